@@ -1,0 +1,41 @@
+"""The embedded engine: Ibis on DuckDB. The only module that names DuckDB."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+
+@contextmanager
+def open_engine(threads: int | None = None, memory_limit: str = "4GB") -> Iterator[Backend]:
+    """Open an in-memory Ibis backend that spills to a temporary folder; both are gone when the block ends.
+
+    Times are UTC whatever the machine says. Results that must not depend on `threads` are integers.
+
+    Example:
+        >>> with open_engine(threads=1) as engine:
+        ...     engine.read_parquet("orders.parquet").count().to_pyarrow().as_py()  # doctest: +SKIP
+        541909
+    """
+    import ibis
+
+    with tempfile.TemporaryDirectory(prefix="sellerscore-") as spill:
+        settings: dict[str, object] = {
+            "temp_directory": spill,
+            "memory_limit": memory_limit,
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,
+        }
+        if threads is not None:
+            settings["threads"] = threads
+        backend = ibis.duckdb.connect(**settings)
+        backend.raw_sql("SET TimeZone = 'UTC'")
+        try:
+            yield backend
+        finally:
+            backend.disconnect()

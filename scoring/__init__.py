@@ -1,0 +1,1 @@
+"""Vector and bundle in, assessment out: pure functions, no input or output."""
