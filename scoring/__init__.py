@@ -1,1 +1,29 @@
-"""Vector and bundle in, assessment out: pure functions, no input or output."""
+"""Vector and bundle in, assessment out: pure functions, no input or output.
+
+Nothing here reads a file, a clock, a network, a database or the environment. The public face:
+
+- `assess(bundle, vectors)`, the one call that everyone makes
+- `Bundle.from_files(files)` and `pack(parts)`, the one place that knows the bundle's format
+- the errors, all `ScoringError`
+"""
+
+from scoring.assess import Assessment, Outcome, assess
+from scoring.bundle import Bundle, BundleParts, Policy, Reference, pack
+from scoring.errors import BundleError, ExplanationError, ScoringError, VectorError
+from scoring.vector import Vector
+
+__all__ = [
+    "Assessment",
+    "Bundle",
+    "BundleError",
+    "BundleParts",
+    "ExplanationError",
+    "Outcome",
+    "Policy",
+    "Reference",
+    "ScoringError",
+    "Vector",
+    "VectorError",
+    "assess",
+    "pack",
+]

@@ -1,0 +1,171 @@
+"""The model bundle: everything a score rests on, as named files with a manifest of their digests.
+
+`pack` writes what `Bundle.from_files` verifies and reads; no other code knows the format. Neither touches a disk.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from scoring.bands import Band, Bands
+from scoring.canonical import canonical_json, sha256
+from scoring.errors import BundleError
+from scoring.model import Calibration, Model
+from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
+from scoring.scale import Scale
+from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+
+FORMAT: Final = 1
+MANIFEST: Final = "manifest.json"
+_MODEL, _FEATURES, _POLICY, _REASONS, _REFERENCE = FILES = (
+    "model.txt",
+    "features.json",
+    "policy.json",
+    "reasons.json",
+    "reference.json",
+)
+"""The files of a bundle beside its manifest."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a margin becomes a decision aid: calibration, scale, bands, and the definition of bad in words."""
+
+    calibration: Calibration
+    scale: Scale
+    bands: Bands
+    default_definition: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The population that contributions compare with, and what was measured and used when the model was made."""
+
+    population: str
+    validation: Mapping[str, float]
+    libraries: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class BundleParts:
+    """What training hands over, before it is packed into files."""
+
+    model_text: str
+    sheet: FeatureSheet
+    policy: Policy
+    reasons: ReasonCatalogue
+    reference: Reference
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle, ready to score. `digest` is the SHA-256 of its manifest and names it for ever."""
+
+    digest: str
+    model_digest: str
+    model: Model
+    sheet: FeatureSheet
+    policy: Policy
+    reasons: ReasonCatalogue
+    reference: Reference
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> Bundle:
+        """Verify the files against their manifest and each other, and build the bundle.
+
+        Args:
+            files: file name to content, as read from a `bundle/` folder.
+
+        Raises:
+            BundleError: a file is missing, extra or altered, cannot be read, or contradicts another.
+        """
+        _verify(files)
+        try:
+            sheet = _sheet(json.loads(files[_FEATURES]))
+            policy = _policy(json.loads(files[_POLICY]))
+            reasons = _reasons(json.loads(files[_REASONS]))
+            reference = Reference(**json.loads(files[_REFERENCE]))
+            model = Model.from_text(files[_MODEL].decode())
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BundleError(f"A file of the bundle is not in the form of format {FORMAT}: {error!r}") from error
+        _agree(model, sheet, reasons)
+        return cls(sha256(files[MANIFEST]), sha256(files[_MODEL]), model, sheet, policy, reasons, reference)
+
+
+def pack(parts: BundleParts) -> dict[str, bytes]:
+    """Write the parts as the files of a bundle, manifest included; the same parts give the same bytes.
+
+    Raises:
+        BundleError: the parts contradict each other, so that the bundle could never be read back.
+    """
+    files = {
+        _MODEL: parts.model_text.encode(),
+        _FEATURES: canonical_json(asdict(parts.sheet)),
+        _POLICY: canonical_json(asdict(parts.policy)),
+        _REASONS: canonical_json(asdict(parts.reasons)),
+        _REFERENCE: canonical_json(asdict(parts.reference)),
+    }
+    manifest = {"format": FORMAT, "files": {name: sha256(content) for name, content in files.items()}}
+    packed = {**files, MANIFEST: canonical_json(manifest)}
+    Bundle.from_files(packed)
+    return packed
+
+
+def _verify(files: Mapping[str, bytes]) -> None:
+    if MANIFEST not in files:
+        raise BundleError(f"The bundle has no {MANIFEST}; found: {', '.join(sorted(files)) or 'nothing'}.")
+    try:
+        manifest = json.loads(files[MANIFEST])
+        declared, found_format = dict(manifest["files"]), manifest["format"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"The bundle's {MANIFEST} cannot be read: {error!r}") from error
+    if found_format != FORMAT:
+        raise BundleError(f"The bundle is of format {found_format!r}; this program reads format {FORMAT}.")
+    if set(declared) != set(FILES) or set(files) != {*FILES, MANIFEST}:
+        differing = sorted(
+            set(declared).symmetric_difference(FILES) | set(files).symmetric_difference({*FILES, MANIFEST})
+        )
+        raise BundleError(f"The bundle's files are not those of its format; missing or extra: {', '.join(differing)}.")
+    altered = sorted(name for name in FILES if sha256(files[name]) != declared[name])
+    if altered:
+        raise BundleError(f"The content of {', '.join(altered)} is not what the bundle's manifest declares.")
+
+
+def _agree(model: Model, sheet: FeatureSheet, reasons: ReasonCatalogue) -> None:
+    if model.names != sheet.names:
+        differing = sorted(set(model.names).symmetric_difference(sheet.names))
+        raise BundleError(
+            "The model's features are not those of the feature sheet, in the same order; "
+            f"only in one of them: {', '.join(differing) or 'none'}."
+        )
+    reasons.require(sheet)
+
+
+def _sheet(data: dict[str, Any]) -> FeatureSheet:
+    return FeatureSheet(
+        catalogue=data["catalogue"],
+        entries=tuple(FeatureEntry(**entry) for entry in data["entries"]),
+        history=tuple(HistoryThreshold(**threshold) for threshold in data["history"]),
+        required_tables=tuple(data["required_tables"]),
+        max_age_days=data["max_age_days"],
+    )
+
+
+def _policy(data: dict[str, Any]) -> Policy:
+    return Policy(
+        calibration=Calibration(**data["calibration"]),
+        scale=Scale(**data["scale"]),
+        bands=Bands(tuple(Band(**band) for band in data["bands"]["items"])),
+        default_definition=data["default_definition"],
+    )
+
+
+def _reasons(data: dict[str, Any]) -> ReasonCatalogue:
+    entries = (
+        ReasonEntry(item["code"], item["group"], Wording(**item["bank"]), Wording(**item["seller"]))
+        for item in data["entries"]
+    )
+    return ReasonCatalogue(version=data["version"], entries=tuple(entries))

@@ -1,0 +1,28 @@
+"""One way to write a value as bytes, so that equal values have equal bytes and digests."""
+
+import hashlib
+import json
+
+
+def canonical_json(value: object) -> bytes:
+    """Return `value` as JSON with sorted keys, no spaces and UTF-8 text; NaN and infinities are refused.
+
+    Example:
+        >>> canonical_json({"b": 0.1, "a": None})
+        b'{"a":null,"b":0.1}'
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return text.encode()
+
+
+def sha256(content: bytes) -> str:
+    """Return the digest in the form that all versions are written in.
+
+    Example:
+        >>> sha256(b"")[:15]
+        'sha256:e3b0c442'
+    """
+    return "sha256:" + hashlib.sha256(content).hexdigest()

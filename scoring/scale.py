@@ -1,0 +1,50 @@
+"""The score scale: how log-odds become points. Declared in every response, since libraries differ."""
+
+import math
+from dataclasses import dataclass
+
+from scoring.errors import BundleError
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Points that a borrower earns at given odds of repaying, and how many points double the odds.
+
+    By default odds of 30:1 are 600 points, 60:1 are 640, 15:1 are 560; the ends are 300 and 900.
+
+    Formula: `score = points + double / ln 2 * ln(odds_good / odds)` (Siddiqi, Credit Risk Scorecards, ch. 6).
+    """
+
+    points: float = 600.0
+    odds: float = 30.0
+    double: float = 40.0
+    min: int = 300
+    max: int = 900
+
+    def __post_init__(self) -> None:
+        if not (self.odds > 0 and self.double > 0 and self.min < self.max):
+            raise BundleError(
+                f"A scale needs odds > 0, points to double > 0 and min < max; found odds={self.odds}, "
+                f"double={self.double}, min={self.min}, max={self.max}."
+            )
+
+    @property
+    def factor(self) -> float:
+        """Points for one unit of log-odds: 57.7 on the default scale."""
+        return self.double / math.log(2.0)
+
+    @property
+    def offset(self) -> float:
+        """Points at even odds: 403.7 on the default scale."""
+        return self.points - self.factor * math.log(self.odds)
+
+    def points_at(self, probability_of_default: float) -> float:
+        """Return the unrounded, unlimited points at a probability of default between 0 and 1, both excluded.
+
+        Example:
+            >>> round(Scale().points_at(1 / 31), 6)
+            600.0
+            >>> round(Scale().points_at(1 / 61), 6)
+            640.0
+        """
+        return self.offset + self.factor * math.log((1.0 - probability_of_default) / probability_of_default)

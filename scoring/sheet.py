@@ -1,0 +1,63 @@
+"""The feature sheet: all that scoring knows of a feature. It travels in the bundle; the catalogue stays in features."""
+
+from dataclasses import dataclass
+
+from scoring.errors import BundleError
+
+
+@dataclass(frozen=True)
+class FeatureEntry:
+    """One feature as the model was trained with it.
+
+    `sign` is +1 where a higher value raises risk, -1 where it lowers it, 0 where the model is free.
+    `typical` is the median of the reference population (None where it was always missing), in `unit`.
+    """
+
+    name: str
+    label: str
+    unit: str
+    sign: int
+    actionable: bool
+    structural: bool
+    reason_group: str
+    typical: float | None
+
+    def __post_init__(self) -> None:
+        if self.sign not in (-1, 0, 1):
+            raise BundleError(f"Feature {self.name} has the sign {self.sign}; allowed are -1, 0 and 1.")
+
+
+@dataclass(frozen=True)
+class HistoryThreshold:
+    """The least value of a feature below which a seller has too short a history to be scored."""
+
+    feature: str
+    least: float
+
+
+@dataclass(frozen=True)
+class FeatureSheet:
+    """Features in catalogue order, the catalogue's digest, and what makes a vector sufficient.
+
+    `required_tables` are those that the training data had: a seller who withholds one gets
+    `insufficient_data`, never a number. `max_age_days` bounds how far their coverage may end before `as_of`.
+    """
+
+    catalogue: str
+    entries: tuple[FeatureEntry, ...]
+    history: tuple[HistoryThreshold, ...]
+    required_tables: tuple[str, ...]
+    max_age_days: int
+
+    def __post_init__(self) -> None:
+        names = self.names
+        if len(set(names)) != len(names):
+            raise BundleError("The feature sheet names a feature twice.")
+        unknown = sorted({threshold.feature for threshold in self.history} - set(names))
+        if unknown:
+            raise BundleError(f"History thresholds name features that the sheet lacks: {', '.join(unknown)}.")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Feature names in catalogue order: the order of every matrix column and every tie."""
+        return tuple(entry.name for entry in self.entries)
