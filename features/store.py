@@ -1,0 +1,137 @@
+"""Feature vectors by seller, ready to be read in a request: computed when data lands, never while a bank waits.
+
+One SQLite file. A snapshot is all sellers as of one midnight from one version of the operating data; it is
+written in one transaction, so a reader sees the snapshot before or the one after, never a part.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+from features.errors import StoreError
+
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS snapshots (
+    id INTEGER PRIMARY KEY,
+    as_of TEXT NOT NULL,
+    data_version TEXT NOT NULL,
+    catalogue TEXT NOT NULL,
+    covers_through TEXT NOT NULL,
+    UNIQUE (as_of, data_version, catalogue)
+);
+CREATE TABLE IF NOT EXISTS vectors (
+    seller_id TEXT NOT NULL,
+    snapshot_id INTEGER NOT NULL REFERENCES snapshots (id),
+    feature_values TEXT NOT NULL,
+    PRIMARY KEY (seller_id, snapshot_id)
+) WITHOUT ROWID;
+"""
+
+_LATEST: Final = "SELECT id, as_of, data_version, catalogue, covers_through FROM snapshots ORDER BY id DESC LIMIT 1"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What all vectors of one computation share; `covers_through` holds only the tables that were delivered."""
+
+    as_of: date
+    data_version: str
+    catalogue: str
+    covers_through: Mapping[str, date]
+
+
+@dataclass(frozen=True)
+class StoredVector:
+    """One seller's values in catalogue order (None is missing), and the snapshot that they belong to."""
+
+    seller_id: str
+    snapshot: Snapshot
+    values: tuple[float | None, ...]
+
+
+class VectorStore:
+    """Read and write vectors in one SQLite file.
+
+    Example:
+        >>> store = VectorStore(Path("var/vectors.db"))
+        >>> store.latest("S-000001").values[:2]  # doctest: +SKIP
+        (10.4, 0.031)
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def replace(self, snapshot: Snapshot, rows: Iterable[tuple[str, tuple[float | None, ...]]]) -> int:
+        """Store a snapshot as the latest and return how many sellers it holds; one already stored is written anew."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        key = (snapshot.as_of.isoformat(), snapshot.data_version, snapshot.catalogue)
+        covers = json.dumps({name: day.isoformat() for name, day in sorted(snapshot.covers_through.items())})
+        with closing(sqlite3.connect(self._path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(_SCHEMA)
+            with connection:
+                connection.execute(
+                    "DELETE FROM vectors WHERE snapshot_id IN "
+                    "(SELECT id FROM snapshots WHERE (as_of, data_version, catalogue) = (?, ?, ?))",
+                    key,
+                )
+                connection.execute("DELETE FROM snapshots WHERE (as_of, data_version, catalogue) = (?, ?, ?)", key)
+                new = connection.execute(
+                    "INSERT INTO snapshots (as_of, data_version, catalogue, covers_through) VALUES (?, ?, ?, ?)",
+                    (*key, covers),
+                ).lastrowid
+                written = connection.executemany(
+                    "INSERT INTO vectors (seller_id, snapshot_id, feature_values) VALUES (?, ?, ?)",
+                    ((seller, new, json.dumps(values, allow_nan=False)) for seller, values in rows),
+                )
+                return written.rowcount
+
+    def latest(self, seller_id: str) -> StoredVector | None:
+        """Return the seller's vector in the latest snapshot, or None where there is no such seller.
+
+        Raises:
+            StoreError: no snapshot was ever stored.
+        """
+        with self._open() as connection:
+            key, snapshot = _latest_snapshot(connection)
+            found = connection.execute(
+                "SELECT feature_values FROM vectors WHERE seller_id = ? AND snapshot_id = ?", (seller_id, key)
+            ).fetchone()
+        return None if found is None else StoredVector(seller_id, snapshot, tuple(json.loads(found[0])))
+
+    def all_latest(self) -> Iterator[StoredVector]:
+        """Yield every seller's vector in the latest snapshot, in order of seller id.
+
+        Raises:
+            StoreError: no snapshot was ever stored.
+        """
+        with self._open() as connection:
+            key, snapshot = _latest_snapshot(connection)
+            rows = connection.execute(
+                "SELECT seller_id, feature_values FROM vectors WHERE snapshot_id = ? ORDER BY seller_id", (key,)
+            )
+            for seller_id, values in rows:
+                yield StoredVector(seller_id, snapshot, tuple(json.loads(values)))
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        if not self._path.exists():
+            raise StoreError("No feature vectors are stored yet; run `sellerscore features` after an ingest.")
+        with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
+            yield connection
+
+
+def _latest_snapshot(connection: sqlite3.Connection) -> tuple[int, Snapshot]:
+    found = connection.execute(_LATEST).fetchone()
+    if found is None:
+        raise StoreError("No feature vectors are stored yet; run `sellerscore features` after an ingest.")
+    key, as_of, data_version, catalogue, covers = found
+    through = {name: date.fromisoformat(day) for name, day in json.loads(covers).items()}
+    return key, Snapshot(date.fromisoformat(as_of), data_version, catalogue, through)
