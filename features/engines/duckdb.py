@@ -39,3 +39,11 @@ def open_engine(threads: int | None = None, memory_limit: str = "4GB") -> Iterat
             yield backend
         finally:
             backend.disconnect()
+
+
+def engine_errors() -> type[Exception]:
+    """Return the base of all errors that the engine raises, to be named in an `except` clause."""
+    import duckdb
+
+    base: type[Exception] = duckdb.Error
+    return base

@@ -1,0 +1,14 @@
+"""Deliveries of operating data in: validated row by row, stored whole or not at all, read back by table."""
+
+from features.intake.ingest import ingest
+from features.intake.report import IntakeReport, TableReport
+from features.intake.store import OperatingStore, StoredDelivery, open_store
+
+__all__ = [
+    "IntakeReport",
+    "OperatingStore",
+    "StoredDelivery",
+    "TableReport",
+    "ingest",
+    "open_store",
+]

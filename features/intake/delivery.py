@@ -1,0 +1,149 @@
+"""A delivery as it lies in its folder: which files it holds, what it says of itself, and the digest that names it.
+
+Reads names, `delivery.json` and bytes; rows are read elsewhere.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from features.errors import DeliveryError
+from features.iso import CURRENCIES
+from features.schema import BY_NAME, FX_RATES
+
+BASE_CURRENCY: Final = "USD"
+"""What every amount is converted to."""
+
+TERMS_FILE: Final = "delivery.json"
+_SUFFIXES: Final = (".parquet", ".csv")
+
+
+@dataclass(frozen=True)
+class ConstantRate:
+    """US dollars for one unit of `currency`, on every day of a delivery."""
+
+    currency: str
+    usd_per_unit: float
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a delivery says of itself: the midnight through which each table is complete, and a constant rate."""
+
+    covers_through: Mapping[str, date] = field(default_factory=lambda: MappingProxyType({}))
+    constant_rate: ConstantRate | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """The files of the contract in one folder, by table and in contract order; `ignored` names everything else."""
+
+    folder: Path
+    files: Mapping[str, Path]
+    terms: Terms
+    ignored: tuple[str, ...]
+
+    def digest(self) -> str:
+        """Return the SHA-256 over table names, file bytes and terms: what makes two deliveries the same one."""
+        whole = hashlib.sha256()
+        terms = self.folder / TERMS_FILE
+        for name, path in [*self.files.items(), *([(TERMS_FILE, terms)] if terms.exists() else [])]:
+            with path.open("rb") as stream:
+                content = hashlib.file_digest(stream, "sha256").hexdigest()
+            whole.update(f"{name}{path.suffix} {content}\n".encode())
+        return whole.hexdigest()
+
+
+def open_delivery(folder: Path) -> Delivery:
+    """Return what lies in `folder`.
+
+    Raises:
+        DeliveryError: the folder is absent, holds no table of the contract, holds one twice (Parquet and CSV), or its
+            `delivery.json` is not as the contract says.
+    """
+    if not folder.is_dir():
+        raise DeliveryError(f"{folder} is not a folder; a delivery is a folder of Parquet or CSV files")
+    files = {name: path for name in BY_NAME if (path := _file_of(folder, name)) is not None}
+    if not files:
+        raise DeliveryError(
+            f"{folder} holds no table of the contract; expected files such as orders.parquet or orders.csv "
+            f"for any of {', '.join(BY_NAME)}"
+        )
+    known = {path.name for path in files.values()} | {TERMS_FILE}
+    ignored = tuple(sorted(path.name for path in folder.iterdir() if path.name not in known))
+    return Delivery(folder, MappingProxyType(files), _read_terms(folder / TERMS_FILE), ignored)
+
+
+def _file_of(folder: Path, table: str) -> Path | None:
+    found = [path for suffix in _SUFFIXES if (path := folder / f"{table}{suffix}").exists()]
+    if len(found) > 1:
+        raise DeliveryError(f"{folder} holds {table} as Parquet and as CSV; deliver each table once")
+    if found and not found[0].is_file():
+        raise DeliveryError(f"{found[0]} is not a file; deliver each table as one Parquet or CSV file")
+    return found[0] if found else None
+
+
+def _read_terms(path: Path) -> Terms:
+    if not path.exists():
+        return Terms()
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DeliveryError(f"{path} cannot be read as JSON: {error}") from error
+    content = _object(path, "", content, ("covers_through", "constant_rate"))
+    covers = _object(path, "covers_through: ", content.get("covers_through", {}), tuple(BY_NAME))
+    days = {table: _day(path, table, value) for table, value in covers.items()}
+    rate = content.get("constant_rate")
+    return Terms(MappingProxyType(days), None if rate is None else _constant_rate(path, rate))
+
+
+def _object(path: Path, where: str, content: object, allowed: tuple[str, ...]) -> dict[str, object]:
+    if not isinstance(content, dict):
+        raise DeliveryError(f"{path}: {where}expected an object, found {json.dumps(content)[:60]}")
+    for key in content:
+        if key not in allowed:
+            raise DeliveryError(f"{path}: {where}{key!r} is not known; allowed are {', '.join(allowed)}")
+    return content
+
+
+def _day(path: Path, table: str, value: object) -> date:
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError as error:
+        raise DeliveryError(
+            f"{path}: covers_through of {table} is {value!r}; expected a day such as 2024-12-31"
+        ) from error
+
+
+def _constant_rate(path: Path, content: object) -> ConstantRate:
+    fields = _object(path, "constant_rate: ", content, ("currency", "usd_per_unit"))
+    try:
+        return constant_rate(fields.get("currency"), fields.get("usd_per_unit"))
+    except DeliveryError as error:
+        raise DeliveryError(f"{path}: {error}") from error
+
+
+def constant_rate(currency: object, usd_per_unit: object) -> ConstantRate:
+    """Return a checked constant rate; DeliveryError where the currency or the number cannot be one.
+
+    Example: `constant_rate("CNY", 0.145)`.
+    """
+    if not isinstance(currency, str) or currency not in CURRENCIES:
+        raise DeliveryError(f"constant_rate has currency {currency!r}; expected an ISO 4217 code such as CNY")
+    bounds = FX_RATES.column("usd_per_unit")
+    low, high = bounds.minimum or 0.0, bounds.maximum or float("inf")
+    rate = float("nan")
+    if isinstance(usd_per_unit, int | float) and not isinstance(usd_per_unit, bool):
+        rate = float(usd_per_unit)
+    if not low <= rate <= high:
+        raise DeliveryError(
+            f"constant_rate has usd_per_unit {usd_per_unit!r}; expected a number from {low:g} to {high:g}"
+        )
+    if currency == BASE_CURRENCY and rate != 1:
+        raise DeliveryError(f"constant_rate has usd_per_unit {usd_per_unit!r} for USD; a dollar is one dollar")
+    return ConstantRate(currency, rate)

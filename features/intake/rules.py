@@ -1,0 +1,106 @@
+"""Why a row can be turned away: the rules of a table, derived from its columns in the contract.
+
+Rules are ordered; a row that breaks several is named after the first. Their names are stable: reports, stored
+quarantines and partners' tickets hold them.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from typing import Final
+
+import ibis
+import ibis.expr.types as ir
+
+from features.iso import COUNTRIES, CURRENCIES
+from features.schema import LOANS, SELLERS, STORES, Column, Kind, Table
+
+ROW_MALFORMED: Final = "row_malformed"
+"""A CSV row with more or fewer fields than its header: no column of it can be trusted."""
+RATE_UNKNOWN: Final = "rate_unknown"
+"""No US dollar rate for the row's currency and day was known when the row became visible."""
+KEY_CONFLICT: Final = "key_conflict"
+"""Another row holds the key with other content."""
+
+REFERENCES: Final = {"seller_id": SELLERS, "store_id": STORES, "loan_id": LOANS}
+"""Columns that name a row of another table, which must then be known. Orders may arrive after what refers to them."""
+
+_MAX_TEXT: Final = 200
+_FIRST_DAY: Final = date(1990, 1, 1)
+_LAST_DAY: Final = date(2100, 12, 31)
+
+_UNREADABLE: Final = {
+    Kind.ID: "not_an_id",
+    Kind.TEXT: "not_a_text",
+    Kind.CURRENCY: "unknown",
+    Kind.COUNTRY: "unknown",
+    Kind.TIME: "not_a_time",
+    Kind.DAY: "not_a_day",
+    Kind.MONEY: "not_a_number",
+    Kind.NUMBER: "not_a_number",
+    Kind.COUNT: "not_a_number",
+}
+
+Rule = tuple[str, ir.BooleanValue]
+"""A name, and the predicate that holds for the rows that break it."""
+
+
+def column_rules(column: Column, raw: ir.Value, value: ir.Value) -> Iterator[Rule]:
+    """Yield the rules of one column in order, over its trimmed raw value and what it was cast to.
+
+    Example: for orders.amount `amount_missing`, `amount_not_a_number`, `amount_not_finite`, `amount_negative`,
+    `amount_too_large`.
+    """
+    if not column.nullable:
+        yield f"{column.name}_missing", raw.isnull()
+    yield f"{column.name}_{_UNREADABLE[column.kind]}", raw.notnull() & value.isnull()
+    for ending, broken in _value_rules(column, value):
+        yield f"{column.name}_{ending}", broken
+
+
+def _value_rules(column: Column, value: ir.Value) -> Iterator[Rule]:
+    match column.kind:
+        case Kind.ID | Kind.TEXT:
+            yield "too_long", value.length() > _MAX_TEXT
+            if column.allowed is not None:
+                yield "not_allowed", value.notin(column.allowed)
+        case Kind.CURRENCY:
+            yield "unknown", value.notin(sorted(CURRENCIES))
+        case Kind.COUNTRY:
+            yield "unknown", value.notin(sorted(COUNTRIES))
+        case Kind.TIME | Kind.DAY:
+            day = value.cast("date")
+            yield "out_of_range", (day < _FIRST_DAY) | (day > _LAST_DAY)
+        case Kind.MONEY | Kind.NUMBER | Kind.COUNT:
+            yield from _number_rules(column, value)
+
+
+def _number_rules(column: Column, value: ir.Value) -> Iterator[Rule]:
+    yield "not_finite", value.isnan() | value.isinf()
+    if column.kind is Kind.COUNT:
+        yield "not_whole", value != value.floor()
+    if column.minimum is not None:
+        yield ("negative" if column.minimum == 0 else "too_small"), value < column.minimum
+    if column.maximum is not None:
+        yield "too_large", value > column.maximum
+
+
+def references_of(table: Table) -> tuple[tuple[str, Table], ...]:
+    """Return the columns of `table` that must name a known row, each with the table it names.
+
+    Example: for stores `(("seller_id", SELLERS),)`; for loans the same; for sellers nothing.
+    """
+    return tuple(
+        (column.name, REFERENCES[column.name])
+        for column in table.columns
+        if column.name in REFERENCES and REFERENCES[column.name] is not table
+    )
+
+
+def reference_rule(column: str, value: ir.Value, known: ir.Column) -> Rule:
+    """Return the rule that `value` must be one of `known`; example: `store_unknown`."""
+    return f"{column.removesuffix('_id')}_unknown", value.notin(known)
+
+
+def first_broken(rules: list[Rule]) -> ir.StringValue:
+    """Return the name of the first rule that a row breaks, null where it keeps them all."""
+    return ibis.cases(*((broken, name) for name, broken in rules))

@@ -1,0 +1,114 @@
+"""One table's file, opened: its columns held against the contract, its rows counted, a CSV made into Parquet of text.
+
+Nothing is judged here but whether there are rows to judge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from features.errors import DeliveryError
+from features.schema import Table
+
+_BATCH_BYTES: Final = 1 << 24
+
+
+@dataclass(frozen=True)
+class Source:
+    """A readable Parquet file of one table.
+
+    `rows` counts its rows; `malformed` holds the text of CSV rows that had another number of fields than the header and
+    are not in the file; `ignored_columns` names what the contract does not know.
+    """
+
+    path: Path
+    rows: int
+    malformed: tuple[str, ...]
+    ignored_columns: tuple[str, ...]
+
+
+def open_source(table: Table, path: Path, work: Path) -> Source:
+    """Return `path` as a Parquet file, converted into the folder `work` if it is a CSV.
+
+    Raises:
+        DeliveryError: the file is not readable as what its name says, or lacks a column of the contract.
+    """
+    try:
+        if path.suffix == ".parquet":
+            with pq.ParquetFile(path) as file:
+                names, rows = file.schema_arrow.names, file.metadata.num_rows
+            return Source(path, rows, (), _extra_columns(table, path, names))
+        return _from_csv(table, path, work / f"{table.name}.csv.parquet")
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        kind = path.suffix.removeprefix(".")
+        raise DeliveryError(
+            f"{path} cannot be read as {kind}: {_first_line(error)}; deliver the file again, whole"
+        ) from error
+
+
+def literal(path: Path) -> str:
+    """Return `path` so that an engine that expands wildcards takes each character as itself."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _extra_columns(table: Table, path: Path, names: list[str]) -> tuple[str, ...]:
+    missing = [name for name in table.column_names if name not in names]
+    if missing:
+        raise DeliveryError(
+            f"{path} lacks {', '.join(missing)}; the columns of {table.name} are {', '.join(table.column_names)}"
+        )
+    # Engines do not tell names apart by case, so `Amount` beside `amount` would be a guess.
+    twice = [name for name, count in Counter(name.casefold() for name in names).items() if count > 1]
+    for name in table.column_names:
+        if name in twice:
+            raise DeliveryError(f"{path} has the column {name} more than once; name each column once")
+    return tuple(sorted(set(names) - set(table.column_names)))
+
+
+def _from_csv(table: Table, path: Path, out: Path) -> Source:
+    """Write the well-formed rows of a CSV as Parquet of text columns, and keep the text of the others."""
+    malformed: list[str] = []
+
+    def set_aside(row: pacsv.InvalidRow) -> str:
+        malformed.append(row.text)
+        return "skip"
+
+    names = _header(path)
+    ignored = _extra_columns(table, path, names)
+    schema = pa.schema([(name, pa.string()) for name in table.column_names])
+    rows = 0
+    with (
+        pacsv.open_csv(
+            path,
+            read_options=pacsv.ReadOptions(block_size=_BATCH_BYTES),
+            parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
+            convert_options=pacsv.ConvertOptions(column_types=schema, include_columns=schema.names),
+        ) as reader,
+        pq.ParquetWriter(out, schema, compression="zstd") as writer,
+    ):
+        for batch in reader:
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    return Source(out, rows + len(malformed), tuple(malformed), ignored)
+
+
+def _header(path: Path) -> list[str]:
+    """Return the names in a CSV's first line."""
+    with path.open("rb") as stream:
+        first = stream.readline()
+    if not first.strip():
+        raise DeliveryError(f"{path} is empty; a CSV begins with a line of column names")
+    table = pacsv.read_csv(pa.BufferReader(first), read_options=pacsv.ReadOptions(autogenerate_column_names=True))
+    return [str(column[0]).removeprefix("\ufeff") for column in table.to_pydict().values()]
