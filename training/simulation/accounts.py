@@ -1,0 +1,142 @@
+"""The quieter tables: sellers and stores, purchases from suppliers, loans with their instalments and payments."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.simulation.clock import learned, waking_hours
+from training.simulation.lending import PERIOD_DAYS
+from training.simulation.market import CATEGORIES, COUNTRIES, CURRENCIES
+from training.simulation.orders import Setting, store_column
+from training.simulation.rows import Coded, Rows, numbered
+from training.simulation.sellers import BASE_CURRENCY, MARKETPLACES, MOST_STORES, seller_ids, store_ids
+
+_SUPPLIERS: Final = 4
+_CATEGORY_CHANGE_SHARE: Final = 0.02
+_STORE_CORRECTION_SHARE: Final = 0.01
+_BASE_CURRENCIES: Final = tuple(BASE_CURRENCY[country] for country in COUNTRIES)
+
+
+def seller_rows(setting: Setting, rng: np.random.Generator) -> Rows:
+    """Sellers as of joining; a few move to another category later, as a second version."""
+    traits = setting.traits
+    joined = setting.clock.at(traits.joined, np.zeros(len(traits)))
+    first = Rows(
+        "sellers",
+        {
+            "seller_id": seller_ids(traits.number),
+            "country": Coded(traits.country, COUNTRIES),
+            "base_currency": Coded(traits.country, _BASE_CURRENCIES),
+            "category": Coded(traits.category, CATEGORIES),
+            "onboarded_at": joined,
+            "known_at": joined,
+        },
+    )
+    moved = np.flatnonzero(rng.random(len(traits)) < _CATEGORY_CHANGE_SHARE)
+    later = joined[moved] + rng.integers(100, 900, len(moved)).astype("timedelta64[D]")
+    category = Coded(((traits.category[moved] + 1) % len(CATEGORIES)).astype(np.int32), CATEGORIES)
+    return first.append(first.take(moved).replace(category=category, known_at=later))
+
+
+def store_rows(setting: Setting, rng: np.random.Generator) -> Rows:
+    """Stores as of opening; for a few the marketplace was noted wrongly and is corrected within weeks."""
+    traits = setting.traits
+    seller, slot = np.nonzero(np.arange(MOST_STORES) < traits.stores[:, None])
+    opened = setting.clock.at(traits.store_opened[seller, slot], np.zeros(len(seller)))
+    number = traits.number[seller]
+    right = Rows(
+        "stores",
+        {
+            "store_id": store_ids(number, slot),
+            "seller_id": seller_ids(number),
+            "marketplace": Coded(traits.marketplace[seller, slot], MARKETPLACES),
+            "opened_at": opened,
+            "known_at": opened,
+        },
+    )
+    wrong = rng.random(len(right)) < _STORE_CORRECTION_SHARE
+    noted = Coded(((traits.marketplace[seller, slot] + wrong) % len(MARKETPLACES)).astype(np.int32), MARKETPLACES)
+    weeks = rng.integers(3, 30, len(right)).astype("timedelta64[D]")
+    corrected = right.replace(known_at=opened + weeks).take(wrong)
+    return right.replace(marketplace=noted).append(corrected)
+
+
+def purchase_rows(setting: Setting, rng: np.random.Generator) -> Rows:
+    """Stock bought from a handful of suppliers, paid in the seller's own currency, booked on the first store."""
+    traits, (day, seller, usd) = setting.traits, setting.economy.purchases
+    order = np.argsort(seller, kind="stable")
+    day, seller, usd = day[order], seller[order], usd[order]
+    rank = np.arange(len(seller)) - np.searchsorted(seller, seller)
+    number = traits.number[seller]
+    currency = np.array([CURRENCIES.index(code) for code in _BASE_CURRENCIES])[traits.country[seller]]
+    at = setting.clock.at(day, waking_hours(rng, len(day)))
+    columns = {
+        "purchase_id": numbered("P", (number, 6), (rank, 5)),
+        "store_id": store_column(seller, np.zeros_like(seller), traits),
+        "supplier_id": numbered("U", (number, 6), ((rng.random(len(day)) ** 2 * _SUPPLIERS).astype(np.int32), 1)),
+        "purchased_at": at,
+        "amount": np.maximum(np.round(usd / setting.market.usd[day, currency], 2), 0.01),
+        "currency": Coded(currency.astype(np.int32), CURRENCIES),
+        "known_at": learned(at, rng),
+    }
+    return Rows("purchases", columns)
+
+
+def loan_ids(setting: Setting, seller: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.bytes_]:
+    """Ids of loans: `L-000123-02` is the second loan of seller 123."""
+    return numbered("L", (setting.traits.number[seller], 6), (number, 2))
+
+
+def loan_rows(setting: Setting, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Loans in working hours, and their instalments; the lender reports both within minutes."""
+    batches = setting.economy.loans.disbursals
+    day, seller, number, principal, total, instalment, periods = (
+        _joined([getattr(batch, name) for batch in batches])
+        for name in ("days", "seller", "number", "principal", "total", "instalment", "periods")
+    )
+    at = setting.clock.at(day, rng.uniform(0.37, 0.7, len(day)))
+    loan_id, known_at = loan_ids(setting, seller, number), at + np.timedelta64(5, "m")
+    loans = {
+        "loan_id": loan_id,
+        "seller_id": seller_ids(setting.traits.number[seller]),
+        "disbursed_at": at,
+        "principal": principal / 100,
+        "currency": Coded(setting.traits.country[seller], _BASE_CURRENCIES),
+        "term_days": (periods * PERIOD_DAYS).astype(np.int32),
+        "known_at": known_at,
+    }
+    each = np.repeat(np.arange(len(day)), periods)
+    step = np.arange(len(each)) - np.repeat(np.cumsum(periods) - periods, periods)
+    last = step + 1 == periods[each]
+    amount = np.where(last, total[each] - instalment[each] * step, instalment[each])
+    plan = {
+        "loan_id": loan_id[each],
+        "due_on": setting.clock.days(day[each] + PERIOD_DAYS * (step + 1)),
+        "amount": amount / 100,
+        "known_at": known_at[each],
+    }
+    return Rows("loans", loans), Rows("instalments", plan)
+
+
+def payment_rows(setting: Setting, rng: np.random.Generator) -> Rows:
+    """What was paid, late in the day that had the cash."""
+    batches = setting.economy.loans.payments
+    day, seller, number, amount = (
+        _joined([getattr(batch, name) for batch in batches]) for name in ("days", "seller", "number", "amount")
+    )
+    at = setting.clock.at(day, rng.uniform(0.71, 0.99, len(day)))
+    columns = {
+        "payment_id": numbered("Y", (setting.traits.number[seller], 6), (number, 2), (day, 4)),
+        "loan_id": loan_ids(setting, seller, number),
+        "paid_at": at,
+        "amount": amount / 100,
+        "known_at": learned(at, rng),
+    }
+    return Rows("payments", columns)
+
+
+def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate([np.zeros(0, dtype=np.int64), *parts])

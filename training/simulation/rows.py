@@ -1,0 +1,122 @@
+"""Rows of one table as numpy columns: what the rooms of the simulation hand to each other and to the writer.
+
+Ids travel as fixed-width bytes and repeated words as codes, because Python strings would cost a microsecond each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+AnyArray = NDArray[Any]
+Mask = NDArray[np.bool_]
+Index = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column of few words: `words[codes[i]]` stands in row i."""
+
+    codes: NDArray[np.int32]
+    words: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, index: Index | Mask) -> Coded:
+        """The same words at the rows of `index` (positions or a mask)."""
+        return Coded(self.codes[index], self.words)
+
+    def with_word(self, at: Mask, word: str) -> Coded:
+        """A copy with `word` in the rows where `at` holds, whether or not the column knew it."""
+        words = self.words if word in self.words else (*self.words, word)
+        return Coded(np.where(at, words.index(word), self.codes).astype(np.int32), words)
+
+    def append(self, other: Coded) -> Coded:
+        """These rows, then `other`'s."""
+        words = tuple(dict.fromkeys(self.words + other.words))
+        recode = np.array([words.index(word) for word in other.words], dtype=np.int32)
+        return Coded(np.concatenate([self.codes, recode[other.codes]]), words)
+
+
+Column = AnyArray | Coded
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of the table `table`; every column has the same length. An empty id is a null."""
+
+    table: str
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def array(self, name: str) -> AnyArray:
+        """The column `name`, which must not be coded."""
+        column = self.columns[name]
+        assert not isinstance(column, Coded), name  # noqa: S101 - the rooms decide which columns are coded
+        return column
+
+    def take(self, index: Index | Mask) -> Rows:
+        """The rows at `index` (positions or a mask)."""
+        taken = {
+            name: column.take(index) if isinstance(column, Coded) else column[index]
+            for name, column in self.columns.items()
+        }
+        return Rows(self.table, taken)
+
+    def replace(self, **columns: Column) -> Rows:
+        """The same rows with other values in the named columns."""
+        return Rows(self.table, {**self.columns, **columns})
+
+    def append(self, other: Rows) -> Rows:
+        """These rows, then `other`'s."""
+        joined: dict[str, Column] = {}
+        for name, column in self.columns.items():
+            more = other.columns[name]
+            if isinstance(column, Coded) and isinstance(more, Coded):
+                joined[name] = column.append(more)
+            elif not isinstance(column, Coded) and not isinstance(more, Coded):
+                joined[name] = np.concatenate([column, more])
+        return Rows(self.table, joined)
+
+
+def numbered(prefix: str, *parts: tuple[AnyArray, int]) -> NDArray[np.bytes_]:
+    """Ids made of a prefix and zero-padded numbers of fixed width, as fixed-width bytes.
+
+    Example: `numbered("T", (np.array([12]), 6), (np.array([1]), 1))` is `[b"T-000012-1"]`.
+    """
+    width = len(prefix) + sum(1 + digits for _, digits in parts)
+    out = np.full((len(parts[0][0]), width), ord("-"), dtype=np.uint8)
+    out[:, : len(prefix)] = np.frombuffer(prefix.encode(), dtype=np.uint8)
+    at = len(prefix) + 1
+    for numbers, digits in parts:
+        rest = numbers.astype(np.int32)
+        for place in range(at + digits - 1, at - 1, -1):
+            tens = rest // 10
+            out[:, place] = rest - tens * 10 + ord("0")
+            rest = tens
+        at += digits + 1
+    return out.reshape(-1).view(f"S{width}")
+
+
+def pick(cumulative: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Column numbers drawn row by row from cumulative shares.
+
+    Example: shares 0.5 and 0.5 are cumulative `[[0.5, 1.0]]`; a draw of 0.7 picks column 1.
+    """
+    beyond = draws[:, None] > cumulative[:, :-1]
+    chosen: NDArray[np.int32] = beyond.sum(axis=1, dtype=np.int32)
+    return chosen
+
+
+def cumulative(shares: Sequence[Sequence[float]]) -> NDArray[np.float64]:
+    """Rows of weights as cumulative shares that end in 1."""
+    summed = np.cumsum(np.asarray(shares, dtype=np.float64), axis=1)
+    ends: NDArray[np.float64] = summed / summed[:, -1:]
+    return ends

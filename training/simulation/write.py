@@ -1,0 +1,142 @@
+"""From numpy rows to Parquet files: the only room that names pyarrow, and the only one that touches the disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from features.schema import BY_NAME, TABLES
+from training.simulation.errors import SimulationError
+from training.simulation.rows import Coded, Column, Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+TRUTH: Final = "truth"
+_LATE_AFTER: Final = np.timedelta64(24, "h")
+
+
+@dataclass
+class DeliveryWriter:
+    """Appends rows to one Parquet file a table below `folder`, and counts them."""
+
+    folder: Path
+    end: date
+    rows: Counter[str] = field(default_factory=Counter)
+    late: Counter[str] = field(default_factory=Counter)
+    files: dict[str, pq.ParquetWriter] = field(default_factory=dict)
+
+    def write(self, rows: Rows) -> None:
+        """Append rows to the file of their table."""
+        table = _arrow(rows)
+        if rows.table not in self.files:
+            self.files[rows.table] = _open(self._path(rows.table), table.schema)
+        self.files[rows.table].write_table(table)
+        self.rows[rows.table] += len(rows)
+        self.late[rows.table] += _late(rows)
+
+    def _path(self, table: str) -> Path:
+        folder = self.folder / TRUTH if table == TRUTH else self.folder
+        folder.mkdir(exist_ok=True)
+        return folder / f"{table}.parquet"
+
+    def close(self) -> None:
+        """Finish the files and write what they cover."""
+        for file in self.files.values():
+            file.close()
+        covers = {table.name: self.end.isoformat() for table in TABLES}
+        (self.folder / "delivery.json").write_text(json.dumps({"covers_through": covers}, indent=2) + "\n")
+
+
+@contextmanager
+def new_delivery(out: Path, end: date) -> Iterator[DeliveryWriter]:
+    """Write into a folder beside `out`, and put it in place when all is done: a kill leaves no half delivery.
+
+    Raises:
+        SimulationError: `out` is a file, or a folder that already holds something.
+    """
+    refuse_used(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    workshop = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    try:
+        writer = DeliveryWriter(workshop, end)
+        yield writer
+        writer.close()
+        workshop.chmod(0o755)
+        workshop.replace(out)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def refuse_used(out: Path) -> None:
+    """Raise SimulationError where a delivery cannot be put."""
+    if out.exists() and not out.is_dir():
+        raise SimulationError(f"{out} is a file; name a folder that is new or empty.")
+    if out.is_dir() and any(out.iterdir()):
+        raise SimulationError(f"{out} already holds files; name a folder that is new or empty.")
+
+
+def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """Coded columns are stored as plain strings with Parquet's own dictionaries; unique ids have none."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    coded = [name for name, kind in zip(schema.names, schema.types, strict=True) if pa.types.is_dictionary(kind)]
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", compression_level=1, use_dictionary=coded, store_schema=False
+    )
+
+
+def _late(rows: Rows) -> int:
+    """How many rows became known more than a day after their event, or after the end of their day."""
+    contract = BY_NAME.get(rows.table)
+    if contract is None or contract.event_time is None:
+        return 0
+    event = rows.array(contract.event_time)
+    over = event + np.timedelta64(1, "D") if event.dtype == np.dtype("datetime64[D]") else event
+    return int((rows.array("known_at") - over > _LATE_AFTER).sum())
+
+
+def _arrow(rows: Rows) -> pa.Table:
+    import pyarrow as pa
+
+    names = BY_NAME[rows.table].column_names if rows.table in BY_NAME else tuple(rows.columns)
+    return pa.table({name: _arrow_column(rows.columns[name]) for name in names})
+
+
+def _arrow_column(column: Column) -> pa.Array:
+    import pyarrow as pa
+
+    if isinstance(column, Coded):
+        return pa.DictionaryArray.from_arrays(pa.array(column.codes), pa.array(column.words, type=pa.string()))
+    if column.dtype.kind == "S":
+        return _strings(column)
+    return pa.array(column)
+
+
+def _strings(ids: np.ndarray[Any, Any]) -> pa.Array:
+    """Fixed-width bytes as strings without a Python object per row; an empty id is a null."""
+    import pyarrow as pa
+
+    width = ids.dtype.itemsize
+    letters = np.ascontiguousarray(ids).view(np.uint8).reshape(len(ids), width)
+    used = letters != 0
+    lengths = used.sum(axis=1)
+    offsets = np.zeros(len(ids) + 1, dtype=np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    text = letters[used] if (lengths < width).any() else letters
+    present = np.packbits(lengths > 0, bitorder="little")
+    return pa.StringArray.from_buffers(
+        len(ids), pa.py_buffer(offsets), pa.py_buffer(np.ascontiguousarray(text)), pa.py_buffer(present)
+    )
