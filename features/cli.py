@@ -1,0 +1,98 @@
+"""Commands of this package: take deliveries in, import invoices, compute vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from features.home import state_folder
+
+if TYPE_CHECKING:
+    from features.intake import IntakeReport
+
+app = typer.Typer()
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def ingest(
+    delivery: Annotated[Path, typer.Argument(help="A folder with one Parquet or CSV file a table.")],
+    as_json: _AsJson = False,
+) -> None:
+    """Take a delivery of operating data in; each row is accepted, a duplicate, or quarantined with its reason.
+
+    Example: sellerscore ingest var/simulated
+    """
+    from rich.console import Console
+
+    from features.intake import ingest as take_in
+
+    errors = Console(stderr=True)
+    with errors.status("Reading the delivery") as status:
+        report = take_in(delivery, state_folder() / "operating", status.update)
+    if as_json:
+        typer.echo(report.to_json())
+    else:
+        _print_report(report)
+
+
+@app.command("import-invoices")
+def import_invoices(
+    source: Annotated[Path, typer.Argument(help="A folder with enterprises.csv and the two invoice ledgers.")],
+    out: Annotated[Path, typer.Option(help="The delivery folder to write.")],
+    usd_per_unit: Annotated[float, typer.Option(help="The constant rate to convert at, recorded in the delivery.")],
+    currency: Annotated[str, typer.Option(help="The currency of all invoices.")] = "CNY",
+    as_json: _AsJson = False,
+) -> None:
+    """Turn a ledger of sales and purchase invoices into a delivery for `ingest`.
+
+    Example: sellerscore import-invoices ledger --out var/invoices --usd-per-unit 0.145
+    """
+    from features.intake import import_invoices as import_ledger
+
+    report = import_ledger(source, out, usd_per_unit, currency)
+    typer.echo(report.to_json() if as_json else str(report))
+
+
+@app.command()
+def features(as_json: _AsJson = False) -> None:
+    """Compute every seller's features as of the latest covered midnight, and store them for scoring.
+
+    Example: sellerscore features
+    """
+    import json
+
+    from rich.console import Console
+
+    from features.intake import open_store
+    from features.store import VectorStore
+    from features.vectors import refresh
+
+    home = state_folder()
+    store = open_store(home / "operating")
+    with Console(stderr=True).status("Computing features from tiles"):
+        snapshot, sellers = refresh(store, VectorStore(home / "vectors.db"))
+    if as_json:
+        typer.echo(json.dumps({"as_of": snapshot.as_of.isoformat(), "sellers": sellers, "data": snapshot.data_version}))
+    else:
+        typer.echo(f"Vectors of {sellers:,} sellers as of {snapshot.as_of}, catalogue {snapshot.catalogue[:19]}")
+
+
+def _print_report(report: IntakeReport) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("table", "read", "accepted", "duplicates", "quarantined", "why", box=None, header_style="bold")
+    for each in report.tables:
+        why = ", ".join(f"{count} {rule}" for rule, count in each.quarantined.items())
+        counts = (each.read, each.accepted, each.duplicates, each.rejected)
+        table.add_row(each.table, *(f"{count:,}" for count in counts), why)
+    console = Console()
+    console.print(table)
+    if report.already_ingested:
+        console.print("This delivery was ingested before; nothing changed.")
+    for name in report.ignored_files:
+        console.print(f"Ignored, not a table of the contract: {name}")

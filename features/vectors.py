@@ -1,0 +1,41 @@
+"""Online vectors: each seller's features as of the latest covered midnight, made and stored when data has landed."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from features.catalogue import CATALOGUE, digest
+from features.pipeline import all_sellers, frame, latest_midnight
+from features.store import Snapshot, VectorStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+    from features.intake import OperatingStore
+
+
+def refresh(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]:
+    """Compute and store the vectors of all sellers; return what they share and how many there are.
+
+    Example: after a delivery that covers orders through 2026-01-01, every seller has a vector as of that midnight.
+    """
+    as_of = latest_midnight(store)
+    snapshot = snapshot_of(store)
+    computed = frame(store, all_sellers(store, as_of))
+    return snapshot, vectors.replace(snapshot, rows_of(computed))
+
+
+def snapshot_of(store: OperatingStore) -> Snapshot:
+    """Return what all vectors share that are computed now from this store."""
+    used = frozenset().union(*(feature.tables for feature in CATALOGUE))
+    covers = {name: day for name, day in store.covers_through.items() if name in used}
+    return Snapshot(latest_midnight(store), store.version, digest(CATALOGUE), covers)
+
+
+def rows_of(computed: pd.DataFrame) -> Iterator[tuple[str, tuple[float | None, ...]]]:
+    """Yield seller_id and values of each row of a frame, NaN as None."""
+    for (seller_id, _), values in zip(computed.index, computed.to_numpy().tolist(), strict=True):
+        yield seller_id, tuple(None if math.isnan(value) else value for value in values)

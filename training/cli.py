@@ -1,0 +1,120 @@
+"""Commands of this package: simulate a marketplace, train a model, promote it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from features.home import state_folder
+
+if TYPE_CHECKING:
+    from training.registry import Registered
+    from training.run import Run
+
+app = typer.Typer()
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command()
+def simulate(
+    out: Annotated[Path, typer.Option(help="The delivery folder to write; it must not exist or be empty.")],
+    sellers: Annotated[int, typer.Option(help="How many sellers.")] = 2000,
+    days: Annotated[int, typer.Option(help="How many days, four years by default.")] = 1461,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same marketplace.")] = 7,
+) -> None:
+    """Simulate a marketplace: sellers, orders, refunds, traffic, loans; some fake orders, late and broken rows.
+
+    Example: sellerscore simulate --sellers 2000 --days 1461 --seed 7 --out var/simulated
+    """
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from training.simulation import SimulationConfig
+    from training.simulation import simulate as run
+
+    config = SimulationConfig(sellers=sellers, days=days, seed=seed)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Simulating sellers", total=sellers)
+        summary = run(config, out, lambda done, total: bar.update(task, completed=done, total=total))
+    typer.echo(f"{summary}")
+
+
+@app.command()
+def train(
+    labels: Annotated[
+        Path | None, typer.Option(help="A CSV with seller_id, bad, as_of; without it, loans in the store are labelled.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of folds, bagging and bootstrap.")] = 7,
+    as_json: _AsJson = False,
+) -> None:
+    """Train a model on the ingested data, measure it on later loans of unseen sellers, and register it in MLflow.
+
+    Example: sellerscore train
+    """
+    from rich.console import Console
+
+    from features.intake import open_store
+    from training.dataset import build, loan_labels
+    from training.fit import FitConfig
+    from training.labels import read_label_table
+    from training.registry import Registry, register
+    from training.run import TrainConfig
+    from training.run import train as run_training
+    from training.vectors import example_rows
+
+    home = state_folder()
+    store = open_store(home / "operating")
+    with Console(stderr=True).status("Labelling loans") as status:
+        known = read_label_table(labels) if labels else loan_labels(store)
+        status.update(f"Computing features of {len(known.rows)} labelled rows")
+        dataset = build(store, known)
+        run = run_training(
+            dataset, TrainConfig(fit=FitConfig(seed=seed)), lambda step: status.update(step.capitalize())
+        )
+        status.update("Registering the model in MLflow")
+        registered = register(Registry.in_folder(home), run, example_rows(dataset, store.covers_through))
+    _print_run(run, registered, as_json=as_json)
+
+
+@app.command()
+def promote(
+    version: Annotated[int | None, typer.Argument(help="The version to promote; the latest by default.")] = None,
+) -> None:
+    """Make a registered model version the champion, which the service then scores with.
+
+    Example: sellerscore promote 3
+    """
+    from training.registry import MODEL_NAME, Registry
+    from training.registry import promote as set_champion
+
+    chosen = set_champion(Registry.in_folder(state_folder()), version)
+    typer.echo(f"Version {chosen} of {MODEL_NAME} is the champion.")
+
+
+def _print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+    from rich.table import Table
+
+    if as_json:
+        figures = {name: asdict(figure) for name, figure in run.figures.items()}
+        beside = {name: asdict(figure) for name, figure in run.logistic_figures.items()}
+        whole = {**asdict(registered), "bundle": run.bundle.digest, "figures": figures, "logistic": beside}
+        typer.echo(json.dumps({**whole, "facts": run.facts}))
+        return
+    table = Table("figure (95% interval)", "LightGBM", "logistic beside", box=None, header_style="bold")
+    for name, figure in run.figures.items():
+        table.add_row(name, str(figure), str(run.logistic_figures[name]))
+    console = Console()
+    console.print(table)
+    facts = run.facts
+    console.print(
+        f"Trained on {facts['train_rows']} rows ({facts['train_bad']} bad), measured {facts['evidence']} on "
+        f"{facts['test_rows']} ({facts['test_bad']} bad); {facts['censored']} loans still open were left out."
+    )
+    console.print(f"Registered version {registered.version}, bundle {run.bundle.digest[:19]}")

@@ -1,0 +1,110 @@
+"""The training set: a row a label, features as of its midnight, and one digest that names exactly this content."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from features.catalogue import CATALOGUE, digest
+from features.pipeline import all_sellers, frame
+from training.errors import LabelError
+from training.labels import DefaultDefinition, Labels, label_loans
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.intake import OperatingStore
+
+LEAST_OF_A_CLASS = 20
+"""Fewer bad (or good) rows than this teach nothing that could be calibrated."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Features and labels of the same rows, in the same order.
+
+    `rows` has seller_id, as_of and bad; `features` has a float64 column per feature of the catalogue.
+    `tables` are the operating tables that were there to compute from.
+    """
+
+    rows: pd.DataFrame
+    features: pd.DataFrame
+    labels: Labels
+    catalogue: str
+    data_version: str
+    tables: tuple[str, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every label and feature value with the catalogue's digest: the name of this training set."""
+        content = hashlib.sha256(self.catalogue.encode())
+        content.update(self.rows.to_csv(index=False).encode())
+        content.update(self.features.to_numpy().tobytes())
+        return "sha256:" + content.hexdigest()
+
+    @property
+    def spans_time(self) -> bool:
+        """False where all labels are as of one midnight, so that nothing can be tested later in time."""
+        return self.rows["as_of"].nunique() > 1
+
+    def require(self, what: str, least: int) -> None:
+        """Check that there are enough rows of both kinds.
+
+        Raises:
+            LabelError: fewer than `least` bad or good rows in `what`.
+        """
+        bad = int(self.rows["bad"].sum())
+        for kind, count in (("bad", bad), ("good", len(self.rows) - bad)):
+            if count < least:
+                raise LabelError(
+                    f"The {what} part has {count} {kind} of {len(self.rows)} labels and needs at least {least}; "
+                    "deliver a longer span or more sellers."
+                )
+
+    def select(self, chosen: pd.Series) -> Dataset:
+        """Return the dataset of the rows where the boolean `chosen` is true."""
+        kept = chosen.to_numpy()
+        return Dataset(
+            self.rows[kept].reset_index(drop=True),
+            self.features[kept].reset_index(drop=True),
+            self.labels,
+            self.catalogue,
+            self.data_version,
+            self.tables,
+        )
+
+
+def loan_labels(store: OperatingStore, definition: DefaultDefinition | None = None) -> Labels:
+    """Label the loans of a store by the outcomes known up to the midnight that its payments cover.
+
+    Raises:
+        LabelError: the store holds no loans, instalments or payments.
+    """
+    import pandas as pd
+
+    tables = {}
+    for name in ("loans", "instalments", "payments"):
+        files = store.files(name)
+        if not files:
+            raise LabelError(f"The store holds no {name}; ingest them, or give a label table with --labels.")
+        tables[name] = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
+    return label_loans(tables, store.covers_through["payments"], definition)
+
+
+def build(store: OperatingStore, labels: Labels) -> Dataset:
+    """Compute the features of every label's (seller, midnight) and put both side by side.
+
+    Raises:
+        LabelError: a label names a seller whom the store does not know.
+    """
+    rows = labels.rows
+    known = all_sellers(store, rows["as_of"].max().date())["seller_id"]
+    unknown = sorted(set(rows["seller_id"]) - set(known))
+    if unknown:
+        raise LabelError(f"{len(unknown)} of the labelled sellers are not in the store, the first is {unknown[0]!r}.")
+    computed = frame(store, rows[["seller_id", "as_of"]])
+    aligned = computed.reindex(rows.set_index(["seller_id", "as_of"]).index).reset_index(drop=True)
+    used = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
+    present = tuple(name for name in used if store.files(name))
+    return Dataset(rows, aligned, labels, digest(CATALOGUE), store.version, present)

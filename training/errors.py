@@ -1,0 +1,18 @@
+"""Everything that training refuses, as one tree.
+
+TrainingError
+├── LabelError       no usable labels: no loans, one class only, too few defaults
+└── RegistryError    the registry cannot be reached, or lacks the version asked for
+"""
+
+
+class TrainingError(Exception):
+    """Base of all errors of this package; its message is one plain sentence."""
+
+
+class LabelError(TrainingError):
+    """There is nothing to learn from: no labels, one class only, or too few defaults."""
+
+
+class RegistryError(TrainingError):
+    """The MLflow registry cannot be reached, or does not hold the version asked for."""

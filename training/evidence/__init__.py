@@ -1,0 +1,1 @@
+"""What a reviewer asks of a model: figures with intervals, and the plots that show them."""

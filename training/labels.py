@@ -1,0 +1,123 @@
+"""Labels: which loans went bad, as of when that was known. Loans whose outcome is still open are counted, not used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.errors import LabelError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_CENT = 0.005
+"""Half of the smallest coin: less than that is not owed."""
+
+
+@dataclass(frozen=True)
+class DefaultDefinition:
+    """What bad means: this many days past due on any instalment within this many months of disbursement."""
+
+    days_past_due: int = 90
+    months: int = 12
+
+    def __str__(self) -> str:
+        """Say it as every response says it: `90+ days past due within 12 months`."""
+        return f"{self.days_past_due}+ days past due within {self.months} months"
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labelled rows and how many were left out.
+
+    `rows` has the columns `seller_id`, `as_of` (midnight, datetime64) and `bad` (bool), sorted by both.
+    `censored` counts loans that are neither bad yet nor over. `observed_through` is the midnight up to which
+    outcomes are known.
+    """
+
+    rows: pd.DataFrame
+    censored: int
+    observed_through: date
+    definition: str
+
+
+def label_loans(
+    tables: dict[str, pd.DataFrame], observed_through: date, definition: DefaultDefinition | None = None
+) -> Labels:
+    """Label each loan by what its instalments and payments show up to a midnight.
+
+    An instalment is N days past due when the payments made before the N-th day after its due date do not cover
+    all that was due up to and including it.
+
+    Args:
+        tables: `loans`, `instalments` and `payments` as the contract defines them.
+        observed_through: outcomes before this midnight are known.
+        definition: what bad means; 90+ days within 12 months unless said otherwise.
+
+    Raises:
+        LabelError: there are no loans, or none whose outcome is known.
+    """
+    import pandas as pd
+
+    definition = definition or DefaultDefinition()
+    loans = tables["loans"]
+    if loans.empty:
+        raise LabelError("There are no loans to learn from; ingest loans, instalments and payments, or give --labels.")
+    observed = pd.Timestamp(observed_through)
+    end = loans["disbursed_at"].dt.normalize() + pd.DateOffset(months=definition.months)
+    bad_from = loans["loan_id"].map(_first_bad_day(tables, definition)).astype("datetime64[us]")
+    is_bad = (bad_from <= end) & (bad_from <= observed)
+    is_known = is_bad | (end <= observed)
+    rows = pd.DataFrame(
+        {"seller_id": loans["seller_id"], "as_of": loans["disbursed_at"].dt.normalize(), "bad": is_bad}
+    )[is_known]
+    if rows.empty:
+        raise LabelError(f"None of the {len(loans)} loans has a known outcome by {observed_through}.")
+    rows = rows.sort_values(["seller_id", "as_of"], ignore_index=True)
+    return Labels(rows, int((~is_known).sum()), observed_through, str(definition))
+
+
+def read_label_table(path: Path) -> Labels:
+    """Read labels that were made elsewhere: a CSV with `seller_id`, `bad` (true or false) and `as_of` (a date).
+
+    Raises:
+        LabelError: the file is missing, lacks a column or holds another value.
+    """
+    import pandas as pd
+
+    if not path.is_file():
+        raise LabelError(f"There is no label table at {path}.")
+    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    lacking = {"seller_id", "bad", "as_of"} - set(table.columns)
+    if lacking:
+        raise LabelError(f"The label table {path.name} lacks the columns: {', '.join(sorted(lacking))}.")
+    truth = table["bad"].str.lower().map({"true": True, "false": False, "1": True, "0": False})
+    as_of = pd.to_datetime(table["as_of"], format="%Y-%m-%d", errors="coerce")
+    broken = truth.isna() | as_of.isna() | (table["seller_id"] == "")
+    if broken.any() or table.empty:
+        line = int(broken.to_numpy().argmax()) + 2
+        raise LabelError(
+            f"The label table {path.name} needs a seller_id, true or false for bad and a date (YYYY-MM-DD) for as_of "
+            f"on every line; line {line} has not."
+        )
+    rows = pd.DataFrame({"seller_id": table["seller_id"], "as_of": as_of, "bad": truth.astype(bool)})
+    rows = rows.sort_values(["seller_id", "as_of"], ignore_index=True)
+    return Labels(rows, 0, rows["as_of"].max().date(), "as the label table says")
+
+
+def _first_bad_day(tables: dict[str, pd.DataFrame], definition: DefaultDefinition) -> pd.Series:
+    """Return, by loan_id, the first day on which an instalment was past due for as long as the definition says."""
+    import pandas as pd
+
+    due = tables["instalments"].sort_values(["loan_id", "due_on"])
+    due = due.assign(
+        owed=due.groupby("loan_id")["amount"].cumsum(),
+        limit=pd.to_datetime(due["due_on"]) + pd.Timedelta(days=definition.days_past_due),
+    )
+    paid = due[["loan_id", "limit"]].merge(tables["payments"][["loan_id", "paid_at", "amount"]], on="loan_id")
+    in_time = paid[paid["paid_at"] < paid["limit"]].groupby(["loan_id", "limit"])["amount"].sum()
+    covered = due.merge(in_time.rename("covered").reset_index(), on=["loan_id", "limit"], how="left")
+    unpaid = covered[covered["covered"].fillna(0.0) < covered["owed"] - _CENT]
+    return unpaid.groupby("loan_id")["limit"].min()

@@ -1,0 +1,96 @@
+"""From a fitted model to the bundle's parts: the feature sheet with typical values, policy, reasons, reference."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib import metadata, resources
+from typing import TYPE_CHECKING, Final
+
+from features.catalogue import CATALOGUE
+from scoring.bands import Band, Bands
+from scoring.bundle import BundleParts, Policy, Reference
+from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
+from scoring.scale import Scale
+from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scoring.model import Calibration
+    from training.dataset import Dataset
+    from training.evidence.metrics import Estimate
+    from training.fit import Fitted
+
+BANDS: Final = Bands((Band("A", 0.015), Band("B", 0.035), Band("C", 0.07), Band("D", 0.15), Band("E", 1.0)))
+HISTORY: Final = (HistoryThreshold("days_since_first_order", 90.0), HistoryThreshold("active_days_365d", 10.0))
+MAX_AGE_DAYS: Final = 7
+
+_LIBRARIES: Final = ("lightgbm", "numpy", "pandas", "scikit-learn", "ibis-framework", "duckdb")
+
+
+@dataclass(frozen=True)
+class Package:
+    """What goes into a bundle beside the catalogue and the reason catalogue."""
+
+    train: Dataset
+    fitted: Fitted
+    calibration: Calibration
+    figures: dict[str, Estimate]
+
+
+def bundle_parts(package: Package) -> BundleParts:
+    """Assemble the parts of a bundle from a training run."""
+    train = package.train
+    return BundleParts(
+        model_text=package.fitted.booster.model_to_string(),
+        sheet=FeatureSheet(
+            catalogue=train.catalogue,
+            entries=_entries(train.features),
+            history=HISTORY,
+            required_tables=train.tables,
+            max_age_days=MAX_AGE_DAYS,
+        ),
+        policy=Policy(package.calibration, Scale(), BANDS, train.labels.definition),
+        reasons=reason_catalogue(),
+        reference=Reference(
+            population=_population(train),
+            validation={name: estimate.value for name, estimate in package.figures.items()},
+            libraries={name: metadata.version(name) for name in _LIBRARIES},
+        ),
+    )
+
+
+def reason_catalogue() -> ReasonCatalogue:
+    """Read the one versioned file of reasons, worded for banks and sellers, in English and Chinese."""
+    data = json.loads(resources.files("training").joinpath("reasons.json").read_text(encoding="utf-8"))
+    entries = tuple(
+        ReasonEntry(item["code"], item["group"], Wording(**item["bank"]), Wording(**item["seller"]))
+        for item in data["entries"]
+    )
+    return ReasonCatalogue(data["version"], entries)
+
+
+def _entries(features: pd.DataFrame) -> tuple[FeatureEntry, ...]:
+    typical = features.median()
+    return tuple(
+        FeatureEntry(
+            name=feature.name,
+            label=feature.label,
+            unit=feature.unit,
+            sign=feature.sign,
+            actionable=feature.actionable,
+            structural=feature.structural,
+            reason_group=feature.reason_group,
+            typical=None if typical.isna()[feature.name] else float(typical[feature.name]),
+        )
+        for feature in CATALOGUE
+    )
+
+
+def _population(train: Dataset) -> str:
+    dates, bad = train.rows["as_of"], train.rows["bad"]
+    return (
+        f"{len(train.rows)} training rows as of {dates.min().date()} to {dates.max().date()}, "
+        f"{bad.mean():.1%} bad ({train.labels.definition}), {train.digest[:19]}"
+    )

@@ -1,0 +1,138 @@
+"""One training run, start to end: split, fit, calibrate, measure, pack. Registers nothing; `registry` does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.bundle import Bundle, pack
+from scoring.explain import contributions
+from scoring.model import Calibration
+from scoring.points import to_points
+from training.calibrate import affine, probabilities
+from training.evidence import plots
+from training.evidence.metrics import Estimate, evaluate
+from training.fit import FitConfig, Fitted, fit
+from training.logistic import logistic
+from training.package import Package, bundle_parts
+from training.split import Evidence, Split, SplitConfig, out_of_time, whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from training.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All settings of a run."""
+
+    split: SplitConfig = field(default_factory=SplitConfig)
+    fit: FitConfig = field(default_factory=FitConfig)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run produced: the bundle's files, figures of both models on the test part, plots, and its facts."""
+
+    files: dict[str, bytes]
+    figures: dict[str, Estimate]
+    logistic_figures: dict[str, Estimate]
+    plots: dict[str, Figure]
+    facts: dict[str, str | int | float]
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle, verified anew from its files."""
+        return Bundle.from_files(self.files)
+
+
+def train(dataset: Dataset, config: TrainConfig, step: Callable[[str], None] = lambda _: None) -> Run:
+    """Train on the earlier loans of some sellers, test on the later loans of others, and pack the model.
+
+    Labels that are all as of one midnight (a label table) leave nothing later to test on: then the model takes all
+    rows, and what is measured are predictions out of fold.
+
+    Args:
+        dataset: labelled rows with features.
+        config: all settings; the same dataset and config give the same model text on the same machine.
+        step: told what begins, for a progress display.
+
+    Raises:
+        TrainingError: the split lacks a class, or the model ranks no better than chance.
+    """
+    split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
+    rows = split.train.rows
+    step(f"fit LightGBM on {len(rows)} rows")
+    fitted = fit(split.train.features, rows["bad"], rows["seller_id"], config.fit)
+    calibration = affine(fitted.out_of_fold, rows["bad"].to_numpy())
+    step(f"fit the logistic model beside, and measure both on {len(split.test.rows)} rows")
+    predictions = _predictions(split, fitted, calibration, config)
+    bad = split.test.rows["bad"].to_numpy()
+    figures, logistic_figures = (evaluate(bad, predictions[name], config.fit.seed) for name in predictions)
+    files = pack(bundle_parts(Package(split.train, fitted, calibration, figures)))
+    step("draw the evidence")
+    drawn = {
+        "roc": plots.roc(bad, predictions),
+        "calibration": plots.calibration(bad, predictions["LightGBM"]),
+        **_explained_plots(Bundle.from_files(files), split.test),
+    }
+    return Run(files, figures, logistic_figures, drawn, _facts(split, fitted, config))
+
+
+def _predictions(
+    split: Split, fitted: Fitted, calibration: Calibration, config: TrainConfig
+) -> dict[str, NDArray[np.float64]]:
+    """Return both models' probabilities for the test part; where that is the training part, out of fold."""
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
+    train, test, beside = split.train, split.test, logistic(config.fit.seed)
+    if split.evidence is Evidence.OUT_OF_TIME:
+        margins = np.asarray(fitted.booster.predict(test.features.to_numpy(), raw_score=True))
+        plain = beside.fit(train.features, train.rows["bad"]).predict_proba(test.features)
+    else:
+        margins = fitted.out_of_fold
+        folds = StratifiedGroupKFold(n_splits=config.fit.folds, shuffle=True, random_state=config.fit.seed)
+        plain = cross_val_predict(
+            beside,
+            train.features,
+            train.rows["bad"],
+            groups=train.rows["seller_id"],
+            cv=folds,
+            method="predict_proba",
+        )
+    return {"LightGBM": probabilities(calibration, margins), "logistic": plain[:, 1]}
+
+
+def _explained_plots(bundle: Bundle, test: Dataset) -> dict[str, Figure]:
+    explained = contributions(bundle.model, test.features.to_numpy())
+    points = to_points(explained, bundle.policy.calibration, bundle.policy.scale)
+    return {
+        "score_distribution": plots.score_distribution(test.rows["bad"].to_numpy(), points.score),
+        "shap_summary": plots.shap_summary(explained.values, test.features, explained.base),
+    }
+
+
+def _facts(split: Split, fitted: Fitted, config: TrainConfig) -> dict[str, str | int | float]:
+    train_bad, test_bad = split.train.rows["bad"], split.test.rows["bad"]
+    return {
+        "data_version": split.train.data_version,
+        "dataset": split.train.digest,
+        "catalogue": split.train.catalogue,
+        "default_definition": split.train.labels.definition,
+        "evidence": split.evidence.value,
+        "train_before": split.train_before.isoformat(),
+        "test_from": split.test_from.isoformat(),
+        "train_rows": len(train_bad),
+        "train_bad": int(train_bad.sum()),
+        "test_rows": len(test_bad),
+        "test_bad": int(test_bad.sum()),
+        "censored": split.train.labels.censored,
+        "rounds": fitted.rounds,
+        **{f"fit.{name}": value for name, value in vars(config.fit).items()},
+        **{f"split.{name}": value for name, value in vars(config.split).items()},
+    }

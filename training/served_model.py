@@ -1,0 +1,41 @@
+"""What MLflow runs when it loads or serves the model: rows in, assessments out, through the one `assess`.
+
+MLflow executes this file by itself (models from code), beside a copy of the scoring package; it may import nothing
+else of ours.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+
+from scoring import Bundle, Vector, assess
+
+
+class SellerScoreModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
+    """A row holds seller_id, as_of (YYYY-MM-DD), covers_through (JSON object) and a column per feature."""
+
+    def load_context(self, context: Any) -> None:
+        """Verify and build the bundle that travels with the model."""
+        folder = Path(context.artifacts["bundle"])
+        self.bundle = Bundle.from_files({file.name: file.read_bytes() for file in folder.iterdir()})
+
+    def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
+        """Return seller_id and the assessment's canonical JSON, a row for a row."""
+        vectors = [self._vector(row) for row in model_input.to_dict("records")]
+        texts = [assessment.canonical_bytes.decode() for assessment in assess(self.bundle, vectors)]
+        return pd.DataFrame({"seller_id": [vector.seller_id for vector in vectors], "assessment": texts})
+
+    def _vector(self, row: dict[Hashable, Any]) -> Vector:
+        covers = {name: date.fromisoformat(day) for name, day in json.loads(row["covers_through"]).items()}
+        values = tuple(None if pd.isna(row[name]) else float(row[name]) for name in self.bundle.sheet.names)
+        return Vector(row["seller_id"], date.fromisoformat(row["as_of"]), covers, self.bundle.sheet.catalogue, values)
+
+
+mlflow.models.set_model(SellerScoreModel())

@@ -1,0 +1,90 @@
+"""The split that a bank's reviewer asks for: test loans later in time, and of sellers never trained on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from training.dataset import LEAST_OF_A_CLASS
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from training.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How many days of the latest loans make the test, and which share of sellers is kept from training.
+
+    `embargo_days` lie between the last training loan and the first test loan: as long as an outcome takes, so that
+    every training outcome was known when the first test loan was paid out.
+    """
+
+    test_days: int = 120
+    unseen_share: float = 0.3
+    embargo_days: int = 366
+    salt: str = "sellerscore"
+
+
+class Evidence(StrEnum):
+    """How a model is measured: on later rows of unseen sellers, or out of fold where there are no later rows."""
+
+    OUT_OF_TIME = "out_of_time"
+    OUT_OF_FOLD = "out_of_fold"
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training and test part; loans in the embargo, or of unseen sellers before the test, are in neither."""
+
+    evidence: Evidence
+    train: Dataset
+    test: Dataset
+    train_before: date
+    test_from: date
+
+
+def whole(dataset: Dataset) -> Split:
+    """Take every row for training and for testing alike; what is measured must then come out of fold.
+
+    Raises:
+        LabelError: too few rows of one kind to learn from.
+    """
+    dataset.require("training", LEAST_OF_A_CLASS)
+    first, last = dataset.rows["as_of"].min().date(), dataset.rows["as_of"].max().date()
+    return Split(Evidence.OUT_OF_FOLD, dataset, dataset, last + timedelta(days=1), first)
+
+
+def out_of_time(dataset: Dataset, config: SplitConfig) -> Split:
+    """Split by time and by seller.
+
+    Example: with outcomes known up to 2026-01-01 and the defaults, test loans were paid out from 2024-09-03
+    to the end of 2024, and training loans before 2023-09-03.
+
+    Raises:
+        LabelError: a part lacks good or bad loans; the span of the data is too short.
+    """
+    import pandas as pd
+
+    rows = dataset.rows
+    last = rows["as_of"].max().date()
+    test_from = last - timedelta(days=config.test_days - 1)
+    train_before = test_from - timedelta(days=config.embargo_days)
+    unseen = is_unseen(rows["seller_id"], config)
+    train = dataset.select((rows["as_of"] < pd.Timestamp(train_before)) & ~unseen)
+    test = dataset.select((rows["as_of"] >= pd.Timestamp(test_from)) & unseen)
+    train.require(f"training (before {train_before})", LEAST_OF_A_CLASS)
+    test.require(f"test (from {test_from})", 2)
+    return Split(Evidence.OUT_OF_TIME, train, test, train_before, test_from)
+
+
+def is_unseen(seller_ids: pd.Series, config: SplitConfig) -> pd.Series:
+    """Return True for the sellers kept from training: by a hash of the id, so the same for ever and for any order."""
+    limit = int(config.unseen_share * 2**32)
+    return seller_ids.map(
+        lambda seller: int.from_bytes(hashlib.sha256(f"{config.salt}:{seller}".encode()).digest()[:4], "big") < limit
+    ).astype(bool)
