@@ -13,13 +13,14 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from features.intake.rules import KEY_CONFLICT, RATE_UNKNOWN
 from features.schema import Table
 
 KEY_HASH: Final = "key_hash"
 
 ACCEPTED: Final = "accepted"
 DUPLICATE: Final = "duplicate"
-CONFLICT: Final = "conflict"
+REJECTED: Final = "rejected"
 
 
 @ibis.udf.scalar.builtin(name="hash", signature=((dt.string,), dt.uint64))  # type: ignore[untyped-decorator]
@@ -44,23 +45,24 @@ def suspects(delivered: ir.Table, stored: ir.Table | None) -> ir.Table:
 
 
 def decided(rows: ir.Table, table: Table) -> ir.Table:
-    """Append `fate` to suspect rows that broke no rule or wait for a rate; stored rows are among them.
+    """Append `fate` to rows of which some share a key; rows that the store holds already are among them.
 
-    `rows` holds the contract's columns, `stored` and `rule`. A row whose content is stored is a duplicate even where
-    this delivery knows no rate for it.
+    `rows` holds the contract's columns, `stored` and `rule`. Rows that broke a rule stay out of the contest, except
+    those that only wait for a rate: where the store holds their content they are duplicates after all.
     """
-    content = list(table.column_names)
+    rows = rows.mutate(competes=rows.rule.isnull() | (rows.rule == RATE_UNKNOWN))
+    content = ["competes", *table.column_names]
     rows = rows.mutate(
         content_stored=rows.stored.max().over(group_by=content),
         copy=ibis.row_number().over(group_by=content, order_by=[rows.stored.desc()]),
     )
     preference = [rows.content_stored.desc(), rows.rule.notnull(), rows.known_at, *(rows[name] for name in content)]
-    rows = rows.mutate(place=ibis.rank().over(group_by=list(table.key), order_by=preference))
+    rows = rows.mutate(place=ibis.rank().over(group_by=["competes", *table.key], order_by=preference))
     fate = ibis.cases(
-        (rows.content_stored & ~rows.stored, DUPLICATE),
-        (rows.rule.notnull(), CONFLICT),
-        (rows.place > 0, CONFLICT),
+        (rows.competes & rows.content_stored & ~rows.stored, DUPLICATE),
+        (rows.rule.notnull() | (rows.place > 0), REJECTED),
         (rows.copy > 0, DUPLICATE),
         else_=ACCEPTED,
     )
-    return rows.mutate(fate=fate).drop("content_stored", "copy", "place")
+    rule = ibis.ifelse(fate == REJECTED, rows.rule.coalesce(KEY_CONFLICT), None)
+    return rows.mutate(fate=fate, rule=rule).drop("competes", "content_stored", "copy", "place")

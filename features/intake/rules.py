@@ -24,9 +24,9 @@ KEY_CONFLICT: Final = "key_conflict"
 REFERENCES: Final = {"seller_id": SELLERS, "store_id": STORES, "loan_id": LOANS}
 """Columns that name a row of another table, which must then be known. Orders may arrive after what refers to them."""
 
+FIRST_DAY: Final = date(1990, 1, 1)
+LAST_DAY: Final = date(2100, 12, 31)
 _MAX_TEXT: Final = 200
-_FIRST_DAY: Final = date(1990, 1, 1)
-_LAST_DAY: Final = date(2100, 12, 31)
 
 _UNREADABLE: Final = {
     Kind.ID: "not_an_id",
@@ -69,7 +69,7 @@ def _value_rules(column: Column, value: ir.Value) -> Iterator[Rule]:
             yield "unknown", value.notin(sorted(COUNTRIES))
         case Kind.TIME | Kind.DAY:
             day = value.cast("date")
-            yield "out_of_range", (day < _FIRST_DAY) | (day > _LAST_DAY)
+            yield "out_of_range", ~day.between(FIRST_DAY, LAST_DAY)
         case Kind.MONEY | Kind.NUMBER | Kind.COUNT:
             yield from _number_rules(column, value)
 
@@ -77,7 +77,7 @@ def _value_rules(column: Column, value: ir.Value) -> Iterator[Rule]:
 def _number_rules(column: Column, value: ir.Value) -> Iterator[Rule]:
     yield "not_finite", value.isnan() | value.isinf()
     if column.kind is Kind.COUNT:
-        yield "not_whole", value != value.floor()
+        yield "not_whole", value % 1 != 0
     if column.minimum is not None:
         yield ("negative" if column.minimum == 0 else "too_small"), value < column.minimum
     if column.maximum is not None:

@@ -85,7 +85,7 @@ def take(engine: Backend, table: Table, source: Source, known: Known, folders: F
     Example: ten orders, of which two are negative and one is a copy, give seven accepted rows.
     """
     job = _Job(engine, table, known, folders.work)
-    judged = _judged(job, _checked(job, source))
+    judged = _judged(job, _cast(job, source))
     rejected = _with_malformed(judged.rejected, source.malformed)
     # Counted from the written files, so that the sum proves what lies there.
     out, aside = folders.accepted / f"{table.name}.parquet", folders.quarantined / f"{table.name}.parquet"
@@ -112,14 +112,29 @@ def _stored_columns(table: Table) -> list[str]:
     return [*table.column_names, *(["amount_micros"] if table.money else []), "visible_from"]
 
 
-def _checked(job: _Job, source: Source) -> ir.Table:
-    """Return all rows: raw and cast columns, `rule`, `visible_from`, and `amount_micros` where there is money."""
+def _cast(job: _Job, source: Source) -> ir.Table:
+    """Return all rows: raw and cast columns, and what follows from them before any rule is asked."""
     raw = job.engine.read_parquet(literal(source.path))
     trimmed = {column.name: casting.trimmed(raw[column.name]) for column in job.table.columns}
     rows = raw.select(
         **{f"{_RAW}{name}": value for name, value in trimmed.items()},
         **{column.name: casting.typed(trimmed[column.name], column.kind) for column in job.table.columns},
     )
+    known_at = _computable(rows.known_at)
+    rows = rows.mutate(**{contest.KEY_HASH: contest.key_hash(rows, job.table.key)})
+    if job.table.event_time is None:
+        return rows.mutate(visible_from=asof.visible_from(None, known_at))
+    event = _computable(rows[job.table.event_time])
+    return rows.mutate(visible_from=asof.visible_from(event, known_at), event_day=event.cast("date"))
+
+
+def _computable(time: ir.TemporalValue) -> ir.TemporalValue:
+    """Return `time` where a day can be added to it; a rule turns the others away."""
+    return ibis.ifelse(time.cast("date").between(rules.FIRST_DAY, rules.LAST_DAY), time, ibis.null(time.type()))
+
+
+def _checked(job: _Job, rows: ir.Table, answers: ir.Table | None) -> ir.Table:
+    """Append `rule`, the first that each row broke, and `amount_micros` where the table has money."""
     broken = [
         rule
         for column in job.table.columns
@@ -128,82 +143,64 @@ def _checked(job: _Job, source: Source) -> ir.Table:
     for name, target in rules.references_of(job.table):
         ids = read_files(job.engine, job.known.references[target.name])[name]
         broken.append(rules.reference_rule(name, rows[name], ids))
-    return _with_money(job, _with_sound(job.table, rows.mutate(rule=rules.first_broken(broken))))
-
-
-def _with_sound(table: Table, rows: ir.Table) -> ir.Table:
-    """Append what follows from a row's own columns, null where it broke a rule: it may not even be computable there."""
-    sound = rows.rule.isnull()
-    derived = {
-        column.name: ibis.ifelse(sound, rows[column.name], ibis.null("float64")).cast(dt.int64)
-        for column in table.columns
-        if column.kind is Kind.COUNT
-    }
-    known_at = ibis.ifelse(sound, rows.known_at, ibis.null(casting.TIMESTAMP))
-    if table.event_time is None:
-        return rows.mutate(**derived, visible_from=asof.visible_from(None, known_at))
-    event = rows[table.event_time]
-    event = ibis.ifelse(sound, event, ibis.null(event.type()))
-    return rows.mutate(**derived, visible_from=asof.visible_from(event, known_at), event_day=event.cast("date"))
-
-
-def _with_money(job: _Job, rows: ir.Table) -> ir.Table:
+    counts = [column.name for column in job.table.columns if column.kind is Kind.COUNT]
+    rows = rows.mutate(rule=rules.first_broken(broken))
+    rows = rows.mutate(**{name: rows[name].try_cast(dt.int64) for name in counts})
     if job.table.money is None:
         return rows
-    result = money.priced(job.engine, rows, job.table.money, job.known.rates)
-    rule = ibis.cases(
-        (result.rows.rule.notnull(), result.rows.rule),
-        (result.rateless, rules.RATE_UNKNOWN),
-        (result.too_large, f"{job.table.money}_too_large"),
-    )
-    return result.rows.mutate(rule=rule)
+    rows = money.with_micros(rows, job.table.money, job.known.rates, answers)
+    rateless = ibis.ifelse(rows.usd_per_unit.isnull(), rules.RATE_UNKNOWN, None)
+    too_large = ibis.ifelse(rows.amount_micros.isnull(), f"{job.table.money}_too_large", None)
+    return rows.mutate(rule=rows.rule.coalesce(rateless, too_large))
 
 
-def _judged(job: _Job, checked: ir.Table) -> _Judged:
+def _judged(job: _Job, rows: ir.Table) -> _Judged:
     """Part the rows that stand alone, whose rule says all, from those that share a key, which must contest it."""
-    columns = _stored_columns(job.table)
-    suspects = _suspects(job, checked)
+    answers = _answers(job, rows)
+    suspects = _suspects(job, rows)
+    alone = rows if suspects is None else rows.anti_join(suspects, contest.KEY_HASH)
+    alone = _checked(job, alone, answers)
+    accepted = alone.filter(alone.rule.isnull()).select(_stored_columns(job.table))
+    rejected = _as_text(job.table, alone.filter(alone.rule.notnull()))
     if suspects is None:
-        free, fates = checked, None
-    else:
-        shares_key = contest.key_hash(checked, job.table.key).isin(suspects[contest.KEY_HASH])
-        contested = shares_key & (checked.rule.isnull() | (checked.rule == rules.RATE_UNKNOWN))
-        free = checked.filter(~contested)
-        fates = job.kept("fates", _fates(job, checked.filter(contested), suspects))
-    accepted = free.filter(free.rule.isnull()).select(columns)
-    rejected = _as_text(job.table, free.filter(free.rule.notnull()))
-    if fates is None:
         return _Judged(accepted, rejected, 0)
-    won = fates.filter((fates.fate == contest.ACCEPTED) & ~fates.stored).select(columns)
-    lost = fates.filter(fates.fate == contest.CONFLICT)
-    lost = lost.mutate(rule=lost.rule.coalesce(rules.KEY_CONFLICT))
-    duplicates = _count(fates.filter(fates.fate == contest.DUPLICATE))
+    sharing = _checked(job, rows.semi_join(suspects, contest.KEY_HASH), answers)
+    fates = job.kept("fates", contest.decided(_with_stored(job, sharing, suspects), job.table))
+    delivered = fates.filter(~fates.stored)
+    won = delivered.filter(delivered.fate == contest.ACCEPTED).select(_stored_columns(job.table))
+    lost = delivered.filter(delivered.fate == contest.REJECTED)
+    duplicates = _count(delivered.filter(delivered.fate == contest.DUPLICATE))
     return _Judged(accepted.union(won), rejected.union(_as_text(job.table, lost)), duplicates)
 
 
-def _suspects(job: _Job, checked: ir.Table) -> ir.Table | None:
+def _answers(job: _Job, rows: ir.Table) -> ir.Table | None:
+    asked = money.asked_rates(rows, job.known.rates) if job.table.money else None
+    return None if asked is None else job.kept("rates", asked)
+
+
+def _suspects(job: _Job, rows: ir.Table) -> ir.Table | None:
     """Return the hashes of keys that may occur more than once; None where there are none."""
-    delivered = checked.select(**{contest.KEY_HASH: contest.key_hash(checked, job.table.key)})
+    whole = rows.drop_null(list(job.table.key))  # a missing key breaks a rule and shares nothing
     stored = job.stored
     if stored is not None:
         stored = stored.select(**{contest.KEY_HASH: contest.key_hash(stored, job.table.key)})
-    found = job.kept("suspects", contest.suspects(delivered, stored))
+    found = job.kept("suspects", contest.suspects(whole.select(contest.KEY_HASH), stored))
     return found if _count(found) else None
 
 
-def _fates(job: _Job, rows: ir.Table, suspects: ir.Table) -> ir.Table:
-    """Return the contested rows, and the stored rows that hold their keys, each with its fate."""
+def _with_stored(job: _Job, rows: ir.Table, suspects: ir.Table) -> ir.Table:
+    """Return the rows and the stored rows that may hold their keys, told apart by `stored`."""
     names = job.table.column_names
     columns = [*_stored_columns(job.table), "rule", *(f"{_RAW}{name}" for name in names)]
     texts = {f"{_RAW}{name}": rows[f"{_RAW}{name}"].cast(dt.string) for name in names}
-    candidates = rows.mutate(**texts).select(*columns, stored=ibis.literal(False))
+    delivered = rows.mutate(**texts).select(*columns, stored=ibis.literal(False))
     stored = job.stored
-    if stored is not None:
-        same_key = contest.key_hash(stored, job.table.key).isin(suspects[contest.KEY_HASH])
-        blank = {name: ibis.null(dt.string) for name in ("rule", *texts)}
-        rivals = stored.filter(same_key).mutate(**blank).select(*columns, stored=ibis.literal(True))
-        candidates = candidates.union(rivals)
-    return contest.decided(candidates, job.table)
+    if stored is None:
+        return delivered
+    blank = {name: ibis.null(dt.string) for name in ("rule", *texts)}
+    rivals = stored.mutate(**{contest.KEY_HASH: contest.key_hash(stored, job.table.key), **blank})
+    rivals = rivals.semi_join(suspects, contest.KEY_HASH).select(*columns, stored=ibis.literal(True))
+    return delivered.union(rivals)
 
 
 def _as_text(table: Table, rows: ir.Table) -> ir.Table:
