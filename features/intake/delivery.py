@@ -68,7 +68,7 @@ def open_delivery(folder: Path) -> Delivery:
     """
     if not folder.is_dir():
         raise DeliveryError(f"{folder} is not a folder; a delivery is a folder of Parquet or CSV files")
-    files = {name: path for name in BY_NAME if (path := _file_of(folder, name)) is not None}
+    files = {name: path for name in BY_NAME if (path := table_file(folder, name)) is not None}
     if not files:
         raise DeliveryError(
             f"{folder} holds no table of the contract; expected files such as orders.parquet or orders.csv "
@@ -79,7 +79,8 @@ def open_delivery(folder: Path) -> Delivery:
     return Delivery(folder, MappingProxyType(files), _read_terms(folder / TERMS_FILE), ignored)
 
 
-def _file_of(folder: Path, table: str) -> Path | None:
+def table_file(folder: Path, table: str) -> Path | None:
+    """Return the one file of `table` in `folder`, None where there is none; DeliveryError where there are two."""
     found = [path for suffix in _SUFFIXES if (path := folder / f"{table}{suffix}").exists()]
     if len(found) > 1:
         raise DeliveryError(f"{folder} holds {table} as Parquet and as CSV; deliver each table once")

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -41,22 +43,33 @@ def open_source(table: Table, path: Path, work: Path) -> Source:
     Raises:
         DeliveryError: the file is not readable as what its name says, or lacks a column of the contract.
     """
-    try:
-        if path.suffix == ".parquet":
-            with pq.ParquetFile(path) as file:
-                names, rows = file.schema_arrow.names, file.metadata.num_rows
-            return Source(path, rows, (), _extra_columns(table, path, names))
-        return _from_csv(table, path, work / f"{table.name}.csv.parquet")
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        kind = path.suffix.removeprefix(".")
-        raise DeliveryError(
-            f"{path} cannot be read as {kind}: {_first_line(error)}; deliver the file again, whole"
-        ) from error
+    ignored = _extra_columns(table, path, columns_of(path))
+    with _readable(path):
+        if path.suffix == ".csv":
+            return _from_csv(table, path, work / f"{table.name}.csv.parquet", ignored)
+        return Source(path, pq.read_metadata(path).num_rows, (), ignored)
+
+
+def columns_of(path: Path) -> list[str]:
+    """Return the column names of a Parquet or CSV file; DeliveryError where it is not readable as such."""
+    with _readable(path):
+        return _header(path) if path.suffix == ".csv" else list(pq.read_schema(path).names)
 
 
 def literal(path: Path) -> str:
     """Return `path` so that an engine that expands wildcards takes each character as itself."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        kind = path.suffix.removeprefix(".")
+        raise DeliveryError(
+            f"{path} cannot be read as {kind}: {_first_line(error)}; deliver the file again, whole"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:
@@ -77,7 +90,7 @@ def _extra_columns(table: Table, path: Path, names: list[str]) -> tuple[str, ...
     return tuple(sorted(set(names) - set(table.column_names)))
 
 
-def _from_csv(table: Table, path: Path, out: Path) -> Source:
+def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...]) -> Source:
     """Write the well-formed rows of a CSV as Parquet of text columns, and keep the text of the others."""
     malformed: list[str] = []
 
@@ -85,8 +98,6 @@ def _from_csv(table: Table, path: Path, out: Path) -> Source:
         malformed.append(row.text)
         return "skip"
 
-    names = _header(path)
-    ignored = _extra_columns(table, path, names)
     schema = pa.schema([(name, pa.string()) for name in table.column_names])
     rows = 0
     with (
