@@ -11,7 +11,7 @@ from training.simulation.clock import learned, waking_hours
 from training.simulation.lending import PERIOD_DAYS
 from training.simulation.market import CATEGORIES, COUNTRIES, CURRENCIES
 from training.simulation.orders import Setting, store_column
-from training.simulation.rows import Coded, Rows, numbered
+from training.simulation.rows import Coded, Column, Rows, numbered
 from training.simulation.sellers import BASE_CURRENCY, MARKETPLACES, MOST_STORES, seller_ids, store_ids
 
 _SUPPLIERS: Final = 4
@@ -73,7 +73,7 @@ def purchase_rows(setting: Setting, rng: np.random.Generator) -> Rows:
     number = traits.number[seller]
     currency = np.array([CURRENCIES.index(code) for code in _BASE_CURRENCIES])[traits.country[seller]]
     at = setting.clock.at(day, waking_hours(rng, len(day)))
-    columns = {
+    columns: dict[str, Column] = {
         "purchase_id": numbered("P", (number, 6), (rank, 5)),
         "store_id": store_column(seller, np.zeros_like(seller), traits),
         "supplier_id": numbered("U", (number, 6), ((rng.random(len(day)) ** 2 * _SUPPLIERS).astype(np.int32), 1)),
@@ -99,7 +99,7 @@ def loan_rows(setting: Setting, rng: np.random.Generator) -> tuple[Rows, Rows]:
     )
     at = setting.clock.at(day, rng.uniform(0.37, 0.7, len(day)))
     loan_id, known_at = loan_ids(setting, seller, number), at + np.timedelta64(5, "m")
-    loans = {
+    loans: dict[str, Column] = {
         "loan_id": loan_id,
         "seller_id": seller_ids(setting.traits.number[seller]),
         "disbursed_at": at,
@@ -112,7 +112,7 @@ def loan_rows(setting: Setting, rng: np.random.Generator) -> tuple[Rows, Rows]:
     step = np.arange(len(each)) - np.repeat(np.cumsum(periods) - periods, periods)
     last = step + 1 == periods[each]
     amount = np.where(last, total[each] - instalment[each] * step, instalment[each])
-    plan = {
+    plan: dict[str, Column] = {
         "loan_id": loan_id[each],
         "due_on": setting.clock.days(day[each] + PERIOD_DAYS * (step + 1)),
         "amount": amount / 100,
@@ -128,7 +128,7 @@ def payment_rows(setting: Setting, rng: np.random.Generator) -> Rows:
         _joined([getattr(batch, name) for batch in batches]) for name in ("days", "seller", "number", "amount")
     )
     at = setting.clock.at(day, rng.uniform(0.71, 0.99, len(day)))
-    columns = {
+    columns: dict[str, Column] = {
         "payment_id": numbered("Y", (setting.traits.number[seller], 6), (number, 2), (day, 4)),
         "loan_id": loan_ids(setting, seller, number),
         "paid_at": at,

@@ -44,7 +44,8 @@ def learned(event: Times, rng: np.random.Generator) -> Times:
     hours = rng.exponential(_USUAL_HOURS, count)
     late = np.flatnonzero(rng.random(count) < _LATE_SHARE)
     hours[late] = np.minimum(24 + _LATE_HOURS * np.exp(rng.standard_normal(len(late))), 24 * _LONGEST_LATE_DAYS)
-    return event.astype("datetime64[us]") + (hours * 3.6e9).astype("timedelta64[us]")
+    known_at: Times = event.astype("datetime64[us]") + (hours * 3.6e9).astype("timedelta64[us]")
+    return known_at
 
 
 def waking_hours(rng: np.random.Generator, count: int) -> NDArray[np.float64]:

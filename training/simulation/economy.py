@@ -33,15 +33,16 @@ _AD_SHARE: Final = 0.085
 """Ad spend over sales of the average seller; DOMAIN.md: traffic cost is the main complaint beside cash flow."""
 _MOST_ADS: Final = 0.45
 
-_HEALTH_DAYS: Final = 170.0
+_HEALTH_DAYS: Final = 130.0
 _HEALTH_SD: Final = 0.85
 """Health wanders about its mean with this memory (days) and spread."""
 _GROWTH_PER_DAY: Final = 0.0038
 """Log growth of demand a day at health 1, before it is pulled back."""
 _TREND_DAYS: Final = 260.0
 _TREND_NOISE: Final = 0.012
-_JOLTS_PER_YEAR: Final = 0.20
+_JOLTS_PER_YEAR: Final = 0.40
 """Frozen accounts, lost containers, suppliers who vanish: nobody sees them coming."""
+_BANS_PER_YEAR: Final = 0.03
 _FAKE_COMMISSION: Final = 0.08
 """What a fake order costs, as a share of its amount; it brings nothing."""
 _BROKE_DAYS: Final = 30
@@ -60,9 +61,17 @@ class Economy:
     final: State
 
 
+@dataclass(frozen=True)
+class World:
+    """What stands still or comes from outside: who the sellers are, and the market that they share."""
+
+    traits: Traits
+    market: Market
+
+
 def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Economy:
     """Live through every day of the market."""
-    days, count = len(market.season), len(traits)
+    days, count, world = len(market.season), len(traits), World(traits, market)
     state = _beginning(traits, rng)
     diary = Diary.blank(days, count)
     trade, loans = Trade.empty(days, count), LoanBook.empty(traits, base_rates(traits, market))
@@ -70,17 +79,18 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
     for day in range(days):
         active = (traits.joined <= day) & (state.closed_on > day - 8 * _FADE_DAYS)
         _drift(state, traits, active, rng)
+        _banish(day, state, active, rng)
         state.cash += loans.lend(day, state, diary, active & (state.closed_on == NEVER), rng)
-        wanted = _demand(day, state, traits, market, rng) * active
+        wanted = _demand(day, state, world, rng) * active
         fakes = loans.fake_orders(day, wanted, rng)
         counter = open_counter(wanted, state, traits)
         diary.spike[day] = counter.spike
         diary.sales[day] = trade.sell(day, counter, traits, rng)
         diary.gross[day] = diary.sales[day] + trade.pretend(fake_batch(day, fakes, traits, rng), count)
         _note(diary, day, state, wanted, trade)
-        _settle(day, state, traits, market, diary, active)
+        _settle(day, state, world, diary, active)
         state.cash -= _FAKE_COMMISSION * fakes * traits.price
-        bought = _purchase(day, state, traits, market, active)
+        bought = _purchase(day, state, world, active)
         purchases.append((day, np.flatnonzero(bought), bought[bought > 0]))
         state.cash -= loans.collect(day, np.maximum(state.cash - _RESERVE_DAYS * 0.5 * state.slow, 0))
         _end_of_day(day, state, traits, loans.owed_usd(), active)
@@ -115,11 +125,20 @@ def _drift(state: State, traits: Traits, active: NDArray[np.bool_], rng: np.rand
     struck = np.flatnonzero((rng.random(len(traits)) < _JOLTS_PER_YEAR / 365) & active)
     if len(struck):
         state.trend[struck] -= rng.uniform(0.1, 0.7, len(struck))
-        state.cash[struck] -= rng.uniform(4, 24, len(struck)) * state.slow[struck]
+        state.cash[struck] -= rng.uniform(5, 30, len(struck)) * state.slow[struck]
 
 
-def _demand(day: int, state: State, traits: Traits, market: Market, rng: np.random.Generator) -> FloatArray:
+def _banish(day: int, state: State, active: NDArray[np.bool_], rng: np.random.Generator) -> None:
+    """Rarely an account is closed overnight, whatever the state of the business: its stock and payouts are lost."""
+    banned = active & (state.closed_on > day) & (rng.random(len(active)) < _BANS_PER_YEAR / 365)
+    state.closed_on = np.where(banned, day, state.closed_on)
+    state.cash = np.where(banned, 0.0, state.cash)
+    state.stock = np.where(banned, 0.0, state.stock)
+
+
+def _demand(day: int, state: State, world: World, rng: np.random.Generator) -> FloatArray:
     """Expected orders of the day: size, trend, season, shocks, livestream, noise, and the fading of a closed shop."""
+    traits, market = world.traits, world.market
     hit = np.array([shock.demand for shock in market.shocks]) * market.spell[:, day]
     noise = rng.normal(0, 0.12, len(traits))
     wanted = traits.size * market.season[day] * np.exp(state.trend + traits.exposure @ hit + noise)
@@ -131,7 +150,7 @@ def _demand(day: int, state: State, traits: Traits, market: Market, rng: np.rand
 
 def ad_share(health: Floats, stress: Floats, skill: FloatArray) -> FloatArray:
     """Ad spend over sales: the weak and the pressed buy the demand that does not come by itself."""
-    share: FloatArray = _AD_SHARE * np.exp(-0.40 * health - 0.20 * skill) * (1 + 0.8 * stress)
+    share: FloatArray = _AD_SHARE * np.exp(-0.40 * health - 0.20 * skill) * (1 + 1.5 * stress)
     return np.minimum(share, _MOST_ADS)
 
 
@@ -142,8 +161,9 @@ def _note(diary: Diary, day: int, state: State, wanted: FloatArray, trade: Trade
     diary.refunds[day] = trade.refund_due[day]
 
 
-def _settle(day: int, state: State, traits: Traits, market: Market, diary: Diary, active: NDArray[np.bool_]) -> None:
+def _settle(day: int, state: State, world: World, diary: Diary, active: NDArray[np.bool_]) -> None:
     """Payouts in; refunds, ads and fixed costs out."""
+    traits, market = world.traits, world.market
     sales = diary.sales[day]
     dearer = traits.exposure @ (np.array([shock.cost for shock in market.shocks]) * market.spell[:, day])
     if day >= _PAYOUT_DAYS:
@@ -158,8 +178,9 @@ def _settle(day: int, state: State, traits: Traits, market: Market, diary: Diary
     state.slow += active * (sales - state.slow) / 180
 
 
-def _purchase(day: int, state: State, traits: Traits, market: Market, active: NDArray[np.bool_]) -> FloatArray:
+def _purchase(day: int, state: State, world: World, active: NDArray[np.bool_]) -> FloatArray:
     """Every ten days: fill up the stock for the weeks ahead, as far as the cash goes."""
+    traits, market = world.traits, world.market
     due = active & (state.closed_on > day) & (traits.number % _PURCHASE_EVERY == day % _PURCHASE_EVERY)
     target = GOODS_SHARE * _STOCK_DAYS * state.fast * market.stock_up[day]
     affordable = np.maximum(state.cash - _RESERVE_DAYS * 0.5 * state.slow, 0)
@@ -175,7 +196,7 @@ def _end_of_day(day: int, state: State, traits: Traits, owed: FloatArray, active
     surplus = state.cash - traits.capital * state.slow - owed
     state.cash -= np.maximum(surplus, 0) * 0.08
     short = np.clip(1 - state.cash / (12 * state.slow + 1e-9), 0, 1)
-    state.stress += (short - state.stress) / 10
+    state.stress += (short - state.stress) / 15
     state.broke_days = np.where((state.cash <= 0) & active, state.broke_days + 1, 0)
     state.closed_on = np.where((state.broke_days >= _BROKE_DAYS) & (state.closed_on > day), day, state.closed_on)
 

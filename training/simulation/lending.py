@@ -22,19 +22,19 @@ PERIOD_DAYS: Final = 30
 DEFAULT_DAYS: Final = 90
 OUTCOME_DAYS: Final = 365
 """A default is 90 days past due on an instalment within 12 months of disbursement (DESIGN.md)."""
-_TERMS: Final = (4, 6, 8)
+_TERMS: Final = (3, 4, 6)
 """Instalments of a loan."""
 _FEE_PER_PERIOD: Final = 0.012
-_MONTHS: Final = (0.4, 1.3)
+_MONTHS: Final = (0.3, 1.1)
 """Principal, in months of gross sales as the lender sees them."""
 _LEAST_TENURE: Final = 120
 _LOOK_BACK: Final = 90
 _LEAST_SALES_USD: Final = 300.0
-_APPROVED_SHARE: Final = 0.92
-_ASK_CHANCE: Final = 0.035
+_APPROVED_SHARE: Final = 0.95
+_ASK_CHANCE: Final = 0.08
 """Chance a day that a seller without a loan asks; the pressed ask three times as often."""
 _DRESSING_DAYS: Final = (20, 45)
-_PAUSE_DAYS: Final = (8, 40)
+_PAUSE_DAYS: Final = (5, 30)
 """Days without asking after repayment, and after a refusal."""
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.simulation.config import HISTORY_DAYS, SimulationConfig
-from training.simulation.rows import Coded, Rows
+from training.simulation.rows import Coded, Column, Rows
 
 FloatArray = NDArray[np.float64]
 
@@ -19,6 +19,7 @@ _USD_PER_UNIT: Final = (1.0, 1.09, 1.26, 0.141, 0.0000403, 0.0120, 0.738, 0.0069
 """Rough levels of 2022 to 2024; each currency wanders from its level."""
 _FX_DAILY_SD: Final = 0.003
 """Standard deviation of a day's log move."""
+_FRIDAY: Final = 4
 _FX_LEAD_DAYS: Final = 40
 """Rates are listed from this many days before the record, so that no early row lacks one."""
 
@@ -54,7 +55,7 @@ def shocks_of(days: int) -> tuple[Shock, ...]:
         Shock(int(days * 0.30), 90, -0.14, 0.01, (1.5, 0.6, 0.8, 0.8, 1.0, 1.4), (1.0, 1.4, 1.2, 0.7, 0.9, 0.9)),
         Shock(int(days * 0.50), 120, -0.04, 0.04, (1.6, 0.5, 0.7, 0.7, 1.1, 1.5), (0.8, 1.0, 1.5, 0.6, 1.2, 1.2)),
         Shock(
-            days - HISTORY_DAYS - 90, 90, -0.17, 0.01, (1.3, 1.0, 1.0, 1.0, 0.6, 0.8), (1.4, 1.1, 1.0, 0.8, 1.0, 0.6)
+            days - HISTORY_DAYS - 90, 90, -0.20, 0.01, (1.3, 1.0, 1.0, 1.0, 0.6, 0.8), (1.4, 1.1, 1.0, 0.8, 1.0, 0.6)
         ),
     )
 
@@ -94,17 +95,21 @@ def _season(start: date, days: int) -> FloatArray:
 
 def _festival(day: date) -> float:
     """Demand factor of the shopping festivals: 11.11, Black Friday to Cyber Monday, 6.18, and December."""
-    thanksgiving = max(date(day.year, 11, n) for n in range(22, 29) if date(day.year, 11, n).weekday() == 3)
-    since = (day - thanksgiving).days
-    if (day.month, day.day) == (11, 11):
-        return 2.6
-    if 1 <= since <= 4:
-        return 2.2
-    if (day.month, day.day) == (6, 18):
-        return 1.9
-    if day.month == 11 or (day.month == 6 and 10 <= day.day <= 17):
-        return 1.2
-    return 1.25 if day.month == 12 and day.day <= 20 else 1.0
+    november = date(day.year, 11, 1)
+    black_friday = november + timedelta(days=(_FRIDAY - 1 - november.weekday()) % 7 + 22)
+    factors = [
+        factor
+        for first, last, factor in (
+            (date(day.year, 11, 11), date(day.year, 11, 11), 2.6),
+            (black_friday, black_friday + timedelta(days=3), 2.2),
+            (date(day.year, 6, 18), date(day.year, 6, 18), 1.9),
+            (date(day.year, 6, 10), date(day.year, 6, 17), 1.2),
+            (november, date(day.year, 11, 30), 1.2),
+            (date(day.year, 12, 1), date(day.year, 12, 20), 1.25),
+        )
+        if first <= day <= last
+    ]
+    return max(factors, default=1.0)
 
 
 def _spell(shock: Shock, days: int) -> FloatArray:
@@ -131,5 +136,10 @@ def fx_rows(market: Market, start: date) -> Rows:
     day = np.repeat(days, len(CURRENCIES))
     codes = np.tile(np.arange(len(CURRENCIES), dtype=np.int32), len(days))
     known_at = day.astype("datetime64[us]") + np.timedelta64(17, "h")
-    columns = {"day": day, "currency": Coded(codes, CURRENCIES), "usd_per_unit": led.ravel(), "known_at": known_at}
+    columns: dict[str, Column] = {
+        "day": day,
+        "currency": Coded(codes, CURRENCIES),
+        "usd_per_unit": led.ravel(),
+        "known_at": known_at,
+    }
     return Rows("fx_rates", columns)

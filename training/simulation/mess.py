@@ -74,16 +74,16 @@ _FLAWS: Final[Mapping[str, tuple[Flaw, ...]]] = {
     ),
 }
 _MONEY: Final = {"orders": "amount", "refunds": "amount", "traffic": "ad_spend"}
-MESSY: Final = tuple(_FLAWS)
-"""The tables that carry bad rows."""
 
 
 def with_mess(rows: Rows, rng: np.random.Generator) -> tuple[Rows, Mess]:
-    """Add the bad rows of a messy table.
+    """Add the bad rows; tables without money that buyers or ads move stay clean.
 
     A malformed row is a copy of a good one with one flaw and, where the table has ids of its own, a new id
     (`X-...`); a conflict repeats a key with another amount. No row is the model of two bad ones.
     """
+    if rows.table not in _FLAWS:
+        return rows, Mess()
     luck = rng.random(len(rows))
     edges = np.cumsum([_MALFORMED_SHARE, _DUPLICATE_SHARE, _CONFLICT_SHARE])
     sort = np.searchsorted(edges, luck, side="right")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,12 @@ from features.schema import CHANNELS, FULFILMENT_EVENTS, REFUND_REASONS
 from training.simulation.clock import Clock, Times, learned, waking_hours
 from training.simulation.economy import Economy, ad_share
 from training.simulation.market import CURRENCIES, Market
-from training.simulation.rows import Coded, Rows, cumulative, numbered, pick
+from training.simulation.rows import AnyArray, Coded, Column, Rows, cumulative, numbered, pick
 from training.simulation.sellers import MOST_STORES, Traits, store_ids
 from training.simulation.trade import CANCEL
 
 FloatArray = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 IntArray = NDArray[np.int32]
 
 BUYER_COUNTRIES: Final = ("US", "CA", "DE", "FR", "GB", "CN", "IN", "VN", "JP")
@@ -43,9 +44,11 @@ _OWN_STORE_SHARE: Final = 0.08
 """Fake orders that the seller places from his own store's account."""
 ADS: Final = CHANNELS.index("ads")
 LIVESTREAM: Final = CHANNELS.index("livestream")
-FREE_CHANNELS: Final = tuple(CHANNELS.index(name) for name in ("search", "social", "direct", "other"))
-FREE_CHANNEL_SHARE: Final = (0.72, 0.12, 0.12, 0.04)
-"""Where visitors come from who are not paid for."""
+SEARCH: Final = CHANNELS.index("search")
+SEARCH_SHARE: Final = 0.75
+"""Share of visitors who are not paid for that search brings; the rest come by the seller's side channel."""
+LIVE_SHARE: Final = 0.7
+"""Share of a spike day's visits and orders that came for the livestream."""
 
 _TRACKED_SHARE: Final = 0.20
 """Orders whose parcels are tracked."""
@@ -127,7 +130,7 @@ def order_rows(deals: Deals, setting: Setting, rng: np.random.Generator) -> Rows
     number = traits.number[deals.seller]
     at = setting.clock.at(deals.day, _time_of_day(deals, rng))
     amount = deals.usd / setting.market.usd[deals.day, deals.currency]
-    columns = {
+    columns: dict[str, Column] = {
         "order_id": numbered("O", (number, 6), (deals.rank, 7)),
         "store_id": store_column(deals.seller, deals.slot, traits),
         "buyer_id": _buyers(deals, traits, rng),
@@ -142,7 +145,7 @@ def order_rows(deals: Deals, setting: Setting, rng: np.random.Generator) -> Rows
     return Rows("orders", columns)
 
 
-def store_column(seller: IntArray, slot: IntArray, traits: Traits) -> Coded:
+def store_column(seller: AnyArray, slot: AnyArray, traits: Traits) -> Coded:
     """Store ids of sellers (positions in the chunk) and slots, as words."""
     slots = np.tile(np.arange(MOST_STORES, dtype=np.int32), len(traits))
     words = store_ids(np.repeat(traits.number, MOST_STORES), slots).astype(str)
@@ -182,14 +185,15 @@ def _channels(deals: Deals, setting: Setting, rng: np.random.Generator) -> IntAr
     now = (deals.day, deals.seller)
     spent = ad_share(diary.health[now], diary.stress[now], traits.skill[deals.seller])
     draw = rng.random(len(deals))
-    ads = paid_share(spent)
-    rest = np.searchsorted(np.cumsum(FREE_CHANNEL_SHARE), (draw - ads) / (1 - ads))
-    channel = np.where(draw < ads, ADS, np.array(FREE_CHANNELS)[np.minimum(rest, len(FREE_CHANNELS) - 1)])
-    live = deals.spike & (rng.random(len(deals)) < 0.8)
+    ads = paid_share(spent * traits.ad_taste[deals.seller])
+    search = ads + (1 - ads) * SEARCH_SHARE
+    channel = np.where(draw < search, SEARCH, traits.side_channel[deals.seller])
+    channel = np.where(draw < ads, ADS, channel)
+    live = deals.spike & (rng.random(len(deals)) < LIVE_SHARE)
     return np.where(live, LIVESTREAM, channel).astype(np.int32)
 
 
-def paid_share(ads_over_sales: FloatArray) -> FloatArray:
+def paid_share(ads_over_sales: Floats) -> FloatArray:
     """Share of visitors who came through ads, given ad spend over sales."""
     return np.clip(0.08 + 1.3 * ads_over_sales, 0.05, 0.75)
 
@@ -201,7 +205,7 @@ def refund_rows(deals: Deals, orders: Rows, setting: Setting, rng: np.random.Gen
     at = setting.clock.at(deals.day[gone] + deals.lag[gone], waking_hours(rng, len(gone)))
     at = np.where(at <= ordered_at, ordered_at + np.timedelta64(30, "m"), at)
     amount = orders.array("amount")[gone]
-    columns = {
+    columns: dict[str, Column] = {
         "refund_id": numbered("R", (setting.traits.number[deals.seller[gone]], 6), (deals.rank[gone], 7)),
         "order_id": orders.array("order_id")[gone],
         "store_id": store_column(deals.seller[gone], deals.slot[gone], setting.traits),
@@ -233,7 +237,7 @@ def fulfilment_rows(deals: Deals, orders: Rows, setting: Setting, rng: np.random
     at = np.concatenate([shipped, arrived])
     twice = np.concatenate([tracked, tracked])
     event = np.concatenate([np.zeros(len(tracked)), np.where(lost, 2, 1)]).astype(np.int32)
-    columns = {
+    columns: dict[str, Column] = {
         "order_id": orders.array("order_id")[twice],
         "store_id": store_column(deals.seller[twice], deals.slot[twice], traits),
         "event": Coded(event, FULFILMENT_EVENTS),

@@ -1,5 +1,6 @@
-"""One simulation from configuration to delivery: the market first, then chunk by chunk of sellers, so that memory
-does not grow with their number.
+"""One simulation from configuration to delivery.
+
+The market comes first, then sellers chunk by chunk, so that memory does not grow with their number.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from training.simulation.clock import Clock
 from training.simulation.config import SimulationConfig, SimulationSummary
 from training.simulation.economy import run_economy
 from training.simulation.market import Market, build_market, fx_rows
-from training.simulation.mess import MESSY, with_mess
+from training.simulation.mess import Mess, with_mess
 from training.simulation.orders import Setting, fulfilment_rows, gather, order_rows, refund_rows
 from training.simulation.rows import Rows
 from training.simulation.sellers import CHUNK_SELLERS, draw_traits
@@ -36,6 +37,12 @@ class _Tally:
     loans: int = 0
     defaults: int = 0
     fakers: int = 0
+
+    def add(self, table: str, mess: Mess) -> None:
+        """Count the bad rows of one table of one chunk."""
+        self.malformed[table] += mess.malformed
+        self.duplicates[table] += mess.duplicates
+        self.conflicts[table] += mess.conflicts
 
 
 def simulate(
@@ -74,13 +81,9 @@ def _chunk(
     config, market, first = plan
     traits = draw_traits(config, market, first, rng)
     setting = Setting(traits, run_economy(traits, market, rng), market, Clock(config.start))
-    for rows in _tables(setting, rng):
-        rows = _known_by(rows, config.end)
-        if rows.table in MESSY:
-            rows, mess = with_mess(rows, rng)
-            tally.malformed[rows.table] += mess.malformed
-            tally.duplicates[rows.table] += mess.duplicates
-            tally.conflicts[rows.table] += mess.conflicts
+    for table in _tables(setting, rng):
+        rows, mess = with_mess(_known_by(table, config.end), rng)
+        tally.add(table.table, mess)
         writer.write(rows)
     tally.loans += sum(len(batch.seller) for batch in setting.economy.loans.disbursals)
     tally.defaults += len(setting.economy.loans.defaults)

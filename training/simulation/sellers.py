@@ -8,9 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from features.schema import CHANNELS
 from training.simulation.config import SimulationConfig
 from training.simulation.market import CATEGORIES, COUNTRIES, CURRENCIES, Market
-from training.simulation.rows import cumulative, numbered, pick
+from training.simulation.rows import AnyArray, cumulative, numbered, pick
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
@@ -40,15 +41,21 @@ MOST_STORES: Final = 4
 _STORE_COUNT_SHARE: Final = (0.76, 0.16, 0.06, 0.02)
 _SIZE_SD: Final = 0.95
 """Standard deviation of log size: the top 1% of sellers have about 9 times the median's orders."""
-_PRESENT_SHARE: Final = 0.96
+_PRESENT_SHARE: Final = 0.69
 """Mean share of the record in which a seller trades, growth and closures included; seen in runs of this model."""
+_JOINED_BEFORE: Final = 0.50
+_JOINED_BY_FIRST_YEAR: Final = 0.72
+_LIVESTREAM_SHARE: Final = 0.25
+_SIDE_CHANNELS: Final = tuple(CHANNELS.index(name) for name in ("social", "direct", "other"))
+_AD_TASTE_SD: Final = 0.20
+
 CHUNK_SELLERS: Final = 500
 """Sellers simulated at once: bounds memory, and gives each chunk its own random stream."""
 
-_HEALTH_MEAN_SD: Final = 0.55
+_HEALTH_MEAN_SD: Final = 0.45
 _FAKER_HEALTH: Final = 0.6
 """How much lower the health of those who fake returns to."""
-_MARGIN: Final = 0.33
+_MARGIN: Final = 0.35
 _MARGIN_SD: Final = 0.02
 """Share of a sale left after goods (42%), shipping and commission; DOMAIN.md puts shipping alone near 30%, half of
 which the buyer pays here."""
@@ -73,6 +80,8 @@ class Traits:
         returns: returns of the category relative to all.
         loyalty: chance that an order comes from an earlier buyer.
         livestream: livestream events a day, 0 for most.
+        ad_taste: factor on what ads bring: some buy dear clicks, some cheap ones, about 1.
+        side_channel: code of the channel that brings unpaid visitors besides search.
         faker: places fake orders.
         exposure: sellers x shocks, how hard each shock hits (1 is the average seller).
         store_share: sellers x 4 cumulative shares of orders. store_opened: the day each store opens.
@@ -93,6 +102,8 @@ class Traits:
     returns: FloatArray
     loyalty: FloatArray
     livestream: FloatArray
+    ad_taste: FloatArray
+    side_channel: IntArray
     faker: NDArray[np.bool_]
     exposure: FloatArray
     stores: IntArray
@@ -128,7 +139,9 @@ def draw_traits(config: SimulationConfig, market: Market, first: int, rng: np.ra
         skill=skill,
         returns=np.array(_RETURNS)[category],
         loyalty=np.clip(0.22 + 0.05 * skill + rng.normal(0, 0.06, count), 0.02, 0.6),
-        livestream=np.where(rng.random(count) < 0.25, rng.gamma(2.0, 0.012, count), 0.0),
+        livestream=np.where(rng.random(count) < _LIVESTREAM_SHARE, rng.gamma(2.0, 0.012, count), 0.0),
+        ad_taste=np.exp(rng.normal(0, _AD_TASTE_SD, count)),
+        side_channel=rng.choice(_SIDE_CHANNELS, count).astype(np.int32),
         faker=faker,
         exposure=_felt(market, country, category) * np.exp(rng.normal(0, 0.25, (count, 1))),
         stores=stores,
@@ -141,13 +154,14 @@ def draw_traits(config: SimulationConfig, market: Market, first: int, rng: np.ra
 
 
 def _joining_days(days: int, count: int, rng: np.random.Generator) -> IntArray:
-    """60% joined before the record, 22% in its first year, the rest later, but not in the last two months."""
+    """Half joined before the record, a fifth in its first year, the rest later, but not in the last two months."""
     late = max(days - 60, 1)
     before = -np.minimum(rng.exponential(500, count), 2200)
     first_year = rng.uniform(0, min(365, late), count)
     later = rng.uniform(min(365, late), late, count)
     era = rng.random(count)
-    return np.floor(np.where(era < 0.60, before, np.where(era < 0.82, first_year, later))).astype(np.int32)
+    after = np.where(era < _JOINED_BY_FIRST_YEAR, first_year, later)
+    return np.floor(np.where(era < _JOINED_BEFORE, before, after)).astype(np.int32)
 
 
 def _sizes(config: SimulationConfig, count: int, rng: np.random.Generator) -> FloatArray:
@@ -176,15 +190,16 @@ def _stores(joined: IntArray, days: int, rng: np.random.Generator) -> tuple[IntA
 def _store_shares(stores: IntArray, rng: np.random.Generator) -> FloatArray:
     weight = rng.gamma(2.0, 1.0, (len(stores), MOST_STORES)) * (np.arange(MOST_STORES) < stores[:, None])
     weight[:, 0] += 1.0
-    return np.cumsum(weight, axis=1) / weight.sum(axis=1, keepdims=True)
+    shares: FloatArray = np.cumsum(weight, axis=1) / weight.sum(axis=1, keepdims=True)
+    return shares
 
 
-def seller_ids(seller: IntArray) -> NDArray[np.bytes_]:
+def seller_ids(seller: AnyArray) -> NDArray[np.bytes_]:
     """Ids of sellers: `S-000123`."""
     return numbered("S", (seller, 6))
 
 
-def store_ids(seller: IntArray, slot: IntArray) -> NDArray[np.bytes_]:
+def store_ids(seller: AnyArray, slot: AnyArray) -> NDArray[np.bytes_]:
     """Ids of stores: `T-000123-1` is the first store of seller 123."""
     return numbered("T", (seller, 6), (slot + 1, 1))
 

@@ -56,9 +56,10 @@ class Diary:
     @classmethod
     def blank(cls, days: int, count: int) -> Diary:
         """A diary in which nothing has happened yet."""
-        small = [np.zeros((days, count), dtype=np.float32) for _ in range(5)]
-        large = [np.zeros((days, count)) for _ in range(3)]
-        return cls(*small, np.zeros((days, count), dtype=np.bool_), *large)
+        wanted, ads, health, stress, cash = (np.zeros((days, count), dtype=np.float32) for _ in range(5))
+        sales, refunds, gross = (np.zeros((days, count)) for _ in range(3))
+        spike = np.zeros((days, count), dtype=np.bool_)
+        return cls(wanted, ads, health, stress, cash, spike, sales, refunds, gross)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ IntArray = NDArray[np.int32]
 
 LONGEST_LAG: Final = 90
 """Days after which an order can no longer come back."""
-_RETURN_SHARE: Final = 0.050
+_RETURN_SHARE: Final = 0.056
 """Orders that come back after delivery, average seller at health 0."""
 _CANCEL_SHARE: Final = 0.012
 _SPIKE: Final = 2.5
@@ -26,6 +26,8 @@ _SPIKE: Final = 2.5
 RETURN, REFUND, CANCEL, DISPUTE, CHARGEBACK = range(len(REFUND_REASONS))
 _REASON_OF_RETURNED: Final = np.cumsum([0.62, 0.22, 0.0, 0.10, 0.06])
 """Why a delivered order is paid back: return, refund, (cancel), dispute, chargeback."""
+_PARTIAL_SHARE: Final = 0.6
+"""Share of refunds without return that pay back only a part: 20% to 80%."""
 _LAG_DAYS: Final = np.array([12.0, 7.0, 1.0, 22.0, 38.0])
 """Typical days from order to refund by reason; goods travel one to three weeks."""
 
@@ -71,7 +73,7 @@ def open_counter(wanted: FloatArray, state: State, traits: Traits) -> Counter:
         wanted=wanted * served,
         served=served,
         spike=spike,
-        cancelled=_CANCEL_SHARE + 0.06 * state.stress + 0.10 * (1 - served),
+        cancelled=_CANCEL_SHARE + 0.15 * state.stress + 0.10 * (1 - served),
         returned=np.minimum(returned * np.where(spike, 1.6, 1.0), 0.5),
     )
 
@@ -92,19 +94,21 @@ class Trade:
         """Place the day's true orders and return the sales of each seller, USD."""
         seller = np.repeat(np.arange(len(traits), dtype=np.int32), rng.poisson(counter.wanted))
         spread = traits.price_sd[seller]
-        usd = traits.price[seller] * np.exp(spread * rng.standard_normal(len(seller)) - spread**2 / 2)
-        usd = np.round(np.maximum(usd, 1.0), 2)
+        usd: FloatArray = traits.price[seller] * np.exp(spread * rng.standard_normal(len(seller)) - spread**2 / 2)
+        usd = np.maximum(usd, 1.0).round(2)
         reason, lag, back = _outcomes(counter.cancelled[seller], counter.returned[seller], rng)
         self.batches.append(Batch(day, seller, usd, False, counter.spike[seller], reason, lag, back))
         gone = np.flatnonzero(reason >= 0)
         np.add.at(self.refund_due, (day + lag[gone], seller[gone]), np.round(usd[gone] * back[gone], 2))
-        return np.bincount(seller, usd, minlength=len(traits))
+        sales: FloatArray = np.bincount(seller, usd, minlength=len(traits)).astype(np.float64)
+        return sales
 
     def pretend(self, batch: Batch, count: int) -> FloatArray:
         """Take in fake orders, which cost no refund, and return what they pretend to be worth, USD a seller."""
         if len(batch.seller):
             self.batches.append(batch)
-        return np.bincount(batch.seller, batch.usd, minlength=count)
+        claimed: FloatArray = np.bincount(batch.seller, batch.usd, minlength=count).astype(np.float64)
+        return claimed
 
 
 def _outcomes(
@@ -115,12 +119,12 @@ def _outcomes(
     draw = rng.random(count)
     reason = np.full(count, -1, dtype=np.int8)
     lag = np.zeros(count, dtype=np.int16)
-    back = np.ones(count)
+    back: FloatArray = np.ones(count)
     gone = np.flatnonzero(draw < cancelled + returned)
     luck = rng.random((3, len(gone)))
     why = np.where(draw[gone] < cancelled[gone], CANCEL, np.searchsorted(_REASON_OF_RETURNED, luck[0]))
     days = _LAG_DAYS[why] * (0.45 + 1.1 * luck[1])
     reason[gone] = why
     lag[gone] = np.minimum(days, LONGEST_LAG)
-    back[gone] = np.where((why == REFUND) & (luck[2] < 0.6), 0.2 + luck[2], 1.0)
+    back[gone] = np.where((why == REFUND) & (luck[2] < _PARTIAL_SHARE), 0.2 + luck[2], 1.0)
     return reason, lag, back

@@ -18,14 +18,15 @@ from training.simulation.market import CURRENCIES
 from training.simulation.orders import (
     ADS,
     CURRENCY_OF_MARKETPLACE,
-    FREE_CHANNEL_SHARE,
-    FREE_CHANNELS,
+    LIVE_SHARE,
     LIVESTREAM,
+    SEARCH,
+    SEARCH_SHARE,
     Setting,
     paid_share,
     store_column,
 )
-from training.simulation.rows import Coded, Rows
+from training.simulation.rows import AnyArray, Coded, Column, Rows
 from training.simulation.sellers import MOST_STORES
 
 FloatArray = NDArray[np.float64]
@@ -35,9 +36,9 @@ _DAILY_FROM: Final = 5.0
 _WEEK: Final = 7
 _CONVERSION: Final = 0.030
 """Orders over visits of the average seller."""
-_LIVE_SHARE: Final = 0.7
-"""Share of a spike day's visits that came for the livestream."""
 _VISITORS_SHARE: Final = 0.8
+_LEAST_COST: Final = 0.01
+"""USD of ads below which nothing is billed."""
 _CART_SHARE: Final = 0.09
 _RATED_SHARE: Final = 0.12
 
@@ -51,7 +52,7 @@ class _Reports:
     slot: NDArray[np.int64]
     share: FloatArray
 
-    def sums(self, values: FloatArray) -> FloatArray:
+    def sums(self, values: AnyArray) -> FloatArray:
         """Sum days x sellers over whole periods and give each store its share."""
         periods = len(values) // self.days
         by_period = values[: periods * self.days].reshape(periods, self.days, -1).sum(axis=1)
@@ -85,22 +86,23 @@ def traffic_rows(setting: Setting, rng: np.random.Generator) -> Rows:
 def _traffic(reports: _Reports, setting: Setting, rng: np.random.Generator) -> Rows:
     """One rhythm's rows: expected visits by period, store and channel, then the draw."""
     traits, diary = setting.traits, setting.economy.diary
-    came = diary.wanted / (_CONVERSION * np.exp(0.22 * traits.skill + 0.22 * diary.health))
-    share = paid_share(ad_share(diary.health, diary.stress, traits.skill))
-    paid, live = reports.sums(came * share), reports.sums(came * diary.spike * _LIVE_SHARE)
+    came = diary.wanted / (_CONVERSION * np.exp(0.22 * traits.skill + 0.22 * diary.health - 0.3 * diary.stress))
+    share = paid_share(ad_share(diary.health, diary.stress, traits.skill) * traits.ad_taste)
+    paid, live = reports.sums(came * share), reports.sums(came * diary.spike * LIVE_SHARE)
     free = np.maximum(reports.sums(came) - paid - live, 0)
     means = np.zeros((*paid.shape, len(CHANNELS)))
     means[:, :, ADS], means[:, :, LIVESTREAM] = paid, live
-    means[:, :, list(FREE_CHANNELS)] = free[:, :, None] * np.array(FREE_CHANNEL_SHARE)
+    means[:, :, SEARCH] = free * SEARCH_SHARE
+    means[:, np.arange(len(reports.seller)), traits.side_channel[reports.seller]] = free * (1 - SEARCH_SHARE)
     counts = rng.poisson(means)
     cost = np.zeros_like(means)
     cost[:, :, ADS] = reports.sums(diary.ads)
-    period, store, channel = np.nonzero((counts > 0) | (cost >= 0.01))
+    period, store, channel = np.nonzero((counts > 0) | (cost >= _LEAST_COST))
     visits = counts[period, store, channel]
     day, seller, slot = reports.last_day(period), reports.seller[store], reports.slot[store]
     currency = CURRENCY_OF_MARKETPLACE[traits.marketplace[seller, slot]].astype(np.int32)
     spent = cost[period, store, channel] / setting.market.usd[day, currency]
-    columns = {
+    columns: dict[str, Column] = {
         "store_id": store_column(seller, slot, traits),
         "day": setting.clock.days(day),
         "channel": Coded(channel.astype(np.int32), CHANNELS),
@@ -126,7 +128,7 @@ def rating_rows(setting: Setting, rng: np.random.Generator) -> Rows:
     given = counts[period, store]
     mood = 4.35 + 0.12 * traits.skill[who] + 0.14 * diary.health[day, who] - 0.3 * diary.stress[day, who]
     stars = mood + 0.9 / np.sqrt(given) * rng.standard_normal(len(given))
-    columns = {
+    columns: dict[str, Column] = {
         "store_id": store_column(who, slot[store], traits),
         "day": setting.clock.days(day),
         "ratings": given.astype(np.int32),
