@@ -52,7 +52,7 @@ class FitConfig:
             "bagging_freq": 1,
             # `advanced` has open bug reports of broken constraints; the trained bundle is audited besides
             "monotone_constraints_method": "intermediate",
-            "monotone_constraints": [signs[name] for name in names],
+            "monotone_constraints": [signs.get(name, 0) for name in names],
             "num_threads": self.threads,
             "deterministic": True,
             "force_row_wise": True,

@@ -33,13 +33,13 @@ class Labels:
     """Labelled rows and how many were left out.
 
     `rows` has the columns `seller_id`, `as_of` (midnight, datetime64) and `bad` (bool), sorted by both.
-    `censored` counts loans that are neither bad yet nor over. `observed_through` is the midnight up to which
-    outcomes are known.
+    `censored` counts loans that are neither bad yet nor over. Rows as of `matured_through` or earlier have had all
+    their time; of later ones only the bad are known so far, which would mislead whoever trains or tests on them.
     """
 
     rows: pd.DataFrame
     censored: int
-    observed_through: date
+    matured_through: date
     definition: str
 
 
@@ -76,7 +76,8 @@ def label_loans(
     if rows.empty:
         raise LabelError(f"None of the {len(loans)} loans has a known outcome by {observed_through}.")
     rows = rows.sort_values(["seller_id", "as_of"], ignore_index=True)
-    return Labels(rows, int((~is_known).sum()), observed_through, str(definition))
+    matured = (observed - pd.DateOffset(months=definition.months)).date()
+    return Labels(rows, int((~is_known).sum()), matured, str(definition))
 
 
 def read_label_table(path: Path) -> Labels:

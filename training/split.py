@@ -71,12 +71,13 @@ def out_of_time(dataset: Dataset, config: SplitConfig) -> Split:
     import pandas as pd
 
     rows = dataset.rows
-    last = rows["as_of"].max().date()
+    last = dataset.labels.matured_through
     test_from = last - timedelta(days=config.test_days - 1)
     train_before = test_from - timedelta(days=config.embargo_days)
     unseen = is_unseen(rows["seller_id"], config)
     train = dataset.select((rows["as_of"] < pd.Timestamp(train_before)) & ~unseen)
-    test = dataset.select((rows["as_of"] >= pd.Timestamp(test_from)) & unseen)
+    in_test = rows["as_of"].between(pd.Timestamp(test_from), pd.Timestamp(last))
+    test = dataset.select(in_test & unseen)
     train.require(f"training (before {train_before})", LEAST_OF_A_CLASS)
     test.require(f"test (from {test_from})", 2)
     return Split(Evidence.OUT_OF_TIME, train, test, train_before, test_from)

@@ -75,7 +75,7 @@ def shap_summary(values: NDArray[np.float64], features: pd.DataFrame, base: floa
     )
     # shap draws on pyplot's current figure only, so one is lent to it and taken back
     figure = plt.figure(figsize=(8.0, 6.0))
-    shap.plots.beeswarm(explanation, max_display=15, show=False, plot_size=None, rng=np.random.default_rng(0))
+    shap.plots.beeswarm(explanation, max_display=15, show=False, plot_size=None)
     plt.close(figure)
     figure.tight_layout()
     return figure

@@ -1,0 +1,65 @@
+# SellerScore. `make run` and `make test` need Python 3.11 or later and make, nothing else.
+#
+#   make run           set up, simulate a marketplace, train, score one seller, serve the API (SERVE=0 ends before)
+#   make test          set up and run every test
+#   make check         ruff, mypy strict, import contracts
+#   make bench         figures, measured side by side (ONLY=simulation runs one group)
+#   make real-data     train and validate on the real invoices in ../shared/data, write docs/real-data.md
+#   make mlflow        look at runs and models on http://127.0.0.1:5000
+#   make setup         only set up .venv from the hash-pinned lock
+#   make lock          resolve pyproject.toml into requirements.lock anew
+
+PYTHON ?= python3
+HOME_FOLDER := $(or $(SELLERSCORE_HOME),var)
+BIN := .venv/bin
+SELLERSCORE := $(BIN)/sellerscore
+SERVE ?= 1
+SELLERS ?= 2000
+SELLER ?= S-000001
+
+.PHONY: setup run test check bench real-data mlflow lock
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SellerScore needs Python 3.11 or later, found %d.%d; name one with PYTHON=" % sys.version_info[:2])'
+	@echo "Setting up .venv from the hash-pinned lock (a few minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+run: setup
+	@test -e $(HOME_FOLDER)/simulated/delivery.json || $(SELLERSCORE) simulate --sellers $(SELLERS) --out $(HOME_FOLDER)/simulated
+	@$(SELLERSCORE) ingest $(HOME_FOLDER)/simulated
+	@$(SELLERSCORE) features
+	@$(SELLERSCORE) train
+	@$(SELLERSCORE) promote
+	@$(SELLERSCORE) score $(SELLER)
+ifneq ($(SERVE),0)
+	@$(SELLERSCORE) serve
+endif
+
+test: setup
+	@$(BIN)/python -m pytest -n 2 --dist loadscope
+
+check: setup
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup
+	@ONLY=$(ONLY) $(BIN)/python -m tests.benchmarks
+
+real-data: setup
+	@$(BIN)/python -m training.real_data
+
+mlflow: setup
+	@mkdir -p $(HOME_FOLDER)
+	@set -a && SELLERSCORE_HOME=$(abspath $(HOME_FOLDER)) && . mlflow/server.env && exec $(BIN)/mlflow server
+
+# Hashes pin the content, so no index is named
+lock:
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url \
+		--no-annotate --no-header pyproject.toml --output-file requirements.lock

@@ -1,0 +1,87 @@
+"""The import rules that the import contract cannot see, read from the code itself."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("scoring", "features", "training", "api")
+HOMES = {
+    "duckdb": {"features/engines/duckdb.py"},
+    "mlflow": {"training/registry.py", "training/served_model.py", "api/model_store.py"},
+}
+"""Libraries that only these files may name; `served_model` is what MLflow itself executes."""
+
+PURE = {"scoring", "numpy", "lightgbm"} | (
+    set(sys.stdlib_module_names) - {"os", "io", "pathlib", "socket", "sqlite3", "time", "tempfile", "shutil", "random"}
+)
+
+
+def modules(*packages: str) -> list[Path]:
+    return [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+def top(name: str) -> str:
+    return name.partition(".")[0]
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_a_library_behind_an_adapter_is_named_in_its_own_module_alone(library: str) -> None:
+    naming = {path.relative_to(ROOT).as_posix() for path in modules(*PACKAGES) if library in map(top, imported(path))}
+    # features/engines/duckdb.py reaches DuckDB through Ibis and need not import it
+    assert naming <= HOMES[library]
+
+
+def test_ibis_backends_are_opened_in_the_engines_alone() -> None:
+    opening = {
+        path.relative_to(ROOT).as_posix()
+        for path in modules(*PACKAGES)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "connect" and ast.unparse(node.value).startswith("ibis")
+    }
+    assert opening == {"features/engines/duckdb.py"}
+
+
+@pytest.mark.parametrize("path", modules("scoring"), ids=lambda path: path.name)
+def test_scoring_is_pure(path: Path) -> None:
+    assert set(map(top, imported(path))) <= PURE
+    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    assert called.isdisjoint({"open", "print", "date.today", "datetime.now", "np.random.default_rng"})
+
+
+@pytest.mark.parametrize("path", modules("features/catalogue"), ids=lambda path: path.name)
+def test_definitions_hold_no_engine_code(path: Path) -> None:
+    allowed = {"features.catalogue", "features.expressions", "features.errors", "features.facts"}
+    ours = {name for name in imported(path) if top(name) in PACKAGES}
+    assert all(any(name == each or name.startswith(each + ".") for each in allowed) for name in ours)
+    assert not {"ibis", "pandas", "pyarrow"} & set(map(top, imported(path)))
+
+
+def test_mlflow_folder_holds_no_python_file() -> None:
+    assert not list((ROOT / "mlflow").rglob("*.py"))
+
+
+def test_the_command_starts_without_heavy_libraries() -> None:
+    code = "import sys, sellerscore; print([n for n in sys.modules if '.' not in n])"
+    loaded = set(
+        ast.literal_eval(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.decode())
+    )
+    heavy = {"pandas", "ibis", "duckdb", "lightgbm", "mlflow", "shap", "sklearn", "matplotlib", "fastapi", "sqlalchemy"}
+    assert not heavy & loaded
+
+
+def test_the_service_never_loads_shap() -> None:
+    naming = [path for path in modules("api", "scoring", "features") if "shap" in map(top, imported(path))]
+    assert not naming

@@ -1,0 +1,30 @@
+"""`make bench`: run every group (or ONLY one), print a table and write var/bench.json."""
+
+import json
+import os
+import sys
+
+from features.home import state_folder
+from tests.benchmarks import simulation
+
+GROUPS = {"simulation": simulation.run}
+
+
+def main() -> None:
+    """Run the groups asked for; figures of groups not run stay as they were written before."""
+    only = os.environ.get("ONLY") or None
+    if only is not None and only not in GROUPS:
+        sys.exit(f"There is no group {only!r}; there are: {', '.join(GROUPS)}.")
+    path = state_folder() / "bench.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figures = json.loads(path.read_text()) if path.exists() else {}
+    for name, group in GROUPS.items():
+        if only in (None, name):
+            figures |= group()
+    path.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
+    width = max(map(len, figures))
+    print("\n".join(f"{name:<{width}}  {value:.4g}" for name, value in sorted(figures.items())))
+
+
+if __name__ == "__main__":
+    main()
