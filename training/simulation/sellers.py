@@ -41,7 +41,7 @@ MOST_STORES: Final = 4
 _STORE_COUNT_SHARE: Final = (0.76, 0.16, 0.06, 0.02)
 _SIZE_SD: Final = 0.95
 """Standard deviation of log size: the top 1% of sellers have about 9 times the median's orders."""
-_PRESENT_SHARE: Final = 0.69
+_PRESENT_SHARE: Final = 0.60
 """Mean share of the record in which a seller trades, growth and closures included; seen in runs of this model."""
 _JOINED_BEFORE: Final = 0.50
 _JOINED_BY_FIRST_YEAR: Final = 0.72
@@ -55,7 +55,7 @@ CHUNK_SELLERS: Final = 500
 _HEALTH_MEAN_SD: Final = 0.45
 _FAKER_HEALTH: Final = 0.6
 """How much lower the health of those who fake returns to."""
-_MARGIN: Final = 0.35
+_MARGIN: Final = 0.36
 _MARGIN_SD: Final = 0.02
 """Share of a sale left after goods (42%), shipping and commission; DOMAIN.md puts shipping alone near 30%, half of
 which the buyer pays here."""
