@@ -104,10 +104,11 @@ def buyer_measures(tables: Mapping[str, ir.Table], scope: Scope, wanted: Collect
 def first_days(tiles: ir.Table, scope: Scope) -> ir.Table:
     """Return the days from each pair's first order day ever to as_of, in the column of `DaysSinceFirst`."""
     held = scope.held
-    sold = tiles.filter((tiles.orders > 0) & tiles.insider.isnull()).select("store_id", "day", "visible_from")
-    sold = sold.group_by("store_id", "visible_from").agg(day=sold.day.min())
+    sold = tiles.filter(tiles.orders > 0)
+    sold = sold.group_by("store_id", "visible_from", "insider").agg(day=sold.day.min())
     seen = held.inner_join(sold, [held.store_id == sold.store_id, sold.visible_from <= held.as_of])
-    first = seen.group_by(*PAIR).agg(day=seen.day.min())
+    honest = _mark_own_store(seen, held).filter(lambda t: ~t.own_store)
+    first = honest.group_by(*PAIR).agg(day=honest.day.min())
     return first.select(*PAIR, **{column(DaysSinceFirst()): first.as_of.delta(first.day, unit="day")})
 
 

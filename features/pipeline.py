@@ -71,7 +71,8 @@ def feature_table(
         window_measures(day_totals(tiles, scope, longest_window(wanted)), wanted),
         buyer_measures(tables, scope, wanted),
         first_days(tiles, scope),
-        _standing(tables["sellers"], scope),
+        _tenure(tables["sellers"], pairs),
+        _store_count(scope.held),
     ):
         joined = measured.left_join(part, list(PAIR))
         measured = joined.drop(*(f"{name}_right" for name in PAIR))
@@ -139,15 +140,16 @@ def _known_since(tables: Mapping[str, ir.Table]) -> dict[str, date]:
     return {name: day for name, day in first.items() if day is not None}
 
 
-def _standing(sellers: ir.Table, scope: Scope) -> ir.Table:
-    # what is known of the seller himself: the latest version by as_of, and how many stores he holds
-    pairs = scope.pairs
+def _tenure(sellers: ir.Table, pairs: ir.Table) -> ir.Table:
+    # the latest version of the seller known by as_of says since when
     known = pairs.inner_join(sellers, "seller_id").filter(lambda t: t.visible_from <= t.as_of)
     latest = known.group_by(*PAIR).agg(onboarded_at=known.onboarded_at.argmax(known.known_at))
-    held = scope.held.group_by(*PAIR).agg(stores=scope.held.count())
-    joined = latest.left_join(held, list(PAIR))
-    tenure = latest.as_of.delta(latest.onboarded_at.cast("date"), unit="day")
-    return joined.select(*PAIR, **{column(DaysOnPlatform()): tenure, column(Stores()): joined.stores.fill_null(0)})
+    days = latest.as_of.delta(latest.onboarded_at.cast("date"), unit="day")
+    return latest.select(*PAIR, **{column(DaysOnPlatform()): days})
+
+
+def _store_count(held: ir.Table) -> ir.Table:
+    return held.group_by(*PAIR).agg(**{column(Stores()): held.count()})
 
 
 def _known(measure: Measure, measured: ir.Table, known_since: Mapping[str, date]) -> ir.Value:

@@ -66,7 +66,7 @@ class VectorStore:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path = path.absolute()
 
     def replace(self, snapshot: Snapshot, rows: Iterable[tuple[str, tuple[float | None, ...]]]) -> int:
         """Store a snapshot as the latest and return how many sellers it holds; one already stored is written anew."""
@@ -124,7 +124,10 @@ class VectorStore:
     def _open(self) -> Iterator[sqlite3.Connection]:
         if not self._path.exists():
             raise StoreError("No feature vectors are stored yet; run `sellerscore features` after an ingest.")
-        with closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as connection:
+        address = f"{self._path.as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+            # One transaction over all that is read: a snapshot replaced meanwhile must not mix with the one begun.
+            connection.execute("BEGIN")
             yield connection
 
 

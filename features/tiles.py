@@ -21,12 +21,12 @@ def daily_tiles(tables: Mapping[str, ir.Table]) -> ir.Table:
     """Add accepted rows up to tiles.
 
     Args:
-        tables: accepted rows by table name, `sellers`, `stores` and `orders` among them; absent tables are zero
+        tables: accepted rows by table name, `stores` and `orders` among them; absent tables are zero
             in every tile, and made missing later by whoever knows from when on they were delivered.
 
     Returns:
-        One row per store_id, day, visible_from and insider (the buyer's id where it is that of a seller or store,
-        else null), with one integer column per fact.
+        One row per store_id, day, visible_from and insider (the buyer's id where it is that of a store or its
+        owner, else null), with one integer column per fact.
     """
     import ibis
 
@@ -45,13 +45,15 @@ def daily_tiles(tables: Mapping[str, ir.Table]) -> ir.Table:
 
 
 def marked_orders(tables: Mapping[str, ir.Table]) -> ir.Table:
-    """Return orders with `day`, and `insider`: the buyer's id where any seller or store bears it, else null."""
+    """Return orders with `day`, and `insider`: the buyer's id where any store or its owner ever bore it, else null.
+
+    Insiders may come from rows that a midnight does not see yet, so null-or-not says nothing by itself: only whether
+    the id is one of the seller's own as of then. Whoever holds a store then is named by a row visible then.
+    """
     import ibis
 
-    orders = tables["orders"]
-    parties = ibis.union(
-        tables["sellers"].select(insider="seller_id"), tables["stores"].select(insider="store_id"), distinct=True
-    )
+    orders, stores = tables["orders"], tables["stores"]
+    parties = ibis.union(stores.select(insider="seller_id"), stores.select(insider="store_id"), distinct=True)
     return orders.left_join(parties, orders.buyer_id == parties.insider).mutate(day=orders.ordered_at.cast("date"))
 
 

@@ -17,7 +17,7 @@ from features.expressions import (
     Total,
     measures_of,
 )
-from features.facts import BY_NAME, FACTS
+from features.facts import BY_NAME, FACTS, QUICK_REFUND_HOURS
 
 
 @dataclass(frozen=True)
@@ -93,5 +93,5 @@ def digest(catalogue: tuple[Feature, ...]) -> str:
 
     Example: `digest(CATALOGUE)` is `sha256:…`, 64 hexadecimal digits.
     """
-    text = "\n".join(repr(item) for item in (*FACTS, *catalogue))
+    text = "\n".join(repr(item) for item in (QUICK_REFUND_HOURS, *FACTS, *catalogue))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
