@@ -1,0 +1,161 @@
+"""The catalogue as data: complete for people, consistent with itself, and named by a digest that misses nothing."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from features import facts
+from features.catalogue import CATALOGUE, TENURE_AND_RECENCY, Feature, definition, digest
+from features.errors import CatalogueError
+from features.expressions import (
+    ActiveDays,
+    Buyers,
+    DaysOnPlatform,
+    DaysSinceFirst,
+    DaysSinceLast,
+    Expr,
+    Greatest,
+    Least,
+    Measure,
+    Number,
+    PeakDay,
+    Root,
+    SquareTotal,
+    Stores,
+    Total,
+    measures_of,
+)
+from tests.oracles.features_oracle import oracle
+from tests.oracles.market import MIDNIGHTS, Shape, market
+
+NAMES = [feature.name for feature in CATALOGUE]
+UNITS = {"ratio", "USD", "days", "count"}
+
+
+def feature(expression: Expr, **other: Any) -> Feature:
+    common = {"label": "L", "meaning": "M.", "unit": "ratio", "window": 30, "sign_reason": "R.", "reason_group": "g"}
+    return Feature(**{"name": "tested_30d", "expression": expression, "sign": 0, **common, **other})
+
+
+def test_names_are_unique_and_all_of_them_have_an_oracle() -> None:
+    shape = Shape(seed=0, sellers=1, events=1)
+    assert len(set(NAMES)) == len(NAMES) >= 25
+    assert set(NAMES) == set(oracle(market(shape), "S0", MIDNIGHTS[0]))
+    assert set(NAMES) >= TENURE_AND_RECENCY
+
+
+@pytest.mark.parametrize("item", CATALOGUE, ids=NAMES)
+def test_a_feature_speaks_to_people(item: Feature) -> None:
+    assert item.name.isidentifier()
+    assert item.name == item.name.lower()
+    assert item.label
+    assert not item.label.endswith(".")
+    assert item.meaning.endswith(".")
+    assert item.sign_reason.endswith(".")
+    assert item.unit in UNITS
+    assert item.reason_group.isidentifier()
+
+
+def test_labels_and_meanings_are_unique() -> None:
+    assert len({item.label for item in CATALOGUE}) == len(CATALOGUE)
+    assert len({item.meaning for item in CATALOGUE}) == len(CATALOGUE)
+
+
+@pytest.mark.parametrize("item", CATALOGUE, ids=NAMES)
+def test_the_declared_window_is_how_far_the_expression_looks_back(item: Feature) -> None:
+    measures = measures_of(item.expression)
+    far = [each.days + getattr(each, "lag", 0) for each in measures if hasattr(each, "days")]
+    assert item.window == (max(far) if far else None)
+
+
+@pytest.mark.parametrize("item", CATALOGUE, ids=NAMES)
+def test_only_what_counts_stores_is_structural(item: Feature) -> None:
+    assert item.structural == (Stores() in measures_of(item.expression))
+
+
+@pytest.mark.parametrize(
+    ("expression", "tables"),
+    [
+        (Total("gross", 30), {"orders"}),
+        (Total("gross", 30, net="refunded"), {"orders", "refunds"}),
+        (SquareTotal("gross", 30, net="refunded"), {"orders", "refunds"}),
+        (Total("orders", 30) / Total("visits", 30), {"orders", "traffic"}),
+        (Root(Least(Total("purchased", 30), Number(1.0))), {"purchases"}),
+        (Greatest((ActiveDays("visits", 30), DaysSinceLast("disputes", 30))), {"traffic", "refunds"}),
+        (PeakDay("gross", 30) / Buyers(30), {"orders"}),
+        (DaysSinceFirst() * Number(1.0), {"orders"}),
+        (DaysOnPlatform() - Stores(), set()),
+    ],
+)
+def test_a_feature_rests_on_the_tables_of_all_its_measures(expression: Expr, tables: set[str]) -> None:
+    assert feature(expression).tables == tables
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        Total("profit", 30),
+        Total("gross", 30, net="profit"),
+        SquareTotal("profit", 30),
+        SquareTotal("gross", 30, net="profit"),
+        PeakDay("profit", 30) / Total("gross", 30),
+        Root(ActiveDays("profit", 30)),
+        Least(Number(1.0), DaysSinceLast("profit", 30)),
+        Greatest((Number(1.0), Total("profit", 30))),
+    ],
+)
+def test_an_unknown_fact_is_refused_wherever_it_stands(expression: Expr) -> None:
+    with pytest.raises(CatalogueError, match=r"^tested_30d uses facts that are not defined: profit\.$"):
+        feature(expression)
+
+
+@pytest.mark.parametrize("sign", [-2, 2, 0.5])
+def test_a_sign_is_one_of_three(sign: Any) -> None:
+    with pytest.raises(CatalogueError, match=r"allowed are -1, 0 and \+1"):
+        feature(Total("gross", 30), sign=sign)
+
+
+def test_measures_are_found_under_every_kind_of_expression() -> None:
+    gross, visits, peak = Total("gross", 30), Total("visits", 30), PeakDay("gross", 30)
+    whole = Root(gross / visits) + Least(peak, Number(1.0)) * Greatest((gross, Stores())) - Buyers(30)
+    found: frozenset[Measure] = measures_of(whole)
+    assert found == {gross, visits, peak, Stores(), Buyers(30)}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Feature)])
+def test_the_digest_changes_with_every_attribute_of_a_feature(name: str) -> None:
+    changed: dict[str, Any] = {
+        "unit": "USD",
+        "window": 31,
+        "expression": Total("gross", 31),
+        "sign": 1,
+        "actionable": True,
+        "structural": True,
+    }
+    one = feature(Total("gross", 30))
+    other = replace(one, **{name: changed.get(name, "other")})
+    assert digest((one,)) != digest((other,))
+
+
+def test_the_digest_changes_with_order_and_membership() -> None:
+    assert digest(CATALOGUE) != digest(CATALOGUE[::-1])
+    assert digest(CATALOGUE) != digest(CATALOGUE[:-1])
+
+
+def test_the_digest_changes_with_the_facts_and_what_quick_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(CATALOGUE)
+    monkeypatch.setattr(definition, "QUICK_REFUND_HOURS", facts.QUICK_REFUND_HOURS + 1)
+    assert digest(CATALOGUE) != before
+    monkeypatch.undo()
+    monkeypatch.setattr(definition, "FACTS", facts.FACTS[:-1])
+    assert digest(CATALOGUE) != before
+
+
+def test_the_digest_is_the_same_in_every_process_and_reads_as_one() -> None:
+    assert digest(CATALOGUE) == digest(tuple(replace(item) for item in CATALOGUE))
+    kind, _, value = digest(CATALOGUE).partition(":")
+    assert kind == "sha256"
+    assert len(bytes.fromhex(value)) == 32

@@ -1,0 +1,166 @@
+"""Vectors by seller: what was stored last is what is read, whole, whatever happens to the writer."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from features import store as store_module
+from features.errors import StoreError
+from features.store import Snapshot, StoredVector, VectorStore
+
+SNAPSHOT = Snapshot(date(2024, 3, 1), "data-1", "sha256:aa", {"orders": date(2024, 3, 1), "refunds": date(2024, 2, 29)})
+NEXT = replace(SNAPSHOT, as_of=date(2024, 3, 2), data_version="data-2")
+
+Rows = list[tuple[str, tuple[float | None, ...]]]
+ROWS: Rows = [("S2", (0.1, None, -0.0)), ("S1", (1e-300, 12345678.123456789, None))]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> VectorStore:
+    return VectorStore(tmp_path / "var" / "vectors.db")
+
+
+def test_a_round_trip_gives_back_every_bit_and_what_is_missing(store: VectorStore) -> None:
+    assert store.replace(SNAPSHOT, ROWS) == 2
+    for seller, values in ROWS:
+        assert store.latest(seller) == StoredVector(seller, SNAPSHOT, values)
+    found = store.latest("S2")
+    assert found is not None
+    assert str(found.values[2]) == "-0.0"
+
+
+def test_all_sellers_come_in_order_of_their_ids(store: VectorStore) -> None:
+    store.replace(SNAPSHOT, ROWS)
+    assert list(store.all_latest()) == [StoredVector(seller, SNAPSHOT, values) for seller, values in sorted(ROWS)]
+
+
+def test_the_latest_snapshot_wins_and_hides_sellers_that_it_lacks(store: VectorStore) -> None:
+    store.replace(SNAPSHOT, ROWS)
+    store.replace(NEXT, [("S2", (2.0,))])
+    assert store.latest("S2") == StoredVector("S2", NEXT, (2.0,))
+    assert store.latest("S1") is None
+    assert [vector.seller_id for vector in store.all_latest()] == ["S2"]
+
+
+def test_a_snapshot_stored_again_is_replaced_and_becomes_the_latest(store: VectorStore) -> None:
+    store.replace(SNAPSHOT, ROWS)
+    store.replace(NEXT, [("S2", (2.0,))])
+    assert store.replace(SNAPSHOT, [("S3", (3.0,))]) == 1
+    assert list(store.all_latest()) == [StoredVector("S3", SNAPSHOT, (3.0,))]
+
+
+def test_an_empty_snapshot_is_an_answer(store: VectorStore) -> None:
+    assert store.replace(SNAPSHOT, []) == 0
+    assert store.latest("S1") is None
+    assert list(store.all_latest()) == []
+
+
+def test_before_any_delivery_it_says_what_to_do(store: VectorStore) -> None:
+    with pytest.raises(StoreError, match="run `sellerscore features`"):
+        store.latest("S1")
+    with pytest.raises(StoreError, match="run `sellerscore features`"):
+        next(store.all_latest())
+
+
+def test_a_relative_path_stays_where_it_was_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = VectorStore(Path("vectors.db"))
+    monkeypatch.chdir("/")
+    store.replace(SNAPSHOT, ROWS)
+    assert (tmp_path / "vectors.db").exists()
+    assert store.latest("S1") is not None
+
+
+@pytest.mark.parametrize("name", ["a b.db", "q?mode=rw.db", "100%.db", "#1.db", "中.db"])
+def test_a_path_may_hold_what_an_address_may_not(tmp_path: Path, name: str) -> None:
+    store = VectorStore(tmp_path / name)
+    store.replace(SNAPSHOT, ROWS)
+    assert store.latest("S1") is not None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_none_is_refused_and_harms_nothing(store: VectorStore, value: float) -> None:
+    store.replace(SNAPSHOT, ROWS)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        store.replace(NEXT, [("S1", (1.0,)), ("S2", (value,))])
+    assert [vector.snapshot for vector in store.all_latest()] == [SNAPSHOT, SNAPSHOT]
+
+
+class PowerCutError(Exception):
+    """What ends a writer midway in these tests."""
+
+
+def cut_after(rows: Rows) -> Iterator[tuple[str, tuple[float | None, ...]]]:
+    yield from rows
+    raise PowerCutError
+
+
+@pytest.mark.parametrize("snapshot", [SNAPSHOT, NEXT], ids=["the same again", "the next"])
+def test_a_writer_that_dies_leaves_the_former_snapshot(store: VectorStore, snapshot: Snapshot) -> None:
+    store.replace(SNAPSHOT, ROWS)
+    with pytest.raises(PowerCutError):
+        store.replace(snapshot, cut_after([("S1", (9.0,)), ("S9", (9.0,))]))
+    assert [(vector.seller_id, vector.values) for vector in store.all_latest()] == sorted(ROWS)
+    assert store.replace(snapshot, [("S1", (9.0,))]) == 1
+
+
+def test_a_first_writer_that_dies_leaves_nothing(store: VectorStore) -> None:
+    with pytest.raises(PowerCutError):
+        store.replace(SNAPSHOT, cut_after(ROWS))
+    with pytest.raises(StoreError):
+        store.latest("S1")
+
+
+def test_one_seller_twice_is_refused_whole(store: VectorStore) -> None:
+    store.replace(SNAPSHOT, ROWS)
+    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE constraint failed"):
+        store.replace(NEXT, [("S1", (1.0,)), ("S1", (2.0,))])
+    assert [vector.snapshot for vector in store.all_latest()] == [SNAPSHOT, SNAPSHOT]
+
+
+@pytest.mark.parametrize("snapshot", [SNAPSHOT, NEXT], ids=["the same again", "the next"])
+def test_a_reader_midway_sees_its_snapshot_to_the_end(store: VectorStore, snapshot: Snapshot) -> None:
+    rows: Rows = [(f"S{number:04}", (float(number),)) for number in range(2000)]
+    store.replace(SNAPSHOT, rows)
+    reading = store.all_latest()
+    first = next(reading)
+    store.replace(snapshot, [("S0000", (-1.0,))])
+    assert [(vector.seller_id, vector.values) for vector in (first, *reading)] == rows
+    assert [vector.values for vector in store.all_latest()] == [(-1.0,)]
+
+
+def test_a_reader_during_a_write_sees_the_snapshot_before(store: VectorStore) -> None:
+    store.replace(SNAPSHOT, ROWS)
+    seen: list[StoredVector | None] = []
+
+    def rows() -> Iterator[tuple[str, tuple[float | None, ...]]]:
+        yield "S1", (9.0,)
+        seen.append(store.latest("S1"))
+        yield "S2", (9.0,)
+
+    store.replace(NEXT, rows())
+    assert seen == [StoredVector("S1", SNAPSHOT, dict(ROWS)["S1"])]
+    assert [vector.snapshot for vector in store.all_latest()] == [NEXT, NEXT]
+
+
+def test_a_snapshot_replaced_between_two_looks_of_one_read_does_not_mix_in(
+    store: VectorStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.replace(SNAPSHOT, ROWS)
+    look = store_module._latest_snapshot
+
+    def look_then_lose_it(connection: sqlite3.Connection) -> tuple[int, Snapshot]:
+        found = look(connection)
+        store.replace(SNAPSHOT, [("S9", (9.0,))])
+        return found
+
+    monkeypatch.setattr(store_module, "_latest_snapshot", look_then_lose_it)
+    assert store.latest("S1") == StoredVector("S1", SNAPSHOT, dict(ROWS)["S1"])
+    assert store.latest("S1") is None

@@ -1,0 +1,74 @@
+"""Every feature equals the naive oracle, on markets whose rows sit on the edges of windows and of visibility."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from hypothesis import example, given
+
+from features.catalogue import CATALOGUE
+from tests.oracles.accepted import frame_of
+from tests.oracles.features_oracle import features_of, oracle
+from tests.oracles.market import MIDNIGHTS, Shape, market, pairs_of
+from tests.oracles.seller_sight import Rows, sight, visible
+from tests.oracles.shapes import SHAPES, examples
+
+NAMES = tuple(feature.name for feature in CATALOGUE)
+WHOLE = frozenset(
+    {"active_days_365d", "days_since_last_order", "visits_90d"}
+    | {"days_on_platform", "days_since_first_order", "store_count"}
+)
+
+
+@given(SHAPES)
+@example(Shape(seed=1, sellers=20, events=90))
+@examples(7)
+def test_every_feature_equals_the_oracle(shape: Shape) -> None:
+    rows, pairs = market(shape), pairs_of(shape)
+    with TemporaryDirectory() as folder:
+        found = frame_of(rows, pairs, Path(folder))
+    assert len(found) == len(pairs)
+    assert disagreements(found, rows) == []
+
+
+def test_the_oracle_is_not_agreed_with_by_silence() -> None:
+    # each feature must have both values and gaps in the markets above, or their agreement says little
+    shape = Shape(seed=1, sellers=20, events=90)
+    rows = market(shape)
+    values = [oracle(rows, seller, as_of) for seller, as_of in pairs_of(shape, MIDNIGHTS[:2])]
+    always = {"store_count", "active_day_share_90d", "active_days_365d", "visits_90d"}
+    always |= {"settled_net_sales_90d", "settled_net_sales_365d"}
+    for name in NAMES:
+        seen = {value[name] for value in values}
+        assert len(seen - {None}) >= 4, name
+        assert (None in seen) != (name in always), name
+
+
+def disagreements(found: pd.DataFrame, rows: Rows) -> list[str]:
+    pairs = [(seller, as_of.date()) for seller, as_of in found.index]
+    seen = {as_of: visible(rows, as_of) for as_of in {as_of for _, as_of in pairs}}
+    wrong: list[str] = []
+    for (seller, as_of), values in zip(pairs, found.to_numpy(), strict=True):
+        expected = features_of(sight(seen[as_of], seller, as_of))
+        assert set(expected) == set(NAMES)
+        wrong += _differing(seller, as_of, values, expected)
+    return wrong
+
+
+def _differing(seller: str, as_of: date, values: Iterable[float], expected: dict[str, float | None]) -> list[str]:
+    return [
+        f"{name} of {seller} as of {as_of}: found {value}, expected {expected[name]}"
+        for name, value in zip(NAMES, values, strict=True)
+        if not _agrees(name, value, expected[name])
+    ]
+
+
+def _agrees(name: str, found: float, expected: float | None) -> bool:
+    if expected is None or math.isnan(found):
+        return expected is None and math.isnan(found)
+    return found == expected if name in WHOLE else math.isclose(found, expected, rel_tol=1e-9, abs_tol=1e-12)
