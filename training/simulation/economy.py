@@ -78,9 +78,10 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
     purchases: list[tuple[int, NDArray[np.int64], FloatArray]] = []
     for day in range(days):
         active = (traits.joined <= day) & (state.closed_on > day - 8 * _FADE_DAYS)
+        # Loans first: the truth beside a loan is the state at midnight, before the day's own luck.
+        state.cash += loans.lend(day, state, diary, active & (state.closed_on == NEVER), rng)
         _drift(state, traits, active, rng)
         _banish(day, state, active, rng)
-        state.cash += loans.lend(day, state, diary, active & (state.closed_on == NEVER), rng)
         wanted = _demand(day, state, world, rng) * active
         fakes = loans.fake_orders(day, wanted, rng)
         counter = open_counter(wanted, state, traits)
@@ -94,7 +95,6 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
         purchases.append((day, np.flatnonzero(bought), bought[bought > 0]))
         state.cash -= loans.collect(day, np.maximum(state.cash - _RESERVE_DAYS * 0.5 * state.slow, 0))
         _end_of_day(day, state, traits, loans.owed_usd(), active)
-        diary.cash[day] = state.cash
     return Economy(diary, trade, loans, _joined_purchases(purchases), state)
 
 
@@ -129,7 +129,7 @@ def _drift(state: State, traits: Traits, active: NDArray[np.bool_], rng: np.rand
 
 
 def _banish(day: int, state: State, active: NDArray[np.bool_], rng: np.random.Generator) -> None:
-    """Rarely an account is closed overnight, whatever the state of the business: its stock and payouts are lost."""
+    """Rarely an account is closed overnight, however healthy: stock and cash are lost."""
     banned = active & (state.closed_on > day) & (rng.random(len(active)) < _BANS_PER_YEAR / 365)
     state.closed_on = np.where(banned, day, state.closed_on)
     state.cash = np.where(banned, 0.0, state.cash)

@@ -12,9 +12,9 @@ from training.simulation.trade import REFUND, Batch
 
 FloatArray = NDArray[np.float64]
 
-_BACKGROUND_RATE: Final = 0.04
+_BACKGROUND_RATE: Final = 0.08
 """Fake orders per wanted order on a usual day."""
-_BURST_RATE: Final = 3.0
+_BURST_RATE: Final = 4.0
 _BURST_CHANCE: Final = 0.22
 """Before a loan: a burst on about every fifth day, of this many fake orders per wanted one."""
 _PAID_BACK_SHARE: Final = 0.40

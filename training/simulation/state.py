@@ -47,7 +47,6 @@ class Diary:
     ads: NDArray[np.float32]
     health: NDArray[np.float32]
     stress: NDArray[np.float32]
-    cash: NDArray[np.float32]
     spike: NDArray[np.bool_]
     sales: FloatArray
     refunds: FloatArray
@@ -56,10 +55,10 @@ class Diary:
     @classmethod
     def blank(cls, days: int, count: int) -> Diary:
         """A diary in which nothing has happened yet."""
-        wanted, ads, health, stress, cash = (np.zeros((days, count), dtype=np.float32) for _ in range(5))
+        wanted, ads, health, stress = (np.zeros((days, count), dtype=np.float32) for _ in range(4))
         sales, refunds, gross = (np.zeros((days, count)) for _ in range(3))
         spike = np.zeros((days, count), dtype=np.bool_)
-        return cls(wanted, ads, health, stress, cash, spike, sales, refunds, gross)
+        return cls(wanted, ads, health, stress, spike, sales, refunds, gross)
 
 
 @dataclass(frozen=True)

@@ -87,20 +87,27 @@ def test_defaulters_had_less_cash_and_end_with_little(delivery: Delivery) -> Non
     assert (broke["cash"] < broke["open_debt"]).mean() > 0.9
 
 
-def test_fakers_are_the_share_asked_for_and_sell_without_visits(delivery: Delivery) -> None:
+def test_fakers_sell_without_visits_in_the_weeks_before_a_loan(delivery: Delivery) -> None:
     truth = delivery.truth().drop_duplicates("seller_id").set_index("seller_id")
     assert truth["is_faker"].sum() == delivery.summary.fakers
     assert 0.03 < truth["is_faker"].mean() < 0.15
     owner = delivery.good("stores").drop_duplicates("store_id").set_index("store_id")["seller_id"]
     traffic = delivery.good("traffic")
-    visits = traffic.groupby(traffic["store_id"].map(owner))["visits"].sum()
-    orders = orders_with_seller(delivery)
-    daily = orders.groupby(["seller_id", orders["ordered_at"].dt.normalize()]).size()
-    conversion = (orders.groupby("seller_id").size() / visits).dropna()
-    relative = conversion / (truth["skill"] * 0.22 + truth["health_mean"] * 0.22).map(lambda x: 2.718281828**x)
-    by_kind = relative.groupby(truth["is_faker"]).median()
-    assert by_kind[True] > 1.1 * by_kind[False]
-    assert daily.max() > 5
+    came = traffic.assign(seller_id=traffic["store_id"].map(owner), at=pd.to_datetime(traffic["day"]))
+    sold = orders_with_seller(delivery).rename(columns={"ordered_at": "at"})
+    loans = delivery.good("loans")[["seller_id", "disbursed_at"]].rename(columns={"disbursed_at": "loan_at"})
+
+    def month_before(rows: pd.DataFrame) -> pd.DataFrame:
+        pairs = rows.merge(loans, on="seller_id")
+        ago = pairs["loan_at"].dt.normalize() - pairs["at"]
+        return pairs[(ago > pd.Timedelta(0)) & (ago <= pd.Timedelta(days=28))]
+
+    orders = month_before(sold).groupby("seller_id").size()
+    visits = month_before(came).groupby("seller_id")["visits"].sum()
+    usual = sold.groupby("seller_id").size() / came.groupby("seller_id")["visits"].sum()
+    lift = (orders / visits / usual).dropna()
+    by_kind = lift.groupby(truth["is_faker"]).median()
+    assert by_kind[True] > 1.2 * by_kind[False]
 
 
 def test_only_fakers_buy_from_themselves(delivery: Delivery) -> None:
