@@ -20,7 +20,7 @@ TIMES = MIDNIGHTS[::2]
 
 
 @given(SHAPES)
-@examples(4)
+@examples(3)
 def test_splitting_stores_and_renaming_ids_moves_no_bit(shape: Shape) -> None:
     rows, pairs = market(shape), pairs_of(shape, TIMES)
     renamed_pairs = [(renamed(seller), as_of) for seller, as_of in pairs]

@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 @given(SHAPES, st.sampled_from(MIDNIGHTS))
-@examples(6)
+@examples(5)
 def test_later_rows_change_no_byte(shape: Shape, as_of: date) -> None:
     rows, pairs = market(shape), pairs_of(shape, [as_of])
     past = {name: list(those) for name, those in visible(rows, as_of).items()}
