@@ -3,7 +3,9 @@
 Ibis values in, Ibis values out. What a null then means (missing, or unreadable) is for `rules`.
 """
 
+import operator
 from collections.abc import Callable, Mapping
+from functools import reduce
 from types import MappingProxyType
 from typing import Final
 
@@ -18,13 +20,15 @@ TIMESTAMP: Final = dt.Timestamp(scale=6)
 
 _INSTANT: Final = dt.Timestamp(timezone="UTC")
 _ISO_8601: Final = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
+_BLANKS: Final = (" ", "\t", "\n", "\r")
 _NUMBER: Final = r"(?i)^[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
 
 
 def trimmed(raw: ir.Value) -> ir.Value:
     """Return `raw` without the blanks around it and with empty text as null; other types come back as they are."""
     if raw.type().is_string():
-        return raw.strip().nullif("")
+        # Hardly any value has blanks, and looking for them costs a third of stripping every one.
+        return ibis.ifelse(reduce(operator.or_, map(raw.contains, _BLANKS)), raw.strip(), raw).nullif("")
     if raw.type().is_unknown():  # a Parquet column of type null: nothing but nulls
         return ibis.null(dt.string)
     return raw

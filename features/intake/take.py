@@ -15,6 +15,7 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 import pyarrow as pa
+import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from features import asof
@@ -58,11 +59,11 @@ class _Job:
         """The table's accepted rows of earlier deliveries, if it has any."""
         return read_files(self.engine, self.known.stored) if self.known.stored else None
 
-    def kept(self, name: str, rows: ir.Table) -> ir.Table:
-        """Return `rows` computed, to be read more than once; they are kept on disk, where there is room."""
+    def kept(self, name: str, rows: ir.Table) -> ir.Table | None:
+        """Return `rows` computed, to be read more than once, from disk, where there is room; None if there are none."""
         path = self.work / f"{self.table.name}.{name}.parquet"
         rows.to_parquet(path, compression="zstd")
-        return self.engine.read_parquet(literal(path))
+        return read_files(self.engine, [path]) if _rows_in(path) else None
 
 
 @dataclass(frozen=True)
@@ -91,20 +92,26 @@ def take(engine: Backend, table: Table, source: Source, known: Known, folders: F
     out, aside = folders.accepted / f"{table.name}.parquet", folders.quarantined / f"{table.name}.parquet"
     judged.accepted.to_parquet(out, compression="zstd")
     rejected.to_parquet(aside, compression="zstd")
-    written = read_files(engine, [aside])
-    counts = written.group_by("rule").agg(rows=written.count()).order_by("rule").to_pyarrow().to_pylist()
     return TableReport(
         table=table.name,
         read=source.rows,
-        accepted=_count(read_files(engine, [out])),
+        accepted=_rows_in(out),
         duplicates=judged.duplicates,
-        quarantined={row["rule"]: row["rows"] for row in counts},
+        quarantined=_by_rule(engine, aside),
         ignored_columns=source.ignored_columns,
     )
 
 
-def _count(rows: ir.Table) -> int:
-    return int(rows.count().to_pyarrow().as_py())
+def _rows_in(path: Path) -> int:
+    return int(pq.read_metadata(path).num_rows)
+
+
+def _by_rule(engine: Backend, path: Path) -> dict[str, int]:
+    if not _rows_in(path):
+        return {}
+    rows = read_files(engine, [path])
+    counts = rows.group_by("rule").agg(rows=rows.count()).order_by("rule").to_pyarrow()
+    return dict(zip(counts.column("rule").to_pylist(), counts.column("rows").to_pylist(), strict=True))
 
 
 def _stored_columns(table: Table) -> list[str]:
@@ -162,15 +169,14 @@ def _judged(job: _Job, rows: ir.Table) -> _Judged:
     alone = _checked(job, alone, answers)
     accepted = alone.filter(alone.rule.isnull()).select(_stored_columns(job.table))
     rejected = _as_text(job.table, alone.filter(alone.rule.notnull()))
-    if suspects is None:
+    fates = None if suspects is None else job.kept("fates", _fates(job, rows, suspects, answers))
+    if fates is None:
         return _Judged(accepted, rejected, 0)
-    sharing = _checked(job, rows.semi_join(suspects, contest.KEY_HASH), answers)
-    fates = job.kept("fates", contest.decided(_with_stored(job, sharing, suspects), job.table))
     delivered = fates.filter(~fates.stored)
     won = delivered.filter(delivered.fate == contest.ACCEPTED).select(_stored_columns(job.table))
     lost = delivered.filter(delivered.fate == contest.REJECTED)
-    duplicates = _count(delivered.filter(delivered.fate == contest.DUPLICATE))
-    return _Judged(accepted.union(won), rejected.union(_as_text(job.table, lost)), duplicates)
+    duplicates = delivered.filter(delivered.fate == contest.DUPLICATE).count().to_pyarrow().as_py()
+    return _Judged(accepted.union(won), rejected.union(_as_text(job.table, lost)), int(duplicates))
 
 
 def _answers(job: _Job, rows: ir.Table) -> ir.Table | None:
@@ -184,8 +190,12 @@ def _suspects(job: _Job, rows: ir.Table) -> ir.Table | None:
     stored = job.stored
     if stored is not None:
         stored = stored.select(**{contest.KEY_HASH: contest.key_hash(stored, job.table.key)})
-    found = job.kept("suspects", contest.suspects(whole.select(contest.KEY_HASH), stored))
-    return found if _count(found) else None
+    return job.kept("suspects", contest.suspects(whole.select(contest.KEY_HASH), stored))
+
+
+def _fates(job: _Job, rows: ir.Table, suspects: ir.Table, answers: ir.Table | None) -> ir.Table:
+    sharing = _checked(job, rows.semi_join(suspects, contest.KEY_HASH), answers)
+    return contest.decided(_with_stored(job, sharing, suspects), job.table)
 
 
 def _with_stored(job: _Job, rows: ir.Table, suspects: ir.Table) -> ir.Table:

@@ -1,0 +1,170 @@
+"""Every rule turns away the row that breaks it, under its own name, and lets the rows beside it pass."""
+
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from features.intake import IntakeReport, ingest
+from features.intake.contest import key_hash
+from tests.features.intake.build import Row, order, quarantined, seller, store, write, write_csv
+
+# rule -> what is wrong about an order whose id is that rule, all values as text
+BROKEN: dict[str, dict[str, object]] = {
+    "order_id_too_long": {"order_id": "x" * 201},
+    "store_id_missing": {"store_id": " "},
+    "store_unknown": {"store_id": "T9"},
+    "buyer_id_missing": {"buyer_id": ""},
+    "ordered_at_missing": {"ordered_at": ""},
+    "ordered_at_not_a_time": {"ordered_at": "yesterday"},
+    "ordered_at_out_of_range": {"ordered_at": "1989-12-31"},
+    "amount_missing": {"amount": ""},
+    "amount_not_a_number": {"amount": "1_000"},
+    "amount_not_finite": {"amount": "nan"},
+    "amount_negative": {"amount": "-0.01"},
+    "amount_too_large": {"amount": "1000000000001"},
+    "currency_missing": {"currency": ""},
+    "currency_unknown": {"currency": "usd"},
+    "channel_missing": {"channel": ""},
+    "channel_not_allowed": {"channel": "telephone"},
+    "buyer_country_missing": {"buyer_country": ""},
+    "buyer_country_unknown": {"buyer_country": "UK"},
+    "items_missing": {"items": ""},
+    "items_not_a_number": {"items": "two"},
+    "items_not_whole": {"items": "1.5"},
+    "items_not_finite": {"items": "inf"},
+    "items_too_small": {"items": "0"},
+    "items_too_large": {"items": "1e10"},
+    "known_at_missing": {"known_at": ""},
+    "known_at_not_a_time": {"known_at": "2024-02-30"},
+    "known_at_out_of_range": {"known_at": "2101-01-01T00:00:00Z"},
+    "rate_unknown": {"currency": "CNY"},
+}
+
+# reads -> other ways of saying what is allowed, which must pass
+ALLOWED: dict[str, dict[str, object]] = {
+    "blanks around": {"store_id": " T1 ", "amount": " 12.50 ", "channel": "ads ", "items": " 3 "},
+    "exponent": {"amount": "1e3"},
+    "whole with a point": {"items": "2.0"},
+    "zero amount": {"amount": "0"},
+    "largest amount": {"amount": "1e12"},
+    "zulu": {"ordered_at": "2024-03-05T10:00Z"},
+    "offset": {"ordered_at": "2024-03-05 10:00:00.25+0800"},
+    "day for a time": {"ordered_at": "2024-03-05"},
+    "unknown country": {"buyer_country": "ZZ"},
+}
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> tuple[IntakeReport, dict[str, list[str]]]:
+    """One CSV delivery with every broken and every allowed row: its report, and order ids by rule."""
+    folder = tmp_path_factory.mktemp("rules")
+    delivery = write(folder / "delivery")
+    (delivery / "orders.parquet").unlink()
+    rows = [order(**{"order_id": name, **changes}) for name, changes in (BROKEN | ALLOWED).items()]
+    write_csv(delivery / "orders.csv", [*rows, order("")])
+    with (delivery / "orders.csv").open("a") as stream:
+        stream.write("O7,T1,too,few\n")
+    report = ingest(delivery, folder / "store")
+    by_rule: dict[str, list[str]] = {}
+    for row in quarantined(folder / "store", report.delivery_id, "orders"):
+        by_rule.setdefault(str(row["rule"]), []).append(str(row["order_id"] or row["row"]))
+    return report, by_rule
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_rule_names_the_row_that_broke_it(rule: str, taken: tuple[IntakeReport, dict[str, list[str]]]) -> None:
+    expected = str(BROKEN[rule].get("order_id", rule))
+    assert taken[1][rule] == [expected]
+
+
+def test_what_is_allowed_passes_and_nothing_else(taken: tuple[IntakeReport, dict[str, list[str]]]) -> None:
+    report, by_rule = taken
+    assert by_rule.pop("order_id_missing") == ["None"]
+    assert by_rule.pop("row_malformed") == ["O7,T1,too,few"]
+    assert set(by_rule) == set(BROKEN)
+    assert report.table("orders").accepted == len(ALLOWED)
+    assert report.table("orders").read == len(ALLOWED) + len(BROKEN) + 2
+
+
+def test_first_rule_in_contract_order_names_the_row(tmp_path: Path) -> None:
+    delivery = write(tmp_path / "d", orders=[order(store_id=None, amount=-1.0, currency="XXX")])
+    assert ingest(delivery, tmp_path / "s").table("orders").quarantined == {"store_id_missing": 1}
+
+
+def test_references_follow_what_was_accepted(tmp_path: Path) -> None:
+    stores = [store(), store("T2", seller_id="S9")]
+    loan: Row = {"loan_id": "L1", "disbursed_at": datetime(2024, 1, 1), "principal": 5.0, "currency": "USD"}  # noqa: DTZ001
+    loan |= {"term_days": 90, "known_at": datetime(2024, 1, 1)}  # noqa: DTZ001
+    payment: Row = {"payment_id": "P1", "paid_at": datetime(2024, 1, 2), "amount": 1.0}  # noqa: DTZ001
+    payment |= {"known_at": datetime(2024, 1, 2)}  # noqa: DTZ001
+    delivery = write(
+        tmp_path / "d",
+        sellers=[seller(), seller("S3", country="XX")],
+        stores=stores,
+        orders=[order(), order("O2", store_id="T2")],
+        loans=[{**loan, "seller_id": "S1"}, {**loan, "loan_id": "L2", "seller_id": "S3"}],
+        payments=[{**payment, "loan_id": "L1"}, {**payment, "payment_id": "P2", "loan_id": "L2"}],
+    )
+    report = ingest(delivery, tmp_path / "s")
+    broken = {table.table: dict(table.quarantined) for table in report.tables}
+    assert broken == {
+        "sellers": {"country_unknown": 1},
+        "stores": {"seller_unknown": 1},
+        "orders": {"store_unknown": 1},
+        "loans": {"seller_unknown": 1},
+        "payments": {"loan_unknown": 1},
+    }
+
+
+TYPES: dict[str, tuple[str, pa.Array, dict[str, int]]] = {
+    "id of integers": ("buyer_id", pa.array([7, 8]), {}),
+    "id of fractions": ("buyer_id", pa.array([7.0, 8.0]), {"buyer_id_not_an_id": 2}),
+    "column of nulls": ("buyer_id", pa.nulls(2), {"buyer_id_missing": 2}),
+    "time of booleans": ("ordered_at", pa.array([True, False]), {"ordered_at_not_a_time": 2}),
+    "time of integers": ("ordered_at", pa.array([20240101, 1]), {"ordered_at_not_a_time": 2}),
+    "time with a zone": (
+        "ordered_at",
+        pa.array([0, 1_700_000_000], pa.timestamp("s", "Asia/Shanghai")),
+        {"ordered_at_out_of_range": 1},
+    ),
+    "time at the ends": ("known_at", pa.array([-(2**62), 2**62], pa.timestamp("us")), {"known_at_out_of_range": 2}),
+    "amount of booleans": ("amount", pa.array([True, False]), {"amount_not_a_number": 2}),
+    "amount of decimals": (
+        "amount",
+        pa.array(["1.25", "-3"], pa.string()).cast(pa.decimal128(12, 2)),
+        {"amount_negative": 1},
+    ),
+    "amount of floats": ("amount", pa.array([float("inf"), 1e300]), {"amount_not_finite": 1, "amount_too_large": 1}),
+    "items beyond integers": ("items", pa.array([float("inf"), 1e300]), {"items_not_finite": 1, "items_too_large": 1}),
+    "amount of lists": ("amount", pa.array([[1.0], [2.0]]), {"amount_not_a_number": 2}),
+}
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store that knows seller S1 and store T1."""
+    folder = tmp_path_factory.mktemp("types")
+    ingest(write(folder / "delivery"), folder / "store")
+    return folder / "store"
+
+
+@pytest.mark.parametrize("case", TYPES)
+def test_a_column_of_another_type_is_read_or_named(case: str, begun: Path, tmp_path: Path) -> None:
+    column, values, expected = TYPES[case]
+    orders = pa.Table.from_pylist([order(f"{case} 1"), order(f"{case} 2")])
+    orders = orders.set_column(orders.column_names.index(column), column, values)
+    report = ingest(write(tmp_path / "d", sellers=[], stores=[], orders=orders), begun)
+    assert report.table("orders").quarantined == expected
+
+
+def test_keys_share_a_hash_only_where_they_are_equal_here() -> None:
+    import ibis
+
+    rows = ibis.memtable(pa.table({"a": ["x", "x", "y"], "b": ["1", "1", "1"]}))
+    from features.engines.duckdb import open_engine
+
+    with open_engine(threads=1) as engine:
+        hashes = engine.to_pyarrow(rows.select(h=key_hash(rows, ["a", "b"]))).column("h").to_pylist()
+    assert hashes[0] == hashes[1] != hashes[2]

@@ -1,0 +1,71 @@
+"""The one time rule as a date, against the rule itself in plain Python."""
+
+from datetime import date, datetime, timedelta
+
+import ibis
+import pyarrow as pa
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features import asof
+from features.engines.duckdb import open_engine
+
+TIMES = st.datetimes(datetime(1990, 1, 1), datetime(2100, 12, 31))  # noqa: DTZ001
+NEAR_MIDNIGHT = st.builds(
+    lambda day, tick: datetime.combine(day, datetime.min.time()) + timedelta(microseconds=tick),
+    st.dates(date(2023, 12, 30), date(2024, 3, 2)),
+    st.sampled_from([-1, 0, 1]),
+)
+MOMENTS = st.one_of(TIMES, NEAR_MIDNIGHT)
+
+
+def admitted(event: datetime | None, known: datetime) -> date:
+    """The first midnight T with event < T and known <= T, found by trying one after the other."""
+    start = min(event or known, known)
+    midnight = datetime.combine(start.date(), datetime.min.time())
+    while not ((event is None or event < midnight) and known <= midnight):
+        midnight = _jump(midnight, max(event or known, known))
+    return midnight.date()
+
+
+def _jump(midnight: datetime, last: datetime) -> datetime:
+    # Nothing before the day of the later time can admit the row, so the search may start there.
+    return max(midnight + timedelta(days=1), datetime.combine(last.date(), datetime.min.time()))
+
+
+def computed(events: list[datetime] | list[date] | None, known: list[datetime]) -> list[date]:
+    columns = {"known": pa.array(known, pa.timestamp("us"))}
+    if events is not None:
+        columns["event"] = pa.array(events)
+    rows = ibis.memtable(pa.table(columns))
+    event = rows.event if events is not None else None
+    with open_engine(threads=1) as engine:
+        found = engine.to_pyarrow(rows.select(day=asof.visible_from(event, rows.known)))
+    assert found.schema.field("day").type == pa.date32()
+    days: list[date] = found.column("day").to_pylist()
+    return days
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(MOMENTS, MOMENTS), min_size=1, max_size=200))
+def test_visible_from_is_the_first_midnight_the_rule_admits(pairs: list[tuple[datetime, datetime]]) -> None:
+    events, known = map(list, zip(*pairs, strict=True))
+    assert computed(events, known) == [admitted(event, at) for event, at in pairs]
+
+
+def test_exact_midnights_and_the_leap_day() -> None:
+    leap = datetime(2024, 2, 29)  # noqa: DTZ001
+    tick = timedelta(microseconds=1)
+    events = [leap - tick, leap, leap, leap]
+    known = [leap, leap, leap + timedelta(days=1), leap + timedelta(days=1) + tick]
+    assert computed(events, known) == [date(2024, 2, 29), date(2024, 3, 1), date(2024, 3, 1), date(2024, 3, 2)]
+
+
+def test_a_days_event_is_at_its_start() -> None:
+    known = [datetime(2024, 2, 28), datetime(2024, 3, 1, 6)]  # noqa: DTZ001
+    assert computed([date(2024, 2, 29)] * 2, known) == [date(2024, 3, 1), date(2024, 3, 2)]
+
+
+def test_a_version_is_visible_once_it_is_known() -> None:
+    known = [datetime(2024, 2, 29), datetime(2024, 2, 29, 0, 0, 1)]  # noqa: DTZ001
+    assert computed(None, known) == [date(2024, 2, 29), date(2024, 3, 1)]
