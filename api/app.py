@@ -1,0 +1,55 @@
+"""The composition root: settings in, an application out. Nothing is opened by importing it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Final
+
+from fastapi import FastAPI
+
+import api.health.endpoints
+import api.scores.endpoints
+from api.middleware import BodyLimit, RequestContext
+from api.problems import describe_problems, install_handlers
+from api.services import open_services
+from api.settings import Settings
+
+_DESCRIPTION: Final = """\
+A credit score for online sellers, from their orders, refunds and traffic.
+
+Every number explains itself: `base_points` and the points of all contributions sum to the score, exactly.
+Errors are problem details (RFC 9457) with a stable `type`.
+Every answer carries `X-Request-Id`; send your own to keep it.
+"""
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application; what it works with is opened when it starts and closed when it ends.
+
+    Example: `uvicorn.run(create_app(load_settings()))`.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with open_services(settings) as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="SellerScore",
+        version=version("sellerscore"),
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        # their pages load scripts from another host; /openapi.json says the same
+        docs_url=None,
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.include_router(api.scores.endpoints.router)
+    app.include_router(api.health.endpoints.router)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(RequestContext)
+    install_handlers(app)
+    describe_problems(app)
+    return app

@@ -1,0 +1,113 @@
+"""The commands that read the registered model: `serve`, `score` and `score-portfolio`.
+
+Heavy libraries are imported inside the commands. Errors are raised; `sellerscore.py` turns them into one sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from features.store import StoredVector
+    from scoring import Assessment, Bundle
+
+app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless set.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 unless set, 0 for any free one.")] = None,
+) -> None:
+    """Serve the HTTP API with the champion model, and print a curl that scores a seller."""
+    from api.server import run
+    from api.settings import load_settings
+
+    run(load_settings(host=host, port=port), typer.echo)
+
+
+@app.command()
+def score(
+    seller_id: Annotated[str, typer.Argument(help="A seller of the latest feature snapshot.")],
+    as_json: _AsJson = False,
+) -> None:
+    """Print one seller's score and why it is what it is. Internal and unsigned: nothing is stored."""
+    from rich.console import Console
+
+    from api.waterfall import NOTICE, waterfall
+
+    assessment = _assess_one(seller_id)
+    if as_json:
+        _print_json({"seller_id": seller_id, "notice": NOTICE, "assessment": assessment.to_dict()})
+    else:
+        Console().print(waterfall(seller_id, assessment))
+
+
+@app.command("score-portfolio")
+def score_portfolio(
+    out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")],
+    as_json: _AsJson = False,
+) -> None:
+    """Score every seller of the latest snapshot into a file. Internal and unsigned: nothing is stored."""
+    from api.portfolio import write_portfolio
+    from api.waterfall import NOTICE
+
+    bundle, stored = _champion_and_vectors()
+    with _progress() as advance:
+        report = write_portfolio(bundle, stored, out, advance)
+    if as_json:
+        _print_json({"notice": NOTICE, "out": str(out), **asdict(report)})
+        return
+    for outcome, count in report.outcomes.items():
+        typer.echo(f"{outcome:<22}{count:>9,}")
+    typer.echo(f"{'all':<22}{report.sellers:>9,}  in {out}")
+    typer.echo(f"Points sum to the score in {report.summing:,} of {report.scored:,} scored rows.")
+    typer.echo(NOTICE)
+
+
+def _assess_one(seller_id: str) -> Assessment:
+    from api.errors import SellerUnknown
+    from api.model_store import load_champion
+    from api.settings import load_settings
+    from api.vectors import to_vector
+    from features.store import VectorStore
+    from scoring import assess
+
+    settings = load_settings()
+    stored = VectorStore(settings.vectors_path).latest(seller_id)
+    if stored is None:
+        raise SellerUnknown
+    return assess(load_champion(settings).bundle, [to_vector(stored)])[0]
+
+
+def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:
+    from api.model_store import load_champion
+    from api.settings import load_settings
+    from features.store import VectorStore
+
+    settings = load_settings()
+    return load_champion(settings).bundle, VectorStore(settings.vectors_path).all_latest()
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int], None]]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("Scoring sellers: {task.completed:,.0f}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("score", total=None)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _print_json(value: object) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

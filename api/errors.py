@@ -1,0 +1,203 @@
+"""Everything that the service refuses, as one tree: what stops a command, and what a caller is told as a problem.
+
+ApiError
+├── StartError                 the service or a command cannot begin
+│   ├── SettingsError          a setting that cannot hold
+│   ├── TokenFileError         a token file that is no secret
+│   ├── DatabaseSetupError     a database that would not keep what it acknowledged
+│   ├── ModelMissingError      no champion is registered
+│   ├── ModelStoreError        the registry or a kept bundle cannot be used
+│   └── AddressTakenError      the address to listen on is not free
+├── OutputError                a file that cannot be written as asked
+└── Problem                    an answer over HTTP, with a status and a stable type (RFC 9457)
+    ├── MalformedJson          400
+    ├── NotAuthenticated       401
+    ├── RouteUnknown           404
+    ├── SellerUnknown          404
+    ├── ScoreUnknown           404
+    ├── MethodNotAllowed       405
+    ├── BodyTooLarge           413
+    ├── UnsupportedMediaType   415
+    ├── InvalidRequest         422
+    ├── InternalError          500
+    ├── ScoreNotExplained      500
+    ├── VectorsUnavailable     503
+    ├── VectorsDoNotFitModel   503
+    ├── DatabaseUnavailable    503
+    └── NotReady               503
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Final
+
+MAX_BODY_BYTES: Final = 64 * 1024
+"""No request of this service comes near it; a larger one is turned away before it is read."""
+
+
+class ApiError(Exception):
+    """Base of all errors of this package; its message is one sentence for the person who reads it."""
+
+
+class StartError(ApiError):
+    """The service or a command cannot begin; nothing was changed."""
+
+
+class SettingsError(StartError):
+    """A setting, from the environment or an option, holds a value that is not allowed."""
+
+
+class TokenFileError(StartError):
+    """The token file is readable by others or holds no token, so it would protect nothing."""
+
+
+class DatabaseSetupError(StartError):
+    """The database cannot be opened, or does not commit as durably as an acknowledged score needs."""
+
+
+class ModelMissingError(StartError):
+    """No model is registered as champion, so there is nothing to score with."""
+
+
+class ModelStoreError(StartError):
+    """The registry cannot be read and no bundle is kept, or a bundle is not what its digest says."""
+
+
+class AddressTakenError(StartError):
+    """Another program listens on the address, or this machine does not have it."""
+
+
+class OutputError(ApiError):
+    """An output file of an unknown kind, or in a folder that is not there; nothing was written."""
+
+
+class Problem(ApiError):  # noqa: N818 - the word of RFC 9457
+    """What a caller is told, as `application/problem+json`.
+
+    Each kind has a `status`, a stable `slug` (its type is `/problems/<slug>`), a `title`, and a `usual` detail for
+    when there is no more to say.
+
+    Example: `raise SellerUnknown()` answers 404 with type `/problems/unknown-seller`.
+    """
+
+    status: ClassVar[int]
+    slug: ClassVar[str]
+    title: ClassVar[str]
+    usual: ClassVar[str]
+    usual_headers: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, detail: str | None = None, headers: Mapping[str, str] | None = None) -> None:
+        self.detail = detail or self.usual
+        self.headers = {**self.usual_headers, **(headers or {})}
+        super().__init__(self.detail)
+
+
+class MalformedJson(Problem):
+    """The body is not JSON at all."""
+
+    status, slug, title = 400, "malformed-json", "The body is not JSON"
+    usual = "The body cannot be read as JSON in UTF-8; send one JSON object."
+
+
+class NotAuthenticated(Problem):
+    """No token, or not the one of this service."""
+
+    status, slug, title = 401, "not-authenticated", "A valid token is needed"
+    usual = "Send the token of this service as `Authorization: Bearer <token>`; it stands in the state folder."
+    usual_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="sellerscore"'}
+
+
+class RouteUnknown(Problem):
+    """A path that this service does not have."""
+
+    status, slug, title = 404, "not-found", "There is nothing at this path"
+    usual = "No such path; /openapi.json lists them all."
+
+
+class SellerUnknown(Problem):
+    """A seller of whom the latest snapshot holds no vector."""
+
+    status, slug, title = 404, "unknown-seller", "The seller is not known"
+    usual = "No operating data of this seller is in the latest feature snapshot; check the seller_id."
+
+
+class ScoreUnknown(Problem):
+    """An id under which no score is stored."""
+
+    status, slug, title = 404, "unknown-score", "The score is not known"
+    usual = "No score is stored under this id; use the id, or the Location header, of the answer that made it."
+
+
+class MethodNotAllowed(Problem):
+    """A path that exists, called in a way that it does not answer."""
+
+    status, slug, title = 405, "method-not-allowed", "The path does not answer this method"
+    usual = "The Allow header names the methods of this path."
+
+
+class BodyTooLarge(Problem):
+    """More bytes than any request of this service needs."""
+
+    status, slug, title = 413, "body-too-large", "The body is too large"
+    usual = f"The body is larger than {MAX_BODY_BYTES} bytes, the most that is read."
+
+
+class UnsupportedMediaType(Problem):
+    """A body that does not say that it is JSON."""
+
+    status, slug, title = 415, "unsupported-media-type", "The body is not declared as JSON"
+    usual = "Send the body as JSON with the header `Content-Type: application/json`."
+
+
+class InvalidRequest(Problem):
+    """A request that is readable, with values that are not allowed; the answer lists each."""
+
+    status, slug, title = 422, "invalid-request", "The request holds values that are not allowed"
+    usual = "Correct what `errors` lists and send the request again."
+
+
+class InternalError(Problem):
+    """A fault of the service; what went wrong is in its log under the request id, not in the answer."""
+
+    status, slug, title = 500, "internal-error", "The service failed"
+    usual = "An error that is not yours; report it with the request_id."
+
+
+class ScoreNotExplained(Problem):
+    """The model's contributions do not add up, and a score that cannot be explained is not given."""
+
+    status, slug, title = 500, "score-not-explained", "The score cannot be explained"
+    usual = (
+        "The contributions of the model in force do not add up to its score, so none is given; report the request_id."
+    )
+
+
+class VectorsUnavailable(Problem):
+    """No feature vectors are stored, or they cannot be read."""
+
+    status, slug, title = 503, "no-vectors", "No feature vectors can be read"
+    usual = "The service has no readable feature vectors; its operator runs `sellerscore features` after an ingest."
+
+
+class VectorsDoNotFitModel(Problem):
+    """Vectors made by another catalogue than the one that the model was trained with."""
+
+    status, slug, title = 503, "vectors-do-not-fit-model", "The vectors do not fit the model"
+    usual = (
+        "The stored feature vectors do not meet the model in force, so nothing was scored; its operator runs "
+        "`sellerscore features` with the model's catalogue, or trains and promotes a model, and restarts the service."
+    )
+
+
+class DatabaseUnavailable(Problem):
+    """The database does not answer; nothing was stored, so the request may be sent again."""
+
+    status, slug, title = 503, "database-unavailable", "The database does not answer"
+    usual = "The database does not answer, so nothing was stored; send the request again after a few seconds."
+    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+
+
+class NotReady(Problem):
+    """A part that scoring needs is not there."""
+
+    status, slug, title = 503, "not-ready", "The service is not ready to score"
+    usual = "database: the database does not answer."

@@ -1,0 +1,1 @@
+"""Health: whether the process answers, and whether it could score."""

@@ -1,0 +1,61 @@
+"""What readiness means: the database answers, vectors are there, and the model in force can assess one."""
+
+from sqlalchemy import text
+
+from api.database import transaction
+from api.errors import DatabaseUnavailable, NotReady
+from api.health.schemas import Ready
+from api.services import Services
+from api.vectors import READ_ERRORS, to_vector
+from features.errors import StoreError
+from features.store import StoredVector
+from scoring import ScoringError, assess
+
+
+def readiness(services: Services) -> Ready:
+    """Try each part once.
+
+    Raises:
+        NotReady: its detail names every part that failed, and never a seller.
+    """
+    vector, vectors = _vectors(services)
+    failed = [part for part in (_database(services), vectors, _model(services, vector)) if part]
+    if failed or vector is None:
+        raise NotReady(" ".join(failed))
+    champion = services.champion
+    return Ready(
+        status="ready",
+        model=f"{champion.model_name}/{champion.version}",
+        bundle=champion.bundle.digest,
+        vectors_as_of=vector.snapshot.as_of.isoformat(),
+    )
+
+
+def _database(services: Services) -> str | None:
+    try:
+        with transaction(services.engine) as connection:
+            connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
+    except DatabaseUnavailable:
+        return "database: the database does not answer."
+    return None
+
+
+def _vectors(services: Services) -> tuple[StoredVector | None, str | None]:
+    try:
+        first = next(services.vectors.all_latest(), None)
+    except (StoreError, *READ_ERRORS):
+        first = None
+    return first, None if first else "vectors: none can be read; run `sellerscore features` after an ingest."
+
+
+def _model(services: Services, vector: StoredVector | None) -> str | None:
+    if vector is None:
+        return None
+    try:
+        assess(services.champion.bundle, [to_vector(vector)])
+    except ScoringError:
+        return (
+            "model: it cannot assess the stored vectors; run `sellerscore features`, or train and promote a model, "
+            "and restart the service."
+        )
+    return None

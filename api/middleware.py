@@ -1,0 +1,87 @@
+"""What happens to every request before any endpoint: it gets an id, a line in the log and a limit to its body.
+
+A log line names the route, never the path or the body, so that no seller id or token is in it.
+"""
+
+import logging
+import re
+import time
+import uuid
+from typing import Final
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import MAX_BODY_BYTES, BodyTooLarge
+from api.problems import respond
+
+access = logging.getLogger("api.access")
+
+_HEADER: Final = "X-Request-Id"
+_ALLOWED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class RequestContext:
+    """Give each request an id, the caller's own where it is 1 to 64 of `A-Z a-z 0-9 . _ -`, and log how it ended."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = scope.setdefault("state", {})["request_id"] = _id_of(scope)
+        began, status = time.perf_counter(), 500
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[_HEADER] = request_id
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_named)
+        finally:
+            route = getattr(scope.get("route"), "path", "-")
+            took = 1000 * (time.perf_counter() - began)
+            access.info("%s %s %d %.1f ms %s", scope["method"], route, status, took, request_id)
+
+
+class BodyLimit:
+    """Turn away a body over the limit: by its declared length before it is read, else when it has grown too long."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
+            request = Request(scope)
+            await respond(BodyTooLarge(), str(request.state.request_id))(scope, receive, send)
+            return
+        read = 0
+
+        async def receive_counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > MAX_BODY_BYTES:
+                # the framework lets its own exception through while a body is read, and hides every other
+                raise HTTPException(BodyTooLarge.status)
+            return message
+
+        await self._app(scope, receive_counted, send)
+
+
+def _id_of(scope: Scope) -> str:
+    given = Headers(scope=scope).get(_HEADER, "")
+    return given if _ALLOWED_ID.fullmatch(given) else uuid.uuid4().hex

@@ -1,0 +1,9 @@
+"""What Alembic runs: the revisions, on the connection and in the transaction that `api.database` opened."""
+
+from alembic import context
+
+import api.scores.repository  # noqa: F401 - adds its table to the metadata
+from api.database import metadata
+
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+context.run_migrations()

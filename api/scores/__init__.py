@@ -1,0 +1,1 @@
+"""Scores: made from the seller's latest vector, stored, and read back byte for byte."""

@@ -1,0 +1,74 @@
+"""`POST /v1/scores` and `GET /v1/scores/{id}`."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Response
+
+from api import errors
+from api.problems import problem_responses
+from api.scores import service
+from api.scores.repository import StoredScore
+from api.scores.schemas import Score, ScoreRequest
+from api.security import Caller
+from api.services import Wired
+
+router = APIRouter(prefix="/v1/scores", tags=["scores"])
+
+_PRIVATE: Final = {"Cache-Control": "no-store"}
+_COMMON: Final = (errors.NotAuthenticated, errors.InternalError, errors.DatabaseUnavailable)
+_CREATED: Final[dict[int | str, dict[str, Any]]] = {
+    201: {
+        "description": "The score, as it is stored.",
+        "model": Score,
+        "headers": {"Location": {"description": "Where to read it again.", "schema": {"type": "string"}}},
+    }
+}
+_READ: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "The score, byte for byte as it was answered.", "model": Score}
+}
+
+
+@router.post(
+    "",
+    status_code=201,
+    operation_id="createScore",
+    summary="Score a seller now",
+    response_class=Response,
+    responses=_CREATED
+    | problem_responses(
+        *_COMMON,
+        errors.MalformedJson,
+        errors.SellerUnknown,
+        errors.BodyTooLarge,
+        errors.UnsupportedMediaType,
+        errors.InvalidRequest,
+        errors.ScoreNotExplained,
+        errors.VectorsUnavailable,
+        errors.VectorsDoNotFitModel,
+    ),
+)
+def create_score(_: Caller, services: Wired, request: ScoreRequest) -> Response:
+    """Score the seller from the latest data, store the score and return it.
+
+    An outcome without a number (`insufficient_history`, `insufficient_data`, `stale_data`) is an answer too.
+    """
+    score = service.create(services, request, datetime.now(UTC))
+    return _answer(score, 201, {"Location": f"/v1/scores/{score.id}"})
+
+
+@router.get(
+    "/{score_id}",
+    operation_id="getScore",
+    summary="Read a stored score",
+    response_class=Response,
+    responses=_READ | problem_responses(*_COMMON, errors.ScoreUnknown, errors.InvalidRequest),
+)
+def get_score(_: Caller, services: Wired, score_id: UUID) -> Response:
+    """Return the stored score, byte for byte as the request that made it was answered."""
+    return _answer(service.get(services, str(score_id)), 200, {})
+
+
+def _answer(score: StoredScore, status: int, headers: dict[str, str]) -> Response:
+    return Response(score.body, status, {**_PRIVATE, **headers}, "application/json")

@@ -1,0 +1,44 @@
+"""The table of stored scores. A row is written once and never changed."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Column, Connection, LargeBinary, String, Table, insert, select
+
+from api.database import UtcDateTime, metadata
+
+_scores = Table(
+    "scores",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("seller_id", String(200), nullable=False),
+    Column("purpose", String(40), nullable=False),
+    Column("scored_at", UtcDateTime(), nullable=False),
+    Column("bundle", String(71), nullable=False),
+    Column("inputs", LargeBinary(), nullable=False),
+    Column("body", LargeBinary(), nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class StoredScore:
+    """One score: `body` is the answer as it was sent, `inputs` and `bundle` are what it can be made from again."""
+
+    id: str
+    seller_id: str
+    purpose: str
+    scored_at: datetime
+    bundle: str
+    inputs: bytes
+    body: bytes
+
+
+def add(connection: Connection, score: StoredScore) -> None:
+    """Store a score under its id, which is new."""
+    connection.execute(insert(_scores).values(**vars(score)))
+
+
+def find(connection: Connection, score_id: str) -> StoredScore | None:
+    """Return the score stored under the id, or None."""
+    found = connection.execute(select(_scores).where(_scores.c.id == score_id)).one_or_none()
+    return None if found is None else StoredScore(*found)

@@ -1,0 +1,126 @@
+"""What goes in and out: requests that allow nothing unknown, answers in which no field has a default."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
+
+from scoring import Outcome
+
+
+class Purpose(StrEnum):
+    """What a score is asked for."""
+
+    CREDIT_APPLICATION = "credit_application"
+    ACCOUNT_REVIEW = "account_review"
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise PydanticCustomError("printable", "Only printable characters are allowed")
+    return text
+
+
+class ScoreRequest(BaseModel):
+    """Whom to score, and what for."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"seller_id": "S-000001", "purpose": "credit_application"}]}
+    )
+
+    seller_id: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)] = Field(
+        description="The platform's id of the seller; printable characters."
+    )
+    purpose: Purpose = Field(description="What the score is for.")
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Contribution(_Answer):
+    """The points that one feature adds or takes."""
+
+    feature: str = Field(description="Name of the feature.", examples=["refund_rate_90d"])
+    label: str = Field(description="The feature in words.", examples=["Refund rate, 90 days"])
+    value: float | None = Field(description="The seller's value; null where missing.", examples=[0.034])
+    unit: str = Field(description="Unit of value and typical.", examples=["ratio"])
+    typical: float | None = Field(description="Median of the reference population.", examples=[0.05])
+    points: int = Field(description="Points added to the base (negative: taken).", examples=[14])
+    reason_group: str | None = Field(description="Group in which reasons are given.", examples=["refunds"])
+
+
+class Reason(_Answer):
+    """One principal reason."""
+
+    code: str = Field(description="Stable code of the reason.", examples=["R03"])
+    points: int = Field(description="Points that its features cost together; negative.", examples=[-22])
+    statement: str = Field(description="The reason in words.", examples=["Share of sales that is refunded"])
+
+
+class Explanation(_Answer):
+    """Why the score is what it is: base_points and the points of all contributions sum to it, exactly."""
+
+    base_points: int = Field(description="Points of the reference population; one per model.", examples=[611])
+    reference_population: str = Field(
+        description="Whom contributions compare with.", examples=["Borrowers of 2024, 4,812 loans"]
+    )
+    contributions: list[Contribution] = Field(description="One per feature, in catalogue order.")
+    reasons: list[Reason] = Field(description="At most four, worst first.")
+
+
+class Shortfall(_Answer):
+    """One thing that lacked for a number."""
+
+    what: str = Field(description="A table or a feature.", examples=["days_on_platform"])
+    found: float | str | None = Field(description="What there was; null for nothing.", examples=[41.0])
+    needed: float | str = Field(description="The least that is needed.", examples=[90.0])
+
+
+class ScaleDeclared(_Answer):
+    """The scale of the score: `points` at odds of repaying `odds`:1, `double` more for twice the odds."""
+
+    points: float = Field(description="Points at the stated odds.", examples=[600])
+    odds: float = Field(description="Odds of repaying, to one.", examples=[30])
+    double: float = Field(description="Points that double the odds.", examples=[40])
+    min: int = Field(description="Lowest score.", examples=[300])
+    max: int = Field(description="Highest score.", examples=[900])
+
+
+class Versions(_Answer):
+    """What the assessment was made with."""
+
+    model: str = Field(description="Digest of the model.", examples=["sha256:0c1f"])
+    bundle: str = Field(description="Digest of the whole bundle.", examples=["sha256:9b02"])
+    catalogue: str = Field(description="Digest of the feature definitions.", examples=["sha256:77aa"])
+    reasons: str = Field(description="Version of the reason catalogue.", examples=["2026-01"])
+    scale: ScaleDeclared = Field(description="The scale, since scales differ.")
+
+
+class AssessmentShown(_Answer):
+    """The assessment: a pure function of the seller's vector and the model, the same whenever it is made again."""
+
+    outcome: Outcome = Field(description="Only `scored` carries a number; the others say what lacks.")
+    score: int | None = Field(description="300 to 900, higher is better.", examples=[625])
+    band: str | None = Field(description="A (best) to E.", examples=["B"])
+    probability_of_default: float | None = Field(description="Between 0 and 1.", examples=[0.0212])
+    default_definition: str = Field(
+        description="What counts as default.", examples=["90+ days past due within 12 months"]
+    )
+    as_of: str = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
+    data_through: str | None = Field(description="Up to where every needed table reaches.", examples=["2026-01-31"])
+    explanation: Explanation | None = Field(description="Why the score is what it is.")
+    shortfalls: list[Shortfall] = Field(description="What lacked for a number; empty where scored.")
+    versions: Versions = Field(description="What it was made with.")
+
+
+class Score(_Answer):
+    """A stored score: the assessment and its circumstances. It is read back byte for byte as it was answered."""
+
+    id: str = Field(description="Id of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
+    seller_id: str = Field(description="Whom it is of.", examples=["S-000001"])
+    purpose: Purpose = Field(description="What it was asked for.")
+    scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
+    expires_at: str = Field(description="Until when to rely on it, UTC.", examples=["2026-03-03T09:30:00.000Z"])
+    assessment: AssessmentShown = Field(description="The outcome and why.")

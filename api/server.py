@@ -1,0 +1,97 @@
+"""Run the application on uvicorn: take the address first, then open everything, then say where it listens."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import shlex
+import socket
+from collections.abc import Callable
+
+import uvicorn
+from fastapi import FastAPI
+
+from api.app import create_app
+from api.errors import AddressTakenError
+from api.services import Services
+from api.settings import Settings
+from api.vectors import example_seller
+from features.errors import StoreError
+from scoring import ScoringError
+
+_GRACE_SECONDS = 10
+
+
+def run(settings: Settings, say: Callable[[str], None]) -> None:
+    """Serve until interrupted; `say` gets the lines that tell where, and a curl that works as printed.
+
+    Raises:
+        AddressTakenError: the address is not free.
+        StartError: a part cannot be opened.
+        ScoringError: the champion's bundle does not verify.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    with _listen(settings.host, settings.port) as listener:
+        asyncio.run(_serve(create_app(settings), listener, say))
+
+
+def curl_of(token_path: str, address: str, seller_id: str) -> str:
+    """Return the shell command that scores a seller, reading the token from its file.
+
+    Example: `curl -sS http://127.0.0.1:8000/v1/scores -H "Authorization: Bearer $(cat var/token)" ...`.
+    """
+    body = shlex.quote(json.dumps({"seller_id": seller_id, "purpose": "credit_application"}, ensure_ascii=False))
+    return (
+        f'curl -sS {address}/v1/scores -H "Authorization: Bearer $(cat {shlex.quote(token_path)})" '
+        f"-H 'Content-Type: application/json' -d {body}"
+    )
+
+
+async def _serve(app: FastAPI, listener: socket.socket, say: Callable[[str], None]) -> None:
+    # the lifespan runs here and not in uvicorn, which would answer its failure with a traceback
+    async with app.router.lifespan_context(app):
+        address = _address(listener)
+        say(f"SellerScore listens on {address} (OpenAPI: {address}/openapi.json). Stop it with Ctrl+C.")
+        say(_how_to_call(app.state.services, address))
+        config = uvicorn.Config(
+            app,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            log_level=logging.WARNING,
+            server_header=False,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
+        )
+        await uvicorn.Server(config).serve(sockets=[listener])
+
+
+def _how_to_call(services: Services, address: str) -> str:
+    try:
+        seller_id = example_seller(services.vectors, services.champion.bundle)
+    except (StoreError, ScoringError) as error:
+        return f"It cannot score yet: {error}"
+    if seller_id is None:
+        return "It cannot score yet: the latest snapshot holds no seller; run `sellerscore ingest` with some."
+    return "Score a seller:\n  " + curl_of(str(services.settings.token_path), address, seller_id)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        # a service that was just stopped leaves its address in TIME_WAIT
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen()
+    except OSError as error:
+        listener.close()
+        reason = error.strerror or str(error)
+        raise AddressTakenError(f"Cannot listen on {host}:{port} ({reason}); stop what does, or use --port.") from error
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{shown}:{port}"

@@ -1,0 +1,52 @@
+"""What a running service holds: opened once at start, closed at the end, and given to each endpoint."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from sqlalchemy import Engine
+
+from api.database import open_database
+from api.model_store import Champion, load_champion
+from api.settings import Settings
+from api.token_file import token_digest
+from features.store import VectorStore
+
+
+@dataclass(frozen=True)
+class Services:
+    """The parts that endpoints work with."""
+
+    settings: Settings
+    champion: Champion
+    vectors: VectorStore
+    engine: Engine
+    token_digest: bytes
+
+
+@contextmanager
+def open_services(settings: Settings) -> Iterator[Services]:
+    """Open everything, or nothing: each part that cannot be opened says why in one sentence.
+
+    Raises:
+        StartError: the token file, the model or the database cannot be used.
+        ScoringError: the champion's bundle does not verify.
+    """
+    digest = token_digest(settings.token_path)
+    champion = load_champion(settings)
+    engine = open_database(settings.database_url)
+    try:
+        yield Services(settings, champion, VectorStore(settings.vectors_path), engine, digest)
+    finally:
+        engine.dispose()
+
+
+async def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+Wired = Annotated[Services, Depends(_services)]
+"""The type by which an endpoint asks for the parts."""

@@ -1,0 +1,70 @@
+"""Settings of the service, read from SELLERSCORE_* variables when asked for. No secret has a default."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from api.errors import SettingsError
+from features.home import state_folder
+
+
+def _sqlite(url: str) -> str:
+    # the address may hold a password, so the message does not repeat it
+    if not url.startswith("sqlite:///"):
+        raise ValueError("must begin with sqlite:/// and name a file")
+    return url
+
+
+class Settings(BaseSettings):
+    """Where the service keeps and finds things, and where it listens.
+
+    Example: with `SELLERSCORE_PORT=8080` set, `load_settings().port` is 8080.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="SELLERSCORE_", frozen=True)
+
+    home: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=state_folder)
+    database_url: Annotated[str, AfterValidator(_sqlite)] = Field(
+        default_factory=lambda known: f"sqlite:///{known.get('home', '')}/sellerscore.db"
+    )
+    mlflow_uri: str = Field(
+        # mlflow's own variable counts too, as it does for training
+        default_factory=lambda known: os.environ.get(
+            "MLFLOW_TRACKING_URI", f"sqlite:///{known.get('home', '')}/mlflow.db"
+        )
+    )
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, le=65_535, description="0 lets the system choose a free one.")
+    score_validity_days: int = Field(default=30, ge=1, le=366)
+
+    @property
+    def vectors_path(self) -> Path:
+        """The file of feature vectors, written by `sellerscore features`."""
+        return self.home / "vectors.db"
+
+    @property
+    def token_path(self) -> Path:
+        """The file of the one bearer token."""
+        return self.home / "token"
+
+
+def load_settings(**given: object) -> Settings:
+    """Read the settings from the environment; what is `given` and not None comes first.
+
+    Example: `load_settings(port=8080, host=None)` takes the host from SELLERSCORE_HOST or its default.
+
+    Raises:
+        SettingsError: a value is not allowed; the message names the variable and the rule, not the value.
+    """
+    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_input=False)[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise SettingsError(
+            f"The setting {name} (SELLERSCORE_{name} or its option) is not allowed: {first['msg']}."
+        ) from error

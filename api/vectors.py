@@ -1,0 +1,48 @@
+"""Between the two packages that do not know each other: a stored feature vector becomes the input of a score."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import asdict
+from typing import Final
+
+from features.store import StoredVector, VectorStore
+from scoring import Bundle, Outcome, Vector, assess
+from scoring.canonical import canonical_json
+
+_LOOKED_AT: Final = 200
+"""How many sellers are tried for an example: nearly all are scored, so the first few do."""
+
+READ_ERRORS: Final = (sqlite3.Error, OSError)
+"""What reading a store that is there may still raise: a damaged file, or one that may not be read."""
+
+
+def to_vector(stored: StoredVector) -> Vector:
+    """Return the seller's stored values as scoring takes them."""
+    snapshot = stored.snapshot
+    return Vector(stored.seller_id, snapshot.as_of, snapshot.covers_through, snapshot.catalogue, stored.values)
+
+
+def inputs_of(stored: StoredVector) -> bytes:
+    """Return all that the assessment was made from, and the version of the data, as canonical JSON.
+
+    Example: `{"as_of":"2026-01-31","catalogue":"sha256:...","covers_through":{...},"data_version":"...",
+    "seller_id":"S-1","values":[10.4,null]}`.
+    """
+    vector = asdict(to_vector(stored))
+    vector["as_of"] = stored.snapshot.as_of.isoformat()
+    vector["covers_through"] = {name: day.isoformat() for name, day in stored.snapshot.covers_through.items()}
+    return canonical_json({**vector, "data_version": stored.snapshot.data_version})
+
+
+def example_seller(store: VectorStore, bundle: Bundle) -> str | None:
+    """Return a seller to show: the first with a number, else the first, or None where the snapshot is empty.
+
+    Raises:
+        StoreError: no snapshot is stored.
+        VectorError: the vectors do not meet the bundle.
+    """
+    first = [stored for _, stored in zip(range(_LOOKED_AT), store.all_latest(), strict=False)]
+    assessed = zip(first, assess(bundle, [to_vector(stored) for stored in first]), strict=True)
+    scored = (stored.seller_id for stored, result in assessed if result.outcome is Outcome.SCORED)
+    return next(scored, first[0].seller_id if first else None)

@@ -1,0 +1,154 @@
+"""A real bundle in a real registry, real vectors in a real store, and the app over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lightgbm
+import numpy as np
+import pytest
+
+from api.app import create_app
+from api.settings import Settings
+from features.store import Snapshot, VectorStore
+from scoring import Bundle, BundleParts, Policy, Reference, pack
+from scoring.bands import Band, Bands
+from scoring.model import Calibration
+from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
+from scoring.scale import Scale
+from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+Opener = Callable[[Settings], "AbstractContextManager[TestClient]"]
+
+CATALOGUE = "sha256:" + "c" * 64
+AS_OF = date(2026, 1, 31)
+NAMES = ("days_on_platform", *(f"signal_{number:02}" for number in range(14)))
+SELLERS = tuple(f"S-{number:03}" for number in range(60))
+NEWCOMER = "卖家 new"
+SNAPSHOT = Snapshot(AS_OF, "data-1", CATALOGUE, {"orders": AS_OF, "refunds": AS_OF})
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # starlette prefers a client of another name, which is not among our dependencies
+    config.addinivalue_line("filterwarnings", "ignore:Using `httpx` with `starlette.testclient` is deprecated")
+    # mlflow's own tables use it
+    config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy is deprecated")
+
+
+def _sheet(catalogue: str = CATALOGUE) -> FeatureSheet:
+    entries = tuple(
+        FeatureEntry(
+            name, name.replace("_", " ").capitalize(), "days" if i == 0 else "ratio", 0, True, False, group, 0.5
+        )
+        for i, name in enumerate(NAMES)
+        for group in (f"group_{i % 6}",)
+    )
+    return FeatureSheet(catalogue, entries, (HistoryThreshold(NAMES[0], 90.0),), ("orders", "refunds"), 7)
+
+
+def _bundle_files() -> dict[str, bytes]:
+    rng = np.random.default_rng(7)
+    matrix = rng.random((1500, len(NAMES)))
+    bad = rng.random(1500) < 1 / (1 + np.exp(3 - 2 * matrix[:, 1] - 2 * matrix[:, 2] + matrix[:, 3]))
+    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(NAMES))
+    booster = lightgbm.train(
+        {"objective": "binary", "num_leaves": 7, "verbose": -1, "num_threads": 1, "seed": 1}, data, 30
+    )
+    groups = tuple(
+        ReasonEntry(f"R{i:02}", f"group_{i}", Wording(f"Group {i} costs points", "原因"), Wording("Improve it", "改进"))
+        for i in range(6)
+    )
+    bands = Bands((Band("A", 0.05), Band("B", 0.1), Band("C", 0.2), Band("D", 0.4), Band("E", 1.0)))
+    policy = Policy(Calibration(1.1, 0.2), Scale(), bands, "90+ days past due within 12 months")
+    reference = Reference("Training sellers, 1,500 loans", {"auc": 0.7}, {"lightgbm": lightgbm.__version__})
+    parts = BundleParts(booster.model_to_string(), _sheet(), policy, ReasonCatalogue("2026-01", groups), reference)
+    return pack(parts)
+
+
+@pytest.fixture(scope="session")
+def bundle_files() -> dict[str, bytes]:
+    return _bundle_files()
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_files: dict[str, bytes]) -> Bundle:
+    return Bundle.from_files(bundle_files)
+
+
+def register(uri: str, files: dict[str, bytes], scratch: Path) -> str:
+    """Register the bundle as a new version and make it champion, as `promote` does."""
+    import mlflow
+
+    client = mlflow.MlflowClient(uri, uri)
+    folder = scratch / "model" / "artifacts" / "bundle"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    experiment = client.create_experiment(f"e-{scratch.name}", artifact_location=(scratch / "runs").as_uri())
+    run = client.create_run(experiment)
+    client.log_artifacts(run.info.run_id, str(scratch / "model"), "model")
+    if not client.search_registered_models("name = 'sellerscore'"):
+        client.create_registered_model("sellerscore")
+    version = client.create_model_version("sellerscore", f"{run.info.artifact_uri}/model", run.info.run_id)
+    client.set_registered_model_alias("sellerscore", "champion", version.version)
+    return str(version.version)
+
+
+def fill(home: Path, snapshot: Snapshot = SNAPSHOT) -> VectorStore:
+    """Store a vector of each seller, and of one who came too lately to be scored."""
+    rng = np.random.default_rng(3)
+    rows = [(seller, (400.0, *rng.random(len(NAMES) - 2).tolist(), None)) for seller in SELLERS]
+    store = VectorStore(home / "vectors.db")
+    store.replace(snapshot, [*rows, (NEWCOMER, (10.0, *(0.5,) * (len(NAMES) - 1)))])
+    return store
+
+
+def other_catalogue() -> Snapshot:
+    return replace(SNAPSHOT, catalogue="sha256:" + "d" * 64, data_version="data-2")
+
+
+@pytest.fixture(scope="session")
+def registry(bundle_files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The address of a registry with a champion; made once, since mlflow takes seconds to make one."""
+    folder = tmp_path_factory.mktemp("registry")
+    uri = f"sqlite:///{folder}/mlflow.db"
+    register(uri, bundle_files, folder)
+    return uri
+
+
+@pytest.fixture
+def settings(registry: str, tmp_path: Path) -> Settings:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    fill(home)
+    return Settings(home=home, mlflow_uri=registry)
+
+
+@pytest.fixture
+def open_client() -> Opener:
+    """Start the app over some settings, and call it with its token."""
+    # imported late, since it warns before the filter of this file is in force
+    from starlette.testclient import TestClient
+
+    @contextmanager
+    def opened(settings: Settings) -> Iterator[TestClient]:
+        with TestClient(create_app(settings), raise_server_exceptions=False) as client:
+            client.headers["Authorization"] = f"Bearer {settings.token_path.read_text().strip()}"
+            yield client
+
+    return opened
+
+
+@pytest.fixture
+def client(settings: Settings, open_client: Opener) -> Iterator[TestClient]:
+    """A caller with the token."""
+    with open_client(settings) as opened:
+        yield opened

@@ -1,0 +1,203 @@
+"""The commands, run as a person runs them: one sentence where they refuse, and figures that add up."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyarrow.parquet as pq
+import pytest
+from typer.testing import CliRunner
+
+from api.cli import app
+from api.errors import OutputError, SellerUnknown
+from api.model_store import load_champion
+from api.portfolio import write_portfolio
+from api.settings import Settings
+from features.errors import StoreError
+from features.store import StoredVector
+from scoring import Bundle, VectorError
+from tests.api.conftest import NEWCOMER, SELLERS, SNAPSHOT, Opener, fill, other_catalogue
+
+SERVE = "import sys; from sellerscore import main; sys.argv = ['sellerscore', *sys.argv[1:]]; main()"
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    """Run a command over the settings' folder; what it raises is raised."""
+    monkeypatch.setenv("SELLERSCORE_HOME", str(settings.home))
+    monkeypatch.setenv("SELLERSCORE_MLFLOW_URI", settings.mlflow_uri)
+    return lambda *arguments: CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+
+
+def _rows(out: Path) -> list[dict[str, Any]]:
+    if out.suffix == ".csv":
+        return list(csv.DictReader(out.read_text(encoding="utf-8").splitlines()))
+    return list(pq.read_table(out).to_pylist())
+
+
+def test_score_prints_a_waterfall_that_is_internal(run) -> None:
+    printed = run("score", SELLERS[0]).stdout
+    assert "Score" in printed
+    assert "Internal and unsigned" in printed
+
+
+def test_score_as_json_is_the_assessment_and_stores_nothing(run, settings: Settings) -> None:
+    answer = json.loads(run("score", SELLERS[0], "--json").stdout)
+    explanation = answer["assessment"]["explanation"]
+    points = sum(item["points"] for item in explanation["contributions"])
+    assert explanation["base_points"] + points == answer["assessment"]["score"]
+    assert "unsigned" in answer["notice"]
+    assert not (settings.home / "sellerscore.db").exists()
+
+
+def test_score_of_an_unknown_seller_or_without_vectors_is_refused(run, settings: Settings) -> None:
+    with pytest.raises(SellerUnknown, match="check the seller_id"):
+        run("score", "S-nobody")
+    for file in settings.home.glob("vectors.db*"):
+        file.unlink()
+    with pytest.raises(StoreError, match="sellerscore features"):
+        run("score", SELLERS[0])
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_a_portfolio_holds_every_seller_and_every_row_sums(run, tmp_path: Path, suffix: str) -> None:
+    out = tmp_path / f"portfolio{suffix}"
+    printed = run("score-portfolio", "--out", str(out)).stdout
+    rows = _rows(out)
+    assert {row["seller_id"] for row in rows} == {*SELLERS, NEWCOMER}
+    for row in rows:
+        if row["outcome"] == "scored":
+            points = sum(int(value) for name, value in row.items() if name.startswith("points_"))
+            assert int(row["base_points"]) + points == int(row["score"])
+        else:
+            assert row["score"] in {None, ""}
+    assert "60 of 60 scored rows" in printed
+    assert [path.name for path in tmp_path.iterdir() if path.name != "home"] == [out.name]
+
+
+def test_a_portfolio_agrees_with_each_score_alone(run, tmp_path: Path) -> None:
+    out = tmp_path / "portfolio.parquet"
+    report = json.loads(run("score-portfolio", "--out", str(out), "--json").stdout)
+    assert report["outcomes"] == {"insufficient_history": 1, "scored": 60}
+    assert report["sellers"] == sum(report["outcomes"].values())
+    row = next(row for row in pq.read_table(out).to_pylist() if row["seller_id"] == SELLERS[7])
+    alone = json.loads(run("score", SELLERS[7], "--json").stdout)["assessment"]
+    assert (row["score"], row["band"]) == (alone["score"], alone["band"])
+    assert row["probability_of_default"] == alone["probability_of_default"]
+    assert row["reasons"] == ";".join(reason["code"] for reason in alone["explanation"]["reasons"])
+
+
+@pytest.mark.parametrize("name", ["portfolio.xlsx", "portfolio", "not-there/portfolio.csv"])
+def test_an_output_that_cannot_be_is_refused(run, tmp_path: Path, name: str) -> None:
+    with pytest.raises(OutputError):
+        run("score-portfolio", "--out", str(tmp_path / name))
+
+
+def test_a_portfolio_that_fails_midway_leaves_the_file_before(bundle: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "portfolio.csv"
+    out.write_text("before")
+    good = StoredVector(SELLERS[0], SNAPSHOT, (400.0, *(0.5,) * 14))
+
+    def stream() -> Iterator[StoredVector]:
+        yield from [good] * 2_000
+        yield StoredVector(SELLERS[1], other_catalogue(), good.values)
+
+    with pytest.raises(VectorError):
+        write_portfolio(bundle, stream(), out, lambda _: None)
+    assert out.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {"SELLERSCORE_HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONUNBUFFERED": "1", "COLUMNS": "80"}
+
+
+@contextmanager
+def _serving(home: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Run the real command, and yield it with the lines that it printed until it could be called."""
+    command = [sys.executable, "-c", SERVE, "serve", "--port", "0"]
+    with log.open("w") as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment(home))
+        try:
+            assert process.stdout is not None
+            yield process, [process.stdout.readline() for _ in range(3)]
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
+
+@pytest.fixture
+def served_home(settings: Settings) -> Path:
+    """A folder that was served from once, so that the real process needs no registry."""
+    load_champion(settings)
+    return settings.home
+
+
+def test_a_real_server_scores_by_the_curl_that_it_prints(served_home: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with _serving(served_home, log) as (process, lines):
+        assert re.search(r"http://127\.0\.0\.1:\d+ ", lines[0])
+        if shutil.which("curl"):
+            answer = subprocess.run(["bash", "-c", lines[2]], capture_output=True, text=True, check=True).stdout
+            assert json.loads(answer)["assessment"]["outcome"] == "scored"
+        address = re.search(r"http://[^ ]+", lines[0]).group()
+        token = (served_home / "token").read_text().strip()
+        body = {"seller_id": NEWCOMER, "purpose": "account_review"}
+        made = httpx.post(f"{address}/v1/scores", json=body, headers={"Authorization": f"Bearer {token}"})
+        assert made.status_code == 201
+        large = httpx.post(f"{address}/v1/scores", content=b"x" * 70_000)
+        assert (large.status_code, large.headers["content-type"]) == (413, "application/problem+json")
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+    written = log.read_text()
+    assert "POST /v1/scores 201" in written
+    assert token not in written
+    assert NEWCOMER not in written
+    assert "Traceback" not in written
+
+
+def test_an_acknowledged_score_outlives_a_kill(
+    served_home: Path, tmp_path: Path, settings: Settings, open_client: Opener
+) -> None:
+    with _serving(served_home, tmp_path / "log") as (process, lines):
+        address = re.search(r"http://[^ ]+", lines[0]).group()
+        headers = {"Authorization": f"Bearer {(served_home / 'token').read_text().strip()}"}
+        body = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+        made = httpx.post(f"{address}/v1/scores", json=body, headers=headers)
+        process.kill()
+    with open_client(settings) as restarted:
+        assert restarted.get(made.headers["Location"]).content == made.content
+
+
+def _refused(home: Path, *arguments: str) -> str:
+    command = [sys.executable, "-c", SERVE, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=_environment(home), timeout=60, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_a_port_in_use_is_one_sentence(served_home: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"Cannot listen on 127.0.0.1:{port}" in _refused(served_home, "serve", "--port", str(port))
+
+
+def test_no_model_is_one_sentence(tmp_path: Path) -> None:
+    fill(tmp_path)
+    assert "sellerscore train" in _refused(tmp_path, "serve", "--port", "0")

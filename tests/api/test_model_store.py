@@ -1,0 +1,127 @@
+"""The champion: read from the registry, kept by digest, served on when the registry is away."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import pytest
+
+from api.errors import ModelMissingError, ModelStoreError
+from api.model_store import load_bundle, load_champion
+from api.settings import Settings
+from scoring import Bundle, BundleError
+from tests.api.conftest import SELLERS, Opener, register
+
+
+@pytest.fixture
+def kept(settings: Settings) -> Settings:
+    """Settings under which the champion was loaded once."""
+    load_champion(settings)
+    return settings
+
+
+def _away(settings: Settings) -> Settings:
+    return settings.model_copy(update={"mlflow_uri": f"sqlite:///{settings.home}/gone/mlflow.db"})
+
+
+def _folder(settings: Settings, bundle: Bundle) -> Path:
+    return settings.home / "bundles" / bundle.digest.removeprefix("sha256:")
+
+
+def test_the_champion_is_loaded_and_kept_by_digest(
+    settings: Settings, bundle: Bundle, bundle_files: dict[str, bytes]
+) -> None:
+    champion = load_champion(settings)
+    assert (champion.bundle.digest, champion.model_name, champion.version) == (bundle.digest, "sellerscore", "1")
+    assert {path.name: path.read_bytes() for path in _folder(settings, bundle).iterdir()} == bundle_files
+    assert load_bundle(settings, bundle.digest).digest == bundle.digest
+    assert [path.name for path in (settings.home / "bundles").iterdir()] == [_folder(settings, bundle).name]
+
+
+def test_a_restart_serves_on_when_the_registry_is_away(
+    kept: Settings, bundle: Bundle, caplog: pytest.LogCaptureFixture, open_client: Opener
+) -> None:
+    caplog.set_level(logging.WARNING)
+    with open_client(_away(kept)) as client:
+        made = client.post("/v1/scores", json={"seller_id": SELLERS[0], "purpose": "credit_application"})
+    assert made.json()["assessment"]["versions"]["bundle"] == bundle.digest
+    assert "does not answer" in caplog.text
+
+
+def test_a_server_that_refuses_is_away_too(kept: Settings, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    refusing = kept.model_copy(update={"mlflow_uri": "http://127.0.0.1:9"})
+    assert load_champion(refusing).bundle.digest == bundle.digest
+
+
+def test_a_promoted_version_is_served_after_a_restart(
+    bundle_files: dict[str, bytes], registry: str, tmp_path: Path
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    shutil.copy(registry.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    settings = Settings(home=tmp_path / "home", mlflow_uri=uri)
+    assert load_champion(settings).version == "1"
+    assert register(uri, bundle_files, tmp_path / "second") == "2"
+    assert load_champion(settings).version == "2"
+    assert json.loads((settings.home / "champion.json").read_text())["version"] == "2"
+
+
+def test_without_a_registry_and_a_kept_bundle_it_says_what_to_run(settings: Settings) -> None:
+    with pytest.raises(ModelStoreError, match="sellerscore train"):
+        load_champion(_away(settings))
+
+
+def test_a_registry_without_a_champion_says_what_to_run(registry: str, kept: Settings, tmp_path: Path) -> None:
+    import mlflow
+
+    shutil.copy(registry.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = mlflow.MlflowClient(uri, uri)
+    without = kept.model_copy(update={"mlflow_uri": uri})
+    client.delete_registered_model_alias("sellerscore", "champion")
+    with pytest.raises(ModelMissingError, match="sellerscore promote"):
+        load_champion(without)
+    client.delete_registered_model("sellerscore")
+    with pytest.raises(ModelMissingError, match="sellerscore promote"):
+        load_champion(without)
+
+
+def test_an_altered_bundle_is_refused(kept: Settings, bundle: Bundle) -> None:
+    model = _folder(kept, bundle) / "model.txt"
+    model.write_bytes(model.read_bytes() + b" ")
+    with pytest.raises(BundleError, match=r"model\.txt"):
+        load_champion(_away(kept))
+
+
+def test_a_damaged_bundle_is_mended_from_the_registry(kept: Settings, bundle: Bundle) -> None:
+    (_folder(kept, bundle) / "model.txt").unlink()
+    (kept.home / "champion.json").unlink()
+    assert load_champion(kept).bundle.digest == bundle.digest
+    assert load_bundle(kept, bundle.digest).digest == bundle.digest
+
+
+def test_a_bundle_that_is_not_kept_or_is_another_is_refused(kept: Settings, bundle: Bundle) -> None:
+    other = "sha256:" + "0" * 64
+    with pytest.raises(ModelStoreError, match="No bundle is kept"):
+        load_bundle(kept, other)
+    shutil.copytree(_folder(kept, bundle), kept.home / "bundles" / ("0" * 64))
+    with pytest.raises(ModelStoreError, match=bundle.digest):
+        load_bundle(kept, other)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"version": "1"}'])
+def test_a_pointer_that_cannot_be_read_is_refused(kept: Settings, content: str) -> None:
+    (kept.home / "champion.json").write_text(content)
+    with pytest.raises(ModelStoreError, match=r"champion\.json"):
+        load_champion(kept)
+
+
+def test_a_model_without_a_bundle_is_refused(bundle_files: dict[str, bytes], registry: str, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    shutil.copy(registry.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    register(uri, {"model.txt": bundle_files["model.txt"]}, tmp_path / "third")
+    with pytest.raises(ModelStoreError, match="holds 0 bundles"):
+        load_champion(Settings(home=tmp_path / "home", mlflow_uri=uri))

@@ -1,0 +1,242 @@
+"""Every refusal over HTTP is a problem with a stable type, and tells nothing that it should not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
+
+import api.scores.service
+from api.database import transaction
+from api.errors import MAX_BODY_BYTES
+from scoring import ExplanationError
+from tests.api.conftest import SELLERS, fill, other_catalogue
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+GOOD = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+
+
+def _assert_problem(response, status: int, slug: str) -> dict[str, object]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert problem["type"] == f"/problems/{slug}"
+    assert problem["status"] == status
+    assert problem["request_id"] == response.headers["X-Request-Id"]
+    assert "Traceback" not in response.text
+    return problem
+
+
+def _stored(client: TestClient) -> int:
+    with transaction(client.app.state.services.engine) as connection:
+        return int(connection.execute(text("SELECT count(*) FROM scores")).scalar_one())
+
+
+@pytest.mark.parametrize("value", [None, "Bearer", "Bearer wrong", "Basic d3Jvbmc=", "Bearer \xff\xfe", "token"])
+def test_without_the_token_nothing_is_answered(client: TestClient, value: str | None) -> None:
+    del client.headers["Authorization"]
+    headers = {} if value is None else {"Authorization": value.encode("latin-1")}
+    for response in (
+        client.post("/v1/scores", json=GOOD, headers=headers),
+        client.get("/v1/scores/0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", headers=headers),
+    ):
+        _assert_problem(response, 401, "not-authenticated")
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    assert _stored(client) == 0
+
+
+def test_an_unknown_seller_is_named_a_problem_and_not_repeated(client: TestClient) -> None:
+    response = client.post("/v1/scores", json={**GOOD, "seller_id": "S-nobody"})
+    _assert_problem(response, 404, "unknown-seller")
+    assert "S-nobody" not in response.text
+
+
+def test_an_unknown_score(client: TestClient) -> None:
+    _assert_problem(client.get("/v1/scores/0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"), 404, "unknown-score")
+
+
+@pytest.mark.parametrize(
+    ("body", "where", "rule"),
+    [
+        ({}, "body/seller_id", "missing"),
+        ({**GOOD, "seller_id": ""}, "body/seller_id", "string_too_short"),
+        ({**GOOD, "seller_id": "x" * 201}, "body/seller_id", "string_too_long"),
+        ({**GOOD, "seller_id": "S\n1"}, "body/seller_id", "printable"),
+        ({**GOOD, "seller_id": 7}, "body/seller_id", "string_type"),
+        ({**GOOD, "seller_id": None}, "body/seller_id", "string_type"),
+        ({**GOOD, "purpose": "curiosity"}, "body/purpose", "enum"),
+        ({**GOOD, "bank_id": "B-1"}, "body/bank_id", "extra_forbidden"),
+        ([GOOD], "body", "model_attributes_type"),
+    ],
+)
+def test_each_value_that_is_not_allowed_is_listed(client: TestClient, body: object, where: str, rule: str) -> None:
+    response = client.post("/v1/scores", json=body)
+    problem = _assert_problem(response, 422, "invalid-request")
+    assert (where, rule) in [(item["where"], item["rule"]) for item in problem["errors"]]
+    assert "curiosity" not in response.text
+    assert "B-1" not in response.text
+
+
+def test_a_score_id_that_is_none(client: TestClient) -> None:
+    problem = _assert_problem(client.get("/v1/scores/7"), 422, "invalid-request")
+    assert problem["errors"][0]["where"] == "path/score_id"
+
+
+@pytest.mark.parametrize(
+    "body", [b"{", b"not json", b"\xff\xfe", b"[" * 20_000, b'{"seller_id": ' + b"1" * 9_000 + b"}"]
+)
+def test_malformed_json(client: TestClient, body: bytes) -> None:
+    response = client.post("/v1/scores", content=body, headers={"Content-Type": "application/json"})
+    _assert_problem(response, 400, "malformed-json")
+
+
+def test_json_that_is_not_declared(client: TestClient) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = client.post("/v1/scores", content=json.dumps(GOOD), headers=headers)
+    _assert_problem(response, 415, "unsupported-media-type")
+
+
+def test_a_body_that_is_declared_too_large(client: TestClient) -> None:
+    response = client.post("/v1/scores", json={**GOOD, "seller_id": "x" * MAX_BODY_BYTES})
+    _assert_problem(response, 413, "body-too-large")
+
+
+def test_a_body_that_grows_too_large(client: TestClient) -> None:
+    def endless() -> Iterator[bytes]:
+        yield from (b" " * 1024 for _ in range(80))
+
+    response = client.post("/v1/scores", content=endless(), headers={"Content-Type": "application/json"})
+    _assert_problem(response, 413, "body-too-large")
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/sellers", "/docs", "/redoc", "/v1/scores/"])
+def test_an_unknown_path(client: TestClient, path: str) -> None:
+    _assert_problem(client.get(path), 404, "not-found")
+
+
+def test_a_method_that_a_path_does_not_answer(client: TestClient) -> None:
+    response = client.delete("/v1/scores")
+    _assert_problem(response, 405, "method-not-allowed")
+    assert "POST" in response.headers["Allow"]
+
+
+def test_vectors_of_another_catalogue_are_not_scored(client: TestClient) -> None:
+    fill(client.app.state.services.settings.home, other_catalogue())
+    response = client.post("/v1/scores", json=GOOD)
+    problem = _assert_problem(response, 503, "vectors-do-not-fit-model")
+    assert "sellerscore features" in problem["detail"]
+    assert SELLERS[0] not in response.text
+    assert _stored(client) == 0
+    ready = client.get("/health/ready")
+    assert "model:" in _assert_problem(ready, 503, "not-ready")["detail"]
+    assert SELLERS[0] not in ready.text
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database at all" * 100])
+def test_vectors_that_cannot_be_read(client: TestClient, content: bytes | None) -> None:
+    path = client.app.state.services.settings.vectors_path
+    for file in path.parent.glob("vectors.db*"):
+        file.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    _assert_problem(client.post("/v1/scores", json=GOOD), 503, "no-vectors")
+    assert "vectors:" in _assert_problem(client.get("/health/ready"), 503, "not-ready")["detail"]
+
+
+def test_a_database_that_is_away_and_comes_back(client: TestClient) -> None:
+    services = client.app.state.services
+    path = services.settings.home / "sellerscore.db"
+    made = client.post("/v1/scores", json=GOOD)
+    services.engine.dispose()
+    path.rename(path.with_suffix(".away"))
+    path.mkdir()
+    away = client.post("/v1/scores", json=GOOD)
+    _assert_problem(away, 503, "database-unavailable")
+    assert int(away.headers["Retry-After"]) > 0
+    _assert_problem(client.get(made.headers["Location"]), 503, "database-unavailable")
+    assert "database:" in _assert_problem(client.get("/health/ready"), 503, "not-ready")["detail"]
+    path.rmdir()
+    path.with_suffix(".away").rename(path)
+    assert client.get(made.headers["Location"]).content == made.content
+    assert _stored(client) == 1
+
+
+def test_a_score_that_cannot_be_stored_is_not_answered(client: TestClient) -> None:
+    with sqlite3.connect(client.app.state.services.settings.home / "sellerscore.db") as other:
+        other.execute("DROP TABLE scores")
+    response = client.post("/v1/scores", json=GOOD)
+    _assert_problem(response, 503, "database-unavailable")
+    assert "assessment" not in response.text
+
+
+def test_a_score_that_cannot_be_explained_is_not_given(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unexplained(*_: object) -> None:
+        raise ExplanationError("Contributions miss the model's margin by 3.")
+
+    monkeypatch.setattr(api.scores.service, "assess", unexplained)
+    _assert_problem(client.post("/v1/scores", json=GOOD), 500, "score-not-explained")
+    assert _stored(client) == 0
+
+
+def test_a_fault_is_logged_under_its_request_and_tells_nothing(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError(f"inner secret of {SELLERS[0]}")
+
+    monkeypatch.setattr(api.scores.service, "assess", broken)
+    response = client.post("/v1/scores", json=GOOD, headers={"X-Request-Id": "mine-1"})
+    _assert_problem(response, 500, "internal-error")
+    assert "secret" not in response.text
+    assert any("mine-1" in record.getMessage() for record in caplog.records if record.levelno == logging.ERROR)
+
+
+@pytest.mark.parametrize(("given_id", "kept"), [("abc.DEF-1_2", True), ("a b", False), ("x" * 65, False), ("", False)])
+def test_request_ids_come_back_where_they_are_plain(client: TestClient, given_id: str, kept: bool) -> None:
+    answered = client.get("/health/live", headers={"X-Request-Id": given_id}).headers["X-Request-Id"]
+    assert (answered == given_id) is kept
+    assert answered
+
+
+def test_the_log_names_no_seller_and_no_token(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    token = client.headers["Authorization"].removeprefix("Bearer ")
+    client.post("/v1/scores", json=GOOD)
+    client.post("/v1/scores", json={**GOOD, "seller_id": "S-nobody"})
+    client.get(f"/v1/sellers/{SELLERS[0]}")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith(("api", "uvicorn"))]
+    assert any("POST /v1/scores 201" in line for line in ours)
+    assert any("GET - 404" in line for line in ours)
+    assert not any(secret in line for line in ours for secret in (token, SELLERS[0], "S-nobody"))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec=None)), inner, max_size=3),
+    max_leaves=6,
+)
+NEAR = st.fixed_dictionaries({}, optional={"seller_id": JSON, "purpose": JSON | st.just("credit_application")})
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=JSON | NEAR)
+def test_no_json_makes_the_service_fail(client: TestClient, body: object) -> None:
+    response = client.post("/v1/scores", content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert response.status_code in {400, 404, 422}, response.text
+    assert response.json()["type"].startswith("/problems/")
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=st.binary(max_size=200), media_type=st.sampled_from(["application/json", "text/plain", "", "a/b; c"]))
+def test_no_bytes_make_the_service_fail(client: TestClient, body: bytes, media_type: str) -> None:
+    response = client.post("/v1/scores", content=body, headers={"Content-Type": media_type})
+    assert response.status_code in {400, 415, 422}, response.text

@@ -1,0 +1,51 @@
+"""Settings: from the environment, with no default for a secret, refused in one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from api.errors import SettingsError
+from api.settings import load_settings
+
+
+def test_all_state_lies_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    settings = load_settings()
+    assert settings.home == tmp_path
+    assert settings.database_url == f"sqlite:///{tmp_path}/sellerscore.db"
+    assert settings.mlflow_uri == f"sqlite:///{tmp_path}/mlflow.db"
+    assert (settings.host, settings.port, settings.score_validity_days) == ("127.0.0.1", 8000, 30)
+
+
+def test_a_relative_home_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SELLERSCORE_HOME", "state")
+    assert load_settings().home == tmp_path / "state"
+
+
+def test_an_option_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SELLERSCORE_PORT", "8080")
+    assert (load_settings(port=None).port, load_settings(port=9000).port) == (8080, 9000)
+
+
+def test_mlflows_own_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
+    assert load_settings().mlflow_uri == "http://127.0.0.1:5000"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PORT", "many"),
+        ("PORT", "70000"),
+        ("SCORE_VALIDITY_DAYS", "0"),
+        ("DATABASE_URL", "postgresql://user:hunter2@db/scores"),
+    ],
+)
+def test_what_is_not_allowed_is_named_and_not_repeated(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"SELLERSCORE_{name}", value)
+    with pytest.raises(SettingsError, match=f"SELLERSCORE_{name}") as caught:
+        load_settings()
+    assert value not in str(caught.value)
+    assert "\n" not in str(caught.value)
