@@ -23,7 +23,7 @@ def logistic(seed: int = 7) -> Pipeline:
 
     return make_pipeline(
         SimpleImputer(strategy="median", keep_empty_features=True),
-        QuantileTransformer(output_distribution="normal", n_quantiles=100, subsample=None, random_state=seed),
+        QuantileTransformer(output_distribution="normal", n_quantiles=50, subsample=None, random_state=seed),
         StandardScaler(),
         LogisticRegressionCV(
             Cs=np.logspace(-4, 1, 11),

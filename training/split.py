@@ -68,13 +68,17 @@ def out_of_time(dataset: Dataset, config: SplitConfig) -> Split:
     Raises:
         LabelError: a part lacks good or bad loans; the span of the data is too short.
     """
+    return hold_out(dataset, config, is_unseen(dataset.rows["seller_id"], config))
+
+
+def hold_out(dataset: Dataset, config: SplitConfig, unseen: pd.Series) -> Split:
+    """Split by time, and by seller as `unseen` says: True for the rows whose sellers are kept from training."""
     import pandas as pd
 
     rows = dataset.rows
     last = dataset.labels.matured_through
     test_from = last - timedelta(days=config.test_days - 1)
     train_before = test_from - timedelta(days=config.embargo_days)
-    unseen = is_unseen(rows["seller_id"], config)
     train = dataset.select((rows["as_of"] < pd.Timestamp(train_before)) & ~unseen)
     in_test = rows["as_of"].between(pd.Timestamp(test_from), pd.Timestamp(last))
     test = dataset.select(in_test & unseen)

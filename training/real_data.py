@@ -1,0 +1,207 @@
+"""`make real-data`: the whole path on 425 real firms, from invoices to explained scores; writes docs/real-data.md.
+
+Defaults there carry no date, so features cannot be proved to come before the outcome, and tenure and recency may
+carry it: figures are given with and without those features.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from features.catalogue import TENURE_AND_RECENCY
+from features.errors import FeaturesError
+from features.home import state_folder
+from features.intake import IntakeReport, InvoiceReport, OperatingStore, import_invoices, ingest, open_store
+from features.pipeline import all_sellers, frame, latest_midnight
+from scoring import Assessment, assess
+from training.cross_validation import cross_validated_auc
+from training.dataset import Dataset, build
+from training.errors import TrainingError
+from training.evidence.metrics import Estimate
+from training.fit import FitConfig, fit
+from training.labels import read_label_table
+from training.logistic import logistic
+from training.registry import Registry, promote, register
+from training.run import Run, TrainConfig, train
+from training.vectors import example_rows, to_vectors
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+USD_PER_CNY: Final = 0.145
+"""Near the mean of the invoices' years; figures here are ratios and ranks, so it matters little."""
+
+
+_FIT: Final = FitConfig(threads=1)
+"""On a hundred firms a second thread only waits for the first."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """All that was found, before it is written down."""
+
+    invoices: InvoiceReport
+    intake: IntakeReport
+    aucs: dict[str, Estimate]
+    run: Run
+    labelled: int
+    bad: int
+    assessments: list[Assessment]
+
+
+def study(source: Path, home: Path, step: Callable[[str], None]) -> Study:
+    """Import, ingest, cross-validate, train, register and score; `home` is a state folder of this study's own."""
+    step("Importing and ingesting invoices")
+    invoices = import_invoices(source, home / "delivery", USD_PER_CNY)
+    intake = ingest(home / "delivery", home / "operating")
+    store = open_store(home / "operating")
+    dataset = build(store, read_label_table(home / "delivery" / "labels.csv"))
+    aucs = _aucs(dataset, step)
+    step("Training the model on all labelled firms")
+    run = train(dataset, TrainConfig(fit=_FIT))
+    registry = Registry.in_folder(home)
+    promote(registry, register(registry, run, example_rows(dataset, store.covers_through)).version)
+    step("Scoring the firms without a record")
+    assessments = _score_others(store, dataset, run)
+    return Study(invoices, intake, aucs, run, len(dataset.rows), int(dataset.rows["bad"].sum()), assessments)
+
+
+def _aucs(dataset: Dataset, step: Callable[[str], None]) -> dict[str, Estimate]:
+    models = {"logistic": _logistic, "lightgbm": _lightgbm}
+    without = [name for name in dataset.features if name not in TENURE_AND_RECENCY]
+    found = {}
+    for ending, features in (("", dataset.features), ("_without_tenure", dataset.features[without])):
+        for name, predict in models.items():
+            step(f"Cross-validating {name}{ending.replace('_', ' ')}, 10 times 5 folds")
+            found[f"{name}_auc{ending}"] = cross_validated_auc(predict, features, dataset.rows["bad"])
+    return found
+
+
+def _logistic(inside: pd.DataFrame, bad: pd.Series, outside: pd.DataFrame) -> NDArray[np.float64]:
+    predicted: NDArray[np.float64] = logistic().fit(inside, bad).predict_proba(outside)[:, 1]
+    return predicted
+
+
+def _lightgbm(inside: pd.DataFrame, bad: pd.Series, outside: pd.DataFrame) -> NDArray[np.float64]:
+    import numpy as np
+    import pandas as pd
+
+    firms = pd.Series(range(len(bad)), index=bad.index)
+    return np.asarray(fit(inside, bad, firms, _FIT).booster.predict(outside.to_numpy()))
+
+
+def _score_others(store: OperatingStore, dataset: Dataset, run: Run) -> list[Assessment]:
+    as_of = latest_midnight(store)
+    everyone = all_sellers(store, as_of)
+    others = everyone[~everyone["seller_id"].isin(dataset.rows["seller_id"])]
+    computed = frame(store, others)
+    return assess(run.bundle, to_vectors(computed, {name: store.covers_through[name] for name in dataset.tables}))
+
+
+def figures(found: Study) -> dict[str, float]:
+    """Return what goes into var/real-data.json."""
+    aucs: dict[str, float] = {}
+    for name, estimate in found.aucs.items():
+        aucs |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    outcomes = Counter(str(assessment.outcome) for assessment in found.assessments)
+    return {
+        **aucs,
+        "labelled": found.labelled,
+        "bad": found.bad,
+        "answered": len(found.assessments),
+        **{f"answered_{outcome}": count for outcome, count in sorted(outcomes.items())},
+        "explanations_that_sum": sum(_sums(assessment) for assessment in found.assessments),
+    }
+
+
+def _sums(assessment: Assessment) -> bool:
+    if assessment.explanation is None:
+        return False
+    points = assessment.explanation.base_points + sum(each.points for each in assessment.explanation.contributions)
+    return points == assessment.score
+
+
+def page(found: Study) -> str:
+    """Return docs/real-data.md."""
+    numbers = figures(found)
+    aucs = "\n".join(
+        f"| {label} | {found.aucs[f'logistic_auc{ending}']} | {found.aucs[f'lightgbm_auc{ending}']} |"
+        for label, ending in (("all features", ""), ("without tenure and recency", "_without_tenure"))
+    )
+    intake = "\n".join(
+        f"| {each.table} | {each.read:,} | {each.accepted:,} | {each.duplicates:,} | {each.rejected:,} |"
+        for each in found.intake.tables
+    )
+    outcomes = ", ".join(
+        f"{count} {name.removeprefix('answered_')}" for name, count in numbers.items() if name.startswith("answered_")
+    )
+    return f"""# On real firms
+
+Written by `make real-data`. 425 real Chinese firms and their VAT invoices (2016-10 to 2020-02), released for the China
+Undergraduate Mathematical Contest in Modeling 2020; {found.labelled} have a credit record, {found.bad} of them
+defaulted. Nobody on this project made the data, and none of it is kept here.
+
+## Every invoice accounted for
+
+{found.invoices}
+
+What `ingest` then made of the delivery; a duplicate is an invoice that the ledger itself holds twice, identical in
+every column.
+
+| table | read | accepted | duplicates | quarantined |
+|---|---|---|---|---|
+{intake}
+
+## Does it rank?
+
+AUC, mean of 10 repetitions of 5 folds on {found.labelled} firms; in brackets a 95% bootstrap interval over firms. The
+features are the catalogue as it stands, none chosen on these firms. The preparation of the logistic model (missing
+values to the median, without flags) was settled while looking at these firms, which flatters it a little.
+
+| | logistic | LightGBM |
+|---|---|---|
+{aucs}
+
+The defaults carry no date. That bad firms have shorter and thinner histories may be cause or consequence, so the
+second line is the careful one. At this size the two models cannot be told apart. The bank's own rating is never a
+feature.
+
+## Does it answer?
+
+All {numbers["answered"]} firms without a record: {outcomes}. Points sum to the score in
+{numbers["explanations_that_sum"]} of {numbers.get("answered_scored", 0)} scored.
+"""
+
+
+def main() -> None:
+    """Run the study and write docs/real-data.md and real-data.json in the state folder."""
+    from rich.console import Console
+
+    source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "sme-invoices"
+    if not source.is_dir():
+        sys.exit(f"There are no invoices at {source}; name the data folder with SELLERSCORE_SHARED_DATA.")
+    home = state_folder() / "real-data"
+    shutil.rmtree(home, ignore_errors=True)
+    console = Console(stderr=True)
+    try:
+        with console.status("Starting") as status:
+            found = study(source, home, status.update)
+    except (FeaturesError, TrainingError) as error:
+        sys.exit(f"real-data: {error}")
+    (state_folder() / "real-data.json").write_text(json.dumps(figures(found), indent=2) + "\n", encoding="utf-8")
+    Path("docs/real-data.md").write_text(page(found), encoding="utf-8")
+    Console().print_json(data=figures(found))
+
+
+if __name__ == "__main__":
+    main()
