@@ -59,6 +59,12 @@ class _Job:
         """The table's accepted rows of earlier deliveries, if it has any."""
         return read_files(self.engine, self.known.stored) if self.known.stored else None
 
+    def named(self, rows: ir.Table) -> ir.Table:
+        """Return `rows` as a view of the engine, so that what is asked of them often is compiled once."""
+        name = ibis.util.gen_name(self.table.name)
+        self.engine.create_view(name, rows)
+        return self.engine.table(name)
+
     def kept(self, name: str, rows: ir.Table) -> ir.Table | None:
         """Return `rows` computed, to be read more than once, from disk, where there is room; None if there are none."""
         path = self.work / f"{self.table.name}.{name}.parquet"
@@ -86,7 +92,7 @@ def take(engine: Backend, table: Table, source: Source, known: Known, folders: F
     Example: ten orders, of which two are negative and one is a copy, give seven accepted rows.
     """
     job = _Job(engine, table, known, folders.work)
-    judged = _judged(job, _cast(job, source))
+    judged = _judged(job, job.named(_cast(job, source)))
     rejected = _with_malformed(judged.rejected, source.malformed)
     # Counted from the written files, so that the sum proves what lies there.
     out, aside = folders.accepted / f"{table.name}.parquet", folders.quarantined / f"{table.name}.parquet"
@@ -166,7 +172,7 @@ def _judged(job: _Job, rows: ir.Table) -> _Judged:
     answers = _answers(job, rows)
     suspects = _suspects(job, rows)
     alone = rows if suspects is None else rows.anti_join(suspects, contest.KEY_HASH)
-    alone = _checked(job, alone, answers)
+    alone = job.named(_checked(job, alone, answers))
     accepted = alone.filter(alone.rule.isnull()).select(_stored_columns(job.table))
     rejected = _as_text(job.table, alone.filter(alone.rule.notnull()))
     fates = None if suspects is None else job.kept("fates", _fates(job, rows, suspects, answers))

@@ -46,6 +46,11 @@ def write(folder: Path, terms: Mapping[str, object] | None = None, **tables: Ite
     return folder
 
 
+def write_orders(folder: Path, *orders: Row, **tables: Iterable[Row]) -> Path:
+    """Write a later delivery: orders, without the sellers and stores that they refer to."""
+    return write(folder, sellers=[], stores=[], orders=orders, **tables)
+
+
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as CSV with every value as text."""
     rows = list(rows)

@@ -1,6 +1,7 @@
 """A delivery goes in whole, once, in any order of its rows; or it is refused in a sentence and nothing changes."""
 
 import json
+import shutil
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from features.errors import DeliveryError, FeaturesError, StoreError
 from features.intake import IntakeReport, TableReport, ingest, open_store
-from tests.features.intake.build import AT, EPOCH, accepted, order, quarantined, seller, write
+from tests.features.intake.build import AT, EPOCH, Row, accepted, order, quarantined, seller, write, write_orders
 
 LATER = AT + timedelta(hours=1)
 
@@ -42,32 +43,31 @@ def test_the_same_delivery_twice_changes_nothing(tmp_path: Path) -> None:
     assert open_store(tmp_path / "s") == before
 
 
-def test_copies_are_dropped_and_of_contents_the_first_known_wins(tmp_path: Path) -> None:
+def test_copies_are_dropped_and_of_contents_the_first_known_wins(begun: Path, tmp_path: Path) -> None:
     rows = [order(amount=2.0, known_at=LATER), order(), order(), order(amount=2.0, known_at=LATER), order("O2")]
-    for name, given_rows in (("forth", rows), ("back", rows[::-1])):
-        report = ingest(write(tmp_path / name, orders=given_rows), tmp_path / f"{name}-store")
-        orders = report.table("orders")
-        assert (orders.read, orders.accepted, orders.duplicates, orders.quarantined) == (5, 2, 1, {"key_conflict": 2})
-        kept = accepted(open_store(tmp_path / f"{name}-store"), "orders")
-        assert [(row["order_id"], row["amount"]) for row in kept] == [("O1", 12.5), ("O2", 12.5)]
+    orders = ingest(write_orders(tmp_path / "d", *rows), begun).table("orders")
+    assert (orders.read, orders.accepted, orders.duplicates, orders.quarantined) == (5, 2, 1, {"key_conflict": 2})
+    kept = accepted(open_store(begun), "orders")
+    assert [(row["order_id"], row["amount"]) for row in kept] == [("O0", 12.5), ("O1", 12.5), ("O2", 12.5)]
 
 
-def test_the_stored_row_wins_over_one_known_earlier(tmp_path: Path) -> None:
-    ingest(write(tmp_path / "first", orders=[order(known_at=LATER)]), tmp_path / "s")
-    late = write(tmp_path / "late", orders=[order(), order(known_at=LATER), order("O0", known_at=LATER)])
-    report = ingest(late, tmp_path / "s")
+def test_the_stored_row_wins_over_one_known_earlier(begun: Path, tmp_path: Path) -> None:
+    early = order("O0", known_at=EPOCH)
+    late = write(tmp_path / "late", orders=[early, order("O0"), order("O3", known_at=LATER)])
+    report = ingest(late, begun)
     orders = report.table("orders")
     assert (orders.accepted, orders.duplicates, orders.quarantined) == (1, 1, {"key_conflict": 1})
     assert report.table("sellers").duplicates == 1
-    assert [row["known_at"] for row in accepted(open_store(tmp_path / "s"), "orders")] == [LATER, LATER]
-    assert quarantined(tmp_path / "s", report.delivery_id, "orders")[0]["rule"] == "key_conflict"
+    assert [row["known_at"] for row in accepted(open_store(begun), "orders")] == [AT, LATER]
+    (loser,) = quarantined(begun, report.delivery_id, "orders")
+    assert (loser["rule"], loser["known_at"]) == ("key_conflict", "2023-01-01 00:00:00")
 
 
-def test_a_stored_row_is_a_duplicate_even_where_its_rate_is_gone(tmp_path: Path) -> None:
+def test_a_stored_row_is_a_duplicate_even_where_its_rate_is_gone(begun: Path, tmp_path: Path) -> None:
     terms = {"constant_rate": {"currency": "CNY", "usd_per_unit": 0.145}}
-    ingest(write(tmp_path / "a", terms, orders=[order(currency="CNY")]), tmp_path / "s")
-    again = write(tmp_path / "b", orders=[order(currency="CNY"), order("O2", currency="CNY")])
-    orders = ingest(again, tmp_path / "s").table("orders")
+    ingest(write(tmp_path / "a", terms, sellers=[], stores=[], orders=[order(currency="CNY")]), begun)
+    again = write_orders(tmp_path / "b", order(currency="CNY"), order("O2", currency="CNY"))
+    orders = ingest(again, begun).table("orders")
     assert (orders.duplicates, orders.quarantined) == (1, {"rate_unknown": 1})
 
 
@@ -224,21 +224,21 @@ ORDERS = st.builds(
 )
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(ORDERS, min_size=1, max_size=30), st.randoms(use_true_random=False))
 def test_counts_add_up_and_order_and_repetition_do_not_matter(
-    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, object]], random: Random
+    first_delivery: Path, tmp_path_factory: pytest.TempPathFactory, rows: list[Row], random: Random
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
-    report = ingest(write(folder / "a", orders=rows), folder / "s")
-    orders = report.table("orders")
+    one, two = (Path(shutil.copytree(first_delivery, folder / name)) for name in ("one", "two"))
+    orders = ingest(write_orders(folder / "a", *rows), one).table("orders")
     assert orders.read == len(rows) == orders.accepted + orders.duplicates + orders.rejected
-    kept = accepted(open_store(folder / "s"), "orders")
-    assert len({row["order_id"] for row in kept}) == len(kept) == orders.accepted
+    kept = accepted(open_store(one), "orders")
+    assert len({row["order_id"] for row in kept}) == len(kept) == orders.accepted + 1
     random.shuffle(rows)
-    other = write(folder / "b", orders=rows)
-    ingest(other, folder / "other")
-    assert accepted(open_store(folder / "other"), "orders") == kept
-    again = ingest(other, folder / "s")
+    shuffled = write_orders(folder / "b", *rows)
+    ingest(shuffled, two)
+    assert accepted(open_store(two), "orders") == kept
+    again = ingest(shuffled, one)
     assert again.already_ingested or again.table("orders").accepted == 0
-    assert accepted(open_store(folder / "s"), "orders") == kept
+    assert accepted(open_store(one), "orders") == kept

@@ -11,7 +11,7 @@ import pytest
 
 from features.engines import duckdb as engine
 from features.intake import ingest, open_store
-from tests.features.intake.build import Row, accepted, order, write
+from tests.features.intake.build import Row, accepted, order, write, write_orders
 
 DAY = datetime(2024, 3, 5)  # noqa: DTZ001
 HOUR = timedelta(hours=1)
@@ -22,10 +22,11 @@ def rate(days_before: int, usd_per_unit: float, known_at: datetime | None = None
     return {"day": day.date(), "currency": "CNY", "usd_per_unit": usd_per_unit, "known_at": known_at or day}
 
 
-def micros(tmp_path: Path, rates: list[Row], *orders: Row, terms: dict[str, object] | None = None) -> list[object]:
-    tables = {"fx_rates": rates} if rates else {}
-    ingest(write(tmp_path / "d", terms, orders=orders, **tables), tmp_path / "s")
-    return [row["amount_micros"] for row in accepted(open_store(tmp_path / "s"), "orders")]
+def micros(begun: Path, rates: list[Row], *orders: Row, terms: dict[str, object] | None = None) -> list[object]:
+    """Ingest orders with rates into the begun store and return what the orders became."""
+    delivery = write(begun.parent / "d", terms, sellers=[], stores=[], orders=orders, fx_rates=rates)
+    ingest(delivery, begun)
+    return [row["amount_micros"] for row in accepted(open_store(begun), "orders") if row["order_id"] != "O0"]
 
 
 def cny(order_id: str = "O1", **changes: object) -> Row:
@@ -33,48 +34,49 @@ def cny(order_id: str = "O1", **changes: object) -> Row:
     return order(order_id, **{"currency": "CNY", "amount": 10.0, "ordered_at": at, "known_at": at, **changes})
 
 
-def test_the_rate_of_the_events_day_converts(tmp_path: Path) -> None:
-    assert micros(tmp_path, [rate(1, 0.1), rate(0, 0.2), rate(-1, 0.3)], cny()) == [2_000_000]
+def test_the_rate_of_the_events_day_converts(begun: Path) -> None:
+    assert micros(begun, [rate(1, 0.1), rate(0, 0.2), rate(-1, 0.3)], cny()) == [2_000_000]
 
 
-def test_a_rate_learned_late_converts_only_rows_visible_later(tmp_path: Path) -> None:
+def test_a_rate_learned_late_converts_only_rows_visible_later(begun: Path) -> None:
     next_midnight = DAY + timedelta(days=1)
     late = rate(0, 0.2, known_at=next_midnight + HOUR)
     seen_later = cny("O2", known_at=next_midnight + 2 * HOUR)
-    assert micros(tmp_path, [rate(1, 0.1), late], cny(), seen_later) == [1_000_000, 2_000_000]
+    assert micros(begun, [rate(1, 0.1), late], cny(), seen_later) == [1_000_000, 2_000_000]
 
 
-def test_a_rate_known_at_the_very_midnight_counts(tmp_path: Path) -> None:
-    assert micros(tmp_path, [rate(1, 0.1), rate(0, 0.2, known_at=DAY + timedelta(days=1))], cny()) == [2_000_000]
+def test_a_rate_known_at_the_very_midnight_counts(begun: Path) -> None:
+    assert micros(begun, [rate(1, 0.1), rate(0, 0.2, known_at=DAY + timedelta(days=1))], cny()) == [2_000_000]
 
 
-def test_a_rate_stands_in_for_31_days_and_no_longer(tmp_path: Path) -> None:
-    assert micros(tmp_path / "in", [rate(31, 0.1)], cny()) == [1_000_000]
-    assert micros(tmp_path / "out", [rate(32, 0.1)], cny()) == []
+def test_a_rate_stands_in_for_31_days_and_no_longer(begun: Path) -> None:
+    day_later = {"ordered_at": DAY + timedelta(days=1), "known_at": DAY + timedelta(days=1)}
+    assert micros(begun, [rate(31, 0.1)], cny(), cny("O2", **day_later)) == [1_000_000]
 
 
-def test_the_constant_rate_covers_its_currency_on_every_day(tmp_path: Path) -> None:
+def test_the_constant_rate_covers_its_currency_on_every_day(begun: Path) -> None:
     terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 0.145}}
-    assert micros(tmp_path, [rate(0, 0.2)], cny(amount=12.5), cny("O2", currency="EUR"), terms=terms) == [1_812_500]
+    assert micros(begun, [rate(0, 0.2)], cny(amount=12.5), cny("O2", currency="EUR"), terms=terms) == [1_812_500]
 
 
-def test_halves_are_rounded_away_from_zero_and_no_amount_is_lost(tmp_path: Path) -> None:
+def test_halves_are_rounded_away_from_zero_and_no_amount_is_lost(begun: Path) -> None:
     amounts = [0.0000005, 0.0000015, 0.01, 33.33, 1e12]
-    rows = [order(f"O{place}", amount=amount) for place, amount in enumerate(amounts)]
+    rows = [order(f"P{place}", amount=amount) for place, amount in enumerate(amounts)]
     expected = [int(Decimal(amount * 1.0 * 1_000_000).quantize(Decimal(1), ROUND_HALF_UP)) for amount in amounts]
-    assert micros(tmp_path, [], *rows) == expected == [1, 2, 10_000, 33_330_000, 10**18]
+    assert micros(begun, [], *rows) == expected == [1, 2, 10_000, 33_330_000, 10**18]
 
 
-def test_an_amount_too_large_in_dollars_is_named(tmp_path: Path) -> None:
+def test_an_amount_too_large_in_dollars_is_named(begun: Path, tmp_path: Path) -> None:
     terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 1e6}}
-    report = ingest(write(tmp_path / "d", terms, orders=[cny(amount=1e11), cny("O2")]), tmp_path / "s")
+    orders = [cny(amount=1e11), cny("O2")]
+    report = ingest(write(tmp_path / "d", terms, sellers=[], stores=[], orders=orders), begun)
     assert report.table("orders").quarantined == {"amount_too_large": 1}
 
 
-def test_rates_of_earlier_deliveries_convert_later_ones(tmp_path: Path) -> None:
-    ingest(write(tmp_path / "a", fx_rates=[rate(0, 0.2)]), tmp_path / "s")
-    ingest(write(tmp_path / "b", sellers=[], stores=[], orders=[cny("O2")]), tmp_path / "s")
-    assert [row["amount_micros"] for row in accepted(open_store(tmp_path / "s"), "orders")] == [12_500_000, 2_000_000]
+def test_rates_of_earlier_deliveries_convert_later_ones(begun: Path, tmp_path: Path) -> None:
+    ingest(write_orders(tmp_path / "a", fx_rates=[rate(0, 0.2)]), begun)
+    ingest(write_orders(tmp_path / "b", cny("O2")), begun)
+    assert [row["amount_micros"] for row in accepted(open_store(begun), "orders")] == [12_500_000, 2_000_000]
 
 
 def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,9 +96,8 @@ def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert found[0][0][-1].quarantined["key_conflict"] > 0
 
 
-def test_accepted_files_hold_the_types_that_readers_rely_on(tmp_path: Path) -> None:
-    ingest(write(tmp_path / "d"), tmp_path / "s")
-    schema = pq.read_schema(open_store(tmp_path / "s").files("orders")[0])
+def test_accepted_files_hold_the_types_that_readers_rely_on(first_delivery: Path) -> None:
+    schema = pq.read_schema(open_store(first_delivery).files("orders")[0])
     kinds = {name: schema.field(name).type for name in ("order_id", "ordered_at", "amount", "items", "amount_micros")}
     assert kinds == {
         "order_id": pa.string(),
@@ -106,4 +107,4 @@ def test_accepted_files_hold_the_types_that_readers_rely_on(tmp_path: Path) -> N
         "amount_micros": pa.int64(),
     }
     assert schema.field("visible_from").type == pa.date32()
-    assert accepted(open_store(tmp_path / "s"), "orders")[0]["visible_from"] == date(2024, 3, 6)
+    assert accepted(open_store(first_delivery), "orders")[0]["visible_from"] == date(2024, 3, 6)

@@ -142,14 +142,6 @@ TYPES: dict[str, tuple[str, pa.Array, dict[str, int]]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that knows seller S1 and store T1."""
-    folder = tmp_path_factory.mktemp("types")
-    ingest(write(folder / "delivery"), folder / "store")
-    return folder / "store"
-
-
 @pytest.mark.parametrize("case", TYPES)
 def test_a_column_of_another_type_is_read_or_named(case: str, begun: Path, tmp_path: Path) -> None:
     column, values, expected = TYPES[case]

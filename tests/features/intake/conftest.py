@@ -1,0 +1,23 @@
+"""A store that has begun, made once: most tests need no more than an owner and a store to refer to."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from features.intake import ingest
+from tests.features.intake.build import order, write
+
+
+@pytest.fixture(scope="session")
+def first_delivery(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with seller S1, store T1 and order O0; not to be changed."""
+    folder = tmp_path_factory.mktemp("begun")
+    ingest(write(folder / "delivery", orders=[order("O0")]), folder / "store")
+    return folder / "store"
+
+
+@pytest.fixture
+def begun(first_delivery: Path, tmp_path: Path) -> Path:
+    """A copy of the begun store, free to change."""
+    return Path(shutil.copytree(first_delivery, tmp_path / "begun"))
