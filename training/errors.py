@@ -1,8 +1,9 @@
 """Everything that training refuses, as one tree.
 
 TrainingError
-├── LabelError       no usable labels: no loans, one class only, too few defaults
-└── RegistryError    the registry cannot be reached, or lacks the version asked for
+├── LabelError         no usable labels: no loans, one class only, too few defaults
+├── RegistryError      the registry cannot be reached, or lacks the version asked for
+└── SimulationError    a simulation that cannot be run as asked (in `training.simulation.errors`)
 """
 
 
