@@ -15,7 +15,6 @@ BIN := .venv/bin
 SELLERSCORE := $(BIN)/sellerscore
 SERVE ?= 1
 SELLERS ?= 2000
-SELLER ?= S-000001
 
 .PHONY: setup run test check bench real-data mlflow lock
 
@@ -35,7 +34,7 @@ run: setup
 	@$(SELLERSCORE) features
 	@$(SELLERSCORE) train
 	@$(SELLERSCORE) promote
-	@$(SELLERSCORE) score $(SELLER)
+	@$(SELLERSCORE) score
 ifneq ($(SERVE),0)
 	@$(SELLERSCORE) serve
 endif

@@ -28,7 +28,10 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless set.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 unless set, 0 for any free one.")] = None,
 ) -> None:
-    """Serve the HTTP API with the champion model, and print a curl that scores a seller."""
+    """Serve the HTTP API with the champion model, and print a curl that scores a seller.
+
+    Example: sellerscore serve --port 8000
+    """
     from api.server import run
     from api.settings import load_settings
 
@@ -37,19 +40,24 @@ def serve(
 
 @app.command()
 def score(
-    seller_id: Annotated[str, typer.Argument(help="A seller of the latest feature snapshot.")],
+    seller_id: Annotated[
+        str | None, typer.Argument(help="A seller of the latest feature snapshot; the first that has a score if none.")
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Print one seller's score and why it is what it is. Internal and unsigned: nothing is stored."""
+    """Print one seller's score and why it is what it is. Internal and unsigned: nothing is stored.
+
+    Example: sellerscore score S-000005
+    """
     from rich.console import Console
 
     from api.waterfall import NOTICE, waterfall
 
-    assessment = _assess_one(seller_id)
+    chosen, assessment = _assess_one(seller_id)
     if as_json:
-        _print_json({"seller_id": seller_id, "notice": NOTICE, "assessment": assessment.to_dict()})
+        _print_json({"seller_id": chosen, "notice": NOTICE, "assessment": assessment.to_dict()})
     else:
-        Console().print(waterfall(seller_id, assessment))
+        Console().print(waterfall(chosen, assessment))
 
 
 @app.command("score-portfolio")
@@ -57,7 +65,10 @@ def score_portfolio(
     out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")],
     as_json: _AsJson = False,
 ) -> None:
-    """Score every seller of the latest snapshot into a file. Internal and unsigned: nothing is stored."""
+    """Score every seller of the latest snapshot into a file. Internal and unsigned: nothing is stored.
+
+    Example: sellerscore score-portfolio --out portfolio.csv
+    """
     from api.portfolio import write_portfolio
     from api.waterfall import NOTICE
 
@@ -74,19 +85,21 @@ def score_portfolio(
     typer.echo(NOTICE)
 
 
-def _assess_one(seller_id: str) -> Assessment:
+def _assess_one(seller_id: str | None) -> tuple[str, Assessment]:
     from api.errors import SellerUnknown
     from api.model_store import load_champion
     from api.settings import load_settings
-    from api.vectors import to_vector
+    from api.vectors import example_seller, to_vector
     from features.store import VectorStore
     from scoring import assess
 
     settings = load_settings()
-    stored = VectorStore(settings.vectors_path).latest(seller_id)
+    vectors, bundle = VectorStore(settings.vectors_path), load_champion(settings).bundle
+    chosen = seller_id or example_seller(vectors, bundle)
+    stored = vectors.latest(chosen) if chosen else None
     if stored is None:
         raise SellerUnknown
-    return assess(load_champion(settings).bundle, [to_vector(stored)])[0]
+    return stored.seller_id, assess(bundle, [to_vector(stored)])[0]
 
 
 def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:

@@ -85,9 +85,12 @@ def _print_report(report: IntakeReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("table", "read", "accepted", "duplicates", "quarantined", "why", box=None, header_style="bold")
+    table = Table("table", box=None, header_style="bold")
+    for heading in ("read", "accepted", "duplicates", "quarantined"):
+        table.add_column(heading, justify="right")
+    table.add_column("why")
     for each in report.tables:
-        why = ", ".join(f"{count} {rule}" for rule, count in each.quarantined.items())
+        why = "\n".join(f"{count:,} {rule}" for rule, count in each.quarantined.items())
         counts = (each.read, each.accepted, each.duplicates, each.rejected)
         table.add_row(each.table, *(f"{count:,}" for count in counts), why)
     console = Console()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from features.catalogue import CATALOGUE, Feature
 from features.catalogue.definition import tables_of
 from features.engines.duckdb import open_engine
+from features.errors import StoreError
 from features.expressions import (
     Arithmetic,
     DaysOnPlatform,
@@ -126,8 +127,10 @@ def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
 def latest_midnight(store: OperatingStore) -> date:
     """Return the latest midnight up to which any table of the catalogue was delivered: the date of an online vector."""
     used = frozenset().union(*(feature.tables for feature in CATALOGUE))
-    latest: date = max(day for name, day in store.covers_through.items() if name in used)
-    return latest
+    covered = [day for name, day in store.covers_through.items() if name in used]
+    if not covered:
+        raise StoreError("The store covers no day of any table that features need; ingest orders first.")
+    return max(covered)
 
 
 def _files(store: OperatingStore) -> dict[str, Sequence[object]]:

@@ -39,7 +39,11 @@ def simulate(
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Simulating sellers", total=sellers)
         summary = run(config, out, lambda done, total: bar.update(task, completed=done, total=total))
-    typer.echo(f"{summary}")
+    rows = sum(count for table, count in summary.rows.items() if table != "truth")
+    typer.echo(
+        f"{out}: {rows:,} rows of {sellers:,} sellers over {days:,} days, {summary.rows['orders']:,} orders; "
+        f"{summary.loans:,} loans, {summary.defaults:,} of them defaulted; {summary.fakers:,} sellers fake orders."
+    )
 
 
 @app.command()

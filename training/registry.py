@@ -6,8 +6,9 @@ import logging
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -79,7 +80,8 @@ def register(registry: Registry, run: Run, example: pd.DataFrame) -> Registered:
                     mlflow.log_metric(f"{prefix}{name}_high", estimate.high)
             for name, figure in run.plots.items():
                 mlflow.log_figure(figure, f"plots/{name}.png")
-            version = _log_model(run, example)
+            with redirect_stderr(StringIO()):  # MLflow speaks there of every version that it makes
+                version = _log_model(run, example)
         return Registered(version, started.info.run_id)
 
 

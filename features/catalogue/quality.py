@@ -100,12 +100,12 @@ QUALITY: Final = (
         "orders_per_buyer_180d",
         "Orders per buyer, 180 days",
         "Number of orders divided by the number of distinct buyers.",
-        "ratio",
+        "count",
         180,
         Total("orders", 180) / Buyers(180),
         0,
         "Loyal buyers and few fake ones look alike here; other features tell them apart.",
-        "customers",
+        "loyalty",
     ),
     Feature(
         "buyer_concentration_180d",
@@ -128,6 +128,6 @@ QUALITY: Final = (
         Buyers(180, orders=2) / Buyers(180),
         0,
         "Returning buyers are worth most, but are cheap to fake.",
-        "customers",
+        "loyalty",
     ),
 )
