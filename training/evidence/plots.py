@@ -31,11 +31,11 @@ def roc(bad: NDArray[np.bool_], predictions: dict[str, NDArray[np.float64]]) -> 
     return figure
 
 
-def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64], bins: int = 10) -> Figure:
-    """Draw observed against predicted default rates in bins of equal size, with 95% intervals (Wilson)."""
+def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Figure:
+    """Draw observed against predicted default rates in up to ten bins of 50 rows or more, with 95% intervals (Wilson)."""
     figure = _figure(5.2, 5.0)
     axes = figure.subplots()
-    parts = np.array_split(np.argsort(probability, kind="stable"), min(bins, len(bad)))
+    parts = np.array_split(np.argsort(probability, kind="stable"), max(1, min(10, len(bad) // 50)))
     expected = np.array([probability[part].mean() for part in parts])
     observed = np.array([bad[part].mean() for part in parts])
     sizes = np.array([len(part) for part in parts])
@@ -76,6 +76,7 @@ def shap_summary(values: NDArray[np.float64], features: pd.DataFrame, base: floa
     # shap draws on pyplot's current figure only, so one is lent to it and taken back
     figure = plt.figure(figsize=(8.0, 6.0))
     shap.plots.beeswarm(explanation, max_display=15, show=False, plot_size=None)
+    figure.axes[0].set_xlabel("SHAP value (log-odds of default)")
     plt.close(figure)
     figure.tight_layout()
     return figure
