@@ -1,6 +1,7 @@
 """Bands A to E: what a credit officer says instead of a number."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from scoring.errors import BundleError
 
@@ -27,8 +28,10 @@ class Bands:
 
     def __post_init__(self) -> None:
         limits = [band.up_to for band in self.items]
-        if not limits or limits != sorted(set(limits)) or limits[-1] != 1.0:
-            raise BundleError(f"Band limits must rise and end at 1.0; found {limits}.")
+        # compared pair by pair, since a NaN passes through sorting
+        rising = all(lower < upper for lower, upper in pairwise([0.0, *limits]))
+        if not (limits and rising and limits[-1] == 1.0):
+            raise BundleError(f"Band limits must be above 0, rise and end at 1.0; found {limits}.")
 
     def of(self, probability_of_default: float) -> str:
         """Return the letter of the band that holds this probability of default."""

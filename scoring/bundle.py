@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -87,7 +88,7 @@ class Bundle:
             sheet = _sheet(json.loads(files[_FEATURES]))
             policy = _policy(json.loads(files[_POLICY]))
             reasons = _reasons(json.loads(files[_REASONS]))
-            reference = Reference(**json.loads(files[_REFERENCE]))
+            reference = _reference(json.loads(files[_REFERENCE]))
             model = Model.from_text(files[_MODEL].decode())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"A file of the bundle is not in the form of format {FORMAT}: {error!r}") from error
@@ -101,13 +102,17 @@ def pack(parts: BundleParts) -> dict[str, bytes]:
     Raises:
         BundleError: the parts contradict each other, so that the bundle could never be read back.
     """
-    files = {
-        _MODEL: parts.model_text.encode(),
-        _FEATURES: canonical_json(asdict(parts.sheet)),
-        _POLICY: canonical_json(asdict(parts.policy)),
-        _REASONS: canonical_json(asdict(parts.reasons)),
-        _REFERENCE: canonical_json(asdict(parts.reference)),
+    named: dict[str, FeatureSheet | Policy | ReasonCatalogue | Reference] = {
+        _FEATURES: parts.sheet,
+        _POLICY: parts.policy,
+        _REASONS: parts.reasons,
+        _REFERENCE: parts.reference,
     }
+    try:
+        written = {name: canonical_json(asdict(part)) for name, part in named.items()}
+    except (TypeError, ValueError) as error:
+        raise BundleError(f"A part of the bundle cannot be written as JSON: {error}.") from error
+    files = {_MODEL: parts.model_text.encode(), **written}
     manifest = {"format": FORMAT, "files": {name: sha256(content) for name, content in files.items()}}
     packed = {**files, MANIFEST: canonical_json(manifest)}
     Bundle.from_files(packed)
@@ -142,6 +147,13 @@ def _agree(model: Model, sheet: FeatureSheet, reasons: ReasonCatalogue) -> None:
             f"only in one of them: {', '.join(differing) or 'none'}."
         )
     reasons.require(sheet)
+
+
+def _reference(data: dict[str, Any]) -> Reference:
+    reference = Reference(**data)
+    if not all(map(math.isfinite, reference.validation.values())):
+        raise BundleError(f"Each validation figure must be a finite number; found {dict(reference.validation)}.")
+    return reference
 
 
 def _sheet(data: dict[str, Any]) -> FeatureSheet:

@@ -22,10 +22,11 @@ class Scale:
     max: int = 900
 
     def __post_init__(self) -> None:
-        if not (self.odds > 0 and self.double > 0 and self.min < self.max):
+        finite = all(map(math.isfinite, (self.points, self.odds, self.double)))
+        if not (finite and self.odds > 0 and self.double > 0 and self.min < self.max):
             raise BundleError(
-                f"A scale needs odds > 0, points to double > 0 and min < max; found odds={self.odds}, "
-                f"double={self.double}, min={self.min}, max={self.max}."
+                "A scale needs finite points, finite odds > 0, finite points to double > 0 and min < max; found "
+                f"points={self.points}, odds={self.odds}, double={self.double}, min={self.min}, max={self.max}."
             )
 
     @property

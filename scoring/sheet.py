@@ -1,5 +1,6 @@
 """The feature sheet: all that scoring knows of a feature. It travels in the bundle; the catalogue stays in features."""
 
+import math
 from dataclasses import dataclass
 
 from scoring.errors import BundleError
@@ -25,6 +26,10 @@ class FeatureEntry:
     def __post_init__(self) -> None:
         if self.sign not in (-1, 0, 1):
             raise BundleError(f"Feature {self.name} has the sign {self.sign}; allowed are -1, 0 and 1.")
+        if self.typical is not None and not math.isfinite(self.typical):
+            raise BundleError(
+                f"Feature {self.name} has the typical value {self.typical}; allowed is a finite number, or none."
+            )
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class HistoryThreshold:
 
     feature: str
     least: float
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.least):
+            raise BundleError(f"The history threshold of {self.feature} is {self.least}; allowed is a finite number.")
 
 
 @dataclass(frozen=True)

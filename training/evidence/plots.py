@@ -32,7 +32,7 @@ def roc(bad: NDArray[np.bool_], predictions: dict[str, NDArray[np.float64]]) -> 
 
 
 def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Figure:
-    """Draw observed against predicted default rates in up to ten bins of 50 rows or more, with 95% intervals (Wilson)."""
+    """Draw observed against predicted default rates in up to ten bins of 50 rows or more, 95% intervals (Wilson)."""
     figure = _figure(5.2, 5.0)
     axes = figure.subplots()
     parts = np.array_split(np.argsort(probability, kind="stable"), max(1, min(10, len(bad) // 50)))
