@@ -24,6 +24,13 @@ MODEL_NAME: Final = "sellerscore"
 CHAMPION: Final = "champion"
 EXPERIMENT: Final = "sellerscore"
 
+_QUIET: Final = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
+"""Defaults of ours for MLflow: no bars, no calls home, and no minutes of retries when its server is away."""
+
 _SERVED: Final = Path(__file__).with_name("served_model.py")
 _SCORING: Final = Path(__file__).parent.parent / "scoring"
 
@@ -144,7 +151,8 @@ def _connected(registry: Registry) -> Iterator[MlflowClient]:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
     mlflow.set_tracking_uri(registry.uri)
     mlflow.set_registry_uri(registry.uri)
     try:
