@@ -15,7 +15,7 @@ from ibis.backends.duckdb import Backend
 from features.errors import DeliveryError
 from features.intake import casting
 from features.intake.delivery import table_file
-from features.intake.invoices import LedgerReport
+from features.intake.invoice_report import LedgerReport
 from features.intake.rules import ROW_MALFORMED
 from features.intake.sources import Source, columns_of, literal, open_source
 from features.schema import Column, Kind, Need, Table
