@@ -176,7 +176,8 @@ def _answer(bundle: Bundle, vector: Vector, **known: Any) -> Assessment:
 
 def _scored(bundle: Bundle, vector: Vector, points: Points, row: int) -> Assessment:
     earned = points.features[row].tolist()
-    probability = round(1.0 / (1.0 + math.exp(-float(points.log_odds[row]))), _PROBABILITY_DIGITS)
+    # the logistic function as tanh, which no margin overflows
+    probability = round(0.5 + 0.5 * math.tanh(0.5 * float(points.log_odds[row])), _PROBABILITY_DIGITS)
     explanation = Explanation(
         base_points=points.base,
         reference_population=bundle.reference.population,
