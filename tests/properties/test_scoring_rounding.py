@@ -1,0 +1,81 @@
+"""Hamilton's method as a property: whole numbers that sum to what they must, each as near as that allows."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from scoring.points import largest_remainder
+
+_QUICK = settings(max_examples=200, deadline=None)
+_POINTS = st.integers(-10_000, 10_000).map(lambda thousandths: thousandths / 100) | st.floats(-500, 500)
+
+
+@st.composite
+def matrices(draw: st.DrawFn) -> NDArray[np.float64]:
+    rows, columns = draw(st.integers(1, 6)), draw(st.integers(1, 8))
+    values = draw(st.lists(_POINTS, min_size=rows * columns, max_size=rows * columns))
+    return np.array(values).reshape(rows, columns)
+
+
+def near_totals(exact: NDArray[np.float64]) -> st.SearchStrategy[NDArray[np.int64]]:
+    """Totals within one of the exact sum, as the rounding of the base makes them."""
+    offsets = st.lists(st.floats(-0.999, 0.999), min_size=len(exact), max_size=len(exact))
+    return offsets.map(lambda off: np.rint(np.clip(np.array(off) * 0.5, -0.5, 0.5) + exact.sum(axis=1)).astype(int))
+
+
+@_QUICK
+@given(st.data())
+def test_rows_sum_to_their_totals_however_far_away(data: st.DataObject) -> None:
+    exact = data.draw(matrices())
+    totals = np.array(
+        data.draw(st.lists(st.integers(-5000, 5000), min_size=len(exact), max_size=len(exact))), dtype=np.int64
+    )
+    rounded = largest_remainder(exact, totals)
+    assert rounded.dtype == np.int64
+    assert rounded.sum(axis=1).tolist() == totals.tolist()
+
+
+@_QUICK
+@given(st.data())
+def test_each_is_a_neighbour_of_its_exact_value_unless_the_total_forbids(data: st.DataObject) -> None:
+    exact = data.draw(matrices())
+    totals = data.draw(near_totals(exact))
+    rounded = largest_remainder(exact, totals)
+    assert rounded.sum(axis=1).tolist() == totals.tolist()
+    floors, ceilings = np.floor(exact), np.ceil(exact)
+    reachable = (floors.sum(axis=1) <= totals) & (totals <= floors.sum(axis=1) + exact.shape[1])
+    off = np.abs(rounded - exact)
+    assert (off[reachable] <= 1.0).all()
+    assert (off < 2.0).all()
+    assert (rounded[reachable] >= floors[reachable]).all()
+    whole = (floors == ceilings).all(axis=1) & (totals == floors.sum(axis=1))
+    assert (rounded[whole] == exact[whole]).all()
+
+
+@_QUICK
+@given(st.data())
+def test_rows_know_nothing_of_each_other(data: st.DataObject) -> None:
+    exact = data.draw(matrices())
+    totals = data.draw(near_totals(exact))
+    together = largest_remainder(exact, totals)
+    order = data.draw(st.permutations(range(len(exact))))
+    assert largest_remainder(exact[order], totals[order]).tolist() == together[order].tolist()
+    alone = [largest_remainder(exact[[row]], totals[[row]])[0].tolist() for row in range(len(exact))]
+    assert alone == together.tolist()
+
+
+@_QUICK
+@given(st.data())
+def test_units_go_to_the_largest_remainders_and_ties_to_the_first_columns(data: st.DataObject) -> None:
+    exact = data.draw(matrices())
+    totals = data.draw(near_totals(exact))
+    rounded = largest_remainder(exact, totals)
+    remainders, given_up = exact - np.floor(exact), rounded - np.floor(exact)
+    for remainder, units in zip(remainders, given_up, strict=True):
+        ranked = sorted(range(len(remainder)), key=lambda column: (-remainder[column], column))
+        received = [units[column] for column in ranked]
+        assert received == sorted(received, reverse=True)
+        assert max(received) - min(received) <= 1

@@ -1,0 +1,131 @@
+"""Small real bundles and vectors for tests of scoring: LightGBM models trained here, with missing values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import lightgbm
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring import Bundle, BundleParts, Policy, Reference, Vector, pack
+from scoring.bands import Band, Bands
+from scoring.model import Calibration
+from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
+from scoring.scale import Scale
+from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+
+CATALOGUE = "sha256:" + "c" * 64
+AS_OF = date(2026, 1, 31)
+COVERS = {"orders": AS_OF, "refunds": AS_OF}
+MAX_AGE_DAYS = 7
+LEAST_TENURE = 90.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to make a small model; the same recipe gives the same model text."""
+
+    seed: int = 1
+    features: int = 4
+    rows: int = 400
+    trees: int = 12
+    depth: int = 3
+    missing: float = 0.2
+
+
+def names(count: int) -> tuple[str, ...]:
+    """The first feature is the one that the history threshold reads."""
+    return ("tenure", "refunds", "sales", "visits", "buyers", "spread", "age", "mix")[:count]
+
+
+def rows(recipe: Recipe, count: int, seed: int) -> NDArray[np.float64]:
+    """Rows like those that the model was trained on: heavy tails, exact zeros, missing values."""
+    rng = np.random.default_rng(seed)
+    matrix = np.round(rng.normal(size=(count, recipe.features)) ** 3, 3)
+    matrix[rng.random(matrix.shape) < 0.1] = 0.0
+    matrix[rng.random(matrix.shape) < recipe.missing] = np.nan
+    return matrix
+
+
+def booster(recipe: Recipe) -> lightgbm.Booster:
+    """Train a model whose risk depends on all features, two of them together."""
+    rng = np.random.default_rng(recipe.seed)
+    matrix = rows(recipe, recipe.rows, recipe.seed)
+    known = np.nan_to_num(matrix, nan=0.7)
+    margin = known.sum(axis=1) * 0.8 - 1.0 + known[:, 0] * known[:, -1]
+    bad = rng.random(recipe.rows) < 1.0 / (1.0 + np.exp(-np.clip(margin, -5, 5)))
+    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(names(recipe.features)))
+    parameters = {
+        "objective": "binary",
+        "max_depth": recipe.depth,
+        "num_leaves": 2**recipe.depth,
+        "min_data_in_leaf": 5,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "learning_rate": 0.3,
+        "verbosity": -1,
+        "num_threads": 1,
+        "deterministic": True,
+        "seed": recipe.seed,
+    }
+    return lightgbm.train(parameters, data, num_boost_round=recipe.trees)
+
+
+def sheet(count: int = 4, groups: Sequence[str] | None = None) -> FeatureSheet:
+    """A sheet of the first features, each in its own reason group unless `groups` says otherwise."""
+    chosen = names(count)
+    entries = tuple(
+        FeatureEntry(name, name.capitalize(), "ratio", 0, True, False, group, 0.5)
+        for name, group in zip(chosen, groups or chosen, strict=True)
+    )
+    return FeatureSheet(
+        CATALOGUE, entries, (HistoryThreshold("tenure", LEAST_TENURE),), ("orders", "refunds"), MAX_AGE_DAYS
+    )
+
+
+def policy(scale: Scale | None = None, calibration: Calibration | None = None) -> Policy:
+    """The default scale with a calibration that is not the identity."""
+    bands = Bands((Band("A", 0.05), Band("B", 0.2), Band("C", 0.5), Band("D", 0.8), Band("E", 1.0)))
+    return Policy(calibration or Calibration(0.9, -0.3), scale or Scale(), bands, "90+ days past due within 12 months")
+
+
+def reasons(groups: Sequence[str]) -> ReasonCatalogue:
+    """A statement for each group, in this order."""
+    return ReasonCatalogue(
+        "2026-01",
+        tuple(
+            ReasonEntry(f"R{number:02}", group, Wording(f"{group} costs points", "扣分"), Wording("Improve", "改进"))
+            for number, group in enumerate(groups)
+        ),
+    )
+
+
+def parts(recipe: Recipe | None = None, its_policy: Policy | None = None) -> BundleParts:
+    """The parts of a bundle that verifies."""
+    recipe = recipe or Recipe()
+    return BundleParts(
+        booster(recipe).model_to_string(),
+        sheet(recipe.features),
+        its_policy or policy(),
+        reasons(names(recipe.features)),
+        Reference("400 training rows, 卖家", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}),
+    )
+
+
+def bundle(recipe: Recipe | None = None, its_policy: Policy | None = None) -> Bundle:
+    """A verified bundle of a small model."""
+    return Bundle.from_files(pack(parts(recipe, its_policy)))
+
+
+def vectors(matrix: NDArray[np.float64]) -> list[Vector]:
+    """Vectors of long-standing sellers with full coverage; NaN becomes missing, and no tenure is too short."""
+    return [vector(tuple(None if np.isnan(value) else value for value in row)) for row in matrix.tolist()]
+
+
+def vector(values: Sequence[float | None], seller: str = "S-1") -> Vector:
+    """One vector whose first value is moved above the history threshold."""
+    first = LEAST_TENURE + abs(values[0] or 0.0)
+    return Vector(seller, AS_OF, COVERS, CATALOGUE, (first, *values[1:]))

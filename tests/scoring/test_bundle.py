@@ -1,0 +1,196 @@
+"""A bundle is what its manifest says, agrees with itself and comes back as it went in; all else is refused."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scoring import Bundle, BundleError, BundleParts, Reference, pack
+from scoring.bundle import FILES, MANIFEST
+from scoring.canonical import canonical_json, sha256
+from scoring.model import Calibration
+from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from tests.scoring import build
+
+PARTS = build.parts(build.Recipe(trees=3))
+PACKED = pack(PARTS)
+
+_BYTES = st.sampled_from(sorted(PACKED)).flatmap(
+    lambda name: st.tuples(st.just(name), st.integers(0, len(PACKED[name]) - 1), st.integers(1, 255))
+)
+
+
+def with_manifest(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Declare the files as they are: what a forger who knows the format would write."""
+    declared = {name: sha256(content) for name, content in files.items() if name != MANIFEST}
+    return {**files, MANIFEST: canonical_json({"format": 1, "files": declared})}
+
+
+def edited(name: str, edit: Callable[[Any], object]) -> dict[str, bytes]:
+    data = json.loads(PACKED[name])
+    edit(data)
+    return with_manifest({**PACKED, name: json.dumps(data).encode()})
+
+
+def test_what_was_packed_comes_back() -> None:
+    bundle = Bundle.from_files(PACKED)
+    assert bundle.sheet == PARTS.sheet
+    assert bundle.policy == PARTS.policy
+    assert bundle.reasons == PARTS.reasons
+    assert bundle.reference == PARTS.reference
+    assert bundle.model.text == PARTS.model_text
+    assert bundle.digest == sha256(PACKED[MANIFEST])
+    assert bundle.model_digest == sha256(PARTS.model_text.encode())
+
+
+def test_same_parts_give_the_same_bytes_and_other_parts_another_digest() -> None:
+    assert pack(build.parts(build.Recipe(trees=3))) == PACKED
+    others = [
+        replace(PARTS, policy=build.policy(calibration=Calibration(0.9, -0.31))),
+        replace(PARTS, reasons=replace(PARTS.reasons, version="2026-02")),
+        replace(PARTS, reference=Reference("others", {}, {})),
+        replace(PARTS, sheet=replace(PARTS.sheet, max_age_days=8)),
+        build.parts(build.Recipe(trees=4)),
+    ]
+    digests = {Bundle.from_files(pack(parts)).digest for parts in others}
+    assert len(digests | {Bundle.from_files(PACKED).digest}) == len(others) + 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(_BYTES)
+def test_any_byte_changed_in_any_file_is_found(change: tuple[str, int, int]) -> None:
+    name, place, mask = change
+    content = bytearray(PACKED[name])
+    content[place] ^= mask
+    with pytest.raises(BundleError):
+        Bundle.from_files({**PACKED, name: bytes(content)})
+
+
+@pytest.mark.parametrize("name", [MANIFEST, *FILES])
+def test_each_file_is_needed(name: str) -> None:
+    with pytest.raises(BundleError, match=name):
+        Bundle.from_files({other: content for other, content in PACKED.items() if other != name})
+
+
+def test_a_file_too_many_is_refused_by_name() -> None:
+    with pytest.raises(BundleError, match=r"notes\.txt"):
+        Bundle.from_files({**PACKED, "notes.txt": b""})
+    with pytest.raises(BundleError, match=r"notes\.txt"):
+        Bundle.from_files(with_manifest({**PACKED, "notes.txt": b""}))
+
+
+@pytest.mark.parametrize(
+    ("manifest", "sentence"),
+    [
+        (b"", "cannot be read"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (b"[]", "cannot be read"),
+        (b"7", "cannot be read"),
+        (b'"files"', "cannot be read"),
+        (b"{}", "cannot be read"),
+        (b'{"format":1}', "cannot be read"),
+        (b'{"files":{},"format":1}', "missing or extra: features.json"),
+        (b'{"files":[1],"format":1}', "cannot be read"),
+        (b'{"files":{},"format":2}', "of format 2; this program reads format 1"),
+    ],
+)
+def test_a_manifest_that_says_nothing_is_refused(manifest: bytes, sentence: str) -> None:
+    with pytest.raises(BundleError, match=sentence):
+        Bundle.from_files({**PACKED, MANIFEST: manifest})
+
+
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json")])
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"null", b"7", b"\xff"])
+def test_a_file_in_another_form_is_refused_though_its_digest_is_right(name: str, content: bytes) -> None:
+    with pytest.raises(BundleError, match="not in the form of format 1"):
+        Bundle.from_files(with_manifest({**PACKED, name: content}))
+
+
+@pytest.mark.parametrize("text", [b"", b"not a model", b"tree\nversion=v4\n", b"\xff\xfe"])
+def test_a_text_that_is_no_model_is_refused(text: bytes) -> None:
+    with pytest.raises(BundleError):
+        Bundle.from_files(with_manifest({**PACKED, "model.txt": text}))
+
+
+def _set(*path: str | int, to: object) -> Callable[[Any], None]:
+    def edit(data: Any) -> None:
+        for step in path[:-1]:
+            data = data[step]
+        data[path[-1]] = to
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("name", "edit", "sentence"),
+    [
+        ("features.json", lambda sheet: sheet["entries"].reverse(), "in the same order; only in one of them: none"),
+        ("features.json", lambda sheet: sheet["entries"].pop(), "only in one of them: visits"),
+        ("features.json", _set("entries", 1, "name", to="tenure"), "names a feature twice"),
+        ("features.json", _set("entries", 1, "sign", to=2), "has the sign 2"),
+        ("features.json", _set("entries", 1, "typical", to=math.nan), "typical value nan"),
+        ("features.json", _set("entries", 1, "colour", to="red"), "not in the form"),
+        ("features.json", _set("entries", 1, "reason_group", to="weather"), "lacking: weather"),
+        ("features.json", _set("history", 0, "feature", to="age_of_cat"), "that the sheet lacks: age_of_cat"),
+        ("features.json", _set("history", 0, "least", to=math.nan), "history threshold of tenure is nan"),
+        ("reasons.json", lambda reasons: reasons["entries"].pop(), "lacking: visits"),
+        ("reasons.json", lambda reasons: reasons["entries"].append(reasons["entries"][0]), "exactly one statement"),
+        ("reasons.json", lambda reasons: reasons["entries"][0].pop("seller"), "not in the form"),
+        ("policy.json", _set("calibration", "slope", to=0.0), "slope above 0; found slope=0.0"),
+        ("policy.json", _set("calibration", "slope", to=-1.0), "slope above 0"),
+        ("policy.json", _set("calibration", "slope", to=math.nan), "slope above 0"),
+        ("policy.json", _set("calibration", "intercept", to=math.inf), "finite intercept"),
+        ("policy.json", _set("scale", "odds", to=0), "A scale needs"),
+        ("policy.json", _set("scale", "points", to=math.nan), "A scale needs"),
+        ("policy.json", _set("scale", "points", to="600"), "not in the form"),
+        ("policy.json", _set("bands", "items", to=[]), "rise and end"),
+        ("policy.json", _set("bands", "items", 0, "up_to", to=math.nan), "rise and end"),
+        ("reference.json", _set("validation", "auc", to=math.nan), "must be a finite number"),
+        ("reference.json", _set("validation", to=None), "not in the form"),
+    ],
+)
+def test_contradictions_are_refused_though_the_manifest_is_right(
+    name: str, edit: Callable[[Any], object], sentence: str
+) -> None:
+    with pytest.raises(BundleError, match=sentence):
+        Bundle.from_files(edited(name, edit))
+
+
+def _entries(names: tuple[str, ...]) -> tuple[FeatureEntry, ...]:
+    return tuple(FeatureEntry(name, name, "ratio", 0, True, False, "tenure", None) for name in names)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"sheet": replace(PARTS.sheet, entries=PARTS.sheet.entries[::-1])},
+        {"sheet": FeatureSheet(build.CATALOGUE, _entries(("tenure",)), (), (), 7)},
+        {"reasons": build.reasons(("tenure",))},
+        {"reference": Reference("p", {"auc": math.nan}, {})},
+        {"model_text": "not a model"},
+    ],
+)
+def test_pack_refuses_what_could_never_be_read_back(change: dict[str, Any]) -> None:
+    with pytest.raises(BundleError):
+        pack(replace(PARTS, **change))
+
+
+def test_parts_that_cannot_hold_are_refused_when_made() -> None:
+    with pytest.raises(BundleError, match="slope above 0"):
+        Calibration(-0.1, 0.0)
+    with pytest.raises(BundleError, match="history threshold of tenure is inf"):
+        HistoryThreshold("tenure", math.inf)
+    with pytest.raises(BundleError, match="typical value inf"):
+        FeatureEntry("tenure", "Tenure", "days", 0, True, False, "tenure", math.inf)
+
+
+def test_from_files_takes_any_mapping_of_parts_that_agree() -> None:
+    again = BundleParts(PARTS.model_text, PARTS.sheet, PARTS.policy, PARTS.reasons, PARTS.reference)
+    assert Bundle.from_files(dict(reversed(pack(again).items()))).digest == Bundle.from_files(PACKED).digest
