@@ -67,7 +67,9 @@ def label_loans(
         raise LabelError("There are no loans to learn from; ingest loans, instalments and payments, or give --labels.")
     observed = pd.Timestamp(observed_through)
     end = loans["disbursed_at"].dt.normalize() + pd.DateOffset(months=definition.months)
-    bad_from = loans["loan_id"].map(_first_bad_day(tables, definition)).astype("datetime64[us]")
+    # reindexed, not mapped: map cannot cast where no loan was ever late
+    first_bad = _first_bad_day(tables, definition).reindex(loans["loan_id"])
+    bad_from = first_bad.set_axis(loans.index).astype("datetime64[us]")
     is_bad = (bad_from <= end) & (bad_from <= observed)
     is_known = is_bad | (end <= observed)
     rows = pd.DataFrame(
@@ -88,16 +90,16 @@ def read_label_table(path: Path) -> Labels:
     """
     import pandas as pd
 
-    if not path.is_file():
-        raise LabelError(f"There is no label table at {path}.")
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    table = _read_text_columns(path)
     lacking = {"seller_id", "bad", "as_of"} - set(table.columns)
     if lacking:
         raise LabelError(f"The label table {path.name} lacks the columns: {', '.join(sorted(lacking))}.")
+    if table.empty:
+        raise LabelError(f"The label table {path.name} has no rows; give a line for each label.")
     truth = table["bad"].str.lower().map({"true": True, "false": False, "1": True, "0": False})
     as_of = pd.to_datetime(table["as_of"], format="%Y-%m-%d", errors="coerce")
     broken = truth.isna() | as_of.isna() | (table["seller_id"] == "")
-    if broken.any() or table.empty:
+    if broken.any():
         line = int(broken.to_numpy().argmax()) + 2
         raise LabelError(
             f"The label table {path.name} needs a seller_id, true or false for bad and a date (YYYY-MM-DD) for as_of "
@@ -106,6 +108,21 @@ def read_label_table(path: Path) -> Labels:
     rows = pd.DataFrame({"seller_id": table["seller_id"], "as_of": as_of, "bad": truth.astype(bool)})
     rows = rows.sort_values(["seller_id", "as_of"], ignore_index=True)
     return Labels(rows, 0, rows["as_of"].max().date(), "as the label table says")
+
+
+def _read_text_columns(path: Path) -> pd.DataFrame:
+    import pandas as pd
+
+    if not path.is_file():
+        raise LabelError(f"There is no label table at {path}.")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:
+        raise LabelError(f"The label table {path.name} cannot be read as CSV in UTF-8: {str(error).strip()}") from error
+    # where every line has a field more than the header, pandas takes the first for an index and shifts the rest
+    if not isinstance(table.index, pd.RangeIndex):
+        raise LabelError(f"The label table {path.name} has more fields on its lines than in its header.")
+    return table
 
 
 def _first_bad_day(tables: dict[str, pd.DataFrame], definition: DefaultDefinition) -> pd.Series:
