@@ -1,0 +1,215 @@
+"""Labels against a naive oracle, at their exact edges, and label tables that cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tests.oracles.labels_oracle import Loan, after_months, label
+from training.errors import LabelError
+from training.labels import DefaultDefinition, Labels, label_loans, read_label_table
+
+START = date(2024, 1, 20)
+YEAR_ON = date(2026, 6, 1)
+
+
+def _at(day: date, **later: int) -> datetime:
+    """A time of that day, UTC without saying so, as the store holds it."""
+    return datetime.combine(day, datetime.min.time()) + timedelta(**later)
+
+
+def tables(loans: Sequence[Loan]) -> dict[str, pd.DataFrame]:
+    """The loans as the store holds them: amounts in units, days as dates, times as microseconds."""
+    due = [(loan.loan_id, day, cents / 100) for loan in loans for day, cents in loan.due]
+    paid = [(loan.loan_id, at, cents / 100) for loan in loans for at, cents in loan.paid]
+    return {
+        "loans": pd.DataFrame(
+            [(loan.loan_id, loan.seller_id, loan.disbursed_at) for loan in loans],
+            columns=["loan_id", "seller_id", "disbursed_at"],
+        ).astype({"disbursed_at": "datetime64[us]"}),
+        "instalments": pd.DataFrame(due, columns=["loan_id", "due_on", "amount"]).astype({"amount": "float64"}),
+        "payments": pd.DataFrame(paid, columns=["loan_id", "paid_at", "amount"]).astype(
+            {"amount": "float64", "paid_at": "datetime64[us]"}
+        ),
+    }
+
+
+def loan(due: Sequence[tuple[date, int]], paid: Sequence[tuple[datetime, int]], start: date = START) -> Loan:
+    return Loan("L-1", "S-1", _at(start, hours=15, minutes=30), tuple(due), tuple(paid))
+
+
+def verdict(one: Loan, observed: date = YEAR_ON, definition: DefaultDefinition | None = None) -> bool | None:
+    """What becomes of one loan; a loan of another seller keeps the set from being empty."""
+    known = Loan("L-0", "S-0", _at(date(2020, 1, 1)), (), ())
+    labels = label_loans(tables([one, known]), observed, definition)
+    rows = labels.rows[labels.rows["seller_id"] == "S-1"]
+    assert len(rows) + labels.censored == 1
+    return bool(rows["bad"].iloc[0]) if len(rows) else None
+
+
+@st.composite
+def loans(draw: st.DrawFn) -> list[Loan]:
+    """Loans with instalments that are paid early, late, in part, several at once, or never."""
+    made = []
+    for number in range(draw(st.integers(1, 4))):
+        start = draw(st.sampled_from([START, date(2024, 2, 29), date(2024, 3, 31), date(2025, 2, 28)]))
+        days = draw(st.lists(st.integers(1, 420), unique=True, max_size=4))
+        due = [(start + timedelta(days=day), draw(st.integers(1, 9)) * 1111) for day in sorted(days)]
+        paid = []
+        for day, cents in due:
+            for part in draw(st.sampled_from([(cents,), (cents - 1,), (cents // 2, cents - cents // 2), (), (1,)])):
+                late = draw(st.sampled_from([-30, 0, 29, 30, 60, 89, 90, 91, 200]))
+                at = _at(day) + timedelta(days=late)
+                paid.append((at + draw(st.sampled_from([timedelta(0), timedelta(microseconds=-1)])), part))
+        opened = _at(start, hours=draw(st.integers(0, 23)))
+        made.append(Loan(f"L-{number}", f"S-{draw(st.integers(1, 2))}", opened, tuple(due), tuple(paid)))
+    return made
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    made=loans(),
+    observed=st.dates(date(2024, 3, 1), date(2026, 8, 1)),
+    days_past_due=st.sampled_from([1, 30, 60, 90]),
+    months=st.sampled_from([1, 6, 12, 18]),
+)
+@example([loan([], [], date(2024, 2, 29))], date(2025, 2, 28), 90, 12)
+@example([loan([], [], date(2024, 2, 29))], date(2025, 2, 27), 90, 12)
+def test_labels_are_those_of_the_definition(made: list[Loan], observed: date, days_past_due: int, months: int) -> None:
+    expected = [(each, label(each, observed, days_past_due, months)) for each in made]
+    known = sorted((each.seller_id, each.disbursed_at.date(), bad) for each, bad in expected if bad is not None)
+    definition = DefaultDefinition(days_past_due, months)
+    if not known:
+        with pytest.raises(LabelError, match=f"None of the {len(made)} loans has a known outcome by {observed}"):
+            label_loans(tables(made), observed, definition)
+        return
+    labels = label_loans(tables(made), observed, definition)
+    found = zip(labels.rows["seller_id"], labels.rows["as_of"].dt.date, labels.rows["bad"], strict=True)
+    assert sorted(found) == known
+    assert (labels.rows["as_of"] == labels.rows["as_of"].dt.normalize()).all()
+    assert labels.censored == len(made) - len(known)
+    assert labels.matured_through == after_months(observed, -months)
+    matured = [bad for each, bad in expected if each.disbursed_at.date() <= labels.matured_through]
+    assert None not in matured
+
+
+DUE = [(START + timedelta(days=30), 10_000)]
+LIMIT = _at(date(2024, 5, 19))
+"""The midnight at which that instalment is 90 days past due."""
+
+
+@pytest.mark.parametrize(
+    ("paid", "bad"),
+    [
+        ([], True),
+        ([(LIMIT - timedelta(microseconds=1), 10_000)], False),
+        ([(LIMIT, 10_000)], True),
+        ([(LIMIT - timedelta(days=1), 9_999)], True),
+        ([(LIMIT - timedelta(days=100), 4_000), (LIMIT - timedelta(days=1), 6_000)], False),
+        ([(LIMIT - timedelta(days=1), 9_999), (LIMIT, 1)], True),
+    ],
+)
+def test_a_payment_counts_until_the_midnight_of_day_90(paid: list[tuple[datetime, int]], bad: bool) -> None:
+    assert verdict(loan(DUE, paid)) is bad
+
+
+def test_what_was_paid_too_much_covers_the_next_instalment() -> None:
+    due = [*DUE, (START + timedelta(days=60), 10_000)]
+    assert verdict(loan(due, [(_at(date(2024, 2, 1)), 20_000)])) is False
+    assert verdict(loan(due, [(_at(date(2024, 2, 1)), 19_999)])) is True
+
+
+@pytest.mark.parametrize(
+    ("observed", "expected"),
+    [(LIMIT.date() - timedelta(days=1), None), (LIMIT.date(), True), (date(2025, 6, 1), True)],
+)
+def test_an_open_loan_counts_from_the_midnight_that_shows_it_bad(observed: date, expected: bool | None) -> None:
+    assert verdict(loan(DUE, []), observed) is expected
+
+
+@pytest.mark.parametrize(
+    ("start", "last_open", "over"),
+    [
+        (START, date(2025, 1, 19), date(2025, 1, 20)),
+        (date(2024, 2, 29), date(2025, 2, 27), date(2025, 2, 28)),
+        (date(2023, 3, 1), date(2024, 2, 29), date(2024, 3, 1)),
+    ],
+)
+def test_a_loan_that_pays_is_open_for_twelve_months(start: date, last_open: date, over: date) -> None:
+    paying = loan([], [], start)
+    assert verdict(paying, last_open) is None
+    assert verdict(paying, over) is False
+
+
+def test_days_past_due_only_after_the_twelve_months_are_not_bad() -> None:
+    end = after_months(START, 12)
+    assert verdict(loan([(end - timedelta(days=90), 100)], [])) is True
+    assert verdict(loan([(end - timedelta(days=89), 100)], [])) is False
+
+
+def test_the_definition_is_said_as_configured() -> None:
+    labels = label_loans(tables([loan(DUE, [])]), YEAR_ON, DefaultDefinition(30, 6))
+    assert labels.definition == "30+ days past due within 6 months"
+
+
+def test_no_loans_is_a_sentence() -> None:
+    with pytest.raises(LabelError, match="There are no loans to learn from"):
+        label_loans(tables([]), YEAR_ON)
+
+
+def table(folder: Path, text: str, encoding: str = "utf-8") -> Path:
+    path = folder / "labels.csv"
+    path.write_text(text, encoding=encoding)
+    return path
+
+
+def test_a_label_table_is_read_sorted_in_its_ways_of_saying_true(tmp_path: Path) -> None:
+    lines = ("as_of,bad,seller_id,note", "2024-01-02,TRUE,S-2,x", "2024-01-01,0,S-1,y", "2023-12-31,1,S-2,")
+    text = "\n".join((*lines, "2024-01-01,false,卖家,"))
+    labels = read_label_table(table(tmp_path, text))
+    assert labels.rows.to_dict("list") == {
+        "seller_id": ["S-1", "S-2", "S-2", "卖家"],
+        "as_of": [pd.Timestamp(day) for day in ("2024-01-01", "2023-12-31", "2024-01-02", "2024-01-01")],
+        "bad": [False, True, True, False],
+    }
+    assert labels == Labels(labels.rows, 0, date(2024, 1, 2), labels.definition)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("seller_id,bad\nS-1,true\n", "lacks the columns: as_of"),
+        ("who,what\n", "lacks the columns: as_of, bad, seller_id"),
+        ("seller_id,bad,as_of\n", "has no rows"),
+        ("", "labels.csv"),
+        ("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,maybe,2024-01-01\n", "line 3 has not"),
+        ("seller_id,bad,as_of\n,true,2024-01-01\n", "line 2 has not"),
+        ("seller_id,bad,as_of\nS-1,,2024-01-01\n", "line 2 has not"),
+        ("seller_id,bad,as_of\nS-1,true,2024-02-30\n", "line 2 has not"),
+        ("seller_id,bad,as_of\nS-1,true,01/02/2024\n", "line 2 has not"),
+        ("seller_id,bad,as_of\nS-1,true,\n", "line 2 has not"),
+        ('seller_id,bad,as_of\n"S-1,true,2024-01-01\n', "labels.csv"),
+        ("seller_id,bad,as_of\nS-1,true,2024-01-01,9,9\n", "more fields on its lines than in its header"),
+        ("seller_id,bad,as_of\nS-0,S-1,true,2024-01-01\n", "more fields on its lines than in its header"),
+        ("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,true,2024-01-01,9\n", "cannot be read as CSV"),
+    ],
+)
+def test_a_broken_label_table_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    with pytest.raises(LabelError, match=sentence) as refusal:
+        read_label_table(table(tmp_path, text))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_label_table_that_is_no_text_or_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(LabelError, match="There is no label table at"):
+        read_label_table(tmp_path / "none.csv")
+    with pytest.raises(LabelError, match="There is no label table at"):
+        read_label_table(tmp_path)
+    with pytest.raises(LabelError, match=r"labels\.csv"):
+        read_label_table(table(tmp_path, "seller_id,bad,as_of\n卖家,true,2024-01-01\n", "gb18030"))
