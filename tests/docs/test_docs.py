@@ -1,0 +1,61 @@
+"""What README and docs say of commands, targets and files is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import sellerscore
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "mlflow" / "README.md"]
+COMMANDS = (
+    "simulate",
+    "ingest",
+    "import-invoices",
+    "features",
+    "train",
+    "promote",
+    "score",
+    "score-portfolio",
+    "serve",
+)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_targets_named_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "://" not in link]
+    assert not [link for link in links if not (page.parent / link).exists()]
+    targets = set(re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert set(re.findall(r"(?<=`)make ([a-z-]+)", text)) <= targets
+    assert set(re.findall(r"`sellerscore ([a-z][a-z-]+)", text)) <= set(COMMANDS)
+
+
+def test_readme_fits_a_screen_and_shows_both_commands_and_a_score() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 60
+    assert {"make run", "make test"} <= set(re.findall(r"make (?:run|test)", text))
+    shown = [int(points) for points in re.findall(r"([+-]\d+) [ █▒]+\n", text)]
+    assert re.search(r"^Score +\d+$", text, re.MULTILINE)
+    assert len(shown) >= 5
+
+
+def test_every_command_has_help_with_an_example() -> None:
+    runner = CliRunner()
+    assert set(COMMANDS) <= set(re.findall(r"[a-z-]+", runner.invoke(sellerscore.app, ["--help"]).output))
+    for name in COMMANDS:
+        result = runner.invoke(sellerscore.app, [name, "--help"])
+        assert result.exit_code == 0
+        assert f"Example: sellerscore {name}" in " ".join(result.output.split())
+
+
+def test_a_lock_names_no_index() -> None:
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if re.search(r"https?://|--(extra-)?index-url|--find-links", line)]
+    pinned = [line for line in lines if re.match(r"[a-zA-Z]", line)]
+    assert all("==" in line for line in pinned)
+    assert sum("--hash=sha256:" in line for line in lines) >= len(pinned)
