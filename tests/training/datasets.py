@@ -1,0 +1,42 @@
+"""Datasets of the real catalogue's columns whose outcomes depend on some of them, for tests of training."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pandas as pd
+
+from features.catalogue import CATALOGUE, digest
+from training.dataset import Dataset
+from training.labels import Labels
+
+NAMES = [feature.name for feature in CATALOGUE]
+SIGNS = {feature.name: feature.sign for feature in CATALOGUE}
+TABLES = ("orders", "refunds", "traffic")
+OBSERVED = date(2026, 1, 1)
+
+
+def dataset(rows: int = 600, sellers: int = 200, *, seed: int = 1, days: int = 1000, missing: float = 0.1) -> Dataset:
+    """Loans of some sellers over the days before 2025-01-01, a fifth of them bad; the first features matter.
+
+    With `days` 1, all rows are as of one midnight, as in a label table.
+    """
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(rows, len(NAMES)))
+    risk = sum((SIGNS[name] or 1) * matrix[:, place] for place, name in enumerate(NAMES[:8])) * 0.5
+    bad = rng.random(rows) < 1 / (1 + np.exp(1.7 - risk))
+    matrix[rng.random(matrix.shape) < missing] = np.nan
+    features = pd.DataFrame(matrix, columns=NAMES)
+    features["days_since_first_order"] = rng.uniform(100, 2000, rows)
+    features["active_days_365d"] = rng.uniform(20, 365, rows)
+    last = pd.Timestamp("2025-01-01")
+    table = pd.DataFrame(
+        {
+            "seller_id": [f"S-{number:04}" for number in rng.integers(0, sellers, rows)],
+            "as_of": last - pd.to_timedelta(rng.integers(0, days, rows), unit="D"),
+            "bad": bad,
+        }
+    )
+    labels = Labels(table, 5, last.date(), "90+ days past due within 12 months")
+    return Dataset(table, features, labels, digest(CATALOGUE), "data-1", TABLES)

@@ -1,0 +1,117 @@
+"""Figures against brute force and scikit-learn; intervals that hold their value and narrow with more rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from training.calibrate import affine, probabilities
+from training.errors import TrainingError
+from training.evidence.metrics import Estimate, auc, evaluate, ks
+
+_QUICK = settings(max_examples=100, deadline=None)
+
+
+@st.composite
+def outcomes(draw: st.DrawFn) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Outcomes of both kinds, with probabilities that tie often."""
+    size = draw(st.integers(2, 40))
+    bad = draw(st.lists(st.booleans(), min_size=size, max_size=size).filter(lambda kinds: 0 < sum(kinds) < size))
+    tenths = draw(st.lists(st.integers(0, 10), min_size=size, max_size=size))
+    return np.array(bad), np.array(tenths) / 10
+
+
+def drawn(count: int, seed: int = 3) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Outcomes that happen with the probabilities given."""
+    rng = np.random.default_rng(seed)
+    probability = 1 / (1 + np.exp(2 - rng.normal(size=count)))
+    return rng.random(count) < probability, probability
+
+
+@_QUICK
+@given(outcomes())
+def test_auc_counts_pairs_and_ties_as_half(found: tuple[NDArray[np.bool_], NDArray[np.float64]]) -> None:
+    bad, probability = found
+    pairs = [(b > g) + (b == g) / 2 for b in probability[bad] for g in probability[~bad]]
+    assert auc(bad, probability) == pytest.approx(sum(pairs) / len(pairs), abs=1e-12)
+
+
+@_QUICK
+@given(outcomes())
+def test_ks_is_the_largest_gap_at_any_cutoff(found: tuple[NDArray[np.bool_], NDArray[np.float64]]) -> None:
+    bad, probability = found
+    gaps = [abs((probability[bad] <= cut).mean() - (probability[~bad] <= cut).mean()) for cut in probability]
+    assert ks(bad, probability) == pytest.approx(max(gaps), abs=1e-12)
+
+
+def test_figures_agree_with_scikit_learn() -> None:
+    from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+    bad, probability = drawn(500)
+    figures = evaluate(bad, probability)
+    assert list(figures) == ["auc", "gini", "ks", "brier", "log_loss"]
+    assert figures["auc"].value == pytest.approx(roc_auc_score(bad, probability), abs=1e-12)
+    assert figures["gini"].value == pytest.approx(2 * roc_auc_score(bad, probability) - 1, abs=1e-12)
+    assert figures["brier"].value == pytest.approx(brier_score_loss(bad, probability), abs=1e-12)
+    assert figures["log_loss"].value == pytest.approx(log_loss(bad, probability), abs=1e-12)
+
+
+def test_certain_predictions_have_a_finite_log_loss() -> None:
+    bad = np.array([True, False, True, False])
+    assert evaluate(bad, np.array([0.0, 1.0, 1.0, 0.0]))["log_loss"].value == pytest.approx(
+        -np.log(1e-15) / 2, rel=0.01
+    )
+
+
+def test_intervals_hold_their_value_and_narrow_with_the_rows() -> None:
+    few, many = evaluate(*drawn(200)), evaluate(*drawn(5_000))
+    for figures in (few, many):
+        for estimate in figures.values():
+            assert estimate.low <= estimate.value <= estimate.high
+    for name in ("auc", "gini", "brier", "log_loss"):
+        assert many[name].high - many[name].low < (few[name].high - few[name].low) / 2
+
+
+def test_intervals_are_those_of_the_seed() -> None:
+    bad, probability = drawn(200)
+    assert evaluate(bad, probability, seed=1) == evaluate(bad, probability, seed=1)
+    assert evaluate(bad, probability, seed=1)["auc"] != evaluate(bad, probability, seed=2)["auc"]
+
+
+def test_an_interval_of_chance_holds_a_half_and_one_of_skill_does_not() -> None:
+    bad, probability = drawn(2_000)
+    shuffled = np.random.default_rng(0).permutation(probability)
+    chance, skill = evaluate(bad, shuffled)["auc"], evaluate(bad, probability)["auc"]
+    assert chance.low < 0.5 < chance.high
+    assert skill.low > 0.5
+
+
+def test_an_estimate_is_written_as_its_docstring_says() -> None:
+    assert str(Estimate(0.8121, 0.79, 0.8333)) == "0.812 (0.790 to 0.833)"
+
+
+def test_calibration_finds_the_slope_and_intercept_that_made_the_outcomes() -> None:
+    rng = np.random.default_rng(5)
+    margins = rng.normal(-1.0, 1.5, 60_000)
+    bad = rng.random(len(margins)) < 1 / (1 + np.exp(-(0.4 + 0.7 * margins)))
+    found = affine(margins, bad)
+    assert (found.slope, found.intercept) == (pytest.approx(0.7, abs=0.03), pytest.approx(0.4, abs=0.04))
+    assert probabilities(found, margins).mean() == pytest.approx(bad.mean(), abs=1e-4)
+
+
+def test_calibration_refuses_a_model_that_ranks_the_wrong_way() -> None:
+    rng = np.random.default_rng(5)
+    margins = rng.normal(size=2_000)
+    bad = rng.random(len(margins)) < 1 / (1 + np.exp(1 + margins))
+    with pytest.raises(TrainingError, match=r"no better than chance \(calibration slope -"):
+        affine(margins, bad)
+
+
+def test_probabilities_are_the_logistic_of_the_calibrated_margin() -> None:
+    from scoring.model import Calibration
+
+    found = probabilities(Calibration(2.0, -1.0), np.array([0.5, 0.0]))
+    assert found.tolist() == pytest.approx([0.5, 1 / (1 + np.e)], abs=1e-15)
