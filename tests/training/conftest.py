@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 _FILTERS = (
+    # shap sets up its colour maps in matplotlib's older way when it is imported
+    "ignore:The (set_bad|set_over|set_under) function will be deprecated:PendingDeprecationWarning",
     # mlflow's own tables use what SQLAlchemy 2.1 deprecates
     "ignore:The ``noload`` loader strategy is deprecated",
 )

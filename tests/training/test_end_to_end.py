@@ -1,0 +1,189 @@
+"""The whole path by the real command: what it scores adds up, and what it refuses is a sentence that harms nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from tests.world import World, command, done, shared_world
+from training.simulation import SimulationConfig, simulate
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return shared_world(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def portfolio(world: World, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    out = tmp_path_factory.mktemp("portfolio") / "scores.parquet"
+    done(world.home, "score-portfolio", "--out", out)
+    return parquet.read_table(out).to_pandas().set_index("seller_id")
+
+
+@pytest.fixture
+def mine(world: World, tmp_path: Path) -> World:
+    """The world with a state of this test's own."""
+    return world.copy(tmp_path)
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> World:
+    """A state folder with nothing in it."""
+    (tmp_path / "home").mkdir()
+    return World(tmp_path / "home", tmp_path)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small good delivery to break."""
+    folder: Path = tmp_path_factory.mktemp("small") / "delivery"
+    simulate(SimulationConfig(sellers=3, days=366, orders_per_seller=20), folder)
+    return folder
+
+
+def refused(world: World, *arguments: str | Path) -> str:
+    """Run a command that must be refused in one sentence and leave everything stored as it was."""
+    before = world.digests()
+    result = command(world.home, *arguments)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    sentence = result.stderr.strip()
+    assert sentence.startswith("sellerscore: ")
+    assert "\n" not in sentence
+    # `score` keeps the champion that it read, so there may be more than before
+    assert before.items() <= world.digests().items()
+    return sentence
+
+
+def with_orders(small: Path, folder: Path, orders: pa.Table | None) -> Path:
+    """Copy the small delivery with other orders, or without any."""
+    copied = Path(shutil.copytree(small, folder))
+    (copied / "orders.parquet").unlink()
+    if orders is not None:
+        parquet.write_table(orders, copied / "orders.parquet")
+    return copied
+
+
+def test_every_scored_row_of_the_portfolio_sums(portfolio: pd.DataFrame) -> None:
+    scored = portfolio[portfolio["outcome"] == "scored"]
+    assert len(scored) > 200
+    points = [name for name in portfolio.columns if name.startswith("points_")]
+    assert (scored["base_points"] + scored[points].sum(axis=1) == scored["score"]).all()
+    assert scored["score"].between(300, 900).all()
+    assert scored["score"].nunique() > 50
+    by_score = scored.sort_values(["score", "probability_of_default"], ascending=[True, False])
+    assert by_score["probability_of_default"].is_monotonic_decreasing
+
+
+def test_sellers_without_a_score_have_no_number(portfolio: pd.DataFrame) -> None:
+    others = portfolio[portfolio["outcome"] != "scored"]
+    assert set(others["outcome"]) == {"insufficient_history"}
+    assert others.drop(columns="outcome").isna().all(axis=None)
+
+
+@pytest.mark.parametrize("which", ["best", "unscored"])
+def test_one_seller_is_scored_as_in_the_portfolio(world: World, portfolio: pd.DataFrame, which: str) -> None:
+    seller = portfolio["score"].idxmax() if which == "best" else portfolio["score"].isna().idxmax()
+    alone = json.loads(done(world.home, "score", seller, "--json"))["assessment"]
+    row: dict[str, Any] = portfolio.loc[seller].to_dict()
+    assert alone["outcome"] == row["outcome"]
+    if which == "unscored":
+        assert (alone["score"], alone["explanation"]) == (None, None)
+        return
+    assert [alone[name] for name in ("score", "band", "probability_of_default")] == [
+        row[name] for name in ("score", "band", "probability_of_default")
+    ]
+    explanation = alone["explanation"]
+    assert explanation["base_points"] == row["base_points"]
+    found = {f"points_{item['feature']}": item["points"] for item in explanation["contributions"]}
+    assert found == {name: row[name] for name in found}
+    assert ";".join(reason["code"] for reason in explanation["reasons"]) == row["reasons"]
+
+
+def test_the_same_delivery_again_changes_nothing(mine: World) -> None:
+    before = mine.digests()
+    assert json.loads(done(mine.home, "ingest", mine.delivery, "--json"))["already_ingested"]
+    assert mine.digests() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("score", "S-nobody"), "No operating data of this seller"),
+        (("promote", "99"), "There is no version 99 of sellerscore; registered are 1."),
+        (("train", "--labels", "none.csv"), "There is no label table at none.csv"),
+        (("simulate", "--days", "365", "--out", "new"), "days is 365; give a value from 366 to 3660"),
+        (("simulate", "--sellers", "0", "--out", "new"), "sellers is 0; give a value from 1"),
+        (("ingest", "none"), "none"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(mine: World, arguments: tuple[str, ...], sentence: str) -> None:
+    assert sentence in refused(mine, *arguments)
+
+
+def test_a_simulation_never_mixes_with_files_that_are_there(mine: World) -> None:
+    assert "name a folder that is new or empty" in refused(mine, "simulate", "--out", mine.home)
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ("S-000001,perhaps,2025-01-01", "line 2 has not"),
+        ("S-nobody,true,2025-01-01", "not in the store, the first is 'S-nobody'"),
+        ("S-000001,true,2025-01-01", "has 1 bad of 1 labels and needs at least 20"),
+    ],
+)
+def test_a_broken_label_table_is_a_sentence(mine: World, tmp_path: Path, row: str, sentence: str) -> None:
+    labels = tmp_path / "labels.csv"
+    labels.write_text(f"seller_id,bad,as_of\n{row}\n")
+    assert sentence in refused(mine, "train", "--labels", labels)
+
+
+def test_a_first_delivery_without_orders_is_a_sentence(fresh: World, small: Path, tmp_path: Path) -> None:
+    orders = parquet.read_table(small / "orders.parquet")
+    assert "holds no orders" in refused(fresh, "ingest", with_orders(small, tmp_path / "none", None))
+    assert "has no rows" in refused(fresh, "ingest", with_orders(small, tmp_path / "empty", orders.slice(0, 0)))
+
+
+def test_bad_rows_are_quarantined_each_by_its_rule_and_the_rest_is_taken(
+    fresh: World, small: Path, tmp_path: Path
+) -> None:
+    rows = parquet.read_table(small / "orders.parquet")
+    good = [row for row in rows.to_pylist() if row["amount"] is not None and 0 < row["amount"] < 1e6][:20]
+    unlike = ({"amount": float("nan")}, {"amount": -5.0}, {"currency": "XXX"}, {"currency": None})
+    bad = [{**good[0], **change, "order_id": f"bad-{number}"} for number, change in enumerate(unlike)]
+    delivery = with_orders(small, tmp_path / "broken", pa.Table.from_pylist([*good, *bad], schema=rows.schema))
+    report = json.loads(done(fresh.home, "ingest", delivery, "--json"))
+    orders = next(each for each in report["tables"] if each["table"] == "orders")
+    assert sum(orders["quarantined"].values()) >= len(bad)
+    assert orders["read"] == orders["accepted"] + orders["duplicates"] + sum(orders["quarantined"].values())
+    assert orders["read"] == len(good) + len(bad)
+    assert orders["accepted"] >= len(good) - 2
+    assert len(orders["quarantined"]) >= 3
+
+
+def test_a_column_of_another_type_is_quarantined_by_name(fresh: World, small: Path, tmp_path: Path) -> None:
+    orders = parquet.read_table(small / "orders.parquet")
+    lists = pa.array([[1.0]] * len(orders))
+    delivery = with_orders(
+        small, tmp_path / "lists", orders.set_column(orders.column_names.index("amount"), "amount", lists)
+    )
+    report = json.loads(done(fresh.home, "ingest", delivery, "--json"))
+    found = next(each for each in report["tables"] if each["table"] == "orders")
+    assert found["accepted"] == 0
+    assert found["quarantined"]["amount_not_a_number"] >= len(orders) - 20
+
+
+def test_without_data_each_command_says_what_comes_first(fresh: World) -> None:
+    assert "ingest a delivery first" in refused(fresh, "train")
+    assert "ingest a delivery first" in refused(fresh, "features")
+    assert "run `sellerscore train`" in refused(fresh, "promote")

@@ -1,0 +1,172 @@
+"""The fit: reproducible, bound by its monotone signs on real predictions, and honest in what it calls out of fold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.model_selection
+
+from tests.training.datasets import NAMES, SIGNS, dataset
+from training.cross_validation import cross_validated_auc
+from training.dataset import Dataset
+from training.fit import FitConfig, Fitted, fit
+from training.logistic import logistic
+
+CONFIG = FitConfig(learning_rate=0.1, max_rounds=120, patience=15, folds=3, threads=1)
+
+
+def fitted_on(loans: Dataset, config: FitConfig = CONFIG) -> Fitted:
+    return fit(loans.features, loans.rows["bad"], loans.rows["seller_id"], config)
+
+
+@pytest.fixture(scope="module")
+def loans() -> Dataset:
+    return dataset(900, 300)
+
+
+@pytest.fixture(scope="module")
+def fitted(loans: Dataset) -> Fitted:
+    return fitted_on(loans)
+
+
+def test_the_same_data_gives_the_same_model_and_margins(loans: Dataset, fitted: Fitted) -> None:
+    again = fitted_on(loans)
+    assert again.booster.model_to_string() == fitted.booster.model_to_string()
+    assert again.out_of_fold.tobytes() == fitted.out_of_fold.tobytes()
+
+
+def test_another_seed_gives_another_model(loans: Dataset, fitted: Fitted) -> None:
+    other = fitted_on(loans, replace(CONFIG, seed=8))
+    assert (
+        other.booster.model_to_string().split("parameters:")[0]
+        != fitted.booster.model_to_string().split("parameters:")[0]
+    )
+
+
+def test_no_move_of_a_signed_feature_goes_against_its_sign(loans: Dataset) -> None:
+    """Labels that speak against the signs, so that only the constraint keeps the model from following them."""
+    rng = np.random.default_rng(2)
+    signed = [name for name in NAMES if SIGNS[name]]
+    against = sum(-SIGNS[name] * loans.features[name].fillna(0.0) for name in signed[:6]) + loans.features[
+        [name for name in NAMES if not SIGNS[name]]
+    ].fillna(0.0).sum(axis=1)
+    bad = pd.Series(rng.random(len(against)) < 1 / (1 + np.exp(1.0 - against.clip(-4, 4))))
+    booster = fit(loans.features, bad, loans.rows["seller_id"], CONFIG).booster
+    base = loans.features.to_numpy()[:150]
+    before = booster.predict(base, raw_score=True)
+    for name in signed:
+        place = NAMES.index(name)
+        known = ~np.isnan(base[:, place])
+        for step in (0.01, 0.3, 3.0, 1e6):
+            moved = base.copy()
+            moved[:, place] += step
+            change = booster.predict(moved, raw_score=True) - before
+            assert (change[known] * SIGNS[name] >= -1e-12).all(), name
+
+
+def test_the_signs_bind_in_the_direction_of_the_catalogue(fitted: Fitted, loans: Dataset) -> None:
+    """The features that made the outcomes do move the predictions, so that the test before is not empty."""
+    base = loans.features.to_numpy()[:150]
+    moving = [name for name in NAMES[:8] if SIGNS[name]]
+    assert moving
+    for name in moving:
+        low, high = base.copy(), base.copy()
+        low[:, NAMES.index(name)], high[:, NAMES.index(name)] = -3.0, 3.0
+        change = fitted.booster.predict(high, raw_score=True) - fitted.booster.predict(low, raw_score=True)
+        assert (change * SIGNS[name]).mean() > 0.05, name
+
+
+def test_a_seller_is_never_on_both_sides_of_a_fold(loans: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[set[str], set[str]]] = []
+    sellers = loans.rows["seller_id"]
+
+    class Watched(sklearn.model_selection.StratifiedGroupKFold):
+        def split(self, *arguments: object, **named: object) -> object:
+            for inside, outside in super().split(*arguments, **named):
+                seen.append((set(sellers.iloc[inside]), set(sellers.iloc[outside])))
+                yield inside, outside
+
+    monkeypatch.setattr(sklearn.model_selection, "StratifiedGroupKFold", Watched)
+    fitted_on(loans, replace(CONFIG, max_rounds=5))
+    assert len(seen) == CONFIG.folds
+    assert all(inside.isdisjoint(outside) for inside, outside in seen)
+    assert set.union(*(outside for _, outside in seen)) == set(sellers)
+
+
+def test_margins_are_by_models_that_did_not_see_the_seller() -> None:
+    """Outcomes that only the seller explains: in sample they are learnt by heart, out of fold they are chance."""
+    rng = np.random.default_rng(4)
+    seller = rng.integers(0, 40, 1200)
+    bad = pd.Series(rng.random(40)[seller] < 0.4)
+    features = pd.DataFrame({"free": rng.normal(size=40)[seller], "other": rng.normal(size=40)[seller]})
+    found = fit(features, bad, pd.Series(seller), replace(CONFIG, patience=120))
+    from training.evidence.metrics import auc
+
+    assert auc(bad.to_numpy(), found.out_of_fold) < 0.7
+
+
+def test_every_row_has_a_margin_and_the_model_its_names(fitted: Fitted, loans: Dataset) -> None:
+    assert np.isfinite(fitted.out_of_fold).all()
+    assert fitted.out_of_fold.shape == (len(loans.rows),)
+    assert fitted.booster.feature_name() == NAMES
+    assert fitted.booster.num_trees() == fitted.rounds >= 1
+
+
+@pytest.mark.parametrize(("rows", "least"), [(100, 5), (499, 5), (600, 6), (4_000, 40), (1_000_000, 40)])
+def test_a_leaf_holds_a_hundredth_of_the_rows_within_bounds(rows: int, least: int) -> None:
+    assert FitConfig().parameters(tuple(NAMES), rows)["min_data_in_leaf"] == least
+
+
+def test_every_parameter_is_one_that_lightgbm_knows(loans: Dataset) -> None:
+    parameters = FitConfig().parameters(tuple(NAMES), len(loans.rows)) | {"num_iterations": 1}
+    assert parameters["monotone_constraints"] == [SIGNS[name] for name in NAMES]
+    text = lightgbm.train(
+        parameters, lightgbm.Dataset(loans.features.to_numpy(), loans.rows["bad"].astype(float)), 1
+    ).model_to_string()
+    for name, value in parameters.items():
+        if isinstance(value, bool | int | float) and name != "num_iterations":
+            assert f"[{name}: {int(value) if isinstance(value, bool) else value:g}]" in text, name
+
+
+def test_cross_validation_of_a_perfect_of_a_blind_and_of_an_inverse_predictor() -> None:
+    rng = np.random.default_rng(1)
+    bad = pd.Series(rng.random(120) < 0.25)
+    features = pd.DataFrame({"truth": bad.astype(float), "noise": rng.normal(size=120)})
+    perfect = cross_validated_auc(lambda _, __, outside: outside["truth"].to_numpy(), features, bad, 2)
+    blind = cross_validated_auc(lambda _, __, outside: np.zeros(len(outside)), features, bad, 2)
+    inverse = cross_validated_auc(lambda _, __, outside: -outside["truth"].to_numpy(), features, bad, 2)
+    assert (perfect.value, perfect.low, perfect.high) == (1.0, 1.0, 1.0)
+    assert (blind.value, blind.low, blind.high) == (0.5, 0.5, 0.5)
+    assert inverse.value == 0.0
+
+
+def test_cross_validation_never_shows_a_predictor_what_it_predicts() -> None:
+    rng = np.random.default_rng(1)
+    bad = pd.Series(rng.random(100) < 0.3)
+    features = pd.DataFrame({"row": np.arange(100.0)})
+    times: list[int] = []
+
+    def predict(inside: pd.DataFrame, known: pd.Series, outside: pd.DataFrame) -> np.ndarray:
+        assert set(inside["row"]).isdisjoint(outside["row"])
+        assert inside.index.equals(known.index)
+        assert (len(inside), len(outside)) == (80, 20)
+        times.extend(outside["row"].astype(int))
+        return rng.normal(size=len(outside))
+
+    chance = cross_validated_auc(predict, features, bad, 3)
+    assert sorted(times) == sorted(list(range(100)) * 3)
+    assert chance.low < chance.value < chance.high
+    assert chance.low < 0.5 < chance.high
+
+
+def test_the_logistic_model_beside_takes_missing_values_and_ranks(loans: Dataset) -> None:
+    from training.evidence.metrics import auc
+
+    features, bad = loans.features.assign(store_count=np.nan), loans.rows["bad"]
+    half = len(features) // 2
+    predicted = logistic().fit(features[:half], bad[:half]).predict_proba(features[half:])[:, 1]
+    assert auc(bad[half:].to_numpy(), predicted) > 0.7

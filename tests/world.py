@@ -1,0 +1,89 @@
+"""One small marketplace, taken all the way by the real command: simulated, ingested, trained on, promoted.
+
+It is made once a test run, also where xdist runs several workers, and is to be read only: who tries to harm it
+takes a copy.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_RUN = (sys.executable, "-m", "sellerscore")
+_MARK = "ready"
+_WAL = ("-wal", "-shm")
+
+
+@dataclass(frozen=True)
+class World:
+    """A state folder in which everything was done once, and the delivery that it began with."""
+
+    home: Path
+    delivery: Path
+
+    def copy(self, folder: Path) -> World:
+        """Return the same world with a state folder of its own; the model's files stay where they are."""
+        shutil.copytree(self.home, folder / "home")
+        return World(folder / "home", self.delivery)
+
+    def digests(self) -> dict[str, str]:
+        """Return the SHA-256 of every file of the state; what SQLite keeps only while reading is left out."""
+        return {
+            str(path.relative_to(self.home)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(self.home.rglob("*"))
+            if path.is_file() and not path.name.endswith(_WAL)
+        }
+
+
+def command(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `sellerscore` as a user does, in a process of its own, with its state in `home`."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return subprocess.run(
+        [*_RUN, *map(str, arguments)],
+        env={**environment, "SELLERSCORE_HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1"},
+        cwd=home.parent,
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+
+
+def done(home: Path, *arguments: str | Path) -> str:
+    """Run a command that must succeed, and return what it printed."""
+    result = command(home, *arguments)
+    assert result.returncode == 0, f"{arguments}: {result.stderr}"
+    return result.stdout
+
+
+def make_world(folder: Path) -> World:
+    """Take a small marketplace all the way; few orders, since loans are what a training needs."""
+    from training.simulation import SimulationConfig, simulate
+
+    made = World(folder / "home", folder / "delivery")
+    simulate(SimulationConfig(sellers=1200, orders_per_seller=60), made.delivery)
+    made.home.mkdir()
+    for arguments in (("ingest", made.delivery), ("features",), ("train",), ("promote",)):
+        done(made.home, *arguments)
+    return made
+
+
+def shared_world(factory: pytest.TempPathFactory) -> World:
+    """Return the one world of this test run, made by whoever comes first."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "world"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / _MARK).exists():
+            make_world(folder)
+            (folder / _MARK).touch()
+    return World(folder / "home", folder / "delivery")
