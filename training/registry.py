@@ -31,6 +31,9 @@ _QUIET: Final = {
 }
 """Defaults of ours for MLflow: no bars, no calls home, and no minutes of retries when its server is away."""
 
+_ADDRESSES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+"""MLflow writes the address in use into these; left there, they would name a server to whom nobody pointed."""
+
 _SERVED: Final = Path(__file__).with_name("served_model.py")
 _SCORING: Final = Path(__file__).parent.parent / "scoring"
 
@@ -153,9 +156,14 @@ def _connected(registry: Registry) -> Iterator[MlflowClient]:
         logging.getLogger(name).setLevel(logging.ERROR)
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    mlflow.set_tracking_uri(registry.uri)
-    mlflow.set_registry_uri(registry.uri)
+    before = {name: os.environ[name] for name in _ADDRESSES if name in os.environ}
     try:
+        mlflow.set_tracking_uri(registry.uri)
+        mlflow.set_registry_uri(registry.uri)
         yield mlflow.MlflowClient()
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise RegistryError(f"The MLflow registry at {registry.uri} failed: {str(error).splitlines()[0]}") from error
+    finally:
+        for name in _ADDRESSES:
+            os.environ.pop(name, None)
+        os.environ.update(before)
