@@ -7,6 +7,10 @@ import pytest
 _FILTERS = (
     # shap sets up its colour maps in matplotlib's older way when it is imported
     "ignore:The (set_bad|set_over|set_under) function will be deprecated:PendingDeprecationWarning",
+    # mlflow looks at the type hints of its own classes when its pyfunc is imported
+    "ignore:.*Any type hint is inferred as AnyType:UserWarning",
+    # mlflow compares a frame's columns with a range
+    "ignore:Operation with range is deprecated",
     # mlflow's own tables use what SQLAlchemy 2.1 deprecates
     "ignore:The ``noload`` loader strategy is deprecated",
 )

@@ -1,0 +1,188 @@
+"""The registry on a real MLflow over SQLite: what a run leaves there, who is champion, and what MLflow then serves."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from features.catalogue import CATALOGUE
+from scoring import Bundle, assess
+from scoring.bundle import FILES, MANIFEST
+from tests.training.datasets import OBSERVED, TABLES, dataset
+from training.dataset import Dataset
+from training.errors import RegistryError
+from training.fit import FitConfig
+from training.registry import CHAMPION, MODEL_NAME, Registered, Registry, promote, register
+from training.run import Run, TrainConfig, train
+from training.vectors import example_rows, to_vectors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CONFIG = TrainConfig(fit=FitConfig(learning_rate=0.2, max_rounds=15, patience=5, folds=3, threads=1))
+COVERS = dict.fromkeys(TABLES, OBSERVED)
+
+
+@dataclass(frozen=True)
+class Registration:
+    """Two versions of one run in a registry of their own."""
+
+    registry: Registry
+    loans: Dataset
+    run: Run
+    versions: tuple[Registered, Registered]
+
+    @property
+    def client(self) -> MlflowClient:
+        from mlflow import MlflowClient
+
+        return MlflowClient(self.registry.uri, self.registry.uri)
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Registration:
+    loans = dataset(300, days=1)
+    run = train(loans, CONFIG)
+    home = tmp_path_factory.mktemp("registry")
+    registry = Registry(f"sqlite:///{home}/mlflow.db", home / "artifacts")
+    example = example_rows(loans, COVERS)
+    return Registration(registry, loans, run, (register(registry, run, example), register(registry, run, example)))
+
+
+def _pointed(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return MLflow, pointed at the registry; the variables that it writes are taken back after the test."""
+    import mlflow
+
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
+        monkeypatch.setenv(name, registered.registry.uri)
+    mlflow.set_tracking_uri(registered.registry.uri)
+    mlflow.set_registry_uri(registered.registry.uri)
+    return mlflow
+
+
+def test_versions_count_up_and_name_their_runs(registered: Registration) -> None:
+    first, second = registered.versions
+    assert (first.version, second.version) == (1, 2)
+    assert first.run_id != second.run_id
+    assert registered.client.get_model_version(MODEL_NAME, "2").run_id == second.run_id
+
+
+def test_a_run_says_what_it_was_made_of_and_what_was_measured(registered: Registration) -> None:
+    run = registered.client.get_run(registered.versions[0].run_id)
+    facts, bundle = registered.run.facts, registered.run.bundle
+    assert run.data.params == {name: str(value) for name, value in facts.items()}
+    tags = ("dataset", "data_version", "catalogue", "evidence")
+    assert {name: run.data.tags[name] for name in (*tags, "bundle")} == {
+        **{name: facts[name] for name in tags},
+        "bundle": bundle.digest,
+    }
+    expected = {}
+    for prefix, figures in (("", registered.run.figures), ("logistic_", registered.run.logistic_figures)):
+        for name, figure in figures.items():
+            ours = {"": figure.value, "_low": figure.low, "_high": figure.high}
+            expected |= {f"{prefix}{name}{ending}": value for ending, value in ours.items()}
+    assert run.data.metrics == pytest.approx(expected)
+    plots = {Path(item.path).name for item in registered.client.list_artifacts(run.info.run_id, "plots")}
+    assert plots == {"roc.png", "calibration.png", "score_distribution.png", "shap_summary.png"}
+
+
+def test_the_bundle_comes_out_as_it_went_in(
+    registered: Registration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = _pointed(registered, monkeypatch)
+    source = registered.client.get_model_version_download_uri(MODEL_NAME, "1")
+    folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(tmp_path)))
+    found = {path.name: path.read_bytes() for path in (folder / "artifacts" / "bundle").iterdir()}
+    assert set(found) == {*FILES, MANIFEST}
+    assert found == registered.run.files
+    assert Bundle.from_files(found).digest == registered.run.bundle.digest
+    scoring = folder / "code" / "scoring"
+    assert (scoring / "assess.py").is_file()
+    assert not list(scoring.rglob("*.csv"))
+
+
+def test_what_mlflow_serves_is_what_assess_says(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = _pointed(registered, monkeypatch)
+    served = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/2")
+    rows = example_rows(registered.loans, COVERS, count=40)
+    answer = served.predict(rows)
+    indexed = registered.loans.features.head(40).set_index([rows["seller_id"], registered.loans.rows["as_of"].head(40)])
+    expected = assess(registered.run.bundle, to_vectors(indexed, COVERS))
+    assert answer["seller_id"].tolist() == rows["seller_id"].tolist()
+    # the class that MLflow loaded lives in its own copy of scoring, so the bytes are what can be compared
+    assert [text.encode() for text in answer["assessment"]] == [each.canonical_bytes for each in expected]
+    assert {json.loads(text)["outcome"] for text in answer["assessment"]} == {"scored"}
+
+
+def test_the_champion_is_the_latest_or_the_one_asked_for(registered: Registration) -> None:
+    client = registered.client
+    assert promote(registered.registry) == 2
+    assert client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version in (2, "2")
+    assert promote(registered.registry, 1) == 1
+    assert client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version in (1, "1")
+
+
+@pytest.mark.parametrize("version", [0, 3, -1])
+def test_a_version_that_is_not_there_changes_no_champion(registered: Registration, version: int) -> None:
+    promote(registered.registry, 2)
+    with pytest.raises(RegistryError, match=rf"There is no version {version} of sellerscore; registered are 1, 2\."):
+        promote(registered.registry, version)
+    assert registered.client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version in (2, "2")
+
+
+def test_nothing_registered_yet_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="No model is registered yet; run `sellerscore train` first"):
+        promote(Registry.in_folder(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "http://127.0.0.1:9", "nonsense://x"])
+def test_a_registry_out_of_reach_is_one_sentence(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RegistryError, match="registry") as refusal:
+        promote(Registry(uri, tmp_path))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_registry_that_is_no_database_is_one_sentence_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, but someone's notes\n" * 99)
+    with pytest.raises(RegistryError, match="failed: "):
+        promote(Registry.in_folder(tmp_path))
+    assert (tmp_path / "mlflow.db").read_text().startswith("not a database")
+
+
+def test_a_state_folder_holds_its_registry_unless_a_server_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    here = Registry.in_folder(tmp_path / "new" / "home")
+    assert here == Registry(f"sqlite:///{tmp_path}/new/home/mlflow.db", tmp_path / "new" / "home" / "mlartifacts")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    assert Registry.in_folder(tmp_path).uri == "http://mlflow.example:5000"
+
+
+def test_using_a_registry_leaves_the_environment_as_it_was(
+    registered: Registration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow sets it when it connects, and the next registry of a folder would be that of the one before."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    promote(registered.registry)
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    promote(registered.registry)
+    assert os.environ["MLFLOW_TRACKING_URI"] == "http://mlflow.example:5000"
+
+
+def test_example_rows_are_in_the_served_form(registered: Registration) -> None:
+    rows = example_rows(registered.loans, COVERS, count=2)
+    names = [feature.name for feature in CATALOGUE]
+    assert list(rows.columns) == ["seller_id", "as_of", "covers_through", *names]
+    assert rows["as_of"].tolist() == ["2025-01-01"] * 2
+    assert json.loads(rows["covers_through"][0]) == dict.fromkeys(sorted(TABLES), "2026-01-01")
+    assert np.array_equal(rows[names].to_numpy(), registered.loans.features.head(2).to_numpy(), equal_nan=True)
