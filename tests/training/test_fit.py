@@ -13,6 +13,7 @@ import sklearn.model_selection
 from tests.training.datasets import NAMES, SIGNS, dataset
 from training.cross_validation import cross_validated_auc
 from training.dataset import Dataset
+from training.evidence.metrics import auc
 from training.fit import FitConfig, Fitted, fit
 from training.logistic import logistic
 
@@ -104,9 +105,13 @@ def test_margins_are_by_models_that_did_not_see_the_seller() -> None:
     bad = pd.Series(rng.random(40)[seller] < 0.4)
     features = pd.DataFrame({"free": rng.normal(size=40)[seller], "other": rng.normal(size=40)[seller]})
     found = fit(features, bad, pd.Series(seller), replace(CONFIG, patience=120))
-    from training.evidence.metrics import auc
-
     assert auc(bad.to_numpy(), found.out_of_fold) < 0.7
+
+
+def test_margins_out_of_fold_rank_where_there_is_something_to_learn(loans: Dataset, fitted: Fitted) -> None:
+    out_of_fold = auc(loans.rows["bad"].to_numpy(), fitted.out_of_fold)
+    in_sample = auc(loans.rows["bad"].to_numpy(), fitted.booster.predict(loans.features.to_numpy()))
+    assert 0.7 < out_of_fold < in_sample
 
 
 def test_every_row_has_a_margin_and_the_model_its_names(fitted: Fitted, loans: Dataset) -> None:
@@ -164,8 +169,6 @@ def test_cross_validation_never_shows_a_predictor_what_it_predicts() -> None:
 
 
 def test_the_logistic_model_beside_takes_missing_values_and_ranks(loans: Dataset) -> None:
-    from training.evidence.metrics import auc
-
     features, bad = loans.features.assign(store_count=np.nan), loans.rows["bad"]
     half = len(features) // 2
     predicted = logistic().fit(features[:half], bad[:half]).predict_proba(features[half:])[:, 1]

@@ -72,6 +72,8 @@ def test_figures_are_those_of_later_loans_of_unseen_sellers(loans: Dataset, run:
         result.probability_of_default for result in assess(run.bundle, to_vectors(indexed(test), covers(test)))
     ]
     assert run.figures["auc"].value == pytest.approx(auc(test.rows["bad"].to_numpy(), np.array(probability)), abs=1e-4)
+    errors = np.array(probability) - test.rows["bad"].to_numpy()
+    assert run.figures["brier"].value == pytest.approx(float((errors**2).mean()), abs=1e-5)
     assert run.facts["test_rows"] == len(test.rows)
     assert run.facts["evidence"] == "out_of_time"
     assert run.logistic_figures["auc"].value > 0.5
