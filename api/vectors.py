@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import asdict
 from typing import Final
 
@@ -12,9 +11,6 @@ from scoring.canonical import canonical_json
 
 _LOOKED_AT: Final = 200
 """How many sellers are tried for an example: nearly all are scored, so the first few do."""
-
-READ_ERRORS: Final = (sqlite3.Error, OSError)
-"""What reading a store that is there may still raise: a damaged file, or one that may not be read."""
 
 
 def to_vector(stored: StoredVector) -> Vector:
@@ -39,7 +35,7 @@ def example_seller(store: VectorStore, bundle: Bundle) -> str | None:
     """Return a seller to show: the first with a number, else the first, or None where the snapshot is empty.
 
     Raises:
-        StoreError: no snapshot is stored.
+        StoreError: no snapshot is stored, or it cannot be read.
         VectorError: the vectors do not meet the bundle.
     """
     first = [stored for _, stored in zip(range(_LOOKED_AT), store.all_latest(), strict=False)]

@@ -34,6 +34,16 @@ CREATE TABLE IF NOT EXISTS vectors (
 ) WITHOUT ROWID;
 """
 
+_REMOVE: Final = "remove the file and "
+_ALLOW: Final = "let this user read and write its folder, then "
+_REMEDIES: Final = {
+    sqlite3.SQLITE_NOTADB: _REMOVE,
+    sqlite3.SQLITE_CORRUPT: _REMOVE,
+    sqlite3.SQLITE_CANTOPEN: _ALLOW,
+    sqlite3.SQLITE_READONLY: _ALLOW,
+}
+"""What must happen, by SQLite's result code, before computing the vectors again helps."""
+
 _LATEST: Final = "SELECT id, as_of, data_version, catalogue, covers_through FROM snapshots ORDER BY id DESC LIMIT 1"
 
 
@@ -69,35 +79,25 @@ class VectorStore:
         self._path = path.absolute()
 
     def replace(self, snapshot: Snapshot, rows: Iterable[tuple[str, tuple[float | None, ...]]]) -> int:
-        """Store a snapshot as the latest and return how many sellers it holds; one already stored is written anew."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        key = (snapshot.as_of.isoformat(), snapshot.data_version, snapshot.catalogue)
-        covers = json.dumps({name: day.isoformat() for name, day in sorted(snapshot.covers_through.items())})
-        with closing(sqlite3.connect(self._path)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(_SCHEMA)
-            with connection:
-                connection.execute(
-                    "DELETE FROM vectors WHERE snapshot_id IN "
-                    "(SELECT id FROM snapshots WHERE (as_of, data_version, catalogue) = (?, ?, ?))",
-                    key,
-                )
-                connection.execute("DELETE FROM snapshots WHERE (as_of, data_version, catalogue) = (?, ?, ?)", key)
-                new = connection.execute(
-                    "INSERT INTO snapshots (as_of, data_version, catalogue, covers_through) VALUES (?, ?, ?, ?)",
-                    (*key, covers),
-                ).lastrowid
-                written = connection.executemany(
-                    "INSERT INTO vectors (seller_id, snapshot_id, feature_values) VALUES (?, ?, ?)",
-                    ((seller, new, json.dumps(values, allow_nan=False)) for seller, values in rows),
-                )
-                return written.rowcount
+        """Store a snapshot as the latest and return how many sellers it holds; one already stored is written anew.
+
+        Raises:
+            StoreError: a value is NaN or infinite, a seller comes twice, or the file cannot be written; what was
+                stored before stands.
+        """
+        with _explained(self._path, "written"):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self._path)) as connection:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.executescript(_SCHEMA)
+                with connection:
+                    return _write(connection, snapshot, rows)
 
     def latest(self, seller_id: str) -> StoredVector | None:
         """Return the seller's vector in the latest snapshot, or None where there is no such seller.
 
         Raises:
-            StoreError: no snapshot was ever stored.
+            StoreError: no snapshot was ever stored, or the file cannot be read.
         """
         with self._open() as connection:
             key, snapshot = _latest_snapshot(connection)
@@ -110,7 +110,7 @@ class VectorStore:
         """Yield every seller's vector in the latest snapshot, in order of seller id.
 
         Raises:
-            StoreError: no snapshot was ever stored.
+            StoreError: no snapshot was ever stored, or the file cannot be read.
         """
         with self._open() as connection:
             key, snapshot = _latest_snapshot(connection)
@@ -122,13 +122,63 @@ class VectorStore:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        if not self._path.exists():
-            raise StoreError("No feature vectors are stored yet; run `sellerscore features` after an ingest.")
-        address = f"{self._path.as_uri()}?mode=ro"
-        with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
-            # One transaction over all that is read: a snapshot replaced meanwhile must not mix with the one begun.
-            connection.execute("BEGIN")
-            yield connection
+        with _explained(self._path, "read"):
+            if not self._path.exists():
+                raise StoreError("No feature vectors are stored yet; run `sellerscore features` after an ingest.")
+            address = f"{self._path.as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+                # One transaction over all that is read: a snapshot replaced meanwhile must not mix with the one begun.
+                connection.execute("BEGIN")
+                yield connection
+
+
+def _write(
+    connection: sqlite3.Connection, snapshot: Snapshot, rows: Iterable[tuple[str, tuple[float | None, ...]]]
+) -> int:
+    key = (snapshot.as_of.isoformat(), snapshot.data_version, snapshot.catalogue)
+    covers = json.dumps({name: day.isoformat() for name, day in sorted(snapshot.covers_through.items())})
+    connection.execute(
+        "DELETE FROM vectors WHERE snapshot_id IN "
+        "(SELECT id FROM snapshots WHERE (as_of, data_version, catalogue) = (?, ?, ?))",
+        key,
+    )
+    connection.execute("DELETE FROM snapshots WHERE (as_of, data_version, catalogue) = (?, ?, ?)", key)
+    new = connection.execute(
+        "INSERT INTO snapshots (as_of, data_version, catalogue, covers_through) VALUES (?, ?, ?, ?)", (*key, covers)
+    ).lastrowid
+    return connection.executemany(
+        "INSERT INTO vectors (seller_id, snapshot_id, feature_values) VALUES (?, ?, ?)",
+        ((seller, new, _encoded(seller, values)) for seller, values in rows),
+    ).rowcount
+
+
+def _encoded(seller: str, values: tuple[float | None, ...]) -> str:
+    try:
+        return json.dumps(values, allow_nan=False)
+    except ValueError as error:
+        raise StoreError(
+            f"The vector of seller {seller} holds NaN or an infinite number, so nothing was stored; "
+            "give a missing value as None."
+        ) from error
+
+
+@contextmanager
+def _explained(path: Path, done: str) -> Iterator[None]:
+    """Turn what SQLite or the file system refuses into one sentence; `done` is `read` or `written`."""
+    try:
+        yield
+    except sqlite3.IntegrityError as error:
+        raise StoreError("One seller has two vectors in the snapshot, so nothing was stored; give each one.") from error
+    except sqlite3.Error as error:
+        # the low byte is the code, the rest details it
+        remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
+        raise _not_done(path, done, str(error), remedy) from error
+    except OSError as error:
+        raise _not_done(path, done, error.strerror or str(error), _ALLOW) from error
+
+
+def _not_done(path: Path, done: str, reason: str, remedy: str) -> StoreError:
+    return StoreError(f"The feature vectors in {path} cannot be {done} ({reason}); {remedy}run `sellerscore features`.")
 
 
 def _latest_snapshot(connection: sqlite3.Connection) -> tuple[int, Snapshot]:

@@ -6,7 +6,7 @@ from api.database import transaction
 from api.errors import DatabaseUnavailable, NotReady
 from api.health.schemas import Ready
 from api.services import Services
-from api.vectors import READ_ERRORS, to_vector
+from api.vectors import to_vector
 from features.errors import StoreError
 from features.store import StoredVector
 from scoring import ScoringError, assess
@@ -43,7 +43,7 @@ def _database(services: Services) -> str | None:
 def _vectors(services: Services) -> tuple[StoredVector | None, str | None]:
     try:
         first = next(services.vectors.all_latest(), None)
-    except (StoreError, *READ_ERRORS):
+    except StoreError:
         first = None
     return first, None if first else "vectors: none can be read; run `sellerscore features` after an ingest."
 

@@ -16,7 +16,7 @@ from api.scores import repository
 from api.scores.repository import StoredScore
 from api.scores.schemas import ScoreRequest
 from api.services import Services
-from api.vectors import READ_ERRORS, inputs_of, to_vector
+from api.vectors import inputs_of, to_vector
 from features.errors import StoreError
 from features.store import StoredVector, VectorStore
 from scoring import Assessment, Bundle, ExplanationError, VectorError, assess
@@ -77,7 +77,7 @@ def get(services: Services, score_id: str) -> StoredScore:
 def _vector_of(vectors: VectorStore, seller_id: str) -> StoredVector:
     try:
         stored = vectors.latest(seller_id)
-    except (StoreError, *READ_ERRORS) as error:
+    except StoreError as error:
         logger.warning("no vectors can be read: %s", error)
         raise VectorsUnavailable from error
     if stored is None:

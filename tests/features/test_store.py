@@ -88,9 +88,51 @@ def test_a_path_may_hold_what_an_address_may_not(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_none_is_refused_and_harms_nothing(store: VectorStore, value: float) -> None:
     store.replace(SNAPSHOT, ROWS)
-    with pytest.raises(ValueError, match="not JSON compliant"):
+    with pytest.raises(StoreError, match="seller S2 holds NaN or an infinite"):
         store.replace(NEXT, [("S1", (1.0,)), ("S2", (value,))])
     assert [vector.snapshot for vector in store.all_latest()] == [SNAPSHOT, SNAPSHOT]
+
+
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        (b"", "run `sellerscore features`"),
+        (b"no database at all" * 100, "remove the file and run `sellerscore features`"),
+    ],
+)
+def test_a_file_without_vectors_says_what_to_do(tmp_path: Path, content: bytes, remedy: str) -> None:
+    path = tmp_path / "vectors.db"
+    path.write_bytes(content)
+    store = VectorStore(path)
+    with pytest.raises(StoreError, match=remedy):
+        store.latest("S1")
+    with pytest.raises(StoreError, match=remedy):
+        next(store.all_latest())
+
+
+def test_damage_is_told_to_the_writer_and_to_a_reader_midway(store: VectorStore, tmp_path: Path) -> None:
+    store.replace(SNAPSHOT, [(f"S{number:05}", (float(number),) * 20) for number in range(2000)])
+    path = tmp_path / "var" / "vectors.db"
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\xff" * (len(content) - 8192)
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="remove the file"):
+        list(store.all_latest())
+    path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreError, match="cannot be written .*remove the file"):
+        store.replace(NEXT, ROWS)
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "var").touch()
+    with pytest.raises(StoreError, match="cannot be written"):
+        VectorStore(tmp_path / "var" / "vectors.db").replace(SNAPSHOT, ROWS)
+
+
+def test_a_folder_in_place_of_the_file_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "vectors.db").mkdir()
+    with pytest.raises(StoreError, match="cannot be read"):
+        VectorStore(tmp_path / "vectors.db").latest("S1")
 
 
 class PowerCutError(Exception):
@@ -120,7 +162,7 @@ def test_a_first_writer_that_dies_leaves_nothing(store: VectorStore) -> None:
 
 def test_one_seller_twice_is_refused_whole(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS)
-    with pytest.raises(sqlite3.IntegrityError, match="UNIQUE constraint failed"):
+    with pytest.raises(StoreError, match="two vectors"):
         store.replace(NEXT, [("S1", (1.0,)), ("S1", (2.0,))])
     assert [vector.snapshot for vector in store.all_latest()] == [SNAPSHOT, SNAPSHOT]
 
