@@ -29,6 +29,10 @@ def main() -> None:
     except (FeaturesError, ScoringError, TrainingError, ApiError) as error:
         print(f"sellerscore: {error}", file=sys.stderr)  # noqa: T201 - the one place that speaks for the whole command
         sys.exit(2)
+    except OSError as error:
+        # a folder that may not be written, a full disk: the reader's to mend, not a defect of ours
+        print(f"sellerscore: {error.strerror or error}: {error.filename or 'no file named'}", file=sys.stderr)  # noqa: T201
+        sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -88,13 +88,14 @@ def _print_report(report: IntakeReport) -> None:
     table = Table("table", box=None, header_style="bold")
     for heading in ("read", "accepted", "duplicates", "quarantined"):
         table.add_column(heading, justify="right")
-    table.add_column("why")
     for each in report.tables:
-        why = "\n".join(f"{count:,} {rule}" for rule, count in each.quarantined.items())
         counts = (each.read, each.accepted, each.duplicates, each.rejected)
-        table.add_row(each.table, *(f"{count:,}" for count in counts), why)
+        table.add_row(each.table, *(f"{count:,}" for count in counts))
     console = Console()
     console.print(table)
+    for each in report.tables:
+        for rule, count in each.quarantined.items():
+            console.print(f"  {each.table}: {count:,} {rule}")
     if report.already_ingested:
         console.print("This delivery was ingested before; nothing changed.")
     for name in report.ignored_files:

@@ -7,13 +7,14 @@ Every step is an Ibis expression, so that one definition runs on every engine; o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, Feature
 from features.catalogue.definition import tables_of
-from features.engines.duckdb import open_engine
+from features.engines.duckdb import engine_errors, open_engine
 from features.errors import StoreError
 from features.expressions import (
     Arithmetic,
@@ -106,7 +107,7 @@ def frame(
             "as_of": pa.array(pairs["as_of"].dt.date if hasattr(pairs["as_of"], "dt") else pairs["as_of"], pa.date32()),
         }
     )
-    with open_engine(threads) as engine:
+    with _reading(store), open_engine(threads) as engine:
         tables = {name: engine.read_parquet([str(file) for file in files]) for name, files in _files(store).items()}
         since = _known_since(tables)
         result = feature_table(tables, ibis.memtable(asked).distinct(), since, catalogue).to_pyarrow()
@@ -117,11 +118,23 @@ def frame(
 
 def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
     """Return the pairs of every seller whom the platform knew as of a midnight, for `frame`."""
-    with open_engine() as engine:
+    with _reading(store), open_engine() as engine:
         sellers = engine.read_parquet([str(file) for file in store.files("sellers")])
         known = sellers.filter(sellers.visible_from <= as_of).select("seller_id").distinct().to_pyarrow()
     pairs: pd.DataFrame = known.to_pandas().assign(as_of=as_of)
     return pairs
+
+
+def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:
+    """Return all accepted rows of a table, for what is small enough to hold, such as loans.
+
+    Raises:
+        StoreError: a stored file is missing or damaged.
+    """
+    with _reading(store), open_engine() as engine:
+        rows = engine.read_parquet([str(file) for file in store.files(table)]).to_pyarrow()
+    held: pd.DataFrame = rows.to_pandas(date_as_object=False)
+    return held
 
 
 def latest_midnight(store: OperatingStore) -> date:
@@ -131,6 +144,15 @@ def latest_midnight(store: OperatingStore) -> date:
     if not covered:
         raise StoreError("The store covers no day of any table that features need; ingest orders first.")
     return max(covered)
+
+
+@contextmanager
+def _reading(store: OperatingStore) -> Iterator[None]:
+    try:
+        yield
+    except engine_errors() as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); restore them.") from error
 
 
 def _files(store: OperatingStore) -> dict[str, Sequence[object]]:

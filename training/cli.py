@@ -64,14 +64,16 @@ def train(
     from training.dataset import build, loan_labels
     from training.fit import FitConfig
     from training.labels import read_label_table
-    from training.registry import Registry, register
+    from training.registry import Registry, register, require
     from training.run import TrainConfig
     from training.run import train as run_training
     from training.vectors import example_rows
 
     home = state_folder()
-    store = open_store(home / "operating")
-    with Console(stderr=True).status("Labelling loans") as status:
+    store, registry = open_store(home / "operating"), Registry.in_folder(home)
+    with Console(stderr=True).status("Reaching the MLflow registry") as status:
+        require(registry)
+        status.update("Labelling loans")
         known = read_label_table(labels) if labels else loan_labels(store)
         status.update(f"Computing features of {len(known.rows)} labelled rows")
         dataset = build(store, known)
@@ -79,7 +81,7 @@ def train(
             dataset, TrainConfig(fit=FitConfig(seed=seed)), lambda step: status.update(step.capitalize())
         )
         status.update("Registering the model in MLflow")
-        registered = register(Registry.in_folder(home), run, example_rows(dataset, store.covers_through))
+        registered = register(registry, run, example_rows(dataset, store.covers_through))
     _print_run(run, registered, as_json=as_json)
 
 
@@ -119,6 +121,7 @@ def _print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
     facts = run.facts
     console.print(
         f"Trained on {facts['train_rows']} rows ({facts['train_bad']} bad), measured {facts['evidence']} on "
-        f"{facts['test_rows']} ({facts['test_bad']} bad); {facts['censored']} loans still open were left out."
+        f"{facts['test_rows']} ({facts['test_bad']} bad). Left out: {facts['censored']} still open, "
+        f"{facts['unscheduled']} without instalments, {facts['set_apart']} between the parts or of sellers kept apart."
     )
     console.print(f"Registered version {registered.version}, bundle {run.bundle.digest[:19]}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
-from features.pipeline import all_sellers, frame
+from features.pipeline import accepted_rows, all_sellers, frame, latest_midnight
 from training.errors import LabelError
 from training.labels import DefaultDefinition, Labels, label_loans
 
@@ -76,35 +76,35 @@ class Dataset:
 
 
 def loan_labels(store: OperatingStore, definition: DefaultDefinition | None = None) -> Labels:
-    """Label the loans of a store by the outcomes known up to the midnight that its payments cover.
+    """Label the loans of a store by the outcomes known up to the midnight that all three of its tables cover.
 
     Raises:
         LabelError: the store holds no loans, instalments or payments.
     """
-    import pandas as pd
-
-    tables = {}
-    for name in ("loans", "instalments", "payments"):
-        files = store.files(name)
-        if not files:
+    names = ("loans", "instalments", "payments")
+    for name in names:
+        if name not in store.covers_through or not store.rows(name):
             raise LabelError(f"The store holds no {name}; ingest them, or give a label table with --labels.")
-        tables[name] = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-    return label_loans(tables, store.covers_through["payments"], definition)
+    observed_through = min(store.covers_through[name] for name in names)
+    return label_loans({name: accepted_rows(store, name) for name in names}, observed_through, definition)
 
 
 def build(store: OperatingStore, labels: Labels) -> Dataset:
     """Compute the features of every label's (seller, midnight) and put both side by side.
 
     Raises:
-        LabelError: a label names a seller whom the store does not know.
+        LabelError: a label names a seller whom the store does not know, or a day that it does not cover.
     """
-    rows = labels.rows
-    known = all_sellers(store, rows["as_of"].max().date())["seller_id"]
+    rows, covered = labels.rows, latest_midnight(store)
+    last = rows["as_of"].max().date()
+    if last > covered:
+        raise LabelError(f"A label is as of {last}, but the operating data end at {covered}; deliver the days between.")
+    known = all_sellers(store, last)["seller_id"]
     unknown = sorted(set(rows["seller_id"]) - set(known))
     if unknown:
         raise LabelError(f"{len(unknown)} of the labelled sellers are not in the store, the first is {unknown[0]!r}.")
     computed = frame(store, rows[["seller_id", "as_of"]])
     aligned = computed.reindex(rows.set_index(["seller_id", "as_of"]).index).reset_index(drop=True)
     used = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
-    present = tuple(name for name in used if store.files(name))
+    present = tuple(name for name in used if name in store.covers_through and store.rows(name))
     return Dataset(rows, aligned, labels, digest(CATALOGUE), store.version, present)

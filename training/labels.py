@@ -33,7 +33,8 @@ class Labels:
     """Labelled rows and how many were left out.
 
     `rows` has the columns `seller_id`, `as_of` (midnight, datetime64) and `bad` (bool), sorted by both.
-    `censored` counts loans that are neither bad yet nor over. Rows as of `matured_through` or earlier have had all
+    `censored` counts loans that are neither bad yet nor over, `unscheduled` those without a known instalment, of which
+    nobody can say whether they are late. Rows as of `matured_through` or earlier have had all
     their time; of later ones only the bad are known so far, which would mislead whoever trains or tests on them.
     """
 
@@ -41,6 +42,7 @@ class Labels:
     censored: int
     matured_through: date
     definition: str
+    unscheduled: int = 0
 
 
 def label_loans(
@@ -62,9 +64,13 @@ def label_loans(
     import pandas as pd
 
     definition = definition or DefaultDefinition()
-    loans = tables["loans"]
+    scheduled = tables["loans"]["loan_id"].isin(tables["instalments"]["loan_id"])
+    loans = tables["loans"][scheduled]
     if loans.empty:
-        raise LabelError("There are no loans to learn from; ingest loans, instalments and payments, or give --labels.")
+        raise LabelError(
+            f"Of {len(scheduled)} loans none has instalments, so there is nothing to learn from; ingest loans, "
+            "instalments and payments, or give --labels."
+        )
     observed = pd.Timestamp(observed_through)
     end = loans["disbursed_at"].dt.normalize() + pd.DateOffset(months=definition.months)
     # reindexed, not mapped: map cannot cast where no loan was ever late
@@ -79,7 +85,7 @@ def label_loans(
         raise LabelError(f"None of the {len(loans)} loans has a known outcome by {observed_through}.")
     rows = rows.sort_values(["seller_id", "as_of"], ignore_index=True)
     matured = (observed - pd.DateOffset(months=definition.months)).date()
-    return Labels(rows, int((~is_known).sum()), matured, str(definition))
+    return Labels(rows, int((~is_known).sum()), matured, str(definition), int((~scheduled).sum()))
 
 
 def read_label_table(path: Path) -> Labels:
@@ -106,6 +112,10 @@ def read_label_table(path: Path) -> Labels:
             f"on every line; line {line} has not."
         )
     rows = pd.DataFrame({"seller_id": table["seller_id"], "as_of": as_of, "bad": truth.astype(bool)})
+    twice = rows.duplicated(["seller_id", "as_of"])
+    if twice.any():
+        line = int(twice.to_numpy().argmax()) + 2
+        raise LabelError(f"The label table {path.name} labels a seller twice as of the same day; line {line} is one.")
     rows = rows.sort_values(["seller_id", "as_of"], ignore_index=True)
     return Labels(rows, 0, rows["as_of"].max().date(), "as the label table says")
 

@@ -69,7 +69,7 @@ def study(source: Path, home: Path, step: Callable[[str], None]) -> Study:
     aucs = _aucs(dataset, step)
     step("Training the model on all labelled firms")
     run = train(dataset, TrainConfig(fit=_FIT))
-    registry = Registry.in_folder(home)
+    registry = Registry.on_sqlite(home)  # never a shared one, whose champion banks are scored with
     promote(registry, register(registry, run, example_rows(dataset, store.covers_through)).version)
     step("Scoring the firms without a record")
     assessments = _score_others(store, dataset, run)

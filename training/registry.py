@@ -50,9 +50,29 @@ class Registry:
 
     @classmethod
     def in_folder(cls, home: Path) -> Registry:
-        """Return the registry of a state folder: SQLite, unless MLFLOW_TRACKING_URI names a server."""
-        home.mkdir(parents=True, exist_ok=True)
-        return cls(os.environ.get("MLFLOW_TRACKING_URI", f"sqlite:///{home / 'mlflow.db'}"), home / "mlartifacts")
+        """Return the registry of a state folder: SQLite, unless MLFLOW_TRACKING_URI names a server.
+
+        Raises:
+            RegistryError: the folder cannot be made.
+        """
+        own = cls.on_sqlite(home)
+        return cls(os.environ.get("MLFLOW_TRACKING_URI") or own.uri, own.artifacts)
+
+    @classmethod
+    def on_sqlite(cls, home: Path) -> Registry:
+        """Return the registry that is a SQLite file of a state folder, whatever the environment names.
+
+        Raises:
+            RegistryError: the folder cannot be made.
+        """
+        from sqlalchemy import URL
+
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RegistryError(f"The state folder {home} cannot be made ({error.strerror}).") from error
+        address = URL.create("sqlite", database=str(home / "mlflow.db"))  # escapes what a path may hold
+        return cls(address.render_as_string(hide_password=False), home / "mlartifacts")
 
 
 @dataclass(frozen=True)
@@ -61,6 +81,16 @@ class Registered:
 
     version: int
     run_id: str
+
+
+def require(registry: Registry) -> None:
+    """Reach the registry once, so that a long training does not find it away at its end.
+
+    Raises:
+        RegistryError: the registry cannot be reached.
+    """
+    with _connected(registry) as client:
+        _experiment(client, registry)
 
 
 def register(registry: Registry, run: Run, example: pd.DataFrame) -> Registered:

@@ -81,7 +81,7 @@ def train(dataset: Dataset, config: TrainConfig, step: Callable[[str], None] = l
         "calibration": plots.calibration(bad, predictions["LightGBM"]),
         **_explained_plots(Bundle.from_files(files), split.test),
     }
-    return Run(files, figures, logistic_figures, drawn, _facts(split, fitted, config))
+    return Run(files, figures, logistic_figures, drawn, _facts(dataset, split, fitted, config))
 
 
 def _predictions(
@@ -117,7 +117,7 @@ def _explained_plots(bundle: Bundle, test: Dataset) -> dict[str, Figure]:
     }
 
 
-def _facts(split: Split, fitted: Fitted, config: TrainConfig) -> dict[str, str | int | float]:
+def _facts(dataset: Dataset, split: Split, fitted: Fitted, config: TrainConfig) -> dict[str, str | int | float]:
     train_bad, test_bad = split.train.rows["bad"], split.test.rows["bad"]
     return {
         "data_version": split.train.data_version,
@@ -131,7 +131,9 @@ def _facts(split: Split, fitted: Fitted, config: TrainConfig) -> dict[str, str |
         "train_bad": int(train_bad.sum()),
         "test_rows": len(test_bad),
         "test_bad": int(test_bad.sum()),
-        "censored": split.train.labels.censored,
+        "censored": dataset.labels.censored,
+        "unscheduled": dataset.labels.unscheduled,
+        "set_apart": 0 if split.train is split.test else len(dataset.rows) - len(train_bad) - len(test_bad),
         "rounds": fitted.rounds,
         **{f"fit.{name}": value for name, value in vars(config.fit).items()},
         **{f"split.{name}": value for name, value in vars(config.split).items()},

@@ -46,7 +46,7 @@ def loan(due: Sequence[tuple[date, int]], paid: Sequence[tuple[datetime, int]], 
 
 def verdict(one: Loan, observed: date = YEAR_ON, definition: DefaultDefinition | None = None) -> bool | None:
     """What becomes of one loan; a loan of another seller keeps the set from being empty."""
-    known = Loan("L-0", "S-0", _at(date(2020, 1, 1)), (), ())
+    known = Loan("L-0", "S-0", _at(date(2020, 1, 1)), ((date(2020, 1, 9), 0),), ())
     labels = label_loans(tables([one, known]), observed, definition)
     rows = labels.rows[labels.rows["seller_id"] == "S-1"]
     assert len(rows) + labels.censored == 1
@@ -79,21 +79,23 @@ def loans(draw: st.DrawFn) -> list[Loan]:
     days_past_due=st.sampled_from([1, 30, 60, 90]),
     months=st.sampled_from([1, 6, 12, 18]),
 )
-@example([loan([], [], date(2024, 2, 29))], date(2025, 2, 28), 90, 12)
-@example([loan([], [], date(2024, 2, 29))], date(2025, 2, 27), 90, 12)
+@example([loan([(date(2024, 2, 29), 0)], [], date(2024, 2, 29))], date(2025, 2, 28), 90, 12)
+@example([loan([(date(2024, 2, 29), 0)], [], date(2024, 2, 29))], date(2025, 2, 27), 90, 12)
 def test_labels_are_those_of_the_definition(made: list[Loan], observed: date, days_past_due: int, months: int) -> None:
-    expected = [(each, label(each, observed, days_past_due, months)) for each in made]
+    scheduled = [each for each in made if each.due]
+    expected = [(each, label(each, observed, days_past_due, months)) for each in scheduled]
     known = sorted((each.seller_id, each.disbursed_at.date(), bad) for each, bad in expected if bad is not None)
     definition = DefaultDefinition(days_past_due, months)
     if not known:
-        with pytest.raises(LabelError, match=f"None of the {len(made)} loans has a known outcome by {observed}"):
+        with pytest.raises(LabelError, match=r"has a known outcome by|loans none has instalments"):
             label_loans(tables(made), observed, definition)
         return
     labels = label_loans(tables(made), observed, definition)
     found = zip(labels.rows["seller_id"], labels.rows["as_of"].dt.date, labels.rows["bad"], strict=True)
     assert sorted(found) == known
     assert (labels.rows["as_of"] == labels.rows["as_of"].dt.normalize()).all()
-    assert labels.censored == len(made) - len(known)
+    assert labels.censored == len(scheduled) - len(known)
+    assert labels.unscheduled == len(made) - len(scheduled)
     assert labels.matured_through == after_months(observed, -months)
     matured = [bad for each, bad in expected if each.disbursed_at.date() <= labels.matured_through]
     assert None not in matured
@@ -142,7 +144,7 @@ def test_an_open_loan_counts_from_the_midnight_that_shows_it_bad(observed: date,
     ],
 )
 def test_a_loan_that_pays_is_open_for_twelve_months(start: date, last_open: date, over: date) -> None:
-    paying = loan([], [], start)
+    paying = loan([(start, 0)], [], start)
     assert verdict(paying, last_open) is None
     assert verdict(paying, over) is False
 
@@ -159,7 +161,7 @@ def test_the_definition_is_said_as_configured() -> None:
 
 
 def test_no_loans_is_a_sentence() -> None:
-    with pytest.raises(LabelError, match="There are no loans to learn from"):
+    with pytest.raises(LabelError, match="Of 0 loans none has instalments"):
         label_loans(tables([]), YEAR_ON)
 
 
@@ -213,3 +215,18 @@ def test_a_label_table_that_is_no_text_or_not_there_is_one_sentence(tmp_path: Pa
         read_label_table(tmp_path)
     with pytest.raises(LabelError, match=r"labels\.csv"):
         read_label_table(table(tmp_path, "seller_id,bad,as_of\n卖家,true,2024-01-01\n", "gb18030"))
+
+
+def test_a_loan_without_instalments_is_counted_and_not_called_good() -> None:
+    mute = Loan("L-2", "S-2", _at(date(2020, 1, 1)), (), ())
+    labels = label_loans(tables([loan(DUE, []), mute]), YEAR_ON)
+    assert (labels.rows["seller_id"].tolist(), labels.unscheduled) == (["S-1"], 1)
+    with pytest.raises(LabelError, match="Of 1 loans none has instalments"):
+        label_loans(tables([mute]), YEAR_ON)
+
+
+def test_a_seller_labelled_twice_as_of_a_day_is_refused_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,true,2024-01-01\nS-1,false,2024-01-01\n")
+    with pytest.raises(LabelError, match="line 4"):
+        read_label_table(path)

@@ -1,0 +1,62 @@
+"""The training set refuses what the store cannot answer for."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.errors import StoreError
+from features.intake import OperatingStore, StoredDelivery, open_store
+from features.pipeline import frame, latest_midnight
+from tests.world import World, shared_world
+from training.dataset import build, loan_labels
+from training.errors import LabelError
+from training.labels import Labels
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return shared_world(tmp_path_factory)
+
+
+def labels_as_of(seller: str, day: date) -> Labels:
+    rows = pd.DataFrame({"seller_id": [seller], "as_of": [pd.Timestamp(day)], "bad": [True]})
+    return Labels(rows, 0, day, "by hand")
+
+
+def without(store: OperatingStore, table: str) -> OperatingStore:
+    """The store as it would be without a table's coverage."""
+    kept = [
+        StoredDelivery(each.delivery_id, {k: v for k, v in each.covers_through.items() if k != table}, each.rows)
+        for each in store.deliveries
+    ]
+    return OperatingStore(store.folder, tuple(kept))
+
+
+@pytest.mark.parametrize("table", ["loans", "instalments", "payments"])
+def test_loans_need_all_three_tables(world: World, table: str) -> None:
+    with pytest.raises(LabelError, match=f"holds no {table}"):
+        loan_labels(without(open_store(world.home / "operating"), table))
+
+
+def test_a_label_after_the_data_is_refused(world: World) -> None:
+    store = open_store(world.home / "operating")
+    beyond = latest_midnight(store) + timedelta(days=1)
+    with pytest.raises(LabelError, match="operating data end at"):
+        build(store, labels_as_of("S-000001", beyond))
+
+
+def test_a_table_without_coverage_is_not_required_of_sellers(world: World) -> None:
+    store = without(open_store(world.home / "operating"), "purchases")
+    assert "purchases" not in build(store, labels_as_of("S-000000", latest_midnight(store))).tables
+
+
+def test_a_lost_file_of_the_store_is_one_sentence(world: World, tmp_path: Path) -> None:
+    store = open_store(world.copy(tmp_path).home / "operating")
+    store.files("orders")[0].unlink()
+    pairs = pd.DataFrame({"seller_id": ["S-000001"], "as_of": [date(2025, 1, 1)]})
+    with pytest.raises(StoreError, match="cannot be read"):
+        frame(store, pairs)
