@@ -1,11 +1,11 @@
 """Settings of the service, read from SELLERSCORE_* variables when asked for. No secret has a default."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL
 
 from api.errors import SettingsError
 from features.home import state_folder
@@ -18,23 +18,28 @@ def _sqlite(url: str) -> str:
     return url
 
 
+def _beside(known: dict[str, Any], name: str) -> str:
+    # the home folder is not in `known` where it was refused; a path may hold what an address must escape
+    file = known.get("home", Path()) / name
+    return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
+
+
 class Settings(BaseSettings):
     """Where the service keeps and finds things, and where it listens.
 
     Example: with `SELLERSCORE_PORT=8080` set, `load_settings().port` is 8080.
     """
 
-    model_config = SettingsConfigDict(env_prefix="SELLERSCORE_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="SELLERSCORE_", env_ignore_empty=True, frozen=True)
 
     home: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=state_folder)
     database_url: Annotated[str, AfterValidator(_sqlite)] = Field(
-        default_factory=lambda known: f"sqlite:///{known.get('home', '')}/sellerscore.db"
+        default_factory=lambda known: _beside(known, "sellerscore.db")
     )
     mlflow_uri: str = Field(
-        # mlflow's own variable counts too, as it does for training
-        default_factory=lambda known: os.environ.get(
-            "MLFLOW_TRACKING_URI", f"sqlite:///{known.get('home', '')}/mlflow.db"
-        )
+        # mlflow's own variable and no other, since training reads that one
+        validation_alias="MLFLOW_TRACKING_URI",
+        default_factory=lambda known: _beside(known, "mlflow.db"),
     )
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535, description="0 lets the system choose a free one.")

@@ -23,19 +23,16 @@ def token_digest(path: Path) -> bytes:
     """Return the digest of the token in the file, making token and file where there is none.
 
     Raises:
-        TokenFileError: the file is readable by others, is no plain file, or holds no whole token.
+        TokenFileError: the file cannot be made, is readable by others, is no plain file, or holds no whole token.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return digest_of(_read(path))
-    token = secrets.token_urlsafe(_BYTES)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(token + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return digest_of(token)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return digest_of(_token(path))
+    except OSError as error:
+        raise TokenFileError(
+            f"The token file {path} cannot be made ({error.strerror}); let this user write its folder, or set "
+            "SELLERSCORE_HOME to a folder that can be written."
+        ) from error
 
 
 def digest_of(token: str) -> bytes:
@@ -46,6 +43,19 @@ def digest_of(token: str) -> bytes:
 def matches(token: str, digest: bytes) -> bool:
     """Tell whether the token is the one with this digest, in a time that says nothing of how close it was."""
     return hmac.compare_digest(digest_of(token), digest)
+
+
+def _token(path: Path) -> str:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return _read(path)
+    token = secrets.token_urlsafe(_BYTES)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(token + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return token
 
 
 def _read(path: Path) -> str:

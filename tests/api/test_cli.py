@@ -37,7 +37,7 @@ SERVE = "import sys; from sellerscore import main; sys.argv = ['sellerscore', *s
 def run(settings: Settings, monkeypatch: pytest.MonkeyPatch):
     """Run a command over the settings' folder; what it raises is raised."""
     monkeypatch.setenv("SELLERSCORE_HOME", str(settings.home))
-    monkeypatch.setenv("SELLERSCORE_MLFLOW_URI", settings.mlflow_uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", settings.mlflow_uri)
     return lambda *arguments: CliRunner().invoke(app, list(arguments), catch_exceptions=False)
 
 

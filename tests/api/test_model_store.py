@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from api.errors import ModelMissingError, ModelStoreError
-from api.model_store import load_bundle, load_champion
+from api.kept_bundles import load_bundle
+from api.model_store import load_champion
 from api.settings import Settings
-from scoring import Bundle, BundleError
+from scoring import Bundle
 from tests.api.conftest import SELLERS, Opener, register
 
 
@@ -62,7 +63,7 @@ def test_a_promoted_version_is_served_after_a_restart(
 ) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
-    settings = Settings(home=tmp_path / "home", mlflow_uri=uri)
+    settings = Settings(home=tmp_path / "home", MLFLOW_TRACKING_URI=uri)
     assert load_champion(settings).version == "1"
     assert register(uri, bundle_files, tmp_path / "second") == "2"
     assert load_champion(settings).version == "2"
@@ -70,8 +71,14 @@ def test_a_promoted_version_is_served_after_a_restart(
 
 
 def test_without_a_registry_and_a_kept_bundle_it_says_what_to_run(settings: Settings) -> None:
-    with pytest.raises(ModelStoreError, match="sellerscore train"):
+    with pytest.raises(
+        ModelStoreError, match=r"^There is no model registry at .*sellerscore train.*MLFLOW_TRACKING_URI"
+    ):
         load_champion(_away(settings))
+    assert not (settings.home / "gone").exists()
+    refusing = settings.model_copy(update={"mlflow_uri": "http://127.0.0.1:9"})
+    with pytest.raises(ModelStoreError, match=r"does not answer .*MLFLOW_TRACKING_URI"):
+        load_champion(refusing)
 
 
 def test_a_registry_without_a_champion_says_what_to_run(registry: str, kept: Settings, tmp_path: Path) -> None:
@@ -92,15 +99,46 @@ def test_a_registry_without_a_champion_says_what_to_run(registry: str, kept: Set
 def test_an_altered_bundle_is_refused(kept: Settings, bundle: Bundle) -> None:
     model = _folder(kept, bundle) / "model.txt"
     model.write_bytes(model.read_bytes() + b" ")
-    with pytest.raises(BundleError, match=r"model\.txt"):
+    with pytest.raises(
+        ModelStoreError, match=r"version 1 cannot be used: .*model\.txt.*fetched again .*no model registry"
+    ):
         load_champion(_away(kept))
 
 
-def test_a_damaged_bundle_is_mended_from_the_registry(kept: Settings, bundle: Bundle) -> None:
-    (_folder(kept, bundle) / "model.txt").unlink()
-    (kept.home / "champion.json").unlink()
+@pytest.mark.parametrize("pointer", [True, False], ids=["pointer kept", "pointer gone"])
+@pytest.mark.parametrize("damage", ["file", "folder", "content"])
+def test_a_damaged_bundle_is_mended_from_the_registry(
+    kept: Settings, bundle: Bundle, damage: str, pointer: bool
+) -> None:
+    folder = _folder(kept, bundle)
+    if damage == "folder":
+        shutil.rmtree(folder)
+    elif damage == "file":
+        (folder / "model.txt").unlink()
+    else:
+        (folder / "model.txt").write_bytes(b"tree")
+    if not pointer:
+        (kept.home / "champion.json").unlink()
     assert load_champion(kept).bundle.digest == bundle.digest
     assert load_bundle(kept, bundle.digest).digest == bundle.digest
+
+
+def test_what_is_fetched_again_must_be_what_was_promoted(kept: Settings, bundle: Bundle) -> None:
+    promoted = "sha256:" + "0" * 64
+    pointer = kept.home / "champion.json"
+    pointer.write_text(pointer.read_text().replace(bundle.digest, promoted))
+    with pytest.raises(ModelStoreError, match=f"holds {bundle.digest} under that version, not {promoted}"):
+        load_champion(kept)
+    assert [path.name for path in (kept.home / "bundles").iterdir()] == [_folder(kept, bundle).name]
+
+
+def test_a_state_folder_that_cannot_be_used_is_one_sentence(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ModelStoreError, match=r"cannot be kept in .*SELLERSCORE_HOME"):
+        load_champion(settings.model_copy(update={"home": tmp_path / "file"}))
+    (settings.home / "champion.json").mkdir()
+    with pytest.raises(ModelStoreError, match=r"champion\.json cannot be read \(Is a directory\)"):
+        load_champion(settings)
 
 
 def test_a_bundle_that_is_not_kept_or_is_another_is_refused(kept: Settings, bundle: Bundle) -> None:
@@ -124,4 +162,4 @@ def test_a_model_without_a_bundle_is_refused(bundle_files: dict[str, bytes], reg
     shutil.copy(registry.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
     register(uri, {"model.txt": bundle_files["model.txt"]}, tmp_path / "third")
     with pytest.raises(ModelStoreError, match="holds 0 bundles"):
-        load_champion(Settings(home=tmp_path / "home", mlflow_uri=uri))
+        load_champion(Settings(home=tmp_path / "home", MLFLOW_TRACKING_URI=uri))

@@ -3,7 +3,9 @@
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
+from api.database import open_database
 from api.errors import SettingsError
 from api.settings import load_settings
 
@@ -32,6 +34,30 @@ def test_an_option_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch)
 def test_mlflows_own_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert load_settings().mlflow_uri == "http://127.0.0.1:5000"
+
+
+def test_the_registry_has_one_variable_that_training_reads_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
+    monkeypatch.setenv("SELLERSCORE_MLFLOW_URI", "http://127.0.0.1:5000")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert load_settings().mlflow_uri == f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_an_empty_variable_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SELLERSCORE_HOME", "")
+    monkeypatch.setenv("SELLERSCORE_PORT", "")
+    assert (load_settings().home, load_settings().port) == (tmp_path / "var", 8000)
+
+
+@pytest.mark.parametrize("name", ["a b", "q?mode=ro", "#1", "100%41", "中"])
+def test_a_home_may_hold_what_an_address_may_not(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / name))
+    settings = load_settings()
+    open_database(settings.database_url).dispose()
+    assert (tmp_path / name / "sellerscore.db").is_file()
+    assert make_url(settings.mlflow_uri).database == str(tmp_path / name / "mlflow.db")
 
 
 @pytest.mark.parametrize(

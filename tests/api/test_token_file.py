@@ -53,6 +53,13 @@ def test_a_link_or_a_folder_is_refused(tmp_path: Path) -> None:
             token_digest(tmp_path / name)
 
 
+def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "home").touch()
+    for path in (tmp_path / "home" / "token", tmp_path / "home" / "deeper" / "token"):
+        with pytest.raises(TokenFileError, match=r"cannot be made .*SELLERSCORE_HOME"):
+            token_digest(path)
+
+
 def test_the_comparison_takes_a_constant_time(monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[bytes, bytes]] = []
 

@@ -1,0 +1,132 @@
+"""Bundles kept in the state folder, each under its digest, and the pointer to the one in force.
+
+Here are files alone: where a bundle comes from is the business of `model_store`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from api.errors import ModelStoreError
+from api.settings import Settings
+from scoring import Bundle
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """What `champion.json` remembers: the registered version, where its files came from, the digest of its bundle."""
+
+    model_name: str
+    version: str
+    source: str
+    digest: str
+
+
+def load_bundle(settings: Settings, digest: str) -> Bundle:
+    """Load a kept bundle by its digest, such as `sha256:e3b0...`.
+
+    Raises:
+        ModelStoreError: no bundle is kept under the digest, or what is kept is another.
+        BundleError: its files do not verify.
+    """
+    folder = _folder(settings, digest)
+    if not folder.is_dir():
+        raise ModelStoreError(f"No bundle is kept under {digest}; start once with the model registry reachable.")
+    try:
+        files = read_files(folder)
+    except OSError as error:
+        raise ModelStoreError(
+            f"The bundle in {folder} cannot be read ({error.strerror}); let this user read it and start again."
+        ) from error
+    bundle = Bundle.from_files(files)
+    if bundle.digest != digest:
+        raise ModelStoreError(f"The bundle kept under {digest} is {bundle.digest}; remove its folder and start again.")
+    return bundle
+
+
+def keep(settings: Settings, digest: str, files: Mapping[str, bytes]) -> None:
+    """Keep a bundle's files under its digest; what lies there and differs is replaced.
+
+    Raises:
+        ModelStoreError: the folder cannot be written.
+    """
+    folder = _folder(settings, digest)
+    with _writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if folder.is_dir():
+            if read_files(folder) == files:
+                return
+            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
+            complete = Path(scratch, "bundle")
+            complete.mkdir()
+            for name, content in files.items():
+                _write_durably(complete / name, content)
+            complete.replace(folder)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ModelStoreError(
+            f"The model cannot be kept in {path} ({error.strerror}); let this user write there, or set "
+            "SELLERSCORE_HOME to a folder that can be written."
+        ) from error
+
+
+def write_pointer(settings: Settings, pointer: Pointer) -> None:
+    """Remember which kept bundle is in force; a reader finds the pointer before or this one.
+
+    Raises:
+        ModelStoreError: the file cannot be written.
+    """
+    path = _pointer_path(settings)
+    with _writing(path):
+        _write_durably(path, json.dumps(asdict(pointer), indent=1).encode())
+
+
+def read_pointer(settings: Settings) -> Pointer | None:
+    """Return which kept bundle is in force, or None where none ever was.
+
+    Raises:
+        ModelStoreError: the file is there and cannot be read.
+    """
+    path = _pointer_path(settings)
+    try:
+        return Pointer(**json.loads(path.read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ModelStoreError(f"The file {path} cannot be read ({reason}); remove it and start again.") from error
+
+
+def _write_durably(path: Path, content: bytes) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    with scratch.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)
+
+
+def _pointer_path(settings: Settings) -> Path:
+    return settings.home / "champion.json"
+
+
+def _folder(settings: Settings, digest: str) -> Path:
+    return settings.home / "bundles" / digest.removeprefix("sha256:")
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    """Return the files of a bundle's folder by name, as `Bundle.from_files` takes them."""
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
