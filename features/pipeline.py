@@ -17,16 +17,10 @@ from features.catalogue.definition import tables_of
 from features.engines.duckdb import engine_errors, open_engine
 from features.errors import StoreError
 from features.expressions import (
-    Arithmetic,
     DaysOnPlatform,
     DaysSinceFirst,
     DaysSinceLast,
-    Expr,
-    Greatest,
-    Least,
     Measure,
-    Number,
-    Root,
     Stores,
     measures_of,
 )
@@ -80,7 +74,7 @@ def feature_table(
         measured = joined.drop(*(f"{name}_right" for name in PAIR))
     known = measured.select(*PAIR, **{column(item): _known(item, measured, known_since) for item in wanted})
     return known.select(
-        *PAIR, **{feature.name: _value(feature.expression, known).cast("float64") for feature in catalogue}
+        *PAIR, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
     )
 
 
@@ -189,45 +183,3 @@ def _known(measure: Measure, measured: ir.Table, known_since: Mapping[str, date]
             return ibis.null("float64")
         value = ibis.ifelse(measured.as_of >= known_since[table], value, ibis.null(value.type()))
     return value.cast("float64")
-
-
-def _value(expression: Expr, known: ir.Table) -> ir.Value:
-    import ibis
-
-    match expression:
-        case Measure():
-            return known[column(expression)]
-        case Number(number):
-            return ibis.literal(number, "float64")
-        case Root(inner):
-            return ibis.greatest(_value(inner, known), 0.0).sqrt()
-        case Least(left, right):
-            return _if_all(ibis.least, [_value(left, known), _value(right, known)])
-        case Greatest(several):
-            return _if_all(ibis.greatest, [_value(each, known) for each in several])
-        case Arithmetic(operator, left, right):
-            return _arithmetic(operator, _value(left, known), _value(right, known))
-    raise TypeError(f"{type(expression).__name__} is not an expression that the pipeline knows")
-
-
-def _arithmetic(operator: str, left: ir.NumericValue, right: ir.NumericValue) -> ir.NumericValue:
-    import ibis
-
-    match operator:
-        case "+":
-            return left + right
-        case "-":
-            return left - right
-        case "*":
-            return left * right
-    return ibis.ifelse(right > 0, left / right, ibis.null("float64"))
-
-
-def _if_all(choose: object, values: list[ir.NumericValue]) -> ir.NumericValue:
-    # engines skip nulls in greatest and least; here one missing value makes the result missing
-    import ibis
-
-    some_missing = values[0].isnull()
-    for value in values[1:]:
-        some_missing |= value.isnull()
-    return ibis.ifelse(some_missing, ibis.null("float64"), choose(*values))  # type: ignore[operator]

@@ -46,6 +46,45 @@ _FIT: Final = FitConfig(threads=1)
 """On a hundred firms a second thread only waits for the first."""
 
 
+_PAGE: Final = """# On real firms
+
+Written by `make real-data`. 425 real Chinese firms and their VAT invoices (2016-10 to 2020-02), released for the China
+Undergraduate Mathematical Contest in Modeling 2020; {labelled} have a credit record, {bad} of them
+defaulted. Nobody on this project made the data, and none of it is kept here.
+
+## Every invoice accounted for
+
+{accounts}
+
+What `ingest` then made of the delivery; a duplicate is an invoice that the ledger itself holds twice, identical in
+every column.
+
+| table | read | accepted | duplicates | quarantined |
+|---|---|---|---|---|
+{intake}
+
+## Does it rank?
+
+AUC, mean of 10 repetitions of 5 folds on {labelled} firms; in brackets a 95% bootstrap interval over firms. The
+features are the catalogue as it stands, none chosen on these firms. Two settings were made while looking at these
+firms, which flatters both models a little: the logistic one takes missing values at the median, without flags, and
+LightGBM's smallest leaf shrinks with the number of rows.
+
+| | logistic | LightGBM |
+|---|---|---|
+{aucs}
+
+The defaults carry no date. That bad firms have shorter and thinner histories may be cause or consequence, so the
+second line is the careful one. At this size the two models cannot be told apart. The bank's own rating is never a
+feature.
+
+## Does it answer?
+
+All {answered} firms without a record: {outcomes}. Points sum to the score in
+{summing} of {scored} scored.
+"""
+
+
 @dataclass(frozen=True)
 class Study:
     """All that was found, before it is written down."""
@@ -146,43 +185,17 @@ def page(found: Study) -> str:
     outcomes = ", ".join(
         f"{count} {name.removeprefix('answered_')}" for name, count in numbers.items() if name.startswith("answered_")
     )
-    return f"""# On real firms
-
-Written by `make real-data`. 425 real Chinese firms and their VAT invoices (2016-10 to 2020-02), released for the China
-Undergraduate Mathematical Contest in Modeling 2020; {found.labelled} have a credit record, {found.bad} of them
-defaulted. Nobody on this project made the data, and none of it is kept here.
-
-## Every invoice accounted for
-
-{accounts}
-
-What `ingest` then made of the delivery; a duplicate is an invoice that the ledger itself holds twice, identical in
-every column.
-
-| table | read | accepted | duplicates | quarantined |
-|---|---|---|---|---|
-{intake}
-
-## Does it rank?
-
-AUC, mean of 10 repetitions of 5 folds on {found.labelled} firms; in brackets a 95% bootstrap interval over firms. The
-features are the catalogue as it stands, none chosen on these firms. Two settings were made while looking at these
-firms, which flatters both models a little: the logistic one takes missing values at the median, without flags, and
-LightGBM's smallest leaf shrinks with the number of rows.
-
-| | logistic | LightGBM |
-|---|---|---|
-{aucs}
-
-The defaults carry no date. That bad firms have shorter and thinner histories may be cause or consequence, so the
-second line is the careful one. At this size the two models cannot be told apart. The bank's own rating is never a
-feature.
-
-## Does it answer?
-
-All {numbers["answered"]} firms without a record: {outcomes}. Points sum to the score in
-{numbers["explanations_that_sum"]} of {numbers.get("answered_scored", 0)} scored.
-"""
+    return _PAGE.format(
+        accounts=accounts,
+        intake=intake,
+        aucs=aucs,
+        outcomes=outcomes,
+        labelled=found.labelled,
+        bad=found.bad,
+        answered=numbers["answered"],
+        summing=numbers["explanations_that_sum"],
+        scored=numbers.get("answered_scored", 0),
+    )
 
 
 def main() -> None:
