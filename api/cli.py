@@ -69,9 +69,10 @@ def score_portfolio(
 
     Example: sellerscore score-portfolio --out portfolio.csv
     """
-    from api.portfolio import write_portfolio
+    from api.portfolio import require_writable, write_portfolio
     from api.waterfall import NOTICE
 
+    require_writable(out)
     bundle, stored = _champion_and_vectors()
     with _progress() as advance:
         report = write_portfolio(bundle, stored, out, advance)
@@ -89,17 +90,26 @@ def _assess_one(seller_id: str | None) -> tuple[str, Assessment]:
     from api.errors import SellerUnknown
     from api.model_store import load_champion
     from api.settings import load_settings
-    from api.vectors import example_seller, to_vector
+    from api.vectors import example_vector, to_vector
     from features.store import VectorStore
     from scoring import assess
 
     settings = load_settings()
-    vectors, bundle = VectorStore(settings.vectors_path), load_champion(settings).bundle
-    chosen = seller_id or example_seller(vectors, bundle)
-    stored = vectors.latest(chosen) if chosen else None
+    vectors = VectorStore(settings.vectors_path)
+    # looked up before the model, so that what is refused has fetched and written nothing
+    stored = next(vectors.all_latest(), None) if seller_id is None else vectors.latest(seller_id)
     if stored is None:
-        raise SellerUnknown
+        raise SellerUnknown(_no_vector(seller_id))
+    bundle = load_champion(settings).bundle
+    if seller_id is None:
+        stored = example_vector(vectors, bundle) or stored
     return stored.seller_id, assess(bundle, [to_vector(stored)])[0]
+
+
+def _no_vector(seller_id: str | None) -> str:
+    if seller_id is None:
+        return "The latest feature snapshot holds no seller; run `sellerscore ingest` with some."
+    return f'No operating data of the seller "{seller_id}" is in the latest feature snapshot; check the seller_id.'
 
 
 def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:
@@ -108,7 +118,9 @@ def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:
     from features.store import VectorStore
 
     settings = load_settings()
-    return load_champion(settings).bundle, VectorStore(settings.vectors_path).all_latest()
+    vectors = VectorStore(settings.vectors_path)
+    next(vectors.all_latest(), None)  # refused before the model is fetched
+    return load_champion(settings).bundle, vectors.all_latest()
 
 
 @contextmanager

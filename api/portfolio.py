@@ -35,6 +35,20 @@ class PortfolioReport:
     summing: int
 
 
+def require_writable(out: Path) -> None:
+    """Check before any scoring that a file of a known kind may stand at the path.
+
+    Raises:
+        OutputError: the suffix is another, the folder is not there, or a folder stands in the file's place.
+    """
+    if out.suffix not in SUFFIXES:
+        raise OutputError(f"The output {out.name} must end in one of {', '.join(SUFFIXES)}.")
+    if not out.parent.is_dir():
+        raise OutputError(f"The folder {out.parent} is not there; make it, or name another.")
+    if out.is_dir():
+        raise OutputError(f"The output {out} is a folder; name a file.")
+
+
 def write_portfolio(
     bundle: Bundle, stored: Iterable[StoredVector], out: Path, progress: Callable[[int], None]
 ) -> PortfolioReport:
@@ -47,7 +61,7 @@ def write_portfolio(
         progress: called with the number of sellers done after each chunk.
 
     Raises:
-        OutputError: the suffix is another, the folder is not there, or a row's points do not sum to its score.
+        OutputError: the file cannot be written there, or a row's points do not sum to its score.
         StoreError: no snapshot is stored.
         ScoringError: the vectors do not meet the bundle.
     """
@@ -118,10 +132,7 @@ def _schema(bundle: Bundle) -> pa.Schema:
 
 @contextmanager
 def _whole(out: Path) -> Iterator[Path]:
-    if out.suffix not in SUFFIXES:
-        raise OutputError(f"The output {out.name} must end in one of {', '.join(SUFFIXES)}.")
-    if not out.parent.is_dir():
-        raise OutputError(f"The folder {out.parent} is not there; make it, or name another.")
+    require_writable(out)
     scratch = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
         yield scratch

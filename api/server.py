@@ -16,7 +16,7 @@ from api.app import create_app
 from api.errors import AddressTakenError
 from api.services import Services
 from api.settings import Settings
-from api.vectors import example_seller
+from api.vectors import example_vector
 from features.errors import StoreError
 from scoring import ScoringError
 
@@ -68,12 +68,12 @@ async def _serve(app: FastAPI, listener: socket.socket, say: Callable[[str], Non
 
 def _how_to_call(services: Services, address: str) -> str:
     try:
-        seller_id = example_seller(services.vectors, services.champion.bundle)
+        example = example_vector(services.vectors, services.champion.bundle)
     except (StoreError, ScoringError) as error:
         return f"It cannot score yet: {error}"
-    if seller_id is None:
+    if example is None:
         return "It cannot score yet: the latest snapshot holds no seller; run `sellerscore ingest` with some."
-    return "Score a seller:\n  " + curl_of(str(services.settings.token_path), address, seller_id)
+    return "Score a seller:\n  " + curl_of(str(services.settings.token_path), address, example.seller_id)
 
 
 def _listen(host: str, port: int) -> socket.socket:

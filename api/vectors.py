@@ -31,8 +31,8 @@ def inputs_of(stored: StoredVector) -> bytes:
     return canonical_json({**vector, "data_version": stored.snapshot.data_version})
 
 
-def example_seller(store: VectorStore, bundle: Bundle) -> str | None:
-    """Return a seller to show: the first with a number, else the first, or None where the snapshot is empty.
+def example_vector(store: VectorStore, bundle: Bundle) -> StoredVector | None:
+    """Return a vector to show: of the first seller with a number, else the first; None where the snapshot is empty.
 
     Raises:
         StoreError: no snapshot is stored, or it cannot be read.
@@ -40,5 +40,5 @@ def example_seller(store: VectorStore, bundle: Bundle) -> str | None:
     """
     first = [stored for _, stored in zip(range(_LOOKED_AT), store.all_latest(), strict=False)]
     assessed = zip(first, assess(bundle, [to_vector(stored) for stored in first]), strict=True)
-    scored = (stored.seller_id for stored, result in assessed if result.outcome is Outcome.SCORED)
-    return next(scored, first[0].seller_id if first else None)
+    scored = (stored for stored, result in assessed if result.outcome is Outcome.SCORED)
+    return next(scored, first[0] if first else None)

@@ -26,7 +26,7 @@ from api.model_store import load_champion
 from api.portfolio import write_portfolio
 from api.settings import Settings
 from features.errors import StoreError
-from features.store import StoredVector
+from features.store import StoredVector, VectorStore
 from scoring import Bundle, VectorError
 from tests.api.conftest import NEWCOMER, SELLERS, SNAPSHOT, Opener, fill, other_catalogue
 
@@ -63,8 +63,9 @@ def test_score_as_json_is_the_assessment_and_stores_nothing(run, settings: Setti
 
 
 def test_score_of_an_unknown_seller_or_without_vectors_is_refused(run, settings: Settings) -> None:
-    with pytest.raises(SellerUnknown, match="check the seller_id"):
-        run("score", "S-nobody")
+    for unknown in ("S-nobody", ""):
+        with pytest.raises(SellerUnknown, match=f'seller "{unknown}" is in .*check the seller_id'):
+            run("score", unknown)
     for file in settings.home.glob("vectors.db*"):
         file.unlink()
     with pytest.raises(StoreError, match="sellerscore features"):
@@ -99,8 +100,31 @@ def test_a_portfolio_agrees_with_each_score_alone(run, tmp_path: Path) -> None:
     assert row["reasons"] == ";".join(reason["code"] for reason in alone["explanation"]["reasons"])
 
 
-@pytest.mark.parametrize("name", ["portfolio.xlsx", "portfolio", "not-there/portfolio.csv"])
-def test_an_output_that_cannot_be_is_refused(run, tmp_path: Path, name: str) -> None:
+def test_score_without_a_seller_shows_one_who_has_a_score(run, settings: Settings) -> None:
+    assert json.loads(run("score", "--json").stdout)["seller_id"] == SELLERS[0]
+    VectorStore(settings.vectors_path).replace(other_catalogue(), [])
+    with pytest.raises(SellerUnknown, match="holds no seller"):
+        run("score")
+
+
+@pytest.mark.parametrize("arguments", [("score",), ("score", "S-1"), ("score-portfolio", "--out", "all.csv")])
+def test_what_is_refused_for_want_of_vectors_writes_nothing(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / "empty"))
+    with pytest.raises(StoreError, match="sellerscore features"):
+        run(*arguments)
+    assert list((tmp_path / "empty").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["portfolio.xlsx", "portfolio", "not-there/portfolio.csv", "folder.csv"])
+def test_an_output_that_cannot_be_is_refused_before_anything_is_read(
+    run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "folder.csv").mkdir()
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / "without-vectors"))
     with pytest.raises(OutputError):
         run("score-portfolio", "--out", str(tmp_path / name))
 
@@ -196,6 +220,12 @@ def test_a_port_in_use_is_one_sentence(served_home: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert f"Cannot listen on 127.0.0.1:{port}" in _refused(served_home, "serve", "--port", str(port))
+
+
+@pytest.mark.parametrize("arguments", [("serve", "--port", "0"), ("score",), ("score-portfolio", "--out", "all.csv")])
+def test_a_home_that_is_a_file_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "home").touch()
+    assert _refused(tmp_path / "home", *arguments).startswith("sellerscore: ")
 
 
 def test_no_model_is_one_sentence(tmp_path: Path) -> None:
