@@ -16,6 +16,7 @@ from features.catalogue import CATALOGUE, Feature
 from features.catalogue.definition import tables_of
 from features.engines.duckdb import engine_errors, open_engine
 from features.errors import StoreError
+from features.evaluate import value_of
 from features.expressions import (
     DaysOnPlatform,
     DaysSinceFirst,
