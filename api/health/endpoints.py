@@ -1,5 +1,7 @@
 """`GET /health/live` and `GET /health/ready`, for whoever keeps the service running; they need no token."""
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter
 
 from api.errors import NotReady
@@ -11,13 +13,18 @@ from api.services import Wired
 router = APIRouter(prefix="/health", tags=["health"])
 
 
+@router.head("/live", include_in_schema=False)
 @router.get("/live", operation_id="getLive", summary="Whether the process answers")
 async def get_live() -> Alive:
     """Answer without touching anything, so that only a stuck process fails."""
     return Alive(status="live")
 
 
+@router.head("/ready", include_in_schema=False)
 @router.get("/ready", operation_id="getReady", summary="Whether it could score", responses=problem_responses(NotReady))
 def get_ready(services: Wired) -> Ready:
-    """Try the database, the stored vectors and the model, each once."""
-    return service.readiness(services)
+    """Try the database, the stored vectors and the model, each once, and say how old the data is.
+
+    Old data leaves the service ready; whoever runs it sets an alarm on `data_age_days`.
+    """
+    return service.readiness(services, datetime.now(UTC).date())

@@ -21,4 +21,12 @@ class Ready(BaseModel):
     status: Literal["ready"] = Field(description="Always `ready`; otherwise the answer is a problem.")
     model: str = Field(description="Name and version of the model in force.", examples=["sellerscore/3"])
     bundle: str = Field(description="Digest of its bundle.", examples=["sha256:9b02"])
-    vectors_as_of: str = Field(description="The midnight of the latest vectors.", examples=["2026-01-31"])
+    data_through: str = Field(
+        description="The midnight (UTC) up to which the latest vectors use data.", examples=["2026-01-31"]
+    )
+    data_age_days: int = Field(
+        description="Days from data_through to today (UTC). No outcome depends on it: `stale_data` compares a "
+        "seller's tables with the midnight of the vectors, not with today, so set an alarm on this when "
+        "deliveries must not stop.",
+        examples=[1],
+    )

@@ -1,5 +1,7 @@
 """What readiness means: the database answers, vectors are there, and the model in force can assess one."""
 
+from datetime import date
+
 from sqlalchemy import text
 
 from api.database import transaction
@@ -12,8 +14,10 @@ from features.store import StoredVector
 from scoring import ScoringError, assess
 
 
-def readiness(services: Services) -> Ready:
+def readiness(services: Services, today: date) -> Ready:
     """Try each part once.
+
+    Example: vectors as of 2026-01-31 have a `data_age_days` of 1 where `today` is 2026-02-01.
 
     Raises:
         NotReady: its detail names every part that failed, and never a seller.
@@ -22,12 +26,13 @@ def readiness(services: Services) -> Ready:
     failed = [part for part in (_database(services), vectors, _model(services, vector)) if part]
     if failed or vector is None:
         raise NotReady(" ".join(failed))
-    champion = services.champion
+    champion, as_of = services.champion, vector.snapshot.as_of
     return Ready(
         status="ready",
         model=f"{champion.model_name}/{champion.version}",
         bundle=champion.bundle.digest,
-        vectors_as_of=vector.snapshot.as_of.isoformat(),
+        data_through=as_of.isoformat(),
+        data_age_days=(today - as_of).days,
     )
 
 

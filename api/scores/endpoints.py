@@ -11,10 +11,10 @@ from api.problems import problem_responses
 from api.scores import service
 from api.scores.repository import StoredScore
 from api.scores.schemas import Score, ScoreRequest
-from api.security import Caller
+from api.security import Caller, TokenFirst
 from api.services import Wired
 
-router = APIRouter(prefix="/v1/scores", tags=["scores"])
+router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=TokenFirst)
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
 _COMMON: Final = (errors.NotAuthenticated, errors.InternalError, errors.DatabaseUnavailable)

@@ -101,7 +101,10 @@ class Versions(_Answer):
 class AssessmentShown(_Answer):
     """The assessment: a pure function of the seller's vector and the model, the same whenever it is made again."""
 
-    outcome: Outcome = Field(description="Only `scored` carries a number; the others say what lacks.")
+    outcome: Outcome = Field(
+        description="Only `scored` carries a number; the others say what lacks. `stale_data` compares with as_of, "
+        "not with today; /health/ready tells how old as_of is."
+    )
     score: int | None = Field(description="300 to 900, higher is better.", examples=[625])
     band: str | None = Field(description="A (best) to E.", examples=["B"])
     probability_of_default: float | None = Field(description="Between 0 and 1.", examples=[0.0212])

@@ -54,6 +54,24 @@ def test_without_the_token_nothing_is_answered(client: TestClient, value: str | 
     assert _stored(client) == 0
 
 
+@pytest.mark.parametrize("value", ["", "Bearer wrong"])
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (b"{", "application/json"),
+        (b"{}", "application/json"),
+        (b"[" * 20_000, "application/json"),
+        (b"x", "text/plain"),
+    ],
+)
+def test_a_stranger_is_told_nothing_of_the_body(
+    client: TestClient, value: str, content: bytes, media_type: str
+) -> None:
+    headers = {"Authorization": value, "Content-Type": media_type}
+    _assert_problem(client.post("/v1/scores", content=content, headers=headers), 401, "not-authenticated")
+    _assert_problem(client.get("/v1/scores/7", headers=headers), 401, "not-authenticated")
+
+
 def test_an_unknown_seller_is_named_a_problem_and_not_repeated(client: TestClient) -> None:
     response = client.post("/v1/scores", json={**GOOD, "seller_id": "S-nobody"})
     _assert_problem(response, 404, "unknown-seller")

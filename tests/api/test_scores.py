@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy import text
 
 from api.database import transaction
+from api.health.service import readiness
 from api.scores.schemas import Score
 from api.vectors import inputs_of, to_vector
 from features.store import VectorStore
 from scoring import Bundle, assess
-from tests.api.conftest import NEWCOMER, SELLERS, Opener
+from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, Opener
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -109,13 +110,22 @@ def test_health_needs_no_token(client: TestClient, path: str) -> None:
     assert client.get(path, headers={"Authorization": ""}).status_code == 200
 
 
-def test_ready_names_the_model_and_the_vectors(client: TestClient, bundle: Bundle) -> None:
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_health_answers_a_head_like_a_get_without_its_body(client: TestClient, path: str) -> None:
+    head, got = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.content))
+
+
+def test_ready_names_the_model_and_how_old_the_data_is(client: TestClient, bundle: Bundle) -> None:
     answer = client.get("/health/ready").json()
+    assert answer.pop("data_age_days") == (datetime.now(UTC).date() - AS_OF).days
+    assert readiness(client.app.state.services, AS_OF + timedelta(days=3)).data_age_days == 3
     assert answer == {
         "status": "ready",
         "model": "sellerscore/1",
         "bundle": bundle.digest,
-        "vectors_as_of": "2026-01-31",
+        "data_through": "2026-01-31",
     }
 
 
