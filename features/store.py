@@ -101,8 +101,10 @@ class VectorStore:
         """
         with self._open() as connection:
             key, snapshot = _latest_snapshot(connection)
+            # compared as bytes: what a command line holds may be no UTF-8, which SQLite takes for no text
             found = connection.execute(
-                "SELECT feature_values FROM vectors WHERE seller_id = ? AND snapshot_id = ?", (seller_id, key)
+                "SELECT feature_values FROM vectors WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?",
+                (seller_id.encode("utf-8", "surrogateescape"), key),
             ).fetchone()
         return None if found is None else StoredVector(seller_id, snapshot, tuple(json.loads(found[0])))
 

@@ -41,6 +41,13 @@ def test_all_sellers_come_in_order_of_their_ids(store: VectorStore) -> None:
     assert list(store.all_latest()) == [StoredVector(seller, SNAPSHOT, values) for seller, values in sorted(ROWS)]
 
 
+def test_an_id_that_is_no_unicode_is_of_no_seller(store: VectorStore) -> None:
+    store.replace(SNAPSHOT, [*ROWS, ("卖家", (1.0,))])
+    assert store.latest("卖家") == StoredVector("卖家", SNAPSHOT, (1.0,))
+    for unknown in ("\udcff", "\udce5", "S1\udcff", "S1\0"):
+        assert store.latest(unknown) is None
+
+
 def test_the_latest_snapshot_wins_and_hides_sellers_that_it_lacks(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS)
     store.replace(NEXT, [("S2", (2.0,))])
