@@ -64,19 +64,26 @@ def new_delivery(out: Path, end: date) -> Iterator[DeliveryWriter]:
     """Write into a folder beside `out`, and put it in place when all is done: a kill leaves no half delivery.
 
     Raises:
-        SimulationError: `out` is a file, or a folder that already holds something.
+        SimulationError: `out` is a file, or a folder that already holds something, or cannot be written.
     """
-    refuse_used(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        writer = DeliveryWriter(workshop, end)
-        yield writer
-        writer.close()
-        workshop.chmod(0o755)
-        workshop.replace(out)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        refuse_used(out)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        workshop = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        try:
+            writer = DeliveryWriter(workshop, end)
+            yield writer
+            writer.close()
+            workshop.chmod(0o755)
+            workshop.replace(out)
+        finally:
+            shutil.rmtree(workshop, ignore_errors=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise SimulationError(f"{out} lies under a file; name a folder that is new or empty.") from error
+    except OSError as error:
+        raise SimulationError(
+            f"{out} cannot be written: {error.strerror or error}; name a new folder where you may write."
+        ) from error
 
 
 def refuse_used(out: Path) -> None:
