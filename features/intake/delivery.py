@@ -5,7 +5,8 @@ Reads names, `delivery.json` and bytes; rows are read elsewhere.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,9 @@ from typing import Final
 from features.errors import DeliveryError
 from features.iso import CURRENCIES
 from features.schema import BY_NAME, FX_RATES
+
+FIRST_DAY: Final = date(1990, 1, 1)
+"""No row and no coverage is older; what claims to be is a mistake."""
 
 BASE_CURRENCY: Final = "USD"
 """What every amount is converted to."""
@@ -53,19 +57,32 @@ class Delivery:
         whole = hashlib.sha256()
         terms = self.folder / TERMS_FILE
         for name, path in [*self.files.items(), *([(TERMS_FILE, terms)] if terms.exists() else [])]:
-            with path.open("rb") as stream:
+            with _readable(path), path.open("rb") as stream:
                 content = hashlib.file_digest(stream, "sha256").hexdigest()
             whole.update(f"{name}{path.suffix} {content}\n".encode())
         return whole.hexdigest()
 
 
-def open_delivery(folder: Path) -> Delivery:
-    """Return what lies in `folder`.
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DeliveryError(f"{path} cannot be read: {error.strerror or error}; deliver it readable") from error
+
+
+def open_delivery(folder: Path, tomorrow: date) -> Delivery:
+    """Return what lies in `folder`; nothing in it may claim to cover more than what was before `tomorrow`.
 
     Raises:
         DeliveryError: the folder is absent, holds no table of the contract, holds one twice (Parquet and CSV), or its
-            `delivery.json` is not as the contract says.
+            `delivery.json` is not as the contract says, or something in it may not be read.
     """
+    with _readable(folder):
+        return _open(folder, tomorrow)
+
+
+def _open(folder: Path, tomorrow: date) -> Delivery:
     if not folder.is_dir():
         raise DeliveryError(f"{folder} is not a folder; a delivery is a folder of Parquet or CSV files")
     files = {name: path for name in BY_NAME if (path := table_file(folder, name)) is not None}
@@ -76,7 +93,7 @@ def open_delivery(folder: Path) -> Delivery:
         )
     known = {path.name for path in files.values()} | {TERMS_FILE}
     ignored = tuple(sorted(path.name for path in folder.iterdir() if path.name not in known))
-    return Delivery(folder, MappingProxyType(files), _read_terms(folder / TERMS_FILE), ignored)
+    return Delivery(folder, MappingProxyType(files), _read_terms(folder / TERMS_FILE, tomorrow), ignored)
 
 
 def table_file(folder: Path, table: str) -> Path | None:
@@ -89,16 +106,16 @@ def table_file(folder: Path, table: str) -> Path | None:
     return found[0] if found else None
 
 
-def _read_terms(path: Path) -> Terms:
+def _read_terms(path: Path, tomorrow: date) -> Terms:
     if not path.exists():
         return Terms()
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (ValueError, RecursionError) as error:
         raise DeliveryError(f"{path} cannot be read as JSON: {error}") from error
     content = _object(path, "", content, ("covers_through", "constant_rate"))
     covers = _object(path, "covers_through: ", content.get("covers_through", {}), tuple(BY_NAME))
-    days = {table: _day(path, table, value) for table, value in covers.items()}
+    days = {table: _day(path, table, value, tomorrow) for table, value in covers.items()}
     rate = content.get("constant_rate")
     return Terms(MappingProxyType(days), None if rate is None else _constant_rate(path, rate))
 
@@ -112,13 +129,19 @@ def _object(path: Path, where: str, content: object, allowed: tuple[str, ...]) -
     return content
 
 
-def _day(path: Path, table: str, value: object) -> date:
+def _day(path: Path, table: str, value: object, tomorrow: date) -> date:
+    where = f"{path}: covers_through of {table} is {_shown(value)}"
     try:
-        return date.fromisoformat(str(value))
+        day = date.fromisoformat(str(value))
     except ValueError as error:
-        raise DeliveryError(
-            f"{path}: covers_through of {table} is {value!r}; expected a day such as 2024-12-31"
-        ) from error
+        raise DeliveryError(f"{where}; expected a day such as 2024-12-31") from error
+    if not FIRST_DAY <= day <= tomorrow:
+        raise DeliveryError(f"{where}; expected a day from {FIRST_DAY} to tomorrow, {tomorrow}")
+    return day
+
+
+def _shown(value: object) -> str:
+    return repr(value)[:60]
 
 
 def _constant_rate(path: Path, content: object) -> ConstantRate:
@@ -135,16 +158,16 @@ def constant_rate(currency: object, usd_per_unit: object) -> ConstantRate:
     Example: `constant_rate("CNY", 0.145)`.
     """
     if not isinstance(currency, str) or currency not in CURRENCIES:
-        raise DeliveryError(f"constant_rate has currency {currency!r}; expected an ISO 4217 code such as CNY")
+        raise DeliveryError(f"constant_rate has currency {_shown(currency)}; expected an ISO 4217 code such as CNY")
     bounds = FX_RATES.column("usd_per_unit")
     low, high = bounds.minimum or 0.0, bounds.maximum or float("inf")
-    rate = float("nan")
-    if isinstance(usd_per_unit, int | float) and not isinstance(usd_per_unit, bool):
-        rate = float(usd_per_unit)
-    if not low <= rate <= high:
+    number = usd_per_unit if isinstance(usd_per_unit, int | float) and usd_per_unit is not True else float("nan")
+    # Compared before it is converted: an integer may be too large for a float.
+    if not low <= number <= high:
         raise DeliveryError(
-            f"constant_rate has usd_per_unit {usd_per_unit!r}; expected a number from {low:g} to {high:g}"
+            f"constant_rate has usd_per_unit {_shown(usd_per_unit)}; expected a number from {low:g} to {high:g}"
         )
+    rate = float(number)
     if currency == BASE_CURRENCY and rate != 1:
         raise DeliveryError(f"constant_rate has usd_per_unit {usd_per_unit!r} for USD; a dollar is one dollar")
     return ConstantRate(currency, rate)

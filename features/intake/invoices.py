@@ -9,7 +9,8 @@ import csv
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -44,22 +45,35 @@ def import_invoices(source: Path, out: Path, usd_per_unit: float, currency: str 
 
     Raises:
         DeliveryError: a file or column is missing or unreadable, the rate or currency cannot be one, or `out` holds
-            files already. `out` is then as it was.
+            files already or cannot be written. `out` is then as it was.
     """
     rate = constant_rate(currency, usd_per_unit)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DeliveryError(f"{out} is not empty; name a new folder for the delivery")
     if not source.is_dir():
         raise DeliveryError(f"{source} is not a folder; name the folder that holds the invoices")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    with _new_folder(out) as draft:
+        return _write(source, draft, rate)
+
+
+@contextmanager
+def _new_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder beside `out` that takes its place at the end, if nothing was raised until then."""
     try:
-        report = _write(source, draft, rate)
-        draft.chmod(0o755)
-        draft.replace(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return report
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise DeliveryError(f"{out} is not empty; name a new folder for the delivery")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        try:
+            yield draft
+            draft.chmod(0o755)
+            draft.replace(out)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise DeliveryError(f"{out} lies under a file; name a new folder for the delivery") from error
+    except OSError as error:
+        raise DeliveryError(
+            f"{out} cannot be written: {error.strerror or error}; name a new folder where you may write"
+        ) from error
 
 
 def _write(source: Path, draft: Path, rate: ConstantRate) -> InvoiceReport:

@@ -5,17 +5,18 @@ quarantines and partners' tickets hold them.
 """
 
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 import ibis
 import ibis.expr.types as ir
 
+from features.intake.delivery import FIRST_DAY
 from features.iso import COUNTRIES, CURRENCIES
 from features.schema import LOANS, SELLERS, STORES, Column, Kind, Table
 
 ROW_MALFORMED: Final = "row_malformed"
-"""A CSV row with more or fewer fields than its header: no column of it can be trusted."""
+"""A CSV row with more or fewer fields than its header, or not in UTF-8: no column of it can be trusted."""
 RATE_UNKNOWN: Final = "rate_unknown"
 """No US dollar rate for the row's currency and day was known when the row became visible."""
 KEY_CONFLICT: Final = "key_conflict"
@@ -24,9 +25,13 @@ KEY_CONFLICT: Final = "key_conflict"
 REFERENCES: Final = {"seller_id": SELLERS, "store_id": STORES, "loan_id": LOANS}
 """Columns that name a row of another table, which must then be known. Orders may arrive after what refers to them."""
 
-FIRST_DAY: Final = date(1990, 1, 1)
+WAITING: Final = frozenset({RATE_UNKNOWN, *(f"{column.removesuffix('_id')}_unknown" for column in REFERENCES)})
+"""Rules that a row may keep later without a change of its own, once the store knows what it waits for."""
+
 LAST_DAY: Final = date(2100, 12, 31)
 _MAX_TEXT: Final = 200
+_INVISIBLE: Final = r"[\p{C}\p{Zl}\p{Zp}\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}\x{205F}\x{3000}]"
+"""Every control, format and blank character but the plain space: an id with one cannot be read, typed or asked for."""
 
 _UNREADABLE: Final = {
     Kind.ID: "not_an_id",
@@ -59,7 +64,10 @@ def column_rules(column: Column, raw: ir.Value, value: ir.Value) -> Iterator[Rul
 
 def _value_rules(column: Column, value: ir.Value) -> Iterator[Rule]:
     match column.kind:
-        case Kind.ID | Kind.TEXT:
+        case Kind.ID:
+            yield "too_long", value.length() > _MAX_TEXT
+            yield "not_an_id", value.re_search(_INVISIBLE)
+        case Kind.TEXT:
             yield "too_long", value.length() > _MAX_TEXT
             if column.allowed is not None:
                 yield "not_allowed", value.notin(column.allowed)
@@ -108,6 +116,11 @@ def references_of(table: Table) -> tuple[tuple[str, Table], ...]:
 def reference_rule(column: str, value: ir.Value, known: ir.Column) -> Rule:
     """Return the rule that `value` must be one of `known`; example: `store_unknown`."""
     return f"{column.removesuffix('_id')}_unknown", value.notin(known)
+
+
+def future_rule(known_at: ir.TimestampValue, latest: datetime) -> Rule:
+    """Return the rule that a row was known by `latest`; one such row would otherwise move all coverage there."""
+    return "known_at_in_future", known_at > ibis.literal(latest)
 
 
 def first_broken(rules: list[Rule]) -> ir.StringValue:

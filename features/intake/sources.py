@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,8 @@ _BATCH_BYTES: Final = 1 << 24
 class Source:
     """A readable Parquet file of one table.
 
-    `rows` counts its rows; `malformed` holds the text of CSV rows that had another number of fields than the header and
-    are not in the file; `ignored_columns` names what the contract does not know.
+    `rows` counts its rows; `malformed` holds the text of CSV rows that had another number of fields than the header or
+    were not UTF-8, and are not in the file; `ignored_columns` names what the contract does not know.
     """
 
     path: Path
@@ -99,20 +99,42 @@ def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...]) -> 
         return "skip"
 
     schema = pa.schema([(name, pa.string()) for name in table.column_names])
+    # Read as bytes, because text would refuse the whole file for one byte that is not UTF-8.
+    as_bytes = {name: pa.binary() for name in table.column_names}
     rows = 0
     with (
         pacsv.open_csv(
             path,
             read_options=pacsv.ReadOptions(block_size=_BATCH_BYTES),
             parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
-            convert_options=pacsv.ConvertOptions(column_types=schema, include_columns=schema.names),
+            convert_options=pacsv.ConvertOptions(column_types=as_bytes, include_columns=schema.names),
         ) as reader,
         pq.ParquetWriter(out, schema, compression="zstd") as writer,
     ):
         for batch in reader:
-            writer.write_batch(batch)
-            rows += batch.num_rows
+            text = _as_text(batch, schema, malformed)
+            writer.write_batch(text)
+            rows += text.num_rows
     return Source(out, rows + len(malformed), tuple(malformed), ignored)
+
+
+def _as_text(batch: pa.RecordBatch, schema: pa.Schema, malformed: list[str]) -> pa.RecordBatch:
+    """Return the rows of `batch` that are UTF-8; the others join `malformed`, what is unreadable escaped."""
+    try:
+        return batch.cast(schema)
+    except pa.ArrowInvalid:
+        good = [_is_text(row) for row in batch.to_pylist()]
+    bad = batch.filter(pa.array([not each for each in good]))
+    malformed += [b",".join(row.values()).decode(errors="backslashreplace") for row in bad.to_pylist()]
+    return batch.filter(pa.array(good)).cast(schema)
+
+
+def _is_text(row: Mapping[str, bytes]) -> bool:
+    try:
+        b",".join(row.values()).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _header(path: Path) -> list[str]:
@@ -121,5 +143,7 @@ def _header(path: Path) -> list[str]:
         first = stream.readline()
     if not first.strip():
         raise DeliveryError(f"{path} is empty; a CSV begins with a line of column names")
+    if b"\0" in first:
+        raise DeliveryError(f"{path} is not UTF-8 but looks like UTF-16; save it as UTF-8 and deliver it again")
     table = pacsv.read_csv(pa.BufferReader(first), read_options=pacsv.ReadOptions(autogenerate_column_names=True))
     return [str(column[0]).removeprefix("\ufeff") for column in table.to_pydict().values()]

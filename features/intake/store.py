@@ -1,12 +1,14 @@
 """The store of accepted operating data: a folder a delivery, and a manifest that alone says which of them count.
 
-Whatever the manifest does not name was never committed; replacing the manifest is the one moment of commit.
+Replacing the manifest is the one moment of commit. A delivery's folder that the manifest does not name may still have
+counted once, where an older manifest came back from a backup: it is moved to `orphaned/`, never deleted.
 """
 
 import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -17,16 +19,20 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from features.errors import StoreError
+from features.errors import FeaturesError, StoreError
 from features.intake.report import IntakeReport
 
 _MANIFEST: Final = "manifest.json"
 _INCOMING: Final = ".incoming-"
+_DELIVERY_ID: Final = re.compile(r"[0-9a-f]{64}(-\d+)?")
 
 
 @dataclass(frozen=True)
 class StoredDelivery:
-    """A committed delivery: its id, the midnight through which each table is complete, and accepted rows by table."""
+    """A committed delivery: its id, the midnight through which each table is complete, and accepted rows by table.
+
+    The id is the delivery's digest, with `-2` and so on where it was taken again for rows that had to wait.
+    """
 
     delivery_id: str
     covers_through: Mapping[str, date]
@@ -70,12 +76,19 @@ class OperatingStore:
         """Return how many rows of `table` were accepted over all deliveries."""
         return sum(each.rows.get(table, 0) for each in self.deliveries)
 
-    def report(self, delivery_id: str) -> IntakeReport | None:
-        """Return the report of a committed delivery, None where there is no such delivery."""
-        if all(each.delivery_id != delivery_id for each in self.deliveries):
-            return None
+    def takes(self, digest: str) -> tuple[str, ...]:
+        """Return the ids under which the delivery with this digest was taken, oldest first; empty if it never was."""
+        return tuple(each.delivery_id for each in self.deliveries if each.delivery_id.split("-")[0] == digest)
+
+    def report(self, delivery_id: str) -> IntakeReport:
+        """Return the report of a committed delivery; StoreError where it is lost."""
         path = self.folder / "deliveries" / delivery_id / "report.json"
-        return IntakeReport.from_json(path.read_text(encoding="utf-8"))
+        try:
+            return IntakeReport.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, FeaturesError) as error:
+            raise StoreError(
+                f"{path} cannot be read as the report of a stored delivery; restore it from a backup"
+            ) from error
 
 
 def open_store(folder: Path) -> OperatingStore:
@@ -94,12 +107,28 @@ def read_store(folder: Path) -> OperatingStore:
     """Return the store in `folder`, which may be empty or not exist yet."""
     path = folder / _MANIFEST
     try:
-        listed = json.loads(path.read_text(encoding="utf-8"))["deliveries"] if path.exists() else []
+        if not path.exists():
+            _refuse_lost_manifest(folder)
+            return OperatingStore(folder, ())
+        listed = json.loads(path.read_text(encoding="utf-8"))["deliveries"]
         return OperatingStore(folder, tuple(map(_from_entry, listed)))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path} cannot be read as the list of deliveries; restore it from a backup or ingest into a new store"
         ) from error
+
+
+def _refuse_lost_manifest(folder: Path) -> None:
+    """Raise StoreError where deliveries lie but nothing says which count; a new store begins with a manifest."""
+    if any(_delivery_folders(folder)):
+        raise StoreError(
+            f"{folder} holds deliveries but no {_MANIFEST} that lists them; restore it from a backup or ingest into a "
+            "new store"
+        )
+
+
+def _delivery_folders(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.glob("deliveries/*") if path.is_dir() and _DELIVERY_ID.fullmatch(path.name))
 
 
 def _from_entry(entry: dict[str, dict[str, str] | dict[str, int] | str]) -> StoredDelivery:
@@ -120,27 +149,40 @@ def _to_entry(delivery: StoredDelivery) -> dict[str, object]:
 def writing(folder: Path) -> Iterator[Path]:
     """Hold the store for one writer and yield a folder to build a delivery in; wait while another writes.
 
-    What a killed writer left behind is removed first, and so is the yielded folder at the end if nobody committed it.
+    What a killed writer left behind is cleared away first, and so is the yielded folder at the end if nobody committed
+    it. A folder that cannot be written is a StoreError.
     """
     try:
         (folder / "deliveries").mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            _clear_leftovers(folder)
+            incoming = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=folder / "deliveries"))
+            try:
+                yield incoming
+            finally:
+                shutil.rmtree(incoming, ignore_errors=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise StoreError(f"{folder} is not a folder; name a folder for the store") from error
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        _remove_leftovers(folder)
-        incoming = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=folder / "deliveries"))
-        try:
-            yield incoming
-        finally:
-            shutil.rmtree(incoming, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(
+            f"{folder} cannot be written as a store: {error.strerror or error}; name a folder with room and the right "
+            "to write"
+        ) from error
 
 
-def _remove_leftovers(folder: Path) -> None:
-    committed = {each.delivery_id for each in read_store(folder).deliveries}
-    for path in (folder / "deliveries").iterdir():
+def _clear_leftovers(folder: Path) -> None:
+    """Delete what no writer finished, and move aside what the manifest does not name."""
+    store = read_store(folder)
+    if not (folder / _MANIFEST).exists():
+        _replace_manifest(folder, ())
+    for unfinished in folder.glob(f"deliveries/{_INCOMING}*"):
+        shutil.rmtree(unfinished)
+    committed = {each.delivery_id for each in store.deliveries}
+    for path in list(_delivery_folders(folder)):
         if path.name not in committed:
-            shutil.rmtree(path)
+            (folder / "orphaned").mkdir(exist_ok=True)
+            path.rename(tempfile.mkdtemp(prefix=f"{path.name}.", dir=folder / "orphaned"))
 
 
 def commit(store: OperatingStore, incoming: Path, delivery: StoredDelivery) -> None:
@@ -154,12 +196,16 @@ def commit(store: OperatingStore, incoming: Path, delivery: StoredDelivery) -> N
     home = store.folder / "deliveries"
     incoming.rename(home / delivery.delivery_id)
     _flush(home)
-    entries = [_to_entry(each) for each in (*store.deliveries, delivery)]
-    draft = store.folder / f"{_MANIFEST}.new"
-    draft.write_text(json.dumps({"deliveries": entries}, indent=2) + "\n", encoding="utf-8")
+    _replace_manifest(store.folder, (*store.deliveries, delivery))
+
+
+def _replace_manifest(folder: Path, deliveries: tuple[StoredDelivery, ...]) -> None:
+    draft = folder / f"{_MANIFEST}.new"
+    content = {"deliveries": [_to_entry(each) for each in deliveries]}
+    draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     _flush(draft)
-    os.replace(draft, store.folder / _MANIFEST)  # noqa: PTH105 - the name says what happens to a manifest already there
-    _flush(store.folder)
+    os.replace(draft, folder / _MANIFEST)  # noqa: PTH105 - the name says what happens to a manifest already there
+    _flush(folder)
 
 
 def _flush(path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from features import asof
-from features.intake import casting, contest, money, rules
+from features.intake import casting, contest, delivery, money, rules
 from features.intake.report import TableReport
 from features.intake.sources import Source, literal
 from features.schema import Kind, Table
@@ -38,11 +39,15 @@ class Folders:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known when a table is taken: accepted files by table, this delivery's and all before, and the rates."""
+    """What is known when a table is taken: accepted files by table, this delivery's and all before, and the rates.
+
+    No row can have been known after `latest`, in UTC without a zone.
+    """
 
     stored: Sequence[Path]
     references: Mapping[str, Sequence[Path]]
     rates: money.Rates
+    latest: datetime
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ def _cast(job: _Job, source: Source) -> ir.Table:
 
 def _computable(time: ir.TemporalValue) -> ir.TemporalValue:
     """Return `time` where a day can be added to it; a rule turns the others away."""
-    return ibis.ifelse(time.cast("date").between(rules.FIRST_DAY, rules.LAST_DAY), time, ibis.null(time.type()))
+    return ibis.ifelse(time.cast("date").between(delivery.FIRST_DAY, rules.LAST_DAY), time, ibis.null(time.type()))
 
 
 def _checked(job: _Job, rows: ir.Table, answers: ir.Table | None) -> ir.Table:
@@ -153,6 +158,7 @@ def _checked(job: _Job, rows: ir.Table, answers: ir.Table | None) -> ir.Table:
         for column in job.table.columns
         for rule in rules.column_rules(column, rows[f"{_RAW}{column.name}"], rows[column.name])
     ]
+    broken.append(rules.future_rule(rows.known_at, job.known.latest))
     for name, target in rules.references_of(job.table):
         ids = read_files(job.engine, job.known.references[target.name])[name]
         broken.append(rules.reference_rule(name, rows[name], ids))

@@ -14,7 +14,18 @@ from hypothesis import strategies as st
 
 from features.errors import DeliveryError, FeaturesError, StoreError
 from features.intake import IntakeReport, TableReport, ingest, open_store
-from tests.features.intake.build import AT, EPOCH, Row, accepted, order, quarantined, seller, write, write_orders
+from tests.features.intake.build import (
+    AT,
+    EPOCH,
+    Row,
+    accepted,
+    order,
+    quarantined,
+    seller,
+    write,
+    write_csv,
+    write_orders,
+)
 
 LATER = AT + timedelta(hours=1)
 
@@ -139,10 +150,10 @@ def _no_rows(delivery: Path) -> None:
     pq.write_table(pq.read_table(path).slice(0, 0), path)
 
 
-def _latin(delivery: Path) -> None:
+def _utf_16(delivery: Path) -> None:
     (delivery / "orders.parquet").unlink()
-    header = "order_id,store_id,buyer_id,ordered_at,amount,currency,channel,buyer_country,items,known_at\n"
-    (delivery / "orders.csv").write_bytes(header.encode() + b"\xe9,T1,B,2024-01-01,1,USD,ads,US,1,2024-01-01\n")
+    write_csv(delivery / "orders.csv", [order()])
+    (delivery / "orders.csv").write_text((delivery / "orders.csv").read_text(), encoding="utf-16")
 
 
 def _empty_csv(delivery: Path) -> None:
@@ -159,18 +170,26 @@ REFUSED = {
     "corrupt": (_corrupt, "could not be taken"),
     "columns": (_columns, "lacks amount, items"),
     "column twice": (_twice, "column amount more than once"),
-    "not utf-8": (_latin, "cannot be read as csv"),
+    "utf-16": (_utf_16, "save it as UTF-8"),
     "empty csv": (_empty_csv, "is empty"),
     "not json": (lambda d: (d / "delivery.json").write_text("{"), "cannot be read as JSON"),
     "not an object": (lambda d: (d / "delivery.json").write_text("[]"), "expected an object"),
     "unknown term": (lambda d: (d / "delivery.json").write_text('{"cover": 1}'), "'cover' is not known"),
     "unknown table": (lambda d: (d / "delivery.json").write_text('{"covers_through": {"x": "2024-01-01"}}'), "'x'"),
     "no day": (lambda d: (d / "delivery.json").write_text('{"covers_through": {"orders": 3}}'), "expected a day"),
+    "deep json": (lambda d: (d / "delivery.json").write_text("[" * 100_000), "cannot be read as JSON"),
+    "covers too much": (lambda d: _covers(d, "2099-01-01"), "orders is '2099-01-01'; expected a day from 1990-01-01"),
+    "covers nothing": (lambda d: _covers(d, "1989-12-31"), "expected a day from 1990-01-01 to tomorrow"),
+    "endless rate": (lambda d: _rate(d, "CNY", 10**400), "expected a number from"),
     "no rate": (lambda d: _rate(d, "CNY", "much"), "usd_per_unit 'much'"),
     "negative rate": (lambda d: _rate(d, "CNY", -1), "usd_per_unit -1"),
     "no currency": (lambda d: _rate(d, "RMB", 0.1), "currency 'RMB'"),
     "dear dollar": (lambda d: _rate(d, "USD", 2), "a dollar is one dollar"),
 }
+
+
+def _covers(delivery: Path, day: str) -> None:
+    (delivery / "delivery.json").write_text(json.dumps({"covers_through": {"orders": day}}))
 
 
 def _rate(delivery: Path, currency: str, rate: object) -> None:
@@ -199,19 +218,6 @@ def test_a_refusal_leaves_what_is_stored(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError):
         ingest(bad, tmp_path / "s")
     assert open_store(tmp_path / "s") == before
-
-
-def test_a_store_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
-    delivery = write(tmp_path / "d")
-    with pytest.raises(DeliveryError, match="is not a folder"):
-        ingest(tmp_path / "absent", tmp_path / "s")
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="is not a folder"):
-        ingest(delivery, tmp_path / "file")
-    (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "manifest.json").write_text('{"deliveries": [{}]}')
-    with pytest.raises(StoreError, match="cannot be read as the list"):
-        ingest(delivery, tmp_path / "broken")
 
 
 ORDERS = st.builds(

@@ -156,3 +156,17 @@ def test_every_row_of_the_real_ledger_is_accounted_for(tmp_path: Path) -> None:
 
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
+
+
+def test_an_out_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = ledger(tmp_path / "l")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeliveryError, match="lies under a file"):
+        import_invoices(source, tmp_path / "file" / "d", usd_per_unit=0.145)
+
+    def refuse(**_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(DeliveryError, match="cannot be written: Permission denied"):
+        import_invoices(source, tmp_path / "d", usd_per_unit=0.145)

@@ -8,11 +8,12 @@ import pytest
 
 from features.intake import IntakeReport, ingest
 from features.intake.contest import key_hash
-from tests.features.intake.build import Row, order, quarantined, seller, store, write, write_csv
+from tests.features.intake.build import Row, order, quarantined, seller, store, write, write_csv, write_orders
 
 # rule -> what is wrong about an order whose id is that rule, all values as text
 BROKEN: dict[str, dict[str, object]] = {
     "order_id_too_long": {"order_id": "x" * 201},
+    "order_id_not_an_id": {"order_id": "O\u200b1"},
     "store_id_missing": {"store_id": " "},
     "store_unknown": {"store_id": "T9"},
     "buyer_id_missing": {"buyer_id": ""},
@@ -39,6 +40,7 @@ BROKEN: dict[str, dict[str, object]] = {
     "known_at_missing": {"known_at": ""},
     "known_at_not_a_time": {"known_at": "2024-02-30"},
     "known_at_out_of_range": {"known_at": "2101-01-01T00:00:00Z"},
+    "known_at_in_future": {"known_at": "2100-12-31T00:00:00Z"},
     "rate_unknown": {"currency": "CNY"},
 }
 
@@ -52,6 +54,7 @@ ALLOWED: dict[str, dict[str, object]] = {
     "zulu": {"ordered_at": "2024-03-05T10:00Z"},
     "offset": {"ordered_at": "2024-03-05 10:00:00.25+0800"},
     "day for a time": {"ordered_at": "2024-03-05"},
+    "id of any script with a plain space": {"buyer_id": "é 张 😀"},
     "unknown country": {"buyer_country": "ZZ"},
 }
 
@@ -116,6 +119,30 @@ def test_references_follow_what_was_accepted(tmp_path: Path) -> None:
         "loans": {"seller_unknown": 1},
         "payments": {"loan_unknown": 1},
     }
+
+
+INVISIBLE = list("\x00\x07\x7f\x85\xa0\xad\u200b\u200e\u2003\u2028\u2029\u3000\ufeff\ue000")
+
+
+@pytest.mark.parametrize("character", INVISIBLE, ids=ascii)
+def test_an_id_that_cannot_be_asked_for_is_turned_away(character: str, begun: Path, tmp_path: Path) -> None:
+    orders = [order(f"O{character}1"), order("O2", buyer_id=f"B{character}1")]
+    report = ingest(write_orders(tmp_path / "d", *orders), begun)
+    assert report.table("orders").quarantined == {"buyer_id_not_an_id": 1, "order_id_not_an_id": 1}
+
+
+def test_one_row_that_is_not_utf_8_stops_no_other(begun: Path, tmp_path: Path) -> None:
+    delivery = tmp_path / "d"
+    delivery.mkdir()
+    rows = [order("O1", note="naïve"), order("café"), order("O3"), order("naïve")]
+    write_csv(delivery / "orders.csv", [{"note": "", **row} for row in rows])
+    content = (delivery / "orders.csv").read_bytes()
+    (delivery / "orders.csv").write_bytes(content.replace("café".encode(), "café".encode("latin-1")))
+    report = ingest(delivery, begun)
+    orders = report.table("orders")
+    assert (orders.read, orders.accepted, orders.quarantined) == (4, 3, {"row_malformed": 1})
+    (bad,) = quarantined(begun, report.delivery_id, "orders")
+    assert str(bad["row"]).startswith("caf\\xe9,T1,B1,2024-03-05")
 
 
 TYPES: dict[str, tuple[str, pa.Array, dict[str, int]]] = {
