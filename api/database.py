@@ -67,7 +67,10 @@ def open_database(url: str) -> Engine:
         _require_durable(engine)
         migrate(engine)
     except (ArgumentError, DatabaseError, OSError) as error:
-        raise DatabaseSetupError(f"The database cannot be opened: {getattr(error, 'orig', None) or error}") from error
+        raise DatabaseSetupError(
+            f"The database cannot be opened ({getattr(error, 'orig', None) or error}); let this user write its folder, "
+            "or set SELLERSCORE_DATABASE_URL to another file."
+        ) from error
     return engine
 
 

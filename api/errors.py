@@ -47,7 +47,7 @@ class SettingsError(StartError):
 
 
 class TokenFileError(StartError):
-    """The token file is readable by others or holds no token, so it would protect nothing."""
+    """The token file cannot be made, is readable by others or holds no token, so it would protect nothing."""
 
 
 class DatabaseSetupError(StartError):
@@ -59,7 +59,7 @@ class ModelMissingError(StartError):
 
 
 class ModelStoreError(StartError):
-    """The registry cannot be read and no bundle is kept, or a bundle is not what its digest says."""
+    """Neither the registry nor what is kept gives a whole bundle of the promoted digest, or none can be kept."""
 
 
 class AddressTakenError(StartError):
@@ -67,7 +67,7 @@ class AddressTakenError(StartError):
 
 
 class OutputError(ApiError):
-    """An output file of an unknown kind, or in a folder that is not there; nothing was written."""
+    """An output file of an unknown kind, or where none can stand; nothing was written."""
 
 
 class Problem(ApiError):  # noqa: N818 - the word of RFC 9457

@@ -124,7 +124,8 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_read(
     run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / "folder.csv").mkdir()
-    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / "without-vectors"))
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / "empty"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
     with pytest.raises(OutputError):
         run("score-portfolio", "--out", str(tmp_path / name))
 

@@ -118,5 +118,5 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(DatabaseSetupError, match="cannot be opened"):
+    with pytest.raises(DatabaseSetupError, match=r"cannot be opened .*SELLERSCORE_DATABASE_URL"):
         open_database(f"sqlite:///{tmp_path}/file/scores.db")
