@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from sqlalchemy import text
 
 import api.scores.service
@@ -235,26 +233,3 @@ def test_the_log_names_no_seller_and_no_token(client: TestClient, caplog: pytest
     assert any("POST /v1/scores 201" in line for line in ours)
     assert any("GET - 404" in line for line in ours)
     assert not any(secret in line for line in ours for secret in (token, SELLERS[0], "S-nobody"))
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None)),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(st.characters(codec=None)), inner, max_size=3),
-    max_leaves=6,
-)
-NEAR = st.fixed_dictionaries({}, optional={"seller_id": JSON, "purpose": JSON | st.just("credit_application")})
-
-
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=JSON | NEAR)
-def test_no_json_makes_the_service_fail(client: TestClient, body: object) -> None:
-    response = client.post("/v1/scores", content=json.dumps(body), headers={"Content-Type": "application/json"})
-    assert response.status_code in {400, 404, 422}, response.text
-    assert response.json()["type"].startswith("/problems/")
-
-
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(body=st.binary(max_size=200), media_type=st.sampled_from(["application/json", "text/plain", "", "a/b; c"]))
-def test_no_bytes_make_the_service_fail(client: TestClient, body: bytes, media_type: str) -> None:
-    response = client.post("/v1/scores", content=body, headers={"Content-Type": media_type})
-    assert response.status_code in {400, 415, 422}, response.text
