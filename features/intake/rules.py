@@ -16,7 +16,8 @@ from features.iso import COUNTRIES, CURRENCIES
 from features.schema import LOANS, SELLERS, STORES, Column, Kind, Table
 
 ROW_MALFORMED: Final = "row_malformed"
-"""A CSV row with more or fewer fields than its header, or not in UTF-8: no column of it can be trusted."""
+"""A CSV row with more or fewer fields than its header, or with bytes that are not UTF-8 or were lost before (U+FFFD):
+no column of it can be trusted."""
 RATE_UNKNOWN: Final = "rate_unknown"
 """No US dollar rate for the row's currency and day was known when the row became visible."""
 KEY_CONFLICT: Final = "key_conflict"

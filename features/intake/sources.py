@@ -5,15 +5,19 @@ Nothing is judged here but whether there are rows to judge.
 
 from __future__ import annotations
 
+import codecs
+import functools
+import io
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
@@ -21,6 +25,7 @@ from features.errors import DeliveryError
 from features.schema import Table
 
 _BATCH_BYTES: Final = 1 << 24
+_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -99,42 +104,55 @@ def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...]) -> 
         return "skip"
 
     schema = pa.schema([(name, pa.string()) for name in table.column_names])
-    # Read as bytes, because text would refuse the whole file for one byte that is not UTF-8.
-    as_bytes = {name: pa.binary() for name in table.column_names}
     rows = 0
     with (
+        path.open("rb") as stream,
         pacsv.open_csv(
-            path,
+            Utf8(stream),
             read_options=pacsv.ReadOptions(block_size=_BATCH_BYTES),
             parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
-            convert_options=pacsv.ConvertOptions(column_types=as_bytes, include_columns=schema.names),
+            convert_options=pacsv.ConvertOptions(column_types=schema, include_columns=schema.names),
         ) as reader,
         pq.ParquetWriter(out, schema, compression="zstd") as writer,
     ):
         for batch in reader:
-            text = _as_text(batch, schema, malformed)
+            text = _intact(batch, malformed)
             writer.write_batch(text)
             rows += text.num_rows
     return Source(out, rows + len(malformed), tuple(malformed), ignored)
 
 
-def _as_text(batch: pa.RecordBatch, schema: pa.Schema, malformed: list[str]) -> pa.RecordBatch:
-    """Return the rows of `batch` that are UTF-8; the others join `malformed`, what is unreadable escaped."""
-    try:
-        return batch.cast(schema)
-    except pa.ArrowInvalid:
-        good = [_is_text(row) for row in batch.to_pylist()]
-    bad = batch.filter(pa.array([not each for each in good]))
-    malformed += [b",".join(row.values()).decode(errors="backslashreplace") for row in bad.to_pylist()]
-    return batch.filter(pa.array(good)).cast(schema)
+class Utf8(io.RawIOBase):
+    """A stream of bytes in which every byte that is not UTF-8 reads as the replacement character.
+
+    The reader of CSV would refuse a whole file for one such byte.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, none at the end; at most `size` of them where `size` is 12 or more."""
+        # Each byte may grow to three, and up to three bytes of a begun character wait from the block before.
+        while raw := self._stream.read(max(size // 3 - 3, 1)):
+            if text := self._decoder.decode(raw):  # nothing yet where all that came begins a character
+                return text.encode()
+        return self._decoder.decode(b"", final=True).encode()
 
 
-def _is_text(row: Mapping[str, bytes]) -> bool:
-    try:
-        b",".join(row.values()).decode()
-    except UnicodeDecodeError:
-        return False
-    return True
+def _intact(batch: pa.RecordBatch, malformed: list[str]) -> pa.RecordBatch:
+    """Return the rows of `batch` without a replacement character; the others join `malformed`."""
+    spoilt = [pc.match_substring(column, _REPLACED) for column in batch.columns]
+    bad = functools.reduce(pc.or_, spoilt)
+    if not pc.any(bad).as_py():
+        return batch
+    malformed += [",".join(row.values()) for row in batch.filter(bad).to_pylist()]
+    return batch.filter(pc.invert(bad))
 
 
 def _header(path: Path) -> list[str]:

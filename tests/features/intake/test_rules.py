@@ -1,13 +1,17 @@
 """Every rule turns away the row that breaks it, under its own name, and lets the rows beside it pass."""
 
 from datetime import datetime
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from features.intake import IntakeReport, ingest
 from features.intake.contest import key_hash
+from features.intake.sources import Utf8
 from tests.features.intake.build import Row, order, quarantined, seller, store, write, write_csv, write_orders
 
 # rule -> what is wrong about an order whose id is that rule, all values as text
@@ -137,12 +141,13 @@ def test_one_row_that_is_not_utf_8_stops_no_other(begun: Path, tmp_path: Path) -
     rows = [order("O1", note="naïve"), order("café"), order("O3"), order("naïve")]
     write_csv(delivery / "orders.csv", [{"note": "", **row} for row in rows])
     content = (delivery / "orders.csv").read_bytes()
-    (delivery / "orders.csv").write_bytes(content.replace("café".encode(), "café".encode("latin-1")))
+    (delivery / "orders.csv").write_bytes(content.replace("café".encode(), b"caf\xe9") + b"O5,\xe9\n")
     report = ingest(delivery, begun)
     orders = report.table("orders")
-    assert (orders.read, orders.accepted, orders.quarantined) == (4, 3, {"row_malformed": 1})
-    (bad,) = quarantined(begun, report.delivery_id, "orders")
-    assert str(bad["row"]).startswith("caf\\xe9,T1,B1,2024-03-05")
+    assert (orders.read, orders.accepted, orders.quarantined) == (5, 3, {"row_malformed": 2})
+    texts = sorted(str(row["row"]) for row in quarantined(begun, report.delivery_id, "orders"))
+    assert texts[0] == "O5,\N{REPLACEMENT CHARACTER}"
+    assert texts[1].startswith("caf\N{REPLACEMENT CHARACTER},T1,B1,2024-03-05")
 
 
 TYPES: dict[str, tuple[str, pa.Array, dict[str, int]]] = {
@@ -187,3 +192,13 @@ def test_keys_share_a_hash_only_where_they_are_equal_here() -> None:
     with open_engine(threads=1) as engine:
         hashes = engine.to_pyarrow(rows.select(h=key_hash(rows, ["a", "b"]))).column("h").to_pylist()
     assert hashes[0] == hashes[1] != hashes[2]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.sampled_from([b"a", "é".encode(), "😀".encode(), b"\xe9", b"\xf0\x9f"])), st.integers(12, 15))
+def test_bytes_come_through_in_blocks_as_they_would_at_once(parts: list[bytes], size: int) -> None:
+    content = b"".join(parts)
+    stream = Utf8(BytesIO(content))
+    blocks = list(iter(lambda: stream.read(size), b""))
+    assert max(map(len, blocks), default=0) <= size
+    assert b"".join(blocks) == content.decode(errors="replace").encode()
