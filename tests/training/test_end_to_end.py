@@ -118,7 +118,7 @@ def test_the_same_delivery_again_changes_nothing(mine: World) -> None:
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (("score", "S-nobody"), "No operating data of this seller"),
+        (("score", "S-nobody"), 'No operating data of the seller "S-nobody"'),
         (("promote", "99"), "There is no version 99 of sellerscore; registered are 1."),
         (("train", "--labels", "none.csv"), "There is no label table at none.csv"),
         (("simulate", "--days", "365", "--out", "new"), "days is 365; give a value from 366 to 3660"),
