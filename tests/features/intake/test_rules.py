@@ -1,6 +1,6 @@
 """Every rule turns away the row that breaks it, under its own name, and lets the rows beside it pass."""
 
-from datetime import datetime
+from datetime import date, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -123,6 +123,17 @@ def test_references_follow_what_was_accepted(tmp_path: Path) -> None:
         "loans": {"seller_unknown": 1},
         "payments": {"loan_unknown": 1},
     }
+
+
+def test_not_a_number_is_found_among_ordinary_numbers_whose_statistics_leave_it_out(tmp_path: Path) -> None:
+    # DuckDB answers isnan() from a file's statistics, in which NaN does not stand
+    nan = float("nan")
+    orders = [order(f"O{n}", amount=nan if n == 3 else 1.0 + n) for n in range(10)]
+    rating: Row = {"store_id": "T1", "ratings": 4, "known_at": datetime(2024, 2, 1)}  # noqa: DTZ001
+    ratings = [{**rating, "day": date(2024, 1, n + 1), "stars": nan if n == 3 else 1 + n / 5} for n in range(10)]
+    report = ingest(write(tmp_path / "d", orders=orders, ratings=ratings), tmp_path / "s")
+    assert report.table("orders").quarantined == {"amount_not_finite": 1}
+    assert report.table("ratings").quarantined == {"stars_not_finite": 1}
 
 
 INVISIBLE = list("\x00\x07\x7f\x85\xa0\xad\u200b\u200e\u2003\u2028\u2029\u3000\ufeff\ue000")
