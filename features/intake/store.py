@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -64,11 +64,11 @@ class OperatingStore:
                 latest[table] = max(day, latest.get(table, day))
         return MappingProxyType(latest)
 
-    def files(self, table: str) -> tuple[Path, ...]:
-        """Return the accepted files of `table` in the order of the deliveries; empty where none held it."""
+    def files(self, table: str, deliveries: Sequence[StoredDelivery] | None = None) -> tuple[Path, ...]:
+        """Return the accepted files of `table` in the order of the deliveries, of all or of those named."""
         return tuple(
             self.folder / "deliveries" / each.delivery_id / "accepted" / f"{table}.parquet"
-            for each in self.deliveries
+            for each in (self.deliveries if deliveries is None else deliveries)
             if table in each.rows
         )
 
