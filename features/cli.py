@@ -24,6 +24,8 @@ def ingest(
 ) -> None:
     """Take a delivery of operating data in; each row is accepted, a duplicate, or quarantined with its reason.
 
+    A file that cannot be read is set aside: the other tables go in, and the command ends with 2.
+
     Example: sellerscore ingest var/simulated
     """
     from rich.console import Console
@@ -37,6 +39,10 @@ def ingest(
         typer.echo(report.to_json())
     else:
         _print_report(report)
+    if report.set_aside:
+        reasons = "; ".join(each.why for each in report.set_aside)
+        typer.echo(f"sellerscore: {reasons}; the other tables are in", err=True)
+        raise typer.Exit(2)
 
 
 @app.command("import-invoices")
@@ -100,3 +106,5 @@ def _print_report(report: IntakeReport) -> None:
         console.print("This delivery was ingested before; nothing changed.")
     for name in report.ignored_files:
         console.print(f"Ignored, not a table of the contract: {name}")
+    for aside in report.set_aside:
+        console.print(f"Set aside as a whole: {aside.table} ({' and '.join(aside.files)})", markup=False)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from features.errors import DeliveryError
+from features.intake.report import SetAside
 from features.iso import CURRENCIES
 from features.schema import BY_NAME, FX_RATES
 
@@ -45,22 +46,35 @@ class Terms:
 
 @dataclass(frozen=True)
 class Delivery:
-    """The files of the contract in one folder, by table and in contract order; `ignored` names everything else."""
+    """The files of the contract in one folder, by table and in contract order; `ignored` names everything else.
+
+    `set_aside` are tables for which the folder holds no single file, so that nobody can say which rows are meant.
+    """
 
     folder: Path
     files: Mapping[str, Path]
     terms: Terms
     ignored: tuple[str, ...]
+    set_aside: tuple[SetAside, ...] = ()
 
     def digest(self) -> str:
         """Return the SHA-256 over table names, file bytes and terms: what makes two deliveries the same one."""
         whole = hashlib.sha256()
         terms = self.folder / TERMS_FILE
-        for name, path in [*self.files.items(), *([(TERMS_FILE, terms)] if terms.exists() else [])]:
-            with _readable(path), path.open("rb") as stream:
-                content = hashlib.file_digest(stream, "sha256").hexdigest()
-            whole.update(f"{name}{path.suffix} {content}\n".encode())
+        parts = [*self.files.items(), *([(TERMS_FILE, terms)] if terms.exists() else [])]
+        # What is set aside counts too: the folder mended is another delivery, and so is one that never held the table.
+        parts += [(each.table, self.folder / file) for each in self.set_aside for file in each.files]
+        for name, path in parts:
+            whole.update(f"{name}{path.suffix} {_content(path)}\n".encode())
         return whole.hexdigest()
+
+
+def _content(path: Path) -> str:
+    """Return the SHA-256 of a file; of anything else that it is none."""
+    if not path.is_file():
+        return "not a file"
+    with _readable(path), path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager
@@ -75,8 +89,8 @@ def open_delivery(folder: Path, tomorrow: date) -> Delivery:
     """Return what lies in `folder`; nothing in it may claim to cover more than what was before `tomorrow`.
 
     Raises:
-        DeliveryError: the folder is absent, holds no table of the contract, holds one twice (Parquet and CSV), or its
-            `delivery.json` is not as the contract says, or something in it may not be read.
+        DeliveryError: the folder is absent, holds no table of the contract, its `delivery.json` is not as the contract
+            says, or something in it may not be read.
     """
     with _readable(folder):
         return _open(folder, tomorrow)
@@ -85,22 +99,48 @@ def open_delivery(folder: Path, tomorrow: date) -> Delivery:
 def _open(folder: Path, tomorrow: date) -> Delivery:
     if not folder.is_dir():
         raise DeliveryError(f"{folder} is not a folder; a delivery is a folder of Parquet or CSV files")
-    files = {name: path for name in BY_NAME if (path := table_file(folder, name)) is not None}
-    if not files:
+    found = {name: _found(folder, name) for name in BY_NAME}
+    files = {name: path for name, path in found.items() if isinstance(path, Path)}
+    aside = tuple(each for each in found.values() if isinstance(each, SetAside))
+    if not files and not aside:
         raise DeliveryError(
             f"{folder} holds no table of the contract; expected files such as orders.parquet or orders.csv "
             f"for any of {', '.join(BY_NAME)}"
         )
-    known = {path.name for path in files.values()} | {TERMS_FILE}
+    known = {TERMS_FILE, *(path.name for path in files.values()), *(file for each in aside for file in each.files)}
     ignored = tuple(sorted(path.name for path in folder.iterdir() if path.name not in known))
-    return Delivery(folder, MappingProxyType(files), _read_terms(folder / TERMS_FILE, tomorrow), ignored)
+    return Delivery(folder, MappingProxyType(files), _read_terms(folder / TERMS_FILE, tomorrow), ignored, aside)
+
+
+def _found(folder: Path, table: str) -> Path | SetAside | None:
+    try:
+        return table_file(folder, table)
+    except DeliveryError as error:
+        return set_aside(table, _candidates(folder, table), error)
+
+
+def set_aside(table: str, paths: list[Path], error: DeliveryError) -> SetAside:
+    """Return `table` as set aside for what `error` says, in which a file goes by its name: a report leaves the house.
+
+    Example: `set_aside("orders", [Path("/in/orders.parquet")], error)` has `why` "orders.parquet lacks amount; ...".
+    """
+    why = str(error)
+    for path in paths:
+        why = why.replace(str(path), path.name)
+    return SetAside(table, tuple(path.name for path in paths), why)
+
+
+def _candidates(folder: Path, table: str) -> list[Path]:
+    return [path for suffix in _SUFFIXES if (path := folder / f"{table}{suffix}").exists()]
 
 
 def table_file(folder: Path, table: str) -> Path | None:
     """Return the one file of `table` in `folder`, None where there is none; DeliveryError where there are two."""
-    found = [path for suffix in _SUFFIXES if (path := folder / f"{table}{suffix}").exists()]
+    found = _candidates(folder, table)
     if len(found) > 1:
-        raise DeliveryError(f"{folder} holds {table} as Parquet and as CSV; deliver each table once")
+        raise DeliveryError(
+            f"{found[0]} lies beside {found[1].name}, which is {table} as Parquet and as CSV; deliver each table once"
+        )
     if found and not found[0].is_file():
         raise DeliveryError(f"{found[0]} is not a file; deliver each table as one Parquet or CSV file")
     return found[0] if found else None

@@ -21,10 +21,14 @@ _LARGEST: Final = 1e18
 
 @dataclass(frozen=True)
 class Rates:
-    """Where rates come from: the accepted rows of `fx_rates` if there are any, and a delivery's constant rate."""
+    """Where rates come from: the accepted rows of `fx_rates` if there are any, and a delivery's constant rate.
+
+    A rate stands in for days without one up to the age `oldest`; of no age, each day needs its own.
+    """
 
     fx: ir.Table | None
     constant: ConstantRate | None
+    oldest: timedelta = OLDEST_RATE
 
     @property
     def fixed(self) -> dict[str, float]:
@@ -48,7 +52,7 @@ def asked_rates(rows: ir.Table, rates: Rates) -> ir.Table | None:
         [
             asked.currency == fx.fx_currency,
             fx.day <= asked.event_day,
-            fx.day >= asked.event_day - ibis.interval(days=OLDEST_RATE.days),
+            fx.day >= asked.event_day - ibis.interval(days=rates.oldest.days),
             fx.known_at <= asked.visible_from,
         ],
     )

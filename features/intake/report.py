@@ -39,10 +39,23 @@ class TableReport:
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """A table that could not be taken as a whole: its files by name, and in one sentence what is wrong with them.
+
+    Example: `SetAside("orders", ("orders.parquet",), "orders.parquet lacks amount; the columns of orders are ...")`.
+    """
+
+    table: str
+    files: tuple[str, ...]
+    why: str
+
+
+@dataclass(frozen=True)
 class IntakeReport:
     """What `ingest` did with one delivery; `already_ingested` says that the store held it before.
 
-    `covers_through` is what this delivery covers; `ignored_files` are names that the contract does not know.
+    `covers_through` is what this delivery covers; `ignored_files` are names that the contract does not know;
+    `set_aside` are tables of which no row could be read, and which the delivery therefore does not cover.
     """
 
     delivery_id: str
@@ -50,6 +63,7 @@ class IntakeReport:
     covers_through: Mapping[str, date]
     ignored_files: tuple[str, ...] = ()
     already_ingested: bool = False
+    set_aside: tuple[SetAside, ...] = ()
 
     def table(self, name: str) -> TableReport:
         """Return the report of one table; KeyError where the delivery did not hold it."""
@@ -76,4 +90,7 @@ class IntakeReport:
         )
         covers = {name: date.fromisoformat(day) for name, day in fields.pop("covers_through").items()}
         ignored = tuple(fields.pop("ignored_files"))
-        return cls(tables=tables, covers_through=covers, ignored_files=ignored, **fields)
+        # a report from before files were set aside does not name them
+        aside = fields.pop("set_aside", ())
+        spoilt = tuple(SetAside(each["table"], tuple(each["files"]), each["why"]) for each in aside)
+        return cls(tables=tables, covers_through=covers, ignored_files=ignored, set_aside=spoilt, **fields)

@@ -89,7 +89,7 @@ def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     pq.write_table(pq.read_table(delivery / "orders.parquet"), delivery / "orders.parquet", row_group_size=200)
     found = []
     for threads in (1, 4):
-        monkeypatch.setattr("features.intake.ingestion.open_engine", lambda t=threads: engine.open_engine(threads=t))
+        monkeypatch.setattr("features.intake.tables.open_engine", lambda t=threads: engine.open_engine(threads=t))
         report = ingest(delivery, tmp_path / f"s{threads}")
         found.append((report.tables, accepted(open_store(tmp_path / f"s{threads}"), "orders")))
     assert found[0] == found[1]
