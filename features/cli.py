@@ -20,13 +20,18 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs."
 @app.command()
 def ingest(
     delivery: Annotated[Path, typer.Argument(help="A folder with one Parquet or CSV file a table.")],
+    page: Annotated[bool, typer.Option("--report", help="Write an HTML page on the quality of its data.")] = False,
+    page_file: Annotated[
+        Path | None,
+        typer.Option("--report-file", help="Write the page to this file, not under reports/ in the state folder."),
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
     """Take a delivery of operating data in; each row is accepted, a duplicate, or quarantined with its reason.
 
     A file that cannot be read is set aside: the other tables go in, and the command ends with 2.
 
-    Example: sellerscore ingest var/simulated
+    Example: sellerscore ingest var/simulated --report
     """
     from rich.console import Console
 
@@ -39,6 +44,10 @@ def ingest(
         typer.echo(report.to_json())
     else:
         _print_report(report)
+    if page or page_file is not None:
+        with errors.status("Measuring the quality of its data"):
+            written = _write_page(report, delivery, page_file)
+        typer.echo(f"Quality of its data: {written}", err=as_json)
     if report.set_aside:
         reasons = "; ".join(each.why for each in report.set_aside)
         typer.echo(f"sellerscore: {reasons}; the other tables are in", err=True)
@@ -85,6 +94,16 @@ def features(as_json: _AsJson = False) -> None:
         typer.echo(json.dumps({"as_of": snapshot.as_of.isoformat(), "sellers": sellers, "data": snapshot.data_version}))
     else:
         typer.echo(f"Vectors of {sellers:,} sellers as of {snapshot.as_of}, catalogue {snapshot.catalogue[:19]}")
+
+
+def _write_page(report: IntakeReport, delivery: Path, out: Path | None) -> Path:
+    from features.intake import open_store
+    from features.intake.quality import write_page
+
+    home = state_folder()
+    digest, *again = report.delivery_id.split("-")
+    place = out or home / "reports" / f"{'-'.join([digest[:12], *again])}.html"
+    return write_page(open_store(home / "operating"), report, delivery.resolve().name, place)
 
 
 def _print_report(report: IntakeReport) -> None:

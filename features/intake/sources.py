@@ -82,12 +82,12 @@ def _readable(path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         kind = path.suffix.removeprefix(".")
         raise DeliveryError(
-            f"{path} cannot be read as {kind}: {_first_line(error)}; deliver the file again, whole"
+            f"{path} cannot be read as {kind}: {_first_sentence(error)}; deliver the file again, whole"
         ) from error
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+def _first_sentence(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
 
 
 def _extra_columns(table: Table, path: Path, names: list[str]) -> tuple[str, ...]:

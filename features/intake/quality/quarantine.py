@@ -1,0 +1,129 @@
+"""What was turned away, by rule, with a few rows to recognise it by. No personal data leaves the quarantine.
+
+A page is passed around, so ids are shortened, buyers and suppliers never shown, and a value that might be anything is
+shown by its shape.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import ibis
+
+from features.intake.quality.words import Explanation, column_of, explain
+from features.intake.take import read_files
+from features.schema import BY_NAME, Kind, Table
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+    from features.intake.report import TableReport
+
+EXAMPLES: Final = 3
+HIDDEN: Final = "hidden"
+PERSONAL: Final = frozenset({"buyer_id", "supplier_id"})
+_LONGEST: Final = 24
+_LONG_ID: Final = 8
+_TO_THE_MINUTE: Final = len("2024-05-01 08:00")
+_UNSEEN: Final = "·"
+_PLAIN: Final = {
+    Kind.TEXT: re.compile(r"[A-Za-z][A-Za-z _-]{0,19}"),
+    Kind.CURRENCY: re.compile(r"[A-Za-z]{1,4}"),
+    Kind.COUNTRY: re.compile(r"[A-Za-z]{1,3}"),
+}
+_NUMBERS: Final = re.compile(r"[-+0-9.,:TZeE/ ]{1,32}|(?i:nan|[-+]?inf(inity)?)")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row that was turned away: its shortened key, and the value that the rule is about."""
+
+    key: str
+    value: str
+    known_at: str
+
+
+@dataclass(frozen=True)
+class Reason:
+    """The rows of a table that broke one rule; `share` is of all rows read."""
+
+    table: str
+    rule: str
+    rows: int
+    share: float
+    explanation: Explanation
+    column: str | None
+    examples: tuple[Example, ...]
+
+
+def reasons(engine: Backend, report: TableReport, quarantined: Path) -> tuple[Reason, ...]:
+    """Return why rows of a table were turned away, most frequent first; `quarantined` is the file that holds them."""
+    table = BY_NAME[report.table]
+    examples = _examples(engine, table, quarantined) if report.rejected else {}
+    found = [
+        Reason(
+            report.table, rule, rows, rows / report.read, explain(table, rule), column_of(table, rule), examples[rule]
+        )
+        for rule, rows in report.quarantined.items()
+    ]
+    return tuple(sorted(found, key=lambda reason: (-reason.rows, reason.rule)))
+
+
+def _examples(engine: Backend, table: Table, path: Path) -> dict[str, tuple[Example, ...]]:
+    rows = read_files(engine, [path])
+    order = [rows[name] for name in (*table.column_names, "row")]
+    place = ibis.row_number().over(group_by="rule", order_by=order)
+    few = rows.mutate(place=place).filter(ibis._.place < EXAMPLES).order_by("rule", "place").to_pyarrow().to_pylist()
+    by_rule: dict[str, tuple[Example, ...]] = {}
+    for row in few:
+        by_rule[row["rule"]] = (*by_rule.get(row["rule"], ()), _example(table, row))
+    return by_rule
+
+
+def _example(table: Table, row: Mapping[str, str | None]) -> Example:
+    column = column_of(table, row["rule"] or "")
+    key = ", ".join(masked(table, name, row[name]) for name in table.key)
+    return Example(
+        key if row["row"] is None else f"a line of {len(row['row']):,} characters",
+        "" if column is None else masked(table, column, row[column]),
+        masked(table, "known_at", row["known_at"])[:_TO_THE_MINUTE],
+    )
+
+
+def masked(table: Table, column: str, value: str | None) -> str:
+    """Return a value as the page may show it.
+
+    Example: an order_id `O-00012345` is `O-0…45`, a buyer_id `hidden`, an amount `-12.5` itself, an amount `12 Main
+    St.` its shape `99 Aaaa Aa.`.
+    """
+    if value is None:
+        return "empty"
+    if column in PERSONAL:
+        return HIDDEN
+    kind = table.column(column).kind
+    if kind is Kind.ID:
+        seen = "".join(each if each.isprintable() else _UNSEEN for each in value)
+        return f"{seen[:3]}…{seen[-2:]}" if len(seen) >= _LONG_ID else f"{seen[:1]}…"
+    if _PLAIN.get(kind, _NUMBERS).fullmatch(value):
+        return _shortened(value)
+    return "".join(map(_shape, value[:_LONGEST])) + ("…" if len(value) > _LONGEST else "")
+
+
+def _shortened(value: str) -> str:
+    """Return a number to ten digits, which is what it was before a file made it binary; anything else as it is."""
+    try:
+        return format(float(value), ".10g")
+    except ValueError:
+        return value
+
+
+def _shape(character: str) -> str:
+    if character.isdigit():
+        return "9"
+    if character.isalpha():
+        return "A" if character.isupper() else "a"
+    return character if character.isascii() and character.isprintable() else _UNSEEN

@@ -1,0 +1,214 @@
+"""The page stands alone, tells no secret, believes no name, and says what the numbers say."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import features.cli
+from features.errors import StoreError
+from features.intake import IntakeReport, ingest, open_store
+from features.intake.quality import write_page
+from features.intake.quality.charts import WIDTH, Axis, axis, bar, strip
+from features.intake.quality.coverage import Days
+from features.intake.quality.gather import Quality
+from features.intake.quality.page import render
+from tests.features.intake.build import order, write, write_orders
+from tests.features.intake.quality.made import BUYER, DAYS, HOSTILE, START, Made, spoilt
+from tests.features.intake.test_taken_again import CNY
+
+VOID = {"meta"}
+
+
+class Reader(HTMLParser):
+    """Reads a page, expects each tag to be closed, and keeps tags, attributes and words."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="session")
+def pages(first: Quality, second: Quality) -> tuple[str, str]:
+    return render(first), render(second)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_page_stands_alone_and_is_well_formed(place: int, pages: tuple[str, str]) -> None:
+    page = pages[place]
+    reader = Reader(page)
+    assert not re.search(r"https?://|url\(|@import|javascript:", page)
+    assert not {"script", "link", "img", "iframe", "object", "form"} & {tag for tag, _ in reader.tags}
+    names = {name for _, attributes in reader.tags for name in attributes}
+    assert not {name for name in names if name.startswith("on")}
+    assert not {"src", "srcset", "style"} & names
+    assert all(attributes["href"].startswith("#") for tag, attributes in reader.tags if tag == "a")  # type: ignore[union-attr]
+    targets = {attributes.get("id") for _, attributes in reader.tags}
+    assert all(attributes["href"][1:] in targets for tag, attributes in reader.tags if tag == "a")  # type: ignore[index]
+    charts = [attributes for tag, attributes in reader.tags if tag == "svg"]
+    assert charts
+    assert all("aria-label" in each or each.get("aria-hidden") == "true" for each in charts)
+    assert any(attributes.get("content", "").startswith("default-src 'none'") for _, attributes in reader.tags)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_what_came_with_the_delivery_is_text_and_nothing_else(place: int, pages: tuple[str, str]) -> None:
+    page = pages[place]
+    assert "<script" not in page.casefold()
+    assert "alert('x')<" not in page
+    reader = Reader(page)
+    title = HOSTILE.replace("/", "_") if place else "delivery 0"
+    assert place == 1 or title in reader.text
+    if place == 0:
+        assert HOSTILE in reader.text, "a marketplace's name is shown as it came, as text"
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_no_buyer_is_named(place: int, pages: tuple[str, str]) -> None:
+    assert BUYER not in pages[place]
+    assert "hidden" in pages[0]
+
+
+def test_the_first_page_says_what_it_cannot_compare_and_counts_in_words(pages: tuple[str, str], made: Made) -> None:
+    text = Reader(pages[0]).text
+    assert "This is the first delivery: there is nothing to compare with." in text
+    orders = made.reports[0].table("orders")
+    assert f"quarantined: 45 {orders.read:,} {orders.accepted:,} 7 45 2.9%" in text
+    assert "orders: no row on 2 days: 2024-01-21 to 2024-01-22." in text
+    assert "orders: far fewer rows than in the weeks before on 1 day: 2024-02-03." in text
+    assert "refunds: never came, so this is unknown: sales after refunds" in text
+    assert "channel_not_allowed 15 rows" in text
+
+
+def test_the_second_page_says_what_moved_and_what_was_set_aside(pages: tuple[str, str]) -> None:
+    text = Reader(pages[1]).text
+    assert "traffic: set aside as a whole. traffic.parquet lacks day, channel" in text
+    assert "orders: channel differs from before (PSI " in text
+    assert "orders: amount, US dollars differs from before" in text
+    assert re.search(r"channel [\d.]+ [\d.]+ to [\d.]+ act all others: \d+\.\d%, before 0%", text)
+
+
+def test_a_delivery_without_fault_says_so(tmp_path: Path) -> None:
+    report = ingest(write(tmp_path / "d"), tmp_path / "s")
+    page = write_page(open_store(tmp_path / "s"), report, "d", tmp_path / "deep" / "page.html").read_text()
+    text = Reader(page).text
+    assert "traffic: never came" in text
+    assert "quarantine No row is." in text
+
+
+def test_a_delivery_that_the_store_lacks_has_no_page(begun: Path, tmp_path: Path) -> None:
+    lost = IntakeReport("0" * 64, (), {})
+    with pytest.raises(StoreError, match="does not hold the delivery 0000"):
+        write_page(open_store(begun), lost, "d", tmp_path / "page.html")
+    assert not list(tmp_path.glob("*.html"))
+
+
+def test_a_bar_is_as_wide_as_its_counts_and_hides_none() -> None:
+    assert [(part.kind, part.x, part.width) for part in bar({"a": 3, "b": 0, "c": 1})] == [
+        ("a", 0, 750),
+        ("c", 750, 250),
+    ]
+    thin = bar({"a": 10**7, "b": 1})
+    assert thin[1].width > 5
+    assert sum(part.width for part in thin) == pytest.approx(WIDTH, abs=0.2)
+    assert bar({"a": 0}) == ()
+
+
+def test_a_strip_shows_gaps_and_counts_what_lies_off_it() -> None:
+    days = {START.date().replace(day=day): 100 for day in range(1, 11) if day != 4}
+    on = axis([days])
+    assert on == Axis(Days(min(days), max(days)), 1)
+    assert on is not None
+    gap = START.date().replace(day=4)
+    drawn = strip({**days, START.date().replace(year=1999): 2}, [Days(gap, gap)], None, on)
+    assert drawn.gaps == "M300.0 0h100.0v10h-100.0z"
+    assert drawn.levels == ("", "", "", "", "M0.0 0h300.0v10h-300.0zM400.0 0h600.0v10h-600.0z")
+    assert drawn.beyond == 2
+
+
+def test_an_axis_of_years_is_in_whole_weeks_and_not_stretched_by_a_few_rows() -> None:
+    day = START.date()
+    years = {day.fromordinal(day.toordinal() + n): 1000 for n in range(1000)}
+    long = axis([years, {day.replace(year=1995): 1, **years}])
+    assert long is not None
+    assert (long.span.first, long.step) == (day, 7)
+    assert axis([{}]) is None
+
+
+def _run(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> tuple[int, str, str]:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(home))
+    result = CliRunner().invoke(features.cli.app, ["ingest", *map(str, arguments)])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def test_the_command_writes_the_page_and_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    delivery = write(tmp_path / "monday", orders=[order("O1"), order("O2", currency="CNY")])
+    code, out, _ = _run(tmp_path / "h", monkeypatch, delivery, "--report")
+    (page,) = (tmp_path / "h" / "reports").iterdir()
+    (stored,) = open_store(tmp_path / "h" / "operating").deliveries
+    assert (code, page.name) == (0, f"{stored.delivery_id[:12]}.html")
+    assert out.splitlines()[-1] == f"Quality of its data: {page}"
+    assert "Delivery “monday”" in page.read_text()
+    named = tmp_path / "elsewhere" / "page.html"
+    code, out, errors = _run(tmp_path / "h", monkeypatch, delivery, "--report-file", named, "--json")
+    assert (code, json.loads(out)["already_ingested"]) == (0, True)
+    assert f"Quality of its data: {named}" in errors
+    assert named.read_text() == page.read_text(), "the same delivery, the same page"
+
+
+def test_a_second_take_has_a_page_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = write(tmp_path / "w", orders=[order("O1"), order("O2", currency="CNY")])
+    _run(tmp_path / "h", monkeypatch, waiting, "--report")
+    _run(tmp_path / "h", monkeypatch, write(tmp_path / "r", sellers=[], stores=[], orders=[], fx_rates=[CNY]))
+    code, _, _ = _run(tmp_path / "h", monkeypatch, waiting, "--report")
+    names = sorted(page.name for page in (tmp_path / "h" / "reports").iterdir())
+    assert code == 0
+    assert len(names) == 2
+    assert names[0].removesuffix("-2.html") == names[1].removesuffix(".html")
+
+
+def test_a_page_is_written_of_what_went_in_beside_a_spoilt_file(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "h").mkdir()
+    begun.rename(tmp_path / "h" / "operating")
+    code, _, errors = _run(tmp_path / "h", monkeypatch, spoilt(tmp_path), "--report")
+    assert code == 2
+    assert errors.strip().splitlines()[-1].startswith("sellerscore: orders.parquet cannot be read as parquet")
+    (page,) = (tmp_path / "h" / "reports").iterdir()
+    assert "orders: set aside as a whole. orders.parquet cannot be read as parquet" in Reader(page.read_text()).text
+
+
+def test_a_delivery_of_nothing_new_has_a_page(begun: Path, tmp_path: Path) -> None:
+    report = ingest(write_orders(tmp_path / "d", order("O0"), order("O9", amount=-1.0)), begun)
+    page = write_page(open_store(begun), report, "d", tmp_path / "page.html").read_text()
+    text = Reader(page).text
+    assert "orders duplicate: 1 quarantined: 1 2 0 1 1 50.0%" in text
+    assert "No table of this delivery with accepted rows was stored before" in text
+    assert f"{DAYS} days" not in text
