@@ -14,12 +14,15 @@ from features.schema import ORDERS, PURCHASES, TABLES, TRAFFIC, Kind, Table
 TYPES = {Kind.TIME: "timestamp", Kind.DAY: "date", Kind.MONEY: "float64", Kind.NUMBER: "float64", Kind.COUNT: "float64"}
 
 
+CODES = {kind: ibis.table({"code": "string"}, name=kind).code for kind in (Kind.CURRENCY, Kind.COUNTRY)}
+
+
 def _rules(table: Table) -> dict[str, str | None]:
     """Every rule of a table with the column it is about, from the code that makes the rules."""
     rules: dict[str, str | None] = dict.fromkeys((ROW_MALFORMED, RATE_UNKNOWN, KEY_CONFLICT))
     for column in table.columns:
         value = ibis.table({"x": TYPES.get(column.kind, "string")}, name="t").x
-        rules |= dict.fromkeys((name for name, _ in column_rules(column, value, value)), column.name)
+        rules |= dict.fromkeys((name for name, _ in column_rules(column, value, value, CODES)), column.name)
     for name, target in references_of(table):
         rules[f"{target.name.removesuffix('s')}_unknown"] = name
     return rules | {"known_at_in_future": "known_at"}
