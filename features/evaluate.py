@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from features.expressions import Arithmetic, Expr, Greatest, Least, Measure, Number, Root
-from features.measures import column
+from features.measures.scope import column
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -25,9 +25,9 @@ def value_of(expression: Expr, known: ir.Table) -> ir.Value:
         case Number(number):
             return ibis.literal(number, "float64")
         case Root(inner):
-            return ibis.greatest(value_of(inner, known), 0.0).sqrt()
-        case Least(left, right):
-            return _if_all(ibis.least, [value_of(left, known), value_of(right, known)])
+            return value_of(inner, known).sqrt()
+        case Least(several):
+            return _if_all(ibis.least, [value_of(each, known) for each in several])
         case Greatest(several):
             return _if_all(ibis.greatest, [value_of(each, known) for each in several])
         case Arithmetic(operator, left, right):

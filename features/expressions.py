@@ -1,7 +1,7 @@
 """The small language that features are written in: measures over windows, and arithmetic on them. Data, no engine code.
 
-A measure is a whole number made from daily facts (or buyers) of one seller as of T. A window of `days` with a `lag`
-is [T - lag - days, T - lag). Arithmetic is in doubles; whatever cannot be known is missing, and missing spreads.
+A measure is one number made of the rows that a seller shows as of T. A window of `days` with a `lag` is
+[T - lag - days, T - lag). Arithmetic is in doubles; whatever cannot be known is missing, and missing spreads.
 """
 
 from __future__ import annotations
@@ -45,17 +45,16 @@ class Arithmetic(Expr):
 
 @dataclass(frozen=True)
 class Root(Expr):
-    """The square root, of zero where rounding made the value negative."""
+    """The square root of what is never negative."""
 
     of: Expr
 
 
 @dataclass(frozen=True)
 class Least(Expr):
-    """The smaller of two values; missing where one is."""
+    """The smallest of several values; missing where one is."""
 
-    left: Expr
-    right: Expr
+    of: tuple[Expr, ...]
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,9 @@ class Measure(Expr):
     """Base of what is aggregated; all else is arithmetic."""
 
 
+# Of daily facts, wherever in the window their day lies
+
+
 @dataclass(frozen=True)
 class Total(Measure):
     """The sum of a fact over a window; `net` names a fact to subtract: `Total("gross", 90, 30, "refunded")`."""
@@ -81,13 +83,36 @@ class Total(Measure):
 
 
 @dataclass(frozen=True)
-class SquareTotal(Measure):
-    """The sum of squared daily totals over a window, exact in integers; the raw material of a variation."""
+class AgeTotal(Measure):
+    """The sum over a window of a fact times the days that it lies back, 1 for the day before T."""
 
     fact: str
     days: int
     lag: int = 0
     net: str | None = None
+
+
+# Of a seller's daily totals, over all stores
+
+
+@dataclass(frozen=True)
+class Spread(Measure):
+    """n times the sum of squared daily totals less the square of their sum, exact; n^2 times their variance."""
+
+    fact: str
+    days: int
+    lag: int = 0
+    net: str | None = None
+
+
+@dataclass(frozen=True)
+class ProductTotal(Measure):
+    """The sum over a window's days of one fact's daily total times another's, exact."""
+
+    fact: str
+    other: str
+    days: int
+    lag: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +122,26 @@ class PeakDay(Measure):
     fact: str
     days: int
     lag: int = 0
+
+
+@dataclass(frozen=True)
+class PeakDays(Measure):
+    """The sum of the `count` largest daily totals of a fact in a window."""
+
+    fact: str
+    count: int
+    days: int
+    lag: int = 0
+
+
+@dataclass(frozen=True)
+class MedianDay(Measure):
+    """The median of a fact's daily totals over the days of a window that have more than none; missing without any."""
+
+    fact: str
+    days: int
+    lag: int = 0
+    net: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +161,113 @@ class DaysSinceLast(Measure):
     days: int
 
 
+# Of a fact's rows by a further key of their tiles
+
+
+@dataclass(frozen=True)
+class MedianOf(Measure):
+    """The lower median of a whole-number key over the rows that a fact counts: `MedianOf("hours", "shipped", 90)`."""
+
+    key: str
+    fact: str
+    days: int
+    lag: int = 0
+
+
+@dataclass(frozen=True)
+class Groups(Measure):
+    """How many values of a key have more than none of a fact in a window: `Groups("buyer_country", "orders", 180)`."""
+
+    key: str
+    fact: str
+    days: int
+    lag: int = 0
+
+
+@dataclass(frozen=True)
+class GroupSquares(Measure):
+    """The sum over a key's values of the squared sum of a fact, exact; the raw material of a concentration."""
+
+    key: str
+    fact: str
+    days: int
+    lag: int = 0
+
+
+@dataclass(frozen=True)
+class LargestGroup(Measure):
+    """The largest sum of a fact over the values of a key, at least zero."""
+
+    key: str
+    fact: str
+    days: int
+    lag: int = 0
+
+
+@dataclass(frozen=True)
+class HomeTotal(Measure):
+    """The sum of a fact over rows whose key is the seller's own `column` as of T: sales in his own country."""
+
+    key: str
+    column: str
+    fact: str
+    days: int
+    lag: int = 0
+
+
+# Of buyers
+
+
+@dataclass(frozen=True)
+class Buyers(Measure):
+    """How many distinct buyers ordered at least `orders` times in a window."""
+
+    days: int
+    orders: int = 1
+    lag: int = 0
+
+
+@dataclass(frozen=True)
+class ReturningBuyers(Measure):
+    """How many distinct buyers of the latest `days` had ordered in the `before` days before those, too."""
+
+    days: int
+    before: int
+
+
+@dataclass(frozen=True)
+class BuyerSales(Measure):
+    """What buyers spent in a window who ordered at least `orders` times in it."""
+
+    days: int
+    orders: int
+
+
+@dataclass(frozen=True)
+class BuyerSquares(Measure):
+    """The sum over buyers of their squared spending in a window, exact."""
+
+    days: int
+
+
+@dataclass(frozen=True)
+class TopBuyer(Measure):
+    """The most that one buyer spent in a window, at least zero."""
+
+    days: int
+
+
+@dataclass(frozen=True)
+class RushOrders(Measure):
+    """How many orders of a window came from a buyer who placed at least `orders` in the same hour of the clock."""
+
+    days: int
+    orders: int
+
+
+# Of the seller himself, and of the calendar
+
+
 @dataclass(frozen=True)
 class DaysSinceFirst(Measure):
     """Days from the first order day ever to T; missing where there was none."""
@@ -132,18 +284,21 @@ class Stores(Measure):
 
 
 @dataclass(frozen=True)
-class Buyers(Measure):
-    """How many distinct buyers ordered at least `orders` times in a window."""
-
-    days: int
-    orders: int = 1
+class Marketplaces(Measure):
+    """On how many marketplaces the seller owns a store as of T."""
 
 
 @dataclass(frozen=True)
-class BuyerSquares(Measure):
-    """The sum over buyers of their squared spending in a window, exact; the raw material of a concentration."""
+class OldestStore(Measure):
+    """Days from the opening of the seller's oldest store to T; missing without a store."""
+
+
+@dataclass(frozen=True)
+class FestivalDays(Measure):
+    """How many days of a window are festival days; a matter of the calendar alone."""
 
     days: int
+    lag: int = 0
 
 
 def measures_of(expression: Expr) -> frozenset[Measure]:
@@ -156,11 +311,11 @@ def measures_of(expression: Expr) -> frozenset[Measure]:
     match expression:
         case Measure():
             return frozenset({expression})
-        case Arithmetic(_, left, right) | Least(left, right):
+        case Arithmetic(_, left, right):
             return measures_of(left) | measures_of(right)
         case Root(inner):
             return measures_of(inner)
-        case Greatest(several):
+        case Greatest(several) | Least(several):
             return frozenset().union(*(measures_of(each) for each in several))
         case _:
             return frozenset()

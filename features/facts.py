@@ -1,6 +1,6 @@
-"""Daily facts: what of each row is added up per seller and day. Data only; `tiles` executes them.
+"""Daily facts: what of each row is added up, and by which keys. Data only; `tiles` executes them.
 
-All facts are integers (counts, or micro-USD), so that their sums are exact in any order.
+All facts are integers (counts, hours, or micro-USD), so that their sums are exact in any order.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing to add up per day.
+    """One thing to add up.
 
     `adds` names an integer column (None counts rows); `where` admits rows whose column holds one of the values.
     `own_store` facts take the orders that owners place with themselves; all others leave them out, for they
-    are no sales. A fact of `refunds` falls on the day of the order that it undoes, where that is named.
+    are no sales. A fact of `refunds` or `fulfilments` falls on the day of its order, where that is named.
     """
 
     name: str
@@ -23,28 +23,65 @@ class Fact:
     own_store: bool = False
 
 
+QUICK_REFUND_HOURS: Final = 48
+"""Money that goes back sooner after the order than goods could travel was never meant to stay."""
+
+LATE_SHIPPING_HOURS: Final = 72
+LATE_DELIVERY_HOURS: Final = 21 * 24
+"""Parcels across borders take 7 to 19 days; beyond three weeks a buyer has begun to ask."""
+
+TILE_KEYS: Final = {
+    "orders": ("buyer_country", "currency"),
+    "refunds": ("days_after",),
+    "traffic": (),
+    "fulfilments": ("hours",),
+    "ratings": (),
+    "purchases": ("supplier_id",),
+}
+"""The tables that have tiles, and by what further keys their rows are added up beside store, day and visibility."""
+
 _RETURNED: Final = ("reason", ("return", "refund"))
-_CANCELLED: Final = ("reason", ("cancel",))
 _DISPUTED: Final = ("reason", ("dispute", "chargeback"))
 
 FACTS: Final = (
     Fact("orders", "orders"),
+    Fact("items", "orders", "items"),
     Fact("gross", "orders", "amount_micros"),
     Fact("own_store_gross", "orders", "amount_micros", own_store=True),
     Fact("livestream_gross", "orders", "amount_micros", ("channel", ("livestream",))),
+    Fact("festival_gross", "orders", "amount_micros", ("season", ("festival",))),
+    Fact("weekend_gross", "orders", "amount_micros", ("weekpart", ("weekend",))),
+    Fact("refunds", "refunds"),
     Fact("refunded", "refunds", "amount_micros"),
     Fact("returned", "refunds", "amount_micros", _RETURNED),
-    Fact("cancelled", "refunds", "amount_micros", _CANCELLED),
+    Fact("livestream_returned", "refunds", "amount_micros", ("come_back", ("livestream",))),
+    Fact("cancelled", "refunds", "amount_micros", ("reason", ("cancel",))),
+    Fact("disputed", "refunds", "amount_micros", _DISPUTED),
     Fact("disputes", "refunds", None, _DISPUTED),
     Fact("quickly_refunded", "refunds", "amount_micros", ("speed", ("quick",))),
+    Fact("dated_returns", "refunds", None, ("dated", ("return",))),
+    Fact("return_days", "refunds", "days_after", ("dated", ("return",))),
     Fact("visits", "traffic", "visits"),
+    Fact("visitors", "traffic", "visitors"),
     Fact("paid_visits", "traffic", "visits", ("channel", ("ads",))),
+    Fact("search_visits", "traffic", "visits", ("channel", ("search",))),
+    Fact("carts", "traffic", "add_to_carts"),
     Fact("ad_spend", "traffic", "amount_micros"),
+    Fact("shipped", "fulfilments", None, ("event", ("shipped",))),
+    Fact("shipping_hours", "fulfilments", "hours", ("event", ("shipped",))),
+    Fact("shipped_late", "fulfilments", None, ("pace", ("shipped late",))),
+    Fact("delivered", "fulfilments", None, ("event", ("delivered",))),
+    Fact("delivery_hours", "fulfilments", "hours", ("event", ("delivered",))),
+    Fact("delivered_late", "fulfilments", None, ("pace", ("delivered late",))),
+    Fact("lost", "fulfilments", None, ("event", ("lost",))),
+    Fact("ratings", "ratings", "ratings"),
+    Fact("star_hundredths", "ratings", "star_hundredths"),
+    Fact("purchases", "purchases"),
     Fact("purchased", "purchases", "amount_micros"),
 )
-"""Every fact, in the order of the tiles' columns. `speed` is `quick` where money went back, not as a cancel, within
-`QUICK_REFUND_HOURS` of the order: sooner than goods could travel."""
-
-QUICK_REFUND_HOURS: Final = 48
+"""Every fact, in the order of the tiles' columns. Beside the contract's columns they read what `tiles` marks:
+`season`, `weekpart` (of the order's day), `speed` (`quick`: money back within QUICK_REFUND_HOURS of the order, not as a
+cancel), `come_back` (the order's channel, of returns), `dated` (`return`: a return that names its order), `days_after`
+and `hours` (whole ones, from the order on), `pace`, and `star_hundredths` (hundredths of a star, of all ratings)."""
 
 BY_NAME: Final = {fact.name: fact for fact in FACTS}

@@ -1,81 +1,76 @@
 """The pipeline: accepted operating data and (seller, midnight) pairs in, feature frame out.
 
-    accepted rows -> daily tiles -> day totals of each pair -> measures -> features
+    accepted rows -> daily tiles -> measures of each pair -> features
 
-Every step is an Ibis expression, so that one definition runs on every engine; only `frame` and `vectors` execute.
+Every step is an Ibis expression, so that one definition runs on every engine; only `frame` and what follows execute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, Feature
-from features.catalogue.definition import tables_of
-from features.engines.duckdb import engine_errors, open_engine
+from features.catalogue.definition import measures_in, parties_of, tables_of
+from features.engines.duckdb import engine_errors, open_engine, workspace
 from features.errors import StoreError
 from features.evaluate import value_of
 from features.expressions import (
+    AgeTotal,
     DaysOnPlatform,
     DaysSinceFirst,
     DaysSinceLast,
     Measure,
-    Stores,
-    measures_of,
+    MedianDay,
+    MedianOf,
+    OldestStore,
+    Total,
 )
-from features.measures import (
-    PAIR,
-    Scope,
-    buyer_measures,
-    column,
-    day_totals,
-    first_days,
-    held_stores,
-    longest_window,
-    window_measures,
-)
-from features.tiles import daily_tiles
+from features.measures import measured_parts, prepared
+from features.measures.scope import PAIR, Scope, column, scope_of
+from features.measures.windows import plain
+from features.tile_store import current_tiles
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
+    import pyarrow as pa
+    from ibis.backends.duckdb import Backend
 
     from features.intake import OperatingStore
 
+INDEX: Final = ["seller_id", "as_of"]
+_CHUNK: Final = 65_000
+"""Pairs computed at a time: memory follows it, not the length of the frame."""
+
+_MAY_BE_MISSING: Final = DaysOnPlatform | DaysSinceFirst | DaysSinceLast | MedianDay | MedianOf | OldestStore
+"""Measures of which nothing seen is no zero."""
+
 
 def feature_table(
-    tables: Mapping[str, ir.Table],
-    pairs: ir.Table,
+    tiles: Mapping[str, ir.Table],
+    scope: Scope,
     known_since: Mapping[str, date],
     catalogue: Sequence[Feature] = CATALOGUE,
 ) -> ir.Table:
     """Return the expression of a frame: one row per pair, a double per feature in catalogue order, null if missing.
 
     Args:
-        tables: accepted rows by table name.
-        pairs: distinct rows of `seller_id` (string) and `as_of` (date, the midnight that begins it).
+        tiles: tiles by name; those of a table that was never delivered are absent.
+        scope: the pairs asked for, and what each holds as of then.
         known_since: the first midnight at which any row of a table was visible; as of earlier ones, and for tables
             not named, what rests on the table is missing.
         catalogue: the features to compute.
     """
-    wanted = sorted(frozenset().union(*(measures_of(feature.expression) for feature in catalogue)), key=column)
-    scope = Scope(pairs, held_stores(tables["stores"], pairs))
-    tiles = daily_tiles(tables)
-    measured = pairs
-    for part in (
-        window_measures(day_totals(tiles, scope, longest_window(wanted)), wanted),
-        buyer_measures(tables, scope, wanted),
-        first_days(tiles, scope),
-        _tenure(tables["sellers"], pairs),
-        _store_count(scope.held),
-    ):
-        joined = measured.left_join(part, list(PAIR))
-        measured = joined.drop(*(f"{name}_right" for name in PAIR))
-    known = measured.select(*PAIR, **{column(item): _known(item, measured, known_since) for item in wanted})
+    wanted = sorted(measures_in(catalogue), key=column)
+    measured = scope.pairs.select(PAIR, *INDEX)
+    for part in measured_parts(tiles, scope, wanted):
+        measured = measured.left_join(scope.keep(part), PAIR).drop(f"{PAIR}_right")
+    known = measured.select(*INDEX, **{column(item): _known(item, measured, known_since) for item in wanted})
     return known.select(
-        *PAIR, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
+        *INDEX, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
     )
 
 
@@ -93,22 +88,53 @@ def frame(
     Returns:
         A frame of float64 columns in catalogue order, NaN where missing, indexed and sorted by (seller_id, as_of).
     """
-    import ibis
     import pyarrow as pa
 
-    asked = pa.table(
-        {
-            "seller_id": pa.array(pairs["seller_id"].astype(object), pa.string()),
-            "as_of": pa.array(pairs["as_of"].dt.date if hasattr(pairs["as_of"], "dt") else pairs["as_of"], pa.date32()),
-        }
-    )
-    with _reading(store), open_engine(threads) as engine:
-        tables = {name: engine.read_parquet([str(file) for file in files]) for name, files in _files(store).items()}
-        since = _known_since(tables)
-        result = feature_table(tables, ibis.memtable(asked).distinct(), since, catalogue).to_pyarrow()
-    computed = result.to_pandas(date_as_object=False)
-    indexed: pd.DataFrame = computed.set_index(list(PAIR)).sort_index().astype("float64")
+    with _reading(store), open_engine(threads) as engine, workspace(engine) as keep:
+        found = current_tiles(engine, store)
+        tiles = {name: engine.read_parquet([str(file) for file in files]) for name, files in found.files.items()}
+        parties = {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
+        tiles |= {name: keep(table) for name, table in prepared(tiles, measures_in(catalogue)).items()}
+        parts = [
+            _chunk(engine, {**tiles, **parties}, asked, lambda s: feature_table(tiles, s, found.known_since, catalogue))
+            for asked in _chunks(_asked(pairs))
+        ]
+    computed = pa.concat_tables(parts).to_pandas(date_as_object=False)
+    indexed: pd.DataFrame = computed.set_index(INDEX).sort_index().astype("float64")
     return indexed
+
+
+def _asked(pairs: pd.DataFrame) -> pa.Table:
+    """Return the distinct pairs, the earliest midnight first."""
+    import pyarrow as pa
+
+    days = pairs["as_of"].dt.date if hasattr(pairs["as_of"], "dt") else pairs["as_of"]
+    asked = pa.table(
+        {"seller_id": pa.array(pairs["seller_id"].astype(object), pa.string()), "as_of": pa.array(days, pa.date32())}
+    )
+    return asked.group_by(INDEX).aggregate([]).sort_by([("as_of", "ascending"), ("seller_id", "ascending")])
+
+
+def _chunks(asked: pa.Table) -> Iterator[pa.Table]:
+    """Yield the pairs in chunks of one query each, at least one, numbered from 0."""
+    import pyarrow as pa
+
+    for start in range(0, max(asked.num_rows, 1), _CHUNK):
+        part = asked.slice(start, _CHUNK)
+        yield part.append_column(PAIR, pa.array(range(part.num_rows), pa.int32()))
+
+
+def _chunk(
+    engine: Backend, tables: Mapping[str, ir.Table], asked: pa.Table, features: Callable[[Scope], ir.Table]
+) -> pa.Table:
+    import ibis
+    import pyarrow.compute as pc
+
+    days = pc.min_max(asked["as_of"]).as_py()
+    span = (days["min"] or date.min, days["max"] or date.min)
+    with workspace(engine) as keep:
+        scope = scope_of(keep(ibis.memtable(asked)), tables["sellers"], tables["stores"], span, keep)
+        return features(scope).to_pyarrow()
 
 
 def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
@@ -150,37 +176,23 @@ def _reading(store: OperatingStore) -> Iterator[None]:
         raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); restore them.") from error
 
 
-def _files(store: OperatingStore) -> dict[str, Sequence[object]]:
-    used = frozenset({"sellers", "stores"}).union(*(feature.tables for feature in CATALOGUE))
-    return {name: files for name in sorted(used) if (files := store.files(name))}
-
-
-def _known_since(tables: Mapping[str, ir.Table]) -> dict[str, date]:
-    first = {name: table.visible_from.min().to_pyarrow().as_py() for name, table in tables.items()}
-    return {name: day for name, day in first.items() if day is not None}
-
-
-def _tenure(sellers: ir.Table, pairs: ir.Table) -> ir.Table:
-    # the latest version of the seller known by as_of says since when
-    known = pairs.inner_join(sellers, "seller_id").filter(lambda t: t.visible_from <= t.as_of)
-    latest = known.group_by(*PAIR).agg(onboarded_at=known.onboarded_at.argmax(known.known_at))
-    days = latest.as_of.delta(latest.onboarded_at.cast("date"), unit="day")
-    return latest.select(*PAIR, **{column(DaysOnPlatform()): days})
-
-
-def _store_count(held: ir.Table) -> ir.Table:
-    return held.group_by(*PAIR).agg(**{column(Stores()): held.count()})
-
-
 def _known(measure: Measure, measured: ir.Table, known_since: Mapping[str, date]) -> ir.Value:
     """Return the measure, zero where nothing was seen, missing where its tables were not delivered by then."""
     import ibis
 
-    value = measured[column(measure)]
-    if not isinstance(measure, DaysSinceFirst | DaysSinceLast | DaysOnPlatform):
-        value = value.fill_null(0)
-    for table in sorted(tables_of(measure)):
-        if table not in known_since:
-            return ibis.null("float64")
+    tables = sorted(tables_of(measure) | parties_of(measure))
+    if not known_since.keys() >= set(tables):
+        return ibis.null("float64")
+    value = _shown(measure, measured)
+    for table in tables:
         value = ibis.ifelse(measured.as_of >= known_since[table], value, ibis.null(value.type()))
     return value.cast("float64")
+
+
+def _shown(measure: Measure, measured: ir.Table) -> ir.NumericValue:
+    if isinstance(measure, _MAY_BE_MISSING):
+        return measured[column(measure)]
+    if isinstance(measure, Total | AgeTotal) and measure.net:
+        of, less = (measured[column(item)].coalesce(0) for item in plain(measure))
+        return of - less
+    return measured[column(measure)].coalesce(0)

@@ -1,104 +1,200 @@
 """Daily tiles: operating rows added up to store x day x first midnight of visibility, once and for every purpose.
 
-A tile of a later `visible_from` never changes one of an earlier, so what a midnight could see stays what it saw.
+Tiles add up: those of two deliveries are the tiles of both together. A tile of a later `visible_from` never changes
+one of an earlier, so what a midnight could see stays what it saw.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from features.facts import FACTS, QUICK_REFUND_HOURS, Fact
+from features.exact import stored_total
+from features.facts import FACTS, LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS, QUICK_REFUND_HOURS, TILE_KEYS, Fact
+from features.festivals import festival_days
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-_KEY = ("store_id", "day", "visible_from", "insider")
-_EVENT_DAY = {"traffic": "day", "purchases": "purchased_at"}
+BASE_KEYS: Final = ("store_id", "day", "visible_from")
+OF_ORDERS: Final = frozenset({"orders", "refunds", "fulfilments"})
+"""Tables whose tiles have the key `insider` too: the buyer's id where it is that of a store or of a holder of stores,
+else null. Whether an insider is one of the seller's own accounts is known only as of T."""
+
+_WEEKEND: Final = (5, 6)
 
 
-def daily_tiles(tables: Mapping[str, ir.Table]) -> ir.Table:
-    """Add accepted rows up to tiles.
+@dataclass(frozen=True)
+class Rows:
+    """Accepted rows by table, as intake leaves them: `fresh` ones to add up now, and `stored`, added up before.
 
-    Args:
-        tables: accepted rows by table name, `stores` and `orders` among them; absent tables are zero
-            in every tile, and made missing later by whoever knows from when on they were delivered.
-
-    Returns:
-        One row per store_id, day, visible_from and insider (the buyer's id where it is that of a store or its
-        owner, else null), with one integer column per fact.
+    `keep` computes a table that is asked more than once, where the engine has a place for it.
     """
-    import ibis
 
-    rows = {"orders": marked_orders(tables)}
-    if "refunds" in tables:
-        rows["refunds"] = _refund_rows(tables["refunds"], rows["orders"])
-    for name, event_day in _EVENT_DAY.items():
-        if name in tables:
-            table = tables[name]
-            rows[name] = table.mutate(day=table[event_day].cast("date"), insider=ibis.null("string"))
-    return (
-        ibis.union(*(_added_up(name, table) for name, table in rows.items()))
-        if len(rows) > 1
-        else _added_up("orders", rows["orders"])
-    )
+    fresh: Mapping[str, ir.Table]
+    stored: Mapping[str, ir.Table]
+    keep: Callable[[ir.Table], ir.Table] = lambda table: table
+
+    def all(self, name: str) -> ir.Table | None:
+        """Return fresh and stored rows of a table; None where there are none."""
+        import ibis
+
+        parts = [rows[name] for rows in (self.fresh, self.stored) if name in rows]
+        return (ibis.union(*parts) if len(parts) > 1 else parts[0]) if parts else None
 
 
-def marked_orders(tables: Mapping[str, ir.Table]) -> ir.Table:
-    """Return orders with `day`, and `insider`: the buyer's id where any store or its owner ever bore it, else null.
+def tiles(rows: Rows) -> Iterator[tuple[str, ir.Table]]:
+    """Yield the tiles that fresh rows add to those of the stored ones, by the name of their table.
 
-    Insiders may come from rows that a midnight does not see yet, so null-or-not says nothing by itself: only whether
-    the id is one of the seller's own as of then. Whoever holds a store then is named by a row visible then.
+    Each has store_id, day, visible_from, `insider` (see OF_ORDERS), the further keys of its table (TILE_KEYS) and an
+    int64 column per fact. A row of refunds or fulfilments meets its order in whichever delivery either came.
     """
+    parties = rows.keep(_parties(rows))
+    for name in TILE_KEYS:
+        for part in _parts(name, rows, parties):
+            yield name, part
+
+
+def awakened_insiders(rows: Rows) -> ir.IntegerScalar | None:
+    """Return the number of stored orders whose buyer only fresh `stores` show to be an insider: their tiles are wrong.
+
+    None where that cannot be: no stored orders, or no fresh stores.
+    """
+    if "stores" not in rows.fresh or "orders" not in rows.stored:
+        return None
+    new = _parties(Rows({"stores": rows.fresh["stores"]}, {}))
+    if "stores" in rows.stored:
+        new = new.anti_join(_parties(Rows({"stores": rows.stored["stores"]}, {})), "insider")
+    orders = rows.stored["orders"]
+    count: ir.IntegerScalar = orders.semi_join(new, orders.buyer_id == new.insider).count()
+    return count
+
+
+def marked_orders(orders: ir.Table, parties: ir.Table) -> ir.Table:
+    """Return orders with `day` and `insider`."""
+    marked = orders.left_join(parties, orders.buyer_id == parties.insider)
+    return marked.mutate(day=orders.ordered_at.cast("date"))
+
+
+def parties_of(rows: Rows) -> ir.Table:
+    """Return every id that a store or a holder of stores ever bore, in the column `insider`."""
+    return rows.keep(_parties(rows))
+
+
+def _parties(rows: Rows) -> ir.Table:
     import ibis
 
-    orders, stores = tables["orders"], tables["stores"]
-    parties = ibis.union(stores.select(insider="seller_id"), stores.select(insider="store_id"), distinct=True)
-    return orders.left_join(parties, orders.buyer_id == parties.insider).mutate(day=orders.ordered_at.cast("date"))
+    stores = rows.all("stores")
+    if stores is None:
+        return ibis.memtable({"insider": []}, schema={"insider": "string"})
+    return ibis.union(stores.select(insider="seller_id"), stores.select(insider="store_id"), distinct=True)
 
 
-def _refund_rows(refunds: ir.Table, orders: ir.Table) -> ir.Table:
-    # A refund belongs to its order's day, and counts once both are visible; where it names none, to its own day.
+def _parts(name: str, rows: Rows, parties: ir.Table) -> Iterator[ir.Table]:
+    if name in ("refunds", "fulfilments"):
+        described = _refunds if name == "refunds" else _fulfilments
+        for joined in _with_orders(name, rows):
+            yield _added_up(name, described(marked_orders(joined, parties)))
+    if name not in rows.fresh:
+        return
+    fresh = rows.fresh[name]
+    match name:
+        case "orders":
+            yield _added_up(name, _orders(marked_orders(fresh, parties)))
+        case "refunds":
+            yield _added_up(name, _loose_refunds(fresh))
+        case "ratings":
+            # As decimals, for 4.395 stars are 4.40 and not the double just below.
+            stars = (fresh.stars.cast("decimal(9, 6)") * 100).round().cast("int64")
+            yield _added_up(name, fresh.mutate(star_hundredths=stars * fresh.ratings))
+        case "purchases":
+            yield _added_up(name, fresh.mutate(day=fresh.purchased_at.cast("date")))
+        case "traffic":
+            yield _added_up(name, fresh)
+
+
+def _with_orders(name: str, rows: Rows) -> Iterator[ir.Table]:
+    """Yield rows of `name` beside the orders that they name, where one of the two is fresh."""
+    every = rows.all("orders")
+    if name in rows.fresh and every is not None:
+        yield _beside(rows.fresh[name], every)
+    if name in rows.stored and "orders" in rows.fresh:
+        yield _beside(rows.stored[name], rows.fresh["orders"])
+
+
+def _beside(rows: ir.Table, orders: ir.Table) -> ir.Table:
+    # Both must be visible before either counts.
     import ibis
 
-    named = refunds.filter(refunds.order_id.notnull())
-    undone = orders.select("order_id", "ordered_at", "insider", order_day="day", order_visible_from="visible_from")
-    joined = named.inner_join(undone, "order_id")
-    at_once = (joined.reason != "cancel") & (
-        joined.refunded_at < joined.ordered_at + ibis.interval(hours=QUICK_REFUND_HOURS)
+    named = orders.select("order_id", "ordered_at", "buyer_id", order_channel="channel", order_seen="visible_from")
+    joined = rows.inner_join(named, "order_id")
+    return joined.mutate(visible_from=ibis.greatest(joined.visible_from, joined.order_seen))
+
+
+def _orders(rows: ir.Table) -> ir.Table:
+    import ibis
+
+    weekend = rows.day.day_of_week.index().isin(_WEEKEND)
+    return rows.mutate(
+        season=ibis.ifelse(rows.day.isin(festival_days()), "festival", "plain"),
+        weekpart=ibis.ifelse(weekend, "weekend", "week"),
     )
-    columns = ("store_id", "amount_micros", "reason")
-    of_orders = joined.select(
-        *columns,
-        day=joined.order_day,
-        visible_from=ibis.greatest(joined.visible_from, joined.order_visible_from),
-        insider=joined.insider,
-        speed=ibis.ifelse(at_once, "quick", "usual"),
+
+
+def _refunds(rows: ir.Table) -> ir.Table:
+    import ibis
+
+    soon = rows.refunded_at < rows.ordered_at + ibis.interval(hours=QUICK_REFUND_HOURS)
+    returned = rows.reason.isin(("return", "refund"))
+    return rows.mutate(
+        speed=ibis.ifelse(soon & (rows.reason != "cancel"), "quick", "usual"),
+        come_back=ibis.ifelse(returned, rows.order_channel, "none"),
+        dated=ibis.ifelse(returned, "return", "none"),
+        days_after=rows.refunded_at.cast("date").delta(rows.day, unit="day").cast("int64"),
     )
+
+
+def _loose_refunds(refunds: ir.Table) -> ir.Table:
+    import ibis
+
     loose = refunds.filter(refunds.order_id.isnull())
-    of_none = loose.select(
-        *columns,
+    return loose.mutate(
         day=loose.refunded_at.cast("date"),
-        visible_from=loose.visible_from,
         insider=ibis.null("string"),
         speed=ibis.literal("usual"),
+        come_back=ibis.literal("none"),
+        dated=ibis.literal("none"),
+        days_after=ibis.literal(0, "int64"),
     )
-    return ibis.union(of_orders, of_none)
 
 
-def _added_up(table_name: str, rows: ir.Table) -> ir.Table:
+def _fulfilments(rows: ir.Table) -> ir.Table:
     import ibis
 
-    own = [fact for fact in FACTS if fact.table == table_name]
-    tiles = rows.group_by(*_KEY).agg(**{fact.name: _sum(fact, rows) for fact in own})
-    zero = ibis.literal(0, "int64")
-    return tiles.select(*_KEY, **{fact.name: tiles[fact.name].cast("int64") if fact in own else zero for fact in FACTS})
+    seconds = rows["at"].truncate("s").epoch_seconds() - rows.ordered_at.truncate("s").epoch_seconds()
+    hours = seconds.cast("int64") // 3600
+    after = {event: _later(rows, limit) for event, limit in _LIMITS.items()}
+    pace = ibis.cases(*((((rows.event == event) & late), f"{event} late") for event, late in after.items()), else_="ok")
+    return rows.mutate(pace=pace, hours=ibis.greatest(hours, 0).cast("int64"))
+
+
+_LIMITS: Final = {"shipped": LATE_SHIPPING_HOURS, "delivered": LATE_DELIVERY_HOURS}
+
+
+def _later(rows: ir.Table, hours: int) -> ir.BooleanValue:
+    import ibis
+
+    return rows["at"] > rows.ordered_at + ibis.interval(hours=hours)
+
+
+def _added_up(name: str, rows: ir.Table) -> ir.Table:
+    keys = (*BASE_KEYS, *(("insider",) if name in OF_ORDERS else ()), *TILE_KEYS[name])
+    return rows.group_by(*keys).agg(**{fact.name: _sum(fact, rows) for fact in FACTS if fact.table == name})
 
 
 def _sum(fact: Fact, rows: ir.Table) -> ir.Value:
-    import ibis
-
     where = None if fact.where is None else rows[fact.where[0]].isin(fact.where[1])
     if fact.adds is None:
         return rows.count(where=where)
-    return ibis.coalesce(rows[fact.adds].sum(where=where), 0)
+    return stored_total(rows[fact.adds], where)

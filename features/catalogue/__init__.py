@@ -2,15 +2,44 @@
 
 from typing import Final
 
+from features.catalogue.cash import CASH
+from features.catalogue.cross_border import CROSS_BORDER
+from features.catalogue.customers import CUSTOMERS
 from features.catalogue.definition import Feature, digest
+from features.catalogue.fulfilment import FULFILMENT
+from features.catalogue.integrity import INTEGRITY
 from features.catalogue.quality import QUALITY
+from features.catalogue.reputation import REPUTATION
 from features.catalogue.sales import SALES
+from features.catalogue.seasonality import SEASONALITY
 from features.catalogue.tenure import TENURE
 from features.catalogue.traffic import TRAFFIC
+from features.catalogue.trend import TREND
+from features.catalogue.volatility import VOLATILITY
 
-CATALOGUE: Final[tuple[Feature, ...]] = (*SALES, *QUALITY, *TRAFFIC, *TENURE)
+FAMILIES: Final = {
+    "Level of sales": SALES,
+    "Trend of sales": TREND,
+    "Steadiness of sales": VOLATILITY,
+    "Quality": QUALITY,
+    "Fulfilment": FULFILMENT,
+    "Customers": CUSTOMERS,
+    "Traffic and advertising": TRAFFIC,
+    "Across borders": CROSS_BORDER,
+    "Season and spikes": SEASONALITY,
+    "Cash": CASH,
+    "Tenure and breadth": TENURE,
+    "Reputation": REPUTATION,
+    "Integrity": INTEGRITY,
+}
+"""Families in the order of the questions: how much, which way, how steadily, how well, to whom, since when."""
 
-TENURE_AND_RECENCY: Final = frozenset({"days_on_platform", "days_since_first_order", "days_since_last_order"})
+CATALOGUE: Final[tuple[Feature, ...]] = tuple(feature for family in FAMILIES.values() for feature in family)
+
+TENURE_AND_RECENCY: Final = frozenset(
+    {"days_on_platform", "days_since_first_order", "days_since_last_order", "days_since_last_purchase"}
+    | {"oldest_store_days"}
+)
 """They say since and until when a seller was seen: where outcomes carry no date, they can carry the outcome."""
 
-__all__ = ["CATALOGUE", "TENURE_AND_RECENCY", "Feature", "digest"]
+__all__ = ["CATALOGUE", "FAMILIES", "TENURE_AND_RECENCY", "Feature", "digest"]

@@ -1,23 +1,30 @@
 """What a feature is: a frozen definition in words and data, with no engine code."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from features.errors import CatalogueError
 from features.expressions import (
-    ActiveDays,
     Buyers,
+    BuyerSales,
     BuyerSquares,
     DaysSinceFirst,
-    DaysSinceLast,
     Expr,
+    HomeTotal,
+    Marketplaces,
     Measure,
-    PeakDay,
-    SquareTotal,
-    Total,
+    OldestStore,
+    ReturningBuyers,
+    RushOrders,
+    Stores,
+    TopBuyer,
     measures_of,
 )
-from features.facts import BY_NAME, FACTS, QUICK_REFUND_HOURS
+from features.facts import BY_NAME, FACTS, LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS, QUICK_REFUND_HOURS, TILE_KEYS
+from features.festivals import festivals
+
+_OF_ORDERS = Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Feature:
         name: stable identifier, `refund_rate_90d`.
         label: what a credit officer reads, `Refund rate, 90 days`.
         meaning: one sentence that says exactly what the number is.
-        unit: `ratio`, `USD`, `days`, `count`.
+        unit: `ratio`, `USD`, `days`, `hours`, `count`, `stars`.
         window: how many days back the definition looks; None for the whole history.
         expression: the definition itself.
         sign: +1 a higher value raises risk, -1 lowers it, 0 the model is free.
@@ -53,9 +60,17 @@ class Feature:
     def __post_init__(self) -> None:
         if self.sign not in (-1, 0, 1):
             raise CatalogueError(f"{self.name} has the sign {self.sign}; allowed are -1, 0 and +1.")
-        unknown = sorted(facts_of(self) - set(BY_NAME))
+        measures = measures_of(self.expression)
+        unknown = sorted(frozenset().union(*map(facts_of, measures)) - set(BY_NAME))
         if unknown:
             raise CatalogueError(f"{self.name} uses facts that are not defined: {', '.join(unknown)}.")
+        for measure in measures:
+            self._expect_key(measure)
+
+    def _expect_key(self, measure: Measure) -> None:
+        key, fact = getattr(measure, "key", None), getattr(measure, "fact", "")
+        if key is not None and key not in TILE_KEYS[BY_NAME[fact].table]:
+            raise CatalogueError(f"{self.name} groups {fact} by {key}, which its tiles do not keep.")
 
     @property
     def tables(self) -> frozenset[str]:
@@ -63,29 +78,35 @@ class Feature:
         return frozenset().union(*(tables_of(measure) for measure in measures_of(self.expression)))
 
 
-def facts_of(feature: Feature) -> frozenset[str]:
-    """Return the names of the daily facts that a feature adds up."""
-    found: set[str] = set()
-    for measure in measures_of(feature.expression):
-        match measure:
-            case Total(fact, _, _, net) | SquareTotal(fact, _, _, net):
-                found |= {fact} | ({net} if net else set())
-            case PeakDay(fact) | ActiveDays(fact) | DaysSinceLast(fact):
-                found.add(fact)
-    return frozenset(found)
+def measures_in(catalogue: Sequence[Feature]) -> frozenset[Measure]:
+    """Return every measure that the features are made of."""
+    return frozenset().union(*(measures_of(feature.expression) for feature in catalogue))
+
+
+def facts_of(measure: Measure) -> frozenset[str]:
+    """Return the names of the daily facts that a measure adds up.
+
+    Example: `facts_of(Total("gross", 90, net="refunded"))` is `{"gross", "refunded"}`.
+    """
+    named = (getattr(measure, attribute, None) for attribute in ("fact", "other", "net"))
+    return frozenset(name for name in named if name)
 
 
 def tables_of(measure: Measure) -> frozenset[str]:
     """Return the event tables that a measure reads; an absent one makes it missing."""
+    if isinstance(measure, _OF_ORDERS):
+        return frozenset({"orders"})
+    return frozenset(BY_NAME[fact].table for fact in facts_of(measure))
+
+
+def parties_of(measure: Measure) -> frozenset[str]:
+    """Return the tables of parties that a measure reads: what nobody had told yet of them is unknown too."""
     match measure:
-        case Total(fact, _, _, net) | SquareTotal(fact, _, _, net):
-            return frozenset({BY_NAME[fact].table} | ({BY_NAME[net].table} if net else set()))
-        case PeakDay(fact) | ActiveDays(fact) | DaysSinceLast(fact):
-            return frozenset({BY_NAME[fact].table})
-        case Buyers() | BuyerSquares() | DaysSinceFirst():
-            return frozenset({"orders"})
-        case _:
-            return frozenset()
+        case Stores() | Marketplaces() | OldestStore():
+            return frozenset({"stores"})
+        case HomeTotal():
+            return frozenset({"sellers"})
+    return frozenset()
 
 
 def digest(catalogue: tuple[Feature, ...]) -> str:
@@ -93,5 +114,16 @@ def digest(catalogue: tuple[Feature, ...]) -> str:
 
     Example: `digest(CATALOGUE)` is `sha256:…`, 64 hexadecimal digits.
     """
-    text = "\n".join(repr(item) for item in (QUICK_REFUND_HOURS, *FACTS, *catalogue))
+    text = "\n".join(repr(item) for item in (*_meanings(), *catalogue))
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def tile_digest() -> str:
+    """Return the SHA-256 over all that stored tiles rest on; tiles of another digest are built anew."""
+    return hashlib.sha256("\n".join(map(repr, _meanings())).encode()).hexdigest()
+
+
+def _meanings() -> tuple[object, ...]:
+    # A year of festivals stands for the rule that makes them.
+    hours = (QUICK_REFUND_HOURS, LATE_SHIPPING_HOURS, LATE_DELIVERY_HOURS)
+    return (*hours, festivals(2024), sorted(TILE_KEYS.items()), *FACTS)

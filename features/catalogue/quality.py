@@ -1,26 +1,36 @@
-"""Quality and integrity: what comes back, what is disputed, and what only looks like a sale."""
+"""Quality of what is sold: what comes back, how soon, and what is disputed. Rates are of settled orders."""
 
 from typing import Final
 
 from features.catalogue.definition import Feature
-from features.catalogue.sales import SETTLED
-from features.expressions import Buyers, BuyerSquares, Expr, Total
+from features.catalogue.sales import SETTLED, settled_share
+from features.expressions import MedianOf, Number, ProductTotal, Total
 
-
-def _share(fact: str, days: int, lag: int = SETTLED) -> Expr:
-    return Total(fact, days, lag) / Total("gross", days, lag)
-
-
-_SPENT: Final = Total("gross", 180)
+_REFUNDS_PER_ORDER: Final = Total("refunds", 180, SETTLED) / Total("orders", 180, SETTLED)
+_RETURNS_BY_DAY_SIZE: Final = ProductTotal("gross", "returned", 180, SETTLED) / ProductTotal(
+    "gross", "gross", 180, SETTLED
+)
 
 QUALITY: Final = (
+    Feature(
+        "return_rate_30d",
+        "Return rate, 30 days",
+        "Value returned or refunded of the orders of 30 days that ended 30 days ago, over the value of those orders.",
+        "ratio",
+        60,
+        settled_share("returned", 30),
+        1,
+        "The latest settled month shows trouble with the goods first.",
+        "returns",
+        actionable=True,
+    ),
     Feature(
         "return_rate_90d",
         "Return rate, 90 days",
         "Value returned or refunded of the orders of 90 days that ended 30 days ago, over the value of those orders.",
         "ratio",
         120,
-        _share("returned", 90),
+        settled_share("returned", 90),
         1,
         "Returned goods cost twice: the sale and the handling.",
         "returns",
@@ -32,7 +42,7 @@ QUALITY: Final = (
         "Value returned or refunded of the orders of 365 days that ended 30 days ago, over the value of those orders.",
         "ratio",
         395,
-        _share("returned", 365),
+        settled_share("returned", 365),
         1,
         "A long record of returns shows the quality of the goods.",
         "returns",
@@ -44,11 +54,67 @@ QUALITY: Final = (
         "Return rate of 90 days less that of 12 months.",
         "ratio",
         395,
-        _share("returned", 90) - _share("returned", 365),
+        settled_share("returned", 90) - settled_share("returned", 365),
         1,
         "Quality that gets worse runs ahead of sales that get worse.",
         "returns",
         actionable=True,
+    ),
+    Feature(
+        "refund_count_rate_180d",
+        "Refunds per order, 180 days",
+        "Number of refunds of any kind on the orders of 180 days that ended 30 days ago, per order.",
+        "ratio",
+        210,
+        _REFUNDS_PER_ORDER,
+        1,
+        "Many small refunds are as much work as few large ones.",
+        "returns",
+        actionable=True,
+    ),
+    Feature(
+        "refund_size_180d",
+        "Size of refunds, 180 days",
+        "Average refund over the average order, of the orders of 180 days that ended 30 days ago.",
+        "ratio",
+        210,
+        settled_share("refunded", 180) / _REFUNDS_PER_ORDER,
+        0,
+        "Partial refunds keep a customer; dear goods come back more often.",
+        "returns",
+    ),
+    Feature(
+        "return_lag_180d",
+        "Days until returns, 180 days",
+        "Average days from the order's day to that of its return or refund, orders of 180 days that ended 30 days ago.",
+        "days",
+        210,
+        Total("return_days", 180, SETTLED) / Total("dated_returns", 180, SETTLED),
+        0,
+        "Late refunds may mean slow shipping or patient buyers.",
+        "returns",
+    ),
+    Feature(
+        "median_return_lag_180d",
+        "Typical days until returns, 180 days",
+        "Lower median of days from the order's day to its return's, orders of 180 days that ended 30 days ago.",
+        "days",
+        210,
+        MedianOf("days_after", "dated_returns", 180, SETTLED) * Number(1.0),
+        0,
+        "The typical return is not moved by a few that took months.",
+        "returns",
+    ),
+    Feature(
+        "returns_after_spikes_180d",
+        "Returns after busy days, 180 days",
+        "Return rate of 180 settled days, each weighed by its sales once more (squared), less the plain return rate.",
+        "ratio",
+        210,
+        _RETURNS_BY_DAY_SIZE - settled_share("returned", 180),
+        1,
+        "Returns that follow busy days eat the spike weeks after it was celebrated.",
+        "returns",
     ),
     Feature(
         "cancel_rate_180d",
@@ -56,9 +122,21 @@ QUALITY: Final = (
         "Value cancelled of the orders of 180 days that ended 30 days ago, over the value of those orders.",
         "ratio",
         210,
-        _share("cancelled", 180),
+        settled_share("cancelled", 180),
         1,
         "Cancellations show stock that is not there and buyers who do not wait.",
+        "cancellations",
+        actionable=True,
+    ),
+    Feature(
+        "cancel_rate_change",
+        "Change of the cancellation rate",
+        "Cancellation rate of 90 days less that of 12 months.",
+        "ratio",
+        395,
+        settled_share("cancelled", 90) - settled_share("cancelled", 365),
+        1,
+        "More cancellations than before show stock or patience running out.",
         "cancellations",
         actionable=True,
     ),
@@ -75,59 +153,15 @@ QUALITY: Final = (
         actionable=True,
     ),
     Feature(
-        "quick_refund_share_180d",
-        "Refunds within two days, 180 days",
-        "Value refunded within 48 hours of the order, not as a cancellation, over the value of all orders.",
+        "disputed_value_365d",
+        "Disputed share of sales, 12 months",
+        "Value disputed or charged back of the orders of 365 days that ended 30 days ago, over their value.",
         "ratio",
-        210,
-        _share("quickly_refunded", 180),
+        395,
+        settled_share("disputed", 365),
         1,
-        "Money that goes back before goods can travel is a mark of fake orders.",
-        "integrity",
-    ),
-    Feature(
-        "own_store_share_180d",
-        "Orders from own stores, 180 days",
-        "Value of orders that the owner's own accounts placed, over the value of orders from others.",
-        "ratio",
-        180,
-        Total("own_store_gross", 180) / _SPENT,
-        1,
-        "Whoever buys from himself has something to hide.",
-        "integrity",
-    ),
-    Feature(
-        "orders_per_buyer_180d",
-        "Orders per buyer, 180 days",
-        "Number of orders divided by the number of distinct buyers.",
-        "count",
-        180,
-        Total("orders", 180) / Buyers(180),
-        0,
-        "Loyal buyers and few fake ones look alike here; other features tell them apart.",
-        "loyalty",
-    ),
-    Feature(
-        "buyer_concentration_180d",
-        "Concentration of buyers, 180 days",
-        "Sum over buyers of their squared share of sales (Herfindahl index): 1 is one buyer, near 0 is many.",
-        "ratio",
-        180,
-        BuyerSquares(180) / _SPENT / _SPENT,
-        1,
-        "Who depends on one buyer falls with it.",
-        "customers",
+        "Money that a bank takes back is lost with the goods.",
+        "disputes",
         actionable=True,
-    ),
-    Feature(
-        "repeat_buyer_share_180d",
-        "Returning buyers, 180 days",
-        "Share of buyers who ordered at least twice.",
-        "ratio",
-        180,
-        Buyers(180, orders=2) / Buyers(180),
-        0,
-        "Returning buyers are worth most, but are cheap to fake.",
-        "loyalty",
     ),
 )

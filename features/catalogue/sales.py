@@ -1,26 +1,14 @@
-"""Level, trend and volatility of sales: settled net sales, once refunds have had time to come."""
+"""Level of sales: settled net sales, once refunds have had time to come."""
 
 from typing import Final
 
 from features.catalogue.definition import Feature
-from features.expressions import (
-    ActiveDays,
-    DaysSinceLast,
-    Expr,
-    Greatest,
-    Least,
-    Number,
-    PeakDay,
-    Root,
-    SquareTotal,
-    Total,
-)
+from features.expressions import Expr, MedianDay, Number, Total
 
 SETTLED: Final = 30
 """Days after which most refunds of an order have come; younger orders are not settled (shipping takes 7 to 19 days)."""
 
-_USD: Final = Number(1e-6)
-_ONE: Final = Number(1.0)
+USD: Final = Number(1e-6)
 
 
 def net_sales(days: int, lag: int = SETTLED) -> Total:
@@ -28,23 +16,30 @@ def net_sales(days: int, lag: int = SETTLED) -> Total:
     return Total("gross", days, lag, net="refunded")
 
 
-def _variation(days: int) -> Expr:
-    n = Number(float(days))
-    mean = net_sales(days) / n
-    squares = SquareTotal("gross", days, SETTLED, net="refunded") / n
-    return Root(squares - mean * mean) / mean
+def settled_share(fact: str, days: int, lag: int = SETTLED) -> Expr:
+    """A fact over the gross sales of the same settled window."""
+    return Total(fact, days, lag) / Total("gross", days, lag)
 
-
-_BEST_MONTH: Final = Greatest(tuple(net_sales(30, SETTLED + 30 * month) for month in range(12)))
 
 SALES: Final = (
+    Feature(
+        "settled_net_sales_30d",
+        "Settled net sales, 30 days",
+        "Sales of the 30 days that ended 30 days ago, less everything refunded of them.",
+        "USD",
+        60,
+        net_sales(30) * USD,
+        -1,
+        "The latest settled month is what instalments would have been paid from.",
+        "sales_level",
+    ),
     Feature(
         "settled_net_sales_90d",
         "Settled net sales, 90 days",
         "Sales of the 90 days that ended 30 days ago, less everything refunded of them.",
         "USD",
         120,
-        net_sales(90) * _USD,
+        net_sales(90) * USD,
         -1,
         "Larger turnover that stayed sold carries an instalment more easily.",
         "sales_level",
@@ -55,9 +50,20 @@ SALES: Final = (
         "Sales of the 365 days that ended 30 days ago, less everything refunded of them.",
         "USD",
         395,
-        net_sales(365) * _USD,
+        net_sales(365) * USD,
         -1,
         "A full year of turnover shows size without the season.",
+        "sales_level",
+    ),
+    Feature(
+        "orders_90d",
+        "Orders, 90 days",
+        "Number of orders in the last 90 days.",
+        "count",
+        90,
+        Total("orders", 90) * Number(1.0),
+        0,
+        "Counts of orders are cheap to inflate, so they earn nothing by rule.",
         "sales_level",
     ),
     Feature(
@@ -66,123 +72,42 @@ SALES: Final = (
         "Gross sales of the last 180 days divided by the number of orders.",
         "USD",
         180,
-        Total("gross", 180) / Total("orders", 180) * _USD,
+        Total("gross", 180) / Total("orders", 180) * USD,
         0,
         "Dear and cheap goods can both be good business.",
-        "sales_level",
+        "order_size",
     ),
     Feature(
-        "sales_trend_90d",
-        "Sales trend, 90 days",
-        "Settled net sales of 90 days divided by those of the 90 days before.",
+        "average_order_change",
+        "Change of the average order value",
+        "Average order value of the last 90 days divided by that of the last 365.",
         "ratio",
+        365,
+        (Total("gross", 90) / Total("orders", 90)) / (Total("gross", 365) / Total("orders", 365)),
+        0,
+        "Selling cheaper may clear stock or win customers.",
+        "order_size",
+    ),
+    Feature(
+        "items_per_order_180d",
+        "Items per order, 180 days",
+        "Number of items sold divided by the number of orders in the last 180 days.",
+        "count",
+        180,
+        Total("items", 180) / Total("orders", 180),
+        0,
+        "Baskets differ by trade, not by risk.",
+        "order_size",
+    ),
+    Feature(
+        "typical_day_sales_180d",
+        "Sales of a typical day, 180 days",
+        "Median of daily net sales over those of 180 settled days with more than none.",
+        "USD",
         210,
-        net_sales(90) / net_sales(90, SETTLED + 90),
+        MedianDay("gross", 180, SETTLED, net="refunded") * USD,
         -1,
-        "Growing sales come before repayment, shrinking ones before default.",
-        "sales_trend",
-        actionable=True,
-    ),
-    Feature(
-        "sales_trend_180d",
-        "Sales trend, 180 days",
-        "Settled net sales of 180 days divided by those of the 180 days before.",
-        "ratio",
-        390,
-        net_sales(180) / net_sales(180, SETTLED + 180),
-        -1,
-        "The longer trend is less noisy and includes the season.",
-        "sales_trend",
-        actionable=True,
-    ),
-    Feature(
-        "recent_sales_hold",
-        "Recent sales against usual",
-        "Gross sales of the last 30 days over the monthly settled net sales before, at most 1: only a fall counts.",
-        "ratio",
-        120,
-        Least(Total("gross", 30) * Number(3.0) / net_sales(90), _ONE),
-        -1,
-        "A sudden fall shows distress early; a sudden rise can be bought, so it earns nothing.",
-        "sales_trend",
-        actionable=True,
-    ),
-    Feature(
-        "drawdown_from_best_month",
-        "Fall from the best month",
-        "One minus the latest settled month's net sales over the best month's of the last twelve.",
-        "ratio",
-        390,
-        _ONE - net_sales(30) / _BEST_MONTH,
-        1,
-        "The further below its own peak, the more of its costs a firm no longer earns.",
-        "sales_trend",
-    ),
-    Feature(
-        "daily_sales_variation_90d",
-        "Variation of daily sales, 90 days",
-        "Standard deviation of daily settled net sales over their mean, 90 days, days without sales included.",
-        "ratio",
-        120,
-        _variation(90),
-        1,
-        "Irregular income misses due dates.",
-        "stability",
-    ),
-    Feature(
-        "active_day_share_90d",
-        "Days with sales, 90 days",
-        "Share of the last 90 days on which at least one order came.",
-        "ratio",
-        90,
-        ActiveDays("orders", 90) / Number(90.0),
-        -1,
-        "Regular trading is a running business.",
-        "stability",
-        actionable=True,
-    ),
-    Feature(
-        "active_days_365d",
-        "Days with sales, 12 months",
-        "Number of the last 365 days on which at least one order came.",
-        "days",
-        365,
-        ActiveDays("orders", 365) * _ONE,
-        -1,
-        "Regular trading over a year is a running business.",
-        "stability",
-    ),
-    Feature(
-        "top_day_share_180d",
-        "Best day's share of sales, 180 days",
-        "Gross sales of the best day divided by those of the last 180 days.",
-        "ratio",
-        180,
-        PeakDay("gross", 180) / Total("gross", 180),
-        0,
-        "Livestreams and festivals make honest spikes; so do fake orders.",
-        "stability",
-    ),
-    Feature(
-        "days_since_last_order",
-        "Days since the last order",
-        "Days from the latest day with an order to the score's date, looking back 365 days.",
-        "days",
-        365,
-        DaysSinceLast("orders", 365) * _ONE,
-        1,
-        "A shop that has stopped selling cannot repay from sales.",
-        "recency",
-    ),
-    Feature(
-        "livestream_share_180d",
-        "Livestream share of sales, 180 days",
-        "Gross sales through livestreams divided by all gross sales of the last 180 days.",
-        "ratio",
-        180,
-        Total("livestream_gross", 180) / Total("gross", 180),
-        0,
-        "Livestreams bring both growth and returns.",
-        "stability",
+        "The typical day carries the instalments; single large days do not move it.",
+        "sales_level",
     ),
 )

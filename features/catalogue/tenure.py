@@ -3,7 +3,7 @@
 from typing import Final
 
 from features.catalogue.definition import Feature
-from features.expressions import DaysOnPlatform, DaysSinceFirst, Number, Stores
+from features.expressions import DaysOnPlatform, DaysSinceFirst, Marketplaces, Number, OldestStore, Stores
 
 _ONE: Final = Number(1.0)
 
@@ -31,6 +31,17 @@ TENURE: Final = (
         "tenure",
     ),
     Feature(
+        "oldest_store_days",
+        "Age of the oldest store",
+        "Days from the opening of the oldest store that the seller owns to the score's date.",
+        "days",
+        None,
+        OldestStore() * _ONE,
+        -1,
+        "A store that stood for years has seen bad ones.",
+        "tenure",
+    ),
+    Feature(
         "store_count",
         "Stores",
         "Number of stores that the seller owns.",
@@ -39,6 +50,18 @@ TENURE: Final = (
         Stores() * _ONE,
         0,
         "More stores are neither better nor worse by themselves.",
+        "breadth",
+        structural=True,
+    ),
+    Feature(
+        "marketplace_count",
+        "Marketplaces",
+        "Number of marketplaces on which the seller owns a store.",
+        "count",
+        None,
+        Marketplaces() * _ONE,
+        0,
+        "More marketplaces spread a risk and divide attention.",
         "breadth",
         structural=True,
     ),

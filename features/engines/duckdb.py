@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ibis.expr.types as ir
     from ibis.backends.duckdb import Backend
 
 
@@ -39,6 +40,27 @@ def open_engine(threads: int | None = None, memory_limit: str = "4GB") -> Iterat
             yield backend
         finally:
             backend.disconnect()
+
+
+@contextmanager
+def workspace(engine: Backend) -> Iterator[Callable[[ir.Table], ir.Table]]:
+    """Yield a function that computes a table now and returns it to be read again; all are dropped when the block ends.
+
+    Ibis' own `cache` would drop them whenever Python frees them, in words that this engine no longer parses.
+    """
+    import ibis
+
+    names: list[str] = []
+
+    def keep(table: ir.Table) -> ir.Table:
+        names.append(ibis.util.gen_name("kept"))
+        return engine.create_table(names[-1], table, temp=True)
+
+    try:
+        yield keep
+    finally:
+        for name in names:
+            engine.raw_sql(f'DROP TABLE "{name}"')
 
 
 def engine_errors() -> type[Exception]:

@@ -15,8 +15,8 @@ _QUESTION: Final = ("currency", "event_day", "visible_from")
 OLDEST_RATE: Final = timedelta(days=31)
 """A rate may stand in for later days without one (weekends, holidays, a late feed) up to this age."""
 
-_LARGEST: Final = 1e18
-"""A million million US dollars in micro-USD, the contract's bound of an amount; nine such still fit 64 bits."""
+_LARGEST: Final = 1e14
+"""A hundred million US dollars in micro-USD: no order is dearer, and 92,000 such in one day still fit 64 bits."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def asked_rates(rows: ir.Table, rates: Rates) -> ir.Table | None:
 
 
 def with_micros(rows: ir.Table, money: str, rates: Rates, answers: ir.Table | None) -> ir.Table:
-    """Append `usd_per_unit`, null where no rate is known, and `amount_micros`, null also where 64 bits have no room.
+    """Append `usd_per_unit`, null where no rate is known, and `amount_micros`, null beyond any price too.
 
     `amount_micros = round_half_away(money * usd_per_unit * 1e6)`; `answers` come from `asked_rates`.
 

@@ -12,18 +12,24 @@ from features.catalogue import CATALOGUE, TENURE_AND_RECENCY, Feature, definitio
 from features.errors import CatalogueError
 from features.expressions import (
     ActiveDays,
+    AgeTotal,
     Buyers,
     DaysOnPlatform,
     DaysSinceFirst,
     DaysSinceLast,
     Expr,
     Greatest,
+    Groups,
+    HomeTotal,
     Least,
+    Marketplaces,
     Measure,
+    MedianOf,
     Number,
     PeakDay,
+    ProductTotal,
     Root,
-    SquareTotal,
+    Spread,
     Stores,
     Total,
     measures_of,
@@ -32,7 +38,7 @@ from tests.oracles.features_oracle import oracle
 from tests.oracles.market import MIDNIGHTS, Shape, market
 
 NAMES = [feature.name for feature in CATALOGUE]
-UNITS = {"ratio", "USD", "days", "count"}
+UNITS = {"ratio", "USD", "days", "hours", "count", "stars"}
 
 
 def feature(expression: Expr, **other: Any) -> Feature:
@@ -42,7 +48,7 @@ def feature(expression: Expr, **other: Any) -> Feature:
 
 def test_names_are_unique_and_all_of_them_have_an_oracle() -> None:
     shape = Shape(seed=0, sellers=1, events=1)
-    assert len(set(NAMES)) == len(NAMES) >= 25
+    assert len(set(NAMES)) == len(NAMES) >= 80
     assert set(NAMES) == set(oracle(market(shape), "S0", MIDNIGHTS[0]))
     assert set(NAMES) >= TENURE_AND_RECENCY
 
@@ -67,13 +73,17 @@ def test_labels_and_meanings_are_unique() -> None:
 @pytest.mark.parametrize("item", CATALOGUE, ids=NAMES)
 def test_the_declared_window_is_how_far_the_expression_looks_back(item: Feature) -> None:
     measures = measures_of(item.expression)
-    far = [each.days + getattr(each, "lag", 0) for each in measures if hasattr(each, "days")]
+    far = [
+        each.days + getattr(each, "lag", 0) + getattr(each, "before", 0) for each in measures if hasattr(each, "days")
+    ]
     assert item.window == (max(far) if far else None)
 
 
 @pytest.mark.parametrize("item", CATALOGUE, ids=NAMES)
-def test_only_what_counts_stores_is_structural(item: Feature) -> None:
-    assert item.structural == (Stores() in measures_of(item.expression))
+def test_only_what_counts_stores_marketplaces_or_currencies_is_structural(item: Feature) -> None:
+    measures = measures_of(item.expression)
+    by_currency = any(getattr(each, "key", None) == "currency" for each in measures)
+    assert item.structural == (by_currency or not measures.isdisjoint({Stores(), Marketplaces()}))
 
 
 @pytest.mark.parametrize(
@@ -81,9 +91,12 @@ def test_only_what_counts_stores_is_structural(item: Feature) -> None:
     [
         (Total("gross", 30), {"orders"}),
         (Total("gross", 30, net="refunded"), {"orders", "refunds"}),
-        (SquareTotal("gross", 30, net="refunded"), {"orders", "refunds"}),
+        (Spread("gross", 30, net="refunded"), {"orders", "refunds"}),
+        (AgeTotal("purchased", 30), {"purchases"}),
+        (ProductTotal("gross", "visits", 30), {"orders", "traffic"}),
+        (MedianOf("hours", "shipped", 30), {"fulfilments"}),
         (Total("orders", 30) / Total("visits", 30), {"orders", "traffic"}),
-        (Root(Least(Total("purchased", 30), Number(1.0))), {"purchases"}),
+        (Root(Least((Total("purchased", 30), Number(1.0)))), {"purchases"}),
         (Greatest((ActiveDays("visits", 30), DaysSinceLast("disputes", 30))), {"traffic", "refunds"}),
         (PeakDay("gross", 30) / Buyers(30), {"orders"}),
         (DaysSinceFirst() * Number(1.0), {"orders"}),
@@ -99,17 +112,24 @@ def test_a_feature_rests_on_the_tables_of_all_its_measures(expression: Expr, tab
     [
         Total("profit", 30),
         Total("gross", 30, net="profit"),
-        SquareTotal("profit", 30),
-        SquareTotal("gross", 30, net="profit"),
+        Spread("profit", 30),
+        Spread("gross", 30, net="profit"),
+        ProductTotal("gross", "profit", 30),
         PeakDay("profit", 30) / Total("gross", 30),
         Root(ActiveDays("profit", 30)),
-        Least(Number(1.0), DaysSinceLast("profit", 30)),
+        Least((Number(1.0), DaysSinceLast("profit", 30))),
         Greatest((Number(1.0), Total("profit", 30))),
     ],
 )
 def test_an_unknown_fact_is_refused_wherever_it_stands(expression: Expr) -> None:
     with pytest.raises(CatalogueError, match=r"^tested_30d uses facts that are not defined: profit\.$"):
         feature(expression)
+
+
+@pytest.mark.parametrize("measure", [Groups("supplier_id", "gross", 30), HomeTotal("hours", "country", "gross", 30)])
+def test_a_key_that_the_tiles_do_not_keep_is_refused(measure: Measure) -> None:
+    with pytest.raises(CatalogueError, match=r"which its tiles do not keep"):
+        feature(measure)
 
 
 @pytest.mark.parametrize("sign", [-2, 2, 0.5])
@@ -120,7 +140,7 @@ def test_a_sign_is_one_of_three(sign: Any) -> None:
 
 def test_measures_are_found_under_every_kind_of_expression() -> None:
     gross, visits, peak = Total("gross", 30), Total("visits", 30), PeakDay("gross", 30)
-    whole = Root(gross / visits) + Least(peak, Number(1.0)) * Greatest((gross, Stores())) - Buyers(30)
+    whole = Root(gross / visits) + Least((peak, Number(1.0))) * Greatest((gross, Stores())) - Buyers(30)
     found: frozenset[Measure] = measures_of(whole)
     assert found == {gross, visits, peak, Stores(), Buyers(30)}
 

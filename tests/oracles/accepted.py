@@ -2,68 +2,75 @@
 
 from __future__ import annotations
 
+import hashlib
+import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.intake import OperatingStore, StoredDelivery
 from features.pipeline import frame
-from tests.oracles.seller_sight import EVENT_TIME, Rows, midnight
+from features.schema import BY_NAME, Kind, Need
+from tests.oracles.seller_sight import EVENT_TIME, Row, Rows, midnight
 
-if TYPE_CHECKING:
-    from features.intake import OperatingStore
-
-_TEXT, _TIME, _WHOLE, _DAY = pa.string(), pa.timestamp("us"), pa.int64(), pa.date32()
-_TYPES = {"ordered_at": _TIME, "refunded_at": _TIME, "purchased_at": _TIME, "onboarded_at": _TIME, "known_at": _TIME}
-_TYPES |= {"amount_micros": _WHOLE, "visits": _WHOLE, "day": _DAY, "visible_from": _DAY}
-_COLUMNS = {
-    "sellers": ("seller_id", "onboarded_at", "known_at"),
-    "stores": ("store_id", "seller_id", "known_at"),
-    "orders": ("order_id", "store_id", "buyer_id", "ordered_at", "amount_micros", "channel", "known_at"),
-    "refunds": ("refund_id", "order_id", "store_id", "refunded_at", "amount_micros", "reason", "known_at"),
-    "traffic": ("store_id", "day", "channel", "visits", "amount_micros", "known_at"),
-    "purchases": ("purchase_id", "store_id", "purchased_at", "amount_micros", "known_at"),
-}
-_ALWAYS_THERE = ("sellers", "stores", "orders")
+_TYPES = {Kind.TIME: pa.timestamp("us"), Kind.DAY: pa.date32(), Kind.COUNT: pa.int64()}
+_TYPES |= dict.fromkeys((Kind.MONEY, Kind.NUMBER), pa.float64())
 
 
-@dataclass(frozen=True)
-class AcceptedFiles:
-    """The part of an operating store that a frame asks: the files of each table, none where it has no row."""
+def write_accepted(rows: Rows, folder: Path, parts: int = 1, seed: int = 0) -> OperatingStore:
+    """Write the rows as the accepted files of `parts` deliveries, each row in one of them at random.
 
-    folder: Path
+    A delivery has a file of each table that it has rows of, and of the required ones anyway. Amounts stand in
+    `amount_micros` alone; the column that they were delivered in is empty, since nothing may read it again.
 
-    def files(self, table: str) -> tuple[Path, ...]:
-        path = self.folder / f"{table}.parquet"
-        return (path,) if path.exists() else ()
-
-
-def write_accepted(rows: Rows, folder: Path) -> AcceptedFiles:
-    """Write every table that has rows, and the required ones anyway, with their `visible_from`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for table, columns in _COLUMNS.items():
-        those = [{**row, "visible_from": _visible_from(table, row)} for row in rows.get(table, ())]
-        if those or table in _ALWAYS_THERE:
-            schema = pa.schema([(name, _TYPES.get(name, _TEXT)) for name in (*columns, "visible_from")])
-            pq.write_table(pa.Table.from_pylist(those, schema=schema), folder / f"{table}.parquet")
-    return AcceptedFiles(folder)
+    Example:
+        `write_accepted(rows, folder, parts=3).deliveries[:2]` are the first two of three deliveries.
+    """
+    rng = random.Random(seed)  # noqa: S311 - a test store, nothing secret
+    dealt: list[dict[str, list[Row]]] = [{name: [] for name in EVENT_TIME} for _ in range(parts)]
+    for table in EVENT_TIME:
+        for row in rows.get(table, ()):
+            rng.choice(dealt)[table].append(row)
+    return OperatingStore(folder, tuple(_write_delivery(each, folder, place) for place, each in enumerate(dealt)))
 
 
 def frame_of(rows: Rows, pairs: Sequence[tuple[str, date]], folder: Path, threads: int = 2) -> pd.DataFrame:
     """Return the pipeline's frame of rows, by way of accepted files in `folder`."""
-    store: Any = write_accepted(rows, folder)
-    accepted: OperatingStore = store
-    return frame(accepted, pd.DataFrame(pairs, columns=["seller_id", "as_of"]), threads=threads)
+    return frame_from(write_accepted(rows, folder), pairs, threads)
+
+
+def frame_from(store: OperatingStore, pairs: Sequence[tuple[str, date]], threads: int = 2) -> pd.DataFrame:
+    """Return the pipeline's frame of a store."""
+    return frame(store, pd.DataFrame(pairs, columns=["seller_id", "as_of"]), threads=threads)
 
 
 def frame_bytes(table: pd.DataFrame) -> tuple[bytes, list[object], list[str]]:
     """Return all that a frame is, for equality to the byte: values, index, columns."""
     return table.to_numpy().tobytes(), list(table.index), list(table.columns)
+
+
+def _write_delivery(rows: Rows, folder: Path, place: int) -> StoredDelivery:
+    # like a real delivery's id, it tells one content from another
+    name = hashlib.sha256(repr((place, rows)).encode()).hexdigest()
+    home = folder / "deliveries" / name / "accepted"
+    home.mkdir(parents=True, exist_ok=True)
+    tables = {table: those for table, those in rows.items() if those or BY_NAME[table].need is Need.REQUIRED}
+    for table, those in tables.items():
+        content = [{**row, "visible_from": _visible_from(table, row)} for row in those]
+        pq.write_table(pa.Table.from_pylist(content, schema=_schema(table)), home / f"{table}.parquet")
+    return StoredDelivery(name, {}, {table: len(those) for table, those in tables.items()})
+
+
+def _schema(table: str) -> pa.Schema:
+    contract = BY_NAME[table]
+    columns = [(column.name, _TYPES.get(column.kind, pa.string())) for column in contract.columns]
+    micros = [("amount_micros", pa.int64())] if contract.money else []
+    return pa.schema([*columns, *micros, ("visible_from", pa.date32())])
 
 
 def _visible_from(table: str, row: Mapping[str, Any]) -> date:

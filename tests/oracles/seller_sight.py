@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 Row = Mapping[str, Any]
@@ -19,6 +19,8 @@ EVENT_TIME = {
     "orders": "ordered_at",
     "refunds": "refunded_at",
     "traffic": "day",
+    "fulfilments": "at",
+    "ratings": "day",
     "purchases": "purchased_at",
 }
 """The column that the time rule reads; None is a version, whose time is `known_at` alone."""
@@ -26,26 +28,31 @@ EVENT_TIME = {
 
 @dataclass(frozen=True)
 class Entry:
-    """An amount that counts on a day: an order, a refund on the day where it belongs, visits, a purchase."""
+    """A row that counts on a day, `age` days before T; `order` is the order that it belongs to, if it names one."""
 
     day: date
+    age: int
     row: Row
-    quick: bool = False
+    order: Row | None = None
 
 
 @dataclass(frozen=True)
 class Sight:
-    """All that one midnight shows of one seller; `known` are the tables of which any seller had a row by then."""
+    """All that one midnight shows of one seller.
+
+    Attributes:
+        as_of: T.
+        known: the tables of which any seller had a row by then.
+        party: the latest version of the seller, None where there is none.
+        stores: the latest versions of the stores that the seller holds.
+        entries: `orders` (sales), `own_orders`, `refunds`, `fulfilments`, `traffic`, `ratings`, `purchases`.
+    """
 
     as_of: date
     known: frozenset[str]
-    stores: int
-    onboarded: date | None
-    orders: list[Entry]
-    own_orders: list[Entry]
-    refunds: list[Entry]
-    traffic: list[Entry]
-    purchases: list[Entry]
+    party: Row | None
+    stores: Sequence[Row]
+    entries: Mapping[str, Sequence[Entry]]
 
 
 def midnight(day: date) -> datetime:
@@ -73,27 +80,28 @@ def _admits(table: str, row: Row, end: datetime) -> bool:
 
 def sight(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> Sight:
     """Return what the rows visible as of T, of everyone, show of one seller."""
-    held = {
-        store for store, version in _latest(seen["stores"], "store_id").items() if version["seller_id"] == seller_id
+    versions = _latest(seen["stores"], "store_id").values()
+    stores = [version for version in versions if version["seller_id"] == seller_id]
+    held = {version["store_id"] for version in stores}
+    theirs = {
+        name: [row for row in those if row["store_id"] in held] for name, those in seen.items() if name != "sellers"
     }
-    version = _latest(seen["sellers"], "seller_id").get(seller_id)
-    insiders = held | {seller_id}
-    by_id = {row["order_id"]: row for row in seen["orders"]}
-    orders = [Entry(row["ordered_at"].date(), row) for row in seen["orders"] if row["store_id"] in held]
+    desk = _Desk(as_of, held | {seller_id}, {row["order_id"]: row for row in seen["orders"]})
+    orders = [desk.entry(row["ordered_at"], row) for row in theirs["orders"]]
     return Sight(
         as_of=as_of,
         known=frozenset(name for name, those in seen.items() if those),
-        stores=len(held),
-        onboarded=None if version is None else version["onboarded_at"].date(),
-        orders=[entry for entry in orders if entry.row["buyer_id"] not in insiders],
-        own_orders=[entry for entry in orders if entry.row["buyer_id"] in insiders],
-        refunds=[
-            entry
-            for row in seen["refunds"]
-            if row["store_id"] in held and (entry := _refund(row, by_id, insiders)) is not None
-        ],
-        traffic=[Entry(row["day"], row) for row in seen["traffic"] if row["store_id"] in held],
-        purchases=[Entry(row["purchased_at"].date(), row) for row in seen["purchases"] if row["store_id"] in held],
+        party=_latest(seen["sellers"], "seller_id").get(seller_id),
+        stores=stores,
+        entries={
+            "orders": [entry for entry in orders if entry.row["buyer_id"] not in desk.own_accounts],
+            "own_orders": [entry for entry in orders if entry.row["buyer_id"] in desk.own_accounts],
+            "refunds": desk.of_their_orders(theirs["refunds"]),
+            "fulfilments": desk.of_their_orders(theirs["fulfilments"]),
+            "traffic": [desk.entry(row["day"], row) for row in theirs["traffic"]],
+            "ratings": [desk.entry(row["day"], row) for row in theirs["ratings"]],
+            "purchases": [desk.entry(row["purchased_at"], row) for row in theirs["purchases"]],
+        },
     )
 
 
@@ -105,12 +113,29 @@ def _latest(versions: Iterable[Row], key: str) -> dict[str, Row]:
     return latest
 
 
-def _refund(row: Row, orders: Mapping[str, Row], insiders: set[str]) -> Entry | None:
-    # it undoes its order on the order's day; of an order that is not visible, or is no sale, it undoes nothing
-    if row["order_id"] is None:
-        return Entry(row["refunded_at"].date(), row)
-    order = orders.get(row["order_id"])
-    if order is None or order["buyer_id"] in insiders:
-        return None
-    soon = row["refunded_at"] - order["ordered_at"] < timedelta(hours=48)
-    return Entry(order["ordered_at"].date(), row, quick=soon and row["reason"] != "cancel")
+@dataclass(frozen=True)
+class _Desk:
+    """Where a seller's rows are laid to their days; `orders` are all visible ones, in whosever store."""
+
+    as_of: date
+    own_accounts: set[str]
+    orders: Mapping[str, Row]
+
+    def entry(self, at: date | datetime, row: Row, order: Row | None = None) -> Entry:
+        day = at.date() if isinstance(at, datetime) else at
+        return Entry(day, (self.as_of - day).days, row, order)
+
+    def of_their_orders(self, rows: Iterable[Row]) -> list[Entry]:
+        """Lay rows to the day of the order that they name; what names no order, to its own.
+
+        What names an order that is not visible, or one from an own account, belongs nowhere.
+        """
+        entries = []
+        for row in rows:
+            if row["order_id"] is None:
+                entries.append(self.entry(row["refunded_at"], row))
+                continue
+            order = self.orders.get(row["order_id"])
+            if order is not None and order["buyer_id"] not in self.own_accounts:
+                entries.append(self.entry(order["ordered_at"], row, order))
+        return entries

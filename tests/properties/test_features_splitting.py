@@ -1,4 +1,4 @@
-"""How an owner divides his trade over stores, and what ids are called, moves no bit of a feature."""
+"""How an owner divides his trade over stores, what ids and currencies his rows bear: none moves a bit of a feature."""
 
 from __future__ import annotations
 
@@ -7,31 +7,39 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given
+from hypothesis import example, given
 
 from features.catalogue import CATALOGUE
 from tests.oracles.accepted import frame_bytes, frame_of
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market, pairs_of
+from tests.oracles.market_events import CURRENCIES
 from tests.oracles.shapes import SHAPES, examples
 
 NOT_STRUCTURAL = [feature.name for feature in CATALOGUE if not feature.structural]
-IDS = ("seller_id", "store_id", "buyer_id", "order_id", "refund_id", "purchase_id")
+IDS = ("seller_id", "store_id", "buyer_id", "order_id", "refund_id", "purchase_id", "supplier_id")
 TIMES = MIDNIGHTS[::2]
 
 
 @given(SHAPES)
-@examples(3)
-def test_splitting_stores_and_renaming_ids_moves_no_bit(shape: Shape) -> None:
+@example(Shape(seed=5, sellers=12, events=60))
+@examples(1)
+def test_splitting_stores_and_changing_names_moves_no_bit(shape: Shape) -> None:
     rows, pairs = market(shape), pairs_of(shape, TIMES)
     renamed_pairs = [(renamed(seller), as_of) for seller, as_of in pairs]
     with TemporaryDirectory() as folder:
         whole = frame_of(rows, pairs, Path(folder) / "whole")
-        parts = frame_of(split(rows, shape.seed), pairs, Path(folder) / "parts")
+        parts = frame_of(other_currencies(split(rows, shape.seed)), pairs, Path(folder) / "parts")
         named = frame_of(rename(rows), renamed_pairs, Path(folder) / "named")
     assert frame_bytes(parts[NOT_STRUCTURAL]) == frame_bytes(whole[NOT_STRUCTURAL])
     assert (parts["store_count"] >= whole["store_count"]).all()
     back = named.loc[[(renamed(seller), as_of) for seller, as_of in whole.index]]
     assert back.to_numpy().tobytes() == whole.to_numpy().tobytes()
+
+
+def test_what_counts_stores_marketplaces_and_currencies_is_structural_and_nothing_else() -> None:
+    structural = {feature.name for feature in CATALOGUE if feature.structural}
+    currencies = {"currency_count_180d", "foreign_currency_share_180d"}
+    assert structural == {"store_count", "marketplace_count"} | currencies
 
 
 def split(rows: Market, seed: int) -> Market:
@@ -65,3 +73,12 @@ def renamed(name: str) -> str:
 
 def _renamed_row(row: dict[str, Any]) -> dict[str, Any]:
     return {key: renamed(value) if key in IDS and value is not None else value for key, value in row.items()}
+
+
+def other_currencies(rows: Market) -> Market:
+    """Name another currency on every amount, which stays as much in micro-USD."""
+    turn = dict(zip(CURRENCIES, (*CURRENCIES[1:], "JPY"), strict=True))
+    return {
+        name: [{**row, "currency": turn[row["currency"]]} if "currency" in row else row for row in those]
+        for name, those in rows.items()
+    }

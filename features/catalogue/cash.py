@@ -1,0 +1,103 @@
+"""Cash: what is spent on stock, when, with whom, and what is left."""
+
+from typing import Final
+
+from features.catalogue.definition import Feature
+from features.catalogue.sales import net_sales
+from features.expressions import AgeTotal, DaysSinceLast, Expr, GroupSquares, LargestGroup, Number, Total
+
+
+def _age(fact: str, days: int, net: str | None = None) -> Expr:
+    return AgeTotal(fact, days, net=net) / Total(fact, days, net=net)
+
+
+CASH: Final = (
+    Feature(
+        "purchases_over_sales_180d",
+        "Purchases over sales, 180 days",
+        "Value bought from suppliers in the last 180 days over settled net sales of 180 days.",
+        "ratio",
+        210,
+        Total("purchased", 180) / net_sales(180),
+        0,
+        "Too much stock ties up cash, too little sells out.",
+        "cash",
+    ),
+    Feature(
+        "purchases_over_sales_change",
+        "Change of purchases over sales",
+        "Purchases over sales of 90 days less that of 365, sales settled.",
+        "ratio",
+        395,
+        Total("purchased", 90) / net_sales(90) - Total("purchased", 365) / net_sales(365),
+        0,
+        "Stocking up may be for a season or for goods that do not sell.",
+        "cash",
+    ),
+    Feature(
+        "purchase_trend_90d",
+        "Trend of purchases, 90 days",
+        "Value bought from suppliers in the last 90 days divided by that of the 90 days before.",
+        "ratio",
+        180,
+        Total("purchased", 90) / Total("purchased", 90, 90),
+        -1,
+        "Who has no cash stops buying stock first.",
+        "cash",
+    ),
+    Feature(
+        "days_since_last_purchase",
+        "Days since the last purchase",
+        "Days from the latest day with a purchase to the score's date, looking back 365 days.",
+        "days",
+        365,
+        DaysSinceLast("purchases", 365) * Number(1.0),
+        1,
+        "Who no longer buys will soon have nothing to sell.",
+        "cash",
+    ),
+    Feature(
+        "payment_gap_180d",
+        "Days between paying suppliers and selling, 180 days",
+        "Average age of purchases, weighed by value, less that of gross sales, of the last 180 days.",
+        "days",
+        180,
+        _age("purchased", 180) - _age("gross", 180),
+        0,
+        "Stock that lies long ties up cash; stock paid late is credit from suppliers.",
+        "cash",
+    ),
+    Feature(
+        "supplier_concentration_365d",
+        "Concentration of suppliers, 12 months",
+        "Sum over suppliers of their squared share of purchases (Herfindahl index), last 365 days.",
+        "ratio",
+        365,
+        GroupSquares("supplier_id", "purchased", 365) / Total("purchased", 365) / Total("purchased", 365),
+        0,
+        "One good supplier may be strength or dependence.",
+        "suppliers",
+    ),
+    Feature(
+        "top_supplier_share_365d",
+        "Largest supplier's share, 12 months",
+        "What was bought from the largest supplier, over all purchases of the last 365 days.",
+        "ratio",
+        365,
+        LargestGroup("supplier_id", "purchased", 365) / Total("purchased", 365),
+        0,
+        "One good supplier may be strength or dependence.",
+        "suppliers",
+    ),
+    Feature(
+        "operating_margin_180d",
+        "Left of sales, 180 days",
+        "Settled net sales of 180 days less purchases and advertising of the last 180 days, over those sales.",
+        "ratio",
+        210,
+        (net_sales(180) - Total("purchased", 180) - Total("ad_spend", 180)) / net_sales(180),
+        0,
+        "What is left pays wages, rent and instalments; buying stock ahead lowers it for a while.",
+        "cash",
+    ),
+)

@@ -1,0 +1,47 @@
+"""From tiles to measures: what each seller's visible tiles add up to over the windows that the catalogue asks for.
+
+`scope` says who sees what; `windows`, `days`, `groups`, `buyers` and `parties` each make the measures of one kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from features.buyers import REGULAR
+from features.expressions import Measure
+from features.measures import buyers, days, groups, parties, windows
+from features.measures.scope import Scope
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+
+def prepared(tiles: Mapping[str, ir.Table], wanted: Collection[Measure]) -> dict[str, ir.Table]:
+    """Return the few rows of tiles that some measures need, by the names under which `measured_parts` looks for them.
+
+    They depend on no pair, so whoever makes several frames computes them once.
+    """
+    made: dict[str, ir.Table] = {}
+    if "orders" in tiles:
+        made[parties.FIRST] = parties.first_orders(tiles["orders"])
+    if REGULAR in tiles:
+        made[buyers.RUSHED] = buyers.rushed(tiles[REGULAR], wanted)
+    return made
+
+
+def measured_parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
+    """Yield tables with at most one row per pair and a column per measure (see `scope.column`).
+
+    A pair without a row in a part shows nothing of it. A measure with `net` stands as its two plain parts.
+
+    Args:
+        tiles: tiles by name, as `tiles` and `buyers` make them, and what is `prepared` from them.
+        scope: the pairs asked for.
+        wanted: the measures.
+    """
+    yield from windows.parts(tiles, scope, wanted)
+    yield from days.parts(tiles, scope, wanted)
+    yield from groups.parts(tiles, scope, wanted)
+    yield from buyers.parts(tiles, scope, wanted)
+    yield from parties.parts(tiles, scope, wanted)

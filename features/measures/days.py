@@ -1,0 +1,93 @@
+"""Measures of a seller's daily totals: what only shows once the stores and the late rows of a day are added up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from features.exact import exact, total
+from features.expressions import (
+    ActiveDays,
+    Measure,
+    MedianDay,
+    PeakDay,
+    PeakDays,
+    ProductTotal,
+    Spread,
+)
+from features.facts import BY_NAME, TILE_KEYS
+from features.measures.scope import PAIR, Scope, column, seen, with_own, within
+from features.measures.windows import counts
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+_LARGEST_DAY: Final = 2 * 10**16
+"""20,000 million US dollars a day, in micro-USD: what is more counts as that, so that squares keep to 38 digits."""
+
+OfDays = ActiveDays | MedianDay | PeakDay | PeakDays | ProductTotal | Spread
+
+
+def parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
+    """Yield one part with every measure of daily totals whose tables have tiles."""
+    mine = [
+        item for item in wanted if isinstance(item, OfDays) and all(BY_NAME[f].table in tiles for f in _facts(item))
+    ]
+    if mine:
+        days = _daily(tiles, scope, mine)
+        yield days.group_by(PAIR).agg(**{column(item): _value(item, days) for item in sorted(mine, key=column)})
+
+
+def _facts(item: OfDays) -> list[str]:
+    return [name for name in (getattr(item, each, None) for each in ("fact", "other", "net")) if name]
+
+
+def _reach(item: OfDays) -> int:
+    return item.days + item.lag
+
+
+def _daily(tiles: Mapping[str, ir.Table], scope: Scope, wanted: list[OfDays]) -> ir.Table:
+    """Return `pair`, `ago` and the seller's daily total of each fact in use."""
+    import ibis
+
+    reach: dict[str, int] = {}
+    for item in wanted:
+        for fact in _facts(item):
+            reach[fact] = max(reach.get(fact, 0), _reach(item))
+    zero = ibis.literal(0, "int64")
+    several = []
+    for table in TILE_KEYS:
+        mine = [fact for fact in reach if BY_NAME[fact].table == table]
+        if mine:
+            rows = with_own(seen(tiles[table], scope, max(reach[fact] for fact in mine)), scope)
+            values = {fact: counts(rows, fact) if fact in mine else zero for fact in sorted(reach)}
+            several.append(rows.select(PAIR, "ago", **values))
+    rows = ibis.union(*several) if len(several) > 1 else several[0]
+    return rows.group_by(PAIR, "ago").agg(**{fact: total(rows[fact]) for fact in sorted(reach)})
+
+
+def _value(item: OfDays, days: ir.Table) -> ir.Value:
+    import ibis
+
+    import ibis
+
+    net = getattr(item, "net", None)
+    amount = days[item.fact] - days[net] if net else days[item.fact]
+    inside = within(days.ago, item.days, item.lag)
+    match item:
+        case Spread(_, length):
+            whole = exact(ibis.least(ibis.greatest(amount, -_LARGEST_DAY), _LARGEST_DAY))
+            once, squares = whole.sum(where=inside), (whole * whole).sum(where=inside)
+            return (squares * length - once * once).cast("float64").coalesce(0.0)
+        case ProductTotal(_, other):
+            product = exact(amount) * exact(days[other])
+            return product.sum(where=inside).cast("float64").coalesce(0.0)
+        case PeakDay():
+            return amount.max(where=inside & (amount > 0)).coalesce(0)
+        case PeakDays(_, count):
+            ascending = amount.collect(where=inside & (amount > 0)).sort()
+            return ascending[-count:].sums().coalesce(0)
+        case MedianDay():
+            # Spark's median takes no condition
+            return ibis.ifelse(inside & (amount > 0), amount, ibis.null("int64")).median().cast("float64")
+    return days.count(where=inside & (amount > 0))

@@ -1,0 +1,124 @@
+"""Who sees what: the pairs asked for, the stores that each holds, and the tile rows that each may see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Final
+
+from features.expressions import Measure
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+
+PAIR: Final = "pair"
+"""The number of a pair: one seller as of one midnight."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The pairs asked for, as tables.
+
+    Attributes:
+        pairs: pair, seller_id, as_of, and the seller's `country`, `base_currency` and `onboarded_at` as of then.
+        held: pair, as_of, store_id, marketplace and opened_at of each store that the pair holds as of then.
+        own: pair and `insider`, each id that is the seller's own account as of then.
+        first: the earliest as_of.
+        last: the latest as_of.
+        keep: computes a table that is small, or asked more than once, where the engine has a place for it.
+    """
+
+    pairs: ir.Table
+    held: ir.Table
+    own: ir.Table
+    first: date
+    last: date
+    keep: Callable[[ir.Table], ir.Table]
+
+
+def scope_of(
+    pairs: ir.Table,
+    sellers: ir.Table,
+    stores: ir.Table,
+    span: tuple[date, date],
+    keep: Callable[[ir.Table], ir.Table],
+) -> Scope:
+    """Find out who holds which store as of then.
+
+    Args:
+        pairs: pair, seller_id, as_of; a pair once.
+        sellers: accepted versions of sellers.
+        stores: accepted versions of stores.
+        span: the earliest and the latest as_of of the pairs.
+        keep: see Scope.
+    """
+    import ibis
+
+    described = keep(_described(pairs, sellers))
+    held = keep(_held(pairs, stores))
+    own = ibis.union(pairs.select(PAIR, insider="seller_id"), held.select(PAIR, insider="store_id"), distinct=True)
+    return Scope(described, held, keep(own), *span, keep)
+
+
+def _described(pairs: ir.Table, sellers: ir.Table) -> ir.Table:
+    known = pairs.inner_join(sellers, "seller_id").filter(lambda t: t.visible_from <= t.as_of)
+    columns = ("country", "base_currency", "onboarded_at")
+    latest = known.group_by(PAIR).agg(**{name: known[name].argmax(known.known_at) for name in columns})
+    return pairs.left_join(latest, PAIR).drop(f"{PAIR}_right")
+
+
+def _held(pairs: ir.Table, stores: ir.Table) -> ir.Table:
+    # A store is the seller's whom its latest version known by as_of names.
+    ever = stores.select("store_id", "seller_id").distinct().inner_join(pairs, "seller_id")
+    versions = stores.select("store_id", "known_at", "visible_from", "marketplace", "opened_at", owner="seller_id")
+    known = ever.inner_join(versions, "store_id").filter(lambda t: t.visible_from <= t.as_of)
+    columns = ("owner", "marketplace", "opened_at")
+    latest = known.group_by(PAIR, "seller_id", "as_of", "store_id").agg(
+        **{name: known[name].argmax(known.known_at) for name in columns}
+    )
+    mine = latest.filter(latest.owner == latest.seller_id)
+    return mine.select(PAIR, "as_of", "store_id", "marketplace", "opened_at")
+
+
+def seen(tiles: ir.Table, scope: Scope, days: int) -> ir.Table:
+    """Return the tile rows that each pair sees of its stores, at most `days` back.
+
+    They have `pair`, and `ago`: 1 for the day before as_of. This is where the time rule is applied to tiles.
+    """
+    reach = tiles.filter(
+        tiles.visible_from <= scope.last, tiles.day < scope.last, tiles.day >= scope.first - timedelta(days=days)
+    )
+    joined = scope.held.select(PAIR, "as_of", "store_id").inner_join(reach, "store_id")
+    ago = joined.as_of.delta(joined.day, unit="day").cast("int32")
+    within = joined.mutate(ago=ago).filter(joined.visible_from <= joined.as_of)
+    return within.filter(within.ago >= 1, within.ago <= days)
+
+
+def with_own(rows: ir.Table, scope: Scope) -> ir.Table:
+    """Append `own`: whether the row is of orders that the seller placed with himself."""
+    if "insider" not in rows.columns:
+        import ibis
+
+        return rows.mutate(own=ibis.literal(False))
+    own = scope.own.select(own_pair=PAIR, own_insider="insider")
+    joined = rows.left_join(own, [rows[PAIR] == own.own_pair, rows.insider == own.own_insider])
+    return joined.mutate(own=joined.own_pair.notnull()).drop("own_pair", "own_insider")
+
+
+def column(measure: Measure) -> str:
+    """Return the column name of a measure, as its definition reads.
+
+    Example:
+        >>> column(Total("gross", 90, 30))
+        "Total(fact='gross', days=90, lag=30, net=None)"
+    """
+    return repr(measure)
+
+
+def within(ago: ir.IntegerValue, days: int, lag: int) -> ir.BooleanValue:
+    """Return whether a day so long ago lies in the window [T - lag - days, T - lag).
+
+    Example: 30 days ago is outside `within(ago, 90, 30)`, 31 and 120 are inside.
+    """
+    return (ago > lag) & (ago <= lag + days)

@@ -1,0 +1,193 @@
+"""Tiles on disk: folded in once a delivery, read by every frame; a cache of accepted rows, to be had anew any time.
+
+`tiles/` in the store's folder holds a folder a fold, and a manifest that alone says which of them count: replacing it
+is the one moment of commit. What a killed fold left behind is cleared away by the next.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from features.buyers import buyer_tiles
+from features.catalogue.definition import tile_digest
+from features.durable import flush, replace_text
+from features.engines.duckdb import engine_errors, workspace
+from features.errors import StoreError
+from features.facts import TILE_KEYS
+from features.tiles import Rows, awakened_insiders, tiles
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+    from features.intake import OperatingStore
+    from features.intake.store import StoredDelivery
+
+_MANIFEST: Final = "manifest.json"
+_MOST_FOLDS: Final = 64
+"""Folds beyond which all are built into one: each is a few files to open for every frame."""
+
+SOURCES: Final = ("sellers", "stores", *TILE_KEYS)
+"""The tables that features are made of."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Deliveries added up together: their ids, the fold's folder, its files by tile name, and since when it is known.
+
+    `known_since` is the first midnight at which any row of a table was visible, as ISO text, by table.
+    """
+
+    deliveries: tuple[str, ...]
+    folder: str
+    files: Mapping[str, tuple[str, ...]]
+    known_since: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """All tiles of a store, to read: files by tile name, and the first midnight at which each table was known."""
+
+    files: Mapping[str, tuple[Path, ...]]
+    known_since: Mapping[str, date]
+
+
+def current_tiles(engine: Backend, store: OperatingStore) -> TileSet:
+    """Return the tiles of all deliveries of the store, after folding in those that were not yet.
+
+    A second process that folds waits for the first, then finds its work done. Tiles of other definitions, or of
+    deliveries that the store no longer begins with, are built anew.
+
+    Raises:
+        StoreError: accepted rows or tiles cannot be read or written.
+    """
+    home = store.folder / "tiles"
+    folds = _folds(home, store)
+    if _folded(folds) < len(store.deliveries):
+        with _writing(home) as incoming:
+            folds = _folds(home, store)
+            _clear_leftovers(home, folds, incoming)
+            if _folded(folds) < len(store.deliveries):
+                folds = _add(engine, store, folds, incoming)
+                _commit(home, folds, incoming)
+    return _tile_set(home, folds)
+
+
+def _folded(folds: Sequence[Fold]) -> int:
+    return sum(len(fold.deliveries) for fold in folds)
+
+
+def _folds(home: Path, store: OperatingStore) -> tuple[Fold, ...]:
+    """Return the folds that still hold: of these definitions, of the store's first deliveries, with all their files."""
+    try:
+        content = json.loads((home / _MANIFEST).read_text(encoding="utf-8"))
+        folds = tuple(map(_from_entry, content["folds"]))
+        definitions = content["definitions"]
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ()  # a cache that cannot be read is built anew
+    folded = [delivery for fold in folds for delivery in fold.deliveries]
+    present = [each.delivery_id for each in store.deliveries]
+    whole = all(
+        (home / fold.folder / name).exists() for fold in folds for names in fold.files.values() for name in names
+    )
+    return folds if definitions == tile_digest() and folded == present[: len(folded)] and whole else ()
+
+
+def _from_entry(entry: dict[str, object]) -> Fold:
+    deliveries, files, since = entry["deliveries"], entry["files"], entry["known_since"]
+    if not (isinstance(deliveries, list) and isinstance(files, dict) and isinstance(since, dict)):
+        raise TypeError("a fold has a list of deliveries, files by name and midnights by table")
+    named = {name: tuple(map(str, those)) for name, those in files.items()}
+    return Fold(tuple(map(str, deliveries)), str(entry["folder"]), named, since)
+
+
+def _add(engine: Backend, store: OperatingStore, folds: tuple[Fold, ...], incoming: Path) -> tuple[Fold, ...]:
+    """Write the tiles of the deliveries that are not folded yet into `incoming`; return all folds that then count."""
+    done = _folded(folds)
+    old, new = store.deliveries[:done], store.deliveries[done:]
+    try:
+        rows = Rows(_tables(engine, store, new), _tables(engine, store, old))
+        late = awakened_insiders(rows)
+        if len(folds) >= _MOST_FOLDS or (late is not None and late.to_pyarrow().as_py()):
+            folds, new, rows = (), store.deliveries, Rows(_tables(engine, store, store.deliveries), {})
+        with workspace(engine) as keep:
+            fold = _write(Rows(rows.fresh, rows.stored, keep), new, incoming)
+    except engine_errors() as error:
+        reason = str(error).splitlines()[0]
+        raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); restore them.") from error
+    return (*folds, fold)
+
+
+def _tables(engine: Backend, store: OperatingStore, deliveries: Sequence[StoredDelivery]) -> dict[str, ir.Table]:
+    found = {name: store.files(name, deliveries) for name in SOURCES}
+    return {name: engine.read_parquet([str(file) for file in files]) for name, files in found.items() if files}
+
+
+def _write(rows: Rows, deliveries: Sequence[StoredDelivery], incoming: Path) -> Fold:
+    files: dict[str, tuple[str, ...]] = {}
+    for made in (tiles(rows), buyer_tiles(rows)):
+        for name, table in made:
+            file = f"{name}.{len(files.get(name, ()))}.parquet"
+            table.to_parquet(incoming / file)
+            files[name] = (*files.get(name, ()), file)
+    since = {name: table.visible_from.min().to_pyarrow().as_py() for name, table in rows.fresh.items()}
+    known = {name: day.isoformat() for name, day in since.items() if day is not None}
+    return Fold(tuple(each.delivery_id for each in deliveries), incoming.name.removeprefix("."), files, known)
+
+
+@contextmanager
+def _writing(home: Path) -> Iterator[Path]:
+    """Hold the tiles for one writer and yield a folder to build a fold in; StoreError where there is none."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with (home / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            incoming = Path(tempfile.mkdtemp(prefix=".fold-", dir=home))
+            try:
+                yield incoming
+            finally:
+                shutil.rmtree(incoming, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(
+            f"{home} cannot be written: {error.strerror or error}; give the store room and the right to write"
+        ) from error
+
+
+def _clear_leftovers(home: Path, folds: Sequence[Fold], incoming: Path) -> None:
+    counted = {fold.folder for fold in folds} | {incoming.name}
+    for folder in home.iterdir():
+        if folder.is_dir() and folder.name not in counted:
+            shutil.rmtree(folder)
+
+
+def _commit(home: Path, folds: tuple[Fold, ...], incoming: Path) -> None:
+    """Put the new fold in its place and make it count: files reach the disk, then their folder, then the manifest."""
+    for path in [*incoming.iterdir(), incoming]:
+        flush(path)
+    incoming.rename(home / folds[-1].folder)
+    flush(home)
+    content = {"definitions": tile_digest(), "folds": [asdict(fold) for fold in folds]}
+    replace_text(home / _MANIFEST, json.dumps(content, indent=2) + "\n")
+
+
+def _tile_set(home: Path, folds: Sequence[Fold]) -> TileSet:
+    files: dict[str, tuple[Path, ...]] = {}
+    since: dict[str, date] = {}
+    for fold in folds:
+        for name, names in fold.files.items():
+            files[name] = (*files.get(name, ()), *(home / fold.folder / each for each in names))
+        for table, text in fold.known_since.items():
+            day = date.fromisoformat(text)
+            since[table] = min(day, since.get(table, day))
+    return TileSet(files, since)

@@ -1,0 +1,62 @@
+"""A market as deliveries for intake: amounts in the currency that each row bears, at that day's rate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.schema import BY_NAME
+from tests.oracles.market import Market
+from tests.oracles.seller_sight import EVENT_TIME, Row, midnight
+
+Rates = Mapping[tuple[date, str], float]
+"""US dollars for a unit, by day and currency."""
+
+
+def rates_of(rows: Market, currencies: Iterable[str]) -> Rates:
+    """Return a rate for every currency on every day on which money of the market moved; they go up and down."""
+    days = {_day(row[column]) for name, column in EVENT_TIME.items() if column for row in rows[name]}
+    each = {currency: number for number, currency in enumerate(sorted(set(currencies) - {"USD"}), start=1)}
+    return {
+        (day, currency): 0.11 * number + (day.toordinal() * 37 * number % 101) / 1000
+        for day in days
+        for currency, number in each.items()
+    }
+
+
+def deliver(rows: Mapping[str, Iterable[Row]], rates: Rates, folder: Path) -> Path:
+    """Write the rows as one delivery, with the rates if there are any; return its folder.
+
+    Example: an order of 2,000,000 micro-USD in CNY on a day at 0.2 is written as an amount of 10.0.
+    """
+    folder.mkdir(parents=True)
+    for table, those in rows.items():
+        content = [_contract_row(table, row, rates) for row in those]
+        if content:
+            pq.write_table(pa.Table.from_pylist(content), folder / f"{table}.parquet")
+    if rates:
+        long_ago = midnight(min(rates)[0]) - timedelta(days=1)
+        quotes = [
+            {"day": day, "currency": currency, "usd_per_unit": rate, "known_at": long_ago}
+            for (day, currency), rate in rates.items()
+        ]
+        pq.write_table(pa.Table.from_pylist(quotes), folder / "fx_rates.parquet")
+    return folder
+
+
+def _contract_row(table: str, row: Row, rates: Rates) -> dict[str, Any]:
+    contract = BY_NAME[table]
+    delivered = {"category": "home", **row} if table == "sellers" else dict(row)
+    if contract.money is not None and contract.event_time is not None:
+        rate = rates.get((_day(row[contract.event_time]), row["currency"]), 1.0)
+        delivered[contract.money] = delivered.pop("amount_micros") / 1e6 / rate
+    return delivered
+
+
+def _day(at: date | datetime) -> date:
+    return at.date() if isinstance(at, datetime) else at

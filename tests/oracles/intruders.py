@@ -1,0 +1,109 @@
+"""The rows that would do most harm to a frame as of T if they were seen: a tick too late, or right at T."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from tests.oracles.market import Market
+
+Row = dict[str, Any]
+
+TICK: Final = timedelta(microseconds=1)
+_DAY: Final = timedelta(days=1)
+
+
+def with_intruders(rows: Market, end: datetime) -> Market:
+    """Return the market with rows that no midnight up to `end` shows; no key is used twice."""
+    added: dict[str, Callable[[Market, datetime], Iterator[Row]]] = {
+        "sellers": _parties,
+        "stores": _takeovers,
+        "orders": _orders,
+        "refunds": _refunds,
+        "fulfilments": _fulfilments,
+        "traffic": _traffic,
+        "ratings": _ratings,
+        "purchases": _purchases,
+    }
+    return {name: [*those, *added[name](rows, end)] for name, those in rows.items()}
+
+
+def _parties(rows: Market, end: datetime) -> Iterator[Row]:
+    # buyers who turn out to be sellers, and sellers who turn out to be older and at home elsewhere
+    home = {"country": "BR", "base_currency": "BRL", "onboarded_at": end - timedelta(days=3000)}
+    names = {row["buyer_id"] for row in rows["orders"]} | {row["seller_id"] for row in rows["sellers"]}
+    for name in sorted(names):
+        yield home | {"seller_id": name, "known_at": end + TICK}
+
+
+def _takeovers(rows: Market, end: datetime) -> Iterator[Row]:
+    # every store changes hands, place and age, and every buyer becomes a store of a seller
+    stores = _stores(rows)
+    for number, name in enumerate([*stores, *sorted({row["buyer_id"] for row in rows["orders"]} - set(stores))]):
+        market = {"marketplace": f"new-{number}", "opened_at": end - timedelta(days=5000)}
+        yield market | {"store_id": name, "seller_id": f"S{number % 7}", "known_at": end + 2 * TICK}
+
+
+def _stores(rows: Market) -> list[str]:
+    return sorted({row["store_id"] for row in rows["stores"]})
+
+
+def _orders(rows: Market, end: datetime) -> Iterator[Row]:
+    for number, store in enumerate(_stores(rows)):
+        common = {"store_id": store, "buyer_id": "B1", "amount_micros": 10**12, "currency": "JPY", "items": 5}
+        common |= {"channel": "livestream", "buyer_country": "JP"}
+        long_ago = end - timedelta(days=2000)
+        yield common | {"order_id": f"at-T-{number}", "ordered_at": end, "known_at": end - _DAY}
+        yield common | {"order_id": f"late-{number}", "ordered_at": end - TICK, "known_at": end + TICK}
+        yield common | {"order_id": f"first-{number}", "ordered_at": long_ago, "known_at": end + TICK}
+        if number == 0:  # the order that some refunds and parcels name and nobody saw
+            yield common | {"order_id": "never-seen", "ordered_at": end - 40 * _DAY, "known_at": end + TICK}
+    for number, order in enumerate(rows["orders"]):  # what would make a rush of every order
+        if order["ordered_at"] < end:
+            for again in range(2):
+                yield order | {"order_id": f"rush-{number}-{again}", "known_at": end + TICK}
+
+
+def _refunds(rows: Market, end: datetime) -> Iterator[Row]:
+    for order in rows["orders"]:
+        common = {"order_id": order["order_id"], "store_id": order["store_id"], "amount_micros": 10**6}
+        common |= {"refund_id": f"late-{order['order_id']}", "reason": "dispute", "currency": "JPY"}
+        if order["ordered_at"] < end:
+            yield common | {"refunded_at": order["ordered_at"], "known_at": end + TICK}
+        else:
+            yield common | {"order_id": None, "refunded_at": end, "known_at": end}
+
+
+def _fulfilments(rows: Market, end: datetime) -> Iterator[Row]:
+    # the events that parcels still lack: some learned of late, some right at T
+    there = {(row["order_id"], row["event"]) for row in rows["fulfilments"]}
+    for number, order in enumerate(rows["orders"]):
+        for event in ("shipped", "delivered", "lost"):
+            if (order["order_id"], event) not in there:
+                common = {"order_id": order["order_id"], "store_id": order["store_id"], "event": event}
+                late = {"at": min(order["ordered_at"], end - TICK), "known_at": end + TICK}
+                yield common | (late if number % 2 else {"at": end, "known_at": end - _DAY})
+
+
+def _traffic(rows: Market, end: datetime) -> Iterator[Row]:
+    for store in _stores(rows):
+        common = {"store_id": store, "channel": "other", "visits": 1000, "visitors": 10, "add_to_carts": 7}
+        common |= {"amount_micros": 10**9, "currency": "JPY"}
+        yield common | {"day": end.date(), "known_at": end}
+        yield common | {"day": end.date() - _DAY, "known_at": end + TICK}
+
+
+def _ratings(rows: Market, end: datetime) -> Iterator[Row]:
+    there = {(row["store_id"], row["day"]) for row in rows["ratings"]}
+    for store in _stores(rows):
+        for day, known_at in ((end.date(), end), (end.date() - _DAY, end + TICK)):
+            if (store, day) not in there:
+                yield {"store_id": store, "day": day, "ratings": 10**6, "stars": 1.0, "known_at": known_at}
+
+
+def _purchases(rows: Market, end: datetime) -> Iterator[Row]:
+    for store in _stores(rows):
+        common = {"store_id": store, "supplier_id": f"new-{store}", "amount_micros": 10**9, "currency": "JPY"}
+        yield common | {"purchase_id": f"at-T-{store}", "purchased_at": end, "known_at": end}
+        yield common | {"purchase_id": f"late-{store}", "purchased_at": end - TICK, "known_at": end + TICK}
