@@ -66,8 +66,9 @@ def feature_table(
     """
     wanted = sorted(measures_in(catalogue), key=column)
     measured = scope.pairs.select(PAIR, *INDEX)
-    for part in measured_parts(tiles, scope, wanted):
-        measured = measured.left_join(scope.keep(part), PAIR).drop(f"{PAIR}_right")
+    for number, part in enumerate(measured_parts(tiles, scope, wanted)):
+        # names that differ let Ibis make one flat join of all parts, not a query within a query for each
+        measured = measured.left_join(scope.keep(part), PAIR, rname=f"{{name}}_{number}")
     known = measured.select(*INDEX, **{column(item): _known(item, measured, known_since) for item in wanted})
     return known.select(
         *INDEX, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}

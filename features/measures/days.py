@@ -69,8 +69,6 @@ def _daily(tiles: Mapping[str, ir.Table], scope: Scope, wanted: list[OfDays]) ->
 def _value(item: OfDays, days: ir.Table) -> ir.Value:
     import ibis
 
-    import ibis
-
     net = getattr(item, "net", None)
     amount = days[item.fact] - days[net] if net else days[item.fact]
     inside = within(days.ago, item.days, item.lag)
