@@ -42,7 +42,7 @@ SOURCES: Final = ("sellers", "stores", *TILE_KEYS)
 
 @dataclass(frozen=True)
 class Fold:
-    """Deliveries added up together: their ids, the fold's folder, its files by tile name, and since when it is known.
+    """Deliveries added up together: their ids and tables, the folder, its files by tile, and since when it is known.
 
     `known_since` is the first midnight at which any row of a table was visible, as ISO text, by table.
     """
@@ -97,11 +97,15 @@ def _folds(home: Path, store: OperatingStore) -> tuple[Fold, ...]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ()  # a cache that cannot be read is built anew
     folded = [delivery for fold in folds for delivery in fold.deliveries]
-    present = [each.delivery_id for each in store.deliveries]
+    present = list(map(_named, store.deliveries))
     whole = all(
         (home / fold.folder / name).exists() for fold in folds for names in fold.files.values() for name in names
     )
     return folds if definitions == tile_digest() and folded == present[: len(folded)] and whole else ()
+
+
+def _named(delivery: StoredDelivery) -> str:
+    return f"{delivery.delivery_id} {','.join(sorted(delivery.rows))}"
 
 
 def _from_entry(entry: dict[str, object]) -> Fold:
@@ -143,7 +147,7 @@ def _write(rows: Rows, deliveries: Sequence[StoredDelivery], incoming: Path) -> 
             files[name] = (*files.get(name, ()), file)
     since = {name: table.visible_from.min().to_pyarrow().as_py() for name, table in rows.fresh.items()}
     known = {name: day.isoformat() for name, day in since.items() if day is not None}
-    return Fold(tuple(each.delivery_id for each in deliveries), incoming.name.removeprefix("."), files, known)
+    return Fold(tuple(map(_named, deliveries)), incoming.name.removeprefix("."), files, known)
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def awakened_insiders(rows: Rows) -> ir.IntegerScalar | None:
 def marked_orders(orders: ir.Table, parties: ir.Table) -> ir.Table:
     """Return orders with `day` and `insider`."""
     marked = orders.left_join(parties, orders.buyer_id == parties.insider)
-    return marked.mutate(day=orders.ordered_at.cast("date"))
+    return marked.mutate(day=marked.ordered_at.cast("date"))
 
 
 def parties_of(rows: Rows) -> ir.Table:

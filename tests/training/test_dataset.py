@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def test_a_table_without_coverage_is_not_required_of_sellers(world: World) -> No
 def test_a_lost_file_of_the_store_is_one_sentence(world: World, tmp_path: Path) -> None:
     store = open_store(world.copy(tmp_path).home / "operating")
     store.files("orders")[0].unlink()
+    shutil.rmtree(store.folder / "tiles")  # while they are whole, nobody asks for the rows that they were made of
     pairs = pd.DataFrame({"seller_id": ["S-000001"], "as_of": [date(2025, 1, 1)]})
     with pytest.raises(StoreError, match="cannot be read"):
         frame(store, pairs)
