@@ -3,11 +3,12 @@
 import json
 import os
 import sys
+from collections.abc import Callable
 
 from features.home import state_folder
-from tests.benchmarks import simulation
+from tests.benchmarks import features, simulation
 
-GROUPS = {"simulation": simulation.run}
+GROUPS: dict[str, Callable[[], dict[str, float]]] = {"features": features.run, "simulation": simulation.run}
 
 
 def main() -> None:
@@ -20,7 +21,8 @@ def main() -> None:
     figures = json.loads(path.read_text()) if path.exists() else {}
     for name, group in GROUPS.items():
         if only in (None, name):
-            figures |= group()
+            found = group()
+            figures = {key: value for key, value in figures.items() if not key.startswith(f"{name}.")} | found
     path.write_text(json.dumps(figures, indent=2, sort_keys=True) + "\n")
     width = max(map(len, figures))
     print("\n".join(f"{name:<{width}}  {value:.4g}" for name, value in sorted(figures.items())))

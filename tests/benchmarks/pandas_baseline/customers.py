@@ -1,0 +1,86 @@
+"""Customers, and sales across borders."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.benchmarks.pandas_baseline.sight import Features, Sight, over
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pandas.api.typing import DataFrameGroupBy
+
+_BUYER = ["seller", "buyer"]
+
+
+def customers(s: Sight) -> Features:
+    """Seven features of who buys."""
+    gross, spent = s.total("gross", 180), _by(s, "buyer", 180)
+    again = spent[spent["orders"] >= 2]
+    distinct = _counted(s, _per_seller(spent).size())
+    recent, before = (s.window("orders", ["buyer"], 90, lag).drop_duplicates() for lag in (0, 90))
+    returning = recent.merge(before, on=["seller", "buyer"])
+    of_recent, of_before, of_both = (
+        _counted(s, buyers.groupby("seller").size()) for buyers in (recent, before, returning)
+    )
+    return {
+        "orders_per_buyer_180d": over(s.total("orders", 180), distinct),
+        "buyer_concentration_180d": over(over(_squares(s, spent), gross), gross),
+        "top_buyer_share_180d": over(_counted(s, _per_seller(spent)["gross"].max()), gross),
+        "repeat_buyer_share_180d": over(_counted(s, _per_seller(again).size()), distinct),
+        "repeat_sales_share_180d": over(_counted(s, _per_seller(again)["gross"].sum()), gross),
+        "new_buyer_share_90d": 1 - over(of_both, of_recent),
+        "buyer_trend_90d": over(of_recent, of_before),
+    }
+
+
+def _by(s: Sight, key: str, days: int) -> pd.DataFrame:
+    """Orders and gross sales by seller and a key of the order."""
+    rows = s.window("orders", [key, "gross"], days)
+    return rows.groupby(["seller", key], observed=True).agg(orders=("gross", "size"), gross=("gross", "sum"))
+
+
+def _counted(s: Sight, values: pd.Series) -> pd.Series:
+    return s.counted(values, "orders")
+
+
+def _per_seller(values: pd.DataFrame) -> DataFrameGroupBy[Any, Any]:
+    return values.groupby(level="seller")
+
+
+def _squares(s: Sight, grouped: pd.DataFrame) -> pd.Series:
+    # in doubles, for a square of micro-USD leaves 64 bits
+    return _counted(s, (grouped["gross"].astype("float64") ** 2).groupby(level="seller").sum())
+
+
+def rush_share(s: Sight) -> pd.Series:
+    """Share of orders from a buyer who placed at least 3 within the same hour."""
+    rows = s.window("orders", ["buyer", "ago", "hour"], 180)
+    placed = rows.groupby(["seller", "buyer", "ago", "hour"]).size()
+    rushed = placed[placed >= 3].groupby(level="seller").sum()
+    return over(_counted(s, rushed), s.total("orders", 180))
+
+
+def borders(s: Sight) -> Features:
+    """Seven features of countries and currencies."""
+    gross = s.total("gross", 180)
+    countries, recent_countries, currencies = (
+        _by(s, key, days) for key, days in (("buyer_country", 180), ("buyer_country", 90), ("currency", 180))
+    )
+    home_share = over(_of_own(s, countries, "country"), gross)
+    return {
+        "country_concentration_180d": over(over(_squares(s, countries), gross), gross),
+        "top_country_share_180d": over(_counted(s, _per_seller(countries)["gross"].max()), gross),
+        "country_count_180d": _counted(s, _per_seller(countries).size()),
+        "home_share_180d": home_share,
+        "home_share_change": over(_of_own(s, recent_countries, "country"), s.total("gross", 90)) - home_share,
+        "currency_count_180d": _counted(s, _per_seller(currencies).size()),
+        "foreign_currency_share_180d": 1 - over(_of_own(s, currencies, "base_currency"), gross),
+    }
+
+
+def _of_own(s: Sight, grouped: pd.DataFrame, own: str) -> pd.Series:
+    """Gross sales of the groups whose key is the seller's own country or currency as of then."""
+    sellers, keys = (grouped.index.get_level_values(level) for level in (0, 1))
+    mine = s.sellers[own].reindex(sellers).to_numpy() == keys.astype(object).to_numpy()
+    return s.counted(_per_seller(grouped[mine])["gross"].sum(), "orders", "sellers")

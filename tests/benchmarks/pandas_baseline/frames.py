@@ -1,0 +1,39 @@
+"""All sellers at several midnights: the same frame that the pipeline makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Final
+
+import pandas as pd
+
+from tests.benchmarks.pandas_baseline.customers import borders, customers
+from tests.benchmarks.pandas_baseline.quality import fulfilment, quality, reputation
+from tests.benchmarks.pandas_baseline.rows import Accepted, Files, load
+from tests.benchmarks.pandas_baseline.sales import level, season, steadiness, trend
+from tests.benchmarks.pandas_baseline.sight import Sight
+from tests.benchmarks.pandas_baseline.standing import advertising, cash, integrity, tenure, traffic
+
+FAMILIES: Final = (
+    *(level, trend, steadiness, quality, fulfilment, customers, traffic, advertising),
+    *(borders, season, cash, tenure, reputation, integrity),
+)
+
+
+def frames(files: Files, midnights: Sequence[date]) -> pd.DataFrame:
+    """Return every feature of every seller as of every midnight, indexed and sorted by (seller_id, as_of).
+
+    Args:
+        files: accepted Parquet files by table.
+        midnights: the dates that begin at the midnights asked for.
+    """
+    accepted = load(files)
+    return pd.concat([_frame(accepted, pd.Timestamp(day)) for day in midnights]).sort_index()
+
+
+def _frame(accepted: Accepted, as_of: pd.Timestamp) -> pd.DataFrame:
+    sight = Sight(accepted, as_of)
+    columns = {name: values for family in FAMILIES for name, values in family(sight).items()}
+    frame = pd.DataFrame(columns).astype("float64").assign(seller_id=accepted.seller_ids, as_of=as_of)
+    return frame.set_index(["seller_id", "as_of"])

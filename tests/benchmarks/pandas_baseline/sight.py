@@ -1,0 +1,145 @@
+"""What every seller shows as of one midnight, and its sums over windows: a filter and a groupby each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from tests.benchmarks.pandas_baseline.rows import Accepted
+
+SETTLED: Final = 30
+YEAR: Final = 365
+
+SUMMED: Final = {
+    "orders": ["orders", "items", "gross", "livestream_gross", "festival_gross", "weekend_gross"],
+    "refunds": [
+        *("refunds", "refunded", "returned", "livestream_returned", "cancelled", "disputed", "disputes"),
+        *("quickly_refunded", "dated_returns", "return_days"),
+    ],
+    "fulfilments": [
+        *("shipped", "shipping_hours", "shipped_late", "delivered", "delivery_hours", "delivered_late", "lost"),
+    ],
+    "traffic": ["visits", "visitors", "carts", "paid_visits", "search_visits", "ad_spend"],
+    "ratings": ["ratings", "star_hundredths"],
+    "purchases": ["purchased"],
+}
+"""What is added up of each table over a window, all in one groupby."""
+
+_TABLE_OF: Final = {column: table for table, columns in SUMMED.items() for column in columns}
+_OWN_ORDERS: Final = "own_orders"
+
+Features = dict[str, pd.Series]
+
+
+def over(value: pd.Series, divisor: pd.Series) -> pd.Series:
+    """Divide; a rate of nothing is missing."""
+    return value / divisor.where(divisor > 0)
+
+
+@dataclass
+class Sight:
+    """All sellers as of a midnight; every series that it returns has a value for each, in the order of their codes."""
+
+    accepted: Accepted
+    as_of: pd.Timestamp
+    _sums: dict[tuple[str, int, int], pd.DataFrame] = field(default_factory=dict)
+
+    @cached_property
+    def sellers(self) -> pd.DataFrame:
+        """The latest version of each seller that was known; missing where there was none."""
+        known = self.accepted.sellers[self.accepted.sellers["visible_from"] <= self.as_of]
+        latest = known.drop_duplicates("seller", keep="last").set_index("seller")
+        return latest.reindex(range(len(self.accepted.seller_ids)))
+
+    @cached_property
+    def stores(self) -> pd.DataFrame:
+        """The latest version of each store that was known."""
+        known = self.accepted.stores[self.accepted.stores["visible_from"] <= self.as_of]
+        return known.drop_duplicates("store", keep="last")
+
+    @cached_property
+    def _owners(self) -> np.ndarray:
+        """The seller of each store, -1 where nobody holds it; the last element serves the code -1, no store."""
+        owners = np.full(self.accepted.stores["store"].max() + 2, -1)
+        owners[self.stores["store"]] = self.stores["seller"]
+        return owners
+
+    @cached_property
+    def rows(self) -> dict[str, pd.DataFrame]:
+        """What is seen of each table, with `seller` and `ago`; own orders and what hangs on them stand apart."""
+        seen = {name: self._seen(rows) for name, rows in self.accepted.events.items()}
+        for name in ("orders", "refunds", "fulfilments"):
+            if name in seen:
+                rows = seen[name]
+                buyer_owner = self._owners[rows["buyer_as_store"]]
+                own = (rows["buyer_as_seller"] == rows["seller"]) | (buyer_owner == rows["seller"])
+                seen[name] = rows[~own]
+                if name == "orders":
+                    seen[_OWN_ORDERS] = rows[own]
+        return seen
+
+    def _seen(self, rows: pd.DataFrame) -> pd.DataFrame:
+        visible = rows[rows["visible_from"] <= self.as_of]
+        visible = visible.assign(seller=self._owners[visible["store"]], ago=(self.as_of - visible["day"]).dt.days)
+        return visible[visible["seller"] >= 0]
+
+    def window(self, table: str, columns: list[str], days: int, lag: int = 0) -> pd.DataFrame:
+        """Return `seller` and the columns of the rows whose day lies in [T - lag - days, T - lag)."""
+        rows = self.rows.get(table)
+        if rows is None:
+            return pd.DataFrame(columns=["seller", *columns], dtype="int64")
+        ago = rows["ago"]
+        return rows.loc[(ago > lag) & (ago <= lag + days), ["seller", *columns]]
+
+    def known(self, *tables: str) -> bool:
+        """Return whether anybody had delivered these tables by then, and who owns which store."""
+        unseen = pd.Timestamp.max
+        return all(self.accepted.known_since.get(name, unseen) <= self.as_of for name in ("stores", *tables))
+
+    def counted(self, values: pd.Series, *tables: str) -> pd.Series:
+        """Return values by seller, zero for who has none, and missing for all while a table was unknown."""
+        whole = values.reindex(self.sellers.index, fill_value=0).astype("float64")
+        return whole if self.known(*tables) else whole * np.nan
+
+    def total(self, column: str, days: int, lag: int = 0) -> pd.Series:
+        """Return the sum of a column over a window; see SUMMED."""
+        table = _TABLE_OF[column]
+        key = (table, days, lag)
+        if key not in self._sums:
+            self._sums[key] = self.window(table, SUMMED[table], days, lag).groupby("seller").sum()
+        return self.counted(self._sums[key][column], table)
+
+    def net(self, days: int, lag: int = SETTLED) -> pd.Series:
+        """Return net sales over a window, of settled days if nothing else is asked."""
+        return self.total("gross", days, lag) - self.total("refunded", days, lag)
+
+    def own_gross(self, days: int) -> pd.Series:
+        """Return the value of orders from own accounts."""
+        return self.counted(self.window(_OWN_ORDERS, ["gross"], days).groupby("seller")["gross"].sum(), "orders")
+
+    def by_day(self, column: str, days: int, lag: int = 0) -> pd.DataFrame:
+        """Return a column's daily totals: a row a seller, a column a day from the latest to the oldest, no gaps."""
+        table = _TABLE_OF[column]
+        daily = self.window(table, ["ago", column], days, lag).groupby(["seller", "ago"])[column].sum()
+        filled = daily.unstack(fill_value=0).reindex(
+            index=self.sellers.index, columns=range(lag + 1, lag + days + 1), fill_value=0
+        )
+        return filled if self.known(table) else filled * np.nan
+
+    def net_by_day(self, days: int) -> pd.DataFrame:
+        """Return net sales of each settled day."""
+        return self.by_day("gross", days, SETTLED) - self.by_day("refunded", days, SETTLED)
+
+    def latest(self, table: str, days: int) -> pd.Series:
+        """Return days since the latest row of a table; missing where there is none."""
+        return self.window(table, ["ago"], days).groupby("seller")["ago"].min().reindex(self.sellers.index)
+
+    def age(self, column: str, days: int) -> pd.Series:
+        """Return the average days that a column's rows lie back, weighed by the column."""
+        rows = self.window(_TABLE_OF[column], ["ago", column], days)
+        weighed = (rows["ago"] * rows[column]).groupby(rows["seller"]).sum()
+        return over(self.counted(weighed, _TABLE_OF[column]), self.total(column, days))

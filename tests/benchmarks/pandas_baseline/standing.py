@@ -1,0 +1,90 @@
+"""Traffic and advertising, cash, tenure and breadth, integrity."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tests.benchmarks.pandas_baseline.customers import rush_share
+from tests.benchmarks.pandas_baseline.quality import of_settled, unmoved_parcels
+from tests.benchmarks.pandas_baseline.sales import over_monthly_sales
+from tests.benchmarks.pandas_baseline.sight import YEAR, Features, Sight, over
+
+
+def traffic(s: Sight) -> Features:
+    """Eight features of visits."""
+    visits, carts, orders = s.total("visits", 90), s.total("carts", 90), s.total("orders", 90)
+    return {
+        "visits_90d": visits,
+        "visit_trend_90d": over(visits, s.total("visits", 90, 90)),
+        "visits_per_visitor_90d": over(visits, s.total("visitors", 90)),
+        "search_visit_share_90d": over(s.total("search_visits", 90), visits),
+        "conversion_90d": _conversion(s, 90),
+        "conversion_trend_90d": over(_conversion(s, 90), _conversion(s, 90, 90)),
+        "cart_rate_90d": over(carts, visits),
+        "orders_per_cart_90d": over(orders, carts),
+    }
+
+
+def _conversion(s: Sight, days: int, lag: int = 0) -> pd.Series:
+    return over(s.total("orders", days, lag), s.total("visits", days, lag))
+
+
+def advertising(s: Sight) -> Features:
+    """Six features of bought visits."""
+    paid = {days: over(s.total("paid_visits", days), s.total("visits", days)) for days in (90, YEAR)}
+    spend = {days: over(s.total("ad_spend", days), s.total("gross", days)) for days in (90, YEAR)}
+    return {
+        "paid_visit_share_90d": paid[90],
+        "paid_visit_share_change": paid[90] - paid[YEAR],
+        "ad_spend_share_90d": spend[90],
+        "ad_spend_share_change": spend[90] - spend[YEAR],
+        "ad_cost_per_order_90d": over(s.total("ad_spend", 90), s.total("orders", 90)) / 1e6,
+        "cost_per_paid_visit_90d": over(s.total("ad_spend", 90), s.total("paid_visits", 90)) / 1e6,
+    }
+
+
+def cash(s: Sight) -> Features:
+    """Eight features of what is spent on stock."""
+    bought = {days: s.total("purchased", days) for days in (90, 180, YEAR)}
+    share = {days: over(bought[days], s.net(days)) for days in bought}
+    rows = s.window("purchases", ["supplier", "purchased"], YEAR)
+    by_supplier = rows.groupby(["seller", "supplier"])["purchased"].sum().groupby(level="seller")
+    squares = (rows.groupby(["seller", "supplier"])["purchased"].sum().astype("float64") ** 2).groupby(level="seller")
+    left = s.net(180) - bought[180] - s.total("ad_spend", 180)
+    return {
+        "purchases_over_sales_180d": share[180],
+        "purchases_over_sales_change": share[90] - share[YEAR],
+        "purchase_trend_90d": over(bought[90], s.total("purchased", 90, 90)),
+        "days_since_last_purchase": s.latest("purchases", YEAR),
+        "payment_gap_180d": s.age("purchased", 180) - s.age("gross", 180),
+        "supplier_concentration_365d": over(over(s.counted(squares.sum(), "purchases"), bought[YEAR]), bought[YEAR]),
+        "top_supplier_share_365d": over(s.counted(by_supplier.max(), "purchases"), bought[YEAR]),
+        "operating_margin_180d": over(left, s.net(180)),
+    }
+
+
+def tenure(s: Sight) -> Features:
+    """Five features of since when and how broadly."""
+    stores, sellers = s.stores.groupby("seller"), s.sellers.index
+    opened = stores["opened_at"].min().reindex(sellers)
+    first = s.rows["orders"].groupby("seller")["ago"].max().reindex(sellers)
+    return {
+        "days_on_platform": (s.as_of - s.sellers["onboarded_at"].dt.normalize()).dt.days,
+        "days_since_first_order": first,
+        "oldest_store_days": (s.as_of - opened.dt.normalize()).dt.days,
+        "store_count": s.counted(stores.size()),
+        "marketplace_count": s.counted(stores["marketplace"].nunique()),
+    }
+
+
+def integrity(s: Sight) -> Features:
+    """Seven features of what may be fake."""
+    return {
+        "quick_refund_share_180d": of_settled(s, "quickly_refunded", 180),
+        "own_store_share_180d": over(s.own_gross(180), s.total("gross", 180)),
+        "orders_beyond_visits_30d": (_conversion(s, 30) - 0.2).clip(lower=0),
+        "orders_beyond_visits_180d": (_conversion(s, 180) - 0.2).clip(lower=0),
+        "rush_order_share_180d": rush_share(s),
+        "unmoved_parcel_share_180d": unmoved_parcels(s),
+        "sales_spike_30d": (over_monthly_sales(s) - 2).clip(lower=0),
+    }
