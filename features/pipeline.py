@@ -161,11 +161,16 @@ def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:
 
 def latest_midnight(store: OperatingStore) -> date:
     """Return the latest midnight up to which any table of the catalogue was delivered: the date of an online vector."""
-    used = frozenset().union(*(feature.tables for feature in CATALOGUE))
-    covered = [day for name, day in store.covers_through.items() if name in used]
+    covered = covered_days(store).values()
     if not covered:
         raise StoreError("The store covers no day of any table that features need; ingest orders first.")
     return max(covered)
+
+
+def covered_days(store: OperatingStore) -> dict[str, date]:
+    """Return the midnight through which each table of the catalogue was delivered; those never delivered are absent."""
+    used = frozenset().union(*(feature.tables for feature in CATALOGUE))
+    return {name: day for name, day in store.covers_through.items() if name in used}
 
 
 @contextmanager

@@ -93,6 +93,19 @@ class VectorStore:
                 with connection:
                     return _write(connection, snapshot, rows)
 
+    def sellers_in(self, snapshot: Snapshot) -> int | None:
+        """Return how many sellers the latest snapshot holds if it is this one; None if it is another, or none is."""
+        if not self._path.exists():
+            return None
+        with self._open() as connection:
+            found = connection.execute(_LATEST).fetchone()
+            if found is None or _latest_snapshot(connection)[1] != snapshot:
+                return None
+            held: int = connection.execute("SELECT count(*) FROM vectors WHERE snapshot_id = ?", found[:1]).fetchone()[
+                0
+            ]
+        return held
+
     def latest(self, seller_id: str) -> StoredVector | None:
         """Return the seller's vector in the latest snapshot, or None where there is no such seller.
 

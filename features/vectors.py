@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
-from features.pipeline import all_sellers, frame, latest_midnight
+from features.pipeline import all_sellers, covered_days, frame, latest_midnight
 from features.store import Snapshot, VectorStore
 
 if TYPE_CHECKING:
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 def refresh(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]:
     """Compute and store the vectors of all sellers; return what they share and how many there are.
 
+    Vectors that are stored already, of the same data and definitions, are not computed again.
+
     Example: after a delivery that covers orders through 2026-01-01, every seller has a vector as of that midnight.
     """
-    as_of = latest_midnight(store)
     snapshot = snapshot_of(store)
-    computed = frame(store, all_sellers(store, as_of))
+    if held := vectors.sellers_in(snapshot):
+        return snapshot, held
+    computed = frame(store, all_sellers(store, snapshot.as_of))
     return snapshot, vectors.replace(snapshot, rows_of(computed))
 
 
 def snapshot_of(store: OperatingStore) -> Snapshot:
     """Return what all vectors share that are computed now from this store."""
-    used = frozenset().union(*(feature.tables for feature in CATALOGUE))
-    covers = {name: day for name, day in store.covers_through.items() if name in used}
-    return Snapshot(latest_midnight(store), store.version, digest(CATALOGUE), covers)
+    return Snapshot(latest_midnight(store), store.version, digest(CATALOGUE), covered_days(store))
 
 
 def rows_of(computed: pd.DataFrame) -> Iterator[tuple[str, tuple[float | None, ...]]]:

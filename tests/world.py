@@ -71,7 +71,7 @@ def make_world(folder: Path) -> World:
     made = World(folder / "home", folder / "delivery")
     simulate(SimulationConfig(sellers=1200, orders_per_seller=60), made.delivery)
     made.home.mkdir()
-    for arguments in (("ingest", made.delivery), ("features",), ("train",), ("promote",)):
+    for arguments in (("ingest", made.delivery), ("train",), ("promote",)):
         done(made.home, *arguments)
     return made
 
