@@ -7,7 +7,6 @@ counted once, where an older manifest came back from a backup: it is moved to `o
 import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -19,6 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from features.durable import flush, replace_text
 from features.errors import FeaturesError, StoreError
 from features.intake.report import IntakeReport
 
@@ -192,25 +192,13 @@ def commit(store: OperatingStore, incoming: Path, delivery: StoredDelivery) -> N
     exist, after it it does.
     """
     for path in [*(path for path in incoming.rglob("*") if path.is_file()), *incoming.rglob("*/"), incoming]:
-        _flush(path)
+        flush(path)
     home = store.folder / "deliveries"
     incoming.rename(home / delivery.delivery_id)
-    _flush(home)
+    flush(home)
     _replace_manifest(store.folder, (*store.deliveries, delivery))
 
 
 def _replace_manifest(folder: Path, deliveries: tuple[StoredDelivery, ...]) -> None:
-    draft = folder / f"{_MANIFEST}.new"
     content = {"deliveries": [_to_entry(each) for each in deliveries]}
-    draft.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    _flush(draft)
-    os.replace(draft, folder / _MANIFEST)  # noqa: PTH105 - the name says what happens to a manifest already there
-    _flush(folder)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    replace_text(folder / _MANIFEST, json.dumps(content, indent=2) + "\n")
