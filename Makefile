@@ -31,7 +31,6 @@ setup: .venv/.ready
 run: setup
 	@test -e $(HOME_FOLDER)/simulated/delivery.json || $(SELLERSCORE) simulate --sellers $(SELLERS) --out $(HOME_FOLDER)/simulated
 	@$(SELLERSCORE) ingest $(HOME_FOLDER)/simulated
-	@$(SELLERSCORE) features
 	@$(SELLERSCORE) train
 	@$(SELLERSCORE) promote
 	@$(SELLERSCORE) score
@@ -60,5 +59,5 @@ mlflow: setup
 
 # Hashes pin the content, so no index is named
 lock:
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --no-emit-index-url \
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra spark --no-emit-index-url \
 		--no-annotate --no-header pyproject.toml --output-file requirements.lock

@@ -1,7 +1,9 @@
-"""Commands of this package: take deliveries in, import invoices, compute vectors."""
+"""Commands of this package: take deliveries in, import invoices, compute vectors and frames, tell what features are."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +31,8 @@ def ingest(
 ) -> None:
     """Take a delivery of operating data in; each row is accepted, a duplicate, or quarantined with its reason.
 
-    A file that cannot be read is set aside: the other tables go in, and the command ends with 2.
+    Then every seller's features are computed as of the latest covered midnight, and stored for scoring. A file that
+    cannot be read is set aside: the other tables go in, and the command ends with 2.
 
     Example: sellerscore ingest var/simulated --report
     """
@@ -48,6 +51,7 @@ def ingest(
         with errors.status("Measuring the quality of its data"):
             written = _write_page(report, delivery, page_file)
         typer.echo(f"Quality of its data: {written}", err=as_json)
+    _land(quiet=as_json)
     if report.set_aside:
         reasons = "; ".join(each.why for each in report.set_aside)
         typer.echo(f"sellerscore: {reasons}; the other tables are in", err=True)
@@ -72,12 +76,75 @@ def import_invoices(
     typer.echo(report.to_json() if as_json else str(report))
 
 
+class _Engine(StrEnum):
+    DUCKDB = "duckdb"
+    SPARK = "spark"
+
+
 @app.command()
-def features(as_json: _AsJson = False) -> None:
+def features(
+    *,
+    engine: Annotated[
+        _Engine,
+        typer.Option(
+            help="What computes the frame: this process, or the Spark master that SELLERSCORE_SPARK_MASTER names "
+            "(local\\[*] if unset)."
+        ),
+    ] = _Engine.DUCKDB,
+    as_of: Annotated[
+        list[datetime] | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], metavar="DATE", help="A midnight of the frame, repeatable; the latest by default."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a frame as Parquet into this new folder, store nothing.")
+    ] = None,
+    describe: Annotated[bool, typer.Option("--describe", help="Print the catalogue, compute nothing.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="With --describe: as docs/features.md.")] = False,
+    as_json: _AsJson = False,
+) -> None:
     """Compute every seller's features as of the latest covered midnight, and store them for scoring.
 
     Example: sellerscore features
+
+    A training frame: sellerscore features --as-of 2025-12-01 --as-of 2026-01-01 --out var/frame
+
+    On a cluster: SELLERSCORE_SPARK_MASTER=yarn sellerscore features --engine spark --out /shared/frame
+
+    What they mean: sellerscore features --describe
     """
+    if describe:
+        _expect(
+            not (as_of or out or engine is _Engine.SPARK), "--describe computes nothing; leave out the other options."
+        )
+        _expect(not (markdown and as_json), "--markdown and --json are two forms; name one.")
+        _print_catalogue(markdown, as_json)
+        return
+    _expect(not markdown, "--markdown is for --describe.")
+    if out is not None:
+        _write_frame(engine, [day.date() for day in as_of or []], out, as_json)
+        return
+    _expect(not as_of, "--as-of is for a frame; name its folder with --out.")
+    _expect(engine is _Engine.DUCKDB, "--engine spark is for a frame; name its folder with --out.")
+    _store_vectors(as_json)
+
+
+def _land(quiet: bool) -> None:
+    """Bring tiles and vectors up to date with a delivery that has landed, if it says through which day it reaches."""
+    from features.intake import open_store
+    from features.pipeline import covered_days
+
+    if covered_days(open_store(state_folder() / "operating")):
+        _store_vectors(as_json=False, quiet=quiet)
+
+
+def _expect(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise typer.BadParameter(otherwise)
+
+
+def _store_vectors(as_json: bool, quiet: bool = False) -> None:
     import json
 
     from rich.console import Console
@@ -92,8 +159,43 @@ def features(as_json: _AsJson = False) -> None:
         snapshot, sellers = refresh(store, VectorStore(home / "vectors.db"))
     if as_json:
         typer.echo(json.dumps({"as_of": snapshot.as_of.isoformat(), "sellers": sellers, "data": snapshot.data_version}))
-    else:
+    elif not quiet:
         typer.echo(f"Vectors of {sellers:,} sellers as of {snapshot.as_of}, catalogue {snapshot.catalogue[:19]}")
+
+
+def _write_frame(engine: _Engine, midnights: list[date], out: Path, as_json: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    from features.frame_folder import write_frame
+    from features.intake import open_store
+    from features.pipeline import latest_midnight
+
+    store = open_store(state_folder() / "operating")
+    days = sorted(set(midnights)) or [latest_midnight(store)]
+    with Console(stderr=True).status(f"Computing features on {engine}"):
+        rows = write_frame(store, days, out.absolute(), engine.value)
+    if as_json:
+        typer.echo(json.dumps({"as_of": [day.isoformat() for day in days], "rows": rows, "out": str(out)}))
+    else:
+        typer.echo(f"{rows:,} rows, sellers as of {', '.join(map(str, days))}, in {out}")
+
+
+def _print_catalogue(markdown: bool, as_json: bool) -> None:
+    import json
+
+    from rich.console import Console
+
+    from features import describe
+    from features.catalogue import CATALOGUE
+
+    if markdown:
+        typer.echo(describe.markdown(), nl=False)
+    elif as_json:
+        typer.echo(json.dumps(list(map(describe.as_data, CATALOGUE)), indent=2, ensure_ascii=False))
+    else:
+        Console().print(*describe.tables())
 
 
 def _write_page(report: IntakeReport, delivery: Path, out: Path | None) -> Path:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, FAMILIES, Feature
 from features.facts import LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _SIGNS: Final = {1: "raises risk", -1: "lowers risk", 0: "free"}
 
@@ -84,6 +87,18 @@ def _row(feature: Feature) -> str:
     sign = f"{_SIGNS[feature.sign]}: {feature.sign_reason}"
     cells = (f"`{feature.name}`", feature.meaning, feature.unit, back, sign, feature.reason_group, marks(feature))
     return f"| {' | '.join(cells)} |"
+
+
+def tables() -> Iterator[Table]:
+    """Yield a table a family, for a terminal to print."""
+    from rich.table import Table
+    from rich.text import Text
+
+    for family, features in FAMILIES.items():
+        table = Table("feature", "meaning", "unit", "sign", "", title=family, title_justify="left", title_style="bold")
+        for each in features:
+            table.add_row(*map(Text, (each.name, each.meaning, each.unit, _SIGNS[each.sign], marks(each))))
+        yield table
 
 
 def marks(feature: Feature) -> str:

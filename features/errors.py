@@ -3,6 +3,7 @@
 FeaturesError
 ├── DeliveryError      a delivery that cannot be read as the contract says
 ├── StoreError         the operating data or vectors asked for are not there
+├── EngineError        an engine that this machine cannot start
 └── CatalogueError     a definition or a frame request that cannot hold
 """
 
@@ -17,6 +18,10 @@ class DeliveryError(FeaturesError):
 
 class StoreError(FeaturesError):
     """The store does not hold what was asked for, such as a seller's vector before any delivery."""
+
+
+class EngineError(FeaturesError):
+    """An engine is not installed, or cannot be started here."""
 
 
 class CatalogueError(FeaturesError):

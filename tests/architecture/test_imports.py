@@ -13,6 +13,7 @@ PACKAGES = ("scoring", "features", "training", "api")
 HOMES = {
     "duckdb": {"features/engines/duckdb.py"},
     "pyspark": {"features/engines/spark.py"},
+    "py4j": {"features/engines/spark.py"},
     "mlflow": {"training/registry.py", "training/served_model.py", "api/model_store.py"},
 }
 """Libraries that only these files may name; `served_model` is what MLflow itself executes."""
@@ -79,7 +80,8 @@ def test_the_command_starts_without_heavy_libraries() -> None:
     loaded = set(
         ast.literal_eval(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.decode())
     )
-    heavy = {"pandas", "ibis", "duckdb", "lightgbm", "mlflow", "shap", "sklearn", "matplotlib", "fastapi", "sqlalchemy"}
+    heavy = {"pandas", "ibis", "duckdb", "pyspark", "lightgbm", "mlflow", "shap", "sklearn", "matplotlib"}
+    heavy |= {"fastapi", "sqlalchemy"}
     assert not heavy & loaded
 
 

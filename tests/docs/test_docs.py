@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 import sellerscore
+from features.describe import markdown
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "mlflow" / "README.md"]
@@ -51,6 +52,10 @@ def test_every_command_has_help_with_an_example() -> None:
         result = runner.invoke(sellerscore.app, [name, "--help"])
         assert result.exit_code == 0
         assert f"Example: sellerscore {name}" in " ".join(result.output.split())
+
+
+def test_the_page_of_features_is_what_the_catalogue_says() -> None:
+    assert (ROOT / "docs" / "features.md").read_text(encoding="utf-8") == markdown()
 
 
 def test_a_lock_names_no_index() -> None:

@@ -1,0 +1,198 @@
+"""The engine of a cluster: Ibis on PySpark. The only module that names PySpark.
+
+Tables are read from Parquet and written to Parquet by the executors; no rows pass through the driver unless asked for.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from features.errors import EngineError
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.pyspark import Backend
+    from pyspark.sql import DataFrame, SparkSession
+
+MASTER: Final = "SELLERSCORE_SPARK_MASTER"
+"""The environment variable that names the cluster, as Spark spells it."""
+
+_EVERYWHERE: Final = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",  # a sum that does not fit is an error, never null
+    "spark.ui.showConsoleProgress": "false",
+    "spark.log.level": "ERROR",
+}
+_ON_THIS_MACHINE: Final = {
+    "spark.ui.enabled": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.memory": "4g",
+}
+"""Beside them, where executors are threads of the driver; on a cluster all this is for its own configuration to say."""
+
+
+def master() -> str:
+    """Return the cluster to compute on: what the environment names, else every core of this machine.
+
+    Example: with `SELLERSCORE_SPARK_MASTER=yarn`, `yarn`; without, `local[*]`.
+    """
+    return os.environ.get(MASTER) or "local[*]"
+
+
+@contextmanager
+def open_engine(cluster: str | None = None) -> Iterator[Backend]:
+    """Open an Ibis backend on a Spark session of the cluster; the session ends with the block.
+
+    A session that is there already, such as a notebook's, is used as it is and left open.
+
+    Args:
+        cluster: a Spark master URL, `master()` if None; memory, cores and the rest are Spark's own configuration.
+
+    Raises:
+        EngineError: PySpark or Java is not installed, or the session cannot be started.
+    """
+    with warnings.catch_warnings():
+        # said of all of pandas 3; what passes through pandas here are a few plain values
+        warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
+        session, ours = _session(cluster or master())
+        import ibis
+
+        try:
+            yield ibis.pyspark.connect(session)
+        finally:
+            if ours:
+                session.stop()
+
+
+def _session(cluster: str) -> tuple[SparkSession, bool]:
+    """Return a session, and whether it was started for this."""
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError as error:
+        raise EngineError(
+            "PySpark is not installed; install sellerscore with its extra `spark`, or use --engine duckdb."
+        ) from error
+    found = SparkSession.getActiveSession()
+    if found is not None:
+        return found, False
+    expect_java()
+    builder = SparkSession.builder.master(cluster).appName("sellerscore")
+    try:
+        return builder.config(map=_settings(cluster)).getOrCreate(), True
+    except engine_errors() as error:
+        raise EngineError(
+            f"Spark cannot start on {cluster} ({reason_of(error)}); {MASTER} takes a master such as local[*], yarn or "
+            "spark://host:7077."
+        ) from error
+
+
+def _settings(cluster: str) -> dict[str, str]:
+    if not cluster.startswith("local"):
+        return _EVERYWHERE
+    return {**_EVERYWHERE, **_ON_THIS_MACHINE, "spark.sql.shuffle.partitions": str(_threads(cluster))}
+
+
+def _threads(cluster: str) -> int:
+    inside = cluster.removeprefix("local").strip("[]").partition(",")[0]
+    return int(inside) if inside.isdigit() else (os.cpu_count() or 1) if inside else 1
+
+
+def expect_java() -> None:
+    """Find a Java that Spark can run on.
+
+    Raises:
+        EngineError: there is none, or it is older than 17.
+    """
+    home = os.environ.get("JAVA_HOME")
+    java = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
+    if java is None:
+        raise EngineError(
+            "Spark needs Java 17 or later, and none was found; install one or set JAVA_HOME, or use --engine duckdb."
+        )
+    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    version = told.partition('version "')[2].partition('"')[0]
+    if int(version.split(".")[0] or 0) < _OLDEST_JAVA:
+        raise EngineError(
+            f"Spark needs Java 17 or later, and {java} is {version or 'none that tells its version'}; "
+            "set JAVA_HOME to a newer one, or use --engine duckdb."
+        )
+
+
+_OLDEST_JAVA: Final = 17
+
+
+def read_parquet(engine: Backend, paths: Sequence[Path]) -> ir.Table:
+    """Return the rows of Parquet files, or of folders of them, of one schema.
+
+    Ibis' own takes one path only.
+    """
+    return _named(engine, engine._session.read.parquet(*map(str, paths)))
+
+
+def write_parquet(engine: Backend, table: ir.Table, folder: Path) -> ir.Table:
+    """Compute a table into a new folder of Parquet files; return it to be read from there.
+
+    Ibis' own would have Spark look into the files again for a schema that is known.
+    """
+    engine._run_pre_execute_hooks(table)
+    rows = engine._session.sql(engine.compile(table))
+    rows.write.parquet(str(folder))
+    return _named(engine, engine._session.read.schema(rows.schema).parquet(str(folder)))
+
+
+def _named(engine: Backend, rows: DataFrame) -> ir.Table:
+    import ibis
+
+    name = ibis.util.gen_name("parquet")
+    rows.createOrReplaceTempView(name)
+    return engine.table(name)
+
+
+def fetch(engine: Backend, table: ir.Table) -> list[dict[str, Any]]:
+    """Return the rows of a small table to the driver.
+
+    Ibis' own passes through pandas, by a keyword that pandas 3 deprecates.
+    """
+    return [row.asDict() for row in engine._session.sql(engine.compile(table)).collect()]
+
+
+@contextmanager
+def workspace(engine: Backend, folder: Path) -> Iterator[Callable[[ir.Table], ir.Table]]:
+    """Yield a function that computes a table now, into a folder of `folder`, and returns it to be read again.
+
+    Written rather than cached: a lost executor takes nothing with it, and each query's plan stays short. All is deleted
+    when the block ends.
+    """
+    import ibis
+
+    scratch = folder / ibis.util.gen_name(".scratch")
+
+    def keep(table: ir.Table) -> ir.Table:
+        return write_parquet(engine, table, scratch / ibis.util.gen_name("kept"))
+
+    try:
+        yield keep
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def engine_errors() -> tuple[type[Exception], ...]:
+    """Return the bases of all errors that the engine raises, to be named in an `except` clause."""
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
+
+    return PySparkException, Py4JError
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an error of the engine says, in one line: Java's own words where Python only says who was called."""
+    lines = [line.removeprefix(": ") for line in str(error).splitlines()] or [type(error).__name__]
+    return lines[1] if lines[0].startswith("An error occurred while calling") and len(lines) > 1 else lines[0]

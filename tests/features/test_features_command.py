@@ -1,0 +1,149 @@
+"""`sellerscore features`: what it writes, what it tells of the catalogue, and what it refuses in one sentence."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner, Result
+
+import sellerscore
+from features.catalogue import CATALOGUE, FAMILIES
+from features.describe import markdown
+from features.engines import spark
+from features.errors import EngineError, StoreError
+from features.frame_folder import ENGINES, write_frame
+from features.intake import ingest
+from features.store import VectorStore
+from tests.oracles.accepted import frame_from, write_accepted
+from tests.oracles.delivered import deliver, rates_of
+from tests.oracles.market import MIDNIGHTS, Shape, market
+from tests.oracles.market_events import CURRENCIES
+
+ROWS = market(Shape(seed=6, sellers=3, events=30))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200"}).invoke(sellerscore.app, ["features", *arguments])
+
+
+def test_vectors_are_stored_when_nothing_is_asked_for_and_a_frame_when_it_is(home: Path) -> None:
+    ingest(deliver(ROWS, rates_of(ROWS, CURRENCIES), home / "delivery"), home / "operating")
+    stored = json.loads(run("--json").stdout)
+    assert stored["sellers"] == len(list(VectorStore(home / "vectors.db").all_latest()))
+    (home / "vectors.db").unlink()
+    written = run("--out", str(home / "frame"))
+    assert f"as of {stored['as_of']}" in written.stdout
+    assert not (home / "vectors.db").exists()
+    frame = pd.read_parquet(home / "frame")
+    assert set(frame["as_of"]) == {date.fromisoformat(stored["as_of"])}
+    assert len(frame) == stored["sellers"]
+
+
+def test_a_frame_on_disk_is_the_frame_of_the_sellers_known_by_each_midnight(tmp_path: Path) -> None:
+    store = write_accepted(ROWS, tmp_path / "store")
+    days = (MIDNIGHTS[4], MIDNIGHTS[0], MIDNIGHTS[4])
+    rows = write_frame(store, days, tmp_path / "some" / "frame")
+    found = pd.read_parquet(tmp_path / "some" / "frame").set_index(["seller_id", "as_of"]).sort_index()
+    known = {
+        (row["seller_id"], day)
+        for row in ROWS["sellers"]
+        for day in days
+        if pd.Timestamp(row["known_at"]).date() <= day
+    }
+    assert len(found) == rows
+    assert set(found.index) <= known
+    expected = frame_from(store, list(found.index))
+    assert found.to_numpy().tobytes() == expected.to_numpy().tobytes()
+    assert [path.name for path in (tmp_path / "some").iterdir()] == ["frame"]
+
+
+def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+    store = write_accepted(ROWS, tmp_path / "store")
+    with pytest.raises(StoreError, match="is there already"):
+        write_frame(store, MIDNIGHTS[:1], tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be made: Not a directory"):
+        write_frame(store, MIDNIGHTS[:1], tmp_path / "file" / "frame")
+
+
+def test_the_catalogue_is_told_in_words_as_a_page_and_as_data() -> None:
+    told = run("--describe").stdout
+    assert all(family in told for family in FAMILIES)
+    assert all(feature.name in told for feature in CATALOGUE)
+    assert run("--describe", "--markdown").stdout == markdown()
+    data = json.loads(run("--describe", "--json").stdout)
+    assert [each["name"] for each in data] == [feature.name for feature in CATALOGUE]
+    assert all(each["meaning"] and each["unit"] and each["sign_reason"] for each in data)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--engine", "spark"], "--engine spark is for a frame; name its folder with --out"),
+        (["--as-of", "2024-03-01"], "--as-of is for a frame; name its folder with --out"),
+        (["--markdown"], "--markdown is for --describe"),
+        (["--describe", "--markdown", "--json"], "--markdown and --json are two forms; name one"),
+        (["--describe", "--out", "frame"], "--describe computes nothing; leave out the other options"),
+        (["--engine", "dask", "--out", "frame"], "'dask' is not one of 'duckdb', 'spark'"),
+        (["--as-of", "2024-02-30", "--out", "frame"], "'2024-02-30' does not match the format"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
+
+
+def test_every_engine_that_the_command_offers_writes_frames() -> None:
+    offered = run("--help").output
+    assert all(engine in offered for engine in ENGINES)
+    assert "SELLERSCORE_SPARK_MASTER" in offered
+
+
+@pytest.mark.parametrize(
+    ("version", "said"), [(None, "none was found"), ("11.0.20", "is 11.0.20"), ("1.8.0_392", "is 1.8.0_392")]
+)
+def test_without_a_java_that_spark_can_run_on_the_command_says_so(
+    version: str | None, said: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ingest(deliver(ROWS, rates_of(ROWS, CURRENCIES), home / "delivery"), home / "operating")
+    (home / "java" / "bin").mkdir(parents=True)
+    if version is not None:
+        java = home / "java" / "bin" / "java"
+        java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2023-07-18' >&2\n")
+        java.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(home / "java"))
+    monkeypatch.setattr(sys, "argv", ["sellerscore", "features", "--engine", "spark", "--out", str(home / "frame")])
+    with pytest.raises(SystemExit) as ended:
+        sellerscore.main()
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "Spark needs Java 17 or later" in told
+    assert said in told
+    assert not (home / "frame").exists()
+
+
+def test_without_pyspark_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark", None)
+    monkeypatch.setitem(sys.modules, "pyspark.sql", None)
+    with pytest.raises(EngineError, match="extra `spark`"), spark.open_engine():
+        pass
+
+
+def test_the_master_is_what_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(spark.MASTER, raising=False)
+    assert spark.master() == "local[*]"
+    monkeypatch.setenv(spark.MASTER, "yarn")
+    assert spark.master() == "yarn"

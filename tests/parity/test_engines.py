@@ -1,0 +1,166 @@
+"""DuckDB and Spark say the same of the same rows, through one definition."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sized
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+import sellerscore
+from features.cluster import current_tiles, write_frame
+from features.engines.duckdb import open_engine
+from features.frame_folder import write_frame as write_on
+from features.intake import OperatingStore, ingest
+from features.tile_store import TileSet
+from features.tile_store import current_tiles as tiles_of_duckdb
+from tests.oracles.accepted import write_accepted
+from tests.oracles.delivered import deliver, rates_of
+from tests.oracles.market import MIDNIGHTS, Market, Shape, market
+from tests.oracles.market_events import CURRENCIES
+from tests.oracles.shapes import MAY_BE_ABSENT
+from tests.parity.frames import differences, read_frame, tile_rows
+from tests.parity.markets import together
+
+if TYPE_CHECKING:
+    from ibis.backends.pyspark import Backend
+
+SHAPES = (
+    Shape(seed=1, sellers=10, events=60),
+    Shape(seed=2, sellers=5, events=30, largest=10**15),
+    Shape(seed=3, sellers=1, events=90, absent=frozenset({"purchases"})),
+    Shape(seed=4, sellers=3, events=3, largest=3),
+)
+
+ALL_BUT_ORDERS = frozenset(MAY_BE_ABSENT) - {"orders"}
+
+
+@dataclass(frozen=True)
+class Built:
+    """What Spark made of a store of two deliveries: one folded first, the other when it came."""
+
+    store: OperatingStore
+    first: TileSet
+    tiles: TileSet
+    frame: Path
+    held: list[int]
+
+
+@pytest.fixture(scope="module")
+def built(spark: Backend, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    folder = tmp_path_factory.mktemp("built")
+    store = _in_two(together(SHAPES), folder / "store")
+    with _rows_held_by_the_driver() as held:
+        first = current_tiles(spark, OperatingStore(store.folder, store.deliveries[:1]))
+        tiles = current_tiles(spark, store)
+        assert write_frame(spark, store, MIDNIGHTS, folder / "frame") > 0
+    return Built(store, first, tiles, folder / "frame", held)
+
+
+def _in_two(rows: Market, folder: Path) -> OperatingStore:
+    """Deliver who is who first, with every other row of the rest; the remaining ones then."""
+    half = {name: those if name in ("sellers", "stores") else those[::2] for name, those in rows.items()}
+    rest = {name: [] if name in ("sellers", "stores") else those[1::2] for name, those in rows.items()}
+    both = (write_accepted(part, folder).deliveries for part in (half, rest))
+    return OperatingStore(folder, tuple(each for deliveries in both for each in deliveries))
+
+
+def test_tiles_are_equal_row_for_row(built: Built) -> None:
+    with open_engine() as engine:
+        tiles_of_duckdb(engine, OperatingStore(built.store.folder, built.store.deliveries[:1]))
+        expected = tiles_of_duckdb(engine, built.store)
+    assert built.tiles.known_since == expected.known_since
+    assert set(built.tiles.files) == set(expected.files)
+    for name, files in expected.files.items():
+        assert tile_rows(built.tiles.files[name]) == tile_rows(files), name
+
+
+def test_frames_are_equal_however_the_rows_were_delivered(built: Built, tmp_path: Path) -> None:
+    whole = write_accepted(together(SHAPES), tmp_path / "store")
+    write_on(whole, MIDNIGHTS, tmp_path / "frame")
+    expected = read_frame(tmp_path / "frame")
+    assert expected.notna().any().all(), "a feature that is always missing agrees with anything"
+    assert differences(read_frame(built.frame), expected) == []
+
+
+def test_a_delivery_leaves_the_tiles_of_those_before_as_they_are(built: Built) -> None:
+    for name, files in built.first.files.items():
+        assert built.tiles.files[name][: len(files)] == files
+    assert any(len(built.tiles.files[name]) > len(files) for name, files in built.first.files.items())
+
+
+def test_tiles_that_are_there_are_not_computed_again(built: Built, spark: Backend) -> None:
+    def nothing_left_to_do(*_: object) -> None:
+        raise AssertionError("the tiles were computed again")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("features.cluster.folds._fold", nothing_left_to_do)
+        assert current_tiles(spark, built.store) == built.tiles
+
+
+def test_nothing_is_left_but_folds_and_the_frame(built: Built) -> None:
+    left = [path.name for path in (built.store.folder / "tiles-spark").iterdir()]
+    assert sorted(name.rpartition("-")[0] for name in left) == ["0-1", "1-2"]
+
+
+def test_the_driver_holds_a_few_values_and_no_rows(built: Built) -> None:
+    assert built.held
+    assert max(built.held) <= len(built.tiles.known_since)
+
+
+def test_an_owner_who_was_a_buyer_has_all_tiles_made_anew(spark: Backend, tmp_path: Path) -> None:
+    rows = market(Shape(seed=8, sellers=2, events=3, absent=ALL_BUT_ORDERS))
+    buyer, order = next((order["buyer_id"], order) for order in rows["orders"] if order["buyer_id"].startswith("B"))
+    late = {"store_id": buyer, "seller_id": "S0", "marketplace": "etsy", "known_at": order["known_at"]}
+    before = write_accepted(rows, tmp_path)
+    after = write_accepted({"sellers": [], "stores": [late | {"opened_at": order["ordered_at"]}]}, tmp_path)
+    store = OperatingStore(tmp_path, (*before.deliveries, *after.deliveries))
+    current_tiles(spark, before)
+    folders = {path.parent.name.rpartition("-")[0] for path in current_tiles(spark, store).files["orders"]}
+    assert folders == {"0-2"}
+
+
+def test_the_command_writes_the_same_frame_on_both_engines(
+    spark: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert spark is not None  # the command uses the session that is there
+    rows = market(Shape(seed=5, sellers=4, events=30, absent=ALL_BUT_ORDERS))
+    ingest(deliver(rows, rates_of(rows, CURRENCIES), tmp_path / "delivery"), tmp_path / "operating")
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
+    days = [part for day in MIDNIGHTS[-2:] for part in ("--as-of", day.isoformat())]
+    told = {}
+    for engine in ("duckdb", "spark"):
+        asked = ["features", "--engine", engine, *days, "--out", str(tmp_path / engine), "--json"]
+        result = CliRunner().invoke(sellerscore.app, asked)
+        assert result.exit_code == 0, result.output
+        told[engine] = json.loads(result.stdout)
+    frame = read_frame(tmp_path / "duckdb")
+    assert len(frame) == told["duckdb"]["rows"] == told["spark"]["rows"] > 0
+    assert told["spark"]["as_of"] == [day.isoformat() for day in MIDNIGHTS[-2:]]
+    assert differences(read_frame(tmp_path / "spark"), frame) == []
+
+
+@contextmanager
+def _rows_held_by_the_driver() -> Iterator[list[int]]:
+    """Yield a list that gets the number of rows of every result that reaches the driver meanwhile."""
+    from pyspark.sql.classic.dataframe import DataFrame
+
+    held: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("toPandas", "collect", "toArrow"):
+            patch.setattr(DataFrame, name, _counting(getattr(DataFrame, name), held))
+        yield held
+
+
+def _counting(method: Callable[..., Sized], held: list[int]) -> Callable[..., Sized]:
+    def counted(*args: object) -> Sized:
+        result = method(*args)
+        held.append(len(result))
+        return result
+
+    return counted
