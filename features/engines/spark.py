@@ -27,6 +27,7 @@ MASTER: Final = "SELLERSCORE_SPARK_MASTER"
 _EVERYWHERE: Final = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # a sum that does not fit is an error, never null
+    "spark.sql.autoBroadcastJoinThreshold": "64m",  # the ids of millions of stores, so that orders stay where they are
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
 }
