@@ -89,8 +89,6 @@ def frame(
     Returns:
         A frame of float64 columns in catalogue order, NaN where missing, indexed and sorted by (seller_id, as_of).
     """
-    import pyarrow as pa
-
     with _reading(store), open_engine(threads) as engine, workspace(engine) as keep:
         found = current_tiles(engine, store)
         tiles = {name: engine.read_parquet([str(file) for file in files]) for name, files in found.files.items()}
@@ -100,8 +98,13 @@ def frame(
             _chunk(engine, {**tiles, **parties}, asked, lambda s: feature_table(tiles, s, found.known_since, catalogue))
             for asked in _chunks(_asked(pairs))
         ]
-    computed = pa.concat_tables(parts).to_pandas(date_as_object=False)
-    indexed: pd.DataFrame = computed.set_index(INDEX).sort_index().astype("float64")
+    return _indexed(parts).astype("float64")
+
+
+def _indexed(parts: Sequence[pa.Table]) -> pd.DataFrame:
+    import pyarrow as pa
+
+    indexed: pd.DataFrame = pa.concat_tables(parts).to_pandas(date_as_object=False).set_index(INDEX).sort_index()
     return indexed
 
 
@@ -145,6 +148,28 @@ def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
         known = sellers.filter(sellers.visible_from <= as_of).select("seller_id").distinct().to_pyarrow()
     pairs: pd.DataFrame = known.to_pandas().assign(as_of=as_of)
     return pairs
+
+
+def described(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return what is known of each seller as of each midnight that is no feature: for reports by segment.
+
+    Args:
+        store: accepted operating data.
+        pairs: columns `seller_id` and `as_of`, as for `frame`.
+
+    Returns:
+        Columns `country`, and `marketplace`, that of the oldest store held; missing where nothing was known. Indexed
+        and sorted by (seller_id, as_of).
+    """
+    with _reading(store), open_engine() as engine:
+        parties = {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
+        parts = [_chunk(engine, parties, asked, _descriptions) for asked in _chunks(_asked(pairs))]
+    return _indexed(parts)
+
+
+def _descriptions(scope: Scope) -> ir.Table:
+    held = scope.held.group_by(PAIR).agg(marketplace=scope.held.marketplace.argmin(scope.held.opened_at))
+    return scope.pairs.left_join(held, PAIR).select(*INDEX, "country", "marketplace")
 
 
 def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:

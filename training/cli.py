@@ -51,35 +51,41 @@ def train(
     labels: Annotated[
         Path | None, typer.Option(help="A CSV with seller_id, bad, as_of; without it, loans in the store are labelled.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of folds, bagging and bootstrap.")] = 7,
+    config: Annotated[
+        Path | None, typer.Option(help="A TOML file of settings; --show-config prints them all with their defaults.")
+    ] = None,
+    show_config: Annotated[bool, typer.Option("--show-config", help="Print the settings as TOML and end.")] = False,
     as_json: _AsJson = False,
 ) -> None:
     """Train a model on the ingested data, measure it on later loans of unseen sellers, and register it in MLflow.
 
     Example: sellerscore train
+    Example: sellerscore train --show-config > training.toml; edit it; sellerscore train --config training.toml
     """
     from rich.console import Console
 
     from features.intake import open_store
+    from training.config import TrainConfig
     from training.dataset import build, loan_labels
-    from training.fit import FitConfig
     from training.labels import read_label_table
     from training.registry import Registry, register, require
-    from training.run import TrainConfig
     from training.run import train as run_training
+    from training.settings import read_settings
     from training.vectors import example_rows
 
+    settings = read_settings(config, TrainConfig)
+    if show_config:
+        typer.echo(settings.as_toml(), nl=False)
+        return
     home = state_folder()
     store, registry = open_store(home / "operating"), Registry.in_folder(home)
     with Console(stderr=True).status("Reaching the MLflow registry") as status:
         require(registry)
         status.update("Labelling loans")
-        known = read_label_table(labels) if labels else loan_labels(store)
+        known = read_label_table(labels) if labels else loan_labels(store, settings.labels)
         status.update(f"Computing features of {len(known.rows)} labelled rows")
         dataset = build(store, known)
-        run = run_training(
-            dataset, TrainConfig(fit=FitConfig(seed=seed)), lambda step: status.update(step.capitalize())
-        )
+        run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store)
         status.update("Registering the model in MLflow")
         registered = register(registry, run, example_rows(dataset, store.covers_through))
     _print_run(run, registered, as_json=as_json)

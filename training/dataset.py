@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
-from features.pipeline import accepted_rows, all_sellers, frame, latest_midnight
+from features.pipeline import accepted_rows, all_sellers, described, frame, latest_midnight
 from training.errors import LabelError
 from training.labels import DefaultDefinition, Labels, label_loans
 
@@ -24,12 +24,14 @@ LEAST_OF_A_CLASS = 20
 class Dataset:
     """Features and labels of the same rows, in the same order.
 
-    `rows` has seller_id, as_of and bad; `features` has a float64 column per feature of the catalogue.
+    `rows` has seller_id, as_of and bad; `features` has a float64 column per feature of the catalogue; `about` has the
+    country and marketplace of each row's seller as of then, for reports by segment and never to learn from.
     `tables` are the operating tables that were there to compute from.
     """
 
     rows: pd.DataFrame
     features: pd.DataFrame
+    about: pd.DataFrame
     labels: Labels
     catalogue: str
     data_version: str
@@ -68,6 +70,7 @@ class Dataset:
         return Dataset(
             self.rows[kept].reset_index(drop=True),
             self.features[kept].reset_index(drop=True),
+            self.about[kept].reset_index(drop=True),
             self.labels,
             self.catalogue,
             self.data_version,
@@ -95,6 +98,8 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
     Raises:
         LabelError: a label names a seller whom the store does not know, or a day that it does not cover.
     """
+    import pandas as pd
+
     rows, covered = labels.rows, latest_midnight(store)
     last = rows["as_of"].max().date()
     if last > covered:
@@ -103,8 +108,11 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
     unknown = sorted(set(rows["seller_id"]) - set(known))
     if unknown:
         raise LabelError(f"{len(unknown)} of the labelled sellers are not in the store, the first is {unknown[0]!r}.")
-    computed = frame(store, rows[["seller_id", "as_of"]])
-    aligned = computed.reindex(rows.set_index(["seller_id", "as_of"]).index).reset_index(drop=True)
+    pairs = rows[["seller_id", "as_of"]]
+    aligned, about = (
+        computed.reindex(pd.MultiIndex.from_frame(pairs)).reset_index(drop=True)
+        for computed in (frame(store, pairs), described(store, pairs))
+    )
     used = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
     present = tuple(name for name in used if name in store.covers_through and store.rows(name))
-    return Dataset(rows, aligned, labels, digest(CATALOGUE), store.version, present)
+    return Dataset(rows, aligned, about, labels, digest(CATALOGUE), store.version, present)

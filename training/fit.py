@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from features.catalogue import CATALOGUE
+from training.settings import STRICT
 
 if TYPE_CHECKING:
     import lightgbm
@@ -23,18 +25,20 @@ class FitConfig:
     weighted probability means nothing.
     """
 
-    learning_rate: float = 0.03
-    num_leaves: int = 8
-    max_depth: int = 4
-    most_data_in_leaf: int = 40
-    feature_fraction: float = 0.5
-    bagging_fraction: float = 0.8
-    lambda_l2: float = 10.0
-    max_rounds: int = 800
-    patience: int = 50
-    folds: int = 5
-    seed: int = 7
-    threads: int = 2
+    __pydantic_config__ = STRICT
+
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.03
+    num_leaves: Annotated[int, Field(ge=2, le=256)] = 8
+    max_depth: Annotated[int, Field(ge=1, le=8)] = 4
+    most_data_in_leaf: Annotated[int, Field(ge=5)] = 40
+    feature_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
+    bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.8
+    lambda_l2: Annotated[float, Field(ge=0)] = 10.0
+    max_rounds: Annotated[int, Field(ge=1)] = 800
+    patience: Annotated[int, Field(ge=1)] = 50
+    folds: Annotated[int, Field(ge=2)] = 5
+    seed: Annotated[int, Field(ge=0)] = 7
+    threads: Annotated[int, Field(ge=1)] = 2
 
     def parameters(self, names: tuple[str, ...], rows: int) -> dict[str, Any]:
         """Return LightGBM's parameters for features in this order and a training set of this many rows.

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from training.errors import LabelError
+from training.settings import STRICT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,8 +23,10 @@ _CENT = 0.005
 class DefaultDefinition:
     """What bad means: this many days past due on any instalment within this many months of disbursement."""
 
-    days_past_due: int = 90
-    months: int = 12
+    __pydantic_config__ = STRICT
+
+    days_past_due: Annotated[int, Field(ge=1, le=365)] = 90
+    months: Annotated[int, Field(ge=1, le=60)] = 12
 
     def __str__(self) -> str:
         """Say it as every response says it: `90+ days past due within 12 months`."""

@@ -22,6 +22,7 @@ from features.home import state_folder
 from features.intake import IntakeReport, InvoiceReport, OperatingStore, import_invoices, ingest, open_store
 from features.pipeline import all_sellers, frame, latest_midnight
 from scoring import Assessment, assess
+from training.config import TrainConfig
 from training.cross_validation import cross_validated_auc
 from training.dataset import Dataset, build
 from training.errors import TrainingError
@@ -30,7 +31,7 @@ from training.fit import FitConfig, fit
 from training.labels import read_label_table
 from training.logistic import logistic
 from training.registry import Registry, promote, register
-from training.run import Run, TrainConfig, train
+from training.run import Run, train
 from training.vectors import example_rows, to_vectors
 
 if TYPE_CHECKING:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
 
+    from training.evidence.finding import Finding
     from training.run import Run
 
 MODEL_NAME: Final = "sellerscore"
@@ -120,6 +122,8 @@ def register(registry: Registry, run: Run, example: pd.DataFrame) -> Registered:
                     mlflow.log_metric(f"{prefix}{name}_high", estimate.high)
             for name, figure in run.plots.items():
                 mlflow.log_figure(figure, f"plots/{name}.png")
+            for finding in run.findings:
+                _log_finding(finding)
             with redirect_stderr(StringIO()):  # MLflow speaks there of every version that it makes
                 version = _log_model(run, example)
         return Registered(version, started.info.run_id)
@@ -142,6 +146,23 @@ def promote(registry: Registry, version: int | None = None) -> int:
             )
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(chosen))
         return chosen
+
+
+def _log_finding(finding: Finding) -> None:
+    import mlflow
+
+    mlflow.log_metrics({f"{finding.name}.{figure}": value for figure, value in finding.figures.items()})
+    for title, table in finding.tables.items():
+        mlflow.log_text(table.to_csv(index=False), f"evidence/{finding.name}/{_file_name(title)}.csv")
+    for name, figure in finding.plots.items():
+        mlflow.log_figure(figure, f"evidence/{finding.name}/{name}.png")
+    if finding.alarms:
+        mlflow.set_tag(f"alarm.{finding.name}", " ".join(finding.alarms))
+
+
+def _file_name(title: str) -> str:
+    """Return a title as a file's name: `By country` is `by_country`."""
+    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
 
 
 def _log_model(run: Run, example: pd.DataFrame) -> int:

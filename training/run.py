@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,35 +14,33 @@ from scoring.explain import contributions
 from scoring.model import Calibration
 from scoring.points import to_points
 from training.calibrate import affine, probabilities
+from training.config import TrainConfig
 from training.evidence import plots
+from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
-from training.fit import FitConfig, Fitted, fit
+from training.evidence.studies import STUDIES
+from training.evidence.subject import Subject
+from training.fit import Fitted, fit
 from training.logistic import logistic
 from training.package import Package, bundle_parts
-from training.split import Evidence, Split, SplitConfig, out_of_time, whole
+from training.split import Evidence, Split, out_of_time, whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from features.intake import OperatingStore
     from training.dataset import Dataset
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """All settings of a run."""
-
-    split: SplitConfig = field(default_factory=SplitConfig)
-    fit: FitConfig = field(default_factory=FitConfig)
-
-
-@dataclass(frozen=True)
 class Run:
-    """What a run produced: the bundle's files, figures of both models on the test part, plots, and its facts."""
+    """What a run produced: the bundle's files, figures of both models on the test part, plots, findings, and facts."""
 
     files: dict[str, bytes]
     figures: dict[str, Estimate]
     logistic_figures: dict[str, Estimate]
     plots: dict[str, Figure]
+    findings: tuple[Finding, ...]
     facts: dict[str, str | int | float]
 
     @property
@@ -51,7 +49,12 @@ class Run:
         return Bundle.from_files(self.files)
 
 
-def train(dataset: Dataset, config: TrainConfig, step: Callable[[str], None] = lambda _: None) -> Run:
+def train(
+    dataset: Dataset,
+    config: TrainConfig,
+    step: Callable[[str], None] = lambda _: None,
+    store: OperatingStore | None = None,
+) -> Run:
     """Train on the earlier loans of some sellers, test on the later loans of others, and pack the model.
 
     Labels that are all as of one midnight (a label table) leave nothing later to test on: then the model takes all
@@ -61,6 +64,7 @@ def train(dataset: Dataset, config: TrainConfig, step: Callable[[str], None] = l
         dataset: labelled rows with features.
         config: all settings; the same dataset and config give the same model text on the same machine.
         step: told what begins, for a progress display.
+        store: the operating data that the dataset was computed from, for studies that need more of them.
 
     Raises:
         TrainingError: the split lacks a class, or the model ranks no better than chance.
@@ -76,12 +80,40 @@ def train(dataset: Dataset, config: TrainConfig, step: Callable[[str], None] = l
     figures, logistic_figures = (evaluate(bad, predictions[name], config.fit.seed) for name in predictions)
     files = pack(bundle_parts(Package(split.train, fitted, calibration, figures)))
     step("draw the evidence")
+    bundle = Bundle.from_files(files)
     drawn = {
         "roc": plots.roc(bad, predictions),
         "calibration": plots.calibration(bad, predictions["LightGBM"]),
-        **_explained_plots(Bundle.from_files(files), split.test),
+        **_explained_plots(bundle, split.test),
     }
-    return Run(files, figures, logistic_figures, drawn, _facts(dataset, split, fitted, config))
+    subject = _subject(bundle, split, predictions, config, store)
+    findings = []
+    for name, study in STUDIES.items():
+        step(f"study {name}")
+        findings.append(study(subject))
+    return Run(files, figures, logistic_figures, drawn, tuple(findings), _facts(dataset, split, fitted, config))
+
+
+def _subject(
+    bundle: Bundle,
+    split: Split,
+    predictions: dict[str, NDArray[np.float64]],
+    config: TrainConfig,
+    store: OperatingStore | None,
+) -> Subject:
+    explained = contributions(bundle.model, split.test.features.to_numpy())
+    return Subject(
+        bundle=bundle,
+        train=split.train,
+        test=split.test,
+        evidence=split.evidence,
+        probability=predictions["LightGBM"],
+        scorecard=predictions["logistic"],
+        score=to_points(explained, bundle.policy.calibration, bundle.policy.scale).score,
+        refits=(),
+        store=store,
+        seed=config.fit.seed,
+    )
 
 
 def _predictions(
@@ -122,6 +154,7 @@ def _facts(dataset: Dataset, split: Split, fitted: Fitted, config: TrainConfig) 
     return {
         "data_version": split.train.data_version,
         "dataset": split.train.digest,
+        "config": config.digest,
         "catalogue": split.train.catalogue,
         "default_definition": split.train.labels.definition,
         "evidence": split.evidence.value,
@@ -135,6 +168,5 @@ def _facts(dataset: Dataset, split: Split, fitted: Fitted, config: TrainConfig) 
         "unscheduled": dataset.labels.unscheduled,
         "set_apart": 0 if split.train is split.test else len(dataset.rows) - len(train_bad) - len(test_bad),
         "rounds": fitted.rounds,
-        **{f"fit.{name}": value for name, value in vars(config.fit).items()},
-        **{f"split.{name}": value for name, value in vars(config.split).items()},
+        **{f"{part}.{name}": value for part, section in asdict(config).items() for name, value in section.items()},
     }

@@ -6,9 +6,12 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from training.dataset import LEAST_OF_A_CLASS
+from training.settings import STRICT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,9 +27,11 @@ class SplitConfig:
     every training outcome was known when the first test loan was paid out.
     """
 
-    test_days: int = 120
-    unseen_share: float = 0.3
-    embargo_days: int = 366
+    __pydantic_config__ = STRICT
+
+    test_days: Annotated[int, Field(ge=1)] = 120
+    unseen_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    embargo_days: Annotated[int, Field(ge=0)] = 366
     salt: str = "sellerscore"
 
 

@@ -39,4 +39,7 @@ def dataset(rows: int = 600, sellers: int = 200, *, seed: int = 1, days: int = 1
         }
     )
     labels = Labels(table, 5, last.date(), "90+ days past due within 12 months")
-    return Dataset(table, features, labels, digest(CATALOGUE), "data-1", TABLES)
+    about = pd.DataFrame(
+        {"country": rng.choice(["CN", "VN"], rows), "marketplace": rng.choice(["amazon", "shopee"], rows)}
+    )
+    return Dataset(table, features, about, labels, digest(CATALOGUE), "data-1", TABLES)

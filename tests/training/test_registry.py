@@ -16,11 +16,12 @@ from features.catalogue import CATALOGUE
 from scoring import Bundle, assess
 from scoring.bundle import FILES, MANIFEST
 from tests.training.datasets import OBSERVED, TABLES, dataset
+from training.config import TrainConfig
 from training.dataset import Dataset
 from training.errors import RegistryError
 from training.fit import FitConfig
 from training.registry import CHAMPION, MODEL_NAME, Registered, Registry, promote, register
-from training.run import Run, TrainConfig, train
+from training.run import Run, train
 from training.vectors import example_rows, to_vectors
 
 if TYPE_CHECKING:

@@ -13,11 +13,12 @@ import pytest
 from features.catalogue import CATALOGUE, digest
 from scoring import Bundle, assess
 from tests.training.datasets import NAMES, TABLES, dataset
+from training.config import TrainConfig
 from training.dataset import Dataset
 from training.evidence.metrics import auc
 from training.fit import FitConfig
 from training.package import HISTORY, reason_catalogue
-from training.run import Run, TrainConfig, train
+from training.run import Run, train
 from training.split import out_of_time
 from training.vectors import to_vectors
 

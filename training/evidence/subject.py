@@ -1,0 +1,49 @@
+"""The model under review, with all that studies of it may look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from features.intake import OperatingStore
+    from scoring.bundle import Bundle
+    from training.dataset import Dataset
+    from training.split import Evidence
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model and the rows that it learnt from and is judged on.
+
+    Attributes:
+        bundle: the trained bundle, as it would serve.
+        train: the rows that it learnt from.
+        test: the rows that it is judged on; where `evidence` is out of fold, the training rows.
+        evidence: how the predictions on the test rows came about.
+        probability: of default, shape (test rows,), by the model.
+        scorecard: the same by the logistic scorecard trained beside.
+        score: whole points, shape (test rows,).
+        refits: bundles trained on bootstrap samples of the training sellers, with the same settings.
+        store: the operating data, for studies that need more than the rows; None where a table was all there was.
+        seed: of everything random.
+    """
+
+    bundle: Bundle
+    train: Dataset
+    test: Dataset
+    evidence: Evidence
+    probability: NDArray[np.float64]
+    scorecard: NDArray[np.float64]
+    score: NDArray[np.int64]
+    refits: tuple[Bundle, ...]
+    store: OperatingStore | None
+    seed: int
+
+    @property
+    def bad(self) -> NDArray[np.bool_]:
+        """True for the test rows that went bad."""
+        return self.test.rows["bad"].to_numpy()
