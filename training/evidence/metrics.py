@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-_RESAMPLES = 200
+from training.evidence.recalibration import Line, recalibration
+from training.evidence.resample import Ranked, Sample, cumulative, once, resamples
+
+_LEAST: Final = 1e-15
+"""A probability nearer to 0 or 1 than this counts as this far from it, so that its log-odds are finite."""
 
 
 @dataclass(frozen=True)
@@ -19,23 +25,46 @@ class Estimate:
     low: float
     high: float
 
+    @classmethod
+    def of(cls, value: float, drawn: NDArray[np.float64]) -> Estimate:
+        """Return a figure with the middle 95% of what resamples gave."""
+        low, high = np.quantile(drawn, [0.025, 0.975])
+        return cls(value, float(low), float(high))
+
     def __str__(self) -> str:
         """Write it as `0.812 (0.790 to 0.833)`."""
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"
 
 
-def evaluate(bad: NDArray[np.bool_], probability: NDArray[np.float64], seed: int = 7) -> dict[str, Estimate]:
-    """Return AUC, Gini, KS, Brier score and log-loss of probabilities of default, on the same resamples.
+def evaluate(
+    bad: NDArray[np.bool_], probability: NDArray[np.float64], seed: int = 7, names: Collection[str] | None = None
+) -> dict[str, Estimate]:
+    """Return figures of merit of probabilities of default, all on the same resamples of the rows.
 
-    Gini is 2 AUC - 1. KS is the largest gap between the score distributions of good and bad: above 0.4 is strong.
+    They are AUC, Gini, KS, Brier score, log-loss, and calibration slope and intercept. Gini is 2 AUC - 1. KS is the
+    largest gap between the score distributions of good and bad: above 0.4 is strong. Slope and intercept are those of
+    the logistic regression of outcomes on predicted log-odds: 1 and 0 where probabilities are right.
 
     Args:
         bad: shape (n,), True where the loan went bad; both kinds must occur.
         probability: shape (n,), the predicted probability of default.
-        seed: of the bootstrap.
+        seed: of the bootstrap; the same seed draws the same rows for every model.
+        names: the figures wanted; all unless said otherwise.
     """
-    samples = _resamples(bad, seed)
-    return {name: _estimate(figure, bad, probability, samples) for name, figure in _FIGURES.items()}
+    value, drawn = resampled(bad, probability, seed, names)
+    return {name: Estimate.of(value[name], drawn[name]) for name in value}
+
+
+def resampled(
+    bad: NDArray[np.bool_], probability: NDArray[np.float64], seed: int = 7, names: Collection[str] | None = None
+) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
+    """Return figures of all rows, and of each resample: what intervals of a difference of two models are made of."""
+    judged = _Judged(Ranked.of(bad, probability))
+    wanted = [name for name in _FIGURES if names is None or name in names]
+    value = {name: _FIGURES[name](_once(judged)) for name in wanted}
+    samples = (_Drawn(judged, sample) for sample in resamples(judged.ranked, seed))
+    drawn = [[_FIGURES[name](sample) for name in wanted] for sample in samples]
+    return value, dict(zip(wanted, np.array(drawn).T, strict=True))
 
 
 def auc(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
@@ -45,59 +74,89 @@ def auc(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
         >>> auc(np.array([True, False, False]), np.array([0.3, 0.1, 0.3]))
         0.75
     """
-    from scipy.stats import rankdata
-
-    ranks = rankdata(probability)
-    bads = int(bad.sum())
-    wins = float(ranks[bad].sum()) - bads * (bads + 1) / 2
-    return wins / (bads * (len(bad) - bads))
+    return _once(_Judged(Ranked.of(bad, probability))).auc
 
 
 def ks(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
     """Return the largest distance between the cumulative distributions of good and bad."""
-    # by hand, since scipy's test also computes a p-value, which fails on a few rows
-    cuts = np.unique(probability)
-    below_bad, below_good = (
-        np.searchsorted(np.sort(probability[kind]), cuts, side="right") / kind.sum() for kind in (bad, ~bad)
-    )
-    return float(np.abs(below_bad - below_good).max())
+    return _once(_Judged(Ranked.of(bad, probability))).ks
 
 
-def _gini(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
-    return 2.0 * auc(bad, probability) - 1.0
+@dataclass(frozen=True)
+class _Judged:
+    """Ranked rows, and what every resample of them needs."""
+
+    ranked: Ranked
+
+    @cached_property
+    def log_odds(self) -> NDArray[np.float64]:
+        p = np.clip(np.concatenate([self.ranked.bad, self.ranked.good]), _LEAST, 1.0 - _LEAST)
+        return np.asarray(np.log(p) - np.log1p(-p))
+
+    @cached_property
+    def outcome(self) -> NDArray[np.float64]:
+        return np.repeat([1.0, 0.0], [len(self.ranked.bad), len(self.ranked.good)])
+
+    @cached_property
+    def squares(self) -> NDArray[np.float64]:
+        return np.concatenate([(1.0 - self.ranked.bad) ** 2, self.ranked.good**2])
+
+    @cached_property
+    def losses(self) -> NDArray[np.float64]:
+        # -ln of the probability that was given to what happened
+        return np.logaddexp(0.0, np.where(self.outcome == 1.0, -self.log_odds, self.log_odds))
+
+    @cached_property
+    def line(self) -> Line:
+        return recalibration(self.log_odds, self.outcome, np.ones(len(self.outcome)))
 
 
-def _brier(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
-    return float(np.mean((probability - bad) ** 2))
+@dataclass(frozen=True)
+class _Drawn:
+    """One sample of judged rows; each of its figures is computed once."""
+
+    judged: _Judged
+    sample: Sample
+
+    @cached_property
+    def auc(self) -> float:
+        below, up_to = cumulative(self.sample.good)[self.judged.ranked.among_good]
+        pairs = float(self.sample.bad.sum() * self.sample.good.sum())
+        return float(self.sample.bad @ (below + up_to)) / (2.0 * pairs)
+
+    @cached_property
+    def ks(self) -> float:
+        # the gap is widest at a bad row or just before one, since only good ones come between
+        ranked = self.judged.ranked
+        bads, goods = (
+            cumulative(counts)[among] / counts.sum()
+            for counts, among in ((self.sample.bad, ranked.among_bad), (self.sample.good, ranked.among_good))
+        )
+        return float(np.abs(bads - goods).max())
+
+    @cached_property
+    def line(self) -> Line:
+        judged = self.judged
+        return recalibration(judged.log_odds, judged.outcome, self.weight, judged.line)
+
+    @cached_property
+    def weight(self) -> NDArray[np.float64]:
+        return np.concatenate([self.sample.bad, self.sample.good])
+
+    def mean(self, each: NDArray[np.float64]) -> float:
+        return float(self.weight @ each) / float(self.weight.sum())
 
 
-def _log_loss(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
-    p = np.clip(probability, 1e-15, 1.0 - 1e-15)
-    return float(-np.mean(np.where(bad, np.log(p), np.log1p(-p))))
+def _once(judged: _Judged) -> _Drawn:
+    return _Drawn(judged, once(judged.ranked))
 
 
-_FIGURES: dict[str, Callable[[NDArray[np.bool_], NDArray[np.float64]], float]] = {
-    "auc": auc,
-    "gini": _gini,
-    "ks": ks,
-    "brier": _brier,
-    "log_loss": _log_loss,
+_FIGURES: Final[dict[str, Callable[[_Drawn], float]]] = {
+    "auc": lambda drawn: drawn.auc,
+    "gini": lambda drawn: 2.0 * drawn.auc - 1.0,
+    "ks": lambda drawn: drawn.ks,
+    "brier": lambda drawn: drawn.mean(drawn.judged.squares),
+    "log_loss": lambda drawn: drawn.mean(drawn.judged.losses),
+    "calibration_slope": lambda drawn: drawn.line[1],
+    "calibration_intercept": lambda drawn: drawn.line[0],
 }
-
-
-def _resamples(bad: NDArray[np.bool_], seed: int) -> list[NDArray[np.int64]]:
-    # Good and bad are drawn apart, so that no resample lacks a kind
-    rng = np.random.default_rng(seed)
-    kinds = [np.flatnonzero(bad), np.flatnonzero(~bad)]
-    return [np.concatenate([rng.choice(kind, len(kind)) for kind in kinds]) for _ in range(_RESAMPLES)]
-
-
-def _estimate(
-    figure: Callable[[NDArray[np.bool_], NDArray[np.float64]], float],
-    bad: NDArray[np.bool_],
-    probability: NDArray[np.float64],
-    samples: list[NDArray[np.int64]],
-) -> Estimate:
-    drawn = [figure(bad[rows], probability[rows]) for rows in samples]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(figure(bad, probability), float(low), float(high))

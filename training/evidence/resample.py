@@ -1,0 +1,79 @@
+"""The bootstrap of judged predictions: rows are ranked once, and a resample is how often each of them was drawn.
+
+So a resample costs a few passes over the rows and no sorting: 200 of 260,000 rows take seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+RESAMPLES: Final = 200
+"""Enough for the ends of a 95% interval to be steady in the second digit, and for a run to end the same day."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Bad and good rows, each by rising probability of default, and where the bad ones stand among both.
+
+    `bad_order` and `good_order` sort either kind; `among_bad` and `among_good` hold, for each bad row, how many rows of
+    the kind lie below it (first row) and at or below it (second row).
+    """
+
+    bad: NDArray[np.float64]
+    good: NDArray[np.float64]
+    bad_order: NDArray[np.int64]
+    good_order: NDArray[np.int64]
+    among_bad: NDArray[np.int64]
+    among_good: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Ranked:
+        """Rank the rows; both kinds must occur."""
+        kinds = [probability[bad], probability[~bad]]
+        orders = [np.argsort(kind, kind="stable") for kind in kinds]
+        worse, better = (kind[order] for kind, order in zip(kinds, orders, strict=True))
+        among = [
+            np.stack([np.searchsorted(kind, worse, side) for side in ("left", "right")]) for kind in (worse, better)
+        ]
+        return cls(worse, better, orders[0], orders[1], among[0], among[1])
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How often each row counts, both kinds in the order of `Ranked`: once each, or as a resample drew them."""
+
+    bad: NDArray[np.float64]
+    good: NDArray[np.float64]
+
+
+def once(ranked: Ranked) -> Sample:
+    """Return the sample in which every row counts once."""
+    return Sample(np.ones(len(ranked.bad)), np.ones(len(ranked.good)))
+
+
+def resamples(ranked: Ranked, seed: int, count: int = RESAMPLES) -> Iterator[Sample]:
+    """Draw as many rows as there are, with replacement, again and again; draws that lack a kind are drawn anew.
+
+    The same seed draws the same rows whatever was predicted for them, so that two models are compared on the same.
+    """
+    rng = np.random.default_rng(seed)
+    bads, goods = len(ranked.bad), len(ranked.good)
+    for _ in range(count):
+        drawn = 0
+        while not 0 < drawn < bads + goods:
+            drawn = int(rng.binomial(bads + goods, bads / (bads + goods)))
+        counts = [
+            np.bincount(rng.integers(0, rows, times), minlength=rows).astype(np.float64)
+            for rows, times in ((bads, drawn), (goods, bads + goods - drawn))
+        ]
+        yield Sample(counts[0][ranked.bad_order], counts[1][ranked.good_order])
+
+
+def cumulative(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return running totals that begin at zero: `[2, 1]` is `[0, 2, 3]`."""
+    return np.concatenate([[0.0], np.cumsum(counts)])
