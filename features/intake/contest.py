@@ -35,15 +35,20 @@ def key_hash(rows: ir.Table, key: Sequence[str]) -> ir.IntegerValue:
     return reduce(operator.xor, (_hash(part) for text in texts for part in (text, text.substr(1))))
 
 
-def suspects(delivered: ir.Table, stored: ir.Table | None) -> ir.Table:
+def suspects(delivered: ir.Table, stored: ir.Table | None, key: Sequence[str]) -> ir.Table:
     """Return the hashes of keys that occur twice in the delivery, or in the delivery and in the store.
 
-    Both tables hold KEY_HASH alone. Hashes stand in for keys because 20 million of them fit where the strings do not.
+    Args:
+        delivered: the key's columns and KEY_HASH. Within a delivery hashes stand in for keys, because 20 million of
+            them fit where the strings do not.
+        stored: the key's columns; the few keys of a day's delivery are looked up there without hashing every row.
+        key: the key's columns.
     """
     twice = delivered.group_by(KEY_HASH).having(delivered.count() > 1).agg()
     if stored is None:
         return twice
-    return twice.union(stored.semi_join(delivered, KEY_HASH), distinct=True)
+    again = delivered.semi_join(stored.semi_join(delivered, key), key)
+    return twice.union(again.select(KEY_HASH), distinct=True)
 
 
 def decided(rows: ir.Table, table: Table) -> ir.Table:

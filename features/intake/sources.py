@@ -26,6 +26,8 @@ from features.schema import Table
 
 _BATCH_BYTES: Final = 1 << 24
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
+ROW: Final = "file_row_number"
+"""The engine's name for the place of a row in its file, counted from 0."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,8 @@ def _extra_columns(table: Table, path: Path, names: list[str]) -> tuple[str, ...
     for name in table.column_names:
         if name in twice:
             raise DeliveryError(f"{path} has the column {name} more than once; name each column once")
+    if ROW in (name.casefold() for name in names):
+        raise DeliveryError(f"{path} has a column {ROW}, a name kept for intake itself; leave the column out")
     return tuple(sorted(set(names) - set(table.column_names)))
 
 

@@ -22,8 +22,9 @@ from features.schema import BY_NAME, FX_RATES, TABLES, Need, Table
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
+    from features.intake.job import Known
     from features.intake.sources import Source
-    from features.intake.take import Folders, Known
+    from features.intake.take import Folders
 
 Progress = Callable[[str], None]
 
@@ -144,9 +145,9 @@ def _taken(taking: _Taking, table: Table, source: Source) -> TableReport | SetAs
 
 def _known(taking: _Taking, table: Table) -> Known:
     """Return what a table's rows are held against: what the store has, and what this delivery has given so far."""
+    from features.intake.job import Known, read_files
     from features.intake.money import OLDEST_RATE, Rates
     from features.intake.rules import references_of
-    from features.intake.take import Known, read_files
 
     store, terms = taking.intake.store, taking.intake.delivery.terms
 
@@ -181,7 +182,7 @@ def _covers(engine: Backend, intake: Intake, reports: list[TableReport], folders
 
 def _last_midnight(engine: Backend, accepted: Path) -> date:
     """Return the midnight at or before the last `known_at`: through it, the platform knew what it delivered."""
-    from features.intake.take import read_files
+    from features.intake.job import read_files
 
     last = read_files(engine, [accepted]).known_at.max().to_pyarrow().as_py()
     day: date = last.date()

@@ -12,9 +12,9 @@ import ibis
 import numpy as np
 
 from features.intake.contest import key_hash
+from features.intake.job import read_files
 from features.intake.money import MICROS
 from features.intake.quality.psi import Stability, stability
-from features.intake.take import read_files
 from features.schema import Column, Kind, Table
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from features.engines.duckdb import open_engine
 from features.errors import StoreError
+from features.intake.job import read_files
 from features.intake.quality.coverage import MissingTable, TableCoverage, coverage, missing_tables, rows_by_day
 from features.intake.quality.drift import Sides, TableDrift, drift
 from features.intake.quality.lateness import Lateness, lateness
@@ -18,7 +19,6 @@ from features.intake.quality.profile import ColumnProfile, profile
 from features.intake.quality.quarantine import Reason, reasons
 from features.intake.report import IntakeReport, TableReport
 from features.intake.store import OperatingStore, StoredDelivery
-from features.intake.take import read_files
 from features.schema import BY_NAME
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 
 import ibis
 
+from features.intake.job import read_files
 from features.intake.quality.words import Explanation, column_of, explain
-from features.intake.take import read_files
 from features.schema import BY_NAME, Kind, Table
 
 if TYPE_CHECKING:

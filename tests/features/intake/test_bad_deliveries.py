@@ -126,7 +126,7 @@ def test_a_failure_that_is_not_the_files_refuses_the_delivery(
         raise engine_errors()("Out of Memory Error: failed to allocate")
 
     with monkeypatch.context() as patch:
-        patch.setattr("features.intake.take._judged", no_room)
+        patch.setattr("features.intake.take.judged", no_room)
         with pytest.raises(DeliveryError, match="could not be taken, nothing was stored: Out of Memory"):
             ingest(delivery, begun)
     assert open_store(begun) == before
@@ -189,3 +189,10 @@ def test_the_command_says_what_was_set_aside_and_ends_with_2(
         assert [each["table"] for each in json.loads(result.stdout)["set_aside"]] == ["orders"]
     else:
         assert "Set aside as a whole: orders (orders.parquet)" in result.stdout.splitlines()
+
+
+def test_a_column_with_the_name_that_intake_needs_sets_the_file_aside(begun: Path, tmp_path: Path) -> None:
+    orders = [order("O2", File_Row_Number=7)]
+    report = ingest(write(tmp_path / "d", stores=[store("T2")], orders=orders), begun)
+    assert "a name kept for intake itself; leave the column out" in report.set_aside[0].why
+    assert report.table("stores").accepted == 1

@@ -1,0 +1,158 @@
+"""The fate of each row of one table: accepted, or set aside with its rule, or a duplicate.
+
+The file is read three times: to find keys that occur twice, to find rows that break a rule, and to give all others.
+Only the few rows of the first two kinds are looked at again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+
+from features import asof
+from features.intake import casting, contest, delivery, money, rules
+from features.intake.job import Job, read_files
+from features.intake.sources import ROW
+from features.schema import Kind, Table
+
+_RAW: Final = "raw_"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Rows to be written as accepted, rows to be set aside as text with their rule, and duplicates in number."""
+
+    accepted: ir.Table
+    rejected: ir.Table
+    duplicates: int
+
+
+def _stored_columns(table: Table) -> list[str]:
+    """Return the columns of an accepted file: the contract's, then what intake derives."""
+    return [*table.column_names, *(["amount_micros"] if table.money else []), "visible_from"]
+
+
+def _cast(job: Job, raw: ir.Table) -> ir.Table:
+    """Return rows with raw and cast columns, and what follows from them before any rule is asked."""
+    trimmed = {column.name: casting.trimmed(raw[column.name]) for column in job.table.columns}
+    rows = raw.select(
+        ROW,
+        **{f"{_RAW}{name}": value for name, value in trimmed.items()},
+        **{column.name: casting.typed(trimmed[column.name], column.kind) for column in job.table.columns},
+    )
+    known_at = _computable(rows.known_at)
+    if job.table.event_time is None:
+        return rows.mutate(visible_from=asof.visible_from(None, known_at))
+    event = _computable(rows[job.table.event_time])
+    return rows.mutate(visible_from=asof.visible_from(event, known_at), event_day=event.cast("date"))
+
+
+def _computable(time: ir.TemporalValue) -> ir.TemporalValue:
+    """Return `time` where a day can be added to it; a rule turns the others away."""
+    return ibis.ifelse(time.cast("date").between(delivery.FIRST_DAY, rules.LAST_DAY), time, ibis.null(time.type()))
+
+
+def _checked(job: Job, rows: ir.Table, answers: ir.Table | None) -> ir.Table:
+    """Append `rule`, the first that each row broke, and `amount_micros` where the table has money."""
+    broken = [
+        rule
+        for column in job.table.columns
+        for rule in rules.column_rules(column, rows[f"{_RAW}{column.name}"], rows[column.name], job.codes)
+    ]
+    broken.append(rules.future_rule(rows.known_at, job.known.latest))
+    for name, target in rules.references_of(job.table):
+        ids = read_files(job.engine, job.known.references[target.name])[name]
+        broken.append(rules.reference_rule(name, rows[name], ids))
+    rows = _measured(job, rows.mutate(rule=rules.first_broken(broken)), answers)
+    if job.table.money is None:
+        return rows
+    rateless = ibis.ifelse(rows.usd_per_unit.isnull(), rules.RATE_UNKNOWN, None)
+    too_large = ibis.ifelse(rows.amount_micros.isnull(), f"{job.table.money}_too_large", None)
+    return rows.mutate(rule=rows.rule.coalesce(rateless, too_large))
+
+
+def _measured(job: Job, rows: ir.Table, answers: ir.Table | None) -> ir.Table:
+    """Return rows with whole counts, and with `amount_micros` where the table has money."""
+    counts = [column.name for column in job.table.columns if column.kind is Kind.COUNT]
+    rows = rows.mutate(**{name: rows[name].try_cast(dt.int64) for name in counts})
+    return rows if job.table.money is None else money.with_micros(rows, job.table.money, job.known.rates, answers)
+
+
+def judged(job: Job) -> Judged:
+    """Part the rows that stand alone, whose rule says all, from those that share a key, which must contest it."""
+    rows = job.named(_cast(job, job.raw))
+    answers = _answers(job, rows)
+    sharing = _sharing(job)
+    alone = rows if sharing is None else rows.anti_join(sharing, ROW)
+    checked = _checked(job, alone, answers)
+    broken = job.kept("broken", checked.filter(checked.rule.notnull()).select(ROW, "rule"))
+    accepted = _measured(job, alone if broken is None else alone.anti_join(broken, ROW), answers)
+    settled = Judged(accepted.select(_stored_columns(job.table)), _rejected(job, broken), 0)
+    return settled if sharing is None else _contested(job, settled, sharing, answers)
+
+
+def _rejected(job: Job, broken: ir.Table | None) -> ir.Table:
+    if broken is None:
+        rows = _cast(job, job.raw.limit(0))
+        return _as_text(job.table, rows.mutate(rule=ibis.null(dt.string)))
+    # found by their numbers before anything is cast
+    rows = _cast(job, job.raw.semi_join(broken, ROW))
+    return _as_text(job.table, rows.inner_join(broken, ROW))
+
+
+def _contested(job: Job, alone: Judged, sharing: ir.Table, answers: ir.Table | None) -> Judged:
+    """Add what becomes of the rows that share a key with others."""
+    checked = _checked(job, sharing, answers)
+    fates = job.kept("fates", contest.decided(_with_stored(job, checked), job.table))
+    if fates is None:
+        return alone
+    delivered = fates.filter(~fates.stored)
+    won = delivered.filter(delivered.fate == contest.ACCEPTED).select(_stored_columns(job.table))
+    lost = delivered.filter(delivered.fate == contest.REJECTED)
+    duplicates = delivered.filter(delivered.fate == contest.DUPLICATE).count().to_pyarrow().as_py()
+    return Judged(alone.accepted.union(won), alone.rejected.union(_as_text(job.table, lost)), int(duplicates))
+
+
+def _answers(job: Job, rows: ir.Table) -> ir.Table | None:
+    asked = money.asked_rates(rows, job.known.rates) if job.table.money else None
+    return None if asked is None else job.kept("rates", asked)
+
+
+def _sharing(job: Job) -> ir.Table | None:
+    """Return the rows whose keys may occur more than once, in the delivery or in the store; None if there are none."""
+    key = job.table.key
+    kinds = {column.name: column.kind for column in job.table.columns if column.name in key}
+    values = {name: casting.typed(casting.trimmed(job.raw[name]), kind) for name, kind in kinds.items()}
+    # a missing key breaks a rule and shares nothing
+    keys = job.raw.select(ROW, **values).drop_null(list(key))
+    keys = keys.mutate(**{contest.KEY_HASH: contest.key_hash(keys, key)})
+    stored = None if job.stored is None else job.stored.select(*key)
+    suspects = job.kept("suspects", contest.suspects(keys, stored, key))
+    if suspects is None:
+        return None
+    numbers = job.kept("numbers", keys.semi_join(suspects, contest.KEY_HASH).select(ROW))
+    return None if numbers is None else job.kept("sharing", _cast(job, job.raw.semi_join(numbers, ROW)))
+
+
+def _with_stored(job: Job, rows: ir.Table) -> ir.Table:
+    """Return the rows and the stored rows that hold their keys, told apart by `stored`."""
+    names = job.table.column_names
+    columns = [*_stored_columns(job.table), "rule", *(f"{_RAW}{name}" for name in names)]
+    texts = {f"{_RAW}{name}": rows[f"{_RAW}{name}"].cast(dt.string) for name in names}
+    delivered = rows.mutate(**texts).select(*columns, stored=ibis.literal(False))
+    stored = job.stored
+    if stored is None:
+        return delivered
+    blank = {name: ibis.null(dt.string) for name in ("rule", *texts)}
+    rivals = stored.semi_join(rows, list(job.table.key)).mutate(**blank)
+    return delivered.union(rivals.select(*columns, stored=ibis.literal(True)))
+
+
+def _as_text(table: Table, rows: ir.Table) -> ir.Table:
+    """Return the rows as the delivery gave them, in words, with the rule that each broke."""
+    texts = {name: rows[f"{_RAW}{name}"].cast(dt.string) for name in table.column_names}
+    return rows.select(**texts, row=ibis.null(dt.string), rule=rows.rule)
