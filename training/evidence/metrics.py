@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.recalibration import Line, recalibration
-from training.evidence.resample import Ranked, Sample, cumulative, once, resamples
+from training.evidence.resample import Ranked, Sample, cumulative, once, resamples, total
 
 _LEAST: Final = 1e-15
 """A probability nearer to 0 or 1 than this counts as this far from it, so that its log-odds are finite."""
@@ -122,7 +122,7 @@ class _Drawn:
     def auc(self) -> float:
         below, up_to = cumulative(self.sample.good)[self.judged.ranked.among_good]
         pairs = float(self.sample.bad.sum() * self.sample.good.sum())
-        return float(self.sample.bad @ (below + up_to)) / (2.0 * pairs)
+        return total(self.sample.bad, below + up_to) / (2.0 * pairs)
 
     @cached_property
     def ks(self) -> float:
@@ -144,7 +144,7 @@ class _Drawn:
         return np.concatenate([self.sample.bad, self.sample.good])
 
     def mean(self, each: NDArray[np.float64]) -> float:
-        return float(self.weight @ each) / float(self.weight.sum())
+        return total(self.weight, each) / float(self.weight.sum())
 
 
 def _once(judged: _Judged) -> _Drawn:

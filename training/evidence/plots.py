@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evidence.drawing import BAD, FAINT, GOOD, INK, paper
+from training.evidence.intervals import wilson
+
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-
-_GOOD, _BAD, _INK = "#2f7f79", "#c2543d", "#444444"
 
 
 def roc(bad: NDArray[np.bool_], predictions: dict[str, NDArray[np.float64]]) -> Figure:
@@ -20,12 +21,12 @@ def roc(bad: NDArray[np.bool_], predictions: dict[str, NDArray[np.float64]]) -> 
 
     from training.evidence.metrics import auc
 
-    figure = _figure(5.2, 5.0)
+    figure = paper(5.2, 5.0)
     axes = figure.subplots()
-    for (name, probability), colour in zip(predictions.items(), (_GOOD, _BAD, _INK), strict=False):
+    for (name, probability), colour in zip(predictions.items(), (GOOD, BAD, INK), strict=False):
         false_positive, true_positive, _ = roc_curve(bad, probability)
         axes.plot(false_positive, true_positive, color=colour, label=f"{name}, AUC {auc(bad, probability):.3f}")
-    axes.plot([0, 1], [0, 1], color="#bbbbbb", linestyle=":", linewidth=1)
+    axes.plot([0, 1], [0, 1], color=FAINT, linestyle=":", linewidth=1)
     axes.set(xlabel="Share of good loans flagged", ylabel="Share of bad loans flagged", title="Discrimination")
     axes.legend(frameon=False, loc="lower right")
     return figure
@@ -33,17 +34,15 @@ def roc(bad: NDArray[np.bool_], predictions: dict[str, NDArray[np.float64]]) -> 
 
 def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Figure:
     """Draw observed against predicted default rates in up to ten bins of 50 rows or more, 95% intervals (Wilson)."""
-    figure = _figure(5.2, 5.0)
+    figure = paper(5.2, 5.0)
     axes = figure.subplots()
     parts = np.array_split(np.argsort(probability, kind="stable"), max(1, min(10, len(bad) // 50)))
     expected = np.array([probability[part].mean() for part in parts])
     observed = np.array([bad[part].mean() for part in parts])
-    sizes = np.array([len(part) for part in parts])
-    low, high = _wilson(observed, sizes)
+    low, high = wilson([bad[part].sum() for part in parts], [len(part) for part in parts])
     end = float(max(expected.max(), high.max())) * 1.05
-    axes.plot([0, end], [0, end], color="#bbbbbb", linestyle=":", linewidth=1)
-    errors = np.maximum([observed - low, high - observed], 0.0)
-    axes.errorbar(expected, observed, yerr=errors, fmt="o", color=_GOOD, capsize=2)
+    axes.plot([0, end], [0, end], color=FAINT, linestyle=":", linewidth=1)
+    axes.errorbar(expected, observed, yerr=[observed - low, high - observed], fmt="o", color=GOOD, capsize=2)
     axes.set(xlabel="Predicted default rate", ylabel="Observed default rate", title="Calibration", xlim=(0, end))
     axes.set_ylim(0, end)
     return figure
@@ -51,10 +50,10 @@ def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Fig
 
 def score_distribution(bad: NDArray[np.bool_], scores: NDArray[np.int64]) -> Figure:
     """Draw the scores of good and bad loans, each as a share of its kind."""
-    figure = _figure(6.4, 4.0)
+    figure = paper(6.4, 4.0)
     axes = figure.subplots()
     edges = np.arange(scores.min() // 20 * 20, scores.max() + 21, 20)
-    for kind, colour, label in ((~bad, _GOOD, "repaid"), (bad, _BAD, "defaulted")):
+    for kind, colour, label in ((~bad, GOOD, "repaid"), (bad, BAD, "defaulted")):
         weights = np.full(int(kind.sum()), 1.0 / max(1, kind.sum()))
         axes.hist(scores[kind], bins=edges.tolist(), weights=weights, color=colour, alpha=0.6, label=label)
     axes.set(xlabel="Score", ylabel="Share of loans", title="Score by outcome")
@@ -80,16 +79,3 @@ def shap_summary(values: NDArray[np.float64], features: pd.DataFrame, base: floa
     plt.close(figure)
     figure.tight_layout()
     return figure
-
-
-def _figure(width: float, height: float) -> Figure:
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def _wilson(share: NDArray[np.float64], n: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    z = 1.96
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return centre - half, centre + half

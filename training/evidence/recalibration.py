@@ -7,11 +7,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evidence.resample import total
+
 _PRECISION: Final = 1e-4
 """Of a normal prior around slope 1 and intercept 0 (deviation 100): nothing beside a handful of rows, but it keeps
 the fit finite where predictions part good and bad completely."""
 
-_TOLERANCE: Final = 1e-4
+_TOLERANCE: Final = 1e-3
 """Of the last step: what it leaves of the error is about its square."""
 
 _MOST_STEPS: Final = 100
@@ -65,7 +67,7 @@ def _slopes(
     probability = expit(line[0] + line[1] * log_odds)
     missed = weight * (bad - probability)
     spread = weight * probability * (1.0 - probability)
-    leaning = spread @ log_odds
-    gradient = np.array([missed.sum(), missed @ log_odds]) - _PRECISION * (line - (0.0, 1.0))
-    curvature = np.array([[spread.sum(), leaning], [leaning, (spread * log_odds) @ log_odds]])
+    leaning = total(spread, log_odds)
+    gradient = np.array([missed.sum(), total(missed, log_odds)]) - _PRECISION * (line - (0.0, 1.0))
+    curvature = np.array([[spread.sum(), leaning], [leaning, total(spread * log_odds, log_odds)]])
     return gradient, curvature + _PRECISION * np.eye(2)

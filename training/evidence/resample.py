@@ -77,3 +77,12 @@ def resamples(ranked: Ranked, seed: int, count: int = RESAMPLES) -> Iterator[Sam
 def cumulative(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return running totals that begin at zero: `[2, 1]` is `[0, 2, 3]`."""
     return np.concatenate([[0.0], np.cumsum(counts)])
+
+
+def total(weights: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    """Return the sum of weighted values.
+
+    Not by `@`: the linear algebra below it shares such a sum out to threads, so that its last digits would depend on
+    the machine, and on a busy one the threads wait for each other far longer than the sum takes.
+    """
+    return float(np.einsum("i,i->", weights, values))

@@ -47,10 +47,10 @@ def test_slope_and_intercept_are_those_of_an_unpenalised_logistic_regression(see
 
 
 def test_what_made_the_outcomes_is_found_again() -> None:
-    bad, probability = judged(60_000)
+    bad, probability = judged(20_000)
     found = evaluate(bad, probability, names=("calibration_slope", "calibration_intercept"))
-    assert found["calibration_slope"].value == pytest.approx(0.7, abs=0.03)
-    assert found["calibration_intercept"].value == pytest.approx(-0.4, abs=0.04)
+    assert found["calibration_slope"].value == pytest.approx(0.7, abs=0.05)
+    assert found["calibration_intercept"].value == pytest.approx(-0.4, abs=0.07)
 
 
 def test_the_start_does_not_matter() -> None:

@@ -1,0 +1,93 @@
+"""Small models under review: a few trees that obey the catalogue's signs, with the rows that they are judged on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import lightgbm
+import numpy as np
+import pandas as pd
+
+from features.catalogue import CATALOGUE
+from scoring import Bundle, BundleParts, Policy, Reference, pack
+from scoring.model import Calibration
+from scoring.scale import Scale
+from scoring.sheet import FeatureEntry, FeatureSheet
+from tests.training.datasets import NAMES, SIGNS, TABLES, dataset
+from training.dataset import Dataset
+from training.evidence.subject import Subject
+from training.package import BANDS, HISTORY, reason_catalogue
+from training.split import Evidence
+
+PARAMETERS = {
+    "objective": "binary",
+    "num_leaves": 8,
+    "learning_rate": 0.2,
+    "min_data_in_leaf": 20,
+    "monotone_constraints_method": "intermediate",
+    "verbosity": -1,
+    "num_threads": 1,
+    "deterministic": True,
+    "seed": 1,
+}
+
+
+def boosted(rows: Dataset, signs: dict[str, int] | None = None, trees: int = 30) -> lightgbm.Booster:
+    """Train a few trees on all rows, with the signs given: those of the catalogue unless said otherwise."""
+    obeyed = SIGNS if signs is None else signs
+    parameters = {**PARAMETERS, "monotone_constraints": [obeyed[name] for name in NAMES]}
+    data = lightgbm.Dataset(rows.features.to_numpy(), rows.rows["bad"].astype(float), feature_name=NAMES)
+    return lightgbm.train(parameters, data, num_boost_round=trees)
+
+
+def bundle(rows: Dataset, booster: lightgbm.Booster) -> Bundle:
+    """Pack a booster; typical values are medians, the calibration leaves the margin as it is."""
+    typical = rows.features.median()
+    entries = tuple(
+        FeatureEntry(
+            name=feature.name,
+            label=feature.label,
+            unit=feature.unit,
+            sign=feature.sign,
+            actionable=feature.actionable,
+            structural=feature.structural,
+            reason_group=feature.reason_group,
+            typical=None if pd.isna(typical[feature.name]) else float(typical[feature.name]),
+        )
+        for feature in CATALOGUE
+    )
+    parts = BundleParts(
+        booster.model_to_string(),
+        FeatureSheet(rows.catalogue, entries, HISTORY, TABLES, 7),
+        Policy(Calibration(1.0, 0.0), Scale(), BANDS, rows.labels.definition),
+        reason_catalogue(),
+        Reference(f"{len(rows.rows)} training rows", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}),
+    )
+    return Bundle.from_files(pack(parts))
+
+
+def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> Subject:
+    """Put a bundle under review, with predictions and scores that are its own."""
+    margin = np.asarray(bundled.model.booster.predict(test.features.to_numpy(), raw_score=True))
+    probability, scale = 1 / (1 + np.exp(-margin)), bundled.policy.scale
+    score = np.clip(np.floor(scale.offset - scale.factor * margin + 0.5), scale.min, scale.max).astype(np.int64)
+    plain = np.full(len(margin), float(train.rows["bad"].mean()))
+    return Subject(bundled, train, test, Evidence.OUT_OF_TIME, probability, plain, score, (), None, 7)
+
+
+@cache
+def subject() -> Subject:
+    """One small model that most tests read; it learnt from 1,500 rows and is judged on 700 others."""
+    train, test = dataset(1_500, 500, seed=1), dataset(700, 300, seed=2)
+    return reviewed(bundle(train, boosted(train)), train, test)
+
+
+def with_test(found: Subject, **columns: object) -> Subject:
+    """Return the subject with some columns of its test rows changed: `bad`, `as_of`, `country`, a feature."""
+    parts = {name: getattr(found.test, name) for name in ("rows", "features", "about")}
+    changed = {
+        name: part.assign(**{column: values for column, values in columns.items() if column in part})
+        for name, part in parts.items()
+    }
+    return replace(found, test=replace(found.test, **changed))

@@ -1,0 +1,70 @@
+"""Bands: the same as scoring gives, expected against observed, and an alarm where risk surely falls with the band."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from tests.training.evidence.subjects import subject, with_test
+from training.evidence.bands import band_of, by_band, judged_bands
+from training.package import BANDS
+
+LIMITS = [band.up_to for band in BANDS.items]
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.floats(0, 1) | st.sampled_from(LIMITS), min_size=1, max_size=20))
+def test_many_rows_get_the_bands_that_scoring_gives_one(probability: list[float]) -> None:
+    names = [BANDS.items[place].name for place in band_of(BANDS, np.array(probability))]
+    assert names == [BANDS.of(each) for each in probability]
+
+
+def test_each_band_holds_its_rows_and_their_rates() -> None:
+    found = subject()
+    bands = np.array([BANDS.of(each) for each in found.probability])
+    table = by_band(found).tables["By band"].set_index("band")
+    assert table["rows"].sum() == 700
+    for name, row in table.iterrows():
+        inside = bands == name
+        assert (row["rows"], row["bad"]) == (inside.sum(), found.bad[inside].sum())
+        assert row["expected"] == pytest.approx(found.probability[inside].mean())
+        oracle = binomtest(int(row["bad"]), int(row["rows"])).proportion_ci(method="wilson")
+        assert (row["observed_low"], row["observed_high"]) == pytest.approx((oracle.low, oracle.high), abs=1e-6)
+
+
+def planted(rates: dict[float, float], rows: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Rows by expected rate, of which as many went bad as the observed rate says."""
+    bad = np.concatenate([np.arange(rows) < observed * rows for observed in rates.values()])
+    return bad, np.repeat(list(rates), rows)
+
+
+@pytest.mark.parametrize(
+    ("rates", "rises", "alarms"),
+    [
+        ({0.01: 0.01, 0.02: 0.02, 0.05: 0.05, 0.1: 0.1, 0.3: 0.3}, 1.0, 0),
+        ({0.01: 0.03, 0.02: 0.02, 0.05: 0.05, 0.1: 0.1, 0.3: 0.3}, 0.0, 0),
+        ({0.01: 0.01, 0.02: 0.02, 0.05: 0.40, 0.1: 0.1, 0.3: 0.1}, 0.0, 2),
+        ({0.01: 0.02, 0.02: 0.02}, 0.0, 0),
+    ],
+)
+def test_the_order_of_bands_is_judged(rates: dict[float, float], rises: float, alarms: int) -> None:
+    bad, probability = planted(rates)
+    rows = np.resize(np.arange(700), len(bad))
+    found = subject()
+    test = replace(found.test, rows=found.test.rows.iloc[rows].assign(bad=bad), features=found.test.features.iloc[rows])
+    finding = by_band(replace(found, test=test, probability=probability))
+    assert finding.figures["in_order"] == rises
+    assert len(finding.alarms) == alarms
+    assert ("rises with every band" in finding.said) == bool(rises)
+
+
+def test_an_empty_band_has_no_line_and_is_counted() -> None:
+    bad, probability = planted({0.01: 0.01, 0.3: 0.3})
+    assert [each.name for each in judged_bands(BANDS, bad, probability)] == ["A", "E"]
+    found = with_test(subject(), bad=np.arange(700) < 7)
+    assert "4 of 5 bands hold no row" in by_band(replace(found, probability=np.full(700, 0.01))).said

@@ -1,0 +1,93 @@
+"""Segments against scikit-learn; what has too few outcomes; what must not go unseen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from tests.training.evidence.subjects import subject, with_test
+from training.evidence.metrics import evaluate
+from training.evidence.segments import by_segment
+
+
+def test_figures_of_a_segment_are_those_of_its_rows() -> None:
+    found = subject()
+    table = by_segment(found).tables["By country"].set_index("country")
+    assert list(table.index) == ["CN", "VN"]
+    for country in table.index:
+        inside = (found.test.about["country"] == country).to_numpy()
+        bad, probability = found.bad[inside], found.probability[inside]
+        row = table.loc[country]
+        assert (row["rows"], row["bad"]) == (inside.sum(), bad.sum())
+        assert row["default_rate"] == pytest.approx(bad.mean())
+        assert row["auc"] == pytest.approx(roc_auc_score(bad, probability))
+        assert row["gini"] == pytest.approx(2 * row["auc"] - 1)
+        assert row["expected_over_observed"] == pytest.approx(probability.mean() / bad.mean())
+        assert row["expected_over_observed_low"] == pytest.approx(probability.mean() / row["default_rate_high"])
+        assert row["auc_low"] < row["auc"] < row["auc_high"]
+        assert row["note"] == ""
+
+
+def test_all_five_ways_to_part_the_rows_are_there() -> None:
+    found = by_segment(subject())
+    assert list(found.tables) == ["By month", "By country", "By marketplace", "By tenure", "By size"]
+    for table in found.tables.values():
+        assert (table["rows"].sum(), table["bad"].sum()) == (700, subject().bad.sum())
+
+
+def test_a_segment_with_too_few_of_a_kind_says_so_instead_of_giving_a_figure() -> None:
+    found = subject()
+    country = np.where(found.bad, "CN", "VN").astype(object)
+    country[np.flatnonzero(found.bad)[:4]] = "VN"
+    found = with_test(found, country=country)
+    finding = by_segment(found)
+    table = finding.tables["By country"].set_index("country")
+    assert table.loc["VN", "note"] == "too few to judge: 4 bad"
+    assert table.loc["CN", "note"] == "too few to judge: 0 good"
+    assert table[["auc", "gini", "expected_over_observed"]].isna().all(axis=None)
+    assert table["default_rate"].notna().all()
+    assert finding.figures["too_small"] >= 2
+
+
+def test_the_worst_segment_is_named_with_its_interval() -> None:
+    found = subject()
+    inverted = np.where(found.test.about["country"] == "VN", 1 - found.probability, found.probability)
+    finding = by_segment(replace(found, probability=inverted))
+    vn = finding.tables["By country"].set_index("country").loc["VN"]
+    assert finding.figures["worst_auc"] == vn["auc"] < 0.5
+    assert finding.figures["worst_auc_high"] == vn["auc_high"]
+    assert "for country VN" in finding.said
+    assert [
+        alarm for alarm in finding.alarms if alarm.startswith("The model ranks country VN worse than the rest: AUC")
+    ]
+
+
+def test_a_level_that_is_surely_wrong_raises_an_alarm() -> None:
+    found = subject()
+    halved = np.where(found.test.about["country"] == "CN", found.probability / 3, found.probability)
+    finding = by_segment(replace(found, probability=halved))
+    assert [each for each in finding.alarms if each.startswith("The model misjudges the level of country CN")]
+    assert finding.figures["worst_expected_over_observed"] < 0.5
+
+
+def test_a_sound_model_raises_no_alarm() -> None:
+    rng = np.random.default_rng(3)
+    probability = 1 / (1 + np.exp(1.5 - rng.normal(size=700)))
+    sound = replace(with_test(subject(), bad=rng.random(700) < probability), probability=probability)
+    finding = by_segment(sound)
+    assert finding.alarms == ()
+    whole = evaluate(sound.bad, probability, sound.seed, ("auc",))["auc"]
+    assert str(whole) in finding.said
+
+
+def test_where_nothing_can_be_judged_the_study_says_so() -> None:
+    found = subject()
+    few = with_test(found, bad=np.arange(700) < 5)
+    finding = by_segment(few)
+    assert finding.figures["judged"] == 0.0
+    assert "worst_auc" not in finding.figures
+    assert finding.plots == {}
+    assert "are not judged" in finding.said

@@ -1,0 +1,131 @@
+"""Do the bands mean what they say? Expected and observed default rates of each, and whether risk rises with each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evidence.finding import Finding
+from training.evidence.intervals import wilson
+from training.evidence.metrics import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from scoring.bands import Bands
+    from training.evidence.subject import Subject
+
+
+@dataclass(frozen=True)
+class JudgedBand:
+    """One band with rows in it: the mean probability of default that the model gave, and the share that went bad."""
+
+    name: str
+    up_to: float
+    rows: int
+    bad: int
+    expected: float
+    observed: Estimate
+
+
+def by_band(subject: Subject) -> Finding:
+    """Hold observed default rates against expected ones by band."""
+    bands = subject.bundle.policy.bands
+    found = judged_bands(bands, subject.bad, subject.probability)
+    rising = all(better.observed.value < worse.observed.value for better, worse in pairwise(found))
+    figures = {f"observed_{each.name.lower()}": each.observed.value for each in found}
+    figures |= {f"expected_{each.name.lower()}": each.expected for each in found}
+    return Finding(
+        "bands",
+        "Calibration by band",
+        _said(len(bands.items), found, rising=rising),
+        figures={"in_order": float(rising), **figures},
+        tables={"By band": _table(found)},
+        plots={"by_band": _plot(found)},
+        alarms=tuple(_alarms(found)),
+    )
+
+
+def band_of(bands: Bands, probability: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the place of each probability's band, 0 the best; the same as `bands.of`, for many rows."""
+    limits = [band.up_to for band in bands.items]
+    return np.searchsorted(limits, probability, side="left")
+
+
+def judged_bands(bands: Bands, bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> list[JudgedBand]:
+    """Judge each band that holds a row, the best first."""
+    place = band_of(bands, probability)
+    found = []
+    for number, band in enumerate(bands.items):
+        inside = place == number
+        rows, bads = int(inside.sum()), int(bad[inside].sum())
+        if rows:
+            low, high = (float(end) for end in wilson(bads, rows))
+            expected = float(probability[inside].mean())
+            found.append(JudgedBand(band.name, band.up_to, rows, bads, expected, Estimate(bads / rows, low, high)))
+    return found
+
+
+def _alarms(found: list[JudgedBand]) -> Iterator[str]:
+    for better, worse in combinations(found, 2):
+        if better.observed.low > worse.observed.high:
+            yield (
+                f"Band {better.name} defaults more than band {worse.name}: {better.observed} against {worse.observed}."
+            )
+
+
+def _said(bands: int, found: list[JudgedBand], *, rising: bool) -> str:
+    inside = sum(each.observed.low <= each.expected <= each.observed.high for each in found)
+    empty = "" if len(found) == bands else f" {bands - len(found)} of {bands} bands hold no row."
+    verdict = "rises with every band" if rising else "does not rise with every band"
+    return (
+        "Asked: do loans default as often as their band says, and more often the worse it is? The observed rate "
+        f"{verdict}, and the expected one lies within the observed one's 95% interval (Wilson) in {inside} of "
+        f"{len(found)}.{empty}"
+    )
+
+
+def _table(found: list[JudgedBand]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "band": each.name,
+                "probability_up_to": each.up_to,
+                "rows": each.rows,
+                "bad": each.bad,
+                "expected": each.expected,
+                "observed": each.observed.value,
+                "observed_low": each.observed.low,
+                "observed_high": each.observed.high,
+            }
+            for each in found
+        ]
+    )
+
+
+def _plot(found: list[JudgedBand]) -> Figure:
+    from training.evidence.drawing import BAD, GOOD, paper, plain
+
+    figure = paper(5.6, 3.8)
+    axes = figure.subplots()
+    places = np.arange(len(found))
+    value, low, high = (np.array([getattr(each.observed, end) for each in found]) for end in ("value", "low", "high"))
+    axes.vlines(places, low, high, color=GOOD, linewidth=1.5)
+    axes.plot(places, value, "o", color=GOOD, label="observed, 95% interval")
+    axes.plot(places, [each.expected for each in found], "D", color=BAD, fillstyle="none", label="expected")
+    axes.set_xticks(places, [f"{each.name}\n{each.rows:,} rows" for each in found])
+    axes.set_ylabel("Default rate")
+    axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
+    axes.set_ylim(bottom=0)
+    axes.set_xlim(-0.5, len(found) - 0.5)
+    axes.legend(frameon=False, loc="upper left")
+    plain(axes)
+    return figure

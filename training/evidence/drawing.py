@@ -1,0 +1,54 @@
+"""How every plot of the evidence looks: its colours, its paper, and the shapes that several studies draw."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from training.evidence.metrics import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GOOD: Final = "#2f7f79"
+BAD: Final = "#c2543d"
+INK: Final = "#444444"
+FAINT: Final = "#bbbbbb"
+
+
+def paper(width: float, height: float) -> Figure:
+    """Return an empty figure of so many inches, without pyplot and its state."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plain(axes: Axes) -> None:
+    """Leave only the lines that carry meaning."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(color=FAINT, labelcolor=INK)
+
+
+def forest(names: Sequence[str], columns: Mapping[str, tuple[Sequence[Estimate], float]]) -> Figure:
+    """Draw a line a name and a panel a column: each figure with its interval, and an upright line to compare with.
+
+    Args:
+        names: of the lines, from the top.
+        columns: by heading, an estimate for each name, and the value of the upright line.
+    """
+    figure = paper(2.6 + 2.6 * len(columns), 0.9 + 0.26 * len(names))
+    panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
+    places = np.arange(len(names))[::-1]
+    for axes, (heading, (estimates, compared)) in zip(panels, columns.items(), strict=True):
+        value, low, high = (np.array([getattr(each, end) for each in estimates]) for end in ("value", "low", "high"))
+        axes.axvline(compared, color=FAINT, linestyle=":", linewidth=1)
+        axes.hlines(places, low, high, color=GOOD, linewidth=1.5)
+        axes.plot(value, places, "o", color=GOOD, markersize=4)
+        axes.set_title(heading, fontsize=10)
+        plain(axes)
+        axes.tick_params(axis="y", length=0)
+    panels[0].set_yticks(places, names, fontsize=8.5)
+    return figure
