@@ -1,0 +1,39 @@
+"""The quick way to many scores against the one way that counts: an assessment."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from scoring import Vector, assess
+from tests.training.datasets import TABLES
+from tests.training.evidence.subjects import subject
+from training.evidence.scored import log_odds, points, scores
+
+
+def test_scores_are_those_of_assessments() -> None:
+    found = subject()
+    bundle, rows = found.bundle, found.test.features.to_numpy()[:200]
+    day = date(2026, 1, 1)
+    vectors = [
+        Vector(
+            "S-1",
+            day,
+            dict.fromkeys(TABLES, day),
+            bundle.sheet.catalogue,
+            tuple(None if np.isnan(value) else value for value in row),
+        )
+        for row in rows.tolist()
+    ]
+    answers = assess(bundle, vectors)
+    assert scores(bundle, rows).tolist() == [answer.score for answer in answers]
+    given = [answer.probability_of_default for answer in answers]
+    assert 1 / (1 + np.exp(-log_odds(bundle, rows))) == pytest.approx(given, abs=1e-6)
+    assert points(bundle, rows) == pytest.approx(scores(bundle, rows), abs=0.5001)
+
+
+def test_no_rows_have_no_scores() -> None:
+    nothing = np.empty((0, len(subject().bundle.sheet.names)))
+    assert len(scores(subject().bundle, nothing)) == 0

@@ -1,0 +1,198 @@
+"""Has the population moved? The stability index (PSI) of the score and of every feature between two samples of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.intake.quality.psi import ACT, WATCH, Stability, Verdict, stability
+from training.evidence.finding import Finding
+from training.evidence.metrics import Estimate
+from training.evidence.scored import scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from training.evidence.subject import Subject
+
+SCORE: Final = "score"
+
+GROUPS: Final = 200
+"""Sellers are gathered in so many groups, which are drawn again for the intervals: rows of one seller are alike."""
+
+_TENTHS: Final = np.arange(1, 10) / 10
+_SHOWN: Final = 15
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of a population: a column of numbers for each figure to compare (NaN is missing), and whose they are."""
+
+    values: pd.DataFrame
+    sellers: pd.Series
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far one figure has moved, and the bin whose share has moved most, with its shares before and now."""
+
+    stability: Stability
+    bin: str
+    before: float
+    now: float
+
+
+def drift(subject: Subject) -> Finding:
+    """Compare the test rows with the training rows."""
+    found = drifts(*(_scored(subject, part.features, part.rows["seller_id"]) for part in (subject.train, subject.test)))
+    score = found.pop(SCORE)
+    by_verdict = {word: [name for name, each in found.items() if each.stability.verdict is word] for word in Verdict}
+    return Finding(
+        "drift",
+        "Drift",
+        _said(subject, score.stability, by_verdict),
+        figures={
+            "score_psi": score.stability.psi,
+            **_ends("score_psi", score.stability),
+            "features_to_watch": float(len(by_verdict[Verdict.WATCH])),
+            "features_to_act_on": float(len(by_verdict[Verdict.ACT])),
+            "largest_feature_psi": max(each.stability.psi for each in found.values()),
+        },
+        tables={"PSI by feature": table({SCORE: score, **found})},
+        plots={"psi": _plot({SCORE: score, **found})},
+        alarms=tuple(_alarms(score.stability)),
+    )
+
+
+def drifts(before: Sample, now: Sample) -> dict[str, Drift]:
+    """Compare every column of `before` with that of the same name in `now`, the farthest moved first.
+
+    Bins are the tenths of the sample before, so that each holds a tenth of its rows; a value that fills several
+    tenths has a bin of its own, and so have missing values.
+
+    Example: a column whose values have not moved has a PSI near 0; one that is now always missing, one far above 0.25.
+    """
+    groups = [_groups(sample.sellers) for sample in (before, now)]
+    found = {
+        name: _drift(before.values[name].to_numpy(np.float64), now.values[name].to_numpy(np.float64), groups)
+        for name in before.values.columns
+    }
+    return dict(sorted(found.items(), key=lambda each: -each[1].stability.psi))
+
+
+def edges(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the upper ends of all bins but the last, rising; none where no value is known.
+
+    Example: of ten zeros and 1 to 10, the ends are the last number below 0, then 0, 0.5, 2.4, 4.3, 6.2 and 8.1: zero
+    has a bin of its own.
+    """
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return known
+    tenths = np.quantile(known, _TENTHS)
+    filled = tenths[1:][tenths[1:] == tenths[:-1]]
+    return np.unique(np.concatenate([tenths, np.nextafter(filled, -np.inf)]))
+
+
+def _drift(before: NDArray[np.float64], now: NDArray[np.float64], groups: list[NDArray[np.int64]]) -> Drift:
+    ends = edges(before)
+    bins = len(ends) + 2
+    counts = [_counts(values, ends, of) for values, of in zip((before, now), groups, strict=True)]
+    shares = [count.sum(axis=0) / count.sum() for count in counts]
+    most = int(np.abs(shares[1] - shares[0]).argmax())
+    name = "missing" if most == bins - 1 else _name(ends, most)
+    return Drift(stability(*counts), name, float(shares[0][most]), float(shares[1][most]))
+
+
+def _counts(values: NDArray[np.float64], ends: NDArray[np.float64], groups: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return rows by group of sellers and bin, missing values in the last bin."""
+    bins = len(ends) + 2
+    place = np.where(np.isnan(values), bins - 1, np.searchsorted(ends, values, side="left"))
+    return np.bincount(groups * bins + place, minlength=GROUPS * bins).reshape(GROUPS, bins).astype(np.float64)
+
+
+def _name(ends: NDArray[np.float64], place: int) -> str:
+    """Say which values the bin holds; a bin with an end of its own value is that value."""
+    if not len(ends):
+        return "any value"
+    # the end just below a value stands for the value
+    own = np.nextafter(ends[:-1], np.inf) == ends[1:]
+    shown = [f"{end:,.4g}" for end in np.append(np.where(own, ends[1:], ends[:-1]), ends[-1])]
+    if place == len(ends):
+        return f"above {shown[-1]}"
+    if place and own[place - 1]:
+        return shown[place]
+    upper = f"below {shown[place]}" if place < len(own) and own[place] else f"up to {shown[place]}"
+    return f"above {shown[place - 1]}, {upper}" if place else upper
+
+
+def _groups(sellers: pd.Series) -> NDArray[np.int64]:
+    import pandas as pd
+
+    return (pd.util.hash_array(sellers.to_numpy(dtype=object)) % GROUPS).astype(np.int64)
+
+
+def _scored(subject: Subject, features: pd.DataFrame, sellers: pd.Series) -> Sample:
+    return Sample(features.assign(**{SCORE: scores(subject.bundle, features.to_numpy())}), sellers)
+
+
+def table(found: Mapping[str, Drift]) -> pd.DataFrame:
+    """Return a line a figure, the farthest moved first."""
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "figure": name,
+                "psi": each.stability.psi,
+                **_ends("psi", each.stability),
+                "verdict": str(each.stability.verdict),
+                "moved_most": each.bin,
+                "share_before": each.before,
+                "share_now": each.now,
+            }
+            for name, each in sorted(found.items(), key=lambda item: -item[1].stability.psi)
+        ]
+    )
+
+
+def _ends(name: str, found: Stability) -> dict[str, float]:
+    # a sample of too few sellers has no interval
+    ends = {f"{name}_low": found.low, f"{name}_high": found.high}
+    return {end: float(value) for end, value in ends.items() if value is not None}
+
+
+def _alarms(score: Stability) -> Iterator[str]:
+    if score.verdict is Verdict.ACT:
+        yield f"The score's distribution has moved: {_shown(score)}, above {ACT} between training and test rows."
+
+
+def _shown(found: Stability) -> str:
+    interval = "" if found.low is None else f" ({found.low:.3f} to {found.high:.3f})"
+    return f"PSI {found.psi:.3f}{interval}"
+
+
+def _said(subject: Subject, score: Stability, by_verdict: Mapping[Verdict, list[str]]) -> str:
+    act, watch = by_verdict[Verdict.ACT], by_verdict[Verdict.WATCH]
+    return (
+        f"Asked: are the {len(subject.test.rows):,} test rows like the {len(subject.train.rows):,} training rows? The "
+        f"score has {_shown(score)}; of {sum(map(len, by_verdict.values()))} features {len(act)} lie above {ACT} (act) "
+        f"and {len(watch)} from {WATCH} to {ACT} (watch). The model has seen the outcomes of the training rows, which "
+        "spreads their scores a little. Intervals are of sellers drawn again, less what chance adds."
+    )
+
+
+def _plot(found: Mapping[str, Drift]) -> Figure:
+    from training.evidence.drawing import forest
+
+    shown = sorted(found.items(), key=lambda item: (item[0] != SCORE, -item[1].stability.psi))[:_SHOWN]
+    estimates = [
+        Estimate(each.psi, each.psi if each.low is None else each.low, each.psi if each.high is None else each.high)
+        for each in (each.stability for _, each in shown)
+    ]
+    return forest([name for name, _ in shown], {f"PSI ({WATCH} watch, {ACT} act)": (estimates, ACT)})
