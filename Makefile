@@ -32,7 +32,8 @@ run: setup
 	@test -e $(HOME_FOLDER)/simulated/delivery.json || $(SELLERSCORE) simulate --sellers $(SELLERS) --out $(HOME_FOLDER)/simulated
 	@$(SELLERSCORE) ingest $(HOME_FOLDER)/simulated
 	@$(SELLERSCORE) train
-	@$(SELLERSCORE) promote
+	@$(SELLERSCORE) promote --approved-by "nobody, this is a demo" --reason "a first model to look around with" \
+		--gates training/simulation/gates.toml
 	@$(SELLERSCORE) score
 ifneq ($(SERVE),0)
 	@$(SELLERSCORE) serve

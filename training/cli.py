@@ -1,4 +1,4 @@
-"""Commands of this package: simulate a marketplace, train a model, promote it."""
+"""Commands of this package: simulate a marketplace and train a model; `champion_cli` holds what comes after."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import training.champion_cli
 from features.home import state_folder
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from training.run import Run
 
 app = typer.Typer()
+app.add_typer(training.champion_cli.app)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -54,6 +56,9 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="A TOML file of settings; --show-config prints them all with their defaults.")
     ] = None,
+    trained_by: Annotated[
+        str | None, typer.Option(help="Who trains; your login name unless you say otherwise.")
+    ] = None,
     show_config: Annotated[bool, typer.Option("--show-config", help="Print the settings as TOML and end.")] = False,
     as_json: _AsJson = False,
 ) -> None:
@@ -87,23 +92,8 @@ def train(
         dataset = build(store, known)
         run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store)
         status.update("Registering the model in MLflow")
-        registered = register(registry, run, example_rows(dataset, store.covers_through))
+        registered = register(registry, run, example_rows(dataset, store.covers_through), trained_by)
     _print_run(run, registered, as_json=as_json)
-
-
-@app.command()
-def promote(
-    version: Annotated[int | None, typer.Argument(help="The version to promote; the latest by default.")] = None,
-) -> None:
-    """Make a registered model version the champion, which the service then scores with.
-
-    Example: sellerscore promote 3
-    """
-    from training.registry import MODEL_NAME, Registry
-    from training.registry import promote as set_champion
-
-    chosen = set_champion(Registry.in_folder(state_folder()), version)
-    typer.echo(f"Version {chosen} of {MODEL_NAME} is the champion.")
 
 
 def _print_run(run: Run, registered: Registered, *, as_json: bool) -> None:

@@ -1,8 +1,10 @@
 """Everything that training refuses, as one tree.
 
 TrainingError
+├── ComparisonError    two models that cannot be judged on the same rows
 ├── ConfigError        a settings file that cannot be used
 ├── LabelError         no usable labels: no loans, one class only, too few defaults
+├── PromotionError     a model that may not become the champion, or nothing to go back to
 ├── RegistryError      the registry cannot be reached, or lacks the version asked for
 └── SimulationError    a simulation that cannot be run as asked (in `training.simulation.errors`)
 """
@@ -12,12 +14,20 @@ class TrainingError(Exception):
     """Base of all errors of this package; its message is one plain sentence."""
 
 
+class ComparisonError(TrainingError):
+    """Two models cannot be judged on the same rows: other catalogues, other definitions of bad, no rows unseen."""
+
+
 class ConfigError(TrainingError):
     """A settings file cannot be read, names an unknown setting, or gives one a value that it cannot have."""
 
 
 class LabelError(TrainingError):
     """There is nothing to learn from: no labels, one class only, or too few defaults."""
+
+
+class PromotionError(TrainingError):
+    """The champion was not moved: a gate failed, the approver trained the model, or another moved it meanwhile."""
 
 
 class RegistryError(TrainingError):

@@ -30,7 +30,7 @@ from training.evidence.metrics import Estimate
 from training.fit import FitConfig, fit
 from training.labels import read_label_table
 from training.logistic import logistic
-from training.registry import Registry, promote, register
+from training.registry import Registry, register, set_champion
 from training.run import Run, train
 from training.vectors import example_rows, to_vectors
 
@@ -130,7 +130,7 @@ def study(source: Path, home: Path, step: Callable[[str], None]) -> Study:
     step("Training the model on all labelled firms")
     run = train(dataset, TrainConfig(fit=_FIT))
     registry = Registry.on_sqlite(home)  # never a shared one, whose champion banks are scored with
-    promote(registry, register(registry, run, example_rows(dataset, store.covers_through)).version)
+    set_champion(registry, register(registry, run, example_rows(dataset, store.covers_through)).version, None, {})
     step("Scoring the firms without a record")
     assessments = _score_others(store, dataset, run)
     return Study(invoices, intake, aucs, run, len(dataset.rows), int(dataset.rows["bad"].sum()), assessments)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from tests.world import World, command, done, shared_world
+from tests.world import APPROVAL, World, command, done, shared_world
 from training.simulation import SimulationConfig, simulate
 
 
@@ -119,7 +119,7 @@ def test_the_same_delivery_again_changes_nothing(mine: World) -> None:
     ("arguments", "sentence"),
     [
         (("score", "S-nobody"), 'No operating data of the seller "S-nobody"'),
-        (("promote", "99"), "There is no version 99 of sellerscore; registered are 1."),
+        (("promote", "99", *APPROVAL), "There is no version 99 of sellerscore; registered are 1."),
         (("train", "--labels", "none.csv"), "There is no label table at none.csv"),
         (("simulate", "--days", "365", "--out", "new"), "days is 365; give a value from 366 to 3660"),
         (("simulate", "--sellers", "0", "--out", "new"), "sellers is 0; give a value from 1"),
@@ -186,4 +186,4 @@ def test_a_column_of_another_type_is_quarantined_by_name(fresh: World, small: Pa
 def test_without_data_each_command_says_what_comes_first(fresh: World) -> None:
     assert "ingest a delivery first" in refused(fresh, "train")
     assert "ingest a delivery first" in refused(fresh, "features")
-    assert "run `sellerscore train`" in refused(fresh, "promote")
+    assert "run `sellerscore train`" in refused(fresh, "promote", *APPROVAL)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -20,7 +20,19 @@ from training.config import TrainConfig
 from training.dataset import Dataset
 from training.errors import RegistryError
 from training.fit import FitConfig
-from training.registry import CHAMPION, MODEL_NAME, Registered, Registry, promote, register
+from training.registry import (
+    CHAMPION,
+    MODEL_NAME,
+    PREVIOUS,
+    Registered,
+    Registry,
+    aliases,
+    find,
+    load_bundle,
+    register,
+    require,
+    set_champion,
+)
 from training.run import Run, train
 from training.vectors import example_rows, to_vectors
 
@@ -85,11 +97,11 @@ def test_a_run_says_what_it_was_made_of_and_what_was_measured(registered: Regist
         "bundle": bundle.digest,
     }
     expected = {}
-    for prefix, figures in (("", registered.run.figures), ("logistic_", registered.run.logistic_figures)):
+    for model, figures in (("model", registered.run.figures), ("scorecard", registered.run.logistic_figures)):
         for name, figure in figures.items():
             ours = {"": figure.value, "_low": figure.low, "_high": figure.high}
-            expected |= {f"{prefix}{name}{ending}": value for ending, value in ours.items()}
-    assert run.data.metrics == pytest.approx(expected)
+            expected |= {f"{model}.{name}{ending}": value for ending, value in ours.items()}
+    assert {name: run.data.metrics[name] for name in expected} == pytest.approx(expected)
     plots = {Path(item.path).name for item in registered.client.list_artifacts(run.info.run_id, "plots")}
     assert plots == {"roc.png", "calibration.png", "score_distribution.png", "shap_summary.png"}
 
@@ -122,39 +134,73 @@ def test_what_mlflow_serves_is_what_assess_says(registered: Registration, monkey
     assert {json.loads(text)["outcome"] for text in answer["assessment"]} == {"scored"}
 
 
-def test_the_champion_is_the_latest_or_the_one_asked_for(registered: Registration) -> None:
-    client = registered.client
-    assert promote(registered.registry) == 2
-    assert client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version in (2, "2")
-    assert promote(registered.registry, 1) == 1
-    assert client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version in (1, "1")
+def test_a_version_is_found_by_number_or_alias_with_what_its_run_logged(registered: Registration) -> None:
+    set_champion(registered.registry, 1, aliases(registered.registry).get(CHAMPION), {})
+    latest, champion = find(registered.registry), find(registered.registry, CHAMPION)
+    assert (latest.number, champion.number) == (2, 1)
+    assert latest.run_id == registered.versions[1].run_id
+    assert latest.metrics["model.auc"] == pytest.approx(registered.run.figures["auc"].value)
+    assert latest.params["test_from"] == registered.run.facts["test_from"]
+    assert latest.tags["trained_by"] == champion.tags["trained_by"] != ""
+    assert load_bundle(registered.registry, latest).digest == registered.run.bundle.digest
 
 
-@pytest.mark.parametrize("version", [0, 3, -1])
-def test_a_version_that_is_not_there_changes_no_champion(registered: Registration, version: int) -> None:
-    promote(registered.registry, 2)
-    with pytest.raises(RegistryError, match=rf"There is no version {version} of sellerscore; registered are 1, 2\."):
-        promote(registered.registry, version)
-    assert registered.client.get_model_version_by_alias(MODEL_NAME, CHAMPION).version in (2, "2")
+def test_a_bundle_that_is_not_the_one_logged_is_refused(registered: Registration) -> None:
+    latest = find(registered.registry)
+    altered = replace(latest, tags={**latest.tags, "bundle": "sha256:" + "0" * 64})
+    with pytest.raises(RegistryError, match=r"holds the bundle sha256:.* but its run logged sha256:0000"):
+        load_bundle(registered.registry, altered)
+
+
+def test_the_champion_before_is_kept_as_previous(registered: Registration) -> None:
+    registry = registered.registry
+    set_champion(registry, 1, aliases(registry).get(CHAMPION), {"approved_by": "Wei"})
+    set_champion(registry, 2, 1, {"approved_by": "Ana"})
+    assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
+    assert {name: find(registry, "2").record[name] for name in ("approved_by", "replaced")} == {
+        "approved_by": "Ana",
+        "replaced": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        ("0", r"There is no version 0 of sellerscore; registered are 1, 2\."),
+        ("3", r"There is no version 3 of sellerscore; registered are 1, 2\."),
+        ("-1", r"There is no version -1 of sellerscore; registered are 1, 2\."),
+        ("nobody", r"No version of sellerscore has the alias nobody; give a number from 1, 2"),
+    ],
+)
+def test_a_version_that_is_not_there_is_one_sentence(registered: Registration, wanted: str, words: str) -> None:
+    with pytest.raises(RegistryError, match=words):
+        find(registered.registry, wanted)
 
 
 def test_nothing_registered_yet_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="No model is registered yet; run `sellerscore train` first"):
-        promote(Registry.in_folder(tmp_path / "home"))
+        find(Registry.in_folder(tmp_path / "home"))
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "http://127.0.0.1:9", "nonsense://x"])
 def test_a_registry_out_of_reach_is_one_sentence(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(RegistryError, match="registry") as refusal:
-        promote(Registry(uri, tmp_path))
-    assert "\n" not in str(refusal.value)
+    for use in (find, require):
+        with pytest.raises(RegistryError, match="registry") as refusal:
+            use(Registry(uri, tmp_path))
+        assert "\n" not in str(refusal.value)
+
+
+def test_the_sentence_of_a_registry_away_holds_no_password(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError) as refusal:
+        find(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
+    assert "secret" not in str(refusal.value)
 
 
 def test_a_registry_that_is_no_database_is_one_sentence_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, but someone's notes\n" * 99)
     with pytest.raises(RegistryError, match="failed: "):
-        promote(Registry.in_folder(tmp_path))
+        find(Registry.in_folder(tmp_path))
     assert (tmp_path / "mlflow.db").read_text().startswith("not a database")
 
 
@@ -173,10 +219,10 @@ def test_using_a_registry_leaves_the_environment_as_it_was(
 ) -> None:
     """MLflow sets it when it connects, and the next registry of a folder would be that of the one before."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    promote(registered.registry)
+    find(registered.registry)
     assert "MLFLOW_TRACKING_URI" not in os.environ
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
-    promote(registered.registry)
+    find(registered.registry)
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://mlflow.example:5000"
 
 

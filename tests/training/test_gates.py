@@ -1,0 +1,165 @@
+"""Gates: each stands in the way of what it is for, and of what was never measured; a file may loosen them by name."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from training.compare import Agreement, Comparison, Paired, Segment
+from training.errors import ConfigError
+from training.evidence.metrics import Estimate
+from training.gates import Gates, Verdict, failed, judge
+from training.grounds import Grounds, Sums
+from training.settings import read_settings
+
+GOOD = {
+    "model.auc": 0.80,
+    "model.calibration_slope": 1.02,
+    "model.calibration_slope_low": 0.93,
+    "model.calibration_slope_high": 1.11,
+    "scorecard.auc_low": 0.75,
+    "monotone.violations": 0.0,
+    "drift.score_psi": 0.04,
+    "withholding.most_gain": 5.0,
+    "fake_orders.gaining_share": 0.05,
+}
+
+
+def grounds(changes: dict[str, float] | None = None, tags: dict[str, str] | None = None, **others: object) -> Grounds:
+    """What a good first model is judged by, with some of it changed."""
+    return Grounds(**{"sums": Sums(100, 0), "metrics": {**GOOD, **(changes or {})}, "tags": tags or {}, **others})
+
+
+def compared(*segments: tuple[str, Estimate | None]) -> Comparison:
+    """A comparison of which the gates see the segments only."""
+    found = (
+        Segment("country", value, 100, 20, None if lost is None else Paired(0.7, 0.7 - lost.value, lost))
+        for value, lost in segments
+    )
+    return Comparison(200, 40, {}, Agreement(0.9, 3.0, 1.0, 0.9), tuple(found))
+
+
+def stopped(gates: Gates, given: Grounds) -> list[str]:
+    return [check.gate for check in failed(judge(gates, given))]
+
+
+def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
+    checks = judge(Gates(), grounds())
+    assert failed(checks) == ()
+    verdicts = {check.gate: check.verdict for check in checks}
+    assert verdicts.pop("segments") is Verdict.DOES_NOT_APPLY
+    assert set(verdicts.values()) == {Verdict.PASSED}
+    said = {check.gate: check.said for check in checks}
+    assert said["calibration"] == "the slope is 1.02 (0.93 to 1.11); wanted is 0.9 to 1.1, or 1 in its interval"
+    assert said["drift"] == "the PSI of the score is 0.04; allowed is 0.25 at most"
+    assert "100 of 100 test rows" in said["sums"]
+
+
+@pytest.mark.parametrize(
+    ("gate", "changes"),
+    [
+        ("monotone", {"monotone.violations": 1.0}),
+        ("drift", {"drift.score_psi": 0.26}),
+        ("drift", {"drift.score_psi": math.nan}),
+        ("discrimination", {"model.auc": 0.749}),
+        ("withholding", {"withholding.most_gain": 6.0}),
+        ("fake_orders", {"fake_orders.gaining_share": 0.051}),
+        ("calibration", {"model.calibration_slope": 0.8, "model.calibration_slope_high": 0.99}),
+        ("calibration", {"model.calibration_slope": 1.2, "model.calibration_slope_low": 1.01}),
+    ],
+)
+def test_each_gate_stops_what_it_is_for_and_no_other_does(gate: str, changes: dict[str, float]) -> None:
+    assert stopped(Gates(), grounds(changes)) == [gate]
+
+
+def test_few_defaults_are_no_fault_of_the_calibration() -> None:
+    unsure = {"model.calibration_slope": 0.6, "model.calibration_slope_low": 0.1, "model.calibration_slope_high": 1.3}
+    assert stopped(Gates(), grounds(unsure)) == []
+
+
+@pytest.mark.parametrize("name", sorted(GOOD))
+def test_what_was_not_measured_fails(name: str) -> None:
+    given = grounds()
+    lacking = Grounds(given.sums, {key: value for key, value in GOOD.items() if key != name})
+    (check,) = failed(judge(Gates(), lacking))
+    assert f"{name} was not measured in its run" in check.said
+
+
+def test_a_study_that_had_nothing_to_measure_says_why_and_stops_nobody() -> None:
+    metrics = {key: value for key, value in GOOD.items() if not key.startswith("fake_orders.")}
+    given = Grounds(Sums(9, 0), metrics, {"no_figures.fake_orders": "These sellers are not simulated."})
+    verdicts = {check.gate: check for check in judge(Gates(), given)}
+    assert verdicts["fake_orders"].verdict is Verdict.DOES_NOT_APPLY
+    assert verdicts["fake_orders"].said == "These sellers are not simulated."
+    assert stopped(Gates(), given) == []
+
+
+def test_a_file_may_accept_what_was_not_measured_by_name() -> None:
+    metrics = {key: value for key, value in GOOD.items() if not key.startswith(("fake_orders.", "drift."))}
+    given = Grounds(Sums(9, 0), metrics)
+    assert stopped(Gates(may_be_unmeasured=("fake_orders",)), given) == ["drift"]
+    assert stopped(Gates(may_be_unmeasured=("fake_orders", "drift")), given) == []
+
+
+@pytest.mark.parametrize("sums", [Sums(100, 1), Sums(0, 0)])
+def test_one_row_that_misses_its_score_stops_it_and_so_does_none_scored(sums: Sums) -> None:
+    assert stopped(Gates(may_be_unmeasured=("monotone",)), grounds(sums=sums)) == ["sums"]
+
+
+def test_alarms_stop_it_until_each_is_accepted_by_name() -> None:
+    tags = {"alarm.leak": "A label copy.", "alarm.bands": "Band D is empty.", "bundle": "sha256:1"}
+    (check,) = failed(judge(Gates(accepted_alarms=("bands",)), grounds(tags=tags)))
+    assert (check.gate, check.said) == ("alarms", "leak: A label copy.; accepted: bands")
+    assert stopped(Gates(accepted_alarms=("bands", "leak")), grounds(tags=tags)) == []
+
+
+def test_a_segment_that_is_worse_beyond_the_limit_and_beyond_chance_stops_it() -> None:
+    worse, within, unsure = Estimate(-0.05, -0.08, -0.01), Estimate(-0.01, -0.02, -0.005), Estimate(-0.05, -0.12, 0.01)
+    found = compared(("CN", worse), ("VN", within), ("DE", unsure), ("US", None), ("GB", Estimate(0.1, 0.05, 0.2)))
+    (check,) = failed(judge(Gates(), grounds(comparison=found)))
+    assert check.gate == "segments"
+    assert "in country CN by -0.050 (-0.080 to -0.010) of 4 segments" in check.said
+    assert stopped(Gates(segment_auc_worse_most=0.05), grounds(comparison=found)) == []
+
+
+def test_a_champion_that_cannot_be_compared_stops_it_unless_the_file_says_otherwise() -> None:
+    given = grounds(incomparable="They were trained with different catalogues.")
+    assert stopped(Gates(), given) == ["segments"]
+    assert stopped(Gates(champion_comparable=False), given) == []
+
+
+def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text(Gates().as_toml())
+    assert read_settings(path, Gates) == Gates()
+    path.write_text('score_psi_most = 0.1\naccepted_alarms = ["drift"]\n')
+    assert read_settings(path, Gates) == Gates(score_psi_most=0.1, accepted_alarms=("drift",))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("psi = 1", "there is no setting psi"),
+        ("score_psi_most = 'much'", "score_psi_most is 'much'"),
+        ("fake_orders_gaining_most = 1.5", "fake_orders_gaining_most is 1.5"),
+        ("monotone_violations_most = -1", "monotone_violations_most is -1"),
+        ("accepted_alarms = 'all'", "accepted_alarms is 'all'"),
+    ],
+)
+def test_a_broken_file_of_gates_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "gates.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="settings file") as raised:
+        read_settings(path, Gates)
+    assert words in str(raised.value)
+
+
+def test_the_gates_of_the_demo_stay_strict_where_the_number_of_loans_does_not_matter() -> None:
+    path = Path(__file__).parents[2] / "training" / "simulation" / "gates.toml"
+    demo, usual = read_settings(path, Gates), Gates()
+    for name in ("monotone_violations_most", "hiding_gain_most", "accepted_alarms"):
+        assert getattr(demo, name) == getattr(usual, name)
+    assert set(tomllib.loads(path.read_text())) < set(vars(usual))

@@ -1,0 +1,176 @@
+"""Commands about who is champion: compare, promote, roll back, challenge.
+
+Heavy libraries are imported inside the commands. Errors are raised; `sellerscore.py` turns them into one sentence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from features.home import state_folder
+
+if TYPE_CHECKING:
+    from training.gates import Check
+    from training.promotion import Change
+    from training.unseen import Source
+
+app = typer.Typer()
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+_ApprovedBy = Annotated[str, typer.Option(help="Who wants it; for `promote` never the one who trained.")]
+_Reason = Annotated[str, typer.Option(help="Why; it is recorded with the name and the time.")]
+_Labels = Annotated[Path | None, typer.Option(help="The label table that the model was trained on, if it was on one.")]
+
+
+@app.command()
+def compare(
+    candidate: Annotated[str, typer.Argument(help="A version or an alias.")],
+    champion: Annotated[str, typer.Argument(help="The version or alias to compare it with.")] = "champion",
+    *,
+    labels: _Labels = None,
+    as_json: _AsJson = False,
+) -> None:
+    """Judge two models on the same loans, which neither learnt from, with 95% intervals of the difference.
+
+    Example: sellerscore compare 4
+    Example: sellerscore compare challenger 3 --json
+    """
+    from training.compare import compare as judge
+    from training.compare import require_one_catalogue
+    from training.registry import Registry, find, load_bundle
+    from training.show import comparison_tables
+    from training.unseen import shared_rows, test_rows
+
+    registry = Registry.in_folder(state_folder())
+    with _progress() as step:
+        ours, theirs = find(registry, candidate), find(registry, champion)
+        step("Fetching both bundles")
+        bundle, other = load_bundle(registry, ours), load_bundle(registry, theirs)
+        require_one_catalogue(bundle, other)
+        step("Computing the rows that neither learnt from")
+        rows = shared_rows(test_rows(_source(labels), ours), ours, theirs)
+        step(f"Comparing on {len(rows.rows)} rows")
+        found = judge(bundle, other, rows)
+    if as_json:
+        typer.echo(json.dumps({"candidate": ours.number, "champion": theirs.number, **asdict(found)}))
+        return
+    _print(*comparison_tables(found, ours.number, theirs.number))
+
+
+@app.command()
+def promote(
+    version: Annotated[str, typer.Argument(help="A version or an alias; the latest version by default.")] = "latest",
+    *,
+    approved_by: _ApprovedBy = "",
+    reason: _Reason = "",
+    gates: Annotated[Path | None, typer.Option(help="A TOML file of limits; --show-gates prints them all.")] = None,
+    labels: _Labels = None,
+    show_gates: Annotated[bool, typer.Option("--show-gates", help="Print the limits as TOML and end.")] = False,
+    as_json: _AsJson = False,
+) -> None:
+    """Make a version the champion, which the service then scores with, if every gate lets it pass.
+
+    Example: sellerscore promote 4 --approved-by "Wei Zhang" --reason "Better on new sellers, see the comparison"
+    Example: sellerscore promote --show-gates > gates.toml; edit it; sellerscore promote 4 --gates gates.toml ...
+    """
+    from training.gates import Gates, judge
+    from training.grounds import gather
+    from training.promotion import Approval
+    from training.promotion import promote as move
+    from training.registry import Registry, Version
+    from training.settings import read_settings
+    from training.show import gate_table
+
+    limits = read_settings(gates, Gates)
+    if show_gates:
+        typer.echo(limits.as_toml(), nl=False)
+        return
+    approval = Approval.now(approved_by, reason)
+    registry = Registry.in_folder(state_folder())
+    with _progress() as step:
+
+        def ask(candidate: Version, before: Version | None) -> tuple[Check, ...]:
+            return judge(limits, gather(registry, _source(labels), candidate, before, step))
+
+        change = move(registry, version, approval, ask)
+    if as_json:
+        typer.echo(json.dumps(asdict(change)))
+        return
+    _print(gate_table(change.checks))
+    _tell(change, f"approved by {approval.by}")
+
+
+@app.command()
+def rollback(approved_by: _ApprovedBy = "", reason: _Reason = "", as_json: _AsJson = False) -> None:
+    """Make the champion's predecessor champion again; done twice, it swaps back.
+
+    Example: sellerscore rollback --approved-by "Wei Zhang" --reason "Refund rates read too high since Monday"
+    """
+    from training.promotion import Approval
+    from training.promotion import rollback as move
+    from training.registry import Registry
+
+    approval = Approval.now(approved_by, reason)
+    change = move(Registry.in_folder(state_folder()), approval)
+    if as_json:
+        typer.echo(json.dumps(asdict(change)))
+        return
+    _tell(change, f"rolled back by {approval.by}")
+
+
+@app.command()
+def challenge(
+    version: Annotated[str, typer.Argument(help="A version or an alias; the latest version by default.")] = "latest",
+    stop: Annotated[bool, typer.Option("--stop", help="Have no challenger any more.")] = False,
+) -> None:
+    """Let a version score beside the champion: the service keeps its scores, and no bank ever sees them.
+
+    Example: sellerscore challenge 5
+    """
+    from training.promotion import challenge as name_challenger
+    from training.registry import MODEL_NAME, Registry, set_challenger
+
+    registry = Registry.in_folder(state_folder())
+    if stop:
+        set_challenger(registry, None)
+        typer.echo(f"{MODEL_NAME} has no challenger; a running service keeps its own until it is restarted.")
+        return
+    number = name_challenger(registry, version)
+    typer.echo(f"Version {number} of {MODEL_NAME} is the challenger; restart the service to score with it.")
+
+
+def _source(labels: Path | None) -> Source:
+    from features.intake import open_store
+    from training.unseen import Source
+
+    return Source(open_store(state_folder() / "operating"), labels)
+
+
+def _tell(change: Change, how: str) -> None:
+    from training.registry import MODEL_NAME
+
+    kept = "" if change.replaced is None else f"; version {change.replaced} is kept as previous"
+    typer.echo(f"Version {change.champion} of {MODEL_NAME} is the champion, {how}{kept}.")
+
+
+def _print(*parts: object) -> None:
+    from rich.console import Console
+
+    console = Console()
+    for part in parts:
+        console.print(part)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    from rich.console import Console
+
+    with Console(stderr=True).status("Reaching the MLflow registry") as status:
+        yield status.update

@@ -1,0 +1,97 @@
+"""What gates judge a version by: what its run logged, and what its bundle does on its test rows at this moment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING
+
+from scoring import Outcome, assess
+from training.compare import Comparison, compare
+from training.errors import ComparisonError, LabelError
+from training.registry import Registry, Version, load_bundle
+from training.unseen import Source, shared_rows, test_rows
+from training.vectors import to_vectors
+
+if TYPE_CHECKING:
+    from scoring import Bundle
+    from training.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Sums:
+    """How many test rows the bundle scored, and in how many of them the points missed the score."""
+
+    scored: int
+    missed: int
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What the gates judge by.
+
+    Attributes:
+        sums: from scoring the test rows at this moment.
+        metrics: logged by the run, by name, such as `drift.score_psi`.
+        tags: of the run.
+        comparison: with the champion, where there is one that can be compared.
+        incomparable: why the champion cannot be compared; None where there is a comparison, or no champion.
+    """
+
+    sums: Sums
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    comparison: Comparison | None = None
+    incomparable: str | None = None
+
+
+def gather(
+    registry: Registry, source: Source, candidate: Version, champion: Version | None, step: Callable[[str], None]
+) -> Grounds:
+    """Score a candidate's test rows, and compare it on them with the champion, if there is one.
+
+    Args:
+        registry: where both bundles are.
+        source: of the test rows.
+        candidate: the version that may become champion.
+        champion: the version that it would replace.
+        step: told what begins, for a progress display.
+
+    Raises:
+        TrainingError: there are no test rows, or the registry cannot be reached.
+        ScoringError: a bundle does not verify, or does not explain its scores.
+    """
+    step(f"Fetching the bundle of version {candidate.number}")
+    bundle = load_bundle(registry, candidate)
+    step(f"Computing the test rows of version {candidate.number}")
+    rows = test_rows(source, candidate)
+    if rows.catalogue != bundle.sheet.catalogue:
+        raise ComparisonError(
+            f"Version {candidate.number} was trained with the catalogue {bundle.sheet.catalogue[:19]} and this program "
+            f"computes {rows.catalogue[:19]}, so its test rows cannot be scored; train again with this one."
+        )
+    sums = sums_of(bundle, rows, source.store.covers_through)
+    comparison, incomparable = None, None
+    if champion is not None:
+        step(f"Comparing version {candidate.number} with version {champion.number}")
+        try:
+            shared = shared_rows(rows, candidate, champion)
+            comparison = compare(bundle, load_bundle(registry, champion), shared)
+        except (ComparisonError, LabelError) as error:
+            incomparable = str(error)
+    return Grounds(sums, candidate.metrics, candidate.tags, comparison, incomparable)
+
+
+def sums_of(bundle: Bundle, rows: Dataset, covers_through: Mapping[str, date]) -> Sums:
+    """Score rows as the service does, and count those whose base and points do not add up to the score, exactly."""
+    import pandas as pd
+
+    indexed = rows.features.set_index(pd.MultiIndex.from_frame(rows.rows[["seller_id", "as_of"]]))
+    scored = [each for each in assess(bundle, to_vectors(indexed, covers_through)) if each.outcome is Outcome.SCORED]
+    missed = 0
+    for assessment in scored:
+        explanation = assessment.explanation
+        points = 0 if explanation is None else sum(part.points for part in explanation.contributions)
+        missed += explanation is None or explanation.base_points + points != assessment.score
+    return Sums(len(scored), missed)

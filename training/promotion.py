@@ -1,0 +1,193 @@
+"""Who becomes champion: a version that passes the gates and that a second person wants, one promotion at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import unicodedata
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from training.errors import PromotionError, RegistryError
+from training.gates import Check, failed
+from training.registry import (
+    CHAMPION,
+    PREVIOUS,
+    REPLACED,
+    TRAINED_BY,
+    Registry,
+    Version,
+    aliases,
+    find,
+    set_challenger,
+    set_champion,
+)
+
+Judge = Callable[[Version, Version | None], tuple[Check, ...]]
+"""Asks the gates about a candidate and the champion that it would replace, None where there is none."""
+
+
+@dataclass(frozen=True)
+class Approval:
+    """The word of a second person. Names are taken on trust: who may write to the registry at all, its server says."""
+
+    by: str
+    reason: str
+    at: datetime
+
+    @classmethod
+    def now(cls, by: str, reason: str) -> Approval:
+        """Return an approval of this moment.
+
+        Raises:
+            PromotionError: without a name or a reason.
+        """
+        if not by.strip() or not reason.strip():
+            raise PromotionError("An approval needs a name and a reason; give --approved-by and --reason.")
+        return cls(by.strip(), reason.strip(), datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Change:
+    """A new champion, the version that it replaced, and what the gates said; a rollback asks none."""
+
+    champion: int
+    replaced: int | None
+    checks: tuple[Check, ...] = ()
+
+
+def promote(registry: Registry, wanted: str, approval: Approval, judge: Judge) -> Change:
+    """Make a version the champion if every gate lets it pass and its trainer is not the one who approves.
+
+    Args:
+        registry: where.
+        wanted: a number or an alias, such as `challenger`.
+        approval: who wants it and why; recorded as tags of the version.
+        judge: asks the gates.
+
+    Raises:
+        PromotionError: a gate failed, the approver trained it, it is the champion already, or another process moved
+            the champion meanwhile.
+        RegistryError: there is no such version, or the registry cannot be reached.
+    """
+    with one_at_a_time(registry):
+        candidate = find(registry, wanted)
+        _require_second_person(candidate, approval)
+        champion = _champion(registry)
+        if champion is not None and champion.number == candidate.number:
+            raise PromotionError(f"Version {candidate.number} is the champion already; nothing was moved.")
+        checks = judge(candidate, champion)
+        if stopping := failed(checks):
+            told = "".join(f"\n  - {check}" for check in stopping)
+            raise PromotionError(
+                f"Version {candidate.number} is not promoted; {len(stopping)} of {len(checks)} gates failed:{told}"
+            )
+        return _move(registry, candidate, champion, _record("promoted", approval, checks), checks)
+
+
+def rollback(registry: Registry, approval: Approval) -> Change:
+    """Make the champion's predecessor champion again; the champion becomes `previous`, so a second one swaps back.
+
+    Whoever runs the service may do so alone: both versions were approved by a second person, and an incident at night
+    should not wait for one.
+
+    Raises:
+        PromotionError: the champion replaced no other.
+        RegistryError: there is no champion, or the registry cannot be reached.
+    """
+    with one_at_a_time(registry):
+        champion = find(registry, CHAMPION)
+        # where somebody moved the alias by hand, the tag is lacking
+        before = champion.record.get(REPLACED, str(aliases(registry).get(PREVIOUS, "none")))
+        if before == "none":
+            raise PromotionError(f"Version {champion.number} replaced no champion, so there is none to go back to.")
+        return _move(registry, find(registry, before), champion, _record("rolled back to", approval, ()))
+
+
+def challenge(registry: Registry, wanted: str) -> int:
+    """Make a version the challenger, whose scores the service keeps beside the champion's; return its number.
+
+    Raises:
+        PromotionError: it is the champion.
+        RegistryError: there is no such version, or the registry cannot be reached.
+    """
+    with one_at_a_time(registry):
+        version = find(registry, wanted).number
+        if aliases(registry).get(CHAMPION) == version:
+            raise PromotionError(f"Version {version} is the champion, so it has nobody to challenge; name another.")
+        set_challenger(registry, version)
+        return version
+
+
+@contextmanager
+def one_at_a_time(registry: Registry) -> Iterator[None]:
+    """Let one process of this machine at a time move aliases; the next one waits.
+
+    Processes elsewhere, which share a server and not this folder, are found out when the alias moves.
+    """
+    path = _lock_file(registry)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = path.open("w")
+    except OSError as error:
+        raise RegistryError(f"The MLflow registry's folder {path.parent} cannot be used ({error.strerror}).") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _lock_file(registry: Registry) -> Path:
+    from sqlalchemy.engine import make_url
+
+    # beside the database where there is one, which other state folders may share
+    beside = make_url(registry.uri).database if registry.uri.startswith("sqlite:") else None
+    return (Path(beside).parent if beside else registry.artifacts.parent) / "promotion.lock"
+
+
+def _champion(registry: Registry) -> Version | None:
+    return find(registry, CHAMPION) if CHAMPION in aliases(registry) else None
+
+
+def _require_second_person(version: Version, approval: Approval) -> None:
+    trainer = version.tags.get(TRAINED_BY)
+    if trainer is None:
+        raise PromotionError(
+            f"The run of version {version.number} does not say who trained it, so nobody can be the second person; "
+            "train again."
+        )
+    if _plain(trainer) == _plain(approval.by):
+        raise PromotionError(
+            f"{approval.by} trained version {version.number} and cannot approve it as well; ask a second person."
+        )
+
+
+def _plain(name: str) -> str:
+    """Return a name without what makes one person look like two: case, width of letters, spaces around and between."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _record(act: str, approval: Approval, checks: tuple[Check, ...]) -> dict[str, str]:
+    """Return the tags of an approval: the latest in words of their own, and each under its time, never overwritten."""
+    moment = approval.at.isoformat(timespec="seconds").replace("+00:00", "Z")
+    latest = {"act": act, "approved_by": approval.by, "approved_at": moment, "reason": approval.reason}
+    told = "\n".join(f"{check.verdict}: {check}" for check in checks)
+    return {
+        **latest,
+        **({"gates": told} if checks else {}),
+        f"approval.{moment}": json.dumps({**latest, "gates": [asdict(check) for check in checks]}, ensure_ascii=False),
+    }
+
+
+def _move(
+    registry: Registry,
+    version: Version,
+    champion: Version | None,
+    record: dict[str, str],
+    checks: tuple[Check, ...] = (),
+) -> Change:
+    replaced = None if champion is None else champion.number
+    set_champion(registry, version.number, replaced, record)
+    return Change(version.number, replaced, checks)

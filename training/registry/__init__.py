@@ -1,0 +1,30 @@
+"""Runs, models and aliases in MLflow: the one package of training that names it (the file that MLflow serves aside)."""
+
+from training.registry.champion import CHALLENGER, CHAMPION, PREVIOUS, REPLACED, aliases, set_challenger, set_champion
+from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry
+from training.registry.runs import ALARM, NO_FIGURES, TRAINED_BY, Registered, login_name, register, require
+from training.registry.versions import LATEST, Version, find, load_bundle
+
+__all__ = [
+    "ALARM",
+    "CHALLENGER",
+    "CHAMPION",
+    "EXPERIMENT",
+    "LATEST",
+    "MODEL_NAME",
+    "NO_FIGURES",
+    "PREVIOUS",
+    "REPLACED",
+    "TRAINED_BY",
+    "Registered",
+    "Registry",
+    "Version",
+    "aliases",
+    "find",
+    "load_bundle",
+    "login_name",
+    "register",
+    "require",
+    "set_challenger",
+    "set_champion",
+]

@@ -1,0 +1,108 @@
+"""Where the registry is, and how it is reached: MLflow pointed there for a while, its failures told in one sentence."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from training.errors import RegistryError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+    Client: TypeAlias = MlflowClient
+
+MODEL_NAME: Final = "sellerscore"
+EXPERIMENT: Final = "sellerscore"
+
+_QUIET: Final = {
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
+"""Defaults of ours for MLflow: no bars, no calls home, and no minutes of retries when its server is away."""
+
+_ADDRESSES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
+"""MLflow writes the address in use into these; left there, they would name a server to whom nobody pointed."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Where runs are tracked and models registered: `uri` of the tracking server, `artifacts` of a new experiment.
+
+    Example: `Registry("sqlite:////srv/sellerscore/mlflow.db", Path("/srv/sellerscore/mlartifacts"))`.
+    """
+
+    uri: str
+    artifacts: Path
+
+    @classmethod
+    def in_folder(cls, home: Path) -> Registry:
+        """Return the registry of a state folder: SQLite, unless MLFLOW_TRACKING_URI names a server.
+
+        Raises:
+            RegistryError: the folder cannot be made.
+        """
+        own = cls.on_sqlite(home)
+        return cls(os.environ.get("MLFLOW_TRACKING_URI") or own.uri, own.artifacts)
+
+    @classmethod
+    def on_sqlite(cls, home: Path) -> Registry:
+        """Return the registry that is a SQLite file of a state folder, whatever the environment names.
+
+        Raises:
+            RegistryError: the folder cannot be made.
+        """
+        from sqlalchemy import URL
+
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RegistryError(f"The state folder {home} cannot be made ({error.strerror}).") from error
+        address = URL.create("sqlite", database=str(home / "mlflow.db"))  # escapes what a path may hold
+        return cls(address.render_as_string(hide_password=False), home / "mlartifacts")
+
+    @property
+    def shown(self) -> str:
+        """The address for people to read: a password in it is hidden."""
+        from sqlalchemy.engine import make_url
+        from sqlalchemy.exc import ArgumentError
+
+        try:
+            return make_url(self.uri).render_as_string()
+        except ArgumentError:
+            return self.uri
+
+
+@contextmanager
+def connected(registry: Registry) -> Iterator[Client]:
+    """Yield a client of the registry; MLflow's chatter is held back and its failures become one sentence.
+
+    Raises:
+        RegistryError: the registry cannot be reached, or refuses.
+    """
+    import mlflow
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    before = {name: os.environ[name] for name in _ADDRESSES if name in os.environ}
+    try:
+        mlflow.set_tracking_uri(registry.uri)
+        mlflow.set_registry_uri(registry.uri)
+        yield mlflow.MlflowClient()
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(registry.uri, registry.shown)
+        raise RegistryError(f"The MLflow registry at {registry.shown} failed: {reason}") from error
+    finally:
+        for name in _ADDRESSES:
+            os.environ.pop(name, None)
+        os.environ.update(before)

@@ -1,0 +1,164 @@
+"""A run as a reviewer finds it in MLflow: parameters, figures, plots, evidence, a note, and the model it made."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Mapping
+from contextlib import redirect_stderr
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from training.evidence.metrics import Estimate
+from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, connected
+from training.registry.note import note
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from training.evidence.finding import Finding
+    from training.registry.connection import Client
+    from training.run import Run
+
+TRAINED_BY: Final = "trained_by"
+"""The tag that says who trained: whoever promotes must be another."""
+
+ALARM: Final = "alarm."
+"""A tag of this beginning, and the name of a study, holds what the study would not have go unseen."""
+
+NO_FIGURES: Final = "no_figures."
+"""A tag of this beginning, and the name of a study, holds why it had nothing to measure."""
+
+_SERVED: Final = Path(__file__).parent.parent / "served_model.py"
+_SCORING: Final = Path(__file__).parent.parent.parent / "scoring"
+_DIGESTS: Final = ("dataset", "data_version", "catalogue", "evidence")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A registered model version and the run that made it."""
+
+    version: int
+    run_id: str
+
+
+def require(registry: Registry) -> None:
+    """Reach the registry once, so that a long training does not find it away at its end.
+
+    Raises:
+        RegistryError: the registry cannot be reached.
+    """
+    with connected(registry) as client:
+        _experiment(client, registry)
+
+
+def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: str | None = None) -> Registered:
+    """Log a run with all its evidence, and then register its bundle as a new version.
+
+    The version comes last and with its tags in one step: where anything fails before, there is a failed run and no
+    version that somebody could promote.
+
+    Args:
+        registry: where to.
+        run: what training produced.
+        example: one or more input rows as the served model takes them.
+        trained_by: who trained; the login name unless said otherwise.
+
+    Raises:
+        RegistryError: the registry cannot be reached.
+    """
+    import mlflow
+
+    tags = _tags(run, trained_by or login_name())
+    with connected(registry) as client:
+        experiment = _experiment(client, registry)
+        with mlflow.start_run(experiment_id=experiment, run_name=f"train {run.bundle.digest[7:15]}") as started:
+            mlflow.log_params(run.facts)
+            mlflow.set_tags({**tags, "mlflow.note.content": note(run, tags)})
+            mlflow.log_metrics({**_metrics("model", run.figures), **_metrics("scorecard", run.logistic_figures)})
+            for name, figure in run.plots.items():
+                mlflow.log_figure(figure, f"plots/{name}.png")
+            for finding in run.findings:
+                _log_finding(finding)
+            with redirect_stderr(StringIO()):  # MLflow speaks there of every version that it makes
+                version = mlflow.register_model(_log_model(run, example), MODEL_NAME, tags=tags)
+        return Registered(int(version.version), started.info.run_id)
+
+
+def login_name() -> str:
+    """Return the name under which this process runs, or its number where the system knows no name."""
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
+def _tags(run: Run, trained_by: str) -> dict[str, str]:
+    return {
+        **{name: str(run.facts[name]) for name in _DIGESTS},
+        "bundle": run.bundle.digest,
+        TRAINED_BY: trained_by,
+    }
+
+
+def _metrics(model: str, figures: Mapping[str, Estimate]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for name, estimate in figures.items():
+        place = f"{model}.{name}"
+        found |= {place: estimate.value, f"{place}_low": estimate.low, f"{place}_high": estimate.high}
+    return found
+
+
+def _log_finding(finding: Finding) -> None:
+    import mlflow
+
+    mlflow.log_metrics({f"{finding.name}.{figure}": value for figure, value in finding.figures.items()})
+    for title, table in finding.tables.items():
+        mlflow.log_text(table.to_csv(index=False), f"evidence/{finding.name}/{_file_name(title)}.csv")
+    for name, figure in finding.plots.items():
+        mlflow.log_figure(figure, f"evidence/{finding.name}/{name}.png")
+    if finding.alarms:
+        mlflow.set_tag(ALARM + finding.name, " ".join(finding.alarms))
+    if not finding.figures:
+        mlflow.set_tag(NO_FIGURES + finding.name, finding.said)
+
+
+def _file_name(title: str) -> str:
+    """Return a title as a file's name: `By country` is `by_country`."""
+    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
+
+
+def _log_model(run: Run, example: pd.DataFrame) -> str:
+    """Log the bundle as a model that MLflow can serve, and return its address."""
+    import mlflow
+    from mlflow.models import infer_signature
+
+    with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder:
+        bundle = Path(folder) / "bundle"
+        bundle.mkdir()
+        for name, content in run.files.items():
+            (bundle / name).write_bytes(content)
+        output = example[["seller_id"]].assign(assessment="{}")
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(_SERVED),
+            artifacts={"bundle": str(bundle)},
+            code_paths=[str(_SCORING)],
+            signature=infer_signature(example, output),
+            input_example=example,
+            pip_requirements=[f"lightgbm=={run.bundle.reference.libraries['lightgbm']}", "numpy", "pandas"],
+        )
+    return str(info.model_uri)
+
+
+def _experiment(client: Client, registry: Registry) -> str:
+    found = client.get_experiment_by_name(EXPERIMENT)
+    if found is not None:
+        return str(found.experiment_id)
+    location = registry.artifacts.as_uri() if registry.uri.startswith("sqlite:") else None
+    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
