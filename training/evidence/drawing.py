@@ -32,19 +32,23 @@ def plain(axes: Axes) -> None:
     axes.tick_params(color=FAINT, labelcolor=INK)
 
 
-def forest(names: Sequence[str], columns: Mapping[str, tuple[Sequence[Estimate], float]]) -> Figure:
+def forest(
+    names: Sequence[str], columns: Mapping[str, Sequence[Estimate]], compared: Mapping[str, float] | None = None
+) -> Figure:
     """Draw a line a name and a panel a column: each figure with its interval, and an upright line to compare with.
 
     Args:
         names: of the lines, from the top.
-        columns: by heading, an estimate for each name, and the value of the upright line.
+        columns: by heading, an estimate for each name.
+        compared: by heading, where the upright line stands; a panel without one has none.
     """
     figure = paper(2.6 + 2.6 * len(columns), 0.9 + 0.26 * len(names))
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
     places = np.arange(len(names))[::-1]
-    for axes, (heading, (estimates, compared)) in zip(panels, columns.items(), strict=True):
+    for axes, (heading, estimates) in zip(panels, columns.items(), strict=True):
         value, low, high = (np.array([getattr(each, end) for each in estimates]) for end in ("value", "low", "high"))
-        axes.axvline(compared, color=FAINT, linestyle=":", linewidth=1)
+        if compared and heading in compared:
+            axes.axvline(compared[heading], color=FAINT, linestyle=":", linewidth=1)
         axes.hlines(places, low, high, color=GOOD, linewidth=1.5)
         axes.plot(value, places, "o", color=GOOD, markersize=4)
         axes.set_title(heading, fontsize=10)

@@ -195,4 +195,5 @@ def _plot(found: Mapping[str, Drift]) -> Figure:
         Estimate(each.psi, each.psi if each.low is None else each.low, each.psi if each.high is None else each.high)
         for each in (each.stability for _, each in shown)
     ]
-    return forest([name for name, _ in shown], {f"PSI ({WATCH} watch, {ACT} act)": (estimates, ACT)})
+    heading = f"PSI ({WATCH} watch, {ACT} act)"
+    return forest([name for name, _ in shown], {heading: estimates}, {heading: ACT})

@@ -58,6 +58,7 @@ class Segment:
         return f"too few to judge: {' and '.join(few)}" if few else ""
 
 
+_RATIO: Final = "Expected over observed defaults"
 _Judged = list[tuple[Segment, Judgement]]
 
 
@@ -163,5 +164,5 @@ def _plot(judged: _Judged, whole: Estimate) -> Figure:
     from training.evidence.drawing import forest
 
     names = [f"{segment.by}: {segment.name}" for segment, _ in judged]
-    aucs, ratios = ([getattr(found, figure) for _, found in judged] for figure in ("auc", "ratio"))
-    return forest(names, {"AUC": (aucs, whole.value), "Expected over observed defaults": (ratios, 1.0)})
+    columns = {"AUC": [found.auc for _, found in judged], _RATIO: [found.ratio for _, found in judged]}
+    return forest(names, columns, {"AUC": whole.value, _RATIO: 1.0})

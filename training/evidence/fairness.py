@@ -1,0 +1,196 @@
+"""Do sellers of some countries or sizes fare worse? Gaps in score, in good bands, and in refusals of those who repaid.
+
+A gap is not yet unfair: groups may differ in risk, so the default rate stands beside. It is what a reviewer must see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evidence.bands import band_of
+from training.evidence.finding import Finding
+from training.evidence.groups import groups, ordered
+from training.evidence.intervals import mean, wilson
+from training.evidence.metrics import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    from training.evidence.subject import Subject
+
+GOOD_BANDS: Final = 2
+"""The best bands, A and B: what a bank is taken to accept without a closer look."""
+
+LEAST_ROWS: Final = 30
+"""A smaller group is shown and not compared: one seller more or less would move its share by percent points."""
+
+FOUR_FIFTHS: Final = 0.8
+"""The rule of thumb of US enforcement agencies (29 CFR 1607.4 D): a group accepted less than four fifths as often as
+the group accepted most deserves a question."""
+
+_BY: Final = ("country", "size")
+_DRAWS: Final = 2_000
+
+
+@dataclass(frozen=True)
+class Group:
+    """How one group fares.
+
+    Attributes:
+        by: what parts the rows, `country` or `size`.
+        name: of the group.
+        rows: how many it has.
+        score: the mean, with its interval.
+        default_rate: observed.
+        accepted: share in the good bands.
+        refused: share outside of them among those who repaid; None where nobody did.
+        ratio: share accepted over that of the group accepted most; None where it is too small to compare.
+    """
+
+    by: str
+    name: str
+    rows: int
+    score: Estimate
+    default_rate: float
+    accepted: Estimate
+    refused: Estimate | None
+    ratio: Estimate | None
+
+
+def fairness(subject: Subject) -> Finding:
+    """Hold countries and sizes against each other."""
+    found = {by: compared(subject, by) for by in _BY}
+    names = " and ".join(band.name for band in subject.bundle.policy.bands.items[:GOOD_BANDS])
+    return Finding(
+        "fairness",
+        "Fairness between groups",
+        _said(found, names),
+        figures={name: value for by, each in found.items() for name, value in _figures(by, each)},
+        tables={f"By {by}": _table(each) for by, each in found.items()},
+        plots={"by_group": _plot([group for each in found.values() for group in each], names)},
+        alarms=tuple(_alarms(found["country"], names)),
+    )
+
+
+def compared(subject: Subject, by: str) -> list[Group]:
+    """Return every group of test rows, the large enough ones compared with the one accepted most."""
+    of = groups(subject.test)[by]
+    accepted = band_of(subject.bundle.policy.bands, subject.probability) < GOOD_BANDS
+    plain = [_group(subject, accepted, (of == name).to_numpy(), (by, name)) for name in ordered(by, of)]
+    judged = [each for each in plain if each.rows >= LEAST_ROWS]
+    best = max(judged, key=lambda each: each.accepted.value, default=None)
+    if best is None or best.accepted.value == 0.0:
+        return plain
+    rng = np.random.default_rng(subject.seed)
+    return [replace(each, ratio=_ratio(each, best, rng)) if each in judged else each for each in plain]
+
+
+def _group(subject: Subject, accepted: NDArray[np.bool_], inside: NDArray[np.bool_], named: tuple[str, str]) -> Group:
+    repaid = inside & ~subject.bad
+    refused = _share((repaid & ~accepted).sum(), repaid.sum()) if repaid.any() else None
+    score = Estimate(*mean(subject.score[inside].astype(np.float64)))
+    rows = int(inside.sum())
+    default_rate = float(subject.bad[inside].mean())
+    return Group(*named, rows, score, default_rate, _share((inside & accepted).sum(), rows), refused, None)
+
+
+def _share(hits: int, rows: int) -> Estimate:
+    low, high = wilson(hits, rows)
+    return Estimate(float(hits / rows), float(low), float(high))
+
+
+def _ratio(group: Group, best: Group, rng: np.random.Generator) -> Estimate:
+    """Return one acceptance rate over another, with the interval of drawing both groups again."""
+    if group is best:
+        return Estimate(1.0, 1.0, 1.0)
+    ours, theirs = (rng.binomial(each.rows, each.accepted.value, _DRAWS) / each.rows for each in (group, best))
+    some = theirs > 0
+    return Estimate.of(group.accepted.value / best.accepted.value, ours[some] / theirs[some])
+
+
+def _figures(by: str, found: list[Group]) -> Iterator[tuple[str, float]]:
+    judged = [each for each in found if each.rows >= LEAST_ROWS]
+    gaps = {"score_gap": [each.score for each in judged], "false_refusal_gap": [e.refused for e in judged if e.refused]}
+    for name, estimates in gaps.items():
+        if len(estimates) > 1:
+            yield from _with_ends(f"{by}_{name}", _gap(estimates))
+    ratios = [each.ratio for each in judged if each.ratio]
+    if len(ratios) > 1:
+        yield from _with_ends(f"{by}_four_fifths_ratio", min(ratios, key=lambda ratio: ratio.value))
+
+
+def _gap(estimates: list[Estimate]) -> Estimate:
+    """Return the largest less the smallest; its interval joins theirs by squares (Newcombe, 1998, method 10)."""
+    top = max(estimates, key=lambda each: each.value)
+    bottom = min(estimates, key=lambda each: each.value)
+    gap = top.value - bottom.value
+    below = np.hypot(top.value - top.low, bottom.high - bottom.value)
+    above = np.hypot(top.high - top.value, bottom.value - bottom.low)
+    return Estimate(gap, gap - float(below), gap + float(above))
+
+
+def _with_ends(name: str, estimate: Estimate) -> Iterator[tuple[str, float]]:
+    yield from ((name, estimate.value), (f"{name}_low", estimate.low), (f"{name}_high", estimate.high))
+
+
+def _table(found: list[Group]) -> pd.DataFrame:
+    import pandas as pd
+
+    nothing = Estimate(np.nan, np.nan, np.nan)
+    return pd.DataFrame(
+        [
+            {
+                each.by: each.name,
+                "rows": each.rows,
+                "default_rate": each.default_rate,
+                **dict(_with_ends("mean_score", each.score)),
+                **dict(_with_ends("good_band_share", each.accepted)),
+                **dict(_with_ends("ratio_to_best", each.ratio or nothing)),
+                **dict(_with_ends("false_refusal_rate", each.refused or nothing)),
+                "note": "" if each.rows >= LEAST_ROWS else f"too few to compare: {each.rows} rows",
+            }
+            for each in found
+        ]
+    )
+
+
+def _alarms(countries: list[Group], names: str) -> Iterator[str]:
+    for each in countries:
+        if each.ratio is not None and each.ratio.high < FOUR_FIFTHS:
+            yield (
+                f"Sellers of country {each.name} are in bands {names} {each.ratio} times as often as those of the best "
+                f"country, surely less than four fifths; their default rate is {each.default_rate:.1%}."
+            )
+
+
+def _said(found: dict[str, list[Group]], names: str) -> str:
+    lowest = []
+    for by, each in found.items():
+        ratios = [(group.ratio, group.name) for group in each if group.ratio]
+        if len(ratios) > 1:
+            ratio, name = min(ratios, key=lambda pair: pair[0].value)
+            lowest.append(f"By {by} the lowest share over the highest is {ratio}, of {name}.")
+    return (
+        f"Asked: do sellers of a country or size fare worse? Taken as accepted are bands {names}, as falsely refused "
+        f"those who repaid and are in another band. {' '.join(lowest) or 'No two groups can be compared.'} The rule of "
+        f"four fifths asks for {FOUR_FIFTHS} or more. The country is no feature of the model, size is; and a gap may "
+        f"be one of risk, so default rates stand beside. Groups of fewer than {LEAST_ROWS} rows are not compared."
+    )
+
+
+def _plot(found: list[Group], names: str) -> Figure:
+    from training.evidence.drawing import forest
+
+    shown = [each for each in found if each.rows >= LEAST_ROWS and each.refused]
+    columns = {
+        "Mean score": [each.score for each in shown],
+        f"Share in bands {names}": [each.accepted for each in shown],
+        "Refused of those who repaid": [each.refused for each in shown if each.refused],
+    }
+    return forest([f"{each.by}: {each.name}" for each in shown], columns)
