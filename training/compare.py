@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.explain import contributions
-from scoring.points import to_points
 from training.errors import ComparisonError
 from training.evidence.groups import groups, ordered
 from training.evidence.metrics import Estimate, resampled
+from training.evidence.scored import log_odds, scores
 from training.evidence.segments import LEAST_OF_A_KIND
 
 if TYPE_CHECKING:
@@ -85,11 +84,10 @@ class _Answers:
 
     @classmethod
     def of(cls, bundle: Bundle, rows: Dataset) -> _Answers:
-        points = to_points(
-            contributions(bundle.model, rows.features.to_numpy()), bundle.policy.calibration, bundle.policy.scale
-        )
-        probability = 0.5 + 0.5 * np.tanh(0.5 * points.log_odds)
-        return cls(probability, points.score, np.array([bundle.policy.bands.of(each) for each in probability]))
+        matrix = rows.features.to_numpy()
+        probability = 0.5 + 0.5 * np.tanh(0.5 * log_odds(bundle, matrix))
+        bands = [bundle.policy.bands.of(each) for each in probability.tolist()]
+        return cls(probability, scores(bundle, matrix), np.array(bands))
 
 
 def compare(candidate: Bundle, champion: Bundle, rows: Dataset, seed: int = 7) -> Comparison:

@@ -1,0 +1,138 @@
+"""The commands about who is champion, on a marketplace that was trained on for real."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import training.grounds
+from scoring import Assessment, Bundle, Vector, assess
+from tests.training.datasets import OBSERVED, TABLES, dataset
+from tests.training.evidence.subjects import boosted, bundle
+from tests.world import APPROVAL, World, shared_world
+from training.champion_cli import app
+from training.errors import ComparisonError, PromotionError, TrainingError
+from training.gates import Gates
+from training.grounds import Sums, sums_of
+from training.registry import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, REPLACED, Registry, aliases, find
+from training.registry.connection import connected
+
+Command = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def twice(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The world with its model registered a second time, and no champion changed by anybody."""
+    world = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("twice"))
+    registry = Registry.on_sqlite(world.home)
+    run = find(registry, "1").run_id
+    with connected(registry) as client:
+        client.create_model_version(MODEL_NAME, client.get_model_version(MODEL_NAME, "1").source, run)
+    return world
+
+
+@pytest.fixture
+def home(twice: World, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The state folder of two versions of which the first is champion and replaced none."""
+    monkeypatch.setenv("SELLERSCORE_HOME", str(twice.home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    with connected(Registry.on_sqlite(twice.home)) as client:
+        for alias in (PREVIOUS, CHALLENGER):
+            client.delete_registered_model_alias(MODEL_NAME, alias)
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, "1")
+        client.set_model_version_tag(MODEL_NAME, "1", REPLACED, "none")
+    return twice.home
+
+
+@pytest.fixture
+def run(home: Path) -> Command:  # noqa: ARG001 - where the commands work
+    """Run a command that is not refused, and return what it printed; a refusal is raised."""
+    runner = CliRunner(env={"COLUMNS": "200"})
+    return lambda *arguments: runner.invoke(app, [str(each) for each in arguments], catch_exceptions=False).stdout
+
+
+def test_comparing_a_model_with_its_double_finds_no_difference(run: Command, home: Path) -> None:
+    found = json.loads(run("compare", "2", "--json"))
+    assert (found["candidate"], found["champion"]) == (2, 1)
+    assert found["rows"] == int(find(Registry.on_sqlite(home), "1").params["test_rows"])
+    assert {name: paired["difference"]["value"] for name, paired in found["figures"].items()} == dict.fromkeys(
+        ("auc", "gini", "ks", "brier", "log_loss"), 0.0
+    )
+
+
+def test_a_promotion_and_the_way_back(run: Command, home: Path) -> None:
+    registry = Registry.on_sqlite(home)
+    printed = run("promote", "2", *APPROVAL)
+    assert "Version 2 of sellerscore is the champion, approved by a second person; version 1 is kept" in printed
+    assert "points add up to the score in" in printed
+    assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
+    assert "passed: sums: points add up" in find(registry, "2").record["gates"]
+    told = json.loads(run("rollback", "--approved-by", "Ana", "--reason", "a trial", "--json"))
+    assert (told["champion"], told["replaced"]) == (1, 2)
+    assert aliases(registry) == {CHAMPION: 1, PREVIOUS: 2}
+
+
+def test_gates_of_a_file_that_fail_are_listed_and_nothing_moves(run: Command, home: Path, tmp_path: Path) -> None:
+    gates = tmp_path / "gates.toml"
+    gates.write_text('calibration_slope_least = 50\ncalibration_slope_most = 51\nmay_be_unmeasured = ["nothing"]\n')
+    with pytest.raises(PromotionError, match=r"Version 2 is not promoted; \d+ of 9 gates failed:\n  - ") as refusal:
+        run("promote", "2", *APPROVAL[:4], "--gates", gates)
+    assert "sums" not in str(refusal.value)
+    assert aliases(Registry.on_sqlite(home)) == {CHAMPION: 1}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("promote", "2"), "needs a name and a reason; give --approved-by and --reason"),
+        (("rollback",), "needs a name and a reason"),
+        (("rollback", *APPROVAL[:4]), "Version 1 replaced no champion"),
+        (("compare", "9"), "There is no version 9 of sellerscore; registered are 1, 2"),
+        (("compare", "2", "previous"), "has the alias previous; give a number from 1, 2, or champion"),
+        (("promote", "2", *APPROVAL[:4], "--gates", "none.toml"), "settings file none.toml cannot be read"),
+        (("challenge", "1"), "it has nobody to challenge"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence(run: Command, arguments: tuple[str, ...], words: str) -> None:
+    with pytest.raises(TrainingError, match=words) as refusal:
+        run(*arguments)
+    assert "\n" not in str(refusal.value)
+
+
+def test_labels_of_another_origin_are_one_sentence(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("seller_id,bad,as_of\nS-000001,true,2025-01-01\n")
+    with pytest.raises(ComparisonError, match='these labels are "as the label table says"'):
+        run("compare", "2", "--labels", tmp_path / "labels.csv")
+
+
+def test_a_challenger_comes_and_goes(run: Command, home: Path) -> None:
+    assert "Version 2 of sellerscore is the challenger" in run("challenge")
+    assert aliases(Registry.on_sqlite(home))[CHALLENGER] == 2
+    run("challenge", "--stop")
+    assert aliases(Registry.on_sqlite(home)) == {CHAMPION: 1}
+    assert "no challenger" in run("challenge", "--stop")
+
+
+def test_the_limits_are_shown_as_they_are_read(run: Command, tmp_path: Path) -> None:
+    (tmp_path / "gates.toml").write_text("score_psi_most = 0.1\n")
+    assert run("promote", "--show-gates") == Gates().as_toml()
+    assert run("promote", "--show-gates", "--gates", tmp_path / "gates.toml") == Gates(score_psi_most=0.1).as_toml()
+
+
+def test_sums_are_counted_on_what_the_service_would_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = dataset(120, 50, seed=3)
+    rows.features.loc[:9, "active_days_365d"] = 1.0
+    model, covers = bundle(rows, boosted(rows, trees=3)), dict.fromkeys(TABLES, OBSERVED)
+    assert sums_of(model, rows, covers) == Sums(110, 0)
+
+    def one_off(asked: Bundle, vectors: Sequence[Vector]) -> list[Assessment]:
+        first, *others = assess(asked, vectors)[10:]
+        return [replace(first, score=first.score + 1), *others]
+
+    monkeypatch.setattr(training.grounds, "assess", one_off)
+    assert sums_of(model, rows, covers) == Sums(110, 1)
