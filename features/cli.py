@@ -56,6 +56,9 @@ def ingest(
         reasons = "; ".join(each.why for each in report.set_aside)
         typer.echo(f"sellerscore: {reasons}; the other tables are in", err=True)
         raise typer.Exit(2)
+    if not any(each.accepted or each.duplicates for each in report.tables):
+        typer.echo("sellerscore: not one row of this delivery could be accepted; see the rules above", err=True)
+        raise typer.Exit(2)
 
 
 @app.command("import-invoices")
@@ -135,7 +138,7 @@ def _land(quiet: bool) -> None:
     from features.intake import open_store
     from features.pipeline import covered_days
 
-    if covered_days(open_store(state_folder() / "operating")):
+    if "orders" in covered_days(open_store(state_folder() / "operating")):
         _store_vectors(as_json=False, quiet=quiet)
 
 
@@ -173,7 +176,11 @@ def _write_frame(engine: _Engine, midnights: list[date], out: Path, as_json: boo
     from features.pipeline import latest_midnight
 
     store = open_store(state_folder() / "operating")
-    days = sorted(set(midnights)) or [latest_midnight(store)]
+    latest = latest_midnight(store)
+    days = sorted(set(midnights)) or [latest]
+    _expect(
+        days[-1] <= latest, f"{days[-1]} is not covered yet: orders were delivered through {latest}; ask up to then."
+    )
     with Console(stderr=True).status(f"Computing features on {engine}"):
         rows = write_frame(store, days, out.absolute(), engine.value)
     if as_json:
@@ -185,8 +192,6 @@ def _write_frame(engine: _Engine, midnights: list[date], out: Path, as_json: boo
 def _print_catalogue(markdown: bool, as_json: bool) -> None:
     import json
 
-    from rich.console import Console
-
     from features import describe
     from features.catalogue import CATALOGUE
 
@@ -195,7 +200,7 @@ def _print_catalogue(markdown: bool, as_json: bool) -> None:
     elif as_json:
         typer.echo(json.dumps(list(map(describe.as_data, CATALOGUE)), indent=2, ensure_ascii=False))
     else:
-        Console().print(*describe.tables())
+        typer.echo("\n".join(describe.text()))
 
 
 def _write_page(report: IntakeReport, delivery: Path, out: Path | None) -> Path:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from features.catalogue import CATALOGUE, FAMILIES, Feature
 from features.facts import LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 _SIGNS: Final = {1: "raises risk", -1: "lowers risk", 0: "free"}
 
@@ -24,7 +22,8 @@ Made from the catalogue by `sellerscore features --describe --markdown`; a test 
 - **Seller.** All stores that the latest versions of `stores` known by T give the seller, taken together. Own accounts
   are the seller's id and the ids of those stores.
 - **Sales.** Orders of those stores whose buyer is none of the seller's own accounts; **gross sales** are their
-  amounts. Money is micro-USD at the rate of the row's day; USD features are divided by 1,000,000.
+  amounts. Money is micro-USD at the rate of the row's day, or where that day has none (weekends, holidays) at the
+  latest of the 31 days before that was known when the row became visible; USD features are divided by 1,000,000.
 - **Refunds.** Every refund that names an order counts on that order's day, once both are visible, and not at all if
   the order is from an own account; one that names none counts on its own day. It is charged to the store that it
   names. **Value returned or refunded** are those with reason `return` or `refund`; *cancelled*: `cancel`; *disputes*:
@@ -89,16 +88,23 @@ def _row(feature: Feature) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def tables() -> Iterator[Table]:
-    """Yield a table a family, for a terminal to print."""
-    from rich.table import Table
-    from rich.text import Text
+def text() -> Iterator[str]:
+    """Yield the lines of the catalogue for a terminal, names first, so that they can be searched for.
 
+    Example: the lines of one feature are its name, its meaning, and `USD; looks back 60 days; lowers risk: ...`.
+    """
     for family, features in FAMILIES.items():
-        table = Table("feature", "meaning", "unit", "sign", "", title=family, title_justify="left", title_style="bold")
+        yield from ("", family, "-" * len(family))
         for each in features:
-            table.add_row(*map(Text, (each.name, each.meaning, each.unit, _SIGNS[each.sign], marks(each))))
-        yield table
+            yield each.name
+            yield from _wrapped(each.meaning)
+            back = "all history" if each.window is None else f"{each.window} days"
+            facts = (each.unit, f"looks back {back}", f"reason group {each.reason_group}", *filter(None, [marks(each)]))
+            yield from _wrapped("; ".join(facts) + f"; {_SIGNS[each.sign]}: {each.sign_reason}")
+
+
+def _wrapped(words: str) -> list[str]:
+    return textwrap.wrap(words, width=100, initial_indent="    ", subsequent_indent="    ")
 
 
 def marks(feature: Feature) -> str:

@@ -42,8 +42,11 @@ if TYPE_CHECKING:
     from features.intake import OperatingStore
 
 INDEX: Final = ["seller_id", "as_of"]
-_CHUNK: Final = 65_000
-"""Pairs computed at a time: memory follows it, not the length of the frame."""
+_CHUNK: Final = 130_000
+"""Pairs computed at a time: memory follows it, not the length of the frame; words for the engine are made for each."""
+
+_ANY_DAY: Final = date(2000, 1, 1)
+"""Stands for the midnights of no pairs at all."""
 
 _MAY_BE_MISSING: Final = DaysOnPlatform | DaysSinceFirst | DaysSinceLast | MedianDay | MedianOf | OldestStore
 """Measures of which nothing seen is no zero."""
@@ -135,7 +138,7 @@ def _chunk(
     import pyarrow.compute as pc
 
     days = pc.min_max(asked["as_of"]).as_py()
-    span = (days["min"] or date.min, days["max"] or date.min)
+    span = (days["min"] or _ANY_DAY, days["max"] or _ANY_DAY)
     with workspace(engine) as keep:
         scope = scope_of(keep(ibis.memtable(asked)), tables["sellers"], tables["stores"], span, keep)
         return features(scope).to_pyarrow()
@@ -185,11 +188,17 @@ def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:
 
 
 def latest_midnight(store: OperatingStore) -> date:
-    """Return the latest midnight up to which any table of the catalogue was delivered: the date of an online vector."""
-    covered = covered_days(store).values()
-    if not covered:
-        raise StoreError("The store covers no day of any table that features need; ingest orders first.")
-    return max(covered)
+    """Return the midnight through which orders were delivered: the date of an online vector.
+
+    Other tables may reach further, but days without orders would show every seller as one who has stopped.
+
+    Raises:
+        StoreError: no day of orders is covered.
+    """
+    covered = covered_days(store).get("orders")
+    if covered is None:
+        raise StoreError("The store covers no day of orders, on which every feature rests; ingest orders first.")
+    return covered
 
 
 def covered_days(store: OperatingStore) -> dict[str, date]:
@@ -204,7 +213,12 @@ def _reading(store: OperatingStore) -> Iterator[None]:
         yield
     except engine_errors() as error:
         reason = str(error).splitlines()[0]
-        raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); restore them.") from error
+        remedy = (
+            f"delete {store.folder / 'tiles'}, which is made anew from accepted rows"
+            if f"{store.folder / 'tiles'}/" in reason
+            else "restore them from a backup"
+        )
+        raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); {remedy}.") from error
 
 
 def _known(measure: Measure, measured: ir.Table, known_since: Mapping[str, date]) -> ir.Value:

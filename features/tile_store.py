@@ -44,12 +44,13 @@ SOURCES: Final = ("sellers", "stores", *TILE_KEYS)
 class Fold:
     """Deliveries added up together: their ids and tables, the folder, its files by tile, and since when it is known.
 
-    `known_since` is the first midnight at which any row of a table was visible, as ISO text, by table.
+    `files` holds each file's length too, in bytes, so that one cut short is noticed. `known_since` is the first
+    midnight at which any row of a table was visible, as ISO text, by table.
     """
 
     deliveries: tuple[str, ...]
     folder: str
-    files: Mapping[str, tuple[str, ...]]
+    files: Mapping[str, Mapping[str, int]]
     known_since: Mapping[str, str]
 
 
@@ -87,7 +88,7 @@ def _folded(folds: Sequence[Fold]) -> int:
 
 
 def _folds(home: Path, store: OperatingStore) -> tuple[Fold, ...]:
-    """Return the folds that still hold: of these definitions, of the store's first deliveries, with all their files."""
+    """Return the folds that still hold: of these definitions, of the store's first deliveries, with whole files."""
     try:
         content = json.loads((home / _MANIFEST).read_text(encoding="utf-8"))
         folds = tuple(map(_from_entry, content["folds"]))
@@ -99,9 +100,17 @@ def _folds(home: Path, store: OperatingStore) -> tuple[Fold, ...]:
     folded = [delivery for fold in folds for delivery in fold.deliveries]
     present = list(map(_named, store.deliveries))
     whole = all(
-        (home / fold.folder / name).exists() for fold in folds for names in fold.files.values() for name in names
+        _length(home / fold.folder / name) == length
+        for fold in folds
+        for files in fold.files.values()
+        for name, length in files.items()
     )
     return folds if definitions == tile_digest() and folded == present[: len(folded)] and whole else ()
+
+
+def _length(path: Path) -> int | None:
+    """Return how many bytes a file has, None where there is none."""
+    return path.stat().st_size if path.is_file() else None
 
 
 def _named(delivery: StoredDelivery) -> str:
@@ -112,8 +121,7 @@ def _from_entry(entry: dict[str, object]) -> Fold:
     deliveries, files, since = entry["deliveries"], entry["files"], entry["known_since"]
     if not (isinstance(deliveries, list) and isinstance(files, dict) and isinstance(since, dict)):
         raise TypeError("a fold has a list of deliveries, files by name and midnights by table")
-    named = {name: tuple(map(str, those)) for name, those in files.items()}
-    return Fold(tuple(map(str, deliveries)), str(entry["folder"]), named, since)
+    return Fold(tuple(map(str, deliveries)), str(entry["folder"]), files, since)
 
 
 def _add(engine: Backend, store: OperatingStore, folds: tuple[Fold, ...], incoming: Path) -> tuple[Fold, ...]:
@@ -139,12 +147,13 @@ def _tables(engine: Backend, store: OperatingStore, deliveries: Sequence[StoredD
 
 
 def _write(rows: Rows, deliveries: Sequence[StoredDelivery], incoming: Path) -> Fold:
-    files: dict[str, tuple[str, ...]] = {}
+    files: dict[str, dict[str, int]] = {}
     for made in (tiles(rows), buyer_tiles(rows)):
         for name, table in made:
-            file = f"{name}.{len(files.get(name, ()))}.parquet"
-            table.to_parquet(incoming / file)
-            files[name] = (*files.get(name, ()), file)
+            those = files.setdefault(name, {})
+            path = incoming / f"{name}.{len(those)}.parquet"
+            table.to_parquet(path)
+            those[path.name] = path.stat().st_size
     since = {name: table.visible_from.min().to_pyarrow().as_py() for name, table in rows.fresh.items()}
     known = {name: day.isoformat() for name, day in since.items() if day is not None}
     return Fold(tuple(map(_named, deliveries)), incoming.name.removeprefix("."), files, known)

@@ -6,6 +6,7 @@ Tables are read from Parquet and written to Parquet by the executors; no rows pa
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import subprocess
 import warnings
@@ -87,12 +88,26 @@ def _session(cluster: str) -> tuple[SparkSession, bool]:
     expect_java()
     builder = SparkSession.builder.master(cluster).appName("sellerscore")
     try:
-        return builder.config(map=_settings(cluster)).getOrCreate(), True
+        with _silence():
+            return builder.config(map=_settings(cluster)).getOrCreate(), True
     except engine_errors() as error:
         raise EngineError(
-            f"Spark cannot start on {cluster} ({reason_of(error)}); {MASTER} takes a master such as local[*], yarn or "
-            "spark://host:7077."
+            f"Spark cannot start on {cluster} ({reason_of(error)}); {MASTER} takes a master that runs and can be "
+            "reached, such as local[*], yarn or spark://host:7077."
         ) from error
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what Java writes to the error stream while it starts from the terminal: traces that the error sums up."""
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _settings(cluster: str) -> dict[str, str]:
@@ -174,7 +189,7 @@ def workspace(engine: Backend, folder: Path) -> Iterator[Callable[[ir.Table], ir
     """
     import ibis
 
-    scratch = folder / ibis.util.gen_name(".scratch")
+    scratch = folder / f".scratch-{secrets.token_hex(8)}"
 
     def keep(table: ir.Table) -> ir.Table:
         return write_parquet(engine, table, scratch / ibis.util.gen_name("kept"))

@@ -1,7 +1,7 @@
 """Every amount becomes integer micro-USD once, at the rate of its event's day as known when its row became visible."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Final
 
 import ibis
@@ -13,7 +13,7 @@ MICROS: Final = 1_000_000
 _QUESTION: Final = ("currency", "event_day", "visible_from")
 
 OLDEST_RATE: Final = timedelta(days=31)
-"""A rate may stand in for later days without one (weekends, holidays, a late feed) up to this age."""
+"""A rate may stand in for later days without one (weekends, holidays) up to this age."""
 
 _LARGEST: Final = 1e14
 """A hundred million US dollars in micro-USD: no order is dearer, and 92,000 such in one day still fit 64 bits."""
@@ -23,12 +23,13 @@ _LARGEST: Final = 1e14
 class Rates:
     """Where rates come from: the accepted rows of `fx_rates` if there are any, and a delivery's constant rate.
 
-    A rate stands in for days without one up to the age `oldest`; of no age, each day needs its own.
+    `complete` is the midnight through which `fx_rates` were delivered. For a row visible after it an older rate may
+    not stand in, since its own may still come: how rows are cut into deliveries must not change an amount.
     """
 
     fx: ir.Table | None
     constant: ConstantRate | None
-    oldest: timedelta = OLDEST_RATE
+    complete: date | None
 
     @property
     def fixed(self) -> dict[str, float]:
@@ -52,10 +53,12 @@ def asked_rates(rows: ir.Table, rates: Rates) -> ir.Table | None:
         [
             asked.currency == fx.fx_currency,
             fx.day <= asked.event_day,
-            fx.day >= asked.event_day - ibis.interval(days=rates.oldest.days),
+            fx.day >= asked.event_day - ibis.interval(days=OLDEST_RATE.days),
             fx.known_at <= asked.visible_from,
         ],
     )
+    own = candidates.day == candidates.event_day
+    candidates = candidates.filter(own if rates.complete is None else own | (candidates.visible_from <= rates.complete))
     return candidates.group_by(*_QUESTION).agg(looked_up=candidates.usd_per_unit.argmax(candidates.day))
 
 

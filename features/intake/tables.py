@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,7 +56,8 @@ def take_all(intake: Intake, incoming: Path, tell: Progress) -> IntakeReport:
     with open_engine() as engine:
         for name, source in sources.items():
             tell(f"{name}: {source.rows:,} rows to read")
-            taken = _taken(_Taking(engine, intake, folders, FX_RATES.name in aside), BY_NAME[name], source)
+            complete = None if FX_RATES.name in aside else _rates_complete(engine, intake, reports, folders)
+            taken = _taken(_Taking(engine, intake, folders, complete), BY_NAME[name], source)
             if isinstance(taken, SetAside):
                 aside[name] = taken
                 _expect_required(intake, sources, aside)
@@ -75,12 +76,12 @@ def take_all(intake: Intake, incoming: Path, tell: Progress) -> IntakeReport:
 
 @dataclass(frozen=True)
 class _Taking:
-    """What every table of a delivery is taken with; `rates_aside` says that its exchange rates could not be read."""
+    """What every table of a delivery is taken with; `rates_complete`: see `money.Rates`."""
 
     engine: Backend
     intake: Intake
     folders: Folders
-    rates_aside: bool
+    rates_complete: date | None
 
 
 def _opened(delivery: Delivery, work: Path) -> tuple[dict[str, Source], dict[str, SetAside]]:
@@ -146,7 +147,7 @@ def _taken(taking: _Taking, table: Table, source: Source) -> TableReport | SetAs
 def _known(taking: _Taking, table: Table) -> Known:
     """Return what a table's rows are held against: what the store has, and what this delivery has given so far."""
     from features.intake.job import Known, read_files
-    from features.intake.money import OLDEST_RATE, Rates
+    from features.intake.money import Rates
     from features.intake.rules import references_of
 
     store, terms = taking.intake.store, taking.intake.delivery.terms
@@ -156,12 +157,10 @@ def _known(taking: _Taking, table: Table) -> Known:
         return (*store.files(name), *([here] if here.exists() else []))
 
     fx = files(FX_RATES.name) if table.money else ()
-    # While a day's own rate lies in a file that could not be read, an older one would be believed for ever.
-    oldest = timedelta(0) if taking.rates_aside else OLDEST_RATE
     return Known(
         stored=store.files(table.name),
         references={target.name: files(target.name) for _, target in references_of(table)},
-        rates=Rates(read_files(taking.engine, fx) if fx else None, terms.constant_rate, oldest),
+        rates=Rates(read_files(taking.engine, fx) if fx else None, terms.constant_rate, taking.rates_complete),
         latest=taking.intake.latest,
     )
 
@@ -178,6 +177,14 @@ def _covers(engine: Backend, intake: Intake, reports: list[TableReport], folders
         elif report.accepted and report.table not in covers:
             covers[report.table] = _last_midnight(engine, folders.accepted / f"{report.table}.parquet")
     return {name: covers[name] for name in BY_NAME if name in covers}
+
+
+def _rates_complete(engine: Backend, intake: Intake, reports: list[TableReport], folders: Folders) -> date | None:
+    """Return the midnight through which exchange rates are there, by the store and by this delivery so far."""
+    name = FX_RATES.name
+    here = _covers(engine, intake, [report for report in reports if report.table == name], folders)
+    days = [covers[name] for covers in (intake.store.covers_through, here) if name in covers]
+    return max(days, default=None)
 
 
 def _last_midnight(engine: Backend, accepted: Path) -> date:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from features.describe import markdown
 from features.engines import spark
 from features.errors import EngineError, StoreError
 from features.frame_folder import ENGINES, write_frame
-from features.intake import ingest
+from features.intake import ingest, open_store
+from features.pipeline import latest_midnight
 from features.store import VectorStore
 from tests.oracles.accepted import frame_from, write_accepted
 from tests.oracles.delivered import deliver, rates_of
@@ -77,10 +79,35 @@ def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
         write_frame(store, MIDNIGHTS[:1], tmp_path / "file" / "frame")
 
 
+def test_a_midnight_before_all_data_has_no_rows_and_one_beyond_orders_is_refused(home: Path) -> None:
+    ingest(deliver(ROWS, rates_of(ROWS, CURRENCIES), home / "delivery"), home / "operating")
+    early = run("--as-of", "1990-01-01", "--out", str(home / "early"))
+    assert early.stdout.startswith("0 rows")
+    beyond = run("--as-of", "2100-01-01", "--out", str(home / "beyond"))
+    assert beyond.exit_code == 2
+    assert "orders were delivered through" in beyond.output
+    assert not (home / "beyond").exists()
+
+
+def test_vectors_are_as_of_the_day_that_orders_reach(home: Path) -> None:
+    ingest(deliver(ROWS, rates_of(ROWS, CURRENCIES), home / "delivery"), home / "operating")
+    store = open_store(home / "operating")
+    last = store.deliveries[-1]
+    ahead = replace(last, covers_through={**last.covers_through, "traffic": date(2090, 1, 1)})
+    ahead_of_orders = replace(store, deliveries=(*store.deliveries[:-1], ahead))
+    assert latest_midnight(ahead_of_orders) == store.covers_through["orders"]
+
+
 def test_the_catalogue_is_told_in_words_as_a_page_and_as_data() -> None:
     told = run("--describe").stdout
     assert all(family in told for family in FAMILIES)
-    assert all(feature.name in told for feature in CATALOGUE)
+    lines = told.splitlines()
+    assert all(feature.name in lines for feature in CATALOGUE)
+    assert max(map(len, lines)) <= 100
+    words = " ".join(told.split())
+    assert all(f"{feature.sign_reason}" in words and feature.meaning in words for feature in CATALOGUE)
+    assert "; reason group " in words
+    assert "; looks back " in words
     assert run("--describe", "--markdown").stdout == markdown()
     data = json.loads(run("--describe", "--json").stdout)
     assert [each["name"] for each in data] == [feature.name for feature in CATALOGUE]

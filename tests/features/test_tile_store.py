@@ -122,7 +122,7 @@ def test_tiles_of_other_definitions_are_made_anew(tmp_path: Path, monkeypatch: p
     assert folds(store)[0]["folder"] != old
 
 
-@pytest.mark.parametrize("harm", ["manifest", "file", "entry"])
+@pytest.mark.parametrize("harm", ["manifest", "file", "entry", "cut short", "another"])
 def test_harmed_tiles_are_made_anew(tmp_path: Path, harm: str) -> None:
     store = write_accepted(market(replace(SHAPE, events=20)), tmp_path)
     before = frame_bytes(frame_from(store, PAIRS))
@@ -132,9 +132,23 @@ def test_harmed_tiles_are_made_anew(tmp_path: Path, harm: str) -> None:
             manifest.write_bytes(b"\xff{")
         case "file":
             next((tmp_path / "tiles").rglob("orders*.parquet")).unlink()
+        case "cut short":
+            os.truncate(next((tmp_path / "tiles").rglob("orders*.parquet")), 100)
+        case "another":
+            orders, refunds = (next((tmp_path / "tiles").rglob(f"{name}*.parquet")) for name in ("orders", "refunds"))
+            shutil.copy(refunds, orders)
         case "entry":
             manifest.write_text('{"definitions": 1, "folds": [{"folder": 3}]}')
     assert frame_bytes(frame_from(store, PAIRS)) == before
+
+
+def test_tiles_spoilt_in_the_middle_say_what_to_delete(tmp_path: Path) -> None:
+    store = write_accepted(market(replace(SHAPE, events=20)), tmp_path)
+    fold(store)
+    for path in (tmp_path / "tiles").rglob("orders*.parquet"):
+        path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(StoreError, match=r"delete .*tiles, which is made anew"):
+        frame_from(store, PAIRS)
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def findings(quality: Quality) -> tuple[Finding, ...]:
     """Return what needs attention; empty where nothing does."""
     found = [*_absent(quality), *_behind(quality)]
     for table in quality.tables:
-        found += [*_turned_away(table), *_days(table), *_late(table), *_moved(table)]
+        found += [*_turned_away(table), *_backdated(table), *_days(table), *_late(table), *_moved(table)]
     found += [*_waiting(quality), *_unknown_to_the_contract(quality)]
     return tuple(sorted(found, key=lambda each: each.level))
 
@@ -119,6 +119,15 @@ def _late(table: TableQuality) -> Iterator[Finding]:
     late = table.lateness
     if late is not None and late.late >= LATE * late.rows:
         yield Finding(Level.WATCH, f"{table.name}: {percent(late.late / late.rows)} of rows came more than a day late.")
+
+
+def _backdated(table: TableQuality) -> Iterator[Finding]:
+    if table.backdated:
+        yield Finding(
+            Level.ACT,
+            f"{table.name}: {_some(table.backdated, 'row')} came now that the platform says it knew by "
+            f"{table.complete}, through which an earlier delivery was complete; features made since did not see them.",
+        )
 
 
 def _moved(table: TableQuality) -> Iterator[Finding]:

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TableQuality:
-    """One table that was taken; what rests on accepted rows is empty or None where there are none."""
+    """One table that was taken; what rests on accepted rows is empty or None where there are none.
+
+    `backdated` counts accepted rows that say they were known by `complete`, the midnight through which an earlier
+    delivery said that the table was complete: features made since would have had to see them.
+    """
 
     fates: TableReport
     reasons: tuple[Reason, ...]
@@ -35,6 +39,8 @@ class TableQuality:
     coverage: TableCoverage | None = None
     lateness: Lateness | None = None
     drift: TableDrift | None = None
+    complete: date | None = None
+    backdated: int = 0
 
     @property
     def name(self) -> str:
@@ -105,6 +111,7 @@ def _table(reading: _Reading, fates: TableReport) -> TableQuality:
     if stored.before.rows(table.name):
         before = read_files(engine, stored.before.files(table.name))
         different = drift(engine, table, Sides(before, now, rows_by_day(table, before), by_day), reading.work)
+    complete = stored.before.covers_through.get(table.name)
     return TableQuality(
         fates,
         why,
@@ -112,4 +119,6 @@ def _table(reading: _Reading, fates: TableReport) -> TableQuality:
         coverage(table, by_day, reading.covers.get(table.name)),
         lateness(table, now),
         different,
+        complete,
+        0 if complete is None else now.filter(now.visible_from <= complete).count().to_pyarrow().as_py(),
     )

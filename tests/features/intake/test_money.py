@@ -24,6 +24,7 @@ def rate(days_before: int, usd_per_unit: float, known_at: datetime | None = None
 
 def micros(begun: Path, rates: list[Row], *orders: Row, terms: dict[str, object] | None = None) -> list[object]:
     """Ingest orders with rates into the begun store and return what the orders became."""
+    terms = terms or {"covers_through": {"fx_rates": "2024-03-08"}}
     delivery = write(begun.parent / "d", terms, sellers=[], stores=[], orders=orders, fx_rates=rates)
     ingest(delivery, begun)
     return [row["amount_micros"] for row in accepted(open_store(begun), "orders") if row["order_id"] != "O0"]
@@ -108,3 +109,18 @@ def test_accepted_files_hold_the_types_that_readers_rely_on(first_delivery: Path
     }
     assert schema.field("visible_from").type == pa.date32()
     assert accepted(open_store(first_delivery), "orders")[0]["visible_from"] == date(2024, 3, 6)
+
+
+def test_an_older_rate_stands_in_only_where_no_other_can_come(begun: Path, tmp_path: Path) -> None:
+    """However rows are cut into deliveries, an amount is the same: a row waits until its rates are complete."""
+    first = write_orders(tmp_path / "a", cny(), fx_rates=[rate(1, 0.1)])
+    assert ingest(first, begun).table("orders").quarantined == {"rate_unknown": 1}
+    ingest(write_orders(tmp_path / "b", fx_rates=[rate(0, 0.2)]), begun)
+    assert ingest(first, begun).table("orders").accepted == 1
+    assert [row["amount_micros"] for row in accepted(open_store(begun), "orders") if row["order_id"] == "O1"] == [
+        2_000_000
+    ]
+
+
+def test_a_rate_of_the_events_own_day_waits_for_nothing(begun: Path, tmp_path: Path) -> None:
+    assert ingest(write_orders(tmp_path / "a", cny(), fx_rates=[rate(0, 0.2)]), begun).table("orders").accepted == 1

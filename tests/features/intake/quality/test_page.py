@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from features.intake import IntakeReport, ingest, open_store
 from features.intake.quality import write_page
 from features.intake.quality.charts import WIDTH, Axis, axis, bar, strip
 from features.intake.quality.coverage import Days
-from features.intake.quality.gather import Quality
+from features.intake.quality.findings import findings
+from features.intake.quality.gather import Quality, gather
 from features.intake.quality.page import render
 from tests.features.intake.build import order, write, write_orders
 from tests.features.intake.quality.made import BUYER, DAYS, HOSTILE, START, Made, spoilt
@@ -212,3 +214,13 @@ def test_a_delivery_of_nothing_new_has_a_page(begun: Path, tmp_path: Path) -> No
     assert "orders duplicate: 1 quarantined: 1 2 0 1 1 50.0%" in text
     assert "No table of this delivery with accepted rows was stored before" in text
     assert f"{DAYS} days" not in text
+
+
+def test_rows_known_before_an_earlier_delivery_was_complete_are_pointed_out(tmp_path: Path) -> None:
+    terms: dict[str, object] = {"covers_through": {"orders": "2024-03-10"}}
+    ingest(write(tmp_path / "a", terms, orders=[order("O1")]), tmp_path / "s")
+    again = write_orders(tmp_path / "b", order("O2"), order("O3", known_at=datetime(2024, 3, 12)))  # noqa: DTZ001
+    report = ingest(again, tmp_path / "s")
+    found = gather(open_store(tmp_path / "s"), report, "b")
+    words = [each.words for each in findings(found)]
+    assert any(line.startswith("orders: 1 row came now that the platform says it knew by 2024-03-10") for line in words)
