@@ -71,7 +71,7 @@ def fairness(subject: Subject) -> Finding:
         "fairness",
         "Fairness between groups",
         _said(found, names),
-        figures={name: value for by, each in found.items() for name, value in _figures(by, each)},
+        figures={name: value for by, each in found.items() for name, value in _figures(by, each).items()},
         tables={f"By {by}": _table(each) for by, each in found.items()},
         plots={"by_group": _plot([group for each in found.values() for group in each], names)},
         alarms=tuple(_alarms(found["country"], names)),
@@ -114,15 +114,17 @@ def _ratio(group: Group, best: Group, rng: np.random.Generator) -> Estimate:
     return Estimate.of(group.accepted.value / best.accepted.value, ours[some] / theirs[some])
 
 
-def _figures(by: str, found: list[Group]) -> Iterator[tuple[str, float]]:
+def _figures(by: str, found: list[Group]) -> dict[str, float]:
     judged = [each for each in found if each.rows >= LEAST_ROWS]
     gaps = {"score_gap": [each.score for each in judged], "false_refusal_gap": [e.refused for e in judged if e.refused]}
+    figures: dict[str, float] = {}
     for name, estimates in gaps.items():
         if len(estimates) > 1:
-            yield from _with_ends(f"{by}_{name}", _gap(estimates))
+            figures |= _gap(estimates).figures(f"{by}_{name}")
     ratios = [each.ratio for each in judged if each.ratio]
     if len(ratios) > 1:
-        yield from _with_ends(f"{by}_four_fifths_ratio", min(ratios, key=lambda ratio: ratio.value))
+        figures |= min(ratios, key=lambda ratio: ratio.value).figures(f"{by}_four_fifths_ratio")
+    return figures
 
 
 def _gap(estimates: list[Estimate]) -> Estimate:
@@ -135,10 +137,6 @@ def _gap(estimates: list[Estimate]) -> Estimate:
     return Estimate(gap, gap - float(below), gap + float(above))
 
 
-def _with_ends(name: str, estimate: Estimate) -> Iterator[tuple[str, float]]:
-    yield from ((name, estimate.value), (f"{name}_low", estimate.low), (f"{name}_high", estimate.high))
-
-
 def _table(found: list[Group]) -> pd.DataFrame:
     import pandas as pd
 
@@ -149,10 +147,10 @@ def _table(found: list[Group]) -> pd.DataFrame:
                 each.by: each.name,
                 "rows": each.rows,
                 "default_rate": each.default_rate,
-                **dict(_with_ends("mean_score", each.score)),
-                **dict(_with_ends("good_band_share", each.accepted)),
-                **dict(_with_ends("ratio_to_best", each.ratio or nothing)),
-                **dict(_with_ends("false_refusal_rate", each.refused or nothing)),
+                **each.score.figures("mean_score"),
+                **each.accepted.figures("good_band_share"),
+                **(each.ratio or nothing).figures("ratio_to_best"),
+                **(each.refused or nothing).figures("false_refusal_rate"),
                 "note": "" if each.rows >= LEAST_ROWS else f"too few to compare: {each.rows} rows",
             }
             for each in found

@@ -31,6 +31,10 @@ class Estimate:
         low, high = np.quantile(drawn, [0.025, 0.975])
         return cls(value, float(low), float(high))
 
+    def figures(self, name: str) -> dict[str, float]:
+        """Return it as figures of a finding: `auc`, `auc_low` and `auc_high`."""
+        return {name: self.value, f"{name}_low": self.low, f"{name}_high": self.high}
+
     def __str__(self) -> str:
         """Write it as `0.812 (0.790 to 0.833)`."""
         return f"{self.value:.3f} ({self.low:.3f} to {self.high:.3f})"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.drawing import BAD, FAINT, GOOD, INK, paper
+from training.evidence.drawing import BAD, FAINT, GOOD, INK, histogram, paper
 from training.evidence.intervals import wilson
 
 if TYPE_CHECKING:
@@ -50,15 +50,7 @@ def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Fig
 
 def score_distribution(bad: NDArray[np.bool_], scores: NDArray[np.int64]) -> Figure:
     """Draw the scores of good and bad loans, each as a share of its kind."""
-    figure = paper(6.4, 4.0)
-    axes = figure.subplots()
-    edges = np.arange(scores.min() // 20 * 20, scores.max() + 21, 20)
-    for kind, colour, label in ((~bad, GOOD, "repaid"), (bad, BAD, "defaulted")):
-        weights = np.full(int(kind.sum()), 1.0 / max(1, kind.sum()))
-        axes.hist(scores[kind], bins=edges.tolist(), weights=weights, color=colour, alpha=0.6, label=label)
-    axes.set(xlabel="Score", ylabel="Share of loans", title="Score by outcome")
-    axes.legend(frameon=False)
-    return figure
+    return histogram({"repaid": scores[~bad], "defaulted": scores[bad]}, "loans")
 
 
 def shap_summary(values: NDArray[np.float64], features: pd.DataFrame, base: float) -> Figure:

@@ -101,14 +101,10 @@ def _judgement(bad: NDArray[np.bool_], probability: NDArray[np.float64], rate: E
 def _figures(found: list[Segment], judged: _Judged) -> dict[str, float]:
     figures = {"judged": float(len(judged)), "too_small": float(len(found) - len(judged))}
     if judged:
-        figures |= _with_ends("worst_auc", min((each.auc for _, each in judged), key=lambda auc: auc.value))
+        figures |= min((each.auc for _, each in judged), key=lambda auc: auc.value).figures("worst_auc")
         farthest = max((each.ratio for _, each in judged), key=lambda ratio: abs(np.log(ratio.value)))
-        figures |= _with_ends("worst_expected_over_observed", farthest)
+        figures |= farthest.figures("worst_expected_over_observed")
     return figures
-
-
-def _with_ends(name: str, estimate: Estimate) -> dict[str, float]:
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
 
 
 def _table(found: list[Segment], by: str) -> pd.DataFrame:
@@ -121,10 +117,10 @@ def _table(found: list[Segment], by: str) -> pd.DataFrame:
                 by: each.name,
                 "rows": each.rows,
                 "bad": each.bad,
-                **_with_ends("default_rate", each.rate),
-                **_with_ends("expected_over_observed", (each.judgement or nothing).ratio),
-                **_with_ends("auc", (each.judgement or nothing).auc),
-                **_with_ends("gini", (each.judgement or nothing).gini),
+                **each.rate.figures("default_rate"),
+                **(each.judgement or nothing).ratio.figures("expected_over_observed"),
+                **(each.judgement or nothing).auc.figures("auc"),
+                **(each.judgement or nothing).gini.figures("gini"),
                 "note": each.note,
             }
             for each in found

@@ -1,0 +1,176 @@
+"""Those who have outcomes against those who have none: who is drawn, how far they lie, and what weights can tell."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.intake import OperatingStore, open_store
+from features.pipeline import accepted_rows, frame
+from tests.training.evidence.subjects import subject, with_test
+from tests.world import shared_world
+from training.evidence.drift import Sample
+from training.evidence.metrics import auc
+from training.evidence.others import others_beside
+from training.evidence.propensity import propensities, reweighted
+from training.evidence.selection import Sides, compared, selection, sides_of
+from training.evidence.subject import Subject
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
+    return open_store(shared_world(tmp_path_factory).home / "operating")
+
+
+@pytest.fixture(scope="module")
+def loans(store: OperatingStore) -> pd.DataFrame:
+    paid_out = accepted_rows(store, "loans")
+    rows = paid_out.assign(as_of=paid_out["disbursed_at"].dt.normalize())[["seller_id", "as_of"]]
+    return rows.sort_values(["as_of", "seller_id"], ignore_index=True).iloc[::4].reset_index(drop=True)
+
+
+@pytest.fixture(scope="module")
+def lent(store: OperatingStore, loans: pd.DataFrame) -> Subject:
+    """Loans of the world with made features, which are nothing like those of its other sellers."""
+    rows = loans.iloc[np.resize(np.arange(len(loans)), 700)].reset_index(drop=True)
+    found = with_test(subject(), seller_id=rows["seller_id"], as_of=rows["as_of"])
+    return replace(found, store=store)
+
+
+@pytest.fixture(scope="module")
+def sides(store: OperatingStore, lent: Subject) -> Sides:
+    return sides_of(lent, store)
+
+
+def test_others_were_known_and_had_no_loan_at_that_midnight(store: OperatingStore, loans: pd.DataFrame) -> None:
+    known = accepted_rows(store, "sellers").groupby("seller_id")["visible_from"].min()
+    first = accepted_rows(store, "loans").groupby("seller_id")["disbursed_at"].min()
+    found = others_beside(store, loans, seed=1, each=3)
+    assert not found["seller_id"].isin(loans["seller_id"]).any()
+    assert not found.duplicated().any()
+    assert 2 * len(loans) < len(found) <= 3 * len(loans)
+    assert set(found["as_of"]) <= set(loans["as_of"])
+    for seller, as_of in zip(found["seller_id"], found["as_of"], strict=True):
+        assert known[seller] <= as_of
+        assert seller not in first.index or first[seller] >= as_of
+
+
+def test_every_seller_without_a_loan_can_be_drawn(store: OperatingStore, loans: pd.DataFrame) -> None:
+    last = loans.iloc[[-1] * 4_000].reset_index(drop=True)
+    drawn = set(others_beside(store, last, seed=1)["seller_id"])
+    known = accepted_rows(store, "sellers").groupby("seller_id")["visible_from"].min()
+    first = accepted_rows(store, "loans").groupby("seller_id")["disbursed_at"].min()
+    day = last["as_of"].iloc[0]
+    free = set(known.index[known <= day]) - set(first.index[first < day]) - set(last["seller_id"])
+    assert len(drawn & free) / len(free) > 0.95
+    assert drawn <= free
+
+
+def test_draws_are_those_of_the_seed(store: OperatingStore, loans: pd.DataFrame) -> None:
+    one, again, other = (others_beside(store, loans, seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(one, again)
+    assert not one.equals(other)
+
+
+def test_the_study_finds_what_parts_both(lent: Subject, sides: Sides) -> None:
+    finding = compared(lent, sides)
+    figures = finding.figures
+    assert figures["propensity_auc"] > 0.95
+    assert figures["propensity_auc_low"] <= figures["propensity_auc"] <= figures["propensity_auc_high"]
+    assert figures["score_psi"] > 0.25
+    assert figures["others"] >= 50
+    assert 0 < figures["others_scorable_share"] <= 1
+    assert figures["effective_rows"] <= figures["labelled"]
+    assert set(finding.plots) == {"score"}
+    assert "does not mend it" in finding.said
+    assert (
+        f"{figures['labelled']:,.0f} labelled rows were held against {figures['others']:,.0f} sellers" in finding.said
+    )
+
+
+def test_features_of_others_are_those_as_of_their_midnights(store: OperatingStore, lent: Subject, sides: Sides) -> None:
+    names = list(lent.bundle.sheet.names)
+    pairs = others_beside(store, lent.test.rows, lent.seed, each=2)
+    whole = frame(store, pairs.head(200)).reset_index()
+    enough = whole[(whole["days_since_first_order"] >= 90) & (whole["active_days_365d"] >= 10)]
+    held = sides.others.values[names].assign(seller=sides.others.sellers)
+    assert len(enough) > 0
+    for values, seller in zip(enough[names].to_numpy(), enough["seller_id"], strict=True):
+        rows = held.loc[held["seller"] == seller, names].to_numpy()
+        assert any(np.array_equal(row, values, equal_nan=True) for row in rows)
+    assert sides.scorable_share == pytest.approx(len(sides.others.values) / len(pairs))
+
+
+def test_few_bad_rows_are_not_weighted(lent: Subject, sides: Sides) -> None:
+    finding = compared(with_test(lent, bad=np.arange(700) < 5), sides)
+    assert "effective_rows" not in finding.figures
+    assert "Fewer than 10 of the labelled rows went bad" in finding.said
+
+
+def test_without_operating_data_the_study_is_skipped_with_a_sentence() -> None:
+    finding = selection(subject())
+    assert finding.figures == {}
+    assert finding.said.startswith("Not studied: the labels came without operating data")
+
+
+def test_a_side_that_is_too_small_is_not_compared(lent: Subject, sides: Sides) -> None:
+    few = Sample(sides.others.values.head(49), sides.others.sellers.head(49))
+    finding = compared(lent, replace(sides, others=few))
+    assert finding.figures == {}
+    assert "and 49 sellers without a loan at the same midnights" in finding.said
+
+
+def population(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows with two features, and whether they were approved: the better the first, the likelier."""
+    rng = np.random.default_rng(seed)
+    features = pd.DataFrame(rng.normal(size=(rows, 2)), columns=["x", "y"])
+    return features, rng.random(rows) < 1 / (1 + np.exp(-features["x"]))
+
+
+def test_propensities_of_like_rows_are_chance_and_of_unlike_ones_are_not() -> None:
+    features, approved = population(1_500, 1)
+    shuffled = np.random.default_rng(2).permutation(approved)
+    sellers = pd.Series(np.arange(1_500))
+    assert auc(shuffled, propensities(features, shuffled, sellers, 1)) == pytest.approx(0.5, abs=0.05)
+    found = propensities(features, approved, sellers, 1)
+    true = auc(approved, 1 / (1 + np.exp(-features["x"].to_numpy())))
+    assert true - 0.05 < auc(approved, found) < true + 0.02
+
+
+def test_propensities_never_learn_from_rows_of_the_same_seller() -> None:
+    rng = np.random.default_rng(1)
+    mark = np.repeat(rng.normal(size=100), 10)
+    inside = np.repeat(rng.random(100) < 0.5, 10)
+    features, sellers = pd.DataFrame({"mark": mark}), pd.Series(np.repeat(np.arange(100), 10))
+    assert auc(inside, propensities(features, inside, sellers, 1)) < 0.7
+    assert auc(inside, propensities(features, inside, pd.Series(np.arange(1_000)), 1)) > 0.85
+
+
+def test_weights_show_the_calibration_of_those_who_have_no_outcome() -> None:
+    """The model expects a tenth everywhere; where x is low, where few are approved, a third goes bad."""
+    features, approved = population(40_000, 3)
+    x = features["x"].to_numpy()
+    bad = np.random.default_rng(4).random(40_000) < np.where(x < 0, 1 / 3, 0.05)
+    propensity = 1 / (1 + np.exp(-x))
+    found = reweighted(bad[approved], np.full(approved.sum(), 0.1), propensity[approved], seed=1)
+    assert found.ratio.value == pytest.approx(0.1 / bad[~approved].mean(), rel=0.05)
+    assert found.ratio.low < 0.1 / bad[~approved].mean() < found.ratio.high
+    assert found.ratio.value < 0.75 * 0.1 / bad[approved].mean()
+    assert found.effective_rows < 0.7 * approved.sum()
+
+
+def test_equal_propensities_change_nothing() -> None:
+    bad = np.arange(200) % 10 == 0
+    found = reweighted(bad, np.full(200, 0.2), np.full(200, 0.5), seed=1)
+    assert found.ratio.value == pytest.approx(2.0)
+    assert found.effective_rows == pytest.approx(200)
+
+
+def test_no_row_speaks_for_more_than_49_others() -> None:
+    bad = np.arange(1_000) == 0
+    propensity = np.where(bad, 1e-9, 0.5)
+    found = reweighted(bad, np.full(1_000, 0.049), propensity, seed=1)
+    assert found.ratio.value == pytest.approx(0.049 * (999 + 49) / 49)
