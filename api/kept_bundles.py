@@ -1,4 +1,4 @@
-"""Bundles kept in the state folder, each under its digest, and the pointer to the one in force.
+"""Bundles kept in the state folder, each under its digest, and the pointers to those in use: champion, challenger.
 
 Here are files alone: where a bundle comes from is the business of `model_store`.
 """
@@ -21,7 +21,10 @@ from scoring import Bundle
 
 @dataclass(frozen=True)
 class Pointer:
-    """What `champion.json` remembers: the registered version, where its files came from, the digest of its bundle."""
+    """What `champion.json` remembers: the registered version, where its files came from, the digest of its bundle.
+
+    `challenger.json` is another.
+    """
 
     model_name: str
     version: str
@@ -83,24 +86,24 @@ def _writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def write_pointer(settings: Settings, pointer: Pointer) -> None:
-    """Remember which kept bundle is in force; a reader finds the pointer before or this one.
+def write_pointer(settings: Settings, alias: str, pointer: Pointer) -> None:
+    """Remember which kept bundle has an alias; a reader finds the pointer before or this one.
 
     Raises:
         ModelStoreError: the file cannot be written.
     """
-    path = _pointer_path(settings)
+    path = _pointer_path(settings, alias)
     with _writing(path):
         _write_durably(path, json.dumps(asdict(pointer), indent=1).encode())
 
 
-def read_pointer(settings: Settings) -> Pointer | None:
-    """Return which kept bundle is in force, or None where none ever was.
+def read_pointer(settings: Settings, alias: str) -> Pointer | None:
+    """Return which kept bundle has an alias, or None where none ever had.
 
     Raises:
         ModelStoreError: the file is there and cannot be read.
     """
-    path = _pointer_path(settings)
+    path = _pointer_path(settings, alias)
     try:
         return Pointer(**json.loads(path.read_bytes()))
     except (FileNotFoundError, NotADirectoryError):
@@ -108,6 +111,17 @@ def read_pointer(settings: Settings) -> Pointer | None:
     except (OSError, ValueError, TypeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelStoreError(f"The file {path} cannot be read ({reason}); remove it and start again.") from error
+
+
+def drop_pointer(settings: Settings, alias: str) -> None:
+    """Forget which kept bundle has an alias; the bundle itself stays, since scores may name it.
+
+    Raises:
+        ModelStoreError: the file cannot be removed.
+    """
+    path = _pointer_path(settings, alias)
+    with _writing(path):
+        path.unlink(missing_ok=True)
 
 
 def _write_durably(path: Path, content: bytes) -> None:
@@ -119,8 +133,8 @@ def _write_durably(path: Path, content: bytes) -> None:
     scratch.replace(path)
 
 
-def _pointer_path(settings: Settings) -> Path:
-    return settings.home / "champion.json"
+def _pointer_path(settings: Settings, alias: str) -> Path:
+    return settings.home / f"{alias}.json"
 
 
 def _folder(settings: Settings, digest: str) -> Path:

@@ -1,4 +1,4 @@
-"""Where the model comes from: the champion of the MLflow registry, kept by digest so that a restart needs no MLflow.
+"""Where models come from: champion and challenger of the MLflow registry, kept by digest, so restarts need no MLflow.
 
 The one module of this package that names mlflow. It reads the registry only while a service or command starts.
 """
@@ -15,15 +15,16 @@ from typing import Any, Final
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.errors import ModelMissingError, ModelStoreError
-from api.kept_bundles import Pointer, keep, load_bundle, read_files, read_pointer, write_pointer
+from api.errors import ModelMissingError, ModelStoreError, StartError
+from api.kept_bundles import Pointer, drop_pointer, keep, load_bundle, read_files, read_pointer, write_pointer
 from api.settings import Settings
-from scoring import Bundle, BundleError
+from scoring import Bundle, BundleError, ScoringError
 
 logger = logging.getLogger(__name__)
 
 MODEL_NAME: Final = "sellerscore"
-ALIAS: Final = "champion"
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
 _MANIFEST: Final = "manifest.json"
 _QUIET: Final = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -35,8 +36,8 @@ _QUIET: Final = {
 
 
 @dataclass(frozen=True)
-class Champion:
-    """The model in force: its bundle, and the name and version it has in the registry."""
+class Served:
+    """A model in use: its bundle, and the name and version it has in the registry."""
 
     bundle: Bundle
     model_name: str
@@ -55,7 +56,7 @@ class _RegistryAwayError(Exception):
     """The registry is not there or does not answer; a bundle that is kept may serve on."""
 
 
-def load_champion(settings: Settings) -> Champion:
+def load_champion(settings: Settings) -> Served:
     """Load the model that has the alias `champion`, from what is kept where the registry names the same or is away.
 
     Raises:
@@ -64,11 +65,30 @@ def load_champion(settings: Settings) -> Champion:
             bundle, or another than was promoted; or the state folder cannot be used.
         BundleError: the bundle in the registry does not verify.
     """
-    pointer = read_pointer(settings)
+    return _load(settings, CHAMPION)
+
+
+def load_challenger(settings: Settings) -> Served | None:
+    """Load the model that has the alias `challenger`, or None where there is none or it cannot be used.
+
+    It is nobody's to rely on, so whatever is wrong with it is a line in the log and no reason not to serve.
+    """
     try:
-        found = _registered(settings.mlflow_uri)
+        try:
+            return _load(settings, CHALLENGER)
+        except ModelMissingError:
+            drop_pointer(settings, CHALLENGER)
+    except (StartError, ScoringError) as error:
+        logger.warning("the challenger, if there is one, cannot be used: %s", error)
+    return None
+
+
+def _load(settings: Settings, alias: str) -> Served:
+    pointer = read_pointer(settings, alias)
+    try:
+        found = _registered(settings.mlflow_uri, alias)
         if pointer is None or (found.version, found.source) != (pointer.version, pointer.source):
-            pointer = _fetch(settings, found)
+            pointer = _fetch(settings, alias, found)
     except _RegistryAwayError as error:
         if pointer is None:
             raise ModelStoreError(str(error)) from error
@@ -77,14 +97,14 @@ def load_champion(settings: Settings) -> Champion:
         bundle = load_bundle(settings, pointer.digest)
     except (BundleError, ModelStoreError) as error:
         bundle = _mended(settings, pointer, error)
-    return Champion(bundle, pointer.model_name, pointer.version)
+    return Served(bundle, pointer.model_name, pointer.version)
 
 
-def _fetch(settings: Settings, found: _Registered) -> Pointer:
+def _fetch(settings: Settings, alias: str, found: _Registered) -> Pointer:
     files = _download(settings.mlflow_uri, found.version)
     pointer = Pointer(MODEL_NAME, found.version, found.source, Bundle.from_files(files).digest)
     keep(settings, pointer.digest, files)
-    write_pointer(settings, pointer)
+    write_pointer(settings, alias, pointer)
     return pointer
 
 
@@ -106,15 +126,15 @@ def _mended(settings: Settings, pointer: Pointer, damage: Exception) -> Bundle:
     return bundle
 
 
-def _registered(uri: str) -> _Registered:
+def _registered(uri: str, alias: str) -> _Registered:
     _require_registry(uri)
     mlflow = _mlflow()
     try:
-        found = mlflow.MlflowClient(uri, uri).get_model_version_by_alias(MODEL_NAME, ALIAS)
+        found = mlflow.MlflowClient(uri, uri).get_model_version_by_alias(MODEL_NAME, alias)
     except mlflow.exceptions.MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             raise ModelMissingError(
-                f"No model has the alias {ALIAS} in the registry; run `sellerscore train` and `sellerscore promote`."
+                f"No model has the alias {alias} in the registry; run `sellerscore train` and `sellerscore promote`."
             ) from error
         raise _away(error) from error
     except (OSError, SQLAlchemyError) as error:

@@ -9,18 +9,20 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from api.database import open_database
-from api.model_store import Champion, load_champion
+from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
+from api.shadow.service import Shadow
 from api.token_file import token_digest
 from features.store import VectorStore
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts that endpoints work with."""
+    """The parts that endpoints work with; `shadow` is there where a challenger is."""
 
     settings: Settings
-    champion: Champion
+    champion: Served
+    shadow: Shadow | None
     vectors: VectorStore
     engine: Engine
     token_digest: bytes
@@ -35,11 +37,16 @@ def open_services(settings: Settings) -> Iterator[Services]:
         ScoringError: the champion's bundle does not verify.
     """
     digest = token_digest(settings.token_path)
-    champion = load_champion(settings)
+    champion, challenger = load_champion(settings), load_challenger(settings)
     engine = open_database(settings.database_url)
+    # one that was promoted would score everything twice
+    beside = challenger is not None and challenger.bundle.digest != champion.bundle.digest
+    shadow = Shadow(challenger, engine) if challenger is not None and beside else None
     try:
-        yield Services(settings, champion, VectorStore(settings.vectors_path), engine, digest)
+        yield Services(settings, champion, shadow, VectorStore(settings.vectors_path), engine, digest)
     finally:
+        if shadow is not None:
+            shadow.close()
         engine.dispose()
 
 

@@ -2,7 +2,8 @@
 
 from alembic import context
 
-import api.scores.repository  # noqa: F401 - adds its table to the metadata
+import api.scores.repository
+import api.shadow.repository  # noqa: F401 - each adds its table to the metadata
 from api.database import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)

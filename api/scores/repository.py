@@ -7,7 +7,7 @@ from sqlalchemy import Column, Connection, LargeBinary, String, Table, insert, s
 
 from api.database import UtcDateTime, metadata
 
-_scores = Table(
+scores = Table(
     "scores",
     metadata,
     Column("id", String(36), primary_key=True),
@@ -35,10 +35,10 @@ class StoredScore:
 
 def add(connection: Connection, score: StoredScore) -> None:
     """Store a score under its id, which is new."""
-    connection.execute(insert(_scores).values(**vars(score)))
+    connection.execute(insert(scores).values(**vars(score)))
 
 
 def find(connection: Connection, score_id: str) -> StoredScore | None:
     """Return the score stored under the id, or None."""
-    found = connection.execute(select(_scores).where(_scores.c.id == score_id)).one_or_none()
+    found = connection.execute(select(scores).where(scores.c.id == score_id)).one_or_none()
     return None if found is None else StoredScore(*found)

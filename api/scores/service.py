@@ -57,6 +57,8 @@ def create(services: Services, request: ScoreRequest, now: datetime) -> StoredSc
     )
     with transaction(services.engine) as connection:
         repository.add(connection, score)
+    if services.shadow is not None:
+        services.shadow.offer(score.id, to_vector(stored))
     return score
 
 
