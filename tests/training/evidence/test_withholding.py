@@ -1,0 +1,98 @@
+"""What hiding brings, against assessments of the same rows with and without the value."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from features.catalogue import CATALOGUE
+from tests.training.datasets import NAMES, TABLES, dataset
+from tests.training.evidence.subjects import boosted, bundle, reviewed, subject, with_test
+from training.evidence.asking import answers
+from training.evidence.subject import Subject
+from training.evidence.withholding import Gain, by_table, by_value, withholding
+
+
+@pytest.fixture(scope="module")
+def few() -> Subject:
+    found = subject()
+    return replace(found, test=found.test.select(found.test.rows.index.to_series() < 50))
+
+
+@pytest.fixture(scope="module")
+def silent() -> Subject:
+    """A model that learnt from silence: whoever says nothing of returns repays."""
+    train = dataset(1_500, 500, seed=1)
+    returns = train.features["return_rate_90d"].mask(~train.rows["bad"])
+    train = replace(train, features=train.features.assign(return_rate_90d=returns))
+    return reviewed(bundle(train, boosted(train)), train, dataset(60, 40, seed=3, missing=0.0))
+
+
+def test_a_gain_is_of_those_who_still_have_a_number() -> None:
+    before, after = np.array([600.0, 600.0, 600.0, 600.0]), np.array([606.0, 590.0, np.nan, 605.0])
+    assert Gain.of("x", before, after) == Gain("x", 4, 0.25, 6.0, pytest.approx(1 / 3), 0.25)
+    assert Gain.of("x", before, np.full(4, np.nan)) == Gain("x", 4, 1.0, 0.0, 0.0, 0.0)
+    assert Gain.of("x", np.empty(0), np.empty(0)) == Gain("x", 0, 0.0, 0.0, 0.0, 0.0)
+
+
+def test_a_table_that_is_not_delivered_leaves_no_number(few: Subject) -> None:
+    withheld, _ = by_table(few)
+    assert [gain.what for gain in withheld] == list(TABLES)
+    assert {gain.unscored for gain in withheld} == {1.0}
+
+
+def test_hiding_what_rests_on_a_table_is_what_assessments_say(few: Subject) -> None:
+    rows, matrix = few.test.rows, few.test.features.to_numpy()
+    hidden = matrix.copy()
+    hidden[:, ["traffic" in feature.tables for feature in CATALOGUE]] = np.nan
+    before, after = (answers(few.bundle, rows, each) for each in (matrix, hidden))
+    gained = [later.score - earlier.score for earlier, later in zip(before, after, strict=True)]
+    found = {gain.what: gain for gain in by_table(few)[1]}["traffic"]
+    assert (found.most, found.mean, found.unscored) == (max(gained), pytest.approx(np.mean(gained)), 0.0)
+
+
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_hiding_one_value_is_what_assessments_say(few: Subject, name: str) -> None:
+    shown = few.test.features[name].notna().to_numpy()
+    rows, features = few.test.rows[shown], few.test.features[shown]
+    before = answers(few.bundle, rows, features.to_numpy())
+    after = answers(few.bundle, rows, features.assign(**{name: np.nan}).to_numpy())
+    gained = [later.score - earlier.score for earlier, later in zip(before, after, strict=True)]
+    found = {gain.what: gain for gain in by_value(few)}[name]
+    assert (found.rows, found.most, found.mean) == (shown.sum(), max(gained), pytest.approx(np.mean(gained)))
+    assert found.beyond == pytest.approx(np.mean(np.array(gained) > 5))
+
+
+def test_who_hides_history_gets_no_number(few: Subject) -> None:
+    found = {gain.what: gain for gain in by_value(few)}
+    assert found["active_days_365d"].unscored == 1.0
+    assert found["return_rate_90d"].unscored == 0.0
+
+
+def test_silence_that_pays_raises_an_alarm_with_its_name(silent: Subject) -> None:
+    finding = withholding(silent)
+    assert finding.figures["most_gain"] > 40
+    assert finding.figures["most_gain"] == max(
+        finding.figures["most_gain_by_table"], finding.figures["most_gain_by_value"]
+    )
+    assert finding.tables["By value hidden"]["feature"].iloc[0] == "return_rate_90d"
+    assert "return_rate_90d (" in finding.alarms[0]
+    assert finding.figures["least_share_without_number"] == 1.0
+
+
+def test_a_model_that_cannot_be_moved_raises_none(few: Subject) -> None:
+    # of thirty rows no leaf holds enough, so the model is a constant
+    rows = few.train.select(few.train.rows.index.to_series() < 30)
+    still = replace(few, bundle=bundle(few.train, boosted(rows, trees=1)))
+    finding = withholding(still)
+    assert finding.figures["most_gain"] == 0.0
+    assert finding.alarms == ()
+    assert "No row gained a point" in finding.said
+
+
+def test_where_nobody_can_be_scored_the_study_says_so(few: Subject) -> None:
+    finding = withholding(with_test(few, active_days_365d=1.0))
+    assert finding.figures == {}
+    assert "none can be withheld from" in finding.said

@@ -1,0 +1,174 @@
+"""Does withholding pay? What a score gains where a table is not delivered, or a single value is hidden."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.catalogue import CATALOGUE
+from training.evidence.asking import answers, drawn_rows, scorable
+from training.evidence.finding import Finding
+from training.evidence.scored import scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scoring import Assessment, Bundle
+    from training.evidence.subject import Subject
+
+MOST_GAIN: Final = 5.0
+"""Points that withholding may bring at the most before it raises an alarm."""
+
+_ASKED: Final = 200
+"""Rows that are assessed as a bank would, for each table."""
+
+_HIDDEN: Final = 2_000
+"""Rows of which each value in turn is hidden."""
+
+_NAMED: Final = 5
+
+
+@dataclass(frozen=True)
+class Gain:
+    """What hiding something did to the scores of the rows that showed it before.
+
+    Attributes:
+        what: the table or feature.
+        rows: how many were asked.
+        unscored: share of them whose answer then carries no number.
+        most: the most points that any of the others gained; 0 where nobody was scored.
+        mean: what they gained on average.
+        beyond: share of all rows that gained more than `MOST_GAIN`.
+    """
+
+    what: str
+    rows: int
+    unscored: float
+    most: float
+    mean: float
+    beyond: float
+
+    @classmethod
+    def of(cls, what: str, before: NDArray[np.float64], after: NDArray[np.float64]) -> Gain:
+        """Compare scores, NaN where an answer carries no number."""
+        gained = (after - before)[~np.isnan(after)]
+        if not len(gained):
+            return cls(what, len(before), 1.0 if len(before) else 0.0, 0.0, 0.0, 0.0)
+        beyond = float((gained > MOST_GAIN).sum()) / len(before)
+        return cls(what, len(before), 1 - len(gained) / len(before), float(gained.max()), float(gained.mean()), beyond)
+
+
+def withholding(subject: Subject) -> Finding:
+    """Withhold each table and hide each value of random test rows, and see what their scores gain."""
+    title, bundle = "What withholding brings", subject.bundle
+    if not scorable(bundle, subject.test.features).any():
+        return Finding(
+            "withholding", title, "No test row has history enough for a score, so none can be withheld from."
+        )
+    tables, columns = by_table(subject)
+    values = by_value(subject)
+    all_gains = [*tables, *columns, *values]
+    most = max(all_gains, key=lambda gain: gain.most)
+    refused = min((gain.unscored for gain in tables), default=1.0)
+    return Finding(
+        "withholding",
+        title,
+        _said(tables, most, refused),
+        figures={
+            "most_gain": most.most,
+            "most_gain_by_table": max((gain.most for gain in (*tables, *columns)), default=0.0),
+            "most_gain_by_value": max((gain.most for gain in values), default=0.0),
+            "least_share_without_number": refused,
+        },
+        tables={
+            "By table not delivered": _table("table", tables),
+            "By table whose values are hidden": _table("table", columns),
+            "By value hidden": _table("feature", sorted(values, key=lambda gain: -gain.most)),
+        },
+        alarms=tuple(_alarms(all_gains)),
+    )
+
+
+def by_table(subject: Subject) -> tuple[list[Gain], list[Gain]]:
+    """Return what withholding each table that the bundle requires brings: not delivered, and delivered without values.
+
+    The second is a delivery in which the table is there and everything that rests on it is missing all the same.
+    """
+    bundle = subject.bundle
+    places = drawn_rows(bundle, subject.test, _ASKED, subject.seed)
+    rows, matrix = subject.test.rows.iloc[places], subject.test.features.to_numpy()[places]
+    before = _numbers(answers(bundle, rows, matrix))
+    gains: list[list[Gain]] = [[], []]
+    for table in bundle.sheet.required_tables:
+        hidden = matrix.copy()
+        hidden[:, _resting_on(bundle, table)] = np.nan
+        for found, withheld in zip(gains, ((table,), ()), strict=True):
+            after = answers(bundle, rows, hidden, withheld)
+            found.append(Gain.of(table, before, _numbers(after)))
+    return gains[0], gains[1]
+
+
+def by_value(subject: Subject) -> list[Gain]:
+    """Return what hiding each feature's value brings to the rows that have one."""
+    bundle = subject.bundle
+    places = drawn_rows(bundle, subject.test, _HIDDEN, subject.seed)
+    features = subject.test.features.iloc[places]
+    before = scores(bundle, features.to_numpy()).astype(np.float64)
+    found = []
+    for name in bundle.sheet.names:
+        shown = features[name].notna().to_numpy()
+        hidden = features[shown].assign(**{name: np.nan})
+        after = scores(bundle, hidden.to_numpy()).astype(np.float64)
+        found.append(Gain.of(name, before[shown], np.where(scorable(bundle, hidden), after, np.nan)))
+    return found
+
+
+def _numbers(found: Sequence[Assessment]) -> NDArray[np.float64]:
+    return np.array([np.nan if each.score is None else float(each.score) for each in found])
+
+
+def _resting_on(bundle: Bundle, table: str) -> NDArray[np.bool_]:
+    tables = {feature.name: feature.tables for feature in CATALOGUE}
+    return np.array([table in tables.get(name, frozenset()) for name in bundle.sheet.names])
+
+
+def _alarms(gains: Sequence[Gain]) -> Sequence[str]:
+    paying = sorted((gain for gain in gains if gain.most > MOST_GAIN), key=lambda gain: -gain.most)
+    if not paying:
+        return ()
+    named = ", ".join(f"{gain.what} ({gain.most:.0f})" for gain in paying[:_NAMED])
+    more = f" and {len(paying) - _NAMED} more" if len(paying) > _NAMED else ""
+    return (f"Withholding pays more than {MOST_GAIN:.0f} points: {named}{more}.",)
+
+
+def _said(tables: Sequence[Gain], most: Gain, refused: float) -> str:
+    names = ", ".join(gain.what for gain in tables) or "none"
+    gained = f"The most that any row gained is {most.most:.0f} points, by {most.what}." if most.most > 0 else ""
+    return (
+        f"Asked: can a seller gain by withholding? Of up to {_ASKED} test rows drawn at random, each required table "
+        f"({names}) was not delivered, after which {refused:.0%} of the answers or more carry no number; and delivered "
+        f"with all that rests on it missing. Of up to {_HIDDEN:,} rows each value in turn was hidden. "
+        f"{gained or 'No row gained a point.'} More than {MOST_GAIN:.0f} would raise an alarm."
+    )
+
+
+def _table(of: str, gains: Sequence[Gain]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                of: gain.what,
+                "rows": gain.rows,
+                "without_number": gain.unscored,
+                "most_gain": gain.most,
+                "mean_gain": gain.mean,
+                "gained_too_much": gain.beyond,
+            }
+            for gain in gains
+        ]
+    )
