@@ -92,7 +92,8 @@ class Bundle:
             model = Model.from_text(files[_MODEL].decode())
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"A file of the bundle is not in the form of format {FORMAT}: {error!r}") from error
-        _agree(model, sheet, reasons)
+        model.require(sheet)
+        reasons.require(sheet)
         return cls(sha256(files[MANIFEST]), sha256(files[_MODEL]), model, sheet, policy, reasons, reference)
 
 
@@ -137,16 +138,6 @@ def _verify(files: Mapping[str, bytes]) -> None:
     altered = sorted(name for name in FILES if sha256(files[name]) != declared[name])
     if altered:
         raise BundleError(f"The content of {', '.join(altered)} is not what the bundle's manifest declares.")
-
-
-def _agree(model: Model, sheet: FeatureSheet, reasons: ReasonCatalogue) -> None:
-    if model.names != sheet.names:
-        differing = sorted(set(model.names).symmetric_difference(sheet.names))
-        raise BundleError(
-            "The model's features are not those of the feature sheet, in the same order; "
-            f"only in one of them: {', '.join(differing) or 'none'}."
-        )
-    reasons.require(sheet)
 
 
 def _reference(data: dict[str, Any]) -> Reference:

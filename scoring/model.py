@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 from scoring.errors import BundleError
+from scoring.sheet import FeatureSheet
 
 if TYPE_CHECKING:
     import lightgbm
+
+_RISKIEST: Final = {1: {"right"}, -1: {"left"}, 0: {"left", "right"}}
+"""Where splits may send a missing value by the feature's sign: larger values go right."""
+
+_DEFAULT_LEFT: Final = 2
+_NAN_IS_MISSING: Final = 8
+"""Bits of LightGBM's `decision_type`; a model that has not the second takes NaN for zero."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +61,42 @@ class Model:
         except lightgbm.basic.LightGBMError as error:
             raise BundleError(f"The model text cannot be read by LightGBM: {error}") from error
         return cls(text, tuple(booster.feature_name()), booster)
+
+    @cached_property
+    def missing_goes(self) -> tuple[frozenset[str], ...]:
+        """Where the splits on each feature send a missing value: `left`, `right` or `where zero goes`."""
+        found: list[set[str]] = [set() for _ in self.names]
+        split_on: list[str] = []
+        for line in self.text.splitlines():
+            key, _, numbers = line.partition("=")
+            if key == "split_feature":
+                split_on = numbers.split()
+            elif key == "decision_type":
+                for feature, decision in zip(split_on, numbers.split(), strict=True):
+                    found[int(feature)].add(_side(int(decision)))
+        return tuple(map(frozenset, found))
+
+    def require(self, sheet: FeatureSheet) -> None:
+        """Check that the model is of the sheet's features and takes missing values as the sheet says.
+
+        Raises:
+            BundleError: other features, another order, or a missing value that would go to the less risky side.
+        """
+        if self.names != sheet.names:
+            differing = sorted(set(self.names).symmetric_difference(sheet.names))
+            raise BundleError(
+                "The model's features are not those of the feature sheet, in the same order; "
+                f"only in one of them: {', '.join(differing) or 'none'}."
+            )
+        for entry, sides in zip(sheet.entries, self.missing_goes, strict=True):
+            if entry.missing == "riskiest" and not sides <= _RISKIEST[entry.sign]:
+                raise BundleError(
+                    f"The feature sheet says that a missing {entry.name} is taken at its riskiest end, but the model "
+                    f"sends it {' and '.join(sorted(sides))}."
+                )
+
+
+def _side(decision: int) -> str:
+    if not decision & _NAN_IS_MISSING:
+        return "where zero goes"
+    return "left" if decision & _DEFAULT_LEFT else "right"

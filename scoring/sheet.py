@@ -2,8 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Final, Literal
 
 from scoring.errors import BundleError
+
+Missing = Literal["riskiest", "as_trained"]
+"""How the model takes a missing value: at its riskiest end, so that hiding it never pays, or as training made it."""
+
+_MISSING: Final = ("riskiest", "as_trained")
 
 
 @dataclass(frozen=True)
@@ -12,6 +18,7 @@ class FeatureEntry:
 
     `sign` is +1 where a higher value raises risk, -1 where it lowers it, 0 where the model is free.
     `typical` is the median of the reference population (None where it was always missing), in `unit`.
+    `missing` says how the model takes a value that is not there; a bundle holds its model to it.
     """
 
     name: str
@@ -22,10 +29,15 @@ class FeatureEntry:
     structural: bool
     reason_group: str
     typical: float | None
+    missing: Missing = "as_trained"
 
     def __post_init__(self) -> None:
         if self.sign not in (-1, 0, 1):
             raise BundleError(f"Feature {self.name} has the sign {self.sign}; allowed are -1, 0 and 1.")
+        if self.missing not in _MISSING:
+            raise BundleError(
+                f"Feature {self.name} takes missing values {self.missing!r}; allowed are: {', '.join(_MISSING)}."
+            )
         if self.typical is not None and not math.isfinite(self.typical):
             raise BundleError(
                 f"Feature {self.name} has the typical value {self.typical}; allowed is a finite number, or none."

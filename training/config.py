@@ -6,10 +6,13 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 
+from training.errors import ConfigError
 from training.fit import FitConfig
 from training.labels import DefaultDefinition
+from training.refits import RefitConfig
+from training.search import SearchConfig
 from training.settings import STRICT
-from training.split import SplitConfig
+from training.split import SplitConfig, longest_days
 
 
 @dataclass(frozen=True)
@@ -19,13 +22,27 @@ class TrainConfig:
     Example:
         >>> TrainConfig(labels=DefaultDefinition(days_past_due=60)).as_toml().splitlines()[:2]
         ['[labels]', 'days_past_due = 60']
+
+    Raises:
+        ConfigError: the embargo is shorter than an outcome takes.
     """
 
     __pydantic_config__ = STRICT
 
     labels: DefaultDefinition = field(default_factory=DefaultDefinition)
     split: SplitConfig = field(default_factory=SplitConfig)
+    search: SearchConfig = field(default_factory=SearchConfig)
     fit: FitConfig = field(default_factory=FitConfig)
+    refits: RefitConfig = field(default_factory=RefitConfig)
+
+    def __post_init__(self) -> None:
+        needed = longest_days(self.labels.months)
+        if self.split.embargo_days < needed:
+            raise ConfigError(
+                f"Outcomes take up to {needed} days (labels.months is {self.labels.months}), but split.embargo_days is "
+                f"{self.split.embargo_days}; set it to {needed} or more, so that training outcomes are known before "
+                "the test begins."
+            )
 
     @property
     def digest(self) -> str:

@@ -39,9 +39,15 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over every label and feature value with the catalogue's digest: the name of this training set."""
-        content = hashlib.sha256(self.catalogue.encode())
-        content.update(self.rows.to_csv(index=False).encode())
+        """SHA-256 over all that training and evidence take from here: the name of this training set.
+
+        That is every label, feature value and segment, the catalogue's digest, the tables that were there, what bad
+        means, and up to when outcomes are known, which decides the split.
+        """
+        known = (self.catalogue, *self.tables, self.labels.definition, self.labels.matured_through.isoformat())
+        content = hashlib.sha256("\n".join(known).encode())
+        for table in (self.rows, self.about):
+            content.update(table.to_csv(index=False).encode())
         content.update(self.features.to_numpy().tobytes())
         return "sha256:" + content.hexdigest()
 

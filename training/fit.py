@@ -1,4 +1,4 @@
-"""Fitting: LightGBM under the catalogue's monotone signs, rounds chosen and margins made out of fold."""
+"""Fitting: LightGBM under the catalogue's signs; rounds chosen on later loans, margins made out of fold."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from features.catalogue import CATALOGUE
+from training.sample import Sample
 from training.settings import STRICT
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class FitConfig:
     """LightGBM's settings that are ours to choose; all else is fixed for reproducibility.
 
     The same data and config give the same model text on the same machine. Classes are not weighted, since a
-    weighted probability means nothing.
+    weighted probability means nothing. `stop_share` of the rows, the latest, say when to stop.
     """
 
     __pydantic_config__ = STRICT
@@ -36,17 +36,17 @@ class FitConfig:
     lambda_l2: Annotated[float, Field(ge=0)] = 10.0
     max_rounds: Annotated[int, Field(ge=1)] = 800
     patience: Annotated[int, Field(ge=1)] = 50
+    stop_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     folds: Annotated[int, Field(ge=2)] = 5
     seed: Annotated[int, Field(ge=0)] = 7
     threads: Annotated[int, Field(ge=1)] = 2
 
-    def parameters(self, names: tuple[str, ...], rows: int) -> dict[str, Any]:
-        """Return LightGBM's parameters for features in this order and a training set of this many rows.
+    def parameters(self, signs: tuple[int, ...], rows: int) -> dict[str, Any]:
+        """Return LightGBM's parameters for columns of these signs and a training set of this many rows.
 
         A leaf holds at least a hundredth of the rows, between 5 and `most_data_in_leaf`: a few hundred firms would
         otherwise grow no tree at all.
         """
-        signs = {feature.name: feature.sign for feature in CATALOGUE}
         ours = {key: value for key, value in asdict(self).items() if key not in _NOT_LIGHTGBM}
         return {
             **ours,
@@ -56,7 +56,7 @@ class FitConfig:
             "bagging_freq": 1,
             # `advanced` has open bug reports of broken constraints; the trained bundle is audited besides
             "monotone_constraints_method": "intermediate",
-            "monotone_constraints": [signs.get(name, 0) for name in names],
+            "monotone_constraints": list(signs),
             "num_threads": self.threads,
             "deterministic": True,
             "force_row_wise": True,
@@ -64,7 +64,7 @@ class FitConfig:
         }
 
 
-_NOT_LIGHTGBM = frozenset({"most_data_in_leaf", "max_rounds", "patience", "folds", "threads"})
+_NOT_LIGHTGBM = frozenset({"most_data_in_leaf", "max_rounds", "patience", "stop_share", "folds", "threads"})
 
 
 @dataclass(frozen=True)
@@ -76,39 +76,61 @@ class Fitted:
     out_of_fold: NDArray[np.float64] = field(repr=False)
 
 
-def fit(features: pd.DataFrame, bad: pd.Series, sellers: pd.Series, config: FitConfig) -> Fitted:
-    """Fit the model.
-
-    Each fold leaves out a fifth of the sellers, stops early on them and predicts them; the final model takes all
-    rows and the folds' mean number of rounds.
+def fit(
+    features: pd.DataFrame, bad: pd.Series, sellers: pd.Series, config: FitConfig, as_of: pd.Series | None = None
+) -> Fitted:
+    """Fit the model: choose the rounds, make margins out of fold with that many, and fit all rows with that many.
 
     Args:
         features: one float64 column per feature; their names say which sign holds.
         bad: True where the loan went bad.
         sellers: seller of each row; a seller is never on both sides of a fold.
         config: the settings.
+        as_of: midnight of each row; without it, or where the latest rows have too few of a kind, folds of sellers
+            say when to stop.
+
+    Raises:
+        LabelError: fewer sellers with bad or with good loans than folds.
     """
+    return fit_sample(Sample.of(features, bad, sellers, as_of), config)
+
+
+def fit_sample(sample: Sample, config: FitConfig) -> Fitted:
+    """Fit the model to a sample; see `fit`."""
+    rounds = choose_rounds(sample, config)
+    margins = out_of_fold(sample, config, rounds)
+    return Fitted(sample.columns.merge(boost(sample, config, rounds)), rounds, margins)
+
+
+def choose_rounds(sample: Sample, config: FitConfig) -> int:
+    """Return the number of rounds after which the loss on rows left out stops falling.
+
+    Left out are the latest rows, for which models learn from earlier rows of other sellers; where those do not serve,
+    one fold of sellers after the other, and the mean of their rounds counts.
+    """
+    parts = sample.later(config.stop_share) or sample.folds(config.folds, config.seed)
+    stopped = [boost(sample.rows(inside), config, config.max_rounds, sample.rows(outside)) for inside, outside in parts]
+    return max(1, round(float(np.mean([booster.best_iteration for booster in stopped]))))
+
+
+def out_of_fold(sample: Sample, config: FitConfig, rounds: int) -> NDArray[np.float64]:
+    """Return the raw margin of each row by a model of this many rounds that did not see its seller."""
+    margins = np.empty(len(sample.bad))
+    for inside, outside in sample.folds(config.folds, config.seed):
+        margins[outside] = boost(sample.rows(inside), config, rounds).predict(sample.matrix[outside], raw_score=True)
+    return margins
+
+
+def boost(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None = None) -> lightgbm.Booster:
+    """Return a model of the sample's columns after this many rounds, or fewer once the loss on `stop_on` has risen."""
     import lightgbm
-    from sklearn.model_selection import StratifiedGroupKFold
 
-    parameters = config.parameters(tuple(features.columns), len(features))
-    matrix, target = features.to_numpy(), bad.to_numpy().astype(float)
-    names = list(features.columns)
-
-    def data(rows: NDArray[np.int64] | slice) -> lightgbm.Dataset:
-        return lightgbm.Dataset(matrix[rows], target[rows], feature_name=names, free_raw_data=False)
-
-    margins, rounds = np.empty(len(target)), []
-    folds = StratifiedGroupKFold(n_splits=config.folds, shuffle=True, random_state=config.seed)
-    for inside, outside in folds.split(matrix, target, groups=sellers):
-        booster = lightgbm.train(
-            parameters,
-            data(inside),
-            num_boost_round=config.max_rounds,
-            valid_sets=[data(outside)],
-            callbacks=[lightgbm.early_stopping(config.patience, verbose=False)],
-        )
-        margins[outside] = booster.predict(matrix[outside], raw_score=True)
-        rounds.append(booster.best_iteration)
-    chosen = max(1, round(float(np.mean(rounds))))
-    return Fitted(lightgbm.train(parameters, data(slice(None)), num_boost_round=chosen), chosen, margins)
+    learnt = lightgbm.Dataset(sample.matrix, sample.bad)
+    judged = [] if stop_on is None else [lightgbm.Dataset(stop_on.matrix, stop_on.bad, reference=learnt)]
+    return lightgbm.train(
+        config.parameters(sample.columns.signs, len(sample.bad)),
+        learnt,
+        num_boost_round=rounds,
+        valid_sets=judged,
+        callbacks=[lightgbm.early_stopping(config.patience, verbose=False)] if judged else [],
+    )

@@ -83,6 +83,7 @@ def _entries(features: pd.DataFrame) -> tuple[FeatureEntry, ...]:
             structural=feature.structural,
             reason_group=feature.reason_group,
             typical=None if typical.isna()[feature.name] else float(typical[feature.name]),
+            missing="riskiest",  # as `columns` trains it
         )
         for feature in CATALOGUE
     )

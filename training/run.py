@@ -1,15 +1,16 @@
-"""One training run, start to end: split, fit, calibrate, measure, pack. Registers nothing; `registry` does."""
+"""One training run, start to end: split, search, fit, calibrate, measure, pack. Registers nothing; `registry` does."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scoring.bundle import Bundle, pack
+from scoring.canonical import canonical_json, sha256
 from scoring.explain import contributions
 from scoring.model import Calibration
 from scoring.points import to_points
@@ -20,9 +21,12 @@ from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.studies import STUDIES
 from training.evidence.subject import Subject
-from training.fit import Fitted, fit
-from training.logistic import logistic
+from training.fit import Fitted, fit_sample
 from training.package import Package, bundle_parts
+from training.refits import refits
+from training.sample import Sample
+from training.scorecard import Scorecard, fit_scorecard
+from training.search import search
 from training.split import Evidence, Split, out_of_time, whole
 
 if TYPE_CHECKING:
@@ -30,6 +34,9 @@ if TYPE_CHECKING:
 
     from features.intake import OperatingStore
     from training.dataset import Dataset
+
+Step = Callable[[str], None]
+"""Is told what begins, for a progress display."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +56,29 @@ class Run:
         return Bundle.from_files(self.files)
 
 
+@dataclass(frozen=True)
+class _Trained:
+    """What was learnt from the training part; `config` holds the settings that a search found."""
+
+    config: TrainConfig
+    sample: Sample
+    fitted: Fitted
+    calibration: Calibration
+    scorecard: Scorecard
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """Probabilities of default of the test rows by the model and by the scorecard beside."""
+
+    bad: NDArray[np.bool_]
+    model: NDArray[np.float64]
+    scorecard: NDArray[np.float64]
+
+
 def train(
-    dataset: Dataset,
-    config: TrainConfig,
-    step: Callable[[str], None] = lambda _: None,
-    store: OperatingStore | None = None,
+    dataset: Dataset, config: TrainConfig, step: Step = lambda _: None, store: OperatingStore | None = None
 ) -> Run:
     """Train on the earlier loans of some sellers, test on the later loans of others, and pack the model.
 
@@ -63,99 +88,107 @@ def train(
     Args:
         dataset: labelled rows with features.
         config: all settings; the same dataset and config give the same model text on the same machine.
-        step: told what begins, for a progress display.
+        step: told what begins.
         store: the operating data that the dataset was computed from, for studies that need more of them.
 
     Raises:
         TrainingError: the split lacks a class, or the model ranks no better than chance.
     """
     split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
-    rows = split.train.rows
-    step(f"fit LightGBM on {len(rows)} rows")
-    fitted = fit(split.train.features, rows["bad"], rows["seller_id"], config.fit)
-    calibration = affine(fitted.out_of_fold, rows["bad"].to_numpy())
-    step(f"fit the logistic model beside, and measure both on {len(split.test.rows)} rows")
-    predictions = _predictions(split, fitted, calibration, config)
-    bad = split.test.rows["bad"].to_numpy()
-    figures, logistic_figures = (evaluate(bad, predictions[name], config.fit.seed) for name in predictions)
-    files = pack(bundle_parts(Package(split.train, fitted, calibration, figures)))
-    step("draw the evidence")
-    bundle = Bundle.from_files(files)
-    drawn = {
-        "roc": plots.roc(bad, predictions),
-        "calibration": plots.calibration(bad, predictions["LightGBM"]),
-        **_explained_plots(bundle, split.test),
-    }
-    subject = _subject(bundle, split, predictions, config, store)
-    findings = []
+    trained = _trained(split.train, config, step)
+    step(f"measure both on {len(split.test.rows)} rows")
+    judged = _judged(split, trained)
+    figures, beside = (evaluate(judged.bad, each, config.fit.seed) for each in (judged.model, judged.scorecard))
+    parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures))
+    files = pack(parts)
+    again = refits(trained.sample, trained.config.fit, parts, config.refits.count, step)
+    step("explain the test rows")
+    subject, drawn = _explained(Bundle.from_files(files), split, judged, again)
+    subject = replace(subject, store=store, seed=config.fit.seed)
+    findings = [*trained.findings]
     for name, study in STUDIES.items():
         step(f"study {name}")
         findings.append(study(subject))
-    return Run(files, figures, logistic_figures, drawn, tuple(findings), _facts(dataset, split, fitted, config))
+    return Run(files, figures, beside, drawn, tuple(findings), _facts(dataset, split, config, trained))
 
 
-def _subject(
-    bundle: Bundle,
-    split: Split,
-    predictions: dict[str, NDArray[np.float64]],
-    config: TrainConfig,
-    store: OperatingStore | None,
-) -> Subject:
+def _trained(part: Dataset, config: TrainConfig, step: Step) -> _Trained:
+    sample, bad = Sample.of_dataset(part), part.rows["bad"]
+    searched = search(sample, config.fit, config.search.trials, step)
+    step(f"fit LightGBM on {len(bad)} rows")
+    fitted = fit_sample(sample, searched.best)
+    calibration = affine(fitted.out_of_fold, bad.to_numpy())
+    step("fit the scorecard beside")
+    scorecard = fit_scorecard(part.features, bad, config.fit.seed)
+    found = Finding(
+        name="scorecard",
+        title="Scorecard beside",
+        said=f"A logistic scorecard of {len(scorecard.binnings)} binned features learnt from the same rows. "
+        "The model must beat it to earn its place.",
+        tables={"Features": scorecard.table()},
+    )
+    used = replace(config, fit=searched.best)
+    return _Trained(used, sample, fitted, calibration, scorecard, (*searched.findings, found))
+
+
+def _judged(split: Split, trained: _Trained) -> _Judged:
+    """Predict the test part with both models; where that is the training part, out of fold."""
+    test = split.test.features
+    if split.evidence is Evidence.OUT_OF_TIME:
+        margins = np.asarray(trained.fitted.booster.predict(test.to_numpy(), raw_score=True))
+        beside = trained.scorecard.probability(test)
+    else:
+        margins = trained.fitted.out_of_fold
+        beside = _scorecard_out_of_fold(split.train, trained)
+    bad = split.test.rows["bad"].to_numpy()
+    return _Judged(bad, probabilities(trained.calibration, margins), beside)
+
+
+def _scorecard_out_of_fold(part: Dataset, trained: _Trained) -> NDArray[np.float64]:
+    fit, bad = trained.config.fit, part.rows["bad"]
+    found = np.empty(len(bad))
+    for inside, outside in trained.sample.folds(fit.folds, fit.seed):
+        card = fit_scorecard(part.features.iloc[inside], bad.iloc[inside], fit.seed)
+        found[outside] = card.probability(part.features.iloc[outside])
+    return found
+
+
+def _explained(
+    bundle: Bundle, split: Split, judged: _Judged, again: tuple[Bundle, ...]
+) -> tuple[Subject, dict[str, Figure]]:
+    """Return the model as studies see it, still without a store, and the plots of every run."""
     explained = contributions(bundle.model, split.test.features.to_numpy())
-    return Subject(
+    score = to_points(explained, bundle.policy.calibration, bundle.policy.scale).score
+    subject = Subject(
         bundle=bundle,
         train=split.train,
         test=split.test,
         evidence=split.evidence,
-        probability=predictions["LightGBM"],
-        scorecard=predictions["logistic"],
-        score=to_points(explained, bundle.policy.calibration, bundle.policy.scale).score,
-        refits=(),
-        store=store,
-        seed=config.fit.seed,
+        probability=judged.model,
+        scorecard=judged.scorecard,
+        score=score,
+        refits=again,
+        store=None,
+        seed=0,
     )
-
-
-def _predictions(
-    split: Split, fitted: Fitted, calibration: Calibration, config: TrainConfig
-) -> dict[str, NDArray[np.float64]]:
-    """Return both models' probabilities for the test part; where that is the training part, out of fold."""
-    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-
-    train, test, beside = split.train, split.test, logistic(config.fit.seed)
-    if split.evidence is Evidence.OUT_OF_TIME:
-        margins = np.asarray(fitted.booster.predict(test.features.to_numpy(), raw_score=True))
-        plain = beside.fit(train.features, train.rows["bad"]).predict_proba(test.features)
-    else:
-        margins = fitted.out_of_fold
-        folds = StratifiedGroupKFold(n_splits=config.fit.folds, shuffle=True, random_state=config.fit.seed)
-        plain = cross_val_predict(
-            beside,
-            train.features,
-            train.rows["bad"],
-            groups=train.rows["seller_id"],
-            cv=folds,
-            method="predict_proba",
-        )
-    return {"LightGBM": probabilities(calibration, margins), "logistic": plain[:, 1]}
-
-
-def _explained_plots(bundle: Bundle, test: Dataset) -> dict[str, Figure]:
-    explained = contributions(bundle.model, test.features.to_numpy())
-    points = to_points(explained, bundle.policy.calibration, bundle.policy.scale)
-    return {
-        "score_distribution": plots.score_distribution(test.rows["bad"].to_numpy(), points.score),
-        "shap_summary": plots.shap_summary(explained.values, test.features, explained.base),
+    drawn = {
+        "roc": plots.roc(judged.bad, {"LightGBM": judged.model, "scorecard": judged.scorecard}),
+        "calibration": plots.calibration(judged.bad, judged.model),
+        "score_distribution": plots.score_distribution(judged.bad, score),
+        "shap_summary": plots.shap_summary(explained.values, split.test.features, explained.base),
     }
+    return subject, drawn
 
 
-def _facts(dataset: Dataset, split: Split, fitted: Fitted, config: TrainConfig) -> dict[str, str | int | float]:
+def _facts(dataset: Dataset, split: Split, config: TrainConfig, trained: _Trained) -> dict[str, str | int | float]:
+    """Say what went in and what was decided; settings are those used, where a search chose others than configured."""
     train_bad, test_bad = split.train.rows["bad"], split.test.rows["bad"]
+    inputs = {"dataset": dataset.digest, "catalogue": dataset.catalogue, "config": config.digest}
+    used = asdict(trained.config)
     return {
-        "data_version": split.train.data_version,
-        "dataset": split.train.digest,
-        "config": config.digest,
-        "catalogue": split.train.catalogue,
+        **inputs,
+        "inputs": sha256(canonical_json(inputs)),
+        "data_version": dataset.data_version,
         "default_definition": split.train.labels.definition,
         "evidence": split.evidence.value,
         "train_before": split.train_before.isoformat(),
@@ -167,6 +200,6 @@ def _facts(dataset: Dataset, split: Split, fitted: Fitted, config: TrainConfig) 
         "censored": dataset.labels.censored,
         "unscheduled": dataset.labels.unscheduled,
         "set_apart": 0 if split.train is split.test else len(dataset.rows) - len(train_bad) - len(test_bad),
-        "rounds": fitted.rounds,
-        **{f"{part}.{name}": value for part, section in asdict(config).items() for name, value in section.items()},
+        "rounds": trained.fitted.rounds,
+        **{f"{part}.{name}": value for part, section in used.items() for name, value in section.items()},
     }

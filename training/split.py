@@ -24,7 +24,7 @@ class SplitConfig:
     """How many days of the latest loans make the test, and which share of sellers is kept from training.
 
     `embargo_days` lie between the last training loan and the first test loan: as long as an outcome takes, so that
-    every training outcome was known when the first test loan was paid out.
+    every training outcome was known when the first test loan was paid out. `TrainConfig` refuses a shorter one.
     """
 
     __pydantic_config__ = STRICT
@@ -92,9 +92,25 @@ def hold_out(dataset: Dataset, config: SplitConfig, unseen: pd.Series) -> Split:
     return Split(Evidence.OUT_OF_TIME, train, test, train_before, test_from)
 
 
+def longest_days(months: int) -> int:
+    """Return how many days this many months take at most.
+
+    Example:
+        >>> longest_days(12), longest_days(1)
+        (366, 31)
+    """
+    starts = range(4 * 12)  # of four years, one of them a leap year
+    return max((_first_of(start + months) - _first_of(start)).days for start in starts)
+
+
 def is_unseen(seller_ids: pd.Series, config: SplitConfig) -> pd.Series:
     """Return True for the sellers kept from training: by a hash of the id, so the same for ever and for any order."""
     limit = int(config.unseen_share * 2**32)
     return seller_ids.map(
         lambda seller: int.from_bytes(hashlib.sha256(f"{config.salt}:{seller}".encode()).digest()[:4], "big") < limit
     ).astype(bool)
+
+
+def _first_of(month: int) -> date:
+    """Return the first day of a month counted from January 2021."""
+    return date(2021 + month // 12, month % 12 + 1, 1)

@@ -10,12 +10,15 @@ import pandas as pd
 import pytest
 import sklearn.model_selection
 
+import training.fit
 from tests.training.datasets import NAMES, SIGNS, dataset
+from training.columns import Columns
 from training.cross_validation import cross_validated_auc
 from training.dataset import Dataset
 from training.evidence.metrics import auc
 from training.fit import FitConfig, Fitted, fit
 from training.logistic import logistic
+from training.sample import Sample
 
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=120, patience=15, folds=3, threads=1)
 
@@ -93,9 +96,34 @@ def test_a_seller_is_never_on_both_sides_of_a_fold(loans: Dataset, monkeypatch: 
 
     monkeypatch.setattr(sklearn.model_selection, "StratifiedGroupKFold", Watched)
     fitted_on(loans, replace(CONFIG, max_rounds=5))
-    assert len(seen) == CONFIG.folds
+    assert len(seen) == 2 * CONFIG.folds  # once to choose the rounds, once for the margins
     assert all(inside.isdisjoint(outside) for inside, outside in seen)
-    assert set.union(*(outside for _, outside in seen)) == set(sellers)
+    assert set.union(*(outside for _, outside in seen[CONFIG.folds :])) == set(sellers)
+
+
+def test_the_latest_rows_say_when_to_stop(loans: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outcomes of the latest quarter that nothing explains end the training at once; without time it goes on."""
+    rng = np.random.default_rng(3)
+    days = loans.rows["as_of"]
+    late = days > days.quantile(0.75)
+    shuffled = loans.rows["bad"].where(~late, pd.Series(rng.permutation(loans.rows["bad"])))
+    taken: list[int] = []
+    original = training.fit.boost
+
+    def watched(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None = None) -> lightgbm.Booster:
+        if stop_on is not None:
+            assert stop_on.days is not None
+            taken.append(int(stop_on.days.min()))
+            assert sample.days is not None
+            assert sample.days.max() < stop_on.days.min()
+        return original(sample, config, rounds, stop_on)
+
+    monkeypatch.setattr(training.fit, "boost", watched)
+    timed = fit(loans.features, shuffled, loans.rows["seller_id"], CONFIG, days)
+    assert len(taken) == 1
+    monkeypatch.setattr(training.fit, "boost", original)
+    assert timed.rounds < fitted_on(loans).rounds
+    assert timed.booster.num_trees() == timed.rounds
 
 
 def test_margins_are_by_models_that_did_not_see_the_seller() -> None:
@@ -123,14 +151,15 @@ def test_every_row_has_a_margin_and_the_model_its_names(fitted: Fitted, loans: D
 
 @pytest.mark.parametrize(("rows", "least"), [(100, 5), (499, 5), (600, 6), (4_000, 40), (1_000_000, 40)])
 def test_a_leaf_holds_a_hundredth_of_the_rows_within_bounds(rows: int, least: int) -> None:
-    assert FitConfig().parameters(tuple(NAMES), rows)["min_data_in_leaf"] == least
+    assert FitConfig().parameters((1, -1), rows)["min_data_in_leaf"] == least
 
 
 def test_every_parameter_is_one_that_lightgbm_knows(loans: Dataset) -> None:
-    parameters = FitConfig().parameters(tuple(NAMES), len(loans.rows)) | {"num_iterations": 1}
-    assert parameters["monotone_constraints"] == [SIGNS[name] for name in NAMES]
+    columns = Columns.of(NAMES)
+    parameters = FitConfig().parameters(columns.signs, len(loans.rows)) | {"num_iterations": 1}
+    assert parameters["monotone_constraints"] == list(columns.signs)
     text = lightgbm.train(
-        parameters, lightgbm.Dataset(loans.features.to_numpy(), loans.rows["bad"].astype(float)), 1
+        parameters, lightgbm.Dataset(columns.matrix(loans.features), loans.rows["bad"].astype(float)), 1
     ).model_to_string()
     for name, value in parameters.items():
         if isinstance(value, bool | int | float) and name != "num_iterations":

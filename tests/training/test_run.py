@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,11 +19,15 @@ from training.dataset import Dataset
 from training.evidence.metrics import auc
 from training.fit import FitConfig
 from training.package import HISTORY, reason_catalogue
+from training.refits import RefitConfig
 from training.run import Run, train
+from training.search import SearchConfig
 from training.split import out_of_time
 from training.vectors import to_vectors
 
-CONFIG = TrainConfig(fit=FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=3, threads=1))
+CONFIG = TrainConfig(
+    fit=FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=3, threads=1), refits=RefitConfig(0)
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +40,9 @@ def loans() -> Dataset:
 @pytest.fixture(scope="module")
 def run(loans: Dataset) -> Iterator[Run]:
     steps: list[str] = []
-    yield train(loans, CONFIG, steps.append)
-    assert len(steps) == 3
+    yield train(loans, replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)), steps.append)
+    begun = [step.split()[0] for step in steps]
+    assert begun == ["search", "search", "search", "fit", "fit", "measure", "refit", "refit", "explain"]
 
 
 def test_typical_values_are_medians_of_the_training_rows(loans: Dataset, run: Run) -> None:
@@ -89,16 +95,37 @@ def covers(part: Dataset) -> dict[str, object]:
     return dict.fromkeys(TABLES, last)
 
 
-def test_the_same_dataset_gives_the_same_bundle(loans: Dataset, run: Run) -> None:
-    assert train(loans, CONFIG).files == run.files
+def test_the_same_inputs_give_the_same_bundle_and_name(loans: Dataset, run: Run) -> None:
+    """With a search too, whose trials depend on a seed."""
+    again = train(loans, replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)))
+    assert again.files == run.files
+    assert again.facts == run.facts
+
+
+def test_other_inputs_have_another_name(loans: Dataset, run: Run) -> None:
+    assert train(loans, CONFIG).facts["inputs"] != run.facts["inputs"]
 
 
 def test_the_dataset_digest_names_content(loans: Dataset) -> None:
     assert replace(loans, data_version="another").digest == loans.digest
-    flipped = loans.rows.assign(bad=~loans.rows["bad"])
-    nudged = loans.features.assign(visits_90d=loans.features["visits_90d"].fillna(0.0))
-    others = {replace(loans, rows=flipped).digest, replace(loans, features=nudged).digest}
-    assert len({*others, loans.digest, replace(loans, catalogue="sha256:other").digest}) == 4
+    labels = loans.labels
+    others = [
+        replace(loans, rows=loans.rows.assign(bad=~loans.rows["bad"])),
+        replace(loans, features=loans.features.assign(visits_90d=loans.features["visits_90d"].fillna(0.0))),
+        replace(loans, about=loans.about.assign(country="US")),
+        replace(loans, catalogue="sha256:other"),
+        replace(loans, tables=loans.tables[:-1]),
+        replace(loans, labels=replace(labels, matured_through=labels.matured_through - timedelta(days=1))),
+        replace(loans, labels=replace(labels, definition="60+ days past due within 12 months")),
+    ]
+    assert len({each.digest for each in [loans, *others]}) == 8
+
+
+def test_what_went_in_is_named_by_one_digest(loans: Dataset, run: Run) -> None:
+    assert run.facts["dataset"] == loans.digest
+    assert run.facts["config"] == replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)).digest
+    assert str(run.facts["inputs"]).startswith("sha256:")
+    assert run.facts["inputs"] not in {run.facts["dataset"], run.facts["config"]}
 
 
 def test_labels_of_one_midnight_are_measured_out_of_fold() -> None:
@@ -107,6 +134,22 @@ def test_labels_of_one_midnight_are_measured_out_of_fold() -> None:
     assert found.facts["train_rows"] == found.facts["test_rows"] == 300
     assert found.figures["auc"].value < 0.95
     assert Bundle.from_files(found.files).digest == found.bundle.digest
+
+
+def test_a_run_shows_the_scorecard_and_the_search_among_its_findings(run: Run) -> None:
+    found = {finding.name: finding for finding in run.findings}
+    assert len(found["search"].tables["Trials"]) == 2
+    weights = found["scorecard"].tables["Features"]
+    assert set(weights["feature"]) == set(NAMES) - {"ad_spend_share_90d"}
+
+
+def test_settings_found_by_the_search_are_the_facts_of_the_run(run: Run) -> None:
+    trials = {finding.name: finding for finding in run.findings}["search"].tables["Trials"]
+    best = trials.sort_values("log_loss").iloc[0]
+    first = {finding.name: finding for finding in run.findings}["search"].figures["configured_log_loss"]
+    expected = best["learning_rate"] if best["log_loss"] < first else CONFIG.fit.learning_rate
+    assert run.facts["fit.learning_rate"] == expected
+    assert run.facts["search.trials"] == 2
 
 
 def test_every_plot_is_drawn_and_none_is_left_open(run: Run) -> None:

@@ -1,0 +1,43 @@
+"""Settings that contradict each other are refused before any work begins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from training.config import TrainConfig
+from training.errors import ConfigError
+from training.labels import DefaultDefinition
+from training.settings import read_settings
+from training.split import SplitConfig, longest_days
+
+
+@pytest.mark.parametrize(("months", "days"), [(1, 31), (2, 62), (6, 184), (12, 366), (24, 731), (48, 1461)])
+def test_months_take_at_most_as_many_days(months: int, days: int) -> None:
+    assert longest_days(months) == days
+
+
+def test_an_embargo_shorter_than_an_outcome_is_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "training.toml"
+    path.write_text("[labels]\nmonths = 18\n")
+    with pytest.raises(ConfigError, match=r"Outcomes take up to 550 days \(labels.months is 18\), but .* is 366; set"):
+        read_settings(path, TrainConfig)
+    path.write_text("[labels]\nmonths = 18\n[split]\nembargo_days = 550\n")
+    assert read_settings(path, TrainConfig).split.embargo_days == 550
+
+
+def test_a_longer_embargo_than_needed_is_allowed() -> None:
+    assert TrainConfig(labels=DefaultDefinition(months=6)).split == SplitConfig()
+
+
+def test_the_settings_of_search_and_refits_are_read_and_written(tmp_path: Path) -> None:
+    path = tmp_path / "training.toml"
+    path.write_text("[search]\ntrials = 25\n[refits]\ncount = 0\n")
+    found = read_settings(path, TrainConfig)
+    assert (found.search.trials, found.refits.count) == (25, 0)
+    path.write_text(found.as_toml())
+    assert read_settings(path, TrainConfig) == found
+    path.write_text("[search]\ntrials = -1\n")
+    with pytest.raises(ConfigError, match=r"search\.trials is -1"):
+        read_settings(path, TrainConfig)

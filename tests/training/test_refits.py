@@ -1,0 +1,64 @@
+"""Refits differ in their models only, and each learnt from whole sellers of one draw."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import training.refits
+from scoring.bundle import Bundle, BundleParts, pack
+from scoring.model import Calibration
+from tests.training.datasets import dataset
+from training.fit import FitConfig, Fitted, boost
+from training.package import Package, bundle_parts
+from training.refits import refits
+from training.sample import Sample
+
+CONFIG = FitConfig(learning_rate=0.1, threads=1)
+ROUNDS = 7
+
+Trained = tuple[Sample, BundleParts]
+
+
+@pytest.fixture(scope="module")
+def trained() -> Trained:
+    loans = dataset(600, 200)
+    sample = Sample.of_dataset(loans)
+    fitted = Fitted(sample.columns.merge(boost(sample, CONFIG, ROUNDS)), ROUNDS, np.zeros(600))
+    return sample, bundle_parts(Package(loans, fitted, Calibration(0.9, 0.1), {}))
+
+
+def test_refits_are_the_bundle_with_other_models_of_as_many_rounds(trained: Trained) -> None:
+    sample, parts = trained
+    original = Bundle.from_files(pack(parts))
+    said: list[str] = []
+    made = refits(sample, CONFIG, parts, 3, said.append)
+    assert len({bundle.model_digest for bundle in (*made, original)}) == 4
+    assert [bundle.model.booster.num_trees() for bundle in made] == [ROUNDS] * 3
+    assert all((bundle.policy, bundle.sheet) == (original.policy, original.sheet) for bundle in made)
+    assert said[-1] == "refit on a bootstrap sample of sellers, 3 of 3"
+    again = refits(sample, CONFIG, parts, 3, said.append)
+    assert [bundle.digest for bundle in again] == [bundle.digest for bundle in made]
+
+
+def test_a_draw_takes_sellers_with_all_their_loans(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    sample, parts = trained
+    draws: list[Sample] = []
+
+    def watched(drawn: Sample, config: FitConfig, rounds: int) -> object:
+        draws.append(drawn)
+        return boost(drawn, config, rounds)
+
+    monkeypatch.setattr(training.refits, "boost", watched)
+    refits(sample, CONFIG, parts, 2, lambda _: None)
+    loans = np.bincount(sample.sellers)
+    for drawn in draws:
+        times = np.bincount(drawn.sellers, minlength=len(loans)) / np.maximum(loans, 1)
+        assert (times == times.astype(int)).all()
+        assert times[loans > 0].max() > 1
+        assert (times[loans > 0] == 0).mean() == pytest.approx(np.exp(-1), abs=0.1)
+    assert not np.array_equal(draws[0].sellers, draws[1].sellers)
+
+
+def test_none_are_made_where_none_are_asked_for(trained: Trained) -> None:
+    assert refits(*trained[:1], CONFIG, trained[1], 0, lambda _: None) == ()

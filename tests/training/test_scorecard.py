@@ -1,0 +1,73 @@
+"""The scorecard: bins that obey the signs, missing values in a bin of their own, features without values left out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.training.datasets import NAMES, SIGNS, dataset
+from training.errors import TrainingError
+from training.evidence.metrics import auc
+from training.scorecard import Scorecard, fit_scorecard
+
+
+@pytest.fixture(scope="module")
+def loans() -> tuple[pd.DataFrame, pd.Series]:
+    made = dataset(900, 300)
+    features = made.features[NAMES[:20]].assign(store_count=np.nan, marketplace_count=1.0)
+    return features, made.rows["bad"]
+
+
+@pytest.fixture(scope="module")
+def card(loans: tuple[pd.DataFrame, pd.Series]) -> Scorecard:
+    features, bad = loans
+    return fit_scorecard(features[:600], bad[:600])
+
+
+def test_it_ranks_rows_that_it_has_not_seen(loans: tuple[pd.DataFrame, pd.Series], card: Scorecard) -> None:
+    features, bad = loans
+    predicted = card.probability(features[600:])
+    assert ((predicted > 0) & (predicted < 1)).all()
+    assert auc(bad[600:].to_numpy(), predicted) > 0.7
+
+
+def test_features_without_two_values_are_left_out(card: Scorecard) -> None:
+    assert set(card.binnings) == set(NAMES[:20])
+    assert set(card.table()["feature"]) == set(NAMES[:20])
+    with pytest.raises(TrainingError, match="Every feature has one value"):
+        fit_scorecard(pd.DataFrame({"same": [1.0] * 50, "none": [np.nan] * 50}), pd.Series([True, False] * 25))
+
+
+def test_default_rates_move_from_bin_to_bin_as_the_sign_says(
+    loans: tuple[pd.DataFrame, pd.Series], card: Scorecard
+) -> None:
+    """Also where the outcomes speak against the sign."""
+    against = fit_scorecard(loans[0], ~loans[1])
+    for fitted in (card, against):
+        for name, binning in fitted.binnings.items():
+            evidence = binning.transform(np.append(binning.splits - 1e-9, 1e9), metric="woe")
+            steps = np.diff(evidence)  # of good over bad
+            directions = [-SIGNS[name]] if SIGNS[name] else [1, -1]
+            assert any((steps * direction >= -1e-9).all() for direction in directions), name
+
+
+def test_missing_values_are_a_bin_of_their_own() -> None:
+    rng = np.random.default_rng(2)
+    bad = pd.Series(rng.random(800) < 0.2)
+    value = pd.Series(rng.normal(size=800)).mask(bad & (rng.random(800) < 0.8))
+    shown, hidden = fit_scorecard(pd.DataFrame({"free": value}), bad).probability(pd.DataFrame({"free": [0.0, np.nan]}))
+    assert hidden > 0.9 > shown
+
+
+def test_information_is_that_of_the_bins(loans: tuple[pd.DataFrame, pd.Series], card: Scorecard) -> None:
+    features, bad = loans[0][:600], loans[1][:600]
+    name, binning = max(card.binnings.items(), key=lambda item: len(item[1].splits))
+    bins = np.searchsorted(binning.splits, features[name], side="right")
+    bins[features[name].isna()] = -1
+    shares = pd.crosstab(bins, bad, normalize="columns")
+    expected = ((shares[False] - shares[True]) * np.log(shares[False] / shares[True])).sum()
+    found = card.table().set_index("feature")
+    assert found.loc[name, "information_value"] == pytest.approx(expected, abs=1e-3)
+    assert found["information_value"].is_monotonic_decreasing
+    assert (found["weight"] > 0).mean() > 0.7

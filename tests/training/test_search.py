@@ -1,0 +1,95 @@
+"""The search: a fixed budget, the same for the same inputs, never worse than what was configured, all of it shown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import training.search
+from tests.training.datasets import dataset
+from training.fit import FitConfig
+from training.sample import Part, Sample
+from training.search import SearchConfig, search
+
+CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=5, folds=3, threads=1)
+
+
+@pytest.fixture(scope="module")
+def sample() -> Sample:
+    return Sample.of_dataset(dataset(600, 200))
+
+
+def quiet(_: str) -> None:
+    pass
+
+
+def test_without_trials_the_configured_settings_stand(sample: Sample) -> None:
+    assert SearchConfig().trials == 0
+    found = search(sample, CONFIG, 0, quiet)
+    assert (found.best, found.findings) == (CONFIG, ())
+
+
+def test_the_same_inputs_find_the_same_and_another_seed_tries_others(sample: Sample) -> None:
+    one, again = (search(sample, CONFIG, 4, quiet) for _ in range(2))
+    assert one.best == again.best
+    (found,), (as_before,) = one.findings, again.findings
+    assert found.tables["Trials"].equals(as_before.tables["Trials"])
+    other = search(sample, FitConfig(**{**vars(CONFIG), "seed": 8}), 4, quiet)
+    assert not other.findings[0].tables["Trials"]["lambda_l2"].equals(found.tables["Trials"]["lambda_l2"])
+
+
+def losses(monkeypatch: pytest.MonkeyPatch, configured: float, trials: list[float]) -> list[FitConfig]:
+    """Let the configured settings and each trial have these losses on every fold; return who was asked for a fold."""
+    asked: list[FitConfig] = []
+
+    def loss(_: Sample, __: Part, config: FitConfig) -> float:
+        asked.append(config)
+        tried = list(dict.fromkeys(asked))
+        return configured if config == CONFIG else trials[tried.index(config) - 1]
+
+    monkeypatch.setattr(training.search, "_loss", loss)
+    return asked
+
+
+def test_the_best_trial_is_taken_where_it_beats_what_was_configured(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = losses(monkeypatch, 0.5, [0.6, 0.4, 0.45])
+    found = search(sample, CONFIG, 3, quiet)
+    assert found.best == list(dict.fromkeys(asked))[2]
+    assert "the best of them was taken" in found.findings[0].said
+    assert found.findings[0].figures["best_log_loss"] == pytest.approx(0.4)
+    assert (found.best.max_rounds, found.best.seed, found.best.folds) == (40, 7, 3)
+
+
+def test_the_configured_settings_are_kept_where_no_trial_beats_them(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses(monkeypatch, 0.3, [0.6, 0.4, 0.45])
+    found = search(sample, CONFIG, 3, quiet)
+    assert found.best == CONFIG
+    assert "the configured settings were kept" in found.findings[0].said
+
+
+def test_a_poor_trial_is_given_up_after_its_first_fold_and_counts(
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = losses(monkeypatch, 0.5, [0.4, 0.4, 0.4, 0.4, 0.4, 0.9])
+    found = search(sample, CONFIG, 6, quiet).findings[0]
+    assert len(asked) == 3 * 6 + 1
+    assert (found.figures["trials"], found.figures["given_up"]) == (6, 1)
+    trials = found.tables["Trials"]
+    assert trials["folds"].tolist() == [3, 3, 3, 3, 3, 1]
+    assert np.isnan(trials["log_loss"].iloc[5])
+    assert trials["mean_so_far"].iloc[5] == pytest.approx(0.9)
+
+
+def test_progress_names_the_trial_and_the_best_so_far(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses(monkeypatch, 0.5, [0.6, 0.4])
+    said: list[str] = []
+    search(sample, CONFIG, 2, said.append)
+    assert said == [
+        "search settings: log-loss of those configured, before 2 trials",
+        "search settings: trial 1 of 2, best log-loss 0.50000",
+        "search settings: trial 2 of 2, best log-loss 0.50000",
+    ]

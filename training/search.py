@@ -1,0 +1,146 @@
+"""The search for LightGBM's settings: a fixed number of trials, judged on sellers left out, the poor given up early."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Final
+
+import numpy as np
+from pydantic import Field
+
+from training.evidence.finding import Finding
+from training.fit import FitConfig, boost
+from training.sample import Part, Sample
+from training.settings import STRICT
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
+
+_LEARNT_FROM: Final = 5
+"""Trials before one may be given up: the median of fewer says little."""
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """How many settings are tried beside those configured; none by default."""
+
+    __pydantic_config__ = STRICT
+
+    trials: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The settings with the least log-loss, and what was tried."""
+
+    best: FitConfig
+    findings: tuple[Finding, ...]
+
+
+def search(sample: Sample, configured: FitConfig, trials: int, step: Callable[[str], None]) -> Searched:
+    """Try `trials` settings beside those configured and return the best: the same inputs find the same.
+
+    A trial is judged by its log-loss on each fold of sellers in turn, where its rounds stop; it is given up after a
+    fold at which its mean so far is above the median of the trials before (Optuna's `MedianPruner`). The configured
+    settings stand unless a trial beats them.
+
+    Args:
+        sample: the training rows; test rows take no part.
+        configured: where to begin, and all settings that are not searched.
+        trials: the whole budget; with 0 the configured settings are returned.
+        step: told which trial begins.
+    """
+    if trials == 0:
+        return Searched(configured, ())
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=configured.seed),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_LEARNT_FROM),
+    )
+    folds = sample.folds(configured.folds, configured.seed)
+    step(f"search settings: log-loss of those configured, before {trials} trials")
+    first = float(np.mean([_loss(sample, part, configured) for part in folds]))
+
+    def objective(trial: Trial) -> float:
+        best = min([first, *(done.value for done in _completed(study))])
+        step(f"search settings: trial {trial.number + 1} of {trials}, best log-loss {best:.5f}")
+        return _judged(trial, sample, folds, _suggested(trial, configured))
+
+    study.optimize(objective, n_trials=trials)
+    better = [done for done in _completed(study) if done.value < first]
+    best = replace(configured, **min(better, key=lambda done: done.value).params) if better else configured
+    return Searched(best, (_found(study, first),))
+
+
+def _judged(trial: Trial, sample: Sample, folds: list[Part], config: FitConfig) -> float:
+    import optuna
+
+    losses: list[float] = []
+    for number, part in enumerate(folds):
+        losses.append(_loss(sample, part, config))
+        trial.report(float(np.mean(losses)), number)
+        if number + 1 < len(folds) and trial.should_prune():
+            raise optuna.TrialPruned
+    return float(np.mean(losses))
+
+
+def _loss(sample: Sample, part: Part, config: FitConfig) -> float:
+    inside, outside = part
+    booster = boost(sample.rows(inside), config, config.max_rounds, sample.rows(outside))
+    return float(booster.best_score["valid_0"]["binary_logloss"])
+
+
+def _suggested(trial: Trial, configured: FitConfig) -> FitConfig:
+    return replace(
+        configured,
+        learning_rate=trial.suggest_float("learning_rate", 0.01, 0.1, log=True),
+        num_leaves=trial.suggest_int("num_leaves", 4, 32, log=True),
+        max_depth=trial.suggest_int("max_depth", 2, 6),
+        most_data_in_leaf=trial.suggest_int("most_data_in_leaf", 10, 200, log=True),
+        feature_fraction=trial.suggest_float("feature_fraction", 0.1, 1.0),
+        bagging_fraction=trial.suggest_float("bagging_fraction", 0.4, 1.0),
+        lambda_l2=trial.suggest_float("lambda_l2", 0.1, 100.0, log=True),
+    )
+
+
+def _completed(study: Study) -> list[FrozenTrial]:
+    from optuna.trial import TrialState
+
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state is TrialState.COMPLETE]
+
+
+def _found(study: Study, first: float) -> Finding:
+    import pandas as pd
+
+    done = _completed(study)
+    given_up = len(study.trials) - len(done)
+    best = min([first, *(trial.value for trial in done)])
+    rows = [
+        {
+            "trial": trial.number,
+            "log_loss": trial.value if trial in done else None,
+            "folds": len(trial.intermediate_values),
+            "mean_so_far": list(trial.intermediate_values.values())[-1],
+            **trial.params,
+        }
+        for trial in study.trials
+    ]
+    kept = "the configured settings were kept" if best == first else "the best of them was taken"
+    return Finding(
+        name="search",
+        title="Search of settings",
+        said=f"{len(study.trials)} settings were tried on folds of the training sellers, {given_up} of them given up "
+        f"before the last fold. The configured settings have a log-loss of {first:.5f}, the best of all {best:.5f}: "
+        f"{kept}.",
+        figures={
+            "trials": len(study.trials),
+            "given_up": given_up,
+            "configured_log_loss": first,
+            "best_log_loss": best,
+        },
+        tables={"Trials": pd.DataFrame(rows)},
+    )
