@@ -3,7 +3,7 @@
 #   make run           set up, simulate a marketplace, train, score one seller, serve the API (SERVE=0 ends before)
 #   make test          set up and run every test
 #   make check         ruff, mypy strict, import contracts
-#   make bench         figures, measured side by side (ONLY=simulation runs one group)
+#   make bench         figures, measured side by side; ONLY=features runs one group (see tests/benchmarks)
 #   make real-data     train and validate on the real invoices in ../shared/data, write docs/real-data.md
 #   make mlflow        look at runs and models on http://127.0.0.1:5000
 #   make setup         only set up .venv from the hash-pinned lock
