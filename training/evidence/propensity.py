@@ -1,9 +1,9 @@
-"""How surely a row is of one population and not of another, and weights that make the one look like the other."""
+"""Weights that make rows of one population look like those of another, and the calibration that they then show."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,47 +11,8 @@ from numpy.typing import NDArray
 from training.evidence.metrics import Estimate
 from training.evidence.resample import RESAMPLES
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-_FOLDS: Final = 3
-_ROUNDS: Final = 50
-_PARAMETERS: Final = {
-    "objective": "binary",
-    "num_leaves": 8,
-    "learning_rate": 0.1,
-    "min_data_in_leaf": 20,
-    "lambda_l2": 10.0,
-    "verbosity": -1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,  # of a few thousand rows, a second thread takes longer to wake than to help
-}
 _LEAST: Final = 0.02
 """A propensity below this counts as this, so that no single row speaks for more than 49 others."""
-
-
-def propensities(
-    features: pd.DataFrame, inside: NDArray[np.bool_], sellers: pd.Series, seed: int
-) -> NDArray[np.float64]:
-    """Return each row's probability of being `inside`, by models that never saw a row of its seller.
-
-    Args:
-        features: of the rows of both populations.
-        inside: True for the rows of the one population; there must be as many sellers as folds in either.
-        sellers: whose rows they are.
-        seed: of folds and models.
-    """
-    import lightgbm
-    from sklearn.model_selection import StratifiedGroupKFold
-
-    matrix, found = features.to_numpy(), np.empty(len(features))
-    folds = StratifiedGroupKFold(n_splits=_FOLDS, shuffle=True, random_state=seed)
-    for known, unseen in folds.split(matrix, inside, groups=sellers):
-        data = lightgbm.Dataset(matrix[known], inside[known].astype(float))
-        booster = lightgbm.train({**_PARAMETERS, "seed": seed}, data, num_boost_round=_ROUNDS)
-        found[unseen] = booster.predict(matrix[unseen])
-    return found
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from training.evidence import drift
 from training.evidence.asking import scorable
+from training.evidence.crossfit import cross_fitted
 from training.evidence.drift import SCORE, Sample, drifts
 from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.others import others_beside
-from training.evidence.propensity import Reweighted, propensities, reweighted
+from training.evidence.propensity import Reweighted, reweighted
 from training.evidence.scored import scores
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _propensity(subject: Subject, sides: Sides) -> NDArray[np.float64]:
 
     both = pd.concat([sides.labelled.values, sides.others.values]).drop(columns=SCORE)
     sellers = pd.concat([sides.labelled.sellers, sides.others.sellers])
-    return propensities(both, np.arange(len(both)) < len(sides.places), sellers, subject.seed)
+    return cross_fitted(both, np.arange(len(both)) < len(sides.places), sellers, subject.seed)
 
 
 def _said(figures: Mapping[str, float], apart: Estimate, again: Reweighted | None) -> str:

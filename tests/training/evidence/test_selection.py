@@ -13,9 +13,8 @@ from features.pipeline import accepted_rows, frame
 from tests.training.evidence.subjects import subject, with_test
 from tests.world import shared_world
 from training.evidence.drift import Sample
-from training.evidence.metrics import auc
 from training.evidence.others import others_beside
-from training.evidence.propensity import propensities, reweighted
+from training.evidence.propensity import reweighted
 from training.evidence.selection import Sides, compared, selection, sides_of
 from training.evidence.subject import Subject
 
@@ -128,25 +127,6 @@ def population(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
     rng = np.random.default_rng(seed)
     features = pd.DataFrame(rng.normal(size=(rows, 2)), columns=["x", "y"])
     return features, rng.random(rows) < 1 / (1 + np.exp(-features["x"]))
-
-
-def test_propensities_of_like_rows_are_chance_and_of_unlike_ones_are_not() -> None:
-    features, approved = population(1_500, 1)
-    shuffled = np.random.default_rng(2).permutation(approved)
-    sellers = pd.Series(np.arange(1_500))
-    assert auc(shuffled, propensities(features, shuffled, sellers, 1)) == pytest.approx(0.5, abs=0.05)
-    found = propensities(features, approved, sellers, 1)
-    true = auc(approved, 1 / (1 + np.exp(-features["x"].to_numpy())))
-    assert true - 0.05 < auc(approved, found) < true + 0.02
-
-
-def test_propensities_never_learn_from_rows_of_the_same_seller() -> None:
-    rng = np.random.default_rng(1)
-    mark = np.repeat(rng.normal(size=100), 10)
-    inside = np.repeat(rng.random(100) < 0.5, 10)
-    features, sellers = pd.DataFrame({"mark": mark}), pd.Series(np.repeat(np.arange(100), 10))
-    assert auc(inside, propensities(features, inside, sellers, 1)) < 0.7
-    assert auc(inside, propensities(features, inside, pd.Series(np.arange(1_000)), 1)) > 0.85
 
 
 def test_weights_show_the_calibration_of_those_who_have_no_outcome() -> None:

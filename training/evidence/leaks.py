@@ -1,0 +1,117 @@
+"""Does a feature know the outcome? Whatever ranks outcomes too well to be true was hardly known before them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from training.evidence.crossfit import cross_fitted, each_alone
+from training.evidence.finding import Finding
+from training.evidence.metrics import auc
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from training.dataset import Dataset
+    from training.evidence.subject import Subject
+
+TOO_GOOD: Final = 0.95
+"""An AUC that no single operating figure reaches honestly: good application scores end near 0.8."""
+
+TOO_MUCH: Final = 0.10
+"""AUC that one feature of a hundred may add to all others: those that mean the same stand in for an honest one."""
+
+_ROWS: Final = 8_000
+_LEAST_OF_A_KIND: Final = 20
+
+
+@dataclass(frozen=True)
+class Told:
+    """What one feature tells of outcomes by itself: AUC on all rows, and on those that have a value, if enough do."""
+
+    feature: str
+    all_rows: float
+    known_rows: float | None
+
+    @property
+    def best(self) -> float:
+        """The better of both: a copy of the outcome that only some rows have is perfect on those."""
+        return max(self.all_rows, self.known_rows or 0.0)
+
+
+def leaks(subject: Subject) -> Finding:
+    """Ask every feature alone to rank the outcomes of training rows, and drop those that the model leans on most."""
+    rows = _rows(subject)
+    told = sorted(_told(rows, subject.seed), key=lambda each: -each.best)
+    leant_on, lost = _leant_on(subject, rows)
+    return Finding(
+        "leaks",
+        "Features that may know the outcome",
+        f"Asked: could a feature have seen what came after? Each of {len(told)} features alone ranked the outcomes of "
+        f"{len(rows.rows):,} training rows, by a shallow tree on other sellers. The best, {told[0].feature}, reaches "
+        f"AUC {told[0].best:.3f}; more than {TOO_GOOD} raises an alarm. Without {leant_on}, on which the model leans "
+        f"most, a small model loses {lost:.3f} of AUC; more than {TOO_MUCH} does, too.",
+        figures={"best_alone_auc": told[0].best, "lost_without_one_auc": lost},
+        tables={"Features alone": _table(told)},
+        alarms=tuple(_alarms(told, leant_on, lost)),
+    )
+
+
+def _rows(subject: Subject) -> Dataset:
+    """Return the training rows, or so many of them drawn at random."""
+    train = subject.train
+    if len(train.rows) <= _ROWS:
+        return train
+    drawn = np.random.default_rng(subject.seed).choice(len(train.rows), _ROWS, replace=False)
+    return train.select(train.rows.index.to_series().isin(drawn))
+
+
+def _told(rows: Dataset, seed: int) -> Iterator[Told]:
+    bad = rows.rows["bad"].to_numpy()
+    for name, probability in each_alone(rows.features, bad, rows.rows["seller_id"], seed).items():
+        known = rows.features[name].notna().to_numpy()
+        enough = min(bad[known].sum(), (~bad[known]).sum()) >= _LEAST_OF_A_KIND
+        yield Told(name, auc(bad, probability), auc(bad[known], probability[known]) if enough else None)
+
+
+def _leant_on(subject: Subject, rows: Dataset) -> tuple[str, float]:
+    """Return the feature that the model under review uses most, and the AUC that a small model loses without it."""
+    bad, sellers = rows.rows["bad"].to_numpy(), rows.rows["seller_id"]
+    name = subject.bundle.sheet.names[int(subject.bundle.model.booster.feature_importance("gain").argmax())]
+    with_it, without = (
+        auc(bad, cross_fitted(features, bad, sellers, subject.seed))
+        for features in (rows.features, rows.features.drop(columns=name))
+    )
+    return name, with_it - without
+
+
+def _alarms(told: list[Told], leant_on: str, lost: float) -> Iterator[str]:
+    for each in told:
+        if each.best > TOO_GOOD:
+            yield (
+                f"{each.feature} alone ranks outcomes with AUC {each.best:.3f}, too well for anything known before "
+                "them: find out when its values became known."
+            )
+    if lost > TOO_MUCH:
+        yield (
+            f"{leant_on} alone adds {lost:.3f} of AUC to all other features, too much for one of many: find out when "
+            "its values became known."
+        )
+
+
+def _table(told: list[Told]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "feature": each.feature,
+                "auc_alone": each.all_rows,
+                "auc_where_known": np.nan if each.known_rows is None else each.known_rows,
+            }
+            for each in told
+        ]
+    )
