@@ -121,7 +121,8 @@ def _from_entry(entry: dict[str, object]) -> Fold:
     deliveries, files, since = entry["deliveries"], entry["files"], entry["known_since"]
     if not (isinstance(deliveries, list) and isinstance(files, dict) and isinstance(since, dict)):
         raise TypeError("a fold has a list of deliveries, files by name and midnights by table")
-    return Fold(tuple(map(str, deliveries)), str(entry["folder"]), files, since)
+    named = {name: {str(file): int(length) for file, length in those.items()} for name, those in files.items()}
+    return Fold(tuple(map(str, deliveries)), str(entry["folder"]), named, since)
 
 
 def _add(engine: Backend, store: OperatingStore, folds: tuple[Fold, ...], incoming: Path) -> tuple[Fold, ...]:

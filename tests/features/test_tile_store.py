@@ -122,7 +122,7 @@ def test_tiles_of_other_definitions_are_made_anew(tmp_path: Path, monkeypatch: p
     assert folds(store)[0]["folder"] != old
 
 
-@pytest.mark.parametrize("harm", ["manifest", "file", "entry", "cut short", "another"])
+@pytest.mark.parametrize("harm", ["manifest", "file", "entry", "earlier form", "cut short", "another"])
 def test_harmed_tiles_are_made_anew(tmp_path: Path, harm: str) -> None:
     store = write_accepted(market(replace(SHAPE, events=20)), tmp_path)
     before = frame_bytes(frame_from(store, PAIRS))
@@ -137,6 +137,11 @@ def test_harmed_tiles_are_made_anew(tmp_path: Path, harm: str) -> None:
         case "another":
             orders, refunds = (next((tmp_path / "tiles").rglob(f"{name}*.parquet")) for name in ("orders", "refunds"))
             shutil.copy(refunds, orders)
+        case "earlier form":
+            content = json.loads(manifest.read_text())
+            for entry in content["folds"]:
+                entry["files"] = {name: list(files) for name, files in entry["files"].items()}
+            manifest.write_text(json.dumps(content))
         case "entry":
             manifest.write_text('{"definitions": 1, "folds": [{"folder": 3}]}')
     assert frame_bytes(frame_from(store, PAIRS)) == before
