@@ -1,0 +1,106 @@
+"""Points and pairs of features against the definition, on a small model; what the study says of a larger one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from itertools import chain, combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.oracles.shapley import _trees, _value
+from tests.scoring.build import Recipe, bundle, names, rows
+from tests.training.datasets import NAMES
+from tests.training.evidence.subjects import subject, with_test
+from training.evidence.explanations import explain, explanations, parted
+from training.evidence.scored import points
+
+
+@pytest.fixture(scope="module")
+def small() -> pd.DataFrame:
+    return pd.DataFrame(rows(Recipe(), 12, seed=5), columns=list(names(4)))
+
+
+def interaction(dump: dict[str, object], row: list[float], one: int, two: int) -> float:
+    """Half of the Shapley interaction index (Fujimoto, 2006), by every coalition of the others."""
+    others = [place for place in range(len(row)) if place not in (one, two)]
+    count, total = len(row), 0.0
+
+    def worth(*members: int) -> float:
+        return math.fsum(_value(tree["tree_structure"], row, frozenset(members)) for tree in _trees(dump))
+
+    for held in chain.from_iterable(combinations(others, size) for size in range(len(others) + 1)):
+        weight = math.factorial(len(held)) * math.factorial(count - len(held) - 2) / (2 * math.factorial(count - 1))
+        total += weight * (worth(*held, one, two) - worth(*held, one) - worth(*held, two) + worth(*held))
+    return total
+
+
+def test_points_and_base_are_the_score_before_rounding(small: pd.DataFrame) -> None:
+    found = bundle()
+    explained = explain(found, small)
+    base = points(found, small.to_numpy()) - explained.points.sum(axis=1)
+    assert base == pytest.approx(np.full(12, base[0]), abs=1e-9)
+
+
+def test_pairs_are_those_of_the_definition_missing_values_included(small: pd.DataFrame) -> None:
+    found = bundle()
+    assert small.isna().any(axis=None)
+    dump = found.model.booster.dump_model()
+    factor = found.policy.scale.factor * found.policy.calibration.slope
+    size = parted(found, small).size
+    for one, two in combinations(range(4), 2):
+        sizes = [abs(interaction(dump, row, one, two)) for row in small.to_numpy().tolist()]
+        assert size[one, two] == pytest.approx(factor * np.mean(sizes), abs=1e-9)
+        assert size[two, one] == pytest.approx(size[one, two], abs=1e-9)
+    assert parted(found, small).gap < 1e-9
+
+
+def test_the_weightiest_features_come_first() -> None:
+    found = subject()
+    table = explanations(found).tables["Points by feature"]
+    size = np.abs(explain(found.bundle, found.test.features).points).mean(axis=0)
+    assert table["mean_points"].is_monotonic_decreasing
+    assert set(table["feature"].head(4)) <= set(np.array(NAMES)[np.argsort(-size)[:8]])
+    assert table["share_of_all"].sum() < 1
+    entries = {entry.name: entry.label for entry in found.bundle.sheet.entries}
+    assert table["label"].tolist() == [entries[name] for name in table["feature"]]
+
+
+def test_pairs_are_listed_once_and_the_strongest_first() -> None:
+    table = explanations(subject()).tables["Features that act together"]
+    assert table["mean_points"].is_monotonic_decreasing
+    pairs = {frozenset(pair) for pair in zip(table["feature"], table["with"], strict=True)}
+    assert len(pairs) == len(table)
+    assert all(len(pair) == 2 for pair in pairs)
+
+
+def test_every_plot_is_drawn_and_none_is_left_open() -> None:
+    finding = explanations(subject())
+    assert set(finding.plots) == {"summary", "dependence", "interactions"}
+    assert all(any(axes.has_data() for axes in figure.axes) for figure in finding.plots.values())
+    assert plt.get_fignums() == []
+    assert finding.figures["largest_gap_of_pairs"] < 1e-6
+    assert 0 < finding.figures["top_ten_share"] <= 1
+    assert finding.alarms == ()
+
+
+def test_a_feature_that_is_always_or_never_missing_is_drawn_too() -> None:
+    found = subject()
+    first = explanations(found).tables["Points by feature"]["feature"].iloc[0]
+    for values in (np.nan, found.test.features[first].fillna(0.0)):
+        assert explanations(with_test(found, **{first: values})).alarms == ()
+
+
+def test_a_model_that_looks_at_nothing_has_nothing_to_show() -> None:
+    from tests.training.evidence.subjects import boosted
+    from tests.training.evidence.subjects import bundle as packed
+
+    found = subject()
+    few = found.train.select(found.train.rows.index.to_series() < 30)
+    finding = explanations(replace(found, bundle=packed(found.train, boosted(few, trees=1))))
+    assert "No two features act together" in finding.said
+    assert finding.figures["top_ten_share"] == 0.0
+    assert len(finding.tables["Features that act together"]) == 0

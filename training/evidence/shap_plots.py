@@ -1,0 +1,115 @@
+"""SHAP plots of points: what each feature moves, how that depends on its value, and which features act together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evidence.drawing import BAD, FAINT, GOOD, INK, paper, plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+_SHOWN: Final = 15
+_MIDDLE: Final = (0.01, 0.99)
+"""The values between these shares of the rows are drawn; single giants would press all others into one line."""
+
+
+def summary(features: pd.DataFrame, points: NDArray[np.float64], label: str = "Points") -> Figure:
+    """Draw SHAP's beeswarm: a dot a row, the weightiest features first, coloured by the feature's value.
+
+    Features that no row knows are left out: they have no value to be coloured by.
+    """
+    import matplotlib.pyplot as plt
+    import shap
+
+    known = features.notna().any().to_numpy()
+    shown = features.loc[:, known]
+    explanation = shap.Explanation(values=points[:, known], data=shown.to_numpy(), feature_names=list(shown.columns))
+    # shap draws on pyplot's current figure only, so one is lent to it and taken back
+    figure = plt.figure(figsize=(8.0, 6.0))
+    shap.plots.beeswarm(explanation, max_display=_SHOWN, show=False, plot_size=None, color=_colours())
+    figure.axes[0].set_xlabel(label)
+    plt.close(figure)
+    figure.tight_layout()
+    return figure
+
+
+def dependence(features: pd.DataFrame, points: NDArray[np.float64], partners: Mapping[int, int]) -> Figure:
+    """Draw, for each feature, its points by its value, coloured by the feature that it acts together with most.
+
+    Args:
+        features: values of some rows.
+        points: of the same rows and features.
+        partners: places of the features to draw, in this order, each with the place of its partner.
+    """
+    columns = 2
+    lines = -(-len(partners) // columns)
+    figure = paper(8.6, 2.9 * lines)
+    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes, (place, partner) in zip(panels, partners.items(), strict=False):
+        _panel(axes, features.iloc[:, place], points[:, place], features.iloc[:, partner])
+    for axes in panels[len(partners) :]:
+        axes.set_visible(False)
+    return figure
+
+
+def interactions(size: NDArray[np.float64], names: list[str], places: NDArray[np.int64]) -> Figure:
+    """Draw the mean points by pair of features, for those at `places`; what each does alone is left blank."""
+    shown = size[np.ix_(places, places)] * 2.0
+    np.fill_diagonal(shown, np.nan)
+    figure = paper(8.2, 6.4)
+    axes = figure.subplots()
+    image = axes.imshow(shown, cmap=_shades(), vmin=0.0)
+    middle = np.nanmax(shown, initial=0.0) / 2
+    for (row, column), value in np.ndenumerate(shown):
+        if row != column:
+            ink = "white" if value > middle else INK
+            axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7.5, color=ink)
+    labels = [names[place] for place in places]
+    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(range(len(labels)), labels, fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    figure.colorbar(image, ax=axes, shrink=0.7, label="Mean points by both together")
+    return figure
+
+
+def _panel(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner: pd.Series) -> None:
+    known = values.notna().to_numpy()
+    axes.axhline(0.0, color=FAINT, linewidth=1, linestyle=":")
+    axes.set(xlabel=str(values.name), ylabel="Points")
+    axes.set_title(f"{partner.name}: green is low, red is high", fontsize=8, color=INK)
+    plain(axes)
+    if not known.any():
+        return
+    low, high = values.quantile(_MIDDLE)
+    margin = 0.06 * ((high - low) or 1.0)
+    rank = partner.rank(pct=True).to_numpy()
+    rated = known & ~np.isnan(rank)
+    axes.scatter(values[known & ~rated], points[known & ~rated], s=9, color=FAINT, linewidths=0)
+    axes.scatter(values[rated], points[rated], c=rank[rated], cmap=_colours(), s=9, linewidths=0)
+    axes.set_xlim(low - margin, high + margin)
+    if not known.all():
+        axes.axhline(float(points[~known].mean()), color=INK, linewidth=1, linestyle="--", label="where missing")
+        axes.legend(frameon=False, fontsize=7.5)
+
+
+def _colours() -> Colormap:
+    """Return the colours of low to high values."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("values", [GOOD, "#d9b44a", BAD])
+
+
+def _shades() -> Colormap:
+    """Return the colours of none to much."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("amounts", ["white", GOOD])
