@@ -109,7 +109,7 @@ def _print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
         whole = {**asdict(registered), "bundle": run.bundle.digest, "figures": figures, "logistic": beside}
         typer.echo(json.dumps({**whole, "facts": run.facts}))
         return
-    table = Table("figure (95% interval)", "LightGBM", "logistic beside", box=None, header_style="bold")
+    table = Table("figure (95% interval)", "LightGBM", "scorecard beside", box=None, header_style="bold")
     for name, figure in run.figures.items():
         table.add_row(name, str(figure), str(run.logistic_figures[name]))
     console = Console()

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from training.grounds import Grounds
-from training.registry import ALARM, NO_FIGURES
+from training.registry import ALARM, NOT_MEASURED
 from training.settings import STRICT
 
 
@@ -106,7 +106,7 @@ class _Measured:
         if not lacking:
             return _check(self.gate, *self.say(gates, *(grounds.metrics[figure] for figure in self.figures)))
         study = lacking[0].partition(".")[0]
-        why = grounds.tags.get(NO_FIGURES + study)
+        why = grounds.tags.get(NOT_MEASURED + study)
         if why is not None:
             return Check(self.gate, Verdict.DOES_NOT_APPLY, why)
         said = f"{', '.join(lacking)} was not measured in its run"
@@ -134,8 +134,8 @@ def _calibrated(gates: Gates, slope: float, low: float, high: float) -> tuple[bo
     return least <= slope <= most or low <= 1 <= high, f"{shown}; wanted is {least} to {most}, or 1 in its interval"
 
 
-def _discriminating(gates: Gates, auc: float, scorecard_low: float) -> tuple[bool, str]:
-    limit = scorecard_low - gates.auc_below_scorecard_most
+def _discriminating(gates: Gates, auc: float, benchmark_low: float) -> tuple[bool, str]:
+    limit = benchmark_low - gates.auc_below_scorecard_most
     return auc >= limit, f"AUC is {auc:.3f}; wanted is {limit:.3f} or more, by the interval of the scorecard's"
 
 
@@ -177,7 +177,7 @@ _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
         "moves against a declared sign are",
     ),
     _Measured("calibration", _SLOPE, _calibrated),
-    _Measured("discrimination", ("model.auc", "scorecard.auc_low"), _discriminating),
+    _Measured("discrimination", ("model.auc", "benchmark.auc_low"), _discriminating),
     _at_most("drift", "drift.score_psi", lambda gates: gates.score_psi_most, "the PSI of the score is"),
     _segments,
     _at_most(

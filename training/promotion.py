@@ -85,7 +85,7 @@ def promote(registry: Registry, wanted: str, approval: Approval, judge: Judge) -
             raise PromotionError(
                 f"Version {candidate.number} is not promoted; {len(stopping)} of {len(checks)} gates failed:{told}"
             )
-        return _move(registry, candidate, champion, _record("promoted", approval, checks), checks)
+        return _move(registry, candidate, champion, _tags("approved", approval, checks), checks)
 
 
 def rollback(registry: Registry, approval: Approval) -> Change:
@@ -104,7 +104,7 @@ def rollback(registry: Registry, approval: Approval) -> Change:
         before = champion.record.get(REPLACED, str(aliases(registry).get(PREVIOUS, "none")))
         if before == "none":
             raise PromotionError(f"Version {champion.number} replaced no champion, so there is none to go back to.")
-        return _move(registry, find(registry, before), champion, _record("rolled back to", approval, ()))
+        return _move(registry, find(registry, before), champion, _tags("rolled_back", approval, ()))
 
 
 def challenge(registry: Registry, wanted: str) -> int:
@@ -169,25 +169,18 @@ def _plain(name: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def _record(act: str, approval: Approval, checks: tuple[Check, ...]) -> dict[str, str]:
-    """Return the tags of an approval: the latest in words of their own, and each under its time, never overwritten."""
-    moment = approval.at.isoformat(timespec="seconds").replace("+00:00", "Z")
-    latest = {"act": act, "approved_by": approval.by, "approved_at": moment, "reason": approval.reason}
-    told = "\n".join(f"{check.verdict}: {check}" for check in checks)
-    return {
-        **latest,
-        **({"gates": told} if checks else {}),
-        f"approval.{moment}": json.dumps({**latest, "gates": [asdict(check) for check in checks]}, ensure_ascii=False),
-    }
+def _tags(act: str, approval: Approval, checks: tuple[Check, ...]) -> dict[str, str]:
+    """Return what a version's page shall say: the latest act in words, and each one under its time, for good."""
+    moment = approval.at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    told = {f"{act}_by": approval.by, f"{act}_at": moment, f"{act}_because": approval.reason}
+    gates = {"gates": "\n".join(f"{check.verdict}: {check}" for check in checks)} if checks else {}
+    whole = {**told, "gates": [asdict(check) for check in checks]}
+    return {**told, **gates, f"history.{moment}": json.dumps(whole, ensure_ascii=False)}
 
 
 def _move(
-    registry: Registry,
-    version: Version,
-    champion: Version | None,
-    record: dict[str, str],
-    checks: tuple[Check, ...] = (),
+    registry: Registry, version: Version, champion: Version | None, tags: dict[str, str], checks: tuple[Check, ...] = ()
 ) -> Change:
     replaced = None if champion is None else champion.number
-    set_champion(registry, version.number, replaced, record)
+    set_champion(registry, version.number, replaced, tags)
     return Change(version.number, replaced, checks)

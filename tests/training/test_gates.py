@@ -20,7 +20,7 @@ GOOD = {
     "model.calibration_slope": 1.02,
     "model.calibration_slope_low": 0.93,
     "model.calibration_slope_high": 1.11,
-    "scorecard.auc_low": 0.75,
+    "benchmark.auc_low": 0.75,
     "monotone.violations": 0.0,
     "drift.score_psi": 0.04,
     "withholding.most_gain": 5.0,
@@ -90,7 +90,7 @@ def test_what_was_not_measured_fails(name: str) -> None:
 
 def test_a_study_that_had_nothing_to_measure_says_why_and_stops_nobody() -> None:
     metrics = {key: value for key, value in GOOD.items() if not key.startswith("fake_orders.")}
-    given = Grounds(Sums(9, 0), metrics, {"no_figures.fake_orders": "These sellers are not simulated."})
+    given = Grounds(Sums(9, 0), metrics, {"not_measured.fake_orders": "These sellers are not simulated."})
     verdicts = {check.gate: check for check in judge(Gates(), given)}
     assert verdicts["fake_orders"].verdict is Verdict.DOES_NOT_APPLY
     assert verdicts["fake_orders"].said == "These sellers are not simulated."

@@ -61,10 +61,10 @@ def test_a_promotion_records_who_why_when_and_what_the_gates_said(registry: Regi
     assert (change.champion, change.replaced, change.checks) == (1, None, (PASSED,))
     assert aliases(registry) == {CHAMPION: 1}
     record = find(registry, "1").record
-    assert (record["approved_by"], record["reason"]) == ("Wei Zhang", "the first one")
+    assert (record["approved_by"], record["approved_because"]) == ("Wei Zhang", "the first one")
     assert record["gates"] == "passed: sums: all add up"
     moment = record["approved_at"]
-    assert json.loads(record[f"approval.{moment}"])["gates"] == [
+    assert json.loads(record[f"history.{moment}"])["gates"] == [
         {"gate": "sums", "verdict": "passed", "said": "all add up"}
     ]
 
@@ -116,11 +116,9 @@ def test_a_rollback_swaps_back_and_a_second_one_swaps_again(registry: Registry) 
     assert (change.champion, change.replaced) == (1, 3)
     assert aliases(registry) == {CHAMPION: 1, PREVIOUS: 3}
     record = find(registry, "1").record
-    assert (record["act"], record["approved_by"], record["reason"]) == (
-        "rolled back to",
-        "Ana Silva",
-        "refunds read too high",
-    )
+    assert (record["rolled_back_by"], record["rolled_back_because"]) == ("Ana Silva", "refunds read too high")
+    assert (record["approved_by"], record["gates"]) == ("Wei Zhang", "passed: sums: all add up")
+    assert len([name for name in record if name.startswith("history.")]) == 2
     assert rollback(registry, wei()).champion == 3
     assert aliases(registry) == {CHAMPION: 3, PREVIOUS: 1}
 

@@ -9,19 +9,21 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import numpy as np
+import pandas as pd
 import pytest
 
-from features.catalogue import CATALOGUE
 from scoring import Bundle, assess
 from scoring.bundle import FILES, MANIFEST
 from tests.training.datasets import OBSERVED, TABLES, dataset
 from training.config import TrainConfig
 from training.dataset import Dataset
 from training.errors import RegistryError
+from training.evidence.finding import Finding
 from training.fit import FitConfig
+from training.refits import RefitConfig
 from training.registry import (
     CHAMPION,
+    EXPERIMENT,
     MODEL_NAME,
     PREVIOUS,
     Registered,
@@ -29,8 +31,8 @@ from training.registry import (
     aliases,
     find,
     load_bundle,
+    login_name,
     register,
-    require,
     set_champion,
 )
 from training.run import Run, train
@@ -39,8 +41,15 @@ from training.vectors import example_rows, to_vectors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CONFIG = TrainConfig(fit=FitConfig(learning_rate=0.2, max_rounds=15, patience=5, folds=3, threads=1))
+CONFIG = TrainConfig(
+    fit=FitConfig(learning_rate=0.2, max_rounds=15, patience=5, folds=3, threads=1), refits=RefitConfig(count=0)
+)
 COVERS = dict.fromkeys(TABLES, OBSERVED)
+FINDINGS = (
+    Finding("drift", "Drift", "Nothing moved.", {"score_psi": 0.04}, {"By feature": pd.DataFrame({"psi": [0.1]})}),
+    Finding("leaks", "Leaks", "One feature knows.", {"best_alone_auc": 0.99}, alarms=("A leaks.", "B leaks.")),
+    Finding("fake_orders", "Fake orders", "These were not measured, since there are no orders."),
+)
 
 
 @dataclass(frozen=True)
@@ -62,11 +71,14 @@ class Registration:
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Registration:
     loans = dataset(300, days=1)
-    run = train(loans, CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.run.STUDIES", {})
+        run = replace(train(loans, CONFIG), findings=FINDINGS)
     home = tmp_path_factory.mktemp("registry")
     registry = Registry(f"sqlite:///{home}/mlflow.db", home / "artifacts")
     example = example_rows(loans, COVERS)
-    return Registration(registry, loans, run, (register(registry, run, example), register(registry, run, example)))
+    versions = (register(registry, run, example, "Ana Silva"), register(registry, run, example))
+    return Registration(registry, loans, run, versions)
 
 
 def _pointed(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -97,13 +109,61 @@ def test_a_run_says_what_it_was_made_of_and_what_was_measured(registered: Regist
         "bundle": bundle.digest,
     }
     expected = {}
-    for model, figures in (("model", registered.run.figures), ("scorecard", registered.run.logistic_figures)):
+    for model, figures in (("model", registered.run.figures), ("benchmark", registered.run.logistic_figures)):
         for name, figure in figures.items():
             ours = {"": figure.value, "_low": figure.low, "_high": figure.high}
-            expected |= {f"{model}.{name}{ending}": value for ending, value in ours.items()}
+            expected |= {f"{model}/{name}{ending}": value for ending, value in ours.items()}
     assert {name: run.data.metrics[name] for name in expected} == pytest.approx(expected)
     plots = {Path(item.path).name for item in registered.client.list_artifacts(run.info.run_id, "plots")}
     assert plots == {"roc.png", "calibration.png", "score_distribution.png", "shap_summary.png"}
+
+
+def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) -> None:
+    run = registered.client.get_run(registered.versions[0].run_id)
+    assert (run.data.metrics["drift/score_psi"], run.data.metrics["leaks/best_alone_auc"]) == (0.04, 0.99)
+    assert find(registered.registry, "1").metrics["drift.score_psi"] == 0.04
+    assert run.data.tags["alarm.leaks"] == "A leaks. B leaks."
+    assert run.data.tags["not_measured.fake_orders"].startswith("These were not measured")
+    assert not [name for name in run.data.tags if name.endswith(".drift")]
+    kept = registered.client.list_artifacts(run.info.run_id, "evidence/drift")
+    assert [item.path for item in kept] == ["evidence/drift/by_feature.csv"]
+    told = run.data.tags["mlflow.note.content"]
+    assert told.startswith(f"Trained by Ana Silva on 300 loans ({registered.run.facts['train_bad']} bad); measured out")
+    assert f"| auc | {registered.run.figures['auc']} | {registered.run.logistic_figures['auc']} |" in told
+    assert "**Leaks.** One feature knows.\n- Alarm: A leaks." in told
+
+
+def test_a_version_says_who_trained_it_and_what_it_is(registered: Registration) -> None:
+    first, second = (registered.client.get_model_version(MODEL_NAME, number) for number in ("1", "2"))
+    assert (first.tags["trained_by"], second.tags["trained_by"]) == ("Ana Silva", login_name())
+    assert first.tags["bundle"] == registered.run.bundle.digest
+    assert first.description.startswith("Trained by Ana Silva on 300 loans")
+    assert "alias `champion`" in registered.client.get_registered_model(MODEL_NAME).description
+
+
+def test_what_fails_in_the_middle_leaves_no_version_to_promote(
+    registered: Registration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("mlflow.pyfunc.log_model", gone)
+    with pytest.raises(RegistryError, match="failed: the disk is full"):
+        register(registered.registry, registered.run, example_rows(registered.loans, COVERS))
+    assert find(registered.registry).number == 2
+    (latest,) = registered.client.search_runs(
+        [registered.client.get_experiment_by_name(EXPERIMENT).experiment_id], max_results=1
+    )
+    assert latest.info.status == "FAILED"
+
+
+def test_a_login_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    monkeypatch.setattr("os.getuid", lambda: 4711)
+    assert login_name() == "user 4711"
 
 
 def test_the_bundle_comes_out_as_it_went_in(
@@ -141,7 +201,7 @@ def test_a_version_is_found_by_number_or_alias_with_what_its_run_logged(register
     assert latest.run_id == registered.versions[1].run_id
     assert latest.metrics["model.auc"] == pytest.approx(registered.run.figures["auc"].value)
     assert latest.params["test_from"] == registered.run.facts["test_from"]
-    assert latest.tags["trained_by"] == champion.tags["trained_by"] != ""
+    assert (latest.tags["trained_by"], champion.tags["trained_by"]) == (login_name(), "Ana Silva")
     assert load_bundle(registered.registry, latest).digest == registered.run.bundle.digest
 
 
@@ -177,43 +237,6 @@ def test_a_version_that_is_not_there_is_one_sentence(registered: Registration, w
         find(registered.registry, wanted)
 
 
-def test_nothing_registered_yet_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError, match="No model is registered yet; run `sellerscore train` first"):
-        find(Registry.in_folder(tmp_path / "home"))
-
-
-@pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "http://127.0.0.1:9", "nonsense://x"])
-def test_a_registry_out_of_reach_is_one_sentence(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    for use in (find, require):
-        with pytest.raises(RegistryError, match="registry") as refusal:
-            use(Registry(uri, tmp_path))
-        assert "\n" not in str(refusal.value)
-
-
-def test_the_sentence_of_a_registry_away_holds_no_password(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError) as refusal:
-        find(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
-    assert "secret" not in str(refusal.value)
-
-
-def test_a_registry_that_is_no_database_is_one_sentence_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("not a database, but someone's notes\n" * 99)
-    with pytest.raises(RegistryError, match="failed: "):
-        find(Registry.in_folder(tmp_path))
-    assert (tmp_path / "mlflow.db").read_text().startswith("not a database")
-
-
-def test_a_state_folder_holds_its_registry_unless_a_server_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    here = Registry.in_folder(tmp_path / "new" / "home")
-    assert here == Registry(f"sqlite:///{tmp_path}/new/home/mlflow.db", tmp_path / "new" / "home" / "mlartifacts")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
-    assert Registry.in_folder(tmp_path).uri == "http://mlflow.example:5000"
-
-
 def test_using_a_registry_leaves_the_environment_as_it_was(
     registered: Registration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,12 +247,3 @@ def test_using_a_registry_leaves_the_environment_as_it_was(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
     find(registered.registry)
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://mlflow.example:5000"
-
-
-def test_example_rows_are_in_the_served_form(registered: Registration) -> None:
-    rows = example_rows(registered.loans, COVERS, count=2)
-    names = [feature.name for feature in CATALOGUE]
-    assert list(rows.columns) == ["seller_id", "as_of", "covers_through", *names]
-    assert rows["as_of"].tolist() == ["2025-01-01"] * 2
-    assert json.loads(rows["covers_through"][0]) == dict.fromkeys(sorted(TABLES), "2026-01-01")
-    assert np.array_equal(rows[names].to_numpy(), registered.loans.features.head(2).to_numpy(), equal_nan=True)

@@ -2,7 +2,7 @@
 
 from training.registry.champion import CHALLENGER, CHAMPION, PREVIOUS, REPLACED, aliases, set_challenger, set_champion
 from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry
-from training.registry.runs import ALARM, NO_FIGURES, TRAINED_BY, Registered, login_name, register, require
+from training.registry.runs import ALARM, NOT_MEASURED, TRAINED_BY, Registered, login_name, register, require
 from training.registry.versions import LATEST, Version, find, load_bundle
 
 __all__ = [
@@ -12,7 +12,7 @@ __all__ = [
     "EXPERIMENT",
     "LATEST",
     "MODEL_NAME",
-    "NO_FIGURES",
+    "NOT_MEASURED",
     "PREVIOUS",
     "REPLACED",
     "TRAINED_BY",

@@ -5,9 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Mapping
-from contextlib import redirect_stderr
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +15,7 @@ from training.registry.note import note
 
 if TYPE_CHECKING:
     import pandas as pd
+    from mlflow.models.model import ModelInfo
 
     from training.evidence.finding import Finding
     from training.registry.connection import Client
@@ -28,8 +27,17 @@ TRAINED_BY: Final = "trained_by"
 ALARM: Final = "alarm."
 """A tag of this beginning, and the name of a study, holds what the study would not have go unseen."""
 
-NO_FIGURES: Final = "no_figures."
-"""A tag of this beginning, and the name of a study, holds why it had nothing to measure."""
+NOT_MEASURED: Final = "not_measured."
+"""A tag of this beginning, and the name of a study, holds why the study had nothing to measure."""
+
+_ABOUT: Final = (
+    "Each run is one training. Its description says what was found; figures are gathered by study; plots, tables and "
+    "the bundle are its artifacts. `sellerscore compare` holds two versions of the model against each other."
+)
+_ABOUT_MODEL: Final = (
+    "The service scores with the version that has the alias `champion`; `previous` is the one before it, and "
+    "`challenger` one whose scores are kept beside and shown to nobody. `sellerscore promote` and `rollback` move them."
+)
 
 _SERVED: Final = Path(__file__).parent.parent / "served_model.py"
 _SCORING: Final = Path(__file__).parent.parent.parent / "scoring"
@@ -57,7 +65,7 @@ def require(registry: Registry) -> None:
 def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: str | None = None) -> Registered:
     """Log a run with all its evidence, and then register its bundle as a new version.
 
-    The version comes last and with its tags in one step: where anything fails before, there is a failed run and no
+    The version comes last, with all its tags in one step: where anything fails before, there is a failed run and no
     version that somebody could promote.
 
     Args:
@@ -76,15 +84,25 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
         experiment = _experiment(client, registry)
         with mlflow.start_run(experiment_id=experiment, run_name=f"train {run.bundle.digest[7:15]}") as started:
             mlflow.log_params(run.facts)
-            mlflow.set_tags({**tags, "mlflow.note.content": note(run, tags)})
-            mlflow.log_metrics({**_metrics("model", run.figures), **_metrics("scorecard", run.logistic_figures)})
+            told = note(run, tags)
+            mlflow.set_tags({**tags, "mlflow.note.content": told})
+            mlflow.log_metrics({**_metrics("model", run.figures), **_metrics("benchmark", run.logistic_figures)})
             for name, figure in run.plots.items():
                 mlflow.log_figure(figure, f"plots/{name}.png")
             for finding in run.findings:
                 _log_finding(finding)
-            with redirect_stderr(StringIO()):  # MLflow speaks there of every version that it makes
-                version = mlflow.register_model(_log_model(run, example), MODEL_NAME, tags=tags)
+            made = _log_model(run, example)
+            if not client.search_registered_models(f"name='{MODEL_NAME}'"):
+                client.create_registered_model(MODEL_NAME, description=_ABOUT_MODEL)
+            version = client.create_model_version(
+                MODEL_NAME, made.model_uri, started.info.run_id, tags, description=told, model_id=made.model_id
+            )
         return Registered(int(version.version), started.info.run_id)
+
+
+def shown_name(figure: str) -> str:
+    """Return the name of a figure in MLflow, whose pages gather by slash: `drift.score_psi` is `drift/score_psi`."""
+    return figure.replace(".", "/", 1)
 
 
 def login_name() -> str:
@@ -109,7 +127,7 @@ def _tags(run: Run, trained_by: str) -> dict[str, str]:
 def _metrics(model: str, figures: Mapping[str, Estimate]) -> dict[str, float]:
     found: dict[str, float] = {}
     for name, estimate in figures.items():
-        place = f"{model}.{name}"
+        place = shown_name(f"{model}.{name}")
         found |= {place: estimate.value, f"{place}_low": estimate.low, f"{place}_high": estimate.high}
     return found
 
@@ -117,15 +135,15 @@ def _metrics(model: str, figures: Mapping[str, Estimate]) -> dict[str, float]:
 def _log_finding(finding: Finding) -> None:
     import mlflow
 
-    mlflow.log_metrics({f"{finding.name}.{figure}": value for figure, value in finding.figures.items()})
+    mlflow.log_metrics({shown_name(f"{finding.name}.{figure}"): value for figure, value in finding.figures.items()})
     for title, table in finding.tables.items():
         mlflow.log_text(table.to_csv(index=False), f"evidence/{finding.name}/{_file_name(title)}.csv")
     for name, figure in finding.plots.items():
         mlflow.log_figure(figure, f"evidence/{finding.name}/{name}.png")
     if finding.alarms:
         mlflow.set_tag(ALARM + finding.name, " ".join(finding.alarms))
-    if not finding.figures:
-        mlflow.set_tag(NO_FIGURES + finding.name, finding.said)
+    if not (finding.figures or finding.tables or finding.plots):
+        mlflow.set_tag(NOT_MEASURED + finding.name, finding.said)
 
 
 def _file_name(title: str) -> str:
@@ -133,8 +151,8 @@ def _file_name(title: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
 
 
-def _log_model(run: Run, example: pd.DataFrame) -> str:
-    """Log the bundle as a model that MLflow can serve, and return its address."""
+def _log_model(run: Run, example: pd.DataFrame) -> ModelInfo:
+    """Log the bundle as a model that MLflow can serve."""
     import mlflow
     from mlflow.models import infer_signature
 
@@ -144,7 +162,7 @@ def _log_model(run: Run, example: pd.DataFrame) -> str:
         for name, content in run.files.items():
             (bundle / name).write_bytes(content)
         output = example[["seller_id"]].assign(assessment="{}")
-        info = mlflow.pyfunc.log_model(
+        return mlflow.pyfunc.log_model(
             name="model",
             python_model=str(_SERVED),
             artifacts={"bundle": str(bundle)},
@@ -153,7 +171,6 @@ def _log_model(run: Run, example: pd.DataFrame) -> str:
             input_example=example,
             pip_requirements=[f"lightgbm=={run.bundle.reference.libraries['lightgbm']}", "numpy", "pandas"],
         )
-    return str(info.model_uri)
 
 
 def _experiment(client: Client, registry: Registry) -> str:
@@ -161,4 +178,4 @@ def _experiment(client: Client, registry: Registry) -> str:
     if found is not None:
         return str(found.experiment_id)
     location = registry.artifacts.as_uri() if registry.uri.startswith("sqlite:") else None
-    return str(client.create_experiment(EXPERIMENT, artifact_location=location))
+    return str(client.create_experiment(EXPERIMENT, location, {"mlflow.note.content": _ABOUT}))

@@ -24,8 +24,8 @@ LATEST: Final = "latest"
 class Version:
     """A registered version and what is known of it.
 
-    `params`, `metrics` and `tags` are what its run logged, all texts but the metrics; `record` holds the version's own
-    tags, among them who approved it and what it replaced.
+    `params`, `metrics` and `tags` are what its run logged, all texts but the metrics, which have the names of their
+    findings, such as `drift.score_psi`; `record` holds the version's own tags, among them who approved it.
     """
 
     number: int
@@ -48,7 +48,8 @@ def find(registry: Registry, wanted: str = LATEST) -> Version:
         number = _number(client, wanted)
         version = client.get_model_version(MODEL_NAME, str(number))
         run = client.get_run(version.run_id).data
-    return Version(number, version.run_id, run.params, run.metrics, run.tags, version.tags)
+    metrics = {name.replace("/", ".", 1): value for name, value in run.metrics.items()}
+    return Version(number, version.run_id, run.params, metrics, run.tags, version.tags)
 
 
 def load_bundle(registry: Registry, version: Version) -> Bundle:

@@ -1,0 +1,47 @@
+"""A registry that is empty, elsewhere, away or no registry at all: one sentence, and nothing harmed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from training.errors import RegistryError
+from training.registry import Registry, find, require
+
+
+def test_nothing_registered_yet_says_what_to_run(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="No model is registered yet; run `sellerscore train` first"):
+        find(Registry.in_folder(tmp_path / "home"))
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "http://127.0.0.1:9", "nonsense://x"])
+def test_a_registry_out_of_reach_is_one_sentence(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    for use in (find, require):
+        with pytest.raises(RegistryError, match="registry") as refusal:
+            use(Registry(uri, tmp_path))
+        assert "\n" not in str(refusal.value)
+
+
+def test_the_sentence_of_a_registry_away_holds_no_password(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError) as refusal:
+        find(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_registry_that_is_no_database_is_one_sentence_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, but someone's notes\n" * 99)
+    with pytest.raises(RegistryError, match="failed: "):
+        find(Registry.in_folder(tmp_path))
+    assert (tmp_path / "mlflow.db").read_text().startswith("not a database")
+
+
+def test_a_state_folder_holds_its_registry_unless_a_server_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    here = Registry.in_folder(tmp_path / "new" / "home")
+    assert here == Registry(f"sqlite:///{tmp_path}/new/home/mlflow.db", tmp_path / "new" / "home" / "mlartifacts")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
+    assert Registry.in_folder(tmp_path).uri == "http://mlflow.example:5000"
