@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from features.intake import OperatingStore
 
 INDEX: Final = ["seller_id", "as_of"]
-_CHUNK: Final = 130_000
-"""Pairs computed at a time: memory follows it, not the length of the frame; words for the engine are made for each."""
+_CHUNK: Final = 65_000
+"""Pairs computed at a time: memory follows it, not the length of the frame."""
 
 _ANY_DAY: Final = date(2000, 1, 1)
 """Stands for the midnights of no pairs at all."""
