@@ -63,7 +63,7 @@ def drift(subject: Subject) -> Finding:
             "features_to_act_on": float(len(by_verdict[Verdict.ACT])),
             "largest_feature_psi": max(each.stability.psi for each in found.values()),
         },
-        tables={"PSI by feature": table({SCORE: score, **found})},
+        tables={"PSI by feature": table({SCORE: score, **found}, ("training", "test"))},
         plots={"psi": _plot({SCORE: score, **found})},
         alarms=tuple(_alarms(score.stability)),
     )
@@ -141,8 +141,8 @@ def _scored(subject: Subject, features: pd.DataFrame, sellers: pd.Series) -> Sam
     return Sample(features.assign(**{SCORE: scores(subject.bundle, features.to_numpy())}), sellers)
 
 
-def table(found: Mapping[str, Drift]) -> pd.DataFrame:
-    """Return a line a figure, the farthest moved first."""
+def table(found: Mapping[str, Drift], samples: tuple[str, str] = ("before", "now")) -> pd.DataFrame:
+    """Return a line a figure, the farthest moved first; `samples` names the two that were compared."""
     import pandas as pd
 
     return pd.DataFrame(
@@ -153,8 +153,8 @@ def table(found: Mapping[str, Drift]) -> pd.DataFrame:
                 **_ends("psi", each.stability),
                 "verdict": str(each.stability.verdict),
                 "moved_most": each.bin,
-                "share_before": each.before,
-                "share_now": each.now,
+                f"share_{samples[0]}": each.before,
+                f"share_{samples[1]}": each.now,
             }
             for name, each in sorted(found.items(), key=lambda item: -item[1].stability.psi)
         ]

@@ -121,7 +121,7 @@ def compared(subject: Subject, sides: Sides) -> Finding:
         _TITLE,
         _said(figures, apart, again),
         figures=figures,
-        tables={"What parts them most": drift.table(dict(list(found.items())[:_SHOWN]))},
+        tables={"What parts them most": drift.table(dict(list(found.items())[:_SHOWN]), ("labelled", "others"))},
         plots={"score": _plot(sides)},
     )
 

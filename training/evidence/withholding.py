@@ -147,11 +147,12 @@ def _alarms(gains: Sequence[Gain]) -> Sequence[str]:
 
 def _said(tables: Sequence[Gain], most: Gain, refused: float) -> str:
     names = ", ".join(gain.what for gain in tables) or "none"
+    without = "all answers" if refused == 1 else f"{refused:.0%} of the answers or more"
     gained = f"The most that any row gained is {most.most:.0f} points, by {most.what}." if most.most > 0 else ""
     return (
         f"Asked: can a seller gain by withholding? Of up to {_ASKED} test rows drawn at random, each required table "
-        f"({names}) was not delivered, after which {refused:.0%} of the answers or more carry no number; and delivered "
-        f"with all that rests on it missing. Of up to {_HIDDEN:,} rows each value in turn was hidden. "
+        f"({names}) was not delivered, after which {without} carry no number; and delivered with all that rests on it "
+        f"missing. Of up to {_HIDDEN:,} rows each value in turn was hidden. "
         f"{gained or 'No row gained a point.'} More than {MOST_GAIN:.0f} would raise an alarm."
     )
 

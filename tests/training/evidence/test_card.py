@@ -1,0 +1,214 @@
+"""The model card: everything that a reviewer needs is in it, nothing that it is told can break out of it."""
+
+from __future__ import annotations
+
+import base64
+import re
+import tomllib
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from features.catalogue import CATALOGUE
+from tests.training.evidence.subjects import subject
+from training.evidence.bands import by_band
+from training.evidence.card import HTML, MARKDOWN, card
+from training.evidence.card_blocks import interval, number, of_figures, of_frame
+from training.evidence.card_sections import CardInput, sections
+from training.evidence.drawing import paper
+from training.evidence.finding import Finding
+from training.evidence.metrics import Estimate
+
+EVIL = "<script>alert(1)</script> | [x](http://evil)"
+VOID = {"meta", "img", "link", "br"}
+FACTS: dict[str, str | int | float] = {
+    "data_version": "v-17",
+    "dataset": "sha256:" + "d" * 64,
+    "config": "sha256:" + "c" * 64,
+    "catalogue": subject().bundle.sheet.catalogue,
+    "evidence": "out_of_time",
+    "train_before": "2023-09-03",
+    "test_from": "2024-09-03",
+    "train_rows": 12_345,
+    "train_bad": 678,
+    "test_rows": 2_345,
+    "test_bad": 123,
+    "censored": 45,
+    "unscheduled": 6,
+    "set_apart": 789,
+    "rounds": 30,
+    "fit.learning_rate": 0.03,
+    "fit.seed": 7,
+    "split.salt": "sellerscore",
+}
+
+
+def given(*findings: Finding) -> CardInput:
+    figures = {"auc": Estimate(0.8123, 0.79, 0.83), "calibration_slope": Estimate(1.02, 0.95, 1.1)}
+    figure = paper(2, 2)
+    figure.subplots().plot([0, 1])
+    return CardInput(subject().bundle, figures, {"auc": Estimate(0.79, 0.77, 0.81)}, findings, {"roc": figure}, FACTS)
+
+
+@pytest.fixture(scope="module")
+def cards() -> dict[str, str]:
+    """The card of a real study and of one that has everything wrong with it."""
+    table = pd.DataFrame(
+        {"country": [EVIL, "CN"], "auc": [0.7, np.nan], "auc_low": [0.6, np.nan], "auc_high": [0.8, np.nan]}
+    )
+    broken = Finding(
+        "broken", f"Of {EVIL}", f"Said {EVIL}", {"x": 1.0}, {f"By {EVIL}": table}, {}, (f"Alarm of {EVIL}",)
+    )
+    return card(given(by_band(subject()), broken))
+
+
+class Page(HTMLParser):
+    """Which tags stand open, and which attributes load or lead somewhere."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.open += [] if tag in VOID else [tag]
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action"}]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_a_page_is_whole_loads_nothing_and_runs_nothing(cards: dict[str, str]) -> None:
+    page = Page(cards[HTML])
+    assert page.open == []
+    assert "script" not in page.tags
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
+    assert "default-src 'none'" in cards[HTML]
+    anchors = {address[1:] for address in page.addresses if address.startswith("#")}
+    assert anchors == set(re.findall(r'<section id="([^"]+)"', cards[HTML]))
+
+
+def test_what_it_is_told_cannot_break_out(cards: dict[str, str]) -> None:
+    assert "<script>" not in cards[HTML]
+    assert "<script>" not in cards[MARKDOWN]
+    assert "&lt;script&gt;" in cards[HTML]
+    lines = [line for line in cards[MARKDOWN].splitlines() if "alert(1)" in line and line.startswith("| ")]
+    assert [len(re.findall(r"(?<!\\)\|", line)) for line in lines] == [3]
+
+
+def test_every_plot_is_embedded_in_html_and_linked_in_markdown(cards: dict[str, str]) -> None:
+    images = re.findall(r'src="data:image/png;base64,([^"]+)"', cards[HTML])
+    assert len(images) == 2
+    assert all(base64.b64decode(image).startswith(b"\x89PNG") for image in images)
+    links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", cards[MARKDOWN])
+    assert links == ["plots/roc.png", "evidence/bands/by_band.png"]
+
+
+@pytest.mark.parametrize("file", [HTML, MARKDOWN])
+def test_everything_that_a_reviewer_asks_for_is_there(cards: dict[str, str], file: str) -> None:
+    text = re.sub(r"&#39;", "'", cards[file])
+    bundle = subject().bundle
+    for part in (
+        "Ranks online sellers who ask for business financing",
+        "at least 90 in “Days since the first order” and 10 in “",
+        "Only loans that were paid out have outcomes",
+        "90+ days past due within 12 months",
+        "600 points at odds of 30:1",
+        "12,345, 678 bad, as of before 2023-09-03",
+        "2,345, 123 bad, as of 2024-09-03 or later",
+        "v-17",
+        "0.812 (0.790 to 0.830)",
+        "0.790 (0.770 to 0.810)",
+        "0.700 (0.600 to 0.800)",
+        bundle.digest,
+        bundle.model_digest,
+        bundle.reference.population,
+        bundle.reference.libraries["lightgbm"],
+        "sellerscore train --config training.toml",
+        *(entry.bank.en for entry in bundle.reasons.entries),
+        *(feature.sign_reason for feature in CATALOGUE),
+        *(band.name for band in bundle.policy.bands.items),
+    ):
+        assert part in text
+
+
+def test_alarms_stand_first_and_again_where_they_were_raised(cards: dict[str, str]) -> None:
+    assert sections(given())[0].title == "Alarms"
+    assert cards[MARKDOWN].count("> **Alarm.**") == 2
+    assert cards[HTML].count('class="alarm"') == 2
+    calm = card(given(Finding("calm", "Calm", "Nothing.")))
+    assert "None of 1 studies raised one." in calm[MARKDOWN]
+    assert "Alarm</strong>" not in calm[HTML]
+
+
+def test_settings_are_a_file_that_reads_back(cards: dict[str, str]) -> None:
+    blocks = re.findall(r"```\n(.*?)\n```", cards[MARKDOWN], flags=re.DOTALL)
+    assert tomllib.loads(blocks[1]) == {"fit": {"learning_rate": 0.03, "seed": 7}, "split": {"salt": "sellerscore"}}
+
+
+def test_out_of_fold_evidence_is_called_so() -> None:
+    found = card(replace(given(), facts={**FACTS, "evidence": "out_of_fold"}))[MARKDOWN]
+    assert "measured on predictions out of fold" in found
+    assert "later loans of sellers never trained on" not in found
+
+
+def test_a_bundle_that_needs_no_history_and_no_table_promises_none() -> None:
+    sheet = replace(subject().bundle.sheet, history=(), required_tables=())
+    found = card(replace(given(), bundle=replace(subject().bundle, sheet=sheet)))[MARKDOWN]
+    assert "short history" not in found
+    assert "withheld" not in found
+
+
+def test_the_same_run_has_the_same_card() -> None:
+    assert card(given()) == card(given())
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (None, "–"),
+        (float("nan"), "–"),
+        (np.float64("nan"), "–"),
+        (3, "3"),
+        (3.0, "3"),
+        (1234567, "1,234,567"),
+        (12345.6, "12,346"),
+        (0.12345, "0.123"),
+        (-0.5, "-0.500"),
+        (0.00012, "0.00012"),
+        (0.0, "0"),
+        ("CN", "CN"),
+        (True, "True"),
+    ],
+)
+def test_numbers_as_a_reader_wants_them(value: object, shown: str) -> None:
+    assert number(value) == shown
+
+
+def test_columns_with_ends_become_intervals() -> None:
+    frame = pd.DataFrame({"who": ["a"], "x": [0.5], "x_low": [0.25], "x_high": [0.75], "y": [2]})
+    table = of_frame("T", frame)
+    assert table.headings == ("who", "x", "y")
+    assert table.rows == (("a", "0.500 (0.250 to 0.750)", "2"),)
+    assert table.numbers == (False, True, True)
+    assert of_figures("F", {"a_b": 1.5, "a_b_low": 1.0, "a_b_high": 2.0, "c": 3.0}).rows == (
+        ("a b", "1.500 (1 to 2)"),
+        ("c", "3"),
+    )
+    assert interval("x", {"x": 0.5}) == "0.500"
+    assert interval("x", {"x": float("nan"), "x_low": 1.0, "x_high": 2.0}) == "–"
+
+
+def test_a_long_table_is_folded_away() -> None:
+    long = of_frame("T", pd.DataFrame({"x": range(16)}))
+    assert long.folded
+    assert not of_frame("T", pd.DataFrame({"x": range(15)})).folded
+    found = card(given(Finding("long", "Long", "So.", tables={"T": pd.DataFrame({"x": range(16)})})))[HTML]
+    assert "<summary>T <span>16 lines</span></summary>" in found

@@ -1,0 +1,220 @@
+"""What the model card says, section by section, from what a run produced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Final
+
+from features.catalogue import CATALOGUE
+from training.evidence.card_blocks import (
+    Alarm,
+    Block,
+    Bullets,
+    Code,
+    Plot,
+    Prose,
+    Section,
+    Table,
+    number,
+    of_figures,
+    of_frame,
+)
+from training.evidence.card_templates import environment
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from scoring.bundle import Bundle
+    from training.evidence.finding import Finding
+    from training.evidence.metrics import Estimate
+
+_RISK: Final = {1: "raises risk", -1: "lowers risk", 0: "free"}
+_PLOTS: Final = {
+    "roc": "Discrimination, against chance",
+    "calibration": "Observed against predicted default rates",
+    "score_distribution": "Scores of good and bad loans",
+}
+
+
+_NAMES: Final = {"auc": "AUC", "gini": "Gini", "ks": "KS", "brier": "Brier score", "log_loss": "log-loss"}
+
+
+@dataclass(frozen=True)
+class CardInput:
+    """What a run produced.
+
+    Attributes:
+        bundle: the trained bundle.
+        figures: of the model on the test rows.
+        scorecard: the same of the logistic scorecard beside.
+        findings: of all studies.
+        plots: of the run, by file name without ending.
+        facts: parameters, counts and digests; settings have a point in their name.
+    """
+
+    bundle: Bundle
+    figures: Mapping[str, Estimate]
+    scorecard: Mapping[str, Estimate]
+    findings: tuple[Finding, ...]
+    plots: Mapping[str, Figure]
+    facts: Mapping[str, str | int | float]
+
+
+def sections(given: CardInput) -> tuple[Section, ...]:
+    """Return the card's sections in the order in which a reviewer reads them."""
+    return (
+        Section("Alarms", tuple(_alarms(given.findings))),
+        Section("Intended use", tuple(_use(given.bundle))),
+        Section("Limits", tuple(_written("limits.txt", facts=given.facts))),
+        Section("Definition of bad, scale and bands", tuple(_scale(given.bundle))),
+        Section("Data", tuple(_data(given))),
+        Section("How good it is", tuple(_figures(given))),
+        *(Section(finding.title, tuple(_finding(finding))) for finding in given.findings),
+        Section("Signs, and why", tuple(_signs(given.bundle))),
+        Section("Reasons that sellers are given", (_reasons(given.bundle),)),
+        Section("How to reproduce it", tuple(_reproduce(given))),
+    )
+
+
+def _alarms(findings: tuple[Finding, ...]) -> Iterator[Block]:
+    raised = [(finding, alarm) for finding in findings for alarm in finding.alarms]
+    if not raised:
+        yield Prose(f"None of {len(findings)} studies raised one.")
+    for finding, alarm in raised:
+        yield Alarm(f"{finding.title}: {alarm}")
+
+
+def _use(bundle: Bundle) -> Iterator[Block]:
+    labels = {entry.name: entry.label for entry in bundle.sheet.entries}
+    return _written("use.txt", sheet=bundle.sheet, labels=labels)
+
+
+def _written(template: str, **values: object) -> Iterator[Block]:
+    """Yield what a text template says: a line is a paragraph, lines that begin with a dash are one list."""
+    bullets: list[str] = []
+    for line in environment().get_template(template).render(values).splitlines():
+        if line.startswith("- "):
+            bullets.append(line.removeprefix("- "))
+        elif line:
+            yield Prose(line)
+    yield Bullets(tuple(bullets))
+
+
+def _scale(bundle: Bundle) -> Iterator[Block]:
+    scale = bundle.policy.scale
+    yield Prose(
+        f"Bad is {bundle.policy.default_definition}. The score is {number(scale.points)} points at odds of "
+        f"{number(scale.odds)}:1 of repaying; {number(scale.double)} points more double the odds; its ends are "
+        f"{scale.min} and {scale.max}. Points of all features and the base add up to the score, exactly."
+    )
+    rows = tuple(
+        (
+            band.name,
+            f"{band.up_to:.1%}",
+            number(round(scale.points_at(band.up_to))) if band.up_to < 1 else number(scale.min),
+        )
+        for band in bundle.policy.bands.items
+    )
+    headings = ("band", "probability of default up to", "score from about")
+    yield Table("Bands", headings, rows, (False, True, True))
+
+
+def _data(given: CardInput) -> Iterator[Block]:
+    facts, bundle = given.facts, given.bundle
+    yield Prose(f"The reference of every explanation: {bundle.reference.population}.")
+    parts = {name: f"{number(facts[f'{name}_rows'])}, {number(facts[f'{name}_bad'])} bad" for name in ("train", "test")}
+    rows = {
+        "training rows": f"{parts['train']}, as of before {facts['train_before']}",
+        "test rows": f"{parts['test']}, as of {facts['test_from']} or later",
+        "how measured": str(facts["evidence"]).replace("_", " "),
+        "left out: outcome still open": number(facts["censored"]),
+        "left out: without instalments": number(facts["unscheduled"]),
+        "left out: between the parts, or of sellers kept apart": number(facts["set_apart"]),
+        "tables": ", ".join(bundle.sheet.required_tables),
+        "version of the operating data": str(facts["data_version"]),
+        "digest of the rows": str(facts["dataset"]),
+        "digest of the catalogue": str(facts["catalogue"]),
+    }
+    yield Table("Rows and versions", ("what", "value"), tuple(rows.items()), (False, False))
+
+
+def _figures(given: CardInput) -> Iterator[Block]:
+    yield Prose(
+        "Figures with 95% bootstrap intervals on the test rows. Gini is 2 AUC - 1; KS is the largest gap between the "
+        "distributions of good and bad; slope and intercept are those of outcomes on predicted log-odds, 1 and 0 where "
+        "probabilities are right. The scorecard is a logistic regression that the model must beat."
+    )
+    rows = tuple(
+        (_NAMES.get(name, name.replace("_", " ")), str(figure), str(given.scorecard.get(name, "–")))
+        for name, figure in given.figures.items()
+    )
+    yield Table("On the test rows", ("figure", "model", "scorecard beside"), rows, (False, True, True))
+    for name, title in _PLOTS.items():
+        if name in given.plots:
+            yield Plot(title, f"plots/{name}.png", given.plots[name])
+
+
+def _finding(finding: Finding) -> Iterator[Block]:
+    yield Prose(finding.said)
+    yield from (Alarm(alarm) for alarm in finding.alarms)
+    for name, figure in finding.plots.items():
+        yield Plot(f"{finding.title}: {name.replace('_', ' ')}", f"evidence/{finding.name}/{name}.png", figure)
+    yield from (of_frame(title, frame) for title, frame in finding.tables.items() if len(frame))
+    if finding.figures:
+        yield of_figures("Figures", finding.figures)
+
+
+def _signs(bundle: Bundle) -> Iterator[Block]:
+    known = {feature.name: feature for feature in CATALOGUE}
+    yield Prose(
+        "A feature that raises risk can never raise the score as it grows, one that lowers risk never lower it; the "
+        "trained model is audited for it. A free one may go either way. Features of one reason group are one reason."
+    )
+    rows = tuple(
+        (
+            entry.label,
+            _RISK[entry.sign],
+            known[entry.name].sign_reason if entry.name in known else "–",
+            entry.reason_group.replace("_", " "),
+            f"{number(entry.typical)} {entry.unit}" if entry.typical is not None else "–",
+        )
+        for entry in bundle.sheet.entries
+    )
+    yield Table("Features", ("feature", "sign", "why", "reason group", "typical"), rows, (False,) * 4 + (True,))
+
+
+def _reasons(bundle: Bundle) -> Block:
+    rows = tuple((entry.code, entry.bank.en, entry.seller.en) for entry in bundle.reasons.entries)
+    title = f"Version {bundle.reasons.version}, at most four with a score"
+    return Table(title, ("code", "to a bank", "to the seller"), rows, (False,) * 3)
+
+
+def _reproduce(given: CardInput) -> Iterator[Block]:
+    bundle, facts = given.bundle, given.facts
+    yield Prose(
+        "With the same operating data, the settings below in a file training.toml and these versions of the libraries, "
+        "the command gives the same model text on the same kind of machine."
+    )
+    yield Code("sellerscore train --config training.toml")
+    yield Code(_settings(facts))
+    rows = {
+        "bundle": bundle.digest,
+        "model text": bundle.model_digest,
+        "settings": str(facts["config"]),
+        "sellerscore": metadata.version("sellerscore"),
+        **{name: str(version) for name, version in bundle.reference.libraries.items()},
+    }
+    yield Table("Digests and versions", ("what", "value"), tuple(rows.items()), (False, False))
+
+
+def _settings(facts: Mapping[str, str | int | float]) -> str:
+    """Return the settings among the facts as TOML: `fit.seed` becomes `seed` in the section `fit`."""
+    parts: dict[str, list[str]] = {}
+    for name, value in facts.items():
+        section, point, key = name.partition(".")
+        if point:
+            parts.setdefault(section, []).append(f"{key} = {json.dumps(value)}")
+    return "\n\n".join("\n".join((f"[{section}]", *lines)) for section, lines in parts.items())
