@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SCORE: Final = "score"
 
-GROUPS: Final = 200
+GROUPS: Final = 100
 """Sellers are gathered in so many groups, which are drawn again for the intervals: rows of one seller are alike."""
 
 _TENTHS: Final = np.arange(1, 10) / 10

@@ -24,7 +24,9 @@ TOO_GOOD: Final = 0.95
 TOO_MUCH: Final = 0.10
 """AUC that one feature of a hundred may add to all others: those that mean the same stand in for an honest one."""
 
-_ROWS: Final = 8_000
+ROWS: Final = 8_000
+"""Training rows that are asked: a feature that knows outcomes shows on far fewer."""
+
 _LEAST_OF_A_KIND: Final = 20
 
 
@@ -42,9 +44,9 @@ class Told:
         return max(self.all_rows, self.known_rows or 0.0)
 
 
-def leaks(subject: Subject) -> Finding:
+def leaks(subject: Subject, most: int = ROWS) -> Finding:
     """Ask every feature alone to rank the outcomes of training rows, and drop those that the model leans on most."""
-    rows = _rows(subject)
+    rows = _rows(subject, most)
     told = sorted(_told(rows, subject.seed), key=lambda each: -each.best)
     leant_on, lost = _leant_on(subject, rows)
     return Finding(
@@ -60,12 +62,12 @@ def leaks(subject: Subject) -> Finding:
     )
 
 
-def _rows(subject: Subject) -> Dataset:
+def _rows(subject: Subject, most: int) -> Dataset:
     """Return the training rows, or so many of them drawn at random."""
     train = subject.train
-    if len(train.rows) <= _ROWS:
+    if len(train.rows) <= most:
         return train
-    drawn = np.random.default_rng(subject.seed).choice(len(train.rows), _ROWS, replace=False)
+    drawn = np.random.default_rng(subject.seed).choice(len(train.rows), most, replace=False)
     return train.select(train.rows.index.to_series().isin(drawn))
 
 

@@ -122,7 +122,6 @@ def test_the_study_compares_score_and_every_feature() -> None:
     assert finding.figures["score_psi_low"] <= finding.figures["score_psi"] <= finding.figures["score_psi_high"]
     assert finding.figures["features_to_act_on"] == (table["verdict"] == "act").sum()
     assert finding.alarms == ()
-    assert finding.figures == drift(subject()).figures
 
 
 def test_a_feature_that_moved_is_found() -> None:

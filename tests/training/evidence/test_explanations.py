@@ -14,14 +14,21 @@ import pytest
 from tests.oracles.shapley import _trees, _value
 from tests.scoring.build import Recipe, bundle, names, rows
 from tests.training.datasets import NAMES
-from tests.training.evidence.subjects import subject, with_test
+from tests.training.evidence.subjects import boosted, subject, with_test
+from tests.training.evidence.subjects import bundle as packed
 from training.evidence.explanations import explain, explanations, parted
+from training.evidence.finding import Finding
 from training.evidence.scored import points
 
 
 @pytest.fixture(scope="module")
 def small() -> pd.DataFrame:
     return pd.DataFrame(rows(Recipe(), 12, seed=5), columns=list(names(4)))
+
+
+@pytest.fixture(scope="module")
+def finding() -> Finding:
+    return explanations(subject())
 
 
 def interaction(dump: dict[str, object], row: list[float], one: int, two: int) -> float:
@@ -58,9 +65,9 @@ def test_pairs_are_those_of_the_definition_missing_values_included(small: pd.Dat
     assert parted(found, small).gap < 1e-9
 
 
-def test_the_weightiest_features_come_first() -> None:
+def test_the_weightiest_features_come_first(finding: Finding) -> None:
     found = subject()
-    table = explanations(found).tables["Points by feature"]
+    table = finding.tables["Points by feature"]
     size = np.abs(explain(found.bundle, found.test.features).points).mean(axis=0)
     assert table["mean_points"].is_monotonic_decreasing
     assert set(table["feature"].head(4)) <= set(np.array(NAMES)[np.argsort(-size)[:8]])
@@ -69,16 +76,15 @@ def test_the_weightiest_features_come_first() -> None:
     assert table["label"].tolist() == [entries[name] for name in table["feature"]]
 
 
-def test_pairs_are_listed_once_and_the_strongest_first() -> None:
-    table = explanations(subject()).tables["Features that act together"]
+def test_pairs_are_listed_once_and_the_strongest_first(finding: Finding) -> None:
+    table = finding.tables["Features that act together"]
     assert table["mean_points"].is_monotonic_decreasing
     pairs = {frozenset(pair) for pair in zip(table["feature"], table["with"], strict=True)}
     assert len(pairs) == len(table)
     assert all(len(pair) == 2 for pair in pairs)
 
 
-def test_every_plot_is_drawn_and_none_is_left_open() -> None:
-    finding = explanations(subject())
+def test_every_plot_is_drawn_and_none_is_left_open(finding: Finding) -> None:
     assert set(finding.plots) == {"summary", "dependence", "interactions"}
     assert all(any(axes.has_data() for axes in figure.axes) for figure in finding.plots.values())
     assert plt.get_fignums() == []
@@ -87,17 +93,14 @@ def test_every_plot_is_drawn_and_none_is_left_open() -> None:
     assert finding.alarms == ()
 
 
-def test_a_feature_that_is_always_or_never_missing_is_drawn_too() -> None:
+def test_features_that_are_always_and_never_missing_are_drawn_too(finding: Finding) -> None:
     found = subject()
-    first = explanations(found).tables["Points by feature"]["feature"].iloc[0]
-    for values in (np.nan, found.test.features[first].fillna(0.0)):
-        assert explanations(with_test(found, **{first: values})).alarms == ()
+    first, second = finding.tables["Points by feature"]["feature"].head(2)
+    changed = with_test(found, **{first: np.nan, second: found.test.features[second].fillna(0.0)})
+    assert explanations(changed).alarms == ()
 
 
 def test_a_model_that_looks_at_nothing_has_nothing_to_show() -> None:
-    from tests.training.evidence.subjects import boosted
-    from tests.training.evidence.subjects import bundle as packed
-
     found = subject()
     few = found.train.select(found.train.rows.index.to_series() < 30)
     finding = explanations(replace(found, bundle=packed(found.train, boosted(few, trees=1))))

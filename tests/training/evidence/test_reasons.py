@@ -10,6 +10,7 @@ import pytest
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import boosted, bundle, subject, with_test
 from training.evidence.asking import answers, drawn_rows, scorable
+from training.evidence.finding import Finding
 from training.evidence.reasons import Steadiness, disturbed, reasons
 from training.evidence.subject import Subject
 
@@ -19,6 +20,11 @@ def few() -> Subject:
     """A subject of sixty rows, so that asking is quick."""
     found = subject()
     return replace(found, test=found.test.select(found.test.rows.index.to_series() < 60))
+
+
+@pytest.fixture(scope="module")
+def finding(few: Subject) -> Finding:
+    return reasons(few)
 
 
 def test_what_changed_what_led_and_what_was_kept() -> None:
@@ -42,8 +48,7 @@ def test_noise_is_one_percent_of_each_value_and_leaves_missing_and_zero() -> Non
     assert np.array_equal(first, next(disturbed(matrix, seed=1)), equal_nan=True)
 
 
-def test_a_run_without_refits_says_so_and_gives_no_figure_of_them(few: Subject) -> None:
-    finding = reasons(few)
+def test_a_run_without_refits_says_so_and_gives_no_figure_of_them(finding: Finding) -> None:
     assert "No refits were made" in finding.said
     assert not [name for name in finding.figures if "refits" in name]
     assert list(finding.tables["Reasons given"]) == ["code", "reason", "given_share", "kept_under_noise"]
@@ -78,11 +83,10 @@ def test_figures_are_those_of_asking_both_models(few: Subject) -> None:
         assert row["kept_under_refits"] == pytest.approx(np.mean(kept_again))
 
 
-def test_intervals_hold_their_figure(few: Subject) -> None:
-    figures = reasons(few).figures
+def test_intervals_hold_their_figure(finding: Finding) -> None:
+    figures = finding.figures
     for name in ("changed_by_noise", "other_first_by_noise", "kept_under_noise"):
         assert 0 <= figures[f"{name}_low"] <= figures[name] <= figures[f"{name}_high"] <= 1
-    assert figures == reasons(few).figures
 
 
 def test_only_rows_with_history_enough_are_asked(few: Subject) -> None:

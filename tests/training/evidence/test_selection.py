@@ -40,8 +40,20 @@ def lent(store: OperatingStore, loans: pd.DataFrame) -> Subject:
 
 
 @pytest.fixture(scope="module")
-def sides(store: OperatingStore, lent: Subject) -> Sides:
-    return sides_of(lent, store)
+def computed() -> list[pd.DataFrame]:
+    """The frames that were computed for others, as the study asked for them."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def sides(store: OperatingStore, lent: Subject, computed: list[pd.DataFrame]) -> Sides:
+    def recorded(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
+        computed.append(frame(asked, pairs))
+        return computed[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("features.pipeline.frame", recorded)
+        return sides_of(lent, store)
 
 
 def test_others_were_known_and_had_no_loan_at_that_midnight(store: OperatingStore, loans: pd.DataFrame) -> None:
@@ -90,17 +102,16 @@ def test_the_study_finds_what_parts_both(lent: Subject, sides: Sides) -> None:
     )
 
 
-def test_features_of_others_are_those_as_of_their_midnights(store: OperatingStore, lent: Subject, sides: Sides) -> None:
+def test_others_are_those_with_history_enough_as_of_their_midnights(
+    store: OperatingStore, lent: Subject, sides: Sides, computed: list[pd.DataFrame]
+) -> None:
+    found, pairs = computed[0], others_beside(store, lent.test.rows, lent.seed, each=2)
+    assert set(found.index) == set(pairs.itertuples(index=False, name=None))
+    enough = found[(found["days_since_first_order"] >= 90) & (found["active_days_365d"] >= 10)]
     names = list(lent.bundle.sheet.names)
-    pairs = others_beside(store, lent.test.rows, lent.seed, each=2)
-    whole = frame(store, pairs.head(200)).reset_index()
-    enough = whole[(whole["days_since_first_order"] >= 90) & (whole["active_days_365d"] >= 10)]
-    held = sides.others.values[names].assign(seller=sides.others.sellers)
-    assert len(enough) > 0
-    for values, seller in zip(enough[names].to_numpy(), enough["seller_id"], strict=True):
-        rows = held.loc[held["seller"] == seller, names].to_numpy()
-        assert any(np.array_equal(row, values, equal_nan=True) for row in rows)
-    assert sides.scorable_share == pytest.approx(len(sides.others.values) / len(pairs))
+    assert np.array_equal(sides.others.values[names].to_numpy(), enough[names].to_numpy(), equal_nan=True)
+    assert sides.others.sellers.tolist() == enough.index.get_level_values("seller_id").tolist()
+    assert sides.scorable_share == pytest.approx(len(enough) / len(pairs))
 
 
 def test_few_bad_rows_are_not_weighted(lent: Subject, sides: Sides) -> None:

@@ -30,6 +30,12 @@ def silent() -> Subject:
     return reviewed(bundle(train, boosted(train)), train, dataset(60, 40, seed=3, missing=0.0))
 
 
+@pytest.fixture(scope="module")
+def hidden(few: Subject) -> dict[str, Gain]:
+    """What hiding each value brings."""
+    return {gain.what: gain for gain in by_value(few)}
+
+
 def test_a_gain_is_of_those_who_still_have_a_number() -> None:
     before, after = np.array([600.0, 600.0, 600.0, 600.0]), np.array([606.0, 590.0, np.nan, 605.0])
     assert Gain.of("x", before, after) == Gain("x", 4, 0.25, 6.0, pytest.approx(1 / 3), 0.25)
@@ -54,21 +60,20 @@ def test_hiding_what_rests_on_a_table_is_what_assessments_say(few: Subject) -> N
 
 
 @pytest.mark.parametrize("name", NAMES[:3])
-def test_hiding_one_value_is_what_assessments_say(few: Subject, name: str) -> None:
+def test_hiding_one_value_is_what_assessments_say(few: Subject, hidden: dict[str, Gain], name: str) -> None:
     shown = few.test.features[name].notna().to_numpy()
     rows, features = few.test.rows[shown], few.test.features[shown]
     before = answers(few.bundle, rows, features.to_numpy())
     after = answers(few.bundle, rows, features.assign(**{name: np.nan}).to_numpy())
     gained = [later.score - earlier.score for earlier, later in zip(before, after, strict=True)]
-    found = {gain.what: gain for gain in by_value(few)}[name]
+    found = hidden[name]
     assert (found.rows, found.most, found.mean) == (shown.sum(), max(gained), pytest.approx(np.mean(gained)))
     assert found.beyond == pytest.approx(np.mean(np.array(gained) > 5))
 
 
-def test_who_hides_history_gets_no_number(few: Subject) -> None:
-    found = {gain.what: gain for gain in by_value(few)}
-    assert found["active_days_365d"].unscored == 1.0
-    assert found["return_rate_90d"].unscored == 0.0
+def test_who_hides_history_gets_no_number(hidden: dict[str, Gain]) -> None:
+    assert hidden["active_days_365d"].unscored == 1.0
+    assert hidden["return_rate_90d"].unscored == 0.0
 
 
 def test_silence_that_pays_raises_an_alarm_with_its_name(silent: Subject) -> None:
