@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from training.columns import Columns
 from training.sample import Sample
 from training.settings import STRICT
 
@@ -41,22 +42,24 @@ class FitConfig:
     seed: Annotated[int, Field(ge=0)] = 7
     threads: Annotated[int, Field(ge=1)] = 2
 
-    def parameters(self, signs: tuple[int, ...], rows: int) -> dict[str, Any]:
-        """Return LightGBM's parameters for columns of these signs and a training set of this many rows.
+    def parameters(self, columns: Columns, rows: int) -> dict[str, Any]:
+        """Return LightGBM's parameters for these columns and a training set of this many rows.
 
         A leaf holds at least a hundredth of the rows, between 5 and `most_data_in_leaf`: a few hundred firms would
-        otherwise grow no tree at all.
+        otherwise grow no tree at all. A tree sees as many columns as `feature_fraction` says of features, so that free
+        features, which are two columns, do not make it dearer.
         """
         ours = {key: value for key, value in asdict(self).items() if key not in _NOT_LIGHTGBM}
         return {
             **ours,
+            "feature_fraction": self.feature_fraction * len(columns.features) / len(columns.signs),
             "min_data_in_leaf": max(5, min(self.most_data_in_leaf, rows // 100)),
             "objective": "binary",
             "metric": "binary_logloss",
             "bagging_freq": 1,
             # `advanced` has open bug reports of broken constraints; the trained bundle is audited besides
             "monotone_constraints_method": "intermediate",
-            "monotone_constraints": list(signs),
+            "monotone_constraints": list(columns.signs),
             "num_threads": self.threads,
             "deterministic": True,
             "force_row_wise": True,
@@ -128,7 +131,7 @@ def boost(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None
     learnt = lightgbm.Dataset(sample.matrix, sample.bad)
     judged = [] if stop_on is None else [lightgbm.Dataset(stop_on.matrix, stop_on.bad, reference=learnt)]
     return lightgbm.train(
-        config.parameters(sample.columns.signs, len(sample.bad)),
+        config.parameters(sample.columns, len(sample.bad)),
         learnt,
         num_boost_round=rounds,
         valid_sets=judged,

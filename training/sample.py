@@ -42,8 +42,10 @@ class Sample:
     @classmethod
     def of(cls, features: pd.DataFrame, bad: pd.Series, sellers: pd.Series, as_of: pd.Series | None = None) -> Sample:
         """Take features, outcomes, sellers and midnights of the same rows in the same order."""
+        import pandas as pd
+
         columns = Columns.of(map(str, features.columns))
-        numbers = np.unique(sellers.to_numpy(), return_inverse=True)[1]
+        numbers = pd.factorize(sellers)[0]
         days = None if as_of is None else as_of.to_numpy().astype("datetime64[D]").astype(np.int64)
         return cls(columns, columns.matrix(features), bad.to_numpy().astype(np.float64), numbers, days)
 

@@ -6,9 +6,13 @@ import sys
 from collections.abc import Callable
 
 from features.home import state_folder
-from tests.benchmarks import features, simulation
+from tests.benchmarks import features, simulation, train
 
-GROUPS: dict[str, Callable[[], dict[str, float]]] = {"features": features.run, "simulation": simulation.run}
+GROUPS: dict[str, Callable[[], dict[str, float]]] = {
+    "features": features.run,
+    "simulation": simulation.run,
+    "train": train.run,
+}
 
 
 def main() -> None:

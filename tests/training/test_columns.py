@@ -65,7 +65,8 @@ def test_no_set_of_values_hidden_lowers_the_risk(loans: Dataset, fitted: Fitted)
 def test_lightgbm_left_to_itself_rewards_hiding(loans: Dataset) -> None:
     """The tests before are not empty: on the same rows, missing values as LightGBM takes them do pay."""
     matrix = loans.features.to_numpy()
-    parameters = CONFIG.parameters(tuple(SIGNS[name] for name in NAMES), len(matrix))
+    plain = Columns(tuple(NAMES), tuple(range(len(NAMES))), tuple(SIGNS[name] for name in NAMES))
+    parameters = CONFIG.parameters(plain, len(matrix))
     booster = lightgbm.train(parameters, lightgbm.Dataset(matrix, loans.rows["bad"].astype(float)), 40)
     before = margins(booster, matrix)
     falls = []

@@ -17,6 +17,7 @@ from tests.training.datasets import NAMES, TABLES, dataset
 from training.config import TrainConfig
 from training.dataset import Dataset
 from training.evidence.metrics import auc
+from training.evidence.studies import STUDIES
 from training.fit import FitConfig
 from training.package import HISTORY, reason_catalogue
 from training.refits import RefitConfig
@@ -42,7 +43,8 @@ def run(loans: Dataset) -> Iterator[Run]:
     steps: list[str] = []
     yield train(loans, replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)), steps.append)
     begun = [step.split()[0] for step in steps]
-    assert begun == ["search", "search", "search", "fit", "fit", "measure", "refit", "refit", "explain"]
+    fitted = ["search", "search", "search", "fit", "fit", "measure", "refit", "refit", "explain"]
+    assert begun == [*fitted, *["study"] * len(STUDIES)]
 
 
 def test_typical_values_are_medians_of_the_training_rows(loans: Dataset, run: Run) -> None:
@@ -95,14 +97,18 @@ def covers(part: Dataset) -> dict[str, object]:
     return dict.fromkeys(TABLES, last)
 
 
-def test_the_same_inputs_give_the_same_bundle_and_name(loans: Dataset, run: Run) -> None:
+def test_the_same_inputs_give_the_same_bundle_and_name(
+    loans: Dataset, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """With a search too, whose trials depend on a seed."""
+    monkeypatch.setattr("training.run.STUDIES", {})
     again = train(loans, replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)))
     assert again.files == run.files
     assert again.facts == run.facts
 
 
-def test_other_inputs_have_another_name(loans: Dataset, run: Run) -> None:
+def test_other_inputs_have_another_name(loans: Dataset, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.run.STUDIES", {})
     assert train(loans, CONFIG).facts["inputs"] != run.facts["inputs"]
 
 

@@ -1,0 +1,70 @@
+"""What fake orders buy: 500 sellers who are honest by the simulation's truth, each in the best of 20 mixes.
+
+The model has seen none of them. Only here and in `simulation` is the truth read.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+
+from features.intake import OperatingStore, ingest, open_store
+from scoring import Bundle, pack
+from training.calibrate import affine
+from training.dataset import Dataset, build, loan_labels
+from training.evidence.fake_orders.attack import Attack, attack
+from training.evidence.fake_orders.study import drawn_sellers, report
+from training.fit import FitConfig, fit
+from training.package import Package, bundle_parts
+from training.simulation import SimulationConfig, simulate
+from training.split import SplitConfig, out_of_time
+
+SEED = 104
+ASKED = 500
+SPLIT = SplitConfig(unseen_share=0.5)
+"""Half of the sellers are kept from training, so that enough of them have loans to be tested on."""
+
+
+_NAMED = {f"gaining_share{end}": f"share_over_5_points{end}" for end in ("", "_low", "_high")}
+"""What some figures of the study are called in var/bench.json."""
+
+
+def run(sellers: int = 10_000, orders_per_seller: int = 400, asked: int = ASKED) -> dict[str, float]:
+    """Simulate, train and attack once; print the tables and return the figures under the names of var/bench.json."""
+    with tempfile.TemporaryDirectory(prefix="sellerscore-fake-orders-") as name:
+        delivery, home = Path(name) / "delivery", Path(name) / "operating"
+        simulate(SimulationConfig(sellers=sellers, seed=SEED, orders_per_seller=orders_per_seller), delivery)
+        ingest(delivery, home)
+        found = _attacked(open_store(home), fakers(delivery / "truth" / "truth.parquet"), asked)
+    finding = report(found, "sellers who are honest by the simulation's truth")
+    print(finding.said, flush=True)
+    for title, table in finding.tables.items():
+        print(f"\n{title}\n{table.round(3).to_string(index=False)}", flush=True)
+    return {f"fake_orders.{_NAMED.get(name, name)}": value for name, value in finding.figures.items()}
+
+
+def _attacked(store: OperatingStore, dishonest: set[str], asked: int) -> Attack:
+    dataset = build(store, loan_labels(store))
+    split = out_of_time(dataset, SPLIT)
+    bundle, test = trained(split.train), split.test
+    honest = ~test.rows["seller_id"].isin(dishonest).to_numpy()
+    known = drawn_sellers(bundle, test, honest, SEED)
+    if len(known) < asked:
+        raise ValueError(f"{asked} honest sellers were asked for, but the test part has {len(known)}; simulate more.")
+    return attack(bundle, store, known.head(asked))
+
+
+def trained(part: Dataset) -> Bundle:
+    """Return a bundle trained as a run trains it, without the evidence."""
+    rows = part.rows
+    fitted = fit(part.features, rows["bad"], rows["seller_id"], FitConfig(), rows["as_of"])
+    calibration = affine(fitted.out_of_fold, rows["bad"].to_numpy())
+    return Bundle.from_files(pack(bundle_parts(Package(part, fitted, calibration, {}))))
+
+
+def fakers(truth: Path) -> set[str]:
+    """Return the sellers who place fake orders in the simulation itself."""
+    table = pd.read_parquet(truth, columns=["seller_id", "is_faker"])
+    return set(table.loc[table["is_faker"].astype(bool), "seller_id"])

@@ -1,0 +1,106 @@
+"""What our fit costs beside bare LightGBM on the same matrix with the same parameters, and what a whole run takes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Final
+
+import lightgbm
+import numpy as np
+import pandas as pd
+
+from features.catalogue import CATALOGUE, digest
+from tests.benchmarks.features import Target
+from training.columns import Columns
+from training.config import TrainConfig
+from training.dataset import Dataset
+from training.fit import FitConfig, boost
+from training.labels import Labels
+from training.run import train
+from training.sample import Sample
+
+TARGETS: Final = {"train.over_bare_lightgbm": Target(1.3), "train.whole_run_seconds": Target(300)}
+
+_NAMES: Final = [feature.name for feature in CATALOGUE]
+_SIGNS: Final = tuple(feature.sign for feature in CATALOGUE)
+_TELLING: Final = 20
+"""Features that the outcomes depend on."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a measurement is."""
+
+    rows: int = 260_000
+    trees: int = 300
+    repetitions: int = 3
+
+
+def run(scale: Scale = Scale()) -> dict[str, float]:
+    """Measure, print, and return the figures under the names of var/bench.json."""
+    made = rows_of_loans(scale.rows)
+    ours, bare = [], []
+    for number in range(scale.repetitions):
+        _say(f"fitting {scale.rows:,} rows x {len(_NAMES)} features, {scale.trees} trees, {number + 1}")
+        ours.append(_seconds(lambda: _ours(made, scale.trees)))
+        bare.append(_seconds(lambda: _bare(made, scale.trees)))
+    _say("a whole run, five refits and all evidence with it")
+    config = replace(TrainConfig(), fit=FitConfig(max_rounds=scale.trees))
+    figures = {
+        "train.fit_seconds": float(np.median(ours)),
+        "train.bare_lightgbm_seconds": float(np.median(bare)),
+        # each pair was measured within a minute, so that what else the machine did falls on both
+        "train.over_bare_lightgbm": float(np.median(np.divide(ours, bare))),
+        "train.whole_run_seconds": _seconds(lambda: train(made, config, _say)),
+    }
+    for name, value in figures.items():
+        target = TARGETS.get(name)
+        verdict = "" if target is None else f"  {'met' if target.met(value) else 'MISSED'}: {target}"
+        print(f"{name:<28}  {value:>8.4g}{verdict}", flush=True)
+    return figures
+
+
+def rows_of_loans(rows: int, seed: int = 1) -> Dataset:
+    """Return loans over three years whose outcomes follow the signs of some features; heavy tails, a tenth missing."""
+    rng = np.random.default_rng(seed)
+    matrix = rng.lognormal(size=(rows, len(_NAMES)))
+    direction = np.array([sign or 1 for sign in _SIGNS[:_TELLING]])
+    risk = np.tanh(matrix[:, :_TELLING] - 1.0) @ direction
+    bad = rng.random(rows) < 1.0 / (1.0 + np.exp(2.5 - 0.5 * risk))
+    matrix[rng.random(matrix.shape) < 0.1] = np.nan
+    last = date(2025, 1, 1)
+    table = pd.DataFrame(
+        {
+            "seller_id": [f"S-{number:06}" for number in rng.integers(0, rows // 2, rows)],
+            "as_of": pd.Timestamp(last) - pd.to_timedelta(rng.integers(0, 1096, rows), unit="D"),
+            "bad": bad,
+        }
+    )
+    about = pd.DataFrame({"country": rng.choice(["CN", "VN"], rows), "marketplace": rng.choice(["a", "b"], rows)})
+    labels = Labels(table, 0, last, "90+ days past due within 12 months")
+    features = pd.DataFrame(matrix, columns=_NAMES)
+    return Dataset(table, features, about, labels, digest(CATALOGUE), "made", ("orders", "refunds", "traffic"))
+
+
+def _ours(made: Dataset, trees: int) -> None:
+    sample = Sample.of_dataset(made)
+    sample.columns.merge(boost(sample, FitConfig(), trees))
+
+
+def _bare(made: Dataset, trees: int) -> None:
+    plain = Columns(tuple(_NAMES), tuple(range(len(_NAMES))), _SIGNS)
+    data = lightgbm.Dataset(made.features.to_numpy(), made.rows["bad"].astype(float))
+    lightgbm.train(FitConfig().parameters(plain, len(made.rows)), data, trees)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def _say(sentence: str) -> None:
+    print(f"train: {sentence}", flush=True)

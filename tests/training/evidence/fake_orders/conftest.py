@@ -1,0 +1,38 @@
+"""The two shops as a store, and what fake orders did to them; all to be read only."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from features.intake import OperatingStore
+from features.pipeline import frame
+from tests.oracles.accepted import write_accepted
+from tests.training.evidence.fake_orders.shops import PAIRS, T, marketplace
+from training.evidence.fake_orders.copies import rows_of
+from training.evidence.fake_orders.habits import Habits, habits
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
+    written = write_accepted(marketplace(), tmp_path_factory.mktemp("operating"))
+    (delivery,) = written.deliveries
+    return replace(written, deliveries=(replace(delivery, covers_through=dict.fromkeys(delivery.rows, T)),))
+
+
+@pytest.fixture(scope="session")
+def rows(store: OperatingStore) -> dict[str, pa.Table]:
+    return rows_of(store, PAIRS["seller_id"], T)
+
+
+@pytest.fixture(scope="session")
+def sellers(rows: dict[str, pa.Table]) -> list[Habits]:
+    return list(habits(rows, PAIRS))
+
+
+@pytest.fixture(scope="session")
+def known(store: OperatingStore) -> pd.DataFrame:
+    return frame(store, PAIRS)
