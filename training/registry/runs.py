@@ -79,7 +79,7 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
     """
     import mlflow
 
-    tags = _tags(run, trained_by or login_name())
+    tags = _tags(run, (trained_by or "").strip() or login_name())
     with connected(registry) as client:
         experiment = _experiment(client, registry)
         with mlflow.start_run(experiment_id=experiment, run_name=f"train {run.bundle.digest[7:15]}") as started:
