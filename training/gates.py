@@ -136,15 +136,16 @@ def _calibrated(gates: Gates, slope: float, low: float, high: float) -> tuple[bo
 
 def _discriminating(gates: Gates, auc: float, benchmark_low: float) -> tuple[bool, str]:
     limit = benchmark_low - gates.auc_below_scorecard_most
-    return auc >= limit, f"AUC is {auc:.3f}; wanted is {limit:.3f} or more, by the interval of the scorecard's"
+    shown = f"AUC is {auc:.3f}, and the interval of the scorecard's begins at {benchmark_low:.3f}"
+    return auc >= limit, f"{shown}; wanted is {limit:.3f} or more"
 
 
 def _alarms(gates: Gates, grounds: Grounds) -> Check:
     raised = {name.removeprefix(ALARM): said for name, said in grounds.tags.items() if name.startswith(ALARM)}
     standing = {study: said for study, said in raised.items() if study not in gates.accepted_alarms}
-    accepted = sorted(set(raised) - set(standing))
-    said = " ".join(f"{study}: {words}" for study, words in sorted(standing.items())) or "no study raised one"
-    return _check("alarms", not standing, said + (f"; accepted: {', '.join(accepted)}" if accepted else ""))
+    told = " ".join(f"{study}: {words}" for study, words in sorted(standing.items())) or "no study raised one"
+    accepted = ", ".join(sorted(set(raised) - set(standing)))
+    return _check("alarms", not standing, f"{told}, but for those accepted: {accepted}" if accepted else told)
 
 
 def _sums(_: Gates, grounds: Grounds) -> Check:
@@ -161,6 +162,8 @@ def _segments(gates: Gates, grounds: Grounds) -> Check:
         return Check("segments", Verdict.DOES_NOT_APPLY, "there is no champion yet to compare with")
     limit = gates.segment_auc_worse_most
     judged = {f"{each.by} {each.value}": each.auc.difference for each in grounds.comparison.segments if each.auc}
+    if not judged:
+        return Check("segments", Verdict.DOES_NOT_APPLY, "no country or size has outcomes enough to compare")
     worse = [f"{name} by {lost}" for name, lost in judged.items() if lost.value < -limit and lost.high < 0]
     said = f"AUC is worse than the champion's in {', '.join(worse) or 'none'} of {len(judged)} segments"
     return _check("segments", not worse, f"{said}; allowed is {limit}, or what may be chance")

@@ -112,8 +112,12 @@ def test_one_row_that_misses_its_score_stops_it_and_so_does_none_scored(sums: Su
 def test_alarms_stop_it_until_each_is_accepted_by_name() -> None:
     tags = {"alarm.leak": "A label copy.", "alarm.bands": "Band D is empty.", "bundle": "sha256:1"}
     (check,) = failed(judge(Gates(accepted_alarms=("bands",)), grounds(tags=tags)))
-    assert (check.gate, check.said) == ("alarms", "leak: A label copy.; accepted: bands")
-    assert stopped(Gates(accepted_alarms=("bands", "leak")), grounds(tags=tags)) == []
+    assert (check.gate, check.said) == ("alarms", "leak: A label copy., but for those accepted: bands")
+    (accepted,) = (c for c in judge(Gates(accepted_alarms=("bands", "leak")), grounds(tags=tags)) if c.gate == "alarms")
+    assert (accepted.verdict, accepted.said) == (
+        Verdict.PASSED,
+        "no study raised one, but for those accepted: bands, leak",
+    )
 
 
 def test_a_segment_that_is_worse_beyond_the_limit_and_beyond_chance_stops_it() -> None:
@@ -123,6 +127,12 @@ def test_a_segment_that_is_worse_beyond_the_limit_and_beyond_chance_stops_it() -
     assert check.gate == "segments"
     assert "in country CN by -0.050 (-0.080 to -0.010) of 4 segments" in check.said
     assert stopped(Gates(segment_auc_worse_most=0.05), grounds(comparison=found)) == []
+
+
+def test_segments_without_outcomes_enough_say_so() -> None:
+    checks = judge(Gates(), grounds(comparison=compared(("CN", None))))
+    (check,) = (check for check in checks if check.gate == "segments")
+    assert check.verdict is Verdict.DOES_NOT_APPLY
 
 
 def test_a_champion_that_cannot_be_compared_stops_it_unless_the_file_says_otherwise() -> None:
