@@ -154,6 +154,11 @@ def test_a_leaf_holds_a_hundredth_of_the_rows_within_bounds(rows: int, least: in
     assert FitConfig().parameters(Columns.of(NAMES), rows)["min_data_in_leaf"] == least
 
 
+@pytest.mark.parametrize(("rows", "threads"), [(19_999, 1), (20_000, 3)])
+def test_few_rows_are_left_to_one_thread(rows: int, threads: int) -> None:
+    assert FitConfig(threads=3).parameters(Columns.of(NAMES), rows)["num_threads"] == threads
+
+
 def test_every_parameter_is_one_that_lightgbm_knows(loans: Dataset) -> None:
     columns = Columns.of(NAMES)
     parameters = FitConfig().parameters(columns, len(loans.rows)) | {"num_iterations": 1}
