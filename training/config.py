@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 
 from training.errors import ConfigError
+from training.evidence.fake_orders import FakeOrdersConfig
 from training.fit import FitConfig
 from training.labels import DefaultDefinition
 from training.refits import RefitConfig
@@ -34,6 +35,7 @@ class TrainConfig:
     search: SearchConfig = field(default_factory=SearchConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     refits: RefitConfig = field(default_factory=RefitConfig)
+    fake_orders: FakeOrdersConfig = field(default_factory=FakeOrdersConfig)
 
     def __post_init__(self) -> None:
         needed = longest_days(self.labels.months)

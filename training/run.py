@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from scoring.bundle import Bundle, pack
 from scoring.canonical import canonical_json, sha256
-from scoring.explain import contributions
 from scoring.model import Calibration
-from scoring.points import to_points
 from training.calibrate import affine, probabilities
 from training.config import TrainConfig
 from training.evidence import plots
 from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
+from training.evidence.scored import whole_scores
 from training.evidence.studies import STUDIES
 from training.evidence.subject import Subject
 from training.fit import Fitted, fit_sample
@@ -69,10 +68,10 @@ class _Trained:
 
 
 @dataclass(frozen=True)
-class _Judged:
-    """Probabilities of default of the test rows by the model and by the scorecard beside."""
+class _Predicted:
+    """Probabilities of default of the test rows, by the model and by the scorecard beside; the model's raw margins."""
 
-    bad: NDArray[np.bool_]
+    margins: NDArray[np.float64]
     model: NDArray[np.float64]
     scorecard: NDArray[np.float64]
 
@@ -96,20 +95,18 @@ def train(
     """
     split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
     trained = _trained(split.train, config, step)
-    step(f"measure both on {len(split.test.rows)} rows")
-    judged = _judged(split, trained)
-    figures, beside = (evaluate(judged.bad, each, config.fit.seed) for each in (judged.model, judged.scorecard))
+    step(f"measure both on {len(split.test.rows):,} rows")
+    predicted = _predicted(split, trained)
+    bad = split.test.rows["bad"].to_numpy()
+    figures, beside = (evaluate(bad, each, config.fit.seed) for each in (predicted.model, predicted.scorecard))
     parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures))
-    files = pack(parts)
     again = refits(trained.sample, trained.config.fit, parts, config.refits.count, step)
-    step("explain the test rows")
-    subject, drawn = _explained(Bundle.from_files(files), split, judged, again)
-    subject = replace(subject, store=store, seed=config.fit.seed)
-    findings = [*trained.findings]
-    for name, study in STUDIES.items():
-        step(f"study {name}")
-        findings.append(study(subject))
-    return Run(files, figures, beside, drawn, tuple(findings), _facts(dataset, split, config, trained))
+    files = pack(parts)
+    subject = _subject(Bundle.from_files(files), split, trained, predicted)
+    findings = _studied(replace(subject, refits=again, store=store), step)
+    return Run(
+        files, figures, beside, _drawn(subject), (*trained.findings, *findings), _facts(dataset, split, config, trained)
+    )
 
 
 def _trained(part: Dataset, config: TrainConfig, step: Step) -> _Trained:
@@ -131,7 +128,7 @@ def _trained(part: Dataset, config: TrainConfig, step: Step) -> _Trained:
     return _Trained(used, sample, fitted, calibration, scorecard, (*searched.findings, found))
 
 
-def _judged(split: Split, trained: _Trained) -> _Judged:
+def _predicted(split: Split, trained: _Trained) -> _Predicted:
     """Predict the test part with both models; where that is the training part, out of fold."""
     test = split.test.features
     if split.evidence is Evidence.OUT_OF_TIME:
@@ -140,8 +137,7 @@ def _judged(split: Split, trained: _Trained) -> _Judged:
     else:
         margins = trained.fitted.out_of_fold
         beside = _scorecard_out_of_fold(split.train, trained)
-    bad = split.test.rows["bad"].to_numpy()
-    return _Judged(bad, probabilities(trained.calibration, margins), beside)
+    return _Predicted(margins, probabilities(trained.calibration, margins), beside)
 
 
 def _scorecard_out_of_fold(part: Dataset, trained: _Trained) -> NDArray[np.float64]:
@@ -153,31 +149,39 @@ def _scorecard_out_of_fold(part: Dataset, trained: _Trained) -> NDArray[np.float
     return found
 
 
-def _explained(
-    bundle: Bundle, split: Split, judged: _Judged, again: tuple[Bundle, ...]
-) -> tuple[Subject, dict[str, Figure]]:
-    """Return the model as studies see it, still without a store, and the plots of every run."""
-    explained = contributions(bundle.model, split.test.features.to_numpy())
-    score = to_points(explained, bundle.policy.calibration, bundle.policy.scale).score
-    subject = Subject(
+def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predicted) -> Subject:
+    """Return the model as studies see it, still without refits and a store."""
+    config = trained.config
+    return Subject(
         bundle=bundle,
         train=split.train,
         test=split.test,
         evidence=split.evidence,
-        probability=judged.model,
-        scorecard=judged.scorecard,
-        score=score,
-        refits=again,
+        probability=predicted.model,
+        scorecard=predicted.scorecard,
+        score=whole_scores(bundle, predicted.margins),
+        train_score=whole_scores(bundle, trained.fitted.out_of_fold),
+        refits=(),
         store=None,
-        seed=0,
+        seed=config.fit.seed,
+        fake_orders=config.fake_orders,
     )
-    drawn = {
-        "roc": plots.roc(judged.bad, {"LightGBM": judged.model, "scorecard": judged.scorecard}),
-        "calibration": plots.calibration(judged.bad, judged.model),
-        "score_distribution": plots.score_distribution(judged.bad, score),
-        "shap_summary": plots.shap_summary(explained.values, split.test.features, explained.base),
+
+
+def _studied(subject: Subject, step: Step) -> Iterator[Finding]:
+    for number, (name, study) in enumerate(STUDIES.items(), 1):
+        step(f"study {number} of {len(STUDIES)}: {name.replace('_', ' ')}")
+        yield study(subject)
+
+
+def _drawn(subject: Subject) -> dict[str, Figure]:
+    """Return the plots of every run."""
+    bad, model = subject.bad, subject.probability
+    return {
+        "roc": plots.roc(bad, {"LightGBM": model, "scorecard": subject.scorecard}),
+        "calibration": plots.calibration(bad, model),
+        "score_distribution": plots.score_distribution(bad, subject.score),
     }
-    return subject, drawn
 
 
 def _facts(dataset: Dataset, split: Split, config: TrainConfig, trained: _Trained) -> dict[str, str | int | float]:

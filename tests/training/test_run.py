@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import matplotlib.pyplot as plt
@@ -16,8 +16,11 @@ from scoring import Bundle, assess
 from tests.training.datasets import NAMES, TABLES, dataset
 from training.config import TrainConfig
 from training.dataset import Dataset
+from training.evidence.finding import Finding
 from training.evidence.metrics import auc
-from training.evidence.studies import STUDIES
+from training.evidence.scored import scores
+from training.evidence.studies import STUDIES, Study
+from training.evidence.subject import Subject
 from training.fit import FitConfig
 from training.package import HISTORY, reason_catalogue
 from training.refits import RefitConfig
@@ -38,13 +41,50 @@ def loans() -> Dataset:
     return replace(made, features=made.features.assign(ad_spend_share_90d=np.nan))
 
 
-@pytest.fixture(scope="module")
-def run(loans: Dataset) -> Iterator[Run]:
+@dataclass(frozen=True)
+class Watched:
+    """A run with what it said on its way, and the model as its studies saw it."""
+
+    run: Run
+    steps: list[str]
+    subject: Subject
+
+
+def watched(loans: Dataset, config: TrainConfig, studies: Mapping[str, Study]) -> Watched:
     steps: list[str] = []
-    yield train(loans, replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)), steps.append)
-    begun = [step.split()[0] for step in steps]
-    fitted = ["search", "search", "search", "fit", "fit", "measure", "refit", "refit", "explain"]
-    assert begun == [*fitted, *["study"] * len(STUDIES)]
+    given: list[Subject] = []
+
+    def seen(subject: Subject) -> Finding:
+        given.append(subject)
+        return Finding("seen", "Seen", "Asked: nothing.")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.run.STUDIES", {**studies, "seen": seen})
+        found = train(loans, config, steps.append)
+    return Watched(found, steps, given[0])
+
+
+@pytest.fixture(scope="module")
+def whole(loans: Dataset) -> Watched:
+    """A run with a search, refits and every study."""
+    return watched(loans, replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)), STUDIES)
+
+
+@pytest.fixture(scope="module")
+def run(whole: Watched) -> Run:
+    return whole.run
+
+
+@pytest.fixture(scope="module")
+def of_one_midnight() -> Watched:
+    return watched(dataset(300, days=1), CONFIG, {})
+
+
+def test_what_takes_long_is_told_as_it_begins(whole: Watched) -> None:
+    begun = [step.split()[0] for step in whole.steps]
+    fitted = ["search", "search", "search", "fit", "fit", "measure", "refit", "refit"]
+    assert begun == [*fitted, *["study"] * (len(STUDIES) + 1)]
+    assert whole.steps[-1] == f"study {len(STUDIES) + 1} of {len(STUDIES) + 1}: seen"
 
 
 def test_typical_values_are_medians_of_the_training_rows(loans: Dataset, run: Run) -> None:
@@ -134,8 +174,8 @@ def test_what_went_in_is_named_by_one_digest(loans: Dataset, run: Run) -> None:
     assert run.facts["inputs"] not in {run.facts["dataset"], run.facts["config"]}
 
 
-def test_labels_of_one_midnight_are_measured_out_of_fold() -> None:
-    found = train(dataset(300, days=1), CONFIG)
+def test_labels_of_one_midnight_are_measured_out_of_fold(of_one_midnight: Watched) -> None:
+    found = of_one_midnight.run
     assert found.facts["evidence"] == "out_of_fold"
     assert found.facts["train_rows"] == found.facts["test_rows"] == 300
     assert found.figures["auc"].value < 0.95
@@ -149,6 +189,32 @@ def test_a_run_shows_the_scorecard_and_the_search_among_its_findings(run: Run) -
     assert set(weights["feature"]) == set(NAMES) - {"ad_spend_share_90d"}
 
 
+def test_every_study_is_made_of_the_model(run: Run) -> None:
+    assert [finding.name for finding in run.findings] == ["search", "scorecard", *STUDIES, "seen"]
+    found = {finding.name: finding for finding in run.findings}
+    assert found["monotone"].figures["violations"] == 0.0
+    assert found["reasons"].figures["kept_under_refits"] > 0.0
+    assert "no operating data are at hand" in found["fake_orders"].said
+
+
+def test_studies_see_scores_that_are_worth_the_probabilities(whole: Watched, of_one_midnight: Watched) -> None:
+    for found in (whole.subject, of_one_midnight.subject):
+        scale = found.bundle.policy.scale
+        worth = [scale.points_at(probability) for probability in found.probability]
+        assert found.score == pytest.approx(worth, abs=0.5001)
+
+
+def test_studies_see_training_rows_scored_by_models_that_did_not_know_their_sellers(
+    whole: Watched, of_one_midnight: Watched
+) -> None:
+    """The model's own scores of them part good and bad farther, since it learnt them."""
+    found = whole.subject
+    bad = found.train.rows["bad"].to_numpy()
+    own = scores(found.bundle, found.train.features.to_numpy())
+    assert auc(bad, -own.astype(float)) > auc(bad, -found.train_score.astype(float)) + 0.02
+    assert of_one_midnight.subject.train_score.tolist() == of_one_midnight.subject.score.tolist()
+
+
 def test_settings_found_by_the_search_are_the_facts_of_the_run(run: Run) -> None:
     trials = {finding.name: finding for finding in run.findings}["search"].tables["Trials"]
     best = trials.sort_values("log_loss").iloc[0]
@@ -159,7 +225,7 @@ def test_settings_found_by_the_search_are_the_facts_of_the_run(run: Run) -> None
 
 
 def test_every_plot_is_drawn_and_none_is_left_open(run: Run) -> None:
-    assert set(run.plots) == {"roc", "calibration", "score_distribution", "shap_summary"}
+    assert set(run.plots) == {"roc", "calibration", "score_distribution"}
     assert all(figure.axes and figure.axes[0].has_data() for figure in run.plots.values())
     assert plt.get_fignums() == []
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from features.intake.quality.psi import ACT, WATCH, Stability, Verdict, stability
 from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate
-from training.evidence.scored import scores
+from training.split import Evidence
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from training.dataset import Dataset
     from training.evidence.subject import Subject
 
 SCORE: Final = "score"
@@ -48,8 +49,10 @@ class Drift:
 
 
 def drift(subject: Subject) -> Finding:
-    """Compare the test rows with the training rows."""
-    found = drifts(*(_scored(subject, part.features, part.rows["seller_id"]) for part in (subject.train, subject.test)))
+    """Compare the test rows with the training rows, whose scores are of models that did not see the row's seller."""
+    if subject.evidence is Evidence.OUT_OF_FOLD:
+        return Finding("drift", "Drift", "Not studied: the model learnt from every row, so none is later than others.")
+    found = drifts(_scored(subject.train, subject.train_score), _scored(subject.test, subject.score))
     score = found.pop(SCORE)
     by_verdict = {word: [name for name, each in found.items() if each.stability.verdict is word] for word in Verdict}
     return Finding(
@@ -137,8 +140,8 @@ def _groups(sellers: pd.Series) -> NDArray[np.int64]:
     return (pd.util.hash_array(sellers.to_numpy(dtype=object)) % GROUPS).astype(np.int64)
 
 
-def _scored(subject: Subject, features: pd.DataFrame, sellers: pd.Series) -> Sample:
-    return Sample(features.assign(**{SCORE: scores(subject.bundle, features.to_numpy())}), sellers)
+def _scored(part: Dataset, score: NDArray[np.int64]) -> Sample:
+    return Sample(part.features.assign(**{SCORE: score}), part.rows["seller_id"])
 
 
 def table(found: Mapping[str, Drift], samples: tuple[str, str] = ("before", "now")) -> pd.DataFrame:
@@ -182,8 +185,8 @@ def _said(subject: Subject, score: Stability, by_verdict: Mapping[Verdict, list[
     return (
         f"Asked: are the {len(subject.test.rows):,} test rows like the {len(subject.train.rows):,} training rows? The "
         f"score has {_shown(score)}; of {sum(map(len, by_verdict.values()))} features {len(act)} lie above {ACT} (act) "
-        f"and {len(watch)} from {WATCH} to {ACT} (watch). The model has seen the outcomes of the training rows, which "
-        "spreads their scores a little. Intervals are of sellers drawn again, less what chance adds."
+        f"and {len(watch)} from {WATCH} to {ACT} (watch). Training rows are scored by models that did not see their "
+        "sellers. Intervals are of sellers drawn again, less what chance adds."
     )
 
 

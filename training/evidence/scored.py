@@ -20,20 +20,29 @@ _DIGITS: Final = 6
 
 def log_odds(bundle: Bundle, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the calibrated log-odds of default of rows in the feature sheet's order, NaN where missing."""
-    if not len(matrix):
-        return np.empty(0)
-    margin = np.asarray(bundle.model.booster.predict(matrix, raw_score=True), dtype=np.float64)
-    return bundle.policy.calibration.intercept + bundle.policy.calibration.slope * margin
-
-
-def points(bundle: Bundle, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the points of rows before they are made whole and cut off at the ends of the scale."""
-    scale = bundle.policy.scale
-    return scale.offset - scale.factor * log_odds(bundle, matrix)
+    return _calibrated(bundle, _margins(bundle, matrix))
 
 
 def scores(bundle: Bundle, matrix: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the whole score of rows, as an assessment would give it."""
+    return whole_scores(bundle, _margins(bundle, matrix))
+
+
+def whole_scores(bundle: Bundle, margins: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return what raw margins, of the bundle's model or of one made like it, are worth in whole points.
+
+    Example: a margin that is calibrated to even odds is worth 404 points on the usual scale.
+    """
     scale = bundle.policy.scale
-    whole = np.floor(np.round(points(bundle, matrix), _DIGITS) + 0.5)
-    return np.clip(whole, scale.min, scale.max).astype(np.int64)
+    points = scale.offset - scale.factor * _calibrated(bundle, margins)
+    return np.clip(np.floor(np.round(points, _DIGITS) + 0.5), scale.min, scale.max).astype(np.int64)
+
+
+def _margins(bundle: Bundle, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    if not len(matrix):
+        return np.empty(0)
+    return np.asarray(bundle.model.booster.predict(matrix, raw_score=True), dtype=np.float64)
+
+
+def _calibrated(bundle: Bundle, margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    return bundle.policy.calibration.intercept + bundle.policy.calibration.slope * margins

@@ -73,17 +73,17 @@ def sides_of(subject: Subject, store: OperatingStore) -> Sides:
     features = frame(store, pairs).reset_index()
     enough = scorable(bundle, features)
     places = places[scorable(bundle, subject.test.features.iloc[places])]
-    names = list(bundle.sheet.names)
+    others = features.loc[enough, list(bundle.sheet.names)]
     return Sides(
         places,
-        _sample(subject, subject.test.features.iloc[places], rows["seller_id"].iloc[places]),
-        _sample(subject, features.loc[enough, names], features.loc[enough, "seller_id"]),
+        _sample(subject.test.features.iloc[places], rows["seller_id"].iloc[places], subject.score[places]),
+        _sample(others, features.loc[enough, "seller_id"], scores(bundle, others.to_numpy())),
         float(enough.mean()) if len(enough) else 0.0,
     )
 
 
-def _sample(subject: Subject, features: pd.DataFrame, sellers: pd.Series) -> Sample:
-    return Sample(features.assign(**{SCORE: scores(subject.bundle, features.to_numpy())}), sellers)
+def _sample(features: pd.DataFrame, sellers: pd.Series, score: NDArray[np.int64]) -> Sample:
+    return Sample(features.assign(**{SCORE: score}), sellers)
 
 
 def compared(subject: Subject, sides: Sides) -> Finding:

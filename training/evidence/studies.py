@@ -5,9 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from training.evidence.bands import by_band
+from training.evidence.drift import drift
+from training.evidence.explanations import explanations
+from training.evidence.fairness import fairness
+from training.evidence.fake_orders import fake_orders
 from training.evidence.finding import Finding
+from training.evidence.leaks import leaks
+from training.evidence.monotone import monotone
+from training.evidence.reasons import reasons
+from training.evidence.segments import by_segment
+from training.evidence.selection import selection
 from training.evidence.subject import Subject
+from training.evidence.withholding import withholding
 
 Study = Callable[[Subject], Finding]
 
-STUDIES: Final[Mapping[str, Study]] = {}
+STUDIES: Final[Mapping[str, Study]] = {
+    "bands": by_band,
+    "segments": by_segment,
+    "drift": drift,
+    "monotone": monotone,
+    "explanations": explanations,
+    "reasons": reasons,
+    "fairness": fairness,
+    "selection": selection,
+    "withholding": withholding,
+    "fake_orders": fake_orders,
+    "leaks": leaks,
+}

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from features.intake import OperatingStore
     from scoring.bundle import Bundle
     from training.dataset import Dataset
+    from training.evidence.fake_orders import FakeOrdersConfig
     from training.split import Evidence
 
 
@@ -26,10 +27,13 @@ class Subject:
         evidence: how the predictions on the test rows came about.
         probability: of default, shape (test rows,), by the model.
         scorecard: the same by the logistic scorecard trained beside.
-        score: whole points, shape (test rows,).
+        score: whole points that these probabilities are worth, shape (test rows,).
+        train_score: the same for the training rows, by models that did not see the row's seller: what was seen is
+            scored more extremely than what is new, so that only these compare with `score`.
         refits: bundles trained on bootstrap samples of the training sellers, with the same settings.
         store: the operating data, for studies that need more than the rows; None where a table was all there was.
         seed: of everything random.
+        fake_orders: how many sellers are let buy fake orders.
     """
 
     bundle: Bundle
@@ -39,9 +43,11 @@ class Subject:
     probability: NDArray[np.float64]
     scorecard: NDArray[np.float64]
     score: NDArray[np.int64]
+    train_score: NDArray[np.int64]
     refits: tuple[Bundle, ...]
     store: OperatingStore | None
     seed: int
+    fake_orders: FakeOrdersConfig
 
     @property
     def bad(self) -> NDArray[np.bool_]:

@@ -16,6 +16,8 @@ from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet
 from tests.training.datasets import NAMES, SIGNS, TABLES, dataset
 from training.dataset import Dataset
+from training.evidence.fake_orders import FakeOrdersConfig
+from training.evidence.scored import scores
 from training.evidence.subject import Subject
 from training.package import BANDS, HISTORY, reason_catalogue
 from training.split import Evidence
@@ -70,10 +72,22 @@ def bundle(rows: Dataset, booster: lightgbm.Booster) -> Bundle:
 def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> Subject:
     """Put a bundle under review, with predictions and scores that are its own."""
     margin = np.asarray(bundled.model.booster.predict(test.features.to_numpy(), raw_score=True))
-    probability, scale = 1 / (1 + np.exp(-margin)), bundled.policy.scale
-    score = np.clip(np.floor(scale.offset - scale.factor * margin + 0.5), scale.min, scale.max).astype(np.int64)
+    probability, score = 1 / (1 + np.exp(-margin)), scores(bundled, test.features.to_numpy())
     plain = np.full(len(margin), float(train.rows["bad"].mean()))
-    return Subject(bundled, train, test, Evidence.OUT_OF_TIME, probability, plain, score, (), None, 7)
+    return Subject(
+        bundle=bundled,
+        train=train,
+        test=test,
+        evidence=Evidence.OUT_OF_TIME,
+        probability=probability,
+        scorecard=plain,
+        score=score,
+        train_score=scores(bundled, train.features.to_numpy()),
+        refits=(),
+        store=None,
+        seed=7,
+        fake_orders=FakeOrdersConfig(),
+    )
 
 
 @cache

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.drift import Sample, drift, drifts, edges
+from training.split import Evidence
 
 NAN = float("nan")
 
@@ -134,7 +135,20 @@ def test_a_feature_that_moved_is_found() -> None:
 
 def test_a_score_that_moved_raises_an_alarm() -> None:
     found = subject()
-    worst = found.test.features.iloc[[int(found.probability.argmax())] * len(found.test.rows)]
-    finding = drift(replace(found, test=replace(found.test, features=worst.reset_index(drop=True))))
+    finding = drift(replace(found, score=np.full(len(found.score), found.score.min())))
     assert len(finding.alarms) == 1
     assert finding.alarms[0].startswith("The score's distribution has moved: PSI ")
+
+
+def test_training_rows_have_the_scores_of_models_that_did_not_see_them() -> None:
+    """The model's own scores of what it learnt from lie farther apart, which would look like drift."""
+    found = subject()
+    stretched = replace(found, train_score=found.train_score + np.where(found.train.rows["bad"], -60, 60))
+    assert drift(stretched).figures["score_psi"] > 3 * drift(found).figures["score_psi"]
+
+
+def test_without_later_rows_nothing_is_studied() -> None:
+    found = subject()
+    finding = drift(replace(found, test=found.train, score=found.train_score, evidence=Evidence.OUT_OF_FOLD))
+    assert finding.said.startswith("Not studied")
+    assert finding.figures == {}

@@ -18,7 +18,7 @@ from tests.training.evidence.subjects import boosted, subject, with_test
 from tests.training.evidence.subjects import bundle as packed
 from training.evidence.explanations import explain, explanations, parted
 from training.evidence.finding import Finding
-from training.evidence.scored import points
+from training.evidence.scored import log_odds
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,8 @@ def interaction(dump: dict[str, object], row: list[float], one: int, two: int) -
 def test_points_and_base_are_the_score_before_rounding(small: pd.DataFrame) -> None:
     found = bundle()
     explained = explain(found, small)
-    base = points(found, small.to_numpy()) - explained.points.sum(axis=1)
+    scale = found.policy.scale
+    base = scale.offset - scale.factor * log_odds(found, small.to_numpy()) - explained.points.sum(axis=1)
     assert base == pytest.approx(np.full(12, base[0]), abs=1e-9)
 
 

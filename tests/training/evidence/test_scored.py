@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import pytest
 
 from scoring import Vector, assess
+from scoring.model import Calibration
 from tests.training.datasets import TABLES
 from tests.training.evidence.subjects import subject
-from training.evidence.scored import log_odds, points, scores
+from training.evidence.scored import log_odds, scores, whole_scores
 
 
 def test_scores_are_those_of_assessments() -> None:
@@ -31,7 +33,14 @@ def test_scores_are_those_of_assessments() -> None:
     assert scores(bundle, rows).tolist() == [answer.score for answer in answers]
     given = [answer.probability_of_default for answer in answers]
     assert 1 / (1 + np.exp(-log_odds(bundle, rows))) == pytest.approx(given, abs=1e-6)
-    assert points(bundle, rows) == pytest.approx(scores(bundle, rows), abs=0.5001)
+
+
+def test_margins_are_calibrated_and_whole_points_up_to_the_ends_of_the_scale() -> None:
+    bundle = subject().bundle
+    timid = replace(bundle, policy=replace(bundle.policy, calibration=Calibration(2.0, 0.0)))
+    margins = np.array([0.0, np.log(2.0), -np.log(2.0), -99.0, 99.0])
+    assert whole_scores(bundle, margins).tolist() == [404, 364, 444, 900, 300]
+    assert whole_scores(timid, margins).tolist() == [404, 324, 484, 900, 300]
 
 
 def test_no_rows_have_no_scores() -> None:

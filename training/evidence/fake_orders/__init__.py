@@ -1,5 +1,5 @@
 """What fake orders buy: sellers are copied, each copy buys fake orders in another mix, and all are scored anew."""
 
-from training.evidence.fake_orders.study import fake_orders
+from training.evidence.fake_orders.study import FakeOrdersConfig, fake_orders
 
-__all__ = ["fake_orders"]
+__all__ = ["FakeOrdersConfig", "fake_orders"]

@@ -37,7 +37,7 @@ _AT_ONCE: Final = 10_000
 
 @dataclass(frozen=True)
 class Attack:
-    """What came of it: a row a seller and mix.
+    """What came of it: a row a seller and mix, none where nobody had anything to spend.
 
     Attributes:
         gains: `seller_id`, `mix`, `orders` (fake ones), `face_usd`, `cost_usd`, `points` gained and `bands` gained.
@@ -60,7 +60,8 @@ def attack(bundle: Bundle, store: OperatingStore, known: pd.DataFrame, mixes: Se
     Args:
         bundle: the model that is fooled or not.
         store: the operating data that the features were computed from.
-        known: features of one scorable row a seller, with orders in the last 90 days, indexed by (seller_id, as_of).
+        known: features of one scorable row a seller, with orders in the last 90 days, indexed by (seller_id, as_of);
+            who sold his stores since then has nothing to spend.
         mixes: the ways to spend the budget.
 
     Raises:
@@ -68,7 +69,8 @@ def attack(bundle: Bundle, store: OperatingStore, known: pd.DataFrame, mixes: Se
     """
     import pandas as pd
 
-    lots = known["orders_90d"].cumsum() // _AT_ONCE
+    orders = known["orders_90d"]
+    lots = (orders.cumsum() - orders) // _AT_ONCE
     parts = [_attacked(bundle, store, lot, mixes) for _, lot in known.groupby(lots.to_numpy())]
     gains, by_feature = (pd.concat(each, ignore_index=True) for each in zip(*parts, strict=True))
     return Attack(gains, by_feature)
@@ -83,6 +85,8 @@ def _attacked(
     pairs = known.index.to_frame(index=False)
     rows = rows_of(store, pairs["seller_id"], pairs["as_of"].max().date())
     sellers = list(habits(rows, pairs))
+    if not sellers:
+        return pd.DataFrame(), pd.DataFrame()
     known = known[known.index.isin([each.seller_id for each in sellers], level="seller_id")]
     copies = _copies_scored(bundle, store, _Copied(rows, sellers, mixes))
     _expect_equal(_asked(bundle, known), copies[HONEST])

@@ -104,7 +104,7 @@ def _write(folder: Path, delivery: StoredDelivery, parts: NamedRows) -> StoredDe
         for name, table in parts:
             if name not in writers:
                 place = _file(folder, delivery, name)
-                writers[name] = stack.enter_context(pq.ParquetWriter(place, table.schema, compression="zstd"))
+                writers[name] = stack.enter_context(pq.ParquetWriter(place, table.schema, compression="lz4"))
             writers[name].write_table(table)
             counts[name] = counts.get(name, 0) + len(table)
     return StoredDelivery(delivery.delivery_id, delivery.covers_through, counts)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from training.evidence.asking import scorable
 from training.evidence.fake_orders.attack import Attack, attack
 from training.evidence.fake_orders.mixes import BUDGET_SHARE
 from training.evidence.finding import Finding
 from training.evidence.intervals import wilson
+from training.settings import STRICT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,12 +23,6 @@ if TYPE_CHECKING:
     from scoring.bundle import Bundle
     from training.dataset import Dataset
     from training.evidence.subject import Subject
-
-SELLERS: Final = 60
-"""Sellers who are let buy: enough to see a hole, few enough to take seconds; the benchmark takes 500."""
-
-_MOST_ORDERS: Final = 10_000
-"""Orders of 90 days that they may have together, so that a marketplace of large sellers takes no longer."""
 
 POINTS: Final = 5
 """Who gains more than this by fake orders has bought something."""
@@ -38,18 +35,37 @@ _TITLE: Final = "What fake orders buy"
 _FEATURES: Final = 15
 
 
+@dataclass(frozen=True)
+class FakeOrdersConfig:
+    """How many sellers are let buy; with none, the study is not made.
+
+    Enough by default to see a hole, and few enough to take seconds; `make bench` takes 500. No more are let buy once
+    they have `orders` true orders of 90 days together, so that a marketplace of large sellers takes no longer.
+    """
+
+    __pydantic_config__ = STRICT
+
+    sellers: Annotated[int, Field(ge=0, le=10_000)] = 60
+    orders: Annotated[int, Field(ge=1)] = 5_000
+
+
 def fake_orders(subject: Subject) -> Finding:
     """Let some sellers of the test rows who repaid buy fake orders in 20 mixes, and report what their best one gained.
 
     Who repaid may still be a faker: a real store cannot tell. The benchmark asks the simulation's truth instead.
     """
+    asked = subject.fake_orders
+    if asked.sellers == 0:
+        return _unmeasured("the settings ask for no seller")
     if subject.store is None:
         return _unmeasured("no operating data are at hand")
-    known = drawn_sellers(subject.bundle, subject.test, ~subject.bad, subject.seed).head(SELLERS)
+    known = drawn_sellers(subject.bundle, subject.test, ~subject.bad, subject.seed).head(asked.sellers)
     if known.empty:
         return _unmeasured("no seller of the test rows both repaid and sold something of late")
     orders = known["orders_90d"]
-    found = attack(subject.bundle, subject.store, known[orders.cumsum() - orders < _MOST_ORDERS])
+    found = attack(subject.bundle, subject.store, known[orders.cumsum() - orders < asked.orders])
+    if found.gains.empty:
+        return _unmeasured("no seller drawn from the test rows still had sales of his own stores")
     return report(found, "test sellers who repaid")
 
 

@@ -131,9 +131,18 @@ def test_sellers_share_stores_of_copies_by_the_number_of_their_orders(
 
     monkeypatch.setattr(attack_room, "_attacked", attacked)
     found = attack(naive, store, pd.DataFrame({"orders_90d": [4_000, 5_000, 2_000, 30_000, 10]}), BOUGHT)
-    assert lots == [[4_000, 5_000], [2_000], [30_000, 10]]
+    assert lots == [[4_000, 5_000, 2_000], [30_000], [10]]
     assert found.gains["seller_id"].tolist() == [0, 1, 2, 3, 4]
     assert found.by_feature["visits_90d"].tolist() == [4_000, 5_000, 2_000, 30_000, 10]
+
+
+def test_a_lot_of_sellers_without_sales_has_no_rows(naive: Bundle, store: OperatingStore, known: pd.DataFrame) -> None:
+    """Long before their first order, as of who sold the store since."""
+    before = known.reset_index("as_of", drop=True).assign(as_of=pd.Timestamp("2020-01-01"))
+    before = before.set_index("as_of", append=True)
+    found = attack(naive, store, before, BOUGHT)
+    assert found.gains.empty
+    assert found.by_feature.empty
 
 
 def test_a_copy_that_differs_from_its_original_stops_the_study(

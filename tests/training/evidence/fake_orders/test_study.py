@@ -13,7 +13,7 @@ from scoring import Bundle
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.fake_orders import study
 from training.evidence.fake_orders.attack import Attack
-from training.evidence.fake_orders.study import fake_orders, report
+from training.evidence.fake_orders.study import FakeOrdersConfig, fake_orders, report
 
 
 def made_attack(points: list[int], mixes: tuple[str, ...] = ("one", "two")) -> Attack:
@@ -69,6 +69,22 @@ def test_where_nobody_repaid_nothing_is_measured_either(store: OperatingStore) -
     assert finding.figures == {}
 
 
+def test_who_sold_his_stores_has_nothing_to_spend(store: OperatingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_: Bundle, __: OperatingStore, ___: pd.DataFrame) -> Attack:
+        return Attack(pd.DataFrame(), pd.DataFrame())
+
+    monkeypatch.setattr(study, "attack", nobody)
+    finding = fake_orders(replace(with_test(subject(), orders_90d=30.0), store=store))
+    assert finding.said.endswith("no seller drawn from the test rows still had sales of his own stores.")
+    assert finding.figures == {}
+
+
+def test_a_setting_asks_for_none(store: OperatingStore) -> None:
+    finding = fake_orders(replace(subject(), store=store, fake_orders=FakeOrdersConfig(sellers=0)))
+    assert finding.said.endswith("the settings ask for no seller.")
+    assert finding.figures == {}
+
+
 def test_the_study_lets_some_sellers_buy_who_repaid_and_can_be_scored(
     store: OperatingStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,14 +99,14 @@ def test_the_study_lets_some_sellers_buy_who_repaid_and_can_be_scored(
         return made_attack([0] * len(known))
 
     monkeypatch.setattr(study, "attack", attacked)
-    assert fake_orders(asked).figures["sellers"] == 60
+    assert fake_orders(replace(asked, fake_orders=FakeOrdersConfig(sellers=40))).figures["sellers"] == 40
     fake_orders(replace(asked, seed=8))
-    fake_orders(with_test(asked, orders_90d=busy * 200))
+    # a second seller of 6,000 orders passes the 7,000 that there may be
+    fake_orders(replace(with_test(asked, orders_90d=busy * 200), fake_orders=FakeOrdersConfig(orders=7_000)))
     first, other, large = (known.index.get_level_values("seller_id") for known in seen)
     assert first.is_unique
     assert set(first.str[-1]) <= set("0468")
     assert set(first) != set(other)
-    # one seller of 6,000 orders more passes the 10,000 that there may be
     assert len(large) == 2
     rows = asked.test.features.set_index(pd.MultiIndex.from_frame(asked.test.rows[["seller_id", "as_of"]]))
     pd.testing.assert_frame_equal(seen[0], rows.loc[seen[0].index])

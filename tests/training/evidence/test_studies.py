@@ -1,0 +1,64 @@
+"""What every study owes to MLflow, the card and the gates, whichever it is."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import pytest
+
+from tests.training.evidence.subjects import subject
+from training.evidence.finding import Finding
+from training.evidence.studies import STUDIES
+
+
+@pytest.fixture(scope="module")
+def findings() -> dict[str, Finding]:
+    """Of a subject without operating data, refits or many rows: the poorest that a run can hand over."""
+    found = subject()
+    few = found.test.select(found.test.rows.index.to_series() < 80)
+    poor = replace(found, test=few, probability=found.probability[:80], score=found.score[:80])
+    return {name: study(poor) for name, study in STUDIES.items()}
+
+
+def test_each_goes_by_its_own_name_and_title(findings: dict[str, Finding]) -> None:
+    assert {name: finding.name for name, finding in findings.items()} == dict(zip(findings, findings, strict=True))
+    assert len({finding.title for finding in findings.values()}) == len(findings)
+
+
+def test_figures_are_numbers_under_names_that_mlflow_takes(findings: dict[str, Finding]) -> None:
+    for finding in findings.values():
+        for name, figure in finding.figures.items():
+            assert re.fullmatch(r"[a-z0-9_]+", name)
+            assert type(figure) is float
+            assert math.isfinite(figure)
+
+
+def test_intervals_have_both_ends_and_hold_their_figure(findings: dict[str, Finding]) -> None:
+    for finding in findings.values():
+        for name in finding.figures:
+            ends = [f"{name}_{end}" for end in ("low", "high")]
+            if any(end in finding.figures for end in ends):
+                low, high = (finding.figures[end] for end in ends)
+                assert low <= finding.figures[name] <= high
+
+
+def test_each_says_what_was_asked_or_why_not(findings: dict[str, Finding]) -> None:
+    for finding in findings.values():
+        assert finding.said.endswith(".")
+        assert finding.said.startswith("Asked: ") or not finding.figures
+        assert "nan" not in finding.said.lower().split()
+
+
+def test_tables_are_small_and_plots_hold_something(findings: dict[str, Finding]) -> None:
+    for finding in findings.values():
+        assert all(len(table) <= 250 for table in finding.tables.values())
+        assert all(any(axes.has_data() for axes in plot.axes) for plot in finding.plots.values())
+    assert plt.get_fignums() == []
+
+
+def test_gates_find_the_figures_that_they_ask_for(findings: dict[str, Finding]) -> None:
+    logged = {f"{name}.{figure}" for name, finding in findings.items() for figure in finding.figures}
+    assert {"monotone.violations", "drift.score_psi", "withholding.most_gain"} <= logged
