@@ -18,6 +18,8 @@ from tests.training.datasets import OBSERVED, TABLES, dataset
 from training.config import TrainConfig
 from training.dataset import Dataset
 from training.errors import RegistryError
+from training.evidence.card import card
+from training.evidence.card_sections import CardInput
 from training.evidence.finding import Finding
 from training.fit import FitConfig
 from training.refits import RefitConfig
@@ -45,6 +47,7 @@ CONFIG = TrainConfig(
     fit=FitConfig(learning_rate=0.2, max_rounds=15, patience=5, folds=3, threads=1), refits=RefitConfig(count=0)
 )
 COVERS = dict.fromkeys(TABLES, OBSERVED)
+CARD = ("bundle", "figures", "logistic_figures", "findings", "plots", "facts")
 FINDINGS = (
     Finding("drift", "Drift", "Nothing moved.", {"score_psi": 0.04}, {"By feature": pd.DataFrame({"psi": [0.1]})}),
     Finding("leaks", "Leaks", "One feature knows.", {"best_alone_auc": 0.99}, alarms=("A leaks.", "B leaks.")),
@@ -70,7 +73,7 @@ class Registration:
 
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Registration:
-    loans = dataset(300, days=1)
+    loans = dataset(900, 300)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.run.STUDIES", {})
         run = replace(train(loans, CONFIG), findings=FINDINGS)
@@ -115,7 +118,7 @@ def test_a_run_says_what_it_was_made_of_and_what_was_measured(registered: Regist
             expected |= {f"{model}/{name}{ending}": value for ending, value in ours.items()}
     assert {name: run.data.metrics[name] for name in expected} == pytest.approx(expected)
     plots = {Path(item.path).name for item in registered.client.list_artifacts(run.info.run_id, "plots")}
-    assert plots == {"roc.png", "calibration.png", "score_distribution.png", "shap_summary.png"}
+    assert plots == {"roc.png", "calibration.png", "score_distribution.png"}
 
 
 def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) -> None:
@@ -128,16 +131,30 @@ def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) 
     kept = registered.client.list_artifacts(run.info.run_id, "evidence/drift")
     assert [item.path for item in kept] == ["evidence/drift/by_feature.csv"]
     told = run.data.tags["mlflow.note.content"]
-    assert told.startswith(f"Trained by Ana Silva on 300 loans ({registered.run.facts['train_bad']} bad); measured out")
+    facts = registered.run.facts
+    assert told.startswith(f"Trained by Ana Silva on {facts['train_rows']} loans ({facts['train_bad']} bad); measured")
     assert f"| auc | {registered.run.figures['auc']} | {registered.run.logistic_figures['auc']} |" in told
     assert "**Leaks.** One feature knows.\n- Alarm: A leaks." in told
+
+
+def test_a_run_holds_its_model_card_beside_the_plots_that_it_links(
+    registered: Registration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = _pointed(registered, monkeypatch)
+    made = card(CardInput(*(getattr(registered.run, name) for name in CARD)))
+    for name, text in made.items():
+        kept = mlflow.artifacts.load_text(f"runs:/{registered.versions[0].run_id}/{name}")
+        assert kept == text
+    assert set(made) == {"model_card.md", "model_card.html"}
+    logged = {item.path for item in registered.client.list_artifacts(registered.versions[0].run_id, "plots")}
+    assert {link for link in logged if f"({link})" in made["model_card.md"]} == logged
 
 
 def test_a_version_says_who_trained_it_and_what_it_is(registered: Registration) -> None:
     first, second = (registered.client.get_model_version(MODEL_NAME, number) for number in ("1", "2"))
     assert (first.tags["trained_by"], second.tags["trained_by"]) == ("Ana Silva", login_name())
     assert first.tags["bundle"] == registered.run.bundle.digest
-    assert first.description.startswith("Trained by Ana Silva on 300 loans")
+    assert first.description.startswith(f"Trained by Ana Silva on {registered.run.facts['train_rows']} loans")
     assert "alias `champion`" in registered.client.get_registered_model(MODEL_NAME).description
 
 

@@ -1,4 +1,4 @@
-"""A run as a reviewer finds it in MLflow: parameters, figures, plots, evidence, a note, and the model it made."""
+"""A run as a reviewer finds it in MLflow: a model card, figures, plots, evidence, a note, and the model it made."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from training.evidence.card import card
+from training.evidence.card_sections import CardInput
 from training.evidence.metrics import Estimate
 from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, connected
 from training.registry.note import note
@@ -91,6 +93,8 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
                 mlflow.log_figure(figure, f"plots/{name}.png")
             for finding in run.findings:
                 _log_finding(finding)
+            for name, text in card(_card_input(run)).items():
+                mlflow.log_text(text, name)
             made = _log_model(run, example)
             if not client.search_registered_models(f"name='{MODEL_NAME}'"):
                 client.create_registered_model(MODEL_NAME, description=_ABOUT_MODEL)
@@ -144,6 +148,10 @@ def _log_finding(finding: Finding) -> None:
         mlflow.set_tag(ALARM + finding.name, " ".join(finding.alarms))
     if not (finding.figures or finding.tables or finding.plots):
         mlflow.set_tag(NOT_MEASURED + finding.name, finding.said)
+
+
+def _card_input(run: Run) -> CardInput:
+    return CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
 
 
 def _file_name(title: str) -> str:
