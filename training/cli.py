@@ -49,12 +49,16 @@ def simulate(
 
 
 @app.command()
-def train(
+def train(  # noqa: PLR0917 - options of the command, each given by its name
     labels: Annotated[
         Path | None, typer.Option(help="A CSV with seller_id, bad, as_of; without it, loans in the store are labelled.")
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="A TOML file of settings; --show-config prints them all with their defaults.")
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(min=0, max=10_000, help="Settings to search among; without it, what the settings file says."),
     ] = None,
     trained_by: Annotated[
         str | None, typer.Option(help="Who trains; your login name unless you say otherwise.")
@@ -65,8 +69,11 @@ def train(
     """Train a model on the ingested data, measure it on later loans of unseen sellers, and register it in MLflow.
 
     Example: sellerscore train
+    Example: sellerscore train --trials 50 --trained-by "Ana Silva"
     Example: sellerscore train --show-config > training.toml; edit it; sellerscore train --config training.toml
     """
+    from dataclasses import replace
+
     from rich.console import Console
 
     from features.intake import open_store
@@ -75,10 +82,13 @@ def train(
     from training.labels import read_label_table
     from training.registry import Registry, register, require
     from training.run import train as run_training
+    from training.search import SearchConfig
     from training.settings import read_settings
     from training.vectors import example_rows
 
     settings = read_settings(config, TrainConfig)
+    if trials is not None:
+        settings = replace(settings, search=SearchConfig(trials))
     if show_config:
         typer.echo(settings.as_toml(), nl=False)
         return
@@ -107,7 +117,8 @@ def _print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
         figures = {name: asdict(figure) for name, figure in run.figures.items()}
         beside = {name: asdict(figure) for name, figure in run.logistic_figures.items()}
         whole = {**asdict(registered), "bundle": run.bundle.digest, "figures": figures, "logistic": beside}
-        typer.echo(json.dumps({**whole, "facts": run.facts}))
+        alarms = {finding.name: finding.alarms for finding in run.findings if finding.alarms}
+        typer.echo(json.dumps({**whole, "facts": run.facts, "alarms": alarms}))
         return
     table = Table("figure (95% interval)", "LightGBM", "scorecard beside", box=None, header_style="bold")
     for name, figure in run.figures.items():
@@ -116,8 +127,15 @@ def _print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
     console.print(table)
     facts = run.facts
     console.print(
-        f"Trained on {facts['train_rows']} rows ({facts['train_bad']} bad), measured {facts['evidence']} on "
+        f"Trained on {facts['train_rows']} rows ({facts['train_bad']} bad), measured "
+        f"{str(facts['evidence']).replace('_', ' ')} on "
         f"{facts['test_rows']} ({facts['test_bad']} bad). Left out: {facts['censored']} still open, "
         f"{facts['unscheduled']} without instalments, {facts['set_apart']} between the parts or of sellers kept apart."
     )
-    console.print(f"Registered version {registered.version}, bundle {run.bundle.digest[:19]}")
+    for finding in run.findings:
+        for alarm in finding.alarms:
+            console.print(f"[yellow]Alarm[/yellow] {finding.title}: {alarm}", highlight=False)
+    console.print(
+        f"Registered version {registered.version}, bundle {run.bundle.digest[:19]}; its model card, figures and plots "
+        f"are those of run {registered.run_id} in MLflow"
+    )
