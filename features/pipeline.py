@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, Feature
 from features.catalogue.definition import measures_in, parties_of, tables_of
-from features.engines.duckdb import engine_errors, open_engine, workspace
+from features.engines.duckdb import engine_errors, open_engine, out_of_memory, workspace
 from features.errors import StoreError
 from features.evaluate import value_of
 from features.expressions import (
@@ -42,11 +42,10 @@ if TYPE_CHECKING:
     from features.intake import OperatingStore
 
 INDEX: Final = ["seller_id", "as_of"]
-_CHUNK: Final = 65_000
+_CHUNK: Final = 130_000
 """Pairs computed at a time: memory follows it, not the length of the frame."""
 
-_ANY_DAY: Final = date(2000, 1, 1)
-"""Stands for the midnights of no pairs at all."""
+_ANY_DAY: Final = date(2000, 1, 1)  # stands for the midnights of no pairs at all
 
 _MAY_BE_MISSING: Final = DaysOnPlatform | DaysSinceFirst | DaysSinceLast | MedianDay | MedianOf | OldestStore
 """Measures of which nothing seen is no zero."""
@@ -96,10 +95,12 @@ def frame(
         found = current_tiles(engine, store)
         tiles = {name: engine.read_parquet([str(file) for file in files]) for name, files in found.files.items()}
         parties = {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
-        tiles |= {name: keep(table) for name, table in prepared(tiles, measures_in(catalogue)).items()}
+        asked = _asked(pairs)
+        ready = prepared(tiles, measures_in(catalogue), _span(asked))
+        tiles |= {name: keep(table) for name, table in ready.items()}
         parts = [
-            _chunk(engine, {**tiles, **parties}, asked, lambda s: feature_table(tiles, s, found.known_since, catalogue))
-            for asked in _chunks(_asked(pairs))
+            _chunk(engine, {**tiles, **parties}, part, lambda s: feature_table(tiles, s, found.known_since, catalogue))
+            for part in _chunks(asked)
         ]
     return _indexed(parts).astype("float64")
 
@@ -112,14 +113,14 @@ def _indexed(parts: Sequence[pa.Table]) -> pd.DataFrame:
 
 
 def _asked(pairs: pd.DataFrame) -> pa.Table:
-    """Return the distinct pairs, the earliest midnight first."""
+    """Return the distinct pairs, those of a seller together: what his midnights share is computed once a chunk."""
     import pyarrow as pa
 
     days = pairs["as_of"].dt.date if hasattr(pairs["as_of"], "dt") else pairs["as_of"]
     asked = pa.table(
         {"seller_id": pa.array(pairs["seller_id"].astype(object), pa.string()), "as_of": pa.array(days, pa.date32())}
     )
-    return asked.group_by(INDEX).aggregate([]).sort_by([("as_of", "ascending"), ("seller_id", "ascending")])
+    return asked.group_by(INDEX).aggregate([]).sort_by([("seller_id", "ascending"), ("as_of", "ascending")])
 
 
 def _chunks(asked: pa.Table) -> Iterator[pa.Table]:
@@ -135,13 +136,17 @@ def _chunk(
     engine: Backend, tables: Mapping[str, ir.Table], asked: pa.Table, features: Callable[[Scope], ir.Table]
 ) -> pa.Table:
     import ibis
+
+    with workspace(engine) as keep:
+        scope = scope_of(keep(ibis.memtable(asked)), tables["sellers"], tables["stores"], _span(asked), keep)
+        return features(scope).to_pyarrow()
+
+
+def _span(asked: pa.Table) -> tuple[date, date]:
     import pyarrow.compute as pc
 
     days = pc.min_max(asked["as_of"]).as_py()
-    span = (days["min"] or _ANY_DAY, days["max"] or _ANY_DAY)
-    with workspace(engine) as keep:
-        scope = scope_of(keep(ibis.memtable(asked)), tables["sellers"], tables["stores"], span, keep)
-        return features(scope).to_pyarrow()
+    return days["min"] or _ANY_DAY, days["max"] or _ANY_DAY
 
 
 def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
@@ -213,6 +218,8 @@ def _reading(store: OperatingStore) -> Iterator[None]:
         yield
     except engine_errors() as error:
         reason = str(error).splitlines()[0]
+        if isinstance(error, out_of_memory()):
+            raise StoreError(f"Memory does not suffice ({reason}); ask for fewer sellers at a time.") from error
         remedy = (
             f"delete {store.folder / 'tiles'}, which is made anew from accepted rows"
             if f"{store.folder / 'tiles'}/" in reason

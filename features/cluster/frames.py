@@ -54,8 +54,9 @@ def write_frame(
         sellers, stores = (read_parquet(engine, store.files(name)) for name in ("sellers", "stores"))
         with workspace(engine, store.folder / "tiles-spark") as keep:
             pairs = keep(_pairs(sellers, midnights))
-            tiles |= {name: keep(table) for name, table in prepared(tiles, measures_in(catalogue)).items()}
-            scope = scope_of(pairs, sellers, stores, (min(midnights), max(midnights)), keep)
+            span = (min(midnights), max(midnights))
+            tiles |= {name: keep(table) for name, table in prepared(tiles, measures_in(catalogue), span).items()}
+            scope = scope_of(pairs, sellers, stores, span, keep)
             written = write_parquet(engine, feature_table(tiles, scope, found.known_since, catalogue), out)
         return int(fetch(engine, written.agg(rows=written.count()))[0]["rows"])
     except engine_errors() as error:

@@ -69,3 +69,11 @@ def engine_errors() -> type[Exception]:
 
     base: type[Exception] = duckdb.Error
     return base
+
+
+def out_of_memory() -> type[Exception]:
+    """Return the error that the engine raises where what it may use of memory does not suffice."""
+    import duckdb
+
+    error: type[Exception] = duckdb.OutOfMemoryException
+    return error

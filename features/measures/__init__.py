@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from datetime import date
 from typing import TYPE_CHECKING
 
 from features.buyers import REGULAR
@@ -17,16 +18,19 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 
-def prepared(tiles: Mapping[str, ir.Table], wanted: Collection[Measure]) -> dict[str, ir.Table]:
+def prepared(
+    tiles: Mapping[str, ir.Table], wanted: Collection[Measure], span: tuple[date, date]
+) -> dict[str, ir.Table]:
     """Return the few rows of tiles that some measures need, by the names under which `measured_parts` looks for them.
 
-    They depend on no pair, so whoever makes several frames computes them once.
+    They depend on no pair, so whoever makes several frames computes them once for the `span` from the earliest to the
+    latest midnight.
     """
     made: dict[str, ir.Table] = {}
     if "orders" in tiles:
         made[parties.FIRST] = parties.first_orders(tiles["orders"])
     if REGULAR in tiles:
-        made[buyers.RUSHED] = buyers.rushed(tiles[REGULAR], wanted)
+        made[buyers.RUSHED] = buyers.rushed(tiles[REGULAR], wanted, span)
     return made
 
 

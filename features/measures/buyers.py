@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 from collections.abc import Collection, Iterator, Mapping
+from datetime import date, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -114,15 +115,22 @@ def _both(lone: ir.Table, regular: ir.Table, wanted: list[OfBuyers]) -> ir.Table
     )
 
 
-def rushed(regular: ir.Table, wanted: Collection[Measure]) -> ir.Table:
+def rushed(regular: ir.Table, wanted: Collection[Measure], span: tuple[date, date]) -> ir.Table:
     """Return the tiles of regular buyers who placed as many orders in one hour as a rush needs, in any stores.
 
     Asked once for all frames: few rows are left, and whose stores they were, and what was visible, is asked of those.
+
+    Args:
+        regular: the tiles.
+        wanted: the measures, those of rushes among them.
+        span: the earliest and the latest midnight of the frames.
     """
-    least = min((item.orders for item in wanted if isinstance(item, RushOrders)), default=1)
+    rushes = [item for item in wanted if isinstance(item, RushOrders)]
+    least, far = min((item.orders for item in rushes), default=1), max((item.days for item in rushes), default=0)
+    near = regular.filter(regular.day >= span[0] - timedelta(days=far), regular.day < span[1])
     hour = ["buyer_id", "day", "hour"]
-    busy = regular.group_by(*hour).having(total(regular.orders) >= least).agg()
-    return regular.semi_join(busy, hour)
+    busy = near.group_by(*hour).having(total(near.orders) >= least).agg()
+    return near.semi_join(busy, hour)
 
 
 def _rushes(tiles: ir.Table, scope: Scope, item: RushOrders) -> ir.Table:

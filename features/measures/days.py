@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from features.exact import exact, total
+from features.exact import exact
 from features.expressions import (
     ActiveDays,
     Measure,
@@ -16,7 +16,8 @@ from features.expressions import (
     Spread,
 )
 from features.facts import BY_NAME, TILE_KEYS
-from features.measures.scope import PAIR, Scope, column, seen, with_own, within
+from features.measures.houses import daily_totals, of_houses
+from features.measures.scope import PAIR, Scope, column, with_own, within
 from features.measures.windows import counts
 
 if TYPE_CHECKING:
@@ -59,11 +60,11 @@ def _daily(tiles: Mapping[str, ir.Table], scope: Scope, wanted: list[OfDays]) ->
     for table in TILE_KEYS:
         mine = [fact for fact in reach if BY_NAME[fact].table == table]
         if mine:
-            rows = with_own(seen(tiles[table], scope, max(reach[fact] for fact in mine)), scope)
+            rows = with_own(of_houses(tiles[table], scope, max(reach[fact] for fact in mine)), scope)
             values = {fact: counts(rows, fact) if fact in mine else zero for fact in sorted(reach)}
-            several.append(rows.select(PAIR, "ago", **values))
+            several.append(rows.select(PAIR, "day", "visible_from", **values))
     rows = ibis.union(*several) if len(several) > 1 else several[0]
-    return rows.group_by(PAIR, "ago").agg(**{fact: total(rows[fact]) for fact in sorted(reach)})
+    return daily_totals(rows, scope, sorted(reach))
 
 
 def _value(item: OfDays, days: ir.Table) -> ir.Value:

@@ -58,9 +58,14 @@ def first_orders(tiles: ir.Table) -> ir.Table:
     import ibis
 
     keys = ("store_id", "insider")
-    sold = tiles.filter(tiles.orders > 0).group_by(*keys, "visible_from").agg(day=tiles.day.min())
+    sold = tiles.filter(tiles.orders > 0)
+    # Nearly all days come to be known in their order: only those that may be a first need sorting.
+    soonest = sold.group_by(*keys).agg(since=sold.visible_from.min(), first=sold.day.argmin(sold.visible_from))
+    same = [sold.store_id == soonest.store_id, sold.insider.identical_to(soonest.insider)]
+    early = sold.inner_join(soonest, same).filter(lambda t: (t.visible_from == t.since) | (t.day < t.first))
+    shown = early.group_by(*keys, "visible_from").agg(day=early.day.min())
     before = ibis.window(group_by=keys, order_by="visible_from", preceding=(None, 1))
-    known = sold.mutate(before=sold.day.min().over(before))
+    known = shown.mutate(before=shown.day.min().over(before))
     return known.filter(known.before.isnull() | (known.day < known.before)).drop("before")
 
 

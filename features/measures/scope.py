@@ -21,8 +21,10 @@ class Scope:
     """The pairs asked for, as tables.
 
     Attributes:
-        pairs: pair, seller_id, as_of, and the seller's `country`, `base_currency` and `onboarded_at` as of then.
+        pairs: pair, seller_id, as_of, the seller's `country`, `base_currency` and `onboarded_at` as of then, and
+            `house`: the first of his pairs that holds the same stores.
         held: pair, as_of, store_id, marketplace and opened_at of each store that the pair holds as of then.
+        houses: pair and store_id of each store that a house holds.
         own: pair and `insider`, each id that is the seller's own account as of then.
         first: the earliest as_of.
         last: the latest as_of.
@@ -31,6 +33,7 @@ class Scope:
 
     pairs: ir.Table
     held: ir.Table
+    houses: ir.Table
     own: ir.Table
     first: date
     last: date
@@ -55,10 +58,12 @@ def scope_of(
     """
     import ibis
 
-    described = keep(_described(pairs, sellers))
     held = keep(_held(pairs, stores))
+    described = keep(_housed(_described(pairs, sellers), held))
+    first = described.select("house").distinct()
+    houses = held.semi_join(first, held[PAIR] == first.house).select(PAIR, "store_id")
     own = ibis.union(pairs.select(PAIR, insider="seller_id"), held.select(PAIR, insider="store_id"), distinct=True)
-    return Scope(described, held, keep(own), *span, keep)
+    return Scope(described, held, keep(houses), keep(own), *span, keep)
 
 
 def _described(pairs: ir.Table, sellers: ir.Table) -> ir.Table:
@@ -81,15 +86,27 @@ def _held(pairs: ir.Table, stores: ir.Table) -> ir.Table:
     return mine.select(PAIR, "as_of", "store_id", "marketplace", "opened_at")
 
 
+def _housed(pairs: ir.Table, held: ir.Table) -> ir.Table:
+    import ibis
+
+    stores = held.group_by(PAIR).agg(stores=held.store_id.collect().sort())
+    known = pairs.left_join(stores, PAIR).drop(f"{PAIR}_right")
+    same = ibis.window(group_by=("seller_id", "stores"))
+    return known.mutate(house=known[PAIR].min().over(same)).drop("stores")
+
+
+def reachable(tiles: ir.Table, scope: Scope, days: int) -> ir.Table:
+    """Return the tile rows that any midnight of the scope may see, at most `days` back."""
+    near = (tiles.day < scope.last, tiles.day >= scope.first - timedelta(days=days))
+    return tiles.filter(tiles.visible_from <= scope.last, *near)
+
+
 def seen(tiles: ir.Table, scope: Scope, days: int) -> ir.Table:
     """Return the tile rows that each pair sees of its stores, at most `days` back.
 
     They have `pair`, and `ago`: 1 for the day before as_of. This is where the time rule is applied to tiles.
     """
-    reach = tiles.filter(
-        tiles.visible_from <= scope.last, tiles.day < scope.last, tiles.day >= scope.first - timedelta(days=days)
-    )
-    joined = scope.held.select(PAIR, "as_of", "store_id").inner_join(reach, "store_id")
+    joined = scope.held.select(PAIR, "as_of", "store_id").inner_join(reachable(tiles, scope, days), "store_id")
     ago = joined.as_of.delta(joined.day, unit="day").cast("int32")
     within = joined.mutate(ago=ago).filter(joined.visible_from <= joined.as_of)
     return within.filter(within.ago >= 1, within.ago <= days)

@@ -39,3 +39,13 @@ def test_the_same_rows_dealt_otherwise_over_deliveries_are_the_same_frame() -> N
         once = frame_from(write_accepted(rows, Path(folder) / "once"), pairs, threads=1)
         often = frame_from(write_accepted(rows, Path(folder) / "often", parts=5, seed=1), pairs, threads=2)
     assert frame_bytes(once) == frame_bytes(often)
+
+
+def test_midnights_asked_together_show_what_each_shows_alone() -> None:
+    shape = Shape(seed=5, sellers=12, events=80)
+    with TemporaryDirectory() as folder:
+        store = write_accepted(market(shape), Path(folder), parts=2)
+        together = frame_from(store, pairs_of(shape, MIDNIGHTS[1:4]), threads=2)
+        for day in MIDNIGHTS[1:4]:
+            alone = frame_from(store, pairs_of(shape, [day]), threads=1)
+            assert frame_bytes(together.loc[alone.index]) == frame_bytes(alone), day
