@@ -1,7 +1,9 @@
 """The table of stored scores. A row is written once and never changed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import Column, Connection, LargeBinary, String, Table, insert, select
 
@@ -18,6 +20,10 @@ scores = Table(
     Column("inputs", LargeBinary(), nullable=False),
     Column("body", LargeBinary(), nullable=False),
 )
+
+
+_READ_AT_ONCE: Final = 500
+"""Scores of twenty kilobytes each are read in portions."""
 
 
 @dataclass(frozen=True)
@@ -42,3 +48,10 @@ def find(connection: Connection, score_id: str) -> StoredScore | None:
     """Return the score stored under the id, or None."""
     found = connection.execute(select(scores).where(scores.c.id == score_id)).one_or_none()
     return None if found is None else StoredScore(*found)
+
+
+def every(connection: Connection) -> Iterator[StoredScore]:
+    """Yield every stored score, oldest first, without holding them all."""
+    wanted = select(scores).order_by(scores.c.scored_at, scores.c.id)
+    for found in connection.execution_options(yield_per=_READ_AT_ONCE).execute(wanted):
+        yield StoredScore(*found)

@@ -86,6 +86,14 @@ def beside(connection: Connection, bundle: str, since: datetime | None = None) -
         yield Pair(score_id, seller_id, scored_at, champion, _numbers_of(body), Numbers(*numbers))
 
 
+def every(connection: Connection) -> Iterator[ShadowScore]:
+    """Yield every challenger's score, in the order of the scores that they stand beside."""
+    named = [_shadow_scores.c[name] for name in ("score_id", "bundle", *Numbers.__dataclass_fields__)]
+    wanted = select(*named).join(scores).order_by(scores.c.scored_at, scores.c.id, _shadow_scores.c.bundle)
+    for score_id, bundle, *numbers in connection.execute(wanted):
+        yield ShadowScore(score_id, bundle, Numbers(*numbers))
+
+
 def _numbers_of(body: bytes) -> Numbers:
     assessment = json.loads(body)["assessment"]
     return Numbers(**{name: assessment[name] for name in Numbers.__dataclass_fields__})

@@ -1,0 +1,116 @@
+"""The scores that were given, and a challenger's beside them, as flat rows for whoever watches the models at work.
+
+What a row holds is what monitoring asks for (`training.monitor.ledger`); `sellerscore.py` hands it over. Nothing here
+writes: where there is no database yet, there are no rows and none is made.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+
+from api.database import open_database, transaction
+from api.scores import repository as given
+from api.scores.repository import StoredScore
+from api.settings import Settings
+from api.shadow import repository as shadow
+
+
+@dataclass(frozen=True)
+class GivenScore:
+    """One answer: what was said of whom as of when, by which bundle, from what values.
+
+    Times are in UTC without a zone; `valid_days` is the time from scoring to expiry; `values` are the features in the
+    order of the bundle's sheet, NaN where missing.
+    """
+
+    score_id: str
+    model: str
+    seller_id: str
+    as_of: datetime
+    scored_at: datetime
+    valid_days: float
+    outcome: str
+    score: int | None
+    probability_of_default: float | None
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a challenger's bundle says to the request that made a score."""
+
+    score_id: str
+    model: str
+    outcome: str
+    score: int | None
+    probability_of_default: float | None
+
+
+def given_scores(settings: Settings) -> Iterator[GivenScore]:
+    """Yield every score that was ever given, oldest first.
+
+    Example: `pandas.DataFrame(vars(score) for score in given_scores(load_settings()))`.
+
+    Raises:
+        DatabaseSetupError: the database is there and cannot be opened.
+        DatabaseUnavailable: it does not answer.
+    """
+    with _reading(settings) as connection:
+        yield from () if connection is None else map(_flat, given.every(connection))
+
+
+def shadow_scores(settings: Settings) -> Iterator[Beside]:
+    """Yield what challengers said to the same requests, in the order of the scores.
+
+    Raises:
+        DatabaseSetupError: the database is there and cannot be opened.
+        DatabaseUnavailable: it does not answer.
+    """
+    with _reading(settings) as connection:
+        for each in () if connection is None else shadow.every(connection):
+            numbers = each.numbers
+            yield Beside(each.score_id, each.bundle, numbers.outcome, numbers.score, numbers.probability_of_default)
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[Connection | None]:
+    """Yield a connection for one transaction, None where there is no database."""
+    file = make_url(settings.database_url).database
+    if not (file and os.path.isfile(file)):  # noqa: PTH113 - a folder that may not be read holds no scores either
+        yield None
+        return
+    engine = open_database(settings.database_url)
+    try:
+        with transaction(engine) as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+def _flat(stored: StoredScore) -> GivenScore:
+    envelope, inputs = json.loads(stored.body), json.loads(stored.inputs)
+    assessment: dict[str, Any] = envelope["assessment"]
+    made, expires = (datetime.fromisoformat(envelope[name]) for name in ("scored_at", "expires_at"))
+    return GivenScore(
+        score_id=stored.id,
+        model=stored.bundle,
+        seller_id=stored.seller_id,
+        as_of=datetime.fromisoformat(assessment["as_of"]),
+        scored_at=made.replace(tzinfo=None),
+        valid_days=(expires - made).total_seconds() / 86_400,
+        outcome=assessment["outcome"],
+        score=assessment["score"],
+        probability_of_default=assessment["probability_of_default"],
+        values=np.array([np.nan if value is None else value for value in inputs["values"]], dtype=np.float64),
+    )
