@@ -1,16 +1,30 @@
-"""The console command: mounts each package's commands, and turns what they refuse into one sentence and exit code 2."""
+"""The console command: mounts each package's commands, and turns what they refuse into one sentence and exit code 2.
+
+It also hands the scores that were given from the service, which keeps them, to monitoring, which may not know it.
+"""
+
+from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import typer
 
 import api.cli
 import features.cli
 import training.cli
-from api.errors import ApiError
+import training.monitor_cli
+from api.errors import ApiError, StartError
 from features.errors import FeaturesError
-from scoring.errors import ScoringError
+from scoring.errors import BundleError, ScoringError
 from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from scoring import Bundle
+    from training.monitor.ledger import Ledger
 
 app = typer.Typer(
     help="A credit score for online sellers that adds up: from operating data to points, reasons and proof.",
@@ -18,8 +32,46 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for package in (training.cli, features.cli, api.cli):
-    app.add_typer(package.app)
+
+
+def _ledger() -> Ledger:
+    """Return the service's scores and bundles as monitoring asks for them."""
+    from api.given import given_scores, shadow_scores
+    from api.kept_bundles import load_bundle
+    from api.model_store import load_champion
+    from api.settings import load_settings
+    from training.monitor.ledger import SCORES, SHADOW, Ledger
+
+    settings = load_settings()
+
+    def kept(digest: str) -> Bundle | None:
+        try:
+            return load_bundle(settings, digest)
+        except (StartError, BundleError):
+            return None
+
+    def champion() -> Bundle | None:
+        try:
+            return load_champion(settings).bundle
+        except StartError:
+            return None
+
+    return Ledger(
+        scores=lambda: _frame(given_scores(settings), list(SCORES)),
+        shadow=lambda: _frame(shadow_scores(settings), list(SHADOW)),
+        bundle=kept,
+        champion=champion,
+    )
+
+
+def _frame(rows: Iterable[object], columns: list[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame((vars(row) for row in rows), columns=columns)
+
+
+for commands in (training.cli.app, training.monitor_cli.mounted(_ledger), features.cli.app, api.cli.app):
+    app.add_typer(commands)
 
 
 def main() -> None:

@@ -23,6 +23,7 @@ COMMANDS = (
     "promote",
     "rollback",
     "challenge",
+    "monitor",
     "score",
     "score-portfolio",
     "serve",
