@@ -1,0 +1,108 @@
+"""A marketplace in which a service has given scores for two midnights of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+import sellerscore
+from api.kept_bundles import keep, load_bundle, read_files, read_pointer
+from api.scores import service
+from api.scores.schemas import Purpose, ScoreRequest
+from api.services import Services, open_services
+from api.settings import Settings
+from features.catalogue import CATALOGUE, digest
+from features.intake import open_store
+from features.pipeline import accepted_rows, covered_days, frame
+from features.store import Snapshot, VectorStore
+from features.vectors import rows_of
+from scoring import Bundle
+from scoring.bundle import BundleParts, pack
+from scoring.model import Calibration
+from tests.world import World, shared_world
+
+MIDNIGHTS = (date(2024, 10, 1), date(2024, 11, 1))
+END = "2026-01-01"
+SELLERS = 90
+SECOND = 40
+
+Run = Callable[..., Result]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A state folder whose service gave scores: to which sellers, and by which bundle besides the champion."""
+
+    home: Path
+    sellers: tuple[str, ...]
+    other: str
+
+    @property
+    def settings(self) -> Settings:
+        return Settings(home=self.home, MLFLOW_TRACKING_URI=f"sqlite:///{self.home}/mlflow.db")
+
+
+def borrowers(home: Path) -> tuple[str, ...]:
+    """Sellers who borrowed around those midnights first, the latest first, so that their loans meet scores."""
+    loans = accepted_rows(open_store(home / "operating"), "loans").sort_values(["disbursed_at", "loan_id"])
+    near = loans["disbursed_at"].between(pd.Timestamp("2024-09-20"), pd.Timestamp("2024-12-01"))
+    return tuple(dict.fromkeys([*loans.loc[near, "seller_id"][::-1], *loans["seller_id"]]))[:SELLERS]
+
+
+def other_model(settings: Settings) -> str:
+    """Keep a second bundle, the champion's with another calibration, and return its digest."""
+    own = load_bundle(settings, read_pointer(settings, "champion").digest)
+    policy = replace(
+        own.policy, calibration=Calibration(own.policy.calibration.slope, own.policy.calibration.intercept + 1)
+    )
+    files = pack(BundleParts(own.model.text, own.sheet, policy, own.reasons, own.reference))
+    keep(settings, Bundle.from_files(files).digest, files)
+    return Bundle.from_files(files).digest
+
+
+def give(services: Services, sellers: tuple[str, ...]) -> None:
+    for seller in sellers:
+        service.create(services, ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION), datetime.now(UTC))
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
+    """Scores as the service makes and stores them; some sellers twice, some by a second model."""
+    world: World = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("served"))
+    made = Served(world.home, borrowers(world.home), "")
+    store, vectors = open_store(world.home / "operating"), VectorStore(world.home / "vectors.db")
+    pairs = pd.DataFrame(
+        [(seller, day) for seller in made.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]
+    )
+    computed = frame(store, pairs)
+    with open_services(made.settings) as services:
+        made = replace(made, other=other_model(made.settings))
+        for day in MIDNIGHTS:
+            covers = dict.fromkeys(covered_days(store), day)
+            rows = computed[computed.index.get_level_values("as_of") == pd.Timestamp(day)]
+            vectors.replace(Snapshot(day, store.version, digest(CATALOGUE), covers), rows_of(rows))
+            give(services, (*made.sellers, *made.sellers[:5]))
+        second = load_bundle(made.settings, made.other)
+        give(replace(services, champion=replace(services.champion, bundle=second)), made.sellers[:SECOND])
+    assert read_files(world.home / "bundles" / made.other.removeprefix("sha256:"))
+    return made
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the whole command over a state folder; what it refuses is raised."""
+
+    def invoke(home: Path, *arguments: object) -> Result:
+        monkeypatch.setenv("SELLERSCORE_HOME", str(home))
+        runner = CliRunner(env={"COLUMNS": "160", "NO_COLOR": "1"})
+        return runner.invoke(sellerscore.app, ["monitor", *map(str, arguments)], catch_exceptions=False)
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return invoke

@@ -1,0 +1,291 @@
+"""The command on a marketplace that was trained on and served for real."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import sellerscore
+from api.database import open_database, transaction
+from api.given import given_scores
+from api.scores import repository as scores
+from api.shadow import repository as shadows
+from api.shadow.repository import Numbers, ShadowScore
+from features.errors import StoreError
+from features.intake import open_store
+from features.pipeline import accepted_rows
+from tests.training.monitor.conftest import END, MIDNIGHTS, SECOND, Run, Served
+from tests.world import World, shared_world
+from training.errors import ConfigError, RegistryError
+from training.monitor.config import DriftLimits, MonitorConfig
+from training.monitor.errors import MonitorError
+from training.registry.connection import Registry, connected
+from training.registry.monitoring import MONITORING
+
+
+@pytest.fixture
+def world(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> World:
+    """The world before any score was given."""
+    return shared_world(tmp_path_factory).copy(tmp_path)
+
+
+@pytest.fixture
+def mine(served: Served, tmp_path: Path) -> Served:
+    """The served marketplace with a state of this test's own."""
+    shutil.copytree(served.home, tmp_path / "home")
+    return Served(tmp_path / "home", served.sellers, served.other)
+
+
+def found_by(run: Run, home: Path, *arguments: object) -> dict[str, Any]:
+    return json.loads(run(home, "--json", *arguments).stdout)
+
+
+def study(found: dict[str, Any], name: str, model: int = 0) -> dict[str, Any]:
+    return next(each for each in found["models"][model]["findings"] if each["name"] == name)
+
+
+def expected_vintages(served: Served) -> dict[str, list[int]]:
+    """Loans that met a score of the champion, and bad ones, by month: recounted from the tables in plain Python."""
+    store = open_store(served.home / "operating")
+    loans, due, paid = (accepted_rows(store, name) for name in ("loans", "instalments", "payments"))
+    late = {}
+    for loan, parts in due.sort_values("due_on").groupby("loan_id"):
+        payments = paid[paid["loan_id"] == loan]
+        owed = 0.0
+        for part in parts.itertuples():
+            owed += part.amount
+            limit = part.due_on + pd.Timedelta(days=90)
+            if payments.loc[payments["paid_at"] < limit, "amount"].sum() < owed - 0.005:
+                late.setdefault(loan, limit)
+    first = served.settings.home / "champion.json"
+    champion = json.loads(first.read_text())["digest"]
+    scored = {
+        (score.seller_id, score.as_of.date())
+        for score in given_scores(served.settings)
+        if score.model == champion and score.outcome == "scored"
+    }
+    counts = {f"{day:%Y-%m}": [0, 0] for day in MIDNIGHTS}
+    for loan in loans.itertuples():
+        day = loan.disbursed_at.date()
+        # months of 30 and 31 days: on the last of October a score as of the first has expired
+        met = [at for at in MIDNIGHTS if (loan.seller_id, at) in scored and 0 <= (day - at).days < 30]
+        if met:
+            end = loan.disbursed_at.normalize() + pd.DateOffset(months=12)
+            counts[f"{met[-1]:%Y-%m}"][0] += 1
+            counts[f"{met[-1]:%Y-%m}"][1] += loan.loan_id in late and late[loan.loan_id] <= end
+    return counts
+
+
+def test_vintages_of_scores_that_the_service_gave(run: Run, served: Served) -> None:
+    found = found_by(run, served.home, "--today", END)
+    lines = study(found, "vintages")["tables"]["Performance by vintage"]
+    assert {line["vintage"]: [line["matured"], line["bad"]] for line in lines} == expected_vintages(served)
+    assert sum(line["matured"] for line in lines) > 30
+    assert all(line["state"] == "matured" for line in lines)
+    champion, other = found["models"]
+    assert (champion["version"], champion["in_use"]) == (1, True)
+    assert (other["version"], other["bundle"], other["in_use"]) == (None, served.other, False)
+    assert study(found, "answers")["figures"]["given"] == 2 * len(served.sellers), (
+        "who was asked about twice counts once"
+    )
+    assert study(found, "answers", 1)["figures"]["given"] == SECOND
+    ratios = [study(found, "calibration", model)["figures"]["observed_over_expected"] for model in (0, 1)]
+    assert ratios[0] > ratios[1], "the second model expects more"
+
+
+def test_a_replay_says_what_was_known_then(run: Run, served: Served) -> None:
+    then = found_by(run, served.home, "--today", "2024-11-20")
+    assert then["models"][0]["in_use"]
+    figures = study(then, "vintages")["figures"]
+    assert figures["matured"] == 0
+    assert figures["open"] > 10
+    assert "has had all its months" in study(then, "vintages")["said"]
+    assert study(then, "drift")["figures"]["sellers"] > 50
+    assert then["freshness"]["figures"]["stale_tables"] == 0
+    again = found_by(run, served.home, "--today", "2024-11-20")
+    assert {**again, "run_ids": []} == {**then, "run_ids": []}
+    before = found_by(run, served.home, "--today", "2024-09-01")
+    assert before["models"] == []
+    assert before["said"].startswith("No score is known as of 2024-09-01 or earlier")
+
+
+def test_figures_and_the_report_stand_in_mlflow(run: Run, served: Served) -> None:
+    found = found_by(run, served.home, "--today", "2024-11-20")
+    with connected(Registry.on_sqlite(served.home)) as client:
+        runs = [client.get_run(each) for each in found["run_ids"]]
+        experiment = client.get_experiment_by_name(MONITORING)
+        kept = {file.path for file in client.list_artifacts(runs[0].info.run_id)}
+    assert len(runs) == len(found["models"]) == 2
+    first = runs[0].data
+    assert runs[0].info.experiment_id == experiment.experiment_id
+    assert first.tags["version"] == "1"
+    assert first.tags["bundle"] == found["models"][0]["bundle"]
+    assert first.tags["today"] == "2024-11-20"
+    assert "version" not in runs[1].data.tags
+    assert first.metrics["drift/score_psi"] == pytest.approx(study(found, "drift")["figures"]["score_psi"])
+    assert first.metrics["freshness/stale_tables"] == 0
+    assert first.tags["not_measured.calibration"].startswith("Not measured")
+    assert "**Has the population moved?**" in first.tags["mlflow.note.content"]
+    assert kept == {"report.html", "monitor.json"}
+
+
+def test_a_challenger_is_shown_beside(run: Run, mine: Served) -> None:
+    engine = open_database(mine.settings.database_url)
+    with transaction(engine) as connection:
+        given = list(scores.every(connection))[: len(mine.sellers)]
+        bodies = [json.loads(each.body)["assessment"] for each in given]
+        shadows.add(
+            connection,
+            [
+                ShadowScore(each.id, "sha256:rival", Numbers(body["outcome"], *_other(body)))
+                for each, body in zip(given, bodies, strict=True)
+            ],
+        )
+    engine.dispose()
+    (line,) = study(found_by(run, mine.home, "--today", END), "shadow")["tables"]["Challengers beside it"]
+    # some of them were asked about again as of the same midnight, which then stands
+    assert line["pairs"] == len(mine.sellers) - 5
+    assert (line["same_outcome"], line["mean_points"]) == (1.0, 10.0)
+
+
+def _other(body: dict[str, Any]) -> tuple[int | None, str | None, float | None]:
+    if body["score"] is None:
+        return None, None, None
+    return body["score"] + 10, body["band"], body["probability_of_default"] * 0.8
+
+
+def test_before_any_score_only_the_age_of_the_data_is_watched(run: Run, world: World) -> None:
+    fresh = run(world.home, "--today", END)
+    assert fresh.exit_code == 0
+    assert "No score is known as of 2026-01-01" in fresh.stdout
+    assert "every table is fresh" in fresh.stdout
+    assert "No alarm." in fresh.stdout
+    assert not (world.home / "sellerscore.db").exists(), "watching makes no database"
+    stale = run(world.home, "--today", "2026-03-01")
+    assert stale.exit_code == 1
+    assert "Alarm Data that scores rest on are older than the 7 days allowed: fulfilments 59 days" in stale.stdout
+    assert (world.home / "monitor" / "2026-03-01.html").is_file()
+    with connected(Registry.on_sqlite(world.home)) as client:
+        experiment = client.get_experiment_by_name(MONITORING)
+        first, second = client.search_runs([experiment.experiment_id])
+    assert {first.data.tags["alarms"], second.data.tags["alarms"]} == {"0", "2"}
+
+
+def test_a_registry_that_is_away_loses_nothing_but_the_log(
+    run: Run, mine: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    before = found_by(run, mine.home, "--today", "2024-11-20")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    result = run(mine.home, "--today", "2024-11-20", "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert found["run_ids"] == []
+    (away, *others) = found["alarms"]
+    assert away.startswith("The MLflow registry at http://127.0.0.1:9 failed: ")
+    assert away.endswith("Versions are not known, and nothing is logged there.")
+    names = [name.split(":")[0] for name in others]
+    assert all(name.startswith("Bundle sha256") for name in names)
+    assert study(found, "drift")["figures"] == study(before, "drift")["figures"], "the reference is kept"
+    assert away.replace("'", "&#39;")[:60] in Path(found["report"]).read_text()
+
+
+def test_a_registry_that_fails_at_the_end_leaves_the_report(
+    run: Run, mine: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: object, **__: object) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr("mlflow.log_metrics", gone)
+    result = run(mine.home, "--today", "2024-11-20")
+    assert result.exit_code == 1
+    assert "failed: the disk is full What was found is in the report alone." in " ".join(result.stdout.split())
+    assert (mine.home / "monitor" / "2024-11-20.html").is_file()
+
+
+def test_scores_of_a_bundle_that_is_lost_are_an_alarm(run: Run, mine: Served) -> None:
+    shutil.rmtree(mine.home / "bundles" / mine.other.removeprefix("sha256:"))
+    found = found_by(run, mine.home, "--today", END)
+    assert [model["version"] for model in found["models"]] == [1]
+    (lost,) = [alarm for alarm in found["alarms"] if "neither kept nor registered" in alarm]
+    assert lost.startswith(f"{SECOND} scores are of the bundle {mine.other[:19]}")
+
+
+def test_a_bundle_that_is_not_kept_is_fetched_from_the_registry(run: Run, mine: Served) -> None:
+    shutil.rmtree(mine.home / "bundles")
+    (mine.home / "champion.json").unlink()
+    found = found_by(run, mine.home, "--today", END)
+    assert found["models"][0]["version"] == 1
+
+
+def test_a_portfolio_stands_in_for_scores_that_were_given(
+    run: Run, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, page = tmp_path / "all.csv", tmp_path / "page.html"
+    monkeypatch.setenv("SELLERSCORE_HOME", str(world.home))
+    assert CliRunner().invoke(sellerscore.app, ["score-portfolio", "--out", str(out)]).exit_code == 0
+    asked = ("--portfolio", out, "--portfolio-model", "1", "--as-of", END, "--today", END, "--report", page)
+    found = found_by(run, world.home, *asked)
+    assert found["report"] == str(page)
+    assert page.is_file()
+    assert study(found, "answers")["figures"]["given"] == 1_200
+    drift = study(found, "drift")["figures"]
+    assert drift["sellers"] > 200
+    assert drift["features_to_act_on"] > 0, "features are computed anew as of then"
+    assert "0 loans met a score" in study(found, "vintages")["said"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "words"),
+    [
+        (("--portfolio", "none.csv"), MonitorError, "The portfolio none.csv cannot be read"),
+        (("--config", "none.toml"), ConfigError, "settings file none.toml cannot be read"),
+        (("--report", "/nowhere/page.html"), MonitorError, "The folder /nowhere is not there"),
+        (("--report", "/tmp"), MonitorError, "The report /tmp is a folder"),  # noqa: S108 - a folder that is there
+        (("--portfolio", "x.csv", "--portfolio-model", "9"), RegistryError, "There is no version 9"),
+    ],
+)
+def test_bad_input_is_refused(
+    run: Run, served: Served, arguments: tuple[str, ...], error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words) as refusal:
+        run(served.home, *arguments)
+    assert "\n" not in str(refusal.value)
+
+
+def test_without_operating_data_there_is_nothing_to_watch(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="holds no operating data; ingest a delivery first"):
+        run(tmp_path)
+
+
+def test_the_whole_command_ends_with_two_and_a_sentence(
+    served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(served.home))
+    monkeypatch.setattr("sys.argv", ["sellerscore", "monitor", "--portfolio", "none.csv"])
+    with pytest.raises(SystemExit) as ended:
+        sellerscore.main()
+    printed = capsys.readouterr()
+    assert ended.value.code == 2
+    assert printed.err.strip() == "sellerscore: The portfolio none.csv cannot be read (No such file or directory)."
+    assert printed.out == ""
+
+
+def test_limits_are_shown_as_they_are_read(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "limits.toml").write_text("[drift]\ndays = 30\n")
+    assert run(tmp_path, "--show-config").stdout == MonitorConfig().as_toml()
+    shown = run(tmp_path, "--show-config", "--config", tmp_path / "limits.toml").stdout
+    assert shown == MonitorConfig(drift=DriftLimits(days=30)).as_toml()
+
+
+def test_today_is_now_unless_it_is_said(run: Run, world: World) -> None:
+    found = found_by(run, world.home)
+    assert abs(datetime.now(UTC).date() - date.fromisoformat(found["today"])) <= timedelta(days=1)
+    assert found["freshness"]["figures"]["stale_tables"] > 0

@@ -1,0 +1,84 @@
+"""The rows that the service hands over are the answers that it gave, and reading them changes nothing."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import sellerscore
+from api.database import open_database, transaction
+from api.given import given_scores, shadow_scores
+from api.scores import repository as scores
+from api.settings import Settings
+from api.shadow import repository as shadows
+from api.shadow.repository import Numbers, ShadowScore
+from features.catalogue import CATALOGUE
+from tests.training.monitor.conftest import MIDNIGHTS, SECOND, SELLERS, Served
+from training.monitor.ledger import SCORES, SHADOW, until
+
+
+def test_every_answer_is_a_row(served: Served) -> None:
+    rows = list(given_scores(served.settings))
+    engine = open_database(served.settings.database_url)
+    with transaction(engine) as connection:
+        stored = {each.id: each for each in scores.every(connection)}
+    engine.dispose()
+    assert len(rows) == len(stored) == 2 * (SELLERS + 5) + SECOND
+    assert [row.scored_at for row in rows] == sorted(row.scored_at for row in rows)
+    for row in rows:
+        body, inputs = (json.loads(part) for part in (stored[row.score_id].body, stored[row.score_id].inputs))
+        answer = body["assessment"]
+        assert (row.seller_id, row.model) == (body["seller_id"], answer["versions"]["bundle"])
+        assert row.as_of.date() in MIDNIGHTS
+        assert row.as_of.date().isoformat() == answer["as_of"]
+        assert (row.outcome, row.score) == (answer["outcome"], answer["score"])
+        assert row.probability_of_default == answer["probability_of_default"]
+        assert row.valid_days == 30.0
+        assert stored[row.score_id].scored_at.replace(tzinfo=None) - row.scored_at < timedelta(seconds=1)
+        assert [None if np.isnan(value) else value for value in row.values] == inputs["values"]
+        assert len(row.values) == len(CATALOGUE)
+
+
+def test_the_ledger_that_the_command_wires_has_the_columns_asked_for(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(served.home))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    ledger = sellerscore._ledger()
+    frame = ledger.scores()
+    assert list(frame.columns) == list(SCORES)
+    assert len(until(frame, MIDNIGHTS[0])) == SELLERS
+    assert list(ledger.shadow().columns) == list(SHADOW)
+    champion = ledger.champion()
+    assert ledger.bundle(champion.digest).digest == champion.digest
+    assert ledger.bundle(served.other).digest == served.other
+    assert ledger.bundle("sha256:" + "0" * 64) is None
+
+
+def test_what_a_challenger_says_comes_in_the_order_of_the_scores(served: Served, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    settings = Settings(home=home)
+    (home / "sellerscore.db").write_bytes((served.home / "sellerscore.db").read_bytes())
+    first, second = [row.score_id for row in given_scores(settings)][:2]
+    engine = open_database(settings.database_url)
+    with transaction(engine) as connection:
+        found = [
+            ShadowScore(second, "sha256:b", Numbers("stale_data", None, None, None)),
+            ShadowScore(first, "sha256:b", Numbers("scored", 611, "B", 0.02)),
+        ]
+        shadows.add(connection, found)
+    engine.dispose()
+    rows = [vars(row) for row in shadow_scores(settings)]
+    assert [row["score_id"] for row in rows] == [first, second]
+    assert list(rows[0].values()) == [first, "sha256:b", "scored", 611, 0.02]
+
+
+def test_where_there_is_no_database_none_is_made(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path)
+    assert list(given_scores(settings)) == list(shadow_scores(settings)) == []
+    assert not list(tmp_path.iterdir())
