@@ -9,7 +9,7 @@ row with a value hidden is at least as risky as with any value shown. ADR 13 say
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,8 @@ from features.catalogue import CATALOGUE
 if TYPE_CHECKING:
     import lightgbm
     import pandas as pd
+
+CATALOGUE_SIGNS: Final[Mapping[str, int]] = {feature.name: feature.sign for feature in CATALOGUE}
 
 FARTHEST: Final = 1e30
 """Beyond any value of a feature: where a missing one is put."""
@@ -50,11 +52,10 @@ class Columns:
     signs: tuple[int, ...]
 
     @classmethod
-    def of(cls, features: Iterable[str]) -> Columns:
-        """Return the columns of features with the catalogue's signs; one that the catalogue lacks is free."""
+    def of(cls, features: Iterable[str], signs: Mapping[str, int] = CATALOGUE_SIGNS) -> Columns:
+        """Return the columns of features with these signs, the catalogue's if none are given; one without is free."""
         names = tuple(features)
-        known = {feature.name: feature.sign for feature in CATALOGUE}
-        bound = [(place, sign) for place, name in enumerate(names) for sign in _directions(known.get(name, 0))]
+        bound = [(place, sign) for place, name in enumerate(names) for sign in _directions(signs.get(name, 0))]
         return cls(names, tuple(place for place, _ in bound), tuple(sign for _, sign in bound))
 
     def matrix(self, features: pd.DataFrame) -> NDArray[np.float64]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
 from features.pipeline import accepted_rows, all_sellers, described, frame, latest_midnight
+from training.columns import CATALOGUE_SIGNS
 from training.errors import LabelError
 from training.labels import DefaultDefinition, Labels, label_loans
 
@@ -26,7 +28,8 @@ class Dataset:
 
     `rows` has seller_id, as_of and bad; `features` has a float64 column per feature of the catalogue; `about` has the
     country and marketplace of each row's seller as of then, for reports by segment and never to learn from.
-    `tables` are the operating tables that were there to compute from.
+    `tables` are the operating tables that were there to compute from. `signs` says which way risk moves along a
+    feature: the catalogue's, but for tables that others made.
     """
 
     rows: pd.DataFrame
@@ -36,6 +39,7 @@ class Dataset:
     catalogue: str
     data_version: str
     tables: tuple[str, ...]
+    signs: Mapping[str, int] = field(default_factory=lambda: CATALOGUE_SIGNS)
 
     @property
     def digest(self) -> str:
@@ -73,14 +77,11 @@ class Dataset:
     def select(self, chosen: pd.Series) -> Dataset:
         """Return the dataset of the rows where the boolean `chosen` is true."""
         kept = chosen.to_numpy()
-        return Dataset(
-            self.rows[kept].reset_index(drop=True),
-            self.features[kept].reset_index(drop=True),
-            self.about[kept].reset_index(drop=True),
-            self.labels,
-            self.catalogue,
-            self.data_version,
-            self.tables,
+        return replace(
+            self,
+            rows=self.rows[kept].reset_index(drop=True),
+            features=self.features[kept].reset_index(drop=True),
+            about=self.about[kept].reset_index(drop=True),
         )
 
 

@@ -1,17 +1,24 @@
 """Everything that training refuses, as one tree.
 
 TrainingError
+├── ClusterError       the Dask cluster cannot be reached, or lost a worker
 ├── ComparisonError    two models that cannot be judged on the same rows
 ├── ConfigError        a settings file that cannot be used
 ├── LabelError         no usable labels: no loans, one class only, too few defaults
+├── MonitorError       scores to monitor that cannot be read as such (in `training.monitor.errors`)
 ├── PromotionError     a model that may not become the champion, or nothing to go back to
 ├── RegistryError      the registry cannot be reached, or lacks the version asked for
-└── SimulationError    a simulation that cannot be run as asked (in `training.simulation.errors`)
+├── SimulationError    a simulation that cannot be run as asked (in `training.simulation.errors`)
+└── TableError         a table that others made cannot be trained on
 """
 
 
 class TrainingError(Exception):
     """Base of all errors of this package; its message is one plain sentence."""
+
+
+class ClusterError(TrainingError):
+    """Dask is not installed, its scheduler does not answer, or a worker cannot open the rows or was lost."""
 
 
 class ComparisonError(TrainingError):
@@ -32,3 +39,7 @@ class PromotionError(TrainingError):
 
 class RegistryError(TrainingError):
     """The MLflow registry cannot be reached, or does not hold the version asked for."""
+
+
+class TableError(TrainingError):
+    """A table that others made has no label, no rows, or columns that are neither numbers nor categories."""

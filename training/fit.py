@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -74,6 +75,10 @@ _ROWS_FOR_THREADS: Final = 20_000
 _NOT_LIGHTGBM = frozenset({"most_data_in_leaf", "max_rounds", "patience", "stop_share", "folds", "threads"})
 
 
+Boost = Callable[[Sample, FitConfig, int], "lightgbm.Booster"]
+"""Makes a model of a sample's columns with this many rounds."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """The final model on all training rows, and each row's raw margin by models that did not see its seller."""
@@ -102,11 +107,19 @@ def fit(
     return fit_sample(Sample.of(features, bad, sellers, as_of), config)
 
 
-def fit_sample(sample: Sample, config: FitConfig) -> Fitted:
-    """Fit the model to a sample; see `fit`."""
+def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None) -> Fitted:
+    """Fit the model to a sample; see `fit`.
+
+    Args:
+        sample: the rows, in memory or on disk.
+        config: the settings.
+        boosted: what makes the models of the folds and of all rows once the rounds are chosen; `boost` unless a
+            cluster does.
+    """
+    boosted = boosted or boost
     rounds = choose_rounds(sample, config)
-    margins = out_of_fold(sample, config, rounds)
-    return Fitted(sample.columns.merge(boost(sample, config, rounds)), rounds, margins)
+    margins = out_of_fold(sample, config, rounds, boosted)
+    return Fitted(sample.columns.merge(boosted(sample, config, rounds)), rounds, margins)
 
 
 def choose_rounds(sample: Sample, config: FitConfig) -> int:
@@ -120,11 +133,12 @@ def choose_rounds(sample: Sample, config: FitConfig) -> int:
     return max(1, round(float(np.mean([booster.best_iteration for booster in stopped]))))
 
 
-def out_of_fold(sample: Sample, config: FitConfig, rounds: int) -> NDArray[np.float64]:
+def out_of_fold(sample: Sample, config: FitConfig, rounds: int, boosted: Boost | None = None) -> NDArray[np.float64]:
     """Return the raw margin of each row by a model of this many rounds that did not see its seller."""
+    boosted = boosted or boost
     margins = np.empty(len(sample.bad))
     for inside, outside in sample.folds(config.folds, config.seed):
-        margins[outside] = boost(sample.rows(inside), config, rounds).predict(sample.matrix[outside], raw_score=True)
+        margins[outside] = sample.rows(outside).margins(boosted(sample.rows(inside), config, rounds))
     return margins
 
 

@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.columns import Columns
+from training.columns import CATALOGUE_SIGNS, Columns
 from training.dataset import LEAST_OF_A_CLASS
 from training.errors import LabelError
 
 if TYPE_CHECKING:
+    import lightgbm
     import pandas as pd
 
     from training.dataset import Dataset
 
+_BATCH: Final = 16_384
+"""Rows predicted at once, so that they need not all be read at once."""
+
 Part = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Places of the rows to learn from, and of those left out."""
+
+
+class Matrix(Protocol):
+    """Rows of columns: an array, or `batches.StoredRows`."""
+
+    def __len__(self) -> int:
+        """Count the rows."""
+
+    def __getitem__(self, places: Any, /) -> Any:
+        """Return the rows of a slice as an array, and those at an array of places as a matrix of the same kind."""
 
 
 @dataclass(frozen=True)
@@ -27,38 +42,48 @@ class Sample:
 
     Attributes:
         columns: what the matrix shows.
-        matrix: shape (rows, columns), without missing values.
+        matrix: shape (rows, columns), without missing values; in memory, or read where it is asked for.
         bad: 1.0 where the loan went bad, else 0.0.
         sellers: a number for the seller of each row.
         days: the day of each row's midnight, or None where time says nothing.
     """
 
     columns: Columns
-    matrix: NDArray[np.float64] = field(repr=False)
+    matrix: Matrix = field(repr=False)
     bad: NDArray[np.float64] = field(repr=False)
     sellers: NDArray[np.int64] = field(repr=False)
     days: NDArray[np.int64] | None = field(repr=False)
 
     @classmethod
-    def of(cls, features: pd.DataFrame, bad: pd.Series, sellers: pd.Series, as_of: pd.Series | None = None) -> Sample:
+    def of(
+        cls,
+        features: pd.DataFrame,
+        bad: pd.Series,
+        sellers: pd.Series,
+        as_of: pd.Series | None = None,
+        signs: Mapping[str, int] = CATALOGUE_SIGNS,
+    ) -> Sample:
         """Take features, outcomes, sellers and midnights of the same rows in the same order."""
-        import pandas as pd
-
-        columns = Columns.of(map(str, features.columns))
-        numbers = pd.factorize(sellers)[0]
-        days = None if as_of is None else as_of.to_numpy().astype("datetime64[D]").astype(np.int64)
-        return cls(columns, columns.matrix(features), bad.to_numpy().astype(np.float64), numbers, days)
+        columns = Columns.of(map(str, features.columns), signs)
+        days = None if as_of is None else _days(as_of)
+        return cls(columns, columns.matrix(features), _outcomes(bad), _numbers(sellers), days)
 
     @classmethod
-    def of_dataset(cls, dataset: Dataset) -> Sample:
-        """Take all rows of a dataset."""
-        rows = dataset.rows
-        return cls.of(dataset.features, rows["bad"], rows["seller_id"], rows["as_of"])
+    def of_dataset(cls, dataset: Dataset, matrix: Matrix | None = None) -> Sample:
+        """Take all rows of a dataset; with a matrix, that stands for the dataset's features."""
+        rows, columns = dataset.rows, Columns.of(map(str, dataset.features.columns), dataset.signs)
+        shown = columns.matrix(dataset.features) if matrix is None else matrix
+        return cls(columns, shown, _outcomes(rows["bad"]), _numbers(rows["seller_id"]), _days(rows["as_of"]))
 
     def rows(self, places: NDArray[np.int64]) -> Sample:
         """Return the rows at these places; one may be taken more than once."""
         days = None if self.days is None else self.days[places]
         return Sample(self.columns, self.matrix[places], self.bad[places], self.sellers[places], days)
+
+    def margins(self, booster: lightgbm.Booster) -> NDArray[np.float64]:
+        """Return the raw margin that a model of the columns gives each row, shape (rows,)."""
+        starts = range(0, len(self.bad), _BATCH)
+        return np.concatenate([booster.predict(self.matrix[at : at + _BATCH], raw_score=True) for at in starts])
 
     def later(self, share: float) -> list[Part]:
         """Return one part: the latest `share` of the rows is left out, and earlier rows of other sellers are learnt.
@@ -90,8 +115,23 @@ class Sample:
                     "lower fit.folds, or deliver more sellers."
                 )
         splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
-        return list(splitter.split(self.matrix, self.bad, groups=self.sellers))
+        return list(splitter.split(self.bad, self.bad, groups=self.sellers))
 
     def _has_both_kinds(self, places: NDArray[np.int64]) -> bool:
         bad = int(self.bad[places].sum())
         return min(bad, len(places) - bad) >= LEAST_OF_A_CLASS
+
+
+def _outcomes(bad: pd.Series) -> NDArray[np.float64]:
+    return bad.to_numpy().astype(np.float64)
+
+
+def _numbers(sellers: pd.Series) -> NDArray[np.int64]:
+    import pandas as pd
+
+    numbers: NDArray[np.int64] = pd.factorize(sellers)[0]
+    return numbers
+
+
+def _days(as_of: pd.Series) -> NDArray[np.int64]:
+    return as_of.to_numpy().astype("datetime64[D]").astype(np.int64)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalogue import CATALOGUE
+from training.columns import CATALOGUE_SIGNS
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -73,13 +73,16 @@ class Scorecard:
         return table.sort_values("information_value", ascending=False, ignore_index=True)
 
 
-def fit_scorecard(features: pd.DataFrame, bad: pd.Series, seed: int = 7) -> Scorecard:
+def fit_scorecard(
+    features: pd.DataFrame, bad: pd.Series, seed: int = 7, signs: Mapping[str, int] = CATALOGUE_SIGNS
+) -> Scorecard:
     """Fit a scorecard; a missing value is a bin of its own, and a feature without two values is left out.
 
     Args:
-        features: one float64 column per feature; their names say which sign holds.
+        features: one float64 column per feature.
         bad: True where the loan went bad; both kinds must occur.
         seed: of the folds that choose the shrinkage.
+        signs: of the features, the catalogue's if none are given.
 
     Raises:
         TrainingError: no feature has two values.
@@ -92,20 +95,32 @@ def fit_scorecard(features: pd.DataFrame, bad: pd.Series, seed: int = 7) -> Scor
         raise TrainingError(
             "Every feature has one value throughout, so there is nothing to learn from; look at the data."
         )
-    binnings = {name: _binned(name, features[name].to_numpy(), truth) for name in varied}
+    with _quiet():
+        binnings = {
+            name: _binning(name, features[name], signs).fit(features[name].to_numpy(), truth.astype(int))
+            for name in varied
+        }
     evidence = _evidence(binnings, features)
     information = evidence[~truth].mean(axis=0) - evidence[truth].mean(axis=0)
     return Scorecard(binnings, _regression(seed).fit(evidence, truth), information)
 
 
-def _binned(name: str, values: NDArray[np.float64], bad: NDArray[np.bool_]) -> OptimalBinning:
+def _binning(name: str, values: pd.Series, signs: Mapping[str, int]) -> OptimalBinning:
+    """Return how a feature is to be cut: where tenths of the rows end, or between any two values if there are few.
+
+    Tenths would tear no rare value from the rest: a flag that one row in twenty has would be a single bin.
+    """
     from optbinning import OptimalBinning
 
-    binning = OptimalBinning(
-        name, prebinning_method="quantile", max_n_prebins=_PIECES, max_n_bins=_BINS, monotonic_trend=_TREND[_sign(name)]
+    trend = _TREND[signs.get(name, 0)]
+    if values.nunique() > _PIECES:
+        return OptimalBinning(
+            name, prebinning_method="quantile", max_n_prebins=_PIECES, max_n_bins=_BINS, monotonic_trend=trend
+        )
+    known = np.unique(values.dropna())
+    return OptimalBinning(
+        name, user_splits=((known[1:] + known[:-1]) / 2).tolist(), max_n_bins=_BINS, monotonic_trend=trend
     )
-    with _quiet():
-        return binning.fit(values, bad.astype(int))
 
 
 def _evidence(binnings: Mapping[str, OptimalBinning], features: pd.DataFrame) -> NDArray[np.float64]:
@@ -116,10 +131,6 @@ def _evidence(binnings: Mapping[str, OptimalBinning], features: pd.DataFrame) ->
             for name, binning in binnings.items()
         ]
     return np.column_stack(columns)
-
-
-def _sign(name: str) -> int:
-    return next((feature.sign for feature in CATALOGUE if feature.name == name), 0)
 
 
 def _regression(seed: int) -> LogisticRegressionCV:

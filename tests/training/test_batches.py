@@ -1,0 +1,135 @@
+"""Rows on disk: read as they would stand in memory, a row group at a time, and the same model to the letter."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import training.batches
+from tests.training.datasets import dataset
+from training.batches import RowGroups, StoredRows, stored_sample, write_rows
+from training.columns import Columns
+from training.dataset import Dataset
+from training.engines import Engine, learner
+from training.fit import FitConfig, boost, fit_sample
+from training.sample import Sample
+
+CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=8, folds=3, threads=1)
+
+
+@pytest.fixture(scope="module")
+def loans() -> Dataset:
+    return dataset(900, 300)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_groups() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.batches, "ROWS_AT_ONCE", 128)
+        yield
+
+
+@pytest.fixture(scope="module")
+def stored(loans: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return stored_sample(loans, tmp_path_factory.mktemp("rows") / "rows.parquet")
+
+
+def test_the_same_model_and_margins_as_from_memory(loans: Dataset, stored: Sample) -> None:
+    """Rounds chosen on later rows, margins by folds, and the model of all rows: each to the last bit."""
+    ours, theirs = fit_sample(stored, CONFIG), fit_sample(Sample.of_dataset(loans), CONFIG)
+    assert isinstance(stored.matrix, StoredRows)
+    assert stored.matrix.groups.starts.tolist() == [*range(0, 897, 128), 900]
+    assert ours.rounds == theirs.rounds > 1
+    assert ours.booster.model_to_string() == theirs.booster.model_to_string()
+    assert ours.out_of_fold.tobytes() == theirs.out_of_fold.tobytes()
+
+
+def test_the_same_model_of_rows_drawn_more_than_once(loans: Dataset, stored: Sample) -> None:
+    drawn = np.sort(np.random.default_rng(3).integers(0, 900, 900))
+    texts = [boost(each.rows(drawn), CONFIG, 5).model_to_string() for each in (stored, Sample.of_dataset(loans))]
+    assert texts[0] == texts[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_any_rows_are_read_as_they_stand_in_memory(loans: Dataset, stored: Sample, data: st.DataObject) -> None:
+    """Views of views, rising or not, doubled or not; then a row and a slice of them."""
+    ours, theirs = stored.matrix, Sample.of_dataset(loans).matrix
+    for _ in range(data.draw(st.integers(0, 2))):
+        places = np.array(data.draw(st.lists(st.integers(0, len(theirs) - 1), min_size=1, max_size=300)))
+        ours, theirs = ours[places], theirs[places]
+    assert len(ours) == len(theirs)
+    row = data.draw(st.integers(0, len(theirs) - 1))
+    end = data.draw(st.integers(row + 1, len(theirs)))
+    assert ours[row].tobytes() == theirs[row].tobytes()
+    assert ours[row:end].tobytes() == np.ascontiguousarray(theirs[row:end]).tobytes()
+
+
+def test_frames_are_appended_whatever_their_sizes(tmp_path: Path) -> None:
+    frames = [pd.DataFrame({"a": np.arange(size, dtype=float), "b": np.nan}) for size in (1, 300, 2)]
+    write_rows(iter(frames), tmp_path / "rows.parquet")
+    columns = Columns(("a", "b"), (0, 1), (1, -1))
+    read = StoredRows(RowGroups(tmp_path / "rows.parquet", columns))[0:303]
+    assert read[:, 0].tolist() == [0.0, *range(300), 0.0, 1.0]
+    assert (read[:, 1] == -1e30).all()
+
+
+@dataclass(frozen=True)
+class FewForBins(FitConfig):
+    """Bins found on few rows: LightGBM's 200,000 would be all of a test's."""
+
+    def parameters(self, columns: Columns, rows: int) -> dict[str, Any]:
+        return {**super().parameters(columns, rows), "bin_construct_sample_cnt": 500}
+
+
+def peak(work: Callable[[], object]) -> int:
+    """Return the most bytes that numpy, pandas and Arrow held at once, beyond those before."""
+    usual = pa.default_memory_pool()
+    counted = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(counted)
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1] + counted.max_memory()
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(usual)
+
+
+def test_memory_holds_a_row_group_however_many_rows_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the numbers, that is: LightGBM's own bins are a byte or two for a value, see docs/scale.md."""
+    monkeypatch.setattr(training.batches, "ROWS_AT_ONCE", 500)
+    rows, wide = 30_000, 40
+    names = [f"free_{number}" for number in range(wide // 2)]
+    block = pd.DataFrame(np.random.default_rng(1).normal(size=(3_000, wide // 2)), columns=names)
+    write_rows((block for _ in range(rows // 3_000)), tmp_path / "rows.parquet")
+    columns, numbers = Columns.of(names), rows * wide * 8
+    known = (np.arange(rows) % 5 == 0).astype(float), np.arange(rows), None
+
+    def learn(whole: bool) -> None:
+        stored = StoredRows(RowGroups(tmp_path / "rows.parquet", columns))
+        boost(Sample(columns, stored[0:rows] if whole else stored, *known), FewForBins(threads=1), 1)
+
+    assert peak(lambda: learn(whole=True)) > numbers
+    assert peak(lambda: learn(whole=False)) < numbers / 3
+
+
+def test_the_room_of_an_engine_is_cleared_away(loans: Dataset, tmp_path: Path) -> None:
+    with learner(Engine.BATCHES, tmp_path / "state") as batches:
+        sample = batches.sample(loans)
+        assert sample.matrix.groups.path.is_file()
+        assert len(sample.matrix) == len(loans.rows)
+    assert list((tmp_path / "state").iterdir()) == []
+    with learner(Engine.MEMORY, tmp_path / "none") as memory:
+        assert isinstance(memory.sample(loans).matrix, np.ndarray)
+    assert not (tmp_path / "none").exists()

@@ -1,0 +1,68 @@
+"""Where training rows lie while a model learns them, and what grows its trees: memory, disk, or a cluster."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from training.fit import Boost, boost
+from training.sample import Sample
+
+if TYPE_CHECKING:
+    from training.dataset import Dataset
+
+
+class Engine(StrEnum):
+    """What learns: this process from memory, this process from disk, or the workers of a Dask cluster."""
+
+    MEMORY = "memory"
+    BATCHES = "batches"
+    DASK = "dask"
+
+
+@dataclass(frozen=True)
+class Learner:
+    """An engine at work.
+
+    Attributes:
+        sample: takes the rows of a dataset to where they are learnt from.
+        boost: grows the models of the folds and of all rows; rounds are chosen and settings searched by this process,
+            in memory or in batches, since that needs a loss after each tree.
+    """
+
+    sample: Callable[[Dataset], Sample] = Sample.of_dataset
+    boost: Boost = boost
+
+
+@contextmanager
+def learner(engine: Engine, home: Path) -> Iterator[Learner]:
+    """Set an engine up, and clear away after it.
+
+    Args:
+        engine: which one.
+        home: the state folder, where rows lie meanwhile; for a cluster of several machines all of them must see it.
+
+    Raises:
+        ClusterError: there is no cluster to be had.
+    """
+    if engine is Engine.MEMORY:
+        yield Learner()
+        return
+    from training.batches import stored_sample
+
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".training-", dir=home) as folder:
+        sample = partial(stored_sample, path=Path(folder, "rows.parquet"))
+        if engine is Engine.BATCHES:
+            yield Learner(sample)
+            return
+        from training.engine_dask import boost_on, cluster
+
+        with cluster() as client:
+            yield Learner(sample, partial(boost_on, client))
