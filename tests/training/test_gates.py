@@ -23,6 +23,7 @@ GOOD = {
     "benchmark.auc_low": 0.75,
     "monotone.violations": 0.0,
     "drift.score_psi": 0.04,
+    "drift.score_psi_low": 0.0,
     "withholding.most_gain": 5.0,
     "fake_orders.gaining_share": 0.05,
 }
@@ -54,7 +55,9 @@ def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
     assert set(verdicts.values()) == {Verdict.PASSED}
     said = {check.gate: check.said for check in checks}
     assert said["calibration"] == "the slope is 1.02 (0.93 to 1.11); wanted is 0.9 to 1.1, or 1 in its interval"
-    assert said["drift"] == "the PSI of the score is 0.04; allowed is 0.25 at most"
+    assert said["drift"] == (
+        "the PSI of the score is 0.040, its interval begins at 0.000; allowed is 0.25 at most, or what may be chance"
+    )
     assert "100 of 100 test rows" in said["sums"]
 
 
@@ -62,8 +65,9 @@ def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
     ("gate", "changes"),
     [
         ("monotone", {"monotone.violations": 1.0}),
-        ("drift", {"drift.score_psi": 0.26}),
+        ("drift", {"drift.score_psi": 0.3, "drift.score_psi_low": 0.26}),
         ("drift", {"drift.score_psi": math.nan}),
+        ("drift", {"drift.score_psi": 0.3, "drift.score_psi_low": math.nan}),
         ("discrimination", {"model.auc": 0.749}),
         ("withholding", {"withholding.most_gain": 6.0}),
         ("fake_orders", {"fake_orders.gaining_share": 0.051}),
@@ -78,6 +82,10 @@ def test_each_gate_stops_what_it_is_for_and_no_other_does(gate: str, changes: di
 def test_few_defaults_are_no_fault_of_the_calibration() -> None:
     unsure = {"model.calibration_slope": 0.6, "model.calibration_slope_low": 0.1, "model.calibration_slope_high": 1.3}
     assert stopped(Gates(), grounds(unsure)) == []
+
+
+def test_few_test_rows_are_no_drift() -> None:
+    assert stopped(Gates(), grounds({"drift.score_psi": 0.9, "drift.score_psi_low": 0.25})) == []
 
 
 @pytest.mark.parametrize("name", sorted(GOOD))
@@ -170,6 +178,7 @@ def test_a_broken_file_of_gates_is_one_sentence(tmp_path: Path, text: str, words
 def test_the_gates_of_the_demo_stay_strict_where_the_number_of_loans_does_not_matter() -> None:
     path = Path(__file__).parents[2] / "training" / "simulation" / "gates.toml"
     demo, usual = read_settings(path, Gates), Gates()
-    for name in ("monotone_violations_most", "hiding_gain_most", "calibration_slope_least", "calibration_slope_most"):
+    kept = ("monotone_violations_most", "hiding_gain_most", "score_psi_most", "may_be_unmeasured")
+    for name in (*kept, "calibration_slope_least", "calibration_slope_most"):
         assert getattr(demo, name) == getattr(usual, name)
     assert set(tomllib.loads(path.read_text())) < set(vars(usual))

@@ -54,6 +54,8 @@ def drift(subject: Subject) -> Finding:
         return Finding("drift", "Drift", "Not studied: the model learnt from every row, so none is later than others.")
     found = drifts(_scored(subject.train, subject.train_score), _scored(subject.test, subject.score))
     score = found.pop(SCORE)
+    if score.stability.low is None:
+        return Finding("drift", "Drift", "Not studied: the rows are of too few sellers to tell whether they moved.")
     by_verdict = {word: [name for name, each in found.items() if each.stability.verdict is word] for word in Verdict}
     return Finding(
         "drift",
@@ -67,7 +69,7 @@ def drift(subject: Subject) -> Finding:
             "largest_feature_psi": max(each.stability.psi for each in found.values()),
         },
         tables={"PSI by feature": table({SCORE: score, **found}, ("training", "test"))},
-        plots={"psi": _plot({SCORE: score, **found})},
+        plots={"by_feature": _plot({SCORE: score, **found})},
         alarms=tuple(_alarms(score.stability)),
     )
 
@@ -171,8 +173,8 @@ def _ends(name: str, found: Stability) -> dict[str, float]:
 
 
 def _alarms(score: Stability) -> Iterator[str]:
-    if score.verdict is Verdict.ACT:
-        yield f"The score's distribution has moved: {_shown(score)}, above {ACT} between training and test rows."
+    if score.low is not None and score.low > ACT:
+        yield f"The score's distribution has moved: {_shown(score)}, surely above {ACT} between training and test rows."
 
 
 def _shown(found: Stability) -> str:

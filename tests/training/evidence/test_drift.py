@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.drift import Sample, drift, drifts, edges
+from training.evidence.subject import Subject
 from training.split import Evidence
 
 NAN = float("nan")
@@ -151,4 +152,23 @@ def test_without_later_rows_nothing_is_studied() -> None:
     found = subject()
     finding = drift(replace(found, test=found.train, score=found.train_score, evidence=Evidence.OUT_OF_FOLD))
     assert finding.said.startswith("Not studied")
+    assert finding.figures == {}
+
+
+def first(rows: int) -> Subject:
+    """The subject judged on its first rows only."""
+    found = subject()
+    few = found.test.select(found.test.rows.index.to_series() < rows)
+    return replace(found, test=few, score=found.score[:rows], probability=found.probability[:rows])
+
+
+def test_what_may_be_chance_raises_no_alarm() -> None:
+    finding = drift(first(41))
+    assert finding.figures["score_psi_low"] <= 0.25 < finding.figures["score_psi"]
+    assert finding.alarms == ()
+
+
+def test_too_few_sellers_tell_nothing() -> None:
+    finding = drift(first(5))
+    assert "too few sellers" in finding.said
     assert finding.figures == {}
