@@ -37,6 +37,7 @@ from training.registry import (
     register,
     set_champion,
 )
+from training.registry.note import note
 from training.run import Run, train
 from training.vectors import example_rows, to_vectors
 
@@ -134,7 +135,19 @@ def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) 
     facts = registered.run.facts
     assert told.startswith(f"Trained by Ana Silva on {facts['train_rows']} loans ({facts['train_bad']} bad); measured")
     assert f"| auc | {registered.run.figures['auc']} | {registered.run.logistic_figures['auc']} |" in told
-    assert "**Leaks.** One feature knows.\n- Alarm: A leaks." in told
+    assert "**Leaks.** One feature knows." in told
+    assert told.index("**Alarm** Leaks: B leaks.") < told.index("| auc |") < told.index("**Drift.** Nothing moved.")
+    assert "model_card.html" in told
+
+
+def test_a_note_is_no_longer_than_mlflow_keeps_and_drops_what_is_said_last(registered: Registration) -> None:
+    long = tuple(Finding(f"study_{n}", f"Study {n}", "Asked. " * 100, alarms=("Beware.",)) for n in range(30))
+    told = note(replace(registered.run, findings=long), {"trained_by": "Ana"})
+    assert 4_000 < len(told) <= 5_000
+    assert told.count("Beware.") == 30
+    assert "**Study 0.**" in told
+    assert told.endswith("Asked. \n\nWhat else the studies found stands in model_card.html.")
+    assert len(note(replace(registered.run, findings=long * 20), {"trained_by": "Ana"})) <= 5_000
 
 
 def test_a_run_holds_its_model_card_beside_the_plots_that_it_links(

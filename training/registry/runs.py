@@ -33,13 +33,17 @@ NOT_MEASURED: Final = "not_measured."
 """A tag of this beginning, and the name of a study, holds why the study had nothing to measure."""
 
 _ABOUT: Final = (
-    "Each run is one training. Its description says what was found; figures are gathered by study; plots, tables and "
-    "the bundle are its artifacts. `sellerscore compare` holds two versions of the model against each other."
+    "Each run is one training. Its description says what was found; figures are gathered by study; the model card, "
+    "plots, tables and the bundle are its artifacts. `sellerscore compare` holds two versions of the model against "
+    "each other."
 )
 _ABOUT_MODEL: Final = (
     "The service scores with the version that has the alias `champion`; `previous` is the one before it, and "
     "`challenger` one whose scores are kept beside and shown to nobody. `sellerscore promote` and `rollback` move them."
 )
+
+_KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""So that MLflow shows it as the training of a model; by itself it takes an experiment for one of language models."""
 
 _SERVED: Final = Path(__file__).parent.parent / "served_model.py"
 _SCORING: Final = Path(__file__).parent.parent.parent / "scoring"
@@ -186,4 +190,4 @@ def _experiment(client: Client, registry: Registry) -> str:
     if found is not None:
         return str(found.experiment_id)
     location = registry.artifacts.as_uri() if registry.uri.startswith("sqlite:") else None
-    return str(client.create_experiment(EXPERIMENT, location, {"mlflow.note.content": _ABOUT}))
+    return str(client.create_experiment(EXPERIMENT, location, {"mlflow.note.content": _ABOUT, **_KIND}))
