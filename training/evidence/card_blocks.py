@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _NOTHING: Final = "–"
 _MANY: Final = 1_000
+_SOME: Final = 100
 _SMALL: Final = 0.001
 _FOLDED: Final = 15
 
@@ -99,9 +100,10 @@ class Section:
 
 
 def number(value: object) -> str:
-    """Return a value as a reader wants it, three digits after the point where it is a fraction.
+    """Return a value as a reader wants it, three digits after the point where it is a small fraction.
 
-    Example: 0.12345 is `0.123`, 12345.6 `12,346`, 0.00012 `0.00012`, NaN and None a dash; text stays what it is.
+    Example: 0.12345 is `0.123`, 581.333 `581.3`, 12345.6 `12,346`, 0.00012 `0.00012`, NaN and None a dash; text stays
+    what it is.
     """
     if value is None:
         return _NOTHING
@@ -111,6 +113,8 @@ def number(value: object) -> str:
         return _NOTHING
     if float(value).is_integer() or abs(value) >= _MANY:
         return f"{value:,.0f}"
+    if abs(value) >= _SOME:
+        return f"{value:.1f}"
     return f"{value:.2g}" if abs(value) < _SMALL else f"{value:.3f}"
 
 

@@ -161,7 +161,7 @@ def _finding(finding: Finding) -> Iterator[Block]:
     yield Prose(finding.said)
     yield from (Alarm(alarm) for alarm in finding.alarms)
     for name, figure in finding.plots.items():
-        yield Plot(f"{finding.title}: {name.replace('_', ' ')}", f"evidence/{finding.name}/{name}.png", figure)
+        yield Plot(name.replace("_", " ").capitalize(), f"evidence/{finding.name}/{name}.png", figure)
     yield from (of_frame(title, frame) for title, frame in finding.tables.items() if len(frame))
     if finding.figures:
         yield of_figures("Figures", finding.figures)

@@ -56,6 +56,7 @@ def forest(
         plain(axes)
         axes.tick_params(axis="y", length=0)
     panels[0].set_yticks(places, names, fontsize=8.5)
+    panels[0].set_ylim(-0.6, len(names) - 0.4)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Plots of a run, as matplotlib figures: discrimination, calibration, score distribution, SHAP summary."""
+"""Plots of a run, as matplotlib figures: discrimination, calibration, score distribution."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from training.evidence.drawing import BAD, FAINT, GOOD, INK, histogram, paper
 from training.evidence.intervals import wilson
 
 if TYPE_CHECKING:
-    import pandas as pd
     from matplotlib.figure import Figure
 
 
@@ -51,23 +50,3 @@ def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Fig
 def score_distribution(bad: NDArray[np.bool_], scores: NDArray[np.int64]) -> Figure:
     """Draw the scores of good and bad loans, each as a share of its kind."""
     return histogram({"repaid": scores[~bad], "defaulted": scores[bad]}, "loans")
-
-
-def shap_summary(values: NDArray[np.float64], features: pd.DataFrame, base: float) -> Figure:
-    """Draw SHAP's beeswarm of our exact values (log-odds of default, shape rows x features), top 15 features."""
-    import matplotlib.pyplot as plt
-    import shap
-
-    explanation = shap.Explanation(
-        values=values,
-        base_values=np.full(len(values), base),
-        data=features.to_numpy(),
-        feature_names=list(features.columns),
-    )
-    # shap draws on pyplot's current figure only, so one is lent to it and taken back
-    figure = plt.figure(figsize=(8.0, 6.0))
-    shap.plots.beeswarm(explanation, max_display=15, show=False, plot_size=None)
-    figure.axes[0].set_xlabel("SHAP value (log-odds of default)")
-    plt.close(figure)
-    figure.tight_layout()
-    return figure
