@@ -46,7 +46,6 @@ _CHUNK: Final = 130_000
 """Pairs computed at a time: memory follows it, not the length of the frame."""
 
 _ANY_DAY: Final = date(2000, 1, 1)  # stands for the midnights of no pairs at all
-
 _MAY_BE_MISSING: Final = DaysOnPlatform | DaysSinceFirst | DaysSinceLast | MedianDay | MedianOf | OldestStore
 """Measures of which nothing seen is no zero."""
 
@@ -71,7 +70,8 @@ def feature_table(
     for number, part in enumerate(measured_parts(tiles, scope, wanted)):
         # names that differ let Ibis make one flat join of all parts, not a query within a query for each
         measured = measured.left_join(scope.keep(part), PAIR, rname=f"{{name}}_{number}")
-    known = measured.select(*INDEX, **{column(item): _known(item, measured, known_since) for item in wanted})
+    late = {table: day for table, day in known_since.items() if day > scope.first}
+    known = measured.select(*INDEX, **{column(item): _known(item, measured, {*known_since}, late) for item in wanted})
     return known.select(
         *INDEX, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
     )
@@ -228,16 +228,16 @@ def _reading(store: OperatingStore) -> Iterator[None]:
         raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); {remedy}.") from error
 
 
-def _known(measure: Measure, measured: ir.Table, known_since: Mapping[str, date]) -> ir.Value:
-    """Return the measure, zero where nothing was seen, missing where its tables were not delivered by then."""
+def _known(measure: Measure, measured: ir.Table, tables: set[str], late: Mapping[str, date]) -> ir.Value:
+    """Return the measure, zero where nothing was seen, missing where its tables were not delivered, or not by then."""
     import ibis
 
-    tables = sorted(tables_of(measure) | parties_of(measure))
-    if not known_since.keys() >= set(tables):
+    used = tables_of(measure) | parties_of(measure)
+    if not tables >= used:
         return ibis.null("float64")
     value = _shown(measure, measured)
-    for table in tables:
-        value = ibis.ifelse(measured.as_of >= known_since[table], value, ibis.null(value.type()))
+    for table in sorted(used & late.keys()):
+        value = ibis.ifelse(measured.as_of >= late[table], value, ibis.null(value.type()))
     return value.cast("float64")
 
 

@@ -36,6 +36,7 @@ def open_engine(threads: int | None = None, memory_limit: str = "4GB") -> Iterat
             settings["threads"] = threads
         backend = ibis.duckdb.connect(**settings)
         backend.raw_sql("SET TimeZone = 'UTC'")
+        backend.raw_sql("SET enable_progress_bar = false")  # our commands show their own
         try:
             yield backend
         finally:
