@@ -60,5 +60,5 @@ mlflow: setup
 
 # Hashes pin the content, so no index is named
 lock:
-	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra spark --no-emit-index-url \
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dask --extra dev --extra spark --no-emit-index-url \
 		--no-annotate --no-header pyproject.toml --output-file requirements.lock

@@ -1,0 +1,185 @@
+"""Training on a real Dask cluster of two workers: the same signs, rounds and missing values, and as good a model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from lightgbm.basic import LightGBMError
+from lightgbm.dask import DaskLGBMRegressor
+
+import training.batches
+import training.engine_dask
+from tests.training.datasets import NAMES, SIGNS, dataset
+from training.batches import stored_sample
+from training.dataset import Dataset
+from training.engine_dask import SCHEDULER, boost_on, cluster
+from training.engines import Engine, learner
+from training.errors import ClusterError
+from training.evidence.metrics import Estimate, auc, resampled
+from training.fit import FitConfig, Fitted, fit_sample
+from training.sample import Sample
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONFIG = FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=2, threads=1)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_groups() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training.batches, "ROWS_AT_ONCE", 100)
+        yield
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(SCHEDULER, raising=False)
+        with cluster() as started:
+            yield started
+
+
+@pytest.fixture(scope="module")
+def loans() -> Dataset:
+    return dataset(1500, 500)
+
+
+@pytest.fixture(scope="module")
+def stored(loans: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return stored_sample(loans, tmp_path_factory.mktemp("rows") / "rows.parquet")
+
+
+@pytest.fixture(scope="module")
+def fitted(stored: Sample, client: Client) -> Fitted:
+    return fit_sample(stored, CONFIG, partial(boost_on, client))
+
+
+@pytest.fixture(scope="module")
+def alone(loans: Dataset) -> Fitted:
+    return fit_sample(Sample.of_dataset(loans), CONFIG)
+
+
+def test_both_workers_learn_with_the_settings_of_one_machine(client: Client, fitted: Fitted, alone: Fitted) -> None:
+    assert len(client.ncores()) == 2
+    assert fitted.rounds == alone.rounds == fitted.booster.num_trees()
+    ours, theirs = (set(each.booster.model_to_string().splitlines()) for each in (fitted, alone))
+    named = {line.partition(":")[0].strip("[") for line in ours ^ theirs if line.startswith("[")}
+    where = {"tree_learner", "num_machines", "machines", "local_listen_port"}
+    assert named == {*where, "monotone_constraints_method"}
+    assert {"[tree_learner: data]", "[monotone_constraints_method: basic]", "[num_machines: 2]"} <= ours
+    assert not [line for line in ours if "127.0.0.1" in line or "listen_port" in line]
+
+
+def test_it_ranks_unseen_loans_as_well_as_one_machine_does(fitted: Fitted, alone: Fitted) -> None:
+    """The difference, with its bootstrap interval on the same resamples, is within the noise of the figure itself."""
+    unseen = dataset(3000, 1000, seed=2)
+    bad = unseen.rows["bad"].to_numpy()
+    (ours, drawn), (theirs, beside) = (
+        resampled(bad, each.booster.predict(unseen.features.to_numpy()), 7, ("auc", "log_loss"))
+        for each in (fitted, alone)
+    )
+    for name in ours:
+        difference = Estimate.of(ours[name] - theirs[name], drawn[name] - beside[name])
+        noise = Estimate.of(theirs[name], beside[name])
+        half = (noise.high - noise.low) / 2
+        assert max(abs(difference.low), abs(difference.high)) < half, (name, difference, noise)
+    assert theirs["auc"] > 0.7
+
+
+def test_margins_out_of_fold_are_those_of_other_models(fitted: Fitted, stored: Sample, loans: Dataset) -> None:
+    margins = fitted.booster.predict(loans.features.to_numpy(), raw_score=True)
+    assert np.isfinite(fitted.out_of_fold).all()
+    assert auc(stored.bad == 1, fitted.out_of_fold) < auc(stored.bad == 1, margins) - 0.03
+
+
+def test_signs_and_hidden_values_hold_where_the_outcomes_speak_against_them(
+    client: Client, tmp_path: Path, loans: Dataset
+) -> None:
+    rng = np.random.default_rng(2)
+    signed = [name for name in NAMES if SIGNS[name]]
+    against = sum(-SIGNS[name] * loans.features[name].fillna(0.0) for name in signed[:6]) + loans.features[
+        [name for name in NAMES if not SIGNS[name]][:6]
+    ].fillna(0.0).sum(axis=1)
+    bad = pd.Series(rng.random(len(against)) < 1 / (1 + np.exp(1.0 - against.clip(-4, 4))))
+    turned = Dataset(loans.rows.assign(bad=bad), loans.features, loans.about, loans.labels, "", "", ())
+    sample = stored_sample(turned, tmp_path / "rows.parquet")
+    booster = sample.columns.merge(boost_on(client, sample, CONFIG, 40))
+    shown = loans.features.to_numpy()[:150]
+    before = booster.predict(shown, raw_score=True)
+    used = {int(place) for place in np.flatnonzero(booster.feature_importance())}
+    assert {SIGNS[NAMES[place]] for place in used} == {-1, 0, 1}
+    for place in used:
+        hidden, moved = shown.copy(), shown.copy()
+        hidden[:, place] = np.nan
+        moved[:, place] += 0.3
+        assert (booster.predict(hidden, raw_score=True) >= before - 1e-12).all(), NAMES[place]
+        change = (booster.predict(moved, raw_score=True) - before)[~np.isnan(shown[:, place])]
+        assert (change * SIGNS[NAMES[place]] >= -1e-12).all(), NAMES[place]
+
+
+def test_a_cluster_that_is_named_is_used_and_left_running(
+    client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(SCHEDULER, client.scheduler.address)
+    made = dataset(300, 100)
+    with learner(Engine.DASK, tmp_path) as dask:
+        sample = dask.sample(made)
+        assert dask.boost(sample, CONFIG, 2).num_trees() == 2
+    assert len(client.ncores()) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_scheduler_at_the_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.engine_dask, "_PATIENCE", 0.2)
+    for address in ("tcp://127.0.0.1:9", "nowhere:at all"):
+        monkeypatch.setenv(SCHEDULER, address)
+        with (
+            pytest.raises(ClusterError, match=f"^No Dask scheduler answers at {address}; {SCHEDULER} takes"),
+            cluster(),
+        ):
+            pass
+
+
+def test_workers_that_cannot_open_the_rows_are_named(client: Client, tmp_path: Path) -> None:
+    sample = stored_sample(dataset(300, 100), tmp_path / "rows.parquet")
+    (tmp_path / "rows.parquet").unlink()
+    with pytest.raises(ClusterError, match=r"^2 of 2 Dask workers cannot open .*rows.parquet, the first is tcp://"):
+        boost_on(client, sample, CONFIG, 1)
+
+
+def test_a_cluster_without_workers_is_one_sentence(stored: Sample) -> None:
+    class Empty:
+        def run(self, _: object) -> dict[str, bool]:
+            return {}
+
+    with pytest.raises(ClusterError, match="has no workers; start some"):
+        boost_on(Empty(), stored, CONFIG, 1)
+
+
+def test_a_worker_that_fails_is_one_sentence(client: Client, stored: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: object) -> None:
+        raise LightGBMError("Socket recv error, Connection reset by peer (code: 104)\nand more")
+
+    monkeypatch.setattr(DaskLGBMRegressor, "fit", lost)
+    with pytest.raises(ClusterError, match=r"^A worker of the Dask cluster failed \(Socket .*104\)\); look at"):
+        boost_on(client, stored, CONFIG, 1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(places=st.sets(st.integers(0, 1499), min_size=1), count=st.integers(1, 40))
+def test_shares_hold_every_row_once_and_in_order(stored: Sample, places: set[int], count: int) -> None:
+    chosen = stored.rows(np.array(sorted(places)))
+    shares = list(training.engine_dask._shares(chosen.matrix, chosen.bad, count))
+    assert 1 <= len(shares) <= count
+    assert np.concatenate([share.matrix() for share in shares]).tobytes() == chosen.matrix[0 : len(places)].tobytes()
+    assert np.concatenate([share.outcomes() for share in shares]).tolist() == chosen.bad.tolist()
+    assert all(len(share.bad) == len(share.matrix()) for share in shares)
