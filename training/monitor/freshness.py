@@ -50,6 +50,13 @@ class Age:
             return self.use is Use.SCORES
         return self.most is not None and self.days > self.most
 
+    @property
+    def state(self) -> str:
+        """The same in a word."""
+        if self.stale:
+            return "lacking" if self.days is None else "stale"
+        return "no limit" if self.most is None else "fresh"
+
 
 def freshness(
     covers_through: Mapping[str, date], today: date, bundle: Bundle | None, limits: FreshnessLimits
@@ -106,7 +113,7 @@ def _use(table: str, needed: tuple[str, ...]) -> Use:
 def _alarms(stale: list[Age]) -> Iterator[str]:
     lacking = [each.table for each in stale if each.days is None]
     if lacking:
-        yield f"Scores need {', '.join(lacking)}, which never came: every answer is `insufficient_data`."
+        yield f"Scores need {', '.join(lacking)}, which never came: every answer is insufficient_data."
     for use, words in ((Use.SCORES, "Data that scores rest on"), (Use.OUTCOMES, "Outcomes")):
         late = [each for each in stale if each.use is use and each.days is not None]
         if late:
@@ -125,7 +132,7 @@ def _table(found: list[Age]) -> pd.DataFrame:
                 "complete_through": "never came" if each.through is None else each.through.isoformat(),
                 "days_old": float("nan") if each.days is None else float(each.days),
                 "allowed": float("nan") if each.most is None else float(each.most),
-                "state": "stale" if each.stale else "fresh" if each.most is not None else "no limit",
+                "state": each.state,
             }
             for each in found
         ]

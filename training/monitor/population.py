@@ -3,8 +3,10 @@
 Each seller counts once, by the latest score in the days that are now, so that one whom banks ask about daily does not
 stand for many. Rows of the reference without history enough for a score are left out, as they are here.
 
-Intervals are those of `evidence.drift`: groups of sellers drawn again, the same for both sides, and what chance alone
-adds taken off (the basic bootstrap; Davison and Hinkley, Bootstrap methods and their application, 1997, ch. 5).
+The index is `sum((now - before) * ln(now / before))` over shares by the tenths of the reference (Siddiqi, Credit Risk
+Scorecards, 2006, ch. 9). Intervals are those of `evidence.drift`: groups of sellers drawn again, the same for both
+sides, and what chance alone adds taken off (the basic bootstrap; Davison and Hinkley, Bootstrap methods and their
+application, 1997, ch. 5).
 """
 
 from __future__ import annotations

@@ -35,6 +35,7 @@ ROWS: Final = 20_000
 _MAY_DIFFER: Final = 0.01
 """Loans that were reported late, or taken back, change the population by a few; more than this share is another one."""
 
+_LOGGED: Final = ("evidence", "train_before", "train_rows", "split.unseen_share", "split.salt")
 _SEED: Final = 7
 _LEARNT: Final = "learnt"
 
@@ -82,8 +83,8 @@ class References:
 
     def _made(self, model: Model) -> pd.DataFrame:
         version, catalogue = model.version, model.bundle.sheet.catalogue
-        if version is None:
-            raise ComparisonError("Its registered version is not known, and so not what it was trained on.")
+        if version is None or not tells(version):
+            raise ComparisonError("No registered version is known that says what it was trained on.")
         if catalogue != digest(CATALOGUE):
             raise ComparisonError(
                 f"It was trained with the catalogue {catalogue[:19]}, and this program computes another, "
@@ -110,8 +111,13 @@ def _of_its_time(version: Version, rows: pd.DataFrame) -> pd.DataFrame:
     return earlier.assign(**{_LEARNT: learnt_from(version, earlier)})
 
 
+def tells(version: Version) -> bool:
+    """Whether the run of a version logged what it learnt from."""
+    return all(name in version.params for name in _LOGGED)
+
+
 def learnt_from(version: Version, rows: pd.DataFrame) -> pd.Series:
-    """Return True for the labelled rows (`seller_id`, `as_of`) that a version learnt from."""
+    """Return True for the labelled rows (`seller_id`, `as_of`) that a version learnt from, whose run tells it."""
     import pandas as pd
 
     earlier = rows["as_of"] < pd.Timestamp(version.params["train_before"])

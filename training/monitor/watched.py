@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from training.monitor.matching import matched
-from training.monitor.reference import learnt_from
+from training.monitor.reference import learnt_from, tells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,7 @@ class Watched:
         import pandas as pd
 
         rows = self._matched
-        if self.model.version is None:
+        if self.model.version is None or not tells(self.model.version):
             return pd.Series(False, index=rows.index, dtype=bool)
         return learnt_from(self.model.version, rows[["seller_id"]].assign(as_of=rows["day"]))
 

@@ -36,7 +36,14 @@ def test_alarms_name_tables_and_days() -> None:
 
 def test_a_table_that_never_came_is_an_alarm_where_scores_need_it() -> None:
     covers = {name: day for name, day in COVERS.items() if name not in {"traffic", "loans"}}
-    (alarm,) = freshness(covers, DAY, small_bundle(), FreshnessLimits()).alarms
+    found = freshness(covers, DAY, small_bundle(), FreshnessLimits())
+    assert found.tables[BY_TABLE].set_index("table")["state"].to_dict() == {
+        "orders": "fresh",
+        "refunds": "fresh",
+        "traffic": "lacking",
+        "fx_rates": "no limit",
+    }
+    (alarm,) = found.alarms
     assert alarm.startswith("Scores need traffic, which never came")
 
 

@@ -19,7 +19,7 @@ from training.evidence.scored import scores
 from training.monitor.models import Model
 from training.monitor.reference import References
 from training.registry import Registry, find, load_bundle
-from training.split import SplitConfig, out_of_time
+from training.split import SplitConfig, is_unseen
 from training.unseen import Source
 
 
@@ -51,8 +51,11 @@ def references(made: References, tmp_path: Path) -> References:
 
 def test_it_is_the_rows_that_the_model_learnt_from(world: World, model: Model, made: References) -> None:
     store = open_store(world.home / "operating")
-    dataset = build(store, loan_labels(store))
-    train = out_of_time(dataset, SplitConfig()).train
+    known = loan_labels(store)
+    before = known.rows["as_of"] < model.version.params["train_before"]
+    dataset = build(store, replace(known, rows=known.rows[before].reset_index(drop=True)))
+    train = dataset.select(~is_unseen(dataset.rows["seller_id"], SplitConfig()))
+    assert len(train.rows) == int(model.version.params["train_rows"])
     enough = scorable(model.bundle, train.features)
     expected = train.features[enough].assign(seller_id=train.rows["seller_id"][enough])
     found = made.of(model)
@@ -62,8 +65,7 @@ def test_it_is_the_rows_that_the_model_learnt_from(world: World, model: Model, m
         ours[order].sort_values(order, ignore_index=True), expected.sort_values(order, ignore_index=True)
     )
     assert not set(found.score.sellers) & set(found.features.sellers)
-    same_time = dataset.rows["as_of"] < model.version.params["train_before"]
-    others = dataset.select(same_time & ~dataset.rows["seller_id"].isin(train.rows["seller_id"]))
+    others = dataset.select(~dataset.rows["seller_id"].isin(train.rows["seller_id"]))
     unseen = scores(model.bundle, others.features[scorable(model.bundle, others.features)].to_numpy())
     assert sorted(found.score.values[SCORE]) == sorted(unseen.tolist())
 
@@ -94,8 +96,11 @@ def test_another_population_is_refused(
 
 
 def test_what_cannot_be_made_says_why(model: Model, references: References) -> None:
-    with pytest.raises(ComparisonError, match="Its registered version is not known"):
+    with pytest.raises(ComparisonError, match="No registered version is known that says what it was trained on"):
         references.of(replace(model, version=None))
+    silent = replace(model.version, params={"evidence": "out_of_time"})
+    with pytest.raises(ComparisonError, match="No registered version is known"):
+        references.of(replace(model, version=silent))
     retired = replace(model.bundle, sheet=replace(model.bundle.sheet, catalogue="sha256:retired"))
     with pytest.raises(ComparisonError, match="trained with the catalogue sha256:retired, and this program"):
         references.of(replace(model, bundle=retired))

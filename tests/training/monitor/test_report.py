@@ -43,7 +43,7 @@ def everything() -> Watched:
     known = made.outcomes.loans.assign(matured=lambda rows: rows["day"] < "2025-01-01")
     points, matrix = population(rng, 800)
     bundle = replace(small_bundle(), reference=replace(small_bundle().reference, population=HOSTILE))
-    version = Version(3, "run", {"evidence": "out_of_fold", "train_before": "2020-01-01"}, {}, {}, {})
+    version = Version(3, "run", {}, {}, {}, {})
     return watched(
         pd.concat([early, late.assign(score_id="n-" + late["score_id"])], ignore_index=True),
         known,

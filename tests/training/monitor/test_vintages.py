@@ -95,6 +95,7 @@ def test_loans_that_the_model_learnt_from_are_no_evidence() -> None:
     params = {
         "evidence": "out_of_time",
         "train_before": "2024-06-01",
+        "train_rows": "1",
         "split.unseen_share": "0.3",
         "split.salt": "sellerscore",
     }
