@@ -72,6 +72,7 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     Example: sellerscore train --trials 50 --trained-by "Ana Silva"
     Example: sellerscore train --show-config > training.toml; edit it; sellerscore train --config training.toml
     """
+    import os
     from dataclasses import replace
 
     from rich.console import Console
@@ -92,6 +93,8 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     if show_config:
         typer.echo(settings.as_toml(), nl=False)
         return
+    # threads that wait give way: by default they spin, which on a busy machine costs many times the work itself
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     home = state_folder()
     store, registry = open_store(home / "operating"), Registry.in_folder(home)
     with Console(stderr=True).status("Reaching the MLflow registry") as status:
@@ -103,10 +106,11 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
         run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store)
         status.update("Registering the model in MLflow")
         registered = register(registry, run, example_rows(dataset, store.covers_through), trained_by)
-    _print_run(run, registered, as_json=as_json)
+    print_run(run, registered, as_json=as_json)
 
 
-def _print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
+def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
+    """Print what a run found and where it is kept, for people or for a program."""
     import json
     from dataclasses import asdict
 

@@ -9,20 +9,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytest
 
 from scoring import Bundle, assess
 from scoring.bundle import FILES, MANIFEST
-from tests.training.datasets import OBSERVED, TABLES, dataset
-from training.config import TrainConfig
+from tests.training.datasets import OBSERVED, TABLES
+from tests.training.evidence.subjects import subject
+from tests.training.runs import made_run
 from training.dataset import Dataset
 from training.errors import RegistryError
 from training.evidence.card import card
 from training.evidence.card_sections import CardInput
-from training.evidence.finding import Finding
-from training.fit import FitConfig
-from training.refits import RefitConfig
 from training.registry import (
     CHAMPION,
     EXPERIMENT,
@@ -38,22 +35,14 @@ from training.registry import (
     set_champion,
 )
 from training.registry.note import note
-from training.run import Run, train
+from training.run import Run
 from training.vectors import example_rows, to_vectors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CONFIG = TrainConfig(
-    fit=FitConfig(learning_rate=0.2, max_rounds=15, patience=5, folds=3, threads=1), refits=RefitConfig(count=0)
-)
 COVERS = dict.fromkeys(TABLES, OBSERVED)
 CARD = ("bundle", "figures", "logistic_figures", "findings", "plots", "facts")
-FINDINGS = (
-    Finding("drift", "Drift", "Nothing moved.", {"score_psi": 0.04}, {"By feature": pd.DataFrame({"psi": [0.1]})}),
-    Finding("leaks", "Leaks", "One feature knows.", {"best_alone_auc": 0.99}, alarms=("A leaks.", "B leaks.")),
-    Finding("fake_orders", "Fake orders", "These were not measured, since there are no orders."),
-)
 
 
 @dataclass(frozen=True)
@@ -74,10 +63,7 @@ class Registration:
 
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Registration:
-    loans = dataset(900, 300)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.run.STUDIES", {})
-        run = replace(train(loans, CONFIG), findings=FINDINGS)
+    loans, run = subject().test, made_run()
     home = tmp_path_factory.mktemp("registry")
     registry = Registry(f"sqlite:///{home}/mlflow.db", home / "artifacts")
     example = example_rows(loans, COVERS)
@@ -132,22 +118,8 @@ def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) 
     kept = registered.client.list_artifacts(run.info.run_id, "evidence/drift")
     assert [item.path for item in kept] == ["evidence/drift/by_feature.csv"]
     told = run.data.tags["mlflow.note.content"]
-    facts = registered.run.facts
-    assert told.startswith(f"Trained by Ana Silva on {facts['train_rows']} loans ({facts['train_bad']} bad); measured")
-    assert f"| auc | {registered.run.figures['auc']} | {registered.run.logistic_figures['auc']} |" in told
-    assert "**Leaks.** One feature knows." in told
-    assert told.index("**Alarm** Leaks: B leaks.") < told.index("| auc |") < told.index("**Drift.** Nothing moved.")
-    assert "model_card.html" in told
-
-
-def test_a_note_is_no_longer_than_mlflow_keeps_and_drops_what_is_said_last(registered: Registration) -> None:
-    long = tuple(Finding(f"study_{n}", f"Study {n}", "Asked. " * 100, alarms=("Beware.",)) for n in range(30))
-    told = note(replace(registered.run, findings=long), {"trained_by": "Ana"})
-    assert 4_000 < len(told) <= 5_000
-    assert told.count("Beware.") == 30
-    assert "**Study 0.**" in told
-    assert told.endswith("Asked. \n\nWhat else the studies found stands in model_card.html.")
-    assert len(note(replace(registered.run, findings=long * 20), {"trained_by": "Ana"})) <= 5_000
+    assert told == note(registered.run, run.data.tags)
+    assert told.startswith("Trained by Ana Silva on 1,500 loans (")
 
 
 def test_a_run_holds_its_model_card_beside_the_plots_that_it_links(
@@ -167,7 +139,7 @@ def test_a_version_says_who_trained_it_and_what_it_is(registered: Registration) 
     first, second = (registered.client.get_model_version(MODEL_NAME, number) for number in ("1", "2"))
     assert (first.tags["trained_by"], second.tags["trained_by"]) == ("Ana Silva", login_name())
     assert first.tags["bundle"] == registered.run.bundle.digest
-    assert first.description.startswith(f"Trained by Ana Silva on {registered.run.facts['train_rows']} loans")
+    assert first.description.startswith("Trained by Ana Silva on 1,500 loans")
     assert "alias `champion`" in registered.client.get_registered_model(MODEL_NAME).description
 
 

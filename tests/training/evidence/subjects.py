@@ -44,6 +44,11 @@ def boosted(rows: Dataset, signs: dict[str, int] | None = None, trees: int = 30)
 
 
 def bundle(rows: Dataset, booster: lightgbm.Booster) -> Bundle:
+    """Return the bundle that `packed` holds."""
+    return Bundle.from_files(packed(rows, booster))
+
+
+def packed(rows: Dataset, booster: lightgbm.Booster) -> dict[str, bytes]:
     """Pack a booster; typical values are medians, the calibration leaves the margin as it is."""
     typical = rows.features.median()
     entries = tuple(
@@ -66,7 +71,7 @@ def bundle(rows: Dataset, booster: lightgbm.Booster) -> Bundle:
         reason_catalogue(),
         Reference(f"{len(rows.rows)} training rows", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}),
     )
-    return Bundle.from_files(pack(parts))
+    return pack(parts)
 
 
 def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> Subject:

@@ -1,0 +1,53 @@
+"""A run as training hands it to the registry, made of a small model in a moment."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pandas as pd
+
+from tests.training.evidence.subjects import boosted, packed, subject
+from training.evidence import plots
+from training.evidence.finding import Finding
+from training.evidence.metrics import evaluate
+from training.run import Run
+
+FINDINGS = (
+    Finding("drift", "Drift", "Nothing moved.", {"score_psi": 0.04}, {"By feature": pd.DataFrame({"psi": [0.1]})}),
+    Finding("leaks", "Leaks", "One feature knows.", {"best_alone_auc": 0.99}, alarms=("A leaks.", "B leaks.")),
+    Finding("fake_orders", "Fake orders", "These were not measured, since there are no orders."),
+)
+
+
+@cache
+def made_run() -> Run:
+    """Return a run of the small model that studies are tested on, with three findings."""
+    found = subject()
+    bad, model = found.bad, found.probability
+    figures = evaluate(bad, model)
+    beside = evaluate(bad, 0.5 * model)
+    drawn = {
+        "roc": plots.roc(bad, {"LightGBM": model}),
+        "calibration": plots.calibration(bad, model),
+        "score_distribution": plots.score_distribution(bad, found.score),
+    }
+    train, test = found.train.rows, found.test.rows
+    facts: dict[str, str | int | float] = {
+        "dataset": found.train.digest,
+        "catalogue": found.train.catalogue,
+        "config": "sha256:" + "1" * 64,
+        "data_version": found.train.data_version,
+        "default_definition": found.train.labels.definition,
+        "evidence": found.evidence.value,
+        "train_before": "2024-01-01",
+        "test_from": "2025-01-01",
+        "train_rows": len(train),
+        "train_bad": int(train["bad"].sum()),
+        "test_rows": len(test),
+        "test_bad": int(test["bad"].sum()),
+        "censored": 5,
+        "unscheduled": 0,
+        "set_apart": 0,
+        "fit.seed": 7,
+    }
+    return Run(packed(found.train, boosted(found.train)), figures, beside, drawn, FINDINGS, facts)

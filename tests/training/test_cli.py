@@ -1,0 +1,62 @@
+"""The command `train` as it is typed: what overrides what, and what it prints of a run."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.training.runs import made_run
+from training.cli import app, print_run
+from training.registry import Registered
+
+
+def shown(*arguments: str) -> dict[str, dict[str, object]]:
+    result = CliRunner().invoke(app, ["train", "--show-config", *arguments])
+    assert result.exit_code == 0, result.output
+    return tomllib.loads(result.stdout)
+
+
+def test_trials_override_the_settings_file(tmp_path: Path) -> None:
+    path = tmp_path / "training.toml"
+    path.write_text("[search]\ntrials = 3\n[fit]\nseed = 8\n")
+    assert shown("--config", str(path))["search"]["trials"] == 3
+    found = shown("--config", str(path), "--trials", "50")
+    assert (found["search"]["trials"], found["fit"]["seed"]) == (50, 8)
+    assert shown("--config", str(path), "--trials", "0")["search"]["trials"] == 0
+
+
+@pytest.mark.parametrize("trials", ["-1", "10001", "many"])
+def test_a_number_of_trials_that_cannot_be_is_refused(trials: str) -> None:
+    assert CliRunner().invoke(app, ["train", "--show-config", "--trials", trials]).exit_code == 2
+
+
+def test_help_shows_how_it_is_used() -> None:
+    said = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["train", "--help"]).stdout
+    for words in ("--trials", "--trained-by", "Example: sellerscore train --trials 50"):
+        assert words in said
+
+
+def test_figures_alarms_and_where_to_look_are_printed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    print_run(made_run(), Registered(3, "abc"), as_json=False)
+    printed = capsys.readouterr().out
+    assert str(made_run().figures["auc"]) in printed
+    assert "measured out of time on 700" in printed
+    assert "Alarm Leaks: A leaks.\nAlarm Leaks: B leaks." in printed
+    assert "Registered version 3" in printed
+    assert "run abc in MLflow" in printed
+
+
+def test_a_program_is_given_figures_facts_and_alarms(capsys: pytest.CaptureFixture[str]) -> None:
+    print_run(made_run(), Registered(3, "abc"), as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["version"], found["run_id"], found["bundle"]) == (3, "abc", made_run().bundle.digest)
+    assert found["figures"]["auc"]["value"] == made_run().figures["auc"].value
+    assert found["alarms"] == {"leaks": ["A leaks.", "B leaks."]}
+    assert found["facts"]["test_rows"] == 700
