@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-import lightgbm
 import numpy as np
 import pandas as pd
 
@@ -40,7 +40,14 @@ class Scale:
 
 
 def run(scale: Scale = Scale()) -> dict[str, float]:
-    """Measure, print, and return the figures under the names of var/bench.json."""
+    """Measure, print, and return the figures under the names of var/bench.json.
+
+    The whole run has no operating data, so that of its studies those of fake orders and of sellers without a loan,
+    which compute features, are not in it; they look at a stated number of sellers, however many rows there are.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command does, before LightGBM is there
+    import lightgbm  # noqa: F401 - loading it is no part of a fit
+
     made = rows_of_loans(scale.rows)
     ours, bare = [], []
     for number in range(scale.repetitions):
@@ -49,17 +56,20 @@ def run(scale: Scale = Scale()) -> dict[str, float]:
         bare.append(_seconds(lambda: _bare(made, scale.trees)))
     _say("a whole run, five refits and all evidence with it")
     config = replace(TrainConfig(), fit=FitConfig(max_rounds=scale.trees))
+    busy = time.process_time()
+    whole = _seconds(lambda: train(made, config, _say))
     figures = {
         "train.fit_seconds": float(np.median(ours)),
         "train.bare_lightgbm_seconds": float(np.median(bare)),
         # each pair was measured within a minute, so that what else the machine did falls on both
         "train.over_bare_lightgbm": float(np.median(np.divide(ours, bare))),
-        "train.whole_run_seconds": _seconds(lambda: train(made, config, _say)),
+        "train.whole_run_seconds": whole,
+        "train.whole_run_processor_seconds": time.process_time() - busy,
     }
     for name, value in figures.items():
         target = TARGETS.get(name)
         verdict = "" if target is None else f"  {'met' if target.met(value) else 'MISSED'}: {target}"
-        print(f"{name:<28}  {value:>8.4g}{verdict}", flush=True)
+        print(f"{name:<33}  {value:>8.4g}{verdict}", flush=True)
     return figures
 
 
@@ -82,6 +92,9 @@ def rows_of_loans(rows: int, seed: int = 1) -> Dataset:
     about = pd.DataFrame({"country": rng.choice(["CN", "VN"], rows), "marketplace": rng.choice(["a", "b"], rows)})
     labels = Labels(table, 0, last, "90+ days past due within 12 months")
     features = pd.DataFrame(matrix, columns=_NAMES)
+    # history enough for a score, without which some studies would have nothing to do
+    features["days_since_first_order"] = rng.uniform(100, 2_000, rows)
+    features["active_days_365d"] = rng.uniform(20, 365, rows)
     return Dataset(table, features, about, labels, digest(CATALOGUE), "made", ("orders", "refunds", "traffic"))
 
 
@@ -91,6 +104,8 @@ def _ours(made: Dataset, trees: int) -> None:
 
 
 def _bare(made: Dataset, trees: int) -> None:
+    import lightgbm
+
     plain = Columns(tuple(_NAMES), tuple(range(len(_NAMES))), _SIGNS)
     data = lightgbm.Dataset(made.features.to_numpy(), made.rows["bad"].astype(float))
     lightgbm.train(FitConfig().parameters(plain, len(made.rows)), data, trees)
