@@ -118,9 +118,8 @@ def _binning(name: str, values: pd.Series, signs: Mapping[str, int]) -> OptimalB
             name, prebinning_method="quantile", max_n_prebins=_PIECES, max_n_bins=_BINS, monotonic_trend=trend
         )
     known = np.unique(values.dropna())
-    return OptimalBinning(
-        name, user_splits=((known[1:] + known[:-1]) / 2).tolist(), max_n_bins=_BINS, monotonic_trend=trend
-    )
+    between = np.unique((known[1:] + known[:-1]) / 2)  # values a rounding apart share the middle between them
+    return OptimalBinning(name, user_splits=between.tolist(), max_n_bins=_BINS, monotonic_trend=trend)
 
 
 def _evidence(binnings: Mapping[str, OptimalBinning], features: pd.DataFrame) -> NDArray[np.float64]:

@@ -36,7 +36,9 @@ def open_engine(threads: int | None = None, memory_limit: str = "4GB") -> Iterat
             settings["threads"] = threads
         backend = ibis.duckdb.connect(**settings)
         backend.raw_sql("SET TimeZone = 'UTC'")
-        backend.raw_sql("SET enable_progress_bar = false")  # our commands show their own
+        if backend.raw_sql("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+            # our commands show their own; some notebooks have none and may not even turn it off
+            backend.raw_sql("SET enable_progress_bar = false")
         try:
             yield backend
         finally:

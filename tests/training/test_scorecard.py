@@ -71,3 +71,12 @@ def test_information_is_that_of_the_bins(loans: tuple[pd.DataFrame, pd.Series], 
     assert found.loc[name, "information_value"] == pytest.approx(expected, abs=1e-3)
     assert found["information_value"].is_monotonic_decreasing
     assert (found["weight"] > 0).mean() > 0.7
+
+
+def test_values_a_rounding_apart_are_cut_like_one() -> None:
+    rng = np.random.default_rng(3)
+    bad = pd.Series(rng.random(600) < 0.3)
+    nearly_one = np.where(rng.random(600) < 0.5, 1.0, 1.0 - 1.1e-16 * rng.integers(1, 4, 600))
+    features = pd.DataFrame({"free": np.where(bad & (rng.random(600) < 0.7), 0.25, nearly_one)})
+    risky, usual = fit_scorecard(features, bad).probability(pd.DataFrame({"free": [0.25, 1.0]}))
+    assert risky > 0.6 > 0.3 > usual
