@@ -23,7 +23,7 @@ from features.durable import flush, replace_text
 from features.engines.duckdb import engine_errors, workspace
 from features.errors import StoreError
 from features.facts import TILE_KEYS
-from features.tiles import Rows, awakened_insiders, tiles
+from features.tiles import Rows, awakened_insiders, recalled, tiles
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -135,7 +135,7 @@ def _add(engine: Backend, store: OperatingStore, folds: tuple[Fold, ...], incomi
         if len(folds) >= _MOST_FOLDS or (late is not None and late.to_pyarrow().as_py()):
             folds, new, rows = (), store.deliveries, Rows(_tables(engine, store, store.deliveries), {})
         with workspace(engine) as keep:
-            fold = _write(Rows(rows.fresh, rows.stored, keep), new, incoming)
+            fold = _write(recalled(Rows(rows.fresh, rows.stored, keep)), new, incoming)
     except engine_errors() as error:
         reason = str(error).splitlines()[0]
         raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); restore them.") from error

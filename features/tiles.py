@@ -7,7 +7,7 @@ one of an earlier, so what a midnight could see stays what it saw.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from features.exact import stored_total
@@ -23,6 +23,12 @@ OF_ORDERS: Final = frozenset({"orders", "refunds", "fulfilments"})
 else null. Whether an insider is one of the seller's own accounts is known only as of T."""
 
 _WEEKEND: Final = (5, 6)
+
+_NAMED: Final = ("order_id", "ordered_at", "buyer_id", "channel", "visible_from")
+"""Of an order, what a refund or parcel that names it must know."""
+
+_RECALLED: Final = (*_NAMED, "store_id", "amount_micros")
+"""Of a stored order, what fresh rows may ask for."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,29 @@ class Rows:
 
         parts = [rows[name] for rows in (self.fresh, self.stored) if name in rows]
         return (ibis.union(*parts) if len(parts) > 1 else parts[0]) if parts else None
+
+
+def recalled(rows: Rows) -> Rows:
+    """Return the same rows, of the stored orders only those that fresh rows ask for, found in one look at all of them.
+
+    That is orders that a fresh refund or parcel names, and those of buyers who have ordered again: `tiles` and
+    `buyer_tiles` make of these what they would make of all.
+
+    Example: a day's 68,000 orders, 6,000 refunds and 26,000 parcels ask for 76,000 of 20 million orders.
+    """
+    import ibis
+
+    if "orders" not in rows.stored:
+        return rows
+    orders, fresh = rows.stored["orders"], rows.fresh
+    named = [fresh[name].select("order_id") for name in ("refunds", "fulfilments") if name in fresh]
+    asked = (
+        [orders.order_id.isin(ibis.union(*named).order_id if len(named) > 1 else named[0].order_id)] if named else []
+    )
+    if "orders" in fresh:
+        asked.append(orders.buyer_id.isin(fresh["orders"].buyer_id))
+    wanted = (orders.filter(ibis.or_(*asked)) if asked else orders.limit(0)).select(*_RECALLED)
+    return replace(rows, stored={**rows.stored, "orders": rows.keep(wanted)})
 
 
 def tiles(rows: Rows) -> Iterator[tuple[str, ir.Table]]:
@@ -116,9 +145,11 @@ def _parts(name: str, rows: Rows, parties: ir.Table) -> Iterator[ir.Table]:
 
 def _with_orders(name: str, rows: Rows) -> Iterator[ir.Table]:
     """Yield rows of `name` beside the orders that they name, where one of the two is fresh."""
-    every = rows.all("orders")
-    if name in rows.fresh and every is not None:
-        yield _beside(rows.fresh[name], every)
+    import ibis
+
+    orders = [of["orders"].select(*_NAMED) for of in (rows.fresh, rows.stored) if "orders" in of]
+    if name in rows.fresh and orders:
+        yield _beside(rows.fresh[name], ibis.union(*orders) if len(orders) > 1 else orders[0])
     if name in rows.stored and "orders" in rows.fresh:
         yield _beside(rows.stored[name], rows.fresh["orders"])
 
@@ -127,7 +158,7 @@ def _beside(rows: ir.Table, orders: ir.Table) -> ir.Table:
     # Both must be visible before either counts.
     import ibis
 
-    named = orders.select("order_id", "ordered_at", "buyer_id", order_channel="channel", order_seen="visible_from")
+    named = orders.select(*_NAMED).rename(order_channel="channel", order_seen="visible_from")
     joined = rows.inner_join(named, "order_id")
     return joined.mutate(visible_from=ibis.greatest(joined.visible_from, joined.order_seen))
 

@@ -21,7 +21,7 @@ from features.catalogue.definition import tile_digest
 from features.engines.spark import fetch, read_parquet, workspace, write_parquet
 from features.errors import StoreError
 from features.tile_store import SOURCES, TileSet
-from features.tiles import Rows, awakened_insiders, tiles
+from features.tiles import Rows, awakened_insiders, recalled, tiles
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -105,7 +105,7 @@ def _fold(engine: Backend, store: OperatingStore, wanted: _Fold) -> _Fold:
     try:
         rows = _rows(engine, store, wanted.first, wanted.end)
         with workspace(engine, incoming.parent) as keep:
-            _write(engine, Rows(rows.fresh, rows.stored, keep), incoming)
+            _write(engine, recalled(Rows(rows.fresh, rows.stored, keep)), incoming)
         _move(incoming, wanted.folder)
     finally:
         shutil.rmtree(incoming, ignore_errors=True)

@@ -37,7 +37,7 @@ def take(engine: Backend, table: Table, source: Source, known: Known, folders: F
     Example: ten orders, of which two are negative and one is a copy, give seven accepted rows.
     """
     raw = engine.read_parquet(literal(source.path), file_row_number=True)
-    job = Job(engine, table, raw, known, folders.work, _codes(engine))
+    job = Job(engine, table, raw, known, folders.work, _codes(engine, table))
     fates = judged(job)
     # Counted from the written files, so that the sum proves what lies there.
     out, aside = folders.accepted / f"{table.name}.parquet", folders.quarantined / f"{table.name}.parquet"
@@ -53,10 +53,11 @@ def take(engine: Backend, table: Table, source: Source, known: Known, folders: F
     )
 
 
-def _codes(engine: Backend) -> rules.Codes:
-    """Return the codes that values are looked up in, as tables of the engine."""
-    tables = {kind: ibis.memtable(pa.table({"code": sorted(codes)})) for kind, codes in rules.CODES.items()}
-    return {kind: engine.create_table(ibis.util.gen_name(kind), table).code for kind, table in tables.items()}
+def _codes(engine: Backend, table: Table) -> rules.Codes:
+    """Return the codes that the table's values are looked up in, as tables of the engine."""
+    asked = {column.kind for column in table.columns} & rules.CODES.keys()
+    codes = {kind: ibis.memtable(pa.table({"code": sorted(rules.CODES[kind])})) for kind in sorted(asked)}
+    return {kind: engine.create_table(ibis.util.gen_name(kind), listed).code for kind, listed in codes.items()}
 
 
 def _by_rule(engine: Backend, path: Path) -> dict[str, int]:
