@@ -1,14 +1,16 @@
-"""Repeated cross-validation for small label tables: the mean AUC over all folds, and how far it could be chance."""
+"""Cross-validation for label tables: the mean AUC over all parts left out, and how far it could be chance."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.metrics import Estimate, auc
+from training.sample import Part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,39 +22,73 @@ Predictor = Callable[["pd.DataFrame", "pd.Series", "pd.DataFrame"], NDArray[np.f
 """Fits on features and labels, and returns predictions for other features."""
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """What models predicted for rows that they had not seen, part by part, all models on the same parts.
+
+    Attributes:
+        bad: the outcomes of all rows of the table.
+        parts: of each part left out, the places of its rows, and by model what it predicted for them.
+        seed: of the bootstrap.
+
+    Intervals are 95% bootstrap intervals over the rows with the predictions held: they say how much another such sample
+    of firms would differ, which is far more than how much another split of these would.
+    """
+
+    bad: NDArray[np.bool_]
+    parts: tuple[tuple[NDArray[np.int64], Mapping[str, NDArray[np.float64]]], ...] = field(repr=False)
+    seed: int = 7
+
+    def auc(self, model: str) -> Estimate:
+        """Return the mean AUC over the parts."""
+        return Estimate.of(self._mean(model, np.ones(len(self.bad), dtype=np.int64)), self._drawn(model))
+
+    def difference(self, model: str, other: str) -> Estimate:
+        """Return by how much the mean AUC of one model is above another's; what is hard for both cancels out."""
+        ours, theirs = self.auc(model).value, self.auc(other).value
+        return Estimate.of(ours - theirs, self._drawn(model) - self._drawn(other))
+
+    def _drawn(self, model: str) -> NDArray[np.float64]:
+        rng, rows = np.random.default_rng(self.seed), len(self.bad)
+        samples = (np.bincount(rng.integers(0, rows, rows), minlength=rows) for _ in range(_RESAMPLES))
+        return np.array([self._mean(model, times) for times in samples])
+
+    def _mean(self, model: str, times: NDArray[np.int64]) -> float:
+        """Return the mean AUC where each row counts so many times, over the parts that have both kinds."""
+        found = []
+        for rows, predicted in self.parts:
+            repeated = np.repeat(np.arange(len(rows)), times[rows])
+            drawn = self.bad[rows][repeated]
+            if 0 < drawn.sum() < len(drawn):
+                found.append(auc(drawn, predicted[model][repeated]))
+        return float(np.mean(found))
+
+
+def leave_out(
+    predictors: Mapping[str, Predictor], features: pd.DataFrame, bad: pd.Series, parts: Iterable[Part], seed: int = 7
+) -> LeftOut:
+    """Predict the rows of each part by models of the rows inside, and by nothing else."""
+    judged = [
+        (
+            outside,
+            {
+                name: predict(features.iloc[inside], bad.iloc[inside], features.iloc[outside])
+                for name, predict in predictors.items()
+            },
+        )
+        for inside, outside in parts
+    ]
+    return LeftOut(bad.to_numpy(), tuple(judged), seed)
+
+
 def cross_validated_auc(
     predict: Predictor, features: pd.DataFrame, bad: pd.Series, repetitions: int = 10, seed: int = 7
 ) -> Estimate:
     """Return the mean AUC over five stratified folds of all repetitions.
 
-    Its 95% interval is a bootstrap over the rows with the predictions held: it says how much another such sample of
-    firms would differ, which is far more than how much another split of these would.
-
     Example: 123 firms, 27 of them bad, in 10 repetitions of 5 folds make 50 AUCs of some 25 firms each.
     """
     from sklearn.model_selection import RepeatedStratifiedKFold
 
-    truth = bad.to_numpy()
     splitter = RepeatedStratifiedKFold(n_splits=_FOLDS, n_repeats=repetitions, random_state=seed)
-    judged = [
-        (outside, predict(features.iloc[inside], bad.iloc[inside], features.iloc[outside]))
-        for inside, outside in splitter.split(features, truth)
-    ]
-    value = float(np.mean([auc(truth[rows], predicted) for rows, predicted in judged]))
-    rng = np.random.default_rng(seed)
-    drawn = [_mean_auc(judged, truth, rng.integers(0, len(truth), len(truth))) for _ in range(_RESAMPLES)]
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return Estimate(value, float(low), float(high))
-
-
-def _mean_auc(
-    judged: list[tuple[NDArray[np.int64], NDArray[np.float64]]], truth: NDArray[np.bool_], sample: NDArray[np.int64]
-) -> float:
-    times = np.bincount(sample, minlength=len(truth))
-    found = []
-    for rows, predicted in judged:
-        repeated = np.repeat(np.arange(len(rows)), times[rows])
-        drawn = truth[rows][repeated]
-        if 0 < drawn.sum() < len(drawn):
-            found.append(auc(drawn, predicted[repeated]))
-    return float(np.mean(found))
+    return leave_out({"model": predict}, features, bad, splitter.split(features, bad), seed).auc("model")

@@ -127,11 +127,11 @@ def test_a_run_holds_its_model_card_beside_the_plots_that_it_links(
 ) -> None:
     mlflow = _pointed(registered, monkeypatch)
     made = card(CardInput(*(getattr(registered.run, name) for name in CARD)))
+    run_id = registered.versions[0].run_id
     for name, text in made.items():
-        kept = mlflow.artifacts.load_text(f"runs:/{registered.versions[0].run_id}/{name}")
-        assert kept == text
+        assert mlflow.artifacts.load_text(f"runs:/{run_id}/{name}") == text
     assert set(made) == {"model_card.md", "model_card.html"}
-    logged = {item.path for item in registered.client.list_artifacts(registered.versions[0].run_id, "plots")}
+    logged = {item.path for item in registered.client.list_artifacts(run_id, "plots")}
     assert {link for link in logged if f"({link})" in made["model_card.md"]} == logged
 
 

@@ -230,13 +230,6 @@ def test_scores_of_a_bundle_that_is_lost_are_an_alarm(run: Run, mine: Served) ->
     assert lost.startswith(f"{SECOND} scores are of the bundle {mine.other[:19]}")
 
 
-def test_a_bundle_that_is_not_kept_is_fetched_from_the_registry(run: Run, mine: Served) -> None:
-    shutil.rmtree(mine.home / "bundles")
-    (mine.home / "champion.json").unlink()
-    found = found_by(run, mine.home, "--today", END)
-    assert found["models"][0]["version"] == 1
-
-
 def test_a_portfolio_stands_in_for_scores_that_were_given(
     run: Run, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

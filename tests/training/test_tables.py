@@ -1,0 +1,180 @@
+"""Tables that others made: what a cell becomes, what is refused in one sentence, and the same training behind it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.errors import TableError
+from training.evidence.metrics import auc
+from training.fit import FitConfig, fit_sample
+from training.sample import Sample
+from training.scorecard import fit_scorecard
+from training.tables import MOST_CATEGORIES, TableForm, as_dataset, read_table
+
+CONFIG = FitConfig(learning_rate=0.2, max_rounds=30, patience=8, folds=2, threads=1)
+FORM = TableForm("bad", 1)
+
+
+def applicants(rows: int = 600, seed: int = 1) -> pd.DataFrame:
+    """Rows whose risk rises with debt, falls with income, and is high for one rare purpose."""
+    rng = np.random.default_rng(seed)
+    debt, income = rng.normal(size=rows), rng.normal(size=rows)
+    purpose = rng.choice(["car", "house", "boat"], rows, p=[0.5, 0.45, 0.05])
+    bad = rng.random(rows) < 1 / (1 + np.exp(1.5 - debt + income - 3.0 * (purpose == "boat")))
+    shown = np.where(rng.random(rows) < 0.1, np.nan, income)
+    return pd.DataFrame({"debt": debt, "income": shown, "purpose": purpose, "bad": bad.astype(int)})
+
+
+def test_numbers_stay_truths_count_and_text_becomes_flags() -> None:
+    table = pd.DataFrame(
+        {
+            "whole": pd.array([3, None, 5], dtype="Int64"),
+            "real": [0.5, np.nan, -2.0],
+            "own home": [True, False, True],
+            "job": ["clerk", None, "cook"],
+            "empty": [None, None, None],
+            "who": ["a", "b", "a"],
+            "outcome": ["paid", "lost", "paid"],
+        }
+    )
+    made = as_dataset(table, TableForm("outcome", "lost", identifier="who", signs={"real": -1}))
+    expected = {
+        "whole": [3.0, np.nan, 5.0],
+        "real": [0.5, np.nan, -2.0],
+        "own_home": [1.0, 0.0, 1.0],
+        "job=clerk": [1.0, np.nan, 0.0],
+        "job=cook": [0.0, np.nan, 1.0],
+        "empty": [np.nan, np.nan, np.nan],
+    }
+    pd.testing.assert_frame_equal(made.features, pd.DataFrame(expected))
+    assert made.rows["bad"].tolist() == [False, True, False]
+    assert made.rows["seller_id"].tolist() == ["a", "b", "a"]
+    assert not made.spans_time
+    assert made.signs == {"whole": 0, "real": -1, "own_home": 0, "job=clerk": 0, "job=cook": 0, "empty": 0}
+    assert made.labels.definition == "outcome is lost"
+
+
+def test_copies_of_a_row_are_one_borrower() -> None:
+    table = pd.DataFrame({"a": [1.0, np.nan, 1.0, np.nan], "b": ["x", "y", "x", "x"], "bad": [0, 1, 1, 0]})
+    first, second, third, fourth = as_dataset(table, FORM).rows["seller_id"]
+    assert first == third
+    assert len({first, second, fourth}) == 3
+
+
+def test_the_digest_is_of_values_outcomes_and_signs() -> None:
+    table = applicants(50)
+    others = [
+        as_dataset(table.assign(debt=table["debt"] + 1), FORM),
+        as_dataset(table.assign(bad=1 - table["bad"]), FORM),
+        as_dataset(table, TableForm("bad", 1, signs={"debt": 1})),
+    ]
+    assert as_dataset(table, FORM).digest == as_dataset(table.copy(), FORM).digest
+    assert len({as_dataset(table, FORM).digest, *(each.digest for each in others)}) == 4
+
+
+def test_the_training_behind_is_that_of_sellers() -> None:
+    """Declared signs bind, hiding never pays, names of all kinds survive, rare flags count for the scorecard too."""
+    form = TableForm("bad", 1, signs={"debt owed, {all}": 1, "income": -1})
+    made, unseen = (
+        as_dataset(applicants(rows, seed).rename(columns={"debt": "debt owed, {all}"}), form)
+        for rows, seed in ((600, 1), (800, 2))
+    )
+    fitted = fit_sample(Sample.of_dataset(made), CONFIG)
+    names = fitted.booster.feature_name()
+    assert names == list(made.features) == ["debt_owed_all_", "income", "purpose=boat", "purpose=car", "purpose=house"]
+    bad, shown = unseen.rows["bad"].to_numpy(), unseen.features.to_numpy()
+    margins = fitted.booster.predict(shown, raw_score=True)
+    assert auc(bad, margins) > 0.7
+    for place, sign in ((0, 1), (1, -1)):
+        moved, hidden = shown.copy(), shown.copy()
+        moved[:, place] += 0.5
+        hidden[:, place] = np.nan
+        known = ~np.isnan(shown[:, place])
+        assert ((fitted.booster.predict(moved, raw_score=True) - margins)[known] * sign >= -1e-12).all()
+        assert (fitted.booster.predict(hidden, raw_score=True) >= margins - 1e-12).all()
+    card = fit_scorecard(made.features, made.rows["bad"], signs=made.signs)
+    assert auc(bad, card.probability(unseen.features)) > 0.7
+    assert card.table().set_index("feature").loc["purpose=boat", "bins"] == 2
+
+
+def test_a_column_that_is_named_like_a_feature_of_sellers_is_free_all_the_same() -> None:
+    """`store_count` has a sign in the catalogue, which says nothing about a table of others."""
+    made = as_dataset(applicants().rename(columns={"debt": "refund_rate_90d", "income": "visits_90d"}), FORM)
+    assert Sample.of_dataset(made).columns.signs[:4] == (1, -1, 1, -1)
+    fewer = made.features[["refund_rate_90d", "visits_90d"]]
+    binnings = fit_scorecard(fewer, made.rows["bad"], signs=made.signs).binnings
+    assert {binning.monotonic_trend for binning in binnings.values()} == {"auto_asc_desc"}
+
+
+@pytest.mark.parametrize(
+    ("broken", "form", "said"),
+    [
+        (
+            lambda table: table,
+            TableForm("default", 1),
+            "has no column 'default' for its label; its columns are",
+        ),
+        (lambda table: table, TableForm("bad", 1, "id"), "has no column 'id' for its identifier"),
+        (lambda table: table.iloc[:0], FORM, "The table has no rows"),
+        (lambda table: table[["bad"]], FORM, "has no column beside bad, so there is nothing"),
+        (lambda table: table.set_axis(["a", "a", "b", "bad"], axis=1), FORM, "has 2 columns named 'a'"),
+        (lambda table: table.assign(bad=0), FORM, "The column 'bad' holds 0 and never 1, which is said to mean bad"),
+        (lambda table: table.assign(bad=1), FORM, "The column 'bad' holds only 1; a label has two values"),
+        (lambda table: table.assign(bad=[0, 1, 2] * 200), FORM, "The column 'bad' holds 3 values, 0, 1, 2; a label"),
+        (lambda table: table.assign(bad=["yes", "no"] * 300), FORM, "holds 'no', 'yes' and never 1, which is said"),
+        (lambda table: table.assign(bad=table["bad"].where(table.index > 4)), FORM, "5 of 600 rows have no 'bad'"),
+        (lambda table: table.assign(debt=np.inf), FORM, "The column 'debt' holds 600 infinite values"),
+        (lambda table: table.assign(name=[f"n{row}" for row in table.index]), FORM, f"and may have {MOST_CATEGORIES}"),
+        (lambda table: table.assign(day=pd.Timestamp("2020-01-01")), FORM, "'day' holds neither numbers nor text"),
+        (lambda table: table.assign(**{"a b": 1.0, "a,b": 2.0}), FORM, "'a,b' and 'a b' are one name to a model, a_b"),
+        (lambda table: table, TableForm("bad", 1, signs={"wage": 1}), "A sign is declared for 'wage', but the columns"),
+        (lambda table: table, TableForm("bad", 1, signs={"purpose": 1}), "for 'purpose', which holds text; only a"),
+    ],
+)
+def test_a_table_that_cannot_be_trained_on_is_one_sentence(broken: object, form: TableForm, said: str) -> None:
+    with pytest.raises(TableError) as caught:
+        as_dataset(broken(applicants()), form)  # type: ignore[operator]
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"There is no table at .*none.parquet"):
+        read_table(tmp_path / "none.parquet")
+    (tmp_path / "text.parquet").write_text("a,b\n1,2\n")
+    with pytest.raises(TableError, match=r"The table text.parquet cannot be read as Parquet: "):
+        read_table(tmp_path / "text.parquet")
+    pq.write_table(pa.table([pa.array([1]), pa.array([0])], names=["bad", "bad"]), tmp_path / "twice.parquet")
+    with pytest.raises(TableError, match="2 columns named 'bad'"):
+        as_dataset(read_table(tmp_path / "twice.parquet"), FORM)
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(allow_nan=True, allow_infinity=False), st.none() | st.sampled_from(["", "a", "A", "b c", "北京"])
+        ),
+        min_size=2,
+        max_size=40,
+    )
+)
+def test_every_cell_can_be_told_from_its_features(cells: list[tuple[float, str | None]]) -> None:
+    table = pd.DataFrame({"number": [number for number, _ in cells], "text": pd.Series([text for _, text in cells])})
+    features = as_dataset(table.assign(bad=[0, 1] * (len(cells) // 2) + [0] * (len(cells) % 2)), FORM).features
+    flags = features.drop(columns=["number"])
+    for row, (number, text) in enumerate(cells):
+        assert features["number"].iloc[row] == pytest.approx(number, nan_ok=True)
+        if text is None:
+            assert flags.iloc[row].isna().all()
+        else:
+            assert flags.iloc[row].sum() == 1.0
+            assert flags.iloc[row][f"text={text}".replace(" ", "_")] == 1.0
