@@ -9,6 +9,7 @@ import typer
 
 import training.champion_cli
 from features.home import state_folder
+from training.engine_names import Engine
 
 if TYPE_CHECKING:
     from training.registry import Registered
@@ -60,6 +61,13 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
         int | None,
         typer.Option(min=0, max=10_000, help="Settings to search among; without it, what the settings file says."),
     ] = None,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="Where rows lie while they are learnt from: in memory, in batches from disk, or on a Dask cluster "
+            "(SELLERSCORE_DASK_SCHEDULER names its scheduler; without it two workers start on this machine)."
+        ),
+    ] = Engine.MEMORY,
     trained_by: Annotated[
         str | None, typer.Option(help="Who trains; your login name unless you say otherwise.")
     ] = None,
@@ -70,6 +78,7 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
 
     Example: sellerscore train
     Example: sellerscore train --trials 50 --trained-by "Ana Silva"
+    Example: sellerscore train --engine dask
     Example: sellerscore train --show-config > training.toml; edit it; sellerscore train --config training.toml
     """
     import os
@@ -80,6 +89,7 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     from features.intake import open_store
     from training.config import TrainConfig
     from training.dataset import build, loan_labels
+    from training.engines import learner
     from training.labels import read_label_table
     from training.registry import Registry, register, require
     from training.run import train as run_training
@@ -97,13 +107,13 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     home = state_folder()
     store, registry = open_store(home / "operating"), Registry.in_folder(home)
-    with Console(stderr=True).status("Reaching the MLflow registry") as status:
+    with learner(engine, home) as learning, Console(stderr=True).status("Reaching the MLflow registry") as status:
         require(registry)
         status.update("Labelling loans")
         known = read_label_table(labels) if labels else loan_labels(store, settings.labels)
         status.update(f"Computing features of {len(known.rows)} labelled rows")
         dataset = build(store, known)
-        run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store)
+        run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store, learning)
         status.update("Registering the model in MLflow")
         registered = register(registry, run, example_rows(dataset, store.covers_through), trained_by)
     print_run(run, registered, as_json=as_json)

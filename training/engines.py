@@ -6,24 +6,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from training.engine_names import Engine
 from training.fit import Boost, boost
 from training.sample import Sample
 
 if TYPE_CHECKING:
     from training.dataset import Dataset
-
-
-class Engine(StrEnum):
-    """What learns: this process from memory, this process from disk, or the workers of a Dask cluster."""
-
-    MEMORY = "memory"
-    BATCHES = "batches"
-    DASK = "dask"
 
 
 @dataclass(frozen=True)

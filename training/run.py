@@ -14,6 +14,7 @@ from scoring.canonical import canonical_json, sha256
 from scoring.model import Calibration
 from training.calibrate import affine, probabilities
 from training.config import TrainConfig
+from training.engines import Learner
 from training.evidence import plots
 from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
@@ -77,7 +78,11 @@ class _Predicted:
 
 
 def train(
-    dataset: Dataset, config: TrainConfig, step: Step = lambda _: None, store: OperatingStore | None = None
+    dataset: Dataset,
+    config: TrainConfig,
+    step: Step = lambda _: None,
+    store: OperatingStore | None = None,
+    learner: Learner = Learner(),  # noqa: B008 - frozen
 ) -> Run:
     """Train on the earlier loans of some sellers, test on the later loans of others, and pack the model.
 
@@ -89,12 +94,14 @@ def train(
         config: all settings; the same dataset and config give the same model text on the same machine.
         step: told what begins.
         store: the operating data that the dataset was computed from, for studies that need more of them.
+        learner: where rows lie while they are learnt from, and what grows the trees; memory and this process if none
+            is given.
 
     Raises:
         TrainingError: the split lacks a class, or the model ranks no better than chance.
     """
     split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
-    trained = _trained(split.train, config, step)
+    trained = _trained(split.train, config, step, learner)
     step(f"measure both on {len(split.test.rows):,} rows")
     predicted = _predicted(split, trained)
     bad = split.test.rows["bad"].to_numpy()
@@ -109,11 +116,11 @@ def train(
     )
 
 
-def _trained(part: Dataset, config: TrainConfig, step: Step) -> _Trained:
-    sample, bad = Sample.of_dataset(part), part.rows["bad"]
+def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -> _Trained:
+    sample, bad = learner.sample(part), part.rows["bad"]
     searched = search(sample, config.fit, config.search.trials, step)
     step(f"fit LightGBM on {len(bad)} rows")
-    fitted = fit_sample(sample, searched.best)
+    fitted = fit_sample(sample, searched.best, learner.boost)
     calibration = affine(fitted.out_of_fold, bad.to_numpy())
     step("fit the scorecard beside")
     scorecard = fit_scorecard(part.features, bad, config.fit.seed)

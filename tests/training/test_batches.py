@@ -19,10 +19,15 @@ import training.batches
 from tests.training.datasets import dataset
 from training.batches import RowGroups, StoredRows, stored_sample, write_rows
 from training.columns import Columns
+from training.config import TrainConfig
 from training.dataset import Dataset
-from training.engines import Engine, learner
+from training.engine_names import Engine
+from training.engines import learner
 from training.fit import FitConfig, boost, fit_sample
+from training.refits import RefitConfig
+from training.run import train
 from training.sample import Sample
+from training.search import SearchConfig
 
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=8, folds=3, threads=1)
 
@@ -52,6 +57,15 @@ def test_the_same_model_and_margins_as_from_memory(loans: Dataset, stored: Sampl
     assert ours.rounds == theirs.rounds > 1
     assert ours.booster.model_to_string() == theirs.booster.model_to_string()
     assert ours.out_of_fold.tobytes() == theirs.out_of_fold.tobytes()
+
+
+def test_a_whole_run_from_disk_is_the_one_from_memory(
+    loans: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.run.STUDIES", {})
+    config = TrainConfig(fit=CONFIG, search=SearchConfig(1), refits=RefitConfig(1))
+    with learner(Engine.BATCHES, tmp_path) as batches:
+        assert train(loans, config, learner=batches).files == train(loans, config).files
 
 
 def test_the_same_model_of_rows_drawn_more_than_once(loans: Dataset, stored: Sample) -> None:

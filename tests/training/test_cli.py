@@ -36,7 +36,13 @@ def test_a_number_of_trials_that_cannot_be_is_refused(trials: str) -> None:
 
 def test_help_shows_how_it_is_used() -> None:
     said = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["train", "--help"]).stdout
-    for words in ("--trials", "--trained-by", "Example: sellerscore train --trials 50"):
+    for words in (
+        "--trials",
+        "--trained-by",
+        "--engine",
+        "memory|batches|dask",
+        "Example: sellerscore train --trials 50",
+    ):
         assert words in said
 
 

@@ -19,12 +19,16 @@ import training.batches
 import training.engine_dask
 from tests.training.datasets import NAMES, SIGNS, dataset
 from training.batches import stored_sample
+from training.config import TrainConfig
 from training.dataset import Dataset
 from training.engine_dask import SCHEDULER, boost_on, cluster
-from training.engines import Engine, learner
+from training.engine_names import Engine
+from training.engines import learner
 from training.errors import ClusterError
 from training.evidence.metrics import Estimate, auc, resampled
 from training.fit import FitConfig, Fitted, fit_sample
+from training.refits import RefitConfig
+from training.run import train
 from training.sample import Sample
 
 if TYPE_CHECKING:
@@ -136,6 +140,20 @@ def test_a_cluster_that_is_named_is_used_and_left_running(
         assert dask.boost(sample, CONFIG, 2).num_trees() == 2
     assert len(client.ncores()) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_whole_run_on_a_cluster_ranks_as_one_from_memory(
+    client: Client, loans: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SCHEDULER, client.scheduler.address)
+    monkeypatch.setattr("training.run.STUDIES", {})
+    config = TrainConfig(fit=CONFIG, refits=RefitConfig(0))
+    with learner(Engine.DASK, tmp_path) as dask:
+        ours = train(loans, config, learner=dask)
+    theirs = train(loans, config)
+    assert ours.files != theirs.files, "workers find bins of their own"
+    for name in ("auc", "brier", "calibration_slope"):
+        assert theirs.figures[name].low < ours.figures[name].value < theirs.figures[name].high
 
 
 def test_no_scheduler_at_the_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

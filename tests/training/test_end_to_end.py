@@ -187,3 +187,8 @@ def test_without_data_each_command_says_what_comes_first(fresh: World) -> None:
     assert "ingest a delivery first" in refused(fresh, "train")
     assert "ingest a delivery first" in refused(fresh, "features")
     assert "run `sellerscore train`" in refused(fresh, "promote", *APPROVAL)
+
+
+def test_a_cluster_that_does_not_answer_is_a_sentence(mine: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SELLERSCORE_DASK_SCHEDULER", "nowhere:at all")
+    assert "No Dask scheduler answers at nowhere:at all" in refused(mine, "train", "--engine", "dask")
