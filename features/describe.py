@@ -108,8 +108,13 @@ def _wrapped(words: str) -> list[str]:
 
 
 def marks(feature: Feature) -> str:
-    """Return what sets a feature apart, in words: `actionable`, `structural`, both or nothing."""
-    named = (("actionable", feature.actionable), ("structural", feature.structural))
+    """Return what sets a feature apart, in words, such as `actionable, bought down`; perhaps nothing."""
+    bought = f"bought {feature.bought.replace('both', 'up and down')}"
+    named = (
+        ("actionable", feature.actionable),
+        ("structural", feature.structural),
+        (bought, feature.bought != "no"),
+    )
     return ", ".join(word for word, holds in named if holds)
 
 
@@ -119,5 +124,5 @@ def as_data(feature: Feature) -> dict[str, object]:
     Example: `as_data(CATALOGUE[0])["unit"]` is `USD`.
     """
     told = ("name", "label", "meaning", "unit", "window", "sign", "sign_reason", "reason_group", "actionable")
-    plain: dict[str, object] = {name: getattr(feature, name) for name in (*told, "structural")}
+    plain: dict[str, object] = {name: getattr(feature, name) for name in (*told, "structural", "bought")}
     return plain | {"tables": sorted(feature.tables), "expression": repr(feature.expression)}

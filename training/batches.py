@@ -118,7 +118,7 @@ def write_rows(frames: Iterable[pd.DataFrame], path: Path) -> None:
 def stored_sample(dataset: Dataset, path: Path) -> Sample:
     """Write the features of a dataset to a file, and return a sample of all its rows that reads from there."""
     write_rows(_cut(dataset.features), path)
-    columns = Columns.of(map(str, dataset.features), dataset.signs)
+    columns = Columns.of_dataset(dataset)
     return Sample.of_dataset(dataset, StoredRows(RowGroups(path, columns)))
 
 

@@ -4,6 +4,8 @@ Every column is bound to one direction and a missing value is put at its riskies
 only rise along the column, below all others where it may only fall. A feature with a sign is one column; a free one is
 two, bound to either direction, which together follow any shape. Since the model never falls towards the risky end, a
 row with a value hidden is at least as risky as with any value shown. ADR 13 says what else was tried.
+
+Nor can fake orders pay where they move a feature cheaply: the column that would reward that move is left out (ADR 17).
 """
 
 from __future__ import annotations
@@ -22,7 +24,13 @@ if TYPE_CHECKING:
     import lightgbm
     import pandas as pd
 
+    from training.dataset import Dataset
+
 CATALOGUE_SIGNS: Final[Mapping[str, int]] = {feature.name: feature.sign for feature in CATALOGUE}
+CATALOGUE_BOUGHT: Final[Mapping[str, str]] = {feature.name: feature.bought for feature in CATALOGUE}
+
+_REWARDS: Final = {"up": (-1,), "down": (1,), "both": (1, -1)}
+"""By what fake orders do to a feature, the columns that would pay for it: lower risk is what such a move would buy."""
 
 FARTHEST: Final = 1e30
 """Beyond any value of a feature: where a missing one is put."""
@@ -42,9 +50,11 @@ class Columns:
         signs: +1 where risk may only rise along the column, -1 where it may only fall.
 
     Example:
-        >>> columns = Columns.of(["refund_rate_90d", "visits_90d"])
+        >>> columns = Columns.of(["return_rate_90d", "top_day_share_180d", "visits_90d"])
         >>> columns.shows, columns.signs
-        ((0, 1, 1), (1, 1, -1))
+        ((0, 1, 1, 2), (1, 1, -1, 1))
+
+    More visits can be bought with fake orders, so that risk may only rise with them.
     """
 
     features: tuple[str, ...]
@@ -52,11 +62,30 @@ class Columns:
     signs: tuple[int, ...]
 
     @classmethod
-    def of(cls, features: Iterable[str], signs: Mapping[str, int] = CATALOGUE_SIGNS) -> Columns:
-        """Return the columns of features with these signs, the catalogue's if none are given; one without is free."""
+    def of(
+        cls,
+        features: Iterable[str],
+        signs: Mapping[str, int] = CATALOGUE_SIGNS,
+        bought: Mapping[str, str] = CATALOGUE_BOUGHT,
+    ) -> Columns:
+        """Return the columns of features with these signs, the catalogue's if none are given; one without is free.
+
+        A column that would reward what fake orders do to its feature is left out, see `Feature.bought`; where all of a
+        feature's are, no model learns from it.
+        """
         names = tuple(features)
-        bound = [(place, sign) for place, name in enumerate(names) for sign in _directions(signs.get(name, 0))]
+        bound = [
+            (place, sign)
+            for place, name in enumerate(names)
+            for sign in _directions(signs.get(name, 0))
+            if sign not in _REWARDS.get(bought.get(name, "no"), ())
+        ]
         return cls(names, tuple(place for place, _ in bound), tuple(sign for _, sign in bound))
+
+    @classmethod
+    def of_dataset(cls, dataset: Dataset) -> Columns:
+        """Return the columns of a dataset's features."""
+        return cls.of(map(str, dataset.features.columns), dataset.signs, dataset.bought)
 
     def matrix(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Return the columns of some rows, missing values at the riskiest end.
@@ -99,7 +128,8 @@ class Columns:
                     yield f"monotone_constraints={_listed(self._bound(place) for place in range(len(self.features)))}"
                 case "feature_infos":
                     ranges = re.findall(r"\[[^]]*\]|none", rest)
-                    yield f"feature_infos={_listed(ranges[self.shows.index(n)] for n in range(len(self.features)))}"
+                    seen = dict(zip(self.shows, ranges, strict=True))
+                    yield f"feature_infos={_listed(seen.get(n, 'none') for n in range(len(self.features)))}"
                 case _:
                     yield line
 

@@ -24,7 +24,9 @@ class FitConfig:
     """LightGBM's settings that are ours to choose; all else is fixed for reproducibility.
 
     The same data and config give the same model text on the same machine. Classes are not weighted, since a
-    weighted probability means nothing. `stop_share` of the rows, the latest, say when to stop.
+    weighted probability means nothing. `stop_share` of the rows, the latest, say when to stop. With `extra_trees` each
+    split is the best of one random threshold a column, so that hundreds of trees share out what a few thresholds would
+    hold: a small move of a feature then earns few points, and no more can be bought with it.
     """
 
     __pydantic_config__ = STRICT
@@ -36,6 +38,7 @@ class FitConfig:
     feature_fraction: Annotated[float, Field(gt=0, le=1)] = 0.5
     bagging_fraction: Annotated[float, Field(gt=0, le=1)] = 0.8
     lambda_l2: Annotated[float, Field(ge=0)] = 10.0
+    extra_trees: bool = True
     max_rounds: Annotated[int, Field(ge=1)] = 800
     patience: Annotated[int, Field(ge=1)] = 50
     stop_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
@@ -55,7 +58,7 @@ class FitConfig:
         ours = {key: value for key, value in asdict(self).items() if key not in _NOT_LIGHTGBM}
         return {
             **ours,
-            "feature_fraction": self.feature_fraction * len(columns.features) / len(columns.signs),
+            "feature_fraction": min(1.0, self.feature_fraction * len(columns.features) / len(columns.signs)),
             "min_data_in_leaf": max(5, min(self.most_data_in_leaf, rows // 100)),
             "objective": "binary",
             "metric": "binary_logloss",

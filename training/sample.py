@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.columns import CATALOGUE_SIGNS, Columns
+from training.columns import Columns
 from training.dataset import LEAST_OF_A_CLASS
 from training.errors import LabelError
 
@@ -61,17 +60,20 @@ class Sample:
         bad: pd.Series,
         sellers: pd.Series,
         as_of: pd.Series | None = None,
-        signs: Mapping[str, int] = CATALOGUE_SIGNS,
+        columns: Columns | None = None,
     ) -> Sample:
-        """Take features, outcomes, sellers and midnights of the same rows in the same order."""
-        columns = Columns.of(map(str, features.columns), signs)
+        """Take features, outcomes, sellers and midnights of the same rows in the same order.
+
+        `columns` are those of the catalogue unless others are given.
+        """
+        columns = columns or Columns.of(map(str, features.columns))
         days = None if as_of is None else _days(as_of)
         return cls(columns, columns.matrix(features), _outcomes(bad), _numbers(sellers), days)
 
     @classmethod
     def of_dataset(cls, dataset: Dataset, matrix: Matrix | None = None) -> Sample:
         """Take all rows of a dataset; with a matrix, that stands for the dataset's features."""
-        rows, columns = dataset.rows, Columns.of(map(str, dataset.features.columns), dataset.signs)
+        rows, columns = dataset.rows, Columns.of_dataset(dataset)
         shown = columns.matrix(dataset.features) if matrix is None else matrix
         return cls(columns, shown, _outcomes(rows["bad"]), _numbers(rows["seller_id"]), _days(rows["as_of"]))
 

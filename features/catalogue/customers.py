@@ -18,6 +18,7 @@ CUSTOMERS: Final = (
         0,
         "Loyal buyers and few fake ones look alike here; other features tell them apart.",
         "loyalty",
+        bought="down",
     ),
     Feature(
         "buyer_concentration_180d",
@@ -53,6 +54,7 @@ CUSTOMERS: Final = (
         0,
         "Returning buyers are worth most, but are cheap to fake.",
         "loyalty",
+        bought="both",
     ),
     Feature(
         "repeat_sales_share_180d",
@@ -75,6 +77,7 @@ CUSTOMERS: Final = (
         0,
         "New buyers are growth, or a purchase of it.",
         "loyalty",
+        bought="up",
     ),
     Feature(
         "buyer_trend_90d",
@@ -86,5 +89,6 @@ CUSTOMERS: Final = (
         0,
         "A shop that loses its customers loses its sales next; but new ones can be bought.",
         "customers",
+        bought="both",
     ),
 )

@@ -26,6 +26,8 @@ from features.festivals import festivals
 
 _OF_ORDERS = Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
 
+_BOUGHT = ("no", "up", "down", "both")
+
 
 @dataclass(frozen=True)
 class Feature:
@@ -43,6 +45,8 @@ class Feature:
         reason_group: features that say the same thing to a person share one.
         actionable: the seller can change it within months, honestly.
         structural: it counts stores, marketplaces or currencies, so splitting a store changes it.
+        bought: which way fake orders for a twentieth of a month's sales, with visits, parcels and ratings beside, move it
+            by more than their money weighs: `up`, `down`, `both` or `no`. A model may not reward such a move.
     """
 
     name: str
@@ -56,10 +60,13 @@ class Feature:
     reason_group: str
     actionable: bool = False
     structural: bool = False
+    bought: str = "no"
 
     def __post_init__(self) -> None:
         if self.sign not in (-1, 0, 1):
             raise CatalogueError(f"{self.name} has the sign {self.sign}; allowed are -1, 0 and +1.")
+        if self.bought not in _BOUGHT:
+            raise CatalogueError(f"{self.name} is bought {self.bought!r}; allowed are {', '.join(_BOUGHT)}.")
         measures = measures_of(self.expression)
         unknown = sorted(frozenset().union(*map(facts_of, measures)) - set(BY_NAME))
         if unknown:

@@ -31,6 +31,7 @@ FULFILMENT: Final = (
         "Slow handling is stock that is not there or work that is not done.",
         "fulfilment",
         actionable=True,
+        bought="down",
     ),
     Feature(
         "handling_days_change",
@@ -43,6 +44,7 @@ FULFILMENT: Final = (
         "Orders that wait longer than they used to show a business under strain.",
         "fulfilment",
         actionable=True,
+        bought="both",
     ),
     Feature(
         "median_handling_hours_90d",
@@ -55,6 +57,7 @@ FULFILMENT: Final = (
         "The typical parcel, not moved by a few that waited for stock.",
         "fulfilment",
         actionable=True,
+        bought="down",
     ),
     Feature(
         "late_shipping_share_90d",
@@ -67,6 +70,7 @@ FULFILMENT: Final = (
         "Late shipping brings cancellations, disputes and penalties.",
         "fulfilment",
         actionable=True,
+        bought="down",
     ),
     Feature(
         "delivery_days_180d",
@@ -78,6 +82,7 @@ FULFILMENT: Final = (
         0,
         "Far customers wait longer than near ones.",
         "delivery",
+        bought="down",
     ),
     Feature(
         "late_delivery_share_180d",
@@ -90,6 +95,7 @@ FULFILMENT: Final = (
         "Parcels that come late come back.",
         "delivery",
         actionable=True,
+        bought="down",
     ),
     Feature(
         "undelivered_share_180d",
@@ -102,6 +108,7 @@ FULFILMENT: Final = (
         "Parcels that never arrive must be paid back.",
         "delivery",
         actionable=True,
+        bought="down",
     ),
     Feature(
         "lost_share_180d",
@@ -114,5 +121,6 @@ FULFILMENT: Final = (
         "A lost parcel is lost goods and a refund.",
         "delivery",
         actionable=True,
+        bought="down",
     ),
 )

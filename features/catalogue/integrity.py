@@ -35,6 +35,7 @@ INTEGRITY: Final = (
         1,
         "Whoever buys from himself has something to hide.",
         "integrity",
+        bought="up",
     ),
     Feature(
         "orders_beyond_visits_30d",

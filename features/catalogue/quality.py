@@ -23,6 +23,7 @@ QUALITY: Final = (
         "The latest settled month shows trouble with the goods first.",
         "returns",
         actionable=True,
+        bought="both",
     ),
     Feature(
         "return_rate_90d",
@@ -71,6 +72,7 @@ QUALITY: Final = (
         "Many small refunds are as much work as few large ones.",
         "returns",
         actionable=True,
+        bought="both",
     ),
     Feature(
         "refund_size_180d",
@@ -82,6 +84,7 @@ QUALITY: Final = (
         0,
         "Partial refunds keep a customer; dear goods come back more often.",
         "returns",
+        bought="both",
     ),
     Feature(
         "return_lag_180d",
@@ -93,6 +96,7 @@ QUALITY: Final = (
         0,
         "Late refunds may mean slow shipping or patient buyers.",
         "returns",
+        bought="up",
     ),
     Feature(
         "median_return_lag_180d",
@@ -104,6 +108,7 @@ QUALITY: Final = (
         0,
         "The typical return is not moved by a few that took months.",
         "returns",
+        bought="up",
     ),
     Feature(
         "returns_after_spikes_180d",
@@ -115,6 +120,7 @@ QUALITY: Final = (
         1,
         "Returns that follow busy days eat the spike weeks after it was celebrated.",
         "returns",
+        bought="both",
     ),
     Feature(
         "cancel_rate_180d",
@@ -151,6 +157,7 @@ QUALITY: Final = (
         "Disputes end in chargebacks, and in marketplaces that hold money back.",
         "disputes",
         actionable=True,
+        bought="down",
     ),
     Feature(
         "disputed_value_365d",

@@ -24,6 +24,7 @@ REPUTATION: Final = (
         "Satisfied buyers come back and do not dispute.",
         "reputation",
         actionable=True,
+        bought="up",
     ),
     Feature(
         "rating_change",
@@ -36,6 +37,7 @@ REPUTATION: Final = (
         "Ratings that slip run ahead of returns and of sales.",
         "reputation",
         actionable=True,
+        bought="both",
     ),
     Feature(
         "rating_change_recent",
@@ -48,6 +50,7 @@ REPUTATION: Final = (
         "The last weeks show what is going wrong now.",
         "reputation",
         actionable=True,
+        bought="both",
     ),
     Feature(
         "ratings_per_order_180d",
@@ -59,5 +62,6 @@ REPUTATION: Final = (
         0,
         "Buyers rate what delights and what annoys them.",
         "reputation",
+        bought="both",
     ),
 )

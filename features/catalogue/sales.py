@@ -32,6 +32,7 @@ SALES: Final = (
         -1,
         "The latest settled month is what instalments would have been paid from.",
         "sales_level",
+        bought="up",
     ),
     Feature(
         "settled_net_sales_90d",
@@ -65,6 +66,7 @@ SALES: Final = (
         0,
         "Counts of orders are cheap to inflate, so they earn nothing by rule.",
         "sales_level",
+        bought="up",
     ),
     Feature(
         "average_order_180d",
@@ -76,6 +78,7 @@ SALES: Final = (
         0,
         "Dear and cheap goods can both be good business.",
         "order_size",
+        bought="down",
     ),
     Feature(
         "average_order_change",
@@ -87,6 +90,7 @@ SALES: Final = (
         0,
         "Selling cheaper may clear stock or win customers.",
         "order_size",
+        bought="both",
     ),
     Feature(
         "items_per_order_180d",
@@ -98,6 +102,7 @@ SALES: Final = (
         0,
         "Baskets differ by trade, not by risk.",
         "order_size",
+        bought="both",
     ),
     Feature(
         "typical_day_sales_180d",
@@ -109,5 +114,6 @@ SALES: Final = (
         -1,
         "The typical day carries the instalments; single large days do not move it.",
         "sales_level",
+        bought="down",
     ),
 )

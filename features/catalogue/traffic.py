@@ -22,6 +22,7 @@ TRAFFIC: Final = (
         0,
         "Visits are demand, but can be bought.",
         "traffic",
+        bought="up",
     ),
     Feature(
         "visit_trend_90d",
@@ -34,6 +35,7 @@ TRAFFIC: Final = (
         "Fewer visits today are fewer orders tomorrow.",
         "traffic",
         actionable=True,
+        bought="both",
     ),
     Feature(
         "visits_per_visitor_90d",
@@ -45,6 +47,7 @@ TRAFFIC: Final = (
         0,
         "People who come back may be fond of a shop or unable to decide.",
         "traffic",
+        bought="both",
     ),
     Feature(
         "search_visit_share_90d",
@@ -56,6 +59,7 @@ TRAFFIC: Final = (
         0,
         "Being found costs nothing today, but changes with the marketplace's rules.",
         "traffic",
+        bought="both",
     ),
     Feature(
         "conversion_90d",
@@ -67,6 +71,7 @@ TRAFFIC: Final = (
         0,
         "Good shops convert well, and so do fake orders, which need no visit.",
         "conversion",
+        bought="both",
     ),
     Feature(
         "conversion_trend_90d",
@@ -78,6 +83,7 @@ TRAFFIC: Final = (
         0,
         "Visits that turn into fewer orders show worse offers; into more, better ones or fakes.",
         "conversion",
+        bought="both",
     ),
     Feature(
         "cart_rate_90d",
@@ -89,6 +95,7 @@ TRAFFIC: Final = (
         0,
         "Interest that has not paid yet.",
         "conversion",
+        bought="both",
     ),
     Feature(
         "orders_per_cart_90d",
@@ -100,6 +107,7 @@ TRAFFIC: Final = (
         0,
         "Carts that are left behind show prices or shipping; orders without carts show fakes.",
         "conversion",
+        bought="both",
     ),
     Feature(
         "paid_visit_share_90d",
@@ -112,6 +120,7 @@ TRAFFIC: Final = (
         "Bought demand stops when the money does.",
         "advertising",
         actionable=True,
+        bought="down",
     ),
     Feature(
         "paid_visit_share_change",
@@ -124,6 +133,7 @@ TRAFFIC: Final = (
         "Who must buy more of his visits than before is losing the others.",
         "advertising",
         actionable=True,
+        bought="both",
     ),
     Feature(
         "ad_spend_share_90d",
@@ -160,6 +170,7 @@ TRAFFIC: Final = (
         "Traffic cost is what sellers complain of most, beside cash.",
         "advertising",
         actionable=True,
+        bought="down",
     ),
     Feature(
         "cost_per_paid_visit_90d",

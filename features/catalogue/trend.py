@@ -32,6 +32,7 @@ TREND: Final = (
         "The latest month shows a turn first.",
         "sales_trend",
         actionable=True,
+        bought="up",
     ),
     Feature(
         "sales_trend_90d",
@@ -91,6 +92,7 @@ TREND: Final = (
         0,
         "Orders not yet settled show a turn early, but can be bought.",
         "sales_trend",
+        bought="both",
     ),
     Feature(
         "recent_sales_hold",
@@ -103,6 +105,7 @@ TREND: Final = (
         "A sudden fall shows distress early; a sudden rise can be bought, so it earns nothing.",
         "sales_trend",
         actionable=True,
+        bought="up",
     ),
     Feature(
         "recent_week_hold",
@@ -114,6 +117,7 @@ TREND: Final = (
         -1,
         "A week without sales is the first sign of a shop that stopped.",
         "sales_trend",
+        bought="up",
     ),
     Feature(
         "drawdown_from_best_month",

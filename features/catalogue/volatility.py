@@ -48,6 +48,7 @@ VOLATILITY: Final = (
         "Who sold on most days of the month is in business today.",
         "stability",
         actionable=True,
+        bought="up",
     ),
     Feature(
         "active_day_share_90d",
@@ -60,6 +61,7 @@ VOLATILITY: Final = (
         "Regular trading is a running business.",
         "stability",
         actionable=True,
+        bought="up",
     ),
     Feature(
         "active_days_365d",
@@ -71,6 +73,7 @@ VOLATILITY: Final = (
         -1,
         "Regular trading over a year is a running business.",
         "stability",
+        bought="up",
     ),
     Feature(
         "top_day_share_180d",
@@ -93,5 +96,6 @@ VOLATILITY: Final = (
         1,
         "A shop that has stopped selling cannot repay from sales.",
         "recency",
+        bought="down",
     ),
 )

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.calibrate import affine, probabilities
+from training.columns import Columns
 from training.cross_validation import LeftOut, Predictor, leave_out
 from training.evidence.metrics import Estimate, evaluate
 from training.fit import FitConfig, fit_sample
@@ -175,7 +176,8 @@ def _model(dataset: Dataset) -> Predictor:
     """Return our model: settings searched, rounds chosen and calibration learnt inside the rows it is given."""
 
     def predict(inside: pd.DataFrame, bad: pd.Series, outside: pd.DataFrame) -> NDArray[np.float64]:
-        sample = Sample.of(inside, bad, dataset.rows["seller_id"].loc[inside.index], signs=dataset.signs)
+        sellers = dataset.rows["seller_id"].loc[inside.index]
+        sample = Sample.of(inside, bad, sellers, columns=Columns.of_dataset(dataset))
         best = search(sample, FIT, TRIALS, lambda _: None).best
         fitted = fit_sample(sample, best)
         margins = np.asarray(fitted.booster.predict(outside.to_numpy(), raw_score=True))
