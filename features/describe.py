@@ -61,7 +61,9 @@ Made from the catalogue by `sellerscore features --describe --markdown`; a test 
   Thursday) to the Monday after, 11 to 20 December. *Days that are no festival* are the window's days less those.
 - **Sign**: a feature that raises risk can never raise the score as it grows, one that lowers risk never lower it; the
   served model is audited for it. *Actionable*: a seller can change it within months, honestly. *Structural*: it
-  counts stores, marketplaces or currencies, so how a seller is organised moves it; nothing else does.
+  counts stores, marketplaces or currencies, so how a seller is organised moves it; nothing else does. *Bought up* or
+  *down*: fake orders for a twentieth of a month's sales, with visits, parcels and ratings, can move it that way by more
+  than their money weighs, since it counts what is cheap; no score rewards such a move.
 """
 
 

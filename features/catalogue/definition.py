@@ -45,7 +45,7 @@ class Feature:
         reason_group: features that say the same thing to a person share one.
         actionable: the seller can change it within months, honestly.
         structural: it counts stores, marketplaces or currencies, so splitting a store changes it.
-        bought: which way fake orders for a twentieth of a month's sales, with visits, parcels and ratings beside, move it
+        bought: which way fake orders for a twentieth of a month's sales, with visits, parcels and ratings, move it
             by more than their money weighs: `up`, `down`, `both` or `no`. A model may not reward such a move.
     """
 

@@ -154,6 +154,7 @@ def test_the_digest_changes_with_every_attribute_of_a_feature(name: str) -> None
         "sign": 1,
         "actionable": True,
         "structural": True,
+        "bought": "up",
     }
     one = feature(Total("gross", 30))
     other = replace(one, **{name: changed.get(name, "other")})

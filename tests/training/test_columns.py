@@ -101,12 +101,11 @@ def test_a_free_feature_may_take_any_shape() -> None:
 
 
 def test_columns_are_bound_by_the_catalogues_signs_and_two_where_it_has_none() -> None:
-    columns = Columns.of(["return_rate_90d", "visits_90d", "rating_90d", "not in the catalogue"])
+    shown = ["return_rate_90d", "top_day_share_180d", "days_on_platform", "not in the catalogue"]
+    columns = Columns.of(shown)
     assert columns.shows == (0, 1, 1, 2, 3, 3)
     assert columns.signs == (1, 1, -1, -1, 1, -1)
-    rows = pd.DataFrame(
-        [[0.1, 5.0, 4.5, 7.0], [np.nan] * 4], columns=["return_rate_90d", "visits_90d", "rating_90d", "not"]
-    )
+    rows = pd.DataFrame([[0.1, 5.0, 4.5, 7.0], [np.nan] * 4], columns=shown)
     assert columns.matrix(rows).tolist() == [
         [0.1, 5.0, 5.0, 4.5, 7.0, 7.0],
         [FARTHEST, FARTHEST, -FARTHEST, -FARTHEST, FARTHEST, -FARTHEST],
