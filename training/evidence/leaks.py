@@ -24,6 +24,10 @@ TOO_GOOD: Final = 0.95
 TOO_MUCH: Final = 0.10
 """AUC that one feature of a hundred may add to all others: those that mean the same stand in for an honest one."""
 
+TOO_WELL: Final = 0.95
+"""An AUC that no model of operating data reaches honestly on later loans. Several blurred copies of the outcome hide
+from the questions to one feature, and show here."""
+
 ROWS: Final = 8_000
 """Training rows that are asked: a feature that knows outcomes shows on far fewer."""
 
@@ -49,16 +53,18 @@ def leaks(subject: Subject, most: int = ROWS) -> Finding:
     rows = _rows(subject, most)
     told = sorted(_told(rows, subject.seed), key=lambda each: -each.best)
     leant_on, lost = _leant_on(subject, rows)
+    whole = auc(subject.bad, subject.probability)
     return Finding(
         "leaks",
         "Features that may know the outcome",
         f"Asked: could a feature have seen what came after? Each of {len(told)} features alone ranked the outcomes of "
         f"{len(rows.rows):,} training rows, by a shallow tree on other sellers. The best, {told[0].feature}, reaches "
         f"AUC {told[0].best:.3f}; more than {TOO_GOOD} raises an alarm. Without {leant_on}, on which the model leans "
-        f"most, a small model loses {lost:.3f} of AUC; more than {TOO_MUCH} does, too.",
-        figures={"best_alone_auc": told[0].best, "lost_without_one_auc": lost},
+        f"most, a small model loses {lost:.3f} of AUC; more than {TOO_MUCH} does, too. So does a model that ranks the "
+        f"test rows better than {TOO_WELL}; this one reaches {whole:.3f}.",
+        figures={"best_alone_auc": told[0].best, "lost_without_one_auc": lost, "model_auc": whole},
         tables={"Features alone": _table(told)},
-        alarms=tuple(_alarms(told, leant_on, lost)),
+        alarms=(*_alarms(told, leant_on, lost), *_alarm_of_all(whole)),
     )
 
 
@@ -101,6 +107,14 @@ def _alarms(told: list[Told], leant_on: str, lost: float) -> Iterator[str]:
         yield (
             f"{leant_on} alone adds {lost:.3f} of AUC to all other features, too much for one of many: find out when "
             "its values became known."
+        )
+
+
+def _alarm_of_all(whole: float) -> Iterator[str]:
+    if whole > TOO_WELL:
+        yield (
+            f"The model ranks the outcomes of the test rows with AUC {whole:.3f}, too well for anything known before "
+            "them: several features may each know a part; find out when the values of the strongest became known."
         )
 
 

@@ -34,7 +34,7 @@ class Audit:
     Attributes:
         feature: its name.
         sign: +1 where a higher value may only raise the probability of default, -1 where it may only lower it.
-        moves: how many were tried; none where the feature was never known.
+        moves: how many were tried, each to another value; none where the feature was never known.
         felt: how many changed the probability at all.
         violations: how many changed it against the sign.
         largest: the largest violation, in probability of default.
@@ -89,7 +89,7 @@ def audit(bundle: Bundle, rows: NDArray[np.float64], moves: int, seed: int) -> I
             continue
         start = rng.choice(known, moves)
         moved = rows[start]
-        moved[:, column] = _values(rows[known, column], moves, rng)
+        moved[:, column] = _values(rows[known, column], rows[start, column], rng)
         after = log_odds(bundle, moved)
         # how far the log-odds went in the direction that the move may not take them
         upward = np.sign(moved[:, column] - rows[start, column]) * entry.sign
@@ -99,12 +99,16 @@ def audit(bundle: Bundle, rows: NDArray[np.float64], moves: int, seed: int) -> I
         yield Audit(entry.name, entry.sign, moves, felt, int(wrong.sum()), float(change[wrong].max(initial=0.0)))
 
 
-def _values(seen: NDArray[np.float64], count: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Draw values to move to: half of them seen, half from anywhere between or a little beyond."""
+def _values(seen: NDArray[np.float64], start: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Draw values to move to, none where it starts: half of them seen, others from anywhere between or a little beyond.
+
+    Where all that was seen is one value, beyond is a tenth of it, or of 1.
+    """
     low, high = float(seen.min()), float(seen.max())
-    beyond = _BEYOND * (high - low)
-    anywhere = rng.uniform(low - beyond, high + beyond, count)
-    return np.where(rng.random(count) < 0.5, rng.choice(seen, count), anywhere)  # noqa: PLR2004
+    beyond = _BEYOND * ((high - low) or abs(high) or 1.0)
+    anywhere = rng.uniform(low - beyond, high + beyond, len(start))
+    to = np.where(rng.random(len(start)) < 0.5, rng.choice(seen, len(start)), anywhere)  # noqa: PLR2004
+    return np.where(to == start, anywhere, to)
 
 
 def _probability(of: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -61,6 +61,16 @@ def test_a_copy_among_honest_values_is_found_by_what_it_adds(honest: Subject) ->
     assert finding.alarms[0].startswith("items_per_order_180d alone adds 0.")
 
 
+def test_a_model_that_ranks_too_well_is_an_alarm_whatever_each_feature_tells(honest: Subject) -> None:
+    """Blurred copies of the outcome, none of which tells enough alone, together know it."""
+    knowing = np.where(honest.bad, 0.6, 0.4) + np.random.default_rng(1).normal(0, 0.03, len(honest.bad))
+    finding = leaks(replace(honest, probability=knowing))
+    assert finding.figures["model_auc"] > 0.95
+    (alarm,) = finding.alarms
+    assert alarm.startswith("The model ranks the outcomes of the test rows with AUC ")
+    assert f"this one reaches {finding.figures['model_auc']:.3f}" in finding.said
+
+
 def test_many_rows_are_sampled_by_the_seed(honest: Subject) -> None:
     first, again = leaks(honest, most=300), leaks(honest, most=300)
     assert "of 300 training rows" in first.said

@@ -9,7 +9,7 @@ import pytest
 
 from tests.training.datasets import NAMES, SIGNS, dataset
 from tests.training.evidence.subjects import boosted, bundle, reviewed, subject, with_test
-from training.evidence.monotone import audit, monotone
+from training.evidence.monotone import _values, audit, monotone
 from training.evidence.subject import Subject
 
 MOVES = 300
@@ -80,3 +80,13 @@ def test_moves_are_those_of_the_seed() -> None:
     rows = subject().test.features.to_numpy()
     first, again, other = (list(audit(subject().bundle, rows, 50, seed)) for seed in (1, 1, 2))
     assert first == again != other
+
+
+def test_every_move_moves_also_where_all_rows_hold_one_value() -> None:
+    rng = np.random.default_rng(1)
+    for seen in (np.zeros(5), np.full(5, 3.0), np.array([0.0, 0.0, 0.0, 1.0])):
+        start = rng.choice(seen, 2_000)
+        moved = _values(seen, start, rng)
+        assert (moved != start).all()
+        assert moved.min() < seen.min()
+        assert moved.max() > seen.max()

@@ -1,4 +1,4 @@
-"""What the catalogue says of fake orders, held against fake orders in every mix: nothing else moves by more than money."""
+"""What the catalogue says of fake orders, held against them in every mix: nothing else moves by more than money."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_feature_that_fake_orders_move_cheaply_is_declared_so(feature: Feature
 
 
 def test_declarations_are_not_for_nothing(moves: pd.DataFrame) -> None:
-    """Shops whose every day is alike show half of what can be bought; the rest needs returns, livestreams or a slump."""
+    """Shops whose every day is alike show half of what can be bought; the rest needs returns, livestreams, a slump."""
     declared = [each for each in CATALOGUE if each.bought != "no"]
     shown = [each.name for each in declared if moves.loc[each.name].max() > 1.0]
     assert len(shown) >= 0.5 * len(declared), sorted({each.name for each in declared} - set(shown))
