@@ -1,0 +1,120 @@
+"""The loops over rows, compiled by numba when they are first called, which takes a second or two.
+
+The only module that names numba; nothing is written to disk. Every function may run on several threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from scoring.kernel.groups import HIGHEST, LOWEST
+from scoring.kernel.tables import Tables
+
+BLOCK: Final = 256
+"""Rows at a time: their prepared columns and sums stay in the processor's nearest caches."""
+
+_ZERO: Final = float(np.float32(1e-35))
+"""LightGBM's `kZeroThreshold`: what is not farther from zero is zero."""
+
+_NO_CATEGORY: Final = 2.0**31
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def _compiled(function: F) -> F:
+    return cast("F", numba.njit(nogil=True, error_model="numpy")(function))
+
+
+@_compiled
+def row_by_row(
+    tables: Tables, matrix: NDArray[np.float64], phi: NDArray[np.float64], margins: NDArray[np.float64]
+) -> None:
+    """Add each row's contributions to `phi` and its margin to `margins`, both zero before; the way for few rows."""
+    values = np.empty(len(tables.feature))
+    for row in range(len(matrix)):
+        for place in range(len(values)):
+            values[place] = _prepared(tables, place, matrix[row, tables.feature[place]])
+        for group in range(len(tables.table_from) - 1):
+            first, end = tables.slots_from[group], tables.slots_from[group + 1]
+            pattern = 0
+            for bit in range(tables.bits_from[group], tables.bits_from[group + 1]):
+                value = values[tables.column[bit]]
+                if tables.low[bit] < value <= tables.high[bit]:
+                    pattern |= 1 << (bit - tables.bits_from[group])
+            entry = tables.table_from[group] + pattern * (end - first + 1)
+            for slot in range(first, end):
+                phi[row, tables.slots[slot]] += tables.table[entry + slot - first]
+            margins[row] += tables.table[entry + end - first]
+
+
+@_compiled
+def in_blocks(
+    tables: Tables, matrix: NDArray[np.float64], phi: NDArray[np.float64], margins: NDArray[np.float64]
+) -> None:
+    """Do what `row_by_row` does, to the bit, with blocks of rows: each step of the model for a whole block at once."""
+    values = np.zeros((len(tables.feature), BLOCK))
+    sums = np.empty((matrix.shape[1] + 1, BLOCK))
+    entry = np.empty(BLOCK, dtype=np.int32)
+    for start in range(0, len(matrix), BLOCK):
+        rows = min(BLOCK, len(matrix) - start)
+        for place in range(len(values)):
+            feature = tables.feature[place]
+            for row in range(rows):
+                values[place, row] = _prepared(tables, place, matrix[start + row, feature])
+        sums[:] = 0.0
+        for group in range(len(tables.table_from) - 1):
+            _find(tables, group, values, entry)
+            _add(tables, group, entry, sums)
+        for row in range(rows):
+            margins[start + row] = sums[-1, row]
+            for feature in range(matrix.shape[1]):
+                phi[start + row, feature] = sums[feature, row]
+
+
+@_compiled
+def _find(tables: Tables, group: int, values: NDArray[np.float64], entry: NDArray[np.int32]) -> None:
+    """Set `entry` to where each row's line begins in the group's table."""
+    width = tables.slots_from[group + 1] - tables.slots_from[group] + 1
+    entry[:] = 0
+    for bit in range(tables.bits_from[group], tables.bits_from[group + 1]):
+        low, high, column = tables.low[bit], tables.high[bit], values[tables.column[bit]]
+        lines = np.int32(width << (bit - tables.bits_from[group]))
+        for row in range(BLOCK):
+            entry[row] += lines if (low < column[row]) & (column[row] <= high) else np.int32(0)
+
+
+@_compiled
+def _add(tables: Tables, group: int, entry: NDArray[np.int32], sums: NDArray[np.float64]) -> None:
+    """Add each row's line of the group's table to its sums; the last one is the margin."""
+    first, end = tables.slots_from[group], tables.slots_from[group + 1]
+    table = tables.table[tables.table_from[group] : tables.table_from[group + 1]]
+    for slot in range(first, end + 1):
+        into = sums[tables.slots[slot]] if slot < end else sums[-1]
+        column = table[slot - first :]
+        for row in range(BLOCK):
+            into[row] += column[entry[row]]
+
+
+@_compiled
+def _prepared(tables: Tables, place: int, value: float) -> float:
+    """Return a feature's value as a column holds it; the rules are LightGBM's, of its predictor and its trees."""
+    if abs(value) <= _ZERO:
+        value = 0.0
+    first, end = tables.words_from[place], tables.words_from[place + 1]
+    if first < end:
+        if not -1.0 < value < _NO_CATEGORY:  # neither is NaN
+            return 1.0
+        category = int(value)
+        word = first + (category >> 5)
+        return 0.0 if word < end and tables.words[word] >> (category & 31) & 1 else 1.0
+    if tables.missing[place] == 0:
+        if np.isnan(value):
+            value = 0.0
+    elif np.isnan(value) or (tables.missing[place] == 1 and value == 0.0):
+        return float(tables.fill[place])
+    return min(max(value, LOWEST), HIGHEST)
