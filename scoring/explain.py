@@ -26,7 +26,7 @@ _FEW: Final = 32
 
 _PROBES: Final = 256
 _PROBED_BY_FEATURE: Final = 16
-"""On so many rows of their making tables must meet LightGBM's margins, on the first of them its contributions too."""
+"""On so many rows made for it tables must meet LightGBM's margins, on the first of them its contributions too."""
 
 
 class Contributions(NamedTuple):
@@ -52,33 +52,31 @@ def contributions(model: Model, matrix: NDArray[np.float64], threads: int = 1) -
     if model.tables is None:
         base, values, margins = _by_lightgbm(model, matrix)
     else:
-        base, values, margins = _by_tables(model.tables, matrix, threads)
+        rows = np.ascontiguousarray(matrix, dtype=np.float64)
+        few = len(rows) <= _FEW
+        values, margins = _one_by_one(model.tables, rows) if few else _many(model.tables, rows, threads)
+        base = model.tables.base
     _require_sums(base + values.sum(axis=1), margins)
     return Contributions(base, values)
 
 
 def prove(model: Model) -> None:
-    """Check that the tables, where they explain the model, say what LightGBM says; and compile what looks them up.
+    """Check that the tables, where they explain the model, say what LightGBM says; and compile what one row needs.
 
     Every row is held to its margin later; here the margins are held to LightGBM's own, on rows on both sides of the
     model's thresholds, with values missing, and so are the contributions of some. Done once, when a bundle is loaded,
-    so that nobody waits for the compiler afterwards.
+    so that no request waits for the compiler afterwards.
 
     Raises:
         TreeError: they disagree.
-        ExplanationError: contributions of a row are not finite, or do not add up.
     """
     if model.tables is None:
         return
     rows = probe_rows(model.trees, len(model.names), _PROBES)
-    base, values, margins = _by_tables(model.tables, rows, threads=1)
-    alone = contributions(model, rows[:_FEW])
+    values, margins = _one_by_one(model.tables, rows)
+    ours = np.column_stack([values, np.full(_PROBES, model.tables.base)])[:_PROBED_BY_FEATURE]
     theirs = np.asarray(model.booster.predict(rows[:_PROBED_BY_FEATURE], pred_contrib=True))
-    gaps = (
-        margins - np.asarray(model.booster.predict(rows, raw_score=True)),
-        np.column_stack([values, np.full(_PROBES, base)])[:_PROBED_BY_FEATURE] - theirs,
-        values[:_FEW] - alone.values,
-    )
+    gaps = (ours - theirs, margins - np.asarray(model.booster.predict(rows, raw_score=True)))
     widest = max(float(np.abs(gap).max()) for gap in gaps)
     if not widest <= _TOLERANCE:
         raise TreeError(
@@ -87,24 +85,23 @@ def prove(model: Model) -> None:
         )
 
 
-def _by_tables(
-    tables: Tables, matrix: NDArray[np.float64], threads: int
-) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:
-    from scoring.kernel.compiled import BLOCK, in_blocks, row_by_row
+def _one_by_one(tables: Tables, rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from scoring.kernel.compiled import row_by_row
 
-    rows = np.ascontiguousarray(matrix, dtype=np.float64)
     values, margins = np.zeros(rows.shape), np.zeros(len(rows))
-    if len(rows) <= _FEW:
-        row_by_row(tables, rows, values, margins)
-        return tables.base, values, margins
+    row_by_row(tables, rows, values, margins)
+    return values, margins
+
+
+def _many(tables: Tables, rows: NDArray[np.float64], threads: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    from scoring.kernel.compiled import BLOCK, in_blocks
+
+    values, margins = np.empty(rows.shape), np.empty(len(rows))
     span = -(-len(rows) // (threads * BLOCK)) * BLOCK
     parts = [slice(start, start + span) for start in range(0, len(rows), span)]
-    if len(parts) == 1:
-        in_blocks(tables, rows, values, margins)
-    else:
-        with ThreadPoolExecutor(len(parts)) as pool:
-            list(pool.map(lambda part: in_blocks(tables, rows[part], values[part], margins[part]), parts))
-    return tables.base, values, margins
+    with ThreadPoolExecutor(len(parts)) as pool:
+        list(pool.map(lambda part: in_blocks(tables, rows[part], values[part], margins[part]), parts))
+    return values, margins
 
 
 def _by_lightgbm(model: Model, matrix: NDArray[np.float64]) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]:

@@ -1,4 +1,4 @@
-"""The loops over rows, compiled by numba when they are first called, which takes a second or two.
+"""The loops over rows, each compiled by numba when it is first called, which takes about a second.
 
 The only module that names numba; nothing is written to disk. Every function may run on several threads at once.
 """
@@ -27,7 +27,13 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def _compiled(function: F) -> F:
-    return cast("F", numba.njit(nogil=True, error_model="numpy")(function))
+    return cast("F", numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(function))
+
+
+def _inner(function: F) -> F:
+    """Compile what is called from here alone: without the way in from Python, which takes longer than the rest."""
+    inner = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True)
+    return cast("F", inner(function))
 
 
 @_compiled
@@ -76,7 +82,7 @@ def in_blocks(
                 phi[start + row, feature] = sums[feature, row]
 
 
-@_compiled
+@_inner
 def _find(tables: Tables, group: int, values: NDArray[np.float64], entry: NDArray[np.int32]) -> None:
     """Set `entry` to where each row's line begins in the group's table."""
     width = tables.slots_from[group + 1] - tables.slots_from[group] + 1
@@ -88,7 +94,7 @@ def _find(tables: Tables, group: int, values: NDArray[np.float64], entry: NDArra
             entry[row] += lines if (low < column[row]) & (column[row] <= high) else np.int32(0)
 
 
-@_compiled
+@_inner
 def _add(tables: Tables, group: int, entry: NDArray[np.int32], sums: NDArray[np.float64]) -> None:
     """Add each row's line of the group's table to its sums; the last one is the margin."""
     first, end = tables.slots_from[group], tables.slots_from[group + 1]
@@ -100,7 +106,7 @@ def _add(tables: Tables, group: int, entry: NDArray[np.int32], sums: NDArray[np.
             into[row] += column[entry[row]]
 
 
-@_compiled
+@_inner
 def _prepared(tables: Tables, place: int, value: float) -> float:
     """Return a feature's value as a column holds it; the rules are LightGBM's, of its predictor and its trees."""
     if abs(value) <= _ZERO:

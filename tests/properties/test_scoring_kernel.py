@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scoring import explain
 from scoring.explain import contributions, prove
+from scoring.kernel.compiled import in_blocks, row_by_row
 from scoring.kernel.groups import plan
 from scoring.kernel.trees import read_trees
 from scoring.model import Model
@@ -74,9 +74,11 @@ def _agree(model: Model, matrix: NDArray[np.float64]) -> None:
     ours = contributions(model, matrix)
     assert np.abs(ours.values - theirs[:, :-1]).max() <= _CLOSE
     assert np.abs(ours.base - theirs[:, -1]).max() <= _CLOSE
-    for part in (matrix, matrix[: explain._FEW]):
-        margins = explain._by_tables(model.tables, part, 1)[2]
-        assert margins.tobytes() == np.asarray(model.booster.predict(part, raw_score=True)).tobytes()
+    for way in (row_by_row, in_blocks):
+        values, margins = np.zeros(matrix.shape), np.zeros(len(matrix))
+        way(model.tables, matrix, values, margins)
+        assert values.tobytes() == ours.values.tobytes()
+        assert margins.tobytes() == np.asarray(model.booster.predict(matrix, raw_score=True)).tobytes()
     prove(model)
 
 
