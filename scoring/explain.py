@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.errors import ExplanationError, TreeError
+from scoring.errors import ExplanationError, TreeError, VectorError
 from scoring.kernel.probes import probe_rows
 from scoring.kernel.tables import Tables
 from scoring.model import Model
@@ -44,11 +44,14 @@ def contributions(model: Model, matrix: NDArray[np.float64], threads: int = 1) -
     Args:
         model: the model to explain.
         matrix: shape (rows, features) in the model's order, NaN where missing.
-        threads: among which many rows are shared out.
+        threads: among which many rows are shared out, 1 or more.
 
     Raises:
+        VectorError: the rows have not a value for each feature of the model.
         ExplanationError: a contribution is not finite, or they do not add up to the margin.
     """
+    if matrix.shape[1] != len(model.names):
+        raise VectorError(f"A row has {matrix.shape[1]} values; the model needs {len(model.names)}.")
     if model.tables is None:
         base, values, margins = _by_lightgbm(model, matrix)
     else:

@@ -42,16 +42,21 @@ def row_by_row(
 ) -> None:
     """Add each row's contributions to `phi` and its margin to `margins`, both zero before; the way for few rows."""
     values = np.empty(len(tables.feature))
+    is_set = np.empty(len(tables.column), dtype=np.int64)
     for row in range(len(matrix)):
         for place in range(len(values)):
-            values[place] = _prepared(tables, place, matrix[row, tables.feature[place]])
+            words = tables.words[tables.words_from[place] : tables.words_from[place + 1]]
+            value = matrix[row, tables.feature[place]]
+            values[place] = _prepared(value, tables.missing[place], tables.fill[place], words)
+        # without a branch: which way a bit goes cannot be foreseen, and wrong guesses would cost more than all else
+        for bit in range(len(is_set)):
+            value = values[tables.column[bit]]
+            is_set[bit] = int((tables.low[bit] < value) & (value <= tables.high[bit]))
         for group in range(len(tables.table_from) - 1):
             first, end = tables.slots_from[group], tables.slots_from[group + 1]
             pattern = 0
-            for bit in range(tables.bits_from[group], tables.bits_from[group + 1]):
-                value = values[tables.column[bit]]
-                if tables.low[bit] < value <= tables.high[bit]:
-                    pattern |= 1 << (bit - tables.bits_from[group])
+            for bit in range(tables.bits_from[group + 1] - 1, tables.bits_from[group] - 1, -1):
+                pattern = 2 * pattern + is_set[bit]
             entry = tables.table_from[group] + pattern * (end - first + 1)
             for slot in range(first, end):
                 phi[row, tables.slots[slot]] += tables.table[entry + slot - first]
@@ -69,9 +74,10 @@ def in_blocks(
     for start in range(0, len(matrix), BLOCK):
         rows = min(BLOCK, len(matrix) - start)
         for place in range(len(values)):
-            feature = tables.feature[place]
+            words = tables.words[tables.words_from[place] : tables.words_from[place + 1]]
+            feature, missing, fill = tables.feature[place], tables.missing[place], tables.fill[place]
             for row in range(rows):
-                values[place, row] = _prepared(tables, place, matrix[start + row, feature])
+                values[place, row] = _prepared(matrix[start + row, feature], missing, fill, words)
         sums[:] = 0.0
         for group in range(len(tables.table_from) - 1):
             _find(tables, group, values, entry)
@@ -107,20 +113,22 @@ def _add(tables: Tables, group: int, entry: NDArray[np.int32], sums: NDArray[np.
 
 
 @_inner
-def _prepared(tables: Tables, place: int, value: float) -> float:
-    """Return a feature's value as a column holds it; the rules are LightGBM's, of its predictor and its trees."""
+def _prepared(value: float, missing: int, fill: float, words: NDArray[np.int64]) -> float:
+    """Return a feature's value as a column holds it; the rules are LightGBM's, of its predictor and its trees.
+
+    It is given numbers and not the tables: so many arrays would take longer to hand over than this takes.
+    """
     if abs(value) <= _ZERO:
         value = 0.0
-    first, end = tables.words_from[place], tables.words_from[place + 1]
-    if first < end:
+    if len(words):
         if not -1.0 < value < _NO_CATEGORY:  # neither is NaN
             return 1.0
         category = int(value)
-        word = first + (category >> 5)
-        return 0.0 if word < end and tables.words[word] >> (category & 31) & 1 else 1.0
-    if tables.missing[place] == 0:
+        word = category >> 5
+        return 0.0 if word < len(words) and words[word] >> (category & 31) & 1 else 1.0
+    if missing == 0:
         if np.isnan(value):
             value = 0.0
-    elif np.isnan(value) or (tables.missing[place] == 1 and value == 0.0):
-        return float(tables.fill[place])
+    elif np.isnan(value) or (missing == 1 and value == 0.0):
+        return fill
     return min(max(value, LOWEST), HIGHEST)

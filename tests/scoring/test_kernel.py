@@ -22,6 +22,7 @@ from scoring import (
     FeaturesError,
     TableTooLargeError,
     TreeError,
+    VectorError,
     assess,
     pack,
 )
@@ -240,6 +241,12 @@ def test_both_ways_give_the_same_points() -> None:
 def test_a_model_without_a_feature_of_the_sheet_gives_no_score() -> None:
     with pytest.raises(FeaturesError, match="only in one of them: visits"):
         pack(replace(build.parts(), model_text=build.booster(build.Recipe(features=3)).model_to_string()))
+
+
+@pytest.mark.parametrize("columns", [0, 3, 5])
+def test_rows_of_other_features_are_refused_before_memory_is_read_that_is_not_theirs(columns: int) -> None:
+    with pytest.raises(VectorError, match=f"has {columns} values; the model needs 4"):
+        contributions(MODEL, np.zeros((2, columns)))
 
 
 def test_no_rows_have_no_contributions_but_the_base() -> None:
