@@ -116,10 +116,10 @@ def _by_lightgbm(model: Model, matrix: NDArray[np.float64]) -> tuple[float, NDAr
 
 
 def _require_sums(sums: NDArray[np.float64], margins: NDArray[np.float64]) -> None:
-    gaps = np.abs(sums - margins)
+    widest = np.abs(sums - margins).max(initial=0.0)
     # NaN is not within it either
-    if (gaps <= _TOLERANCE).all():
+    if widest <= _TOLERANCE:
         return
-    if not np.isfinite(gaps).all():
+    if not np.isfinite(widest):
         raise ExplanationError("The model gave a contribution that is not a finite number, so there is no score.")
-    raise ExplanationError(f"Contributions miss the model's margin by {gaps.max():.3g}, so there is no score.")
+    raise ExplanationError(f"Contributions miss the model's margin by {widest:.3g}, so there is no score.")

@@ -23,6 +23,9 @@ _ZERO: Final = float(np.float32(1e-35))
 
 _NO_CATEGORY: Final = 2.0**31
 
+_ONE: Final = np.uint64(1)
+"""Places are unsigned, since numba tests signed ones for being negative; a plain 1 would make floats of them."""
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -42,7 +45,8 @@ def row_by_row(
 ) -> None:
     """Add each row's contributions to `phi` and its margin to `margins`, both zero before; the way for few rows."""
     values = np.empty(len(tables.feature))
-    is_set = np.empty(len(tables.column), dtype=np.int64)
+    is_set = np.empty(len(tables.column), dtype=np.uint64)
+    entry = np.empty(len(tables.table_from) - 1, dtype=np.uint64)
     for row in range(len(matrix)):
         for place in range(len(values)):
             words = tables.words[tables.words_from[place] : tables.words_from[place + 1]]
@@ -51,16 +55,22 @@ def row_by_row(
         # without a branch: which way a bit goes cannot be foreseen, and wrong guesses would cost more than all else
         for bit in range(len(is_set)):
             value = values[tables.column[bit]]
-            is_set[bit] = int((tables.low[bit] < value) & (value <= tables.high[bit]))
-        for group in range(len(tables.table_from) - 1):
-            first, end = tables.slots_from[group], tables.slots_from[group + 1]
-            pattern = 0
-            for bit in range(tables.bits_from[group + 1] - 1, tables.bits_from[group] - 1, -1):
-                pattern = 2 * pattern + is_set[bit]
-            entry = tables.table_from[group] + pattern * (end - first + 1)
-            for slot in range(first, end):
-                phi[row, tables.slots[slot]] += tables.table[entry + slot - first]
-            margins[row] += tables.table[entry + end - first]
+            is_set[bit] = np.uint64((tables.low[bit] < value) & (value <= tables.high[bit]))
+        for group in range(len(entry)):
+            pattern = np.uint64(0)
+            for bit in range(tables.bits_from[group], tables.bits_from[group + 1]):
+                pattern |= is_set[bit] << (bit - tables.bits_from[group])
+            width = tables.slots_from[group + 1] - tables.slots_from[group] + _ONE
+            entry[group] = tables.table_from[group] + pattern * width
+        # a loop of its own, which fetches the lines from memory many at a time
+        for group in range(len(entry)):
+            margins[row] += tables.table[entry[group] + (tables.slots_from[group + 1] - tables.slots_from[group])]
+        into = phi[row]
+        for group in range(len(entry)):
+            at = entry[group]
+            for slot in range(tables.slots_from[group], tables.slots_from[group + 1]):
+                into[tables.slots[slot]] += tables.table[at]
+                at += _ONE
 
 
 @_compiled
@@ -91,23 +101,23 @@ def in_blocks(
 @_inner
 def _find(tables: Tables, group: int, values: NDArray[np.float64], entry: NDArray[np.int32]) -> None:
     """Set `entry` to where each row's line begins in the group's table."""
-    width = tables.slots_from[group + 1] - tables.slots_from[group] + 1
+    lines = np.int32(tables.slots_from[group + 1] - tables.slots_from[group] + _ONE)
     entry[:] = 0
     for bit in range(tables.bits_from[group], tables.bits_from[group + 1]):
         low, high, column = tables.low[bit], tables.high[bit], values[tables.column[bit]]
-        lines = np.int32(width << (bit - tables.bits_from[group]))
         for row in range(BLOCK):
             entry[row] += lines if (low < column[row]) & (column[row] <= high) else np.int32(0)
+        lines *= np.int32(2)
 
 
 @_inner
 def _add(tables: Tables, group: int, entry: NDArray[np.int32], sums: NDArray[np.float64]) -> None:
     """Add each row's line of the group's table to its sums; the last one is the margin."""
-    first, end = tables.slots_from[group], tables.slots_from[group + 1]
     table = tables.table[tables.table_from[group] : tables.table_from[group + 1]]
-    for slot in range(first, end + 1):
-        into = sums[tables.slots[slot]] if slot < end else sums[-1]
-        column = table[slot - first :]
+    slots = tables.slots[tables.slots_from[group] : tables.slots_from[group + 1]]
+    for place in range(len(slots) + 1):
+        into = sums[slots[place]] if place < len(slots) else sums[-1]
+        column = table[place:]
         for row in range(BLOCK):
             into[row] += column[entry[row]]
 

@@ -35,15 +35,15 @@ class Tables(NamedTuple):
     feature: NDArray[np.int64]
     missing: NDArray[np.int64]
     fill: NDArray[np.float64]
-    words_from: NDArray[np.int64]
+    words_from: NDArray[np.uint64]
     words: NDArray[np.int64]
-    bits_from: NDArray[np.int64]
-    column: NDArray[np.int64]
+    bits_from: NDArray[np.uint64]
+    column: NDArray[np.uint64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    slots_from: NDArray[np.int64]
-    slots: NDArray[np.int64]
-    table_from: NDArray[np.int64]
+    slots_from: NDArray[np.uint64]
+    slots: NDArray[np.uint64]
+    table_from: NDArray[np.uint64]
     table: NDArray[np.float64]
 
     @property
@@ -66,11 +66,11 @@ def build(trees: Sequence[Tree]) -> Tables:
         base=sum((tree.expected for tree in trees), 0.0),
         **_column_arrays(planned),
         bits_from=_starts(len(group.bits) for group in groups),
-        column=_fixed([bit.column for bit in bits], np.int64),
+        column=_fixed([bit.column for bit in bits], np.uint64),
         low=_fixed([bit.low for bit in bits], np.float64),
         high=_fixed([bit.high for bit in bits], np.float64),
         slots_from=_starts(len(group.features) for group in groups),
-        slots=_fixed([feature for group in groups for feature in group.features], np.int64),
+        slots=_fixed([feature for group in groups for feature in group.features], np.uint64),
         table_from=_starts(group.room for group in groups),
         table=_fixed(np.concatenate([_group_table(group, of_leaves) for group in groups]), np.float64),
     )
@@ -177,8 +177,8 @@ def _words(categories: frozenset[int]) -> list[int]:
     return words
 
 
-def _starts(sizes: Iterable[int]) -> NDArray[np.int64]:
-    return _fixed([0, *accumulate(sizes)], np.int64)
+def _starts(sizes: Iterable[int]) -> NDArray[np.uint64]:
+    return _fixed([0, *accumulate(sizes)], np.uint64)
 
 
 def _fixed(numbers: Sequence[float] | NDArray[np.float64], kind: type) -> NDArray[Any]:
