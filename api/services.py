@@ -32,6 +32,8 @@ class Services:
 def open_services(settings: Settings) -> Iterator[Services]:
     """Open everything, or nothing: each part that cannot be opened says why in one sentence.
 
+    A bundle is proved and what explains a row compiled as it is loaded, so the first request is as fast as any.
+
     Raises:
         StartError: the token file, the model or the database cannot be used.
         ScoringError: the champion's bundle does not verify.

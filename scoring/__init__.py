@@ -9,7 +9,15 @@ Nothing here reads a file, a clock, a network, a database or the environment. Th
 
 from scoring.assess import Assessment, Outcome, assess
 from scoring.bundle import Bundle, BundleParts, Policy, Reference, pack
-from scoring.errors import BundleError, ExplanationError, ScoringError, VectorError
+from scoring.errors import (
+    BundleError,
+    ExplanationError,
+    FeaturesError,
+    ScoringError,
+    TableTooLargeError,
+    TreeError,
+    VectorError,
+)
 from scoring.vector import Vector
 
 __all__ = [
@@ -18,10 +26,13 @@ __all__ = [
     "BundleError",
     "BundleParts",
     "ExplanationError",
+    "FeaturesError",
     "Outcome",
     "Policy",
     "Reference",
     "ScoringError",
+    "TableTooLargeError",
+    "TreeError",
     "Vector",
     "VectorError",
     "assess",

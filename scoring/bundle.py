@@ -9,12 +9,13 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from scoring.bands import Band, Bands
 from scoring.canonical import canonical_json, sha256
 from scoring.errors import BundleError
-from scoring.model import Calibration, Model
+from scoring.explain import prove
+from scoring.model import Calibration, ExplainedBy, Model
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
@@ -43,11 +44,15 @@ class Policy:
 
 @dataclass(frozen=True)
 class Reference:
-    """The population that contributions compare with, and what was measured and used when the model was made."""
+    """The population that contributions compare with, and what was measured and used when the model was made.
+
+    `explained_by` tells how contributions are found. A bundle that does not say was made before there were tables.
+    """
 
     population: str
     validation: Mapping[str, float]
     libraries: Mapping[str, str]
+    explained_by: ExplainedBy = "pred_contrib"
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,8 @@ class Bundle:
             files: file name to content, as read from a `bundle/` folder.
 
         Raises:
-            BundleError: a file is missing, extra or altered, cannot be read, or contradicts another.
+            BundleError: a file is missing, extra or altered, cannot be read, or contradicts another; or the model
+                cannot be explained as the bundle says.
         """
         _verify(files)
         try:
@@ -89,11 +95,12 @@ class Bundle:
             policy = _policy(json.loads(files[_POLICY]))
             reasons = _reasons(json.loads(files[_REASONS]))
             reference = _reference(json.loads(files[_REFERENCE]))
-            model = Model.from_text(files[_MODEL].decode())
+            model = Model.from_text(files[_MODEL].decode(), reference.explained_by)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"A file of the bundle is not in the form of format {FORMAT}: {error!r}") from error
         model.require(sheet)
         reasons.require(sheet)
+        prove(model)
         return cls(sha256(files[MANIFEST]), sha256(files[_MODEL]), model, sheet, policy, reasons, reference)
 
 
@@ -142,6 +149,10 @@ def _verify(files: Mapping[str, bytes]) -> None:
 
 def _reference(data: dict[str, Any]) -> Reference:
     reference = Reference(**data)
+    if reference.explained_by not in get_args(ExplainedBy):
+        raise BundleError(
+            f"The bundle is explained by {reference.explained_by!r}; allowed are: {', '.join(get_args(ExplainedBy))}."
+        )
     if not all(map(math.isfinite, reference.validation.values())):
         raise BundleError(f"Each validation figure must be a finite number; found {dict(reference.validation)}.")
     return reference

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from scoring.errors import BundleError
+from scoring.errors import BundleError, FeaturesError, TableTooLargeError
+from scoring.kernel.groups import plan
+from scoring.kernel.tables import Tables, build
+from scoring.kernel.trees import MISSING_LEFT, Tree, read_trees
 from scoring.sheet import FeatureSheet
 
 if TYPE_CHECKING:
@@ -16,9 +19,11 @@ if TYPE_CHECKING:
 _RISKIEST: Final = {1: {"right"}, -1: {"left"}, 0: {"left", "right"}}
 """Where splits may send a missing value by the feature's sign: larger values go right."""
 
-_DEFAULT_LEFT: Final = 2
 _NAN_IS_MISSING: Final = 8
-"""Bits of LightGBM's `decision_type`; a model that has not the second takes NaN for zero."""
+"""Bit of a split's `decision`; one that has it not takes NaN for zero."""
+
+ExplainedBy = Literal["tables", "pred_contrib"]
+"""How contributions are found: looked up in tables of our own, or worked out by LightGBM for every row."""
 
 
 @dataclass(frozen=True)
@@ -41,50 +46,53 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Model:
-    """A verified LightGBM booster with the names of its features in order."""
+    """A verified LightGBM booster, its features' names in order, its trees, and the tables where they explain it."""
 
     text: str
     names: tuple[str, ...]
     booster: lightgbm.Booster = field(compare=False, repr=False)
+    trees: tuple[Tree, ...] = field(compare=False, repr=False)
+    tables: Tables | None = field(compare=False, repr=False)
 
     @classmethod
-    def from_text(cls, text: str) -> Model:
+    def from_text(cls, text: str, explained_by: ExplainedBy = "tables") -> Model:
         """Build the model from LightGBM's own text form.
 
         Raises:
+            TreeError: its trees cannot be explained.
+            TableTooLargeError: tables shall explain it, and would be too large.
             BundleError: LightGBM cannot read the text.
         """
         import lightgbm
 
+        # read before LightGBM does, which may crash where we refuse
+        trees = read_trees(text)
+        tables = build(trees) if explained_by == "tables" else None
         try:
             booster = lightgbm.Booster(model_str=text)
         except lightgbm.basic.LightGBMError as error:
             raise BundleError(f"The model text cannot be read by LightGBM: {error}") from error
-        return cls(text, tuple(booster.feature_name()), booster)
+        return cls(text, tuple(booster.feature_name()), booster, trees, tables)
 
     @cached_property
     def missing_goes(self) -> tuple[frozenset[str], ...]:
         """Where the splits on each feature send a missing value: `left`, `right` or `where zero goes`."""
         found: list[set[str]] = [set() for _ in self.names]
-        split_on: list[str] = []
-        for line in self.text.splitlines():
-            key, _, numbers = line.partition("=")
-            if key == "split_feature":
-                split_on = numbers.split()
-            elif key == "decision_type":
-                for feature, decision in zip(split_on, numbers.split(), strict=True):
-                    found[int(feature)].add(_side(int(decision)))
+        for tree in self.trees:
+            for split in tree.splits:
+                found[split.feature].add(_side(split.decision))
         return tuple(map(frozenset, found))
 
     def require(self, sheet: FeatureSheet) -> None:
         """Check that the model is of the sheet's features and takes missing values as the sheet says.
 
         Raises:
-            BundleError: other features, another order, or a missing value that would go to the less risky side.
+            FeaturesError: other features, or another order.
+            BundleError: a missing value that would go to the less risky side.
         """
         if self.names != sheet.names:
             differing = sorted(set(self.names).symmetric_difference(sheet.names))
-            raise BundleError(
+            raise FeaturesError(
                 "The model's features are not those of the feature sheet, in the same order; "
                 f"only in one of them: {', '.join(differing) or 'none'}."
             )
@@ -99,4 +107,17 @@ class Model:
 def _side(decision: int) -> str:
     if not decision & _NAN_IS_MISSING:
         return "where zero goes"
-    return "left" if decision & _DEFAULT_LEFT else "right"
+    return "left" if decision & MISSING_LEFT else "right"
+
+
+def how_to_explain(text: str) -> ExplainedBy:
+    """Return how a model of this text is best explained: by tables, unless its trees are too deep for them.
+
+    Raises:
+        TreeError: its trees cannot be explained.
+    """
+    try:
+        plan(read_trees(text))
+    except TableTooLargeError:
+        return "pred_contrib"
+    return "tables"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from features.catalogue import CATALOGUE
 from scoring.bands import Band, Bands
 from scoring.bundle import BundleParts, Policy, Reference
+from scoring.model import how_to_explain
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
@@ -26,7 +27,7 @@ BANDS: Final = Bands((Band("A", 0.015), Band("B", 0.035), Band("C", 0.07), Band(
 HISTORY: Final = (HistoryThreshold("days_since_first_order", 90.0), HistoryThreshold("active_days_365d", 10.0))
 MAX_AGE_DAYS: Final = 7
 
-_LIBRARIES: Final = ("lightgbm", "numpy", "pandas", "scikit-learn", "ibis-framework", "duckdb")
+_LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "scikit-learn", "ibis-framework", "duckdb")
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,9 @@ class Package:
 def bundle_parts(package: Package) -> BundleParts:
     """Assemble the parts of a bundle from a training run."""
     train = package.train
+    model_text = package.fitted.booster.model_to_string()
     return BundleParts(
-        model_text=package.fitted.booster.model_to_string(),
+        model_text=model_text,
         sheet=FeatureSheet(
             catalogue=train.catalogue,
             entries=_entries(train.features),
@@ -57,6 +59,7 @@ def bundle_parts(package: Package) -> BundleParts:
             population=_population(train),
             validation={name: estimate.value for name, estimate in package.figures.items()},
             libraries={name: metadata.version(name) for name in _LIBRARIES},
+            explained_by=how_to_explain(model_text),
         ),
     )
 

@@ -68,7 +68,7 @@ def _bundle_files() -> dict[str, bytes]:
     )
     bands = Bands((Band("A", 0.05), Band("B", 0.1), Band("C", 0.2), Band("D", 0.4), Band("E", 1.0)))
     policy = Policy(Calibration(1.1, 0.2), Scale(), bands, "90+ days past due within 12 months")
-    reference = Reference("Training sellers, 1,500 loans", {"auc": 0.7}, {"lightgbm": lightgbm.__version__})
+    reference = Reference("Training sellers, 1,500 loans", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}, "tables")
     parts = BundleParts(booster.model_to_string(), _sheet(), policy, ReasonCatalogue("2026-01", groups), reference)
     return pack(parts)
 

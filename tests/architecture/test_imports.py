@@ -14,11 +14,12 @@ HOMES = {
     "duckdb": {"features/engines/duckdb.py"},
     "pyspark": {"features/engines/spark.py"},
     "py4j": {"features/engines/spark.py"},
+    "numba": {"scoring/kernel/compiled.py"},
     "mlflow": {"training/registry/", "training/served_model.py", "api/model_store.py"},
 }
 """Libraries that only these files and packages may name; `served_model` is what MLflow itself executes."""
 
-PURE = {"scoring", "numpy", "lightgbm"} | (
+PURE = {"scoring", "numpy", "lightgbm", "numba"} | (
     set(sys.stdlib_module_names) - {"os", "io", "pathlib", "socket", "sqlite3", "time", "tempfile", "shutil", "random"}
 )
 
@@ -80,7 +81,7 @@ def test_the_command_starts_without_heavy_libraries() -> None:
     loaded = set(
         ast.literal_eval(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout.decode())
     )
-    heavy = {"pandas", "ibis", "duckdb", "pyspark", "lightgbm", "mlflow", "shap", "sklearn", "matplotlib"}
+    heavy = {"pandas", "ibis", "duckdb", "pyspark", "lightgbm", "numba", "mlflow", "shap", "sklearn", "matplotlib"}
     heavy |= {"fastapi", "sqlalchemy"}
     assert not heavy & loaded
 

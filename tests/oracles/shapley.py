@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from itertools import chain, combinations
 from typing import Any
 
-_ZERO = 1e-35
-"""LightGBM's own bound below which a value counts as zero."""
+_ZERO = 1.0000000180025095e-35
+"""LightGBM's own bound, 1e-35 as a float of 32 bits: a value no farther from zero counts as zero, at any split."""
 
 
 def shapley(dump: dict[str, Any], row: Sequence[float]) -> tuple[float, list[float]]:
@@ -56,9 +56,15 @@ def _count(node: dict[str, Any]) -> int:
 
 
 def _goes_left(node: dict[str, Any], value: float) -> bool:
+    if node["decision_type"] == "==":
+        # a category is what remains without the fraction; below zero, missing or endless it is none
+        return math.isfinite(value) and value > -1.0 and str(int(value)) in node["threshold"].split("||")
     kind = node["missing_type"]
+    if abs(value) <= _ZERO:
+        value = 0.0
     if math.isnan(value) and kind != "NaN":
         value = 0.0
-    if (kind == "NaN" and math.isnan(value)) or (kind == "Zero" and abs(value) <= _ZERO):
+    if (kind == "NaN" and math.isnan(value)) or (kind == "Zero" and value == 0.0):
         return bool(node["default_left"])
-    return value <= float(node["threshold"])
+    # the dump writes 1e300 for an endless threshold, to the left of which is every value
+    return value <= float(node["threshold"]) or float(node["threshold"]) == 1e300

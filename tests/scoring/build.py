@@ -111,7 +111,7 @@ def parts(recipe: Recipe | None = None, its_policy: Policy | None = None) -> Bun
         sheet(recipe.features),
         its_policy or policy(),
         reasons(names(recipe.features)),
-        Reference("400 training rows, 卖家", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}),
+        Reference("400 training rows, 卖家", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}, "tables"),
     )
 
 

@@ -16,8 +16,8 @@ from scoring.explain import contributions
 from scoring.model import Model
 from tests.scoring import build
 
-MODULES = [importlib.import_module(f"scoring.{module.name}") for module in pkgutil.iter_modules(scoring.__path__)]
-WITH_EXAMPLES = {"scoring.bands", "scoring.canonical", "scoring.points", "scoring.scale"}
+MODULES = [importlib.import_module(module.name) for module in pkgutil.walk_packages(scoring.__path__, "scoring.")]
+WITH_EXAMPLES = {"scoring.bands", "scoring.canonical", "scoring.kernel.tables", "scoring.points", "scoring.scale"}
 
 
 def test_exported_names_are_the_public_face_sorted_and_there() -> None:
@@ -27,10 +27,13 @@ def test_exported_names_are_the_public_face_sorted_and_there() -> None:
         "BundleError",
         "BundleParts",
         "ExplanationError",
+        "FeaturesError",
         "Outcome",
         "Policy",
         "Reference",
         "ScoringError",
+        "TableTooLargeError",
+        "TreeError",
         "Vector",
         "VectorError",
         "assess",
@@ -75,13 +78,13 @@ class _Lying:
     ],
 )
 def test_contributions_that_do_not_hold_give_no_score(contributed: list[float], margin: float, sentence: str) -> None:
-    lying = Model("", ("a", "b"), _Lying(contributed, margin))
+    lying = Model("", ("a", "b"), _Lying(contributed, margin), (), None)
     with pytest.raises(ExplanationError, match=sentence):
         contributions(lying, np.zeros((2, 2)))
 
 
 def test_rounding_noise_in_contributions_is_no_lie() -> None:
-    honest = Model("", ("a", "b"), _Lying([0.5, 0.5, -1.0], 1e-12))
+    honest = Model("", ("a", "b"), _Lying([0.5, 0.5, -1.0], 1e-12), (), None)
     assert contributions(honest, np.zeros((2, 2))).base == -1.0
 
 

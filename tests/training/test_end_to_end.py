@@ -7,11 +7,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from api.vectors import to_vector
+from features.store import VectorStore
+from scoring import Bundle
+from scoring.explain import contributions
+from scoring.vector import to_matrix
 from tests.world import APPROVAL, World, command, done, shared_world
 from training.simulation import SimulationConfig, simulate
 
@@ -82,6 +88,22 @@ def test_every_scored_row_of_the_portfolio_sums(portfolio: pd.DataFrame) -> None
     assert scored["score"].nunique() > 50
     by_score = scored.sort_values(["score", "probability_of_default"], ascending=[True, False])
     assert by_score["probability_of_default"].is_monotonic_decreasing
+
+
+@pytest.mark.usefixtures("portfolio")  # it leaves the champion's bundle in the state folder
+def test_the_trained_model_is_explained_as_lightgbm_explains_it_to_rounding(world: World) -> None:
+    digest = json.loads((world.home / "champion.json").read_text())["digest"]
+    folder = world.home / "bundles" / digest.removeprefix("sha256:")
+    bundle = Bundle.from_files({file.name: file.read_bytes() for file in folder.iterdir()})
+    assert bundle.reference.explained_by == "tables"
+    stored = VectorStore(world.home / "vectors.db").all_latest()
+    matrix = to_matrix([to_vector(seller) for seller in stored], bundle.sheet)
+    assert len(matrix) > 1000
+    ours = contributions(bundle.model, matrix, threads=2)
+    theirs = np.asarray(bundle.model.booster.predict(matrix, pred_contrib=True))
+    assert np.abs(ours.values - theirs[:, :-1]).max() <= 1e-12
+    assert abs(ours.base - theirs[0, -1]) <= 1e-12
+    assert np.abs(theirs[:, :-1]).max() > 0.01
 
 
 def test_sellers_without_a_score_have_no_number(portfolio: pd.DataFrame) -> None:

@@ -122,9 +122,16 @@ def _scale(bundle: Bundle) -> Iterator[Block]:
     yield Table("Bands", headings, rows, (False, True, True))
 
 
+def _explained(bundle: Bundle) -> str:
+    tables = bundle.model.tables
+    if tables is None:
+        return "LightGBM works contributions out for every row (pred_contrib), since the trees are too deep for tables."
+    return f"Contributions are looked up in tables of {tables.mib:.1f} MiB, made when the model is loaded."
+
+
 def _data(given: CardInput) -> Iterator[Block]:
     facts, bundle = given.facts, given.bundle
-    yield Prose(f"The reference of every explanation: {bundle.reference.population}.")
+    yield Prose(f"The reference of every explanation: {bundle.reference.population}. {_explained(bundle)}")
     parts = {name: f"{number(facts[f'{name}_rows'])}, {number(facts[f'{name}_bad'])} bad" for name in ("train", "test")}
     rows = {
         "training rows": f"{parts['train']}, as of before {facts['train_before']}",

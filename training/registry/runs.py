@@ -181,7 +181,7 @@ def _log_model(run: Run, example: pd.DataFrame) -> ModelInfo:
             code_paths=[str(_SCORING)],
             signature=infer_signature(example, output),
             input_example=example,
-            pip_requirements=[f"lightgbm=={run.bundle.reference.libraries['lightgbm']}", "numpy", "pandas"],
+            pip_requirements=[f"lightgbm=={run.bundle.reference.libraries['lightgbm']}", "numba", "numpy", "pandas"],
         )
 
 

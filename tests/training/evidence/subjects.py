@@ -69,7 +69,7 @@ def packed(rows: Dataset, booster: lightgbm.Booster) -> dict[str, bytes]:
         FeatureSheet(rows.catalogue, entries, HISTORY, TABLES, 7),
         Policy(Calibration(1.0, 0.0), Scale(), BANDS, rows.labels.definition),
         reason_catalogue(),
-        Reference(f"{len(rows.rows)} training rows", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}),
+        Reference(f"{len(rows.rows)} training rows", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}, "tables"),
     )
     return pack(parts)
 

@@ -95,6 +95,13 @@ def test_a_page_is_whole_loads_nothing_and_runs_nothing(cards: dict[str, str]) -
     assert anchors == set(re.findall(r'<section id="([^"]+)"', cards[HTML]))
 
 
+def test_it_says_how_contributions_are_found(cards: dict[str, str]) -> None:
+    assert all("Contributions are looked up in tables of 0." in page for page in cards.values())
+    ours = given()
+    deep = replace(ours.bundle, model=replace(ours.bundle.model, tables=None))
+    assert "works contributions out for every row (pred_contrib)" in card(replace(ours, bundle=deep))[MARKDOWN]
+
+
 def test_what_it_is_told_cannot_break_out(cards: dict[str, str]) -> None:
     assert "<script>" not in cards[HTML]
     assert "<script>" not in cards[MARKDOWN]

@@ -1,0 +1,139 @@
+"""Our tables against LightGBM and against the definition, over models trained and models grown by hypothesis."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import lightgbm
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from scoring.explain import contributions, prove
+from scoring.kernel.compiled import in_blocks, row_by_row
+from scoring.kernel.groups import plan
+from scoring.kernel.trees import read_trees
+from scoring.model import Model
+from tests.oracles.shapley import shapley
+from tests.scoring import forests
+from tests.scoring.forests import Forest
+
+_SEEDS = st.integers(0, 2**20)
+_CLOSE = 1e-12
+
+
+@lru_cache(maxsize=8)
+def _trained(seed: int, depth: int, zero_as_missing: bool) -> tuple[Model, NDArray[np.float64]]:
+    """A model of 2 to 6 features, the last with categories, and rows of its training; margins are of order one."""
+    rng = np.random.default_rng(seed)
+    features = int(rng.integers(2, 7))
+    matrix = np.round(rng.normal(size=(1500, features)), 2)
+    matrix[rng.random(matrix.shape) < 0.15] = 0.0
+    matrix[:, -1] = rng.integers(0, 40, len(matrix))
+    matrix[rng.random(matrix.shape) < 0.1] = np.nan
+    risk = np.nan_to_num(matrix[:, 0] * matrix[:, -2]) + np.isin(matrix[:, -1], [3, 7, 33]) * 2 - 0.5
+    data = lightgbm.Dataset(matrix, risk + rng.normal(size=len(risk)) > 0, categorical_feature=[features - 1])
+    parameters = {
+        "objective": "binary",
+        "num_leaves": min(2**depth, 120),
+        "max_depth": depth,
+        "min_data_in_leaf": 3,
+        "min_data_per_group": 5,
+        "cat_smooth": 1,
+        "max_cat_to_onehot": int(rng.choice([1, 64])),
+        "zero_as_missing": zero_as_missing,
+        "use_missing": bool(rng.random() < 0.8),
+        "learning_rate": 0.2,
+        "num_threads": 1,
+        "verbosity": -1,
+        "seed": seed,
+    }
+    return Model.from_text(lightgbm.train(parameters, data, 6).model_to_string()), matrix[:300]
+
+
+@settings(max_examples=21, deadline=None)
+@given(seed=_SEEDS, depth=st.integers(2, 8), zero_as_missing=st.booleans())
+def test_trained_models_are_explained_as_lightgbm_does_to_rounding(
+    seed: int, depth: int, zero_as_missing: bool
+) -> None:
+    model, matrix = _trained(seed, depth, zero_as_missing)
+    _agree(model, matrix)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=_SEEDS, depth=st.integers(0, 7), features=st.integers(1, 5))
+def test_models_of_any_splits_are_explained_as_lightgbm_does_to_rounding(seed: int, depth: int, features: int) -> None:
+    forest = Forest(seed, features, depth=depth)
+    _agree(Model.from_text(forests.text(forest)), forests.rows(forest, 60, seed))
+
+
+def _agree(model: Model, matrix: NDArray[np.float64]) -> None:
+    theirs = np.asarray(model.booster.predict(matrix, pred_contrib=True))
+    assert model.tables is not None
+    ours = contributions(model, matrix)
+    assert np.abs(ours.values - theirs[:, :-1]).max() <= _CLOSE
+    assert np.abs(ours.base - theirs[:, -1]).max() <= _CLOSE
+    for way in (row_by_row, in_blocks):
+        values, margins = np.zeros(matrix.shape), np.zeros(len(matrix))
+        way(model.tables, matrix, values, margins)
+        assert values.tobytes() == ours.values.tobytes()
+        assert margins.tobytes() == np.asarray(model.booster.predict(matrix, raw_score=True)).tobytes()
+    prove(model)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=_SEEDS, depth=st.integers(0, 5), features=st.integers(1, 5), least_cover=st.integers(0, 1))
+def test_contributions_are_shapley_values_also_where_no_training_row_went(
+    seed: int, depth: int, features: int, least_cover: int
+) -> None:
+    forest = Forest(seed, features, 2, depth, least_cover)
+    model = Model.from_text(forests.text(forest))
+    matrix = forests.rows(forest, 3, seed)
+    found = contributions(model, matrix)
+    for row, values in zip(matrix.tolist(), found.values, strict=True):
+        base, expected = shapley(model.booster.dump_model(), row)
+        assert abs(found.base - base) <= _CLOSE
+        assert np.abs(values - expected).max() <= _CLOSE
+
+
+@settings(max_examples=15, deadline=None)
+@given(seed=_SEEDS, depth=st.integers(1, 6), order=st.randoms(use_true_random=False))
+def test_a_row_has_the_same_bits_alone_in_any_batch_and_on_any_threads(seed: int, depth: int, order: object) -> None:
+    forest = Forest(seed, 5, trees=7, depth=depth)
+    model = Model.from_text(forests.text(forest))
+    matrix = forests.rows(forest, 600, seed)
+    alone = np.vstack([contributions(model, matrix[[row]]).values for row in range(len(matrix))])
+    places = list(range(len(matrix)))
+    order.shuffle(places)  # type: ignore[attr-defined]
+    for size, threads in (
+        (2, 1),
+        (32, 2),
+        (33, 1),
+        (255, 2),
+        (256, 1),
+        (257, 2),
+        (600, 1),
+        (600, 2),
+        (600, 3),
+        (600, 9),
+    ):
+        batch = places[:size]
+        together = contributions(model, matrix[batch], threads).values
+        assert together.tobytes() == alone[batch].tobytes()
+    other_layout = np.asfortranarray(np.float64(matrix))
+    assert contributions(model, other_layout).values.tobytes() == alone.tobytes()
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=_SEEDS, depth=st.integers(0, 7), features=st.integers(1, 5))
+def test_groups_hold_every_leaf_once_in_tables_no_larger_than_those_of_single_leaves(
+    seed: int, depth: int, features: int
+) -> None:
+    trees = read_trees(forests.text(Forest(seed, features, depth=depth)))
+    groups = plan(trees).groups
+    values = [leaf.value for group in groups for leaf in group.leaves]
+    assert sorted(values) == sorted(value for tree in trees for value in tree.values)
+    for group in groups:
+        assert len(group.splits) == len(group.leaves) - 1
+        assert group.features == tuple(dict.fromkeys(bit.feature for bit in group.bits))
