@@ -34,7 +34,7 @@ def _compiled(function: F) -> F:
 
 
 def _inner(function: F) -> F:
-    """Compile what is called from here alone: without the way in from Python, which takes longer than the rest."""
+    """Compile what is called from here alone: a way in from Python would have to be compiled too."""
     inner = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, no_cpython_wrapper=True)
     return cast("F", inner(function))
 
@@ -77,7 +77,7 @@ def row_by_row(
 def in_blocks(
     tables: Tables, matrix: NDArray[np.float64], phi: NDArray[np.float64], margins: NDArray[np.float64]
 ) -> None:
-    """Do what `row_by_row` does, to the bit, with blocks of rows: each step of the model for a whole block at once."""
+    """Set what `row_by_row` adds up, to the bit, for blocks of rows: each step of the model for a whole block."""
     values = np.zeros((len(tables.feature), BLOCK))
     sums = np.empty((matrix.shape[1] + 1, BLOCK))
     entry = np.empty(BLOCK, dtype=np.int32)
