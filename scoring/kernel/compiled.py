@@ -77,10 +77,7 @@ def row_by_row(
 def in_blocks(
     tables: Tables, matrix: NDArray[np.float64], phi: NDArray[np.float64], margins: NDArray[np.float64]
 ) -> None:
-    """Set what `row_by_row` adds up, to the bit, for blocks of rows: each step of the model for a whole block.
-
-    What it works on is made here and not handed in: only so does the compiler know that nothing overlaps.
-    """
+    """Set what `row_by_row` adds up, to the bit, for blocks of rows: each step of the model for a whole block."""
     values = np.zeros((len(tables.feature), BLOCK))
     sums = np.empty((matrix.shape[1] + 1, BLOCK))
     entry = np.empty(BLOCK, dtype=np.int32)
