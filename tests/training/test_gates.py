@@ -26,6 +26,7 @@ GOOD = {
     "drift.score_psi_low": 0.0,
     "withholding.most_gain": 5.0,
     "fake_orders.gaining_share": 0.05,
+    "fake_orders.sellers": 30.0,
 }
 
 
@@ -71,6 +72,8 @@ def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
         ("discrimination", {"model.auc": 0.749}),
         ("withholding", {"withholding.most_gain": 6.0}),
         ("fake_orders", {"fake_orders.gaining_share": 0.051}),
+        ("fake_orders", {"fake_orders.gaining_share": 0.0, "fake_orders.sellers": 29.0}),
+        ("fake_orders", {"fake_orders.gaining_share": 0.0, "fake_orders.sellers": math.nan}),
         ("calibration", {"model.calibration_slope": 0.8, "model.calibration_slope_high": 0.99}),
         ("calibration", {"model.calibration_slope": 1.2, "model.calibration_slope_low": 1.01}),
     ],
@@ -103,6 +106,25 @@ def test_a_study_that_had_nothing_to_measure_says_why_and_stops_nobody() -> None
     assert verdicts["fake_orders"].verdict is Verdict.DOES_NOT_APPLY
     assert verdicts["fake_orders"].said == "These sellers are not simulated."
     assert stopped(Gates(), given) == []
+
+
+def test_a_study_that_the_settings_declined_fails_unless_the_file_accepts_it() -> None:
+    """Else whoever trains turns a gate off in the settings of the training."""
+    metrics = {key: value for key, value in GOOD.items() if not key.startswith("fake_orders.")}
+    given = Grounds(Sums(9, 0), metrics, {"declined.fake_orders": "The settings ask for no seller."})
+    (check,) = failed(judge(Gates(), given))
+    assert check.gate == "fake_orders"
+    assert check.said.endswith(
+        "was not measured in its run (The settings ask for no seller.); train again with other settings"
+    )
+    assert stopped(Gates(may_be_unmeasured=("fake_orders",)), given) == []
+
+
+def test_too_few_sellers_let_buy_fake_orders_say_how_to_ask_more() -> None:
+    given = grounds({"fake_orders.sellers": 1.0, "fake_orders.gaining_share": 0.0})
+    (check,) = failed(judge(Gates(), given))
+    assert "is 0 of 1; allowed is 0.05 at most, and of 30 sellers at least; train again with more" in check.said
+    assert stopped(Gates(fake_orders_sellers_least=1), given) == []
 
 
 def test_a_file_may_accept_what_was_not_measured_by_name() -> None:

@@ -114,6 +114,8 @@ def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) 
     assert find(registered.registry, "1").metrics["drift.score_psi"] == 0.04
     assert run.data.tags["alarm.leaks"] == "A leaks. B leaks."
     assert run.data.tags["not_measured.fake_orders"].startswith("These were not measured")
+    assert run.data.tags["declined.withholding"] == "This was not asked for."
+    assert "not_measured.withholding" not in run.data.tags
     assert not [name for name in run.data.tags if name.endswith(".drift")]
     kept = registered.client.list_artifacts(run.info.run_id, "evidence/drift")
     assert [item.path for item in kept] == ["evidence/drift/by_feature.csv"]

@@ -2,13 +2,23 @@
 
 from training.registry.champion import CHALLENGER, CHAMPION, PREVIOUS, REPLACED, aliases, set_challenger, set_champion
 from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry
-from training.registry.runs import ALARM, NOT_MEASURED, TRAINED_BY, Registered, login_name, register, require
+from training.registry.runs import (
+    ALARM,
+    DECLINED,
+    NOT_MEASURED,
+    TRAINED_BY,
+    Registered,
+    login_name,
+    register,
+    require,
+)
 from training.registry.versions import LATEST, Version, find, load_bundle
 
 __all__ = [
     "ALARM",
     "CHALLENGER",
     "CHAMPION",
+    "DECLINED",
     "EXPERIMENT",
     "LATEST",
     "MODEL_NAME",
