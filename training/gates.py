@@ -23,6 +23,8 @@ class Gates:
     """The limits; in a file each field is a line, see `settings.read_settings`.
 
     Attributes:
+        test_bad_least: bad loans among those that the model was measured on; fewer tell no good model from a poor one,
+            and make every interval wide enough to pass.
         calibration_slope_least: out of time; outside of these two the interval must cover 1, which few defaults make
             wide.
         calibration_slope_most: see above; 1 is perfect, below it predictions are too extreme.
@@ -42,6 +44,7 @@ class Gates:
 
     __pydantic_config__ = STRICT
 
+    test_bad_least: Annotated[int, Field(ge=1)] = 50
     calibration_slope_least: Annotated[float, Field(gt=0)] = 0.9
     calibration_slope_most: Annotated[float, Field(gt=0)] = 1.1
     monotone_violations_most: Annotated[int, Field(ge=0)] = 0
@@ -175,6 +178,13 @@ def _sums(_: Gates, grounds: Grounds) -> Check:
     return _check("sums", scored > 0 and missed == 0, said)
 
 
+def _outcomes(gates: Gates, grounds: Grounds) -> Check:
+    if grounds.test_bad is None or grounds.test_rows is None:
+        return Check("outcomes", Verdict.FAILED, "the run does not say how many test loans went bad; train again")
+    said = f"of {grounds.test_rows:,} test loans {grounds.test_bad:,} went bad; wanted are {gates.test_bad_least:,} bad"
+    return _check("outcomes", grounds.test_bad >= gates.test_bad_least, f"{said} or more")
+
+
 def _segments(gates: Gates, grounds: Grounds) -> Check:
     if grounds.incomparable is not None:
         verdict = Verdict.FAILED if gates.champion_comparable else Verdict.DOES_NOT_APPLY
@@ -194,6 +204,7 @@ _SLOPE: Final = ("model.calibration_slope", "model.calibration_slope_low", "mode
 
 _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
     _sums,
+    _outcomes,
     _at_most(
         "monotone",
         "monotone.violations",
