@@ -20,7 +20,7 @@ from training.champion_cli import app
 from training.errors import ComparisonError, PromotionError, TrainingError
 from training.gates import Gates
 from training.grounds import Sums, sums_of
-from training.registry import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, REPLACED, Registry, aliases, find
+from training.registry import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, REPLACED, WITHDRAWN, Registry, aliases, find
 from training.registry.connection import connected
 
 Command = Callable[..., str]
@@ -75,7 +75,8 @@ def test_a_promotion_and_the_way_back(run: Command, home: Path) -> None:
     assert "passed: sums: points add up" in find(registry, "2").record["gates"]
     told = json.loads(run("rollback", "--approved-by", "Ana", "--reason", "a trial", "--json"))
     assert (told["champion"], told["replaced"]) == (1, 2)
-    assert aliases(registry) == {CHAMPION: 1, PREVIOUS: 2}
+    assert aliases(registry) == {CHAMPION: 1}
+    assert find(registry, "2").record[WITHDRAWN].endswith(": a trial")
 
 
 def test_gates_of_a_file_that_fail_are_listed_and_nothing_moves(run: Command, home: Path, tmp_path: Path) -> None:

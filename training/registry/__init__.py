@@ -1,6 +1,17 @@
 """Runs, models and aliases in MLflow: the one package of training that names it (the file that MLflow serves aside)."""
 
-from training.registry.champion import CHALLENGER, CHAMPION, PREVIOUS, REPLACED, aliases, set_challenger, set_champion
+from training.registry.champion import (
+    CHALLENGER,
+    CHAMPION,
+    INTENDED,
+    PREVIOUS,
+    REPLACED,
+    WITHDRAWN,
+    aliases,
+    set_challenger,
+    set_champion,
+    settle,
+)
 from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry
 from training.registry.runs import (
     ALARM,
@@ -20,12 +31,14 @@ __all__ = [
     "CHAMPION",
     "DECLINED",
     "EXPERIMENT",
+    "INTENDED",
     "LATEST",
     "MODEL_NAME",
     "NOT_MEASURED",
     "PREVIOUS",
     "REPLACED",
     "TRAINED_BY",
+    "WITHDRAWN",
     "Registered",
     "Registry",
     "Version",
@@ -37,4 +50,5 @@ __all__ = [
     "require",
     "set_challenger",
     "set_champion",
+    "settle",
 ]

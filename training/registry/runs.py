@@ -41,7 +41,7 @@ _ABOUT: Final = (
     "each other."
 )
 _ABOUT_MODEL: Final = (
-    "The service scores with the version that has the alias `champion`; `previous` is the one before it, and "
+    "The service scores with the version that has the alias `champion`; `previous` is where a rollback leads, and "
     "`challenger` one whose scores are kept beside and shown to nobody. `sellerscore promote` and `rollback` move them."
 )
 
