@@ -203,6 +203,7 @@ def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
         ("psi = 1", "there is no setting psi"),
         ("score_psi_most = 'much'", "score_psi_most is 'much'"),
         ("fake_orders_gaining_most = 1.5", "fake_orders_gaining_most is 1.5"),
+        ("calibration_slope_most = inf", "calibration_slope_most is inf"),
         ("monotone_violations_most = -1", "monotone_violations_most is -1"),
         ("accepted_alarms = 'all'", "accepted_alarms is 'all'"),
     ],
