@@ -104,12 +104,12 @@ def promote(
         typer.echo(json.dumps(asdict(change)))
         return
     _print(gate_table(change.checks))
-    _tell(change, f"approved by {approval.by}")
+    _tell(change, f"approved by {approval.by}", "is kept as previous")
 
 
 @app.command()
 def rollback(approved_by: _ApprovedBy = "", reason: _Reason = "", as_json: _AsJson = False) -> None:
-    """Make the champion's predecessor champion again; done twice, it swaps back.
+    """Make the champion's predecessor champion again; done twice, it goes back further, never forward.
 
     Example: sellerscore rollback --approved-by "Wei Zhang" --reason "Refund rates read too high since Monday"
     """
@@ -122,7 +122,7 @@ def rollback(approved_by: _ApprovedBy = "", reason: _Reason = "", as_json: _AsJs
     if as_json:
         typer.echo(json.dumps(asdict(change)))
         return
-    _tell(change, f"rolled back by {approval.by}")
+    _tell(change, f"rolled back by {approval.by}", "is withdrawn until it is promoted again")
 
 
 @app.command()
@@ -153,10 +153,10 @@ def _source(labels: Path | None) -> Source:
     return Source(open_store(state_folder() / "operating"), labels)
 
 
-def _tell(change: Change, how: str) -> None:
+def _tell(change: Change, how: str, then: str) -> None:
     from training.registry import MODEL_NAME
 
-    kept = "" if change.replaced is None else f"; version {change.replaced} is kept as previous"
+    kept = "" if change.replaced is None else f"; version {change.replaced} {then}"
     typer.echo(f"Version {change.champion} of {MODEL_NAME} is the champion, {how}{kept}.")
 
 

@@ -95,7 +95,7 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     from training.run import train as run_training
     from training.search import SearchConfig
     from training.settings import read_settings
-    from training.vectors import example_rows
+    from training.vectors import example_row
 
     settings = read_settings(config, TrainConfig)
     if trials is not None:
@@ -115,7 +115,7 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
         dataset = build(store, known)
         run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store, learning)
         status.update("Registering the model in MLflow")
-        registered = register(registry, run, example_rows(dataset, store.covers_through), trained_by)
+        registered = register(registry, run, example_row(dataset, store.covers_through), trained_by)
     print_run(run, registered, as_json=as_json)
 
 

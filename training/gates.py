@@ -14,7 +14,7 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from training.grounds import Grounds
-from training.registry import ALARM, NOT_MEASURED
+from training.registry import ALARM, DECLINED, NOT_MEASURED
 from training.settings import STRICT
 
 
@@ -23,6 +23,8 @@ class Gates:
     """The limits; in a file each field is a line, see `settings.read_settings`.
 
     Attributes:
+        test_bad_least: bad loans among those that the model was measured on; fewer tell no good model from a poor one,
+            and make every interval wide enough to pass.
         calibration_slope_least: out of time; outside of these two the interval must cover 1, which few defaults make
             wide.
         calibration_slope_most: see above; 1 is perfect, below it predictions are too extreme.
@@ -35,12 +37,14 @@ class Gates:
         champion_comparable: whether a champion that cannot meet the same rows (another catalogue) stands in the way.
         hiding_gain_most: points that withholding an optional table or value may bring.
         fake_orders_gaining_most: share of sellers who gain by fake orders for 5% of their sales.
+        fake_orders_sellers_least: how many sellers that share is of; of fewer it says too little.
         accepted_alarms: studies whose alarms were looked at and accepted.
         may_be_unmeasured: studies whose figures may be lacking; without them their gate cannot pass.
     """
 
     __pydantic_config__ = STRICT
 
+    test_bad_least: Annotated[int, Field(ge=1)] = 50
     calibration_slope_least: Annotated[float, Field(gt=0)] = 0.9
     calibration_slope_most: Annotated[float, Field(gt=0)] = 1.1
     monotone_violations_most: Annotated[int, Field(ge=0)] = 0
@@ -50,6 +54,7 @@ class Gates:
     champion_comparable: bool = True
     hiding_gain_most: Annotated[float, Field(ge=0)] = 5.0
     fake_orders_gaining_most: Annotated[float, Field(ge=0, le=1)] = 0.05
+    fake_orders_sellers_least: Annotated[int, Field(ge=1)] = 30
     accepted_alarms: tuple[str, ...] = ()
     may_be_unmeasured: tuple[str, ...] = ()
 
@@ -94,7 +99,8 @@ class _Measured:
     """A gate over logged figures: it judges them by `say`, and fails where one was never measured.
 
     Where the study of a figure had nothing to measure and said why, or the file accepts that it was not made, the gate
-    does not apply.
+    does not apply. What the settings of the training declined to measure fails: else whoever trains could choose what
+    a model is asked.
     """
 
     gate: str
@@ -110,10 +116,12 @@ class _Measured:
         why = grounds.tags.get(NOT_MEASURED + study)
         if why is not None:
             return Check(self.gate, Verdict.DOES_NOT_APPLY, why)
-        said = f"{', '.join(lacking)} was not measured in its run"
+        declined = grounds.tags.get(DECLINED + study)
+        said = f"{', '.join(lacking)} was not measured in its run" + (f" ({declined})" if declined else "")
         if study in gates.may_be_unmeasured:
             return Check(self.gate, Verdict.DOES_NOT_APPLY, f"{said}, which these gates accept")
-        return Check(self.gate, Verdict.FAILED, f"{said}; train again")
+        how = " with other settings" if declined else ""
+        return Check(self.gate, Verdict.FAILED, f"{said}; train again{how}")
 
 
 def _check(gate: str, passed: bool, said: str) -> Check:
@@ -147,6 +155,15 @@ def _stable(gates: Gates, psi: float, low: float) -> tuple[bool, str]:
     return psi <= most or psi > most >= low, f"{shown}; allowed is {most:.4g} at most, or what may be chance"
 
 
+def _not_bought(gates: Gates, share: float, sellers: float) -> tuple[bool, str]:
+    most, least = gates.fake_orders_gaining_most, gates.fake_orders_sellers_least
+    said = f"the share of sellers whom fake orders help is {share:.4g} of {sellers:.0f}; allowed is {most:.4g} at most"
+    if sellers >= least:
+        return share <= most, said
+    more = "fake_orders.sellers, fake_orders.orders or split.test_days"
+    return False, f"{said}, and of {least} sellers at least; train again with more {more}"
+
+
 def _alarms(gates: Gates, grounds: Grounds) -> Check:
     raised = {name.removeprefix(ALARM): said for name, said in grounds.tags.items() if name.startswith(ALARM)}
     standing = {study: said for study, said in raised.items() if study not in gates.accepted_alarms}
@@ -159,6 +176,13 @@ def _sums(_: Gates, grounds: Grounds) -> Check:
     scored, missed = grounds.sums.scored, grounds.sums.missed
     said = f"points add up to the score in {scored - missed:,} of {scored:,} test rows that were scored just now"
     return _check("sums", scored > 0 and missed == 0, said)
+
+
+def _outcomes(gates: Gates, grounds: Grounds) -> Check:
+    if grounds.test_bad is None or grounds.test_rows is None:
+        return Check("outcomes", Verdict.FAILED, "the run does not say how many test loans went bad; train again")
+    said = f"of {grounds.test_rows:,} test loans {grounds.test_bad:,} went bad; wanted are {gates.test_bad_least:,} bad"
+    return _check("outcomes", grounds.test_bad >= gates.test_bad_least, f"{said} or more")
 
 
 def _segments(gates: Gates, grounds: Grounds) -> Check:
@@ -180,6 +204,7 @@ _SLOPE: Final = ("model.calibration_slope", "model.calibration_slope_low", "mode
 
 _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
     _sums,
+    _outcomes,
     _at_most(
         "monotone",
         "monotone.violations",
@@ -196,12 +221,7 @@ _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
         lambda gates: gates.hiding_gain_most,
         "points gained by hiding data are",
     ),
-    _at_most(
-        "fake_orders",
-        "fake_orders.gaining_share",
-        lambda gates: gates.fake_orders_gaining_most,
-        "the share of sellers whom fake orders help is",
-    ),
+    _Measured("fake_orders", ("fake_orders.gaining_share", "fake_orders.sellers"), _not_bought),
     _alarms,
 )
 """What is asked, in the order to show it."""

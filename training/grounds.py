@@ -33,6 +33,8 @@ class Grounds:
 
     Attributes:
         sums: from scoring the test rows at this moment.
+        test_rows: how many loans the run measured the model on; None where it does not say.
+        test_bad: how many of them went bad.
         metrics: logged by the run, by name, such as `drift.score_psi`.
         tags: of the run.
         comparison: with the champion, where there is one that can be compared.
@@ -40,6 +42,8 @@ class Grounds:
     """
 
     sums: Sums
+    test_rows: int | None = None
+    test_bad: int | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     comparison: Comparison | None = None
@@ -80,7 +84,13 @@ def gather(
             comparison = compare(bundle, load_bundle(registry, champion), shared)
         except (ComparisonError, LabelError) as error:
             incomparable = str(error)
-    return Grounds(sums, candidate.metrics, candidate.tags, comparison, incomparable)
+    tested, bad = (_count(candidate, name) for name in ("test_rows", "test_bad"))
+    return Grounds(sums, tested, bad, candidate.metrics, candidate.tags, comparison, incomparable)
+
+
+def _count(version: Version, name: str) -> int | None:
+    logged = version.params.get(name, "")
+    return int(logged) if logged.isdecimal() else None
 
 
 def sums_of(bundle: Bundle, rows: Dataset, covers_through: Mapping[str, date]) -> Sums:

@@ -18,12 +18,14 @@ from training.registry import (
     PREVIOUS,
     REPLACED,
     TRAINED_BY,
+    WITHDRAWN,
     Registry,
     Version,
     aliases,
     find,
     set_challenger,
     set_champion,
+    settle,
 )
 
 Judge = Callable[[Version, Version | None], tuple[Check, ...]]
@@ -74,6 +76,7 @@ def promote(registry: Registry, wanted: str, approval: Approval, judge: Judge) -
         RegistryError: there is no such version, or the registry cannot be reached.
     """
     with one_at_a_time(registry):
+        settle(registry)
         candidate = find(registry, wanted)
         _require_second_person(candidate, approval)
         champion = _champion(registry)
@@ -85,26 +88,43 @@ def promote(registry: Registry, wanted: str, approval: Approval, judge: Judge) -
             raise PromotionError(
                 f"Version {candidate.number} is not promoted; {len(stopping)} of {len(checks)} gates failed:{told}"
             )
-        return _move(registry, candidate, champion, _tags("approved", approval, checks), checks)
+        replaced = None if champion is None else champion.number
+        set_champion(registry, candidate.number, replaced, _tags("approved", approval, checks))
+        return Change(candidate.number, replaced, checks)
 
 
 def rollback(registry: Registry, approval: Approval) -> Change:
-    """Make the champion's predecessor champion again; the champion becomes `previous`, so a second one swaps back.
+    """Make the champion's predecessor champion again and withdraw the champion; a second one goes back further.
 
     Whoever runs the service may do so alone: both versions were approved by a second person, and an incident at night
-    should not wait for one.
+    should not wait for one. What was withdrawn comes back by a promotion only, which asks the gates and that person.
 
     Raises:
-        PromotionError: the champion replaced no other.
+        PromotionError: the champion replaced no other, or one that was itself withdrawn.
         RegistryError: there is no champion, or the registry cannot be reached.
     """
     with one_at_a_time(registry):
+        settle(registry)
         champion = find(registry, CHAMPION)
         # where somebody moved the alias by hand, the tag is lacking
         before = champion.record.get(REPLACED, str(aliases(registry).get(PREVIOUS, "none")))
         if before == "none":
             raise PromotionError(f"Version {champion.number} replaced no champion, so there is none to go back to.")
-        return _move(registry, find(registry, before), champion, _tags("rolled_back", approval, ()))
+        target = find(registry, before)
+        if WITHDRAWN in target.record:
+            raise PromotionError(
+                f"Version {target.number}, which version {champion.number} replaced, was withdrawn "
+                f"({target.record[WITHDRAWN]}); a rollback goes back only, so promote the version that you want."
+            )
+        record = _tags("rolled_back", approval, ())
+        set_champion(
+            registry,
+            target.number,
+            champion.number,
+            record,
+            withdrawing=f"by {approval.by} at {record['rolled_back_at']}: {approval.reason}",
+        )
+        return Change(target.number, champion.number)
 
 
 def challenge(registry: Registry, wanted: str) -> int:
@@ -176,11 +196,3 @@ def _tags(act: str, approval: Approval, checks: tuple[Check, ...]) -> dict[str, 
     gates = {"gates": "\n".join(f"{check.verdict}: {check}" for check in checks)} if checks else {}
     whole = {**told, "gates": [asdict(check) for check in checks]}
     return {**told, **gates, f"history.{moment}": json.dumps(whole, ensure_ascii=False)}
-
-
-def _move(
-    registry: Registry, version: Version, champion: Version | None, tags: dict[str, str], checks: tuple[Check, ...] = ()
-) -> Change:
-    replaced = None if champion is None else champion.number
-    set_champion(registry, version.number, replaced, tags)
-    return Change(version.number, replaced, checks)

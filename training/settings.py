@@ -11,8 +11,8 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from training.errors import ConfigError
 
-STRICT: Final = ConfigDict(extra="forbid", strict=True)
-"""For `__pydantic_config__` of a dataclass that a file may fill: no unknown keys, no text for numbers."""
+STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+"""For `__pydantic_config__` of a dataclass that a file may fill: no unknown keys, no text for numbers, no infinity."""
 
 Settings = TypeVar("Settings")
 

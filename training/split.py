@@ -29,9 +29,9 @@ class SplitConfig:
 
     __pydantic_config__ = STRICT
 
-    test_days: Annotated[int, Field(ge=1)] = 120
+    test_days: Annotated[int, Field(ge=1, le=36_525)] = 120
     unseen_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    embargo_days: Annotated[int, Field(ge=0)] = 366
+    embargo_days: Annotated[int, Field(ge=0, le=36_525)] = 366
     salt: str = "sellerscore"
 
 

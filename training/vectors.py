@@ -1,15 +1,18 @@
-"""Rows of a frame as scoring takes them: vectors for the one `assess`, and example rows for the served model."""
+"""Rows of a frame as scoring takes them: vectors for the one `assess`, and rows in the form of the served model."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, digest
 from features.vectors import rows_of
 from scoring import Vector
+
+NOBODY: Final = "example, no seller"
+"""The id in the example that a registered model carries."""
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,11 +34,27 @@ def to_vectors(computed: pd.DataFrame, covers_through: Mapping[str, date]) -> li
     ]
 
 
-def example_rows(dataset: Dataset, covers_through: Mapping[str, date], count: int = 3) -> pd.DataFrame:
-    """Return the first rows of a dataset in the form that the served model takes: see `served_model`."""
-    rows, features = dataset.rows.head(count), dataset.features.head(count)
+def served_rows(rows: pd.DataFrame, features: pd.DataFrame, covers_through: Mapping[str, date]) -> pd.DataFrame:
+    """Return rows in the form that the served model takes: see `served_model`.
+
+    Args:
+        rows: `seller_id` and `as_of` of each.
+        features: their values, in the same order.
+        covers_through: the midnight through which each delivered table is complete.
+    """
     covers = json.dumps({name: day.isoformat() for name, day in sorted(covers_through.items())})
-    example = features.assign(
+    made = features.assign(
         seller_id=rows["seller_id"], as_of=rows["as_of"].dt.strftime("%Y-%m-%d"), covers_through=covers
     )
-    return example[["seller_id", "as_of", "covers_through", *features.columns]]
+    return made[["seller_id", "as_of", "covers_through", *features.columns]]
+
+
+def example_row(dataset: Dataset, covers_through: Mapping[str, date]) -> pd.DataFrame:
+    """Return one row of nobody's as the served model takes it: the median of every feature, as of the latest midnight.
+
+    It is kept beside the model for whoever may read the registry, who may not know any seller's figures.
+    """
+    import pandas as pd
+
+    rows = pd.DataFrame({"seller_id": [NOBODY], "as_of": [dataset.rows["as_of"].max()]})
+    return served_rows(rows, dataset.features.median().to_frame().T, covers_through)

@@ -15,13 +15,14 @@ from training.run import Run
 FINDINGS = (
     Finding("drift", "Drift", "Nothing moved.", {"score_psi": 0.04}, {"By feature": pd.DataFrame({"psi": [0.1]})}),
     Finding("leaks", "Leaks", "One feature knows.", {"best_alone_auc": 0.99}, alarms=("A leaks.", "B leaks.")),
+    Finding("withholding", "Withholding", "This was not asked for.", declined=True),
     Finding("fake_orders", "Fake orders", "These were not measured, since there are no orders."),
 )
 
 
 @cache
 def made_run() -> Run:
-    """Return a run of the small model that studies are tested on, with three findings."""
+    """Return a run of the small model that studies are tested on, with a finding of each kind."""
     found = subject()
     bad, model = found.bad, found.probability
     figures = evaluate(bad, model)

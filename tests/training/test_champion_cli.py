@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from training.champion_cli import app
 from training.errors import ComparisonError, PromotionError, TrainingError
 from training.gates import Gates
 from training.grounds import Sums, sums_of
-from training.registry import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, REPLACED, Registry, aliases, find
+from training.registry import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, REPLACED, WITHDRAWN, Registry, aliases, find
 from training.registry.connection import connected
 
 Command = Callable[..., str]
@@ -74,14 +75,16 @@ def test_a_promotion_and_the_way_back(run: Command, home: Path) -> None:
     assert "passed: sums: points add up" in find(registry, "2").record["gates"]
     told = json.loads(run("rollback", "--approved-by", "Ana", "--reason", "a trial", "--json"))
     assert (told["champion"], told["replaced"]) == (1, 2)
-    assert aliases(registry) == {CHAMPION: 1, PREVIOUS: 2}
+    assert aliases(registry) == {CHAMPION: 1}
+    assert find(registry, "2").record[WITHDRAWN].endswith(": a trial")
 
 
 def test_gates_of_a_file_that_fail_are_listed_and_nothing_moves(run: Command, home: Path, tmp_path: Path) -> None:
     gates = tmp_path / "gates.toml"
-    gates.write_text("test_bad_least = 1_000_000\n")
-    with pytest.raises(PromotionError, match=r"Version 2 is not promoted; \d+ of \d+ gates failed:\n  - ") as refusal:
+    gates.write_text('calibration_slope_least = 50\ncalibration_slope_most = 51\nmay_be_unmeasured = ["nothing"]\n')
+    with pytest.raises(PromotionError, match=r"Version 2 is not promoted; \d+ of 10 gates failed:\n  - ") as refusal:
         run("promote", "2", *APPROVAL[:4], "--gates", gates)
+    assert re.search(r"outcomes: of \d+ test loans \d+ went bad; wanted are 50 bad or more", str(refusal.value))
     assert "sums" not in str(refusal.value)
     assert aliases(Registry.on_sqlite(home)) == {CHAMPION: 1}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,14 @@ GOOD = {
     "drift.score_psi_low": 0.0,
     "withholding.most_gain": 5.0,
     "fake_orders.gaining_share": 0.05,
+    "fake_orders.sellers": 30.0,
 }
 
 
 def grounds(changes: dict[str, float] | None = None, tags: dict[str, str] | None = None, **others: object) -> Grounds:
     """What a good first model is judged by, with some of it changed."""
-    return Grounds(**{"sums": Sums(100, 0), "metrics": {**GOOD, **(changes or {})}, "tags": tags or {}, **others})
+    counts = {"sums": Sums(100, 0), "test_rows": 400, "test_bad": 50}
+    return Grounds(**{**counts, "metrics": {**GOOD, **(changes or {})}, "tags": tags or {}, **others})
 
 
 def compared(*segments: tuple[str, Estimate | None]) -> Comparison:
@@ -71,6 +74,8 @@ def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
         ("discrimination", {"model.auc": 0.749}),
         ("withholding", {"withholding.most_gain": 6.0}),
         ("fake_orders", {"fake_orders.gaining_share": 0.051}),
+        ("fake_orders", {"fake_orders.gaining_share": 0.0, "fake_orders.sellers": 29.0}),
+        ("fake_orders", {"fake_orders.gaining_share": 0.0, "fake_orders.sellers": math.nan}),
         ("calibration", {"model.calibration_slope": 0.8, "model.calibration_slope_high": 0.99}),
         ("calibration", {"model.calibration_slope": 1.2, "model.calibration_slope_low": 1.01}),
     ],
@@ -84,6 +89,22 @@ def test_few_defaults_are_no_fault_of_the_calibration() -> None:
     assert stopped(Gates(), grounds(unsure)) == []
 
 
+def test_so_few_bad_loans_that_every_interval_passes_stop_it() -> None:
+    """As a test of 18 loans with 2 bad was measured: any slope, any drift may be chance."""
+    wide = {
+        "model.calibration_slope": 1.35,
+        "model.calibration_slope_low": 0.79,
+        "model.calibration_slope_high": 36.5,
+        "drift.score_psi": 1.86,
+    }
+    few = grounds(wide, test_rows=18, test_bad=2)
+    (check,) = failed(judge(Gates(), few))
+    assert (check.gate, check.said) == ("outcomes", "of 18 test loans 2 went bad; wanted are 50 bad or more")
+    assert stopped(Gates(), grounds(test_bad=49)) == ["outcomes"]
+    assert stopped(Gates(test_bad_least=2), few) == []
+    assert stopped(Gates(), grounds(test_bad=None)) == ["outcomes"]
+
+
 def test_few_test_rows_are_no_drift() -> None:
     assert stopped(Gates(), grounds({"drift.score_psi": 0.9, "drift.score_psi_low": 0.25})) == []
 
@@ -91,23 +112,42 @@ def test_few_test_rows_are_no_drift() -> None:
 @pytest.mark.parametrize("name", sorted(GOOD))
 def test_what_was_not_measured_fails(name: str) -> None:
     given = grounds()
-    lacking = Grounds(given.sums, {key: value for key, value in GOOD.items() if key != name})
+    lacking = replace(given, metrics={key: value for key, value in GOOD.items() if key != name})
     (check,) = failed(judge(Gates(), lacking))
     assert f"{name} was not measured in its run" in check.said
 
 
 def test_a_study_that_had_nothing_to_measure_says_why_and_stops_nobody() -> None:
     metrics = {key: value for key, value in GOOD.items() if not key.startswith("fake_orders.")}
-    given = Grounds(Sums(9, 0), metrics, {"not_measured.fake_orders": "These sellers are not simulated."})
+    given = grounds(metrics=metrics, tags={"not_measured.fake_orders": "These sellers are not simulated."})
     verdicts = {check.gate: check for check in judge(Gates(), given)}
     assert verdicts["fake_orders"].verdict is Verdict.DOES_NOT_APPLY
     assert verdicts["fake_orders"].said == "These sellers are not simulated."
     assert stopped(Gates(), given) == []
 
 
+def test_a_study_that_the_settings_declined_fails_unless_the_file_accepts_it() -> None:
+    """Else whoever trains turns a gate off in the settings of the training."""
+    metrics = {key: value for key, value in GOOD.items() if not key.startswith("fake_orders.")}
+    given = grounds(metrics=metrics, tags={"declined.fake_orders": "The settings ask for no seller."})
+    (check,) = failed(judge(Gates(), given))
+    assert check.gate == "fake_orders"
+    assert check.said.endswith(
+        "was not measured in its run (The settings ask for no seller.); train again with other settings"
+    )
+    assert stopped(Gates(may_be_unmeasured=("fake_orders",)), given) == []
+
+
+def test_too_few_sellers_let_buy_fake_orders_say_how_to_ask_more() -> None:
+    given = grounds({"fake_orders.sellers": 1.0, "fake_orders.gaining_share": 0.0})
+    (check,) = failed(judge(Gates(), given))
+    assert "is 0 of 1; allowed is 0.05 at most, and of 30 sellers at least; train again with more" in check.said
+    assert stopped(Gates(fake_orders_sellers_least=1), given) == []
+
+
 def test_a_file_may_accept_what_was_not_measured_by_name() -> None:
     metrics = {key: value for key, value in GOOD.items() if not key.startswith(("fake_orders.", "drift."))}
-    given = Grounds(Sums(9, 0), metrics)
+    given = grounds(metrics=metrics)
     assert stopped(Gates(may_be_unmeasured=("fake_orders",)), given) == ["drift"]
     assert stopped(Gates(may_be_unmeasured=("fake_orders", "drift")), given) == []
 
@@ -163,6 +203,7 @@ def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
         ("psi = 1", "there is no setting psi"),
         ("score_psi_most = 'much'", "score_psi_most is 'much'"),
         ("fake_orders_gaining_most = 1.5", "fake_orders_gaining_most is 1.5"),
+        ("calibration_slope_most = inf", "calibration_slope_most is inf"),
         ("monotone_violations_most = -1", "monotone_violations_most is -1"),
         ("accepted_alarms = 'all'", "accepted_alarms is 'all'"),
     ],

@@ -15,7 +15,19 @@ import pytest
 from training.errors import PromotionError, RegistryError
 from training.gates import Check, Verdict
 from training.promotion import Approval, challenge, promote, rollback
-from training.registry import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, Registry, Version, aliases, find, set_champion
+from training.registry import (
+    CHALLENGER,
+    CHAMPION,
+    INTENDED,
+    MODEL_NAME,
+    PREVIOUS,
+    WITHDRAWN,
+    Registry,
+    Version,
+    aliases,
+    find,
+    set_champion,
+)
 from training.registry.connection import connected
 
 if TYPE_CHECKING:
@@ -64,6 +76,7 @@ def test_a_promotion_records_who_why_when_and_what_the_gates_said(registry: Regi
     assert (record["approved_by"], record["approved_because"]) == ("Wei Zhang", "the first one")
     assert record["gates"] == "passed: sums: all add up"
     moment = record["approved_at"]
+    assert not [name for name in record if name.startswith(INTENDED)]
     assert json.loads(record[f"history.{moment}"])["gates"] == [
         {"gate": "sums", "verdict": "passed", "said": "all add up"}
     ]
@@ -108,19 +121,42 @@ def test_the_champion_is_not_promoted_twice(registry: Registry) -> None:
         promote(registry, "1", wei(), lenient)
 
 
-def test_a_rollback_swaps_back_and_a_second_one_swaps_again(registry: Registry) -> None:
-    promote(registry, "1", wei(), lenient)
-    promote(registry, "3", wei(), lenient)
-    assert aliases(registry) == {CHAMPION: 3, PREVIOUS: 1}
+def test_a_rollback_goes_back_and_withdraws_what_it_leaves(registry: Registry) -> None:
+    for wanted in ("1", "2", "3"):
+        promote(registry, wanted, wei(), lenient)
+    assert aliases(registry) == {CHAMPION: 3, PREVIOUS: 2}
     change = rollback(registry, Approval.now("Ana Silva", "refunds read too high"))
-    assert (change.champion, change.replaced) == (1, 3)
-    assert aliases(registry) == {CHAMPION: 1, PREVIOUS: 3}
-    record = find(registry, "1").record
+    assert (change.champion, change.replaced) == (2, 3)
+    assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
+    record = find(registry, "2").record
     assert (record["rolled_back_by"], record["rolled_back_because"]) == ("Ana Silva", "refunds read too high")
     assert (record["approved_by"], record["gates"]) == ("Wei Zhang", "passed: sums: all add up")
     assert len([name for name in record if name.startswith("history.")]) == 2
-    assert rollback(registry, wei()).champion == 3
-    assert aliases(registry) == {CHAMPION: 3, PREVIOUS: 1}
+    assert find(registry, "3").record[WITHDRAWN] == (
+        f"by Ana Silva at {record['rolled_back_at']}: refunds read too high"
+    )
+    assert rollback(registry, wei()).champion == 1
+    assert aliases(registry) == {CHAMPION: 1}
+    with pytest.raises(PromotionError, match="Version 1 replaced no champion"):
+        rollback(registry, wei())
+
+
+def test_what_was_withdrawn_comes_back_by_a_promotion_only(registry: Registry) -> None:
+    """Two rollbacks would else be a promotion by one person, without gates."""
+    ana = Approval.now("Ana Silva", "my model")
+    promote(registry, "1", wei(), lenient)
+    promote(registry, "2", wei(), lenient)
+    promote(registry, "1", wei("the old one is better"), lenient)
+    assert rollback(registry, ana).champion == 2
+    with pytest.raises(PromotionError, match=r"Version 1, which version 2 replaced, was withdrawn \(by Ana Silva at"):
+        rollback(registry, ana)
+    assert aliases(registry)[CHAMPION] == 2
+    with pytest.raises(PromotionError, match="cannot approve it as well"):
+        promote(registry, "1", ana, lenient)
+    assert promote(registry, "1", wei(), lenient).champion == 1
+    assert WITHDRAWN not in find(registry, "1").record
+    promote(registry, "3", wei(), lenient)
+    assert rollback(registry, ana).champion == 1
 
 
 def test_a_first_champion_has_nothing_to_go_back_to(registry: Registry) -> None:
@@ -203,7 +239,46 @@ def test_a_failure_in_the_middle_leaves_a_champion_with_a_way_back(
         with pytest.raises(RegistryError, match="failed: the network is gone"):
             promote(registry, "3", wei(), lenient)
     assert aliases(registry)[CHAMPION] == (3 if moved else 2)
+    record = find(registry, "3").record
+    assert record[f"{INTENDED}approved_by"] == "Wei Zhang"
+    assert not {"approved_by", "gates", "replaced"} & set(record), "what was not done does not read as done"
     assert rollback(registry, wei()).champion == (2 if moved else 1)
+    assert ("approved_by" in find(registry, "3").record) == moved, "what a kill left is finished by the next act"
+
+
+def test_a_rollback_killed_after_the_move_withdraws_in_the_end(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for wanted in ("1", "2", "1"):
+        promote(registry, wanted, wei(), lenient)
+
+    def failing(client: MlflowClient, number: str) -> None:
+        client.set_registered_model_alias(MODEL_NAME, CHAMPION, number)
+        raise OSError("the network is gone")
+
+    with monkeypatch.context() as patch:
+        _alias_moves(patch, failing)
+        with pytest.raises(RegistryError, match="failed: the network is gone"):
+            rollback(registry, wei())
+    assert aliases(registry)[CHAMPION] == 2
+    with pytest.raises(PromotionError, match="Version 1, which version 2 replaced, was withdrawn"):
+        rollback(registry, wei())
+
+
+def test_an_attempt_that_never_was_loses_no_way_back(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    for wanted in ("1", "2", "3"):
+        promote(registry, wanted, wei(), lenient)
+
+    def failing(_: MlflowClient, __: str) -> None:
+        raise OSError("the network is gone")
+
+    with monkeypatch.context() as patch:
+        _alias_moves(patch, failing)
+        with pytest.raises(RegistryError, match="failed: the network is gone"):
+            promote(registry, "2", wei("once more"), lenient)
+    assert rollback(registry, wei()).champion == 2
+    assert find(registry, "2").record["approved_because"] == "better on new sellers"
+    assert rollback(registry, wei()).champion == 1
 
 
 def _alias_moves(monkeypatch: pytest.MonkeyPatch, move: Callable[[MlflowClient, str], None]) -> None:

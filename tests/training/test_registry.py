@@ -36,7 +36,7 @@ from training.registry import (
 )
 from training.registry.note import note
 from training.run import Run
-from training.vectors import example_rows, to_vectors
+from training.vectors import NOBODY, example_row, served_rows, to_vectors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,7 +66,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Registration:
     loans, run = subject().test, made_run()
     home = tmp_path_factory.mktemp("registry")
     registry = Registry(f"sqlite:///{home}/mlflow.db", home / "artifacts")
-    example = example_rows(loans, COVERS)
+    example = example_row(loans, COVERS)
     versions = (register(registry, run, example, "Ana Silva"), register(registry, run, example))
     return Registration(registry, loans, run, versions)
 
@@ -114,6 +114,8 @@ def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) 
     assert find(registered.registry, "1").metrics["drift.score_psi"] == 0.04
     assert run.data.tags["alarm.leaks"] == "A leaks. B leaks."
     assert run.data.tags["not_measured.fake_orders"].startswith("These were not measured")
+    assert run.data.tags["declined.withholding"] == "This was not asked for."
+    assert "not_measured.withholding" not in run.data.tags
     assert not [name for name in run.data.tags if name.endswith(".drift")]
     kept = registered.client.list_artifacts(run.info.run_id, "evidence/drift")
     assert [item.path for item in kept] == ["evidence/drift/by_feature.csv"]
@@ -151,7 +153,7 @@ def test_what_fails_in_the_middle_leaves_no_version_to_promote(
 
     monkeypatch.setattr("mlflow.pyfunc.log_model", gone)
     with pytest.raises(RegistryError, match="failed: the disk is full"):
-        register(registered.registry, registered.run, example_rows(registered.loans, COVERS))
+        register(registered.registry, registered.run, example_row(registered.loans, COVERS))
     assert find(registered.registry).number == 2
     (latest,) = registered.client.search_runs(
         [registered.client.get_experiment_by_name(EXPERIMENT).experiment_id], max_results=1
@@ -186,7 +188,7 @@ def test_the_bundle_comes_out_as_it_went_in(
 def test_what_mlflow_serves_is_what_assess_says(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
     mlflow = _pointed(registered, monkeypatch)
     served = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/2")
-    rows = example_rows(registered.loans, COVERS, count=40)
+    rows = served_rows(registered.loans.rows.head(40), registered.loans.features.head(40), COVERS)
     answer = served.predict(rows)
     indexed = registered.loans.features.head(40).set_index([rows["seller_id"], registered.loans.rows["as_of"].head(40)])
     expected = assess(registered.run.bundle, to_vectors(indexed, COVERS))
@@ -194,6 +196,20 @@ def test_what_mlflow_serves_is_what_assess_says(registered: Registration, monkey
     # the class that MLflow loaded lives in its own copy of scoring, so the bytes are what can be compared
     assert [text.encode() for text in answer["assessment"]] == [each.canonical_bytes for each in expected]
     assert {json.loads(text)["outcome"] for text in answer["assessment"]} == {"scored"}
+
+
+def test_no_file_of_a_model_holds_a_sellers_id_or_figures(
+    registered: Registration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mlflow = _pointed(registered, monkeypatch)
+    source = registered.client.get_model_version_download_uri(MODEL_NAME, "1")
+    folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(tmp_path)))
+    example = json.loads((folder / "input_example.json").read_text())
+    assert [dict(zip(example["columns"], row, strict=True))["seller_id"] for row in example["data"]] == [NOBODY]
+    sellers = set(registered.loans.rows["seller_id"])
+    kept = [path for path in folder.rglob("*") if path.is_file() and "code" not in path.relative_to(folder).parts]
+    assert kept
+    assert not [path for path in kept if any(each in path.read_text(errors="ignore") for each in sellers)]
 
 
 def test_a_version_is_found_by_number_or_alias_with_what_its_run_logged(registered: Registration) -> None:

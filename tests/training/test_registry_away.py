@@ -8,6 +8,7 @@ import pytest
 
 from training.errors import RegistryError
 from training.registry import Registry, find, require
+from training.registry.connection import connected
 
 
 def test_nothing_registered_yet_says_what_to_run(tmp_path: Path) -> None:
@@ -28,6 +29,34 @@ def test_the_sentence_of_a_registry_away_holds_no_password(tmp_path: Path) -> No
     with pytest.raises(RegistryError) as refusal:
         find(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
     assert "secret" not in str(refusal.value)
+
+
+def test_a_server_that_does_not_answer_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with pytest.raises(RegistryError) as refusal:
+        find(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
+    assert str(refusal.value) == (
+        "The MLflow registry at http://anna:***@127.0.0.1:9 does not answer; start it, or set MLFLOW_TRACKING_URI to "
+        "where it is."
+    )
+
+
+@pytest.mark.parametrize("uri", ["garbage", "./mlruns", ":"])
+def test_what_is_no_address_is_said_plainly(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RegistryError, match="is no address of an MLflow registry; set MLFLOW_TRACKING_URI to one"):
+        find(Registry(uri, tmp_path))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_database_whose_driver_is_lacking_is_said_plainly(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError) as refusal:
+        find(Registry("postgresql+nobodys://anna:secret@127.0.0.1:9/x", tmp_path))
+    assert "secret" not in str(refusal.value)
+    here = Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
+    with pytest.raises(RegistryError, match="needs the Python package") as refusal, connected(here):
+        raise ModuleNotFoundError("No module named 'psycopg2'", name="psycopg2")
+    assert "psycopg2, which is not installed; install it, or set MLFLOW_TRACKING_URI" in str(refusal.value)
 
 
 def test_a_registry_that_is_no_database_is_one_sentence_and_left_alone(tmp_path: Path) -> None:

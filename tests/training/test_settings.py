@@ -45,6 +45,12 @@ def test_what_is_shown_is_read_back(tmp_path: Path) -> None:
         ("[fit]\nfolds = 1", "fit.folds is 1; input should be greater than or equal to 2"),
         ("[fit]\nfolds = '3'", "fit.folds is '3'; input should be a valid integer"),
         ("[fit]\nlearning_rate = nan", "fit.learning_rate is nan"),
+        ("[fit]\nseed = 99999999999", "fit.seed is 99999999999; input should be less than or equal to 2147483647"),
+        ("[fit]\nlambda_l2 = inf", "fit.lambda_l2 is inf"),
+        ("[fit]\nthreads = 5000", "fit.threads is 5000; input should be less than or equal to 512"),
+        ("[fit]\nfeature_fraction = 1e-9", "fit.feature_fraction is 1e-09; input should be greater than or equal to"),
+        ("[split]\nembargo_days = 999999999", "split.embargo_days is 999999999; input should be less than or equal to"),
+        ("[split]\ntest_days = 999999999", "split.test_days is 999999999; input should be less than or equal to 36525"),
         ("[labels]\nmonths = 0", "labels.months is 0"),
     ],
 )

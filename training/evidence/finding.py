@@ -23,6 +23,8 @@ class Finding:
         tables: by title, small enough to read.
         plots: by file name without ending.
         alarms: sentences on what must not go unseen; none where all is well.
+        declined: True where nothing was measured though something could have been, since the settings asked for too
+            little; a gate fails on it, as it does not where there is nothing to measure.
     """
 
     name: str
@@ -32,3 +34,4 @@ class Finding:
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     plots: Mapping[str, Figure] = field(default_factory=dict)
     alarms: tuple[str, ...] = ()
+    declined: bool = False

@@ -25,7 +25,7 @@ from training.labels import read_label_table
 from training.logistic import logistic
 from training.registry import Registry, register, set_champion
 from training.run import Run, train
-from training.vectors import example_rows, to_vectors
+from training.vectors import example_row, to_vectors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -76,7 +76,7 @@ def study(source: Path, home: Path, step: Callable[[str], None]) -> Study:
     step("Training the model on all labelled firms")
     run = train(dataset, TrainConfig(fit=_FIT))
     registry = Registry.on_sqlite(home)  # never a shared one, whose champion banks are scored with
-    set_champion(registry, register(registry, run, example_rows(dataset, store.covers_through)).version, None, {})
+    set_champion(registry, register(registry, run, example_row(dataset, store.covers_through)).version, None, {})
     step("Scoring the firms without a record")
     assessments = _score_others(store, dataset, run)
     return Study(invoices, intake, aucs, run, len(dataset.rows), int(dataset.rows["bad"].sum()), assessments)

@@ -1,21 +1,44 @@
 """Runs, models and aliases in MLflow: the one package of training that names it (the file that MLflow serves aside)."""
 
-from training.registry.champion import CHALLENGER, CHAMPION, PREVIOUS, REPLACED, aliases, set_challenger, set_champion
+from training.registry.champion import (
+    CHALLENGER,
+    CHAMPION,
+    INTENDED,
+    PREVIOUS,
+    REPLACED,
+    WITHDRAWN,
+    aliases,
+    set_challenger,
+    set_champion,
+    settle,
+)
 from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry
-from training.registry.runs import ALARM, NOT_MEASURED, TRAINED_BY, Registered, login_name, register, require
+from training.registry.runs import (
+    ALARM,
+    DECLINED,
+    NOT_MEASURED,
+    TRAINED_BY,
+    Registered,
+    login_name,
+    register,
+    require,
+)
 from training.registry.versions import LATEST, Version, find, load_bundle
 
 __all__ = [
     "ALARM",
     "CHALLENGER",
     "CHAMPION",
+    "DECLINED",
     "EXPERIMENT",
+    "INTENDED",
     "LATEST",
     "MODEL_NAME",
     "NOT_MEASURED",
     "PREVIOUS",
     "REPLACED",
     "TRAINED_BY",
+    "WITHDRAWN",
     "Registered",
     "Registry",
     "Version",
@@ -27,4 +50,5 @@ __all__ = [
     "require",
     "set_challenger",
     "set_champion",
+    "settle",
 ]

@@ -16,13 +16,22 @@ CHAMPION: Final = "champion"
 """The version that the service scores with."""
 
 PREVIOUS: Final = "previous"
-"""The champion before, to which a rollback returns."""
+"""The champion before, to which a rollback returns; after a rollback, the one before that."""
 
 CHALLENGER: Final = "challenger"
 """The version whose scores the service keeps beside the champion's, unseen by banks."""
 
 REPLACED: Final = "replaced"
 """The tag of a champion that says which version it replaced, so that a rollback is sure of it."""
+
+WITHDRAWN: Final = "withdrawn"
+"""The tag of a version from which a rollback led away, and why; only a promotion makes it champion again."""
+
+INTENDED: Final = "intended."
+"""What a tag begins with until the act that it tells of is done."""
+
+_WITHDRAWS: Final = "withdraws"
+"""Beside what is intended by a rollback: the version that it withdraws, a space, and why."""
 
 
 def aliases(registry: Registry) -> dict[str, int]:
@@ -37,26 +46,36 @@ def aliases(registry: Registry) -> dict[str, int]:
         return aliases_of(client)
 
 
-def set_champion(registry: Registry, version: int, replacing: int | None, record: Mapping[str, str]) -> None:
-    """Make a version the champion, with the one that it replaces as `previous` and tags that say who wanted it.
+def set_champion(
+    registry: Registry,
+    version: int,
+    replacing: int | None,
+    record: Mapping[str, str],
+    withdrawing: str | None = None,
+) -> None:
+    """Make a version the champion, with tags that say who wanted it; the one before is `previous`, or withdrawn.
 
-    Moving the alias `champion` is the one moment of change: before it are only tags of a version that is not in force,
-    after it only what follows from its tag `replaced`. A kill in between leaves the old champion or the new one, and
-    a rollback knows its way from either.
+    Moving the alias `champion` is the one moment of change. Before it the tags are written as intended, each under
+    `intended.`, so that what never came about does not read as done; after it they take their names, see `settle`. A
+    kill in between leaves the old champion or the new one, and a rollback knows its way from either.
 
     Args:
         registry: where.
         version: the champion to be.
         replacing: the champion that there is now, None where there is none; any other means that it changed meanwhile.
         record: tags of the version.
+        withdrawing: why the champion that there is now goes, where this is a rollback. The version then keeps the way
+            back that it had, so that no second rollback leads to the one that was withdrawn.
 
     Raises:
         PromotionError: another process moved the champion meanwhile.
         RegistryError: the registry cannot be reached; then nothing moved.
     """
+    way = {REPLACED: _text(replacing)} if withdrawing is None else {_WITHDRAWS: f"{replacing} {withdrawing}"}
     with connected(registry) as client:
-        for name, text in {**record, REPLACED: str(replacing).lower()}.items():
-            client.set_model_version_tag(MODEL_NAME, str(version), name, text)
+        _forget_intended(client, version)  # of an attempt that came to nothing
+        for name, text in {**record, **way}.items():
+            client.set_model_version_tag(MODEL_NAME, str(version), INTENDED + name, text)
         before = aliases_of(client)
         if before.get(CHAMPION) != replacing:
             raise PromotionError(
@@ -64,7 +83,7 @@ def set_champion(registry: Registry, version: int, replacing: int | None, record
                 "compare with the new champion and decide again."
             )
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version))
-        _follow(client, before, version, replacing)
+        _settle(client, version)
         now = aliases_of(client).get(CHAMPION)
         if now != version:
             raise PromotionError(
@@ -73,11 +92,55 @@ def set_champion(registry: Registry, version: int, replacing: int | None, record
             )
 
 
-def _follow(client: Client, before: Mapping[str, int], version: int, replaced: int | None) -> None:
-    if replaced is not None:
-        client.set_registered_model_alias(MODEL_NAME, PREVIOUS, str(replaced))
-    if before.get(CHALLENGER) == version:
+def settle(registry: Registry) -> None:
+    """Write what follows from the champion's alias, where a process was killed right after it moved it.
+
+    Raises:
+        RegistryError: the registry cannot be reached.
+    """
+    with connected(registry) as client:
+        champion = aliases_of(client).get(CHAMPION)
+        if champion is not None:
+            _settle(client, champion)
+
+
+def _settle(client: Client, champion: int) -> None:
+    """Give intended tags of the champion their names, and move the aliases that follow; done twice, it is the same."""
+    tags = client.get_model_version(MODEL_NAME, str(champion)).tags
+    done = {name.removeprefix(INTENDED): text for name, text in tags.items() if name.startswith(INTENDED)}
+    if not done:
+        return
+    withdraws = done.pop(_WITHDRAWS, None)
+    for name, text in done.items():
+        client.set_model_version_tag(MODEL_NAME, str(champion), name, text)
+    if withdraws is not None:
+        gone, _, why = withdraws.partition(" ")
+        client.set_model_version_tag(MODEL_NAME, gone, WITHDRAWN, why)
+    elif WITHDRAWN in tags:
+        client.delete_model_version_tag(MODEL_NAME, str(champion), WITHDRAWN)
+    _follow(client, champion, {**tags, **done}.get(REPLACED, _text(None)))
+    _forget_intended(client, champion)
+
+
+def _forget_intended(client: Client, version: int) -> None:
+    for name in client.get_model_version(MODEL_NAME, str(version)).tags:
+        if name.startswith(INTENDED):
+            client.delete_model_version_tag(MODEL_NAME, str(version), name)
+
+
+def _follow(client: Client, champion: int, replaced: str) -> None:
+    """Let `previous` be where a rollback leads, and the champion challenge nobody."""
+    named = aliases_of(client)
+    if replaced != _text(None):
+        client.set_registered_model_alias(MODEL_NAME, PREVIOUS, replaced)
+    elif PREVIOUS in named:
+        client.delete_registered_model_alias(MODEL_NAME, PREVIOUS)
+    if named.get(CHALLENGER) == champion:
         client.delete_registered_model_alias(MODEL_NAME, CHALLENGER)
+
+
+def _text(version: int | None) -> str:
+    return str(version).lower()
 
 
 def set_challenger(registry: Registry, version: int | None) -> None:

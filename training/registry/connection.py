@@ -86,6 +86,7 @@ def connected(registry: Registry) -> Iterator[Client]:
     Raises:
         RegistryError: the registry cannot be reached, or refuses.
     """
+    _require_address(registry)
     import mlflow
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
@@ -99,10 +100,43 @@ def connected(registry: Registry) -> Iterator[Client]:
         mlflow.set_tracking_uri(registry.uri)
         mlflow.set_registry_uri(registry.uri)
         yield mlflow.MlflowClient()
+    except ImportError as error:
+        raise RegistryError(
+            f"The MLflow registry at {registry.shown} needs the Python package {error.name}, which is not installed; "
+            f"install it, or set MLFLOW_TRACKING_URI to the address of an MLflow server."
+        ) from error
     except (MlflowException, SQLAlchemyError, OSError) as error:
+        if _unanswered(error):
+            raise RegistryError(
+                f"The MLflow registry at {registry.shown} does not answer; start it, or set MLFLOW_TRACKING_URI to "
+                "where it is."
+            ) from error
         reason = (str(error).splitlines() or [type(error).__name__])[0].replace(registry.uri, registry.shown)
         raise RegistryError(f"The MLflow registry at {registry.shown} failed: {reason}") from error
     finally:
         for name in _ADDRESSES:
             os.environ.pop(name, None)
         os.environ.update(before)
+
+
+def _require_address(registry: Registry) -> None:
+    """Turn away what MLflow would take for a folder, and make it."""
+    scheme, separator, _ = registry.uri.partition(":")
+    if not separator or not scheme.strip():
+        raise RegistryError(
+            f"{registry.uri!r} is no address of an MLflow registry; set MLFLOW_TRACKING_URI to one such as "
+            "http://127.0.0.1:5000 or sqlite:////srv/sellerscore/mlflow.db, or to nothing for that of the state folder."
+        )
+
+
+def _unanswered(error: BaseException) -> bool:
+    """Return whether nobody answered over the network: MLflow tells it as a failure of its own, for that reason."""
+    from requests.exceptions import ConnectionError as NoConnectionError
+    from requests.exceptions import Timeout
+
+    causes: BaseException | None = error
+    while causes is not None:
+        if isinstance(causes, NoConnectionError | Timeout):
+            return True
+        causes = causes.__cause__ or causes.__context__
+    return False

@@ -32,13 +32,16 @@ ALARM: Final = "alarm."
 NOT_MEASURED: Final = "not_measured."
 """A tag of this beginning, and the name of a study, holds why the study had nothing to measure."""
 
+DECLINED: Final = "declined."
+"""A tag of this beginning, and the name of a study, holds why the study was not made though it could have been."""
+
 _ABOUT: Final = (
     "Each run is one training. Its description says what was found; figures are gathered by study; the model card, "
     "plots, tables and the bundle are its artifacts. `sellerscore compare` holds two versions of the model against "
     "each other."
 )
 _ABOUT_MODEL: Final = (
-    "The service scores with the version that has the alias `champion`; `previous` is the one before it, and "
+    "The service scores with the version that has the alias `champion`; `previous` is where a rollback leads, and "
     "`challenger` one whose scores are kept beside and shown to nobody. `sellerscore promote` and `rollback` move them."
 )
 
@@ -151,7 +154,7 @@ def _log_finding(finding: Finding) -> None:
     if finding.alarms:
         mlflow.set_tag(ALARM + finding.name, " ".join(finding.alarms))
     if not (finding.figures or finding.tables or finding.plots):
-        mlflow.set_tag(NOT_MEASURED + finding.name, finding.said)
+        mlflow.set_tag((DECLINED if finding.declined else NOT_MEASURED) + finding.name, finding.said)
 
 
 def _card_input(run: Run) -> CardInput:

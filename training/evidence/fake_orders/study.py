@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
@@ -37,7 +37,7 @@ _FEATURES: Final = 15
 
 @dataclass(frozen=True)
 class FakeOrdersConfig:
-    """How many sellers are let buy; with none, the study is not made.
+    """How many sellers are let buy; with none, the study is declined, and so is the model by its gate.
 
     Enough by default to see a hole, and few enough to take seconds; `make bench` takes 500. No more are let buy once
     they have `orders` true orders of 90 days together, so that a marketplace of large sellers takes no longer.
@@ -55,22 +55,29 @@ def fake_orders(subject: Subject) -> Finding:
     Who repaid may still be a faker: a real store cannot tell. The benchmark asks the simulation's truth instead.
     """
     asked = subject.fake_orders
-    if asked.sellers == 0:
-        return _unmeasured("the settings ask for no seller")
     if subject.store is None:
         return _unmeasured("no operating data are at hand")
+    if "orders" not in subject.test.tables:
+        return _unmeasured("the operating data hold no orders")
+    if asked.sellers == 0:
+        return _declined("the settings ask for no seller")
     known = drawn_sellers(subject.bundle, subject.test, ~subject.bad, subject.seed).head(asked.sellers)
     if known.empty:
-        return _unmeasured("no seller of the test rows both repaid and sold something of late")
+        return _declined("no seller of the test rows both repaid and sold something of late")
     orders = known["orders_90d"]
     found = attack(subject.bundle, subject.store, known[orders.cumsum() - orders < asked.orders])
     if found.gains.empty:
-        return _unmeasured("no seller drawn from the test rows still had sales of his own stores")
+        return _declined("no seller drawn from the test rows still had sales of his own stores")
     return report(found, "test sellers who repaid")
 
 
 def _unmeasured(reason: str) -> Finding:
     return Finding(_NAME, _TITLE, f"What fake orders buy was not measured, since {reason}.")
+
+
+def _declined(reason: str) -> Finding:
+    """Say that other settings (more sellers, a longer test) would have measured it."""
+    return replace(_unmeasured(reason), declined=True)
 
 
 def drawn_sellers(bundle: Bundle, rows: Dataset, among: NDArray[np.bool_], seed: int) -> pd.DataFrame:

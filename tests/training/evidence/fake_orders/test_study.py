@@ -61,12 +61,21 @@ def test_without_operating_data_nothing_is_measured_and_the_finding_says_so() ->
     assert "not measured" in finding.said
     assert finding.figures == {}
     assert finding.alarms == ()
+    assert not finding.declined
+
+
+def test_without_orders_nothing_can_be_measured(store: OperatingStore) -> None:
+    base = subject()
+    finding = fake_orders(replace(base, store=store, test=replace(base.test, tables=("loans",))))
+    assert finding.said.endswith("the operating data hold no orders.")
+    assert not finding.declined
 
 
 def test_where_nobody_repaid_nothing_is_measured_either(store: OperatingStore) -> None:
     finding = fake_orders(replace(with_test(subject(), bad=True), store=store))
     assert "repaid" in finding.said
     assert finding.figures == {}
+    assert finding.declined
 
 
 def test_who_sold_his_stores_has_nothing_to_spend(store: OperatingStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,12 +86,14 @@ def test_who_sold_his_stores_has_nothing_to_spend(store: OperatingStore, monkeyp
     finding = fake_orders(replace(with_test(subject(), orders_90d=30.0), store=store))
     assert finding.said.endswith("no seller drawn from the test rows still had sales of his own stores.")
     assert finding.figures == {}
+    assert finding.declined
 
 
 def test_a_setting_asks_for_none(store: OperatingStore) -> None:
     finding = fake_orders(replace(subject(), store=store, fake_orders=FakeOrdersConfig(sellers=0)))
     assert finding.said.endswith("the settings ask for no seller.")
     assert finding.figures == {}
+    assert finding.declined
 
 
 def test_the_study_lets_some_sellers_buy_who_repaid_and_can_be_scored(
