@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from training.errors import PromotionError, RegistryError
+from training.errors import PromotionError
 from training.gates import Check, failed
 from training.registry import (
     CHAMPION,
@@ -23,6 +21,7 @@ from training.registry import (
     Version,
     aliases,
     find,
+    locked,
     set_challenger,
     set_champion,
     settle,
@@ -148,23 +147,8 @@ def one_at_a_time(registry: Registry) -> Iterator[None]:
 
     Processes elsewhere, which share a server and not this folder, are found out when the alias moves.
     """
-    path = _lock_file(registry)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("w")
-    except OSError as error:
-        raise RegistryError(f"The MLflow registry's folder {path.parent} cannot be used ({error.strerror}).") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(registry, "promotion"):
         yield
-
-
-def _lock_file(registry: Registry) -> Path:
-    from sqlalchemy.engine import make_url
-
-    # beside the database where there is one, which other state folders may share
-    beside = make_url(registry.uri).database if registry.uri.startswith("sqlite:") else None
-    return (Path(beside).parent if beside else registry.artifacts.parent) / "promotion.lock"
 
 
 def _champion(registry: Registry) -> Version | None:
