@@ -46,7 +46,7 @@ class Approval:
         Raises:
             PromotionError: without a name or a reason.
         """
-        if not by.strip() or not reason.strip():
+        if not _plain(by) or not _plain(reason):
             raise PromotionError("An approval needs a name and a reason; give --approved-by and --reason.")
         return cls(by.strip(), reason.strip(), datetime.now(UTC))
 
@@ -169,8 +169,20 @@ def _require_second_person(version: Version, approval: Approval) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what makes one person look like two: case, width of letters, spaces around and between."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """Return a name without what makes one person look like two: case, width, spaces, and characters nobody sees."""
+    spaced = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    seen = "".join(letter for letter in spaced if not _is_unseen(letter))
+    return " ".join(unicodedata.normalize("NFKC", seen).split())
+
+
+def _is_unseen(letter: str) -> bool:
+    """Return whether a character is one of format or control, a variation selector, or a filler."""
+    return (
+        unicodedata.category(letter) in {"Cf", "Cc"}
+        or "\ufe00" <= letter <= "\ufe0f"
+        or "\U000e0100" <= letter <= "\U000e01ef"
+        or letter in "\u034f\u115f\u1160\u17b4\u17b5\u2800"
+    )
 
 
 def _tags(act: str, approval: Approval, checks: tuple[Check, ...]) -> dict[str, str]:
