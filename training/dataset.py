@@ -115,6 +115,12 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
     known = all_sellers(store, last)["seller_id"]
     unknown = sorted(set(rows["seller_id"]) - set(known))
     if unknown:
+        later = sorted(set(unknown) & set(all_sellers(store, covered)["seller_id"]))
+        if later:
+            raise LabelError(
+                f"{len(later)} of the labelled sellers were not known by {last}, the day of the last label, but only "
+                f"later; the first is {later[0]!r}. Label them as of a day on which they were known, or leave them out."
+            )
         raise LabelError(f"{len(unknown)} of the labelled sellers are not in the store, the first is {unknown[0]!r}.")
     pairs = rows[["seller_id", "as_of"]]
     aligned, about = (

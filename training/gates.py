@@ -13,6 +13,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
+from training.errors import ConfigError
 from training.grounds import Grounds
 from training.registry import ALARM, DECLINED, NOT_MEASURED
 from training.settings import STRICT
@@ -40,6 +41,9 @@ class Gates:
         fake_orders_sellers_least: how many sellers that share is of; of fewer it says too little.
         accepted_alarms: studies whose alarms were looked at and accepted.
         may_be_unmeasured: studies whose figures may be lacking; without them their gate cannot pass.
+
+    Raises:
+        ConfigError: one of the last two names what is no study.
     """
 
     __pydantic_config__ = STRICT
@@ -58,9 +62,23 @@ class Gates:
     accepted_alarms: tuple[str, ...] = ()
     may_be_unmeasured: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        from training.evidence.studies import STUDIES
+
+        for setting in ("accepted_alarms", "may_be_unmeasured"):
+            if unknown := sorted(set(getattr(self, setting)) - set(STUDIES) - _BESIDE):
+                raise ConfigError(
+                    f"{setting} names {', '.join(map(repr, unknown))}, which is no study; there are "
+                    f"{', '.join(sorted({*STUDIES, *_BESIDE}))}."
+                )
+
     def as_toml(self) -> str:
         """Write every limit as a settings file."""
         return "".join(f"{name} = {json.dumps(limit)}\n" for name, limit in asdict(self).items())
+
+
+_BESIDE: Final = frozenset({"model", "benchmark", "scorecard", "search"})
+"""What gates and alarms may be about beside the studies."""
 
 
 class Verdict(StrEnum):

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
-from training.errors import PromotionError, RegistryError
+from training.errors import PromotionError
 from training.gates import Check, failed
 from training.registry import (
     CHAMPION,
@@ -23,6 +21,7 @@ from training.registry import (
     Version,
     aliases,
     find,
+    locked,
     set_challenger,
     set_champion,
     settle,
@@ -47,7 +46,7 @@ class Approval:
         Raises:
             PromotionError: without a name or a reason.
         """
-        if not by.strip() or not reason.strip():
+        if not _plain(by) or not _plain(reason):
             raise PromotionError("An approval needs a name and a reason; give --approved-by and --reason.")
         return cls(by.strip(), reason.strip(), datetime.now(UTC))
 
@@ -148,23 +147,8 @@ def one_at_a_time(registry: Registry) -> Iterator[None]:
 
     Processes elsewhere, which share a server and not this folder, are found out when the alias moves.
     """
-    path = _lock_file(registry)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = path.open("w")
-    except OSError as error:
-        raise RegistryError(f"The MLflow registry's folder {path.parent} cannot be used ({error.strerror}).") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked(registry, "promotion"):
         yield
-
-
-def _lock_file(registry: Registry) -> Path:
-    from sqlalchemy.engine import make_url
-
-    # beside the database where there is one, which other state folders may share
-    beside = make_url(registry.uri).database if registry.uri.startswith("sqlite:") else None
-    return (Path(beside).parent if beside else registry.artifacts.parent) / "promotion.lock"
 
 
 def _champion(registry: Registry) -> Version | None:
@@ -185,8 +169,20 @@ def _require_second_person(version: Version, approval: Approval) -> None:
 
 
 def _plain(name: str) -> str:
-    """Return a name without what makes one person look like two: case, width of letters, spaces around and between."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """Return a name without what makes one person look like two: case, width, spaces, and characters nobody sees."""
+    spaced = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    seen = "".join(letter for letter in spaced if not _is_unseen(letter))
+    return " ".join(unicodedata.normalize("NFKC", seen).split())
+
+
+def _is_unseen(letter: str) -> bool:
+    """Return whether a character is one of format or control, a variation selector, or a filler."""
+    return (
+        unicodedata.category(letter) in {"Cf", "Cc"}
+        or "\ufe00" <= letter <= "\ufe0f"
+        or "\U000e0100" <= letter <= "\U000e01ef"
+        or letter in "\u034f\u115f\u1160\u17b4\u17b5\u2800"
+    )
 
 
 def _tags(act: str, approval: Approval, checks: tuple[Check, ...]) -> dict[str, str]:

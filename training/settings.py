@@ -38,6 +38,8 @@ def read_settings(path: Path | None, kind: type[Settings]) -> Settings:
         return TypeAdapter(kind).validate_json(json.dumps(content, default=str))
     except ValidationError as error:
         raise ConfigError(f"The settings file {path} cannot be used: {_sentence(error)}.") from error
+    except ConfigError as error:
+        raise error if path is None else ConfigError(f"The settings file {path} cannot be used: {error}") from error
 
 
 def _sentence(error: ValidationError) -> str:

@@ -50,6 +50,14 @@ def test_a_label_after_the_data_is_refused(world: World) -> None:
         build(store, labels_as_of("S-000001", beyond))
 
 
+def test_a_label_before_a_seller_was_known_is_not_told_as_of_a_stranger(world: World) -> None:
+    store = open_store(world.home / "operating")
+    with pytest.raises(LabelError, match=r"1 of the labelled sellers were not known by 2015-01-01.*is 'S-000001'"):
+        build(store, labels_as_of("S-000001", date(2015, 1, 1)))
+    with pytest.raises(LabelError, match="1 of the labelled sellers are not in the store, the first is 'nobody'"):
+        build(store, labels_as_of("nobody", latest_midnight(store)))
+
+
 def test_a_table_without_coverage_is_not_required_of_sellers(world: World) -> None:
     store = without(open_store(world.home / "operating"), "purchases")
     assert "purchases" not in build(store, labels_as_of("S-000000", latest_midnight(store))).tables

@@ -158,13 +158,15 @@ def test_one_row_that_misses_its_score_stops_it_and_so_does_none_scored(sums: Su
 
 
 def test_alarms_stop_it_until_each_is_accepted_by_name() -> None:
-    tags = {"alarm.leak": "A label copy.", "alarm.bands": "Band D is empty.", "bundle": "sha256:1"}
+    tags = {"alarm.leaks": "A label copy.", "alarm.bands": "Band D is empty.", "bundle": "sha256:1"}
     (check,) = failed(judge(Gates(accepted_alarms=("bands",)), grounds(tags=tags)))
-    assert (check.gate, check.said) == ("alarms", "leak: A label copy., but for those accepted: bands")
-    (accepted,) = (c for c in judge(Gates(accepted_alarms=("bands", "leak")), grounds(tags=tags)) if c.gate == "alarms")
+    assert (check.gate, check.said) == ("alarms", "leaks: A label copy., but for those accepted: bands")
+    (accepted,) = (
+        c for c in judge(Gates(accepted_alarms=("bands", "leaks")), grounds(tags=tags)) if c.gate == "alarms"
+    )
     assert (accepted.verdict, accepted.said) == (
         Verdict.PASSED,
-        "no study raised one, but for those accepted: bands, leak",
+        "no study raised one, but for those accepted: bands, leaks",
     )
 
 
@@ -206,6 +208,8 @@ def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
         ("calibration_slope_most = inf", "calibration_slope_most is inf"),
         ("monotone_violations_most = -1", "monotone_violations_most is -1"),
         ("accepted_alarms = 'all'", "accepted_alarms is 'all'"),
+        ("accepted_alarms = ['leak']", "accepted_alarms names 'leak', which is no study; there are bands, benchmark,"),
+        ("may_be_unmeasured = ['fake_order']", "may_be_unmeasured names 'fake_order', which is no study"),
     ],
 )
 def test_a_broken_file_of_gates_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:

@@ -95,14 +95,27 @@ def test_a_gate_that_fails_stops_it_and_is_listed(registry: Registry) -> None:
     assert find(registry, "2").record == before
 
 
-@pytest.mark.parametrize("name", ["Ana Silva", "ana silva", "  Ana   SILVA ", "Ａｎａ Silva"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Ana Silva",
+        "ana silva",
+        "  Ana   SILVA ",
+        "Ａｎａ Silva",
+        "Ana\u200b Silva",
+        "A\u200dna \u2060Silva\ufeff",
+        "Ana\u00ad \u3164Silva\ufe0f",
+    ],
+)
 def test_the_trainer_is_no_second_person_however_the_name_is_written(registry: Registry, name: str) -> None:
     with pytest.raises(PromotionError, match="trained version 2 and cannot approve it as well"):
         promote(registry, "2", Approval.now(name, "mine"), lenient)
     assert aliases(registry) == {}
 
 
-@pytest.mark.parametrize(("by", "reason"), [("", "good"), ("  ", "good"), ("Wei", ""), ("Wei", " ")])
+@pytest.mark.parametrize(
+    ("by", "reason"), [("", "good"), ("  ", "good"), ("Wei", ""), ("Wei", " "), ("\u200b", "good")]
+)
 def test_an_approval_has_a_name_and_a_reason(by: str, reason: str) -> None:
     with pytest.raises(PromotionError, match=r"give --approved-by and --reason"):
         Approval.now(by, reason)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,17 @@ def test_a_state_folder_holds_its_registry_unless_a_server_is_named(
     assert here == Registry(f"sqlite:///{tmp_path}/new/home/mlflow.db", tmp_path / "new" / "home" / "mlartifacts")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
     assert Registry.in_folder(tmp_path).uri == "http://mlflow.example:5000"
+
+
+def test_several_first_uses_at_once_make_one_registry(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from training.registry import Registry, require; "
+        "require(Registry.on_sqlite(Path(sys.argv[1])))"
+    )
+    root = Path(__file__).parents[2]
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.PIPE, text=True, cwd=root)
+        for _ in range(4)
+    ]
+    told = [process.communicate(timeout=240)[1] for process in started]
+    assert [process.returncode for process in started] == [0] * 4, told

@@ -12,7 +12,7 @@ from training.registry.champion import (
     set_champion,
     settle,
 )
-from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry
+from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, locked
 from training.registry.runs import (
     ALARM,
     DECLINED,
@@ -45,6 +45,7 @@ __all__ = [
     "aliases",
     "find",
     "load_bundle",
+    "locked",
     "login_name",
     "register",
     "require",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 from collections.abc import Iterator
@@ -29,6 +30,9 @@ _QUIET: Final = {
 
 _ADDRESSES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
 """MLflow writes the address in use into these; left there, they would name a server to whom nobody pointed."""
+
+_MADE: Final[set[str]] = set()
+"""SQLite files that this process has asked for their tables."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,28 @@ class Registry:
 
 
 @contextmanager
+def locked(registry: Registry, name: str) -> Iterator[None]:
+    """Let one process of this machine at a time do what `name` says; the next one waits. A kill frees the lock.
+
+    Raises:
+        RegistryError: the folder of the registry cannot be used.
+    """
+    from sqlalchemy.engine import make_url
+
+    # beside the database where there is one, which other state folders may share
+    beside = make_url(registry.uri).database if registry.uri.startswith("sqlite:") else None
+    folder = Path(beside).parent if beside else registry.artifacts.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / f"{name}.lock").open("w")
+    except OSError as error:
+        raise RegistryError(f"The MLflow registry's folder {folder} cannot be used ({error.strerror}).") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def connected(registry: Registry) -> Iterator[Client]:
     """Yield a client of the registry; MLflow's chatter is held back and its failures become one sentence.
 
@@ -99,7 +125,7 @@ def connected(registry: Registry) -> Iterator[Client]:
     try:
         mlflow.set_tracking_uri(registry.uri)
         mlflow.set_registry_uri(registry.uri)
-        yield mlflow.MlflowClient()
+        yield _client(registry)
     except ImportError as error:
         raise RegistryError(
             f"The MLflow registry at {registry.shown} needs the Python package {error.name}, which is not installed; "
@@ -117,6 +143,20 @@ def connected(registry: Registry) -> Iterator[Client]:
         for name in _ADDRESSES:
             os.environ.pop(name, None)
         os.environ.update(before)
+
+
+def _client(registry: Registry) -> Client:
+    """Return a client; it makes the tables of a SQLite file, one process at a time, for two at once would collide."""
+    import mlflow
+
+    if not registry.uri.startswith("sqlite:") or registry.uri in _MADE:
+        return mlflow.MlflowClient()
+    with locked(registry, "registry"):
+        client = mlflow.MlflowClient()
+        client.search_experiments(max_results=1)
+        client.search_registered_models(max_results=1)
+    _MADE.add(registry.uri)
+    return client
 
 
 def _require_address(registry: Registry) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from training.evidence.card import card
 from training.evidence.card_sections import CardInput
 from training.evidence.metrics import Estimate
-from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, connected
+from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, connected, locked
 from training.registry.note import note
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def require(registry: Registry) -> None:
     Raises:
         RegistryError: the registry cannot be reached.
     """
-    with connected(registry) as client:
+    with connected(registry) as client, locked(registry, "experiment"):
         _experiment(client, registry)
 
 

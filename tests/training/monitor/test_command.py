@@ -201,7 +201,7 @@ def test_a_registry_that_is_away_loses_nothing_but_the_log(
     assert result.exit_code == 1
     assert found["run_ids"] == []
     (away, *others) = found["alarms"]
-    assert away.startswith("The MLflow registry at http://127.0.0.1:9 failed: ")
+    assert away.startswith("The MLflow registry at http://127.0.0.1:9 does not answer; ")
     assert away.endswith("Versions are not known, and nothing is logged there.")
     names = [name.split(":")[0] for name in others]
     assert all(name.startswith("Bundle sha256") for name in names)

@@ -47,7 +47,7 @@ def test_a_registry_that_is_away_takes_the_versions_and_leaves_what_is_kept(
     found = models([own, other], keeping(small_bundle()), Registry("http://127.0.0.1:9", tmp_path))
     assert (list(found.known), found.lost) == ([own], (other,))
     assert found.known[own].version is None
-    assert found.registry_away.startswith("The MLflow registry at http://127.0.0.1:9 failed: ")
+    assert found.registry_away.startswith("The MLflow registry at http://127.0.0.1:9 does not answer; ")
 
 
 def test_a_registry_that_holds_what_is_no_bundle_of_its_word_gives_none(registry: Registry) -> None:
