@@ -35,9 +35,9 @@ def rows() -> Dataset:
 
 @cache
 def models() -> tuple[Bundle, Bundle]:
-    """A model of thirty trees and one of four, which learnt from the same rows."""
+    """A model of thirty trees and one of two, which learnt from the same rows."""
     train = dataset(1_500, 500, seed=1)
-    return bundle(train, boosted(train)), bundle(train, boosted(train, trees=4))
+    return bundle(train, boosted(train)), bundle(train, boosted(train, trees=2))
 
 
 def test_each_figure_is_that_of_the_model_and_the_difference_is_theirs() -> None:
