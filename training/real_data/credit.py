@@ -41,8 +41,10 @@ FIT: Final = FitConfig(
     feature_fraction=1.0,
     bagging_fraction=1.0,
     lambda_l2=0.0,
+    extra_trees=False,
 )
-"""Where the search begins: LightGBM's own defaults, at half its learning rate. Ours are for sellers."""
+"""Where the search begins: LightGBM's own defaults, at half its learning rate. Ours are for sellers, who could buy small
+moves of a feature."""
 
 MODEL, SCORECARD, BARE = "lightgbm", "scorecard", "bare_lightgbm"
 
