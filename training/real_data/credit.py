@@ -43,8 +43,8 @@ FIT: Final = FitConfig(
     lambda_l2=0.0,
     extra_trees=False,
 )
-"""Where the search begins: LightGBM's own defaults, at half its learning rate. Ours are for sellers, who could buy small
-moves of a feature."""
+"""Where the search begins: LightGBM's own defaults, at half its learning rate. Ours are for sellers, whose
+fake orders move features a little."""
 
 MODEL, SCORECARD, BARE = "lightgbm", "scorecard", "bare_lightgbm"
 
