@@ -3,12 +3,16 @@
 Nothing here reads a file, a clock, a network, a database or the environment. The public face:
 
 - `assess(bundle, vectors)`, the one call that everyone makes
+- `advise(bundle, vector)`, what would move a seller up a band
+- `changes(before, now, restated)`, why a score is not what it was
 - `Bundle.from_files(files)` and `pack(parts)`, the one place that knows the bundle's format
 - the errors, all `ScoringError`
 """
 
+from scoring.advice import Advice, Verdict, advise
 from scoring.assess import Assessment, Outcome, assess
 from scoring.bundle import Bundle, BundleParts, Policy, Reference, pack
+from scoring.changes import Changes, changes
 from scoring.errors import (
     BundleError,
     ExplanationError,
@@ -21,10 +25,12 @@ from scoring.errors import (
 from scoring.vector import Vector
 
 __all__ = [
+    "Advice",
     "Assessment",
     "Bundle",
     "BundleError",
     "BundleParts",
+    "Changes",
     "ExplanationError",
     "FeaturesError",
     "Outcome",
@@ -35,6 +41,9 @@ __all__ = [
     "TreeError",
     "Vector",
     "VectorError",
+    "Verdict",
+    "advise",
     "assess",
+    "changes",
     "pack",
 ]

@@ -129,6 +129,15 @@ def assess(bundle: Bundle, vectors: Sequence[Vector]) -> list[Assessment]:
     ]
 
 
+def probability_of(log_odds: float) -> float:
+    """Return the probability of default as it is told, to a millionth.
+
+    Example: `probability_of(0.0)` is 0.5.
+    """
+    # the logistic function as tanh, which no margin overflows
+    return round(0.5 + 0.5 * math.tanh(0.5 * log_odds), _PROBABILITY_DIGITS)
+
+
 def _shortfall(bundle: Bundle, vector: Vector) -> tuple[Outcome, tuple[Shortfall, ...]]:
     sheet = bundle.sheet
     withheld = [name for name in sheet.required_tables if name not in vector.covers_through]
@@ -176,8 +185,7 @@ def _answer(bundle: Bundle, vector: Vector, **known: Any) -> Assessment:
 
 def _scored(bundle: Bundle, vector: Vector, points: Points, row: int) -> Assessment:
     earned = points.features[row].tolist()
-    # the logistic function as tanh, which no margin overflows
-    probability = round(0.5 + 0.5 * math.tanh(0.5 * float(points.log_odds[row])), _PROBABILITY_DIGITS)
+    probability = probability_of(float(points.log_odds[row]))
     explanation = Explanation(
         base_points=points.base,
         reference_population=bundle.reference.population,

@@ -36,3 +36,19 @@ class Bands:
     def of(self, probability_of_default: float) -> str:
         """Return the letter of the band that holds this probability of default."""
         return next(band.name for band in self.items if probability_of_default <= band.up_to)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The letters, best first."""
+        return tuple(band.name for band in self.items)
+
+    def next_better(self, name: str) -> str:
+        """Return the band above this one; the best has only itself.
+
+        Example: of bands A, B and C the next better of C is B, of A it is A.
+        """
+        return self.names[max(self.names.index(name) - 1, 0)]
+
+    def as_good(self, name: str, wanted: str) -> bool:
+        """Return whether this band is the wanted one, or better."""
+        return self.names.index(name) <= self.names.index(wanted)

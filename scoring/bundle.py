@@ -18,7 +18,7 @@ from scoring.explain import prove
 from scoring.model import Calibration, ExplainedBy, Model
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
-from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold, Reach, Sizes
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -161,11 +161,22 @@ def _reference(data: dict[str, Any]) -> Reference:
 def _sheet(data: dict[str, Any]) -> FeatureSheet:
     return FeatureSheet(
         catalogue=data["catalogue"],
-        entries=tuple(FeatureEntry(**entry) for entry in data["entries"]),
+        entries=tuple(map(_entry, data["entries"])),
         history=tuple(HistoryThreshold(**threshold) for threshold in data["history"]),
         required_tables=tuple(data["required_tables"]),
         max_age_days=data["max_age_days"],
+        sizes=_sizes(data.get("sizes")),
     )
+
+
+def _entry(data: dict[str, Any]) -> FeatureEntry:
+    # bundles made before anything was advised know no reach
+    reach = tuple(each and Reach(**each) for each in data.get("reach", ()))
+    return FeatureEntry(**{**data, "reach": reach})
+
+
+def _sizes(data: dict[str, Any] | None) -> Sizes | None:
+    return Sizes(data["feature"], tuple(data["limits"]), data["days"]) if data else None
 
 
 def _policy(data: dict[str, Any]) -> Policy:

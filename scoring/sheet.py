@@ -1,6 +1,7 @@
 """The feature sheet: all that scoring knows of a feature. It travels in the bundle; the catalogue stays in features."""
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,12 +14,66 @@ _MISSING: Final = ("riskiest", "as_trained")
 
 
 @dataclass(frozen=True)
+class Reach:
+    """How far sellers of one size were seen to come with a feature within the sheet's `Sizes.days`.
+
+    `best` is the value that one in ten of them has or betters; `move` is the change for the better, above 0, that one
+    in ten of them made or bettered.
+
+    Example: of a return rate, lower is better. With `Reach(best=0.02, move=0.03)` a seller at 0.08 may come to 0.05,
+    one at 0.04 to 0.02, and one at 0.01 stays where he is.
+    """
+
+    best: float
+    move: float
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.best) and math.isfinite(self.move) and self.move > 0):
+            raise BundleError(
+                f"A reach needs a finite best value and a finite move above 0; found best={self.best}, "
+                f"move={self.move}."
+            )
+
+    def of(self, value: float, sign: int) -> float:
+        """Return the best value within reach of one who has `value`; `sign` is the feature's."""
+        if sign > 0:
+            return min(value, max(self.best, value - self.move))
+        return max(value, min(self.best, value + self.move))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What makes sellers comparable in what they can reach: classes of one feature, by its limits, smallest first.
+
+    A value at a limit belongs to the class below it.
+
+    Example: `Sizes("settled_net_sales_365d", (20_000.0, 90_000.0)).of(20_000.0)` is 0.
+    """
+
+    feature: str
+    limits: tuple[float, ...]
+    days: int = 90
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, self.limits)) or list(self.limits) != sorted(set(self.limits)):
+            raise BundleError(f"The limits of sizes must be finite and rise; found {list(self.limits)}.")
+        if self.days < 1:
+            raise BundleError(f"What was reached must be told of at least one day; found {self.days}.")
+
+    def of(self, value: float) -> int:
+        """Return the class of a value, 0 for the smallest."""
+        return bisect_left(self.limits, value)
+
+
+@dataclass(frozen=True)
 class FeatureEntry:
     """One feature as the model was trained with it.
 
     `sign` is +1 where a higher value raises risk, -1 where it lowers it, 0 where the model is free.
     `typical` is the median of the reference population (None where it was always missing), in `unit`.
     `missing` says how the model takes a value that is not there; a bundle holds its model to it.
+    `reach` holds, for each of the sheet's sizes, what such sellers were seen to reach; it is empty where moving the
+    feature is not advised: what cannot be changed, counts stores, or could be bought.
     """
 
     name: str
@@ -30,6 +85,7 @@ class FeatureEntry:
     reason_group: str
     typical: float | None
     missing: Missing = "as_trained"
+    reach: tuple[Reach | None, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sign not in (-1, 0, 1):
@@ -41,6 +97,11 @@ class FeatureEntry:
         if self.typical is not None and not math.isfinite(self.typical):
             raise BundleError(
                 f"Feature {self.name} has the typical value {self.typical}; allowed is a finite number, or none."
+            )
+        if self.reach and (not self.actionable or self.structural or not self.sign):
+            raise BundleError(
+                f"Feature {self.name} has a reach, so that moving it would be advised; allowed are only features that "
+                "are actionable, have a sign and do not count stores."
             )
 
 
@@ -62,6 +123,7 @@ class FeatureSheet:
 
     `required_tables` are those that the training data had: a seller who withholds one gets
     `insufficient_data`, never a number. `max_age_days` bounds how far their coverage may end before `as_of`.
+    `sizes` are the classes of sellers that each `reach` is told for; without them nothing is advised.
     """
 
     catalogue: str
@@ -69,6 +131,7 @@ class FeatureSheet:
     history: tuple[HistoryThreshold, ...]
     required_tables: tuple[str, ...]
     max_age_days: int
+    sizes: Sizes | None = None
 
     def __post_init__(self) -> None:
         names = self.names
@@ -77,6 +140,20 @@ class FeatureSheet:
         unknown = sorted({threshold.feature for threshold in self.history} - set(names))
         if unknown:
             raise BundleError(f"History thresholds name features that the sheet lacks: {', '.join(unknown)}.")
+        self._expect_reaches()
+
+    def _expect_reaches(self) -> None:
+        if self.sizes is not None and self.sizes.feature not in self.names:
+            raise BundleError(f"Sizes are told by {self.sizes.feature}, which the feature sheet lacks.")
+        history = {threshold.feature for threshold in self.history}
+        classes = len(self.sizes.limits) + 1 if self.sizes else 0
+        for entry in self.entries:
+            if entry.reach and len(entry.reach) != classes:
+                raise BundleError(
+                    f"Feature {entry.name} has a reach for {len(entry.reach)} sizes; the feature sheet has {classes}."
+                )
+            if entry.reach and entry.name in history:
+                raise BundleError(f"Feature {entry.name} has a reach, but history cannot be moved.")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -22,10 +22,12 @@ WITH_EXAMPLES = {"scoring.bands", "scoring.canonical", "scoring.kernel.tables", 
 
 def test_exported_names_are_the_public_face_sorted_and_there() -> None:
     assert scoring.__all__ == [
+        "Advice",
         "Assessment",
         "Bundle",
         "BundleError",
         "BundleParts",
+        "Changes",
         "ExplanationError",
         "FeaturesError",
         "Outcome",
@@ -36,11 +38,14 @@ def test_exported_names_are_the_public_face_sorted_and_there() -> None:
         "TreeError",
         "Vector",
         "VectorError",
+        "Verdict",
+        "advise",
         "assess",
+        "changes",
         "pack",
     ]
     modules = {module.__name__.removeprefix("scoring.") for module in MODULES}
-    public = {name for name in vars(scoring) if not name.startswith("_")} - (modules - {"assess"})
+    public = {name for name in vars(scoring) if not name.startswith("_")} - (modules - {"assess", "changes"})
     assert public == set(scoring.__all__)
 
 

@@ -1,0 +1,91 @@
+"""A small monotone bundle that knows what sellers of two sizes reached, for tests of advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache
+
+import lightgbm
+import numpy as np
+
+from scoring import Bundle, Vector, pack
+from scoring.sheet import FeatureEntry, Reach, Sizes
+from tests.scoring import build
+
+NAMES = ("tenure", "refunds", "refunds_year", "stars", "spread", "mix", "sales")
+SIGNS = (0, 1, 1, -1, 1, 1, 0)
+GROUPS = ("tenure", "returns", "returns", "reputation", "customers", "customers", "sales")
+UNITS = ("days", "ratio", "ratio", "stars", "ratio", "ratio", "USD")
+SMALL = 1000.0
+REACHES: Mapping[str, tuple[Reach | None, ...]] = {
+    "refunds": (Reach(0.0513, 0.2), Reach(0.01, 0.6)),
+    "refunds_year": (Reach(0.1, 0.1), Reach(0.02, 0.3)),
+    "stars": (Reach(4.4, 0.3), Reach(4.83, 1.5)),
+    "spread": (Reach(0.3, 0.25), Reach(0.05, 0.9)),
+    "mix": (None, Reach(0.2, 0.4)),
+}
+
+
+@lru_cache(maxsize=32)
+def bundle(seed: int = 1, depth: int = 3) -> Bundle:
+    """Train a model that keeps the signs, on risk to which all features add, some together."""
+    rng = np.random.default_rng(seed)
+    matrix = rows(rng, 900)
+    shares = matrix[:, [1, 2, 4, 5]]
+    margin = shares @ rng.uniform(1.0, 3.0, 4) - 1.5 * (matrix[:, 3] - 3.5) + 4.0 * shares[:, 0] * shares[:, 2] - 4.5
+    bad = rng.random(900) < 1.0 / (1.0 + np.exp(-margin))
+    parameters = {
+        "objective": "binary",
+        "max_depth": depth,
+        "min_data_in_leaf": 10,
+        "learning_rate": 0.2,
+        "monotone_constraints": list(SIGNS),
+        "verbosity": -1,
+        "num_threads": 1,
+        "deterministic": True,
+        "seed": seed,
+    }
+    data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(NAMES))
+    text = lightgbm.train(parameters, data, num_boost_round=40).model_to_string()
+    entries = tuple(
+        FeatureEntry(
+            name=name,
+            label=name.capitalize(),
+            unit=unit,
+            sign=sign,
+            actionable=name in REACHES,
+            structural=False,
+            reason_group=group,
+            typical=0.5,
+            reach=REACHES.get(name, ()),
+        )
+        for name, sign, group, unit in zip(NAMES, SIGNS, GROUPS, UNITS, strict=True)
+    )
+    parts = build.parts()
+    sheet = replace(parts.sheet, entries=entries, sizes=Sizes("sales", (SMALL,)))
+    return Bundle.from_files(
+        pack(replace(parts, model_text=text, sheet=sheet, reasons=build.reasons(tuple(dict.fromkeys(GROUPS)))))
+    )
+
+
+def rows(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Rows of sellers: shares between 0 and 1, stars between 1 and 5, sales around the limit of small ones."""
+    shares = rng.beta(1.3, 3.0, (count, 4))
+    stars = 5.0 - rng.gamma(2.0, 0.5, count).clip(0, 4)
+    sales = np.round(SMALL * rng.lognormal(0.0, 1.0, count), 2)
+    tenure = 90.0 + rng.integers(0, 900, count)
+    return np.column_stack([tenure, shares[:, 0], shares[:, 1], stars, shares[:, 2], shares[:, 3], sales])
+
+
+def vectors(seed: int, count: int, missing: float = 0.1) -> list[Vector]:
+    """Vectors of such sellers, with some values missing, but never tenure or sales."""
+    rng = np.random.default_rng(seed)
+    matrix = rows(rng, count)
+    hidden = rng.random(matrix.shape) < missing
+    hidden[:, [0, 6]] = False
+    matrix[hidden] = np.nan
+    return [
+        Vector("S-1", build.AS_OF, build.COVERS, build.CATALOGUE, tuple(None if np.isnan(v) else v for v in row))
+        for row in matrix.tolist()
+    ]
