@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from api.looked import Looked
     from features.store import StoredVector
-    from scoring import Assessment, Bundle
+    from scoring import Bundle
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
@@ -43,21 +44,32 @@ def score(
     seller_id: Annotated[
         str | None, typer.Argument(help="A seller of the latest feature snapshot; the first that has a score if none.")
     ] = None,
+    to_band: Annotated[
+        str | None, typer.Option("--to-band", help="The band that advice aims at; the next better one if none.")
+    ] = None,
+    svg: Annotated[Path | None, typer.Option(help="Write the waterfall as SVG into this file too.")] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Print one seller's score and why it is what it is. Internal and unsigned: nothing is stored.
+    """Print one seller's score, why it is what it is, what changed since the snapshot before, and what would help.
+
+    Internal and unsigned: nothing is stored.
 
     Example: sellerscore score S-000005
+    Example: sellerscore score S-000005 --to-band A --svg waterfall.svg
     """
     from rich.console import Console
 
-    from api.waterfall import NOTICE, waterfall
+    from api.looked import look
+    from api.pictures.terminal import NOTICE, shown
+    from api.settings import load_settings
 
-    chosen, assessment = _assess_one(seller_id)
+    looked = look(load_settings(), seller_id, to_band)
+    if svg is not None:
+        _write_svg(svg, looked)
     if as_json:
-        _print_json({"seller_id": chosen, "notice": NOTICE, "assessment": assessment.to_dict()})
+        _print_json({**looked.to_dict(), "notice": NOTICE})
     else:
-        Console().print(waterfall(chosen, assessment))
+        Console().print(shown(looked))
 
 
 @app.command("score-portfolio")
@@ -69,8 +81,8 @@ def score_portfolio(
 
     Example: sellerscore score-portfolio --out portfolio.csv
     """
+    from api.pictures.terminal import NOTICE
     from api.portfolio import require_writable, write_portfolio
-    from api.waterfall import NOTICE
 
     require_writable(out)
     bundle, stored = _champion_and_vectors()
@@ -86,30 +98,14 @@ def score_portfolio(
     typer.echo(NOTICE)
 
 
-def _assess_one(seller_id: str | None) -> tuple[str, Assessment]:
-    from api.errors import SellerUnknown
-    from api.model_store import load_champion
-    from api.settings import load_settings
-    from api.vectors import example_vector, to_vector
-    from features.store import VectorStore
-    from scoring import assess
+def _write_svg(path: Path, looked: Looked) -> None:
+    from api.errors import OutputError
+    from api.pictures.svg import waterfall_svg
 
-    settings = load_settings()
-    vectors = VectorStore(settings.vectors_path)
-    # looked up before the model, so that what is refused has fetched and written nothing
-    stored = next(vectors.all_latest(), None) if seller_id is None else vectors.latest(seller_id)
-    if stored is None:
-        raise SellerUnknown(_no_vector(seller_id))
-    bundle = load_champion(settings).bundle
-    if seller_id is None:
-        stored = example_vector(vectors, bundle) or stored
-    return stored.seller_id, assess(bundle, [to_vector(stored)])[0]
-
-
-def _no_vector(seller_id: str | None) -> str:
-    if seller_id is None:
-        return "The latest feature snapshot holds no seller; run `sellerscore ingest` with some."
-    return f'No operating data of the seller "{seller_id}" is in the latest feature snapshot; check the seller_id.'
+    try:
+        path.write_text(waterfall_svg(looked.seller_id, looked.assessment), encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"The picture cannot be written to {path} ({error.strerror}); name another file.") from error
 
 
 def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:

@@ -119,7 +119,24 @@ class VectorStore:
                 "SELECT feature_values FROM vectors WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?",
                 (seller_id.encode("utf-8", "surrogateescape"), key),
             ).fetchone()
-        return None if found is None else StoredVector(seller_id, snapshot, tuple(json.loads(found[0])))
+        return None if found is None else StoredVector(seller_id, snapshot, _values(found[0]))
+
+    def earlier(self, than: StoredVector) -> StoredVector | None:
+        """Return the same seller's vector as of the midnight before, of those stored by the same catalogue.
+
+        Example: of monthly snapshots, that of a month ago; None where there is no earlier one of this seller.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        with self._open() as connection:
+            found = connection.execute(
+                "SELECT id, as_of, data_version, catalogue, covers_through, feature_values FROM snapshots "
+                "JOIN vectors ON snapshot_id = id WHERE seller_id = ? AND as_of < ? AND catalogue = ? "
+                "ORDER BY as_of DESC, id DESC LIMIT 1",
+                (than.seller_id, than.snapshot.as_of.isoformat(), than.snapshot.catalogue),
+            ).fetchone()
+        return None if found is None else StoredVector(than.seller_id, _snapshot(*found[1:5]), _values(found[5]))
 
     def all_latest(self) -> Iterator[StoredVector]:
         """Yield every seller's vector in the latest snapshot, in order of seller id.
@@ -133,7 +150,7 @@ class VectorStore:
                 "SELECT seller_id, feature_values FROM vectors WHERE snapshot_id = ? ORDER BY seller_id", (key,)
             )
             for seller_id, values in rows:
-                yield StoredVector(seller_id, snapshot, tuple(json.loads(values)))
+                yield StoredVector(seller_id, snapshot, _values(values))
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -200,6 +217,13 @@ def _latest_snapshot(connection: sqlite3.Connection) -> tuple[int, Snapshot]:
     found = connection.execute(_LATEST).fetchone()
     if found is None:
         raise StoreError("No feature vectors are stored yet; run `sellerscore features` after an ingest.")
-    key, as_of, data_version, catalogue, covers = found
+    return found[0], _snapshot(*found[1:])
+
+
+def _snapshot(as_of: str, data_version: str, catalogue: str, covers: str) -> Snapshot:
     through = {name: date.fromisoformat(day) for name, day in json.loads(covers).items()}
-    return key, Snapshot(date.fromisoformat(as_of), data_version, catalogue, through)
+    return Snapshot(date.fromisoformat(as_of), data_version, catalogue, through)
+
+
+def _values(written: str) -> tuple[float | None, ...]:
+    return tuple(json.loads(written))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata, resources
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +14,7 @@ from scoring.model import how_to_explain
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from training.reach import Reached
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,12 +33,13 @@ _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "scikit-learn", "ib
 
 @dataclass(frozen=True)
 class Package:
-    """What goes into a bundle beside the catalogue and the reason catalogue."""
+    """What goes into a bundle beside the catalogue and the reason catalogue; `reached` is how far advice may go."""
 
     train: Dataset
     fitted: Fitted
     calibration: Calibration
     figures: dict[str, Estimate]
+    reached: Reached = field(default_factory=Reached)
 
 
 def bundle_parts(package: Package) -> BundleParts:
@@ -48,10 +50,11 @@ def bundle_parts(package: Package) -> BundleParts:
         model_text=model_text,
         sheet=FeatureSheet(
             catalogue=train.catalogue,
-            entries=_entries(train.features),
+            entries=_entries(train.features, package.reached),
             history=HISTORY,
             required_tables=train.tables,
             max_age_days=MAX_AGE_DAYS,
+            sizes=package.reached.sizes,
         ),
         policy=Policy(package.calibration, Scale(), BANDS, train.labels.definition),
         reasons=reason_catalogue(),
@@ -74,7 +77,7 @@ def reason_catalogue() -> ReasonCatalogue:
     return ReasonCatalogue(data["version"], entries)
 
 
-def _entries(features: pd.DataFrame) -> tuple[FeatureEntry, ...]:
+def _entries(features: pd.DataFrame, reached: Reached) -> tuple[FeatureEntry, ...]:
     typical = features.median()
     return tuple(
         FeatureEntry(
@@ -87,6 +90,7 @@ def _entries(features: pd.DataFrame) -> tuple[FeatureEntry, ...]:
             reason_group=feature.reason_group,
             typical=None if typical.isna()[feature.name] else float(typical[feature.name]),
             missing="riskiest",  # as `columns` trains it
+            reach=reached.by_feature.get(feature.name, ()),
         )
         for feature in CATALOGUE
     )

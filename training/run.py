@@ -22,7 +22,8 @@ from training.evidence.scored import whole_scores
 from training.evidence.studies import STUDIES
 from training.evidence.subject import Subject
 from training.fit import Fitted, fit_sample
-from training.package import Package, bundle_parts
+from training.package import HISTORY, Package, bundle_parts
+from training.reach import Reached, observed_reach
 from training.refits import refits
 from training.sample import Sample
 from training.scorecard import Scorecard, fit_scorecard
@@ -106,7 +107,10 @@ def train(
     predicted = _predicted(split, trained)
     bad = split.test.rows["bad"].to_numpy()
     figures, beside = (evaluate(bad, each, config.fit.seed) for each in (predicted.model, predicted.scorecard))
-    parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures))
+    if store is not None:
+        step("see what sellers reached in 90 days")
+    reached = Reached() if store is None else observed_reach(store, HISTORY)
+    parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures, reached))
     again = refits(trained.sample, trained.config.fit, parts, config.refits.count, step)
     files = pack(parts)
     subject = _subject(Bundle.from_files(files), split, trained, predicted)

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,41 @@ def test_score_prints_a_waterfall_that_is_internal(run) -> None:
     printed = run("score", SELLERS[0]).stdout
     assert "Score" in printed
     assert "Internal and unsigned" in printed
+
+
+def test_score_says_what_changed_since_the_snapshot_before(run, settings: Settings) -> None:
+    assert json.loads(run("score", SELLERS[0], "--json").stdout)["changes"] is None
+    store = VectorStore(settings.vectors_path)
+    was = store.latest(SELLERS[0])
+    assert was is not None
+    later = replace(SNAPSHOT, as_of=SNAPSHOT.as_of + timedelta(days=28))
+    moved = (was.values[0], 0.01, 0.02, *was.values[3:])
+    store.replace(
+        replace(later, covers_through=dict.fromkeys(("orders", "refunds"), later.as_of)), [(was.seller_id, moved)]
+    )
+    answer = json.loads(run("score", SELLERS[0], "--json").stdout)
+    changed = answer["changes"]
+    assert (changed["since"], changed["by_model"]) == ("2026-01-31", 0)
+    assert changed["now"] == answer["assessment"]["score"]
+    assert changed["before"] + sum(each["points"] for each in changed["features"]) == changed["now"]
+    printed = run("score", SELLERS[0]).stdout
+    assert f"Since 2026-01-31: {changed['before']} then, {changed['now']} now" in printed
+    assert f"{changed['features'][0]['points']:+d}  {changed['features'][0]['label']}" in printed
+
+
+def test_score_draws_the_waterfall_into_a_file(run, tmp_path: Path) -> None:
+    out = tmp_path / "waterfall.svg"
+    score = json.loads(run("score", SELLERS[0], "--svg", str(out), "--json").stdout)["assessment"]["score"]
+    assert f"score {score}, band" in out.read_text(encoding="utf-8")
+    with pytest.raises(OutputError, match=r"cannot be written to .*name another file"):
+        run("score", SELLERS[0], "--svg", str(tmp_path / "nowhere" / "waterfall.svg"))
+
+
+def test_advice_aims_at_a_band_that_there_is(run) -> None:
+    with pytest.raises(VectorError, match="no band 'Z'; the bands of the bundle are A, B, C, D, E"):
+        run("score", SELLERS[0], "--to-band", "Z")
+    assert json.loads(run("score", SELLERS[0], "--to-band", "E", "--json").stdout)["advice"]["verdict"] == "reached"
+    assert "no better one is asked for" in run("score", SELLERS[0], "--to-band", "E").stdout
 
 
 def test_score_as_json_is_the_assessment_and_stores_nothing(run, settings: Settings) -> None:

@@ -48,6 +48,20 @@ def test_an_id_that_is_no_unicode_is_of_no_seller(store: VectorStore) -> None:
         assert store.latest(unknown) is None
 
 
+def test_the_vector_before_is_that_of_the_midnight_before_by_the_same_catalogue(store: VectorStore) -> None:
+    days = [replace(SNAPSHOT, as_of=date(2024, 3, day), data_version=f"data-{day}") for day in (1, 5, 3)]
+    for number, snapshot in enumerate(days):
+        store.replace(snapshot, [("S1", (float(number),))])
+    store.replace(replace(days[1], data_version="data-late"), [("S1", (7.0,))])
+    store.replace(replace(SNAPSHOT, as_of=date(2024, 3, 6), catalogue="sha256:bb"), [("S1", (8.0,))])
+    now = StoredVector("S1", replace(SNAPSHOT, as_of=date(2024, 3, 9)), (9.0,))
+    # of two versions of one midnight the one stored last; not one of another catalogue
+    assert store.earlier(now) == StoredVector("S1", replace(days[1], data_version="data-late"), (7.0,))
+    assert store.earlier(StoredVector("S1", days[1], (1.0,))) == StoredVector("S1", days[2], (2.0,))
+    assert store.earlier(StoredVector("S1", days[0], (0.0,))) is None
+    assert store.earlier(replace(now, seller_id="S2")) is None
+
+
 def test_the_latest_snapshot_wins_and_hides_sellers_that_it_lacks(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS)
     store.replace(NEXT, [("S2", (2.0,))])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scoring import Bundle, BundleError, Vector, VectorError, Verdict, advise, assess
 from scoring.advice import MOST_OPTIONS, Option
 from scoring.sheet import FeatureEntry, HistoryThreshold, Reach, Sizes
-from tests.scoring import build, monotone
+from tests.scoring import monotone
 
 BUNDLE = monotone.bundle()
 SELLERS = monotone.vectors(5, 120)

@@ -6,13 +6,17 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
+from rich.console import Console, RenderableType
 
+from api.looked import Looked
+from api.pictures.steps import steps_of
+from api.pictures.terminal import NOTICE, advice, shown, trend
 from api.vectors import to_vector
-from api.waterfall import NOTICE, steps_of, waterfall
 from features.store import StoredVector
-from scoring import Assessment, Bundle, assess
+from scoring import Advice, Assessment, Bundle, Changes, Verdict, assess
+from scoring.advice import Action, Change, Option
 from scoring.assess import Contribution, Explanation
+from scoring.changes import FeatureChange
 from tests.api.conftest import NAMES, SNAPSHOT
 
 
@@ -25,7 +29,7 @@ def _printed(assessment: Assessment, encoding: str = "utf-8", *, color: bool = F
     written = io.BytesIO()
     file = io.TextIOWrapper(written, encoding=encoding)
     console = Console(file=file, width=80, force_terminal=color, color_system="truecolor" if color else None)
-    console.print(waterfall("S-1", assessment))
+    console.print(shown(Looked("S-1", assessment, None, Advice(Verdict.NOTHING_TO_MOVE, "A"))))
     file.flush()
     return written.getvalue().decode(encoding)
 
@@ -119,3 +123,42 @@ def test_an_outcome_without_a_number_says_what_lacks(bundle: Bundle) -> None:
     assert "No score: insufficient history" in text
     assert "days_on_platform: found 41.0, needed 90.0" in text
     assert NOTICE in text
+
+
+def _lines(shown: RenderableType) -> list[str]:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(shown)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+def test_what_changed_adds_up_in_print() -> None:
+    moved = tuple(FeatureChange(f"f{i}", f"Feature {i}", "ratio", 0.1, None, 8 - i) for i in range(8))
+    lines = _lines(trend(Changes("2026-01-31", 600, 640, 4, moved)))
+    assert lines[:2] == ["Since 2026-01-31: 600 then, 640 now (+40)", "    +8  Feature 0: 10.0% then, missing now"]
+    assert lines[-2:] == ["    +6  3 others", "    +4  another model judges the same figures"]
+    assert 600 + sum(int(line.split()[0]) for line in lines[1:]) == 640
+    assert _lines(trend(Changes("2026-01-31", 600, 600, 0, ()))) == ["Since 2026-01-31: 600 then, 600 now (+0)"]
+
+
+def test_options_are_told_with_every_change() -> None:
+    changes = (Change("r", "Return rate", "ratio", 0.0621, 0.041), Change("h", "Handling", "hours", 40.0, 31.5))
+    option = Option((Action("returns", changes[:1]), Action("fulfilment", changes[1:])), 0.5, 641, 16, "A")
+    assert _lines(advice(Advice(Verdict.FOUND, "A", (option,), days=90))) == [
+        "To reach band A, as far as one in ten sellers of this size came in 90 days",
+        "  1. score 641 (+16), band A",
+        "     Return rate: from 6.2% to 4.1%",
+        "     Handling: from 40 h to 31.5 h",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (Advice(Verdict.REACHED, "A"), "is in band A"),
+        (Advice(Verdict.OUT_OF_REACH, "B", farthest=611, days=90), "in 90 days, all moves together lead to 611 points"),
+        (Advice(Verdict.NOTHING_TO_MOVE, "B"), "Nothing is advised"),
+        (Advice(Verdict.NO_SCORE, None), "Without a score"),
+    ],
+)
+def test_where_nothing_is_advised_it_says_why(given: Advice, said: str) -> None:
+    assert said in " ".join(_lines(advice(given)))

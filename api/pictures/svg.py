@@ -1,0 +1,116 @@
+"""The waterfall as SVG: no script, no style sheet, no request; it reads on paper, on white and on black.
+
+Built as a tree of elements, so that no label can become markup. Text takes the colour of the page that it stands on.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+from xml.etree import ElementTree as Xml
+
+from api.pictures.steps import Step, extent, steps_of
+from scoring import Assessment
+from scoring.assess import Explanation
+
+_GAIN, _LOSS, _PLAIN = "#0f7b6c", "#c2570c", "#6b7280"
+"""Told apart also by those who see no red or green; the signs beside the bars say it once more."""
+
+_WIDTH, _ROW, _TOP = 760, 28, 58
+_LABEL_AT, _VALUE_AT, _TYPICAL_AT, _BARS_FROM, _BARS_TO, _POINTS_AT = 0, 330, 400, 420, 690, 756
+_LONGEST: Final = 38
+"""Letters of a label that fit; the whole one is in its tooltip and in the description."""
+
+
+def waterfall_svg(seller_id: str, assessment: Assessment) -> str:
+    """Return an SVG document: the steps from base to score as bars, or in words what lacked for a number.
+
+    Example: `Path("waterfall.svg").write_text(waterfall_svg("S-1", assessment), encoding="utf-8")`.
+    """
+    explanation = assessment.explanation
+    steps = steps_of(explanation) if explanation else []
+    rows = len(steps) + 2 if explanation else max(len(assessment.shortfalls), 1)
+    height = _TOP + rows * _ROW + 8
+    picture = Xml.Element(
+        "svg",
+        {
+            "xmlns": "http://www.w3.org/2000/svg",
+            "viewBox": f"0 0 {_WIDTH} {height}",
+            "role": "img",
+            "aria-labelledby": "waterfall-title waterfall-description",
+            "font-family": "system-ui, sans-serif",
+            "font-size": "13",
+            "fill": "currentColor",
+        },
+    )
+    head = _head(seller_id, assessment)
+    Xml.SubElement(picture, "title", id="waterfall-title").text = head
+    described = _described(explanation, steps) if explanation else _lacking(assessment)
+    Xml.SubElement(picture, "desc", id="waterfall-description").text = " ".join(described)
+    _text(picture, _LABEL_AT, 20, head, **{"font-size": "17", "font-weight": "600"})
+    if explanation is None:
+        for row, line in enumerate(described):
+            _text(picture, _LABEL_AT, _TOP + row * _ROW, line)
+    else:
+        _draw(picture, assessment, explanation, steps)
+    return Xml.tostring(picture, encoding="unicode") + "\n"
+
+
+def _head(seller_id: str, assessment: Assessment) -> str:
+    if assessment.score is None:
+        return f"Seller {seller_id}: no score, {str(assessment.outcome).replace('_', ' ')}"
+    return f"Seller {seller_id}: score {assessment.score}, band {assessment.band}, as of {assessment.as_of}"
+
+
+def _described(explanation: Explanation, steps: list[Step]) -> list[str]:
+    points = [f"{step.label} {step.points:+d}." for step in steps]
+    return [f"From {explanation.base_points} base points:", *points]
+
+
+def _lacking(assessment: Assessment) -> list[str]:
+    return [
+        f"{lack.what}: found {'nothing' if lack.found is None else lack.found}, needed {lack.needed}."
+        for lack in assessment.shortfalls
+    ]
+
+
+def _draw(picture: Xml.Element, assessment: Assessment, explanation: Explanation, steps: list[Step]) -> None:
+    low, high = extent(explanation.base_points, steps)
+    scale = (_BARS_TO - _BARS_FROM) / max(high - low, 1)
+    end = {"text-anchor": "end"}
+    for at, words in ((_VALUE_AT, "value"), (_TYPICAL_AT, "typical"), (_POINTS_AT, "points")):
+        _text(picture, at, _TOP - 14, words, **end, **{"font-size": "11", "opacity": "0.75"})
+    _row(picture, 0, "Base", str(explanation.base_points))
+    for row, step in enumerate(steps, 1):
+        group = _row(picture, row, step.label, f"{step.points:+d}")
+        for at, words in ((_VALUE_AT, step.value), (_TYPICAL_AT, step.typical)):
+            _text(group, at, _middle(row), words, **end)
+        left, right = sorted(_BARS_FROM + (at - low) * scale for at in (step.start, step.start + step.points))
+        colour = _GAIN if step.points > 0 else _LOSS if step.points < 0 else _PLAIN
+        _bar(group, row, left, max(right - left, 1.5), colour)
+        # where the next step begins
+        x = f"{_BARS_FROM + (step.start + step.points - low) * scale:.1f}"
+        y1, y2 = (f"{_TOP + row * _ROW + down}" for down in (_ROW - 6, _ROW + 4))
+        Xml.SubElement(group, "line", {"x1": x, "x2": x, "y1": y1, "y2": y2, "stroke": _PLAIN, "stroke-width": "1"})
+    _row(picture, len(steps) + 1, "Score", str(assessment.score), **{"font-weight": "600"})
+
+
+def _row(picture: Xml.Element, row: int, label: str, points: str, **style: str) -> Xml.Element:
+    group = Xml.SubElement(picture, "g", style)
+    Xml.SubElement(group, "title").text = f"{label}: {points}"
+    short = label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
+    _text(group, _LABEL_AT, _middle(row), short)
+    _text(group, _POINTS_AT, _middle(row), points, **{"text-anchor": "end"})
+    return group
+
+
+def _bar(group: Xml.Element, row: int, left: float, width: float, colour: str) -> None:
+    place = {"x": f"{left:.1f}", "y": f"{_TOP + row * _ROW + 4}", "width": f"{width:.1f}", "height": f"{_ROW - 10}"}
+    Xml.SubElement(group, "rect", {**place, "rx": "2", "fill": colour})
+
+
+def _middle(row: int) -> float:
+    return _TOP + row * _ROW + _ROW / 2 + 3
+
+
+def _text(parent: Xml.Element, x: float, y: float, words: str, **style: str) -> None:
+    Xml.SubElement(parent, "text", {"x": f"{x}", "y": f"{y}", **style}).text = words

@@ -1,0 +1,161 @@
+"""One assessment in the terminal: from base to score, what changed, what would help. It says that it is internal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from api.looked import Looked
+from api.pictures.figures import figure
+from api.pictures.steps import Step, extent, steps_of
+from scoring import Advice, Assessment, Changes, Verdict
+from scoring.advice import Option
+from scoring.assess import Explanation
+
+NOTICE: Final = "Internal and unsigned: printed only, not stored, no evidence for a bank."
+_CHANGES_SHOWN: Final = 5
+
+
+def shown(looked: Looked) -> RenderableType:
+    """Return all that is known of a seller's score: why it is what it is, what changed, and what would help.
+
+    Example: `Console().print(shown(look(settings, "S-1")))`.
+    """
+    parts = [waterfall(looked.seller_id, looked.assessment)]
+    if looked.changed is not None:
+        parts += [Text(), trend(looked.changed)]
+    if looked.assessment.score is not None:
+        parts += [Text(), advice(looked.advice)]
+    return Group(*parts, Text(), Text(NOTICE, style="yellow"))
+
+
+def waterfall(seller_id: str, assessment: Assessment) -> RenderableType:
+    """Return an assessment as Rich prints it: its steps as bars, or what lacked for a number.
+
+    Example: `Console().print(waterfall("S-1", assessment))`.
+    """
+    dates = f"as of {assessment.as_of}, data through {assessment.data_through or 'unknown'}"
+    parts: list[RenderableType] = [Text.assemble((f"Seller {seller_id}", "bold"), f"  {dates}"), Text()]
+    if assessment.explanation is None:
+        parts += _without_number(assessment)
+    else:
+        parts += _with_number(assessment, assessment.explanation)
+    return Group(*parts)
+
+
+def _with_number(assessment: Assessment, explanation: Explanation) -> Iterator[RenderableType]:
+    steps = steps_of(explanation)
+    low, high = extent(explanation.base_points, steps)
+    table = Table(box=None, padding=(0, 1, 0, 0), expand=True, pad_edge=False)
+    table.add_column("")
+    table.add_column("value", justify="right", no_wrap=True)
+    table.add_column("typical", justify="right", no_wrap=True)
+    table.add_column("points", justify="right", no_wrap=True)
+    table.add_column("", ratio=1, min_width=16)
+    table.add_row("Base", "", "", str(explanation.base_points), "")
+    for step in steps:
+        table.add_row(step.label, step.value, step.typical, f"{step.points:+d}", _Bar(step, low, high))
+    table.add_row(Text("Score", "bold"), "", "", Text(str(assessment.score), "bold"), "")
+    yield Text.assemble(
+        (f"Score {assessment.score}", "bold"),
+        f"   band {assessment.band}   probability of default {assessment.probability_of_default:.2%}",
+    )
+    yield Text(f"({assessment.default_definition}; compared with: {explanation.reference_population})", "dim")
+    yield Text()
+    yield table
+    if explanation.reasons:
+        yield Text("\nPrincipal reasons", "bold")
+    for reason in explanation.reasons:
+        yield _indented(f"{reason.code}  {reason.points:+4d}  {reason.statement}")
+
+
+def _without_number(assessment: Assessment) -> Iterator[RenderableType]:
+    yield Text.assemble(("No score: ", "bold"), str(assessment.outcome).replace("_", " "))
+    for lack in assessment.shortfalls:
+        found = "nothing" if lack.found is None else lack.found
+        yield _indented(f"{lack.what}: found {found}, needed {lack.needed}")
+
+
+def trend(changed: Changes) -> RenderableType:
+    """Return what became of a score since an earlier one, the largest changes first.
+
+    Example: `Console().print(trend(changes(before, now)))`.
+    """
+    head = f"{changed.before} then, {changed.now} now ({changed.now - changed.before:+d})"
+    lines = [
+        f"{each.points:+4d}  {each.label}: {figure(each.before, each.unit)} then, {figure(each.now, each.unit)} now"
+        for each in changed.features[:_CHANGES_SHOWN]
+    ]
+    others = changed.features[_CHANGES_SHOWN:]
+    if others:
+        lines.append(f"{sum(each.points for each in others):+4d}  {len(others)} others")
+    if changed.by_model:
+        lines.append(f"{changed.by_model:+4d}  another model judges the same figures")
+    return Group(Text.assemble((f"Since {changed.since}: ", "bold"), head), *map(_indented, lines))
+
+
+def advice(given: Advice) -> RenderableType:
+    """Return what would move the seller to the band asked for, or why nothing is advised.
+
+    Example: `Console().print(advice(advise(bundle, vector)))`.
+    """
+    match given.verdict:
+        case Verdict.FOUND:
+            head = f"To reach band {given.band}, as far as one in ten sellers of this size came in {given.days} days"
+            return Group(Text(head, "bold"), *(_option(*each) for each in enumerate(given.options, 1)))
+        case Verdict.REACHED:
+            said = f"The seller is in band {given.band}, and no better one is asked for."
+        case Verdict.OUT_OF_REACH:
+            said = (
+                f"Band {given.band} is out of reach: as far as sellers of this size came in {given.days} days, "
+                f"all moves together lead to {given.farthest} points."
+            )
+        case Verdict.NOTHING_TO_MOVE:
+            said = "Nothing is advised: the model knows of nothing that this seller could move, or he is at its end."
+        case Verdict.NO_SCORE:
+            said = "Without a score there is no advice."
+    return Text(said)
+
+
+def _option(number: int, option: Option) -> RenderableType:
+    changes = [change for action in option.actions for change in action.changes]
+    lines = [f"{each.label}: from {figure(each.value, each.unit)} to {figure(each.to, each.unit)}" for each in changes]
+    head = f"{number}. score {option.score} ({option.points:+d}), band {option.band}"
+    return Group(_indented(head), *(Padding(Text(line), (0, 0, 0, 5)) for line in lines))
+
+
+def _indented(line: str) -> RenderableType:
+    return Padding(Text(line), (0, 0, 0, 2))
+
+
+@dataclass(frozen=True)
+class _Bar:
+    """A step drawn between the lowest and highest points of the waterfall, as wide as its column."""
+
+    step: Step
+    low: int
+    high: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = options.max_width
+        scale = (width - 1) / max(self.high - self.low, 1)
+        ends = sorted((self.step.start, self.step.start + self.step.points))
+        left, right = (round((end - self.low) * scale) for end in ends)
+        gain = self.step.points > 0
+        # without colour or outside UTF-8 the two directions still differ
+        mark = ("+" if gain else "-") if options.ascii_only else ("█" if gain else "▒")
+        length = max(right - left, 1) if self.step.points else 0
+        yield Segment(" " * left)
+        yield Segment(mark * length, Style(color="green" if gain else "red"))
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(16, options.max_width)

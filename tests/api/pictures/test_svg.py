@@ -1,0 +1,105 @@
+"""The waterfall as SVG: well-formed, without script or style, every point in it, and no label becomes markup."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from xml.etree import ElementTree as Xml
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.pictures.steps import extent, steps_of
+from api.pictures.svg import waterfall_svg
+from api.vectors import to_vector
+from features.store import StoredVector
+from scoring import Assessment, Bundle, assess
+from scoring.assess import Contribution, Explanation
+from tests.api.conftest import NAMES, SNAPSHOT
+
+NAMESPACE = "{http://www.w3.org/2000/svg}"
+_TEXT = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1, max_size=60)
+
+
+@pytest.fixture(scope="module")
+def assessment(bundle: Bundle) -> Assessment:
+    values = (400.0, *(number / 10 for number in range(1, len(NAMES) - 1)), None)
+    return assess(bundle, [to_vector(StoredVector("S-1", SNAPSHOT, values))])[0]
+
+
+def drawn(assessment: Assessment, seller: str = "S-1") -> Xml.Element:
+    return Xml.fromstring(waterfall_svg(seller, assessment))  # noqa: S314 - made here
+
+
+def explained(assessment: Assessment, points: list[int], labels: list[str], limit: int = 0) -> Assessment:
+    each = [
+        Contribution(f"f{i}", label, 0.5, "ratio", None, earned, "g")
+        for i, (label, earned) in enumerate(zip(labels, points, strict=False))
+    ]
+    if limit:
+        each.append(Contribution("scale_limit", "End of the scale", None, "points", None, limit, None))
+    score = 600 + sum(item.points for item in each)
+    return replace(assessment, score=score, explanation=Explanation(600, "population", tuple(each), ()))
+
+
+def test_it_holds_pictures_and_words_and_nothing_that_acts(assessment: Assessment) -> None:
+    text = waterfall_svg("S-1", assessment)
+    kinds = {element.tag.removeprefix(NAMESPACE) for element in drawn(assessment).iter()}
+    assert kinds == {"svg", "title", "desc", "text", "g", "rect", "line"}
+    assert not any(word in text for word in ("style=", "href", "onload", "<script", "url("))
+    assert text.count("http") == 1  # the name of the format
+
+
+def test_all_points_are_in_it_and_in_its_description(assessment: Assessment) -> None:
+    picture = drawn(assessment)
+    words = [element.text for element in picture.iter(f"{NAMESPACE}text")]
+    description = picture.findtext(f"{NAMESPACE}desc") or ""
+    assert assessment.explanation is not None
+    for step in steps_of(assessment.explanation):
+        assert f"{step.points:+d}" in words
+        assert f"{step.label} {step.points:+d}." in description
+    assert words[-1] == str(assessment.score)
+    assert f"From {assessment.explanation.base_points} base points" in description
+    assert f"score {assessment.score}, band {assessment.band}" in (picture.findtext(f"{NAMESPACE}title") or "")
+
+
+@given(
+    points=st.lists(st.integers(-200, 200), min_size=1, max_size=20),
+    labels=st.lists(_TEXT, min_size=20, max_size=20),
+    limit=st.integers(-50, 50),
+    seller=_TEXT,
+)
+def test_bars_go_from_step_to_step_within_the_picture(
+    bundle: Bundle, points: list[int], labels: list[str], limit: int, seller: str
+) -> None:
+    values = (400.0, *(0.5,) * (len(NAMES) - 1))
+    some = assess(bundle, [to_vector(StoredVector("S-1", SNAPSHOT, values))])[0]
+    shown = explained(some, points, labels, limit)
+    assert shown.explanation is not None
+    picture = drawn(shown, seller)
+    steps = steps_of(shown.explanation)
+    low, high = extent(600, steps)
+    bars = [dict(bar.attrib) for bar in picture.iter(f"{NAMESPACE}rect")]
+    assert len(bars) == len(steps)
+    for bar, step in zip(bars, steps, strict=True):
+        left, width = float(bar["x"]), float(bar["width"])
+        ends = [420 + (at - low) * 270 / max(high - low, 1) for at in (step.start, step.start + step.points)]
+        assert left == pytest.approx(min(ends), abs=0.06)
+        assert width == pytest.approx(max(abs(ends[1] - ends[0]), 1.5), abs=0.06)
+        assert 419 <= left <= left + width <= 692
+    assert (picture.findtext(f"{NAMESPACE}title") or "").startswith(f"Seller {seller}: ")
+
+
+def test_gains_and_losses_differ_in_colour_and_sign(assessment: Assessment) -> None:
+    picture = drawn(explained(assessment, [30, -20], ["Up", "Down"]))
+    colours = [bar.attrib["fill"] for bar in picture.iter(f"{NAMESPACE}rect")]
+    assert len(set(colours)) == 2
+
+
+def test_without_a_number_it_says_what_lacked(bundle: Bundle) -> None:
+    young = assess(bundle, [to_vector(StoredVector("S-1", SNAPSHOT, (10.0, *(0.5,) * (len(NAMES) - 1))))])[0]
+    picture = drawn(young)
+    words = " ".join(element.text or "" for element in picture.iter())
+    assert "no score, insufficient history" in words
+    assert "days_on_platform: found 10.0, needed 90.0." in words
+    assert not list(picture.iter(f"{NAMESPACE}rect"))

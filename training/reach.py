@@ -1,0 +1,123 @@
+"""What sellers of each size were seen to reach in 90 days: how far advice may go (`scoring.advice`).
+
+Looked at are the same sellers at midnights 90 days apart, up to the latest one covered. It shapes no score: only what a
+seller is told that others like him achieved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from features.catalogue import CATALOGUE, Feature
+from scoring.sheet import HistoryThreshold, Reach, Sizes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.intake import OperatingStore
+
+SIZE: Final = "settled_net_sales_365d"
+DAYS: Final = 90
+SPANS: Final = 4
+"""A year back, so that every season is in it."""
+
+LEAST_SEEN: Final = 50
+"""Of fewer sellers one in ten is five or less: what so few reached is no promise."""
+
+MOST_SELLERS: Final = 5_000
+"""Enough for the tenth of a third of them to be some hundred and fifty a span; reading more only takes time."""
+
+ONE_IN: Final = 10
+_SELL_MORE: Final = frozenset({"sales_trend", "stability"})
+"""Reason groups whose only advice would be to sell more, which fake orders do at once."""
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Size classes, and by feature what sellers of each reached; both empty where nothing could be looked at."""
+
+    sizes: Sizes | None = None
+    by_feature: Mapping[str, tuple[Reach | None, ...]] = field(default_factory=dict)
+
+
+def advisable(feature: Feature) -> bool:
+    """Return whether a seller may be advised to move a feature: by honest work, in a known direction, not by buying.
+
+    Example: a return rate is; gross sales, the number of stores, and a share of late parcels, which cheap fake parcels
+    on time would lower, are not.
+    """
+    cheaper = {1: "down", -1: "up", 0: ""}[feature.sign]
+    return (
+        feature.actionable
+        and not feature.structural
+        and feature.sign != 0
+        and feature.bought not in {cheaper, "both"}
+        and feature.reason_group not in _SELL_MORE
+    )
+
+
+def observed_reach(store: OperatingStore, history: tuple[HistoryThreshold, ...]) -> Reached:
+    """Compare sellers with themselves 90 days later, over the last year that the store covers.
+
+    Args:
+        store: the operating data.
+        history: what a seller needs for a score; those who lacked it are not looked at, as their figures leap.
+
+    Returns:
+        By size, thirds of the sellers' settled net sales of a year at the start: the value that one in ten has or
+        betters, and the move for the better that one in ten made; nothing for a size of which too few were seen.
+    """
+    before, after = _pairs(store, history)
+    if len(before) < LEAST_SEEN:
+        return Reached()
+    low, high = before[SIZE].quantile([1 / 3, 2 / 3])
+    if not low < high:
+        return Reached()
+    sizes = Sizes(SIZE, (float(low), float(high)), DAYS)
+    of = before[SIZE].map(sizes.of)
+    found = {
+        feature.name: tuple(_reach(feature, before[of == size], after[of == size]) for size in range(3))
+        for feature in CATALOGUE
+        if advisable(feature)
+    }
+    return Reached(sizes, {name: reach for name, reach in found.items() if any(reach)})
+
+
+def _pairs(store: OperatingStore, history: tuple[HistoryThreshold, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the features of the same sellers at the start and at the end of each span, row by row."""
+    import pandas as pd
+
+    from features.pipeline import all_sellers, frame, latest_midnight
+
+    days = [latest_midnight(store) - timedelta(days=DAYS * span) for span in range(SPANS, -1, -1)]
+    sellers = all_sellers(store, days[-1])["seller_id"].sort_values()
+    drawn = sellers.iloc[:: -(-len(sellers) // MOST_SELLERS) or 1]
+    computed = frame(store, pd.concat([drawn.to_frame().assign(as_of=day) for day in days]))
+    spans = list(_spans(computed, days))
+    before, after = (pd.concat(part, ignore_index=True) for part in zip(*spans, strict=True))
+    fit = before[SIZE].notna()
+    for threshold in history:
+        fit &= before[threshold.feature] >= threshold.least
+    return before[fit], after[fit]
+
+
+def _spans(computed: pd.DataFrame, days: list[date]) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
+    of_day = computed.index.get_level_values("as_of")
+    at = {day: computed[of_day == day.isoformat()].droplevel("as_of") for day in days}
+    for start, end in pairwise(days):
+        yield at[start], at[end].reindex(at[start].index)
+
+
+def _reach(feature: Feature, before: pd.DataFrame, after: pd.DataFrame) -> Reach | None:
+    seen = before[feature.name].notna() & after[feature.name].notna()
+    if seen.sum() < LEAST_SEEN:
+        return None
+    end = after[feature.name][seen]
+    better = -feature.sign * (end - before[feature.name][seen])
+    move = float(better.quantile(1 - 1 / ONE_IN))
+    best = float(end.quantile(1 / ONE_IN if feature.sign > 0 else 1 - 1 / ONE_IN))
+    return Reach(best, move) if move > 0 else None
