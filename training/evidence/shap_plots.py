@@ -49,14 +49,19 @@ def dependence(features: pd.DataFrame, points: NDArray[np.float64], partners: Ma
         points: of the same rows and features.
         partners: places of the features to draw, in this order, each with the place of its partner.
     """
+    import matplotlib.pyplot as plt
+
     columns = 2
     lines = -(-len(partners) // columns)
-    figure = paper(8.6, 2.9 * lines)
+    # lent to shap as in `summary`: it looks for pyplot's current figure to put a colour bar on
+    figure = plt.figure(figsize=(9.4, 2.9 * lines))
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, (place, partner) in zip(panels, partners.items(), strict=False):
         _panel(axes, features.iloc[:, place], points[:, place], features.iloc[:, partner])
     for axes in panels[len(partners) :]:
         axes.set_visible(False)
+    plt.close(figure)
+    figure.tight_layout()
     return figure
 
 
@@ -84,21 +89,36 @@ def interactions(size: NDArray[np.float64], names: list[str], places: NDArray[np
 def _panel(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner: pd.Series) -> None:
     known = values.notna().to_numpy()
     axes.axhline(0.0, color=FAINT, linewidth=1, linestyle=":")
+    if known.any():
+        _scattered(axes, values[known], points[known], partner[known])
     axes.set(xlabel=str(values.name), ylabel="Points")
-    axes.set_title(f"{partner.name}: green is low, red is high", fontsize=8, color=INK)
     plain(axes)
-    if not known.any():
-        return
-    low, high = values.quantile(_MIDDLE)
-    margin = 0.06 * ((high - low) or 1.0)
-    rank = partner.rank(pct=True).to_numpy()
-    rated = known & ~np.isnan(rank)
-    axes.scatter(values[known & ~rated], points[known & ~rated], s=9, color=FAINT, linewidths=0)
-    axes.scatter(values[rated], points[rated], c=rank[rated], cmap=_colours(), s=9, linewidths=0)
-    axes.set_xlim(low - margin, high + margin)
-    if not known.all():
+    if known.any() and not known.all():
         axes.axhline(float(points[~known].mean()), color=INK, linewidth=1, linestyle="--", label="where missing")
         axes.legend(frameon=False, fontsize=7.5)
+
+
+def _scattered(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner: pd.Series) -> None:
+    """Draw SHAP's scatter, coloured by the partner's rank, since single giants would leave all others one colour."""
+    import shap
+
+    rank = partner.rank(pct=True).fillna(0.5).rename(f"{partner.name}, by rank")
+    one, other = (
+        shap.Explanation(values=points, data=each.to_numpy(), feature_names=str(each.name)) for each in (values, rank)
+    )
+    low, high = values.quantile(_MIDDLE)
+    margin = 0.06 * ((high - low) or 1.0)
+    shap.plots.scatter(
+        one,
+        color=other,
+        ax=axes,
+        cmap=_colours(),
+        dot_size=9,
+        hist=False,
+        xmin=low - margin,
+        xmax=high + margin,
+        show=False,
+    )
 
 
 def _colours() -> Colormap:
