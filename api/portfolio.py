@@ -66,13 +66,13 @@ def write_portfolio(
         ScoringError: the vectors do not meet the bundle.
     """
     outcomes: Counter[str] = Counter()
-    summing = 0
+    summing, threads = 0, os.cpu_count() or 1
     with _whole(out) as scratch, _writer(scratch, out.suffix, _schema(bundle)) as write:
         for chunk in _chunks(iter(stored)):
-            rows = [_row(seller.seller_id, result) for seller, result in _assessed(bundle, chunk)]
-            outcomes.update(row["outcome"] for row in rows)
-            summing += sum(_sums(row) for row in rows)
-            write(rows)
+            results = assess(bundle, [to_vector(stored) for stored in chunk], threads)
+            outcomes.update(str(result.outcome) for result in results)
+            summing += sum(map(_sums, results))
+            write([_row(seller.seller_id, result) for seller, result in zip(chunk, results, strict=True)])
             progress(outcomes.total())
         report = PortfolioReport(outcomes.total(), dict(sorted(outcomes.items())), outcomes["scored"], summing)
         if report.summing != report.scored:
@@ -80,10 +80,6 @@ def write_portfolio(
                 f"Only {summing} of {report.scored} scores equal the sum of their points; nothing written."
             )
     return report
-
-
-def _assessed(bundle: Bundle, chunk: list[StoredVector]) -> Iterator[tuple[StoredVector, Assessment]]:
-    return zip(chunk, assess(bundle, [to_vector(stored) for stored in chunk]), strict=True)
 
 
 def _chunks(stored: Iterator[StoredVector]) -> Iterator[list[StoredVector]]:
@@ -107,11 +103,11 @@ def _row(seller_id: str, result: Assessment) -> dict[str, Any]:
     return row
 
 
-def _sums(row: Mapping[str, Any]) -> bool:
-    if row["score"] is None:
+def _sums(result: Assessment) -> bool:
+    if result.score is None or result.explanation is None:
         return False
-    points = sum(value for name, value in row.items() if name.startswith(_PREFIX))
-    return bool(row["base_points"] + points == row["score"])
+    points = sum(item.points for item in result.explanation.contributions)
+    return result.explanation.base_points + points == result.score
 
 
 def _schema(bundle: Bundle) -> pa.Schema:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -36,9 +36,11 @@ class Outcome(StrEnum):
     STALE_DATA = "stale_data"
 
 
-@dataclass(frozen=True)
-class Contribution:
-    """The points of one feature. `typical` is the reference population's median, in the same unit as `value`."""
+class Contribution(NamedTuple):
+    """The points of one feature. `typical` is the reference population's median, in the same unit as `value`.
+
+    A tuple, since a score has a hundred of them and a frozen dataclass takes three times as long to make.
+    """
 
     feature: str
     label: str
@@ -96,7 +98,14 @@ class Assessment:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, as the API shows them."""
-        return asdict(self)
+        plain = asdict(replace(self, explanation=None))
+        if self.explanation is not None:
+            contributions = [item._asdict() for item in self.explanation.contributions]
+            plain["explanation"] = {
+                **asdict(replace(self.explanation, contributions=())),
+                "contributions": contributions,
+            }
+        return plain
 
     @cached_property
     def canonical_bytes(self) -> bytes:
@@ -104,10 +113,11 @@ class Assessment:
         return canonical_json(self.to_dict())
 
 
-def assess(bundle: Bundle, vectors: Sequence[Vector]) -> list[Assessment]:
+def assess(bundle: Bundle, vectors: Sequence[Vector], threads: int = 1) -> list[Assessment]:
     """Assess each vector with the bundle; the result's order is the vectors'.
 
-    One vector or a million, alone or beside others: an assessment's canonical bytes are the same.
+    One vector or a million, alone or beside others, on any number of threads: an assessment's canonical bytes are the
+    same.
 
     Example: `assess(bundle, [vector])[0].score` is 625.
 
@@ -118,7 +128,7 @@ def assess(bundle: Bundle, vectors: Sequence[Vector]) -> list[Assessment]:
     matrix = to_matrix(vectors, bundle.sheet)
     judged = [_shortfall(bundle, vector) for vector in vectors]
     scorable = np.array([outcome is Outcome.SCORED for outcome, _ in judged], dtype=bool)
-    explained = contributions(bundle.model, matrix[scorable])
+    explained = contributions(bundle.model, matrix[scorable], threads)
     points = to_points(explained, bundle.policy.calibration, bundle.policy.scale)
     row_of = np.cumsum(scorable) - 1
     return [

@@ -8,7 +8,7 @@ later model, and all of the difference is the model's.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scoring.assess import Assessment, Contribution, Explanation
 from scoring.errors import VectorError
@@ -77,7 +77,7 @@ def _moved(before: Explanation, now: Explanation) -> list[FeatureChange]:
 
 
 def _gone(about: Contribution) -> Contribution:
-    return replace(about, value=None, points=0)
+    return about._replace(value=None, points=0)
 
 
 def _change(about: Contribution, before: Contribution, now: Contribution) -> FeatureChange:

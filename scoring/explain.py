@@ -21,7 +21,7 @@ from scoring.model import Model
 _TOLERANCE: Final = 1e-6
 """How far contributions may be from the model's own margin, in log-odds: far above rounding, far below a point."""
 
-_FEW: Final = 32
+_FEW: Final = 64
 """Up to so many rows are explained one by one: a block would cost as much as if it were full."""
 
 _PROBES: Final = 256

@@ -53,7 +53,8 @@ def _check(vector: Vector, sheet: FeatureSheet) -> None:
     if len(vector.values) != len(sheet.entries):
         raise VectorError(f"{who} has {len(vector.values)} values; the model needs {len(sheet.entries)}.")
     for entry, value in zip(sheet.entries, vector.values, strict=True):
-        if value is None:
+        # what nearly all values are is looked at first
+        if value is None or (type(value) is float and math.isfinite(value)):
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise VectorError(

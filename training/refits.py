@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from scoring.bundle import Bundle, BundleParts, pack
 from training.fit import FitConfig, boost
 from training.sample import Sample
+from training.scorecard import Scorecard, fit_scorecard
 from training.settings import STRICT
+
+if TYPE_CHECKING:
+    from training.dataset import Dataset
 
 
 @dataclass(frozen=True)
@@ -39,14 +44,38 @@ def refits(
         count: how many refits.
         step: told which refit begins.
     """
-    rng = np.random.default_rng(config.seed)
-    sellers = int(sample.sellers.max()) + 1
     rounds = parts.model_text.count("\nTree=")
     made = []
-    for number in range(1, count + 1):
+    for number, rows in enumerate(_draws(sample.sellers, count, config.seed), 1):
         step(f"refit on a bootstrap sample of sellers, {number} of {count}")
-        times = np.bincount(rng.integers(0, sellers, sellers), minlength=sellers)
-        drawn = sample.rows(np.repeat(np.arange(len(sample.bad)), times[sample.sellers]))
-        again = sample.columns.merge(boost(drawn, config, rounds))
+        again = sample.columns.merge(boost(sample.rows(rows), config, rounds))
         made.append(Bundle.from_files(pack(replace(parts, model_text=again.model_to_string()))))
     return tuple(made)
+
+
+def scorecard_refits(
+    part: Dataset, sellers: NDArray[np.int64], seed: int, count: int, step: Callable[[str], None]
+) -> tuple[Scorecard, ...]:
+    """Return scorecards that learnt from the same draws of sellers as `refits` of this seed.
+
+    Args:
+        part: the training rows.
+        sellers: the number of each row's seller, as `Sample.sellers` has it.
+        seed: begins the draws.
+        count: how many refits.
+        step: told which refit begins.
+    """
+    made = []
+    for number, rows in enumerate(_draws(sellers, count, seed), 1):
+        step(f"scorecard on a bootstrap sample of sellers, {number} of {count}")
+        made.append(fit_scorecard(part.features.iloc[rows], part.rows["bad"].iloc[rows], seed, part.signs))
+    return tuple(made)
+
+
+def _draws(sellers: NDArray[np.int64], count: int, seed: int) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of as many sellers as there are, drawn with replacement."""
+    rng = np.random.default_rng(seed)
+    known = int(sellers.max()) + 1
+    for _ in range(count):
+        times = np.bincount(rng.integers(0, known, known), minlength=known)
+        yield np.repeat(np.arange(len(sellers)), times[sellers])

@@ -24,7 +24,7 @@ from training.evidence.subject import Subject
 from training.fit import Fitted, fit_sample
 from training.package import HISTORY, Package, bundle_parts
 from training.reach import Reached, observed_reach
-from training.refits import refits
+from training.refits import refits, scorecard_refits
 from training.sample import Sample
 from training.scorecard import Scorecard, fit_scorecard
 from training.search import search
@@ -111,10 +111,12 @@ def train(
         step("see what sellers reached in 90 days")
     reached = Reached() if store is None else observed_reach(store, HISTORY)
     parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures, reached))
-    again = refits(trained.sample, trained.config.fit, parts, config.refits.count, step)
+    fit, count = trained.config.fit, config.refits.count
+    again = refits(trained.sample, fit, parts, count, step)
+    cards = scorecard_refits(split.train, trained.sample.sellers, fit.seed, count, step)
     files = pack(parts)
     subject = _subject(Bundle.from_files(files), split, trained, predicted)
-    findings = _studied(replace(subject, refits=again, store=store), step)
+    findings = _studied(replace(subject, refits=again, card_refits=cards, store=store), step)
     return Run(
         files, figures, beside, _drawn(subject), (*trained.findings, *findings), _facts(dataset, split, config, trained)
     )
@@ -173,6 +175,8 @@ def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predic
         score=whole_scores(bundle, predicted.margins),
         train_score=whole_scores(bundle, trained.fitted.out_of_fold),
         refits=(),
+        card=trained.scorecard,
+        card_refits=(),
         store=None,
         seed=config.fit.seed,
         fake_orders=config.fake_orders,

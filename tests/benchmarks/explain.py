@@ -20,6 +20,7 @@ from scoring.explain import contributions, prove
 from scoring.kernel.tables import build
 from scoring.kernel.trees import read_trees
 from scoring.model import Model
+from tests.benchmarks.explain_advice import Asked, advice
 from tests.benchmarks.explain_portfolio import Portfolio, write_and_score
 from tests.benchmarks.feature_builds import Runner, fresh
 from tests.benchmarks.features import Target
@@ -30,6 +31,7 @@ TARGETS: Final = {
     "explain.batch_over_woodelf": Target(4, at_most=False),
     "explain.largest_difference": Target(1e-12),
     "explain.table_seconds": Target(2),
+    "explain.advice_median_ms": Target(20),
     "explain.portfolio_peak_gib": Target(2),
 }
 
@@ -53,12 +55,16 @@ class Scale:
     rows: int = 100_000
     single: int = 1_000
     repetitions: int = 3
+    advised: int = 500
     sellers: int = 1_000_000
 
 
 def run(scale: Scale = Scale(), apart: Runner = fresh) -> dict[str, float]:
     """Measure, print, and return the figures under the names of var/bench.json; `apart` runs what is measured apart."""
     figures = apart(kernel, scale)
+    _say(f"asking for advice for {scale.advised} sellers")
+    rows = rows_of_sellers(scale.training_rows, scale.features, seed=4)
+    figures |= apart(advice, Asked(model_text(scale, monotone=True), rows, scale.advised))
     figures |= write_and_score(Portfolio(model_text(scale), scale.features, scale.sellers), apart)
     for name, value in figures.items():
         target = TARGETS.get(name)
@@ -67,8 +73,8 @@ def run(scale: Scale = Scale(), apart: Runner = fresh) -> dict[str, float]:
     return figures
 
 
-def model_text(scale: Scale) -> str:
-    """Train the model of all measurements; the same scale gives the same text."""
+def model_text(scale: Scale, *, monotone: bool = False) -> str:
+    """Train the model of all measurements, or one in which risk only rises; the same scale gives the same text."""
     import lightgbm
 
     matrix = rows_of_sellers(scale.training_rows, scale.features, seed=1)
@@ -85,7 +91,7 @@ def model_text(scale: Scale) -> str:
         "num_threads": THREADS,
         "verbosity": -1,
         "seed": 1,
-    }
+    } | ({"monotone_constraints": [1] * scale.features} if monotone else {})
     trained = lightgbm.train(parameters, lightgbm.Dataset(matrix, bad.astype(float)), scale.trees)
     return str(trained.model_to_string())
 

@@ -82,7 +82,7 @@ def of_one_midnight() -> Watched:
 
 def test_what_takes_long_is_told_as_it_begins(whole: Watched) -> None:
     begun = [step.split()[0] for step in whole.steps]
-    fitted = ["search", "search", "search", "fit", "fit", "measure", "refit", "refit"]
+    fitted = ["search", "search", "search", "fit", "fit", "measure", "refit", "refit", "scorecard", "scorecard"]
     assert begun == [*fitted, *["study"] * (len(STUDIES) + 1)]
     assert whole.steps[-1] == f"study {len(STUDIES) + 1} of {len(STUDIES) + 1}: seen"
 

@@ -81,3 +81,15 @@ def test_values_a_rounding_apart_are_cut_like_one() -> None:
     risky, usual = fit_scorecard(features, bad).probability(pd.DataFrame({"free": [0.25, 1.0]}))
     assert risky > 0.6
     assert usual < 0.3
+
+
+def test_contributions_add_up_to_the_log_odds(loans: tuple[pd.DataFrame, pd.Series], card: Scorecard) -> None:
+    features = loans[0]
+    added = card.contributions(features)
+    assert list(added) == list(card.binnings)
+    probability = card.probability(features)
+    log_odds = np.log(probability / (1 - probability))
+    # what is left is one number for all rows: the log-odds of a row with the usual evidence
+    base = log_odds - added.sum(axis=1)
+    assert np.ptp(base) < 1e-9
+    assert added[:600].mean().abs().max() < 1e-9

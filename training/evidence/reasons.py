@@ -1,14 +1,18 @@
-"""Are the reasons a seller is given steady? How often they change by noise in the input, and by training anew."""
+"""Are the reasons a seller is given steady? How often they change by noise in the input, and by training anew.
+
+Asked of the model and of the scorecard beside: what a simpler model would do is the measure of what is much.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.reasons import MOST_REASONS
 from training.evidence.asking import answers, drawn_rows
 from training.evidence.finding import Finding
 from training.evidence.intervals import mean
@@ -16,8 +20,9 @@ from training.evidence.intervals import mean
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scoring import Assessment, Bundle
+    from scoring import Bundle
     from training.evidence.subject import Subject
+    from training.scorecard import Scorecard
 
 ROWS: Final = 300
 """Rows that are asked: half of an interval is then at most 6 percent points, and asking takes seconds."""
@@ -29,6 +34,9 @@ _FIGURES: Final = {"changed": "changed_by", "led": "other_first_by", "kept": "ke
 
 Reasons = list[tuple[str, ...]]
 """The codes that each row was given, worst first."""
+
+Ask = Callable[[NDArray[np.float64]], Reasons]
+"""What gives reasons for rows of values."""
 
 
 @dataclass(frozen=True)
@@ -54,27 +62,81 @@ class Steadiness:
         ]
         return cls(np.array(changed), np.array(led), np.array(kept))
 
+    def interval(self, what: str) -> tuple[float, float, float]:
+        """Return the mean of one of the three and its 95% interval; the askings of one row count once."""
+        value, low, high = mean(getattr(self, what).mean(axis=0))
+        return value, max(low, 0.0), min(high, 1.0)
+
+
+@dataclass(frozen=True)
+class Told:
+    """The reasons given at first, and by cause those given again."""
+
+    given: Reasons
+    again: Mapping[str, Sequence[Reasons]]
+
+    def steadiness(self) -> dict[str, Steadiness]:
+        """Compare by cause."""
+        return {cause: Steadiness.of(self.given, askings) for cause, askings in self.again.items()}
+
 
 def reasons(subject: Subject) -> Finding:
-    """Ask for the principal reasons of some test rows, again under noise, and again of each refit."""
+    """Ask both models for the principal reasons of some test rows, again under noise, and again of each refit."""
     bundle, title = subject.bundle, "Stability of reasons"
     places = drawn_rows(bundle, subject.test, ROWS, subject.seed)
     if not len(places):
         return Finding("reasons", title, "No test row has history enough for a score, so none has reasons.")
     rows, matrix = subject.test.rows.iloc[places], subject.test.features.to_numpy()[places]
-    given = _codes(answers(bundle, rows, matrix))
-    again = {
-        "noise": [_codes(answers(bundle, rows, noisy)) for noisy in disturbed(matrix, subject.seed)],
-        "refits": [_codes(answers(refit, rows, matrix)) for refit in subject.refits],
+    asked = {
+        "model": [_by_bundle(each, rows) for each in (bundle, *subject.refits)],
+        "scorecard": [_by_scorecard(each, bundle) for each in (subject.card, *subject.card_refits)],
     }
-    found = {cause: Steadiness.of(given, askings) for cause, askings in again.items() if askings}
+    told = {name: _told(asks, matrix, subject.seed) for name, asks in asked.items()}
+    found = {name: each.steadiness() for name, each in told.items()}
     return Finding(
         "reasons",
         title,
         _said(found, len(places), len(subject.refits)),
-        figures={"rows": float(len(places)), **_figures(found)},
-        tables={"Reasons given": _table(bundle, given, again)},
+        figures={"rows": float(len(places)), **_figures(found["model"]), **_figures(found["scorecard"], "scorecard_")},
+        tables={"Steadiness by model": _by_model(found), "Reasons given": _table(bundle, told["model"])},
     )
+
+
+def _by_bundle(bundle: Bundle, rows: pd.DataFrame) -> Ask:
+    return lambda matrix: [
+        tuple(reason.code for reason in each.explanation.reasons) if each.explanation else ()
+        for each in answers(bundle, rows, matrix)
+    ]
+
+
+def _by_scorecard(card: Scorecard, bundle: Bundle) -> Ask:
+    """Return how a scorecard is asked: its log-odds as points of the bundle's scale, by the bundle's groups."""
+    codes = [entry.code for entry in bundle.reasons.entries]
+    place_of_group = {entry.group: place for place, entry in enumerate(bundle.reasons.entries)}
+    place_of = {entry.name: place_of_group[entry.reason_group] for entry in bundle.sheet.entries}
+
+    def ask(matrix: NDArray[np.float64]) -> Reasons:
+        import pandas as pd
+
+        points = np.zeros((len(matrix), len(codes)))
+        for name, added in card.contributions(pd.DataFrame(matrix, columns=bundle.sheet.names)).items():
+            points[:, place_of[str(name)]] -= bundle.policy.scale.factor * added
+        points = np.round(points)
+        worst = np.argsort(points, axis=1, kind="stable")[:, :MOST_REASONS]
+        return [
+            tuple(codes[place] for place in places if row[place] < 0) for row, places in zip(points, worst, strict=True)
+        ]
+
+    return ask
+
+
+def _told(asks: Sequence[Ask], matrix: NDArray[np.float64], seed: int) -> Told:
+    first, *refits = asks
+    again = {
+        "noise": [first(noisy) for noisy in disturbed(matrix, seed)],
+        "refits": [refit(matrix) for refit in refits],
+    }
+    return Told(first(matrix), {cause: askings for cause, askings in again.items() if askings})
 
 
 def disturbed(matrix: NDArray[np.float64], seed: int) -> Iterator[NDArray[np.float64]]:
@@ -84,26 +146,37 @@ def disturbed(matrix: NDArray[np.float64], seed: int) -> Iterator[NDArray[np.flo
         yield matrix * (1.0 + NOISE * rng.standard_normal(matrix.shape))
 
 
-def _codes(found: list[Assessment]) -> Reasons:
-    return [tuple(reason.code for reason in each.explanation.reasons) if each.explanation else () for each in found]
-
-
-def _figures(found: Mapping[str, Steadiness]) -> dict[str, float]:
+def _figures(found: Mapping[str, Steadiness], prefix: str = "") -> dict[str, float]:
     figures: dict[str, float] = {}
     for cause, steadiness in found.items():
-        for what in ("changed", "led", "kept"):
-            # the askings of one row are alike, so a row counts once
-            value, low, high = mean(getattr(steadiness, what).mean(axis=0))
-            name = f"{_FIGURES[what]}_{cause}"
-            figures |= {name: value, f"{name}_low": max(low, 0.0), f"{name}_high": min(high, 1.0)}
+        for what, named in _FIGURES.items():
+            value, low, high = steadiness.interval(what)
+            name = f"{prefix}{named}_{cause}"
+            figures |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return figures
 
 
-def _table(bundle: Bundle, given: Reasons, again: Mapping[str, Sequence[Reasons]]) -> pd.DataFrame:
+def _by_model(found: Mapping[str, Mapping[str, Steadiness]]) -> pd.DataFrame:
+    import pandas as pd
+
+    lines = [
+        {
+            "by": name,
+            "under": cause,
+            **{what: "{:.1%} ({:.1%} to {:.1%})".format(*each.interval(what)) for what in _FIGURES},
+        }
+        for name, causes in found.items()
+        for cause, each in causes.items()
+    ]
+    words = {"changed": "another set of four", "led": "another first reason", "kept": "reasons given again"}
+    return pd.DataFrame(lines).rename(columns=words)
+
+
+def _table(bundle: Bundle, told: Told) -> pd.DataFrame:
     """Return a line a reason: how often it was given, and of those how often again."""
     import pandas as pd
 
-    lines = []
+    given, again, lines = told.given, told.again, []
     for entry in bundle.reasons.entries:
         places = [place for place, codes in enumerate(given) if entry.code in codes]
         if not places:
@@ -111,17 +184,19 @@ def _table(bundle: Bundle, given: Reasons, again: Mapping[str, Sequence[Reasons]
         line: dict[str, object] = {"code": entry.code, "reason": entry.bank.en, "given_share": len(places) / len(given)}
         for cause, askings in again.items():
             kept = [entry.code in codes[place] for codes in askings for place in places]
-            line |= {f"kept_under_{cause}": float(np.mean(kept))} if kept else {}
+            line[f"kept_under_{cause}"] = float(np.mean(kept))
         lines.append(line)
-    columns = ["code", "reason", "given_share", *(f"kept_under_{cause}" for cause, askings in again.items() if askings)]
+    columns = ["code", "reason", "given_share", *(f"kept_under_{cause}" for cause in again)]
     return pd.DataFrame(lines, columns=columns).sort_values("given_share", ascending=False, ignore_index=True)
 
 
-def _said(found: Mapping[str, Steadiness], rows: int, refits: int) -> str:
+def _said(by_model: Mapping[str, Mapping[str, Steadiness]], rows: int, refits: int) -> str:
     causes = {
         "noise": f"an error of {NOISE:.0%} in every input",
         "refits": f"{refits} refits on other training sellers",
     }
+    found = by_model["model"]
+    beside = [f"{each.changed.mean():.1%} under {cause}" for cause, each in by_model["scorecard"].items()]
     parts = [
         f"under {causes[cause]} another set of at most four was given in {each.changed.mean():.1%} of cases, another "
         f"first reason in {each.led.mean():.1%}, and {each.kept.mean():.1%} of all reasons were given again"
@@ -130,5 +205,5 @@ def _said(found: Mapping[str, Steadiness], rows: int, refits: int) -> str:
     unmade = "" if refits else " No refits were made, so what training anew does to reasons was not measured."
     return (
         f"Asked: would the same seller be told the same reasons again? Of {rows:,} test rows drawn at random, "
-        f"{'; '.join(parts)}.{unmade}"
+        f"{'; '.join(parts)}. The scorecard beside would have given another set in {' and '.join(beside)}.{unmade}"
     )

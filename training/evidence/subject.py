@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from scoring.bundle import Bundle
     from training.dataset import Dataset
     from training.evidence.fake_orders import FakeOrdersConfig
+    from training.scorecard import Scorecard
     from training.split import Evidence
 
 
@@ -31,6 +32,8 @@ class Subject:
         train_score: the same for the training rows, by models that did not see the row's seller: what was seen is
             scored more extremely than what is new, so that only these compare with `score`.
         refits: bundles trained on bootstrap samples of the training sellers, with the same settings.
+        card: the scorecard beside itself.
+        card_refits: scorecards of the same bootstrap samples.
         store: the operating data, for studies that need more than the rows; None where a table was all there was.
         seed: of everything random.
         fake_orders: how many sellers are let buy fake orders.
@@ -45,6 +48,8 @@ class Subject:
     score: NDArray[np.int64]
     train_score: NDArray[np.int64]
     refits: tuple[Bundle, ...]
+    card: Scorecard
+    card_refits: tuple[Scorecard, ...]
     store: OperatingStore | None
     seed: int
     fake_orders: FakeOrdersConfig

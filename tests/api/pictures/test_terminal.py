@@ -112,7 +112,7 @@ def test_a_terminal_without_utf8_gets_plain_characters(bundle: Bundle) -> None:
 def test_long_labels_stay_in_eighty_columns(bundle: Bundle, label: str) -> None:
     assessment = _assessment(bundle)
     assert assessment.explanation is not None
-    longer = tuple(replace(item, label=label) for item in assessment.explanation.contributions)
+    longer = tuple(item._replace(label=label) for item in assessment.explanation.contributions)
     text = _printed(replace(assessment, explanation=replace(assessment.explanation, contributions=longer)))
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "█" in text

@@ -20,6 +20,7 @@ from training.evidence.fake_orders import FakeOrdersConfig
 from training.evidence.scored import scores
 from training.evidence.subject import Subject
 from training.package import BANDS, HISTORY, reason_catalogue
+from training.scorecard import fit_scorecard
 from training.split import Evidence
 
 PARAMETERS = {
@@ -89,6 +90,8 @@ def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> Subject:
         score=score,
         train_score=scores(bundled, train.features.to_numpy()),
         refits=(),
+        card=fit_scorecard(train.features, train.rows["bad"]),
+        card_refits=(),
         store=None,
         seed=7,
         fake_orders=FakeOrdersConfig(),

@@ -7,12 +7,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from features.catalogue import CATALOGUE
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import boosted, bundle, subject, with_test
 from training.evidence.asking import answers, drawn_rows, scorable
 from training.evidence.finding import Finding
 from training.evidence.reasons import Steadiness, disturbed, reasons
 from training.evidence.subject import Subject
+from training.scorecard import fit_scorecard
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,34 @@ def test_figures_are_those_of_asking_both_models(few: Subject) -> None:
         assert row["given_share"] == pytest.approx(np.mean([code in one for one in codes[0]]))
         kept_again = [code in two for one, two in pairs if code in one]
         assert row["kept_under_refits"] == pytest.approx(np.mean(kept_again))
+
+
+def test_a_scorecard_refit_that_is_the_same_changes_nothing_and_another_does(few: Subject) -> None:
+    other = dataset(1_500, 500, seed=9)
+    refit = fit_scorecard(other.features, other.rows["bad"])
+    same = reasons(replace(few, refits=(few.bundle,), card_refits=(few.card,))).figures
+    changed = reasons(replace(few, refits=(few.bundle,), card_refits=(refit,)))
+    assert (same["scorecard_changed_by_refits"], same["scorecard_kept_under_refits"]) == (0.0, 1.0)
+    assert changed.figures["scorecard_changed_by_refits"] > 0
+    # by hand: the sums of weight times evidence by reason group, in points
+    group = {feature.name: feature.reason_group for feature in CATALOGUE}
+    code = {entry.group: entry.code for entry in few.bundle.reasons.entries}
+    given = []
+    for card in (few.card, refit):
+        added = card.contributions(few.test.features)
+        sums = {found: -57.708 * added[[n for n in added if group[n] == found]].sum(axis=1) for found in code}
+        worst = [sorted((round(sums[g].iloc[row]), n) for n, g in enumerate(code))[:4] for row in range(60)]
+        given.append([{list(code.values())[n] for points, n in each if points < 0} for each in worst])
+    share = np.mean([one != two for one, two in zip(*given, strict=True)])
+    assert changed.figures["scorecard_changed_by_refits"] == pytest.approx(share)
+    table = changed.tables["Steadiness by model"]
+    assert list(zip(table["by"], table["under"], strict=True)) == [
+        ("model", "noise"),
+        ("model", "refits"),
+        ("scorecard", "noise"),
+        ("scorecard", "refits"),
+    ]
+    assert "The scorecard beside would have given another set" in changed.said
 
 
 def test_intervals_hold_their_figure(finding: Finding) -> None:
