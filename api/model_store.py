@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.errors import ModelMissingError, ModelStoreError, StartError
 from api.kept_bundles import Pointer, drop_pointer, keep, load_bundle, read_files, read_pointer, write_pointer
+from api.registry_away import told
 from api.settings import Settings
 from scoring import Bundle, BundleError, ScoringError
 
@@ -92,7 +93,7 @@ def _load(settings: Settings, alias: str) -> Served:
     except _RegistryAwayError as error:
         if pointer is None:
             raise ModelStoreError(str(error)) from error
-        logger.warning("the model registry does not answer; serving the kept model version %s", pointer.version)
+        logger.warning("%s Serving the kept model version %s.", error, pointer.version)
     try:
         bundle = load_bundle(settings, pointer.digest)
     except (BundleError, ModelStoreError) as error:
@@ -131,14 +132,16 @@ def _registered(uri: str, alias: str) -> _Registered:
     mlflow = _mlflow()
     try:
         found = mlflow.MlflowClient(uri, uri).get_model_version_by_alias(MODEL_NAME, alias)
+    except mlflow.tracking.registry.UnsupportedModelRegistryStoreURIException as error:
+        raise _RegistryAwayError(told(error, uri)) from error
     except mlflow.exceptions.MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             raise ModelMissingError(
                 f"No model has the alias {alias} in the registry; run `sellerscore train` and `sellerscore promote`."
             ) from error
-        raise _away(error) from error
-    except (OSError, SQLAlchemyError) as error:
-        raise _away(error) from error
+        raise _RegistryAwayError(told(error, uri)) from error
+    except (ImportError, OSError, SQLAlchemyError) as error:
+        raise _RegistryAwayError(told(error, uri)) from error
     # a number from a database, a text from a server
     return _Registered(str(found.version), str(found.source))
 
@@ -153,13 +156,6 @@ def _require_registry(uri: str) -> None:
         )
 
 
-def _away(error: Exception) -> _RegistryAwayError:
-    return _RegistryAwayError(
-        f"The model registry does not answer ({_first_line(error)}); start it, or set "
-        "MLFLOW_TRACKING_URI to where it is."
-    )
-
-
 def _download(uri: str, version: str) -> dict[str, bytes]:
     _require_registry(uri)
     mlflow = _mlflow()
@@ -168,8 +164,8 @@ def _download(uri: str, version: str) -> dict[str, bytes]:
             # a models:/ address would be looked up in the process's own registry, whatever is passed here
             address = mlflow.MlflowClient(uri, uri).get_model_version_download_uri(MODEL_NAME, version)
             root = mlflow.artifacts.download_artifacts(address, dst_path=folder, tracking_uri=uri)
-        except (mlflow.exceptions.MlflowException, OSError, SQLAlchemyError) as error:
-            raise _away(error) from error
+        except (mlflow.exceptions.MlflowException, ImportError, OSError, SQLAlchemyError) as error:
+            raise _RegistryAwayError(told(error, uri)) from error
         found = sorted(Path(root).rglob(f"bundle/{_MANIFEST}"))
         if len(found) != 1:
             raise ModelStoreError(
@@ -187,7 +183,3 @@ def _mlflow() -> Any:
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
     return mlflow
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

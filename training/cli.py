@@ -12,6 +12,7 @@ from features.home import state_folder
 from training.engine_names import Engine
 
 if TYPE_CHECKING:
+    from training.config import TrainConfig
     from training.registry import Registered
     from training.run import Run
 
@@ -81,21 +82,11 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     Example: sellerscore train --engine dask
     Example: sellerscore train --show-config > training.toml; edit it; sellerscore train --config training.toml
     """
-    import os
     from dataclasses import replace
 
-    from rich.console import Console
-
-    from features.intake import open_store
     from training.config import TrainConfig
-    from training.dataset import build, loan_labels
-    from training.engines import learner
-    from training.labels import read_label_table
-    from training.registry import Registry, register, require
-    from training.run import train as run_training
     from training.search import SearchConfig
     from training.settings import read_settings
-    from training.vectors import example_row
 
     settings = read_settings(config, TrainConfig)
     if trials is not None:
@@ -103,20 +94,40 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     if show_config:
         typer.echo(settings.as_toml(), nl=False)
         return
+    run, registered = _trained(settings, labels, engine, trained_by)
+    print_run(run, registered, as_json=as_json)
+
+
+def _trained(
+    settings: TrainConfig, labels: Path | None, engine: Engine, trained_by: str | None
+) -> tuple[Run, Registered]:
+    """Train, telling on standard error what goes on, and register what came of it."""
+    import os
+
+    from rich.console import Console
+
+    from features.intake import open_store
+    from training.dataset import build, loan_labels
+    from training.engines import learner
+    from training.labels import read_label_table
+    from training.registry import Registry, register, require
+    from training.run import train as run_training
+    from training.vectors import example_row
+
     # threads that wait give way: by default they spin, which on a busy machine costs many times the work itself
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    home = state_folder()
+    home, console = state_folder(), Console(stderr=True)
     store, registry = open_store(home / "operating"), Registry.in_folder(home)
-    with learner(engine, home) as learning, Console(stderr=True).status("Reaching the MLflow registry") as status:
-        require(registry)
+    with learner(engine, home) as learning, console.status("Reaching the MLflow registry") as status:
+        if swept := require(registry):
+            console.print(f"Marked as KILLED what a killed process left running in MLflow: {', '.join(swept)}.")
         status.update("Labelling loans")
         known = read_label_table(labels) if labels else loan_labels(store, settings.labels)
         status.update(f"Computing features of {len(known.rows)} labelled rows")
         dataset = build(store, known)
         run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store, learning)
         status.update("Registering the model in MLflow")
-        registered = register(registry, run, example_row(dataset, store.covers_through), trained_by)
-    print_run(run, registered, as_json=as_json)
+        return run, register(registry, run, example_row(dataset, store.covers_through), trained_by)
 
 
 def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:

@@ -36,7 +36,8 @@ class Gates:
         segment_auc_worse_most: how much worse than the champion a country or size may be ranked, where the
             difference is beyond chance.
         champion_comparable: whether a champion that cannot meet the same rows (another catalogue) stands in the way.
-        hiding_gain_most: points that withholding an optional table or value may bring.
+        hiding_gain_most: points that withholding an optional table or value may bring, or a seller's rows of a table
+            other than refunds, which nobody can tell from having none.
         fake_orders_gaining_most: share of sellers who gain by fake orders for 5% of their sales.
         fake_orders_sellers_least: how many sellers that share is of; of fewer it says too little.
         accepted_alarms: studies whose alarms were looked at and accepted.

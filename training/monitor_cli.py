@@ -80,7 +80,7 @@ def mounted(ledger: Callable[[], Ledger]) -> typer.Typer:
         """Watch the models at work: drift, outcomes by vintage, calibration, age of the data; writes an HTML report.
 
         Ends with 0 where all is well, 1 with an alarm (also when MLflow is away: the report is written, and says so),
-        2 on bad input.
+        2 on bad input, 3 where nothing was scored in the days that are looked at ([drift] days), and no other alarm.
 
         Example: sellerscore monitor
         Example: sellerscore monitor --portfolio all.csv --as-of 2026-01-01 --today 2026-06-01 --json
@@ -93,22 +93,24 @@ def mounted(ledger: Callable[[], Ledger]) -> typer.Typer:
         if show_config:
             typer.echo(limits.as_toml(), nl=False)
             return
-        day = _today() if today is None else today.date()
+        day = _day(today) or _today()
         page = _writable(report, day)
-        asked = _Asked(
-            ledger(),
-            Registry.in_folder(state_folder()),
-            portfolio,
-            None if as_of is None else as_of.date(),
-            portfolio_model,
-            labels,
-            day,
-            limits,
-        )
-        found = _monitored(asked, page, as_json=as_json)
-        raise typer.Exit(1 if found.alarms else 0)
+        registry = Registry.in_folder(state_folder())
+        asked = _Asked(ledger(), registry, portfolio, _day(as_of), portfolio_model, labels, day, limits)
+        raise typer.Exit(_status(_monitored(asked, page, as_json=as_json)))
 
     return app
+
+
+def _status(found: Monitoring) -> int:
+    """Return what the command ends with; 2 is bad input's, which is raised."""
+    if found.alarms:
+        return 1
+    return 3 if found.nothing_scored else 0
+
+
+def _day(given: datetime | None) -> date | None:
+    return None if given is None else given.date()
 
 
 def _today() -> date:

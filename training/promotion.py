@@ -75,7 +75,6 @@ def promote(registry: Registry, wanted: str, approval: Approval, judge: Judge) -
         RegistryError: there is no such version, or the registry cannot be reached.
     """
     with one_at_a_time(registry):
-        settle(registry)
         candidate = find(registry, wanted)
         _require_second_person(candidate, approval)
         champion = _champion(registry)
@@ -103,7 +102,6 @@ def rollback(registry: Registry, approval: Approval) -> Change:
         RegistryError: there is no champion, or the registry cannot be reached.
     """
     with one_at_a_time(registry):
-        settle(registry)
         champion = find(registry, CHAMPION)
         # where somebody moved the alias by hand, the tag is lacking
         before = champion.record.get(REPLACED, str(aliases(registry).get(PREVIOUS, "none")))
@@ -143,11 +141,12 @@ def challenge(registry: Registry, wanted: str) -> int:
 
 @contextmanager
 def one_at_a_time(registry: Registry) -> Iterator[None]:
-    """Let one process of this machine at a time move aliases; the next one waits.
+    """Let one process of this machine at a time move aliases, after what a killed one left is finished; the next waits.
 
     Processes elsewhere, which share a server and not this folder, are found out when the alias moves.
     """
     with locked(registry, "promotion"):
+        settle(registry)
         yield
 
 

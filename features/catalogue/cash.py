@@ -3,6 +3,7 @@
 from typing import Final
 
 from features.catalogue.definition import Feature
+from features.catalogue.known import if_any
 from features.catalogue.sales import net_sales
 from features.expressions import AgeTotal, DaysSinceLast, Expr, GroupSquares, LargestGroup, Number, Total
 
@@ -11,14 +12,17 @@ def _age(fact: str, days: int, net: str | None = None) -> Expr:
     return AgeTotal(fact, days, net=net) / Total(fact, days, net=net)
 
 
+_BUYS: Final = if_any("purchased", 365)
+
 CASH: Final = (
     Feature(
         "purchases_over_sales_180d",
         "Purchases over sales, 180 days",
-        "Value bought from suppliers in the last 180 days over settled net sales of 180 days.",
+        "Value bought from suppliers in the last 180 days over settled net sales of 180 days; missing where nothing "
+        "was bought in 365 days.",
         "ratio",
-        210,
-        Total("purchased", 180) / net_sales(180),
+        365,
+        Total("purchased", 180) / net_sales(180) * _BUYS,
         0,
         "Too much stock ties up cash, too little sells out.",
         "cash",
@@ -26,10 +30,10 @@ CASH: Final = (
     Feature(
         "purchases_over_sales_change",
         "Change of purchases over sales",
-        "Purchases over sales of 90 days less that of 365, sales settled.",
+        "Purchases over sales of 90 days less that of 365, sales settled; missing where nothing was bought in 365.",
         "ratio",
         395,
-        Total("purchased", 90) / net_sales(90) - Total("purchased", 365) / net_sales(365),
+        (Total("purchased", 90) / net_sales(90) - Total("purchased", 365) / net_sales(365)) * _BUYS,
         0,
         "Stocking up may be for a season or for goods that do not sell.",
         "cash",
@@ -92,10 +96,14 @@ CASH: Final = (
     Feature(
         "operating_margin_180d",
         "Left of sales, 180 days",
-        "Settled net sales of 180 days less purchases and advertising of the last 180 days, over those sales.",
+        "Settled net sales of 180 days less purchases and advertising of the last 180 days, over those sales; missing "
+        "where nothing was bought in 365 days or nobody visited in 180.",
         "ratio",
-        210,
-        (net_sales(180) - Total("purchased", 180) - Total("ad_spend", 180)) / net_sales(180),
+        365,
+        (net_sales(180) - Total("purchased", 180) - Total("ad_spend", 180))
+        / net_sales(180)
+        * _BUYS
+        * if_any("visits", 180),
         0,
         "What is left pays wages, rent and instalments; buying stock ahead lowers it for a while.",
         "cash",

@@ -3,6 +3,7 @@
 from typing import Final
 
 from features.catalogue.definition import Feature
+from features.catalogue.known import if_any
 from features.expressions import Expr, Number, Total
 
 _STARS: Final = Number(0.01)
@@ -55,10 +56,10 @@ REPUTATION: Final = (
     Feature(
         "ratings_per_order_180d",
         "Ratings per order, 180 days",
-        "Number of ratings divided by the number of orders in the last 180 days.",
+        "Number of ratings divided by the number of orders in the last 180 days; missing without a rating in them.",
         "ratio",
         180,
-        Total("ratings", 180) / Total("orders", 180),
+        Total("ratings", 180) / Total("orders", 180) * if_any("ratings", 180),
         0,
         "Buyers rate what delights and what annoys them.",
         "reputation",

@@ -3,22 +3,27 @@
 from typing import Final
 
 from features.catalogue.definition import Feature
+from features.catalogue.known import if_any
 from features.catalogue.sales import USD
-from features.expressions import Expr, Number, Total
+from features.expressions import Expr, Total
 
 
 def _rate(fact: str, of: str, days: int, lag: int = 0) -> Expr:
     return Total(fact, days, lag) / Total(of, days, lag)
 
 
+def _spent(of: str, days: int) -> Expr:
+    return _rate("ad_spend", of, days) * if_any("visits", days)
+
+
 TRAFFIC: Final = (
     Feature(
         "visits_90d",
         "Visits, 90 days",
-        "Visits to all stores in the last 90 days.",
+        "Visits to all stores in the last 90 days; missing without any.",
         "count",
         90,
-        Total("visits", 90) * Number(1.0),
+        Total("visits", 90) * if_any("visits", 90),
         0,
         "Visits are demand, but can be bought.",
         "traffic",
@@ -138,10 +143,10 @@ TRAFFIC: Final = (
     Feature(
         "ad_spend_share_90d",
         "Advertising over sales, 90 days",
-        "Advertising of the last 90 days divided by its gross sales.",
+        "Advertising of the last 90 days divided by its gross sales; missing without a visit in them.",
         "ratio",
         90,
-        _rate("ad_spend", "gross", 90),
+        _spent("gross", 90),
         1,
         "What goes to advertisements does not go to instalments.",
         "advertising",
@@ -153,7 +158,7 @@ TRAFFIC: Final = (
         "Advertising over sales of the last 90 days less that of the last 365.",
         "ratio",
         365,
-        _rate("ad_spend", "gross", 90) - _rate("ad_spend", "gross", 365),
+        _spent("gross", 90) - _spent("gross", 365),
         1,
         "Buying back lost demand is a sign of trouble.",
         "advertising",
@@ -162,10 +167,10 @@ TRAFFIC: Final = (
     Feature(
         "ad_cost_per_order_90d",
         "Advertising per order, 90 days",
-        "Advertising of the last 90 days divided by the number of orders.",
+        "Advertising of the last 90 days divided by the number of orders; missing without a visit in them.",
         "USD",
         90,
-        _rate("ad_spend", "orders", 90) * USD,
+        _spent("orders", 90) * USD,
         1,
         "Traffic cost is what sellers complain of most, beside cash.",
         "advertising",

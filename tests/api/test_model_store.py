@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,7 +51,8 @@ def test_a_restart_serves_on_when_the_registry_is_away(
     with open_client(_away(kept)) as client:
         made = client.post("/v1/scores", json={"seller_id": SELLERS[0], "purpose": "credit_application"})
     assert made.json()["assessment"]["versions"]["bundle"] == bundle.digest
-    assert "does not answer" in caplog.text
+    assert "There is no model registry at " in caplog.text
+    assert "Serving the kept model version 1." in caplog.text
 
 
 def test_a_server_that_refuses_is_away_too(kept: Settings, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,9 +79,44 @@ def test_without_a_registry_and_a_kept_bundle_it_says_what_to_run(settings: Sett
     ):
         load_champion(_away(settings))
     assert not (settings.home / "gone").exists()
-    refusing = settings.model_copy(update={"mlflow_uri": "http://127.0.0.1:9"})
-    with pytest.raises(ModelStoreError, match=r"does not answer .*MLFLOW_TRACKING_URI"):
-        load_champion(refusing)
+
+
+def _refusal(settings: Settings, uri: str) -> str:
+    """Return the sentence with which a registry at an address is refused."""
+    with pytest.raises(ModelStoreError) as refusal:
+        load_champion(settings.model_copy(update={"mlflow_uri": uri}))
+    assert "secret" not in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def test_a_server_that_does_not_answer_is_said_plainly(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    assert _refusal(settings, "http://anna:secret@127.0.0.1:9") == (
+        "The MLflow registry at http://anna:***@127.0.0.1:9 does not answer; start it, or set MLFLOW_TRACKING_URI to "
+        "where it is."
+    )
+
+
+def test_a_database_whose_driver_is_lacking_is_said_plainly(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for driver in ("psycopg", "psycopg2"):
+        monkeypatch.setitem(sys.modules, driver, None)
+    address = "postgresql+psycopg2://anna:secret@127.0.0.1:9/x"
+    assert _refusal(settings, address) == (
+        "The MLflow registry at postgresql+psycopg2://anna:***@127.0.0.1:9/x needs the Python package psycopg2, which "
+        "is not installed; install it, or set MLFLOW_TRACKING_URI to the address of an MLflow server."
+    )
+
+
+def test_another_failure_of_the_registry_is_one_sentence(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, but someone's notes\n" * 99)
+    for uri in (f"sqlite:///{tmp_path}/mlflow.db", "nonsense://anna:secret@nowhere"):
+        assert re.fullmatch(
+            r"The MLflow registry at .* failed: .*; mend it, or set MLFLOW_TRACKING_URI to where another is\.",
+            _refusal(settings, uri),
+        )
 
 
 def test_a_registry_without_a_champion_says_what_to_run(registry: str, kept: Settings, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ WHOLE = frozenset(
 """Counts and whole days or hours, which agree exactly."""
 
 NEVER_MISSING = frozenset(
-    {"settled_net_sales_30d", "settled_net_sales_90d", "settled_net_sales_365d", "orders_90d", "visits_90d"}
+    {"settled_net_sales_30d", "settled_net_sales_90d", "settled_net_sales_365d", "orders_90d"}
     | {"active_day_share_30d", "active_day_share_90d", "active_days_365d", "country_count_180d"}
     | {"currency_count_180d", "store_count", "marketplace_count"}
 )

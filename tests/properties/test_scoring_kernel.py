@@ -58,17 +58,18 @@ def test_trained_models_are_explained_as_lightgbm_does_to_rounding(
     seed: int, depth: int, zero_as_missing: bool
 ) -> None:
     model, matrix = _trained(seed, depth, zero_as_missing)
-    _agree(model, matrix)
+    _assert_explained_as_lightgbm_does(model, matrix)
 
 
 @settings(max_examples=60, deadline=None)
 @given(seed=_SEEDS, depth=st.integers(0, 7), features=st.integers(1, 5))
 def test_models_of_any_splits_are_explained_as_lightgbm_does_to_rounding(seed: int, depth: int, features: int) -> None:
     forest = Forest(seed, features, depth=depth)
-    _agree(Model.from_text(forests.text(forest)), forests.rows(forest, 60, seed))
+    _assert_explained_as_lightgbm_does(Model.from_text(forests.text(forest)), forests.rows(forest, 60, seed))
 
 
-def _agree(model: Model, matrix: NDArray[np.float64]) -> None:
+def _assert_explained_as_lightgbm_does(model: Model, matrix: NDArray[np.float64]) -> None:
+    """Assert that every way of ours gives LightGBM's contributions to rounding, and its margins to the bit."""
     theirs = np.asarray(model.booster.predict(matrix, pred_contrib=True))
     assert model.tables is not None
     ours = contributions(model, matrix)

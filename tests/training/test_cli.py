@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from tests.training.runs import made_run
 from training.cli import app, print_run
+from training.errors import LabelError
 from training.registry import Registered
 
 
@@ -66,3 +67,17 @@ def test_a_program_is_given_figures_facts_and_alarms(capsys: pytest.CaptureFixtu
     assert found["figures"]["auc"]["value"] == made_run().figures["auc"].value
     assert found["alarms"] == {"leaks": ["A leaks.", "B leaks."]}
     assert found["facts"]["test_rows"] == 700
+
+
+def test_runs_that_a_kill_left_are_told_beside_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise LabelError("There are no loans.")
+
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
+    monkeypatch.setattr("features.intake.open_store", lambda _: None)
+    monkeypatch.setattr("training.registry.require", lambda _: ("train 9b02cf5a", "train 5a31de9b"))
+    monkeypatch.setattr("training.dataset.loan_labels", none)
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["train", "--json"])
+    assert isinstance(result.exception, LabelError)
+    assert result.stdout == ""
+    assert "left running in MLflow: train 9b02cf5a, train 5a31de9b." in result.stderr

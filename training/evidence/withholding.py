@@ -1,9 +1,9 @@
-"""Does withholding pay? What a score gains where a table is not delivered, or a single value is hidden."""
+"""Does withholding pay? What a score gains where a table, a single value, or a seller's rows of a table are hidden."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from features.catalogue import CATALOGUE
 from training.evidence.asking import answers, drawn_rows, scorable
 from training.evidence.finding import Finding
+from training.evidence.hidden_rows import HONEST, TOLD_BY_SILENCE, without_rows
 from training.evidence.scored import scores
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ _ASKED: Final = 200
 
 _HIDDEN: Final = 2_000
 """Rows of which each value in turn is hidden."""
+
+_ORDERS: Final = 20_000
+"""No more sellers are copied without their rows once they have so many orders of 90 days together."""
 
 _NAMED: Final = 5
 
@@ -63,31 +67,36 @@ class Gain:
 
 
 def withholding(subject: Subject) -> Finding:
-    """Withhold each table and hide each value of random test rows, and see what their scores gain."""
+    """Withhold each table, each value and all rows of each table from random test rows, and see what scores gain."""
     title, bundle = "What withholding brings", subject.bundle
     if not scorable(bundle, subject.test.features).any():
         return Finding(
             "withholding", title, "No test row has history enough for a score, so none can be withheld from."
         )
     tables, columns = by_table(subject)
-    values = by_value(subject)
-    all_gains = [*tables, *columns, *values]
+    values, rows = by_value(subject), by_rows(subject)
+    lacking = [gain for gain in rows if gain.what not in TOLD_BY_SILENCE]
+    all_gains = [*tables, *columns, *values, *(replace(gain, what=f"rows of {gain.what}") for gain in lacking)]
     most = max(all_gains, key=lambda gain: gain.most)
     refused = min((gain.unscored for gain in tables), default=1.0)
     return Finding(
         "withholding",
         title,
-        _said(tables, most, refused),
+        f"{_said(tables, most, refused)} {_said_of_rows(rows)}",
         figures={
             "most_gain": most.most,
             "most_gain_by_table": max((gain.most for gain in (*tables, *columns)), default=0.0),
             "most_gain_by_value": max((gain.most for gain in values), default=0.0),
             "least_share_without_number": refused,
+            **({"most_gain_by_rows": max(gain.most for gain in lacking)} if lacking else {}),
+            **{f"most_gain_by_rows_of_{gain.what}": gain.most for gain in rows},
+            **{f"gaining_share_by_rows_of_{gain.what}": gain.beyond for gain in rows},
         },
         tables={
             "By table not delivered": _table("table", tables),
             "By table whose values are hidden": _table("table", columns),
             "By value hidden": _table("feature", sorted(values, key=lambda gain: -gain.most)),
+            **({"By table without the seller's rows": _table("table", rows)} if rows else {}),
         },
         alarms=tuple(_alarms(all_gains)),
     )
@@ -122,9 +131,38 @@ def by_value(subject: Subject) -> list[Gain]:
     for name in bundle.sheet.names:
         shown = features[name].notna().to_numpy()
         hidden = features[shown].assign(**{name: np.nan})
-        after = scores(bundle, hidden.to_numpy()).astype(np.float64)
-        found.append(Gain.of(name, before[shown], np.where(scorable(bundle, hidden), after, np.nan)))
+        found.append(Gain.of(name, before[shown], _scored(bundle, hidden)))
     return found
+
+
+def by_rows(subject: Subject) -> list[Gain]:
+    """Return what it brings a seller that a delivered table lacks all his rows, by table; none without a store.
+
+    Only those are counted who had rows that moved a feature.
+    """
+    store, bundle = subject.store, subject.bundle
+    if store is None or "orders" not in subject.test.tables:
+        return []
+    places = drawn_rows(bundle, subject.test, _ASKED, subject.seed)
+    places = np.random.default_rng(subject.seed).permutation(places)  # whoever is beyond the limit, is so by chance
+    orders = subject.test.features["orders_90d"].iloc[places].cumsum()
+    asked = subject.test.rows.iloc[places][(orders.shift(fill_value=0) < _ORDERS).to_numpy()]
+    found = without_rows(store, asked[["seller_id", "as_of"]].drop_duplicates(ignore_index=True))
+    honest = found.pop(HONEST)
+    before, whole = _scored(bundle, honest), honest.to_numpy()
+    numbered = ~np.isnan(before)
+    gains = []
+    for table, features in found.items():
+        hidden = features.to_numpy()
+        shown = ((hidden != whole) & ~(np.isnan(hidden) & np.isnan(whole))).any(axis=1) & numbered
+        gains.append(Gain.of(table, before[shown], _scored(bundle, features)[shown]))
+    return gains
+
+
+def _scored(bundle: Bundle, features: pd.DataFrame) -> NDArray[np.float64]:
+    """Return scores, NaN without history enough for one."""
+    numbers = scores(bundle, features.to_numpy()).astype(np.float64)
+    return np.where(scorable(bundle, features), numbers, np.nan)
 
 
 def _numbers(found: Sequence[Assessment]) -> NDArray[np.float64]:
@@ -154,6 +192,24 @@ def _said(tables: Sequence[Gain], most: Gain, refused: float) -> str:
         f"({names}) was not delivered, after which {without} carry no number; and delivered with all that rests on it "
         f"missing. Of up to {_HIDDEN:,} rows each value in turn was hidden. "
         f"{gained or 'No row gained a point.'} More than {MOST_GAIN:.0f} would raise an alarm."
+    )
+
+
+def _said_of_rows(gains: Sequence[Gain]) -> str:
+    if not gains:
+        return "That a delivered table lacks rows of one seller was not measured: no operating data are at hand."
+    named = "; ".join(f"{gain.what} {gain.most:.0f} ({gain.beyond:.0%} gain too much)" for gain in gains)
+    silent = [gain.what for gain in gains if gain.what in TOLD_BY_SILENCE]
+    honest = (
+        f" Lacking rows of {' and '.join(silent)} cannot be told from an honest zero, so such a gain is no alarm here: "
+        "a seller delivers nothing himself, and it is the platform that must deliver every row."
+        if silent
+        else ""
+    )
+    return (
+        f"Of up to {_ASKED} sellers all rows of each optional table were left out of a delivery that has the table. "
+        f"The most that any of them gained, in points: {named}. What a part of the rows would bring, such as those of "
+        f"paid visits alone, is not measured.{honest}"
     )
 
 

@@ -1,7 +1,8 @@
 """Has the population moved? The stability index (PSI) of the score and of every feature against `reference`.
 
 Each seller counts once, by the latest score in the days that are now, so that one whom banks ask about daily does not
-stand for many. Rows of the reference without history enough for a score are left out, as they are here.
+stand for many. Rows of the reference without history enough for a score are left out, as they are here. That sellers
+got older is listed and raises no alarm (`ageing`).
 
 The index is `sum((now - before) * ln(now / before))` over shares by the tenths of the reference (Siddiqi, Credit Risk
 Scorecards, 2006, ch. 9). Intervals are those of `evidence.drift`: groups of sellers drawn again, the same for both
@@ -11,7 +12,7 @@ application, 1997, ch. 5).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,6 +24,7 @@ from training.errors import TrainingError
 from training.evidence import drift as psi
 from training.evidence.drift import SCORE, Drift, Sample, drifts
 from training.evidence.finding import Finding
+from training.monitor.ageing import only_older
 from training.monitor.ledger import SCORED, months
 
 if TYPE_CHECKING:
@@ -52,15 +54,24 @@ def drift(watched: Watched) -> Finding:
     except TrainingError as error:
         return Finding("drift", _TITLE, f"Not measured: the training population is not known. {error}")
     score = _of_score(watched, reference, now)
-    features = _of_features(watched, reference, now)
-    surely = {name: each for name, each in features.items() if _beyond(each, watched.config.drift.feature_psi_most)}
+    sample = _features_of(watched, now)
+    features = {} if sample is None else drifts(reference.features, sample)
+    older = frozenset[str]() if sample is None else only_older(reference.features, sample, features)
+    moved = {name: each for name, each in features.items() if _beyond(each, watched.config.drift.feature_psi_most)}
+    surely = {name: each for name, each in moved.items() if name not in older}
+    grown = sorted(older & moved.keys())
     found = features if score is None else {SCORE: score, **features}
     return Finding(
         "drift",
         _TITLE,
-        _said(watched, (len(reference.features.values), len(now)), score, features),
-        figures={"sellers": float(len(now)), **_score_figures(score), **_feature_figures(features, surely)},
-        tables={BY_FEATURE: _table(watched, found), BY_MONTH: _by_month(watched, reference)},
+        _said(watched, (len(reference.features.values), len(now)), score, features) + _of_age(grown),
+        figures={
+            "sellers": float(len(now)),
+            **_score_figures(score),
+            **_feature_figures(features, surely),
+            **({"features_only_older": float(len(grown))} if features else {}),
+        },
+        tables={BY_FEATURE: _table(watched, found, older), BY_MONTH: _by_month(watched, reference)},
         alarms=tuple(_alarms(watched, score, surely)),
     )
 
@@ -78,8 +89,8 @@ def _of_score(watched: Watched, reference: Reference, now: pd.DataFrame) -> Drif
     return drifts(before, Sample(now[[SCORE]], now["seller_id"]))[SCORE]
 
 
-def _of_features(watched: Watched, reference: Reference, now: pd.DataFrame) -> dict[str, Drift]:
-    """Compare the features that scores rest on: as they were kept, else computed again as of then; or none."""
+def _features_of(watched: Watched, now: pd.DataFrame) -> Sample | None:
+    """Return the features that scores rest on: as they were kept, else computed again as of then; or none."""
     import pandas as pd
 
     sheet = watched.model.bundle.sheet
@@ -90,8 +101,8 @@ def _of_features(watched: Watched, reference: Reference, now: pd.DataFrame) -> d
         computed = frame(watched.references.source.store, pairs)
         features = computed.reindex(pd.MultiIndex.from_frame(pairs)).reset_index(drop=True)
     else:
-        return {}
-    return drifts(reference.features, Sample(features, now["seller_id"]))
+        return None
+    return Sample(features, now["seller_id"])
 
 
 def _beyond(found: Drift, limit: float) -> bool:
@@ -117,11 +128,20 @@ def _count(found: Mapping[str, Drift], verdict: Verdict) -> int:
     return sum(each.stability.verdict is verdict for each in found.values())
 
 
-def _table(watched: Watched, found: Mapping[str, Drift]) -> pd.DataFrame:
+def _table(watched: Watched, found: Mapping[str, Drift], older: Collection[str]) -> pd.DataFrame:
     labels = {entry.name: entry.label for entry in watched.model.bundle.sheet.entries} | {SCORE: "Score"}
     table = psi.table(found, ("training", "now"))
     table.insert(0, "label", table["figure"].map(labels))
-    return table
+    return table.assign(explained=["sellers got older" if name in older else "" for name in table["figure"]])
+
+
+def _of_age(grown: Collection[str]) -> str:
+    if not grown:
+        return ""
+    return (
+        f" Sellers got older, as the calendar has it: {', '.join(grown)} lie surely beyond the limit and raise no "
+        "alarm. What that does to scores is in the index of the score, which does."
+    )
 
 
 def _by_month(watched: Watched, reference: Reference) -> pd.DataFrame:

@@ -46,7 +46,7 @@ def tables(found: Monitoring) -> Iterator[RenderableType]:
     for alarm in found.alarms:
         yield f"[red]Alarm[/red] {_escaped(alarm)}"
     if not found.alarms:
-        yield "[green]No alarm.[/green]"
+        yield "No alarm, but nothing was scored." if found.nothing_scored else "[green]No alarm.[/green]"
 
 
 def as_json(found: Monitoring, report: str, run_ids: tuple[str, ...]) -> str:
@@ -61,6 +61,8 @@ def as_json(found: Monitoring, report: str, run_ids: tuple[str, ...]) -> str:
         "today": found.today.isoformat(),
         "alarms": list(found.alarms),
         "said": found.said,
+        "nothing_scored": found.nothing_scored,
+        "period": _finding(found.period),
         "freshness": _finding(found.freshness),
         "models": [_model(each) for each in found.models],
         "report": report,
@@ -72,8 +74,10 @@ def as_json(found: Monitoring, report: str, run_ids: tuple[str, ...]) -> str:
 def runs(found: Monitoring, data_version: str) -> tuple[Monitored, ...]:
     """Return the runs to log: one a model, or one of the data alone where no model gave a score."""
     shared = {"today": found.today.isoformat(), "data_version": data_version}
+    shared["nothing_scored"] = str(found.nothing_scored).lower()
+    of_all = (found.period, found.freshness)
     if not found.models:
-        return (_run(found, f"monitor {found.today}", shared, (found.freshness,)),)
+        return (_run(f"monitor {found.today}", shared, of_all),)
     made = []
     for each in found.models:
         model = each.watched.model
@@ -81,14 +85,14 @@ def runs(found: Monitoring, data_version: str) -> tuple[Monitored, ...]:
         if model.version is not None:
             tags["version"] = str(model.version.number)
         name = f"monitor {found.today} {each.name}"
-        made.append(_run(found, name, shared | tags, (found.freshness, *each.findings)))
+        made.append(_run(name, shared | tags, (*of_all, *each.findings)))
     return tuple(made)
 
 
-def _run(found: Monitoring, name: str, tags: dict[str, str], findings: tuple[Finding, ...]) -> Monitored:
+def _run(name: str, tags: dict[str, str], findings: tuple[Finding, ...]) -> Monitored:
     raised = {finding.name: " ".join(finding.alarms) for finding in findings if finding.alarms}
     silent = {finding.name: finding.said for finding in findings if not finding.figures}
-    lines = [found.said] if found.said else []
+    lines = []
     for finding in findings:
         lines += [f"**{finding.title}** {finding.said}", *(f"- Alarm: {alarm}" for alarm in finding.alarms), ""]
     counted = sum(len(finding.alarms) for finding in findings)

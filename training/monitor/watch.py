@@ -13,6 +13,7 @@ from training.monitor.calibration import calibration
 from training.monitor.freshness import freshness
 from training.monitor.models import Models, short
 from training.monitor.outcomes import Outcomes, outcomes
+from training.monitor.period import period
 from training.monitor.population import drift
 from training.monitor.shadow import shadow
 from training.monitor.vintages import vintages
@@ -79,17 +80,27 @@ class Monitoring:
 
     Attributes:
         today: the midnight of monitoring.
+        period: whether anything was scored in the days that are now.
         freshness: the age of the data.
         models: the champion first, then those in use, then by how lately each gave a score.
         troubles: what kept something from being monitored or logged; each is an alarm.
-        said: what there is to say before all else, where there is nothing to monitor.
     """
 
     today: date
+    period: Finding
     freshness: Finding
     models: tuple[OfModel, ...]
     troubles: tuple[str, ...] = ()
-    said: str = ""
+
+    @property
+    def nothing_scored(self) -> bool:
+        """Whether no model gave any score in the days that are now, so that no alarm could come of one."""
+        return self.period.figures["scored"] == 0
+
+    @property
+    def said(self) -> str:
+        """What there is to say before all else, where nothing was scored; else empty."""
+        return self.period.said if self.nothing_scored else ""
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -116,16 +127,12 @@ def monitor(given: Given, config: MonitorConfig, step: Step = lambda _: None) ->
     step("age of the data")
     store = given.references.source.store
     bundle = given.champion or (found[0].watched.model.bundle if found else None)
-    nothing = (
-        f"No score is known as of {given.today} or earlier, so nothing but the age of the data is monitored. Scores "
-        "come from POST /v1/scores, or from a file of `sellerscore score-portfolio` with --portfolio."
-    )
     return Monitoring(
         given.today,
+        period(given.scores, given.today, config.drift.days),
         freshness(store.covers_through, given.today, bundle, config.freshness),
         tuple(found),
         tuple(_troubles(given)),
-        "" if len(given.scores) else nothing,
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 from training.errors import PromotionError
+from training.registry.begun import PROCESS
 from training.registry.connection import MODEL_NAME, Registry, connected
+from training.registry.process import Process
 from training.registry.versions import aliases_of
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ WITHDRAWN: Final = "withdrawn"
 
 INTENDED: Final = "intended."
 """What a tag begins with until the act that it tells of is done."""
+
+_BY: Final = INTENDED + PROCESS
+"""The tag that says which process intends it."""
 
 _WITHDRAWS: Final = "withdraws"
 """Beside what is intended by a rollback: the version that it withdraws, a space, and why."""
@@ -57,7 +63,9 @@ def set_champion(
 
     Moving the alias `champion` is the one moment of change. Before it the tags are written as intended, each under
     `intended.`, so that what never came about does not read as done; after it they take their names, see `settle`. A
-    kill in between leaves the old champion or the new one, and a rollback knows its way from either.
+    kill in between leaves the old champion or the new one, and a rollback knows its way from either. An attempt that
+    fails before the move takes them off again; what a kill leaves, or a registry that is away by then, is swept by
+    `settle`.
 
     Args:
         registry: where.
@@ -73,16 +81,15 @@ def set_champion(
     """
     way = {REPLACED: _text(replacing)} if withdrawing is None else {_WITHDRAWS: f"{replacing} {withdrawing}"}
     with connected(registry) as client:
-        _forget_intended(client, version)  # of an attempt that came to nothing
-        for name, text in {**record, **way}.items():
-            client.set_model_version_tag(MODEL_NAME, str(version), INTENDED + name, text)
-        before = aliases_of(client)
-        if before.get(CHAMPION) != replacing:
-            raise PromotionError(
-                f"Version {before.get(CHAMPION)} became the champion in the middle of this; nothing was moved, so "
-                "compare with the new champion and decide again."
-            )
-        client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version))
+        with _undone_on_failure(client, version):
+            _intend(client, version, {**record, **way})
+            before = aliases_of(client)
+            if before.get(CHAMPION) != replacing:
+                raise PromotionError(
+                    f"Version {before.get(CHAMPION)} became the champion in the middle of this; nothing was moved, so "
+                    "compare with the new champion and decide again."
+                )
+            client.set_registered_model_alias(MODEL_NAME, CHAMPION, str(version))
         _settle(client, version)
         now = aliases_of(client).get(CHAMPION)
         if now != version:
@@ -93,7 +100,10 @@ def set_champion(
 
 
 def settle(registry: Registry) -> None:
-    """Write what follows from the champion's alias, where a process was killed right after it moved it.
+    """Finish what a killed process left: what follows from the champion's alias, and intentions that came to nothing.
+
+    Those of a process that may still be at it, of another host above all, are left alone. Who calls it holds the lock
+    of promotions, so that this process itself intends nothing.
 
     Raises:
         RegistryError: the registry cannot be reached.
@@ -102,6 +112,34 @@ def settle(registry: Registry) -> None:
         champion = aliases_of(client).get(CHAMPION)
         if champion is not None:
             _settle(client, champion)
+        for version in client.search_model_versions(f"name='{MODEL_NAME}'"):
+            by = Process.read(version.tags.get(_BY, ""))
+            if by is not None and (by.is_gone() or by == Process.own()):
+                _forget_intended(client, int(version.version))
+
+
+def _intend(client: Client, version: int, record: Mapping[str, str]) -> None:
+    """Write tags as intended, before them who intends it, so that none is ever without."""
+    _forget_intended(client, version)  # of an attempt that came to nothing
+    client.set_model_version_tag(MODEL_NAME, str(version), _BY, str(Process.own()))
+    for name, text in record.items():
+        client.set_model_version_tag(MODEL_NAME, str(version), INTENDED + name, text)
+
+
+@contextmanager
+def _undone_on_failure(client: Client, version: int) -> Iterator[None]:
+    """Take off what was intended where the version did not become champion; else `settle` has it to finish."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except BaseException:
+        # a registry that is away says so by itself; what cannot be undone now, the next command undoes
+        with suppress(MlflowException, SQLAlchemyError, OSError):
+            if aliases_of(client).get(CHAMPION) != version:
+                _forget_intended(client, version)
+        raise
 
 
 def _settle(client: Client, champion: int) -> None:
@@ -110,6 +148,7 @@ def _settle(client: Client, champion: int) -> None:
     done = {name.removeprefix(INTENDED): text for name, text in tags.items() if name.startswith(INTENDED)}
     if not done:
         return
+    done.pop(PROCESS, None)
     withdraws = done.pop(_WITHDRAWS, None)
     for name, text in done.items():
         client.set_model_version_tag(MODEL_NAME, str(champion), name, text)
@@ -123,7 +162,8 @@ def _settle(client: Client, champion: int) -> None:
 
 
 def _forget_intended(client: Client, version: int) -> None:
-    for name in client.get_model_version(MODEL_NAME, str(version)).tags:
+    tags = client.get_model_version(MODEL_NAME, str(version)).tags
+    for name in sorted(tags, key=lambda name: name == _BY):  # who intends it goes last, so that none is ever without
         if name.startswith(INTENDED):
             client.delete_model_version_tag(MODEL_NAME, str(version), name)
 

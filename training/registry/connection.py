@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MODEL_NAME: Final = "sellerscore"
 EXPERIMENT: Final = "sellerscore"
 
+MONITORING: Final = "sellerscore-monitor"
+"""The experiment of monitoring, apart from that of training."""
+
 _QUIET: Final = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",

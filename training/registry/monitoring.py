@@ -6,15 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from training.registry.connection import MODEL_NAME, Registry, connected
+from training.registry.begun import begun
+from training.registry.connection import MODEL_NAME, MONITORING, Registry, connected
 from training.registry.runs import shown_name
 from training.registry.versions import Version, find
 
 if TYPE_CHECKING:
     from training.registry.connection import Client
-
-MONITORING: Final = "sellerscore-monitor"
-"""The experiment of monitoring, apart from that of training."""
 
 _ABOUT: Final = (
     "Each run is one model on one day: the scores that it gave, held against its training population and against the "
@@ -65,12 +63,12 @@ def log_monitoring(registry: Registry, runs: Iterable[Monitored], files: Mapping
     with connected(registry) as client:
         experiment = _experiment(client, registry)
         for run in runs:
-            with mlflow.start_run(experiment_id=experiment, run_name=run.name) as started:
+            with begun(experiment, run.name) as run_id:
                 mlflow.set_tags({**run.tags, "mlflow.note.content": run.note})
                 mlflow.log_metrics({shown_name(name): value for name, value in run.figures.items()})
                 for name, text in files.items():
                     mlflow.log_text(text, name)
-            made.append(started.info.run_id)
+            made.append(run_id)
     return tuple(made)
 
 

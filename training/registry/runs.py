@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 from training.evidence.card import card
 from training.evidence.card_sections import CardInput
 from training.evidence.metrics import Estimate
-from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, connected, locked
+from training.registry.begun import begun, sweep
+from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, Registry, connected, locked
 from training.registry.note import note
 
 if TYPE_CHECKING:
@@ -61,14 +62,18 @@ class Registered:
     run_id: str
 
 
-def require(registry: Registry) -> None:
-    """Reach the registry once, so that a long training does not find it away at its end.
+def require(registry: Registry) -> tuple[str, ...]:
+    """Reach the registry once, so that a long training does not find it away at its end, and tidy up after the killed.
+
+    Returns:
+        The names of runs that processes of this host left as running when they were killed, and that are now KILLED.
 
     Raises:
         RegistryError: the registry cannot be reached.
     """
     with connected(registry) as client, locked(registry, "experiment"):
         _experiment(client, registry)
+        return sweep(client, EXPERIMENT, MONITORING)
 
 
 def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: str | None = None) -> Registered:
@@ -91,7 +96,7 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
     tags = _tags(run, (trained_by or "").strip() or login_name())
     with connected(registry) as client:
         experiment = _experiment(client, registry)
-        with mlflow.start_run(experiment_id=experiment, run_name=f"train {run.bundle.digest[7:15]}") as started:
+        with begun(experiment, f"train {run.bundle.digest[7:15]}") as run_id:
             mlflow.log_params(run.facts)
             told = note(run, tags)
             mlflow.set_tags({**tags, "mlflow.note.content": told})
@@ -106,9 +111,9 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
             if not client.search_registered_models(f"name='{MODEL_NAME}'"):
                 client.create_registered_model(MODEL_NAME, description=_ABOUT_MODEL)
             version = client.create_model_version(
-                MODEL_NAME, made.model_uri, started.info.run_id, tags, description=told, model_id=made.model_id
+                MODEL_NAME, made.model_uri, run_id, tags, description=told, model_id=made.model_id
             )
-        return Registered(int(version.version), started.info.run_id)
+        return Registered(int(version.version), run_id)
 
 
 def shown_name(figure: str) -> str:

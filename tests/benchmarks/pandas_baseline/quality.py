@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tests.benchmarks.pandas_baseline.sight import SETTLED, YEAR, Features, Sight, over
+from tests.benchmarks.pandas_baseline.sight import SETTLED, YEAR, Features, Sight, over, told
 
 _SHIPPED = 14
 _DELIVERED = 45
@@ -74,10 +74,11 @@ def unmoved_parcels(s: Sight) -> pd.Series:
 
 def reputation(s: Sight) -> Features:
     """Four features of ratings."""
+    given = s.total("ratings", 180)
     stars = {days: over(s.total("star_hundredths", days), s.total("ratings", days)) / 100 for days in (30, 90, YEAR)}
     return {
         "rating_90d": stars[90],
         "rating_change": stars[90] - stars[YEAR],
         "rating_change_recent": stars[30] - stars[90],
-        "ratings_per_order_180d": over(s.total("ratings", 180), s.total("orders", 180)),
+        "ratings_per_order_180d": over(told(given, given), s.total("orders", 180)),
     }

@@ -40,6 +40,11 @@ def over(value: pd.Series, divisor: pd.Series) -> pd.Series:
     return value / divisor.where(divisor > 0)
 
 
+def told(value: pd.Series, by: pd.Series) -> pd.Series:
+    """Return the values where what tells of them is more than nothing; elsewhere they are missing."""
+    return value.where(by > 0)
+
+
 @dataclass
 class Sight:
     """All sellers as of a midnight; every series that it returns has a value for each, in the order of their codes."""

@@ -7,14 +7,14 @@ import pandas as pd
 from tests.benchmarks.pandas_baseline.customers import rush_share
 from tests.benchmarks.pandas_baseline.quality import of_settled, unmoved_parcels
 from tests.benchmarks.pandas_baseline.sales import over_monthly_sales
-from tests.benchmarks.pandas_baseline.sight import YEAR, Features, Sight, over
+from tests.benchmarks.pandas_baseline.sight import YEAR, Features, Sight, over, told
 
 
 def traffic(s: Sight) -> Features:
     """Eight features of visits."""
     visits, carts, orders = s.total("visits", 90), s.total("carts", 90), s.total("orders", 90)
     return {
-        "visits_90d": visits,
+        "visits_90d": told(visits, visits),
         "visit_trend_90d": over(visits, s.total("visits", 90, 90)),
         "visits_per_visitor_90d": over(visits, s.total("visitors", 90)),
         "search_visit_share_90d": over(s.total("search_visits", 90), visits),
@@ -32,13 +32,14 @@ def _conversion(s: Sight, days: int, lag: int = 0) -> pd.Series:
 def advertising(s: Sight) -> Features:
     """Six features of bought visits."""
     paid = {days: over(s.total("paid_visits", days), s.total("visits", days)) for days in (90, YEAR)}
-    spend = {days: over(s.total("ad_spend", days), s.total("gross", days)) for days in (90, YEAR)}
+    spent = {days: told(s.total("ad_spend", days), s.total("visits", days)) for days in (90, YEAR)}
+    spend = {days: over(spent[days], s.total("gross", days)) for days in (90, YEAR)}
     return {
         "paid_visit_share_90d": paid[90],
         "paid_visit_share_change": paid[90] - paid[YEAR],
         "ad_spend_share_90d": spend[90],
         "ad_spend_share_change": spend[90] - spend[YEAR],
-        "ad_cost_per_order_90d": over(s.total("ad_spend", 90), s.total("orders", 90)) / 1e6,
+        "ad_cost_per_order_90d": over(spent[90], s.total("orders", 90)) / 1e6,
         "cost_per_paid_visit_90d": over(s.total("ad_spend", 90), s.total("paid_visits", 90)) / 1e6,
     }
 
@@ -46,11 +47,11 @@ def advertising(s: Sight) -> Features:
 def cash(s: Sight) -> Features:
     """Eight features of what is spent on stock."""
     bought = {days: s.total("purchased", days) for days in (90, 180, YEAR)}
-    share = {days: over(bought[days], s.net(days)) for days in bought}
+    share = {days: told(over(bought[days], s.net(days)), bought[YEAR]) for days in bought}
     rows = s.window("purchases", ["supplier", "purchased"], YEAR)
     by_supplier = rows.groupby(["seller", "supplier"])["purchased"].sum().groupby(level="seller")
     squares = (rows.groupby(["seller", "supplier"])["purchased"].sum().astype("float64") ** 2).groupby(level="seller")
-    left = s.net(180) - bought[180] - s.total("ad_spend", 180)
+    left = s.net(180) - told(bought[180], bought[YEAR]) - told(s.total("ad_spend", 180), s.total("visits", 180))
     return {
         "purchases_over_sales_180d": share[180],
         "purchases_over_sales_change": share[90] - share[YEAR],

@@ -23,6 +23,11 @@ def over(value: Number, by: Number) -> Number:
     return None if value is None or by is None or by <= 0 else value / by
 
 
+def told(value: Number, by: Number) -> Number:
+    """Return the value; missing where what would tell of it is nothing or missing."""
+    return value if by else None
+
+
 def less(value: Number, other: Number) -> Number:
     """Subtract: missing where either is."""
     return None if value is None or other is None else value - other

@@ -7,7 +7,17 @@ from datetime import timedelta
 from fractions import Fraction
 
 from tests.oracles.features.books import SETTLED, Books, total
-from tests.oracles.features.numbers import Number, Values, at_least, concentration, in_dollars, less, over, the_most
+from tests.oracles.features.numbers import (
+    Number,
+    Values,
+    at_least,
+    concentration,
+    in_dollars,
+    less,
+    over,
+    the_most,
+    told,
+)
 from tests.oracles.features.sales import YEAR, over_monthly_sales
 from tests.oracles.seller_sight import Entry
 
@@ -22,7 +32,7 @@ def standing(books: Books) -> Values:
 def _traffic(books: Books) -> Values:
     visits, carts = books.visits(90), books.visits(90, column="add_to_carts")
     return {
-        "visits_90d": visits,
+        "visits_90d": told(visits, visits),
         "visit_trend_90d": over(visits, books.visits(90, 90)),
         "visits_per_visitor_90d": over(visits, books.visits(90, column="visitors")),
         "search_visit_share_90d": over(books.visits(90, channel="search"), visits),
@@ -39,13 +49,14 @@ def _conversion(books: Books, days: int, lag: int = 0) -> Number:
 
 def _advertising(books: Books) -> Values:
     paid = {days: over(books.visits(days, channel="ads"), books.visits(days)) for days in (90, YEAR)}
-    share = {days: over(books.advertising(days), books.gross(days)) for days in (90, YEAR)}
+    spent = {days: told(books.advertising(days), books.visits(days)) for days in (90, YEAR)}
+    share = {days: over(spent[days], books.gross(days)) for days in (90, YEAR)}
     return {
         "paid_visit_share_90d": paid[90],
         "paid_visit_share_change": less(paid[90], paid[YEAR]),
         "ad_spend_share_90d": share[90],
         "ad_spend_share_change": less(share[90], share[YEAR]),
-        "ad_cost_per_order_90d": in_dollars(over(books.advertising(90), books.order_count(90))),
+        "ad_cost_per_order_90d": in_dollars(over(spent[90], books.order_count(90))),
         "cost_per_paid_visit_90d": in_dollars(over(books.advertising(90), books.visits(90, channel="ads"))),
     }
 
@@ -55,8 +66,9 @@ def _cash(books: Books) -> Values:
     for entry in books.window("purchases", YEAR):
         bought[entry.row["supplier_id"]] += entry.row["amount_micros"]
     suppliers = list(bought.values())
-    left = less(less(books.net(180), books.purchased(180)), books.advertising(180))
-    shares = {days: over(books.purchased(days), books.net(days)) for days in (90, 180, YEAR)}
+    purchased = {days: told(books.purchased(days), books.purchased(YEAR)) for days in (90, 180, YEAR)}
+    left = less(less(books.net(180), purchased[180]), told(books.advertising(180), books.visits(180)))
+    shares = {days: over(purchased[days], books.net(days)) for days in (90, 180, YEAR)}
     return {
         "purchases_over_sales_180d": shares[180],
         "purchases_over_sales_change": less(shares[90], shares[YEAR]),

@@ -5,14 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE
+from features.pipeline import frame
+from tests.oracles.accepted import write_accepted
 from tests.training.datasets import NAMES, TABLES, dataset
+from tests.training.evidence.fake_orders.shops import PAIRS, marketplace
 from tests.training.evidence.subjects import boosted, bundle, reviewed, subject, with_test
 from training.evidence.asking import answers
+from training.evidence.hidden_rows import HONEST, without_rows
 from training.evidence.subject import Subject
-from training.evidence.withholding import Gain, by_table, by_value, withholding
+from training.evidence.withholding import Gain, by_rows, by_table, by_value, withholding
 
 
 @pytest.fixture(scope="module")
@@ -101,3 +106,55 @@ def test_where_nobody_can_be_scored_the_study_says_so(few: Subject) -> None:
     finding = withholding(with_test(few, active_days_365d=1.0))
     assert finding.figures == {}
     assert "none can be withheld from" in finding.said
+
+
+@pytest.fixture(scope="module")
+def shops(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+    """The small model over two sellers whose rows are in a store."""
+    store = write_accepted(marketplace(), tmp_path_factory.mktemp("operating"))
+    computed = frame(store, PAIRS).reindex(pd.MultiIndex.from_frame(PAIRS))
+    found = subject()
+    rows = found.test.select(found.test.rows.index.to_series() < len(PAIRS))
+    test = replace(rows, rows=rows.rows.assign(**PAIRS), features=computed.reset_index(drop=True))
+    return replace(found, test=test, store=store)
+
+
+def test_rows_that_are_lacking_are_scored_as_assessments_say(shops: Subject) -> None:
+    gains = {gain.what: gain for gain in by_rows(shops)}
+    frames = without_rows(shops.store, PAIRS)
+    assert list(gains) == [name for name in frames if name != HONEST]
+    assert not frames[HONEST].equals(frames["refunds"])
+    before, after = (answers(shops.bundle, PAIRS, frames[name].to_numpy()) for name in (HONEST, "refunds"))
+    gained = [later.score - earlier.score for earlier, later in zip(before, after, strict=True)]
+    assert (gains["refunds"].rows, gains["refunds"].most) == (2, max(gained))
+    assert gains["purchases"].rows == 0, "who has none cannot hide them"
+
+
+def test_without_a_store_rows_are_not_measured_and_that_is_said(few: Subject) -> None:
+    finding = withholding(few)
+    assert not [name for name in finding.figures if "by_rows" in name]
+    assert "was not measured: no operating data are at hand" in finding.said
+
+
+def test_lacking_rows_raise_an_alarm_where_silence_does_not_tell(
+    silent: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of refunds a gain is told and counted, and no alarm: nobody can tell it from an honest zero."""
+
+    def lacking(_: object, pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        shown = silent.test.features.loc[silent.test.rows["seller_id"].isin(pairs["seller_id"])]
+        hidden = shown.assign(return_rate_90d=np.nan)
+        return {HONEST: shown, "refunds": hidden, lacking_table: hidden}
+
+    monkeypatch.setattr("training.evidence.withholding.without_rows", lacking)
+    monkeypatch.setattr("training.evidence.withholding._NAMED", 50)
+    asked = replace(silent, store=object())
+    for lacking_table in ("purchases", "traffic"):
+        finding = withholding(asked)
+        assert f"rows of {lacking_table} (" in finding.alarms[0]
+        assert "rows of refunds (" not in finding.alarms[0]
+        assert finding.figures["most_gain_by_rows"] == finding.figures["most_gain_by_rows_of_refunds"] > 40
+        assert finding.figures["most_gain"] >= finding.figures["most_gain_by_rows"]
+        assert 0 < finding.figures[f"gaining_share_by_rows_of_{lacking_table}"] <= 1
+        assert "cannot be told from an honest zero" in finding.said
+        assert list(finding.tables["By table without the seller's rows"]["table"]) == ["refunds", lacking_table]

@@ -98,7 +98,9 @@ def expected_vintages(served: Served) -> dict[str, list[int]]:
 
 
 def test_vintages_of_scores_that_the_service_gave(run: Run, served: Served) -> None:
-    found = found_by(run, served.home, "--today", END)
+    result = run(served.home, "--json", "--today", END)
+    found = json.loads(result.stdout)
+    assert (found["nothing_scored"], found["alarms"], result.exit_code) == (True, [], 3), "all scores are a year old"
     lines = study(found, "vintages")["tables"]["Performance by vintage"]
     assert {line["vintage"]: [line["matured"], line["bad"]] for line in lines} == expected_vintages(served)
     assert sum(line["matured"] for line in lines) > 30
@@ -121,6 +123,7 @@ def test_a_replay_says_what_was_known_then(run: Run, served: Served, then: dict[
     assert figures["open"] > 10
     assert "has had all its months" in study(then, "vintages")["said"]
     assert study(then, "drift")["figures"]["sellers"] > 50
+    assert not then["nothing_scored"]
     assert then["freshness"]["figures"]["stale_tables"] == 0
     again = found_by(run, served.home, "--today", THEN)
     assert {**again, "run_ids": []} == {**then, "run_ids": []}
@@ -176,13 +179,13 @@ def _other(body: dict[str, Any]) -> tuple[int | None, str | None, float | None]:
 
 def test_before_any_score_only_the_age_of_the_data_is_watched(run: Run, world: World) -> None:
     fresh = run(world.home, "--today", END)
-    assert fresh.exit_code == 0
+    assert fresh.exit_code == 3
     assert "No score is known as of 2026-01-01" in fresh.stdout
     assert "every table is fresh" in fresh.stdout
-    assert "No alarm." in fresh.stdout
+    assert "No alarm, but nothing was scored." in fresh.stdout
     assert not (world.home / "sellerscore.db").exists(), "watching makes no database"
     stale = run(world.home, "--today", "2026-03-01")
-    assert stale.exit_code == 1
+    assert stale.exit_code == 1, "an alarm goes before nothing scored"
     assert "Alarm Data that scores rest on are older than the 7 days allowed: fulfilments 59 days" in stale.stdout
     assert (world.home / "monitor" / "2026-03-01.html").is_file()
     with connected(Registry.on_sqlite(world.home)) as client:

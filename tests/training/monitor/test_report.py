@@ -24,6 +24,7 @@ from training.monitor.charts import WIDTH, Intervals, Shares, charts
 from training.monitor.config import FreshnessLimits, MonitorConfig
 from training.monitor.freshness import freshness
 from training.monitor.models import Model
+from training.monitor.period import period
 from training.monitor.report import render
 from training.monitor.show import as_json, runs, tables
 from training.monitor.watch import STUDIES, Monitoring, OfModel
@@ -64,7 +65,8 @@ def monitoring() -> Monitoring:
     asleep = judged(np.random.default_rng(2), 900, wrong=3.0)
     covers = {"orders": date(2025, 12, 1), "refunds": TODAY, "loans": TODAY}
     age = freshness(covers, TODAY, small_bundle(), FreshnessLimits())
-    return Monitoring(TODAY, age, (of_model(everything()), of_model(asleep)), (f"{HOSTILE} away.",))
+    lately = period(everything().scores, TODAY, 90)
+    return Monitoring(TODAY, lately, age, (of_model(everything()), of_model(asleep)), (f"{HOSTILE} away.",))
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +177,23 @@ def test_runs_for_mlflow_hold_figures_alarms_and_words(monitoring: Monitoring) -
     assert first.figures["freshness.stale_tables"] == 2
     assert all(math.isfinite(value) for value in (*first.figures.values(), *second.figures.values()))
     assert "- Alarm: The level" in first.note
+
+
+def test_silence_does_not_read_as_health(monitoring: Monitoring) -> None:
+    nothing = period(everything().scores.head(0), TODAY, 90)
+    fresh = freshness(dict.fromkeys(("orders", "refunds", "traffic", "loans"), TODAY), TODAY, None, FreshnessLimits())
+    silent = Monitoring(TODAY, nothing, replace(fresh, alarms=()), ())
+    assert (silent.nothing_scored, monitoring.nothing_scored) == (True, False)
+    assert not silent.alarms
+    page = Reader(render(silent, CONFIG)).text
+    assert "nothing scored" in page
+    assert "No figure lies surely beyond its limit" not in page
+    assert "No alarm, but nothing was scored." in list(tables(silent))
+    found = json.loads(as_json(silent, "page.html", ()))
+    assert (found["nothing_scored"], found["period"]["figures"]) == (True, {"answers": 0.0, "scored": 0.0})
+    (run,) = runs(silent, "data-1")
+    assert (run.tags["nothing_scored"], run.figures["period.scored"]) == ("true", 0.0)
+    assert "No score is known as of 2026-01-01" in run.note
 
 
 def test_the_short_table_has_a_column_a_model(monitoring: Monitoring) -> None:

@@ -1,0 +1,47 @@
+"""Promotions as tests make them: gates that pass or fail, an approval, and a champion's alias that moves otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from training.gates import Check, Verdict
+from training.promotion import Approval
+from training.registry import CHAMPION, Version
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PASSED = Check("sums", Verdict.PASSED, "all add up")
+FAILED = Check("drift", Verdict.FAILED, "the PSI of the score is 0.4; allowed is 0.25 at most")
+
+
+def lenient(_candidate: Version, _champion: Version | None) -> tuple[Check, ...]:
+    return (PASSED,)
+
+
+def strict(_candidate: Version, _champion: Version | None) -> tuple[Check, ...]:
+    return (PASSED, FAILED)
+
+
+def wei(reason: str = "better on new sellers") -> Approval:
+    return Approval.now("Wei Zhang", reason)
+
+
+def alias_moves(monkeypatch: pytest.MonkeyPatch, move: Callable[[MlflowClient, str], None]) -> None:
+    """Let `move(client, number)` stand for how the registry moves the champion; other aliases move as ever."""
+    from mlflow import MlflowClient
+
+    real = MlflowClient.set_registered_model_alias
+
+    def moved(client: MlflowClient, name: str, alias: str, number: str) -> None:
+        if alias == CHAMPION:
+            with monkeypatch.context() as patch:
+                patch.setattr(MlflowClient, "set_registered_model_alias", real)
+                move(client, number)
+        else:
+            real(client, name, alias, number)
+
+    monkeypatch.setattr(MlflowClient, "set_registered_model_alias", moved)
