@@ -30,13 +30,14 @@ def _conversion(s: Sight, days: int, lag: int = 0) -> pd.Series:
 
 
 def advertising(s: Sight) -> Features:
-    """Six features of bought visits."""
+    """Seven features of bought visits."""
     paid = {days: over(s.total("paid_visits", days), s.total("visits", days)) for days in (90, YEAR)}
     spend = {days: over(s.total("ad_spend", days), s.total("gross", days)) for days in (90, YEAR)}
     return {
         "paid_visit_share_90d": paid[90],
         "paid_visit_share_change": paid[90] - paid[YEAR],
         "ad_spend_share_90d": spend[90],
+        "recent_ad_spend_share": over(s.total("ad_spend", 30) * 3, s.total("gross", 90)),
         "ad_spend_share_change": spend[90] - spend[YEAR],
         "ad_cost_per_order_90d": over(s.total("ad_spend", 90), s.total("orders", 90)) / 1e6,
         "cost_per_paid_visit_90d": over(s.total("ad_spend", 90), s.total("paid_visits", 90)) / 1e6,
@@ -44,12 +45,13 @@ def advertising(s: Sight) -> Features:
 
 
 def cash(s: Sight) -> Features:
-    """Eight features of what is spent on stock."""
+    """Nine features of what is spent on stock, and what is left."""
     bought = {days: s.total("purchased", days) for days in (90, 180, YEAR)}
     share = {days: over(bought[days], s.net(days)) for days in bought}
     rows = s.window("purchases", ["supplier", "purchased"], YEAR)
     by_supplier = rows.groupby(["seller", "supplier"])["purchased"].sum().groupby(level="seller")
     squares = (rows.groupby(["seller", "supplier"])["purchased"].sum().astype("float64") ** 2).groupby(level="seller")
+    trading = s.total("gross", 90, 14) - s.total("refunded", 90) - bought[90] - s.total("ad_spend", 90)
     left = s.net(180) - bought[180] - s.total("ad_spend", 180)
     return {
         "purchases_over_sales_180d": share[180],
@@ -60,6 +62,7 @@ def cash(s: Sight) -> Features:
         "supplier_concentration_365d": over(over(s.counted(squares.sum(), "purchases"), bought[YEAR]), bought[YEAR]),
         "top_supplier_share_365d": over(s.counted(by_supplier.max(), "purchases"), bought[YEAR]),
         "operating_margin_180d": over(left, s.net(180)),
+        "cash_from_trading_90d": over(trading, s.total("gross", YEAR)),
     }
 
 

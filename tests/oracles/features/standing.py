@@ -44,6 +44,7 @@ def _advertising(books: Books) -> Values:
         "paid_visit_share_90d": paid[90],
         "paid_visit_share_change": less(paid[90], paid[YEAR]),
         "ad_spend_share_90d": share[90],
+        "recent_ad_spend_share": over(books.advertising(30), over(books.gross(90), Fraction(3))),
         "ad_spend_share_change": less(share[90], share[YEAR]),
         "ad_cost_per_order_90d": in_dollars(over(books.advertising(90), books.order_count(90))),
         "cost_per_paid_visit_90d": in_dollars(over(books.advertising(90), books.visits(90, channel="ads"))),
@@ -56,6 +57,8 @@ def _cash(books: Books) -> Values:
         bought[entry.row["supplier_id"]] += entry.row["amount_micros"]
     suppliers = list(bought.values())
     left = less(less(books.net(180), books.purchased(180)), books.advertising(180))
+    back = books.if_known(total(books.window("refunds", 90)), "refunds")
+    trading = less(less(less(books.gross(90, 14), back), books.purchased(90)), books.advertising(90))
     shares = {days: over(books.purchased(days), books.net(days)) for days in (90, 180, YEAR)}
     return {
         "purchases_over_sales_180d": shares[180],
@@ -66,6 +69,7 @@ def _cash(books: Books) -> Values:
         "supplier_concentration_365d": concentration(suppliers),
         "top_supplier_share_365d": over(the_most(suppliers), books.purchased(YEAR)),
         "operating_margin_180d": over(left, books.net(180)),
+        "cash_from_trading_90d": over(trading, books.gross(YEAR)),
     }
 
 
