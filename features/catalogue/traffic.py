@@ -148,18 +148,6 @@ TRAFFIC: Final = (
         actionable=True,
     ),
     Feature(
-        "recent_ad_spend_share",
-        "Recent advertising over usual sales",
-        "Advertising of the last 30 days, times three, divided by the gross sales of the last 90 days.",
-        "ratio",
-        90,
-        Total("ad_spend", 30) * Number(3.0) / Total("gross", 90),
-        1,
-        "Who begins to buy his demand shows it within weeks; against a quarter's sales, a few more orders hide little.",
-        "advertising",
-        actionable=True,
-    ),
-    Feature(
         "ad_spend_share_change",
         "Change of advertising over sales",
         "Advertising over sales of the last 90 days less that of the last 365.",

@@ -30,14 +30,13 @@ def _conversion(s: Sight, days: int, lag: int = 0) -> pd.Series:
 
 
 def advertising(s: Sight) -> Features:
-    """Seven features of bought visits."""
+    """Six features of bought visits."""
     paid = {days: over(s.total("paid_visits", days), s.total("visits", days)) for days in (90, YEAR)}
     spend = {days: over(s.total("ad_spend", days), s.total("gross", days)) for days in (90, YEAR)}
     return {
         "paid_visit_share_90d": paid[90],
         "paid_visit_share_change": paid[90] - paid[YEAR],
         "ad_spend_share_90d": spend[90],
-        "recent_ad_spend_share": over(s.total("ad_spend", 30) * 3, s.total("gross", 90)),
         "ad_spend_share_change": spend[90] - spend[YEAR],
         "ad_cost_per_order_90d": over(s.total("ad_spend", 90), s.total("orders", 90)) / 1e6,
         "cost_per_paid_visit_90d": over(s.total("ad_spend", 90), s.total("paid_visits", 90)) / 1e6,

@@ -44,7 +44,6 @@ def _advertising(books: Books) -> Values:
         "paid_visit_share_90d": paid[90],
         "paid_visit_share_change": less(paid[90], paid[YEAR]),
         "ad_spend_share_90d": share[90],
-        "recent_ad_spend_share": over(books.advertising(30), over(books.gross(90), Fraction(3))),
         "ad_spend_share_change": less(share[90], share[YEAR]),
         "ad_cost_per_order_90d": in_dollars(over(books.advertising(90), books.order_count(90))),
         "cost_per_paid_visit_90d": in_dollars(over(books.advertising(90), books.visits(90, channel="ads"))),
