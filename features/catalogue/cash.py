@@ -7,6 +7,9 @@ from features.catalogue.known import if_any
 from features.catalogue.sales import net_sales
 from features.expressions import AgeTotal, DaysSinceLast, Expr, GroupSquares, LargestGroup, Number, Total
 
+_PAID_OUT: Final = 14
+"""Days after which marketplaces have commonly paid out a sale."""
+
 
 def _age(fact: str, days: int, net: str | None = None) -> Expr:
     return AgeTotal(fact, days, net=net) / Total(fact, days, net=net)
@@ -106,6 +109,22 @@ CASH: Final = (
         * if_any("visits", 180),
         0,
         "What is left pays wages, rent and instalments; buying stock ahead lowers it for a while.",
+        "cash",
+    ),
+    Feature(
+        "cash_from_trading_90d",
+        "Cash from trading, 90 days",
+        "Gross sales of 90 days that ended 14 days ago less refunds of any kind, purchases and advertising of the last "
+        "90 days, over the gross sales of the last 365 days; missing where nothing was bought in 365 days or nobody "
+        "visited in 90.",
+        "ratio",
+        365,
+        (Total("gross", 90, _PAID_OUT) - Total("refunded", 90) - Total("purchased", 90) - Total("ad_spend", 90))
+        / Total("gross", 365)
+        * _BUYS
+        * if_any("visits", 90),
+        0,
+        "What a quarter left in cash meets the next instalments; stock bought ahead lowers it for a while.",
         "cash",
     ),
 )

@@ -135,6 +135,18 @@ QUALITY: Final = (
         actionable=True,
     ),
     Feature(
+        "recent_cancel_rate",
+        "Recent cancellations against usual sales",
+        "Value cancelled of the orders of the last 30 days, times three, over the gross sales of the last 90 days.",
+        "ratio",
+        90,
+        Total("cancelled", 30) * Number(3.0) / Total("gross", 90),
+        1,
+        "Orders are cancelled within days, when stock or cash has run out: no need to wait until they are settled.",
+        "cancellations",
+        actionable=True,
+    ),
+    Feature(
         "cancel_rate_change",
         "Change of the cancellation rate",
         "Cancellation rate of 90 days less that of 12 months.",

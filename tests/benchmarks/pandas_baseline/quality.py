@@ -16,7 +16,7 @@ def of_settled(s: Sight, column: str, days: int, per: str = "gross") -> pd.Serie
 
 
 def quality(s: Sight) -> Features:
-    """Thirteen features of what comes back."""
+    """Fourteen features of what comes back."""
     returned = {days: of_settled(s, "returned", days) for days in (30, 90, 180, YEAR)}
     cancelled = {days: of_settled(s, "cancelled", days) for days in (90, 180, YEAR)}
     refunds_per_order = of_settled(s, "refunds", 180, per="orders")
@@ -34,6 +34,7 @@ def quality(s: Sight) -> Features:
         "median_return_lag_180d": _lower_median(s.window("refunds", ["return_days", "dated_returns"], 180, SETTLED), s),
         "returns_after_spikes_180d": over(weighed, (gross**2).sum(axis=1, skipna=False)) - returned[180],
         "cancel_rate_180d": cancelled[180],
+        "recent_cancel_rate": over(s.total("cancelled", 30) * 3, s.total("gross", 90)),
         "cancel_rate_change": cancelled[90] - cancelled[YEAR],
         "dispute_rate_180d": of_settled(s, "disputes", 180, per="orders"),
         "disputed_value_365d": of_settled(s, "disputed", YEAR),

@@ -45,12 +45,14 @@ def advertising(s: Sight) -> Features:
 
 
 def cash(s: Sight) -> Features:
-    """Eight features of what is spent on stock."""
+    """Nine features of what is spent on stock, and what is left."""
     bought = {days: s.total("purchased", days) for days in (90, 180, YEAR)}
     share = {days: told(over(bought[days], s.net(days)), bought[YEAR]) for days in bought}
     rows = s.window("purchases", ["supplier", "purchased"], YEAR)
     by_supplier = rows.groupby(["seller", "supplier"])["purchased"].sum().groupby(level="seller")
     squares = (rows.groupby(["seller", "supplier"])["purchased"].sum().astype("float64") ** 2).groupby(level="seller")
+    advertised = told(s.total("ad_spend", 90), s.total("visits", 90))
+    trading = s.total("gross", 90, 14) - s.total("refunded", 90) - told(bought[90], bought[YEAR]) - advertised
     left = s.net(180) - told(bought[180], bought[YEAR]) - told(s.total("ad_spend", 180), s.total("visits", 180))
     return {
         "purchases_over_sales_180d": share[180],
@@ -61,6 +63,7 @@ def cash(s: Sight) -> Features:
         "supplier_concentration_365d": over(over(s.counted(squares.sum(), "purchases"), bought[YEAR]), bought[YEAR]),
         "top_supplier_share_365d": over(s.counted(by_supplier.max(), "purchases"), bought[YEAR]),
         "operating_margin_180d": over(left, s.net(180)),
+        "cash_from_trading_90d": over(trading, s.total("gross", YEAR)),
     }
 
 

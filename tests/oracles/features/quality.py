@@ -51,8 +51,10 @@ def _busy_return_rate(books: Books) -> Number:
 
 def _cancellations_and_disputes(books: Books) -> Values:
     disputes = books.if_known(len(books.refunds(180, *DISPUTES)), "refunds")
+    lately = total(entry for entry in books.window("refunds", 30) if entry.row["reason"] == "cancel")
     return {
         "cancel_rate_180d": books.refund_rate(180, "cancel"),
+        "recent_cancel_rate": over(books.if_known(lately, "refunds"), over(books.gross(90), Fraction(3))),
         "cancel_rate_change": less(books.refund_rate(90, "cancel"), books.refund_rate(365, "cancel")),
         "dispute_rate_180d": over(disputes, books.order_count(180, SETTLED)),
         "disputed_value_365d": books.refund_rate(365, *DISPUTES),

@@ -69,6 +69,8 @@ def _cash(books: Books) -> Values:
     purchased = {days: told(books.purchased(days), books.purchased(YEAR)) for days in (90, 180, YEAR)}
     left = less(less(books.net(180), purchased[180]), told(books.advertising(180), books.visits(180)))
     shares = {days: over(purchased[days], books.net(days)) for days in (90, 180, YEAR)}
+    back = books.if_known(total(books.window("refunds", 90)), "refunds")
+    trading = less(less(less(books.gross(90, 14), back), purchased[90]), told(books.advertising(90), books.visits(90)))
     return {
         "purchases_over_sales_180d": shares[180],
         "purchases_over_sales_change": less(shares[90], shares[YEAR]),
@@ -78,6 +80,7 @@ def _cash(books: Books) -> Values:
         "supplier_concentration_365d": concentration(suppliers),
         "top_supplier_share_365d": over(the_most(suppliers), books.purchased(YEAR)),
         "operating_margin_180d": over(left, books.net(180)),
+        "cash_from_trading_90d": over(trading, books.gross(YEAR)),
     }
 
 
