@@ -36,7 +36,7 @@ def naive() -> Bundle:
     rng = np.random.default_rng(4)
     active, own = rng.uniform(0, 1, 1_200), rng.uniform(0, 0.02, 1_200)
     features = made.features.assign(active_day_share_30d=active, own_store_share_180d=own)
-    bad = rng.random(1_200) < np.where(active < 0.75, 0.5, 0.05) + np.where(own > 0.005, 0.2, 0.0)
+    bad = rng.random(1_200) < np.where(active < 0.75, 0.5, 0.01) + np.where(own > 0.005, 0.2, 0.0)
     rows: Dataset = replace(made, features=features, rows=made.rows.assign(bad=bad))
     return bundle(rows, boosted(rows))
 
