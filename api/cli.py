@@ -103,7 +103,7 @@ def _write_svg(path: Path, looked: Looked) -> None:
     from api.pictures.svg import waterfall_svg
 
     try:
-        path.write_text(waterfall_svg(looked.seller_id, looked.assessment), encoding="utf-8")
+        path.write_text(waterfall_svg(looked.seller_id, looked.assessment, alone=True), encoding="utf-8")
     except OSError as error:
         raise OutputError(f"The picture cannot be written to {path} ({error.strerror}); name another file.") from error
 

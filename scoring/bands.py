@@ -32,6 +32,8 @@ class Bands:
         rising = all(lower < upper for lower, upper in pairwise([0.0, *limits]))
         if not (limits and rising and limits[-1] == 1.0):
             raise BundleError(f"Band limits must be above 0, rise and end at 1.0; found {limits}.")
+        if len(set(self.names)) != len(self.names):
+            raise BundleError(f"Each band needs a name of its own; found {', '.join(self.names)}.")
 
     def of(self, probability_of_default: float) -> str:
         """Return the letter of the band that holds this probability of default."""

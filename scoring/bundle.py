@@ -171,7 +171,7 @@ def _sheet(data: dict[str, Any]) -> FeatureSheet:
 
 def _entry(data: dict[str, Any]) -> FeatureEntry:
     # bundles made before anything was advised know no reach
-    reach = tuple(each and Reach(**each) for each in data.get("reach", ()))
+    reach = tuple(None if each is None else Reach(**each) for each in data.get("reach", ()))
     return FeatureEntry(**{**data, "reach": reach})
 
 

@@ -52,12 +52,17 @@ def changes(before: Assessment, now: Assessment, restated: Assessment | None = N
     `features` are one of +14 and one of -1.
 
     Raises:
-        VectorError: `restated` is of another bundle than `now`, or of another day than `before`.
+        VectorError: `now` is of an earlier day than `before`; or, where both are of one catalogue, `restated` is not
+            of the bundle of `now` and the day of `before`.
     """
+    if now.as_of < before.as_of:
+        raise VectorError(f"Changes lead from an earlier score to a later one; found {before.as_of} and {now.as_of}.")
     if before.score is None or now.score is None or now.explanation is None:
         return None
     if before.versions.bundle == now.versions.bundle:
         restated = before
+    if restated is None and before.versions.catalogue == now.versions.catalogue:
+        raise VectorError("To compare scores of two models, the earlier vector must be assessed by the later bundle.")
     if restated is None or restated.score is None or restated.explanation is None:
         return Changes(before.as_of, before.score, now.score, now.score - before.score, ())
     if (restated.versions, restated.as_of) != (now.versions, before.as_of):

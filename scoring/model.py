@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal
@@ -19,8 +19,14 @@ if TYPE_CHECKING:
 _RISKIEST: Final = {1: {"right"}, -1: {"left"}, 0: {"left", "right"}}
 """Where splits may send a missing value by the feature's sign: larger values go right."""
 
+_MOST: Final = 1e3
+"""Beyond it a calibration is none, and points would no longer be numbers."""
+
 _NAN_IS_MISSING: Final = 8
 """Bit of a split's `decision`; one that has it not takes NaN for zero."""
+
+_SIZES: Final = re.compile(r"^tree_sizes=.*\n", re.MULTILINE)
+"""Where the trees lie in the text. LightGBM looks for them itself without it; a wrong one ends the whole process."""
 
 ExplainedBy = Literal["tables", "pred_contrib"]
 """How contributions are found: looked up in tables of our own, or worked out by LightGBM for every row."""
@@ -37,10 +43,10 @@ class Calibration:
     intercept: float
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.slope) and math.isfinite(self.intercept) and self.slope > 0):
+        if not (0 < self.slope <= _MOST and abs(self.intercept) <= _MOST):
             raise BundleError(
-                f"A calibration needs a finite intercept and a slope above 0; found slope={self.slope}, "
-                f"intercept={self.intercept}."
+                f"A calibration needs a slope above 0 and an intercept, both at most {_MOST:g} in size; found "
+                f"slope={self.slope}, intercept={self.intercept}."
             )
 
 
@@ -69,7 +75,7 @@ class Model:
         trees = read_trees(text)
         tables = build(trees) if explained_by == "tables" else None
         try:
-            booster = lightgbm.Booster(model_str=text)
+            booster = lightgbm.Booster(model_str=_SIZES.sub("", text))
         except lightgbm.basic.LightGBMError as error:
             raise BundleError(f"The model text cannot be read by LightGBM: {error}") from error
         return cls(text, tuple(booster.feature_name()), booster, trees, tables)

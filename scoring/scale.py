@@ -2,8 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from scoring.errors import BundleError
+
+_MOST: Final = 1e6
+"""Points that double the odds: beyond it a score is no whole number that fits."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +27,11 @@ class Scale:
 
     def __post_init__(self) -> None:
         finite = all(map(math.isfinite, (self.points, self.odds, self.double)))
-        if not (finite and self.odds > 0 and self.double > 0 and self.min < self.max):
+        whole = all(isinstance(end, int) for end in (self.min, self.max))
+        if not (finite and self.odds > 0 and 0 < self.double <= _MOST and whole and self.min < self.max):
             raise BundleError(
-                "A scale needs finite points, finite odds > 0, finite points to double > 0 and min < max; found "
+                f"A scale needs finite points, finite odds > 0, points to double > 0 and at most {_MOST:g}, and whole "
+                "ends, min < max; found "
                 f"points={self.points}, odds={self.odds}, double={self.double}, min={self.min}, max={self.max}."
             )
 

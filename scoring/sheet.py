@@ -12,6 +12,9 @@ Missing = Literal["riskiest", "as_trained"]
 
 _MISSING: Final = ("riskiest", "as_trained")
 
+MOST_REACHES: Final = 10
+"""Advice tries every set of them, and no more than a thousand sets can be tried while a seller waits."""
+
 
 @dataclass(frozen=True)
 class Reach:
@@ -57,8 +60,8 @@ class Sizes:
     def __post_init__(self) -> None:
         if not all(map(math.isfinite, self.limits)) or list(self.limits) != sorted(set(self.limits)):
             raise BundleError(f"The limits of sizes must be finite and rise; found {list(self.limits)}.")
-        if self.days < 1:
-            raise BundleError(f"What was reached must be told of at least one day; found {self.days}.")
+        if not isinstance(self.days, int) or self.days < 1:
+            raise BundleError(f"What was reached must be told of whole days, at least one; found {self.days}.")
 
     def of(self, value: float) -> int:
         """Return the class of a value, 0 for the smallest."""
@@ -147,6 +150,12 @@ class FeatureSheet:
             raise BundleError(f"Sizes are told by {self.sizes.feature}, which the feature sheet lacks.")
         history = {threshold.feature for threshold in self.history}
         classes = len(self.sizes.limits) + 1 if self.sizes else 0
+        groups = [entry.reason_group for entry in self.entries if entry.reach]
+        if len(groups) > MOST_REACHES or len(set(groups)) != len(groups):
+            raise BundleError(
+                f"At most {MOST_REACHES} features may have a reach, each of another reason group; found {len(groups)} "
+                f"of {len(set(groups))} groups."
+            )
         for entry in self.entries:
             if entry.reach and len(entry.reach) != classes:
                 raise BundleError(

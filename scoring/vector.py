@@ -56,7 +56,14 @@ def _check(vector: Vector, sheet: FeatureSheet) -> None:
         # what nearly all values are is looked at first
         if value is None or (type(value) is float and math.isfinite(value)):
             continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
             raise VectorError(
                 f"{who} holds {value!r} for {entry.name}; allowed is a finite number, or none if missing."
             )
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all doubles
+        return False

@@ -12,6 +12,8 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+
 from features.catalogue import CATALOGUE, Feature
 from scoring.sheet import HistoryThreshold, Reach, Sizes
 
@@ -28,12 +30,15 @@ SPANS: Final = 4
 LEAST_SEEN: Final = 50
 """Of fewer sellers one in ten is five or less: what so few reached is no promise."""
 
+LONGEST: Final = 210
+"""Days that a feature may look back. Of a year, what lies before the 90 days stays, whatever a seller does now."""
+
 MOST_SELLERS: Final = 5_000
 """Enough for the tenth of a third of them to be some hundred and fifty a span; reading more only takes time."""
 
 ONE_IN: Final = 10
-_SELL_MORE: Final = frozenset({"sales_trend", "stability"})
-"""Reason groups whose only advice would be to sell more, which fake orders do at once."""
+_SELL_MORE: Final = frozenset({"sales_trend", "stability", "customers"})
+"""Reason groups whose only advice would be to sell more, or to more buyers, which fake orders do at once."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +49,31 @@ class Reached:
     by_feature: Mapping[str, tuple[Reach | None, ...]] = field(default_factory=dict)
 
 
-def advisable(feature: Feature) -> bool:
-    """Return whether a seller may be advised to move a feature: by honest work, in a known direction, not by buying.
+def advised() -> tuple[Feature, ...]:
+    """Return what a seller may be advised to change: of each reason group the feature that follows soonest.
 
-    Example: a return rate is; gross sales, the number of stores, and a share of late parcels, which cheap fake parcels
-    on time would lower, are not.
+    The others of its group follow later and in the same direction. A change against the year before is of its group,
+    too, and looks back longest.
+
+    Example: of returns it is the rate of 90 days, not those of a year and of the change against it.
     """
+    soonest: dict[str, Feature] = {}
+    for feature in filter(_may_be_advised, CATALOGUE):
+        first = soonest.setdefault(feature.reason_group, feature)
+        if (feature.window or LONGEST) < (first.window or LONGEST):
+            soonest[feature.reason_group] = feature
+    return tuple(soonest.values())
+
+
+def _may_be_advised(feature: Feature) -> bool:
+    """Return whether honest work changes it within 90 days, in a known direction, and no cheap fakes do."""
     cheaper = {1: "down", -1: "up", 0: ""}[feature.sign]
     return (
         feature.actionable
         and not feature.structural
         and feature.sign != 0
+        and feature.window is not None
+        and feature.window <= LONGEST
         and feature.bought not in {cheaper, "both"}
         and feature.reason_group not in _SELL_MORE
     )
@@ -69,26 +88,26 @@ def observed_reach(store: OperatingStore, history: tuple[HistoryThreshold, ...])
 
     Returns:
         By size, thirds of the sellers' settled net sales of a year at the start: the value that one in ten has or
-        betters, and the move for the better that one in ten made; nothing for a size of which too few were seen.
+        betters, and the move for the better that one in ten made, of all who had a value at the start; nothing for a
+        size of which too few were seen.
     """
     before, after = _pairs(store, history)
-    if len(before) < LEAST_SEEN:
+    if before.index.nunique() < LEAST_SEEN:
         return Reached()
     low, high = before[SIZE].quantile([1 / 3, 2 / 3])
     if not low < high:
         return Reached()
     sizes = Sizes(SIZE, (float(low), float(high)), DAYS)
-    of = before[SIZE].map(sizes.of)
+    of = before[SIZE].map(sizes.of).to_numpy()
     found = {
         feature.name: tuple(_reach(feature, before[of == size], after[of == size]) for size in range(3))
-        for feature in CATALOGUE
-        if advisable(feature)
+        for feature in advised()
     }
     return Reached(sizes, {name: reach for name, reach in found.items() if any(reach)})
 
 
 def _pairs(store: OperatingStore, history: tuple[HistoryThreshold, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the features of the same sellers at the start and at the end of each span, row by row."""
+    """Return the features of the same sellers at the start and at the end of each span, row by row, by seller."""
     import pandas as pd
 
     from features.pipeline import all_sellers, frame, latest_midnight
@@ -98,10 +117,10 @@ def _pairs(store: OperatingStore, history: tuple[HistoryThreshold, ...]) -> tupl
     drawn = sellers.iloc[:: -(-len(sellers) // MOST_SELLERS) or 1]
     computed = frame(store, pd.concat([drawn.to_frame().assign(as_of=day) for day in days]))
     spans = list(_spans(computed, days))
-    before, after = (pd.concat(part, ignore_index=True) for part in zip(*spans, strict=True))
-    fit = before[SIZE].notna()
+    before, after = (pd.concat(part) for part in zip(*spans, strict=True))
+    fit = before[SIZE].notna().to_numpy()
     for threshold in history:
-        fit &= before[threshold.feature] >= threshold.least
+        fit = fit & (before[threshold.feature] >= threshold.least).to_numpy()
     return before[fit], after[fit]
 
 
@@ -113,11 +132,12 @@ def _spans(computed: pd.DataFrame, days: list[date]) -> Iterator[tuple[pd.DataFr
 
 
 def _reach(feature: Feature, before: pd.DataFrame, after: pd.DataFrame) -> Reach | None:
-    seen = before[feature.name].notna() & after[feature.name].notna()
-    if seen.sum() < LEAST_SEEN:
+    """Return what sellers of one size reached; one whose value is not there any more has reached nothing."""
+    known = before[feature.name].notna()
+    if before.index[known].nunique() < LEAST_SEEN:
         return None
-    end = after[feature.name][seen]
-    better = -feature.sign * (end - before[feature.name][seen])
-    move = float(better.quantile(1 - 1 / ONE_IN))
+    end = after[feature.name][known.to_numpy()]
+    better = -feature.sign * (end.to_numpy() - before[feature.name][known].to_numpy())
+    move = float(np.quantile(np.nan_to_num(better, nan=-np.inf), 1 - 1 / ONE_IN, method="lower"))
     best = float(end.quantile(1 / ONE_IN if feature.sign > 0 else 1 - 1 / ONE_IN))
-    return Reach(best, move) if move > 0 else None
+    return Reach(best, move) if move > 0 and np.isfinite(best) else None

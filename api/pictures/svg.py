@@ -1,10 +1,13 @@
-"""The waterfall as SVG: no script, no style sheet, no request; it reads on paper, on white and on black.
+"""The waterfall as SVG: no script, no style sheet, no request; made for paper and for pages at least 600 pixels wide.
 
-Built as a tree of elements, so that no label can become markup. Text takes the colour of the page that it stands on.
+Built as a tree of elements, so that no label can become markup. Within a page text takes the page's colour, light or
+dark; as a file of its own the picture brings white paper and black ink.
 """
 
 from __future__ import annotations
 
+import unicodedata
+from itertools import accumulate
 from typing import Final
 from xml.etree import ElementTree as Xml
 
@@ -15,14 +18,21 @@ from scoring.assess import Explanation
 _GAIN, _LOSS, _PLAIN = "#0f7b6c", "#c2570c", "#6b7280"
 """Told apart also by those who see no red or green; the signs beside the bars say it once more."""
 
-_WIDTH, _ROW, _TOP = 760, 28, 58
+_PAPER, _INK = "#ffffff", "#111111"
+
+_WIDTH, _ROW, _TOP, _MARGIN = 760, 28, 58, 12
 _LABEL_AT, _VALUE_AT, _TYPICAL_AT, _BARS_FROM, _BARS_TO, _POINTS_AT = 0, 330, 400, 420, 690, 756
 _LONGEST: Final = 38
-"""Letters of a label that fit; the whole one is in its tooltip and in the description."""
+"""Letters of a label that fit, a Chinese one counted twice; the whole is in its tooltip and in the description."""
 
 
-def waterfall_svg(seller_id: str, assessment: Assessment) -> str:
+def waterfall_svg(seller_id: str, assessment: Assessment, *, alone: bool = False) -> str:
     """Return an SVG document: the steps from base to score as bars, or in words what lacked for a number.
+
+    Args:
+        seller_id: whose score it is.
+        assessment: the score, explained.
+        alone: it shall be a file of its own, with paper and ink.
 
     Example: `Path("waterfall.svg").write_text(waterfall_svg("S-1", assessment), encoding="utf-8")`.
     """
@@ -34,18 +44,21 @@ def waterfall_svg(seller_id: str, assessment: Assessment) -> str:
         "svg",
         {
             "xmlns": "http://www.w3.org/2000/svg",
-            "viewBox": f"0 0 {_WIDTH} {height}",
+            "viewBox": f"{-_MARGIN} 0 {_WIDTH + 2 * _MARGIN} {height}",
             "role": "img",
             "aria-labelledby": "waterfall-title waterfall-description",
             "font-family": "system-ui, sans-serif",
             "font-size": "13",
             "fill": "currentColor",
+            **({"color": _INK} if alone else {}),
         },
     )
+    if alone:
+        Xml.SubElement(picture, "rect", {"x": f"{-_MARGIN}", "width": "100%", "height": "100%", "fill": _PAPER})
     head = _head(seller_id, assessment)
-    Xml.SubElement(picture, "title", id="waterfall-title").text = head
+    Xml.SubElement(picture, "title", id="waterfall-title").text = _plain(head)
     described = _described(explanation, steps) if explanation else _lacking(assessment)
-    Xml.SubElement(picture, "desc", id="waterfall-description").text = " ".join(described)
+    Xml.SubElement(picture, "desc", id="waterfall-description").text = _plain(" ".join(described))
     _text(picture, _LABEL_AT, 20, head, **{"font-size": "17", "font-weight": "600"})
     if explanation is None:
         for row, line in enumerate(described):
@@ -87,6 +100,8 @@ def _draw(picture: Xml.Element, assessment: Assessment, explanation: Explanation
         left, right = sorted(_BARS_FROM + (at - low) * scale for at in (step.start, step.start + step.points))
         colour = _GAIN if step.points > 0 else _LOSS if step.points < 0 else _PLAIN
         _bar(group, row, left, max(right - left, 1.5), colour)
+        if row == len(steps):
+            continue
         # where the next step begins
         x = f"{_BARS_FROM + (step.start + step.points - low) * scale:.1f}"
         y1, y2 = (f"{_TOP + row * _ROW + down}" for down in (_ROW - 6, _ROW + 4))
@@ -96,11 +111,17 @@ def _draw(picture: Xml.Element, assessment: Assessment, explanation: Explanation
 
 def _row(picture: Xml.Element, row: int, label: str, points: str, **style: str) -> Xml.Element:
     group = Xml.SubElement(picture, "g", style)
-    Xml.SubElement(group, "title").text = f"{label}: {points}"
-    short = label if len(label) <= _LONGEST else label[: _LONGEST - 1] + "…"
-    _text(group, _LABEL_AT, _middle(row), short)
+    Xml.SubElement(group, "title").text = _plain(f"{label}: {points}")
+    _text(group, _LABEL_AT, _middle(row), _shortened(label))
     _text(group, _POINTS_AT, _middle(row), points, **{"text-anchor": "end"})
     return group
+
+
+def _shortened(label: str) -> str:
+    widths = list(accumulate(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in label))
+    if not widths or widths[-1] <= _LONGEST:
+        return label
+    return label[: sum(width < _LONGEST for width in widths)] + "…"
 
 
 def _bar(group: Xml.Element, row: int, left: float, width: float, colour: str) -> None:
@@ -113,4 +134,9 @@ def _middle(row: int) -> float:
 
 
 def _text(parent: Xml.Element, x: float, y: float, words: str, **style: str) -> None:
-    Xml.SubElement(parent, "text", {"x": f"{x}", "y": f"{y}", **style}).text = words
+    Xml.SubElement(parent, "text", {"x": f"{x}", "y": f"{y}", **style}).text = _plain(words)
+
+
+def _plain(words: str) -> str:
+    # XML has no way to write a control character
+    return "".join(letter if letter.isprintable() else "�" for letter in words)

@@ -18,8 +18,8 @@ from api.looked import Looked
 from api.pictures.figures import figure
 from api.pictures.steps import Step, extent, steps_of
 from scoring import Advice, Assessment, Changes, Verdict
-from scoring.advice import Option
-from scoring.assess import Explanation
+from scoring.assess import SCALE_LIMIT, Explanation
+from scoring.changes import FeatureChange
 
 NOTICE: Final = "Internal and unsigned: printed only, not stored, no evidence for a bank."
 _CHANGES_SHOWN: Final = 5
@@ -86,21 +86,24 @@ def _without_number(assessment: Assessment) -> Iterator[RenderableType]:
 
 
 def trend(changed: Changes) -> RenderableType:
-    """Return what became of a score since an earlier one, the largest changes first.
+    """Return what became of a score since an earlier one by the same model, the largest changes first.
 
     Example: `Console().print(trend(changes(before, now)))`.
     """
     head = f"{changed.before} then, {changed.now} now ({changed.now - changed.before:+d})"
-    lines = [
-        f"{each.points:+4d}  {each.label}: {figure(each.before, each.unit)} then, {figure(each.now, each.unit)} now"
-        for each in changed.features[:_CHANGES_SHOWN]
-    ]
+    lines = [f"{each.points:+4d}  {each.label}{_then_and_now(each)}" for each in changed.features[:_CHANGES_SHOWN]]
     others = changed.features[_CHANGES_SHOWN:]
     if others:
         lines.append(f"{sum(each.points for each in others):+4d}  {len(others)} others")
     if changed.by_model:
         lines.append(f"{changed.by_model:+4d}  another model judges the same figures")
-    return Group(Text.assemble((f"Since {changed.since}: ", "bold"), head), *map(_indented, lines))
+    return Group(Text.assemble((f"By today's model, since {changed.since}: ", "bold"), head), *map(_indented, lines))
+
+
+def _then_and_now(change: FeatureChange) -> str:
+    if change.feature == SCALE_LIMIT:
+        return ""
+    return f": {figure(change.before, change.unit)} then, {figure(change.now, change.unit)} now"
 
 
 def advice(given: Advice) -> RenderableType:
@@ -110,27 +113,34 @@ def advice(given: Advice) -> RenderableType:
     """
     match given.verdict:
         case Verdict.FOUND:
-            head = f"To reach band {given.band}, as far as one in ten sellers of this size came in {given.days} days"
-            return Group(Text(head, "bold"), *(_option(*each) for each in enumerate(given.options, 1)))
+            return Group(*_options(given))
         case Verdict.REACHED:
-            said = f"The seller is in band {given.band}, and no better one is asked for."
+            said = f"Band {given.now} is reached, and no better one than {given.band} was asked for."
+            if given.now == given.band:
+                said = f"Band {given.now} is reached."
         case Verdict.OUT_OF_REACH:
             said = (
-                f"Band {given.band} is out of reach: as far as sellers of this size came in {given.days} days, "
-                f"all moves together lead to {given.farthest} points."
+                f"Band {given.band} is out of reach: changes as large as one in ten sellers of this size made in "
+                f"{given.days} days lead to {given.farthest} points at most."
             )
-        case Verdict.NOTHING_TO_MOVE:
-            said = "Nothing is advised: the model knows of nothing that this seller could move, or he is at its end."
+        case Verdict.NOTHING_TO_CHANGE:
+            said = (
+                "Nothing is advised: of what sellers change in months, all is known to be as good as it gets here, or "
+                "nothing is known of it."
+            )
         case Verdict.NO_SCORE:
             said = "Without a score there is no advice."
     return Text(said)
 
 
-def _option(number: int, option: Option) -> RenderableType:
-    changes = [change for action in option.actions for change in action.changes]
-    lines = [f"{each.label}: from {figure(each.value, each.unit)} to {figure(each.to, each.unit)}" for each in changes]
-    head = f"{number}. score {option.score} ({option.points:+d}), band {option.band}"
-    return Group(_indented(head), *(Padding(Text(line), (0, 0, 0, 5)) for line in lines))
+def _options(given: Advice) -> Iterator[RenderableType]:
+    yield Text(f"To reach band {given.band}, if all else stays as it is", "bold")
+    for number, option in enumerate(given.options, 1):
+        yield _indented(f"{number}. score {option.score} ({option.points:+d}), band {option.band}")
+        for each in option.changes:
+            line = f"{each.label}: from {figure(each.value, each.unit)} to {figure(each.to, each.unit)}"
+            yield Padding(Text(line), (0, 0, 0, 5))
+    yield _indented(f"Each change is no larger than one in ten sellers of this size made in {given.days} days.")
 
 
 def _indented(line: str) -> RenderableType:

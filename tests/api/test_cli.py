@@ -71,7 +71,7 @@ def test_score_says_what_changed_since_the_snapshot_before(run, settings: Settin
     assert changed["now"] == answer["assessment"]["score"]
     assert changed["before"] + sum(each["points"] for each in changed["features"]) == changed["now"]
     printed = run("score", SELLERS[0]).stdout
-    assert f"Since 2026-01-31: {changed['before']} then, {changed['now']} now" in printed
+    assert f"By today's model, since 2026-01-31: {changed['before']} then, {changed['now']} now" in printed
     assert f"{changed['features'][0]['points']:+d}  {changed['features'][0]['label']}" in printed
 
 
@@ -87,7 +87,8 @@ def test_advice_aims_at_a_band_that_there_is(run) -> None:
     with pytest.raises(VectorError, match="no band 'Z'; the bands of the bundle are A, B, C, D, E"):
         run("score", SELLERS[0], "--to-band", "Z")
     assert json.loads(run("score", SELLERS[0], "--to-band", "E", "--json").stdout)["advice"]["verdict"] == "reached"
-    assert "no better one is asked for" in run("score", SELLERS[0], "--to-band", "E").stdout
+    printed = run("score", SELLERS[0], "--to-band", "E").stdout
+    assert "Band B is reached, and no better one than E was asked for." in printed
 
 
 def test_score_as_json_is_the_assessment_and_stores_nothing(run, settings: Settings) -> None:

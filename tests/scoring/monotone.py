@@ -15,14 +15,16 @@ from tests.scoring import build
 
 NAMES = ("tenure", "refunds", "refunds_year", "stars", "spread", "mix", "sales")
 SIGNS = (0, 1, 1, -1, 1, 1, 0)
-GROUPS = ("tenure", "returns", "returns", "reputation", "customers", "customers", "sales")
-UNITS = ("days", "ratio", "ratio", "stars", "ratio", "ratio", "USD")
+GROUPS = ("tenure", "returns", "returns", "reputation", "customers", "advertising", "sales")
+UNITS = ("days", "ratio", "ratio", "stars", "hours", "plain", "USD")
+DIGITS = (1, 3, 3, 2, 1, 4, 0)
 SMALL = 1000.0
+HOURS = 12.0
+"""What a share of 1 is in hours."""
 REACHES: Mapping[str, tuple[Reach | None, ...]] = {
     "refunds": (Reach(0.0513, 0.2), Reach(0.01, 0.6)),
-    "refunds_year": (Reach(0.1, 0.1), Reach(0.02, 0.3)),
     "stars": (Reach(4.4, 0.3), Reach(4.83, 1.5)),
-    "spread": (Reach(0.3, 0.25), Reach(0.05, 0.9)),
+    "spread": (Reach(4.0, 3.55), Reach(0.57, 9.0)),
     "mix": (None, Reach(0.2, 0.4)),
 }
 
@@ -32,7 +34,7 @@ def bundle(seed: int = 1, depth: int = 3) -> Bundle:
     """Train a model that keeps the signs, on risk to which all features add, some together."""
     rng = np.random.default_rng(seed)
     matrix = rows(rng, 900)
-    shares = matrix[:, [1, 2, 4, 5]]
+    shares = matrix[:, [1, 2, 4, 5]] / (1, 1, HOURS, 1)
     margin = shares @ rng.uniform(1.0, 3.0, 4) - 1.5 * (matrix[:, 3] - 3.5) + 4.0 * shares[:, 0] * shares[:, 2] - 4.5
     bad = rng.random(900) < 1.0 / (1.0 + np.exp(-margin))
     parameters = {
@@ -75,7 +77,7 @@ def rows(rng: np.random.Generator, count: int) -> np.ndarray:
     stars = 5.0 - rng.gamma(2.0, 0.5, count).clip(0, 4)
     sales = np.round(SMALL * rng.lognormal(0.0, 1.0, count), 2)
     tenure = 90.0 + rng.integers(0, 900, count)
-    return np.column_stack([tenure, shares[:, 0], shares[:, 1], stars, shares[:, 2], shares[:, 3], sales])
+    return np.column_stack([tenure, shares[:, 0], shares[:, 1], stars, shares[:, 2] * HOURS, shares[:, 3], sales])
 
 
 def vectors(seed: int, count: int, missing: float = 0.1) -> list[Vector]:

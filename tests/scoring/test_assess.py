@@ -215,7 +215,7 @@ def test_bytes_survive_packing_and_a_second_reading_of_the_bundle() -> None:
 
 
 def test_extreme_margins_still_have_a_probability() -> None:
-    steep = build.bundle(its_policy=build.policy(calibration=Calibration(2_000.0, 0.0)))
+    steep = build.bundle(its_policy=build.policy(calibration=Calibration(1_000.0, 0.0)))
     found = {result.probability_of_default for result in assess(steep, build.vectors(MATRIX))}
     assert found <= {0.0, 1.0} | {p for p in found if p is not None and 0 < p < 1}
     assert {0.0, 1.0} <= found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -143,10 +144,13 @@ def _set(*path: str | int, to: object) -> Callable[[Any], None]:
         ("reasons.json", lambda reasons: reasons["entries"].pop(), "lacking: visits"),
         ("reasons.json", lambda reasons: reasons["entries"].append(reasons["entries"][0]), "exactly one statement"),
         ("reasons.json", lambda reasons: reasons["entries"][0].pop("seller"), "not in the form"),
-        ("policy.json", _set("calibration", "slope", to=0.0), "slope above 0; found slope=0.0"),
+        ("policy.json", _set("calibration", "slope", to=0.0), "slope above 0 and an intercept.*found slope=0.0"),
         ("policy.json", _set("calibration", "slope", to=-1.0), "slope above 0"),
         ("policy.json", _set("calibration", "slope", to=math.nan), "slope above 0"),
-        ("policy.json", _set("calibration", "intercept", to=math.inf), "finite intercept"),
+        ("policy.json", _set("calibration", "slope", to=1e300), "both at most 1000 in size"),
+        ("policy.json", _set("scale", "double", to=1e300), "at most 1e"),
+        ("policy.json", _set("scale", "min", to=300.5), "whole ends"),
+        ("policy.json", _set("calibration", "intercept", to=math.inf), "both at most 1000 in size"),
         ("policy.json", _set("scale", "odds", to=0), "A scale needs"),
         ("policy.json", _set("scale", "points", to=math.nan), "A scale needs"),
         ("policy.json", _set("scale", "points", to="600"), "not in the form"),
@@ -194,3 +198,14 @@ def test_parts_that_cannot_hold_are_refused_when_made() -> None:
 def test_from_files_takes_any_mapping_of_parts_that_agree() -> None:
     again = BundleParts(PARTS.model_text, PARTS.sheet, PARTS.policy, PARTS.reasons, PARTS.reference)
     assert Bundle.from_files(dict(reversed(pack(again).items()))).digest == Bundle.from_files(PACKED).digest
+
+
+def test_trees_that_do_not_lie_where_the_text_says_are_read_all_the_same() -> None:
+    """LightGBM would end the process over it: a leaf's value was written shorter, and the manifest made anew."""
+    text = build.parts().model_text
+    leaves = re.search(r"^leaf_value=(\S+)", text, re.MULTILINE)
+    assert leaves is not None
+    altered = text.replace(leaves[0], "leaf_value=0.5", 1)
+    assert "tree_sizes=" in altered
+    bundle = Bundle.from_files(pack(replace(build.parts(), model_text=altered)))
+    assert bundle.model.trees[0].values[0] == 0.5

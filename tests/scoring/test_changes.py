@@ -62,9 +62,17 @@ def test_an_end_of_the_scale_is_a_change_too() -> None:
 
 
 def test_where_the_earlier_vector_means_nothing_to_the_later_model_all_is_the_models() -> None:
-    found = adding_up(changes(scored(ONE, 0), scored(OTHER, 1)))
+    now = scored(OTHER, 1)
+    now = replace(now, versions=replace(now.versions, catalogue="sha256:another"))
+    found = adding_up(changes(scored(ONE, 0), now))
     assert (found.features, found.since) == ((), build.AS_OF.isoformat())
     assert found.by_model == found.now - found.before != 0
+
+
+def test_a_difference_leads_from_an_earlier_day_to_a_later_one() -> None:
+    before = replace(scored(ONE, 0), as_of="2026-02-01")
+    with pytest.raises(VectorError, match="found 2026-02-01 and 2026-01-31"):
+        changes(before, scored(ONE, 1))
 
 
 def test_without_a_number_there_is_no_difference() -> None:
@@ -79,5 +87,7 @@ def test_without_a_number_there_is_no_difference() -> None:
 def test_a_restatement_of_another_model_or_day_is_refused() -> None:
     with pytest.raises(VectorError, match="assessed by the later bundle"):
         changes(scored(ONE, 0), scored(OTHER, 1), scored(NARROW, 0))
+    with pytest.raises(VectorError, match="assessed by the later bundle"):
+        changes(scored(ONE, 0), scored(OTHER, 1))
     with pytest.raises(VectorError, match="assessed by the later bundle"):
         changes(scored(ONE, 0), scored(OTHER, 1), replace(scored(OTHER, 0), as_of="2025-01-01"))

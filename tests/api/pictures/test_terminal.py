@@ -14,7 +14,7 @@ from api.pictures.terminal import NOTICE, advice, shown, trend
 from api.vectors import to_vector
 from features.store import StoredVector
 from scoring import Advice, Assessment, Bundle, Changes, Verdict, assess
-from scoring.advice import Action, Change, Option
+from scoring.advice import Change, Option
 from scoring.assess import Contribution, Explanation
 from scoring.changes import FeatureChange
 from tests.api.conftest import NAMES, SNAPSHOT
@@ -29,7 +29,7 @@ def _printed(assessment: Assessment, encoding: str = "utf-8", *, color: bool = F
     written = io.BytesIO()
     file = io.TextIOWrapper(written, encoding=encoding)
     console = Console(file=file, width=80, force_terminal=color, color_system="truecolor" if color else None)
-    console.print(shown(Looked("S-1", assessment, None, Advice(Verdict.NOTHING_TO_MOVE, "A"))))
+    console.print(shown(Looked("S-1", assessment, None, Advice(Verdict.NOTHING_TO_CHANGE, "B", "A"))))
     file.flush()
     return written.getvalue().decode(encoding)
 
@@ -134,31 +134,46 @@ def _lines(shown: RenderableType) -> list[str]:
 def test_what_changed_adds_up_in_print() -> None:
     moved = tuple(FeatureChange(f"f{i}", f"Feature {i}", "ratio", 0.1, None, 8 - i) for i in range(8))
     lines = _lines(trend(Changes("2026-01-31", 600, 640, 4, moved)))
-    assert lines[:2] == ["Since 2026-01-31: 600 then, 640 now (+40)", "    +8  Feature 0: 10.0% then, missing now"]
+    assert lines[:2] == [
+        "By today's model, since 2026-01-31: 600 then, 640 now (+40)",
+        "    +8  Feature 0: 10.0% then, missing now",
+    ]
     assert lines[-2:] == ["    +6  3 others", "    +4  another model judges the same figures"]
     assert 600 + sum(int(line.split()[0]) for line in lines[1:]) == 640
-    assert _lines(trend(Changes("2026-01-31", 600, 600, 0, ()))) == ["Since 2026-01-31: 600 then, 600 now (+0)"]
+    assert _lines(trend(Changes("2026-01-31", 600, 600, 0, ()))) == [
+        "By today's model, since 2026-01-31: 600 then, 600 now (+0)"
+    ]
 
 
 def test_options_are_told_with_every_change() -> None:
-    changes = (Change("r", "Return rate", "ratio", 0.0621, 0.041), Change("h", "Handling", "hours", 40.0, 31.5))
-    option = Option((Action("returns", changes[:1]), Action("fulfilment", changes[1:])), 0.5, 641, 16, "A")
-    assert _lines(advice(Advice(Verdict.FOUND, "A", (option,), days=90))) == [
-        "To reach band A, as far as one in ten sellers of this size came in 90 days",
+    changes = (
+        Change("r", "Return rate", "ratio", "returns", 0.0621, 0.041),
+        Change("h", "Handling", "hours", "fulfilment", 40.0, 31.5),
+    )
+    option = Option(changes, 0.5, 641, 16, "A")
+    assert _lines(advice(Advice(Verdict.FOUND, "B", "A", (option,), days=90))) == [
+        "To reach band A, if all else stays as it is",
         "  1. score 641 (+16), band A",
         "     Return rate: from 6.2% to 4.1%",
         "     Handling: from 40 h to 31.5 h",
+        "  Each change is no larger than one in ten sellers of this size made in 90 days.",
     ]
 
 
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (Advice(Verdict.REACHED, "A"), "is in band A"),
-        (Advice(Verdict.OUT_OF_REACH, "B", farthest=611, days=90), "in 90 days, all moves together lead to 611 points"),
-        (Advice(Verdict.NOTHING_TO_MOVE, "B"), "Nothing is advised"),
-        (Advice(Verdict.NO_SCORE, None), "Without a score"),
+        (Advice(Verdict.REACHED, "A", "A"), "Band A is reached."),
+        (Advice(Verdict.REACHED, "B", "D"), "Band B is reached, and no better one than D was asked for."),
+        (Advice(Verdict.OUT_OF_REACH, "C", "B", farthest=611, days=90), "made in 90 days lead to 611 points at most."),
+        (Advice(Verdict.NOTHING_TO_CHANGE, "C", "B"), "Nothing is advised"),
+        (Advice(Verdict.NO_SCORE, None, None), "Without a score"),
     ],
 )
 def test_where_nothing_is_advised_it_says_why(given: Advice, said: str) -> None:
     assert said in " ".join(_lines(advice(given)))
+
+
+def test_an_end_of_the_scale_has_no_value_to_tell() -> None:
+    moved = (FeatureChange("scale_limit", "End of the scale", "points", None, None, -7),)
+    assert _lines(trend(Changes("2026-01-31", 600, 593, 0, moved)))[1] == "    -7  End of the scale"
