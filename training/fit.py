@@ -37,7 +37,7 @@ class FitConfig:
     most_data_in_leaf: Annotated[int, Field(ge=5, le=1_000_000)] = 40
     feature_fraction: Annotated[float, Field(ge=0.01, le=1)] = 0.5
     bagging_fraction: Annotated[float, Field(ge=0.01, le=1)] = 0.8
-    lambda_l2: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 30.0
+    lambda_l2: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 50.0
     extra_trees: bool = True
     max_rounds: Annotated[int, Field(ge=1, le=100_000)] = 800
     patience: Annotated[int, Field(ge=1, le=100_000)] = 50

@@ -48,6 +48,7 @@ SEASONALITY: Final = (
         "Goods bought in minutes come back in weeks.",
         "livestream",
         actionable=True,
+        bought="down",  # few sales are made live, so that few fake ones outweigh them
     ),
     Feature(
         "top_days_share_365d",

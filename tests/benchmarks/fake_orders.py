@@ -21,7 +21,9 @@ from training.package import Package, bundle_parts
 from training.simulation import SimulationConfig, simulate
 from training.split import SplitConfig, out_of_time
 
-SEED = 104
+SEED = 106
+"""Looked at by no one who chose features or settings: 1, 104 and 105 were."""
+
 ASKED = 500
 SPLIT = SplitConfig(unseen_share=0.5)
 """Half of the sellers are kept from training, so that enough of them have loans to be tested on."""
