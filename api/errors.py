@@ -4,10 +4,12 @@ ApiError
 ├── StartError                 the service or a command cannot begin
 │   ├── SettingsError          a setting that cannot hold
 │   ├── TokenFileError         a token file that is no secret
+│   ├── KeyRingError           signing keys that are no secret, or none
 │   ├── DatabaseSetupError     a database that would not keep what it acknowledged
 │   ├── ModelMissingError      no champion is registered
 │   ├── ModelStoreError        the registry or a kept bundle cannot be used
 │   └── AddressTakenError      the address to listen on is not free
+├── SignatureError             a JWS that none of the known keys signed
 ├── OutputError                a file that cannot be written as asked
 └── Problem                    an answer over HTTP, with a status and a stable type (RFC 9457)
     ├── MalformedJson          400
@@ -50,6 +52,10 @@ class TokenFileError(StartError):
     """The token file cannot be made, is readable by others or holds no token, so it would protect nothing."""
 
 
+class KeyRingError(StartError):
+    """The signing keys cannot be read or made, are readable by others, or are none."""
+
+
 class DatabaseSetupError(StartError):
     """The database cannot be opened, or does not commit as durably as an acknowledged score needs."""
 
@@ -64,6 +70,10 @@ class ModelStoreError(StartError):
 
 class AddressTakenError(StartError):
     """Another program listens on the address, or this machine does not have it."""
+
+
+class SignatureError(ApiError):
+    """What is said to be signed is not: altered, cut short, or signed by a key that is not known here."""
 
 
 class OutputError(ApiError):
