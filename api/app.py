@@ -7,8 +7,10 @@ from typing import Final
 
 from fastapi import FastAPI
 
+import api.access.endpoints
 import api.health.endpoints
 import api.scores.endpoints
+from api.access.refusals import install_refusals
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
 from api.services import open_services
@@ -47,9 +49,11 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.include_router(api.scores.endpoints.router)
+    app.include_router(api.access.endpoints.router)
     app.include_router(api.health.endpoints.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
     install_handlers(app)
+    install_refusals(app)
     describe_problems(app)
     return app

@@ -25,8 +25,8 @@ from scoring.canonical import canonical_json
 logger = logging.getLogger(__name__)
 
 
-def create(services: Services, request: ScoreRequest, now: datetime) -> StoredScore:
-    """Score a seller from the latest vector and store the score.
+def create(services: Services, bank_id: str, request: ScoreRequest, now: datetime) -> StoredScore:
+    """Score a seller for a bank from the latest vector and store the score.
 
     Raises:
         SellerUnknown: the latest snapshot does not hold the seller.
@@ -41,12 +41,14 @@ def create(services: Services, request: ScoreRequest, now: datetime) -> StoredSc
     envelope = {
         "id": str(uuid.uuid4()),
         "seller_id": request.seller_id,
+        "bank_id": bank_id,
         "purpose": str(request.purpose),
         "scored_at": _written(now),
         "expires_at": _written(expires),
     }
     score = StoredScore(
         id=envelope["id"],
+        bank_id=bank_id,
         seller_id=request.seller_id,
         purpose=envelope["purpose"],
         scored_at=now,
@@ -62,15 +64,15 @@ def create(services: Services, request: ScoreRequest, now: datetime) -> StoredSc
     return score
 
 
-def get(services: Services, score_id: str) -> StoredScore:
-    """Return the stored score.
+def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
+    """Return the stored score of a bank.
 
     Raises:
-        ScoreUnknown: there is none under the id.
+        ScoreUnknown: there is none under the id, or it is another bank's.
         DatabaseUnavailable: the database does not answer.
     """
     with transaction(services.engine) as connection:
-        score = repository.find(connection, score_id)
+        score = repository.find(connection, bank_id, score_id)
     if score is None:
         raise ScoreUnknown
     return score

@@ -15,6 +15,7 @@ from api.errors import DatabaseSetupError, DatabaseUnavailable
 
 SCORE = scores.StoredScore(
     id="0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55",
+    bank_id="bank-0123456789abcdef",
     seller_id="卖家-1",
     purpose="credit_application",
     scored_at=datetime(2026, 2, 1, 9, 30, 0, 123000, tzinfo=UTC),
@@ -34,8 +35,9 @@ def test_a_score_comes_back_as_it_was_stored(url: str) -> None:
     with transaction(engine) as connection:
         scores.add(connection, SCORE)
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) == SCORE
-        assert scores.find(connection, "another") is None
+        assert scores.find(connection, SCORE.bank_id, SCORE.id) == SCORE
+        assert scores.find(connection, SCORE.bank_id, "another") is None
+        assert scores.find(connection, "bank-another", SCORE.id) is None
     engine.dispose()
 
 
@@ -54,7 +56,7 @@ def test_a_transaction_that_fails_stores_nothing(url: str) -> None:
         scores.add(connection, SCORE)
         connection.execute(text("SELECT no_such_column FROM scores"))
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) is None
+        assert scores.find(connection, SCORE.bank_id, SCORE.id) is None
     engine.dispose()
 
 
@@ -71,12 +73,12 @@ def test_the_schema_goes_down_and_up_and_a_newest_one_keeps_its_rows(url: str) -
         scores.add(connection, SCORE)
     migrate(engine)
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) == SCORE
+        assert scores.find(connection, SCORE.bank_id, SCORE.id) == SCORE
     migrate(engine, "base")
     assert "scores" not in inspect(engine).get_table_names()
     migrate(engine)
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) is None
+        assert scores.find(connection, SCORE.bank_id, SCORE.id) is None
     engine.dispose()
 
 
