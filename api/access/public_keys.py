@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
+from joserfc.util import urlsafe_b64decode
 
 from api.errors import AccessError
 
@@ -65,21 +66,22 @@ def public_key(given: Any) -> PublicKey:
     """
     if isinstance(given, dict) and not _PRIVATE.isdisjoint(given):
         raise AccessError("The file holds a private key; register the public half, and use no key that was sent about.")
-    names = _MEMBERS.get(given.get("kty", "") if isinstance(given, dict) else "")
+    names = _MEMBERS.get(str(given.get("kty")) if isinstance(given, dict) else "")
     if names is None or not all(isinstance(given.get(name), str) for name in names):
         raise AccessError("The file must hold one public key as a JWK with kty OKP, EC or RSA.")
     members = {name: given[name] for name in names}
     try:
-        key = _imported(members)
+        # before it is imported, since the library warns of a short key where we refuse it
+        _require_allowed(members)
+        return PublicKey(members, _imported(members).thumbprint())
     except (JoseError, ValueError, TypeError) as error:
         raise AccessError("The JWK is no key: a member of it cannot be read.") from error
-    _require_allowed(key, members)
-    return PublicKey(members, key.thumbprint())
 
 
-def _require_allowed(key: OKPKey | ECKey | RSAKey, members: Mapping[str, str]) -> None:
-    if isinstance(key, RSAKey):
-        allowed = key.public_key.key_size >= _LEAST_RSA_BITS
+def _require_allowed(members: Mapping[str, str]) -> None:
+    if members["kty"] == "RSA":
+        modulus = int.from_bytes(urlsafe_b64decode(members["n"].encode()), "big")
+        allowed = modulus.bit_length() >= _LEAST_RSA_BITS
     else:
         allowed = members["crv"] in {"Ed25519", "P-256"}
     if not allowed:
