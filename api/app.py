@@ -48,9 +48,8 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.include_router(api.scores.endpoints.router)
-    app.include_router(api.access.endpoints.router)
-    app.include_router(api.health.endpoints.router)
+    for room in (api.scores, api.access, api.health):
+        app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
     install_handlers(app)

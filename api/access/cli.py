@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from api.access.service import Made
 
 _PLURALS: Final = {Kind.BANK: "Banks", Kind.PLATFORM: "The platform's clients", Kind.OPERATOR: "Operators"}
+_WITH_KEY: Final = '"Example name" --public-key key.jwk'
 _ONCE: Final = "This secret is shown once and cannot be shown again; hand it over and keep no copy."
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
@@ -48,13 +49,14 @@ def commands_of(kind: Kind) -> typer.Typer:
         help=f"{_PLURALS[kind]} that may call the API: create, rotate, revoke, list.\n\n"
         f'Example: sellerscore {kind} create "Example name"',
     )
-    for name, command, about, example in (
-        ("create", _create(kind), "Make a client; its secret is printed once.", '"Example name" --public-key key.jwk'),
-        ("rotate", _rotate(kind), "Give a client a new secret or key; the old lives on a while.", f"{kind}-0123"),
-        ("revoke", _revoke(kind), "Refuse a client from now on, for good.", f"{kind}-0123"),
-        ("list", _list(kind), "List clients and what they prove themselves with.", "--json"),
+    for name, command, about, examples in (
+        ("create", _create(kind), "Make a client; its secret is printed once.", ('"Example name"', _WITH_KEY)),
+        ("rotate", _rotate(kind), "Give a client a new secret or key; the old lives on a while.", (f"{kind}-0123",)),
+        ("revoke", _revoke(kind), "Refuse a client from now on, for good.", (f"{kind}-0123",)),
+        ("list", _list(kind), "List clients and what they prove themselves with.", ("--json",)),
     ):
-        app.command(name, help=f"{about}\n\nExample: sellerscore {kind} {name} {example}")(command)
+        shown = (f"Example: sellerscore {kind} {name} {example}" for example in examples)
+        app.command(name, help="\n\n".join((about, *shown)))(command)
     return app
 
 
@@ -175,8 +177,8 @@ def _line(client: Client, held: Credentials, now: datetime) -> str:
     def good(found: tuple[Credential, ...]) -> int:
         return sum(each.expires_at is None or each.expires_at > now for each in found)
 
-    state = "revoked" if client.revoked_at else f"{good(held.secrets)} secrets, {good(held.keys)} keys"
-    return f"{client.id}  {state:<20}  {client.name}"
+    state = "revoked" if client.revoked_at else f"secrets {good(held.secrets)}, keys {good(held.keys)}"
+    return f"{client.id}  {state:<18}  {client.name}"
 
 
 def _written(moment: datetime) -> str:

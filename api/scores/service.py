@@ -36,27 +36,7 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
     stored = _vector_of(services.vectors, request.seller_id)
-    assessment = _assess(services.champion.bundle, stored)
-    expires = now + timedelta(days=services.settings.score_validity_days)
-    envelope = {
-        "id": str(uuid.uuid4()),
-        "seller_id": request.seller_id,
-        "bank_id": bank_id,
-        "purpose": str(request.purpose),
-        "scored_at": _written(now),
-        "expires_at": _written(expires),
-    }
-    score = StoredScore(
-        id=envelope["id"],
-        bank_id=bank_id,
-        seller_id=request.seller_id,
-        purpose=envelope["purpose"],
-        scored_at=now,
-        bundle=services.champion.bundle.digest,
-        inputs=inputs_of(stored),
-        # canonical JSON nests: the assessment's part of the body is its canonical bytes
-        body=canonical_json({**envelope, "assessment": assessment.to_dict()}),
-    )
+    score = _made(services, bank_id, request, stored=stored, now=now)
     with transaction(services.engine) as connection:
         repository.add(connection, score)
     if services.shadow is not None:
@@ -76,6 +56,32 @@ def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
     if score is None:
         raise ScoreUnknown
     return score
+
+
+def _made(
+    services: Services, bank_id: str, request: ScoreRequest, *, stored: StoredVector, now: datetime
+) -> StoredScore:
+    assessment = _assess(services.champion.bundle, stored)
+    expires = now + timedelta(days=services.settings.score_validity_days)
+    envelope = {
+        "id": str(uuid.uuid4()),
+        "seller_id": request.seller_id,
+        "bank_id": bank_id,
+        "purpose": str(request.purpose),
+        "scored_at": _written(now),
+        "expires_at": _written(expires),
+    }
+    return StoredScore(
+        id=envelope["id"],
+        bank_id=bank_id,
+        seller_id=request.seller_id,
+        purpose=envelope["purpose"],
+        scored_at=now,
+        bundle=services.champion.bundle.digest,
+        inputs=inputs_of(stored),
+        # canonical JSON nests: the assessment's part of the body is its canonical bytes
+        body=canonical_json({**envelope, "assessment": assessment.to_dict()}),
+    )
 
 
 def _vector_of(vectors: VectorStore, seller_id: str) -> StoredVector:
