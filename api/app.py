@@ -19,6 +19,9 @@ from api.settings import Settings
 _DESCRIPTION: Final = """\
 A credit score for online sellers, from their orders, refunds and traffic.
 
+Get a token at `POST /oauth/token` with the credentials that `sellerscore bank create` prints, and send it with every
+call. `RateLimit` headers say how many calls are left.
+
 Every number explains itself: `base_points` and the points of all contributions sum to the score, exactly.
 Errors are problem details (RFC 9457) with a stable `type`.
 Every answer carries `X-Request-Id`; send your own to keep it.

@@ -189,6 +189,10 @@ def test_a_database_that_is_away_and_comes_back(client: TestClient) -> None:
     _assert_problem(away, 503, "database-unavailable")
     assert int(away.headers["Retry-After"]) > 0
     _assert_problem(client.get(made.headers["Location"]), 503, "database-unavailable")
+    proof = demo_credentials(services.settings)
+    token = client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=proof)
+    _assert_problem(token, 503, "database-unavailable")
+    assert int(token.headers["Retry-After"]) > 0
     assert "database:" in _assert_problem(client.get("/health/ready"), 503, "not-ready")["detail"]
     path.rmdir()
     path.with_suffix(".away").rename(path)

@@ -18,6 +18,7 @@ from api.access.rights import Kind
 from api.cli import app
 from api.database import open_database, transaction
 from api.errors import AccessError
+from api.server import _how_to_call
 from api.settings import Settings
 from tests.api.conftest import Opener
 
@@ -156,6 +157,17 @@ def test_a_demo_bank_that_was_revoked_or_is_not_wanted_does_not_come_back(settin
     assert demo_bank(path, engine, NOW) is None
     assert not path.exists()
     engine.dispose()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_serving_shows_a_curl_as_the_demo_bank_or_says_how_to_make_a_bank(
+    settings: Settings, open_client: Opener, wanted: bool
+) -> None:
+    with open_client(settings.model_copy(update={"demo_bank": wanted})) as client:
+        shown = _how_to_call(client.app.state.services, "http://127.0.0.1:8000")
+    assert ("--netrc-file" in shown) is wanted
+    assert ("sellerscore bank create" in shown) is not wanted
+    assert settings.demo_bank_path.read_text().split()[4] not in shown
 
 
 def test_where_banks_are_there_is_no_demo_bank(settings: Settings) -> None:
