@@ -1,6 +1,5 @@
 """`POST /oauth/token` and `GET /.well-known/jwks.json`."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Final
@@ -9,7 +8,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security.http import HTTPBase
 
 from api import errors
-from api.access.granting import TOKEN_PATH, Granted, grant
+from api.access.callers import RATE_HEADERS
+from api.access.granting import TOKEN_PATH, Granted, grant, prove
 from api.access.presented import read_request
 from api.access.refusals import NO_STORE, refusal_responses
 from api.access.rights import written
@@ -27,7 +27,9 @@ _basic = HTTPBase(
 router = APIRouter(tags=["access"])
 
 _KEYS_MAY_BE_KEPT: Final = {"Cache-Control": "public, max-age=300"}
-_GRANTED: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "A token.", "model": TokenAnswer}}
+_GRANTED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "A token.", "model": TokenAnswer, "headers": RATE_HEADERS}
+}
 _FORM: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
@@ -57,8 +59,11 @@ async def create_token(_: Annotated[object, Depends(_basic)], request: Request, 
     headers = request.headers
     asked = read_request(headers.get("content-type", ""), headers.get("authorization"), await request.body())
     address = request.client.host if request.client else ""
-    work = partial(grant, services.access, services.engine, asked, address=address, now=datetime.now(UTC))
-    return _answer(await services.access.hash_in_thread(work))
+    access, now = services.access, datetime.now(UTC)
+    proved = await access.hash_in_thread(partial(prove, access, services.engine, asked.proof, address=address, now=now))
+    # said from here on, on refusals too
+    request.state.answer_headers = proved.standing.headers
+    return _answer(grant(access, proved, asked.scope, now))
 
 
 @router.get("/.well-known/jwks.json", operation_id="getKeys", summary="The service's public keys")
@@ -75,5 +80,4 @@ def _answer(granted: Granted) -> Response:
         expires_in=int(LIFETIME.total_seconds()),
         scope=written(granted.scopes),
     )
-    headers: Mapping[str, str] = {**NO_STORE, **granted.standing.headers}
-    return Response(answer.model_dump_json(), 200, headers, "application/json")
+    return Response(answer.model_dump_json(), 200, NO_STORE, "application/json")

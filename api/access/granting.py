@@ -15,7 +15,7 @@ from api.access.assertions import subject_of, verified
 from api.access.client_secrets import matches, name_in
 from api.access.limits import Limits, Standing
 from api.access.parts import Access
-from api.access.presented import AssertionShown, SecretShown, TokenRequest
+from api.access.presented import AssertionShown, SecretShown
 from api.access.public_keys import public_key
 from api.access.refusals import InvalidClient, InvalidScope
 from api.access.repository import Client
@@ -31,52 +31,69 @@ _NOBODY: Final = "nobody-0000000000000000"
 
 
 @dataclass(frozen=True)
-class Granted:
-    """A token, what it allows, and where the client stands after this call."""
+class Proved:
+    """A client that proved itself, and where it stands after this call."""
 
-    token: str = field(repr=False)
-    scopes: frozenset[Scope]
+    client: Client
     standing: Standing
 
 
-def grant(access: Access, engine: Engine, asked: TokenRequest, *, address: str, now: datetime) -> Granted:
-    """Give a token to a client that proves itself.
+@dataclass(frozen=True)
+class Granted:
+    """A token and what it allows."""
+
+    token: str = field(repr=False)
+    scopes: frozenset[Scope]
+
+
+def prove(
+    access: Access, engine: Engine, proof: SecretShown | AssertionShown, *, address: str, now: datetime
+) -> Proved:
+    """Check a proof and count the call, or the failure.
 
     Raises:
-        InvalidClient: it does not; the words are the same whatever was wrong with a secret.
-        InvalidScope: it asks for a right that its kind does not have.
-        TooManyRequests: it failed, or called, too often.
+        InvalidClient: it proves nothing; the words are the same whatever was wrong with a secret.
+        TooManyRequests: this client failed too often at this address, or the address did.
         DatabaseUnavailable: nobody can be looked up.
     """
-    claimed = _claimed(asked)
+    claimed = _claimed(proof)
     _require_few_failures(access.limits, claimed, address)
     try:
-        client = _proved(access, engine, asked.proof, claimed, now)
+        client = _proved(access, engine, proof, claimed, now)
     except InvalidClient:
         access.limits.failures.spend((claimed, address))
         access.limits.failures_of_address.spend(address)
+        # an id of ours at most, never what was sent
+        logger.warning("failed proof of the client %s", claimed)
         raise
-    standing = access.limits.calls.spend(client.id)
-    if not standing.allowed:
-        raise TooManyRequests(headers=standing.headers)
-    scopes = _scopes(client.kind, asked.scope)
-    return Granted(access.tokens.issue(client.id, client.kind, scopes, now), scopes, standing)
+    return Proved(client, access.limits.calls.spend(client.id))
 
 
-def _claimed(asked: TokenRequest) -> str:
-    named = asked.proof.client_id if asked.proof.client_id is not None else subject_of(_assertion(asked))
+def grant(access: Access, proved: Proved, scope: str | None, now: datetime) -> Granted:
+    """Give a token to a client that proved itself.
+
+    Raises:
+        TooManyRequests: it calls too often.
+        InvalidScope: it asks for a right that its kind does not have.
+    """
+    if not proved.standing.allowed:
+        raise TooManyRequests(headers=proved.standing.headers)
+    client = proved.client
+    scopes = _scopes(client.kind, scope)
+    return Granted(access.tokens.issue(client.id, client.kind, scopes, now), scopes)
+
+
+def _claimed(proof: SecretShown | AssertionShown) -> str:
+    named = proof.client_id
+    if isinstance(proof, AssertionShown) and named is None:
+        named = subject_of(proof.assertion)
     # whatever is no id of ours is one and the same stranger
-    return named if _CLIENT_ID.fullmatch(named) else _NOBODY
-
-
-def _assertion(asked: TokenRequest) -> str:
-    return asked.proof.assertion if isinstance(asked.proof, AssertionShown) else ""
+    return named if named is not None and _CLIENT_ID.fullmatch(named) else _NOBODY
 
 
 def _require_few_failures(limits: Limits, claimed: str, address: str) -> None:
     for standing in (limits.failures.look((claimed, address)), limits.failures_of_address.look(address)):
         if not standing.allowed:
-            logger.warning("too many failed proofs of a client; its next ones are refused unseen")
             raise TooManyRequests(headers=standing.headers)
 
 

@@ -147,6 +147,7 @@ def test_every_answer_to_a_known_client_says_where_it_stands(strict: Running, cl
     assert [int(re.search(r"r=(\d+)", each.headers["RateLimit"]).group(1)) for each in answers] == [4, 3, 2, 1]
     granted = strict.asked(bank)
     assert granted.headers["RateLimit-Policy"] == answers[0].headers["RateLimit-Policy"] == '"client";q=5;w=60'
+    assert strict.asked(strict.new(), scope="everything").headers["RateLimit"] == '"client";r=4;t=12'
     refused = read(strict, strict.token(strict.new(), scope="scores:write"))
     assert (refused.status_code, refused.headers["RateLimit"]) == (403, '"client";r=3;t=24')
     for stranger in (strict.client.get(UNKNOWN), strict.client.get("/health/live")):
