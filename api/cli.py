@@ -37,6 +37,8 @@ def serve(
 ) -> None:
     """Serve the HTTP API with the champion model, and print a curl that scores a seller.
 
+    Where banks reach it at another address, set SELLERSCORE_PUBLIC_URL to that: tokens and signed assertions name it.
+
     Example: sellerscore serve --port 8000
     """
     from api.server import run

@@ -68,7 +68,7 @@ def verified(
         raise InvalidClient("In the assertion iss and sub must both be the client_id.")
     said = claims.get("aud")
     if not any(each in audiences for each in (said if isinstance(said, list) else [said]) if isinstance(each, str)):
-        raise InvalidClient("The aud of the assertion must be the token endpoint or the issuer.")
+        raise InvalidClient(f"The aud of the assertion must be {' or '.join(sorted(audiences))}.")
     if _moment(claims, "nbf", now) > now + _CLOCKS_DIFFER or _moment(claims, "iat", now) > now + _CLOCKS_DIFFER:
         raise InvalidClient("The nbf or iat of the assertion lies ahead.")
     return Used(_jti(claims), _expiry(claims, now))
