@@ -7,8 +7,10 @@ from typing import Final
 
 from fastapi import FastAPI
 
+import api.access.endpoints
 import api.health.endpoints
 import api.scores.endpoints
+from api.access.refusals import install_refusals
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
 from api.services import open_services
@@ -16,6 +18,9 @@ from api.settings import Settings
 
 _DESCRIPTION: Final = """\
 A credit score for online sellers, from their orders, refunds and traffic.
+
+Get a token at `POST /oauth/token` with the credentials that `sellerscore bank create` prints, and send it with every
+call. `RateLimit` headers say how many calls are left.
 
 Every number explains itself: `base_points` and the points of all contributions sum to the score, exactly.
 Errors are problem details (RFC 9457) with a stable `type`.
@@ -46,10 +51,11 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.include_router(api.scores.endpoints.router)
-    app.include_router(api.health.endpoints.router)
+    for room in (api.scores, api.access, api.health):
+        app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
     install_handlers(app)
+    install_refusals(app)
     describe_problems(app)
     return app

@@ -1,4 +1,4 @@
-"""The commands that read the registered model: `serve`, `score` and `score-portfolio`.
+"""The commands that read the registered model: `serve`, `score` and `score-portfolio`; and those of callers.
 
 Heavy libraries are imported inside the commands. Errors are raised; `sellerscore.py` turns them into one sentence.
 """
@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from api.access.cli import commands_of
+from api.access.rights import Kind
+
 if TYPE_CHECKING:
     from api.looked import Looked
     from features.store import StoredVector
     from scoring import Bundle
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
+
+for _kind in Kind:
+    app.add_typer(commands_of(_kind), name=str(_kind))
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 
@@ -30,6 +36,8 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 unless set, 0 for any free one.")] = None,
 ) -> None:
     """Serve the HTTP API with the champion model, and print a curl that scores a seller.
+
+    Where banks reach it at another address, set SELLERSCORE_PUBLIC_URL to that: tokens and signed assertions name it.
 
     Example: sellerscore serve --port 8000
     """

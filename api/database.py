@@ -14,6 +14,8 @@ from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
@@ -79,10 +81,18 @@ def migrate(engine: Engine, revision: str = "head") -> None:
     # immediate: of two services that start at once the second waits, then finds nothing left to do
     with engine.execution_options(**{_BEGIN: "IMMEDIATE"}).begin() as connection:
         config = migration_config(connection)
-        if revision == "base" or (revision.startswith("-")):
+        if _is_behind(connection, config, revision):
             command.downgrade(config, revision)
         else:
             command.upgrade(config, revision)
+
+
+def _is_behind(connection: Connection, config: Config, revision: str) -> bool:
+    if revision == "base" or revision.startswith("-"):
+        return True
+    now = MigrationContext.configure(connection).get_current_revision()
+    before = ScriptDirectory.from_config(config).iterate_revisions(now, "base") if now else ()
+    return revision in {script.revision for script in before} - {now}
 
 
 def migration_config(connection: Connection) -> Config:

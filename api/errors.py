@@ -3,15 +3,20 @@
 ApiError
 ├── StartError                 the service or a command cannot begin
 │   ├── SettingsError          a setting that cannot hold
-│   ├── TokenFileError         a token file that is no secret
+│   ├── KeyRingError           signing keys that are no secret, or none
 │   ├── DatabaseSetupError     a database that would not keep what it acknowledged
 │   ├── ModelMissingError      no champion is registered
 │   ├── ModelStoreError        the registry or a kept bundle cannot be used
 │   └── AddressTakenError      the address to listen on is not free
+├── AccessError                a client, key or credentials file that is not as a command needs it
+├── SignatureError             a JWS that none of the known keys signed
 ├── OutputError                a file that cannot be written as asked
 └── Problem                    an answer over HTTP, with a status and a stable type (RFC 9457)
     ├── MalformedJson          400
     ├── NotAuthenticated       401
+    ├── InvalidToken           401
+    ├── WrongCaller            403
+    ├── InsufficientScope      403
     ├── RouteUnknown           404
     ├── SellerUnknown          404
     ├── ScoreUnknown           404
@@ -19,6 +24,7 @@ ApiError
     ├── BodyTooLarge           413
     ├── UnsupportedMediaType   415
     ├── InvalidRequest         422
+    ├── TooManyRequests        429
     ├── InternalError          500
     ├── ScoreNotExplained      500
     ├── VectorsUnavailable     503
@@ -46,8 +52,8 @@ class SettingsError(StartError):
     """A setting, from the environment or an option, holds a value that is not allowed."""
 
 
-class TokenFileError(StartError):
-    """The token file cannot be made, is readable by others or holds no token, so it would protect nothing."""
+class KeyRingError(StartError):
+    """The signing keys cannot be read or made, are readable by others, or are none."""
 
 
 class DatabaseSetupError(StartError):
@@ -64,6 +70,14 @@ class ModelStoreError(StartError):
 
 class AddressTakenError(StartError):
     """Another program listens on the address, or this machine does not have it."""
+
+
+class AccessError(ApiError):
+    """A client that there is not, a key that may not be registered, or credentials that are open to others."""
+
+
+class SignatureError(ApiError):
+    """What is said to be signed is not: altered, cut short, or signed by a key that is not known here."""
 
 
 class OutputError(ApiError):
@@ -99,11 +113,42 @@ class MalformedJson(Problem):
 
 
 class NotAuthenticated(Problem):
-    """No token, or not the one of this service."""
+    """No token at all."""
 
-    status, slug, title = 401, "not-authenticated", "A valid token is needed"
-    usual = "Send the token of this service as `Authorization: Bearer <token>`; it stands in the state folder."
+    status, slug, title = 401, "not-authenticated", "A token is needed"
+    usual = "Get a token at `POST /oauth/token` and send it as `Authorization: Bearer <token>`."
     usual_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="sellerscore"'}
+
+
+class InvalidToken(Problem):
+    """A token that is altered, expired or of another service, or whose client is revoked."""
+
+    status, slug, title = 401, "invalid-token", "The token is not valid"
+    usual = "The token is expired, revoked or not of this service; get another at `POST /oauth/token`."
+    usual_headers: ClassVar[Mapping[str, str]] = {
+        "WWW-Authenticate": 'Bearer realm="sellerscore", error="invalid_token"'
+    }
+
+
+class WrongCaller(Problem):
+    """A client of a kind that this endpoint is not for."""
+
+    status, slug, title = 403, "wrong-caller", "This is not for clients of this kind"
+    usual = "Clients of this kind have no such call; use the credentials of a client of the kind that has."
+
+
+class InsufficientScope(Problem):
+    """A token that was asked for without the scope that this endpoint needs."""
+
+    status, slug, title = 403, "insufficient-scope", "The token lacks a scope"
+    usual = "Ask for a token with the scope that the WWW-Authenticate header names, or for one with all scopes."
+    usual_headers: ClassVar[Mapping[str, str]] = {
+        "WWW-Authenticate": 'Bearer realm="sellerscore", error="insufficient_scope"'
+    }
+
+    def __init__(self, scope: str | None = None) -> None:
+        said = self.usual_headers["WWW-Authenticate"]
+        super().__init__(headers={"WWW-Authenticate": f'{said}, scope="{scope}"'} if scope else None)
 
 
 class RouteUnknown(Problem):
@@ -121,7 +166,7 @@ class SellerUnknown(Problem):
 
 
 class ScoreUnknown(Problem):
-    """An id under which no score is stored."""
+    """An id under which no score of this bank is stored."""
 
     status, slug, title = 404, "unknown-score", "The score is not known"
     usual = "No score is stored under this id; use the id, or the Location header, of the answer that made it."
@@ -153,6 +198,14 @@ class InvalidRequest(Problem):
 
     status, slug, title = 422, "invalid-request", "The request holds values that are not allowed"
     usual = "Correct what `errors` lists and send the request again."
+
+
+class TooManyRequests(Problem):
+    """A client that calls, or fails to prove itself, more often than it may."""
+
+    status, slug, title = 429, "too-many-requests", "Too many requests"
+    usual = "More calls, or more failed proofs of a client, than are allowed; wait the seconds that Retry-After says."
+    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class InternalError(Problem):

@@ -1,5 +1,7 @@
 """What happens to every request before any endpoint: it gets an id, a line in the log and a limit to its body.
 
+What later parts leave as `answer_headers` in the request's state goes with every answer, problems included.
+
 A log line names the route, never the path or the body, so that no seller id or token is in it.
 """
 
@@ -41,7 +43,9 @@ class RequestContext:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[_HEADER] = request_id
+                headers = MutableHeaders(scope=message)
+                headers[_HEADER] = request_id
+                headers.update(scope["state"].get("answer_headers", {}))
             await send(message)
 
         try:

@@ -30,6 +30,12 @@ _BY_STATUS: Final[Mapping[int, type[errors.Problem]]] = {
 }
 """What the framework raises itself, as our problems."""
 
+_HEADERS: Final[Mapping[str, str]] = {
+    "Retry-After": "Seconds to wait before the next try.",
+    "WWW-Authenticate": "What kind of token is needed, and what is wrong with the one that was sent (RFC 6750).",
+}
+"""Headers that problems carry, in words."""
+
 
 class ProblemDetails(BaseModel):
     """An error as RFC 9457 describes it; `type` is stable, so a program may act on it."""
@@ -106,6 +112,9 @@ def problem_responses(*kinds: type[errors.Problem]) -> dict[int | str, dict[str,
         )
         if kind.title not in entry["description"]:
             entry["description"] += f"; or: {kind.title}"
+        for name in kind.usual_headers:
+            said = {"description": _HEADERS[name], "schema": {"type": "string"}}
+            entry.setdefault("headers", {})[name] = said
         entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": _example(kind)}
     return described
 

@@ -8,10 +8,13 @@ import logging
 import shlex
 import socket
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import uvicorn
 from fastapi import FastAPI
 
+from api.access.demo import demo_bank
+from api.access.granting import TOKEN_PATH
 from api.app import create_app
 from api.errors import AddressTakenError
 from api.services import Services
@@ -33,17 +36,23 @@ def run(settings: Settings, say: Callable[[str], None]) -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     with _listen(settings.host, settings.port) as listener:
+        # with port 0 the address is known only now, and tokens name it
+        settings = settings.model_copy(update={"public_url": settings.public_url or _address(listener)})
         asyncio.run(_serve(create_app(settings), listener, say))
 
 
-def curl_of(token_path: str, address: str, seller_id: str) -> str:
-    """Return the shell command that scores a seller, reading the token from its file.
+def curl_of(credentials: str, address: str, seller_id: str) -> str:
+    """Return the shell command that gets a token, with the credentials in a netrc file, and scores a seller with it.
 
-    Example: `curl -sS http://127.0.0.1:8000/v1/scores -H "Authorization: Bearer $(cat var/token)" ...`.
+    Example: `curl -sS http://127.0.0.1:8000/v1/scores -H "Authorization: Bearer $(curl -sS --netrc-file ...)" ...`.
     """
+    token = (
+        f"curl -sS --netrc-file {shlex.quote(credentials)} {address}{TOKEN_PATH} -d grant_type=client_credentials "
+        """| sed -E 's/.*"access_token":"([^"]+)".*/\\1/'"""
+    )
     body = shlex.quote(json.dumps({"seller_id": seller_id, "purpose": "credit_application"}, ensure_ascii=False))
     return (
-        f'curl -sS {address}/v1/scores -H "Authorization: Bearer $(cat {shlex.quote(token_path)})" '
+        f'curl -sS {address}/v1/scores -H "Authorization: Bearer $({token})" '
         f"-H 'Content-Type: application/json' -d {body}"
     )
 
@@ -73,7 +82,11 @@ def _how_to_call(services: Services, address: str) -> str:
         return f"It cannot score yet: {error}"
     if example is None:
         return "It cannot score yet: the latest snapshot holds no seller; run `sellerscore ingest` with some."
-    return "Score a seller:\n  " + curl_of(str(services.settings.token_path), address, example.seller_id)
+    settings = services.settings
+    found = demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)) if settings.demo_bank else None
+    if found is None:
+        return 'Call it as one of your banks; `sellerscore bank create "Example name"` makes one.'
+    return "Score a seller, as the demo bank:\n  " + curl_of(str(found), address, example.seller_id)
 
 
 def _listen(host: str, port: int) -> socket.socket:

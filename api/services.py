@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
+from api.access.parts import Access, open_access
 from api.database import open_database
 from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
 from api.shadow.service import Shadow
-from api.token_file import token_digest
 from features.store import VectorStore
 
 
@@ -25,7 +25,7 @@ class Services:
     shadow: Shadow | None
     vectors: VectorStore
     engine: Engine
-    token_digest: bytes
+    access: Access
 
 
 @contextmanager
@@ -35,17 +35,17 @@ def open_services(settings: Settings) -> Iterator[Services]:
     A bundle is proved and what explains a row compiled as it is loaded, so the first request is as fast as any.
 
     Raises:
-        StartError: the token file, the model or the database cannot be used.
+        StartError: the signing keys, the model or the database cannot be used.
         ScoringError: the champion's bundle does not verify.
     """
-    digest = token_digest(settings.token_path)
+    access = open_access(settings)
     champion, challenger = load_champion(settings), load_challenger(settings)
     engine = open_database(settings.database_url)
     # one that was promoted would score everything twice
     beside = challenger is not None and challenger.bundle.digest != champion.bundle.digest
     shadow = Shadow(challenger, engine) if challenger is not None and beside else None
     try:
-        yield Services(settings, champion, shadow, VectorStore(settings.vectors_path), engine, digest)
+        yield Services(settings, champion, shadow, VectorStore(settings.vectors_path), engine, access)
     finally:
         if shadow is not None:
             shadow.close()

@@ -18,6 +18,12 @@ def _sqlite(url: str) -> str:
     return url
 
 
+def _address(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must begin with https:// or http://")
+    return url.rstrip("/")
+
+
 def _beside(known: dict[str, Any], name: str) -> str:
     # the home folder is not in `known` where it was refused; a path may hold what an address must escape
     file = known.get("home", Path()) / name
@@ -43,7 +49,15 @@ class Settings(BaseSettings):
     )
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535, description="0 lets the system choose a free one.")
+    public_url: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None, description="Where banks reach the service, as tokens and assertions name it."
+    )
     score_validity_days: int = Field(default=30, ge=1, le=366)
+    rate_limit_calls: int = Field(default=6_000, ge=1, description="Calls a client may make in the time below.")
+    rate_limit_seconds: int = Field(default=60, ge=1, le=86_400)
+    failed_logins: int = Field(default=30, ge=1, description="Failed proofs of one client at one address, likewise.")
+    failed_logins_seconds: int = Field(default=60, ge=1, le=86_400)
+    demo_bank: bool = Field(default=True, description="Make a bank to try with where there is no client yet.")
 
     @property
     def vectors_path(self) -> Path:
@@ -51,9 +65,15 @@ class Settings(BaseSettings):
         return self.home / "vectors.db"
 
     @property
-    def token_path(self) -> Path:
-        """The file of the one bearer token."""
-        return self.home / "token"
+    def demo_bank_path(self) -> Path:
+        """The file of the demo bank's credentials, made at the first run, for its owner alone."""
+        return self.home / "demo-bank.netrc"
+
+    @property
+    def issuer(self) -> str:
+        """The name of this service in the tokens that it gives: where it is reached."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
 
 
 def load_settings(**given: object) -> Settings:

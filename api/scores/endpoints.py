@@ -1,32 +1,36 @@
 """`POST /v1/scores` and `GET /v1/scores/{id}`."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Response
 
 from api import errors
+from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
+from api.access.rights import Scope
 from api.problems import problem_responses
 from api.scores import service
 from api.scores.repository import StoredScore
 from api.scores.schemas import Score, ScoreRequest
-from api.security import Caller, TokenFirst
 from api.services import Wired
 
-router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=TokenFirst)
+router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=CallerFirst)
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
-_COMMON: Final = (errors.NotAuthenticated, errors.InternalError, errors.DatabaseUnavailable)
+_COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable)
 _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     201: {
         "description": "The score, as it is stored.",
         "model": Score,
-        "headers": {"Location": {"description": "Where to read it again.", "schema": {"type": "string"}}},
+        "headers": {
+            "Location": {"description": "Where to read it again.", "schema": {"type": "string"}},
+            **RATE_HEADERS,
+        },
     }
 }
 _READ: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The score, byte for byte as it was answered.", "model": Score}
+    200: {"description": "The score, byte for byte as it was answered.", "model": Score, "headers": RATE_HEADERS}
 }
 
 
@@ -49,12 +53,12 @@ _READ: Final[dict[int | str, dict[str, Any]]] = {
         errors.VectorsDoNotFitModel,
     ),
 )
-def create_score(_: Caller, services: Wired, request: ScoreRequest) -> Response:
+def create_score(bank: Annotated[Bank, needs(Scope.SCORES_WRITE)], services: Wired, request: ScoreRequest) -> Response:
     """Score the seller from the latest data, store the score and return it.
 
     An outcome without a number (`insufficient_history`, `insufficient_data`, `stale_data`) is an answer too.
     """
-    score = service.create(services, request, datetime.now(UTC))
+    score = service.create(services, bank.id, request, datetime.now(UTC))
     return _answer(score, 201, {"Location": f"/v1/scores/{score.id}"})
 
 
@@ -65,9 +69,9 @@ def create_score(_: Caller, services: Wired, request: ScoreRequest) -> Response:
     response_class=Response,
     responses=_READ | problem_responses(*_COMMON, errors.ScoreUnknown, errors.InvalidRequest),
 )
-def get_score(_: Caller, services: Wired, score_id: UUID) -> Response:
-    """Return the stored score, byte for byte as the request that made it was answered."""
-    return _answer(service.get(services, str(score_id)), 200, {})
+def get_score(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: UUID) -> Response:
+    """Return the stored score, byte for byte as the request that made it was answered; another bank's is not known."""
+    return _answer(service.get(services, bank.id, str(score_id)), 200, {})
 
 
 def _answer(score: StoredScore, status: int, headers: dict[str, str]) -> Response:

@@ -13,6 +13,7 @@ scores = Table(
     "scores",
     metadata,
     Column("id", String(36), primary_key=True),
+    Column("bank_id", String(60), nullable=False),
     Column("seller_id", String(200), nullable=False),
     Column("purpose", String(40), nullable=False),
     Column("scored_at", UtcDateTime(), nullable=False),
@@ -31,6 +32,7 @@ class StoredScore:
     """One score: `body` is the answer as it was sent, `inputs` and `bundle` are what it can be made from again."""
 
     id: str
+    bank_id: str
     seller_id: str
     purpose: str
     scored_at: datetime
@@ -44,9 +46,10 @@ def add(connection: Connection, score: StoredScore) -> None:
     connection.execute(insert(scores).values(**vars(score)))
 
 
-def find(connection: Connection, score_id: str) -> StoredScore | None:
-    """Return the score stored under the id, or None."""
-    found = connection.execute(select(scores).where(scores.c.id == score_id)).one_or_none()
+def find(connection: Connection, bank_id: str, score_id: str) -> StoredScore | None:
+    """Return the bank's score stored under the id, or None; another bank's is none."""
+    wanted = select(scores).where(scores.c.id == score_id, scores.c.bank_id == bank_id)
+    found = connection.execute(wanted).one_or_none()
     return None if found is None else StoredScore(*found)
 
 

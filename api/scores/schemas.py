@@ -123,6 +123,7 @@ class Score(_Answer):
 
     id: str = Field(description="Id of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
     seller_id: str = Field(description="Whom it is of.", examples=["S-000001"])
+    bank_id: str = Field(description="The bank that asked.", examples=["bank-3f9c2a7d5e1b0846"])
     purpose: Purpose = Field(description="What it was asked for.")
     scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
     expires_at: str = Field(description="Until when to rely on it, UTC.", examples=["2026-03-03T09:30:00.000Z"])

@@ -25,8 +25,8 @@ from scoring.canonical import canonical_json
 logger = logging.getLogger(__name__)
 
 
-def create(services: Services, request: ScoreRequest, now: datetime) -> StoredScore:
-    """Score a seller from the latest vector and store the score.
+def create(services: Services, bank_id: str, request: ScoreRequest, now: datetime) -> StoredScore:
+    """Score a seller for a bank from the latest vector and store the score.
 
     Raises:
         SellerUnknown: the latest snapshot does not hold the seller.
@@ -36,17 +36,44 @@ def create(services: Services, request: ScoreRequest, now: datetime) -> StoredSc
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
     stored = _vector_of(services.vectors, request.seller_id)
+    score = _made(services, bank_id, request, stored=stored, now=now)
+    with transaction(services.engine) as connection:
+        repository.add(connection, score)
+    if services.shadow is not None:
+        services.shadow.offer(score.id, to_vector(stored))
+    return score
+
+
+def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
+    """Return the stored score of a bank.
+
+    Raises:
+        ScoreUnknown: there is none under the id, or it is another bank's.
+        DatabaseUnavailable: the database does not answer.
+    """
+    with transaction(services.engine) as connection:
+        score = repository.find(connection, bank_id, score_id)
+    if score is None:
+        raise ScoreUnknown
+    return score
+
+
+def _made(
+    services: Services, bank_id: str, request: ScoreRequest, *, stored: StoredVector, now: datetime
+) -> StoredScore:
     assessment = _assess(services.champion.bundle, stored)
     expires = now + timedelta(days=services.settings.score_validity_days)
     envelope = {
         "id": str(uuid.uuid4()),
         "seller_id": request.seller_id,
+        "bank_id": bank_id,
         "purpose": str(request.purpose),
         "scored_at": _written(now),
         "expires_at": _written(expires),
     }
-    score = StoredScore(
+    return StoredScore(
         id=envelope["id"],
+        bank_id=bank_id,
         seller_id=request.seller_id,
         purpose=envelope["purpose"],
         scored_at=now,
@@ -55,25 +82,6 @@ def create(services: Services, request: ScoreRequest, now: datetime) -> StoredSc
         # canonical JSON nests: the assessment's part of the body is its canonical bytes
         body=canonical_json({**envelope, "assessment": assessment.to_dict()}),
     )
-    with transaction(services.engine) as connection:
-        repository.add(connection, score)
-    if services.shadow is not None:
-        services.shadow.offer(score.id, to_vector(stored))
-    return score
-
-
-def get(services: Services, score_id: str) -> StoredScore:
-    """Return the stored score.
-
-    Raises:
-        ScoreUnknown: there is none under the id.
-        DatabaseUnavailable: the database does not answer.
-    """
-    with transaction(services.engine) as connection:
-        score = repository.find(connection, score_id)
-    if score is None:
-        raise ScoreUnknown
-    return score
 
 
 def _vector_of(vectors: VectorStore, seller_id: str) -> StoredVector:

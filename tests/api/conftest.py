@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import lightgbm
 import numpy as np
 import pytest
 
+from api.access.demo import demo_bank
 from api.app import create_app
 from api.settings import Settings
 from features.store import Snapshot, VectorStore
@@ -134,21 +135,36 @@ def settings(registry: str, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def open_client() -> Opener:
-    """Start the app over some settings, and call it with its token."""
+    """Start the app over some settings, and call it with a token of its demo bank, if it has one."""
     # imported late, since it warns before the filter of this file is in force
     from starlette.testclient import TestClient
 
     @contextmanager
     def opened(settings: Settings) -> Iterator[TestClient]:
         with TestClient(create_app(settings), raise_server_exceptions=False) as client:
-            client.headers["Authorization"] = f"Bearer {settings.token_path.read_text().strip()}"
+            services = client.app.state.services
+            if demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)):
+                client.headers["Authorization"] = f"Bearer {token_for(client, settings)}"
             yield client
 
     return opened
 
 
+def demo_credentials(settings: Settings) -> tuple[str, str]:
+    """Return id and secret of the demo bank, as its file holds them."""
+    words = settings.demo_bank_path.read_text().split()
+    return words[2], words[4]
+
+
+def token_for(client: TestClient, settings: Settings) -> str:
+    """Return a token of the demo bank."""
+    answer = client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=demo_credentials(settings))
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["access_token"])
+
+
 @pytest.fixture
 def client(settings: Settings, open_client: Opener) -> Iterator[TestClient]:
-    """A caller with the token."""
+    """A bank with a token of all its scopes."""
     with open_client(settings) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""Whatever the holder of the token sends as a body, the answer is a problem and never a failure of the service."""
+"""Whatever a bank with a token sends as a body, the answer is a problem and never a failure of the service."""
 
 from __future__ import annotations
 

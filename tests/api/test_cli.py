@@ -202,6 +202,12 @@ def _serving(home: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], lis
             process.stdout.close()
 
 
+def _token(home: Path, address: str) -> str:
+    words = (home / "demo-bank.netrc").read_text().split()
+    answer = httpx.post(f"{address}/oauth/token", data={"grant_type": "client_credentials"}, auth=(words[2], words[4]))
+    return str(answer.json()["access_token"])
+
+
 @pytest.fixture
 def served_home(settings: Settings) -> Path:
     """A folder that was served from once, so that the real process needs no registry."""
@@ -217,7 +223,7 @@ def test_a_real_server_scores_by_the_curl_that_it_prints(served_home: Path, tmp_
             answer = subprocess.run(["bash", "-c", lines[2]], capture_output=True, text=True, check=True).stdout
             assert json.loads(answer)["assessment"]["outcome"] == "scored"
         address = re.search(r"http://[^ ]+", lines[0]).group()
-        token = (served_home / "token").read_text().strip()
+        token = _token(served_home, address)
         body = {"seller_id": NEWCOMER, "purpose": "account_review"}
         made = httpx.post(f"{address}/v1/scores", json=body, headers={"Authorization": f"Bearer {token}"})
         assert made.status_code == 201
@@ -228,6 +234,7 @@ def test_a_real_server_scores_by_the_curl_that_it_prints(served_home: Path, tmp_
     written = log.read_text()
     assert "POST /v1/scores 201" in written
     assert token not in written
+    assert (served_home / "demo-bank.netrc").read_text().split()[4] not in written
     assert NEWCOMER not in written
     assert "Traceback" not in written
 
@@ -237,7 +244,7 @@ def test_an_acknowledged_score_outlives_a_kill(
 ) -> None:
     with _serving(served_home, tmp_path / "log") as (process, lines):
         address = re.search(r"http://[^ ]+", lines[0]).group()
-        headers = {"Authorization": f"Bearer {(served_home / 'token').read_text().strip()}"}
+        headers = {"Authorization": f"Bearer {_token(served_home, address)}"}
         body = {"seller_id": SELLERS[0], "purpose": "credit_application"}
         made = httpx.post(f"{address}/v1/scores", json=body, headers=headers)
         process.kill()

@@ -1,5 +1,6 @@
 """The database: durable, migrated both ways with data in place, and what the code believes it to be."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import OperationalError
 
+import api.access.repository as access
 import api.scores.repository as scores
+from api.access.rights import Kind
 from api.database import metadata, migrate, open_database, transaction
 from api.errors import DatabaseSetupError, DatabaseUnavailable
 
 SCORE = scores.StoredScore(
     id="0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55",
+    bank_id="bank-0123456789abcdef",
     seller_id="卖家-1",
     purpose="credit_application",
     scored_at=datetime(2026, 2, 1, 9, 30, 0, 123000, tzinfo=UTC),
@@ -34,8 +38,9 @@ def test_a_score_comes_back_as_it_was_stored(url: str) -> None:
     with transaction(engine) as connection:
         scores.add(connection, SCORE)
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) == SCORE
-        assert scores.find(connection, "another") is None
+        assert scores.find(connection, SCORE.bank_id, SCORE.id) == SCORE
+        assert scores.find(connection, SCORE.bank_id, "another") is None
+        assert scores.find(connection, "bank-another", SCORE.id) is None
     engine.dispose()
 
 
@@ -54,7 +59,7 @@ def test_a_transaction_that_fails_stores_nothing(url: str) -> None:
         scores.add(connection, SCORE)
         connection.execute(text("SELECT no_such_column FROM scores"))
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) is None
+        assert scores.find(connection, SCORE.bank_id, SCORE.id) is None
     engine.dispose()
 
 
@@ -71,12 +76,52 @@ def test_the_schema_goes_down_and_up_and_a_newest_one_keeps_its_rows(url: str) -
         scores.add(connection, SCORE)
     migrate(engine)
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) == SCORE
+        assert scores.find(connection, SCORE.bank_id, SCORE.id) == SCORE
     migrate(engine, "base")
     assert "scores" not in inspect(engine).get_table_names()
     migrate(engine)
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) is None
+        assert scores.find(connection, SCORE.bank_id, SCORE.id) is None
+    engine.dispose()
+
+
+def test_scores_from_before_banks_are_kept_and_no_banks(url: str) -> None:
+    engine = open_database(url)
+    migrate(engine, "base")
+    migrate(engine, "0002")
+    old = {name: value for name, value in vars(SCORE).items() if name not in {"bank_id", "scored_at"}}
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO scores (id, seller_id, purpose, scored_at, bundle, inputs, body) "
+                "VALUES (:id, :seller_id, :purpose, '2026-02-01 09:30:00.123000', :bundle, :inputs, :body)"
+            ),
+            old,
+        )
+        connection.execute(
+            text("INSERT INTO shadow_scores (score_id, bundle, outcome) VALUES (:id, 'sha256:1', 'scored')"), old
+        )
+    migrate(engine)
+    with transaction(engine) as connection:
+        (kept,) = scores.every(connection)
+        assert kept == replace(SCORE, bank_id="before-banks")
+        bank = access.Client("bank-0123456789abcdef", Kind.BANK, "Bank", SCORE.scored_at, None)
+        access.add(connection, bank)
+        access.add_secret(connection, bank.id, name="one", hashed="$", now=SCORE.scored_at)
+        assert access.use_assertion(
+            connection, bank.id, "1", until=SCORE.scored_at, now=datetime(2020, 1, 1, tzinfo=UTC)
+        )
+        scores.add(connection, replace(SCORE, id="another"))
+    migrate(engine, "0002")
+    with engine.begin() as connection:
+        rows = connection.execute(text("SELECT id, seller_id, body FROM scores ORDER BY id")).all()
+        assert [tuple(row) for row in rows] == [(each, SCORE.seller_id, SCORE.body) for each in (SCORE.id, "another")]
+        assert connection.execute(text("SELECT count(*) FROM shadow_scores")).scalar_one() == 1
+    assert not {"clients", "client_secrets", "client_keys", "used_assertions"} & set(inspect(engine).get_table_names())
+    migrate(engine)
+    with transaction(engine) as connection:
+        assert {each.bank_id for each in scores.every(connection)} == {"before-banks"}
+        assert access.find(connection, bank.id) is None
     engine.dispose()
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from api.access.rights import Scope
 from api.scores.schemas import ScoreRequest
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
         for method, operation in item.items()
     }
     assert found == {
+        ("POST", "/oauth/token"): "createToken",
+        ("GET", "/.well-known/jwks.json"): "getKeys",
         ("POST", "/v1/scores"): "createScore",
         ("GET", "/v1/scores/{score_id}"): "getScore",
         ("GET", "/health/live"): "getLive",
@@ -35,8 +38,9 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "statuses"),
     [
-        ("post", "/v1/scores", {"201", "400", "401", "404", "413", "415", "422", "500", "503"}),
-        ("get", "/v1/scores/{score_id}", {"200", "401", "404", "422", "500", "503"}),
+        ("post", "/v1/scores", {"201", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503"}),
+        ("get", "/v1/scores/{score_id}", {"200", "401", "403", "404", "422", "429", "500", "503"}),
+        ("post", "/oauth/token", {"200", "400", "401", "413", "429", "500", "503"}),
         ("get", "/health/ready", {"200", "503"}),
         ("get", "/health/live", {"200"}),
     ],
@@ -46,7 +50,8 @@ def test_every_refusal_is_a_problem_with_an_example(
 ) -> None:
     responses = document["paths"][path][method]["responses"]
     assert set(responses) == statuses
-    for status in statuses - {"200", "201"}:
+    # the token endpoint speaks as RFC 6749 has it where that says how
+    for status in statuses - {"200", "201", *({"400", "401"} if path == "/oauth/token" else ())}:
         assert list(responses[status]["content"]) == ["application/problem+json"]
         content = responses[status]["content"]["application/problem+json"]
         assert content["schema"]["$ref"].endswith("Details")
@@ -64,12 +69,53 @@ def test_answers_are_described_as_json_alone(document: dict[str, Any]) -> None:
         assert content["application/json"]["schema"]["$ref"].endswith("/Score")
 
 
-def test_scores_need_the_token_and_health_does_not(document: dict[str, Any]) -> None:
-    assert document["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+def test_each_call_says_which_scope_it_needs(document: dict[str, Any]) -> None:
+    flow = document["components"]["securitySchemes"]["oauth2"]["flows"]["clientCredentials"]
+    assert flow["tokenUrl"] == "/oauth/token"
+    assert set(flow["scopes"]) == {str(scope) for scope in Scope}
+    assert all(flow["scopes"].values())
     needing = {
-        path for path, item in document["paths"].items() for operation in item.values() if operation.get("security")
+        (method, path): operation["security"]
+        for path, item in document["paths"].items()
+        for method, operation in item.items()
+        if "security" in operation
     }
-    assert needing == {"/v1/scores", "/v1/scores/{score_id}"}
+    assert needing == {
+        ("post", "/v1/scores"): [{"oauth2": ["scores:write"]}],
+        ("get", "/v1/scores/{score_id}"): [{"oauth2": ["scores:read"]}],
+        ("post", "/oauth/token"): [{"client": []}, {}],
+    }
+
+
+def test_the_refusals_of_a_token_are_those_of_the_rfc(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/oauth/token"]["post"]["responses"]
+    said = {}
+    for status in ("400", "401"):
+        assert list(responses[status]["content"]) == ["application/json"]
+        content = responses[status]["content"]["application/json"]
+        assert content["schema"]["$ref"].endswith("/TokenError")
+        said |= {name: (status, example["value"]["error"]) for name, example in content["examples"].items()}
+    assert said == {
+        "invalid_request": ("400", "invalid_request"),
+        "unsupported_grant_type": ("400", "unsupported_grant_type"),
+        "invalid_scope": ("400", "invalid_scope"),
+        "invalid_client": ("401", "invalid_client"),
+    }
+
+
+def test_the_form_of_a_token_request_is_described(document: dict[str, Any]) -> None:
+    content = document["paths"]["/oauth/token"]["post"]["requestBody"]["content"]
+    assert list(content) == ["application/x-www-form-urlencoded"]
+    schema = content["application/x-www-form-urlencoded"]["schema"]
+    assert schema["required"] == ["grant_type"]
+    assert all(field["description"] for field in schema["properties"].values())
+
+
+def test_limits_and_proofs_are_said_in_headers_that_are_described(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/v1/scores"]["post"]["responses"]
+    assert responses["429"]["headers"]["Retry-After"]["description"]
+    assert responses["401"]["headers"]["WWW-Authenticate"]["description"]
+    assert {"RateLimit", "RateLimit-Policy"} <= set(responses["201"]["headers"])
 
 
 def test_every_field_is_described_and_no_answer_has_a_default(document: dict[str, Any]) -> None:

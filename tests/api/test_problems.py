@@ -15,7 +15,7 @@ import api.scores.service
 from api.database import transaction
 from api.errors import MAX_BODY_BYTES
 from scoring import ExplanationError
-from tests.api.conftest import SELLERS, fill, other_catalogue
+from tests.api.conftest import SELLERS, demo_credentials, fill, other_catalogue, token_for
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -39,20 +39,30 @@ def _stored(client: TestClient) -> int:
         return int(connection.execute(text("SELECT count(*) FROM scores")).scalar_one())
 
 
-@pytest.mark.parametrize("value", [None, "Bearer", "Bearer wrong", "Basic d3Jvbmc=", "Bearer \xff\xfe", "token"])
-def test_without_the_token_nothing_is_answered(client: TestClient, value: str | None) -> None:
+@pytest.mark.parametrize(
+    ("value", "slug"),
+    [
+        (None, "not-authenticated"),
+        ("Bearer", "not-authenticated"),
+        ("Bearer wrong", "invalid-token"),
+        ("Basic d3Jvbmc=", "not-authenticated"),
+        ("Bearer \xff\xfe", "invalid-token"),
+        ("token", "not-authenticated"),
+    ],
+)
+def test_without_a_token_nothing_is_answered(client: TestClient, value: str | None, slug: str) -> None:
     del client.headers["Authorization"]
     headers = {} if value is None else {"Authorization": value.encode("latin-1")}
     for response in (
         client.post("/v1/scores", json=GOOD, headers=headers),
         client.get("/v1/scores/0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", headers=headers),
     ):
-        _assert_problem(response, 401, "not-authenticated")
+        _assert_problem(response, 401, slug)
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
     assert _stored(client) == 0
 
 
-@pytest.mark.parametrize("value", ["", "Bearer wrong"])
+@pytest.mark.parametrize(("value", "slug"), [("", "not-authenticated"), ("Bearer wrong", "invalid-token")])
 @pytest.mark.parametrize(
     ("content", "media_type"),
     [
@@ -63,11 +73,11 @@ def test_without_the_token_nothing_is_answered(client: TestClient, value: str | 
     ],
 )
 def test_a_stranger_is_told_nothing_of_the_body(
-    client: TestClient, value: str, content: bytes, media_type: str
+    client: TestClient, value: str, slug: str, *, content: bytes, media_type: str
 ) -> None:
     headers = {"Authorization": value, "Content-Type": media_type}
-    _assert_problem(client.post("/v1/scores", content=content, headers=headers), 401, "not-authenticated")
-    _assert_problem(client.get("/v1/scores/7", headers=headers), 401, "not-authenticated")
+    _assert_problem(client.post("/v1/scores", content=content, headers=headers), 401, slug)
+    _assert_problem(client.get("/v1/scores/7", headers=headers), 401, slug)
 
 
 def test_an_unknown_seller_is_named_a_problem_and_not_repeated(client: TestClient) -> None:
@@ -179,6 +189,10 @@ def test_a_database_that_is_away_and_comes_back(client: TestClient) -> None:
     _assert_problem(away, 503, "database-unavailable")
     assert int(away.headers["Retry-After"]) > 0
     _assert_problem(client.get(made.headers["Location"]), 503, "database-unavailable")
+    proof = demo_credentials(services.settings)
+    token = client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=proof)
+    _assert_problem(token, 503, "database-unavailable")
+    assert int(token.headers["Retry-After"]) > 0
     assert "database:" in _assert_problem(client.get("/health/ready"), 503, "not-ready")["detail"]
     path.rmdir()
     path.with_suffix(".away").rename(path)
@@ -225,11 +239,16 @@ def test_request_ids_come_back_where_they_are_plain(client: TestClient, given_id
 
 def test_the_log_names_no_seller_and_no_token(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    token = client.headers["Authorization"].removeprefix("Bearer ")
+    bearer, settings = client.headers["Authorization"], client.app.state.services.settings
+    token, (bank_id, secret) = bearer.removeprefix("Bearer "), demo_credentials(settings)
+    token_for(client, settings)
+    client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=(bank_id, secret[:-1]))
+    form = {"grant_type": "client_credentials", "client_id": bank_id, "client_secret": secret}
+    client.post("/oauth/token", data=form)
     client.post("/v1/scores", json=GOOD)
     client.post("/v1/scores", json={**GOOD, "seller_id": "S-nobody"})
     client.get(f"/v1/sellers/{SELLERS[0]}")
     ours = [record.getMessage() for record in caplog.records if record.name.startswith(("api", "uvicorn"))]
     assert any("POST /v1/scores 201" in line for line in ours)
     assert any("GET - 404" in line for line in ours)
-    assert not any(secret in line for line in ours for secret in (token, SELLERS[0], "S-nobody"))
+    assert not any(hidden in line for line in ours for hidden in (token, secret, secret[:-1], SELLERS[0], "S-nobody"))

@@ -31,6 +31,22 @@ def test_an_option_comes_before_the_environment(monkeypatch: pytest.MonkeyPatch)
     assert (load_settings(port=None).port, load_settings(port=9000).port) == (8080, 9000)
 
 
+@pytest.mark.parametrize(
+    ("given", "issuer"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"HOST": "::1", "PORT": "8080"}, "http://[::1]:8080"),
+        ({"PUBLIC_URL": "https://score.example/"}, "https://score.example"),
+    ],
+)
+def test_tokens_name_where_the_service_is_reached(
+    given: dict[str, str], issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in given.items():
+        monkeypatch.setenv(f"SELLERSCORE_{name}", value)
+    assert load_settings().issuer == issuer
+
+
 def test_mlflows_own_variable_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5000")
     assert load_settings().mlflow_uri == "http://127.0.0.1:5000"
@@ -65,6 +81,9 @@ def test_a_home_may_hold_what_an_address_may_not(name: str, tmp_path: Path, monk
     [
         ("PORT", "many"),
         ("PORT", "70000"),
+        ("PUBLIC_URL", "score.example"),
+        ("RATE_LIMIT_CALLS", "0"),
+        ("FAILED_LOGINS", "-1"),
         ("SCORE_VALIDITY_DAYS", "0"),
         ("DATABASE_URL", "postgresql://user:hunter2@db/scores"),
     ],

@@ -27,6 +27,9 @@ COMMANDS = (
     "score",
     "score-portfolio",
     "serve",
+    "bank",
+    "platform",
+    "operator",
 )
 
 

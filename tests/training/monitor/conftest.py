@@ -69,7 +69,8 @@ def other_model(settings: Settings) -> str:
 
 def give(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
-        service.create(services, ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION), datetime.now(UTC))
+        asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
+        service.create(services, "bank-0", asked, datetime.now(UTC))
 
 
 @pytest.fixture(scope="session")

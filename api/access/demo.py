@@ -1,0 +1,76 @@
+"""A bank to try the service with: made where there is no client yet, its credentials in a file of its owner's alone.
+
+The file is in the form of netrc, so that curl reads it and no secret stands on a command line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Engine
+
+from api.access import repository, service
+from api.access.rights import Kind
+from api.access.service import Made
+from api.database import transaction
+from api.errors import AccessError
+
+_NAME: Final = "Demo bank"
+_FORM: Final = re.compile(r"default login (\S+) password (\S+)\n")
+
+
+def demo_bank(path: Path, engine: Engine, now: datetime) -> Path | None:
+    """Return the file of the demo bank's credentials, making bank and file where there never was a client.
+
+    None where there is no bank to try with: others were made and no demo bank, or it was revoked.
+
+    Raises:
+        AccessError: the file is open to others, holds no credentials or cannot be written.
+        DatabaseUnavailable: nothing was made.
+    """
+    client_id = _client_in(path)
+    with transaction(engine) as connection:
+        client = repository.find(connection, client_id) if client_id else None
+        fresh = not repository.any_client(connection)
+    if client is not None:
+        return None if client.revoked_at else path
+    if not fresh:
+        return None
+    made = service.create(engine, Kind.BANK, _NAME, now=now)
+    try:
+        _write(path, made)
+    except OSError as error:
+        service.revoke(engine, Kind.BANK, made.client.id, now)
+        raise AccessError(f"The demo bank's credentials cannot be written to {path} ({error.strerror}).") from error
+    return path
+
+
+def _client_in(path: Path) -> str | None:
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii", errors="replace") as file:
+            mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+            found = _FORM.fullmatch(file.read())
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise AccessError(f"The file {path} cannot be read ({error.strerror}); remove it and retry.") from error
+    if mode & 0o077:
+        raise AccessError(f"The credentials {path} are open to others (mode {mode:04o}); allow their owner alone.")
+    if found is None:
+        raise AccessError(f"The file {path} holds no credentials; remove it and retry.")
+    return found[1]
+
+
+def _write(path: Path, made: Made) -> None:
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    scratch.unlink(missing_ok=True)
+    with os.fdopen(os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
+        file.write(f"default login {made.client.id} password {made.secret}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    scratch.replace(path)

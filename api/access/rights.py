@@ -1,0 +1,51 @@
+"""The kinds of callers and the scopes that each may hold; a scope is here once an endpoint asks for it."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """What a client is; it never changes."""
+
+    BANK = "bank"
+    PLATFORM = "platform"
+    OPERATOR = "operator"
+
+
+class Scope(StrEnum):
+    """A right that a token carries, as a client asks for it."""
+
+    SCORES_WRITE = "scores:write"
+    SCORES_READ = "scores:read"
+
+
+MEANINGS: Final[Mapping[Scope, str]] = {
+    Scope.SCORES_WRITE: "Score a seller (banks).",
+    Scope.SCORES_READ: "Read the scores that were made for oneself (banks).",
+}
+"""Each scope in a sentence, as the OpenAPI document says it."""
+
+_HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
+    Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ}),
+    Kind.PLATFORM: frozenset(),
+    Kind.OPERATOR: frozenset(),
+}
+
+
+def scopes_of(kind: Kind) -> frozenset[Scope]:
+    """Return the scopes that clients of a kind may hold.
+
+    Example: `scopes_of(Kind.BANK)` holds `scores:write`; nobody else's do.
+    """
+    return _HELD[kind]
+
+
+def written(scopes: frozenset[Scope]) -> str:
+    """Return scopes as RFC 6749 writes them, in alphabetical order.
+
+    Example:
+        >>> written(frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ}))
+        'scores:read scores:write'
+    """
+    return " ".join(sorted(scopes))

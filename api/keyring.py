@@ -1,0 +1,143 @@
+"""The service's signing keys: Ed25519, each in a file that only its owner may read; the newest signs, all verify.
+
+What is signed is a compact JWS (RFC 7515) with the algorithm `Ed25519` (RFC 9864) and the key's thumbprint (RFC 7638)
+as its `kid`. Public halves are a JWK set (RFC 7517), so that whoever holds a signature needs nothing of ours to check
+it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+
+from api.errors import KeyRingError, SignatureError
+
+ALGORITHM: Final = "Ed25519"
+_SUFFIX: Final = ".jwk"
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """Private keys, oldest first; the last one signs.
+
+    Example:
+        >>> ring = KeyRing.open(Path("var/keys/receipts"))  # doctest: +SKIP
+        >>> ring.verified(ring.sign(b"{}", "receipt+jws"), "receipt+jws")  # doctest: +SKIP
+        b'{}'
+    """
+
+    keys: tuple[OKPKey, ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> KeyRing:
+        """Read the keys of a folder, making folder and first key where there is none.
+
+        Raises:
+            KeyRingError: the folder cannot be made or read, or a key is open to others or none.
+        """
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            files = sorted(folder.glob(f"*{_SUFFIX}"))
+            keys = tuple(map(_read, files)) or (_made(folder, "0"),)
+        except OSError as error:
+            raise KeyRingError(
+                f"The signing keys in {folder} cannot be used ({error.strerror}); let this user read and write there."
+            ) from error
+        return cls(keys)
+
+    @classmethod
+    def rotate(cls, folder: Path, now: datetime) -> KeyRing:
+        """Add a key that signs from now on; what the older ones signed still verifies.
+
+        Raises:
+            KeyRingError: as `open`.
+        """
+        cls.open(folder)
+        try:
+            _made(folder, now.strftime("%Y%m%dT%H%M%S%fZ"))
+        except OSError as error:
+            raise KeyRingError(f"No key can be written to {folder} ({error.strerror}).") from error
+        return cls.open(folder)
+
+    @property
+    def jwks(self) -> dict[str, Any]:
+        """The public keys as a JWK set, newest first."""
+        return {"keys": [_public(key) for key in reversed(self.keys)]}
+
+    def sign(self, payload: bytes, kind: str) -> str:
+        """Return the payload as a compact JWS; `kind` is its `typ`, which keeps one use of a key apart from another."""
+        key = self.keys[-1]
+        header = {"alg": ALGORITHM, "kid": key.thumbprint(), "typ": kind}
+        return jws.serialize_compact(header, payload, key, algorithms=[ALGORITHM])
+
+    def verified(self, signed: str, kind: str) -> bytes:
+        """Return the payload of a JWS that one of these keys signed.
+
+        Raises:
+            SignatureError: it is altered, of another key or kind, or no JWS.
+        """
+        return verified(signed, kind, self.jwks)
+
+
+def verified(signed: str, kind: str, jwks: Mapping[str, Any]) -> bytes:
+    """Return the payload of a JWS signed by a key of the set.
+
+    Raises:
+        SignatureError: it is altered, of another key or kind, or no JWS.
+    """
+    try:
+        header = jws.extract_compact(signed.encode()).headers()
+        known = [key for key in jwks["keys"] if key["kid"] == header.get("kid")]
+        if not known or header.get("typ") != kind or header.get("alg") != ALGORITHM:
+            raise SignatureError("It is not signed by a key that is known here, or is signed as something else.")
+        key = OKPKey.import_key({name: known[0][name] for name in ("kty", "crv", "x")})
+        payload: bytes = jws.deserialize_compact(signed, key, algorithms=[ALGORITHM]).payload
+    except (JoseError, ValueError, KeyError, TypeError) as error:
+        raise SignatureError("It is not what was signed: altered, cut short, or no signature at all.") from error
+    return payload
+
+
+def _made(folder: Path, name: str) -> OKPKey:
+    key = OKPKey.generate_key("Ed25519")
+    path = folder / f"{name}{_SUFFIX}"
+    # made for its owner alone
+    descriptor, scratch = tempfile.mkstemp(dir=folder, prefix=".new-")
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(json.dumps(key.as_dict(private=True)))
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        # a link, not a move: of two that begin at once the second takes the key of the first
+        os.link(scratch, path)
+    except FileExistsError:
+        return _read(path)
+    finally:
+        Path(scratch).unlink()
+    return key
+
+
+def _read(path: Path) -> OKPKey:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii", errors="replace") as file:
+        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+        content = file.read()
+    if mode & 0o077:
+        raise KeyRingError(f"The signing key {path} is open to others (mode {mode:04o}); allow its owner alone.")
+    try:
+        return OKPKey.import_key(json.loads(content))
+    except (JoseError, ValueError, KeyError, TypeError) as error:
+        raise KeyRingError(f"The file {path} holds no signing key; put the right one back from a backup.") from error
+
+
+def _public(key: OKPKey) -> dict[str, Any]:
+    return {**key.as_dict(private=False), "kid": key.thumbprint(), "alg": ALGORITHM, "use": "sig"}
