@@ -86,8 +86,10 @@ def shadow_scores(settings: Settings) -> Iterator[Beside]:
 @contextmanager
 def _reading(settings: Settings) -> Iterator[Connection | None]:
     """Yield a connection for one transaction, None where there is no database."""
-    file = make_url(settings.database_url).database
-    if not (file and os.path.isfile(file)):  # noqa: PTH113 - a folder that may not be read holds no scores either
+    address = make_url(settings.database_url)
+    file = address.database if address.get_backend_name() == "sqlite" else None
+    # by os.path, since a folder that may not be read holds no scores either
+    if file is not None and not os.path.isfile(file):  # noqa: PTH113
         yield None
         return
     engine = open_database(settings.database_url)

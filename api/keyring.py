@@ -1,7 +1,8 @@
 """The service's signing keys: Ed25519, each in a file that only its owner may read; the newest signs, all verify.
 
 What is signed is a compact JWS (RFC 7515) with the algorithm `Ed25519` (RFC 9864) and the key's thumbprint (RFC 7638)
-as its `kid`. Public halves are a JWK set (RFC 7517), so that whoever holds a signature needs nothing of ours to check it.
+as its `kid`. Public halves are a JWK set (RFC 7517), so that whoever holds a signature needs nothing of ours to check
+it.
 """
 
 from __future__ import annotations

@@ -22,10 +22,12 @@ from scoring.model import Calibration
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from tests.api.postgres import fresh_database, server
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
+DATABASES = ("sqlite", "postgresql")
 Opener = Callable[[Settings], "AbstractContextManager[TestClient]"]
 
 CATALOGUE = "sha256:" + "c" * 64
@@ -124,12 +126,35 @@ def registry(bundle_files: dict[str, bytes], tmp_path_factory: pytest.TempPathFa
     return uri
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a real PostgreSQL server."""
+    with server() as address:
+        yield address
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/some/folder 100%/scores.db"
+        return
+    with fresh_database(request.getfixturevalue("postgres")) as address:
+        yield address
+
+
 @pytest.fixture
 def settings(registry: str, tmp_path: Path) -> Settings:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     fill(home)
     return Settings(home=home, MLFLOW_TRACKING_URI=registry)
+
+
+@pytest.fixture
+def stored_in(settings: Settings, database: str) -> Settings:
+    """The settings, with a database of each kind in turn."""
+    return settings.model_copy(update={"database_url": database})
 
 
 @pytest.fixture
