@@ -5,6 +5,7 @@ ApiError
 │   ├── SettingsError          a setting that cannot hold
 │   ├── TokenFileError         a token file that is no secret
 │   ├── KeyRingError           signing keys that are no secret, or none
+│   ├── LedgerKeyError         a key of the ledger that is no secret, is missing or another
 │   ├── DatabaseSetupError     a database that would not keep what it acknowledged
 │   ├── ModelMissingError      no champion is registered
 │   ├── ModelStoreError        the registry or a kept bundle cannot be used
@@ -18,11 +19,15 @@ ApiError
     ├── SellerUnknown          404
     ├── ScoreUnknown           404
     ├── MethodNotAllowed       405
+    ├── BundleNotKept          409
+    ├── ScoreNotReplayable     409
+    ├── ScoreErased            410
     ├── BodyTooLarge           413
     ├── UnsupportedMediaType   415
     ├── InvalidRequest         422
     ├── InternalError          500
     ├── ScoreNotExplained      500
+    ├── LedgerDamaged          500
     ├── VectorsUnavailable     503
     ├── VectorsDoNotFitModel   503
     ├── DatabaseUnavailable    503
@@ -54,6 +59,10 @@ class TokenFileError(StartError):
 
 class KeyRingError(StartError):
     """The signing keys cannot be read or made, are readable by others, or are none."""
+
+
+class LedgerKeyError(StartError):
+    """The key that wraps the sellers' keys is missing, readable by others, or of another ledger."""
 
 
 class DatabaseSetupError(StartError):
@@ -144,6 +153,32 @@ class MethodNotAllowed(Problem):
     usual = "The Allow header names the methods of this path."
 
 
+class BundleNotKept(Problem):
+    """The bundle that made a score is kept no more, or is damaged, so the score cannot be made again."""
+
+    status, slug, title = 409, "bundle-not-kept", "The model of the score is not kept"
+    usual = (
+        "The model bundle that made this score is not kept whole, so it cannot be replayed; its operator puts the "
+        "folder bundles/ back from a backup."
+    )
+
+
+class ScoreNotReplayable(Problem):
+    """The stored inputs of a score do not meet the bundle that made it: they are not what was scored."""
+
+    status, slug, title = 409, "score-not-replayable", "The score cannot be replayed"
+    usual = (
+        "The stored inputs do not fit the model that made the score; `sellerscore ledger verify` tells what changed."
+    )
+
+
+class ScoreErased(Problem):
+    """The seller was erased: that there was a score can still be proved, what it was cannot be read."""
+
+    status, slug, title = 410, "erased", "The score was erased with its seller"
+    usual = "The seller was erased, and with them what this score was; the ledger proves that it was given."
+
+
 class BodyTooLarge(Problem):
     """More bytes than any request of this service needs."""
 
@@ -179,6 +214,13 @@ class ScoreNotExplained(Problem):
     usual = (
         "The contributions of the model in force do not add up to its score, so none is given; report the request_id."
     )
+
+
+class LedgerDamaged(Problem):
+    """A row of the ledger is not what was written, so it is not shown as if it were."""
+
+    status, slug, title = 500, "ledger-damaged", "The stored score is damaged"
+    usual = "What is stored is not what was written, so it is not shown; report the request_id."
 
 
 class VectorsUnavailable(Problem):

@@ -56,6 +56,11 @@ class Settings(BaseSettings):
         return self.home / "keys"
 
     @property
+    def receipt_keys_path(self) -> Path:
+        """The folder of the keys that sign receipts and checkpoints."""
+        return self.keys_path / "receipts"
+
+    @property
     def token_path(self) -> Path:
         """The file of the one bearer token."""
         return self.home / "token"

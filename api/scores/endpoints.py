@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 from api import errors
 from api.problems import problem_responses
 from api.scores import service
-from api.scores.repository import StoredScore
 from api.scores.schemas import Score, ScoreRequest
+from api.scores.stored import StoredScore
 from api.security import Caller, TokenFirst
 from api.services import Wired
 
@@ -18,6 +18,7 @@ router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=TokenFirst)
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
 _COMMON: Final = (errors.NotAuthenticated, errors.InternalError, errors.DatabaseUnavailable)
+_UNREADABLE: Final = (errors.ScoreUnknown, errors.ScoreErased, errors.LedgerDamaged)
 _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     201: {
         "description": "The score, as it is stored.",
@@ -63,7 +64,7 @@ def create_score(_: Caller, services: Wired, request: ScoreRequest) -> Response:
     operation_id="getScore",
     summary="Read a stored score",
     response_class=Response,
-    responses=_READ | problem_responses(*_COMMON, errors.ScoreUnknown, errors.InvalidRequest),
+    responses=_READ | problem_responses(*_COMMON, *_UNREADABLE, errors.InvalidRequest),
 )
 def get_score(_: Caller, services: Wired, score_id: UUID) -> Response:
     """Return the stored score, byte for byte as the request that made it was answered."""

@@ -118,6 +118,14 @@ class AssessmentShown(_Answer):
     versions: Versions = Field(description="What it was made with.")
 
 
+class Place(_Answer):
+    """Where the score stands in the ledger; a checkpoint from later on proves that it still does."""
+
+    chain: str = Field(description="The chain of rows.", examples=["service"])
+    position: int = Field(description="The row of the chain, from 1.", examples=[4812])
+    head: str = Field(description="What the chain comes to with this row, SHA-256.", examples=["5f70" * 16])
+
+
 class Score(_Answer):
     """A stored score: the assessment and its circumstances. It is read back byte for byte as it was answered."""
 
@@ -127,3 +135,9 @@ class Score(_Answer):
     scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
     expires_at: str = Field(description="Until when to rely on it, UTC.", examples=["2026-03-03T09:30:00.000Z"])
     assessment: AssessmentShown = Field(description="The outcome and why.")
+    ledger: Place = Field(description="Where it stands in the ledger.")
+    receipt: str = Field(
+        description="Compact JWS (Ed25519, typ `receipt+jws`) over the canonical JSON of all the other fields, payload "
+        "attached; /.well-known/jwks.json has the keys.",
+        examples=["eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoiLi4uIiwidHlwIjoicmVjZWlwdCtqd3MifQ.eyJhc3Nlc3NtZW50Ijp7fX0.c2ln"],
+    )

@@ -3,6 +3,7 @@
 import logging
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from api.database import transaction
 from api.errors import (
@@ -12,9 +13,11 @@ from api.errors import (
     VectorsDoNotFitModel,
     VectorsUnavailable,
 )
-from api.scores import repository
-from api.scores.repository import StoredScore
+from api.ledger.service import Draft
+from api.scores import answer, repository
+from api.scores.repository import Indexed
 from api.scores.schemas import ScoreRequest
+from api.scores.stored import StoredScore, find
 from api.services import Services
 from api.vectors import inputs_of, to_vector
 from features.errors import StoreError
@@ -23,6 +26,9 @@ from scoring import Assessment, Bundle, ExplanationError, VectorError, assess
 from scoring.canonical import canonical_json
 
 logger = logging.getLogger(__name__)
+
+CHAIN: Final = "service"
+"""The chain of the one caller; each bank gets its own."""
 
 
 def create(services: Services, request: ScoreRequest, now: datetime) -> StoredScore:
@@ -45,21 +51,36 @@ def create(services: Services, request: ScoreRequest, now: datetime) -> StoredSc
         "scored_at": _written(now),
         "expires_at": _written(expires),
     }
-    score = StoredScore(
-        id=envelope["id"],
-        seller_id=request.seller_id,
-        purpose=envelope["purpose"],
-        scored_at=now,
-        bundle=services.champion.bundle.digest,
-        inputs=inputs_of(stored),
-        # canonical JSON nests: the assessment's part of the body is its canonical bytes
-        body=canonical_json({**envelope, "assessment": assessment.to_dict()}),
-    )
-    with transaction(services.engine) as connection:
-        repository.add(connection, score)
+    score = _stored(services, envelope, now, (assessment, inputs_of(stored)))
     if services.shadow is not None:
         services.shadow.offer(score.id, to_vector(stored))
     return score
+
+
+def _stored(services: Services, envelope: dict[str, str], now: datetime, made: tuple[Assessment, bytes]) -> StoredScore:
+    """Append the score to the ledger and the index in one transaction, which is committed when this returns."""
+    assessment, inputs = made
+    bundle = services.champion.bundle.digest
+    # canonical JSON nests: the assessment's part of the answer is its canonical bytes
+    parts = {name: canonical_json(value) for name, value in envelope.items()}
+    parts["assessment"] = assessment.canonical_bytes
+    draft = Draft(CHAIN, answer.SCORE, answer.content(bundle, parts, inputs), now)
+    with transaction(services.engine, writes=True) as connection:
+        seller = services.ledger.seller(connection, envelope["seller_id"])
+        row = services.ledger.append(connection, seller, draft)
+        body, receipt = answer.answered(parts, row, services.receipts)
+        index = Indexed(
+            id=envelope["id"],
+            chain=CHAIN,
+            position=row.header.position,
+            subject=seller.subject,
+            purpose=envelope["purpose"],
+            scored_at=now,
+            bundle=bundle,
+            receipt=answer.sealed_receipt(seller.key, envelope["id"], receipt),
+        )
+        repository.add(connection, index)
+    return StoredScore(index.id, envelope["seller_id"], index.purpose, now, bundle, inputs, body)
 
 
 def get(services: Services, score_id: str) -> StoredScore:
@@ -67,10 +88,12 @@ def get(services: Services, score_id: str) -> StoredScore:
 
     Raises:
         ScoreUnknown: there is none under the id.
+        ScoreErased: the seller was erased.
+        LedgerDamaged: what is stored is not what was.
         DatabaseUnavailable: the database does not answer.
     """
     with transaction(services.engine) as connection:
-        score = repository.find(connection, score_id)
+        score = find(connection, services.ledger, score_id)
     if score is None:
         raise ScoreUnknown
     return score

@@ -1,39 +1,80 @@
 """The database: durable, migrated both ways with data in place, and what the code believes it to be."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, Engine, column, insert, inspect, table, text
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-import api.scores.repository as scores
-from api.database import metadata, migrate, open_database, transaction
+import api.shadow.repository as shadows
+from api.database import UtcDateTime, metadata, migrate, open_database, transaction
 from api.errors import DatabaseSetupError, DatabaseUnavailable
+from api.ledger.chain import verify
+from api.ledger.repository import rows_of, tips
+from api.ledger.service import Draft, Ledger
+from api.scores import answer, repository, stored
+from api.scores.repository import Indexed
+from api.scores.stored import StoredScore
+from api.shadow.repository import Numbers, ShadowScore
+from scoring.canonical import canonical_json
 from tests.api.postgres import fresh_database
 
-SCORE = scores.StoredScore(
-    id="0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55",
-    seller_id="卖家-1",
-    purpose="credit_application",
-    scored_at=datetime(2026, 2, 1, 9, 30, 0, 123000, tzinfo=UTC),
-    bundle="sha256:" + "b" * 64,
-    inputs=b"{}",
-    body=b'{"a":1}',
-)
+MASTER = bytes(range(32))
+MOMENT = datetime(2026, 2, 1, 9, 30, 0, 123456, tzinfo=UTC)
+
+
+def _score(number: int) -> StoredScore:
+    """A score as it was stored before the ledger."""
+    return StoredScore(
+        id=f"0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c{number:02}",
+        seller_id=f"卖家-{number % 2}",
+        purpose="credit_application",
+        scored_at=MOMENT + timedelta(seconds=number),
+        bundle="sha256:" + "b" * 64,
+        inputs=canonical_json({"seller_id": f"卖家-{number % 2}", "values": [0.1, None]}),
+        body=canonical_json({"assessment": {"score": 600 + number}, "id": number}),
+    )
+
+
+SCORE = _score(1)
+
+
+def _at(database: str, revision: str) -> Engine:
+    """The database as a service of that revision left it."""
+    engine = open_database(database)
+    migrate(engine, revision)
+    return engine
+
+
+def _store_before(connection: Connection, score: StoredScore) -> None:
+    names = vars(score)
+    before = table("scores", *(column(name, UtcDateTime() if name == "scored_at" else None) for name in names))
+    connection.execute(insert(before), names)
+
+
+def _store(connection: Connection, ledger: Ledger, score: StoredScore) -> None:
+    """Store a score as the service does, without a receipt."""
+    seller = ledger.seller(connection, score.seller_id)
+    envelope = {name: canonical_json(value) for name, value in json.loads(score.body).items()}
+    content = answer.content(score.bundle, envelope, score.inputs)
+    row = ledger.append(connection, seller, Draft("service", answer.CARRIED, content, score.scored_at))
+    place = (score.id, "service", row.header.position, seller.subject)
+    repository.add(connection, Indexed(*place, score.purpose, score.scored_at, score.bundle, None))
 
 
 def test_a_score_comes_back_as_it_was_stored(database: str) -> None:
-    engine = open_database(database)
+    engine, ledger = open_database(database), Ledger(MASTER)
+    with transaction(engine, writes=True) as connection:
+        _store(connection, ledger, SCORE)
     with transaction(engine) as connection:
-        scores.add(connection, SCORE)
-    with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) == SCORE
-        assert scores.find(connection, "another") is None
+        assert stored.find(connection, ledger, SCORE.id) == SCORE
+        assert stored.find(connection, ledger, "another") is None
     engine.dispose()
 
 
@@ -73,12 +114,13 @@ def test_services_that_start_at_once_migrate_once(database: str) -> None:
 
 
 def test_a_transaction_that_fails_stores_nothing(database: str) -> None:
-    engine = open_database(database)
+    engine, ledger = open_database(database), Ledger(MASTER)
     with pytest.raises(DatabaseUnavailable), transaction(engine) as connection:  # noqa: PT012 - the second one fails
-        scores.add(connection, SCORE)
+        _store(connection, ledger, SCORE)
         connection.execute(text("SELECT no_such_column FROM scores"))
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) is None
+        assert stored.find(connection, ledger, SCORE.id) is None
+        assert tips(connection) == {}
     engine.dispose()
 
 
@@ -89,18 +131,52 @@ def test_models_and_migrations_agree(database: str) -> None:
     engine.dispose()
 
 
-def test_the_schema_goes_down_and_up_and_a_newest_one_keeps_its_rows(database: str) -> None:
-    engine = open_database(database)
+def test_scores_from_before_are_carried_into_the_ledger_and_back(database: str) -> None:
+    engine, ledger, given = _at(database, "0002"), Ledger(MASTER), [_score(number) for number in range(5)]
+    shadow = ShadowScore(SCORE.id, "sha256:rival", Numbers("scored", 611, "B", 0.02))
     with transaction(engine) as connection:
-        scores.add(connection, SCORE)
+        for score in reversed(given):
+            _store_before(connection, score)
+        shadows.add(connection, [shadow])
+    for _ in range(2):
+        migrate(engine, master=lambda: MASTER)
+        with transaction(engine) as connection:
+            assert list(stored.every(connection, ledger)) == given
+            assert stored.find(connection, ledger, SCORE.id) == SCORE
+            assert list(shadows.every(connection)) == [shadow]
+            assert verify("service", rows_of(connection, "service"), tips(connection)["service"]) == []
+            assert connection.execute(text("SELECT count(*) FROM seller_keys")).scalar_one() == 2
+        migrate(engine, "0002", lambda: MASTER)
+        with transaction(engine) as connection:
+            found = connection.execute(text("SELECT id, seller_id, body, inputs FROM scores ORDER BY scored_at")).all()
+        assert [tuple(row) for row in found] == [(each.id, each.seller_id, each.body, each.inputs) for each in given]
+        assert "ledger" not in inspect(engine).get_table_names()
+    engine.dispose()
+
+
+def test_scores_are_not_carried_without_the_key(database: str) -> None:
+    engine = _at(database, "0002")
+    with transaction(engine) as connection:
+        _store_before(connection, SCORE)
+    with pytest.raises(DatabaseSetupError, match="needs the key of the ledger"):
+        migrate(engine)
+    with transaction(engine) as connection:
+        assert connection.execute(text("SELECT body FROM scores")).scalar_one() == SCORE.body
+    engine.dispose()
+
+
+def test_the_newest_schema_keeps_its_rows_and_the_base_has_none(database: str) -> None:
+    engine, ledger = open_database(database), Ledger(MASTER)
+    with transaction(engine, writes=True) as connection:
+        _store(connection, ledger, SCORE)
     migrate(engine)
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) == SCORE
-    migrate(engine, "base")
-    assert "scores" not in inspect(engine).get_table_names()
+        assert stored.find(connection, ledger, SCORE.id) == SCORE
+    migrate(engine, "base", lambda: MASTER)
+    assert inspect(engine).get_table_names() == ["alembic_version"]
     migrate(engine)
     with transaction(engine) as connection:
-        assert scores.find(connection, SCORE.id) is None
+        assert stored.find(connection, ledger, SCORE.id) is None
     engine.dispose()
 
 
@@ -121,11 +197,9 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(database: str) -> No
 def test_errors_hold_no_parameters(database: str) -> None:
     engine = open_database(database)
     with engine.begin() as connection:
-        connection.execute(
-            text("DROP TABLE scores CASCADE" if engine.dialect.name == "postgresql" else "DROP TABLE scores")
-        )
+        connection.execute(text("DROP TABLE seller_keys"))
     with pytest.raises(DatabaseUnavailable) as caught, transaction(engine) as connection:
-        scores.add(connection, SCORE)
+        _store(connection, Ledger(MASTER), SCORE)
     assert SCORE.seller_id not in f"{caught.value} {caught.value.__cause__}"
     engine.dispose()
 

@@ -36,7 +36,7 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
     ("method", "path", "statuses"),
     [
         ("post", "/v1/scores", {"201", "400", "401", "404", "413", "415", "422", "500", "503"}),
-        ("get", "/v1/scores/{score_id}", {"200", "401", "404", "422", "500", "503"}),
+        ("get", "/v1/scores/{score_id}", {"200", "401", "404", "410", "422", "500", "503"}),
         ("get", "/health/ready", {"200", "503"}),
         ("get", "/health/live", {"200"}),
     ],
