@@ -8,6 +8,7 @@ from typing import Final
 from fastapi import FastAPI
 
 import api.health.endpoints
+import api.receipts.endpoints
 import api.scores.endpoints
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
@@ -47,6 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.include_router(api.scores.endpoints.router)
+    app.include_router(api.receipts.endpoints.router)
     app.include_router(api.health.endpoints.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)

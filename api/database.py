@@ -126,6 +126,20 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
         raise DatabaseUnavailable from error
 
 
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Run one transaction that reads everything as of one moment, whatever is written meanwhile.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    still = engine
+    if engine.dialect.name == "postgresql":
+        still = engine.execution_options(isolation_level="REPEATABLE READ")
+    with transaction(still) as connection:
+        yield connection
+
+
 def _engine(address: URL) -> Engine:
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")

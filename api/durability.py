@@ -15,8 +15,9 @@ BEGIN: Final = "sqlite_begin"
 """The option by which a transaction on SQLite says how it begins: DEFERRED to read, IMMEDIATE to write."""
 
 _BUSY_SECONDS: Final = 5
-_PRAGMAS: Final = {"foreign_keys": 1, "journal_mode": "wal", "synchronous": 2}
-"""What each connection must have; synchronous=2 is FULL: a commit waits for the disk."""
+_PRAGMAS: Final = {"foreign_keys": 1, "journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+"""What each connection must have; synchronous=2 is FULL: a commit waits for the disk. What is deleted is overwritten,
+so that a destroyed key is."""
 
 _SERVER: Final = {"fsync": {"on"}, "full_page_writes": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
 """What PostgreSQL must have; `remote_apply` waits for more than `on` does."""
@@ -68,6 +69,24 @@ def require(engine: Engine) -> None:
             f"PostgreSQL has the settings {shown}, but a stored score must outlive a power cut; set each to on, for "
             "the server, this database and this user."
         )
+
+
+def scrub(engine: Engine) -> None:
+    """Let go of the space that deleted rows were in, so that a destroyed key is not left there.
+
+    Copies elsewhere are not reached: PostgreSQL's archived log, backups.
+    """
+    raw = engine.raw_connection()
+    try:
+        if engine.dialect.name == "sqlite":
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            driver: Any = raw.driver_connection
+            driver.autocommit = True
+            raw.cursor().execute("VACUUM seller_keys")
+            driver.autocommit = False
+    finally:
+        raw.close()
 
 
 def _on_connect(connection: Any, _record: object) -> None:

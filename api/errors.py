@@ -11,6 +11,7 @@ ApiError
 │   ├── ModelStoreError        the registry or a kept bundle cannot be used
 │   └── AddressTakenError      the address to listen on is not free
 ├── SignatureError             a JWS that none of the known keys signed
+├── InputError                 a file that cannot be read or is not what it should be
 ├── OutputError                a file that cannot be written as asked
 └── Problem                    an answer over HTTP, with a status and a stable type (RFC 9457)
     ├── MalformedJson          400
@@ -83,6 +84,10 @@ class AddressTakenError(StartError):
 
 class SignatureError(ApiError):
     """What is said to be signed is not: altered, cut short, or signed by a key that is not known here."""
+
+
+class InputError(ApiError):
+    """A file that was named cannot be read, or holds something else; nothing was done."""
 
 
 class OutputError(ApiError):

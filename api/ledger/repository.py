@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from api.ledger.chain import START, Header, Row, Tip
 from api.ledger.tables import chains, ledger, seller_keys
+
+PORTIONS: Final = {"yield_per": 200}
+"""Rows of twenty kilobytes each are read in portions."""
 
 _KEY = select(seller_keys.c.seller_id, seller_keys.c.subject, seller_keys.c.wrapped)
 _TIP = select(chains.c.position, chains.c.head)
@@ -111,5 +114,5 @@ def count(connection: Connection) -> int:
 def rows_of(connection: Connection, chain: str) -> Iterator[Row]:
     """Yield the rows of a chain in order of position."""
     wanted = select(ledger).where(ledger.c.chain == chain).order_by(ledger.c.position)
-    for found in connection.execution_options(yield_per=200).execute(wanted):
+    for found in connection.execute(wanted, execution_options=PORTIONS):
         yield Row(Header(*found[:5]), *found[5:])

@@ -43,17 +43,25 @@ def answered(envelope: Mapping[str, bytes], row: Row, ring: KeyRing) -> tuple[by
 
 def read_again(kept: Mapping[str, Any], row: Row, receipt: str | None) -> bytes:
     """Return the answer as it was given, from what the ledger keeps; a carried one has no receipt."""
-    envelope = kept["envelope"]
     if receipt is None:
-        return canonical_json(envelope)
-    payload = {name: canonical_json(value) for name, value in envelope.items()} | {"ledger": _place(row)}
+        return canonical_json(kept["envelope"])
+    payload = _payload(kept, row)
     return joined({**payload, "receipt": canonical_json(attached(receipt, joined(payload)))})
+
+
+def signed_payload(kept: Mapping[str, Any], row: Row) -> bytes:
+    """Return what the receipt of a score is a signature of."""
+    return joined(_payload(kept, row))
 
 
 def parsed(kept: bytes) -> dict[str, Any]:
     """Return the content of a row of a score: `bundle`, `envelope` and `inputs`."""
     found: dict[str, Any] = json.loads(kept)
     return found
+
+
+def _payload(kept: Mapping[str, Any], row: Row) -> dict[str, bytes]:
+    return {name: canonical_json(value) for name, value in kept["envelope"].items()} | {"ledger": _place(row)}
 
 
 def _place(row: Row) -> bytes:

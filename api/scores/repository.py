@@ -26,7 +26,7 @@ from sqlalchemy import (
 from api.database import UtcDateTime, metadata
 from api.ledger.chain import Header
 from api.ledger.chain import Row as LedgerRow
-from api.ledger.repository import SellerKey
+from api.ledger.repository import PORTIONS, SellerKey
 from api.ledger.tables import ledger, seller_keys
 
 scores = Table(
@@ -43,9 +43,6 @@ scores = Table(
     UniqueConstraint("chain", "position"),
     Index("scores_subject", "subject"),
 )
-
-_READ_AT_ONCE: Final = 500
-"""Scores of twenty kilobytes each are read in portions."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,7 @@ def every(connection: Connection, since: datetime | None = None) -> Iterator[Kep
     wanted = _kept().order_by(scores.c.scored_at, scores.c.id)
     if since is not None:
         wanted = wanted.where(scores.c.scored_at >= since)
-    for found in connection.execution_options(yield_per=_READ_AT_ONCE).execute(wanted):
+    for found in connection.execute(wanted, execution_options=PORTIONS):
         yield _read(found)
 
 
