@@ -9,7 +9,8 @@ from fastapi import APIRouter, Response
 from api import errors
 from api.problems import problem_responses
 from api.scores import service
-from api.scores.schemas import Score, ScoreRequest
+from api.scores.replay import replay
+from api.scores.schemas import DifferenceShown, Replay, Score, ScoreRequest
 from api.scores.stored import StoredScore
 from api.security import Caller, TokenFirst
 from api.services import Wired
@@ -29,6 +30,7 @@ _CREATED: Final[dict[int | str, dict[str, Any]]] = {
 _READ: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The score, byte for byte as it was answered.", "model": Score}
 }
+_REPLAYED: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "Whether it is the same, or where not."}}
 
 
 @router.post(
@@ -69,6 +71,24 @@ def create_score(_: Caller, services: Wired, request: ScoreRequest) -> Response:
 def get_score(_: Caller, services: Wired, score_id: UUID) -> Response:
     """Return the stored score, byte for byte as the request that made it was answered."""
     return _answer(service.get(services, str(score_id)), 200, {})
+
+
+@router.post(
+    "/{score_id}/replay",
+    operation_id="replayScore",
+    summary="Make a stored score again and compare",
+    response_model=Replay,
+    responses=_REPLAYED
+    | problem_responses(*_COMMON, *_UNREADABLE, errors.BundleNotKept, errors.ScoreNotReplayable, errors.InvalidRequest),
+)
+def replay_score(_: Caller, services: Wired, score_id: UUID, response: Response) -> Replay:
+    """Make the assessment again from the stored inputs, by the bundle that made it; nothing is stored.
+
+    Any difference says that something stored was changed, and is named.
+    """
+    response.headers.update(_PRIVATE)
+    found = [DifferenceShown(**vars(each)) for each in replay(services, str(score_id))]
+    return Replay(matches=not found, differences=found)
 
 
 def _answer(score: StoredScore, status: int, headers: dict[str, str]) -> Response:

@@ -1,7 +1,7 @@
 """What goes in and out: requests that allow nothing unknown, answers in which no field has a default."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -124,6 +124,21 @@ class Place(_Answer):
     chain: str = Field(description="The chain of rows.", examples=["service"])
     position: int = Field(description="The row of the chain, from 1.", examples=[4812])
     head: str = Field(description="What the chain comes to with this row, SHA-256.", examples=["5f70" * 16])
+
+
+class DifferenceShown(_Answer):
+    """One value of the assessment that is not as it was stored."""
+
+    path: str = Field(description="JSON pointer into the assessment.", examples=["/explanation/contributions/3/value"])
+    stored: Any = Field(description="What was stored and answered.", examples=[0.034])
+    now: Any = Field(description="What the stored inputs come to.", examples=[0.043])
+
+
+class Replay(_Answer):
+    """What came of making a score again from its stored inputs."""
+
+    matches: bool = Field(description="Whether the assessment is the same, to the byte.")
+    differences: list[DifferenceShown] = Field(description="Every value that differs; empty where it matches.")
 
 
 class Score(_Answer):

@@ -27,6 +27,8 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
     assert found == {
         ("POST", "/v1/scores"): "createScore",
         ("GET", "/v1/scores/{score_id}"): "getScore",
+        ("POST", "/v1/scores/{score_id}/replay"): "replayScore",
+        ("GET", "/.well-known/jwks.json"): "getKeys",
         ("GET", "/health/live"): "getLive",
         ("GET", "/health/ready"): "getReady",
     }
@@ -37,6 +39,8 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
     [
         ("post", "/v1/scores", {"201", "400", "401", "404", "413", "415", "422", "500", "503"}),
         ("get", "/v1/scores/{score_id}", {"200", "401", "404", "410", "422", "500", "503"}),
+        ("post", "/v1/scores/{score_id}/replay", {"200", "401", "404", "409", "410", "422", "500", "503"}),
+        ("get", "/.well-known/jwks.json", {"200", "500"}),
         ("get", "/health/ready", {"200", "503"}),
         ("get", "/health/live", {"200"}),
     ],
@@ -69,7 +73,7 @@ def test_scores_need_the_token_and_health_does_not(document: dict[str, Any]) -> 
     needing = {
         path for path, item in document["paths"].items() for operation in item.values() if operation.get("security")
     }
-    assert needing == {"/v1/scores", "/v1/scores/{score_id}"}
+    assert needing == {"/v1/scores", "/v1/scores/{score_id}", "/v1/scores/{score_id}/replay"}
 
 
 def test_every_field_is_described_and_no_answer_has_a_default(document: dict[str, Any]) -> None:
