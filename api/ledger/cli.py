@@ -103,7 +103,7 @@ def erase(
         return
     rows = sum(map(len, done.positions.values()))
     typer.echo(
-        f"Erased: {rows:,} rows in {len(done.positions):,} chains can be read no more, {done.vectors:,} vectors gone."
+        f"{rows:,} rows in {len(done.positions):,} chains can be read no more; {done.vectors:,} vectors are gone."
     )
     typer.echo(
         "The operating data as delivered still hold the seller: have the platform withdraw them before the next "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final, Protocol
 
 from sqlalchemy import Connection, Engine, select
@@ -75,7 +75,7 @@ class Looker:
     def chain(self, name: str, found: Iterator[Any], tip: Tip) -> Iterator[Fault]:
         """Yield what is wrong with one chain."""
         check, last = ChainCheck(name), 0
-        while batch := [each for each, _ in zip(found, range(_BATCH), strict=False)]:
+        while batch := list(islice(found, _BATCH)):
             looked: list[Looked] = []
             for each in batch:
                 row = row_of(each[:_COLUMNS])
