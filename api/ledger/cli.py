@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from api.ledger.verification import Report
     from api.settings import Settings
 
-app = typer.Typer(no_args_is_help=True, help="The ledger of scores: verify it, sign where it stands, erase a seller.")
+_HELP = """The ledger of scores: verify it, sign where it stands, erase a seller.
+
+Example: sellerscore ledger verify
+"""
+
+app = typer.Typer(no_args_is_help=True, help=_HELP)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 _SHOWN = 50

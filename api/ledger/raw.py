@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, LargeBinary, String, cast
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import ColumnElement, Connection, Integer, LargeBinary, cast
 
 from api.ledger.chain import Header, Row
 
 
 def raw(connection: Connection, columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
-    """Return the columns as they are to be selected; PostgreSQL itself holds text to be text, SQLite does not."""
+    """Return the columns as they are to be selected; PostgreSQL itself holds to a column's type, SQLite does not."""
     if connection.dialect.name != "sqlite":
         return list(columns)
-    return [cast(each, LargeBinary) if _is_text(each.type) else each for each in columns]
+    return [cast(each, each.type if isinstance(each.type, Integer) else LargeBinary) for each in columns]
 
 
 def text_of(found: object) -> str:
@@ -28,7 +27,3 @@ def row_of(found: Sequence[Any]) -> Row:
     chain, position, kind, recorded_at, subject, *rest = found
     header = Header(text_of(chain), position, text_of(kind), text_of(recorded_at), text_of(subject))
     return Row(header, *(bytes(each) for each in rest))
-
-
-def _is_text(kind: TypeEngine[Any]) -> bool:
-    return isinstance(kind, String)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
 
 from api.ledger.chain import START, Header, Row, Tip
 from api.ledger.tables import chains, ledger, seller_keys
@@ -13,8 +13,20 @@ from api.ledger.tables import chains, ledger, seller_keys
 PORTIONS: Final = {"yield_per": 200}
 """Rows of twenty kilobytes each are read in portions."""
 
+_SOME: Final = 5
+
 _KEY = select(seller_keys.c.seller_id, seller_keys.c.subject, seller_keys.c.wrapped)
-_TIP = select(chains.c.position, chains.c.head)
+# built once: making a statement takes longer than running it
+_OF_SELLER = _KEY.where(seller_keys.c.seller_id == bindparam("seller"))
+_TO_USE = _OF_SELLER.with_for_update(read=True, key_share=True)
+_TO_ERASE = _OF_SELLER.with_for_update()
+_LOCKED_TIP = select(chains.c.position, chains.c.head).where(chains.c.name == bindparam("chain")).with_for_update()
+_ADD = insert(ledger)
+_MOVE = (
+    update(chains)
+    .where(chains.c.name == bindparam("chain"))
+    .values(position=bindparam("to_position"), head=bindparam("to_head"))
+)
 # the one form that both databases take
 _BEGIN_CHAIN = text("INSERT INTO chains (name, position, head) VALUES (:name, 0, :head) ON CONFLICT DO NOTHING")
 _BEGIN_SELLER = text(
@@ -33,11 +45,10 @@ class SellerKey(NamedTuple):
 
 def locked_tip(connection: Connection, chain: str) -> Tip:
     """Return where a chain stands, and hold its place until the transaction ends; other chains wait for nothing."""
-    wanted = _TIP.where(chains.c.name == chain).with_for_update()
-    found = connection.execute(wanted).one_or_none()
+    found = connection.execute(_LOCKED_TIP, {"chain": chain}).one_or_none()
     if found is None:
         connection.execute(_BEGIN_CHAIN, {"name": chain, "head": START})
-        found = connection.execute(wanted).one()
+        found = connection.execute(_LOCKED_TIP, {"chain": chain}).one()
     return Tip(found.position, found.head)
 
 
@@ -45,7 +56,7 @@ def append(connection: Connection, row: Row) -> None:
     """Add a row to the chain whose tip is locked, and move the tip to it."""
     header = row.header
     connection.execute(
-        insert(ledger),
+        _ADD,
         {
             "chain": header.chain,
             "position": header.position,
@@ -57,15 +68,12 @@ def append(connection: Connection, row: Row) -> None:
             "head": row.head,
         },
     )
-    moved = update(chains).where(chains.c.name == header.chain).values(position=header.position, head=row.head)
-    connection.execute(moved)
+    connection.execute(_MOVE, {"chain": header.chain, "to_position": header.position, "to_head": row.head})
 
 
 def seller_key(connection: Connection, seller_id: str, *, to_erase: bool = False) -> SellerKey | None:
     """Return a seller's key, or None; an erasure waits for whoever has it, and who comes later for the erasure."""
-    wanted = _KEY.where(seller_keys.c.seller_id == seller_id)
-    locking = wanted.with_for_update(read=not to_erase, key_share=not to_erase)
-    found = connection.execute(locking).one_or_none()
+    found = connection.execute(_TO_ERASE if to_erase else _TO_USE, {"seller": seller_id}).one_or_none()
     return None if found is None else SellerKey(*found)
 
 
@@ -76,10 +84,9 @@ def begin_seller(connection: Connection, key: SellerKey) -> SellerKey:
     return key if found is None else found
 
 
-def any_seller_key(connection: Connection) -> SellerKey | None:
-    """Return some seller's key, None where there is none."""
-    found = connection.execute(_KEY.limit(1)).one_or_none()
-    return None if found is None else SellerKey(*found)
+def some_seller_keys(connection: Connection) -> list[SellerKey]:
+    """Return the keys of a few sellers; none where there are none."""
+    return [SellerKey(*found) for found in connection.execute(_KEY.limit(_SOME))]
 
 
 def destroy_key(connection: Connection, seller_id: str) -> None:

@@ -118,7 +118,7 @@ class Looker:
         else:
             fault = _BAD_KEY
         looked.append(Looked(row, content, opened))
-        if content is None:
+        if content is None or (is_erasure and _listed(content) is None):
             yield Fault(header.chain, header.position, fault)
 
     def _key(self, found: Sequence[Any]) -> bytes | None:
@@ -203,8 +203,15 @@ def _erasures(connection: Connection) -> dict[tuple[str, str], set[int]]:
         content = _opened(row, None)
         if content is not None:
             place = (row.header.chain, row.header.subject)
-            found.setdefault(place, set()).update(json.loads(content)["positions"])
+            found.setdefault(place, set()).update(_listed(content) or ())
     return found
+
+
+def _listed(content: bytes) -> set[int] | None:
+    try:
+        return {int(each) for each in json.loads(content)["positions"]}
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _opened(row: Row, key: bytes | None) -> bytes | None:

@@ -61,10 +61,12 @@ class IndexCheck:
             yield "the index holds a score, but the row is none"
             return
         expected = {"subject": header.subject, "scored_at": header.recorded_at}
-        kept = None if each.content is None else answer.parsed(each.content)
-        if kept is not None:
-            expected["bundle"] = kept["bundle"]
-            expected |= {name: kept["envelope"][name] for name in ("id", "purpose")}
+        try:
+            kept = None if each.content is None else answer.parsed(each.content)
+            expected |= {} if kept is None else _told(kept)
+        except (ValueError, KeyError, TypeError):
+            yield "the content is no score"
+            return
         differing = sorted(name for name, value in expected.items() if found[name] != value)
         if differing:
             yield f"the index differs from the ledger in {', '.join(differing)}"
@@ -80,6 +82,11 @@ class IndexCheck:
             return strictly_verified(attached(receipt, payload), answer.RECEIPT, self._jwks) == payload
         except (SealBrokenError, SignatureError, ValueError):
             return False
+
+
+def _told(kept: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the ledger tells of a score that the index tells too."""
+    return {"bundle": kept["bundle"], "id": kept["envelope"]["id"], "purpose": kept["envelope"]["purpose"]}
 
 
 def _indexed(connection: Connection, place: ColumnElement[bool]) -> Iterator[dict[str, Any]]:

@@ -15,10 +15,10 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     Row,
-    Select,
     String,
     Table,
     UniqueConstraint,
+    bindparam,
     insert,
     select,
 )
@@ -43,6 +43,15 @@ scores = Table(
     UniqueConstraint("chain", "position"),
     Index("scores_subject", "subject"),
 )
+
+
+_PLACE = (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)
+_KEPT = select(scores, ledger, seller_keys).select_from(
+    scores.join(ledger, _PLACE).outerjoin(seller_keys, seller_keys.c.subject == scores.c.subject)
+)
+# built once: making a statement takes longer than running it
+_FIND = _KEPT.where(scores.c.id == bindparam("wanted"))
+_ADD = insert(scores)
 
 
 @dataclass(frozen=True)
@@ -70,28 +79,22 @@ class Kept:
 
 def add(connection: Connection, index: Indexed) -> None:
     """Store where a score stands, under its id, which is new."""
-    connection.execute(insert(scores), vars(index))
+    connection.execute(_ADD, vars(index))
 
 
 def find(connection: Connection, score_id: str) -> Kept | None:
     """Return what is stored under the id, or None."""
-    found = connection.execute(_kept().where(scores.c.id == score_id)).one_or_none()
+    found = connection.execute(_FIND, {"wanted": score_id}).one_or_none()
     return None if found is None else _read(found)
 
 
 def every(connection: Connection, since: datetime | None = None) -> Iterator[Kept]:
     """Yield every stored score, or those since a moment, oldest first, without holding them all."""
-    wanted = _kept().order_by(scores.c.scored_at, scores.c.id)
+    wanted = _KEPT.order_by(scores.c.scored_at, scores.c.id)
     if since is not None:
         wanted = wanted.where(scores.c.scored_at >= since)
     for found in connection.execute(wanted, execution_options=PORTIONS):
         yield _read(found)
-
-
-def _kept() -> Select[Any]:
-    place = (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)
-    joint = scores.join(ledger, place).outerjoin(seller_keys, seller_keys.c.subject == scores.c.subject)
-    return select(scores, ledger, seller_keys).select_from(joint)
 
 
 _INDEX, _LEDGER = len(scores.c), len(ledger.c)

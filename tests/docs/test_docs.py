@@ -27,6 +27,8 @@ COMMANDS = (
     "score",
     "score-portfolio",
     "serve",
+    "ledger",
+    "verify-receipt",
 )
 
 

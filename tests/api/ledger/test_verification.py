@@ -14,9 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from api.ledger.chain import START, Tip
 from api.ledger.repository import tips
-from api.ledger.service import Ledger
+from api.ledger.service import Draft, Ledger, _appended
 from api.ledger.verification import Report, look, looker
-from tests.api.ledger.conftest import CHAINS, ROWS, Made
+from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
 COLUMNS = ("chain", "position", "kind", "recorded_at", "subject", "commitment", "sealed", "head")
 TEXTS = ("chain", "kind", "recorded_at", "subject")
@@ -218,6 +218,17 @@ def test_a_key_that_was_changed_is_found_at_the_rows_that_it_opened(untouched: M
         changed = b"x" * 60 if column == "wrapped" else "other"
         connection.execute(text(f"UPDATE seller_keys SET {column} = :new WHERE seller_id = 'S-1'"), {"new": changed})
         assert places(found(connection, untouched)) == {(chain, position) for chain in CHAINS for position in (2, 8)}
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b'{"positions":7}', b'{"positions":["x"]}', b'{"reason":""}'])
+def test_an_erasure_that_lists_nothing_is_found_though_it_is_chained(filled: Made, content: bytes) -> None:
+    """One who has the database can append what they like; it accounts for no row."""
+    with filled.engine.begin() as connection:
+        connection.execute(text("DELETE FROM seller_keys WHERE seller_id = 'S-1'"))
+        subject = filled.rows(CHAINS[0])[1].header.subject
+        _appended(connection, Draft(CHAINS[0], "erasure", content, NOW), subject, None)
+    at = places(filled.verify())
+    assert {(CHAINS[0], 2), (CHAINS[0], 8), (CHAINS[0], LAST + 1)} <= at
 
 
 def test_another_master_key_opens_nothing(filled: Made) -> None:
