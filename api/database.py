@@ -116,8 +116,12 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
         DatabaseUnavailable: the database cannot be reached, or stays locked; nothing was stored.
     """
     try:
-        begun = engine.execution_options(**{durability.BEGIN: "IMMEDIATE"}) if writes else engine
-        with begun.begin() as connection:
+        if not writes:
+            with engine.begin() as connection:
+                yield connection
+            return
+        begun = engine.execution_options(**{durability.BEGIN: "IMMEDIATE"})
+        with durability.turn(engine), begun.begin() as connection:
             yield connection
     except (DBAPIError, PoolTimeoutError) as error:
         if not _is_away(error):

@@ -5,9 +5,12 @@ SQLite takes its settings connection by connection, so they are made here; Postg
 
 from __future__ import annotations
 
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import URL, Connection, Engine, event, text
+from sqlalchemy import URL, Connection, Dialect, Engine, event, text
 
 from api.errors import DatabaseSetupError
 
@@ -18,6 +21,9 @@ _BUSY_SECONDS: Final = 5
 _PRAGMAS: Final = {"foreign_keys": 1, "journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
 """What each connection must have; synchronous=2 is FULL: a commit waits for the disk. What is deleted is overwritten,
 so that a destroyed key is."""
+
+# by dialect, which an engine keeps when its connections are dropped, and shares with those that differ in options
+_TURNS: Final[WeakKeyDictionary[Dialect, threading.Lock]] = WeakKeyDictionary()
 
 _SERVER: Final = {"fsync": {"on"}, "full_page_writes": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
 """What PostgreSQL must have; `remote_apply` waits for more than `on` does."""
@@ -46,6 +52,16 @@ def prepare(engine: Engine) -> None:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
+        _TURNS[engine.dialect] = threading.Lock()
+
+
+def turn(engine: Engine) -> AbstractContextManager[object]:
+    """Return what a transaction that writes holds from before it begins.
+
+    On SQLite the threads of a process queue for the one writer's place; left to SQLite they would poll for it with
+    growing pauses, and the unlucky give up. On PostgreSQL nobody waits here.
+    """
+    return _TURNS.get(engine.dialect, nullcontext())
 
 
 def require(engine: Engine) -> None:

@@ -38,10 +38,14 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """A seller as the ledger knows them: a pseudonym, and the key of all that is sealed about them."""
+    """A seller as the ledger knows them: a pseudonym, and the key of all that is sealed about them.
+
+    `is_new` where the key was made just now: for a seller never seen, or one who was erased meanwhile.
+    """
 
     subject: str
     key: bytes
+    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -88,11 +92,12 @@ class Ledger:
         Taken before any chain: in this order an erasure and those who append never wait for one another in a ring.
         """
         known = repository.seller_key(connection, seller_id)
+        is_new = known is None
         if known is None:
             subject = secrets.token_hex(_SUBJECT_BYTES)
             wrapped = seal(self.master, new_key(), seller_bound(seller_id, subject))
             known = repository.begin_seller(connection, SellerKey(seller_id, subject, wrapped))
-        return Seller(known.subject, self.unwrapped(known))
+        return Seller(known.subject, self.unwrapped(known), is_new)
 
     def unwrapped(self, known: SellerKey) -> bytes:
         """Return a seller's key.

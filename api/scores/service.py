@@ -67,6 +67,9 @@ def _stored(services: Services, envelope: dict[str, str], now: datetime, made: t
     draft = Draft(CHAIN, answer.SCORE, answer.content(bundle, parts, inputs), now)
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, envelope["seller_id"])
+        if seller.is_new:
+            # an erasure since the vector was read has removed vectors first: nobody comes back by a race
+            _vector_of(services.vectors, envelope["seller_id"])
         row = services.ledger.append(connection, seller, draft)
         body, receipt = answer.answered(parts, row, services.receipts)
         index = Indexed(

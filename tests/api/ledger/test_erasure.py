@@ -23,6 +23,7 @@ from api.services import Services
 from api.settings import Settings
 from api.shadow import repository as shadow
 from api.shadow.repository import Numbers, ShadowScore
+from scoring import assess
 from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
@@ -119,6 +120,26 @@ def test_a_seller_who_was_never_scored_loses_their_vectors(client: TestClient) -
     for nobody in (SELLERS[9], "S-nobody"):
         with pytest.raises(SellerUnknown, match="Nothing is stored"):
             erased(services, nobody)
+
+
+@pytest.mark.parametrize("scored_before", [True, False])
+def test_an_erasure_while_a_score_is_made_lets_nobody_come_back(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, scored_before: bool
+) -> None:
+    services: Services = client.app.state.services
+    if scored_before:
+        ask(client, NEWCOMER)
+
+    def late(*given: Any) -> Any:
+        erased(services, NEWCOMER)
+        return assess(*given)
+
+    monkeypatch.setattr("api.scores.service.assess", late)
+    answer = client.post("/v1/scores", json={"seller_id": NEWCOMER, "purpose": "credit_application"})
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-seller")
+    with transaction(services.engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM seller_keys")).scalar_one() == 0
+        assert len(list(rows_of(connection, "service"))) == 2 * scored_before
 
 
 def test_an_erasure_lists_its_rows_in_every_chain_and_says_why(filled: Made) -> None:
