@@ -1,4 +1,4 @@
-"""The commands that read the registered model: `serve`, `score` and `score-portfolio`; and those of callers.
+"""The commands that read the registered model: `serve`, `score` and `score-portfolio`; other rooms' are mounted.
 
 Heavy libraries are imported inside the commands. Errors are raised; `sellerscore.py` turns them into one sentence.
 """
@@ -6,14 +6,15 @@ Heavy libraries are imported inside the commands. Errors are raised; `sellerscor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import api.ledger.cli
+import api.receipts.cli
 from api.access.cli import commands_of
 from api.access.rights import Kind
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 
+app.add_typer(api.receipts.cli.app)
+app.add_typer(api.ledger.cli.app, name="ledger")
 for _kind in Kind:
     app.add_typer(commands_of(_kind), name=str(_kind))
 
@@ -91,10 +94,11 @@ def score_portfolio(
     """
     from api.pictures.terminal import NOTICE
     from api.portfolio import require_writable, write_portfolio
+    from api.progress import counting
 
     require_writable(out)
     bundle, stored = _champion_and_vectors()
-    with _progress() as advance:
+    with counting("Scoring sellers") as advance:
         report = write_portfolio(bundle, stored, out, advance)
     if as_json:
         _print_json({"notice": NOTICE, "out": str(out), **asdict(report)})
@@ -125,17 +129,6 @@ def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:
     vectors = VectorStore(settings.vectors_path)
     next(vectors.all_latest(), None)  # refused before the model is fetched
     return load_champion(settings).bundle, vectors.all_latest()
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("Scoring sellers: {task.completed:,.0f}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task("score", total=None)
-        yield lambda done: progress.update(task, completed=done)
 
 
 def _print_json(value: object) -> None:

@@ -1,27 +1,28 @@
 """The database: how it is opened, brought to the newest schema and used, one transaction a request.
 
-SQLite, set so that a commit that was acknowledged outlives a power cut.
+SQLite in a file, or PostgreSQL; the same behaviour on both, and a commit that was acknowledged outlives a power cut.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, DateTime, Dialect, Engine, MetaData, create_engine, event, text
+from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, MetaData, create_engine, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, InterfaceError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import TypeDecorator
 
+from api import durability
 from api.errors import DatabaseSetupError, DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -29,12 +30,16 @@ logger = logging.getLogger(__name__)
 metadata = MetaData()
 """Every table of the service; each repository adds its own."""
 
-_PRAGMAS: Final = {"foreign_keys": 1, "journal_mode": "wal", "synchronous": 2}
-"""What each connection must have; synchronous=2 is FULL: a commit waits for the disk."""
+Master = Callable[[], bytes]
+"""Gives the key that wraps the sellers' keys; asked only where a migration has contents to encrypt."""
 
-_BUSY_SECONDS: Final = 5.0
-_BEGIN: Final = "sqlite_begin"
 _AWAY: Final = (OperationalError, InterfaceError, PoolTimeoutError)
+_GONE: Final = {"42P01", "42703", "42501", "25006"}
+"""What PostgreSQL says where SQLite has an OperationalError: no such table or column, no right to it, a read-only
+standby."""
+
+_MIGRATION_LOCK: Final = 5_372_746_006
+"""Names the lock under which PostgreSQL is migrated; any number that nothing else uses."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -52,35 +57,41 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, master: Master | None = None) -> Engine:
     """Open the database at the newest schema, and check that it commits durably.
+
+    Example: `open_database("sqlite:////srv/var/sellerscore.db")`, `open_database("postgresql://scores@db/scores")`.
+
+    Args:
+        url: `sqlite:///` and a file, or `postgresql://` and a database.
+        master: needed where scores from before the ledger are there to be carried into it.
 
     Raises:
         DatabaseSetupError: it cannot be opened or migrated, or does not take the settings that durability needs.
     """
     try:
-        address = make_url(url)
-        if address.database and address.database != ":memory:":
-            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-        # parameters hold seller ids, which stay out of error messages and so out of logs
-        engine = create_engine(address, hide_parameters=True, connect_args={"timeout": _BUSY_SECONDS})
-        event.listen(engine, "connect", _on_connect)
-        event.listen(engine, "begin", _on_begin)
-        _require_durable(engine)
-        migrate(engine)
+        engine = _engine(make_url(url))
+        with _disposed_on_failure(engine):
+            durability.require(engine)
+            migrate(engine, master=master)
     except (ArgumentError, DatabaseError, OSError) as error:
+        reason = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
         raise DatabaseSetupError(
-            f"The database cannot be opened ({getattr(error, 'orig', None) or error}); let this user write its folder, "
-            "or set SELLERSCORE_DATABASE_URL to another file."
+            f"The database cannot be opened ({reason}); let this user write there, or set SELLERSCORE_DATABASE_URL to "
+            "another file or server."
         ) from error
     return engine
 
 
-def migrate(engine: Engine, revision: str = "head") -> None:
+def migrate(engine: Engine, revision: str = "head", master: Master | None = None) -> None:
     """Bring the schema up or down to a revision in one transaction; `base` is before the first."""
-    # immediate: of two services that start at once the second waits, then finds nothing left to do
-    with engine.execution_options(**{_BEGIN: "IMMEDIATE"}).begin() as connection:
-        config = migration_config(connection)
+    # of two services that start at once the second waits, then finds nothing left to do
+    with engine.execution_options(**{durability.BEGIN: "IMMEDIATE"}).begin() as connection:
+        if engine.dialect.name == "postgresql":
+            # a rollout may have to wait longer than a request should
+            connection.execute(text("SET LOCAL lock_timeout = 0"))
+            connection.execute(text("SELECT pg_advisory_xact_lock(:name)"), {"name": _MIGRATION_LOCK})
+        config = migration_config(connection, master)
         if _is_behind(connection, config, revision):
             command.downgrade(config, revision)
         else:
@@ -95,44 +106,74 @@ def _is_behind(connection: Connection, config: Config, revision: str) -> bool:
     return revision in {script.revision for script in before} - {now}
 
 
-def migration_config(connection: Connection) -> Config:
+def migration_config(connection: Connection, master: Master | None = None) -> Config:
     """Return the settings of Alembic, built here so that no file holds a path or an address."""
-    config = Config(attributes={"connection": connection})
+    config = Config(attributes={"connection": connection, "master": master})
     config.set_main_option("script_location", "api:migrations")
     return config
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]:
     """Run one transaction: committed when the block ends, rolled back when it raises.
+
+    Args:
+        engine: of the database.
+        writes: the block reads what it then builds on; SQLite takes the one writer's place before it is read.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached, or stays locked; nothing was stored.
     """
     try:
-        with engine.begin() as connection:
+        if not writes:
+            with engine.begin() as connection:
+                yield connection
+            return
+        begun = engine.execution_options(**{durability.BEGIN: "IMMEDIATE"})
+        with durability.turn(engine), begun.begin() as connection:
             yield connection
-    except _AWAY as error:
+    except (DBAPIError, PoolTimeoutError) as error:
+        if not _is_away(error):
+            raise
         logger.warning("the database does not answer: %s", getattr(error, "orig", None) or type(error).__name__)
         raise DatabaseUnavailable from error
 
 
-def _on_connect(connection: Any, _record: object) -> None:
-    # the driver would begin transactions by its own rules, which leave out changes of the schema
-    connection.isolation_level = None
-    for name, value in _PRAGMAS.items():
-        connection.execute(f"PRAGMA {name} = {value}")
+@contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Run one transaction that reads everything as of one moment, whatever is written meanwhile.
+
+    Raises:
+        DatabaseUnavailable: the database cannot be reached.
+    """
+    still = engine
+    if engine.dialect.name == "postgresql":
+        still = engine.execution_options(isolation_level="REPEATABLE READ")
+    with transaction(still) as connection:
+        yield connection
 
 
-def _on_begin(connection: Connection) -> None:
-    mode = connection.get_execution_options().get(_BEGIN, "DEFERRED")
-    connection.exec_driver_sql(f"BEGIN {mode}")
+def _engine(address: URL) -> Engine:
+    if address.drivername == "postgresql":
+        address = address.set(drivername="postgresql+psycopg")
+    elif address.database and address.database != ":memory:":
+        Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+    # parameters hold seller ids, which stay out of error messages and so out of logs
+    engine = create_engine(address, hide_parameters=True, **durability.arguments(address))
+    durability.prepare(engine)
+    return engine
 
 
-def _require_durable(engine: Engine) -> None:
-    with engine.connect() as connection:
-        found = {name: connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in _PRAGMAS}
-    if found != _PRAGMAS:
-        raise DatabaseSetupError(
-            f"The database has the settings {found}, but scores need {_PRAGMAS}; keep it in a file on a local disk."
-        )
+@contextmanager
+def _disposed_on_failure(engine: Engine) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        engine.dispose()
+        raise
+
+
+def _is_away(error: Exception) -> bool:
+    if isinstance(error, _AWAY) or getattr(error, "connection_invalidated", False):
+        return True
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in _GONE

@@ -4,12 +4,14 @@ ApiError
 ├── StartError                 the service or a command cannot begin
 │   ├── SettingsError          a setting that cannot hold
 │   ├── KeyRingError           signing keys that are no secret, or none
+│   ├── LedgerKeyError         a key of the ledger that is no secret, is missing or another
 │   ├── DatabaseSetupError     a database that would not keep what it acknowledged
 │   ├── ModelMissingError      no champion is registered
 │   ├── ModelStoreError        the registry or a kept bundle cannot be used
 │   └── AddressTakenError      the address to listen on is not free
 ├── AccessError                a client, key or credentials file that is not as a command needs it
 ├── SignatureError             a JWS that none of the known keys signed
+├── InputError                 a file that cannot be read or is not what it should be
 ├── OutputError                a file that cannot be written as asked
 └── Problem                    an answer over HTTP, with a status and a stable type (RFC 9457)
     ├── MalformedJson          400
@@ -21,12 +23,16 @@ ApiError
     ├── SellerUnknown          404
     ├── ScoreUnknown           404
     ├── MethodNotAllowed       405
+    ├── BundleNotKept          409
+    ├── ScoreNotReplayable     409
+    ├── ScoreErased            410
     ├── BodyTooLarge           413
     ├── UnsupportedMediaType   415
     ├── InvalidRequest         422
     ├── TooManyRequests        429
     ├── InternalError          500
     ├── ScoreNotExplained      500
+    ├── LedgerDamaged          500
     ├── VectorsUnavailable     503
     ├── VectorsDoNotFitModel   503
     ├── DatabaseUnavailable    503
@@ -56,6 +62,10 @@ class KeyRingError(StartError):
     """The signing keys cannot be read or made, are readable by others, or are none."""
 
 
+class LedgerKeyError(StartError):
+    """The key that wraps the sellers' keys is missing, readable by others, or of another ledger."""
+
+
 class DatabaseSetupError(StartError):
     """The database cannot be opened, or does not commit as durably as an acknowledged score needs."""
 
@@ -78,6 +88,10 @@ class AccessError(ApiError):
 
 class SignatureError(ApiError):
     """What is said to be signed is not: altered, cut short, or signed by a key that is not known here."""
+
+
+class InputError(ApiError):
+    """A file that was named cannot be read, or holds something else; nothing was done."""
 
 
 class OutputError(ApiError):
@@ -179,6 +193,32 @@ class MethodNotAllowed(Problem):
     usual = "The Allow header names the methods of this path."
 
 
+class BundleNotKept(Problem):
+    """The bundle that made a score is kept no more, or is damaged, so the score cannot be made again."""
+
+    status, slug, title = 409, "bundle-not-kept", "The model of the score is not kept"
+    usual = (
+        "The model bundle that made this score is not kept whole, so it cannot be replayed; its operator puts the "
+        "folder bundles/ back from a backup."
+    )
+
+
+class ScoreNotReplayable(Problem):
+    """The stored inputs of a score do not meet the bundle that made it: they are not what was scored."""
+
+    status, slug, title = 409, "score-not-replayable", "The score cannot be replayed"
+    usual = (
+        "The stored inputs do not fit the model that made the score; `sellerscore ledger verify` tells what changed."
+    )
+
+
+class ScoreErased(Problem):
+    """The seller was erased: that there was a score can still be proved, what it was cannot be read."""
+
+    status, slug, title = 410, "erased", "The score was erased with its seller"
+    usual = "The seller was erased, and with them what this score was; the ledger proves that it was given."
+
+
 class BodyTooLarge(Problem):
     """More bytes than any request of this service needs."""
 
@@ -222,6 +262,13 @@ class ScoreNotExplained(Problem):
     usual = (
         "The contributions of the model in force do not add up to its score, so none is given; report the request_id."
     )
+
+
+class LedgerDamaged(Problem):
+    """A row of the ledger is not what was written, so it is not shown as if it were."""
+
+    status, slug, title = 500, "ledger-damaged", "The stored score is damaged"
+    usual = "What is stored is not what was written, so it is not shown; report the request_id."
 
 
 class VectorsUnavailable(Problem):

@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from sqlalchemy import Connection
 from sqlalchemy.engine import make_url
 
-from api.database import open_database, transaction
-from api.scores import repository as given
-from api.scores.repository import StoredScore
+from api.database import transaction
+from api.ledger.opening import open_ledger
+from api.ledger.service import Ledger
+from api.scores.stored import StoredScore, every
 from api.settings import Settings
 from api.shadow import repository as shadow
 
@@ -58,7 +59,7 @@ class Beside:
 
 
 def given_scores(settings: Settings) -> Iterator[GivenScore]:
-    """Yield every score that was ever given, oldest first.
+    """Yield every score that was ever given and can be read, oldest first; those of erased sellers cannot.
 
     Example: `pandas.DataFrame(vars(score) for score in given_scores(load_settings()))`.
 
@@ -66,8 +67,8 @@ def given_scores(settings: Settings) -> Iterator[GivenScore]:
         DatabaseSetupError: the database is there and cannot be opened.
         DatabaseUnavailable: it does not answer.
     """
-    with _reading(settings) as connection:
-        yield from () if connection is None else map(_flat, given.every(connection))
+    with _reading(settings) as opened:
+        yield from () if opened is None else map(_flat, every(*opened))
 
 
 def shadow_scores(settings: Settings) -> Iterator[Beside]:
@@ -77,23 +78,25 @@ def shadow_scores(settings: Settings) -> Iterator[Beside]:
         DatabaseSetupError: the database is there and cannot be opened.
         DatabaseUnavailable: it does not answer.
     """
-    with _reading(settings) as connection:
-        for each in () if connection is None else shadow.every(connection):
+    with _reading(settings) as opened:
+        for each in () if opened is None else shadow.every(opened[0]):
             numbers = each.numbers
             yield Beside(each.score_id, each.bundle, numbers.outcome, numbers.score, numbers.probability_of_default)
 
 
 @contextmanager
-def _reading(settings: Settings) -> Iterator[Connection | None]:
-    """Yield a connection for one transaction, None where there is no database."""
-    file = make_url(settings.database_url).database
-    if not (file and os.path.isfile(file)):  # noqa: PTH113 - a folder that may not be read holds no scores either
+def _reading(settings: Settings) -> Iterator[tuple[Connection, Ledger] | None]:
+    """Yield a connection for one transaction and the ledger, None where there is no database."""
+    address = make_url(settings.database_url)
+    file = address.database if address.get_backend_name() == "sqlite" else None
+    # by os.path, since a folder that may not be read holds no scores either
+    if file is not None and not os.path.isfile(file):  # noqa: PTH113
         yield None
         return
-    engine = open_database(settings.database_url)
+    engine, ledger = open_ledger(settings)
     try:
         with transaction(engine) as connection:
-            yield connection
+            yield connection, ledger
     finally:
         engine.dispose()
 

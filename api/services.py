@@ -9,7 +9,9 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from api.access.parts import Access, open_access
-from api.database import open_database
+from api.keyring import KeyRing
+from api.ledger.opening import open_ledger
+from api.ledger.service import Ledger
 from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
 from api.shadow.service import Shadow
@@ -26,6 +28,8 @@ class Services:
     vectors: VectorStore
     engine: Engine
     access: Access
+    ledger: Ledger
+    receipts: KeyRing
 
 
 @contextmanager
@@ -35,17 +39,19 @@ def open_services(settings: Settings) -> Iterator[Services]:
     A bundle is proved and what explains a row compiled as it is loaded, so the first request is as fast as any.
 
     Raises:
-        StartError: the signing keys, the model or the database cannot be used.
+        StartError: a key, the model or the database cannot be used.
         ScoringError: the champion's bundle does not verify.
     """
     access = open_access(settings)
     champion, challenger = load_champion(settings), load_challenger(settings)
-    engine = open_database(settings.database_url)
+    receipts = KeyRing.open(settings.receipt_keys_path)
+    engine, ledger = open_ledger(settings)
     # one that was promoted would score everything twice
     beside = challenger is not None and challenger.bundle.digest != champion.bundle.digest
     shadow = Shadow(challenger, engine) if challenger is not None and beside else None
     try:
-        yield Services(settings, champion, shadow, VectorStore(settings.vectors_path), engine, access)
+        vectors = VectorStore(settings.vectors_path)
+        yield Services(settings, champion, shadow, vectors, engine, access, ledger, receipts)
     finally:
         if shadow is not None:
             shadow.close()

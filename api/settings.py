@@ -11,10 +11,10 @@ from api.errors import SettingsError
 from features.home import state_folder
 
 
-def _sqlite(url: str) -> str:
+def _database(url: str) -> str:
     # the address may hold a password, so the message does not repeat it
-    if not url.startswith("sqlite:///"):
-        raise ValueError("must begin with sqlite:/// and name a file")
+    if not url.startswith(("sqlite:///", "postgresql://")):
+        raise ValueError("must begin with sqlite:/// and name a file, or with postgresql:// and name a database")
     return url
 
 
@@ -39,7 +39,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SELLERSCORE_", env_ignore_empty=True, frozen=True)
 
     home: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=state_folder)
-    database_url: Annotated[str, AfterValidator(_sqlite)] = Field(
+    database_url: Annotated[str, AfterValidator(_database)] = Field(
         default_factory=lambda known: _beside(known, "sellerscore.db")
     )
     mlflow_uri: str = Field(
@@ -63,6 +63,21 @@ class Settings(BaseSettings):
     def vectors_path(self) -> Path:
         """The file of feature vectors, written by `sellerscore features`."""
         return self.home / "vectors.db"
+
+    @property
+    def keys_path(self) -> Path:
+        """The folder of the service's own keys, each in a file or folder of its name."""
+        return self.home / "keys"
+
+    @property
+    def receipt_keys_path(self) -> Path:
+        """The folder of the keys that sign receipts and checkpoints."""
+        return self.keys_path / "receipts"
+
+    @property
+    def token_keys_path(self) -> Path:
+        """The folder of the keys that sign tokens."""
+        return self.keys_path / "tokens"
 
     @property
     def demo_bank_path(self) -> Path:

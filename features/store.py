@@ -93,6 +93,24 @@ class VectorStore:
                 with connection:
                     return _write(connection, snapshot, rows)
 
+    def remove(self, seller_id: str) -> int:
+        """Remove all of one seller's vectors, of every snapshot, and return how many there were; they are overwritten.
+
+        Example: `store.remove("S-000001")` is 12 where twelve months were stored, 0 the second time.
+
+        Raises:
+            StoreError: the file cannot be written; nothing was removed.
+        """
+        if not self._path.exists():
+            return 0
+        with _explained(self._path, "written"), closing(sqlite3.connect(self._path)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            with connection:
+                removed = connection.execute("DELETE FROM vectors WHERE seller_id = ?", (seller_id,)).rowcount
+            # what was removed would stay readable in the log of what was written
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return removed
+
     def sellers_in(self, snapshot: Snapshot) -> int | None:
         """Return how many sellers the latest snapshot holds if it is this one; None if it is another, or none is."""
         if not self._path.exists():

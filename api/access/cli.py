@@ -123,10 +123,11 @@ def _list(kind: Kind) -> Callable[..., None]:
 
 @contextmanager
 def _database() -> Iterator[Engine]:
-    from api.database import open_database
+    from api.ledger.opening import open_ledger
     from api.settings import load_settings
 
-    engine = open_database(load_settings().database_url)
+    # opening brings the schema to the newest, which may carry scores into the ledger
+    engine, _ = open_ledger(load_settings())
     try:
         yield engine
     finally:

@@ -1,4 +1,4 @@
-"""`POST /oauth/token` and `GET /.well-known/jwks.json`."""
+"""`POST /oauth/token`."""
 
 from datetime import UTC, datetime
 from functools import partial
@@ -13,7 +13,7 @@ from api.access.granting import TOKEN_PATH, Granted, grant, prove
 from api.access.presented import read_request
 from api.access.refusals import NO_STORE, refusal_responses
 from api.access.rights import written
-from api.access.schemas import JwkSet, TokenAnswer, TokenForm
+from api.access.schemas import TokenAnswer, TokenForm
 from api.access.tokens import LIFETIME
 from api.problems import problem_responses
 from api.services import Wired
@@ -26,7 +26,6 @@ _basic = HTTPBase(
 )
 router = APIRouter(tags=["access"])
 
-_KEYS_MAY_BE_KEPT: Final = {"Cache-Control": "public, max-age=300"}
 _GRANTED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "A token.", "model": TokenAnswer, "headers": RATE_HEADERS}
 }
@@ -64,13 +63,6 @@ async def create_token(_: Annotated[object, Depends(_basic)], request: Request, 
     # said from here on, on refusals too
     request.state.answer_headers = proved.standing.headers
     return _answer(grant(access, proved, asked.scope, now))
-
-
-@router.get("/.well-known/jwks.json", operation_id="getKeys", summary="The service's public keys")
-async def get_keys(services: Wired, response: Response) -> JwkSet:
-    """Return the keys that verify what the service signs; keep them for minutes, not for good, since keys rotate."""
-    response.headers.update(_KEYS_MAY_BE_KEPT)
-    return JwkSet.model_validate(services.access.tokens.ring.jwks)
 
 
 def _answer(granted: Granted) -> Response:

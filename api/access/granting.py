@@ -124,7 +124,7 @@ def _by_assertion(access: Access, engine: Engine, assertion: str, client_id: str
     used = verified(assertion, keys, client_id=client_id, audiences={issuer, issuer + TOKEN_PATH}, now=now)
     if client is None or client.revoked_at is not None:
         raise InvalidClient
-    with transaction(engine) as connection:
+    with transaction(engine, writes=True) as connection:
         first = repository.use_assertion(connection, client_id, used.jti_digest, until=used.until, now=now)
     if not first:
         raise InvalidClient("The assertion was used before; sign one with another jti for each request.")

@@ -1,4 +1,4 @@
-"""What the token endpoint and the key set look like on the wire."""
+"""What the token endpoint looks like on the wire."""
 
 from typing import Literal
 
@@ -49,26 +49,3 @@ class TokenError(BaseModel):
         description="What kind of refusal; stable.", examples=["invalid_client"]
     )
     error_description: str = Field(description="The refusal in words.", examples=["A field is given more than once."])
-
-
-class Jwk(BaseModel):
-    """A public key that the service signs with (RFC 7517)."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    kty: Literal["OKP"] = Field(description="The kind of key.", examples=["OKP"])
-    crv: Literal["Ed25519"] = Field(description="The curve.", examples=["Ed25519"])
-    x: str = Field(description="The public key.", examples=["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"])
-    kid: str = Field(
-        description="Its thumbprint, as signatures name it.", examples=["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTw"]
-    )
-    alg: Literal["Ed25519"] = Field(description="What it signs with (RFC 9864).", examples=["Ed25519"])
-    use: Literal["sig"] = Field(description="What it is for.", examples=["sig"])
-
-
-class JwkSet(BaseModel):
-    """The public keys of the service, newest first."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    keys: list[Jwk] = Field(description="Every key whose signatures still count.")

@@ -46,7 +46,7 @@ def create(engine: Engine, kind: Kind, name: str, *, key: PublicKey | None = Non
         raise AccessError(f"The name must be 1 to {_LONGEST_NAME} printable characters.")
     client = Client(f"{kind}-{secrets.token_hex(8)}", kind, name.strip(), now, None)
     secret = None if key else make_secret()
-    with transaction(engine) as connection:
+    with transaction(engine, writes=True) as connection:
         repository.add(connection, client)
         _add_credential(connection, client.id, key or secret, now)
     return Made(client, secret.text if secret else None)
@@ -62,7 +62,7 @@ def rotate(
         DatabaseUnavailable: nothing was changed.
     """
     secret = None if key else make_secret()
-    with transaction(engine) as connection:
+    with transaction(engine, writes=True) as connection:
         client = _known(connection, kind, client_id)
         if client.revoked_at is not None:
             raise AccessError(f"The {kind} {client_id} is revoked, which is for good; create another.")
@@ -78,7 +78,7 @@ def revoke(engine: Engine, kind: Kind, client_id: str, now: datetime) -> Client:
         AccessError: there is no such client.
         DatabaseUnavailable: nothing was changed.
     """
-    with transaction(engine) as connection:
+    with transaction(engine, writes=True) as connection:
         _known(connection, kind, client_id)
         repository.revoke(connection, client_id, now)
         return _known(connection, kind, client_id)

@@ -1,4 +1,4 @@
-"""`POST /v1/scores` and `GET /v1/scores/{id}`."""
+"""`POST /v1/scores`, `GET /v1/scores/{id}` and `POST /v1/scores/{id}/replay`."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -11,14 +11,16 @@ from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
 from api.access.rights import Scope
 from api.problems import problem_responses
 from api.scores import service
-from api.scores.repository import StoredScore
-from api.scores.schemas import Score, ScoreRequest
+from api.scores.replay import replay
+from api.scores.schemas import DifferenceShown, Replay, Score, ScoreRequest
+from api.scores.stored import StoredScore
 from api.services import Wired
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=CallerFirst)
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
 _COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable)
+_UNREADABLE: Final = (errors.ScoreUnknown, errors.ScoreErased, errors.LedgerDamaged)
 _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     201: {
         "description": "The score, as it is stored.",
@@ -31,6 +33,9 @@ _CREATED: Final[dict[int | str, dict[str, Any]]] = {
 }
 _READ: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The score, byte for byte as it was answered.", "model": Score, "headers": RATE_HEADERS}
+}
+_REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "Whether it is the same, or where not.", "headers": RATE_HEADERS}
 }
 
 
@@ -67,11 +72,31 @@ def create_score(bank: Annotated[Bank, needs(Scope.SCORES_WRITE)], services: Wir
     operation_id="getScore",
     summary="Read a stored score",
     response_class=Response,
-    responses=_READ | problem_responses(*_COMMON, errors.ScoreUnknown, errors.InvalidRequest),
+    responses=_READ | problem_responses(*_COMMON, *_UNREADABLE, errors.InvalidRequest),
 )
 def get_score(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: UUID) -> Response:
     """Return the stored score, byte for byte as the request that made it was answered; another bank's is not known."""
     return _answer(service.get(services, bank.id, str(score_id)), 200, {})
+
+
+@router.post(
+    "/{score_id}/replay",
+    operation_id="replayScore",
+    summary="Make a stored score again and compare",
+    response_model=Replay,
+    responses=_REPLAYED
+    | problem_responses(*_COMMON, *_UNREADABLE, errors.BundleNotKept, errors.ScoreNotReplayable, errors.InvalidRequest),
+)
+def replay_score(
+    bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: UUID, response: Response
+) -> Replay:
+    """Make the assessment again from the stored inputs, by the bundle that made it; nothing is stored.
+
+    Any difference says that something stored was changed, and is named; another bank's score is not known.
+    """
+    response.headers.update(_PRIVATE)
+    found = [DifferenceShown(**vars(each)) for each in replay(services, bank.id, str(score_id))]
+    return Replay(matches=not found, differences=found)
 
 
 def _answer(score: StoredScore, status: int, headers: dict[str, str]) -> Response:

@@ -1,60 +1,113 @@
-"""The table of stored scores. A row is written once and never changed."""
+"""The index of scores: where each stands in the ledger, which holds what it is. A row is written once, never changed.
+
+Nothing here tells of a seller once their key is destroyed: the receipt is sealed under it, the rest is no secret.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Column, Connection, LargeBinary, String, Table, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    LargeBinary,
+    Row,
+    String,
+    Table,
+    UniqueConstraint,
+    bindparam,
+    insert,
+    select,
+)
 
 from api.database import UtcDateTime, metadata
+from api.ledger.chain import Header
+from api.ledger.chain import Row as LedgerRow
+from api.ledger.repository import PORTIONS, SellerKey
+from api.ledger.tables import ledger, seller_keys
 
 scores = Table(
     "scores",
     metadata,
     Column("id", String(36), primary_key=True),
-    Column("bank_id", String(60), nullable=False),
-    Column("seller_id", String(200), nullable=False),
+    Column("chain", String(80), nullable=False),
+    Column("position", BigInteger(), nullable=False),
+    Column("subject", String(32), nullable=False),
     Column("purpose", String(40), nullable=False),
     Column("scored_at", UtcDateTime(), nullable=False),
     Column("bundle", String(71), nullable=False),
-    Column("inputs", LargeBinary(), nullable=False),
-    Column("body", LargeBinary(), nullable=False),
+    Column("receipt", LargeBinary(), nullable=True),
+    UniqueConstraint("chain", "position"),
+    Index("scores_subject", "subject"),
 )
 
 
-_READ_AT_ONCE: Final = 500
-"""Scores of twenty kilobytes each are read in portions."""
+_PLACE = (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)
+_KEPT = select(scores, ledger, seller_keys).select_from(
+    scores.join(ledger, _PLACE).outerjoin(seller_keys, seller_keys.c.subject == scores.c.subject)
+)
+# built once: making a statement takes longer than running it
+_FIND = _KEPT.where(scores.c.id == bindparam("wanted"), scores.c.chain == bindparam("bank"))
+_ADD = insert(scores)
 
 
 @dataclass(frozen=True)
-class StoredScore:
-    """One score: `body` is the answer as it was sent, `inputs` and `bundle` are what it can be made from again."""
+class Indexed:
+    """Where a score stands: `chain` is the id of the bank that asked, which alone reads it.
+
+    `receipt` is sealed, and None for a score from before the ledger.
+    """
 
     id: str
-    bank_id: str
-    seller_id: str
+    chain: str
+    position: int
+    subject: str
     purpose: str
     scored_at: datetime
     bundle: str
-    inputs: bytes
-    body: bytes
+    receipt: bytes | None
 
 
-def add(connection: Connection, score: StoredScore) -> None:
-    """Store a score under its id, which is new."""
-    connection.execute(insert(scores).values(**vars(score)))
+@dataclass(frozen=True)
+class Kept:
+    """All that is stored of a score: its place, its row of the ledger, and the seller's key unless it is destroyed."""
+
+    index: Indexed
+    row: LedgerRow
+    key: SellerKey | None
 
 
-def find(connection: Connection, bank_id: str, score_id: str) -> StoredScore | None:
-    """Return the bank's score stored under the id, or None; another bank's is none."""
-    wanted = select(scores).where(scores.c.id == score_id, scores.c.bank_id == bank_id)
-    found = connection.execute(wanted).one_or_none()
-    return None if found is None else StoredScore(*found)
+def add(connection: Connection, index: Indexed) -> None:
+    """Store where a score stands, under its id, which is new."""
+    connection.execute(_ADD, vars(index))
 
 
-def every(connection: Connection) -> Iterator[StoredScore]:
-    """Yield every stored score, oldest first, without holding them all."""
-    wanted = select(scores).order_by(scores.c.scored_at, scores.c.id)
-    for found in connection.execution_options(yield_per=_READ_AT_ONCE).execute(wanted):
-        yield StoredScore(*found)
+def find(connection: Connection, bank_id: str, score_id: str) -> Kept | None:
+    """Return what is stored of the bank's score under the id, or None; another bank's is none."""
+    found = connection.execute(_FIND, {"bank": bank_id, "wanted": score_id}).one_or_none()
+    return None if found is None else _read(found)
+
+
+def every(connection: Connection, since: datetime | None = None) -> Iterator[Kept]:
+    """Yield every stored score, or those since a moment, oldest first, without holding them all."""
+    wanted = _KEPT.order_by(scores.c.scored_at, scores.c.id)
+    if since is not None:
+        wanted = wanted.where(scores.c.scored_at >= since)
+    for found in connection.execute(wanted, execution_options=PORTIONS):
+        yield _read(found)
+
+
+_INDEX, _LEDGER = len(scores.c), len(ledger.c)
+_HEADER: Final = 5
+
+
+def _read(found: Row[Any]) -> Kept:
+    index, row, key = found[:_INDEX], found[_INDEX : _INDEX + _LEDGER], found[_INDEX + _LEDGER :]
+    return Kept(
+        Indexed(*index),
+        LedgerRow(Header(*row[:_HEADER]), *row[_HEADER:]),
+        None if key[0] is None else SellerKey(*key),
+    )

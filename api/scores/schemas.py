@@ -1,7 +1,7 @@
 """What goes in and out: requests that allow nothing unknown, answers in which no field has a default."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -118,6 +118,29 @@ class AssessmentShown(_Answer):
     versions: Versions = Field(description="What it was made with.")
 
 
+class Place(_Answer):
+    """Where the score stands in the ledger; a checkpoint from later on proves that it still does."""
+
+    chain: str = Field(description="The chain of rows; its name is the bank's id.", examples=["bank-3f9c2a7d5e1b0846"])
+    position: int = Field(description="The row of the chain, from 1.", examples=[4812])
+    head: str = Field(description="What the chain comes to with this row, SHA-256.", examples=["5f70" * 16])
+
+
+class DifferenceShown(_Answer):
+    """One value of the assessment that is not as it was stored."""
+
+    path: str = Field(description="JSON pointer into the assessment.", examples=["/explanation/contributions/3/value"])
+    stored: Any = Field(description="What was stored and answered.", examples=[0.034])
+    now: Any = Field(description="What the stored inputs come to.", examples=[0.043])
+
+
+class Replay(_Answer):
+    """What came of making a score again from its stored inputs."""
+
+    matches: bool = Field(description="Whether the assessment is the same, to the byte.")
+    differences: list[DifferenceShown] = Field(description="Every value that differs; empty where it matches.")
+
+
 class Score(_Answer):
     """A stored score: the assessment and its circumstances. It is read back byte for byte as it was answered."""
 
@@ -128,3 +151,9 @@ class Score(_Answer):
     scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
     expires_at: str = Field(description="Until when to rely on it, UTC.", examples=["2026-03-03T09:30:00.000Z"])
     assessment: AssessmentShown = Field(description="The outcome and why.")
+    ledger: Place = Field(description="Where it stands in the ledger.")
+    receipt: str = Field(
+        description="Compact JWS (Ed25519, typ `receipt+jws`) over the canonical JSON of all the other fields, payload "
+        "attached; /.well-known/jwks.json has the keys.",
+        examples=["eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoiLi4uIiwidHlwIjoicmVjZWlwdCtqd3MifQ.eyJhc3Nlc3NtZW50Ijp7fX0.c2ln"],
+    )

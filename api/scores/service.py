@@ -12,9 +12,11 @@ from api.errors import (
     VectorsDoNotFitModel,
     VectorsUnavailable,
 )
-from api.scores import repository
-from api.scores.repository import StoredScore
+from api.ledger.service import Draft
+from api.scores import answer, repository
+from api.scores.repository import Indexed
 from api.scores.schemas import ScoreRequest
+from api.scores.stored import StoredScore, find
 from api.services import Services
 from api.vectors import inputs_of, to_vector
 from features.errors import StoreError
@@ -36,31 +38,6 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
     stored = _vector_of(services.vectors, request.seller_id)
-    score = _made(services, bank_id, request, stored=stored, now=now)
-    with transaction(services.engine) as connection:
-        repository.add(connection, score)
-    if services.shadow is not None:
-        services.shadow.offer(score.id, to_vector(stored))
-    return score
-
-
-def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
-    """Return the stored score of a bank.
-
-    Raises:
-        ScoreUnknown: there is none under the id, or it is another bank's.
-        DatabaseUnavailable: the database does not answer.
-    """
-    with transaction(services.engine) as connection:
-        score = repository.find(connection, bank_id, score_id)
-    if score is None:
-        raise ScoreUnknown
-    return score
-
-
-def _made(
-    services: Services, bank_id: str, request: ScoreRequest, *, stored: StoredVector, now: datetime
-) -> StoredScore:
     assessment = _assess(services.champion.bundle, stored)
     expires = now + timedelta(days=services.settings.score_validity_days)
     envelope = {
@@ -71,17 +48,55 @@ def _made(
         "scored_at": _written(now),
         "expires_at": _written(expires),
     }
-    return StoredScore(
-        id=envelope["id"],
-        bank_id=bank_id,
-        seller_id=request.seller_id,
-        purpose=envelope["purpose"],
-        scored_at=now,
-        bundle=services.champion.bundle.digest,
-        inputs=inputs_of(stored),
-        # canonical JSON nests: the assessment's part of the body is its canonical bytes
-        body=canonical_json({**envelope, "assessment": assessment.to_dict()}),
-    )
+    score = _stored(services, envelope, now, (assessment, inputs_of(stored)))
+    if services.shadow is not None:
+        services.shadow.offer(score.id, to_vector(stored))
+    return score
+
+
+def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
+    """Return the stored score of a bank.
+
+    Raises:
+        ScoreUnknown: there is none under the id, or it is another bank's.
+        ScoreErased: the seller was erased.
+        LedgerDamaged: what is stored is not what was.
+        DatabaseUnavailable: the database does not answer.
+    """
+    with transaction(services.engine) as connection:
+        score = find(connection, services.ledger, bank_id, score_id)
+    if score is None:
+        raise ScoreUnknown
+    return score
+
+
+def _stored(services: Services, envelope: dict[str, str], now: datetime, made: tuple[Assessment, bytes]) -> StoredScore:
+    """Append the score to its bank's chain and to the index in one transaction, committed when this returns."""
+    assessment, inputs = made
+    bank_id, bundle = envelope["bank_id"], services.champion.bundle.digest
+    # canonical JSON nests: the assessment's part of the answer is its canonical bytes
+    parts = {name: canonical_json(value) for name, value in envelope.items()}
+    parts["assessment"] = assessment.canonical_bytes
+    draft = Draft(bank_id, answer.SCORE, answer.content(bundle, parts, inputs), now)
+    with transaction(services.engine, writes=True) as connection:
+        seller = services.ledger.seller(connection, envelope["seller_id"])
+        if seller.is_new:
+            # an erasure since the vector was read has removed vectors first: nobody comes back by a race
+            _vector_of(services.vectors, envelope["seller_id"])
+        row = services.ledger.append(connection, seller, draft)
+        body, receipt = answer.answered(parts, row, services.receipts)
+        index = Indexed(
+            id=envelope["id"],
+            chain=bank_id,
+            position=row.header.position,
+            subject=seller.subject,
+            purpose=envelope["purpose"],
+            scored_at=now,
+            bundle=bundle,
+            receipt=answer.sealed_receipt(seller.key, envelope["id"], receipt),
+        )
+        repository.add(connection, index)
+    return StoredScore(index.id, bank_id, envelope["seller_id"], index.purpose, now, bundle, inputs, body)
 
 
 def _vector_of(vectors: VectorStore, seller_id: str) -> StoredVector:

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, insert, select
+from sqlalchemy import Column, Connection, Float, ForeignKey, Integer, String, Table, delete, insert, select
 
 from api.database import metadata
+from api.ledger.service import Ledger
+from api.scores import stored
 from api.scores.repository import scores
 
 _shadow_scores = Table(
@@ -62,28 +64,31 @@ def add(connection: Connection, found: Sequence[ShadowScore]) -> None:
     connection.execute(insert(_shadow_scores), rows)
 
 
-def beside(connection: Connection, bundle: str, since: datetime | None = None) -> Iterator[Pair]:
+def beside(connection: Connection, ledger: Ledger, bundle: str, since: datetime | None = None) -> Iterator[Pair]:
     """Yield every request that the challenger of a bundle scored too, as both answered, oldest first.
 
-    Example: `[pair.challenger.score - pair.champion.score for pair in beside(connection, "sha256:9b02...")]`.
+    Example: `[pair.challenger.score - pair.champion.score for pair in beside(connection, ledger, "sha256:9b02...")]`.
 
     Args:
         connection: of the database.
+        ledger: holds what the champion answered.
         bundle: digest of the challenger's bundle.
         since: leave out what was scored before this moment; all is given without it.
     """
-    of_challenger = [_shadow_scores.c[name] for name in Numbers.__dataclass_fields__]
-    of_champion = [scores.c[name] for name in ("id", "seller_id", "scored_at", "bundle", "body")]
-    wanted = (
-        select(*of_champion, *of_challenger)
-        .join_from(_shadow_scores, scores)
-        .where(_shadow_scores.c.bundle == bundle)
-        .order_by(scores.c.scored_at, scores.c.id)
-    )
-    if since is not None:
-        wanted = wanted.where(scores.c.scored_at >= since)
-    for score_id, seller_id, scored_at, champion, body, *numbers in connection.execute(wanted):
-        yield Pair(score_id, seller_id, scored_at, champion, _numbers_of(body), Numbers(*numbers))
+    named = [_shadow_scores.c[name] for name in ("score_id", *Numbers.__dataclass_fields__)]
+    wanted = select(*named).where(_shadow_scores.c.bundle == bundle)
+    of_challenger = {score_id: Numbers(*numbers) for score_id, *numbers in connection.execute(wanted)}
+    for score in stored.every(connection, ledger, since):
+        numbers = of_challenger.get(score.id)
+        if numbers is not None:
+            champion = _numbers_of(score.body)
+            yield Pair(score.id, score.seller_id, score.scored_at, score.bundle, champion, numbers)
+
+
+def forget(connection: Connection, subject: str) -> None:
+    """Remove what challengers said of a subject of the ledger."""
+    of_subject = select(scores.c.id).where(scores.c.subject == subject)
+    connection.execute(delete(_shadow_scores).where(_shadow_scores.c.score_id.in_(of_subject)))
 
 
 def every(connection: Connection) -> Iterator[ShadowScore]:

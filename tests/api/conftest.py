@@ -23,10 +23,12 @@ from scoring.model import Calibration
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from tests.api.postgres import fresh_database, server
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
+DATABASES = ("sqlite", "postgresql")
 Opener = Callable[[Settings], "AbstractContextManager[TestClient]"]
 
 CATALOGUE = "sha256:" + "c" * 64
@@ -125,6 +127,30 @@ def registry(bundle_files: dict[str, bytes], tmp_path_factory: pytest.TempPathFa
     return uri
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """The address of a real PostgreSQL server."""
+    with server() as address:
+        yield address
+
+
+@contextmanager
+def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """Yield the address of an empty database, of the kind that is the fixture's parameter."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{folder}/some/folder 100%/scores.db"
+        return
+    with fresh_database(request.getfixturevalue("postgres")) as address:
+        yield address
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database, of each kind in turn."""
+    with empty_database(request, tmp_path) as address:
+        yield address
+
+
 @pytest.fixture
 def settings(registry: str, tmp_path: Path) -> Settings:
     home = tmp_path / "home"
@@ -134,6 +160,12 @@ def settings(registry: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
+def stored_in(settings: Settings, database: str) -> Settings:
+    """The settings, with a database of each kind in turn."""
+    return settings.model_copy(update={"database_url": database})
+
+
+@pytest.fixture(scope="session")
 def open_client() -> Opener:
     """Start the app over some settings, and call it with a token of its demo bank, if it has one."""
     # imported late, since it warns before the filter of this file is in force
@@ -154,6 +186,11 @@ def demo_credentials(settings: Settings) -> tuple[str, str]:
     """Return id and secret of the demo bank, as its file holds them."""
     words = settings.demo_bank_path.read_text().split()
     return words[2], words[4]
+
+
+def bank_of(client: TestClient) -> str:
+    """Return the id of the demo bank, which is the name of its chain."""
+    return demo_credentials(client.app.state.services.settings)[0]
 
 
 def token_for(client: TestClient, settings: Settings) -> str:

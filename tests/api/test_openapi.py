@@ -27,9 +27,10 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
     }
     assert found == {
         ("POST", "/oauth/token"): "createToken",
-        ("GET", "/.well-known/jwks.json"): "getKeys",
         ("POST", "/v1/scores"): "createScore",
         ("GET", "/v1/scores/{score_id}"): "getScore",
+        ("POST", "/v1/scores/{score_id}/replay"): "replayScore",
+        ("GET", "/.well-known/jwks.json"): "getKeys",
         ("GET", "/health/live"): "getLive",
         ("GET", "/health/ready"): "getReady",
     }
@@ -39,8 +40,14 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
     ("method", "path", "statuses"),
     [
         ("post", "/v1/scores", {"201", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503"}),
-        ("get", "/v1/scores/{score_id}", {"200", "401", "403", "404", "422", "429", "500", "503"}),
+        ("get", "/v1/scores/{score_id}", {"200", "401", "403", "404", "410", "422", "429", "500", "503"}),
+        (
+            "post",
+            "/v1/scores/{score_id}/replay",
+            {"200", "401", "403", "404", "409", "410", "422", "429", "500", "503"},
+        ),
         ("post", "/oauth/token", {"200", "400", "401", "413", "429", "500", "503"}),
+        ("get", "/.well-known/jwks.json", {"200", "500"}),
         ("get", "/health/ready", {"200", "503"}),
         ("get", "/health/live", {"200"}),
     ],
@@ -83,6 +90,7 @@ def test_each_call_says_which_scope_it_needs(document: dict[str, Any]) -> None:
     assert needing == {
         ("post", "/v1/scores"): [{"oauth2": ["scores:write"]}],
         ("get", "/v1/scores/{score_id}"): [{"oauth2": ["scores:read"]}],
+        ("post", "/v1/scores/{score_id}/replay"): [{"oauth2": ["scores:read"]}],
         ("post", "/oauth/token"): [{"client": []}, {}],
     }
 

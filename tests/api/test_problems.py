@@ -8,14 +8,17 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 import api.scores.service
 from api.database import transaction
 from api.errors import MAX_BODY_BYTES
+from api.settings import Settings
 from scoring import ExplanationError
-from tests.api.conftest import SELLERS, demo_credentials, fill, other_catalogue, token_for
+from tests.api.conftest import SELLERS, Opener, demo_credentials, fill, other_catalogue, token_for
+from tests.api.postgres import fresh_database
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -198,6 +201,24 @@ def test_a_database_that_is_away_and_comes_back(client: TestClient) -> None:
     path.with_suffix(".away").rename(path)
     assert client.get(made.headers["Location"]).content == made.content
     assert _stored(client) == 1
+
+
+def test_a_server_that_is_away_and_comes_back(settings: Settings, open_client: Opener, postgres: str) -> None:
+    with fresh_database(postgres) as address, psycopg.connect(postgres, autocommit=True) as other:
+        name = make_url(address).database
+        with open_client(settings.model_copy(update={"database_url": address})) as client:
+            made = client.post("/v1/scores", json=GOOD)
+            other.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS false")
+            other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+            for _ in range(3):
+                away = client.post("/v1/scores", json=GOOD)
+                _assert_problem(away, 503, "database-unavailable")
+                assert int(away.headers["Retry-After"]) > 0
+            _assert_problem(client.get(made.headers["Location"]), 503, "database-unavailable")
+            other.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS true")
+            assert client.get(made.headers["Location"]).content == made.content
+            assert client.post("/v1/scores", json=GOOD).status_code == 201
+            assert _stored(client) == 2
 
 
 def test_a_score_that_cannot_be_stored_is_not_answered(client: TestClient) -> None:

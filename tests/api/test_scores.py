@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import text
 
 from api.database import transaction
 from api.health.service import readiness
+from api.ledger.chain import verify
+from api.ledger.repository import rows_of
 from api.scores.schemas import Score
+from api.scores.stored import find
+from api.settings import Settings
 from api.vectors import inputs_of, to_vector
 from features.store import VectorStore
 from scoring import Bundle, assess
-from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, Opener
+from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, Opener, bank_of
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
+
+
+@pytest.fixture
+def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
+    """A caller with the token, of a service on a database of each kind."""
+    with open_client(stored_in) as opened:
+        yield opened
 
 
 def _score(client: TestClient, seller_id: str = SELLERS[0], purpose: str = "credit_application") -> dict[str, object]:
@@ -82,11 +93,22 @@ def test_inputs_and_bundle_are_kept_with_the_score(client: TestClient, bundle: B
     made = _score(client, SELLERS[5])
     services = client.app.state.services
     with transaction(services.engine) as connection:
-        row = connection.execute(text("SELECT bundle, inputs, purpose FROM scores")).one()
+        kept = find(connection, services.ledger, bank_of(client), str(made["id"]))
     stored = services.vectors.latest(SELLERS[5])
-    assert row.bundle == bundle.digest == made["assessment"]["versions"]["bundle"]
-    assert row.inputs == inputs_of(stored)
-    assert json.loads(row.inputs)["data_version"] == "data-1"
+    assert kept.bundle == bundle.digest == made["assessment"]["versions"]["bundle"]
+    assert kept.inputs == inputs_of(stored)
+    assert json.loads(kept.inputs)["data_version"] == "data-1"
+
+
+def test_a_score_says_where_it_stands_in_the_ledger(client: TestClient) -> None:
+    answers = [_score(client, seller_id) for seller_id in SELLERS[:3]]
+    services, bank = client.app.state.services, bank_of(client)
+    with transaction(services.engine) as connection:
+        rows = list(rows_of(connection, bank))
+    assert verify(bank, rows) == []
+    assert [answer["ledger"] for answer in answers] == [
+        {"chain": bank, "position": row.header.position, "head": row.head.hex()} for row in rows
+    ]
 
 
 def test_fifty_at_once_are_all_stored_and_the_same_as_alone(client: TestClient) -> None:
@@ -131,7 +153,6 @@ def test_ready_names_the_model_and_how_old_the_data_is(client: TestClient, bundl
 
 def test_nothing_is_opened_by_making_the_app(tmp_path: Path) -> None:
     from api.app import create_app
-    from api.settings import Settings
 
     create_app(Settings(home=tmp_path / "not-there"))
     assert list(tmp_path.iterdir()) == []

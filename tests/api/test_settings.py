@@ -85,7 +85,7 @@ def test_a_home_may_hold_what_an_address_may_not(name: str, tmp_path: Path, monk
         ("RATE_LIMIT_CALLS", "0"),
         ("FAILED_LOGINS", "-1"),
         ("SCORE_VALIDITY_DAYS", "0"),
-        ("DATABASE_URL", "postgresql://user:hunter2@db/scores"),
+        ("DATABASE_URL", "mysql://user:hunter2@db/scores"),
     ],
 )
 def test_what_is_not_allowed_is_named_and_not_repeated(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import text
 
 from api.database import open_database, transaction
+from api.ledger.opening import open_ledger
 from api.model_store import Served, load_challenger
 from api.services import Services
 from api.settings import Settings
@@ -68,9 +69,9 @@ def ask(client: object, seller_id: str) -> dict[str, object]:
 
 
 def pairs(settings: Settings, bundle: Bundle, since: datetime | None = None) -> list[Pair]:
-    engine = open_database(settings.database_url)
+    engine, ledger = open_ledger(settings)
     with transaction(engine) as connection:
-        found = list(repository.beside(connection, bundle.digest, since))
+        found = list(repository.beside(connection, ledger, bundle.digest, since))
     engine.dispose()
     return found
 
@@ -171,7 +172,7 @@ def test_a_challenger_that_hangs_holds_up_no_answer(
         made = [ask(client, seller)["id"] for seller in SELLERS[:20]]
         services: Services = client.app.state.services
         with transaction(services.engine) as connection:
-            assert list(repository.beside(connection, rival.digest)) == []
+            assert list(repository.beside(connection, services.ledger, rival.digest)) == []
         blocked.set()
     assert [pair.score_id for pair in pairs(shadowed, rival)] == made
 
@@ -262,11 +263,11 @@ def test_a_broken_challenger_is_a_line_in_the_log_and_no_reason_not_to_serve(
 def test_shadow_scores_of_a_score_are_one_a_challenger(shadowed: Settings, open_client: Opener, rival: Bundle) -> None:
     with open_client(shadowed) as client:
         score_id = str(ask(client, SELLERS[0])["id"])
-    engine = open_database(shadowed.database_url)
+    engine, ledger = open_ledger(shadowed)
     other = ShadowScore(score_id, "sha256:" + "1" * 64, Numbers("stale_data", None, None, None))
     with transaction(engine) as connection:
         repository.add(connection, [other])
-        (pair,) = repository.beside(connection, other.bundle)
+        (pair,) = repository.beside(connection, ledger, other.bundle)
     assert pair.challenger == other.numbers
     assert len(pairs(shadowed, rival)) == 1
     engine.dispose()

@@ -30,6 +30,8 @@ COMMANDS = (
     "bank",
     "platform",
     "operator",
+    "ledger",
+    "verify-receipt",
 )
 
 

@@ -62,6 +62,25 @@ def test_the_vector_before_is_that_of_the_midnight_before_by_the_same_catalogue(
     assert store.earlier(replace(now, seller_id="S2")) is None
 
 
+def test_a_seller_removed_is_in_no_snapshot_and_in_no_byte_of_the_files(store: VectorStore, tmp_path: Path) -> None:
+    for snapshot in (SNAPSHOT, NEXT):
+        store.replace(snapshot, [("S-to-forget", (0.5,)), ("S-to-keep", (0.25,))])
+    assert store.remove("S-to-forget") == 2
+    assert store.remove("S-to-forget") == 0
+    assert store.latest("S-to-forget") is None
+    kept = store.latest("S-to-keep")
+    assert kept is not None
+    assert store.earlier(kept) is not None
+    files = list((tmp_path / "var").iterdir())
+    assert files
+    assert not [file.name for file in files if b"S-to-forget" in file.read_bytes()]
+
+
+def test_removing_where_nothing_is_stored_removes_nothing(store: VectorStore, tmp_path: Path) -> None:
+    assert store.remove("S1") == 0
+    assert not (tmp_path / "var").exists()
+
+
 def test_the_latest_snapshot_wins_and_hides_sellers_that_it_lacks(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS)
     store.replace(NEXT, [("S2", (2.0,))])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from joserfc.jwk import OKPKey
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from api.access import repository, service
@@ -27,9 +28,16 @@ NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
 
 @pytest.fixture
+def settings(settings: Settings, database: str) -> Settings:
+    """The settings, with a database of each kind in turn."""
+    return settings.model_copy(update={"database_url": database})
+
+
+@pytest.fixture
 def run(settings: Settings, monkeypatch: pytest.MonkeyPatch):
     """Run a command over the settings' folder; what it raises is raised."""
     monkeypatch.setenv("SELLERSCORE_HOME", str(settings.home))
+    monkeypatch.setenv("SELLERSCORE_DATABASE_URL", settings.database_url)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", settings.mlflow_uri)
     monkeypatch.setenv("COLUMNS", "200")
     return lambda *arguments: CliRunner().invoke(app, list(arguments), catch_exceptions=False)
@@ -46,9 +54,11 @@ def test_what_create_prints_is_good_at_once_and_shown_once(run, settings: Settin
     assert secret not in run("bank", "list").stdout + run("bank", "list", "--json").stdout
     with open_client(settings) as client:
         assert client.post("/oauth/token", data=FORM, auth=(client_id, secret)).status_code == 200
-        stored = b"".join(file.read_bytes() for file in settings.home.glob("sellerscore.db*"))
-    assert secret.encode() not in stored
-    assert b"$argon2id$" in stored
+        with transaction(client.app.state.services.engine) as connection:
+            tables = ("clients", "client_secrets")
+            stored = str([connection.execute(text(f"SELECT * FROM {table}")).all() for table in tables])
+    assert secret not in stored
+    assert "$argon2id$" in stored
 
 
 @pytest.mark.parametrize("kind", Kind)

@@ -15,6 +15,7 @@ import pytest
 from api.access.rights import Kind, Scope, scopes_of
 from api.access.tokens import TYPE, Tokens
 from api.keyring import KeyRing
+from api.receipts.service import verify
 from tests.api.access.conftest import Known, Running
 from tests.api.conftest import SELLERS
 
@@ -54,6 +55,7 @@ GOOD = {"seller_id": SELLERS[0], "purpose": "credit_application"}
 CALLS = (
     Call("POST", "/v1/scores", BANKS, Scope.SCORES_WRITE, 201, GOOD),
     Call("GET", "/v1/scores/{score_id}", BANKS, Scope.SCORES_READ, 404),
+    Call("POST", "/v1/scores/{score_id}/replay", BANKS, Scope.SCORES_READ, 404),
 )
 BROKEN: dict[str, Callable[[Running, Known, Path], str | None]] = {}
 
@@ -194,14 +196,27 @@ def test_a_second_bank_reads_another_banks_score_as_one_that_is_not(
     made = running.client.post("/v1/scores", json=GOOD, headers={"Authorization": f"Bearer {running.token(bank)}"})
     assert made.json()["bank_id"] == bank.id
 
-    def read(known: Known, path: str) -> Response:
+    def answered(known: Known, method: str, path: str) -> Response:
         headers = {"Authorization": f"Bearer {running.token(known)}", "X-Request-Id": "same"}
-        return running.client.get(path, headers=headers)
+        return running.client.request(method, path, headers=headers)
 
-    assert read(bank, made.headers["Location"]).content == made.content
-    anothers = read(second, made.headers["Location"])
-    unknown = read(second, f"/v1/scores/{SOME_ID}")
-    assert (anothers.status_code, anothers.content) == (404, unknown.content)
+    assert answered(bank, "GET", made.headers["Location"]).content == made.content
+    assert answered(bank, "POST", f"{made.headers['Location']}/replay").json()["matches"] is True
+    for method, after in (("GET", ""), ("POST", "/replay")):
+        anothers = answered(second, method, made.headers["Location"] + after)
+        unknown = answered(second, method, f"/v1/scores/{SOME_ID}{after}")
+        assert (anothers.status_code, anothers.content) == (404, unknown.content)
+
+
+def test_each_bank_has_a_chain_of_its_own(running: Running) -> None:
+    banks = [running.new(), running.new()]
+    for position in (1, 2):
+        for bank in banks:
+            headers = {"Authorization": f"Bearer {running.token(bank)}"}
+            answer = running.client.post("/v1/scores", json=GOOD, headers=headers).json()
+            place = answer["ledger"]
+            assert (answer["bank_id"], place["chain"], place["position"]) == (bank.id, bank.id, position)
+            assert verify(json.dumps(answer).encode(), running.services.receipts.jwks).chain == bank.id
 
 
 def test_a_client_is_refused_at_once_when_it_is_revoked_though_its_token_was_good(running: Running) -> None:

@@ -13,9 +13,10 @@ import pytest
 from typer.testing import CliRunner
 
 import sellerscore
-from api.database import open_database, transaction
+from api.database import transaction
 from api.given import given_scores
-from api.scores import repository as scores
+from api.ledger.opening import open_ledger
+from api.scores import stored as scores
 from api.shadow import repository as shadows
 from api.shadow.repository import Numbers, ShadowScore
 from features.errors import StoreError
@@ -153,9 +154,9 @@ def test_figures_and_the_report_stand_in_mlflow(served: Served, then: dict[str, 
 
 
 def test_a_challenger_is_shown_beside(run: Run, mine: Served) -> None:
-    engine = open_database(mine.settings.database_url)
+    engine, ledger = open_ledger(mine.settings)
     with transaction(engine) as connection:
-        given = list(scores.every(connection))[: len(mine.sellers)]
+        given = list(scores.every(connection, ledger))[: len(mine.sellers)]
         bodies = [json.loads(each.body)["assessment"] for each in given]
         shadows.add(
             connection,

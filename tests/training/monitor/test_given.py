@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 import sellerscore
 from api.database import open_database, transaction
 from api.given import given_scores, shadow_scores
-from api.scores import repository as scores
+from api.ledger.opening import open_ledger
+from api.scores import stored as scores
 from api.settings import Settings
 from api.shadow import repository as shadows
 from api.shadow.repository import Numbers, ShadowScore
@@ -23,9 +25,9 @@ from training.monitor.ledger import SCORES, SHADOW, until
 
 def test_every_answer_is_a_row(served: Served) -> None:
     rows = list(given_scores(served.settings))
-    engine = open_database(served.settings.database_url)
+    engine, ledger = open_ledger(served.settings)
     with transaction(engine) as connection:
-        stored = {each.id: each for each in scores.every(connection)}
+        stored = {each.id: each for each in scores.every(connection, ledger)}
     engine.dispose()
     assert len(rows) == len(stored) == 2 * (SELLERS + 5) + SECOND
     assert [row.scored_at for row in rows] == sorted(row.scored_at for row in rows)
@@ -64,6 +66,7 @@ def test_what_a_challenger_says_comes_in_the_order_of_the_scores(served: Served,
     home.mkdir()
     settings = Settings(home=home)
     (home / "sellerscore.db").write_bytes((served.home / "sellerscore.db").read_bytes())
+    shutil.copytree(served.home / "keys", home / "keys")
     first, second = [row.score_id for row in given_scores(settings)][:2]
     engine = open_database(settings.database_url)
     with transaction(engine) as connection:

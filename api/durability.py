@@ -1,0 +1,117 @@
+"""What a database must be set to so that a commit that was acknowledged outlives a power cut; one rule set a kind.
+
+SQLite takes its settings connection by connection, so they are made here; PostgreSQL has its own, which are looked at.
+"""
+
+from __future__ import annotations
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Final
+from weakref import WeakKeyDictionary
+
+from sqlalchemy import URL, Connection, Dialect, Engine, event, text
+
+from api.errors import DatabaseSetupError
+
+BEGIN: Final = "sqlite_begin"
+"""The option by which a transaction on SQLite says how it begins: DEFERRED to read, IMMEDIATE to write."""
+
+_BUSY_SECONDS: Final = 5
+_PRAGMAS: Final = {"foreign_keys": 1, "journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
+"""What each connection must have; synchronous=2 is FULL: a commit waits for the disk. What is deleted is overwritten,
+so that a destroyed key is."""
+
+# by dialect, which an engine keeps when its connections are dropped, and shares with those that differ in options
+_TURNS: Final[WeakKeyDictionary[Dialect, threading.Lock]] = WeakKeyDictionary()
+
+_SERVER: Final = {"fsync": {"on"}, "full_page_writes": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
+"""What PostgreSQL must have; `remote_apply` waits for more than `on` does."""
+
+
+def arguments(address: URL) -> dict[str, Any]:
+    """Return what `create_engine` takes for a database of this kind.
+
+    A lock or a host that does not answer is given up after some seconds: the caller is told to come again, and no
+    thread hangs.
+    """
+    if address.get_backend_name() == "sqlite":
+        return {"connect_args": {"timeout": float(_BUSY_SECONDS)}}
+    waits = f"-c lock_timeout={_BUSY_SECONDS}s -c idle_in_transaction_session_timeout=60s"
+    # what was waited for is read anew after the wait, which appending to a chain rests on
+    return {
+        "connect_args": {"connect_timeout": _BUSY_SECONDS, "options": waits},
+        "isolation_level": "READ COMMITTED",
+        "pool_size": 10,
+        "max_overflow": 30,
+    }
+
+
+def prepare(engine: Engine) -> None:
+    """Set what is set connection by connection."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _on_connect)
+        event.listen(engine, "begin", _on_begin)
+        _TURNS[engine.dialect] = threading.Lock()
+
+
+def turn(engine: Engine) -> AbstractContextManager[object]:
+    """Return what a transaction that writes holds from before it begins.
+
+    On SQLite the threads of a process queue for the one writer's place; left to SQLite they would poll for it with
+    growing pauses, and the unlucky give up. On PostgreSQL nobody waits here.
+    """
+    return _TURNS.get(engine.dialect, nullcontext())
+
+
+def require(engine: Engine) -> None:
+    """Look at the settings that durable commits rest on.
+
+    Raises:
+        DatabaseSetupError: one is otherwise; the message names all of them.
+    """
+    with engine.connect() as connection:
+        if engine.dialect.name == "sqlite":
+            found = {name: connection.execute(text(f"PRAGMA {name}")).scalar_one() for name in _PRAGMAS}
+            if found != _PRAGMAS:
+                raise DatabaseSetupError(
+                    f"The database has the settings {found}, but scores need {_PRAGMAS}; keep it in a file on a local "
+                    "disk."
+                )
+            return
+        shown = {name: str(connection.execute(text(f"SHOW {name}")).scalar_one()) for name in _SERVER}
+    if any(shown[name] not in allowed for name, allowed in _SERVER.items()):
+        raise DatabaseSetupError(
+            f"PostgreSQL has the settings {shown}, but a stored score must outlive a power cut; set each to on, for "
+            "the server, this database and this user."
+        )
+
+
+def scrub(engine: Engine) -> None:
+    """Let go of the space that deleted rows were in, so that a destroyed key is not left there.
+
+    Copies elsewhere are not reached: PostgreSQL's archived log, backups.
+    """
+    raw = engine.raw_connection()
+    try:
+        if engine.dialect.name == "sqlite":
+            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        else:
+            driver: Any = raw.driver_connection
+            driver.autocommit = True
+            raw.cursor().execute("VACUUM seller_keys")
+            driver.autocommit = False
+    finally:
+        raw.close()
+
+
+def _on_connect(connection: Any, _record: object) -> None:
+    # the driver would begin transactions by its own rules, which leave out changes of the schema
+    connection.isolation_level = None
+    for name, value in _PRAGMAS.items():
+        connection.execute(f"PRAGMA {name} = {value}")
+
+
+def _on_begin(connection: Connection) -> None:
+    mode = connection.get_execution_options().get(BEGIN, "DEFERRED")
+    connection.exec_driver_sql(f"BEGIN {mode}")

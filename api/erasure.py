@@ -1,0 +1,51 @@
+"""Erasing a seller: the key that opens what the ledger holds of them, and what is stored of them beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine
+
+from api import durability
+from api.database import transaction
+from api.errors import SellerUnknown
+from api.ledger import repository
+from api.ledger.service import Ledger
+from api.shadow import repository as shadow
+from features.store import VectorStore
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What was erased: rows that can be read no more, by chain, and vectors removed."""
+
+    positions: Mapping[str, list[int]]
+    vectors: int
+
+
+def erase(
+    engine: Engine, ledger: Ledger, vectors: VectorStore, *, seller_id: str, reason: str, now: datetime
+) -> Erased:
+    """Destroy a seller's key and record it, and remove their vectors and what a challenger said of them.
+
+    Operating data as it was delivered is the platform's to withdraw; vectors made of it again would be scored again,
+    under a new key.
+
+    Raises:
+        SellerUnknown: nothing is stored of the seller.
+        StoreError: the vectors cannot be removed; nothing was erased.
+        DatabaseUnavailable: the database does not answer; the key is as it was, and erasing again goes on.
+    """
+    # vectors first: a request that comes after finds none, so that nothing new is scored under a new key
+    removed = vectors.remove(seller_id)
+    with transaction(engine, writes=True) as connection:
+        known = repository.seller_key(connection, seller_id, to_erase=True)
+        if known is not None:
+            shadow.forget(connection, known.subject)
+        positions = ledger.erase(connection, seller_id, reason, now)
+    durability.scrub(engine)
+    if known is None and not removed:
+        raise SellerUnknown("Nothing is stored of that seller; check the seller_id.")
+    return Erased(positions, removed)

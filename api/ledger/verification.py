@@ -1,0 +1,221 @@
+"""Looks at the whole ledger, row by row, and says what is wrong and where; it changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from typing import Any, Final, Protocol
+
+from sqlalchemy import Connection, Engine, select
+
+from api.database import snapshot
+from api.ledger.chain import ERASURE, START, ChainCheck, Fault, Row, Tip
+from api.ledger.raw import raw, row_of, text_of
+from api.ledger.repository import PORTIONS, SellerKey
+from api.ledger.sealing import SealBrokenError
+from api.ledger.service import Ledger, content_of
+from api.ledger.tables import chains, seller_keys
+from api.ledger.tables import ledger as rows
+
+_BATCH: Final = 200
+_COLUMNS: Final = len(rows.c)
+_NO_KEY: Final = "the row cannot be read, and no erasure of its seller is recorded"
+_BAD_KEY: Final = "the key of the row's seller was changed"
+_BAD_CONTENT: Final = "the content is not what was committed to"
+_KEY_STAYS: Final = "an erasure is recorded, but the key is still there"
+_OTHER_HEAD: Final = "the row is another than the one that the checkpoint tells"
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """A row, its content where it can be read, and its seller's key."""
+
+    row: Row
+    content: bytes | None
+    key: bytes | None
+
+
+class Check(Protocol):
+    """What else is held against the ledger, such as an index into it."""
+
+    def batch(self, connection: Connection, looked: Sequence[Looked]) -> Iterator[Fault]:
+        """Yield what differs beside these rows, which are of one chain and in order of position."""
+
+    def rest(self, connection: Connection) -> Iterator[Fault]:
+        """Yield what stands beside no row at all."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was looked at, and what is wrong; `uncovered` counts the rows that no checkpoint given vouches for."""
+
+    rows: int
+    chains: int
+    erased: int
+    uncovered: int
+    faults: tuple[Fault, ...]
+
+
+@dataclass
+class Looker:
+    """What looking at a ledger takes and counts; use `verify`, or `looker` within a transaction of one's own."""
+
+    connection: Connection
+    ledger: Ledger
+    checks: Sequence[Check]
+    checkpoint: Mapping[str, Tip]
+    erased: Mapping[tuple[str, str], set[int]]
+    keys: dict[bytes, bytes | None] = field(default_factory=dict)
+    looked_at: int = 0
+    unreadable: int = 0
+    uncovered: int = 0
+
+    def chain(self, name: str, found: Iterator[Any], tip: Tip) -> Iterator[Fault]:
+        """Yield what is wrong with one chain."""
+        check, last = ChainCheck(name), 0
+        while batch := list(islice(found, _BATCH)):
+            looked: list[Looked] = []
+            for each in batch:
+                row = row_of(each[:_COLUMNS])
+                yield from check.look(row)
+                last = max(last, row.header.position)
+                yield from self._against_checkpoint(row)
+                yield from self._content(row, each[_COLUMNS:], looked)
+            for other in self.checks:
+                yield from other.batch(self.connection, looked)
+            self.looked_at += len(batch)
+        yield from check.end(tip)
+        known = self.checkpoint.get(name, Tip(0, START))
+        if last < known.position:
+            what = f"the chain is cut: the checkpoint tells of rows up to {known.position}"
+            yield Fault(name, last + 1, what)
+
+    def _against_checkpoint(self, row: Row) -> Iterator[Fault]:
+        known = self.checkpoint.get(row.header.chain, Tip(0, START))
+        self.uncovered += row.header.position > known.position
+        if row.header.position == known.position and row.head != known.head:
+            yield Fault(row.header.chain, known.position, _OTHER_HEAD)
+
+    def _content(self, row: Row, key: Sequence[Any], looked: list[Looked]) -> Iterator[Fault]:
+        """Yield what is wrong with a row's content, and add the row to those looked at."""
+        header = row.header
+        is_erasure = header.kind == ERASURE
+        recorded = header.position in self.erased.get((header.chain, header.subject), ())
+        if key[0] is None and not is_erasure:
+            self.unreadable += recorded
+            looked.append(Looked(row, None, None))
+            if not recorded:
+                yield Fault(header.chain, header.position, _NO_KEY)
+            return
+        if key[0] is not None and (is_erasure or recorded):
+            yield Fault(header.chain, header.position, _KEY_STAYS)
+        opened = None if is_erasure else self._key(key)
+        content, fault = None, _BAD_CONTENT
+        if is_erasure or opened is not None:
+            content = _opened(row, opened)
+        else:
+            fault = _BAD_KEY
+        looked.append(Looked(row, content, opened))
+        if content is None or (is_erasure and _listed(content) is None):
+            yield Fault(header.chain, header.position, fault)
+
+    def _key(self, found: Sequence[Any]) -> bytes | None:
+        seller_id, subject, wrapped = text_of(found[0]), text_of(found[1]), bytes(found[2])
+        if wrapped not in self.keys:
+            try:
+                self.keys[wrapped] = self.ledger.unwrapped(SellerKey(seller_id, subject, wrapped))
+            except SealBrokenError:
+                self.keys[wrapped] = None
+        return self.keys[wrapped]
+
+
+def verify(
+    engine: Engine,
+    ledger: Ledger,
+    checks: Sequence[Check] = (),
+    checkpoint: Mapping[str, Tip] | None = None,
+    advance: Callable[[int], None] | None = None,
+) -> Report:
+    """Look at every row of every chain, as of one moment.
+
+    Example: `verify(engine, ledger).faults` is `()` where nothing is wrong.
+
+    Args:
+        engine: of the database.
+        ledger: with the key that opens contents.
+        checks: what else is held against the rows.
+        checkpoint: where each chain stood once; a tail that was cut since is seen by it alone.
+        advance: told how many rows were looked at so far.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with snapshot(engine) as connection:
+        return look(looker(connection, ledger, checks, checkpoint), advance)
+
+
+def looker(
+    connection: Connection, ledger: Ledger, checks: Sequence[Check] = (), checkpoint: Mapping[str, Tip] | None = None
+) -> Looker:
+    """Return what `look` takes; the erasures recorded are read first, since they come after the rows they speak of."""
+    return Looker(connection, ledger, checks, checkpoint or {}, _erasures(connection))
+
+
+def look(at: Looker, advance: Callable[[int], None] | None = None) -> Report:
+    """Look at every row of every chain within the transaction of a at."""
+    connection, tips, seen = at.connection, _tips(at.connection), set()
+    faults: list[Fault] = []
+    for name, found in groupby(_every(connection, advance), key=lambda each: text_of(each[0])):
+        seen.add(name)
+        faults += at.chain(name, found, tips.get(name, Tip(0, START)))
+    for name in sorted({*tips, *at.checkpoint} - seen):
+        faults += at.chain(name, iter(()), tips.get(name, Tip(0, START)))
+    for check in at.checks:
+        faults += check.rest(connection)
+    return Report(at.looked_at, len(seen), at.unreadable, at.uncovered, tuple(faults))
+
+
+def _tips(connection: Connection) -> dict[str, Tip]:
+    found = connection.execute(select(*raw(connection, list(chains.c))))
+    return {text_of(name): Tip(position, bytes(head)) for name, position, head in found}
+
+
+def _every(connection: Connection, advance: Callable[[int], None] | None) -> Iterator[Any]:
+    wanted = (
+        select(*raw(connection, [*rows.c, *seller_keys.c]))
+        .select_from(rows.outerjoin(seller_keys, seller_keys.c.subject == rows.c.subject))
+        .order_by(rows.c.chain, rows.c.position)
+    )
+    for done, found in enumerate(connection.execute(wanted, execution_options=PORTIONS), 1):
+        if advance is not None:
+            advance(done)
+        yield found
+
+
+def _erasures(connection: Connection) -> dict[tuple[str, str], set[int]]:
+    """Return the positions that whole erasures list, by chain and subject."""
+    found: dict[tuple[str, str], set[int]] = {}
+    wanted = select(*raw(connection, list(rows.c))).where(rows.c.kind == ERASURE)
+    for each in connection.execute(wanted):
+        row = row_of(each)
+        content = _opened(row, None)
+        if content is not None:
+            place = (row.header.chain, row.header.subject)
+            found.setdefault(place, set()).update(_listed(content) or ())
+    return found
+
+
+def _listed(content: bytes) -> set[int] | None:
+    try:
+        return {int(each) for each in json.loads(content)["positions"]}
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _opened(row: Row, key: bytes | None) -> bytes | None:
+    try:
+        return content_of(row, key)
+    except SealBrokenError:
+        return None

@@ -1,0 +1,110 @@
+"""Holds the index of scores, and the receipts in it, against the ledger: what differs was changed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, select, type_coerce
+from sqlalchemy.types import String
+
+from api.errors import SignatureError
+from api.ledger.chain import Fault, written
+from api.ledger.raw import raw, text_of
+from api.ledger.sealing import SealBrokenError
+from api.ledger.tables import ledger
+from api.ledger.verification import Looked
+from api.scores import answer
+from api.scores.repository import scores
+from api.signed import attached, strictly_verified
+
+_KINDS = (answer.SCORE, answer.CARRIED)
+
+
+class IndexCheck:
+    """The index against the rows of the ledger, and every receipt against the keys that are known.
+
+    Example: `verify(engine, ledger, [IndexCheck(ring.jwks)])`.
+    """
+
+    def __init__(self, jwks: Mapping[str, Any]) -> None:
+        self._jwks = jwks
+
+    def batch(self, connection: Connection, looked: Sequence[Looked]) -> Iterator[Fault]:
+        """Yield where the index differs from these rows."""
+        if not looked:
+            return
+        first, last = looked[0].row.header, looked[-1].row.header
+        place = (scores.c.chain == first.chain) & scores.c.position.between(first.position, last.position)
+        index = {each["position"]: each for each in _indexed(connection, place)}
+        for each in looked:
+            header = each.row.header
+            found = index.pop(header.position, None)
+            if found is not None or header.kind in _KINDS:
+                yield from (Fault(header.chain, header.position, what) for what in self._differing(each, found))
+
+    def rest(self, connection: Connection) -> Iterator[Fault]:
+        """Yield what the index holds and the ledger does not."""
+        beside = (ledger.c.chain == scores.c.chain) & (ledger.c.position == scores.c.position)
+        columns = raw(connection, [scores.c.chain, scores.c.position])
+        wanted = select(*columns).select_from(scores.outerjoin(ledger, beside))
+        for chain, position in connection.execute(wanted.where(ledger.c.chain.is_(None))):
+            yield Fault(text_of(chain), position, "the index holds a score that the ledger does not")
+
+    def _differing(self, each: Looked, found: Mapping[str, Any] | None) -> Iterator[str]:
+        header = each.row.header
+        if found is None:
+            yield "the index does not hold the score"
+            return
+        if header.kind not in _KINDS:
+            yield "the index holds a score, but the row is none"
+            return
+        expected = {"subject": header.subject, "scored_at": header.recorded_at}
+        try:
+            kept = None if each.content is None else answer.parsed(each.content)
+            expected |= {} if kept is None else _told(kept)
+        except (ValueError, KeyError, TypeError):
+            yield "the content is no score"
+            return
+        differing = sorted(name for name, value in expected.items() if found[name] != value)
+        if differing:
+            yield f"the index differs from the ledger in {', '.join(differing)}"
+        if (found["receipt"] is None) is (header.kind == answer.SCORE):
+            yield "the receipt is missing" if found["receipt"] is None else "there is a receipt where none was given"
+        elif found["receipt"] is not None and kept is not None and not self._is_genuine(each, kept, found):
+            yield "the receipt was changed"
+
+    def _is_genuine(self, each: Looked, kept: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+        try:
+            receipt = answer.opened_receipt(each.key or b"", found["id"], found["receipt"])
+            payload = answer.signed_payload(kept, each.row)
+            return strictly_verified(attached(receipt, payload), answer.RECEIPT, self._jwks) == payload
+        except (SealBrokenError, SignatureError, ValueError):
+            return False
+
+
+def _told(kept: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the ledger tells of a score that the index tells too."""
+    return {"bundle": kept["bundle"], "id": kept["envelope"]["id"], "purpose": kept["envelope"]["purpose"]}
+
+
+def _indexed(connection: Connection, place: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
+    # a moment that is none any more must not stop who looks
+    moment = type_coerce(scores.c.scored_at, String) if connection.dialect.name == "sqlite" else scores.c.scored_at
+    columns = [moment if each is scores.c.scored_at else each for each in scores.c]
+    for found in connection.execute(select(*raw(connection, columns)).where(place)):
+        each = dict(zip(scores.c.keys(), found, strict=True))
+        receipt = each.pop("receipt")
+        position = each.pop("position")
+        texts = {name: text_of(value) for name, value in each.items() if name != "scored_at"}
+        yield {**texts, "scored_at": _moment(each["scored_at"]), "position": position, "receipt": receipt}
+
+
+def _moment(found: object) -> str:
+    if isinstance(found, datetime):
+        return written(found)
+    try:
+        return written(datetime.fromisoformat(text_of(found) + "+00:00"))
+    except ValueError:
+        return text_of(found)

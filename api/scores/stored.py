@@ -1,0 +1,81 @@
+"""Scores as they are stored, opened: between the index, the ledger and the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from api.errors import LedgerDamaged, ScoreErased
+from api.ledger.sealing import SealBrokenError
+from api.ledger.service import Ledger, content_of
+from api.scores import answer, repository
+from api.scores.repository import Kept
+from scoring.canonical import canonical_json
+
+
+@dataclass(frozen=True)
+class StoredScore:
+    """One score: `body` is the answer as it was sent, `inputs` and `bundle` are what it can be made from again."""
+
+    id: str
+    bank_id: str
+    seller_id: str
+    purpose: str
+    scored_at: datetime
+    bundle: str
+    inputs: bytes
+    body: bytes
+
+
+def find(connection: Connection, ledger: Ledger, bank_id: str, score_id: str) -> StoredScore | None:
+    """Return the bank's score stored under the id, or None; another bank's is none.
+
+    Raises:
+        ScoreErased: the seller was erased.
+        LedgerDamaged: what is stored is not what was.
+    """
+    kept = repository.find(connection, bank_id, score_id)
+    return None if kept is None else open_kept(ledger, kept)
+
+
+def every(connection: Connection, ledger: Ledger, since: datetime | None = None) -> Iterator[StoredScore]:
+    """Yield every score that can be read, oldest first; those of erased sellers are left out.
+
+    Args:
+        connection: of the database.
+        ledger: that holds them.
+        since: leave out what was scored before this moment.
+
+    Raises:
+        LedgerDamaged: what is stored is not what was.
+    """
+    for kept in repository.every(connection, since):
+        if kept.key is not None:
+            yield open_kept(ledger, kept)
+
+
+def open_kept(ledger: Ledger, kept: Kept, *, committed: bool = True) -> StoredScore:
+    """Open what is stored; see `content_of` for `committed`.
+
+    Raises:
+        ScoreErased: the seller's key is destroyed.
+        LedgerDamaged: something does not open, or is not what was committed to.
+    """
+    if kept.key is None:
+        raise ScoreErased
+    try:
+        key = ledger.unwrapped(kept.key)
+        content = answer.parsed(content_of(kept.row, key, committed=committed))
+        sealed = kept.index.receipt
+        receipt = None if sealed is None else answer.opened_receipt(key, kept.index.id, sealed)
+        body = answer.read_again(content, kept.row, receipt)
+        bundle, inputs = content["bundle"], canonical_json(content["inputs"])
+    except (SealBrokenError, json.JSONDecodeError, KeyError) as error:
+        raise LedgerDamaged from error
+    index = kept.index
+    seller_id = kept.key.seller_id
+    return StoredScore(index.id, index.chain, seller_id, index.purpose, index.scored_at, bundle, inputs, body)

@@ -1,0 +1,202 @@
+"""`sellerscore ledger`: exit codes, JSON, and one sentence where it refuses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import Result
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from api.cli import app
+from api.database import transaction
+from api.errors import InputError, LedgerKeyError, OutputError, SellerUnknown, SignatureError
+from api.keyring import KeyRing
+from api.settings import Settings
+from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
+    with open_client(stored_in) as opened:
+        for seller in (*SELLERS[:4], NEWCOMER):
+            assert _ask(opened, seller).status_code == 201
+        yield opened
+
+
+def _ask(client: TestClient, seller: str) -> Any:
+    return client.post("/v1/scores", json={"seller_id": seller, "purpose": "credit_application"})
+
+
+@pytest.fixture
+def run(stored_in: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(stored_in.home))
+    monkeypatch.setenv("SELLERSCORE_DATABASE_URL", stored_in.database_url)
+    return lambda *given: CliRunner().invoke(app, ["ledger", *map(str, given)], catch_exceptions=False)
+
+
+def _alter(client: TestClient, statement: str) -> None:
+    with transaction(client.app.state.services.engine, writes=True) as connection:
+        connection.execute(text(statement))
+
+
+@pytest.mark.usefixtures("client")
+def test_a_whole_ledger_is_said_to_be_whole(run: Run) -> None:
+    printed = run("verify")
+    assert printed.exit_code == 0
+    assert printed.stdout.endswith("The ledger is whole.\n")
+    assert "5 rows are not covered by any checkpoint" in printed.stdout
+    assert json.loads(run("verify", "--json").stdout) == {
+        "whole": True,
+        "rows": 5,
+        "chains": 1,
+        "erased": 0,
+        "uncovered": 5,
+        "faults": [],
+    }
+
+
+def test_the_service_may_go_on_while_it_is_looked_at(client: TestClient, run: Run) -> None:
+    assert _ask(client, SELLERS[0]).status_code == 201
+    assert run("verify").exit_code == 0
+    assert _ask(client, SELLERS[0]).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("purpose = 'account_review'", "differs from the ledger in purpose"),
+        ("scored_at = '2020-01-01 00:00:00'", "differs from the ledger in scored_at"),
+        ("subject = 'somebody'", "differs from the ledger in subject"),
+        ("bundle = 'sha256:other'", "differs from the ledger in bundle"),
+        ("id = '00000000-0000-4000-8000-000000000000'", "differs from the ledger in id"),
+        ("receipt = NULL", "the receipt is missing"),
+    ],
+)
+def test_an_index_that_was_changed_is_found(client: TestClient, run: Run, change: str, says: str) -> None:
+    _alter(client, f"UPDATE scores SET {change} WHERE position = 3")
+    outcome = run("verify", "--json")
+    assert outcome.exit_code == 1
+    faults = json.loads(outcome.stdout)["faults"]
+    assert {(fault["chain"], fault["position"]) for fault in faults} == {(bank_of(client), 3)}
+    assert says in faults[0]["what"]
+    printed = run("verify").stdout
+    assert f"{bank_of(client)}, row 3: {faults[0]['what']}" in printed
+    assert f"FAULTS: {len(faults)}." in printed
+
+
+def test_receipts_that_were_exchanged_are_found(client: TestClient, run: Run) -> None:
+    _alter(
+        client,
+        "UPDATE scores SET receipt = (SELECT receipt FROM scores AS other WHERE other.position = 2) WHERE position = 3",
+    )
+    (fault,) = json.loads(run("verify", "--json").stdout)["faults"]
+    assert (fault["position"], fault["what"]) == (3, "the receipt was changed")
+
+
+def test_a_place_in_the_index_that_is_another_is_found(client: TestClient, run: Run) -> None:
+    _alter(client, "UPDATE scores SET position = 99 WHERE position = 3")
+    faults = json.loads(run("verify", "--json").stdout)["faults"]
+    assert {(fault["position"], fault["what"]) for fault in faults} == {
+        (3, "the index does not hold the score"),
+        (99, "the index holds a score that the ledger does not"),
+    }
+
+
+def test_a_score_gone_from_index_and_ledger_is_found(client: TestClient, run: Run) -> None:
+    for table in ("scores", "ledger"):
+        _alter(client, f"DELETE FROM {table} WHERE position = 3")
+    (fault,) = json.loads(run("verify", "--json").stdout)["faults"]
+    assert (fault["position"], fault["what"]) == (3, "the row is missing")
+
+
+def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> None:
+    said = run("erase", NEWCOMER, "--reason", "asked for it")
+    assert said.exit_code == 0
+    assert "1 rows in 1 chains can be read no more; 1 vectors are gone" in said.stdout
+    assert "operating data as delivered still hold the seller" in said.stdout
+    report = json.loads(run("verify", "--json").stdout)
+    assert (report["whole"], report["erased"], report["rows"]) == (True, 1, 6)
+    assert json.loads(run("erase", SELLERS[0], "--reason", "asked", "--json").stdout) == {
+        "positions": {bank_of(client): [1]},
+        "vectors": 1,
+    }
+    with pytest.raises(SellerUnknown, match="Nothing is stored"):
+        run("erase", "S-nobody", "--reason", "asked")
+
+
+def test_a_checkpoint_finds_the_tail_that_was_cut_since(client: TestClient, run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "checkpoint.json"
+    assert f"{bank_of(client)}: 5 rows" in run("checkpoint", "--out", out).stdout
+    assert json.loads(run("verify", "--checkpoint", out, "--json").stdout)["uncovered"] == 0
+    assert _ask(client, SELLERS[5]).status_code == 201
+    report = json.loads(run("verify", "--checkpoint", out, "--json").stdout)
+    assert (report["whole"], report["uncovered"]) == (True, 1)
+    for table in ("scores", "ledger"):
+        _alter(client, f"DELETE FROM {table} WHERE position > 3")
+    _alter(client, "UPDATE chains SET position = 3, head = (SELECT head FROM ledger WHERE position = 3)")
+    assert run("verify").exit_code == 0
+    cut = run("verify", "--checkpoint", out)
+    assert cut.exit_code == 1
+    assert f"{bank_of(client)}, row 4: the chain is cut: the checkpoint tells of rows up to 5" in cut.stdout
+
+
+def test_a_checkpoint_that_was_altered_is_refused(client: TestClient, run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "checkpoint.json"
+    run("checkpoint", "--out", out)
+    content = out.read_bytes()
+    for altered in (content.replace(b'"position":5', b'"position":3'), content[: len(content) // 2], b"{}"):
+        out.write_bytes(altered)
+        with pytest.raises(SignatureError):
+            run("verify", "--checkpoint", out)
+    out.write_bytes(content)
+    keys = tmp_path / "jwks.json"
+    keys.write_text(json.dumps(KeyRing.open(tmp_path / "others").jwks))
+    with pytest.raises(SignatureError, match="not signed by a key that is known"):
+        run("verify", "--checkpoint", out, "--jwks", keys)
+    keys.write_bytes(client.get("/.well-known/jwks.json").content)
+    assert run("verify", "--checkpoint", out, "--jwks", keys).exit_code == 0
+
+
+def test_a_receipt_is_no_checkpoint(client: TestClient, run: Run, tmp_path: Path) -> None:
+    (tmp_path / "score.json").write_bytes(_ask(client, SELLERS[0]).content)
+    with pytest.raises(SignatureError):
+        run("verify", "--checkpoint", tmp_path / "score.json")
+
+
+@pytest.mark.usefixtures("client")
+def test_files_that_are_not_there_are_one_sentence(run: Run, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        run("verify", "--checkpoint", tmp_path / "nothing.json")
+    with pytest.raises(OutputError, match="cannot be written"):
+        run("checkpoint", "--out", tmp_path / "nowhere" / "checkpoint.json")
+
+
+@pytest.mark.usefixtures("client")
+def test_the_ledger_is_not_opened_under_another_key(run: Run, stored_in: Settings) -> None:
+    key = stored_in.keys_path / "ledger-master"
+    right = key.read_text()
+    assert key.stat().st_mode & 0o777 == 0o600
+    for content, says in (("00" * 32, "of another ledger"), ("00", "holds no key"), (None, "is missing")):
+        if content is None:
+            key.unlink()
+        else:
+            key.write_text(content)
+        with pytest.raises(LedgerKeyError, match=says):
+            run("verify")
+    assert not key.exists()
+    key.write_text(right)
+    key.chmod(0o640)
+    with pytest.raises(LedgerKeyError, match="open to others"):
+        run("verify")
+    key.chmod(0o600)
+    assert run("verify").exit_code == 0

@@ -1,0 +1,167 @@
+"""Erasing a seller: nothing of them can be read or found, the evidence stays whole, and the score answers 410."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import text
+
+from api.database import transaction
+from api.erasure import Erased, erase
+from api.errors import SellerUnknown
+from api.given import given_scores
+from api.ledger.repository import rows_of
+from api.ledger.sealing import SealBrokenError
+from api.ledger.service import content_of
+from api.ledger.verification import verify
+from api.scores.index_check import IndexCheck
+from api.services import Services
+from api.settings import Settings
+from api.shadow import repository as shadow
+from api.shadow.repository import Numbers, ShadowScore
+from scoring import assess
+from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener, bank_of
+from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+
+@pytest.fixture
+def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
+    with open_client(stored_in) as opened:
+        yield opened
+
+
+def ask(client: TestClient, seller_id: str) -> dict[str, Any]:
+    answer = client.post("/v1/scores", json={"seller_id": seller_id, "purpose": "credit_application"})
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json())
+
+
+def erased(services: Services, seller_id: str) -> Erased:
+    return erase(services.engine, services.ledger, services.vectors, seller_id=seller_id, reason="asked", now=NOW)
+
+
+def test_an_erased_seller_is_gone_and_the_others_stay(client: TestClient) -> None:
+    services: Services = client.app.state.services
+    scores = {seller: ask(client, seller) for seller in (NEWCOMER, *SELLERS[:3])}
+    done = erased(services, NEWCOMER)
+    assert done == Erased({bank_of(client): [1]}, 1)
+    for answer in (
+        client.get(f"/v1/scores/{scores[NEWCOMER]['id']}"),
+        client.post(f"/v1/scores/{scores[NEWCOMER]['id']}/replay"),
+    ):
+        assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
+    again = client.post("/v1/scores", json={"seller_id": NEWCOMER, "purpose": "credit_application"})
+    assert again.status_code == 404
+    for seller in SELLERS[:3]:
+        assert client.get(f"/v1/scores/{scores[seller]['id']}").json() == scores[seller]
+    report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks)])
+    assert (report.rows, report.erased, report.faults) == (5, 1, ())
+    assert [row.seller_id for row in given_scores(services.settings)] == list(SELLERS[:3])
+
+
+def test_nothing_that_is_stored_tells_of_an_erased_seller(client: TestClient) -> None:
+    services: Services = client.app.state.services
+    ask(client, NEWCOMER)
+    ask(client, SELLERS[0])
+    erased(services, NEWCOMER)
+    with transaction(services.engine) as connection:
+        tables = ("scores", "ledger", "chains", "seller_keys", "shadow_scores")
+        rows = [str(tuple(row)) for name in tables for row in connection.execute(text(f"SELECT * FROM {name}"))]
+    assert not any(NEWCOMER in row for row in rows)
+    services.engine.dispose()
+    for file in (file for file in _files(services) if file.is_file()):
+        assert NEWCOMER.encode() not in file.read_bytes(), file.name
+
+
+def _files(services: Services) -> list[Path]:
+    folder = Path(services.engine.url.database).parent if services.engine.dialect.name == "sqlite" else None
+    return [*services.settings.home.glob("*.db*"), *(folder.glob("*.db*") if folder else ())]
+
+
+def test_what_a_challenger_said_goes_too(client: TestClient) -> None:
+    services: Services = client.app.state.services
+    ids = [ask(client, seller)["id"] for seller in (NEWCOMER, SELLERS[0])]
+    with transaction(services.engine) as connection:
+        shadow.add(connection, [ShadowScore(each, "sha256:rival", Numbers("scored", 611, "B", 0.02)) for each in ids])
+    erased(services, NEWCOMER)
+    with transaction(services.engine) as connection:
+        assert [each.score_id for each in shadow.every(connection)] == ids[1:]
+
+
+def test_who_comes_back_is_somebody_new(client: TestClient) -> None:
+    """The platform delivers the seller again: they get another pseudonym, and the old scores stay erased."""
+    services: Services = client.app.state.services
+    old = ask(client, NEWCOMER)
+    erased(services, NEWCOMER)
+    services.vectors.replace(SNAPSHOT, [(NEWCOMER, (400.0, *(0.5,) * (len(NAMES) - 1)))])
+    new = ask(client, NEWCOMER)
+    assert client.get(f"/v1/scores/{old['id']}").status_code == 410
+    assert client.get(f"/v1/scores/{new['id']}").json() == new
+    with transaction(services.engine) as connection:
+        subjects = [row.header.subject for row in rows_of(connection, bank_of(client))]
+    assert subjects[0] == subjects[1] != subjects[2]
+    assert erased(services, NEWCOMER).positions == {bank_of(client): [3]}
+    report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks)])
+    assert (report.erased, report.faults) == (2, ())
+
+
+def test_a_seller_who_was_never_scored_loses_their_vectors(client: TestClient) -> None:
+    services: Services = client.app.state.services
+    assert erased(services, SELLERS[9]) == Erased({}, 1)
+    assert services.vectors.latest(SELLERS[9]) is None
+    assert services.vectors.latest(SELLERS[8]) is not None
+    for nobody in (SELLERS[9], "S-nobody"):
+        with pytest.raises(SellerUnknown, match="Nothing is stored"):
+            erased(services, nobody)
+
+
+@pytest.mark.parametrize("scored_before", [True, False])
+def test_an_erasure_while_a_score_is_made_lets_nobody_come_back(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, scored_before: bool
+) -> None:
+    services: Services = client.app.state.services
+    if scored_before:
+        ask(client, NEWCOMER)
+
+    def late(*given: Any) -> Any:
+        erased(services, NEWCOMER)
+        return assess(*given)
+
+    monkeypatch.setattr("api.scores.service.assess", late)
+    answer = client.post("/v1/scores", json={"seller_id": NEWCOMER, "purpose": "credit_application"})
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-seller")
+    with transaction(services.engine) as connection:
+        assert connection.execute(text("SELECT count(*) FROM seller_keys")).scalar_one() == 0
+        assert len(list(rows_of(connection, bank_of(client)))) == 2 * scored_before
+
+
+def test_an_erasure_lists_its_rows_in_every_chain_and_says_why(filled: Made) -> None:
+    positions = filled.erase("S-2")
+    assert positions == {chain: [3, 9] for chain in CHAINS}
+    for chain in CHAINS:
+        row = filled.rows(chain)[-1]
+        assert (row.header.kind, row.header.position) == ("erasure", ROWS + 2)
+        assert json.loads(content_of(row, None)) == {"positions": [3, 9], "reason": "asked for it"}
+    report = filled.verify()
+    assert (report.erased, report.faults) == (8, ())
+    assert filled.erase("S-2") == {}
+
+
+def test_without_the_key_a_row_does_not_open(filled: Made) -> None:
+    row = filled.rows(CHAINS[0])[0]
+    for key in (None, bytes(32)):
+        with pytest.raises(SealBrokenError):
+            content_of(row, key)
+
+
+def test_rows_after_the_erasure_hold_on(filled: Made) -> None:
+    for number in range(3):
+        filled.append(CHAINS[0], "S-0", b'{"n":%d}' % number)
+    assert filled.verify().faults == ()

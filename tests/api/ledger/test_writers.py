@@ -1,0 +1,131 @@
+"""Many who append at once, and those who are killed: chains without gaps, and nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from api.database import open_database, transaction
+from api.ledger.service import Draft, Ledger
+from tests.api.ledger.conftest import CHAINS, MASTER, NOW, Made
+from tests.api.postgres import fresh_database
+
+EACH = 12
+ROOT = Path(__file__).parents[3]
+WRITER = """
+import sys, threading
+from datetime import UTC, datetime
+from api.database import open_database, transaction
+from api.ledger.service import Draft, Ledger
+
+engine, ledger = open_database(sys.argv[1]), Ledger(bytes.fromhex(sys.argv[2]))
+
+def work(chain):
+    for number in range(100_000):
+        draft = Draft(chain, "note", b'{"n":%d}' % number, datetime.now(UTC))
+        with transaction(engine, writes=True) as connection:
+            row = ledger.append(connection, ledger.seller(connection, f"S-{number % 7}"), draft)
+        print(f"{chain} {row.header.position} {row.head.hex()}\\n", end="", flush=True)
+
+for chain in ("a", "b"):
+    threading.Thread(target=work, args=(chain,)).start()
+"""
+
+
+def test_eight_who_append_at_once_leave_no_gap(empty: Made) -> None:
+    def append(writer: int) -> list[int]:
+        return [
+            empty.append(CHAINS[writer % 2], f"S-{(writer + number) % 5}", b'{"w":%d}' % writer).header.position
+            for number in range(EACH)
+        ]
+
+    with ThreadPoolExecutor(8) as pool:
+        positions = list(pool.map(append, range(8)))
+    for parity, chain in enumerate(CHAINS):
+        mine = sorted(position for each in positions[parity::2] for position in each)
+        assert mine == list(range(1, 4 * EACH + 1))
+        assert [row.header.position for row in empty.rows(chain)] == mine
+    report = empty.verify()
+    assert (report.rows, report.chains, report.faults) == (8 * EACH, 2, ())
+
+
+def test_erasing_among_those_who_append_leaves_it_whole(empty: Made) -> None:
+    for chain in CHAINS:
+        empty.append(chain, "S-0", b"{}")
+
+    def work(writer: int) -> None:
+        for number in range(EACH):
+            if writer == 0 and number % 3 == 0:
+                empty.erase("S-0")
+            else:
+                empty.append(CHAINS[(writer + number) % 2], f"S-{number % 2}", b"{}")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(6)))
+    report = empty.verify()
+    assert report.faults == ()
+    assert report.erased >= 2
+
+
+def test_on_postgresql_one_bank_does_not_wait_for_another(postgres: str) -> None:
+    """SQLite has one writer at a time, by design."""
+    with fresh_database(postgres) as address:
+        made = Made(open_database(address), Ledger(MASTER))
+        with transaction(made.engine, writes=True) as connection:
+            seller = made.ledger.seller(connection, "S-1")
+            made.ledger.append(connection, seller, Draft(CHAINS[0], "note", b"{}", NOW))
+            # what waited for the other chain would give up after five seconds
+            assert made.append(CHAINS[1], "S-2", b"{}").header.position == 1
+        assert [len(made.rows(chain)) for chain in CHAINS] == [1, 1]
+        made.engine.dispose()
+
+
+def test_a_long_chain_is_looked_at_whole(empty: Made) -> None:
+    """Rows are read in portions; none may fall between two."""
+    with transaction(empty.engine, writes=True) as connection:
+        seller = empty.ledger.seller(connection, "S-1")
+        for number in range(450):
+            empty.ledger.append(connection, seller, Draft(CHAINS[0], "note", b'{"n":%d}' % number, NOW))
+    report = empty.verify()
+    assert (report.rows, report.faults) == (450, ())
+
+
+def test_killed_at_any_moment_nothing_acknowledged_is_lost(empty: Made, tmp_path: Path) -> None:
+    url = empty.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg", "postgresql")
+    moments = random.Random()  # noqa: S311 - another moment each run
+    acknowledged: dict[tuple[str, int], str] = {}
+    for attempt in range(3):
+        out = tmp_path / f"acknowledged-{attempt}"
+        with out.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-c", WRITER, url, MASTER.hex()],
+                stdout=file,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+            )
+            _until_written(out, process)
+            time.sleep(moments.uniform(0.0, 0.4))
+            process.send_signal(signal.SIGKILL)
+            process.wait(30)
+        # a line that was not finished was not acknowledged
+        for line in out.read_text().rpartition("\n")[0].split("\n"):
+            if len(words := line.split()) == 3:
+                acknowledged[words[0], int(words[1])] = words[2]
+        report = empty.verify()
+        assert report.faults == ()
+        kept = {(chain, row.header.position): row.head.hex() for chain in "ab" for row in empty.rows(chain)}
+        assert acknowledged.items() <= kept.items()
+        assert len(acknowledged) >= attempt + 1
+
+
+def _until_written(out: Path, process: subprocess.Popen[bytes]) -> None:
+    until = time.monotonic() + 60
+    while not out.stat().st_size:
+        assert process.poll() is None, "the writer ended before it was killed"
+        assert time.monotonic() < until, "the writer wrote nothing"
+        time.sleep(0.01)
