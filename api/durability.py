@@ -5,6 +5,7 @@ SQLite takes its settings connection by connection, so they are made here; Postg
 
 from __future__ import annotations
 
+import logging
 import threading
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
@@ -13,6 +14,8 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import URL, Connection, Dialect, Engine, event, text
 
 from api.errors import DatabaseSetupError
+
+logger = logging.getLogger(__name__)
 
 BEGIN: Final = "sqlite_begin"
 """The option by which a transaction on SQLite says how it begins: DEFERRED to read, IMMEDIATE to write."""
@@ -95,7 +98,9 @@ def scrub(engine: Engine) -> None:
     raw = engine.raw_connection()
     try:
         if engine.dialect.name == "sqlite":
-            raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            (busy, *_) = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                logger.warning("the database's log is being read, so what was deleted stays in it for now")
         else:
             driver: Any = raw.driver_connection
             driver.autocommit = True

@@ -14,7 +14,7 @@ from api.database import transaction
 from api.erasure import Erased, erase
 from api.errors import SellerUnknown
 from api.given import given_scores
-from api.ledger.repository import rows_of
+from api.ledger.repository import rows_of, seller_key
 from api.ledger.sealing import SealBrokenError
 from api.ledger.service import content_of
 from api.ledger.verification import verify
@@ -70,14 +70,17 @@ def test_nothing_that_is_stored_tells_of_an_erased_seller(client: TestClient) ->
     services: Services = client.app.state.services
     ask(client, NEWCOMER)
     ask(client, SELLERS[0])
+    with transaction(services.engine) as connection:
+        key = bytes(seller_key(connection, NEWCOMER).wrapped)
     erased(services, NEWCOMER)
     with transaction(services.engine) as connection:
         tables = ("scores", "ledger", "chains", "seller_keys", "shadow_scores")
         rows = [str(tuple(row)) for name in tables for row in connection.execute(text(f"SELECT * FROM {name}"))]
     assert not any(NEWCOMER in row for row in rows)
-    services.engine.dispose()
     for file in (file for file in _files(services) if file.is_file()):
-        assert NEWCOMER.encode() not in file.read_bytes(), file.name
+        content = file.read_bytes()
+        assert NEWCOMER.encode() not in content, file.name
+        assert key not in content, file.name
 
 
 def _files(services: Services) -> list[Path]:
