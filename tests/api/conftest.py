@@ -26,6 +26,7 @@ from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
 from tests.api.postgres import fresh_database, server
 
 if TYPE_CHECKING:
+    import httpx
     from starlette.testclient import TestClient
 
 DATABASES = ("sqlite", "postgresql")
@@ -193,7 +194,7 @@ def bank_of(client: TestClient) -> str:
     return demo_credentials(client.app.state.services.settings)[0]
 
 
-def token_for(client: TestClient, settings: Settings) -> str:
+def token_for(client: httpx.Client, settings: Settings) -> str:
     """Return a token of the demo bank."""
     answer = client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=demo_credentials(settings))
     assert answer.status_code == 200, answer.text

@@ -21,7 +21,7 @@ from api.ledger.verification import verify
 from api.model_store import load_champion
 from api.scores.index_check import IndexCheck
 from api.settings import Settings
-from tests.api.conftest import SELLERS, Opener
+from tests.api.conftest import SELLERS, Opener, token_for
 
 ROOT = Path(__file__).parents[2]
 SERVE = "import sys; from sellerscore import main; sys.argv = ['sellerscore', 'serve', '--port', '0']; main()"
@@ -45,7 +45,8 @@ def serving(settings: Settings, log: Path) -> Iterator[tuple[subprocess.Popen[st
         )
         try:
             assert process.stdout is not None
-            found = re.search(r"http://[^ ]+", process.stdout.readline())
+            # by the second line there is a demo bank
+            found = re.search(r"http://[^ ]+", process.stdout.readline() + process.stdout.readline())
             assert found, log.read_text()
             yield process, found.group()
         finally:
@@ -73,7 +74,8 @@ def test_every_answer_outlives_the_kill(stored_in: Settings, open_client: Opener
     for number in range(KILLS):
         before = len(given)
         with serving(stored_in, tmp_path / f"log-{number}") as (process, address):
-            token = (stored_in.home / "token").read_text().strip()
+            with httpx.Client(base_url=address, timeout=30) as client:
+                token = token_for(client, stored_in)
             callers = [threading.Thread(target=load, args=(address, token, given)) for _ in range(CALLERS)]
             for caller in callers:
                 caller.start()
