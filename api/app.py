@@ -24,6 +24,7 @@ Get a token at `POST /oauth/token` with the credentials that `sellerscore bank c
 call. `RateLimit` headers say how many calls are left.
 
 Every number explains itself: `base_points` and the points of all contributions sum to the score, exactly.
+Every score has a place in its bank's ledger and a receipt, which the keys at `/.well-known/jwks.json` verify.
 Errors are problem details (RFC 9457) with a stable `type`.
 Every answer carries `X-Request-Id`; send your own to keep it.
 """

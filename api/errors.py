@@ -197,19 +197,14 @@ class BundleNotKept(Problem):
     """The bundle that made a score is kept no more, or is damaged, so the score cannot be made again."""
 
     status, slug, title = 409, "bundle-not-kept", "The model of the score is not kept"
-    usual = (
-        "The model bundle that made this score is not kept whole, so it cannot be replayed; its operator puts the "
-        "folder bundles/ back from a backup."
-    )
+    usual = "The model that made this score is not kept whole; its operator puts bundles/ back from a backup."
 
 
 class ScoreNotReplayable(Problem):
     """The stored inputs of a score do not meet the bundle that made it: they are not what was scored."""
 
     status, slug, title = 409, "score-not-replayable", "The score cannot be replayed"
-    usual = (
-        "The stored inputs do not fit the model that made the score; `sellerscore ledger verify` tells what changed."
-    )
+    usual = "The stored inputs do not fit the score's model; `sellerscore ledger verify` tells what changed."
 
 
 class ScoreErased(Problem):

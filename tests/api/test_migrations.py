@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import Engine, text
+from typer.testing import CliRunner
 
+from api.cli import app
 from api.database import migrate, transaction
 from api.erasure import erase
 from api.errors import DatabaseSetupError
@@ -55,6 +57,19 @@ def test_answers_survive_a_way_down_and_up(stored_in: Settings, open_client: Ope
         assert all(client.get(place).content == answer for place, answer in new.items())
         report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks)])
         assert (report.rows, report.faults) == (6, ())
+
+
+def test_whatever_command_comes_first_carries_them(
+    stored_in: Settings, open_client: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_client(stored_in) as client:
+        given = give(client, *SELLERS[:2])
+    down(stored_in)
+    monkeypatch.setenv("SELLERSCORE_HOME", str(stored_in.home))
+    monkeypatch.setenv("SELLERSCORE_DATABASE_URL", stored_in.database_url)
+    assert "Demo bank" in CliRunner().invoke(app, ["bank", "list"], catch_exceptions=False).stdout
+    with open_client(stored_in) as client:
+        assert {place: client.get(place).content for place in given} == given
 
 
 def test_scores_of_the_erased_do_not_come_back(stored_in: Settings, open_client: Opener) -> None:

@@ -158,13 +158,9 @@ def test_a_challenger_is_shown_beside(run: Run, mine: Served) -> None:
     with transaction(engine) as connection:
         given = list(scores.every(connection, ledger))[: len(mine.sellers)]
         bodies = [json.loads(each.body)["assessment"] for each in given]
-        shadows.add(
-            connection,
-            [
-                ShadowScore(each.id, "sha256:rival", Numbers(body["outcome"], *_other(body)))
-                for each, body in zip(given, bodies, strict=True)
-            ],
-        )
+        said = [Numbers(body["outcome"], *_other(body)) for body in bodies]
+        pairs = zip(given, said, strict=True)
+        shadows.add(connection, [ShadowScore(each.id, "sha256:rival", numbers) for each, numbers in pairs])
     engine.dispose()
     (line,) = study(found_by(run, mine.home, "--today", END), "shadow")["tables"]["Challengers beside it"]
     # some of them were asked about again as of the same midnight, which then stands
