@@ -48,7 +48,7 @@ FIXED: Final = """
 """The first catalogue, fixed before these firms were looked at. A study of a hundred firms whose features grow with the
 catalogue would choose them after the fact."""
 
-_FIT: Final = FitConfig(threads=1)
+_FIT: Final = FitConfig(lambda_l2=10.0, threads=1)
 """On a hundred firms a second thread only waits for the first."""
 
 
