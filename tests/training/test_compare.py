@@ -63,8 +63,6 @@ def test_a_better_model_is_seen_though_each_alone_is_unsure() -> None:
     assert found.difference.low > 0
     # drawn apart it would be 1.4 times as wide
     assert found.difference.high - found.difference.low < 0.95 * (own.high - own.low)
-        own.high - own.low
-    )  # drawn apart it would be 1.4 times
 
 
 def test_the_other_way_round_every_difference_turns_its_sign() -> None:
