@@ -34,7 +34,9 @@ def applicants(rows: int = 400) -> pd.DataFrame:
 def judged() -> Judged:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(credit, "TRIALS", 1)
-        patch.setattr(credit, "FIT", FitConfig(learning_rate=0.3, max_rounds=8, patience=4, folds=2, threads=1))
+        patch.setattr(
+            credit, "FIT", FitConfig(learning_rate=0.3, lambda_l2=10.0, max_rounds=8, patience=4, folds=2, threads=1)
+        )
         return credit.judge(TABLE, TABLE.hold_outs[0], as_dataset(applicants(), TABLE.form))
 
 
