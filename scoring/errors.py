@@ -6,7 +6,8 @@ ScoringError
 │   ├── TreeError            trees that cannot be explained: altered, or of a kind that is no sum of plain trees
 │   └── TableTooLargeError   trees so deep that a table of their contributions takes too much memory
 ├── VectorError              a vector that the bundle was not trained for, or a value that is no number
-└── ExplanationError         contributions that are not finite or do not add up; no score is given then
+├── ExplanationError         contributions that are not finite or do not add up; no score is given then
+└── ProductError             a financing product whose criteria make no sense
 """
 
 
@@ -36,3 +37,7 @@ class VectorError(ScoringError):
 
 class ExplanationError(ScoringError):
     """The model's contributions cannot be turned into points, so there is no score either."""
+
+
+class ProductError(ScoringError):
+    """A financing product asks for what nobody can meet, or says two things at once."""

@@ -28,24 +28,33 @@ def test_exported_names_are_the_public_face_sorted_and_there() -> None:
         "BundleError",
         "BundleParts",
         "Changes",
+        "Criterion",
+        "Eligibility",
         "ExplanationError",
         "FeaturesError",
+        "Grounds",
         "Outcome",
         "Policy",
+        "Product",
+        "ProductError",
         "Reference",
         "ScoringError",
         "TableTooLargeError",
         "TreeError",
+        "Unmet",
         "Vector",
         "VectorError",
         "Verdict",
         "advise",
         "assess",
         "changes",
+        "eligibility",
         "pack",
     ]
     modules = {module.__name__.removeprefix("scoring.") for module in MODULES}
-    public = {name for name in vars(scoring) if not name.startswith("_")} - (modules - {"assess", "changes"})
+    public = {name for name in vars(scoring) if not name.startswith("_")} - (
+        modules - {"assess", "changes", "eligibility"}
+    )
     assert public == set(scoring.__all__)
 
 
