@@ -41,7 +41,7 @@ def erase(
     # vectors first: a request that comes after finds none, so that nothing new is scored under a new key
     removed = vectors.remove(seller_id)
     with transaction(engine, writes=True) as connection:
-        known = repository.seller_key(connection, seller_id, to_erase=True)
+        known = repository.seller_key(connection, seller_id, alone=True)
         if known is not None:
             shadow.forget(connection, known.subject)
         positions = ledger.erase(connection, seller_id, reason, now)
