@@ -138,6 +138,11 @@ def find(connection: Connection, bank_id: str | None, consent_id: str) -> Consen
     return found
 
 
+def forget(connection: Connection, seller_id: str) -> tuple[int, int]:
+    """Remove a seller's consents and what banks asked of them, and return how many there were of each."""
+    return repository.forget(connection, seller_id), requests.forget(connection, seller_id)
+
+
 def _revoke(
     connection: Connection, ledger: Ledger, seller: Seller, consent: Consent, act: tuple[str, str | None, datetime]
 ) -> Consent:

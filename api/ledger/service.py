@@ -38,14 +38,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """A seller as the ledger knows them: a pseudonym, and the key of all that is sealed about them.
-
-    `is_new` where the key was made just now: for a seller never seen, or one who was erased meanwhile.
-    """
+    """A seller as the ledger knows them: a pseudonym, and the key of all that is sealed about them."""
 
     subject: str
     key: bytes
-    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -98,12 +94,11 @@ class Ledger:
                 does, such as revoking a consent that others rely on.
         """
         known = repository.seller_key(connection, seller_id, alone=alone)
-        is_new = known is None
         if known is None:
             subject = secrets.token_hex(_SUBJECT_BYTES)
             wrapped = seal(self.master, new_key(), seller_bound(seller_id, subject))
             known = repository.begin_seller(connection, SellerKey(seller_id, subject, wrapped), alone=alone)
-        return Seller(known.subject, self.unwrapped(known), is_new)
+        return Seller(known.subject, self.unwrapped(known))
 
     def unwrapped(self, known: SellerKey) -> bytes:
         """Return a seller's key.
