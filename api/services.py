@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from api.access.parts import Access, open_access
+from api.idempotency.keys import Keys
 from api.keyring import KeyRing
 from api.ledger.opening import open_ledger
 from api.ledger.service import Ledger
@@ -30,6 +32,7 @@ class Services:
     access: Access
     ledger: Ledger
     receipts: KeyRing
+    idempotency: Keys
 
 
 @contextmanager
@@ -51,7 +54,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
     shadow = Shadow(challenger, engine) if challenger is not None and beside else None
     try:
         vectors = VectorStore(settings.vectors_path)
-        yield Services(settings, champion, shadow, vectors, engine, access, ledger, receipts)
+        idempotency = Keys(ledger.master, timedelta(days=settings.idempotency_days))
+        yield Services(settings, champion, shadow, vectors, engine, access, ledger, receipts, idempotency)
     finally:
         if shadow is not None:
             shadow.close()
