@@ -5,6 +5,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from api.consents import service as consents
+from api.consents.repository import Consent
 from api.database import transaction
 from api.errors import (
     IdempotencyKeyInFlight,
@@ -60,6 +62,8 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
         IdempotencyKeyInFlight: another request with the key is being worked on.
         IdempotencyKeyReused: the key stands for another request.
         ScoreErased: the key stands for the score of a seller who was erased.
+        ConsentRequired: no consent of the seller for the bank and purpose is in force; looked at before all else, so
+            that sellers who do not exist are answered alike.
         SellerUnknown: the latest snapshot does not hold the seller.
         VectorsUnavailable: there is no snapshot, or it cannot be read.
         VectorsDoNotFitModel: the vectors were made by another catalogue than the model's.
@@ -106,6 +110,8 @@ def _again(services: Services, named: Named, now: datetime) -> StoredScore | Non
 
 def _made(services: Services, asked: Asked) -> StoredScore:
     request, now = asked.request, asked.now
+    with transaction(services.engine) as connection:
+        consent = consents.require(connection, request.seller_id, asked.bank_id, request.purpose, now)
     stored = _vector_of(services.vectors, request.seller_id)
     assessment = _assess(services.champion.bundle, stored)
     expires = now + timedelta(days=services.settings.score_validity_days)
@@ -117,28 +123,33 @@ def _made(services: Services, asked: Asked) -> StoredScore:
         "scored_at": _written(now),
         "expires_at": _written(expires),
     }
-    score = _stored(services, asked, envelope, (assessment, inputs_of(stored)))
+    score = _stored(services, asked, envelope, (assessment, inputs_of(stored), consent))
     if services.shadow is not None:
         services.shadow.offer(score.id, to_vector(stored))
     return score
 
 
-def _stored(services: Services, asked: Asked, envelope: dict[str, str], made: tuple[Assessment, bytes]) -> StoredScore:
+def _stored(
+    services: Services, asked: Asked, envelope: dict[str, str], made: tuple[Assessment, bytes, Consent]
+) -> StoredScore:
     """Append the score to its bank's chain and to the index in one transaction, committed when this returns."""
-    assessment, inputs = made
+    assessment, inputs, consented = made
     bank_id, bundle, now = asked.bank_id, services.champion.bundle.digest, asked.now
     # canonical JSON nests: the assessment's part of the answer is its canonical bytes
     parts = {name: canonical_json(value) for name, value in envelope.items()}
     parts["assessment"] = assessment.canonical_bytes
-    draft = Draft(bank_id, answer.SCORE, answer.content(bundle, parts, inputs), now)
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, envelope["seller_id"])
-        if seller.is_new:
+        # once more under the seller's key, so that a revocation was committed before or comes after
+        consent = consents.require(connection, envelope["seller_id"], bank_id, envelope["purpose"], now)
+        if consent.id != consented.id:
             # an erasure since the vector was read has removed vectors first: nobody comes back by a race
             _vector_of(services.vectors, envelope["seller_id"])
         # before the chain, so that nothing was appended where the key turns out to be taken
         if asked.named is not None and not again.use(connection, asked.named, seller, envelope["id"], now):
             raise _KeyTaken
+        parts["consent_id"] = canonical_json(consent.id)
+        draft = Draft(bank_id, answer.SCORE, answer.content(bundle, parts, inputs), now)
         row = services.ledger.append(connection, seller, draft)
         if asked.named is not None:
             prune(connection, bank_id, now)

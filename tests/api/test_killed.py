@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+from sqlalchemy import func, select
 
 from api.database import transaction
-from api.ledger.repository import count
 from api.ledger.verification import verify
 from api.model_store import load_champion
 from api.scores.index_check import IndexCheck
+from api.scores.repository import scores
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, token_for
@@ -123,4 +124,4 @@ def test_every_answer_outlives_the_kill(stored_in: Settings, open_client: Opener
 
 def stored(services: Services) -> int:
     with transaction(services.engine) as connection:
-        return count(connection)
+        return int(connection.execute(select(func.count()).select_from(scores)).scalar_one())

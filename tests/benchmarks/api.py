@@ -1,8 +1,8 @@
-"""A complete score over HTTP beside `mlflow models serve`, which only predicts: answers a second, and how long they take.
+"""A complete score over HTTP beside `mlflow models serve`, which only predicts: answers a second, and their times.
 
-`POST /v1/scores` looks up the token's client, reads the stored vector, explains the score exactly, signs a receipt and
-commits to the ledger before it answers. Both serve the same booster as their commands do by default, are asked by the
-same caller over eight connections, in turns, on the same two cores.
+`POST /v1/scores` looks up the token's client and the seller's consent, reads the stored vector, explains the score
+exactly, signs a receipt and commits to the ledger before it answers. Both serve the same booster as their commands do
+by default, and are asked by the same caller over eight connections, in turns, on the same two cores.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -45,11 +45,11 @@ class Turns:
     """How often all are asked, and how."""
 
     rounds: int = 4
-    load: Load = Load()
-    scale: Scale = Scale()
+    load: Load = field(default_factory=Load)
+    scale: Scale = field(default_factory=Scale)
 
 
-def run(turns: Turns = Turns()) -> dict[str, float]:  # noqa: B008 - frozen
+def run(turns: Turns = Turns()) -> dict[str, float]:
     """Measure, print, and return the figures under the names of var/bench.json."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:_CORES])

@@ -16,13 +16,17 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.error import URLError
 
 import numpy as np
 
+from api.consents.service import Terms, grant
+from api.database import transaction
+from api.ledger.opening import open_ledger
+from api.settings import load_settings
 from features.store import Snapshot, VectorStore
 from scoring import pack
 from scoring.model import Calibration
@@ -36,6 +40,7 @@ from training.sample import Sample
 ROOT: Final = Path(__file__).parents[2]
 _AS_OF: Final = date(2026, 1, 31)
 _SERVE: Final = "import sys; from sellerscore import main; sys.argv = ['sellerscore', 'serve', '--port', '0']; main()"
+_PURPOSE: Final = "credit_application"
 _UNLIMITED: Final = 1_000_000_000
 _PATIENCE: Final = 120.0
 
@@ -95,6 +100,7 @@ def sellerscore(ground: Ground, log: Path, database_url: str | None = None) -> I
     with _running([sys.executable, "-c", _SERVE], log, environment) as process:
         address = _announced(process, log)
         _until_ready(address, "/health/ready", process, log)
+        _consent(ground, database_url)
         yield address
 
 
@@ -113,8 +119,7 @@ def score_requests(ground: Ground, address: Address, credentials: Path, run: str
     """Return what asks for complete scores: each of another seller, with a token and an idempotency key of its own."""
     token = _token(address, credentials)
     bodies = [
-        json.dumps({"seller_id": _seller(number), "purpose": "credit_application"}).encode()
-        for number in range(len(ground.values))
+        json.dumps({"seller_id": _seller(number), "purpose": _PURPOSE}).encode() for number in range(len(ground.values))
     ]
     head = (
         b"POST /v1/scores HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\nContent-Type: application/json\r\n"
@@ -142,15 +147,29 @@ def prediction_requests(ground: Ground) -> Ask:
     return lambda number: requests[number % len(requests)]
 
 
+def _consent(ground: Ground, database_url: str | None) -> None:
+    """Record each seller's consent for the demo bank."""
+    settings = load_settings(home=ground.home, database_url=database_url)
+    bank_id = settings.demo_bank_path.read_text(encoding="utf-8").split()[2]
+    engine, ledger = open_ledger(settings)
+    try:
+        with transaction(engine, writes=True) as connection:
+            for number in range(len(ground.values)):
+                terms = Terms(_seller(number), bank_id, _PURPOSE, timedelta(days=30))
+                grant(connection, ledger, terms, by="benchmark")
+    finally:
+        engine.dispose()
+
+
 def _token(address: Address, credentials: Path) -> str:
     words = credentials.read_text(encoding="utf-8").split()
     basic = base64.b64encode(f"{words[2]}:{words[4]}".encode()).decode()
-    asked = urllib.request.Request(  # noqa: S310 - our own server
+    asked = urllib.request.Request(
         f"http://{address[0]}:{address[1]}/oauth/token",
         b"grant_type=client_credentials",
         {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"},
     )
-    with urllib.request.urlopen(asked, timeout=_PATIENCE) as answer:  # noqa: S310
+    with urllib.request.urlopen(asked, timeout=_PATIENCE) as answer:
         return str(json.load(answer)["access_token"])
 
 
@@ -167,9 +186,7 @@ def _running(
     with log.open("w") as file:
         # mlflow's server logs each call there, and stops where nobody reads it
         out = subprocess.PIPE if says else file
-        process = subprocess.Popen(
-            command, stdout=out, stderr=file, text=True, env=environment, start_new_session=True
-        )
+        process = subprocess.Popen(command, stdout=out, stderr=file, text=True, env=environment, start_new_session=True)
         try:
             yield process
         finally:
@@ -191,7 +208,7 @@ def _until_ready(address: Address, path: str, process: subprocess.Popen[Any], lo
     until = time.monotonic() + _PATIENCE
     while time.monotonic() < until and process.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://{address[0]}:{address[1]}{path}", timeout=_PATIENCE):  # noqa: S310
+            with urllib.request.urlopen(f"http://{address[0]}:{address[1]}{path}", timeout=_PATIENCE):
                 return
         except (URLError, ConnectionError):
             time.sleep(0.1)

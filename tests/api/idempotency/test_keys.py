@@ -14,15 +14,16 @@ from sqlalchemy import text, update
 
 from api.access import service as clients
 from api.access.rights import Kind
+from api.consents import repository as consents
+from api.consents.service import revoke
 from api.database import transaction
 from api.erasure import erase
 from api.errors import DatabaseUnavailable
 from api.idempotency.repository import idempotency_keys
-from api.ledger.repository import count
 from api.scores import again, repository
 from api.services import Services
 from api.settings import Settings
-from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, fill
+from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, consent, fill
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -45,7 +46,7 @@ def ask(client: TestClient, seller_id: str = SELLERS[0], key: str | None = KEY, 
 
 def rows(client: TestClient) -> int:
     with transaction(client.app.state.services.engine) as connection:
-        return count(connection)
+        return len(connection.execute(text("SELECT 1 FROM scores")).all())
 
 
 def refused(answer: Response, status: int, slug: str) -> None:
@@ -96,6 +97,7 @@ def test_each_bank_has_its_own_keys(client: TestClient) -> None:
     services: Services = client.app.state.services
     made = clients.create(services.engine, Kind.BANK, "Second", now=datetime.now(UTC))
     credentials = (made.client.id, made.secret or "")
+    consent(services, made.client.id, SELLERS[0])
     token = client.post("/oauth/token", data={"grant_type": "client_credentials"}, auth=credentials).json()
     other = ask(client, Authorization=f"Bearer {token['access_token']}")
     assert (other.status_code, other.headers.get("Idempotency-Replayed")) == (201, None)
@@ -103,7 +105,7 @@ def test_each_bank_has_its_own_keys(client: TestClient) -> None:
 
 
 def test_what_is_refused_or_fails_leaves_the_key_free(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    refused(ask(client, "S-nobody"), 404, "unknown-seller")
+    refused(ask(client, "S-nobody"), 403, "consent-required")
     refused(ask(client, "S\x07"), 422, "invalid-request")
 
     def away(*_: object) -> None:
@@ -118,8 +120,16 @@ def test_what_is_refused_or_fails_leaves_the_key_free(client: TestClient, monkey
 
 
 def test_sent_again_nothing_is_needed_but_what_was_stored(client: TestClient) -> None:
+    """No consent either: nothing new is scored."""
     first = ask(client)
     services: Services = client.app.state.services
+    with transaction(services.engine, writes=True) as connection:
+        held = consents.in_force(connection, SELLERS[0], bank_of(client), "credit_application", datetime.now(UTC))
+        assert held is not None
+        revoke(connection, services.ledger, held.id, "tests")
+    refused(ask(client, key=None), 403, "consent-required")
+    replayed(ask(client), first)
+    consent(services, bank_of(client), SELLERS[0])
     services.settings.vectors_path.unlink()
     refused(ask(client, key=None), 503, "no-vectors")
     replayed(ask(client), first)
