@@ -14,6 +14,7 @@ from api.idempotency.keys import Keys
 from api.keyring import KeyRing
 from api.ledger.opening import open_ledger
 from api.ledger.service import Ledger
+from api.ledger.writer import Writer
 from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
 from api.shadow.service import Shadow
@@ -31,6 +32,7 @@ class Services:
     engine: Engine
     access: Access
     ledger: Ledger
+    writer: Writer
     receipts: KeyRing
     idempotency: Keys
 
@@ -55,7 +57,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
     try:
         vectors = VectorStore(settings.vectors_path)
         idempotency = Keys(ledger.master, timedelta(days=settings.idempotency_days))
-        yield Services(settings, champion, shadow, vectors, engine, access, ledger, receipts, idempotency)
+        writer = Writer(engine, ledger)
+        yield Services(settings, champion, shadow, vectors, engine, access, ledger, writer, receipts, idempotency)
     finally:
         if shadow is not None:
             shadow.close()

@@ -5,6 +5,8 @@ import uuid
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from sqlalchemy import Connection
+
 from api.consents import service as consents
 from api.consents.repository import Consent
 from api.database import transaction
@@ -18,7 +20,9 @@ from api.errors import (
 )
 from api.idempotency.keys import Named
 from api.idempotency.repository import prune
-from api.ledger.service import Draft
+from api.ledger.chain import Row, Tip
+from api.ledger.service import Draft, Seller
+from api.ledger.writer import Work
 from api.scores import again, answer, repository
 from api.scores.repository import Indexed
 from api.scores.schemas import ScoreRequest
@@ -138,9 +142,8 @@ def _stored(
     # canonical JSON nests: the assessment's part of the answer is its canonical bytes
     parts = {name: canonical_json(value) for name, value in envelope.items()}
     parts["assessment"] = assessment.canonical_bytes
-    with transaction(services.engine, writes=True) as connection:
-        seller = services.ledger.seller(connection, envelope["seller_id"])
-        tip = services.ledger.hold(connection, bank_id)
+
+    def append(connection: Connection, seller: Seller, tip: Tip) -> tuple[Row, StoredScore]:
         # once more, as of this place in the chain: a revocation was committed before, or comes after
         consent = consents.require(connection, envelope["seller_id"], bank_id, envelope["purpose"], now)
         if consent.id != consented.id:
@@ -166,7 +169,9 @@ def _stored(
             receipt=answer.sealed_receipt(seller.key, envelope["id"], receipt),
         )
         repository.add(connection, index)
-    return StoredScore(index.id, bank_id, envelope["seller_id"], index.purpose, now, bundle, inputs, body)
+        return row, StoredScore(index.id, bank_id, envelope["seller_id"], index.purpose, now, bundle, inputs, body)
+
+    return services.writer.append(Work(envelope["seller_id"], bank_id, append))
 
 
 def _vector_of(vectors: VectorStore, seller_id: str) -> StoredVector:
