@@ -28,11 +28,13 @@ ApiError
     ├── ConsentRequestUnknown  404
     ├── MethodNotAllowed       405
     ├── BundleNotKept          409
+    ├── IdempotencyKeyInFlight 409
     ├── ScoreNotReplayable     409
     ├── ConsentRequestClosed   409
     ├── ScoreErased            410
     ├── BodyTooLarge           413
     ├── UnsupportedMediaType   415
+    ├── IdempotencyKeyReused   422
     ├── InvalidRequest         422
     ├── TooManyRequests        429
     ├── InternalError          500
@@ -239,6 +241,14 @@ class BundleNotKept(Problem):
     usual = "The model that made this score is not kept whole; its operator puts bundles/ back from a backup."
 
 
+class IdempotencyKeyInFlight(Problem):
+    """A key under which another request is being worked on."""
+
+    status, slug, title = 409, "idempotency-key-in-flight", "A request with this key is being worked on"
+    usual = "Another request with this Idempotency-Key is not answered yet; send this one again after a second."
+    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+
+
 class ScoreNotReplayable(Problem):
     """The stored inputs of a score do not meet the bundle that made it: they are not what was scored."""
 
@@ -272,6 +282,13 @@ class UnsupportedMediaType(Problem):
 
     status, slug, title = 415, "unsupported-media-type", "The body is not declared as JSON"
     usual = "Send the body as JSON with the header `Content-Type: application/json`."
+
+
+class IdempotencyKeyReused(Problem):
+    """A key that already stands for another request."""
+
+    status, slug, title = 422, "idempotency-key-reused", "The key stands for another request"
+    usual = "This Idempotency-Key was used for another request; repeat that one exactly, or take a new key."
 
 
 class InvalidRequest(Problem):

@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from api.access.parts import Access, open_access
+from api.idempotency.keys import Keys
 from api.keyring import KeyRing
 from api.ledger.opening import open_ledger
 from api.ledger.service import Ledger
+from api.ledger.writer import Writer
 from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
 from api.shadow.service import Shadow
@@ -29,7 +32,9 @@ class Services:
     engine: Engine
     access: Access
     ledger: Ledger
+    writer: Writer
     receipts: KeyRing
+    idempotency: Keys
 
 
 @contextmanager
@@ -51,7 +56,9 @@ def open_services(settings: Settings) -> Iterator[Services]:
     shadow = Shadow(challenger, engine) if challenger is not None and beside else None
     try:
         vectors = VectorStore(settings.vectors_path)
-        yield Services(settings, champion, shadow, vectors, engine, access, ledger, receipts)
+        idempotency = Keys(ledger.master, timedelta(days=settings.idempotency_days))
+        writer = Writer(engine, ledger)
+        yield Services(settings, champion, shadow, vectors, engine, access, ledger, writer, receipts, idempotency)
     finally:
         if shadow is not None:
             shadow.close()

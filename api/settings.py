@@ -53,6 +53,7 @@ class Settings(BaseSettings):
         default=None, description="Where banks reach the service, as tokens and assertions name it."
     )
     score_validity_days: int = Field(default=30, ge=1, le=366)
+    idempotency_days: int = Field(default=7, ge=1, le=366, description="How long an Idempotency-Key is remembered.")
     rate_limit_calls: int = Field(default=6_000, ge=1, description="Calls a client may make in the time below.")
     rate_limit_seconds: int = Field(default=60, ge=1, le=86_400)
     failed_logins: int = Field(default=30, ge=1, description="Failed proofs of one client at one address, likewise.")

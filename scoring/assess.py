@@ -15,11 +15,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from scoring.bundle import Bundle
-from scoring.canonical import canonical_json
 from scoring.explain import contributions
 from scoring.points import Points, to_points
 from scoring.reasons import Reason, principal_reasons
 from scoring.vector import Vector, to_matrix
+from scoring.written import assessment_bytes
 
 SCALE_LIMIT = "scale_limit"
 """The name of the contribution by which an end of the scale cuts the score off."""
@@ -109,8 +109,8 @@ class Assessment:
 
     @cached_property
     def canonical_bytes(self) -> bytes:
-        """The bytes that are stored, signed and compared."""
-        return canonical_json(self.to_dict())
+        """The bytes that are stored, signed and compared: the canonical JSON of `to_dict`."""
+        return assessment_bytes(self)
 
 
 def assess(bundle: Bundle, vectors: Sequence[Vector], threads: int = 1) -> list[Assessment]:

@@ -3,6 +3,9 @@
 import hashlib
 import json
 
+# made once: json.dumps makes one for every call that is not its default
+_WRITE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
 
 def canonical_json(value: object) -> bytes:
     """Return `value` as JSON with sorted keys, no spaces and UTF-8 text; NaN and infinities are refused.
@@ -14,8 +17,7 @@ def canonical_json(value: object) -> bytes:
     Raises:
         ValueError: a number is NaN or infinite.
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    return text.encode()
+    return _WRITE(value).encode()
 
 
 def sha256(content: bytes) -> str:

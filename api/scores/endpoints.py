@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from api import errors
 from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
 from api.access.rights import Scope
+from api.idempotency.keys import REPLAYED, IdempotencyKey
 from api.problems import problem_responses
 from api.scores import service
 from api.scores.replay import replay
@@ -27,6 +28,10 @@ _CREATED: Final[dict[int | str, dict[str, Any]]] = {
         "model": Score,
         "headers": {
             "Location": {"description": "Where to read it again.", "schema": {"type": "string"}},
+            REPLAYED: {
+                "description": "`true` where the answer was given before, to the same Idempotency-Key; else absent.",
+                "schema": {"type": "string"},
+            },
             **RATE_HEADERS,
         },
     }
@@ -51,21 +56,31 @@ _REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
         errors.MalformedJson,
         errors.ConsentRequired,
         errors.SellerUnknown,
+        errors.IdempotencyKeyInFlight,
+        errors.ScoreErased,
         errors.BodyTooLarge,
         errors.UnsupportedMediaType,
+        errors.IdempotencyKeyReused,
         errors.InvalidRequest,
+        errors.LedgerDamaged,
         errors.ScoreNotExplained,
         errors.VectorsUnavailable,
         errors.VectorsDoNotFitModel,
     ),
 )
-def create_score(bank: Annotated[Bank, needs(Scope.SCORES_WRITE)], services: Wired, request: ScoreRequest) -> Response:
+def create_score(
+    bank: Annotated[Bank, needs(Scope.SCORES_WRITE)], services: Wired, request: ScoreRequest, key: IdempotencyKey
+) -> Response:
     """Score the seller from the latest data, store the score and return it.
 
     An outcome without a number (`insufficient_history`, `insufficient_data`, `stale_data`) is an answer too.
+    Send an `Idempotency-Key`: a request that is sent again with its key makes no second score and gets the stored
+    answer, byte for byte, whatever has changed since. What was refused or failed leaves the key free. A key is
+    remembered for some days (a week unless the operator says otherwise).
     """
-    score = service.create(services, bank.id, request, datetime.now(UTC))
-    return _answer(score, 201, {"Location": f"/v1/scores/{score.id}"})
+    made = service.create(services, bank.id, request, datetime.now(UTC), key)
+    again = {REPLAYED: "true"} if made.replayed else {}
+    return _answer(made.score, 201, {"Location": f"/v1/scores/{made.score.id}", **again})
 
 
 @router.get(

@@ -2,20 +2,28 @@
 
 import logging
 import uuid
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
 
 from api.consents import service as consents
 from api.consents.repository import Consent
 from api.database import transaction
 from api.errors import (
+    IdempotencyKeyInFlight,
     ScoreNotExplained,
     ScoreUnknown,
     SellerUnknown,
     VectorsDoNotFitModel,
     VectorsUnavailable,
 )
-from api.ledger.service import Draft
-from api.scores import answer, repository
+from api.idempotency.keys import Named
+from api.idempotency.repository import prune
+from api.ledger.chain import Row, Tip
+from api.ledger.service import Draft, Seller
+from api.ledger.writer import Work
+from api.scores import again, answer, repository
 from api.scores.repository import Indexed
 from api.scores.schemas import ScoreRequest
 from api.scores.stored import StoredScore, find
@@ -29,35 +37,58 @@ from scoring.canonical import canonical_json
 logger = logging.getLogger(__name__)
 
 
-def create(services: Services, bank_id: str, request: ScoreRequest, now: datetime) -> StoredScore:
-    """Score a seller for a bank from the latest vector and store the score.
+@dataclass(frozen=True)
+class Answered:
+    """A score, and whether it was made before, for the same key."""
+
+    score: StoredScore
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Who asks for a score, when, and under which Idempotency-Key if any."""
+
+    bank_id: str
+    request: ScoreRequest
+    now: datetime
+    named: Named | None
+
+
+class _KeyTaken(Exception):  # noqa: N818 - no error: another process was first
+    """The key was used by another process since it was looked for."""
+
+
+def create(services: Services, bank_id: str, request: ScoreRequest, now: datetime, key: str | None = None) -> Answered:
+    """Score a seller for a bank from the latest vector and store the score; under a key, once.
 
     Raises:
+        IdempotencyKeyInFlight: another request with the key is being worked on.
+        IdempotencyKeyReused: the key stands for another request.
+        ScoreErased: the key stands for the score of a seller who was erased.
         ConsentRequired: no consent of the seller for the bank and purpose is in force; looked at before all else, so
             that sellers who do not exist are answered alike.
         SellerUnknown: the latest snapshot does not hold the seller.
         VectorsUnavailable: there is no snapshot, or it cannot be read.
         VectorsDoNotFitModel: the vectors were made by another catalogue than the model's.
         ScoreNotExplained: the model's contributions do not add up.
+        LedgerDamaged: what the key stands for is not what was stored.
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
-    with transaction(services.engine) as connection:
-        consent = consents.require(connection, request.seller_id, bank_id, request.purpose, now)
-    stored = _vector_of(services.vectors, request.seller_id)
-    assessment = _assess(services.champion.bundle, stored)
-    expires = now + timedelta(days=services.settings.score_validity_days)
-    envelope = {
-        "id": str(uuid.uuid4()),
-        "seller_id": request.seller_id,
-        "bank_id": bank_id,
-        "purpose": str(request.purpose),
-        "scored_at": _written(now),
-        "expires_at": _written(expires),
-    }
-    score = _stored(services, envelope, now, (assessment, inputs_of(stored), consent))
-    if services.shadow is not None:
-        services.shadow.offer(score.id, to_vector(stored))
-    return score
+    if key is None:
+        return Answered(_made(services, Asked(bank_id, request, now, None)), replayed=False)
+    named = services.idempotency.named(bank_id, key, again.asked(request), now)
+    with services.idempotency.at_work(named):
+        found = _again(services, named, now)
+        if found is not None:
+            return Answered(found, replayed=True)
+        try:
+            return Answered(_made(services, Asked(bank_id, request, now, named)), replayed=False)
+        except _KeyTaken:
+            found = _again(services, named, now)
+    if found is None:
+        raise IdempotencyKeyInFlight
+    return Answered(found, replayed=True)
 
 
 def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
@@ -76,26 +107,56 @@ def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
     return score
 
 
+def _again(services: Services, named: Named, now: datetime) -> StoredScore | None:
+    with transaction(services.engine) as connection:
+        return again.find(connection, services.ledger, named, now)
+
+
+def _made(services: Services, asked: Asked) -> StoredScore:
+    request, now = asked.request, asked.now
+    with transaction(services.engine) as connection:
+        consent = consents.require(connection, request.seller_id, asked.bank_id, request.purpose, now)
+    stored = _vector_of(services.vectors, request.seller_id)
+    assessment = _assess(services.champion.bundle, stored)
+    expires = now + timedelta(days=services.settings.score_validity_days)
+    envelope = {
+        "id": str(uuid.uuid4()),
+        "seller_id": request.seller_id,
+        "bank_id": asked.bank_id,
+        "purpose": str(request.purpose),
+        "scored_at": _written(now),
+        "expires_at": _written(expires),
+    }
+    score = _stored(services, asked, envelope, (assessment, inputs_of(stored), consent))
+    if services.shadow is not None:
+        services.shadow.offer(score.id, to_vector(stored))
+    return score
+
+
 def _stored(
-    services: Services, envelope: dict[str, str], now: datetime, made: tuple[Assessment, bytes, Consent]
+    services: Services, asked: Asked, envelope: dict[str, str], made: tuple[Assessment, bytes, Consent]
 ) -> StoredScore:
     """Append the score to its bank's chain and to the index in one transaction, committed when this returns."""
     assessment, inputs, consented = made
-    bank_id, bundle = envelope["bank_id"], services.champion.bundle.digest
+    bank_id, bundle, now = asked.bank_id, services.champion.bundle.digest, asked.now
     # canonical JSON nests: the assessment's part of the answer is its canonical bytes
     parts = {name: canonical_json(value) for name, value in envelope.items()}
     parts["assessment"] = assessment.canonical_bytes
-    with transaction(services.engine, writes=True) as connection:
-        seller = services.ledger.seller(connection, envelope["seller_id"])
-        tip = services.ledger.hold(connection, bank_id)
+
+    def append(connection: Connection, seller: Seller, tip: Tip) -> tuple[Row, StoredScore]:
         # once more, as of this place in the chain: a revocation was committed before, or comes after
         consent = consents.require(connection, envelope["seller_id"], bank_id, envelope["purpose"], now)
         if consent.id != consented.id:
             # an erasure since the vector was read has removed vectors first: nobody comes back by a race
             _vector_of(services.vectors, envelope["seller_id"])
+        # before anything is appended, and where whoever else uses the bank's keys has committed
+        if asked.named is not None and not again.use(connection, asked.named, seller, envelope["id"], now):
+            raise _KeyTaken
         parts["consent_id"] = canonical_json(consent.id)
         draft = Draft(bank_id, answer.SCORE, answer.content(bundle, parts, inputs), now)
         row = services.ledger.append(connection, seller, draft, tip)
+        if asked.named is not None:
+            prune(connection, bank_id, now)
         body, receipt = answer.answered(parts, row, services.receipts)
         index = Indexed(
             id=envelope["id"],
@@ -108,7 +169,9 @@ def _stored(
             receipt=answer.sealed_receipt(seller.key, envelope["id"], receipt),
         )
         repository.add(connection, index)
-    return StoredScore(index.id, bank_id, envelope["seller_id"], index.purpose, now, bundle, inputs, body)
+        return row, StoredScore(index.id, bank_id, envelope["seller_id"], index.purpose, now, bundle, inputs, body)
+
+    return services.writer.append(Work(envelope["seller_id"], bank_id, append))
 
 
 def _vector_of(vectors: VectorStore, seller_id: str) -> StoredVector:

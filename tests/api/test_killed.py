@@ -1,4 +1,7 @@
-"""The service is killed under load, at any moment: every answer that was given is there, to the byte, and no other."""
+"""The service is killed under load, at any moment: every answer that was given is there, to the byte, and no other.
+
+Every request has a key: sent again afterwards, each makes one score in all, whether it was answered or cut off.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -21,6 +25,7 @@ from api.database import transaction
 from api.ledger.verification import verify
 from api.scores.index_check import IndexCheck
 from api.scores.repository import scores
+from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, token_for
 
@@ -56,46 +61,69 @@ def serving(settings: Settings, log: Path) -> Iterator[tuple[subprocess.Popen[st
             process.stdout.close()
 
 
-def load(address: str, token: str, given: dict[str, bytes]) -> None:
-    """Ask for scores until the service is gone, and keep the answers by where to read them again."""
+@dataclass
+class Asked:
+    """What was asked under which key, and what was answered."""
+
+    sellers: dict[str, str] = field(default_factory=dict)
+    answers: dict[str, bytes] = field(default_factory=dict)
+    places: dict[str, bytes] = field(default_factory=dict)
+
+
+def score(client: httpx.Client, key: str, seller_id: str) -> httpx.Response:
+    body = {"seller_id": seller_id, "purpose": "credit_application"}
+    return client.post("/v1/scores", json=body, headers={"Idempotency-Key": key})
+
+
+def load(address: str, token: str, name: str, asked: Asked) -> None:
+    """Ask for scores until the service is gone, and keep the answers by key and by where to read them again."""
     with httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"}, timeout=30) as client:
         for number in range(100_000):
-            body = {"seller_id": SELLERS[number % len(SELLERS)], "purpose": "credit_application"}
+            key, seller_id = f"{name}-{number}", SELLERS[number % len(SELLERS)]
+            asked.sellers[key] = seller_id
             try:
-                answer = client.post("/v1/scores", json=body)
+                answer = score(client, key, seller_id)
             except httpx.TransportError:
                 return
             if answer.status_code == 201:
-                given[answer.headers["Location"]] = answer.content
+                asked.answers[key] = asked.places[answer.headers["Location"]] = answer.content
 
 
 def test_every_answer_outlives_the_kill(stored_in: Settings, open_client: Opener, tmp_path: Path) -> None:
     with open_client(stored_in):
         pass  # what is served has a bank by then, with consents, and needs no registry
-    moments, given = random.Random(), dict[str, bytes]()  # noqa: S311 - another moment each run
+    moments, asked = random.Random(), Asked()  # noqa: S311 - another moment each run
     for number in range(KILLS):
-        before = len(given)
+        before = len(asked.answers)
         with serving(stored_in, tmp_path / f"log-{number}") as (process, address):
             with httpx.Client(base_url=address, timeout=30) as client:
                 token = token_for(client, stored_in)
-            callers = [threading.Thread(target=load, args=(address, token, given)) for _ in range(CALLERS)]
+            callers = [
+                threading.Thread(target=load, args=(address, token, f"{number}-{caller}", asked))
+                for caller in range(CALLERS)
+            ]
             for caller in callers:
                 caller.start()
             until = time.monotonic() + 60
-            while len(given) == before and time.monotonic() < until:
+            while len(asked.answers) == before and time.monotonic() < until:
                 time.sleep(0.01)
             time.sleep(moments.uniform(0.0, 0.6))
             process.kill()
             for caller in callers:
                 caller.join(60)
-        assert len(given) > before
-    with open_client(stored_in) as client:
-        assert {place: client.get(place).content for place in given} == given
+        assert len(asked.answers) > before
+    with open_client(stored_in.model_copy(update={"rate_limit_calls": 1_000_000})) as client:
+        assert {place: client.get(place).content for place in asked.places} == asked.places
         services = client.app.state.services
-        with transaction(services.engine) as connection:
-            stored = connection.execute(select(func.count()).select_from(scores)).scalar_one()
         # one of each caller may have been stored when its answer was cut off
-        assert len(given) <= stored <= len(given) + KILLS * CALLERS
-        assert (
-            verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
-        )
+        assert len(asked.answers) <= stored(services) <= len(asked.answers) + KILLS * CALLERS
+        again = {key: score(client, key, seller_id).content for key, seller_id in asked.sellers.items()}
+        assert asked.answers.items() <= again.items()
+        assert stored(services) == len(asked.sellers) == len(set(again.values()))
+        checks = [IndexCheck(services.receipts.jwks), ConsentCheck()]
+        assert verify(services.engine, services.ledger, checks).faults == ()
+
+
+def stored(services: Services) -> int:
+    with transaction(services.engine) as connection:
+        return int(connection.execute(select(func.count()).select_from(scores)).scalar_one())

@@ -53,7 +53,11 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "statuses"),
     [
-        ("post", "/v1/scores", {"201", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503"}),
+        (
+            "post",
+            "/v1/scores",
+            {"201", "400", "401", "403", "404", "409", "410", "413", "415", "422", "429", "500", "503"},
+        ),
         ("get", "/v1/scores/{score_id}", {"200", "401", "403", "404", "410", "422", "429", "500", "503"}),
         (
             "post",

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Callable
 
 from features.home import state_folder
-from tests.benchmarks import explain, fake_orders, features, simulation, train
+from tests.benchmarks import api, explain, fake_orders, features, simulation, train
 
 GROUPS: dict[str, Callable[[], dict[str, float]]] = {
     "features": features.run,
     "explain": explain.run,
+    "api": api.run,
     "simulation": simulation.run,
     "fake_orders": fake_orders.run,
     "train": train.run,

@@ -1,0 +1,215 @@
+"""The servers that are measured, each the real command in a process of its own, over one booster of the catalogue."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import URLError
+
+import numpy as np
+
+from api.consents.service import Terms, grant
+from api.database import transaction
+from api.ledger.opening import open_ledger
+from api.settings import load_settings
+from features.store import Snapshot, VectorStore
+from scoring import pack
+from scoring.model import Calibration
+from tests.api.conftest import register
+from tests.benchmarks.api_load import Ask
+from tests.benchmarks.train import rows_of_loans
+from training.fit import FitConfig, Fitted, boost
+from training.package import Package, bundle_parts
+from training.sample import Sample
+
+ROOT: Final = Path(__file__).parents[2]
+_AS_OF: Final = date(2026, 1, 31)
+_SERVE: Final = "import sys; from sellerscore import main; sys.argv = ['sellerscore', 'serve', '--port', '0']; main()"
+_PURPOSE: Final = "credit_application"
+_UNLIMITED: Final = 1_000_000_000
+_PATIENCE: Final = 120.0
+
+Address = tuple[str, int]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large the model and the marketplace are."""
+
+    rows: int = 20_000
+    trees: int = 300
+    sellers: int = 2_000
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all servers stand on: the state folder, the booster as mlflow serves it, and the sellers' values."""
+
+    home: Path
+    flavour: Path
+    names: tuple[str, ...]
+    values: tuple[tuple[float | None, ...], ...]
+
+
+def prepare(scale: Scale, folder: Path) -> Ground:
+    """Train one booster, register its bundle, log it with the mlflow.lightgbm flavour, and store vectors of sellers."""
+    import mlflow.lightgbm
+
+    made = rows_of_loans(scale.rows)
+    sample = Sample.of_dataset(made)
+    booster = sample.columns.merge(boost(sample, FitConfig(), scale.trees))
+    fitted = Fitted(booster, scale.trees, np.zeros(scale.rows))
+    files = pack(bundle_parts(Package(made, fitted, Calibration(1.0, 0.0), {})))
+    home = folder / "home"
+    home.mkdir(mode=0o700)
+    register(f"sqlite:///{home}/mlflow.db", files, folder / "registered")
+    matrix = made.features.to_numpy()[: scale.sellers]
+    values = tuple(tuple(None if np.isnan(each) else float(each) for each in row) for row in np.round(matrix, 4))
+    snapshot = Snapshot(_AS_OF, "made", made.catalogue, dict.fromkeys(made.tables, _AS_OF))
+    VectorStore(home / "vectors.db").replace(snapshot, ((_seller(n), row) for n, row in enumerate(values)))
+    mlflow.lightgbm.save_model(booster, str(folder / "flavour"))
+    return Ground(home, folder / "flavour", tuple(made.features), values)
+
+
+def _seller(number: int) -> str:
+    return f"S-{number:06}"
+
+
+@contextmanager
+def sellerscore(ground: Ground, log: Path, database_url: str | None = None) -> Iterator[Address]:
+    """Run `sellerscore serve` as it is by default but for the limit of calls, and yield where it listens."""
+    limit = {"SELLERSCORE_RATE_LIMIT_CALLS": str(_UNLIMITED)}
+    database = {} if database_url is None else {"SELLERSCORE_DATABASE_URL": database_url}
+    environment = {**_environment(), "SELLERSCORE_HOME": str(ground.home), **limit, **database}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    with _running([sys.executable, "-c", _SERVE], log, environment) as process:
+        address = _announced(process, log)
+        _until_ready(address, "/health/ready", process, log)
+        _consent(ground, database_url)
+        yield address
+
+
+@contextmanager
+def mlflow_serve(ground: Ground, log: Path) -> Iterator[Address]:
+    """Run `mlflow models serve` of the booster as it is by default, and yield where it listens."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    serve = [sys.executable, "-m", "mlflow", "models", "serve", "--env-manager", "local", "-p", str(port)]
+    with _running([*serve, "-m", str(ground.flavour)], log, _environment(), says=False) as process:
+        _until_ready(("127.0.0.1", port), "/ping", process, log)
+        yield "127.0.0.1", port
+
+
+def score_requests(ground: Ground, address: Address, credentials: Path, run: str) -> Ask:
+    """Return what asks for complete scores: each of another seller, with a token and an idempotency key of its own."""
+    token = _token(address, credentials)
+    bodies = [
+        json.dumps({"seller_id": _seller(number), "purpose": _PURPOSE}).encode() for number in range(len(ground.values))
+    ]
+    head = (
+        b"POST /v1/scores HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer %b\r\nContent-Type: application/json\r\n"
+        b"Idempotency-Key: %b-%%d\r\nContent-Length: %%d\r\n\r\n" % (token.encode(), run.encode())
+    )
+
+    def ask(number: int) -> bytes:
+        body = bodies[number % len(bodies)]
+        return head % (number, len(body)) + body
+
+    return ask
+
+
+def prediction_requests(ground: Ground) -> Ask:
+    """Return what asks for predictions, one row a call, as mlflow's documentation writes them; missing as NaN.
+
+    No signature is logged: it would cost mlflow time, and without one it takes no null.
+    """
+    requests = []
+    for row in ground.values:
+        values = [math.nan if value is None else value for value in row]
+        body = json.dumps({"dataframe_split": {"columns": ground.names, "data": [values]}}).encode()
+        head = b"POST /invocations HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d"
+        requests.append(head % len(body) + b"\r\n\r\n" + body)
+    return lambda number: requests[number % len(requests)]
+
+
+def _consent(ground: Ground, database_url: str | None) -> None:
+    """Record each seller's consent for the demo bank."""
+    settings = load_settings(home=ground.home, database_url=database_url)
+    bank_id = settings.demo_bank_path.read_text(encoding="utf-8").split()[2]
+    engine, ledger = open_ledger(settings)
+    try:
+        with transaction(engine, writes=True) as connection:
+            for number in range(len(ground.values)):
+                terms = Terms(_seller(number), bank_id, _PURPOSE, timedelta(days=30))
+                grant(connection, ledger, terms, by="benchmark")
+    finally:
+        engine.dispose()
+
+
+def _token(address: Address, credentials: Path) -> str:
+    words = credentials.read_text(encoding="utf-8").split()
+    basic = base64.b64encode(f"{words[2]}:{words[4]}".encode()).decode()
+    asked = urllib.request.Request(
+        f"http://{address[0]}:{address[1]}/oauth/token",
+        b"grant_type=client_credentials",
+        {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"},
+    )
+    with urllib.request.urlopen(asked, timeout=_PATIENCE) as answer:
+        return str(json.load(answer)["access_token"])
+
+
+def _environment() -> dict[str, str]:
+    # mlflow's command looks for uvicorn's
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    return {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+
+
+@contextmanager
+def _running(
+    command: list[str], log: Path, environment: dict[str, str], *, says: bool = True
+) -> Iterator[subprocess.Popen[str]]:
+    with log.open("w") as file:
+        # mlflow's server logs each call there, and stops where nobody reads it
+        out = subprocess.PIPE if says else file
+        process = subprocess.Popen(command, stdout=out, stderr=file, text=True, env=environment, start_new_session=True)
+        try:
+            yield process
+        finally:
+            # mlflow's command starts the server as a child
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            process.communicate(timeout=_PATIENCE)
+
+
+def _announced(process: subprocess.Popen[str], log: Path) -> Address:
+    assert process.stdout is not None
+    found = re.search(r"http://([^ :]+):(\d+)", process.stdout.readline() + process.stdout.readline())
+    if found is None:
+        raise RuntimeError(f"The server did not begin: {log.read_text()}")
+    return found[1], int(found[2])
+
+
+def _until_ready(address: Address, path: str, process: subprocess.Popen[Any], log: Path) -> None:
+    until = time.monotonic() + _PATIENCE
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"http://{address[0]}:{address[1]}{path}", timeout=_PATIENCE):
+                return
+        except (URLError, ConnectionError):
+            time.sleep(0.1)
+    raise RuntimeError(f"The server did not begin: {log.read_text()}")

@@ -1,0 +1,61 @@
+"""What is written from remembered parts is the canonical JSON of the plain values, to the byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scoring.assess import Assessment, Contribution, Explanation, Outcome, Shortfall, Versions
+from scoring.canonical import canonical_json
+from scoring.reasons import Reason
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+VALUES = st.none() | FINITE | st.integers()
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+# one or two of each, so that what is remembered of one feature could be taken for another's
+FEW = st.sampled_from(["a", "b", '"', "退款"])
+CONTRIBUTIONS = st.builds(
+    Contribution, FEW, FEW, VALUES, FEW, st.sampled_from([None, 0.0, -0.0, 1, 1.0]), st.integers(), st.none() | FEW
+)
+EXPLANATIONS = st.builds(
+    Explanation,
+    st.integers(),
+    TEXT,
+    st.lists(CONTRIBUTIONS, max_size=6).map(tuple),
+    st.lists(st.builds(Reason, TEXT, st.integers(), TEXT), max_size=2).map(tuple),
+)
+ASSESSMENTS = st.builds(
+    Assessment,
+    outcome=st.sampled_from(Outcome),
+    score=st.none() | st.integers(),
+    band=st.none() | TEXT,
+    probability_of_default=st.none() | FINITE,
+    default_definition=TEXT,
+    as_of=TEXT,
+    data_through=st.none() | TEXT,
+    explanation=st.none() | EXPLANATIONS,
+    shortfalls=st.lists(
+        st.builds(Shortfall, TEXT, VALUES | TEXT, VALUES.filter(lambda x: x is not None)), max_size=2
+    ).map(tuple),
+    versions=st.builds(Versions, TEXT, TEXT, TEXT, TEXT, st.dictionaries(TEXT, FINITE, max_size=2)),
+)
+
+
+@given(ASSESSMENTS)
+def test_it_is_the_canonical_json_of_the_plain_values(assessment: Assessment) -> None:
+    assert assessment.canonical_bytes == canonical_json(assessment.to_dict())
+
+
+@pytest.mark.parametrize("place", ["value", "typical"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_is_refused(place: str, number: float) -> None:
+    known: dict[str, Any] = {"value": 0.5, "typical": 0.5, place: number}
+    contribution = Contribution("a", "A", known["value"], "ratio", known["typical"], 1, None)
+    explanation = Explanation(600, "all", (contribution,), ())
+    versions = Versions("", "", "", "", {})
+    assessment = Assessment(Outcome.SCORED, 601, "A", 0.1, "", "", None, explanation, (), versions)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        _ = assessment.canonical_bytes
