@@ -16,6 +16,7 @@ from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
 from api.services import open_services
 from api.settings import Settings
+from api.watch import watching
 
 _DESCRIPTION: Final = """\
 A credit score for online sellers, from their orders, refunds and traffic.
@@ -40,7 +41,8 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_services(settings) as services:
             app.state.services = services
-            yield
+            with watching(app.state) as app.state.watch:
+                yield
 
     app = FastAPI(
         title="SellerScore",

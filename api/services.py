@@ -10,17 +10,23 @@ from sqlalchemy import Engine
 
 from api.access.parts import Access, open_access
 from api.keyring import KeyRing
+from api.keys.rings import Use, opened
 from api.ledger.opening import open_ledger
 from api.ledger.service import Ledger
 from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
 from api.shadow.service import Shadow
+from api.troubles import Troubles
 from features.store import VectorStore
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts that endpoints work with; `shadow` is there where a challenger is."""
+    """The parts that endpoints work with; `shadow` is there where a challenger is.
+
+    While the service runs, `api.watch` puts others with another model or key in their place, whole: a request ends with
+    those that it began with.
+    """
 
     settings: Settings
     champion: Served
@@ -30,6 +36,7 @@ class Services:
     access: Access
     ledger: Ledger
     receipts: KeyRing
+    troubles: Troubles
 
 
 @contextmanager
@@ -44,14 +51,14 @@ def open_services(settings: Settings) -> Iterator[Services]:
     """
     access = open_access(settings)
     champion, challenger = load_champion(settings), load_challenger(settings)
-    receipts = KeyRing.open(settings.receipt_keys_path)
+    receipts = opened(settings, Use.RECEIPTS)
     engine, ledger = open_ledger(settings)
     # one that was promoted would score everything twice
     beside = challenger is not None and challenger.bundle.digest != champion.bundle.digest
     shadow = Shadow(challenger, engine) if challenger is not None and beside else None
     try:
         vectors = VectorStore(settings.vectors_path)
-        yield Services(settings, champion, shadow, vectors, engine, access, ledger, receipts)
+        yield Services(settings, champion, shadow, vectors, engine, access, ledger, receipts, Troubles())
     finally:
         if shadow is not None:
             shadow.close()

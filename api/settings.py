@@ -57,6 +57,9 @@ class Settings(BaseSettings):
     rate_limit_seconds: int = Field(default=60, ge=1, le=86_400)
     failed_logins: int = Field(default=30, ge=1, description="Failed proofs of one client at one address, likewise.")
     failed_logins_seconds: int = Field(default=60, ge=1, le=86_400)
+    refresh_seconds: int = Field(
+        default=60, ge=1, le=86_400, description="How often a service looks for another champion and for new keys."
+    )
     demo_bank: bool = Field(default=True, description="Make a bank to try with where there is no client yet.")
 
     @property

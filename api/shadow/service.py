@@ -47,7 +47,7 @@ class Shadow:
     """
 
     def __init__(self, challenger: Served, engine: Engine) -> None:
-        self._challenger = challenger
+        self.challenger = challenger
         self._engine = engine
         self._waiting: queue.Queue[_Asked | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
@@ -73,7 +73,7 @@ class Shadow:
     def _work(self) -> None:
         for batch in self._batches():
             try:
-                answers = assess(self._challenger.bundle, [asked.vector for asked in batch])
+                answers = assess(self.challenger.bundle, [asked.vector for asked in batch])
                 self._store([self._shadow_score(*pair) for pair in zip(batch, answers, strict=True)])
             except ScoringError as error:
                 # its message may name a seller, whom no log names
@@ -96,11 +96,12 @@ class Shadow:
 
     def _shadow_score(self, asked: _Asked, answer: Assessment) -> ShadowScore:
         numbers = Numbers(str(answer.outcome), answer.score, answer.band, answer.probability_of_default)
-        return ShadowScore(asked.score_id, self._challenger.bundle.digest, numbers)
+        return ShadowScore(asked.score_id, self.challenger.bundle.digest, numbers)
 
     def _store(self, found: Sequence[ShadowScore]) -> None:
         try:
-            with transaction(self._engine) as connection:
+            # behind those who write already, who are given their turn one after another
+            with transaction(self._engine, writes=True) as connection:
                 repository.add(connection, found)
         except (DatabaseUnavailable, SQLAlchemyError):
             logger.warning("%d shadow scores could not be stored and are left out", len(found))

@@ -30,14 +30,15 @@ CALLERS = 4
 
 
 @contextmanager
-def serving(settings: Settings, log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the real command, and yield it with its address."""
+def serving(settings: Settings, log: Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the real command, with more of its environment, and yield it with its address."""
     environment = {
         "SELLERSCORE_HOME": str(settings.home),
         "SELLERSCORE_DATABASE_URL": settings.database_url,
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
+        **more,
     }
     with log.open("w") as errors:
         process = subprocess.Popen(
