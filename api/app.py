@@ -9,9 +9,12 @@ from fastapi import FastAPI
 
 import api.access.endpoints
 import api.health.endpoints
+import api.metrics.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
 from api.access.refusals import install_refusals
+from api.checkpointing import sending
+from api.metrics.counted import Counted
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
 from api.services import open_services
@@ -36,12 +39,13 @@ def create_app(settings: Settings) -> FastAPI:
 
     Example: `uvicorn.run(create_app(load_settings()))`.
     """
+    counted = Counted()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with open_services(settings) as services:
+        with open_services(settings, counted) as services:
             app.state.services = services
-            with watching(app.state) as app.state.watch:
+            with watching(app.state) as app.state.watch, sending(app.state):
                 yield
 
     app = FastAPI(
@@ -55,10 +59,10 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for room in (api.scores, api.receipts, api.access, api.health):
+    for room in (api.scores, api.receipts, api.access, api.health, api.metrics):
         app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, counted=counted)
     install_handlers(app)
     install_refusals(app)
     describe_problems(app)

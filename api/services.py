@@ -11,8 +11,10 @@ from sqlalchemy import Engine
 from api.access.parts import Access, open_access
 from api.keyring import KeyRing
 from api.keys.rings import Use, opened
+from api.ledger.checkpoints import Sent
 from api.ledger.opening import open_ledger
 from api.ledger.service import Ledger
+from api.metrics.counted import Counted
 from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
 from api.shadow.service import Shadow
@@ -37,10 +39,12 @@ class Services:
     ledger: Ledger
     receipts: KeyRing
     troubles: Troubles
+    counted: Counted
+    sent: Sent
 
 
 @contextmanager
-def open_services(settings: Settings) -> Iterator[Services]:
+def open_services(settings: Settings, counted: Counted) -> Iterator[Services]:
     """Open everything, or nothing: each part that cannot be opened says why in one sentence.
 
     A bundle is proved and what explains a row compiled as it is loaded, so the first request is as fast as any.
@@ -58,7 +62,8 @@ def open_services(settings: Settings) -> Iterator[Services]:
     shadow = Shadow(challenger, engine) if challenger is not None and beside else None
     try:
         vectors = VectorStore(settings.vectors_path)
-        yield Services(settings, champion, shadow, vectors, engine, access, ledger, receipts, Troubles())
+        told = (Troubles(), counted, Sent())
+        yield Services(settings, champion, shadow, vectors, engine, access, ledger, receipts, *told)
     finally:
         if shadow is not None:
             shadow.close()

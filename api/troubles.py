@@ -29,6 +29,11 @@ class Troubles:
             logger.warning("%s: %s", part, f"{what} {why}".rstrip())
 
     @property
+    def parts(self) -> list[str]:
+        """The parts that have a trouble, in order."""
+        return sorted(self._known)
+
+    @property
     def all(self) -> list[str]:
         """Every trouble in a sentence, the part before it, in order of part."""
         return [f"{part}: {what}" for part, (what, _) in sorted(self._known.items())]

@@ -18,18 +18,20 @@ class Scope(StrEnum):
 
     SCORES_WRITE = "scores:write"
     SCORES_READ = "scores:read"
+    METRICS_READ = "metrics:read"
 
 
 MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.SCORES_WRITE: "Score a seller (banks).",
     Scope.SCORES_READ: "Read the scores that were made for oneself (banks).",
+    Scope.METRICS_READ: "Read what the service counts of itself (operators).",
 }
 """Each scope in a sentence, as the OpenAPI document says it."""
 
 _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
     Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ}),
     Kind.PLATFORM: frozenset(),
-    Kind.OPERATOR: frozenset(),
+    Kind.OPERATOR: frozenset({Scope.METRICS_READ}),
 }
 
 

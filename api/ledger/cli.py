@@ -58,31 +58,51 @@ def verify(
 
 @app.command()
 def checkpoint(
-    out: Annotated[Path, typer.Option(help="File to write; keep it where the database's keepers cannot reach.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; keep it where the database's keepers cannot reach.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address to post it to, https or http; tried four times.")
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Sign where every chain stands now, into a file.
+    """Sign where every chain stands now, into a file or to an address.
+
+    While serving, SELLERSCORE_CHECKPOINT_URL posts one every SELLERSCORE_CHECKPOINT_MINUTES.
 
     Example: sellerscore ledger checkpoint --out checkpoint.json
     """
-    from datetime import UTC, datetime
+    from api.errors import InputError
+    from api.ledger.posting import host_of, post_with_patience
 
-    from api.database import snapshot
-    from api.keyring import KeyRing
-    from api.ledger.checkpoints import make
-
-    with _opened() as (settings, engine, _):
-        ring = KeyRing.open(settings.receipt_keys_path)
-        with snapshot(engine) as connection:
-            content = make(connection, ring, datetime.now(UTC))
-    _write(out, content)
+    if (out is None) is (to is None):
+        raise InputError("A checkpoint goes to a file or to an address; give --out or --to.")
+    place = str(out) if to is None else host_of(to)
+    content = _signed()
+    if out is not None:
+        _write(out, content)
+    if to is not None:
+        post_with_patience(to, content)
     chains = json.loads(content)["chains"]
     if as_json:
-        typer.echo(json.dumps({"out": str(out), "chains": chains}, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps({"out": place, "chains": chains}, indent=2, ensure_ascii=False))
         return
     for each in chains:
         typer.echo(f"{each['chain']}: {each['position']:,} rows, head {each['head'][:16]}...")
-    typer.echo(f"Signed in {out}.")
+    typer.echo(f"Signed in {place}." if to is None else f"Signed, and taken by {place}.")
+
+
+def _signed() -> bytes:
+    from datetime import UTC, datetime
+
+    from api.database import snapshot
+    from api.keys.rings import Use, opened
+    from api.ledger.checkpoints import make
+
+    with _opened() as (settings, engine, _):
+        ring = opened(settings, Use.RECEIPTS)
+        with snapshot(engine) as connection:
+            return make(connection, ring, datetime.now(UTC))
 
 
 @app.command()

@@ -49,6 +49,7 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
         "expires_at": _written(expires),
     }
     score = _stored(services, envelope, now, (assessment, inputs_of(stored)))
+    services.counted.scored(str(assessment.outcome))
     if services.shadow is not None:
         services.shadow.offer(score.id, to_vector(stored))
     return score

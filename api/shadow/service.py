@@ -61,6 +61,11 @@ class Shadow:
         except queue.Full:
             logger.warning("the challenger is %d requests behind; it leaves one out", _WAITING)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests it has yet to score, about."""
+        return self._waiting.qsize()
+
     def close(self) -> None:
         """Score what is waiting, for some seconds at most, and end."""
         try:

@@ -33,6 +33,7 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
         ("GET", "/.well-known/jwks.json"): "getKeys",
         ("GET", "/health/live"): "getLive",
         ("GET", "/health/ready"): "getReady",
+        ("GET", "/metrics"): "getMetrics",
     }
 
 
@@ -50,6 +51,7 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
         ("get", "/.well-known/jwks.json", {"200", "500"}),
         ("get", "/health/ready", {"200", "503"}),
         ("get", "/health/live", {"200"}),
+        ("get", "/metrics", {"200", "401", "403", "429", "500", "503"}),
     ],
 )
 def test_every_refusal_is_a_problem_with_an_example(
@@ -91,6 +93,7 @@ def test_each_call_says_which_scope_it_needs(document: dict[str, Any]) -> None:
         ("post", "/v1/scores"): [{"oauth2": ["scores:write"]}],
         ("get", "/v1/scores/{score_id}"): [{"oauth2": ["scores:read"]}],
         ("post", "/v1/scores/{score_id}/replay"): [{"oauth2": ["scores:read"]}],
+        ("get", "/metrics"): [{"oauth2": ["metrics:read"]}],
         ("post", "/oauth/token"): [{"client": []}, {}],
     }
 
