@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import subprocess
@@ -22,10 +21,10 @@ from api.model_store import load_champion
 from api.scores.index_check import IndexCheck
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, token_for
+from tests.counts import KILLS
 
 ROOT = Path(__file__).parents[2]
 SERVE = "import sys; from sellerscore import main; sys.argv = ['sellerscore', 'serve', '--port', '0']; main()"
-KILLS = int(os.environ.get("SELLERSCORE_TEST_KILLS", "3"))
 CALLERS = 4
 
 
