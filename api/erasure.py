@@ -45,7 +45,7 @@ def erase(
         if known is not None:
             shadow.forget(connection, known.subject)
         positions = ledger.erase(connection, seller_id, reason, now)
-    durability.scrub(engine)
+    durability.scrub(engine, "seller_keys")
     if known is None and not removed:
         raise SellerUnknown("Nothing is stored of that seller; check the seller_id.")
     return Erased(positions, removed)

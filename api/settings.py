@@ -69,6 +69,9 @@ class Settings(BaseSettings):
         default=None, description="Where signed checkpoints of the ledger are posted while serving."
     )
     checkpoint_minutes: int = Field(default=60, ge=1, le=10_080, description="How often.")
+    retention_days: int | None = Field(
+        default=None, ge=1, description="Days after which `ledger retain` drops what scores were; for ever if unset."
+    )
     demo_bank: bool = Field(default=True, description="Make a bank to try with where there is no client yet.")
 
     @property

@@ -24,6 +24,3 @@ SWAPS: Final = _count("SWAPS", 3)
 
 REPLAYS: Final = _count("REPLAYS", 300)
 """Stored scores that are made again, on each database."""
-
-FUZZ: Final = _count("FUZZ", 500)
-"""Examples against the OpenAPI document."""

@@ -1,4 +1,4 @@
-"""The commands `sellerscore ledger verify | checkpoint | erase`.
+"""The commands `sellerscore ledger verify | checkpoint | erase | retain`.
 
 Heavy libraries are imported inside the commands. Errors are raised; `sellerscore.py` turns them into one sentence.
 """
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.ledger.retain_cli import retain
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
     from api.ledger.verification import Report
     from api.settings import Settings
 
-_HELP = """The ledger of scores: verify it, sign where it stands, erase a seller.
+_HELP = """The ledger of scores: verify it, sign where it stands, erase a seller, drop what is past its time.
 
 Example: sellerscore ledger verify
 """
 
 app = typer.Typer(no_args_is_help=True, help=_HELP)
+app.command()(retain)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 _SHOWN = 50
@@ -172,6 +175,8 @@ def _say(report: Report, checked: bool) -> None:
     if len(report.faults) > _SHOWN:
         typer.echo(f"and {len(report.faults) - _SHOWN:,} more; --json lists all.")
     typer.echo(f"{report.rows:,} rows in {report.chains:,} chains; {report.erased:,} erased, each by a record.")
+    if report.retained:
+        typer.echo(f"{report.retained:,} contents were dropped after their time, each by a record.")
     covered = "that checkpoint" if checked else "any checkpoint, since none was given"
     typer.echo(f"{report.uncovered:,} rows are not covered by {covered}.")
     typer.echo(f"FAULTS: {len(report.faults):,}." if report.faults else "The ledger is whole.")

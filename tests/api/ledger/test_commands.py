@@ -60,6 +60,7 @@ def test_a_whole_ledger_is_said_to_be_whole(run: Run) -> None:
         "rows": 5,
         "chains": 1,
         "erased": 0,
+        "retained": 0,
         "uncovered": 5,
         "faults": [],
     }
