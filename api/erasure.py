@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import Engine
 
@@ -14,30 +15,40 @@ from api.errors import SellerUnknown
 from api.ledger import repository
 from api.ledger.service import Ledger
 from api.shadow import repository as shadow
+from features.intake.erasing import erase_rows
 from features.store import VectorStore
 
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased: rows that can be read no more, by chain, and vectors removed."""
+    """What was erased: rows of the ledger that can be read no more, by chain; vectors and delivered rows removed."""
 
     positions: Mapping[str, list[int]]
     vectors: int
+    rows: int = 0
 
 
 def erase(
-    engine: Engine, ledger: Ledger, vectors: VectorStore, *, seller_id: str, reason: str, now: datetime
+    engine: Engine,
+    ledger: Ledger,
+    vectors: VectorStore,
+    *,
+    seller_id: str,
+    reason: str,
+    now: datetime,
+    operating: Path | None = None,
 ) -> Erased:
     """Destroy a seller's key and record it, and remove their vectors and what a challenger said of them.
 
-    Operating data as it was delivered is the platform's to withdraw; vectors made of it again would be scored again,
-    under a new key.
+    With the folder of operating data, their delivered rows go too, and none is let in again: of what stays, vectors
+    could be made that would be scored under a new key.
 
     Raises:
         SellerUnknown: nothing is stored of the seller.
-        StoreError: the vectors cannot be removed; nothing was erased.
+        StoreError: delivered rows or vectors cannot be removed; the key is as it was, and erasing again goes on.
         DatabaseUnavailable: the database does not answer; the key is as it was, and erasing again goes on.
     """
+    rows = 0 if operating is None else erase_rows(operating, seller_id)
     # vectors first: a request that comes after finds none, so that nothing new is scored under a new key
     removed = vectors.remove(seller_id)
     with transaction(engine, writes=True) as connection:
@@ -46,6 +57,6 @@ def erase(
             shadow.forget(connection, known.subject)
         positions = ledger.erase(connection, seller_id, reason, now)
     durability.scrub(engine, "seller_keys")
-    if known is None and not removed:
+    if known is None and not removed and not rows:
         raise SellerUnknown("Nothing is stored of that seller; check the seller_id.")
-    return Erased(positions, removed)
+    return Erased(positions, removed, rows)

@@ -80,6 +80,11 @@ class Settings(BaseSettings):
         return self.home / "vectors.db"
 
     @property
+    def operating_path(self) -> Path:
+        """The folder of accepted operating data, written by `sellerscore ingest`."""
+        return self.home / "operating"
+
+    @property
     def keys_path(self) -> Path:
         """The folder of the service's own keys, each in a file or folder of its name."""
         return self.home / "keys"

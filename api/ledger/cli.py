@@ -114,7 +114,7 @@ def erase(
     reason: Annotated[str, typer.Option(help="Why; it stays in the ledger, so name no person.")],
     as_json: _AsJson = False,
 ) -> None:
-    """Destroy the key to all that the ledger holds of a seller, and remove their vectors. It cannot be undone.
+    """Destroy the key to all that the ledger holds of a seller; remove their vectors and delivered rows, for good.
 
     Example: sellerscore ledger erase S-000005 --reason "asked for on 2026-02-01"
     """
@@ -124,19 +124,24 @@ def erase(
     from features.store import VectorStore
 
     with _opened() as (settings, engine, ledger):
-        vectors = VectorStore(settings.vectors_path)
-        done = erased_now(engine, ledger, vectors, seller_id=seller_id, reason=reason, now=datetime.now(UTC))
+        done = erased_now(
+            engine,
+            ledger,
+            VectorStore(settings.vectors_path),
+            seller_id=seller_id,
+            reason=reason,
+            now=datetime.now(UTC),
+            operating=settings.operating_path,
+        )
     if as_json:
         typer.echo(json.dumps(asdict(done), indent=2, ensure_ascii=False))
         return
     rows = sum(map(len, done.positions.values()))
     typer.echo(
-        f"{rows:,} rows in {len(done.positions):,} chains can be read no more; {done.vectors:,} vectors are gone."
+        f"{rows:,} rows in {len(done.positions):,} chains can be read no more; {done.vectors:,} vectors and "
+        f"{done.rows:,} delivered rows are gone, and none is let in again."
     )
-    typer.echo(
-        "The operating data as delivered still hold the seller: have the platform withdraw them before the next "
-        "`sellerscore features`. Backups hold the key until they are renewed."
-    )
+    typer.echo("The folders that were delivered are not ours to change, and backups hold all until they are renewed.")
 
 
 @contextmanager
