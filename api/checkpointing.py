@@ -21,6 +21,7 @@ from api.repeating import Repeating
 from api.services import Services
 
 _FIRST_PAUSE: Final = 1.0
+_DOUBLINGS: Final = 20
 
 
 class Sender:
@@ -47,7 +48,7 @@ class Sender:
             since = "the service began" if latest is None else f"{latest.at:%Y-%m-%d %H:%M} UTC"
             services.troubles.tell("checkpoints", f"none was taken since {since}.", str(error))
             self._failed += 1
-            return min(_FIRST_PAUSE * 2.0**self._failed, usual)
+            return min(_FIRST_PAUSE * 2.0 ** min(self._failed, _DOUBLINGS), usual)
         self._failed = 0
         services.sent.latest = Latest(now, sum(each["position"] for each in json.loads(content)["chains"]))
         services.troubles.tell("checkpoints", None)

@@ -258,6 +258,9 @@ def test_a_registry_that_goes_away_is_one_line_and_the_model_serves_on(
     look()
     assert told(client) == []
     assert bundle_of(ask(client)) != bundle.digest
+    file.unlink()
+    # a restart without the registry serves what served last
+    assert load_champion(client.app.state.services.settings).version == registered.versions["rival"]
 
 
 def test_a_challenger_comes_changes_and_goes_without_a_restart(

@@ -20,8 +20,8 @@ from api.cli import app
 from api.database import migrate, transaction
 from api.erasure import erase
 from api.errors import InputError
-from api.ledger.chain import Row, digest_of
-from api.ledger.records import Positions
+from api.ledger.chain import Header, Row, digest_of
+from api.ledger.records import Positions, Recorded
 from api.ledger.repository import Due, rows_of, tips
 from api.ledger.service import ranges
 from api.ledger.verification import Report, verify
@@ -32,6 +32,8 @@ from api.scores.index_check import IndexCheck
 from api.scores.schemas import Purpose, ScoreRequest
 from api.services import Services
 from api.settings import Settings
+from api.shadow import repository as shadow
+from api.shadow.repository import Numbers, ShadowScore
 from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
@@ -103,6 +105,16 @@ def test_what_is_past_its_time_cannot_be_read_and_all_else_stays(
     assert [row.sealed for row in after[:3]] == [digest_of(row.header, row.sealed) for row in before[:3]]
     assert after[3:-1] == before[3:]
     assert after[-1].header.kind == "retention"
+
+
+def test_what_challengers_said_goes_too(client: TestClient, answers: dict[str, list[bytes]]) -> None:
+    services = client.app.state.services
+    ids = [json.loads(answer)["id"] for answer in (*answers["old"], *answers["young"])]
+    with transaction(services.engine) as connection:
+        shadow.add(connection, [ShadowScore(each, "sha256:rival", Numbers("scored", 611, "B", 0.02)) for each in ids])
+    dropped(services, before=THEN + timedelta(days=3))
+    with transaction(services.engine) as connection:
+        assert {each.score_id for each in shadow.every(connection)} == set(ids[3:])
 
 
 def test_twice_is_once_and_a_dry_run_is_nothing(client: TestClient, answers: dict[str, list[bytes]]) -> None:
@@ -236,6 +248,29 @@ def test_a_record_that_is_gone_or_changed_is_found_with_all_that_it_spoke_of(fil
         tip = {"chain": CHAINS[0], "position": before.header.position, "head": before.head}
         connection.execute(text("UPDATE chains SET position = :position, head = :head WHERE name = :chain"), tip)
     assert _faults(filled) == {(CHAINS[0], position) for position in (1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("positions", "is_one"),
+    [
+        ("[[1,4],[6,6]]", True),
+        ("[]", True),
+        ("[[1,7]]", False),
+        ("[[6,8]]", False),
+        ("[[0,3]]", False),
+        ("[[4,2]]", False),
+        ("[[1]]", False),
+        ("[1]", False),
+        ("{}", True),
+        ("null", False),
+        ('[["a","b"]]', False),
+    ],
+)
+def test_a_record_speaks_of_rows_before_it_alone(positions: str, is_one: bool) -> None:
+    record = Row(Header("bank-b", 7, "retention", "", ""), b"", b"", b"")
+    assert Recorded.understands(record, f'{{"positions":{positions}}}'.encode()) is is_one
+    assert not Recorded.understands(record, b"[]")
+    assert not Recorded.understands(record, b"{")
 
 
 @given(st.sets(st.integers(1, 60)))
