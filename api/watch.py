@@ -22,6 +22,7 @@ from api.keys.rings import Use, read
 from api.model_store import CHALLENGER, CHAMPION, RegistryAwayError, Served, latest, remember
 from api.repeating import Repeating
 from api.services import Services
+from api.settings import Settings
 from api.shadow.service import Shadow
 from api.troubles import Troubles
 from api.vectors import to_vector
@@ -121,12 +122,7 @@ class Watch:
         """Return the challenger at work; one that is the champion would score everything twice."""
         now = services.shadow
         try:
-            found = latest(services.settings, CHALLENGER, () if now is None else (now.challenger,))
-            if now is None or found is not now.challenger:
-                remember(services.settings, CHALLENGER, found)
-        except ModelMissingError:
-            drop_pointer(services.settings, CHALLENGER)
-            found = None
+            found = _challenger(services.settings, champion, None if now is None else now.challenger)
         except (StartError, ScoringError) as error:
             self._unseen.tell("challenger", "it cannot be used.", _reason(error))
             return now
@@ -134,6 +130,19 @@ class Watch:
         if found is None or found.bundle.digest == champion.bundle.digest:
             return None
         return now if now is not None and found is now.challenger else Shadow(found, services.engine)
+
+
+def _challenger(settings: Settings, champion: Served, now: Served | None) -> Served | None:
+    """Return the registry's challenger, loaded if it is neither the champion nor the one at work; None without any."""
+    known = (champion,) if now is None else (champion, now)
+    try:
+        found = latest(settings, CHALLENGER, known)
+    except ModelMissingError:
+        drop_pointer(settings, CHALLENGER)
+        return None
+    if not any(found is each for each in known):
+        remember(settings, CHALLENGER, found)
+    return found
 
 
 @contextmanager

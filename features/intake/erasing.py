@@ -94,7 +94,7 @@ def without(path: Path, erased: Erased) -> int:
     """Rewrite a file without the rows of erased sellers, durably and in one step, and return how many there were."""
     schema = pq.read_schema(path)
     there = [name for name in (*ID_COLUMNS, "row") if name in schema.names]
-    total = sum(part.num_rows - int(_stays(part, erased).true_count) for part in _parts(path, there))
+    total: int = sum(part.num_rows - int(_stays(part, erased).true_count) for part in _parts(path, there))
     if not total:
         return 0
     draft = path.with_name(f".{path.name}.new")

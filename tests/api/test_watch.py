@@ -264,7 +264,7 @@ def test_a_registry_that_goes_away_is_one_line_and_the_model_serves_on(
 
 
 def test_a_challenger_comes_changes_and_goes_without_a_restart(
-    client: TestClient, registered: Registry, look: Callable[[], float], bundle: Bundle
+    client: TestClient, registered: Registry, look: Callable[[], float], bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = client.app.state.services
     assert services.shadow is None
@@ -278,6 +278,10 @@ def test_a_challenger_comes_changes_and_goes_without_a_restart(
     registered.point("champion", registered.versions["rival"])
     look()
     assert client.app.state.services.shadow is None, "one that was promoted would score everything twice"
+    with monkeypatch.context() as patched:
+        # what is known already is not fetched again and again
+        patched.setattr("api.model_store._download", None)
+        look()
     with transaction(services.engine) as connection:
         (pair,) = shadows.beside(connection, services.ledger, first.challenger.bundle.digest)
     assert (pair.score_id, pair.champion_bundle) == (score["id"], bundle.digest)
