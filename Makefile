@@ -2,6 +2,7 @@
 #
 #   make run           set up, simulate a marketplace, train, score one seller, serve the API (SERVE=0 ends before)
 #   make test          set up and run every test
+#   make soak          the tests in which chance plays a part, many times each: about an hour (counts below)
 #   make check         ruff, mypy strict, import contracts
 #   make bench         figures, measured side by side; ONLY=features runs one group (see tests/benchmarks)
 #   make real-data     train and validate on the real invoices in ../shared/data, write docs/real-data.md
@@ -16,7 +17,7 @@ SELLERSCORE := $(BIN)/sellerscore
 SERVE ?= 1
 SELLERS ?= 2000
 
-.PHONY: setup run test check bench real-data mlflow lock
+.PHONY: setup run test soak check bench real-data mlflow lock
 
 setup: .venv/.ready
 
@@ -41,6 +42,13 @@ endif
 
 test: setup
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
+
+# Each variable raises a count of tests/counts.py, where the usual ones stand
+SOAK := SELLERSCORE_TEST_KILLS=50 SELLERSCORE_TEST_CRASHES=20 SELLERSCORE_TEST_SWAPS=41 SELLERSCORE_TEST_REPLAYS=10000
+
+soak: setup
+	@grep -rlE '^from tests.counts import' tests --include='test_*.py' | sort \
+		| env $(SOAK) xargs $(BIN)/python -m pytest -n 2 --dist loadscope --durations 10
 
 check: setup
 	@$(BIN)/ruff check

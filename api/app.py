@@ -11,13 +11,17 @@ import api.access.endpoints
 import api.consents.endpoints
 import api.consents.requests.endpoints
 import api.health.endpoints
+import api.metrics.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
 from api.access.refusals import install_refusals
+from api.checkpointing import sending
+from api.metrics.counted import Counted
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
 from api.services import open_services
 from api.settings import Settings
+from api.watch import watching
 
 _DESCRIPTION: Final = """\
 A credit score for online sellers, from their orders, refunds and traffic.
@@ -39,12 +43,14 @@ def create_app(settings: Settings) -> FastAPI:
 
     Example: `uvicorn.run(create_app(load_settings()))`.
     """
+    counted = Counted()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with open_services(settings) as services:
+        with open_services(settings, counted) as services:
             app.state.services = services
-            yield
+            with watching(app.state) as app.state.watch, sending(app.state):
+                yield
 
     app = FastAPI(
         title="SellerScore",
@@ -57,10 +63,10 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for room in (api.scores, api.consents, api.consents.requests, api.receipts, api.access, api.health):
+    for room in (api.scores, api.consents, api.consents.requests, api.receipts, api.access, api.health, api.metrics):
         app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, counted=counted)
     install_handlers(app)
     install_refusals(app)
     describe_problems(app)

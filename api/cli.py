@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import api.keys.cli
 import api.ledger.cli
 import api.receipts.cli
 from api.access.cli import commands_of
@@ -27,6 +28,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False)
 
 app.add_typer(api.receipts.cli.app)
 app.add_typer(api.ledger.cli.app, name="ledger")
+app.add_typer(api.keys.cli.app, name="keys")
 for _kind in Kind:
     app.add_typer(commands_of(_kind), name=str(_kind))
 

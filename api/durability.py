@@ -90,8 +90,8 @@ def require(engine: Engine) -> None:
         )
 
 
-def scrub(engine: Engine) -> None:
-    """Let go of the space that deleted rows were in, so that a destroyed key is not left there.
+def scrub(engine: Engine, *tables: str) -> None:
+    """Let go of the space that deleted rows of tables were in, so that a destroyed key is not left there.
 
     Copies elsewhere are not reached: PostgreSQL's archived log, backups.
     """
@@ -104,7 +104,7 @@ def scrub(engine: Engine) -> None:
         else:
             driver: Any = raw.driver_connection
             driver.autocommit = True
-            raw.cursor().execute("VACUUM seller_keys, consents, consent_requests")
+            raw.cursor().execute(f"VACUUM {', '.join(tables)}")
             driver.autocommit = False
     finally:
         raw.close()

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Engine
 
@@ -15,32 +17,45 @@ from api.errors import SellerUnknown
 from api.ledger import repository
 from api.ledger.service import Ledger
 from api.shadow import repository as shadow
+from features.intake.erasing import erase_rows
 from features.store import VectorStore
+
+_SCRUBBED: Final = ("seller_keys", "consents", "consent_requests")
+"""The tables that hold a seller's key or id."""
 
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased: rows that can be read no more, by chain, and vectors, consents and requests removed."""
+    """What was erased: rows of the ledger that can be read no more, by chain, and how much else was removed."""
 
     positions: Mapping[str, list[int]]
     vectors: int
     consents: int
     requests: int
+    rows: int = 0
 
 
 def erase(
-    engine: Engine, ledger: Ledger, vectors: VectorStore, *, seller_id: str, reason: str, now: datetime
+    engine: Engine,
+    ledger: Ledger,
+    vectors: VectorStore,
+    *,
+    seller_id: str,
+    reason: str,
+    now: datetime,
+    operating: Path | None = None,
 ) -> Erased:
     """Destroy a seller's key and record it, and remove their vectors, consents and what a challenger said of them.
 
-    Operating data as it was delivered is the platform's to withdraw; vectors made of it again would be scored again,
-    under a new key.
+    With the folder of operating data, their delivered rows go too, and none is let in again: of what stays, vectors
+    could be made that would be scored under a new key.
 
     Raises:
         SellerUnknown: nothing is stored of the seller.
-        StoreError: the vectors cannot be removed; nothing was erased.
+        StoreError: delivered rows or vectors cannot be removed; the key is as it was, and erasing again goes on.
         DatabaseUnavailable: the database does not answer; the key is as it was, and erasing again goes on.
     """
+    rows = 0 if operating is None else erase_rows(operating, seller_id)
     # vectors first: a request that comes after finds none, so that nothing new is scored by a new consent
     removed = vectors.remove(seller_id)
     with transaction(engine, writes=True) as connection:
@@ -49,7 +64,7 @@ def erase(
             shadow.forget(connection, known.subject)
         granted, asked = consents.forget(connection, seller_id)
         positions = ledger.erase(connection, seller_id, reason, now)
-    durability.scrub(engine)
-    if known is None and not removed and not asked:
+    durability.scrub(engine, *_SCRUBBED)
+    if known is None and not (removed or asked or rows):
         raise SellerUnknown("Nothing is stored of that seller; check the seller_id.")
-    return Erased(positions, removed, granted, asked)
+    return Erased(positions, removed, granted, asked, rows)

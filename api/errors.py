@@ -32,6 +32,7 @@ ApiError
     ├── ScoreNotReplayable     409
     ├── ConsentRequestClosed   409
     ├── ScoreErased            410
+    │   └── ScorePastRetention 410
     ├── BodyTooLarge           413
     ├── UnsupportedMediaType   415
     ├── IdempotencyKeyReused   422
@@ -268,6 +269,13 @@ class ScoreErased(Problem):
 
     status, slug, title = 410, "erased", "The score was erased with its seller"
     usual = "The seller was erased, and with them what this score was; the ledger proves that it was given."
+
+
+class ScorePastRetention(ScoreErased):
+    """What the score was is kept no more: that it was given can still be proved."""
+
+    slug, title = "past-retention", "The score is past its time"
+    usual = "What this score was is no longer kept; the ledger and your receipt prove that it was given."
 
 
 class BodyTooLarge(Problem):

@@ -1,5 +1,7 @@
 """The service's signing keys: Ed25519, each in a file that only its owner may read; the newest signs, all verify.
 
+A file is named by the moment from which its key signs, so that a key can be published before it is used.
+
 What is signed is a compact JWS (RFC 7515) with the algorithm `Ed25519` (RFC 9864) and the key's thumbprint (RFC 7638)
 as its `kid`. Public halves are a JWK set (RFC 7517), so that whoever holds a signature needs nothing of ours to check
 it.
@@ -11,9 +13,10 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,11 +28,21 @@ from api.errors import KeyRingError, SignatureError
 
 ALGORITHM: Final = "Ed25519"
 _SUFFIX: Final = ".jwk"
+_NAMED: Final = "%Y%m%dT%H%M%S%fZ"
+_FIRST: Final = "0"
+
+
+@dataclass(frozen=True)
+class KeyFile:
+    """A key's file and the moment from which it signs, the beginning of time for a first key."""
+
+    path: Path
+    begins: datetime
 
 
 @dataclass(frozen=True)
 class KeyRing:
-    """Private keys, oldest first; the last one signs.
+    """Private keys, oldest first, of which the last one signs; and those that are published and do not sign yet.
 
     Example:
         >>> ring = KeyRing.open(Path("var/keys/receipts"))  # doctest: +SKIP
@@ -38,42 +51,61 @@ class KeyRing:
     """
 
     keys: tuple[OKPKey, ...]
+    upcoming: tuple[OKPKey, ...] = ()
 
     @classmethod
-    def open(cls, folder: Path) -> KeyRing:
+    def open(cls, folder: Path, now: datetime | None = None, overlap: timedelta | None = None) -> KeyRing:
         """Read the keys of a folder, making folder and first key where there is none.
+
+        Args:
+            folder: of the keys.
+            now: the moment as of which they are read; by default the clock's.
+            overlap: how long a key verifies after the next one began to sign; for ever if none is given.
 
         Raises:
             KeyRingError: the folder cannot be made or read, or a key is open to others or none.
         """
-        try:
+        with _told(folder):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            files = sorted(folder.glob(f"*{_SUFFIX}"))
-            keys = tuple(map(_read, files)) or (_made(folder, "0"),)
-        except OSError as error:
-            raise KeyRingError(
-                f"The signing keys in {folder} cannot be used ({error.strerror}); let this user read and write there."
-            ) from error
-        return cls(keys)
+            if not key_files(folder):
+                _made(folder, _FIRST)
+        return cls.read(folder, now, overlap)
 
     @classmethod
-    def rotate(cls, folder: Path, now: datetime) -> KeyRing:
-        """Add a key that signs from now on; what the older ones signed still verifies.
+    def read(cls, folder: Path, now: datetime | None = None, overlap: timedelta | None = None) -> KeyRing:
+        """Read the keys of a folder as `open` does, making none.
+
+        Raises:
+            KeyRingError: as `open`, or there is no key.
+        """
+        now = now or datetime.now(UTC)
+        with _told(folder):
+            files = key_files(folder)
+            begun = [each for each in files if each.begins <= now] or files[:1]
+            if not begun:
+                raise KeyRingError(f"There is no signing key in {folder}; put the keys back from a backup.")
+            verifying = [each for each in begun if _verifies(each, begun, now, overlap)]
+            upcoming = files[len(begun) :]
+            return cls(*(tuple(_read(each.path) for each in those) for those in (verifying, upcoming)))
+
+    @classmethod
+    def rotate(cls, folder: Path, now: datetime, delay: timedelta = timedelta(0)) -> KeyRing:
+        """Add a key that is published from now on and signs after a delay; what the older ones signed still verifies.
 
         Raises:
             KeyRingError: as `open`.
         """
-        cls.open(folder)
+        cls.open(folder, now)
         try:
-            _made(folder, now.strftime("%Y%m%dT%H%M%S%fZ"))
+            _made(folder, (now + delay).strftime(_NAMED))
         except OSError as error:
             raise KeyRingError(f"No key can be written to {folder} ({error.strerror}).") from error
-        return cls.open(folder)
+        return cls.open(folder, now)
 
     @property
     def jwks(self) -> dict[str, Any]:
-        """The public keys as a JWK set, newest first."""
-        return {"keys": [_public(key) for key in reversed(self.keys)]}
+        """The public keys as a JWK set: the one that signs, the older ones, and those that are to sign later."""
+        return {"keys": [_public(key) for key in (*reversed(self.keys), *self.upcoming)]}
 
     def sign(self, payload: bytes, kind: str) -> str:
         """Return the payload as a compact JWS; `kind` is its `typ`, which keeps one use of a key apart from another."""
@@ -106,6 +138,51 @@ def verified(signed: str, kind: str, jwks: Mapping[str, Any]) -> bytes:
     except (JoseError, ValueError, KeyError, TypeError) as error:
         raise SignatureError("It is not what was signed: altered, cut short, or no signature at all.") from error
     return payload
+
+
+def key_files(folder: Path) -> list[KeyFile]:
+    """Return the files of a folder's keys in the order in which the keys begin to sign.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    return sorted((KeyFile(path, _begins(path)) for path in folder.glob(f"*{_SUFFIX}")), key=_order)
+
+
+def _order(file: KeyFile) -> tuple[datetime, str]:
+    return file.begins, file.path.name
+
+
+def _begins(path: Path) -> datetime:
+    try:
+        return datetime.strptime(path.name.removesuffix(_SUFFIX), _NAMED).replace(tzinfo=UTC)
+    except ValueError:
+        return datetime.min.replace(tzinfo=UTC)
+
+
+def _verifies(file: KeyFile, begun: list[KeyFile], now: datetime, overlap: timedelta | None) -> bool:
+    successor = begun[begun.index(file) + 1 :][:1]
+    return overlap is None or all(now - each.begins <= overlap for each in successor)
+
+
+@contextmanager
+def _told(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise KeyRingError(
+            f"The signing keys in {folder} cannot be used ({error.strerror}); let this user read and write there."
+        ) from error
+
+
+def key_id(file: KeyFile) -> str:
+    """Return the `kid` of a file's key.
+
+    Raises:
+        KeyRingError: the file is open to others, or holds no key.
+    """
+    with _told(file.path.parent):
+        return str(_read(file.path).thumbprint())
 
 
 def _made(folder: Path, name: str) -> OKPKey:

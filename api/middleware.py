@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import MAX_BODY_BYTES, BodyTooLarge
+from api.metrics.counted import Answered, Counted
 from api.problems import respond
 
 access = logging.getLogger("api.access")
@@ -26,10 +27,11 @@ _ALLOWED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestContext:
-    """Give each request an id, the caller's own where it is 1 to 64 of `A-Z a-z 0-9 . _ -`, and log how it ended."""
+    """Give each request an id, the caller's own where it is 1 to 64 of `A-Z a-z 0-9 . _ -`; log and count its end."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, counted: Counted) -> None:
         self._app = app
+        self._counted = counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -52,8 +54,11 @@ class RequestContext:
             await self._app(scope, receive, send_named)
         finally:
             route = getattr(scope.get("route"), "path", "-")
-            took = 1000 * (time.perf_counter() - began)
-            access.info("%s %s %d %.1f ms %s", scope["method"], route, status, took, request_id)
+            took = time.perf_counter() - began
+            caller = scope["state"].get("caller")
+            kind = "none" if caller is None else str(caller.kind)
+            self._counted.answered(Answered(scope["method"], route, status, kind, took))
+            access.info("%s %s %d %.1f ms %s", scope["method"], route, status, 1000 * took, request_id)
 
 
 class BodyLimit:

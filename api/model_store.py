@@ -1,6 +1,7 @@
 """Where models come from: champion and challenger of the MLflow registry, kept by digest, so restarts need no MLflow.
 
-The one module of this package that names mlflow. It reads the registry only while a service or command starts.
+The one module of this package that names mlflow. Besides at start, the registry is read by the thread that looks for
+another model now and then; never in a request.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -38,11 +40,12 @@ _QUIET: Final = {
 
 @dataclass(frozen=True)
 class Served:
-    """A model in use: its bundle, and the name and version it has in the registry."""
+    """A model in use: its bundle, the name and version it has in the registry, and where that keeps its files."""
 
     bundle: Bundle
     model_name: str
     version: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class _Registered:
     source: str
 
 
-class _RegistryAwayError(Exception):
+class RegistryAwayError(Exception):
     """The registry is not there or does not answer; a bundle that is kept may serve on."""
 
 
@@ -89,8 +92,10 @@ def _load(settings: Settings, alias: str) -> Served:
     try:
         found = _registered(settings.mlflow_uri, alias)
         if pointer is None or (found.version, found.source) != (pointer.version, pointer.source):
-            pointer = _fetch(settings, alias, found)
-    except _RegistryAwayError as error:
+            served = _fetched(settings, found)
+            remember(settings, alias, served)
+            return served
+    except RegistryAwayError as error:
         if pointer is None:
             raise ModelStoreError(str(error)) from error
         logger.warning("%s Serving the kept model version %s.", error, pointer.version)
@@ -98,15 +103,41 @@ def _load(settings: Settings, alias: str) -> Served:
         bundle = load_bundle(settings, pointer.digest)
     except (BundleError, ModelStoreError) as error:
         bundle = _mended(settings, pointer, error)
-    return Served(bundle, pointer.model_name, pointer.version)
+    return Served(bundle, pointer.model_name, pointer.version, pointer.source)
 
 
-def _fetch(settings: Settings, alias: str, found: _Registered) -> Pointer:
+def latest(settings: Settings, alias: str, known: Collection[Served]) -> Served:
+    """Return the model that has an alias now: one of those that are known, or another, loaded and kept by digest.
+
+    Nothing is remembered for a restart; `remember` does that once it serves.
+
+    Raises:
+        RegistryAwayError: the registry does not answer.
+        ModelMissingError: no model has the alias.
+        ModelStoreError: the model holds no bundle, or none can be kept.
+        BundleError: its bundle does not verify.
+    """
+    found = _registered(settings.mlflow_uri, alias)
+    for each in known:
+        if (each.version, each.source) == (found.version, found.source):
+            return each
+    return _fetched(settings, found)
+
+
+def remember(settings: Settings, alias: str, served: Served) -> None:
+    """Let a restart without the registry serve this model.
+
+    Raises:
+        ModelStoreError: the state folder cannot be written.
+    """
+    write_pointer(settings, alias, Pointer(served.model_name, served.version, served.source, served.bundle.digest))
+
+
+def _fetched(settings: Settings, found: _Registered) -> Served:
     files = _download(settings.mlflow_uri, found.version)
-    pointer = Pointer(MODEL_NAME, found.version, found.source, Bundle.from_files(files).digest)
-    keep(settings, pointer.digest, files)
-    write_pointer(settings, alias, pointer)
-    return pointer
+    bundle = Bundle.from_files(files)
+    keep(settings, bundle.digest, files)
+    return Served(bundle, MODEL_NAME, found.version, found.source)
 
 
 def _mended(settings: Settings, pointer: Pointer, damage: Exception) -> Bundle:
@@ -114,7 +145,7 @@ def _mended(settings: Settings, pointer: Pointer, damage: Exception) -> Bundle:
     kept = f"The kept model version {pointer.version} cannot be used: {damage}"
     try:
         files = _download(settings.mlflow_uri, pointer.version)
-    except _RegistryAwayError as error:
+    except RegistryAwayError as error:
         raise ModelStoreError(f"{kept} It cannot be fetched again either: {error}") from error
     bundle = Bundle.from_files(files)
     if bundle.digest != pointer.digest:
@@ -133,15 +164,15 @@ def _registered(uri: str, alias: str) -> _Registered:
     try:
         found = mlflow.MlflowClient(uri, uri).get_model_version_by_alias(MODEL_NAME, alias)
     except mlflow.tracking.registry.UnsupportedModelRegistryStoreURIException as error:
-        raise _RegistryAwayError(told(error, uri)) from error
+        raise RegistryAwayError(told(error, uri)) from error
     except mlflow.exceptions.MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             raise ModelMissingError(
                 f"No model has the alias {alias} in the registry; run `sellerscore train` and `sellerscore promote`."
             ) from error
-        raise _RegistryAwayError(told(error, uri)) from error
+        raise RegistryAwayError(told(error, uri)) from error
     except (ImportError, OSError, SQLAlchemyError) as error:
-        raise _RegistryAwayError(told(error, uri)) from error
+        raise RegistryAwayError(told(error, uri)) from error
     # a number from a database, a text from a server
     return _Registered(str(found.version), str(found.source))
 
@@ -150,7 +181,7 @@ def _require_registry(uri: str) -> None:
     # mlflow would make an empty database where there is none, and that takes seconds
     file = make_url(uri).database if uri.startswith("sqlite:///") else None
     if file and not os.path.isfile(file):  # noqa: PTH113 - a folder that may not be read is no registry either
-        raise _RegistryAwayError(
+        raise RegistryAwayError(
             f"There is no model registry at {file}; run `sellerscore train` and `sellerscore promote`, or set "
             "MLFLOW_TRACKING_URI to where one is."
         )
@@ -165,7 +196,7 @@ def _download(uri: str, version: str) -> dict[str, bytes]:
             address = mlflow.MlflowClient(uri, uri).get_model_version_download_uri(MODEL_NAME, version)
             root = mlflow.artifacts.download_artifacts(address, dst_path=folder, tracking_uri=uri)
         except (mlflow.exceptions.MlflowException, ImportError, OSError, SQLAlchemyError) as error:
-            raise _RegistryAwayError(told(error, uri)) from error
+            raise RegistryAwayError(told(error, uri)) from error
         found = sorted(Path(root).rglob(f"bundle/{_MANIFEST}"))
         if len(found) != 1:
             raise ModelStoreError(

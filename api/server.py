@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import shlex
+import signal
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -74,6 +75,7 @@ async def _serve(app: FastAPI, listener: socket.socket, say: Callable[[str], Non
             server_header=False,
             timeout_graceful_shutdown=_GRACE_SECONDS,
         )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.state.watch.soon)
         await uvicorn.Server(config).serve(sockets=[listener])
 
 

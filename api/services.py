@@ -12,18 +12,26 @@ from sqlalchemy import Engine
 from api.access.parts import Access, open_access
 from api.idempotency.keys import Keys
 from api.keyring import KeyRing
+from api.keys.rings import Use, opened
+from api.ledger.checkpoints import Sent
 from api.ledger.opening import open_ledger
 from api.ledger.service import Ledger
 from api.ledger.writer import Writer
+from api.metrics.counted import Counted
 from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
 from api.shadow.service import Shadow
+from api.troubles import Troubles
 from features.store import VectorStore
 
 
 @dataclass(frozen=True)
 class Services:
-    """The parts that endpoints work with; `shadow` is there where a challenger is."""
+    """The parts that endpoints work with; `shadow` is there where a challenger is.
+
+    While the service runs, `api.watch` puts others with another model or key in their place, whole: a request ends with
+    those that it began with.
+    """
 
     settings: Settings
     champion: Served
@@ -35,10 +43,13 @@ class Services:
     writer: Writer
     receipts: KeyRing
     idempotency: Keys
+    troubles: Troubles
+    counted: Counted
+    sent: Sent
 
 
 @contextmanager
-def open_services(settings: Settings) -> Iterator[Services]:
+def open_services(settings: Settings, counted: Counted) -> Iterator[Services]:
     """Open everything, or nothing: each part that cannot be opened says why in one sentence.
 
     A bundle is proved and what explains a row compiled as it is loaded, so the first request is as fast as any.
@@ -49,7 +60,7 @@ def open_services(settings: Settings) -> Iterator[Services]:
     """
     access = open_access(settings)
     champion, challenger = load_champion(settings), load_challenger(settings)
-    receipts = KeyRing.open(settings.receipt_keys_path)
+    receipts = opened(settings, Use.RECEIPTS)
     engine, ledger = open_ledger(settings)
     # one that was promoted would score everything twice
     beside = challenger is not None and challenger.bundle.digest != champion.bundle.digest
@@ -58,7 +69,9 @@ def open_services(settings: Settings) -> Iterator[Services]:
         vectors = VectorStore(settings.vectors_path)
         idempotency = Keys(ledger.master, timedelta(days=settings.idempotency_days))
         writer = Writer(engine, ledger)
-        yield Services(settings, champion, shadow, vectors, engine, access, ledger, writer, receipts, idempotency)
+        told = (Troubles(), counted, Sent())
+        parts = (vectors, engine, access, ledger, writer, receipts, idempotency)
+        yield Services(settings, champion, shadow, *parts, *told)
     finally:
         if shadow is not None:
             shadow.close()

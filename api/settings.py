@@ -18,10 +18,15 @@ def _database(url: str) -> str:
     return url
 
 
-def _address(url: str) -> str:
+def _web(url: str) -> str:
+    # the address may hold a secret, so the message does not repeat it
     if not url.startswith(("http://", "https://")):
         raise ValueError("must begin with https:// or http://")
-    return url.rstrip("/")
+    return url
+
+
+def _address(url: str) -> str:
+    return _web(url).rstrip("/")
 
 
 def _beside(known: dict[str, Any], name: str) -> str:
@@ -58,12 +63,27 @@ class Settings(BaseSettings):
     rate_limit_seconds: int = Field(default=60, ge=1, le=86_400)
     failed_logins: int = Field(default=30, ge=1, description="Failed proofs of one client at one address, likewise.")
     failed_logins_seconds: int = Field(default=60, ge=1, le=86_400)
+    refresh_seconds: int = Field(
+        default=60, ge=1, le=86_400, description="How often a service looks for another champion and for new keys."
+    )
+    checkpoint_url: Annotated[str, AfterValidator(_web)] | None = Field(
+        default=None, description="Where signed checkpoints of the ledger are posted while serving."
+    )
+    checkpoint_minutes: int = Field(default=60, ge=1, le=10_080, description="How often.")
+    retention_days: int | None = Field(
+        default=None, ge=1, description="Days after which `ledger retain` drops what scores were; for ever if unset."
+    )
     demo_bank: bool = Field(default=True, description="Make a bank to try with where there is no client yet.")
 
     @property
     def vectors_path(self) -> Path:
         """The file of feature vectors, written by `sellerscore features`."""
         return self.home / "vectors.db"
+
+    @property
+    def operating_path(self) -> Path:
+        """The folder of accepted operating data, written by `sellerscore ingest`."""
+        return self.home / "operating"
 
     @property
     def keys_path(self) -> Path:

@@ -228,6 +228,8 @@ def _print_report(report: IntakeReport) -> None:
     for each in report.tables:
         for rule, count in each.quarantined.items():
             console.print(f"  {each.table}: {count:,} {rule}")
+        if each.erased:
+            console.print(f"  {each.table}: {each.erased:,} of sellers who were erased, not kept")
     if report.already_ingested:
         console.print("This delivery was ingested before; nothing changed.")
     for name in report.ignored_files:

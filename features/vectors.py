@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
+from features.intake.erased import read_erased
 from features.pipeline import all_sellers, covered_days, frame, latest_midnight
 from features.store import Snapshot, VectorStore
 
@@ -28,7 +29,11 @@ def refresh(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]
     if held := vectors.sellers_in(snapshot):
         return snapshot, held
     computed = frame(store, all_sellers(store, snapshot.as_of))
-    return snapshot, vectors.replace(snapshot, rows_of(computed))
+    # who was erased while it was computed gets no vector
+    erased = read_erased(store.folder)
+    return snapshot, vectors.replace(
+        snapshot, (row for row in rows_of(computed) if not erased.holds("seller_id", row[0]))
+    )
 
 
 def snapshot_of(store: OperatingStore) -> Snapshot:

@@ -13,7 +13,7 @@ from anyio import CapacityLimiter
 
 from api.access.limits import Limiter, Limits, Policy
 from api.access.tokens import Tokens
-from api.keyring import KeyRing
+from api.keys.rings import Use, opened
 from api.settings import Settings
 
 _HASHING_AT_ONCE: Final = 2
@@ -48,4 +48,4 @@ def open_access(settings: Settings, clock: Callable[[], float] = time.monotonic)
     failed = Policy("failures", settings.failed_logins, settings.failed_logins_seconds)
     everyone = Policy("address", failed.quota * _FAILURES_PER_ADDRESS, failed.window)
     limits = Limits(*(Limiter(policy, clock) for policy in (calls, failed, everyone)))
-    return Access(Tokens(KeyRing.open(settings.token_keys_path), settings.issuer), limits)
+    return Access(Tokens(opened(settings, Use.TOKENS), settings.issuer), limits)

@@ -50,6 +50,12 @@ class Tokens:
         self._known: dict[bytes, Claims] = {}
         self._lock = threading.Lock()
 
+    def take_up(self, ring: KeyRing) -> None:
+        """Use other keys from now on; what was found good by a key that is gone is looked at again."""
+        with self._lock:
+            self.ring = ring
+            self._known.clear()
+
     def issue(self, client_id: str, kind: Kind, scopes: frozenset[Scope], now: datetime) -> str:
         """Return a token for a client who has proved itself."""
         began = int(now.timestamp())

@@ -21,6 +21,11 @@ class Ready(BaseModel):
     status: Literal["ready"] = Field(description="Always `ready`; otherwise the answer is a problem.")
     model: str = Field(description="Name and version of the model in force.", examples=["sellerscore/3"])
     bundle: str = Field(description="Digest of its bundle.", examples=["sha256:9b02"])
+    troubles: list[str] = Field(
+        description="What is wrong and does not stop scoring, each in a sentence that names the part; empty where all "
+        "is well. The log says more.",
+        examples=[["model: the registry's champion cannot be taken; version 3 serves on."]],
+    )
     data_through: str = Field(
         description="The midnight (UTC) up to which the latest vectors use data.", examples=["2026-01-31"]
     )

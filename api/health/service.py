@@ -31,6 +31,7 @@ def readiness(services: Services, today: date) -> Ready:
         status="ready",
         model=f"{champion.model_name}/{champion.version}",
         bundle=champion.bundle.digest,
+        troubles=services.troubles.all,
         data_through=as_of.isoformat(),
         data_age_days=(today - as_of).days,
     )

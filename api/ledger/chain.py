@@ -23,6 +23,14 @@ SALT_BYTES: Final = 32
 ERASURE: Final = "erasure"
 """The kind of a row that records that a seller's rows can be read no more; its own content is not encrypted."""
 
+RETENTION: Final = "retention"
+"""The kind of a row that records whose contents were dropped since they had been kept long enough; not encrypted."""
+
+PLAIN: Final = frozenset({ERASURE, RETENTION})
+
+_DIGEST_BYTES: Final = 32
+"""A sealed content is longer: nonce, salt and tag alone are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -42,12 +50,20 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: `sealed` is salt and content, encrypted unless the kind is an erasure."""
+    """One row: `sealed` is salt and content, encrypted unless the kind is plain.
+
+    Of a content that was dropped `sealed` is the SHA-256 of what it was, which is all that the head takes of it.
+    """
 
     header: Header
     commitment: bytes
     sealed: bytes
     head: bytes
+
+    @property
+    def is_dropped(self) -> bool:
+        """Whether the content is here no more; that it may be so, a record must say."""
+        return _is_digest(self.header, self.sealed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +106,20 @@ def commit(salt_and_content: bytes) -> bytes:
     return hashlib.sha256(salt_and_content).digest()
 
 
+def digest_of(header: Header, sealed: bytes) -> bytes:
+    """Return the digest of what is sealed, which a row whose content was dropped holds in its place."""
+    return sealed if _is_digest(header, sealed) else hashlib.sha256(sealed).digest()
+
+
+def _is_digest(header: Header, sealed: bytes) -> bool:
+    return header.kind not in PLAIN and len(sealed) == _DIGEST_BYTES
+
+
 def head(before: bytes, header: Header, commitment: bytes, sealed: bytes) -> bytes:
     """Return the head of a row after another.
 
-    The digest of what is sealed is part of it, so that an altered cipher text is found where its key is destroyed.
+    The digest of what is sealed is part of it, so that an altered cipher text is found where its key is destroyed, and
+    that a content can be dropped and leave its digest.
     """
     public = {
         "chain": header.chain,
@@ -101,7 +127,7 @@ def head(before: bytes, header: Header, commitment: bytes, sealed: bytes) -> byt
         "kind": header.kind,
         "position": header.position,
         "recorded_at": header.recorded_at,
-        "sealed": hashlib.sha256(sealed).hexdigest(),
+        "sealed": digest_of(header, sealed).hex(),
         "subject": header.subject,
     }
     return hashlib.sha256(before + canonical_json(public)).digest()

@@ -6,6 +6,7 @@ A chain that was cut, or written anew, no longer comes to the head that a checkp
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +21,21 @@ from scoring.canonical import canonical_json
 
 _FIELD: Final = "signature"
 _KIND: Final = "checkpoint+jws"
+
+
+@dataclass(frozen=True)
+class Latest:
+    """A checkpoint that was taken: when, and how many rows of all chains it covers."""
+
+    at: datetime
+    rows: int
+
+
+@dataclass
+class Sent:
+    """What was sent since the service began; `latest` is replaced whole."""
+
+    latest: Latest | None = None
 
 
 def make(connection: Connection, ring: KeyRing, now: datetime) -> bytes:

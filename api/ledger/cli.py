@@ -1,4 +1,4 @@
-"""The commands `sellerscore ledger verify | checkpoint | erase`.
+"""The commands `sellerscore ledger verify | checkpoint | erase | retain`.
 
 Heavy libraries are imported inside the commands. Errors are raised; `sellerscore.py` turns them into one sentence.
 """
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.ledger.retain_cli import retain
+
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
     from api.ledger.verification import Report
     from api.settings import Settings
 
-_HELP = """The ledger of scores: verify it, sign where it stands, erase a seller.
+_HELP = """The ledger of scores: verify it, sign where it stands, erase a seller, drop what is past its time.
 
 Example: sellerscore ledger verify
 """
 
 app = typer.Typer(no_args_is_help=True, help=_HELP)
+app.command()(retain)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 _SHOWN = 50
@@ -58,31 +61,51 @@ def verify(
 
 @app.command()
 def checkpoint(
-    out: Annotated[Path, typer.Option(help="File to write; keep it where the database's keepers cannot reach.")],
+    out: Annotated[
+        Path | None, typer.Option(help="File to write; keep it where the database's keepers cannot reach.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address to post it to, https or http; tried four times.")
+    ] = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Sign where every chain stands now, into a file.
+    """Sign where every chain stands now, into a file or to an address.
+
+    While serving, SELLERSCORE_CHECKPOINT_URL posts one every SELLERSCORE_CHECKPOINT_MINUTES.
 
     Example: sellerscore ledger checkpoint --out checkpoint.json
     """
-    from datetime import UTC, datetime
+    from api.errors import InputError
+    from api.ledger.posting import host_of, post_with_patience
 
-    from api.database import snapshot
-    from api.keyring import KeyRing
-    from api.ledger.checkpoints import make
-
-    with _opened() as (settings, engine, _):
-        ring = KeyRing.open(settings.receipt_keys_path)
-        with snapshot(engine) as connection:
-            content = make(connection, ring, datetime.now(UTC))
-    _write(out, content)
+    if (out is None) is (to is None):
+        raise InputError("A checkpoint goes to a file or to an address; give --out or --to.")
+    place = str(out) if to is None else host_of(to)
+    content = _signed()
+    if out is not None:
+        _write(out, content)
+    if to is not None:
+        post_with_patience(to, content)
     chains = json.loads(content)["chains"]
     if as_json:
-        typer.echo(json.dumps({"out": str(out), "chains": chains}, indent=2, ensure_ascii=False))
+        typer.echo(json.dumps({"out": place, "chains": chains}, indent=2, ensure_ascii=False))
         return
     for each in chains:
         typer.echo(f"{each['chain']}: {each['position']:,} rows, head {each['head'][:16]}...")
-    typer.echo(f"Signed in {out}.")
+    typer.echo(f"Signed in {place}." if to is None else f"Signed, and taken by {place}.")
+
+
+def _signed() -> bytes:
+    from datetime import UTC, datetime
+
+    from api.database import snapshot
+    from api.keys.rings import Use, opened
+    from api.ledger.checkpoints import make
+
+    with _opened() as (settings, engine, _):
+        ring = opened(settings, Use.RECEIPTS)
+        with snapshot(engine) as connection:
+            return make(connection, ring, datetime.now(UTC))
 
 
 @app.command()
@@ -91,7 +114,7 @@ def erase(
     reason: Annotated[str, typer.Option(help="Why; it stays in the ledger, so name no person.")],
     as_json: _AsJson = False,
 ) -> None:
-    """Destroy the key to all that the ledger holds of a seller, and remove vectors and consents. It cannot be undone.
+    """Destroy the key to all that the ledger holds of a seller; remove vectors, consents and delivered rows, for good.
 
     Example: sellerscore ledger erase S-000005 --reason "asked for on 2026-02-01"
     """
@@ -101,20 +124,25 @@ def erase(
     from features.store import VectorStore
 
     with _opened() as (settings, engine, ledger):
-        vectors = VectorStore(settings.vectors_path)
-        done = erased_now(engine, ledger, vectors, seller_id=seller_id, reason=reason, now=datetime.now(UTC))
+        done = erased_now(
+            engine,
+            ledger,
+            VectorStore(settings.vectors_path),
+            seller_id=seller_id,
+            reason=reason,
+            now=datetime.now(UTC),
+            operating=settings.operating_path,
+        )
     if as_json:
         typer.echo(json.dumps(asdict(done), indent=2, ensure_ascii=False))
         return
     rows = sum(map(len, done.positions.values()))
     typer.echo(
         f"{rows:,} rows in {len(done.positions):,} chains can be read no more; {done.vectors:,} vectors, "
-        f"{done.consents:,} consents and {done.requests:,} consent requests are gone."
+        f"{done.consents:,} consents, {done.requests:,} consent requests and {done.rows:,} delivered rows are gone, and "
+        "none is let in again."
     )
-    typer.echo(
-        "The operating data as delivered still hold the seller: have the platform withdraw them before the next "
-        "`sellerscore features`. Backups hold the key until they are renewed."
-    )
+    typer.echo("The folders that were delivered are not ours to change, and backups hold all until they are renewed.")
 
 
 @contextmanager
@@ -154,6 +182,8 @@ def _say(report: Report, checked: bool) -> None:
     if len(report.faults) > _SHOWN:
         typer.echo(f"and {len(report.faults) - _SHOWN:,} more; --json lists all.")
     typer.echo(f"{report.rows:,} rows in {report.chains:,} chains; {report.erased:,} erased, each by a record.")
+    if report.retained:
+        typer.echo(f"{report.retained:,} contents were dropped after their time, each by a record.")
     covered = "that checkpoint" if checked else "any checkpoint, since none was given"
     typer.echo(f"{report.uncovered:,} rows are not covered by {covered}.")
     typer.echo(f"FAULTS: {len(report.faults):,}." if report.faults else "The ledger is whole.")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, delete, func, insert, select, text, update
 
-from api.ledger.chain import START, Header, Row, Tip
+from api.ledger.chain import START, Header, Row, Tip, digest_of, written
 from api.ledger.tables import chains, ledger, seller_keys
 
 PORTIONS: Final = {"yield_per": 200}
@@ -22,6 +24,11 @@ _TO_USE = _OF_SELLER.with_for_update(read=True, key_share=True)
 _TO_ERASE = _OF_SELLER.with_for_update()
 _LOCKED_TIP = select(chains.c.position, chains.c.head).where(chains.c.name == bindparam("chain")).with_for_update()
 _ADD = insert(ledger)
+_DROP = (
+    update(ledger)
+    .where(ledger.c.chain == bindparam("of"), ledger.c.position == bindparam("at"))
+    .values(sealed=bindparam("digest"))
+)
 _MOVE = (
     update(chains)
     .where(chains.c.name == bindparam("chain"))
@@ -41,6 +48,14 @@ class SellerKey(NamedTuple):
     seller_id: str
     subject: str
     wrapped: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """Which contents have been kept long enough: of these kinds, recorded before a moment."""
+
+    kinds: frozenset[str]
+    before: datetime
 
 
 def locked_tip(connection: Connection, chain: str) -> Tip:
@@ -69,6 +84,32 @@ def append(connection: Connection, row: Row) -> None:
         },
     )
     connection.execute(_MOVE, {"chain": header.chain, "to_position": header.position, "to_head": row.head})
+
+
+def past(connection: Connection, chain: str, due: Due, after: int, limit: int) -> list[Row]:
+    """Return the first rows of a chain behind a position whose contents are there and have been kept long enough."""
+    wanted = select(ledger).where(ledger.c.chain == chain, ledger.c.position > after, *_is_due(due))
+    found = connection.execute(wanted.order_by(ledger.c.position).limit(limit))
+    return [Row(Header(*each[:5]), *each[5:]) for each in found]
+
+
+def counted_past(connection: Connection, due: Due) -> dict[str, int]:
+    """Return by chain how many contents are there that have been kept long enough."""
+    wanted = select(ledger.c.chain, func.count()).where(*_is_due(due)).group_by(ledger.c.chain)
+    return {str(chain): int(rows) for chain, rows in connection.execute(wanted.order_by(ledger.c.chain))}
+
+
+def drop(connection: Connection, rows: Sequence[Row]) -> None:
+    """Put the digests of contents in their place."""
+    dropped = [
+        {"of": row.header.chain, "at": row.header.position, "digest": digest_of(row.header, row.sealed)} for row in rows
+    ]
+    connection.execute(_DROP, dropped)
+
+
+def _is_due(due: Due) -> tuple[ColumnElement[bool], ...]:
+    there = func.length(ledger.c.sealed) > len(START)
+    return there, ledger.c.kind.in_(due.kinds), ledger.c.recorded_at < written(due.before)
 
 
 def seller_key(connection: Connection, seller_id: str, *, to_erase: bool = False) -> SellerKey | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +15,8 @@ from api.database import transaction
 from api.errors import LedgerKeyError
 from api.ledger import chain as chains
 from api.ledger import repository
-from api.ledger.chain import ERASURE, Header, Row, Tip
-from api.ledger.repository import SellerKey
+from api.ledger.chain import ERASURE, PLAIN, RETENTION, Header, Row, Tip
+from api.ledger.repository import Due, SellerKey
 from api.ledger.sealing import SealBrokenError, master_key, new_key, opened, seal
 from scoring.canonical import canonical_json
 
@@ -24,6 +24,11 @@ MASTER: Final = "ledger-master"
 """The name of the file of the master key, in the folder of keys."""
 
 _SUBJECT_BYTES: Final = 16
+_NOBODY: Final = ""
+"""The subject of a record that speaks of no one seller."""
+
+_DROPPED_AT_ONCE: Final = 500
+"""Rows of twenty kilobytes each, for which those who append to the chain wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +141,49 @@ class Ledger:
             _appended(connection, Draft(chain, ERASURE, content, now), (known.subject, None))
         return positions
 
+    def drop(self, connection: Connection, chain: str, due: Due, after: int, now: datetime) -> list[int]:
+        """Drop some of the contents of a chain that have been kept long enough, and record which.
+
+        Returns the positions, at most some hundreds behind `after`; empty where none is due.
+        """
+        # who appends meanwhile waits, so that the record follows what it speaks of
+        repository.locked_tip(connection, chain)
+        rows = repository.past(connection, chain, due, after, _DROPPED_AT_ONCE)
+        if not rows:
+            return []
+        repository.drop(connection, rows)
+        positions = [row.header.position for row in rows]
+        content = canonical_json({"before": chains.written(due.before), "positions": ranges(positions)})
+        _appended(connection, Draft(chain, RETENTION, content, now), (_NOBODY, None))
+        return positions
+
+
+def ranges(positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Return rising positions as ranges of the first and the last.
+
+    Example:
+        >>> ranges([1, 2, 3, 7])
+        [(1, 3), (7, 7)]
+    """
+    found: list[tuple[int, int]] = []
+    for each in positions:
+        first = found.pop()[0] if found and found[-1][1] == each - 1 else each
+        found.append((first, each))
+    return found
+
 
 def content_of(row: Row, key: bytes | None, *, committed: bool = True) -> bytes:
-    """Return a row's content, opened by the seller's key; an erasure needs none.
+    """Return a row's content, opened by the seller's key.
 
     Args:
         row: as stored.
-        key: of the seller.
+        key: of the seller; a record needs none.
         committed: also refuse a content that its commitment does not hold for.
 
     Raises:
         SealBrokenError: the content was changed or moved, or the key is another.
     """
-    both = row.sealed if row.header.kind == ERASURE else opened(key or b"", row.sealed, row.header.bound)
+    both = row.sealed if row.header.kind in PLAIN else opened(key or b"", row.sealed, row.header.bound)
     if committed and chains.commit(both) != row.commitment:
         raise SealBrokenError
     return both[chains.SALT_BYTES :]

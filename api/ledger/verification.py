@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
@@ -11,8 +10,9 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Connection, Engine, select
 
 from api.database import snapshot
-from api.ledger.chain import ERASURE, START, ChainCheck, Fault, Row, Tip
+from api.ledger.chain import PLAIN, START, ChainCheck, Fault, Row, Tip
 from api.ledger.raw import raw, row_of, text_of
+from api.ledger.records import Recorded, recorded_in
 from api.ledger.repository import PORTIONS, SellerKey
 from api.ledger.sealing import SealBrokenError
 from api.ledger.service import Ledger, content_of
@@ -24,17 +24,19 @@ _COLUMNS: Final = len(rows.c)
 _NO_KEY: Final = "the row cannot be read, and no erasure of its seller is recorded"
 _BAD_KEY: Final = "the key of the row's seller was changed"
 _BAD_CONTENT: Final = "the content is not what was committed to"
+_DROPPED: Final = "the content is gone, and no retention of it is recorded"
+_CONTENT_STAYS: Final = "a retention is recorded, but the content is still there"
 _KEY_STAYS: Final = "an erasure is recorded, but the key is still there"
 _OTHER_HEAD: Final = "the row is another than the one that the checkpoint tells"
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """A row, its content where it can be read, and its seller's key."""
+    """A row, its content where it can be read, and its seller's key; a content that was dropped is not looked for."""
 
     row: Row
-    content: bytes | None
-    key: bytes | None
+    content: bytes | None = None
+    key: bytes | None = None
 
 
 class Check(Protocol):
@@ -49,11 +51,15 @@ class Check(Protocol):
 
 @dataclass(frozen=True)
 class Report:
-    """What was looked at, and what is wrong; `uncovered` counts the rows that no checkpoint given vouches for."""
+    """What was looked at, and what is wrong.
+
+    `retained` counts the contents dropped after their time, `uncovered` the rows that no checkpoint given vouches for.
+    """
 
     rows: int
     chains: int
     erased: int
+    retained: int
     uncovered: int
     faults: tuple[Fault, ...]
 
@@ -66,10 +72,11 @@ class Looker:
     ledger: Ledger
     checks: Sequence[Check]
     checkpoint: Mapping[str, Tip]
-    erased: Mapping[tuple[str, str], set[int]]
+    recorded: Recorded
     keys: dict[bytes, bytes | None] = field(default_factory=dict)
     looked_at: int = 0
     unreadable: int = 0
+    dropped: int = 0
     uncovered: int = 0
 
     def chain(self, name: str, found: Iterator[Any], tip: Tip) -> Iterator[Fault]:
@@ -100,25 +107,32 @@ class Looker:
 
     def _content(self, row: Row, key: Sequence[Any], looked: list[Looked]) -> Iterator[Fault]:
         """Yield what is wrong with a row's content, and add the row to those looked at."""
-        header = row.header
-        is_erasure = header.kind == ERASURE
-        recorded = header.position in self.erased.get((header.chain, header.subject), ())
-        if key[0] is None and not is_erasure:
-            self.unreadable += recorded
-            looked.append(Looked(row, None, None))
-            if not recorded:
-                yield Fault(header.chain, header.position, _NO_KEY)
-            return
-        if key[0] is not None and (is_erasure or recorded):
+        header, has_key = row.header, key[0] is not None
+        is_record = header.kind in PLAIN
+        erased = self.recorded.erased(header)
+        if has_key and (is_record or erased):
             yield Fault(header.chain, header.position, _KEY_STAYS)
-        opened = None if is_erasure else self._key(key)
-        content, fault = None, _BAD_CONTENT
-        if is_erasure or opened is not None:
-            content = _opened(row, opened)
-        else:
-            fault = _BAD_KEY
-        looked.append(Looked(row, content, opened))
-        if content is None or (is_erasure and _listed(content) is None):
+        if not has_key and not is_record:
+            self.unreadable += erased
+            if not erased:
+                yield Fault(header.chain, header.position, _NO_KEY)
+        dropped = self.recorded.dropped(header)
+        if row.is_dropped is not dropped:
+            yield Fault(header.chain, header.position, _DROPPED if row.is_dropped else _CONTENT_STAYS)
+        self.dropped += row.is_dropped and dropped
+        if row.is_dropped or not (has_key or is_record):
+            looked.append(Looked(row))
+            return
+        yield from self._readable(row, None if is_record else self._key(key), looked)
+
+    def _readable(self, row: Row, key: bytes | None, looked: list[Looked]) -> Iterator[Fault]:
+        """Yield what is wrong with a content that should open."""
+        header = row.header
+        is_record = header.kind in PLAIN
+        content = _opened(row, key) if is_record or key is not None else None
+        looked.append(Looked(row, content, key))
+        if content is None or (is_record and not self.recorded.understands(row, content)):
+            fault = _BAD_CONTENT if is_record or key is not None else _BAD_KEY
             yield Fault(header.chain, header.position, fault)
 
     def _key(self, found: Sequence[Any]) -> bytes | None:
@@ -159,8 +173,8 @@ def verify(
 def looker(
     connection: Connection, ledger: Ledger, checks: Sequence[Check] = (), checkpoint: Mapping[str, Tip] | None = None
 ) -> Looker:
-    """Return what `look` takes; the erasures recorded are read first, since they come after the rows they speak of."""
-    return Looker(connection, ledger, checks, checkpoint or {}, _erasures(connection))
+    """Return what `look` takes; the records are read first, since they come after the rows they speak of."""
+    return Looker(connection, ledger, checks, checkpoint or {}, recorded_in(connection))
 
 
 def look(at: Looker, advance: Callable[[int], None] | None = None) -> Report:
@@ -174,7 +188,7 @@ def look(at: Looker, advance: Callable[[int], None] | None = None) -> Report:
         faults += at.chain(name, iter(()), tips.get(name, Tip(0, START)))
     for check in at.checks:
         faults += check.rest(connection)
-    return Report(at.looked_at, len(seen), at.unreadable, at.uncovered, tuple(faults))
+    return Report(at.looked_at, len(seen), at.unreadable, at.dropped, at.uncovered, tuple(faults))
 
 
 def _tips(connection: Connection) -> dict[str, Tip]:
@@ -192,26 +206,6 @@ def _every(connection: Connection, advance: Callable[[int], None] | None) -> Ite
         if advance is not None:
             advance(done)
         yield found
-
-
-def _erasures(connection: Connection) -> dict[tuple[str, str], set[int]]:
-    """Return the positions that whole erasures list, by chain and subject."""
-    found: dict[tuple[str, str], set[int]] = {}
-    wanted = select(*raw(connection, list(rows.c))).where(rows.c.kind == ERASURE)
-    for each in connection.execute(wanted):
-        row = row_of(each)
-        content = _opened(row, None)
-        if content is not None:
-            place = (row.header.chain, row.header.subject)
-            found.setdefault(place, set()).update(_listed(content) or ())
-    return found
-
-
-def _listed(content: bytes) -> set[int] | None:
-    try:
-        return {int(each) for each in json.loads(content)["positions"]}
-    except (ValueError, KeyError, TypeError):
-        return None
 
 
 def _opened(row: Row, key: bytes | None) -> bytes | None:

@@ -1,4 +1,8 @@
-"""`GET /.well-known/jwks.json`: the public keys that verify what the service signed."""
+"""`GET /.well-known/jwks.json`: the public keys that verify receipts and checkpoints.
+
+Those of tokens are not among them: this service alone reads tokens, and whoever steals such a key must not be able to
+sign a receipt that anybody takes.
+"""
 
 from typing import Any, Final
 
@@ -30,7 +34,7 @@ class PublicKey(BaseModel):
 
 
 class KeySet(BaseModel):
-    """Public keys of receipts, then of tokens, each newest first; the older ones still verify what they signed."""
+    """Public keys of receipts: the one that signs, older ones that still verify, and those that are to sign soon."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -45,9 +49,9 @@ class KeySet(BaseModel):
     responses=problem_responses(errors.InternalError),
 )
 async def get_keys(services: Wired, response: Response) -> dict[str, Any]:
-    """Return the keys that verify receipts, and then those of tokens, as a JWK set (RFC 7517).
+    """Return the keys that verify receipts and checkpoints, as a JWK set (RFC 7517).
 
-    Keep them with receipts; for tokens keep them for minutes, since keys rotate.
+    A new key stands here minutes before it signs. Keep the set with receipts, so that they can be checked for ever.
     """
     response.headers.update(_CACHED)
-    return {"keys": [*services.receipts.jwks["keys"], *services.access.tokens.ring.jwks["keys"]]}
+    return services.receipts.jwks

@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=CallerFirst
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
 _COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable)
-_UNREADABLE: Final = (errors.ScoreUnknown, errors.ScoreErased, errors.LedgerDamaged)
+_UNREADABLE: Final = (errors.ScoreUnknown, errors.ScoreErased, errors.ScorePastRetention, errors.LedgerDamaged)
 _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     201: {
         "description": "The score, as it is stored.",

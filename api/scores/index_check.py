@@ -69,7 +69,10 @@ class IndexCheck:
         differing = sorted(name for name, value in expected.items() if found[name] != value)
         if differing:
             yield f"the index differs from the ledger in {', '.join(differing)}"
-        if (found["receipt"] is None) is (header.kind == answer.SCORE):
+        if each.row.is_dropped:
+            if found["receipt"] is not None:
+                yield "the receipt of a content that was dropped is still there"
+        elif (found["receipt"] is None) is (header.kind == answer.SCORE):
             yield "the receipt is missing" if found["receipt"] is None else "there is a receipt where none was given"
         elif found["receipt"] is not None and kept is not None and not self._is_genuine(each, kept, found):
             yield "the receipt was changed"

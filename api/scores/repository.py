@@ -3,7 +3,7 @@
 Nothing here tells of a seller once their key is destroyed: the receipt is sealed under it, the rest is no secret.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     insert,
     select,
+    update,
 )
 
 from api.database import UtcDateTime, metadata
@@ -52,6 +53,9 @@ _KEPT = select(scores, ledger, seller_keys).select_from(
 # built once: making a statement takes longer than running it
 _FIND = _KEPT.where(scores.c.id == bindparam("wanted"), scores.c.chain == bindparam("bank"))
 _ADD = insert(scores)
+_FORGET = (
+    update(scores).where(scores.c.chain == bindparam("of"), scores.c.position == bindparam("at")).values(receipt=None)
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,12 @@ def every(connection: Connection, since: datetime | None = None) -> Iterator[Kep
         wanted = wanted.where(scores.c.scored_at >= since)
     for found in connection.execute(wanted, execution_options=PORTIONS):
         yield _read(found)
+
+
+def forget_receipts(connection: Connection, chain: str, positions: Sequence[int]) -> None:
+    """Remove the receipts of scores whose contents were dropped."""
+    if positions:
+        connection.execute(_FORGET, [{"of": chain, "at": position} for position in positions])
 
 
 _INDEX, _LEDGER = len(scores.c), len(ledger.c)

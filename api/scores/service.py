@@ -128,6 +128,7 @@ def _made(services: Services, asked: Asked) -> StoredScore:
         "expires_at": _written(expires),
     }
     score = _stored(services, asked, envelope, (assessment, inputs_of(stored), consent))
+    services.counted.scored(str(assessment.outcome))
     if services.shadow is not None:
         services.shadow.offer(score.id, to_vector(stored))
     return score

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from api.errors import LedgerDamaged, ScoreErased
+from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
 from api.ledger.sealing import SealBrokenError
 from api.ledger.service import Ledger, content_of
 from api.scores import answer, repository
@@ -43,7 +43,7 @@ def find(connection: Connection, ledger: Ledger, bank_id: str, score_id: str) ->
 
 
 def every(connection: Connection, ledger: Ledger, since: datetime | None = None) -> Iterator[StoredScore]:
-    """Yield every score that can be read, oldest first; those of erased sellers are left out.
+    """Yield every score that can be read, oldest first; erased and dropped ones are left out.
 
     Args:
         connection: of the database.
@@ -54,7 +54,7 @@ def every(connection: Connection, ledger: Ledger, since: datetime | None = None)
         LedgerDamaged: what is stored is not what was.
     """
     for kept in repository.every(connection, since):
-        if kept.key is not None:
+        if kept.key is not None and not kept.row.is_dropped:
             yield open_kept(ledger, kept)
 
 
@@ -63,10 +63,13 @@ def open_kept(ledger: Ledger, kept: Kept, *, committed: bool = True) -> StoredSc
 
     Raises:
         ScoreErased: the seller's key is destroyed.
+        ScorePastRetention: what it was is kept no more.
         LedgerDamaged: something does not open, or is not what was committed to.
     """
     if kept.key is None:
         raise ScoreErased
+    if kept.row.is_dropped:
+        raise ScorePastRetention
     try:
         key = ledger.unwrapped(kept.key)
         content = answer.parsed(content_of(kept.row, key, committed=committed))

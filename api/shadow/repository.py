@@ -91,6 +91,12 @@ def forget(connection: Connection, subject: str) -> None:
     connection.execute(delete(_shadow_scores).where(_shadow_scores.c.score_id.in_(of_subject)))
 
 
+def forget_at(connection: Connection, chain: str, positions: Sequence[int]) -> None:
+    """Remove what challengers said of the scores at these positions of a chain."""
+    there = select(scores.c.id).where(scores.c.chain == chain, scores.c.position.in_(positions))
+    connection.execute(delete(_shadow_scores).where(_shadow_scores.c.score_id.in_(there)))
+
+
 def every(connection: Connection) -> Iterator[ShadowScore]:
     """Yield every challenger's score, in the order of the scores that they stand beside."""
     named = [_shadow_scores.c[name] for name in ("score_id", "bundle", *Numbers.__dataclass_fields__)]

@@ -47,7 +47,7 @@ class Shadow:
     """
 
     def __init__(self, challenger: Served, engine: Engine) -> None:
-        self._challenger = challenger
+        self.challenger = challenger
         self._engine = engine
         self._waiting: queue.Queue[_Asked | None] = queue.Queue(_WAITING)
         self._thread = threading.Thread(target=self._work, name="shadow", daemon=True)
@@ -61,6 +61,11 @@ class Shadow:
         except queue.Full:
             logger.warning("the challenger is %d requests behind; it leaves one out", _WAITING)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests it has yet to score, about."""
+        return self._waiting.qsize()
+
     def close(self) -> None:
         """Score what is waiting, for some seconds at most, and end."""
         try:
@@ -73,7 +78,7 @@ class Shadow:
     def _work(self) -> None:
         for batch in self._batches():
             try:
-                answers = assess(self._challenger.bundle, [asked.vector for asked in batch])
+                answers = assess(self.challenger.bundle, [asked.vector for asked in batch])
                 self._store([self._shadow_score(*pair) for pair in zip(batch, answers, strict=True)])
             except ScoringError as error:
                 # its message may name a seller, whom no log names
@@ -96,11 +101,12 @@ class Shadow:
 
     def _shadow_score(self, asked: _Asked, answer: Assessment) -> ShadowScore:
         numbers = Numbers(str(answer.outcome), answer.score, answer.band, answer.probability_of_default)
-        return ShadowScore(asked.score_id, self._challenger.bundle.digest, numbers)
+        return ShadowScore(asked.score_id, self.challenger.bundle.digest, numbers)
 
     def _store(self, found: Sequence[ShadowScore]) -> None:
         try:
-            with transaction(self._engine) as connection:
+            # behind those who write already, who are given their turn one after another
+            with transaction(self._engine, writes=True) as connection:
                 repository.add(connection, found)
         except (DatabaseUnavailable, SQLAlchemyError):
             logger.warning("%d shadow scores could not be stored and are left out", len(found))

@@ -1,5 +1,6 @@
 """Deliveries of operating data in: validated row by row, stored whole or not at all, read back by table."""
 
+from features.intake.erasing import erase_rows
 from features.intake.ingestion import ingest
 from features.intake.invoice_report import InvoiceReport, LedgerReport
 from features.intake.invoices import import_invoices
@@ -13,6 +14,7 @@ __all__ = [
     "OperatingStore",
     "StoredDelivery",
     "TableReport",
+    "erase_rows",
     "import_invoices",
     "ingest",
     "open_store",

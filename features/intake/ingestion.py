@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from features.intake.delivery import open_delivery
+from features.intake.erasing import finish
 from features.intake.report import IntakeReport
 from features.intake.store import OperatingStore, StoredDelivery, commit, read_store, writing
 from features.intake.tables import Intake, Progress, take_all
@@ -35,6 +36,7 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
     latest = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None) + timedelta(days=1)
     found = open_delivery(delivery, latest.date())
     with writing(store) as incoming:
+        finish(read_store(store))
         present = read_store(store)
         digest = found.digest()
         takes = present.takes(digest)
@@ -49,6 +51,8 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
             return earlier.repeated()
         rows = {table.table: table.accepted for table in report.tables}
         commit(present, incoming, StoredDelivery(entry_id, report.covers_through, rows))
+        # rows that waited in quarantine for what turned out to be an erased seller's
+        finish(read_store(store))
         return report
 
 

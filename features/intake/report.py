@@ -13,6 +13,8 @@ from features.errors import FeaturesError
 class TableReport:
     """The fates of one table's rows.
 
+    `erased` are rows of sellers who were erased: not one of them is kept.
+
     Example: `TableReport("orders", read=10, accepted=7, duplicates=1, quarantined={"amount_negative": 2})`.
     Counts that do not add up raise FeaturesError: such a delivery must not be stored.
     """
@@ -23,9 +25,10 @@ class TableReport:
     duplicates: int
     quarantined: Mapping[str, int]
     ignored_columns: tuple[str, ...] = ()
+    erased: int = 0
 
     def __post_init__(self) -> None:
-        fates = self.accepted + self.duplicates + self.rejected
+        fates = self.accepted + self.duplicates + self.rejected + self.erased
         if fates != self.read:
             raise FeaturesError(
                 f"{self.table}: {self.read} rows were read but {fates} have a fate; nothing was stored, "

@@ -12,11 +12,13 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
+
+import pyarrow.parquet as pq
 
 from features.durable import flush, replace_text
 from features.errors import FeaturesError, StoreError
@@ -197,6 +199,20 @@ def commit(store: OperatingStore, incoming: Path, delivery: StoredDelivery) -> N
     incoming.rename(home / delivery.delivery_id)
     flush(home)
     _replace_manifest(store.folder, (*store.deliveries, delivery))
+
+
+def recount(store: OperatingStore) -> None:
+    """Let the manifest say how many rows the accepted files hold now, in one step; the deliveries stay who they are."""
+    counted = (
+        replace(
+            each,
+            rows=MappingProxyType(
+                {table: pq.read_metadata(store.files(table, [each])[0]).num_rows for table in each.rows}
+            ),
+        )
+        for each in store.deliveries
+    )
+    _replace_manifest(store.folder, tuple(counted))
 
 
 def _replace_manifest(folder: Path, deliveries: tuple[StoredDelivery, ...]) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from features.engines.duckdb import engine_errors, open_engine
 from features.errors import DeliveryError
 from features.intake.delivery import Delivery, set_aside
+from features.intake.erased import read_erased, write_erased
+from features.intake.erasing import found_out, swept
 from features.intake.report import IntakeReport, SetAside, TableReport
 from features.intake.store import OperatingStore
 from features.schema import BY_NAME, FX_RATES, TABLES, Need, Table
@@ -62,6 +64,7 @@ def take_all(intake: Intake, incoming: Path, tell: Progress) -> IntakeReport:
                 aside[name] = taken
                 _expect_required(intake, sources, aside)
             else:
+                taken = _without_erased(intake.store, taken, folders)
                 reports.append(taken)
                 tell(_sentence(taken))
         covers = _covers(engine, intake, reports, folders)
@@ -72,6 +75,20 @@ def take_all(intake: Intake, incoming: Path, tell: Progress) -> IntakeReport:
     report = IntakeReport(intake.entry_id, tuple(reports), covers, intake.delivery.ignored, set_aside=spoilt)
     (incoming / "report.json").write_text(report.to_json(), encoding="utf-8")
     return report
+
+
+def _without_erased(store: OperatingStore, taken: TableReport, folders: Folders) -> TableReport:
+    """Remove the rows of sellers who were erased, and find out which stores and loans of theirs are new."""
+    erased = read_erased(store.folder)
+    if not erased:
+        return taken
+    file = f"{taken.table}.parquet"
+    accepted, quarantined = folders.accepted / file, folders.quarantined / file
+    if taken.table in {"stores", "loans"}:
+        known, erased = erased, found_out(erased, store.folder)
+        if erased is not known:
+            write_erased(store.folder, erased)
+    return swept(taken, accepted, quarantined, erased)
 
 
 @dataclass(frozen=True)

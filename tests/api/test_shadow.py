@@ -6,6 +6,7 @@ import json
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -229,6 +230,19 @@ def test_a_database_that_refuses_costs_shadow_scores_only(
     assert "1 shadow scores could not be stored" in caplog.text
     engine.dispose()
     assert pairs(shadowed, rival) == []
+
+
+def test_shadow_scores_wait_for_their_turn_behind_those_who_write(
+    stored_in: Settings, open_client: Opener, *, challenged: str, rival: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a writer that SQLite keeps waiting for longer than this gives up; one that queues for its turn does not
+    monkeypatch.setattr("api.durability._BUSY_SECONDS", 0.2)
+    settings = stored_in.model_copy(update={"mlflow_uri": challenged})
+    with open_client(settings) as client:
+        made, services = ask(client, SELLERS[0])["id"], client.app.state.services
+        with transaction(services.engine, writes=True):
+            time.sleep(1.5)
+    assert [pair.score_id for pair in pairs(settings, rival)] == [made]
 
 
 def test_a_restart_keeps_its_challenger_when_the_registry_is_away(shadowed: Settings, rival: Bundle) -> None:

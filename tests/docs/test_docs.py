@@ -30,6 +30,7 @@ COMMANDS = (
     "bank",
     "platform",
     "operator",
+    "keys",
     "ledger",
     "verify-receipt",
 )

@@ -17,7 +17,9 @@ from api.database import transaction
 from api.errors import InputError, LedgerKeyError, OutputError, SellerUnknown, SignatureError
 from api.keyring import KeyRing
 from api.settings import Settings
+from features.intake import ingest, open_store
 from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
+from tests.features.intake.build import accepted, order, seller, store, write
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -62,6 +64,7 @@ def test_a_whole_ledger_is_said_to_be_whole(run: Run) -> None:
         "rows": 17,
         "chains": 1,
         "erased": 0,
+        "retained": 0,
         "uncovered": 17,
         "faults": [],
     }
@@ -128,9 +131,9 @@ def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> 
     said = run("erase", NEWCOMER, "--reason", "asked for it")
     assert said.exit_code == 0
     assert (
-        "3 rows in 1 chains can be read no more; 1 vectors, 2 consents and 1 consent requests are gone" in said.stdout
+        "3 rows in 1 chains can be read no more; 1 vectors, 2 consents, 1 consent requests and 0 delivered rows are "
+        "gone, and none is let in again." in said.stdout
     )
-    assert "operating data as delivered still hold the seller" in said.stdout
     report = json.loads(run("verify", "--json").stdout)
     assert (report["whole"], report["erased"], report["rows"]) == (True, 3, 18)
     assert json.loads(run("erase", SELLERS[0], "--reason", "asked", "--json").stdout) == {
@@ -138,9 +141,31 @@ def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> 
         "vectors": 1,
         "consents": 2,
         "requests": 0,
+        "rows": 0,
     }
     with pytest.raises(SellerUnknown, match="Nothing is stored"):
         run("erase", "S-nobody", "--reason", "asked")
+
+
+@pytest.mark.usefixtures("client")
+def test_an_erasure_takes_delivered_rows_too_and_lets_none_in_again(
+    run: Run, stored_in: Settings, tmp_path: Path
+) -> None:
+    parties = {
+        "sellers": [seller(SELLERS[1]), seller(SELLERS[2])],
+        "stores": [store("T1", seller_id=SELLERS[1]), store("T2", seller_id=SELLERS[2])],
+    }
+    first = write(tmp_path / "d1", orders=[order("O1"), order("O2", store_id="T2")], **parties)
+    ingest(first, stored_in.operating_path)
+    said = json.loads(run("erase", SELLERS[1], "--reason", "asked", "--json").stdout)
+    assert (said["vectors"], said["rows"]) == (1, 3)
+    again = write(tmp_path / "d2", orders=[order("O3"), order("O4", store_id="T2")], **parties)
+    assert ingest(again, stored_in.operating_path).table("orders").erased == 1
+    assert [row["order_id"] for row in accepted(open_store(stored_in.operating_path), "orders")] == ["O2", "O4"]
+    # nobody was scored, and there is no vector: the rows alone are enough to know them by
+    theirs = {"sellers": [seller("S-new")], "stores": [store("T3", seller_id="S-new")]}
+    ingest(write(tmp_path / "d3", orders=[order("O5", store_id="T3")], **theirs), stored_in.operating_path)
+    assert json.loads(run("erase", "S-new", "--reason", "asked", "--json").stdout)["rows"] == 3
 
 
 def test_a_checkpoint_finds_the_tail_that_was_cut_since(client: TestClient, run: Run, tmp_path: Path) -> None:

@@ -44,12 +44,12 @@ def places(report: Report) -> set[tuple[str, int]]:
 def test_a_whole_ledger_has_no_fault_and_says_what_it_looked_at(filled: Made) -> None:
     seen: list[int] = []
     report = filled.verify(advance=seen.append)
-    assert report == Report(rows=2 * LAST, chains=2, erased=4, uncovered=2 * LAST, faults=())
+    assert report == Report(rows=2 * LAST, chains=2, erased=4, retained=0, uncovered=2 * LAST, faults=())
     assert seen == list(range(1, 2 * LAST + 1))
 
 
 def test_an_empty_ledger_has_no_fault(empty: Made) -> None:
-    assert empty.verify() == Report(0, 0, 0, 0, ())
+    assert empty.verify() == Report(0, 0, 0, 0, 0, ())
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -141,7 +141,7 @@ def test_after_a_rotation_old_receipts_hold_and_new_ones_are_by_the_new_key(
     with open_client(settings) as client:
         new, keys = ask(client, SELLERS[0]), client.get("/.well-known/jwks.json").json()
         assert client.get(f"/v1/scores/{json.loads(old)['id']}").content == old
-    assert len(keys["keys"]) == 3, "two of receipts, one of tokens"
+    assert len(keys["keys"]) == 2
     assert verify(old, keys).score == verify(new, keys).score
     with pytest.raises(SignatureError):
         verify(new, {"keys": keys["keys"][1:]})
@@ -151,8 +151,8 @@ def test_the_key_set_says_no_secret_and_may_be_kept(client: TestClient) -> None:
     answer = client.get("/.well-known/jwks.json", headers={"Authorization": ""})
     assert answer.headers["cache-control"] == "public, max-age=300"
     keys, services = answer.json()["keys"], client.app.state.services
-    assert keys == services.receipts.jwks["keys"] + services.access.tokens.ring.jwks["keys"]
-    assert [set(key) for key in keys] == [{"kty", "crv", "x", "kid", "alg", "use"}] * 2
+    assert keys == services.receipts.jwks["keys"]
+    assert [set(key) for key in keys] == [{"kty", "crv", "x", "kid", "alg", "use"}]
 
 
 def _script(answer: bytes, keys: bytes, folder: Path) -> subprocess.CompletedProcess[str]:

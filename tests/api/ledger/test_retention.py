@@ -1,0 +1,319 @@
+"""Contents past their time are gone, `verify` accepts exactly what was recorded of it, the chain stays whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+import api.ledger.service
+from api.cli import app
+from api.database import migrate, transaction
+from api.erasure import erase
+from api.errors import InputError
+from api.ledger.chain import Header, Row, digest_of
+from api.ledger.records import Positions, Recorded
+from api.ledger.repository import Due, rows_of, tips
+from api.ledger.service import ranges
+from api.ledger.verification import Report, verify
+from api.receipts.service import verify as verify_receipt
+from api.retention import due, retain
+from api.scores import service, stored
+from api.scores.index_check import IndexCheck
+from api.scores.schemas import Purpose, ScoreRequest
+from api.services import Services
+from api.settings import Settings
+from api.shadow import repository as shadow
+from api.shadow.repository import Numbers, ShadowScore
+from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
+from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+THEN = datetime(2016, 1, 1, tzinfo=UTC)
+CUT = THEN + timedelta(days=5)
+OLD, YOUNG = (*SELLERS[:4], NEWCOMER), (SELLERS[0], SELLERS[7])
+
+
+@pytest.fixture
+def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
+    with open_client(stored_in) as opened:
+        yield opened
+
+
+@pytest.fixture
+def answers(client: TestClient) -> dict[str, list[bytes]]:
+    """Five scores of ten years ago and two of today."""
+    services, bank = client.app.state.services, bank_of(client)
+
+    def made(seller: str, now: datetime) -> bytes:
+        request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
+        return bytes(service.create(services, bank, request, now).body)
+
+    return {
+        "old": [made(seller, THEN + timedelta(days=number)) for number, seller in enumerate(OLD)],
+        "young": [made(seller, datetime.now(UTC)) for seller in YOUNG],
+    }
+
+
+def looked(services: Services, **given: Any) -> Report:
+    return verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks)], **given)
+
+
+def dropped(services: Services, before: datetime = CUT) -> dict[str, int]:
+    return dict(retain(services.engine, services.ledger, before=before, now=datetime.now(UTC)))
+
+
+def read(client: TestClient, answer: bytes, after: str = "") -> Any:
+    method = "POST" if after else "GET"
+    return client.request(method, f"/v1/scores/{json.loads(answer)['id']}{after}")
+
+
+def test_what_is_past_its_time_cannot_be_read_and_all_else_stays(
+    client: TestClient, answers: dict[str, list[bytes]]
+) -> None:
+    services, bank = client.app.state.services, bank_of(client)
+    with transaction(services.engine) as connection:
+        before, tip = list(rows_of(connection, bank)), tips(connection)
+    assert dropped(services, before=THEN + timedelta(days=3)) == {bank: 3}
+    for answer in answers["old"][:3]:
+        for after in ("", "/replay"):
+            gone = read(client, answer, after)
+            assert (gone.status_code, gone.json()["type"]) == (410, "/problems/past-retention")
+        assert verify_receipt(answer, services.receipts.jwks)
+    for answer in (*answers["old"][3:], *answers["young"]):
+        assert read(client, answer).content == answer
+        assert read(client, answer, "/replay").json()["matches"] is True
+    report = looked(services, checkpoint=tip)
+    assert (report.faults, report.retained, report.uncovered) == ((), 3, 1)
+    with transaction(services.engine) as connection:
+        after = list(rows_of(connection, bank))
+        assert len(list(stored.every(connection, services.ledger))) == 4
+        left = connection.execute(text("SELECT count(*) FROM scores WHERE receipt IS NOT NULL")).scalar_one()
+    assert left == 4
+    assert [row.head for row in after[:-1]] == [row.head for row in before]
+    assert [row.sealed for row in after[:3]] == [digest_of(row.header, row.sealed) for row in before[:3]]
+    assert after[3:-1] == before[3:]
+    assert after[-1].header.kind == "retention"
+
+
+def test_what_challengers_said_goes_too(client: TestClient, answers: dict[str, list[bytes]]) -> None:
+    services = client.app.state.services
+    ids = [json.loads(answer)["id"] for answer in (*answers["old"], *answers["young"])]
+    with transaction(services.engine) as connection:
+        shadow.add(connection, [ShadowScore(each, "sha256:rival", Numbers("scored", 611, "B", 0.02)) for each in ids])
+    dropped(services, before=THEN + timedelta(days=3))
+    with transaction(services.engine) as connection:
+        assert {each.score_id for each in shadow.every(connection)} == set(ids[3:])
+
+
+def test_twice_is_once_and_a_dry_run_is_nothing(client: TestClient, answers: dict[str, list[bytes]]) -> None:
+    services, bank = client.app.state.services, bank_of(client)
+    assert due(services.engine, CUT) == {bank: 5}
+    assert read(client, answers["old"][0]).status_code == 200
+    assert dropped(services) == {bank: 5}
+    assert (due(services.engine, CUT), dropped(services)) == ({}, {})
+    assert looked(services).rows == 8
+
+
+def test_erasing_before_and_after_is_accepted_too(client: TestClient, answers: dict[str, list[bytes]]) -> None:
+    services = client.app.state.services
+
+    def forget(seller: str) -> None:
+        erase(
+            services.engine,
+            services.ledger,
+            services.vectors,
+            seller_id=seller,
+            reason="asked",
+            now=datetime.now(UTC),
+        )
+
+    forget(SELLERS[1])
+    dropped(services)
+    forget(SELLERS[0])
+    report = looked(services)
+    assert (report.faults, report.erased, report.retained) == ((), 3, 5)
+    assert read(client, answers["old"][1]).json()["type"] == "/problems/erased"
+    assert read(client, answers["old"][2]).json()["type"] == "/problems/past-retention"
+
+
+def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
+    client: TestClient, answers: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services, bank = client.app.state.services, bank_of(client)
+    monkeypatch.setattr(api.ledger.service, "_DROPPED_AT_ONCE", 2)
+
+    def stop(done: int) -> None:
+        raise KeyboardInterrupt(done)
+
+    with pytest.raises(KeyboardInterrupt):
+        retain(services.engine, services.ledger, before=CUT, now=datetime.now(UTC), advance=stop)
+    assert (looked(services).faults, looked(services).retained) == ((), 2)
+    assert read(client, answers["old"][2]).content == answers["old"][2]
+    assert dropped(services) == {bank: 3}
+    assert (looked(services).faults, looked(services).retained) == ((), 5)
+
+
+def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    services, bank = client.app.state.services, bank_of(client)
+    monkeypatch.setattr(api.ledger.service, "_DROPPED_AT_ONCE", 3)
+    request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
+    for _ in range(40):
+        service.create(services, bank, request, THEN)
+    with ThreadPoolExecutor(4) as pool:
+        made = [pool.submit(service.create, services, bank, request, datetime.now(UTC)) for _ in range(40)]
+        both = [pool.submit(dropped, services) for _ in range(2)]
+        assert sum(each.result().get(bank, 0) for each in both) == 40
+        bodies = [each.result().body for each in made]
+    report = looked(services)
+    assert (report.faults, report.retained) == ((), 40)
+    assert all(read(client, body).content == body for body in bodies)
+
+
+def test_going_down_leaves_out_what_was_dropped(client: TestClient, answers: dict[str, list[bytes]]) -> None:
+    services = client.app.state.services
+    dropped(services)
+    migrate(services.engine, "0003", lambda: services.ledger.master)
+    with transaction(services.engine) as connection:
+        kept = connection.execute(text("SELECT body FROM scores ORDER BY scored_at")).scalars().all()
+    assert [bytes(each) for each in kept] == answers["young"]
+
+
+def _drop(made: Made) -> None:
+    with transaction(made.engine, writes=True) as connection:
+        for chain in CHAINS:
+            assert (
+                len(made.ledger.drop(connection, chain, Due(frozenset({"note"}), NOW + timedelta(seconds=4)), 0, NOW))
+                == 4
+            )
+
+
+def _set(made: Made, row: Row, sealed: bytes) -> None:
+    with transaction(made.engine, writes=True) as connection:
+        connection.execute(
+            text("UPDATE ledger SET sealed = :sealed WHERE chain = :chain AND position = :position"),
+            {"sealed": sealed, "chain": row.header.chain, "position": row.header.position},
+        )
+
+
+def _faults(made: Made) -> set[tuple[str, int]]:
+    return {(fault.chain, fault.position) for fault in made.verify().faults}
+
+
+def test_a_content_that_went_without_a_record_is_found(filled: Made) -> None:
+    row = filled.rows(CHAINS[1])[6]
+    _set(filled, row, digest_of(row.header, row.sealed))
+    assert _faults(filled) == {(CHAINS[1], 7)}
+    assert "no retention of it is recorded" in filled.verify().faults[0].what
+
+
+def test_a_content_that_is_back_is_found(filled: Made) -> None:
+    row = filled.rows(CHAINS[0])[1]
+    _drop(filled)
+    assert filled.verify().faults == ()
+    _set(filled, row, row.sealed)
+    assert _faults(filled) == {(CHAINS[0], 2)}
+    assert "the content is still there" in filled.verify().faults[0].what
+
+
+def test_a_digest_that_was_changed_is_found(filled: Made) -> None:
+    _drop(filled)
+    row = filled.rows(CHAINS[0])[1]
+    for sealed in (bytes(32), row.sealed[:-1] + bytes([row.sealed[-1] ^ 1]), b"", row.sealed + b"x"):
+        _set(filled, row, sealed)
+        assert (CHAINS[0], 2) in _faults(filled)
+
+
+def test_a_record_that_is_gone_or_changed_is_found_with_all_that_it_spoke_of(filled: Made) -> None:
+    _drop(filled)
+    record = filled.rows(CHAINS[0])[-1]
+    assert record.header.kind == "retention"
+    _set(filled, record, record.sealed.replace(b"[1,4]", b"[1,9]"))
+    assert _faults(filled) == {(CHAINS[0], position) for position in (1, 2, 3, 4, ROWS + 2)}
+    before = filled.rows(CHAINS[0])[-2]
+    with transaction(filled.engine, writes=True) as connection:
+        place = {"chain": CHAINS[0], "position": record.header.position}
+        connection.execute(text("DELETE FROM ledger WHERE chain = :chain AND position = :position"), place)
+        tip = {"chain": CHAINS[0], "position": before.header.position, "head": before.head}
+        connection.execute(text("UPDATE chains SET position = :position, head = :head WHERE name = :chain"), tip)
+    assert _faults(filled) == {(CHAINS[0], position) for position in (1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("positions", "is_one"),
+    [
+        ("[[1,4],[6,6]]", True),
+        ("[]", True),
+        ("[[1,7]]", False),
+        ("[[6,8]]", False),
+        ("[[0,3]]", False),
+        ("[[4,2]]", False),
+        ("[[1]]", False),
+        ("[1]", False),
+        ("{}", True),
+        ("null", False),
+        ('[["a","b"]]', False),
+    ],
+)
+def test_a_record_speaks_of_rows_before_it_alone(positions: str, is_one: bool) -> None:
+    record = Row(Header("bank-b", 7, "retention", "", ""), b"", b"", b"")
+    assert Recorded.understands(record, f'{{"positions":{positions}}}'.encode()) is is_one
+    assert not Recorded.understands(record, b"[]")
+    assert not Recorded.understands(record, b"{")
+
+
+@given(st.sets(st.integers(1, 60)))
+def test_ranges_hold_what_they_are_made_of(positions: set[int]) -> None:
+    found = ranges(sorted(positions))
+    held = Positions(found)
+    assert {each for each in range(70) if each in held} == positions
+    assert all(one[1] + 1 < other[0] for one, other in pairwise(found))
+
+
+@given(st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)).map(sorted).map(tuple)))
+def test_ranges_may_overlap(found: list[tuple[int, int]]) -> None:
+    held = Positions(found)
+    assert all((each in held) is any(first <= each <= last for first, last in found) for each in range(70))
+
+
+@pytest.fixture
+def run(stored_in: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(stored_in.home))
+    monkeypatch.setenv("SELLERSCORE_DATABASE_URL", stored_in.database_url)
+    return lambda *given: CliRunner().invoke(app, ["ledger", *given], catch_exceptions=False)
+
+
+def test_the_command_says_what_it_would_do_then_does_it(
+    client: TestClient, answers: dict[str, list[bytes]], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bank = bank_of(client)
+    dry = json.loads(run("retain", "--days", "3650", "--dry-run", "--json").stdout)
+    assert (dry["dry_run"], dry["rows"]) == (True, {bank: 5})
+    assert read(client, answers["old"][0]).status_code == 200
+    monkeypatch.setenv("SELLERSCORE_RETENTION_DAYS", "3650")
+    done = run("retain").stdout
+    assert f"{bank}: 5\n5 contents from before" in done
+    assert "Backups" in done
+    assert read(client, answers["old"][0]).status_code == 410
+    assert run("verify").exit_code == 0
+    assert "5 contents were dropped after their time, each by a record." in run("verify").stdout
+    assert "0 contents" in run("retain").stdout
+
+
+def test_without_a_time_or_with_too_short_a_one_nothing_is_done(run: Callable[..., Any]) -> None:
+    with pytest.raises(InputError, match="--days"):
+        run("retain")
+    with pytest.raises(InputError, match="for at least as many; found 29"):
+        run("retain", "--days", "29")
+    assert run("retain", "--days", "0").exit_code == 2
