@@ -25,6 +25,7 @@ ApiError
     ├── MethodNotAllowed       405
     ├── BundleNotKept          409
     ├── ScoreNotReplayable     409
+    ├── ScoresNotComparable    409
     ├── ScoreErased            410
     ├── BodyTooLarge           413
     ├── UnsupportedMediaType   415
@@ -205,6 +206,13 @@ class ScoreNotReplayable(Problem):
 
     status, slug, title = 409, "score-not-replayable", "The score cannot be replayed"
     usual = "The stored inputs do not fit the score's model; `sellerscore ledger verify` tells what changed."
+
+
+class ScoresNotComparable(Problem):
+    """Two scores between which there is no change to tell: of two sellers, or not an earlier and a later one."""
+
+    status, slug, title = 409, "scores-not-comparable", "The two scores cannot be compared"
+    usual = "Give in `since` an earlier score of the same seller; GET /v1/scores?seller_id= lists them."
 
 
 class ScoreErased(Problem):

@@ -14,6 +14,7 @@ from scoring.model import how_to_explain
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from scoring.track_record import TrackRecord
 from training.reach import Reached
 
 if TYPE_CHECKING:
@@ -33,13 +34,17 @@ _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "scikit-learn", "ib
 
 @dataclass(frozen=True)
 class Package:
-    """What goes into a bundle beside the catalogue and the reason catalogue; `reached` is how far advice may go."""
+    """What goes into a bundle beside the catalogue and the reason catalogue.
+
+    `reached` is how far advice may go, `track_record` what became of the loans that the figures are from.
+    """
 
     train: Dataset
     fitted: Fitted
     calibration: Calibration
     figures: dict[str, Estimate]
     reached: Reached = field(default_factory=Reached)
+    track_record: TrackRecord | None = None
 
 
 def bundle_parts(package: Package) -> BundleParts:
@@ -63,6 +68,7 @@ def bundle_parts(package: Package) -> BundleParts:
             validation={name: estimate.value for name, estimate in package.figures.items()},
             libraries={name: metadata.version(name) for name in _LIBRARIES},
             explained_by=how_to_explain(model_text),
+            track_record=package.track_record,
         ),
     )
 

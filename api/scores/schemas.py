@@ -1,11 +1,11 @@
 """What goes in and out: requests that allow nothing unknown, answers in which no field has a default."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
+from api.seller_id import SellerId
 from scoring import Outcome
 
 
@@ -16,12 +16,6 @@ class Purpose(StrEnum):
     ACCOUNT_REVIEW = "account_review"
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise PydanticCustomError("printable", "Only printable characters are allowed")
-    return text
-
-
 class ScoreRequest(BaseModel):
     """Whom to score, and what for."""
 
@@ -29,9 +23,7 @@ class ScoreRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"seller_id": "S-000001", "purpose": "credit_application"}]}
     )
 
-    seller_id: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)] = Field(
-        description="The platform's id of the seller; printable characters."
-    )
+    seller_id: SellerId
     purpose: Purpose = Field(description="What the score is for.")
 
 
