@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 import api.access.endpoints
 import api.health.endpoints
+import api.model.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
 from api.access.refusals import install_refusals
@@ -53,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for room in (api.scores, api.receipts, api.access, api.health):
+    for room in (api.scores, api.model, api.receipts, api.access, api.health):
         app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)

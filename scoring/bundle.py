@@ -48,7 +48,8 @@ class Reference:
     """The population that contributions compare with, and what was measured and used when the model was made.
 
     `explained_by` tells how contributions are found. A bundle that does not say was made before there were tables.
-    `track_record` is what became of the loans that the model was tested on; older bundles do not tell.
+    `track_record` is what became of the loans that the model was tested on, `intended_use` what the model is for and
+    what not, a paragraph each; older bundles do not tell.
     """
 
     population: str
@@ -56,6 +57,7 @@ class Reference:
     libraries: Mapping[str, str]
     explained_by: ExplainedBy = "pred_contrib"
     track_record: TrackRecord | None = None
+    intended_use: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,11 @@ def _verify(files: Mapping[str, bytes]) -> None:
 
 
 def _reference(data: dict[str, Any], bands: Bands) -> Reference:
-    reference = Reference(**{**data, "track_record": TrackRecord.read(data.get("track_record"))})
+    told = {
+        "track_record": TrackRecord.read(data.get("track_record")),
+        "intended_use": tuple(data.get("intended_use", ())),
+    }
+    reference = Reference(**{**data, **told})
     if reference.explained_by not in get_args(ExplainedBy):
         raise BundleError(
             f"The bundle is explained by {reference.explained_by!r}; allowed are: {', '.join(get_args(ExplainedBy))}."

@@ -15,6 +15,7 @@ from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
 from scoring.track_record import TrackRecord
+from training.evidence.use import intended_use
 from training.reach import Reached
 
 if TYPE_CHECKING:
@@ -51,16 +52,17 @@ def bundle_parts(package: Package) -> BundleParts:
     """Assemble the parts of a bundle from a training run."""
     train = package.train
     model_text = package.fitted.booster.model_to_string()
+    sheet = FeatureSheet(
+        catalogue=train.catalogue,
+        entries=_entries(train.features, package.reached),
+        history=HISTORY,
+        required_tables=train.tables,
+        max_age_days=MAX_AGE_DAYS,
+        sizes=package.reached.sizes,
+    )
     return BundleParts(
         model_text=model_text,
-        sheet=FeatureSheet(
-            catalogue=train.catalogue,
-            entries=_entries(train.features, package.reached),
-            history=HISTORY,
-            required_tables=train.tables,
-            max_age_days=MAX_AGE_DAYS,
-            sizes=package.reached.sizes,
-        ),
+        sheet=sheet,
         policy=Policy(package.calibration, Scale(), BANDS, train.labels.definition),
         reasons=reason_catalogue(),
         reference=Reference(
@@ -69,6 +71,7 @@ def bundle_parts(package: Package) -> BundleParts:
             libraries={name: metadata.version(name) for name in _LIBRARIES},
             explained_by=how_to_explain(model_text),
             track_record=package.track_record,
+            intended_use=intended_use(sheet),
         ),
     )
 

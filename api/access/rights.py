@@ -18,18 +18,20 @@ class Scope(StrEnum):
 
     SCORES_WRITE = "scores:write"
     SCORES_READ = "scores:read"
+    MODEL_READ = "model:read"
 
 
 MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.SCORES_WRITE: "Score a seller (banks).",
     Scope.SCORES_READ: "Read the scores that were made for oneself (banks).",
+    Scope.MODEL_READ: "Read the model card and the reasons in force (banks, operators).",
 }
 """Each scope in a sentence, as the OpenAPI document says it."""
 
 _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
-    Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ}),
+    Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ, Scope.MODEL_READ}),
     Kind.PLATFORM: frozenset(),
-    Kind.OPERATOR: frozenset(),
+    Kind.OPERATOR: frozenset({Scope.MODEL_READ}),
 }
 
 

@@ -5,12 +5,14 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import HTMLResponse
 
 from api import errors
 from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
 from api.access.rights import Scope
 from api.cursors import Cursor, Limit
 from api.problems import problem_responses
+from api.report.service import report
 from api.scores import service
 from api.scores.changes import changes_since
 from api.scores.changes_schemas import ScoreChanges
@@ -55,6 +57,13 @@ _READ: Final[dict[int | str, dict[str, Any]]] = {
 _LISTED: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "A page.", "headers": RATE_HEADERS}}
 _COMPARED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "What changed, adding up exactly.", "headers": RATE_HEADERS}
+}
+_PAGE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The page.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+        "headers": RATE_HEADERS,
+    }
 }
 _REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "Whether it is the same, or where not.", "headers": RATE_HEADERS}
@@ -156,6 +165,22 @@ def get_changes(
     """
     response.headers.update(_PRIVATE)
     return changes_since(services, bank.id, str(score_id), str(since))
+
+
+@router.get(
+    "/{score_id}/report",
+    operation_id="getScoreReport",
+    summary="A printable page for a credit officer",
+    response_class=HTMLResponse,
+    responses=_PAGE | problem_responses(*_COMMON, *_UNREADABLE, errors.InvalidRequest),
+)
+def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: UUID) -> Response:
+    """Return one HTML file that needs nothing else: save it, read it or print it on A4.
+
+    It shows the score, its reasons and its waterfall, where it stands among the loans that the model was tested on, and
+    how to check the receipt. An expired score says so; an outcome without a number says what lacked.
+    """
+    return report(services, bank.id, str(score_id), datetime.now(UTC))
 
 
 @router.post(

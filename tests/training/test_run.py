@@ -128,6 +128,13 @@ def test_the_track_record_is_that_of_the_test_loans(run: Run, of_one_midnight: W
     assert "had not learnt" in alone.loans
 
 
+def test_the_bundle_says_what_the_model_is_for_as_its_card_does(run: Run) -> None:
+    use = run.bundle.reference.intended_use
+    assert use[0].startswith("Ranks online sellers")
+    assert any("Not for consumers" in each for each in use[1:])
+    assert all(each.startswith("- ") for each in use[1:])
+
+
 def test_figures_are_those_of_later_loans_of_unseen_sellers(loans: Dataset, run: Run) -> None:
     test = out_of_time(loans, CONFIG.split).test
     probability = [
