@@ -12,6 +12,7 @@ import api.health.endpoints
 import api.model.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
+from api import described
 from api.access.refusals import install_refusals
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
@@ -47,6 +48,9 @@ def create_app(settings: Settings) -> FastAPI:
         title="SellerScore",
         version=version("sellerscore"),
         description=_DESCRIPTION,
+        contact=described.CONTACT,
+        servers=described.servers(settings.issuer),
+        openapi_tags=described.tags(),
         lifespan=lifespan,
         redirect_slashes=False,
         # their pages load scripts from another host; /openapi.json says the same
@@ -61,4 +65,5 @@ def create_app(settings: Settings) -> FastAPI:
     install_handlers(app)
     install_refusals(app)
     describe_problems(app)
+    described.describe_examples(app)
     return app
