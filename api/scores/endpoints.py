@@ -20,9 +20,8 @@ from api.scores.listing import list_scores
 from api.scores.listing_schemas import ScorePage
 from api.scores.moments import EXPIRED, expired
 from api.scores.replay import replay
-from api.scores.schemas import DifferenceShown, Replay, Score, ScoreRequest
+from api.scores.schemas import DifferenceShown, Replay, Score, ScoreRequest, SellerId
 from api.scores.stored import StoredScore
-from api.seller_id import SellerId
 from api.services import Wired
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=CallerFirst)

@@ -19,12 +19,12 @@ from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
 from scoring.track_record import BandRecord, TrackRecord, percentiles
-from tests.api.conftest import AS_OF, CATALOGUE
+from tests.api.conftest import AS_OF, CATALOGUE, SELLERS
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
-SELLER = "S-000001"
+SELLER = SELLERS[0]
 SNAPSHOT = Snapshot(AS_OF, "data-1", CATALOGUE, {"orders": AS_OF, "refunds": AS_OF})
 LATER = replace(
     SNAPSHOT,

@@ -128,7 +128,10 @@ def test_erased_sellers_stay_listed_as_erased_and_fail_no_page(bank: Bank) -> No
 def test_a_damaged_row_is_told_and_fails_no_page(bank: Bank) -> None:
     made = [bank.score(seller) for seller in SELLERS[:2]]
     with bank.services.engine.begin() as connection:
-        connection.execute(text("UPDATE ledger SET sealed = :none WHERE position = 1"), {"none": b"x" * 40})
+        connection.execute(
+            text("UPDATE ledger SET sealed = :none WHERE position = :place"),
+            {"none": b"x" * 40, "place": made[0]["ledger"]["position"]},
+        )
     states = {item["id"]: item["state"] for item in bank.page()["items"]}
     assert states == {made[0]["id"]: "damaged", made[1]["id"]: "readable"}
 
