@@ -1,6 +1,7 @@
 """The examples of the OpenAPI document are calls as they are answered today.
 
-`SELLERSCORE_WRITE_EXAMPLES=1` writes the file anew: do so when an answer has another form, and look at the difference.
+`SELLERSCORE_WRITE_EXAMPLES=1` writes the file anew: do so when an answer has another form, look at the difference, and
+run this again, since the document was read before.
 """
 
 from __future__ import annotations
