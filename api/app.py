@@ -12,8 +12,10 @@ import api.consents.endpoints
 import api.consents.requests.endpoints
 import api.health.endpoints
 import api.metrics.endpoints
+import api.model.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
+from api import described
 from api.access.refusals import install_refusals
 from api.checkpointing import sending
 from api.metrics.counted import Counted
@@ -22,6 +24,18 @@ from api.problems import describe_problems, install_handlers
 from api.services import open_services
 from api.settings import Settings
 from api.watch import watching
+
+_ROOMS: Final = (
+    api.scores,
+    api.model,
+    api.consents,
+    api.consents.requests,
+    api.receipts,
+    api.access,
+    api.health,
+    api.metrics,
+)
+"""In the order in which the OpenAPI document tells of them."""
 
 _DESCRIPTION: Final = """\
 A credit score for online sellers, from their orders, refunds and traffic.
@@ -56,6 +70,9 @@ def create_app(settings: Settings) -> FastAPI:
         title="SellerScore",
         version=version("sellerscore"),
         description=_DESCRIPTION,
+        contact=described.CONTACT,
+        servers=described.servers(settings.issuer),
+        openapi_tags=described.tags(),
         lifespan=lifespan,
         redirect_slashes=False,
         # their pages load scripts from another host; /openapi.json says the same
@@ -63,11 +80,12 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for room in (api.scores, api.consents, api.consents.requests, api.receipts, api.access, api.health, api.metrics):
+    for room in _ROOMS:
         app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext, counted=counted)
     install_handlers(app)
     install_refusals(app)
     describe_problems(app)
+    described.describe_examples(app)
     return app

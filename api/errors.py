@@ -31,6 +31,7 @@ ApiError
     ├── IdempotencyKeyInFlight 409
     ├── ScoreNotReplayable     409
     ├── ConsentRequestClosed   409
+    ├── ScoresNotComparable    409
     ├── ScoreErased            410
     │   └── ScorePastRetention 410
     ├── BodyTooLarge           413
@@ -262,6 +263,13 @@ class ConsentRequestClosed(Problem):
 
     status, slug, title = 409, "consent-request-closed", "The consent request is closed"
     usual = "The request was granted or has expired; a consent is ended with `DELETE /v1/consents/{id}`."
+
+
+class ScoresNotComparable(Problem):
+    """Two scores between which there is no change to tell: of two sellers, or not an earlier and a later one."""
+
+    status, slug, title = 409, "scores-not-comparable", "The two scores cannot be compared"
+    usual = "Give in `since` an earlier score of the same seller; GET /v1/scores?seller_id= lists them."
 
 
 class ScoreErased(Problem):

@@ -19,6 +19,7 @@ from scoring.model import Calibration, ExplainedBy, Model
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold, Reach, Sizes
+from scoring.track_record import TrackRecord
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
@@ -47,12 +48,16 @@ class Reference:
     """The population that contributions compare with, and what was measured and used when the model was made.
 
     `explained_by` tells how contributions are found. A bundle that does not say was made before there were tables.
+    `track_record` is what became of the loans that the model was tested on, `intended_use` what the model is for and
+    what not, a paragraph each; older bundles do not tell.
     """
 
     population: str
     validation: Mapping[str, float]
     libraries: Mapping[str, str]
     explained_by: ExplainedBy = "pred_contrib"
+    track_record: TrackRecord | None = None
+    intended_use: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +99,7 @@ class Bundle:
             sheet = _sheet(json.loads(files[_FEATURES]))
             policy = _policy(json.loads(files[_POLICY]))
             reasons = _reasons(json.loads(files[_REASONS]))
-            reference = _reference(json.loads(files[_REFERENCE]))
+            reference = _reference(json.loads(files[_REFERENCE]), policy.bands)
             model = Model.from_text(files[_MODEL].decode(), reference.explained_by)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BundleError(f"A file of the bundle is not in the form of format {FORMAT}: {error!r}") from error
@@ -147,14 +152,21 @@ def _verify(files: Mapping[str, bytes]) -> None:
         raise BundleError(f"The content of {', '.join(altered)} is not what the bundle's manifest declares.")
 
 
-def _reference(data: dict[str, Any]) -> Reference:
-    reference = Reference(**data)
+def _reference(data: dict[str, Any], bands: Bands) -> Reference:
+    told = {
+        "track_record": TrackRecord.read(data.get("track_record")),
+        "intended_use": tuple(data.get("intended_use", ())),
+    }
+    reference = Reference(**{**data, **told})
     if reference.explained_by not in get_args(ExplainedBy):
         raise BundleError(
             f"The bundle is explained by {reference.explained_by!r}; allowed are: {', '.join(get_args(ExplainedBy))}."
         )
     if not all(map(math.isfinite, reference.validation.values())):
         raise BundleError(f"Each validation figure must be a finite number; found {dict(reference.validation)}.")
+    record = reference.track_record
+    if record and tuple(band.name for band in record.bands) != bands.names:
+        raise BundleError(f"A track record must be told by the bundle's bands, {', '.join(bands.names)}.")
     return reference
 
 

@@ -14,6 +14,8 @@ from scoring.model import how_to_explain
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from scoring.track_record import TrackRecord
+from training.evidence.use import intended_use
 from training.reach import Reached
 
 if TYPE_CHECKING:
@@ -33,29 +35,34 @@ _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "scikit-learn", "ib
 
 @dataclass(frozen=True)
 class Package:
-    """What goes into a bundle beside the catalogue and the reason catalogue; `reached` is how far advice may go."""
+    """What goes into a bundle beside the catalogue and the reason catalogue.
+
+    `reached` is how far advice may go, `track_record` what became of the loans that the figures are from.
+    """
 
     train: Dataset
     fitted: Fitted
     calibration: Calibration
     figures: dict[str, Estimate]
     reached: Reached = field(default_factory=Reached)
+    track_record: TrackRecord | None = None
 
 
 def bundle_parts(package: Package) -> BundleParts:
     """Assemble the parts of a bundle from a training run."""
     train = package.train
     model_text = package.fitted.booster.model_to_string()
+    sheet = FeatureSheet(
+        catalogue=train.catalogue,
+        entries=_entries(train.features, package.reached),
+        history=HISTORY,
+        required_tables=train.tables,
+        max_age_days=MAX_AGE_DAYS,
+        sizes=package.reached.sizes,
+    )
     return BundleParts(
         model_text=model_text,
-        sheet=FeatureSheet(
-            catalogue=train.catalogue,
-            entries=_entries(train.features, package.reached),
-            history=HISTORY,
-            required_tables=train.tables,
-            max_age_days=MAX_AGE_DAYS,
-            sizes=package.reached.sizes,
-        ),
+        sheet=sheet,
         policy=Policy(package.calibration, Scale(), BANDS, train.labels.definition),
         reasons=reason_catalogue(),
         reference=Reference(
@@ -63,6 +70,8 @@ def bundle_parts(package: Package) -> BundleParts:
             validation={name: estimate.value for name, estimate in package.figures.items()},
             libraries={name: metadata.version(name) for name in _LIBRARIES},
             explained_by=how_to_explain(model_text),
+            track_record=package.track_record,
+            intended_use=intended_use(sheet),
         ),
     )
 

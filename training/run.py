@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scoring.bundle import Bundle, pack
 from scoring.canonical import canonical_json, sha256
 from scoring.model import Calibration
+from scoring.scale import Scale
 from training.calibrate import affine, probabilities
 from training.config import TrainConfig
 from training.engines import Learner
@@ -21,8 +22,9 @@ from training.evidence.metrics import Estimate, evaluate
 from training.evidence.scored import whole_scores
 from training.evidence.studies import STUDIES
 from training.evidence.subject import Subject
+from training.evidence.track_record import track_record
 from training.fit import Fitted, fit_sample
-from training.package import HISTORY, Package, bundle_parts
+from training.package import BANDS, HISTORY, Package, bundle_parts
 from training.reach import Reached, observed_reach
 from training.refits import refits, scorecard_refits
 from training.sample import Sample
@@ -110,7 +112,8 @@ def train(
     if store is not None:
         step("see what sellers reached in 90 days")
     reached = Reached() if store is None else observed_reach(store, HISTORY)
-    parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures, reached))
+    record = track_record(split, BANDS, Scale(), predicted.model)
+    parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures, reached, record))
     fit, count = trained.config.fit, config.refits.count
     again = refits(trained.sample, fit, parts, count, step)
     cards = scorecard_refits(split.train, trained.sample.sellers, fit.seed, count, step)

@@ -22,6 +22,7 @@ class Scope(StrEnum):
     CONSENTS_READ = "consents:read"
     CONSENT_REQUESTS_WRITE = "consent-requests:write"
     METRICS_READ = "metrics:read"
+    MODEL_READ = "model:read"
 
 
 MEANINGS: Final[Mapping[Scope, str]] = {
@@ -31,13 +32,22 @@ MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.CONSENTS_READ: "Read consents and requests for them (banks: their own; the platform: all).",
     Scope.CONSENT_REQUESTS_WRITE: "Ask for sellers' consents (banks).",
     Scope.METRICS_READ: "Read what the service counts of itself (operators).",
+    Scope.MODEL_READ: "Read the model card and the reasons in force (banks, operators).",
 }
 """Each scope in a sentence, as the OpenAPI document says it."""
 
 _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
-    Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ, Scope.CONSENTS_READ, Scope.CONSENT_REQUESTS_WRITE}),
+    Kind.BANK: frozenset(
+        {
+            Scope.SCORES_WRITE,
+            Scope.SCORES_READ,
+            Scope.CONSENTS_READ,
+            Scope.CONSENT_REQUESTS_WRITE,
+            Scope.MODEL_READ,
+        }
+    ),
     Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ}),
-    Kind.OPERATOR: frozenset({Scope.METRICS_READ}),
+    Kind.OPERATOR: frozenset({Scope.METRICS_READ, Scope.MODEL_READ}),
 }
 
 

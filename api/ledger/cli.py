@@ -139,8 +139,8 @@ def erase(
     rows = sum(map(len, done.positions.values()))
     typer.echo(
         f"{rows:,} rows in {len(done.positions):,} chains can be read no more; {done.vectors:,} vectors, "
-        f"{done.consents:,} consents, {done.requests:,} consent requests and {done.rows:,} delivered rows are gone, and "
-        "none is let in again."
+        f"{done.consents:,} consents, {done.requests:,} consent requests and {done.rows:,} delivered rows are gone, "
+        "and none is let in again."
     )
     typer.echo("The folders that were delivered are not ours to change, and backups hold all until they are renewed.")
 

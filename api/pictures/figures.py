@@ -21,4 +21,6 @@ def figure(value: float | None, unit: str) -> str:
     large = abs(value) >= _MOST_DECIMALS_BELOW
     if unit == "USD":
         return f"{'-' if value < 0 else ''}${abs(value):,.{0 if large else 2}f}"
-    return (f"{value:,.0f}" if large else f"{value:.4g}") + _AFTER.get(unit, "")
+    # tenths of a day or an hour are what a person reads
+    told = round(value, 1) if unit in _AFTER else value
+    return (f"{value:,.0f}" if large else f"{told:.4g}") + _AFTER.get(unit, "")

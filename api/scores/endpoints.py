@@ -1,19 +1,27 @@
-"""`POST /v1/scores`, `GET /v1/scores/{id}` and `POST /v1/scores/{id}/replay`."""
+"""`POST` and `GET /v1/scores`, and of one score: itself, its replay, its changes and its report."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
+from fastapi.responses import HTMLResponse
 
 from api import errors
 from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
 from api.access.rights import Scope
+from api.cursors import Cursor, Limit
 from api.idempotency.keys import REPLAYED, IdempotencyKey
 from api.problems import problem_responses
+from api.report.service import report
 from api.scores import service
+from api.scores.changes import changes_since
+from api.scores.changes_schemas import ScoreChanges
+from api.scores.listing import list_scores
+from api.scores.listing_schemas import ScorePage
+from api.scores.moments import EXPIRED, expired
 from api.scores.replay import replay
-from api.scores.schemas import DifferenceShown, Replay, Score, ScoreRequest
+from api.scores.schemas import DifferenceShown, Replay, Score, ScoreRequest, SellerId
 from api.scores.stored import StoredScore
 from api.services import Wired
 
@@ -37,7 +45,29 @@ _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     }
 }
 _READ: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "The score, byte for byte as it was answered.", "model": Score, "headers": RATE_HEADERS}
+    200: {
+        "description": "The score, byte for byte as it was answered.",
+        "model": Score,
+        "headers": {
+            EXPIRED: {
+                "description": "`true` once expires_at is over, else `false`. An expired score stays readable; what it "
+                "says is as it was signed, so the mark stands here.",
+                "schema": {"type": "string", "enum": ["true", "false"]},
+            },
+            **RATE_HEADERS,
+        },
+    }
+}
+_LISTED: Final[dict[int | str, dict[str, Any]]] = {200: {"description": "A page.", "headers": RATE_HEADERS}}
+_COMPARED: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"description": "What changed, adding up exactly.", "headers": RATE_HEADERS}
+}
+_PAGE: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "description": "The page.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+        "headers": RATE_HEADERS,
+    }
 }
 _REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "Whether it is the same, or where not.", "headers": RATE_HEADERS}
@@ -84,6 +114,31 @@ def create_score(
 
 
 @router.get(
+    "",
+    operation_id="listScores",
+    summary="List one's scores, newest first",
+    response_model=ScorePage,
+    responses=_LISTED | problem_responses(*_COMMON, errors.InvalidRequest),
+)
+def get_scores(
+    bank: Annotated[Bank, needs(Scope.SCORES_READ)],
+    services: Wired,
+    response: Response,
+    *,
+    seller_id: Annotated[SellerId | None, Query(description="Only this seller's: the history of one seller.")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> ScorePage:
+    """Return the bank's own scores, the last recorded first, a page at a time; of one seller, if named.
+
+    Follow `next_cursor` until it is null. Scores made meanwhile come before the first page and move none of the others.
+    Items are light; `GET /v1/scores/{id}` has the whole score. A seller of whom there is no score has an empty list.
+    """
+    response.headers.update(_PRIVATE)
+    return list_scores(services, bank.id, seller_id, (cursor, limit), datetime.now(UTC))
+
+
+@router.get(
     "/{score_id}",
     operation_id="getScore",
     summary="Read a stored score",
@@ -92,7 +147,55 @@ def create_score(
 )
 def get_score(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: UUID) -> Response:
     """Return the stored score, byte for byte as the request that made it was answered; another bank's is not known."""
-    return _answer(service.get(services, bank.id, str(score_id)), 200, {})
+    score = service.get(services, bank.id, str(score_id))
+    return _answer(score, 200, expired(score.body, datetime.now(UTC)))
+
+
+@router.get(
+    "/{score_id}/changes",
+    operation_id="getScoreChanges",
+    summary="Why a score is not what an earlier one was",
+    response_model=ScoreChanges,
+    responses=_COMPARED
+    | problem_responses(
+        *_COMMON,
+        *_UNREADABLE,
+        errors.ScoresNotComparable,
+        errors.BundleNotKept,
+        errors.ScoreNotReplayable,
+        errors.InvalidRequest,
+    ),
+)
+def get_changes(
+    bank: Annotated[Bank, needs(Scope.SCORES_READ)],
+    services: Wired,
+    response: Response,
+    score_id: UUID,
+    since: Annotated[UUID, Query(description="Id of an earlier score of the same seller.")],
+) -> ScoreChanges:
+    """Compare a score with an earlier one of the same seller: points by feature and by model sum to the difference.
+
+    Both are taken as they were given. `basis` says how they could be compared; a score without a number has no
+    difference. Rounding to whole points is part of the features' points, so that sums are exact.
+    """
+    response.headers.update(_PRIVATE)
+    return changes_since(services, bank.id, str(score_id), str(since))
+
+
+@router.get(
+    "/{score_id}/report",
+    operation_id="getScoreReport",
+    summary="A printable page for a credit officer",
+    response_class=HTMLResponse,
+    responses=_PAGE | problem_responses(*_COMMON, *_UNREADABLE, errors.InvalidRequest),
+)
+def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: UUID) -> Response:
+    """Return one HTML file that needs nothing else: save it, read it or print it on A4.
+
+    It shows the score, its reasons and its waterfall, where it stands among the loans that the model was tested on, and
+    how to check the receipt. An expired score says so; an outcome without a number says what lacked.
+    """
+    return report(services, bank.id, str(score_id), datetime.now(UTC))
 
 
 @router.post(

@@ -52,6 +52,12 @@ _KEPT = select(scores, ledger, seller_keys).select_from(
 )
 # built once: making a statement takes longer than running it
 _FIND = _KEPT.where(scores.c.id == bindparam("wanted"), scores.c.chain == bindparam("bank"))
+_PAGE = _KEPT.where(scores.c.chain == bindparam("bank")).order_by(scores.c.position.desc()).limit(bindparam("most"))
+_POSITION = select(scores.c.position).where(
+    scores.c.id == bindparam("wanted"),
+    scores.c.chain == bindparam("bank"),
+    scores.c.scored_at == bindparam("moment", type_=scores.c.scored_at.type),
+)
 _ADD = insert(scores)
 _FORGET = (
     update(scores).where(scores.c.chain == bindparam("of"), scores.c.position == bindparam("at")).values(receipt=None)
@@ -93,6 +99,32 @@ def find(connection: Connection, bank_id: str, score_id: str) -> Kept | None:
     """Return what is stored of the bank's score under the id, or None; another bank's is none."""
     found = connection.execute(_FIND, {"bank": bank_id, "wanted": score_id}).one_or_none()
     return None if found is None else _read(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Which of a bank's scores a page holds: one seller's or all, before a position of the chain or from its tip."""
+
+    bank_id: str
+    seller_id: str | None
+    before: int | None
+    most: int
+
+
+def position_of(connection: Connection, bank_id: str, score_id: str, scored_at: datetime) -> int | None:
+    """Return where in its chain the bank's score of this id and moment stands, or None; no row ever moves."""
+    wanted = {"wanted": score_id, "bank": bank_id, "moment": scored_at}
+    return connection.execute(_POSITION, wanted).scalar_one_or_none()
+
+
+def newest(connection: Connection, listed: Listed) -> list[Kept]:
+    """Return a bank's scores, last recorded first; with a seller those alone that can still be read."""
+    wanted = _PAGE
+    if listed.seller_id is not None:
+        wanted = wanted.where(seller_keys.c.seller_id == listed.seller_id)
+    if listed.before is not None:
+        wanted = wanted.where(scores.c.position < listed.before)
+    return [_read(found) for found in connection.execute(wanted, {"bank": listed.bank_id, "most": listed.most})]
 
 
 def every(connection: Connection, since: datetime | None = None) -> Iterator[Kept]:

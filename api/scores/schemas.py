@@ -1,12 +1,44 @@
 """What goes in and out: requests that allow nothing unknown, answers in which no field has a default."""
 
+import re
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from scoring import Outcome
+
+SELLER_ID: Final = (
+    r"^[^\x00-\x1f\x7f-\xa0\xad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000"
+    r"\ue000-\uf8ff\ufeff\ufff0-\uffff]+$"
+)
+"""No control characters, no spaces but the plain one, nothing invisible, no private letters.
+
+In the syntax that Python, ECMA 262 and Rust share, so that the OpenAPI document says exactly what is checked.
+"""
+
+_PRINTABLE: Final = re.compile(SELLER_ID)
+
+
+def _printable(text: str) -> str:
+    if not _PRINTABLE.fullmatch(text):
+        raise PydanticCustomError("printable", "Only printable characters are allowed")
+    return text
+
+
+SellerId = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="The platform's id of the seller; printable characters.",
+        examples=["S-000001"],
+        json_schema_extra={"pattern": SELLER_ID},
+    ),
+    AfterValidator(_printable),
+]
+"""The type of a field or parameter that names a seller."""
 
 
 class Purpose(StrEnum):
@@ -16,16 +48,6 @@ class Purpose(StrEnum):
     ACCOUNT_REVIEW = "account_review"
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise PydanticCustomError("printable", "Only printable characters are allowed")
-    return text
-
-
-SellerId = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
-"""The platform's id of a seller, as requests give it."""
-
-
 class ScoreRequest(BaseModel):
     """Whom to score, and what for."""
 
@@ -33,7 +55,7 @@ class ScoreRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"seller_id": "S-000001", "purpose": "credit_application"}]}
     )
 
-    seller_id: SellerId = Field(description="The platform's id of the seller; printable characters.")
+    seller_id: SellerId
     purpose: Purpose = Field(description="What the score is for.")
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -56,6 +57,23 @@ def every(connection: Connection, ledger: Ledger, since: datetime | None = None)
     for kept in repository.every(connection, since):
         if kept.key is not None and not kept.row.is_dropped:
             yield open_kept(ledger, kept)
+
+
+def envelope_of(ledger: Ledger, kept: Kept) -> dict[str, Any]:
+    """Return what a score says, for who shows some of it: neither its receipt nor its bytes are put together.
+
+    Raises:
+        ScoreErased: the seller's key is destroyed.
+        LedgerDamaged: it does not open, or is not what was committed to.
+    """
+    if kept.key is None:
+        raise ScoreErased
+    try:
+        content = answer.parsed(content_of(kept.row, ledger.unwrapped(kept.key)))
+        found: dict[str, Any] = content["envelope"]
+    except (SealBrokenError, json.JSONDecodeError, KeyError) as error:
+        raise LedgerDamaged from error
+    return found
 
 
 def open_kept(ledger: Ledger, kept: Kept, *, committed: bool = True) -> StoredScore:

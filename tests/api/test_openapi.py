@@ -34,7 +34,12 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
     assert found == {
         ("POST", "/oauth/token"): "createToken",
         ("POST", "/v1/scores"): "createScore",
+        ("GET", "/v1/scores"): "listScores",
         ("GET", "/v1/scores/{score_id}"): "getScore",
+        ("GET", "/v1/scores/{score_id}/changes"): "getScoreChanges",
+        ("GET", "/v1/scores/{score_id}/report"): "getScoreReport",
+        ("GET", "/v1/model"): "getModel",
+        ("GET", "/v1/reasons"): "getReasons",
         ("POST", "/v1/scores/{score_id}/replay"): "replayScore",
         ("POST", "/v1/consents"): "createConsent",
         ("GET", "/v1/consents"): "listConsents",
@@ -74,6 +79,15 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
             "/v1/consent-requests/{request_id}/decline",
             {"200", "401", "403", "404", "409", "422", "429", "500", "503"},
         ),
+        ("get", "/v1/scores", {"200", "401", "403", "422", "429", "500", "503"}),
+        (
+            "get",
+            "/v1/scores/{score_id}/changes",
+            {"200", "401", "403", "404", "409", "410", "422", "429", "500", "503"},
+        ),
+        ("get", "/v1/scores/{score_id}/report", {"200", "401", "403", "404", "410", "422", "429", "500", "503"}),
+        ("get", "/v1/model", {"200", "304", "401", "403", "422", "429", "500", "503"}),
+        ("get", "/v1/reasons", {"200", "304", "401", "403", "422", "429", "500", "503"}),
         ("post", "/oauth/token", {"200", "400", "401", "413", "429", "500", "503"}),
         ("get", "/.well-known/jwks.json", {"200", "500"}),
         ("get", "/health/ready", {"200", "503"}),
@@ -87,7 +101,7 @@ def test_every_refusal_is_a_problem_with_an_example(
     responses = document["paths"][path][method]["responses"]
     assert set(responses) == statuses
     # the token endpoint speaks as RFC 6749 has it where that says how
-    for status in statuses - {"200", "201", "202", *({"400", "401"} if path == "/oauth/token" else ())}:
+    for status in statuses - {"200", "201", "202", "304", *({"400", "401"} if path == "/oauth/token" else ())}:
         assert list(responses[status]["content"]) == ["application/problem+json"]
         content = responses[status]["content"]["application/problem+json"]
         assert content["schema"]["$ref"].endswith("Details")
@@ -118,7 +132,12 @@ def test_each_call_says_which_scope_it_needs(document: dict[str, Any]) -> None:
     }
     assert needing == {
         ("post", "/v1/scores"): [{"oauth2": ["scores:write"]}],
+        ("get", "/v1/scores"): [{"oauth2": ["scores:read"]}],
         ("get", "/v1/scores/{score_id}"): [{"oauth2": ["scores:read"]}],
+        ("get", "/v1/scores/{score_id}/changes"): [{"oauth2": ["scores:read"]}],
+        ("get", "/v1/scores/{score_id}/report"): [{"oauth2": ["scores:read"]}],
+        ("get", "/v1/model"): [{"oauth2": ["model:read"]}],
+        ("get", "/v1/reasons"): [{"oauth2": ["model:read"]}],
         ("post", "/v1/scores/{score_id}/replay"): [{"oauth2": ["scores:read"]}],
         ("post", "/v1/consents"): [{"oauth2": ["consents:write"]}],
         ("get", "/v1/consents"): [{"oauth2": ["consents:read"]}],

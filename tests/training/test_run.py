@@ -115,6 +115,26 @@ def test_the_reference_says_what_was_measured_and_on_whom(loans: Dataset, run: R
     assert set(reference.libraries) >= {"lightgbm", "numpy"}
 
 
+def test_the_track_record_is_that_of_the_test_loans(run: Run, of_one_midnight: Watched) -> None:
+    record = run.bundle.reference.track_record
+    assert record is not None
+    assert record.count == run.facts["test_rows"]
+    assert "never saw" in record.loans
+    (bands,) = (each for each in run.findings if each.name == "bands")
+    judged = {row["band"]: (row["rows"], row["bad"]) for row in bands.tables["By band"].to_dict("records")}
+    assert {each.name: (each.loans, each.bad) for each in record.bands if each.loans} == judged
+    alone = of_one_midnight.run.bundle.reference.track_record
+    assert alone is not None
+    assert "had not learnt" in alone.loans
+
+
+def test_the_bundle_says_what_the_model_is_for_as_its_card_does(run: Run) -> None:
+    use = run.bundle.reference.intended_use
+    assert use[0].startswith("Ranks online sellers")
+    assert any("Not for consumers" in each for each in use[1:])
+    assert all(each.startswith("- ") for each in use[1:])
+
+
 def test_figures_are_those_of_later_loans_of_unseen_sellers(loans: Dataset, run: Run) -> None:
     test = out_of_time(loans, CONFIG.split).test
     probability = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
@@ -23,6 +23,7 @@ from training.evidence.card_blocks import (
     of_frame,
 )
 from training.evidence.card_templates import environment
+from training.evidence.use import intended_use
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,14 +89,17 @@ def _alarms(findings: tuple[Finding, ...]) -> Iterator[Block]:
 
 
 def _use(bundle: Bundle) -> Iterator[Block]:
-    labels = {entry.name: entry.label for entry in bundle.sheet.entries}
-    return _written("use.txt", sheet=bundle.sheet, labels=labels)
+    return _told(intended_use(bundle.sheet))
 
 
 def _written(template: str, **values: object) -> Iterator[Block]:
-    """Yield what a text template says: a line is a paragraph, lines that begin with a dash are one list."""
+    return _told(environment().get_template(template).render(values).splitlines())
+
+
+def _told(lines: Iterable[str]) -> Iterator[Block]:
+    """Yield lines as blocks: a line is a paragraph, lines that begin with a dash are one list."""
     bullets: list[str] = []
-    for line in environment().get_template(template).render(values).splitlines():
+    for line in lines:
         if line.startswith("- "):
             bullets.append(line.removeprefix("- "))
         elif line:

@@ -69,6 +69,11 @@ CALLS = (
     Call("GET", "/v1/consent-requests/{request_id}", BANKS | PLATFORM, Scope.CONSENTS_READ, 404),
     Call("POST", "/v1/consent-requests/{request_id}/decline", PLATFORM, Scope.CONSENTS_WRITE, 404),
     Call("GET", "/metrics", OPERATORS, Scope.METRICS_READ, 200),
+    Call("GET", "/v1/scores", BANKS, Scope.SCORES_READ, 200),
+    Call("GET", "/v1/scores/{score_id}/changes", BANKS, Scope.SCORES_READ, 422),
+    Call("GET", "/v1/scores/{score_id}/report", BANKS, Scope.SCORES_READ, 404),
+    Call("GET", "/v1/model", BANKS | {Kind.OPERATOR}, Scope.MODEL_READ, 200),
+    Call("GET", "/v1/reasons", BANKS | {Kind.OPERATOR}, Scope.MODEL_READ, 200),
 )
 BROKEN: dict[str, Callable[[Running, Known, Path], str | None]] = {}
 
@@ -78,10 +83,16 @@ def broken(make: Callable[[Running, Known, Path], str | None]) -> Callable[[Runn
     return make
 
 
-def issued(running: Running, known: Known, ago: timedelta = timedelta(0), ring: KeyRing | None = None) -> str:
+def issued(
+    running: Running,
+    known: Known,
+    ago: timedelta = timedelta(0),
+    ring: KeyRing | None = None,
+    scopes: frozenset[Scope] = frozenset(Scope),
+) -> str:
     tokens = running.services.access.tokens
     by = Tokens(ring or tokens.ring, tokens.issuer)
-    return by.issue(known.id, known.kind, frozenset(Scope), datetime.now(UTC) - ago)
+    return by.issue(known.id, known.kind, scopes, datetime.now(UTC) - ago)
 
 
 def resigned(running: Running, token: str, kind: str = TYPE, **claims: object) -> str:
@@ -196,10 +207,9 @@ def test_each_kind_is_let_in_to_its_own_and_told_where_not(
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: f"{call.method} {call.path}")
 def test_a_token_without_the_scope_is_told_which(running: Running, clients: dict[Kind, Known], call: Call) -> None:
     for kind in call.kinds:
-        # a client of one scope cannot ask for fewer, so the token is made here
-        others = scopes_of(kind) - {call.scope}
-        token = running.services.access.tokens.issue(clients[kind].id, kind, others, datetime.now(UTC))
-        response = call.made(running, f"Bearer {token}")
+        # not asked for: where nothing is left, asking for nothing would give all
+        others = issued(running, clients[kind], scopes=scopes_of(kind) - {call.scope})
+        response = call.made(running, f"Bearer {others}")
         assert (response.status_code, response.json()["type"]) == (403, "/problems/insufficient-scope")
         said = response.headers["WWW-Authenticate"]
         assert 'error="insufficient_scope"' in said
@@ -219,7 +229,7 @@ def test_a_second_bank_reads_another_banks_score_as_one_that_is_not(
 
     assert answered(bank, "GET", made.headers["Location"]).content == made.content
     assert answered(bank, "POST", f"{made.headers['Location']}/replay").json()["matches"] is True
-    for method, after in (("GET", ""), ("POST", "/replay")):
+    for method, after in (("GET", ""), ("POST", "/replay"), ("GET", "/report"), ("GET", f"/changes?since={SOME_ID}")):
         anothers = answered(second, method, made.headers["Location"] + after)
         unknown = answered(second, method, f"/v1/scores/{SOME_ID}{after}")
         assert (anothers.status_code, anothers.content) == (404, unknown.content)

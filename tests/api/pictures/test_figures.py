@@ -19,6 +19,7 @@ from api.pictures.figures import figure
         (-2500.0, "USD", "-$2,500"),
         (1452.0, "days", "1,452 d"),
         (31.5, "hours", "31.5 h"),
+        (-0.08832, "days", "-0.1 d"),
         (4.83333, "stars", "4.833"),
         (0.0, "count", "0"),
     ],

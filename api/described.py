@@ -1,0 +1,70 @@
+"""What the OpenAPI document says beside its operations: where the service is, what its parts are for, real examples.
+
+The examples are calls that were made (`openapi_examples.json`); a test makes them again and holds the file to them.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+_EXAMPLES: Final = "openapi_examples.json"
+
+TAGS: Final = (
+    ("access", "Tokens: client credentials, by secret or by a signed assertion. Begin here."),
+    ("scores", "Score a seller, read what was scored, prove it, print it, and see why it changed."),
+    ("model", "The model and the reasons in force, as whoever relies on a score may know them."),
+    ("receipts", "The public keys by which receipts are checked without this service."),
+    ("health", "For whoever keeps the service running; no token is needed."),
+)
+"""The parts in the order in which a bank's engineer meets them."""
+
+CONTACT: Final = {"name": "The operator of this service, who gave you its credentials"}
+
+
+def tags() -> list[dict[str, Any]]:
+    """Return the tags as OpenAPI writes them."""
+    return [{"name": name, "description": said} for name, said in TAGS]
+
+
+def servers(address: str) -> list[dict[str, Any]]:
+    """Return where the service is reached, as OpenAPI writes it."""
+    return [{"url": address.rstrip("/"), "description": "This service."}]
+
+
+def describe_examples(app: FastAPI) -> None:
+    """Add to each operation an example of what is sent and of what is answered, from calls that were made."""
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = described()
+        for item in document["paths"].values():
+            for operation in item.values():
+                _exemplify(operation, _examples().get(operation["operationId"], {}))
+        return document
+
+    # the framework's documented way to extend the document
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _exemplify(operation: dict[str, Any], made: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] in made.get("parameters", {}):
+            parameter["example"] = made["parameters"][parameter["name"]]
+    if "body" in made:
+        for content in operation["requestBody"]["content"].values():
+            content["example"] = made["body"]
+    for status, response in operation["responses"].items():
+        if status.startswith("2") and "answer" in made:
+            for content in response["content"].values():
+                content["example"] = made["answer"]
+
+
+@cache
+def _examples() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((files("api") / _EXAMPLES).read_text(encoding="utf-8"))
+    return found

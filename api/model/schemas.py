@@ -1,0 +1,149 @@
+"""The model card and the reason catalogue on the wire. What an older bundle does not tell is null or empty."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class CardScale(_Answer):
+    """The scale of the score."""
+
+    points: float = Field(description="Points at the stated odds.", examples=[600.0])
+    odds: float = Field(description="Odds of repaying, to one.", examples=[30.0])
+    double: float = Field(description="Points that double the odds.", examples=[40.0])
+    min: int = Field(description="Lowest score.", examples=[300])
+    max: int = Field(description="Highest score.", examples=[900])
+
+
+class CardBand(_Answer):
+    """A band, and what became of the loans in it that the model was tested on."""
+
+    name: str = Field(description="The letter; the first is best.", examples=["B"])
+    up_to: float = Field(description="Highest probability of default in it, itself included.", examples=[0.035])
+    tested_loans: int | None = Field(description="Tested loans in it.", examples=[212])
+    tested_bad: int | None = Field(description="How many of them went bad.", examples=[5])
+    observed_default_rate: float | None = Field(
+        description="The share that went bad; null where there were no loans.", examples=[0.0236]
+    )
+
+
+class CardTested(_Answer):
+    """The loans that the model was tested on and did not learn from."""
+
+    loans: str = Field(
+        description="Which they were, in words.",
+        examples=["812 loans as of 2025-01-03 to 2025-04-30, of sellers that the model never saw"],
+    )
+    count: int = Field(description="How many they were.", examples=[812])
+    score_percentiles: list[int] = Field(
+        description="101 scores: the lowest, each percentile from the 1st to the 99th, the highest.",
+        examples=[[412, 455, 470]],
+    )
+
+
+class CardFeature(_Answer):
+    """One feature as the model was trained with it."""
+
+    name: str = Field(description="Name, as contributions give it.", examples=["refund_rate_90d"])
+    label: str = Field(description="The feature in words.", examples=["Refund rate, 90 days"])
+    unit: str = Field(description="Unit of its values.", examples=["ratio"])
+    sign: Literal[-1, 0, 1] = Field(
+        description="+1: a higher value never lowers risk; -1: never raises it; 0: the model is free.",
+        examples=[1],
+    )
+    actionable: bool = Field(description="Whether a seller can change it.", examples=[True])
+    structural: bool = Field(description="Whether it counts stores, marketplaces or currencies.", examples=[False])
+    reason_group: str = Field(description="Group in which reasons are given.", examples=["refunds"])
+    typical: float | None = Field(description="Median of the reference population.", examples=[0.05])
+    missing: Literal["riskiest", "as_trained"] = Field(
+        description="How a missing value is taken: at the riskiest end, so that hiding never pays, or as training made "
+        "it.",
+        examples=["riskiest"],
+    )
+
+
+class CardHistory(_Answer):
+    """The least of a feature that a seller needs to be scored."""
+
+    feature: str = Field(description="Name of the feature.", examples=["days_since_first_order"])
+    least: float = Field(description="The least value.", examples=[90.0])
+
+
+class CardValidity(_Answer):
+    """What a seller needs for a number; without it the outcome says so."""
+
+    history: list[CardHistory] = Field(description="`insufficient_history` below any of them.")
+    required_tables: list[str] = Field(
+        description="`insufficient_data` where one is withheld.", examples=[["orders", "refunds"]]
+    )
+    max_age_days: int = Field(
+        description="`stale_data` where one ends more days before the score's as_of.", examples=[7]
+    )
+
+
+class ModelCard(_Answer):
+    """The model in force: what it is for, how it was measured, and all that its scores rest on."""
+
+    name: str = Field(description="Name in the model registry.", examples=["sellerscore"])
+    version: str = Field(description="Version in the model registry.", examples=["3"])
+    bundle: str = Field(
+        description="Digest of the bundle; every score names the one that made it.", examples=["sha256:9b02"]
+    )
+    model: str = Field(description="Digest of the model alone.", examples=["sha256:0c1f"])
+    catalogue: str = Field(description="Digest of the feature definitions.", examples=["sha256:77aa"])
+    reasons: str = Field(description="Version of the reason catalogue; see GET /v1/reasons.", examples=["2026-01"])
+    intended_use: list[str] = Field(
+        description="What it is for and what not, a paragraph each.", examples=[["Ranks online sellers by risk."]]
+    )
+    default_definition: str = Field(
+        description="What counts as default.", examples=["90+ days past due within 12 months"]
+    )
+    reference_population: str = Field(
+        description="Whom contributions compare with.", examples=["Borrowers of 2024, 4,812 loans"]
+    )
+    explained_by: Literal["tables", "pred_contrib"] = Field(
+        description="How contributions (exact SHAP values) are found: looked up in tables, or by LightGBM.",
+        examples=["tables"],
+    )
+    scale: CardScale = Field(description="The scale of its scores.")
+    bands: list[CardBand] = Field(description="Bands, best first.")
+    validation: dict[str, float] = Field(
+        description="Figures of merit on the tested loans by name, such as auc, gini, ks, brier, log_loss.",
+        examples=[{"auc": 0.79, "gini": 0.58}],
+    )
+    tested: CardTested | None = Field(description="The tested loans; null where the bundle does not tell.")
+    validity: CardValidity = Field(description="What a seller needs for a number.")
+    features: list[CardFeature] = Field(description="Every feature, in catalogue order.")
+    libraries: dict[str, str] = Field(
+        description="Versions of the libraries that made it.", examples=[{"lightgbm": "4.7.0"}]
+    )
+
+
+class Statement(_Answer):
+    """One statement in each language."""
+
+    en: str = Field(description="English.", examples=["Share of sales that is refunded is high"])
+    zh: str = Field(description="Chinese.", examples=["退款率偏高"])
+
+
+class CatalogueReason(_Answer):
+    """A reason that a score may give."""
+
+    code: str = Field(description="Stable code, as in a score's reasons.", examples=["R03"])
+    group: str = Field(description="The reason group of its features.", examples=["refunds"])
+    bank: Statement = Field(description="What a bank is told.")
+    seller: Statement = Field(description="What the seller is told.")
+    features: list[str] = Field(description="Names of the features that it stands for.", examples=[["refund_rate_90d"]])
+
+
+class Reasons(_Answer):
+    """The reason catalogue in force."""
+
+    version: str = Field(description="Version, as scores name it.", examples=["2026-01"])
+    bundle: str = Field(description="Digest of the bundle that holds it.", examples=["sha256:9b02"])
+    most: int = Field(description="So many principal reasons are given with a score at most.", examples=[4])
+    reasons: list[CatalogueReason] = Field(description="Every reason, in the order that breaks ties.")

@@ -1,0 +1,106 @@
+"""From a bundle to what is told of it. Pure: nothing is read, counted or known here that the bundle does not hold."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from api.model.schemas import (
+    CardBand,
+    CardFeature,
+    CardHistory,
+    CardScale,
+    CardTested,
+    CardValidity,
+    CatalogueReason,
+    ModelCard,
+    Reasons,
+    Statement,
+)
+from api.model_store import Served
+from scoring import Bundle
+from scoring.reasons import MOST_REASONS
+from scoring.sheet import FeatureEntry, FeatureSheet
+
+
+def card(served: Served) -> ModelCard:
+    """Return the card of a model in force."""
+    bundle = served.bundle
+    reference, policy = bundle.reference, bundle.policy
+    return ModelCard(
+        name=served.model_name,
+        version=served.version,
+        bundle=bundle.digest,
+        model=bundle.model_digest,
+        catalogue=bundle.sheet.catalogue,
+        reasons=bundle.reasons.version,
+        intended_use=[each.removeprefix("- ") for each in reference.intended_use],
+        default_definition=policy.default_definition,
+        reference_population=reference.population,
+        explained_by=reference.explained_by,
+        scale=CardScale(**asdict(policy.scale)),
+        bands=_bands(bundle),
+        validation=dict(reference.validation),
+        tested=_tested(bundle),
+        validity=_validity(bundle.sheet),
+        features=[_feature(entry) for entry in bundle.sheet.entries],
+        libraries=dict(reference.libraries),
+    )
+
+
+def reason_catalogue(bundle: Bundle) -> Reasons:
+    """Return the reasons that scores of a bundle may give, each with the features that it stands for."""
+    features: dict[str, list[str]] = {}
+    for entry in bundle.sheet.entries:
+        features.setdefault(entry.reason_group, []).append(entry.name)
+    reasons = [
+        CatalogueReason(
+            code=each.code,
+            group=each.group,
+            bank=Statement(**asdict(each.bank)),
+            seller=Statement(**asdict(each.seller)),
+            features=features.get(each.group, []),
+        )
+        for each in bundle.reasons.entries
+    ]
+    return Reasons(version=bundle.reasons.version, bundle=bundle.digest, most=MOST_REASONS, reasons=reasons)
+
+
+def _bands(bundle: Bundle) -> list[CardBand]:
+    record = bundle.reference.track_record
+    seen = {each.name: (each.loans, each.bad) for each in record.bands} if record else {}
+    return [_band(band.name, band.up_to, seen.get(band.name)) for band in bundle.policy.bands.items]
+
+
+def _band(name: str, up_to: float, seen: tuple[int, int] | None) -> CardBand:
+    loans, bad = seen or (None, None)
+    rate = bad / loans if loans and bad is not None else None
+    return CardBand(name=name, up_to=up_to, tested_loans=loans, tested_bad=bad, observed_default_rate=rate)
+
+
+def _tested(bundle: Bundle) -> CardTested | None:
+    record = bundle.reference.track_record
+    if record is None:
+        return None
+    return CardTested(loans=record.loans, count=record.count, score_percentiles=list(record.scores))
+
+
+def _validity(sheet: FeatureSheet) -> CardValidity:
+    return CardValidity(
+        history=[CardHistory(**asdict(each)) for each in sheet.history],
+        required_tables=list(sheet.required_tables),
+        max_age_days=sheet.max_age_days,
+    )
+
+
+def _feature(entry: FeatureEntry) -> CardFeature:
+    return CardFeature(
+        name=entry.name,
+        label=entry.label,
+        unit=entry.unit,
+        sign=entry.sign,
+        actionable=entry.actionable,
+        structural=entry.structural,
+        reason_group=entry.reason_group,
+        typical=entry.typical,
+        missing=entry.missing,
+    )

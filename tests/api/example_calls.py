@@ -1,0 +1,173 @@
+"""The calls of which the OpenAPI document shows examples, made on a small model with features that have real names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightgbm
+import numpy as np
+
+from features.store import Snapshot, VectorStore
+from scoring import BundleParts, Policy, Reference, pack
+from scoring.bands import Band, Bands
+from scoring.model import Calibration
+from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
+from scoring.scale import Scale
+from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from scoring.track_record import BandRecord, TrackRecord, percentiles
+from tests.api.conftest import AS_OF, CATALOGUE, SELLERS
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+SELLER = SELLERS[0]
+SNAPSHOT = Snapshot(AS_OF, "data-1", CATALOGUE, {"orders": AS_OF, "refunds": AS_OF})
+LATER = replace(
+    SNAPSHOT,
+    as_of=AS_OF + timedelta(days=7),
+    data_version="data-2",
+    covers_through=dict.fromkeys(SNAPSHOT.covers_through, AS_OF + timedelta(days=7)),
+)
+
+_FEATURES = (
+    ("days_since_first_order", "Days since the first order", "days", -1, "tenure"),
+    ("settled_net_sales_90d", "Settled net sales, 90 days", "USD", -1, "sales_level"),
+    ("return_rate_90d", "Return rate, 90 days", "ratio", 1, "returns"),
+    ("dispute_rate_180d", "Dispute rate, 180 days", "ratio", 1, "disputes"),
+)
+_REASONS = (
+    ReasonEntry(
+        "R12",
+        "tenure",
+        Wording("Short history on the platform", "平台经营时间较短"),
+        Wording("Keep trading", "持续经营"),
+    ),
+    ReasonEntry(
+        "R01",
+        "sales_level",
+        Wording("Settled net sales are low", "已结算净销售额偏低"),
+        Wording("Your sales are low", "您的销售额偏低"),
+    ),
+    ReasonEntry(
+        "R05",
+        "returns",
+        Wording("Returns are frequent", "退货率偏高"),
+        Wording("Many orders come back", "您的退货较多"),
+    ),
+    ReasonEntry(
+        "R07",
+        "disputes",
+        Wording("Disputes are frequent", "争议率偏高"),
+        Wording("Many orders are disputed", "您的争议较多"),
+    ),
+)
+
+
+def bundle_files() -> dict[str, bytes]:
+    """Return a bundle of four features, with everything that a bundle can tell."""
+    rng = np.random.default_rng(11)
+    rows = 3000
+    matrix = np.column_stack(
+        [rng.uniform(90, 1500, rows), rng.lognormal(9, 1, rows), rng.beta(2, 30, rows), rng.beta(1, 90, rows)]
+    )
+    risk = -3 - matrix[:, 0] / 900 - (np.log(matrix[:, 1]) - 9) * 0.6 + 14 * matrix[:, 2] + 40 * matrix[:, 3]
+    bad = rng.random(rows) < 1 / (1 + np.exp(-risk))
+    names = [name for name, *_ in _FEATURES]
+    parameters = {
+        "objective": "binary",
+        "num_leaves": 7,
+        "monotone_constraints": [sign for *_, sign, _ in _FEATURES],
+        "verbose": -1,
+        "num_threads": 1,
+        "seed": 1,
+    }
+    data = lightgbm.Dataset(matrix[:2000], bad[:2000].astype(float), feature_name=names)
+    booster = lightgbm.train(parameters, data, 40)
+    bands = Bands((Band("A", 0.015), Band("B", 0.035), Band("C", 0.07), Band("D", 0.15), Band("E", 1.0)))
+    chance = np.asarray(booster.predict(matrix[2000:]))
+    record = _record(bands, chance, bad[2000:])
+    reference = Reference(
+        f"2000 training rows, {bad[:2000].mean():.1%} bad",
+        {"auc": round(_auc(bad[2000:], chance), 4)},
+        {"lightgbm": lightgbm.__version__},
+        "tables",
+        record,
+        ("Ranks online sellers who ask for business financing.", "- Not for consumers."),
+    )
+    typical = np.median(matrix[:2000], axis=0)
+    entries = tuple(
+        FeatureEntry(name, label, unit, sign, unit == "ratio", False, group, round(float(typical[place]), 4))
+        for place, (name, label, unit, sign, group) in enumerate(_FEATURES)
+    )
+    sheet = FeatureSheet(CATALOGUE, entries, (HistoryThreshold(names[0], 90.0),), ("orders", "refunds"), 7)
+    policy = Policy(Calibration(1.0, 0.0), Scale(), bands, "90+ days past due within 12 months")
+    return pack(BundleParts(booster.model_to_string(), sheet, policy, ReasonCatalogue("2026-01", _REASONS), reference))
+
+
+def _record(bands: Bands, chance: Any, bad: Any) -> TrackRecord:
+    letters = np.array([bands.of(float(each)) for each in chance])
+    scores = [min(max(round(Scale().points_at(float(each))), 300), 900) for each in chance]
+    by_band = (BandRecord(name, int((letters == name).sum()), int(bad[letters == name].sum())) for name in bands.names)
+    return TrackRecord("1,000 loans of sellers that the model never saw", percentiles(scores), tuple(by_band))
+
+
+def _auc(bad: Any, chance: Any) -> float:
+    return float((chance[bad][:, None] > chance[~bad][None, :]).mean())
+
+
+def fill(home: Path, snapshot: Snapshot, returns: float) -> None:
+    """Store the seller's vector."""
+    VectorStore(home / "vectors.db").replace(snapshot, [(SELLER, (412.0, 18_240.55, returns, 0.004))])
+
+
+@dataclass(frozen=True)
+class Made:
+    """One call as the document shows it: what was sent, and what was answered."""
+
+    parameters: dict[str, Any]
+    answer: Any
+    body: Any = None
+
+    def shown(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if value not in (None, {})}
+
+
+def calls(client: TestClient, home: Path, credentials: tuple[str, str]) -> dict[str, Made]:
+    """Make every call of which there is an example, by its operationId."""
+    form = {"grant_type": "client_credentials", "scope": "scores:read scores:write"}
+    token = client.post("/oauth/token", data=form, auth=credentials).json()
+    asked = {"seller_id": SELLER, "purpose": "credit_application"}
+    earlier = client.post("/v1/scores", json=asked).json()
+    fill(home, LATER, 0.031)
+    score = client.post("/v1/scores", json=asked).json()
+    one = {"score_id": score["id"]}
+    since = {**one, "since": earlier["id"]}
+    path = f"/v1/scores/{score['id']}"
+
+    def got(address: str, parameters: dict[str, Any] | None = None, **query: str) -> Made:
+        return Made(parameters or query, client.get(address, params=query).json())
+
+    page = client.get(f"{path}/report").text
+    return {
+        "createToken": Made({}, {**token, "access_token": shortened(token["access_token"])}, form),
+        "createScore": Made({}, score, asked),
+        "listScores": got("/v1/scores", {"seller_id": SELLER, "limit": 1}, seller_id=SELLER, limit="1"),
+        "getScore": got(path, one),
+        "getScoreChanges": Made(since, client.get(f"{path}/changes", params={"since": earlier["id"]}).json()),
+        "getScoreReport": Made(one, re.sub(r"\s+", " ", page)[:200] + "…"),
+        "replayScore": Made(one, client.post(f"{path}/replay").json()),
+        "getModel": got("/v1/model"),
+        "getReasons": got("/v1/reasons"),
+        "getKeys": got("/.well-known/jwks.json"),
+        "getLive": got("/health/live"),
+        "getReady": got("/health/ready"),
+    }
+
+
+def shortened(token: str) -> str:
+    """Return a token that is none any more, so that no document holds one."""
+    return token[:40] + "…"

@@ -1,0 +1,121 @@
+"""Schemathesis against the OpenAPI document, with every check it has: whatever a bank sends, the answer is documented.
+
+`SELLERSCORE_TEST_EXAMPLES` says how many examples are shared out over all operations (500 unless set; `make soak` takes
+5,000). Those that cannot be varied, such as a call without parameters, take fewer than their share.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis import GenerationMode
+from schemathesis.python.asgi import shutdown_lifespans
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from api.access import service
+from api.access.rights import Kind, scopes_of
+from api.app import create_app
+from api.settings import Settings
+from tests.api.conftest import NEWCOMER, SELLERS, fill
+
+if TYPE_CHECKING:
+    from schemathesis import APIOperation, BaseSchema, Case
+
+EXAMPLES = int(os.environ.get("SELLERSCORE_TEST_EXAMPLES", "500"))
+_PATHS = create_app(Settings(home=Path("not-there"))).openapi()["paths"]
+OPERATIONS = sorted((method.upper(), path) for path, item in _PATHS.items() for method in item)
+WAYS = ("valid", "invalid", "known")
+"""As the document says; against it; and with sellers and scores that are there, so that more than refusals is seen."""
+
+SHARE = max(EXAMPLES // (len(OPERATIONS) * len(WAYS)), 1)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, as Schemathesis asks it, and a bank of all scopes with some scores."""
+
+    schema: BaseSchema
+    client_id: str
+    scores: list[str]
+    app: Any
+
+    def headers(self) -> dict[str, str]:
+        # a fresh token each time: a long run outlives one
+        tokens = self.app.state.services.access.tokens
+        token = tokens.issue(self.client_id, Kind.BANK, scopes_of(Kind.BANK), datetime.now(UTC))
+        return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(scope="module")
+def running(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    home = tmp_path_factory.mktemp("home")
+    home.chmod(0o700)
+    fill(home)
+    many = {"rate_limit_calls": 1_000_000, "failed_logins": 1_000_000}
+    app = create_app(Settings(home=home, MLFLOW_TRACKING_URI=registry, **many))
+    schema = schemathesis.openapi.from_asgi("/openapi.json", app)
+    bank = service.create(app.state.services.engine, Kind.BANK, "A bank", now=datetime.now(UTC)).client
+    found = Service(schema, bank.id, [], app)
+    for seller_id in (SELLERS[0], SELLERS[0], NEWCOMER):
+        case = schema["/v1/scores"]["POST"].Case(
+            body={"seller_id": seller_id, "purpose": "credit_application"}, media_type="application/json"
+        )
+        answer = case.call(headers=found.headers())
+        assert answer.status_code == 201, answer.text
+        found.scores.append(answer.json()["id"])
+    yield found
+    shutdown_lifespans()
+
+
+def known(running: Service, operation: APIOperation) -> dict[str, Any]:
+    """Return parts of a request that name what is there."""
+    parts: dict[str, Any] = {}
+    if operation.path_parameters:
+        parts["path_parameters"] = {"score_id": running.scores[1]}
+    if operation.label == "GET /v1/scores":
+        parts["query"] = {"seller_id": SELLERS[0], "limit": 1}
+    if operation.label == "GET /v1/scores/{score_id}/changes":
+        parts["query"] = {"since": running.scores[0]}
+    if operation.label == "POST /v1/scores":
+        parts["body"] = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+        parts["media_type"] = "application/json"
+    return parts
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=str)
+def test_every_answer_is_documented(running: Service, method: str, path: str, way: str) -> None:
+    operation = running.schema[path][method]
+    parts = known(running, operation) if way == "known" else {}
+    mode = GenerationMode.NEGATIVE if way == "invalid" else GenerationMode.POSITIVE
+
+    @settings(
+        max_examples=SHARE,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+    @given(case=operation.as_strategy(mode, **parts))
+    def asked(case: Case) -> None:
+        headers = {} if path.startswith(("/oauth", "/health", "/.well-known")) else running.headers()
+        # no schema says which cursors were given
+        excluded = [positive_data_acceptance] if "cursor" in (case.query or {}) else []
+        case.call_and_validate(headers=headers, excluded_checks=excluded)
+
+    try:
+        asked()
+    except Unsatisfiable:
+        # any text is a header that may be sent
+        if way != "invalid":
+            raise
+        pytest.skip("nothing to say wrongly")
