@@ -7,30 +7,20 @@ Every step is an Ibis expression, so that one definition runs on every engine; o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, Feature
-from features.catalogue.definition import measures_in, parties_of, tables_of
+from features.catalogue.definition import measures_in
 from features.engines.duckdb import engine_errors, open_engine, out_of_memory, workspace
 from features.errors import StoreError
 from features.evaluate import value_of
-from features.expressions import (
-    AgeTotal,
-    DaysOnPlatform,
-    DaysSinceFirst,
-    DaysSinceLast,
-    Measure,
-    MedianDay,
-    MedianOf,
-    OldestStore,
-    Total,
-)
-from features.measures import measured_parts, prepared
+from features.expressions import Measure
+from features.measures import prepared
 from features.measures.scope import PAIR, Scope, column, scope_of
-from features.measures.windows import plain
+from features.measures.table import measure_table
 from features.tile_store import current_tiles
 
 if TYPE_CHECKING:
@@ -46,8 +36,6 @@ _CHUNK: Final = 130_000
 """Pairs computed at a time: memory follows it, not the length of the frame."""
 
 _ANY_DAY: Final = date(2000, 1, 1)  # stands for the midnights of no pairs at all
-_MAY_BE_MISSING: Final = DaysOnPlatform | DaysSinceFirst | DaysSinceLast | MedianDay | MedianOf | OldestStore
-"""Measures of which nothing seen is no zero."""
 
 
 def feature_table(
@@ -65,16 +53,21 @@ def feature_table(
             not named, what rests on the table is missing.
         catalogue: the features to compute.
     """
-    wanted = sorted(measures_in(catalogue), key=column)
-    measured = scope.pairs.select(PAIR, *INDEX)
-    for number, part in enumerate(measured_parts(tiles, scope, wanted)):
-        # names that differ let Ibis make one flat join of all parts, not a query within a query for each
-        measured = measured.left_join(scope.keep(part), PAIR, rname=f"{{name}}_{number}")
-    late = {table: day for table, day in known_since.items() if day > scope.first}
-    known = measured.select(*INDEX, **{column(item): _known(item, measured, {*known_since}, late) for item in wanted})
-    return known.select(
-        *INDEX, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
-    )
+    return featured(measure_table(tiles, scope, known_since, measures_in(catalogue)), catalogue)
+
+
+def featured(measured: ir.Table, catalogue: Sequence[Feature], also: Mapping[str, ir.Value] | None = None) -> ir.Table:
+    """Return seller_id, as_of and a column per feature, from a table of their measures.
+
+    Args:
+        measured: as `measure_table` makes it, of the catalogue's measures at least.
+        catalogue: the features.
+        also: further columns of `measured` to keep, by the name that they get.
+    """
+    doubles = {column(item): measured[column(item)].cast("float64") for item in measures_in(catalogue)}
+    known = measured.select(*INDEX, **doubles, **(also or {}))
+    values = {feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
+    return known.select(*INDEX, **values, **{name: known[name] for name in also or {}})
 
 
 def frame(
@@ -91,25 +84,49 @@ def frame(
     Returns:
         A frame of float64 columns in catalogue order, NaN where missing, indexed and sorted by (seller_id, as_of).
     """
-    with _reading(store), open_engine(threads) as engine, workspace(engine) as keep:
-        found = current_tiles(engine, store)
-        tiles = {name: engine.read_parquet([str(file) for file in files]) for name, files in found.files.items()}
-        parties = {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
-        asked = _asked(pairs)
-        ready = prepared(tiles, measures_in(catalogue), _span(asked))
-        tiles |= {name: keep(table) for name, table in ready.items()}
-        parts = [
-            _chunk(engine, {**tiles, **parties}, part, lambda s: feature_table(tiles, s, found.known_since, catalogue))
-            for part in _chunks(asked)
-        ]
-    return _indexed(parts).astype("float64")
+
+    def expression(tables: Mapping[str, ir.Table], scope: Scope, since: Mapping[str, date]) -> ir.Table:
+        return feature_table(tables, scope, since, catalogue)
+
+    return indexed(over_pairs(store, pairs, expression, measures_in(catalogue), threads)).astype("float64")
 
 
-def _indexed(parts: Sequence[pa.Table]) -> pd.DataFrame:
+def over_pairs(
+    store: OperatingStore,
+    pairs: pd.DataFrame,
+    expression: Callable[[Mapping[str, ir.Table], Scope, Mapping[str, date]], ir.Table],
+    wanted: Collection[Measure],
+    threads: int | None = None,
+) -> pa.Table:
+    """Compute an expression of tiles and scope for (seller, midnight) pairs, chunk by chunk; rows have no order.
+
+    Args:
+        store: accepted operating data.
+        pairs: columns `seller_id` and `as_of`, as for `frame`.
+        expression: makes a table of the tiles by name (`sellers` and `stores` among them), the scope, and the first
+            midnight at which each table was known.
+        wanted: the measures that it rests on.
+        threads: how many the engine may use.
+    """
     import pyarrow as pa
 
-    indexed: pd.DataFrame = pa.concat_tables(parts).to_pandas(date_as_object=False).set_index(INDEX).sort_index()
-    return indexed
+    with _reading(store), open_engine(threads) as engine, workspace(engine) as keep:
+        found = current_tiles(engine, store)
+        tables = {name: engine.read_parquet([str(file) for file in files]) for name, files in found.files.items()}
+        tables |= {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
+        asked = _asked(pairs)
+        tables |= {name: keep(table) for name, table in prepared(tables, wanted, _span(asked)).items()}
+        parts = [
+            _chunk(engine, tables, part, lambda scope: expression(tables, scope, found.known_since))
+            for part in _chunks(asked)
+        ]
+    return pa.concat_tables(parts)
+
+
+def indexed(table: pa.Table) -> pd.DataFrame:
+    """Return a table of pairs as a frame, indexed and sorted by (seller_id, as_of)."""
+    found: pd.DataFrame = table.to_pandas(date_as_object=False).set_index(INDEX).sort_index()
+    return found
 
 
 def _asked(pairs: pd.DataFrame) -> pa.Table:
@@ -169,10 +186,12 @@ def described(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
         Columns `country`, and `marketplace`, that of the oldest store held; missing where nothing was known. Indexed
         and sorted by (seller_id, as_of).
     """
+    import pyarrow as pa
+
     with _reading(store), open_engine() as engine:
         parties = {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
         parts = [_chunk(engine, parties, asked, _descriptions) for asked in _chunks(_asked(pairs))]
-    return _indexed(parts)
+    return indexed(pa.concat_tables(parts))
 
 
 def _descriptions(scope: Scope) -> ir.Table:
@@ -226,25 +245,3 @@ def _reading(store: OperatingStore) -> Iterator[None]:
             else "restore them from a backup"
         )
         raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); {remedy}.") from error
-
-
-def _known(measure: Measure, measured: ir.Table, tables: set[str], late: Mapping[str, date]) -> ir.Value:
-    """Return the measure, zero where nothing was seen, missing where its tables were not delivered, or not by then."""
-    import ibis
-
-    used = tables_of(measure) | parties_of(measure)
-    if not tables >= used:
-        return ibis.null("float64")
-    value = _shown(measure, measured)
-    for table in sorted(used & late.keys()):
-        value = ibis.ifelse(measured.as_of >= late[table], value, ibis.null(value.type()))
-    return value.cast("float64")
-
-
-def _shown(measure: Measure, measured: ir.Table) -> ir.NumericValue:
-    if isinstance(measure, _MAY_BE_MISSING):
-        return measured[column(measure)]
-    if isinstance(measure, Total | AgeTotal) and measure.net:
-        of, less = (measured[column(item)].coalesce(0) for item in plain(measure))
-        return of - less
-    return measured[column(measure)].coalesce(0)
