@@ -236,15 +236,6 @@ class ReturningBuyers(Measure):
 
 
 @dataclass(frozen=True)
-class EarlierBuyers(Measure):
-    """How many distinct buyers of a window had ordered in the `before` days before it, too."""
-
-    days: int
-    before: int
-    lag: int = 0
-
-
-@dataclass(frozen=True)
 class BuyerSales(Measure):
     """What buyers spent in a window who ordered at least `orders` times in it."""
 

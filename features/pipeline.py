@@ -2,40 +2,44 @@
 
     accepted rows -> daily tiles -> measures of each pair -> features
 
-Every step is an Ibis expression, so that one definition runs on every engine; only `frame` and what follows execute.
+Every step is an Ibis expression, so that one definition runs on every engine; `passes` executes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, Feature
-from features.catalogue.definition import measures_in
-from features.engines.duckdb import engine_errors, open_engine, out_of_memory, workspace
+from features.catalogue.definition import measures_in, parties_of, tables_of
+from features.engines.duckdb import open_engine
 from features.errors import StoreError
 from features.evaluate import value_of
-from features.expressions import Measure
-from features.measures import prepared
-from features.measures.scope import PAIR, Scope, column, scope_of
-from features.measures.table import measure_table
-from features.tile_store import current_tiles
+from features.expressions import (
+    AgeTotal,
+    DaysOnPlatform,
+    DaysSinceFirst,
+    DaysSinceLast,
+    Measure,
+    MedianDay,
+    MedianOf,
+    OldestStore,
+    Total,
+)
+from features.measures import measured_parts
+from features.measures.scope import PAIR, Scope, column
+from features.measures.windows import plain
+from features.passes import INDEX, Sources, computed, indexed, over_pairs, parties, reading
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
-    import pyarrow as pa
-    from ibis.backends.duckdb import Backend
 
     from features.intake import OperatingStore
 
-INDEX: Final = ["seller_id", "as_of"]
-_CHUNK: Final = 130_000
-"""Pairs computed at a time: memory follows it, not the length of the frame."""
-
-_ANY_DAY: Final = date(2000, 1, 1)  # stands for the midnights of no pairs at all
+_MAY_BE_MISSING: Final = DaysOnPlatform | DaysSinceFirst | DaysSinceLast | MedianDay | MedianOf | OldestStore
+"""Measures of which nothing seen is no zero."""
 
 
 def feature_table(
@@ -53,21 +57,16 @@ def feature_table(
             not named, what rests on the table is missing.
         catalogue: the features to compute.
     """
-    return featured(measure_table(tiles, scope, known_since, measures_in(catalogue)), catalogue)
-
-
-def featured(measured: ir.Table, catalogue: Sequence[Feature], also: Mapping[str, ir.Value] | None = None) -> ir.Table:
-    """Return seller_id, as_of and a column per feature, from a table of their measures.
-
-    Args:
-        measured: as `measure_table` makes it, of the catalogue's measures at least.
-        catalogue: the features.
-        also: further columns of `measured` to keep, by the name that they get.
-    """
-    doubles = {column(item): measured[column(item)].cast("float64") for item in measures_in(catalogue)}
-    known = measured.select(*INDEX, **doubles, **(also or {}))
-    values = {feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
-    return known.select(*INDEX, **values, **{name: known[name] for name in also or {}})
+    wanted = sorted(measures_in(catalogue), key=column)
+    measured = scope.pairs.select(PAIR, *INDEX)
+    for number, part in enumerate(measured_parts(tiles, scope, wanted)):
+        # names that differ let Ibis make one flat join of all parts, not a query within a query for each
+        measured = measured.left_join(scope.keep(part), PAIR, rname=f"{{name}}_{number}")
+    late = {table: day for table, day in known_since.items() if day > scope.first}
+    known = measured.select(*INDEX, **{column(item): _known(item, measured, {*known_since}, late) for item in wanted})
+    return known.select(
+        *INDEX, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
+    )
 
 
 def frame(
@@ -85,90 +84,15 @@ def frame(
         A frame of float64 columns in catalogue order, NaN where missing, indexed and sorted by (seller_id, as_of).
     """
 
-    def expression(tables: Mapping[str, ir.Table], scope: Scope, since: Mapping[str, date]) -> ir.Table:
-        return feature_table(tables, scope, since, catalogue)
+    def expressions(sources: Sources, scope: Scope) -> dict[str, ir.Table]:
+        return {"frame": feature_table(sources.tables, scope, sources.known_since, catalogue)}
 
-    return indexed(over_pairs(store, pairs, expression, measures_in(catalogue), threads)).astype("float64")
-
-
-def over_pairs(
-    store: OperatingStore,
-    pairs: pd.DataFrame,
-    expression: Callable[[Mapping[str, ir.Table], Scope, Mapping[str, date]], ir.Table],
-    wanted: Collection[Measure],
-    threads: int | None = None,
-) -> pa.Table:
-    """Compute an expression of tiles and scope for (seller, midnight) pairs, chunk by chunk; rows have no order.
-
-    Args:
-        store: accepted operating data.
-        pairs: columns `seller_id` and `as_of`, as for `frame`.
-        expression: makes a table of the tiles by name (`sellers` and `stores` among them), the scope, and the first
-            midnight at which each table was known.
-        wanted: the measures that it rests on.
-        threads: how many the engine may use.
-    """
-    import pyarrow as pa
-
-    with _reading(store), open_engine(threads) as engine, workspace(engine) as keep:
-        found = current_tiles(engine, store)
-        tables = {name: engine.read_parquet([str(file) for file in files]) for name, files in found.files.items()}
-        tables |= {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
-        asked = _asked(pairs)
-        tables |= {name: keep(table) for name, table in prepared(tables, wanted, _span(asked)).items()}
-        parts = [
-            _chunk(engine, tables, part, lambda scope: expression(tables, scope, found.known_since))
-            for part in _chunks(asked)
-        ]
-    return pa.concat_tables(parts)
-
-
-def indexed(table: pa.Table) -> pd.DataFrame:
-    """Return a table of pairs as a frame, indexed and sorted by (seller_id, as_of)."""
-    found: pd.DataFrame = table.to_pandas(date_as_object=False).set_index(INDEX).sort_index()
-    return found
-
-
-def _asked(pairs: pd.DataFrame) -> pa.Table:
-    """Return the distinct pairs, those of a seller together: what his midnights share is computed once a chunk."""
-    import pyarrow as pa
-
-    days = pairs["as_of"].dt.date if hasattr(pairs["as_of"], "dt") else pairs["as_of"]
-    asked = pa.table(
-        {"seller_id": pa.array(pairs["seller_id"].astype(object), pa.string()), "as_of": pa.array(days, pa.date32())}
-    )
-    return asked.group_by(INDEX).aggregate([]).sort_by([("seller_id", "ascending"), ("as_of", "ascending")])
-
-
-def _chunks(asked: pa.Table) -> Iterator[pa.Table]:
-    """Yield the pairs in chunks of one query each, at least one, numbered from 0."""
-    import pyarrow as pa
-
-    for start in range(0, max(asked.num_rows, 1), _CHUNK):
-        part = asked.slice(start, _CHUNK)
-        yield part.append_column(PAIR, pa.array(range(part.num_rows), pa.int32()))
-
-
-def _chunk(
-    engine: Backend, tables: Mapping[str, ir.Table], asked: pa.Table, features: Callable[[Scope], ir.Table]
-) -> pa.Table:
-    import ibis
-
-    with workspace(engine) as keep:
-        scope = scope_of(keep(ibis.memtable(asked)), tables["sellers"], tables["stores"], _span(asked), keep)
-        return features(scope).to_pyarrow()
-
-
-def _span(asked: pa.Table) -> tuple[date, date]:
-    import pyarrow.compute as pc
-
-    days = pc.min_max(asked["as_of"]).as_py()
-    return days["min"] or _ANY_DAY, days["max"] or _ANY_DAY
+    return indexed(over_pairs(store, pairs, expressions, measures_in(catalogue), threads)["frame"]).astype("float64")
 
 
 def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
     """Return the pairs of every seller whom the platform knew as of a midnight, for `frame`."""
-    with _reading(store), open_engine() as engine:
+    with reading(store), open_engine() as engine:
         sellers = engine.read_parquet([str(file) for file in store.files("sellers")])
         known = sellers.filter(sellers.visible_from <= as_of).select("seller_id").distinct().to_pyarrow()
     pairs: pd.DataFrame = known.to_pandas().assign(as_of=as_of)
@@ -186,12 +110,9 @@ def described(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
         Columns `country`, and `marketplace`, that of the oldest store held; missing where nothing was known. Indexed
         and sorted by (seller_id, as_of).
     """
-    import pyarrow as pa
-
-    with _reading(store), open_engine() as engine:
-        parties = {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
-        parts = [_chunk(engine, parties, asked, _descriptions) for asked in _chunks(_asked(pairs))]
-    return indexed(pa.concat_tables(parts))
+    with reading(store), open_engine() as engine:
+        found = computed(engine, parties(engine, store), pairs, lambda scope: {"described": _descriptions(scope)})
+    return indexed(found["described"])
 
 
 def _descriptions(scope: Scope) -> ir.Table:
@@ -205,7 +126,7 @@ def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:
     Raises:
         StoreError: a stored file is missing or damaged.
     """
-    with _reading(store), open_engine() as engine:
+    with reading(store), open_engine() as engine:
         rows = engine.read_parquet([str(file) for file in store.files(table)]).to_pyarrow()
     held: pd.DataFrame = rows.to_pandas(date_as_object=False)
     return held
@@ -231,17 +152,23 @@ def covered_days(store: OperatingStore) -> dict[str, date]:
     return {name: day for name, day in store.covers_through.items() if name in used}
 
 
-@contextmanager
-def _reading(store: OperatingStore) -> Iterator[None]:
-    try:
-        yield
-    except engine_errors() as error:
-        reason = str(error).splitlines()[0]
-        if isinstance(error, out_of_memory()):
-            raise StoreError(f"Memory does not suffice ({reason}); ask for fewer sellers at a time.") from error
-        remedy = (
-            f"delete {store.folder / 'tiles'}, which is made anew from accepted rows"
-            if f"{store.folder / 'tiles'}/" in reason
-            else "restore them from a backup"
-        )
-        raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); {remedy}.") from error
+def _known(measure: Measure, measured: ir.Table, tables: set[str], late: Mapping[str, date]) -> ir.Value:
+    """Return the measure, zero where nothing was seen, missing where its tables were not delivered, or not by then."""
+    import ibis
+
+    used = tables_of(measure) | parties_of(measure)
+    if not tables >= used:
+        return ibis.null("float64")
+    value = _shown(measure, measured)
+    for table in sorted(used & late.keys()):
+        value = ibis.ifelse(measured.as_of >= late[table], value, ibis.null(value.type()))
+    return value.cast("float64")
+
+
+def _shown(measure: Measure, measured: ir.Table) -> ir.NumericValue:
+    if isinstance(measure, _MAY_BE_MISSING):
+        return measured[column(measure)]
+    if isinstance(measure, Total | AgeTotal) and measure.net:
+        of, less = (measured[column(item)].coalesce(0) for item in plain(measure))
+        return of - less
+    return measured[column(measure)].coalesce(0)

@@ -10,7 +10,6 @@ from features.expressions import (
     BuyerSales,
     BuyerSquares,
     DaysSinceFirst,
-    EarlierBuyers,
     Expr,
     HomeTotal,
     Marketplaces,
@@ -25,9 +24,7 @@ from features.expressions import (
 from features.facts import BY_NAME, FACTS, LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS, QUICK_REFUND_HOURS, TILE_KEYS
 from features.festivals import festivals
 
-_OF_ORDERS = (
-    Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | EarlierBuyers | ReturningBuyers | RushOrders | TopBuyer
-)
+_OF_ORDERS = Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
 
 _BOUGHT = ("no", "up", "down", "both")
 

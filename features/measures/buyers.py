@@ -15,7 +15,6 @@ from features.expressions import (
     Buyers,
     BuyerSales,
     BuyerSquares,
-    EarlierBuyers,
     Measure,
     ReturningBuyers,
     RushOrders,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 RUSHED: Final = "rushed"
 """The name under which `rushed` stands among the tiles."""
 
-OfBuyers = Buyers | BuyerSales | BuyerSquares | EarlierBuyers | ReturningBuyers | TopBuyer
+OfBuyers = Buyers | BuyerSales | BuyerSquares | ReturningBuyers | TopBuyer
 Window = tuple[int, int]
 
 
@@ -94,9 +93,8 @@ def _value(item: OfBuyers, buyers: ir.Table, spans: list[Window]) -> ir.Value:
     match item:
         case Buyers(_, least):
             return buyers.count(where=orders >= least)
-        case ReturningBuyers(_, before) | EarlierBuyers(_, before):
-            earlier = _sum_of("orders", buyers, spans, (before, sum(_window(item))))
-            return buyers.count(where=(orders > 0) & (earlier > 0))
+        case ReturningBuyers(days, before):
+            return buyers.count(where=(orders > 0) & (_sum_of("orders", buyers, spans, (before, days)) > 0))
         case BuyerSales(_, least):
             return total(spent, orders >= least)
         case BuyerSquares():
