@@ -13,6 +13,7 @@ import api.consents.requests.endpoints
 import api.health.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
+import api.sellers.endpoints
 from api.access.refusals import install_refusals
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
@@ -57,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for room in (api.scores, api.consents, api.consents.requests, api.receipts, api.access, api.health):
+    for room in (api.scores, api.sellers, api.consents, api.consents.requests, api.receipts, api.access, api.health):
         app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)

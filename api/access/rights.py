@@ -21,6 +21,7 @@ class Scope(StrEnum):
     CONSENTS_WRITE = "consents:write"
     CONSENTS_READ = "consents:read"
     CONSENT_REQUESTS_WRITE = "consent-requests:write"
+    PROFILES_READ = "profiles:read"
 
 
 MEANINGS: Final[Mapping[Scope, str]] = {
@@ -29,11 +30,14 @@ MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.CONSENTS_WRITE: "Record and revoke sellers' consents, and decline requests (the platform).",
     Scope.CONSENTS_READ: "Read consents and requests for them (banks: their own; the platform: all).",
     Scope.CONSENT_REQUESTS_WRITE: "Ask for sellers' consents (banks).",
+    Scope.PROFILES_READ: "Read the pictures of sellers who consented (banks).",
 }
 """Each scope in a sentence, as the OpenAPI document says it."""
 
 _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
-    Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ, Scope.CONSENTS_READ, Scope.CONSENT_REQUESTS_WRITE}),
+    Kind.BANK: frozenset(
+        {Scope.SCORES_WRITE, Scope.SCORES_READ, Scope.CONSENTS_READ, Scope.CONSENT_REQUESTS_WRITE, Scope.PROFILES_READ}
+    ),
     Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ}),
     Kind.OPERATOR: frozenset(),
 }

@@ -31,7 +31,7 @@ def sums(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict
     found = sight(seen, seller_id, as_of)
     wanted: dict[str, tuple[str, Callable[[Entry], int]]] = {
         "gross": ("orders", lambda e: e.row["amount_micros"]),
-        "orders": ("orders", lambda e: 1),
+        "orders": ("orders", lambda _: 1),
         "refunded": ("refunds", lambda e: e.row["amount_micros"]),
         "returned": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] in RETURNED)),
         "cancelled": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] == "cancel")),

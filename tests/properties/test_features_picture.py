@@ -1,8 +1,8 @@
-"""Every sum and every covered day of the picture equals the naive oracle, exactly; late rows and threads change nothing.
+"""Every sum and covered day of the picture equals the naive oracle, exactly; late rows and threads change nothing.
 
-The markets hold late rows, versions of owners, several stores of one owner, refunds with and without orders, orders that
-owners place with themselves, months of every length and a leap day; identical rows and other currencies are intake's to
-deal with, as tests/features/intake shows.
+The markets hold late rows, versions of owners, several stores of one owner, refunds with and without orders, orders
+that owners place with themselves, months of every length and a leap day; what intake makes of identical rows and other
+currencies is shown in tests/features/picture.
 """
 
 from __future__ import annotations
