@@ -157,7 +157,7 @@ class VectorStore:
             key, snapshot = _latest_snapshot(connection)
             if pictures_in.definitions_of(connection, key) != definitions():
                 raise StoreError("No pictures of sellers are stored for these vectors; run `sellerscore features`.")
-            found = pictures_in.read(connection, seller_id, key)
+            found = pictures_in.read(connection, _bytes(seller_id), key)
             values = connection.execute(_VALUES, (_bytes(seller_id), key)).fetchone()
         if found is None or values is None:
             return None

@@ -10,12 +10,24 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from features.buyers import REGULAR
 from features.catalogue import CATALOGUE
 from features.measures.scope import PAIR, Scope
 from features.passes import Sources, over_pairs
 from features.picture.peers import UNKNOWN, Standings, standings
-from features.picture.series import STEPS, SUMS, digest
-from features.picture.steps import DAYS, STEP, TABLES, first_and_last, step_tables
+from features.picture.series import BUYERS, EARLIER, STEPS, SUMS, digest
+from features.picture.steps import (
+    DAYS,
+    ENDS,
+    FIRST,
+    LAST,
+    STEP,
+    TABLES,
+    first_and_last,
+    of_step,
+    regular_buyers,
+    step_tables,
+)
 from features.picture.stored import Coverage, PictureSet, Steps, StoredPicture
 
 if TYPE_CHECKING:
@@ -65,6 +77,7 @@ def _expressions(sources: Sources, scope: Scope) -> dict[str, ir.Table]:
     visible = {name: table for name, table in sources.tables.items() if _is_known(name, sources, scope.last)}
     return {
         **dict(step_tables(visible, scope)),
+        **dict(regular_buyers(visible, scope)),
         **dict(first_and_last(visible, scope)),
         _CATEGORIES: _categories(sources.tables["sellers"], scope),
     }
@@ -83,25 +96,47 @@ def _categories(sellers: ir.Table, scope: Scope) -> ir.Table:
 
 
 def _year(found: Mapping[str, pa.Table], sellers: Sequence[str]) -> _Year:
-    rows = {seller: row for row, seller in enumerate(sellers)}
-    by_step = {name: table for name, table in found.items() if STEP in table.column_names}
     sums: dict[str, Whole | None] = dict.fromkeys(SUMS)
-    for table in by_step.values():
-        sums |= {name: _matrix(table, name, rows) for name in SUMS if name in table.column_names}
-    days = {name: _matrix(table, DAYS, rows) for name, table in by_step.items() if name in TABLES}
-    ends = {name: np.full((len(rows), 2), UNKNOWN, np.int64) for name in days}
-    for name, those in ends.items():
-        table = found[f"{name}_ends"]
-        at = [rows[seller] for seller in table["seller_id"].to_pylist()]
-        those[at] = np.column_stack([table[each].to_numpy() for each in ("first_ago", "last_ago")])
+    days: dict[str, Whole] = {}
+    ends: dict[str, Whole] = {}
+    for name, table in found.items():
+        rows = _rows(table, sellers)
+        if STEP in table.column_names:
+            place = (rows, table[STEP].to_numpy())
+            sums |= {each: _matrix(table, each, place, len(sellers)) for each in SUMS if each in table.column_names}
+        if DAYS in table.column_names:
+            days[name] = _matrix(table, DAYS, place, len(sellers))
+        if name == REGULAR:
+            wide = {each: _wide(table, each, rows, len(sellers)) for each in (BUYERS, EARLIER)}
+            lone = sums[BUYERS]
+            sums |= {EARLIER: wide[EARLIER], BUYERS: wide[BUYERS] if lone is None else wide[BUYERS] + lone}
+        if FIRST in table.column_names:
+            those = np.full((len(sellers), 2), UNKNOWN, np.int64)
+            those[rows] = np.column_stack([table[each].to_numpy() for each in (FIRST, LAST)])
+            ends[name.removesuffix(ENDS)] = those
     return _Year(sums, days, ends)
 
 
-def _matrix(table: pa.Table, name: str, rows: Mapping[str, int]) -> Whole:
+def _rows(table: pa.Table, sellers: Sequence[str]) -> Whole:
+    """Return which of the sellers each row of a table is of."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    rows: Whole = pc.index_in(table["seller_id"], pa.array(sellers, pa.string())).to_numpy().astype(np.int64)
+    return rows
+
+
+def _wide(table: pa.Table, name: str, rows: Whole, sellers: int) -> Whole:
+    """Return the columns of a sum that stands in a column a step."""
+    matrix = np.zeros((sellers, STEPS), np.int64)
+    matrix[rows] = np.column_stack([table[of_step(name, step)].to_numpy() for step in range(STEPS)])
+    return matrix
+
+
+def _matrix(table: pa.Table, name: str, place: tuple[Whole, Whole], sellers: int) -> Whole:
     """Return a column as a row a seller and a column a step; zero where there is no row."""
-    matrix = np.zeros((len(rows), STEPS), np.int64)
-    at = [rows[seller] for seller in table["seller_id"].to_pylist()]
-    matrix[at, table[STEP].to_numpy()] = table[name].to_numpy()
+    matrix = np.zeros((sellers, STEPS), np.int64)
+    matrix[place] = table[name].to_numpy()
     return matrix
 
 
@@ -109,26 +144,20 @@ def _pictures(
     sellers: Sequence[str], as_of: date, compared: Standings, year: _Year
 ) -> Iterator[tuple[str, StoredPicture]]:
     sums: list[list[Steps | None]] = [_listed(year.sums[name], len(sellers)) for name in SUMS]
-    ranks = [compared.at_most.tolist(), compared.at_least.tolist(), compared.others.tolist()]
-    for row, seller in enumerate(sellers):
-        standing = zip(*(each[row] for each in ranks), strict=True)
-        yield (
-            seller,
-            StoredPicture(
-                compared.groups[row],
-                tuple(each[row] for each in sums),
-                tuple((_known(most), _known(least), others) for most, least, others in standing),
-                dict(_coverage(year, row, as_of)),
-            ),
-        )
+    at_most, at_least = (_optional(each) for each in (compared.at_most, compared.at_least))
+    ranks = zip(at_most, at_least, compared.others.tolist(), strict=True)
+    steps = zip(*sums, strict=True)
+    for row, (seller, group, known, rank) in enumerate(zip(sellers, compared.groups, steps, ranks, strict=True)):
+        yield seller, StoredPicture(group, known, tuple(zip(*rank, strict=True)), dict(_coverage(year, row, as_of)))
 
 
 def _listed(matrix: Whole | None, sellers: int) -> list[Steps | None]:
     return [None] * sellers if matrix is None else list(map(tuple, matrix.tolist()))
 
 
-def _known(percent: int) -> int | None:
-    return None if percent == UNKNOWN else percent
+def _optional(percents: Whole) -> list[list[int | None]]:
+    found: list[list[int | None]] = np.where(percents == UNKNOWN, None, percents.astype(object)).tolist()
+    return found
 
 
 def _coverage(year: _Year, row: int, as_of: date) -> Iterator[tuple[str, Coverage]]:

@@ -23,8 +23,10 @@ STEP: Final = "step"
 DAYS: Final = "days"
 """Days of a step with at least one row, own-store orders too; refunds and parcels count on their order's day."""
 
+FIRST, LAST, ENDS = "first_ago", "last_ago", "_ends"
+"""Days since the first and the last day with a row; what the names of these tables end with."""
+
 TABLES: Final = tuple(TILE_KEYS)
-_BUYERS: Final = "distinct_buyers"
 _EVER: Final = 36_500
 """Days back that are more than any platform's history."""
 
@@ -34,8 +36,14 @@ def step_tables(tables: Mapping[str, ir.Table], scope: Scope) -> Iterator[tuple[
     for name in TABLES:
         if name in tables:
             yield name, _named(_of_table(name, tables[name], scope), scope)
+    if LONE in tables:
+        yield LONE, _named(_lone(tables[LONE], scope), scope)
+
+
+def regular_buyers(tables: Mapping[str, ir.Table], scope: Scope) -> Iterator[tuple[str, ir.Table]]:
+    """Yield seller_id and the columns `of_step` of buyers who came more than once, if any table tells of buyers."""
     if REGULAR in tables:
-        yield _BUYERS, _named(_of_buyers(tables, scope), scope)
+        yield REGULAR, _named(_regular(tables[REGULAR], scope), scope)
 
 
 def first_and_last(tables: Mapping[str, ir.Table], scope: Scope) -> Iterator[tuple[str, ir.Table]]:
@@ -43,8 +51,8 @@ def first_and_last(tables: Mapping[str, ir.Table], scope: Scope) -> Iterator[tup
     for name in TABLES:
         if name in tables:
             rows = seen(tables[name], scope, _EVER)
-            ends = rows.group_by(PAIR).agg(first_ago=rows.ago.max(), last_ago=rows.ago.min())
-            yield f"{name}_ends", _named(ends, scope)
+            ends = rows.group_by(PAIR).agg(**{FIRST: rows.ago.max(), LAST: rows.ago.min()})
+            yield f"{name}{ENDS}", _named(ends, scope)
 
 
 def _named(rows: ir.Table, scope: Scope) -> ir.Table:
@@ -63,22 +71,31 @@ def _of_table(name: str, tiles: ir.Table, scope: Scope) -> ir.Table:
     return rows.group_by(PAIR, **{STEP: _step(rows)}).agg(**{DAYS: rows.ago.nunique()}, **sums)
 
 
-def _of_buyers(tables: Mapping[str, ir.Table], scope: Scope) -> ir.Table:
-    """Return distinct buyers by step: those who came once add up, of the others each is looked at."""
+def _lone(tiles: ir.Table, scope: Scope) -> ir.Table:
+    """Return the buyers who came once, who add up like any fact; none of them had come before."""
+    rows = seen(tiles, scope, STEPS * STEP_DAYS)
+    return rows.group_by(PAIR, **{STEP: _step(rows)}).agg(**{BUYERS: whole(total(rows.buyers))})
+
+
+def _regular(tiles: ir.Table, scope: Scope) -> ir.Table:
+    """Return, in a column a step, buyers who came more than once: those who came, and those who had come before.
+
+    A buyer is a number with a bit for each step in which he came, so he is looked at once for all steps.
+    """
     import ibis
 
-    far = (STEPS + NEW_AFTER) * STEP_DAYS
-    once = seen(tables[LONE], scope, STEPS * STEP_DAYS)
-    lone = once.group_by(PAIR, **{STEP: _step(once)}).agg(
-        **{BUYERS: whole(total(once.buyers)), EARLIER: ibis.literal(0, "int64")}
-    )
-    rows = with_own(seen(tables[REGULAR], scope, far), scope).filter(lambda t: ~t.own)
-    by_step = rows.group_by(PAIR, "buyer_id", **{STEP: _step(rows)}).agg(orders=total(rows.orders))
-    came = by_step.filter(by_step.orders > 0)
-    of_one = ibis.window(group_by=(PAIR, "buyer_id"), order_by=STEP)
-    since = came.mutate(before=came[STEP] - came[STEP].lag().over(of_one)).filter(lambda t: t[STEP] >= 0)
-    regular = since.group_by(PAIR, STEP).agg(
-        **{BUYERS: since.count().cast("int64"), EARLIER: since.count(where=since.before <= NEW_AFTER).cast("int64")}
-    )
-    both = ibis.union(lone, regular.select(*lone.columns))
-    return both.group_by(PAIR, STEP).agg(**{name: whole(both[name].sum()) for name in (BUYERS, EARLIER)})
+    rows = with_own(seen(tiles, scope, (STEPS + NEW_AFTER) * STEP_DAYS), scope).filter(lambda t: ~t.own)
+    bit = ibis.literal(1, "int64") << (_step(rows) + NEW_AFTER)
+    buyers = rows.group_by(PAIR, "buyer_id").agg(came=bit.bit_or())
+    counts = {}
+    for step in range(STEPS):
+        now, before = (1 << NEW_AFTER) << step, ((1 << NEW_AFTER) - 1) << step
+        came = (buyers.came & now) != 0
+        counts[of_step(BUYERS, step)] = buyers.count(where=came)
+        counts[of_step(EARLIER, step)] = buyers.count(where=came & ((buyers.came & before) != 0))
+    return buyers.group_by(PAIR).agg(**counts)
+
+
+def of_step(name: str, step: int) -> str:
+    """Return the column of a sum that stands in a column a step."""
+    return f"{name}_{step}"

@@ -89,10 +89,11 @@ def definitions_of(connection: sqlite3.Connection, snapshot_id: int) -> str | No
     return None if found is None else str(found[0])
 
 
-def read(connection: sqlite3.Connection, seller_id: str, snapshot_id: int) -> StoredPicture | None:
-    """Return a seller's picture in a snapshot."""
+def read(connection: sqlite3.Connection, seller_id: bytes, snapshot_id: int) -> StoredPicture | None:
+    """Return a seller's picture in a snapshot; the id in bytes, which may be no text."""
     found = connection.execute(
-        "SELECT content FROM pictures WHERE seller_id = ? AND snapshot_id = ?", (seller_id, snapshot_id)
+        "SELECT content FROM pictures WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?",
+        (seller_id, snapshot_id),
     ).fetchone()
     return None if found is None else decoded(found[0])
 
