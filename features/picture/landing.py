@@ -156,7 +156,9 @@ def _listed(matrix: Whole | None, sellers: int) -> list[Steps | None]:
 
 
 def _optional(percents: Whole) -> list[list[int | None]]:
-    found: list[list[int | None]] = np.where(percents == UNKNOWN, None, percents.astype(object)).tolist()
+    values = percents.astype(object)
+    values[percents == UNKNOWN] = None
+    found: list[list[int | None]] = values.tolist()
     return found
 
 
