@@ -15,6 +15,7 @@ import api.metrics.endpoints
 import api.model.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
+import api.sellers.endpoints
 from api import described
 from api.access.refusals import install_refusals
 from api.checkpointing import sending
@@ -28,6 +29,7 @@ from api.watch import watching
 _ROOMS: Final = (
     api.scores,
     api.model,
+    api.sellers,
     api.consents,
     api.consents.requests,
     api.receipts,

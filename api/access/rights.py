@@ -23,6 +23,7 @@ class Scope(StrEnum):
     CONSENT_REQUESTS_WRITE = "consent-requests:write"
     METRICS_READ = "metrics:read"
     MODEL_READ = "model:read"
+    PROFILES_READ = "profiles:read"
 
 
 MEANINGS: Final[Mapping[Scope, str]] = {
@@ -33,6 +34,7 @@ MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.CONSENT_REQUESTS_WRITE: "Ask for sellers' consents (banks).",
     Scope.METRICS_READ: "Read what the service counts of itself (operators).",
     Scope.MODEL_READ: "Read the model card and the reasons in force (banks, operators).",
+    Scope.PROFILES_READ: "Read the pictures of sellers who consented (banks).",
 }
 """Each scope in a sentence, as the OpenAPI document says it."""
 
@@ -44,6 +46,7 @@ _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
             Scope.CONSENTS_READ,
             Scope.CONSENT_REQUESTS_WRITE,
             Scope.MODEL_READ,
+            Scope.PROFILES_READ,
         }
     ),
     Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ}),

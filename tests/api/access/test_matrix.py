@@ -60,6 +60,8 @@ CALLS = (
     Call("POST", "/v1/scores", BANKS, Scope.SCORES_WRITE, 201, GOOD),
     Call("GET", "/v1/scores/{score_id}", BANKS, Scope.SCORES_READ, 404),
     Call("POST", "/v1/scores/{score_id}/replay", BANKS, Scope.SCORES_READ, 404),
+    Call("GET", "/v1/sellers/{seller_id}/profile", BANKS, Scope.PROFILES_READ, 403),
+    Call("GET", "/v1/sellers/{seller_id}/profile.html", BANKS, Scope.PROFILES_READ, 403),
     Call("POST", "/v1/consents", PLATFORM, Scope.CONSENTS_WRITE, 404, AGREED),
     Call("GET", "/v1/consents", BANKS | PLATFORM, Scope.CONSENTS_READ, 200),
     Call("GET", "/v1/consents/{consent_id}", BANKS | PLATFORM, Scope.CONSENTS_READ, 404),

@@ -1,0 +1,1 @@
+"""The picture of a seller, to a bank that the seller let look: as JSON and as a page to print."""

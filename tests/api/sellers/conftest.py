@@ -1,0 +1,59 @@
+"""Sellers with pictures: a small market taken the way of a delivery, enough of one category for peers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+
+from api.settings import Settings
+from features.catalogue import CATALOGUE, digest
+from features.picture.landing import land
+from features.pipeline import frame
+from features.store import Snapshot, VectorStore
+from features.vectors import rows_of
+from tests.api.conftest import Opener
+from tests.oracles.accepted import write_accepted
+from tests.oracles.market import MIDNIGHTS, Shape, market
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+AS_OF = MIDNIGHTS[0]
+SELLERS = tuple(f"S{number}" for number in range(70))
+TRICKY = "shop/<b>&\"' 店"
+COVERED = ("orders", "refunds", "traffic", "fulfilments", "ratings")
+"""Every table but purchases, which this platform never delivers."""
+
+
+@pytest.fixture(scope="session")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of vectors and pictures, made once."""
+    folder = tmp_path_factory.mktemp("pictured")
+    rows = market(Shape(seed=11, sellers=len(SELLERS), events=60, absent=frozenset({"purchases"})))
+    rows["sellers"] = [{**row, "category": "toys"} for row in rows["sellers"]]
+    rows["sellers"].append({**rows["sellers"][0], "seller_id": TRICKY})
+    store = write_accepted(rows, folder)
+    features = frame(store, pd.DataFrame({"seller_id": [*SELLERS, TRICKY], "as_of": AS_OF}))
+    snapshot = Snapshot(AS_OF, "data-1", digest(CATALOGUE), dict.fromkeys(COVERED, AS_OF))
+    VectorStore(folder / "vectors.db").replace(snapshot, rows_of(features), land(store, features))
+    return folder / "vectors.db"
+
+
+@pytest.fixture
+def settings(registry: str, pictured: Path, tmp_path: Path) -> Settings:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    shutil.copy(pictured, home / "vectors.db")
+    return Settings(home=home, MLFLOW_TRACKING_URI=registry)
+
+
+@pytest.fixture
+def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
+    """A bank whom these sellers, and one whom nobody knows, let look; on a database of each kind in turn."""
+    with open_client(stored_in, (*SELLERS, TRICKY, "unknown")) as opened:
+        yield opened

@@ -1,0 +1,125 @@
+"""From deliveries to pictures: identical rows, currencies, categories that change, days on the edges of steps."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from features.catalogue import CATALOGUE
+from features.intake import ingest, open_store
+from features.picture.landing import land
+from features.picture.series import SUMS
+from features.picture.stored import StoredPicture
+from tests.oracles import picture_oracle
+from tests.oracles.accepted import write_accepted
+from tests.oracles.by_hand import T, Trade
+from tests.oracles.delivered import deliver, rates_of
+from tests.oracles.market import MIDNIGHTS, Shape, market
+from tests.oracles.market_events import CURRENCIES
+from tests.oracles.seller_sight import midnight, visible
+
+
+def landed(store: Any, sellers: list[str], as_of: date) -> dict[str, StoredPicture]:
+    index = pd.MultiIndex.from_product([sellers, [pd.Timestamp(as_of)]], names=["seller_id", "as_of"])
+    features = pd.DataFrame(1.0, index, [feature.name for feature in CATALOGUE])
+    return dict(land(store, features).pictures)
+
+
+def sums_of(picture: StoredPicture) -> dict[str, tuple[int, ...] | None]:
+    return dict(zip(SUMS, picture.sums, strict=True))
+
+
+def test_identical_rows_count_once_and_currencies_become_dollars(tmp_path: Path) -> None:
+    rows, as_of = market(Shape(seed=2, sellers=6, events=60)), MIDNIGHTS[1]
+    rates = rates_of(rows, CURRENCIES)
+    store = tmp_path / "store"
+    ingest(deliver(rows, rates, tmp_path / "first"), store)
+    again = ingest(
+        deliver({**rows, "orders": [*rows["orders"], *rows["orders"][:5]]}, rates, tmp_path / "again"), store
+    )
+    assert again.table("orders").accepted == 0
+    assert len({row["currency"] for row in rows["orders"]}) > 2
+    sellers = [f"S{number}" for number in range(6)]
+    seen = visible(rows, as_of)
+    for seller, picture in landed(open_store(store), sellers, as_of).items():
+        for name, expected in picture_oracle.sums(seen, seller, as_of).items():
+            found = sums_of(picture)[name]
+            assert (found is None) == (expected is None)
+            # an amount in its currency and back is right to a micro-dollar an order
+            assert all(abs(a - b) <= 60 for a, b in zip(found or (), expected or (), strict=True)), name
+
+
+def test_the_category_is_that_of_the_latest_version_known_by_then(tmp_path: Path) -> None:
+    trade = Trade()
+    (party,) = trade.rows["sellers"]
+    later = {"category": "toys", "known_at": midnight(T) - timedelta(days=1)}
+    too_late = {"category": "never", "known_at": midnight(T) + timedelta(seconds=1)}
+    trade.rows["sellers"] = [party | too_late, party | {"category": "home"}, party | later]
+    peers = [
+        party | {"seller_id": f"P{number}", "category": category}
+        for number, category in enumerate(["toys"] * 31 + ["home"] * 31 + ["never"] * 31)
+    ]
+    trade.rows["sellers"] += peers
+    sellers = [each["seller_id"] for each in (party, *peers)]
+    found = landed(write_accepted(trade.rows, tmp_path), sellers, T)["S"]
+    assert (found.peers.category, found.peers.others) == ("toys", 31)
+
+
+def test_a_day_lies_in_its_step_and_a_late_row_in_none(tmp_path: Path) -> None:
+    trade = Trade()
+    for ago in (1, 30, 31, 360, 361):
+        trade.order(ago, ago)
+    trade.order(0, 1_000)
+    trade.order(5, 2_000, known_at=midnight(T) + timedelta(microseconds=1))
+    own = trade.order(40, 4_000, buyer_id="A2")
+    trade.refund(own, midnight(T) - timedelta(days=39), 4_000)
+    trade.refund(trade.order(45, 100), midnight(T) - timedelta(days=2), 30)
+    found = landed(write_accepted(trade.rows, tmp_path), ["S"], T)["S"]
+    gross, refunded = (sums_of(found)[name] or () for name in ("gross", "refunded"))
+    assert [each // 1_000_000 for each in gross] == [360, *[0] * 9, 131, 31]
+    assert [each // 1_000_000 for each in refunded] == [*[0] * 10, 30, 0]
+    orders = found.coverage["orders"]
+    # the order of one's own is no sale, but a day on which the table tells something
+    assert orders.days == (1, *[0] * 9, 3, 2)
+    assert (orders.first, orders.last) == (T - timedelta(days=361), T - timedelta(days=1))
+
+
+def test_buyers_are_new_unless_they_came_in_the_ninety_days_before(tmp_path: Path) -> None:
+    trade = Trade()
+    for buyer, agos in {"a": (10, 20, 40), "b": (15, 120), "c": (15, 121), "d": (5,)}.items():
+        for ago in agos:
+            trade.order(ago, 1, buyer_id=buyer)
+    found = sums_of(landed(write_accepted(trade.rows, tmp_path), ["S"], T)["S"])
+    assert (found["buyers"] or ())[-1] == 4
+    assert (found["earlier_buyers"] or ())[-1] == 2
+
+
+def test_what_nobody_delivered_is_unknown_and_what_one_seller_lacks_is_nothing(tmp_path: Path) -> None:
+    trade = Trade()
+    trade.rows["ratings"] = []
+    trade.rows["traffic"] = [row | {"known_at": midnight(T) + timedelta(days=1)} for row in trade.rows["traffic"]]
+    found = landed(write_accepted(trade.rows, tmp_path), ["S"], T)["S"]
+    assert {name for name, steps in sums_of(found).items() if steps is None} == (
+        {"ratings", "star_hundredths", "visits", "ad_spend"} | {"gross", "orders", "buyers", "earlier_buyers"}
+    )
+    assert sums_of(found)["purchased"] == (0,) * 12
+    assert found.coverage == {}
+
+
+def test_no_sellers_have_no_pictures(tmp_path: Path) -> None:
+    assert landed(write_accepted(Trade().rows, tmp_path), [], T) == {}
+
+
+def test_a_store_that_changes_hands_takes_its_days_along(tmp_path: Path) -> None:
+    trade = Trade()
+    trade.order(10, 7)
+    (shop, _) = trade.rows["stores"]
+    sold = shop | {"seller_id": "other", "known_at": midnight(T) - timedelta(days=3)}
+    trade.rows["stores"].append(sold)
+    trade.rows["sellers"].append(trade.rows["sellers"][0] | {"seller_id": "other"})
+    found = landed(write_accepted(trade.rows, tmp_path), ["S", "other"], T)
+    assert (sums_of(found["S"])["gross"] or ())[-1] == 0
+    assert (sums_of(found["other"])["gross"] or ())[-1] == 7_000_000
