@@ -21,7 +21,9 @@ _TAGGED: Final[dict[str, dict[str, Any]]] = {
     "Cache-Control": {"description": "Ask again each time.", "schema": {"type": "string"}},
 }
 _REFUSED: Final = problem_responses(*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
-_UNCHANGED: Final = {304: {"description": "It is still what the ETag names.", "headers": {**_TAGGED, **RATE_HEADERS}}}
+_UNCHANGED: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "It is still what the ETag names.", "headers": {**_TAGGED, **RATE_HEADERS}}
+}
 
 IfNoneMatch = Annotated[
     str | None,

@@ -51,7 +51,9 @@ class CardFeature(_Answer):
     name: str = Field(description="Name, as contributions give it.", examples=["refund_rate_90d"])
     label: str = Field(description="The feature in words.", examples=["Refund rate, 90 days"])
     unit: str = Field(description="Unit of its values.", examples=["ratio"])
-    sign: Literal[-1, 0, 1] = Field(
+    sign: int = Field(
+        ge=-1,
+        le=1,
         description="+1: a higher value never lowers risk; -1: never raises it; 0: the model is free.",
         examples=[1],
     )

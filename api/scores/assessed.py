@@ -21,9 +21,10 @@ def assessment_of(body: bytes) -> Assessment:
         LedgerDamaged: it holds none.
     """
     try:
-        return _adapter().validate_python(json.loads(body)["assessment"])
+        found: Assessment = _adapter().validate_python(json.loads(body)["assessment"])
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise LedgerDamaged from error
+    return found
 
 
 @cache

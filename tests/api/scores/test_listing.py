@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from api.access import service
 from api.access.rights import Kind
 from api.scores.listing import list_scores
 from api.scores.listing_schemas import ScorePage
+from api.scores.repository import scores
 from tests.api.conftest import NEWCOMER, SELLERS
 from tests.api.scores.conftest import Bank
 
@@ -28,6 +29,7 @@ def pages(bank: Bank, **query: Any) -> list[dict[str, Any]]:
         cursor = page["next_cursor"]
         if cursor is None:
             return found
+        assert len(found) < 20, "the pages do not end"
 
 
 def ids(found: list[dict[str, Any]]) -> list[str]:
@@ -51,6 +53,17 @@ def test_pages_stay_right_while_scores_are_added(bank: Bank) -> None:
     third = bank.page(limit=2, cursor=second["next_cursor"])
     assert ids([first, second, third]) == made[::-1]
     assert third["next_cursor"] is None
+
+
+def test_the_order_is_the_chains_whatever_the_clocks_said(bank: Bank) -> None:
+    made = [bank.score()["id"] for _ in range(5)]
+    with bank.services.engine.begin() as connection:
+        for place, score_id in enumerate(made):
+            # a clock that runs backwards, and stands still in the middle
+            moment = datetime(2026, 3, 1, tzinfo=UTC) - timedelta(hours=(0, 1, 1, 1, 4)[place])
+            connection.execute(update(scores).where(scores.c.id == score_id).values(scored_at=moment))
+    for limit in (1, 2, 3):
+        assert ids(pages(bank, limit=limit)) == made[::-1]
 
 
 def test_an_item_says_what_the_score_says(bank: Bank) -> None:
@@ -168,6 +181,16 @@ def test_a_cursor_that_was_altered_is_refused(bank: Bank, data: st.DataObject) -
     altered = base64.urlsafe_b64encode(bytes(content)).decode().rstrip("=")
     answer = bank.get("/v1/scores", cursor=altered)
     assert (answer.status_code, answer.json().get("type")) == (422, "/problems/invalid-request"), bytes(content)
+
+
+def test_a_cursor_that_means_the_same_and_is_written_otherwise_is_refused(bank: Bank) -> None:
+    for _ in range(2):
+        bank.score()
+    cursor = bank.page(limit=1)["next_cursor"]
+    content = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).replace(b"T", b" ", 1)
+    otherwise = base64.urlsafe_b64encode(content).decode().rstrip("=")
+    assert bank.get("/v1/scores", cursor=cursor).status_code == 200
+    assert bank.get("/v1/scores", cursor=otherwise).status_code == 422
 
 
 def test_the_answer_is_what_its_schema_says_and_nobody_caches_it(bank: Bank) -> None:
