@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,9 +110,13 @@ class KeyRing:
 
     def sign(self, payload: bytes, kind: str) -> str:
         """Return the payload as a compact JWS; `kind` is its `typ`, which keeps one use of a key apart from another."""
-        key = self.keys[-1]
-        header = {"alg": ALGORITHM, "kid": key.thumbprint(), "typ": kind}
+        key, kid = self._signs
+        header = {"alg": ALGORITHM, "kid": kid, "typ": kind}
         return jws.serialize_compact(header, payload, key, algorithms=[ALGORITHM])
+
+    @cached_property
+    def _signs(self) -> tuple[OKPKey, str]:
+        return self.keys[-1], self.keys[-1].thumbprint()
 
     def verified(self, signed: str, kind: str) -> bytes:
         """Return the payload of a JWS that one of these keys signed.

@@ -97,7 +97,9 @@ def _how_to_call(services: Services, address: str) -> str:
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # named as TCP, since asyncio asks for that before it sends small packets at once: without it the body of an answer
+    # waits for the far side's delayed acknowledgement of its head, some 40 ms
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # a service that was just stopped leaves its address in TIME_WAIT
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

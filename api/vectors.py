@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Final
 
 from features.store import StoredVector, VectorStore
@@ -25,10 +24,17 @@ def inputs_of(stored: StoredVector) -> bytes:
     Example: `{"as_of":"2026-01-31","catalogue":"sha256:...","covers_through":{...},"data_version":"...",
     "seller_id":"S-1","values":[10.4,null]}`.
     """
-    vector = asdict(to_vector(stored))
-    vector["as_of"] = stored.snapshot.as_of.isoformat()
-    vector["covers_through"] = {name: day.isoformat() for name, day in stored.snapshot.covers_through.items()}
-    return canonical_json({**vector, "data_version": stored.snapshot.data_version})
+    snapshot = stored.snapshot
+    return canonical_json(
+        {
+            "seller_id": stored.seller_id,
+            "as_of": snapshot.as_of.isoformat(),
+            "covers_through": {name: day.isoformat() for name, day in snapshot.covers_through.items()},
+            "catalogue": snapshot.catalogue,
+            "values": stored.values,
+            "data_version": snapshot.data_version,
+        }
+    )
 
 
 def example_vector(store: VectorStore, bundle: Bundle) -> StoredVector | None:

@@ -188,7 +188,7 @@ def _answer(bundle: Bundle, vector: Vector, **known: Any) -> Assessment:
             bundle=bundle.digest,
             catalogue=bundle.sheet.catalogue,
             reasons=bundle.reasons.version,
-            scale=asdict(bundle.policy.scale),
+            scale=dict(vars(bundle.policy.scale)),
         ),
     )
 

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -75,20 +76,19 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
         LedgerDamaged: what the key stands for is not what was stored.
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
-    if key is None:
-        return Answered(_made(services, Asked(bank_id, request, now, None)), replayed=False)
-    named = services.idempotency.named(bank_id, key, again.asked(request), now)
-    with services.idempotency.at_work(named):
-        found = _again(services, named, now)
-        if found is not None:
-            return Answered(found, replayed=True)
+    named = None if key is None else services.idempotency.named(bank_id, key, again.asked(request), now)
+    asked = Asked(bank_id, request, now, named)
+    with nullcontext() if named is None else services.idempotency.at_work(named):
+        begun = _begun(services, asked)
+        if isinstance(begun, StoredScore):
+            return Answered(begun, replayed=True)
         try:
-            return Answered(_made(services, Asked(bank_id, request, now, named)), replayed=False)
+            return Answered(_made(services, asked, begun), replayed=False)
         except _KeyTaken:
-            found = _again(services, named, now)
-    if found is None:
+            begun = _begun(services, asked)
+    if not isinstance(begun, StoredScore):
         raise IdempotencyKeyInFlight
-    return Answered(found, replayed=True)
+    return Answered(begun, replayed=True)
 
 
 def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
@@ -107,15 +107,19 @@ def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
     return score
 
 
-def _again(services: Services, named: Named, now: datetime) -> StoredScore | None:
+def _begun(services: Services, asked: Asked) -> StoredScore | Consent:
+    """Return what the key stands for, else the consent by which to score; in one look, since each takes as long."""
     with transaction(services.engine) as connection:
-        return again.find(connection, services.ledger, named, now)
+        if asked.named is not None:
+            found = again.find(connection, services.ledger, asked.named, asked.now)
+            if found is not None:
+                return found
+        request = asked.request
+        return consents.require(connection, request.seller_id, asked.bank_id, request.purpose, asked.now)
 
 
-def _made(services: Services, asked: Asked) -> StoredScore:
+def _made(services: Services, asked: Asked, consent: Consent) -> StoredScore:
     request, now = asked.request, asked.now
-    with transaction(services.engine) as connection:
-        consent = consents.require(connection, request.seller_id, asked.bank_id, request.purpose, now)
     stored = _vector_of(services.vectors, request.seller_id)
     assessment = _assess(services.champion.bundle, stored)
     expires = now + timedelta(days=services.settings.score_validity_days)
