@@ -111,7 +111,7 @@ def _family(each: FamilyIndex) -> Row:
     if each.index is None:
         said = GAPS[each.missing or Gap.NO_VALUE]
         return Row(each.label, "–", bar_svg(None), said)
-    said = f"mean of {each.counted} of {each.of} figures"
+    said = f"{each.counted} of {each.of} figures"
     return Row(each.label, str(each.index), bar_svg(each.index), said)
 
 
