@@ -67,7 +67,9 @@ def of(profile: Profile, now: datetime) -> Response:
         families=list(map(_family, profile.families)),
         raised=[_flag(each) for each in profile.flags if each.raised],
         quiet=[_flag(each) for each in profile.flags if each.raised is False],
-        unknown=[_flag(each) for each in profile.flags if each.raised is None],
+        unknown=[
+            f"{each.label} ({GAPS[each.missing or Gap.NO_VALUE]})" for each in profile.flags if each.raised is None
+        ],
         panels=[_panel(each, profile.steps) for each in profile.series],
         compared=list(_compared(profile)),
         neither=[_feature(each) for each in profile.features if each.direction == "neither"],
@@ -97,9 +99,10 @@ def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
         known = [value for value in by_name[name].values if value is not None]
         if known:
             yield _figure(sum(known), by_name[name].unit), label
-    months = next((each.months_of_history for each in profile.coverage if each.table == "orders"), None)
-    if months is not None:
-        yield f"{months:,}", "months since the first order"
+    orders = next(each for each in profile.coverage if each.table == "orders")
+    if orders.first_day is not None and orders.last_day is not None:
+        yield orders.first_day, "first day with an order"
+        yield orders.last_day, "last day with an order"
     raised = sum(each.raised is True for each in profile.flags)
     yield str(raised), "question to ask" if raised == 1 else "questions to ask"
 
@@ -108,7 +111,7 @@ def _family(each: FamilyIndex) -> Row:
     if each.index is None:
         said = GAPS[each.missing or Gap.NO_VALUE]
         return Row(each.label, "–", bar_svg(None), said)
-    said = f"mean of {each.counted} figures" if each.counted == each.of else f"mean of {each.counted} of {each.of}"
+    said = f"{each.counted} of {each.of} figures"
     return Row(each.label, str(each.index), bar_svg(each.index), said)
 
 
@@ -132,7 +135,7 @@ def _feature(each: FeatureStanding) -> Row:
 
 
 def _flag(each: Flag) -> Row:
-    value = figure(each.value, each.unit) if each.value is not None else GAPS[each.missing or Gap.NO_VALUE]
+    value = figure(each.value, each.unit)
     said = f"{each.label}: {value}; asked above {figure(each.threshold, each.unit)}."
     return Row(each.question, value, "", said, each.why)
 

@@ -1,0 +1,74 @@
+"""What the page says in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from api.sellers import page
+from api.sellers.schemas import Peers
+from api.sellers.shown import profile_of
+from features.picture.peers import Scope
+from features.picture.picture import Gap
+from features.picture.series import SUMS
+from tests.features.picture.test_picture import FLAGS, T, read
+
+NOW = datetime(2024, 4, 2, 9, 30, tzinfo=UTC)
+
+
+def words(**picture: object) -> str:
+    return bytes(page.of(profile_of(read(**picture), "consent-1", NOW.date()), NOW).body).decode()
+
+
+@pytest.mark.parametrize(
+    ("peers", "said"),
+    [
+        (
+            Peers(scope=Scope.CATEGORY_AND_SIZE, category="home", size="middle", others=1212),
+            "the 1,212 other sellers of the category home in the middle third by settled net sales",
+        ),
+        (
+            Peers(scope=Scope.CATEGORY, category="home", size=None, others=40),
+            "the 40 other sellers of the category home",
+        ),
+        (
+            Peers(scope=Scope.ALL, category=None, size=None, others=31),
+            "the 31 other sellers with settled sales, of every category",
+        ),
+        (
+            Peers(scope=Scope.NONE, category=None, size=None, others=0),
+            "nobody: there are too few sellers with settled sales to compare with",
+        ),
+    ],
+)
+def test_whom_a_seller_is_compared_with(peers: Peers, said: str) -> None:
+    assert page.peers_in_words(peers) == said
+
+
+def test_every_gap_has_words() -> None:
+    assert set(page.GAPS) == set(Gap)
+
+
+def test_questions_are_asked_or_not_or_not_known() -> None:
+    flag = FLAGS[0]
+    assert "1</dd>" in words(values={each.feature: 0.0 for each in FLAGS} | {flag.feature: 0.5})
+    asked = words(values={flag.feature: 0.5})
+    assert flag.question in asked
+    assert "no figure of integrity that is known is beyond" in words(values={each.feature: 0.0 for each in FLAGS})
+    assert "No figure of integrity is known" in words(values={each.feature: None for each in FLAGS})
+
+
+def test_the_figure_above_a_picture_is_the_latest_that_will_not_change() -> None:
+    sums = tuple(tuple(range(1_000_000, 13_000_000, 1_000_000)) if name == "gross" else (0,) * 12 for name in SUMS)
+    found = words(sums=sums)
+    assert '<span>Net sales</span> <b class="n">$11.00</b>' in found
+    assert '<span>Gross sales</span> <b class="n">$12.00</b>' in found
+    assert found.count("(may change)") == 5
+    assert "2024-02-29 to 2024-03-29" in found
+
+
+def test_the_age_of_the_data_is_told_from_the_day_of_the_request() -> None:
+    assert "delivered through 2024-03-30, 3 days old" in words()
+    assert profile_of(read(), "c", date(2024, 3, 31)).coverage[0].age_days == 1
+    assert T.isoformat() in words()
