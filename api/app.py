@@ -8,6 +8,8 @@ from typing import Final
 from fastapi import FastAPI
 
 import api.access.endpoints
+import api.consents.endpoints
+import api.consents.requests.endpoints
 import api.health.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
@@ -22,6 +24,8 @@ A credit score for online sellers, from their orders, refunds and traffic.
 
 Get a token at `POST /oauth/token` with the credentials that `sellerscore bank create` prints, and send it with every
 call. `RateLimit` headers say how many calls are left.
+
+A bank scores a seller under the seller's consent, which the platform records; `POST /v1/consent-requests` asks for it.
 
 Every number explains itself: `base_points` and the points of all contributions sum to the score, exactly.
 Every score has a place in its bank's ledger and a receipt, which the keys at `/.well-known/jwks.json` verify.
@@ -53,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for room in (api.scores, api.receipts, api.access, api.health):
+    for room in (api.scores, api.consents, api.consents.requests, api.receipts, api.access, api.health):
         app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)

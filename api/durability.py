@@ -104,7 +104,7 @@ def scrub(engine: Engine) -> None:
         else:
             driver: Any = raw.driver_connection
             driver.autocommit = True
-            raw.cursor().execute("VACUUM seller_keys")
+            raw.cursor().execute("VACUUM seller_keys, consents, consent_requests")
             driver.autocommit = False
     finally:
         raw.close()

@@ -9,6 +9,7 @@ from datetime import datetime
 from sqlalchemy import Engine
 
 from api import durability
+from api.consents import service as consents
 from api.database import transaction
 from api.errors import SellerUnknown
 from api.ledger import repository
@@ -19,16 +20,18 @@ from features.store import VectorStore
 
 @dataclass(frozen=True)
 class Erased:
-    """What was erased: rows that can be read no more, by chain, and vectors removed."""
+    """What was erased: rows that can be read no more, by chain, and vectors, consents and requests removed."""
 
     positions: Mapping[str, list[int]]
     vectors: int
+    consents: int
+    requests: int
 
 
 def erase(
     engine: Engine, ledger: Ledger, vectors: VectorStore, *, seller_id: str, reason: str, now: datetime
 ) -> Erased:
-    """Destroy a seller's key and record it, and remove their vectors and what a challenger said of them.
+    """Destroy a seller's key and record it, and remove their vectors, consents and what a challenger said of them.
 
     Operating data as it was delivered is the platform's to withdraw; vectors made of it again would be scored again,
     under a new key.
@@ -38,14 +41,15 @@ def erase(
         StoreError: the vectors cannot be removed; nothing was erased.
         DatabaseUnavailable: the database does not answer; the key is as it was, and erasing again goes on.
     """
-    # vectors first: a request that comes after finds none, so that nothing new is scored under a new key
+    # vectors first: a request that comes after finds none, so that nothing new is scored by a new consent
     removed = vectors.remove(seller_id)
     with transaction(engine, writes=True) as connection:
-        known = repository.seller_key(connection, seller_id, to_erase=True)
+        known = repository.seller_key(connection, seller_id, alone=True)
         if known is not None:
             shadow.forget(connection, known.subject)
+        granted, asked = consents.forget(connection, seller_id)
         positions = ledger.erase(connection, seller_id, reason, now)
     durability.scrub(engine)
-    if known is None and not removed:
+    if known is None and not removed and not asked:
         raise SellerUnknown("Nothing is stored of that seller; check the seller_id.")
-    return Erased(positions, removed)
+    return Erased(positions, removed, granted, asked)

@@ -19,12 +19,17 @@ ApiError
     ├── InvalidToken           401
     ├── WrongCaller            403
     ├── InsufficientScope      403
+    ├── ConsentRequired        403
     ├── RouteUnknown           404
     ├── SellerUnknown          404
     ├── ScoreUnknown           404
+    ├── BankUnknown            404
+    ├── ConsentUnknown         404
+    ├── ConsentRequestUnknown  404
     ├── MethodNotAllowed       405
     ├── BundleNotKept          409
     ├── ScoreNotReplayable     409
+    ├── ConsentRequestClosed   409
     ├── ScoreErased            410
     ├── BodyTooLarge           413
     ├── UnsupportedMediaType   415
@@ -39,7 +44,7 @@ ApiError
     └── NotReady               503
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -165,6 +170,16 @@ class InsufficientScope(Problem):
         super().__init__(headers={"WWW-Authenticate": f'{said}, scope="{scope}"'} if scope else None)
 
 
+class ConsentRequired(Problem):
+    """No consent of that seller for this bank and purpose is in force; said of a seller who does not exist too."""
+
+    status, slug, title = 403, "consent-required", "The seller's consent is needed"
+    usual = (
+        "No consent of this seller for your bank and this purpose is in force; ask for it with "
+        "`POST /v1/consent-requests`."
+    )
+
+
 class RouteUnknown(Problem):
     """A path that this service does not have."""
 
@@ -176,7 +191,10 @@ class SellerUnknown(Problem):
     """A seller of whom the latest snapshot holds no vector."""
 
     status, slug, title = 404, "unknown-seller", "The seller is not known"
-    usual = "No operating data of this seller is in the latest feature snapshot; check the seller_id."
+    usual = (
+        "No operating data of this seller is in the latest feature snapshot; check the seller_id, or ask again once "
+        "the platform has delivered."
+    )
 
 
 class ScoreUnknown(Problem):
@@ -184,6 +202,27 @@ class ScoreUnknown(Problem):
 
     status, slug, title = 404, "unknown-score", "The score is not known"
     usual = "No score is stored under this id; use the id, or the Location header, of the answer that made it."
+
+
+class BankUnknown(Problem):
+    """No bank of this id may call, so no consent can be for it."""
+
+    status, slug, title = 404, "unknown-bank", "The bank is not known"
+    usual = "There is no bank of this bank_id, or it was revoked; use the id that its consent request names."
+
+
+class ConsentUnknown(Problem):
+    """An id under which there is no consent that this caller may see."""
+
+    status, slug, title = 404, "unknown-consent", "The consent is not known"
+    usual = "No consent is recorded under this id; `GET /v1/consents` lists those there are."
+
+
+class ConsentRequestUnknown(Problem):
+    """An id under which there is no request that this caller may see."""
+
+    status, slug, title = 404, "unknown-consent-request", "The consent request is not known"
+    usual = "No consent request is recorded under this id; `GET /v1/consent-requests` lists those there are."
 
 
 class MethodNotAllowed(Problem):
@@ -205,6 +244,13 @@ class ScoreNotReplayable(Problem):
 
     status, slug, title = 409, "score-not-replayable", "The score cannot be replayed"
     usual = "The stored inputs do not fit the score's model; `sellerscore ledger verify` tells what changed."
+
+
+class ConsentRequestClosed(Problem):
+    """A request that was granted or has expired can be declined no more."""
+
+    status, slug, title = 409, "consent-request-closed", "The consent request is closed"
+    usual = "The request was granted or has expired; a consent is ended with `DELETE /v1/consents/{id}`."
 
 
 class ScoreErased(Problem):
@@ -233,6 +279,10 @@ class InvalidRequest(Problem):
 
     status, slug, title = 422, "invalid-request", "The request holds values that are not allowed"
     usual = "Correct what `errors` lists and send the request again."
+
+    def __init__(self, invalid: Sequence[Mapping[str, str]] = ()) -> None:
+        self.invalid = invalid
+        super().__init__()
 
 
 class TooManyRequests(Problem):

@@ -144,7 +144,8 @@ def _example(kind: type[errors.Problem]) -> dict[str, Any]:
 
 async def _on_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.Problem)  # noqa: S101 - what the handler is registered for
-    return respond(error, request_id_of(request))
+    invalid = error.invalid if isinstance(error, errors.InvalidRequest) else None
+    return respond(error, request_id_of(request), invalid)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 import uvicorn
 from fastapi import FastAPI
 
-from api.access.demo import demo_bank
+from api.access.demo import demo_bank, demo_consent
 from api.access.granting import TOKEN_PATH
 from api.app import create_app
 from api.errors import AddressTakenError
+from api.scores.schemas import Purpose
 from api.services import Services
 from api.settings import Settings
 from api.vectors import example_vector
@@ -24,6 +25,7 @@ from features.errors import StoreError
 from scoring import ScoringError
 
 _GRACE_SECONDS = 10
+_PURPOSE = str(Purpose.CREDIT_APPLICATION)
 
 
 def run(settings: Settings, say: Callable[[str], None]) -> None:
@@ -50,7 +52,7 @@ def curl_of(credentials: str, address: str, seller_id: str) -> str:
         f"curl -sS --netrc-file {shlex.quote(credentials)} {address}{TOKEN_PATH} -d grant_type=client_credentials "
         """| sed -E 's/.*"access_token":"([^"]+)".*/\\1/'"""
     )
-    body = shlex.quote(json.dumps({"seller_id": seller_id, "purpose": "credit_application"}, ensure_ascii=False))
+    body = shlex.quote(json.dumps({"seller_id": seller_id, "purpose": _PURPOSE}, ensure_ascii=False))
     return (
         f'curl -sS {address}/v1/scores -H "Authorization: Bearer $({token})" '
         f"-H 'Content-Type: application/json' -d {body}"
@@ -86,6 +88,8 @@ def _how_to_call(services: Services, address: str) -> str:
     found = demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)) if settings.demo_bank else None
     if found is None:
         return 'Call it as one of your banks; `sellerscore bank create "Example name"` makes one.'
+    if not demo_consent(found, services.engine, services.ledger, example.seller_id, _PURPOSE):
+        return "The demo bank may score no seller: the consent was revoked; `POST /v1/consents` grants another."
     return "Score a seller, as the demo bank:\n  " + curl_of(str(found), address, example.seller_id)
 
 

@@ -1,6 +1,7 @@
 """A bank to try the service with: made where there is no client yet, its credentials in a file of its owner's alone.
 
-The file is in the form of netrc, so that curl reads it and no secret stands on a command line.
+The file is in the form of netrc, so that curl reads it and no secret stands on a command line. The consent of the
+seller who is shown is recorded as the demo's own, and says so on the ledger: no platform brought it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,10 +18,18 @@ from sqlalchemy import Engine
 from api.access import repository, service
 from api.access.rights import Kind
 from api.access.service import Made
+from api.consents import repository as consents
+from api.consents.repository import State
+from api.consents.service import Terms, grant
 from api.database import transaction
 from api.errors import AccessError
+from api.ledger.service import Ledger
+
+RECORDED_BY: Final = "demo"
+"""Who recorded the demo's consent, where a client of the platform would stand."""
 
 _NAME: Final = "Demo bank"
+_HOLDS: Final = timedelta(days=90)
 _FORM: Final = re.compile(r"default login (\S+) password (\S+)\n")
 
 
@@ -48,6 +57,26 @@ def demo_bank(path: Path, engine: Engine, now: datetime) -> Path | None:
         service.revoke(engine, Kind.BANK, made.client.id, now)
         raise AccessError(f"The demo bank's credentials cannot be written to {path} ({error.strerror}).") from error
     return path
+
+
+def demo_consent(path: Path, engine: Engine, ledger: Ledger, seller_id: str, purpose: str) -> bool:
+    """Let the demo bank score a seller where nobody decided on that yet, and tell whether it may.
+
+    One that was revoked is not granted again.
+
+    Raises:
+        AccessError: the file of the demo bank cannot be used.
+        DatabaseUnavailable: nothing was recorded.
+    """
+    bank_id, now = _client_in(path), datetime.now(UTC)
+    if bank_id is None:
+        return False
+    with transaction(engine) as connection:
+        found = consents.latest(connection, seller_id, bank_id, purpose)
+    if found is None or found.state(now) is State.ENDED:
+        with transaction(engine, writes=True) as connection:
+            found = grant(connection, ledger, Terms(seller_id, bank_id, purpose, _HOLDS), RECORDED_BY)
+    return found.state(now) is State.IN_FORCE
 
 
 def _client_in(path: Path) -> str | None:

@@ -18,17 +18,23 @@ class Scope(StrEnum):
 
     SCORES_WRITE = "scores:write"
     SCORES_READ = "scores:read"
+    CONSENTS_WRITE = "consents:write"
+    CONSENTS_READ = "consents:read"
+    CONSENT_REQUESTS_WRITE = "consent-requests:write"
 
 
 MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.SCORES_WRITE: "Score a seller (banks).",
     Scope.SCORES_READ: "Read the scores that were made for oneself (banks).",
+    Scope.CONSENTS_WRITE: "Record and revoke sellers' consents, and decline requests (the platform).",
+    Scope.CONSENTS_READ: "Read consents and requests for them (banks: their own; the platform: all).",
+    Scope.CONSENT_REQUESTS_WRITE: "Ask for sellers' consents (banks).",
 }
 """Each scope in a sentence, as the OpenAPI document says it."""
 
 _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
-    Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ}),
-    Kind.PLATFORM: frozenset(),
+    Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ, Scope.CONSENTS_READ, Scope.CONSENT_REQUESTS_WRITE}),
+    Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ}),
     Kind.OPERATOR: frozenset(),
 }
 

@@ -91,7 +91,7 @@ def erase(
     reason: Annotated[str, typer.Option(help="Why; it stays in the ledger, so name no person.")],
     as_json: _AsJson = False,
 ) -> None:
-    """Destroy the key to all that the ledger holds of a seller, and remove their vectors. It cannot be undone.
+    """Destroy the key to all that the ledger holds of a seller, and remove vectors and consents. It cannot be undone.
 
     Example: sellerscore ledger erase S-000005 --reason "asked for on 2026-02-01"
     """
@@ -108,7 +108,8 @@ def erase(
         return
     rows = sum(map(len, done.positions.values()))
     typer.echo(
-        f"{rows:,} rows in {len(done.positions):,} chains can be read no more; {done.vectors:,} vectors are gone."
+        f"{rows:,} rows in {len(done.positions):,} chains can be read no more; {done.vectors:,} vectors, "
+        f"{done.consents:,} consents and {done.requests:,} consent requests are gone."
     )
     typer.echo(
         "The operating data as delivered still hold the seller: have the platform withdraw them before the next "
@@ -130,6 +131,7 @@ def _opened() -> Iterator[tuple[Settings, Engine, Ledger]]:
 
 
 def _verified(checkpoint: Path | None, jwks: Path | None) -> Report:
+    from api.consents.ledger_check import ConsentCheck
     from api.database import transaction
     from api.ledger import checkpoints, repository
     from api.ledger.verification import verify as look
@@ -143,7 +145,7 @@ def _verified(checkpoint: Path | None, jwks: Path | None) -> Report:
         with transaction(engine) as connection:
             total = repository.count(connection)
         with counting("Verifying rows", total) as advance:
-            return look(engine, ledger, [IndexCheck(keys)], known, advance)
+            return look(engine, ledger, [IndexCheck(keys), ConsentCheck()], known, advance)
 
 
 def _say(report: Report, checked: bool) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Integer, LargeBinary, cast
 
-from api.ledger.chain import Header, Row
+from api.ledger.chain import Header, Row, written
 
 
 def raw(connection: Connection, columns: Sequence[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
@@ -20,6 +21,16 @@ def raw(connection: Connection, columns: Sequence[ColumnElement[Any]]) -> list[C
 def text_of(found: object) -> str:
     """Return what was read as text, with signs for the bytes that are none."""
     return found.decode("utf-8", "backslashreplace") if isinstance(found, bytes) else str(found)
+
+
+def moment_of(found: object) -> str:
+    """Return what was read of a moment as rows of the ledger write it; what is none any more, as it is."""
+    if isinstance(found, datetime):
+        return written(found)
+    try:
+        return written(datetime.fromisoformat(text_of(found) + "+00:00"))
+    except ValueError:
+        return text_of(found)
 
 
 def row_of(found: Sequence[Any]) -> Row:

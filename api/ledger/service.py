@@ -38,14 +38,10 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Seller:
-    """A seller as the ledger knows them: a pseudonym, and the key of all that is sealed about them.
-
-    `is_new` where the key was made just now: for a seller never seen, or one who was erased meanwhile.
-    """
+    """A seller as the ledger knows them: a pseudonym, and the key of all that is sealed about them."""
 
     subject: str
     key: bytes
-    is_new: bool
 
 
 @dataclass(frozen=True)
@@ -86,18 +82,23 @@ class Ledger:
             return False
         return True
 
-    def seller(self, connection: Connection, seller_id: str) -> Seller:
+    def seller(self, connection: Connection, seller_id: str, *, alone: bool = False) -> Seller:
         """Return the seller's pseudonym and key, making them at the seller's first row.
 
         Taken before any chain: in this order an erasure and those who append never wait for one another in a ring.
+
+        Args:
+            connection: of a transaction that writes.
+            seller_id: the seller.
+            alone: wait for all who append about the seller, and let those who come later wait: for what the seller
+                does, such as revoking a consent that others rely on.
         """
-        known = repository.seller_key(connection, seller_id)
-        is_new = known is None
+        known = repository.seller_key(connection, seller_id, alone=alone)
         if known is None:
             subject = secrets.token_hex(_SUBJECT_BYTES)
             wrapped = seal(self.master, new_key(), seller_bound(seller_id, subject))
-            known = repository.begin_seller(connection, SellerKey(seller_id, subject, wrapped))
-        return Seller(known.subject, self.unwrapped(known), is_new)
+            known = repository.begin_seller(connection, SellerKey(seller_id, subject, wrapped), alone=alone)
+        return Seller(known.subject, self.unwrapped(known))
 
     def unwrapped(self, known: SellerKey) -> bytes:
         """Return a seller's key.
@@ -116,7 +117,7 @@ class Ledger:
 
         Returns the positions that can be read no more, by chain; empty where the seller has no rows.
         """
-        known = repository.seller_key(connection, seller_id, to_erase=True)
+        known = repository.seller_key(connection, seller_id, alone=True)
         if known is None:
             return {}
         positions = repository.positions_of(connection, known.subject)

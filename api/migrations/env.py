@@ -3,6 +3,8 @@
 from alembic import context
 
 import api.access.repository
+import api.consents.repository
+import api.consents.requests.repository
 import api.ledger.tables
 import api.scores.repository
 import api.shadow.repository  # noqa: F401 - each adds its table to the metadata

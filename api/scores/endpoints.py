@@ -49,6 +49,7 @@ _REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
     | problem_responses(
         *_COMMON,
         errors.MalformedJson,
+        errors.ConsentRequired,
         errors.SellerUnknown,
         errors.BodyTooLarge,
         errors.UnsupportedMediaType,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, select, type_coerce
 from sqlalchemy.types import String
 
 from api.errors import SignatureError
-from api.ledger.chain import Fault, written
-from api.ledger.raw import raw, text_of
+from api.ledger.chain import Fault
+from api.ledger.raw import moment_of, raw, text_of
 from api.ledger.sealing import SealBrokenError
 from api.ledger.tables import ledger
 from api.ledger.verification import Looked
@@ -98,13 +97,4 @@ def _indexed(connection: Connection, place: ColumnElement[bool]) -> Iterator[dic
         receipt = each.pop("receipt")
         position = each.pop("position")
         texts = {name: text_of(value) for name, value in each.items() if name != "scored_at"}
-        yield {**texts, "scored_at": _moment(each["scored_at"]), "position": position, "receipt": receipt}
-
-
-def _moment(found: object) -> str:
-    if isinstance(found, datetime):
-        return written(found)
-    try:
-        return written(datetime.fromisoformat(text_of(found) + "+00:00"))
-    except ValueError:
-        return text_of(found)
+        yield {**texts, "scored_at": moment_of(each["scored_at"]), "position": position, "receipt": receipt}

@@ -22,6 +22,10 @@ def _printable(text: str) -> str:
     return text
 
 
+SellerId = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)]
+"""The platform's id of a seller, as requests give it."""
+
+
 class ScoreRequest(BaseModel):
     """Whom to score, and what for."""
 
@@ -29,9 +33,7 @@ class ScoreRequest(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"seller_id": "S-000001", "purpose": "credit_application"}]}
     )
 
-    seller_id: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_printable)] = Field(
-        description="The platform's id of the seller; printable characters."
-    )
+    seller_id: SellerId = Field(description="The platform's id of the seller; printable characters.")
     purpose: Purpose = Field(description="What the score is for.")
 
 
@@ -148,6 +150,9 @@ class Score(_Answer):
     seller_id: str = Field(description="Whom it is of.", examples=["S-000001"])
     bank_id: str = Field(description="The bank that asked.", examples=["bank-3f9c2a7d5e1b0846"])
     purpose: Purpose = Field(description="What it was asked for.")
+    consent_id: str = Field(
+        description="The seller's consent that it rests on.", examples=["4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"]
+    )
     scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
     expires_at: str = Field(description="Until when to rely on it, UTC.", examples=["2026-03-03T09:30:00.000Z"])
     assessment: AssessmentShown = Field(description="The outcome and why.")

@@ -4,6 +4,8 @@ import logging
 import uuid
 from datetime import UTC, datetime, timedelta
 
+from api.consents import service as consents
+from api.consents.repository import Consent
 from api.database import transaction
 from api.errors import (
     ScoreNotExplained,
@@ -31,12 +33,16 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
     """Score a seller for a bank from the latest vector and store the score.
 
     Raises:
+        ConsentRequired: no consent of the seller for the bank and purpose is in force; looked at before all else, so
+            that sellers who do not exist are answered alike.
         SellerUnknown: the latest snapshot does not hold the seller.
         VectorsUnavailable: there is no snapshot, or it cannot be read.
         VectorsDoNotFitModel: the vectors were made by another catalogue than the model's.
         ScoreNotExplained: the model's contributions do not add up.
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
+    with transaction(services.engine) as connection:
+        consent = consents.require(connection, request.seller_id, bank_id, request.purpose, now)
     stored = _vector_of(services.vectors, request.seller_id)
     assessment = _assess(services.champion.bundle, stored)
     expires = now + timedelta(days=services.settings.score_validity_days)
@@ -48,7 +54,7 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
         "scored_at": _written(now),
         "expires_at": _written(expires),
     }
-    score = _stored(services, envelope, now, (assessment, inputs_of(stored)))
+    score = _stored(services, envelope, now, (assessment, inputs_of(stored), consent))
     if services.shadow is not None:
         services.shadow.offer(score.id, to_vector(stored))
     return score
@@ -70,19 +76,24 @@ def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
     return score
 
 
-def _stored(services: Services, envelope: dict[str, str], now: datetime, made: tuple[Assessment, bytes]) -> StoredScore:
+def _stored(
+    services: Services, envelope: dict[str, str], now: datetime, made: tuple[Assessment, bytes, Consent]
+) -> StoredScore:
     """Append the score to its bank's chain and to the index in one transaction, committed when this returns."""
-    assessment, inputs = made
+    assessment, inputs, consented = made
     bank_id, bundle = envelope["bank_id"], services.champion.bundle.digest
     # canonical JSON nests: the assessment's part of the answer is its canonical bytes
     parts = {name: canonical_json(value) for name, value in envelope.items()}
     parts["assessment"] = assessment.canonical_bytes
-    draft = Draft(bank_id, answer.SCORE, answer.content(bundle, parts, inputs), now)
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, envelope["seller_id"])
-        if seller.is_new:
+        # once more under the seller's key, so that a revocation was committed before or comes after
+        consent = consents.require(connection, envelope["seller_id"], bank_id, envelope["purpose"], now)
+        if consent.id != consented.id:
             # an erasure since the vector was read has removed vectors first: nobody comes back by a race
             _vector_of(services.vectors, envelope["seller_id"])
+        parts["consent_id"] = canonical_json(consent.id)
+        draft = Draft(bank_id, answer.SCORE, answer.content(bundle, parts, inputs), now)
         row = services.ledger.append(connection, seller, draft)
         body, receipt = answer.answered(parts, row, services.receipts)
         index = Indexed(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,10 @@ import pytest
 
 from api.access.demo import demo_bank
 from api.app import create_app
+from api.consents.service import Terms, grant
+from api.database import transaction
+from api.scores.schemas import Purpose
+from api.services import Services
 from api.settings import Settings
 from features.store import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, pack
@@ -30,13 +34,15 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 DATABASES = ("sqlite", "postgresql")
-Opener = Callable[[Settings], "AbstractContextManager[TestClient]"]
+Opener = Callable[..., "AbstractContextManager[TestClient]"]
+"""Opens settings; `consenting` are the sellers whose consent the demo bank is given, all where left out."""
 
 CATALOGUE = "sha256:" + "c" * 64
 AS_OF = date(2026, 1, 31)
 NAMES = ("days_on_platform", *(f"signal_{number:02}" for number in range(14)))
 SELLERS = tuple(f"S-{number:03}" for number in range(60))
 NEWCOMER = "卖家 new"
+EVERYONE = (*SELLERS, NEWCOMER)
 SNAPSHOT = Snapshot(AS_OF, "data-1", CATALOGUE, {"orders": AS_OF, "refunds": AS_OF})
 
 
@@ -168,19 +174,34 @@ def stored_in(settings: Settings, database: str) -> Settings:
 
 @pytest.fixture(scope="session")
 def open_client() -> Opener:
-    """Start the app over some settings, and call it with a token of its demo bank, if it has one."""
+    """Start the app over some settings, and call it with a token of its demo bank, if it has one.
+
+    A bank that is made by that is given the consents of the sellers, for every purpose.
+    """
     # imported late, since it warns before the filter of this file is in force
     from starlette.testclient import TestClient
 
     @contextmanager
-    def opened(settings: Settings) -> Iterator[TestClient]:
+    def opened(settings: Settings, consenting: Sequence[str] = EVERYONE) -> Iterator[TestClient]:
+        is_new = not settings.demo_bank_path.exists()
         with TestClient(create_app(settings), raise_server_exceptions=False) as client:
             services = client.app.state.services
             if demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)):
                 client.headers["Authorization"] = f"Bearer {token_for(client, settings)}"
+                if is_new:
+                    consent(services, bank_of(client), *consenting)
             yield client
 
     return opened
+
+
+def consent(services: Services, bank_id: str, *sellers: str) -> None:
+    """Let a bank score sellers, for every purpose."""
+    with transaction(services.engine, writes=True) as connection:
+        for terms in (
+            Terms(each, bank_id, str(purpose), timedelta(days=90)) for each in sellers for purpose in Purpose
+        ):
+            grant(connection, services.ledger, terms, "tests")
 
 
 def demo_credentials(settings: Settings) -> tuple[str, str]:

@@ -1,0 +1,137 @@
+"""Holds every score, and the table of consents, against the consents and revocations in the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Connection, select, type_coerce
+from sqlalchemy.types import String
+
+from api.consents import proof
+from api.consents.repository import consents
+from api.ledger.chain import Fault, Header
+from api.ledger.raw import moment_of, raw, text_of
+from api.ledger.verification import Looked
+from api.scores import answer
+
+_TOLD: Final = ("seller_id", "bank_id", "purpose", "granted_at", "ends_at", "recorded_by")
+_MOMENTS: Final = ("granted_at", "ends_at", "revoked_at", "recorded_at")
+
+
+@dataclass(frozen=True, slots=True)
+class _Recorded:
+    """A consent as its row of the ledger tells it, and when a later row revoked it."""
+
+    header: Header
+    told: Mapping[str, str]
+    revoked_at: str | None = None
+
+    @property
+    def row(self) -> dict[str, str | None]:
+        """What the table must hold."""
+        return {**self.told, "recorded_at": self.header.recorded_at, "revoked_at": self.revoked_at}
+
+
+@dataclass
+class ConsentCheck:
+    """Each score against the consent that it names, as its bank's chain has it up to there.
+
+    A score without one is from before consents, so no row of a consent may stand before it in its chain.
+
+    Example: `verify(engine, ledger, [IndexCheck(ring.jwks), ConsentCheck()])`.
+    """
+
+    _known: dict[str, _Recorded] = field(default_factory=dict)
+    _begun: set[str] = field(default_factory=set)
+
+    def batch(self, connection: Connection, looked: Sequence[Looked]) -> Iterator[Fault]:  # noqa: ARG002
+        """Yield what is wrong with consents, revocations and scores in these rows."""
+        for each in looked:
+            header = each.row.header
+            if header.kind == proof.CONSENT:
+                self._begun.add(header.chain)
+            look = _LOOKS.get(header.kind)
+            if look is None or each.content is None:
+                continue
+            try:
+                found = look(self, header, json.loads(each.content))
+            except (ValueError, KeyError, TypeError):
+                found = f"the content is no {header.kind}"
+            if found is not None:
+                yield Fault(header.chain, header.position, found)
+
+    def rest(self, connection: Connection) -> Iterator[Fault]:
+        """Yield where the table of consents differs from the ledger."""
+        table = {each.pop("id"): each for each in _rows(connection)}
+        for consent_id, recorded in self._known.items():
+            found, header = table.pop(consent_id, None), recorded.header
+            if found is None:
+                yield Fault(header.chain, header.position, "the table of consents does not hold the consent")
+                continue
+            differing = sorted(name for name, value in recorded.row.items() if found[name] != value)
+            if differing:
+                what = f"the table of consents differs from the ledger in {', '.join(differing)}"
+                yield Fault(header.chain, header.position, what)
+        for each in table.values():
+            yield Fault(str(each["bank_id"]), 0, "the table of consents holds one that the ledger does not")
+
+    def consent(self, header: Header, content: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with the row of a consent."""
+        told = {name: str(content[name]) for name in _TOLD}
+        if content["consent_id"] in self._known:
+            return "the consent is recorded twice"
+        self._known[content["consent_id"]] = _Recorded(header, told)
+        return None if told["bank_id"] == header.chain else "the consent is for another bank"
+
+    def revocation(self, header: Header, content: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with the row of a revocation."""
+        known = self._of(header, content["consent_id"])
+        if known is None:
+            return "the revocation is of no consent that its seller gave this bank before"
+        if known.revoked_at is not None:
+            return "the consent was revoked before"
+        self._known[content["consent_id"]] = _Recorded(known.header, known.told, header.recorded_at)
+        return None
+
+    def score(self, header: Header, content: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with the consent of a score."""
+        envelope = content["envelope"]
+        if "consent_id" not in envelope:
+            return "the score names no consent" if header.chain in self._begun else None
+        known = self._of(header, envelope["consent_id"])
+        if known is None:
+            return "the score rests on no consent that its seller gave this bank before"
+        if known.revoked_at is not None:
+            return "the score rests on a consent that was revoked before"
+        if known.told["purpose"] != envelope["purpose"]:
+            return "the score rests on a consent for another purpose"
+        if not known.told["granted_at"] <= header.recorded_at < known.told["ends_at"]:
+            return "the score was made at a time for which its consent does not hold"
+        return None
+
+    def _of(self, header: Header, consent_id: str) -> _Recorded | None:
+        known = self._known.get(consent_id)
+        same = known is not None and (known.header.chain, known.header.subject) == (header.chain, header.subject)
+        return known if same else None
+
+
+_LOOKS: Final = {
+    proof.CONSENT: ConsentCheck.consent,
+    proof.REVOCATION: ConsentCheck.revocation,
+    answer.SCORE: ConsentCheck.score,
+}
+
+
+def _rows(connection: Connection) -> Iterator[dict[str, str | None]]:
+    # a moment that is none any more must not stop who looks
+    on_sqlite = connection.dialect.name == "sqlite"
+    columns = [type_coerce(each, String) if on_sqlite and each.name in _MOMENTS else each for each in consents.c]
+    for found in connection.execute(select(*raw(connection, columns))):
+        each = dict(zip(consents.c.keys(), found, strict=True))
+        yield {
+            name: None if value is None else moment_of(value) if name in _MOMENTS else text_of(value)
+            for name, value in each.items()
+        }

@@ -1,0 +1,187 @@
+"""Grant, revoke and require consents, each within the caller's transaction; nothing here knows of HTTP.
+
+What a seller does holds their key alone, what is scored shares it: so a score that is committed before a revocation
+stands before it in the chain, and one that comes after finds it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection
+
+from api.access import repository as access
+from api.access.rights import Kind
+from api.consents import proof, repository
+from api.consents.repository import Consent
+from api.consents.requests import repository as requests
+from api.errors import BankUnknown, ConsentRequired, ConsentUnknown, InvalidRequest
+from api.ledger.service import Draft, Ledger, Seller
+
+LONGEST: Final = timedelta(days=366)
+"""A seller cannot agree to more at once; who still agrees then says so again."""
+
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the moment, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a seller agrees to.
+
+    `granted_at` is when the seller acted, None for now; `ends` is the moment at which it holds no more, or how long
+    after `granted_at` that is.
+    """
+
+    seller_id: str
+    bank_id: str
+    purpose: str
+    ends: datetime | timedelta
+    granted_at: datetime | None = None
+
+
+def require(connection: Connection, seller_id: str, bank_id: str, purpose: str, now: datetime) -> Consent:
+    """Return the consent by which a bank may score a seller for a purpose now.
+
+    In a transaction that appends to the ledger: after `Ledger.seller`, so that a revocation waits or was seen.
+
+    Raises:
+        ConsentRequired: there is none in force; an unknown seller has none either.
+    """
+    found = repository.in_force(connection, seller_id, bank_id, purpose, now)
+    if found is None:
+        raise ConsentRequired
+    return found
+
+
+def require_any_purpose(connection: Connection, seller_id: str, bank_id: str, now: datetime) -> Consent:
+    """Return a consent by which a bank may look at a seller now, whatever it is for: the one that ends last.
+
+    Raises:
+        ConsentRequired: there is none in force; an unknown seller has none either.
+    """
+    found = repository.in_force(connection, seller_id, bank_id, None, now)
+    if found is None:
+        raise ConsentRequired
+    return found
+
+
+def grant(connection: Connection, ledger: Ledger, terms: Terms, by: str, clock: Clock = utc_now) -> Consent:
+    """Record a seller's consent, in the table and in the bank's chain, and answer what the bank had asked.
+
+    It takes the place of one that is in force for the same bank and purpose, so that revoking leaves none behind; the
+    very same again is the one that there is.
+
+    Args:
+        connection: of a transaction that writes.
+        ledger: that holds the bank's chain.
+        terms: what the seller agrees to.
+        by: who records it: a client of the platform, or what else does.
+        clock: read once the seller's key is held, so that moments are in the order of the chain.
+
+    Raises:
+        BankUnknown: there is no such bank, or it is revoked.
+        InvalidRequest: the time is over, too long, or begins ahead.
+    """
+    _known_bank(connection, terms.bank_id)
+    seller = ledger.seller(connection, terms.seller_id, alone=True)
+    now = clock()
+    consent = _consent(terms, by, now)
+    before = repository.in_force(connection, terms.seller_id, terms.bank_id, terms.purpose, now)
+    if before is not None:
+        if (before.granted_at, before.ends_at) == (consent.granted_at, consent.ends_at):
+            return before
+        _revoke(connection, ledger, seller, before, (by, consent.id, now))
+    asked = requests.ungranted(connection, (terms.seller_id, terms.bank_id, terms.purpose), now)
+    repository.add(connection, consent)
+    request_id = None
+    if asked is not None and requests.answer(connection, asked.id, now, consent.id):
+        request_id = asked.id
+    content = proof.of_consent(consent, request_id)
+    ledger.append(connection, seller, Draft(consent.bank_id, proof.CONSENT, content, now))
+    return consent
+
+
+def revoke(connection: Connection, ledger: Ledger, consent_id: str, by: str, clock: Clock = utc_now) -> Consent:
+    """Revoke a consent: nothing is scored by it from now on. Once more changes nothing.
+
+    Raises:
+        ConsentUnknown: there is none under the id.
+    """
+    seller = ledger.seller(connection, find(connection, None, consent_id).seller_id, alone=True)
+    # read again, since an erasure or another revocation may have come first
+    consent = find(connection, None, consent_id)
+    if consent.revoked_at is not None:
+        return consent
+    return _revoke(connection, ledger, seller, consent, (by, None, clock()))
+
+
+def find(connection: Connection, bank_id: str | None, consent_id: str) -> Consent:
+    """Return a consent, a bank's own where it is a bank that wants it.
+
+    Raises:
+        ConsentUnknown: there is none under the id, or it is another bank's.
+    """
+    found = repository.find(connection, consent_id)
+    if found is None or bank_id not in {None, found.bank_id}:
+        raise ConsentUnknown
+    return found
+
+
+def forget(connection: Connection, seller_id: str) -> tuple[int, int]:
+    """Remove a seller's consents and what banks asked of them, and return how many there were of each."""
+    return repository.forget(connection, seller_id), requests.forget(connection, seller_id)
+
+
+def _revoke(
+    connection: Connection, ledger: Ledger, seller: Seller, consent: Consent, act: tuple[str, str | None, datetime]
+) -> Consent:
+    by, replaced_by, now = act
+    repository.revoke(connection, consent.id, now)
+    content = proof.of_revocation(consent, by, replaced_by)
+    ledger.append(connection, seller, Draft(consent.bank_id, proof.REVOCATION, content, now))
+    return replace(consent, revoked_at=now)
+
+
+def _known_bank(connection: Connection, bank_id: str) -> None:
+    client = access.find(connection, bank_id)
+    if client is None or client.kind is not Kind.BANK or client.revoked_at is not None:
+        raise BankUnknown
+
+
+def _consent(terms: Terms, by: str, now: datetime) -> Consent:
+    granted_at = terms.granted_at or now
+    if granted_at > now + _CLOCKS_DIFFER:
+        raise _not_allowed("granted_at", "It lies ahead; give the moment at which the seller acted, or leave it out")
+    # where a clock is ahead of ours, a consent would not hold yet
+    granted_at = min(granted_at, now).astimezone(UTC)
+    ends_at = (granted_at + terms.ends if isinstance(terms.ends, timedelta) else terms.ends).astimezone(UTC)
+    if ends_at <= now:
+        raise _not_allowed("ends_at", "The consent would have ended already; give a moment ahead")
+    if ends_at > granted_at + LONGEST:
+        raise _not_allowed("ends_at", f"A consent may hold for {LONGEST.days} days from granted_at at most")
+    return Consent(
+        id=str(uuid.uuid4()),
+        seller_id=terms.seller_id,
+        bank_id=terms.bank_id,
+        purpose=terms.purpose,
+        granted_at=granted_at,
+        ends_at=ends_at,
+        revoked_at=None,
+        recorded_at=now,
+        recorded_by=by,
+    )
+
+
+def _not_allowed(field: str, message: str) -> InvalidRequest:
+    return InvalidRequest(invalid=[{"where": f"body/{field}", "rule": "consent_time", "message": message}])
