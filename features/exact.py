@@ -40,3 +40,14 @@ def stored_total(value: ir.IntegerValue, where: ir.BooleanValue | None = None) -
 
     summed: ir.IntegerScalar = ibis.least(exact(total(value, where)), _MOST).cast("int64")
     return summed
+
+
+def whole(value: ir.IntegerValue) -> ir.IntegerValue:
+    """Return whole numbers of 64 bits where they leave the engine, at most 9e18 and at least -9e18.
+
+    DuckDB's sums are of 128 bits, which Ibis takes for 64; as doubles they would lose their last digits.
+    """
+    import ibis
+
+    held: ir.IntegerValue = ibis.least(ibis.greatest(exact(value), -_MOST), _MOST).cast("int64")
+    return held

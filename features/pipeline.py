@@ -2,19 +2,18 @@
 
     accepted rows -> daily tiles -> measures of each pair -> features
 
-Every step is an Ibis expression, so that one definition runs on every engine; only `frame` and what follows execute.
+Every step is an Ibis expression, so that one definition runs on every engine; `passes` executes them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, Feature
 from features.catalogue.definition import measures_in, parties_of, tables_of
-from features.engines.duckdb import engine_errors, open_engine, out_of_memory, workspace
+from features.engines.duckdb import open_engine
 from features.errors import StoreError
 from features.evaluate import value_of
 from features.expressions import (
@@ -28,24 +27,17 @@ from features.expressions import (
     OldestStore,
     Total,
 )
-from features.measures import measured_parts, prepared
-from features.measures.scope import PAIR, Scope, column, scope_of
+from features.measures import measured_parts
+from features.measures.scope import PAIR, Scope, column
 from features.measures.windows import plain
-from features.tile_store import current_tiles
+from features.passes import INDEX, Sources, computed, indexed, over_pairs, parties, reading
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
-    import pyarrow as pa
-    from ibis.backends.duckdb import Backend
 
     from features.intake import OperatingStore
 
-INDEX: Final = ["seller_id", "as_of"]
-_CHUNK: Final = 130_000
-"""Pairs computed at a time: memory follows it, not the length of the frame."""
-
-_ANY_DAY: Final = date(2000, 1, 1)  # stands for the midnights of no pairs at all
 _MAY_BE_MISSING: Final = DaysOnPlatform | DaysSinceFirst | DaysSinceLast | MedianDay | MedianOf | OldestStore
 """Measures of which nothing seen is no zero."""
 
@@ -91,67 +83,16 @@ def frame(
     Returns:
         A frame of float64 columns in catalogue order, NaN where missing, indexed and sorted by (seller_id, as_of).
     """
-    with _reading(store), open_engine(threads) as engine, workspace(engine) as keep:
-        found = current_tiles(engine, store)
-        tiles = {name: engine.read_parquet([str(file) for file in files]) for name, files in found.files.items()}
-        parties = {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
-        asked = _asked(pairs)
-        ready = prepared(tiles, measures_in(catalogue), _span(asked))
-        tiles |= {name: keep(table) for name, table in ready.items()}
-        parts = [
-            _chunk(engine, {**tiles, **parties}, part, lambda s: feature_table(tiles, s, found.known_since, catalogue))
-            for part in _chunks(asked)
-        ]
-    return _indexed(parts).astype("float64")
 
+    def expressions(sources: Sources, scope: Scope) -> dict[str, ir.Table]:
+        return {"frame": feature_table(sources.tables, scope, sources.known_since, catalogue)}
 
-def _indexed(parts: Sequence[pa.Table]) -> pd.DataFrame:
-    import pyarrow as pa
-
-    indexed: pd.DataFrame = pa.concat_tables(parts).to_pandas(date_as_object=False).set_index(INDEX).sort_index()
-    return indexed
-
-
-def _asked(pairs: pd.DataFrame) -> pa.Table:
-    """Return the distinct pairs, those of a seller together: what his midnights share is computed once a chunk."""
-    import pyarrow as pa
-
-    days = pairs["as_of"].dt.date if hasattr(pairs["as_of"], "dt") else pairs["as_of"]
-    asked = pa.table(
-        {"seller_id": pa.array(pairs["seller_id"].astype(object), pa.string()), "as_of": pa.array(days, pa.date32())}
-    )
-    return asked.group_by(INDEX).aggregate([]).sort_by([("seller_id", "ascending"), ("as_of", "ascending")])
-
-
-def _chunks(asked: pa.Table) -> Iterator[pa.Table]:
-    """Yield the pairs in chunks of one query each, at least one, numbered from 0."""
-    import pyarrow as pa
-
-    for start in range(0, max(asked.num_rows, 1), _CHUNK):
-        part = asked.slice(start, _CHUNK)
-        yield part.append_column(PAIR, pa.array(range(part.num_rows), pa.int32()))
-
-
-def _chunk(
-    engine: Backend, tables: Mapping[str, ir.Table], asked: pa.Table, features: Callable[[Scope], ir.Table]
-) -> pa.Table:
-    import ibis
-
-    with workspace(engine) as keep:
-        scope = scope_of(keep(ibis.memtable(asked)), tables["sellers"], tables["stores"], _span(asked), keep)
-        return features(scope).to_pyarrow()
-
-
-def _span(asked: pa.Table) -> tuple[date, date]:
-    import pyarrow.compute as pc
-
-    days = pc.min_max(asked["as_of"]).as_py()
-    return days["min"] or _ANY_DAY, days["max"] or _ANY_DAY
+    return indexed(over_pairs(store, pairs, expressions, measures_in(catalogue), threads)["frame"]).astype("float64")
 
 
 def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
     """Return the pairs of every seller whom the platform knew as of a midnight, for `frame`."""
-    with _reading(store), open_engine() as engine:
+    with reading(store), open_engine() as engine:
         sellers = engine.read_parquet([str(file) for file in store.files("sellers")])
         known = sellers.filter(sellers.visible_from <= as_of).select("seller_id").distinct().to_pyarrow()
     pairs: pd.DataFrame = known.to_pandas().assign(as_of=as_of)
@@ -169,10 +110,9 @@ def described(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
         Columns `country`, and `marketplace`, that of the oldest store held; missing where nothing was known. Indexed
         and sorted by (seller_id, as_of).
     """
-    with _reading(store), open_engine() as engine:
-        parties = {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
-        parts = [_chunk(engine, parties, asked, _descriptions) for asked in _chunks(_asked(pairs))]
-    return _indexed(parts)
+    with reading(store), open_engine() as engine:
+        found = computed(engine, parties(engine, store), pairs, lambda scope: {"described": _descriptions(scope)})
+    return indexed(found["described"])
 
 
 def _descriptions(scope: Scope) -> ir.Table:
@@ -186,7 +126,7 @@ def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:
     Raises:
         StoreError: a stored file is missing or damaged.
     """
-    with _reading(store), open_engine() as engine:
+    with reading(store), open_engine() as engine:
         rows = engine.read_parquet([str(file) for file in store.files(table)]).to_pyarrow()
     held: pd.DataFrame = rows.to_pandas(date_as_object=False)
     return held
@@ -210,22 +150,6 @@ def covered_days(store: OperatingStore) -> dict[str, date]:
     """Return the midnight through which each table of the catalogue was delivered; those never delivered are absent."""
     used = frozenset().union(*(feature.tables for feature in CATALOGUE))
     return {name: day for name, day in store.covers_through.items() if name in used}
-
-
-@contextmanager
-def _reading(store: OperatingStore) -> Iterator[None]:
-    try:
-        yield
-    except engine_errors() as error:
-        reason = str(error).splitlines()[0]
-        if isinstance(error, out_of_memory()):
-            raise StoreError(f"Memory does not suffice ({reason}); ask for fewer sellers at a time.") from error
-        remedy = (
-            f"delete {store.folder / 'tiles'}, which is made anew from accepted rows"
-            if f"{store.folder / 'tiles'}/" in reason
-            else "restore them from a backup"
-        )
-        raise StoreError(f"The operating data in {store.folder} cannot be read ({reason}); {remedy}.") from error
 
 
 def _known(measure: Measure, measured: ir.Table, tables: set[str], late: Mapping[str, date]) -> ir.Value:

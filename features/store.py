@@ -1,4 +1,4 @@
-"""Feature vectors by seller, ready to be read in a request: computed when data lands, never while a bank waits.
+"""Feature vectors and pictures by seller, ready to be read in a request: computed when data lands, not while one waits.
 
 One SQLite file. A snapshot is all sellers as of one midnight from one version of the operating data; it is
 written in one transaction, so a reader sees the snapshot before or the one after, never a part.
@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Final
 
 from features.errors import StoreError
+from features.picture import stored as pictures_in
+from features.picture.series import digest as definitions
+from features.picture.stored import PictureSet, StoredPicture
+from features.store_refusals import explained
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS snapshots (
@@ -34,16 +38,7 @@ CREATE TABLE IF NOT EXISTS vectors (
 ) WITHOUT ROWID;
 """
 
-_REMOVE: Final = "remove the file and "
-_ALLOW: Final = "let this user read and write its folder, then "
-_REMEDIES: Final = {
-    sqlite3.SQLITE_NOTADB: _REMOVE,
-    sqlite3.SQLITE_CORRUPT: _REMOVE,
-    sqlite3.SQLITE_CANTOPEN: _ALLOW,
-    sqlite3.SQLITE_READONLY: _ALLOW,
-}
-"""What must happen, by SQLite's result code, before computing the vectors again helps."""
-
+_VALUES: Final = "SELECT feature_values FROM vectors WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?"
 _LATEST: Final = "SELECT id, as_of, data_version, catalogue, covers_through FROM snapshots ORDER BY id DESC LIMIT 1"
 
 
@@ -78,23 +73,34 @@ class VectorStore:
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
 
-    def replace(self, snapshot: Snapshot, rows: Iterable[tuple[str, tuple[float | None, ...]]]) -> int:
+    def replace(
+        self,
+        snapshot: Snapshot,
+        rows: Iterable[tuple[str, tuple[float | None, ...]]],
+        pictures: PictureSet | None = None,
+    ) -> int:
         """Store a snapshot as the latest and return how many sellers it holds; one already stored is written anew.
+
+        Its pictures take the place of those of the snapshots before, of which there is no use.
 
         Raises:
             StoreError: a value is NaN or infinite, a seller comes twice, or the file cannot be written; what was
                 stored before stands.
         """
-        with _explained(self._path, "written"):
+        with explained(self._path, "written"):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with closing(sqlite3.connect(self._path)) as connection:
                 connection.execute("PRAGMA journal_mode = WAL")
-                connection.executescript(_SCHEMA)
+                # what a picture held must not stay readable in the pages that it leaves
+                connection.execute("PRAGMA secure_delete = ON")
+                connection.executescript(_SCHEMA + pictures_in.SCHEMA)
                 with connection:
-                    return _write(connection, snapshot, rows)
+                    key, held = _write(connection, snapshot, rows)
+                    pictures_in.write(connection, key, pictures)
+                return held
 
     def remove(self, seller_id: str) -> int:
-        """Remove all of one seller's vectors, of every snapshot, and return how many there were; they are overwritten.
+        """Remove a seller's vectors of every snapshot, and picture; return how many vectors; all are overwritten.
 
         Example: `store.remove("S-000001")` is 12 where twelve months were stored, 0 the second time.
 
@@ -103,26 +109,31 @@ class VectorStore:
         """
         if not self._path.exists():
             return 0
-        with _explained(self._path, "written"), closing(sqlite3.connect(self._path)) as connection:
+        with explained(self._path, "written"), closing(sqlite3.connect(self._path)) as connection:
             connection.execute("PRAGMA secure_delete = ON")
+            connection.executescript(pictures_in.SCHEMA)
             with connection:
+                pictures_in.remove(connection, seller_id)
                 removed = connection.execute("DELETE FROM vectors WHERE seller_id = ?", (seller_id,)).rowcount
             # what was removed would stay readable in the log of what was written
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return removed
 
-    def sellers_in(self, snapshot: Snapshot) -> int | None:
-        """Return how many sellers the latest snapshot holds if it is this one; None if it is another, or none is."""
+    def sellers_in(self, snapshot: Snapshot, pictured: bool = False) -> int | None:
+        """Return how many sellers the latest snapshot holds if it is this one; None if it is another, or none is.
+
+        Where it shall be `pictured`, None too if its pictures are of other definitions than these, or none are.
+        """
         if not self._path.exists():
             return None
         with self._open() as connection:
             found = connection.execute(_LATEST).fetchone()
             if found is None or _latest_snapshot(connection)[1] != snapshot:
                 return None
-            held: int = connection.execute("SELECT count(*) FROM vectors WHERE snapshot_id = ?", found[:1]).fetchone()[
-                0
-            ]
-        return held
+            if pictured and pictures_in.definitions_of(connection, found[0]) != definitions():
+                return None
+            (held,) = connection.execute("SELECT count(*) FROM vectors WHERE snapshot_id = ?", found[:1]).fetchone()
+        return int(held)
 
     def latest(self, seller_id: str) -> StoredVector | None:
         """Return the seller's vector in the latest snapshot, or None where there is no such seller.
@@ -132,12 +143,25 @@ class VectorStore:
         """
         with self._open() as connection:
             key, snapshot = _latest_snapshot(connection)
-            # compared as bytes: what a command line holds may be no UTF-8, which SQLite takes for no text
-            found = connection.execute(
-                "SELECT feature_values FROM vectors WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?",
-                (seller_id.encode("utf-8", "surrogateescape"), key),
-            ).fetchone()
+            found = connection.execute(_VALUES, (_bytes(seller_id), key)).fetchone()
         return None if found is None else StoredVector(seller_id, snapshot, _values(found[0]))
+
+    def picture(self, seller_id: str) -> tuple[StoredVector, StoredPicture] | None:
+        """Return the seller's vector and picture in the latest snapshot, or None where there is no such seller.
+
+        Raises:
+            StoreError: no snapshot was ever stored, it has no pictures of these definitions, or the file cannot be
+                read.
+        """
+        with self._open() as connection:
+            key, snapshot = _latest_snapshot(connection)
+            if pictures_in.definitions_of(connection, key) != definitions():
+                raise StoreError("No pictures of sellers are stored for these vectors; run `sellerscore features`.")
+            found = pictures_in.read(connection, seller_id, key)
+            values = connection.execute(_VALUES, (_bytes(seller_id), key)).fetchone()
+        if found is None or values is None:
+            return None
+        return StoredVector(seller_id, snapshot, _values(values[0])), found
 
     def earlier(self, than: StoredVector) -> StoredVector | None:
         """Return the same seller's vector as of the midnight before, of those stored by the same catalogue.
@@ -172,7 +196,7 @@ class VectorStore:
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with _explained(self._path, "read"):
+        with explained(self._path, "read"):
             if not self._path.exists():
                 raise StoreError("No feature vectors are stored yet; run `sellerscore features` after an ingest.")
             address = f"{self._path.as_uri()}?mode=ro"
@@ -182,9 +206,15 @@ class VectorStore:
                 yield connection
 
 
+def _bytes(seller_id: str) -> bytes:
+    # compared as bytes: what a command line holds may be no UTF-8, which SQLite takes for no text
+    return seller_id.encode("utf-8", "surrogateescape")
+
+
 def _write(
     connection: sqlite3.Connection, snapshot: Snapshot, rows: Iterable[tuple[str, tuple[float | None, ...]]]
-) -> int:
+) -> tuple[int, int]:
+    """Write a snapshot and return its key and how many sellers it holds."""
     key = (snapshot.as_of.isoformat(), snapshot.data_version, snapshot.catalogue)
     covers = json.dumps({name: day.isoformat() for name, day in sorted(snapshot.covers_through.items())})
     connection.execute(
@@ -196,10 +226,11 @@ def _write(
     new = connection.execute(
         "INSERT INTO snapshots (as_of, data_version, catalogue, covers_through) VALUES (?, ?, ?, ?)", (*key, covers)
     ).lastrowid
-    return connection.executemany(
+    held = connection.executemany(
         "INSERT INTO vectors (seller_id, snapshot_id, feature_values) VALUES (?, ?, ?)",
         ((seller, new, _encoded(seller, values)) for seller, values in rows),
     ).rowcount
+    return int(new or 0), held
 
 
 def _encoded(seller: str, values: tuple[float | None, ...]) -> str:
@@ -210,25 +241,6 @@ def _encoded(seller: str, values: tuple[float | None, ...]) -> str:
             f"The vector of seller {seller} holds NaN or an infinite number, so nothing was stored; "
             "give a missing value as None."
         ) from error
-
-
-@contextmanager
-def _explained(path: Path, done: str) -> Iterator[None]:
-    """Turn what SQLite or the file system refuses into one sentence; `done` is `read` or `written`."""
-    try:
-        yield
-    except sqlite3.IntegrityError as error:
-        raise StoreError("One seller has two vectors in the snapshot, so nothing was stored; give each one.") from error
-    except sqlite3.Error as error:
-        # the low byte is the code, the rest details it
-        remedy = _REMEDIES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")
-        raise _not_done(path, done, str(error), remedy) from error
-    except OSError as error:
-        raise _not_done(path, done, error.strerror or str(error), _ALLOW) from error
-
-
-def _not_done(path: Path, done: str, reason: str, remedy: str) -> StoreError:
-    return StoreError(f"The feature vectors in {path} cannot be {done} ({reason}); {remedy}run `sellerscore features`.")
 
 
 def _latest_snapshot(connection: sqlite3.Connection) -> tuple[int, Snapshot]:

@@ -1,4 +1,4 @@
-"""Online vectors: each seller's features as of the latest covered midnight, made and stored when data has landed."""
+"""Online vectors and pictures of each seller as of the latest covered midnight, made and stored when data lands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
+from features.picture.landing import land
 from features.pipeline import all_sellers, covered_days, frame, latest_midnight
 from features.store import Snapshot, VectorStore
 
@@ -18,17 +19,17 @@ if TYPE_CHECKING:
 
 
 def refresh(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]:
-    """Compute and store the vectors of all sellers; return what they share and how many there are.
+    """Compute and store the vectors and pictures of all sellers; return what they share and how many there are.
 
-    Vectors that are stored already, of the same data and definitions, are not computed again.
+    What is stored already, of the same data and definitions, is not computed again.
 
     Example: after a delivery that covers orders through 2026-01-01, every seller has a vector as of that midnight.
     """
     snapshot = snapshot_of(store)
-    if held := vectors.sellers_in(snapshot):
+    if held := vectors.sellers_in(snapshot, pictured=True):
         return snapshot, held
     computed = frame(store, all_sellers(store, snapshot.as_of))
-    return snapshot, vectors.replace(snapshot, rows_of(computed))
+    return snapshot, vectors.replace(snapshot, rows_of(computed), land(store, computed))
 
 
 def snapshot_of(store: OperatingStore) -> Snapshot:

@@ -1,0 +1,109 @@
+"""The sums of twelve steps and the days that each table tells of, by hand: loops over rows, from docs/picture.md alone.
+
+It shares no code with `features`, so that agreeing with it says something; it is as slow as it is plain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from fractions import Fraction
+
+from tests.oracles.seller_sight import Entry, Row, Sight, sight
+
+RETURNED = ("return", "refund")
+DISPUTED = ("dispute", "chargeback")
+DAY_OF = {"orders": "ordered_at", "traffic": "day", "ratings": "day", "purchases": "purchased_at"}
+
+
+@dataclass(frozen=True)
+class Covered:
+    """First and last day with a row, and days with rows by step."""
+
+    first: date
+    last: date
+    days: tuple[int, ...]
+
+
+def sums(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict[str, tuple[int, ...] | None]:
+    """Return each sum by step, oldest first; None where nobody had delivered the table."""
+    found = sight(seen, seller_id, as_of)
+    wanted: dict[str, tuple[str, Callable[[Entry], int]]] = {
+        "gross": ("orders", lambda e: e.row["amount_micros"]),
+        "orders": ("orders", lambda e: 1),
+        "refunded": ("refunds", lambda e: e.row["amount_micros"]),
+        "returned": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] in RETURNED)),
+        "cancelled": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] == "cancel")),
+        "disputed": ("refunds", lambda e: e.row["amount_micros"] * (e.row["reason"] in DISPUTED)),
+        "shipped": ("fulfilments", lambda e: int(e.row["event"] == "shipped")),
+        "shipped_late": ("fulfilments", _shipped_late),
+        "visits": ("traffic", lambda e: e.row["visits"]),
+        "ad_spend": ("traffic", lambda e: e.row["amount_micros"]),
+        "ratings": ("ratings", lambda e: e.row["ratings"]),
+        "star_hundredths": ("ratings", lambda e: e.row["ratings"] * _hundredths(e.row["stars"])),
+        "purchased": ("purchases", lambda e: e.row["amount_micros"]),
+    }
+    made = {
+        name: tuple(sum(map(value, _of_step(found.entries[table], step))) for step in range(12))
+        if table in found.known
+        else None
+        for name, (table, value) in wanted.items()
+    }
+    known = "orders" in found.known
+    return made | {
+        "buyers": tuple(len(_buyers(found, step)) for step in range(12)) if known else None,
+        "earlier_buyers": tuple(_came_before(found, step) for step in range(12)) if known else None,
+    }
+
+
+def _shipped_late(entry: Entry) -> int:
+    late = entry.order is not None and entry.row["at"] > entry.order["ordered_at"] + timedelta(hours=72)
+    return int(entry.row["event"] == "shipped" and late)
+
+
+def _hundredths(stars: float) -> int:
+    # halves up, of the decimals as written
+    return int(Fraction(str(stars)) * 100 + Fraction(1, 2))
+
+
+def _of_step(entries: Sequence[Entry], step: int) -> list[Entry]:
+    """The days 30 * (11 - step) + 1 to 30 * (12 - step) before T."""
+    return [entry for entry in entries if 30 * (11 - step) < entry.age <= 30 * (12 - step)]
+
+
+def _buyers(found: Sight, step: int) -> set[str]:
+    return {entry.row["buyer_id"] for entry in _of_step(found.entries["orders"], step)}
+
+
+def _came_before(found: Sight, step: int) -> int:
+    ends = 30 * (12 - step)
+    before = {e.row["buyer_id"] for e in found.entries["orders"] if ends < e.age <= ends + 90}
+    return len(_buyers(found, step) & before)
+
+
+def coverage(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict[str, Covered]:
+    """Return what each table tells of the seller, own-store orders too; absent where it tells of no day."""
+    held = {store["store_id"] for store in sight(seen, seller_id, as_of).stores}
+    orders = {row["order_id"]: row for row in seen["orders"]}
+    found = {}
+    for table in ("orders", "refunds", "traffic", "fulfilments", "ratings", "purchases"):
+        rows = [row for row in seen[table] if row["store_id"] in held]
+        days = {day for day in (_day(table, row, orders) for row in rows) if day is not None and day < as_of}
+        if days:
+            ages = [(as_of - day).days for day in days]
+            by_step = tuple(sum(30 * (11 - step) < age <= 30 * (12 - step) for age in ages) for step in range(12))
+            found[table] = Covered(min(days), max(days), by_step)
+    return found
+
+
+def _day(table: str, row: Row, orders: Mapping[str, Row]) -> date | None:
+    if table in DAY_OF:
+        at = row[DAY_OF[table]]
+    elif row["order_id"] is None:
+        at = row["refunded_at"]
+    elif row["order_id"] in orders:
+        at = orders[row["order_id"]]["ordered_at"]
+    else:
+        return None
+    return at.date() if isinstance(at, datetime) else at

@@ -1,0 +1,92 @@
+"""Every sum and every covered day of the picture equals the naive oracle, exactly; late rows and threads change nothing.
+
+The markets hold late rows, versions of owners, several stores of one owner, refunds with and without orders, orders that
+owners place with themselves, months of every length and a leap day; identical rows and other currencies are intake's to
+deal with, as tests/features/intake shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+from hypothesis import example, given
+
+from features.catalogue import CATALOGUE
+from features.picture.landing import land
+from features.picture.series import SUMS
+from features.picture.stored import StoredPicture, encoded
+from tests.oracles import picture_oracle
+from tests.oracles.accepted import write_accepted
+from tests.oracles.market import MIDNIGHTS, Shape, market
+from tests.oracles.seller_sight import Rows, midnight, visible
+from tests.oracles.shapes import SHAPES, examples
+
+
+def pictures(
+    rows: Rows, sellers: Iterable[str], as_of: date, *, parts: int = 1, threads: int = 2
+) -> dict[str, StoredPicture]:
+    """Return the pictures of sellers, by way of accepted files."""
+    with TemporaryDirectory() as folder:
+        store = write_accepted(rows, Path(folder), parts)
+        index = pd.MultiIndex.from_tuples(
+            [(each, pd.Timestamp(as_of)) for each in sellers], names=["seller_id", "as_of"]
+        )
+        # what is compared among peers is another test's question
+        features = pd.DataFrame(0.0, index, [feature.name for feature in CATALOGUE])
+        return dict(land(store, features, threads).pictures)
+
+
+@given(SHAPES)
+@example(Shape(seed=1, sellers=20, events=90))
+@examples(5)
+def test_sums_and_days_equal_the_oracle(shape: Shape) -> None:
+    rows = market(shape)
+    sellers = [*(f"S{number}" for number in range(shape.sellers)), "nobody"]
+    as_of = MIDNIGHTS[shape.seed % len(MIDNIGHTS)]
+    seen = visible(rows, as_of)
+    for seller, found in pictures(rows, sellers, as_of).items():
+        assert dict(zip(SUMS, found.sums, strict=True)) == picture_oracle.sums(seen, seller, as_of)
+        expected = picture_oracle.coverage(seen, seller, as_of)
+        assert {name: vars(each) for name, each in found.coverage.items()} == {
+            name: vars(each) for name, each in expected.items()
+        }
+
+
+def test_the_oracle_is_not_agreed_with_by_silence() -> None:
+    shape = Shape(seed=1, sellers=20, events=90)
+    seen = visible(market(shape), MIDNIGHTS[0])
+    found = [picture_oracle.sums(seen, f"S{number}", MIDNIGHTS[0]) for number in range(20)]
+    for name in SUMS:
+        values = [value for sums in found for value in sums[name] or ()]
+        assert len(set(values)) >= 3, name
+
+
+def test_threads_and_how_rows_were_delivered_change_no_bit() -> None:
+    shape = Shape(seed=3, sellers=20, events=90)
+    rows, sellers = market(shape), [f"S{number}" for number in range(20)]
+    first = {seller: encoded(each) for seller, each in pictures(rows, sellers, MIDNIGHTS[1], threads=1).items()}
+    for parts, threads in ((1, 4), (3, 2)):
+        again = pictures(rows, sellers, MIDNIGHTS[1], parts=parts, threads=threads)
+        assert {seller: encoded(each) for seller, each in again.items()} == first
+
+
+def test_rows_known_after_t_change_nothing() -> None:
+    shape = Shape(seed=5, sellers=20, events=90)
+    rows, as_of = market(shape), MIDNIGHTS[1]
+    sellers = [f"S{number}" for number in range(20)]
+    end = midnight(as_of)
+    admitted = visible(rows, as_of)
+    assert sum(map(len, admitted.values())) < sum(map(len, rows.values()))
+    late = {name: [*those, *(_late(name, row, end) for row in those[:20])] for name, those in rows.items()}
+    before = pictures(admitted, sellers, as_of)
+    assert pictures(late, sellers, as_of) == before
+
+
+def _late(table: str, row: dict[str, object], end: datetime) -> dict[str, object]:
+    keys = {"orders": "order_id", "refunds": "refund_id", "purchases": "purchase_id"}
+    renamed = {keys[table]: f"late {row[keys[table]]}"} if table in keys else {}
+    return {**row, **renamed, "known_at": end + timedelta(microseconds=1)}
