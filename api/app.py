@@ -11,6 +11,7 @@ import api.access.endpoints
 import api.consents.endpoints
 import api.consents.requests.endpoints
 import api.health.endpoints
+import api.products.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
 from api.access.refusals import install_refusals
@@ -57,7 +58,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for room in (api.scores, api.consents, api.consents.requests, api.receipts, api.access, api.health):
+    for room in (api.scores, api.products, api.consents, api.consents.requests, api.receipts, api.access, api.health):
         app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)

@@ -24,8 +24,9 @@ def inputs_of(stored: StoredVector) -> bytes:
 
     What eligibility asks for beside the score stands here too, so that it can be proved from the ledger alone.
 
-    Example: `{"as_of":"2026-01-31","base_currency":"CNY","catalogue":"sha256:...","country":"CN","covers_through":{...},
-    "data_version":"...","seller_id":"S-1","usd_per_unit":{"CNY":0.145,"USD":1.0},"values":[10.4,null]}`.
+    Example: `{"as_of":"2026-01-31","base_currency":"CNY","catalogue":"sha256:...","country":"CN",
+    "covers_through":{...},"data_version":"...","seller_id":"S-1","usd_per_unit":{"CNY":0.145,"USD":1.0},
+    "values":[10.4,null]}`.
     """
     vector = asdict(to_vector(stored))
     vector["as_of"] = stored.snapshot.as_of.isoformat()

@@ -1,4 +1,4 @@
-"""Online vectors, pictures and circumstances of sellers as of the latest covered midnight, made and stored when data lands."""
+"""Vectors, pictures and circumstances of sellers as of the latest covered midnight, made when data lands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is stored of sellers' circumstances and of exchange rates, in the file of the vectors: of the latest snapshot."""
+"""What is stored of sellers' circumstances and of rates, in the file of the vectors: of the latest snapshot alone."""
 
 from __future__ import annotations
 
