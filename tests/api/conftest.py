@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -195,12 +196,11 @@ def open_client() -> Opener:
     return opened
 
 
-def consent(services: Services, bank_id: str, *sellers: str) -> None:
-    """Let a bank score sellers, for every purpose."""
+def consent(services: Services, bank_id: str, *sellers: str, acted: datetime | None = None) -> None:
+    """Let a bank score sellers, for every purpose, from when they acted."""
     with transaction(services.engine, writes=True) as connection:
-        for terms in (
-            Terms(each, bank_id, str(purpose), timedelta(days=90)) for each in sellers for purpose in Purpose
-        ):
+        for seller_id, purpose in product(sellers, Purpose):
+            terms = Terms(seller_id, bank_id, str(purpose), timedelta(days=90), acted)
             grant(connection, services.ledger, terms, "tests")
 
 
