@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from api.ledger.chain import written
@@ -19,7 +20,7 @@ MOST: Final = 50
 
 _ID: Final = r"^[a-z0-9][a-z0-9._-]{0,59}$"
 _WHOLE: Final = 10**15
-_EXAMPLE: Final = {
+_EXAMPLE: Final[JsonDict] = {
     "id": "working-capital",
     "name": "Working capital line",
     "currency": "USD",
