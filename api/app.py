@@ -13,6 +13,7 @@ import api.consents.requests.endpoints
 import api.health.endpoints
 import api.metrics.endpoints
 import api.model.endpoints
+import api.products.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
 import api.sellers.endpoints
@@ -29,6 +30,7 @@ from api.watch import watching
 _ROOMS: Final = (
     api.scores,
     api.model,
+    api.products,
     api.sellers,
     api.consents,
     api.consents.requests,

@@ -19,10 +19,13 @@ def to_vector(stored: StoredVector) -> Vector:
 
 
 def inputs_of(stored: StoredVector) -> bytes:
-    """Return all that the assessment was made from, and the version of the data, as canonical JSON.
+    """Return all that the assessment was made from, the version of the data and the circumstances, as canonical JSON.
 
-    Example: `{"as_of":"2026-01-31","catalogue":"sha256:...","covers_through":{...},"data_version":"...",
-    "seller_id":"S-1","values":[10.4,null]}`.
+    What eligibility asks for beside the score stands here too, so that it can be proved from the ledger alone.
+
+    Example: `{"as_of":"2026-01-31","base_currency":"CNY","catalogue":"sha256:...","country":"CN",
+    "covers_through":{...},"data_version":"...","seller_id":"S-1","usd_per_unit":{"CNY":0.145,"USD":1.0},
+    "values":[10.4,null]}`.
     """
     snapshot = stored.snapshot
     return canonical_json(
@@ -33,6 +36,7 @@ def inputs_of(stored: StoredVector) -> bytes:
             "catalogue": snapshot.catalogue,
             "values": stored.values,
             "data_version": snapshot.data_version,
+            **vars(stored.circumstances),
         }
     )
 

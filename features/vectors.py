@@ -1,11 +1,13 @@
-"""Online vectors and pictures of each seller as of the latest covered midnight, made and stored when data lands."""
+"""Vectors, pictures and circumstances of sellers as of the latest covered midnight, made when data lands."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from features.catalogue import CATALOGUE, digest
+from features.circumstances.landing import land as land_circumstances
+from features.circumstances.stored import CircumstanceSet
 from features.intake.erased import read_erased
 from features.picture.landing import land
 from features.picture.stored import PictureSet
@@ -13,15 +15,17 @@ from features.pipeline import all_sellers, covered_days, frame, latest_midnight
 from features.store import Snapshot, VectorStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pandas as pd
 
     from features.intake import OperatingStore
 
+Row = TypeVar("Row", bound=tuple[Any, ...])
+
 
 def refresh(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]:
-    """Compute and store the vectors and pictures of all sellers; return what they share and how many there are.
+    """Compute and store what a request reads of all sellers; return what their vectors share and how many there are.
 
     What is stored already, of the same data and definitions, is not computed again.
 
@@ -31,12 +35,20 @@ def refresh(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]
     if held := vectors.sellers_in(snapshot, pictured=True):
         return snapshot, held
     computed = frame(store, all_sellers(store, snapshot.as_of))
-    pictured = land(store, computed)
-    # who was erased while it was computed gets no vector and no picture
+    pictures = land(store, computed)
+    known = land_circumstances(store, computed.index.to_frame(index=False), snapshot.as_of)
     erased = read_erased(store.folder)
-    rows = (row for row in rows_of(computed) if not erased.holds("seller_id", row[0]))
-    pictures = (each for each in pictured.pictures if not erased.holds("seller_id", each[0]))
-    return snapshot, vectors.replace(snapshot, rows, PictureSet(pictured.definitions, pictures))
+
+    def kept(rows: Iterable[Row]) -> Iterator[Row]:
+        # who was erased while it was computed gets nothing
+        return (row for row in rows if not erased.holds("seller_id", row[0]))
+
+    return snapshot, vectors.replace(
+        snapshot,
+        kept(rows_of(computed)),
+        PictureSet(pictures.definitions, kept(pictures.pictures)),
+        CircumstanceSet(known.usd_per_unit, kept(known.sellers)),
+    )
 
 
 def snapshot_of(store: OperatingStore) -> Snapshot:

@@ -24,6 +24,8 @@ class Scope(StrEnum):
     METRICS_READ = "metrics:read"
     MODEL_READ = "model:read"
     PROFILES_READ = "profiles:read"
+    PRODUCTS_WRITE = "products:write"
+    PRODUCTS_READ = "products:read"
 
 
 MEANINGS: Final[Mapping[Scope, str]] = {
@@ -35,6 +37,8 @@ MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.METRICS_READ: "Read what the service counts of itself (operators).",
     Scope.MODEL_READ: "Read the model card and the reasons in force (banks, operators).",
     Scope.PROFILES_READ: "Read the pictures of sellers who consented (banks).",
+    Scope.PRODUCTS_WRITE: "Replace one's financing products (banks).",
+    Scope.PRODUCTS_READ: "Read one's financing products, and who qualifies for them (banks).",
 }
 """Each scope in a sentence, as the OpenAPI document says it."""
 
@@ -47,6 +51,8 @@ _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
             Scope.CONSENT_REQUESTS_WRITE,
             Scope.MODEL_READ,
             Scope.PROFILES_READ,
+            Scope.PRODUCTS_WRITE,
+            Scope.PRODUCTS_READ,
         }
     ),
     Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ}),

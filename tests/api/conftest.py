@@ -40,7 +40,15 @@ Opener = Callable[..., "AbstractContextManager[TestClient]"]
 
 CATALOGUE = "sha256:" + "c" * 64
 AS_OF = date(2026, 1, 31)
-NAMES = ("days_on_platform", *(f"signal_{number:02}" for number in range(14)))
+ELIGIBLE_BY = (
+    "days_since_first_order",
+    "settled_net_sales_365d",
+    "rush_order_share_180d",
+    "unmoved_parcel_share_180d",
+    "orders_beyond_visits_180d",
+)
+"""The features that eligibility reads."""
+NAMES = ("days_on_platform", *(f"signal_{number:02}" for number in range(8)), *ELIGIBLE_BY, "signal_13")
 SELLERS = tuple(f"S-{number:03}" for number in range(60))
 NEWCOMER = "卖家 new"
 EVERYONE = (*SELLERS, NEWCOMER)

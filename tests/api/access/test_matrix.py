@@ -76,6 +76,9 @@ CALLS = (
     Call("GET", "/v1/scores/{score_id}/report", BANKS, Scope.SCORES_READ, 404),
     Call("GET", "/v1/model", BANKS | {Kind.OPERATOR}, Scope.MODEL_READ, 200),
     Call("GET", "/v1/reasons", BANKS | {Kind.OPERATOR}, Scope.MODEL_READ, 200),
+    Call("PUT", "/v1/products", BANKS, Scope.PRODUCTS_WRITE, 200, {"products": []}),
+    Call("GET", "/v1/products", BANKS, Scope.PRODUCTS_READ, 200),
+    Call("GET", "/v1/scores/{score_id}/eligibility", BANKS, Scope.PRODUCTS_READ, 404),
 )
 BROKEN: dict[str, Callable[[Running, Known, Path], str | None]] = {}
 
@@ -231,7 +234,13 @@ def test_a_second_bank_reads_another_banks_score_as_one_that_is_not(
 
     assert answered(bank, "GET", made.headers["Location"]).content == made.content
     assert answered(bank, "POST", f"{made.headers['Location']}/replay").json()["matches"] is True
-    for method, after in (("GET", ""), ("POST", "/replay"), ("GET", "/report"), ("GET", f"/changes?since={SOME_ID}")):
+    for method, after in (
+        ("GET", ""),
+        ("POST", "/replay"),
+        ("GET", "/eligibility"),
+        ("GET", "/report"),
+        ("GET", f"/changes?since={SOME_ID}"),
+    ):
         anothers = answered(second, method, made.headers["Location"] + after)
         unknown = answered(second, method, f"/v1/scores/{SOME_ID}{after}")
         assert (anothers.status_code, anothers.content) == (404, unknown.content)
