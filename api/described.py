@@ -17,9 +17,12 @@ _EXAMPLES: Final = "openapi_examples.json"
 TAGS: Final = (
     ("access", "Tokens: client credentials, by secret or by a signed assertion. Begin here."),
     ("scores", "Score a seller, read what was scored, prove it, print it, and see why it changed."),
+    ("consents", "What sellers agreed to: the platform records it, a bank asks for it and sees what it was granted."),
+    ("sellers", "The picture of a seller who consented: what a platform knows and a bank does not."),
+    ("products", "A bank's financing products, and what each asks of a seller."),
     ("model", "The model and the reasons in force, as whoever relies on a score may know them."),
     ("receipts", "The public keys by which receipts are checked without this service."),
-    ("health", "For whoever keeps the service running; no token is needed."),
+    ("health", "For whoever keeps the service running; only `/metrics` needs a token."),
 )
 """The parts in the order in which a bank's engineer meets them."""
 

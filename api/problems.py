@@ -110,6 +110,8 @@ def problem_responses(*kinds: type[errors.Problem]) -> dict[int | str, dict[str,
             kind.status,
             {"description": kind.title, "content": {MEDIA_TYPE: {"schema": schema, "examples": {}}}},
         )
+        if schema != (other := entry["content"][MEDIA_TYPE]["schema"]):
+            entry["content"][MEDIA_TYPE]["schema"] = {"anyOf": [other, schema]}
         if kind.title not in entry["description"]:
             entry["description"] += f"; or: {kind.title}"
         for name in kind.usual_headers:

@@ -204,12 +204,14 @@ def open_client() -> Opener:
     return opened
 
 
-def consent(services: Services, bank_id: str, *sellers: str, acted: datetime | None = None) -> None:
-    """Let a bank score sellers, for every purpose, from when they acted."""
+def consent(services: Services, bank_id: str, *sellers: str, acted: datetime | None = None) -> list[str]:
+    """Let a bank score sellers, for every purpose, from when they acted; return the ids of the consents."""
     with transaction(services.engine, writes=True) as connection:
-        for seller_id, purpose in product(sellers, Purpose):
-            terms = Terms(seller_id, bank_id, str(purpose), timedelta(days=90), acted)
-            grant(connection, services.ledger, terms, "tests")
+        terms = [
+            Terms(seller_id, bank_id, str(purpose), timedelta(days=90), acted)
+            for seller_id, purpose in product(sellers, Purpose)
+        ]
+        return [grant(connection, services.ledger, each, "tests").id for each in terms]
 
 
 def demo_credentials(settings: Settings) -> tuple[str, str]:

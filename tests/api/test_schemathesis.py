@@ -25,7 +25,7 @@ from api.access import service
 from api.access.rights import Kind, scopes_of
 from api.app import create_app
 from api.settings import Settings
-from tests.api.conftest import NEWCOMER, SELLERS, fill
+from tests.api.conftest import NEWCOMER, SELLERS, consent, fill
 
 if TYPE_CHECKING:
     from schemathesis import APIOperation, BaseSchema, Case
@@ -41,17 +41,25 @@ SHARE = max(EXAMPLES // (len(OPERATIONS) * len(WAYS)), 1)
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, as Schemathesis asks it, and a bank of all scopes with some scores."""
+    """A running service, as Schemathesis asks it: clients of all scopes, one a kind, and what is there."""
 
     schema: BaseSchema
-    client_id: str
+    clients: dict[Kind, str]
     scores: list[str]
+    consents: list[str]
+    requests: list[str]
     app: Any
 
-    def headers(self) -> dict[str, str]:
+    def headers(self, method: str, path: str) -> dict[str, str]:
+        """Return a token of a kind that may make the call; none where none is needed."""
+        asked = _PATHS[path][method.lower()].get("security", [])
+        scopes = {scope for each in asked for scope in each.get("oauth2", ())}
+        kind = next((kind for kind in Kind if scopes & set(map(str, scopes_of(kind)))), None)
+        if kind is None:
+            return {}
         # a fresh token each time: a long run outlives one
         tokens = self.app.state.services.access.tokens
-        token = tokens.issue(self.client_id, Kind.BANK, scopes_of(Kind.BANK), datetime.now(UTC))
+        token = tokens.issue(self.clients[kind], kind, scopes_of(kind), datetime.now(UTC))
         return {"Authorization": f"Bearer {token}"}
 
 
@@ -63,13 +71,21 @@ def running(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     many = {"rate_limit_calls": 1_000_000, "failed_logins": 1_000_000}
     app = create_app(Settings(home=home, MLFLOW_TRACKING_URI=registry, **many))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
-    bank = service.create(app.state.services.engine, Kind.BANK, "A bank", now=datetime.now(UTC)).client
-    found = Service(schema, bank.id, [], app)
+    engine, now = app.state.services.engine, datetime.now(UTC)
+    clients = {kind: service.create(engine, kind, f"A {kind}", now=now).client.id for kind in Kind}
+    consents = consent(app.state.services, clients[Kind.BANK], *SELLERS, NEWCOMER)
+    found = Service(schema, clients, [], consents, [], app)
+    asking = found.headers("POST", "/v1/consent-requests")
+    for seller_id in SELLERS[:2]:
+        case = schema["/v1/consent-requests"]["POST"].Case(
+            body={"seller_id": seller_id, "purpose": "account_review"}, media_type="application/json"
+        )
+        found.requests.append(case.call(headers=asking).json()["id"])
     for seller_id in (SELLERS[0], SELLERS[0], NEWCOMER):
         case = schema["/v1/scores"]["POST"].Case(
             body={"seller_id": seller_id, "purpose": "credit_application"}, media_type="application/json"
         )
-        answer = case.call(headers=found.headers())
+        answer = case.call(headers=found.headers("POST", "/v1/scores"))
         assert answer.status_code == 201, answer.text
         found.scores.append(answer.json()["id"])
     yield found
@@ -79,12 +95,22 @@ def running(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def known(running: Service, operation: APIOperation) -> dict[str, Any]:
     """Return parts of a request that name what is there."""
     parts: dict[str, Any] = {}
-    if operation.path_parameters:
-        parts["path_parameters"] = {"score_id": running.scores[1]}
+    there = {
+        "score_id": running.scores[1],
+        "seller_id": SELLERS[1],
+        "consent_id": running.consents[-1],
+        "request_id": running.requests[-1],
+    }
+    if named := [each.name for each in operation.path_parameters]:
+        parts["path_parameters"] = {name: there[name] for name in named}
     if operation.label == "GET /v1/scores":
         parts["query"] = {"seller_id": SELLERS[0], "limit": 1}
     if operation.label == "GET /v1/scores/{score_id}/changes":
         parts["query"] = {"since": running.scores[0]}
+    if operation.label == "POST /v1/consents":
+        bank_id = running.clients[Kind.BANK]
+        parts["body"] = {"seller_id": SELLERS[2], "bank_id": bank_id, "purpose": "account_review", "days": 30}
+        parts["media_type"] = "application/json"
     if operation.label == "POST /v1/scores":
         parts["body"] = {"seller_id": SELLERS[0], "purpose": "credit_application"}
         parts["media_type"] = "application/json"
@@ -107,7 +133,7 @@ def test_every_answer_is_documented(running: Service, method: str, path: str, wa
     )
     @given(case=operation.as_strategy(mode, **parts))
     def asked(case: Case) -> None:
-        headers = {} if path.startswith(("/oauth", "/health", "/.well-known")) else running.headers()
+        headers = running.headers(method, path)
         # no schema says which cursors were given
         excluded = [positive_data_acceptance] if "cursor" in (case.query or {}) else []
         case.call_and_validate(headers=headers, excluded_checks=excluded)
