@@ -89,7 +89,8 @@ def test_a_day_lies_in_its_step_and_a_late_row_in_none(tmp_path: Path) -> None:
 
 def test_buyers_are_new_unless_they_came_in_the_ninety_days_before(tmp_path: Path) -> None:
     trade = Trade()
-    for buyer, agos in {"a": (10, 20, 40), "b": (15, 120), "c": (15, 121), "d": (5,)}.items():
+    # A2 is a store of the seller's own
+    for buyer, agos in {"a": (10, 20, 40), "b": (15, 120), "c": (15, 121), "d": (5,), "A2": (3, 50)}.items():
         for ago in agos:
             trade.order(ago, 1, buyer_id=buyer)
     found = sums_of(landed(write_accepted(trade.rows, tmp_path), ["S"], T)["S"])
