@@ -5,8 +5,7 @@ import uuid
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-
-from sqlalchemy import Connection
+from functools import partial
 
 from api.consents import service as consents
 from api.consents.repository import Consent
@@ -20,20 +19,16 @@ from api.errors import (
     VectorsUnavailable,
 )
 from api.idempotency.keys import Named
-from api.idempotency.repository import prune
-from api.ledger.chain import Row, Tip
-from api.ledger.service import Draft, Seller
 from api.ledger.writer import Work
-from api.scores import again, answer, repository
-from api.scores.repository import Indexed
+from api.scores import again
 from api.scores.schemas import ScoreRequest
 from api.scores.stored import StoredScore, find
+from api.scores.storing import KeyTaken, Made, Storing
 from api.services import Services
 from api.vectors import inputs_of, to_vector
 from features.errors import StoreError
 from features.store import StoredVector, VectorStore
 from scoring import Assessment, Bundle, ExplanationError, VectorError, assess
-from scoring.canonical import canonical_json
 
 logger = logging.getLogger(__name__)
 
@@ -54,10 +49,6 @@ class Asked:
     request: ScoreRequest
     now: datetime
     named: Named | None
-
-
-class _KeyTaken(Exception):  # noqa: N818 - no error: another process was first
-    """The key was used by another process since it was looked for."""
 
 
 def create(services: Services, bank_id: str, request: ScoreRequest, now: datetime, key: str | None = None) -> Answered:
@@ -84,7 +75,7 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
             return Answered(begun, replayed=True)
         try:
             return Answered(_made(services, asked, begun), replayed=False)
-        except _KeyTaken:
+        except KeyTaken:
             begun = _begun(services, asked)
     if not isinstance(begun, StoredScore):
         raise IdempotencyKeyInFlight
@@ -131,52 +122,14 @@ def _made(services: Services, asked: Asked, consent: Consent) -> StoredScore:
         "scored_at": _written(now),
         "expires_at": _written(expires),
     }
-    score = _stored(services, asked, envelope, (assessment, inputs_of(stored), consent))
+    made = Made(envelope, assessment.canonical_bytes, inputs_of(stored), services.champion.bundle.digest, consent)
+    still_there = partial(_vector_of, services.vectors, request.seller_id)
+    storing = Storing(services.ledger, services.receipts, made, still_there, asked.named, now)
+    score = services.writer.append(Work(request.seller_id, asked.bank_id, storing))
     services.counted.scored(str(assessment.outcome))
     if services.shadow is not None:
         services.shadow.offer(score.id, to_vector(stored))
     return score
-
-
-def _stored(
-    services: Services, asked: Asked, envelope: dict[str, str], made: tuple[Assessment, bytes, Consent]
-) -> StoredScore:
-    """Append the score to its bank's chain and to the index in one transaction, committed when this returns."""
-    assessment, inputs, consented = made
-    bank_id, bundle, now = asked.bank_id, services.champion.bundle.digest, asked.now
-    # canonical JSON nests: the assessment's part of the answer is its canonical bytes
-    parts = {name: canonical_json(value) for name, value in envelope.items()}
-    parts["assessment"] = assessment.canonical_bytes
-
-    def append(connection: Connection, seller: Seller, tip: Tip) -> tuple[Row, StoredScore]:
-        # once more, as of this place in the chain: a revocation was committed before, or comes after
-        consent = consents.require(connection, envelope["seller_id"], bank_id, envelope["purpose"], now)
-        if consent.id != consented.id:
-            # an erasure since the vector was read has removed vectors first: nobody comes back by a race
-            _vector_of(services.vectors, envelope["seller_id"])
-        # before anything is appended, and where whoever else uses the bank's keys has committed
-        if asked.named is not None and not again.use(connection, asked.named, seller, envelope["id"], now):
-            raise _KeyTaken
-        parts["consent_id"] = canonical_json(consent.id)
-        draft = Draft(bank_id, answer.SCORE, answer.content(bundle, parts, inputs), now)
-        row = services.ledger.append(connection, seller, draft, tip)
-        if asked.named is not None:
-            prune(connection, bank_id, now)
-        body, receipt = answer.answered(parts, row, services.receipts)
-        index = Indexed(
-            id=envelope["id"],
-            chain=bank_id,
-            position=row.header.position,
-            subject=seller.subject,
-            purpose=envelope["purpose"],
-            scored_at=now,
-            bundle=bundle,
-            receipt=answer.sealed_receipt(seller.key, envelope["id"], receipt),
-        )
-        repository.add(connection, index)
-        return row, StoredScore(index.id, bank_id, envelope["seller_id"], index.purpose, now, bundle, inputs, body)
-
-    return services.writer.append(Work(envelope["seller_id"], bank_id, append))
 
 
 def _vector_of(vectors: VectorStore, seller_id: str) -> StoredVector:
