@@ -276,3 +276,12 @@ def test_without_vectors_no_currency_can_be_converted(desk: Desk) -> None:
     answer = desk.client.put("/v1/products", json={"products": [LINE]})
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/no-vectors")
     assert shown(desk) == []
+
+
+def test_a_country_that_the_platform_does_not_know_is_none(desk: Desk) -> None:
+    land(desk.services.settings, {"S": {}}, "ZZ", replace(SNAPSHOT, data_version="next"))
+    desk.put(LINE)
+    found = desk.eligibility(desk.score("S")["id"])
+    assert found["country"] is None
+    (unmet,) = found["products"][0]["unmet"]
+    assert unmet == {"criterion": "country", "found": None, "needed": "CN, VN", "gap": None}
