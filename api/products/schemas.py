@@ -157,7 +157,10 @@ class OfferShown(_Shown):
     monthly_sales: float | None = Field(
         description="Settled net sales of an average month; null where not known.", examples=[12_000.0]
     )
-    undoubted_sales: float | None = Field(description="The same less what is doubted.", examples=[11_760.0])
+    undoubted_sales: float | None = Field(
+        description="The same less what is doubted; the most that they can be where something could not be looked at.",
+        examples=[11_760.0],
+    )
     limit: int | None = Field(description="Indicative limit; null where not eligible.", examples=[23_520])
     price: float | None = Field(description="Yearly rate; null where not eligible.", examples=[0.08])
     term_days: int = Field(description="Days from disbursement to the last instalment.", examples=[365])
