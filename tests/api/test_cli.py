@@ -238,6 +238,35 @@ def test_a_real_server_scores_by_the_curl_that_it_prints(served_home: Path, tmp_
     assert "Traceback" not in written
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the README's bank chapter is written for curl")
+def test_the_bank_chapter_of_the_readme_ends_in_a_verified_receipt(served_home: Path, tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    chapter = (root / "README.md").read_text(encoding="utf-8").split("## From a bank")[1]
+    script = re.search(r"```sh\n(.*?)```", chapter, re.DOTALL).group(1)
+    with _serving(served_home, tmp_path / "log") as (process, lines):
+        address = re.search(r"http://[^ ]+", lines[0]).group()
+        here = {
+            "http://127.0.0.1:8000": address,
+            "var/demo-bank.netrc": str(served_home / "demo-bank.netrc"),
+            "S-000000": SELLERS[0],
+            ".venv/bin/python docs": f"{sys.executable} {root / 'docs'}",
+        }
+        for written, found in here.items():
+            assert written in script
+            script = script.replace(written, found)
+        run_it = ["bash", "-ec", script]
+        said, scores = [], []
+        for _ in range(2):
+            said.append(subprocess.run(run_it, check=True, cwd=tmp_path, capture_output=True, text=True).stdout.strip())
+            scores.append((tmp_path / "score.json").read_bytes())
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=20)
+    told = re.search(r"It prints `([^`]+)`", chapter).group(1)
+    assert said == [told, told]
+    assert scores[0] == scores[1]
+    assert json.loads(scores[0])["assessment"]["outcome"] == "scored"
+
+
 def test_an_acknowledged_score_outlives_a_kill(
     served_home: Path, tmp_path: Path, settings: Settings, open_client: Opener
 ) -> None:
