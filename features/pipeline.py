@@ -28,6 +28,7 @@ from features.expressions import (
     OldestStore,
     Total,
 )
+from features.loans import LOAN_TABLES
 from features.measures import measured_parts, prepared
 from features.measures.scope import PAIR, Scope, column, scope_of
 from features.measures.windows import plain
@@ -59,7 +60,7 @@ def feature_table(
     """Return the expression of a frame: one row per pair, a double per feature in catalogue order, null if missing.
 
     Args:
-        tiles: tiles by name; those of a table that was never delivered are absent.
+        tiles: tiles by name, and what is `prepared`; those of a table that was never delivered are absent.
         scope: the pairs asked for, and what each holds as of then.
         known_since: the first midnight at which any row of a table was visible; as of earlier ones, and for tables
             not named, what rests on the table is missing.
@@ -95,6 +96,8 @@ def frame(
         found = current_tiles(engine, store)
         tiles = {name: engine.read_parquet([str(file) for file in files]) for name, files in found.files.items()}
         parties = {name: engine.read_parquet([str(f) for f in store.files(name)]) for name in ("sellers", "stores")}
+        loans = {name: store.files(name) for name in LOAN_TABLES if store.files(name)}
+        tiles |= {name: engine.read_parquet([str(file) for file in files]) for name, files in loans.items()}
         asked = _asked(pairs)
         ready = prepared(tiles, measures_in(catalogue), _span(asked))
         tiles |= {name: keep(table) for name, table in ready.items()}

@@ -12,7 +12,7 @@ from tests.oracles.seller_sight import midnight
 T = date(2024, 3, 1)
 START = midnight(T) - timedelta(days=500)
 USD = 1_000_000
-TABLES = ("orders", "refunds", "fulfilments", "traffic", "ratings", "purchases")
+TABLES = ("orders", "refunds", "fulfilments", "traffic", "ratings", "purchases", "loans", "instalments", "payments")
 
 
 class Trade:
