@@ -4,7 +4,16 @@ from typing import Final
 
 from features.catalogue.definition import Feature
 from features.catalogue.sales import net_sales
-from features.expressions import Expr, Instalments, LateInstalments, LoansRepaid, Number, Owed, PastDueDays, WorstPastDue
+from features.expressions import (
+    Expr,
+    Instalments,
+    LateInstalments,
+    LoansRepaid,
+    Number,
+    Owed,
+    PastDueDays,
+    WorstPastDue,
+)
 
 _ONE: Final = Number(1.0)
 

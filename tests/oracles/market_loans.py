@@ -47,7 +47,9 @@ def _drawn(rng: random.Random, number: int, largest: int) -> _Loan:
     day = moment(rng).date() - timedelta(days=rng.choice((0, 0, 30, 90, 180, 400)))
     count = rng.choice((0, 1, 2, 4, 6))
     step = rng.choice((1, 30, 30, 61))
-    return _Loan(number, day, [(day + timedelta(days=step * place), amount(rng, largest)) for place in range(1, count + 1)])
+    return _Loan(
+        number, day, [(day + timedelta(days=step * place), amount(rng, largest)) for place in range(1, count + 1)]
+    )
 
 
 def _contract(rng: random.Random, loan: _Loan, seller: str, largest: int) -> dict[str, Any]:

@@ -122,7 +122,9 @@ def sight(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> Sig
 
 
 def _loan(seen: Mapping[str, Sequence[Row]], loan: Row) -> Loan:
-    of = {name: [row for row in seen[name] if row["loan_id"] == loan["loan_id"]] for name in ("instalments", "payments")}
+    of = {
+        name: [row for row in seen[name] if row["loan_id"] == loan["loan_id"]] for name in ("instalments", "payments")
+    }
     return Loan(loan, of["instalments"], of["payments"])
 
 

@@ -16,7 +16,17 @@ from tests.oracles.market_events import CURRENCIES
 from tests.oracles.shapes import SHAPES, examples
 
 NOT_STRUCTURAL = [feature.name for feature in CATALOGUE if not feature.structural]
-IDS = ("seller_id", "store_id", "buyer_id", "order_id", "refund_id", "purchase_id", "supplier_id", "loan_id", "payment_id")
+IDS = (
+    "seller_id",
+    "store_id",
+    "buyer_id",
+    "order_id",
+    "refund_id",
+    "purchase_id",
+    "supplier_id",
+    "loan_id",
+    "payment_id",
+)
 TIMES = MIDNIGHTS[::2]
 
 
