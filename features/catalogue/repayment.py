@@ -1,4 +1,7 @@
-"""Repayment: how earlier and running loans of the same seller were paid, what any credit analyst looks at first."""
+"""Repayment: how earlier and running loans of the same seller were paid, what any credit analyst looks at first.
+
+Where loans are delivered, a seller without one is known never to have been late: zero, not missing (ADR 26).
+"""
 
 from typing import Final
 
@@ -6,6 +9,7 @@ from features.catalogue.definition import Feature
 from features.catalogue.sales import net_sales
 from features.expressions import (
     Expr,
+    Greatest,
     Instalments,
     LateInstalments,
     LoansRepaid,
@@ -18,8 +22,8 @@ from features.expressions import (
 _ONE: Final = Number(1.0)
 
 
-def _average(days: int) -> Expr:
-    return PastDueDays(days) / Instalments(days)
+def _of_instalments(value: Expr, days: int) -> Expr:
+    return value / Greatest((Instalments(days), _ONE))
 
 
 REPAYMENT: Final = (
@@ -48,10 +52,10 @@ REPAYMENT: Final = (
     Feature(
         "average_days_past_due_90d",
         "Days past due on average, 90 days",
-        "Days past due of the instalments that fell due in the last 90 days, on average.",
+        "Days past due of the instalments that fell due in the last 90 days, on average; 0 without one.",
         "days",
         90,
-        _average(90),
+        _of_instalments(PastDueDays(90), 90),
         1,
         "Whoever lacked the cash for the latest instalments will lack it for the next.",
         "repayment",
@@ -60,10 +64,10 @@ REPAYMENT: Final = (
     Feature(
         "average_days_past_due_365d",
         "Days past due on average, 12 months",
-        "Days past due of the instalments that fell due in the last 365 days, on average.",
+        "Days past due of the instalments that fell due in the last 365 days, on average; 0 without one.",
         "days",
         365,
-        _average(365),
+        _of_instalments(PastDueDays(365), 365),
         1,
         "A habit of paying late shows over a year.",
         "repayment",
@@ -71,10 +75,11 @@ REPAYMENT: Final = (
     Feature(
         "late_instalment_share_365d",
         "Share of instalments paid late, 12 months",
-        "Share of the instalments that fell due in the last 365 days that were more than 3 days past due.",
+        "Share of the instalments that fell due in the last 365 days that were more than 3 days past due; 0 without "
+        "one.",
         "ratio",
         365,
-        LateInstalments(365) / Instalments(365),
+        _of_instalments(LateInstalments(365), 365),
         1,
         "Many small delays are a want of cash that one long delay may hide.",
         "repayment",

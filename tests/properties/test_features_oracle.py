@@ -32,6 +32,7 @@ NEVER_MISSING = frozenset(
     {"settled_net_sales_30d", "settled_net_sales_90d", "settled_net_sales_365d", "orders_90d"}
     | {"active_day_share_30d", "active_day_share_90d", "active_days_365d", "country_count_180d"}
     | {"currency_count_180d", "store_count", "marketplace_count", "loans_repaid", "worst_days_past_due_365d"}
+    | {"average_days_past_due_90d", "average_days_past_due_365d", "late_instalment_share_365d"}
 )
 """What is zero, not missing, of a seller without rows."""
 

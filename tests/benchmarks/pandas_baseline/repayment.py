@@ -51,8 +51,7 @@ def _settled(seen: dict[str, pd.DataFrame], as_of: pd.Timestamp) -> pd.DataFrame
 
 def _average(s: Sight, due: pd.DataFrame, values: pd.Series, days: int) -> pd.Series:
     lately = due["ago"] <= days
-    mean = values[lately].groupby(due["seller"][lately]).mean().reindex(s.sellers.index)
-    return mean if s.known(*_TABLES) else mean * np.nan
+    return s.counted(values[lately].groupby(due["seller"][lately]).mean(), *_TABLES)
 
 
 def _repaid(seen: dict[str, pd.DataFrame], due: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:

@@ -50,11 +50,11 @@ def _over_monthly_sales(books: Books, owed: int) -> Number:
 
 
 def _average(dues: Sequence[_Due]) -> Number:
-    return over(Fraction(sum(due.past_due for due in dues)), Fraction(len(dues)))
+    return over(Fraction(sum(due.past_due for due in dues)), Fraction(len(dues) or 1))
 
 
 def _share_of_late(dues: Sequence[_Due]) -> Number:
-    return over(Fraction(sum(1 for due in dues if due.past_due > 3)), Fraction(len(dues)))
+    return over(Fraction(sum(1 for due in dues if due.past_due > 3)), Fraction(len(dues) or 1))
 
 
 def _repaid(loan: Loan, dues: Sequence[_Due], as_of: date) -> bool:
