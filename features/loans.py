@@ -12,15 +12,6 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
-LOAN_TABLES: Final = ("loans", "instalments", "payments")
-"""The tables that these features are made of."""
-
-LATE_DAYS: Final = 3
-"""Days past due that a transfer over a weekend takes; only what is later is late."""
-
-COVERED: Final = (999, 1000)
-"""An instalment is paid once this share of all that fell due with it and before is: coins are not owed."""
-
 LENT: Final = "loans_lent"
 DUE: Final = "loans_due"
 PAID: Final = "loans_paid"

@@ -28,7 +28,7 @@ from features.expressions import (
     OldestStore,
     Total,
 )
-from features.loans import LOAN_TABLES
+from features.facts import LOAN_TABLES
 from features.measures import measured_parts, prepared
 from features.measures.scope import PAIR, Scope, column, scope_of
 from features.measures.windows import plain

@@ -22,8 +22,7 @@ from features.catalogue.definition import tile_digest
 from features.durable import flush, replace_text
 from features.engines.duckdb import engine_errors, workspace
 from features.errors import StoreError
-from features.facts import TILE_KEYS
-from features.loans import LOAN_TABLES
+from features.facts import LOAN_TABLES, TILE_KEYS
 from features.tiles import Rows, awakened_insiders, recalled, tiles
 
 if TYPE_CHECKING:

@@ -27,9 +27,18 @@ from features.expressions import (
     WorstPastDue,
     measures_of,
 )
-from features.facts import BY_NAME, FACTS, LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS, QUICK_REFUND_HOURS, TILE_KEYS
+from features.facts import (
+    BY_NAME,
+    COVERED,
+    FACTS,
+    LATE_DAYS,
+    LATE_DELIVERY_HOURS,
+    LATE_SHIPPING_HOURS,
+    LOAN_TABLES,
+    QUICK_REFUND_HOURS,
+    TILE_KEYS,
+)
 from features.festivals import festivals
-from features.loans import COVERED, LATE_DAYS, LOAN_TABLES
 
 _OF_ORDERS = Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
 

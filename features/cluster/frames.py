@@ -12,7 +12,7 @@ from features.catalogue.definition import measures_in
 from features.cluster.folds import current_tiles
 from features.engines.spark import engine_errors, fetch, read_parquet, reason_of, workspace, write_parquet
 from features.errors import StoreError
-from features.loans import LOAN_TABLES
+from features.facts import LOAN_TABLES
 from features.measures import prepared
 from features.measures.scope import PAIR, scope_of
 from features.pipeline import feature_table

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from features.buyers import REGULAR
 from features.expressions import Measure
-from features.loans import LOAN_TABLES, loan_books
+from features.facts import LOAN_TABLES
+from features.loans import loan_books
 from features.measures import buyers, days, groups, parties, repayment, windows
 from features.measures.scope import Scope
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from features.exact import exact, total
 from features.expressions import Instalments, LateInstalments, LoansRepaid, Measure, Owed, PastDueDays, WorstPastDue
-from features.loans import COVERED, DUE, LATE_DAYS, LENT, PAID
+from features.facts import COVERED, LATE_DAYS
+from features.loans import DUE, LENT, PAID
 from features.measures.scope import PAIR, Scope, column
 
 if TYPE_CHECKING:

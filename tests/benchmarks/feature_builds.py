@@ -148,8 +148,8 @@ def scan_seconds(delivery: Path) -> float:
 
 def baseline(store: Path, midnights: tuple[date, ...], out: Path) -> Built:
     """Make the same frame with pandas from the same accepted files."""
+    from features.facts import LOAN_TABLES
     from features.intake import open_store
-    from features.loans import LOAN_TABLES
     from tests.benchmarks.pandas_baseline import frames
     from tests.benchmarks.pandas_baseline.sight import SUMMED
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.facts import LOAN_TABLES
 from features.intake import OperatingStore
-from features.loans import LOAN_TABLES
 from features.pipeline import frame
 from tests.oracles.accepted import write_accepted
 from tests.oracles.seller_sight import midnight
