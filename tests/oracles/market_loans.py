@@ -44,9 +44,11 @@ def loans(rng: random.Random, sellers: Sequence[str], most: int, largest: int) -
 
 
 def _drawn(rng: random.Random, number: int, largest: int) -> _Loan:
-    day = moment(rng).date() - timedelta(days=rng.choice((0, 0, 30, 90, 180, 400)))
     count = rng.choice((0, 1, 2, 4, 6))
     step = rng.choice((1, 30, 30, 61))
+    day = moment(rng).date() - timedelta(days=rng.choice((0, 0, 30, 90, 180, 400)))
+    if rng.random() < 0.3:  # the last instalment falls due as a midnight asks, which does not see it
+        day = rng.choice(MIDNIGHTS) - timedelta(days=step * count)
     return _Loan(
         number, day, [(day + timedelta(days=step * place), amount(rng, largest)) for place in range(1, count + 1)]
     )
