@@ -41,6 +41,14 @@ Made from the catalogue by `sellerscore features --describe --markdown`; a test 
 - **Traffic, ratings, purchases** count on their own day in the store that they name. Average stars weigh each row by
   its number of ratings; a row's stars, as written in decimals, are rounded to hundredths (halves up). Ages are in
   whole days to T.
+- **Loans** count for the seller whom they name, once paid out and visible; instalments that fell due and payments that
+  were made, once visible, of loans that are. All of a loan is worth what its principal was on the day that it was paid
+  out: no later exchange rate moves it, and all of a loan without principal is worth nothing. Payments settle the
+  oldest instalment first: an instalment is *paid* on the first day by whose end the loan's payments reach 99.9% of all
+  that fell due of it up to that instalment. *Days past due* are those from the due day to that day, or to T where it is
+  not paid; at least 0. *Unpaid on some day of the last 365* is one that is not paid, or was paid at most 365 days ago.
+  A loan is *past its term* when more days than that have gone by since the day it was paid out. What is *not yet paid
+  back* of a loan is its principal less all its payments, at least 0.
 - **A rate of nothing is missing**: a quotient whose divisor is zero or less has no value, and neither has anything
   made from a missing value. *At most* and *at least* apply to values that exist.
 - **A table that nobody had delivered by T is unknown, not zero**: until the first midnight at which any row of any

@@ -265,6 +265,47 @@ class RushOrders(Measure):
     orders: int
 
 
+# Of the seller's loans (see `features.loans`)
+
+
+@dataclass(frozen=True)
+class Instalments(Measure):
+    """How many instalments fell due in the last `days`."""
+
+    days: int
+
+
+@dataclass(frozen=True)
+class LateInstalments(Measure):
+    """How many instalments that fell due in the last `days` were more than LATE_DAYS past due."""
+
+    days: int
+
+
+@dataclass(frozen=True)
+class PastDueDays(Measure):
+    """The days past due of all instalments that fell due in the last `days`, added up."""
+
+    days: int
+
+
+@dataclass(frozen=True)
+class WorstPastDue(Measure):
+    """The most days past due of any instalment that was not yet covered on some day of the last `days`."""
+
+    days: int
+
+
+@dataclass(frozen=True)
+class LoansRepaid(Measure):
+    """How many loans are past their term with nothing unpaid."""
+
+
+@dataclass(frozen=True)
+class Owed(Measure):
+    """The principal of all loans that payments have not reached, micro-USD."""
+
+
 # Of the seller himself, and of the calendar
 
 

@@ -30,6 +30,15 @@ LATE_SHIPPING_HOURS: Final = 72
 LATE_DELIVERY_HOURS: Final = 21 * 24
 """Parcels across borders take 7 to 19 days; beyond three weeks a buyer has begun to ask."""
 
+LOAN_TABLES: Final = ("loans", "instalments", "payments")
+"""The tables of a seller's loans, which no store has and which `loans` reads as they are."""
+
+LATE_DAYS: Final = 3
+"""Days past due that a transfer over a weekend takes; only what is later is late."""
+
+COVERED: Final = (999, 1000)
+"""An instalment is paid once this share of all that fell due with it and before is: coins are not owed."""
+
 TILE_KEYS: Final = {
     "orders": ("buyer_country", "currency"),
     "refunds": ("days_after",),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from features.engines.duckdb import engine_errors, open_engine, out_of_memory, workspace
 from features.errors import StoreError
 from features.expressions import Measure
+from features.facts import LOAN_TABLES
 from features.measures import prepared
 from features.measures.scope import PAIR, Scope, scope_of
 from features.tile_store import current_tiles
@@ -32,7 +33,7 @@ _ANY_DAY: Final = date(2000, 1, 1)  # stands for the midnights of no pairs at al
 
 @dataclass(frozen=True)
 class Sources:
-    """What expressions are made of: tiles by name, `sellers` and `stores` among them, and since when each was known."""
+    """What expressions are made of: tiles, accepted parties and loans by name, and since when each table was known."""
 
     tables: Mapping[str, ir.Table]
     known_since: Mapping[str, date]
@@ -57,7 +58,7 @@ def over_pairs(
     with reading(store), open_engine(threads) as engine, workspace(engine) as keep:
         found = current_tiles(engine, store)
         tables = {name: engine.read_parquet([str(file) for file in files]) for name, files in found.files.items()}
-        tables |= parties(engine, store)
+        tables |= parties(engine, store) | _accepted(engine, store, LOAN_TABLES)
         asked = _asked(pairs)
         tables |= {name: keep(table) for name, table in prepared(tables, wanted, _span(asked)).items()}
         sources = Sources(tables, found.known_since)
@@ -66,7 +67,12 @@ def over_pairs(
 
 def parties(engine: Backend, store: OperatingStore) -> dict[str, ir.Table]:
     """Return the accepted versions of sellers and stores."""
-    return {name: engine.read_parquet([str(file) for file in store.files(name)]) for name in ("sellers", "stores")}
+    return _accepted(engine, store, ("sellers", "stores"))
+
+
+def _accepted(engine: Backend, store: OperatingStore, names: Iterable[str]) -> dict[str, ir.Table]:
+    files = {name: store.files(name) for name in names}
+    return {name: engine.read_parquet([str(file) for file in found]) for name, found in files.items() if found}
 
 
 def computed(

@@ -51,7 +51,7 @@ def feature_table(
     """Return the expression of a frame: one row per pair, a double per feature in catalogue order, null if missing.
 
     Args:
-        tiles: tiles by name; those of a table that was never delivered are absent.
+        tiles: tiles by name, and what is `prepared`; those of a table that was never delivered are absent.
         scope: the pairs asked for, and what each holds as of then.
         known_since: the first midnight at which any row of a table was visible; as of earlier ones, and for tables
             not named, what rests on the table is missing.

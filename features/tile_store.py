@@ -22,7 +22,7 @@ from features.catalogue.definition import tile_digest
 from features.durable import flush, replace_text
 from features.engines.duckdb import engine_errors, workspace
 from features.errors import StoreError
-from features.facts import TILE_KEYS
+from features.facts import LOAN_TABLES, TILE_KEYS
 from features.tiles import Rows, awakened_insiders, recalled, tiles
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ _MANIFEST: Final = "manifest.json"
 _MOST_FOLDS: Final = 64
 """Folds beyond which all are built into one: each is a few files to open for every frame."""
 
-SOURCES: Final = ("sellers", "stores", *TILE_KEYS)
+SOURCES: Final = ("sellers", "stores", *TILE_KEYS, *LOAN_TABLES)
 """The tables that features are made of."""
 
 

@@ -9,6 +9,7 @@ from features.catalogue.definition import Feature, digest
 from features.catalogue.fulfilment import FULFILMENT
 from features.catalogue.integrity import INTEGRITY
 from features.catalogue.quality import QUALITY
+from features.catalogue.repayment import REPAYMENT
 from features.catalogue.reputation import REPUTATION
 from features.catalogue.sales import SALES
 from features.catalogue.seasonality import SEASONALITY
@@ -28,6 +29,7 @@ FAMILIES: Final = {
     "Across borders": CROSS_BORDER,
     "Season and spikes": SEASONALITY,
     "Cash": CASH,
+    "Repayment": REPAYMENT,
     "Tenure and breadth": TENURE,
     "Reputation": REPUTATION,
     "Integrity": INTEGRITY,

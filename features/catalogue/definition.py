@@ -12,19 +12,37 @@ from features.expressions import (
     DaysSinceFirst,
     Expr,
     HomeTotal,
+    Instalments,
+    LateInstalments,
+    LoansRepaid,
     Marketplaces,
     Measure,
     OldestStore,
+    Owed,
+    PastDueDays,
     ReturningBuyers,
     RushOrders,
     Stores,
     TopBuyer,
+    WorstPastDue,
     measures_of,
 )
-from features.facts import BY_NAME, FACTS, LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS, QUICK_REFUND_HOURS, TILE_KEYS
+from features.facts import (
+    BY_NAME,
+    COVERED,
+    FACTS,
+    LATE_DAYS,
+    LATE_DELIVERY_HOURS,
+    LATE_SHIPPING_HOURS,
+    LOAN_TABLES,
+    QUICK_REFUND_HOURS,
+    TILE_KEYS,
+)
 from features.festivals import festivals
 
 _OF_ORDERS = Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
+
+_OF_LOANS = Instalments | LateInstalments | LoansRepaid | PastDueDays | WorstPastDue
 
 _BOUGHT = ("no", "up", "down", "both")
 
@@ -103,6 +121,10 @@ def tables_of(measure: Measure) -> frozenset[str]:
     """Return the event tables that a measure reads; an absent one makes it missing."""
     if isinstance(measure, _OF_ORDERS):
         return frozenset({"orders"})
+    if isinstance(measure, _OF_LOANS):
+        return frozenset(LOAN_TABLES)
+    if isinstance(measure, Owed):
+        return frozenset({"loans", "payments"})
     return frozenset(BY_NAME[fact].table for fact in facts_of(measure))
 
 
@@ -133,4 +155,5 @@ def tile_digest() -> str:
 def _meanings() -> tuple[object, ...]:
     # A year of festivals stands for the rule that makes them.
     hours = (QUICK_REFUND_HOURS, LATE_SHIPPING_HOURS, LATE_DELIVERY_HOURS)
-    return (*hours, festivals(2024), sorted(TILE_KEYS.items()), *FACTS)
+    loans = (LOAN_TABLES, LATE_DAYS, COVERED)
+    return (*hours, festivals(2024), sorted(TILE_KEYS.items()), loans, *FACTS)

@@ -12,6 +12,7 @@ from features.catalogue.definition import measures_in
 from features.cluster.folds import current_tiles
 from features.engines.spark import engine_errors, fetch, read_parquet, reason_of, workspace, write_parquet
 from features.errors import StoreError
+from features.facts import LOAN_TABLES
 from features.measures import prepared
 from features.measures.scope import PAIR, scope_of
 from features.pipeline import feature_table
@@ -51,6 +52,7 @@ def write_frame(
     try:
         found = current_tiles(engine, store)
         tiles = {name: read_parquet(engine, files) for name, files in found.files.items()}
+        tiles |= {name: read_parquet(engine, store.files(name)) for name in LOAN_TABLES if store.files(name)}
         sellers, stores = (read_parquet(engine, store.files(name)) for name in ("sellers", "stores"))
         with workspace(engine, store.folder / "tiles-spark") as keep:
             pairs = keep(_pairs(sellers, midnights))

@@ -1,6 +1,7 @@
 """From tiles to measures: what each seller's visible tiles add up to over the windows that the catalogue asks for.
 
-`scope` says who sees what; `windows`, `days`, `groups`, `buyers` and `parties` each make the measures of one kind.
+`scope` says who sees what; `windows`, `days`, `groups`, `buyers`, `parties` and `repayment` each make the measures of
+one kind.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from features.buyers import REGULAR
 from features.expressions import Measure
-from features.measures import buyers, days, groups, parties, windows
+from features.facts import LOAN_TABLES
+from features.loans import loan_books
+from features.measures import buyers, days, groups, parties, repayment, windows
 from features.measures.scope import Scope
 
 if TYPE_CHECKING:
@@ -21,12 +24,14 @@ if TYPE_CHECKING:
 def prepared(
     tiles: Mapping[str, ir.Table], wanted: Collection[Measure], span: tuple[date, date]
 ) -> dict[str, ir.Table]:
-    """Return the few rows of tiles that some measures need, by the names under which `measured_parts` looks for them.
+    """Return the few rows that some measures need, by the names under which `measured_parts` looks for them.
+
+    They are made of tiles, and of accepted rows of LOAN_TABLES, which stand among them by their own names.
 
     They depend on no pair, so whoever makes several frames computes them once for the `span` from the earliest to the
     latest midnight.
     """
-    made: dict[str, ir.Table] = {}
+    made = dict(loan_books({name: tiles[name] for name in LOAN_TABLES if name in tiles}))
     if "orders" in tiles:
         made[parties.FIRST] = parties.first_orders(tiles["orders"])
     if REGULAR in tiles:
@@ -40,7 +45,7 @@ def measured_parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collecti
     A pair without a row in a part shows nothing of it. A measure with `net` stands as its two plain parts.
 
     Args:
-        tiles: tiles by name, as `tiles` and `buyers` make them, and what is `prepared` from them.
+        tiles: tiles by name, as `tiles` and `buyers` make them, and what is `prepared` from them and from loans.
         scope: the pairs asked for.
         wanted: the measures.
     """
@@ -49,3 +54,4 @@ def measured_parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collecti
     yield from groups.parts(tiles, scope, wanted)
     yield from buyers.parts(tiles, scope, wanted)
     yield from parties.parts(tiles, scope, wanted)
+    yield from repayment.parts(tiles, scope, wanted)

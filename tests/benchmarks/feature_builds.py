@@ -148,12 +148,13 @@ def scan_seconds(delivery: Path) -> float:
 
 def baseline(store: Path, midnights: tuple[date, ...], out: Path) -> Built:
     """Make the same frame with pandas from the same accepted files."""
+    from features.facts import LOAN_TABLES
     from features.intake import open_store
     from tests.benchmarks.pandas_baseline import frames
     from tests.benchmarks.pandas_baseline.sight import SUMMED
 
     accepted = open_store(store)
-    files = {table: accepted.files(table) for table in ("sellers", "stores", *SUMMED)}
+    files = {table: accepted.files(table) for table in ("sellers", "stores", *SUMMED, *LOAN_TABLES)}
     clock = _Clock()
     with clock.stage("pandas"):
         computed = frames(files, midnights)

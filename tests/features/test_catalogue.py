@@ -21,17 +21,23 @@ from features.expressions import (
     Greatest,
     Groups,
     HomeTotal,
+    Instalments,
+    LateInstalments,
     Least,
+    LoansRepaid,
     Marketplaces,
     Measure,
     MedianOf,
     Number,
+    Owed,
+    PastDueDays,
     PeakDay,
     ProductTotal,
     Root,
     Spread,
     Stores,
     Total,
+    WorstPastDue,
     measures_of,
 )
 from tests.oracles.features_oracle import oracle
@@ -101,6 +107,9 @@ def test_only_what_counts_stores_marketplaces_or_currencies_is_structural(item: 
         (PeakDay("gross", 30) / Buyers(30), {"orders"}),
         (DaysSinceFirst() * Number(1.0), {"orders"}),
         (DaysOnPlatform() - Stores(), set()),
+        (WorstPastDue(30) + LoansRepaid(), {"loans", "instalments", "payments"}),
+        (PastDueDays(30) / (Instalments(30) + LateInstalments(30)), {"loans", "instalments", "payments"}),
+        (Owed() / Total("gross", 30), {"loans", "payments", "orders"}),
     ],
 )
 def test_a_feature_rests_on_the_tables_of_all_its_measures(expression: Expr, tables: set[str]) -> None:
@@ -166,9 +175,12 @@ def test_the_digest_changes_with_order_and_membership() -> None:
     assert digest(CATALOGUE) != digest(CATALOGUE[:-1])
 
 
-def test_the_digest_changes_with_the_facts_and_what_quick_means(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_changes_with_the_facts_and_what_quick_and_late_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(CATALOGUE)
     monkeypatch.setattr(definition, "QUICK_REFUND_HOURS", facts.QUICK_REFUND_HOURS + 1)
+    assert digest(CATALOGUE) != before
+    monkeypatch.undo()
+    monkeypatch.setattr(definition, "LATE_DAYS", facts.LATE_DAYS + 1)
     assert digest(CATALOGUE) != before
     monkeypatch.undo()
     monkeypatch.setattr(definition, "FACTS", facts.FACTS[:-1])

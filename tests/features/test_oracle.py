@@ -177,6 +177,41 @@ def test_stars_weigh_by_ratings(trade: Trade) -> None:
     assert found["rating_change_recent"] == pytest.approx(5.0 - (5.0 + 3 * 4.34) / 4, rel=1e-15)
 
 
+def test_payments_settle_the_oldest_instalment_first(trade: Trade) -> None:
+    trade.lent(150, 400, 120, 90, 60, 30)
+    for ago, dollars in ((120, 100), (86, 99), (85, 1), (56, 150)):
+        trade.paid(ago, dollars)
+    trade.order(40, 600)
+    found = trade.now()
+    # the second was five days late, the third four, and the fourth is half paid, 30 days after it fell due
+    assert found["late_instalment_share_365d"] == 0.75
+    assert found["average_days_past_due_365d"] == (0 + 5 + 4 + 30) / 4
+    assert found["average_days_past_due_90d"] == (5 + 4 + 30) / 3
+    assert (found["worst_days_past_due_365d"], found["loans_repaid"]) == (30.0, 0.0)
+    assert found["owed_over_monthly_sales"] == 50 / 200
+    trade.paid(2, 50)
+    assert (trade.now()["loans_repaid"], trade.now()["owed_over_monthly_sales"]) == (1.0, 0.0)
+    assert trade.now()["worst_days_past_due_365d"] == 28.0
+
+
+def test_a_thousandth_is_not_owed_and_old_delays_are_forgotten_a_year_after_they_end(trade: Trade) -> None:
+    trade.lent(450, 1000, 420)
+    trade.paid(366, 998)
+    assert trade.now()["worst_days_past_due_365d"] == 420.0
+    trade.paid(365, 1)
+    assert (trade.now()["worst_days_past_due_365d"], trade.now()["average_days_past_due_365d"]) == (55.0, 0.0)
+    trade.paid(367, 1)
+    assert (trade.now()["worst_days_past_due_365d"], trade.now()["loans_repaid"]) == (0.0, 1.0)
+
+
+def test_who_never_borrowed_was_never_late(trade: Trade) -> None:
+    trade.order(40, 600)
+    names = ("loans_repaid", "worst_days_past_due_365d", "late_instalment_share_365d", "owed_over_monthly_sales")
+    assert [trade.now()[name] for name in names] == [0.0, 0.0, 0.0, 0.0]
+    trade.lent(0, 500, -30)
+    assert trade.now()["owed_over_monthly_sales"] == 0.0, "the loan about to be paid out must not see itself"
+
+
 def test_who_the_seller_is(trade: Trade) -> None:
     found = trade.now()
     assert (found["store_count"], found["marketplace_count"], found["oldest_store_days"]) == (2.0, 2.0, 509.0)

@@ -12,7 +12,7 @@ from tests.oracles.seller_sight import midnight
 T = date(2024, 3, 1)
 START = midnight(T) - timedelta(days=500)
 USD = 1_000_000
-TABLES = ("orders", "refunds", "fulfilments", "traffic", "ratings", "purchases")
+TABLES = ("orders", "refunds", "fulfilments", "traffic", "ratings", "purchases", "loans", "instalments", "payments")
 
 
 class Trade:
@@ -30,6 +30,10 @@ class Trade:
         self.rows["traffic"].append(long_ago | {"day": START.date(), "channel": "ads"})
         self.rows["ratings"].append(long_ago | {"day": START.date()})
         self.rows["purchases"].append(long_ago | {"purchase_id": "x", "purchased_at": START})
+        elsewhere = {"loan_id": "x", "seller_id": "nobody", "amount_micros": USD, "known_at": START}
+        self.rows["loans"].append(elsewhere | {"disbursed_at": START, "term_days": 1})
+        self.rows["instalments"].append(elsewhere | {"due_on": START.date()})
+        self.rows["payments"].append(elsewhere | {"payment_id": "x", "paid_at": START})
 
     def order(self, ago: int, dollars: int, **other: Any) -> dict[str, Any]:
         """Add an order of ten o'clock `ago` days before T."""
@@ -62,6 +66,22 @@ class Trade:
         at = midnight(T - timedelta(days=ago)) + timedelta(hours=12)
         row = {"purchase_id": f"P{ago}{supplier}", "store_id": "A2", "supplier_id": supplier, "purchased_at": at}
         self.rows["purchases"].append(row | {"amount_micros": dollars * USD, "known_at": at})
+
+    def lent(self, ago: int, dollars: int, *due: int) -> None:
+        """Add the loan L of noon `ago` days before T, which falls due in equal parts so many days before T."""
+        at = midnight(T - timedelta(days=ago)) + timedelta(hours=12)
+        loan = {"loan_id": "L", "known_at": at}
+        term = ago - min(due)
+        given = {"seller_id": "S", "disbursed_at": at, "term_days": term, "amount_micros": dollars * USD}
+        self.rows["loans"].append(loan | given)
+        part = {"amount_micros": dollars * USD // len(due)}
+        self.rows["instalments"] += [loan | part | {"due_on": T - timedelta(days=each)} for each in due]
+
+    def paid(self, ago: int, dollars: int) -> None:
+        """Add a payment of the loan L of the last second of a day."""
+        at = midnight(T - timedelta(days=ago - 1)) - timedelta(seconds=1)
+        row = {"payment_id": f"Y{ago}", "loan_id": "L", "paid_at": at, "amount_micros": dollars * USD}
+        self.rows["payments"].append(row | {"known_at": at})
 
     def now(self) -> dict[str, float | None]:
         """Return the features as of T."""

@@ -35,8 +35,9 @@ def deliver(rows: Mapping[str, Iterable[Row]], rates: Rates, folder: Path) -> Pa
     Example: an order of 2,000,000 micro-USD in CNY on a day at 0.2 is written as an amount of 10.0.
     """
     folder.mkdir(parents=True)
+    worth = {row["loan_id"]: _rate(row, row["disbursed_at"], rates) for row in rows.get("loans", ())}
     for table, those in rows.items():
-        content = [_contract_row(table, row, rates) for row in those]
+        content = [_contract_row(table, row, rates, worth) for row in those]
         if content:
             pq.write_table(pa.Table.from_pylist(content), folder / f"{table}.parquet")
     if rates:
@@ -49,13 +50,18 @@ def deliver(rows: Mapping[str, Iterable[Row]], rates: Rates, folder: Path) -> Pa
     return folder
 
 
-def _contract_row(table: str, row: Row, rates: Rates) -> dict[str, Any]:
+def _contract_row(table: str, row: Row, rates: Rates, worth: Mapping[str, float]) -> dict[str, Any]:
     contract = BY_NAME[table]
     delivered = {"category": "home", **row} if table == "sellers" else dict(row)
     if contract.money is not None and contract.event_time is not None:
-        rate = rates.get((_day(row[contract.event_time]), row["currency"]), 1.0)
-        delivered[contract.money] = delivered.pop("amount_micros") / 1e6 / rate
+        delivered[contract.money] = delivered.pop("amount_micros") / 1e6 / _rate(row, row[contract.event_time], rates)
+    elif table in ("instalments", "payments"):  # in the currency of their loan, at the rate of its day
+        delivered["amount"] = delivered.pop("amount_micros") / 1e6 / worth.get(row["loan_id"], 1.0)
     return delivered
+
+
+def _rate(row: Row, at: date | datetime, rates: Rates) -> float:
+    return rates.get((_day(at), row["currency"]), 1.0)
 
 
 def _day(at: date | datetime) -> date:

@@ -10,6 +10,7 @@ from datetime import date
 from tests.oracles.features.books import Books
 from tests.oracles.features.buyers import buyers
 from tests.oracles.features.quality import quality
+from tests.oracles.features.repayment import repayment
 from tests.oracles.features.sales import sales
 from tests.oracles.features.standing import standing
 from tests.oracles.seller_sight import Rows, Sight, sight, visible
@@ -29,5 +30,5 @@ def oracle(rows: Rows, seller_id: str, as_of: date) -> dict[str, float | None]:
 def features_of(sight: Sight) -> dict[str, float | None]:
     """Return every feature by name, exact until the last step; None is missing."""
     books = Books(sight)
-    exact = {**sales(books), **quality(books), **buyers(books), **standing(books)}
+    exact = {**sales(books), **quality(books), **buyers(books), **standing(books), **repayment(books)}
     return {name: None if value is None else float(value) for name, value in exact.items()}

@@ -25,6 +25,9 @@ def with_intruders(rows: Market, end: datetime) -> Market:
         "traffic": _traffic,
         "ratings": _ratings,
         "purchases": _purchases,
+        "loans": _loans,
+        "instalments": _instalments,
+        "payments": _payments,
     }
     return {name: [*those, *added[name](rows, end)] for name, those in rows.items()}
 
@@ -107,3 +110,34 @@ def _purchases(rows: Market, end: datetime) -> Iterator[Row]:
         common = {"store_id": store, "supplier_id": f"new-{store}", "amount_micros": 10**9, "currency": "JPY"}
         yield common | {"purchase_id": f"at-T-{store}", "purchased_at": end, "known_at": end}
         yield common | {"purchase_id": f"late-{store}", "purchased_at": end - TICK, "known_at": end + TICK}
+
+
+def _loans(rows: Market, end: datetime) -> Iterator[Row]:
+    # the loan that begins at T, and one that was learned of too late
+    for seller in sorted({row["seller_id"] for row in rows["sellers"]}):
+        common = {"seller_id": seller, "principal": 1.0, "amount_micros": 10**6, "currency": "JPY", "term_days": 1}
+        yield common | {"loan_id": f"at-T-{seller}", "disbursed_at": end, "known_at": end - _DAY}
+        yield common | {"loan_id": f"late-{seller}", "disbursed_at": end - 90 * _DAY, "known_at": end + TICK}
+
+
+def _instalments(rows: Market, end: datetime) -> Iterator[Row]:
+    # of every loan one that falls due at T, and one long overdue that nobody had known of
+    there = {(row["loan_id"], row["due_on"]) for row in rows["instalments"]}
+    for loan in _loan_ids(rows, end):
+        common = {"loan_id": loan, "amount": 1000.0, "amount_micros": 10**9}
+        for day, known_at in ((end.date(), end - _DAY), (end.date() - 91 * _DAY, end + TICK)):
+            if (loan, day) not in there:
+                yield common | {"due_on": day, "known_at": known_at}
+
+
+def _payments(rows: Market, end: datetime) -> Iterator[Row]:
+    # all of every loan, paid at T or learned of after it
+    for loan in _loan_ids(rows, end):
+        common = {"loan_id": loan, "amount": 10**6, "amount_micros": 10**12}
+        yield common | {"payment_id": f"at-T-{loan}", "paid_at": end, "known_at": end}
+        yield common | {"payment_id": f"late-{loan}", "paid_at": end - 200 * _DAY, "known_at": end + TICK}
+
+
+def _loan_ids(rows: Market, end: datetime) -> list[str]:
+    of_intruders = [row["loan_id"] for row in _loans(rows, end)] if rows["loans"] else []
+    return [*(row["loan_id"] for row in rows["loans"]), *of_intruders]

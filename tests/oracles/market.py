@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.oracles.market_draws import MIDNIGHTS, known, moment
 from tests.oracles.market_events import COUNTRIES, CURRENCIES, Ground, Table, fulfilments, orders, refunds
+from tests.oracles.market_loans import loans
 from tests.oracles.market_reports import purchases, ratings, traffic
 from tests.oracles.seller_sight import midnight
 
@@ -56,6 +57,7 @@ def market(shape: Shape) -> Market:
     rows["traffic"] = traffic(ground)
     rows["ratings"] = ratings(ground)
     rows["purchases"] = purchases(ground)
+    rows |= loans(rng, sellers, shape.events // 15, shape.largest)
     for name in shape.absent:
         rows[name] = []
     for those in rows.values():

@@ -22,8 +22,14 @@ EVENT_TIME = {
     "fulfilments": "at",
     "ratings": "day",
     "purchases": "purchased_at",
+    "loans": "disbursed_at",
+    "instalments": "due_on",
+    "payments": "paid_at",
 }
 """The column that the time rule reads; None is a version, whose time is `known_at` alone."""
+
+OF_STORES = ("orders", "refunds", "traffic", "fulfilments", "ratings", "purchases")
+"""Tables whose rows are a store's."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,15 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Loan:
+    """A loan, the instalments that fell due of it and the payments made."""
+
+    row: Row
+    instalments: Sequence[Row]
+    payments: Sequence[Row]
+
+
+@dataclass(frozen=True)
 class Sight:
     """All that one midnight shows of one seller.
 
@@ -45,6 +60,7 @@ class Sight:
         known: the tables of which any seller had a row by then.
         party: the latest version of the seller, None where there is none.
         stores: the latest versions of the stores that the seller holds.
+        loans: those paid out to the seller.
         entries: `orders` (sales), `own_orders`, `refunds`, `fulfilments`, `traffic`, `ratings`, `purchases`.
     """
 
@@ -52,6 +68,7 @@ class Sight:
     known: frozenset[str]
     party: Row | None
     stores: Sequence[Row]
+    loans: Sequence[Loan]
     entries: Mapping[str, Sequence[Entry]]
 
 
@@ -83,9 +100,7 @@ def sight(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> Sig
     versions = _latest(seen["stores"], "store_id").values()
     stores = [version for version in versions if version["seller_id"] == seller_id]
     held = {version["store_id"] for version in stores}
-    theirs = {
-        name: [row for row in those if row["store_id"] in held] for name, those in seen.items() if name != "sellers"
-    }
+    theirs = {name: [row for row in seen[name] if row["store_id"] in held] for name in OF_STORES}
     desk = _Desk(as_of, held | {seller_id}, {row["order_id"]: row for row in seen["orders"]})
     orders = [desk.entry(row["ordered_at"], row) for row in theirs["orders"]]
     return Sight(
@@ -93,6 +108,7 @@ def sight(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> Sig
         known=frozenset(name for name, those in seen.items() if those),
         party=_latest(seen["sellers"], "seller_id").get(seller_id),
         stores=stores,
+        loans=[_loan(seen, row) for row in seen["loans"] if row["seller_id"] == seller_id],
         entries={
             "orders": [entry for entry in orders if entry.row["buyer_id"] not in desk.own_accounts],
             "own_orders": [entry for entry in orders if entry.row["buyer_id"] in desk.own_accounts],
@@ -103,6 +119,13 @@ def sight(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> Sig
             "purchases": [desk.entry(row["purchased_at"], row) for row in theirs["purchases"]],
         },
     )
+
+
+def _loan(seen: Mapping[str, Sequence[Row]], loan: Row) -> Loan:
+    of = {
+        name: [row for row in seen[name] if row["loan_id"] == loan["loan_id"]] for name in ("instalments", "payments")
+    }
+    return Loan(loan, of["instalments"], of["payments"])
 
 
 def _latest(versions: Iterable[Row], key: str) -> dict[str, Row]:

@@ -5,7 +5,17 @@ from hypothesis import strategies as st
 
 from tests.oracles.market import Shape
 
-MAY_BE_ABSENT = ("orders", "refunds", "traffic", "fulfilments", "ratings", "purchases")
+MAY_BE_ABSENT = (
+    "orders",
+    "refunds",
+    "traffic",
+    "fulfilments",
+    "ratings",
+    "purchases",
+    "loans",
+    "instalments",
+    "payments",
+)
 
 SHAPES = st.builds(
     Shape,

@@ -6,7 +6,17 @@ from collections.abc import Iterable
 
 from tests.oracles.market import Market, Shape, market
 
-_IDS = ("seller_id", "store_id", "buyer_id", "order_id", "refund_id", "purchase_id", "supplier_id")
+_IDS = (
+    "seller_id",
+    "store_id",
+    "buyer_id",
+    "order_id",
+    "refund_id",
+    "purchase_id",
+    "supplier_id",
+    "loan_id",
+    "payment_id",
+)
 
 
 def together(shapes: Iterable[Shape]) -> Market:

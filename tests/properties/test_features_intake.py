@@ -20,7 +20,7 @@ from tests.oracles.seller_sight import midnight, visible
 from tests.properties.test_features_splitting import NOT_STRUCTURAL, other_currencies
 
 NO_RATES: Rates = {}
-PARTIES = ("sellers", "stores")
+PARTIES = ("sellers", "stores", "loans")
 
 
 def test_restating_amounts_at_the_days_rate_moves_no_feature(tmp_path: Path) -> None:

@@ -24,13 +24,15 @@ WHOLE = frozenset(
     {"orders_90d", "visits_90d", "active_days_365d", "country_count_180d", "currency_count_180d"}
     | {"median_return_lag_180d", "median_handling_hours_90d", "days_since_last_order", "days_since_last_purchase"}
     | {"days_on_platform", "days_since_first_order", "oldest_store_days", "store_count", "marketplace_count"}
+    | {"loans_repaid", "worst_days_past_due_365d"}
 )
 """Counts and whole days or hours, which agree exactly."""
 
 NEVER_MISSING = frozenset(
     {"settled_net_sales_30d", "settled_net_sales_90d", "settled_net_sales_365d", "orders_90d"}
     | {"active_day_share_30d", "active_day_share_90d", "active_days_365d", "country_count_180d"}
-    | {"currency_count_180d", "store_count", "marketplace_count"}
+    | {"currency_count_180d", "store_count", "marketplace_count", "loans_repaid", "worst_days_past_due_365d"}
+    | {"average_days_past_due_90d", "average_days_past_due_365d", "late_instalment_share_365d"}
 )
 """What is zero, not missing, of a seller without rows."""
 

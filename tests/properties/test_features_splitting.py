@@ -16,7 +16,17 @@ from tests.oracles.market_events import CURRENCIES
 from tests.oracles.shapes import SHAPES, examples
 
 NOT_STRUCTURAL = [feature.name for feature in CATALOGUE if not feature.structural]
-IDS = ("seller_id", "store_id", "buyer_id", "order_id", "refund_id", "purchase_id", "supplier_id")
+IDS = (
+    "seller_id",
+    "store_id",
+    "buyer_id",
+    "order_id",
+    "refund_id",
+    "purchase_id",
+    "supplier_id",
+    "loan_id",
+    "payment_id",
+)
 TIMES = MIDNIGHTS[::2]
 
 
@@ -50,7 +60,7 @@ def split(rows: Market, seed: int) -> Market:
         return rng.choice((store, f"{store}-b", f"{store}-c"))
 
     dealt = {
-        name: [{**row, "store_id": part(row["store_id"])} for row in those]
+        name: [{**row, "store_id": part(row["store_id"])} if "store_id" in row else row for row in those]
         for name, those in rows.items()
         if name not in ("sellers", "stores")
     }

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 HONEST: Final = "as he is"
 """The copy that hides nothing."""
 
-TOLD_BY_SILENCE: Final = frozenset({"refunds"})
-"""Tables whose silence is good news, which nobody can tell from news withheld: no refund is what an honest seller hopes
-for. Whether all rows come is the platform's to keep; a seller delivers none himself."""
+TOLD_BY_SILENCE: Final = frozenset({"refunds", "loans", "instalments"})
+"""Tables whose silence is a fact, which nobody can tell from news withheld: no refund is what an honest seller hopes
+for, and most who ask for a first loan never had one. Whether all rows come is the platform's and the lender's to keep;
+a seller delivers none himself."""
 
 _NEEDED: Final = frozenset({"sellers", "stores", "orders"})
 """Tables without which there is no seller to score."""

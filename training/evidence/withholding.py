@@ -202,7 +202,7 @@ def _said_of_rows(gains: Sequence[Gain]) -> str:
     silent = [gain.what for gain in gains if gain.what in TOLD_BY_SILENCE]
     honest = (
         f" Lacking rows of {' and '.join(silent)} cannot be told from an honest zero, so such a gain is no alarm here: "
-        "a seller delivers nothing himself, and it is the platform that must deliver every row."
+        "a seller delivers nothing himself, and it is the platform and the lender who must deliver every row."
         if silent
         else ""
     )

@@ -10,6 +10,7 @@ import pandas as pd
 
 from tests.benchmarks.pandas_baseline.customers import borders, customers
 from tests.benchmarks.pandas_baseline.quality import fulfilment, quality, reputation
+from tests.benchmarks.pandas_baseline.repayment import repayment
 from tests.benchmarks.pandas_baseline.rows import Accepted, Files, load
 from tests.benchmarks.pandas_baseline.sales import level, season, steadiness, trend
 from tests.benchmarks.pandas_baseline.sight import Sight
@@ -17,7 +18,7 @@ from tests.benchmarks.pandas_baseline.standing import advertising, cash, integri
 
 FAMILIES: Final = (
     *(level, trend, steadiness, quality, fulfilment, customers, traffic, advertising),
-    *(borders, season, cash, tenure, reputation, integrity),
+    *(borders, season, cash, repayment, tenure, reputation, integrity),
 )
 
 

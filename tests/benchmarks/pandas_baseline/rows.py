@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +12,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 Files = Mapping[str, Sequence[Path]]
+
+_OF_LOANS: Final = ("loans", "instalments", "payments")
 
 RETURNS: Final = ("return", "refund")
 DISPUTES: Final = ("dispute", "chargeback")
@@ -26,6 +28,7 @@ class Accepted:
         seller_ids: all sellers ever known; a seller's code is the position here.
         sellers: versions of sellers, oldest first.
         stores: versions of stores, oldest first; `store` and `seller` are codes.
+        loans: loans, instalments and payments by table, each with `seller` and `micros`; those that came.
         events: rows by table; each has `store`, `day`, `visible_from` and the columns to add up.
         known_since: by table, the first midnight at which any row was visible.
     """
@@ -33,6 +36,7 @@ class Accepted:
     seller_ids: pd.Index
     sellers: pd.DataFrame
     stores: pd.DataFrame
+    loans: Mapping[str, pd.DataFrame]
     events: Mapping[str, pd.DataFrame]
     known_since: Mapping[str, pd.Timestamp]
 
@@ -50,9 +54,10 @@ def load(files: Files) -> Accepted:
         rows["store"] = _codes(rows.pop("store_id"), store_ids)
     orders = _orders(raw["orders"], seller_ids, store_ids)
     events = {name: _PREPARED[name](rows, orders) for name, rows in raw.items()}
-    everything = {"sellers": sellers, "stores": stores, **raw}
+    lent = {name: _read(those) for name, those in files.items() if name in _OF_LOANS and those}
+    everything = {"sellers": sellers, "stores": stores, **raw, **lent}
     since = {name: rows["visible_from"].min() for name, rows in everything.items() if len(rows)}
-    return Accepted(seller_ids, sellers, stores, events, since)
+    return Accepted(seller_ids, sellers, stores, dict(_loans(lent, seller_ids)), events, since)
 
 
 def _read(paths: Sequence[Path]) -> pd.DataFrame:
@@ -63,6 +68,23 @@ def _read(paths: Sequence[Path]) -> pd.DataFrame:
 def _codes(ids: pd.Series, among: pd.Index) -> np.ndarray:
     """Return the position of each id, -1 where it is none of them."""
     return among.get_indexer(pd.Index(ids))
+
+
+def _loans(lent: Mapping[str, pd.DataFrame], seller_ids: pd.Index) -> Iterator[tuple[str, pd.DataFrame]]:
+    """A loan is worth what its principal was on its day, and all that belongs to it by the same rate."""
+    if "loans" not in lent:
+        return
+    loans = lent["loans"].assign(seller=lambda rows: _codes(rows["seller_id"], seller_ids))
+    loans["micros"] = loans["amount_micros"].where(loans["principal"] > 0, 0)
+    yield "loans", loans
+    of = loans.set_index("loan_id")[["seller", "principal", "micros", "visible_from"]].add_prefix("loan_")
+    for name in lent.keys() - {"loans"}:
+        rows = lent[name].join(of, on="loan_id", how="inner")
+        share = (rows["amount"] / rows["loan_principal"]).where(rows["loan_principal"] > 0, 0.0)
+        rows["micros"] = np.floor(np.minimum(share * rows["loan_micros"], 1e14) + 0.5).astype("int64")
+        rows["visible_from"] = rows[["visible_from", "loan_visible_from"]].max(axis=1)
+        rows["seller"] = rows["loan_seller"]
+        yield name, rows
 
 
 def _orders(rows: pd.DataFrame, seller_ids: pd.Index, store_ids: pd.Index) -> pd.DataFrame:

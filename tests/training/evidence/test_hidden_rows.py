@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.facts import LOAN_TABLES
 from features.intake import OperatingStore
 from features.pipeline import frame
 from tests.oracles.accepted import write_accepted
@@ -19,13 +20,22 @@ from training.evidence.hidden_rows import HONEST, TOLD_BY_SILENCE, optional_tabl
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
-    """The shops, which buy stock every ten days."""
+    """The shops, which buy stock every ten days and paid back a loan, each instalment ten days late."""
     rows = marketplace()
     for seller in ("A", "Z"):
         for ago in range(1, 401, 10):
             at = midnight(days_ago(ago)) + timedelta(hours=9)
             bought = {"purchase_id": f"{seller}-{ago}", "store_id": seller, "supplier_id": f"U{ago % 3}"}
             rows["purchases"].append(bought | {"amount_micros": 200 * USD, "purchased_at": at, "known_at": at})
+    for seller in ("S", "L"):
+        lent = {"loan_id": f"of-{seller}", "known_at": midnight(days_ago(200))}
+        loan = {"seller_id": seller, "disbursed_at": midnight(days_ago(200)), "term_days": 60, "currency": "USD"}
+        rows["loans"].append(lent | loan | {"principal": 300.0, "amount_micros": 300 * USD})
+        for number, ago in enumerate((170, 140)):
+            rows["instalments"].append(lent | {"due_on": days_ago(ago), "amount": 150.0})
+            at = midnight(days_ago(ago - 10))
+            paid = {"payment_id": f"{seller}-{number}", "paid_at": at, "amount": 150.0}
+            rows["payments"].append(lent | paid | {"known_at": at})
     written = write_accepted(rows, tmp_path_factory.mktemp("operating"))
     (delivery,) = written.deliveries
     return replace(written, deliveries=(replace(delivery, covers_through=dict.fromkeys(delivery.rows, T)),))
@@ -37,7 +47,7 @@ def found(store: OperatingStore) -> dict[str, pd.DataFrame]:
 
 
 def test_each_optional_table_that_is_delivered_is_asked(store: OperatingStore, found: dict[str, pd.DataFrame]) -> None:
-    assert optional_tables(store) == ("refunds", "traffic", "fulfilments", "ratings", "purchases")
+    assert optional_tables(store) == ("refunds", "traffic", "fulfilments", "ratings", "purchases", *LOAN_TABLES)
     assert list(found) == [HONEST, *optional_tables(store)]
 
 
@@ -62,3 +72,21 @@ def test_refunds_that_are_lacking_read_as_none(found: dict[str, pd.DataFrame]) -
     assert "refunds" in TOLD_BY_SILENCE
     assert (found[HONEST]["return_rate_90d"] > 0).all()
     assert (found["refunds"]["return_rate_90d"] == 0).all()
+
+
+def test_loans_that_are_lacking_read_as_none(found: dict[str, pd.DataFrame]) -> None:
+    """Who never borrowed and whose loans nobody delivered look alike, so their silence is taken at its word, too."""
+    assert set(LOAN_TABLES) - {"payments"} <= TOLD_BY_SILENCE
+    shown = found[HONEST][["loans_repaid", "worst_days_past_due_365d", "average_days_past_due_365d"]]
+    assert shown.to_numpy().tolist() == [[1, 10, 10]] * len(PAIRS)
+    for table in ("loans", "instalments"):
+        assert (found[table][shown.columns] == 0).all(axis=None)
+
+
+def test_payments_that_are_lacking_were_never_made(found: dict[str, pd.DataFrame]) -> None:
+    """Hiding what was paid can only look worse: it is no silence."""
+    assert "payments" not in TOLD_BY_SILENCE
+    assert (found["payments"]["worst_days_past_due_365d"] > 100).all()
+    owed = [found[copy]["owed_over_monthly_sales"].to_numpy() for copy in (HONEST, "payments")]
+    assert (owed[0] < owed[1]).all()
+    assert (found["payments"]["loans_repaid"] == 0).all()

@@ -69,7 +69,7 @@ def test_a_small_move_is_watched_and_wakes_nobody() -> None:
 
 
 def test_an_index_of_few_sellers_may_be_chance_and_wakes_nobody() -> None:
-    found = drift(moved(4, rows=70, before=90, score=-25))
+    found = drift(moved(4, rows=70, before=90, score=-30))
     assert found.figures["score_psi"] > 0.25 > found.figures["score_psi_low"]
     assert not [alarm for alarm in found.alarms if "score" in alarm]
 

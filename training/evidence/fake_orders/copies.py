@@ -12,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from features.facts import TILE_KEYS
 from features.intake import OperatingStore, StoredDelivery
 from features.schema import BY_NAME, Kind
 from features.tile_store import SOURCES
@@ -39,8 +40,13 @@ def rows_of(store: OperatingStore, sellers: Iterable[str], last: date) -> dict[s
 
     who = pa.array(sellers)
     held = read("stores", "seller_id", who)["store_id"].unique()
-    rows = {name: read(name, "store_id", held) for name in SOURCES if name != "sellers" and store.files(name)}
+    of_stores = ("stores", *TILE_KEYS)
+    rows = {name: read(name, "store_id", held) for name in of_stores if store.files(name)}
     rows["sellers"] = read("sellers", "seller_id", who)
+    if store.files("loans"):
+        rows["loans"] = read("loans", "seller_id", who)
+        lent = rows["loans"]["loan_id"].unique()
+        rows |= {name: read(name, "loan_id", lent) for name in ("instalments", "payments") if store.files(name)}
     elsewhere = _named(rows).difference(rows["orders"]["order_id"].to_pylist())
     if elsewhere:
         rows["orders"] = pa.concat_tables([rows["orders"], read("orders", "order_id", pa.array(elsewhere))])

@@ -50,6 +50,7 @@ def marketplace() -> Market:
     P has bought stock long ago, which makes purchases known of all, and once more after T.
     """
     names = ("sellers", "stores", "orders", "refunds", "traffic", "fulfilments", "ratings", "purchases")
+    names += ("loans", "instalments", "payments")
     rows: Market = {name: [] for name in names}
     for seller, store, every in (("S", "A", 2), ("L", "Z", 1), ("P", "Y", 100)):
         placed = orders_of(seller, store, every)
