@@ -16,7 +16,7 @@ import pytest
 
 from api.access.demo import demo_bank
 from api.app import create_app
-from api.consents.service import Terms, grant
+from api.consents.service import Clock, Terms, grant, utc_now
 from api.database import transaction
 from api.scores.schemas import Purpose
 from api.services import Services
@@ -204,14 +204,16 @@ def open_client() -> Opener:
     return opened
 
 
-def consent(services: Services, bank_id: str, *sellers: str, acted: datetime | None = None) -> list[str]:
+def consent(
+    services: Services, bank_id: str, *sellers: str, acted: datetime | None = None, clock: Clock = utc_now
+) -> list[str]:
     """Let a bank score sellers, for every purpose, from when they acted; return the ids of the consents."""
     with transaction(services.engine, writes=True) as connection:
         terms = [
             Terms(seller_id, bank_id, str(purpose), timedelta(days=90), acted)
             for seller_id, purpose in product(sellers, Purpose)
         ]
-        return [grant(connection, services.ledger, each, "tests").id for each in terms]
+        return [grant(connection, services.ledger, each, "tests", clock).id for each in terms]
 
 
 def demo_credentials(settings: Settings) -> tuple[str, str]:

@@ -150,6 +150,8 @@ def test_no_request_is_lost_while_the_champion_changes_and_all_replay(
         "SELLERSCORE_REFRESH_SECONDS": "86400",
         "SELLERSCORE_RATE_LIMIT_CALLS": "1000000",
     }
+    with open_client(settings):  # makes the bank, and the consents that it asks under
+        pass
     with serving(settings, tmp_path / "log", **more) as (process, address):
         with httpx.Client(base_url=address, timeout=30) as caller:
             load = Load(address, token_for(caller, settings))

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import api.ledger.service
 from api.cli import app
+from api.consents.ledger_check import ConsentCheck
 from api.database import migrate, transaction
 from api.erasure import erase
 from api.errors import InputError
@@ -34,7 +35,7 @@ from api.services import Services
 from api.settings import Settings
 from api.shadow import repository as shadow
 from api.shadow.repository import Numbers, ShadowScore
-from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
+from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, consent
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
 if TYPE_CHECKING:
@@ -43,11 +44,14 @@ if TYPE_CHECKING:
 THEN = datetime(2016, 1, 1, tzinfo=UTC)
 CUT = THEN + timedelta(days=5)
 OLD, YOUNG = (*SELLERS[:4], NEWCOMER), (SELLERS[0], SELLERS[7])
+CONSENTS = 2 * len(OLD)
+"""Rows of the chain before the first score."""
 
 
 @pytest.fixture
 def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
-    with open_client(stored_in) as opened:
+    with open_client(stored_in, consenting=()) as opened:
+        consent(opened.app.state.services, bank_of(opened), *OLD, acted=THEN, clock=lambda: THEN)
         yield opened
 
 
@@ -58,16 +62,15 @@ def answers(client: TestClient) -> dict[str, list[bytes]]:
 
     def made(seller: str, now: datetime) -> bytes:
         request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        return bytes(service.create(services, bank, request, now).body)
+        return bytes(service.create(services, bank, request, now).score.body)
 
-    return {
-        "old": [made(seller, THEN + timedelta(days=number)) for number, seller in enumerate(OLD)],
-        "young": [made(seller, datetime.now(UTC)) for seller in YOUNG],
-    }
+    old = [made(seller, THEN + timedelta(days=number)) for number, seller in enumerate(OLD)]
+    consent(services, bank, *YOUNG)
+    return {"old": old, "young": [made(seller, datetime.now(UTC)) for seller in YOUNG]}
 
 
 def looked(services: Services, **given: Any) -> Report:
-    return verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks)], **given)
+    return verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()], **given)
 
 
 def dropped(services: Services, before: datetime = CUT) -> dict[str, int]:
@@ -102,8 +105,10 @@ def test_what_is_past_its_time_cannot_be_read_and_all_else_stays(
         left = connection.execute(text("SELECT count(*) FROM scores WHERE receipt IS NOT NULL")).scalar_one()
     assert left == 4
     assert [row.head for row in after[:-1]] == [row.head for row in before]
-    assert [row.sealed for row in after[:3]] == [digest_of(row.header, row.sealed) for row in before[:3]]
-    assert after[3:-1] == before[3:]
+    gone = slice(CONSENTS, CONSENTS + 3)
+    assert [row.sealed for row in after[gone]] == [digest_of(row.header, row.sealed) for row in before[gone]]
+    assert after[gone.stop : -1] == before[gone.stop :]
+    assert after[:CONSENTS] == before[:CONSENTS]
     assert after[-1].header.kind == "retention"
 
 
@@ -123,7 +128,7 @@ def test_twice_is_once_and_a_dry_run_is_nothing(client: TestClient, answers: dic
     assert read(client, answers["old"][0]).status_code == 200
     assert dropped(services) == {bank: 5}
     assert (due(services.engine, CUT), dropped(services)) == ({}, {})
-    assert looked(services).rows == 8
+    assert looked(services).rows == CONSENTS + len(OLD) + 2 * len(YOUNG) + len(YOUNG) + 1
 
 
 def test_erasing_before_and_after_is_accepted_too(client: TestClient, answers: dict[str, list[bytes]]) -> None:
@@ -143,7 +148,7 @@ def test_erasing_before_and_after_is_accepted_too(client: TestClient, answers: d
     dropped(services)
     forget(SELLERS[0])
     report = looked(services)
-    assert (report.faults, report.erased, report.retained) == ((), 3, 5)
+    assert (report.faults, report.erased, report.retained) == ((), 9, 5)
     assert read(client, answers["old"][1]).json()["type"] == "/problems/erased"
     assert read(client, answers["old"][2]).json()["type"] == "/problems/past-retention"
 
@@ -171,11 +176,12 @@ def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.Monke
     request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
     for _ in range(40):
         service.create(services, bank, request, THEN)
+    consent(services, bank, SELLERS[0])
     with ThreadPoolExecutor(4) as pool:
         made = [pool.submit(service.create, services, bank, request, datetime.now(UTC)) for _ in range(40)]
         both = [pool.submit(dropped, services) for _ in range(2)]
         assert sum(each.result().get(bank, 0) for each in both) == 40
-        bodies = [each.result().body for each in made]
+        bodies = [each.result().score.body for each in made]
     report = looked(services)
     assert (report.faults, report.retained) == ((), 40)
     assert all(read(client, body).content == body for body in bodies)

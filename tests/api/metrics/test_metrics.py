@@ -20,11 +20,12 @@ from api.metrics.service import page
 from api.metrics.written import Family, Sample, written
 from api.settings import Settings
 from scoring import Bundle
-from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, Opener, bank_of
+from tests.api.conftest import AS_OF, EVERYONE, NEWCOMER, SELLERS, Opener, bank_of
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
+CONSENTS = 2 * len(EVERYONE)
 SAMPLE = re.compile(r'([a-z_]+)((?:\{(?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)+\})?) (-?[0-9.e+-]+)')
 
 
@@ -72,13 +73,13 @@ def test_requests_scores_and_the_ledger_are_counted(client: TestClient, bundle: 
     found = samples(text)
     of = 'sellerscore_requests_total{{method="{}",route="{}",status="{}",caller="{}"}}'.format
     assert found[of("POST", "/v1/scores", 201, "bank")] == 4
-    assert found[of("POST", "/v1/scores", 404, "bank")] == 1
+    assert found[of("POST", "/v1/scores", 403, "bank")] == 1
     assert found[of("GET", "-", 404, "none")] == 1
     assert found['sellerscore_scores_total{outcome="scored"}'] == 3
     assert found['sellerscore_scores_total{outcome="insufficient_history"}'] == 1
     assert found['sellerscore_request_seconds_count{method="POST",route="/v1/scores"}'] == 5
     assert found['sellerscore_request_seconds_bucket{method="POST",route="/v1/scores",le="+Inf"}'] == 5
-    assert found["sellerscore_ledger_rows"] == found["sellerscore_ledger_uncovered_rows"] == 4
+    assert found["sellerscore_ledger_rows"] == found["sellerscore_ledger_uncovered_rows"] == CONSENTS + 4
     assert found[f'sellerscore_model_info{{model="sellerscore",version="1",bundle="{bundle.digest}"}}'] == 1
     assert found["sellerscore_shadow_waiting"] == 0
     assert found['sellerscore_trouble{part="checkpoints"}'] == 1
@@ -101,7 +102,7 @@ def test_a_checkpoint_that_was_taken_covers_its_rows(client: TestClient) -> None
     services, now = client.app.state.services, datetime.now(UTC)
     for seller in SELLERS[:3]:
         client.post("/v1/scores", json={"seller_id": seller, "purpose": "credit_application"})
-    services.sent.latest = Latest(now, 2)
+    services.sent.latest = Latest(now, CONSENTS + 2)
     found = samples(page(services, now + timedelta(minutes=5)))
     assert found["sellerscore_ledger_uncovered_rows"] == 1
     assert found["sellerscore_checkpoint_age_seconds"] == 300
