@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.consents.repository import Consent, State
 from api.consents.service import LONGEST, Terms
 from api.ledger.chain import written
+from api.moments import Moment
 from api.scores.schemas import Purpose, SellerId
 
 ID = "4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"
@@ -30,11 +31,11 @@ class ConsentGrant(BaseModel):
     seller_id: SellerId = Field(description="The platform's id of the seller; printable characters.")
     bank_id: str = Field(min_length=1, max_length=60, description="The bank that may score the seller.")
     purpose: Purpose = Field(description="What scores may be for.")
-    granted_at: AwareDatetime | None = Field(
+    granted_at: Moment | None = Field(
         default=None,
         description="When the seller acted, with a time zone; the moment of this call where left out.",
     )
-    ends_at: AwareDatetime | None = Field(
+    ends_at: Moment | None = Field(
         default=None,
         description=f"The moment from which it holds no more, at most {LONGEST.days} days after granted_at.",
     )

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime
 
 from api import errors
 from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
 from api.access.rights import Scope
 from api.database import transaction
+from api.moments import Moment
 from api.problems import problem_responses
 from api.products import repository, service
 from api.products.given import checked
@@ -29,7 +29,7 @@ _COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, e
 _BODY: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
 _DOLLAR: Final = "USD"
 At = Annotated[
-    AwareDatetime | None,
+    Moment | None,
     Query(
         description="A moment gone by, with a time zone: what held then. Left out, it is now.",
         examples=["2026-02-01T09:30:00Z"],

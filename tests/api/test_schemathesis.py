@@ -97,7 +97,8 @@ def known(running: Service, operation: APIOperation) -> dict[str, Any]:
     parts: dict[str, Any] = {}
     there = {
         "score_id": running.scores[1],
-        "seller_id": SELLERS[1],
+        # the sellers here have vectors of made-up features, so no picture: tests/api/sellers look at pictures
+        "seller_id": "S-nobody",
         "consent_id": running.consents[-1],
         "request_id": running.requests[-1],
     }
@@ -117,6 +118,16 @@ def known(running: Service, operation: APIOperation) -> dict[str, Any]:
     return parts
 
 
+def beyond_a_schema(case: Case) -> bool:
+    """Say whether a request may be refused by what no schema says of it.
+
+    Which cursors were given, which moments lie ahead, that blanks around a header are lost on the way, and rules
+    between fields: of products, and that a consent has one end.
+    """
+    between = case.operation.label in {"PUT /v1/products", "POST /v1/consents"}
+    return between or bool({"cursor", "at"} & set(case.query or {})) or "Idempotency-Key" in (case.headers or {})
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=str)
 def test_every_answer_is_documented(running: Service, method: str, path: str, way: str) -> None:
@@ -134,8 +145,7 @@ def test_every_answer_is_documented(running: Service, method: str, path: str, wa
     @given(case=operation.as_strategy(mode, **parts))
     def asked(case: Case) -> None:
         headers = running.headers(method, path)
-        # no schema says which cursors were given
-        excluded = [positive_data_acceptance] if "cursor" in (case.query or {}) else []
+        excluded = [positive_data_acceptance] if beyond_a_schema(case) else []
         case.call_and_validate(headers=headers, excluded_checks=excluded)
 
     try:
