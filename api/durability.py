@@ -58,6 +58,10 @@ def prepare(engine: Engine) -> None:
         _TURNS[engine.dialect] = threading.Lock()
 
 
+_NAMING_SELLERS = ("seller_keys", "consents", "consent_requests", "reviews", "corrections", "login_links", "sessions")
+"""The tables in which a seller stands in clear."""
+
+
 def turn(engine: Engine) -> AbstractContextManager[object]:
     """Return what a transaction that writes holds from before it begins.
 
@@ -104,7 +108,7 @@ def scrub(engine: Engine) -> None:
         else:
             driver: Any = raw.driver_connection
             driver.autocommit = True
-            raw.cursor().execute("VACUUM seller_keys, consents, consent_requests")
+            raw.cursor().execute(f"VACUUM {', '.join(_NAMING_SELLERS)}")
             driver.autocommit = False
     finally:
         raw.close()

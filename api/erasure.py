@@ -14,6 +14,9 @@ from api.database import transaction
 from api.errors import SellerUnknown
 from api.ledger import repository
 from api.ledger.service import Ledger
+from api.reviews import repository as reviews
+from api.seller_sessions import repository as sessions
+from api.seller_sessions.repository import Person
 from api.shadow import repository as shadow
 from features.store import VectorStore
 
@@ -48,8 +51,10 @@ def erase(
         if known is not None:
             shadow.forget(connection, known.subject)
         granted, asked = consents.forget(connection, seller_id)
+        reviewed = reviews.forget(connection, seller_id)
+        sessions.end_all(connection, Person.SELLER, seller_id)
         positions = ledger.erase(connection, seller_id, reason, now)
     durability.scrub(engine)
-    if known is None and not removed and not asked:
+    if known is None and not removed and not asked and not reviewed:
         raise SellerUnknown("Nothing is stored of that seller; check the seller_id.")
     return Erased(positions, removed, granted, asked)

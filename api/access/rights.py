@@ -21,6 +21,9 @@ class Scope(StrEnum):
     CONSENTS_WRITE = "consents:write"
     CONSENTS_READ = "consents:read"
     CONSENT_REQUESTS_WRITE = "consent-requests:write"
+    SELLER_SESSIONS_WRITE = "seller-sessions:write"
+    REVIEWS_READ = "reviews:read"
+    REVIEWS_WRITE = "reviews:write"
 
 
 MEANINGS: Final[Mapping[Scope, str]] = {
@@ -29,13 +32,16 @@ MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.CONSENTS_WRITE: "Record and revoke sellers' consents, and decline requests (the platform).",
     Scope.CONSENTS_READ: "Read consents and requests for them (banks: their own; the platform: all).",
     Scope.CONSENT_REQUESTS_WRITE: "Ask for sellers' consents (banks).",
+    Scope.SELLER_SESSIONS_WRITE: "Log sellers in to their pages (the platform).",
+    Scope.REVIEWS_READ: "Read what sellers ask to have looked at (operators).",
+    Scope.REVIEWS_WRITE: "Take up and decide what sellers ask to have looked at (operators).",
 }
 """Each scope in a sentence, as the OpenAPI document says it."""
 
 _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
     Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ, Scope.CONSENTS_READ, Scope.CONSENT_REQUESTS_WRITE}),
-    Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ}),
-    Kind.OPERATOR: frozenset(),
+    Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ, Scope.SELLER_SESSIONS_WRITE}),
+    Kind.OPERATOR: frozenset({Scope.REVIEWS_READ, Scope.REVIEWS_WRITE}),
 }
 
 

@@ -52,6 +52,11 @@ _KEPT = select(scores, ledger, seller_keys).select_from(
 # built once: making a statement takes longer than running it
 _FIND = _KEPT.where(scores.c.id == bindparam("wanted"), scores.c.chain == bindparam("bank"))
 _ADD = insert(scores)
+_LATEST = (
+    _KEPT.where(scores.c.chain == bindparam("chain"), seller_keys.c.seller_id == bindparam("seller"))
+    .order_by(scores.c.position.desc())
+    .limit(bindparam("most"))
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,12 @@ def find(connection: Connection, bank_id: str, score_id: str) -> Kept | None:
     """Return what is stored of the bank's score under the id, or None; another bank's is none."""
     found = connection.execute(_FIND, {"bank": bank_id, "wanted": score_id}).one_or_none()
     return None if found is None else _read(found)
+
+
+def latest_of(connection: Connection, chain: str, seller_id: str, most: int) -> list[Kept]:
+    """Return what is stored of a seller's latest scores in a chain, latest first."""
+    wanted = {"chain": chain, "seller": seller_id, "most": most}
+    return [_read(found) for found in connection.execute(_LATEST, wanted)]
 
 
 def every(connection: Connection, since: datetime | None = None) -> Iterator[Kept]:
