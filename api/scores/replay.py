@@ -52,7 +52,7 @@ def replay(services: Services, bank_id: str, score_id: str) -> list[Difference]:
     bundle = _bundle_of(services, score.bundle)
     try:
         stored = json.loads(score.body)["assessment"]
-        vector = _vector(json.loads(score.inputs))
+        vector = vector_of(score.inputs)
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
     try:
@@ -76,7 +76,13 @@ def _kept_bundle(settings: Settings, digest: str) -> Bundle:
     return load_bundle(settings, digest)
 
 
-def _vector(inputs: Mapping[str, Any]) -> Vector:
+def vector_of(stored: bytes) -> Vector:
+    """Return the vector that a stored score was made from.
+
+    Raises:
+        ValueError, KeyError, TypeError: what is stored are no inputs.
+    """
+    inputs: Mapping[str, Any] = json.loads(stored)
     covers = {name: date.fromisoformat(day) for name, day in inputs["covers_through"].items()}
     as_of = date.fromisoformat(inputs["as_of"])
     return Vector(inputs["seller_id"], as_of, covers, inputs["catalogue"], tuple(inputs["values"]))
