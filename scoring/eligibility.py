@@ -17,12 +17,16 @@ from scoring.errors import ProductError
 
 _DEAREST: Final = 1.0
 _LONGEST_DAYS: Final = 3_660
+_MULTIPLES: Final = (0.01, 120.0)
+_LARGEST: Final = 10**12
+_MOST_MONTHS: Final = 1_200
 
 
 class Criterion(StrEnum):
-    """What a product may ask for."""
+    """What a product may ask for: a score, in the bands that it was made for, and a band; then the rest."""
 
     SCORE = "score"
+    BANDS = "bands"
     BAND = "band"
     COUNTRY = "country"
     MONTHS_TRADING = "months_trading"
@@ -64,15 +68,16 @@ class Product:
     term_days: int
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.multiple) and self.multiple > 0):
-            raise ProductError(f"The multiple of monthly sales is {self.multiple}; allowed is a number above 0.")
-        if not 0 < self.least <= self.cap:
+        low, high = _MULTIPLES
+        if not low <= self.multiple <= high:
+            raise ProductError(f"The multiple of monthly sales is {self.multiple}; allowed is {low:g} to {high:g}.")
+        if not 0 < self.least <= self.cap <= _LARGEST:
             raise ProductError(
-                f"The smallest limit is {self.least} and the largest {self.cap}; both must be above 0, and the first "
-                "not above the second."
+                f"The smallest limit is {self.least} and the largest {self.cap}; both must be above 0 and at most "
+                f"{_LARGEST:,}, and the first not above the second."
             )
-        if self.minimum_months < 0:
-            raise ProductError(f"Months of trading are {self.minimum_months}; allowed is 0 or more.")
+        if not 0 <= self.minimum_months <= _MOST_MONTHS:
+            raise ProductError(f"Months of trading are {self.minimum_months}; allowed is 0 to {_MOST_MONTHS}.")
         if not 0 < self.term_days <= _LONGEST_DAYS:
             raise ProductError(f"The term is {self.term_days} days; allowed is 1 to {_LONGEST_DAYS}.")
         if wrong := sorted(band for band, rate in self.prices.items() if not 0 <= rate <= _DEAREST):
@@ -80,13 +85,18 @@ class Product:
                 f"The price of band {wrong[0]} is {self.prices[wrong[0]]}; allowed is 0 to {_DEAREST:g}."
             )
 
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Every band that the product names, the worst that is admitted first."""
+        return tuple(dict.fromkeys((self.minimum_band, *self.prices)))
+
     def require(self, bands: Bands) -> None:
         """Hold the product against the bands that scores come in.
 
         Raises:
             ProductError: a band is not known, has no price although it is admitted, or is dearer than a worse one.
         """
-        for band in (self.minimum_band, *self.prices):
+        for band in self.bands:
             if band not in bands.names:
                 raise ProductError(f"The band {band} is not known; the bands are {', '.join(bands.names)}.")
         admitted = [band for band in bands.names if bands.as_good(band, self.minimum_band)]
@@ -171,11 +181,7 @@ def eligibility(product: Product, grounds: Grounds, bands: Bands) -> Eligibility
 
 
 def _unmet(product: Product, grounds: Grounds, bands: Bands) -> Iterator[Unmet]:
-    if grounds.band is None:
-        yield Unmet(Criterion.SCORE, None, product.minimum_band, None)
-    elif not bands.as_good(grounds.band, product.minimum_band):
-        steps = bands.names.index(grounds.band) - bands.names.index(product.minimum_band)
-        yield Unmet(Criterion.BAND, grounds.band, product.minimum_band, float(steps))
+    yield from _unmet_band(product, grounds.band, bands)
     if product.countries and grounds.country not in product.countries:
         yield Unmet(Criterion.COUNTRY, grounds.country, ", ".join(sorted(product.countries)), None)
     months = grounds.months_trading
@@ -188,6 +194,25 @@ def _unmet(product: Product, grounds: Grounds, bands: Bands) -> Iterator[Unmet]:
     if sales is None or _limit(product, sales) < product.least:
         least = _sales_for(product, product.least)
         yield Unmet(Criterion.MONTHLY_SALES, sales, least, least - (sales or 0.0))
+
+
+def _unmet_band(product: Product, band: str | None, bands: Bands) -> Iterator[Unmet]:
+    if band is None:
+        yield Unmet(Criterion.SCORE, None, product.minimum_band, None)
+    elif not _fits(product, bands):
+        # a product made for the bands of one model says nothing of a score by another's
+        yield Unmet(Criterion.BANDS, ", ".join(bands.names), ", ".join(sorted(product.bands)), None)
+    elif not bands.as_good(band, product.minimum_band):
+        steps = bands.names.index(band) - bands.names.index(product.minimum_band)
+        yield Unmet(Criterion.BAND, band, product.minimum_band, float(steps))
+
+
+def _fits(product: Product, bands: Bands) -> bool:
+    try:
+        product.require(bands)
+    except ProductError:
+        return False
+    return True
 
 
 def _limit(product: Product, sales: float) -> int:

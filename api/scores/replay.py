@@ -49,10 +49,10 @@ def replay(services: Services, bank_id: str, score_id: str) -> list[Difference]:
     if kept is None:
         raise ScoreUnknown
     score = open_kept(services.ledger, kept, committed=False)
-    bundle = _bundle_of(services, score.bundle)
+    bundle = bundle_of(services, score.bundle)
     try:
         stored = json.loads(score.body)["assessment"]
-        vector = vector_of(score.inputs)
+        vector = vector_of(json.loads(score.inputs))
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
     try:
@@ -62,7 +62,12 @@ def replay(services: Services, bank_id: str, score_id: str) -> list[Difference]:
     return list(_differences("", stored, made))
 
 
-def _bundle_of(services: Services, digest: str) -> Bundle:
+def bundle_of(services: Services, digest: str) -> Bundle:
+    """Return the bundle that made a score, the one in force or a kept one.
+
+    Raises:
+        BundleNotKept: it is gone or damaged.
+    """
     if digest == services.champion.bundle.digest:
         return services.champion.bundle
     try:
@@ -76,13 +81,8 @@ def _kept_bundle(settings: Settings, digest: str) -> Bundle:
     return load_bundle(settings, digest)
 
 
-def vector_of(stored: bytes) -> Vector:
-    """Return the vector that a stored score was made from.
-
-    Raises:
-        ValueError, KeyError, TypeError: what is stored are no inputs.
-    """
-    inputs: Mapping[str, Any] = json.loads(stored)
+def vector_of(inputs: Mapping[str, Any]) -> Vector:
+    """Return what a score was made from; what is no such thing raises ValueError, KeyError or TypeError."""
     covers = {name: date.fromisoformat(day) for name, day in inputs["covers_through"].items()}
     as_of = date.fromisoformat(inputs["as_of"])
     return Vector(inputs["seller_id"], as_of, covers, inputs["catalogue"], tuple(inputs["values"]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
@@ -63,7 +64,7 @@ class Remembered:
         with self._lock:
             found = self._known.get(score.id)
         if found is None:
-            found = advise(bundle, vector_of(score.inputs))
+            found = advise(bundle, vector_of(json.loads(score.inputs)))
             with self._lock:
                 self._known[score.id] = found
                 if len(self._known) > _REMEMBERED:

@@ -16,8 +16,8 @@ from api.consents.requests import repository as requests
 from api.consents.requests.repository import Request, State
 from api.ledger.tables import ledger, seller_keys
 from api.scores.repository import scores
-from api.seller_pages.wording import LOOKS
 from api.self_view.service import CHAIN
+from api.seller_pages.wording import LOOKS
 
 MOST: Final = 50
 """Rows of a list at most; the download holds all."""

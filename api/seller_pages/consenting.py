@@ -37,7 +37,14 @@ def show_consents(seller: SignedIn, services: Wired, done: Annotated[str, Query(
     in_force = [each for each in found.granted if each.state(found.now) is State.IN_FORCE]
     over = [each for each in found.granted if each.state(found.now) is not State.IN_FORCE]
     return page(
-        "consents.html", seller.viewer, found=found, in_force=in_force, over=over, days=DAYS, done=DONE.get(done), **_WORDS
+        "consents.html",
+        seller.viewer,
+        found=found,
+        in_force=in_force,
+        over=over,
+        days=DAYS,
+        done=DONE.get(done),
+        **_WORDS,
     )
 
 

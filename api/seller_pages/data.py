@@ -68,13 +68,20 @@ def sales_of(picture: Picture, words: Words) -> Sales | None:
     return Sales(columns_picture(amounts, settled, said), tuple(_steps(picture, shown, words)))
 
 
-def figures_of(assessment: Mapping[str, Any], sheet: Sequence[Any], values: Sequence[float | None], words: Words) -> tuple[FigureRow, ...]:
+def figures_of(
+    assessment: Mapping[str, Any], sheet: Sequence[Any], values: Sequence[float | None], words: Words
+) -> tuple[FigureRow, ...]:
     """Return every figure that a score is made of, in the order of the catalogue."""
     told = assessment["explanation"]
     if told is not None:
         values = [each["value"] for each in told["contributions"] if each["feature"] != SCALE_LIMIT]
     return tuple(
-        FigureRow(entry.name, words.say(entry.label), words.figure(value, entry.unit), words.say(GROUPS.get(entry.reason_group, entry.reason_group)))
+        FigureRow(
+            entry.name,
+            words.say(entry.label),
+            words.figure(value, entry.unit),
+            words.say(GROUPS.get(entry.reason_group, entry.reason_group)),
+        )
         for entry, value in zip(sheet, values, strict=True)
     )
 

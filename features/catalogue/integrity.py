@@ -7,7 +7,7 @@ from features.catalogue.fulfilment import DELIVERED
 from features.catalogue.sales import net_sales, settled_share
 from features.expressions import Greatest, Number, RushOrders, Total
 
-_CEILING: Final = Number(0.2)
+CEILING: Final = Number(0.2)
 """Orders per visit that no honest shop is seen to keep up: one visitor in five buys."""
 
 _ZERO: Final = Number(0.0)
@@ -43,7 +43,7 @@ INTEGRITY: Final = (
         "How far orders per visit of the last 30 days exceed 0.2, at least 0.",
         "ratio",
         30,
-        Greatest((Total("orders", 30) / Total("visits", 30) - _CEILING, _ZERO)),
+        Greatest((Total("orders", 30) / Total("visits", 30) - CEILING, _ZERO)),
         1,
         "Orders without visits were not found by shopping.",
         "integrity",
@@ -54,7 +54,7 @@ INTEGRITY: Final = (
         "How far orders per visit of the last 180 days exceed 0.2, at least 0.",
         "ratio",
         180,
-        Greatest((Total("orders", 180) / Total("visits", 180) - _CEILING, _ZERO)),
+        Greatest((Total("orders", 180) / Total("visits", 180) - CEILING, _ZERO)),
         1,
         "Orders without visits were not found by shopping.",
         "integrity",

@@ -50,7 +50,7 @@ def test_every_criterion_is_told_at_once() -> None:
     found = eligibility(LINE, Grounds("D", "DE", 4.5, 300.0, {"rush": None, "unmoved": 0.5}), BANDS)
     told = {each.criterion: each for each in found.unmet}
     assert (found.limit, found.price) == (None, None)
-    assert set(told) == set(Criterion) - {Criterion.SCORE}
+    assert set(told) == set(Criterion) - {Criterion.SCORE, Criterion.BANDS}
     assert (told[Criterion.BAND].found, told[Criterion.BAND].needed, told[Criterion.BAND].gap) == ("D", "C", 1.0)
     assert told[Criterion.COUNTRY].needed == "CN, VN"
     assert told[Criterion.MONTHS_TRADING].gap == 7.5
@@ -61,6 +61,15 @@ def test_every_criterion_is_told_at_once() -> None:
 def test_without_a_number_only_the_score_stands_for_the_band() -> None:
     found = eligibility(LINE, replace(GOOD, band=None), BANDS)
     assert [each.criterion for each in found.unmet] == [Criterion.SCORE]
+
+
+def test_a_score_in_other_bands_than_the_products_says_so_and_opens_nothing() -> None:
+    other = Bands((Band("A", 0.02), Band("C", 0.2), Band("D", 1.0)))
+    found = eligibility(LINE, replace(GOOD, band="A"), other)
+    assert [(each.criterion, each.found, each.needed) for each in found.unmet] == [
+        (Criterion.BANDS, "A, C, D", "A, B, C")
+    ]
+    assert eligibility(LINE, replace(GOOD, band=None), other).unmet[0].criterion is Criterion.SCORE
 
 
 @given(grounds, st.floats(0.01, 50), st.integers(1, 10**6))

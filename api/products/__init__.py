@@ -1,0 +1,1 @@
+"""Financing products: what a bank offers and to whom, and for which of them a scored seller qualifies."""

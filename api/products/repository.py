@@ -1,0 +1,130 @@
+"""The table of products: every version that a bank's product ever had, with the time for which it held."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Index,
+    Integer,
+    Row,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from api.access.repository import clients
+from api.database import UtcDateTime, metadata
+from scoring import Product
+from scoring.canonical import canonical_json
+
+products = Table(
+    "products",
+    metadata,
+    Column("bank_id", String(60), primary_key=True),
+    Column("product_id", String(60), primary_key=True),
+    Column("version", Integer(), primary_key=True, autoincrement=False),
+    Column("since", UtcDateTime(), nullable=False),
+    Column("until", UtcDateTime(), nullable=True),
+    Column("content", Text(), nullable=False),
+)
+_HOLDS = products.c.until.is_(None)
+# of two that replace a bank's products at once, one would be refused here if the lock ever let both in
+Index(
+    "products_in_force",
+    products.c.bank_id,
+    products.c.product_id,
+    unique=True,
+    sqlite_where=_HOLDS,
+    postgresql_where=_HOLDS,
+)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A product as it held from `since` up to, and not at, `until`; None is still. Versions count from 1."""
+
+    bank_id: str
+    product_id: str
+    version: int
+    since: datetime
+    until: datetime | None
+    product: Product
+
+
+def lock(connection: Connection, bank_id: str) -> None:
+    """Let nobody else replace the bank's products until the transaction ends."""
+    connection.execute(select(clients.c.id).where(clients.c.id == bank_id).with_for_update())
+
+
+def held(connection: Connection, bank_id: str, at: datetime | None = None) -> list[Version]:
+    """Return the products of a bank in order of their ids, as they hold now or held at a moment."""
+    holds = _HOLDS
+    if at is not None:
+        holds = (products.c.since <= at) & or_(products.c.until.is_(None), products.c.until > at)
+    wanted = select(products).where(products.c.bank_id == bank_id, holds).order_by(products.c.product_id)
+    return [_read(found) for found in connection.execute(wanted)]
+
+
+def everyones(connection: Connection, at: datetime) -> list[tuple[str, Version]]:
+    """Return the products that held at a moment, each after its bank's name; none of a bank that is revoked."""
+    wanted = (
+        select(clients.c.name, products)
+        .join_from(products, clients, clients.c.id == products.c.bank_id)
+        .where(products.c.since <= at, or_(products.c.until.is_(None), products.c.until > at))
+        .where(clients.c.revoked_at.is_(None))
+        .order_by(clients.c.name, products.c.bank_id, products.c.product_id)
+    )
+    return [(found[0], _read(found[1:])) for found in connection.execute(wanted)]
+
+
+def last_versions(connection: Connection, bank_id: str) -> dict[str, int]:
+    """Return the latest version of every product that the bank ever had."""
+    latest = func.max(products.c.version)
+    wanted = select(products.c.product_id, latest).where(products.c.bank_id == bank_id).group_by(products.c.product_id)
+    return {found[0]: found[1] for found in connection.execute(wanted)}
+
+
+def last_change(connection: Connection, bank_id: str) -> datetime | None:
+    """Return the moment of the bank's last change; None where it never had a product."""
+    moments = connection.execute(
+        select(func.max(products.c.since), func.max(products.c.until)).where(products.c.bank_id == bank_id)
+    ).one()
+    return max((each for each in moments if each is not None), default=None)
+
+
+def end(connection: Connection, bank_id: str, product_ids: Sequence[str], now: datetime) -> None:
+    """Let products hold no more from a moment on."""
+    ending = products.c.bank_id == bank_id, products.c.product_id.in_(product_ids), _HOLDS
+    connection.execute(update(products).where(*ending).values(until=now))
+
+
+def add(connection: Connection, version: Version) -> None:
+    """Store a version that is new."""
+    values = {**vars(version), "content": _written(version.product)}
+    del values["product"]
+    connection.execute(insert(products).values(values))
+
+
+def _written(product: Product) -> str:
+    return canonical_json({**asdict(product), "countries": sorted(product.countries)}).decode()
+
+
+def _read(found: Row[Any] | Sequence[Any]) -> Version:
+    *place, content = found
+    return Version(*place, _product(json.loads(content)))
+
+
+def _product(content: Mapping[str, Any]) -> Product:
+    return Product(**{**content, "countries": frozenset(content["countries"])})
