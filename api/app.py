@@ -14,8 +14,11 @@ import api.health.endpoints
 import api.receipts.endpoints
 import api.scores.endpoints
 import api.seller_pages.acts
+import api.seller_pages.consenting
+import api.seller_pages.download
 import api.seller_pages.login
 import api.seller_pages.pages
+import api.seller_pages.reviewing
 import api.seller_sessions.endpoints
 from api.access.refusals import install_refusals
 from api.middleware import BodyLimit, RequestContext
@@ -64,8 +67,8 @@ def create_app(settings: Settings) -> FastAPI:
     for room in (api.scores, api.consents, api.consents.requests, api.receipts, api.access, api.health):
         app.include_router(room.endpoints.router)
     app.include_router(api.seller_sessions.endpoints.router)
-    for pages in (api.seller_pages.login, api.seller_pages.pages, api.seller_pages.acts):
-        app.include_router(pages.router)
+    for part in ("login", "pages", "acts", "consenting", "reviewing", "download"):
+        app.include_router(getattr(api.seller_pages, part).router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
     install_handlers(app)

@@ -102,6 +102,15 @@ def latest_of(connection: Connection, chain: str, seller_id: str, most: int) -> 
     return [_read(found) for found in connection.execute(_LATEST, wanted)]
 
 
+def ids_of(connection: Connection, seller_id: str) -> list[tuple[str, str]]:
+    """Return chain and id of every score of a seller, oldest first."""
+    of_seller = scores.join(seller_keys, seller_keys.c.subject == scores.c.subject)
+    wanted = select(scores.c.chain, scores.c.id).select_from(of_seller).where(seller_keys.c.seller_id == seller_id)
+    return [
+        (chain, score_id) for chain, score_id in connection.execute(wanted.order_by(scores.c.scored_at, scores.c.id))
+    ]
+
+
 def every(connection: Connection, since: datetime | None = None) -> Iterator[Kept]:
     """Yield every stored score, or those since a moment, oldest first, without holding them all."""
     wanted = _KEPT.order_by(scores.c.scored_at, scores.c.id)

@@ -167,6 +167,12 @@ def record(services: Services, connection: Connection, seller: Seller, made: Mad
     return StoredScore(score_id, CHAIN, seller_id, PURPOSE, now, digest, inputs, body)
 
 
+def latest_id(connection: Connection, seller_id: str) -> str | None:
+    """Return the id of the seller's latest self view."""
+    found = scores.latest_of(connection, CHAIN, seller_id, 1)
+    return found[0].index.id if found else None
+
+
 def _known(services: Services, connection: Connection, seller_id: str) -> list[StoredScore]:
     found = scores.latest_of(connection, CHAIN, seller_id, _SHOWN)
     return [open_kept(services.ledger, each) for each in found]

@@ -12,6 +12,7 @@ from api import errors
 from api.consents import service as consents
 from api.consents.repository import State
 from api.consents.requests import service as requests
+from api.consents.requests.repository import State as Requested
 from api.consents.service import Terms
 from api.database import transaction
 from api.seller_pages.agreements import agreements_of
@@ -36,16 +37,8 @@ def show_consents(seller: SignedIn, services: Wired, done: Annotated[str, Query(
         found = agreements_of(connection, seller.subject, datetime.now(UTC))
     in_force = [each for each in found.granted if each.state(found.now) is State.IN_FORCE]
     over = [each for each in found.granted if each.state(found.now) is not State.IN_FORCE]
-    return page(
-        "consents.html",
-        seller.viewer,
-        found=found,
-        in_force=in_force,
-        over=over,
-        days=DAYS,
-        done=DONE.get(done),
-        **_WORDS,
-    )
+    parts = {"found": found, "in_force": in_force, "over": over, "days": DAYS, "done": DONE.get(done)}
+    return page("consents.html", seller.viewer, **parts, **_WORDS)
 
 
 @router.post("/grant")
@@ -60,7 +53,7 @@ def grant(
         asked = requests.find(connection, None, str(request_id))
         if asked.seller_id != seller.subject:
             raise errors.ConsentRequestUnknown
-        if asked.state(datetime.now(UTC)) is not requests.State.PENDING:
+        if asked.state(datetime.now(UTC)) is not Requested.PENDING:
             raise errors.ConsentRequestClosed
         terms = Terms(seller.subject, asked.bank_id, asked.purpose, timedelta(days=int(days)))
         consents.grant(connection, services.ledger, terms, RECORDED_BY)

@@ -1,18 +1,18 @@
-"""What we hold of a seller: which tables, how fresh, a year of sales, and every figure that the score is made of. Pure."""
+"""What we hold of a seller: which tables, how fresh, a year of sales, every figure of the score. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from markupsafe import Markup
 
 from api.seller_pages.pictures import columns_picture
-from api.seller_pages.wording import GROUPS, TABLES
+from api.seller_pages.wording import TABLES
 from api.seller_pages.words import N_, Words
 from features.picture.picture import Gap, Picture, SeriesShown, TableShown
-from scoring.assess import SCALE_LIMIT
+from scoring.sheet import FeatureEntry
 
 SALES: Final = "net_sales"
 _MICROS: Final = 1_000_000
@@ -44,7 +44,6 @@ class FigureRow:
     feature: str
     label: str
     value: str
-    group: str
 
 
 def tables_of(picture: Picture, words: Words) -> tuple[TableRow, ...]:
@@ -68,20 +67,10 @@ def sales_of(picture: Picture, words: Words) -> Sales | None:
     return Sales(columns_picture(amounts, settled, said), tuple(_steps(picture, shown, words)))
 
 
-def figures_of(
-    assessment: Mapping[str, Any], sheet: Sequence[Any], values: Sequence[float | None], words: Words
-) -> tuple[FigureRow, ...]:
+def figures_of(sheet: Sequence[FeatureEntry], values: Sequence[float | None], words: Words) -> tuple[FigureRow, ...]:
     """Return every figure that a score is made of, in the order of the catalogue."""
-    told = assessment["explanation"]
-    if told is not None:
-        values = [each["value"] for each in told["contributions"] if each["feature"] != SCALE_LIMIT]
     return tuple(
-        FigureRow(
-            entry.name,
-            words.say(entry.label),
-            words.figure(value, entry.unit),
-            words.say(GROUPS.get(entry.reason_group, entry.reason_group)),
-        )
+        FigureRow(entry.name, words.say(entry.label), words.figure(value, entry.unit))
         for entry, value in zip(sheet, values, strict=True)
     )
 

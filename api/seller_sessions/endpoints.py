@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Response
+from sqlalchemy import Engine
 
 from api import errors
 from api.access.callers import RATE_HEADERS, REFUSALS, CallerFirst, Platform, needs
@@ -51,14 +52,24 @@ def create_seller_session(
     It opens a page with a button, since what looks at links beforehand must not use them up. The session ends after 30
     minutes without use and after 8 hours at the latest. A seller of whom there are no data yet may log in too.
     """
+    now, seller_id = datetime.now(UTC), wanted.seller_id
     made = service.make_link(
-        services.engine,
-        Person.SELLER,
-        wanted.seller_id,
-        by=platform.id,
-        now=datetime.now(UTC),
-        language=wanted.language,
+        services.engine, Person.SELLER, seller_id, by=platform.id, now=now, language=wanted.language
     )
     response.headers["Cache-Control"] = "no-store"
     url = f"{services.settings.issuer}{LOGIN_PATH}/{made.token}"
     return SessionLink(url=url, expires_at=written(made.expires_at))
+
+
+def login_page(engine: Engine, kind: Person, subject: str, address: str, *, by: str) -> str:
+    """Return the address of a page that logs a person in once, for a command to print.
+
+    Args:
+        engine: of the database.
+        kind: who is to be logged in.
+        subject: the seller, or the client of the operator.
+        address: where the service is reached.
+        by: what asks.
+    """
+    made = service.make_link(engine, kind, subject, by=by, now=datetime.now(UTC))
+    return f"{address}{LOGIN_PATH}/{made.token}"
