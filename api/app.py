@@ -12,6 +12,8 @@ import api.consents.endpoints
 import api.consents.requests.endpoints
 import api.health.endpoints
 import api.receipts.endpoints
+import api.review_pages.endpoints
+import api.reviews.endpoints
 import api.scores.endpoints
 import api.seller_pages.acts
 import api.seller_pages.consenting
@@ -67,6 +69,8 @@ def create_app(settings: Settings) -> FastAPI:
     for room in (api.scores, api.consents, api.consents.requests, api.receipts, api.access, api.health):
         app.include_router(room.endpoints.router)
     app.include_router(api.seller_sessions.endpoints.router)
+    app.include_router(api.reviews.endpoints.router)
+    app.include_router(api.review_pages.endpoints.router)
     for part in ("login", "pages", "acts", "consenting", "reviewing", "download"):
         app.include_router(getattr(api.seller_pages, part).router)
     app.add_middleware(BodyLimit)

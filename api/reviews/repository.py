@@ -121,7 +121,7 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Correction:
-    """A figure as it is to be, in place of what was `found` in the data as of a midnight."""
+    """A figure of the data of one midnight as it is to be; `found` is what it was before."""
 
     review_id: str
     seller_id: str

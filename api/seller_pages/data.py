@@ -31,9 +31,9 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Sales:
-    """A year of net sales in twelve steps: the picture, and a row a step."""
+    """A year of net sales in twelve steps: the picture, where anything was sold, and a row a step."""
 
-    picture: Markup
+    picture: Markup | None
     rows: tuple[tuple[str, str, bool], ...]
 
 
@@ -64,7 +64,8 @@ def sales_of(picture: Picture, words: Words) -> Sales | None:
         high=words.money(round(max(known))),
     )
     settled = [step.settled for step in picture.steps]
-    return Sales(columns_picture(amounts, settled, said), tuple(_steps(picture, shown, words)))
+    drawn = columns_picture(amounts, settled, said) if max(known) > 0 else None
+    return Sales(drawn, tuple(_steps(picture, shown, words)))
 
 
 def figures_of(sheet: Sequence[FeatureEntry], values: Sequence[float | None], words: Words) -> tuple[FigureRow, ...]:

@@ -13,7 +13,10 @@ from xml.etree import ElementTree as Xml
 from markupsafe import Markup
 
 _WIDTH: Final = 640
-_SCALE_TOP, _SCALE_HIGH = 34, 20
+_SCALE_WIDTH: Final = 340
+"""As wide as a phone, so that letters are as large there as they are drawn."""
+
+_SCALE_TOP, _SCALE_HIGH = 36, 16
 _BAR_ROW: Final = 30
 _COLUMNS_HIGH: Final = 130
 
@@ -38,24 +41,24 @@ def scale_picture(segments: Sequence[Segment], score: int, before: int | None, s
         said: the picture in one sentence.
     """
     low, high = segments[0].low, segments[-1].high
-    picture = _picture(_WIDTH, 84, said)
+    picture = _picture(_SCALE_WIDTH, 76, said, "scale")
 
     def at(points: float) -> float:
-        return 8 + (_WIDTH - 16) * (min(max(points, low), high) - low) / (high - low)
+        return 2 + (_SCALE_WIDTH - 4) * (min(max(points, low), high) - low) / (high - low)
 
     for number, each in enumerate(segments):
         left, right = at(each.low), at(each.high)
-        place = {"x": f"{left + 1:.1f}", "y": f"{_SCALE_TOP}", "width": f"{max(right - left - 2, 1):.1f}"}
+        place = {"x": f"{left + 0.5:.1f}", "y": f"{_SCALE_TOP}", "width": f"{max(right - left - 1, 1):.1f}"}
         mine = " here" if each.here else ""
         Xml.SubElement(
-            picture, "rect", {**place, "height": f"{_SCALE_HIGH}", "rx": "4", "class": f"band s{number}{mine}"}
+            picture, "rect", {**place, "height": f"{_SCALE_HIGH}", "rx": "3", "class": f"band s{number}{mine}"}
         )
-        _text(picture, (left + right) / 2, _SCALE_TOP + _SCALE_HIGH + 22, each.name, f"letter{mine}")
+        _text(picture, (left + right) / 2, _SCALE_TOP + _SCALE_HIGH + 17, each.name, f"letter{mine}")
     if before is not None and before != score:
         x = at(before)
         Xml.SubElement(picture, "circle", {"cx": f"{x:.1f}", "cy": f"{_SCALE_TOP - 8}", "r": "4", "class": "was"})
     x = at(score)
-    points = f"{x - 8:.1f},{_SCALE_TOP - 16} {x + 8:.1f},{_SCALE_TOP - 16} {x:.1f},{_SCALE_TOP - 2}"
+    points = f"{x - 6:.1f},{_SCALE_TOP - 14} {x + 6:.1f},{_SCALE_TOP - 14} {x:.1f},{_SCALE_TOP - 3}"
     Xml.SubElement(picture, "polygon", {"points": points, "class": "marker"})
     Xml.SubElement(
         picture,
@@ -68,7 +71,7 @@ def scale_picture(segments: Sequence[Segment], score: int, before: int | None, s
             "class": "needle",
         },
     )
-    _text(picture, min(max(x, 24), _WIDTH - 24), 12, str(score), "now")
+    _text(picture, min(max(x, 20), _SCALE_WIDTH - 20), 14, str(score), "now")
     return _done(picture)
 
 
@@ -127,9 +130,9 @@ def columns_picture(values: Sequence[float | None], settled: Sequence[bool], sai
     return _done(picture)
 
 
-def _picture(width: int, height: int, said: str) -> Xml.Element:
+def _picture(width: int, height: int, said: str, style: str = "") -> Xml.Element:
     return Xml.Element(
-        "svg", {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": said, "class": "picture"}
+        "svg", {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": said, "class": f"picture {style}"}
     )
 
 

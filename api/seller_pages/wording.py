@@ -86,6 +86,11 @@ KINDS: Final[Mapping[Kind, str]] = {
     Kind.REVIEW: N_("You asked that a person looks at your score"),
 }
 
+QUEUE_KINDS: Final[Mapping[Kind, str]] = {
+    Kind.DISPUTE: N_("Dispute of a figure"),
+    Kind.REVIEW: N_("Review by a person"),
+}
+
 STATES: Final[Mapping[State, str]] = {
     State.OPEN: N_("received"),
     State.IN_REVIEW: N_("being looked at"),

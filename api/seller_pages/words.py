@@ -98,10 +98,10 @@ class Words:
         if unit == "USD":
             return self.money(value)
         if unit == "days":
-            return self.say(N_("%(number)s days"), number=self.number(value))
+            return self.say(N_("%(number)s days"), number=self.number(round(value, 1)))
         if unit == "hours":
-            return self.say(N_("%(number)s hours"), number=self.number(value))
-        return self.number(value)
+            return self.say(N_("%(number)s hours"), number=self.number(round(value, 1)))
+        return self.number(round(value, 2))
 
 
 @cache
