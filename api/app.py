@@ -11,6 +11,7 @@ import api.access.endpoints
 import api.consents.endpoints
 import api.consents.requests.endpoints
 import api.health.endpoints
+import api.products.endpoints
 import api.receipts.endpoints
 import api.review_pages.endpoints
 import api.reviews.endpoints
@@ -66,7 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    for room in (api.scores, api.consents, api.consents.requests, api.receipts, api.access, api.health):
+    for room in (api.scores, api.products, api.consents, api.consents.requests, api.receipts, api.access, api.health):
         app.include_router(room.endpoints.router)
     app.include_router(api.seller_sessions.endpoints.router)
     app.include_router(api.reviews.endpoints.router)

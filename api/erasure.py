@@ -47,7 +47,7 @@ def erase(
     # vectors first: a request that comes after finds none, so that nothing new is scored by a new consent
     removed = vectors.remove(seller_id)
     with transaction(engine, writes=True) as connection:
-        known = repository.seller_key(connection, seller_id, alone=True)
+        known = repository.seller_key(connection, seller_id, to_erase=True)
         if known is not None:
             shadow.forget(connection, known.subject)
         granted, asked = consents.forget(connection, seller_id)

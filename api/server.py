@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import uvicorn
 from fastapi import FastAPI
 
-from api.access.demo import RECORDED_BY, demo_bank, demo_consent
+from api.access.demo import RECORDED_BY, demo_bank, demo_consent, demo_products
 from api.access.granting import TOKEN_PATH
 from api.app import create_app
 from api.errors import AddressTakenError
@@ -90,6 +90,7 @@ def _how_to_call(services: Services, address: str) -> str:
     found = demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)) if settings.demo_bank else None
     if found is None:
         return 'Call it as one of your banks; `sellerscore bank create "Example name"` makes one.'
+    demo_products(found, services.engine, services.champion.bundle.policy.bands)
     if not demo_consent(found, services.engine, services.ledger, example.seller_id, _PURPOSE):
         return "The demo bank may score no seller: the consent was revoked; `POST /v1/consents` grants another."
     curl = curl_of(str(found), address, example.seller_id)

@@ -20,15 +20,18 @@ def to_vector(stored: StoredVector) -> Vector:
 
 
 def inputs_of(stored: StoredVector) -> bytes:
-    """Return all that the assessment was made from, and the version of the data, as canonical JSON.
+    """Return all that the assessment was made from, the version of the data and the circumstances, as canonical JSON.
 
-    Example: `{"as_of":"2026-01-31","catalogue":"sha256:...","covers_through":{...},"data_version":"...",
-    "seller_id":"S-1","values":[10.4,null]}`.
+    What eligibility asks for beside the score stands here too, so that it can be proved from the ledger alone.
+
+    Example: `{"as_of":"2026-01-31","base_currency":"CNY","catalogue":"sha256:...","country":"CN",
+    "covers_through":{...},"data_version":"...","seller_id":"S-1","usd_per_unit":{"CNY":0.145,"USD":1.0},
+    "values":[10.4,null]}`.
     """
     vector = asdict(to_vector(stored))
     vector["as_of"] = stored.snapshot.as_of.isoformat()
     vector["covers_through"] = {name: day.isoformat() for name, day in stored.snapshot.covers_through.items()}
-    return canonical_json({**vector, "data_version": stored.snapshot.data_version})
+    return canonical_json({**vector, "data_version": stored.snapshot.data_version, **vars(stored.circumstances)})
 
 
 def example_vector(store: VectorStore, bundle: Bundle) -> StoredVector | None:

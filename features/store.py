@@ -15,6 +15,8 @@ from datetime import date
 from pathlib import Path
 from typing import Final
 
+from features.circumstances import stored as circumstances_in
+from features.circumstances.stored import UNKNOWN, Circumstances, CircumstanceSet
 from features.errors import StoreError
 from features.picture import stored as pictures_in
 from features.picture.series import digest as definitions
@@ -54,11 +56,15 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class StoredVector:
-    """One seller's values in catalogue order (None is missing), and the snapshot that they belong to."""
+    """One seller's values in catalogue order (None is missing), and the snapshot that they belong to.
+
+    `circumstances` are told where one seller's latest vector is asked for.
+    """
 
     seller_id: str
     snapshot: Snapshot
     values: tuple[float | None, ...]
+    circumstances: Circumstances = UNKNOWN
 
 
 class VectorStore:
@@ -78,10 +84,11 @@ class VectorStore:
         snapshot: Snapshot,
         rows: Iterable[tuple[str, tuple[float | None, ...]]],
         pictures: PictureSet | None = None,
+        circumstances: CircumstanceSet | None = None,
     ) -> int:
         """Store a snapshot as the latest and return how many sellers it holds; one already stored is written anew.
 
-        Its pictures take the place of those of the snapshots before, of which there is no use.
+        Its pictures and circumstances take the place of those of the snapshots before, of which there is no use.
 
         Raises:
             StoreError: a value is NaN or infinite, a seller comes twice, or the file cannot be written; what was
@@ -93,14 +100,17 @@ class VectorStore:
                 connection.execute("PRAGMA journal_mode = WAL")
                 # what a picture held must not stay readable in the pages that it leaves
                 connection.execute("PRAGMA secure_delete = ON")
-                connection.executescript(_SCHEMA + pictures_in.SCHEMA)
+                connection.executescript(_SCHEMA + pictures_in.SCHEMA + circumstances_in.SCHEMA)
                 with connection:
                     key, held = _write(connection, snapshot, rows)
                     pictures_in.write(connection, key, pictures)
+                    circumstances_in.write(connection, key, circumstances)
                 return held
 
     def remove(self, seller_id: str) -> int:
-        """Remove a seller's vectors of every snapshot, and picture; return how many vectors; all are overwritten.
+        """Remove a seller's vectors of every snapshot, picture and circumstances; return how many vectors.
+
+        All are overwritten.
 
         Example: `store.remove("S-000001")` is 12 where twelve months were stored, 0 the second time.
 
@@ -111,9 +121,10 @@ class VectorStore:
             return 0
         with explained(self._path, "written"), closing(sqlite3.connect(self._path)) as connection:
             connection.execute("PRAGMA secure_delete = ON")
-            connection.executescript(pictures_in.SCHEMA)
+            connection.executescript(pictures_in.SCHEMA + circumstances_in.SCHEMA)
             with connection:
                 pictures_in.remove(connection, seller_id)
+                circumstances_in.remove(connection, seller_id)
                 removed = connection.execute("DELETE FROM vectors WHERE seller_id = ?", (seller_id,)).rowcount
             # what was removed would stay readable in the log of what was written
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -122,7 +133,8 @@ class VectorStore:
     def sellers_in(self, snapshot: Snapshot, pictured: bool = False) -> int | None:
         """Return how many sellers the latest snapshot holds if it is this one; None if it is another, or none is.
 
-        Where it shall be `pictured`, None too if its pictures are of other definitions than these, or none are.
+        Where it shall be `pictured`, None too if its pictures are of other definitions than these, or none are, or
+        if no circumstances are stored with it.
         """
         if not self._path.exists():
             return None
@@ -132,11 +144,13 @@ class VectorStore:
                 return None
             if pictured and pictures_in.definitions_of(connection, found[0]) != definitions():
                 return None
+            if pictured and circumstances_in.rates_of(connection, found[0]) is None:
+                return None
             (held,) = connection.execute("SELECT count(*) FROM vectors WHERE snapshot_id = ?", found[:1]).fetchone()
         return int(held)
 
     def latest(self, seller_id: str) -> StoredVector | None:
-        """Return the seller's vector in the latest snapshot, or None where there is no such seller.
+        """Return the seller's vector and circumstances in the latest snapshot, or None where there is no such seller.
 
         Raises:
             StoreError: no snapshot was ever stored, or the file cannot be read.
@@ -144,7 +158,19 @@ class VectorStore:
         with self._open() as connection:
             key, snapshot = _latest_snapshot(connection)
             found = connection.execute(_VALUES, (_bytes(seller_id), key)).fetchone()
-        return None if found is None else StoredVector(seller_id, snapshot, _values(found[0]))
+            known = circumstances_in.read(connection, _bytes(seller_id), key)
+        return None if found is None else StoredVector(seller_id, snapshot, _values(found[0]), known)
+
+    def usd_per_unit(self) -> Mapping[str, float]:
+        """Return US dollars for a unit of each currency, as known in the latest snapshot; empty if it tells of none.
+
+        Example: `{"CNY": 0.145, "USD": 1.0}`.
+
+        Raises:
+            StoreError: no snapshot was ever stored, or the file cannot be read.
+        """
+        with self._open() as connection:
+            return circumstances_in.rates_of(connection, _latest_snapshot(connection)[0]) or {}
 
     def picture(self, seller_id: str) -> tuple[StoredVector, StoredPicture] | None:
         """Return the seller's vector and picture in the latest snapshot, or None where there is no such seller.

@@ -1,4 +1,4 @@
-"""Online vectors and pictures of each seller as of the latest covered midnight, made and stored when data lands."""
+"""Vectors, pictures and circumstances of sellers as of the latest covered midnight, made when data lands."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
+from features.circumstances.landing import land as land_circumstances
 from features.picture.landing import land
 from features.pipeline import all_sellers, covered_days, frame, latest_midnight
 from features.store import Snapshot, VectorStore
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def refresh(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]:
-    """Compute and store the vectors and pictures of all sellers; return what they share and how many there are.
+    """Compute and store what a request reads of all sellers; return what their vectors share and how many there are.
 
     What is stored already, of the same data and definitions, is not computed again.
 
@@ -29,7 +30,8 @@ def refresh(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]
     if held := vectors.sellers_in(snapshot, pictured=True):
         return snapshot, held
     computed = frame(store, all_sellers(store, snapshot.as_of))
-    return snapshot, vectors.replace(snapshot, rows_of(computed), land(store, computed))
+    known = land_circumstances(store, computed.index.to_frame(index=False), snapshot.as_of)
+    return snapshot, vectors.replace(snapshot, rows_of(computed), land(store, computed), known)
 
 
 def snapshot_of(store: OperatingStore) -> Snapshot:

@@ -24,6 +24,10 @@ from api.consents.service import Terms, grant
 from api.database import transaction
 from api.errors import AccessError
 from api.ledger.service import Ledger
+from api.products import repository as products
+from api.products.service import replace
+from scoring import Product
+from scoring.bands import Bands
 
 RECORDED_BY: Final = "demo"
 """Who recorded the demo's consent, where a client of the platform would stand."""
@@ -77,6 +81,35 @@ def demo_consent(path: Path, engine: Engine, ledger: Ledger, seller_id: str, pur
         with transaction(engine, writes=True) as connection:
             found = grant(connection, ledger, Terms(seller_id, bank_id, purpose, _HOLDS), RECORDED_BY)
     return found.state(now) is State.IN_FORCE
+
+
+def demo_products(path: Path, engine: Engine, bands: Bands) -> None:
+    """Give the demo bank two products where it never had one: a line for most, a loan for the best.
+
+    Raises:
+        AccessError: the file of the demo bank cannot be used.
+        DatabaseUnavailable: nothing was made.
+    """
+    bank_id = _client_in(path)
+    if bank_id is None:
+        return
+    with transaction(engine, writes=True) as connection:
+        if products.last_change(connection, bank_id) is None:
+            replace(connection, bank_id, _products(bands))
+
+
+def _products(bands: Bands) -> dict[str, Product]:
+    # the worst band of several is offered nothing, the loan is for the better half
+    admitted = bands.names[:-1] or bands.names
+    best = admitted[: (len(admitted) + 1) // 2]
+    line = {band: round(0.08 + 0.03 * place, 2) for place, band in enumerate(admitted)}
+    loan = {band: round(0.06 + 0.02 * place, 2) for place, band in enumerate(best)}
+    return {
+        "growth-loan": Product("Growth loan", "USD", best[-1], 18, frozenset(), 6.0, 20_000, 500_000, loan, 720),
+        "working-capital": Product(
+            "Working capital line", "USD", admitted[-1], 6, frozenset(), 1.5, 1_000, 100_000, line, 180
+        ),
+    }
 
 
 def _client_in(path: Path) -> str | None:

@@ -21,6 +21,8 @@ class Scope(StrEnum):
     CONSENTS_WRITE = "consents:write"
     CONSENTS_READ = "consents:read"
     CONSENT_REQUESTS_WRITE = "consent-requests:write"
+    PRODUCTS_WRITE = "products:write"
+    PRODUCTS_READ = "products:read"
     SELLER_SESSIONS_WRITE = "seller-sessions:write"
     REVIEWS_READ = "reviews:read"
     REVIEWS_WRITE = "reviews:write"
@@ -32,6 +34,8 @@ MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.CONSENTS_WRITE: "Record and revoke sellers' consents, and decline requests (the platform).",
     Scope.CONSENTS_READ: "Read consents and requests for them (banks: their own; the platform: all).",
     Scope.CONSENT_REQUESTS_WRITE: "Ask for sellers' consents (banks).",
+    Scope.PRODUCTS_WRITE: "Replace one's financing products (banks).",
+    Scope.PRODUCTS_READ: "Read one's financing products, and who qualifies for them (banks).",
     Scope.SELLER_SESSIONS_WRITE: "Log sellers in to their pages (the platform).",
     Scope.REVIEWS_READ: "Read what sellers ask to have looked at (operators).",
     Scope.REVIEWS_WRITE: "Take up and decide what sellers ask to have looked at (operators).",
@@ -39,7 +43,16 @@ MEANINGS: Final[Mapping[Scope, str]] = {
 """Each scope in a sentence, as the OpenAPI document says it."""
 
 _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
-    Kind.BANK: frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ, Scope.CONSENTS_READ, Scope.CONSENT_REQUESTS_WRITE}),
+    Kind.BANK: frozenset(
+        {
+            Scope.SCORES_WRITE,
+            Scope.SCORES_READ,
+            Scope.CONSENTS_READ,
+            Scope.CONSENT_REQUESTS_WRITE,
+            Scope.PRODUCTS_WRITE,
+            Scope.PRODUCTS_READ,
+        }
+    ),
     Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ, Scope.SELLER_SESSIONS_WRITE}),
     Kind.OPERATOR: frozenset({Scope.REVIEWS_READ, Scope.REVIEWS_WRITE}),
 }

@@ -173,4 +173,4 @@ def _states(now: datetime) -> dict[State, ColumnElement[bool]]:
 
 
 def _read(found: Row[Any]) -> Consent:
-    return Consent(*found)
+    return Consent(**found._mapping)

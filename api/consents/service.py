@@ -1,7 +1,7 @@
 """Grant, revoke and require consents, each within the caller's transaction; nothing here knows of HTTP.
 
-What a seller does holds their key alone, what is scored shares it: so a score that is committed before a revocation
-stands before it in the chain, and one that comes after finds it.
+Consents of a bank change, and are looked up for a score, by who holds the bank's chain: so what was scored before a
+revocation stands before it in the chain, and what comes after finds it.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Terms:
 def require(connection: Connection, seller_id: str, bank_id: str, purpose: str, now: datetime) -> Consent:
     """Return the consent by which a bank may score a seller for a purpose now.
 
-    In a transaction that appends to the ledger: after `Ledger.seller`, so that a revocation waits or was seen.
+    Before what is appended by it: after `Ledger.hold`, so that a revocation was committed before, or comes after.
 
     Raises:
         ConsentRequired: there is none in force; an unknown seller has none either.
@@ -87,14 +87,15 @@ def grant(connection: Connection, ledger: Ledger, terms: Terms, by: str, clock: 
         ledger: that holds the bank's chain.
         terms: what the seller agrees to.
         by: who records it: a client of the platform, or what else does.
-        clock: read once the seller's key is held, so that moments are in the order of the chain.
+        clock: read once the bank's chain is held, so that moments are in its order.
 
     Raises:
         BankUnknown: there is no such bank, or it is revoked.
         InvalidRequest: the time is over, too long, or begins ahead.
     """
     _known_bank(connection, terms.bank_id)
-    seller = ledger.seller(connection, terms.seller_id, alone=True)
+    seller = ledger.seller(connection, terms.seller_id)
+    ledger.hold(connection, terms.bank_id)
     now = clock()
     consent = _consent(terms, by, now)
     before = repository.in_force(connection, terms.seller_id, terms.bank_id, terms.purpose, now)
@@ -118,7 +119,9 @@ def revoke(connection: Connection, ledger: Ledger, consent_id: str, by: str, clo
     Raises:
         ConsentUnknown: there is none under the id.
     """
-    seller = ledger.seller(connection, find(connection, None, consent_id).seller_id, alone=True)
+    found = find(connection, None, consent_id)
+    seller = ledger.seller(connection, found.seller_id)
+    ledger.hold(connection, found.bank_id)
     # read again, since an erasure or another revocation may have come first
     consent = find(connection, None, consent_id)
     if consent.revoked_at is not None:
@@ -164,8 +167,8 @@ def _consent(terms: Terms, by: str, now: datetime) -> Consent:
     if granted_at > now + _CLOCKS_DIFFER:
         raise _not_allowed("granted_at", "It lies ahead; give the moment at which the seller acted, or leave it out")
     # where a clock is ahead of ours, a consent would not hold yet
-    granted_at = min(granted_at, now).astimezone(UTC)
-    ends_at = (granted_at + terms.ends if isinstance(terms.ends, timedelta) else terms.ends).astimezone(UTC)
+    granted_at = min(granted_at, now)
+    ends_at = granted_at + terms.ends if isinstance(terms.ends, timedelta) else terms.ends
     if ends_at <= now:
         raise _not_allowed("ends_at", "The consent would have ended already; give a moment ahead")
     if ends_at > granted_at + LONGEST:
@@ -175,8 +178,8 @@ def _consent(terms: Terms, by: str, now: datetime) -> Consent:
         seller_id=terms.seller_id,
         bank_id=terms.bank_id,
         purpose=terms.purpose,
-        granted_at=granted_at,
-        ends_at=ends_at,
+        granted_at=granted_at.astimezone(UTC),
+        ends_at=ends_at.astimezone(UTC),
         revoked_at=None,
         recorded_at=now,
         recorded_by=by,

@@ -19,7 +19,7 @@ _KEY = select(seller_keys.c.seller_id, seller_keys.c.subject, seller_keys.c.wrap
 # built once: making a statement takes longer than running it
 _OF_SELLER = _KEY.where(seller_keys.c.seller_id == bindparam("seller"))
 _TO_USE = _OF_SELLER.with_for_update(read=True, key_share=True)
-_ALONE = _OF_SELLER.with_for_update()
+_TO_ERASE = _OF_SELLER.with_for_update()
 _LOCKED_TIP = select(chains.c.position, chains.c.head).where(chains.c.name == bindparam("chain")).with_for_update()
 _ADD = insert(ledger)
 _MOVE = (
@@ -71,16 +71,16 @@ def append(connection: Connection, row: Row) -> None:
     connection.execute(_MOVE, {"chain": header.chain, "to_position": header.position, "to_head": row.head})
 
 
-def seller_key(connection: Connection, seller_id: str, *, alone: bool = False) -> SellerKey | None:
-    """Return a seller's key, or None; who wants it alone waits for all who have it, and who comes later for them."""
-    found = connection.execute(_ALONE if alone else _TO_USE, {"seller": seller_id}).one_or_none()
+def seller_key(connection: Connection, seller_id: str, *, to_erase: bool = False) -> SellerKey | None:
+    """Return a seller's key, or None; an erasure waits for whoever has it, and who comes later for the erasure."""
+    found = connection.execute(_TO_ERASE if to_erase else _TO_USE, {"seller": seller_id}).one_or_none()
     return None if found is None else SellerKey(*found)
 
 
-def begin_seller(connection: Connection, key: SellerKey, *, alone: bool = False) -> SellerKey:
+def begin_seller(connection: Connection, key: SellerKey) -> SellerKey:
     """Store a new seller's key, and return the one that counts: of two at once, the first."""
     connection.execute(_BEGIN_SELLER, key._asdict())
-    found = seller_key(connection, key.seller_id, alone=alone)
+    found = seller_key(connection, key.seller_id)
     return key if found is None else found
 
 

@@ -15,7 +15,7 @@ from api.database import transaction
 from api.errors import LedgerKeyError
 from api.ledger import chain as chains
 from api.ledger import repository
-from api.ledger.chain import ERASURE, Header, Row
+from api.ledger.chain import ERASURE, Header, Row, Tip
 from api.ledger.repository import SellerKey
 from api.ledger.sealing import SealBrokenError, master_key, new_key, opened, seal
 from scoring.canonical import canonical_json
@@ -82,22 +82,16 @@ class Ledger:
             return False
         return True
 
-    def seller(self, connection: Connection, seller_id: str, *, alone: bool = False) -> Seller:
+    def seller(self, connection: Connection, seller_id: str) -> Seller:
         """Return the seller's pseudonym and key, making them at the seller's first row.
 
         Taken before any chain: in this order an erasure and those who append never wait for one another in a ring.
-
-        Args:
-            connection: of a transaction that writes.
-            seller_id: the seller.
-            alone: wait for all who append about the seller, and let those who come later wait: for what the seller
-                does, such as revoking a consent that others rely on.
         """
-        known = repository.seller_key(connection, seller_id, alone=alone)
+        known = repository.seller_key(connection, seller_id)
         if known is None:
             subject = secrets.token_hex(_SUBJECT_BYTES)
             wrapped = seal(self.master, new_key(), seller_bound(seller_id, subject))
-            known = repository.begin_seller(connection, SellerKey(seller_id, subject, wrapped), alone=alone)
+            known = repository.begin_seller(connection, SellerKey(seller_id, subject, wrapped))
         return Seller(known.subject, self.unwrapped(known))
 
     def unwrapped(self, known: SellerKey) -> bytes:
@@ -108,16 +102,30 @@ class Ledger:
         """
         return opened(self.master, known.wrapped, seller_bound(known.seller_id, known.subject))
 
-    def append(self, connection: Connection, seller: Seller, draft: Draft) -> Row:
-        """Append a content about a seller; others who append to the same chain wait until the transaction ends."""
-        return _appended(connection, draft, seller.subject, seller.key)
+    def hold(self, connection: Connection, chain: str) -> Tip:
+        """Return where a chain stands, and let others who append to it wait until the transaction ends.
+
+        What is read from then on is as of this place in the chain: what stands before was committed before.
+        """
+        return repository.locked_tip(connection, chain)
+
+    def append(self, connection: Connection, seller: Seller, draft: Draft, tip: Tip | None = None) -> Row:
+        """Append a content about a seller; others who append to the same chain wait until the transaction ends.
+
+        Args:
+            connection: of a transaction that writes.
+            seller: as `seller` gave them, before any chain.
+            draft: what to append.
+            tip: where the chain stands, from who holds it already.
+        """
+        return _appended(connection, draft, (seller.subject, seller.key), tip)
 
     def erase(self, connection: Connection, seller_id: str, reason: str, now: datetime) -> Mapping[str, list[int]]:
         """Destroy a seller's key and record it in every chain that holds rows about them.
 
         Returns the positions that can be read no more, by chain; empty where the seller has no rows.
         """
-        known = repository.seller_key(connection, seller_id, alone=True)
+        known = repository.seller_key(connection, seller_id, to_erase=True)
         if known is None:
             return {}
         positions = repository.positions_of(connection, known.subject)
@@ -125,7 +133,7 @@ class Ledger:
         # in order of name, as two erasures at once would wait for one another in any other
         for chain, erased in positions.items():
             content = canonical_json({"positions": erased, "reason": reason})
-            _appended(connection, Draft(chain, ERASURE, content, now), known.subject, None)
+            _appended(connection, Draft(chain, ERASURE, content, now), (known.subject, None))
         return positions
 
 
@@ -146,10 +154,12 @@ def content_of(row: Row, key: bytes | None, *, committed: bool = True) -> bytes:
     return both[chains.SALT_BYTES :]
 
 
-def _appended(connection: Connection, draft: Draft, subject: str, key: bytes | None) -> Row:
+def _appended(connection: Connection, draft: Draft, of: tuple[str, bytes | None], tip: Tip | None = None) -> Row:
+    subject, key = of
     both = chains.salted(draft.content)
     commitment = chains.commit(both)
-    tip = repository.locked_tip(connection, draft.chain)
+    if tip is None:
+        tip = repository.locked_tip(connection, draft.chain)
     header = Header(draft.chain, tip.position + 1, draft.kind, chains.written(draft.recorded_at), subject)
     sealed = both if key is None else seal(key, both, header.bound)
     row = Row(header, commitment, sealed, chains.head(tip.head, header, commitment, sealed))

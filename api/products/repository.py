@@ -74,7 +74,7 @@ def held(connection: Connection, bank_id: str, at: datetime | None = None) -> li
     if at is not None:
         holds = (products.c.since <= at) & or_(products.c.until.is_(None), products.c.until > at)
     wanted = select(products).where(products.c.bank_id == bank_id, holds).order_by(products.c.product_id)
-    return [_read(found) for found in connection.execute(wanted)]
+    return [read(found) for found in connection.execute(wanted)]
 
 
 def everyones(connection: Connection, at: datetime) -> list[tuple[str, Version]]:
@@ -86,7 +86,7 @@ def everyones(connection: Connection, at: datetime) -> list[tuple[str, Version]]
         .where(clients.c.revoked_at.is_(None))
         .order_by(clients.c.name, products.c.bank_id, products.c.product_id)
     )
-    return [(found[0], _read(found[1:])) for found in connection.execute(wanted)]
+    return [(found[0], read(found[1:])) for found in connection.execute(wanted)]
 
 
 def last_versions(connection: Connection, bank_id: str) -> dict[str, int]:
@@ -121,7 +121,8 @@ def _written(product: Product) -> str:
     return canonical_json({**asdict(product), "countries": sorted(product.countries)}).decode()
 
 
-def _read(found: Row[Any] | Sequence[Any]) -> Version:
+def read(found: Row[Any] | Sequence[Any]) -> Version:
+    """Return the version that a row of the table holds."""
     *place, content = found
     return Version(*place, _product(json.loads(content)))
 

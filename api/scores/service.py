@@ -87,14 +87,15 @@ def _stored(
     parts["assessment"] = assessment.canonical_bytes
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, envelope["seller_id"])
-        # once more under the seller's key, so that a revocation was committed before or comes after
+        tip = services.ledger.hold(connection, bank_id)
+        # once more, as of this place in the chain: a revocation was committed before, or comes after
         consent = consents.require(connection, envelope["seller_id"], bank_id, envelope["purpose"], now)
         if consent.id != consented.id:
             # an erasure since the vector was read has removed vectors first: nobody comes back by a race
             _vector_of(services.vectors, envelope["seller_id"])
         parts["consent_id"] = canonical_json(consent.id)
         draft = Draft(bank_id, answer.SCORE, answer.content(bundle, parts, inputs), now)
-        row = services.ledger.append(connection, seller, draft)
+        row = services.ledger.append(connection, seller, draft, tip)
         body, receipt = answer.answered(parts, row, services.receipts)
         index = Indexed(
             id=envelope["id"],

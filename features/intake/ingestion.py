@@ -48,7 +48,7 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
             tell(f"this delivery is in the store already, and no more of its rows can be let in: {digest[:12]}")
             return earlier.repeated()
         rows = {table.table: table.accepted for table in report.tables}
-        commit(present, incoming, StoredDelivery(entry_id, report.covers_through, rows))
+        commit(present, incoming, StoredDelivery(entry_id, report.covers_through, rows, found.terms.constant_rate))
         return report
 
 

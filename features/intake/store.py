@@ -12,14 +12,15 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from features.durable import flush, replace_text
 from features.errors import FeaturesError, StoreError
+from features.intake.delivery import ConstantRate
 from features.intake.report import IntakeReport
 
 _MANIFEST: Final = "manifest.json"
@@ -32,11 +33,13 @@ class StoredDelivery:
     """A committed delivery: its id, the midnight through which each table is complete, and accepted rows by table.
 
     The id is the delivery's digest, with `-2` and so on where it was taken again for rows that had to wait.
+    `constant_rate` is what it was converted at, if it named one.
     """
 
     delivery_id: str
     covers_through: Mapping[str, date]
     rows: Mapping[str, int]
+    constant_rate: ConstantRate | None = None
 
 
 @dataclass(frozen=True)
@@ -131,18 +134,22 @@ def _delivery_folders(folder: Path) -> Iterator[Path]:
     return (path for path in folder.glob("deliveries/*") if path.is_dir() and _DELIVERY_ID.fullmatch(path.name))
 
 
-def _from_entry(entry: dict[str, dict[str, str] | dict[str, int] | str]) -> StoredDelivery:
-    covers, rows = entry["covers_through"], entry["rows"]
+def _from_entry(entry: dict[str, Any]) -> StoredDelivery:
+    # an entry from before rates were kept has none
+    covers, rows, rate = entry["covers_through"], entry["rows"], entry.get("constant_rate")
     if not isinstance(covers, dict) or not isinstance(rows, dict):
         raise TypeError("covers_through and rows are objects")
     days = {table: date.fromisoformat(str(day)) for table, day in covers.items()}
     counts = {table: int(count) for table, count in rows.items()}
-    return StoredDelivery(str(entry["delivery_id"]), MappingProxyType(days), MappingProxyType(counts))
+    constant = None if rate is None else ConstantRate(str(rate["currency"]), float(rate["usd_per_unit"]))
+    return StoredDelivery(str(entry["delivery_id"]), MappingProxyType(days), MappingProxyType(counts), constant)
 
 
 def _to_entry(delivery: StoredDelivery) -> dict[str, object]:
     days = {table: day.isoformat() for table, day in delivery.covers_through.items()}
-    return {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows)}
+    entry = {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows)}
+    rate = delivery.constant_rate
+    return entry if rate is None else {**entry, "constant_rate": asdict(rate)}
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,15 @@ Opener = Callable[..., "AbstractContextManager[TestClient]"]
 
 CATALOGUE = "sha256:" + "c" * 64
 AS_OF = date(2026, 1, 31)
-NAMES = ("days_on_platform", *(f"signal_{number:02}" for number in range(14)))
+ELIGIBLE_BY = (
+    "days_since_first_order",
+    "settled_net_sales_365d",
+    "rush_order_share_180d",
+    "unmoved_parcel_share_180d",
+    "orders_beyond_visits_180d",
+)
+"""The features that eligibility reads."""
+NAMES = ("days_on_platform", *(f"signal_{number:02}" for number in range(8)), *ELIGIBLE_BY, "signal_13")
 SELLERS = tuple(f"S-{number:03}" for number in range(60))
 NEWCOMER = "卖家 new"
 EVERYONE = (*SELLERS, NEWCOMER)
@@ -195,12 +204,11 @@ def open_client() -> Opener:
     return opened
 
 
-def consent(services: Services, bank_id: str, *sellers: str) -> None:
-    """Let a bank score sellers, for every purpose."""
+def consent(services: Services, bank_id: str, *sellers: str, acted: datetime | None = None) -> None:
+    """Let a bank score sellers, for every purpose, from when they acted."""
     with transaction(services.engine, writes=True) as connection:
-        for terms in (
-            Terms(each, bank_id, str(purpose), timedelta(days=90)) for each in sellers for purpose in Purpose
-        ):
+        for seller_id, purpose in product(sellers, Purpose):
+            terms = Terms(seller_id, bank_id, str(purpose), timedelta(days=90), acted)
             grant(connection, services.ledger, terms, "tests")
 
 

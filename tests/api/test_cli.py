@@ -24,7 +24,6 @@ from typer.testing import CliRunner
 
 from api.cli import app
 from api.errors import OutputError, SellerUnknown
-from api.model_store import load_champion
 from api.portfolio import write_portfolio
 from api.settings import Settings
 from features.errors import StoreError
@@ -209,10 +208,10 @@ def _token(home: Path, address: str) -> str:
 
 
 @pytest.fixture
-def served_home(settings: Settings) -> Path:
-    """A folder that was served from once, so that the real process needs no registry."""
-    load_champion(settings)
-    return settings.home
+def served_home(settings: Settings, open_client: Opener) -> Path:
+    """A folder that was served from once, so that the real process needs no registry, to a bank with consents."""
+    with open_client(settings):
+        return settings.home
 
 
 def test_a_real_server_scores_by_the_curl_that_it_prints(served_home: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import Engine, text
 from typer.testing import CliRunner
 
 from api.cli import app
+from api.consents.ledger_check import ConsentCheck
 from api.database import migrate, transaction
 from api.erasure import erase
 from api.errors import DatabaseSetupError
@@ -17,7 +18,7 @@ from api.ledger.verification import verify
 from api.scores.index_check import IndexCheck
 from api.services import Services
 from api.settings import Settings
-from tests.api.conftest import NEWCOMER, SELLERS, Opener, demo_credentials
+from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, consent, demo_credentials
 from tests.api.ledger.conftest import NOW
 
 if TYPE_CHECKING:
@@ -50,13 +51,15 @@ def test_answers_survive_a_way_down_and_up(stored_in: Settings, open_client: Ope
     assert {row.bank_id for row in rows} == {demo_credentials(stored_in)[0]}
     engine.dispose()
     with open_client(stored_in) as client:
+        consent(client.app.state.services, bank_of(client), SELLERS[0])
         assert {place: client.get(place).content for place in given} == given
         assert all(client.post(f"{place}/replay").json()["matches"] for place in given)
         services: Services = client.app.state.services
         new = give(client, SELLERS[0])
         assert all(client.get(place).content == answer for place, answer in new.items())
-        report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks)])
-        assert (report.rows, report.faults) == (6, ())
+        report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()])
+        # five carried, the consents for two purposes, one that is new
+        assert (report.rows, report.faults) == (8, ())
 
 
 def test_whatever_command_comes_first_carries_them(
@@ -83,11 +86,11 @@ def test_scores_of_the_erased_do_not_come_back(stored_in: Settings, open_client:
 
 
 def test_a_damaged_row_stops_the_way_down_and_nothing_is_done(stored_in: Settings, open_client: Opener) -> None:
-    with open_client(stored_in) as client:
+    with open_client(stored_in, consenting=SELLERS[:3]) as client:
         given = give(client, *SELLERS[:3])
         with transaction(client.app.state.services.engine, writes=True) as connection:
-            connection.execute(text("UPDATE ledger SET commitment = sealed WHERE position = 2"))
-    with pytest.raises(DatabaseSetupError, match=r"Row 2 of bank-[0-9a-f]{16} is damaged; nothing was done"):
+            connection.execute(text("UPDATE ledger SET commitment = sealed WHERE position = 8"))
+    with pytest.raises(DatabaseSetupError, match=r"Row 8 of bank-[0-9a-f]{16} is damaged; nothing was done"):
         down(stored_in)
     with open_client(stored_in) as client:
         assert [client.get(place).status_code for place in given] == [200, 500, 200]

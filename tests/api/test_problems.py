@@ -17,7 +17,7 @@ from api.database import transaction
 from api.errors import MAX_BODY_BYTES
 from api.settings import Settings
 from scoring import ExplanationError
-from tests.api.conftest import SELLERS, Opener, demo_credentials, fill, other_catalogue, token_for
+from tests.api.conftest import SELLERS, Opener, bank_of, consent, demo_credentials, fill, other_catalogue, token_for
 from tests.api.postgres import fresh_database
 
 if TYPE_CHECKING:
@@ -83,7 +83,8 @@ def test_a_stranger_is_told_nothing_of_the_body(
     _assert_problem(client.get("/v1/scores/7", headers=headers), 401, slug)
 
 
-def test_an_unknown_seller_is_named_a_problem_and_not_repeated(client: TestClient) -> None:
+def test_a_seller_who_agreed_and_has_no_data_is_named_a_problem_and_not_repeated(client: TestClient) -> None:
+    consent(client.app.state.services, bank_of(client), "S-nobody")
     response = client.post("/v1/scores", json={**GOOD, "seller_id": "S-nobody"})
     _assert_problem(response, 404, "unknown-seller")
     assert "S-nobody" not in response.text

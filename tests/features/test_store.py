@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 
 from features import store as store_module
+from features.circumstances.stored import Circumstances, CircumstanceSet
 from features.errors import StoreError
+from features.picture.series import digest
+from features.picture.stored import PictureSet
 from features.store import Snapshot, StoredVector, VectorStore
 
 SNAPSHOT = Snapshot(date(2024, 3, 1), "data-1", "sha256:aa", {"orders": date(2024, 3, 1), "refunds": date(2024, 2, 29)})
@@ -246,3 +250,45 @@ def test_a_snapshot_replaced_between_two_looks_of_one_read_does_not_mix_in(
     monkeypatch.setattr(store_module, "_latest_snapshot", look_then_lose_it)
     assert store.latest("S1") == StoredVector("S1", SNAPSHOT, dict(ROWS)["S1"])
     assert store.latest("S1") is None
+
+
+CHINA = CircumstanceSet({"USD": 1.0, "CNY": 0.145}, [("S1", "CN", "CNY"), ("S2", None, None)])
+
+
+def test_circumstances_come_with_the_latest_vector_and_leave_with_the_snapshot(store: VectorStore) -> None:
+    store.replace(SNAPSHOT, ROWS, circumstances=CHINA)
+    found = [store.latest(seller) for seller in ("S1", "S2")]
+    assert [each and each.circumstances for each in found] == [
+        Circumstances("CN", "CNY", {"USD": 1.0, "CNY": 0.145}),
+        Circumstances(None, None, {"USD": 1.0, "CNY": 0.145}),
+    ]
+    assert store.usd_per_unit() == {"USD": 1.0, "CNY": 0.145}
+    store.replace(NEXT, ROWS)
+    later = store.latest("S1")
+    assert later is not None
+    assert later.circumstances == Circumstances()
+    assert store.usd_per_unit() == {}
+
+
+def test_a_sellers_circumstances_are_removed_with_the_vectors_and_overwritten(
+    store: VectorStore, tmp_path: Path
+) -> None:
+    store.replace(
+        SNAPSHOT, [*ROWS, ("S-to-forget", (0.5,))], circumstances=CircumstanceSet({}, [("S-to-forget", "CN", "CNY")])
+    )
+    assert store.remove("S-to-forget") == 1
+    assert not [file.name for file in (tmp_path / "var").iterdir() if b"S-to-forget" in file.read_bytes()]
+
+
+def test_a_file_from_before_circumstances_is_read_and_counts_as_not_there(store: VectorStore, tmp_path: Path) -> None:
+    store.replace(SNAPSHOT, ROWS, PictureSet(digest(), []), CHINA)
+    assert store.sellers_in(SNAPSHOT, pictured=True) == 2
+    with closing(sqlite3.connect(tmp_path / "var" / "vectors.db")) as connection, connection:
+        connection.executescript("DROP TABLE rates; DROP TABLE circumstances")
+    found = store.latest("S1")
+    assert found is not None
+    assert found.circumstances == Circumstances()
+    assert store.usd_per_unit() == {}
+    assert store.sellers_in(SNAPSHOT) == 2
+    assert store.sellers_in(SNAPSHOT, pictured=True) is None
+    assert store.remove("S1") == 1

@@ -136,4 +136,4 @@ def _states(now: datetime) -> dict[State, ColumnElement[bool]]:
 
 
 def _read(found: Row[Any]) -> Request:
-    return Request(*found)
+    return Request(**found._mapping)

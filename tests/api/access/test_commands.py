@@ -14,13 +14,16 @@ from sqlalchemy import text
 from typer.testing import CliRunner
 
 from api.access import repository, service
-from api.access.demo import demo_bank
+from api.access.demo import demo_bank, demo_products
 from api.access.rights import Kind
 from api.cli import app
 from api.database import open_database, transaction
 from api.errors import AccessError
+from api.products import repository as products
+from api.products.service import replace
 from api.server import _how_to_call
 from api.settings import Settings
+from scoring.bands import Band, Bands
 from tests.api.conftest import Opener
 
 FORM = {"grant_type": "client_credentials"}
@@ -154,6 +157,47 @@ def test_a_demo_bank_is_made_once_and_its_file_is_its_owners(settings: Settings)
     path.write_text("something else")
     with pytest.raises(AccessError, match="no credentials"):
         demo_bank(path, engine, NOW)
+    engine.dispose()
+
+
+def test_the_demo_bank_has_products_once_and_those_that_it_withdraws_do_not_come_back(settings: Settings) -> None:
+    engine, path = open_database(settings.database_url), settings.demo_bank_path
+    bands = Bands((Band("A", 0.1), Band("B", 0.5), Band("C", 1.0)))
+    demo_products(path, engine, bands)
+    demo_bank(path, engine, NOW)
+    (bank,) = service.listed(engine, Kind.BANK)
+
+    def held() -> dict[str, int]:
+        with transaction(engine) as connection:
+            found = products.held(connection, bank.id)
+        for each in found:
+            each.product.require(bands)
+        return {each.product_id: each.version for each in found}
+
+    assert held() == {}
+    for _ in range(2):
+        demo_products(path, engine, bands)
+        assert held() == {"growth-loan": 1, "working-capital": 1}
+    with transaction(engine, writes=True) as connection:
+        replace(connection, bank.id, {})
+    demo_products(path, engine, bands)
+    assert held() == {}
+    engine.dispose()
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_the_demo_banks_products_fit_whatever_bands_there_are(settings: Settings, count: int) -> None:
+    bands = Bands(tuple(Band(f"B{number}", number / count) for number in range(1, count + 1)))
+    engine, path = open_database(settings.database_url), settings.demo_bank_path
+    bank = demo_bank(path, engine, NOW)
+    assert bank is not None
+    demo_products(path, engine, bands)
+    (client,) = service.listed(engine, Kind.BANK)
+    with transaction(engine) as connection:
+        found = products.held(connection, client.id)
+    assert len(found) == 2
+    for each in found:
+        each.product.require(bands)
     engine.dispose()
 
 

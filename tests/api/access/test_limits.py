@@ -16,7 +16,7 @@ import api.access.limits
 from api.access.limits import Limiter, Policy
 from api.access.parts import open_access
 from tests.api.access.conftest import FORM, Known, Running
-from tests.api.conftest import SELLERS
+from tests.api.conftest import SELLERS, consent
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -135,6 +135,7 @@ def test_a_client_over_its_limit_waits_and_others_do_not(strict: Running, clock:
 
 def test_every_answer_to_a_known_client_says_where_it_stands(strict: Running, clock: Clock) -> None:
     bank = strict.new()
+    consent(strict.services, bank.id, SELLERS[0])
     headers = {"Authorization": f"Bearer {strict.token(bank)}"}
     clock.now += 60
     answers = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from api.access.tokens import TYPE, Tokens
 from api.keyring import KeyRing
 from api.receipts.service import verify
 from tests.api.access.conftest import Known, Running
-from tests.api.conftest import SELLERS
+from tests.api.conftest import SELLERS, consent
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -46,16 +47,29 @@ class Call:
     def made(self, running: Running, authorization: str | None) -> Response:
         headers = {} if authorization is None else {"Authorization": authorization}
         return running.client.request(
-            self.method, self.path.replace("{score_id}", SOME_ID), json=self.body, headers=headers
+            self.method, re.sub(r"{\w+}", SOME_ID, self.path), json=self.body, headers=headers
         )
 
 
 BANKS = frozenset({Kind.BANK})
+PLATFORM = frozenset({Kind.PLATFORM})
 GOOD = {"seller_id": SELLERS[0], "purpose": "credit_application"}
+AGREED = {**GOOD, "bank_id": "bank-nobody", "days": 90}
 CALLS = (
     Call("POST", "/v1/scores", BANKS, Scope.SCORES_WRITE, 201, GOOD),
     Call("GET", "/v1/scores/{score_id}", BANKS, Scope.SCORES_READ, 404),
     Call("POST", "/v1/scores/{score_id}/replay", BANKS, Scope.SCORES_READ, 404),
+    Call("POST", "/v1/consents", PLATFORM, Scope.CONSENTS_WRITE, 404, AGREED),
+    Call("GET", "/v1/consents", BANKS | PLATFORM, Scope.CONSENTS_READ, 200),
+    Call("GET", "/v1/consents/{consent_id}", BANKS | PLATFORM, Scope.CONSENTS_READ, 404),
+    Call("DELETE", "/v1/consents/{consent_id}", PLATFORM, Scope.CONSENTS_WRITE, 404),
+    Call("POST", "/v1/consent-requests", BANKS, Scope.CONSENT_REQUESTS_WRITE, 202, GOOD),
+    Call("GET", "/v1/consent-requests", BANKS | PLATFORM, Scope.CONSENTS_READ, 200),
+    Call("GET", "/v1/consent-requests/{request_id}", BANKS | PLATFORM, Scope.CONSENTS_READ, 404),
+    Call("POST", "/v1/consent-requests/{request_id}/decline", PLATFORM, Scope.CONSENTS_WRITE, 404),
+    Call("PUT", "/v1/products", BANKS, Scope.PRODUCTS_WRITE, 200, {"products": []}),
+    Call("GET", "/v1/products", BANKS, Scope.PRODUCTS_READ, 200),
+    Call("GET", "/v1/scores/{score_id}/eligibility", BANKS, Scope.PRODUCTS_READ, 404),
 )
 BROKEN: dict[str, Callable[[Running, Known, Path], str | None]] = {}
 
@@ -142,7 +156,9 @@ def revoked(running: Running, known: Known, _: Path) -> str:
 
 @pytest.fixture(scope="module")
 def clients(running: Running) -> dict[Kind, Known]:
-    return {kind: running.new(kind) for kind in Kind}
+    found = {kind: running.new(kind) for kind in Kind}
+    consent(running.services, found[Kind.BANK].id, SELLERS[0])
+    return found
 
 
 def test_every_endpoint_is_in_the_matrix(running: Running) -> None:
@@ -202,7 +218,7 @@ def test_a_second_bank_reads_another_banks_score_as_one_that_is_not(
 
     assert answered(bank, "GET", made.headers["Location"]).content == made.content
     assert answered(bank, "POST", f"{made.headers['Location']}/replay").json()["matches"] is True
-    for method, after in (("GET", ""), ("POST", "/replay")):
+    for method, after in (("GET", ""), ("POST", "/replay"), ("GET", "/eligibility")):
         anothers = answered(second, method, made.headers["Location"] + after)
         unknown = answered(second, method, f"/v1/scores/{SOME_ID}{after}")
         assert (anothers.status_code, anothers.content) == (404, unknown.content)
@@ -210,7 +226,10 @@ def test_a_second_bank_reads_another_banks_score_as_one_that_is_not(
 
 def test_each_bank_has_a_chain_of_its_own(running: Running) -> None:
     banks = [running.new(), running.new()]
-    for position in (1, 2):
+    for bank in banks:
+        consent(running.services, bank.id, SELLERS[0])
+    # behind the consents for two purposes
+    for position in (3, 4):
         for bank in banks:
             headers = {"Authorization": f"Bearer {running.token(bank)}"}
             answer = running.client.post("/v1/scores", json=GOOD, headers=headers).json()

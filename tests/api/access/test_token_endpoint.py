@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from api.access import service
-from api.access.rights import Kind
+from api.access.rights import Kind, scopes_of, written
 from api.errors import AccessError
 from tests.api.access.conftest import FORM, Known, Running
 
@@ -59,7 +59,7 @@ def test_each_kind_gets_a_token_by_header_and_by_form(running: Running, kind: Ki
         assert answer.status_code == 200
         assert set(answer.json()) == {"access_token", "token_type", "expires_in", "scope"}
         assert (answer.json()["token_type"], answer.json()["expires_in"]) == ("Bearer", 600)
-        assert answer.json()["scope"] == ("scores:read scores:write" if kind is Kind.BANK else "")
+        assert answer.json()["scope"] == written(scopes_of(kind))
         assert answer.headers["cache-control"] == "no-store"
         assert answer.headers["pragma"] == "no-cache"
 

@@ -103,7 +103,9 @@ def test_what_is_no_token_is_refused(tokens: Tokens, token: str) -> None:
 
 def test_scopes_are_those_that_some_kind_may_hold() -> None:
     assert set().union(*(scopes_of(kind) for kind in Kind)) == set(Scope)
-    assert written(scopes_of(Kind.BANK)) == "scores:read scores:write"
+    assert written(scopes_of(Kind.BANK)) == "consent-requests:write consents:read scores:read scores:write"
+    assert written(scopes_of(Kind.PLATFORM)) == "consents:read consents:write"
+    assert written(scopes_of(Kind.OPERATOR)) == ""
 
 
 def test_an_endpoint_that_does_not_say_who_may_call_cannot_be_made() -> None:

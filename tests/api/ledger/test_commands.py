@@ -23,11 +23,13 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 Run = Callable[..., Result]
+CONSENTING = (*SELLERS[:4], SELLERS[5], NEWCOMER)
+"""Whose consents are the first twelve rows: one for each of two purposes."""
 
 
 @pytest.fixture
 def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
-    with open_client(stored_in) as opened:
+    with open_client(stored_in, consenting=CONSENTING) as opened:
         for seller in (*SELLERS[:4], NEWCOMER):
             assert _ask(opened, seller).status_code == 201
         yield opened
@@ -54,13 +56,13 @@ def test_a_whole_ledger_is_said_to_be_whole(run: Run) -> None:
     printed = run("verify")
     assert printed.exit_code == 0
     assert printed.stdout.endswith("The ledger is whole.\n")
-    assert "5 rows are not covered by any checkpoint" in printed.stdout
+    assert "17 rows are not covered by any checkpoint" in printed.stdout
     assert json.loads(run("verify", "--json").stdout) == {
         "whole": True,
-        "rows": 5,
+        "rows": 17,
         "chains": 1,
         "erased": 0,
-        "uncovered": 5,
+        "uncovered": 17,
         "faults": [],
     }
 
@@ -83,52 +85,59 @@ def test_the_service_may_go_on_while_it_is_looked_at(client: TestClient, run: Ru
     ],
 )
 def test_an_index_that_was_changed_is_found(client: TestClient, run: Run, change: str, says: str) -> None:
-    _alter(client, f"UPDATE scores SET {change} WHERE position = 3")
+    _alter(client, f"UPDATE scores SET {change} WHERE position = 15")
     outcome = run("verify", "--json")
     assert outcome.exit_code == 1
     faults = json.loads(outcome.stdout)["faults"]
-    assert {(fault["chain"], fault["position"]) for fault in faults} == {(bank_of(client), 3)}
+    assert {(fault["chain"], fault["position"]) for fault in faults} == {(bank_of(client), 15)}
     assert says in faults[0]["what"]
     printed = run("verify").stdout
-    assert f"{bank_of(client)}, row 3: {faults[0]['what']}" in printed
+    assert f"{bank_of(client)}, row 15: {faults[0]['what']}" in printed
     assert f"FAULTS: {len(faults)}." in printed
 
 
 def test_receipts_that_were_exchanged_are_found(client: TestClient, run: Run) -> None:
     _alter(
         client,
-        "UPDATE scores SET receipt = (SELECT receipt FROM scores AS other WHERE other.position = 2) WHERE position = 3",
+        "UPDATE scores SET receipt = (SELECT receipt FROM scores AS other WHERE other.position = 14) "
+        "WHERE position = 15",
     )
     (fault,) = json.loads(run("verify", "--json").stdout)["faults"]
-    assert (fault["position"], fault["what"]) == (3, "the receipt was changed")
+    assert (fault["position"], fault["what"]) == (15, "the receipt was changed")
 
 
 def test_a_place_in_the_index_that_is_another_is_found(client: TestClient, run: Run) -> None:
-    _alter(client, "UPDATE scores SET position = 99 WHERE position = 3")
+    _alter(client, "UPDATE scores SET position = 99 WHERE position = 15")
     faults = json.loads(run("verify", "--json").stdout)["faults"]
     assert {(fault["position"], fault["what"]) for fault in faults} == {
-        (3, "the index does not hold the score"),
+        (15, "the index does not hold the score"),
         (99, "the index holds a score that the ledger does not"),
     }
 
 
 def test_a_score_gone_from_index_and_ledger_is_found(client: TestClient, run: Run) -> None:
     for table in ("scores", "ledger"):
-        _alter(client, f"DELETE FROM {table} WHERE position = 3")
+        _alter(client, f"DELETE FROM {table} WHERE position = 15")
     (fault,) = json.loads(run("verify", "--json").stdout)["faults"]
-    assert (fault["position"], fault["what"]) == (3, "the row is missing")
+    assert (fault["position"], fault["what"]) == (15, "the row is missing")
 
 
 def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> None:
+    asked = {"seller_id": NEWCOMER, "purpose": "account_review"}
+    assert client.post("/v1/consent-requests", json=asked).status_code == 202
     said = run("erase", NEWCOMER, "--reason", "asked for it")
     assert said.exit_code == 0
-    assert "1 rows in 1 chains can be read no more; 1 vectors are gone" in said.stdout
+    assert (
+        "3 rows in 1 chains can be read no more; 1 vectors, 2 consents and 1 consent requests are gone" in said.stdout
+    )
     assert "operating data as delivered still hold the seller" in said.stdout
     report = json.loads(run("verify", "--json").stdout)
-    assert (report["whole"], report["erased"], report["rows"]) == (True, 1, 6)
+    assert (report["whole"], report["erased"], report["rows"]) == (True, 3, 18)
     assert json.loads(run("erase", SELLERS[0], "--reason", "asked", "--json").stdout) == {
-        "positions": {bank_of(client): [1]},
+        "positions": {bank_of(client): [1, 2, 13]},
         "vectors": 1,
+        "consents": 2,
+        "requests": 0,
     }
     with pytest.raises(SellerUnknown, match="Nothing is stored"):
         run("erase", "S-nobody", "--reason", "asked")
@@ -136,25 +145,25 @@ def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> 
 
 def test_a_checkpoint_finds_the_tail_that_was_cut_since(client: TestClient, run: Run, tmp_path: Path) -> None:
     out = tmp_path / "checkpoint.json"
-    assert f"{bank_of(client)}: 5 rows" in run("checkpoint", "--out", out).stdout
+    assert f"{bank_of(client)}: 17 rows" in run("checkpoint", "--out", out).stdout
     assert json.loads(run("verify", "--checkpoint", out, "--json").stdout)["uncovered"] == 0
     assert _ask(client, SELLERS[5]).status_code == 201
     report = json.loads(run("verify", "--checkpoint", out, "--json").stdout)
     assert (report["whole"], report["uncovered"]) == (True, 1)
     for table in ("scores", "ledger"):
-        _alter(client, f"DELETE FROM {table} WHERE position > 3")
-    _alter(client, "UPDATE chains SET position = 3, head = (SELECT head FROM ledger WHERE position = 3)")
+        _alter(client, f"DELETE FROM {table} WHERE position > 15")
+    _alter(client, "UPDATE chains SET position = 15, head = (SELECT head FROM ledger WHERE position = 15)")
     assert run("verify").exit_code == 0
     cut = run("verify", "--checkpoint", out)
     assert cut.exit_code == 1
-    assert f"{bank_of(client)}, row 4: the chain is cut: the checkpoint tells of rows up to 5" in cut.stdout
+    assert f"{bank_of(client)}, row 16: the chain is cut: the checkpoint tells of rows up to 17" in cut.stdout
 
 
 def test_a_checkpoint_that_was_altered_is_refused(client: TestClient, run: Run, tmp_path: Path) -> None:
     out = tmp_path / "checkpoint.json"
     run("checkpoint", "--out", out)
     content = out.read_bytes()
-    for altered in (content.replace(b'"position":5', b'"position":3'), content[: len(content) // 2], b"{}"):
+    for altered in (content.replace(b'"position":17', b'"position":15'), content[: len(content) // 2], b"{}"):
         out.write_bytes(altered)
         with pytest.raises(SignatureError):
             run("verify", "--checkpoint", out)

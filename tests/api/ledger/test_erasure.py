@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import inspect, text
 
+from api.consents.ledger_check import ConsentCheck
 from api.database import transaction
 from api.erasure import Erased, erase
 from api.errors import SellerUnknown
@@ -24,7 +26,7 @@ from api.settings import Settings
 from api.shadow import repository as shadow
 from api.shadow.repository import Numbers, ShadowScore
 from scoring import assess
-from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener, bank_of
+from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener, bank_of, consent
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
-    with open_client(stored_in) as opened:
+    with open_client(stored_in, consenting=(NEWCOMER, *SELLERS[:3])) as opened:
         yield opened
 
 
@@ -51,18 +53,18 @@ def test_an_erased_seller_is_gone_and_the_others_stay(client: TestClient) -> Non
     services: Services = client.app.state.services
     scores = {seller: ask(client, seller) for seller in (NEWCOMER, *SELLERS[:3])}
     done = erased(services, NEWCOMER)
-    assert done == Erased({bank_of(client): [1]}, 1)
+    assert done == Erased({bank_of(client): [1, 2, 9]}, vectors=1, consents=2, requests=0)
     for answer in (
         client.get(f"/v1/scores/{scores[NEWCOMER]['id']}"),
         client.post(f"/v1/scores/{scores[NEWCOMER]['id']}/replay"),
     ):
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
     again = client.post("/v1/scores", json={"seller_id": NEWCOMER, "purpose": "credit_application"})
-    assert again.status_code == 404
+    assert (again.status_code, again.json()["type"]) == (403, "/problems/consent-required")
     for seller in SELLERS[:3]:
         assert client.get(f"/v1/scores/{scores[seller]['id']}").json() == scores[seller]
-    report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks)])
-    assert (report.rows, report.erased, report.faults) == (5, 1, ())
+    report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()])
+    assert (report.rows, report.erased, report.faults) == (13, 3, ())
     assert [row.seller_id for row in given_scores(services.settings)] == list(SELLERS[:3])
 
 
@@ -70,11 +72,13 @@ def test_nothing_that_is_stored_tells_of_an_erased_seller(client: TestClient) ->
     services: Services = client.app.state.services
     ask(client, NEWCOMER)
     ask(client, SELLERS[0])
+    wanted = {"seller_id": NEWCOMER, "purpose": "account_review"}
+    assert client.post("/v1/consent-requests", json=wanted).status_code == 202
     with transaction(services.engine) as connection:
         key = bytes(seller_key(connection, NEWCOMER).wrapped)
     erased(services, NEWCOMER)
     with transaction(services.engine) as connection:
-        tables = ("scores", "ledger", "chains", "seller_keys", "shadow_scores")
+        tables = inspect(connection).get_table_names()
         rows = [str(tuple(row)) for name in tables for row in connection.execute(text(f"SELECT * FROM {name}"))]
     assert not any(NEWCOMER in row for row in rows)
     for file in (file for file in _files(services) if file.is_file()):
@@ -104,20 +108,23 @@ def test_who_comes_back_is_somebody_new(client: TestClient) -> None:
     old = ask(client, NEWCOMER)
     erased(services, NEWCOMER)
     services.vectors.replace(SNAPSHOT, [(NEWCOMER, (400.0, *(0.5,) * (len(NAMES) - 1)))])
+    consent(services, bank_of(client), NEWCOMER)
     new = ask(client, NEWCOMER)
     assert client.get(f"/v1/scores/{old['id']}").status_code == 410
     assert client.get(f"/v1/scores/{new['id']}").json() == new
     with transaction(services.engine) as connection:
         subjects = [row.header.subject for row in rows_of(connection, bank_of(client))]
-    assert subjects[0] == subjects[1] != subjects[2]
-    assert erased(services, NEWCOMER).positions == {bank_of(client): [3]}
-    report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks)])
-    assert (report.erased, report.faults) == (2, ())
+    old_subject, new_subject = subjects[0], subjects[-1]
+    assert [number for number, each in enumerate(subjects, 1) if each == old_subject] == [1, 2, 9, 10]
+    assert old_subject != new_subject
+    assert erased(services, NEWCOMER).positions == {bank_of(client): [11, 12, 13]}
+    report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()])
+    assert (report.erased, report.faults) == (6, ())
 
 
 def test_a_seller_who_was_never_scored_loses_their_vectors(client: TestClient) -> None:
     services: Services = client.app.state.services
-    assert erased(services, SELLERS[9]) == Erased({}, 1)
+    assert erased(services, SELLERS[9]) == Erased({}, vectors=1, consents=0, requests=0)
     assert services.vectors.latest(SELLERS[9]) is None
     assert services.vectors.latest(SELLERS[8]) is not None
     for nobody in (SELLERS[9], "S-nobody"):
@@ -125,24 +132,30 @@ def test_a_seller_who_was_never_scored_loses_their_vectors(client: TestClient) -
             erased(services, nobody)
 
 
+@pytest.mark.parametrize("agrees_again", [True, False])
 @pytest.mark.parametrize("scored_before", [True, False])
 def test_an_erasure_while_a_score_is_made_lets_nobody_come_back(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, scored_before: bool
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, *, scored_before: bool, agrees_again: bool
 ) -> None:
     services: Services = client.app.state.services
     if scored_before:
         ask(client, NEWCOMER)
+    rows, before = 8 + scored_before, datetime.now(UTC)
 
     def late(*given: Any) -> Any:
         erased(services, NEWCOMER)
+        if agrees_again:
+            consent(services, bank_of(client), NEWCOMER, acted=before)
         return assess(*given)
 
     monkeypatch.setattr("api.scores.service.assess", late)
     answer = client.post("/v1/scores", json={"seller_id": NEWCOMER, "purpose": "credit_application"})
-    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-seller")
+    refused = (404, "/problems/unknown-seller") if agrees_again else (403, "/problems/consent-required")
+    assert (answer.status_code, answer.json()["type"]) == refused
     with transaction(services.engine) as connection:
-        assert connection.execute(text("SELECT count(*) FROM seller_keys")).scalar_one() == 0
-        assert len(list(rows_of(connection, bank_of(client)))) == 2 * scored_before
+        found = rows_of(connection, bank_of(client))
+        assert [row.header.kind for row in found][rows:] == ["erasure", *["consent"] * (2 * agrees_again)]
+        assert (seller_key(connection, NEWCOMER) is not None) is agrees_again
 
 
 def test_an_erasure_lists_its_rows_in_every_chain_and_says_why(filled: Made) -> None:

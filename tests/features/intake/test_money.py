@@ -1,5 +1,6 @@
 """Amounts become integer micro-USD at the latest rate known when the row became visible."""
 
+import json
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from features.engines import duckdb as engine
 from features.intake import ingest, open_store
+from features.intake.delivery import ConstantRate
 from tests.features.intake.build import Row, accepted, order, write, write_orders
 
 DAY = datetime(2024, 3, 5)  # noqa: DTZ001
@@ -124,3 +126,17 @@ def test_an_older_rate_stands_in_only_where_no_other_can_come(begun: Path, tmp_p
 
 def test_a_rate_of_the_events_own_day_waits_for_nothing(begun: Path, tmp_path: Path) -> None:
     assert ingest(write_orders(tmp_path / "a", cny(), fx_rates=[rate(0, 0.2)]), begun).table("orders").accepted == 1
+
+
+def test_the_constant_rate_is_kept_with_its_delivery_and_an_old_manifest_has_none(begun: Path) -> None:
+    terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 0.145}}
+    assert micros(begun, [], cny(), terms=terms) == [1_450_000]
+    store = open_store(begun)
+    assert [each.constant_rate for each in store.deliveries] == [None, ConstantRate("CNY", 0.145)]
+    manifest = begun / "manifest.json"
+    listed = json.loads(manifest.read_text())
+    for entry in listed["deliveries"]:
+        entry.pop("constant_rate", None)
+    manifest.write_text(json.dumps(listed))
+    assert [each.constant_rate for each in open_store(begun).deliveries] == [None, None]
+    assert open_store(begun).version == store.version

@@ -1,0 +1,135 @@
+"""`PUT /v1/products`, `GET /v1/products` and `GET /v1/scores/{id}/eligibility`."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime
+
+from api import errors
+from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
+from api.access.rights import Scope
+from api.database import transaction
+from api.problems import problem_responses
+from api.products import repository, service
+from api.products.given import checked
+from api.products.grounds import grounds_of
+from api.products.schemas import EligibilityShown, ProductList, ProductShown, ProductsShown
+from api.scores.stored import find
+from api.services import Services, Wired
+from features.errors import StoreError
+
+router = APIRouter(tags=["products"], route_class=CallerFirst)
+logger = logging.getLogger(__name__)
+
+_PRIVATE: Final = {"Cache-Control": "no-store"}
+_COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
+_BODY: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
+_DOLLAR: Final = "USD"
+At = Annotated[
+    AwareDatetime | None,
+    Query(
+        description="A moment gone by, with a time zone: what held then. Left out, it is now.",
+        examples=["2026-02-01T09:30:00Z"],
+    ),
+]
+
+
+def _answers(about: str) -> dict[int | str, dict[str, Any]]:
+    return {200: {"description": about, "headers": RATE_HEADERS}}
+
+
+@router.put(
+    "/v1/products",
+    operation_id="replaceProducts",
+    summary="Replace the bank's products",
+    response_model=ProductsShown,
+    responses=_answers("The products as they hold from now on.")
+    | problem_responses(*_COMMON, *_BODY, errors.VectorsUnavailable),
+)
+def replace_products(
+    bank: Annotated[Bank, needs(Scope.PRODUCTS_WRITE)], services: Wired, products: ProductList, response: Response
+) -> ProductsShown:
+    """Have exactly these products from now on: new ones hold, changed ones get a version, others are withdrawn.
+
+    All at once or none. What held before is kept with its time. The same list again changes nothing.
+    """
+    given = checked(products.products, services.champion.bundle.policy.bands, _convertible(services))
+    with transaction(services.engine, writes=True) as connection:
+        service.replace(connection, bank.id, given)
+        held = repository.held(connection, bank.id)
+    response.headers.update(_PRIVATE)
+    return ProductsShown(products=[ProductShown.of(each) for each in held])
+
+
+@router.get(
+    "/v1/products",
+    operation_id="listProducts",
+    summary="List the bank's products",
+    response_model=ProductsShown,
+    responses=_answers("The bank's products.") | problem_responses(*_COMMON),
+)
+def list_products(
+    bank: Annotated[Bank, needs(Scope.PRODUCTS_READ)], services: Wired, response: Response, at: At = None
+) -> ProductsShown:
+    """Return the bank's own products as they hold, or held at a moment."""
+    moment = _gone_by(at, None)
+    with transaction(services.engine) as connection:
+        held = repository.held(connection, bank.id, moment)
+    response.headers.update(_PRIVATE)
+    return ProductsShown(products=[ProductShown.of(each) for each in held])
+
+
+@router.get(
+    "/v1/scores/{score_id}/eligibility",
+    operation_id="getEligibility",
+    summary="Hold the bank's products against a score",
+    response_model=EligibilityShown,
+    responses=_answers("Each product: open with limit and price, or what is not met.")
+    | problem_responses(*_COMMON, errors.ScoreUnknown, errors.BundleNotKept, errors.ScoreErased, errors.LedgerDamaged),
+)
+def get_eligibility(
+    bank: Annotated[Bank, needs(Scope.PRODUCTS_READ)],
+    services: Wired,
+    score_id: UUID,
+    response: Response,
+    at: At = None,
+) -> EligibilityShown:
+    """Tell for which of the bank's products the seller of one of its scores qualifies, and what lacks for the others.
+
+    It rests on what was stored with the score, so it can be made again; limits are indicative. Sales that integrity
+    features doubt carry no limit, and none do where those could not be looked at. An expired score opens nothing.
+    """
+    with transaction(services.engine) as connection:
+        score = find(connection, services.ledger, bank.id, str(score_id))
+        if score is None:
+            raise errors.ScoreUnknown
+        moment = _gone_by(at, score.scored_at)
+        known, offers = service.offers_of_bank(connection, services, score, bank.name, moment)
+    response.headers.update(_PRIVATE)
+    return EligibilityShown.of(known, grounds_of(known, _DOLLAR, moment), offers, moment)
+
+
+def _gone_by(at: datetime | None, since: datetime | None) -> datetime:
+    now = datetime.now(UTC)
+    if at is None:
+        return now
+    if at > now:
+        raise _no_moment("The moment lies ahead, and products may change until then; give one gone by, or none")
+    if since is not None and at < since:
+        raise _no_moment("The moment lies before the score; give one since scored_at, or none")
+    return at.astimezone(UTC)
+
+
+def _no_moment(message: str) -> errors.InvalidRequest:
+    return errors.InvalidRequest([{"where": "query/at", "rule": "moment", "message": message}])
+
+
+def _convertible(services: Services) -> frozenset[str]:
+    try:
+        return frozenset({_DOLLAR, *services.vectors.usd_per_unit()})
+    except StoreError as error:
+        logger.warning("no exchange rates can be read: %s", error)
+        raise errors.VectorsUnavailable from error

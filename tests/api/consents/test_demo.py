@@ -1,0 +1,64 @@
+"""The demo's consent: recorded as the demo's own for the seller of the printed curl, and never against a revocation."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from api.access.demo import demo_consent
+from api.consents import repository
+from api.consents.service import revoke
+from api.database import transaction
+from api.ledger.repository import rows_of, seller_key
+from api.ledger.service import content_of
+from api.server import _how_to_call
+from api.settings import Settings
+from tests.api.conftest import SELLERS, Opener, bank_of
+from tests.api.consents.conftest import PURPOSE
+
+ADDRESS = "http://127.0.0.1:8000"
+
+
+def test_the_seller_of_the_printed_curl_has_agreed_once(settings: Settings, open_client: Opener) -> None:
+    with open_client(settings, consenting=()) as client:
+        services = client.app.state.services
+        asked = {"seller_id": SELLERS[0], "purpose": PURPOSE}
+        assert client.post("/v1/scores", json=asked).status_code == 403
+        for _ in range(2):
+            assert json.dumps(asked) in _how_to_call(services, ADDRESS)
+        assert client.post("/v1/scores", json=asked).status_code == 201
+        assert client.post("/v1/scores", json={**asked, "purpose": "account_review"}).status_code == 403
+        with transaction(services.engine) as connection:
+            rows = list(rows_of(connection, bank_of(client)))
+            key = services.ledger.unwrapped(seller_key(connection, SELLERS[0]))
+    assert [row.header.kind for row in rows] == ["consent", "score"]
+    assert json.loads(content_of(rows[0], key))["recorded_by"] == "demo"
+
+
+def test_what_was_revoked_is_not_granted_again_and_the_curl_is_not_shown(
+    settings: Settings, open_client: Opener
+) -> None:
+    with open_client(settings, consenting=()) as client:
+        services = client.app.state.services
+        _how_to_call(services, ADDRESS)
+        with transaction(services.engine, writes=True) as connection:
+            found = repository.latest(connection, SELLERS[0], bank_of(client), PURPOSE)
+            assert found is not None
+            revoke(connection, services.ledger, found.id, "platform-1")
+        shown = _how_to_call(services, ADDRESS)
+        assert "the consent was revoked" in shown
+        assert "curl" not in shown
+        with transaction(services.engine) as connection:
+            assert repository.in_force(connection, SELLERS[0], bank_of(client), PURPOSE, datetime.now(UTC)) is None
+
+
+def test_without_a_demo_bank_nobody_agrees(settings: Settings, open_client: Opener) -> None:
+    with open_client(settings, consenting=()) as client:
+        services = client.app.state.services
+        without = replace(services, settings=settings.model_copy(update={"demo_bank": False}))
+        assert "bank create" in _how_to_call(without, ADDRESS)
+        path = settings.home / "nothing.netrc"
+        assert demo_consent(path, services.engine, services.ledger, SELLERS[0], PURPOSE) is False
+        with transaction(services.engine) as connection:
+            assert repository.latest(connection, SELLERS[0], bank_of(client), PURPOSE) is None

@@ -1,0 +1,172 @@
+"""A revocation among those who score: what is committed after it rests on nothing, so there is none."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from api.consents import repository
+from api.consents.ledger_check import ConsentCheck
+from api.consents.service import Terms, grant, require, revoke
+from api.database import transaction
+from api.erasure import erase
+from api.errors import ConsentRequired, ConsentUnknown, SellerUnknown
+from api.ledger.chain import written
+from api.ledger.repository import rows_of
+from api.ledger.service import Draft
+from api.ledger.verification import verify
+from api.scores import service
+from api.scores.index_check import IndexCheck
+from api.scores.schemas import Purpose, ScoreRequest
+from api.services import Services
+from api.settings import Settings
+from tests.api.conftest import SELLERS, Opener, bank_of
+from tests.api.consents.conftest import DAY, PURPOSE, SELLER, Room
+from tests.api.ledger.conftest import NOW
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
+
+WRITERS = 20
+
+
+@pytest.fixture
+def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:
+    with open_client(stored_in, consenting=SELLERS[:2]) as opened:
+        yield opened
+
+
+def scoring(services: Services, bank_id: str, ended: list[type[Exception]]) -> None:
+    """Score one seller until that is refused."""
+    request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        try:
+            service.create(services, bank_id, request, datetime.now(UTC))
+        except (ConsentRequired, SellerUnknown) as refused:
+            ended.append(type(refused))
+            return
+
+
+def whole(services: Services) -> bool:
+    return verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
+
+
+def test_no_score_stands_after_the_revocation(client: TestClient) -> None:
+    services, bank = client.app.state.services, bank_of(client)
+    ended: list[type[Exception]] = []
+    with transaction(services.engine) as connection:
+        consent = require(connection, SELLERS[0], bank, PURPOSE, datetime.now(UTC))
+    with ThreadPoolExecutor(WRITERS) as pool:
+        for _ in range(WRITERS):
+            pool.submit(scoring, services, bank, ended)
+        time.sleep(0.5)
+        with transaction(services.engine, writes=True) as connection:
+            revoked = revoke(connection, services.ledger, consent.id, "platform-1")
+    assert ended == [ConsentRequired] * WRITERS
+    with transaction(services.engine) as connection:
+        headers = [row.header for row in rows_of(connection, bank)]
+    kinds = [header.kind for header in headers]
+    place = kinds.index("revocation")
+    assert kinds.count("score") >= 1
+    assert "score" not in kinds[place:]
+    assert revoked.revoked_at is not None
+    assert headers[place].recorded_at == written(revoked.revoked_at)
+    assert all(each.recorded_at < headers[place].recorded_at for each in headers if each.kind == "score")
+    assert whole(services)
+
+
+def test_an_erasure_among_those_who_score_leaves_nothing_behind(client: TestClient) -> None:
+    services, bank = client.app.state.services, bank_of(client)
+    ended: list[type[Exception]] = []
+    with ThreadPoolExecutor(8) as pool:
+        for _ in range(8):
+            pool.submit(scoring, services, bank, ended)
+        time.sleep(0.3)
+        erase(services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
+    assert len(ended) == 8
+    with transaction(services.engine) as connection:
+        kinds = [row.header.kind for row in rows_of(connection, bank)]
+        assert repository.latest(connection, SELLERS[0], bank, PURPOSE) is None
+    assert kinds[-1] == "erasure"
+    assert whole(services)
+
+
+def appended(room: Room, holds: threading.Event, release: threading.Event) -> None:
+    """Append what rests on the consent, slowly: the transaction ends when it is let."""
+    with transaction(room.engine, writes=True) as connection:
+        seller = room.ledger.seller(connection, SELLER)
+        tip = room.ledger.hold(connection, room.bank)
+        require(connection, SELLER, room.bank, PURPOSE, NOW)
+        holds.set()
+        release.wait(20)
+        room.ledger.append(connection, seller, Draft(room.bank, "note", b"{}", NOW), tip)
+
+
+def test_a_revocation_waits_for_what_was_begun_under_the_consent(room: Room) -> None:
+    consent = room.grant()
+    holds, release = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(appended, room, holds, release)
+        assert holds.wait(20)
+        revoking = pool.submit(room.revoke, consent)
+        time.sleep(0.3)
+        assert not revoking.done()
+        release.set()
+        slow.result(20)
+        revoking.result(20)
+    assert [row.header.kind for row in room.rows()] == ["consent", "note", "revocation"]
+
+
+def test_what_comes_while_a_revocation_is_under_way_waits_and_finds_it(room: Room) -> None:
+    consent = room.grant()
+    with ThreadPoolExecutor(1) as pool:
+        with transaction(room.engine, writes=True) as connection:
+            revoke(connection, room.ledger, consent.id, "platform-1", lambda: NOW)
+            late = pool.submit(appended, room, threading.Event(), threading.Event())
+            time.sleep(0.3)
+            assert not late.done()
+        with pytest.raises(ConsentRequired):
+            late.result(20)
+    assert [row.header.kind for row in room.rows()] == ["consent", "revocation"]
+
+
+def test_of_grants_at_once_one_is_in_force_and_revoking_it_leaves_none(room: Room) -> None:
+    def agree(number: int) -> None:
+        terms = Terms(SELLER, room.bank, PURPOSE, (number + 1) * DAY)
+        with transaction(room.engine, writes=True) as connection:
+            grant(connection, room.ledger, terms, "platform-1")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(agree, range(16)))
+    now = datetime.now(UTC)
+    room.revoke(room.required(now), now)
+    with pytest.raises(ConsentRequired):
+        room.required(now)
+    kinds = [row.header.kind for row in room.rows()]
+    assert (kinds.count("consent"), kinds.count("revocation")) == (16, 16)
+    assert room.faults() == []
+
+
+def test_of_two_revocations_at_once_one_is_recorded_and_both_say_the_same(room: Room) -> None:
+    consent = room.grant()
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(lambda number: room.revoke(consent, NOW + number * DAY), range(6)))
+    assert len(set(found)) == 1
+    assert [row.header.kind for row in room.rows()] == ["consent", "revocation"]
+
+
+def test_a_consent_erased_meanwhile_is_not_revoked(room: Room) -> None:
+    consent = room.grant()
+    with transaction(room.engine, writes=True) as connection:
+        repository.forget(connection, SELLER)
+        room.ledger.erase(connection, SELLER, "asked", NOW)
+    with pytest.raises(ConsentUnknown):
+        room.revoke(consent)
+    assert [row.header.kind for row in room.rows()] == ["consent", "erasure"]

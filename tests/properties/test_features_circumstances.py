@@ -1,0 +1,125 @@
+"""Countries, currencies and rates as of T equal the naive definition: loops over rows, the latest known by T.
+
+The markets hold sellers of several versions, known early and late; rates lie where days, ages and arrival have edges.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from hypothesis import example, given
+
+from features.circumstances.landing import land
+from features.intake import OperatingStore
+from features.intake.delivery import ConstantRate
+from features.intake.store import StoredDelivery
+from tests.oracles.accepted import write_accepted
+from tests.oracles.market import MIDNIGHTS, Shape, market
+from tests.oracles.seller_sight import Row, midnight, sight, visible
+from tests.oracles.shapes import SHAPES, examples
+
+FX = pa.schema(
+    [
+        ("day", pa.date32()),
+        ("currency", pa.string()),
+        ("usd_per_unit", pa.float64()),
+        ("known_at", pa.timestamp("us")),
+        ("visible_from", pa.date32()),
+    ]
+)
+
+
+def quotes(rng: random.Random, as_of: date) -> list[Row]:
+    """Draw rates around T: of days from well before it to after it, known at once, late or at the very midnight."""
+    found = []
+    for currency in ("CNY", "EUR", "VND", "JPY", "USD"):
+        for age in rng.sample([-1, 0, 1, 2, 3, 10, 31, 32, 33, 60], k=rng.randint(0, 6)):
+            day = as_of - timedelta(days=age)
+            lag = rng.choice([timedelta(0), timedelta(hours=30), timedelta(days=age), timedelta(days=age, seconds=1)])
+            known = midnight(day) + max(lag, timedelta(0))
+            found.append({"day": day, "currency": currency, "usd_per_unit": rng.random() + 0.01, "known_at": known})
+    return found
+
+
+def rates_by_hand(rows: list[Row], constants: list[ConstantRate], as_of: date) -> dict[str, float]:
+    """The rate of the latest day before T, at most 31 days older than the last, known at T; else a constant."""
+    rates = {each.currency: each.usd_per_unit for each in constants}
+    for row in sorted(rows, key=lambda row: row["day"]):
+        if row["day"] < as_of and row["known_at"] <= midnight(as_of) and (as_of - row["day"]).days <= 32:
+            rates[row["currency"]] = row["usd_per_unit"]
+    return {**rates, "USD": 1.0}
+
+
+def stored(rows: dict[str, Any], fx: list[Row], constants: list[ConstantRate], folder: Path) -> OperatingStore:
+    """Write accepted rows, rates in a delivery of their own, and deliveries that name a constant rate."""
+    base = write_accepted(rows, folder, parts=2)
+    deliveries = [*base.deliveries, *(StoredDelivery(f"c{n}", {}, {}, each) for n, each in enumerate(constants))]
+    if fx:
+        home = folder / "deliveries" / "fx" / "accepted"
+        home.mkdir(parents=True)
+        content = [{**row, "visible_from": _visible_from(row)} for row in fx]
+        pq.write_table(pa.Table.from_pylist(content, schema=FX), home / "fx_rates.parquet")
+        deliveries.append(StoredDelivery("fx", {}, {"fx_rates": len(fx)}))
+    return OperatingStore(folder, tuple(deliveries))
+
+
+def _visible_from(row: Row) -> date:
+    day: date = row["day"] + timedelta(days=1)
+    while row["known_at"] > midnight(day):
+        day += timedelta(days=1)
+    return day
+
+
+@given(SHAPES)
+@example(Shape(seed=1, sellers=20, events=3))
+@examples(8)
+def test_circumstances_equal_the_naive_definition(shape: Shape) -> None:
+    rng = random.Random(shape.seed)  # noqa: S311 - test rates, nothing secret
+    as_of = MIDNIGHTS[shape.seed % len(MIDNIGHTS)]
+    rows = market(shape)
+    fx = quotes(rng, as_of)
+    constants = [ConstantRate(rng.choice(["CNY", "GBP"]), rng.random()) for _ in range(rng.randint(0, 3))]
+    sellers = [*(f"S{number}" for number in range(shape.sellers)), "nobody"]
+    pairs = pd.DataFrame({"seller_id": sellers, "as_of": as_of})
+    with TemporaryDirectory() as folder:
+        found = land(stored(rows, fx, constants, Path(folder)), pairs, as_of)
+    assert found.usd_per_unit == rates_by_hand(fx, constants, as_of)
+    seen = visible(rows, as_of)
+    expected = {}
+    for seller in sellers:
+        party = sight(seen, seller, as_of).party or {"country": None, "base_currency": None}
+        expected[seller] = (party["country"], party["base_currency"])
+    told = list(found.sellers)
+    assert {seller: (country, currency) for seller, country, currency in told} == expected
+    assert len(told) == len(sellers)
+
+
+def test_versions_and_rates_are_told_apart_at_all() -> None:
+    as_of = MIDNIGHTS[1]
+    rows = market(Shape(seed=1, sellers=20, events=3))
+    seen = visible(rows, as_of)
+    differing = [f"S{n}" for n in range(20) if len({row["country"] for row in _versions(seen, f"S{n}")}) > 1]
+    assert differing
+    assert len(seen["sellers"]) < len(rows["sellers"])
+    drawn = [quotes(random.Random(seed), as_of) for seed in range(20)]  # noqa: S311 - nothing secret
+    found = [rates_by_hand(fx, [], as_of).get("CNY") for fx in drawn]
+    assert None in found
+    ages = {
+        (as_of - row["day"]).days
+        for fx, rate in zip(drawn, found, strict=True)
+        for row in fx
+        if row["usd_per_unit"] == rate
+    }
+    assert len(ages) >= 3
+
+
+def _versions(seen: Mapping[str, Sequence[Row]], seller: str) -> list[Row]:
+    return [row for row in seen["sellers"] if row["seller_id"] == seller]
