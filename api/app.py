@@ -16,16 +16,12 @@ import api.receipts.endpoints
 import api.review_pages.endpoints
 import api.reviews.endpoints
 import api.scores.endpoints
-import api.seller_pages.acts
-import api.seller_pages.consenting
-import api.seller_pages.download
-import api.seller_pages.login
-import api.seller_pages.pages
-import api.seller_pages.reviewing
 import api.seller_sessions.endpoints
 from api.access.refusals import install_refusals
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
+from api.seller_pages import acts, consenting, download, login, reviewing
+from api.seller_pages import pages as shown
 from api.services import open_services
 from api.settings import Settings
 
@@ -69,11 +65,10 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for room in (api.scores, api.products, api.consents, api.consents.requests, api.receipts, api.access, api.health):
         app.include_router(room.endpoints.router)
-    app.include_router(api.seller_sessions.endpoints.router)
-    app.include_router(api.reviews.endpoints.router)
-    app.include_router(api.review_pages.endpoints.router)
-    for part in ("login", "pages", "acts", "consenting", "reviewing", "download"):
-        app.include_router(getattr(api.seller_pages, part).router)
+    for room in (api.seller_sessions, api.reviews, api.review_pages):
+        app.include_router(room.endpoints.router)
+    for pages in (login, shown, acts, consenting, reviewing, download):
+        app.include_router(pages.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext)
     install_handlers(app)

@@ -156,10 +156,9 @@ def add(connection: Connection, review: Review) -> None:
     connection.execute(insert(reviews).values(**values))
 
 
-def find(connection: Connection, review_id: str, *, alone: bool = False) -> Review | None:
-    """Return the review with the id; who wants it alone waits for all who have it."""
-    wanted = select(reviews).where(reviews.c.id == review_id)
-    found = connection.execute(wanted.with_for_update() if alone else wanted).one_or_none()
+def find(connection: Connection, review_id: str) -> Review | None:
+    """Return the review with the id, or None."""
+    found = connection.execute(select(reviews).where(reviews.c.id == review_id)).one_or_none()
     return None if found is None else _read(found)
 
 

@@ -67,7 +67,7 @@ def ask(services: Services, asked: Asked, clock: Clock = utc_now) -> Review:
         raise _not_allowed("feature", "There is no such figure")
     with transaction(services.engine, writes=True) as connection:
         # one after the other, so that they can be counted
-        services.ledger.seller(connection, asked.seller_id, alone=True)
+        services.ledger.hold(connection, CHAIN)
         now, waiting = clock(), repository.undecided(connection, asked.seller_id)
         same = next((each for each in waiting if asked.feature and each.feature == asked.feature), None)
         if same is not None:
@@ -81,13 +81,13 @@ def ask(services: Services, asked: Asked, clock: Clock = utc_now) -> Review:
     return review
 
 
-def find(connection: Connection, review_id: str, *, alone: bool = False) -> Review:
+def find(connection: Connection, review_id: str) -> Review:
     """Return a review.
 
     Raises:
         ReviewUnknown: there is none under the id.
     """
-    found = repository.find(connection, review_id, alone=alone)
+    found = repository.find(connection, review_id)
     if found is None:
         raise ReviewUnknown
     return found
@@ -106,7 +106,8 @@ def take(services: Services, review_id: str, by: str, clock: Clock = utc_now) ->
         ReviewDecided: it was decided.
     """
     with transaction(services.engine, writes=True) as connection:
-        review = find(connection, review_id, alone=True)
+        services.ledger.hold(connection, CHAIN)
+        review = find(connection, review_id)
         if review.decided_at is not None:
             raise ReviewDecided
         taken_at = review.taken_at or clock()
@@ -130,9 +131,10 @@ def decide(services: Services, review_id: str, by: str, decision: Decision, cloc
         raise _not_allowed("reason", f"Give the reason in 1 to {LONGEST_STATEMENT} characters; the seller reads it")
     with transaction(services.engine, writes=True) as connection:
         seller_id = find(connection, review_id).seller_id
-        # the seller before the review, as whoever scores them holds it first
-        seller = services.ledger.seller(connection, seller_id, alone=True)
-        review = find(connection, review_id, alone=True)
+        # the seller before the chain, as everywhere; whoever decides holds the chain, so a decision is made once
+        seller = services.ledger.seller(connection, seller_id)
+        services.ledger.hold(connection, CHAIN)
+        review = find(connection, review_id)
         if review.decided_at is not None:
             raise ReviewDecided
         now = clock()

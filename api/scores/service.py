@@ -15,12 +15,14 @@ from api.errors import (
     VectorsUnavailable,
 )
 from api.ledger.service import Draft
+from api.reviews import repository as reviews
+from api.reviews.corrected import corrected
 from api.scores import answer, repository
 from api.scores.repository import Indexed
 from api.scores.schemas import ScoreRequest
 from api.scores.stored import StoredScore, find
 from api.services import Services
-from api.vectors import inputs_of, to_vector
+from api.vectors import to_vector
 from features.errors import StoreError
 from features.store import StoredVector, VectorStore
 from scoring import Assessment, Bundle, ExplanationError, VectorError, assess
@@ -43,8 +45,10 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
     """
     with transaction(services.engine) as connection:
         consent = consents.require(connection, request.seller_id, bank_id, request.purpose, now)
-    stored = _vector_of(services.vectors, request.seller_id)
-    assessment = _assess(services.champion.bundle, stored)
+        corrections = reviews.corrections_of(connection, request.seller_id)
+    bundle = services.champion.bundle
+    figures = corrected(_vector_of(services.vectors, request.seller_id), bundle.sheet.names, corrections)
+    assessment = _assess(bundle, figures.stored)
     expires = now + timedelta(days=services.settings.score_validity_days)
     envelope = {
         "id": str(uuid.uuid4()),
@@ -54,9 +58,9 @@ def create(services: Services, bank_id: str, request: ScoreRequest, now: datetim
         "scored_at": _written(now),
         "expires_at": _written(expires),
     }
-    score = _stored(services, envelope, now, (assessment, inputs_of(stored), consent))
+    score = _stored(services, envelope, now, (assessment, figures.inputs, consent))
     if services.shadow is not None:
-        services.shadow.offer(score.id, to_vector(stored))
+        services.shadow.offer(score.id, figures.vector)
     return score
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -84,20 +84,20 @@ def current(services: Services, seller_id: str, now: datetime) -> SelfView:
         ScoreNotExplained: the model's contributions do not add up.
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
-    bundle = services.champion.bundle
     with transaction(services.engine) as connection:
         figures = figures_of(services, connection, seller_id)
         known = _known(services, connection, seller_id)
-    if known and _stands(known[0], figures, bundle, now):
+    if _stands(services, known, figures, now):
         return SelfView(known[0], known[1] if len(known) > 1 else None)
-    made = assessed(figures, bundle)
     with transaction(services.engine, writes=True) as connection:
-        seller = services.ledger.seller(connection, seller_id, alone=True)
-        # of two who look at once the second finds what the first made
+        seller = services.ledger.seller(connection, seller_id)
+        services.ledger.hold(connection, CHAIN)
+        # once more: of two who look at once the second finds what the first made, and an erasure has removed figures
+        figures = figures_of(services, connection, seller_id)
         known = _known(services, connection, seller_id)
-        if known and _stands(known[0], figures, bundle, now):
+        if _stands(services, known, figures, now):
             return SelfView(known[0], known[1] if len(known) > 1 else None)
-        score = record(services, connection, seller, made, now)
+        score = record(services, connection, seller, assessed(figures, services.champion.bundle), now)
     return SelfView(score, known[0] if known else None)
 
 
@@ -139,7 +139,7 @@ def record(services: Services, connection: Connection, seller: Seller, made: Mad
     Args:
         services: the parts of the service.
         connection: of a transaction that writes.
-        seller: whose score it is, held alone.
+        seller: whose score it is.
         made: the score.
         now: the moment.
     """
@@ -178,7 +178,10 @@ def _known(services: Services, connection: Connection, seller_id: str) -> list[S
     return [open_kept(services.ledger, each) for each in found]
 
 
-def _stands(score: StoredScore, figures: Corrected, bundle: Bundle, now: datetime) -> bool:
+def _stands(services: Services, known: Sequence[StoredScore], figures: Corrected, now: datetime) -> bool:
+    if not known:
+        return False
+    score, bundle = known[0], services.champion.bundle
     expires = datetime.fromisoformat(json.loads(score.body)["expires_at"])
     return score.bundle == bundle.digest and now < expires and score.inputs == figures.inputs
 

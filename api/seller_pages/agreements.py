@@ -73,7 +73,7 @@ def agreements_of(connection: Connection, seller_id: str, now: datetime) -> Agre
         answered=[each for each in asked if each.state(now) in (State.DECLINED, State.EXPIRED)],
         granted=granted[:MOST],
         looks=looks_of(connection, seller_id, MOST),
-        banks=dict(connection.execute(names).tuples().all()) if ids else {},
+        banks={each.id: each.name for each in connection.execute(names)} if ids else {},
         now=now,
     )
 

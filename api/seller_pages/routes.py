@@ -18,6 +18,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 
 from api import errors
+from api.problems import request_id_of
 from api.seller_pages.rendering import COOKIE, Viewer, page, viewer_of
 from api.seller_pages.words import N_
 from api.seller_sessions import service as sessions
@@ -80,6 +81,9 @@ class Page(APIRoute):
                 return refused(request, problem)
             except RequestValidationError:
                 return refused(request, errors.InvalidRequest())
+            except Exception as error:  # noqa: BLE001 - whatever it is, who looks at a page gets a page
+                logger.error("request %s failed with %s", request_id_of(request), type(error).__name__)
+                return refused(request, errors.InternalError())
 
         return answer_as_page
 
