@@ -53,7 +53,9 @@ _KEPT = select(scores, ledger, seller_keys).select_from(
 _FIND = _KEPT.where(scores.c.id == bindparam("wanted"), scores.c.chain == bindparam("bank"))
 _ADD = insert(scores)
 _LATEST = (
-    _KEPT.where(scores.c.chain == bindparam("chain"), seller_keys.c.seller_id == bindparam("seller"))
+    select(scores.c.id)
+    .select_from(scores.join(seller_keys, seller_keys.c.subject == scores.c.subject))
+    .where(scores.c.chain == bindparam("chain"), seller_keys.c.seller_id == bindparam("seller"))
     .order_by(scores.c.position.desc())
     .limit(bindparam("most"))
 )
@@ -96,10 +98,9 @@ def find(connection: Connection, bank_id: str, score_id: str) -> Kept | None:
     return None if found is None else _read(found)
 
 
-def latest_of(connection: Connection, chain: str, seller_id: str, most: int) -> list[Kept]:
-    """Return what is stored of a seller's latest scores in a chain, latest first."""
-    wanted = {"chain": chain, "seller": seller_id, "most": most}
-    return [_read(found) for found in connection.execute(_LATEST, wanted)]
+def latest_of(connection: Connection, chain: str, seller_id: str, most: int) -> list[str]:
+    """Return the ids of a seller's latest scores in a chain, latest first."""
+    return list(connection.scalars(_LATEST, {"chain": chain, "seller": seller_id, "most": most}))
 
 
 def ids_of(connection: Connection, seller_id: str) -> list[tuple[str, str]]:

@@ -8,14 +8,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from api.database import transaction
-from api.errors import ScoreNotExplained, SellerUnknown, VectorsDoNotFitModel, VectorsUnavailable
+from api.errors import ScoreNotExplained, ScoreUnknown, SellerUnknown, VectorsDoNotFitModel, VectorsUnavailable
 from api.ledger.service import Draft, Seller
+from api.remembered import Remembered
 from api.reviews import repository as reviews
 from api.reviews.corrected import Corrected, corrected
 from api.scores import answer
@@ -37,11 +38,10 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SelfView:
-    """A seller's own score as it is stored, opened, and the one before it."""
+class Opened:
+    """A stored score, and what its object says."""
 
     score: StoredScore
-    before: StoredScore | None = field(default=None)
 
     @cached_property
     def body(self) -> dict[str, Any]:
@@ -49,19 +49,58 @@ class SelfView:
         found: dict[str, Any] = json.loads(self.score.body)
         return found
 
+    @cached_property
+    def expires(self) -> datetime:
+        """From when it is not to be relied on."""
+        return datetime.fromisoformat(self.body["expires_at"])
+
+    def rests_on(self, figures: Corrected) -> bool:
+        """Return whether it was made from these figures."""
+        # what it was last found to rest on is compared first: that takes no writing
+        if self.__dict__.get("_figures") == figures:
+            return True
+        same = self.score.inputs == figures.inputs
+        if same:
+            self.__dict__["_figures"] = figures
+        return same
+
+
+@dataclass(frozen=True)
+class SelfView:
+    """A seller's own score, opened, and the one before it."""
+
+    opened: Opened
+    earlier: Opened | None
+
+    @property
+    def score(self) -> StoredScore:
+        """The score as it is stored."""
+        return self.opened.score
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The score object."""
+        return self.opened.body
+
     @property
     def assessment(self) -> dict[str, Any]:
         """The assessment of the score object."""
-        found: dict[str, Any] = self.body["assessment"]
+        found: dict[str, Any] = self.opened.body["assessment"]
         return found
 
-    @cached_property
+    @property
     def assessment_before(self) -> dict[str, Any] | None:
         """The assessment of the score before."""
-        if self.before is None:
-            return None
-        found: dict[str, Any] = json.loads(self.before.body)["assessment"]
-        return found
+        return None if self.earlier is None else self.earlier.body["assessment"]
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What tells it from every other view: the ids of both scores."""
+        return self.score.id, "" if self.earlier is None else self.earlier.score.id
+
+
+_OPENED: Final[Remembered[Opened]] = Remembered(500)
+"""Scores by their ids: what is stored of one never changes."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +127,7 @@ def current(services: Services, seller_id: str, now: datetime) -> SelfView:
         figures = figures_of(services, connection, seller_id)
         known = _known(services, connection, seller_id)
     if _stands(services, known, figures, now):
-        return SelfView(known[0], known[1] if len(known) > 1 else None)
+        return _view(known)
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
         services.ledger.hold(connection, CHAIN)
@@ -96,9 +135,9 @@ def current(services: Services, seller_id: str, now: datetime) -> SelfView:
         figures = figures_of(services, connection, seller_id)
         known = _known(services, connection, seller_id)
         if _stands(services, known, figures, now):
-            return SelfView(known[0], known[1] if len(known) > 1 else None)
+            return _view(known)
         score = record(services, connection, seller, assessed(figures, services.champion.bundle), now)
-    return SelfView(score, known[0] if known else None)
+    return _view([Opened(score), *known])
 
 
 def figures_of(services: Services, connection: Connection, seller_id: str) -> Corrected:
@@ -169,21 +208,30 @@ def record(services: Services, connection: Connection, seller: Seller, made: Mad
 
 def latest_id(connection: Connection, seller_id: str) -> str | None:
     """Return the id of the seller's latest self view."""
-    found = scores.latest_of(connection, CHAIN, seller_id, 1)
-    return found[0].index.id if found else None
+    return next(iter(scores.latest_of(connection, CHAIN, seller_id, 1)), None)
 
 
-def _known(services: Services, connection: Connection, seller_id: str) -> list[StoredScore]:
-    found = scores.latest_of(connection, CHAIN, seller_id, _SHOWN)
-    return [open_kept(services.ledger, each) for each in found]
+def _known(services: Services, connection: Connection, seller_id: str) -> list[Opened]:
+    ids = scores.latest_of(connection, CHAIN, seller_id, _SHOWN)
+    return [_OPENED.of(each, partial(_opened, services, connection, each)) for each in ids]
 
 
-def _stands(services: Services, known: Sequence[StoredScore], figures: Corrected, now: datetime) -> bool:
+def _opened(services: Services, connection: Connection, score_id: str) -> Opened:
+    kept = scores.find(connection, CHAIN, score_id)
+    if kept is None:
+        raise ScoreUnknown
+    return Opened(open_kept(services.ledger, kept))
+
+
+def _stands(services: Services, known: Sequence[Opened], figures: Corrected, now: datetime) -> bool:
     if not known:
         return False
-    score, bundle = known[0], services.champion.bundle
-    expires = datetime.fromisoformat(json.loads(score.body)["expires_at"])
-    return score.bundle == bundle.digest and now < expires and score.inputs == figures.inputs
+    latest, bundle = known[0], services.champion.bundle
+    return latest.score.bundle == bundle.digest and now < latest.expires and latest.rests_on(figures)
+
+
+def _view(known: Sequence[Opened]) -> SelfView:
+    return SelfView(known[0], known[1] if len(known) > 1 else None)
 
 
 def _written(moment: datetime) -> str:

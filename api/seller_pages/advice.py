@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
 from typing import Final
 
+from api.remembered import Remembered
 from api.scores.replay import vector_of
 from api.scores.stored import StoredScore
 from api.seller_pages.wording import GROUPS
 from api.seller_pages.words import Words
 from scoring import Advice, Bundle, Verdict, advise
-
-_REMEMBERED: Final = 2_000
 
 
 @dataclass(frozen=True)
@@ -49,27 +46,18 @@ class AdviceShown:
     options: tuple[OptionShown, ...]
 
 
-class Remembered:
-    """The advice for scores that were looked at lately: a score never changes, and trying all changes takes a while.
+_ADVICE: Final[Remembered[Advice]] = Remembered(2_000)
+"""Advice by the id of the score and the digest of the bundle; to try all changes takes a while."""
 
-    Example: `Remembered().of(score, bundle).verdict`.
+
+def advice_for(score: StoredScore, bundle: Bundle) -> Advice:
+    """Return what would move a score up a band.
+
+    Args:
+        score: the seller's own, made by this bundle.
+        bundle: the model in force.
     """
-
-    def __init__(self) -> None:
-        self._known: OrderedDict[str, Advice] = OrderedDict()
-        self._lock = Lock()
-
-    def of(self, score: StoredScore, bundle: Bundle) -> Advice:
-        """Return the advice for a score that this bundle made."""
-        with self._lock:
-            found = self._known.get(score.id)
-        if found is None:
-            found = advise(bundle, vector_of(json.loads(score.inputs)))
-            with self._lock:
-                self._known[score.id] = found
-                if len(self._known) > _REMEMBERED:
-                    self._known.popitem(last=False)
-        return found
+    return _ADVICE.of((score.id, bundle.digest), lambda: advise(bundle, vector_of(json.loads(score.inputs))))
 
 
 def shown(advice: Advice, words: Words) -> AdviceShown:

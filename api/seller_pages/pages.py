@@ -1,24 +1,28 @@
-"""The pages that show: overview, reasons, advice, financing and data; each of the seller's own score."""
+"""The pages that show: overview, reasons, advice, financing and data; each of the seller's own score.
+
+What a page says of a score is remembered in each language, as text: a score never changes.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from fastapi import APIRouter, Response
+from markupsafe import Markup
 
 from api import errors
 from api.database import transaction
 from api.products import service as products
+from api.products.repository import everyones
+from api.remembered import Remembered
 from api.self_view import service as self_view
 from api.self_view.service import SelfView
-from api.seller_pages import advice as advice_of
-from api.seller_pages import data
-from api.seller_pages import offers as offers_in
+from api.seller_pages import advice, data, offers
 from api.seller_pages.reasons import reasons_of
-from api.seller_pages.rendering import page
+from api.seller_pages.rendering import page, rendered
 from api.seller_pages.routes import Here, SessionFirst, SignedIn
 from api.seller_pages.standing import Lacking, standing_of
 from api.services import Services, Wired
@@ -29,34 +33,25 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/seller", route_class=SessionFirst, include_in_schema=False)
 
-_ADVICE: Final = advice_of.Remembered()
+_SAID: Final[Remembered[Markup]] = Remembered(2_000)
 
 
 @router.get("")
 def show_overview(seller: SignedIn, services: Wired) -> Response:
     """Show the score, where it stands, how it moved and what weighs most."""
-    return _of_score("overview.html", "/seller", seller, services)
+    return _of_score("overview", "/seller", seller, services)
 
 
 @router.get("/reasons")
 def show_reasons(seller: SignedIn, services: Wired) -> Response:
     """Show every figure with its points."""
-    return _of_score("reasons.html", "/seller/reasons", seller, services)
+    return _of_score("reasons", "/seller/reasons", seller, services)
 
 
 @router.get("/improve")
 def show_advice(seller: SignedIn, services: Wired) -> Response:
     """Show what would move the seller up a band."""
-    view = view_of(seller, services)
-    if view is None:
-        return unknown(seller, "/seller/improve")
-    bundle, words = services.champion.bundle, seller.viewer.words
-    standing = standing_of(view, bundle, words)
-    if isinstance(standing, Lacking):
-        return page("improve.html", seller.viewer, lacking=standing)
-    advice = advice_of.shown(_ADVICE.of(view.score, bundle), words)
-    reasons = reasons_of(view.assessment, bundle, words)
-    return page("improve.html", seller.viewer, lacking=None, advice=advice, reasons=reasons)
+    return _of_score("improve", "/seller/improve", seller, services)
 
 
 @router.get("/products")
@@ -64,12 +59,18 @@ def show_products(seller: SignedIn, services: Wired) -> Response:
     """Show the products of all banks: open with limit and price, or what is lacking."""
     view = view_of(seller, services)
     if view is None:
-        return unknown(seller, "/seller/products")
+        return _unknown(seller, "/seller/products")
+    now = datetime.now(UTC)
     with transaction(services.engine) as connection:
-        found = products.offers(connection, services, view.score)
-    offers = [offers_in.shown(each, seller.viewer.words) for each in found]
-    is_open, closed = [each for each in offers if each.open], [each for each in offers if not each.open]
-    return page("products.html", seller.viewer, offers=offers, open=is_open, closed=closed)
+        held = everyones(connection, now)
+    versions = tuple((bank, each.bank_id, each.product_id, each.version) for bank, each in held)
+
+    def said() -> Markup:
+        found = products.held_against(services, view.score, held, now)[1]
+        return _as_text("products", seller, {"offers": [offers.shown(each, seller.viewer.words) for each in found]})
+
+    body = _SAID.of(("products", *view.name, versions, seller.viewer.words.language), said)
+    return page("products.html", seller.viewer, body=body)
 
 
 @router.get("/data")
@@ -77,16 +78,10 @@ def show_data(seller: SignedIn, services: Wired) -> Response:
     """Show what is held of the seller, and how fresh it is."""
     view = view_of(seller, services)
     if view is None:
-        return unknown(seller, "/seller/data")
-    words = seller.viewer.words
-    picture = _picture(services, seller.subject)
-    tables = () if picture is None else data.tables_of(picture, words)
-    sales = None if picture is None else data.sales_of(picture, words)
-    inputs = json.loads(view.score.inputs)
-    figures = data.figures_of(services.champion.bundle.sheet.entries, inputs["values"], words)
-    missing = any(not each.known for each in tables)
-    parts = {"tables": tables, "missing": missing, "sales": sales, "figures": figures}
-    return page("data.html", seller.viewer, as_of=words.day(view.assessment["as_of"]), **parts)
+        return _unknown(seller, "/seller/data")
+    name = ("data", *view.name, seller.viewer.words.language)
+    body = _SAID.of(name, lambda: _as_text("data", seller, _data(seller, services, view)))
+    return page("data.html", seller.viewer, body=body)
 
 
 def view_of(seller: Here, services: Services) -> SelfView | None:
@@ -97,9 +92,42 @@ def view_of(seller: Here, services: Services) -> SelfView | None:
         return None
 
 
-def unknown(seller: Here, here: str) -> Response:
-    """Say that nothing is known yet, and what to do."""
-    return page("unknown.html", seller.viewer, here=here)
+def _of_score(name: str, here: str, seller: Here, services: Services) -> Response:
+    view = view_of(seller, services)
+    if view is None:
+        return _unknown(seller, here)
+    key = (name, *view.name, services.champion.bundle.digest, seller.viewer.words.language)
+    body = _SAID.of(key, lambda: _as_text(name, seller, _parts(name, seller, services, view)))
+    return page(f"{name}.html", seller.viewer, body=body)
+
+
+def _as_text(name: str, seller: Here, parts: dict[str, Any]) -> Markup:
+    # a template of ours, whose every value was escaped as it was filled in
+    return Markup(rendered(f"{name}_of_score.html", seller.viewer, **parts))  # noqa: S704
+
+
+def _parts(name: str, seller: Here, services: Services, view: SelfView) -> dict[str, Any]:
+    bundle, words = services.champion.bundle, seller.viewer.words
+    standing = standing_of(view, bundle, words)
+    if isinstance(standing, Lacking):
+        return {"lacking": standing}
+    parts = {"lacking": None, "standing": standing, "reasons": reasons_of(view.assessment, bundle, words)}
+    if name == "improve":
+        parts["advice"] = advice.shown(advice.advice_for(view.score, bundle), words)
+    return parts
+
+
+def _data(seller: Here, services: Services, view: SelfView) -> dict[str, Any]:
+    words, picture = seller.viewer.words, _picture(services, seller.subject)
+    tables = () if picture is None else data.tables_of(picture, words)
+    values = json.loads(view.score.inputs)["values"]
+    return {
+        "tables": tables,
+        "missing": any(not each.known for each in tables),
+        "sales": None if picture is None else data.sales_of(picture, words),
+        "figures": data.figures_of(services.champion.bundle.sheet.entries, values, words),
+        "as_of": words.day(view.assessment["as_of"]),
+    }
 
 
 def _picture(services: Services, seller_id: str) -> Picture | None:
@@ -111,13 +139,5 @@ def _picture(services: Services, seller_id: str) -> Picture | None:
         return None
 
 
-def _of_score(template: str, here: str, seller: Here, services: Services) -> Response:
-    view = view_of(seller, services)
-    if view is None:
-        return unknown(seller, here)
-    bundle, words = services.champion.bundle, seller.viewer.words
-    standing = standing_of(view, bundle, words)
-    if isinstance(standing, Lacking):
-        return page(template, seller.viewer, lacking=standing)
-    reasons = reasons_of(view.assessment, bundle, words)
-    return page(template, seller.viewer, lacking=None, standing=standing, reasons=reasons)
+def _unknown(seller: Here, here: str) -> Response:
+    return page("unknown.html", seller.viewer, here=here)

@@ -17,8 +17,11 @@ _SCALE_WIDTH: Final = 340
 """As wide as a phone, so that letters are as large there as they are drawn."""
 
 _SCALE_TOP, _SCALE_HIGH = 36, 16
-_BAR_ROW: Final = 30
 _COLUMNS_HIGH: Final = 130
+_BAR: Final = Markup(
+    '<svg viewBox="0 0 100 10" class="bar" aria-hidden="true" preserveAspectRatio="none"><rect x="{}" y="1" width="{}" '
+    'height="8" rx="1" class="{}"/><line x1="50" x2="50" y1="0" y2="10" class="axis"/></svg>'
+)
 
 
 @dataclass(frozen=True)
@@ -77,25 +80,10 @@ def scale_picture(segments: Sequence[Segment], score: int, before: int | None, s
 
 def bar(points: int, most: int) -> Markup:
     """Draw points as a bar from the middle: to the right what helps, to the left what hurts."""
-    picture = Xml.Element(
-        "svg", {"viewBox": "0 0 100 10", "class": "bar", "aria-hidden": "true", "preserveAspectRatio": "none"}
-    )
     long = 48 * abs(points) / max(most, 1)
-    left = 50 if points >= 0 else 50 - long
-    Xml.SubElement(
-        picture,
-        "rect",
-        {
-            "x": f"{left:.1f}",
-            "y": "1",
-            "width": f"{max(long, 0.8):.1f}",
-            "height": "8",
-            "rx": "1",
-            "class": "gain" if points >= 0 else "loss",
-        },
-    )
-    Xml.SubElement(picture, "line", {"x1": "50", "x2": "50", "y1": "0", "y2": "10", "class": "axis"})
-    return _done(picture)
+    left, style = (50.0, "gain") if points >= 0 else (50 - long, "loss")
+    # there are dozens on a page, and no words in them
+    return _BAR.format(f"{left:.1f}", f"{max(long, 0.8):.1f}", style)
 
 
 def columns_picture(values: Sequence[float | None], settled: Sequence[bool], said: str) -> Markup:

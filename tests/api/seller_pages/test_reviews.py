@@ -185,6 +185,7 @@ def test_a_form_that_says_nothing_or_too_much_is_refused(browser: Browser, featu
 
 def test_the_queue_is_in_order_of_what_is_due_and_marks_what_is_late(browser: Browser, surf: Surf) -> None:
     now = datetime.now(UTC)
+    browser.log_in(SELLERS[1]).get("/seller")
     late = asked(browser, None, SELLERS[1], clock=lambda: now - timedelta(days=31))
     asked(browser, None, SELLERS[2], clock=lambda: now - timedelta(days=3))
     with operator_of(browser) as client_id:
