@@ -60,7 +60,7 @@ class ReviewShown(BaseModel):
     feature: str | None = Field(description="The disputed figure.", examples=["return_rate_90d"])
     score_id: str | None = Field(description="The seller's own score at that time.", examples=[_SCORE])
     statement: str = Field(description="What the seller says.", examples=["Two returns were counted twice."])
-    state: State = Field(description="How far it has come.")
+    state: State = Field(description="How far it has come by now.")
     opened_at: str = Field(description="When it was asked, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
     due_at: str = Field(description="By when it must be decided, UTC.", examples=["2026-03-03T09:30:00.000000Z"])
     overdue: bool = Field(description="Whether it should have been decided by now.")
