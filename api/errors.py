@@ -18,6 +18,7 @@ ApiError
     ├── NotAuthenticated       401
     ├── InvalidToken           401
     ├── NotSignedIn            401
+    ├── LoginFailed            401
     ├── WrongCaller            403
     ├── InsufficientScope      403
     ├── ConsentRequired        403
@@ -160,6 +161,13 @@ class NotSignedIn(Problem):
 
     status, slug, title = 401, "not-signed-in", "You are not logged in"
     usual = "The session is over; log in again from your marketplace."
+
+
+class LoginFailed(Problem):
+    """The provider of logins did not prove who somebody is; the log says why, the answer does not."""
+
+    status, slug, title = 401, "login-failed", "The login failed"
+    usual = "The login could not be completed; begin again."
 
 
 class WrongCaller(Problem):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     rate_limit_seconds: int = Field(default=60, ge=1, le=86_400)
     failed_logins: int = Field(default=30, ge=1, description="Failed proofs of one client at one address, likewise.")
     failed_logins_seconds: int = Field(default=60, ge=1, le=86_400)
+    oidc_issuer: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None, description="The OpenID Connect provider that logs sellers in, beside the platform's links."
+    )
+    oidc_client_id: str | None = Field(default=None, description="This service's id at that provider.")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="Its secret; none for a public client.")
+    oidc_claim: str = Field(default="sub", description="The claim of the ID token that is the platform's seller id.")
     demo_bank: bool = Field(default=True, description="Make a bank to try with where there is no client yet.")
 
     @property

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import Connection
 
@@ -146,7 +146,7 @@ def decide(services: Services, review_id: str, by: str, decision: Decision, cloc
             repository.correct(connection, correction)
             made = _rescored(services, connection, review)
             score = self_view.record(services, connection, seller, made, now)
-        values = {
+        values: dict[str, Any] = {
             "taken_at": review.taken_at or now,
             "taken_by": review.taken_by or by,
             "decided_at": now,

@@ -66,7 +66,7 @@ def agreements_of(connection: Connection, seller_id: str, now: datetime) -> Agre
     asked = requests.listed(connection, consents.Wanted(None, seller_id, None, None, MOST), now)
     granted = consents.listed(connection, consents.Wanted(None, seller_id, None, None, MOST), now)
     pending = [each for each in asked if each.state(now) is State.PENDING]
-    ids = {each.bank_id for each in (*asked, *granted)}
+    ids = {each.bank_id for each in asked} | {each.bank_id for each in granted}
     names = select(clients.c.id, clients.c.name).where(clients.c.id.in_(ids))
     return Agreements(
         asked=pending,

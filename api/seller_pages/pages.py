@@ -111,7 +111,8 @@ def _parts(name: str, seller: Here, services: Services, view: SelfView) -> dict[
     standing = standing_of(view, bundle, words)
     if isinstance(standing, Lacking):
         return {"lacking": standing}
-    parts = {"lacking": None, "standing": standing, "reasons": reasons_of(view.assessment, bundle, words)}
+    reasons = reasons_of(view.assessment, bundle, words)
+    parts: dict[str, Any] = {"lacking": None, "standing": standing, "reasons": reasons}
     if name == "improve":
         parts["advice"] = advice.shown(advice.advice_for(view.score, bundle), words)
     return parts

@@ -67,8 +67,8 @@ class Viewer:
 def viewer_of(request: Request, signed_in: SignedInAs | None = None, begun_in: str | None = None) -> Viewer:
     """Return who looks: the language is the session's, else that of a link, else the one the browser asks for."""
     chosen = (signed_in.session.language if signed_in else None) or begun_in
-    known = chosen is not None and chosen in set(Language)
-    language = Language(chosen) if known else negotiated(request.headers.get("accept-language", ""))
+    known = [each for each in Language if each == chosen]
+    language = known[0] if known else negotiated(request.headers.get("accept-language", ""))
     return Viewer(words_of(language), signed_in)
 
 

@@ -22,6 +22,7 @@ from api.problems import request_id_of
 from api.seller_pages.rendering import COOKIE, Viewer, page, viewer_of
 from api.seller_pages.words import N_
 from api.seller_sessions import service as sessions
+from api.seller_sessions.oidc import Provider
 from api.seller_sessions.repository import Person
 from api.seller_sessions.service import SignedInAs
 from api.services import Services
@@ -29,6 +30,8 @@ from api.services import Services
 FORM_TOKEN: Final = "token"  # noqa: S105 - the name of a field
 _FORM: Final = "application/x-www-form-urlencoded"
 _OURS: Final = frozenset({"same-origin", "none"})
+
+_LOG_IN_STATUS: Final = 401
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +130,10 @@ def refused(request: Request, problem: errors.Problem) -> Response:
     """Say on a page what is refused and what to do."""
     viewer: Viewer = getattr(request.state, "viewer", None) or viewer_of(request)
     said, advice = _SAID.get(type(problem), _FAILED)
-    answer = page("refused.html", viewer, problem.status, said=said, advice=advice)
+    services: Services = request.app.state.services
+    # who is not logged in is shown where to, if there is such a place
+    by_oidc = problem.status == _LOG_IN_STATUS and Provider.of(services.settings) is not None
+    answer = page("refused.html", viewer, problem.status, said=said, advice=advice, by_oidc=by_oidc)
     answer.headers.update(problem.headers)
     if "hx-request" in request.headers:
         # what came in place of a part of the page is shown as a page of its own
@@ -161,9 +167,11 @@ def _require_ours(request: Request) -> None:
 
 _LOG_IN: Final = N_("Open your score again from your marketplace, which logs you in.")
 _RETRY: Final = N_("Try again in a little while. If it stays like this, tell your marketplace.")
+_AGAIN: Final = N_("Begin again. If it stays like this, tell your marketplace.")
 _FAILED: Final = (N_("Something went wrong on our side"), _RETRY)
 _SAID: Final[dict[type[errors.Problem], tuple[str, str]]] = {
     errors.NotSignedIn: (N_("You are not logged in"), _LOG_IN),
+    errors.LoginFailed: (N_("The login did not work"), _AGAIN),
     errors.LinkUsedUp: (
         N_("This link works no more"),
         N_("It works once, within ten minutes. Open your score again from your marketplace."),
@@ -182,6 +190,7 @@ _SAID: Final[dict[type[errors.Problem], tuple[str, str]]] = {
         N_("As many questions as may be are open at once. Wait until one of them is answered."),
     ),
     errors.ReviewDecided: (N_("Nothing was changed"), N_("It was decided already, and a decision stands.")),
+    errors.RouteUnknown: (N_("There is nothing like that"), N_("It may have been removed. Go back to the list.")),
     errors.ReviewUnknown: (N_("There is nothing like that"), N_("It may have been removed. Go back to the list.")),
     errors.ConsentUnknown: (N_("Nothing was changed"), N_("There is no such consent. Look at the list again.")),
     errors.ConsentRequestUnknown: (N_("Nothing was changed"), N_("There is no such request. Look at the list again.")),

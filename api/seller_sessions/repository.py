@@ -97,13 +97,13 @@ def add_link(connection: Connection, link: Link) -> None:
 def take_link(connection: Connection, digest: str) -> Link | None:
     """Remove a link and return it; of many who take it at once, one gets it."""
     taken = connection.execute(delete(links).where(links.c.digest == digest).returning(*links.c)).one_or_none()
-    return None if taken is None else Link(taken[0], Person(taken[1]), *taken[2:])
+    return None if taken is None else _link(taken)
 
 
 def find_link(connection: Connection, digest: str) -> Link | None:
     """Return a link that nobody has taken yet."""
     found = connection.execute(select(links).where(links.c.digest == digest)).one_or_none()
-    return None if found is None else Link(found[0], Person(found[1]), *found[2:])
+    return None if found is None else _link(found)
 
 
 def begin(connection: Connection, session: Session, over: datetime) -> None:
@@ -140,5 +140,11 @@ def end_all(connection: Connection, kind: Person, subject: str) -> int:
     return ended.rowcount
 
 
+def _link(found: Row[Any]) -> Link:
+    digest, kind, *rest = found
+    return Link(digest, Person(kind), *rest)
+
+
 def _read(found: Row[Any]) -> Session:
-    return Session(found[0], Person(found[1]), *found[2:])
+    digest, kind, *rest = found
+    return Session(digest, Person(kind), *rest)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import unescape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -65,12 +65,12 @@ class Browser:
         self.cookie = answer.cookies[COOKIE]
         return self
 
-    def _send(self, method: str, path: str, **given: object) -> Response:
+    def _send(self, method: str, path: str, **given: Any) -> Response:
         # the client's own jar would mix up browsers
         self.client.cookies.clear()
-        headers = {**given.pop("headers", {})}  # type: ignore[dict-item]
+        headers = dict(given.pop("headers", {}))
         headers.setdefault("Accept-Language", "en")
-        if self.cookie:
+        if self.cookie and "Cookie" not in headers:
             headers["Cookie"] = f"{COOKIE}={self.cookie}"
         answer = self.client.request(method, ADDRESS + path, headers=headers, follow_redirects=False, **given)
         self.client.cookies.clear()

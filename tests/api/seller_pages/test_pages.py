@@ -228,7 +228,8 @@ def test_every_page_says_in_its_signature_who_may_look(browser: Browser) -> None
     routes = [route for router in included for route in router.routes]
     pages = [route for route in routes if isinstance(route, Page)]
     anyones = {route.path for route in pages if not isinstance(route, SessionFirst)}
-    assert anyones == {"/seller/login/{token}", "/seller/login", "/seller/static/{digest}/{name}"}
+    logging_in = {"/seller/login/{token}", "/seller/login", "/seller/oidc", "/seller/oidc/callback"}
+    assert anyones == {*logging_in, "/seller/static/{digest}/{name}"}
     for route in pages:
         if isinstance(route, SessionFirst):
             path = re.sub(r"{\w+}", "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", route.path)
