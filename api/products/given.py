@@ -61,5 +61,5 @@ def _unknown(terms: ProductTerms, currencies: Collection[str]) -> Iterator[tuple
     if unknown := sorted(set(terms.countries) - _ADMITTED):
         yield (
             "country",
-            f"{', '.join(unknown)} is no country of ISO 3166; leave it out, or countries empty to admit all.",
+            f"ISO 3166 has no country {', '.join(unknown)}; leave it out, or countries empty to admit all.",
         )

@@ -6,17 +6,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
     Connection,
     Index,
     Integer,
-    Row,
     String,
     Table,
     Text,
+    and_,
     func,
     insert,
     or_,
@@ -39,7 +40,7 @@ products = Table(
     Column("until", UtcDateTime(), nullable=True),
     Column("content", Text(), nullable=False),
 )
-_HOLDS = products.c.until.is_(None)
+_HOLDS: Final = products.c.until.is_(None)
 # of two that replace a bank's products at once, one would be refused here if the lock ever let both in
 Index(
     "products_in_force",
@@ -70,9 +71,7 @@ def lock(connection: Connection, bank_id: str) -> None:
 
 def held(connection: Connection, bank_id: str, at: datetime | None = None) -> list[Version]:
     """Return the products of a bank in order of their ids, as they hold now or held at a moment."""
-    holds = _HOLDS
-    if at is not None:
-        holds = (products.c.since <= at) & or_(products.c.until.is_(None), products.c.until > at)
+    holds = _HOLDS if at is None else _held_at(at)
     wanted = select(products).where(products.c.bank_id == bank_id, holds).order_by(products.c.product_id)
     return [read(found) for found in connection.execute(wanted)]
 
@@ -82,8 +81,7 @@ def everyones(connection: Connection, at: datetime) -> list[tuple[str, Version]]
     wanted = (
         select(clients.c.name, products)
         .join_from(products, clients, clients.c.id == products.c.bank_id)
-        .where(products.c.since <= at, or_(products.c.until.is_(None), products.c.until > at))
-        .where(clients.c.revoked_at.is_(None))
+        .where(_held_at(at), clients.c.revoked_at.is_(None))
         .order_by(clients.c.name, products.c.bank_id, products.c.product_id)
     )
     return [(found[0], read(found[1:])) for found in connection.execute(wanted)]
@@ -121,10 +119,14 @@ def _written(product: Product) -> str:
     return canonical_json({**asdict(product), "countries": sorted(product.countries)}).decode()
 
 
-def read(found: Row[Any] | Sequence[Any]) -> Version:
+def read(found: Sequence[Any]) -> Version:
     """Return the version that a row of the table holds."""
-    *place, content = found
-    return Version(*place, _product(json.loads(content)))
+    bank_id, product_id, version, since, until, content = found
+    return Version(bank_id, product_id, version, since, until, _product(json.loads(content)))
+
+
+def _held_at(at: datetime) -> ColumnElement[bool]:
+    return and_(products.c.since <= at, or_(_HOLDS, products.c.until > at))
 
 
 def _product(content: Mapping[str, Any]) -> Product:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
 from api.ledger.chain import written
@@ -19,7 +20,7 @@ MOST: Final = 50
 
 _ID: Final = r"^[a-z0-9][a-z0-9._-]{0,59}$"
 _WHOLE: Final = 10**15
-_EXAMPLE: Final = {
+_EXAMPLE: Final[JsonDict] = {
     "id": "working-capital",
     "name": "Working capital line",
     "currency": "USD",
@@ -156,7 +157,10 @@ class OfferShown(_Shown):
     monthly_sales: float | None = Field(
         description="Settled net sales of an average month; null where not known.", examples=[12_000.0]
     )
-    undoubted_sales: float | None = Field(description="The same less what is doubted.", examples=[11_760.0])
+    undoubted_sales: float | None = Field(
+        description="The same less what is doubted; the most that they can be where something could not be looked at.",
+        examples=[11_760.0],
+    )
     limit: int | None = Field(description="Indicative limit; null where not eligible.", examples=[23_520])
     price: float | None = Field(description="Yearly rate; null where not eligible.", examples=[0.08])
     term_days: int = Field(description="Days from disbursement to the last instalment.", examples=[365])

@@ -147,9 +147,8 @@ def _from_entry(entry: dict[str, Any]) -> StoredDelivery:
 
 def _to_entry(delivery: StoredDelivery) -> dict[str, object]:
     days = {table: day.isoformat() for table, day in delivery.covers_through.items()}
-    entry = {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows)}
-    rate = delivery.constant_rate
-    return entry if rate is None else {**entry, "constant_rate": asdict(rate)}
+    rate = {} if delivery.constant_rate is None else {"constant_rate": asdict(delivery.constant_rate)}
+    return {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows), **rate}
 
 
 @contextmanager

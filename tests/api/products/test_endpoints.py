@@ -80,7 +80,7 @@ def test_everything_wrong_is_told_with_id_and_place_and_nothing_is_stored(desk: 
     messages = [message for _, _, message in wrong]
     assert messages[0].startswith("Product line: The smallest limit is 600000")
     assert messages[2] == "Product other: No exchange rate of EUR is known; known are CNY, USD, VND."
-    assert messages[3].startswith("Product other: XX, ZZ is no country")
+    assert messages[3].startswith("Product other: ISO 3166 has no country XX, ZZ; ")
     assert "needs a price" in messages[4]
     assert [each["id"] for each in shown(desk)] == ["line"]
 
@@ -276,3 +276,12 @@ def test_without_vectors_no_currency_can_be_converted(desk: Desk) -> None:
     answer = desk.client.put("/v1/products", json={"products": [LINE]})
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/no-vectors")
     assert shown(desk) == []
+
+
+def test_a_country_that_the_platform_does_not_know_is_none(desk: Desk) -> None:
+    land(desk.services.settings, {"S": {}}, "ZZ", replace(SNAPSHOT, data_version="next"))
+    desk.put(LINE)
+    found = desk.eligibility(desk.score("S")["id"])
+    assert found["country"] is None
+    (unmet,) = found["products"][0]["unmet"]
+    assert unmet == {"criterion": "country", "found": None, "needed": "CN, VN", "gap": None}
