@@ -141,10 +141,10 @@ def end_all(connection: Connection, kind: Person, subject: str) -> int:
 
 
 def _link(found: Row[Any]) -> Link:
-    digest, kind, *rest = found
-    return Link(digest, Person(kind), *rest)
+    values = list(found)
+    return Link(values[0], Person(values[1]), *values[2:])
 
 
 def _read(found: Row[Any]) -> Session:
-    digest, kind, *rest = found
-    return Session(digest, Person(kind), *rest)
+    values = list(found)
+    return Session(values[0], Person(values[1]), *values[2:])
