@@ -33,6 +33,9 @@ call. `RateLimit` headers say how many calls are left.
 
 A bank scores a seller under the seller's consent, which the platform records; `POST /v1/consent-requests` asks for it.
 
+The platform logs its seller in to the seller's pages: `POST /v1/seller-sessions` gives a link that works once. What
+sellers dispute there, operators decide at `/v1/reviews`.
+
 Every number explains itself: `base_points` and the points of all contributions sum to the score, exactly.
 Every score has a place in its bank's ledger and a receipt, which the keys at `/.well-known/jwks.json` verify.
 Errors are problem details (RFC 9457) with a stable `type`.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Response
 
-from api.seller_pages.rendering import page, to, viewer_of, without_cookie
+from api.seller_pages.rendering import Viewer, page, to, without_cookie
 from api.seller_pages.routes import Here, OperatorIn, SessionFirst, SignedIn
 from api.seller_sessions import service as sessions
 from api.seller_sessions.schemas import Language
@@ -34,15 +34,15 @@ def speak_to_operator(
 
 
 @router.post("/seller/logout")
-def log_seller_out(request: Request, seller: SignedIn, services: Wired) -> Response:
+def log_seller_out(seller: SignedIn, services: Wired) -> Response:
     """End the session."""
-    return _ended(request, seller, services)
+    return _ended(seller, services)
 
 
 @router.post("/operator/logout")
-def log_operator_out(request: Request, operator: OperatorIn, services: Wired) -> Response:
+def log_operator_out(operator: OperatorIn, services: Wired) -> Response:
     """End the session."""
-    return _ended(request, operator, services)
+    return _ended(operator, services)
 
 
 def _spoken(here: Here, services: Services, language: Language, back: str) -> Response:
@@ -52,7 +52,6 @@ def _spoken(here: Here, services: Services, language: Language, back: str) -> Re
     return to(back if back == home or back.startswith(f"{home}/") else home)
 
 
-def _ended(request: Request, here: Here, services: Services) -> Response:
+def _ended(here: Here, services: Services) -> Response:
     sessions.end(services.engine, here.signed_in)
-    answer = page("farewell.html", viewer_of(request, begun_in=here.viewer.words.language))
-    return without_cookie(answer)
+    return without_cookie(page("farewell.html", Viewer(here.viewer.words)))

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Response
@@ -51,15 +52,15 @@ class Here:
 
 
 class _LoggedIn:
-    """What a page asks for; the route has looked at the session before this is called."""
+    """What a page asks for: who looks, or the request of one that is looked at in the thread that answers."""
 
     def __init__(self, person: Person) -> None:
         self.person = person
 
-    async def __call__(self, request: Request) -> Here:
-        """Return who looks, as the route found them."""
-        here: Here = request.state.here
-        return here
+    async def __call__(self, request: Request) -> Here | Request:
+        """Return who looks, if that is known by now."""
+        found: Here | None = getattr(request.state, "here", None)
+        return found or request
 
 
 SignedIn = Annotated[Here, Depends(_LoggedIn(Person.SELLER))]
@@ -103,27 +104,23 @@ class SessionFirst(Page):
         TypeError: an endpoint says nothing of who looks; the service does not begin.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, path: str, endpoint: Callable[..., Response], **kwargs: Any) -> None:
+        super().__init__(path, _admitting(endpoint, lambda request: _here(request, self.person)), **kwargs)
         found = [each.call for each in self.dependant.dependencies if isinstance(each.call, _LoggedIn)]
         if len(found) != 1:
             raise TypeError(f"The page {self.path} must have one parameter that says who may look.")
         self.person = found[0].person
 
     async def admit(self, request: Request) -> None:
-        """Refuse who has no session of this kind, and forms that were not made for it."""
-        services: Services = request.app.state.services
-        signed_in = await run_in_threadpool(_session, services, request)
-        # known from here on, so that a refusal is in the session's language
-        request.state.viewer = viewer_of(request, signed_in)
-        if signed_in.session.kind is not self.person:
-            raise errors.NotSignedIn
-        request.state.here = Here(signed_in.session.subject, request.state.viewer)
-        if request.method == "POST":
-            _require_ours(request)
-            form = await request.form()
-            if not signed_in.allows(form.get(FORM_TOKEN)):
-                raise errors.FormRefused
+        """Refuse forms of who has no session of this kind, and forms that were not made for it."""
+        # a page that only shows is admitted in the thread that makes it, since changing threads takes as long
+        if request.method != "POST":
+            return
+        here = request.state.here = await run_in_threadpool(_here, request, self.person)
+        _require_ours(request)
+        form = await request.form()
+        if not here.signed_in.allows(form.get(FORM_TOKEN)):
+            raise errors.FormRefused
 
 
 def refused(request: Request, problem: errors.Problem) -> Response:
@@ -141,7 +138,31 @@ def refused(request: Request, problem: errors.Problem) -> Response:
     return answer
 
 
-def _session(services: Services, request: Request) -> SignedInAs:
+def _admitting(endpoint: Callable[..., Response], here: Callable[[Request], Here]) -> Callable[..., Response]:
+    """Return the endpoint behind a look at the session, where that was not looked at before."""
+
+    @wraps(endpoint)
+    def admitted(**given: Any) -> Response:
+        return endpoint(**{name: _looked(value, here) for name, value in given.items()})
+
+    return admitted
+
+
+def _looked(value: Any, here: Callable[[Request], Here]) -> Any:
+    return here(value) if isinstance(value, Request) else value
+
+
+def _here(request: Request, person: Person) -> Here:
+    signed_in = _session(request)
+    # known from here on, so that a refusal is in the session's language
+    request.state.viewer = viewer_of(request, signed_in)
+    if signed_in.session.kind is not person:
+        raise errors.NotSignedIn
+    return Here(signed_in.session.subject, request.state.viewer)
+
+
+def _session(request: Request) -> SignedInAs:
+    services: Services = request.app.state.services
     limits = services.access.limits
     address = request.client.host if request.client else ""
     try:
