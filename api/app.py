@@ -15,7 +15,10 @@ import api.metrics.endpoints
 import api.model.endpoints
 import api.products.endpoints
 import api.receipts.endpoints
+import api.review_pages.endpoints
+import api.reviews.endpoints
 import api.scores.endpoints
+import api.seller_sessions.endpoints
 import api.sellers.endpoints
 from api import described
 from api.access.refusals import install_refusals
@@ -23,6 +26,8 @@ from api.checkpointing import sending
 from api.metrics.counted import Counted
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
+from api.seller_pages import acts, consenting, download, login, reviewing
+from api.seller_pages import pages as shown
 from api.services import open_services
 from api.settings import Settings
 from api.watch import watching
@@ -34,6 +39,9 @@ _ROOMS: Final = (
     api.sellers,
     api.consents,
     api.consents.requests,
+    api.seller_sessions,
+    api.reviews,
+    api.review_pages,
     api.receipts,
     api.access,
     api.health,
@@ -48,6 +56,9 @@ Get a token at `POST /oauth/token` with the credentials that `sellerscore bank c
 call. `RateLimit` headers say how many calls are left.
 
 A bank scores a seller under the seller's consent, which the platform records; `POST /v1/consent-requests` asks for it.
+
+The platform logs its seller in to the seller's pages: `POST /v1/seller-sessions` gives a link that works once. What
+sellers dispute there, operators decide at `/v1/reviews`.
 
 Every number explains itself: `base_points` and the points of all contributions sum to the score, exactly.
 Every score has a place in its bank's ledger and a receipt, which the keys at `/.well-known/jwks.json` verify.
@@ -86,6 +97,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for room in _ROOMS:
         app.include_router(room.endpoints.router)
+    for pages in (login, shown, acts, consenting, reviewing, download):
+        app.include_router(pages.router)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext, counted=counted)
     install_handlers(app)

@@ -18,6 +18,7 @@ import api.ledger.cli
 import api.receipts.cli
 from api.access.cli import commands_of
 from api.access.rights import Kind
+from api.seller_sessions.cli import link
 
 if TYPE_CHECKING:
     from api.looked import Looked
@@ -30,7 +31,10 @@ app.add_typer(api.receipts.cli.app)
 app.add_typer(api.ledger.cli.app, name="ledger")
 app.add_typer(api.keys.cli.app, name="keys")
 for _kind in Kind:
-    app.add_typer(commands_of(_kind), name=str(_kind))
+    _commands = commands_of(_kind)
+    if _kind is Kind.OPERATOR:
+        _commands.command("link")(link)
+    app.add_typer(_commands, name=str(_kind))
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
 

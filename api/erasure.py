@@ -16,12 +16,23 @@ from api.database import transaction
 from api.errors import SellerUnknown
 from api.ledger import repository
 from api.ledger.service import Ledger
+from api.reviews import repository as reviews
+from api.seller_sessions import repository as sessions
+from api.seller_sessions.repository import Person
 from api.shadow import repository as shadow
 from features.intake.erasing import erase_rows
 from features.store import VectorStore
 
-_SCRUBBED: Final = ("seller_keys", "consents", "consent_requests")
-"""The tables that hold a seller's key or id."""
+_SCRUBBED: Final = (
+    "seller_keys",
+    "consents",
+    "consent_requests",
+    "reviews",
+    "corrections",
+    "login_links",
+    "sessions",
+)
+"""The tables in which a seller stands in clear."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +74,10 @@ def erase(
         if known is not None:
             shadow.forget(connection, known.subject)
         granted, asked = consents.forget(connection, seller_id)
+        reviewed = reviews.forget(connection, seller_id)
+        sessions.end_all(connection, Person.SELLER, seller_id)
         positions = ledger.erase(connection, seller_id, reason, now)
     durability.scrub(engine, *_SCRUBBED)
-    if known is None and not (removed or asked or rows):
+    if known is None and not (removed or asked or reviewed or rows):
         raise SellerUnknown("Nothing is stored of that seller; check the seller_id.")
     return Erased(positions, removed, granted, asked, rows)

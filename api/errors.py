@@ -17,15 +17,19 @@ ApiError
     ├── MalformedJson          400
     ├── NotAuthenticated       401
     ├── InvalidToken           401
+    ├── NotSignedIn            401
+    ├── LoginFailed            401
     ├── WrongCaller            403
     ├── InsufficientScope      403
     ├── ConsentRequired        403
+    ├── FormRefused            403
     ├── RouteUnknown           404
     ├── SellerUnknown          404
     ├── ScoreUnknown           404
     ├── BankUnknown            404
     ├── ConsentUnknown         404
     ├── ConsentRequestUnknown  404
+    ├── ReviewUnknown          404
     ├── MethodNotAllowed       405
     ├── BundleNotKept          409
     ├── IdempotencyKeyInFlight 409
@@ -153,6 +157,20 @@ class InvalidToken(Problem):
     }
 
 
+class NotSignedIn(Problem):
+    """A page without a session that holds: there is none, it is over, or it was ended."""
+
+    status, slug, title = 401, "not-signed-in", "You are not logged in"
+    usual = "The session is over; log in again from your marketplace."
+
+
+class LoginFailed(Problem):
+    """The provider of logins did not prove who somebody is; the log says why, the answer does not."""
+
+    status, slug, title = 401, "login-failed", "The login failed"
+    usual = "The login could not be completed; begin again."
+
+
 class WrongCaller(Problem):
     """A client of a kind that this endpoint is not for."""
 
@@ -182,6 +200,13 @@ class ConsentRequired(Problem):
         "No consent of this seller for your bank and this purpose is in force; ask for it with "
         "`POST /v1/consent-requests`."
     )
+
+
+class FormRefused(Problem):
+    """A form that this session was not given, or that another site sent."""
+
+    status, slug, title = 403, "form-refused", "The form is not from this session"
+    usual = "Nothing was changed: the form was not made for this session; open the page again and retry."
 
 
 class RouteUnknown(Problem):
@@ -229,6 +254,13 @@ class ConsentRequestUnknown(Problem):
     usual = "No consent request is recorded under this id; `GET /v1/consent-requests` lists those there are."
 
 
+class ReviewUnknown(Problem):
+    """An id under which nothing was asked to be looked at, by this seller."""
+
+    status, slug, title = 404, "unknown-review", "The review is not known"
+    usual = "No review is recorded under this id; `GET /v1/reviews` lists those there are."
+
+
 class MethodNotAllowed(Problem):
     """A path that exists, called in a way that it does not answer."""
 
@@ -272,6 +304,20 @@ class ScoresNotComparable(Problem):
     usual = "Give in `since` an earlier score of the same seller; GET /v1/scores?seller_id= lists them."
 
 
+class ReviewDecided(Problem):
+    """A decision is final: what was decided is decided once."""
+
+    status, slug, title = 409, "review-decided", "The review is decided"
+    usual = "The review was decided already, and a decision stands; the seller may ask for another."
+
+
+class TooManyReviews(Problem):
+    """A seller has as many reviews open as may be."""
+
+    status, slug, title = 409, "too-many-reviews", "Too many reviews are open"
+    usual = "As many reviews as may be are open at once; wait until one of them is decided."
+
+
 class ScoreErased(Problem):
     """The seller was erased: that there was a score can still be proved, what it was cannot be read."""
 
@@ -284,6 +330,13 @@ class ScorePastRetention(ScoreErased):
 
     slug, title = "past-retention", "The score is past its time"
     usual = "What this score was is no longer kept; the ledger and your receipt prove that it was given."
+
+
+class LinkUsedUp(Problem):
+    """A login link that was used, has expired, or never was."""
+
+    status, slug, title = 410, "link-used-up", "The link works no more"
+    usual = "A login link works once, for ten minutes; open your score from your marketplace again."
 
 
 class BodyTooLarge(Problem):

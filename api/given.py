@@ -23,6 +23,7 @@ from api.database import transaction
 from api.ledger.opening import open_ledger
 from api.ledger.service import Ledger
 from api.scores.stored import StoredScore, every
+from api.self_view.service import PURPOSE as SELF_VIEW
 from api.settings import Settings
 from api.shadow import repository as shadow
 
@@ -59,7 +60,7 @@ class Beside:
 
 
 def given_scores(settings: Settings) -> Iterator[GivenScore]:
-    """Yield every score that was ever given and can be read, oldest first; those of erased sellers cannot.
+    """Yield every score that a bank was given and that can be read, oldest first; those of erased sellers cannot.
 
     Example: `pandas.DataFrame(vars(score) for score in given_scores(load_settings()))`.
 
@@ -68,7 +69,7 @@ def given_scores(settings: Settings) -> Iterator[GivenScore]:
         DatabaseUnavailable: it does not answer.
     """
     with _reading(settings) as opened:
-        yield from () if opened is None else map(_flat, every(*opened))
+        yield from () if opened is None else (_flat(each) for each in every(*opened) if each.purpose != SELF_VIEW)
 
 
 def shadow_scores(settings: Settings) -> Iterator[Beside]:

@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 import uvicorn
 from fastapi import FastAPI
 
-from api.access.demo import demo_bank, demo_consent, demo_products
+from api.access.demo import RECORDED_BY, demo_bank, demo_consent, demo_products
 from api.access.granting import TOKEN_PATH
 from api.app import create_app
 from api.errors import AddressTakenError
 from api.scores.schemas import Purpose
+from api.seller_sessions.endpoints import login_page
+from api.seller_sessions.repository import Person
 from api.services import Services
 from api.settings import Settings
 from api.vectors import example_vector
@@ -93,7 +95,9 @@ def _how_to_call(services: Services, address: str) -> str:
     demo_products(found, services.engine, services.champion.bundle.policy.bands)
     if not demo_consent(found, services.engine, services.ledger, example.seller_id, _PURPOSE):
         return "The demo bank may score no seller: the consent was revoked; `POST /v1/consents` grants another."
-    return "Score a seller, as the demo bank:\n  " + curl_of(str(found), address, example.seller_id)
+    curl = curl_of(str(found), address, example.seller_id)
+    page = login_page(services.engine, Person.SELLER, example.seller_id, address, by=RECORDED_BY)
+    return f"Score a seller, as the demo bank:\n  {curl}\nLook at that seller's pages (the link works once):\n  {page}"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL
 
@@ -73,6 +73,12 @@ class Settings(BaseSettings):
     retention_days: int | None = Field(
         default=None, ge=1, description="Days after which `ledger retain` drops what scores were; for ever if unset."
     )
+    oidc_issuer: Annotated[str, AfterValidator(_address)] | None = Field(
+        default=None, description="The OpenID Connect provider that logs sellers in, beside the platform's links."
+    )
+    oidc_client_id: str | None = Field(default=None, description="This service's id at that provider.")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="Its secret; none for a public client.")
+    oidc_claim: str = Field(default="sub", description="The claim of the ID token that is the platform's seller id.")
     demo_bank: bool = Field(default=True, description="Make a bank to try with where there is no client yet.")
 
     @property

@@ -7,9 +7,10 @@ written in one transaction, so a reader sees the snapshot before or the one afte
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -42,6 +43,10 @@ CREATE TABLE IF NOT EXISTS vectors (
 
 _VALUES: Final = "SELECT feature_values FROM vectors WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?"
 _LATEST: Final = "SELECT id, as_of, data_version, catalogue, covers_through FROM snapshots ORDER BY id DESC LIMIT 1"
+
+
+_File = tuple[int, int, int]
+"""Process, device and inode."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class VectorStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path.absolute()
+        self._idle: list[tuple[_File, sqlite3.Connection]] = []
 
     def replace(
         self,
@@ -225,11 +231,32 @@ class VectorStore:
         with explained(self._path, "read"):
             if not self._path.exists():
                 raise StoreError("No feature vectors are stored yet; run `sellerscore features` after an ingest.")
-            address = f"{self._path.as_uri()}?mode=ro"
-            with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+            connection = self._idle_or_new(file := self._file())
+            try:
                 # One transaction over all that is read: a snapshot replaced meanwhile must not mix with the one begun.
                 connection.execute("BEGIN")
                 yield connection
+                connection.execute("ROLLBACK")
+            except BaseException:
+                connection.close()
+                raise
+            self._idle.append((file, connection))
+
+    def _idle_or_new(self, file: _File) -> sqlite3.Connection:
+        # a new connection reads the schema first, which takes longer than reading one seller
+        while self._idle:
+            with suppress(IndexError):
+                known, connection = self._idle.pop()
+                if known == file:
+                    return connection
+                connection.close()
+        address = f"{self._path.as_uri()}?mode=ro"
+        return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
+
+    def _file(self) -> _File:
+        # another file at the same path, or another process, is no place to go on reading
+        found = self._path.stat()
+        return os.getpid(), found.st_dev, found.st_ino
 
 
 def _bytes(seller_id: str) -> bytes:

@@ -26,6 +26,9 @@ class Scope(StrEnum):
     PROFILES_READ = "profiles:read"
     PRODUCTS_WRITE = "products:write"
     PRODUCTS_READ = "products:read"
+    SELLER_SESSIONS_WRITE = "seller-sessions:write"
+    REVIEWS_READ = "reviews:read"
+    REVIEWS_WRITE = "reviews:write"
 
 
 MEANINGS: Final[Mapping[Scope, str]] = {
@@ -39,6 +42,9 @@ MEANINGS: Final[Mapping[Scope, str]] = {
     Scope.PROFILES_READ: "Read the pictures of sellers who consented (banks).",
     Scope.PRODUCTS_WRITE: "Replace one's financing products (banks).",
     Scope.PRODUCTS_READ: "Read one's financing products, and who qualifies for them (banks).",
+    Scope.SELLER_SESSIONS_WRITE: "Log sellers in to their pages (the platform).",
+    Scope.REVIEWS_READ: "Read what sellers ask to have looked at (operators).",
+    Scope.REVIEWS_WRITE: "Take up and decide what sellers ask to have looked at (operators).",
 }
 """Each scope in a sentence, as the OpenAPI document says it."""
 
@@ -55,8 +61,8 @@ _HELD: Final[Mapping[Kind, frozenset[Scope]]] = {
             Scope.PRODUCTS_READ,
         }
     ),
-    Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ}),
-    Kind.OPERATOR: frozenset({Scope.METRICS_READ, Scope.MODEL_READ}),
+    Kind.PLATFORM: frozenset({Scope.CONSENTS_WRITE, Scope.CONSENTS_READ, Scope.SELLER_SESSIONS_WRITE}),
+    Kind.OPERATOR: frozenset({Scope.METRICS_READ, Scope.MODEL_READ, Scope.REVIEWS_READ, Scope.REVIEWS_WRITE}),
 }
 
 

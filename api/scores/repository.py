@@ -62,6 +62,13 @@ _ADD = insert(scores)
 _FORGET = (
     update(scores).where(scores.c.chain == bindparam("of"), scores.c.position == bindparam("at")).values(receipt=None)
 )
+_LATEST = (
+    select(scores.c.id)
+    .select_from(scores.join(seller_keys, seller_keys.c.subject == scores.c.subject))
+    .where(scores.c.chain == bindparam("chain"), seller_keys.c.seller_id == bindparam("seller"))
+    .order_by(scores.c.position.desc())
+    .limit(bindparam("most"))
+)
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,20 @@ def newest(connection: Connection, listed: Listed) -> list[Kept]:
     if listed.before is not None:
         wanted = wanted.where(scores.c.position < listed.before)
     return [_read(found) for found in connection.execute(wanted, {"bank": listed.bank_id, "most": listed.most})]
+
+
+def latest_of(connection: Connection, chain: str, seller_id: str, most: int) -> list[str]:
+    """Return the ids of a seller's latest scores in a chain, latest first."""
+    return list(connection.scalars(_LATEST, {"chain": chain, "seller": seller_id, "most": most}))
+
+
+def ids_of(connection: Connection, seller_id: str) -> list[tuple[str, str]]:
+    """Return chain and id of every score of a seller, oldest first."""
+    of_seller = scores.join(seller_keys, seller_keys.c.subject == scores.c.subject)
+    wanted = select(scores.c.chain, scores.c.id).select_from(of_seller).where(seller_keys.c.seller_id == seller_id)
+    return [
+        (chain, score_id) for chain, score_id in connection.execute(wanted.order_by(scores.c.scored_at, scores.c.id))
+    ]
 
 
 def every(connection: Connection, since: datetime | None = None) -> Iterator[Kept]:

@@ -2,6 +2,7 @@
 
 import logging
 import uuid
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,12 +21,15 @@ from api.errors import (
 )
 from api.idempotency.keys import Named
 from api.ledger.writer import Work
+from api.reviews import repository as reviews
+from api.reviews.corrected import corrected
+from api.reviews.repository import Correction
 from api.scores import again
 from api.scores.schemas import ScoreRequest
 from api.scores.stored import StoredScore, find
 from api.scores.storing import KeyTaken, Made, Storing
 from api.services import Services
-from api.vectors import inputs_of, to_vector
+from api.vectors import to_vector
 from features.errors import StoreError
 from features.store import StoredVector, VectorStore
 from scoring import Assessment, Bundle, ExplanationError, VectorError, assess
@@ -49,6 +53,14 @@ class Asked:
     request: ScoreRequest
     now: datetime
     named: Named | None
+
+
+@dataclass(frozen=True)
+class _Grounds:
+    """By which consent to score a seller, and with which corrected figures."""
+
+    consent: Consent
+    corrections: Sequence[Correction]
 
 
 def create(services: Services, bank_id: str, request: ScoreRequest, now: datetime, key: str | None = None) -> Answered:
@@ -98,21 +110,22 @@ def get(services: Services, bank_id: str, score_id: str) -> StoredScore:
     return score
 
 
-def _begun(services: Services, asked: Asked) -> StoredScore | Consent:
-    """Return what the key stands for, else the consent by which to score; in one look, since each takes as long."""
+def _begun(services: Services, asked: Asked) -> StoredScore | _Grounds:
+    """Return what the key stands for, else the grounds on which to score; in one look, since each takes as long."""
     with transaction(services.engine) as connection:
         if asked.named is not None:
             found = again.find(connection, services.ledger, asked.named, asked.now)
             if found is not None:
                 return found
         request = asked.request
-        return consents.require(connection, request.seller_id, asked.bank_id, request.purpose, asked.now)
+        consent = consents.require(connection, request.seller_id, asked.bank_id, request.purpose, asked.now)
+        return _Grounds(consent, reviews.corrections_of(connection, request.seller_id))
 
 
-def _made(services: Services, asked: Asked, consent: Consent) -> StoredScore:
-    request, now = asked.request, asked.now
-    stored = _vector_of(services.vectors, request.seller_id)
-    assessment = _assess(services.champion.bundle, stored)
+def _made(services: Services, asked: Asked, on: _Grounds) -> StoredScore:
+    request, now, bundle = asked.request, asked.now, services.champion.bundle
+    figures = corrected(_vector_of(services.vectors, request.seller_id), bundle.sheet.names, on.corrections)
+    assessment = _assess(bundle, figures.stored)
     expires = now + timedelta(days=services.settings.score_validity_days)
     envelope = {
         "id": str(uuid.uuid4()),
@@ -122,13 +135,13 @@ def _made(services: Services, asked: Asked, consent: Consent) -> StoredScore:
         "scored_at": _written(now),
         "expires_at": _written(expires),
     }
-    made = Made(envelope, assessment.canonical_bytes, inputs_of(stored), services.champion.bundle.digest, consent)
+    made = Made(envelope, assessment.canonical_bytes, figures.inputs, bundle.digest, on.consent)
     still_there = partial(_vector_of, services.vectors, request.seller_id)
     storing = Storing(services.ledger, services.receipts, made, still_there, asked.named, now)
     score = services.writer.append(Work(request.seller_id, asked.bank_id, storing))
     services.counted.scored(str(assessment.outcome))
     if services.shadow is not None:
-        services.shadow.offer(score.id, to_vector(stored))
+        services.shadow.offer(score.id, figures.vector)
     return score
 
 

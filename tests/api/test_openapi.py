@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 
-MAY_BE_LEFT_OUT = {"ConsentGrant": {"granted_at", "ends_at", "days"}}
+MAY_BE_LEFT_OUT = {
+    "ConsentGrant": {"granted_at", "ends_at", "days"},
+    "SessionWanted": {"language"},
+    "DecisionGiven": {"feature", "value"},
+}
 """Fields of requests; an answer has them all."""
 
 
@@ -43,6 +47,11 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
         ("POST", "/v1/scores/{score_id}/replay"): "replayScore",
         ("GET", "/v1/sellers/{seller_id}/profile"): "getProfile",
         ("GET", "/v1/sellers/{seller_id}/profile.html"): "getProfilePage",
+        ("POST", "/v1/seller-sessions"): "createSellerSession",
+        ("GET", "/v1/reviews"): "listReviews",
+        ("GET", "/v1/reviews/{review_id}"): "getReview",
+        ("POST", "/v1/reviews/{review_id}/take"): "takeReview",
+        ("POST", "/v1/reviews/{review_id}/decision"): "decideReview",
         ("PUT", "/v1/products"): "replaceProducts",
         ("GET", "/v1/products"): "listProducts",
         ("GET", "/v1/scores/{score_id}/eligibility"): "getEligibility",
@@ -74,6 +83,15 @@ def test_exactly_these_calls_are_described(document: dict[str, Any]) -> None:
             "post",
             "/v1/scores/{score_id}/replay",
             {"200", "401", "403", "404", "409", "410", "422", "429", "500", "503"},
+        ),
+        ("post", "/v1/seller-sessions", {"201", "400", "401", "403", "413", "415", "422", "429", "500", "503"}),
+        ("get", "/v1/reviews", {"200", "401", "403", "422", "429", "500", "503"}),
+        ("get", "/v1/reviews/{review_id}", {"200", "401", "403", "404", "422", "429", "500", "503"}),
+        ("post", "/v1/reviews/{review_id}/take", {"200", "401", "403", "404", "409", "422", "429", "500", "503"}),
+        (
+            "post",
+            "/v1/reviews/{review_id}/decision",
+            {"200", "400", "401", "403", "404", "409", "413", "415", "422", "429", "500", "503"},
         ),
         ("put", "/v1/products", {"200", "400", "401", "403", "413", "415", "422", "429", "500", "503"}),
         ("get", "/v1/products", {"200", "401", "403", "422", "429", "500", "503"}),
@@ -155,6 +173,11 @@ def test_each_call_says_which_scope_it_needs(document: dict[str, Any]) -> None:
         ("get", "/v1/sellers/{seller_id}/profile"): [{"oauth2": ["profiles:read"]}],
         ("get", "/v1/sellers/{seller_id}/profile.html"): [{"oauth2": ["profiles:read"]}],
         ("post", "/v1/scores/{score_id}/replay"): [{"oauth2": ["scores:read"]}],
+        ("post", "/v1/seller-sessions"): [{"oauth2": ["seller-sessions:write"]}],
+        ("get", "/v1/reviews"): [{"oauth2": ["reviews:read"]}],
+        ("get", "/v1/reviews/{review_id}"): [{"oauth2": ["reviews:read"]}],
+        ("post", "/v1/reviews/{review_id}/take"): [{"oauth2": ["reviews:write"]}],
+        ("post", "/v1/reviews/{review_id}/decision"): [{"oauth2": ["reviews:write"]}],
         ("put", "/v1/products"): [{"oauth2": ["products:write"]}],
         ("get", "/v1/products"): [{"oauth2": ["products:read"]}],
         ("get", "/v1/scores/{score_id}/eligibility"): [{"oauth2": ["products:read"]}],

@@ -101,6 +101,7 @@ def known(running: Service, operation: APIOperation) -> dict[str, Any]:
         "seller_id": "S-nobody",
         "consent_id": running.consents[-1],
         "request_id": running.requests[-1],
+        "review_id": "4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11",
     }
     if named := [each.name for each in operation.path_parameters]:
         parts["path_parameters"] = {name: there[name] for name in named}

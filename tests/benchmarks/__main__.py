@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from features.home import state_folder
-from tests.benchmarks import api, explain, fake_orders, features, simulation, train
+from tests.benchmarks import api, explain, fake_orders, features, pages, simulation, train
 
 GROUPS: dict[str, Callable[[], dict[str, float]]] = {
     "features": features.run,
@@ -15,6 +15,7 @@ GROUPS: dict[str, Callable[[], dict[str, float]]] = {
     "simulation": simulation.run,
     "fake_orders": fake_orders.run,
     "train": train.run,
+    "pages": pages.run,
 }
 
 

@@ -292,3 +292,42 @@ def test_a_file_from_before_circumstances_is_read_and_counts_as_not_there(store:
     assert store.sellers_in(SNAPSHOT) == 2
     assert store.sellers_in(SNAPSHOT, pictured=True) is None
     assert store.remove("S1") == 1
+
+
+def test_reads_go_on_where_they_left_off_and_never_in_a_file_that_is_gone(tmp_path: Path) -> None:
+    path, other = tmp_path / "vectors.db", tmp_path / "other.db"
+    store = VectorStore(path)
+    store.replace(SNAPSHOT, [("S-1", (1.0,)), ("S-2", (2.0,))])
+    every = store.all_latest()
+    assert next(every).values == (1.0,)
+    # a reader within a reader has a connection of its own, and one that is left alone harms nobody
+    assert store.latest("S-2") is not None
+    every.close()
+    VectorStore(other).replace(SNAPSHOT, [("S-1", (7.0,))])
+    for side in ("-wal", "-shm"):
+        path.with_name(path.name + side).unlink(missing_ok=True)
+    other.replace(path)
+    found = store.latest("S-1")
+    assert found is not None
+    assert found.values == (7.0,)
+    assert store.latest("S-2") is None
+
+
+def test_many_threads_read_at_once_and_see_whole_snapshots(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    store = VectorStore(tmp_path / "vectors.db")
+    store.replace(SNAPSHOT, [("S-1", (0.0,) * 5)])
+
+    def read(_: int) -> bool:
+        found = store.latest("S-1")
+        return found is not None and len(set(found.values)) == 1
+
+    with ThreadPoolExecutor(8) as pool:
+        seen = [pool.submit(read, number) for number in range(200)]
+        for number in range(1, 20):
+            store.replace(SNAPSHOT, [("S-1", (float(number),) * 5)])
+        assert all(each.result() for each in seen)
+    found = store.latest("S-1")
+    assert found is not None
+    assert found.values == (19.0,) * 5

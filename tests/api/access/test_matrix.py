@@ -54,6 +54,7 @@ class Call:
 BANKS = frozenset({Kind.BANK})
 PLATFORM = frozenset({Kind.PLATFORM})
 OPERATORS = frozenset({Kind.OPERATOR})
+DECIDED = {"outcome": "confirmed", "reason": "It is right."}
 GOOD = {"seller_id": SELLERS[0], "purpose": "credit_application"}
 AGREED = {**GOOD, "bank_id": "bank-nobody", "days": 90}
 CALLS = (
@@ -76,6 +77,11 @@ CALLS = (
     Call("GET", "/v1/scores/{score_id}/report", BANKS, Scope.SCORES_READ, 404),
     Call("GET", "/v1/model", BANKS | {Kind.OPERATOR}, Scope.MODEL_READ, 200),
     Call("GET", "/v1/reasons", BANKS | {Kind.OPERATOR}, Scope.MODEL_READ, 200),
+    Call("POST", "/v1/seller-sessions", PLATFORM, Scope.SELLER_SESSIONS_WRITE, 201, {"seller_id": SELLERS[0]}),
+    Call("GET", "/v1/reviews", OPERATORS, Scope.REVIEWS_READ, 200),
+    Call("GET", "/v1/reviews/{review_id}", OPERATORS, Scope.REVIEWS_READ, 404),
+    Call("POST", "/v1/reviews/{review_id}/take", OPERATORS, Scope.REVIEWS_WRITE, 404),
+    Call("POST", "/v1/reviews/{review_id}/decision", OPERATORS, Scope.REVIEWS_WRITE, 404, DECIDED),
     Call("PUT", "/v1/products", BANKS, Scope.PRODUCTS_WRITE, 200, {"products": []}),
     Call("GET", "/v1/products", BANKS, Scope.PRODUCTS_READ, 200),
     Call("GET", "/v1/scores/{score_id}/eligibility", BANKS, Scope.PRODUCTS_READ, 404),

@@ -1,0 +1,226 @@
+"""The tables of reviews and of corrected figures; erasing a seller removes their rows, decisions stay on the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    Float,
+    Index,
+    Row,
+    String,
+    Table,
+    Text,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from api.cursors import After, following
+from api.database import UtcDateTime, metadata
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", String(36), primary_key=True),
+    Column("seller_id", String(200), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("feature", String(100), nullable=True),
+    Column("score_id", String(36), nullable=True),
+    Column("statement", Text(), nullable=False),
+    Column("opened_at", UtcDateTime(), nullable=False),
+    Column("due_at", UtcDateTime(), nullable=False),
+    Column("taken_at", UtcDateTime(), nullable=True),
+    Column("taken_by", String(60), nullable=True),
+    Column("decided_at", UtcDateTime(), nullable=True),
+    Column("decided_by", String(60), nullable=True),
+    Column("outcome", String(20), nullable=True),
+    Column("reason", Text(), nullable=True),
+    Column("new_score_id", String(36), nullable=True),
+    Index("reviews_seller", "seller_id", "opened_at"),
+    Index("reviews_opened", "opened_at", "id"),
+)
+
+corrections = Table(
+    "corrections",
+    metadata,
+    Column("review_id", String(36), primary_key=True),
+    Column("seller_id", String(200), nullable=False),
+    Column("as_of", String(10), nullable=False),
+    Column("feature", String(100), nullable=False),
+    Column("found", Float(), nullable=True),
+    Column("value", Float(), nullable=True),
+    Column("corrected_at", UtcDateTime(), nullable=False),
+    Index("corrections_seller", "seller_id", "as_of"),
+)
+
+
+class Kind(StrEnum):
+    """What is asked: that a figure is wrong, or that a person looks at the score."""
+
+    DISPUTE = "dispute"
+    REVIEW = "review"
+
+
+class State(StrEnum):
+    """How far it has come."""
+
+    OPEN = "open"
+    IN_REVIEW = "in_review"
+    DECIDED = "decided"
+
+
+class Outcome(StrEnum):
+    """What was decided: the figure was wrong and is corrected, or what there is stands."""
+
+    CORRECTED = "corrected"
+    CONFIRMED = "confirmed"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """One thing to be looked at; `feature` is the figure that it is about, `score_id` the score that was shown."""
+
+    id: str
+    seller_id: str
+    kind: Kind
+    feature: str | None
+    score_id: str | None
+    statement: str
+    opened_at: datetime
+    due_at: datetime
+    taken_at: datetime | None = None
+    taken_by: str | None = None
+    decided_at: datetime | None = None
+    decided_by: str | None = None
+    outcome: Outcome | None = None
+    reason: str | None = None
+    new_score_id: str | None = None
+
+    @property
+    def state(self) -> State:
+        """How far it has come."""
+        if self.decided_at is not None:
+            return State.DECIDED
+        return State.OPEN if self.taken_at is None else State.IN_REVIEW
+
+    def overdue(self, now: datetime) -> bool:
+        """Return whether it should have been decided by now."""
+        return self.decided_at is None and now >= self.due_at
+
+
+@dataclass(frozen=True, slots=True)
+class Correction:
+    """A figure of the data of one midnight as it is to be; `found` is what it was before."""
+
+    review_id: str
+    seller_id: str
+    as_of: str
+    feature: str
+    found: float | None
+    value: float | None
+    corrected_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which reviews to list; None leaves a condition out. `oldest_first` is the order of the queue."""
+
+    seller_id: str | None
+    state: State | None
+    after: After | None
+    limit: int
+    oldest_first: bool = False
+
+
+_CORRECTIONS: Final = (
+    select(corrections)
+    .where(corrections.c.seller_id == bindparam("seller"))
+    .order_by(corrections.c.corrected_at, corrections.c.review_id)
+)
+
+
+def add(connection: Connection, review: Review) -> None:
+    """Store a review under its id, which is new."""
+    values = {name: getattr(review, name) for name in reviews.c.keys()}  # noqa: SIM118 - names, not columns
+    connection.execute(insert(reviews).values(**values))
+
+
+def find(connection: Connection, review_id: str) -> Review | None:
+    """Return the review with the id, or None."""
+    found = connection.execute(select(reviews).where(reviews.c.id == review_id)).one_or_none()
+    return None if found is None else _read(found)
+
+
+def undecided(connection: Connection, seller_id: str) -> Sequence[Review]:
+    """Return the seller's reviews that wait for a decision."""
+    wanted = select(reviews).where(reviews.c.seller_id == seller_id, reviews.c.decided_at.is_(None))
+    return [_read(found) for found in connection.execute(wanted.order_by(reviews.c.opened_at))]
+
+
+def change(connection: Connection, review_id: str, **values: Any) -> None:
+    """Write what became of a review."""
+    connection.execute(update(reviews).where(reviews.c.id == review_id).values(**values))
+
+
+def listed(connection: Connection, wanted: Wanted) -> Sequence[Review]:
+    """Return a page of reviews, and one more where there is a next page."""
+    conditions = [] if wanted.seller_id is None else [reviews.c.seller_id == wanted.seller_id]
+    if wanted.state is not None:
+        conditions.append(_STATES[wanted.state])
+    if wanted.after is not None:
+        conditions.append(following(reviews.c.opened_at, reviews.c.id, wanted.after))
+    order = [reviews.c.opened_at, reviews.c.id] if wanted.oldest_first else _NEWEST
+    query = select(reviews).where(*conditions).order_by(*order).limit(wanted.limit + 1)
+    return [_read(found) for found in connection.execute(query)]
+
+
+def counts(connection: Connection, now: datetime) -> tuple[int, int]:
+    """Return how many reviews wait for a decision, and how many of them are overdue."""
+    waiting = reviews.c.decided_at.is_(None)
+    wanted = select(func.count(), func.count().filter(reviews.c.due_at <= now)).where(waiting)
+    total, late = connection.execute(wanted).one()
+    return int(total), int(late)
+
+
+def correct(connection: Connection, correction: Correction) -> None:
+    """Store how a figure is to be."""
+    values = {name: getattr(correction, name) for name in corrections.c.keys()}  # noqa: SIM118 - names, not columns
+    connection.execute(insert(corrections).values(**values))
+
+
+def corrections_of(connection: Connection, seller_id: str) -> Sequence[Correction]:
+    """Return the seller's corrections, oldest first: of two of one figure the later one counts."""
+    return [Correction(*found) for found in connection.execute(_CORRECTIONS, {"seller": seller_id})]
+
+
+def forget(connection: Connection, seller_id: str) -> int:
+    """Remove a seller's reviews and corrections, and return how many reviews there were."""
+    connection.execute(delete(corrections).where(corrections.c.seller_id == seller_id))
+    return connection.execute(delete(reviews).where(reviews.c.seller_id == seller_id)).rowcount
+
+
+_NEWEST: Final = [reviews.c.opened_at.desc(), reviews.c.id.desc()]
+_STATES: Final[dict[State, ColumnElement[bool]]] = {
+    State.OPEN: reviews.c.decided_at.is_(None) & reviews.c.taken_at.is_(None),
+    State.IN_REVIEW: reviews.c.decided_at.is_(None) & reviews.c.taken_at.is_not(None),
+    State.DECIDED: reviews.c.decided_at.is_not(None),
+}
+_KIND_AT, _OUTCOME_AT = 2, 12
+
+
+def _read(found: Row[Any]) -> Review:
+    values = list(found)
+    values[_KIND_AT] = Kind(values[_KIND_AT])
+    values[_OUTCOME_AT] = None if values[_OUTCOME_AT] is None else Outcome(values[_OUTCOME_AT])
+    return Review(*values)

@@ -1,0 +1,188 @@
+"""Open, take up and decide reviews. A decision, its reason and the score that follows are on the ledger together."""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from api.database import transaction
+from api.errors import InvalidRequest, ReviewDecided, ReviewUnknown, TooManyReviews
+from api.ledger.service import Draft
+from api.reviews import proof, repository
+from api.reviews.repository import Correction, Kind, Outcome, Review, Wanted
+from api.scores.stored import StoredScore
+from api.self_view import service as self_view
+from api.self_view.service import CHAIN, Made
+from api.services import Services
+
+ANSWERED_WITHIN: Final = timedelta(days=30)
+MOST_OPEN: Final = 10
+LONGEST_STATEMENT: Final = 2_000
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """Return the moment, UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a seller asks to have looked at: a figure, or where there is none the score as a whole."""
+
+    seller_id: str
+    feature: str | None
+    score_id: str | None
+    statement: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What an operator decides; where it corrects, `feature` is the figure and `value` what it is to be."""
+
+    outcome: Outcome
+    reason: str
+    feature: str | None = None
+    value: float | None = None
+
+
+def ask(services: Services, asked: Asked, clock: Clock = utc_now) -> Review:
+    """Open a review; a figure that is disputed already is answered with that dispute.
+
+    Raises:
+        TooManyReviews: as many as may be are open.
+        InvalidRequest: there is no such figure, or nothing is said.
+    """
+    statement = asked.statement.strip()
+    if not statement or len(statement) > LONGEST_STATEMENT:
+        raise _not_allowed("statement", f"Say in 1 to {LONGEST_STATEMENT} characters what is to be looked at")
+    if asked.feature is not None and asked.feature not in services.champion.bundle.sheet.names:
+        raise _not_allowed("feature", "There is no such figure")
+    with transaction(services.engine, writes=True) as connection:
+        # one after the other, so that they can be counted
+        services.ledger.hold(connection, CHAIN)
+        now, waiting = clock(), repository.undecided(connection, asked.seller_id)
+        same = next((each for each in waiting if asked.feature and each.feature == asked.feature), None)
+        if same is not None:
+            return same
+        if len(waiting) >= MOST_OPEN:
+            raise TooManyReviews
+        kind = Kind.REVIEW if asked.feature is None else Kind.DISPUTE
+        made = (str(uuid.uuid4()), asked.seller_id, kind, asked.feature, asked.score_id, statement)
+        review = Review(*made, now, now + ANSWERED_WITHIN)
+        repository.add(connection, review)
+    return review
+
+
+def find(connection: Connection, review_id: str) -> Review:
+    """Return a review.
+
+    Raises:
+        ReviewUnknown: there is none under the id.
+    """
+    found = repository.find(connection, review_id)
+    if found is None:
+        raise ReviewUnknown
+    return found
+
+
+def of_seller(connection: Connection, seller_id: str, most: int) -> Sequence[Review]:
+    """Return the seller's latest reviews, latest first."""
+    return repository.listed(connection, Wanted(seller_id, None, None, most))[:most]
+
+
+def take(services: Services, review_id: str, by: str, clock: Clock = utc_now) -> Review:
+    """Take a review up; who takes one up that another has takes it over.
+
+    Raises:
+        ReviewUnknown: there is none under the id.
+        ReviewDecided: it was decided.
+    """
+    with transaction(services.engine, writes=True) as connection:
+        services.ledger.hold(connection, CHAIN)
+        review = find(connection, review_id)
+        if review.decided_at is not None:
+            raise ReviewDecided
+        taken_at = review.taken_at or clock()
+        repository.change(connection, review.id, taken_at=taken_at, taken_by=by)
+    return replace(review, taken_at=taken_at, taken_by=by)
+
+
+def decide(services: Services, review_id: str, by: str, decision: Decision, clock: Clock = utc_now) -> Review:
+    """Decide a review, and where a figure is corrected score the seller anew; recorded all together or not at all.
+
+    The new score is made by the bundle in force, and names the review and the score that it takes the place of.
+
+    Raises:
+        ReviewUnknown: there is none under the id.
+        ReviewDecided: it was decided already.
+        InvalidRequest: there is no reason, no such figure, or no finite value where one is to be corrected.
+        SellerUnknown: there are no figures of the seller that could be corrected.
+    """
+    reason = decision.reason.strip()
+    if not reason or len(reason) > LONGEST_STATEMENT:
+        raise _not_allowed("reason", f"Give the reason in 1 to {LONGEST_STATEMENT} characters; the seller reads it")
+    with transaction(services.engine, writes=True) as connection:
+        seller_id = find(connection, review_id).seller_id
+        # the seller before the chain, as everywhere; whoever decides holds the chain, so a decision is made once
+        seller = services.ledger.seller(connection, seller_id)
+        services.ledger.hold(connection, CHAIN)
+        review = find(connection, review_id)
+        if review.decided_at is not None:
+            raise ReviewDecided
+        now = clock()
+        correction = _correction(services, connection, review, decision, now)
+        content = proof.of_decision(review, by, decision.outcome, reason, correction)
+        services.ledger.append(connection, seller, Draft(CHAIN, proof.DECISION, content, now))
+        score: StoredScore | None = None
+        if correction is not None:
+            repository.correct(connection, correction)
+            made = _rescored(services, connection, review)
+            score = self_view.record(services, connection, seller, made, now)
+        values: dict[str, Any] = {
+            "taken_at": review.taken_at or now,
+            "taken_by": review.taken_by or by,
+            "decided_at": now,
+            "decided_by": by,
+            "outcome": decision.outcome,
+            "reason": reason,
+            "new_score_id": None if score is None else score.id,
+        }
+        repository.change(connection, review.id, **values)
+    return replace(review, **values)
+
+
+def _correction(
+    services: Services, connection: Connection, review: Review, decision: Decision, now: datetime
+) -> Correction | None:
+    if decision.outcome is not Outcome.CORRECTED:
+        return None
+    names = services.champion.bundle.sheet.names
+    feature = decision.feature or review.feature
+    if feature is None or feature not in names:
+        raise _not_allowed("feature", "Name the figure that is corrected")
+    if decision.value is None or not math.isfinite(decision.value):
+        raise _not_allowed("value", "Give what the figure is to be, a finite number")
+    stored = self_view.figures_of(services, connection, review.seller_id).stored
+    found = stored.values[names.index(feature)]
+    as_of = stored.snapshot.as_of.isoformat()
+    return Correction(review.id, review.seller_id, as_of, feature, found, float(decision.value), now)
+
+
+def _rescored(services: Services, connection: Connection, review: Review) -> Made:
+    figures = self_view.figures_of(services, connection, review.seller_id)
+    made = self_view.assessed(figures, services.champion.bundle)
+    before = self_view.latest_id(connection, review.seller_id)
+    named = {"review_id": review.id} | ({} if before is None else {"replaces": before})
+    return replace(made, named=named)
+
+
+def _not_allowed(field: str, message: str) -> InvalidRequest:
+    return InvalidRequest(invalid=[{"where": f"body/{field}", "rule": "review", "message": message}])

@@ -1,0 +1,238 @@
+"""Make the seller's own score and read it: one for the data and model in force, however often it is looked at."""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from api.database import transaction
+from api.errors import ScoreNotExplained, ScoreUnknown, SellerUnknown, VectorsDoNotFitModel, VectorsUnavailable
+from api.ledger.service import Draft, Seller
+from api.remembered import Remembered
+from api.reviews import repository as reviews
+from api.reviews.corrected import Corrected, corrected
+from api.scores import answer
+from api.scores import repository as scores
+from api.scores.repository import Indexed
+from api.scores.stored import StoredScore, open_kept
+from api.services import Services
+from features.errors import StoreError
+from scoring import Assessment, Bundle, ExplanationError, VectorError, assess
+from scoring.canonical import canonical_json
+
+CHAIN: Final = "self"
+"""The chain of all self views, and what stands for a bank in them; clients' ids have another form."""
+
+PURPOSE: Final = "self_view"
+_SHOWN: Final = 2
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A stored score, and what its object says."""
+
+    score: StoredScore
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The score object."""
+        found: dict[str, Any] = json.loads(self.score.body)
+        return found
+
+    @cached_property
+    def expires(self) -> datetime:
+        """From when it is not to be relied on."""
+        return datetime.fromisoformat(self.body["expires_at"])
+
+    def rests_on(self, figures: Corrected) -> bool:
+        """Return whether it was made from these figures."""
+        # what it was last found to rest on is compared first: that takes no writing
+        if self.__dict__.get("_figures") == figures:
+            return True
+        same = self.score.inputs == figures.inputs
+        if same:
+            self.__dict__["_figures"] = figures
+        return same
+
+
+@dataclass(frozen=True)
+class SelfView:
+    """A seller's own score, opened, and the one before it."""
+
+    opened: Opened
+    earlier: Opened | None
+
+    @property
+    def score(self) -> StoredScore:
+        """The score as it is stored."""
+        return self.opened.score
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The score object."""
+        return self.opened.body
+
+    @property
+    def assessment(self) -> dict[str, Any]:
+        """The assessment of the score object."""
+        found: dict[str, Any] = self.opened.body["assessment"]
+        return found
+
+    @property
+    def assessment_before(self) -> dict[str, Any] | None:
+        """The assessment of the score before."""
+        return None if self.earlier is None else self.earlier.body["assessment"]
+
+    @property
+    def name(self) -> tuple[str, str]:
+        """What tells it from every other view: the ids of both scores."""
+        return self.score.id, "" if self.earlier is None else self.earlier.score.id
+
+
+_OPENED: Final[Remembered[Opened]] = Remembered(500)
+"""Scores by their ids: what is stored of one never changes."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a score is made of: figures, what the bundle says of them, and what the envelope names beside."""
+
+    figures: Corrected
+    bundle: Bundle
+    assessment: Assessment
+    named: Mapping[str, str] = field(default_factory=dict)
+
+
+def current(services: Services, seller_id: str, now: datetime) -> SelfView:
+    """Return the seller's own score for the data and the model in force, made now if there is none that is valid.
+
+    Raises:
+        SellerUnknown: the latest snapshot does not hold the seller.
+        VectorsUnavailable: there is no snapshot, or it cannot be read.
+        VectorsDoNotFitModel: the vectors were made by another catalogue than the model's.
+        ScoreNotExplained: the model's contributions do not add up.
+        DatabaseUnavailable: the score could not be stored, so there is none.
+    """
+    with transaction(services.engine) as connection:
+        figures = figures_of(services, connection, seller_id)
+        known = _known(services, connection, seller_id)
+    if _stands(services, known, figures, now):
+        return _view(known)
+    with transaction(services.engine, writes=True) as connection:
+        seller = services.ledger.seller(connection, seller_id)
+        services.ledger.hold(connection, CHAIN)
+        # once more: of two who look at once the second finds what the first made, and an erasure has removed figures
+        figures = figures_of(services, connection, seller_id)
+        known = _known(services, connection, seller_id)
+        if _stands(services, known, figures, now):
+            return _view(known)
+        score = record(services, connection, seller, assessed(figures, services.champion.bundle), now)
+    return _view([Opened(score), *known])
+
+
+def figures_of(services: Services, connection: Connection, seller_id: str) -> Corrected:
+    """Return the seller's latest figures as they are to be scored.
+
+    Raises:
+        SellerUnknown: the latest snapshot does not hold the seller.
+        VectorsUnavailable: there is no snapshot, or it cannot be read.
+    """
+    try:
+        stored = services.vectors.latest(seller_id)
+    except StoreError as error:
+        logger.warning("no vectors can be read: %s", error)
+        raise VectorsUnavailable from error
+    if stored is None:
+        raise SellerUnknown
+    return corrected(stored, services.champion.bundle.sheet.names, reviews.corrections_of(connection, seller_id))
+
+
+def assessed(figures: Corrected, bundle: Bundle) -> Made:
+    """Score figures with a bundle; nothing is stored.
+
+    Raises:
+        VectorsDoNotFitModel: they were made by another catalogue than the bundle's.
+        ScoreNotExplained: the model's contributions do not add up.
+    """
+    try:
+        return Made(figures, bundle, assess(bundle, [figures.vector])[0])
+    except VectorError as error:
+        raise VectorsDoNotFitModel from error
+    except ExplanationError as error:
+        raise ScoreNotExplained from error
+
+
+def record(services: Services, connection: Connection, seller: Seller, made: Made, now: datetime) -> StoredScore:
+    """Append a self view to the ledger and its index, within the caller's transaction.
+
+    Args:
+        services: the parts of the service.
+        connection: of a transaction that writes.
+        seller: whose score it is.
+        made: the score.
+        now: the moment.
+    """
+    score_id, seller_id = str(uuid.uuid4()), made.figures.stored.seller_id
+    expires = now + timedelta(days=services.settings.score_validity_days)
+    envelope = {
+        "id": score_id,
+        "seller_id": seller_id,
+        "bank_id": CHAIN,
+        "purpose": PURPOSE,
+        "scored_at": _written(now),
+        "expires_at": _written(expires),
+        **made.named,
+    }
+    parts = {name: canonical_json(value) for name, value in envelope.items()}
+    parts["assessment"] = made.assessment.canonical_bytes
+    inputs, digest = made.figures.inputs, made.bundle.digest
+    row = services.ledger.append(
+        connection, seller, Draft(CHAIN, answer.SCORE, answer.content(digest, parts, inputs), now)
+    )
+    body, receipt = answer.answered(parts, row, services.receipts)
+    sealed = answer.sealed_receipt(seller.key, score_id, receipt)
+    index = Indexed(score_id, CHAIN, row.header.position, seller.subject, PURPOSE, now, digest, sealed)
+    scores.add(connection, index)
+    return StoredScore(score_id, CHAIN, seller_id, PURPOSE, now, digest, inputs, body)
+
+
+def latest_id(connection: Connection, seller_id: str) -> str | None:
+    """Return the id of the seller's latest self view."""
+    return next(iter(scores.latest_of(connection, CHAIN, seller_id, 1)), None)
+
+
+def _known(services: Services, connection: Connection, seller_id: str) -> list[Opened]:
+    ids = scores.latest_of(connection, CHAIN, seller_id, _SHOWN)
+    return [_OPENED.of(each, partial(_opened, services, connection, each)) for each in ids]
+
+
+def _opened(services: Services, connection: Connection, score_id: str) -> Opened:
+    kept = scores.find(connection, CHAIN, score_id)
+    if kept is None:
+        raise ScoreUnknown
+    return Opened(open_kept(services.ledger, kept))
+
+
+def _stands(services: Services, known: Sequence[Opened], figures: Corrected, now: datetime) -> bool:
+    if not known:
+        return False
+    latest, bundle = known[0], services.champion.bundle
+    return latest.score.bundle == bundle.digest and now < latest.expires and latest.rests_on(figures)
+
+
+def _view(known: Sequence[Opened]) -> SelfView:
+    return SelfView(known[0], known[1] if len(known) > 1 else None)
+
+
+def _written(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

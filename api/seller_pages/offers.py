@@ -1,0 +1,139 @@
+"""Financing products in words: open with limit and price, or each criterion that is not met and how far off. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from api.products.service import Offer
+from api.seller_pages.words import N_, Words
+from scoring import Criterion, Unmet
+
+
+@dataclass(frozen=True)
+class Hurdle:
+    """One criterion that is not met, and what to do about it."""
+
+    said: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class OfferShown:
+    """A product as the seller reads it."""
+
+    bank: str
+    name: str
+    product_id: str
+    open: bool
+    limit: str
+    price: str
+    term: str
+    hurdles: tuple[Hurdle, ...]
+
+
+def shown(offer: Offer, words: Words) -> OfferShown:
+    """Return an offer in a language."""
+    found, product = offer.eligibility, offer.product
+    is_open = found.eligible and found.limit is not None and found.price is not None
+    return OfferShown(
+        bank=offer.bank_name,
+        name=product.name,
+        product_id=offer.product_id,
+        open=is_open,
+        limit=words.money(found.limit or 0, product.currency),
+        price=words.percent(found.price or 0.0, 2),
+        term=words.count("%(n)s day", "%(n)s days", product.term_days),
+        hurdles=tuple(_hurdle(each, offer, words) for each in found.unmet),
+    )
+
+
+def _hurdle(unmet: Unmet, offer: Offer, words: Words) -> Hurdle:
+    return Hurdle(_SAYS[unmet.criterion](unmet, offer, words), words.say(_ADVICE[unmet.criterion]))
+
+
+def _score(unmet: Unmet, _: Offer, words: Words) -> str:
+    return words.say(N_("A score in band %(band)s or better is needed; there is none of you now."), band=unmet.needed)
+
+
+def _bands(_: Unmet, __: Offer, words: Words) -> str:
+    return words.say(N_("The bank has not yet looked at the bands in which scores come now."))
+
+
+def _band(unmet: Unmet, _: Offer, words: Words) -> str:
+    steps = words.count("%(n)s band", "%(n)s bands", int(unmet.gap or 0))
+    return words.say(
+        N_("Band %(needed)s or better is needed; you are in band %(found)s, %(steps)s below."),
+        needed=unmet.needed,
+        found=unmet.found,
+        steps=steps,
+    )
+
+
+def _country(unmet: Unmet, _: Offer, words: Words) -> str:
+    names = words.locale.territories
+    needed = ", ".join(names.get(code, code) for code in str(unmet.needed).split(", "))
+    if unmet.found is None:
+        return words.say(N_("It is for sellers in %(needed)s; your country is not known to us."), needed=needed)
+    found = names.get(str(unmet.found), str(unmet.found))
+    return words.say(N_("It is for sellers in %(needed)s; you are in %(found)s."), needed=needed, found=found)
+
+
+def _months(unmet: Unmet, _: Offer, words: Words) -> str:
+    values = {"needed": words.number(float(unmet.needed)), "gap": words.number(_up(unmet.gap))}
+    if unmet.found is None:
+        return words.say(N_("%(needed)s months of trading are needed; yours are not known."), needed=values["needed"])
+    return words.say(
+        N_("%(needed)s months of trading are needed; you have %(found)s, %(gap)s are lacking."),
+        found=words.number(round(float(unmet.found), 1)),
+        **values,
+    )
+
+
+def _checked(_: Unmet, __: Offer, words: Words) -> str:
+    return words.say(N_("Your sales could not be checked against visits, parcels and buyers, so they carry no limit."))
+
+
+def _sales(unmet: Unmet, offer: Offer, words: Words) -> str:
+    currency = offer.product.currency
+    needed = words.money(_whole_up(float(unmet.needed)), currency)
+    if unmet.found is None:
+        return words.say(
+            N_("Sales of %(needed)s a month after refunds are needed; yours are not known."), needed=needed
+        )
+    return words.say(
+        N_("Sales of %(needed)s a month after refunds are needed; yours that count are %(found)s, %(gap)s short."),
+        needed=needed,
+        found=words.money(int(float(unmet.found)), currency),
+        gap=words.money(_whole_up(unmet.gap or 0.0), currency),
+    )
+
+
+def _up(value: float | None) -> float:
+    # a tenth is told upwards: what is lacking is never told smaller than it is
+    return -(-(value or 0.0) * 10 // 1) / 10
+
+
+def _whole_up(value: float) -> int:
+    return int(-(-value // 1))
+
+
+_SAYS: Final[Mapping[Criterion, Callable[[Unmet, Offer, Words], str]]] = {
+    Criterion.SCORE: _score,
+    Criterion.BANDS: _bands,
+    Criterion.BAND: _band,
+    Criterion.COUNTRY: _country,
+    Criterion.MONTHS_TRADING: _months,
+    Criterion.CHECKED_SALES: _checked,
+    Criterion.MONTHLY_SALES: _sales,
+}
+_ADVICE: Final[Mapping[Criterion, str]] = {
+    Criterion.SCORE: N_("Look at the overview for what is missing."),
+    Criterion.BANDS: N_("Look again in a few days; there is nothing for you to do."),
+    Criterion.BAND: N_("See under “Improve” what leads to the next band."),
+    Criterion.COUNTRY: N_("Ask your marketplace if the country of your account is right."),
+    Criterion.MONTHS_TRADING: N_("This comes with time, if you keep selling."),
+    Criterion.CHECKED_SALES: N_("Ask your marketplace to share your visits and the tracking of your parcels."),
+    Criterion.MONTHLY_SALES: N_("Sales that stay sold count, once refunds have had thirty days to come."),
+}

@@ -1,0 +1,144 @@
+"""The pages that show: overview, reasons, advice, financing and data; each of the seller's own score.
+
+What a page says of a score is remembered in each language, as text: a score never changes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from fastapi import APIRouter, Response
+from markupsafe import Markup
+
+from api import errors
+from api.database import transaction
+from api.products import service as products
+from api.products.repository import everyones
+from api.remembered import Remembered
+from api.self_view import service as self_view
+from api.self_view.service import SelfView
+from api.seller_pages import advice, data, offers
+from api.seller_pages.reasons import reasons_of
+from api.seller_pages.rendering import page, rendered
+from api.seller_pages.routes import Here, SessionFirst, SignedIn
+from api.seller_pages.standing import Lacking, standing_of
+from api.services import Services, Wired
+from features.errors import StoreError
+from features.picture.picture import Picture, picture_of
+
+logger = logging.getLogger(__name__)
+
+router = APIRouter(prefix="/seller", route_class=SessionFirst, include_in_schema=False)
+
+_SAID: Final[Remembered[Markup]] = Remembered(2_000)
+
+
+@router.get("")
+def show_overview(seller: SignedIn, services: Wired) -> Response:
+    """Show the score, where it stands, how it moved and what weighs most."""
+    return _of_score("overview", "/seller", seller, services)
+
+
+@router.get("/reasons")
+def show_reasons(seller: SignedIn, services: Wired) -> Response:
+    """Show every figure with its points."""
+    return _of_score("reasons", "/seller/reasons", seller, services)
+
+
+@router.get("/improve")
+def show_advice(seller: SignedIn, services: Wired) -> Response:
+    """Show what would move the seller up a band."""
+    return _of_score("improve", "/seller/improve", seller, services)
+
+
+@router.get("/products")
+def show_products(seller: SignedIn, services: Wired) -> Response:
+    """Show the products of all banks: open with limit and price, or what is lacking."""
+    view = view_of(seller, services)
+    if view is None:
+        return _unknown(seller, "/seller/products")
+    now = datetime.now(UTC)
+    with transaction(services.engine) as connection:
+        held = everyones(connection, now)
+    versions = tuple((bank, each.bank_id, each.product_id, each.version) for bank, each in held)
+
+    def said() -> Markup:
+        found = products.held_against(services, view.score, held, now)[1]
+        return _as_text("products", seller, {"offers": [offers.shown(each, seller.viewer.words) for each in found]})
+
+    body = _SAID.of(("products", *view.name, versions, seller.viewer.words.language), said)
+    return page("products.html", seller.viewer, body=body)
+
+
+@router.get("/data")
+def show_data(seller: SignedIn, services: Wired) -> Response:
+    """Show what is held of the seller, and how fresh it is."""
+    view = view_of(seller, services)
+    if view is None:
+        return _unknown(seller, "/seller/data")
+    name = ("data", *view.name, seller.viewer.words.language)
+    body = _SAID.of(name, lambda: _as_text("data", seller, _data(seller, services, view)))
+    return page("data.html", seller.viewer, body=body)
+
+
+def view_of(seller: Here, services: Services) -> SelfView | None:
+    """Return the seller's own score, None where nothing is known of the seller."""
+    try:
+        return self_view.current(services, seller.subject, datetime.now(UTC))
+    except errors.SellerUnknown:
+        return None
+
+
+def _of_score(name: str, here: str, seller: Here, services: Services) -> Response:
+    view = view_of(seller, services)
+    if view is None:
+        return _unknown(seller, here)
+    key = (name, *view.name, services.champion.bundle.digest, seller.viewer.words.language)
+    body = _SAID.of(key, lambda: _as_text(name, seller, _parts(name, seller, services, view)))
+    return page(f"{name}.html", seller.viewer, body=body)
+
+
+def _as_text(name: str, seller: Here, parts: dict[str, Any]) -> Markup:
+    # a template of ours, whose every value was escaped as it was filled in
+    return Markup(rendered(f"{name}_of_score.html", seller.viewer, **parts))  # noqa: S704
+
+
+def _parts(name: str, seller: Here, services: Services, view: SelfView) -> dict[str, Any]:
+    bundle, words = services.champion.bundle, seller.viewer.words
+    standing = standing_of(view, bundle, words)
+    if isinstance(standing, Lacking):
+        return {"lacking": standing}
+    reasons = reasons_of(view.assessment, bundle, words)
+    parts: dict[str, Any] = {"lacking": None, "standing": standing, "reasons": reasons}
+    if name == "improve":
+        parts["advice"] = advice.shown(advice.advice_for(view.score, bundle), words)
+    return parts
+
+
+def _data(seller: Here, services: Services, view: SelfView) -> dict[str, Any]:
+    words, picture = seller.viewer.words, _picture(services, seller.subject)
+    tables = () if picture is None else data.tables_of(picture, words)
+    values = json.loads(view.score.inputs)["values"]
+    return {
+        "tables": tables,
+        "missing": any(not each.known for each in tables),
+        "sales": None if picture is None else data.sales_of(picture, words),
+        "figures": data.figures_of(services.champion.bundle.sheet.entries, values, words),
+        "as_of": words.day(view.assessment["as_of"]),
+    }
+
+
+def _picture(services: Services, seller_id: str) -> Picture | None:
+    try:
+        found = services.vectors.picture(seller_id)
+        return None if found is None else picture_of(*found)
+    except StoreError as error:
+        logger.warning("no picture can be read: %s", error)
+        return None
+
+
+def _unknown(seller: Here, here: str) -> Response:
+    return page("unknown.html", seller.viewer, here=here)

@@ -1,0 +1,113 @@
+"""Words for what is named by data: groups of figures, tables, purposes, states. Labels of figures are in the bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from api.consents.repository import State as Consented
+from api.consents.requests.repository import State as Requested
+from api.reviews.repository import Kind, Outcome, State
+from api.seller_pages.words import N_
+
+GROUPS: Final[Mapping[str, str]] = {
+    "sales_level": N_("Level of sales"),
+    "sales_trend": N_("Trend of sales"),
+    "stability": N_("Steadiness of sales"),
+    "recency": N_("Latest orders"),
+    "returns": N_("Returns and refunds"),
+    "cancellations": N_("Cancellations"),
+    "disputes": N_("Disputes"),
+    "integrity": N_("Unusual orders"),
+    "customers": N_("Spread over buyers"),
+    "traffic": N_("Visits"),
+    "advertising": N_("Advertising"),
+    "cash": N_("Purchases and cash"),
+    "tenure": N_("Time in business"),
+    "breadth": N_("Stores and marketplaces"),
+    "loyalty": N_("Returning buyers"),
+    "order_size": N_("Order values"),
+    "conversion": N_("Visits that become orders"),
+    "fulfilment": N_("Shipping"),
+    "delivery": N_("Delivery"),
+    "corridors": N_("Countries of buyers"),
+    "currencies": N_("Currencies"),
+    "livestream": N_("Livestream sales"),
+    "season": N_("Season"),
+    "suppliers": N_("Suppliers"),
+    "reputation": N_("Ratings"),
+}
+"""Each reason group as a heading."""
+
+SCALE_LIMIT: Final = N_("End of the scale")
+
+TABLES: Final[Mapping[str, str]] = {
+    "sellers": N_("Your account"),
+    "stores": N_("Your stores"),
+    "orders": N_("Orders"),
+    "refunds": N_("Refunds and returns"),
+    "traffic": N_("Visits and advertising"),
+    "fulfilments": N_("Shipping and delivery"),
+    "ratings": N_("Ratings by buyers"),
+    "purchases": N_("Purchases from suppliers"),
+    "fx_rates": N_("Exchange rates"),
+    "loans": N_("Loans"),
+    "instalments": N_("Instalments due"),
+    "payments": N_("Payments of instalments"),
+}
+
+PURPOSES: Final[Mapping[str, str]] = {
+    "credit_application": N_("an application for credit"),
+    "account_review": N_("the review of an account"),
+    "self_view": N_("your own view"),
+}
+
+CONSENTED: Final[Mapping[Consented, str]] = {
+    Consented.IN_FORCE: N_("in force"),
+    Consented.ENDED: N_("ended"),
+    Consented.REVOKED: N_("withdrawn"),
+}
+
+REQUESTED: Final[Mapping[Requested, str]] = {
+    Requested.PENDING: N_("waits for you"),
+    Requested.GRANTED: N_("allowed"),
+    Requested.DECLINED: N_("declined"),
+    Requested.EXPIRED: N_("expired"),
+}
+
+LOOKS: Final[Mapping[str, str]] = {
+    "score": N_("Scored you for %(purpose)s"),
+    "view": N_("Looked at the figures of your business"),
+}
+"""What a bank did, by the kind of the row in the ledger."""
+
+KINDS: Final[Mapping[Kind, str]] = {
+    Kind.DISPUTE: N_("You dispute a figure"),
+    Kind.REVIEW: N_("You asked that a person looks at your score"),
+}
+
+QUEUE_KINDS: Final[Mapping[Kind, str]] = {
+    Kind.DISPUTE: N_("Dispute of a figure"),
+    Kind.REVIEW: N_("Review by a person"),
+}
+
+STATES: Final[Mapping[State, str]] = {
+    State.OPEN: N_("received"),
+    State.IN_REVIEW: N_("being looked at"),
+    State.DECIDED: N_("decided"),
+}
+
+OUTCOMES: Final[Mapping[Outcome, str]] = {
+    Outcome.CORRECTED: N_("The figure was corrected"),
+    Outcome.CONFIRMED: N_("What there is stands"),
+}
+
+DONE: Final[Mapping[str, str]] = {
+    "granted": N_("Done: the bank may score you until the day below. You can withdraw that at any time."),
+    "declined": N_("Done: you declined. The bank cannot score you."),
+    "revoked": N_("Done: you withdrew your consent. From now on the bank gets no new score of you."),
+    "asked": N_("Done: we received it. A person looks at it and answers here."),
+    "taken": N_("Done: it is yours to decide."),
+    "decided": N_("Done: the decision is recorded."),
+}
+"""What was just done, by the name that the address of the page carries."""

@@ -1,0 +1,365 @@
+"""What the pages say agrees with the score object; forms and headers; nobody sees anything of anybody else."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from api.access import service as access
+from api.access.rights import Kind
+from api.consents import service as consents
+from api.consents.requests import service as requests
+from api.consents.service import Terms
+from api.database import transaction
+from api.erasure import erase
+from api.ledger.verification import verify
+from api.reviews.service import Asked, ask
+from api.scores.index_check import IndexCheck
+from api.scores.repository import scores
+from api.self_view import service as self_view
+from api.seller_pages.routes import Page, SessionFirst
+from api.seller_sessions.schemas import Language
+from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, bank_of, fill
+from tests.api.seller_pages.conftest import Browser, Surf, text_of
+
+LOADING = {"href", "src", "action", "hx-post", "hx-get"}
+PAGES = ("", "/reasons", "/improve", "/products", "/consents", "/data", "/reviews")
+FORMS = (
+    ("/seller/language", {"language": "zh"}),
+    ("/seller/logout", {}),
+    ("/seller/consents/grant", {"request_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", "days": "30"}),
+    ("/seller/consents/decline", {"request_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}),
+    ("/seller/consents/revoke", {"consent_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}),
+    ("/seller/reviews", {"statement": "It is wrong."}),
+)
+
+
+def score_of(browser: Browser, seller_id: str) -> dict[str, Any]:
+    return self_view.current(browser.services, seller_id, datetime.now(UTC)).body
+
+
+def made(browser: Browser) -> list[Any]:
+    with transaction(browser.services.engine) as connection:
+        return list(connection.execute(select(scores).where(scores.c.chain == self_view.CHAIN)))
+
+
+def number(text: str) -> int:
+    return int(text.replace("−", "-").replace("+", "").replace(",", ""))
+
+
+def points_in(page: str) -> Iterator[tuple[str, int]]:
+    for feature, row in re.findall(r'<tr data-feature="([^"]+)">(.*?)</tr>', page, re.S):
+        yield feature, number(re.search(r'points">([^<]+)<', row)[1])  # type: ignore[index]
+
+
+@pytest.mark.parametrize("language", Language)
+def test_every_point_on_the_pages_is_the_score_objects(browser: Browser, language: Language) -> None:
+    for seller_id in SELLERS[:12]:
+        browser.log_in(seller_id, language=language)
+        page, told = browser.get("/seller/reasons").text, score_of(browser, seller_id)["assessment"]
+        explanation = told["explanation"]
+        assert sorted(points_in(page)) == sorted((c["feature"], c["points"]) for c in explanation["contributions"])
+        base, added, taken, total = (
+            number(re.search(f'id="{name}">([^<]+)<', page)[1])  # type: ignore[index]
+            for name in ("base", "added", "taken", "sum")
+        )
+        assert (base, total) == (explanation["base_points"], told["score"])
+        assert base + added + taken == total
+        groups: dict[str, int] = {}
+        for each in explanation["contributions"]:
+            groups[each["reason_group"]] = groups.get(each["reason_group"], 0) + each["points"]
+        shown = re.findall(r'data-group="([^"]+)".*?<strong class="\w+">([^< 分]+)', page, re.S)
+        assert {name: number(points) for name, points in shown} == groups
+        overview = browser.get("/seller").text
+        assert f'id="score">{told["score"]}<' in overview
+        for name, points in re.findall(r'<li><span>([^<]+)</span> <strong class="\w+">([^<]+)<', overview):
+            assert groups[name] == number(points)
+
+
+def test_one_score_is_made_however_often_it_is_looked_at(browser: Browser) -> None:
+    browser.log_in(SELLERS[0])
+    for path in PAGES * 2:
+        assert browser.get(f"/seller{path}").status_code == 200
+    assert len(made(browser)) == 1
+
+    def look(_: int) -> str:
+        return str(score_of(browser, SELLERS[1])["id"])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(look, range(24)))) == 1
+    assert len(made(browser)) == 2
+
+
+def test_new_data_make_a_new_score_and_say_how_it_moved(browser: Browser) -> None:
+    before = score_of(browser, SELLERS[0])
+    browser.log_in(SELLERS[0])
+    assert "first score" in text_of(browser.get("/seller"))
+    values = browser.services.vectors.latest(SELLERS[0])
+    assert values is not None
+    moved = (values.values[0], 0.99, 0.99, *values.values[3:])
+    later = replace(SNAPSHOT, as_of=AS_OF + timedelta(days=1), data_version="data-9")
+    browser.services.vectors.replace(later, [(SELLERS[0], moved)])
+    after = score_of(browser, SELLERS[0])
+    difference = after["assessment"]["score"] - before["assessment"]["score"]
+    assert difference != 0
+    page = browser.get("/seller")
+    sign = "−" if difference < 0 else "+"
+    moved_by = f"{sign}{abs(difference)} points since the score before"
+    assert f"{moved_by}, which was {before['assessment']['score']}" in text_of(page)
+    assert len(made(browser)) == 2
+
+
+def test_an_expired_score_is_made_again(browser: Browser) -> None:
+    now = datetime.now(UTC)
+    first = self_view.current(browser.services, SELLERS[0], now)
+    days = timedelta(days=browser.services.settings.score_validity_days)
+    assert self_view.current(browser.services, SELLERS[0], now + days - timedelta(seconds=1)).score.id == first.score.id
+    again = self_view.current(browser.services, SELLERS[0], now + days)
+    assert again.score.id != first.score.id
+    assert again.assessment == first.assessment
+
+
+def test_a_bank_never_sees_the_sellers_own_score(browser: Browser) -> None:
+    own = score_of(browser, SELLERS[0])
+    assert (own["bank_id"], own["purpose"]) == ("self", "self_view")
+    bank = browser.client
+    assert bank.get(f"/v1/scores/{own['id']}").status_code == 404
+    assert bank.post(f"/v1/scores/{own['id']}/replay").status_code == 404
+    assert bank.post("/v1/scores", json={"seller_id": SELLERS[0], "purpose": "self_view"}).status_code == 422
+    services = browser.services
+    assert verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks)]).faults == ()
+
+
+@pytest.mark.parametrize("seller_id", [NEWCOMER, "S-stale", "S-withheld"])
+def test_who_has_no_number_reads_what_is_missing_and_what_to_do(browser: Browser, seller_id: str) -> None:
+    covers = {"S-stale": {"orders": date(2026, 1, 1), "refunds": AS_OF}, "S-withheld": {"orders": AS_OF}}
+    if seller_id in covers:
+        snapshot = replace(SNAPSHOT, covers_through=covers[seller_id], data_version=seller_id)
+        browser.services.vectors.replace(snapshot, [(seller_id, (400.0, *(0.5,) * 14))])
+    browser.log_in(seller_id)
+    said, needed = {
+        "S-stale": ("not up to date", "at most 7 days old"),
+        "S-withheld": ("some of your data are missing", "delivered"),
+        NEWCOMER: ("too short", "90 days"),
+    }[seller_id]
+    for path in ("", "/reasons", "/improve"):
+        page = text_of(browser.get(f"/seller{path}"))
+        assert said in page
+        assert needed in page
+        assert "None" not in page
+    assert browser.get("/seller/data").status_code == 200
+
+
+@pytest.mark.parametrize(("path", "fields"), FORMS)
+def test_a_form_without_the_token_of_the_session_is_refused(
+    browser: Browser, surf: Surf, path: str, fields: dict[str, str]
+) -> None:
+    browser.log_in(SELLERS[0]).get("/seller")
+    other = surf().log_in(SELLERS[0])
+    other.get("/seller")
+    good = browser.token
+    for token in ("", "x", good[:-1], good + "A", other.token, "é"):
+        browser.token = token
+        refused = browser.post(path, **fields)
+        assert refused.status_code == 403, token
+        assert "Nothing was changed" in refused.text
+    browser.token = good
+    elsewhere = browser.post(path, headers={"Sec-Fetch-Site": "cross-site"}, **fields)
+    assert elsewhere.status_code == 403
+    plain = browser._send("POST", path, content=b"{}", headers={"Content-Type": "text/plain"})
+    assert plain.status_code == 403
+    browser.cookie = None
+    assert browser.post(path, **fields).status_code == 401
+    assert browser.get("/seller").status_code == 401
+
+
+class _Loads(HTMLParser):
+    """Collects what a page loads, where its forms go, and what runs in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.inline: list[str] = []
+        self.forms = self.tokens = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.addresses += [value or "" for name, value in attrs if name in LOADING]
+        self.inline += [name for name in given if name.startswith(("on", "hx-on")) or name == "style"]
+        self.inline += [tag] if tag == "style" or (tag == "script" and "src" not in given) else []
+        self.forms += tag == "form"
+        self.tokens += given.get("name") == "token"
+
+
+def test_pages_load_nothing_from_elsewhere_and_run_nothing_that_stands_in_them(browser: Browser) -> None:
+    browser.log_in(SELLERS[0])
+    with transaction(browser.services.engine, writes=True) as connection:
+        requests.ask(connection, bank_of(browser.client), SELLERS[0], "credit_application", datetime.now(UTC))
+    for path in PAGES:
+        page = browser.get(f"/seller{path}")
+        policy = page.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "unsafe" not in policy
+        assert page.headers["Cache-Control"] == "no-store"
+        found = _Loads()
+        found.feed(page.text)
+        assert found.inline == []
+        assert found.forms == found.tokens > 0
+        assert all(re.match(r"/(seller|operator)(/|$)|#", address) for address in found.addresses), found.addresses
+        loaded = [each for each in found.addresses if each.startswith("/seller/static/")]
+        assets = [browser.get(each) for each in dict.fromkeys(loaded)]
+        assert all(each.status_code == 200 and "immutable" in each.headers["Cache-Control"] for each in assets)
+        assert sum(len(each.content) for each in (page, *assets)) < 100_000
+    assert browser.get("/seller/static/0000000000000000/style.css").status_code == 404
+    assert browser.get("/seller/static/x/..%2f..%2ferrors.py").status_code == 404
+
+
+def test_every_page_says_in_its_signature_who_may_look(browser: Browser) -> None:
+    included = [each.original_router for each in browser.client.app.routes if hasattr(each, "original_router")]
+    routes = [route for router in included for route in router.routes]
+    pages = [route for route in routes if isinstance(route, Page)]
+    anyones = {route.path for route in pages if not isinstance(route, SessionFirst)}
+    logging_in = {"/seller/login/{token}", "/seller/login", "/seller/oidc", "/seller/oidc/callback"}
+    assert anyones == {*logging_in, "/seller/static/{digest}/{name}"}
+    for route in pages:
+        if isinstance(route, SessionFirst):
+            path = re.sub(r"{\w+}", "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", route.path)
+            for method in route.methods or ():
+                assert browser._send(method, path).status_code == 401, path
+    assert {each.path for each in routes if each.path.startswith(("/seller", "/operator"))} == {p.path for p in pages}
+
+
+def test_the_language_is_the_sessions_then_the_browsers(browser: Browser) -> None:
+    browser.log_in(SELLERS[0], language=None)
+    assert '<html lang="en">' in browser.get("/seller").text
+    assert '<html lang="zh-Hans">' in browser.get("/seller", **{"Accept-Language": "zh-CN,en;q=0.5"}).text
+    back = browser.post("/seller/language", language="zh", back="/seller/reasons")
+    assert (back.status_code, back.headers["Location"]) == (303, "/seller/reasons")
+    assert '<html lang="zh-Hans">' in browser.get("/seller", **{"Accept-Language": "en"}).text
+    for elsewhere in ("https://elsewhere.example/", "//elsewhere.example", "/sellerx", "javascript:alert(1)"):
+        assert browser.post("/seller/language", language="en", back=elsewhere).headers["Location"] == "/seller"
+    assert browser.post("/seller/language", language="fr").status_code == 422
+
+
+def test_consents_are_granted_seen_used_and_withdrawn(browser: Browser) -> None:
+    bank_id, seller_id = bank_of(browser.client), SELLERS[0]
+    body = {"seller_id": seller_id, "purpose": "credit_application"}
+    assert browser.client.post("/v1/scores", json=body).status_code == 403
+    assert browser.client.post("/v1/consent-requests", json=body).status_code == 202
+    browser.log_in(seller_id)
+    page = browser.get("/seller/consents").text
+    (request_id,) = set(re.findall(r'name="request_id" value="([^"]+)"', page))
+    assert browser.post("/seller/consents/grant", request_id=request_id, days="31").status_code == 422
+    assert browser.post("/seller/consents/grant", request_id=request_id, days="30").status_code == 303
+    assert browser.post("/seller/consents/grant", request_id=request_id, days="30").status_code == 409
+    assert browser.client.post("/v1/scores", json=body).status_code == 201
+    page = browser.get("/seller/consents?done=granted").text
+    assert "Scored you for an application for credit" in page
+    assert "Done: the bank may score you" in page
+    (consent_id,) = set(re.findall(r'name="consent_id" value="([^"]+)"', page))
+    assert browser.post("/seller/consents/revoke", consent_id=consent_id).status_code == 303
+    assert browser.client.post("/v1/scores", json=body).status_code == 403
+    with transaction(browser.services.engine) as connection:
+        found = consents.find(connection, bank_id, consent_id)
+    assert (found.recorded_by, found.revoked_at is not None) == ("seller", True)
+    assert browser.client.post("/v1/consent-requests", json=body).status_code == 202
+    page = browser.get("/seller/consents").text
+    (request_id,) = set(re.findall(r'name="request_id" value="([^"]+)"', page))
+    assert browser.post("/seller/consents/decline", request_id=request_id).status_code == 303
+    assert "declined" in text_of(browser.get("/seller/consents"))
+
+
+def everything_of(browser: Browser) -> str:
+    """Return every byte that somebody who is logged in is shown."""
+    pages = [browser.get(f"/seller{path}").text for path in (*PAGES, "/download")]
+    return "\n".join(pages)
+
+
+def test_a_seller_sees_nothing_of_another(browser: Browser, surf: Surf) -> None:
+    engine, ledger = browser.services.engine, browser.services.ledger
+    now = datetime.now(UTC)
+    banks = {each: access.create(engine, Kind.BANK, f"Bank only of {each}", now=now).client.id for each in SELLERS[:3]}
+    ids: dict[str, list[str]] = {}
+    for seller_id, bank_id in banks.items():
+        with transaction(engine, writes=True) as connection:
+            asked = requests.ask(connection, bank_id, seller_id, "account_review", now)
+            terms = Terms(seller_id, bank_id, "credit_application", timedelta(days=9))
+            consent = consents.grant(connection, ledger, terms, "tests")
+        review = ask(browser.services, Asked(seller_id, None, None, f"secret of {seller_id}"))
+        ids[seller_id] = [asked.id, consent.id, review.id, score_of(browser, seller_id)["id"], bank_id]
+    browsers = {each: surf().log_in(each) for each in banks}
+    for seller_id, own in browsers.items():
+        seen = everything_of(own)
+        assert f"secret of {seller_id}" in seen
+        assert seller_id in seen
+        for other in set(banks) - {seller_id}:
+            for trace in (other, *ids[other], f"secret of {other}", f"Bank only of {other}"):
+                assert trace not in seen, trace
+            for path, fields in (
+                ("grant", {"request_id": ids[other][0], "days": "30"}),
+                ("decline", {"request_id": ids[other][0]}),
+                ("revoke", {"consent_id": ids[other][1]}),
+            ):
+                refused = own.post(f"/seller/consents/{path}", **fields)
+                unknown = {**fields, next(iter(fields)): "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}
+                nothing = own.post(f"/seller/consents/{path}", **unknown)
+                assert (refused.status_code, refused.text) == (404, nothing.text)
+    for seller_id, own in browsers.items():
+        assert ids[seller_id][0] in own.get("/seller/consents").text
+        assert ids[seller_id][1] in own.get("/seller/consents").text
+
+
+def test_the_download_holds_all_that_is_held(browser: Browser) -> None:
+    browser.client.post("/v1/consent-requests", json={"seller_id": SELLERS[0], "purpose": "account_review"})
+    browser.log_in(SELLERS[0]).get("/seller")
+    browser.post("/seller/reviews", statement="Look at it, please.", feature="signal_03")
+    answer = browser.get("/seller/download")
+    assert "attachment" in answer.headers["Content-Disposition"]
+    held = json.loads(answer.content)
+    own = score_of(browser, SELLERS[0])
+    assert [each["score"] for each in held["scores"]] == [own]
+    assert held["scores"][0]["inputs"]["seller_id"] == SELLERS[0]
+    assert [each["purpose"] for each in held["requests"]] == ["account_review"]
+    assert [each["statement"] for each in held["reviews"]] == ["Look at it, please."]
+    assert held["vectors"][0]["values"]["days_on_platform"] == 400.0
+    assert {"consents", "views", "corrections", "picture", "made_at", "seller_id"} <= held.keys()
+
+
+def test_an_erased_seller_is_logged_out_and_nothing_is_left_of_what_they_asked(browser: Browser) -> None:
+    browser.log_in(SELLERS[0]).get("/seller")
+    browser.post("/seller/reviews", statement="Look at it, please.")
+    services = browser.services
+    erase(
+        services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="asked", now=datetime.now(UTC)
+    )
+    assert browser.get("/seller").status_code == 401
+    browser.log_in(SELLERS[0])
+    assert "You have not asked for anything yet." in browser.get("/seller/reviews").text
+    assert json.loads(browser.get("/seller/download").content)["scores"] == []
+    fill(services.settings.home)
+    assert browser.get("/seller").status_code == 200
+
+
+def test_nothing_that_is_written_becomes_markup(browser: Browser) -> None:
+    evil = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
+    browser.log_in(SELLERS[0]).get("/seller/reviews")
+    assert browser.post("/seller/reviews", statement=evil).status_code == 303
+    access.create(browser.services.engine, Kind.BANK, evil, now=datetime.now(UTC))
+    page = browser.get("/seller/reviews").text
+    assert "<script>alert" not in page
+    assert "<img src=x" not in page
+    assert "&lt;script&gt;alert(1)" in page
+
+
+def test_a_refusal_within_a_page_is_shown_as_a_page(browser: Browser) -> None:
+    answer = browser.get("/seller/consents", **{"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["HX-Refresh"]) == (401, "true")
