@@ -44,7 +44,8 @@ test: setup
 	@$(BIN)/python -m pytest -n 2 --dist loadscope
 
 # Each variable raises a count of tests/counts.py, where the usual ones stand
-SOAK := SELLERSCORE_TEST_KILLS=50 SELLERSCORE_TEST_CRASHES=20 SELLERSCORE_TEST_SWAPS=41 SELLERSCORE_TEST_REPLAYS=10000
+SOAK := SELLERSCORE_TEST_KILLS=50 SELLERSCORE_TEST_CRASHES=20 SELLERSCORE_TEST_SWAPS=41 SELLERSCORE_TEST_REPLAYS=10000 \
+	SELLERSCORE_TEST_EXAMPLES=5000 SELLERSCORE_TEST_STATES=200
 
 soak: setup
 	@grep -rlE '^from tests.counts import' tests --include='test_*.py' | sort \

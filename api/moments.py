@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
-from pydantic import AwareDatetime, BeforeValidator
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 _DATED: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
@@ -17,8 +18,15 @@ def _dated(given: Any) -> Any:
     return given
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_dated)]
-"""A moment with a zone.
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise PydanticCustomError("moment", "The moment lies outside of the years 1 to 9999, UTC") from error
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_dated), AfterValidator(_utc)]
+"""A moment with a zone, turned to UTC.
 
 Example: `2026-02-01T09:30:00Z` is one; `90`, `"90"` and `2026-02-01` are none.
 """

@@ -132,7 +132,8 @@ class VectorStore:
                 pictures_in.remove(connection, seller_id)
                 circumstances_in.remove(connection, seller_id)
                 removed = connection.execute("DELETE FROM vectors WHERE seller_id = ?", (seller_id,)).rowcount
-            # what was removed would stay readable in the log of what was written
+            # where pages were split, copies of what was removed stay in them, and in the log of what was written
+            connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return removed
 

@@ -22,5 +22,11 @@ CRASHES: Final = _count("CRASHES", 2)
 SWAPS: Final = _count("SWAPS", 3)
 """Times that the champion changes under load, on each database."""
 
+EXAMPLES: Final = _count("EXAMPLES", 500)
+"""Requests that Schemathesis makes, shared out over all operations."""
+
+STATES: Final = _count("STATES", 8)
+"""Runs of the state machine over consents, scores, revocations, rotations and erasures."""
+
 REPLAYS: Final = _count("REPLAYS", 300)
 """Stored scores that are made again, on each database."""

@@ -44,7 +44,7 @@ def subject_of(assertion: str) -> str:
     """
     try:
         subject = json.loads(jws.extract_compact(assertion.encode()).payload)["sub"]
-    except (JoseError, ValueError, KeyError, TypeError) as error:
+    except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InvalidClient from error
     if not isinstance(subject, str):
         raise InvalidClient
@@ -78,7 +78,7 @@ def _signed(assertion: str, key: PublicKey) -> dict[str, Any] | None:
     try:
         signed = jws.deserialize_compact(assertion.encode(), key.imported, registry=_registry_of(key))
         claims = json.loads(signed.payload)
-    except (JoseError, ValueError, TypeError, KeyError):
+    except (JoseError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return claims if isinstance(claims, dict) else None
 

@@ -86,7 +86,10 @@ def grant(access: Access, proved: Proved, scope: str | None, now: datetime) -> G
 def _claimed(proof: SecretShown | AssertionShown) -> str:
     named = proof.client_id
     if isinstance(proof, AssertionShown) and named is None:
-        named = subject_of(proof.assertion)
+        try:
+            named = subject_of(proof.assertion)
+        except InvalidClient:
+            named = None  # refused where proofs are looked at, and counted with all that fail
     # whatever is no id of ours is one and the same stranger
     return named if named is not None and _CLIENT_ID.fullmatch(named) else _NOBODY
 

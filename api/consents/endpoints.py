@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
@@ -14,6 +13,7 @@ from api.consents.repository import State, Wanted
 from api.consents.schemas import ConsentGrant, ConsentPage, ConsentShown
 from api.cursors import After, Cursor, Limit, after, page
 from api.database import transaction
+from api.ids import ConsentId
 from api.problems import problem_responses
 from api.scores.schemas import SellerId
 from api.services import Wired
@@ -94,7 +94,7 @@ def list_consents(
 def get_consent(
     caller: Annotated[Bank | Platform, needs(Scope.CONSENTS_READ)],
     services: Wired,
-    consent_id: UUID,
+    consent_id: ConsentId,
     response: Response,
 ) -> ConsentShown:
     """Return a consent as it stands now; one for another bank is not known."""
@@ -114,7 +114,7 @@ def get_consent(
 def revoke_consent(
     platform: Annotated[Platform, needs(Scope.CONSENTS_WRITE)],
     services: Wired,
-    consent_id: UUID,
+    consent_id: ConsentId,
     response: Response,
 ) -> ConsentShown:
     """Revoke a consent: from the answer on nothing new is scored by it. Scores that were given stay readable.

@@ -103,6 +103,19 @@ _OF_BANK: Final = (
 )
 _FOR_PURPOSE: Final = _OF_BANK.where(consents.c.purpose == bindparam("purpose"))
 
+_ENDED_SINCE: Final = select(consents.c.id).where(
+    consents.c.seller_id == bindparam("seller"),
+    consents.c.bank_id == bindparam("bank"),
+    consents.c.purpose == bindparam("purpose"),
+    consents.c.revoked_at >= bindparam("acted", type_=UtcDateTime()),
+)
+
+
+def ended_since(connection: Connection, consent: Consent) -> bool:
+    """Return whether one of the same seller, bank and purpose was revoked or replaced after this one was given."""
+    asked = {"seller": consent.seller_id, "bank": consent.bank_id, "purpose": consent.purpose}
+    return connection.execute(_ENDED_SINCE, {**asked, "acted": consent.granted_at}).first() is not None
+
 
 def in_force(
     connection: Connection, seller_id: str, bank_id: str, purpose: str | None, now: datetime

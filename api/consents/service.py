@@ -91,7 +91,7 @@ def grant(connection: Connection, ledger: Ledger, terms: Terms, by: str, clock: 
 
     Raises:
         BankUnknown: there is no such bank, or it is revoked.
-        InvalidRequest: the time is over, too long, or begins ahead.
+        InvalidRequest: the time is over, too long, or begins ahead; or the seller ended such a consent since.
     """
     _known_bank(connection, terms.bank_id)
     seller = ledger.seller(connection, terms.seller_id)
@@ -103,6 +103,9 @@ def grant(connection: Connection, ledger: Ledger, terms: Terms, by: str, clock: 
         if (before.granted_at, before.ends_at) == (consent.granted_at, consent.ends_at):
             return before
         _revoke(connection, ledger, seller, before, (by, consent.id, now))
+    elif terms.granted_at is not None and repository.ended_since(connection, consent):
+        # a message that comes late or twice must not bring back what the seller ended since
+        raise _not_allowed("granted_at", "The seller revoked after that moment; give the moment of a later act")
     asked = requests.ungranted(connection, (terms.seller_id, terms.bank_id, terms.purpose), now)
     repository.add(connection, consent)
     request_id = None

@@ -147,10 +147,11 @@ def erase(
 
 @contextmanager
 def _opened() -> Iterator[tuple[Settings, Engine, Ledger]]:
-    from api.ledger.opening import open_ledger
+    from api.ledger.opening import open_ledger, require_there
     from api.settings import load_settings
 
     settings = load_settings()
+    require_there(settings.database_url)
     engine, ledger = open_ledger(settings)
     try:
         yield settings, engine, ledger

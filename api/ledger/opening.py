@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
 
 from api.database import open_database
+from api.errors import DatabaseSetupError
 from api.ledger.sealing import master_key
 from api.ledger.service import MASTER, Ledger
 from api.settings import Settings
+
+
+def require_there(database_url: str) -> None:
+    """Refuse a file that is not there: a ledger that was just made would be said to be whole.
+
+    Raises:
+        DatabaseSetupError: there is no such file.
+    """
+    url = make_url(database_url)
+    if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
+        raise DatabaseSetupError(
+            "There is no database where the settings say; set SELLERSCORE_HOME or SELLERSCORE_DATABASE_URL to those of "
+            "the service."
+        )
 
 
 def open_ledger(settings: Settings) -> tuple[Engine, Ledger]:

@@ -3,7 +3,6 @@
 import logging
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
@@ -11,6 +10,7 @@ from api import errors
 from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
 from api.access.rights import Scope
 from api.database import transaction
+from api.ids import ScoreId
 from api.moments import Moment
 from api.problems import problem_responses
 from api.products import repository, service
@@ -88,12 +88,19 @@ def list_products(
     summary="Hold the bank's products against a score",
     response_model=EligibilityShown,
     responses=_answers("Each product: open with limit and price, or what is not met.")
-    | problem_responses(*_COMMON, errors.ScoreUnknown, errors.BundleNotKept, errors.ScoreErased, errors.LedgerDamaged),
+    | problem_responses(
+        *_COMMON,
+        errors.ScoreUnknown,
+        errors.BundleNotKept,
+        errors.ScoreErased,
+        errors.ScorePastRetention,
+        errors.LedgerDamaged,
+    ),
 )
 def get_eligibility(
     bank: Annotated[Bank, needs(Scope.PRODUCTS_READ)],
     services: Wired,
-    score_id: UUID,
+    score_id: ScoreId,
     response: Response,
     at: At = None,
 ) -> EligibilityShown:

@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
@@ -11,6 +10,7 @@ from api.access.callers import RATE_HEADERS, REFUSALS, CallerFirst, Operator, ne
 from api.access.rights import Scope
 from api.cursors import After, Cursor, Limit, after, page
 from api.database import transaction
+from api.ids import ReviewId
 from api.problems import problem_responses
 from api.reviews import repository, service
 from api.reviews.repository import State, Wanted
@@ -67,7 +67,7 @@ def list_reviews(
 def get_review(
     operator: Annotated[Operator, needs(Scope.REVIEWS_READ)],  # noqa: ARG001 - says who may call
     services: Wired,
-    review_id: UUID,
+    review_id: ReviewId,
     response: Response,
 ) -> ReviewShown:
     """Return a review as it stands now."""
@@ -86,7 +86,7 @@ def get_review(
     | problem_responses(*_COMMON, errors.ReviewUnknown, errors.ReviewDecided),
 )
 def take_review(
-    operator: Annotated[Operator, needs(Scope.REVIEWS_WRITE)], services: Wired, review_id: UUID, response: Response
+    operator: Annotated[Operator, needs(Scope.REVIEWS_WRITE)], services: Wired, review_id: ReviewId, response: Response
 ) -> ReviewShown:
     """Say that one looks at it; the seller sees that. One that another operator has is taken over."""
     taken = service.take(services, str(review_id), operator.id)
@@ -114,7 +114,7 @@ def take_review(
 def decide_review(
     operator: Annotated[Operator, needs(Scope.REVIEWS_WRITE)],
     services: Wired,
-    review_id: UUID,
+    review_id: ReviewId,
     given: DecisionGiven,
     response: Response,
 ) -> ReviewShown:

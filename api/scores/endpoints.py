@@ -12,6 +12,7 @@ from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
 from api.access.rights import Scope
 from api.cursors import Cursor, Limit
 from api.idempotency.keys import REPLAYED, IdempotencyKey
+from api.ids import ScoreId
 from api.problems import problem_responses
 from api.report.service import report
 from api.scores import service
@@ -88,6 +89,7 @@ _REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
         errors.SellerUnknown,
         errors.IdempotencyKeyInFlight,
         errors.ScoreErased,
+        errors.ScorePastRetention,
         errors.BodyTooLarge,
         errors.UnsupportedMediaType,
         errors.IdempotencyKeyReused,
@@ -145,7 +147,7 @@ def get_scores(
     response_class=Response,
     responses=_READ | problem_responses(*_COMMON, *_UNREADABLE, errors.InvalidRequest),
 )
-def get_score(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: UUID) -> Response:
+def get_score(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
     """Return the stored score, byte for byte as the request that made it was answered; another bank's is not known."""
     score = service.get(services, bank.id, str(score_id))
     return _answer(score, 200, expired(score.body, datetime.now(UTC)))
@@ -170,7 +172,7 @@ def get_changes(
     bank: Annotated[Bank, needs(Scope.SCORES_READ)],
     services: Wired,
     response: Response,
-    score_id: UUID,
+    score_id: ScoreId,
     since: Annotated[UUID, Query(description="Id of an earlier score of the same seller.")],
 ) -> ScoreChanges:
     """Compare a score with an earlier one of the same seller: points by feature and by model sum to the difference.
@@ -189,7 +191,7 @@ def get_changes(
     response_class=HTMLResponse,
     responses=_PAGE | problem_responses(*_COMMON, *_UNREADABLE, errors.InvalidRequest),
 )
-def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: UUID) -> Response:
+def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
     """Return one HTML file that needs nothing else: save it, read it or print it on A4.
 
     It shows the score, its reasons and its waterfall, where it stands among the loans that the model was tested on, and
@@ -207,7 +209,7 @@ def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired,
     | problem_responses(*_COMMON, *_UNREADABLE, errors.BundleNotKept, errors.ScoreNotReplayable, errors.InvalidRequest),
 )
 def replay_score(
-    bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: UUID, response: Response
+    bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: ScoreId, response: Response
 ) -> Replay:
     """Make the assessment again from the stored inputs, by the bundle that made it; nothing is stored.
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from api import cursors
 from api.cursors import After
 from api.database import transaction
-from api.errors import LedgerDamaged, ScoreErased
+from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
 from api.scores import repository
 from api.scores.listing_schemas import ScoreItem, ScorePage, State
 from api.scores.moments import is_expired, written
@@ -66,6 +66,8 @@ def _item(services: Services, kept: Kept, now: datetime) -> ScoreItem:
     try:
         envelope = envelope_of(services.ledger, kept)
         return _written_item(kept, **_told(envelope, now), state=State.READABLE)
+    except ScorePastRetention:
+        return _written_item(kept, **_UNREADABLE, state=State.PAST_RETENTION)
     except ScoreErased:
         return _written_item(kept, **_UNREADABLE, state=State.ERASED)
     except (LedgerDamaged, KeyError, TypeError, ValueError):

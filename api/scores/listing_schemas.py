@@ -12,6 +12,7 @@ class State(StrEnum):
 
     READABLE = "readable"
     ERASED = "erased"
+    PAST_RETENTION = "past_retention"
     DAMAGED = "damaged"
 
 
@@ -25,8 +26,8 @@ class ScoreItem(BaseModel):
         examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"],
     )
     state: State = Field(
-        description="`readable`; `erased`, its seller was erased and reading it answers 410; `damaged`, what is stored "
-        "is not what was written and reading it answers 500."
+        description="`readable`; `erased`, its seller was erased, or `past_retention`, what it was is kept no more: "
+        "reading it answers 410; `damaged`, what is stored is not what was written and reading it answers 500."
     )
     seller_id: str | None = Field(description="Whom it is of.", examples=["S-000001"])
     purpose: str = Field(description="What it was asked for.", examples=["credit_application"])

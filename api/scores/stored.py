@@ -64,10 +64,13 @@ def envelope_of(ledger: Ledger, kept: Kept) -> dict[str, Any]:
 
     Raises:
         ScoreErased: the seller's key is destroyed.
+        ScorePastRetention: what it was is kept no more.
         LedgerDamaged: it does not open, or is not what was committed to.
     """
     if kept.key is None:
         raise ScoreErased
+    if kept.row.is_dropped:
+        raise ScorePastRetention
     try:
         content = answer.parsed(content_of(kept.row, ledger.unwrapped(kept.key)))
         found: dict[str, Any] = content["envelope"]

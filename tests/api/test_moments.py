@@ -17,7 +17,10 @@ def test_a_date_and_time_with_a_zone_is_one(given: str) -> None:
     assert MOMENT.validate_python(given) == datetime(2026, 2, 1, 9, 30, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("given", [90, 90.5, True, "90", "-1e9", "2026-02-01", "2026-02-01T09:30:00", "", "soon", None])
+@pytest.mark.parametrize(
+    "given",
+    [90, 90.5, True, "90", "-1e9", "2026-02-01", "2026-02-01T09:30:00", "", "soon", None, "0001-01-01T00:00:00+14:00"],
+)
 def test_nothing_else_is(given: object) -> None:
     with pytest.raises(ValidationError):
         MOMENT.validate_python(given)

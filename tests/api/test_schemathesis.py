@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,11 +25,11 @@ from api.access.rights import Kind, scopes_of
 from api.app import create_app
 from api.settings import Settings
 from tests.api.conftest import NEWCOMER, SELLERS, consent, fill
+from tests.counts import EXAMPLES
 
 if TYPE_CHECKING:
     from schemathesis import APIOperation, BaseSchema, Case
 
-EXAMPLES = int(os.environ.get("SELLERSCORE_TEST_EXAMPLES", "500"))
 _PATHS = create_app(Settings(home=Path("not-there"))).openapi()["paths"]
 OPERATIONS = sorted((method.upper(), path) for path, item in _PATHS.items() for method in item)
 WAYS = ("valid", "invalid", "known")

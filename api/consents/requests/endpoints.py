@@ -2,7 +2,6 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
 
@@ -16,6 +15,7 @@ from api.consents.requests.repository import State
 from api.consents.requests.schemas import ConsentAsked, ConsentRequestPage, ConsentRequestShown
 from api.cursors import After, Cursor, Limit, after, page
 from api.database import transaction
+from api.ids import RequestId
 from api.problems import problem_responses
 from api.services import Wired
 
@@ -93,7 +93,7 @@ def list_consent_requests(
 def get_consent_request(
     caller: Annotated[Bank | Platform, needs(Scope.CONSENTS_READ)],
     services: Wired,
-    request_id: UUID,
+    request_id: RequestId,
     response: Response,
 ) -> ConsentRequestShown:
     """Return a request as it stands now; another bank's is not known."""
@@ -114,7 +114,7 @@ def get_consent_request(
 def decline_consent_request(
     platform: Annotated[Platform, needs(Scope.CONSENTS_WRITE)],  # noqa: ARG001 - says who may call
     services: Wired,
-    request_id: UUID,
+    request_id: RequestId,
     response: Response,
 ) -> ConsentRequestShown:
     """Record that the seller declines; once more changes nothing. `POST /v1/consents` grants what was asked."""

@@ -107,8 +107,8 @@ def test_scopes_are_those_that_some_kind_may_hold() -> None:
         "consent-requests:write consents:read model:read products:read products:write profiles:read scores:read "
         "scores:write"
     )
-    assert written(scopes_of(Kind.PLATFORM)) == "consents:read consents:write"
-    assert written(scopes_of(Kind.OPERATOR)) == "metrics:read model:read"
+    assert written(scopes_of(Kind.PLATFORM)) == "consents:read consents:write seller-sessions:write"
+    assert written(scopes_of(Kind.OPERATOR)) == "metrics:read model:read reviews:read reviews:write"
 
 
 def test_an_endpoint_that_does_not_say_who_may_call_cannot_be_made() -> None:

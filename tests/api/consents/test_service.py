@@ -206,3 +206,15 @@ def test_what_the_ledger_holds_is_read_back_after_a_way_down_and_up(room: Room) 
         assert [service.find(connection, None, each.id) for each in consents] == consents
         assert connection.execute(text("SELECT count(*) FROM consent_requests")).scalar_one() == 0
     assert room.faults() == []
+
+
+def test_an_act_from_before_the_revocation_brings_nothing_back(room: Room) -> None:
+    acted = {"granted_at": NOW, "ends": 30 * DAY}
+    first = room.grant(**acted)
+    room.revoke(first, NOW + timedelta(hours=1))
+    with pytest.raises(InvalidRequest):
+        room.grant(at=NOW + timedelta(hours=2), **acted)
+    with pytest.raises(ConsentRequired):
+        room.required(NOW + timedelta(hours=2))
+    again = room.grant(at=NOW + timedelta(hours=3), granted_at=NOW + timedelta(hours=2), ends=30 * DAY)
+    assert room.required(NOW + timedelta(hours=3)).id == again.id

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,11 +24,11 @@ from api.ledger.verification import verify
 from api.scores.index_check import IndexCheck
 from api.settings import Settings
 from tests.api.conftest import SELLERS, fill
+from tests.counts import STATES
 
 PEOPLE = st.sampled_from((SELLERS[0], SELLERS[1], "S-nobody"))
 PURPOSES = st.sampled_from(("credit_application", "account_review"))
 BANKS = st.integers(0, 1)
-EXAMPLES = int(os.environ.get("SELLERSCORE_TEST_STATES", "8"))
 
 
 @dataclass
@@ -219,5 +218,5 @@ def test_whatever_happens_in_whatever_order_is_as_the_model_says(served: TestCli
     checks = [HealthCheck.too_slow, HealthCheck.filter_too_much]
     run_state_machine_as_test(
         Consents,
-        settings=settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None, suppress_health_check=checks),
+        settings=settings(max_examples=STATES, stateful_step_count=30, deadline=None, suppress_health_check=checks),
     )

@@ -97,6 +97,8 @@ def test_what_is_past_its_time_cannot_be_read_and_all_else_stays(
     for answer in (*answers["old"][3:], *answers["young"]):
         assert read(client, answer).content == answer
         assert read(client, answer, "/replay").json()["matches"] is True
+    listed = client.get("/v1/scores", params={"limit": 200}).json()["items"]
+    assert [each["state"] for each in listed] == ["readable"] * 4 + ["past_retention"] * 3
     report = looked(services, checkpoint=tip)
     assert (report.faults, report.retained, report.uncovered) == ((), 3, 1)
     with transaction(services.engine) as connection:

@@ -196,6 +196,33 @@ def test_the_script_refuses_what_was_altered(answered: tuple[bytes, bytes], tmp_
     assert "Traceback" not in outcome.stderr
 
 
+@pytest.mark.parametrize(
+    ("written", "instead"),
+    [
+        (b'{"assessment"', b'{"seller_id":"S-EVIL","assessment"'),
+        (b'"outcome":"scored"', b'"outcome":"scored","outcome":"scored"'),
+        (b'"min":300', b'"min":300.0'),
+    ],
+)
+def test_the_script_refuses_what_another_reader_reads_otherwise(
+    answered: tuple[bytes, bytes], tmp_path: Path, written: bytes, instead: bytes
+) -> None:
+    answer, keys = answered
+    assert answer.count(written) == 1
+    outcome = _script(answer.replace(written, instead), keys, tmp_path)
+    assert (outcome.returncode, outcome.stderr[:11]) == (1, "NOT genuine")
+
+
+@pytest.mark.parametrize("answer", [b"", b"[]", b"{", b"[" * 100_000, b"null"])
+def test_the_script_says_of_anything_else_that_it_is_none(
+    answered: tuple[bytes, bytes], tmp_path: Path, answer: bytes
+) -> None:
+    outcome = _script(answer, answered[1], tmp_path)
+    assert (outcome.returncode, outcome.stderr[:13]) == (1, "NOT genuine: ")
+    assert "Traceback" not in outcome.stderr
+    assert len(outcome.stderr) > len("NOT genuine: \n")
+
+
 @pytest.fixture
 def run(service: Settings, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("SELLERSCORE_HOME", str(service.home))
