@@ -209,7 +209,7 @@ NOW = datetime.now(UTC)
         ({"days": None, "ends_at": "soon"}, "body/ends_at"),
         ({"days": None, "ends_at": "0001-01-01T00:00:00+14:00"}, "body/ends_at"),
         ({"days": None, "ends_at": "9999-12-31T23:59:59-14:00"}, "body/ends_at"),
-        ({"granted_at": "0001-01-01T00:00:00+14:00"}, "body/ends_at"),
+        ({"granted_at": "0001-01-01T00:00:00+14:00"}, "body/granted_at"),
         ({"granted_at": "9999-12-31T23:59:59-14:00"}, "body/granted_at"),
         ({"granted_at": (NOW + timedelta(days=1)).isoformat()}, "body/granted_at"),
         ({"granted_at": (NOW - timedelta(days=91)).isoformat()}, "body/ends_at"),
