@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -17,30 +15,16 @@ from sqlalchemy import select
 from api.access import service as access
 from api.access.rights import Kind
 from api.consents import service as consents
-from api.consents.requests import service as requests
-from api.consents.service import Terms
 from api.database import transaction
-from api.erasure import erase
 from api.ledger.verification import verify
-from api.reviews.service import Asked, ask
 from api.scores.index_check import IndexCheck
 from api.scores.repository import scores
 from api.self_view import service as self_view
-from api.seller_pages.routes import Page, SessionFirst
 from api.seller_sessions.schemas import Language
-from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, bank_of, fill
-from tests.api.seller_pages.conftest import Browser, Surf, text_of
+from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, bank_of
+from tests.api.seller_pages.conftest import Browser, text_of
 
-LOADING = {"href", "src", "action", "hx-post", "hx-get"}
 PAGES = ("", "/reasons", "/improve", "/products", "/consents", "/data", "/reviews")
-FORMS = (
-    ("/seller/language", {"language": "zh"}),
-    ("/seller/logout", {}),
-    ("/seller/consents/grant", {"request_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", "days": "30"}),
-    ("/seller/consents/decline", {"request_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}),
-    ("/seller/consents/revoke", {"consent_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}),
-    ("/seller/reviews", {"statement": "It is wrong."}),
-)
 
 
 def score_of(browser: Browser, seller_id: str) -> dict[str, Any]:
@@ -159,85 +143,6 @@ def test_who_has_no_number_reads_what_is_missing_and_what_to_do(browser: Browser
     assert browser.get("/seller/data").status_code == 200
 
 
-@pytest.mark.parametrize(("path", "fields"), FORMS)
-def test_a_form_without_the_token_of_the_session_is_refused(
-    browser: Browser, surf: Surf, path: str, fields: dict[str, str]
-) -> None:
-    browser.log_in(SELLERS[0]).get("/seller")
-    other = surf().log_in(SELLERS[0])
-    other.get("/seller")
-    good = browser.token
-    for token in ("", "x", good[:-1], good + "A", other.token, "é"):
-        browser.token = token
-        refused = browser.post(path, **fields)
-        assert refused.status_code == 403, token
-        assert "Nothing was changed" in refused.text
-    browser.token = good
-    elsewhere = browser.post(path, headers={"Sec-Fetch-Site": "cross-site"}, **fields)
-    assert elsewhere.status_code == 403
-    plain = browser._send("POST", path, content=b"{}", headers={"Content-Type": "text/plain"})
-    assert plain.status_code == 403
-    browser.cookie = None
-    assert browser.post(path, **fields).status_code == 401
-    assert browser.get("/seller").status_code == 401
-
-
-class _Loads(HTMLParser):
-    """Collects what a page loads, where its forms go, and what runs in it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.addresses: list[str] = []
-        self.inline: list[str] = []
-        self.forms = self.tokens = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        self.addresses += [value or "" for name, value in attrs if name in LOADING]
-        self.inline += [name for name in given if name.startswith(("on", "hx-on")) or name == "style"]
-        self.inline += [tag] if tag == "style" or (tag == "script" and "src" not in given) else []
-        self.forms += tag == "form"
-        self.tokens += given.get("name") == "token"
-
-
-def test_pages_load_nothing_from_elsewhere_and_run_nothing_that_stands_in_them(browser: Browser) -> None:
-    browser.log_in(SELLERS[0])
-    with transaction(browser.services.engine, writes=True) as connection:
-        requests.ask(connection, bank_of(browser.client), SELLERS[0], "credit_application", datetime.now(UTC))
-    for path in PAGES:
-        page = browser.get(f"/seller{path}")
-        policy = page.headers["Content-Security-Policy"]
-        assert policy.startswith("default-src 'none'")
-        assert "unsafe" not in policy
-        assert page.headers["Cache-Control"] == "no-store"
-        found = _Loads()
-        found.feed(page.text)
-        assert found.inline == []
-        assert found.forms == found.tokens > 0
-        assert all(re.match(r"/(seller|operator)(/|$)|#", address) for address in found.addresses), found.addresses
-        loaded = [each for each in found.addresses if each.startswith("/seller/static/")]
-        assets = [browser.get(each) for each in dict.fromkeys(loaded)]
-        assert all(each.status_code == 200 and "immutable" in each.headers["Cache-Control"] for each in assets)
-        assert sum(len(each.content) for each in (page, *assets)) < 100_000
-    assert browser.get("/seller/static/0000000000000000/style.css").status_code == 404
-    assert browser.get("/seller/static/x/..%2f..%2ferrors.py").status_code == 404
-
-
-def test_every_page_says_in_its_signature_who_may_look(browser: Browser) -> None:
-    included = [each.original_router for each in browser.client.app.routes if hasattr(each, "original_router")]
-    routes = [route for router in included for route in router.routes]
-    pages = [route for route in routes if isinstance(route, Page)]
-    anyones = {route.path for route in pages if not isinstance(route, SessionFirst)}
-    logging_in = {"/seller/login/{token}", "/seller/login", "/seller/oidc", "/seller/oidc/callback"}
-    assert anyones == {*logging_in, "/seller/static/{digest}/{name}"}
-    for route in pages:
-        if isinstance(route, SessionFirst):
-            path = re.sub(r"{\w+}", "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", route.path)
-            for method in route.methods or ():
-                assert browser._send(method, path).status_code == 401, path
-    assert {each.path for each in routes if each.path.startswith(("/seller", "/operator"))} == {p.path for p in pages}
-
-
 def test_the_language_is_the_sessions_then_the_browsers(browser: Browser) -> None:
     browser.log_in(SELLERS[0], language=None)
     assert '<html lang="en">' in browser.get("/seller").text
@@ -276,77 +181,6 @@ def test_consents_are_granted_seen_used_and_withdrawn(browser: Browser) -> None:
     (request_id,) = set(re.findall(r'name="request_id" value="([^"]+)"', page))
     assert browser.post("/seller/consents/decline", request_id=request_id).status_code == 303
     assert "declined" in text_of(browser.get("/seller/consents"))
-
-
-def everything_of(browser: Browser) -> str:
-    """Return every byte that somebody who is logged in is shown."""
-    pages = [browser.get(f"/seller{path}").text for path in (*PAGES, "/download")]
-    return "\n".join(pages)
-
-
-def test_a_seller_sees_nothing_of_another(browser: Browser, surf: Surf) -> None:
-    engine, ledger = browser.services.engine, browser.services.ledger
-    now = datetime.now(UTC)
-    banks = {each: access.create(engine, Kind.BANK, f"Bank only of {each}", now=now).client.id for each in SELLERS[:3]}
-    ids: dict[str, list[str]] = {}
-    for seller_id, bank_id in banks.items():
-        with transaction(engine, writes=True) as connection:
-            asked = requests.ask(connection, bank_id, seller_id, "account_review", now)
-            terms = Terms(seller_id, bank_id, "credit_application", timedelta(days=9))
-            consent = consents.grant(connection, ledger, terms, "tests")
-        review = ask(browser.services, Asked(seller_id, None, None, f"secret of {seller_id}"))
-        ids[seller_id] = [asked.id, consent.id, review.id, score_of(browser, seller_id)["id"], bank_id]
-    browsers = {each: surf().log_in(each) for each in banks}
-    for seller_id, own in browsers.items():
-        seen = everything_of(own)
-        assert f"secret of {seller_id}" in seen
-        assert seller_id in seen
-        for other in set(banks) - {seller_id}:
-            for trace in (other, *ids[other], f"secret of {other}", f"Bank only of {other}"):
-                assert trace not in seen, trace
-            for path, fields in (
-                ("grant", {"request_id": ids[other][0], "days": "30"}),
-                ("decline", {"request_id": ids[other][0]}),
-                ("revoke", {"consent_id": ids[other][1]}),
-            ):
-                refused = own.post(f"/seller/consents/{path}", **fields)
-                unknown = {**fields, next(iter(fields)): "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}
-                nothing = own.post(f"/seller/consents/{path}", **unknown)
-                assert (refused.status_code, refused.text) == (404, nothing.text)
-    for seller_id, own in browsers.items():
-        assert ids[seller_id][0] in own.get("/seller/consents").text
-        assert ids[seller_id][1] in own.get("/seller/consents").text
-
-
-def test_the_download_holds_all_that_is_held(browser: Browser) -> None:
-    browser.client.post("/v1/consent-requests", json={"seller_id": SELLERS[0], "purpose": "account_review"})
-    browser.log_in(SELLERS[0]).get("/seller")
-    browser.post("/seller/reviews", statement="Look at it, please.", feature="signal_03")
-    answer = browser.get("/seller/download")
-    assert "attachment" in answer.headers["Content-Disposition"]
-    held = json.loads(answer.content)
-    own = score_of(browser, SELLERS[0])
-    assert [each["score"] for each in held["scores"]] == [own]
-    assert held["scores"][0]["inputs"]["seller_id"] == SELLERS[0]
-    assert [each["purpose"] for each in held["requests"]] == ["account_review"]
-    assert [each["statement"] for each in held["reviews"]] == ["Look at it, please."]
-    assert held["vectors"][0]["values"]["days_on_platform"] == 400.0
-    assert {"consents", "views", "corrections", "picture", "made_at", "seller_id"} <= held.keys()
-
-
-def test_an_erased_seller_is_logged_out_and_nothing_is_left_of_what_they_asked(browser: Browser) -> None:
-    browser.log_in(SELLERS[0]).get("/seller")
-    browser.post("/seller/reviews", statement="Look at it, please.")
-    services = browser.services
-    erase(
-        services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="asked", now=datetime.now(UTC)
-    )
-    assert browser.get("/seller").status_code == 401
-    browser.log_in(SELLERS[0])
-    assert "You have not asked for anything yet." in browser.get("/seller/reviews").text
-    assert json.loads(browser.get("/seller/download").content)["scores"] == []
-    fill(services.settings.home)
-    assert browser.get("/seller").status_code == 200
 
 
 def test_nothing_that_is_written_becomes_markup(browser: Browser) -> None:

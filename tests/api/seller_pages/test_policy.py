@@ -1,0 +1,105 @@
+"""Forms are the session's own, pages load nothing from elsewhere, and each says in its signature who may look."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+
+import pytest
+
+from api.consents.requests import service as requests
+from api.database import transaction
+from api.seller_pages.routes import Page, SessionFirst
+from tests.api.conftest import SELLERS, bank_of
+from tests.api.seller_pages.conftest import Browser, Surf
+from tests.api.seller_pages.test_pages import PAGES
+
+LOADING = {"href", "src", "action", "hx-post", "hx-get"}
+FORMS = (
+    ("/seller/language", {"language": "zh"}),
+    ("/seller/logout", {}),
+    ("/seller/consents/grant", {"request_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", "days": "30"}),
+    ("/seller/consents/decline", {"request_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}),
+    ("/seller/consents/revoke", {"consent_id": "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"}),
+    ("/seller/reviews", {"statement": "It is wrong."}),
+)
+
+
+@pytest.mark.parametrize(("path", "fields"), FORMS)
+def test_a_form_without_the_token_of_the_session_is_refused(
+    browser: Browser, surf: Surf, path: str, fields: dict[str, str]
+) -> None:
+    browser.log_in(SELLERS[0]).get("/seller")
+    other = surf().log_in(SELLERS[0])
+    other.get("/seller")
+    good = browser.token
+    for token in ("", "x", good[:-1], good + "A", other.token, "é"):
+        browser.token = token
+        refused = browser.post(path, **fields)
+        assert refused.status_code == 403, token
+        assert "Nothing was changed" in refused.text
+    browser.token = good
+    elsewhere = browser.post(path, headers={"Sec-Fetch-Site": "cross-site"}, **fields)
+    assert elsewhere.status_code == 403
+    plain = browser._send("POST", path, content=b"{}", headers={"Content-Type": "text/plain"})
+    assert plain.status_code == 403
+    browser.cookie = None
+    assert browser.post(path, **fields).status_code == 401
+    assert browser.get("/seller").status_code == 401
+
+
+class _Loads(HTMLParser):
+    """Collects what a page loads, where its forms go, and what runs in it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.inline: list[str] = []
+        self.forms = self.tokens = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.addresses += [value or "" for name, value in attrs if name in LOADING]
+        self.inline += [name for name in given if name.startswith(("on", "hx-on")) or name == "style"]
+        self.inline += [tag] if tag == "style" or (tag == "script" and "src" not in given) else []
+        self.forms += tag == "form"
+        self.tokens += given.get("name") == "token"
+
+
+def test_pages_load_nothing_from_elsewhere_and_run_nothing_that_stands_in_them(browser: Browser) -> None:
+    browser.log_in(SELLERS[0])
+    with transaction(browser.services.engine, writes=True) as connection:
+        requests.ask(connection, bank_of(browser.client), SELLERS[0], "credit_application", datetime.now(UTC))
+    for path in PAGES:
+        page = browser.get(f"/seller{path}")
+        policy = page.headers["Content-Security-Policy"]
+        assert policy.startswith("default-src 'none'")
+        assert "unsafe" not in policy
+        assert page.headers["Cache-Control"] == "no-store"
+        found = _Loads()
+        found.feed(page.text)
+        assert found.inline == []
+        assert found.forms == found.tokens > 0
+        assert all(re.match(r"/(seller|operator)(/|$)|#", address) for address in found.addresses), found.addresses
+        loaded = [each for each in found.addresses if each.startswith("/seller/static/")]
+        assets = [browser.get(each) for each in dict.fromkeys(loaded)]
+        assert all(each.status_code == 200 and "immutable" in each.headers["Cache-Control"] for each in assets)
+        assert sum(len(each.content) for each in (page, *assets)) < 100_000
+    assert browser.get("/seller/static/0000000000000000/style.css").status_code == 404
+    assert browser.get("/seller/static/x/..%2f..%2ferrors.py").status_code == 404
+
+
+def test_every_page_says_in_its_signature_who_may_look(browser: Browser) -> None:
+    included = [each.original_router for each in browser.client.app.routes if hasattr(each, "original_router")]
+    routes = [route for router in included for route in router.routes]
+    pages = [route for route in routes if isinstance(route, Page)]
+    anyones = {route.path for route in pages if not isinstance(route, SessionFirst)}
+    logging_in = {"/seller/login/{token}", "/seller/login", "/seller/oidc", "/seller/oidc/callback"}
+    assert anyones == {*logging_in, "/seller/static/{digest}/{name}"}
+    for route in pages:
+        if isinstance(route, SessionFirst):
+            path = re.sub(r"{\w+}", "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", route.path)
+            for method in route.methods or ():
+                assert browser._send(method, path).status_code == 401, path
+    assert {each.path for each in routes if each.path.startswith(("/seller", "/operator"))} == {p.path for p in pages}
