@@ -37,7 +37,7 @@ run: setup
 		--gates training/simulation/gates.toml
 	@$(SELLERSCORE) score
 ifneq ($(SERVE),0)
-	@$(SELLERSCORE) serve
+	@$(SELLERSCORE) serve --demo
 endif
 
 test: setup

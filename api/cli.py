@@ -43,17 +43,22 @@ _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless set.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 unless set, 0 for any free one.")] = None,
+    demo: Annotated[
+        bool,
+        typer.Option("--demo", help="To try it: make a bank, its products and a seller's consent, if none was made."),
+    ] = False,
 ) -> None:
     """Serve the HTTP API with the champion model, and print a curl that scores a seller.
 
     Where banks reach it at another address, set SELLERSCORE_PUBLIC_URL to that: tokens and signed assertions name it.
 
     Example: sellerscore serve --port 8000
+    Example: sellerscore serve --demo
     """
     from api.server import run
     from api.settings import load_settings
 
-    run(load_settings(host=host, port=port), typer.echo)
+    run(load_settings(host=host, port=port, demo_bank=demo or None), typer.echo)
 
 
 @app.command()

@@ -79,7 +79,10 @@ class Settings(BaseSettings):
     oidc_client_id: str | None = Field(default=None, description="This service's id at that provider.")
     oidc_client_secret: SecretStr | None = Field(default=None, description="Its secret; none for a public client.")
     oidc_claim: str = Field(default="sub", description="The claim of the ID token that is the platform's seller id.")
-    demo_bank: bool = Field(default=True, description="Make a bank to try with where there is no client yet.")
+    demo_bank: bool = Field(
+        default=False,
+        description="Where there is no client yet, make a bank to try with, and record a seller's consent for it.",
+    )
 
     @property
     def vectors_path(self) -> Path:

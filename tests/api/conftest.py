@@ -172,7 +172,7 @@ def settings(registry: str, tmp_path: Path) -> Settings:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     fill(home)
-    return Settings(home=home, MLFLOW_TRACKING_URI=registry)
+    return Settings(home=home, MLFLOW_TRACKING_URI=registry, demo_bank=True)
 
 
 @pytest.fixture

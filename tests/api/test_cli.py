@@ -189,7 +189,7 @@ def _environment(home: Path) -> dict[str, str]:
 @contextmanager
 def _serving(home: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """Run the real command, and yield it with the lines that it printed until it could be called."""
-    command = [sys.executable, "-c", SERVE, "serve", "--port", "0"]
+    command = [sys.executable, "-c", SERVE, "serve", "--demo", "--port", "0"]
     with log.open("w") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=_environment(home))
         try:

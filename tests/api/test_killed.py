@@ -43,6 +43,7 @@ def serving(settings: Settings, log: Path, **more: str) -> Iterator[tuple[subpro
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": str(ROOT),
         "PYTHONUNBUFFERED": "1",
+        "SELLERSCORE_DEMO_BANK": "1",
         **more,
     }
     with log.open("w") as errors:
