@@ -45,7 +45,7 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 unless set, 0 for any free one.")] = None,
     demo: Annotated[
         bool,
-        typer.Option("--demo", help="To try it: make a bank, its products and a seller's consent, if none was made."),
+        typer.Option("--demo", help="Make a bank, its products and a seller's consent to try with."),
     ] = False,
 ) -> None:
     """Serve the HTTP API with the champion model, and print a curl that scores a seller.
