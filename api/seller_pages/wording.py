@@ -36,6 +36,8 @@ GROUPS: Final[Mapping[str, str]] = {
     "season": N_("Season"),
     "suppliers": N_("Suppliers"),
     "reputation": N_("Ratings"),
+    "repayment": N_("Repayment of loans"),
+    "indebtedness": N_("What you owe"),
 }
 """Each reason group as a heading."""
 

@@ -17,7 +17,14 @@ from scoring.model import Model
 from tests.scoring import build
 
 MODULES = [importlib.import_module(module.name) for module in pkgutil.walk_packages(scoring.__path__, "scoring.")]
-WITH_EXAMPLES = {"scoring.bands", "scoring.canonical", "scoring.kernel.tables", "scoring.points", "scoring.scale"}
+WITH_EXAMPLES = {
+    "scoring.bands",
+    "scoring.canonical",
+    "scoring.kernel.tables",
+    "scoring.points",
+    "scoring.scale",
+    "scoring.track_record",
+}
 
 
 def test_exported_names_are_the_public_face_sorted_and_there() -> None:

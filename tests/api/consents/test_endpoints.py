@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from starlette.testclient import TestClient
 
 from api.access import service as access
 from api.access.rights import Kind
@@ -22,6 +21,7 @@ from tests.api.conftest import DATABASES, SELLERS, empty_database, fill
 
 if TYPE_CHECKING:
     from httpx import Response
+    from starlette.testclient import TestClient
 
 PURPOSE = "credit_application"
 
@@ -75,6 +75,8 @@ def served(
     fill(home)
     with empty_database(request, tmp_path_factory.mktemp("database")) as address:
         settings = Settings(home=home, MLFLOW_TRACKING_URI=registry, database_url=address)
+        from starlette.testclient import TestClient
+
         with TestClient(create_app(settings), raise_server_exceptions=False) as client:
             yield client
 

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from starlette.testclient import TestClient
 
 from api.access import service as access
 from api.access.rights import Kind
@@ -25,6 +24,9 @@ from api.scores.index_check import IndexCheck
 from api.settings import Settings
 from tests.api.conftest import SELLERS, fill
 from tests.counts import STATES
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 PEOPLE = st.sampled_from((SELLERS[0], SELLERS[1], "S-nobody"))
 PURPOSES = st.sampled_from(("credit_application", "account_review"))
@@ -210,6 +212,8 @@ def served(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     fill(home)
     with ExitStack() as stack:
         given = Settings(home=home, MLFLOW_TRACKING_URI=registry, rate_limit_calls=1_000_000, failed_logins=1_000_000)
+        from starlette.testclient import TestClient
+
         yield stack.enter_context(TestClient(create_app(given), raise_server_exceptions=False))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,11 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import sellerscore
+from api.consents import repository as consents
+from api.consents.repository import Consent
+from api.database import transaction
 from api.kept_bundles import keep, load_bundle, read_files, read_pointer
+from api.metrics.counted import Counted
 from api.scores import service
 from api.scores.schemas import Purpose, ScoreRequest
 from api.services import Services, open_services
@@ -67,6 +71,14 @@ def other_model(settings: Settings) -> str:
     return Bundle.from_files(files).digest
 
 
+def agree(services: Services, sellers: tuple[str, ...]) -> None:
+    now = datetime.now(UTC)
+    with transaction(services.engine, writes=True) as connection:
+        for seller in sellers:
+            asked = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=30))
+            consents.add(connection, Consent(f"of-{seller}", *asked, None, now, "tests"))
+
+
 def give(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
         asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
@@ -83,7 +95,8 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
         [(seller, day) for seller in made.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]
     )
     computed = frame(store, pairs)
-    with open_services(made.settings) as services:
+    with open_services(made.settings, Counted()) as services:
+        agree(services, made.sellers)
         made = replace(made, other=other_model(made.settings))
         for day in MIDNIGHTS:
             covers = dict.fromkeys(covered_days(store), day)
