@@ -122,9 +122,10 @@ def beyond_a_schema(case: Case) -> bool:
     """Say whether a request may be refused by what no schema says of it.
 
     Which cursors were given, which moments lie ahead, that blanks around a header are lost on the way, and rules
-    between fields: of products, and that a consent has one end.
+    between fields: of products, of a decision, and that a consent has one end.
     """
-    between = case.operation.label in {"PUT /v1/products", "POST /v1/consents"}
+    decision = "POST /v1/reviews/{review_id}/decision"
+    between = case.operation.label in {"PUT /v1/products", "POST /v1/consents", decision}
     return between or bool({"cursor", "at"} & set(case.query or {})) or "Idempotency-Key" in (case.headers or {})
 
 
