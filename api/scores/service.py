@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from api.consents import service as consents
@@ -25,6 +25,7 @@ from api.reviews import repository as reviews
 from api.reviews.corrected import corrected
 from api.reviews.repository import Correction
 from api.scores import again
+from api.scores.moments import written
 from api.scores.schemas import ScoreRequest
 from api.scores.stored import StoredScore, find
 from api.scores.storing import KeyTaken, Made, Storing
@@ -132,8 +133,8 @@ def _made(services: Services, asked: Asked, on: _Grounds) -> StoredScore:
         "seller_id": request.seller_id,
         "bank_id": asked.bank_id,
         "purpose": str(request.purpose),
-        "scored_at": _written(now),
-        "expires_at": _written(expires),
+        "scored_at": written(now),
+        "expires_at": written(expires),
     }
     made = Made(envelope, assessment.canonical_bytes, figures.inputs, bundle.digest, on.consent)
     still_there = partial(_vector_of, services.vectors, request.seller_id)
@@ -164,7 +165,3 @@ def _assess(bundle: Bundle, stored: StoredVector) -> Assessment:
         raise VectorsDoNotFitModel from error
     except ExplanationError as error:
         raise ScoreNotExplained from error
-
-
-def _written(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -21,6 +21,7 @@ from api.reviews import repository as reviews
 from api.reviews.corrected import Corrected, corrected
 from api.scores import answer
 from api.scores import repository as scores
+from api.scores.moments import written
 from api.scores.repository import Indexed
 from api.scores.stored import StoredScore, open_kept
 from api.services import Services
@@ -189,8 +190,8 @@ def record(services: Services, connection: Connection, seller: Seller, made: Mad
         "seller_id": seller_id,
         "bank_id": CHAIN,
         "purpose": PURPOSE,
-        "scored_at": _written(now),
-        "expires_at": _written(expires),
+        "scored_at": written(now),
+        "expires_at": written(expires),
         **made.named,
     }
     parts = {name: canonical_json(value) for name, value in envelope.items()}
@@ -232,7 +233,3 @@ def _stands(services: Services, known: Sequence[Opened], figures: Corrected, now
 
 def _view(known: Sequence[Opened]) -> SelfView:
     return SelfView(known[0], known[1] if len(known) > 1 else None)
-
-
-def _written(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
