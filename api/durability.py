@@ -58,6 +58,11 @@ def prepare(engine: Engine) -> None:
         _TURNS[engine.dialect] = threading.Lock()
 
 
+def has_one_writer(engine: Engine) -> bool:
+    """Return whether all who write wait for one another, whatever they write."""
+    return engine.dialect.name == "sqlite"
+
+
 def turn(engine: Engine) -> AbstractContextManager[object]:
     """Return what a transaction that writes holds from before it begins.
 

@@ -10,13 +10,13 @@ from fastapi import Depends, Request
 from sqlalchemy import Engine
 
 from api.access.parts import Access, open_access
+from api.batches import Batches
 from api.idempotency.keys import Keys
 from api.keyring import KeyRing
 from api.keys.rings import Use, opened
 from api.ledger.checkpoints import Sent
 from api.ledger.opening import open_ledger
 from api.ledger.service import Ledger
-from api.ledger.writer import Writer
 from api.metrics.counted import Counted
 from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
@@ -40,7 +40,7 @@ class Services:
     engine: Engine
     access: Access
     ledger: Ledger
-    writer: Writer
+    batches: Batches
     receipts: KeyRing
     idempotency: Keys
     troubles: Troubles
@@ -65,14 +65,15 @@ def open_services(settings: Settings, counted: Counted) -> Iterator[Services]:
     # one that was promoted would score everything twice
     beside = challenger is not None and challenger.bundle.digest != champion.bundle.digest
     shadow = Shadow(challenger, engine) if challenger is not None and beside else None
+    batches = Batches()
     try:
         vectors = VectorStore(settings.vectors_path)
         idempotency = Keys(ledger.master, timedelta(days=settings.idempotency_days))
-        writer = Writer(engine, ledger)
         told = (Troubles(), counted, Sent())
-        parts = (vectors, engine, access, ledger, writer, receipts, idempotency)
+        parts = (vectors, engine, access, ledger, batches, receipts, idempotency)
         yield Services(settings, champion, shadow, *parts, *told)
     finally:
+        batches.close()
         if shadow is not None:
             shadow.close()
         engine.dispose()

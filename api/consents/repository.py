@@ -102,6 +102,11 @@ _OF_BANK: Final = (
     .limit(1)
 )
 _FOR_PURPOSE: Final = _OF_BANK.where(consents.c.purpose == bindparam("purpose"))
+_UNREVOKED: Final = (
+    select(consents)
+    .where(consents.c.seller_id.in_(bindparam("sellers", expanding=True)), consents.c.revoked_at.is_(None))
+    .order_by(consents.c.ends_at.desc(), consents.c.id)
+)
 
 _ENDED_SINCE: Final = select(consents.c.id).where(
     consents.c.seller_id == bindparam("seller"),
@@ -127,6 +132,15 @@ def in_force(
     else:
         found = connection.execute(_FOR_PURPOSE, {**asked, "purpose": purpose}).one_or_none()
     return None if found is None else _read(found)
+
+
+def unrevoked(connection: Connection, seller_ids: Sequence[str]) -> dict[str, list[Consent]]:
+    """Return the consents of these sellers that nobody revoked, for all banks; those that end last come first."""
+    found: dict[str, list[Consent]] = {}
+    for each in connection.execute(_UNREVOKED, {"sellers": seller_ids}):
+        consent = _read(each)
+        found.setdefault(consent.seller_id, []).append(consent)
+    return found
 
 
 def add(connection: Connection, consent: Consent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -27,17 +28,16 @@ _AT_A_TIME: Final = 20
 """Expired keys that a new one takes along: far more than come, and too few to keep anyone waiting."""
 
 _TABLE = idempotency_keys.c
-_FIND = select(_TABLE.operation, _TABLE.request, _TABLE.made).where(
-    _TABLE.name == bindparam("wanted"), _TABLE.expires_at > bindparam("now", type_=UtcDateTime())
+_FIND = select(_TABLE.name, _TABLE.operation, _TABLE.request, _TABLE.made, _TABLE.expires_at).where(
+    _TABLE.name.in_(bindparam("names", expanding=True))
 )
 # the one form that both databases take; an expired key is as good as none
 _USE = text(
     "INSERT INTO idempotency_keys (name, owner, operation, request, made, expires_at) "
     "VALUES (:name, :owner, :operation, :request, :made, :expires_at) "
     "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, operation = excluded.operation, "
-    "request = excluded.request, made = excluded.made, expires_at = excluded.expires_at "
-    "WHERE idempotency_keys.expires_at <= :now"
-).bindparams(bindparam("expires_at", type_=UtcDateTime()), bindparam("now", type_=UtcDateTime()))
+    "request = excluded.request, made = excluded.made, expires_at = excluded.expires_at"
+).bindparams(bindparam("expires_at", type_=UtcDateTime()))
 _EXPIRED = (
     select(_TABLE.name)
     .where(_TABLE.owner == bindparam("of"), _TABLE.expires_at <= bindparam("now", type_=UtcDateTime()))
@@ -49,27 +49,34 @@ _PRUNE = delete(idempotency_keys).where(_TABLE.name.in_(_EXPIRED.scalar_subquery
 
 @dataclass(frozen=True)
 class Used:
-    """What a key stands for: the operation, the MAC of its request, and the id of what it made."""
+    """What a key stands for: the operation, the MAC of its request, the id of what it made, and until when."""
 
     operation: str
     mac: str
     made: str
+    expires_at: datetime
 
 
-def find(connection: Connection, name: str, now: datetime) -> Used | None:
-    """Return what a key stands for, or None where it was not used or has expired."""
-    found = connection.execute(_FIND, {"wanted": name, "now": now}).one_or_none()
-    return None if found is None else Used(*found)
+def find(connection: Connection, names: Sequence[str]) -> dict[str, Used]:
+    """Return what keys stand for, or stood for; those that were never used are left out."""
+    return {name: Used(*found) for name, *found in connection.execute(_FIND, {"names": names})} if names else {}
 
 
-def use(connection: Connection, named: Named, used: Used, now: datetime) -> bool:
-    """Let a key stand for what is made in this transaction, and tell whether it was free.
-
-    Where another process is using it, this waits until that ends, one way or the other.
-    """
-    values = {"name": named.name, "owner": named.owner, "operation": used.operation, "request": used.mac}
-    moments = {"made": used.made, "expires_at": named.expires_at, "now": now}
-    return connection.execute(_USE, {**values, **moments}).rowcount == 1
+def use(connection: Connection, used: Sequence[tuple[Named, Used]]) -> None:
+    """Let keys, free or expired, stand for what is made in this transaction; whoever else uses them must be waiting."""
+    values = [
+        {
+            "name": named.name,
+            "owner": named.owner,
+            "operation": each.operation,
+            "request": each.mac,
+            "made": each.made,
+            "expires_at": each.expires_at,
+        }
+        for named, each in used
+    ]
+    if values:
+        connection.execute(_USE, values)
 
 
 def prune(connection: Connection, owner: str, now: datetime) -> None:

@@ -65,6 +65,11 @@ class Row:
         """Whether the content is here no more; that it may be so, a record must say."""
         return _is_digest(self.header, self.sealed)
 
+    @property
+    def tip(self) -> Tip:
+        """Where the chain stands once this is its last row."""
+        return Tip(self.header.position, self.head)
+
 
 @dataclass(frozen=True, slots=True)
 class Tip:

@@ -22,6 +22,12 @@ _KEY = select(seller_keys.c.seller_id, seller_keys.c.subject, seller_keys.c.wrap
 _OF_SELLER = _KEY.where(seller_keys.c.seller_id == bindparam("seller"))
 _TO_USE = _OF_SELLER.with_for_update(read=True, key_share=True)
 _TO_ERASE = _OF_SELLER.with_for_update()
+# in one order, as two who hold several at once would wait for one another in any other
+_ALL_TO_USE = (
+    _KEY.where(seller_keys.c.seller_id.in_(bindparam("sellers", expanding=True)))
+    .order_by(seller_keys.c.seller_id)
+    .with_for_update(read=True, key_share=True)
+)
 _LOCKED_TIP = select(chains.c.position, chains.c.head).where(chains.c.name == bindparam("chain")).with_for_update()
 _ADD = insert(ledger)
 _DROP = (
@@ -67,23 +73,28 @@ def locked_tip(connection: Connection, chain: str) -> Tip:
     return Tip(found.position, found.head)
 
 
-def append(connection: Connection, row: Row) -> None:
-    """Add a row to the chain whose tip is locked, and move the tip to it."""
+def append(connection: Connection, rows: Sequence[Row]) -> None:
+    """Add rows to chains whose tips are locked, each chain's in order, and move the tips to the last ones."""
+    if not rows:
+        return
+    connection.execute(_ADD, [_written(row) for row in rows])
+    last = {row.header.chain: row for row in rows}
+    moves = [{"chain": name, "to_position": row.header.position, "to_head": row.head} for name, row in last.items()]
+    connection.execute(_MOVE, moves)
+
+
+def _written(row: Row) -> dict[str, object]:
     header = row.header
-    connection.execute(
-        _ADD,
-        {
-            "chain": header.chain,
-            "position": header.position,
-            "kind": header.kind,
-            "recorded_at": header.recorded_at,
-            "subject": header.subject,
-            "commitment": row.commitment,
-            "sealed": row.sealed,
-            "head": row.head,
-        },
-    )
-    connection.execute(_MOVE, {"chain": header.chain, "to_position": header.position, "to_head": row.head})
+    return {
+        "chain": header.chain,
+        "position": header.position,
+        "kind": header.kind,
+        "recorded_at": header.recorded_at,
+        "subject": header.subject,
+        "commitment": row.commitment,
+        "sealed": row.sealed,
+        "head": row.head,
+    }
 
 
 def past(connection: Connection, chain: str, due: Due, after: int, limit: int) -> list[Row]:
@@ -116,6 +127,11 @@ def seller_key(connection: Connection, seller_id: str, *, to_erase: bool = False
     """Return a seller's key, or None; an erasure waits for whoever has it, and who comes later for the erasure."""
     found = connection.execute(_TO_ERASE if to_erase else _TO_USE, {"seller": seller_id}).one_or_none()
     return None if found is None else SellerKey(*found)
+
+
+def seller_keys_of(connection: Connection, seller_ids: Sequence[str]) -> list[SellerKey]:
+    """Return the keys of those of these sellers who have one; an erasure waits for whoever has it, as for one."""
+    return [SellerKey(*found) for found in connection.execute(_ALL_TO_USE, {"sellers": seller_ids})]
 
 
 def begin_seller(connection: Connection, key: SellerKey) -> SellerKey:

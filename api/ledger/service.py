@@ -99,6 +99,11 @@ class Ledger:
             known = repository.begin_seller(connection, SellerKey(seller_id, subject, wrapped))
         return Seller(known.subject, self.unwrapped(known))
 
+    def sellers(self, connection: Connection, seller_ids: Sequence[str]) -> dict[str, Seller]:
+        """Return those of these sellers who have rows, and hold their keys as `seller` does, making none."""
+        known = repository.seller_keys_of(connection, seller_ids)
+        return {each.seller_id: Seller(each.subject, self.unwrapped(each)) for each in known}
+
     def unwrapped(self, known: SellerKey) -> bytes:
         """Return a seller's key.
 
@@ -123,7 +128,9 @@ class Ledger:
             draft: what to append.
             tip: where the chain stands, from who holds it already.
         """
-        return _appended(connection, draft, (seller.subject, seller.key), tip)
+        row = drafted(seller, draft, repository.locked_tip(connection, draft.chain) if tip is None else tip)
+        repository.append(connection, [row])
+        return row
 
     def erase(self, connection: Connection, seller_id: str, reason: str, now: datetime) -> Mapping[str, list[int]]:
         """Destroy a seller's key and record it in every chain that holds rows about them.
@@ -138,7 +145,7 @@ class Ledger:
         # in order of name, as two erasures at once would wait for one another in any other
         for chain, erased in positions.items():
             content = canonical_json({"positions": erased, "reason": reason})
-            _appended(connection, Draft(chain, ERASURE, content, now), (known.subject, None))
+            _record(connection, known.subject, Draft(chain, ERASURE, content, now))
         return positions
 
     def drop(self, connection: Connection, chain: str, due: Due, after: int, now: datetime) -> list[int]:
@@ -154,7 +161,7 @@ class Ledger:
         repository.drop(connection, rows)
         positions = [row.header.position for row in rows]
         content = canonical_json({"before": chains.written(due.before), "positions": ranges(positions)})
-        _appended(connection, Draft(chain, RETENTION, content, now), (_NOBODY, None))
+        _record(connection, _NOBODY, Draft(chain, RETENTION, content, now))
         return positions
 
 
@@ -189,17 +196,22 @@ def content_of(row: Row, key: bytes | None, *, committed: bool = True) -> bytes:
     return both[chains.SALT_BYTES :]
 
 
-def _appended(connection: Connection, draft: Draft, of: tuple[str, bytes | None], tip: Tip | None = None) -> Row:
-    subject, key = of
+def drafted(seller: Seller, draft: Draft, tip: Tip) -> Row:
+    """Return the row of a content about a seller, behind the last one of its chain; nothing is stored."""
+    return _row(draft, tip, seller.subject, seller.key)
+
+
+def _record(connection: Connection, subject: str, draft: Draft) -> None:
+    """Append what anyone may read."""
+    repository.append(connection, [_row(draft, repository.locked_tip(connection, draft.chain), subject, None)])
+
+
+def _row(draft: Draft, tip: Tip, subject: str, key: bytes | None) -> Row:
     both = chains.salted(draft.content)
     commitment = chains.commit(both)
-    if tip is None:
-        tip = repository.locked_tip(connection, draft.chain)
     header = Header(draft.chain, tip.position + 1, draft.kind, chains.written(draft.recorded_at), subject)
     sealed = both if key is None else seal(key, both, header.bound)
-    row = Row(header, commitment, sealed, chains.head(tip.head, header, commitment, sealed))
-    repository.append(connection, row)
-    return row
+    return Row(header, commitment, sealed, chains.head(tip.head, header, commitment, sealed))
 
 
 def seller_bound(seller_id: str, subject: str) -> bytes:

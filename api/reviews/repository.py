@@ -145,7 +145,7 @@ class Wanted:
 
 _CORRECTIONS: Final = (
     select(corrections)
-    .where(corrections.c.seller_id == bindparam("seller"))
+    .where(corrections.c.seller_id.in_(bindparam("sellers", expanding=True)))
     .order_by(corrections.c.corrected_at, corrections.c.review_id)
 )
 
@@ -201,7 +201,16 @@ def correct(connection: Connection, correction: Correction) -> None:
 
 def corrections_of(connection: Connection, seller_id: str) -> Sequence[Correction]:
     """Return the seller's corrections, oldest first: of two of one figure the later one counts."""
-    return [Correction(*found) for found in connection.execute(_CORRECTIONS, {"seller": seller_id})]
+    return corrections_of_all(connection, [seller_id]).get(seller_id, [])
+
+
+def corrections_of_all(connection: Connection, seller_ids: Sequence[str]) -> dict[str, list[Correction]]:
+    """Return the corrections of those of these sellers who have some."""
+    found: dict[str, list[Correction]] = {}
+    for each in connection.execute(_CORRECTIONS, {"sellers": seller_ids}):
+        correction = Correction(*each)
+        found.setdefault(correction.seller_id, []).append(correction)
+    return found
 
 
 def forget(connection: Connection, seller_id: str) -> int:

@@ -16,9 +16,10 @@ from api.errors import InvalidRequest, ReviewDecided, ReviewUnknown, TooManyRevi
 from api.ledger.service import Draft
 from api.reviews import proof, repository
 from api.reviews.repository import Correction, Kind, Outcome, Review, Wanted
+from api.scores.recording import Made
 from api.scores.stored import StoredScore
 from api.self_view import service as self_view
-from api.self_view.service import CHAIN, Made
+from api.self_view.service import CHAIN
 from api.services import Services
 
 ANSWERED_WITHIN: Final = timedelta(days=30)
@@ -177,11 +178,9 @@ def _correction(
 
 
 def _rescored(services: Services, connection: Connection, review: Review) -> Made:
-    figures = self_view.figures_of(services, connection, review.seller_id)
-    made = self_view.assessed(figures, services.champion.bundle)
     before = self_view.latest_id(connection, review.seller_id)
     named = {"review_id": review.id} | ({} if before is None else {"replaces": before})
-    return replace(made, named=named)
+    return self_view.assessed(services, self_view.figures_of(services, connection, review.seller_id), **named)
 
 
 def _not_allowed(field: str, message: str) -> InvalidRequest:

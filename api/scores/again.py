@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from datetime import datetime
 
 from sqlalchemy import Connection
 
 from api.errors import IdempotencyKeyReused, LedgerDamaged, ScoreErased
-from api.idempotency import repository as keys
 from api.idempotency.keys import Named
 from api.idempotency.repository import Used
 from api.ledger.sealing import SealBrokenError
@@ -26,22 +24,19 @@ def asked(request: ScoreRequest) -> tuple[str, bytes]:
     return OPERATION, canonical_json(request.model_dump(mode="json"))
 
 
-def use(connection: Connection, named: Named, seller: Seller, score_id: str, now: datetime) -> bool:
-    """Let a key stand for the score that this transaction makes, and tell whether it was free."""
-    return keys.use(connection, named, Used(OPERATION, named.mac(seller.key), score_id), now)
+def used(named: Named, seller: Seller, score_id: str) -> tuple[Named, Used]:
+    """Return what is stored so that a key stands for a seller's score."""
+    return named, Used(OPERATION, named.mac(seller.key), score_id, named.expires_at)
 
 
-def find(connection: Connection, ledger: Ledger, named: Named, now: datetime) -> StoredScore | None:
-    """Return the score that a key stands for, or None where it is free.
+def stored(connection: Connection, ledger: Ledger, named: Named, used: Used) -> StoredScore:
+    """Return the score that a key stands for.
 
     Raises:
         IdempotencyKeyReused: it stands for another request.
         ScoreErased: the seller was erased.
         LedgerDamaged: what is stored is not what was.
     """
-    used = keys.find(connection, named.name, now)
-    if used is None:
-        return None
     if used.operation != OPERATION:
         raise IdempotencyKeyReused
     kept = repository.find(connection, named.owner, used.made)

@@ -100,7 +100,7 @@ _REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
         errors.VectorsDoNotFitModel,
     ),
 )
-def create_score(
+async def create_score(
     bank: Annotated[Bank, needs(Scope.SCORES_WRITE)], services: Wired, request: ScoreRequest, key: IdempotencyKey
 ) -> Response:
     """Score the seller from the latest data, store the score and return it.
@@ -110,7 +110,7 @@ def create_score(
     answer, byte for byte, whatever has changed since. What was refused or failed leaves the key free. A key is
     remembered for some days (a week unless the operator says otherwise).
     """
-    made = service.create(services, bank.id, request, datetime.now(UTC), key)
+    made = await service.create(services, service.Wanted(bank.id, request, datetime.now(UTC), key))
     again = {REPLAYED: "true"} if made.replayed else {}
     return _answer(made.score, 201, {"Location": f"/v1/scores/{made.score.id}", **again})
 

@@ -97,9 +97,10 @@ class Kept:
     key: SellerKey | None
 
 
-def add(connection: Connection, index: Indexed) -> None:
-    """Store where a score stands, under its id, which is new."""
-    connection.execute(_ADD, vars(index))
+def add(connection: Connection, indexes: Sequence[Indexed]) -> None:
+    """Store where scores stand, under their ids, which are new."""
+    if indexes:
+        connection.execute(_ADD, [vars(each) for each in indexes])
 
 
 def find(connection: Connection, bank_id: str, score_id: str) -> Kept | None:

@@ -3,39 +3,31 @@
 from __future__ import annotations
 
 import json
-import logging
-import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, partial
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from api.database import transaction
-from api.errors import ScoreNotExplained, ScoreUnknown, SellerUnknown, VectorsDoNotFitModel, VectorsUnavailable
-from api.ledger.service import Draft, Seller
+from api.errors import ScoreUnknown
+from api.ledger.service import Seller
 from api.remembered import Remembered
 from api.reviews import repository as reviews
-from api.reviews.corrected import Corrected, corrected
-from api.scores import answer
+from api.reviews.corrected import Corrected
+from api.scores import figures
 from api.scores import repository as scores
-from api.scores.moments import written
-from api.scores.repository import Indexed
+from api.scores.recording import Made, keep, recorded
 from api.scores.stored import StoredScore, open_kept
 from api.services import Services
-from features.errors import StoreError
-from scoring import Assessment, Bundle, ExplanationError, VectorError, assess
-from scoring.canonical import canonical_json
 
 CHAIN: Final = "self"
 """The chain of all self views, and what stands for a bank in them; clients' ids have another form."""
 
 PURPOSE: Final = "self_view"
 _SHOWN: Final = 2
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -104,16 +96,6 @@ _OPENED: Final[Remembered[Opened]] = Remembered(500)
 """Scores by their ids: what is stored of one never changes."""
 
 
-@dataclass(frozen=True)
-class Made:
-    """What a score is made of: figures, what the bundle says of them, and what the envelope names beside."""
-
-    figures: Corrected
-    bundle: Bundle
-    assessment: Assessment
-    named: Mapping[str, str] = field(default_factory=dict)
-
-
 def current(services: Services, seller_id: str, now: datetime) -> SelfView:
     """Return the seller's own score for the data and the model in force, made now if there is none that is valid.
 
@@ -125,19 +107,19 @@ def current(services: Services, seller_id: str, now: datetime) -> SelfView:
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
     with transaction(services.engine) as connection:
-        figures = figures_of(services, connection, seller_id)
+        latest = figures_of(services, connection, seller_id)
         known = _known(services, connection, seller_id)
-    if _stands(services, known, figures, now):
+    if _stands(services, known, latest, now):
         return _view(known)
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
         services.ledger.hold(connection, CHAIN)
         # once more: of two who look at once the second finds what the first made, and an erasure has removed figures
-        figures = figures_of(services, connection, seller_id)
+        latest = figures_of(services, connection, seller_id)
         known = _known(services, connection, seller_id)
-        if _stands(services, known, figures, now):
+        if _stands(services, known, latest, now):
             return _view(known)
-        score = record(services, connection, seller, assessed(figures, services.champion.bundle), now)
+        score = record(services, connection, seller, assessed(services, latest), now)
     return _view([Opened(score), *known])
 
 
@@ -148,29 +130,18 @@ def figures_of(services: Services, connection: Connection, seller_id: str) -> Co
         SellerUnknown: the latest snapshot does not hold the seller.
         VectorsUnavailable: there is no snapshot, or it cannot be read.
     """
-    try:
-        stored = services.vectors.latest(seller_id)
-    except StoreError as error:
-        logger.warning("no vectors can be read: %s", error)
-        raise VectorsUnavailable from error
-    if stored is None:
-        raise SellerUnknown
-    return corrected(stored, services.champion.bundle.sheet.names, reviews.corrections_of(connection, seller_id))
+    return figures.figures_of(services, seller_id, reviews.corrections_of(connection, seller_id))
 
 
-def assessed(figures: Corrected, bundle: Bundle) -> Made:
-    """Score figures with a bundle; nothing is stored.
+def assessed(services: Services, latest: Corrected, **named: str) -> Made:
+    """Score figures with the model in force; nothing is stored. `named` is what the score's object tells beside.
 
     Raises:
-        VectorsDoNotFitModel: they were made by another catalogue than the bundle's.
+        VectorsDoNotFitModel: the figures were made by another catalogue than the model's.
         ScoreNotExplained: the model's contributions do not add up.
     """
-    try:
-        return Made(figures, bundle, assess(bundle, [figures.vector])[0])
-    except VectorError as error:
-        raise VectorsDoNotFitModel from error
-    except ExplanationError as error:
-        raise ScoreNotExplained from error
+    bundle = services.champion.bundle
+    return Made(latest, bundle, figures.assessed(bundle, [latest])[0], CHAIN, PURPOSE, named)
 
 
 def record(services: Services, connection: Connection, seller: Seller, made: Made, now: datetime) -> StoredScore:
@@ -183,28 +154,9 @@ def record(services: Services, connection: Connection, seller: Seller, made: Mad
         made: the score.
         now: the moment.
     """
-    score_id, seller_id = str(uuid.uuid4()), made.figures.stored.seller_id
-    expires = now + timedelta(days=services.settings.score_validity_days)
-    envelope = {
-        "id": score_id,
-        "seller_id": seller_id,
-        "bank_id": CHAIN,
-        "purpose": PURPOSE,
-        "scored_at": written(now),
-        "expires_at": written(expires),
-        **made.named,
-    }
-    parts = {name: canonical_json(value) for name, value in envelope.items()}
-    parts["assessment"] = made.assessment.canonical_bytes
-    inputs, digest = made.figures.inputs, made.bundle.digest
-    row = services.ledger.append(
-        connection, seller, Draft(CHAIN, answer.SCORE, answer.content(digest, parts, inputs), now)
-    )
-    body, receipt = answer.answered(parts, row, services.receipts)
-    sealed = answer.sealed_receipt(seller.key, score_id, receipt)
-    index = Indexed(score_id, CHAIN, row.header.position, seller.subject, PURPOSE, now, digest, sealed)
-    scores.add(connection, index)
-    return StoredScore(score_id, CHAIN, seller_id, PURPOSE, now, digest, inputs, body)
+    score = recorded(services, made, seller, services.ledger.hold(connection, CHAIN), now)
+    keep(connection, [score])
+    return score.score
 
 
 def latest_id(connection: Connection, seller_id: str) -> str | None:

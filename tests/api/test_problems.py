@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
-import api.scores.service
+import api.scores.figures
 from api.database import transaction
 from api.errors import MAX_BODY_BYTES
 from api.settings import Settings
@@ -234,7 +234,7 @@ def test_a_score_that_cannot_be_explained_is_not_given(client: TestClient, monke
     def unexplained(*_: object) -> None:
         raise ExplanationError("Contributions miss the model's margin by 3.")
 
-    monkeypatch.setattr(api.scores.service, "assess", unexplained)
+    monkeypatch.setattr(api.scores.figures, "assess", unexplained)
     _assert_problem(client.post("/v1/scores", json=GOOD), 500, "score-not-explained")
     assert _stored(client) == 0
 
@@ -245,7 +245,7 @@ def test_a_fault_is_logged_under_its_request_and_tells_nothing(
     def broken(*_: object) -> None:
         raise ZeroDivisionError(f"inner secret of {SELLERS[0]}")
 
-    monkeypatch.setattr(api.scores.service, "assess", broken)
+    monkeypatch.setattr(api.scores.figures, "assess", broken)
     response = client.post("/v1/scores", json=GOOD, headers={"X-Request-Id": "mine-1"})
     _assert_problem(response, 500, "internal-error")
     assert "secret" not in response.text

@@ -48,7 +48,7 @@ def scoring(services: Services, bank_id: str, ended: list[type[Exception]]) -> N
     until = time.monotonic() + 30
     while time.monotonic() < until:
         try:
-            service.create(services, bank_id, request, datetime.now(UTC))
+            service.create_now(services, service.Wanted(bank_id, request, datetime.now(UTC)))
         except (ConsentRequired, SellerUnknown) as refused:
             ended.append(type(refused))
             return

@@ -20,7 +20,7 @@ from api.database import transaction
 from api.erasure import erase
 from api.errors import DatabaseUnavailable
 from api.idempotency.repository import idempotency_keys
-from api.scores import again, repository
+from api.scores import repository
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, consent, fill
@@ -158,18 +158,6 @@ def test_of_two_services_on_one_database_one_makes_the_score(client: TestClient,
             assert {answer.status_code for answer in answers} <= {201, 409}
             assert len({answer.content for answer in made}) == 1
             assert rows(client) == number + 1
-
-
-def test_a_key_that_another_process_used_meanwhile_is_seen(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, look, looked = ask(client), again.find, []
-
-    def too_early(*given: Any) -> Any:
-        looked.append(given)
-        return None if len(looked) == 1 else look(*given)
-
-    monkeypatch.setattr(again, "find", too_early)
-    replayed(ask(client), first)
-    assert (len(looked), rows(client)) == (2, 1)
 
 
 def test_a_key_at_work_is_told_to_come_again(client: TestClient) -> None:

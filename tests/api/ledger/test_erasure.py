@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,29 +133,43 @@ def test_a_seller_who_was_never_scored_loses_their_vectors(client: TestClient) -
             erased(services, nobody)
 
 
-@pytest.mark.parametrize("agrees_again", [True, False])
 @pytest.mark.parametrize("scored_before", [True, False])
-def test_an_erasure_while_a_score_is_made_lets_nobody_come_back(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, *, scored_before: bool, agrees_again: bool
+def test_an_erasure_while_a_score_is_made_follows_it(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, *, scored_before: bool
 ) -> None:
     services: Services = client.app.state.services
     if scored_before:
         ask(client, NEWCOMER)
-    rows, before = 8 + scored_before, datetime.now(UTC)
+    erasing: list[Future[Erased]] = []
 
-    def late(*given: Any) -> Any:
-        erased(services, NEWCOMER)
-        if agrees_again:
-            consent(services, bank_of(client), NEWCOMER, acted=before)
-        return assess(*given)
+    with ThreadPoolExecutor(1) as pool:
 
-    monkeypatch.setattr("api.scores.service.assess", late)
+        def slow(*given: Any) -> Any:
+            erasing.append(pool.submit(erased, services, NEWCOMER))
+            time.sleep(0.3)
+            assert not erasing[0].done()
+            return assess(*given)
+
+        monkeypatch.setattr("api.scores.figures.assess", slow)
+        made = ask(client, NEWCOMER)
+        assert len(erasing[0].result(30).positions[bank_of(client)]) == 2 + 1 + scored_before
+    assert client.get(f"/v1/scores/{made['id']}").status_code == 410
+    with transaction(services.engine) as connection:
+        kinds = [row.header.kind for row in rows_of(connection, bank_of(client))]
+        assert kinds[-2:] == ["score", "erasure"]
+        assert seller_key(connection, NEWCOMER) is None
+
+
+@pytest.mark.parametrize("agrees_again", [True, False])
+def test_after_an_erasure_nobody_comes_back_by_an_old_vector(client: TestClient, *, agrees_again: bool) -> None:
+    services: Services = client.app.state.services
+    erased(services, NEWCOMER)
+    if agrees_again:
+        consent(services, bank_of(client), NEWCOMER)
     answer = client.post("/v1/scores", json={"seller_id": NEWCOMER, "purpose": "credit_application"})
     refused = (404, "/problems/unknown-seller") if agrees_again else (403, "/problems/consent-required")
     assert (answer.status_code, answer.json()["type"]) == refused
     with transaction(services.engine) as connection:
-        found = rows_of(connection, bank_of(client))
-        assert [row.header.kind for row in found][rows:] == ["erasure", *["consent"] * (2 * agrees_again)]
         assert (seller_key(connection, NEWCOMER) is not None) is agrees_again
 
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from api.ledger.chain import START, Tip
 from api.ledger.repository import tips
-from api.ledger.service import Draft, Ledger, _appended
+from api.ledger.service import Draft, Ledger, _record
 from api.ledger.verification import Report, look, looker
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
@@ -226,7 +226,7 @@ def test_an_erasure_that_lists_nothing_is_found_though_it_is_chained(filled: Mad
     with filled.engine.begin() as connection:
         connection.execute(text("DELETE FROM seller_keys WHERE seller_id = 'S-1'"))
         subject = filled.rows(CHAINS[0])[1].header.subject
-        _appended(connection, Draft(CHAINS[0], "erasure", content, NOW), (subject, None))
+        _record(connection, subject, Draft(CHAINS[0], "erasure", content, NOW))
     at = places(filled.verify())
     assert {(CHAINS[0], 2), (CHAINS[0], 8), (CHAINS[0], LAST + 1)} <= at
 

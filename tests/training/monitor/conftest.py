@@ -76,13 +76,14 @@ def agree(services: Services, sellers: tuple[str, ...]) -> None:
     with transaction(services.engine, writes=True) as connection:
         for seller in sellers:
             asked = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=30))
+            services.ledger.seller(connection, seller)
             consents.add(connection, Consent(f"of-{seller}", *asked, None, now, "tests"))
 
 
 def give(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
         asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        service.create(services, "bank-0", asked, datetime.now(UTC))
+        service.create_now(services, service.Wanted("bank-0", asked, datetime.now(UTC)))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,112 @@
+"""Answers those who ask the same at once together, since a look at the database takes as long for ten as for one.
+
+Nobody waits for others to come: who finds nobody at work is answered at once, and who comes meanwhile is in the next
+batch. Where a batch fails, each is answered alone, so that each fails alone; where the database fails, all are told,
+and nothing is tried twice, since a commit whose answer was lost may have happened.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+from api.errors import DatabaseUnavailable
+
+AT_ONCE: Final = 32
+"""Most questions of one batch: a look saves most of its time by then, and the first does not wait for the last."""
+
+_THREADS: Final = 8
+"""Queues that are worked off at once; one queue has one thread at a time."""
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+Answer = Callable[[Sequence[Q]], Sequence[A | Exception]]
+"""Gives the answers to questions, in their order; one that is an exception is raised for who asked."""
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    """A question, and where its answer goes."""
+
+    question: Any
+    answered: Future[Any] = field(default_factory=Future)
+
+
+class Batches:
+    """Answers questions in batches, on threads of its own.
+
+    Example:
+        >>> batches = Batches()
+        >>> batches.ask(lambda numbers: [2 * each for each in numbers], 21).result()
+        42
+        >>> batches.close()
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="batches")
+        self._queues: dict[Hashable, deque[_Waiting]] = {}
+        self._lock = threading.Lock()
+
+    def ask(self, answer: Answer[Q, A], question: Q, queue: Hashable = None) -> Future[A]:
+        """Return the answer that will be; those of one queue are answered in the order in which they asked.
+
+        It raises DatabaseUnavailable where the database does not answer, and else what `answer` raised or gave.
+
+        Args:
+            answer: answers all who wait in the queue; the same function each time.
+            question: what is asked.
+            queue: tells those apart who must not wait for one another.
+        """
+        waiting, mine = (answer, queue), _Waiting(question)
+        with self._lock:
+            is_at_work = waiting in self._queues
+            self._queues.setdefault(waiting, deque()).append(mine)
+        if not is_at_work:
+            self._pool.submit(self._work_off, answer, queue)
+        return mine.answered
+
+    def close(self) -> None:
+        """Answer those who wait, and end the threads."""
+        self._pool.shutdown()
+
+    def _work_off(self, answer: Answer[Any, Any], queue: Hashable) -> None:
+        with self._lock:
+            waiting = self._queues[answer, queue]
+            batch = [waiting.popleft() for _ in range(min(AT_ONCE, len(waiting)))]
+        # who gave up before it was begun is left out
+        _settle(answer, [each for each in batch if each.answered.set_running_or_notify_cancel()])
+        with self._lock:
+            if not waiting:
+                del self._queues[answer, queue]
+                return
+        try:
+            # behind the other queues, so that a busy one keeps none of them waiting
+            self._pool.submit(self._work_off, answer, queue)
+        except RuntimeError:
+            # closing: nobody else comes
+            self._work_off(answer, queue)
+
+
+def _settle(answer: Answer[Any, Any], batch: Sequence[_Waiting]) -> None:
+    if not batch:
+        return
+    try:
+        answers = answer([each.question for each in batch])
+    except DatabaseUnavailable:
+        answers = [DatabaseUnavailable() for _ in batch]
+    except Exception as error:  # noqa: BLE001 - it is raised where it belongs
+        if len(batch) > 1:
+            for each in batch:
+                _settle(answer, [each])
+            return
+        answers = [error]
+    for each, found in zip(batch, answers, strict=True):
+        if isinstance(found, Exception):
+            each.answered.set_exception(found)
+        else:
+            each.answered.set_result(found)
