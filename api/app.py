@@ -26,7 +26,7 @@ from api.checkpointing import sending
 from api.metrics.counted import Counted
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
-from api.seller_pages import acts, consenting, download, login, reviewing
+from api.seller_pages import acts, consenting, download, login, refusals, reviewing
 from api.seller_pages import pages as shown
 from api.services import open_services
 from api.settings import Settings
@@ -99,10 +99,11 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(room.endpoints.router)
     for pages in (login, shown, acts, consenting, reviewing, download):
         app.include_router(pages.router)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, told=refusals.told)
     app.add_middleware(RequestContext, counted=counted)
     install_handlers(app)
     install_refusals(app)
+    refusals.install_refusals(app)
     describe_problems(app)
     described.describe_examples(app)
     return app

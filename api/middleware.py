@@ -9,18 +9,22 @@ import logging
 import re
 import time
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import MAX_BODY_BYTES, BodyTooLarge
+from api.errors import MAX_BODY_BYTES, BodyTooLarge, Problem
 from api.metrics.counted import Answered, Counted
-from api.problems import respond
 
 access = logging.getLogger("api.access")
+
+Told = Callable[[Request, Problem], Awaitable[Response]]
+"""Answers a request that is turned away."""
 
 _HEADER: Final = "X-Request-Id"
 _ALLOWED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -62,10 +66,14 @@ class RequestContext:
 
 
 class BodyLimit:
-    """Turn away a body over the limit: by its declared length before it is read, else when it has grown too long."""
+    """Turn away a body over the limit: by its declared length before it is read, else when it has grown too long.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `told` makes the answer, as problem details or as a page.
+    """
+
+    def __init__(self, app: ASGIApp, told: Told) -> None:
         self._app = app
+        self._told = told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -74,8 +82,8 @@ class BodyLimit:
             return
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
-            request = Request(scope)
-            await respond(BodyTooLarge(), str(request.state.request_id))(scope, receive, send)
+            answer = await self._told(Request(scope), BodyTooLarge())
+            await answer(scope, receive, send)
             return
         read = 0
 

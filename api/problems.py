@@ -89,6 +89,11 @@ def respond(problem: errors.Problem, request_id: str, invalid: Sequence[Mapping[
     return Response(body, problem.status, headers, MEDIA_TYPE)
 
 
+def problem_of(error: HTTPException) -> errors.Problem:
+    """Return what the framework raises itself as one of our problems."""
+    return _BY_STATUS.get(error.status_code, errors.InternalError)(headers=error.headers)
+
+
 def install_handlers(app: FastAPI) -> None:
     """Make every error of the app a problem."""
     app.add_exception_handler(errors.Problem, _on_problem)
@@ -164,8 +169,7 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
-    kind = _BY_STATUS.get(error.status_code, errors.InternalError)
-    return respond(kind(headers=error.headers), request_id_of(request))
+    return respond(problem_of(error), request_id_of(request))
 
 
 async def _on_unforeseen(request: Request, error: Exception) -> Response:

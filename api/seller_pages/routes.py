@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import wraps
 from typing import Annotated, Any, Final
 
@@ -17,22 +16,19 @@ from fastapi import Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from api import errors
-from api.problems import request_id_of
-from api.seller_pages.rendering import COOKIE, Viewer, page, viewer_of
-from api.seller_pages.words import N_
-from api.seller_sessions import service as sessions
-from api.seller_sessions.oidc import Provider
+from api.problems import problem_of, request_id_of
+from api.seller_pages.admission import admitted
+from api.seller_pages.refusals import refused, told
+from api.seller_pages.rendering import Viewer
 from api.seller_sessions.repository import Person
 from api.seller_sessions.service import SignedInAs
-from api.services import Services
 
 FORM_TOKEN: Final = "token"  # noqa: S105 - the name of a field
 _FORM: Final = "application/x-www-form-urlencoded"
 _OURS: Final = frozenset({"same-origin", "none"})
-
-_LOG_IN_STATUS: Final = 401
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +79,13 @@ class Page(APIRoute):
                 return await answer(request)
             except errors.Problem as problem:
                 return refused(request, problem)
+            except HTTPException as error:
+                return refused(request, problem_of(error))
             except RequestValidationError:
-                return refused(request, errors.InvalidRequest())
+                if request.method == "POST":
+                    return refused(request, errors.InvalidRequest())
+                # no form is wrong here: an address that cannot be is one that there is not
+                return await told(request, errors.RouteUnknown())
             except Exception as error:  # noqa: BLE001 - whatever it is, who looks at a page gets a page
                 logger.error("request %s failed with %s", request_id_of(request), type(error).__name__)
                 return refused(request, errors.InternalError())
@@ -123,21 +124,6 @@ class SessionFirst(Page):
             raise errors.FormRefused
 
 
-def refused(request: Request, problem: errors.Problem) -> Response:
-    """Say on a page what is refused and what to do."""
-    viewer: Viewer = getattr(request.state, "viewer", None) or viewer_of(request)
-    said, advice = _SAID.get(type(problem), _FAILED)
-    services: Services = request.app.state.services
-    # who is not logged in is shown where to, if there is such a place
-    by_oidc = problem.status == _LOG_IN_STATUS and Provider.of(services.settings) is not None
-    answer = page("refused.html", viewer, problem.status, said=said, advice=advice, by_oidc=by_oidc)
-    answer.headers.update(problem.headers)
-    if "hx-request" in request.headers:
-        # what came in place of a part of the page is shown as a page of its own
-        answer.headers["HX-Refresh"] = "true"
-    return answer
-
-
 def _admitting(endpoint: Callable[..., Response], here: Callable[[Request], Here]) -> Callable[..., Response]:
     """Return the endpoint behind a look at the session, where that was not looked at before."""
 
@@ -153,29 +139,10 @@ def _looked(value: Any, here: Callable[[Request], Here]) -> Any:
 
 
 def _here(request: Request, person: Person) -> Here:
-    signed_in = _session(request)
-    # known from here on, so that a refusal is in the session's language
-    request.state.viewer = viewer_of(request, signed_in)
+    signed_in = admitted(request)
     if signed_in.session.kind is not person:
         raise errors.NotSignedIn
     return Here(signed_in.session.subject, request.state.viewer)
-
-
-def _session(request: Request) -> SignedInAs:
-    services: Services = request.app.state.services
-    limits = services.access.limits
-    address = request.client.host if request.client else ""
-    try:
-        signed_in = sessions.find(services.engine, request.cookies.get(COOKIE, ""), datetime.now(UTC))
-    except errors.NotSignedIn:
-        failed = limits.failures_of_address.spend(address)
-        if not failed.allowed:
-            raise errors.TooManyRequests(headers=failed.headers) from None
-        raise
-    standing = limits.calls.spend((signed_in.session.kind, signed_in.session.subject))
-    if not standing.allowed:
-        raise errors.TooManyRequests(headers=standing.headers)
-    return signed_in
 
 
 def _require_ours(request: Request) -> None:
@@ -184,44 +151,3 @@ def _require_ours(request: Request) -> None:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if said not in _OURS or media_type != _FORM:
         raise errors.FormRefused
-
-
-_LOG_IN: Final = N_("Open your score again from your marketplace, which logs you in.")
-_RETRY: Final = N_("Try again in a little while. If it stays like this, tell your marketplace.")
-_AGAIN: Final = N_("Begin again. If it stays like this, tell your marketplace.")
-_FAILED: Final = (N_("Something went wrong on our side"), _RETRY)
-_SAID: Final[dict[type[errors.Problem], tuple[str, str]]] = {
-    errors.NotSignedIn: (N_("You are not logged in"), _LOG_IN),
-    errors.LoginFailed: (N_("The login did not work"), _AGAIN),
-    errors.LinkUsedUp: (
-        N_("This link works no more"),
-        N_("It works once, within ten minutes. Open your score again from your marketplace."),
-    ),
-    errors.FormRefused: (
-        N_("Nothing was changed"),
-        N_("The form was not made for this session. Open the page again and retry."),
-    ),
-    errors.InvalidRequest: (
-        N_("Nothing was changed"),
-        N_("Something in the form is missing or not allowed. Go back, look at it and send it again."),
-    ),
-    errors.TooManyRequests: (N_("Too many tries"), N_("Wait a minute, then try again.")),
-    errors.TooManyReviews: (
-        N_("Nothing was changed"),
-        N_("As many questions as may be are open at once. Wait until one of them is answered."),
-    ),
-    errors.ReviewDecided: (N_("Nothing was changed"), N_("It was decided already, and a decision stands.")),
-    errors.RouteUnknown: (N_("There is nothing like that"), N_("It may have been removed. Go back to the list.")),
-    errors.ReviewUnknown: (N_("There is nothing like that"), N_("It may have been removed. Go back to the list.")),
-    errors.ConsentUnknown: (N_("Nothing was changed"), N_("There is no such consent. Look at the list again.")),
-    errors.ConsentRequestUnknown: (N_("Nothing was changed"), N_("There is no such request. Look at the list again.")),
-    errors.ConsentRequestClosed: (N_("Nothing was changed"), N_("The request was answered already or has expired.")),
-    errors.BankUnknown: (N_("Nothing was changed"), N_("The bank does not use this service any more.")),
-    errors.BodyTooLarge: (N_("Nothing was changed"), N_("What you sent is too long. Shorten it and send it again.")),
-    errors.VectorsUnavailable: (N_("Your figures cannot be read right now"), _RETRY),
-    errors.VectorsDoNotFitModel: (N_("Your figures cannot be read right now"), _RETRY),
-    errors.DatabaseUnavailable: (
-        N_("The service does not answer right now"),
-        N_("Nothing was changed. Try again in a few seconds."),
-    ),
-}

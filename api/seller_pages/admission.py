@@ -1,0 +1,37 @@
+"""The session of a request, within the limits of its address and of who is logged in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from fastapi import Request
+
+from api import errors
+from api.seller_pages.rendering import COOKIE, viewer_of
+from api.seller_sessions import service as sessions
+from api.seller_sessions.service import SignedInAs
+from api.services import Services
+
+
+def admitted(request: Request) -> SignedInAs:
+    """Return the session of a request; who looks is `request.state.viewer` from here on, in the session's language.
+
+    Raises:
+        NotSignedIn: there is none that holds.
+        TooManyRequests: of this address, without a session; or of who is logged in.
+    """
+    services: Services = request.app.state.services
+    limits = services.access.limits
+    try:
+        signed_in = sessions.find(services.engine, request.cookies.get(COOKIE, ""), datetime.now(UTC))
+    except errors.NotSignedIn:
+        failed = limits.failures_of_address.spend(request.client.host if request.client else "")
+        if not failed.allowed:
+            raise errors.TooManyRequests(headers=failed.headers) from None
+        raise
+    # known before anything is refused, so that a refusal is in the session's language and has a way back
+    request.state.viewer = viewer_of(request, signed_in)
+    standing = limits.calls.spend((signed_in.session.kind, signed_in.session.subject))
+    if not standing.allowed:
+        raise errors.TooManyRequests(headers=standing.headers)
+    return signed_in
