@@ -70,12 +70,13 @@ def erase(
     # vectors first: a request that comes after finds none, so that nothing new is scored by a new consent
     removed = vectors.remove(seller_id)
     with transaction(engine, writes=True) as connection:
+        # sessions before the key, and the key before any chain: in the order in which those who act take them
+        sessions.end_all(connection, Person.SELLER, seller_id)
         known = repository.seller_key(connection, seller_id, to_erase=True)
         if known is not None:
             shadow.forget(connection, known.subject)
         granted, asked = consents.forget(connection, seller_id)
         reviewed = reviews.forget(connection, seller_id)
-        sessions.end_all(connection, Person.SELLER, seller_id)
         positions = ledger.erase(connection, seller_id, reason, now)
     durability.scrub(engine, *_SCRUBBED)
     if known is None and not (removed or asked or reviewed or rows):

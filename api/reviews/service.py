@@ -54,31 +54,35 @@ class Decision:
     value: float | None = None
 
 
-def ask(services: Services, asked: Asked, clock: Clock = utc_now) -> Review:
+def ask(connection: Connection, services: Services, asked: Asked, clock: Clock = utc_now) -> Review:
     """Open a review; a figure that is disputed already is answered with that dispute.
+
+    Args:
+        connection: of a transaction that writes; of one that holds the seller's session, where the seller asks, so
+            that nothing is asked in the name of one who was erased.
+        services: the parts.
+        asked: what is to be looked at.
+        clock: read once others wait, so that moments are in order.
 
     Raises:
         TooManyReviews: as many as may be are open.
         InvalidRequest: there is no such figure, or nothing is said.
     """
-    statement = asked.statement.strip()
-    if not statement or len(statement) > LONGEST_STATEMENT:
-        raise _not_allowed("statement", f"Say in 1 to {LONGEST_STATEMENT} characters what is to be looked at")
+    statement = _said(asked.statement, "statement", "Say in 1 to {} characters what is to be looked at")
     if asked.feature is not None and asked.feature not in services.champion.bundle.sheet.names:
         raise _not_allowed("feature", "There is no such figure")
-    with transaction(services.engine, writes=True) as connection:
-        # one after the other, so that they can be counted
-        services.ledger.hold(connection, CHAIN)
-        now, waiting = clock(), repository.undecided(connection, asked.seller_id)
-        same = next((each for each in waiting if asked.feature and each.feature == asked.feature), None)
-        if same is not None:
-            return same
-        if len(waiting) >= MOST_OPEN:
-            raise TooManyReviews
-        kind = Kind.REVIEW if asked.feature is None else Kind.DISPUTE
-        made = (str(uuid.uuid4()), asked.seller_id, kind, asked.feature, asked.score_id, statement)
-        review = Review(*made, now, now + ANSWERED_WITHIN)
-        repository.add(connection, review)
+    # one after the other, so that they can be counted
+    services.ledger.hold(connection, CHAIN)
+    now, waiting = clock(), repository.undecided(connection, asked.seller_id)
+    same = next((each for each in waiting if asked.feature and each.feature == asked.feature), None)
+    if same is not None:
+        return same
+    if len(waiting) >= MOST_OPEN:
+        raise TooManyReviews
+    kind = Kind.REVIEW if asked.feature is None else Kind.DISPUTE
+    made = (str(uuid.uuid4()), asked.seller_id, kind, asked.feature, asked.score_id, statement)
+    review = Review(*made, now, now + ANSWERED_WITHIN)
+    repository.add(connection, review)
     return review
 
 
@@ -127,9 +131,7 @@ def decide(services: Services, review_id: str, by: str, decision: Decision, cloc
         InvalidRequest: there is no reason, no such figure, or no finite value where one is to be corrected.
         SellerUnknown: there are no figures of the seller that could be corrected.
     """
-    reason = decision.reason.strip()
-    if not reason or len(reason) > LONGEST_STATEMENT:
-        raise _not_allowed("reason", f"Give the reason in 1 to {LONGEST_STATEMENT} characters; the seller reads it")
+    reason = _said(decision.reason, "reason", "Give the reason in 1 to {} characters; the seller reads it")
     with transaction(services.engine, writes=True) as connection:
         seller_id = find(connection, review_id).seller_id
         # the seller before the chain, as everywhere; whoever decides holds the chain, so a decision is made once
@@ -181,6 +183,14 @@ def _rescored(services: Services, connection: Connection, review: Review) -> Mad
     before = self_view.latest_id(connection, review.seller_id)
     named = {"review_id": review.id} | ({} if before is None else {"replaces": before})
     return self_view.assessed(services, self_view.figures_of(services, connection, review.seller_id), **named)
+
+
+def _said(text: str, field: str, rule: str) -> str:
+    # browsers send line ends as two characters and count one; what is no text, no database keeps
+    said = text.replace("\r\n", "\n").strip()
+    if not said or len(said) > LONGEST_STATEMENT or "\0" in said:
+        raise _not_allowed(field, rule.format(LONGEST_STATEMENT))
+    return said
 
 
 def _not_allowed(field: str, message: str) -> InvalidRequest:

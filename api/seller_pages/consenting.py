@@ -19,6 +19,7 @@ from api.seller_pages.agreements import agreements_of
 from api.seller_pages.rendering import page, to
 from api.seller_pages.routes import SessionFirst, SignedIn
 from api.seller_pages.wording import CONSENTED, DONE, LOOKS, PURPOSES, REQUESTED
+from api.seller_sessions import service as sessions
 from api.services import Wired
 
 router = APIRouter(prefix="/seller/consents", route_class=SessionFirst, include_in_schema=False)
@@ -49,7 +50,7 @@ def grant(
     days: Annotated[Literal["30", "90", "180", "365"], Form()],
 ) -> Response:
     """Allow what a bank asked, for so many days."""
-    with transaction(services.engine, writes=True) as connection:
+    with sessions.acting(services.engine, seller.signed_in) as connection:
         asked = requests.find(connection, None, str(request_id))
         if asked.seller_id != seller.subject:
             raise errors.ConsentRequestUnknown
@@ -63,7 +64,7 @@ def grant(
 @router.post("/decline")
 def decline(seller: SignedIn, services: Wired, request_id: Annotated[UUID, Form()]) -> Response:
     """Decline what a bank asked."""
-    with transaction(services.engine, writes=True) as connection:
+    with sessions.acting(services.engine, seller.signed_in) as connection:
         if requests.find(connection, None, str(request_id)).seller_id != seller.subject:
             raise errors.ConsentRequestUnknown
         requests.decline(connection, str(request_id), datetime.now(UTC))
@@ -73,7 +74,7 @@ def decline(seller: SignedIn, services: Wired, request_id: Annotated[UUID, Form(
 @router.post("/revoke")
 def revoke(seller: SignedIn, services: Wired, consent_id: Annotated[UUID, Form()]) -> Response:
     """Withdraw a consent: from the answer on nothing new is scored by it."""
-    with transaction(services.engine, writes=True) as connection:
+    with sessions.acting(services.engine, seller.signed_in) as connection:
         if consents.find(connection, None, str(consent_id)).seller_id != seller.subject:
             raise errors.ConsentUnknown
         consents.revoke(connection, services.ledger, str(consent_id), RECORDED_BY)

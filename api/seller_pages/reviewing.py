@@ -15,6 +15,7 @@ from api.seller_pages.pages import view_of
 from api.seller_pages.rendering import page, to
 from api.seller_pages.routes import SessionFirst, SignedIn
 from api.seller_pages.wording import DONE, KINDS, OUTCOMES, STATES
+from api.seller_sessions import service as sessions
 from api.services import Wired
 
 router = APIRouter(prefix="/seller/reviews", route_class=SessionFirst, include_in_schema=False)
@@ -51,5 +52,7 @@ def ask(
         view = view_of(seller, services)
     except errors.VectorsUnavailable:
         view = None
-    service.ask(services, Asked(seller.subject, feature or None, view.score.id if view else None, statement))
+    asked = Asked(seller.subject, feature or None, view.score.id if view else None, statement)
+    with sessions.acting(services.engine, seller.signed_in) as connection:
+        service.ask(connection, services, asked)
     return to("/seller/reviews?done=asked")

@@ -85,6 +85,9 @@ class Session:
 
 # built once: making a statement takes longer than running it
 _FIND: Final = select(sessions).where(sessions.c.digest == bindparam("wanted"))
+_HELD: Final = (
+    select(sessions.c.digest).where(sessions.c.digest == bindparam("wanted")).with_for_update(read=True, key_share=True)
+)
 _SEEN: Final = update(sessions).where(sessions.c.digest == bindparam("wanted")).values(seen_at=bindparam("now"))
 
 
@@ -116,6 +119,11 @@ def find(connection: Connection, digest: str) -> Session | None:
     """Return the session of that digest."""
     found = connection.execute(_FIND, {"wanted": digest}).one_or_none()
     return None if found is None else _read(found)
+
+
+def hold(connection: Connection, digest: str) -> bool:
+    """Return whether there still is a session, and let whoever ends it wait until the transaction ends."""
+    return connection.execute(_HELD, {"wanted": digest}).one_or_none() is not None
 
 
 def seen(connection: Connection, digest: str, now: datetime) -> None:

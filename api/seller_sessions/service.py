@@ -7,6 +7,8 @@ import hmac
 import re
 import secrets
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -133,6 +135,23 @@ def find(engine: Engine, secret: str, now: datetime) -> SignedInAs:
             repository.seen(connection, digest, now)
         session = replace(session, seen_at=now)
     return SignedInAs(session, secret)
+
+
+@contextmanager
+def acting(engine: Engine, signed_in: SignedInAs) -> Iterator[Connection]:
+    """Run one transaction in which somebody who is logged in does something.
+
+    The session is held before the seller's key and before any chain: an erasure, which ends sessions first, is over
+    before, and then nothing is done, or it waits and finds what was done.
+
+    Raises:
+        NotSignedIn: the session was ended since it was looked at.
+        DatabaseUnavailable: the database does not answer; nothing was stored.
+    """
+    with transaction(engine, writes=True) as connection:
+        if not repository.hold(connection, signed_in.session.digest):
+            raise NotSignedIn
+        yield connection
 
 
 def speak(engine: Engine, signed_in: SignedInAs, language: str) -> None:

@@ -45,9 +45,11 @@ def furnished(site: Site) -> str:
             requests.ask(connection, bank_id, seller_id, "credit_application", now)
         grant(connection, services.ledger, Terms(seller_id, banks[1], "account_review", timedelta(days=90)), "tests")
     figure = services.champion.bundle.sheet.names[3]
-    decided = reviews.ask(services, Asked(seller_id, None, None, "Please look at my score."))
+    late = now - timedelta(days=31)
+    with transaction(services.engine, writes=True) as connection:
+        decided = reviews.ask(connection, services, Asked(seller_id, None, None, "Please look at my score."))
+        reviews.ask(connection, services, Asked(seller_id, figure, None, "It is wrong."), lambda: late)
     reviews.decide(services, decided.id, "tests", Decision(Outcome.CONFIRMED, "We looked at every figure."))
-    reviews.ask(services, Asked(seller_id, figure, None, "It is wrong."), lambda: now - timedelta(days=31))
     return seller_id
 
 

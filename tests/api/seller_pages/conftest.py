@@ -14,6 +14,10 @@ import pytest
 
 from api.access import service as access
 from api.access.rights import Kind
+from api.database import transaction
+from api.reviews import service as reviews
+from api.reviews.repository import Review
+from api.reviews.service import Asked
 from api.seller_pages.rendering import COOKIE
 from api.seller_sessions import service as sessions
 from api.seller_sessions.repository import Person
@@ -97,6 +101,13 @@ def operator_of(browser: Browser) -> Iterator[str]:
     """Make an operator, and return the id of its client."""
     made = access.create(browser.services.engine, Kind.OPERATOR, "An operator", now=datetime.now(UTC))
     yield made.client.id
+
+
+def asked(browser: Browser, seller_id: str, feature: str | None = None, **given: Any) -> Review:
+    """Ask that something is looked at, as a seller does."""
+    wanted = Asked(seller_id, feature, None, given.pop("statement", "It is wrong."))
+    with transaction(browser.services.engine, writes=True) as connection:
+        return reviews.ask(connection, browser.services, wanted, **given)
 
 
 def text_of(answer: Response) -> str:

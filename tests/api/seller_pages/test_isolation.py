@@ -15,9 +15,9 @@ from api.consents.requests import service as requests
 from api.consents.service import Terms
 from api.database import transaction
 from api.erasure import erase
-from api.reviews.service import Asked, ask
 from tests.api.conftest import EVERYONE, SELLERS, fill
 from tests.api.seller_pages.conftest import Browser, Surf
+from tests.api.seller_pages.conftest import asked as ask_of
 from tests.api.seller_pages.test_pages import PAGES, score_of
 
 
@@ -51,7 +51,7 @@ def test_a_seller_sees_nothing_of_another(browser: Browser, surf: Surf) -> None:
             asked = requests.ask(connection, bank_id, seller_id, "account_review", now)
             terms = Terms(seller_id, bank_id, "credit_application", timedelta(days=9))
             consent = consents.grant(connection, ledger, terms, "tests")
-        review = ask(browser.services, Asked(seller_id, None, None, f"secret of {seller_id}"))
+        review = ask_of(browser, seller_id, statement=f"secret of {seller_id}")
         ids[seller_id] = [asked.id, consent.id, review.id, score_of(browser, seller_id)["id"], bank_id]
     browsers = {each: surf().log_in(each) for each in banks}
     for seller_id, own in browsers.items():

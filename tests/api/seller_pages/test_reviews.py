@@ -18,20 +18,21 @@ from api.ledger.service import content_of
 from api.ledger.verification import verify
 from api.reviews import proof, repository, service
 from api.reviews.repository import Outcome, State
-from api.reviews.service import Asked, Decision
+from api.reviews.service import Decision
 from api.scores.index_check import IndexCheck
 from api.scores.replay import replay
 from api.self_view import service as self_view
 from api.seller_sessions.repository import Person
 from tests.api.conftest import SELLERS, bank_of, consent
 from tests.api.seller_pages.conftest import Browser, Surf, operator_of, text_of
+from tests.api.seller_pages.conftest import asked as ask
 
 SELLER = SELLERS[0]
 FIGURE = "signal_02"
 
 
 def asked(browser: Browser, feature: str | None = FIGURE, seller_id: str = SELLER, **given: Any) -> str:
-    return service.ask(browser.services, Asked(seller_id, feature, None, "It is wrong."), **given).id
+    return ask(browser, seller_id, feature, **given).id
 
 
 def decisions(browser: Browser) -> list[dict[str, Any]]:
@@ -181,6 +182,13 @@ def test_a_form_that_says_nothing_or_too_much_is_refused(browser: Browser, featu
     browser.log_in(SELLER).get("/seller/reviews")
     assert browser.post("/seller/reviews", feature=feature, statement=statement).status_code == 422
     assert "You have not asked for anything yet." in browser.get("/seller/reviews").text
+
+
+def test_line_ends_count_as_the_browser_counts_them_and_what_is_no_text_is_refused(browser: Browser) -> None:
+    browser.log_in(SELLER).get("/seller/reviews")
+    assert browser.post("/seller/reviews", statement="x\r\n" * 999 + "xx").status_code == 303
+    assert browser.post("/seller/reviews", statement="x\0y").status_code == 422
+    assert browser.get("/seller/reviews").text.count("<blockquote>") == 1
 
 
 def test_the_queue_is_in_order_of_what_is_due_and_marks_what_is_late(browser: Browser, surf: Surf) -> None:

@@ -1,0 +1,134 @@
+"""An erasure among what a seller does: it waits and finds it, or comes first, and then nothing is done."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Connection, func, select
+
+from api import erasure
+from api.access import service as access
+from api.access.rights import Kind
+from api.consents.repository import consents as consents_table
+from api.consents.requests import service as requests
+from api.database import transaction
+from api.ledger.tables import seller_keys
+from api.reviews import service
+from api.reviews.repository import reviews
+from api.reviews.service import Asked
+from api.seller_sessions import service as sessions
+from api.seller_sessions.repository import Person
+from api.seller_sessions.service import SignedInAs
+from api.services import Services
+from tests.api.conftest import SELLERS
+from tests.api.seller_pages.conftest import Browser
+
+SELLER = SELLERS[0]
+WAITS = 20
+
+
+def erase(services: Services) -> None:
+    now = datetime.now(UTC)
+    erasure.erase(services.engine, services.ledger, services.vectors, seller_id=SELLER, reason="asked", now=now)
+
+
+def left(services: Services) -> tuple[int, ...]:
+    """Return how many reviews, consents and keys there are."""
+    with transaction(services.engine) as connection:
+        tables = (reviews, consents_table, seller_keys)
+        return tuple(connection.execute(select(func.count()).select_from(each)).scalar_one() for each in tables)
+
+
+def test_an_erasure_waits_for_what_a_seller_does_and_finds_it(browser: Browser) -> None:
+    services, now = browser.services, datetime.now(UTC)
+    signed_in = sessions.begin(services.engine, Person.SELLER, SELLER, by="tests", now=now)
+    holds, release = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        with sessions.acting(services.engine, signed_in) as connection:
+            holds.set()
+            assert release.wait(WAITS)
+            service.ask(connection, services, Asked(SELLER, None, None, "Look, please."))
+
+    with ThreadPoolExecutor(2) as pool:
+        asking = pool.submit(ask)
+        assert holds.wait(WAITS)
+        erasing = pool.submit(erase, services)
+        time.sleep(0.5)
+        assert not erasing.done()
+        release.set()
+        asking.result(WAITS)
+        erasing.result(WAITS)
+    assert left(services) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("path", ["/seller/reviews", "/seller/consents/grant"])
+def test_who_acts_while_an_erasure_is_under_way_waits_and_does_nothing(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    services, forgotten, release = browser.services, threading.Event(), threading.Event()
+    fields = asked_for(browser)
+    forget = erasure.reviews.forget
+
+    def forget_slowly(connection: Connection, seller_id: str) -> int:
+        found = forget(connection, seller_id)
+        forgotten.set()
+        assert release.wait(WAITS)
+        return found
+
+    looked = threading.Event()
+    acting = sessions.acting
+
+    @contextmanager
+    def acting_late(*given: object) -> Iterator[Connection]:
+        looked.set()
+        assert forgotten.wait(WAITS)
+        with acting(*given) as connection:
+            yield connection
+
+    monkeypatch.setattr(erasure.reviews, "forget", forget_slowly)
+    monkeypatch.setattr(sessions, "acting", acting_late)
+    with ThreadPoolExecutor(2) as pool:
+        sending = pool.submit(lambda: browser.post(path, **fields))
+        assert looked.wait(WAITS)
+        erasing = pool.submit(erase, services)
+        assert forgotten.wait(WAITS)
+        time.sleep(0.5)
+        assert not sending.done()
+        release.set()
+        erasing.result(WAITS)
+        assert sending.result(WAITS).status_code == 401
+    assert left(services) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("path", ["/seller/reviews", "/seller/consents/grant"])
+def test_who_was_let_in_before_an_erasure_does_nothing_after_it(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    services, fields, acting = browser.services, asked_for(browser), sessions.acting
+
+    @contextmanager
+    def acting_after(engine: object, signed_in: SignedInAs) -> Iterator[Connection]:
+        erase(services)
+        with acting(engine, signed_in) as connection:
+            yield connection
+
+    monkeypatch.setattr(sessions, "acting", acting_after)
+    assert browser.post(path, **fields).status_code == 401
+    assert left(services) == (0, 0, 0)
+
+
+def asked_for(browser: Browser) -> dict[str, str]:
+    """Log a seller in whom a bank asked, and return what both forms send."""
+    services, now = browser.services, datetime.now(UTC)
+    bank = access.create(services.engine, Kind.BANK, "A bank", now=now).client.id
+    with transaction(services.engine, writes=True) as connection:
+        asked = requests.ask(connection, bank, SELLER, "credit_application", now)
+    browser.log_in(SELLER).get("/seller/reviews")
+    return {"statement": "Look, please.", "request_id": asked.id, "days": "30"}
