@@ -166,6 +166,7 @@ def _verified(checkpoint: Path | None, jwks: Path | None) -> Report:
     from api.ledger.verification import verify as look
     from api.progress import counting
     from api.receipts.keys import trusted
+    from api.reviews.ledger_check import ReviewCheck
     from api.scores.index_check import IndexCheck
 
     with _opened() as (settings, engine, ledger):
@@ -174,7 +175,7 @@ def _verified(checkpoint: Path | None, jwks: Path | None) -> Report:
         with transaction(engine) as connection:
             total = repository.count(connection)
         with counting("Verifying rows", total) as advance:
-            return look(engine, ledger, [IndexCheck(keys), ConsentCheck()], known, advance)
+            return look(engine, ledger, [IndexCheck(keys), ConsentCheck(), ReviewCheck()], known, advance)
 
 
 def _say(report: Report, checked: bool) -> None:

@@ -1,0 +1,183 @@
+"""Holds the tables of reviews and of corrections, and the scores that follow, against the decisions in the ledger."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from sqlalchemy import Column, ColumnElement, Connection, Float, Table, select, type_coerce
+from sqlalchemy.types import String
+
+from api.database import UtcDateTime
+from api.ledger.chain import Fault, Header
+from api.ledger.raw import moment_of, raw, text_of
+from api.ledger.verification import Looked
+from api.reviews import proof
+from api.reviews.repository import Outcome, corrections, reviews
+from api.scores import answer
+from api.self_view.service import CHAIN
+
+_TOLD: Final = (
+    "seller_id",
+    "kind",
+    "feature",
+    "score_id",
+    "statement",
+    "opened_at",
+    "due_at",
+    "decided_by",
+    "outcome",
+    "reason",
+)
+_FIGURE: Final = ("feature", "as_of", "found", "value")
+_UNDECIDED: Final = ("decided_at", "decided_by", "outcome", "reason", "new_score_id")
+
+_Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Decided:
+    """A decision as its row of the ledger tells it, and the score that names it, where one that can be read does."""
+
+    header: Header
+    told: Mapping[str, Any]
+    score_id: str | None = None
+
+    @property
+    def review(self) -> _Row:
+        """What the table of reviews must hold."""
+        return {**{name: self.told[name] for name in _TOLD}, "decided_at": self.header.recorded_at}
+
+    @property
+    def correction(self) -> _Row | None:
+        """What the table of corrections must hold, None where nothing was corrected."""
+        figure = self.told["correction"]
+        if figure is None:
+            return None
+        same = {"seller_id": self.told["seller_id"], "corrected_at": self.header.recorded_at}
+        return {**{name: figure[name] for name in _FIGURE}, **same}
+
+
+@dataclass
+class ReviewCheck:
+    """Each decision against its review and its correction; each score that a review led to against the decision.
+
+    A review that waits for its decision is in no row; whoever was erased is in no table.
+
+    Example: `verify(engine, ledger, [IndexCheck(ring.jwks), ReviewCheck()])`.
+    """
+
+    _known: dict[str, _Decided] = field(default_factory=dict)
+
+    def batch(self, connection: Connection, looked: Sequence[Looked]) -> Iterator[Fault]:  # noqa: ARG002
+        """Yield what is wrong with decisions, and with scores that name a review, in these rows."""
+        for each in looked:
+            header = each.row.header
+            look = _LOOKS.get(header.kind)
+            if look is None or each.content is None:
+                continue
+            try:
+                found = look(self, header, json.loads(each.content))
+            except (ValueError, KeyError, TypeError):
+                found = f"the content is no {header.kind}"
+            if found is not None:
+                yield Fault(header.chain, header.position, found)
+
+    def rest(self, connection: Connection) -> Iterator[Fault]:
+        """Yield where the tables differ from the ledger."""
+        asked, figures = _rows(connection, reviews, "id"), _rows(connection, corrections, "review_id")
+        for review_id, decided in self._known.items():
+            header = decided.header
+            review, figure = asked.pop(review_id, None), figures.pop(review_id, None)
+            for what in (*_of_review(decided, review), *_of_correction(decided, figure)):
+                yield Fault(header.chain, header.position, what)
+        for review in asked.values():
+            if any(review[name] is not None for name in _UNDECIDED):
+                yield Fault(CHAIN, 0, "the table of reviews holds a decision that the ledger does not")
+        for _ in figures:
+            yield Fault(CHAIN, 0, "the table of corrections holds one that the ledger does not")
+
+    def decision(self, header: Header, content: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with the row of a decision."""
+        decided = _Decided(header, content)
+        # a content that tells less than a decision does fails here
+        missing = decided.review["outcome"] == Outcome.CORRECTED and decided.correction is None
+        if content["review_id"] in self._known:
+            return "the review is decided twice"
+        self._known[content["review_id"]] = decided
+        if header.chain != CHAIN:
+            return "the decision is in the chain of a bank"
+        return "the decision corrects a figure and names none" if missing else None
+
+    def score(self, header: Header, content: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with a score that names a review."""
+        envelope = content["envelope"]
+        if "review_id" not in envelope:
+            return None
+        known = self._known.get(envelope["review_id"])
+        if known is None or known.header.subject != header.subject or known.header.chain != header.chain:
+            return "the score names a review of which no decision about its seller stands before"
+        if known.correction is None:
+            return "the score names a review by which nothing was corrected"
+        if known.score_id is not None:
+            return "the review led to another score before"
+        self._known[envelope["review_id"]] = _Decided(known.header, known.told, envelope["id"])
+        return None
+
+
+_LOOKS: Final = {proof.DECISION: ReviewCheck.decision, answer.SCORE: ReviewCheck.score}
+
+
+def _of_review(decided: _Decided, found: _Row | None) -> Iterator[str]:
+    if found is None:
+        yield "the table of reviews does not hold the decided review"
+        return
+    expected = decided.review
+    # the content of a score is dropped after its time; that there is one still stands
+    if decided.correction is None or decided.score_id is not None:
+        expected["new_score_id"] = decided.score_id
+    yield from _differing("reviews", expected, found)
+    if decided.correction is not None and found["new_score_id"] is None:
+        yield "the review corrected a figure and names no score that followed"
+
+
+def _of_correction(decided: _Decided, found: _Row | None) -> Iterator[str]:
+    expected = decided.correction
+    if expected is None:
+        if found is not None:
+            yield "the table of corrections holds a figure that the decision did not correct"
+    elif found is None:
+        yield "the table of corrections does not hold the corrected figure"
+    else:
+        yield from _differing("corrections", expected, found)
+
+
+def _differing(table: str, expected: _Row, found: _Row) -> Iterator[str]:
+    differing = sorted(name for name, value in expected.items() if found[name] != value)
+    if differing:
+        yield f"the table of {table} differs from the ledger in {', '.join(differing)}"
+
+
+def _rows(connection: Connection, table: Table, key: str) -> dict[str, _Row]:
+    moments = {each.name for each in table.c if isinstance(each.type, UtcDateTime)}
+    rows: dict[str, _Row] = {}
+    for found in connection.execute(select(*(_readable(connection, each) for each in table.c))):
+        named = dict(zip(table.c.keys(), found, strict=True))
+        row = {name: _told(value, is_moment=name in moments) for name, value in named.items()}
+        rows[str(row.pop(key))] = row
+    return rows
+
+
+def _readable(connection: Connection, column: Column[Any]) -> ColumnElement[Any]:
+    # a moment that is none any more must not stop who looks; a number as text would lose digits
+    if connection.dialect.name != "sqlite" or isinstance(column.type, Float):
+        return column
+    return raw(connection, [type_coerce(column, String)])[0]
+
+
+def _told(value: object, *, is_moment: bool) -> object:
+    if value is None or isinstance(value, float):
+        return value
+    return moment_of(value) if is_moment else text_of(value)
