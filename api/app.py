@@ -15,7 +15,6 @@ import api.metrics.endpoints
 import api.model.endpoints
 import api.products.endpoints
 import api.receipts.endpoints
-import api.review_pages.endpoints
 import api.reviews.endpoints
 import api.scores.endpoints
 import api.seller_sessions.endpoints
@@ -26,8 +25,7 @@ from api.checkpointing import sending
 from api.metrics.counted import Counted
 from api.middleware import BodyLimit, RequestContext
 from api.problems import describe_problems, install_handlers
-from api.seller_pages import acts, consenting, download, login, refusals, reviewing
-from api.seller_pages import pages as shown
+from api.seller_pages import refusals, rooms
 from api.services import open_services
 from api.settings import Settings
 from api.watch import watching
@@ -41,7 +39,6 @@ _ROOMS: Final = (
     api.consents.requests,
     api.seller_sessions,
     api.reviews,
-    api.review_pages,
     api.receipts,
     api.access,
     api.health,
@@ -95,10 +92,9 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
+    app.include_router(rooms.router)
     for room in _ROOMS:
         app.include_router(room.endpoints.router)
-    for pages in (login, shown, acts, consenting, reviewing, download):
-        app.include_router(pages.router)
     app.add_middleware(BodyLimit, told=refusals.told)
     app.add_middleware(RequestContext, counted=counted)
     install_handlers(app)

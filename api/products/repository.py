@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import (
     Column,
-    ColumnElement,
     Connection,
     Index,
     Integer,
@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     func,
     insert,
     or_,
@@ -64,6 +65,19 @@ class Version:
     product: Product
 
 
+# built once: making a statement takes longer than running it
+_HELD_AT: Final = and_(
+    products.c.since <= bindparam("at", type_=UtcDateTime()),
+    or_(_HOLDS, products.c.until > bindparam("at", type_=UtcDateTime())),
+)
+_EVERYONES: Final = (
+    select(clients.c.name, products)
+    .join_from(products, clients, clients.c.id == products.c.bank_id)
+    .where(_HELD_AT, clients.c.revoked_at.is_(None))
+    .order_by(clients.c.name, products.c.bank_id, products.c.product_id)
+)
+
+
 def lock(connection: Connection, bank_id: str) -> None:
     """Let nobody else replace the bank's products until the transaction ends."""
     connection.execute(select(clients.c.id).where(clients.c.id == bank_id).with_for_update())
@@ -71,20 +85,14 @@ def lock(connection: Connection, bank_id: str) -> None:
 
 def held(connection: Connection, bank_id: str, at: datetime | None = None) -> list[Version]:
     """Return the products of a bank in order of their ids, as they hold now or held at a moment."""
-    holds = _HOLDS if at is None else _held_at(at)
+    holds = _HOLDS if at is None else _HELD_AT
     wanted = select(products).where(products.c.bank_id == bank_id, holds).order_by(products.c.product_id)
-    return [read(found) for found in connection.execute(wanted)]
+    return [read(found) for found in connection.execute(wanted, {} if at is None else {"at": at})]
 
 
 def everyones(connection: Connection, at: datetime) -> list[tuple[str, Version]]:
     """Return the products that held at a moment, each after its bank's name; none of a bank that is revoked."""
-    wanted = (
-        select(clients.c.name, products)
-        .join_from(products, clients, clients.c.id == products.c.bank_id)
-        .where(_held_at(at), clients.c.revoked_at.is_(None))
-        .order_by(clients.c.name, products.c.bank_id, products.c.product_id)
-    )
-    return [(found[0], read(found[1:])) for found in connection.execute(wanted)]
+    return [(found[0], read(found[1:])) for found in connection.execute(_EVERYONES, {"at": at})]
 
 
 def last_versions(connection: Connection, bank_id: str) -> dict[str, int]:
@@ -122,12 +130,11 @@ def _written(product: Product) -> str:
 def read(found: Sequence[Any]) -> Version:
     """Return the version that a row of the table holds."""
     bank_id, product_id, version, since, until, content = found
-    return Version(bank_id, product_id, version, since, until, _product(json.loads(content)))
+    return Version(bank_id, product_id, version, since, until, _product(content))
 
 
-def _held_at(at: datetime) -> ColumnElement[bool]:
-    return and_(products.c.since <= at, or_(_HOLDS, products.c.until > at))
-
-
-def _product(content: Mapping[str, Any]) -> Product:
+# looked through at every page of offers, by as many as look
+@lru_cache(maxsize=1_000)
+def _product(written: str) -> Product:
+    content = json.loads(written)
     return Product(**{**content, "countries": frozenset(content["countries"])})

@@ -143,10 +143,15 @@ class Wanted:
     oldest_first: bool = False
 
 
-_CORRECTIONS: Final = (
-    select(corrections)
-    .where(corrections.c.seller_id.in_(bindparam("sellers", expanding=True)))
-    .order_by(corrections.c.corrected_at, corrections.c.review_id)
+# built once: making a statement takes longer than running it
+_IN_ORDER: Final = select(corrections).order_by(corrections.c.corrected_at, corrections.c.review_id)
+_CORRECTIONS: Final = _IN_ORDER.where(corrections.c.seller_id.in_(bindparam("sellers", expanding=True)))
+_CORRECTIONS_OF_ONE: Final = _IN_ORDER.where(corrections.c.seller_id == bindparam("seller"))
+_LATEST: Final = (
+    select(reviews)
+    .where(reviews.c.seller_id == bindparam("seller"))
+    .order_by(reviews.c.opened_at.desc(), reviews.c.id.desc())
+    .limit(bindparam("most"))
 )
 
 
@@ -171,6 +176,11 @@ def undecided(connection: Connection, seller_id: str) -> Sequence[Review]:
 def change(connection: Connection, review_id: str, **values: Any) -> None:
     """Write what became of a review."""
     connection.execute(update(reviews).where(reviews.c.id == review_id).values(**values))
+
+
+def latest(connection: Connection, seller_id: str, most: int) -> Sequence[Review]:
+    """Return so many of the seller's reviews, latest first."""
+    return [_read(found) for found in connection.execute(_LATEST, {"seller": seller_id, "most": most})]
 
 
 def listed(connection: Connection, wanted: Wanted) -> Sequence[Review]:
@@ -201,7 +211,7 @@ def correct(connection: Connection, correction: Correction) -> None:
 
 def corrections_of(connection: Connection, seller_id: str) -> Sequence[Correction]:
     """Return the seller's corrections, oldest first: of two of one figure the later one counts."""
-    return corrections_of_all(connection, [seller_id]).get(seller_id, [])
+    return [Correction(*each) for each in connection.execute(_CORRECTIONS_OF_ONE, {"seller": seller_id})]
 
 
 def corrections_of_all(connection: Connection, seller_ids: Sequence[str]) -> dict[str, list[Correction]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -15,7 +15,7 @@ from api.database import transaction
 from api.errors import InvalidRequest, ReviewDecided, ReviewUnknown, TooManyReviews
 from api.ledger.service import Draft
 from api.reviews import proof, repository
-from api.reviews.repository import Correction, Kind, Outcome, Review, Wanted
+from api.reviews.repository import Correction, Kind, Outcome, Review
 from api.scores.recording import Made
 from api.scores.stored import StoredScore
 from api.self_view import service as self_view
@@ -96,11 +96,6 @@ def find(connection: Connection, review_id: str) -> Review:
     if found is None:
         raise ReviewUnknown
     return found
-
-
-def of_seller(connection: Connection, seller_id: str, most: int) -> Sequence[Review]:
-    """Return the seller's latest reviews, latest first."""
-    return repository.listed(connection, Wanted(seller_id, None, None, most))[:most]
 
 
 def take(services: Services, review_id: str, by: str, clock: Clock = utc_now) -> Review:

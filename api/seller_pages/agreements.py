@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, select
 
 from api.access.repository import clients
 from api.consents import repository as consents
@@ -39,6 +39,24 @@ _LOOKED = (
 )
 
 
+_LATEST_LOOKS = _LOOKED.limit(MOST)
+
+
+def _latest(table: Table, moment: ColumnElement[Any]) -> Select[Any]:
+    # made here and once, with the names of the banks: making a statement takes longer than running it
+    return (
+        select(clients.c.name, table)
+        .outerjoin_from(table, clients, clients.c.id == table.c.bank_id)
+        .where(table.c.seller_id == bindparam("seller"))
+        .order_by(moment.desc(), table.c.id.desc())
+        .limit(MOST)
+    )
+
+
+_ASKED = _latest(requests.requests, requests.requests.c.asked_at)
+_GRANTED = _latest(consents.consents, consents.consents.c.recorded_at)
+
+
 @dataclass(frozen=True)
 class Look:
     """A bank that scored the seller, for a purpose, or looked at their figures."""
@@ -63,24 +81,25 @@ class Agreements:
 
 def agreements_of(connection: Connection, seller_id: str, now: datetime) -> Agreements:
     """Return what there is of a seller."""
-    asked = requests.listed(connection, consents.Wanted(None, seller_id, None, None, MOST), now)
-    granted = consents.listed(connection, consents.Wanted(None, seller_id, None, None, MOST), now)
-    pending = [each for each in asked if each.state(now) is State.PENDING]
-    ids = {each.bank_id for each in asked} | {each.bank_id for each in granted}
-    names = select(clients.c.id, clients.c.name).where(clients.c.id.in_(ids))
+    of = {"seller": seller_id}
+    asked = [(name, Request(*found)) for name, *found in connection.execute(_ASKED, of)]
+    granted = [(name, Consent(*found)) for name, *found in connection.execute(_GRANTED, of)]
     return Agreements(
-        asked=pending,
-        answered=[each for each in asked if each.state(now) in (State.DECLINED, State.EXPIRED)],
-        granted=granted[:MOST],
-        looks=looks_of(connection, seller_id, MOST),
-        banks={each.id: each.name for each in connection.execute(names)} if ids else {},
+        asked=[each for _, each in asked if each.state(now) is State.PENDING],
+        answered=[each for _, each in asked if each.state(now) in (State.DECLINED, State.EXPIRED)],
+        granted=[each for _, each in granted],
+        looks=_looks(connection, _LATEST_LOOKS, seller_id),
+        banks={each.bank_id: name for name, each in (*asked, *granted) if name is not None},
         now=now,
     )
 
 
-def looks_of(connection: Connection, seller_id: str, most: int | None = None) -> list[Look]:
-    """Return which bank looked when, latest first; all of it, or so many."""
-    wanted = _LOOKED if most is None else _LOOKED.limit(most)
+def looks_of(connection: Connection, seller_id: str) -> list[Look]:
+    """Return which bank looked when, latest first; all of it."""
+    return _looks(connection, _LOOKED, seller_id)
+
+
+def _looks(connection: Connection, wanted: Select[Any], seller_id: str) -> list[Look]:
     return [
         Look(name or chain, kind, datetime.fromisoformat(at), purpose)
         for name, chain, kind, at, purpose in connection.execute(wanted, {"seller": seller_id})

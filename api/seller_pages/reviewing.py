@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Query, Response
 
 from api import errors
 from api.database import transaction
-from api.reviews import service
+from api.reviews import repository, service
 from api.reviews.service import LONGEST_STATEMENT, Asked
 from api.seller_pages.pages import view_of
 from api.seller_pages.rendering import page, to
@@ -33,7 +33,7 @@ def show_reviews(
     """Show a form for what is wrong, and what was asked before."""
     words, sheet = seller.viewer.words, services.champion.bundle.sheet.entries
     with transaction(services.engine) as connection:
-        found = service.of_seller(connection, seller.subject, _SHOWN)
+        found = repository.latest(connection, seller.subject, _SHOWN)
     labels = {each.name: words.say(each.label) for each in sheet}
     parts = {"found": found, "labels": labels, "chosen": feature, "done": DONE.get(done), "longest": LONGEST_STATEMENT}
     said = {"kinds": KINDS, "states": STATES, "outcomes": OUTCOMES, "now": datetime.now(UTC)}

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Final
 
 from sqlalchemy import Connection, Engine
@@ -48,7 +49,7 @@ class SignedInAs:
     session: Session
     secret: str = field(repr=False)
 
-    @property
+    @cached_property
     def form_token(self) -> str:
         """What every form of this session carries: made of the cookie, which no other site can read."""
         made = hmac.digest(self.secret.encode("ascii"), _FORMS, "sha256")
