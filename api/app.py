@@ -92,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    app.include_router(rooms.router)
+    rooms.install_pages(app)
     for room in _ROOMS:
         app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit, told=refusals.told)

@@ -16,6 +16,7 @@ from api.reviews.repository import Outcome, State, Wanted
 from api.reviews.service import LONGEST_STATEMENT, Decision
 from api.self_view import service as self_view
 from api.seller_pages.rendering import page, to
+from api.seller_pages.reviewing import labels_of
 from api.seller_pages.routes import OperatorIn, SessionFirst
 from api.seller_pages.wording import DONE, OUTCOMES, QUEUE_KINDS, STATES
 from api.services import Services, Wired
@@ -51,7 +52,7 @@ def show_review(
     with transaction(services.engine) as connection:
         review = service.find(connection, str(review_id))
         values = _values(services, connection, review.seller_id)
-    labels = {each.name: words.say(each.label) for each in sheet.entries}
+    labels = labels_of(services.champion.bundle, words)
     unit = next((each.unit for each in sheet.entries if each.name == review.feature), "")
     parts = {
         "review": review,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Response
@@ -48,8 +49,8 @@ def log_operator_out(operator: OperatorIn, services: Wired) -> Response:
 def _spoken(here: Here, services: Services, language: Language, back: str) -> Response:
     sessions.speak(services.engine, here.signed_in, language)
     home = f"/{here.signed_in.session.kind}"
-    # to a page of ours, never to another host
-    return to(back if back == home or back.startswith(f"{home}/") else home)
+    # to a page of ours, never to another host, nor to what no address holds
+    return to(back if re.fullmatch(rf"{home}(/[a-z0-9-]+)*", back) else home)
 
 
 def _ended(here: Here, services: Services) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -81,13 +82,18 @@ def _country(unmet: Unmet, _: Offer, words: Words) -> str:
 
 
 def _months(unmet: Unmet, _: Offer, words: Words) -> str:
-    values = {"needed": words.number(float(unmet.needed)), "gap": words.number(_up(unmet.gap))}
+    needed = float(unmet.needed)
     if unmet.found is None:
-        return words.say(N_("%(needed)s months of trading are needed; yours are not known."), needed=values["needed"])
+        return words.say(
+            N_("%(needed)s months of trading are needed; yours are not known."), needed=words.number(needed)
+        )
+    # what there is is told downwards, so that the three add up and what is lacking is never told smaller than it is
+    found = math.floor(10 * float(unmet.found)) / 10
     return words.say(
         N_("%(needed)s months of trading are needed; you have %(found)s, %(gap)s are lacking."),
-        found=words.number(round(float(unmet.found), 1)),
-        **values,
+        needed=words.number(needed),
+        found=words.number(found),
+        gap=words.number(round(needed - found, 1)),
     )
 
 
@@ -97,26 +103,17 @@ def _checked(_: Unmet, __: Offer, words: Words) -> str:
 
 def _sales(unmet: Unmet, offer: Offer, words: Words) -> str:
     currency = offer.product.currency
-    needed = words.money(_whole_up(float(unmet.needed)), currency)
+    needed = math.ceil(float(unmet.needed))
     if unmet.found is None:
-        return words.say(
-            N_("Sales of %(needed)s a month after refunds are needed; yours are not known."), needed=needed
-        )
+        said = words.money(needed, currency)
+        return words.say(N_("Sales of %(needed)s a month after refunds are needed; yours are not known."), needed=said)
+    found = math.floor(float(unmet.found))
     return words.say(
         N_("Sales of %(needed)s a month after refunds are needed; yours that count are %(found)s, %(gap)s short."),
-        needed=needed,
-        found=words.money(int(float(unmet.found)), currency),
-        gap=words.money(_whole_up(unmet.gap or 0.0), currency),
+        needed=words.money(needed, currency),
+        found=words.money(found, currency),
+        gap=words.money(needed - found, currency),
     )
-
-
-def _up(value: float | None) -> float:
-    # a tenth is told upwards: what is lacking is never told smaller than it is
-    return -(-(value or 0.0) * 10 // 1) / 10
-
-
-def _whole_up(value: float) -> int:
-    return int(-(-value // 1))
 
 
 _SAYS: Final[Mapping[Criterion, Callable[[Unmet, Offer, Words], str]]] = {

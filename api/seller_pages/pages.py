@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
@@ -98,7 +98,15 @@ def _of_score(name: str, here: str, seller: Here, services: Services) -> Respons
         return _unknown(seller, here)
     key = (name, *view.name, services.champion.bundle.digest, seller.viewer.words.language)
     body = _SAID.of(key, lambda: _as_text(name, seller, _parts(name, seller, services, view)))
-    return page(f"{name}.html", seller.viewer, body=body)
+    return page(f"{name}.html", seller.viewer, body=body, aged=_aged(view, services))
+
+
+def _aged(view: SelfView, services: Services) -> int | None:
+    """Return how many days old the data of a score are, where newer ones should have come by now."""
+    if view.assessment["score"] is None:
+        return None
+    days = (datetime.now(UTC).date() - date.fromisoformat(view.assessment["as_of"])).days
+    return days if days > services.champion.bundle.sheet.max_age_days else None
 
 
 def _as_text(name: str, seller: Here, parts: dict[str, Any]) -> Markup:

@@ -87,7 +87,7 @@ def bar(points: int, most: int) -> Markup:
 
 
 def columns_picture(values: Sequence[float | None], settled: Sequence[bool], said: str) -> Markup:
-    """Draw a figure of each of twelve steps as a column; what may still change is drawn lighter."""
+    """Draw a figure of each of twelve steps as a column; what may still change has a dashed edge."""
     picture = _picture(_WIDTH, _COLUMNS_HIGH + 12, said)
     most = max((value for value in values if value is not None and value > 0), default=1.0)
     wide = _WIDTH / max(len(values), 1)

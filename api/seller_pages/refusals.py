@@ -23,6 +23,9 @@ _RETRY_STATUS: Final = (429, 500, 503)
 """What may go better another time, so that there is something to try again."""
 
 
+_ABOVE: Final = {"HX-Retarget": "#said", "HX-Reselect": "#refused", "HX-Reswap": "innerHTML show:top"}
+
+
 def install_refusals(app: FastAPI) -> None:
     """Make pages of what the framework refuses before any page is asked, such as an address that there is not."""
 
@@ -54,8 +57,8 @@ def refused(request: Request, problem: errors.Problem) -> Response:
     answer = page("refused.html", viewer, problem.status, said=said, advice=advice, by_oidc=by_oidc, back=back)
     answer.headers.update(problem.headers)
     if "hx-request" in request.headers:
-        # what came in place of a part of the page is shown as a page of its own
-        answer.headers["HX-Refresh"] = "true"
+        # who is logged in keeps the page and what was typed, and reads above it why nothing came of it
+        answer.headers.update(_ABOVE if viewer.signed_in else {"HX-Refresh": "true"})
     return answer
 
 

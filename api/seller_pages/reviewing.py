@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Final
 
@@ -9,18 +10,22 @@ from fastapi import APIRouter, Form, Query, Response
 
 from api import errors
 from api.database import transaction
+from api.remembered import Remembered
 from api.reviews import repository, service
 from api.reviews.service import LONGEST_STATEMENT, Asked
 from api.seller_pages.pages import view_of
 from api.seller_pages.rendering import page, to
 from api.seller_pages.routes import SessionFirst, SignedIn
 from api.seller_pages.wording import DONE, KINDS, OUTCOMES, STATES
+from api.seller_pages.words import Words
 from api.seller_sessions import service as sessions
 from api.services import Wired
+from scoring import Bundle
 
 router = APIRouter(prefix="/seller/reviews", route_class=SessionFirst, include_in_schema=False)
 
 _SHOWN: Final = 50
+_LABELS: Final[Remembered[Mapping[str, str]]] = Remembered(10)
 
 
 @router.get("")
@@ -31,13 +36,19 @@ def show_reviews(
     feature: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
     """Show a form for what is wrong, and what was asked before."""
-    words, sheet = seller.viewer.words, services.champion.bundle.sheet.entries
+    words = seller.viewer.words
     with transaction(services.engine) as connection:
         found = repository.latest(connection, seller.subject, _SHOWN)
-    labels = {each.name: words.say(each.label) for each in sheet}
+    labels = labels_of(services.champion.bundle, words)
     parts = {"found": found, "labels": labels, "chosen": feature, "done": DONE.get(done), "longest": LONGEST_STATEMENT}
     said = {"kinds": KINDS, "states": STATES, "outcomes": OUTCOMES, "now": datetime.now(UTC)}
     return page("reviews.html", seller.viewer, **parts, **said)
+
+
+def labels_of(bundle: Bundle, words: Words) -> Mapping[str, str]:
+    """Return the name of every figure in a language, by the feature."""
+    entries = bundle.sheet.entries
+    return _LABELS.of((bundle.digest, words.language), lambda: {each.name: words.say(each.label) for each in entries})
 
 
 @router.post("")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from starlette.routing import Match
 from starlette.types import Scope
 
 import api.review_pages.endpoints
 from api.seller_pages import acts, consenting, download, login, pages, reviewing
+from api.seller_pages.routes import TURNS
 
 _PLACES: Final = ("/seller", "/operator")
+AT_ONCE: Final = 4
 
 
 class Pages(APIRouter):
@@ -22,7 +25,13 @@ class Pages(APIRouter):
         return super().matches(scope) if scope["path"].startswith(_PLACES) else (Match.NONE, {})
 
 
-router = Pages(
+def install_pages(app: FastAPI) -> None:
+    """Put the pages before every other room, some made at a time: more threads only wait for one another."""
+    setattr(app.state, TURNS, asyncio.Semaphore(AT_ONCE))
+    app.include_router(_ROUTER)
+
+
+_ROUTER: Final = Pages(
     include_in_schema=False,
     # in one row, since a router within a router looks for the route once more
     routes=[

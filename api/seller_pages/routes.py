@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from functools import wraps
 from typing import Annotated, Any, Final
@@ -27,6 +28,8 @@ from api.seller_sessions.repository import Person
 from api.seller_sessions.service import SignedInAs
 
 FORM_TOKEN: Final = "token"  # noqa: S105 - the name of a field
+TURNS: Final = "pages_at_once"
+"""The name in the application's state of what pages take turns by."""
 _FORM: Final = "application/x-www-form-urlencoded"
 _OURS: Final = frozenset({"same-origin", "none"})
 
@@ -76,7 +79,8 @@ class Page(APIRoute):
         async def answer_as_page(request: Request) -> Response:
             try:
                 await self.admit(request)
-                return await answer(request)
+                async with self.turn(request):
+                    return await answer(request)
             except errors.Problem as problem:
                 return refused(request, problem)
             except HTTPException as error:
@@ -91,6 +95,10 @@ class Page(APIRoute):
                 return refused(request, errors.InternalError())
 
         return answer_as_page
+
+    def turn(self, request: Request) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
+        """Return what is held while the page is made."""
+        return nullcontext()
 
     async def admit(self, request: Request) -> None:
         """Refuse forms that another site sent."""
@@ -111,6 +119,11 @@ class SessionFirst(Page):
         if len(found) != 1:
             raise TypeError(f"The page {self.path} must have one parameter that says who may look.")
         self.person = found[0].person
+
+    def turn(self, request: Request) -> AbstractAsyncContextManager[None]:
+        """Let some pages be made at a time; a form, which waits for the disk, holds nobody up."""
+        turns: AbstractAsyncContextManager[None] = getattr(request.app.state, TURNS)
+        return turns if request.method == "GET" else super().turn(request)
 
     async def admit(self, request: Request) -> None:
         """Refuse forms of who has no session of this kind, and forms that were not made for it."""

@@ -28,7 +28,7 @@ def run() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         home = make_world(Path(folder)).home
         process = subprocess.Popen(
-            [sys.executable, "-m", "sellerscore", "serve", "--port", "0"],
+            [sys.executable, "-m", "sellerscore", "serve", "--demo", "--port", "0"],
             env={**os.environ, "SELLERSCORE_HOME": str(home), "SELLERSCORE_RATE_LIMIT_CALLS": "1000000"},
             stdout=subprocess.PIPE,
             text=True,

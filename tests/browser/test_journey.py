@@ -135,6 +135,17 @@ def test_with_script_a_form_changes_its_part_of_the_page_alone(site: Site, look:
     assert looking.page.evaluate("window.still") is True
 
 
+def test_with_script_a_refusal_stands_above_the_form_and_leaves_what_was_typed(site: Site, look: Look) -> None:
+    looking = look()
+    looking.log_in(site.scored[8])
+    looking.open("/seller/reviews")
+    page = looking.page
+    page.get_by_label("What is wrong").fill("   ")
+    page.get_by_role("button", name="Send").click()
+    expect(page.locator("#said")).to_contain_text("Something in the form is missing")
+    expect(page.get_by_label("What is wrong")).to_have_value("   ")
+
+
 def test_a_form_after_the_session_is_over_leads_to_a_page_that_says_so(site: Site, look: Look) -> None:
     looking = look()
     looking.log_in(site.scored[6])

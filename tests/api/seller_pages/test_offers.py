@@ -18,6 +18,7 @@ from tests.api.conftest import Opener
 from tests.api.products.conftest import LINE, Desk, land
 from tests.api.seller_pages.conftest import Browser
 
+AMOUNT = re.compile(r"\d[\d,]*(?:\.\d+)?")
 SELLERS: dict[str, dict[str, float | None]] = {
     "S-steady": {},
     "S-small": {"settled_net_sales_365d": 900.0},
@@ -79,3 +80,8 @@ def test_what_is_open_on_the_page_is_open_to_the_bank(both: Both, least: int, **
             assert len(said) == len(told["unmet"]) > 0
             assert all(sentence.strip() and advice.strip() for sentence, advice in said)
             assert "None" not in "".join(sentence for sentence, _ in said)
+            for sentence, _ in said:
+                if sentence.endswith(("short.", "lacking.")):
+                    needed, found, gap = (float(each.replace(",", "")) for each in AMOUNT.findall(sentence))
+                    assert needed - found == pytest.approx(gap)
+                    assert gap > 0

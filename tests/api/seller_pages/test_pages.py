@@ -102,6 +102,17 @@ def test_new_data_make_a_new_score_and_say_how_it_moved(browser: Browser) -> Non
     assert len(made(browser)) == 2
 
 
+def test_data_that_are_old_are_told_as_old(browser: Browser) -> None:
+    browser.log_in(SELLERS[0])
+    today = datetime.now(UTC).date()
+    for days, told in ((7, False), (8, True)):
+        as_of = today - timedelta(days=days)
+        covers = dict.fromkeys(SNAPSHOT.covers_through, as_of)
+        snapshot = replace(SNAPSHOT, as_of=as_of, data_version=f"data-{days}", covers_through=covers)
+        browser.services.vectors.replace(snapshot, [(SELLERS[0], (400.0, *(0.5,) * 14))])
+        assert ("on data that are 8 days old" in text_of(browser.get("/seller"))) is told
+
+
 def test_an_expired_score_is_made_again(browser: Browser) -> None:
     now = datetime.now(UTC)
     first = self_view.current(browser.services, SELLERS[0], now)
@@ -110,6 +121,13 @@ def test_an_expired_score_is_made_again(browser: Browser) -> None:
     again = self_view.current(browser.services, SELLERS[0], now + days)
     assert again.score.id != first.score.id
     assert again.assessment == first.assessment
+
+
+def test_who_is_not_known_may_take_along_what_there_is_and_see_who_asked(browser: Browser) -> None:
+    page = browser.log_in("S-nobody").get("/seller/data").text
+    assert 'href="/seller/download"' in page
+    assert 'class="button" href="/seller/consents"' in page
+    assert browser.get("/seller/download").json()["scores"] == []
 
 
 def test_a_bank_never_sees_the_sellers_own_score(browser: Browser) -> None:
@@ -150,7 +168,14 @@ def test_the_language_is_the_sessions_then_the_browsers(browser: Browser) -> Non
     back = browser.post("/seller/language", language="zh", back="/seller/reasons")
     assert (back.status_code, back.headers["Location"]) == (303, "/seller/reasons")
     assert '<html lang="zh-Hans">' in browser.get("/seller", **{"Accept-Language": "en"}).text
-    for elsewhere in ("https://elsewhere.example/", "//elsewhere.example", "/sellerx", "javascript:alert(1)"):
+    for elsewhere in (
+        "https://elsewhere.example/",
+        "//elsewhere.example",
+        "/sellerx",
+        "/seller/中",
+        "/seller/x\r\nX: y",
+        "javascript:alert(1)",
+    ):
         assert browser.post("/seller/language", language="en", back=elsewhere).headers["Location"] == "/seller"
     assert browser.post("/seller/language", language="fr").status_code == 422
 
@@ -197,3 +222,8 @@ def test_nothing_that_is_written_becomes_markup(browser: Browser) -> None:
 def test_a_refusal_within_a_page_is_shown_as_a_page(browser: Browser) -> None:
     answer = browser.get("/seller/consents", **{"HX-Request": "true"})
     assert (answer.status_code, answer.headers["HX-Refresh"]) == (401, "true")
+    browser.log_in(SELLERS[0]).get("/seller/reviews")
+    answer = browser.post("/seller/reviews", {"HX-Request": "true"}, statement=" ")
+    assert (answer.status_code, answer.headers["HX-Retarget"], "HX-Refresh" in answer.headers) == (422, "#said", False)
+    assert 'id="refused"' in answer.text
+    assert all('id="said"' in browser.get(f"/seller/{path}").text for path in ("reviews", "consents"))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
@@ -10,6 +13,7 @@ import pytest
 
 from api.consents.requests import service as requests
 from api.database import transaction
+from api.seller_pages import pages, rooms
 from api.seller_pages.routes import Page, SessionFirst
 from tests.api.conftest import SELLERS, bank_of
 from tests.api.seller_pages.conftest import Browser, Surf
@@ -93,13 +97,43 @@ def test_pages_load_nothing_from_elsewhere_and_run_nothing_that_stands_in_them(b
 def test_every_page_says_in_its_signature_who_may_look(browser: Browser) -> None:
     included = [each.original_router for each in browser.client.app.routes if hasattr(each, "original_router")]
     routes = [route for router in included for route in router.routes]
-    pages = [route for route in routes if isinstance(route, Page)]
-    anyones = {route.path for route in pages if not isinstance(route, SessionFirst)}
+    all_pages = [route for route in routes if isinstance(route, Page)]
+    anyones = {route.path for route in all_pages if not isinstance(route, SessionFirst)}
     logging_in = {"/seller/login/{token}", "/seller/login", "/seller/oidc", "/seller/oidc/callback"}
     assert anyones == {*logging_in, "/seller/static/{digest}/{name}"}
-    for route in pages:
+    for route in all_pages:
         if isinstance(route, SessionFirst):
             path = re.sub(r"{\w+}", "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", route.path)
             for method in route.methods or ():
                 assert browser._send(method, path).status_code == 401, path
-    assert {each.path for each in routes if each.path.startswith(("/seller", "/operator"))} == {p.path for p in pages}
+    assert {each.path for each in routes if each.path.startswith(("/seller", "/operator"))} == {
+        p.path for p in all_pages
+    }
+
+
+def test_some_pages_are_made_at_a_time_and_forms_wait_for_none(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.log_in(SELLERS[0]).get("/seller")
+    cookie, token, release = browser.cookie, browser.token, threading.Event()
+    at_once, seen, lock = 0, [0], threading.Lock()
+
+    def slow(*_: object) -> None:
+        nonlocal at_once
+        with lock:
+            at_once += 1
+            seen.append(at_once)
+        release.wait(20)
+        with lock:
+            at_once -= 1
+
+    monkeypatch.setattr(pages, "view_of", slow)
+    with ThreadPoolExecutor(12) as pool:
+        looking = [pool.submit(lambda: Browser(browser.client, cookie).get("/seller").status_code) for _ in range(12)]
+        while max(seen) < rooms.AT_ONCE:
+            time.sleep(0.01)
+        spoken = Browser(browser.client, cookie, token).post("/seller/language", language="zh")
+        release.set()
+        assert spoken.status_code == 303
+        assert {each.result(20) for each in looking} == {200}
+    assert max(seen) == rooms.AT_ONCE
