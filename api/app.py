@@ -97,9 +97,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(room.endpoints.router)
     app.add_middleware(BodyLimit, told=refusals.told)
     app.add_middleware(RequestContext, counted=counted)
-    install_handlers(app)
+    install_handlers(app, refusals.told)
     install_refusals(app)
-    refusals.install_refusals(app)
     describe_problems(app)
     described.describe_examples(app)
     return app

@@ -9,22 +9,18 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import MAX_BODY_BYTES, BodyTooLarge, Problem
+from api.errors import MAX_BODY_BYTES, BodyTooLarge
 from api.metrics.counted import Answered, Counted
+from api.problems import Told
 
 access = logging.getLogger("api.access")
-
-Told = Callable[[Request, Problem], Awaitable[Response]]
-"""Answers a request that is turned away."""
 
 _HEADER: Final = "X-Request-Id"
 _ALLOWED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")

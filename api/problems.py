@@ -5,7 +5,7 @@ Nothing of a request is repeated in an answer but the names of its fields.
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -29,6 +29,9 @@ _BY_STATUS: Final[Mapping[int, type[errors.Problem]]] = {
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.BodyTooLarge,
 }
 """What the framework raises itself, as our problems."""
+
+Told = Callable[[Request, errors.Problem], Awaitable[Response]]
+"""Answers a request that no endpoint took: as problem details, or as a page where people look."""
 
 _HEADERS: Final[Mapping[str, str]] = {
     "Retry-After": "Seconds to wait before the next try.",
@@ -94,11 +97,16 @@ def problem_of(error: HTTPException) -> errors.Problem:
     return _BY_STATUS.get(error.status_code, errors.InternalError)(headers=error.headers)
 
 
-def install_handlers(app: FastAPI) -> None:
-    """Make every error of the app a problem."""
+def install_handlers(app: FastAPI, told: Told) -> None:
+    """Make every error of the app a problem; `told` answers what no endpoint took."""
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
+        return await told(request, problem_of(error))
+
     app.add_exception_handler(errors.Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
-    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(Exception, _on_unforeseen)
 
 
@@ -165,11 +173,6 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
         return respond(errors.UnsupportedMediaType(), request_id)
     invalid = [{"where": _where(item["loc"]), "rule": item["type"], "message": item["msg"]} for item in found]
     return respond(errors.InvalidRequest(), request_id, invalid)
-
-
-async def _on_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
-    return respond(problem_of(error), request_id_of(request))
 
 
 async def _on_unforeseen(request: Request, error: Exception) -> Response:

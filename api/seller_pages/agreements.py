@@ -84,12 +84,13 @@ def agreements_of(connection: Connection, seller_id: str, now: datetime) -> Agre
     of = {"seller": seller_id}
     asked = [(name, Request(*found)) for name, *found in connection.execute(_ASKED, of)]
     granted = [(name, Consent(*found)) for name, *found in connection.execute(_GRANTED, of)]
+    both: list[tuple[str | None, Request | Consent]] = [*asked, *granted]
     return Agreements(
         asked=[each for _, each in asked if each.state(now) is State.PENDING],
         answered=[each for _, each in asked if each.state(now) in (State.DECLINED, State.EXPIRED)],
         granted=[each for _, each in granted],
         looks=_looks(connection, _LATEST_LOOKS, seller_id),
-        banks={each.bank_id: name for name, each in (*asked, *granted) if name is not None},
+        banks={each.bank_id: name for name, each in both if name is not None},
         now=now,
     )
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Final
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
 from api import errors
-from api.problems import problem_of, request_id_of, respond
+from api.problems import request_id_of, respond
 from api.seller_pages.admission import admitted
 from api.seller_pages.rendering import Viewer, page, viewer_of
 from api.seller_pages.words import N_
@@ -24,16 +23,6 @@ _RETRY_STATUS: Final = (429, 500, 503)
 
 
 _ABOVE: Final = {"HX-Retarget": "#said", "HX-Reselect": "#refused", "HX-Reswap": "innerHTML show:top"}
-
-
-def install_refusals(app: FastAPI) -> None:
-    """Make pages of what the framework refuses before any page is asked, such as an address that there is not."""
-
-    async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
-        return await told(request, problem_of(error))
-
-    app.add_exception_handler(HTTPException, on_http)
 
 
 async def told(request: Request, problem: errors.Problem) -> Response:
