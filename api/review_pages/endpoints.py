@@ -10,7 +10,6 @@ from fastapi import APIRouter, Form, Query, Response
 from sqlalchemy import Connection
 
 from api import errors
-from api.database import transaction
 from api.reviews import repository, service
 from api.reviews.repository import Outcome, State, Wanted
 from api.reviews.service import LONGEST_STATEMENT, Decision
@@ -29,10 +28,10 @@ _WORDS: Final = {"kinds": QUEUE_KINDS, "states": STATES, "outcomes": OUTCOMES}
 
 
 @router.get("")
-def show_queue(operator: OperatorIn, services: Wired, done: Annotated[str, Query(max_length=20)] = "") -> Response:
+def show_queue(operator: OperatorIn, done: Annotated[str, Query(max_length=20)] = "") -> Response:
     """Show what waits for a decision, what is due first on top, and what was decided lately."""
     now = datetime.now(UTC)
-    with transaction(services.engine) as connection:
+    with operator.reading() as connection:
         waiting, late = repository.counts(connection, now)
         found = [
             repository.listed(connection, Wanted(None, state, None, _SHOWN, oldest_first=state is not State.DECIDED))
@@ -49,7 +48,7 @@ def show_review(
 ) -> Response:
     """Show one review, the figure that it is about, and a form to decide it."""
     words, sheet = operator.viewer.words, services.champion.bundle.sheet
-    with transaction(services.engine) as connection:
+    with operator.reading() as connection:
         review = service.find(connection, str(review_id))
         values = _values(services, connection, review.seller_id)
     labels = labels_of(services.champion.bundle, words)

@@ -107,10 +107,29 @@ def current(services: Services, seller_id: str, now: datetime) -> SelfView:
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
     with transaction(services.engine) as connection:
-        latest = figures_of(services, connection, seller_id)
-        known = _known(services, connection, seller_id)
-    if _stands(services, known, latest, now):
-        return _view(known)
+        found = standing(services, connection, seller_id, now)
+    return found or made(services, seller_id, now)
+
+
+def standing(services: Services, connection: Connection, seller_id: str, now: datetime) -> SelfView | None:
+    """Return the seller's own score if there is one that is valid for the data and the model in force.
+
+    Raises:
+        SellerUnknown: the latest snapshot does not hold the seller.
+        VectorsUnavailable: there is no snapshot, or it cannot be read.
+        DatabaseUnavailable: the database does not answer.
+    """
+    latest = figures_of(services, connection, seller_id)
+    known = _known(services, connection, seller_id)
+    return _view(known) if _stands(services, known, latest, now) else None
+
+
+def made(services: Services, seller_id: str, now: datetime) -> SelfView:
+    """Return the seller's own score as `current` does, for who found that none stands; made now, or meanwhile.
+
+    Raises:
+        As `current`.
+    """
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
         services.ledger.hold(connection, CHAIN)

@@ -14,7 +14,6 @@ from api.consents.repository import State
 from api.consents.requests import service as requests
 from api.consents.requests.repository import State as Requested
 from api.consents.service import Terms
-from api.database import transaction
 from api.seller_pages.agreements import agreements_of
 from api.seller_pages.rendering import page, to
 from api.seller_pages.routes import SessionFirst, SignedIn
@@ -32,9 +31,9 @@ _WORDS: Final = {"consented": CONSENTED, "requested": REQUESTED, "purposes": PUR
 
 
 @router.get("")
-def show_consents(seller: SignedIn, services: Wired, done: Annotated[str, Query(max_length=20)] = "") -> Response:
+def show_consents(seller: SignedIn, done: Annotated[str, Query(max_length=20)] = "") -> Response:
     """Show who asked, what was allowed, and who looked and when."""
-    with transaction(services.engine) as connection:
+    with seller.reading() as connection:
         found = agreements_of(connection, seller.subject, datetime.now(UTC))
     in_force = [each for each in found.granted if each.state(found.now) is State.IN_FORCE]
     over = [each for each in found.granted if each.state(found.now) is not State.IN_FORCE]

@@ -86,8 +86,11 @@ def show_data(seller: SignedIn, services: Wired) -> Response:
 
 def view_of(seller: Here, services: Services) -> SelfView | None:
     """Return the seller's own score, None where nothing is known of the seller."""
+    now = datetime.now(UTC)
     try:
-        return self_view.current(services, seller.subject, datetime.now(UTC))
+        with seller.reading() as connection:
+            found = self_view.standing(services, connection, seller.subject, now)
+        return found or self_view.made(services, seller.subject, now)
     except errors.SellerUnknown:
         return None
 

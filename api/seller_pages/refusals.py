@@ -9,6 +9,7 @@ from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 
 from api import errors
+from api.database import transaction
 from api.problems import request_id_of, respond
 from api.seller_pages.admission import admitted
 from api.seller_pages.rendering import Viewer, page, viewer_of
@@ -53,8 +54,12 @@ def refused(request: Request, problem: errors.Problem) -> Response:
 
 def _astray(request: Request, problem: errors.Problem) -> Response:
     # who is logged in reads it in their language and goes back from it; who is not, or cannot be asked, reads it too
-    with suppress(errors.NotSignedIn, errors.TooManyRequests, errors.DatabaseUnavailable):
-        admitted(request)
+    services: Services = request.app.state.services
+    with (
+        suppress(errors.NotSignedIn, errors.TooManyRequests, errors.DatabaseUnavailable),
+        transaction(services.engine) as connection,
+    ):
+        admitted(request, connection)
     return refused(request, problem)
 
 

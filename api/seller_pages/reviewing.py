@@ -9,7 +9,6 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Query, Response
 
 from api import errors
-from api.database import transaction
 from api.remembered import Remembered
 from api.reviews import repository, service
 from api.reviews.service import LONGEST_STATEMENT, Asked
@@ -37,7 +36,7 @@ def show_reviews(
 ) -> Response:
     """Show a form for what is wrong, and what was asked before."""
     words = seller.viewer.words
-    with transaction(services.engine) as connection:
+    with seller.reading() as connection:
         found = repository.latest(connection, seller.subject, _SHOWN)
     labels = labels_of(services.champion.bundle, words)
     parts = {"found": found, "labels": labels, "chosen": feature, "done": DONE.get(done), "longest": LONGEST_STATEMENT}

@@ -7,25 +7,28 @@ in the language of who looks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
-from functools import wraps
+from functools import partial, wraps
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from sqlalchemy import Connection, Engine
 from starlette.exceptions import HTTPException
 
 from api import errors
+from api.database import transaction
 from api.problems import problem_of, request_id_of
 from api.seller_pages.admission import admitted
 from api.seller_pages.refusals import refused, told
 from api.seller_pages.rendering import Viewer
 from api.seller_sessions.repository import Person
 from api.seller_sessions.service import SignedInAs
+from api.services import Services
 
 FORM_TOKEN: Final = "token"  # noqa: S105 - the name of a field
 TURNS: Final = "pages_at_once"
@@ -38,10 +41,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Here:
-    """Somebody who is logged in and looks at a page."""
+    """Somebody who is logged in and looks at a page.
+
+    `reading` gives a transaction that reads: for a page that only shows, the one in which the session was looked at,
+    which ends with the block and is there once.
+    """
 
     subject: str
     viewer: Viewer
+    reading: Callable[[], AbstractContextManager[Connection]]
 
     @property
     def signed_in(self) -> SignedInAs:
@@ -114,7 +122,9 @@ class SessionFirst(Page):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Response], **kwargs: Any) -> None:
-        super().__init__(path, _admitting(endpoint, lambda request: _here(request, self.person)), **kwargs)
+        super().__init__(
+            path, _admitting(endpoint, lambda request, over: _looking(request, self.person, over)), **kwargs
+        )
         found = [each.call for each in self.dependant.dependencies if isinstance(each.call, _LoggedIn)]
         if len(found) != 1:
             raise TypeError(f"The page {self.path} must have one parameter that says who may look.")
@@ -130,32 +140,60 @@ class SessionFirst(Page):
         # a page that only shows is admitted in the thread that makes it, since changing threads takes as long
         if request.method != "POST":
             return
-        here = request.state.here = await run_in_threadpool(_here, request, self.person)
+        here = request.state.here = await run_in_threadpool(_acting, request, self.person)
         _require_ours(request)
         form = await request.form()
         if not here.signed_in.allows(form.get(FORM_TOKEN)):
             raise errors.FormRefused
 
 
-def _admitting(endpoint: Callable[..., Response], here: Callable[[Request], Here]) -> Callable[..., Response]:
+def _admitting(
+    endpoint: Callable[..., Response], looking: Callable[[Request, ExitStack], Here]
+) -> Callable[..., Response]:
     """Return the endpoint behind a look at the session, where that was not looked at before."""
 
     @wraps(endpoint)
     def admitted(**given: Any) -> Response:
-        return endpoint(**{name: _looked(value, here) for name, value in given.items()})
+        with ExitStack() as over:
+            looked = {name: looking(each, over) for name, each in given.items() if isinstance(each, Request)}
+            return endpoint(**{**given, **looked})
 
     return admitted
 
 
-def _looked(value: Any, here: Callable[[Request], Here]) -> Any:
-    return here(value) if isinstance(value, Request) else value
+def _looking(request: Request, person: Person, over: ExitStack) -> Here:
+    connection = over.enter_context(transaction(_engine(request)))
+    return _here(request, person, connection, partial(_reading, over, connection))
 
 
-def _here(request: Request, person: Person) -> Here:
-    signed_in = admitted(request)
+def _acting(request: Request, person: Person) -> Here:
+    engine = _engine(request)
+    with transaction(engine) as connection:
+        return _here(request, person, connection, partial(transaction, engine))
+
+
+@contextmanager
+def _reading(over: ExitStack, connection: Connection) -> Iterator[Connection]:
+    # the connection goes back before the page is made
+    with over:
+        yield connection
+
+
+def _here(
+    request: Request,
+    person: Person,
+    connection: Connection,
+    reading: Callable[[], AbstractContextManager[Connection]],
+) -> Here:
+    signed_in = admitted(request, connection)
     if signed_in.session.kind is not person:
         raise errors.NotSignedIn
-    return Here(signed_in.session.subject, request.state.viewer)
+    return Here(signed_in.session.subject, request.state.viewer, reading)
+
+
+def _engine(request: Request) -> Engine:
+    services: Services = request.app.state.services
+    return services.engine
 
 
 def _require_ours(request: Request) -> None:

@@ -9,7 +9,7 @@ import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Final
@@ -118,24 +118,25 @@ def begin(engine: Engine, kind: Person, subject: str, *, by: str, now: datetime)
     return made
 
 
-def find(engine: Engine, secret: str, now: datetime) -> SignedInAs:
-    """Return the session that a cookie names, and remember that it was used.
+def find(connection: Connection, secret: str, now: datetime) -> SignedInAs:
+    """Return the session that a cookie names.
 
     Raises:
         NotSignedIn: there is none, it is over, or its operator is revoked.
     """
     if not _SHAPE.fullmatch(secret):
         raise NotSignedIn
-    digest = _digest(secret)
-    with transaction(engine) as connection:
-        session = repository.find(connection, digest)
-        if session is None or not _holds(session, now) or not _may(connection, session):
-            raise NotSignedIn
-    if now - session.seen_at >= _SEEN_EVERY:
-        with transaction(engine, writes=True) as connection:
-            repository.seen(connection, digest, now)
-        session = replace(session, seen_at=now)
+    session = repository.find(connection, _digest(secret))
+    if session is None or not _holds(session, now) or not _may(connection, session):
+        raise NotSignedIn
     return SignedInAs(session, secret)
+
+
+def seen(engine: Engine, signed_in: SignedInAs, now: datetime) -> None:
+    """Remember that a session is used, where it was not remembered lately."""
+    if now - signed_in.session.seen_at >= _SEEN_EVERY:
+        with transaction(engine, writes=True) as connection:
+            repository.seen(connection, signed_in.session.digest, now)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
+from sqlalchemy import event
 
 from api.consents.requests import service as requests
 from api.database import transaction
@@ -137,3 +138,16 @@ def test_some_pages_are_made_at_a_time_and_forms_wait_for_none(
         assert spoken.status_code == 303
         assert {each.result(20) for each in looking} == {200}
     assert max(seen) == rooms.AT_ONCE
+
+
+def test_a_page_reads_in_the_transaction_in_which_its_session_was_looked_at(browser: Browser) -> None:
+    browser.log_in(SELLERS[0]).get("/seller")
+    begun: list[str] = []
+    engine = browser.services.engine
+    event.listen(engine, "begin", lambda _: begun.append("begin"))
+    for path in PAGES:
+        begun.clear()
+        assert browser.get(f"/seller{path}").status_code == 200
+        # products are read beside the score
+        assert len(begun) == (2 if path == "/products" else 1), path
+    assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]

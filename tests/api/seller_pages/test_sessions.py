@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select, text, update
+from sqlalchemy import Engine, select, text, update
 
 from api.access import service as access
 from api.access.rights import Kind
@@ -18,6 +18,7 @@ from api.errors import LinkUsedUp, NotSignedIn
 from api.seller_pages.rendering import COOKIE
 from api.seller_sessions import repository, service
 from api.seller_sessions.repository import Person
+from api.seller_sessions.service import SignedInAs
 from tests.api.conftest import NEWCOMER, SELLERS
 from tests.api.seller_pages.conftest import Browser, Surf, operator_of
 
@@ -28,6 +29,14 @@ URL_SAFE = string.ascii_letters + string.digits + "-_"
 
 def made(browser: Browser, now: datetime = NOW) -> str:
     return service.make_link(browser.services.engine, Person.SELLER, SELLER, by="tests", now=now).token
+
+
+def found(engine: Engine, secret: str, now: datetime) -> SignedInAs:
+    """Use a session, as a page does."""
+    with transaction(engine) as connection:
+        signed_in = service.find(connection, secret, now)
+    service.seen(engine, signed_in, now)
+    return signed_in
 
 
 def test_a_link_logs_in_once_though_it_is_looked_at_before(browser: Browser) -> None:
@@ -75,7 +84,7 @@ def test_an_altered_link_or_cookie_is_none(browser: Browser, place: int, letter:
         with pytest.raises(LinkUsedUp):
             service.redeem(browser.services.engine, altered, now)
         with pytest.raises(NotSignedIn):
-            service.find(browser.services.engine, altered, now)
+            found(browser.services.engine, altered, now)
 
 
 @pytest.mark.parametrize("secret", ["", "x", "é" * 43, "a" * 44, "a" * 10_000, "a" * 42 + "\n"])
@@ -83,7 +92,7 @@ def test_what_has_not_the_form_of_a_secret_is_refused_as_one_that_is_unknown(bro
     with pytest.raises(LinkUsedUp):
         service.redeem(browser.services.engine, secret, NOW)
     with pytest.raises(NotSignedIn):
-        service.find(browser.services.engine, secret, NOW)
+        found(browser.services.engine, secret, NOW)
 
 
 def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_hours(browser: Browser) -> None:
@@ -92,14 +101,14 @@ def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_hours(browse
     at = NOW
     while at < NOW + service.LONGEST - timedelta(minutes=20):
         at += timedelta(minutes=20)
-        assert service.find(engine, secret, at).session.subject == SELLER
+        assert found(engine, secret, at).session.subject == SELLER
     with pytest.raises(NotSignedIn):
-        service.find(engine, secret, NOW + service.LONGEST)
+        found(engine, secret, NOW + service.LONGEST)
     idle = service.begin(engine, Person.SELLER, SELLER, by="tests", now=NOW).secret
-    assert service.find(engine, idle, NOW + service.IDLE - timedelta(seconds=1)).session.subject == SELLER
+    assert found(engine, idle, NOW + service.IDLE - timedelta(seconds=1)).session.subject == SELLER
     again = service.begin(engine, Person.SELLER, SELLER, by="tests", now=NOW).secret
     with pytest.raises(NotSignedIn):
-        service.find(engine, again, NOW + service.IDLE)
+        found(engine, again, NOW + service.IDLE)
 
 
 def test_a_cookie_that_was_copied_is_worth_nothing_after_the_log_out(browser: Browser, surf: Surf) -> None:
@@ -147,7 +156,7 @@ def test_an_operator_is_one_by_its_client_and_not_by_the_name_of_a_seller(browse
     began = datetime.now(UTC)
     session = service.begin(browser.services.engine, Person.OPERATOR, SELLER, by="tests", now=began)
     with pytest.raises(NotSignedIn):
-        service.find(browser.services.engine, session.secret, began)
+        found(browser.services.engine, session.secret, began)
 
 
 def test_the_platform_logs_a_seller_in_whom_nobody_knows_yet(browser: Browser) -> None:
