@@ -43,14 +43,14 @@ def look(
         DatabaseUnavailable: the look could not be recorded, so there is none.
     """
     with transaction(services.engine) as connection:
-        consented = consents.require_any_purpose(connection, seller_id, bank_id, now)
+        consented = consents.require(connection, seller_id, bank_id, None, now)
     picture = _picture_of(services.vectors, seller_id)
     today = now.astimezone(UTC).date()
     answer = answered(profile_of(picture, consented.id, today))
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
         # once more under the seller's key, so that a revocation was committed before or comes after
-        consent = consents.require_any_purpose(connection, seller_id, bank_id, now)
+        consent = consents.require(connection, seller_id, bank_id, None, now)
         if consent.id != consented.id:
             # an erasure since the picture was read has removed it first: nobody comes back by a race
             picture = _picture_of(services.vectors, seller_id)
