@@ -6,9 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api import app, services
 from api.errors import MalformedJson
 from api.strict import check
 from tests.api.conftest import SELLERS
@@ -91,6 +93,18 @@ def test_a_parameter_that_is_given_twice(client: TestClient, query: str, where: 
     assert told == {"where": where, "rule": "once", "message": "Give it once; it was given 2 times"}
     del client.headers["Authorization"]
     assert client.get(f"/v1/scores?{query}").status_code == 401
+
+
+def test_whoever_reads_a_query_is_given_one_that_was_looked_at() -> None:
+    reading = [
+        route
+        for room in app._ROOMS
+        for route in room.endpoints.router.routes
+        if isinstance(route, APIRoute) and route.dependant.query_params
+    ]
+    assert len(reading) > 5
+    for route in reading:
+        assert any(each.call is services._services for each in route.dependant.dependencies), route.path
 
 
 def test_parameters_that_nobody_reads_may_come_as_they_like(client: TestClient) -> None:
