@@ -30,6 +30,7 @@ from api.seller_pages import acts, consenting, download, login, reviewing
 from api.seller_pages import pages as shown
 from api.services import open_services
 from api.settings import Settings
+from api.strict import StrictJson
 from api.watch import watching
 
 _ROOMS: Final = (
@@ -99,6 +100,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(room.endpoints.router)
     for pages in (login, shown, acts, consenting, reviewing, download):
         app.include_router(pages.router)
+    app.add_middleware(StrictJson)
     app.add_middleware(BodyLimit)
     app.add_middleware(RequestContext, counted=counted)
     install_handlers(app)

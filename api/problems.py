@@ -6,7 +6,7 @@ Nothing of a request is repeated in an answer but the names of its fields.
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from api import errors
 
@@ -164,14 +165,24 @@ async def _on_invalid(request: Request, error: Exception) -> Response:
 
 async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
+    if isinstance(error.__cause__, errors.Problem):
+        return respond(error.__cause__, request_id_of(request))
     kind = _BY_STATUS.get(error.status_code, errors.InternalError)
-    return respond(kind(headers=error.headers), request_id_of(request))
+    headers = {"Allow": _allowed(request)} if kind is errors.MethodNotAllowed else error.headers
+    return respond(kind(headers=headers), request_id_of(request))
 
 
 async def _on_unforeseen(request: Request, error: Exception) -> Response:
     request_id = request_id_of(request)
     logger.error("request %s failed with %s", request_id, type(error).__name__)
     return respond(errors.InternalError(), request_id)
+
+
+def _allowed(request: Request) -> str:
+    """Return every method of a path; the framework knows those alone that were declared together."""
+    tried = ({**request.scope, "method": each} for each in HTTPMethod)
+    routes: Sequence[BaseRoute] = request.app.routes
+    return ", ".join(one["method"] for one in tried if any(each.matches(one)[0] is Match.FULL for each in routes))
 
 
 def _says_json(request: Request) -> bool:

@@ -180,6 +180,12 @@ def listed(connection: Connection, wanted: Wanted, now: datetime) -> Sequence[Co
     return [_read(found) for found in connection.execute(query)]
 
 
+def is_listed(connection: Connection, bank_id: str | None, place: After) -> bool:
+    """Return whether a consent stands at a place in the list of a bank, or in that of all."""
+    found = find(connection, place.id)
+    return found is not None and found.recorded_at == place.moment and bank_id in {None, found.bank_id}
+
+
 def forget(connection: Connection, seller_id: str) -> int:
     """Remove a seller's consents, and return how many there were."""
     return connection.execute(delete(consents).where(consents.c.seller_id == seller_id)).rowcount
