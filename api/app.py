@@ -28,6 +28,7 @@ from api.problems import describe_problems, install_handlers
 from api.seller_pages import refusals, rooms
 from api.services import open_services
 from api.settings import Settings
+from api.strict import StrictJson
 from api.watch import watching
 
 _ROOMS: Final = (
@@ -95,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
     rooms.install_pages(app)
     for room in _ROOMS:
         app.include_router(room.endpoints.router)
+    app.add_middleware(StrictJson)
     app.add_middleware(BodyLimit, told=refusals.told)
     app.add_middleware(RequestContext, counted=counted)
     install_handlers(app, refusals.told)

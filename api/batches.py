@@ -7,11 +7,13 @@ and nothing is tried twice, since a commit whose answer was lost may have happen
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from api.errors import DatabaseUnavailable
@@ -34,17 +36,21 @@ class _Waiting:
     """A question, and where its answer goes."""
 
     question: Any
-    answered: Future[Any] = field(default_factory=Future)
+    answered: asyncio.Future[Any]
+
+    def take(self, found: Any) -> None:
+        if self.answered.done():
+            return
+        if isinstance(found, Exception):
+            self.answered.set_exception(found)
+        else:
+            self.answered.set_result(found)
 
 
 class Batches:
-    """Answers questions in batches, on threads of its own.
+    """Answers questions in batches, on threads of its own; no thread is held by who waits.
 
-    Example:
-        >>> batches = Batches()
-        >>> batches.ask(lambda numbers: [2 * each for each in numbers], 21).result()
-        42
-        >>> batches.close()
+    Example: `await batches.ask(lengths, "abc")` is 3 where `lengths` is `lambda texts: [len(text) for text in texts]`.
     """
 
     def __init__(self) -> None:
@@ -52,23 +58,26 @@ class Batches:
         self._queues: dict[Hashable, deque[_Waiting]] = {}
         self._lock = threading.Lock()
 
-    def ask(self, answer: Answer[Q, A], question: Q, queue: Hashable = None) -> Future[A]:
-        """Return the answer that will be; those of one queue are answered in the order in which they asked.
-
-        It raises DatabaseUnavailable where the database does not answer, and else what `answer` raised or gave.
+    async def ask(self, answer: Answer[Q, A], question: Q, queue: Hashable = None) -> A:
+        """Return the answer; those of one queue are answered in the order in which they asked.
 
         Args:
             answer: answers all who wait in the queue; the same function each time.
             question: what is asked.
             queue: tells those apart who must not wait for one another.
+
+        Raises:
+            DatabaseUnavailable: the database does not answer.
+            Exception: what `answer` raised or gave.
         """
-        waiting, mine = (answer, queue), _Waiting(question)
+        waiting, mine = (answer, queue), _Waiting(question, asyncio.get_running_loop().create_future())
         with self._lock:
             is_at_work = waiting in self._queues
             self._queues.setdefault(waiting, deque()).append(mine)
         if not is_at_work:
             self._pool.submit(self._work_off, answer, queue)
-        return mine.answered
+        found: A = await mine.answered
+        return found
 
     def close(self) -> None:
         """Answer those who wait, and end the threads."""
@@ -79,7 +88,7 @@ class Batches:
             waiting = self._queues[answer, queue]
             batch = [waiting.popleft() for _ in range(min(AT_ONCE, len(waiting)))]
         # who gave up before it was begun is left out
-        _settle(answer, [each for each in batch if each.answered.set_running_or_notify_cancel()])
+        _settle(answer, [each for each in batch if not each.answered.cancelled()])
         with self._lock:
             if not waiting:
                 del self._queues[answer, queue]
@@ -105,8 +114,20 @@ def _settle(answer: Answer[Any, Any], batch: Sequence[_Waiting]) -> None:
                 _settle(answer, [each])
             return
         answers = [error]
-    for each, found in zip(batch, answers, strict=True):
-        if isinstance(found, Exception):
-            each.answered.set_exception(found)
-        else:
-            each.answered.set_result(found)
+    _deliver(list(zip(batch, answers, strict=True)))
+
+
+def _deliver(answers: Sequence[tuple[_Waiting, Any]]) -> None:
+    """Wake each loop once: that costs as much as an answer is worth."""
+    by_loop: defaultdict[asyncio.AbstractEventLoop, list[tuple[_Waiting, Any]]] = defaultdict(list)
+    for waiting, found in answers:
+        by_loop[waiting.answered.get_loop()].append((waiting, found))
+    for loop, those in by_loop.items():
+        # a loop that has ended has nobody who waits
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(_take, those)
+
+
+def _take(answers: Sequence[tuple[_Waiting, Any]]) -> None:
+    for waiting, found in answers:
+        waiting.take(found)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from fastapi import Query
+from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 from sqlalchemy import ColumnElement, tuple_
@@ -20,6 +21,7 @@ from sqlalchemy import ColumnElement, tuple_
 from scoring.canonical import canonical_json
 
 Item = TypeVar("Item")
+Place = TypeVar("Place")
 
 LONGEST_PAGE: Final = 200
 _LONGEST: Final = 400
@@ -87,6 +89,26 @@ Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Items of a page
 def after(cursor: str | None) -> After | None:
     """Return where a checked cursor stands, None for the first page."""
     return None if cursor is None else read(cursor)
+
+
+def given(cursor: str | None, place_at: Callable[[After], Place | None]) -> Place | None:
+    """Return the place at which a checked cursor stands, None for the first page.
+
+    Args:
+        cursor: as it was sent.
+        place_at: looks for the row of the caller's list that a cursor names; None where there is none.
+
+    Raises:
+        RequestValidationError: the cursor is not one that this caller was given, or its row was erased since.
+    """
+    if cursor is None:
+        return None
+    stands = read(cursor)
+    place = place_at(stands)
+    if place is None or written(stands) != cursor:
+        said = "Give the next_cursor of a page of this list as it was answered, or begin with the first page"
+        raise RequestValidationError([{"type": "cursor", "loc": ("query", "cursor"), "msg": said}])
+    return place
 
 
 def following(moment: ColumnElement[Any], key: ColumnElement[Any], place: After) -> ColumnElement[bool]:

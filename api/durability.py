@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Dialect, Engine, event, text
 
+from api import database_file
 from api.errors import DatabaseSetupError
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def arguments(address: URL) -> dict[str, Any]:
 def prepare(engine: Engine) -> None:
     """Set what is set connection by connection."""
     if engine.dialect.name == "sqlite":
+        database_file.watch(engine)
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
         _TURNS[engine.dialect] = threading.Lock()

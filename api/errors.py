@@ -133,7 +133,7 @@ class Problem(ApiError):  # noqa: N818 - the word of RFC 9457
 
 
 class MalformedJson(Problem):
-    """The body is not JSON at all."""
+    """The body is not JSON in UTF-8, or names a field twice, which readers take in two ways."""
 
     status, slug, title = 400, "malformed-json", "The body is not JSON"
     usual = "The body cannot be read as JSON in UTF-8; send one JSON object."

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,22 +56,35 @@ def load_bundle(settings: Settings, digest: str) -> Bundle:
 def keep(settings: Settings, digest: str, files: Mapping[str, bytes]) -> None:
     """Keep a bundle's files under its digest; what lies there and differs is replaced.
 
+    Whole or not at all, and on the disk when this returns: scores that name the bundle come after it.
+
     Raises:
         ModelStoreError: the folder cannot be written.
     """
     folder = _folder(settings, digest)
     with _writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if folder.is_dir():
-            if read_files(folder) == files:
-                return
-            shutil.rmtree(folder)
+        if folder.is_dir() and read_files(folder) == files:
+            return
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
             complete = Path(scratch, "bundle")
             complete.mkdir()
             for name, content in files.items():
                 _write_durably(complete / name, content)
-            complete.replace(folder)
+            _put(complete, folder, Path(scratch, "former"))
+        _sync(folder.parent)
+
+
+def _put(complete: Path, folder: Path, former: Path) -> None:
+    """Let a folder that is on the disk take its place; one that is not as it should be is moved out of the way."""
+    try:
+        if folder.exists():
+            folder.replace(former)
+        complete.replace(folder)
+    except OSError:
+        # another service that began at the same time may have put it there
+        if not folder.is_dir() or read_files(folder) != read_files(complete):
+            raise
 
 
 @contextmanager
@@ -131,6 +143,16 @@ def _write_durably(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     scratch.replace(path)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk hold the names in a folder, too."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
 
 
 def _pointer_path(settings: Settings, alias: str) -> Path:

@@ -6,7 +6,7 @@ Nothing of a request is repeated in an answer but the names of its fields.
 import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from http import HTTPStatus
+from http import HTTPMethod, HTTPStatus
 from typing import Any, Final
 
 from fastapi import FastAPI, Request, Response
@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
 
 from api import errors
 
@@ -92,9 +93,12 @@ def respond(problem: errors.Problem, request_id: str, invalid: Sequence[Mapping[
     return Response(body, problem.status, headers, MEDIA_TYPE)
 
 
-def problem_of(error: HTTPException) -> errors.Problem:
-    """Return what the framework raises itself as one of our problems."""
-    return _BY_STATUS.get(error.status_code, errors.InternalError)(headers=error.headers)
+def problem_of(request: Request, error: HTTPException) -> errors.Problem:
+    """Return what the framework raises itself, or lets through of ours, as one of our problems."""
+    if isinstance(error.__cause__, errors.Problem):
+        return error.__cause__
+    kind = _BY_STATUS.get(error.status_code, errors.InternalError)
+    return kind(headers={"Allow": _allowed(request)} if kind is errors.MethodNotAllowed else error.headers)
 
 
 def install_handlers(app: FastAPI, told: Told) -> None:
@@ -102,7 +106,7 @@ def install_handlers(app: FastAPI, told: Told) -> None:
 
     async def on_http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
-        return await told(request, problem_of(error))
+        return await told(request, problem_of(request, error))
 
     app.add_exception_handler(errors.Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -179,6 +183,13 @@ async def _on_unforeseen(request: Request, error: Exception) -> Response:
     request_id = request_id_of(request)
     logger.error("request %s failed with %s", request_id, type(error).__name__)
     return respond(errors.InternalError(), request_id)
+
+
+def _allowed(request: Request) -> str:
+    """Return every method of a path; the framework knows those alone that were declared together."""
+    tried = ({**request.scope, "method": each} for each in HTTPMethod)
+    routes: Sequence[BaseRoute] = request.app.routes
+    return ", ".join(one["method"] for one in tried if any(each.matches(one)[0] is Match.FULL for each in routes))
 
 
 def _says_json(request: Request) -> bool:

@@ -10,6 +10,7 @@ import signal
 import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -43,7 +44,10 @@ def run(settings: Settings, say: Callable[[str], None]) -> None:
     with _listen(settings.host, settings.port) as listener:
         # with port 0 the address is known only now, and tokens name it
         settings = settings.model_copy(update={"public_url": settings.public_url or _address(listener)})
-        asyncio.run(_serve(create_app(settings), listener, say))
+        config = _config(create_app(settings))
+        # uvicorn's own choice, which only its own start would take
+        with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+            runner.run(_serve(config, listener, say))
 
 
 def curl_of(credentials: str, address: str, seller_id: str) -> str:
@@ -62,21 +66,25 @@ def curl_of(credentials: str, address: str, seller_id: str) -> str:
     )
 
 
-async def _serve(app: FastAPI, listener: socket.socket, say: Callable[[str], None]) -> None:
+def _config(app: FastAPI) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level=logging.WARNING,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+
+
+async def _serve(config: uvicorn.Config, listener: socket.socket, say: Callable[[str], None]) -> None:
+    app: Any = config.app
     # the lifespan runs here and not in uvicorn, which would answer its failure with a traceback
     async with app.router.lifespan_context(app):
         address = _address(listener)
         say(f"SellerScore listens on {address} (OpenAPI: {address}/openapi.json). Stop it with Ctrl+C.")
         say(_how_to_call(app.state.services, address))
-        config = uvicorn.Config(
-            app,
-            lifespan="off",
-            access_log=False,
-            log_config=None,
-            log_level=logging.WARNING,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_SECONDS,
-        )
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.state.watch.soon)
         await uvicorn.Server(config).serve(sockets=[listener])
 

@@ -21,6 +21,7 @@ from api.metrics.counted import Counted
 from api.model_store import Served, load_challenger, load_champion
 from api.settings import Settings
 from api.shadow.service import Shadow
+from api.strict import once
 from api.troubles import Troubles
 from features.store import VectorStore
 
@@ -80,6 +81,8 @@ def open_services(settings: Settings, counted: Counted) -> Iterator[Services]:
 
 
 async def _services(request: Request) -> Services:
+    # here, since every endpoint asks for the parts and a look of its own would cost each request as much as its route
+    once(request)
     services: Services = request.app.state.services
     return services
 

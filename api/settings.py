@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +23,20 @@ def _web(url: str) -> str:
     # the address may hold a secret, so the message does not repeat it
     if not url.startswith(("http://", "https://")):
         raise ValueError("must begin with https:// or http://")
+    return url
+
+
+def without_login(url: str) -> str:
+    """Return a web address that holds no user or password.
+
+    Raises:
+        ValueError: it holds one, which nobody would be told: it would be taken for a part of the host.
+    """
+    if "@" in urlsplit(_web(url)).netloc:
+        raise ValueError(
+            "must not hold a user or password before the host; give the receiver's secret in path or query, as in "
+            "https://notary.example/checkpoints?key=..., or let the receiver trust this host"
+        )
     return url
 
 
@@ -66,7 +81,7 @@ class Settings(BaseSettings):
     refresh_seconds: int = Field(
         default=60, ge=1, le=86_400, description="How often a service looks for another champion and for new keys."
     )
-    checkpoint_url: Annotated[str, AfterValidator(_web)] | None = Field(
+    checkpoint_url: Annotated[str, AfterValidator(without_login)] | None = Field(
         default=None, description="Where signed checkpoints of the ledger are posted while serving."
     )
     checkpoint_minutes: int = Field(default=60, ge=1, le=10_080, description="How often.")

@@ -4,7 +4,6 @@ A token is looked at before the body, so that a stranger learns nothing of what 
 at every request, so that one who was revoked is refused at once, whatever tokens it holds.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -144,7 +143,7 @@ async def _permitted(request: Request, kinds: frozenset[Kind], scope: Scope) -> 
     request.state.answer_headers = standing.headers
     if not standing.allowed:
         raise errors.TooManyRequests(headers=standing.headers)
-    client = await asyncio.wrap_future(services.batches.ask(_in_force, (services.engine, claims.client_id)))
+    client = await services.batches.ask(_in_force, (services.engine, claims.client_id))
     if client.kind not in kinds:
         raise errors.WrongCaller
     if scope not in claims.scopes:

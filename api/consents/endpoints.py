@@ -11,7 +11,7 @@ from api.access.rights import Scope
 from api.consents import repository, service
 from api.consents.repository import State, Wanted
 from api.consents.schemas import ConsentGrant, ConsentPage, ConsentShown
-from api.cursors import After, Cursor, Limit, after, page
+from api.cursors import After, Cursor, Limit, given, page
 from api.database import transaction
 from api.ids import ConsentId
 from api.problems import problem_responses
@@ -75,10 +75,10 @@ def list_consents(
     limit: Limit = 50,
 ) -> ConsentPage:
     """List what a bank was granted, or, to the platform, what was granted to any bank; in force or not."""
-    now = datetime.now(UTC)
-    wanted = Wanted(caller.id if isinstance(caller, Bank) else None, seller_id, state, after(cursor), limit)
+    now, bank_id = datetime.now(UTC), caller.id if isinstance(caller, Bank) else None
     with transaction(services.engine) as connection:
-        found = repository.listed(connection, wanted, now)
+        after = given(cursor, lambda on: on if repository.is_listed(connection, bank_id, on) else None)
+        found = repository.listed(connection, Wanted(bank_id, seller_id, state, after, limit), now)
     kept, following = page(found, limit, lambda each: After(each.recorded_at, each.id))
     response.headers.update(PRIVATE)
     return ConsentPage(items=[ConsentShown.of(each, now) for each in kept], next_cursor=following)

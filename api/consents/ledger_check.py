@@ -1,4 +1,4 @@
-"""Holds every score, and the table of consents, against the consents and revocations in the ledger."""
+"""Holds every score, every look at a picture and the table of consents against what the ledger tells of consents."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from api.ledger.chain import Fault, Header
 from api.ledger.raw import moment_of, raw, text_of
 from api.ledger.verification import Looked
 from api.scores import answer
+from api.sellers.proof import VIEW
 
 _TOLD: Final = ("seller_id", "bank_id", "purpose", "granted_at", "ends_at", "recorded_by")
 _MOMENTS: Final = ("granted_at", "ends_at", "revoked_at", "recorded_at")
@@ -37,7 +38,7 @@ class _Recorded:
 
 @dataclass
 class ConsentCheck:
-    """Each score against the consent that it names, as its bank's chain has it up to there.
+    """Each score and each look against the consent that it names, as its bank's chain has it up to there.
 
     A score without one is from before consents, so no row of a consent may stand before it in its chain.
 
@@ -101,15 +102,22 @@ class ConsentCheck:
         envelope = content["envelope"]
         if "consent_id" not in envelope:
             return "the score names no consent" if header.chain in self._begun else None
-        known = self._of(header, envelope["consent_id"])
+        return self._relied(header, envelope["consent_id"], "score", envelope["purpose"])
+
+    def view(self, header: Header, content: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with the consent under which a bank looked at a picture, whatever it is for."""
+        return self._relied(header, content["consent_id"], "look")
+
+    def _relied(self, header: Header, consent_id: str, what: str, purpose: str | None = None) -> str | None:
+        known = self._of(header, consent_id)
         if known is None:
-            return "the score rests on no consent that its seller gave this bank before"
+            return f"the {what} rests on no consent that its seller gave this bank before"
         if known.revoked_at is not None:
-            return "the score rests on a consent that was revoked before"
-        if known.told["purpose"] != envelope["purpose"]:
-            return "the score rests on a consent for another purpose"
+            return f"the {what} rests on a consent that was revoked before"
+        if purpose is not None and known.told["purpose"] != purpose:
+            return f"the {what} rests on a consent for another purpose"
         if not known.told["granted_at"] <= header.recorded_at < known.told["ends_at"]:
-            return "the score was made at a time for which its consent does not hold"
+            return f"the {what} was made at a time for which its consent does not hold"
         return None
 
     def _of(self, header: Header, consent_id: str) -> _Recorded | None:
@@ -122,6 +130,7 @@ _LOOKS: Final = {
     proof.CONSENT: ConsentCheck.consent,
     proof.REVOCATION: ConsentCheck.revocation,
     answer.SCORE: ConsentCheck.score,
+    VIEW: ConsentCheck.view,
 }
 
 

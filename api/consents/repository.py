@@ -17,7 +17,6 @@ from sqlalchemy import (
     Row,
     String,
     Table,
-    and_,
     bindparam,
     delete,
     insert,
@@ -89,19 +88,7 @@ class Wanted:
     limit: int
 
 
-_IN_FORCE: Final = and_(
-    consents.c.revoked_at.is_(None),
-    consents.c.granted_at <= bindparam("now", type_=UtcDateTime()),
-    consents.c.ends_at > bindparam("now", type_=UtcDateTime()),
-)
 # built once: making a statement takes longer than running it
-_OF_BANK: Final = (
-    select(consents)
-    .where(consents.c.seller_id == bindparam("seller"), consents.c.bank_id == bindparam("bank"), _IN_FORCE)
-    .order_by(consents.c.ends_at.desc(), consents.c.id)
-    .limit(1)
-)
-_FOR_PURPOSE: Final = _OF_BANK.where(consents.c.purpose == bindparam("purpose"))
 _UNREVOKED: Final = (
     select(consents)
     .where(consents.c.seller_id.in_(bindparam("sellers", expanding=True)), consents.c.revoked_at.is_(None))
@@ -126,12 +113,20 @@ def in_force(
     connection: Connection, seller_id: str, bank_id: str, purpose: str | None, now: datetime
 ) -> Consent | None:
     """Return the consent of a seller for a bank that holds at a moment, the one that ends last; None is any purpose."""
-    asked = {"seller": seller_id, "bank": bank_id, "now": now}
-    if purpose is None:
-        found = connection.execute(_OF_BANK, asked).one_or_none()
-    else:
-        found = connection.execute(_FOR_PURPOSE, {**asked, "purpose": purpose}).one_or_none()
-    return None if found is None else _read(found)
+    return holding(unrevoked(connection, [seller_id]).get(seller_id, ()), bank_id, purpose, now)
+
+
+def holding(among: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent | None:
+    """Return the first of a seller's consents that holds for a bank at a moment; None is any purpose."""
+    fit = (
+        each
+        for each in among
+        if each.bank_id == bank_id
+        and purpose in {None, each.purpose}
+        and each.granted_at <= now
+        and each.state(now) is State.IN_FORCE
+    )
+    return next(fit, None)
 
 
 def unrevoked(connection: Connection, seller_ids: Sequence[str]) -> dict[str, list[Consent]]:
@@ -183,6 +178,12 @@ def listed(connection: Connection, wanted: Wanted, now: datetime) -> Sequence[Co
     order = (consents.c.recorded_at.desc(), consents.c.id.desc())
     query = select(consents).where(*conditions).order_by(*order).limit(wanted.limit + 1)
     return [_read(found) for found in connection.execute(query)]
+
+
+def is_listed(connection: Connection, bank_id: str | None, place: After) -> bool:
+    """Return whether a consent stands at a place in the list of a bank, or in that of all."""
+    found = find(connection, place.id)
+    return found is not None and found.recorded_at == place.moment and bank_id in {None, found.bank_id}
 
 
 def forget(connection: Connection, seller_id: str) -> int:

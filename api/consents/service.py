@@ -7,7 +7,7 @@ revocation stands before it in the chain, and what comes after finds it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -50,27 +50,24 @@ class Terms:
     granted_at: datetime | None = None
 
 
-def require(connection: Connection, seller_id: str, bank_id: str, purpose: str, now: datetime) -> Consent:
-    """Return the consent by which a bank may score a seller for a purpose now.
+def require(connection: Connection, seller_id: str, bank_id: str, purpose: str | None, now: datetime) -> Consent:
+    """Return the consent by which a bank may score a seller for a purpose now, or look at them (None) for any.
 
     Before what is appended by it: after `Ledger.hold`, so that a revocation was committed before, or comes after.
 
     Raises:
         ConsentRequired: there is none in force; an unknown seller has none either.
     """
-    found = repository.in_force(connection, seller_id, bank_id, purpose, now)
-    if found is None:
-        raise ConsentRequired
-    return found
+    return required(repository.unrevoked(connection, [seller_id]).get(seller_id, ()), bank_id, purpose, now)
 
 
-def require_any_purpose(connection: Connection, seller_id: str, bank_id: str, now: datetime) -> Consent:
-    """Return a consent by which a bank may look at a seller now, whatever it is for: the one that ends last.
+def required(among: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent:
+    """Return the one of a seller's consents that `require` would; they are unrevoked, and in the order of reading.
 
     Raises:
-        ConsentRequired: there is none in force; an unknown seller has none either.
+        ConsentRequired: none of them is in force.
     """
-    found = repository.in_force(connection, seller_id, bank_id, None, now)
+    found = repository.holding(among, bank_id, purpose, now)
     if found is None:
         raise ConsentRequired
     return found

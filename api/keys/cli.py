@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -26,6 +26,13 @@ class _Use(StrEnum):
     # the same as Use of the rings, whose module is slow to import
     RECEIPTS = "receipts"
     TOKENS = "tokens"
+
+
+_ADVICE: Final = {
+    _Use.RECEIPTS: "Keep the older keys: without them what they signed can be verified by saved public keys alone.",
+    _Use.TOKENS: "Tokens of the older keys are good for ten minutes after this one begins to sign; then the files of "
+    "those keys may be removed.",
+}
 
 
 @app.command("list")
@@ -76,7 +83,7 @@ def rotate(
         typer.echo(json.dumps(new, indent=2))
         return
     typer.echo(f"Made {new['kid']}: {new['standing']}.")
-    typer.echo("Keep the older keys: without them what they signed can be verified by saved public keys alone.")
+    typer.echo(_ADVICE[use])
 
 
 def _listed(use: _Use) -> list[dict[str, str | None]]:

@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from api.errors import InputError, OutputError
+from api.settings import without_login
 
 TIMEOUT_SECONDS: Final = 10.0
 _TRIES: Final = 4
@@ -27,7 +28,7 @@ def host_of(address: str) -> str:
     """Return the host of an address, which is all that is told of it: the rest may hold a secret.
 
     Raises:
-        InputError: it is neither https nor http.
+        InputError: it is neither https nor http, or holds a user or password.
     """
     try:
         parts = urlsplit(address)
@@ -36,6 +37,10 @@ def host_of(address: str) -> str:
         parts, host = urlsplit(""), None
     if parts.scheme not in {"http", "https"} or not host:
         raise InputError("A checkpoint is sent to an address that begins with https:// or http://; give such a one.")
+    try:
+        without_login(address)
+    except ValueError as error:
+        raise InputError(f"The address of a checkpoint {error}.") from error
     return host
 
 

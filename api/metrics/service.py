@@ -5,36 +5,58 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, time
 
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
 from api.database import transaction
 from api.errors import DatabaseUnavailable
 from api.ledger import repository
-from api.metrics.written import Family, Sample, gauge, written
 from api.services import Services
 from features.errors import StoreError
 
 
-def page(services: Services, now: datetime) -> str:
+class _Told(Collector):
+    """Everything of one service at one moment, as the library asks for it."""
+
+    def __init__(self, services: Services, now: datetime) -> None:
+        self._services, self._now = services, now
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what is counted and what is measured."""
+        yield from self._services.counted.families()
+        yield from _measured(self._services, self._now)
+
+
+def page(services: Services, now: datetime) -> bytes:
     """Return everything that is counted and measured; what cannot be read at the moment is left out."""
-    return written([*services.counted.families(), *_measured(services, now)])
+    registry = CollectorRegistry()
+    registry.register(_Told(services, now))
+    return generate_latest(registry)
 
 
-def _measured(services: Services, now: datetime) -> Iterator[Family]:
+def _measured(services: Services, now: datetime) -> Iterator[Metric]:
     yield _model(services)
     yield from _data(services, now)
     yield from _ledger(services, now)
     waiting = 0 if services.shadow is None else services.shadow.waiting
-    yield gauge("sellerscore_shadow_waiting", "Requests that a challenger has yet to score.", waiting)
-    parts = tuple(Sample("", (("part", part),), 1) for part in services.troubles.parts)
-    yield Family("sellerscore_trouble", "gauge", "1 for each part with a trouble that does not stop scoring.", parts)
+    yield GaugeMetricFamily("sellerscore_shadow_waiting", "Requests that a challenger has yet to score.", waiting)
+    about = "1 for each part with a trouble that does not stop scoring."
+    troubles = GaugeMetricFamily("sellerscore_trouble", about, labels=("part",))
+    for part in services.troubles.parts:
+        troubles.add_metric((part,), 1)
+    yield troubles
 
 
-def _model(services: Services) -> Family:
+def _model(services: Services) -> Metric:
     champion = services.champion
-    named = (("model", champion.model_name), ("version", champion.version), ("bundle", champion.bundle.digest))
-    return gauge("sellerscore_model_info", "The model in force; always 1.", 1, named)
+    named = ("model", "version", "bundle")
+    model = GaugeMetricFamily("sellerscore_model_info", "The model in force; always 1.", labels=named)
+    model.add_metric((champion.model_name, champion.version, champion.bundle.digest), 1)
+    return model
 
 
-def _data(services: Services, now: datetime) -> Iterator[Family]:
+def _data(services: Services, now: datetime) -> Iterator[Metric]:
     try:
         stored = next(services.vectors.all_latest(), None)
     except StoreError:
@@ -42,22 +64,24 @@ def _data(services: Services, now: datetime) -> Iterator[Family]:
     if stored is not None:
         midnight = datetime.combine(stored.snapshot.as_of, time(), UTC)
         age = (now - midnight).total_seconds()
-        yield gauge("sellerscore_data_age_seconds", "Seconds since the midnight up to which vectors use data.", age)
+        about = "Seconds since the midnight up to which vectors use data."
+        yield GaugeMetricFamily("sellerscore_data_age_seconds", about, age)
 
 
-def _ledger(services: Services, now: datetime) -> Iterator[Family]:
+def _ledger(services: Services, now: datetime) -> Iterator[Metric]:
     try:
         with transaction(services.engine) as connection:
             rows = sum(tip.position for tip in repository.tips(connection).values())
     except DatabaseUnavailable:
         return
-    yield gauge("sellerscore_ledger_rows", "Rows in all chains of the ledger.", rows)
+    yield GaugeMetricFamily("sellerscore_ledger_rows", "Rows in all chains of the ledger.", rows)
     sent = services.sent.latest
     if services.settings.checkpoint_url is None:
         return
     uncovered = rows - (0 if sent is None else sent.rows)
     about = "Rows that no checkpoint covers of those sent since the start."
-    yield gauge("sellerscore_ledger_uncovered_rows", about, uncovered)
+    yield GaugeMetricFamily("sellerscore_ledger_uncovered_rows", about, uncovered)
     if sent is not None:
         age = (now - sent.at).total_seconds()
-        yield gauge("sellerscore_checkpoint_age_seconds", "Seconds since a checkpoint was sent and taken.", age)
+        about = "Seconds since a checkpoint was sent and taken."
+        yield GaugeMetricFamily("sellerscore_checkpoint_age_seconds", about, age)

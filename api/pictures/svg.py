@@ -1,7 +1,7 @@
 """The waterfall as SVG: no script, no style sheet, no request; made for paper and for pages at least 600 pixels wide.
 
-Built as a tree of elements, so that no label can become markup. Within a page text takes the page's colour, light or
-dark; as a file of its own the picture brings white paper and black ink.
+`narrow` draws it for other pages. Built as a tree of elements, so that no label can become markup. Within a page text
+takes the page's colour, light or dark; as a file of its own the picture brings white paper and black ink.
 """
 
 from __future__ import annotations
@@ -68,6 +68,14 @@ def waterfall_svg(seller_id: str, assessment: Assessment, *, alone: bool = False
     return Xml.tostring(picture, encoding="unicode") + "\n"
 
 
+def shortened(label: str, longest: int) -> str:
+    """Return a label that is so many letters long at most, a Chinese one counted twice."""
+    widths = list(accumulate(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in label))
+    if not widths or widths[-1] <= longest:
+        return label
+    return label[: sum(width < longest for width in widths)] + "…"
+
+
 def _head(seller_id: str, assessment: Assessment) -> str:
     if assessment.score is None:
         return f"Seller {seller_id}: no score, {str(assessment.outcome).replace('_', ' ')}"
@@ -112,16 +120,9 @@ def _draw(picture: Xml.Element, assessment: Assessment, explanation: Explanation
 def _row(picture: Xml.Element, row: int, label: str, points: str, **style: str) -> Xml.Element:
     group = Xml.SubElement(picture, "g", style)
     Xml.SubElement(group, "title").text = _plain(f"{label}: {points}")
-    _text(group, _LABEL_AT, _middle(row), _shortened(label))
+    _text(group, _LABEL_AT, _middle(row), shortened(label, _LONGEST))
     _text(group, _POINTS_AT, _middle(row), points, **{"text-anchor": "end"})
     return group
-
-
-def _shortened(label: str) -> str:
-    widths = list(accumulate(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in label))
-    if not widths or widths[-1] <= _LONGEST:
-        return label
-    return label[: sum(width < _LONGEST for width in widths)] + "…"
 
 
 def _bar(group: Xml.Element, row: int, left: float, width: float, colour: str) -> None:

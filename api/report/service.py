@@ -8,20 +8,22 @@ from datetime import datetime
 
 from fastapi import Response
 
+from api.access.callers import Bank
 from api.errors import BundleNotKept
 from api.pages.documents import document
+from api.pictures.narrow import narrow_waterfall_svg
 from api.pictures.svg import waterfall_svg
 from api.report.contents import report_of
 from api.scores.replay import bundle_of, vector_of
 from api.scores.service import get
 from api.scores.stored import StoredScore
 from api.services import Services
-from scoring import Advice, Bundle, ScoringError, advise
+from scoring import Advice, Assessment, Bundle, ScoringError, advise
 
 logger = logging.getLogger(__name__)
 
 
-def report(services: Services, bank_id: str, score_id: str, now: datetime) -> Response:
+def report(services: Services, bank: Bank, score_id: str, now: datetime) -> Response:
     """Return the page on a bank's stored score.
 
     Raises:
@@ -30,10 +32,17 @@ def report(services: Services, bank_id: str, score_id: str, now: datetime) -> Re
         LedgerDamaged: what is stored is not what was.
         DatabaseUnavailable: the database does not answer.
     """
-    score = get(services, bank_id, score_id)
+    score = get(services, bank.id, score_id)
     bundle = _bundle(services, score)
     found = report_of(score.body, bundle, _advice(score, bundle), now)
-    return document("report.html", report=found, waterfall=waterfall_svg(score.seller_id, found.assessment))
+    return document("report.html", report=found, bank_name=bank.name, **waterfalls(score.seller_id, found.assessment))
+
+
+def waterfalls(seller_id: str, assessment: Assessment) -> dict[str, str]:
+    """Return the waterfall for paper and wide screens and the one for narrow screens, by their names in the page."""
+    explanation, score = assessment.explanation, assessment.score
+    narrow = "" if explanation is None or score is None else narrow_waterfall_svg(explanation, score)
+    return {"waterfall": waterfall_svg(seller_id, assessment), "narrow_waterfall": narrow}
 
 
 def _bundle(services: Services, score: StoredScore) -> Bundle | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from api.database import transaction
-from api.errors import LedgerDamaged, ScoreNotReplayable, ScoresNotComparable, ScoreUnknown
+from api.errors import LedgerDamaged, ScoreErased, ScoreNotReplayable, ScoresNotComparable, ScoreUnknown
 from api.scores import repository
 from api.scores.assessed import assessment_of
 from api.scores.changes_schemas import Basis, Compared, FeatureMoved, ScoreChanges
@@ -62,7 +62,7 @@ def changes_since(services: Services, bank_id: str, score_id: str, since: str) -
     with transaction(services.engine) as connection:
         found = [repository.find(connection, bank_id, each) for each in (since, score_id)]
     earlier, later = _known(found[0], "No score is stored under the id in `since`."), _known(found[1])
-    before, now = (_Told.of(open_kept(services.ledger, each)) for each in (earlier, later))
+    before, now = _opened(services, earlier, "in `since`"), _opened(services, later, "in the path")
     _expect_in_order(before, now, earlier.index.position, later.index.position)
     if before.assessment.score is None or now.assessment.score is None:
         return _answer(before, now, Basis.NO_NUMBER, None)
@@ -75,6 +75,14 @@ def _known(kept: Kept | None, otherwise: str | None = None) -> Kept:
     if kept is None:
         raise ScoreUnknown(otherwise)
     return kept
+
+
+def _opened(services: Services, kept: Kept, place: str) -> _Told:
+    try:
+        return _Told.of(open_kept(services.ledger, kept))
+    except ScoreErased as gone:
+        # of the same kind, since one that is past its time is told from one that was erased
+        raise type(gone)(f"It is the score {place} that cannot be read. {gone.detail}") from gone
 
 
 def _expect_in_order(before: _Told, now: _Told, earlier: int, later: int) -> None:

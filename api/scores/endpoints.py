@@ -197,7 +197,7 @@ def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired,
     It shows the score, its reasons and its waterfall, where it stands among the loans that the model was tested on, and
     how to check the receipt. An expired score says so; an outcome without a number says what lacked.
     """
-    return report(services, bank.id, str(score_id), datetime.now(UTC))
+    return report(services, bank, str(score_id), datetime.now(UTC))
 
 
 @router.post(

@@ -9,9 +9,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Final
 
-from fastapi.exceptions import RequestValidationError
-from sqlalchemy import Connection
-
 from api import cursors
 from api.cursors import After
 from api.database import transaction
@@ -46,20 +43,11 @@ def list_scores(
     """
     cursor, limit = place
     with transaction(services.engine) as connection:
-        before = None if cursor is None else _position(connection, bank_id, cursor)
+        # a row of this bank's, which no row ever leaves
+        before = cursors.given(cursor, lambda on: repository.position_of(connection, bank_id, on.id, on.moment))
         found = repository.newest(connection, Listed(bank_id, seller_id, before, limit + 1))
     kept, following = cursors.page(found, limit, lambda each: After(each.index.scored_at, each.index.id))
     return ScorePage(items=[_item(services, each, now) for each in kept], next_cursor=following)
-
-
-def _position(connection: Connection, bank_id: str, cursor: str) -> int:
-    """Return where in the chain a cursor stands: on a row of this bank's, which no row ever leaves."""
-    after = cursors.read(cursor)
-    found = repository.position_of(connection, bank_id, after.id, after.moment)
-    if found is None or cursors.written(after) != cursor:
-        said = "Give the next_cursor of a page of these scores as it was answered"
-        raise RequestValidationError([{"type": "cursor", "loc": ("query", "cursor"), "msg": said}])
-    return found
 
 
 def _item(services: Services, kept: Kept, now: datetime) -> ScoreItem:

@@ -14,7 +14,8 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
-from api.consents import repository as consents
+from api.consents import repository as consent_rows
+from api.consents import service as consents
 from api.consents.repository import Consent
 from api.database import transaction
 from api.errors import ConsentRequired, Problem
@@ -105,7 +106,7 @@ def _hold(connection: Connection, asked: Sequence[Asked]) -> _Held:
         sellers=known,
         tips=tips,
         used=keys.find(connection, [each.named.name for each in asked if each.named is not None]),
-        consents=consents.unrevoked(connection, sellers),
+        consents=consent_rows.unrevoked(connection, sellers),
         corrections=reviews.corrections_of_all(connection, sellers),
     )
 
@@ -115,28 +116,17 @@ def _settled(connection: Connection, asked: Asked, held: _Held) -> _Grounds | An
         used = None if asked.named is None else held.used.get(asked.named.name)
         if asked.named is not None and used is not None and asked.now < used.expires_at:
             return Answered(again.stored(connection, asked.services.ledger, asked.named, used), replayed=True)
-        consent = _consent(asked, held)
         seller_id = asked.request.seller_id
+        consented = held.consents.get(seller_id, ())
+        consent = consents.required(consented, asked.bank_id, asked.request.purpose, asked.now)
         # who consented has a row in the ledger, and so a key: without one the consent came after the keys were held
         seller = held.sellers.get(seller_id)
-        if consent is None or seller is None:
+        if seller is None:
             raise ConsentRequired
         corrections = held.corrections.get(seller_id, ())
         return _Grounds(asked, seller, consent, figures_of(asked.services, seller_id, corrections))
     except Problem as refused:
         return refused
-
-
-def _consent(asked: Asked, held: _Held) -> Consent | None:
-    """Return the consent by which to score: of those in force the one that ends last."""
-    request = asked.request
-    fit = (
-        each
-        for each in held.consents.get(request.seller_id, ())
-        if (each.bank_id, each.purpose) == (asked.bank_id, request.purpose)
-        and each.granted_at <= asked.now < each.ends_at
-    )
-    return next(fit, None)
 
 
 def _recorded(grounds: Sequence[_Grounds], tips: dict[str, Tip]) -> list[Recorded]:

@@ -1,9 +1,6 @@
 """Make a score and read it back. A score is stored, and the storing committed, before anyone sees it."""
 
-import asyncio
-from collections.abc import Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -45,19 +42,6 @@ async def create(services: Services, wanted: Wanted) -> Answered:
         LedgerDamaged: what the key stands for is not what was stored.
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
-    with _begun(services, wanted) as coming:
-        return await asyncio.wrap_future(coming)
-
-
-def create_now(services: Services, wanted: Wanted) -> Answered:
-    """Do what `create` does, for a thread that waits."""
-    with _begun(services, wanted) as coming:
-        return coming.result()
-
-
-@contextmanager
-def _begun(services: Services, wanted: Wanted) -> Iterator[Future[Answered]]:
-    """Ask for a score, and hold its key until the block ends."""
     bank_id, request, now = wanted.bank_id, wanted.request, wanted.now
     named = None
     if wanted.key is not None:
@@ -65,7 +49,7 @@ def _begun(services: Services, wanted: Wanted) -> Iterator[Future[Answered]]:
     with nullcontext() if named is None else services.idempotency.at_work(named):
         # where chains can be written side by side, no bank waits for another
         queue = None if durability.has_one_writer(services.engine) else bank_id
-        yield services.batches.ask(make, Asked(services, bank_id, request, now, named), queue)
+        return await services.batches.ask(make, Asked(services, bank_id, request, now, named), queue)
 
 
 def get(services: Services, bank_id: str, score_id: str) -> StoredScore:

@@ -92,7 +92,7 @@ class Page(APIRoute):
             except errors.Problem as problem:
                 return refused(request, problem)
             except HTTPException as error:
-                return refused(request, problem_of(error))
+                return refused(request, problem_of(request, error))
             except RequestValidationError:
                 if request.method == "POST":
                     return refused(request, errors.InvalidRequest())

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Final
 
 from fastapi import Response
 
@@ -14,16 +12,13 @@ from api.consents import service as consents
 from api.database import transaction
 from api.errors import SellerUnknown, VectorsUnavailable
 from api.ledger.service import Draft
+from api.sellers import proof
 from api.sellers.schemas import Profile
 from api.sellers.shown import profile_of
 from api.services import Services
 from features.errors import StoreError
 from features.picture.picture import Picture, picture_of
 from features.store import VectorStore
-from scoring.canonical import canonical_json
-
-VIEW: Final = "view"
-"""The kind of a row of the ledger that records that a bank looked at a seller's picture."""
 
 logger = logging.getLogger(__name__)
 
@@ -48,20 +43,20 @@ def look(
         DatabaseUnavailable: the look could not be recorded, so there is none.
     """
     with transaction(services.engine) as connection:
-        consented = consents.require_any_purpose(connection, seller_id, bank_id, now)
+        consented = consents.require(connection, seller_id, bank_id, None, now)
     picture = _picture_of(services.vectors, seller_id)
     today = now.astimezone(UTC).date()
     answer = answered(profile_of(picture, consented.id, today))
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
         # once more under the seller's key, so that a revocation was committed before or comes after
-        consent = consents.require_any_purpose(connection, seller_id, bank_id, now)
+        consent = consents.require(connection, seller_id, bank_id, None, now)
         if consent.id != consented.id:
             # an erasure since the picture was read has removed it first: nobody comes back by a race
             picture = _picture_of(services.vectors, seller_id)
             answer = answered(profile_of(picture, consent.id, today))
-        content = _content(picture, consent.id, bytes(answer.body))
-        services.ledger.append(connection, seller, Draft(bank_id, VIEW, content, now))
+        content = proof.of_view(picture, consent.id, bytes(answer.body))
+        services.ledger.append(connection, seller, Draft(bank_id, proof.VIEW, content, now))
     return answer
 
 
@@ -75,16 +70,3 @@ def _picture_of(vectors: VectorStore, seller_id: str) -> Picture:
     if picture is None:
         raise SellerUnknown
     return picture
-
-
-def _content(picture: Picture, consent_id: str, body: bytes) -> bytes:
-    """Return what the ledger keeps of a look: of whom, by which consent, of what data, and the digest of the answer."""
-    return canonical_json(
-        {
-            "seller_id": picture.seller_id,
-            "consent_id": consent_id,
-            "as_of": picture.snapshot.as_of.isoformat(),
-            "data_version": picture.snapshot.data_version,
-            "answer": f"sha256:{hashlib.sha256(body).hexdigest()}",
-        }
-    )

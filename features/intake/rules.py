@@ -32,8 +32,11 @@ WAITING: Final = frozenset({RATE_UNKNOWN, *(f"{column.removesuffix('_id')}_unkno
 
 LAST_DAY: Final = date(2100, 12, 31)
 _MAX_TEXT: Final = 200
-_INVISIBLE: Final = r"[\p{C}\p{Zl}\p{Zp}\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}\x{205F}\x{3000}]"
-"""Every control, format and blank character but the plain space: an id with one cannot be read, typed or asked for."""
+_INVISIBLE: Final = (
+    r"[\p{C}\p{Zl}\p{Zp}\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}\x{205F}\x{2065}\x{3000}\x{FFF0}-\x{FFFF}]"
+)
+"""Every control, format and blank character but the plain space: an id with one cannot be read, typed or asked for
+(the service refuses the same)."""
 
 _UNREADABLE: Final = {
     Kind.ID: "not_an_id",

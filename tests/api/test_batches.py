@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -39,12 +40,27 @@ def batches() -> Iterator[Batches]:
 
 def at_once(batches: Batches, asked: Asked, questions: Sequence[int]) -> list[Any]:
     """Let all wait behind one who is at work; return the results or errors of those who waited."""
-    first = batches.ask(asked, 0)
-    assert asked.began.wait(PATIENCE)
-    others = [batches.ask(asked, each) for each in questions]
-    asked.goes_on.set()
-    assert first.result(PATIENCE) == 0
-    return [each.exception(PATIENCE) or each.result() for each in others]
+
+    async def all_of_them() -> list[Any]:
+        first = begun(batches, asked, 0)
+        await until(asked.began.is_set)
+        others = [begun(batches, asked, each) for each in questions]
+        await asyncio.sleep(0)
+        asked.goes_on.set()
+        assert await first == 0
+        return await asyncio.gather(*others, return_exceptions=True)
+
+    return asyncio.run(all_of_them())
+
+
+def begun(batches: Batches, asked: Asked, question: int, queue: str | int | None = None) -> asyncio.Task[int]:
+    return asyncio.create_task(batches.ask(asked, question, queue))
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not is_so():
+            await asyncio.sleep(0.001)
 
 
 def test_those_who_wait_are_answered_together_and_in_their_places(batches: Batches) -> None:
@@ -88,42 +104,83 @@ def test_where_the_database_fails_all_are_told_and_nothing_is_tried_again(batche
 
 
 def test_a_queue_waits_for_no_other(batches: Batches) -> None:
-    stuck, swift = Asked(lambda each: each), Asked(lambda each: each)
-    swift.goes_on.set()
-    waiting = batches.ask(stuck, 1, "one bank")
-    assert stuck.began.wait(PATIENCE)
-    assert batches.ask(swift, 2, "another bank").result(PATIENCE) == 2
-    assert batches.ask(stuck, 3, "one bank").running() is waiting.done() is False
-    stuck.goes_on.set()
+    asked = Asked(lambda each: each)
+
+    async def side_by_side() -> None:
+        stuck = begun(batches, asked, 1, "one bank")
+        await until(asked.began.is_set)
+        swift = begun(batches, asked, 2, "another bank")
+        await until(lambda: len(asked.batches) == 2)
+        asked.goes_on.set()
+        assert (await stuck, await swift) == (1, 2)
+
+    asyncio.run(side_by_side())
+    assert asked.batches == [[1], [2]]
 
 
 def test_many_queues_are_all_worked_off(batches: Batches) -> None:
     asked = Asked(lambda each: each)
     asked.goes_on.set()
-    coming = [batches.ask(asked, number, number % 50) for number in range(2_000)]
-    assert [each.result(PATIENCE) for each in coming] == list(range(2_000))
+
+    async def many() -> list[int]:
+        return await asyncio.gather(*(batches.ask(asked, number, number % 50) for number in range(2_000)))
+
+    assert asyncio.run(many()) == list(range(2_000))
 
 
 def test_who_gave_up_is_left_out(batches: Batches) -> None:
     asked = Asked(lambda each: each)
-    first = batches.ask(asked, 0)
-    assert asked.began.wait(PATIENCE)
-    one, other = batches.ask(asked, 1), batches.ask(asked, 2)
-    assert one.cancel()
-    asked.goes_on.set()
-    assert (first.result(PATIENCE), other.result(PATIENCE)) == (0, 2)
+
+    async def give_up() -> None:
+        first = begun(batches, asked, 0)
+        await until(asked.began.is_set)
+        one, other = begun(batches, asked, 1), begun(batches, asked, 2)
+        await asyncio.sleep(0)
+        assert one.cancel()
+        await asyncio.wait([one])
+        asked.goes_on.set()
+        assert (await first, await other) == (0, 2)
+
+    asyncio.run(give_up())
     assert asked.batches == [[0], [2]]
-    with pytest.raises(CancelledError):
-        one.result(PATIENCE)
+
+
+def test_who_gives_up_meanwhile_hinders_nobody(batches: Batches) -> None:
+    asked = Asked(lambda each: each)
+
+    async def give_up() -> None:
+        first = begun(batches, asked, 0)
+        await until(asked.began.is_set)
+        second = begun(batches, asked, 1)
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        asked.goes_on.set()
+        assert await second == 1
+
+    asyncio.run(give_up())
+
+
+def test_many_loops_share_batches(batches: Batches) -> None:
+    asked = Asked(lambda each: each)
+    asked.goes_on.set()
+    with ThreadPoolExecutor(16) as pool:
+        coming = [pool.submit(asyncio.run, batches.ask(asked, number)) for number in range(200)]
+        assert [each.result(PATIENCE) for each in coming] == list(range(200))
 
 
 def test_closing_answers_those_who_wait() -> None:
     batches, asked = Batches(), Asked(lambda each: each)
-    first = batches.ask(asked, 0)
-    assert asked.began.wait(PATIENCE)
-    second = batches.ask(asked, 1)
-    closing = threading.Thread(target=batches.close)
-    closing.start()
-    asked.goes_on.set()
-    closing.join(PATIENCE)
-    assert (first.result(PATIENCE), second.result(PATIENCE)) == (0, 1)
+
+    async def closed() -> None:
+        first = begun(batches, asked, 0)
+        await until(asked.began.is_set)
+        second = begun(batches, asked, 1)
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(asyncio.to_thread(batches.close))
+        await asyncio.sleep(0.1)
+        asked.goes_on.set()
+        assert (await first, await second) == (0, 1)
+        await closing
+
+    asyncio.run(closed())

@@ -70,7 +70,7 @@ def _store(connection: Connection, ledger: Ledger, score: StoredScore) -> None:
     content = answer.content(score.bundle, envelope, score.inputs)
     row = ledger.append(connection, seller, Draft(score.bank_id, answer.CARRIED, content, score.scored_at))
     place = (score.id, score.bank_id, row.header.position, seller.subject)
-    repository.add(connection, Indexed(*place, score.purpose, score.scored_at, score.bundle, None))
+    repository.add(connection, [Indexed(*place, score.purpose, score.scored_at, score.bundle, None)])
 
 
 def test_a_score_comes_back_as_it_was_stored(database: str) -> None:

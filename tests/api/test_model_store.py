@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from api.errors import ModelMissingError, ModelStoreError
-from api.kept_bundles import load_bundle
+from api.kept_bundles import keep, load_bundle
 from api.model_store import load_champion
 from api.settings import Settings
 from scoring import Bundle
@@ -201,3 +203,50 @@ def test_a_model_without_a_bundle_is_refused(bundle_files: dict[str, bytes], reg
     register(uri, {"model.txt": bundle_files["model.txt"]}, tmp_path / "third")
     with pytest.raises(ModelStoreError, match="holds 0 bundles"):
         load_champion(Settings(home=tmp_path / "home", MLFLOW_TRACKING_URI=uri))
+
+
+def test_a_bundle_is_on_the_disk_before_it_has_its_name(
+    settings: Settings, bundle: Bundle, bundle_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, happened = _folder(settings, bundle), []
+    synced, replaced = os.fsync, Path.replace
+
+    def sync(opened: int) -> None:
+        happened.append(("synced", Path(f"/proc/self/fd/{opened}").readlink().name))
+        synced(opened)
+
+    def replace(path: Path, target: Path) -> Path:
+        happened.append(("named", target.name))
+        return replaced(path, target)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    monkeypatch.setattr(Path, "replace", replace)
+    keep(settings, bundle.digest, bundle_files)
+    named = happened.index(("named", folder.name))
+    assert happened[named - 1] == ("synced", "bundle"), "all names of its files are there before"
+    assert happened[named + 1 :] == [("synced", "bundles")]
+    assert sum(each == "synced" for each, _ in happened[: named - 1]) >= len(bundle_files)
+
+
+def test_a_bundle_that_cannot_be_written_leaves_the_former(
+    settings: Settings, bundle: Bundle, bundle_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(settings, bundle.digest, bundle_files)
+    other = {**bundle_files, "model.txt": b"tree"}
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelStoreError, match="No space left"):
+        keep(settings, bundle.digest, other)
+    assert load_bundle(settings, bundle.digest).digest == bundle.digest
+    assert [path.name for path in _folder(settings, bundle).parent.iterdir()] == [_folder(settings, bundle).name]
+
+
+def test_services_that_begin_at_once_keep_one_bundle(
+    settings: Settings, bundle: Bundle, bundle_files: dict[str, bytes]
+) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: keep(settings, bundle.digest, bundle_files), range(16)))
+    assert load_bundle(settings, bundle.digest).digest == bundle.digest

@@ -153,10 +153,21 @@ def test_an_unknown_path(client: TestClient, path: str) -> None:
     _assert_problem(client.get(path), 404, "not-found")
 
 
-def test_a_method_that_a_path_does_not_answer(client: TestClient) -> None:
-    response = client.delete("/v1/scores")
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("DELETE", "/v1/scores", "GET, POST"),
+        ("PATCH", "/v1/consents/0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", "DELETE, GET"),
+        ("POST", "/v1/products", "GET, PUT"),
+        ("GET", "/oauth/token", "POST"),
+        ("POST", "/health/live", "GET, HEAD"),
+        ("POST", "/openapi.json", "GET, HEAD"),
+    ],
+)
+def test_a_method_that_a_path_does_not_answer(client: TestClient, method: str, path: str, allowed: str) -> None:
+    response = client.request(method, path)
     _assert_problem(response, 405, "method-not-allowed")
-    assert "POST" in response.headers["Allow"]
+    assert response.headers["Allow"] == allowed
 
 
 def test_vectors_of_another_catalogue_are_not_scored(client: TestClient) -> None:

@@ -85,6 +85,8 @@ def test_a_home_may_hold_what_an_address_may_not(name: str, tmp_path: Path, monk
         ("RATE_LIMIT_CALLS", "0"),
         ("FAILED_LOGINS", "-1"),
         ("SCORE_VALIDITY_DAYS", "0"),
+        ("CHECKPOINT_URL", "https://notary:hunter2@notary.example/checkpoints"),
+        ("CHECKPOINT_URL", "https://hunter2@notary.example"),
         ("DATABASE_URL", "mysql://user:hunter2@db/scores"),
     ],
 )
@@ -93,4 +95,14 @@ def test_what_is_not_allowed_is_named_and_not_repeated(name: str, value: str, mo
     with pytest.raises(SettingsError, match=f"SELLERSCORE_{name}") as caught:
         load_settings()
     assert value not in str(caught.value)
+    assert "hunter2" not in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoints_address_may_hold_its_secret_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    address = "https://notary.example:8443/a@b/hunter2?key=x@y"
+    monkeypatch.setenv("SELLERSCORE_CHECKPOINT_URL", address)
+    assert load_settings().checkpoint_url == address
+    monkeypatch.setenv("SELLERSCORE_CHECKPOINT_URL", "https://notary:hunter2@notary.example")
+    with pytest.raises(SettingsError, match=r"user or password before the host; give the receiver's secret in path"):
+        load_settings()

@@ -179,17 +179,17 @@ def test_no_request_is_lost_while_the_champion_changes_and_all_replay(
 def test_a_request_ends_with_the_model_that_it_began_with(
     client: TestClient, registered: Registry, look: Callable[[], float], bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from api.scores import service
+    from api.scores import figures
 
     registered.point("champion", registered.versions["rival"])
-    assess = service.assess
+    assess = figures.assess
 
     def changed_meanwhile(*given: Any) -> Any:
         look()
         return assess(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(service, "assess", changed_meanwhile)
+        patched.setattr(figures, "assess", changed_meanwhile)
         during = ask(client)
     after = ask(client)
     assert (bundle_of(during), bundle_of(after) == bundle.digest) == (bundle.digest, False)

@@ -39,7 +39,9 @@ from training.sample import Sample
 
 ROOT: Final = Path(__file__).parents[2]
 _AS_OF: Final = date(2026, 1, 31)
-_SERVE: Final = "import sys; from sellerscore import main; sys.argv = ['sellerscore', 'serve', '--port', '0']; main()"
+_SERVE: Final = (
+    "import sys; from sellerscore import main; sys.argv = ['sellerscore', 'serve', '--demo', '--port', '0']; main()"
+)
 _PURPOSE: Final = "credit_application"
 _UNLIMITED: Final = 1_000_000_000
 _PATIENCE: Final = 120.0

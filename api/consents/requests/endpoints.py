@@ -13,7 +13,7 @@ from api.consents.repository import Wanted
 from api.consents.requests import repository, service
 from api.consents.requests.repository import State
 from api.consents.requests.schemas import ConsentAsked, ConsentRequestPage, ConsentRequestShown
-from api.cursors import After, Cursor, Limit, after, page
+from api.cursors import After, Cursor, Limit, given, page
 from api.database import transaction
 from api.ids import RequestId
 from api.problems import problem_responses
@@ -74,10 +74,10 @@ def list_consent_requests(
 
     A seller_id is as the bank gave it: there may be no such seller.
     """
-    now = datetime.now(UTC)
-    wanted = Wanted(caller.id if isinstance(caller, Bank) else None, seller_id, state, after(cursor), limit)
+    now, bank_id = datetime.now(UTC), caller.id if isinstance(caller, Bank) else None
     with transaction(services.engine) as connection:
-        found = repository.listed(connection, wanted, now)
+        after = given(cursor, lambda on: on if repository.is_listed(connection, bank_id, on) else None)
+        found = repository.listed(connection, Wanted(bank_id, seller_id, state, after, limit), now)
     kept, following = page(found, limit, lambda each: After(each.asked_at, each.id))
     response.headers.update(PRIVATE)
     return ConsentRequestPage(items=[ConsentRequestShown.of(each, now) for each in kept], next_cursor=following)

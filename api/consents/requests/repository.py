@@ -10,7 +10,7 @@ from sqlalchemy import Column, ColumnElement, Connection, Index, Row, String, Ta
 
 from api.access.repository import clients
 from api.consents.repository import Wanted
-from api.cursors import following
+from api.cursors import After, following
 from api.database import UtcDateTime, metadata
 
 requests = Table(
@@ -119,6 +119,12 @@ def listed(connection: Connection, wanted: Wanted, now: datetime) -> Sequence[Re
     order = (requests.c.asked_at.desc(), requests.c.id.desc())
     query = select(requests).where(*conditions).order_by(*order).limit(wanted.limit + 1)
     return [_read(found) for found in connection.execute(query)]
+
+
+def is_listed(connection: Connection, bank_id: str | None, place: After) -> bool:
+    """Return whether a request stands at a place in the list of a bank, or in that of all."""
+    found = find(connection, place.id)
+    return found is not None and found.asked_at == place.moment and bank_id in {None, found.bank_id}
 
 
 def forget(connection: Connection, seller_id: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,7 @@ from api.access.rights import Kind
 from api.app import create_app
 from api.consents.requests.schemas import ConsentRequestShown
 from api.consents.schemas import ConsentShown
+from api.cursors import After, read, written
 from api.services import Services
 from api.settings import Settings
 from tests.api.access.conftest import Known
@@ -240,6 +242,29 @@ def test_a_list_that_cannot_be_is_named(desk: Desk, path: str, query: str) -> No
     answer = desk.call(desk.bank, "GET", f"{path}?{query}")
     assert answer.status_code == 422, answer.text
     assert answer.json()["errors"][0]["where"] == f"query/{query.partition('=')[0]}"
+
+
+@pytest.mark.parametrize("path", ["/v1/consents", "/v1/consent-requests"])
+def test_a_cursor_that_was_not_given_is_refused(desk: Desk, path: str) -> None:
+    made = [desk.ask(each) if path.endswith("requests") else desk.grant(each) for each in SELLERS[:3]]
+    items = desk.call(desk.bank, "GET", path, params={"limit": 2}).json()
+
+    def listed(cursor: str, by: Known = desk.bank) -> Response:
+        return desk.call(by, "GET", path, params={"cursor": cursor, "limit": 2})
+
+    cursor, after = items["next_cursor"], read(items["next_cursor"])
+    assert [each["id"] for each in listed(cursor).json()["items"]] == [made[0].json()["id"]]
+    assert listed(cursor, desk.platform).status_code == 200
+    otherwise = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).replace(b"T", b" ", 1)
+    for bent in (
+        written(After(after.moment + timedelta(microseconds=1), after.id)),
+        written(After(after.moment, after.id[:-1])),
+        written(After(after.moment, "z")),
+        base64.urlsafe_b64encode(otherwise).decode().rstrip("="),
+    ):
+        refused = listed(bent)
+        assert (refused.status_code, refused.json()["errors"][0]["where"]) == (422, "query/cursor")
+    assert listed(cursor, desk.second).status_code == 422, "another bank's place is not theirs"
 
 
 def test_an_answer_is_the_object_of_the_design(desk: Desk) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import text
 from api.consents.proof import of_consent, of_revocation
 from api.database import transaction
 from api.ledger.repository import destroy_key
+from api.sellers.proof import VIEW
 from scoring.canonical import canonical_json
 from tests.api.consents.conftest import DAY, OTHER, PURPOSE, SELLER, Room
 from tests.api.ledger.conftest import NOW
@@ -37,6 +38,41 @@ def test_scores_under_a_consent_and_from_before_there_were_any_are_whole(room: R
         score(room, consent.id, at=moment)
     room.revoke(consent)
     assert room.faults() == []
+
+
+def view(room: Room, consent_id: str, *, at: datetime = NOW, seller_id: str = SELLER) -> int:
+    """Append a look at a picture, likewise."""
+    content = canonical_json({"seller_id": seller_id, "consent_id": consent_id, "answer": "sha256:0"})
+    return room.append(VIEW, content, at=at, seller_id=seller_id).header.position
+
+
+def test_looks_under_a_consent_for_whatever_purpose_are_whole(room: Room) -> None:
+    consent = room.grant(granted_at=NOW - DAY, ends=NOW + DAY, purpose=OTHER)
+    for moment in (NOW - DAY, NOW, NOW + DAY - TICK):
+        view(room, consent.id, at=moment)
+    room.revoke(consent)
+    assert room.faults() == []
+
+
+@pytest.mark.parametrize("what", ["nobody's", "another seller's", "another bank's", "revoked", "ended", "no look"])
+def test_a_look_that_no_consent_allowed_is_named(room: Room, what: str) -> None:
+    consent = room.grant(bank_id=room.second) if what == "another bank's" else room.grant(ends=2 * DAY)
+    if what == "revoked":
+        room.revoke(consent, NOW)
+    if what == "no look":
+        assert (room.append(VIEW, b'{"seller_id":"x"}').header.position, "the content is no view") in room.faults()
+        return
+    place = view(
+        room,
+        "no such" if what == "nobody's" else consent.id,
+        at=NOW + 2 * DAY if what == "ended" else NOW,
+        seller_id="卖家-2" if what == "another seller's" else SELLER,
+    )
+    says = {"revoked": "on a consent that was revoked before", "ended": "for which its consent does not hold"}
+    ((found, said),) = room.faults()
+    assert found == place
+    assert said.startswith("the look ")
+    assert said.endswith(says.get(what, "on no consent that its seller gave this bank before"))
 
 
 def before_it(room: Room) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -48,7 +49,7 @@ def scoring(services: Services, bank_id: str, ended: list[type[Exception]]) -> N
     until = time.monotonic() + 30
     while time.monotonic() < until:
         try:
-            service.create_now(services, service.Wanted(bank_id, request, datetime.now(UTC)))
+            asyncio.run(service.create(services, service.Wanted(bank_id, request, datetime.now(UTC))))
         except (ConsentRequired, SellerUnknown) as refused:
             ended.append(type(refused))
             return

@@ -83,6 +83,15 @@ def test_rotation_is_listed_with_what_each_key_does(run, tmp_path: Path, use: Us
     assert all("d" not in each for each in listed)
 
 
+def test_the_advice_is_that_of_the_keys(run, tmp_path: Path) -> None:
+    for use in Use:
+        opened(Settings(home=tmp_path), use)
+    receipts, tokens = (run("rotate", str(use)).stdout for use in (Use.RECEIPTS, Use.TOKENS))
+    assert "Keep the older keys" in receipts
+    assert "Keep" not in tokens
+    assert f"good for {'ten' if timedelta(minutes=10) == LIFETIME else LIFETIME} minutes" in tokens
+
+
 def test_a_key_of_tokens_is_no_longer_used_once_no_token_of_it_lives(tmp_path: Path, run) -> None:
     settings = Settings(home=tmp_path)
     first = opened(settings, Use.TOKENS).keys[-1].thumbprint()

@@ -89,6 +89,12 @@ def test_only_the_web_is_posted_to(address: str) -> None:
         post(address, b"{}")
 
 
+def test_a_password_in_an_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(InputError, match="user or password before the host") as caught:
+        post("https://notary:hunter2@127.0.0.1:9/x", b"{}")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_nobody_there_is_one_sentence() -> None:
     with pytest.raises(OutputError, match="Connection refused"):
         post("http://127.0.0.1:9/x", b"{}")

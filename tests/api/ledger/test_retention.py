@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +63,7 @@ def answers(client: TestClient) -> dict[str, list[bytes]]:
 
     def made(seller: str, now: datetime) -> bytes:
         request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        return bytes(service.create_now(services, service.Wanted(bank, request, now)).score.body)
+        return bytes(asyncio.run(service.create(services, service.Wanted(bank, request, now))).score.body)
 
     old = [made(seller, THEN + timedelta(days=number)) for number, seller in enumerate(OLD)]
     consent(services, bank, *YOUNG)
@@ -177,11 +178,11 @@ def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.Monke
     monkeypatch.setattr(api.ledger.service, "_DROPPED_AT_ONCE", 3)
     request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
     for _ in range(40):
-        service.create_now(services, service.Wanted(bank, request, THEN))
+        asyncio.run(service.create(services, service.Wanted(bank, request, THEN)))
     consent(services, bank, SELLERS[0])
     wanted = service.Wanted(bank, request, datetime.now(UTC))
     with ThreadPoolExecutor(4) as pool:
-        made = [pool.submit(service.create_now, services, wanted) for _ in range(40)]
+        made = [pool.submit(asyncio.run, service.create(services, wanted)) for _ in range(40)]
         both = [pool.submit(dropped, services) for _ in range(2)]
         assert sum(each.result().get(bank, 0) for each in both) == 40
         bodies = [each.result().score.body for each in made]

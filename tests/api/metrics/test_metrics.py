@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from api.access import service
 from api.access.rights import Kind
@@ -17,7 +19,6 @@ from api.errors import DatabaseUnavailable
 from api.ledger.checkpoints import Latest
 from api.metrics.counted import BOUNDS, Answered, Counted
 from api.metrics.service import page
-from api.metrics.written import Family, Sample, written
 from api.settings import Settings
 from scoring import Bundle
 from tests.api.conftest import AS_OF, EVERYONE, NEWCOMER, SELLERS, Opener, bank_of
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 CONSENTS = 2 * len(EVERYONE)
-SAMPLE = re.compile(r'([a-z_]+)((?:\{(?:[a-z_]+="(?:[^"\\\n]|\\.)*",?)+\})?) (-?[0-9.e+-]+)')
 
 
 @pytest.fixture
@@ -52,13 +52,14 @@ def scraped(client: TestClient, token: str) -> str:
 
 
 def samples(text: str) -> dict[str, float]:
+    """Read a page as Prometheus does, labels in the order of their names."""
     found = {}
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            match = SAMPLE.fullmatch(line)
-            assert match, line
-            assert f"{match[1]}{match[2]}" not in found, "each once"
-            found[f"{match[1]}{match[2]}"] = float(match[3])
+    for family in text_string_to_metric_families(text):
+        for each in family.samples:
+            inner = ",".join(f'{name}="{value}"' for name, value in sorted(each.labels.items()))
+            name = each.name + (f"{{{inner}}}" if inner else "")
+            assert name not in found, "each once"
+            found[name] = each.value
     return found
 
 
@@ -71,16 +72,16 @@ def test_requests_scores_and_the_ledger_are_counted(client: TestClient, bundle: 
     token = operator_token(client)
     text = scraped(client, token)
     found = samples(text)
-    of = 'sellerscore_requests_total{{method="{}",route="{}",status="{}",caller="{}"}}'.format
+    of = 'sellerscore_requests_total{{caller="{3}",method="{0}",route="{1}",status="{2}"}}'.format
     assert found[of("POST", "/v1/scores", 201, "bank")] == 4
     assert found[of("POST", "/v1/scores", 403, "bank")] == 1
     assert found[of("GET", "-", 404, "none")] == 1
     assert found['sellerscore_scores_total{outcome="scored"}'] == 3
     assert found['sellerscore_scores_total{outcome="insufficient_history"}'] == 1
     assert found['sellerscore_request_seconds_count{method="POST",route="/v1/scores"}'] == 5
-    assert found['sellerscore_request_seconds_bucket{method="POST",route="/v1/scores",le="+Inf"}'] == 5
+    assert found['sellerscore_request_seconds_bucket{le="+Inf",method="POST",route="/v1/scores"}'] == 5
     assert found["sellerscore_ledger_rows"] == found["sellerscore_ledger_uncovered_rows"] == CONSENTS + 4
-    assert found[f'sellerscore_model_info{{model="sellerscore",version="1",bundle="{bundle.digest}"}}'] == 1
+    assert found[f'sellerscore_model_info{{bundle="{bundle.digest}",model="sellerscore",version="1"}}'] == 1
     assert found["sellerscore_shadow_waiting"] == 0
     assert found['sellerscore_trouble{part="checkpoints"}'] == 1
     days = (datetime.now(UTC).date() - AS_OF).days
@@ -103,7 +104,7 @@ def test_a_checkpoint_that_was_taken_covers_its_rows(client: TestClient) -> None
     for seller in SELLERS[:3]:
         client.post("/v1/scores", json={"seller_id": seller, "purpose": "credit_application"})
     services.sent.latest = Latest(now, CONSENTS + 2)
-    found = samples(page(services, now + timedelta(minutes=5)))
+    found = samples(page(services, now + timedelta(minutes=5)).decode())
     assert found["sellerscore_ledger_uncovered_rows"] == 1
     assert found["sellerscore_checkpoint_age_seconds"] == 300
 
@@ -117,7 +118,7 @@ def test_what_cannot_be_read_is_left_out(client: TestClient, monkeypatch: pytest
     monkeypatch.setattr("api.metrics.service.transaction", away)
     for file in services.settings.home.glob("vectors.db*"):
         file.unlink()
-    found = samples(page(services, datetime.now(UTC)))
+    found = samples(page(services, datetime.now(UTC)).decode())
     assert "sellerscore_ledger_rows" not in found
     assert "sellerscore_data_age_seconds" not in found
     assert found["sellerscore_shadow_waiting"] == 0
@@ -128,20 +129,38 @@ def test_a_histogram_adds_up(seconds: list[float]) -> None:
     counted = Counted()
     for each in seconds:
         counted.answered(Answered("GET", "/x", 200, "bank", each))
-    found = samples(written(counted.families()))
+    found = {}
+    for family in counted.families():
+        for sample in family.samples:
+            labels = ",".join(f'{name}="{value}"' for name, value in sorted(sample.labels.items()))
+            found[f"{sample.name}{{{labels}}}"] = sample.value
     if not seconds:
         assert found == {}
         return
-    of = 'sellerscore_request_seconds_bucket{{method="GET",route="/x",le="{}"}}'.format
+    of = 'sellerscore_request_seconds_bucket{{le="{}",method="GET",route="/x"}}'.format
     for bound in BOUNDS:
         assert found[of(bound)] == sum(each <= bound for each in seconds)
     assert found[of("+Inf")] == len(seconds)
     assert found['sellerscore_request_seconds_sum{method="GET",route="/x"}'] == pytest.approx(sum(seconds))
 
 
-@given(st.text(max_size=30))
-def test_any_label_is_written_in_one_line(value: str) -> None:
-    text = written([Family("x", "gauge", "About.", (Sample("", (("label", value),), 1),))])
-    assert text.count("\n") == 3
-    raw = text.split("\n")[2].removeprefix('x{label="').removesuffix('"} 1')
-    assert re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], raw) == value
+NAMES = {
+    "sellerscore_requests_total": "counter",
+    "sellerscore_request_seconds": "histogram",
+    "sellerscore_scores_total": "counter",
+    "sellerscore_model_info": "gauge",
+    "sellerscore_data_age_seconds": "gauge",
+    "sellerscore_ledger_rows": "gauge",
+    "sellerscore_ledger_uncovered_rows": "gauge",
+    "sellerscore_shadow_waiting": "gauge",
+    "sellerscore_trouble": "gauge",
+}
+"""What docs/operations.md lists, but for the age of a checkpoint, of which none was sent."""
+
+
+def test_exactly_what_the_guide_lists_is_told(client: TestClient) -> None:
+    text = scraped(client, operator_token(client))
+    assert dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M)) == NAMES
+    guide = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    assert all(f"`{name}" in guide for name in NAMES)
+    assert "process_" not in text, "of this service alone"

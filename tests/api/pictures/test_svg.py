@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from api.pictures.narrow import narrow_waterfall_svg
 from api.pictures.steps import extent, steps_of
 from api.pictures.svg import waterfall_svg
 from api.vectors import to_vector
@@ -131,3 +132,34 @@ def test_a_picture_of_its_own_brings_paper_and_ink(assessment: Assessment) -> No
 def test_long_labels_are_cut_by_the_room_that_they_take(assessment: Assessment, label: str, short: str) -> None:
     picture = drawn(explained(assessment, [5], [label]))
     assert short in [element.text for element in picture.iter(f"{NAMESPACE}text")]
+
+
+@given(
+    points=st.lists(st.integers(-200, 200), min_size=1, max_size=20),
+    labels=st.lists(_TEXT, min_size=20, max_size=20),
+    limit=st.integers(-50, 50),
+)
+def test_for_a_narrow_screen_every_step_is_told_and_none_leaves_it(
+    some: Some, points: list[int], labels: list[str], limit: int
+) -> None:
+    shown = explained(some.assessment, points, labels, limit)
+    assert shown.explanation is not None
+    assert shown.score is not None
+    text = narrow_waterfall_svg(shown.explanation, shown.score)
+    picture = Xml.fromstring(text)  # noqa: S314 - made here
+    assert {each.tag for each in picture.iter()} <= {"svg", "g", "title", "text", "rect", "line"}
+    width, height = map(float, picture.attrib["viewBox"].split()[2:])
+    steps = steps_of(shown.explanation)
+    words = [each.text for each in picture.iter("text")]
+    assert [each for each in words if each in {f"{step.points:+d}" for step in steps}]
+    assert (words[1], words[-1]) == ("600", str(shown.score))
+    for each in steps:
+        assert f"{each.points:+d}." in picture.attrib["aria-label"]
+    bars = [dict(bar.attrib) for bar in picture.iter("rect")]
+    assert [bar["class"] for bar in bars] == [
+        "gain" if each.points > 0 else "loss" if each.points < 0 else "soft" for each in steps
+    ]
+    assert all(0 <= float(bar["x"]) <= float(bar["x"]) + float(bar["width"]) <= width + 0.11 for bar in bars)
+    rows = [float(group.attrib["transform"].split()[1].rstrip(")")) for group in picture.iter("g")]
+    assert all(row + 50 <= height for row in rows)
+    assert "style=" not in text

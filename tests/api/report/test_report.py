@@ -16,10 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import api.scores.replay
+from api.access import repository as access
+from api.database import transaction
 from api.kept_bundles import keep
 from api.pages.documents import document
-from api.pictures.svg import waterfall_svg
 from api.report.contents import report_of
+from api.report.service import waterfalls
 from api.report.standing import standing_of
 from api.vectors import to_vector
 from features.store import StoredVector
@@ -27,7 +29,7 @@ from scoring import Advice, Assessment, Bundle, BundleParts, Outcome, Verdict, a
 from scoring.advice import Change, Option
 from scoring.assess import Shortfall
 from scoring.track_record import BandRecord, TrackRecord, percentiles
-from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT
+from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, bank_of
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -100,11 +102,20 @@ def judged_by(client: TestClient, bundle: Bundle) -> Iterator[None]:
     client.app.state.services = services
 
 
-def written(body: dict[str, Any], bundle: Bundle | None = None, advice: Advice | None = None) -> str:
+def demo_name(client: TestClient) -> str:
+    with transaction(client.app.state.services.engine) as connection:
+        found = access.find(connection, bank_of(client))
+    assert found is not None
+    return found.name
+
+
+def written(
+    body: dict[str, Any], bundle: Bundle | None = None, advice: Advice | None = None, bank_name: str = "Bank"
+) -> str:
     """Fill the page in with an answer that need not have been signed."""
     found = report_of(json.dumps(body).encode(), bundle, advice, NOW)
-    drawn = waterfall_svg(str(body["seller_id"]), found.assessment)
-    return bytes(document("report.html", report=found, waterfall=drawn).body).decode()
+    drawn = waterfalls(str(body["seller_id"]), found.assessment)
+    return bytes(document("report.html", report=found, bank_name=bank_name, **drawn).body).decode()
 
 
 def assessed(bundle: Bundle, seller_id: str = "S-1") -> Assessment:
@@ -149,7 +160,7 @@ def test_the_page_names_what_proves_it(client: TestClient) -> None:
     kid = client.get("/.well-known/jwks.json").json()["keys"][0]["kid"]
     for each in (
         score["id"],
-        score["bank_id"],
+        f"{demo_name(client)}, {score['bank_id']}",
         versions["model"],
         versions["bundle"],
         versions["catalogue"],
@@ -302,7 +313,7 @@ def test_no_word_becomes_markup(some: Some, words: str) -> None:
     )
     assessment = replace(plain, explanation=explanation, default_definition=words)
     names = ("id", "seller_id", "bank_id", "purpose", "consent_id")
-    hostile = written(answered(assessment, **dict.fromkeys(names, words)))
+    hostile = written(answered(assessment, **dict.fromkeys(names, words)), bank_name=words)
     tame = written(answered(plain, **dict.fromkeys(names, "x")))
     assert Read(hostile).tags == Read(tame).tags
     assert Read(hostile).attributes == Read(tame).attributes

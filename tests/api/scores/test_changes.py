@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import combinations
 from typing import Any
 
 import pytest
 
 import api.scores.replay
+from api.retention import retain
 from scoring import Bundle
 from scoring.model import Calibration
 from scoring.scale import Scale
@@ -152,9 +154,21 @@ def test_a_score_that_is_not_there_is_said_which(bank: Bank) -> None:
     for query in ({}, {"since": "none"}):
         answer = bank.get(f"/v1/scores/{score['id']}/changes", **query)
         assert (answer.status_code, answer.json()["errors"][0]["where"]) == (422, "query/since")
-    later = bank.score()
+
+
+def test_a_score_that_cannot_be_read_is_said_which(bank: Bank) -> None:
+    before, gone, after = bank.score(SELLERS[1]), bank.score(), bank.score(SELLERS[1])
     bank.erase(SELLERS[0])
-    assert changed(bank, later, score).status_code == 410
+    for score, since, words in ((gone, before, "in the path"), (after, gone, "in `since`")):
+        answer = changed(bank, score, since)
+        assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
+        assert f"the score {words} that cannot be read. The seller was erased" in answer.json()["detail"]
+    now = datetime.now(UTC)
+    moment = datetime.fromisoformat(after["scored_at"])
+    retain(bank.services.engine, bank.services.ledger, before=moment, now=now)
+    answer = changed(bank, after, before)
+    assert (answer.status_code, answer.json()["type"]) == (410, "/problems/past-retention")
+    assert "the score in `since` that cannot be read. What this score was" in answer.json()["detail"]
 
 
 def test_the_earlier_model_need_not_be_kept_and_the_later_one_must(bank: Bank, others: list[Bundle]) -> None:

@@ -22,8 +22,8 @@ from api.ledger import repository as ledger
 from api.ledger.service import content_of
 from api.ledger.verification import verify
 from api.scores.index_check import IndexCheck
+from api.sellers.proof import VIEW
 from api.sellers.schemas import Profile
-from api.sellers.service import VIEW
 from features.picture.picture import picture_of
 from features.store import VectorStore
 from tests.api.conftest import bank_of

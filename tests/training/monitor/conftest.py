@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -83,7 +84,7 @@ def agree(services: Services, sellers: tuple[str, ...]) -> None:
 def give(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
         asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        service.create_now(services, service.Wanted("bank-0", asked, datetime.now(UTC)))
+        asyncio.run(service.create(services, service.Wanted("bank-0", asked, datetime.now(UTC))))
 
 
 @pytest.fixture(scope="session")

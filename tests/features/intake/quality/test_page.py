@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -106,6 +107,21 @@ def test_the_first_page_says_what_it_cannot_compare_and_counts_in_words(pages: t
     assert "orders: far fewer rows than in the weeks before on 1 day: 2024-02-03." in text
     assert "refunds: never came, so this is unknown: sales after refunds" in text
     assert "channel_not_allowed 15 rows" in text
+
+
+def test_rows_of_erased_sellers_are_a_fate_of_their_own(first: Quality, pages: tuple[str, str]) -> None:
+    assert "its seller was erased" not in Reader(pages[0]).text, "who has none is not told of it"
+    assert 'class="erased"' not in pages[0]
+    one, *others = first.tables
+    gone = replace(one.fates, read=one.fates.read + 1_234, erased=1_234)
+    page = render(replace(first, tables=(replace(one, fates=gone), *others)))
+    reader = Reader(page)
+    fates = [name for _, attributes in reader.tags if (name := attributes.get("data-is")) is not None]
+    assert fates.count("erased") == fates.count("quarantined") == len(first.tables)
+    assert f"{gone.rejected:,} 1,234 " in reader.text
+    assert "erased: its seller was erased, and nothing of it is kept. They add up" in reader.text
+    drawn = [attributes for tag, attributes in reader.tags if tag == "rect" and attributes.get("class") == "erased"]
+    assert len(drawn) == 2, "the legend's and the table's"
 
 
 def test_the_second_page_says_what_moved_and_what_was_set_aside(pages: tuple[str, str]) -> None:

@@ -1,0 +1,139 @@
+"""Scores that are made at once: each as if it were alone, one commit for all, whoever asks and whatever they get."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import event
+
+from api.access import service as clients
+from api.access.rights import Kind
+from api.consents.ledger_check import ConsentCheck
+from api.database import transaction
+from api.errors import ConsentRequired, IdempotencyKeyReused, VectorsDoNotFitModel
+from api.ledger.repository import tips
+from api.ledger.verification import verify
+from api.scores import again
+from api.scores.index_check import IndexCheck
+from api.scores.making import Answered, Asked, make
+from api.scores.schemas import Purpose, ScoreRequest
+from api.services import Services
+from scoring import Bundle
+from scoring.model import Calibration
+from tests.api.conftest import SELLERS, bank_of, consent, other_catalogue
+from tests.api.scores.conftest import Bank, files_of
+
+NOW = datetime.now(UTC)
+
+
+def asked(services: Services, bank_id: str, seller_id: str, key: str | None = None) -> Asked:
+    request = ScoreRequest(seller_id=seller_id, purpose=Purpose.CREDIT_APPLICATION)
+    now = datetime.now(UTC)
+    named = None if key is None else services.idempotency.named(bank_id, key, again.asked(request), now)
+    return Asked(services, bank_id, request, now, named)
+
+
+def second_bank(services: Services, *sellers: str) -> str:
+    made = clients.create(services.engine, Kind.BANK, "Second", now=NOW).client.id
+    consent(services, made, *sellers)
+    return made
+
+
+def whole(services: Services) -> bool:
+    return verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
+
+
+def test_each_gets_what_it_would_alone_and_all_share_one_commit(bank: Bank) -> None:
+    services, first = bank.services, bank_of(bank.client)
+    second = second_bank(services, SELLERS[0])
+    (before,) = make([asked(services, first, SELLERS[2], key="sent before")])
+    assert isinstance(before, Answered)
+    with transaction(services.engine) as connection:
+        began = tips(connection)
+    commits: list[int] = []
+    event.listen(services.engine, "commit", lambda _: commits.append(1))
+    found = make(
+        [
+            asked(services, first, SELLERS[0]),
+            asked(services, first, "S-nobody"),
+            asked(services, second, SELLERS[0], key="a key"),
+            asked(services, second, SELLERS[1]),
+            asked(services, first, SELLERS[2], key="sent before"),
+            asked(services, first, SELLERS[3], key="sent before"),
+            asked(services, first, SELLERS[0], key="a key"),
+        ]
+    )
+    assert len(commits) == 1
+    kinds = [type(each) for each in found]
+    assert kinds == [Answered, ConsentRequired, Answered, ConsentRequired, Answered, IdempotencyKeyReused, Answered]
+    scores = [each for each in found if isinstance(each, Answered)]
+    assert [each.replayed for each in scores] == [False, False, True, False]
+    assert scores[2].score.body == before.score.body
+    bodies = [json.loads(each.score.body) for each in scores]
+    places = [
+        (each["ledger"]["chain"], each["ledger"]["position"] - began[each["bank_id"]].position) for each in bodies
+    ]
+    assert places[:2] + places[3:] == [(first, 1), (second, 1), (first, 2)]
+    for each in scores:
+        assert each.score.bank_id == json.loads(each.score.body)["bank_id"]
+        ours = bank.get(f"/v1/scores/{each.score.id}")
+        assert (ours.status_code == 200) is (each.score.bank_id == first)
+    assert bodies[0]["assessment"] == bodies[1]["assessment"] == bodies[3]["assessment"]
+    assert whole(services)
+
+
+def test_each_is_scored_by_the_model_that_its_request_began_with(bank: Bank, bundle: Bundle) -> None:
+    services, chain = bank.services, bank_of(bank.client)
+    policy = replace(bundle.policy, calibration=Calibration(0.7, -0.4))
+    other = Bundle.from_files(files_of(replace(bundle, policy=policy)))
+    swapped = replace(services, champion=replace(services.champion, bundle=other))
+    sides = [services, swapped, services, swapped, swapped, services]
+    found = make([asked(side, chain, seller) for side, seller in zip(sides, SELLERS, strict=False)])
+    for side, seller, each in zip(sides, SELLERS, found, strict=False):
+        assert isinstance(each, Answered)
+        assert each.score.seller_id == seller
+        assert json.loads(each.score.inputs)["seller_id"] == seller
+        assert json.loads(each.score.body)["assessment"]["versions"]["bundle"] == side.champion.bundle.digest
+    assert whole(services)
+
+
+def test_alone_or_beside_others_an_assessment_is_the_same_to_the_byte(bank: Bank) -> None:
+    services, chain = bank.services, bank_of(bank.client)
+    together = make([asked(services, chain, seller) for seller in SELLERS[:20]])
+    alone = [make([asked(services, chain, seller)])[0] for seller in SELLERS[:20]]
+    for one, other in zip(together, alone, strict=True):
+        assert isinstance(one, Answered)
+        assert isinstance(other, Answered)
+        assessments = [json.loads(each.score.body)["assessment"] for each in (one, other)]
+        assert assessments[0] == assessments[1]
+        assert one.score.inputs == other.score.inputs
+
+
+def test_what_fails_stores_nothing_of_anyone(bank: Bank) -> None:
+    services, chain = bank.services, bank_of(bank.client)
+    with transaction(services.engine) as connection:
+        before = tips(connection)
+    services.vectors.replace(other_catalogue(), [(SELLERS[0], (400.0,))])
+    with pytest.raises(VectorsDoNotFitModel):
+        make([asked(services, chain, SELLERS[0], key="free")])
+    with transaction(services.engine) as connection:
+        assert tips(connection) == before
+    bank.move_on(3, 5)
+    (made,) = make([asked(services, chain, SELLERS[0], key="free")])
+    assert isinstance(made, Answered)
+    assert not made.replayed
+
+
+def test_a_consent_that_took_the_place_of_another_counts_until_it_ends(bank: Bank) -> None:
+    services, chain = bank.services, bank_of(bank.client)
+
+    def consent_of(now: datetime) -> str | None:
+        (found,) = make([replace(asked(services, chain, SELLERS[0]), now=now)])
+        return json.loads(found.score.body)["consent_id"] if isinstance(found, Answered) else None
+
+    former, (new, _) = consent_of(datetime.now(UTC)), consent(services, chain, SELLERS[0])
+    assert former not in {None, new}
+    assert [consent_of(datetime.now(UTC) + timedelta(days=days)) for days in (0, 89, 91)] == [new, new, None]

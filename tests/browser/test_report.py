@@ -1,0 +1,45 @@
+"""A credit officer's page on a score: on a phone the whole waterfall is seen, without going sideways."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from api.access.rights import Kind
+from api.consents.service import Terms, grant
+from api.database import transaction
+from tests.browser.conftest import Look, Site
+
+
+@pytest.fixture(scope="module")
+def report(site: Site) -> tuple[str, str]:
+    """The path of a report, and the token that opens it."""
+    bank_id, secret = site.client(Kind.BANK, "华夏跨境银行 & Co")
+    services, seller_id = site.services, site.scored[0]
+    with transaction(services.engine, writes=True) as connection:
+        terms = Terms(seller_id, bank_id, "credit_application", timedelta(days=90))
+        grant(connection, services.ledger, terms, "tests")
+    with httpx.Client(base_url=site.address, timeout=60) as client:
+        form = {"grant_type": "client_credentials"}
+        token = client.post("/oauth/token", data=form, auth=(bank_id, secret)).json()["access_token"]
+        body = {"seller_id": seller_id, "purpose": "credit_application"}
+        made = client.post("/v1/scores", json=body, headers={"Authorization": f"Bearer {token}"})
+    return f"{made.headers['Location']}/report", token
+
+
+@pytest.mark.parametrize(("width", "seen", "unseen"), [(360, "narrow", "wide"), (1280, "wide", "narrow")])
+def test_the_waterfall_fits_the_screen(look: Look, report: tuple[str, str], width: int, seen: str, unseen: str) -> None:
+    path, token = report
+    looking = look(width, extra_http_headers={"Authorization": f"Bearer {token}"})
+    looking.open(path)
+    looking.keep(f"report-{width}")
+    page = looking.page
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert not page.locator(f".on-{unseen} svg").is_visible()
+    box = page.locator(f".on-{seen} svg").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert "华夏跨境银行 & Co, bank-" in page.inner_text("dl")
