@@ -80,15 +80,10 @@ Cursor = Annotated[
     ),
     AfterValidator(lambda cursor: cursor if cursor is None else _checked(cursor)),
 ]
-"""The query parameter by which an endpoint takes a cursor; `after(cursor)` is what it stands for."""
+"""The query parameter by which an endpoint takes a cursor; `given` says what it stands for."""
 
 Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Items of a page at most.", examples=[50])]
 """The query parameter for the size of a page; give it a default of 50."""
-
-
-def after(cursor: str | None) -> After | None:
-    """Return where a checked cursor stands, None for the first page."""
-    return None if cursor is None else read(cursor)
 
 
 def given(cursor: str | None, place_at: Callable[[After], Place | None]) -> Place | None:

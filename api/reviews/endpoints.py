@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from api import errors
 from api.access.callers import RATE_HEADERS, REFUSALS, CallerFirst, Operator, needs
 from api.access.rights import Scope
-from api.cursors import After, Cursor, Limit, after, page
+from api.cursors import After, Cursor, Limit, given, page
 from api.database import transaction
 from api.ids import ReviewId
 from api.problems import problem_responses
@@ -51,7 +51,8 @@ def list_reviews(
     """List disputes of figures and reviews of scores; each is to be decided within 30 days."""
     now = datetime.now(UTC)
     with transaction(services.engine) as connection:
-        found = repository.listed(connection, Wanted(seller_id, state, after(cursor), limit))
+        after = given(cursor, lambda on: on if repository.is_listed(connection, on) else None)
+        found = repository.listed(connection, Wanted(seller_id, state, after, limit))
     kept, following = page(found, limit, lambda each: After(each.opened_at, each.id))
     response.headers.update(_PRIVATE)
     return ReviewPage(items=[ReviewShown.of(each, now) for each in kept], next_cursor=following)

@@ -167,6 +167,12 @@ def find(connection: Connection, review_id: str) -> Review | None:
     return None if found is None else _read(found)
 
 
+def is_listed(connection: Connection, place: After) -> bool:
+    """Return whether a review stands at a place in the list of all."""
+    found = find(connection, place.id)
+    return found is not None and found.opened_at == place.moment
+
+
 def undecided(connection: Connection, seller_id: str) -> Sequence[Review]:
     """Return the seller's reviews that wait for a decision."""
     wanted = select(reviews).where(reviews.c.seller_id == seller_id, reviews.c.decided_at.is_(None))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from api.access import service as access
 from api.access.rights import Kind
+from api.cursors import read, written
 from api.database import transaction
 from api.errors import InvalidRequest, ReviewDecided, TooManyReviews
 from api.ledger.repository import rows_of
@@ -225,6 +227,8 @@ def test_operators_work_the_queue_over_the_api(browser: Browser) -> None:
     first = browser.client.get("/v1/reviews", params={"limit": 2}, headers=headers).json()
     second = browser.client.get("/v1/reviews", params={"limit": 2, "cursor": first["next_cursor"]}, headers=headers)
     assert [each["id"] for each in first["items"] + second.json()["items"]] == ids[::-1]
+    elsewhere = written(replace(read(first["next_cursor"]), id="not-given"))
+    assert browser.client.get("/v1/reviews", params={"cursor": elsewhere}, headers=headers).status_code == 422
     path = f"/v1/reviews/{ids[0]}"
     assert browser.client.get(path, headers=headers).json()["state"] == "open"
     assert browser.client.post(f"{path}/take", headers=headers).json()["state"] == "in_review"
