@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Dialect, Engine, event, text
 
 from api import database_file
-from api.errors import DatabaseSetupError
+from api.errors import DatabaseSetupError, DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -22,12 +23,24 @@ BEGIN: Final = "sqlite_begin"
 """The option by which a transaction on SQLite says how it begins: DEFERRED to read, IMMEDIATE to write."""
 
 _BUSY_SECONDS: Final = 5
+_TURN_SECONDS: Final = 15
+"""How long the threads of a process wait for one another: as for a lock, and for two that wait for it before."""
+
 _PRAGMAS: Final = {"foreign_keys": 1, "journal_mode": "wal", "synchronous": 2, "secure_delete": 1}
 """What each connection must have; synchronous=2 is FULL: a commit waits for the disk. What is deleted is overwritten,
 so that a destroyed key is."""
 
 # by dialect, which an engine keeps when its connections are dropped, and shares with those that differ in options
 _TURNS: Final[WeakKeyDictionary[Dialect, threading.Lock]] = WeakKeyDictionary()
+
+_ALIVE: Final = {
+    "keepalives": 1,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
+"""How soon a PostgreSQL host that has gone without a word is given up, in seconds, and the last in milliseconds."""
 
 _SERVER: Final = {"fsync": {"on"}, "full_page_writes": {"on"}, "synchronous_commit": {"on", "remote_apply"}}
 """What PostgreSQL must have; `remote_apply` waits for more than `on` does."""
@@ -44,7 +57,7 @@ def arguments(address: URL) -> dict[str, Any]:
     waits = f"-c lock_timeout={_BUSY_SECONDS}s -c idle_in_transaction_session_timeout=60s"
     # what was waited for is read anew after the wait, which appending to a chain rests on
     return {
-        "connect_args": {"connect_timeout": _BUSY_SECONDS, "options": waits},
+        "connect_args": {"connect_timeout": _BUSY_SECONDS, "options": waits, **_ALIVE},
         "isolation_level": "READ COMMITTED",
         "pool_size": 10,
         "max_overflow": 30,
@@ -65,13 +78,24 @@ def has_one_writer(engine: Engine) -> bool:
     return engine.dialect.name == "sqlite"
 
 
-def turn(engine: Engine) -> AbstractContextManager[object]:
-    """Return what a transaction that writes holds from before it begins.
+@contextmanager
+def turn(engine: Engine) -> Iterator[None]:
+    """Hold from before it begins what a transaction that writes needs.
 
     On SQLite the threads of a process queue for the one writer's place; left to SQLite they would poll for it with
     growing pauses, and the unlucky give up. On PostgreSQL nobody waits here.
+
+    Raises:
+        DatabaseUnavailable: others have kept the place for too long.
     """
-    return _TURNS.get(engine.dialect, nullcontext())
+    place = _TURNS.get(engine.dialect)
+    if place is not None and not place.acquire(timeout=_TURN_SECONDS):
+        raise DatabaseUnavailable
+    try:
+        yield
+    finally:
+        if place is not None:
+            place.release()
 
 
 def require(engine: Engine) -> None:

@@ -73,11 +73,13 @@ def erase(
         # sessions before the key, and the key before any chain: in the order in which those who act take them
         sessions.end_all(connection, Person.SELLER, seller_id)
         known = repository.seller_key(connection, seller_id, to_erase=True)
-        if known is not None:
-            shadow.forget(connection, known.subject)
         granted, asked = consents.forget(connection, seller_id)
         reviewed = reviews.forget(connection, seller_id)
-        positions = ledger.erase(connection, seller_id, reason, now)
+        # a key that was made since is of a consent that was given since
+        positions = {} if known is None else ledger.erase(connection, seller_id, reason, now)
+        if known is not None:
+            # behind the chains, as retention does
+            shadow.forget(connection, known.subject)
     durability.scrub(engine, *_SCRUBBED)
     if known is None and not (removed or asked or reviewed or rows):
         raise SellerUnknown("Nothing is stored of that seller; check the seller_id.")

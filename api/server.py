@@ -41,6 +41,8 @@ def run(settings: Settings, say: Callable[[str], None]) -> None:
         ScoringError: the champion's bundle does not verify.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # uvicorn stops serving and then raises what it was sent once more, which would end the process before it closes
+    signal.signal(signal.SIGTERM, _leave)
     with _listen(settings.host, settings.port) as listener:
         # with port 0 the address is known only now, and tokens name it
         settings = settings.model_copy(update={"public_url": settings.public_url or _address(listener)})
@@ -48,6 +50,10 @@ def run(settings: Settings, say: Callable[[str], None]) -> None:
         # uvicorn's own choice, which only its own start would take
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
             runner.run(_serve(config, listener, say))
+
+
+def _leave(number: int, _frame: object) -> None:
+    raise SystemExit(128 + number)
 
 
 def curl_of(credentials: str, address: str, seller_id: str) -> str:

@@ -50,7 +50,7 @@ class Terms:
     granted_at: datetime | None = None
 
 
-def require(connection: Connection, seller_id: str, bank_id: str, purpose: str | None, now: datetime) -> Consent:
+def require(connection: Connection, seller_id: str, bank_id: str, purpose: str | None, clock: Clock) -> Consent:
     """Return the consent by which a bank may score a seller for a purpose now, or look at them (None) for any.
 
     Before what is appended by it: after `Ledger.hold`, so that a revocation was committed before, or comes after.
@@ -58,7 +58,9 @@ def require(connection: Connection, seller_id: str, bank_id: str, purpose: str |
     Raises:
         ConsentRequired: there is none in force; an unknown seller has none either.
     """
-    return required(repository.unrevoked(connection, [seller_id]).get(seller_id, ()), bank_id, purpose, now)
+    among = repository.unrevoked(connection, [seller_id]).get(seller_id, ())
+    # read afterwards: by a moment before, a consent that was renewed meanwhile would lie ahead
+    return required(among, bank_id, purpose, clock())
 
 
 def required(among: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent:

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Final
 
 from fastapi import Depends, Header, Request
@@ -34,13 +34,13 @@ _MESSAGE: Final = f"1 to {LONGEST} printable ASCII characters are allowed, once"
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A request under its caller's key, as it is stored: `expires_at` is until when the key stands for it."""
+    """A request under its caller's key, as it is stored: `kept_for` is for how long the key stands for it."""
 
     name: str
     owner: str
     operation: str
     request: bytes = field(repr=False)
-    expires_at: datetime
+    kept_for: timedelta
 
     def mac(self, secret: bytes) -> str:
         """Return what tells this request from another to whoever has the secret, and nothing to anyone else."""
@@ -52,7 +52,7 @@ class Keys:
 
     Example:
         >>> keys = Keys(bytes(32), timedelta(days=7))
-        >>> with keys.at_work(keys.named("bank-1", "order 17", ("createScore", b"{}"), now)):  # doctest: +SKIP
+        >>> with keys.at_work(keys.named("bank-1", "order 17", ("createScore", b"{}"))):  # doctest: +SKIP
         ...     ...  # of two at once the second is told to come again
     """
 
@@ -62,10 +62,10 @@ class Keys:
         self._at_work: set[str] = set()
         self._lock = threading.Lock()
 
-    def named(self, owner: str, key: str, asked: tuple[str, bytes], now: datetime) -> Named:
+    def named(self, owner: str, key: str, asked: tuple[str, bytes]) -> Named:
         """Return what is stored of a caller's key; `asked` is the operation and the canonical JSON of the request."""
         name = hmac.digest(self._secret, canonical_json([owner, key]), "sha256").hex()
-        return Named(name, owner, *asked, now + self._kept_for)
+        return Named(name, owner, *asked, self._kept_for)
 
     @contextmanager
     def at_work(self, named: Named) -> Iterator[None]:

@@ -136,9 +136,12 @@ def seller_keys_of(connection: Connection, seller_ids: Sequence[str]) -> list[Se
 
 def begin_seller(connection: Connection, key: SellerKey) -> SellerKey:
     """Store a new seller's key, and return the one that counts: of two at once, the first."""
-    connection.execute(_BEGIN_SELLER, key._asdict())
-    found = seller_key(connection, key.seller_id)
-    return key if found is None else found
+    found = None
+    # who was first may be erased before they are read
+    while found is None:
+        connection.execute(_BEGIN_SELLER, key._asdict())
+        found = seller_key(connection, key.seller_id)
+    return found
 
 
 def some_seller_keys(connection: Connection) -> list[SellerKey]:

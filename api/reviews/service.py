@@ -106,6 +106,8 @@ def take(services: Services, review_id: str, by: str, clock: Clock = utc_now) ->
         ReviewDecided: it was decided.
     """
     with transaction(services.engine, writes=True) as connection:
+        # the seller before the chain, as everywhere
+        services.ledger.seller(connection, find(connection, review_id).seller_id)
         services.ledger.hold(connection, CHAIN)
         review = find(connection, review_id)
         if review.decided_at is not None:

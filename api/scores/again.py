@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -24,9 +25,9 @@ def asked(request: ScoreRequest) -> tuple[str, bytes]:
     return OPERATION, canonical_json(request.model_dump(mode="json"))
 
 
-def used(named: Named, seller: Seller, score_id: str) -> tuple[Named, Used]:
-    """Return what is stored so that a key stands for a seller's score."""
-    return named, Used(OPERATION, named.mac(seller.key), score_id, named.expires_at)
+def used(named: Named, seller: Seller, score_id: str, now: datetime) -> tuple[Named, Used]:
+    """Return what is stored so that a key stands from now on for a seller's score."""
+    return named, Used(OPERATION, named.mac(seller.key), score_id, now + named.kept_for)
 
 
 def stored(connection: Connection, ledger: Ledger, named: Named, used: Used) -> StoredScore:

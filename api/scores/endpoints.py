@@ -110,7 +110,7 @@ async def create_score(
     answer, byte for byte, whatever has changed since. What was refused or failed leaves the key free. A key is
     remembered for some days (a week unless the operator says otherwise).
     """
-    made = await service.create(services, service.Wanted(bank.id, request, datetime.now(UTC), key))
+    made = await service.create(services, service.Wanted(bank.id, request, key))
     again = {REPLAYED: "true"} if made.replayed else {}
     return _answer(made.score, 201, {"Location": f"/v1/scores/{made.score.id}", **again})
 

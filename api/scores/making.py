@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import groupby
 
 from sqlalchemy import Connection
@@ -38,13 +38,16 @@ from scoring import Assessment
 
 @dataclass(frozen=True)
 class Asked:
-    """Who asks for a score, when, under which Idempotency-Key if any, and the parts that its request began with."""
+    """Who asks for a score, under which Idempotency-Key if any, and the parts that the request began with.
+
+    `now` is the moment of the score, None for when it is made.
+    """
 
     services: Services
     bank_id: str
     request: ScoreRequest
-    now: datetime
-    named: Named | None
+    named: Named | None = None
+    now: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,12 @@ class Answered:
 
 @dataclass(frozen=True)
 class _Held:
-    """What the database says of all who ask, while their sellers' keys and their chains are held."""
+    """What the database says of all who ask, while their sellers' keys and their chains are held.
+
+    `now` is read then too: by a moment before, a consent that was renewed while one waited would lie ahead.
+    """
+
+    now: datetime
 
     sellers: Mapping[str, Seller]
     tips: dict[str, Tip]
@@ -71,6 +79,7 @@ class _Grounds:
     """What a score is to be made of: whose it is, by which consent, from which figures."""
 
     asked: Asked
+    now: datetime
     seller: Seller
     consent: Consent
     figures: Corrected
@@ -103,6 +112,7 @@ def _hold(connection: Connection, asked: Sequence[Asked]) -> _Held:
     known = ledger.sellers(connection, sellers)
     tips = {chain: ledger.hold(connection, chain) for chain in sorted({each.bank_id for each in asked})}
     return _Held(
+        now=datetime.now(UTC),
         sellers=known,
         tips=tips,
         used=keys.find(connection, [each.named.name for each in asked if each.named is not None]),
@@ -113,18 +123,19 @@ def _hold(connection: Connection, asked: Sequence[Asked]) -> _Held:
 
 def _settled(connection: Connection, asked: Asked, held: _Held) -> _Grounds | Answered | Problem:
     try:
+        now = asked.now or held.now
         used = None if asked.named is None else held.used.get(asked.named.name)
-        if asked.named is not None and used is not None and asked.now < used.expires_at:
+        if asked.named is not None and used is not None and now < used.expires_at:
             return Answered(again.stored(connection, asked.services.ledger, asked.named, used), replayed=True)
         seller_id = asked.request.seller_id
         consented = held.consents.get(seller_id, ())
-        consent = consents.required(consented, asked.bank_id, asked.request.purpose, asked.now)
+        consent = consents.required(consented, asked.bank_id, asked.request.purpose, now)
         # who consented has a row in the ledger, and so a key: without one the consent came after the keys were held
         seller = held.sellers.get(seller_id)
         if seller is None:
             raise ConsentRequired
         corrections = held.corrections.get(seller_id, ())
-        return _Grounds(asked, seller, consent, figures_of(asked.services, seller_id, corrections))
+        return _Grounds(asked, now, seller, consent, figures_of(asked.services, seller_id, corrections))
     except Problem as refused:
         return refused
 
@@ -137,7 +148,7 @@ def _recorded(grounds: Sequence[_Grounds], tips: dict[str, Tip]) -> list[Recorde
         named = {"consent_id": on.consent.id}
         bundle = services.champion.bundle
         made = Made(on.figures, bundle, assessment, asked.bank_id, str(asked.request.purpose), named)
-        score = recorded(services, made, on.seller, tips[asked.bank_id], asked.now)
+        score = recorded(services, made, on.seller, tips[asked.bank_id], on.now)
         tips[asked.bank_id] = score.row.tip
         found.append(score)
     return found
@@ -153,13 +164,13 @@ def _assessed(grounds: Sequence[_Grounds]) -> Iterator[Assessment]:
 def _store(connection: Connection, grounds: Sequence[_Grounds], made: Sequence[Recorded]) -> None:
     keep(connection, made)
     used = [
-        again.used(on.asked.named, on.seller, score.index.id)
+        again.used(on.asked.named, on.seller, score.index.id, on.now)
         for on, score in zip(grounds, made, strict=True)
         if on.asked.named is not None
     ]
     keys.use(connection, used)
     for owner in sorted({named.owner for named, _ in used}):
-        keys.prune(connection, owner, grounds[0].asked.now)
+        keys.prune(connection, owner, grounds[0].now)
 
 
 def _tell(on: _Grounds, score: Recorded) -> None:

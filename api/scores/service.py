@@ -16,12 +16,12 @@ from api.services import Services
 
 @dataclass(frozen=True)
 class Wanted:
-    """The score that a bank wants, when, and under which Idempotency-Key if any."""
+    """The score that a bank wants, under which Idempotency-Key if any; `now` is when, None for when it is made."""
 
     bank_id: str
     request: ScoreRequest
-    now: datetime
     key: str | None = None
+    now: datetime | None = None
 
 
 async def create(services: Services, wanted: Wanted) -> Answered:
@@ -42,14 +42,14 @@ async def create(services: Services, wanted: Wanted) -> Answered:
         LedgerDamaged: what the key stands for is not what was stored.
         DatabaseUnavailable: the score could not be stored, so there is none.
     """
-    bank_id, request, now = wanted.bank_id, wanted.request, wanted.now
+    bank_id, request = wanted.bank_id, wanted.request
     named = None
     if wanted.key is not None:
-        named = services.idempotency.named(bank_id, wanted.key, again.asked(request), now)
+        named = services.idempotency.named(bank_id, wanted.key, again.asked(request))
     with nullcontext() if named is None else services.idempotency.at_work(named):
         # where chains can be written side by side, no bank waits for another
         queue = None if durability.has_one_writer(services.engine) else bank_id
-        return await services.batches.ask(make, Asked(services, bank_id, request, now, named), queue)
+        return await services.batches.ask(make, Asked(services, bank_id, request, named, wanted.now), queue)
 
 
 def get(services: Services, bank_id: str, score_id: str) -> StoredScore:

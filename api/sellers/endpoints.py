@@ -54,7 +54,7 @@ def get_profile(bank: Annotated[Bank, needs(Scope.PROFILES_READ)], services: Wir
     It is as of the midnight through which data had landed. That the bank looked is recorded on its chain of the
     ledger, and shown to the seller.
     """
-    return service.look(services, bank.id, seller_id, _as_json, datetime.now(UTC))
+    return service.look(services, bank.id, seller_id, _as_json)
 
 
 @router.get(
@@ -69,7 +69,7 @@ def get_profile_page(
 ) -> Response:
     """Return the same as a page: one file, to be read on a screen or printed. It is recorded as a look, too."""
     now = datetime.now(UTC)
-    return service.look(services, bank.id, seller_id, lambda profile: page.of(profile, now), now)
+    return service.look(services, bank.id, seller_id, lambda profile: page.of(profile, now))
 
 
 def _as_json(profile: Profile) -> Response:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC
 
 from fastapi import Response
 
 from api.consents import service as consents
+from api.consents.service import Clock, utc_now
 from api.database import transaction
 from api.errors import SellerUnknown, VectorsUnavailable
 from api.ledger.service import Draft
@@ -24,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 
 def look(
-    services: Services, bank_id: str, seller_id: str, answered: Callable[[Profile], Response], now: datetime
+    services: Services, bank_id: str, seller_id: str, answered: Callable[[Profile], Response], clock: Clock = utc_now
 ) -> Response:
     """Answer with a seller's picture, once the ledger holds that the bank looked.
 
@@ -33,7 +34,7 @@ def look(
         bank_id: who looks.
         seller_id: at whom.
         answered: turns the picture into the answer.
-        now: the moment of the request.
+        clock: says when, and is read whenever it matters.
 
     Raises:
         ConsentRequired: no consent of the seller for the bank is in force, whatever it is for; said of a seller who
@@ -43,20 +44,21 @@ def look(
         DatabaseUnavailable: the look could not be recorded, so there is none.
     """
     with transaction(services.engine) as connection:
-        consented = consents.require(connection, seller_id, bank_id, None, now)
+        consented = consents.require(connection, seller_id, bank_id, None, clock)
     picture = _picture_of(services.vectors, seller_id)
-    today = now.astimezone(UTC).date()
+    today = clock().astimezone(UTC).date()
     answer = answered(profile_of(picture, consented.id, today))
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        # once more under the seller's key, so that a revocation was committed before or comes after
-        consent = consents.require(connection, seller_id, bank_id, None, now)
+        tip = services.ledger.hold(connection, bank_id)
+        # once more under the chain, so that a revocation was committed before or comes after
+        consent = consents.require(connection, seller_id, bank_id, None, clock)
         if consent.id != consented.id:
             # an erasure since the picture was read has removed it first: nobody comes back by a race
             picture = _picture_of(services.vectors, seller_id)
             answer = answered(profile_of(picture, consent.id, today))
         content = proof.of_view(picture, consent.id, bytes(answer.body))
-        services.ledger.append(connection, seller, Draft(bank_id, proof.VIEW, content, now))
+        services.ledger.append(connection, seller, Draft(bank_id, proof.VIEW, content, clock()), tip)
     return answer
 
 

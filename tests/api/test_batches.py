@@ -184,3 +184,69 @@ def test_closing_answers_those_who_wait() -> None:
         await closing
 
     asyncio.run(closed())
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, StopIteration])
+def test_whatever_is_raised_or_given_somebody_is_told(batches: Batches, error: type[BaseException]) -> None:
+    """A future takes no StopIteration, and a thread that ended would leave its queue for ever."""
+
+    def fails(_: Sequence[int]) -> list[int]:
+        raise error
+
+    def too_few(_: Sequence[int]) -> list[int]:
+        return []
+
+    async def told() -> list[Any]:
+        coming = [batches.ask(answer, number) for answer in (fails, too_few) for number in range(3)]
+        return await asyncio.wait_for(asyncio.gather(*coming, return_exceptions=True), PATIENCE)
+
+    found = asyncio.run(told())
+    assert [type(each) for each in found] == [RuntimeError] * 3 + [ValueError] * 3
+    assert asyncio.run(batches.ask(lambda each: each, 4)) == 4
+
+
+def test_where_no_thread_can_begin_the_next_one_tries_again(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(lambda each: each)
+    asked.goes_on.set()
+    with monkeypatch.context() as full:
+
+        def none_left(*_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        full.setattr(ThreadPoolExecutor, "submit", none_left)
+        with pytest.raises(RuntimeError, match="new thread"):
+            asyncio.run(batches.ask(asked, 1))
+    assert asyncio.run(batches.ask(asked, 2)) == 2
+
+
+def test_who_has_waited_too_long_is_told_and_not_begun(batches: Batches, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.batches._PATIENCE", 0.05)
+    asked = Asked(lambda each: each)
+
+    async def stuck() -> list[Any]:
+        first = begun(batches, asked, 0)
+        await until(asked.began.is_set)
+        others = [begun(batches, asked, each) for each in (1, 2)]
+        await asyncio.sleep(0.2)
+        late = begun(batches, asked, 3)
+        await asyncio.sleep(0)
+        asked.goes_on.set()
+        return await asyncio.gather(first, *others, late, return_exceptions=True)
+
+    found = asyncio.run(stuck())
+    assert [type(each) for each in found] == [int, DatabaseUnavailable, DatabaseUnavailable, int]
+    assert asked.batches == [[0], [3]]
+
+
+def test_questions_of_one_kind_take_no_thread_from_another(batches: Batches) -> None:
+    stuck, swift = Asked(lambda each: each), Asked(lambda each: each)
+    swift.goes_on.set()
+
+    async def side_by_side() -> None:
+        many = [begun(batches, stuck, number, number) for number in range(100)]
+        await until(stuck.began.is_set)
+        assert await asyncio.wait_for(batches.ask(swift, 7), PATIENCE) == 7
+        stuck.goes_on.set()
+        assert await asyncio.gather(*many) == list(range(100))
+
+    asyncio.run(side_by_side())

@@ -214,6 +214,21 @@ def served_home(settings: Settings, open_client: Opener) -> Path:
         return settings.home
 
 
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_server_that_is_stopped_closes_what_it_opened(
+    served_home: Path, tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    with _serving(served_home, tmp_path / "log") as (process, lines):
+        address = re.search(r"http://[^ ]+", lines[0]).group()
+        assert httpx.get(f"{address}/health/ready").status_code == 200
+        assert (served_home / "sellerscore.db-wal").exists()
+        process.send_signal(sent)
+        assert process.wait(timeout=20) == code
+    # the last connection that is closed takes it away
+    assert not (served_home / "sellerscore.db-wal").exists()
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
 def test_a_real_server_scores_by_the_curl_that_it_prints(served_home: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with _serving(served_home, log) as (process, lines):

@@ -252,3 +252,19 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DatabaseSetupError, match=r"cannot be opened .*SELLERSCORE_DATABASE_URL"):
         open_database(f"sqlite:///{tmp_path}/file/scores.db")
+
+
+def test_who_waits_too_long_for_the_one_writer_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = open_database(f"sqlite:///{tmp_path}/scores.db")
+    monkeypatch.setattr("api.durability._TURN_SECONDS", 0.1)
+    with ThreadPoolExecutor(1) as pool, transaction(engine, writes=True):
+
+        def write() -> None:
+            with transaction(engine, writes=True):
+                raise AssertionError("the place was taken")
+
+        with pytest.raises(DatabaseUnavailable):
+            pool.submit(write).result(20)
+    with transaction(engine, writes=True):
+        pass
+    engine.dispose()

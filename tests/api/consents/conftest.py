@@ -51,7 +51,7 @@ class Room:
 
     def required(self, at: datetime = NOW, seller_id: str = SELLER, purpose: str = PURPOSE) -> Consent:
         with transaction(self.engine) as connection:
-            return service.require(connection, seller_id, self.bank, purpose, at)
+            return service.require(connection, seller_id, self.bank, purpose, lambda: at)
 
     def ask(self, at: datetime = NOW, seller_id: str = SELLER, bank: str | None = None) -> Request:
         with transaction(self.engine, writes=True) as connection:

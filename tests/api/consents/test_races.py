@@ -14,7 +14,7 @@ import pytest
 
 from api.consents import repository
 from api.consents.ledger_check import ConsentCheck
-from api.consents.service import Terms, grant, require, revoke
+from api.consents.service import Terms, grant, require, revoke, utc_now
 from api.database import transaction
 from api.erasure import erase
 from api.errors import ConsentRequired, ConsentUnknown, SellerUnknown
@@ -49,7 +49,7 @@ def scoring(services: Services, bank_id: str, ended: list[type[Exception]]) -> N
     until = time.monotonic() + 30
     while time.monotonic() < until:
         try:
-            asyncio.run(service.create(services, service.Wanted(bank_id, request, datetime.now(UTC))))
+            asyncio.run(service.create(services, service.Wanted(bank_id, request)))
         except (ConsentRequired, SellerUnknown) as refused:
             ended.append(type(refused))
             return
@@ -63,7 +63,7 @@ def test_no_score_stands_after_the_revocation(client: TestClient) -> None:
     services, bank = client.app.state.services, bank_of(client)
     ended: list[type[Exception]] = []
     with transaction(services.engine) as connection:
-        consent = require(connection, SELLERS[0], bank, PURPOSE, datetime.now(UTC))
+        consent = require(connection, SELLERS[0], bank, PURPOSE, utc_now)
     with ThreadPoolExecutor(WRITERS) as pool:
         for _ in range(WRITERS):
             pool.submit(scoring, services, bank, ended)
@@ -104,7 +104,7 @@ def appended(room: Room, holds: threading.Event, release: threading.Event) -> No
     with transaction(room.engine, writes=True) as connection:
         seller = room.ledger.seller(connection, SELLER)
         tip = room.ledger.hold(connection, room.bank)
-        require(connection, SELLER, room.bank, PURPOSE, NOW)
+        require(connection, SELLER, room.bank, PURPOSE, lambda: NOW)
         holds.set()
         release.wait(20)
         room.ledger.append(connection, seller, Draft(room.bank, "note", b"{}", NOW), tip)
@@ -171,3 +171,30 @@ def test_a_consent_erased_meanwhile_is_not_revoked(room: Room) -> None:
     with pytest.raises(ConsentUnknown):
         room.revoke(consent)
     assert [row.header.kind for row in room.rows()] == ["consent", "erasure"]
+
+
+def test_who_is_consented_to_all_the_time_is_never_refused(client: TestClient) -> None:
+    """A consent that is renewed takes the place of the former in one moment, also for those who wait."""
+    services, bank = client.app.state.services, bank_of(client)
+    request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
+    until = time.monotonic() + 2
+
+    def score() -> int:
+        made = 0
+        while time.monotonic() < until:
+            asyncio.run(service.create(services, service.Wanted(bank, request)))
+            made += 1
+        return made
+
+    def renew() -> int:
+        renewed = 0
+        while time.monotonic() < until:
+            renewed += 1
+            with transaction(services.engine, writes=True) as connection:
+                grant(connection, services.ledger, Terms(SELLERS[0], bank, PURPOSE, DAY * (1 + renewed % 90)), "tests")
+        return renewed
+
+    with ThreadPoolExecutor(5) as pool:
+        coming = [pool.submit(each) for each in (score, score, score, score, renew)]
+        assert all(each.result(60) > 1 for each in coming)
+    assert whole(services)

@@ -54,15 +54,15 @@ def test_any_purpose_is_enough_to_look(room: Room) -> None:
     with transaction(room.engine) as connection:
         for seller in (SELLER, "S-nobody"):
             with pytest.raises(ConsentRequired):
-                service.require(connection, seller, room.bank, None, NOW)
+                service.require(connection, seller, room.bank, None, lambda: NOW)
     room.grant(purpose=OTHER, ends=9 * DAY)
     last = room.grant(ends=10 * DAY)
     with transaction(room.engine) as connection:
-        assert service.require(connection, SELLER, room.bank, None, NOW) == last
+        assert service.require(connection, SELLER, room.bank, None, lambda: NOW) == last
         with pytest.raises(ConsentRequired):
-            service.require(connection, SELLER, room.second, None, NOW)
+            service.require(connection, SELLER, room.second, None, lambda: NOW)
         with pytest.raises(ConsentRequired):
-            service.require(connection, SELLER, room.bank, None, NOW + 10 * DAY)
+            service.require(connection, SELLER, room.bank, None, lambda: NOW + 10 * DAY)
 
 
 def test_a_revocation_holds_at_once_and_once(room: Room) -> None:

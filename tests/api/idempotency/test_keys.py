@@ -162,7 +162,7 @@ def test_of_two_services_on_one_database_one_makes_the_score(client: TestClient,
 
 def test_a_key_at_work_is_told_to_come_again(client: TestClient) -> None:
     services: Services = client.app.state.services
-    named = services.idempotency.named(bank_of(client), KEY, ("createScore", b"{}"), datetime.now(UTC))
+    named = services.idempotency.named(bank_of(client), KEY, ("createScore", b"{}"))
     with services.idempotency.at_work(named):
         answer = ask(client)
         refused(answer, 409, "idempotency-key-in-flight")

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
 from api.consents.ledger_check import ConsentCheck
 from api.database import transaction
 from api.erasure import Erased, erase
 from api.errors import SellerUnknown
 from api.given import given_scores
-from api.ledger.repository import rows_of, seller_key
+from api.ledger import repository
+from api.ledger.repository import SellerKey, rows_of, seller_key
 from api.ledger.sealing import SealBrokenError
 from api.ledger.service import content_of
 from api.ledger.verification import verify
@@ -171,6 +172,22 @@ def test_after_an_erasure_nobody_comes_back_by_an_old_vector(client: TestClient,
     assert (answer.status_code, answer.json()["type"]) == refused
     with transaction(services.engine) as connection:
         assert (seller_key(connection, NEWCOMER) is not None) is agrees_again
+
+
+def test_a_key_that_is_erased_before_it_is_read_is_made_anew(empty: Made, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, looks = repository.seller_key, []
+
+    def late(connection: Connection, seller_id: str) -> SellerKey | None:
+        looks.append(seller_id)
+        if len(looks) == 2:
+            repository.destroy_key(connection, seller_id)
+        return found(connection, seller_id)
+
+    monkeypatch.setattr(repository, "seller_key", late)
+    with transaction(empty.engine, writes=True) as connection:
+        made = empty.ledger.seller(connection, "S-1")
+        assert found(connection, "S-1").subject == made.subject
+    assert len(looks) == 3
 
 
 def test_an_erasure_lists_its_rows_in_every_chain_and_says_why(filled: Made) -> None:

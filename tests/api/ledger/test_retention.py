@@ -63,7 +63,7 @@ def answers(client: TestClient) -> dict[str, list[bytes]]:
 
     def made(seller: str, now: datetime) -> bytes:
         request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        return bytes(asyncio.run(service.create(services, service.Wanted(bank, request, now))).score.body)
+        return bytes(asyncio.run(service.create(services, service.Wanted(bank, request, now=now))).score.body)
 
     old = [made(seller, THEN + timedelta(days=number)) for number, seller in enumerate(OLD)]
     consent(services, bank, *YOUNG)
@@ -178,9 +178,9 @@ def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.Monke
     monkeypatch.setattr(api.ledger.service, "_DROPPED_AT_ONCE", 3)
     request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
     for _ in range(40):
-        asyncio.run(service.create(services, service.Wanted(bank, request, THEN)))
+        asyncio.run(service.create(services, service.Wanted(bank, request, now=THEN)))
     consent(services, bank, SELLERS[0])
-    wanted = service.Wanted(bank, request, datetime.now(UTC))
+    wanted = service.Wanted(bank, request)
     with ThreadPoolExecutor(4) as pool:
         made = [pool.submit(asyncio.run, service.create(services, wanted)) for _ in range(40)]
         both = [pool.submit(dropped, services) for _ in range(2)]

@@ -31,9 +31,8 @@ NOW = datetime.now(UTC)
 
 def asked(services: Services, bank_id: str, seller_id: str, key: str | None = None) -> Asked:
     request = ScoreRequest(seller_id=seller_id, purpose=Purpose.CREDIT_APPLICATION)
-    now = datetime.now(UTC)
-    named = None if key is None else services.idempotency.named(bank_id, key, again.asked(request), now)
-    return Asked(services, bank_id, request, now, named)
+    named = None if key is None else services.idempotency.named(bank_id, key, again.asked(request))
+    return Asked(services, bank_id, request, named)
 
 
 def second_bank(services: Services, *sellers: str) -> str:

@@ -15,18 +15,22 @@ from sqlalchemy import Connection, func, select
 from api import erasure
 from api.access import service as access
 from api.access.rights import Kind
+from api.consents.ledger_check import ConsentCheck
 from api.consents.repository import consents as consents_table
 from api.consents.requests import service as requests
 from api.database import transaction
+from api.errors import ReviewUnknown, SellerUnknown
+from api.ledger.repository import seller_key
 from api.ledger.tables import seller_keys
+from api.ledger.verification import verify
 from api.reviews import service
-from api.reviews.repository import reviews
+from api.reviews.repository import forget, reviews
 from api.reviews.service import Asked
 from api.seller_sessions import service as sessions
 from api.seller_sessions.repository import Person
 from api.seller_sessions.service import SignedInAs
 from api.services import Services
-from tests.api.conftest import SELLERS
+from tests.api.conftest import SELLERS, consent
 from tests.api.seller_pages.conftest import Browser
 
 SELLER = SELLERS[0]
@@ -132,3 +136,55 @@ def asked_for(browser: Browser) -> dict[str, str]:
         asked = requests.ask(connection, bank, SELLER, "credit_application", now)
     browser.log_in(SELLER).get("/seller/reviews")
     return {"statement": "Look, please.", "request_id": asked.id, "days": "30"}
+
+
+def test_who_consents_for_the_first_time_during_an_erasure_has_consented(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No key is there to wait for: what is given meanwhile stands, with its key, as if given afterwards."""
+    services, seller = browser.services, "S-first"
+    if services.engine.dialect.name == "sqlite":
+        pytest.skip("SQLite has one writer at a time")
+    bank = access.create(services.engine, Kind.BANK, "B", now=datetime.now(UTC)).client.id
+    forget = erasure.reviews.forget
+
+    def forget_and_let_in(connection: Connection, seller_id: str) -> int:
+        consent(services, bank, seller)
+        return forget(connection, seller_id)
+
+    monkeypatch.setattr(erasure.reviews, "forget", forget_and_let_in)
+    with pytest.raises(SellerUnknown):
+        erasure.erase(
+            services.engine, services.ledger, services.vectors, seller_id=seller, reason="x", now=datetime.now(UTC)
+        )
+    assert verify(services.engine, services.ledger, [ConsentCheck()]).faults == ()
+    with transaction(services.engine) as connection:
+        assert seller_key(connection, seller) is not None
+
+
+def test_a_review_is_taken_up_behind_the_sellers_key(browser: Browser) -> None:
+    """In the order of an erasure, which holds the key before the chain."""
+    services = browser.services
+    with transaction(services.engine, writes=True) as connection:
+        services.ledger.seller(connection, SELLER)
+        review = service.ask(connection, services, Asked(SELLER, None, None, "Look, please."))
+    holds, release = threading.Event(), threading.Event()
+
+    def erase_slowly() -> None:
+        with transaction(services.engine, writes=True) as connection:
+            seller_key(connection, SELLER, to_erase=True)
+            holds.set()
+            assert release.wait(WAITS)
+            forget(connection, SELLER)
+            services.ledger.erase(connection, SELLER, "x", datetime.now(UTC))
+
+    with ThreadPoolExecutor(2) as pool:
+        erasing = pool.submit(erase_slowly)
+        assert holds.wait(WAITS)
+        taking = pool.submit(service.take, services, review.id, "operator-1")
+        time.sleep(0.3)
+        assert not taking.done()
+        release.set()
+        erasing.result(WAITS)
+        with pytest.raises(ReviewUnknown):
+            taking.result(WAITS)

@@ -84,7 +84,7 @@ def agree(services: Services, sellers: tuple[str, ...]) -> None:
 def give(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
         asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        asyncio.run(service.create(services, service.Wanted("bank-0", asked, datetime.now(UTC))))
+        asyncio.run(service.create(services, service.Wanted("bank-0", asked)))
 
 
 @pytest.fixture(scope="session")
