@@ -10,7 +10,7 @@ from fastapi.security.http import HTTPBase
 from api import errors
 from api.access.callers import RATE_HEADERS
 from api.access.granting import TOKEN_PATH, Granted, grant, prove
-from api.access.presented import read_request
+from api.access.presented import expect_form, read_request
 from api.access.refusals import NO_STORE, refusal_responses
 from api.access.rights import written
 from api.access.schemas import TokenAnswer, TokenForm
@@ -56,7 +56,9 @@ async def create_token(_: Annotated[object, Depends(_basic)], request: Request, 
     that it signs (`private_key_jwt`, RFC 7523). Refusals are those of RFC 6749; all other errors are problem details.
     """
     headers = request.headers
-    asked = read_request(headers.get("content-type", ""), headers.get("authorization"), await request.body())
+    # before the body is read: whoever sends JSON is told to send a form, and not what is wrong with the JSON
+    expect_form(headers.get("content-type", ""))
+    asked = read_request(headers.get("authorization"), await request.body())
     address = request.client.host if request.client else ""
     access, now = services.access, datetime.now(UTC)
     proved = await access.hash_in_thread(partial(prove, access, services.engine, asked.proof, address=address, now=now))

@@ -41,18 +41,27 @@ class TokenRequest:
     scope: str | None
 
 
-def read_request(content_type: str, authorization: str | None, body: bytes) -> TokenRequest:
+def expect_form(content_type: str) -> None:
+    """Look at what a body is declared to be.
+
+    Raises:
+        InvalidTokenRequest: it is no form.
+    """
+    if content_type.partition(";")[0].strip().lower() != _FORM:
+        raise InvalidTokenRequest(f"The body must be a form: send it as {_FORM}.")
+
+
+def read_request(authorization: str | None, body: bytes) -> TokenRequest:
     """Read a request for a token.
 
-    Example: `read_request("application/x-www-form-urlencoded", "Basic YTpi", b"grant_type=client_credentials")`
-    shows the secret `b` of the client `a`.
+    Example: `read_request("Basic YTpi", b"grant_type=client_credentials")` shows the secret `b` of the client `a`.
 
     Raises:
         InvalidTokenRequest: the form cannot be read, repeats a field, lacks one, or shows two proofs.
         UnsupportedGrantType: another grant than client credentials is asked for.
         InvalidClient: there is no proof, or the header holds none that can be read.
     """
-    form = _form(content_type, body)
+    form = _form(body)
     if "grant_type" not in form:
         raise InvalidTokenRequest("The field grant_type is missing; send grant_type=client_credentials.")
     if form["grant_type"] != GRANT_TYPE:
@@ -60,9 +69,7 @@ def read_request(content_type: str, authorization: str | None, body: bytes) -> T
     return TokenRequest(_proof(authorization, form), form.get("scope"))
 
 
-def _form(content_type: str, body: bytes) -> Mapping[str, str]:
-    if content_type.partition(";")[0].strip().lower() != _FORM:
-        raise InvalidTokenRequest(f"The body must be a form: send it as {_FORM}.")
+def _form(body: bytes) -> Mapping[str, str]:
     try:
         text = body.decode("ascii")
         fields = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
