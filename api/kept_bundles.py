@@ -5,17 +5,23 @@ Here are files alone: where a bundle comes from is the business of `model_store`
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
+from typing import Final
 
 from api.errors import ModelStoreError
 from api.settings import Settings
 from scoring import Bundle
+
+_TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
+"""What a system says where a folder is to take the place of one that holds something, or of a file."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +77,33 @@ def keep(settings: Settings, digest: str, files: Mapping[str, bytes]) -> None:
             complete.mkdir()
             for name, content in files.items():
                 _write_durably(complete / name, content)
-            _put(complete, folder, Path(scratch, "former"))
+            _put(complete, folder, Path(scratch))
         _sync(folder.parent)
 
 
-def _put(complete: Path, folder: Path, former: Path) -> None:
+def _put(complete: Path, folder: Path, scratch: Path) -> None:
     """Let a folder that is on the disk take its place; one that is not as it should be is moved out of the way."""
-    try:
-        if folder.exists():
-            folder.replace(former)
-        complete.replace(folder)
-    except OSError:
+    for number in count():
+        try:
+            complete.replace(folder)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+        else:
+            return
         # another service that began at the same time may have put it there
-        if not folder.is_dir() or read_files(folder) != read_files(complete):
-            raise
+        if _is_same(folder, complete):
+            return
+        # or have moved it out of the way
+        with suppress(FileNotFoundError):
+            folder.replace(scratch / f"former-{number}")
+
+
+def _is_same(folder: Path, complete: Path) -> bool:
+    try:
+        return read_files(folder) == read_files(complete)
+    except OSError:
+        return False
 
 
 @contextmanager
