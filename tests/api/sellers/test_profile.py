@@ -6,9 +6,11 @@ import hashlib
 import html
 import json
 import re
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
@@ -22,6 +24,7 @@ from api.ledger import repository as ledger
 from api.ledger.service import content_of
 from api.ledger.verification import verify
 from api.scores.index_check import IndexCheck
+from api.sellers import service as looking
 from api.sellers.proof import VIEW
 from api.sellers.schemas import Profile
 from features.picture.picture import picture_of
@@ -126,6 +129,37 @@ def test_a_consent_of_one_who_is_not_known_is_answered_as_by_the_score(client: T
     scored = client.post("/v1/scores", json={"seller_id": "unknown", "purpose": "account_review"})
     assert (answer.status_code, answer.json()["type"]) == (scored.status_code, scored.json()["type"])
     assert (answer.status_code, looks(client)) == (404, [])
+
+
+def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the look would stand behind the revocation of what it rests on, though both were in order."""
+    services, bank, written = services_of(client), bank_of(client), looking.proof.of_view
+    with transaction(services.engine) as connection:
+        held = consents.unrevoked(connection, [SELLERS[1]])[SELLERS[1]]
+
+    def revoke_all() -> None:
+        for each in held:
+            with transaction(services.engine, writes=True) as connection:
+                consenting.revoke(connection, services.ledger, each.id, "tests")
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def slow(*given: Any) -> bytes:
+            revoking.append(pool.submit(revoke_all))
+            time.sleep(0.3)
+            assert not revoking[0].done()
+            return written(*given)
+
+        revoking: list[Future[None]] = []
+        monkeypatch.setattr(looking.proof, "of_view", slow)
+        assert asked(client, SELLERS[1], FORMS[0]).status_code == 200
+        revoking[0].result(30)
+    with transaction(services.engine) as connection:
+        kinds = [row.header.kind for row in ledger.rows_of(connection, bank)][-1 - len(held) :]
+    assert kinds == ["view", *["revocation"] * len(held)]
+    assert verify(services.engine, services.ledger, [ConsentCheck()]).faults == ()
 
 
 def test_each_look_is_on_the_ledger_with_the_digest_of_what_was_seen(client: TestClient) -> None:
