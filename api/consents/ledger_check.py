@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -14,7 +13,7 @@ from api.consents import proof
 from api.consents.repository import consents
 from api.ledger.chain import Fault, Header
 from api.ledger.raw import moment_of, raw, text_of
-from api.ledger.verification import Looked
+from api.ledger.verification import Look, Looked, judged
 from api.scores import answer
 from api.sellers.proof import VIEW
 
@@ -51,18 +50,9 @@ class ConsentCheck:
     def batch(self, connection: Connection, looked: Sequence[Looked]) -> Iterator[Fault]:  # noqa: ARG002
         """Yield what is wrong with consents, revocations and scores in these rows."""
         for each in looked:
-            header = each.row.header
-            if header.kind == proof.CONSENT:
-                self._begun.add(header.chain)
-            look = _LOOKS.get(header.kind)
-            if look is None or each.content is None:
-                continue
-            try:
-                found = look(self, header, json.loads(each.content))
-            except (ValueError, KeyError, TypeError):
-                found = f"the content is no {header.kind}"
-            if found is not None:
-                yield Fault(header.chain, header.position, found)
+            if each.row.header.kind == proof.CONSENT:
+                self._begun.add(each.row.header.chain)
+            yield from judged(self, _LOOKS, each)
 
     def rest(self, connection: Connection) -> Iterator[Fault]:
         """Yield where the table of consents differs from the ledger."""
@@ -126,7 +116,7 @@ class ConsentCheck:
         return known if same else None
 
 
-_LOOKS: Final = {
+_LOOKS: Final[Mapping[str, Look]] = {
     proof.CONSENT: ConsentCheck.consent,
     proof.REVOCATION: ConsentCheck.revocation,
     answer.SCORE: ConsentCheck.score,

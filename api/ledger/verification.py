@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
@@ -10,7 +11,7 @@ from typing import Any, Final, Protocol
 from sqlalchemy import Connection, Engine, select
 
 from api.database import snapshot
-from api.ledger.chain import PLAIN, START, ChainCheck, Fault, Row, Tip
+from api.ledger.chain import PLAIN, START, ChainCheck, Fault, Header, Row, Tip
 from api.ledger.raw import raw, row_of, text_of
 from api.ledger.records import Recorded, recorded_in
 from api.ledger.repository import PORTIONS, SellerKey
@@ -47,6 +48,32 @@ class Check(Protocol):
 
     def rest(self, connection: Connection) -> Iterator[Fault]:
         """Yield what stands beside no row at all."""
+
+
+Look = Callable[[Any, Header, Mapping[str, Any]], str | None]
+"""A method of a check that is told a row's header and content, and says what is wrong, None where nothing is."""
+
+
+def judged(check: Check, looks: Mapping[str, Look], each: Looked) -> Iterator[Fault]:
+    """Yield what a check finds wrong with one row, if it looks at rows of its kind and the content can be read.
+
+    Example: `yield from judged(self, {"score": ScoreCheck.score}, looked)`.
+
+    Args:
+        check: whose methods look.
+        looks: the method that looks at each kind of row; one that fails on a content finds that it is none.
+        each: the row.
+    """
+    header = each.row.header
+    look = looks.get(header.kind)
+    if look is None or each.content is None:
+        return
+    try:
+        found = look(check, header, json.loads(each.content))
+    except (ValueError, KeyError, TypeError):
+        found = f"the content is no {header.kind}"
+    if found is not None:
+        yield Fault(header.chain, header.position, found)
 
 
 @dataclass(frozen=True)
@@ -178,7 +205,7 @@ def looker(
 
 
 def look(at: Looker, advance: Callable[[int], None] | None = None) -> Report:
-    """Look at every row of every chain within the transaction of a at."""
+    """Look at every row of every chain within a transaction that is open already."""
     connection, tips, seen = at.connection, _tips(at.connection), set()
     faults: list[Fault] = []
     for name, found in groupby(_every(connection, advance), key=lambda each: text_of(each[0])):

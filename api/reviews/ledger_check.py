@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,7 +12,7 @@ from sqlalchemy.types import String
 from api.database import UtcDateTime
 from api.ledger.chain import Fault, Header
 from api.ledger.raw import moment_of, raw, text_of
-from api.ledger.verification import Looked
+from api.ledger.verification import Look, Looked, judged
 from api.reviews import proof
 from api.reviews.repository import Outcome, corrections, reviews
 from api.scores import answer
@@ -74,16 +73,7 @@ class ReviewCheck:
     def batch(self, connection: Connection, looked: Sequence[Looked]) -> Iterator[Fault]:  # noqa: ARG002
         """Yield what is wrong with decisions, and with scores that name a review, in these rows."""
         for each in looked:
-            header = each.row.header
-            look = _LOOKS.get(header.kind)
-            if look is None or each.content is None:
-                continue
-            try:
-                found = look(self, header, json.loads(each.content))
-            except (ValueError, KeyError, TypeError):
-                found = f"the content is no {header.kind}"
-            if found is not None:
-                yield Fault(header.chain, header.position, found)
+            yield from judged(self, _LOOKS, each)
 
     def rest(self, connection: Connection) -> Iterator[Fault]:
         """Yield where the tables differ from the ledger."""
@@ -127,7 +117,7 @@ class ReviewCheck:
         return None
 
 
-_LOOKS: Final = {proof.DECISION: ReviewCheck.decision, answer.SCORE: ReviewCheck.score}
+_LOOKS: Final[Mapping[str, Look]] = {proof.DECISION: ReviewCheck.decision, answer.SCORE: ReviewCheck.score}
 
 
 def _of_review(decided: _Decided, found: _Row | None) -> Iterator[str]:

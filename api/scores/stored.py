@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
+from api.ledger.repository import SellerKey
 from api.ledger.sealing import SealBrokenError
 from api.ledger.service import Ledger, content_of
 from api.scores import answer, repository
@@ -67,12 +68,9 @@ def envelope_of(ledger: Ledger, kept: Kept) -> dict[str, Any]:
         ScorePastRetention: what it was is kept no more.
         LedgerDamaged: it does not open, or is not what was committed to.
     """
-    if kept.key is None:
-        raise ScoreErased
-    if kept.row.is_dropped:
-        raise ScorePastRetention
+    seller = _readable(kept)
     try:
-        content = answer.parsed(content_of(kept.row, ledger.unwrapped(kept.key)))
+        content = answer.parsed(content_of(kept.row, ledger.unwrapped(seller)))
         found: dict[str, Any] = content["envelope"]
     except (SealBrokenError, json.JSONDecodeError, KeyError) as error:
         raise LedgerDamaged from error
@@ -87,12 +85,9 @@ def open_kept(ledger: Ledger, kept: Kept, *, committed: bool = True) -> StoredSc
         ScorePastRetention: what it was is kept no more.
         LedgerDamaged: something does not open, or is not what was committed to.
     """
-    if kept.key is None:
-        raise ScoreErased
-    if kept.row.is_dropped:
-        raise ScorePastRetention
+    seller = _readable(kept)
     try:
-        key = ledger.unwrapped(kept.key)
+        key = ledger.unwrapped(seller)
         content = answer.parsed(content_of(kept.row, key, committed=committed))
         sealed = kept.index.receipt
         receipt = None if sealed is None else answer.opened_receipt(key, kept.index.id, sealed)
@@ -101,5 +96,13 @@ def open_kept(ledger: Ledger, kept: Kept, *, committed: bool = True) -> StoredSc
     except (SealBrokenError, json.JSONDecodeError, KeyError) as error:
         raise LedgerDamaged from error
     index = kept.index
-    seller_id = kept.key.seller_id
-    return StoredScore(index.id, index.chain, seller_id, index.purpose, index.scored_at, bundle, inputs, body)
+    return StoredScore(index.id, index.chain, seller.seller_id, index.purpose, index.scored_at, bundle, inputs, body)
+
+
+def _readable(kept: Kept) -> SellerKey:
+    """Return the key of a score that is still there to be read."""
+    if kept.key is None:
+        raise ScoreErased
+    if kept.row.is_dropped:
+        raise ScorePastRetention
+    return kept.key
