@@ -31,7 +31,7 @@ class FitConfig:
 
     __pydantic_config__ = STRICT
 
-    learning_rate: Annotated[float, Field(ge=0.0001, le=1)] = 0.03
+    learning_rate: Annotated[float, Field(ge=0.0001, le=1)] = 0.015
     num_leaves: Annotated[int, Field(ge=2, le=256)] = 8
     max_depth: Annotated[int, Field(ge=1, le=8)] = 4
     most_data_in_leaf: Annotated[int, Field(ge=5, le=1_000_000)] = 40
@@ -39,8 +39,8 @@ class FitConfig:
     bagging_fraction: Annotated[float, Field(ge=0.01, le=1)] = 0.8
     lambda_l2: Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)] = 50.0
     extra_trees: bool = True
-    max_rounds: Annotated[int, Field(ge=1, le=100_000)] = 800
-    patience: Annotated[int, Field(ge=1, le=100_000)] = 50
+    max_rounds: Annotated[int, Field(ge=1, le=100_000)] = 2_000
+    patience: Annotated[int, Field(ge=1, le=100_000)] = 100
     stop_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     folds: Annotated[int, Field(ge=2, le=100)] = 5
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 7

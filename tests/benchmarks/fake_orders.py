@@ -21,8 +21,8 @@ from training.package import Package, bundle_parts
 from training.simulation import SimulationConfig, simulate
 from training.split import SplitConfig, out_of_time
 
-SEED = 106
-"""Looked at by no one who chose features or settings: 1, 104 and 105 were."""
+SEED = 107
+"""Looked at by no one who chose features or settings: 1, 104, 105 and 106 were."""
 
 ASKED = 500
 SPLIT = SplitConfig(unseen_share=0.5)
