@@ -14,7 +14,6 @@ from fastapi import APIRouter, Response
 from markupsafe import Markup
 
 from api import errors
-from api.database import transaction
 from api.products import service as products
 from api.products.repository import everyones
 from api.remembered import Remembered
@@ -61,7 +60,7 @@ def show_products(seller: SignedIn, services: Wired) -> Response:
     if view is None:
         return _unknown(seller, "/seller/products")
     now = datetime.now(UTC)
-    with transaction(services.engine) as connection:
+    with seller.reading() as connection:
         held = everyones(connection, now)
     versions = tuple((bank, each.bank_id, each.product_id, each.version) for bank, each in held)
 

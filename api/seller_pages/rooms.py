@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
 from fastapi import APIRouter, FastAPI
@@ -11,10 +10,8 @@ from starlette.types import Scope
 
 import api.review_pages.endpoints
 from api.seller_pages import acts, consenting, download, login, pages, reviewing
-from api.seller_pages.routes import TURNS
 
 _PLACES: Final = ("/seller", "/operator")
-AT_ONCE: Final = 4
 
 
 class Pages(APIRouter):
@@ -26,8 +23,7 @@ class Pages(APIRouter):
 
 
 def install_pages(app: FastAPI) -> None:
-    """Put the pages before every other room, some made at a time: more threads only wait for one another."""
-    setattr(app.state, TURNS, asyncio.Semaphore(AT_ONCE))
+    """Put the pages before every other room."""
     app.include_router(_ROUTER)
 
 

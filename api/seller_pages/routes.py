@@ -7,8 +7,8 @@ in the language of who looks.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Annotated, Any, Final
@@ -18,6 +18,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 
 from api import errors
@@ -31,20 +32,20 @@ from api.seller_sessions.service import SignedInAs
 from api.services import Services
 
 FORM_TOKEN: Final = "token"  # noqa: S105 - the name of a field
-TURNS: Final = "pages_at_once"
-"""The name in the application's state of what pages take turns by."""
 _FORM: Final = "application/x-www-form-urlencoded"
 _OURS: Final = frozenset({"same-origin", "none"})
 
 logger = logging.getLogger(__name__)
+
+_Made = Callable[[Connection], Response]
+"""Makes a page of what it reads."""
 
 
 @dataclass(frozen=True)
 class Here:
     """Somebody who is logged in and looks at a page.
 
-    `reading` gives a transaction that reads: for a page that only shows, the one in which the session was looked at,
-    which ends with the block and is there once.
+    `reading` gives a transaction that reads: for a page that only shows, the one in which the session was looked at.
     """
 
     subject: str
@@ -87,8 +88,7 @@ class Page(APIRoute):
         async def answer_as_page(request: Request) -> Response:
             try:
                 await self.admit(request)
-                async with self.turn(request):
-                    return await answer(request)
+                return await answer(request)
             except errors.Problem as problem:
                 return refused(request, problem)
             except HTTPException as error:
@@ -104,10 +104,6 @@ class Page(APIRoute):
 
         return answer_as_page
 
-    def turn(self, request: Request) -> AbstractAsyncContextManager[None]:  # noqa: ARG002
-        """Return what is held while the page is made."""
-        return nullcontext()
-
     async def admit(self, request: Request) -> None:
         """Refuse forms that another site sent."""
         if request.method == "POST":
@@ -122,22 +118,16 @@ class SessionFirst(Page):
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Response], **kwargs: Any) -> None:
-        super().__init__(
-            path, _admitting(endpoint, lambda request, over: _looking(request, self.person, over)), **kwargs
-        )
+        shows = "POST" not in kwargs["methods"]
+        super().__init__(path, self._with_others(endpoint) if shows else endpoint, **kwargs)
         found = [each.call for each in self.dependant.dependencies if isinstance(each.call, _LoggedIn)]
         if len(found) != 1:
             raise TypeError(f"The page {self.path} must have one parameter that says who may look.")
         self.person = found[0].person
 
-    def turn(self, request: Request) -> AbstractAsyncContextManager[None]:
-        """Let some pages be made at a time; a form, which waits for the disk, holds nobody up."""
-        turns: AbstractAsyncContextManager[None] = getattr(request.app.state, TURNS)
-        return turns if request.method == "GET" else super().turn(request)
-
     async def admit(self, request: Request) -> None:
         """Refuse forms of who has no session of this kind, and forms that were not made for it."""
-        # a page that only shows is admitted in the thread that makes it, since changing threads takes as long
+        # a page that only shows is admitted in the thread that makes it
         if request.method != "POST":
             return
         here = request.state.here = await run_in_threadpool(_acting, request, self.person)
@@ -146,37 +136,45 @@ class SessionFirst(Page):
         if not here.signed_in.allows(form.get(FORM_TOKEN)):
             raise errors.FormRefused
 
+    def _with_others(self, show: Callable[..., Response]) -> Callable[..., Coroutine[Any, Any, Response]]:
+        """Return an endpoint that shows a page to whoever is logged in, made with those that others look at meanwhile.
 
-def _admitting(
-    endpoint: Callable[..., Response], looking: Callable[[Request, ExitStack], Here]
-) -> Callable[..., Response]:
-    """Return the endpoint behind a look at the session, where that was not looked at before."""
+        Python makes one page at a time whatever the number of threads; one thread for all is not torn between them.
+        """
 
-    @wraps(endpoint)
-    def admitted(**given: Any) -> Response:
-        with ExitStack() as over:
-            looked = {name: looking(each, over) for name, each in given.items() if isinstance(each, Request)}
-            return endpoint(**{**given, **looked})
+        @wraps(show)
+        async def shown(**given: Any) -> Response:
+            ((name, request),) = [each for each in given.items() if isinstance(each[1], Request)]
 
-    return admitted
+            def made(connection: Connection) -> Response:
+                here = _here(request, self.person, connection, lambda: nullcontext(connection))
+                return show(**{**given, name: here})
+
+            services: Services = request.app.state.services
+            return await services.batches.ask(_each_made, (services.engine, made))
+
+        return shown
 
 
-def _looking(request: Request, person: Person, over: ExitStack) -> Here:
-    connection = over.enter_context(transaction(_engine(request)))
-    return _here(request, person, connection, partial(_reading, over, connection))
+def _each_made(pages: Sequence[tuple[Engine, _Made]]) -> list[Response | Exception]:
+    with transaction(pages[0][0]) as connection:
+        return [_made(page, connection) for _, page in pages]
+
+
+def _made(page: _Made, connection: Connection) -> Response | Exception:
+    try:
+        return page(connection)
+    except DBAPIError:
+        # the transaction is over for all of them
+        raise
+    except Exception as error:  # noqa: BLE001 - raised where it belongs, the others are made
+        return error
 
 
 def _acting(request: Request, person: Person) -> Here:
     engine = _engine(request)
     with transaction(engine) as connection:
         return _here(request, person, connection, partial(transaction, engine))
-
-
-@contextmanager
-def _reading(over: ExitStack, connection: Connection) -> Iterator[Connection]:
-    # the connection goes back before the page is made
-    with over:
-        yield connection
 
 
 def _here(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
+from sqlalchemy.exc import IntegrityError
 
 from api.consents.requests import service as requests
 from api.database import transaction
-from api.seller_pages import pages, rooms
-from api.seller_pages.routes import Page, SessionFirst
+from api.errors import DatabaseUnavailable
+from api.seller_pages import pages
+from api.seller_pages.routes import Here, Page, SessionFirst
 from tests.api.conftest import SELLERS, bank_of
 from tests.api.seller_pages.conftest import Browser, Surf
 from tests.api.seller_pages.test_pages import PAGES
@@ -112,32 +116,84 @@ def test_every_page_says_in_its_signature_who_may_look(browser: Browser) -> None
     }
 
 
-def test_some_pages_are_made_at_a_time_and_forms_wait_for_none(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    browser.log_in(SELLERS[0]).get("/seller")
-    cookie, token, release = browser.cookie, browser.token, threading.Event()
-    at_once, seen, lock = 0, [0], threading.Lock()
+@dataclass
+class Held:
+    """Stands for what a page does to find the score: the first one waits, and each does what it is told to."""
 
-    def slow(*_: object) -> None:
-        nonlocal at_once
-        with lock:
-            at_once += 1
-            seen.append(at_once)
-        release.wait(20)
-        with lock:
-            at_once -= 1
+    does: Callable[[Here], None] = lambda _: None
+    begun: list[str] = field(default_factory=list)
+    first: threading.Event = field(default_factory=threading.Event)
+    goes_on: threading.Event = field(default_factory=threading.Event)
 
-    monkeypatch.setattr(pages, "view_of", slow)
+    def __call__(self, seller: Here, _: object) -> None:
+        self.begun.append(seller.subject)
+        self.first.set()
+        assert self.goes_on.wait(20)
+        self.does(seller)
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    made = Held()
+    monkeypatch.setattr(pages, "view_of", made)
+    yield made
+    made.goes_on.set()
+
+
+def test_pages_are_made_one_after_the_other_and_forms_wait_for_none(browser: Browser, held: Held) -> None:
+    browser.log_in(SELLERS[0]).get("/seller/reviews")
+    cookie, token, begun = browser.cookie, browser.token, []
+    event.listen(browser.services.engine, "begin", lambda _: begun.append("begin"))
     with ThreadPoolExecutor(12) as pool:
         looking = [pool.submit(lambda: Browser(browser.client, cookie).get("/seller").status_code) for _ in range(12)]
-        while max(seen) < rooms.AT_ONCE:
-            time.sleep(0.01)
-        spoken = Browser(browser.client, cookie, token).post("/seller/language", language="zh")
-        release.set()
-        assert spoken.status_code == 303
+        assert held.first.wait(20)
+        assert Browser(browser.client, cookie, token).post("/seller/language", language="zh").status_code == 303
+        assert len(held.begun) == 1
+        begun.clear()
+        held.goes_on.set()
         assert {each.result(20) for each in looking} == {200}
-    assert max(seen) == rooms.AT_ONCE
+    assert len(held.begun) == 12
+    assert len(begun) < 11, "those who waited were looked at in one transaction"
+
+
+def test_a_page_that_fails_fails_alone(browser: Browser, surf: Surf, held: Held) -> None:
+    """Whatever it is: what the database says ends the transaction of all, and all the others are made once more."""
+    others = [browser.log_in(SELLERS[0]), *(surf().log_in(SELLERS[0]) for _ in range(3))]
+    unlucky = surf().log_in(SELLERS[1])
+
+    def fail_in_the_database(seller: Here) -> None:
+        with seller.reading() as connection:
+            # a NULL on SQLite
+            assert connection.execute(text("SELECT 1/0")).scalar() is not None
+
+    def fail_with(error: Exception) -> Callable[[Here], None]:
+        def fail(_: Here) -> None:
+            raise error
+
+        return fail
+
+    twice = IntegrityError("INSERT", {}, ValueError("twice"))
+    failures = (fail_in_the_database, *map(fail_with, (twice, ValueError("unknown"), DatabaseUnavailable())))
+    for failure, status in zip(failures, (500, 500, 500, 503), strict=True):
+        held.does = lambda seller, failure=failure: failure(seller) if seller.subject == SELLERS[1] else None
+        held.first.clear()
+        held.goes_on.clear()
+        with ThreadPoolExecutor(5) as pool:
+            first = pool.submit(others[0].get, "/seller")
+            assert held.first.wait(20)
+            waiting = [pool.submit(each.get, "/seller") for each in (unlucky, *others[1:])]
+            until_waiting(browser, len(waiting))
+            held.goes_on.set()
+            assert waiting[0].result(20).status_code == status
+            assert {each.result(20).status_code for each in (first, *waiting[1:])} == {200}
+
+
+def until_waiting(browser: Browser, count: int) -> None:
+    for _ in range(2_000):
+        if sum(map(len, browser.services.batches._queues.values())) == count:
+            return
+        time.sleep(0.005)
+    raise AssertionError("the pages do not wait for one another")
 
 
 def test_a_page_reads_in_the_transaction_in_which_its_session_was_looked_at(browser: Browser) -> None:
@@ -148,6 +204,5 @@ def test_a_page_reads_in_the_transaction_in_which_its_session_was_looked_at(brow
     for path in PAGES:
         begun.clear()
         assert browser.get(f"/seller{path}").status_code == 200
-        # products are read beside the score
-        assert len(begun) == (2 if path == "/products" else 1), path
+        assert len(begun) == 1, path
     assert engine.pool.checkedout() == 0  # type: ignore[attr-defined]
