@@ -72,7 +72,7 @@ class Dataset:
             if count < least:
                 raise LabelError(
                     f"The {what} part has {count} {kind} of {len(self.rows)} labels and needs at least {least}; "
-                    "deliver a longer span or more sellers."
+                    "deliver a longer span or more sellers, or ask for less of it under [labels] and [split]."
                 )
 
     def select(self, chosen: pd.Series) -> Dataset:

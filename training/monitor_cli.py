@@ -80,7 +80,7 @@ def mounted(ledger: Callable[[], Ledger]) -> typer.Typer:
         """Watch the models at work: drift, outcomes by vintage, calibration, age of the data; writes an HTML report.
 
         Ends with 0 where all is well, 1 with an alarm (also when MLflow is away: the report is written, and says so),
-        2 on bad input, 3 where nothing was scored in the days that are looked at ([drift] days), and no other alarm.
+        2 on bad input, 3 where nothing was scored in the days that are looked at (`days` of drift), and no other alarm.
 
         Example: sellerscore monitor
         Example: sellerscore monitor --portfolio all.csv --as-of 2026-01-01 --today 2026-06-01 --json

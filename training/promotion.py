@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from training.errors import PromotionError
 from training.gates import Check, failed
@@ -26,6 +27,16 @@ from training.registry import (
     set_champion,
     settle,
 )
+
+_LOOK_ALIKE: Final = str.maketrans(
+    "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455\u0501"  # Cyrillic
+    "\u03b1\u03b5\u03b7\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c70",  # Greek, and a zero
+    "abekmhopctyxijsdaenikvoptuxo",
+)
+"""Small letters that are read as Latin ones, and those."""
+
+_ACCENTS: Final = 200
+"""Combining classes from here on are marks above and below; smaller ones are vowels and signs of other scripts."""
 
 Judge = Callable[[Version, Version | None], tuple[Check, ...]]
 """Asks the gates about a candidate and the champion that it would replace, None where there is none."""
@@ -46,7 +57,7 @@ class Approval:
         Raises:
             PromotionError: without a name or a reason.
         """
-        if not _plain(by) or not _plain(reason):
+        if not _words(by) or not _words(reason):
             raise PromotionError("An approval needs a name and a reason; give --approved-by and --reason.")
         return cls(by.strip(), reason.strip(), datetime.now(UTC))
 
@@ -161,17 +172,26 @@ def _require_second_person(version: Version, approval: Approval) -> None:
             f"The run of version {version.number} does not say who trained it, so nobody can be the second person; "
             "train again."
         )
-    if _plain(trainer) == _plain(approval.by):
+    if _may_be_one(trainer, approval.by):
         raise PromotionError(
             f"{approval.by} trained version {version.number} and cannot approve it as well; ask a second person."
         )
 
 
-def _plain(name: str) -> str:
-    """Return a name without what makes one person look like two: case, width, spaces, and characters nobody sees."""
-    spaced = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
-    seen = "".join(letter for letter in spaced if not _is_unseen(letter))
-    return " ".join(unicodedata.normalize("NFKC", seen).split())
+def _may_be_one(name: str, other: str) -> bool:
+    """Return whether two names may be one person's: in whatever order, run together, or in letters that look alike."""
+    one, another = _words(name), _words(other)
+    return sorted(one) == sorted(another) or "".join(one) == "".join(another)
+
+
+def _words(name: str) -> list[str]:
+    """Return the words of a name without what makes one person look like two: case, width, accents, what nobody sees.
+
+    Example: of "SILVA, A\u0301na" they are "silva" and "ana".
+    """
+    plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LOOK_ALIKE)
+    letters = (each for each in plain if not _is_unseen(each) and unicodedata.combining(each) < _ACCENTS)
+    return "".join(each if each.isalnum() or unicodedata.combining(each) else " " for each in letters).split()
 
 
 def _is_unseen(letter: str) -> bool:

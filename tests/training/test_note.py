@@ -29,3 +29,5 @@ def test_what_is_said_last_is_left_out_where_mlflow_would_not_keep_it() -> None:
     assert "**Study 0.**" in told
     assert told.endswith("What else the studies found stands in model_card.html.")
     assert len(note(replace(made_run(), findings=long * 20), ANA)) <= LONGEST
+    short = Finding("short", "A short one", "Asked and answered.")
+    assert "**A short one.** Asked and answered." in note(replace(made_run(), findings=(*long, short)), ANA)

@@ -247,6 +247,8 @@ def test_the_champion_before_is_kept_as_previous(registered: Registration) -> No
         ("0", r"There is no version 0 of sellerscore; registered are 1, 2\."),
         ("3", r"There is no version 3 of sellerscore; registered are 1, 2\."),
         ("-1", r"There is no version -1 of sellerscore; registered are 1, 2\."),
+        ("--5", r"No version of sellerscore has the alias --5; give a number from 1, 2"),
+        ("9" * 5_000, r"No version of sellerscore has the alias 9+; give a number from 1, 2"),
         ("nobody", r"No version of sellerscore has the alias nobody; give a number from 1, 2"),
     ],
 )

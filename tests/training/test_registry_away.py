@@ -90,3 +90,13 @@ def test_several_first_uses_at_once_make_one_registry(tmp_path: Path) -> None:
     ]
     told = [process.communicate(timeout=240)[1] for process in started]
     assert [process.returncode for process in started] == [0] * 4, told
+
+
+def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path) -> None:
+    file = tmp_path / "mlflow.db"
+    file.write_bytes(b"no database at all, whatever its name says" * 100)
+    with (
+        pytest.raises(RegistryError, match=r"restore the file from a backup, or move it away to begin anew\.$"),
+        connected(Registry(f"sqlite:///{file}", tmp_path)) as client,
+    ):
+        client.search_registered_models()

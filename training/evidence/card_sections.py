@@ -40,6 +40,7 @@ _PLOTS: Final = {
 }
 
 
+_TRIALS: Final = "search.trials"
 _NAMES: Final = {"auc": "AUC", "gini": "Gini", "ks": "KS", "brier": "Brier score", "log_loss": "log-loss"}
 
 
@@ -205,16 +206,18 @@ def _reasons(bundle: Bundle) -> Block:
 
 def _reproduce(given: CardInput) -> Iterator[Block]:
     bundle, facts = given.bundle, given.facts
+    searched = bool(facts.get(_TRIALS))
     yield Prose(
         "With the same operating data, the settings below in a file training.toml and these versions of the libraries, "
         "the command gives the same model text on the same kind of machine."
+        + (" They are those that a search found, so that none is needed any more." if searched else "")
     )
     yield Code("sellerscore train --config training.toml")
-    yield Code(_settings(facts))
+    yield Code(_settings({**facts, _TRIALS: 0} if searched else facts))
     rows = {
         "bundle": bundle.digest,
         "model text": bundle.model_digest,
-        "settings": str(facts["config"]),
+        "settings before the search" if searched else "settings": str(facts["config"]),
         "sellerscore": metadata.version("sellerscore"),
         **{name: str(version) for name, version in bundle.reference.libraries.items()},
     }

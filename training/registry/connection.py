@@ -141,7 +141,7 @@ def connected(registry: Registry) -> Iterator[Client]:
                 "where it is."
             ) from error
         reason = (str(error).splitlines() or [type(error).__name__])[0].replace(registry.uri, registry.shown)
-        raise RegistryError(f"The MLflow registry at {registry.shown} failed: {reason}") from error
+        raise RegistryError(f"The MLflow registry at {registry.shown} failed: {reason}{_advice(reason)}") from error
     finally:
         for name in _ADDRESSES:
             os.environ.pop(name, None)
@@ -170,6 +170,15 @@ def _require_address(registry: Registry) -> None:
             f"{registry.uri!r} is no address of an MLflow registry; set MLFLOW_TRACKING_URI to one such as "
             "http://127.0.0.1:5000 or sqlite:////srv/sellerscore/mlflow.db, or to nothing for that of the state folder."
         )
+
+
+def _advice(reason: str) -> str:
+    """Return what to do about a file of SQLite that is in use or damaged, nothing where that is not what failed."""
+    if "database is locked" in reason:
+        return "; another process writes to it, so try again in a moment."
+    if "malformed" in reason or "not a database" in reason:
+        return "; restore the file from a backup, or move it away to begin anew."
+    return ""
 
 
 def _unanswered(error: BaseException) -> bool:

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 LONGEST: Final = 5_000
 """Characters that MLflow's tables keep of a description; on PostgreSQL a longer one is refused."""
 
+_BETWEEN: Final = "\n\n"
 _MORE: Final = f"What else the studies found stands in {HTML}."
 
 
 def note(run: Run, tags: Mapping[str, str]) -> str:
     """Return what was trained on what, the alarms, how good it is beside the scorecard, and what the studies found.
 
-    Paragraphs that would make it longer than `LONGEST` are left out, the last ones first.
+    Paragraphs that would make it longer than `LONGEST` are left out; shorter ones after them may still be told.
 
     Example: it begins with `Trained by anna on 12,345 loans (678 bad); measured out of time on 2,345 (123 bad).`
 
@@ -27,12 +28,13 @@ def note(run: Run, tags: Mapping[str, str]) -> str:
         run: what training produced.
         tags: of the run; `trained_by` is told.
     """
-    told, room = "", LONGEST - len(_MORE)
+    told, room, whole = "", LONGEST - len(_MORE), True
     for paragraph in _paragraphs(run, tags):
-        if len(told) + len(paragraph) > room:
-            return told + _MORE
-        told += paragraph + "\n\n"
-    return told.rstrip()
+        if len(told) + len(paragraph) + len(_BETWEEN) > room:
+            whole = False
+        else:
+            told += paragraph + _BETWEEN
+    return told.rstrip() if whole else told + _MORE
 
 
 def _paragraphs(run: Run, tags: Mapping[str, str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from training.registry.connection import MODEL_NAME, Registry, connected
 
 if TYPE_CHECKING:
     from training.registry.connection import Client
+
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 
 LATEST: Final = "latest"
 """What asks for the version that was registered last; MLflow keeps this word from being an alias."""
@@ -92,7 +95,7 @@ def _number(client: Client, wanted: str) -> int:
         raise RegistryError("No model is registered yet; run `sellerscore train` first.")
     if wanted == LATEST:
         return versions[-1]
-    if wanted.lstrip("-").isdecimal():
+    if _NUMBER.fullmatch(wanted):
         if int(wanted) not in versions:
             raise RegistryError(
                 f"There is no version {wanted} of {MODEL_NAME}; registered are {', '.join(map(str, versions))}."

@@ -160,6 +160,14 @@ def test_settings_are_a_file_that_reads_back(cards: dict[str, str]) -> None:
     assert tomllib.loads(blocks[1]) == {"fit": {"learning_rate": 0.03, "seed": 7}, "split": {"salt": "sellerscore"}}
 
 
+def test_settings_that_a_search_found_ask_for_no_search() -> None:
+    found = card(replace(given(), facts={**FACTS, "search.trials": 30}))[MARKDOWN]
+    blocks = re.findall(r"```\n(.*?)\n```", found, flags=re.DOTALL)
+    assert tomllib.loads(blocks[1])["search"] == {"trials": 0}
+    assert tomllib.loads(blocks[1])["fit"] == {"learning_rate": 0.03, "seed": 7}
+    assert re.search(r"settings before the search\W+sha256:c", found)
+
+
 def test_out_of_fold_evidence_is_called_so() -> None:
     found = card(replace(given(), facts={**FACTS, "evidence": "out_of_fold"}))[MARKDOWN]
     assert "measured on predictions out of fold" in found

@@ -63,6 +63,13 @@ def test_a_gate_that_fails_stops_it_and_is_listed(registry: Registry) -> None:
         "Ana\u200b Silva",
         "A\u200dna \u2060Silva\ufeff",
         "Ana\u00ad \u3164Silva\ufe0f",
+        "Ana\u200bSilva",
+        "AnaSilva",
+        "Silva, Ana",
+        "ana.silva",
+        "\u00c1na S\u00edlva",
+        "\u0410na Silva",
+        "\u0391na S\u03b9lva",
     ],
 )
 def test_the_trainer_is_no_second_person_however_the_name_is_written(registry: Registry, name: str) -> None:
@@ -72,11 +79,17 @@ def test_the_trainer_is_no_second_person_however_the_name_is_written(registry: R
 
 
 @pytest.mark.parametrize(
-    ("by", "reason"), [("", "good"), ("  ", "good"), ("Wei", ""), ("Wei", " "), ("\u200b", "good")]
+    ("by", "reason"),
+    [("", "good"), ("  ", "good"), ("Wei", ""), ("Wei", " "), ("\u200b", "good"), ("...", "good"), ("Wei", ".")],
 )
 def test_an_approval_has_a_name_and_a_reason(by: str, reason: str) -> None:
     with pytest.raises(PromotionError, match=r"give --approved-by and --reason"):
         Approval.now(by, reason)
+
+
+@pytest.mark.parametrize("name", ["Wei Zhang", "Ana Silveira", "\u5f20\u4f1f", "Silva", "\u0915\u093f\u0930\u0923"])
+def test_whoever_has_another_name_is_another_person(registry: Registry, name: str) -> None:
+    assert promote(registry, "2", Approval.now(name, "good"), lenient).champion == 2
 
 
 def test_a_run_that_does_not_say_who_trained_can_have_no_second_person(registry: Registry) -> None:
