@@ -42,6 +42,8 @@ FIT: Final = FitConfig(
     bagging_fraction=1.0,
     lambda_l2=0.0,
     extra_trees=False,
+    max_rounds=800,
+    patience=50,
 )
 """Where the search begins: LightGBM's own defaults, at half its learning rate. Ours are for sellers, whose
 fake orders move features a little."""
