@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -16,6 +17,8 @@ from scoring import Bundle, assess
 from tests.training.datasets import NAMES, TABLES, dataset
 from training.config import TrainConfig
 from training.dataset import Dataset
+from training.evidence.card_blocks import Code
+from training.evidence.card_sections import CardInput, sections
 from training.evidence.finding import Finding
 from training.evidence.metrics import auc
 from training.evidence.scored import scores
@@ -26,6 +29,7 @@ from training.package import HISTORY, reason_catalogue
 from training.refits import RefitConfig
 from training.run import Run, train
 from training.search import SearchConfig
+from training.settings import read_settings
 from training.split import out_of_time
 from training.vectors import to_vectors
 
@@ -242,6 +246,20 @@ def test_settings_found_by_the_search_are_the_facts_of_the_run(run: Run) -> None
     expected = best["learning_rate"] if best["log_loss"] < first else CONFIG.fit.learning_rate
     assert run.facts["fit.learning_rate"] == expected
     assert run.facts["search.trials"] == 2
+
+
+def test_the_settings_that_the_card_prints_give_the_same_model_without_a_search(
+    loans: Dataset, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("training.run.STUDIES", {})
+    given = CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
+    codes = [each.text for part in sections(given) for each in part.blocks if isinstance(each, Code)]
+    (printed,) = (each for each in codes if "[fit]" in each)
+    file = tmp_path / "training.toml"
+    file.write_text(printed)
+    config = read_settings(file, TrainConfig)
+    assert config.search.trials == 0
+    assert train(loans, config).bundle.model_digest == run.bundle.model_digest
 
 
 def test_every_plot_is_drawn_and_none_is_left_open(run: Run) -> None:
