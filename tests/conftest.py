@@ -1,8 +1,40 @@
 """What every test runs under, beside the settings of pyproject.toml."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+from argon2 import PasswordHasher
+
+from api.access import client_secrets
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - pytest creates a folder of its own in it
+SLOW_FIXTURES = frozenset({"chromium_path", "open_client", "postgres", "registry", "spark", "start", "world"})
+"""What starts a server, a browser, Spark or a training: a test that uses one is marked `slow`."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
     # Ibis 12 calls DuckDB's fetch_arrow_table, which DuckDB 2 deprecates; neither is ours to change.
     config.addinivalue_line("filterwarnings", r"ignore:fetch_arrow_table\(\) is deprecated:DeprecationWarning")
+    # databases wait for the disk at each commit, as the service requires; in memory that takes no time
+    if os.access(MEMORY, os.W_OK):
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_secrets() -> Iterator[None]:
+    """Hash client secrets at argon2's lowest cost; `tests/api/access/test_secrets.py` checks the real one."""
+    cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_secrets, "_hasher", cheap)
+        patch.setattr(client_secrets, "_NOBODYS", cheap.hash("no secret"))
+        yield

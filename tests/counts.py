@@ -1,6 +1,6 @@
-"""How often the tests repeat what chance plays a part in: a few times each here, and many in `make soak`.
+"""How often tests repeat what chance plays a part in: a few times each in `make test`, many times in `make soak`.
 
-The variables stand in the Makefile beside their full counts; who adds a test with a count adds both.
+A test that uses a count is marked `repeated`, so that `make soak` picks it.
 """
 
 from __future__ import annotations
@@ -8,25 +8,31 @@ from __future__ import annotations
 import os
 from typing import Final
 
-
-def _count(name: str, usual: int) -> int:
-    return int(os.environ.get(f"SELLERSCORE_TEST_{name}", usual))
+SOAKING: Final = bool(os.environ.get("SELLERSCORE_SOAK"))
 
 
-KILLS: Final = _count("KILLS", 3)
+def repeat(usual: int, soaking: int) -> int:
+    """Return how often to repeat: `usual` times, or `soaking` times in `make soak`.
+
+    Example: `@settings(max_examples=repeat(30, 500))`.
+    """
+    return soaking if SOAKING else usual
+
+
+KILLS: Final = repeat(1, 50)
 """Times that the service is killed under load, on each database."""
 
-CRASHES: Final = _count("CRASHES", 2)
+CRASHES: Final = repeat(1, 20)
 """Times that PostgreSQL crashes under load and comes back."""
 
-SWAPS: Final = _count("SWAPS", 3)
+SWAPS: Final = repeat(1, 41)
 """Times that the champion changes under load, on each database."""
 
-EXAMPLES: Final = _count("EXAMPLES", 500)
+EXAMPLES: Final = repeat(93, 5_000)
 """Requests that Schemathesis makes, shared out over all operations."""
 
-STATES: Final = _count("STATES", 8)
+STATES: Final = repeat(3, 200)
 """Runs of the state machine over consents, scores, revocations, rotations and erasures."""
 
-REPLAYS: Final = _count("REPLAYS", 300)
+REPLAYS: Final = repeat(60, 10_000)
 """Stored scores that are made again, on each database."""

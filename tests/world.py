@@ -10,14 +10,13 @@ import fcntl
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-_RUN = (sys.executable, "-m", "sellerscore")
+from tests.command import done
+
 _MARK = "ready"
 _GATES = Path(__file__).parents[1] / "training" / "simulation" / "gates.toml"
 
@@ -45,27 +44,6 @@ class World:
             for path in sorted(self.home.rglob("*"))
             if path.is_file() and not path.name.endswith(_WAL)
         }
-
-
-def command(home: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run `sellerscore` as a user does, in a process of its own, with its state in `home`."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-    return subprocess.run(
-        [*_RUN, *map(str, arguments)],
-        env={**environment, "SELLERSCORE_HOME": str(home), "COLUMNS": "200", "NO_COLOR": "1"},
-        cwd=home.parent,
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-
-def done(home: Path, *arguments: str | Path) -> str:
-    """Run a command that must succeed, and return what it printed."""
-    result = command(home, *arguments)
-    assert result.returncode == 0, f"{arguments}: {result.stderr}"
-    return result.stdout
 
 
 def make_world(folder: Path) -> World:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from itertools import product
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,7 @@ import pytest
 
 from api.access.demo import demo_bank
 from api.app import create_app
-from api.consents.service import Clock, Terms, grant, utc_now
-from api.database import transaction
-from api.scores.schemas import Purpose
-from api.services import Services
+from api.database import open_database
 from api.settings import Settings
 from features.store import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, pack
@@ -28,7 +25,9 @@ from scoring.model import Calibration
 from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
-from tests.api.postgres import fresh_database, server
+from tests.api.postgres import database_name, fresh_database, server
+from tests.api.started import Started, consent, demo_credentials
+from tests.counts import SOAKING
 
 if TYPE_CHECKING:
     import httpx
@@ -60,6 +59,16 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore:Using `httpx` with `starlette.testclient` is deprecated")
     # mlflow's own tables use it
     config.addinivalue_line("filterwarnings", "ignore:The ``noload`` loader strategy is deprecated")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test that needs a database on SQLite, and on PostgreSQL too where it is marked `databases`.
+
+    Marked are tests of what differs between the two: SQL, locks and durability. `make soak` runs its tests on both.
+    """
+    if "dialect" in metafunc.fixturenames:
+        both = SOAKING or metafunc.definition.get_closest_marker("databases") is not None
+        metafunc.parametrize("dialect", DATABASES if both else DATABASES[:1], scope="module")
 
 
 def _sheet(catalogue: str = CATALOGUE) -> FeatureSheet:
@@ -122,7 +131,7 @@ def register(uri: str, files: dict[str, bytes], scratch: Path) -> str:
 
 
 def fill(home: Path, snapshot: Snapshot = SNAPSHOT) -> VectorStore:
-    """Store a vector of each seller, and of one who came too lately to be scored."""
+    """Store a vector of each seller, and of a newcomer without enough history to be scored."""
     rng = np.random.default_rng(3)
     rows = [(seller, (400.0, *rng.random(len(NAMES) - 2).tolist(), None)) for seller in SELLERS]
     store = VectorStore(home / "vectors.db")
@@ -150,48 +159,94 @@ def postgres() -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An SQLite database at the newest schema, to be copied."""
+    file = tmp_path_factory.mktemp("migrated") / "scores.db"
+    open_database(f"sqlite:///{file}").dispose()
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: str) -> Iterator[str]:
+    """The name of a PostgreSQL database at the newest schema, to be copied."""
+    with fresh_database(postgres) as address:
+        open_database(address).dispose()
+        yield database_name(address)
+
+
 @contextmanager
-def empty_database(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """Yield the address of an empty database, of the kind that is the fixture's parameter."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{folder}/some/folder 100%/scores.db"
+def migrated_database(request: pytest.FixtureRequest, dialect: str, folder: Path) -> Iterator[str]:
+    """Yield the address of a database without rows."""
+    if dialect == "sqlite":
+        # an address must escape some of what a folder may be named
+        file = folder / "some" / "folder 100%" / "scores.db"
+        file.parent.mkdir(parents=True)
+        shutil.copy(request.getfixturevalue("migrated_file"), file)
+        yield f"sqlite:///{file}"
+        return
+    template = request.getfixturevalue("migrated_template")
+    with fresh_database(request.getfixturevalue("postgres"), template) as address:
+        yield address
+
+
+@pytest.fixture
+def database(request: pytest.FixtureRequest, dialect: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without rows."""
+    with migrated_database(request, dialect, tmp_path) as address:
+        yield address
+
+
+@pytest.fixture
+def empty_database(request: pytest.FixtureRequest, dialect: str, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without tables."""
+    if dialect == "sqlite":
+        yield f"sqlite:///{tmp_path}/some/folder 100%/scores.db"
         return
     with fresh_database(request.getfixturevalue("postgres")) as address:
         yield address
 
 
-@pytest.fixture(params=DATABASES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of an empty database, of each kind in turn."""
-    with empty_database(request, tmp_path) as address:
-        yield address
+@pytest.fixture(scope="session")
+def filled_vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file that `fill` writes, to be copied."""
+    folder = tmp_path_factory.mktemp("vectors")
+    fill(folder)
+    return folder / "vectors.db"
 
 
 @pytest.fixture
-def settings(registry: str, tmp_path: Path) -> Settings:
+def settings(registry: str, filled_vectors: Path, tmp_path: Path) -> Settings:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
-    fill(home)
+    shutil.copy(filled_vectors, home / "vectors.db")
     return Settings(home=home, MLFLOW_TRACKING_URI=registry, demo_bank=True)
 
 
 @pytest.fixture
 def stored_in(settings: Settings, database: str) -> Settings:
-    """The settings, with a database of each kind in turn."""
+    """The settings, with a database of the kind that the test runs on."""
     return settings.model_copy(update={"database_url": database})
 
 
 @pytest.fixture(scope="session")
-def open_client() -> Opener:
+def started(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Started:
+    """State folders and databases of services that started once, to copy."""
+    return Started(registry, tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def open_client(started: Started) -> Opener:
     """Start the app over some settings, and call it with a token of its demo bank, if it has one.
 
-    A bank that is made by that is given the consents of the sellers, for every purpose.
+    A bank that is new is given the consents of the sellers, for every purpose.
     """
     # imported late, since it warns before the filter of this file is in force
     from starlette.testclient import TestClient
 
     @contextmanager
     def opened(settings: Settings, consenting: Sequence[str] = EVERYONE) -> Iterator[TestClient]:
+        started.copy_into(settings, tuple(consenting))
         is_new = not settings.demo_bank_path.exists()
         with TestClient(create_app(settings), raise_server_exceptions=False) as client:
             services = client.app.state.services
@@ -202,24 +257,6 @@ def open_client() -> Opener:
             yield client
 
     return opened
-
-
-def consent(
-    services: Services, bank_id: str, *sellers: str, acted: datetime | None = None, clock: Clock = utc_now
-) -> list[str]:
-    """Let a bank score sellers, for every purpose, from when they acted; return the ids of the consents."""
-    with transaction(services.engine, writes=True) as connection:
-        terms = [
-            Terms(seller_id, bank_id, str(purpose), timedelta(days=90), acted)
-            for seller_id, purpose in product(sellers, Purpose)
-        ]
-        return [grant(connection, services.ledger, each, "tests", clock).id for each in terms]
-
-
-def demo_credentials(settings: Settings) -> tuple[str, str]:
-    """Return id and secret of the demo bank, as its file holds them."""
-    words = settings.demo_bank_path.read_text().split()
-    return words[2], words[4]
 
 
 def bank_of(client: TestClient) -> str:

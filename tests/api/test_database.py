@@ -28,6 +28,8 @@ from api.shadow.repository import Numbers, ShadowScore
 from scoring.canonical import canonical_json
 from tests.api.postgres import fresh_database
 
+pytestmark = pytest.mark.databases
+
 MASTER = bytes(range(32))
 MOMENT = datetime(2026, 2, 1, 9, 30, 0, 123456, tzinfo=UTC)
 
@@ -47,6 +49,12 @@ def _score(number: int) -> StoredScore:
 
 
 SCORE = _score(1)
+
+
+@pytest.fixture
+def database(empty_database: str) -> str:
+    """The address of a database without tables, of each kind in turn."""
+    return empty_database
 
 
 def _at(database: str, revision: str) -> Engine:

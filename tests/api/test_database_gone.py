@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 from sqlalchemy import func, select
 
 from api.database import transaction
@@ -22,6 +23,8 @@ from tests.api.conftest import SELLERS, Opener, token_for
 from tests.api.postgres import crashing_server
 from tests.api.test_killed import serving
 from tests.counts import CRASHES
+
+pytestmark = pytest.mark.repeated
 
 CALLERS = 4
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
+import pytest
 from sqlalchemy import func, select
 
 from api.consents.ledger_check import ConsentCheck
@@ -28,6 +29,8 @@ from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, token_for
 from tests.counts import KILLS
+
+pytestmark = pytest.mark.repeated
 
 ROOT = Path(__file__).parents[2]
 SERVE = "import sys; from sellerscore import main; sys.argv = ['sellerscore', 'serve', '--port', '0']; main()"

@@ -18,11 +18,14 @@ from api.ledger.verification import verify
 from api.scores.index_check import IndexCheck
 from api.services import Services
 from api.settings import Settings
-from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, consent, demo_credentials
+from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
 from tests.api.ledger.conftest import NOW
+from tests.api.started import consent, demo_credentials
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
+
+pytestmark = pytest.mark.databases
 
 
 def give(client: TestClient, *sellers: str) -> dict[str, bytes]:

@@ -18,7 +18,8 @@ from api.app import create_app
 from api.receipts.service import verify
 from api.settings import Settings
 from tests.api import example_calls
-from tests.api.conftest import Opener, demo_credentials, register
+from tests.api.conftest import Opener, register
+from tests.api.started import demo_credentials
 
 if TYPE_CHECKING:
     from tests.api.example_calls import Made

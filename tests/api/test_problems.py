@@ -17,8 +17,9 @@ from api.database import transaction
 from api.errors import MAX_BODY_BYTES
 from api.settings import Settings
 from scoring import ExplanationError
-from tests.api.conftest import SELLERS, Opener, bank_of, consent, demo_credentials, fill, other_catalogue, token_for
+from tests.api.conftest import SELLERS, Opener, bank_of, fill, other_catalogue, token_for
 from tests.api.postgres import fresh_database
+from tests.api.started import consent, demo_credentials
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

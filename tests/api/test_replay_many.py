@@ -5,10 +5,14 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from api.settings import Settings
 from tests.api.conftest import NEWCOMER, SELLERS, Opener
 from tests.api.test_replay import again, ask, change
 from tests.counts import REPLAYS
+
+pytestmark = pytest.mark.repeated
 
 
 def test_all_match_and_the_one_that_was_changed_is_named(stored_in: Settings, open_client: Opener) -> None:

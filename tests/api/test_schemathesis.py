@@ -24,11 +24,14 @@ from api.access import service
 from api.access.rights import Kind, scopes_of
 from api.app import create_app
 from api.settings import Settings
-from tests.api.conftest import NEWCOMER, SELLERS, consent, fill
+from tests.api.conftest import NEWCOMER, SELLERS, fill
+from tests.api.started import consent
 from tests.counts import EXAMPLES
 
 if TYPE_CHECKING:
     from schemathesis import APIOperation, BaseSchema, Case
+
+pytestmark = pytest.mark.repeated
 
 _PATHS = create_app(Settings(home=Path("not-there"))).openapi()["paths"]
 OPERATIONS = sorted((method.upper(), path) for path, item in _PATHS.items() for method in item)

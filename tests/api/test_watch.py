@@ -140,6 +140,7 @@ class Load:
             time.sleep(0.02)
 
 
+@pytest.mark.repeated
 def test_no_request_is_lost_while_the_champion_changes_and_all_replay(
     stored_in: Settings, registered: Registry, open_client: Opener, *, bundle: Bundle, tmp_path: Path
 ) -> None:

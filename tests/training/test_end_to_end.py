@@ -18,7 +18,8 @@ from features.store import VectorStore
 from scoring import Bundle
 from scoring.explain import contributions
 from scoring.vector import to_matrix
-from tests.world import APPROVAL, World, command, done, shared_world
+from tests.command import done, run
+from tests.world import APPROVAL, World, shared_world
 from training.simulation import SimulationConfig, simulate
 
 
@@ -58,7 +59,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def refused(world: World, *arguments: str | Path) -> str:
     """Run a command that must be refused in one sentence and leave everything stored as it was."""
     before = world.digests()
-    result = command(world.home, *arguments)
+    result = run(world.home, *arguments)
     assert result.returncode == 2, result.stdout + result.stderr
     assert result.stdout == ""
     assert "Traceback" not in result.stderr

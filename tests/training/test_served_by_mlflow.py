@@ -18,7 +18,8 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from features.store import VectorStore
-from tests.world import World, done, shared_world
+from tests.command import done
+from tests.world import World, shared_world
 from training.registry import MODEL_NAME, Registry
 
 

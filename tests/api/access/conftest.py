@@ -14,7 +14,7 @@ from api.access.rights import Kind
 from api.app import create_app
 from api.services import Services
 from api.settings import Settings
-from tests.api.conftest import DATABASES, empty_database, fill
+from tests.api.conftest import fill, migrated_database
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -80,10 +80,13 @@ def start(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         yield started
 
 
-@pytest.fixture(scope="module", params=DATABASES)
+@pytest.fixture(scope="module")
 def running(
-    request: pytest.FixtureRequest, start: Callable[..., Running], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    dialect: str,
+    start: Callable[..., Running],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Running]:
-    """A service on a database of each kind, that no number of failures makes refuse."""
-    with empty_database(request, tmp_path_factory.mktemp("database")) as address:
+    """A service that no number of failures makes refuse."""
+    with migrated_database(request, dialect, tmp_path_factory.mktemp("database")) as address:
         yield start(failed_logins=1_000_000, database_url=address)

@@ -16,7 +16,8 @@ import api.access.limits
 from api.access.limits import Limiter, Policy
 from api.access.parts import open_access
 from tests.api.access.conftest import FORM, Known, Running
-from tests.api.conftest import SELLERS, consent
+from tests.api.conftest import SELLERS
+from tests.api.started import consent
 
 if TYPE_CHECKING:
     from httpx import Response

@@ -18,7 +18,8 @@ from api.access.tokens import TYPE, Tokens
 from api.keyring import KeyRing
 from api.receipts.service import verify
 from tests.api.access.conftest import Known, Running
-from tests.api.conftest import SELLERS, consent
+from tests.api.conftest import SELLERS
+from tests.api.started import consent
 
 if TYPE_CHECKING:
     from httpx import Response

@@ -19,7 +19,7 @@ from api.cursors import After, read, written
 from api.services import Services
 from api.settings import Settings
 from tests.api.access.conftest import Known
-from tests.api.conftest import DATABASES, SELLERS, empty_database, fill
+from tests.api.conftest import SELLERS, fill, migrated_database
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -68,14 +68,14 @@ def _scopes(kind: Kind) -> Any:
     return scopes_of(kind)
 
 
-@pytest.fixture(scope="module", params=DATABASES)
+@pytest.fixture(scope="module")
 def served(
-    request: pytest.FixtureRequest, registry: str, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, dialect: str, registry: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TestClient]:
     home = tmp_path_factory.mktemp("home")
     home.chmod(0o700)
     fill(home)
-    with empty_database(request, tmp_path_factory.mktemp("database")) as address:
+    with migrated_database(request, dialect, tmp_path_factory.mktemp("database")) as address:
         settings = Settings(home=home, MLFLOW_TRACKING_URI=registry, database_url=address)
         from starlette.testclient import TestClient
 

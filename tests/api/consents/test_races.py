@@ -34,6 +34,8 @@ from tests.api.ledger.conftest import NOW
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
+pytestmark = pytest.mark.databases
+
 WRITERS = 20
 
 

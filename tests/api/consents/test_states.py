@@ -28,6 +28,8 @@ from tests.counts import STATES
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
+pytestmark = pytest.mark.repeated
+
 PEOPLE = st.sampled_from((SELLERS[0], SELLERS[1], "S-nobody"))
 PURPOSES = st.sampled_from(("credit_application", "account_review"))
 BANKS = st.integers(0, 1)

@@ -23,7 +23,8 @@ from api.idempotency.repository import idempotency_keys
 from api.scores import repository
 from api.services import Services
 from api.settings import Settings
-from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, consent, fill
+from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, fill
+from tests.api.started import consent
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -135,6 +136,7 @@ def test_sent_again_nothing_is_needed_but_what_was_stored(client: TestClient) ->
     replayed(ask(client), first)
 
 
+@pytest.mark.databases
 def test_of_two_hundred_at_once_one_makes_the_score(client: TestClient) -> None:
     with ThreadPoolExecutor(200) as pool:
         answers = list(pool.map(lambda _: ask(client), range(200)))
@@ -149,6 +151,7 @@ def test_of_two_hundred_at_once_one_makes_the_score(client: TestClient) -> None:
     assert ask(client).content == made[0].content
 
 
+@pytest.mark.databases
 def test_of_two_services_on_one_database_one_makes_the_score(client: TestClient, open_client: Opener) -> None:
     with open_client(client.app.state.services.settings) as other, ThreadPoolExecutor(16) as pool:
         for number in range(10):
@@ -160,6 +163,7 @@ def test_of_two_services_on_one_database_one_makes_the_score(client: TestClient,
             assert rows(client) == number + 1
 
 
+@pytest.mark.databases
 def test_a_key_at_work_is_told_to_come_again(client: TestClient) -> None:
     services: Services = client.app.state.services
     named = services.idempotency.named(bank_of(client), KEY, ("createScore", b"{}"))

@@ -14,7 +14,7 @@ from api.ledger.chain import Row
 from api.ledger.repository import rows_of
 from api.ledger.service import Draft, Ledger
 from api.ledger.verification import Report, verify
-from tests.api.conftest import DATABASES, empty_database
+from tests.api.conftest import migrated_database
 
 MASTER = bytes(range(32))
 NOW = datetime(2026, 2, 1, 9, 30, 0, 5, tzinfo=UTC)
@@ -69,10 +69,10 @@ def filled(database: str) -> Iterator[Made]:
     made.engine.dispose()
 
 
-@pytest.fixture(scope="module", params=DATABASES)
-def untouched(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
+@pytest.fixture(scope="module")
+def untouched(request: pytest.FixtureRequest, dialect: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     """One for many tests, each of which rolls back what it does."""
-    with empty_database(request, tmp_path_factory.mktemp("untouched")) as address:
+    with migrated_database(request, dialect, tmp_path_factory.mktemp("untouched")) as address:
         made = _filled(address)
         yield made
         made.engine.dispose()

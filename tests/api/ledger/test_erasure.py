@@ -28,8 +28,9 @@ from api.settings import Settings
 from api.shadow import repository as shadow
 from api.shadow.repository import Numbers, ShadowScore
 from scoring import assess
-from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener, bank_of, consent
+from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener, bank_of
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
+from tests.api.started import consent
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

@@ -36,8 +36,9 @@ from api.services import Services
 from api.settings import Settings
 from api.shadow import repository as shadow
 from api.shadow.repository import Numbers, ShadowScore
-from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of, consent
+from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
+from tests.api.started import consent
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

@@ -11,10 +11,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from api.database import open_database, transaction
 from api.ledger.service import Draft, Ledger
 from tests.api.ledger.conftest import CHAINS, MASTER, NOW, Made
 from tests.api.postgres import fresh_database
+
+pytestmark = pytest.mark.databases
 
 EACH = 12
 ROOT = Path(__file__).parents[3]

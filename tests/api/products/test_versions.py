@@ -22,6 +22,8 @@ from api.products.service import replace as replace_products
 from scoring import Product
 from tests.api.ledger.conftest import NOW
 
+pytestmark = pytest.mark.databases
+
 LINE = Product(
     "Line", "USD", "B", 6, frozenset({"VN", "CN"}), 1.1, 1_000, 9_000, {"A": 0.1, "B": 0.30000000000000004}, 9
 )

@@ -30,8 +30,11 @@ from api.seller_sessions import service as sessions
 from api.seller_sessions.repository import Person
 from api.seller_sessions.service import SignedInAs
 from api.services import Services
-from tests.api.conftest import SELLERS, consent
+from tests.api.conftest import SELLERS
 from tests.api.seller_pages.conftest import Browser
+from tests.api.started import consent
+
+pytestmark = pytest.mark.databases
 
 SELLER = SELLERS[0]
 WAITS = 20

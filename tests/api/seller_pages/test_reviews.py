@@ -25,9 +25,10 @@ from api.scores.index_check import IndexCheck
 from api.scores.replay import replay
 from api.self_view import service as self_view
 from api.seller_sessions.repository import Person
-from tests.api.conftest import SELLERS, bank_of, consent
+from tests.api.conftest import SELLERS, bank_of
 from tests.api.seller_pages.conftest import Browser, Surf, operator_of, text_of
 from tests.api.seller_pages.conftest import asked as ask
+from tests.api.started import consent
 
 SELLER = SELLERS[0]
 FIGURE = "signal_02"
