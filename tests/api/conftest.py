@@ -271,6 +271,25 @@ def token_for(client: httpx.Client, settings: Settings) -> str:
     return str(answer.json()["access_token"])
 
 
+@pytest.fixture(scope="module")
+def shared_service(
+    registry: str, filled_vectors: Path, open_client: Opener, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TestClient]:
+    home = tmp_path_factory.mktemp("shared") / "home"
+    home.mkdir(mode=0o700)
+    shutil.copy(filled_vectors, home / "vectors.db")
+    with open_client(Settings(home=home, MLFLOW_TRACKING_URI=registry, demo_bank=True)) as opened:
+        yield opened
+
+
+@pytest.fixture
+def shared_client(shared_service: TestClient) -> Iterator[TestClient]:
+    """A bank like that of `client`, of one service for all tests of a module that store nothing in it."""
+    bearer = shared_service.headers["Authorization"]
+    yield shared_service
+    shared_service.headers["Authorization"] = bearer
+
+
 @pytest.fixture
 def client(settings: Settings, open_client: Opener) -> Iterator[TestClient]:
     """A bank with a token of all its scopes."""

@@ -29,6 +29,7 @@ from api.settings import Settings
 from features.errors import StoreError
 from features.store import StoredVector, VectorStore
 from scoring import Bundle, VectorError
+from tests import command
 from tests.api.conftest import NEWCOMER, SELLERS, SNAPSHOT, Opener, fill, other_catalogue
 
 SERVE = "import sys; from sellerscore import main; sys.argv = ['sellerscore', *sys.argv[1:]]; main()"
@@ -201,6 +202,15 @@ def _serving(home: Path, log: Path) -> Iterator[tuple[subprocess.Popen[str], lis
             process.stdout.close()
 
 
+def _require_closed(home: Path, process: subprocess.Popen[str], sent: signal.Signals, code: int) -> None:
+    """Stop a server and check that it closed what it opened."""
+    assert (home / "sellerscore.db-wal").exists()
+    process.send_signal(sent)
+    assert process.wait(timeout=20) == code
+    # the last connection that is closed takes it away
+    assert not (home / "sellerscore.db-wal").exists()
+
+
 def _token(home: Path, address: str) -> str:
     words = (home / "demo-bank.netrc").read_text().split()
     answer = httpx.post(f"{address}/oauth/token", data={"grant_type": "client_credentials"}, auth=(words[2], words[4]))
@@ -212,21 +222,6 @@ def served_home(settings: Settings, open_client: Opener) -> Path:
     """A folder that was served from once, so that the real process needs no registry, to a bank with consents."""
     with open_client(settings):
         return settings.home
-
-
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_server_that_is_stopped_closes_what_it_opened(
-    served_home: Path, tmp_path: Path, sent: signal.Signals, code: int
-) -> None:
-    with _serving(served_home, tmp_path / "log") as (process, lines):
-        address = re.search(r"http://[^ ]+", lines[0]).group()
-        assert httpx.get(f"{address}/health/ready").status_code == 200
-        assert (served_home / "sellerscore.db-wal").exists()
-        process.send_signal(sent)
-        assert process.wait(timeout=20) == code
-    # the last connection that is closed takes it away
-    assert not (served_home / "sellerscore.db-wal").exists()
-    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_a_real_server_scores_by_the_curl_that_it_prints(served_home: Path, tmp_path: Path) -> None:
@@ -243,8 +238,7 @@ def test_a_real_server_scores_by_the_curl_that_it_prints(served_home: Path, tmp_
         assert made.status_code == 201
         large = httpx.post(f"{address}/v1/scores", content=b"x" * 70_000)
         assert (large.status_code, large.headers["content-type"]) == (413, "application/problem+json")
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        _require_closed(served_home, process, signal.SIGINT, 130)
     written = log.read_text()
     assert "POST /v1/scores 201" in written
     assert token not in written
@@ -274,30 +268,16 @@ def test_the_bank_chapter_of_the_readme_ends_in_a_verified_receipt(served_home: 
         for _ in range(2):
             said.append(subprocess.run(run_it, check=True, cwd=tmp_path, capture_output=True, text=True).stdout.strip())
             scores.append((tmp_path / "score.json").read_bytes())
-        process.send_signal(signal.SIGINT)
-        process.wait(timeout=20)
+        _require_closed(served_home, process, signal.SIGTERM, 143)
+    assert "Traceback" not in (tmp_path / "log").read_text()
     told = re.search(r"It prints `([^`]+)`", chapter).group(1)
     assert said == [told, told]
     assert scores[0] == scores[1]
     assert json.loads(scores[0])["assessment"]["outcome"] == "scored"
 
 
-def test_an_acknowledged_score_outlives_a_kill(
-    served_home: Path, tmp_path: Path, settings: Settings, open_client: Opener
-) -> None:
-    with _serving(served_home, tmp_path / "log") as (process, lines):
-        address = re.search(r"http://[^ ]+", lines[0]).group()
-        headers = {"Authorization": f"Bearer {_token(served_home, address)}"}
-        body = {"seller_id": SELLERS[0], "purpose": "credit_application"}
-        made = httpx.post(f"{address}/v1/scores", json=body, headers=headers)
-        process.kill()
-    with open_client(settings) as restarted:
-        assert restarted.get(made.headers["Location"]).content == made.content
-
-
 def _refused(home: Path, *arguments: str) -> str:
-    command = [sys.executable, "-c", SERVE, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=_environment(home), timeout=60, check=False)
+    done = command.run(home, *arguments)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr.strip().splitlines()[-1]

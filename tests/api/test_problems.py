@@ -54,16 +54,16 @@ def _stored(client: TestClient) -> int:
         ("token", "not-authenticated"),
     ],
 )
-def test_without_a_token_nothing_is_answered(client: TestClient, value: str | None, slug: str) -> None:
-    del client.headers["Authorization"]
+def test_without_a_token_nothing_is_answered(shared_client: TestClient, value: str | None, slug: str) -> None:
+    del shared_client.headers["Authorization"]
     headers = {} if value is None else {"Authorization": value.encode("latin-1")}
     for response in (
-        client.post("/v1/scores", json=GOOD, headers=headers),
-        client.get("/v1/scores/0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", headers=headers),
+        shared_client.post("/v1/scores", json=GOOD, headers=headers),
+        shared_client.get("/v1/scores/0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55", headers=headers),
     ):
         _assert_problem(response, 401, slug)
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
-    assert _stored(client) == 0
+    assert _stored(shared_client) == 0
 
 
 @pytest.mark.parametrize(("value", "slug"), [("", "not-authenticated"), ("Bearer wrong", "invalid-token")])
@@ -77,22 +77,22 @@ def test_without_a_token_nothing_is_answered(client: TestClient, value: str | No
     ],
 )
 def test_a_stranger_is_told_nothing_of_the_body(
-    client: TestClient, value: str, slug: str, *, content: bytes, media_type: str
+    shared_client: TestClient, value: str, slug: str, *, content: bytes, media_type: str
 ) -> None:
     headers = {"Authorization": value, "Content-Type": media_type}
-    _assert_problem(client.post("/v1/scores", content=content, headers=headers), 401, slug)
-    _assert_problem(client.get("/v1/scores/7", headers=headers), 401, slug)
+    _assert_problem(shared_client.post("/v1/scores", content=content, headers=headers), 401, slug)
+    _assert_problem(shared_client.get("/v1/scores/7", headers=headers), 401, slug)
 
 
-def test_a_seller_who_agreed_and_has_no_data_is_named_a_problem_and_not_repeated(client: TestClient) -> None:
-    consent(client.app.state.services, bank_of(client), "S-nobody")
-    response = client.post("/v1/scores", json={**GOOD, "seller_id": "S-nobody"})
+def test_a_seller_who_agreed_and_has_no_data_is_named_a_problem_and_not_repeated(shared_client: TestClient) -> None:
+    consent(shared_client.app.state.services, bank_of(shared_client), "S-nobody")
+    response = shared_client.post("/v1/scores", json={**GOOD, "seller_id": "S-nobody"})
     _assert_problem(response, 404, "unknown-seller")
     assert "S-nobody" not in response.text
 
 
-def test_an_unknown_score(client: TestClient) -> None:
-    _assert_problem(client.get("/v1/scores/0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"), 404, "unknown-score")
+def test_an_unknown_score(shared_client: TestClient) -> None:
+    _assert_problem(shared_client.get("/v1/scores/0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"), 404, "unknown-score")
 
 
 @pytest.mark.parametrize(
@@ -109,49 +109,51 @@ def test_an_unknown_score(client: TestClient) -> None:
         ([GOOD], "body", "model_attributes_type"),
     ],
 )
-def test_each_value_that_is_not_allowed_is_listed(client: TestClient, body: object, where: str, rule: str) -> None:
-    response = client.post("/v1/scores", json=body)
+def test_each_value_that_is_not_allowed_is_listed(
+    shared_client: TestClient, body: object, where: str, rule: str
+) -> None:
+    response = shared_client.post("/v1/scores", json=body)
     problem = _assert_problem(response, 422, "invalid-request")
     assert (where, rule) in [(item["where"], item["rule"]) for item in problem["errors"]]
     assert "curiosity" not in response.text
     assert "B-1" not in response.text
 
 
-def test_a_score_id_that_is_none(client: TestClient) -> None:
-    problem = _assert_problem(client.get("/v1/scores/7"), 422, "invalid-request")
+def test_a_score_id_that_is_none(shared_client: TestClient) -> None:
+    problem = _assert_problem(shared_client.get("/v1/scores/7"), 422, "invalid-request")
     assert problem["errors"][0]["where"] == "path/score_id"
 
 
 @pytest.mark.parametrize(
     "body", [b"{", b"not json", b"\xff\xfe", b"[" * 20_000, b'{"seller_id": ' + b"1" * 9_000 + b"}"]
 )
-def test_malformed_json(client: TestClient, body: bytes) -> None:
-    response = client.post("/v1/scores", content=body, headers={"Content-Type": "application/json"})
+def test_malformed_json(shared_client: TestClient, body: bytes) -> None:
+    response = shared_client.post("/v1/scores", content=body, headers={"Content-Type": "application/json"})
     _assert_problem(response, 400, "malformed-json")
 
 
-def test_json_that_is_not_declared(client: TestClient) -> None:
+def test_json_that_is_not_declared(shared_client: TestClient) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    response = client.post("/v1/scores", content=json.dumps(GOOD), headers=headers)
+    response = shared_client.post("/v1/scores", content=json.dumps(GOOD), headers=headers)
     _assert_problem(response, 415, "unsupported-media-type")
 
 
-def test_a_body_that_is_declared_too_large(client: TestClient) -> None:
-    response = client.post("/v1/scores", json={**GOOD, "seller_id": "x" * MAX_BODY_BYTES})
+def test_a_body_that_is_declared_too_large(shared_client: TestClient) -> None:
+    response = shared_client.post("/v1/scores", json={**GOOD, "seller_id": "x" * MAX_BODY_BYTES})
     _assert_problem(response, 413, "body-too-large")
 
 
-def test_a_body_that_grows_too_large(client: TestClient) -> None:
+def test_a_body_that_grows_too_large(shared_client: TestClient) -> None:
     def endless() -> Iterator[bytes]:
         yield from (b" " * 1024 for _ in range(80))
 
-    response = client.post("/v1/scores", content=endless(), headers={"Content-Type": "application/json"})
+    response = shared_client.post("/v1/scores", content=endless(), headers={"Content-Type": "application/json"})
     _assert_problem(response, 413, "body-too-large")
 
 
 @pytest.mark.parametrize("path", ["/", "/v1/sellers", "/docs", "/redoc", "/v1/scores/"])
-def test_an_unknown_path(client: TestClient, path: str) -> None:
-    _assert_problem(client.get(path), 404, "not-found")
+def test_an_unknown_path(shared_client: TestClient, path: str) -> None:
+    _assert_problem(shared_client.get(path), 404, "not-found")
 
 
 @pytest.mark.parametrize(
@@ -165,8 +167,8 @@ def test_an_unknown_path(client: TestClient, path: str) -> None:
         ("POST", "/openapi.json", "GET, HEAD"),
     ],
 )
-def test_a_method_that_a_path_does_not_answer(client: TestClient, method: str, path: str, allowed: str) -> None:
-    response = client.request(method, path)
+def test_a_method_that_a_path_does_not_answer(shared_client: TestClient, method: str, path: str, allowed: str) -> None:
+    response = shared_client.request(method, path)
     _assert_problem(response, 405, "method-not-allowed")
     assert response.headers["Allow"] == allowed
 
@@ -242,31 +244,33 @@ def test_a_score_that_cannot_be_stored_is_not_answered(client: TestClient) -> No
     assert "assessment" not in response.text
 
 
-def test_a_score_that_cannot_be_explained_is_not_given(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_score_that_cannot_be_explained_is_not_given(
+    shared_client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unexplained(*_: object) -> None:
         raise ExplanationError("Contributions miss the model's margin by 3.")
 
     monkeypatch.setattr(api.scores.figures, "assess", unexplained)
-    _assert_problem(client.post("/v1/scores", json=GOOD), 500, "score-not-explained")
-    assert _stored(client) == 0
+    _assert_problem(shared_client.post("/v1/scores", json=GOOD), 500, "score-not-explained")
+    assert _stored(shared_client) == 0
 
 
 def test_a_fault_is_logged_under_its_request_and_tells_nothing(
-    client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    shared_client: TestClient, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError(f"inner secret of {SELLERS[0]}")
 
     monkeypatch.setattr(api.scores.figures, "assess", broken)
-    response = client.post("/v1/scores", json=GOOD, headers={"X-Request-Id": "mine-1"})
+    response = shared_client.post("/v1/scores", json=GOOD, headers={"X-Request-Id": "mine-1"})
     _assert_problem(response, 500, "internal-error")
     assert "secret" not in response.text
     assert any("mine-1" in record.getMessage() for record in caplog.records if record.levelno == logging.ERROR)
 
 
 @pytest.mark.parametrize(("given_id", "kept"), [("abc.DEF-1_2", True), ("a b", False), ("x" * 65, False), ("", False)])
-def test_request_ids_come_back_where_they_are_plain(client: TestClient, given_id: str, kept: bool) -> None:
-    answered = client.get("/health/live", headers={"X-Request-Id": given_id}).headers["X-Request-Id"]
+def test_request_ids_come_back_where_they_are_plain(shared_client: TestClient, given_id: str, kept: bool) -> None:
+    answered = shared_client.get("/health/live", headers={"X-Request-Id": given_id}).headers["X-Request-Id"]
     assert (answered == given_id) is kept
     assert answered
 

@@ -27,14 +27,17 @@ def test_intake_and_the_service_allow_the_same_letters() -> None:
 
 
 @pytest.mark.parametrize("letter", ["\t", "\x7f", "\xa0", "\xad", "\u200b", "\u202e", "\u2028", "\ue000", "\U000e0041"])
-def test_what_cannot_be_seen_is_refused_wherever_an_id_is_given(client: TestClient, letter: str) -> None:
+def test_what_cannot_be_seen_is_refused_wherever_an_id_is_given(shared_client: TestClient, letter: str) -> None:
     seller_id = f"S-{letter}1"
     purpose = "credit_application"
     for answer, where in (
-        (client.post("/v1/scores", json={"seller_id": seller_id, "purpose": purpose}), "body/seller_id"),
-        (client.post("/v1/consent-requests", json={"seller_id": seller_id, "purpose": purpose}), "body/seller_id"),
-        (client.get("/v1/scores", params={"seller_id": seller_id}), "query/seller_id"),
-        (client.get(f"/v1/sellers/{quote(seller_id, safe='')}/profile"), "path/seller_id"),
+        (shared_client.post("/v1/scores", json={"seller_id": seller_id, "purpose": purpose}), "body/seller_id"),
+        (
+            shared_client.post("/v1/consent-requests", json={"seller_id": seller_id, "purpose": purpose}),
+            "body/seller_id",
+        ),
+        (shared_client.get("/v1/scores", params={"seller_id": seller_id}), "query/seller_id"),
+        (shared_client.get(f"/v1/sellers/{quote(seller_id, safe='')}/profile"), "path/seller_id"),
     ):
         assert answer.status_code == 422, answer.text
         (told,) = answer.json()["errors"]
@@ -43,6 +46,6 @@ def test_what_cannot_be_seen_is_refused_wherever_an_id_is_given(client: TestClie
 
 
 @pytest.mark.parametrize("seller_id", ["卖家 7", "Ñandú/ß", "👍🏽", "S 1", "\u0378"])
-def test_whatever_can_be_seen_is_an_id(client: TestClient, seller_id: str) -> None:
-    assert client.get("/v1/scores", params={"seller_id": seller_id}).status_code == 200
-    assert client.get(f"/v1/sellers/{quote(seller_id, safe='')}/profile").status_code == 403
+def test_whatever_can_be_seen_is_an_id(shared_client: TestClient, seller_id: str) -> None:
+    assert shared_client.get("/v1/scores", params={"seller_id": seller_id}).status_code == 200
+    assert shared_client.get(f"/v1/sellers/{quote(seller_id, safe='')}/profile").status_code == 403

@@ -45,14 +45,14 @@ def post(client: TestClient, body: bytes, media_type: str = "application/json") 
         (GOOD.encode("utf-32-be"), "JSON in UTF-8"),
     ],
 )
-def test_a_body_that_can_be_read_in_two_ways(client: TestClient, body: bytes, said: str) -> None:
-    answer = post(client, body)
+def test_a_body_that_can_be_read_in_two_ways(shared_client: TestClient, body: bytes, said: str) -> None:
+    answer = post(shared_client, body)
     assert (answer.status_code, answer.json()["type"]) == (400, "/problems/malformed-json"), answer.text
     assert said in answer.json()["detail"]
-    assert post(client, body, "application/merge+json").status_code == 400
-    assert client.get("/v1/scores").json()["items"] == []
-    del client.headers["Authorization"]
-    assert post(client, body).status_code == 401, "a stranger is told nothing of it"
+    assert post(shared_client, body, "application/merge+json").status_code == 400
+    assert shared_client.get("/v1/scores").json()["items"] == []
+    del shared_client.headers["Authorization"]
+    assert post(shared_client, body).status_code == 401, "a stranger is told nothing of it"
 
 
 def test_a_body_in_parts_and_one_behind_a_mark_are_read(client: TestClient) -> None:
@@ -86,13 +86,13 @@ def test_whatever_is_not_is_one_problem(body: bytes) -> None:
         ("seller_id=S-1&seller%5Fid=S-2", "query/seller_id"),
     ],
 )
-def test_a_parameter_that_is_given_twice(client: TestClient, query: str, where: str) -> None:
-    answer = client.get(f"/v1/scores?{query}")
+def test_a_parameter_that_is_given_twice(shared_client: TestClient, query: str, where: str) -> None:
+    answer = shared_client.get(f"/v1/scores?{query}")
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request"), answer.text
     (told,) = answer.json()["errors"]
     assert told == {"where": where, "rule": "once", "message": "Give it once; it was given 2 times"}
-    del client.headers["Authorization"]
-    assert client.get(f"/v1/scores?{query}").status_code == 401
+    del shared_client.headers["Authorization"]
+    assert shared_client.get(f"/v1/scores?{query}").status_code == 401
 
 
 def test_whoever_reads_a_query_is_given_one_that_was_looked_at() -> None:
@@ -107,7 +107,7 @@ def test_whoever_reads_a_query_is_given_one_that_was_looked_at() -> None:
         assert any(each.call is services._services for each in route.dependant.dependencies), route.path
 
 
-def test_parameters_that_nobody_reads_may_come_as_they_like(client: TestClient) -> None:
-    assert client.get("/v1/scores?limit=1&seller_id=S-1").status_code == 200
-    assert client.get("/v1/scores?utm=1&utm=2").status_code == 200
-    assert client.get("/health/live?limit=1&limit=2").status_code == 200
+def test_parameters_that_nobody_reads_may_come_as_they_like(shared_client: TestClient) -> None:
+    assert shared_client.get("/v1/scores?limit=1&seller_id=S-1").status_code == 200
+    assert shared_client.get("/v1/scores?utm=1&utm=2").status_code == 200
+    assert shared_client.get("/health/live?limit=1&limit=2").status_code == 200

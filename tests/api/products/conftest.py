@@ -94,7 +94,18 @@ class Desk:
 
 @pytest.fixture
 def desk(stored_in: Settings, open_client: Opener) -> Iterator[Desk]:
-    """A desk on a database of each kind, with one steady seller, S."""
+    """A desk with one steady seller, S."""
     land(stored_in, {"S": {}})
     with open_client(stored_in, ["S"]) as client:
+        yield Desk(client)
+
+
+@pytest.fixture(scope="module")
+def refusing_desk(registry: str, open_client: Opener, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A desk for all tests of a module that store nothing."""
+    home = tmp_path_factory.mktemp("refusing") / "home"
+    home.mkdir(mode=0o700)
+    settings = Settings(home=home, MLFLOW_TRACKING_URI=registry, demo_bank=True)
+    land(settings, {"S": {}})
+    with open_client(settings, ["S"]) as client:
         yield Desk(client)

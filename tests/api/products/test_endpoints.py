@@ -113,8 +113,10 @@ def test_everything_wrong_is_told_with_id_and_place_and_nothing_is_stored(desk: 
         ({"colour": "red"}, "colour"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_told_where(desk: Desk, change: dict[str, object], where: str | None) -> None:
-    ((found, rule, _),) = refused(desk, {**LINE, **change})
+def test_a_value_that_is_not_allowed_is_told_where(
+    refusing_desk: Desk, change: dict[str, object], where: str | None
+) -> None:
+    ((found, rule, _),) = refused(refusing_desk, {**LINE, **change})
     assert found == ("body/products/0" if where is None else f"body/products/0/{where}")
     assert (rule == "product") is (where is None)
 
