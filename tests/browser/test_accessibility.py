@@ -76,7 +76,12 @@ def require_sound(looking: Looking, name: str) -> None:
 # every two of a width, a theme and a language meet
 @pytest.mark.parametrize(
     ("width", "scheme", "language"),
-    [(360, "light", "en"), (360, "dark", "zh"), (1280, "light", "zh"), (1280, "dark", "en")],
+    [
+        (360, "light", "en"),
+        pytest.param(360, "dark", "zh", marks=pytest.mark.soak),
+        pytest.param(1280, "light", "zh", marks=pytest.mark.soak),
+        pytest.param(1280, "dark", "en", marks=pytest.mark.soak),
+    ],
 )
 def test_every_page_of_a_seller_is_sound(
     site: Site, furnished: str, look: Look, *, width: int, scheme: str, language: str
@@ -97,7 +102,7 @@ def test_every_page_of_a_seller_is_sound(
     require_sound(looking, f"page-refused-{name}")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.soak)])
 def test_the_pages_of_who_has_no_score_are_sound(site: Site, look: Look, scheme: str) -> None:
     for seller_id, name in ((site.unscored, "unscored"), ("nobody knows me", "unknown")):
         looking = look(scheme=scheme, bypass_csp=True)
@@ -110,8 +115,8 @@ def test_the_pages_of_who_has_no_score_are_sound(site: Site, look: Look, scheme:
         require_sound(looking, f"{name}-farewell-{scheme}")
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, pytest.param(360, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("scheme", ["dark", pytest.param("light", marks=pytest.mark.soak)])
 def test_the_queue_of_operators_is_sound(site: Site, furnished: str, look: Look, *, width: int, scheme: str) -> None:
     assert furnished
     looking = look(width, scheme=scheme, bypass_csp=True)

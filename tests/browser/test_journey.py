@@ -36,8 +36,8 @@ class Bank:
         return httpx.post(self.address + path, json=body, headers=self.headers, timeout=60)
 
 
-@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
-@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("script", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["script", "no-script"])
+@pytest.mark.parametrize("width", [360, pytest.param(1280, marks=pytest.mark.soak)])
 def test_a_seller_logs_in_reads_allows_withdraws_disputes_and_takes_everything_along(
     site: Site, look: Look, tmp_path: Path, *, width: int, script: bool
 ) -> None:

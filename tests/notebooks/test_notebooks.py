@@ -13,8 +13,17 @@ from tests.world import World, shared_world
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+EVERYDAY = "04"
+"""The notebook that runs in every test; all of them run in `make soak`, since each starts a kernel of its own."""
 EXPLAINING = ("04", "05")
 """Notebooks that take a score apart and must show that its points add up to it."""
+
+
+OURS = ("api", "features", "scoring", "training")
+RUNNING = [
+    pytest.param(path, id=path.stem, marks=() if path.name.startswith(EVERYDAY) else (pytest.mark.soak,))
+    for path in NOTEBOOKS
+]
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +44,24 @@ def test_a_notebook_is_stored_without_outputs_and_defines_nothing(path: Path) ->
     assert not [node for node in ast.walk(ast.parse(source)) if isinstance(node, defining)]
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_a_notebook_imports_of_ours_is_there(path: Path) -> None:
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    source = "\n".join(cells).replace("%matplotlib inline", "")
+    imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imports if str(node.module).partition(".")[0] in OURS]
+    assert ours
+    for node in ours:
+        names = [alias.name for alias in node.names]
+        # the list lets Python import what is a module of its own, as the statement in the notebook does
+        module = __import__(str(node.module), fromlist=names)
+        assert not [name for name in names if not hasattr(module, name)], node.module
+
+
 # Jupyter's kernel speaks over loopback without encryption and warns of it; nothing secret passes there
 @pytest.mark.filterwarnings("ignore:.*without encryption")
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RUNNING)
 def test_a_notebook_runs(path: Path, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = world.copy(tmp_path).home
     champion = (home / "mlflow.db").read_bytes()
@@ -52,6 +76,7 @@ def test_a_notebook_runs(path: Path, world: World, tmp_path: Path, monkeypatch: 
     assert (home / "mlflow.db").read_bytes() == champion, "a notebook registers and promotes nothing"
 
 
+@pytest.mark.soak
 @pytest.mark.filterwarnings("ignore:.*without encryption")
 def test_without_invoices_the_notebook_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from nbclient.exceptions import CellExecutionError
