@@ -1,8 +1,9 @@
 # SellerScore. `make run` and `make test` need Python 3.11 or later and make, nothing else.
 #
 #   make run           set up, simulate a marketplace, train, score one seller, serve the API (SERVE=0 ends before)
-#   make test          set up and run every test
-#   make soak          the tests in which chance plays a part, many times each: about an hour (counts below)
+#   make test          set up and run the tests: everything once
+#   make test-fast     the tests that need no server, browser, Spark or training: for the inner loop
+#   make soak          what chance plays a part in, many times, and every variant: about an hour (docs/testing.md)
 #   make check         ruff, mypy strict, import contracts
 #   make bench         figures, measured side by side; ONLY=features runs one group (see tests/benchmarks)
 #   make real-data     train and validate on the real invoices in ../shared/data, write docs/real-data.md
@@ -17,7 +18,7 @@ SELLERSCORE := $(BIN)/sellerscore
 SERVE ?= 1
 SELLERS ?= 2000
 
-.PHONY: setup run test soak check bench real-data mlflow lock
+.PHONY: setup run test test-fast soak check bench real-data mlflow lock
 
 setup: .venv/.ready
 
@@ -40,16 +41,16 @@ ifneq ($(SERVE),0)
 	@$(SELLERSCORE) serve --demo
 endif
 
-test: setup
-	@$(BIN)/python -m pytest -n 2 --dist loadscope
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope
 
-# Each variable raises a count of tests/counts.py, where the usual ones stand
-SOAK := SELLERSCORE_TEST_KILLS=50 SELLERSCORE_TEST_CRASHES=20 SELLERSCORE_TEST_SWAPS=41 SELLERSCORE_TEST_REPLAYS=10000 \
-	SELLERSCORE_TEST_EXAMPLES=5000 SELLERSCORE_TEST_STATES=200
+test: setup
+	@$(PYTEST)
+
+test-fast: setup
+	@$(PYTEST) -m "not slow and not soak"
 
 soak: setup
-	@grep -rlE '^from tests.counts import' tests --include='test_*.py' | sort \
-		| env $(SOAK) xargs $(BIN)/python -m pytest -n 2 --dist loadscope --durations 10
+	@SELLERSCORE_SOAK=1 $(PYTEST) -m "soak or repeated" --durations 10
 
 check: setup
 	@$(BIN)/ruff check
