@@ -1,7 +1,7 @@
 """Schemathesis against the OpenAPI document, with every check it has: whatever a bank sends, the answer is documented.
 
-`SELLERSCORE_TEST_EXAMPLES` says how many examples are shared out over all operations (500 unless set; `make soak` takes
-5,000). Those that cannot be varied, such as a call without parameters, take fewer than their share.
+`make test` sends one request to each operation, in one way; `make soak` shares out 5,000 over all operations and ways.
+Operations that cannot be varied, such as a call without parameters, take fewer than their share.
 """
 
 from __future__ import annotations
@@ -38,7 +38,15 @@ OPERATIONS = sorted((method.upper(), path) for path, item in _PATHS.items() for 
 WAYS = ("valid", "invalid", "known")
 """As the document says; against it; and with sellers and scores that are there, so that more than refusals is seen."""
 
-SHARE = max(EXAMPLES // (len(OPERATIONS) * len(WAYS)), 1)
+CASES = [
+    # each operation in one way a day; the ways take turns
+    pytest.param(
+        *operation, way, id=f"{way}-{' '.join(operation)}", marks=() if number % 3 == turn else pytest.mark.soak
+    )
+    for number, operation in enumerate(OPERATIONS)
+    for turn, way in enumerate(WAYS)
+]
+SHARE = max(EXAMPLES // len(CASES), 1)
 
 
 @dataclass(frozen=True)
@@ -132,8 +140,7 @@ def beyond_a_schema(case: Case) -> bool:
     return between or bool({"cursor", "at"} & set(case.query or {})) or "Idempotency-Key" in (case.headers or {})
 
 
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize(("method", "path"), OPERATIONS, ids=str)
+@pytest.mark.parametrize(("method", "path", "way"), CASES)
 def test_every_answer_is_documented(running: Service, method: str, path: str, way: str) -> None:
     operation = running.schema[path][method]
     parts = known(running, operation) if way == "known" else {}
