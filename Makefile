@@ -41,6 +41,8 @@ ifneq ($(SERVE),0)
 	@$(SELLERSCORE) serve --demo
 endif
 
+# Byte code is kept for the next run and for the processes that tests start, also where a machine says otherwise
+unexport PYTHONDONTWRITEBYTECODE
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadscope
 
 test: setup
