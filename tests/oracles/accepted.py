@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.catalogue import CATALOGUE, Feature
 from features.intake import OperatingStore, StoredDelivery
 from features.pipeline import frame
 from features.schema import BY_NAME, Kind, Need
@@ -39,14 +40,32 @@ def write_accepted(rows: Rows, folder: Path, parts: int = 1, seed: int = 0) -> O
     return OperatingStore(folder, tuple(_write_delivery(each, folder, place) for place, each in enumerate(dealt)))
 
 
-def frame_of(rows: Rows, pairs: Sequence[tuple[str, date]], folder: Path, threads: int = 2) -> pd.DataFrame:
+def frame_of(
+    rows: Rows,
+    pairs: Sequence[tuple[str, date]],
+    folder: Path,
+    threads: int = 2,
+    catalogue: Sequence[Feature] = CATALOGUE,
+) -> pd.DataFrame:
     """Return the pipeline's frame of rows, by way of accepted files in `folder`."""
-    return frame_from(write_accepted(rows, folder), pairs, threads)
+    return frame_from(write_accepted(rows, folder), pairs, threads, catalogue)
 
 
-def frame_from(store: OperatingStore, pairs: Sequence[tuple[str, date]], threads: int = 2) -> pd.DataFrame:
-    """Return the pipeline's frame of a store."""
-    return frame(store, pd.DataFrame(pairs, columns=["seller_id", "as_of"]), threads=threads)
+def frame_from(
+    store: OperatingStore,
+    pairs: Sequence[tuple[str, date]],
+    threads: int = 2,
+    catalogue: Sequence[Feature] = CATALOGUE,
+) -> pd.DataFrame:
+    """Return the pipeline's frame of a store; one of all features takes seconds to compile, of a few tenths of one."""
+    return frame(store, pd.DataFrame(pairs, columns=["seller_id", "as_of"]), catalogue, threads)
+
+
+def features_named(*names: str) -> tuple[Feature, ...]:
+    """Return features of the catalogue by their names, in its order."""
+    found = tuple(feature for feature in CATALOGUE if feature.name in names)
+    assert len(found) == len(names), names
+    return found
 
 
 def frame_bytes(table: pd.DataFrame) -> tuple[bytes, list[object], list[str]]:
