@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,47 +15,72 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import sellerscore
+from features import frame_folder
 from features.catalogue import CATALOGUE, FAMILIES
 from features.describe import markdown
 from features.engines import spark
+from features.engines.duckdb import open_engine
 from features.errors import EngineError, StoreError
 from features.frame_folder import ENGINES, write_frame
 from features.intake import ingest, open_store
-from features.pipeline import latest_midnight
+from features.pipeline import frame, latest_midnight
 from features.store import VectorStore
-from tests.oracles.accepted import frame_from, write_accepted
-from tests.oracles.delivered import deliver, rates_of
+from features.tile_store import current_tiles
+from tests.oracles.accepted import features_named, frame_from, write_accepted
+from tests.oracles.delivered import NO_RATES, deliver, in_dollars
 from tests.oracles.market import MIDNIGHTS, Shape, market
-from tests.oracles.market_events import CURRENCIES
+from tests.oracles.shapes import MAY_BE_ABSENT
 
-ROWS = market(Shape(seed=6, sellers=3, events=30))
+ROWS = in_dollars(market(Shape(seed=6, sellers=3, events=30, absent=frozenset(MAY_BE_ABSENT) - {"orders"})))
+"""Orders alone: what the features of other tables are is not in question here."""
+
+
+@pytest.fixture(scope="module")
+def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder that has taken the rows in and folded their tiles; not to be changed."""
+    folder = tmp_path_factory.mktemp("taken")
+    ingest(deliver(ROWS, NO_RATES, folder / "delivery"), folder / "home" / "operating")
+    with open_engine() as engine:
+        current_tiles(engine, open_store(folder / "home" / "operating"))
+    return folder / "home"
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
-    return tmp_path
+def home(taken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / "home"))
+    return Path(shutil.copytree(taken, tmp_path / "home"))
+
+
+FEW = features_named("orders_90d", "store_count")
+
+
+@pytest.fixture
+def few_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write frames of two features; all of them take seconds to compile."""
+    monkeypatch.setattr(frame_folder, "frame", partial(frame, catalogue=FEW))
 
 
 def run(*arguments: str) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(sellerscore.app, ["features", *arguments])
 
 
+@pytest.mark.slow
 def test_vectors_are_stored_when_nothing_is_asked_for_and_a_frame_when_it_is(home: Path) -> None:
-    ingest(deliver(ROWS, rates_of(ROWS, CURRENCIES), home / "delivery"), home / "operating")
     stored = json.loads(run("--json").stdout)
     assert stored["sellers"] == len(list(VectorStore(home / "vectors.db").all_latest()))
     (home / "vectors.db").unlink()
     written = run("--out", str(home / "frame"))
     assert f"as of {stored['as_of']}" in written.stdout
     assert not (home / "vectors.db").exists()
-    frame = pd.read_parquet(home / "frame")
-    assert set(frame["as_of"]) == {date.fromisoformat(stored["as_of"])}
-    assert len(frame) == stored["sellers"]
+    found = pd.read_parquet(home / "frame")
+    assert set(found["as_of"]) == {date.fromisoformat(stored["as_of"])}
+    assert len(found) == stored["sellers"]
+    assert list(found.columns) == ["seller_id", "as_of", *(feature.name for feature in CATALOGUE)]
 
 
-def test_a_frame_on_disk_is_the_frame_of_the_sellers_known_by_each_midnight(tmp_path: Path) -> None:
-    store = write_accepted(ROWS, tmp_path / "store")
+@pytest.mark.usefixtures("few_features")
+def test_a_frame_on_disk_is_the_frame_of_the_sellers_known_by_each_midnight(home: Path, tmp_path: Path) -> None:
+    store = open_store(home / "operating")
     days = (MIDNIGHTS[4], MIDNIGHTS[0], MIDNIGHTS[4])
     rows = write_frame(store, days, tmp_path / "some" / "frame")
     found = pd.read_parquet(tmp_path / "some" / "frame").set_index(["seller_id", "as_of"]).sort_index()
@@ -65,13 +92,13 @@ def test_a_frame_on_disk_is_the_frame_of_the_sellers_known_by_each_midnight(tmp_
     }
     assert len(found) == rows
     assert set(found.index) <= known
-    expected = frame_from(store, list(found.index))
+    expected = frame_from(store, list(found.index), catalogue=FEW)
     assert found.to_numpy().tobytes() == expected.to_numpy().tobytes()
     assert [path.name for path in (tmp_path / "some").iterdir()] == ["frame"]
 
 
 def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
-    store = write_accepted(ROWS, tmp_path / "store")
+    store = write_accepted({}, tmp_path / "store")
     with pytest.raises(StoreError, match="is there already"):
         write_frame(store, MIDNIGHTS[:1], tmp_path)
     (tmp_path / "file").write_text("")
@@ -79,8 +106,8 @@ def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
         write_frame(store, MIDNIGHTS[:1], tmp_path / "file" / "frame")
 
 
+@pytest.mark.usefixtures("few_features")
 def test_a_midnight_before_all_data_has_no_rows_and_one_beyond_orders_is_refused(home: Path) -> None:
-    ingest(deliver(ROWS, rates_of(ROWS, CURRENCIES), home / "delivery"), home / "operating")
     early = run("--as-of", "1990-01-01", "--out", str(home / "early"))
     assert early.stdout.startswith("0 rows")
     beyond = run("--as-of", "2100-01-01", "--out", str(home / "beyond"))
@@ -90,7 +117,6 @@ def test_a_midnight_before_all_data_has_no_rows_and_one_beyond_orders_is_refused
 
 
 def test_vectors_are_as_of_the_day_that_orders_reach(home: Path) -> None:
-    ingest(deliver(ROWS, rates_of(ROWS, CURRENCIES), home / "delivery"), home / "operating")
     store = open_store(home / "operating")
     last = store.deliveries[-1]
     ahead = replace(last, covers_through={**last.covers_through, "traffic": date(2090, 1, 1)})
@@ -144,7 +170,6 @@ def test_every_engine_that_the_command_offers_writes_frames() -> None:
 def test_without_a_java_that_spark_can_run_on_the_command_says_so(
     version: str | None, said: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ingest(deliver(ROWS, rates_of(ROWS, CURRENCIES), home / "delivery"), home / "operating")
     (home / "java" / "bin").mkdir(parents=True)
     if version is not None:
         java = home / "java" / "bin" / "java"

@@ -17,6 +17,8 @@ from tests.oracles.seller_sight import EVENT_TIME, Row, midnight
 Rates = Mapping[tuple[date, str], float]
 """US dollars for a unit, by day and currency."""
 
+NO_RATES: Rates = {}
+
 
 def rates_of(rows: Market, currencies: Iterable[str]) -> Rates:
     """Return a rate for every currency on every day on which money of the market moved; they go up and down."""
@@ -26,6 +28,14 @@ def rates_of(rows: Market, currencies: Iterable[str]) -> Rates:
         (day, currency): 0.11 * number + (day.toordinal() * 37 * number % 101) / 1000
         for day in days
         for currency, number in each.items()
+    }
+
+
+def in_dollars(rows: Market) -> Market:
+    """Return the market with all amounts in US dollars, which need no rates."""
+    return {
+        name: [{**row, "currency": "USD"} if "currency" in row else row for row in those]
+        for name, those in rows.items()
     }
 
 

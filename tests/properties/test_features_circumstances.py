@@ -15,12 +15,14 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import example, given
 
 from features.circumstances.landing import land
 from features.intake import OperatingStore
 from features.intake.delivery import ConstantRate
 from features.intake.store import StoredDelivery
+from tests.counts import repeat
 from tests.oracles.accepted import write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
 from tests.oracles.seller_sight import Row, midnight, sight, visible
@@ -78,9 +80,10 @@ def _visible_from(row: Row) -> date:
     return day
 
 
+@pytest.mark.repeated
 @given(SHAPES)
 @example(Shape(seed=1, sellers=20, events=3))
-@examples(8)
+@examples(repeat(1, 40))
 def test_circumstances_equal_the_naive_definition(shape: Shape) -> None:
     rng = random.Random(shape.seed)  # noqa: S311 - test rates, nothing secret
     as_of = MIDNIGHTS[shape.seed % len(MIDNIGHTS)]

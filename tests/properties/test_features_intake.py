@@ -8,21 +8,22 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from features.catalogue import CATALOGUE
 from features.intake import ingest, open_store
 from tests.oracles.accepted import frame_bytes, frame_from
-from tests.oracles.delivered import Rates, deliver, rates_of
+from tests.oracles.delivered import NO_RATES, deliver, in_dollars, rates_of
 from tests.oracles.intruders import with_intruders
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market, pairs_of
 from tests.oracles.market_events import CURRENCIES
 from tests.oracles.seller_sight import midnight, visible
 from tests.properties.test_features_splitting import NOT_STRUCTURAL, other_currencies
 
-NO_RATES: Rates = {}
 PARTIES = ("sellers", "stores", "loans")
 
 
+@pytest.mark.soak
 def test_restating_amounts_at_the_days_rate_moves_no_feature(tmp_path: Path) -> None:
     shape = Shape(seed=8, sellers=10, events=60)
     rows = market(shape)
@@ -37,6 +38,7 @@ def test_restating_amounts_at_the_days_rate_moves_no_feature(tmp_path: Path) -> 
     pd.testing.assert_frame_equal(frames[0][NOT_STRUCTURAL], frames[1][NOT_STRUCTURAL], rtol=1e-6, atol=0)
 
 
+@pytest.mark.soak
 def test_late_repeated_and_shuffled_deliveries_change_no_byte(tmp_path: Path) -> None:
     shape, as_of = Shape(seed=9, sellers=10, events=40), MIDNIGHTS[2]
     whole, pairs = in_dollars(with_intruders(market(shape), midnight(as_of))), pairs_of(shape, [as_of])
@@ -48,14 +50,6 @@ def test_late_repeated_and_shuffled_deliveries_change_no_byte(tmp_path: Path) ->
     assert int(then.notna().any().sum()) == len(CATALOGUE)
     later = stored_frame(disordered(whole, shape.seed), pairs, tmp_path / "later", threads=2)
     assert frame_bytes(later) == frame_bytes(then)
-
-
-def in_dollars(rows: Market) -> Market:
-    """Return the market with all amounts in US dollars, which need no rates."""
-    return {
-        name: [{**row, "currency": "USD"} if "currency" in row else row for row in those]
-        for name, those in rows.items()
-    }
 
 
 def disordered(rows: Market, seed: int) -> list[Market]:

@@ -9,9 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+import pytest
 from hypothesis import example, given
 
 from features.catalogue import CATALOGUE
+from tests.counts import SOAKING, repeat
 from tests.oracles.accepted import frame_of
 from tests.oracles.features_oracle import features_of, oracle
 from tests.oracles.market import MIDNIGHTS, Shape, market, pairs_of
@@ -40,11 +42,13 @@ BEFORE_ALL = date(2019, 3, 1)
 """A midnight at which nobody had delivered anything."""
 
 
+@pytest.mark.slow
+@pytest.mark.repeated
 @given(SHAPES)
 @example(Shape(seed=1, sellers=20, events=90))
-@examples(6)
+@examples(repeat(0, 30))
 def test_every_feature_equals_the_oracle(shape: Shape) -> None:
-    rows, pairs = market(shape), pairs_of(shape, (*MIDNIGHTS, BEFORE_ALL))
+    rows, pairs = market(shape), pairs_of(shape, (*(MIDNIGHTS if SOAKING else MIDNIGHTS[:2]), BEFORE_ALL))
     with TemporaryDirectory() as folder:
         found = frame_of(rows, pairs, Path(folder))
     assert len(found) == len(pairs)

@@ -13,12 +13,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
+import pytest
 from hypothesis import example, given
 
 from features.catalogue import CATALOGUE
 from features.picture.landing import land
 from features.picture.series import SUMS
 from features.picture.stored import StoredPicture, encoded
+from tests.counts import repeat
 from tests.oracles import picture_oracle
 from tests.oracles.accepted import write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
@@ -40,9 +42,11 @@ def pictures(
         return dict(land(store, features, threads).pictures)
 
 
+@pytest.mark.slow
+@pytest.mark.repeated
 @given(SHAPES)
 @example(Shape(seed=1, sellers=20, events=90))
-@examples(5)
+@examples(repeat(0, 25))
 def test_sums_and_days_equal_the_oracle(shape: Shape) -> None:
     rows = market(shape)
     sellers = [*(f"S{number}" for number in range(shape.sellers)), "nobody"]
@@ -65,6 +69,7 @@ def test_the_oracle_is_not_agreed_with_by_silence() -> None:
         assert len(set(values)) >= 3, name
 
 
+@pytest.mark.soak
 def test_threads_and_how_rows_were_delivered_change_no_bit() -> None:
     shape = Shape(seed=3, sellers=20, events=90)
     rows, sellers = market(shape), [f"S{number}" for number in range(20)]
@@ -74,6 +79,7 @@ def test_threads_and_how_rows_were_delivered_change_no_bit() -> None:
         assert {seller: encoded(each) for seller, each in again.items()} == first
 
 
+@pytest.mark.soak
 def test_rows_known_after_t_change_nothing() -> None:
     shape = Shape(seed=5, sellers=20, events=90)
     rows, as_of = market(shape), MIDNIGHTS[1]

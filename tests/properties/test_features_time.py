@@ -6,19 +6,24 @@ from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.oracles.accepted import frame_bytes, frame_from, frame_of, write_accepted
+from features.catalogue import CATALOGUE
+from tests.counts import SOAKING, repeat
+from tests.oracles.accepted import SAMPLE, frame_bytes, frame_from, frame_of, write_accepted
 from tests.oracles.intruders import with_intruders
 from tests.oracles.market import MIDNIGHTS, Shape, market, pairs_of
 from tests.oracles.seller_sight import midnight, visible
 from tests.oracles.shapes import SHAPES, examples
 
 
+@pytest.mark.slow
+@pytest.mark.repeated
 @given(SHAPES, st.sampled_from(MIDNIGHTS))
 @example(Shape(seed=3, sellers=12, events=60), MIDNIGHTS[1])
-@examples(3)
+@examples(repeat(0, 15))
 def test_later_rows_change_no_byte(shape: Shape, as_of: date) -> None:
     rows, pairs = market(shape), pairs_of(shape, [as_of])
     past = {name: list(those) for name, those in visible(rows, as_of).items()}
@@ -26,12 +31,14 @@ def test_later_rows_change_no_byte(shape: Shape, as_of: date) -> None:
     assert {name: len(those) for name, those in visible(whole, as_of).items()} == {
         name: len(those) for name, those in past.items()
     }
+    catalogue = CATALOGUE if SOAKING else SAMPLE
     with TemporaryDirectory() as folder:
-        then = frame_of(past, pairs, Path(folder) / "then", threads=1)
+        then = frame_of(past, pairs, Path(folder) / "then", 1, catalogue)
         later = write_accepted(whole, Path(folder) / "later", parts=3, seed=shape.seed)
-        assert frame_bytes(frame_from(later, pairs, threads=2)) == frame_bytes(then)
+        assert frame_bytes(frame_from(later, pairs, 2, catalogue)) == frame_bytes(then)
 
 
+@pytest.mark.soak
 def test_the_same_rows_dealt_otherwise_over_deliveries_are_the_same_frame() -> None:
     shape = Shape(seed=4, sellers=12, events=60)
     rows, pairs = market(shape), pairs_of(shape, MIDNIGHTS[1:4])
@@ -41,6 +48,7 @@ def test_the_same_rows_dealt_otherwise_over_deliveries_are_the_same_frame() -> N
     assert frame_bytes(once) == frame_bytes(often)
 
 
+@pytest.mark.soak
 def test_midnights_asked_together_show_what_each_shows_alone() -> None:
     shape = Shape(seed=5, sellers=12, events=80)
     with TemporaryDirectory() as folder:

@@ -6,6 +6,7 @@ import math
 from functools import lru_cache
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,8 +15,11 @@ from scoring.explain import contributions
 from scoring.model import Calibration, Model
 from scoring.points import to_points
 from scoring.scale import Scale
+from tests.counts import repeat
 from tests.oracles.shapley import shapley
 from tests.scoring import build
+
+pytestmark = pytest.mark.repeated
 
 _RECIPES = st.builds(
     build.Recipe,
@@ -26,7 +30,7 @@ _RECIPES = st.builds(
     depth=st.integers(1, 3),
     missing=st.sampled_from([0.0, 0.3]),
 )
-_FEW = settings(max_examples=25, deadline=None)
+_FEW = settings(max_examples=repeat(8, 250), deadline=None)
 _SCALES = st.builds(
     Scale,
     points=st.floats(300, 900),

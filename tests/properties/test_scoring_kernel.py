@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import lightgbm
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -15,9 +16,12 @@ from scoring.kernel.compiled import in_blocks, row_by_row
 from scoring.kernel.groups import plan
 from scoring.kernel.trees import read_trees
 from scoring.model import Model
+from tests.counts import repeat
 from tests.oracles.shapley import shapley
 from tests.scoring import forests
 from tests.scoring.forests import Forest
+
+pytestmark = pytest.mark.repeated
 
 _SEEDS = st.integers(0, 2**20)
 _CLOSE = 1e-12
@@ -52,7 +56,7 @@ def _trained(seed: int, depth: int, zero_as_missing: bool) -> tuple[Model, NDArr
     return Model.from_text(lightgbm.train(parameters, data, 6).model_to_string()), matrix[:300]
 
 
-@settings(max_examples=21, deadline=None)
+@settings(max_examples=repeat(4, 200), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(2, 8), zero_as_missing=st.booleans())
 def test_trained_models_are_explained_as_lightgbm_does_to_rounding(
     seed: int, depth: int, zero_as_missing: bool
@@ -61,7 +65,7 @@ def test_trained_models_are_explained_as_lightgbm_does_to_rounding(
     _assert_explained_as_lightgbm_does(model, matrix)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=repeat(15, 600), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(0, 7), features=st.integers(1, 5))
 def test_models_of_any_splits_are_explained_as_lightgbm_does_to_rounding(seed: int, depth: int, features: int) -> None:
     forest = Forest(seed, features, depth=depth)
@@ -83,7 +87,7 @@ def _assert_explained_as_lightgbm_does(model: Model, matrix: NDArray[np.float64]
     prove(model)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=repeat(15, 400), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(0, 5), features=st.integers(1, 5), least_cover=st.integers(0, 1))
 def test_contributions_are_shapley_values_also_where_no_training_row_went(
     seed: int, depth: int, features: int, least_cover: int
@@ -98,7 +102,7 @@ def test_contributions_are_shapley_values_also_where_no_training_row_went(
         assert np.abs(values - expected).max() <= _CLOSE
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=repeat(4, 150), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(1, 6), order=st.randoms(use_true_random=False))
 def test_a_row_has_the_same_bits_alone_in_any_batch_and_on_any_threads(seed: int, depth: int, order: object) -> None:
     forest = Forest(seed, 5, trees=7, depth=depth)
@@ -126,7 +130,7 @@ def test_a_row_has_the_same_bits_alone_in_any_batch_and_on_any_threads(seed: int
     assert contributions(model, other_layout).values.tobytes() == alone.tobytes()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=repeat(15, 400), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(0, 7), features=st.integers(1, 5))
 def test_groups_hold_every_leaf_once_in_tables_no_larger_than_those_of_single_leaves(
     seed: int, depth: int, features: int

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from scoring.points import largest_remainder
+from tests.counts import repeat
 
-_QUICK = settings(max_examples=200, deadline=None)
+pytestmark = pytest.mark.repeated
+
+_QUICK = settings(max_examples=repeat(40, 2_000), deadline=None)
 _POINTS = st.integers(-10_000, 10_000).map(lambda thousandths: thousandths / 100) | st.floats(-500, 500)
 
 
