@@ -59,6 +59,7 @@ def change(services: Services, score_id: str, by: Callable[[dict[str, Any]], obj
         )
 
 
+@pytest.mark.databases
 def test_every_score_replays_to_the_same_bytes(client: TestClient) -> None:
     for seller_id in (*SELLERS, NEWCOMER):
         answer = again(client, ask(client, seller_id))
@@ -66,6 +67,7 @@ def test_every_score_replays_to_the_same_bytes(client: TestClient) -> None:
         assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.databases
 def test_a_changed_input_is_named_and_the_score_is_not_shown(client: TestClient) -> None:
     score = ask(client, SELLERS[3])
     was = score["assessment"]["explanation"]["contributions"][2]["value"]

@@ -113,6 +113,7 @@ def test_a_score_says_where_it_stands_in_the_ledger(client: TestClient) -> None:
     ]
 
 
+@pytest.mark.databases
 def test_fifty_at_once_are_all_stored_and_the_same_as_alone(client: TestClient) -> None:
     alone = _score(client)["assessment"]
     with ThreadPoolExecutor(50) as pool:

@@ -232,6 +232,7 @@ def test_a_database_that_refuses_costs_shadow_scores_only(
     assert pairs(shadowed, rival) == []
 
 
+@pytest.mark.databases
 def test_shadow_scores_wait_for_their_turn_behind_those_who_write(
     stored_in: Settings, open_client: Opener, *, challenged: str, rival: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

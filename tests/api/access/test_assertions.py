@@ -103,6 +103,7 @@ def test_it_is_for_the_token_endpoint_or_the_issuer(signer: Signer, audience: st
     assert signer.asked(signer.signed(aud=said[audience])).status_code == 200
 
 
+@pytest.mark.databases
 def test_it_is_used_once(signer: Signer) -> None:
     assertion = signer.signed()
     assert signer.asked(assertion).status_code == 200
@@ -116,6 +117,7 @@ def test_it_is_used_once(signer: Signer) -> None:
     assert other.asked(other.signed(jti="once")).status_code == 200
 
 
+@pytest.mark.databases
 def test_of_many_at_once_with_one_assertion_one_gets_a_token(signer: Signer) -> None:
     assertion = signer.signed()
     with ThreadPoolExecutor(12) as pool:
@@ -123,6 +125,7 @@ def test_of_many_at_once_with_one_assertion_one_gets_a_token(signer: Signer) -> 
     assert sorted(answers) == [200] + [401] * 11
 
 
+@pytest.mark.databases
 def test_what_has_expired_is_forgotten(signer: Signer) -> None:
     engine = signer.running.services.engine
     assert signer.asked(signer.signed()).status_code == 200

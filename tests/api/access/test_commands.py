@@ -65,6 +65,7 @@ def test_what_create_prints_is_good_at_once_and_shown_once(run, settings: Settin
 
 
 @pytest.mark.parametrize("kind", Kind)
+@pytest.mark.databases
 def test_a_life_of_a_client(run, settings: Settings, open_client: Opener, kind: Kind) -> None:
     made = said(run, kind, "create", "  Example 名 ")
     assert (made["kind"], made["name"], made["revoked_at"]) == (kind, "Example 名", None)

@@ -155,6 +155,7 @@ def test_an_unknown_client_costs_the_same_comparison(
     assert len(compared) == len(attempts)
 
 
+@pytest.mark.databases
 def test_after_a_rotation_both_secrets_are_good_until_the_old_one_ends(running: Running) -> None:
     bank, engine, now = running.new(), running.services.engine, datetime.now(UTC)
 

@@ -88,6 +88,7 @@ def desk(served: TestClient) -> Desk:
     return Desk(served)
 
 
+@pytest.mark.databases
 def test_a_bank_scores_from_the_grant_to_the_revocation(desk: Desk) -> None:
     assert desk.score().status_code == 403
     made = desk.grant()

@@ -16,6 +16,8 @@ from scoring.canonical import canonical_json
 from tests.api.consents.conftest import DAY, OTHER, PURPOSE, SELLER, Room
 from tests.api.ledger.conftest import NOW
 
+pytestmark = pytest.mark.databases
+
 TICK = timedelta(microseconds=1)
 REVOKED = "the score rests on a consent that was revoked before"
 NONE = "the score rests on no consent that its seller gave this bank before"

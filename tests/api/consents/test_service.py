@@ -29,6 +29,8 @@ from api.ledger.service import content_of
 from tests.api.consents.conftest import DAY, OTHER, SELLER, Room
 from tests.api.ledger.conftest import MASTER, NOW
 
+pytestmark = pytest.mark.databases
+
 TICK = timedelta(microseconds=1)
 
 

@@ -183,6 +183,7 @@ def test_a_key_is_remembered_for_the_time_that_is_set(client: TestClient) -> Non
     assert timedelta(0) <= datetime.fromisoformat(str(ends)) - made - timedelta(days=7) < timedelta(seconds=1)
 
 
+@pytest.mark.databases
 def test_an_expired_key_is_free_and_the_others_are_forgotten(client: TestClient) -> None:
     first = ask(client)
     for number in range(45):

@@ -54,6 +54,7 @@ def _alter(client: TestClient, statement: str) -> None:
 
 
 @pytest.mark.usefixtures("client")
+@pytest.mark.databases
 def test_a_whole_ledger_is_said_to_be_whole(run: Run) -> None:
     printed = run("verify")
     assert printed.exit_code == 0
@@ -168,6 +169,7 @@ def test_an_erasure_takes_delivered_rows_too_and_lets_none_in_again(
     assert json.loads(run("erase", "S-new", "--reason", "asked", "--json").stdout)["rows"] == 3
 
 
+@pytest.mark.databases
 def test_a_checkpoint_finds_the_tail_that_was_cut_since(client: TestClient, run: Run, tmp_path: Path) -> None:
     out = tmp_path / "checkpoint.json"
     assert f"{bank_of(client)}: 17 rows" in run("checkpoint", "--out", out).stdout

@@ -35,6 +35,8 @@ from tests.api.started import consent
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
 def client(stored_in: Settings, open_client: Opener) -> Iterator[TestClient]:

@@ -84,6 +84,7 @@ def read(client: TestClient, answer: bytes, after: str = "") -> Any:
     return client.request(method, f"/v1/scores/{json.loads(answer)['id']}{after}")
 
 
+@pytest.mark.databases
 def test_what_is_past_its_time_cannot_be_read_and_all_else_stays(
     client: TestClient, answers: dict[str, list[bytes]]
 ) -> None:
@@ -157,6 +158,7 @@ def test_erasing_before_and_after_is_accepted_too(client: TestClient, answers: d
     assert read(client, answers["old"][2]).json()["type"] == "/problems/past-retention"
 
 
+@pytest.mark.databases
 def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
     client: TestClient, answers: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -174,6 +176,7 @@ def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
     assert (looked(services).faults, looked(services).retained) == ((), 5)
 
 
+@pytest.mark.databases
 def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     services, bank = client.app.state.services, bank_of(client)
     monkeypatch.setattr(api.ledger.service, "_DROPPED_AT_ONCE", 3)

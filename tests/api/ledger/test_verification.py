@@ -18,6 +18,8 @@ from api.ledger.service import Draft, Ledger, _record
 from api.ledger.verification import Report, look, looker
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
+pytestmark = pytest.mark.databases
+
 COLUMNS = ("chain", "position", "kind", "recorded_at", "subject", "commitment", "sealed", "head")
 TEXTS = ("chain", "kind", "recorded_at", "subject")
 LAST = ROWS + 1

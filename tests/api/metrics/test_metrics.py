@@ -63,6 +63,7 @@ def samples(text: str) -> dict[str, float]:
     return found
 
 
+@pytest.mark.databases
 def test_requests_scores_and_the_ledger_are_counted(client: TestClient, bundle: Bundle) -> None:
     for seller in (*SELLERS[:3], NEWCOMER):
         client.post("/v1/scores", json={"seller_id": seller, "purpose": "credit_application"})

@@ -42,6 +42,7 @@ def shown(desk: Desk, **asked: str) -> list[dict[str, Any]]:
     return list(answer.json()["products"])
 
 
+@pytest.mark.databases
 def test_a_list_takes_the_place_of_the_one_before_and_every_version_is_kept(desk: Desk) -> None:
     assert shown(desk) == []
     first = desk.put(LOAN, LINE)

@@ -74,6 +74,7 @@ def test_all_pairs_of_a_sellers_scores_add_up_over_days_and_models(bank: Bank, o
     assert {("same_model", False, False), ("restated", True, False), ("restated", True, True)} <= seen
 
 
+@pytest.mark.databases
 def test_what_moved_is_told_with_both_values(bank: Bank) -> None:
     before = bank.score()
     bank.move_on(1, seed=5)

@@ -36,6 +36,7 @@ def ids(found: list[dict[str, Any]]) -> list[str]:
     return [item["id"] for page in found for item in page["items"]]
 
 
+@pytest.mark.databases
 def test_every_score_is_listed_once_newest_first_in_pages_of_any_size(bank: Bank) -> None:
     made = [bank.score(SELLERS[number % 3])["id"] for number in range(7)]
     for limit in range(1, 9):
@@ -44,6 +45,7 @@ def test_every_score_is_listed_once_newest_first_in_pages_of_any_size(bank: Bank
         assert [len(page["items"]) for page in found[:-1]] == [limit] * (len(found) - 1)
 
 
+@pytest.mark.databases
 def test_pages_stay_right_while_scores_are_added(bank: Bank) -> None:
     made = [bank.score()["id"] for _ in range(5)]
     first = bank.page(limit=2)
@@ -80,6 +82,7 @@ def test_an_item_says_what_the_score_says(bank: Bank) -> None:
         }
 
 
+@pytest.mark.databases
 def test_the_history_of_one_seller_is_his_alone(bank: Bank) -> None:
     made = {seller: [bank.score(seller)["id"] for _ in range(3)] for seller in (SELLERS[0], NEWCOMER, SELLERS[1])}
     for seller, its in made.items():
@@ -138,6 +141,7 @@ def test_erased_sellers_stay_listed_as_erased_and_fail_no_page(bank: Bank) -> No
     assert bank.get(f"/v1/scores/{made[1]['id']}").status_code == 410
 
 
+@pytest.mark.databases
 def test_a_damaged_row_is_told_and_fails_no_page(bank: Bank) -> None:
     made = [bank.score(seller) for seller in SELLERS[:2]]
     with bank.services.engine.begin() as connection:

@@ -46,6 +46,7 @@ def whole(services: Services) -> bool:
     return verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
 
 
+@pytest.mark.databases
 def test_each_gets_what_it_would_alone_and_all_share_one_commit(bank: Bank) -> None:
     services, first = bank.services, bank_of(bank.client)
     second = second_bank(services, SELLERS[0])
@@ -112,6 +113,7 @@ def test_alone_or_beside_others_an_assessment_is_the_same_to_the_byte(bank: Bank
         assert one.score.inputs == other.score.inputs
 
 
+@pytest.mark.databases
 def test_what_fails_stores_nothing_of_anyone(bank: Bank) -> None:
     services, chain = bank.services, bank_of(bank.client)
     with transaction(services.engine) as connection:

@@ -51,6 +51,7 @@ def append(browser: Browser, kind: str, content: object, chain: str = self_view.
         services.ledger.append(connection, seller, Draft(chain, kind, canonical_json(content), now))
 
 
+@pytest.mark.databases
 def test_reviews_in_every_state_are_whole(browser: Browser) -> None:
     self_view.current(browser.services, SELLERS[0], datetime.now(UTC))
     for decision in (CORRECT, CONFIRM, replace(CORRECT, value=2.0), replace(CORRECT, feature="signal_13")):
@@ -93,6 +94,7 @@ def test_a_table_that_was_changed_is_found_at_its_row(browser: Browser, changed:
     assert what.endswith(says)
 
 
+@pytest.mark.databases
 def test_rows_that_are_gone_are_found(browser: Browser) -> None:
     decided(browser, CORRECT)
     change(browser, "DELETE FROM corrections")

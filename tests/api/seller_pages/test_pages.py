@@ -69,6 +69,7 @@ def test_every_point_on_the_pages_is_the_score_objects(browser: Browser, languag
             assert groups[name] == number(points)
 
 
+@pytest.mark.databases
 def test_one_score_is_made_however_often_it_is_looked_at(browser: Browser) -> None:
     browser.log_in(SELLERS[0])
     for path in PAGES * 2:
@@ -180,6 +181,7 @@ def test_the_language_is_the_sessions_then_the_browsers(browser: Browser) -> Non
     assert browser.post("/seller/language", language="fr").status_code == 422
 
 
+@pytest.mark.databases
 def test_consents_are_granted_seen_used_and_withdrawn(browser: Browser) -> None:
     bank_id, seller_id = bank_of(browser.client), SELLERS[0]
     body = {"seller_id": seller_id, "purpose": "credit_application"}

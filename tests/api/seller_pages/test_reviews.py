@@ -50,6 +50,7 @@ def view(browser: Browser) -> dict[str, Any]:
     return self_view.current(browser.services, SELLER, datetime.now(UTC)).body
 
 
+@pytest.mark.databases
 def test_a_corrected_figure_makes_a_new_score_that_names_the_old_one(browser: Browser) -> None:
     before, services = view(browser), browser.services
     review_id = asked(browser)
@@ -151,6 +152,7 @@ def test_what_cannot_be_decided_changes_nothing(browser: Browser, decision: Deci
     assert (decisions(browser), view(browser)) == ([], before)
 
 
+@pytest.mark.databases
 def test_a_failure_between_leaves_neither_decision_nor_score(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     review_id, before = asked(browser), view(browser)
 
@@ -194,6 +196,7 @@ def test_line_ends_count_as_the_browser_counts_them_and_what_is_no_text_is_refus
     assert browser.get("/seller/reviews").text.count("<blockquote>") == 1
 
 
+@pytest.mark.databases
 def test_the_queue_is_in_order_of_what_is_due_and_marks_what_is_late(browser: Browser, surf: Surf) -> None:
     now = datetime.now(UTC)
     browser.log_in(SELLERS[1]).get("/seller")
@@ -217,6 +220,7 @@ def test_the_queue_is_in_order_of_what_is_due_and_marks_what_is_late(browser: Br
     assert "A figure was corrected" in browser.get("/seller").text
 
 
+@pytest.mark.databases
 def test_operators_work_the_queue_over_the_api(browser: Browser) -> None:
     known = access.create(browser.services.engine, Kind.OPERATOR, "O", now=datetime.now(UTC))
     assert known.secret is not None

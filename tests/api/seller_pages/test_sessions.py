@@ -49,6 +49,7 @@ def test_a_link_logs_in_once_though_it_is_looked_at_before(browser: Browser) -> 
     assert browser.post("/seller/login", link_token=token).status_code == 410
 
 
+@pytest.mark.databases
 def test_of_twenty_who_use_a_link_at_once_one_is_logged_in(browser: Browser) -> None:
     token = made(browser)
 
@@ -95,6 +96,7 @@ def test_what_has_not_the_form_of_a_secret_is_refused_as_one_that_is_unknown(bro
         found(browser.services.engine, secret, NOW)
 
 
+@pytest.mark.databases
 def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_hours(browser: Browser) -> None:
     engine = browser.services.engine
     secret = service.begin(engine, Person.SELLER, SELLER, by="tests", now=NOW).secret
@@ -170,6 +172,7 @@ def test_the_platform_logs_a_seller_in_whom_nobody_knows_yet(browser: Browser) -
     assert browser.log_in(NEWCOMER).get("/seller").status_code == 200
 
 
+@pytest.mark.databases
 def test_expired_links_and_sessions_are_forgotten_on_the_way(browser: Browser) -> None:
     engine = browser.services.engine
     made(browser)

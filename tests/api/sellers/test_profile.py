@@ -131,6 +131,7 @@ def test_a_consent_of_one_who_is_not_known_is_answered_as_by_the_score(client: T
     assert (answer.status_code, looks(client)) == (404, [])
 
 
+@pytest.mark.databases
 def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -162,6 +163,7 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
     assert verify(services.engine, services.ledger, [ConsentCheck()]).faults == ()
 
 
+@pytest.mark.databases
 def test_each_look_is_on_the_ledger_with_the_digest_of_what_was_seen(client: TestClient) -> None:
     answers = [asked(client, SELLERS[2], form) for form in FORMS]
     found = looks(client)
