@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +18,12 @@ NAMES = [feature.name for feature in CATALOGUE]
 KEYS = ["seller_id", "as_of"]
 
 
-def read_frame(folder: Path) -> pd.DataFrame:
-    """Return a frame in order of its keys, after a look at the types of its columns."""
+def read_frame(folder: Path, names: Sequence[str] = NAMES) -> pd.DataFrame:
+    """Return a frame of the named features in order of its keys, after a look at the types of its columns."""
     table = ds.dataset(folder, format="parquet").to_table()
-    expected = [("seller_id", pa.string()), ("as_of", pa.date32()), *((name, pa.float64()) for name in NAMES)]
+    expected = [("seller_id", pa.string()), ("as_of", pa.date32()), *((name, pa.float64()) for name in names)]
     assert [(field.name, field.type) for field in table.schema] == expected
-    assert not any(table[name].to_pandas().dropna().map(np.isinf).any() for name in NAMES)
+    assert not any(table[name].to_pandas().dropna().map(np.isinf).any() for name in names)
     frame: pd.DataFrame = table.to_pandas().set_index(KEYS).sort_index()
     return frame
 
@@ -31,7 +31,10 @@ def read_frame(folder: Path) -> pd.DataFrame:
 def differences(found: pd.DataFrame, expected: pd.DataFrame) -> list[str]:
     """Return the features of which two frames of the same pairs say different things."""
     assert list(found.index) == list(expected.index)
-    return [name for name in NAMES if not _agree(found[name].to_numpy(), expected[name].to_numpy(), name in WHOLE)]
+    assert list(found.columns) == list(expected.columns)
+    return [
+        name for name in found.columns if not _agree(found[name].to_numpy(), expected[name].to_numpy(), name in WHOLE)
+    ]
 
 
 def _agree(found: np.ndarray, expected: np.ndarray, whole: bool) -> bool:
