@@ -31,7 +31,7 @@ def as_known(store: OperatingStore, today: date) -> list[Loan]:
     midnight = pd.Timestamp(today)
     tables = {name: accepted_rows(store, name) for name in ("loans", "instalments", "payments")}
     known = {name: rows[rows["known_at"] <= midnight] for name, rows in tables.items()}
-    loans = known["loans"][known["loans"]["disbursed_at"] < midnight].sample(SOME, random_state=1)
+    loans = known["loans"][known["loans"]["disbursed_at"] < midnight].sample(SOME, random_state=2)
     due = dict(list(known["instalments"].groupby("loan_id")))
     paid = dict(list(known["payments"].groupby("loan_id")))
     return [
