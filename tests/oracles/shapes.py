@@ -3,6 +3,7 @@
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
+from tests.counts import SOAKING
 from tests.oracles.market import Shape
 
 MAY_BE_ABSENT = (
@@ -31,11 +32,11 @@ _PHASES = (Phase.explicit, Phase.generate)
 
 
 def examples(count: int) -> settings:
-    """Return settings that run the same `count` examples each time, beside those given; with 0 these alone."""
+    """Return settings for `count` examples, in a soak others each time; with 0 those alone that a test names."""
     return settings(
         max_examples=max(count, 1),
         deadline=None,
-        derandomize=True,
+        derandomize=not SOAKING,
         database=None,
         phases=_PHASES if count else _PHASES[:1],
         suppress_health_check=[HealthCheck.too_slow],

@@ -17,6 +17,12 @@ def first_delivery(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store"
 
 
+@pytest.fixture(scope="session")
+def taken_first(first_delivery: Path) -> Path:
+    """The folder of the delivery that the store has begun with."""
+    return first_delivery.parent / "delivery"
+
+
 @pytest.fixture
 def begun(first_delivery: Path, tmp_path: Path) -> Path:
     """A copy of the begun store, free to change."""

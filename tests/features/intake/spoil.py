@@ -44,6 +44,12 @@ def twice(delivery: Path) -> None:
     pq.write_table(table.append_column("Amount", table.column("amount")), path)
 
 
+def kept_name(delivery: Path) -> None:
+    path = delivery / "orders.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("File_Row_Number", table.column("items")), path)
+
+
 def no_rows(delivery: Path) -> None:
     path = delivery / "orders.parquet"
     pq.write_table(pq.read_table(path).slice(0, 0), path)

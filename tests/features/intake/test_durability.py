@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from features.intake import ingest, open_store
-from tests.features.intake.build import accepted, order, write_orders
+from tests.features.intake.build import accepted, store, write_some
 
 
 class Killed(BaseException):
@@ -16,18 +16,24 @@ class Killed(BaseException):
 
 
 def _ids(folder: Path) -> list[object]:
-    return [row["order_id"] for row in accepted(open_store(folder), "orders")]
+    return [row["store_id"] for row in accepted(open_store(folder), "stores")]
 
 
-STEPS = ("os.fsync", "pathlib.Path.rename", "os.replace")
+STEPS = [
+    ("before", "os.fsync"),
+    ("after", "pathlib.Path.rename"),
+    ("after", "os.replace"),
+    pytest.param("after", "os.fsync", marks=pytest.mark.soak),
+    pytest.param("before", "pathlib.Path.rename", marks=pytest.mark.soak),
+    pytest.param("before", "os.replace", marks=pytest.mark.soak),
+]
 
 
-@pytest.mark.parametrize("target", STEPS)
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("when", "target"), STEPS)
 def test_a_stop_at_any_step_leaves_before_or_after(
     target: str, when: str, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    second = write_orders(tmp_path / "b", order("O2"))
+    second = write_some(tmp_path / "b", stores=[store("T2")])
     real: Callable[..., object] = pkgutil.resolve_name(target)
 
     def stop(*args: object, **kwargs: object) -> None:
@@ -42,16 +48,16 @@ def test_a_stop_at_any_step_leaves_before_or_after(
         with pytest.raises(Killed):
             ingest(second, begun)
     committed = (target, when) == ("os.replace", "after")
-    assert _ids(begun) == (["O0", "O2"] if committed else ["O0"])
+    assert _ids(begun) == (["T1", "T2"] if committed else ["T1"])
     ingest(second, begun)
-    assert _ids(begun) == ["O0", "O2"]
+    assert _ids(begun) == ["T1", "T2"]
     assert len(list((begun / "deliveries").iterdir())) == 2, "leftovers are gone"
 
 
 def test_two_at_once_take_turns(begun: Path, tmp_path: Path) -> None:
-    deliveries = [write_orders(tmp_path / name, order(f"O{name}"), order("O1")) for name in "ab"]
+    deliveries = [write_some(tmp_path / name, stores=[store(f"T{name}"), store("T2")]) for name in "ab"]
     with ThreadPoolExecutor(2) as pool:
         reports = list(pool.map(lambda delivery: ingest(delivery, begun), deliveries))
-    assert sorted(report.table("orders").accepted for report in reports) == [1, 2]
-    assert sorted(report.table("orders").duplicates for report in reports) == [0, 1]
-    assert _ids(begun) == ["O0", "O1", "Oa", "Ob"]
+    assert sorted(report.table("stores").accepted for report in reports) == [1, 2]
+    assert sorted(report.table("stores").duplicates for report in reports) == [0, 1]
+    assert _ids(begun) == ["T1", "T2", "Ta", "Tb"]

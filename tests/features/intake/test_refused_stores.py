@@ -8,7 +8,7 @@ import pytest
 from features.errors import DeliveryError, StoreError
 from features.home import state_folder
 from features.intake import ingest, open_store
-from tests.features.intake.build import order, write, write_orders
+from tests.features.intake.build import order, store, write, write_orders, write_some
 
 
 def test_a_store_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
@@ -48,12 +48,13 @@ def test_a_file_that_may_not_be_read_is_named(begun: Path, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", "3"])
-def test_a_lost_report_is_named_when_its_delivery_comes_again(content: str | None, tmp_path: Path) -> None:
-    delivery = write(tmp_path / "d")
-    report = tmp_path / "s" / "deliveries" / ingest(delivery, tmp_path / "s").delivery_id / "report.json"
+def test_a_lost_report_is_named_when_its_delivery_comes_again(
+    content: str | None, begun: Path, taken_first: Path
+) -> None:
+    (report,) = begun.rglob("report.json")
     report.unlink() if content is None else report.write_text(content)
     with pytest.raises(StoreError, match=r"report\.json cannot be read as the report"):
-        ingest(delivery, tmp_path / "s")
+        ingest(taken_first, begun)
 
 
 def test_a_lost_manifest_stops_intake_and_loses_nothing(begun: Path, tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_a_lost_manifest_stops_intake_and_loses_nothing(begun: Path, tmp_path: P
 
 def test_an_older_manifest_sets_later_deliveries_aside_and_they_can_come_again(begun: Path, tmp_path: Path) -> None:
     older = (begun / "manifest.json").read_bytes()
-    second, third = (write_orders(tmp_path / name, order(name)) for name in ("O2", "O3"))
+    second, third = (write_some(tmp_path / name, stores=[store(name)]) for name in ("T2", "T3"))
     lost = ingest(second, begun).delivery_id
     for _ in range(2):
         (begun / "manifest.json").write_bytes(older)
@@ -79,15 +80,15 @@ def test_an_older_manifest_sets_later_deliveries_aside_and_they_can_come_again(b
         ingest(second, begun)
     aside = [path.name.split(".")[0] for path in (begun / "orphaned").iterdir()]
     assert aside.count(lost) == 2
-    assert all((path / "accepted" / "orders.parquet").is_file() for path in (begun / "orphaned").iterdir())
-    assert open_store(begun).rows("orders") == 3
+    assert all((path / "accepted" / "stores.parquet").is_file() for path in (begun / "orphaned").iterdir())
+    assert open_store(begun).rows("stores") == 3
 
 
 def test_strangers_in_the_store_are_left_alone(begun: Path, tmp_path: Path) -> None:
     (begun / "deliveries" / ".DS_Store").write_text("")
     (begun / "deliveries" / "notes").mkdir()
     shutil.copytree(begun / "deliveries" / "notes", begun / "deliveries" / ".incoming-left")
-    ingest(write_orders(tmp_path / "d", order("O2")), begun)
+    ingest(write_some(tmp_path / "d", stores=[store("T2")]), begun)
     names = {path.name for path in (begun / "deliveries").iterdir()}
     assert {".DS_Store", "notes"} < names
     assert ".incoming-left" not in names

@@ -11,7 +11,7 @@ from random import Random
 from features.intake import IntakeReport, ingest, open_store
 from features.intake.quality.gather import Quality, gather
 from tests.features.intake import spoil
-from tests.features.intake.build import Row, order, seller, store, write
+from tests.features.intake.build import Row, order, seller, store, write, write_some
 
 START = datetime(2024, 1, 1)  # noqa: DTZ001
 GAP = (20, 21)
@@ -82,6 +82,6 @@ def make(folder: Path) -> Made:
 
 def spoilt(folder: Path) -> Path:
     """Return a delivery of a new store and of orders cut off."""
-    delivery = write(folder / "spoilt", stores=[store("T2")])
+    delivery = write_some(folder / "spoilt", stores=[store("T2")], orders=[order()])
     spoil.cut(delivery)
     return Path(shutil.move(delivery, folder / "delivery"))

@@ -19,9 +19,8 @@ from features.intake.quality.coverage import Days
 from features.intake.quality.findings import findings
 from features.intake.quality.gather import Quality, gather
 from features.intake.quality.page import render
-from tests.features.intake.build import order, write, write_orders
+from tests.features.intake.build import seller, store, write_some
 from tests.features.intake.quality.made import BUYER, DAYS, HOSTILE, START, Made, spoilt
-from tests.features.intake.test_taken_again import CNY
 
 VOID = {"meta"}
 
@@ -132,9 +131,10 @@ def test_the_second_page_says_what_moved_and_what_was_set_aside(pages: tuple[str
     assert re.search(r"channel [\d.]+ [\d.]+ to [\d.]+ act all others: \d+\.\d%, before 0%", text)
 
 
-def test_a_delivery_without_fault_says_so(tmp_path: Path) -> None:
-    report = ingest(write(tmp_path / "d"), tmp_path / "s")
-    page = write_page(open_store(tmp_path / "s"), report, "d", tmp_path / "deep" / "page.html").read_text()
+def test_a_delivery_without_fault_says_so(begun: Path, tmp_path: Path) -> None:
+    held = open_store(begun)
+    report = held.report(held.deliveries[0].delivery_id)
+    page = write_page(held, report, "d", tmp_path / "deep" / "page.html").read_text()
     text = Reader(page).text
     assert "traffic: never came" in text
     assert "quarantine No row is." in text
@@ -179,64 +179,70 @@ def test_an_axis_of_years_is_in_whole_weeks_and_not_stretched_by_a_few_rows() ->
     assert axis([{}]) is None
 
 
-def _run(home: Path, monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> tuple[int, str, str]:
-    monkeypatch.setenv("SELLERSCORE_HOME", str(home))
+@pytest.fixture
+def home(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder with the begun store; vectors are not computed."""
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / "h"))
+    monkeypatch.setattr("features.cli._land", lambda **_: None)  # `test_vectors` lands a delivery
+    (tmp_path / "h").mkdir()
+    begun.rename(tmp_path / "h" / "operating")
+    return tmp_path / "h"
+
+
+def _run(*arguments: str | Path) -> tuple[int, str, str]:
     result = CliRunner().invoke(features.cli.app, ["ingest", *map(str, arguments)])
     return result.exit_code, result.stdout, result.stderr
 
 
-def test_the_command_writes_the_page_and_says_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    delivery = write(tmp_path / "monday", orders=[order("O1"), order("O2", currency="CNY")])
-    code, out, _ = _run(tmp_path / "h", monkeypatch, delivery, "--report")
-    (page,) = (tmp_path / "h" / "reports").iterdir()
-    (stored,) = open_store(tmp_path / "h" / "operating").deliveries
+def test_the_command_writes_the_page_and_says_where(home: Path, tmp_path: Path) -> None:
+    delivery = write_some(tmp_path / "monday", stores=[store("T2"), store("T3", seller_id="S9")])
+    code, out, _ = _run(delivery, "--report")
+    (page,) = (home / "reports").iterdir()
+    stored = open_store(home / "operating").deliveries[-1]
     assert (code, page.name) == (0, f"{stored.delivery_id[:12]}.html")
     assert f"Quality of its data: {page}" in out.splitlines()
     assert "Delivery “monday”" in page.read_text()
     named = tmp_path / "elsewhere" / "page.html"
-    code, out, errors = _run(tmp_path / "h", monkeypatch, delivery, "--report-file", named, "--json")
+    code, out, errors = _run(delivery, "--report-file", named, "--json")
     assert (code, json.loads(out)["already_ingested"]) == (0, True)
     assert f"Quality of its data: {named}" in errors
     assert named.read_text() == page.read_text(), "the same delivery, the same page"
 
 
-def test_a_second_take_has_a_page_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    waiting = write(tmp_path / "w", orders=[order("O1"), order("O2", currency="CNY")])
-    _run(tmp_path / "h", monkeypatch, waiting, "--report")
-    _run(tmp_path / "h", monkeypatch, write(tmp_path / "r", sellers=[], stores=[], orders=[], fx_rates=[CNY]))
-    code, _, _ = _run(tmp_path / "h", monkeypatch, waiting, "--report")
-    names = sorted(page.name for page in (tmp_path / "h" / "reports").iterdir())
+def test_a_second_take_has_a_page_of_its_own(home: Path, tmp_path: Path) -> None:
+    waiting = write_some(tmp_path / "w", stores=[store("T2"), store("T3", seller_id="S9")])
+    _run(waiting, "--report")
+    _run(write_some(tmp_path / "r", sellers=[seller("S9")]))
+    code, _, _ = _run(waiting, "--report")
+    names = sorted(page.name for page in (home / "reports").iterdir())
     assert code == 0
     assert len(names) == 2
     assert names[0].removesuffix("-2.html") == names[1].removesuffix(".html")
 
 
-def test_a_page_is_written_of_what_went_in_beside_a_spoilt_file(
-    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "h").mkdir()
-    begun.rename(tmp_path / "h" / "operating")
-    code, _, errors = _run(tmp_path / "h", monkeypatch, spoilt(tmp_path), "--report")
+def test_a_page_is_written_of_what_went_in_beside_a_spoilt_file(home: Path, tmp_path: Path) -> None:
+    code, _, errors = _run(spoilt(tmp_path), "--report")
     assert code == 2
     assert errors.strip().splitlines()[-1].startswith("sellerscore: orders.parquet cannot be read as parquet")
-    (page,) = (tmp_path / "h" / "reports").iterdir()
+    (page,) = (home / "reports").iterdir()
     assert "orders: set aside as a whole. orders.parquet cannot be read as parquet" in Reader(page.read_text()).text
 
 
 def test_a_delivery_of_nothing_new_has_a_page(begun: Path, tmp_path: Path) -> None:
-    report = ingest(write_orders(tmp_path / "d", order("O0"), order("O9", amount=-1.0)), begun)
+    rows = [store(), store("T9", seller_id="S9")]
+    report = ingest(write_some(tmp_path / "d", stores=rows), begun)
     page = write_page(open_store(begun), report, "d", tmp_path / "page.html").read_text()
     text = Reader(page).text
-    assert "orders duplicate: 1 quarantined: 1 2 0 1 1 50.0%" in text
+    assert "stores duplicate: 1 quarantined: 1 2 0 1 1 50.0%" in text
     assert "No table of this delivery with accepted rows was stored before" in text
     assert f"{DAYS} days" not in text
 
 
-def test_rows_known_before_an_earlier_delivery_was_complete_are_pointed_out(tmp_path: Path) -> None:
-    terms: dict[str, object] = {"covers_through": {"orders": "2024-03-10"}}
-    ingest(write(tmp_path / "a", terms, orders=[order("O1")]), tmp_path / "s")
-    again = write_orders(tmp_path / "b", order("O2"), order("O3", known_at=datetime(2024, 3, 12)))  # noqa: DTZ001
-    report = ingest(again, tmp_path / "s")
-    found = gather(open_store(tmp_path / "s"), report, "b")
+def test_rows_known_before_an_earlier_delivery_was_complete_are_pointed_out(begun: Path, tmp_path: Path) -> None:
+    terms: dict[str, object] = {"covers_through": {"stores": "2024-03-10"}}
+    ingest(write_some(tmp_path / "a", terms, stores=[store("T2")]), begun)
+    again = write_some(tmp_path / "b", stores=[store("T3"), store("T4", known_at=datetime(2024, 3, 12))])  # noqa: DTZ001
+    report = ingest(again, begun)
+    found = gather(open_store(begun), report, "b")
     words = [each.words for each in findings(found)]
-    assert any(line.startswith("orders: 1 row came now that the platform says it knew by 2024-03-10") for line in words)
+    assert any(line.startswith("stores: 1 row came now that the platform says it knew by 2024-03-10") for line in words)
