@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import shutil
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 from random import Random
@@ -16,17 +17,23 @@ from random import Random
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import features.intake.erasing
+import features.vectors
+from features.circumstances.stored import CircumstanceSet
+from features.engines.duckdb import open_engine
 from features.errors import StoreError
 from features.intake import IntakeReport, OperatingStore, erase_rows, ingest, open_store
 from features.intake.erased import Erased, read_erased
+from features.picture.stored import PictureSet
 from features.pipeline import all_sellers, frame
 from features.store import VectorStore
+from features.tile_store import current_tiles
 from features.vectors import refresh
-from tests.features.intake.build import AT, EPOCH, Row, order, seller, store, write, write_orders
+from tests.counts import repeat
+from tests.features.intake.build import AT, EPOCH, Row, order, seller, store, write, write_orders, write_some
 
 GONE, STAYS = "S-gone", "S1"
 LATER = AT + timedelta(days=40)
@@ -41,13 +48,11 @@ def instalment(loan_id: str) -> Row:
     return {"loan_id": loan_id, "due_on": date(2024, 4, 5), "amount": 50.0, "known_at": AT}
 
 
-def refund(refund_id: str, store_id: str) -> Row:
-    row: Row = {"refund_id": refund_id, "order_id": None, "store_id": store_id, "refunded_at": AT, "amount": 1.0}
-    return {**row, "currency": "USD", "reason": "return", "known_at": AT}
-
-
 def world(folder: Path, gone: bool = True) -> Path:
-    """Two deliveries of two sellers: S1 with T1 and T2; and, if asked, S-gone with G1 and G2, of everything some."""
+    """Two deliveries of two sellers: S1 with T1 and T2; and, if asked, S-gone with G1 and G2, of everything some.
+
+    An order of G9 waits in quarantine for a store that nobody knows yet.
+    """
     theirs = lambda *rows: list(rows) if gone else []  # noqa: E731 - short, and used on every line below
     first = write(
         folder / "d1",
@@ -59,13 +64,11 @@ def world(folder: Path, gone: bool = True) -> Path:
             *theirs(order("OG1", store_id="G1"), order("OG2", store_id="G2")),
             *theirs(order("bad", store_id="G1", amount=-1.0)),
         ],
-        refunds=[refund("R1", "T1"), *theirs(refund("RG", "G1"))],
         loans=[loan("L1", STAYS), *theirs(loan("LG", GONE))],
         instalments=[instalment("L1"), *theirs(instalment("LG"))],
     )
-    second = write_orders(
-        folder / "d2", order("O3", ordered_at=LATER, known_at=LATER), *theirs(order("OG3", store_id="G2"))
-    )
+    last = order("O3", ordered_at=LATER, known_at=LATER)
+    second = write_orders(folder / "d2", last, order("NG9", store_id="G9"), *theirs(order("OG3", store_id="G2")))
     for delivery in (first, second):
         ingest(delivery, folder / "store")
     return folder / "store"
@@ -73,9 +76,10 @@ def world(folder: Path, gone: bool = True) -> Path:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store with S-gone, its tiles folded; not to be changed."""
     folder = tmp_path_factory.mktemp("erasing")
-    world(folder / "with")
-    world(folder / "without", gone=False)
+    with open_engine() as engine:
+        current_tiles(engine, open_store(world(folder / "with")))
     return folder
 
 
@@ -109,25 +113,34 @@ def features_of(store: OperatingStore) -> pd.DataFrame:
     return frame(store, all_sellers(store, date(2024, 5, 1)))
 
 
-def test_nothing_names_the_seller_any_more_and_all_else_is_as_if_they_never_were(folder: Path, made: Path) -> None:
-    before = features_of(open_store(folder))
-    assert {each for each, _ in before.index} == {STAYS, GONE}
-    assert {path.split("/")[0] for path, _ in naming(folder)} >= {"accepted", "quarantined"}
-    removed = len(naming(folder)) - sum(
-        "accepted" not in path and "quarantined" not in path for path, _ in naming(folder)
-    )
-    assert erase_rows(folder, GONE) == removed
+def of_deliveries(found: Iterable[tuple[str, Row]]) -> list[tuple[str, Row]]:
+    """Return those rows that deliveries brought, without those of tiles."""
+    return [(path, row) for path, row in found if path.split("/")[0] in {"accepted", "quarantined"}]
+
+
+def test_nothing_names_the_seller_any_more_and_all_else_stays(folder: Path) -> None:
+    before, theirs = of_deliveries(rows(folder)), naming(folder)
+    assert {path.split("/")[0] for path, _ in theirs} > {"accepted", "quarantined"}, "tiles name them too"
+    assert erase_rows(folder, GONE) == len(of_deliveries(theirs))
     assert naming(folder) == []
     assert not list((folder / "tiles").rglob("*.parquet")), "what was made of the rows is gone too"
     counts_agree(folder)
-    never = made / "without" / "store"
-    for table in ("sellers", "stores", "orders", "refunds", "loans", "instalments"):
+    assert of_deliveries(rows(folder)) == [each for each in before if each not in theirs]
+    assert erase_rows(folder, GONE) == 0
+
+
+@pytest.mark.soak
+def test_all_is_as_if_they_never_were(folder: Path, tmp_path: Path) -> None:
+    never = world(tmp_path / "without", gone=False)
+    before = features_of(open_store(folder))
+    assert {each for each, _ in before.index} == {STAYS, GONE}
+    erase_rows(folder, GONE)
+    for table in ("sellers", "stores", "orders", "loans", "instalments"):
         kept = [[pq.read_table(path).to_pylist() for path in open_store(each).files(table)] for each in (folder, never)]
         assert kept[0] == kept[1], table
     after = features_of(open_store(folder))
     pd.testing.assert_frame_equal(after, features_of(open_store(never)))
     pd.testing.assert_frame_equal(after, before.loc[[STAYS]])
-    assert erase_rows(folder, GONE) == 0
 
 
 def test_the_list_tells_nobody_who_was_erased(folder: Path) -> None:
@@ -173,17 +186,16 @@ def test_a_new_delivery_brings_nothing_back_and_its_counts_add_up(folder: Path, 
 
 
 def test_rows_that_waited_in_quarantine_go_once_their_store_is_known(folder: Path, tmp_path: Path) -> None:
-    ingest(write_orders(tmp_path / "early", order("NG9", store_id="G9")), folder)
     assert [path for path, row in rows(folder) if row.get("store_id") == "G9"] == ["quarantined/orders.parquet"]
     erase_rows(folder, GONE)
-    ingest(write(tmp_path / "late", sellers=[], stores=[store("G9", seller_id=GONE)], orders=[order("N1")]), folder)
+    ingest(write_some(tmp_path / "late", stores=[store("G9", seller_id=GONE)]), folder)
     assert [path for path, row in rows(folder) if row.get("store_id") == "G9"] == []
     assert read_erased(folder).swept
 
 
 def test_a_store_that_changed_hands_keeps_its_rows(folder: Path, tmp_path: Path) -> None:
     sold = store("G1", seller_id=STAYS, known_at=EPOCH + timedelta(days=700))
-    ingest(write(tmp_path / "sold", sellers=[], stores=[sold], orders=[order("N1")]), folder)
+    ingest(write_some(tmp_path / "sold", stores=[sold]), folder)
     erase_rows(folder, GONE)
     left = {str(row.get("order_id")) for _, row in rows(folder) if row.get("store_id") == "G1"}
     assert left == {"OG1", "bad", "None"}
@@ -205,19 +217,64 @@ def test_a_line_that_could_not_be_read_goes_where_it_names_an_erased_id(folder: 
 def test_vectors_of_who_was_erased_while_they_were_computed_are_not_stored(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import features.vectors
-
-    computed = features.vectors.frame
-
-    def erased_meanwhile(*given: object) -> pd.DataFrame:
-        found = computed(*given)
+    def erased_meanwhile(_: object, pairs: pd.DataFrame) -> pd.DataFrame:
         erase_rows(folder, GONE)
-        return found
+        return pairs.set_index(["seller_id", "as_of"]).assign(feature=1.0)
 
     monkeypatch.setattr(features.vectors, "frame", erased_meanwhile)
+    monkeypatch.setattr(features.vectors, "land", lambda *_: PictureSet("", ()))
+    monkeypatch.setattr(features.vectors, "land_circumstances", lambda *_: CircumstanceSet({}, ()))
     vectors = VectorStore(tmp_path / "vectors.db")
     refresh(open_store(folder), vectors)
     assert [each.seller_id for each in vectors.all_latest()] == [STAYS]
+
+
+class KilledError(BaseException):
+    """Stands for the process ending there: nothing may catch it."""
+
+
+STEPS = ("os.fsync", "os.replace", "pathlib.Path.replace", "pathlib.Path.unlink", "shutil.rmtree")
+
+
+def erase_until(step: int, folder: Path) -> bool:
+    """Erase, and end before a step that touches the disk; return whether it came to that."""
+    left = step
+
+    def dying(real: Callable[..., object]) -> Callable[..., object]:
+        def act(*given: object, **named: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KilledError
+            return real(*given, **named)
+
+        return act
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in STEPS:
+            patch.setattr(name, dying(pkgutil.resolve_name(name)))
+        try:
+            erase_rows(folder, GONE)
+        except KilledError:
+            return True
+    return False
+
+
+def test_stopped_at_a_step_it_is_finished_by_whoever_comes_next(folder: Path, tmp_path: Path) -> None:
+    next_delivery = write_some(tmp_path / "next", stores=[store("T3")])
+    every = repeat(7, 1)
+    for step in range(0, 200, every):
+        copy = Path(shutil.copytree(folder, tmp_path / str(step)))
+        if not erase_until(step, copy):
+            break
+        if step == 2 * every:
+            ingest(next_delivery, copy)
+        else:
+            erase_rows(copy, GONE)
+        assert naming(copy) == [], step
+        assert read_erased(copy).swept
+        counts_agree(copy)
+    assert every < step < 200
 
 
 _ERASE = """
@@ -239,6 +296,7 @@ erase_rows(Path(sys.argv[2]), sys.argv[3])
 """
 
 
+@pytest.mark.soak
 def test_killed_at_any_step_it_is_finished_by_whoever_comes_next(folder: Path, tmp_path: Path) -> None:
     features_of(open_store(folder))
     ends: list[int] = []
@@ -272,13 +330,15 @@ def test_a_list_that_cannot_be_read_lets_no_delivery_in(folder: Path, tmp_path: 
 
 
 def test_of_nobody_nothing_is_removed(folder: Path, tmp_path: Path) -> None:
-    before = list(rows(folder))
+    before = of_deliveries(rows(folder))
     assert erase_rows(folder, "nobody") == 0
-    assert list(rows(folder)) == before
+    assert of_deliveries(rows(folder)) == before
     assert erase_rows(tmp_path / "not there", GONE) == 0
     assert not (tmp_path / "not there").exists()
 
 
+@pytest.mark.repeated
+@settings(max_examples=repeat(30, 1_000))
 @given(st.text(), st.text(), st.sampled_from(["seller_id", "store_id", "loan_id"]))
 def test_an_id_is_erased_as_what_it_is_alone(one: str, other: str, column: str) -> None:
     erased = Erased(b"key").with_ids(column, [one])

@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from features.intake import ingest, open_store
+from tests.counts import repeat
 from tests.features.intake import spoil
 from tests.features.intake.build import accepted, order, write_orders
 from tests.features.intake.test_taken_again import CNY
@@ -19,6 +22,7 @@ def _ids(folder: Path) -> list[object]:
     return [row["order_id"] for row in accepted(open_store(folder), "orders")]
 
 
+@pytest.mark.soak
 def test_killed_at_each_step(begun: Path, tmp_path: Path) -> None:
     delivery = write_orders(tmp_path / "d", order("O2"), order("O3"), fx_rates=[CNY])
     spoil.corrupt(delivery, "fx_rates")
@@ -47,10 +51,12 @@ def test_killed_at_each_step(begun: Path, tmp_path: Path) -> None:
         assert not list((folder / "deliveries").glob(".incoming-*"))
 
 
+@pytest.mark.slow
+@pytest.mark.repeated
 def test_killed_at_any_moment(begun: Path, tmp_path: Path) -> None:
     delivery = write_orders(tmp_path / "d", order("O2"))
     random = Random()  # noqa: S311 - another moment each run
-    for _ in range(3):
+    for _ in range(repeat(1, 20)):
         process = subprocess.Popen([sys.executable, "-c", _INGEST, str(delivery), str(begun)])
         time.sleep(random.uniform(0.3, 2.5))
         process.send_signal(signal.SIGKILL)
@@ -60,6 +66,7 @@ def test_killed_at_any_moment(begun: Path, tmp_path: Path) -> None:
     assert _ids(begun) == ["O0", "O2"]
 
 
+@pytest.mark.soak
 def test_two_processes_do_not_mix(begun: Path, tmp_path: Path) -> None:
     deliveries = [
         write_orders(tmp_path / name, *(order(f"{name}{n}") for n in range(50)), order("O1")) for name in "ab"

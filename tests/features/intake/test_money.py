@@ -1,6 +1,7 @@
 """Amounts become integer micro-USD at the latest rate known when the row became visible."""
 
 import json
+import shutil
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
@@ -13,23 +14,20 @@ import pytest
 from features.engines import duckdb as engine
 from features.intake import ingest, open_store
 from features.intake.delivery import ConstantRate
-from tests.features.intake.build import Row, accepted, order, write, write_orders
+from tests.features.intake.build import Row, accepted, order, write, write_orders, write_some
 
 DAY = datetime(2024, 3, 5)  # noqa: DTZ001
 HOUR = timedelta(hours=1)
 
 
-def rate(days_before: int, usd_per_unit: float, known_at: datetime | None = None) -> Row:
+def rate(days_before: int, usd_per_unit: float, known_at: datetime | None = None, currency: str = "CNY") -> Row:
     day = DAY - timedelta(days=days_before)
-    return {"day": day.date(), "currency": "CNY", "usd_per_unit": usd_per_unit, "known_at": known_at or day}
+    return {"day": day.date(), "currency": currency, "usd_per_unit": usd_per_unit, "known_at": known_at or day}
 
 
-def micros(begun: Path, rates: list[Row], *orders: Row, terms: dict[str, object] | None = None) -> list[object]:
-    """Ingest orders with rates into the begun store and return what the orders became."""
-    terms = terms or {"covers_through": {"fx_rates": "2024-03-08"}}
-    delivery = write(begun.parent / "d", terms, sellers=[], stores=[], orders=orders, fx_rates=rates)
-    ingest(delivery, begun)
-    return [row["amount_micros"] for row in accepted(open_store(begun), "orders") if row["order_id"] != "O0"]
+def micros(folder: Path) -> dict[object, object]:
+    """Return what the orders of a store became, by their ids."""
+    return {row["order_id"]: row["amount_micros"] for row in accepted(open_store(folder), "orders")}
 
 
 def cny(order_id: str = "O1", **changes: object) -> Row:
@@ -37,51 +35,82 @@ def cny(order_id: str = "O1", **changes: object) -> Row:
     return order(order_id, **{"currency": "CNY", "amount": 10.0, "ordered_at": at, "known_at": at, **changes})
 
 
-def test_the_rate_of_the_events_day_converts(begun: Path) -> None:
-    assert micros(begun, [rate(1, 0.1), rate(0, 0.2), rate(-1, 0.3)], cny()) == [2_000_000]
-
-
-def test_a_rate_learned_late_converts_only_rows_visible_later(begun: Path) -> None:
+@pytest.fixture(scope="module")
+def found(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[object, object]:
+    """What orders of one delivery became, for taking one takes a second: the rates of each test are of a currency."""
+    folder = tmp_path_factory.mktemp("money")
+    place = Path(shutil.copytree(first_delivery, folder / "store"))
     next_midnight = DAY + timedelta(days=1)
-    late = rate(0, 0.2, known_at=next_midnight + HOUR)
-    seen_later = cny("O2", known_at=next_midnight + 2 * HOUR)
-    assert micros(begun, [rate(1, 0.1), late], cny(), seen_later) == [1_000_000, 2_000_000]
+    rates = [
+        *(rate(1, 0.1), rate(0, 0.2), rate(-1, 0.3)),
+        *(rate(1, 0.1, currency="EUR"), rate(0, 0.2, next_midnight + HOUR, "EUR")),
+        *(rate(1, 0.1, currency="GBP"), rate(0, 0.2, next_midnight, "GBP")),
+        rate(31, 0.1, currency="JPY"),
+    ]
+    orders = [
+        cny("day"),
+        cny("seen before", currency="EUR"),
+        cny("seen later", currency="EUR", known_at=next_midnight + 2 * HOUR),
+        cny("at midnight", currency="GBP"),
+        cny("31 days", currency="JPY"),
+        cny("32 days", currency="JPY", ordered_at=next_midnight, known_at=next_midnight),
+        *(order(f"P{number}", amount=amount) for number, amount in enumerate(AMOUNTS)),
+    ]
+    terms = {"covers_through": {"fx_rates": "2024-03-08"}}
+    ingest(write_some(folder / "d", terms, orders=orders, fx_rates=rates), place)
+    return micros(place)
 
 
-def test_a_rate_known_at_the_very_midnight_counts(begun: Path) -> None:
-    assert micros(begun, [rate(1, 0.1), rate(0, 0.2, known_at=DAY + timedelta(days=1))], cny()) == [2_000_000]
+AMOUNTS = (0.0000005, 0.0000015, 0.01, 33.33, 1e8)
 
 
-def test_a_rate_stands_in_for_31_days_and_no_longer(begun: Path) -> None:
-    day_later = {"ordered_at": DAY + timedelta(days=1), "known_at": DAY + timedelta(days=1)}
-    assert micros(begun, [rate(31, 0.1)], cny(), cny("O2", **day_later)) == [1_000_000]
+def test_the_rate_of_the_events_day_converts(found: dict[object, object]) -> None:
+    assert found["day"] == 2_000_000
 
 
-def test_the_constant_rate_covers_its_currency_on_every_day(begun: Path) -> None:
+def test_a_rate_learned_late_converts_only_rows_visible_later(found: dict[object, object]) -> None:
+    assert (found["seen before"], found["seen later"]) == (1_000_000, 2_000_000)
+
+
+def test_a_rate_known_at_the_very_midnight_counts(found: dict[object, object]) -> None:
+    assert found["at midnight"] == 2_000_000
+
+
+def test_a_rate_stands_in_for_31_days_and_no_longer(found: dict[object, object]) -> None:
+    assert found["31 days"] == 1_000_000
+    assert "32 days" not in found
+
+
+def test_halves_are_rounded_away_from_zero_and_no_amount_is_lost(found: dict[object, object]) -> None:
+    expected = [int(Decimal(amount * 1.0 * 1_000_000).quantize(Decimal(1), ROUND_HALF_UP)) for amount in AMOUNTS]
+    assert [found[f"P{number}"] for number in range(len(AMOUNTS))] == expected == [1, 2, 10_000, 33_330_000, 10**14]
+
+
+def test_the_constant_rate_covers_its_currency_on_every_day_and_is_kept_with_its_delivery(
+    begun: Path, tmp_path: Path
+) -> None:
     terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 0.145}}
-    assert micros(begun, [rate(0, 0.2)], cny(amount=12.5), cny("O2", currency="EUR"), terms=terms) == [1_812_500]
-
-
-def test_halves_are_rounded_away_from_zero_and_no_amount_is_lost(begun: Path) -> None:
-    amounts = [0.0000005, 0.0000015, 0.01, 33.33, 1e8]
-    rows = [order(f"P{place}", amount=amount) for place, amount in enumerate(amounts)]
-    expected = [int(Decimal(amount * 1.0 * 1_000_000).quantize(Decimal(1), ROUND_HALF_UP)) for amount in amounts]
-    assert micros(begun, [], *rows) == expected == [1, 2, 10_000, 33_330_000, 10**14]
+    orders = [cny(amount=12.5), cny("O2", currency="EUR")]
+    ingest(write_some(tmp_path / "d", terms, orders=orders, fx_rates=[rate(0, 0.2)]), begun)
+    assert micros(begun) == {"O0": 12_500_000, "O1": 1_812_500}
+    store = open_store(begun)
+    assert [each.constant_rate for each in store.deliveries] == [None, ConstantRate("CNY", 0.145)]
+    manifest = begun / "manifest.json"
+    listed = json.loads(manifest.read_text())
+    for entry in listed["deliveries"]:
+        entry.pop("constant_rate", None)
+    manifest.write_text(json.dumps(listed))
+    assert [each.constant_rate for each in open_store(begun).deliveries] == [None, None], "an old manifest has none"
+    assert open_store(begun).version == store.version
 
 
 def test_an_amount_too_large_in_dollars_is_named(begun: Path, tmp_path: Path) -> None:
     terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 1e6}}
-    orders = [cny(amount=1e11), cny("O2")]
-    report = ingest(write(tmp_path / "d", terms, sellers=[], stores=[], orders=orders), begun)
+    report = ingest(write_some(tmp_path / "d", terms, orders=[cny(amount=1e11), cny("O2")]), begun)
     assert report.table("orders").quarantined == {"amount_too_large": 1}
 
 
-def test_rates_of_earlier_deliveries_convert_later_ones(begun: Path, tmp_path: Path) -> None:
-    ingest(write_orders(tmp_path / "a", fx_rates=[rate(0, 0.2)]), begun)
-    ingest(write_orders(tmp_path / "b", cny("O2")), begun)
-    assert [row["amount_micros"] for row in accepted(open_store(begun), "orders")] == [12_500_000, 2_000_000]
-
-
+@pytest.mark.soak
 def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random = Random(7)  # noqa: S311 - test data
     rows = [
@@ -115,28 +144,10 @@ def test_accepted_files_hold_the_types_that_readers_rely_on(first_delivery: Path
 
 def test_an_older_rate_stands_in_only_where_no_other_can_come(begun: Path, tmp_path: Path) -> None:
     """However rows are cut into deliveries, an amount is the same: a row waits until its rates are complete."""
-    first = write_orders(tmp_path / "a", cny(), fx_rates=[rate(1, 0.1)])
+    rates = [rate(1, 0.1), rate(0, 0.3, currency="EUR")]
+    first = write_orders(tmp_path / "a", cny(), cny("of its own day", currency="EUR"), fx_rates=rates)
     assert ingest(first, begun).table("orders").quarantined == {"rate_unknown": 1}
-    ingest(write_orders(tmp_path / "b", fx_rates=[rate(0, 0.2)]), begun)
+    assert micros(begun)["of its own day"] == 3_000_000, "it waits for nothing"
+    ingest(write_some(tmp_path / "b", fx_rates=[rate(0, 0.2)]), begun)
     assert ingest(first, begun).table("orders").accepted == 1
-    assert [row["amount_micros"] for row in accepted(open_store(begun), "orders") if row["order_id"] == "O1"] == [
-        2_000_000
-    ]
-
-
-def test_a_rate_of_the_events_own_day_waits_for_nothing(begun: Path, tmp_path: Path) -> None:
-    assert ingest(write_orders(tmp_path / "a", cny(), fx_rates=[rate(0, 0.2)]), begun).table("orders").accepted == 1
-
-
-def test_the_constant_rate_is_kept_with_its_delivery_and_an_old_manifest_has_none(begun: Path) -> None:
-    terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 0.145}}
-    assert micros(begun, [], cny(), terms=terms) == [1_450_000]
-    store = open_store(begun)
-    assert [each.constant_rate for each in store.deliveries] == [None, ConstantRate("CNY", 0.145)]
-    manifest = begun / "manifest.json"
-    listed = json.loads(manifest.read_text())
-    for entry in listed["deliveries"]:
-        entry.pop("constant_rate", None)
-    manifest.write_text(json.dumps(listed))
-    assert [each.constant_rate for each in open_store(begun).deliveries] == [None, None]
-    assert open_store(begun).version == store.version
+    assert micros(begun)["O1"] == 2_000_000

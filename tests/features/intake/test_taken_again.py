@@ -7,50 +7,42 @@ import pytest
 
 from features.errors import DeliveryError
 from features.intake import ingest, open_store
-from tests.features.intake.build import AT, Row, accepted, order, quarantined, store, write, write_orders
+from tests.features.intake.build import AT, Row, accepted, order, quarantined, store, write, write_orders, write_some
 
 CNY: Row = {"day": AT.date(), "currency": "CNY", "usd_per_unit": 0.145, "known_at": AT - timedelta(hours=1)}
 
 
-def _ids(folder: Path) -> list[object]:
-    return [row["order_id"] for row in accepted(open_store(folder), "orders")]
-
-
-def test_a_row_goes_in_once_its_rate_has_come(begun: Path, tmp_path: Path) -> None:
-    waiting = write_orders(tmp_path / "w", order("O1"), order("O2", currency="CNY"), order("O3", amount=-1.0))
+def test_rows_go_in_once_what_they_wait_for_has_come(begun: Path, tmp_path: Path) -> None:
+    rows = [order("O1"), order("O2", currency="CNY"), order("O3", amount=-1.0), order("O4", store_id="T2")]
+    waiting = write_orders(tmp_path / "w", *rows)
     first = ingest(waiting, begun)
-    assert first.table("orders").quarantined == {"rate_unknown": 1, "amount_negative": 1}
+    assert first.table("orders").quarantined == {"rate_unknown": 1, "amount_negative": 1, "store_unknown": 1}
     assert ingest(waiting, begun) == first.repeated(), "nothing has come since"
-    ingest(write(tmp_path / "r", sellers=[], stores=[], orders=[], fx_rates=[CNY]), begun)
+    ingest(write_some(tmp_path / "r", fx_rates=[CNY], stores=[store("T2")]), begun)
     again = ingest(waiting, begun)
     orders = again.table("orders")
-    assert (orders.accepted, orders.duplicates, orders.quarantined) == (1, 1, {"amount_negative": 1})
+    assert (orders.accepted, orders.duplicates, orders.quarantined) == (2, 1, {"amount_negative": 1})
     assert not again.already_ingested
     assert [row["order_id"] for row in quarantined(begun, again.delivery_id, "orders")] == ["O3"]
-    assert _ids(begun) == ["O0", "O1", "O2"]
+    micros = {row["order_id"]: row["amount_micros"] for row in accepted(open_store(begun), "orders")}
+    assert micros == {"O0": 12_500_000, "O1": 12_500_000, "O2": 1_812_500, "O4": 12_500_000}
     before = open_store(begun)
     assert ingest(waiting, begun) == again.repeated()
     assert open_store(begun) == before
 
 
-def test_a_row_goes_in_once_its_store_has_come(begun: Path, tmp_path: Path) -> None:
-    waiting = write_orders(tmp_path / "w", order("O2", store_id="T2"))
-    ingest(waiting, begun)
-    ingest(write(tmp_path / "s", sellers=[], stores=[store("T2")], orders=[]), begun)
-    assert ingest(waiting, begun).table("orders").accepted == 1
-    assert _ids(begun) == ["O0", "O2"]
-
-
 def test_what_came_since_but_lets_nothing_in_changes_nothing(begun: Path, tmp_path: Path) -> None:
-    waiting = write_orders(tmp_path / "w", order("O2", currency="CNY"))
+    waiting = write_some(tmp_path / "w", stores=[store("T2", seller_id="S9")])
     first = ingest(waiting, begun)
-    ingest(write_orders(tmp_path / "other", order("O3")), begun)
+    assert first.table("stores").quarantined == {"seller_unknown": 1}
+    ingest(write_some(tmp_path / "other", stores=[store("T3")]), begun)
     before = open_store(begun)
     assert ingest(waiting, begun) == first.repeated()
     assert open_store(begun) == before
     assert len(list((begun / "deliveries").iterdir())) == len(before.deliveries)
 
 
+@pytest.mark.soak
 def test_a_table_that_was_delivered_need_not_come_again_even_if_no_row_was_let_in(tmp_path: Path) -> None:
     rates: dict[str, list[Row]] = {"sellers": [], "stores": [], "orders": [], "fx_rates": [CNY]}
     with pytest.raises(DeliveryError, match="none were delivered before"):
@@ -63,13 +55,13 @@ def test_a_table_that_was_delivered_need_not_come_again_even_if_no_row_was_let_i
 def test_a_row_known_later_than_tomorrow_moves_no_coverage(begun: Path, tmp_path: Path) -> None:
     now = datetime.fromisoformat("2024-06-01T08:00:00+08:00")
     tomorrow = datetime(2024, 6, 2)  # noqa: DTZ001 - the contract's times are UTC without a zone
-    rows = [order("O2", known_at=tomorrow), order("O3", known_at=tomorrow + timedelta(microseconds=1))]
-    rows.append(order("O4", known_at=datetime(2099, 1, 1)))  # noqa: DTZ001
-    report = ingest(write_orders(tmp_path / "d", *rows), begun, now=now)
-    assert report.table("orders").quarantined == {"known_at_in_future": 2}
-    assert open_store(begun).covers_through["orders"] == tomorrow.date()
+    rows = [store("T2", known_at=tomorrow), store("T3", known_at=tomorrow + timedelta(microseconds=1))]
+    rows.append(store("T4", known_at=datetime(2099, 1, 1)))  # noqa: DTZ001
+    report = ingest(write_some(tmp_path / "d", stores=rows), begun, now=now)
+    assert report.table("stores").quarantined == {"known_at_in_future": 2}
+    assert open_store(begun).covers_through["stores"] == tomorrow.date()
 
 
 def test_the_clock_decides_where_no_moment_is_given(begun: Path, tmp_path: Path) -> None:
-    report = ingest(write_orders(tmp_path / "d", order("O2", known_at=datetime(2099, 1, 1))), begun)  # noqa: DTZ001
-    assert report.table("orders").quarantined == {"known_at_in_future": 1}
+    report = ingest(write_some(tmp_path / "d", stores=[store("T2", known_at=datetime(2099, 1, 1))]), begun)  # noqa: DTZ001
+    assert report.table("stores").quarantined == {"known_at_in_future": 1}
