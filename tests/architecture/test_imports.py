@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,15 @@ def modules(*packages: str) -> list[Path]:
     return [path for package in packages for path in sorted((ROOT / package).rglob("*.py"))]
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.Import | ast.ImportFrom | ast.Call | ast.Attribute, ...]:
+    """Return what these tests look at in a file, which is parsed once for all of them."""
+    found = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    return tuple(node for node in found if isinstance(node, ast.Import | ast.ImportFrom | ast.Call | ast.Attribute))
+
+
 def imported(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -51,7 +59,7 @@ def test_ibis_backends_are_opened_in_the_engines_alone() -> None:
     opening = {
         path.relative_to(ROOT).as_posix()
         for path in modules(*PACKAGES)
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr == "connect" and ast.unparse(node.value).startswith("ibis")
     }
     assert opening == {"features/engines/duckdb.py", "features/engines/spark.py"}
@@ -60,7 +68,7 @@ def test_ibis_backends_are_opened_in_the_engines_alone() -> None:
 @pytest.mark.parametrize("path", modules("scoring"), ids=lambda path: path.name)
 def test_scoring_is_pure(path: Path) -> None:
     assert set(map(top, imported(path))) <= PURE
-    called = {ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)}
+    called = {ast.unparse(node.func) for node in nodes(path) if isinstance(node, ast.Call)}
     assert called.isdisjoint({"open", "print", "date.today", "datetime.now", "np.random.default_rng"})
 
 

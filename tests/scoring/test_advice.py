@@ -15,6 +15,7 @@ import scoring.advice
 from scoring import Bundle, BundleError, ExplanationError, Vector, VectorError, Verdict, advise, assess
 from scoring.advice import MOST_OPTIONS, Change, Option
 from scoring.sheet import MOST_REACHES, FeatureEntry, HistoryThreshold, Reach, Sizes
+from tests.counts import repeat
 from tests.scoring import monotone
 
 BUNDLE = monotone.bundle()
@@ -63,7 +64,8 @@ def reaching(bundle: Bundle, vector: Vector, band: str) -> list[set[int]]:
     return found
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(8, 250), deadline=None)
 @given(seed=st.integers(0, 50), seller=st.integers(0, 2**20), depth=st.integers(1, 4))
 def test_options_do_what_they_say_and_none_has_fewer_changes(seed: int, seller: int, depth: int) -> None:
     bundle = monotone.bundle(seed, depth)
@@ -87,7 +89,8 @@ def test_options_do_what_they_say_and_none_has_fewer_changes(seed: int, seller: 
             assert option.points == option.score - (now.score or 0)
 
 
-@settings(max_examples=25, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(8, 250), deadline=None)
 @given(seed=st.integers(0, 50), seller=st.integers(0, 2**20))
 def test_a_change_is_for_the_better_within_reach_and_as_small_as_it_may_be(seed: int, seller: int) -> None:
     bundle = monotone.bundle(seed)

@@ -17,6 +17,7 @@ def here(work: Callable[..., dict[str, float]], *given: Any) -> dict[str, float]
     return work(*given)
 
 
+@pytest.mark.soak
 # shap sets up its colour maps in matplotlib's older way when it is imported
 @pytest.mark.filterwarnings("ignore:The (set_bad|set_over|set_under) function will be:PendingDeprecationWarning")
 def test_all_figures_are_given_and_the_small_ones_hold(capsys: pytest.CaptureFixture[str]) -> None:

@@ -18,6 +18,7 @@ from scoring.bundle import FILES, MANIFEST
 from scoring.canonical import canonical_json, sha256
 from scoring.model import Calibration
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from tests.counts import repeat
 from tests.scoring import build
 
 PARTS = build.parts(build.Recipe(trees=3))
@@ -64,7 +65,8 @@ def test_same_parts_give_the_same_bytes_and_other_parts_another_digest() -> None
     assert len(digests | {Bundle.from_files(PACKED).digest}) == len(others) + 1
 
 
-@settings(max_examples=300, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(60, 3_000), deadline=None)
 @given(_BYTES)
 def test_any_byte_changed_in_any_file_is_found(change: tuple[str, int, int]) -> None:
     name, place, mask = change

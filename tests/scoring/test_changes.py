@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scoring import Assessment, Bundle, Changes, VectorError, assess, changes
 from scoring.assess import SCALE_LIMIT
 from scoring.scale import Scale
+from tests.counts import repeat
 from tests.scoring import build
 
 ONE = build.bundle()
@@ -29,7 +30,8 @@ def adding_up(found: Changes | None) -> Changes:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(20, 600), deadline=None)
 @given(before=st.integers(0, 39), now=st.integers(0, 39), bundle=st.sampled_from([ONE, OTHER, NARROW]))
 def test_between_scores_of_one_model_all_is_by_feature(before: int, now: int, bundle: Bundle) -> None:
     found = adding_up(changes(scored(bundle, before), scored(bundle, now)))
@@ -43,7 +45,8 @@ def test_between_scores_of_one_model_all_is_by_feature(before: int, now: int, bu
             assert (each.before, each.now) == (ROWS[before].values[place], ROWS[now].values[place])
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(20, 600), deadline=None)
 @given(before=st.integers(0, 39), now=st.integers(0, 39))
 def test_another_model_is_told_apart_by_scoring_the_earlier_vector_with_it(before: int, now: int) -> None:
     restated = scored(OTHER, before)

@@ -13,6 +13,7 @@ import pytest
 from features.errors import DeliveryError, FeaturesError
 from features.intake import LedgerReport, import_invoices, ingest, open_store
 from features.intake.delivery import open_delivery
+from features.intake.invoice_report import InvoiceReport
 from tests.features.intake.build import accepted
 
 MARCH = date(2019, 3, 1)
@@ -51,8 +52,15 @@ def ledger(folder: Path, firms: str = FIRMS) -> Path:
     return folder
 
 
-def test_each_invoice_becomes_what_the_mapping_says(tmp_path: Path) -> None:
-    report = import_invoices(ledger(tmp_path / "l"), tmp_path / "d", usd_per_unit=0.145)
+@pytest.fixture(scope="module")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[InvoiceReport, Path]:
+    """The report of an import, and the delivery that it wrote; not to be changed."""
+    folder = tmp_path_factory.mktemp("imported")
+    return import_invoices(ledger(folder / "l"), folder / "d", usd_per_unit=0.145), folder / "d"
+
+
+def test_each_invoice_becomes_what_the_mapping_says(imported: tuple[InvoiceReport, Path], tmp_path: Path) -> None:
+    report, delivery = imported
     firms, sales, purchases = report.ledgers
     assert (firms.mapped, firms.not_mapped) == ({"seller": 2}, {"no_invoice": 1})
     assert sales.mapped == {"order": 3, "refund": 1, "cancelled_order": 1}
@@ -68,7 +76,7 @@ def test_each_invoice_becomes_what_the_mapping_says(tmp_path: Path) -> None:
     assert report.covers_through == date(2019, 7, 1)
     assert "3 order" in str(report)
 
-    taken = ingest(tmp_path / "d", tmp_path / "s")
+    taken = ingest(delivery, tmp_path / "s")
     assert all(not table.quarantined for table in taken.tables)
     assert taken.table("orders").duplicates == 1
     store = open_store(tmp_path / "s")
@@ -82,14 +90,13 @@ def test_each_invoice_becomes_what_the_mapping_says(tmp_path: Path) -> None:
     assert [str(row["onboarded_at"])[:10] for row in accepted(store, "sellers")] == ["2019-02-27", "2019-06-30"]
 
 
-def test_labels_are_written_beside_and_the_rating_nowhere(tmp_path: Path) -> None:
-    import_invoices(ledger(tmp_path / "l"), tmp_path / "d", usd_per_unit=0.145)
-    with (tmp_path / "d" / "labels.csv").open() as stream:
+def test_labels_are_written_beside_and_the_rating_nowhere(imported: tuple[InvoiceReport, Path]) -> None:
+    with (imported[1] / "labels.csv").open() as stream:
         assert list(csv.DictReader(stream)) == [
             {"seller_id": "E1", "bad": "false", "as_of": "2019-07-01"},
             {"seller_id": "E2", "bad": "true", "as_of": "2019-07-01"},
         ]
-    for path in (tmp_path / "d").glob("*.parquet"):
+    for path in imported[1].glob("*.parquet"):
         assert "credit_rating" not in pq.read_schema(path).names
 
 
@@ -99,11 +106,9 @@ def test_no_labels_without_outcomes(tmp_path: Path) -> None:
     assert not (tmp_path / "d" / "labels.csv").exists()
 
 
-def test_the_same_ledger_gives_the_same_delivery(tmp_path: Path) -> None:
-    source = ledger(tmp_path / "l")
-    for name in "ab":
-        import_invoices(source, tmp_path / name, usd_per_unit=0.145)
-    one, two = (open_delivery(tmp_path / name, date(2024, 1, 1)) for name in "ab")
+def test_the_same_ledger_gives_the_same_delivery(imported: tuple[InvoiceReport, Path], tmp_path: Path) -> None:
+    import_invoices(ledger(tmp_path / "l"), tmp_path / "d", usd_per_unit=0.145)
+    one, two = (open_delivery(folder, date(2024, 1, 1)) for folder in (imported[1], tmp_path / "d"))
     assert one.files.keys() >= {"sellers", "stores", "orders", "refunds", "purchases"}
     assert one.digest() == two.digest()
 

@@ -4,11 +4,13 @@ from datetime import date, datetime, timedelta
 
 import ibis
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features import asof
 from features.engines.duckdb import open_engine
+from tests.counts import repeat
 
 TIMES = st.datetimes(datetime(1990, 1, 1), datetime(2100, 12, 31))  # noqa: DTZ001
 NEAR_MIDNIGHT = st.builds(
@@ -46,7 +48,8 @@ def computed(events: list[datetime] | list[date] | None, known: list[datetime]) 
     return days
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(5, 300), deadline=None)
 @given(st.lists(st.tuples(MOMENTS, MOMENTS), min_size=1, max_size=200))
 def test_visible_from_is_the_first_midnight_the_rule_admits(pairs: list[tuple[datetime, datetime]]) -> None:
     events, known = map(list, zip(*pairs, strict=True))

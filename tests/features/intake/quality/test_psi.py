@@ -4,7 +4,7 @@ from math import log
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.intake.quality.psi import FEWEST_GROUPS, Verdict, index, stability, verdict
@@ -25,6 +25,8 @@ COUNTS = st.integers(2, 12).flatmap(
 )
 
 
+@pytest.mark.repeated
+@settings(max_examples=repeat(20, 500))
 @given(COUNTS)
 def test_the_index_is_its_definition_and_never_negative(counts: tuple[list[int], list[int]]) -> None:
     before, now = counts
