@@ -1,8 +1,15 @@
-"""Third-party warnings that the tests of training meet; each by name, none of them ours to change."""
+"""What the tests of training share, and third-party warnings that they meet: each by name, none ours to change."""
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
+
+from tests.training.forked import Forks, forking
+from training.registry import Registry, require
 
 _FILTERS = (
     # shap sets up its colour maps in matplotlib's older way when it is imported
@@ -19,3 +26,24 @@ _FILTERS = (
 def pytest_configure(config: pytest.Config) -> None:
     for line in _FILTERS:
         config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="session")
+def forks() -> Iterator[Forks]:
+    """A process that has MLflow imported, to fork others from."""
+    with forking() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a registry that was used for the first time; MLflow takes seconds to make its tables."""
+    folder: Path = tmp_path_factory.mktemp("empty-registry")
+    require(Registry.on_sqlite(folder))
+    return folder
+
+
+def copied_registry(template: Path, folder: Path) -> Registry:
+    """Return the registry of another folder that holds what the template does, and keeps its files with it."""
+    shutil.copy(template / "mlflow.db", folder / "mlflow.db")
+    return Registry.on_sqlite(folder)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.training.conftest import copied_registry
+from tests.training.forked import Child, Forks
 from training.errors import RegistryError
 from training.registry import EXPERIMENT, Registry, require
 from training.registry.begun import PROCESS, begun
@@ -23,15 +23,13 @@ from training.registry.process import Process
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
-ROOT = Path(__file__).parents[2]
 _STAYS = """
 import sys, time
 from pathlib import Path
-from training.registry import Registry, require
+from training.registry import Registry
 from training.registry.begun import begun
 from training.registry.connection import connected
-registry = Registry.on_sqlite(Path(sys.argv[1]))
-require(registry)
+registry = Registry.on_sqlite(Path(sys.argv[0]))
 with connected(registry) as client, begun(client.get_experiment_by_name("sellerscore").experiment_id, "train stays"):
     print("begun", flush=True)
     time.sleep(300)
@@ -39,23 +37,17 @@ with connected(registry) as client, begun(client.get_experiment_by_name("sellers
 
 
 @pytest.fixture
-def registry(tmp_path: Path) -> Registry:
-    made = Registry.on_sqlite(tmp_path)
-    require(made)
-    return made
+def registry(empty_registry: Path, tmp_path: Path) -> Registry:
+    return copied_registry(empty_registry, tmp_path)
 
 
 @pytest.fixture
-def other(registry: Registry, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+def other(registry: Registry, forks: Forks, tmp_path: Path) -> Child:
     """Another process that has begun a run and stays in it."""
     assert registry
-    with subprocess.Popen(
-        [sys.executable, "-c", _STAYS, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "begun\n"
-        yield process
-        process.kill()
+    child = forks.start(_STAYS, tmp_path)
+    assert forks.line() == "begun"
+    return child
 
 
 def runs(registry: Registry) -> list[Run]:
@@ -120,19 +112,17 @@ def test_a_terminated_run_is_killed_and_the_signal_is_as_before(registry: Regist
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_terminated_process_says_so_in_its_run(registry: Registry, other: subprocess.Popen[str]) -> None:
-    other.terminate()
-    assert other.wait(60) == 128 + signal.SIGTERM
+def test_a_terminated_process_says_so_in_its_run(registry: Registry, other: Child) -> None:
+    os.kill(other.pid, signal.SIGTERM)
+    assert other.wait() == 128 + signal.SIGTERM
     assert status(registry) == "KILLED"
 
 
-def test_what_kill_9_left_is_swept_by_the_next_training_and_not_before(
-    registry: Registry, other: subprocess.Popen[str]
-) -> None:
+def test_what_kill_9_left_is_swept_by_the_next_training_and_not_before(registry: Registry, other: Child) -> None:
     assert require(registry) == ()
     assert status(registry) == "RUNNING"
-    other.kill()
-    other.wait(60)
+    os.kill(other.pid, signal.SIGKILL)
+    assert other.wait() == -signal.SIGKILL
     assert status(registry) == "RUNNING"
     assert require(registry) == ("train stays",)
     assert status(registry) == "KILLED"

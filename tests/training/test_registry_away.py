@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.training.forked import Forks
 from training.errors import RegistryError
 from training.registry import Registry, find, require
 from training.registry.connection import connected
@@ -78,18 +77,13 @@ def test_a_state_folder_holds_its_registry_unless_a_server_is_named(
     assert Registry.in_folder(tmp_path).uri == "http://mlflow.example:5000"
 
 
-def test_several_first_uses_at_once_make_one_registry(tmp_path: Path) -> None:
+def test_several_first_uses_at_once_make_one_registry(forks: Forks, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from training.registry import Registry, require; "
-        "require(Registry.on_sqlite(Path(sys.argv[1])))"
+        "require(Registry.on_sqlite(Path(sys.argv[0])))"
     )
-    root = Path(__file__).parents[2]
-    started = [
-        subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stderr=subprocess.PIPE, text=True, cwd=root)
-        for _ in range(4)
-    ]
-    told = [process.communicate(timeout=240)[1] for process in started]
-    assert [process.returncode for process in started] == [0] * 4, told
+    started = [forks.start(code, tmp_path) for _ in range(4)]
+    assert [process.wait() for process in started] == [0] * 4
 
 
 def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from tests.counts import repeat
 from tests.training.monitor.made import judged, loans, scores, small_bundle, watched
 from training.evidence.recalibration import recalibration
 from training.monitor.calibration import BY_BAND, BY_BOTH, BY_VINTAGE, Part, calibration
 from training.monitor.vintages import vintages
 from training.monitor.watched import Watched
 
-SEEDS = range(5)
+SEEDS = range(repeat(1, 5))
 
 
 def shifted(made: Watched, **parts: object) -> Watched:
@@ -35,37 +36,41 @@ def test_the_ratio_is_observed_over_expected_with_the_interval_of_wilson() -> No
     assert Part("x", 50, 0, 0.02).ratio().low == 0
 
 
+@pytest.mark.repeated
 @pytest.mark.parametrize("wrong", [1.0, 1.6])
 def test_nineteen_intervals_of_twenty_hold_the_true_ratio(wrong: float) -> None:
     rng = np.random.default_rng(1)
-    held = 0
-    for _ in range(400):
+    held, times = 0, repeat(100, 400)
+    for _ in range(times):
         p = 1 / (1 + np.exp(-rng.normal(-2.6, 0.9, 400)))
         bad = int((rng.random(400) < np.minimum(p * wrong, 1)).sum())
         ratio = Part("x", 400, bad, float(p.mean())).ratio()
         held += ratio.low <= np.minimum(p * wrong, 1).sum() / p.sum() <= ratio.high
-    assert held / 400 >= 0.93
+    assert held / times >= 0.93
 
 
+@pytest.mark.repeated
 def test_intervals_of_slope_and_intercept_hold_the_truth() -> None:
     held = {"slope": 0, "intercept": 0}
-    for seed in range(16):
+    for seed in range(repeat(5, 16)):
         figures = calibration(judged(np.random.default_rng(seed), 700, months=1)).figures
         for name, truth in (("slope", 1.0), ("intercept", 0.0)):
             held[name] += figures[f"{name}_low"] <= truth <= figures[f"{name}_high"]
-    assert min(held.values()) >= 13, "of 16, fewer than 13 is beyond what 95% could give"
+    assert min(held.values()) >= repeat(4, 13), "fewer is beyond what 95% could give"
 
 
+@pytest.mark.repeated
 def test_where_probabilities_are_right_nothing_is_raised() -> None:
     raised = [calibration(judged(np.random.default_rng(seed), 1_500)).alarms for seed in SEEDS]
     assert raised == [()] * len(SEEDS)
 
 
+@pytest.mark.repeated
 def test_a_level_that_is_off_is_raised_and_says_how() -> None:
-    for seed in range(3):
+    for seed in range(repeat(1, 3)):
         lenient = calibration(judged(np.random.default_rng(seed), 1_500, wrong=1.8, months=2)).alarms
         assert any(alarm.startswith("The level of probabilities is wrong: 1.") for alarm in lenient)
-    strict = calibration(judged(np.random.default_rng(1), 2_500, wrong=0.5)).alarms
+    strict = calibration(judged(np.random.default_rng(1), 2_500, wrong=0.5, months=2)).alarms
     assert any(alarm.startswith("The level of probabilities is wrong: 0.") for alarm in strict)
 
 
@@ -82,17 +87,17 @@ def test_a_vintage_is_named_from_the_widened_interval_on_and_not_before() -> Non
     def beyond(bads: int) -> list[str]:
         given = scores(
             {"seller_id": f"S-{month}-{row}", "as_of": f"2024-{month:02}-01", "probability_of_default": 0.1}
-            for month in range(1, 13)
+            for month in range(1, 7)
             for row in range(100)
         )
         known = loans(
             (f"S-{month}-{row}", f"2024-{month:02}-02", True, row < (bads if month == 5 else 10))
-            for month in range(1, 13)
+            for month in range(1, 7)
             for row in range(100)
         )
         return [alarm for alarm in calibration(watched(given, known)).alarms if "vintages" in alarm]
 
-    first = next(bads for bads in range(10, 60) if Part("x", 100, bads, 0.1).ratio(0.05 / 12).low > 1.25)
+    first = next(bads for bads in range(10, 60) if Part("x", 100, bads, 0.1).ratio(0.05 / 6).low > 1.25)
     assert Part("x", 100, first - 1, 0.1).ratio().low > 1.25, "alone it would have been named before"
     assert beyond(first - 1) == []
     assert len(beyond(first)) == 1
@@ -108,7 +113,7 @@ def test_a_slope_of_few_loans_may_be_chance_and_raises_nothing() -> None:
 
 
 def test_predictions_that_are_too_extreme_are_raised() -> None:
-    made = judged(np.random.default_rng(3), 2_500)
+    made = judged(np.random.default_rng(3), 2_500, months=1)
     odds = np.log(made.scores["probability_of_default"] / (1 - made.scores["probability_of_default"]))
     sharper = made.scores.assign(probability_of_default=1 / (1 + np.exp(-(odds.mean() + 2.2 * (odds - odds.mean())))))
     alarms = calibration(watched(sharper, made.outcomes.loans)).alarms

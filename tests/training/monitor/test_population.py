@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.counts import repeat
 from tests.training.monitor.made import Known, reference, scores, small_bundle, watched
 from training.monitor.config import DriftLimits, MonitorConfig
 from training.monitor.population import BY_FEATURE, BY_MONTH, drift
@@ -41,7 +42,8 @@ def moved(seed: int, rows: int = 600, before: int = 800, **changed: float) -> Wa
     return watched(given(rng, rows, **changed), references=known)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.repeated
+@pytest.mark.parametrize("seed", range(repeat(2, 6)))
 def test_a_population_that_has_not_moved_raises_nothing(seed: int) -> None:
     found = drift(moved(seed))
     assert not found.alarms
@@ -49,7 +51,8 @@ def test_a_population_that_has_not_moved_raises_nothing(seed: int) -> None:
     assert found.figures["features_surely_moved"] == 0
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.repeated
+@pytest.mark.parametrize("seed", range(repeat(1, 3)))
 def test_what_was_planted_is_found(seed: int) -> None:
     found = drift(moved(seed, score=-70, **{NAMES[3]: 1.5, NAMES[9]: -1.5}))
     score, features = found.alarms
@@ -75,24 +78,25 @@ def test_an_index_of_few_sellers_may_be_chance_and_wakes_nobody() -> None:
 
 
 def test_the_limit_is_a_setting() -> None:
-    made = moved(1, rows=2_000, before=2_000, score=22)
+    made = moved(1, score=40)
     strict = MonitorConfig(drift=DriftLimits(score_psi_most=0.05))
     (alarm,) = drift(replace(made, config=strict)).alarms
     assert "surely above 0.05" in alarm
 
 
+@pytest.mark.repeated
 def test_intervals_hold_the_true_index() -> None:
-    """The truth is the index of the two normal populations by the tenths of the first, from a million draws."""
+    """The truth is the index of the two normal populations by the tenths of the first, from many draws."""
     rng = np.random.default_rng(1)
-    big = [np.round(rng.normal(middle, 60, 1_000_000)) for middle in (600, 560)]
+    big = [np.round(rng.normal(middle, 60, repeat(200_000, 1_000_000))) for middle in (600, 560)]
     cuts = np.quantile(big[0], np.arange(1, 10) / 10)
     b, n = (np.bincount(np.searchsorted(cuts, each), minlength=10) / len(each) for each in big)
     truth = float(((n - b) * np.log(n / b)).sum())
     held = 0
-    for seed in range(40):
+    for seed in range(repeat(12, 40)):
         figures = drift(_score_alone(seed)).figures
         held += figures["score_psi_low"] <= truth <= figures["score_psi_high"]
-    assert held >= 34, "of 40, fewer than 34 is beyond what 95% could give"
+    assert held >= repeat(10, 34), "fewer is beyond what 95% could give"
 
 
 def _score_alone(seed: int) -> Watched:

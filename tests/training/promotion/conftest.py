@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.training.conftest import copied_registry
 from training.registry import MODEL_NAME, Registry
 from training.registry.connection import connected
 
@@ -26,5 +26,4 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def registry(template: Path, tmp_path: Path) -> Registry:
-    shutil.copy(template / "mlflow.db", tmp_path / "mlflow.db")
-    return Registry.on_sqlite(tmp_path)
+    return copied_registry(template, tmp_path)
