@@ -27,6 +27,7 @@ def here(task: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
     return task(*args, **kwargs)
 
 
+@pytest.mark.soak
 def test_the_group_gives_every_figure_and_pandas_agrees_in_every_feature(capsys: pytest.CaptureFixture[str]) -> None:
     figures = run(TOY, here)
     printed = capsys.readouterr().out

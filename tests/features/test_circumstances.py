@@ -5,22 +5,32 @@ from __future__ import annotations
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from features import vectors
 from features.circumstances.stored import Circumstances
 from features.intake import ingest, open_store
+from features.passes import INDEX
+from features.picture.series import digest
+from features.picture.stored import PictureSet
 from features.store import VectorStore
 from features.vectors import refresh
-from tests.features.intake.build import EPOCH, order, seller, write
+from tests.features.intake.build import seller, write_some
 
 T = datetime(2024, 3, 6)  # noqa: DTZ001 - the contract's times are UTC without a zone
 
 
-def test_what_is_known_at_the_midnight_comes_with_the_vector(tmp_path: Path) -> None:
+def test_what_is_known_at_the_midnight_comes_with_the_vector(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # features and pictures take seconds, and are in question elsewhere
+    monkeypatch.setattr(vectors, "frame", lambda _, pairs: pairs.set_index(INDEX).assign(feature=1.0))
+    monkeypatch.setattr(vectors, "land", lambda *_: PictureSet(digest(), ()))
     rates = [
         {"day": date(2024, 3, day), "currency": "CNY", "usd_per_unit": rate, "known_at": known}
         for day, rate, known in ((3, 0.13, T), (4, 0.14, T), (5, 0.15, T + timedelta(seconds=1)), (6, 0.16, T))
     ]
     versions = [
-        seller(known_at=EPOCH),
         seller(country="VN", known_at=T),
         seller(country="DE", base_currency="EUR", known_at=T + timedelta(seconds=1)),
     ]
@@ -28,11 +38,11 @@ def test_what_is_known_at_the_midnight_comes_with_the_vector(tmp_path: Path) -> 
         "covers_through": {"orders": "2024-03-06", "fx_rates": "2024-03-06"},
         "constant_rate": {"currency": "GBP", "usd_per_unit": 1.25},
     }
-    ingest(write(tmp_path / "d", terms, sellers=versions, orders=[order()], fx_rates=rates), tmp_path / "store")
-    vectors = VectorStore(tmp_path / "vectors.db")
-    snapshot, _ = refresh(open_store(tmp_path / "store"), vectors)
+    ingest(write_some(tmp_path / "d", terms, sellers=versions, fx_rates=rates), begun)
+    stored = VectorStore(tmp_path / "vectors.db")
+    snapshot, _ = refresh(open_store(begun), stored)
     assert snapshot.as_of == T.date()
-    found = vectors.latest("S1")
+    found = stored.latest("S1")
     assert found is not None
     assert found.circumstances == Circumstances("VN", "CNY", {"CNY": 0.14, "GBP": 1.25, "USD": 1.0})
-    assert vectors.sellers_in(snapshot, pictured=True) == 1
+    assert stored.sellers_in(snapshot) == 1

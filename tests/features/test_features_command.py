@@ -26,6 +26,7 @@ from features.intake import ingest, open_store
 from features.pipeline import frame, latest_midnight
 from features.store import VectorStore
 from features.tile_store import current_tiles
+from features.vectors import snapshot_of
 from tests.oracles.accepted import features_named, frame_from, write_accepted
 from tests.oracles.delivered import NO_RATES, deliver, in_dollars
 from tests.oracles.market import MIDNIGHTS, Shape, market
@@ -64,7 +65,16 @@ def run(*arguments: str) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(sellerscore.app, ["features", *arguments])
 
 
-@pytest.mark.slow
+def test_vectors_are_stored_when_no_frame_is_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(home / "operating")
+    monkeypatch.setattr("features.vectors.refresh", lambda *_: (snapshot_of(store), 1234))
+    stored = json.loads(run("--json").stdout)
+    as_of = latest_midnight(store).isoformat()
+    assert stored == {"as_of": as_of, "sellers": 1234, "data": store.version}
+    assert f"Vectors of 1,234 sellers as of {as_of}" in run().stdout
+
+
+@pytest.mark.soak
 def test_vectors_are_stored_when_nothing_is_asked_for_and_a_frame_when_it_is(home: Path) -> None:
     stored = json.loads(run("--json").stdout)
     assert stored["sellers"] == len(list(VectorStore(home / "vectors.db").all_latest()))

@@ -16,19 +16,27 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from features import durable, tile_store, tiles
-from features.catalogue import CATALOGUE
 from features.engines.duckdb import open_engine
 from features.errors import StoreError
 from features.festivals import festival_days
 from features.intake import OperatingStore
 from features.tile_store import current_tiles
-from tests.counts import SOAKING, repeat
-from tests.oracles.accepted import features_named, frame_bytes, frame_from, frame_of, write_accepted
-from tests.oracles.market import MIDNIGHTS, Market, Shape, market, pairs_of
+from tests.oracles.accepted import (
+    dealt,
+    features_named,
+    first,
+    fold,
+    fold_in_turn,
+    frame_bytes,
+    frame_from,
+    frame_of,
+    write_accepted,
+)
+from tests.oracles.market import MIDNIGHTS, Shape, market, pairs_of
 from tests.oracles.seller_sight import midnight
 from tests.oracles.shapes import MAY_BE_ABSENT, examples
 
@@ -39,25 +47,10 @@ SMALL = Shape(seed=4, sellers=4, events=10, absent=frozenset(MAY_BE_ABSENT) - {"
 MANIFEST = "manifest.json"
 
 
-FEW = features_named("settled_net_sales_90d", "new_buyer_share_90d", "conversion_90d", "rating_90d")
-"""What four kinds of tiles give; a frame of all features takes seconds to compile."""
-
-
-def first(store: OperatingStore, count: int) -> OperatingStore:
-    """Return the store as it was after its first deliveries."""
-    return replace(store, deliveries=store.deliveries[:count])
-
-
 def folds(store: OperatingStore) -> list[dict[str, Any]]:
     """Return the folds that the manifest counts."""
     listed: list[dict[str, Any]] = json.loads((store.folder / "tiles" / MANIFEST).read_text())["folds"]
     return listed
-
-
-def fold(store: OperatingStore) -> None:
-    """Bring the tiles up to date."""
-    with open_engine() as engine:
-        current_tiles(engine, store)
 
 
 def contents(store: OperatingStore) -> dict[str, list[str]]:
@@ -70,29 +63,17 @@ def contents(store: OperatingStore) -> dict[str, list[str]]:
     }
 
 
-def dealt(rows: Market, folder: Path, parts: int, seed: int) -> OperatingStore:
-    """Write a first delivery with all parties, then the events in parts: no later store makes all tiles new."""
-    parties = write_accepted({name: rows[name] for name in ("sellers", "stores")}, folder)
-    events = {name: those for name, those in rows.items() if name not in ("sellers", "stores")}
-    later = write_accepted(events, folder, parts=parts, seed=seed)
-    return replace(later, deliveries=(*parties.deliveries, *later.deliveries))
-
-
-@pytest.mark.slow
-@pytest.mark.repeated
+@pytest.mark.soak
 @given(seed=st.integers(0, 2**16), parts=st.integers(2, 4))
-@example(seed=4, parts=2)
-@examples(repeat(0, 6))
+@examples(8)
 def test_folding_delivery_by_delivery_is_folding_once(tmp_path_factory: Any, seed: int, parts: int) -> None:
+    """Each day the features of a store of three folds are held against the oracle."""
     rows, folder = market(replace(SHAPE, seed=seed)), tmp_path_factory.mktemp("tiles")
-    catalogue = CATALOGUE if SOAKING else FEW
-    store = dealt(rows, folder / "parts", parts, seed)
-    for count in range(1, parts + 2):
-        fold(first(store, count))
+    store = fold_in_turn(dealt(rows, folder / "parts", parts, seed))
     assert len(folds(store)) == parts + 1
-    once = frame_of(rows, PAIRS, folder / "one", catalogue=catalogue)
+    once = frame_of(rows, PAIRS, folder / "one")
     assert once.notna().any().all()
-    assert frame_bytes(frame_from(store, PAIRS, catalogue=catalogue)) == frame_bytes(once)
+    assert frame_bytes(frame_from(store, PAIRS)) == frame_bytes(once)
 
 
 def test_a_fold_adds_to_those_before_and_nothing_is_folded_twice(tmp_path: Path) -> None:
@@ -110,8 +91,7 @@ def test_a_fold_adds_to_those_before_and_nothing_is_folded_twice(tmp_path: Path)
 def test_many_folds_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tile_store, "_MOST_FOLDS", 1)
     store = dealt(market(SMALL), tmp_path, 1, 0)
-    for count in (1, 2):
-        fold(first(store, count))
+    fold_in_turn(store)
     assert [len(each["deliveries"]) for each in folds(store)] == [2]
 
 
@@ -224,7 +204,7 @@ def test_tiles_spoilt_in_the_middle_say_what_to_delete(folded: Folded, tmp_path:
     for path in (tmp_path / "tiles").rglob("orders*.parquet"):
         path.write_bytes(bytes(path.stat().st_size))
     with pytest.raises(StoreError, match=r"delete .*tiles, which is made anew"):
-        frame_from(store, PAIRS, catalogue=FEW)
+        frame_from(store, PAIRS, catalogue=features_named("orders_90d"))
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
@@ -279,8 +259,7 @@ def test_a_stop_leaves_the_tiles_before_or_after(step: int, tmp_path: Path, monk
 
 
 def assert_recovers(store: OperatingStore, folder: Path) -> None:
-    undisturbed = dealt(market(SMALL), folder / "undisturbed", 1, 3)
-    fold(first(undisturbed, 1))
+    undisturbed = fold_in_turn(dealt(market(SMALL), folder / "undisturbed", 1, 3))
     assert contents(store) == contents(undisturbed)
     assert not list((store.folder / "tiles").glob(".fold-*"))
 

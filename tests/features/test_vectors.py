@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from typer.testing import CliRunner
 
 from features import vectors
 from features.cli import app
-from features.intake import open_store
-from features.store import VectorStore
+from features.intake import OperatingStore, open_store
+from features.store import Snapshot, VectorStore
 from features.vectors import refresh, snapshot_of
+from tests.features.intake.build import store, write_some
 from tests.world import World, shared_world
 
 
@@ -23,20 +25,30 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def test_vectors_of_the_same_data_are_computed_once(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, stored = open_store(world.home / "operating"), VectorStore(tmp_path / "vectors.db")
-    assert stored.sellers_in(snapshot_of(store)) is None
-    first = refresh(store, stored)
+    operating = open_store(world.home / "operating")
+    # a delivery that lands is ready for scoring
+    shutil.copy(world.home / "vectors.db", tmp_path / "vectors.db")
+    stored, snapshot = VectorStore(tmp_path / "vectors.db"), snapshot_of(operating)
+    sellers = stored.sellers_in(snapshot, pictured=True)
+    assert sellers
     monkeypatch.setattr(vectors, "frame", None)  # whoever computes again fails
-    assert refresh(store, stored) == first
-    assert stored.sellers_in(first[0]) == first[1] > 0
+    assert refresh(operating, stored) == (snapshot, sellers)
 
 
-def test_a_delivery_that_lands_is_ready_for_scoring(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_command_lands_what_it_takes_and_says_so(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    landed: list[Snapshot] = []
+
+    def refreshed(operating: OperatingStore, stored: VectorStore) -> tuple[Snapshot, int]:
+        assert stored.sellers_in(snapshot_of(operating)) is None
+        landed.append(snapshot_of(operating))
+        return landed[-1], 1234
+
+    monkeypatch.setattr(vectors, "refresh", refreshed)
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
-    told = CliRunner().invoke(app, ["ingest", str(world.delivery)])
+    begun.rename(tmp_path / "operating")
+    told = CliRunner().invoke(app, ["ingest", str(write_some(tmp_path / "d", stores=[store("T2")]))])
     assert told.exit_code == 0, told.output
-    assert "Vectors of" in told.output
-    snapshot = snapshot_of(open_store(tmp_path / "operating"))
-    assert VectorStore(tmp_path / "vectors.db").sellers_in(snapshot)
+    assert f"Vectors of 1,234 sellers as of {landed[0].as_of}" in told.output
+    assert landed == [snapshot_of(open_store(tmp_path / "operating"))]

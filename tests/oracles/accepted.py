@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -14,9 +15,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features.catalogue import CATALOGUE, Feature
+from features.engines.duckdb import open_engine
 from features.intake import OperatingStore, StoredDelivery
 from features.pipeline import frame
 from features.schema import BY_NAME, Kind, Need
+from features.tile_store import current_tiles
 from tests.oracles.seller_sight import EVENT_TIME, Row, Rows, midnight
 
 _TYPES = {Kind.TIME: pa.timestamp("us"), Kind.DAY: pa.date32(), Kind.COUNT: pa.int64()}
@@ -38,6 +41,32 @@ def write_accepted(rows: Rows, folder: Path, parts: int = 1, seed: int = 0) -> O
         for row in rows.get(table, ()):
             rng.choice(dealt)[table].append(row)
     return OperatingStore(folder, tuple(_write_delivery(each, folder, place) for place, each in enumerate(dealt)))
+
+
+def dealt(rows: Rows, folder: Path, parts: int, seed: int) -> OperatingStore:
+    """Write a first delivery with all parties, then the events in parts: no later store makes all tiles new."""
+    parties = write_accepted({name: rows[name] for name in ("sellers", "stores")}, folder)
+    events = {name: those for name, those in rows.items() if name not in ("sellers", "stores")}
+    later = write_accepted(events, folder, parts=parts, seed=seed)
+    return replace(later, deliveries=(*parties.deliveries, *later.deliveries))
+
+
+def first(store: OperatingStore, count: int) -> OperatingStore:
+    """Return the store as it was after its first deliveries."""
+    return replace(store, deliveries=store.deliveries[:count])
+
+
+def fold(store: OperatingStore) -> None:
+    """Bring the tiles up to date."""
+    with open_engine() as engine:
+        current_tiles(engine, store)
+
+
+def fold_in_turn(store: OperatingStore) -> OperatingStore:
+    """Bring the tiles up to date as if each delivery had been folded when it came, and return the store."""
+    for count in range(1, len(store.deliveries) + 1):
+        fold(first(store, count))
+    return store
 
 
 def features_named(*names: str) -> tuple[Feature, ...]:

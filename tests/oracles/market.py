@@ -17,9 +17,22 @@ from tests.oracles.market_loans import loans
 from tests.oracles.market_reports import purchases, ratings, traffic
 from tests.oracles.seller_sight import midnight
 
-__all__ = ["MIDNIGHTS", "Market", "Shape", "market", "pairs_of"]
+__all__ = ["IDS", "MIDNIGHTS", "Market", "Shape", "market", "pairs_of", "prefixed"]
 
 Market = dict[str, Table]
+
+IDS = (
+    "seller_id",
+    "store_id",
+    "buyer_id",
+    "order_id",
+    "refund_id",
+    "purchase_id",
+    "supplier_id",
+    "loan_id",
+    "payment_id",
+)
+"""The columns that name a party, a row or what it is of."""
 
 _MARKETPLACES = ("amazon", "ebay", "etsy", "lazada", "shopee", "temu")
 
@@ -63,6 +76,20 @@ def market(shape: Shape) -> Market:
     for those in rows.values():
         rng.shuffle(those)
     return rows
+
+
+def prefixed(rows: Market, prefix: str) -> Market:
+    """Return the rows with all ids changed, so that those of several markets can lie in one store.
+
+    Example: with the prefix `a:`, seller `S0` is `a:S0` wherever it stands.
+    """
+    return {
+        table: [
+            {name: prefix + value if name in IDS and isinstance(value, str) else value for name, value in row.items()}
+            for row in those
+        ]
+        for table, those in rows.items()
+    }
 
 
 def pairs_of(shape: Shape, midnights: Sequence[date] = MIDNIGHTS) -> list[tuple[str, date]]:

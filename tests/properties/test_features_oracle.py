@@ -14,7 +14,7 @@ from hypothesis import example, given
 
 from features.catalogue import CATALOGUE
 from tests.counts import SOAKING, repeat
-from tests.oracles.accepted import frame_of
+from tests.oracles.accepted import dealt, fold_in_turn, frame_from
 from tests.oracles.features_oracle import features_of, oracle
 from tests.oracles.market import MIDNIGHTS, Shape, market, pairs_of
 from tests.oracles.seller_sight import Rows, sight, visible
@@ -50,7 +50,9 @@ BEFORE_ALL = date(2019, 3, 1)
 def test_every_feature_equals_the_oracle(shape: Shape) -> None:
     rows, pairs = market(shape), pairs_of(shape, (*(MIDNIGHTS if SOAKING else MIDNIGHTS[:2]), BEFORE_ALL))
     with TemporaryDirectory() as folder:
-        found = frame_of(rows, pairs, Path(folder))
+        # folded delivery by delivery, as a store is
+        store = fold_in_turn(dealt(rows, Path(folder), 2, shape.seed))
+        found = frame_from(store, pairs)
     assert len(found) == len(pairs)
     assert disagreements(found, rows) == []
 

@@ -13,22 +13,11 @@ from hypothesis import example, given
 from features.catalogue import CATALOGUE
 from tests.counts import SOAKING, repeat
 from tests.oracles.accepted import SAMPLE, frame_bytes, frame_of
-from tests.oracles.market import MIDNIGHTS, Market, Shape, market, pairs_of
+from tests.oracles.market import IDS, MIDNIGHTS, Market, Shape, market, pairs_of
 from tests.oracles.market_events import CURRENCIES
 from tests.oracles.shapes import SHAPES, examples
 
 NOT_STRUCTURAL = [feature.name for feature in CATALOGUE if not feature.structural]
-IDS = (
-    "seller_id",
-    "store_id",
-    "buyer_id",
-    "order_id",
-    "refund_id",
-    "purchase_id",
-    "supplier_id",
-    "loan_id",
-    "payment_id",
-)
 TIMES = MIDNIGHTS[::2]
 
 

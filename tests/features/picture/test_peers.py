@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from features.picture.peers import LEAST, SIZES, UNKNOWN, Scope, standings
+from tests.counts import repeat
 
 CATEGORIES = ("a", "a", "a", "b", "b", "rare", None)
 SALES = (math.nan, -1.0, 0.0, *map(float, range(1, 40)))
@@ -49,8 +50,9 @@ def market(seed: int, count: int) -> list[tuple[str | None, float, float]]:
     return [(rng.choice(CATEGORIES), rng.choice(SALES), rng.choice(VALUES)) for _ in range(count)]
 
 
+@pytest.mark.repeated
 @given(st.integers(0, 2**32), st.sampled_from((5, 45, 130, 420)))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=repeat(5, 300), deadline=None)
 @example(1, 420)
 @example(1, 130)
 @example(1, 45)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from features import vectors
 from features.catalogue import CATALOGUE, digest
 from features.errors import StoreError
 from features.intake import open_store
+from features.passes import INDEX
 from features.picture.peers import PeerGroup, Scope
 from features.picture.series import SUMS
 from features.picture.series import digest as definitions
 from features.picture.stored import Coverage, PictureSet, StoredPicture, decoded, encoded
 from features.store import Snapshot, VectorStore
-from features.vectors import refresh
+from features.vectors import refresh, snapshot_of
 from tests.world import World, shared_world
 
 SNAPSHOT = Snapshot(date(2024, 3, 1), "data-1", digest(CATALOGUE), {"orders": date(2024, 3, 1)})
@@ -104,11 +107,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def test_vectors_from_before_there_were_pictures_get_them_once(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    shutil.copy(world.home / "vectors.db", tmp_path / "vectors.db")
     operating, held = open_store(world.home / "operating"), VectorStore(tmp_path / "vectors.db")
-    snapshot, sellers = refresh(operating, held)
+    snapshot = snapshot_of(operating)
     plain = [(each.seller_id, each.values) for each in held.all_latest()]
     held.replace(snapshot, plain)
-    assert refresh(operating, held) == (snapshot, sellers)
+    assert held.sellers_in(snapshot, pictured=True) is None
+    index = pd.MultiIndex.from_tuples([(seller, pd.Timestamp(snapshot.as_of)) for seller, _ in plain], names=INDEX)
+    features = pd.DataFrame([values for _, values in plain], index, dtype="float64")
+    # computed by another test; pictures are what is missing
+    monkeypatch.setattr(vectors, "frame", lambda *_: features)
+    assert refresh(operating, held) == (snapshot, len(plain))
+    assert [(each.seller_id, each.values) for each in held.all_latest()] == plain
     assert held.picture(plain[0][0]) is not None
     monkeypatch.setattr(vectors, "land", None)  # whoever computes again fails
-    assert refresh(operating, held) == (snapshot, sellers)
+    assert refresh(operating, held) == (snapshot, len(plain))

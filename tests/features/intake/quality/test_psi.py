@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.intake.quality.psi import FEWEST_GROUPS, Verdict, index, stability, verdict
+from tests.counts import repeat
 
 
 def by_hand(before: list[int], now: list[int]) -> float:
