@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import training.batches
-from tests.training.datasets import dataset
+from tests.counts import repeat
+from tests.training.datasets import dataset, small_scorecard
 from training.batches import RowGroups, StoredRows, stored_sample, write_rows
 from training.columns import Columns
 from training.config import TrainConfig
@@ -63,6 +64,8 @@ def test_a_whole_run_from_disk_is_the_one_from_memory(
     loans: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("training.run.STUDIES", {})
+    monkeypatch.setattr("training.run.fit_scorecard", small_scorecard)
+    monkeypatch.setattr("training.refits.fit_scorecard", small_scorecard)
     config = TrainConfig(fit=CONFIG, search=SearchConfig(1), refits=RefitConfig(1))
     with learner(Engine.BATCHES, tmp_path) as batches:
         assert train(loans, config, learner=batches).files == train(loans, config).files
@@ -74,7 +77,8 @@ def test_the_same_model_of_rows_drawn_more_than_once(loans: Dataset, stored: Sam
     assert texts[0] == texts[1]
 
 
-@settings(max_examples=60, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(20, 60), deadline=None)
 @given(st.data())
 def test_any_rows_are_read_as_they_stand_in_memory(loans: Dataset, stored: Sample, data: st.DataObject) -> None:
     """Views of views, rising or not, doubled or not; then a row and a slice of them."""

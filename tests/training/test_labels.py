@@ -11,6 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.counts import repeat
 from tests.oracles.labels_oracle import Loan, after_months, label
 from training.errors import LabelError
 from training.labels import DefaultDefinition, Labels, label_loans, read_label_table
@@ -72,7 +73,8 @@ def loans(draw: st.DrawFn) -> list[Loan]:
     return made
 
 
-@settings(max_examples=150, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(30, 150), deadline=None)
 @given(
     made=loans(),
     observed=st.dates(date(2024, 3, 1), date(2026, 8, 1)),

@@ -14,7 +14,7 @@ import pytest
 
 from features.catalogue import CATALOGUE, digest
 from scoring import Bundle, assess
-from tests.training.datasets import NAMES, TABLES, dataset
+from tests.training.datasets import NAMES, TABLES, dataset, small_scorecard
 from training.config import TrainConfig
 from training.dataset import Dataset
 from training.evidence.card_blocks import Code
@@ -64,8 +64,18 @@ def watched(loans: Dataset, config: TrainConfig, studies: Mapping[str, Study]) -
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.run.STUDIES", {**studies, "seen": seen})
+        patch.setattr("training.refits.fit_scorecard", small_scorecard)
+        if not studies:
+            patch.setattr("training.run.fit_scorecard", small_scorecard)
         found = train(loans, config, steps.append)
     return Watched(found, steps, given[0])
+
+
+def _without_studies(patch: pytest.MonkeyPatch) -> None:
+    """Leave out of a run what takes long and is not in the bundle."""
+    patch.setattr("training.run.STUDIES", {})
+    patch.setattr("training.run.fit_scorecard", small_scorecard)
+    patch.setattr("training.refits.fit_scorecard", small_scorecard)
 
 
 @pytest.fixture(scope="module")
@@ -165,14 +175,14 @@ def test_the_same_inputs_give_the_same_bundle_and_name(
     loans: Dataset, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a search too, whose trials depend on a seed."""
-    monkeypatch.setattr("training.run.STUDIES", {})
+    _without_studies(monkeypatch)
     again = train(loans, replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)))
     assert again.files == run.files
     assert again.facts == run.facts
 
 
 def test_other_inputs_have_another_name(loans: Dataset, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.run.STUDIES", {})
+    _without_studies(monkeypatch)
     assert train(loans, CONFIG).facts["inputs"] != run.facts["inputs"]
 
 
@@ -251,7 +261,7 @@ def test_settings_found_by_the_search_are_the_facts_of_the_run(run: Run) -> None
 def test_the_settings_that_the_card_prints_give_the_same_model_without_a_search(
     loans: Dataset, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.run.STUDIES", {})
+    _without_studies(monkeypatch)
     given = CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
     codes = [each.text for part in sections(given) for each in part.blocks if isinstance(each, Code)]
     (printed,) = (each for each in codes if "[fit]" in each)

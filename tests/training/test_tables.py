@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.counts import repeat
 from training.errors import TableError
 from training.evidence.metrics import auc
 from training.fit import FitConfig, fit_sample
@@ -157,7 +158,8 @@ def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path) -> None:
         as_dataset(read_table(tmp_path / "twice.parquet"), FORM)
 
 
-@settings(max_examples=30, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(12, 30), deadline=None)
 @given(
     st.lists(
         st.tuples(

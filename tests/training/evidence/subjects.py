@@ -14,13 +14,12 @@ from scoring import Bundle, BundleParts, Policy, Reference, pack
 from scoring.model import Calibration
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet
-from tests.training.datasets import NAMES, SIGNS, TABLES, dataset
+from tests.training.datasets import NAMES, SIGNS, TABLES, dataset, small_scorecard
 from training.dataset import Dataset
 from training.evidence.fake_orders import FakeOrdersConfig
 from training.evidence.scored import scores
 from training.evidence.subject import Subject
 from training.package import BANDS, HISTORY, reason_catalogue
-from training.scorecard import fit_scorecard
 from training.split import Evidence
 
 PARAMETERS = {
@@ -90,7 +89,7 @@ def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> Subject:
         score=score,
         train_score=scores(bundled, train.features.to_numpy()),
         refits=(),
-        card=fit_scorecard(train.features, train.rows["bad"]),
+        card=small_scorecard(train.features, train.rows["bad"]),
         card_refits=(),
         store=None,
         seed=7,

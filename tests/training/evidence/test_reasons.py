@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from features.catalogue import CATALOGUE
-from tests.training.datasets import dataset
+from tests.training.datasets import dataset, small_scorecard
 from tests.training.evidence.subjects import boosted, bundle, subject, with_test
 from training.evidence.asking import answers, drawn_rows, scorable
 from training.evidence.finding import Finding
 from training.evidence.reasons import Steadiness, disturbed, reasons
 from training.evidence.subject import Subject
-from training.scorecard import fit_scorecard
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +86,7 @@ def test_figures_are_those_of_asking_both_models(few: Subject) -> None:
 
 def test_a_scorecard_refit_that_is_the_same_changes_nothing_and_another_does(few: Subject) -> None:
     other = dataset(1_500, 500, seed=9)
-    refit = fit_scorecard(other.features, other.rows["bad"])
+    refit = small_scorecard(other.features, other.rows["bad"])
     same = reasons(replace(few, refits=(few.bundle,), card_refits=(few.card,))).figures
     changed = reasons(replace(few, refits=(few.bundle,), card_refits=(refit,)))
     assert (same["scorecard_changed_by_refits"], same["scorecard_kept_under_refits"]) == (0.0, 1.0)

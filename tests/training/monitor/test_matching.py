@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from tests.counts import repeat
 from tests.training.monitor.made import TODAY, loans, scores
 from training.monitor.ledger import until
 from training.monitor.matching import matched
@@ -51,7 +52,8 @@ def oracle(given_scores: list[dict[str, object]], paid_out: list[tuple[str, date
     return sorted(found)
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@pytest.mark.repeated
+@hypothesis_settings(max_examples=repeat(25, 60), deadline=None)
 @given(SCORES, LOANS)
 def test_a_loan_meets_the_latest_score_that_was_valid(
     given_scores: list[dict[str, object]], paid_out: list[tuple[str, date, bool, bool]]
