@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -74,14 +74,6 @@ def features_named(*names: str) -> tuple[Feature, ...]:
     found = tuple(feature for feature in CATALOGUE if feature.name in names)
     assert len(found) == len(names), names
     return found
-
-
-SAMPLE: Final = features_named(
-    *("settled_net_sales_90d", "median_return_lag_180d", "new_buyer_share_90d", "repeat_buyer_share_180d"),
-    *("conversion_90d", "late_shipping_share_90d", "rating_90d", "supplier_concentration_365d", "loans_repaid"),
-    *("days_since_last_order", "store_count", "currency_count_180d"),
-)
-"""Features of every kind of tile; to compile them takes a fourth of the time that all take."""
 
 
 def frame_of(

@@ -30,7 +30,7 @@ _RECIPES = st.builds(
     depth=st.integers(1, 3),
     missing=st.sampled_from([0.0, 0.3]),
 )
-_FEW = settings(max_examples=repeat(8, 250), deadline=None)
+_FEW = settings(max_examples=repeat(5, 250), deadline=None)
 _SCALES = st.builds(
     Scale,
     points=st.floats(300, 900),

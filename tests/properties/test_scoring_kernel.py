@@ -56,7 +56,7 @@ def _trained(seed: int, depth: int, zero_as_missing: bool) -> tuple[Model, NDArr
     return Model.from_text(lightgbm.train(parameters, data, 6).model_to_string()), matrix[:300]
 
 
-@settings(max_examples=repeat(4, 200), deadline=None)
+@settings(max_examples=repeat(2, 200), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(2, 8), zero_as_missing=st.booleans())
 def test_trained_models_are_explained_as_lightgbm_does_to_rounding(
     seed: int, depth: int, zero_as_missing: bool
@@ -65,7 +65,7 @@ def test_trained_models_are_explained_as_lightgbm_does_to_rounding(
     _assert_explained_as_lightgbm_does(model, matrix)
 
 
-@settings(max_examples=repeat(15, 600), deadline=None)
+@settings(max_examples=repeat(10, 600), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(0, 7), features=st.integers(1, 5))
 def test_models_of_any_splits_are_explained_as_lightgbm_does_to_rounding(seed: int, depth: int, features: int) -> None:
     forest = Forest(seed, features, depth=depth)

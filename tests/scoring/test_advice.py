@@ -65,7 +65,7 @@ def reaching(bundle: Bundle, vector: Vector, band: str) -> list[set[int]]:
 
 
 @pytest.mark.repeated
-@settings(max_examples=repeat(8, 250), deadline=None)
+@settings(max_examples=repeat(4, 250), deadline=None)
 @given(seed=st.integers(0, 50), seller=st.integers(0, 2**20), depth=st.integers(1, 4))
 def test_options_do_what_they_say_and_none_has_fewer_changes(seed: int, seller: int, depth: int) -> None:
     bundle = monotone.bundle(seed, depth)
@@ -90,7 +90,7 @@ def test_options_do_what_they_say_and_none_has_fewer_changes(seed: int, seller: 
 
 
 @pytest.mark.repeated
-@settings(max_examples=repeat(8, 250), deadline=None)
+@settings(max_examples=repeat(4, 250), deadline=None)
 @given(seed=st.integers(0, 50), seller=st.integers(0, 2**20))
 def test_a_change_is_for_the_better_within_reach_and_as_small_as_it_may_be(seed: int, seller: int) -> None:
     bundle = monotone.bundle(seed)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring.assess import Assessment, Contribution, Explanation, Outcome, Shortfall, Versions
 from scoring.canonical import canonical_json
 from scoring.reasons import Reason
+from tests.counts import repeat
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.none() | FINITE | st.integers()
@@ -44,6 +45,8 @@ ASSESSMENTS = st.builds(
 )
 
 
+@pytest.mark.repeated
+@settings(max_examples=repeat(30, 1_000))
 @given(ASSESSMENTS)
 def test_it_is_the_canonical_json_of_the_plain_values(assessment: Assessment) -> None:
     assert assessment.canonical_bytes == canonical_json(assessment.to_dict())

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from features.errors import DeliveryError, FeaturesError, StoreError
 from features.intake import IntakeReport, TableReport, ingest, open_store
-from tests.counts import repeat
 from tests.features.intake import spoil
 from tests.features.intake.build import (
     AT,
@@ -220,10 +219,10 @@ MIXED = [
 """Copies and contradictions of one key, rules broken alone and beside a row that breaks none."""
 
 
-@pytest.mark.repeated
+@pytest.mark.soak
 @given(st.lists(ORDERS, min_size=1, max_size=30), st.randoms(use_true_random=False))
 @example(MIXED, Random(1))  # noqa: S311 - an order of rows, nothing secret
-@examples(repeat(0, 40))
+@examples(40)
 def test_counts_add_up_and_order_and_repetition_do_not_matter(
     first_delivery: Path, tmp_path_factory: pytest.TempPathFactory, rows: list[Row], random: Random
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from features.engines import duckdb as engine
 from features.intake import ingest, open_store
 from features.intake.delivery import ConstantRate
-from tests.features.intake.build import Row, accepted, order, write, write_orders, write_some
+from tests.features.intake.build import Row, accepted, order, write, write_some
 
 DAY = datetime(2024, 3, 5)  # noqa: DTZ001
 HOUR = timedelta(hours=1)
@@ -140,14 +140,3 @@ def test_accepted_files_hold_the_types_that_readers_rely_on(first_delivery: Path
     }
     assert schema.field("visible_from").type == pa.date32()
     assert accepted(open_store(first_delivery), "orders")[0]["visible_from"] == date(2024, 3, 6)
-
-
-def test_an_older_rate_stands_in_only_where_no_other_can_come(begun: Path, tmp_path: Path) -> None:
-    """However rows are cut into deliveries, an amount is the same: a row waits until its rates are complete."""
-    rates = [rate(1, 0.1), rate(0, 0.3, currency="EUR")]
-    first = write_orders(tmp_path / "a", cny(), cny("of its own day", currency="EUR"), fx_rates=rates)
-    assert ingest(first, begun).table("orders").quarantined == {"rate_unknown": 1}
-    assert micros(begun)["of its own day"] == 3_000_000, "it waits for nothing"
-    ingest(write_some(tmp_path / "b", fx_rates=[rate(0, 0.2)]), begun)
-    assert ingest(first, begun).table("orders").accepted == 1
-    assert micros(begun)["O1"] == 2_000_000

@@ -14,18 +14,20 @@ CNY: Row = {"day": AT.date(), "currency": "CNY", "usd_per_unit": 0.145, "known_a
 
 def test_rows_go_in_once_what_they_wait_for_has_come(begun: Path, tmp_path: Path) -> None:
     rows = [order("O1"), order("O2", currency="CNY"), order("O3", amount=-1.0), order("O4", store_id="T2")]
-    waiting = write_orders(tmp_path / "w", *rows)
+    # a rate of the day itself waits for none, an older one stands in only once no other can come
+    rates = [{**CNY, "currency": "EUR"}, {**CNY, "day": AT.date() - timedelta(days=1), "usd_per_unit": 0.5}]
+    waiting = write_orders(tmp_path / "w", *rows, order("O5", currency="EUR"), fx_rates=rates)
     first = ingest(waiting, begun)
     assert first.table("orders").quarantined == {"rate_unknown": 1, "amount_negative": 1, "store_unknown": 1}
     assert ingest(waiting, begun) == first.repeated(), "nothing has come since"
     ingest(write_some(tmp_path / "r", fx_rates=[CNY], stores=[store("T2")]), begun)
     again = ingest(waiting, begun)
     orders = again.table("orders")
-    assert (orders.accepted, orders.duplicates, orders.quarantined) == (2, 1, {"amount_negative": 1})
+    assert (orders.accepted, orders.duplicates, orders.quarantined) == (2, 2, {"amount_negative": 1})
     assert not again.already_ingested
     assert [row["order_id"] for row in quarantined(begun, again.delivery_id, "orders")] == ["O3"]
     micros = {row["order_id"]: row["amount_micros"] for row in accepted(open_store(begun), "orders")}
-    assert micros == {"O0": 12_500_000, "O1": 12_500_000, "O2": 1_812_500, "O4": 12_500_000}
+    assert micros == {"O0": 12_500_000, "O1": 12_500_000, "O2": 1_812_500, "O4": 12_500_000, "O5": 1_812_500}
     before = open_store(begun)
     assert ingest(waiting, begun) == again.repeated()
     assert open_store(begun) == before

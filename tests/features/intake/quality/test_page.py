@@ -209,6 +209,7 @@ def test_the_command_writes_the_page_and_says_where(home: Path, tmp_path: Path) 
     assert named.read_text() == page.read_text(), "the same delivery, the same page"
 
 
+@pytest.mark.soak
 def test_a_second_take_has_a_page_of_its_own(home: Path, tmp_path: Path) -> None:
     waiting = write_some(tmp_path / "w", stores=[store("T2"), store("T3", seller_id="S9")])
     _run(waiting, "--report")
