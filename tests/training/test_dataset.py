@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from features.catalogue import CATALOGUE
 from features.errors import StoreError
 from features.intake import OperatingStore, StoredDelivery, open_store
 from features.pipeline import frame, latest_midnight
@@ -58,7 +59,11 @@ def test_a_label_before_a_seller_was_known_is_not_told_as_of_a_stranger(world: W
         build(store, labels_as_of("nobody", latest_midnight(store)))
 
 
-def test_a_table_without_coverage_is_not_required_of_sellers(world: World) -> None:
+def test_a_table_without_coverage_is_not_required_of_sellers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def first_alone(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
+        return frame(asked, pairs, CATALOGUE[:1])  # of all features it takes seconds
+
+    monkeypatch.setattr("training.dataset.frame", first_alone)
     store = without(open_store(world.home / "operating"), "purchases")
     assert "purchases" not in build(store, labels_as_of("S-000000", latest_midnight(store))).tables
 
@@ -69,4 +74,4 @@ def test_a_lost_file_of_the_store_is_one_sentence(world: World, tmp_path: Path) 
     shutil.rmtree(store.folder / "tiles")  # while they are whole, nobody asks for the rows that they were made of
     pairs = pd.DataFrame({"seller_id": ["S-000001"], "as_of": [date(2025, 1, 1)]})
     with pytest.raises(StoreError, match="cannot be read"):
-        frame(store, pairs)
+        frame(store, pairs, CATALOGUE[:1])

@@ -3,47 +3,56 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE
-from features.intake import OperatingStore, ingest, open_store
+from features.intake import OperatingStore, open_store
 from features.pipeline import all_sellers, frame, latest_midnight
+from tests.world import shared_world
 from training.package import HISTORY
 from training.reach import LEAST_SEEN, SIZE, Reached, advised, observed_reach
-from training.simulation import SimulationConfig, simulate
 
 Values = dict[str, float]
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
-    folder: Path = tmp_path_factory.mktemp("reach")
-    simulate(SimulationConfig(sellers=240, days=800, orders_per_seller=150, seed=3), folder / "delivery")
-    ingest(folder / "delivery", folder / "store")
-    return open_store(folder / "store")
+    return open_store(shared_world(tmp_path_factory).home / "operating")
 
 
 @pytest.fixture(scope="module")
-def reached(store: OperatingStore) -> Reached:
-    return observed_reach(store, HISTORY)
+def computed() -> list[pd.DataFrame]:
+    """The frames that were computed for `reached`."""
+    return []
 
 
-def by_seller(store: OperatingStore, day: date) -> dict[str, Values]:
-    computed = frame(store, all_sellers(store, day))
-    return {seller: dict(row) for (seller, _), row in computed.iterrows()}
+@pytest.fixture(scope="module")
+def reached(store: OperatingStore, computed: list[pd.DataFrame]) -> Reached:
+    def recorded(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
+        computed.append(frame(asked, pairs))
+        return computed[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("features.pipeline.frame", recorded)
+        return observed_reach(store, HISTORY)
 
 
 Pair = tuple[str, Values, Values]
 
 
 def pairs(store: OperatingStore) -> list[Pair]:
-    last = latest_midnight(store)
+    """Count what the features asked about were of each seller who was known at the start of a span, and at its end."""
+    days = [latest_midnight(store) - timedelta(days=90 * back) for back in range(5)]
+    asked = {SIZE, *(each.name for each in advised()), *(each.feature for each in HISTORY)}
+    some = [feature for feature in CATALOGUE if feature.name in asked]
+    at: dict[date, dict[str, Values]] = {day: {} for day in days}
+    for (seller, day), row in frame(store, pd.concat([all_sellers(store, day) for day in days]), some).iterrows():
+        at[day.date()][seller] = dict(row)
     found = []
-    for span in range(4):
-        start, end = (by_seller(store, last - timedelta(days=90 * (span + back))) for back in (1, 0))
+    for start, end in ((at[days[span + 1]], at[days[span]]) for span in range(4)):
         found += [(seller, start[seller], end[seller]) for seller in start]
     return [
         (seller, before, after)
@@ -103,7 +112,11 @@ def test_only_honest_work_is_advised_and_of_a_reason_group_what_follows_soonest(
         assert feature.window == min(others)
 
 
-def test_of_too_few_sellers_nothing_is_told(tmp_path: Path) -> None:
-    simulate(SimulationConfig(sellers=4, days=500, orders_per_seller=60), tmp_path / "delivery")
-    ingest(tmp_path / "delivery", tmp_path / "store")
-    assert observed_reach(open_store(tmp_path / "store"), HISTORY) == Reached()
+def test_of_too_few_sellers_nothing_is_told(
+    store: OperatingStore, reached: Reached, computed: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, sellers = computed[0], computed[0].index.get_level_values("seller_id").unique()
+    for few in (0, 4, LEAST_SEEN - 1):
+        some = known[known.index.get_level_values("seller_id").isin(sellers[:few])]
+        monkeypatch.setattr("features.pipeline.frame", lambda *_, some=some: some)
+        assert observed_reach(store, HISTORY) == Reached() != reached
