@@ -9,12 +9,18 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from hypothesis import HealthCheck, settings
 
 from api.access import client_secrets
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest creates a folder of its own in it
 SLOW_FIXTURES = frozenset({"chromium_path", "open_client", "postgres", "registry", "spark", "start", "world"})
 """What starts a server, a browser, Spark or a training: a test that uses one is marked `slow`."""
+
+
+# how long an example takes says how busy the machine is
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 
 def pytest_configure(config: pytest.Config) -> None:
