@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -24,7 +24,7 @@ from api.scores.schemas import Purpose, ScoreRequest
 from api.services import Services, open_services
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
-from features.intake import open_store
+from features.intake import OperatingStore, open_store
 from features.pipeline import accepted_rows, covered_days, frame
 from features.store import Snapshot, VectorStore
 from features.vectors import rows_of
@@ -52,6 +52,23 @@ class Served:
     @property
     def settings(self) -> Settings:
         return Settings(home=self.home, MLFLOW_TRACKING_URI=f"sqlite:///{self.home}/mlflow.db")
+
+
+@pytest.fixture(scope="package", autouse=True)
+def frames_once() -> Iterator[None]:
+    """Compute the features of the same sellers and midnights once: every copy of the world asks for the same ones."""
+    known: dict[tuple[str, frozenset[tuple[str, pd.Timestamp]]], pd.DataFrame] = {}
+
+    def remembered(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
+        key = store.version, frozenset(zip(pairs["seller_id"], pd.to_datetime(pairs["as_of"]), strict=True))
+        if key not in known:
+            known[key] = frame(store, pairs)
+        return known[key].copy()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("training.dataset", "training.monitor.reference", "training.monitor.population"):
+            patch.setattr(f"{module}.frame", remembered)
+        yield
 
 
 def borrowers(home: Path) -> tuple[str, ...]:
