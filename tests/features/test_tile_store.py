@@ -114,17 +114,18 @@ def test_a_buyer_who_turns_out_to_be_a_store_makes_all_tiles_anew(tmp_path: Path
     assert len(folds(both)) == 1
 
 
+def copied(store: OperatingStore, folder: Path) -> OperatingStore:
+    """Return the store in a folder of its own."""
+    shutil.copytree(store.folder, folder, dirs_exist_ok=True)
+    return replace(store, folder=folder)
+
+
 @dataclass(frozen=True)
 class Folded:
     """A store whose tiles are up to date, not to be changed, and their rows."""
 
     store: OperatingStore
     contents: dict[str, list[str]]
-
-    def copy(self, folder: Path) -> OperatingStore:
-        """Return the store in a folder of its own."""
-        shutil.copytree(self.store.folder, folder, dirs_exist_ok=True)
-        return replace(self.store, folder=folder)
 
 
 class FoldedAgainError(Exception):
@@ -149,7 +150,7 @@ def test_tiles_that_are_whole_are_not_made_anew(folded: Folded, monkeypatch: pyt
 def test_tiles_of_other_definitions_are_noticed(
     folded: Folded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = folded.copy(tmp_path)
+    store = copied(folded.store, tmp_path)
     monkeypatch.setattr(tile_store, "tile_digest", lambda: "of another catalogue")
     monkeypatch.setattr(tile_store, "_add", may_not_fold)
     with pytest.raises(FoldedAgainError):
@@ -161,7 +162,7 @@ HARMS = ("manifest", "file", "entry", "earlier form", "cut short", "another")
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_harmed_tiles_are_noticed(harm: str, folded: Folded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = folded.copy(tmp_path)
+    store = copied(folded.store, tmp_path)
     spoil(tmp_path / "tiles", harm)
     monkeypatch.setattr(tile_store, "_add", may_not_fold)
     with pytest.raises(FoldedAgainError):
@@ -172,7 +173,7 @@ def test_harmed_tiles_are_noticed(harm: str, folded: Folded, tmp_path: Path, mon
     "harm", ["cut short", *(pytest.param(harm, marks=pytest.mark.soak) for harm in HARMS if harm != "cut short")]
 )
 def test_harmed_tiles_are_made_anew(harm: str, folded: Folded, tmp_path: Path) -> None:
-    store = folded.copy(tmp_path)
+    store = copied(folded.store, tmp_path)
     spoil(tmp_path / "tiles", harm)
     assert contents(store) == folded.contents
 
@@ -200,7 +201,7 @@ def spoil(tiles: Path, harm: str) -> None:
 
 
 def test_tiles_spoilt_in_the_middle_say_what_to_delete(folded: Folded, tmp_path: Path) -> None:
-    store = folded.copy(tmp_path)
+    store = copied(folded.store, tmp_path)
     for path in (tmp_path / "tiles").rglob("orders*.parquet"):
         path.write_bytes(bytes(path.stat().st_size))
     with pytest.raises(StoreError, match=r"delete .*tiles, which is made anew"):
@@ -242,9 +243,9 @@ def stop() -> None:
 
 @pytest.mark.parametrize("step", [5, *(pytest.param(step, marks=pytest.mark.soak) for step in (1, 2, 3, 4, 99))])
 def test_a_stop_leaves_the_tiles_before_or_after(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = dealt(market(SMALL), tmp_path, 1, 3)
+    store = dealt(market(SMALL), tmp_path / "store", 1, 3)
     fold(first(store, 1))
-    before = folds(store)
+    before, undisturbed = folds(store), copied(store, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
         at_step(step, stop, patch)
         # a kill clears nothing away, so what it leaves behind must be left here too
@@ -255,11 +256,10 @@ def test_a_stop_leaves_the_tiles_before_or_after(step: int, tmp_path: Path, monk
             with pytest.raises(KilledError):
                 fold(store)
     assert (folds(store) == before) == (step != 99)
-    assert_recovers(store, tmp_path)
+    assert_recovers(store, undisturbed)
 
 
-def assert_recovers(store: OperatingStore, folder: Path) -> None:
-    undisturbed = fold_in_turn(dealt(market(SMALL), folder / "undisturbed", 1, 3))
+def assert_recovers(store: OperatingStore, undisturbed: OperatingStore) -> None:
     assert contents(store) == contents(undisturbed)
     assert not list((store.folder / "tiles").glob(".fold-*"))
 
@@ -274,15 +274,15 @@ def killed_at(step: int, store: OperatingStore) -> None:
 @pytest.mark.soak
 @pytest.mark.parametrize("step", [1, 4, 99])
 def test_a_kill_leaves_the_tiles_before_or_after(step: int, tmp_path: Path) -> None:
-    store = dealt(market(SMALL), tmp_path, 1, 3)
+    store = dealt(market(SMALL), tmp_path / "store", 1, 3)
     fold(first(store, 1))
-    before = folds(store)
+    before, undisturbed = folds(store), copied(store, tmp_path / "undisturbed")
     process = multiprocessing.get_context("spawn").Process(target=killed_at, args=(step, store))
     process.start()
     process.join()
     assert process.exitcode == (0 if step == 99 else -signal.SIGKILL)
     assert (folds(store) == before) == (step != 99)
-    assert_recovers(store, tmp_path)
+    assert_recovers(store, undisturbed)
 
 
 def test_two_who_fold_at_once_fold_once(tmp_path: Path) -> None:

@@ -57,6 +57,7 @@ def test_every_feature_equals_the_oracle(shape: Shape) -> None:
     assert disagreements(found, rows) == []
 
 
+@pytest.mark.soak
 def test_the_oracle_is_not_agreed_with_by_silence() -> None:
     # each feature must have both values and gaps in the markets above, or their agreement says little
     shape = Shape(seed=1, sellers=20, events=90)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
@@ -169,15 +168,6 @@ def test_the_same_rows_under_another_name_or_in_another_file_change_nothing(
     stores = ingest(write_some(tmp_path / "again", stores=[store("T2"), store()]), begun).table("stores")
     assert (stores.duplicates, stores.accepted) == (1, 1)
     assert [row["store_id"] for row in accepted(open_store(begun), "stores")] == ["T1", "T2"]
-
-
-def test_a_table_of_which_no_row_was_usable_is_not_covered(begun: Path, tmp_path: Path) -> None:
-    orders = pa.Table.from_pylist([order("O2"), order("O3")])
-    amounts = orders.column_names.index("amount")
-    orders = orders.set_column(amounts, "amount", pa.array([True, False]))
-    report = ingest(write_some(tmp_path / "d", COVERED, stores=[store("T2")], orders=orders), begun)
-    assert report.table("orders").quarantined == {"amount_not_a_number": 2}
-    assert report.covers_through == {"stores": date(2024, 5, 1)}
 
 
 def test_a_report_from_before_files_were_set_aside_reads_back(begun: Path) -> None:

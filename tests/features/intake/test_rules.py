@@ -232,8 +232,9 @@ def test_a_column_of_another_type_is_read_or_named(case: str, begun: Path, tmp_p
     column, values, expected = TYPES[case]
     orders = pa.Table.from_pylist([order(f"{case} 1"), order(f"{case} 2")])
     orders = orders.set_column(orders.column_names.index(column), column, values)
-    report = ingest(write_some(tmp_path / "d", orders=orders), begun)
+    report = ingest(write_some(tmp_path / "d", {"covers_through": {"orders": "2024-05-01"}}, orders=orders), begun)
     assert report.table("orders").quarantined == expected
+    assert ("orders" in report.covers_through) == (sum(expected.values()) < 2), "covered if any row was usable"
 
 
 def test_keys_share_a_hash_only_where_they_are_equal_here() -> None:
