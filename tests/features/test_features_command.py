@@ -89,6 +89,7 @@ def test_vectors_are_stored_when_nothing_is_asked_for_and_a_frame_when_it_is(hom
 
 
 @pytest.mark.usefixtures("few_features")
+@pytest.mark.slow
 def test_a_frame_on_disk_is_the_frame_of_the_sellers_known_by_each_midnight(home: Path, tmp_path: Path) -> None:
     store = open_store(home / "operating")
     days = (MIDNIGHTS[4], MIDNIGHTS[0], MIDNIGHTS[4])
@@ -117,6 +118,7 @@ def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("few_features")
+@pytest.mark.slow
 def test_a_midnight_before_all_data_has_no_rows_and_one_beyond_orders_is_refused(home: Path) -> None:
     early = run("--as-of", "1990-01-01", "--out", str(home / "early"))
     assert early.stdout.startswith("0 rows")

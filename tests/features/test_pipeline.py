@@ -276,6 +276,7 @@ def test_amounts_at_the_contracts_end_stay_exact(seller: Seller) -> Iterator[Non
     assert found["daily_sales_variation_90d"] == pytest.approx(29**0.5, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_an_absent_table_is_missing(alone: Seller, tmp_path: Path) -> None:
     absent = [feature for feature in CATALOGUE if feature.tables - {"orders"}]
     found = frame_from(write_accepted(alone.rows, tmp_path), [(alone.id, T)], catalogue=absent)
@@ -283,6 +284,7 @@ def test_an_absent_table_is_missing(alone: Seller, tmp_path: Path) -> None:
     assert found.columns[found.notna().any()].to_list() == []
 
 
+@pytest.mark.slow
 def test_a_table_is_missing_as_of_midnights_before_its_first_row_could_be_seen(alone: Seller, tmp_path: Path) -> None:
     rate = features_named("return_rate_90d")
     alone.refund("elsewhere", midnight(T), 1)

@@ -100,6 +100,7 @@ def written(home: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in (home / "tiles").rglob("*.parquet")}
 
 
+@pytest.mark.slow
 def test_a_buyer_who_turns_out_to_be_a_store_makes_all_tiles_anew(tmp_path: Path) -> None:
     rows = market(SMALL)
     buyer = next(row["buyer_id"] for row in rows["orders"] if row["buyer_id"].startswith("B"))
@@ -242,6 +243,7 @@ def stop() -> None:
 
 
 @pytest.mark.parametrize("step", [5, *(pytest.param(step, marks=pytest.mark.soak) for step in (1, 2, 3, 4, 99))])
+@pytest.mark.slow
 def test_a_stop_leaves_the_tiles_before_or_after(step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = dealt(market(SMALL), tmp_path / "store", 1, 3)
     fold(first(store, 1))
@@ -311,6 +313,7 @@ def assert_folded_once(store: OperatingStore) -> None:
     assert all(date.fromisoformat(day) for day in known)
 
 
+@pytest.mark.slow
 def test_festivals_of_all_years_are_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "festival_days", festival_days)  # not those of the tests' years alone
     days = [date(1990, 6, 15), date(1990, 6, 16), date(2100, 12, 20), date(2100, 12, 21)]

@@ -58,6 +58,7 @@ def _trained(seed: int, depth: int, zero_as_missing: bool) -> tuple[Model, NDArr
 
 @settings(max_examples=repeat(2, 200), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(2, 8), zero_as_missing=st.booleans())
+@pytest.mark.slow
 def test_trained_models_are_explained_as_lightgbm_does_to_rounding(
     seed: int, depth: int, zero_as_missing: bool
 ) -> None:

@@ -115,6 +115,7 @@ def test_a_folder_with_a_spoilt_table_is_not_the_folder_that_never_held_it(tmp_p
     assert one.digest() != other.digest()
 
 
+@pytest.mark.slow
 def test_while_rates_are_set_aside_no_older_rate_stands_in_for_them(begun: Path, tmp_path: Path) -> None:
     def rate(day: date, usd: float) -> Row:
         known = datetime.combine(day, datetime.min.time())

@@ -54,6 +54,7 @@ def test_a_stop_at_any_step_leaves_before_or_after(
     assert len(list((begun / "deliveries").iterdir())) == 2, "leftovers are gone"
 
 
+@pytest.mark.slow
 def test_two_at_once_take_turns(begun: Path, tmp_path: Path) -> None:
     deliveries = [write_some(tmp_path / name, stores=[store(f"T{name}"), store("T2")]) for name in "ab"]
     with ThreadPoolExecutor(2) as pool:

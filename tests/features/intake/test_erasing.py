@@ -35,6 +35,8 @@ from features.vectors import refresh
 from tests.counts import repeat
 from tests.features.intake.build import AT, EPOCH, Row, order, seller, store, write, write_orders, write_some
 
+pytestmark = pytest.mark.slow
+
 GONE, STAYS = "S-gone", "S1"
 LATER = AT + timedelta(days=40)
 

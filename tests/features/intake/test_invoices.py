@@ -59,6 +59,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[InvoiceReport, P
     return import_invoices(ledger(folder / "l"), folder / "d", usd_per_unit=0.145), folder / "d"
 
 
+@pytest.mark.slow
 def test_each_invoice_becomes_what_the_mapping_says(imported: tuple[InvoiceReport, Path], tmp_path: Path) -> None:
     report, delivery = imported
     firms, sales, purchases = report.ledgers

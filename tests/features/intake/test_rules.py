@@ -126,6 +126,7 @@ def test_one_row_that_is_not_utf_8_stops_no_other(
     assert lines[2].startswith("caf\N{REPLACEMENT CHARACTER},T1,B1,2024-03-05")
 
 
+@pytest.mark.slow
 def test_references_follow_what_was_accepted(tmp_path: Path) -> None:
     stores = [store(), store("T2", seller_id="S9")]
     loan: Row = {"loan_id": "L1", "disbursed_at": datetime(2024, 1, 1), "principal": 5.0, "currency": "USD"}  # noqa: DTZ001

@@ -12,6 +12,7 @@ from tests.features.intake.build import AT, Row, accepted, order, quarantined, s
 CNY: Row = {"day": AT.date(), "currency": "CNY", "usd_per_unit": 0.145, "known_at": AT - timedelta(hours=1)}
 
 
+@pytest.mark.slow
 def test_rows_go_in_once_what_they_wait_for_has_come(begun: Path, tmp_path: Path) -> None:
     rows = [order("O1"), order("O2", currency="CNY"), order("O3", amount=-1.0), order("O4", store_id="T2")]
     # a rate of the day itself waits for none, an older one stands in only once no other can come

@@ -24,6 +24,8 @@ from tests.oracles.market import MIDNIGHTS, Market, Shape, market, prefixed
 from tests.oracles.market_events import CURRENCIES
 from tests.oracles.seller_sight import midnight, visible
 
+pytestmark = pytest.mark.slow
+
 
 def landed(store: Any, sellers: list[str], as_of: date) -> dict[str, StoredPicture]:
     index = pd.MultiIndex.from_product([sellers, [pd.Timestamp(as_of)]], names=["seller_id", "as_of"])

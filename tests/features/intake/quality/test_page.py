@@ -194,6 +194,7 @@ def _run(*arguments: str | Path) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_page_and_says_where(home: Path, tmp_path: Path) -> None:
     delivery = write_some(tmp_path / "monday", stores=[store("T2"), store("T3", seller_id="S9")])
     code, out, _ = _run(delivery, "--report")
@@ -221,6 +222,7 @@ def test_a_second_take_has_a_page_of_its_own(home: Path, tmp_path: Path) -> None
     assert names[0].removesuffix("-2.html") == names[1].removesuffix(".html")
 
 
+@pytest.mark.slow
 def test_a_page_is_written_of_what_went_in_beside_a_spoilt_file(home: Path, tmp_path: Path) -> None:
     code, _, errors = _run(spoilt(tmp_path), "--report")
     assert code == 2
