@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import training.grounds
 from scoring import Assessment, Bundle, Vector, assess
+from tests.training.conftest import remembered_frames
 from tests.training.datasets import OBSERVED, TABLES, dataset
 from tests.training.evidence.subjects import boosted, bundle
 from tests.world import APPROVAL, World, shared_world
@@ -24,6 +25,12 @@ from training.registry import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, REPLAC
 from training.registry.connection import connected
 
 Command = Callable[..., str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def frames_once() -> Iterator[None]:
+    with remembered_frames():
+        yield
 
 
 @pytest.fixture(scope="module")

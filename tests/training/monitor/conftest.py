@@ -24,13 +24,14 @@ from api.scores.schemas import Purpose, ScoreRequest
 from api.services import Services, open_services
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
-from features.intake import OperatingStore, open_store
+from features.intake import open_store
 from features.pipeline import accepted_rows, covered_days, frame
 from features.store import Snapshot, VectorStore
 from features.vectors import rows_of
 from scoring import Bundle
 from scoring.bundle import BundleParts, pack
 from scoring.model import Calibration
+from tests.training.conftest import remembered_frames
 from tests.world import World, shared_world
 
 MIDNIGHTS = (date(2024, 10, 1), date(2024, 11, 1))
@@ -56,18 +57,7 @@ class Served:
 
 @pytest.fixture(scope="package", autouse=True)
 def frames_once() -> Iterator[None]:
-    """Compute the features of the same sellers and midnights once: every copy of the world asks for the same ones."""
-    known: dict[tuple[str, frozenset[tuple[str, pd.Timestamp]]], pd.DataFrame] = {}
-
-    def remembered(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        key = store.version, frozenset(zip(pairs["seller_id"], pd.to_datetime(pairs["as_of"]), strict=True))
-        if key not in known:
-            known[key] = frame(store, pairs)
-        return known[key].copy()
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("training.dataset", "training.monitor.reference", "training.monitor.population"):
-            patch.setattr(f"{module}.frame", remembered)
+    with remembered_frames():
         yield
 
 

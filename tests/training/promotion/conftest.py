@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.training.conftest import copied_registry
+from tests.training.promotion.acts import lenient, wei
+from training.promotion import promote
 from training.registry import MODEL_NAME, Registry
 from training.registry.connection import connected
+
+Promoted = Callable[..., Registry]
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +32,25 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def registry(template: Path, tmp_path: Path) -> Registry:
     return copied_registry(template, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def promotions(template: Path) -> dict[tuple[str, ...], Path]:
+    """Folders of registries by the versions that were promoted in them, one after the other."""
+    return {(): template}
+
+
+@pytest.fixture
+def promoted(
+    promotions: dict[tuple[str, ...], Path], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> Promoted:
+    """Return a registry in which Wei has promoted these versions; each row of promotions is made once and copied."""
+
+    def made(*versions: str) -> Path:
+        if versions not in promotions:
+            folder: Path = tmp_path_factory.mktemp("promoted")
+            promote(copied_registry(made(*versions[:-1]), folder), versions[-1], wei(), lenient)
+            promotions[versions] = folder
+        return promotions[versions]
+
+    return lambda *versions: copied_registry(made(*versions), tmp_path)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.training.promotion.acts import PASSED, alias_moves, lenient, wei
+from tests.training.promotion.conftest import Promoted
 from training.errors import PromotionError, RegistryError
 from training.gates import Check
 from training.promotion import challenge, promote, rollback
@@ -54,9 +55,9 @@ def test_a_promotion_waits_for_another_and_then_sees_its_champion(registry: Regi
     assert aliases(registry) == {CHAMPION: 3, PREVIOUS: 1}
 
 
-def test_a_champion_moved_elsewhere_in_the_middle_stops_it(registry: Registry) -> None:
+def test_a_champion_moved_elsewhere_in_the_middle_stops_it(promoted: Promoted) -> None:
     """Another machine shares the server and not the lock."""
-    promote(registry, "1", wei(), lenient)
+    registry = promoted("1")
 
     def overtaken(_candidate: Version, _champion: Version | None) -> tuple[Check, ...]:
         set_champion(registry, 2, 1, {})
@@ -80,10 +81,9 @@ def test_a_champion_moved_elsewhere_right_after_is_told(registry: Registry, monk
 
 @pytest.mark.parametrize("moved", [False, True], ids=["before the move", "right after the move"])
 def test_a_failure_in_the_middle_leaves_a_champion_with_a_way_back(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch, moved: bool
+    promoted: Promoted, monkeypatch: pytest.MonkeyPatch, moved: bool
 ) -> None:
-    promote(registry, "1", wei(), lenient)
-    promote(registry, "2", wei(), lenient)
+    registry = promoted("1", "2")
 
     def failing(client: MlflowClient, number: str) -> None:
         if moved:
@@ -104,10 +104,9 @@ def test_a_failure_in_the_middle_leaves_a_champion_with_a_way_back(
 
 
 def test_a_rollback_killed_after_the_move_withdraws_in_the_end(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    promoted: Promoted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for wanted in ("1", "2", "1"):
-        promote(registry, wanted, wei(), lenient)
+    registry = promoted("1", "2", "1")
 
     def failing(client: MlflowClient, number: str) -> None:
         client.set_registered_model_alias(MODEL_NAME, CHAMPION, number)
@@ -122,9 +121,8 @@ def test_a_rollback_killed_after_the_move_withdraws_in_the_end(
         rollback(registry, wei())
 
 
-def test_an_attempt_that_never_was_loses_no_way_back(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
-    for wanted in ("1", "2", "3"):
-        promote(registry, wanted, wei(), lenient)
+def test_an_attempt_that_never_was_loses_no_way_back(promoted: Promoted, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = promoted("1", "2", "3")
 
     def failing(_: MlflowClient, __: str) -> None:
         raise OSError("the network is gone")
@@ -170,8 +168,8 @@ def test_what_cannot_be_undone_is_swept_by_the_next_command(
     assert intended(registry, "3") == set()
 
 
-def test_what_a_process_intended_that_is_gone_is_swept(registry: Registry) -> None:
-    promote(registry, "1", wei(), lenient)
+def test_what_a_process_intended_that_is_gone_is_swept(promoted: Promoted) -> None:
+    registry = promoted("1")
     left_behind(registry, "3", str(replace(Process.own(), started="0d1f2c7e 1")))
     assert promote(registry, "2", wei(), lenient).champion == 2
     assert intended(registry, "3") == set()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.training.promotion.acts import PASSED, lenient, strict, wei
+from tests.training.promotion.conftest import Promoted
 from training.errors import PromotionError, RegistryError
 from training.promotion import Approval, challenge, promote, rollback
 from training.registry import (
@@ -44,8 +45,8 @@ def test_the_latest_version_is_promoted_where_none_is_named(registry: Registry) 
     assert promote(registry, "latest", wei(), lenient).champion == 3
 
 
-def test_a_gate_that_fails_stops_it_and_is_listed(registry: Registry) -> None:
-    promote(registry, "1", wei(), lenient)
+def test_a_gate_that_fails_stops_it_and_is_listed(promoted: Promoted) -> None:
+    registry = promoted("1")
     before = dict(find(registry, "2").record)
     with pytest.raises(PromotionError, match=r"Version 2 is not promoted; 1 of 2 gates failed:\n  - drift: the PSI"):
         promote(registry, "2", wei(), strict)
@@ -53,9 +54,8 @@ def test_a_gate_that_fails_stops_it_and_is_listed(registry: Registry) -> None:
     assert find(registry, "2").record == before
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
+def test_the_trainer_is_no_second_person_however_the_name_is_written(registry: Registry) -> None:
+    for name in (
         "Ana Silva",
         "ana silva",
         "  Ana   SILVA ",
@@ -70,11 +70,9 @@ def test_a_gate_that_fails_stops_it_and_is_listed(registry: Registry) -> None:
         "\u00c1na S\u00edlva",
         "\u0410na Silva",
         "\u0391na S\u03b9lva",
-    ],
-)
-def test_the_trainer_is_no_second_person_however_the_name_is_written(registry: Registry, name: str) -> None:
-    with pytest.raises(PromotionError, match="trained version 2 and cannot approve it as well"):
-        promote(registry, "2", Approval.now(name, "mine"), lenient)
+    ):
+        with pytest.raises(PromotionError, match="trained version 2 and cannot approve it as well"):
+            promote(registry, "2", Approval.now(name, "mine"), lenient)
     assert aliases(registry) == {}
 
 
@@ -87,9 +85,10 @@ def test_an_approval_has_a_name_and_a_reason(by: str, reason: str) -> None:
         Approval.now(by, reason)
 
 
-@pytest.mark.parametrize("name", ["Wei Zhang", "Ana Silveira", "\u5f20\u4f1f", "Silva", "\u0915\u093f\u0930\u0923"])
-def test_whoever_has_another_name_is_another_person(registry: Registry, name: str) -> None:
-    assert promote(registry, "2", Approval.now(name, "good"), lenient).champion == 2
+def test_whoever_has_another_name_is_another_person(registry: Registry) -> None:
+    names = ("Wei Zhang", "Ana Silveira", "\u5f20\u4f1f", "Silva", "\u0915\u093f\u0930\u0923")
+    for version, name in zip((2, 3, 1, 2, 3), names, strict=True):
+        assert promote(registry, str(version), Approval.now(name, "good"), lenient).champion == version
 
 
 def test_a_run_that_does_not_say_who_trained_can_have_no_second_person(registry: Registry) -> None:
@@ -99,14 +98,14 @@ def test_a_run_that_does_not_say_who_trained_can_have_no_second_person(registry:
         promote(registry, "2", wei(), lenient)
 
 
-def test_the_champion_is_not_promoted_twice(registry: Registry) -> None:
-    promote(registry, "1", wei(), lenient)
+def test_the_champion_is_not_promoted_twice(promoted: Promoted) -> None:
+    registry = promoted("1")
     with pytest.raises(PromotionError, match="Version 1 is the champion already; nothing was moved"):
         promote(registry, "1", wei(), lenient)
 
 
-def test_a_challenger_that_is_promoted_challenges_no_more(registry: Registry) -> None:
-    promote(registry, "1", wei(), lenient)
+def test_a_challenger_that_is_promoted_challenges_no_more(promoted: Promoted) -> None:
+    registry = promoted("1")
     assert challenge(registry, "latest") == 3
     assert aliases(registry) == {CHAMPION: 1, CHALLENGER: 3}
     assert promote(registry, CHALLENGER, wei(), lenient).champion == 3

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.training.promotion.acts import lenient, wei
+from tests.training.promotion.conftest import Promoted
 from training.errors import PromotionError, RegistryError
 from training.promotion import Approval, promote, rollback
 from training.registry import (
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
     pass
 
 
-def test_a_rollback_goes_back_and_withdraws_what_it_leaves(registry: Registry) -> None:
-    for wanted in ("1", "2", "3"):
-        promote(registry, wanted, wei(), lenient)
+def test_a_rollback_goes_back_and_withdraws_what_it_leaves(promoted: Promoted) -> None:
+    registry = promoted("1", "2", "3")
     assert aliases(registry) == {CHAMPION: 3, PREVIOUS: 2}
     change = rollback(registry, Approval.now("Ana Silva", "refunds read too high"))
     assert (change.champion, change.replaced) == (2, 3)
@@ -42,11 +42,10 @@ def test_a_rollback_goes_back_and_withdraws_what_it_leaves(registry: Registry) -
         rollback(registry, wei())
 
 
-def test_what_was_withdrawn_comes_back_by_a_promotion_only(registry: Registry) -> None:
+def test_what_was_withdrawn_comes_back_by_a_promotion_only(promoted: Promoted) -> None:
     """Two rollbacks would else be a promotion by one person, without gates."""
     ana = Approval.now("Ana Silva", "my model")
-    promote(registry, "1", wei(), lenient)
-    promote(registry, "2", wei(), lenient)
+    registry = promoted("1", "2")
     promote(registry, "1", wei("the old one is better"), lenient)
     assert rollback(registry, ana).champion == 2
     with pytest.raises(PromotionError, match=r"Version 1, which version 2 replaced, was withdrawn \(by Ana Silva at"):
