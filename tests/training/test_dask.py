@@ -17,6 +17,7 @@ from lightgbm.dask import DaskLGBMRegressor
 
 import training.batches
 import training.engine_dask
+from tests.counts import repeat
 from tests.training.datasets import NAMES, SIGNS, dataset
 from training.batches import stored_sample
 from training.config import TrainConfig
@@ -72,6 +73,7 @@ def alone(loans: Dataset) -> Fitted:
     return fit_sample(Sample.of_dataset(loans), CONFIG)
 
 
+@pytest.mark.soak
 def test_both_workers_learn_with_the_settings_of_one_machine(client: Client, fitted: Fitted, alone: Fitted) -> None:
     assert len(client.ncores()) == 2
     assert fitted.rounds == alone.rounds == fitted.booster.num_trees()
@@ -83,6 +85,7 @@ def test_both_workers_learn_with_the_settings_of_one_machine(client: Client, fit
     assert not [line for line in ours if "127.0.0.1" in line or "listen_port" in line]
 
 
+@pytest.mark.soak
 def test_it_ranks_unseen_loans_as_well_as_one_machine_does(fitted: Fitted, alone: Fitted) -> None:
     """The difference, with its bootstrap interval on the same resamples, is within the noise of the figure itself."""
     unseen = dataset(3000, 1000, seed=2)
@@ -99,6 +102,7 @@ def test_it_ranks_unseen_loans_as_well_as_one_machine_does(fitted: Fitted, alone
     assert theirs["auc"] > 0.7
 
 
+@pytest.mark.soak
 def test_margins_out_of_fold_are_those_of_other_models(fitted: Fitted, stored: Sample, loans: Dataset) -> None:
     margins = fitted.booster.predict(loans.features.to_numpy(), raw_score=True)
     assert np.isfinite(fitted.out_of_fold).all()
@@ -142,6 +146,7 @@ def test_a_cluster_that_is_named_is_used_and_left_running(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.soak
 def test_a_whole_run_on_a_cluster_ranks_as_one_from_memory(
     client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,7 +199,8 @@ def test_a_worker_that_fails_is_one_sentence(client: Client, stored: Sample, mon
         boost_on(client, stored, CONFIG, 1)
 
 
-@settings(max_examples=15, deadline=None)
+@pytest.mark.repeated
+@settings(max_examples=repeat(8, 15), deadline=None)
 @given(places=st.sets(st.integers(0, 1499), min_size=1), count=st.integers(1, 40))
 def test_shares_hold_every_row_once_and_in_order(stored: Sample, places: set[int], count: int) -> None:
     chosen = stored.rows(np.array(sorted(places)))

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE
-from features.pipeline import frame
+from features.intake import OperatingStore
 from tests.oracles.accepted import write_accepted
 from tests.training.datasets import NAMES, TABLES, dataset
 from tests.training.evidence.fake_orders.shops import PAIRS, marketplace
 from tests.training.evidence.subjects import boosted, bundle, reviewed, subject, with_test
 from training.evidence.asking import answers
+from training.evidence.fake_orders.copies import copied
 from training.evidence.hidden_rows import HONEST, without_rows
 from training.evidence.subject import Subject
 from training.evidence.withholding import Gain, by_rows, by_table, by_value, withholding
@@ -108,26 +110,32 @@ def test_where_nobody_can_be_scored_the_study_says_so(few: Subject) -> None:
     assert "none can be withheld from" in finding.said
 
 
-@pytest.fixture(scope="module")
-def shops(tmp_path_factory: pytest.TempPathFactory) -> Subject:
+def test_rows_that_are_lacking_are_scored_as_assessments_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The small model over two sellers whose rows are in a store."""
-    store = write_accepted(marketplace(), tmp_path_factory.mktemp("operating"))
-    computed = frame(store, PAIRS).reindex(pd.MultiIndex.from_frame(PAIRS))
+    store = write_accepted(marketplace(), tmp_path / "operating")
+    frames = without_rows(store, PAIRS)
     found = subject()
     rows = found.test.select(found.test.rows.index.to_series() < len(PAIRS))
-    test = replace(rows, rows=rows.rows.assign(**PAIRS), features=computed.reset_index(drop=True))
-    return replace(found, test=test, store=store)
+    test = replace(rows, rows=rows.rows.assign(**PAIRS), features=frames[HONEST].reset_index(drop=True))
+    shops = replace(found, test=test, store=store)
 
+    def computed(asked: OperatingStore, pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+        """Return what was computed already, since it takes seconds, in the order in which pairs are asked for."""
+        assert asked is store
+        return {name: each.reindex(_renamed(pairs, name)) for name, each in frames.items()}
 
-def test_rows_that_are_lacking_are_scored_as_assessments_say(shops: Subject) -> None:
+    monkeypatch.setattr("training.evidence.withholding.without_rows", computed)
     gains = {gain.what: gain for gain in by_rows(shops)}
-    frames = without_rows(shops.store, PAIRS)
     assert list(gains) == [name for name in frames if name != HONEST]
     assert not frames[HONEST].equals(frames["refunds"])
     before, after = (answers(shops.bundle, PAIRS, frames[name].to_numpy()) for name in (HONEST, "refunds"))
     gained = [later.score - earlier.score for earlier, later in zip(before, after, strict=True)]
     assert (gains["refunds"].rows, gains["refunds"].most) == (2, max(gained))
     assert gains["purchases"].rows == 0, "who has none cannot hide them"
+
+
+def _renamed(pairs: pd.DataFrame, copy: str) -> pd.MultiIndex:
+    return pd.MultiIndex.from_frame(pairs.assign(seller_id=[copied(seller, copy) for seller in pairs["seller_id"]]))
 
 
 def test_without_a_store_rows_are_not_measured_and_that_is_said(few: Subject) -> None:
