@@ -41,6 +41,7 @@ EVERY_DAY = "corrupt"
 """The harm that is only found when rows are read; what the others do to a table is refused in `test_ingest` too."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case", [EVERY_DAY, *(pytest.param(case, marks=pytest.mark.soak) for case in HARM if case != EVERY_DAY)]
 )

@@ -108,6 +108,7 @@ def test_no_labels_without_outcomes(tmp_path: Path) -> None:
     assert not (tmp_path / "d" / "labels.csv").exists()
 
 
+@pytest.mark.slow
 def test_the_same_ledger_gives_the_same_delivery(imported: tuple[InvoiceReport, Path], tmp_path: Path) -> None:
     import_invoices(ledger(tmp_path / "l"), tmp_path / "d", usd_per_unit=0.145)
     one, two = (open_delivery(folder, date(2024, 1, 1)) for folder in (imported[1], tmp_path / "d"))

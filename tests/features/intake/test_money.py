@@ -89,12 +89,14 @@ def test_halves_are_rounded_away_from_zero_and_no_amount_is_lost(found: dict[obj
 def test_the_constant_rate_covers_its_currency_on_every_day_and_is_kept_with_its_delivery(
     begun: Path, tmp_path: Path
 ) -> None:
-    terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 0.145}}
-    orders = [cny(amount=12.5), cny("O2", currency="EUR")]
-    ingest(write_some(tmp_path / "d", terms, orders=orders, fx_rates=[rate(0, 0.2)]), begun)
-    assert micros(begun) == {"O0": 12_500_000, "O1": 1_812_500}
+    terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 1e6}}
+    orders = [cny(amount=12.5), cny("O2", currency="EUR"), cny("large", amount=1e11)]
+    report = ingest(write_some(tmp_path / "d", terms, orders=orders, fx_rates=[rate(0, 0.2)]), begun)
+    # what is too large in dollars is named after its amount
+    assert report.table("orders").quarantined == {"amount_too_large": 1, "rate_unknown": 1}
+    assert micros(begun) == {"O0": 12_500_000, "O1": 12_500_000_000_000}
     store = open_store(begun)
-    assert [each.constant_rate for each in store.deliveries] == [None, ConstantRate("CNY", 0.145)]
+    assert [each.constant_rate for each in store.deliveries] == [None, ConstantRate("CNY", 1e6)]
     manifest = begun / "manifest.json"
     listed = json.loads(manifest.read_text())
     for entry in listed["deliveries"]:
@@ -102,12 +104,6 @@ def test_the_constant_rate_covers_its_currency_on_every_day_and_is_kept_with_its
     manifest.write_text(json.dumps(listed))
     assert [each.constant_rate for each in open_store(begun).deliveries] == [None, None], "an old manifest has none"
     assert open_store(begun).version == store.version
-
-
-def test_an_amount_too_large_in_dollars_is_named(begun: Path, tmp_path: Path) -> None:
-    terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 1e6}}
-    report = ingest(write_some(tmp_path / "d", terms, orders=[cny(amount=1e11), cny("O2")]), begun)
-    assert report.table("orders").quarantined == {"amount_too_large": 1}
 
 
 @pytest.mark.soak

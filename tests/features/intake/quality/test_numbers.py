@@ -17,6 +17,8 @@ from tests.features.intake.build import Row
 from tests.features.intake.quality.made import DAYS, GAP, START, THIN, Made
 from tests.features.intake.quality.test_psi import by_hand
 
+pytestmark = pytest.mark.slow
+
 
 def _table(quality: Quality, name: str = "orders") -> TableQuality:
     return next(table for table in quality.tables if table.name == name)

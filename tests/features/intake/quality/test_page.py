@@ -22,6 +22,8 @@ from features.intake.quality.page import render
 from tests.features.intake.build import seller, store, write_some
 from tests.features.intake.quality.made import BUYER, DAYS, HOSTILE, START, Made, spoilt
 
+pytestmark = pytest.mark.slow
+
 VOID = {"meta"}
 
 
@@ -194,7 +196,6 @@ def _run(*arguments: str | Path) -> tuple[int, str, str]:
     return result.exit_code, result.stdout, result.stderr
 
 
-@pytest.mark.slow
 def test_the_command_writes_the_page_and_says_where(home: Path, tmp_path: Path) -> None:
     delivery = write_some(tmp_path / "monday", stores=[store("T2"), store("T3", seller_id="S9")])
     code, out, _ = _run(delivery, "--report")
@@ -222,7 +223,6 @@ def test_a_second_take_has_a_page_of_its_own(home: Path, tmp_path: Path) -> None
     assert names[0].removesuffix("-2.html") == names[1].removesuffix(".html")
 
 
-@pytest.mark.slow
 def test_a_page_is_written_of_what_went_in_beside_a_spoilt_file(home: Path, tmp_path: Path) -> None:
     code, _, errors = _run(spoilt(tmp_path), "--report")
     assert code == 2
