@@ -35,10 +35,10 @@ LATER = AT + timedelta(hours=1)
 
 
 def test_report_reads_back_equal_and_names_what_it_ignored(begun: Path, tmp_path: Path) -> None:
-    delivery = write_some(tmp_path / "it's [odd] *", stores=[store("T2", note="extra")])
+    delivery = write_some(tmp_path / "it's [odd] *", stores=[store("T2", note="extra")] * 2)
     (delivery / "truth").mkdir()
     report = ingest(delivery, begun.rename(tmp_path / "store [x]*"))
-    assert report.table("stores").accepted == 1
+    assert (report.table("stores").accepted, report.table("stores").duplicates) == (1, 1)
     assert IntakeReport.from_json(report.to_json()) == report
     assert report.ignored_files == ("truth",)
     assert report.table("stores").ignored_columns == ("note",)
