@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
-from features.intake import OperatingStore
-from features.pipeline import frame
 from tests.training.forked import Forks, forking
 from training.registry import Registry, require
 
@@ -51,20 +47,3 @@ def copied_registry(template: Path, folder: Path) -> Registry:
     """Return the registry of another folder that holds what the template does, and keeps its files with it."""
     shutil.copy(template / "mlflow.db", folder / "mlflow.db")
     return Registry.on_sqlite(folder)
-
-
-@contextmanager
-def remembered_frames() -> Iterator[None]:
-    """Compute the features of the same sellers and midnights once: every copy of the world asks for the same ones."""
-    known: dict[tuple[str, frozenset[tuple[str, pd.Timestamp]]], pd.DataFrame] = {}
-
-    def remembered(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        key = store.version, frozenset(zip(pairs["seller_id"], pd.to_datetime(pairs["as_of"]), strict=True))
-        if key not in known:
-            known[key] = frame(store, pairs)
-        return known[key].copy()
-
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("training.dataset", "training.monitor.reference", "training.monitor.population"):
-            patch.setattr(f"{module}.frame", remembered)
-        yield

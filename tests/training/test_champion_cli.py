@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 import training.grounds
 from scoring import Assessment, Bundle, Vector, assess
-from tests.training.conftest import remembered_frames
+from tests.frames import remembered_frames
 from tests.training.datasets import OBSERVED, TABLES, dataset
 from tests.training.evidence.subjects import boosted, bundle
 from tests.world import APPROVAL, World, shared_world

@@ -10,7 +10,8 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from features.intake import OperatingStore, open_store
-from features.pipeline import all_sellers, frame, latest_midnight
+from features.pipeline import all_sellers, latest_midnight
+from tests.frames import frame_of
 from tests.world import shared_world
 from training.package import HISTORY
 from training.reach import LEAST_SEEN, SIZE, Reached, advised, observed_reach
@@ -32,12 +33,17 @@ def computed() -> list[pd.DataFrame]:
 @pytest.fixture(scope="module")
 def reached(store: OperatingStore, computed: list[pd.DataFrame]) -> Reached:
     def recorded(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        computed.append(frame(asked, pairs))
+        computed.append(frame_of(asked, pairs, asked_about()))
         return computed[-1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("features.pipeline.frame", recorded)
         return observed_reach(store, HISTORY)
+
+
+def asked_about() -> set[str]:
+    """Return the features that matter here: of all of them, one frame takes seconds."""
+    return {SIZE, *(each.name for each in advised()), *(each.feature for each in HISTORY)}
 
 
 Pair = tuple[str, Values, Values]
@@ -46,10 +52,9 @@ Pair = tuple[str, Values, Values]
 def pairs(store: OperatingStore) -> list[Pair]:
     """Count what the features asked about were of each seller who was known at the start of a span, and at its end."""
     days = [latest_midnight(store) - timedelta(days=90 * back) for back in range(5)]
-    asked = {SIZE, *(each.name for each in advised()), *(each.feature for each in HISTORY)}
-    some = [feature for feature in CATALOGUE if feature.name in asked]
+    every = pd.concat([all_sellers(store, day) for day in days])
     at: dict[date, dict[str, Values]] = {day: {} for day in days}
-    for (seller, day), row in frame(store, pd.concat([all_sellers(store, day) for day in days]), some).iterrows():
+    for (seller, day), row in frame_of(store, every, asked_about()).iterrows():
         at[day.date()][seller] = dict(row)
     found = []
     for start, end in ((at[days[span + 1]], at[days[span]]) for span in range(4)):

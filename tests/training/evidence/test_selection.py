@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from features.intake import OperatingStore, open_store
-from features.pipeline import accepted_rows, frame
+from features.pipeline import accepted_rows
+from tests.frames import frame_of
+from tests.training.datasets import TELLING
 from tests.training.evidence.subjects import subject, with_test
 from tests.world import shared_world
 from training.evidence.drift import Sample
@@ -48,7 +50,7 @@ def computed() -> list[pd.DataFrame]:
 @pytest.fixture(scope="module")
 def sides(store: OperatingStore, lent: Subject, computed: list[pd.DataFrame]) -> Sides:
     def recorded(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        computed.append(frame(asked, pairs))
+        computed.append(frame_of(asked, pairs, ("days_since_first_order", "active_days_365d", *TELLING)))
         return computed[-1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE
-from features.intake import OperatingStore
-from tests.oracles.accepted import write_accepted
 from tests.training.datasets import NAMES, TABLES, dataset
-from tests.training.evidence.fake_orders.shops import PAIRS, marketplace
 from tests.training.evidence.subjects import boosted, bundle, reviewed, subject, with_test
 from training.evidence.asking import answers
-from training.evidence.fake_orders.copies import copied
-from training.evidence.hidden_rows import HONEST, without_rows
+from training.evidence.hidden_rows import HONEST
 from training.evidence.subject import Subject
 from training.evidence.withholding import Gain, by_rows, by_table, by_value, withholding
 
@@ -110,32 +105,32 @@ def test_where_nobody_can_be_scored_the_study_says_so(few: Subject) -> None:
     assert "none can be withheld from" in finding.said
 
 
-def test_rows_that_are_lacking_are_scored_as_assessments_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The small model over two sellers whose rows are in a store."""
-    store = write_accepted(marketplace(), tmp_path / "operating")
-    frames = without_rows(store, PAIRS)
-    found = subject()
-    rows = found.test.select(found.test.rows.index.to_series() < len(PAIRS))
-    test = replace(rows, rows=rows.rows.assign(**PAIRS), features=frames[HONEST].reset_index(drop=True))
-    shops = replace(found, test=test, store=store)
+def test_rows_that_are_lacking_are_scored_as_assessments_say(few: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features with and without rows are made up here; `test_hidden_rows` has those of a store."""
+    rows = few.test.rows.assign(seller_id=[f"S-{row}" for row in range(len(few.test.rows))])
+    honest = few.test.features.set_index(pd.MultiIndex.from_frame(rows[["seller_id", "as_of"]]))
+    frames = {
+        HONEST: honest,
+        "refunds": honest.assign(return_rate_90d=honest["return_rate_90d"].where(np.arange(len(rows)) < 10, 0.0)),
+        "purchases": honest,
+    }
+    store = object()
 
-    def computed(asked: OperatingStore, pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
-        """Return what was computed already, since it takes seconds, in the order in which pairs are asked for."""
+    def made_up(asked: object, pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
         assert asked is store
-        return {name: each.reindex(_renamed(pairs, name)) for name, each in frames.items()}
+        return {name: each.reindex(pd.MultiIndex.from_frame(pairs)) for name, each in frames.items()}
 
-    monkeypatch.setattr("training.evidence.withholding.without_rows", computed)
-    gains = {gain.what: gain for gain in by_rows(shops)}
-    assert list(gains) == [name for name in frames if name != HONEST]
-    assert not frames[HONEST].equals(frames["refunds"])
-    before, after = (answers(shops.bundle, PAIRS, frames[name].to_numpy()) for name in (HONEST, "refunds"))
+    monkeypatch.setattr("training.evidence.withholding.without_rows", made_up)
+    with_store = replace(few, test=replace(few.test, rows=rows), store=store)
+    gains = {gain.what: gain for gain in by_rows(with_store)}
+    assert list(gains) == ["refunds", "purchases"]
+    moved = ((frames["refunds"] != honest) & honest.notna()).any(axis=1).to_numpy()
+    moved |= (frames["refunds"].notna() & honest.isna()).any(axis=1).to_numpy()
+    before, after = (answers(few.bundle, rows[moved], frames[name][moved].to_numpy()) for name in (HONEST, "refunds"))
     gained = [later.score - earlier.score for earlier, later in zip(before, after, strict=True)]
-    assert (gains["refunds"].rows, gains["refunds"].most) == (2, max(gained))
+    assert (gains["refunds"].rows, gains["refunds"].most) == (len(gained), max(gained))
+    assert 10 < len(gained) < len(rows)
     assert gains["purchases"].rows == 0, "who has none cannot hide them"
-
-
-def _renamed(pairs: pd.DataFrame, copy: str) -> pd.MultiIndex:
-    return pd.MultiIndex.from_frame(pairs.assign(seller_id=[copied(seller, copy) for seller in pairs["seller_id"]]))
 
 
 def test_without_a_store_rows_are_not_measured_and_that_is_said(few: Subject) -> None:

@@ -31,7 +31,7 @@ from features.vectors import rows_of
 from scoring import Bundle
 from scoring.bundle import BundleParts, pack
 from scoring.model import Calibration
-from tests.training.conftest import remembered_frames
+from tests.frames import remembered_frames
 from tests.world import World, shared_world
 
 MIDNIGHTS = (date(2024, 10, 1), date(2024, 11, 1))

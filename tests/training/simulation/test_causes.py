@@ -1,6 +1,7 @@
 """Cause before effect: refunds follow orders, defaults follow empty tills, fakers have no visitors."""
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ def orders_with_seller(delivery: Delivery) -> pd.DataFrame:
     return orders.assign(seller_id=orders["store_id"].map(owner))
 
 
+@cache
 def bad_loans(delivery: Delivery) -> set[str]:
     """Loans with an instalment 90 days past due within 12 months, worked out from what was really paid."""
     paid = delivery.good("payments").sort_values("paid_at")
