@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.catalogue import CATALOGUE
+from features.catalogue import CATALOGUE, digest
 from tests.training.evidence.subjects import subject
 from training.evidence.bands import by_band
 from training.evidence.card import HTML, MARKDOWN, card
@@ -28,7 +28,7 @@ FACTS: dict[str, str | int | float] = {
     "data_version": "v-17",
     "dataset": "sha256:" + "d" * 64,
     "config": "sha256:" + "c" * 64,
-    "catalogue": subject().bundle.sheet.catalogue,
+    "catalogue": digest(CATALOGUE),
     "evidence": "out_of_time",
     "train_before": "2023-09-03",
     "test_from": "2024-09-03",
