@@ -21,6 +21,9 @@ from scoring.explain import contributions
 from scoring.vector import to_matrix
 from tests.command import Completed, done, run, run_process
 from tests.world import APPROVAL, World, shared_world
+from training.evidence.studies import STUDIES
+from training.registry import DECLINED, NOT_MEASURED
+from training.registry.connection import Registry, connected
 from training.simulation import SimulationConfig, simulate
 
 
@@ -136,6 +139,21 @@ def test_one_seller_is_scored_by_a_process_as_in_the_portfolio(world: World, por
     found = {f"points_{item['feature']}": item["points"] for item in explanation["contributions"]}
     assert found == {name: row[name] for name in found}
     assert ";".join(reason["code"] for reason in explanation["reasons"]) == row["reasons"]
+
+
+@pytest.mark.soak
+def test_a_training_with_all_its_studies_measures_each_or_says_why_not(mine: World, tmp_path: Path) -> None:
+    """The world's own training leaves out the studies that take long."""
+    settings = tmp_path / "settings.toml"
+    settings.write_text("[fit]\nmax_rounds = 60\nthreads = 1\n\n[refits]\ncount = 2\n\n[fake_orders]\nsellers = 10\n")
+    trained = json.loads(done(mine.home, "train", "--config", settings, "--json"))
+    with connected(Registry.on_sqlite(mine.home)) as client:
+        data = client.get_run(trained["run_id"]).data
+        measured = {Path(kept.path).name for kept in client.list_artifacts(trained["run_id"], "evidence")}
+    silent = {tag.removeprefix(NOT_MEASURED) for tag in data.tags if tag.startswith(NOT_MEASURED)}
+    assert set(STUDIES) <= measured | silent
+    assert "withholding/most_gain_by_rows" in data.metrics
+    assert not [tag for tag in data.tags if tag.startswith(DECLINED)]
 
 
 def test_the_same_delivery_again_changes_nothing(mine: World) -> None:

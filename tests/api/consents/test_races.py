@@ -176,6 +176,7 @@ def test_a_consent_erased_meanwhile_is_not_revoked(room: Room) -> None:
     assert [row.header.kind for row in room.rows()] == ["consent", "erasure"]
 
 
+@pytest.mark.repeated
 def test_who_is_consented_to_all_the_time_is_never_refused(client: TestClient) -> None:
     """A consent that is renewed takes the place of the former in one moment, also for those who wait."""
     services, bank = client.app.state.services, bank_of(client)

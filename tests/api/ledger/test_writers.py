@@ -17,6 +17,7 @@ from api.database import open_database, transaction
 from api.ledger.service import Draft, Ledger
 from tests.api.ledger.conftest import CHAINS, MASTER, NOW, Made
 from tests.api.postgres import fresh_database
+from tests.counts import repeat
 
 pytestmark = pytest.mark.databases
 
@@ -100,11 +101,12 @@ def test_a_long_chain_is_looked_at_whole(empty: Made) -> None:
     assert (report.rows, report.faults) == (450, ())
 
 
+@pytest.mark.repeated
 def test_killed_at_any_moment_nothing_acknowledged_is_lost(empty: Made, tmp_path: Path) -> None:
     url = empty.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg", "postgresql")
     moments = random.Random()  # noqa: S311 - another moment each run
     acknowledged: dict[tuple[str, int], str] = {}
-    for attempt in range(3):
+    for attempt in range(repeat(1, 10)):
         out = tmp_path / f"acknowledged-{attempt}"
         with out.open("w") as file:
             process = subprocess.Popen(
