@@ -74,13 +74,12 @@ def test_vectors_are_stored_when_no_frame_is_asked_for(home: Path, monkeypatch: 
     assert f"Vectors of 1,234 sellers as of {as_of}" in run().stdout
 
 
-@pytest.mark.soak
 def test_vectors_are_stored_when_nothing_is_asked_for_and_a_frame_when_it_is(home: Path) -> None:
     stored = json.loads(run("--json").stdout)
     assert stored["sellers"] == len(list(VectorStore(home / "vectors.db").all_latest()))
     (home / "vectors.db").unlink()
-    written = run("--out", str(home / "frame"))
-    assert f"as of {stored['as_of']}" in written.stdout
+    written = json.loads(run("--out", str(home / "frame"), "--json").stdout)
+    assert (written["as_of"], written["rows"]) == ([stored["as_of"]], stored["sellers"])
     assert not (home / "vectors.db").exists()
     found = pd.read_parquet(home / "frame")
     assert set(found["as_of"]) == {date.fromisoformat(stored["as_of"])}

@@ -26,7 +26,6 @@ NEXT = T + timedelta(days=1)
 NOON = timedelta(hours=12)
 USD = 1_000_000
 START = midnight(T) - timedelta(days=500)
-SOAK = pytest.mark.soak
 TABLES = ("sellers", "stores", "orders", "refunds", "traffic", "purchases")
 
 
@@ -307,7 +306,7 @@ def test_a_frame_is_doubles_in_catalogue_order_sorted_and_without_doubles_of_row
     assert len(found) < len(everything.pairs)
 
 
-@pytest.mark.parametrize("as_of", [pd.to_datetime([T]), pytest.param(pd.to_datetime([T]).as_unit("s"), marks=SOAK)])
+@pytest.mark.parametrize("as_of", [pd.to_datetime([T]), pd.to_datetime([T]).as_unit("s")])
 def test_midnights_may_be_timestamps_and_a_part_of_the_catalogue_gives_that_part(
     everything: Everything, as_of: pd.DatetimeIndex
 ) -> None:

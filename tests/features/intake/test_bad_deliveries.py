@@ -85,7 +85,6 @@ def test_a_table_without_a_single_file_is_set_aside_as_it_is_opened(case: str, t
     assert words in aside.why
 
 
-@pytest.mark.soak
 def test_a_first_delivery_goes_in_without_a_table_that_it_need_not_have(tmp_path: Path) -> None:
     refund: Row = {"refund_id": "R1", "order_id": "O1", "store_id": "T1", "refunded_at": AT, "amount": 1.0}
     refund |= {"currency": "USD", "reason": "refund", "known_at": AT}
@@ -150,7 +149,6 @@ def test_a_failure_that_is_not_the_files_refuses_the_delivery(
     assert ingest(delivery, begun).table("stores").accepted == 1, "the same files, another time"
 
 
-@pytest.mark.soak
 def test_of_a_delivery_with_a_tenth_broken_rows_nine_tenths_go_in(tmp_path: Path) -> None:
     broken: list[Row] = [{"amount": -1.0}, {"currency": "XXX"}, {"store_id": "T9"}, {"items": 0}, {"buyer_id": None}]
     rows = [order(f"O{n:03}", **(broken[n // 10 % 5] if n % 10 == 0 else {})) for n in range(300)]

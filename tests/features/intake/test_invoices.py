@@ -101,7 +101,6 @@ def test_labels_are_written_beside_and_the_rating_nowhere(imported: tuple[Invoic
         assert "credit_rating" not in pq.read_schema(path).names
 
 
-@pytest.mark.soak
 def test_no_labels_without_outcomes(tmp_path: Path) -> None:
     source = ledger(tmp_path / "l", "enterprise_id\nE1\nE2\n")
     assert import_invoices(source, tmp_path / "d", usd_per_unit=0.145).labels == 0

@@ -45,7 +45,6 @@ def test_what_came_since_but_lets_nothing_in_changes_nothing(begun: Path, tmp_pa
     assert len(list((begun / "deliveries").iterdir())) == len(before.deliveries)
 
 
-@pytest.mark.soak
 def test_a_table_that_was_delivered_need_not_come_again_even_if_no_row_was_let_in(tmp_path: Path) -> None:
     rates: dict[str, list[Row]] = {"sellers": [], "stores": [], "orders": [], "fx_rates": [CNY]}
     with pytest.raises(DeliveryError, match="none were delivered before"):

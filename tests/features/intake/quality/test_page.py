@@ -231,7 +231,6 @@ def test_a_page_is_written_of_what_went_in_beside_a_spoilt_file(home: Path, tmp_
     assert "orders: set aside as a whole. orders.parquet cannot be read as parquet" in Reader(page.read_text()).text
 
 
-@pytest.mark.soak
 def test_a_delivery_of_nothing_new_has_a_page(begun: Path, tmp_path: Path) -> None:
     rows = [store(), store("T9", seller_id="S9")]
     report = ingest(write_some(tmp_path / "d", stores=rows), begun)
