@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -109,6 +109,22 @@ def bundle_files() -> dict[str, bytes]:
 @pytest.fixture(scope="session")
 def bundle(bundle_files: dict[str, bytes]) -> Bundle:
     return Bundle.from_files(bundle_files)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bundles_once() -> Iterator[None]:
+    """Verify and compile the same files once: each service that a test starts loads the same bundle."""
+    read, known = Bundle.from_files, dict[frozenset[tuple[str, bytes]], Bundle]()
+
+    def once(files: Mapping[str, bytes]) -> Bundle:
+        same = frozenset(files.items())
+        if same not in known:
+            known[same] = read(files)
+        return known[same]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Bundle, "from_files", once)
+        yield
 
 
 def register(uri: str, files: dict[str, bytes], scratch: Path) -> str:
