@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from api.access import client_secrets
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest creates a folder of its own in it
-SLOW_FIXTURES = frozenset({"chromium_path", "open_client", "postgres", "registry", "spark", "start", "world"})
+SLOW_FIXTURES = frozenset({"chromium_path", "open_client", "postgres", "registry", "served", "spark", "start", "world"})
 """What starts a server, a browser, Spark or a training: a test that uses one is marked `slow`."""
 
 

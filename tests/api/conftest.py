@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import httpx
     from starlette.testclient import TestClient
 
-DATABASES = ("sqlite", "postgresql")
+DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
 Opener = Callable[..., "AbstractContextManager[TestClient]"]
 """Opens settings; `consenting` are the sellers whose consent the demo bank is given, all where left out."""
 
@@ -111,16 +111,19 @@ def bundle(bundle_files: dict[str, bytes]) -> Bundle:
     return Bundle.from_files(bundle_files)
 
 
-@pytest.fixture(scope="session", autouse=True)
+_KNOWN: dict[frozenset[tuple[str, bytes]], Bundle] = {}
+
+
+@pytest.fixture(scope="package", autouse=True)
 def bundles_once() -> Iterator[None]:
     """Verify and compile the same files once: each service that a test starts loads the same bundle."""
-    read, known = Bundle.from_files, dict[frozenset[tuple[str, bytes]], Bundle]()
+    read = Bundle.from_files
 
     def once(files: Mapping[str, bytes]) -> Bundle:
         same = frozenset(files.items())
-        if same not in known:
-            known[same] = read(files)
-        return known[same]
+        if same not in _KNOWN:
+            _KNOWN[same] = read(files)
+        return _KNOWN[same]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Bundle, "from_files", once)

@@ -365,6 +365,7 @@ def test_a_token_key_signs_no_receipt_that_anybody_takes(client: TestClient) -> 
         verify_receipt(canonical_json(forged), client.get("/.well-known/jwks.json").json())
 
 
+@pytest.mark.slow
 def test_a_look_that_hangs_holds_up_no_end() -> None:
     let = threading.Event()
     repeating = Repeating("hangs", lambda: float(let.wait(30)))

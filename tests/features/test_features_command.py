@@ -65,6 +65,7 @@ def run(*arguments: str) -> Result:
     return CliRunner(env={"COLUMNS": "200"}).invoke(sellerscore.app, ["features", *arguments])
 
 
+@pytest.mark.slow
 def test_vectors_are_stored_when_no_frame_is_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(home / "operating")
     monkeypatch.setattr("features.vectors.refresh", lambda *_: (snapshot_of(store), 1234))
@@ -74,6 +75,7 @@ def test_vectors_are_stored_when_no_frame_is_asked_for(home: Path, monkeypatch: 
     assert f"Vectors of 1,234 sellers as of {as_of}" in run().stdout
 
 
+@pytest.mark.slow
 def test_vectors_are_stored_when_nothing_is_asked_for_and_a_frame_when_it_is(home: Path) -> None:
     stored = json.loads(run("--json").stdout)
     assert stored["sellers"] == len(list(VectorStore(home / "vectors.db").all_latest()))

@@ -30,6 +30,8 @@ from training.run import train
 from training.sample import Sample
 from training.search import SearchConfig
 
+pytestmark = pytest.mark.slow
+
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=8, folds=3, threads=1)
 
 

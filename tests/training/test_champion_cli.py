@@ -24,6 +24,8 @@ from training.grounds import Sums, sums_of
 from training.registry import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, REPLACED, WITHDRAWN, Registry, aliases, find
 from training.registry.connection import connected
 
+pytestmark = pytest.mark.slow
+
 Command = Callable[..., str]
 
 

@@ -25,6 +25,8 @@ from training.show import comparison_tables
 from training.unseen import shared_rows
 from training.vectors import to_vectors
 
+pytestmark = pytest.mark.slow
+
 COVERS = dict.fromkeys(TABLES, OBSERVED)
 
 

@@ -35,6 +35,8 @@ from training.sample import Sample
 if TYPE_CHECKING:
     from distributed import Client
 
+pytestmark = pytest.mark.slow
+
 CONFIG = FitConfig(learning_rate=0.1, lambda_l2=10.0, max_rounds=60, patience=10, folds=2, threads=1)
 
 

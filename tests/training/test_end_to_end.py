@@ -26,6 +26,8 @@ from training.registry import DECLINED, NOT_MEASURED
 from training.registry.connection import Registry, connected
 from training.simulation import SimulationConfig, simulate
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:

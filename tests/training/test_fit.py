@@ -20,6 +20,8 @@ from training.fit import FitConfig, Fitted, fit
 from training.logistic import logistic
 from training.sample import Sample
 
+pytestmark = pytest.mark.slow
+
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=120, patience=15, folds=3, threads=1)
 
 

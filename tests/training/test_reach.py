@@ -16,6 +16,8 @@ from tests.world import shared_world
 from training.package import HISTORY
 from training.reach import LEAST_SEEN, SIZE, Reached, advised, observed_reach
 
+pytestmark = pytest.mark.slow
+
 Values = dict[str, float]
 
 

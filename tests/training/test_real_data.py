@@ -18,6 +18,8 @@ from training.real_data import credit, credit_page
 from training.real_data.credit import BARE, MODEL, SCORECARD, CreditTable, HoldOut, Judged, a_quarter, five_folds
 from training.tables import TableForm, as_dataset, read_table
 
+pytestmark = pytest.mark.slow
+
 TABLE = CreditTable(
     "made", "A made table", TableForm("bad", 1), (HoldOut("five_folds", "five stratified folds", 0.7, five_folds),)
 )

@@ -41,6 +41,8 @@ from training.vectors import NOBODY, example_row, served_rows, to_vectors
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+pytestmark = pytest.mark.slow
+
 COVERS = dict.fromkeys(TABLES, OBSERVED)
 CARD = ("bundle", "figures", "logistic_figures", "findings", "plots", "facts")
 

@@ -11,6 +11,8 @@ from training.errors import RegistryError
 from training.registry import Registry, find, require
 from training.registry.connection import connected
 
+pytestmark = pytest.mark.slow
+
 
 def test_nothing_registered_yet_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="No model is registered yet; run `sellerscore train` first"):

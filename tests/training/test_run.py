@@ -33,6 +33,8 @@ from training.settings import read_settings
 from training.split import out_of_time
 from training.vectors import to_vectors
 
+pytestmark = pytest.mark.slow
+
 CONFIG = TrainConfig(
     fit=FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=3, threads=1), refits=RefitConfig(0)
 )

@@ -35,7 +35,7 @@ from tests.counts import repeat
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
-pytestmark = pytest.mark.databases
+pytestmark = [pytest.mark.databases, pytest.mark.slow]
 
 WRITERS = 20
 

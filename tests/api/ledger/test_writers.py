@@ -102,6 +102,7 @@ def test_a_long_chain_is_looked_at_whole(empty: Made) -> None:
 
 
 @pytest.mark.repeated
+@pytest.mark.slow
 def test_killed_at_any_moment_nothing_acknowledged_is_lost(empty: Made, tmp_path: Path) -> None:
     url = empty.engine.url.render_as_string(hide_password=False).replace("postgresql+psycopg", "postgresql")
     moments = random.Random()  # noqa: S311 - another moment each run

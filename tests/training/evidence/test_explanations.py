@@ -20,6 +20,8 @@ from training.evidence.explanations import explain, explanations, parted
 from training.evidence.finding import Finding
 from training.evidence.scored import log_odds
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def small() -> pd.DataFrame:

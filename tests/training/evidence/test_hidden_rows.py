@@ -18,6 +18,8 @@ from tests.oracles.seller_sight import midnight
 from tests.training.evidence.fake_orders.shops import PAIRS, USD, T, days_ago, marketplace
 from training.evidence.hidden_rows import HONEST, TOLD_BY_SILENCE, optional_tables, without_rows
 
+pytestmark = pytest.mark.slow
+
 OF_EACH_TABLE = {
     "orders_90d",
     "return_rate_90d",

@@ -12,6 +12,8 @@ from tests.training.evidence.subjects import boosted, bundle, reviewed
 from training.evidence.leaks import leaks
 from training.evidence.subject import Subject
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def honest() -> Subject:

@@ -20,6 +20,8 @@ from training.evidence.propensity import reweighted
 from training.evidence.selection import Sides, compared, selection, sides_of
 from training.evidence.subject import Subject
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:

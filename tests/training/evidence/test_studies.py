@@ -13,6 +13,8 @@ from tests.training.evidence.subjects import subject
 from training.evidence.finding import Finding
 from training.evidence.studies import STUDIES
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def findings() -> dict[str, Finding]:

@@ -16,6 +16,8 @@ from training.evidence.hidden_rows import HONEST
 from training.evidence.subject import Subject
 from training.evidence.withholding import Gain, by_rows, by_table, by_value, withholding
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def few() -> Subject:

@@ -13,6 +13,8 @@ from training.monitor.ageing import AGES
 from training.monitor.population import BY_FEATURE, drift
 from training.monitor.watched import Watched
 
+pytestmark = pytest.mark.slow
+
 YEAR = 365.0
 
 

@@ -16,6 +16,8 @@ from training.monitor.calibration import BY_BAND, BY_BOTH, BY_VINTAGE, Part, cal
 from training.monitor.vintages import vintages
 from training.monitor.watched import Watched
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(repeat(1, 5))
 
 

@@ -30,6 +30,8 @@ from training.monitor.errors import MonitorError
 from training.registry.connection import Registry, connected
 from training.registry.monitoring import MONITORING
 
+pytestmark = pytest.mark.slow
+
 THEN = "2024-11-20"
 """A day on which both midnights were scored and no loan after them had matured."""
 

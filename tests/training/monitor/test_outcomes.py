@@ -17,6 +17,8 @@ from tests.world import shared_world
 from training.errors import LabelError
 from training.monitor.outcomes import outcomes
 
+pytestmark = pytest.mark.slow
+
 SOME = 150
 """Loans that the oracle judges; it is slow."""
 

@@ -14,6 +14,8 @@ from training.monitor.config import DriftLimits, MonitorConfig
 from training.monitor.population import BY_FEATURE, BY_MONTH, drift
 from training.monitor.watched import Watched
 
+pytestmark = pytest.mark.slow
+
 FEATURES = len(small_bundle().sheet.names)
 NAMES = small_bundle().sheet.names
 

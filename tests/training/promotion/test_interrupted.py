@@ -33,6 +33,8 @@ from training.registry.process import Process
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_promotion_waits_for_another_and_then_sees_its_champion(registry: Registry, tmp_path: Path) -> None:
     """Two at once: the second one's gates are asked about the first one's champion."""

@@ -26,6 +26,8 @@ from training.registry.connection import connected
 if TYPE_CHECKING:
     pass
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_promotion_records_who_why_when_and_what_the_gates_said(registry: Registry) -> None:
     change = promote(registry, "1", wei("the first one"), lenient)

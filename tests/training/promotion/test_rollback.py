@@ -22,6 +22,8 @@ from training.registry import (
 if TYPE_CHECKING:
     pass
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_rollback_goes_back_and_withdraws_what_it_leaves(promoted: Promoted) -> None:
     registry = promoted("1", "2", "3")

@@ -13,6 +13,8 @@ from training.simulation.economy import run_economy
 from training.simulation.market import build_market
 from training.simulation.sellers import draw_traits
 
+pytestmark = pytest.mark.slow
+
 
 def orders_with_seller(delivery: Delivery) -> pd.DataFrame:
     owner = delivery.good("stores").drop_duplicates("store_id").set_index("store_id")["seller_id"]

@@ -20,6 +20,8 @@ from training.evidence.fake_orders import attack as attack_room
 from training.evidence.fake_orders.attack import Attack, attack
 from training.evidence.fake_orders.mixes import BESIDE, Mix
 
+pytestmark = pytest.mark.slow
+
 ASKED = (
     "active_day_share_30d",
     "active_days_365d",

@@ -19,6 +19,8 @@ from training.evidence.fake_orders.attack import HONEST, attack
 from training.evidence.fake_orders.copies import copied
 from training.evidence.fake_orders.mixes import MIXES
 
+pytestmark = pytest.mark.slow
+
 _WEIGHS: Final = 0.06
 """Of a feature's value, at least of 1: what a twentieth of a month's money can move of a month, and rounding."""
 

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pytest
 
 from features.pipeline import frame
 from tests.oracles.accepted import frame_bytes, write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
 from training.evidence.fake_orders.copies import copied, first_rows, renamed, rows_of, write_store
+
+pytestmark = pytest.mark.slow
 
 
 def test_copies_of_a_hostile_market_have_the_features_of_their_originals_to_the_bit(tmp_path: Path) -> None:
