@@ -1,9 +1,9 @@
 # SellerScore. `make run` and `make test` need Python 3.11 or later and make, nothing else.
 #
 #   make run           set up, simulate a marketplace, train, score one seller, serve the API (SERVE=0 ends before)
-#   make test          set up and run the tests: everything once
+#   make test          set up and run the tests, all but those of the soak
 #   make test-fast     the tests that need no server, browser, Spark or training: for the inner loop
-#   make soak          what chance plays a part in, many times, and every variant: about an hour (docs/testing.md)
+#   make soak          random, race and kill tests many times, and every variant: about half an hour (docs/testing.md)
 #   make check         ruff, mypy strict, import contracts
 #   make bench         figures, measured side by side; ONLY=features runs one group (see tests/benchmarks)
 #   make real-data     train and validate on the real invoices in ../shared/data, write docs/real-data.md

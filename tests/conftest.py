@@ -43,6 +43,11 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_unconfigure() -> None:
+    # what stays frozen is reported as leaked when the process ends
+    gc.unfreeze()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cheap_secrets() -> Iterator[None]:
     """Hash client secrets at argon2's lowest cost; `tests/api/access/test_secrets.py` checks the real one."""

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     import httpx
     from starlette.testclient import TestClient
 
-DATABASES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.slow))
+POSTGRESQL = pytest.param("postgresql", marks=pytest.mark.slow)
+POSTGRESQL_IN_A_SOAK = pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.soak])
 Opener = Callable[..., "AbstractContextManager[TestClient]"]
 """Opens settings; `consenting` are the sellers whose consent the demo bank is given, all where left out."""
 
@@ -64,11 +65,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test that needs a database on SQLite, and on PostgreSQL too where it is marked `databases`.
 
-    Marked are tests of what differs between the two: SQL, locks and durability. `make soak` runs its tests on both.
+    Marked are tests of what differs between the two: SQL, locks and durability. `make soak` runs all others on
+    PostgreSQL too.
     """
     if "dialect" in metafunc.fixturenames:
-        both = SOAKING or metafunc.definition.get_closest_marker("databases") is not None
-        metafunc.parametrize("dialect", DATABASES if both else DATABASES[:1], scope="module")
+        dialects = ["sqlite"]
+        if metafunc.definition.get_closest_marker("databases") is not None:
+            dialects.append(POSTGRESQL)
+        elif SOAKING:
+            dialects.append(POSTGRESQL_IN_A_SOAK)
+        metafunc.parametrize("dialect", dialects, scope="module")
 
 
 def _sheet(catalogue: str = CATALOGUE) -> FeatureSheet:
@@ -304,9 +310,10 @@ def shared_service(
 @pytest.fixture
 def shared_client(shared_service: TestClient) -> Iterator[TestClient]:
     """A bank like that of `client`, of one service for all tests of a module that store nothing in it."""
-    bearer = shared_service.headers["Authorization"]
+    headers = shared_service.headers.copy()
     yield shared_service
-    shared_service.headers["Authorization"] = bearer
+    shared_service.headers = headers
+    shared_service.cookies.clear()
 
 
 @pytest.fixture

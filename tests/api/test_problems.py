@@ -84,9 +84,9 @@ def test_a_stranger_is_told_nothing_of_the_body(
     _assert_problem(shared_client.get("/v1/scores/7", headers=headers), 401, slug)
 
 
-def test_a_seller_who_agreed_and_has_no_data_is_named_a_problem_and_not_repeated(shared_client: TestClient) -> None:
-    consent(shared_client.app.state.services, bank_of(shared_client), "S-nobody")
-    response = shared_client.post("/v1/scores", json={**GOOD, "seller_id": "S-nobody"})
+def test_a_seller_who_agreed_and_has_no_data_is_named_a_problem_and_not_repeated(client: TestClient) -> None:
+    consent(client.app.state.services, bank_of(client), "S-nobody")
+    response = client.post("/v1/scores", json={**GOOD, "seller_id": "S-nobody"})
     _assert_problem(response, 404, "unknown-seller")
     assert "S-nobody" not in response.text
 

@@ -150,6 +150,7 @@ def test_a_request_is_answered_alike_for_a_seller_who_does_not_exist(desk: Desk)
     assert desk.call(desk.second, "GET", "/v1/consent-requests").json()["items"] == []
 
 
+@pytest.mark.databases
 def test_the_platform_sees_what_was_asked_and_grants_or_declines(desk: Desk) -> None:
     first, other = desk.ask(SELLERS[6]), desk.ask(SELLERS[7])
     params = {"seller_id": SELLERS[6], "state": "pending"}
@@ -168,6 +169,7 @@ def test_the_platform_sees_what_was_asked_and_grants_or_declines(desk: Desk) -> 
     assert desk.call(desk.bank, "GET", "/v1/consent-requests", params=wanted).json()["items"] == [declined.json()]
 
 
+@pytest.mark.databases
 def test_each_sees_its_own_in_pages_and_the_platform_all(desk: Desk) -> None:
     mine = [desk.grant(each).json()["id"] for each in SELLERS[:7]]
     theirs = desk.grant(SELLERS[0], bank_id=desk.second.id).json()["id"]

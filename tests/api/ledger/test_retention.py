@@ -195,6 +195,7 @@ def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.Monke
     assert all(read(client, body).content == body for body in bodies)
 
 
+@pytest.mark.databases
 def test_going_down_leaves_out_what_was_dropped(client: TestClient, answers: dict[str, list[bytes]]) -> None:
     services = client.app.state.services
     dropped(services)

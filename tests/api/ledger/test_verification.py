@@ -194,7 +194,21 @@ def test_a_chain_that_is_gone_with_its_place_is_seen_by_a_checkpoint(untouched: 
         _delete(connection, CHAINS[0], "position > 0")
         connection.execute(text("DELETE FROM chains WHERE name = :chain"), {"chain": CHAINS[0]})
         assert places(found(connection, untouched)) == set()
-        assert places(found(connection, untouched, checkpoint)) == {(CHAINS[0], 1)}
+        (fault,) = found(connection, untouched, checkpoint).faults
+    assert (fault.chain, fault.position) == (CHAINS[0], 1)
+    assert fault.what == f"the chain is cut: the checkpoint tells of rows up to {LAST}"
+
+
+def test_a_key_that_outlives_its_erasure_is_found(filled: Made) -> None:
+    with filled.engine.begin() as connection:
+        key = connection.execute(text("SELECT * FROM seller_keys WHERE seller_id = 'S-1'")).mappings().one()
+    filled.erase("S-1")
+    with filled.engine.begin() as connection:
+        values = ", ".join(f":{column}" for column in key)
+        connection.execute(text(f"INSERT INTO seller_keys ({', '.join(key)}) VALUES ({values})"), dict(key))
+    report = filled.verify()
+    assert places(report) == {(chain, position) for chain in CHAINS for position in (2, 8, LAST + 1)}
+    assert {fault.what for fault in report.faults} == {"an erasure is recorded, but the key is still there"}
 
 
 def test_a_key_destroyed_without_a_record_is_found(untouched: Made) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,7 @@ def test_a_seller_sees_nothing_of_another(browser: Browser, surf: Surf) -> None:
         assert ids[seller_id][1] in own.get("/seller/consents").text
 
 
+@pytest.mark.databases
 def test_the_download_holds_all_that_is_held(browser: Browser) -> None:
     browser.client.post("/v1/consent-requests", json={"seller_id": SELLERS[0], "purpose": "account_review"})
     browser.log_in(SELLERS[0]).get("/seller")
@@ -91,6 +93,7 @@ def test_the_download_holds_all_that_is_held(browser: Browser) -> None:
     assert {"consents", "views", "corrections", "picture", "made_at", "seller_id"} <= held.keys()
 
 
+@pytest.mark.databases
 def test_an_erased_seller_is_logged_out_and_nothing_is_left_of_what_they_asked(browser: Browser) -> None:
     browser.log_in(SELLERS[0]).get("/seller")
     browser.post("/seller/reviews", statement="Look at it, please.")

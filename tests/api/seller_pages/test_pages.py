@@ -162,6 +162,7 @@ def test_who_has_no_number_reads_what_is_missing_and_what_to_do(browser: Browser
     assert browser.get("/seller/data").status_code == 200
 
 
+@pytest.mark.databases
 def test_the_language_is_the_sessions_then_the_browsers(browser: Browser) -> None:
     browser.log_in(SELLERS[0], language=None)
     assert '<html lang="en">' in browser.get("/seller").text

@@ -140,6 +140,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
     made.goes_on.set()
 
 
+@pytest.mark.databases
 def test_pages_are_made_one_after_the_other_and_forms_wait_for_none(browser: Browser, held: Held) -> None:
     browser.log_in(SELLERS[0]).get("/seller/reviews")
     cookie, token, begun = browser.cookie, browser.token, []
@@ -156,6 +157,7 @@ def test_pages_are_made_one_after_the_other_and_forms_wait_for_none(browser: Bro
     assert len(begun) < 11, "those who waited were looked at in one transaction"
 
 
+@pytest.mark.databases
 def test_a_page_that_fails_fails_alone(browser: Browser, surf: Surf, held: Held) -> None:
     """Whatever it is: what the database says ends the transaction of all, and all the others are made once more."""
     others = [browser.log_in(SELLERS[0]), *(surf().log_in(SELLERS[0]) for _ in range(3))]
@@ -196,6 +198,7 @@ def until_waiting(browser: Browser, count: int) -> None:
     raise AssertionError("the pages do not wait for one another")
 
 
+@pytest.mark.databases
 def test_a_page_reads_in_the_transaction_in_which_its_session_was_looked_at(browser: Browser) -> None:
     browser.log_in(SELLERS[0]).get("/seller")
     begun: list[str] = []

@@ -115,6 +115,7 @@ def test_what_is_confirmed_makes_no_new_score(browser: Browser) -> None:
     assert decisions(browser)[0]["outcome"] == "confirmed"
 
 
+@pytest.mark.databases
 def test_a_review_is_decided_once(browser: Browser) -> None:
     review_id = asked(browser)
 

@@ -113,6 +113,7 @@ def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_hours(browse
         found(engine, again, NOW + service.IDLE)
 
 
+@pytest.mark.databases
 def test_a_cookie_that_was_copied_is_worth_nothing_after_the_log_out(browser: Browser, surf: Surf) -> None:
     browser.log_in(SELLER)
     browser.get("/seller")

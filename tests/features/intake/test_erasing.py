@@ -50,6 +50,11 @@ def instalment(loan_id: str) -> Row:
     return {"loan_id": loan_id, "due_on": date(2024, 4, 5), "amount": 50.0, "known_at": AT}
 
 
+def refund(refund_id: str, store_id: str) -> Row:
+    row: Row = {"refund_id": refund_id, "order_id": None, "store_id": store_id, "refunded_at": AT, "amount": 1.0}
+    return {**row, "currency": "USD", "reason": "return", "known_at": AT}
+
+
 def world(folder: Path, gone: bool = True) -> Path:
     """Two deliveries of two sellers: S1 with T1 and T2; and, if asked, S-gone with G1 and G2, of everything some.
 
@@ -66,6 +71,7 @@ def world(folder: Path, gone: bool = True) -> Path:
             *theirs(order("OG1", store_id="G1"), order("OG2", store_id="G2")),
             *theirs(order("bad", store_id="G1", amount=-1.0)),
         ],
+        refunds=[refund("R1", "T1"), *theirs(refund("RG", "G1"))],
         loans=[loan("L1", STAYS), *theirs(loan("LG", GONE))],
         instalments=[instalment("L1"), *theirs(instalment("LG"))],
     )
