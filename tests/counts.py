@@ -1,4 +1,4 @@
-"""How often tests repeat what is random, such as kills and races: a few times each in `make test`, many times in `make soak`.
+"""How often tests repeat what is random, such as kills and races: little in `make test`, much in `make soak`.
 
 A test that uses a count is marked `repeated`, so that `make soak` picks it.
 """
