@@ -26,7 +26,7 @@ def frame_of(store: OperatingStore, pairs: pd.DataFrame, names: Collection[str])
 def remembered_frames() -> Iterator[None]:
     """Compute the features of the same sellers and midnights once: every copy of the world asks for the same ones.
 
-    A store is told by its deliveries alone, so this is not for tests that erase sellers or change stored rows.
+    A store is identified by its deliveries alone: do not use this in tests that erase sellers or change stored rows.
     """
     known: dict[str, list[pd.DataFrame]] = {}
 
