@@ -1,17 +1,20 @@
 """How features become the columns that LightGBM learns from, so that hiding a value can never pay.
 
 Every column is bound to one direction and a missing value is put at its riskiest end: above all others where risk may
-only rise along the column, below all others where it may only fall. A feature with a sign is one column; a free one is
-two, bound to either direction, which together follow any shape. Since the model never falls towards the risky end, a
-row with a value hidden is at least as risky as with any value shown. ADR 13 says what else was tried.
+only rise along the column, below all others where it may only fall. A feature with a sign is one column. Since the
+model never falls towards the risky end, a row with a value hidden is at least as risky as with any value shown. ADR 13
+says what else was tried.
 
-Nor can fake orders pay where they move a feature cheaply: the column that would reward that move is left out (ADR 17).
+Features of the catalogue that are not scored (`Feature.scored`) have no column: those without one direction, since
+nobody could say of their value whether it speaks for or against a seller (ADR 33), and those of which fake orders buy a
+better value cheaply (ADR 17). A column of another table without a declared sign is two, bound to either direction,
+which together follow any shape.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -27,10 +30,7 @@ if TYPE_CHECKING:
     from training.dataset import Dataset
 
 CATALOGUE_SIGNS: Final[Mapping[str, int]] = {feature.name: feature.sign for feature in CATALOGUE}
-CATALOGUE_BOUGHT: Final[Mapping[str, str]] = {feature.name: feature.bought for feature in CATALOGUE}
-
-_REWARDS: Final = {"up": (-1,), "down": (1,), "both": (1, -1)}
-"""By what fake orders do to a feature, the columns that would pay for it: lower risk is what such a move would buy."""
+NOT_SCORED: Final = frozenset(feature.name for feature in CATALOGUE if not feature.scored)
 
 FARTHEST: Final = 1e30
 """Beyond any value of a feature: where a missing one is put."""
@@ -50,11 +50,11 @@ class Columns:
         signs: +1 where risk may only rise along the column, -1 where it may only fall.
 
     Example:
-        >>> columns = Columns.of(["return_rate_90d", "top_day_share_180d", "visits_90d"])
+        >>> columns = Columns.of(["return_rate_90d", "visits_90d", "settled_net_sales_90d"])
         >>> columns.shows, columns.signs
-        ((0, 1, 1, 2), (1, 1, -1, 1))
+        ((0, 2), (1, -1))
 
-    More visits can be bought with fake orders, so that risk may only rise with them.
+    Visits have no declared direction, so that no column shows them.
     """
 
     features: tuple[str, ...]
@@ -66,26 +66,25 @@ class Columns:
         cls,
         features: Iterable[str],
         signs: Mapping[str, int] = CATALOGUE_SIGNS,
-        bought: Mapping[str, str] = CATALOGUE_BOUGHT,
+        not_scored: Collection[str] = NOT_SCORED,
     ) -> Columns:
-        """Return the columns of features with these signs, the catalogue's if none are given; one without is free.
+        """Return the columns of features with these signs, the catalogue's if none are given; one without has two.
 
-        A column that would reward what fake orders do to its feature is left out, see `Feature.bought`; where all of a
-        feature's are, no model learns from it.
+        Features named in `not_scored` have no column.
         """
         names = tuple(features)
         bound = [
             (place, sign)
             for place, name in enumerate(names)
+            if name not in not_scored
             for sign in _directions(signs.get(name, 0))
-            if sign not in _REWARDS.get(bought.get(name, "no"), ())
         ]
         return cls(names, tuple(place for place, _ in bound), tuple(sign for _, sign in bound))
 
     @classmethod
     def of_dataset(cls, dataset: Dataset) -> Columns:
         """Return the columns of a dataset's features."""
-        return cls.of(map(str, dataset.features.columns), dataset.signs, dataset.bought)
+        return cls.of(map(str, dataset.features.columns), dataset.signs, dataset.not_scored)
 
     def matrix(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Return the columns of some rows, missing values at the riskiest end.

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
 from features.pipeline import accepted_rows, all_sellers, described, frame, latest_midnight
-from training.columns import CATALOGUE_BOUGHT, CATALOGUE_SIGNS
+from training.columns import CATALOGUE_SIGNS, NOT_SCORED
 from training.errors import LabelError
 from training.labels import DefaultDefinition, Labels, label_loans
 
@@ -29,7 +29,7 @@ class Dataset:
     `rows` has seller_id, as_of and bad; `features` has a float64 column per feature of the catalogue; `about` has the
     country and marketplace of each row's seller as of then, for reports by segment and never to learn from.
     `tables` are the operating tables that were there to compute from. `signs` says which way risk moves along a
-    feature and `bought` which way fake orders move it: the catalogue's, but for tables that others made.
+    feature and `not_scored` which features no model reads: the catalogue's, but for tables that others made.
     """
 
     rows: pd.DataFrame
@@ -40,7 +40,7 @@ class Dataset:
     data_version: str
     tables: tuple[str, ...]
     signs: Mapping[str, int] = field(default_factory=lambda: CATALOGUE_SIGNS)
-    bought: Mapping[str, str] = field(default_factory=lambda: CATALOGUE_BOUGHT)
+    not_scored: Collection[str] = NOT_SCORED
 
     @property
     def digest(self) -> str:

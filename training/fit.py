@@ -50,15 +50,15 @@ class FitConfig:
         """Return LightGBM's parameters for these columns and a training set of this many rows.
 
         A leaf holds at least a hundredth of the rows, between 5 and `most_data_in_leaf`: a few hundred firms would
-        otherwise grow no tree at all. A tree sees as many columns as `feature_fraction` says of features, so that free
-        features, which are two columns, do not make it dearer. Below 20,000 rows one thread works, whatever `threads`
-        says: it takes milliseconds a tree, for which others take longer to wake than to help, and far longer where the
-        machine is busy. The model is the same.
+        otherwise grow no tree at all. A tree sees as many columns as `feature_fraction` says of the features that have
+        some, so that those with two columns do not make it slower. Below 20,000 rows one thread works, whatever
+        `threads` says: it takes milliseconds a tree, for which others take longer to wake than to help, and far longer
+        where the machine is busy. The model is the same.
         """
         ours = {key: value for key, value in asdict(self).items() if key not in _NOT_LIGHTGBM}
         return {
             **ours,
-            "feature_fraction": min(1.0, self.feature_fraction * len(columns.features) / len(columns.signs)),
+            "feature_fraction": self.feature_fraction * len(set(columns.shows)) / len(columns.shows),
             "min_data_in_leaf": max(5, min(self.most_data_in_leaf, rows // 100)),
             "objective": "binary",
             "metric": "binary_logloss",

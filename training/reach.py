@@ -30,8 +30,8 @@ SPANS: Final = 4
 LEAST_SEEN: Final = 50
 """Of fewer sellers one in ten is five or less: what so few reached is no promise."""
 
-LONGEST: Final = 210
-"""Days that a feature may look back. Of a year, what lies before the 90 days stays, whatever a seller does now."""
+LONGEST: Final = 400
+"""Days that a feature may look back: a year of settled days. Of a longer one, 90 days change next to nothing."""
 
 MOST_SELLERS: Final = 5_000
 """Enough for the tenth of a third of them to be some hundred and fifty a span; reading more only takes time."""
@@ -67,14 +67,12 @@ def advised() -> tuple[Feature, ...]:
 
 def _may_be_advised(feature: Feature) -> bool:
     """Return whether honest work changes it within 90 days, in a known direction, and no cheap fakes do."""
-    cheaper = {1: "down", -1: "up", 0: ""}[feature.sign]
     return (
         feature.actionable
+        and feature.scored
         and not feature.structural
-        and feature.sign != 0
         and feature.window is not None
         and feature.window <= LONGEST
-        and feature.bought not in {cheaper, "both"}
         and feature.reason_group not in _SELL_MORE
     )
 

@@ -96,7 +96,7 @@ def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:
     about = pd.DataFrame({"country": "unknown", "marketplace": "unknown"}, index=rows.index)
     labels = Labels(rows, 0, _DAY, f"{form.label} is {form.bad}")
     signs = {name: sign for name, (sign, _) in encoded.items()}
-    return Dataset(rows, features.reset_index(drop=True), about, labels, _digest(signs), "a table", (), signs, {})
+    return Dataset(rows, features.reset_index(drop=True), about, labels, _digest(signs), "a table", (), signs, ())
 
 
 def _require_columns(table: pd.DataFrame, form: TableForm) -> None:

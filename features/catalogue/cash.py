@@ -5,7 +5,7 @@ from typing import Final
 from features.catalogue.definition import Feature
 from features.catalogue.known import if_any
 from features.catalogue.sales import net_sales
-from features.expressions import AgeTotal, DaysSinceLast, Expr, GroupSquares, LargestGroup, Number, Total
+from features.expressions import AgeTotal, DaysSinceLast, Expr, GroupSquares, LargestGroup, Least, Number, Total
 
 _PAID_OUT: Final = 14
 """Days after which marketplaces have commonly paid out a sale."""
@@ -16,6 +16,8 @@ def _age(fact: str, days: int, net: str | None = None) -> Expr:
 
 
 _BUYS: Final = if_any("purchased", 365)
+_ENOUGH: Final = Number(0.6)
+"""Purchases over sales that replace what is sold at a gross margin of 40%; more than that is a choice, not a need."""
 
 CASH: Final = (
     Feature(
@@ -28,18 +30,30 @@ CASH: Final = (
         Total("purchased", 180) / net_sales(180) * _BUYS,
         0,
         "Too much stock ties up cash, too little sells out.",
-        "cash",
+        "stock",
+    ),
+    Feature(
+        "stock_replacement_180d",
+        "Replacement of stock, 180 days",
+        "Value bought from suppliers in the last 180 days over settled net sales of 180 days, counted up to 0.6; "
+        "missing where nothing was bought in 365 days.",
+        "ratio",
+        365,
+        Least((Total("purchased", 180) / net_sales(180) * _BUYS, _ENOUGH)),
+        -1,
+        "A seller who cannot pay for new stock soon has less to sell; beyond 0.6 more stock is no better.",
+        "stock",
     ),
     Feature(
         "purchases_over_sales_change",
         "Change of purchases over sales",
         "Purchases over sales of 90 days less that of 365, sales settled; missing where nothing was bought in 365.",
-        "ratio",
+        "pp",
         395,
         (Total("purchased", 90) / net_sales(90) - Total("purchased", 365) / net_sales(365)) * _BUYS,
         0,
         "Stocking up may be for a season or for goods that do not sell.",
-        "cash",
+        "stock",
     ),
     Feature(
         "purchase_trend_90d",
@@ -50,7 +64,7 @@ CASH: Final = (
         Total("purchased", 90) / Total("purchased", 90, 90),
         -1,
         "Who has no cash stops buying stock first.",
-        "cash",
+        "stock",
     ),
     Feature(
         "days_since_last_purchase",
@@ -61,7 +75,7 @@ CASH: Final = (
         DaysSinceLast("purchases", 365) * Number(1.0),
         1,
         "Who no longer buys will soon have nothing to sell.",
-        "cash",
+        "stock",
     ),
     Feature(
         "payment_gap_180d",
@@ -70,9 +84,9 @@ CASH: Final = (
         "days",
         180,
         _age("purchased", 180) - _age("gross", 180),
-        0,
-        "Stock that lies long ties up cash; stock paid late is credit from suppliers.",
-        "cash",
+        1,
+        "Purchases that lie further back than sales show that stock is running down.",
+        "stock",
     ),
     Feature(
         "supplier_concentration_365d",
@@ -83,7 +97,7 @@ CASH: Final = (
         GroupSquares("supplier_id", "purchased", 365) / Total("purchased", 365) / Total("purchased", 365),
         0,
         "One good supplier may be strength or dependence.",
-        "suppliers",
+        "stock",
     ),
     Feature(
         "top_supplier_share_365d",
@@ -94,7 +108,7 @@ CASH: Final = (
         LargestGroup("supplier_id", "purchased", 365) / Total("purchased", 365),
         0,
         "One good supplier may be strength or dependence.",
-        "suppliers",
+        "stock",
     ),
     Feature(
         "operating_margin_180d",
@@ -109,7 +123,7 @@ CASH: Final = (
         * if_any("visits", 180),
         0,
         "What is left pays wages, rent and instalments; buying stock ahead lowers it for a while.",
-        "cash",
+        "stock",
     ),
     Feature(
         "cash_from_trading_90d",
@@ -125,6 +139,6 @@ CASH: Final = (
         * if_any("visits", 90),
         0,
         "What a quarter left in cash meets the next instalments; stock bought ahead lowers it for a while.",
-        "cash",
+        "stock",
     ),
 )

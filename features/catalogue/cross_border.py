@@ -23,7 +23,7 @@ CROSS_BORDER: Final = (
         GroupSquares("buyer_country", "gross", 180) / _GROSS / _GROSS,
         1,
         "Who sells to one country stands and falls with its rules.",
-        "corridors",
+        "markets",
     ),
     Feature(
         "top_country_share_180d",
@@ -34,7 +34,7 @@ CROSS_BORDER: Final = (
         LargestGroup("buyer_country", "gross", 180) / _GROSS,
         1,
         "One corridor that closes should not close the firm.",
-        "corridors",
+        "markets",
     ),
     Feature(
         "country_count_180d",
@@ -45,7 +45,7 @@ CROSS_BORDER: Final = (
         Groups("buyer_country", "orders", 180) * _ONE,
         0,
         "More countries are reach, and more work.",
-        "corridors",
+        "markets",
     ),
     Feature(
         "home_share_180d",
@@ -56,19 +56,19 @@ CROSS_BORDER: Final = (
         _at_home(180),
         0,
         "Home and export markets carry different risks.",
-        "corridors",
+        "markets",
     ),
     Feature(
         "home_share_change",
         "Change of sales at home",
         "Share of sales at home of the last 90 days less that of the last 180.",
-        "ratio",
+        "pp",
         180,
         HomeTotal("buyer_country", "country", "gross", 90) / Total("gross", 90)
         - HomeTotal("buyer_country", "country", "gross", 180) / _GROSS,
         0,
         "A shift of markets can be growth or retreat.",
-        "corridors",
+        "markets",
     ),
     Feature(
         "currency_count_180d",
@@ -79,7 +79,7 @@ CROSS_BORDER: Final = (
         Groups("currency", "orders", 180) * _ONE,
         0,
         "More currencies spread the risk of each and add their costs.",
-        "currencies",
+        "markets",
         structural=True,
     ),
     Feature(
@@ -91,7 +91,7 @@ CROSS_BORDER: Final = (
         _ONE - HomeTotal("currency", "base_currency", "gross", 180) / _GROSS,
         0,
         "Foreign money can rise or fall against the costs at home.",
-        "currencies",
+        "markets",
         structural=True,
     ),
 )

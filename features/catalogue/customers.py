@@ -17,7 +17,7 @@ CUSTOMERS: Final = (
         Total("orders", 180) / Buyers(180),
         0,
         "Loyal buyers and few fake ones look alike here; other features tell them apart.",
-        "loyalty",
+        "customers",
         bought="down",
     ),
     Feature(
@@ -53,7 +53,7 @@ CUSTOMERS: Final = (
         Buyers(180, orders=2) / Buyers(180),
         0,
         "Returning buyers are worth most, but are cheap to fake.",
-        "loyalty",
+        "customers",
         bought="both",
     ),
     Feature(
@@ -63,9 +63,9 @@ CUSTOMERS: Final = (
         "ratio",
         180,
         BuyerSales(180, orders=2) / _SPENT,
-        0,
-        "Returning buyers are worth most, but are cheap to fake.",
-        "loyalty",
+        -1,
+        "Buyers who come back are sales that need not be won anew.",
+        "customers",
     ),
     Feature(
         "new_buyer_share_90d",
@@ -76,7 +76,7 @@ CUSTOMERS: Final = (
         Number(1.0) - ReturningBuyers(90, before=90) / Buyers(90),
         0,
         "New buyers are growth, or a purchase of it.",
-        "loyalty",
+        "customers",
         bought="up",
     ),
     Feature(

@@ -55,11 +55,11 @@ class Feature:
         name: stable identifier, `refund_rate_90d`.
         label: what a credit officer reads, `Refund rate, 90 days`.
         meaning: one sentence that says exactly what the number is.
-        unit: `ratio`, `USD`, `days`, `hours`, `count`, `stars`.
+        unit: `ratio`, `pp` (percentage points, a difference of two ratios), `USD`, `days`, `hours`, `count`, `stars`.
         window: how many days back the definition looks; None for the whole history.
         expression: the definition itself.
-        sign: +1 a higher value raises risk, -1 lowers it, 0 the model is free.
-        sign_reason: why, in one sentence.
+        sign: +1 a higher value raises risk, -1 lowers it, 0 it may do either: then no model reads it.
+        sign_reason: the credit rationale of the sign, or why there is none, in one sentence.
         reason_group: features that say the same thing to a person share one.
         actionable: the seller can change it within months, honestly.
         structural: it counts stores, marketplaces or currencies, so splitting a store changes it.
@@ -96,6 +96,15 @@ class Feature:
         key, fact = getattr(measure, "key", None), getattr(measure, "fact", "")
         if key is not None and key not in TILE_KEYS[BY_NAME[fact].table]:
             raise CatalogueError(f"{self.name} groups {fact} by {key}, which its tiles do not keep.")
+
+    @property
+    def scored(self) -> bool:
+        """Whether a model may read it: it has one direction, and fake orders cannot buy a better value.
+
+        Features that are not scored serve the seller's profile and the integrity checks.
+        """
+        better = "down" if self.sign > 0 else "up"
+        return self.sign != 0 and self.bought not in (better, "both")
 
     @property
     def tables(self) -> frozenset[str]:

@@ -94,8 +94,8 @@ INTEGRITY: Final = (
         "ratio",
         120,
         Greatest((Total("gross", 30) * Number(3.0) / net_sales(90) - Number(2.0), _ZERO)),
-        1,
-        "A spike just before an application is the cheapest of tricks.",
+        0,
+        "A spike before an application may be bought, or honest growth; it is asked about and costs nobody points.",
         "integrity",
     ),
 )

@@ -93,6 +93,6 @@ REPAYMENT: Final = (
         Owed() / (net_sales(90) / Number(3.0)),
         1,
         "Each instalment of a running loan is paid before the next lender's.",
-        "indebtedness",
+        "repayment",
     ),
 )

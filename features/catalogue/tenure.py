@@ -50,7 +50,7 @@ TENURE: Final = (
         Stores() * _ONE,
         0,
         "More stores are neither better nor worse by themselves.",
-        "breadth",
+        "tenure",
         structural=True,
     ),
     Feature(
@@ -62,7 +62,7 @@ TENURE: Final = (
         Marketplaces() * _ONE,
         0,
         "More marketplaces spread a risk and divide attention.",
-        "breadth",
+        "tenure",
         structural=True,
     ),
 )

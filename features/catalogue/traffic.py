@@ -75,7 +75,7 @@ TRAFFIC: Final = (
         _rate("orders", "visits", 90),
         0,
         "Good shops convert well, and so do fake orders, which need no visit.",
-        "conversion",
+        "traffic",
         bought="both",
     ),
     Feature(
@@ -87,7 +87,7 @@ TRAFFIC: Final = (
         _rate("orders", "visits", 90) / _rate("orders", "visits", 90, 90),
         0,
         "Visits that turn into fewer orders show worse offers; into more, better ones or fakes.",
-        "conversion",
+        "traffic",
         bought="both",
     ),
     Feature(
@@ -99,7 +99,7 @@ TRAFFIC: Final = (
         _rate("carts", "visits", 90),
         0,
         "Interest that has not paid yet.",
-        "conversion",
+        "traffic",
         bought="both",
     ),
     Feature(
@@ -111,7 +111,7 @@ TRAFFIC: Final = (
         _rate("orders", "carts", 90),
         0,
         "Carts that are left behind show prices or shipping; orders without carts show fakes.",
-        "conversion",
+        "traffic",
         bought="both",
     ),
     Feature(
@@ -131,7 +131,7 @@ TRAFFIC: Final = (
         "paid_visit_share_change",
         "Change of the paid share of visits",
         "Paid share of visits of the last 90 days less that of the last 365.",
-        "ratio",
+        "pp",
         365,
         _rate("paid_visits", "visits", 90) - _rate("paid_visits", "visits", 365),
         1,
@@ -156,7 +156,7 @@ TRAFFIC: Final = (
         "ad_spend_share_change",
         "Change of advertising over sales",
         "Advertising over sales of the last 90 days less that of the last 365.",
-        "ratio",
+        "pp",
         365,
         _spent("gross", 90) - _spent("gross", 365),
         1,

@@ -82,8 +82,8 @@ VOLATILITY: Final = (
         "ratio",
         180,
         PeakDay("gross", 180) / Total("gross", 180),
-        0,
-        "Livestreams and festivals make honest spikes; so do fake orders.",
+        1,
+        "Half a year that rests on one day leaves little for the instalments of the others.",
         "stability",
     ),
     Feature(

@@ -160,7 +160,7 @@ def hidden_of(hidden: pd.DataFrame, part: Dataset) -> pd.DataFrame:
 def _boosted(split: Split, train: pd.DataFrame, test: pd.DataFrame, *, free: bool = False) -> np.ndarray:
     """Predict as a run does; a free model may take every feature at its word, also what fake orders could buy."""
     rows, config = split.train.rows, FitConfig(extra_trees=not free)
-    columns = Columns.of(map(str, train.columns), bought={}) if free else None
+    columns = Columns.of(map(str, train.columns), not_scored=()) if free else None
     fitted = fit_sample(Sample.of(train, rows["bad"], rows["seller_id"], rows["as_of"], columns), config)
     calibration = affine(fitted.out_of_fold, rows["bad"].to_numpy())
     return probabilities(calibration, np.asarray(fitted.booster.predict(test.to_numpy(), raw_score=True)))

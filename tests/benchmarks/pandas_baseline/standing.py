@@ -45,7 +45,7 @@ def advertising(s: Sight) -> Features:
 
 
 def cash(s: Sight) -> Features:
-    """Nine features of what is spent on stock, and what is left."""
+    """Ten features of what is spent on stock, and what is left."""
     bought = {days: s.total("purchased", days) for days in (90, 180, YEAR)}
     share = {days: told(over(bought[days], s.net(days)), bought[YEAR]) for days in bought}
     rows = s.window("purchases", ["supplier", "purchased"], YEAR)
@@ -56,6 +56,7 @@ def cash(s: Sight) -> Features:
     left = s.net(180) - told(bought[180], bought[YEAR]) - told(s.total("ad_spend", 180), s.total("visits", 180))
     return {
         "purchases_over_sales_180d": share[180],
+        "stock_replacement_180d": share[180].clip(upper=0.6),
         "purchases_over_sales_change": share[90] - share[YEAR],
         "purchase_trend_90d": over(bought[90], s.total("purchased", 90, 90)),
         "days_since_last_purchase": s.latest("purchases", YEAR),

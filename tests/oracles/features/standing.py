@@ -8,6 +8,7 @@ from fractions import Fraction
 
 from tests.oracles.features.books import SETTLED, Books, total
 from tests.oracles.features.numbers import (
+    at_most,
     Number,
     Values,
     at_least,
@@ -73,6 +74,7 @@ def _cash(books: Books) -> Values:
     trading = less(less(less(books.gross(90, 14), back), purchased[90]), told(books.advertising(90), books.visits(90)))
     return {
         "purchases_over_sales_180d": shares[180],
+        "stock_replacement_180d": at_most(shares[180], Fraction(0.6)),
         "purchases_over_sales_change": less(shares[90], shares[YEAR]),
         "purchase_trend_90d": over(books.purchased(90), books.purchased(90, 90)),
         "days_since_last_purchase": books.recency("purchases", YEAR),
