@@ -1,14 +1,15 @@
-"""What would move a seller up a band: changes within reach, each verified by scoring the changed vector.
+"""Advice: changes within a seller's reach that raise the score, each verified by scoring the changed vector.
 
-Only what the feature sheet gives a `reach` is changed: actionable, of one direction, and nothing that comes down to
-selling more or to opening a second store. A promise holds if all else stays as it is: it is what the model says of the
-changed vector, and no forecast.
+Only what the feature sheet gives a `reach` is changed: actionable, and nothing that comes down to selling more, buying
+less or opening a second store. A promise holds if all else stays as it is: it is what the model says of the changed
+vector, and no forecast. Each step names the principal reason that it answers, or says why it is none; each reason that
+no step answers is listed with why.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
@@ -17,12 +18,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.assess import Assessment, Outcome, assess, probability_of
+from scoring.assess import Assessment, assess, probability_of, readable
 from scoring.bundle import Bundle
 from scoring.errors import ExplanationError, VectorError
 from scoring.explain import contributions
+from scoring.freshness import optional_gaps
 from scoring.points import to_points
-from scoring.vector import Vector, to_matrix
+from scoring.reasons import LEAST_GAIN, Reason
+from scoring.vector import Vector
 from scoring.ways import Way, ways
 
 MOST_OPTIONS: Final = 3
@@ -32,13 +35,38 @@ _SHARES: Final = 20
 
 
 class Verdict(StrEnum):
-    """What became of a question for advice; all but the first come without options."""
+    """The kind of an answer.
+
+    `FOUND`: the band is within reach. `OUT_OF_REACH`: it is not, but there are steps that raise the score.
+    `NO_STEP`: nothing within reach raises the score. `REACHED`: the seller is in the band, or a better one.
+    `NO_SCORE`: there is no score to raise.
+    """
 
     FOUND = "found"
-    REACHED = "reached"
     OUT_OF_REACH = "out_of_reach"
-    NOTHING_TO_CHANGE = "nothing_to_change"
+    NO_STEP = "no_step"
+    REACHED = "reached"
     NO_SCORE = "no_score"
+
+
+class Relation(StrEnum):
+    """How a step relates to the principal reasons: it answers one, or why none names it."""
+
+    PRINCIPAL_REASON = "principal_reason"
+    LESSER_REASON = "lesser_reason"
+    BETTER_THAN_TYPICAL = "better_than_typical"
+
+
+class Unanswered(StrEnum):
+    """Why no step answers a principal reason.
+
+    `CHANGES_SLOWLY`: it follows from months of trading. `RARELY_IMPROVED`: what sellers of that size reach in the time
+    raises the score too little. `NEEDS_DATA`: the figure is missing.
+    """
+
+    CHANGES_SLOWLY = "changes_slowly"
+    RARELY_IMPROVED = "rarely_improved"
+    NEEDS_DATA = "needs_data"
 
 
 @dataclass(frozen=True)
@@ -69,18 +97,48 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Advice:
-    """How one who is in band `now` would reach `band`: at most three options, fewest changes first, then least effort.
+class Step:
+    """One change alone: the points that it gains, and how it relates to the principal reasons.
 
-    Where there is none, `verdict` says why: `reached`, the seller is there or in a better one; `out_of_reach`, for the
-    best of all changes together leads to `farthest` points only; `nothing_to_change`, for the bundle knows nothing that
-    sellers of that size changed, or all of it is as good as it gets; `no_score`. `days` is the time that others took.
+    `reason` is the code of the reason of the same group that it answers; None where `relation` says why there is none.
+    """
+
+    change: Change
+    score: int
+    points: int
+    relation: Relation
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class OpenReason:
+    """A principal reason that no step answers, and why; its gain is what the typical value would add in time."""
+
+    reason: Reason
+    why: Unanswered
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What would raise the score of a seller in band `now`, and whether that leads to `band`.
+
+    Attributes:
+        verdict: the kind of the answer.
+        now: the seller's band; None without a score.
+        band: the band to reach; None without a score and a wish.
+        options: sets of changes that lead to the band: at most three, fewest changes first, then least effort.
+        steps: every single change that raises the score, most points first.
+        open_reasons: principal reasons that no step answers.
+        farthest: the score with all steps together.
+        days: the time that other sellers took for such changes.
     """
 
     verdict: Verdict
     now: str | None
     band: str | None
     options: tuple[Option, ...] = ()
+    steps: tuple[Step, ...] = ()
+    open_reasons: tuple[OpenReason, ...] = ()
     farthest: int | None = None
     days: int | None = None
 
@@ -90,7 +148,7 @@ _Try = tuple[Way, ...]
 
 @dataclass(frozen=True)
 class _Question:
-    """Do these ways, gone this far, lead to the band?"""
+    """A seller's values, and the band to reach."""
 
     bundle: Bundle
     vector: Vector
@@ -113,7 +171,7 @@ class _Question:
 
 
 def advise(bundle: Bundle, vector: Vector, band: str | None = None) -> Advice:
-    """Find the fewest changes that lead to a better band: the next one, unless another is named.
+    """Find what raises the score, and the fewest changes that lead to a better band: the next, unless another is named.
 
     All sets of changes are tried, so none with fewer exists within the reaches.
 
@@ -133,28 +191,70 @@ def advise(bundle: Bundle, vector: Vector, band: str | None = None) -> Advice:
     if band is not None and band not in bands.names:
         raise VectorError(f"There is no band {band!r}; the bands of the bundle are {', '.join(bands.names)}.")
     now = assess(bundle, [vector])[0]
-    if now.outcome is not Outcome.SCORED or now.band is None:
+    if now.explanation is None or now.band is None:
         return Advice(Verdict.NO_SCORE, None, band)
     wanted = band or bands.next_better(now.band)
     if bands.as_good(now.band, wanted):
         return Advice(Verdict.REACHED, now.band, wanted)
-    return _answer(_Question(bundle, vector, to_matrix([vector], bundle.sheet), wanted), now)
+    row = readable(bundle.sheet, [vector], [optional_gaps(bundle.sheet, vector)])
+    return _answer(_Question(bundle, vector, row, wanted), now, now.explanation.reasons)
 
 
-def _answer(question: _Question, now: Assessment) -> Advice:
-    sizes, possible = question.bundle.sheet.sizes, ways(question.bundle.sheet, question.vector)
-    if not possible or sizes is None:
-        return Advice(Verdict.NOTHING_TO_CHANGE, now.band, question.band)
+def _answer(question: _Question, now: Assessment, reasons: Sequence[Reason]) -> Advice:
+    bundle = question.bundle
+    possible = ways(bundle.sheet, question.row[0])
+    steps = tuple(_steps(question, now, reasons, possible))
+    found = Advice(
+        Verdict.NO_STEP,
+        now.band,
+        question.band,
+        steps=steps,
+        open_reasons=tuple(_open(bundle, reasons, steps)),
+        days=bundle.sheet.sizes.days if bundle.sheet.sizes else None,
+    )
+    if not steps:
+        return found
+    farthest = question.assessed([(possible, 1.0)])[0].score
+    options = tuple(_options(question, now, possible))
+    verdict = Verdict.FOUND if options else Verdict.OUT_OF_REACH
+    return replace(found, verdict=verdict, options=options, farthest=farthest)
+
+
+def _options(question: _Question, now: Assessment, possible: Sequence[Way]) -> list[Option]:
+    """Return the sets of changes that lead to the band, fewest changes first, then least effort, then most points."""
     tries = [chosen for count in range(len(possible)) for chosen in combinations(possible, count + 1)]
-    found = _fewest(tries, question.reached(tries))
-    if not found:
-        scores = [each.score or 0 for each in question.assessed((gone, 1.0) for gone in tries)]
-        return Advice(Verdict.OUT_OF_REACH, now.band, question.band, farthest=max(scores), days=sizes.days)
-    lessened = [(gone, _least_share(question, gone)) for gone in found]
+    lessened = [(gone, _least_share(question, gone)) for gone in _fewest(tries, question.reached(tries))]
     verified = zip(lessened, question.assessed(lessened), strict=True)
     options = [_option(question, now, after, gone, share) for (gone, share), after in verified]
     options.sort(key=lambda option: (len(option.changes), option.effort, -option.points))
-    return Advice(Verdict.FOUND, now.band, question.band, tuple(options[:MOST_OPTIONS]), days=sizes.days)
+    return options[:MOST_OPTIONS]
+
+
+def _steps(question: _Question, now: Assessment, reasons: Sequence[Reason], possible: Sequence[Way]) -> Iterator[Step]:
+    """Yield each way alone that raises the score, most points first."""
+    code_of = {reason.group: reason.code for reason in reasons}
+    found = []
+    for way, after in zip(possible, question.assessed(((way,), 1.0) for way in possible), strict=True):
+        if now.score is None or after.score is None or after.score - now.score < LEAST_GAIN:
+            continue
+        code = code_of.get(way.entry.reason_group)
+        lesser = Relation.LESSER_REASON if way.entry.is_risky(way.value) else Relation.BETTER_THAN_TYPICAL
+        relation = Relation.PRINCIPAL_REASON if code else lesser
+        found.append(Step(_change(way, 1.0), after.score, after.score - now.score, relation, code))
+    yield from sorted(found, key=lambda step: -step.points)
+
+
+def _open(bundle: Bundle, reasons: Sequence[Reason], steps: Sequence[Step]) -> Iterator[OpenReason]:
+    answered = {step.reason for step in steps}
+    advised = {entry.reason_group for entry in bundle.sheet.entries if entry.reach}
+    for reason in reasons:
+        if reason.code in answered:
+            continue
+        if reason.side == "missing":
+            why = Unanswered.NEEDS_DATA
+        else:
+            why = Unanswered.RARELY_IMPROVED if reason.group in advised else Unanswered.CHANGES_SLOWLY
+        yield OpenReason(reason, why)
 
 
 def _fewest(tries: Sequence[_Try], reached: Sequence[bool]) -> list[_Try]:
@@ -176,11 +276,13 @@ def _option(question: _Question, now: Assessment, after: Assessment, gone: _Try,
     reached = after.band is not None and question.bundle.policy.bands.as_good(after.band, question.band)
     if not reached or now.score is None or after.score is None or after.band is None:
         raise ExplanationError("What was to be advised does not lead to its band when it is scored; report this model.")
-    changes = tuple(
-        Change(way.entry.name, way.entry.label, way.entry.unit, way.entry.reason_group, way.value, way.at(share))
-        for way in gone
-    )
+    changes = tuple(_change(way, share) for way in gone)
     return Option(changes, share, after.score, after.score - now.score, after.band)
+
+
+def _change(way: Way, share: float) -> Change:
+    entry = way.entry
+    return Change(entry.name, entry.label, entry.unit, entry.reason_group, way.value, way.at(share))
 
 
 def _changed(vector: Vector, gone: _Try, share: float) -> Vector:

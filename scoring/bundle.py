@@ -16,12 +16,12 @@ from scoring.canonical import canonical_json, sha256
 from scoring.errors import BundleError
 from scoring.explain import prove
 from scoring.model import Calibration, ExplainedBy, Model
-from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
+from scoring.reasons import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wording
 from scoring.scale import Scale
-from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold, Reach, Sizes
+from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold, Reach, Sizes
 from scoring.track_record import TrackRecord
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
 _MODEL, _FEATURES, _POLICY, _REASONS, _REFERENCE = FILES = (
     "model.txt",
@@ -98,7 +98,7 @@ class Bundle:
         try:
             sheet = _sheet(json.loads(files[_FEATURES]))
             policy = _policy(json.loads(files[_POLICY]))
-            reasons = _reasons(json.loads(files[_REASONS]))
+            reasons = read_reasons(json.loads(files[_REASONS]))
             reference = _reference(json.loads(files[_REFERENCE]), policy.bands)
             model = Model.from_text(files[_MODEL].decode(), reference.explained_by)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -141,7 +141,10 @@ def _verify(files: Mapping[str, bytes]) -> None:
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"The bundle's {MANIFEST} cannot be read: {error!r}") from error
     if found_format != FORMAT:
-        raise BundleError(f"The bundle is of format {found_format!r}; this program reads format {FORMAT}.")
+        raise BundleError(
+            f"The bundle is of format {found_format!r}; this program reads format {FORMAT}. Train and promote a model "
+            "with this program."
+        )
     if set(declared) != set(FILES) or set(files) != {*FILES, MANIFEST}:
         differing = sorted(
             set(declared).symmetric_difference(FILES) | set(files).symmetric_difference({*FILES, MANIFEST})
@@ -177,14 +180,14 @@ def _sheet(data: dict[str, Any]) -> FeatureSheet:
         history=tuple(HistoryThreshold(**threshold) for threshold in data["history"]),
         required_tables=tuple(data["required_tables"]),
         max_age_days=data["max_age_days"],
-        sizes=_sizes(data.get("sizes")),
+        sizes=_sizes(data["sizes"]),
+        activity=Activity(**data["activity"]) if data["activity"] else None,
     )
 
 
 def _entry(data: dict[str, Any]) -> FeatureEntry:
-    # bundles made before anything was advised know no reach
-    reach = tuple(None if each is None else Reach(**each) for each in data.get("reach", ()))
-    return FeatureEntry(**{**data, "reach": reach})
+    reach = tuple(None if each is None else Reach(**each) for each in data["reach"])
+    return FeatureEntry(**{**data, "reach": reach, "tables": tuple(data["tables"])})
 
 
 def _sizes(data: dict[str, Any] | None) -> Sizes | None:
@@ -200,9 +203,23 @@ def _policy(data: dict[str, Any]) -> Policy:
     )
 
 
-def _reasons(data: dict[str, Any]) -> ReasonCatalogue:
-    entries = (
-        ReasonEntry(item["code"], item["group"], Wording(**item["bank"]), Wording(**item["seller"]))
-        for item in data["entries"]
+def read_reasons(data: dict[str, Any]) -> ReasonCatalogue:
+    """Return a reason catalogue from plain values, as `training/reasons.json` and bundles hold them.
+
+    Raises:
+        KeyError, TypeError: a part is missing or not of its kind.
+    """
+    return ReasonCatalogue(
+        version=data["version"],
+        groups=tuple(GroupEntry(each["name"], Wording(**each["label"])) for each in data["groups"]),
+        entries=tuple(
+            ReasonEntry(each["feature"], _texts(each["side"]), _texts(each["missing"])) for each in data["entries"]
+        ),
+        tables={name: Wording(**each) for name, each in data["tables"].items()},
+        not_delivered=_texts(data["not_delivered"]),
+        too_old=_texts(data["too_old"]),
     )
-    return ReasonCatalogue(version=data["version"], entries=tuple(entries))
+
+
+def _texts(data: dict[str, Any]) -> Texts:
+    return Texts(**{audience: Wording(**data[audience]) for audience in ("bank", "seller", "letter")})

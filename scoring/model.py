@@ -94,7 +94,7 @@ class Model:
 
         Raises:
             FeaturesError: other features, or another order.
-            BundleError: a missing value that would go to the less risky side.
+            BundleError: a feature that is not scored, or a missing value that would go to the less risky side.
         """
         if self.names != sheet.names:
             differing = sorted(set(self.names).symmetric_difference(sheet.names))
@@ -103,6 +103,8 @@ class Model:
                 f"only in one of them: {', '.join(differing) or 'none'}."
             )
         for entry, sides in zip(sheet.entries, self.missing_goes, strict=True):
+            if sides and not entry.scored:
+                raise BundleError(f"The model reads {entry.name}, which the feature sheet says is not scored.")
             if entry.missing == "riskiest" and not sides <= _RISKIEST[entry.sign]:
                 raise BundleError(
                     f"The feature sheet says that a missing {entry.name} is taken at its riskiest end, but the model "

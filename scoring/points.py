@@ -4,6 +4,7 @@ With calibration `a + b * margin` and scale `offset - factor * log_odds`, the sc
 `offset - factor * (a + b * base)` for the population and `-factor * b * phi_j` for each feature.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ _DIGITS = 9
 class Points:
     """Whole points of n rows: `base + features[i].sum() + scale_limit[i] == score[i]` for each row i.
 
-    `log_odds` is the calibrated log-odds of default, shape (n,); `features` has shape (n, features).
+    `log_odds` is the calibrated log-odds of default, shape (n,); `features` has a column for each scored feature.
     """
 
     base: int
@@ -31,17 +32,24 @@ class Points:
     log_odds: NDArray[np.float64]
 
 
-def to_points(explained: Contributions, calibration: Calibration, scale: Scale) -> Points:
+def to_points(
+    explained: Contributions, calibration: Calibration, scale: Scale, scored: Sequence[int] | None = None
+) -> Points:
     """Turn SHAP values into whole points.
+
+    Args:
+        explained: the SHAP values, in log-odds.
+        calibration: turns margins into log-odds of default.
+        scale: turns log-odds into points.
+        scored: the columns of the features that the model reads; all others are zero. None for all.
 
     Example: on the default scale with an identity calibration, a feature that lowers the log-odds of default by
     0.5 earns 28.85 points, given as 28 or 29 so that the sum is right.
     """
-    exact_base = scale.offset - scale.factor * (calibration.intercept + calibration.slope * explained.base)
-    exact = np.round(-scale.factor * calibration.slope * explained.values, _DIGITS)
-    real = _sum_in_order(exact) + exact_base
+    values = explained.values if scored is None else explained.values[:, scored]
+    exact, exact_base, real = _exact(values, explained.base, calibration, scale)
     base = int(np.floor(exact_base + 0.5))
-    unlimited = np.floor(real + 0.5).astype(np.int64)
+    unlimited = _whole(real)
     score = np.clip(unlimited, scale.min, scale.max)
     return Points(
         base=base,
@@ -50,6 +58,25 @@ def to_points(explained: Contributions, calibration: Calibration, scale: Scale) 
         score=score,
         log_odds=(scale.offset - real) / scale.factor,
     )
+
+
+def to_scores(explained: Contributions, calibration: Calibration, scale: Scale) -> NDArray[np.int64]:
+    """Return the scores of `to_points` alone, shape (n,), for those who need no points of single features."""
+    _, _, real = _exact(explained.values, explained.base, calibration, scale)
+    return np.clip(_whole(real), scale.min, scale.max)
+
+
+def _exact(
+    values: NDArray[np.float64], base: float, calibration: Calibration, scale: Scale
+) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
+    """Return exact points of each feature, of the base, and their sum for each row."""
+    exact_base = scale.offset - scale.factor * (calibration.intercept + calibration.slope * base)
+    exact = np.round(-scale.factor * calibration.slope * values, _DIGITS)
+    return exact, exact_base, _sum_in_order(exact) + exact_base
+
+
+def _whole(real: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.floor(real + 0.5).astype(np.int64)
 
 
 def largest_remainder(exact: NDArray[np.float64], total: NDArray[np.int64]) -> NDArray[np.int64]:

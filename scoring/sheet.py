@@ -2,8 +2,13 @@
 
 import math
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from scoring.errors import BundleError
 
@@ -11,6 +16,8 @@ Missing = Literal["riskiest", "as_trained"]
 """How the model takes a missing value: at its riskiest end, so that hiding it never pays, or as training made it."""
 
 _MISSING: Final = ("riskiest", "as_trained")
+
+Side = Literal["high", "low"]
 
 MOST_REACHES: Final = 10
 """Advice tries every set of them, and no more than a thousand sets can be tried while a seller waits."""
@@ -72,7 +79,9 @@ class Sizes:
 class FeatureEntry:
     """One feature as the model was trained with it.
 
-    `sign` is +1 where a higher value raises risk, -1 where it lowers it, 0 where the model is free.
+    `sign` is +1 where a higher value raises risk, -1 where it lowers it, 0 where it may do either.
+    `scored` says whether the model reads it, which takes a sign; others are there for thresholds and for people.
+    `tables` are the operating tables that it is computed from.
     `typical` is the median of the reference population (None where it was always missing), in `unit`.
     `missing` says how the model takes a value that is not there; a bundle holds its model to it.
     `reach` holds, for each of the sheet's sizes, what such sellers were seen to reach; it is empty where moving the
@@ -88,11 +97,15 @@ class FeatureEntry:
     reason_group: str
     typical: float | None
     missing: Missing = "as_trained"
+    scored: bool = True
+    tables: tuple[str, ...] = ()
     reach: tuple[Reach | None, ...] = ()
 
     def __post_init__(self) -> None:
         if self.sign not in (-1, 0, 1):
             raise BundleError(f"Feature {self.name} has the sign {self.sign}; allowed are -1, 0 and 1.")
+        if self.scored and not self.sign:
+            raise BundleError(f"Feature {self.name} is scored without a sign; allowed are only -1 and +1 then.")
         if self.missing not in _MISSING:
             raise BundleError(
                 f"Feature {self.name} takes missing values {self.missing!r}; allowed are: {', '.join(_MISSING)}."
@@ -101,11 +114,23 @@ class FeatureEntry:
             raise BundleError(
                 f"Feature {self.name} has the typical value {self.typical}; allowed is a finite number, or none."
             )
-        if self.reach and (not self.actionable or self.structural or not self.sign):
+        if self.reach and (not self.actionable or self.structural or not self.scored):
             raise BundleError(
                 f"Feature {self.name} has a reach, so that moving it would be advised; allowed are only features that "
-                "are actionable, have a sign and do not count stores."
+                "are actionable, scored and do not count stores."
             )
+
+    @property
+    def side(self) -> Side:
+        """The side of `typical` on which a value costs points."""
+        return "high" if self.sign > 0 else "low"
+
+    def is_risky(self, value: float) -> bool:
+        """Return whether a value lies on the risky side of `typical`.
+
+        Example: with a sign of +1 and a typical value of 0.05, 0.06 does and 0.05 does not.
+        """
+        return self.typical is not None and (value - self.typical) * self.sign > 0
 
 
 @dataclass(frozen=True)
@@ -121,12 +146,30 @@ class HistoryThreshold:
 
 
 @dataclass(frozen=True)
+class Activity:
+    """When a seller counts as inactive: the last sale is too long ago.
+
+    `feature` holds the days since the last sale, missing where it is further back than the feature looks; `most` is how
+    many are allowed. `since` is a feature that is known of every seller who ever sold.
+    """
+
+    feature: str
+    most: float
+    since: str
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.most):
+            raise BundleError(f"The limit of {self.feature} is {self.most}; allowed is a finite number.")
+
+
+@dataclass(frozen=True)
 class FeatureSheet:
     """Features in catalogue order, the catalogue's digest, and what makes a vector sufficient.
 
-    `required_tables` are those that the training data had: a seller who withholds one gets
-    `insufficient_data`, never a number. `max_age_days` bounds how far their coverage may end before `as_of`.
-    `sizes` are the classes of sellers that each `reach` is told for; without them nothing is advised.
+    Without one of `required_tables` the outcome is `insufficient_data`, never a number. `max_age_days` bounds how long
+    before the date of the request the data of a table may end: older required tables give `stale_data`, what rests on
+    another one counts as missing. `activity` says when a seller is inactive; without it nobody is.
+    `sizes` are the classes of sellers that each `reach` is told for; without them no change is advised.
     """
 
     catalogue: str
@@ -135,14 +178,17 @@ class FeatureSheet:
     required_tables: tuple[str, ...]
     max_age_days: int
     sizes: Sizes | None = None
+    activity: Activity | None = None
 
     def __post_init__(self) -> None:
         names = self.names
         if len(set(names)) != len(names):
             raise BundleError("The feature sheet names a feature twice.")
-        unknown = sorted({threshold.feature for threshold in self.history} - set(names))
-        if unknown:
-            raise BundleError(f"History thresholds name features that the sheet lacks: {', '.join(unknown)}.")
+        named = {threshold.feature for threshold in self.history}
+        if self.activity:
+            named |= {self.activity.feature, self.activity.since}
+        if unknown := sorted(named - set(names)):
+            raise BundleError(f"Thresholds name features that the sheet lacks: {', '.join(unknown)}.")
         self._expect_reaches()
 
     def _expect_reaches(self) -> None:
@@ -164,7 +210,48 @@ class FeatureSheet:
             if entry.reach and entry.name in history:
                 raise BundleError(f"Feature {entry.name} has a reach, but history cannot be moved.")
 
-    @property
+    @cached_property
+    def scored(self) -> tuple[int, ...]:
+        """The places of the features that the model reads."""
+        return tuple(place for place, entry in enumerate(self.entries) if entry.scored)
+
+    @cached_property
+    def scored_entries(self) -> tuple[FeatureEntry, ...]:
+        """The features that the model reads, in catalogue order."""
+        return tuple(self.entries[place] for place in self.scored)
+
+    @cached_property
+    def typical_and_signs(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The typical values of the scored features, NaN where not known, and their signs."""
+        typical = [math.nan if entry.typical is None else entry.typical for entry in self.scored_entries]
+        return np.array(typical), np.array([float(entry.sign) for entry in self.scored_entries])
+
+    @cached_property
+    def shared_group(self) -> NDArray[np.int64]:
+        """A matrix with 1 where two scored features are of one reason group, else 0."""
+        groups = np.array([entry.reason_group for entry in self.scored_entries])
+        shared: NDArray[np.int64] = (groups[:, None] == groups[None, :]).astype(np.int64)
+        return shared
+
+    @cached_property
+    def optional_tables(self) -> tuple[str, ...]:
+        """The tables that scored features rest on and that are not required, by name."""
+        return tuple(sorted({name for entry in self.scored_entries for name in entry.tables} - {*self.required_tables}))
+
+    @cached_property
+    def resting_on(self) -> Mapping[str, list[int]]:
+        """The places of the scored features that rest on each optional table."""
+        return {
+            table: [place for place in self.scored if table in self.entries[place].tables]
+            for table in self.optional_tables
+        }
+
+    @cached_property
+    def place_of(self) -> Mapping[str, int]:
+        """The place of each feature in a vector."""
+        return {name: place for place, name in enumerate(self.names)}
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Feature names in catalogue order: the order of every matrix column and every tie."""
         return tuple(entry.name for entry in self.entries)

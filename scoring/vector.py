@@ -16,16 +16,28 @@ from scoring.sheet import FeatureSheet
 class Vector:
     """Feature values of one seller in catalogue order; None is missing, which is never the same as zero.
 
-    `as_of` is the midnight (UTC) that begins that day. `covers_through` says per table up to which midnight
-    the platform delivered; a table that was withheld is not in it. `catalogue` is the digest of the
-    definitions that made the values.
+    `as_of` is the midnight (UTC) that begins that day, `requested_on` the day (UTC) on which the score is asked for:
+    the age of the data is measured against it. `covers_through` says per table up to which midnight the platform
+    delivered; a table that was not delivered is not in it. `catalogue` is the digest of the definitions that made the
+    values.
     """
 
     seller_id: str
     as_of: date
+    requested_on: date
     covers_through: Mapping[str, date]
     catalogue: str
     values: tuple[float | None, ...]
+
+    def data_through(self, table: str) -> date | None:
+        """Return up to which midnight the values rest on a table; None where it was not delivered."""
+        covered = self.covers_through.get(table)
+        return None if covered is None else min(covered, self.as_of)
+
+    def age_of(self, table: str) -> int | None:
+        """Return how many days before the request the data of a table end; None where it was not delivered."""
+        through = self.data_through(table)
+        return None if through is None else (self.requested_on - through).days
 
 
 def to_matrix(vectors: Sequence[Vector], sheet: FeatureSheet) -> NDArray[np.float64]:

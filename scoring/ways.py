@@ -1,14 +1,16 @@
-"""What a seller could change, and how far: the reaches of the feature sheet, met with one vector."""
+"""Changes within a seller's reach: the reaches of the feature sheet, applied to one seller's values."""
 
 from __future__ import annotations
 
 import math
 from typing import Final, NamedTuple
 
-from scoring.sheet import FeatureEntry, FeatureSheet
-from scoring.vector import Vector
+import numpy as np
+from numpy.typing import NDArray
 
-_DIGITS: Final = {"ratio": 3, "USD": 0, "days": 1, "hours": 1, "stars": 2, "count": 0}
+from scoring.sheet import FeatureEntry, FeatureSheet
+
+_DIGITS: Final = {"ratio": 3, "pp": 3, "USD": 0, "days": 1, "hours": 1, "stars": 2, "count": 0}
 _FEW_DIGITS: Final = 4
 """Decimals of a value that is told to a person, by its unit; it is scored with no others."""
 
@@ -30,24 +32,27 @@ class Way(NamedTuple):
         return max(aim, self.end) if self.entry.sign > 0 else min(aim, self.end)
 
 
-def ways(sheet: FeatureSheet, vector: Vector) -> tuple[Way, ...]:
-    """Return what this seller could change, in the order of the catalogue; nothing where his size is not known.
+def ways(sheet: FeatureSheet, row: NDArray[np.float64]) -> tuple[Way, ...]:
+    """Return what this seller could change, in the order of the catalogue; nothing where the size is not known.
 
-    A missing value is no way: nobody can say from where it would have to be moved.
+    A missing value is no way: it is not known from where it would have to be moved.
+
+    Args:
+        sheet: the feature sheet.
+        row: the values as the model reads them, NaN where missing.
     """
-    sales = vector.values[sheet.names.index(sheet.sizes.feature)] if sheet.sizes else None
-    if sheet.sizes is None or sales is None:
+    if sheet.sizes is None or math.isnan(sales := float(row[sheet.place_of[sheet.sizes.feature]])):
         return ()
     size = sheet.sizes.of(sales)
     found = []
-    for place, (entry, value) in enumerate(zip(sheet.entries, vector.values, strict=True)):
+    for place, (entry, value) in enumerate(zip(sheet.entries, row.tolist(), strict=True)):
         reach = entry.reach[size] if entry.reach else None
-        if reach is None or value is None:
+        if reach is None or math.isnan(value):
             continue
         # told at this side of the end, which is not passed
         end = _told(reach.of(value, entry.sign), entry, entry.sign)
         if (value - end) * entry.sign > 0:
-            found.append(Way(place, entry, float(value), end))
+            found.append(Way(place, entry, value, end))
     return tuple(found)
 
 

@@ -28,6 +28,7 @@ def assessment_bytes(assessment: Assessment) -> bytes:
     members = {name: canonical_json(getattr(assessment, name)) for name in _PLAIN}
     members["explanation"] = b"null" if explanation is None else _explanation(explanation)
     members["shortfalls"] = canonical_json([vars(each) for each in assessment.shortfalls])
+    members["table_gaps"] = canonical_json([vars(each) for each in assessment.table_gaps])
     members["versions"] = canonical_json(vars(assessment.versions))
     return _object(members)
 
@@ -38,6 +39,7 @@ _PLAIN: Final = (
     "band",
     "probability_of_default",
     "default_definition",
+    "requested_on",
     "as_of",
     "data_through",
 )
@@ -49,6 +51,7 @@ def _explanation(explanation: Explanation) -> bytes:
         {
             "base_points": canonical_json(explanation.base_points),
             "contributions": f"[{contributions}]".encode(),
+            "groups": canonical_json([each._asdict() for each in explanation.groups]),
             "reasons": canonical_json([vars(each) for each in explanation.reasons]),
             "reference_population": canonical_json(explanation.reference_population),
         }

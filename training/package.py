@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE
 from scoring.bands import Band, Bands
-from scoring.bundle import BundleParts, Policy, Reference
+from scoring.bundle import BundleParts, Policy, Reference, read_reasons
 from scoring.model import how_to_explain
-from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
+from scoring.reasons import ReasonCatalogue
 from scoring.scale import Scale
-from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold
 from scoring.track_record import TrackRecord
 from training.evidence.use import intended_use
 from training.reach import Reached
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
 BANDS: Final = Bands((Band("A", 0.015), Band("B", 0.035), Band("C", 0.07), Band("D", 0.15), Band("E", 1.0)))
 HISTORY: Final = (HistoryThreshold("days_since_first_order", 90.0), HistoryThreshold("active_days_365d", 10.0))
+ACTIVITY: Final = Activity("days_since_last_order", 60.0, since="days_since_first_order")
 MAX_AGE_DAYS: Final = 7
+REQUIRED_TABLES: Final = ("orders", "refunds")
+"""What every figure of sales rests on. Sellers and stores are required by intake itself; without another table what
+rests on it counts as missing."""
 
 _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "scikit-learn", "ibis-framework", "duckdb")
 
@@ -56,9 +60,10 @@ def bundle_parts(package: Package) -> BundleParts:
         catalogue=train.catalogue,
         entries=_entries(train.features, package.reached),
         history=HISTORY,
-        required_tables=train.tables,
+        required_tables=tuple(name for name in REQUIRED_TABLES if name in train.tables),
         max_age_days=MAX_AGE_DAYS,
         sizes=package.reached.sizes,
+        activity=ACTIVITY,
     )
     return BundleParts(
         model_text=model_text,
@@ -77,13 +82,8 @@ def bundle_parts(package: Package) -> BundleParts:
 
 
 def reason_catalogue() -> ReasonCatalogue:
-    """Read the one versioned file of reasons, worded for banks and sellers, in English and Chinese."""
-    data = json.loads(resources.files("training").joinpath("reasons.json").read_text(encoding="utf-8"))
-    entries = tuple(
-        ReasonEntry(item["code"], item["group"], Wording(**item["bank"]), Wording(**item["seller"]))
-        for item in data["entries"]
-    )
-    return ReasonCatalogue(data["version"], entries)
+    """Read the one versioned file of reasons, for banks, sellers and letters, in English and Chinese."""
+    return read_reasons(json.loads(resources.files("training").joinpath("reasons.json").read_text(encoding="utf-8")))
 
 
 def _entries(features: pd.DataFrame, reached: Reached) -> tuple[FeatureEntry, ...]:
@@ -99,6 +99,8 @@ def _entries(features: pd.DataFrame, reached: Reached) -> tuple[FeatureEntry, ..
             reason_group=feature.reason_group,
             typical=None if typical.isna()[feature.name] else float(typical[feature.name]),
             missing="riskiest",  # as `columns` trains it
+            scored=feature.scored and not typical.isna()[feature.name],  # always missing, no model can read it
+            tables=tuple(sorted(feature.tables)),
             reach=reached.by_feature.get(feature.name, ()),
         )
         for feature in CATALOGUE

@@ -19,7 +19,7 @@ from scoring import Bundle, Vector, assess
 
 
 class SellerScoreModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """A row holds seller_id, as_of (YYYY-MM-DD), covers_through (JSON object) and a column per feature."""
+    """A row holds seller_id, as_of, requested_on (YYYY-MM-DD), covers_through (JSON object), a column per feature."""
 
     def load_context(self, context: Any) -> None:
         """Verify and build the bundle that travels with the model."""
@@ -35,7 +35,8 @@ class SellerScoreModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def _vector(self, row: dict[Hashable, Any]) -> Vector:
         covers = {name: date.fromisoformat(day) for name, day in json.loads(row["covers_through"]).items()}
         values = tuple(None if pd.isna(row[name]) else float(row[name]) for name in self.bundle.sheet.names)
-        return Vector(row["seller_id"], date.fromisoformat(row["as_of"]), covers, self.bundle.sheet.catalogue, values)
+        as_of, requested_on = (date.fromisoformat(row[name]) for name in ("as_of", "requested_on"))
+        return Vector(row["seller_id"], as_of, requested_on, covers, self.bundle.sheet.catalogue, values)
 
 
 mlflow.models.set_model(SellerScoreModel())

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def to_vectors(computed: pd.DataFrame, covers_through: Mapping[str, date]) -> list[Vector]:
-    """Return a vector a row of a frame that `features.pipeline.frame` made.
+    """Return a vector a row of a frame that `features.pipeline.frame` made, as if asked for on the day of its midnight.
 
     Args:
         computed: indexed by (seller_id, as_of), a column per feature.
@@ -29,7 +29,7 @@ def to_vectors(computed: pd.DataFrame, covers_through: Mapping[str, date]) -> li
     """
     catalogue = digest(CATALOGUE)
     return [
-        Vector(seller_id, as_of.date(), covers_through, catalogue, values)
+        Vector(seller_id, as_of.date(), as_of.date(), covers_through, catalogue, values)
         for (seller_id, values), (_, as_of) in zip(rows_of(computed), computed.index, strict=True)
     ]
 
@@ -38,15 +38,14 @@ def served_rows(rows: pd.DataFrame, features: pd.DataFrame, covers_through: Mapp
     """Return rows in the form that the served model takes: see `served_model`.
 
     Args:
-        rows: `seller_id` and `as_of` of each.
+        rows: `seller_id` and `as_of` of each; the score is asked for on that day.
         features: their values, in the same order.
         covers_through: the midnight through which each delivered table is complete.
     """
     covers = json.dumps({name: day.isoformat() for name, day in sorted(covers_through.items())})
-    made = features.assign(
-        seller_id=rows["seller_id"], as_of=rows["as_of"].dt.strftime("%Y-%m-%d"), covers_through=covers
-    )
-    return made[["seller_id", "as_of", "covers_through", *features.columns]]
+    days = rows["as_of"].dt.strftime("%Y-%m-%d")
+    made = features.assign(seller_id=rows["seller_id"], as_of=days, requested_on=days, covers_through=covers)
+    return made[["seller_id", "as_of", "requested_on", "covers_through", *features.columns]]
 
 
 def example_row(dataset: Dataset, covers_through: Mapping[str, date]) -> pd.DataFrame:

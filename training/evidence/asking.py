@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def answers(
     bundle: Bundle, rows: pd.DataFrame, matrix: NDArray[np.float64], withheld: Collection[str] = ()
 ) -> list[Assessment]:
-    """Assess rows as of their midnights, every table that the bundle requires delivered up to then.
+    """Assess rows as of their midnights and on these days, every table that the model reads delivered up to then.
 
     Args:
         bundle: the bundle to ask.
@@ -28,10 +28,12 @@ def answers(
         matrix: their values in the feature sheet's order, NaN where missing.
         withheld: tables that are not delivered after all.
     """
-    covering = [name for name in bundle.sheet.required_tables if name not in withheld]
+    tables = (*bundle.sheet.required_tables, *bundle.sheet.optional_tables)
+    covering = [name for name in tables if name not in withheld]
     vectors = [
         Vector(
             seller,
+            as_of.date(),
             as_of.date(),
             dict.fromkeys(covering, as_of.date()),
             bundle.sheet.catalogue,
@@ -43,9 +45,14 @@ def answers(
 
 
 def scorable(bundle: Bundle, features: pd.DataFrame) -> NDArray[np.bool_]:
-    """Return True for the rows with enough history for a score."""
-    enough = [(features[each.feature].fillna(0.0) >= each.least).to_numpy() for each in bundle.sheet.history]
-    return np.logical_and.reduce(enough) if enough else np.ones(len(features), dtype=bool)
+    """Return True for the rows of active sellers with enough history for a score."""
+    fit = np.ones(len(features), dtype=bool)
+    for threshold in bundle.sheet.history:
+        fit &= (features[threshold.feature].fillna(0.0) >= threshold.least).to_numpy()
+    if activity := bundle.sheet.activity:
+        inactive = (features[activity.feature].fillna(np.inf) > activity.most) & features[activity.since].notna()
+        fit &= ~inactive.to_numpy()
+    return fit
 
 
 def drawn_rows(bundle: Bundle, rows: Dataset, most: int, seed: int) -> NDArray[np.int64]:

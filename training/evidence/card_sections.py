@@ -9,6 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE
+from scoring.reasons import code_of
 from training.evidence.card_blocks import (
     Alarm,
     Block,
@@ -199,9 +200,14 @@ def _signs(bundle: Bundle) -> Iterator[Block]:
 
 
 def _reasons(bundle: Bundle) -> Block:
-    rows = tuple((entry.code, entry.bank.en, entry.seller.en) for entry in bundle.reasons.entries)
+    side = {entry.name: code_of(entry.name, entry.side) for entry in bundle.sheet.scored_entries}
+    rows = tuple(
+        (side[entry.feature], entry.side.bank.en, entry.side.seller.en, entry.missing.bank.en)
+        for entry in bundle.reasons.entries
+        if entry.feature in side
+    )
     title = f"Version {bundle.reasons.version}, at most four with a score"
-    return Table(title, ("code", "to a bank", "to the seller"), rows, (False,) * 3)
+    return Table(title, ("code", "to a bank", "to the seller", "to a bank, where missing"), rows, (False,) * 4)
 
 
 def _reproduce(given: CardInput) -> Iterator[Block]:

@@ -98,7 +98,7 @@ def reasons(subject: Subject) -> Finding:
         title,
         _said(found, len(places), len(subject.refits)),
         figures={"rows": float(len(places)), **_figures(found["model"]), **_figures(found["scorecard"], "scorecard_")},
-        tables={"Steadiness by model": _by_model(found), "Reasons given": _table(bundle, told["model"])},
+        tables={"Steadiness by model": _by_model(found), "Reasons given": _table(told["model"])},
     )
 
 
@@ -110,24 +110,27 @@ def _by_bundle(bundle: Bundle, rows: pd.DataFrame) -> Ask:
 
 
 def _by_scorecard(card: Scorecard, bundle: Bundle) -> Ask:
-    """Return how a scorecard is asked: its log-odds as points of the bundle's scale, by the bundle's groups."""
-    codes = [entry.code for entry in bundle.reasons.entries]
-    place_of_group = {entry.group: place for place, entry in enumerate(bundle.reasons.entries)}
-    place_of = {entry.name: place_of_group[entry.reason_group] for entry in bundle.sheet.entries}
+    """Return how a scorecard is asked: of each reason group its costliest feature, in points of the bundle's scale."""
+    group_of = {entry.name: entry.reason_group for entry in bundle.sheet.entries}
 
     def ask(matrix: NDArray[np.float64]) -> Reasons:
         import pandas as pd
 
-        points = np.zeros((len(matrix), len(codes)))
-        for name, added in card.contributions(pd.DataFrame(matrix, columns=bundle.sheet.names)).items():
-            points[:, place_of[str(name)]] -= bundle.policy.scale.factor * added
-        points = np.round(points)
-        worst = np.argsort(points, axis=1, kind="stable")[:, :MOST_REASONS]
-        return [
-            tuple(codes[place] for place in places if row[place] < 0) for row, places in zip(points, worst, strict=True)
-        ]
+        added = card.contributions(pd.DataFrame(matrix, columns=bundle.sheet.names))
+        names, points = list(map(str, added)), np.round(-bundle.policy.scale.factor * added.to_numpy())
+        return [tuple(_costliest(names, row, group_of)) for row in points]
 
     return ask
+
+
+def _costliest(names: Sequence[str], points: NDArray[np.float64], group_of: Mapping[str, str]) -> Iterator[str]:
+    told: set[str] = set()
+    for place in np.argsort(points, kind="stable").tolist():
+        if points[place] >= 0 or len(told) == MOST_REASONS:
+            return
+        if group_of[names[place]] not in told:
+            told.add(group_of[names[place]])
+            yield names[place]
 
 
 def _told(asks: Sequence[Ask], matrix: NDArray[np.float64], seed: int) -> Told:
@@ -172,21 +175,19 @@ def _by_model(found: Mapping[str, Mapping[str, Steadiness]]) -> pd.DataFrame:
     return pd.DataFrame(lines).rename(columns=words)
 
 
-def _table(bundle: Bundle, told: Told) -> pd.DataFrame:
+def _table(told: Told) -> pd.DataFrame:
     """Return a line a reason: how often it was given, and of those how often again."""
     import pandas as pd
 
     given, again, lines = told.given, told.again, []
-    for entry in bundle.reasons.entries:
-        places = [place for place, codes in enumerate(given) if entry.code in codes]
-        if not places:
-            continue
-        line: dict[str, object] = {"code": entry.code, "reason": entry.bank.en, "given_share": len(places) / len(given)}
+    for code in sorted({code for codes in given for code in codes}):
+        places = [place for place, codes in enumerate(given) if code in codes]
+        line: dict[str, object] = {"code": code, "given_share": len(places) / len(given)}
         for cause, askings in again.items():
-            kept = [entry.code in codes[place] for codes in askings for place in places]
+            kept = [code in codes[place] for codes in askings for place in places]
             line[f"kept_under_{cause}"] = float(np.mean(kept))
         lines.append(line)
-    columns = ["code", "reason", "given_share", *(f"kept_under_{cause}" for cause in again)]
+    columns = ["code", "given_share", *(f"kept_under_{cause}" for cause in again)]
     return pd.DataFrame(lines, columns=columns).sort_values("given_share", ascending=False, ignore_index=True)
 
 

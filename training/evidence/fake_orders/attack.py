@@ -95,7 +95,8 @@ def _attacked(
         for seller, before, after in zip(sellers, copies[HONEST], copies[mix.name], strict=True):
             gains.append(_gained(bundle, seller, mix, (before, after)))
             parts.append(_points(after) - _points(before))
-    return pd.DataFrame(gains), pd.DataFrame(np.array(parts), columns=list(bundle.sheet.names))
+    scored = [entry.name for entry in bundle.sheet.scored_entries]
+    return pd.DataFrame(gains), pd.DataFrame(np.array(parts), columns=scored)
 
 
 @dataclass(frozen=True)
