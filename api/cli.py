@@ -82,10 +82,11 @@ def score(
     from rich.console import Console
 
     from api.looked import look
+    from api.moments import utc_now
     from api.pictures.terminal import NOTICE, shown
     from api.settings import load_settings
 
-    looked = look(load_settings(), seller_id, to_band)
+    looked = look(load_settings(), seller_id, utc_now().date(), to_band)
     if svg is not None:
         _write_svg(svg, looked)
     if as_json:
@@ -103,6 +104,7 @@ def score_portfolio(
 
     Example: sellerscore score-portfolio --out portfolio.csv
     """
+    from api.moments import utc_now
     from api.pictures.terminal import NOTICE
     from api.portfolio import require_writable, write_portfolio
     from api.progress import counting
@@ -110,7 +112,7 @@ def score_portfolio(
     require_writable(out)
     bundle, stored = _champion_and_vectors()
     with counting("Scoring sellers") as advance:
-        report = write_portfolio(bundle, stored, out, advance)
+        report = write_portfolio(bundle, stored, utc_now().date(), out, advance)
     if as_json:
         _print_json({"notice": NOTICE, "out": str(out), **asdict(report)})
         return

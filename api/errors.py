@@ -34,6 +34,7 @@ ApiError
     ├── BundleNotKept          409
     ├── IdempotencyKeyInFlight 409
     ├── ScoreNotReplayable     409
+    ├── ScoreOfEarlierFormat   409
     ├── ConsentRequestClosed   409
     ├── ScoresNotComparable    409
     ├── ScoreErased            410
@@ -288,6 +289,13 @@ class ScoreNotReplayable(Problem):
 
     status, slug, title = 409, "score-not-replayable", "The score cannot be replayed"
     usual = "The stored inputs do not fit the score's model; `sellerscore ledger verify` tells what changed."
+
+
+class ScoreOfEarlierFormat(Problem):
+    """The score was stored by an earlier version, whose assessments had other fields."""
+
+    status, slug, title = 409, "score-of-earlier-format", "The score was stored in an earlier format"
+    usual = "It can be read and its receipt verified, but not replayed, compared or drawn. Request a new score."
 
 
 class ConsentRequestClosed(Problem):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from datetime import date
 from typing import Any
 
 from api.errors import SellerUnknown
 from api.model_store import load_champion
 from api.settings import Settings
 from api.vectors import example_vector, to_vector
-from features.store import StoredVector, VectorStore
-from scoring import Advice, Assessment, Bundle, Changes, advise, assess, changes
+from features.store import VectorStore
+from scoring import Advice, Assessment, Changes, advise, assess, changes
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,13 @@ class Looked:
         }
 
 
-def look(settings: Settings, seller_id: str | None, band: str | None = None) -> Looked:
+def look(settings: Settings, seller_id: str | None, requested_on: date, band: str | None = None) -> Looked:
     """Score a seller of the latest snapshot with the champion, and the snapshot before beside; nothing is stored.
 
     Args:
         settings: where vectors and models are.
         seller_id: whom to look at; the first who has a score if none.
+        requested_on: the day of the score (UTC), against which the age of the data is measured.
         band: what advice aims at; the next better band if none.
 
     Raises:
@@ -53,16 +55,14 @@ def look(settings: Settings, seller_id: str | None, band: str | None = None) -> 
         raise SellerUnknown(_no_vector(seller_id))
     bundle = load_champion(settings).bundle
     if seller_id is None:
-        stored = example_vector(vectors, bundle) or stored
-    return _looked(bundle, stored, vectors.earlier(stored), band)
-
-
-def _looked(bundle: Bundle, stored: StoredVector, earlier: StoredVector | None, band: str | None) -> Looked:
-    vector = to_vector(stored)
+        stored = example_vector(vectors, bundle, requested_on) or stored
+    vector, earlier = to_vector(stored, requested_on), vectors.earlier(stored)
     now = assess(bundle, [vector])[0]
+    # the earlier score as it was when its data were new
     before = assess(bundle, [to_vector(earlier)])[0] if earlier else None
-    changed = changes(before, now) if before else None
-    return Looked(stored.seller_id, now, changed, advise(bundle, vector, band))
+    return Looked(
+        seller_id or stored.seller_id, now, changes(before, now) if before else None, advise(bundle, vector, band)
+    )
 
 
 def _no_vector(seller_id: str | None) -> str:

@@ -1,4 +1,4 @@
-"""Moments as requests give them: RFC 3339, with a zone; a number is none, though it could count seconds from 1970."""
+"""Moments: the clock, and moments as requests give them: RFC 3339, with a zone; a number is none."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator
 from pydantic_core import PydanticCustomError
 
 _DATED: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+
+
+def utc_now() -> datetime:
+    """Return the moment, UTC."""
+    return datetime.now(UTC)
 
 
 def _dated(given: Any) -> Any:

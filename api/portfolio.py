@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -50,13 +51,14 @@ def require_writable(out: Path) -> None:
 
 
 def write_portfolio(
-    bundle: Bundle, stored: Iterable[StoredVector], out: Path, progress: Callable[[int], None]
+    bundle: Bundle, stored: Iterable[StoredVector], requested_on: date, out: Path, progress: Callable[[int], None]
 ) -> PortfolioReport:
     """Assess every seller and write a row each; the file appears whole, or not at all.
 
     Args:
         bundle: the model in force.
         stored: the sellers' vectors, read as a stream.
+        requested_on: the day of the scores (UTC), against which the age of the data is measured.
         out: a path that ends in .csv or .parquet; a file already there is replaced.
         progress: called with the number of sellers done after each chunk.
 
@@ -69,7 +71,7 @@ def write_portfolio(
     summing, threads = 0, os.cpu_count() or 1
     with _whole(out) as scratch, _writer(scratch, out.suffix, _schema(bundle)) as write:
         for chunk in _chunks(iter(stored)):
-            results = assess(bundle, [to_vector(stored) for stored in chunk], threads)
+            results = assess(bundle, [to_vector(stored, requested_on) for stored in chunk], threads)
             outcomes.update(str(result.outcome) for result in results)
             summing += sum(map(_sums, results))
             write([_row(seller.seller_id, result) for seller, result in zip(chunk, results, strict=True)])
@@ -122,7 +124,9 @@ def _schema(bundle: Bundle) -> pa.Schema:
         "reasons": pa.string(),
         "base_points": pa.int64(),
     }
-    points = {_PREFIX + name: pa.int64() for name in (*bundle.sheet.names, SCALE_LIMIT)}
+    points = {
+        _PREFIX + name: pa.int64() for name in (*(entry.name for entry in bundle.sheet.scored_entries), SCALE_LIMIT)
+    }
     return pa.schema(list((known | points).items()))
 
 

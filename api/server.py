@@ -97,7 +97,7 @@ async def _serve(config: uvicorn.Config, listener: socket.socket, say: Callable[
 
 def _how_to_call(services: Services, address: str) -> str:
     try:
-        example = example_vector(services.vectors, services.champion.bundle)
+        example = example_vector(services.vectors, services.champion.bundle, datetime.now(UTC).date())
     except (StoreError, ScoringError) as error:
         return f"It cannot score yet: {error}"
     if example is None:

@@ -23,8 +23,8 @@ async def get_live() -> Alive:
 @router.head("/ready", include_in_schema=False)
 @router.get("/ready", operation_id="getReady", summary="Whether it could score", responses=problem_responses(NotReady))
 def get_ready(services: Wired) -> Ready:
-    """Try the database, the stored vectors and the model, each once, and say how old the data is.
+    """Try the database, the stored vectors and the model, each once, and return how old the data are.
 
-    Old data leaves the service ready; whoever runs it sets an alarm on `data_age_days`.
+    Data that are too old for a score make the service not ready.
     """
     return service.readiness(services, datetime.now(UTC).date())

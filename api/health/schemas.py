@@ -30,8 +30,7 @@ class Ready(BaseModel):
         description="The midnight (UTC) up to which the latest vectors use data.", examples=["2026-01-31"]
     )
     data_age_days: int = Field(
-        description="Days from data_through to today (UTC). No outcome depends on it: `stale_data` compares a "
-        "seller's tables with the midnight of the vectors, not with today, so set an alarm on this when "
-        "deliveries must not stop.",
+        description="Days from data_through to today (UTC). Where the data are older than the model allows, the "
+        "service is not ready: every score would be `stale_data`.",
         examples=[1],
     )

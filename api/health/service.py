@@ -1,5 +1,6 @@
 """What readiness means: the database answers, vectors are there, and the model in force can assess one."""
 
+from collections.abc import Iterator
 from datetime import date
 
 from sqlalchemy import text
@@ -12,6 +13,7 @@ from api.vectors import to_vector
 from features.errors import StoreError
 from features.store import StoredVector
 from scoring import ScoringError, assess
+from scoring.freshness import optional_gaps, required_gaps
 
 
 def readiness(services: Services, today: date) -> Ready:
@@ -23,7 +25,8 @@ def readiness(services: Services, today: date) -> Ready:
         NotReady: its detail names every part that failed, and never a seller.
     """
     vector, vectors = _vectors(services)
-    failed = [part for part in (_database(services), vectors, _model(services, vector)) if part]
+    parts = (_database(services), vectors, _model(services, vector), _data(services, vector, today))
+    failed = [part for part in parts if part]
     if failed or vector is None:
         raise NotReady(" ".join(failed))
     champion, as_of = services.champion, vector.snapshot.as_of
@@ -31,10 +34,31 @@ def readiness(services: Services, today: date) -> Ready:
         status="ready",
         model=f"{champion.model_name}/{champion.version}",
         bundle=champion.bundle.digest,
-        troubles=services.troubles.all,
+        troubles=[*services.troubles.all, *_lagging(services, vector, today)],
         data_through=as_of.isoformat(),
         data_age_days=(today - as_of).days,
     )
+
+
+def _data(services: Services, vector: StoredVector | None, today: date) -> str | None:
+    if vector is None:
+        return None
+    sheet = services.champion.bundle.sheet
+    old = [gap for gap in required_gaps(sheet, to_vector(vector, today)) if gap.data_through]
+    if not old:
+        return None
+    ends = ", ".join(f"{gap.table} end on {gap.data_through}" for gap in old)
+    return (
+        f"data: too old for a score ({ends}; allowed is at most {sheet.max_age_days} days before {today}); ingest a "
+        "newer delivery."
+    )
+
+
+def _lagging(services: Services, vector: StoredVector, today: date) -> Iterator[str]:
+    """Yield what is to be said of optional tables that scores do without, since they are too old."""
+    for gap in optional_gaps(services.champion.bundle.sheet, to_vector(vector, today)):
+        if gap.data_through:
+            yield f"data: {gap.table} end on {gap.data_through}, too long ago; what rests on them counts as missing."
 
 
 def _database(services: Services) -> str | None:
@@ -58,6 +82,7 @@ def _model(services: Services, vector: StoredVector | None) -> str | None:
     if vector is None:
         return None
     try:
+        # on the day of its values, so that the model is tried however old they are
         assess(services.champion.bundle, [to_vector(vector)])
     except ScoringError:
         return (

@@ -54,9 +54,10 @@ class CardFeature(_Answer):
     sign: int = Field(
         ge=-1,
         le=1,
-        description="+1: a higher value never lowers risk; -1: never raises it; 0: the model is free.",
+        description="+1: a higher value never lowers risk; -1: never raises it; 0: no direction, never scored.",
         examples=[1],
     )
+    scored: bool = Field(description="Whether the model reads it.", examples=[True])
     actionable: bool = Field(description="Whether a seller can change it.", examples=[True])
     structural: bool = Field(description="Whether it counts stores, marketplaces or currencies.", examples=[False])
     reason_group: str = Field(description="Group in which reasons are given.", examples=["refunds"])
@@ -79,11 +80,20 @@ class CardValidity(_Answer):
     """What a seller needs for a number; without it the outcome says so."""
 
     history: list[CardHistory] = Field(description="`insufficient_history` below any of them.")
+    most_days_since_last_sale: float | None = Field(
+        description="`inactive` beyond it, of a seller who sold before; null where nobody counts as inactive.",
+        examples=[60.0],
+    )
     required_tables: list[str] = Field(
-        description="`insufficient_data` where one is withheld.", examples=[["orders", "refunds"]]
+        description="`insufficient_data` where one was not delivered.", examples=[["orders", "refunds"]]
+    )
+    optional_tables: list[str] = Field(
+        description="Without one of them, what rests on it counts as missing.", examples=[["traffic", "purchases"]]
     )
     max_age_days: int = Field(
-        description="`stale_data` where one ends more days before the score's as_of.", examples=[7]
+        description="`stale_data` where a required table ends more days before the request; an optional one is not "
+        "used then.",
+        examples=[7],
     )
 
 
@@ -132,20 +142,42 @@ class Statement(_Answer):
     zh: str = Field(description="Chinese.", examples=["退款率偏高"])
 
 
-class CatalogueReason(_Answer):
-    """A reason that a score may give."""
+class Texted(_Answer):
+    """A statement for each reader, with `{value}` and `{typical}`, or `{table}` and `{through}`, to be filled in."""
 
-    code: str = Field(description="Stable code, as in a score's reasons.", examples=["R03"])
-    group: str = Field(description="The reason group of its features.", examples=["refunds"])
-    bank: Statement = Field(description="What a bank is told.")
-    seller: Statement = Field(description="What the seller is told.")
-    features: list[str] = Field(description="Names of the features that it stands for.", examples=[["refund_rate_90d"]])
+    bank: Statement = Field(description="What a credit officer reads.")
+    seller: Statement = Field(description="What the seller reads.")
+    letter: Statement = Field(description="A sentence for an adverse-action letter.")
+
+
+class CatalogueGroup(_Answer):
+    """A reason group: features that say the same thing to a person."""
+
+    name: str = Field(description="Stable name, as in a score's groups.", examples=["returns"])
+    label: Statement = Field(description="The group in words.")
+
+
+class CatalogueReason(Texted):
+    """A reason that a score may give: one feature on its risky side, or missing."""
+
+    code: str = Field(description="Stable code, as in a score's reasons.", examples=["RETURN_RATE_90D_HIGH"])
+    group: str = Field(description="The feature's reason group.", examples=["returns"])
+    feature: str = Field(description="Name of the feature.", examples=["return_rate_90d"])
+    side: Literal["high", "low", "missing"] = Field(
+        description="Where the value lies: above typical, below it, or nowhere.", examples=["high"]
+    )
 
 
 class Reasons(_Answer):
     """The reason catalogue in force."""
 
-    version: str = Field(description="Version, as scores name it.", examples=["2026-01"])
+    version: str = Field(description="Version of the catalogue; every score names its own.", examples=["2026-11-30"])
     bundle: str = Field(description="Digest of the bundle that holds it.", examples=["sha256:9b02"])
-    most: int = Field(description="So many principal reasons are given with a score at most.", examples=[4])
-    reasons: list[CatalogueReason] = Field(description="Every reason, in the order that breaks ties.")
+    most: int = Field(description="How many reasons a score gives at most.", examples=[4])
+    least_gain: int = Field(
+        description="By how many points a score must rise with the feature at its typical value.", examples=[2]
+    )
+    groups: list[CatalogueGroup] = Field(description="The reason groups, in the order in which they are shown.")
+    reasons: list[CatalogueReason] = Field(description="Two for each feature that the model reads.")
+    not_delivered: Texted = Field(description="Said instead where a value is missing since a table was not delivered.")
+    too_old: Texted = Field(description="Said instead where a value is missing since a table is too old.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 
 from api.model.schemas import (
@@ -11,14 +12,16 @@ from api.model.schemas import (
     CardScale,
     CardTested,
     CardValidity,
+    CatalogueGroup,
     CatalogueReason,
     ModelCard,
     Reasons,
     Statement,
+    Texted,
 )
 from api.model_store import Served
 from scoring import Bundle
-from scoring.reasons import MOST_REASONS
+from scoring.reasons import LEAST_GAIN, MOST_REASONS, ReasonCatalogue, Side, Texts, Wording, code_of
 from scoring.sheet import FeatureEntry, FeatureSheet
 
 
@@ -48,21 +51,39 @@ def card(served: Served) -> ModelCard:
 
 
 def reason_catalogue(bundle: Bundle) -> Reasons:
-    """Return the reasons that scores of a bundle may give, each with the features that it stands for."""
-    features: dict[str, list[str]] = {}
-    for entry in bundle.sheet.entries:
-        features.setdefault(entry.reason_group, []).append(entry.name)
-    reasons = [
-        CatalogueReason(
-            code=each.code,
-            group=each.group,
-            bank=Statement(**asdict(each.bank)),
-            seller=Statement(**asdict(each.seller)),
-            features=features.get(each.group, []),
+    """Return the reasons that scores of a bundle may give: for each scored feature its risky side, and missing."""
+    catalogue = bundle.reasons
+    return Reasons(
+        version=catalogue.version,
+        bundle=bundle.digest,
+        most=MOST_REASONS,
+        least_gain=LEAST_GAIN,
+        groups=[CatalogueGroup(name=each.name, label=_statement(each.label)) for each in catalogue.groups],
+        reasons=[reason for entry in bundle.sheet.scored_entries for reason in _reasons_of(entry, catalogue)],
+        not_delivered=_texts(catalogue.not_delivered),
+        too_old=_texts(catalogue.too_old),
+    )
+
+
+def _reasons_of(entry: FeatureEntry, catalogue: ReasonCatalogue) -> Iterator[CatalogueReason]:
+    told = catalogue.of_feature[entry.name]
+    sides: tuple[tuple[Side, Texts], ...] = ((entry.side, told.side), ("missing", told.missing))
+    for side, texts in sides:
+        yield CatalogueReason(
+            code=code_of(entry.name, side),
+            group=entry.reason_group,
+            feature=entry.name,
+            side=side,
+            **_texts(texts).model_dump(),
         )
-        for each in bundle.reasons.entries
-    ]
-    return Reasons(version=bundle.reasons.version, bundle=bundle.digest, most=MOST_REASONS, reasons=reasons)
+
+
+def _texts(texts: Texts) -> Texted:
+    return Texted(bank=_statement(texts.bank), seller=_statement(texts.seller), letter=_statement(texts.letter))
+
+
+def _statement(wording: Wording) -> Statement:
+    return Statement(**asdict(wording))
 
 
 def _bands(bundle: Bundle) -> list[CardBand]:
@@ -87,7 +108,9 @@ def _tested(bundle: Bundle) -> CardTested | None:
 def _validity(sheet: FeatureSheet) -> CardValidity:
     return CardValidity(
         history=[CardHistory(**asdict(each)) for each in sheet.history],
+        most_days_since_last_sale=sheet.activity.most if sheet.activity else None,
         required_tables=list(sheet.required_tables),
+        optional_tables=list(sheet.optional_tables),
         max_age_days=sheet.max_age_days,
     )
 
@@ -98,6 +121,7 @@ def _feature(entry: FeatureEntry) -> CardFeature:
         label=entry.label,
         unit=entry.unit,
         sign=entry.sign,
+        scored=entry.scored,
         actionable=entry.actionable,
         structural=entry.structural,
         reason_group=entry.reason_group,

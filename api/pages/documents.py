@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import Response
 
-from api.pictures.figures import figure
+from scoring.figures import figure
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -11,11 +11,11 @@ from api.pictures.svg import shortened
 from scoring.assess import Explanation
 
 _WIDTH: Final = 320.0
-_ROW: Final = 50.0
+_ROW: Final = 40.0
 _END: Final = 24.0
 """Of the rows of base and score, which have no bar."""
 
-_BAR_AT, _BAR_HIGH = 36.0, 9.0
+_BAR_AT, _BAR_HIGH = 24.0, 9.0
 _LONGEST: Final = 36
 
 
@@ -44,9 +44,6 @@ def narrow_waterfall_svg(explanation: Explanation, score: int) -> str:
 def _step(group: Xml.Element, step: Step, begins: float, ends: float) -> None:
     Xml.SubElement(group, "title").text = plain(f"{step.label}: {step.points:+d}")
     _words(group, 16, shortened(step.label, _LONGEST), f"{step.points:+d}")
-    if step.value:
-        small = {"font-size": "11", "class": SOFT, "fill": CURRENT, "x": "0", "y": "30"}
-        Xml.SubElement(group, "text", small).text = plain(f"{step.value}, typical {step.typical}")
     left, width = min(begins, ends), max(abs(ends - begins), 1.5)
     colour = "gain" if step.points > 0 else "loss" if step.points < 0 else SOFT
     rect(group, (min(left, _WIDTH - width), _BAR_AT, width, _BAR_HIGH), colour, rx="2")

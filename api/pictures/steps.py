@@ -1,15 +1,11 @@
-"""The steps of a waterfall: from the base points to the score, each beginning where the last one ended."""
+"""The steps of a waterfall: from the base points to the score, a reason group each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from api.pictures.figures import figure
 from scoring.assess import SCALE_LIMIT, Explanation
-
-SHOWN: Final = 10
 
 
 @dataclass(frozen=True)
@@ -17,28 +13,20 @@ class Step:
     """One step of the waterfall: from `start` points to `start + points`."""
 
     label: str
-    value: str
-    typical: str
     start: int
     points: int
 
 
-def steps_of(explanation: Explanation, shown: int = SHOWN) -> list[Step]:
-    """Return the steps from base to score, largest first; small ones are one step, an end of the scale is the last.
+def steps_of(explanation: Explanation) -> list[Step]:
+    """Return the steps from base to score, largest first; the limit of the scale is the last.
 
-    Example: points 14, -9, 1 and 0 with `shown=2` are the steps +14, -9 and "2 others" +1.
+    Groups of no points are left out.
+
+    Example: groups of +14, 0 and -9 points on a base of 600 are the steps 600 to 614 and 614 to 605.
     """
-    features = [item for item in explanation.contributions if item.feature != SCALE_LIMIT]
-    limit = [item for item in explanation.contributions if item.feature == SCALE_LIMIT]
-    features.sort(key=lambda item: -abs(item.points))
-    told = [item for item in features[:shown] if item.points]
-    others = features[len(told) :]
-    rows = [(item.label, figure(item.value, item.unit), figure(item.typical, item.unit), item.points) for item in told]
-    if others:
-        label = f"{len(others)} {'other' if len(others) == 1 else 'others'}"
-        rows.append((label, "", "", sum(item.points for item in others)))
-    rows += [(item.label, "", "", item.points) for item in limit]
-    return list(_running(explanation.base_points, rows))
+    groups = sorted((each for each in explanation.groups if each.points), key=lambda each: -abs(each.points))
+    groups.sort(key=lambda each: each.group == SCALE_LIMIT)
+    return list(_running(explanation.base_points, [(each.label, each.points) for each in groups]))
 
 
 def extent(base: int, steps: Sequence[Step]) -> tuple[int, int]:
@@ -47,7 +35,7 @@ def extent(base: int, steps: Sequence[Step]) -> tuple[int, int]:
     return min(reached), max(reached)
 
 
-def _running(base: int, rows: Sequence[tuple[str, str, str, int]]) -> Iterator[Step]:
-    for label, value, typical, points in rows:
-        yield Step(label, value, typical, base, points)
+def _running(base: int, rows: Sequence[tuple[str, int]]) -> Iterator[Step]:
+    for label, points in rows:
+        yield Step(label, base, points)
         base += points

@@ -21,8 +21,8 @@ _GAIN, _LOSS, _PLAIN = "#0f7b6c", "#c2570c", "#6b7280"
 _PAPER, _INK = "#ffffff", "#111111"
 
 _WIDTH, _ROW, _TOP, _MARGIN = 760, 28, 58, 12
-_LABEL_AT, _VALUE_AT, _TYPICAL_AT, _BARS_FROM, _BARS_TO, _POINTS_AT = 0, 330, 400, 420, 690, 756
-_LONGEST: Final = 38
+_LABEL_AT, _BARS_FROM, _BARS_TO, _POINTS_AT = 0, 260, 690, 756
+_LONGEST: Final = 34
 """Letters of a label that fit, a Chinese one counted twice; the whole is in its tooltip and in the description."""
 
 
@@ -97,14 +97,10 @@ def _lacking(assessment: Assessment) -> list[str]:
 def _draw(picture: Xml.Element, assessment: Assessment, explanation: Explanation, steps: list[Step]) -> None:
     low, high = extent(explanation.base_points, steps)
     scale = (_BARS_TO - _BARS_FROM) / max(high - low, 1)
-    end = {"text-anchor": "end"}
-    for at, words in ((_VALUE_AT, "value"), (_TYPICAL_AT, "typical"), (_POINTS_AT, "points")):
-        _text(picture, at, _TOP - 14, words, **end, **{"font-size": "11", "opacity": "0.75"})
+    _text(picture, _POINTS_AT, _TOP - 14, "points", **{"text-anchor": "end", "font-size": "11", "opacity": "0.75"})
     _row(picture, 0, "Base", str(explanation.base_points))
     for row, step in enumerate(steps, 1):
         group = _row(picture, row, step.label, f"{step.points:+d}")
-        for at, words in ((_VALUE_AT, step.value), (_TYPICAL_AT, step.typical)):
-            _text(group, at, _middle(row), words, **end)
         left, right = sorted(_BARS_FROM + (at - low) * scale for at in (step.start, step.start + step.points))
         colour = _GAIN if step.points > 0 else _LOSS if step.points < 0 else _PLAIN
         _bar(group, row, left, max(right - left, 1.5), colour)

@@ -15,11 +15,14 @@ from rich.table import Table
 from rich.text import Text
 
 from api.looked import Looked
-from api.pictures.figures import figure
+from api.outcomes import for_bank
 from api.pictures.steps import Step, extent, steps_of
+from api.seller_pages.words import words_of
 from scoring import Advice, Assessment, Changes, Verdict
+from scoring.advice import Unanswered
 from scoring.assess import SCALE_LIMIT, Explanation
 from scoring.changes import FeatureChange
+from scoring.figures import Language, figure
 
 NOTICE: Final = "Internal and unsigned: printed only, not stored, no evidence for a bank."
 _CHANGES_SHOWN: Final = 5
@@ -43,7 +46,7 @@ def waterfall(seller_id: str, assessment: Assessment) -> RenderableType:
 
     Example: `Console().print(waterfall("S-1", assessment))`.
     """
-    dates = f"as of {assessment.as_of}, data through {assessment.data_through or 'unknown'}"
+    dates = f"data through {assessment.data_through or 'unknown'}, requested on {assessment.requested_on}"
     parts: list[RenderableType] = [Text.assemble((f"Seller {seller_id}", "bold"), f"  {dates}"), Text()]
     if assessment.explanation is None:
         parts += _without_number(assessment)
@@ -57,14 +60,12 @@ def _with_number(assessment: Assessment, explanation: Explanation) -> Iterator[R
     low, high = extent(explanation.base_points, steps)
     table = Table(box=None, padding=(0, 1, 0, 0), expand=True, pad_edge=False)
     table.add_column("")
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("typical", justify="right", no_wrap=True)
     table.add_column("points", justify="right", no_wrap=True)
     table.add_column("", ratio=1, min_width=16)
-    table.add_row("Base", "", "", str(explanation.base_points), "")
+    table.add_row("Base", str(explanation.base_points), "")
     for step in steps:
-        table.add_row(step.label, step.value, step.typical, f"{step.points:+d}", _Bar(step, low, high))
-    table.add_row(Text("Score", "bold"), "", "", Text(str(assessment.score), "bold"), "")
+        table.add_row(step.label, f"{step.points:+d}", _Bar(step, low, high))
+    table.add_row(Text("Score", "bold"), Text(str(assessment.score), "bold"), "")
     yield Text.assemble(
         (f"Score {assessment.score}", "bold"),
         f"   band {assessment.band}   probability of default {assessment.probability_of_default:.2%}",
@@ -73,16 +74,19 @@ def _with_number(assessment: Assessment, explanation: Explanation) -> Iterator[R
     yield Text()
     yield table
     if explanation.reasons:
-        yield Text("\nPrincipal reasons", "bold")
+        yield Text("\nPrincipal reasons, and what the score gains with that figure at its typical value", "bold")
     for reason in explanation.reasons:
-        yield _indented(f"{reason.code}  {reason.points:+4d}  {reason.statement}")
+        yield _indented(f"{reason.gain:+4d}  {reason.statement}")
+    for gap in assessment.table_gaps:
+        known = f"ends on {gap.data_through}, too long ago" if gap.data_through else "was not delivered"
+        yield Text(f"The table {gap.table} {known}; figures that rest on it count as missing.", "yellow")
 
 
 def _without_number(assessment: Assessment) -> Iterator[RenderableType]:
-    yield Text.assemble(("No score: ", "bold"), str(assessment.outcome).replace("_", " "))
-    for lack in assessment.shortfalls:
-        found = "nothing" if lack.found is None else lack.found
-        yield _indented(f"{lack.what}: found {found}, needed {lack.needed}")
+    told = for_bank(assessment.to_dict(), {}, words_of(Language.ENGLISH))
+    yield Text.assemble((told.title, "bold"), f" ({assessment.outcome})")
+    yield from map(_indented, told.facts)
+    yield Text(told.to_do)
 
 
 def trend(changed: Changes) -> RenderableType:
@@ -118,16 +122,8 @@ def advice(given: Advice) -> RenderableType:
             said = f"Band {given.now} is reached, and no better one than {given.band} was asked for."
             if given.now == given.band:
                 said = f"Band {given.now} is reached."
-        case Verdict.OUT_OF_REACH:
-            said = (
-                f"Band {given.band} is out of reach: changes as large as one in ten sellers of this size made in "
-                f"{given.days} days lead to {given.farthest} points at most."
-            )
-        case Verdict.NOTHING_TO_CHANGE:
-            said = (
-                "Nothing is advised: of what sellers change in months, all is known to be as good as it gets here, or "
-                "nothing is known of it."
-            )
+        case Verdict.OUT_OF_REACH | Verdict.NO_STEP:
+            return Group(*_steps(given))
         case Verdict.NO_SCORE:
             said = "Without a score there is no advice."
     return Text(said)
@@ -141,6 +137,27 @@ def _options(given: Advice) -> Iterator[RenderableType]:
             line = f"{each.label}: from {figure(each.value, each.unit)} to {figure(each.to, each.unit)}"
             yield Padding(Text(line), (0, 0, 0, 5))
     yield _indented(f"Each change is no larger than one in ten sellers of this size made in {given.days} days.")
+
+
+def _steps(given: Advice) -> Iterator[RenderableType]:
+    if given.steps:
+        head = f"Steps that raise the score; together they lead to {given.farthest}, not to band {given.band}"
+        yield Text(head, "bold")
+    else:
+        yield Text(f"No change that sellers of this size made in {given.days or 90} days raises the score.", "bold")
+    for step in given.steps:
+        change = step.change
+        line = f"{change.label}: from {figure(change.value, change.unit)} to {figure(change.to, change.unit)}"
+        yield _indented(f"{step.points:+4d}  {line}")
+    for each in given.open_reasons:
+        yield _indented(f"{each.reason.gain:+4d}  {each.reason.label}: {_LATER[each.why]}")
+
+
+_LATER: Final = {
+    Unanswered.CHANGES_SLOWLY: "at its typical value; it follows from months of trading",
+    Unanswered.RARELY_IMPROVED: "at its typical value; sellers of this size rarely get there in the time",
+    Unanswered.NEEDS_DATA: "at its typical value; the data for it are missing",
+}
 
 
 def _indented(line: str) -> RenderableType:

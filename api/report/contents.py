@@ -8,41 +8,19 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from api.errors import LedgerDamaged
-from api.pictures.figures import figure
+from api.outcomes import OutcomeText, for_bank
 from api.report.standing import Standing, standing_of
 from api.scores.assessed import assessment_of
 from api.scores.moments import is_expired
+from api.seller_pages.words import words_of
 from scoring import Advice, Assessment, Bundle, Outcome
-
-_LACKED: Final = {
-    Outcome.INSUFFICIENT_HISTORY: (
-        "The seller's history is too short for a score.",
-        "Ask again when it has grown; until then judge by other means. A short history is no sign of risk by itself.",
-    ),
-    Outcome.INSUFFICIENT_DATA: (
-        "Data that the model needs was not delivered, so there is no score.",
-        "Ask the platform to deliver it. Without it a score could be too good, so none is given.",
-    ),
-    Outcome.STALE_DATA: (
-        "The seller's data end too long before the day of the score, so there is no score.",
-        "Ask again after the platform's next delivery.",
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Lacking:
-    """An outcome without a number in plain words: what it is, what lacked, what to do."""
-
-    said: str
-    items: tuple[str, ...]
-    to_do: str
+from scoring.figures import Language
 
 
 @dataclass(frozen=True)
@@ -56,12 +34,12 @@ class Signature:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows. `envelope` is the signed answer; `signature` and its place are not in carried scores."""
+    """All that the page shows. `envelope` is the signed score; `signature` and its place are not in carried scores."""
 
     envelope: Mapping[str, Any]
     assessment: Assessment
     expired: bool
-    lacking: Lacking | None
+    without_score: OutcomeText | None
     standing: Standing | None
     advice: Advice | None
     signature: Signature | None
@@ -91,7 +69,7 @@ def report_of(body: bytes, bundle: Bundle | None, advice: Advice | None, now: da
         envelope=envelope,
         assessment=assessment,
         expired=ended,
-        lacking=_lacking(assessment, bundle),
+        without_score=_without_score(assessment, bundle),
         standing=standing_of(assessment, bundle),
         advice=advice,
         signature=signature,
@@ -99,27 +77,11 @@ def report_of(body: bytes, bundle: Bundle | None, advice: Advice | None, now: da
     )
 
 
-def _lacking(assessment: Assessment, bundle: Bundle | None) -> Lacking | None:
+def _without_score(assessment: Assessment, bundle: Bundle | None) -> OutcomeText | None:
     if assessment.outcome is Outcome.SCORED:
         return None
-    said, to_do = _LACKED[assessment.outcome]
-    return Lacking(said, tuple(_items(assessment, bundle)), to_do)
-
-
-def _items(assessment: Assessment, bundle: Bundle | None) -> Iterator[str]:
-    known = {entry.name: (entry.label, entry.unit) for entry in bundle.sheet.entries} if bundle else {}
-    for each in assessment.shortfalls:
-        if assessment.outcome is Outcome.INSUFFICIENT_DATA:
-            yield f"The table “{each.what}” was not delivered."
-        elif assessment.outcome is Outcome.STALE_DATA:
-            yield f"The table “{each.what}” ends at {each.found}; needed: {each.needed}."
-        else:
-            label, unit = known.get(each.what, (each.what, ""))
-            yield f"{label}: found {_written(each.found, unit)}, needed at least {_written(each.needed, unit)}."
-
-
-def _written(value: float | str | None, unit: str) -> str:
-    return figure(value, unit) if isinstance(value, int | float) else "nothing" if value is None else str(value)
+    labels = {entry.name: entry.label for entry in bundle.sheet.entries} if bundle else {}
+    return for_bank(assessment.to_dict(), labels, words_of(Language.ENGLISH))
 
 
 def _signature(receipt: str | None) -> Signature | None:

@@ -144,7 +144,7 @@ def decide(services: Services, review_id: str, by: str, decision: Decision, cloc
         score: StoredScore | None = None
         if correction is not None:
             repository.correct(connection, correction)
-            made = _rescored(services, connection, review)
+            made = _rescored(services, connection, review, now)
             score = self_view.record(services, connection, seller, made, now)
         values: dict[str, Any] = {
             "taken_at": review.taken_at or now,
@@ -170,16 +170,16 @@ def _correction(
         raise _not_allowed("feature", "Name the figure that is corrected")
     if decision.value is None or not math.isfinite(decision.value):
         raise _not_allowed("value", "Give what the figure is to be, a finite number")
-    stored = self_view.figures_of(services, connection, review.seller_id).stored
+    stored = self_view.figures_of(services, connection, review.seller_id, now).stored
     found = stored.values[names.index(feature)]
     as_of = stored.snapshot.as_of.isoformat()
     return Correction(review.id, review.seller_id, as_of, feature, found, float(decision.value), now)
 
 
-def _rescored(services: Services, connection: Connection, review: Review) -> Made:
+def _rescored(services: Services, connection: Connection, review: Review, now: datetime) -> Made:
     before = self_view.latest_id(connection, review.seller_id)
     named = {"review_id": review.id} | ({} if before is None else {"replaces": before})
-    return self_view.assessed(services, self_view.figures_of(services, connection, review.seller_id), **named)
+    return self_view.assessed(services, self_view.figures_of(services, connection, review.seller_id, now), **named)
 
 
 def _said(text: str, field: str, rule: str) -> str:

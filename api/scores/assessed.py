@@ -1,30 +1,44 @@
-"""A stored assessment as the value that it was written from, for whoever compares or draws it."""
+"""The assessment in a stored score, as the typed value that it was written from."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from api.errors import LedgerDamaged
+from api.errors import LedgerDamaged, ScoreOfEarlierFormat
 from scoring import Assessment
 
 
 def assessment_of(body: bytes) -> Assessment:
-    """Return the assessment that an answer holds.
+    """Return the assessment that a score object holds.
 
     Example: `assessment_of(score.body).canonical_bytes` are bytes of `score.body`.
 
     Raises:
+        ScoreOfEarlierFormat: it was stored by an earlier version.
         LedgerDamaged: it holds none.
     """
     try:
-        found: Assessment = _adapter().validate_python(json.loads(body)["assessment"])
+        plain = json.loads(body)["assessment"]
+        require_format(plain)
+        found: Assessment = _adapter().validate_python(plain)
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise LedgerDamaged from error
     return found
+
+
+def require_format(assessment: Mapping[str, Any]) -> None:
+    """Check that an assessment has the fields of this version.
+
+    Raises:
+        ScoreOfEarlierFormat: it was stored before the date of the request was part of it.
+    """
+    if "requested_on" not in assessment:
+        raise ScoreOfEarlierFormat
 
 
 @cache

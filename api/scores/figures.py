@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import date
 
 from api.errors import ScoreNotExplained, SellerUnknown, VectorsDoNotFitModel, VectorsUnavailable
 from api.reviews.corrected import Corrected, corrected
@@ -15,8 +16,14 @@ from scoring import Assessment, Bundle, ExplanationError, VectorError, assess
 logger = logging.getLogger(__name__)
 
 
-def figures_of(services: Services, seller_id: str, corrections: Sequence[Correction]) -> Corrected:
-    """Return the seller's latest figures as they are to be scored, with those that were corrected, oldest first.
+def figures_of(services: Services, seller_id: str, requested_on: date, corrections: Sequence[Correction]) -> Corrected:
+    """Return the seller's latest figures as they are to be scored on a day, with those that were corrected.
+
+    Args:
+        services: the parts of the service.
+        seller_id: whose figures.
+        requested_on: the day of the request (UTC).
+        corrections: of the seller, oldest first.
 
     Raises:
         SellerUnknown: the latest snapshot does not hold the seller.
@@ -29,7 +36,7 @@ def figures_of(services: Services, seller_id: str, corrections: Sequence[Correct
         raise VectorsUnavailable from error
     if stored is None:
         raise SellerUnknown
-    return corrected(stored, services.champion.bundle.sheet.names, corrections)
+    return corrected(stored, requested_on, services.champion.bundle.sheet.names, corrections)
 
 
 def assessed(bundle: Bundle, figures: Sequence[Corrected]) -> list[Assessment]:

@@ -135,7 +135,7 @@ def _settled(connection: Connection, asked: Asked, held: _Held) -> _Grounds | An
         if seller is None:
             raise ConsentRequired
         corrections = held.corrections.get(seller_id, ())
-        return _Grounds(asked, now, seller, consent, figures_of(asked.services, seller_id, corrections))
+        return _Grounds(asked, now, seller, consent, figures_of(asked.services, seller_id, now.date(), corrections))
     except Problem as refused:
         return refused
 

@@ -16,6 +16,7 @@ from api.database import transaction
 from api.errors import BundleNotKept, LedgerDamaged, ScoreNotReplayable, ScoreUnknown, StartError
 from api.kept_bundles import load_bundle
 from api.scores import repository
+from api.scores.assessed import require_format
 from api.scores.stored import open_kept
 from api.services import Services
 from api.settings import Settings
@@ -40,6 +41,7 @@ def replay(services: Services, bank_id: str, score_id: str) -> list[Difference]:
         ScoreUnknown: there is none under the id, or it is another bank's.
         ScoreErased: the seller was erased.
         BundleNotKept: the bundle that made it is gone or damaged.
+        ScoreOfEarlierFormat: it was stored by an earlier version.
         ScoreNotReplayable: the inputs do not meet the bundle.
         LedgerDamaged: what is stored cannot be opened at all.
         DatabaseUnavailable: the database does not answer.
@@ -52,6 +54,7 @@ def replay(services: Services, bank_id: str, score_id: str) -> list[Difference]:
     bundle = bundle_of(services, score.bundle)
     try:
         stored = json.loads(score.body)["assessment"]
+        require_format(stored)
         vector = vector_of(json.loads(score.inputs))
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
@@ -84,8 +87,8 @@ def _kept_bundle(settings: Settings, digest: str) -> Bundle:
 def vector_of(inputs: Mapping[str, Any]) -> Vector:
     """Return what a score was made from; what is no such thing raises ValueError, KeyError or TypeError."""
     covers = {name: date.fromisoformat(day) for name, day in inputs["covers_through"].items()}
-    as_of = date.fromisoformat(inputs["as_of"])
-    return Vector(inputs["seller_id"], as_of, covers, inputs["catalogue"], tuple(inputs["values"]))
+    as_of, requested_on = (date.fromisoformat(inputs[name]) for name in ("as_of", "requested_on"))
+    return Vector(inputs["seller_id"], as_of, requested_on, covers, inputs["catalogue"], tuple(inputs["values"]))
 
 
 def _differences(path: str, stored: Any, now: Any) -> Iterator[Difference]:

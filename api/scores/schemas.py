@@ -2,7 +2,7 @@
 
 import re
 from enum import StrEnum
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
@@ -68,6 +68,14 @@ class _Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class GroupPoints(_Answer):
+    """The points that a reason group adds or takes: the sum of its features."""
+
+    group: str = Field(description="Name of the group.", examples=["returns"])
+    label: str = Field(description="The group in words.", examples=["Returns and refunds"])
+    points: int = Field(description="Points added to the base (negative: taken).", examples=[-8])
+
+
 class Contribution(_Answer):
     """The points that one feature adds or takes."""
 
@@ -77,26 +85,57 @@ class Contribution(_Answer):
     unit: str = Field(description="Unit of value and typical.", examples=["ratio"])
     typical: float | None = Field(description="Median of the reference population.", examples=[0.05])
     points: int = Field(description="Points added to the base (negative: taken).", examples=[14])
-    reason_group: str | None = Field(description="Group in which reasons are given.", examples=["refunds"])
+    reason_group: str | None = Field(
+        description="Its reason group; null for the limit of the scale.", examples=["returns"]
+    )
 
 
 class Reason(_Answer):
-    """One principal reason."""
+    """One principal reason: one feature on one side of typical, or missing; verified by scoring again."""
 
-    code: str = Field(description="Stable code of the reason.", examples=["R03"])
-    points: int = Field(description="Points that its features cost together; negative.", examples=[-22])
-    statement: str = Field(description="The reason in words.", examples=["Share of sales that is refunded"])
+    code: str = Field(
+        description="Stable code of the feature and the side; GET /v1/reasons has its wording.",
+        examples=["RETURN_RATE_90D_HIGH"],
+    )
+    group: str = Field(description="The feature's reason group.", examples=["returns"])
+    feature: str = Field(description="Name of the feature.", examples=["return_rate_90d"])
+    label: str = Field(description="The feature in words.", examples=["Return rate, 90 days"])
+    side: Literal["high", "low", "missing"] = Field(
+        description="Where the value lies: above typical, below it, or nowhere.", examples=["high"]
+    )
+    value: float | None = Field(description="The seller's value; null where missing.", examples=[0.062])
+    typical: float = Field(description="Median of the reference population.", examples=[0.034])
+    unit: str = Field(description="Unit of value and typical.", examples=["ratio"])
+    table: str | None = Field(
+        description="Where the value is missing since a table was not used: the table.", examples=["traffic"]
+    )
+    data_through: str | None = Field(
+        description="Up to which day (UTC) that table goes; null where it was not delivered.", examples=["2026-01-03"]
+    )
+    points: int = Field(description="Points of the feature's contribution; negative.", examples=[-14])
+    gain: int = Field(
+        description="By how many points the score is higher with the feature at its typical value.", examples=[17]
+    )
+    statement: str = Field(
+        description="The reason in words, as a credit officer reads it.",
+        examples=["High return rate, 90 settled days: 6.2% of sales, typical 3.4%"],
+    )
 
 
 class Explanation(_Answer):
-    """Why the score is what it is: base_points and the points of all contributions sum to it, exactly."""
+    """Why the score is what it is: base_points plus the points of all groups is the score; so with contributions."""
 
     base_points: int = Field(description="Points of the reference population; one per model.", examples=[611])
     reference_population: str = Field(
         description="Whom contributions compare with.", examples=["Borrowers of 2024, 4,812 loans"]
     )
-    contributions: list[Contribution] = Field(description="One per feature, in catalogue order.")
-    reasons: list[Reason] = Field(description="At most four, worst first.")
+    groups: list[GroupPoints] = Field(
+        description="Points by reason group; where an end of the scale cuts the score off, `scale_limit` comes last."
+    )
+    contributions: list[Contribution] = Field(
+        description="One per feature that the model reads, in catalogue order; `scale_limit` comes last."
+    )
+    reasons: list[Reason] = Field(description="At most four, the one with the largest gain first.")
 
 
 class Shortfall(_Answer):
@@ -105,6 +144,16 @@ class Shortfall(_Answer):
     what: str = Field(description="A table or a feature.", examples=["days_on_platform"])
     found: float | str | None = Field(description="What there was; null for nothing.", examples=[41.0])
     needed: float | str = Field(description="The least that is needed.", examples=[90.0])
+
+
+class TableGap(_Answer):
+    """An optional table that the score does without."""
+
+    table: str = Field(description="Name of the table.", examples=["traffic"])
+    data_through: str | None = Field(
+        description="Up to which day (UTC) it goes, too long ago; null where it was not delivered.",
+        examples=["2026-01-03"],
+    )
 
 
 class ScaleDeclared(_Answer):
@@ -128,11 +177,12 @@ class Versions(_Answer):
 
 
 class AssessmentShown(_Answer):
-    """The assessment: a pure function of the seller's vector and the model, the same whenever it is made again."""
+    """The assessment: a pure function of the seller's values, the request's date and the model."""
 
     outcome: Outcome = Field(
-        description="Only `scored` carries a number; the others say what lacks. `stale_data` compares with as_of, "
-        "not with today; /health/ready tells how old as_of is."
+        description="Only `scored` carries a number. `insufficient_history`: new on the platform, or too few days with "
+        "sales. `inactive`: sold before, and not in the last 60 days. `insufficient_data`: a required table was not "
+        "delivered. `stale_data`: a required table ends too long before the request."
     )
     score: int | None = Field(description="300 to 900, higher is better.", examples=[625])
     band: str | None = Field(description="A (best) to E.", examples=["B"])
@@ -140,10 +190,16 @@ class AssessmentShown(_Answer):
     default_definition: str = Field(
         description="What counts as default.", examples=["90+ days past due within 12 months"]
     )
+    requested_on: str = Field(
+        description="The day (UTC) of the request; the age of the data is measured against it.", examples=["2026-02-01"]
+    )
     as_of: str = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
     data_through: str | None = Field(description="Up to where every needed table reaches.", examples=["2026-01-31"])
     explanation: Explanation | None = Field(description="Why the score is what it is.")
-    shortfalls: list[Shortfall] = Field(description="What lacked for a number; empty where scored.")
+    shortfalls: list[Shortfall] = Field(description="What was missing for a number; empty where scored.")
+    table_gaps: list[TableGap] = Field(
+        description="Optional tables that are too old or were not delivered; what rests on them counts as missing."
+    )
     versions: Versions = Field(description="What it was made with.")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from functools import cached_property, partial
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from api.scores import repository as scores
 from api.scores.recording import Made, keep, recorded
 from api.scores.stored import StoredScore, open_kept
 from api.services import Services
+from scoring.freshness import tables_too_old
 
 CHAIN: Final = "self"
 """The chain of all self views, and what stands for a bank in them; clients' ids have another form."""
@@ -47,14 +48,20 @@ class Opened:
         """From when it is not to be relied on."""
         return datetime.fromisoformat(self.body["expires_at"])
 
+    @cached_property
+    def requested_on(self) -> date:
+        """The day on which it was asked for."""
+        return date.fromisoformat(self.body["assessment"]["requested_on"])
+
     def rests_on(self, figures: Corrected) -> bool:
-        """Return whether it was made from these figures."""
+        """Return whether it was made from these figures, on whatever day."""
+        then = replace(figures, requested_on=self.requested_on)
         # what it was last found to rest on is compared first: that takes no writing
-        if self.__dict__.get("_figures") == figures:
+        if self.__dict__.get("_figures") == then:
             return True
-        same = self.score.inputs == figures.inputs
+        same = self.score.inputs == then.inputs
         if same:
-            self.__dict__["_figures"] = figures
+            self.__dict__["_figures"] = then
         return same
 
 
@@ -119,7 +126,7 @@ def standing(services: Services, connection: Connection, seller_id: str, now: da
         VectorsUnavailable: there is no snapshot, or it cannot be read.
         DatabaseUnavailable: the database does not answer.
     """
-    latest = figures_of(services, connection, seller_id)
+    latest = figures_of(services, connection, seller_id, now)
     known = _known(services, connection, seller_id)
     return _view(known) if _stands(services, known, latest, now) else None
 
@@ -134,7 +141,7 @@ def made(services: Services, seller_id: str, now: datetime) -> SelfView:
         seller = services.ledger.seller(connection, seller_id)
         services.ledger.hold(connection, CHAIN)
         # once more: of two who look at once the second finds what the first made, and an erasure has removed figures
-        latest = figures_of(services, connection, seller_id)
+        latest = figures_of(services, connection, seller_id, now)
         known = _known(services, connection, seller_id)
         if _stands(services, known, latest, now):
             return _view(known)
@@ -142,14 +149,15 @@ def made(services: Services, seller_id: str, now: datetime) -> SelfView:
     return _view([Opened(score), *known])
 
 
-def figures_of(services: Services, connection: Connection, seller_id: str) -> Corrected:
-    """Return the seller's latest figures as they are to be scored.
+def figures_of(services: Services, connection: Connection, seller_id: str, now: datetime) -> Corrected:
+    """Return the seller's latest figures as they are to be scored at a moment.
 
     Raises:
         SellerUnknown: the latest snapshot does not hold the seller.
         VectorsUnavailable: there is no snapshot, or it cannot be read.
     """
-    return figures.figures_of(services, seller_id, reviews.corrections_of(connection, seller_id))
+    corrections = reviews.corrections_of(connection, seller_id)
+    return figures.figures_of(services, seller_id, now.date(), corrections)
 
 
 def assessed(services: Services, latest: Corrected, **named: str) -> Made:
@@ -199,7 +207,11 @@ def _stands(services: Services, known: Sequence[Opened], figures: Corrected, now
     if not known:
         return False
     latest, bundle = known[0], services.champion.bundle
-    return latest.score.bundle == bundle.digest and now < latest.expires and latest.rests_on(figures)
+    if latest.score.bundle != bundle.digest or now >= latest.expires or not latest.rests_on(figures):
+        return False
+    # the same data may have become too old since
+    then = replace(figures, requested_on=latest.requested_on).vector
+    return tables_too_old(bundle.sheet, then) == tables_too_old(bundle.sheet, figures.vector)
 
 
 def _view(known: Sequence[Opened]) -> SelfView:

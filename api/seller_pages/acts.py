@@ -10,8 +10,8 @@ from fastapi import APIRouter, Form, Response
 from api.seller_pages.rendering import Viewer, page, to, without_cookie
 from api.seller_pages.routes import Here, OperatorIn, SessionFirst, SignedIn
 from api.seller_sessions import service as sessions
-from api.seller_sessions.schemas import Language
 from api.services import Services, Wired
+from scoring.figures import Language
 
 router = APIRouter(route_class=SessionFirst, include_in_schema=False)
 

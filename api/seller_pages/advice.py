@@ -1,4 +1,4 @@
-"""What would move a seller up a band, in words: the advice of `scoring`, each option scored before it is told."""
+"""Advice in the seller's words: steps that raise the score, each scored before it is shown."""
 
 from __future__ import annotations
 
@@ -9,14 +9,24 @@ from typing import Final
 from api.remembered import Remembered
 from api.scores.replay import vector_of
 from api.scores.stored import StoredScore
-from api.seller_pages.wording import GROUPS
-from api.seller_pages.words import Words
+from api.seller_pages.words import N_, Words
 from scoring import Advice, Bundle, Verdict, advise
+from scoring.advice import Change, Relation, Unanswered
+
+_NOT_PRINCIPAL: Final = {
+    Relation.LESSER_REASON: N_("It costs fewer points than your main reasons, so it is not among them."),
+    Relation.BETTER_THAN_TYPICAL: N_("You are better than typical here already; a further step still counts."),
+}
+_UNANSWERED: Final = {
+    Unanswered.CHANGES_SLOWLY: N_("This figure follows from months of business and changes slowly."),
+    Unanswered.RARELY_IMPROVED: N_("Sellers of your size rarely get there within %(days)s days. It takes longer."),
+    Unanswered.NEEDS_DATA: N_("The data for this figure are missing. Ask your marketplace to deliver them."),
+}
 
 
 @dataclass(frozen=True)
-class Step:
-    """One figure to change, from what it is to what it would have to be."""
+class ChangeShown:
+    """One figure to change, from its value to the one to reach."""
 
     label: str
     group: str
@@ -25,10 +35,28 @@ class Step:
 
 
 @dataclass(frozen=True)
+class StepShown:
+    """One change alone and the points that it gains; `note` says why it is no main reason, where it is none."""
+
+    change: ChangeShown
+    points: int
+    note: str | None
+
+
+@dataclass(frozen=True)
+class LaterShown:
+    """A main reason that no step answers: the points at the typical value, and why that takes longer."""
+
+    statement: str
+    points: int
+    why: str
+
+
+@dataclass(frozen=True)
 class OptionShown:
     """Changes that together lead to a band, and what they are worth."""
 
-    steps: tuple[Step, ...]
+    changes: tuple[ChangeShown, ...]
     score: int
     points: int
     band: str
@@ -36,7 +64,7 @@ class OptionShown:
 
 @dataclass(frozen=True)
 class AdviceShown:
-    """The advice: a verdict that the template has words for, and options."""
+    """The advice: a verdict that the template has words for, options, single steps, and what takes longer."""
 
     verdict: Verdict
     now: str | None
@@ -44,6 +72,8 @@ class AdviceShown:
     farthest: int | None
     days: int | None
     options: tuple[OptionShown, ...]
+    steps: tuple[StepShown, ...]
+    later: tuple[LaterShown, ...]
 
 
 _ADVICE: Final[Remembered[Advice]] = Remembered(2_000)
@@ -51,32 +81,50 @@ _ADVICE: Final[Remembered[Advice]] = Remembered(2_000)
 
 
 def advice_for(score: StoredScore, bundle: Bundle) -> Advice:
-    """Return what would move a score up a band.
+    """Return what would raise a score.
 
     Args:
-        score: the seller's own, made by this bundle.
+        score: the seller's own, issued with this bundle.
         bundle: the model in force.
     """
     return _ADVICE.of((score.id, bundle.digest), lambda: advise(bundle, vector_of(json.loads(score.inputs))))
 
 
-def shown(advice: Advice, words: Words) -> AdviceShown:
+def shown(advice: Advice, bundle: Bundle, words: Words) -> AdviceShown:
     """Return advice in a language."""
-    options = tuple(
-        OptionShown(
-            tuple(
-                Step(
-                    words.say(each.label),
-                    words.say(GROUPS.get(each.reason_group, each.reason_group)),
-                    words.figure(each.value, each.unit),
-                    words.figure(each.to, each.unit),
-                )
-                for each in option.changes
-            ),
-            option.score,
-            option.points,
-            option.band,
+
+    def change(each: Change) -> ChangeShown:
+        return ChangeShown(
+            words.say(each.label),
+            bundle.reasons.label_of(each.reason_group, words.language),
+            words.figure(each.value, each.unit),
+            words.figure(each.to, each.unit),
         )
-        for option in advice.options
+
+    return AdviceShown(
+        advice.verdict,
+        advice.now,
+        advice.band,
+        advice.farthest,
+        advice.days,
+        tuple(
+            OptionShown(tuple(map(change, option.changes)), option.score, option.points, option.band)
+            for option in advice.options
+        ),
+        tuple(
+            StepShown(
+                change(step.change),
+                step.points,
+                words.say(_NOT_PRINCIPAL[step.relation]) if step.relation in _NOT_PRINCIPAL else None,
+            )
+            for step in advice.steps
+        ),
+        tuple(
+            LaterShown(
+                bundle.reasons.statement(each.reason, "seller", words.language),
+                each.reason.gain,
+                words.say(_UNANSWERED[each.why], days=advice.days or 0),
+            )
+            for each in advice.open_reasons
+        ),
     )
-    return AdviceShown(advice.verdict, advice.now, advice.band, advice.farthest, advice.days, options)

@@ -124,7 +124,7 @@ def _parts(name: str, seller: Here, services: Services, view: SelfView) -> dict[
     reasons = reasons_of(view.assessment, bundle, words)
     parts: dict[str, Any] = {"lacking": None, "standing": standing, "reasons": reasons}
     if name == "improve":
-        parts["advice"] = advice.shown(advice.advice_for(view.score, bundle), words)
+        parts["advice"] = advice.shown(advice.advice_for(view.score, bundle), bundle, words)
     return parts
 
 

@@ -9,11 +9,10 @@ from typing import Any
 from markupsafe import Markup
 
 from api.seller_pages.pictures import bar
-from api.seller_pages.wording import GROUPS, SCALE_LIMIT
 from api.seller_pages.words import Words
-from api.seller_sessions.schemas import Language
 from scoring import Bundle
 from scoring.assess import SCALE_LIMIT as LIMIT
+from scoring.reasons import Reason
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class FigureRow:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """A group of figures that say the same: its points together; `said` where it costs some."""
+    """A group of figures that say the same: its points together; `said` is the principal reason in it, if any."""
 
     name: str
     title: str
@@ -40,11 +39,25 @@ class GroupRow:
 
 
 @dataclass(frozen=True)
+class PrincipalReason:
+    """One principal reason in the seller's words, and the points that the typical value would add."""
+
+    code: str
+    statement: str
+    gain: int
+
+
+@dataclass(frozen=True)
 class Reasons:
-    """All groups: base and the points of all three lists are the score."""
+    """All groups: base, limit and the points of all three lists are the score.
+
+    `limit` is what an end of the scale adds or takes; it is no strength and no weakness.
+    """
 
     base: int
+    limit: int
     score: int
+    principal: tuple[PrincipalReason, ...]
     helps: tuple[GroupRow, ...]
     hurts: tuple[GroupRow, ...]
     neutral: tuple[GroupRow, ...]
@@ -65,26 +78,26 @@ def reasons_of(assessment: Mapping[str, Any], bundle: Bundle, words: Words) -> R
     told = assessment["explanation"]
     if told is None:
         return None
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for each in told["contributions"]:
-        groups.setdefault(each["reason_group"] or LIMIT, []).append(each)
-    sums = {name: sum(each["points"] for each in those) for name, those in groups.items()}
+    sums = {each["group"]: each["points"] for each in told["groups"] if each["group"] != LIMIT}
     most = max(map(abs, sums.values()), default=1)
-    said = _said(bundle, words.language)
+    reasons = [Reason(**each) for each in told["reasons"]]
+    said = {each.group: bundle.reasons.statement(each, "seller", words.language) for each in reasons}
     rows = [
         GroupRow(
             name,
-            _title(name, words),
-            sums[name],
-            bar(sums[name], most),
-            said.get(name) if sums[name] < 0 else None,
-            _figures(those, words),
+            bundle.reasons.label_of(name, words.language),
+            points,
+            bar(points, most),
+            said.get(name),
+            _figures([each for each in told["contributions"] if each["reason_group"] == name], words),
         )
-        for name, those in groups.items()
+        for name, points in sums.items()
     ]
     return Reasons(
         told["base_points"],
+        sum(each["points"] for each in told["groups"] if each["group"] == LIMIT),
         assessment["score"],
+        tuple(PrincipalReason(each.code, said[each.group], each.gain) for each in reasons),
         _sorted(each for each in rows if each.points > 0),
         _sorted(each for each in rows if each.points < 0),
         _sorted(each for each in rows if each.points == 0),
@@ -95,22 +108,11 @@ def _sorted(rows: Iterable[GroupRow]) -> tuple[GroupRow, ...]:
     return tuple(sorted(rows, key=lambda each: -abs(each.points)))
 
 
-def _title(group: str, words: Words) -> str:
-    return words.say(SCALE_LIMIT if group == LIMIT else GROUPS.get(group, group))
-
-
-def _said(bundle: Bundle, language: Language) -> dict[str, str]:
-    return {
-        each.group: each.seller.zh if language is Language.CHINESE else each.seller.en
-        for each in bundle.reasons.entries
-    }
-
-
 def _figures(those: Sequence[Mapping[str, Any]], words: Words) -> tuple[FigureRow, ...]:
     rows = (
         FigureRow(
             each["feature"],
-            words.say(SCALE_LIMIT if each["feature"] == LIMIT else each["label"]),
+            words.say(each["label"]),
             words.figure(each["value"], each["unit"]),
             words.figure(each["typical"], each["unit"]),
             each["points"],

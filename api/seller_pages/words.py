@@ -13,7 +13,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from api.seller_sessions.schemas import Language
+from scoring.figures import Language
 
 if TYPE_CHECKING:
     from babel import Locale

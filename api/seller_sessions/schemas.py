@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.scores.schemas import SellerId
-
-
-class Language(StrEnum):
-    """The languages of the pages."""
-
-    ENGLISH = "en"
-    CHINESE = "zh"
+from scoring.figures import Language
 
 
 class SessionWanted(BaseModel):

@@ -11,13 +11,13 @@ from typing import Final
 from fastapi import Response
 
 from api.pages.documents import document
-from api.pictures.figures import figure
 from api.pictures.scales import bar_svg, dot_svg, strip_svg
 from api.pictures.series import Points, bars_svg, line_svg
 from api.sellers.schemas import FamilyIndex, FeatureStanding, Flag, Peers, Profile, Series, Step, TableCoverage
 from features.picture.peers import Scope
 from features.picture.picture import Gap
 from features.picture.series import STEP_DAYS, STEPS
+from scoring.figures import figure
 
 GAPS: Final = {
     Gap.NOT_DELIVERED: "not delivered by the platform",

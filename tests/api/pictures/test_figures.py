@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.pictures.figures import figure
+from scoring.figures import figure
 
 
 @pytest.mark.parametrize(
