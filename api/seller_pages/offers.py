@@ -50,6 +50,15 @@ def shown(offer: Offer, words: Words) -> OfferShown:
     )
 
 
+def missing(offer: Offer, words: Words) -> str:
+    """Return in one sentence what a closed offer still needs.
+
+    Example: "Still missing: band C or better and 4.5 more months of trading."
+    """
+    needs = [_NEEDS[each.criterion](each, offer, words) for each in offer.eligibility.unmet]
+    return words.say(N_("Still missing: %(list)s."), list=words.listing(needs))
+
+
 def _hurdle(unmet: Unmet, offer: Offer, words: Words) -> Hurdle:
     return Hurdle(_SAYS[unmet.criterion](unmet, offer, words), words.say(_ADVICE[unmet.criterion]))
 
@@ -73,12 +82,16 @@ def _band(unmet: Unmet, _: Offer, words: Words) -> str:
 
 
 def _country(unmet: Unmet, _: Offer, words: Words) -> str:
-    names = words.locale.territories
-    needed = ", ".join(names.get(code, code) for code in str(unmet.needed).split(", "))
+    names, needed = words.locale.territories, _countries(unmet, words)
     if unmet.found is None:
         return words.say(N_("It is for sellers in %(needed)s; your country is not known to us."), needed=needed)
     found = names.get(str(unmet.found), str(unmet.found))
     return words.say(N_("It is for sellers in %(needed)s; you are in %(found)s."), needed=needed, found=found)
+
+
+def _countries(unmet: Unmet, words: Words) -> str:
+    names = words.locale.territories
+    return words.listing([names.get(code, code) for code in str(unmet.needed).split(", ")])
 
 
 def _months(unmet: Unmet, _: Offer, words: Words) -> str:
@@ -116,6 +129,50 @@ def _sales(unmet: Unmet, offer: Offer, words: Words) -> str:
     )
 
 
+def _needs_score(unmet: Unmet, _: Offer, words: Words) -> str:
+    return words.say(N_("a score in band %(band)s or better"), band=unmet.needed)
+
+
+def _needs_bands(_: Unmet, __: Offer, words: Words) -> str:
+    return words.say(N_("an update of the offer by the bank"))
+
+
+def _needs_band(unmet: Unmet, _: Offer, words: Words) -> str:
+    return words.say(N_("band %(needed)s or better (you are in %(found)s)"), needed=unmet.needed, found=unmet.found)
+
+
+def _needs_country(unmet: Unmet, _: Offer, words: Words) -> str:
+    return words.say(N_("a business in %(countries)s"), countries=_countries(unmet, words))
+
+
+def _needs_months(unmet: Unmet, _: Offer, words: Words) -> str:
+    if unmet.found is None:
+        return words.say(N_("%(months)s months of trading"), months=words.number(float(unmet.needed)))
+    gap = float(unmet.needed) - math.floor(10 * float(unmet.found)) / 10
+    return words.say(N_("%(months)s more months of trading"), months=words.number(round(gap, 1)))
+
+
+def _needs_checks(_: Unmet, __: Offer, words: Words) -> str:
+    return words.say(N_("visit and parcel data to check your sales"))
+
+
+def _needs_sales(unmet: Unmet, offer: Offer, words: Words) -> str:
+    currency, needed = offer.product.currency, math.ceil(float(unmet.needed))
+    if unmet.found is None:
+        return words.say(N_("monthly sales of %(amount)s after refunds"), amount=words.money(needed, currency))
+    gap = words.money(needed - math.floor(float(unmet.found)), currency)
+    return words.say(N_("%(amount)s more monthly sales after refunds"), amount=gap)
+
+
+_NEEDS: Final[Mapping[Criterion, Callable[[Unmet, Offer, Words], str]]] = {
+    Criterion.SCORE: _needs_score,
+    Criterion.BANDS: _needs_bands,
+    Criterion.BAND: _needs_band,
+    Criterion.COUNTRY: _needs_country,
+    Criterion.MONTHS_TRADING: _needs_months,
+    Criterion.CHECKED_SALES: _needs_checks,
+    Criterion.MONTHLY_SALES: _needs_sales,
+}
 _SAYS: Final[Mapping[Criterion, Callable[[Unmet, Offer, Words], str]]] = {
     Criterion.SCORE: _score,
     Criterion.BANDS: _bands,
