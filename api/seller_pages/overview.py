@@ -138,7 +138,7 @@ def next_step(standing: Standing | Lacking, financing: Financing, access: Access
         said = words.say(text, bank=financing.best.bank, amount=financing.best.limit)
         return Step(said, words.say(N_("See the offer")), "/seller/products")
     if isinstance(standing, Lacking):
-        text, button = N_("Check which of your data are missing or out of date."), N_("Check my data")
+        text, button = N_("See which of your data we have received."), N_("Check my data")
         return Step(words.say(text), words.say(button), "/seller/data")
     if not standing.best:
         text, button = N_("See which changes would raise your score."), N_("Raise my score")

@@ -14,7 +14,7 @@ from api.services import Services
 
 @dataclass(frozen=True)
 class Differs:
-    """How an earlier self view differs from one of today; None leaves a part as it is."""
+    """The parts of an earlier self view that differ from one of today; None keeps a part."""
 
     as_of: date | None = None
     values: tuple[float | None, ...] | None = None

@@ -93,7 +93,7 @@ def test_the_nearest_offer_misses_least_and_can_be_reached() -> None:
         ({}, {"countries": frozenset({"DE", "FR"})}, "a business in Germany and France", "在德国和法国经营"),
         ({}, {"minimum_months": 30}, "6 more months of trading", "再经营6个月"),
         ({"months_trading": None}, {}, "12 months of trading", "经营满12个月"),
-        ({"doubts": {"rush": None}}, {}, "visit and parcel data to check your sales", "用于核实销售额的访问和物流数据"),
+        ({"doubts": {"rush": None}}, {}, "visit and parcel data to check your sales", "用于核实销售额的访问及物流数据"),
         ({"monthly_sales": 400.5}, {}, "US$100 more monthly sales after refunds", "每月退款后销售额再增加US$100"),
         ({"monthly_sales": None}, {}, "monthly sales of US$500 after refunds", "每月退款后销售额达到US$500"),
         (
@@ -151,7 +151,7 @@ CLOSED = financing_of([], RATES, EN)
         (0, OPEN, standing(best=False), "/seller/products", "Bank of the North offers you up to US$20,000."),
         (0, CLOSED, standing(best=False), "/seller/improve", "See which changes would raise your score."),
         (0, CLOSED, standing(best=True), "/seller/data", "You are in the best band."),
-        (0, CLOSED, LACKING, "/seller/data", "Check which of your data are missing or out of date."),
+        (0, CLOSED, LACKING, "/seller/data", "See which of your data we have received."),
     ],
 )
 def test_the_next_step_follows_what_is_most_pressing(
@@ -304,7 +304,7 @@ def test_a_view_without_a_number_shows_none_and_all_the_rest(browser: Browser, s
     assert "points" not in said
     for heading in ("You qualify for", "Next step", "Who is asking to see your data", "Your past scores"):
         assert f"{heading} " in said
-    assert "Check which of your data are missing or out of date." in said
+    assert "See which of your data we have received." in said
 
 
 def test_a_second_look_reads_little(client: TestClient) -> None:
