@@ -1,6 +1,6 @@
-"""The pages that show: overview, reasons, advice, financing and data; each of the seller's own score.
+"""Read-only pages of the seller's own score: overview, reasons, advice, financing and data.
 
-What a page says of a score is remembered in each language, as text: a score never changes.
+The body of a page is cached as text, by the IDs of everything that it depends on and by language.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def show_data(seller: SignedIn, services: Wired) -> Response:
 
 
 def view_of(seller: Here, services: Services) -> SelfView | None:
-    """Return the seller's own score, None where nothing is known of the seller."""
+    """Return the seller's own score, or None for an unknown seller."""
     now = datetime.now(UTC)
     try:
         with seller.reading() as connection:
