@@ -19,6 +19,7 @@ from api.scores.repository import Kept, Listed
 from api.scores.stored import StoredScore, open_kept
 from api.self_view.service import CHAIN, SelfView
 from api.services import Services
+from scoring import Outcome
 from scoring.canonical import canonical_json
 
 LONGEST: Final = 12
@@ -33,6 +34,7 @@ class Change(StrEnum):
     MODEL = "model"
     DATA_AND_MODEL = "data_and_model"
     CORRECTION = "correction"
+    AGE = "age"
     RENEWAL = "renewal"
 
 
@@ -124,7 +126,10 @@ def change_between(before: Facts | None, after: Facts) -> Change:
         return Change.CORRECTION
     if data:
         return Change.DATA_AND_MODEL if model else Change.DATA
-    return Change.MODEL if model else Change.RENEWAL
+    if model:
+        return Change.MODEL
+    stale = after.outcome == Outcome.STALE_DATA and before.outcome != after.outcome
+    return Change.AGE if stale else Change.RENEWAL
 
 
 def _facts_of_kept(services: Services, kept: Kept) -> Facts:

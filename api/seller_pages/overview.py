@@ -227,6 +227,7 @@ CHANGES: Final[Mapping[Change, str]] = {
     Change.MODEL: N_("scoring model updated"),
     Change.DATA_AND_MODEL: N_("new data and updated scoring model"),
     Change.CORRECTION: N_("corrected figure"),
+    Change.AGE: N_("the data became too old"),
     Change.RENEWAL: N_("renewed, same data and model"),
 }
 """What changed since the score before."""

@@ -177,6 +177,7 @@ FACTS = Facts(NOW, "scored", 640, "B", "bundle", "catalogue", "period", "values"
     ("differs", "change"),
     [
         ({}, Change.RENEWAL),
+        ({"outcome": "stale_data", "score": None, "band": None}, Change.AGE),
         ({"period": "later"}, Change.DATA),
         ({"values": "others"}, Change.DATA),
         ({"bundle": "other"}, Change.MODEL),
