@@ -14,6 +14,7 @@ from api.consents import repository as consents
 from api.consents.repository import Consent
 from api.consents.requests import repository as requests
 from api.consents.requests.repository import Request, State
+from api.database import UtcDateTime
 from api.ledger.tables import ledger, seller_keys
 from api.scores.repository import scores
 from api.self_view.service import CHAIN
@@ -56,6 +57,32 @@ def _latest(table: Table, moment: ColumnElement[Any]) -> Select[Any]:
 _ASKED = _latest(requests.requests, requests.requests.c.asked_at)
 _GRANTED = _latest(consents.consents, consents.consents.c.recorded_at)
 
+_NOW = bindparam("now", type_=UtcDateTime())
+_PENDING = _ASKED.where(
+    requests.requests.c.consent_id.is_(None),
+    requests.requests.c.declined_at.is_(None),
+    requests.requests.c.expires_at > _NOW,
+)
+_IN_FORCE = _GRANTED.where(
+    consents.consents.c.revoked_at.is_(None),
+    consents.consents.c.granted_at <= _NOW,
+    consents.consents.c.ends_at > _NOW,
+)
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who requests access to a seller's data and who has it: each request and consent after its bank's name."""
+
+    pending: tuple[tuple[str, Request], ...]
+    in_force: tuple[tuple[str, Consent], ...]
+
+    @property
+    def key(self) -> tuple[tuple[str, str], ...]:
+        """Identify the content for a cache: the ID of each request and consent with the bank's name."""
+        both: list[tuple[str, Request | Consent]] = [*self.pending, *self.in_force]
+        return tuple((each.id, name) for name, each in both)
+
 
 @dataclass(frozen=True)
 class Look:
@@ -92,6 +119,17 @@ def agreements_of(connection: Connection, seller_id: str, now: datetime) -> Agre
         looks=_looks(connection, _LATEST_LOOKS, seller_id),
         banks={each.bank_id: name for name, each in both if name is not None},
         now=now,
+    )
+
+
+def access_of(connection: Connection, seller_id: str, now: datetime) -> Access:
+    """Return a seller's pending consent requests and the consents in force, newest first."""
+    of = {"seller": seller_id, "now": now}
+    pending = [(name, Request(*found)) for name, *found in connection.execute(_PENDING, of)]
+    in_force = [(name, Consent(*found)) for name, *found in connection.execute(_IN_FORCE, of)]
+    return Access(
+        pending=tuple((name or each.bank_id, each) for name, each in pending),
+        in_force=tuple((name or each.bank_id, each) for name, each in in_force),
     )
 
 

@@ -80,7 +80,7 @@ def _table(each: TableShown, words: Words) -> TableRow:
     name = words.say(TABLES.get(each.table, each.table))
     through = words.day(each.covers_through) if each.covers_through else words.say(N_("not delivered"))
     if each.first_day is None or each.last_day is None:
-        nothing = words.say(N_("not delivered") if each.gap is Gap.NOT_DELIVERED else N_("nothing of you"))
+        nothing = words.say(N_("not delivered") if each.gap is Gap.NOT_DELIVERED else N_("no records of yours"))
         return TableRow(name, through, nothing, "", known=False)
     return TableRow(name, through, words.day(each.first_day), words.day(each.last_day), known=True)
 

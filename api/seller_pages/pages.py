@@ -1,6 +1,6 @@
-"""The pages that show: overview, reasons, advice, financing and data; each of the seller's own score.
+"""Read-only pages of the seller's own score: overview, reasons, advice, financing and data.
 
-What a page says of a score is remembered in each language, as text: a score never changes.
+The body of a page is cached as text, by the IDs of everything that it depends on and by language.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from markupsafe import Markup
 
 from api import errors
 from api.products import service as products
-from api.products.repository import everyones
+from api.products.repository import Version, everyones
 from api.remembered import Remembered
 from api.self_view import service as self_view
+from api.self_view.history import PastScore, history_of
 from api.self_view.service import SelfView
 from api.seller_pages import advice, data, offers
+from api.seller_pages.agreements import Access, access_of
+from api.seller_pages.overview import Overview, access_shown, financing_of, history_shown, next_step
 from api.seller_pages.reasons import reasons_of
 from api.seller_pages.rendering import page, rendered
 from api.seller_pages.routes import Here, SessionFirst, SignedIn
@@ -37,8 +40,25 @@ _SAID: Final[Remembered[Markup]] = Remembered(2_000)
 
 @router.get("")
 def show_overview(seller: SignedIn, services: Wired) -> Response:
-    """Show the score, where it stands, how it moved and what weighs most."""
-    return _of_score("overview", "/seller", seller, services)
+    """Show the score, the best offer, the next step, consent requests and past scores."""
+    view = view_of(seller, services)
+    if view is None:
+        return _unknown(seller, "/seller")
+    now = datetime.now(UTC)
+    with seller.reading() as connection:
+        held = everyones(connection, now)
+        access = access_of(connection, seller.subject, now)
+        versions = tuple((bank, each.bank_id, each.product_id, each.version) for bank, each in held)
+        digest, language = services.champion.bundle.digest, seller.viewer.words.language
+
+        def contents() -> Markup:
+            found = _overview(services, seller, view, (held, access, history_of(services, connection, view)), now)
+            lacking = found.standing if isinstance(found.standing, Lacking) else None
+            return _as_text("overview", seller, {"overview": found, "lacking": lacking})
+
+        # the IDs in the view's name also determine its history
+        body = _SAID.of(("overview", *view.name, digest, versions, access.key, language), contents)
+    return page("overview.html", seller.viewer, body=body, aged=_aged(view, services))
 
 
 @router.get("/reasons")
@@ -84,7 +104,7 @@ def show_data(seller: SignedIn, services: Wired) -> Response:
 
 
 def view_of(seller: Here, services: Services) -> SelfView | None:
-    """Return the seller's own score, None where nothing is known of the seller."""
+    """Return the seller's own score, or None for an unknown seller."""
     now = datetime.now(UTC)
     try:
         with seller.reading() as connection:
@@ -126,6 +146,27 @@ def _parts(name: str, seller: Here, services: Services, view: SelfView) -> dict[
     if name == "improve":
         parts["advice"] = advice.shown(advice.advice_for(view.score, bundle), bundle, words)
     return parts
+
+
+def _overview(
+    services: Services,
+    seller: Here,
+    view: SelfView,
+    stored: tuple[list[tuple[str, Version]], Access, list[PastScore]],
+    now: datetime,
+) -> Overview:
+    held, access, history = stored
+    words = seller.viewer.words
+    standing = standing_of(view, services.champion.bundle, words)
+    known, offered = products.held_against(services, view.score, held, now)
+    financing = financing_of(offered, known.usd_per_unit, words)
+    return Overview(
+        standing=standing,
+        financing=financing,
+        step=next_step(standing, financing, access, words),
+        access=access_shown(access, words),
+        history=history_shown(history, words),
+    )
 
 
 def _data(seller: Here, services: Services, view: SelfView) -> dict[str, Any]:

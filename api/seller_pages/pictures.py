@@ -18,6 +18,10 @@ _SCALE_WIDTH: Final = 340
 
 _SCALE_TOP, _SCALE_HIGH = 36, 16
 _COLUMNS_HIGH: Final = 130
+_HISTORY_FOOT: Final = 104
+_LEAST_SPAN: Final = 40
+"""Points that the height of a history stands for at least."""
+
 _BAR: Final = Markup(
     '<svg viewBox="0 0 100 10" class="bar" aria-hidden="true" preserveAspectRatio="none"><rect x="{}" y="1" width="{}" '
     'height="8" rx="1" class="{}"/><line x1="50" x2="50" y1="0" y2="10" class="axis"/></svg>'
@@ -78,6 +82,78 @@ def scale_picture(segments: Sequence[Segment], score: int, before: int | None, s
     return _done(picture)
 
 
+@dataclass(frozen=True)
+class ChartPoint:
+    """One score of a history; None leaves a gap. `model` marks a score by an updated model, `title` is its tooltip."""
+
+    score: int | None
+    model: bool
+    title: str
+
+
+def history_picture(points: Sequence[ChartPoint], days: tuple[str, str], said: str) -> Markup:
+    """Draw scores as a line, evenly spaced in order of time.
+
+    A point without a score breaks the line and is a cross at the foot of the chart. A diamond marks a score by an
+    updated model.
+
+    Args:
+        points: oldest first, at least two, at least one with a score.
+        days: the first and the last day, as labels.
+        said: the chart in one sentence.
+    """
+    numbers = [each.score for each in points if each.score is not None]
+    # a change of a few points must not look like a cliff
+    spare = max((_LEAST_SPAN - (max(numbers) - min(numbers))) / 2, 0)
+    low, high = min(numbers) - spare, max(numbers) + spare
+    picture = _picture(_SCALE_WIDTH, _HISTORY_FOOT + 38, said, "history")
+
+    def at(number: int, score: int | None) -> tuple[float, float]:
+        x = 22 + (_SCALE_WIDTH - 44) * number / (len(points) - 1)
+        y = _HISTORY_FOOT if score is None else 26 + (_HISTORY_FOOT - 44) * (high - score) / (high - low)
+        return x, y
+
+    foot = f"{_HISTORY_FOOT + 12}"
+    Xml.SubElement(picture, "line", {"x1": "0", "x2": f"{_SCALE_WIDTH}", "y1": foot, "y2": foot, "class": "axis"})
+    places = [at(number, each.score) for number, each in enumerate(points)]
+    for run in _runs(points):
+        line = " ".join(f"{places[number][0]:.1f},{places[number][1]:.1f}" for number in run)
+        Xml.SubElement(picture, "polyline", {"points": line, "class": "path"})
+    for each, (x, y) in zip(points, places, strict=True):
+        _mark(picture, each, x, y)
+    scored = [number for number, each in enumerate(points) if each.score is not None]
+    for number in {scored[0], scored[-1]}:
+        x, y = places[number]
+        _text(picture, x, round(y - 11, 1), str(points[number].score), "now" if number == scored[-1] else "letter")
+    for text, x, anchor in ((days[0], 2, "start"), (days[1], _SCALE_WIDTH - 2, "end")):
+        _text(picture, x, _HISTORY_FOOT + 30, text, f"letter {anchor}")
+    return _done(picture)
+
+
+def _runs(points: Sequence[ChartPoint]) -> list[list[int]]:
+    """Return the numbers of consecutive points with a score, one list for each stretch of the line."""
+    runs: list[list[int]] = [[]]
+    for number, each in enumerate(points):
+        if each.score is None:
+            runs.append([])
+        else:
+            runs[-1].append(number)
+    return [run for run in runs if len(run) > 1]
+
+
+def _mark(picture: Xml.Element, point: ChartPoint, x: float, y: float) -> None:
+    if point.score is None:
+        path = f"M{x - 4:.1f},{y - 4:.1f}l8,8m0,-8l-8,8"
+        mark = Xml.SubElement(picture, "path", {"d": path, "class": "gap"})
+    elif point.model:
+        path = f"M{x:.1f},{y - 6:.1f}l6,6l-6,6l-6,-6z"
+        mark = Xml.SubElement(picture, "path", {"d": path, "class": "point model"})
+    else:
+        place = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "4"}
+        mark = Xml.SubElement(picture, "circle", {**place, "class": "point"})
+    Xml.SubElement(mark, "title").text = point.title
+
+
 def bar(points: int, most: int) -> Markup:
     """Draw points as a bar from the middle: to the right what helps, to the left what hurts."""
     long = 48 * abs(points) / max(most, 1)
@@ -119,9 +195,8 @@ def columns_picture(values: Sequence[float | None], settled: Sequence[bool], sai
 
 
 def _picture(width: int, height: int, said: str, style: str = "") -> Xml.Element:
-    return Xml.Element(
-        "svg", {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": said, "class": f"picture {style}"}
-    )
+    classes = f"picture {style}".strip()
+    return Xml.Element("svg", {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": said, "class": classes})
 
 
 def _text(parent: Xml.Element, x: float, y: float, words: str, style: str) -> None:

@@ -1,4 +1,4 @@
-"""What the overview says of a score: where it stands, how it moved, how long it holds; or what lacked for one. Pure."""
+"""A score in words: band, change and validity, or why there is no number. Pure."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ REQUESTED: Final[Mapping[Requested, str]] = {
 
 LOOKS: Final[Mapping[str, str]] = {
     "score": N_("Scored you for %(purpose)s"),
-    "view": N_("Looked at the figures of your business"),
+    "view": N_("Viewed your business figures"),
 }
 """What a bank did, by the kind of the row in the ledger."""
 

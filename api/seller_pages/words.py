@@ -5,6 +5,7 @@ Catalogues are the .po files beside this module, read when they are first needed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache, lru_cache
@@ -61,6 +62,15 @@ class Words:
         """Return the sentence for a number of things; `%(n)s` is the number."""
         said = self.catalogue.ngettext(one, many, number)
         return said % {"n": self.number(number), **values}
+
+    def listing(self, items: Sequence[str]) -> str:
+        """Join items as the language writes a list.
+
+        Example: "A, B and C", in Chinese "A、B和C".
+        """
+        from babel.lists import format_list
+
+        return format_list(items, locale=self.locale)
 
     def number(self, value: float) -> str:
         """Write a number, four digits of one that is no whole."""

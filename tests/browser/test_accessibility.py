@@ -67,6 +67,8 @@ def require_sound(looking: Looking, name: str) -> None:
     page = looking.page
     page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
     looking.keep(name)
+    # at the end of the page the bar of a phone covers nothing; elsewhere axe takes what it covers for too small
+    page.evaluate("scrollTo({top: document.documentElement.scrollHeight, behavior: 'instant'})")
     found = Axe().run(page, options=OPTIONS)
     assert found.violations_count == 0, found.generate_report()
     beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

@@ -98,8 +98,8 @@ def test_new_data_make_a_new_score_and_say_how_it_moved(browser: Browser) -> Non
     assert difference != 0
     page = browser.get("/seller")
     sign = "−" if difference < 0 else "+"
-    moved_by = f"{sign}{abs(difference)} points since the score before"
-    assert f"{moved_by}, which was {before['assessment']['score']}" in text_of(page)
+    moved_by = f"{sign}{abs(difference)} points"
+    assert f"{moved_by} (previous score: {before['assessment']['score']})" in text_of(page)
     assert len(made(browser)) == 2
 
 
@@ -111,7 +111,7 @@ def test_data_that_are_old_are_told_as_old(browser: Browser) -> None:
         covers = dict.fromkeys(SNAPSHOT.covers_through, as_of)
         snapshot = replace(SNAPSHOT, as_of=as_of, data_version=f"data-{days}", covers_through=covers)
         browser.services.vectors.replace(snapshot, [(SELLERS[0], (400.0, *(0.5,) * 14))])
-        assert ("on data that are 8 days old" in text_of(browser.get("/seller"))) is told
+        assert ("Your data are 8 days old" in text_of(browser.get("/seller"))) is told
 
 
 def test_an_expired_score_is_made_again(browser: Browser) -> None:

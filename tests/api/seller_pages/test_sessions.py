@@ -166,7 +166,7 @@ def test_the_platform_logs_a_seller_in_whom_nobody_knows_yet(browser: Browser) -
     browser.log_in("nobody yet")
     page = browser.get("/seller")
     assert page.status_code == 200
-    assert "We hold no figures of your business yet" in page.text
+    assert "We have no data about your business yet" in page.text
     for path in ("/seller/reasons", "/seller/improve", "/seller/products", "/seller/data"):
         assert "What you can do" in browser.get(path).text
     assert browser.get("/seller/consents").status_code == 200

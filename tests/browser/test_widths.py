@@ -1,0 +1,91 @@
+"""Nothing is wider than the screen: at 320 pixels, at 200% text, with long names, in both languages."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from api.access.rights import Kind
+from api.consents.requests import service as requests
+from api.consents.service import Terms, grant
+from api.database import transaction
+from api.products import service as products
+from api.reviews import service as reviews
+from api.reviews.service import Asked
+from scoring import Product
+from tests.api.seller_pages.self_views import Differs, store_self_view
+from tests.browser.conftest import Look, Looking, Site
+from tests.browser.test_accessibility import PAGES
+
+LONG, LONG_CHINESE = "Bank" * 30, "华夏跨境电商供应链金融服务银行" * 8
+MEASURE = """() => {
+  const wide = document.documentElement
+  const beyond = [...document.querySelectorAll('body *')].filter(each => !each.closest('.scroll, .skip'))
+    .filter(each => each.getBoundingClientRect().right > wide.clientWidth + 1)
+    .map(each => each.outerHTML.slice(0, 120))
+  return wide.scrollWidth <= wide.clientWidth ? [] : [wide.scrollWidth, ...beyond]
+}"""
+UNCOVERED = """() => {
+  scrollTo({top: document.documentElement.scrollHeight, behavior: 'instant'})
+  const bar = document.querySelector('.ways').getBoundingClientRect()
+  const foot = document.querySelector('.foot').getBoundingClientRect()
+  return [Math.round(innerHeight - bar.bottom), foot.bottom <= bar.top + 1]
+}"""
+TARGETS = """() => [...document.querySelectorAll('.ways a')].map(each => {
+  const box = each.getBoundingClientRect()
+  return Math.min(box.width, box.height)
+})"""
+
+
+@pytest.fixture(scope="module")
+def named(site: Site) -> str:
+    """A seller with long names on every page, and a history with every kind of change."""
+    seller_id, services, now = site.scored[0], site.services, datetime.now(UTC)
+    bank_ids = [site.client(Kind.BANK, name)[0] for name in (LONG[:100], LONG_CHINESE[:100])]
+    bands = services.champion.bundle.policy.bands.names
+    prices = {name: 0.06 + 0.02 * place for place, name in enumerate(bands)}
+    line = Product(LONG, "USD", bands[-1], 1, frozenset(), 1.5, 10, 50_000, prices, 180)
+    growth = Product(LONG_CHINESE, "EUR", bands[0], 60, frozenset({"DE"}), 3.0, 90_000, 500_000, {bands[0]: 0.05}, 360)
+    stored = services.vectors.latest(seller_id)
+    assert stored is not None
+    day = stored.snapshot.as_of
+    for days, differs in (
+        (90, Differs(as_of=day - timedelta(days=90), values=tuple(None for _ in stored.values))),
+        (60, Differs(as_of=day - timedelta(days=60))),
+        (50, Differs(as_of=day - timedelta(days=60), bundle="sha256:" + "0" * 64)),
+        (30, Differs(as_of=day - timedelta(days=30), covers=day - timedelta(days=90))),
+        (20, Differs(as_of=day - timedelta(days=20))),
+    ):
+        store_self_view(services, seller_id, now - timedelta(days=days), differs)
+    with transaction(services.engine, writes=True) as connection:
+        products.replace(connection, bank_ids[0], {"line": line}, now)
+        products.replace(connection, bank_ids[1], {"growth": growth}, now)
+        for bank_id in bank_ids:
+            requests.ask(connection, bank_id, seller_id, "credit_application", now)
+            terms = Terms(seller_id, bank_id, "account_review", timedelta(days=90))
+            grant(connection, services.ledger, terms, "tests")
+        reviews.ask(connection, services, Asked(seller_id, None, None, "W" * 400))
+    return seller_id
+
+
+def require_narrow(looking: Looking, name: str) -> None:
+    page = looking.page
+    looking.keep(f"width-{name}")
+    for size in ("100%", "200%"):
+        page.evaluate("size => { document.documentElement.style.fontSize = size }", size)
+        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        assert page.evaluate(MEASURE) == [], f"{name} at {size}"
+        assert page.evaluate(UNCOVERED) == [0, True], f"the bar covers content of {name} at {size}"
+        assert min(page.evaluate(TARGETS)) >= 44
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_no_page_is_wider_than_a_small_phone(site: Site, named: str, look: Look, language: str) -> None:
+    looking = look(320, bypass_csp=True)
+    looking.log_in(named, language=language)
+    for path in PAGES:
+        looking.open(f"/seller{path}")
+        require_narrow(looking, f"320{path.replace('/', '-') or '-overview'}-{language}")
+    looking.log_in(site.unscored, language=language)
+    require_narrow(looking, f"320-unscored-{language}")
