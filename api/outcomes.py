@@ -7,24 +7,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
 
+from api.seller_pages.wording import TABLES
 from api.seller_pages.words import N_, Words
 from scoring import Outcome
 
 _FIRST_SALE: Final = "days_since_first_order"
 _LAST_SALE: Final = "days_since_last_order"
 _DAYS_WITH_SALES: Final = "active_days_365d"
-
-TABLES: Final[Mapping[str, str]] = {
-    "orders": N_("Orders"),
-    "refunds": N_("Refunds"),
-    "traffic": N_("Visits and advertising"),
-    "fulfilments": N_("Shipments"),
-    "ratings": N_("Ratings"),
-    "purchases": N_("Purchases"),
-    "loans": N_("Loans"),
-    "instalments": N_("Instalments"),
-    "payments": N_("Payments"),
-}
 
 
 @dataclass(frozen=True)
@@ -121,8 +110,8 @@ def _table(case: _Case, name: str) -> str:
 
 def _old(case: _Case, table: str, through: date) -> str:
     return case.words.count(
-        N_("%(table)s: delivered until %(day)s, %(n)s day before the request on %(requested)s."),
-        N_("%(table)s: delivered until %(day)s, %(n)s days before the request on %(requested)s."),
+        "%(table)s: delivered until %(day)s, %(n)s day before the request on %(requested)s.",
+        "%(table)s: delivered until %(day)s, %(n)s days before the request on %(requested)s.",
         (case.requested_on - through).days,
         table=_table(case, table),
         day=case.words.day(through),

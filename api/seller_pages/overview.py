@@ -13,7 +13,7 @@ from api.self_view.history import Change, PastScore
 from api.seller_pages.agreements import Access
 from api.seller_pages.offers import OfferShown, missing, shown
 from api.seller_pages.pictures import ChartPoint, history_picture
-from api.seller_pages.standing import Lacking, Standing
+from api.seller_pages.standing import Standing, Unscored
 from api.seller_pages.wording import PURPOSES
 from api.seller_pages.words import N_, Words
 from scoring import Criterion, Outcome, Unmet
@@ -76,7 +76,7 @@ class History:
 class Overview:
     """Everything that the overview shows."""
 
-    standing: Standing | Lacking
+    standing: Standing | Unscored
     financing: Financing
     step: Step
     access: AccessShown
@@ -129,7 +129,7 @@ def financing_of(offers: Sequence[Offer], usd_per_unit: Mapping[str, float], wor
     return Financing(None, 0, shown(nearest, words), missing(nearest, words))
 
 
-def next_step(standing: Standing | Lacking, financing: Financing, access: Access, words: Words) -> Step:
+def next_step(standing: Standing | Unscored, financing: Financing, access: Access, words: Words) -> Step:
     """Return the one thing to do next: answer a request, see an offer, raise the score, or check the data."""
     if access.pending:
         return _answer(access, words)
@@ -137,7 +137,7 @@ def next_step(standing: Standing | Lacking, financing: Financing, access: Access
         text = N_("%(bank)s offers you up to %(amount)s. See how to apply.")
         said = words.say(text, bank=financing.best.bank, amount=financing.best.limit)
         return Step(said, words.say(N_("See the offer")), "/seller/products")
-    if isinstance(standing, Lacking):
+    if isinstance(standing, Unscored):
         text, button = N_("See which of your data we have received."), N_("Check my data")
         return Step(words.say(text), words.say(button), "/seller/data")
     if not standing.best:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
@@ -26,7 +26,7 @@ from api.seller_pages.overview import Overview, access_shown, financing_of, hist
 from api.seller_pages.reasons import reasons_of
 from api.seller_pages.rendering import page, rendered
 from api.seller_pages.routes import Here, SessionFirst, SignedIn
-from api.seller_pages.standing import Lacking, standing_of
+from api.seller_pages.standing import Unscored, standing_of
 from api.services import Services, Wired
 from features.errors import StoreError
 from features.picture.picture import Picture, picture_of
@@ -53,12 +53,12 @@ def show_overview(seller: SignedIn, services: Wired) -> Response:
 
         def contents() -> Markup:
             found = _overview(services, seller, view, (held, access, history_of(services, connection, view)), now)
-            lacking = found.standing if isinstance(found.standing, Lacking) else None
-            return _as_text("overview", seller, {"overview": found, "lacking": lacking})
+            unscored = found.standing if isinstance(found.standing, Unscored) else None
+            return _as_text("overview", seller, {"overview": found, "unscored": unscored})
 
         # the IDs in the view's name also determine its history
         body = _SAID.of(("overview", *view.name, digest, versions, access.key, language), contents)
-    return page("overview.html", seller.viewer, body=body, aged=_aged(view, services))
+    return page("overview.html", seller.viewer, body=body)
 
 
 @router.get("/reasons")
@@ -120,15 +120,7 @@ def _of_score(name: str, here: str, seller: Here, services: Services) -> Respons
         return _unknown(seller, here)
     key = (name, *view.name, services.champion.bundle.digest, seller.viewer.words.language)
     body = _SAID.of(key, lambda: _as_text(name, seller, _parts(name, seller, services, view)))
-    return page(f"{name}.html", seller.viewer, body=body, aged=_aged(view, services))
-
-
-def _aged(view: SelfView, services: Services) -> int | None:
-    """Return how many days old the data of a score are, where newer ones should have come by now."""
-    if view.assessment["score"] is None:
-        return None
-    days = (datetime.now(UTC).date() - date.fromisoformat(view.assessment["as_of"])).days
-    return days if days > services.champion.bundle.sheet.max_age_days else None
+    return page(f"{name}.html", seller.viewer, body=body)
 
 
 def _as_text(name: str, seller: Here, parts: dict[str, Any]) -> Markup:
@@ -139,10 +131,10 @@ def _as_text(name: str, seller: Here, parts: dict[str, Any]) -> Markup:
 def _parts(name: str, seller: Here, services: Services, view: SelfView) -> dict[str, Any]:
     bundle, words = services.champion.bundle, seller.viewer.words
     standing = standing_of(view, bundle, words)
-    if isinstance(standing, Lacking):
-        return {"lacking": standing}
+    if isinstance(standing, Unscored):
+        return {"unscored": standing}
     reasons = reasons_of(view.assessment, bundle, words)
-    parts: dict[str, Any] = {"lacking": None, "standing": standing, "reasons": reasons}
+    parts: dict[str, Any] = {"unscored": None, "standing": standing, "reasons": reasons}
     if name == "improve":
         parts["advice"] = advice.shown(advice.advice_for(view.score, bundle), bundle, words)
     return parts

@@ -1,4 +1,4 @@
-"""Words for what is named by data: groups of figures, tables, purposes, states. Labels of figures are in the bundle."""
+"""Words for tables, purposes and states. Labels of figures and of their groups are in the bundle."""
 
 from __future__ import annotations
 
@@ -9,39 +9,6 @@ from api.consents.repository import State as Consented
 from api.consents.requests.repository import State as Requested
 from api.reviews.repository import Kind, Outcome, State
 from api.seller_pages.words import N_
-
-GROUPS: Final[Mapping[str, str]] = {
-    "sales_level": N_("Level of sales"),
-    "sales_trend": N_("Trend of sales"),
-    "stability": N_("Steadiness of sales"),
-    "recency": N_("Latest orders"),
-    "returns": N_("Returns and refunds"),
-    "cancellations": N_("Cancellations"),
-    "disputes": N_("Disputes"),
-    "integrity": N_("Unusual orders"),
-    "customers": N_("Spread over buyers"),
-    "traffic": N_("Visits"),
-    "advertising": N_("Advertising"),
-    "cash": N_("Purchases and cash"),
-    "tenure": N_("Time in business"),
-    "breadth": N_("Stores and marketplaces"),
-    "loyalty": N_("Returning buyers"),
-    "order_size": N_("Order values"),
-    "conversion": N_("Visits that become orders"),
-    "fulfilment": N_("Shipping"),
-    "delivery": N_("Delivery"),
-    "corridors": N_("Countries of buyers"),
-    "currencies": N_("Currencies"),
-    "livestream": N_("Livestream sales"),
-    "season": N_("Season"),
-    "suppliers": N_("Suppliers"),
-    "reputation": N_("Ratings"),
-    "repayment": N_("Repayment of loans"),
-    "indebtedness": N_("What you owe"),
-}
-"""Each reason group as a heading."""
-
-SCALE_LIMIT: Final = N_("End of the scale")
 
 TABLES: Final[Mapping[str, str]] = {
     "sellers": N_("Your account"),

@@ -18,7 +18,10 @@ from features.catalogue import CATALOGUE
 API = Path(next(iter(api.__path__)))
 PAGES = API / "seller_pages"
 TEMPLATES = sorted((PAGES / "templates").glob("*.html"))
-CODE = sorted(path for room in ("seller_pages", "review_pages") for path in (API / room).glob("*.py"))
+CODE = [
+    API / "outcomes.py",
+    *sorted(path for room in ("seller_pages", "review_pages") for path in (API / room).glob("*.py")),
+]
 _KEYWORDS = {"N_": None, "_": None, "say": None, "count": (1, 2), "ngettext": (1, 2)}
 
 Sentence = str | tuple[str, str]

@@ -26,7 +26,7 @@ def store_self_view(services: Services, seller_id: str, scored_at: datetime, dif
     """Store a self view of a moment and return its ID; a bundle is only a digest, the model itself stays the same."""
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        figures = self_view.figures_of(services, connection, seller_id)
+        figures = self_view.figures_of(services, connection, seller_id, scored_at)
         stored = figures.stored
         snapshot = stored.snapshot
         if differs.covers is not None:

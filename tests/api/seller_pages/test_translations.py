@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from api.seller_pages.wording import GROUPS, TABLES
+from api.seller_pages.wording import TABLES
 from api.seller_pages.words import Language, words_of
 from features.catalogue import CATALOGUE
 from features.picture.steps import TABLES as TILES
@@ -52,11 +52,10 @@ def test_what_is_said_is_written_where_it_is_found(path: Path) -> None:
     assert not re.search(r'\.say\(f"', source)
 
 
-def test_every_figure_group_and_table_has_its_name() -> None:
-    assert {feature.reason_group for feature in CATALOGUE} <= set(GROUPS)
+def test_every_figure_and_table_has_its_name() -> None:
     assert set(TILES) <= set(TABLES)
     chinese = words_of(Language.CHINESE)
-    for label in [feature.label for feature in CATALOGUE] + list(GROUPS.values()) + list(TABLES.values()):
+    for label in [feature.label for feature in CATALOGUE] + list(TABLES.values()):
         assert re.search(r"[\u4e00-\u9fff]", chinese.say(label)), label
 
 

@@ -8,10 +8,10 @@ from fractions import Fraction
 
 from tests.oracles.features.books import SETTLED, Books, total
 from tests.oracles.features.numbers import (
-    at_most,
     Number,
     Values,
     at_least,
+    at_most,
     concentration,
     in_dollars,
     less,
