@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from scoring import Bundle, BundleParts, Policy, Reference, Vector, pack
 from scoring.bands import Band, Bands
 from scoring.model import Calibration
-from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
+from tests.statements import reason_catalogue
 
 CATALOGUE = "sha256:" + "c" * 64
 AS_OF = date(2026, 1, 31)
+REQUESTED_ON = date(2026, 2, 1)
 COVERS = {"orders": AS_OF, "refunds": AS_OF}
 MAX_AGE_DAYS = 7
 LEAST_TENURE = 90.0
@@ -41,6 +42,11 @@ def names(count: int) -> tuple[str, ...]:
     return ("tenure", "refunds", "sales", "visits", "buyers", "spread", "age", "mix")[:count]
 
 
+def signs(count: int) -> tuple[int, ...]:
+    """The directions of the first features: +1 where a higher value raises risk."""
+    return (-1, 1, -1, -1, -1, 1, -1, 1)[:count]
+
+
 def rows(recipe: Recipe, count: int, seed: int) -> NDArray[np.float64]:
     """Rows like those that the model was trained on: heavy tails, exact zeros, missing values."""
     rng = np.random.default_rng(seed)
@@ -51,15 +57,16 @@ def rows(recipe: Recipe, count: int, seed: int) -> NDArray[np.float64]:
 
 
 def booster(recipe: Recipe) -> lightgbm.Booster:
-    """Train a model whose risk depends on all features, two of them together."""
+    """Train a model whose risk follows the signs of all features, two of them together."""
     rng = np.random.default_rng(recipe.seed)
     matrix = rows(recipe, recipe.rows, recipe.seed)
-    known = np.nan_to_num(matrix, nan=0.7)
-    margin = known.sum(axis=1) * 0.8 - 1.0 + known[:, 0] * known[:, -1]
+    known = np.nan_to_num(matrix, nan=0.7) * signs(recipe.features)
+    margin = known.sum(axis=1) * 0.8 - 1.0 + np.maximum(known[:, 0], 0.0) * np.maximum(known[:, -1], 0.0)
     bad = rng.random(recipe.rows) < 1.0 / (1.0 + np.exp(-np.clip(margin, -5, 5)))
     data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(names(recipe.features)))
     parameters = {
         "objective": "binary",
+        "monotone_constraints": list(signs(recipe.features)),
         "max_depth": recipe.depth,
         "num_leaves": 2**recipe.depth,
         "min_data_in_leaf": 5,
@@ -78,8 +85,8 @@ def sheet(count: int = 4, groups: Sequence[str] | None = None) -> FeatureSheet:
     """A sheet of the first features, each in its own reason group unless `groups` says otherwise."""
     chosen = names(count)
     entries = tuple(
-        FeatureEntry(name, name.capitalize(), "ratio", 0, True, False, group, 0.5)
-        for name, group in zip(chosen, groups or chosen, strict=True)
+        FeatureEntry(name, name.capitalize(), "ratio", sign, True, False, group, 0.5, tables=("orders",))
+        for name, sign, group in zip(chosen, signs(count), groups or chosen, strict=True)
     )
     return FeatureSheet(
         CATALOGUE, entries, (HistoryThreshold("tenure", LEAST_TENURE),), ("orders", "refunds"), MAX_AGE_DAYS
@@ -92,17 +99,6 @@ def policy(scale: Scale | None = None, calibration: Calibration | None = None) -
     return Policy(calibration or Calibration(0.9, -0.3), scale or Scale(), bands, "90+ days past due within 12 months")
 
 
-def reasons(groups: Sequence[str]) -> ReasonCatalogue:
-    """A statement for each group, in this order."""
-    return ReasonCatalogue(
-        "2026-01",
-        tuple(
-            ReasonEntry(f"R{number:02}", group, Wording(f"{group} costs points", "扣分"), Wording("Improve", "改进"))
-            for number, group in enumerate(groups)
-        ),
-    )
-
-
 def parts(recipe: Recipe | None = None, its_policy: Policy | None = None) -> BundleParts:
     """The parts of a bundle that verifies."""
     recipe = recipe or Recipe()
@@ -110,7 +106,7 @@ def parts(recipe: Recipe | None = None, its_policy: Policy | None = None) -> Bun
         booster(recipe).model_to_string(),
         sheet(recipe.features),
         its_policy or policy(),
-        reasons(names(recipe.features)),
+        reason_catalogue(sheet(recipe.features).entries),
         Reference("400 training rows, 卖家", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}, "tables"),
     )
 
@@ -128,4 +124,4 @@ def vectors(matrix: NDArray[np.float64]) -> list[Vector]:
 def vector(values: Sequence[float | None], seller: str = "S-1") -> Vector:
     """One vector whose first value is moved above the history threshold."""
     first = LEAST_TENURE + abs(values[0] or 0.0)
-    return Vector(seller, AS_OF, COVERS, CATALOGUE, (first, *values[1:]))
+    return Vector(seller, AS_OF, REQUESTED_ON, COVERS, CATALOGUE, (first, *values[1:]))
