@@ -37,7 +37,7 @@ _SHARES: Final = 20
 class Verdict(StrEnum):
     """The kind of an answer.
 
-    `FOUND`: the band is within reach. `OUT_OF_REACH`: it is not, but there are steps that raise the score.
+    `FOUND`: the band is within reach. `OUT_OF_REACH`: it is not, but changes within reach raise the score.
     `NO_STEP`: nothing within reach raises the score. `REACHED`: the seller is in the band, or a better one.
     `NO_SCORE`: there is no score to raise.
     """
@@ -129,7 +129,7 @@ class Advice:
         options: sets of changes that lead to the band: at most three, fewest changes first, then least effort.
         steps: every single change that raises the score, most points first.
         open_reasons: principal reasons that no step answers.
-        farthest: the score with all steps together.
+        farthest: the score with all changes within reach together; None where they raise it by less than two points.
         days: the time that other sellers took for such changes.
     """
 
@@ -212,9 +212,9 @@ def _answer(question: _Question, now: Assessment, reasons: Sequence[Reason]) -> 
         open_reasons=tuple(_open(bundle, reasons, steps)),
         days=bundle.sheet.sizes.days if bundle.sheet.sizes else None,
     )
-    if not steps:
-        return found
     farthest = question.assessed([(possible, 1.0)])[0].score
+    if now.score is None or farthest is None or farthest - now.score < LEAST_GAIN:
+        return found
     options = tuple(_options(question, now, possible))
     verdict = Verdict.FOUND if options else Verdict.OUT_OF_REACH
     return replace(found, verdict=verdict, options=options, farthest=farthest)

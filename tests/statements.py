@@ -24,7 +24,9 @@ def reason_catalogue(entries: Iterable[FeatureEntry], version: str = "2026-01") 
 
 
 def _entry(entry: FeatureEntry) -> ReasonEntry:
-    side = _texts(f"{entry.label} {entry.side}: {{value}}, typical {{typical}}", f"{entry.label}：{{value}}（{{typical}}）")
+    side = _texts(
+        f"{entry.label} {entry.side}: {{value}}, typical {{typical}}", f"{entry.label}：{{value}}（{{typical}}）"
+    )
     return ReasonEntry(entry.name, side, _texts(f"{entry.label} not known", f"{entry.label}未知"))
 
 

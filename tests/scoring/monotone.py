@@ -12,9 +12,10 @@ import numpy as np
 from scoring import Bundle, Vector, pack
 from scoring.sheet import FeatureEntry, Reach, Sizes
 from tests.scoring import build
+from tests.statements import reason_catalogue
 
 NAMES = ("tenure", "refunds", "refunds_year", "stars", "spread", "mix", "sales")
-SIGNS = (0, 1, 1, -1, 1, 1, 0)
+SIGNS = (-1, 1, 1, -1, 1, 1, -1)
 GROUPS = ("tenure", "returns", "returns", "reputation", "customers", "advertising", "sales")
 UNITS = ("days", "ratio", "ratio", "stars", "hours", "plain", "USD")
 DIGITS = (1, 3, 3, 2, 1, 4, 0)
@@ -67,7 +68,7 @@ def bundle(seed: int = 1, depth: int = 3) -> Bundle:
     parts = build.parts()
     sheet = replace(parts.sheet, entries=entries, sizes=Sizes("sales", (SMALL,)))
     return Bundle.from_files(
-        pack(replace(parts, model_text=text, sheet=sheet, reasons=build.reasons(tuple(dict.fromkeys(GROUPS)))))
+        pack(replace(parts, model_text=text, sheet=sheet, reasons=reason_catalogue(sheet.entries)))
     )
 
 
@@ -88,6 +89,6 @@ def vectors(seed: int, count: int, missing: float = 0.1) -> list[Vector]:
     hidden[:, [0, 6]] = False
     matrix[hidden] = np.nan
     return [
-        Vector("S-1", build.AS_OF, build.COVERS, build.CATALOGUE, tuple(None if np.isnan(v) else v for v in row))
+        replace(build.vector((0.0,)), values=tuple(None if np.isnan(value) else value for value in row))
         for row in matrix.tolist()
     ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import scoring.advice
 from scoring import Bundle, BundleError, ExplanationError, Vector, VectorError, Verdict, advise, assess
-from scoring.advice import MOST_OPTIONS, Change, Option
+from scoring.advice import MOST_OPTIONS, Change, Option, Relation
 from scoring.sheet import MOST_REACHES, FeatureEntry, HistoryThreshold, Reach, Sizes
 from tests.counts import repeat
 from tests.scoring import monotone
@@ -142,13 +142,48 @@ def test_options_come_with_the_fewest_changes_first_then_the_least_effort_then_t
 def test_what_is_out_of_reach_is_said_with_how_far_one_comes() -> None:
     out = [vector for vector in SELLERS if advise(BUNDLE, vector).verdict is Verdict.OUT_OF_REACH]
     assert len(out) > 3
-    further = 0
     for vector in out:
-        advice = advise(BUNDLE, vector)
+        advice, now = advise(BUNDLE, vector), assess(BUNDLE, [vector])[0]
         assert (advice.options, advice.days) == ((), 90)
         assert advice.farthest == assess(BUNDLE, [with_values(vector, ends(vector))])[0].score
-        further += (advice.farthest or 0) > (assess(BUNDLE, [vector])[0].score or 0)
-    assert further > 2
+        assert (advice.farthest or 0) - (now.score or 0) >= 2
+
+
+def test_each_step_raises_the_score_by_its_points_and_none_that_does_is_left_out() -> None:
+    relations = set()
+    for vector in SELLERS:
+        advice, now = advise(BUNDLE, vector), assess(BUNDLE, [vector])[0]
+        if advice.verdict in {Verdict.REACHED, Verdict.NO_SCORE}:
+            assert not advice.steps
+            continue
+        codes = {reason.group: reason for reason in now.explanation.reasons} if now.explanation else {}
+        gains = {}
+        for place, end in ends(vector).items():
+            gain = (assess(BUNDLE, [with_values(vector, {place: end})])[0].score or 0) - (now.score or 0)
+            gains |= {monotone.NAMES[place]: gain} if gain >= 2 else {}
+        assert {step.change.feature: step.points for step in advice.steps} == gains
+        assert [step.points for step in advice.steps] == sorted(gains.values(), reverse=True)
+        for step in advice.steps:
+            relations.add(step.relation)
+            entry = BUNDLE.sheet.entries[BUNDLE.sheet.place_of[step.change.feature]]
+            answered = codes.get(entry.reason_group)
+            assert step.reason == (answered.code if answered else None)
+            if answered is None:
+                lesser = entry.is_risky(step.change.value)
+                assert step.relation is (Relation.LESSER_REASON if lesser else Relation.BETTER_THAN_TYPICAL)
+        # every reason is answered by a step, or listed with why not
+        listed = [each.reason.code for each in advice.open_reasons] + [step.reason for step in advice.steps]
+        assert {reason.code for reason in codes.values()} == {code for code in listed if code}
+        assert all(each.reason.gain >= 2 for each in advice.open_reasons)
+    assert relations == set(Relation)
+
+
+def test_data_that_are_too_old_are_never_advised_on() -> None:
+    old = replace(BUNDLE.sheet, entries=tuple(replace(each, tables=("traffic",)) for each in BUNDLE.sheet.entries))
+    late = replace(BUNDLE, sheet=old)
+    for vector in SELLERS[:20]:
+        advice = advise(late, vector)
+        assert (advice.options, advice.steps) == ((), ())
 
 
 def test_a_named_band_is_aimed_at_and_an_unknown_one_refused() -> None:
@@ -182,9 +217,9 @@ def test_without_a_score_there_is_no_advice(values: tuple[float | None, ...]) ->
 def test_where_nothing_is_known_of_what_sellers_reached_nothing_is_advised() -> None:
     vector = next(vector for vector, _ in _found())
     unknown = replace(vector, values=(*vector.values[:6], None))
-    assert advise(BUNDLE, unknown).verdict is Verdict.NOTHING_TO_CHANGE
+    assert advise(BUNDLE, unknown).verdict is Verdict.NO_STEP
     old = replace(BUNDLE.sheet, sizes=None, entries=tuple(replace(entry, reach=()) for entry in BUNDLE.sheet.entries))
-    assert advise(replace(BUNDLE, sheet=old), vector).verdict is Verdict.NOTHING_TO_CHANGE
+    assert advise(replace(BUNDLE, sheet=old), vector).verdict is Verdict.NO_STEP
 
 
 def test_advice_is_a_pure_function() -> None:
@@ -202,7 +237,7 @@ def test_a_value_beyond_all_rounding_is_scored_and_advised_on() -> None:
 
 def test_an_option_that_does_not_hold_when_it_is_scored_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     vector = next(vector for vector, _ in _found())
-    monkeypatch.setattr(scoring.advice, "_changed", lambda vector, *_: vector)
+    monkeypatch.setattr(scoring.advice, "_least_share", lambda *_: 0.0)
     with pytest.raises(ExplanationError, match="does not lead to its band"):
         advise(BUNDLE, vector)
 
@@ -221,7 +256,7 @@ def test_a_value_at_a_limit_is_of_the_smaller_size(sales: float, size: int) -> N
 
 
 @pytest.mark.parametrize(
-    "unfit", [{"actionable": False}, {"structural": True}, {"sign": 0}], ids=["fixed", "structural", "free"]
+    "unfit", [{"actionable": False}, {"structural": True}, {"scored": False}], ids=["fixed", "structural", "unscored"]
 )
 def test_a_feature_that_may_not_be_advised_has_no_reach(unfit: dict[str, bool | int]) -> None:
     known = {"actionable": True, "structural": False, "sign": 1, **unfit}

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 from scoring import Assessment, Bundle, Outcome, Vector, VectorError, assess
-from scoring.assess import SCALE_LIMIT
+from scoring.assess import SCALE_LIMIT, Shortfall
 from scoring.model import Calibration
 from scoring.scale import Scale
+from scoring.sheet import Activity
 from tests.scoring import build
 
 BUNDLE = build.bundle()
@@ -27,8 +28,8 @@ def one(vector: Vector, bundle: Bundle = BUNDLE) -> Assessment:
 
 
 def covered(vector: Vector, **days_before: int) -> Vector:
-    """The vector with coverage that ends so many days before its midnight; a negative number is after it."""
-    later = {table: vector.as_of - timedelta(days=days) for table, days in days_before.items()}
+    """The vector with coverage that ends so many days before the request; a negative number is after it."""
+    later = {table: vector.requested_on - timedelta(days=days) for table, days in days_before.items()}
     return replace(vector, covers_through={**vector.covers_through, **later})
 
 
@@ -36,6 +37,11 @@ def valued(vector: Vector, place: int, value: Any) -> Vector:
     values = list(vector.values)
     values[place] = value
     return replace(vector, values=tuple(values))
+
+
+def asked_on(vector: Vector, days: int) -> Vector:
+    """The vector requested so many days after the midnight of its values."""
+    return replace(vector, requested_on=vector.as_of + timedelta(days=days))
 
 
 def without(vector: Vector, *tables: str) -> Vector:
@@ -47,7 +53,7 @@ def test_a_scored_assessment_says_all_of_it() -> None:
     assert result.outcome is Outcome.SCORED
     assert result.shortfalls == ()
     assert result.default_definition == "90+ days past due within 12 months"
-    assert (result.as_of, result.data_through) == ("2026-01-31", "2026-01-31")
+    assert (result.requested_on, result.as_of, result.data_through) == ("2026-02-01", "2026-01-31", "2026-01-31")
     explanation = result.explanation
     assert explanation is not None
     assert [item.feature for item in explanation.contributions] == list(BUNDLE.sheet.names)
@@ -114,10 +120,22 @@ def test_the_ends_of_the_scale_are_a_contribution_and_change_no_probability(ends
         (
             covered(GOOD, orders=8),
             "stale_data",
-            [("orders", "2026-01-23", "at most 7 days before as_of")],
+            [("orders", "2026-01-24", "at most 7 days before 2026-02-01")],
         ),
         (covered(GOOD, orders=-1), "scored", []),
         (covered(GOOD, traffic=400), "scored", []),
+        # the age is measured against the request, whatever the midnight of the values
+        (asked_on(GOOD, 7), "scored", []),
+        (
+            asked_on(GOOD, 8),
+            "stale_data",
+            [
+                ("orders", "2026-01-31", "at most 7 days before 2026-02-08"),
+                ("refunds", "2026-01-31", "at most 7 days before 2026-02-08"),
+            ],
+        ),
+        (asked_on(covered(GOOD, orders=-60, refunds=-60), 8), "stale_data", None),
+        (asked_on(GOOD, -1), "scored", []),
         (valued(GOOD, 0, 90.0), "scored", []),
         (valued(GOOD, 0, math.nextafter(90.0, 0)), "insufficient_history", [("tenure", 89.99999999999999, 90.0)]),
         (valued(GOOD, 0, None), "insufficient_history", [("tenure", None, 90.0)]),
@@ -130,16 +148,17 @@ def test_the_ends_of_the_scale_are_a_contribution_and_change_no_probability(ends
         (
             valued(covered(GOOD, refunds=9), 0, 1.0),
             "stale_data",
-            [("refunds", "2026-01-22", "at most 7 days before as_of")],
+            [("refunds", "2026-01-23", "at most 7 days before 2026-02-01")],
         ),
     ],
 )
 def test_outcomes_at_their_edges_and_in_their_order(
-    vector: Vector, outcome: str, shortfalls: list[tuple[Any, Any, Any]]
+    vector: Vector, outcome: str, shortfalls: list[tuple[Any, Any, Any]] | None
 ) -> None:
     result = one(vector)
     assert result.outcome == outcome
-    assert [(each.what, each.found, each.needed) for each in result.shortfalls] == shortfalls
+    if shortfalls is not None:
+        assert [(each.what, each.found, each.needed) for each in result.shortfalls] == shortfalls
     numbers = (result.score, result.band, result.probability_of_default, result.explanation)
     if outcome == "scored":
         assert None not in numbers
@@ -147,14 +166,44 @@ def test_outcomes_at_their_edges_and_in_their_order(
         assert numbers == (None, None, None, None)
 
 
-def test_a_dormant_seller_is_not_stale() -> None:
-    """Nothing sold for long, but the platform delivered up to the midnight: the data is fresh and says so."""
-    assert one(build.vector((800.0, 0.0, 0.0, 0.0))).outcome is Outcome.SCORED
+ACTIVITY = replace(BUNDLE, sheet=replace(BUNDLE.sheet, activity=Activity("visits", 60.0, since="tenure")))
+"""A bundle that takes the fourth feature for the days since the last sale."""
+
+
+@pytest.mark.parametrize(
+    ("since_last", "tenure", "outcome"),
+    [
+        (60.0, 500.0, "scored"),
+        (math.nextafter(60.0, 61), 500.0, "inactive"),
+        (274.0, 500.0, "inactive"),
+        (None, 500.0, "inactive"),
+        # a young seller who stopped has stopped
+        (61.0, 70.0, "inactive"),
+        (10.0, 70.0, "insufficient_history"),
+        # nobody who never sold has stopped
+        (None, None, "insufficient_history"),
+    ],
+)
+def test_a_seller_who_stopped_is_inactive_and_not_new(
+    since_last: float | None, tenure: float | None, outcome: str
+) -> None:
+    result = one(valued(valued(GOOD, 3, since_last), 0, tenure), ACTIVITY)
+    assert result.outcome == outcome
+    if outcome == "inactive":
+        assert result.shortfalls == (Shortfall("visits", since_last, 60.0),)
+        assert (result.score, result.band, result.explanation) == (None, None, None)
+
+
+def test_old_data_come_before_activity_and_history() -> None:
+    result = one(asked_on(valued(GOOD, 3, 274.0), 30), ACTIVITY)
+    assert result.outcome is Outcome.STALE_DATA
 
 
 def test_data_through_is_the_oldest_coverage_of_the_tables_that_matter() -> None:
-    assert one(covered(GOOD, orders=3, refunds=5, traffic=300)).data_through == "2026-01-26"
-    assert one(covered(without(GOOD, "orders"), refunds=2)).data_through == "2026-01-29"
+    assert one(covered(GOOD, orders=3, refunds=5, traffic=300)).data_through == "2026-01-27"
+    assert one(covered(without(GOOD, "orders"), refunds=2)).data_through == "2026-01-30"
+    # values as of a midnight rest on nothing after it
+    assert one(covered(GOOD, orders=-9, refunds=-9)).data_through == "2026-01-31"
     assert one(without(GOOD, "orders", "refunds")).data_through is None
 
 

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring import Bundle, BundleError, BundleParts, Reference, pack
-from scoring.bundle import FILES, MANIFEST
+from scoring.bundle import FILES, FORMAT, MANIFEST
 from scoring.canonical import canonical_json, sha256
 from scoring.model import Calibration
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
@@ -32,7 +32,7 @@ _BYTES = st.sampled_from(sorted(PACKED)).flatmap(
 def with_manifest(files: dict[str, bytes]) -> dict[str, bytes]:
     """Declare the files as they are: what a forger who knows the format would write."""
     declared = {name: sha256(content) for name, content in files.items() if name != MANIFEST}
-    return {**files, MANIFEST: canonical_json({"format": 1, "files": declared})}
+    return {**files, MANIFEST: canonical_json({"format": FORMAT, "files": declared})}
 
 
 def edited(name: str, edit: Callable[[Any], object]) -> dict[str, bytes]:
@@ -98,10 +98,10 @@ def test_a_file_too_many_is_refused_by_name() -> None:
         (b"7", "cannot be read"),
         (b'"files"', "cannot be read"),
         (b"{}", "cannot be read"),
-        (b'{"format":1}', "cannot be read"),
-        (b'{"files":{},"format":1}', "missing or extra: features.json"),
-        (b'{"files":[1],"format":1}', "cannot be read"),
-        (b'{"files":{},"format":2}', "of format 2; this program reads format 1"),
+        (b'{"format":2}', "cannot be read"),
+        (b'{"files":{},"format":2}', "missing or extra: features.json"),
+        (b'{"files":[1],"format":2}', "cannot be read"),
+        (b'{"files":{},"format":1}', "of format 1; this program reads format 2. Train and promote a model"),
     ],
 )
 def test_a_manifest_that_says_nothing_is_refused(manifest: bytes, sentence: str) -> None:
@@ -112,7 +112,7 @@ def test_a_manifest_that_says_nothing_is_refused(manifest: bytes, sentence: str)
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json")])
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"null", b"7", b"\xff"])
 def test_a_file_in_another_form_is_refused_though_its_digest_is_right(name: str, content: bytes) -> None:
-    with pytest.raises(BundleError, match="not in the form of format 1"):
+    with pytest.raises(BundleError, match="not in the form of format 2"):
         Bundle.from_files(with_manifest({**PACKED, name: content}))
 
 
@@ -144,8 +144,8 @@ def _set(*path: str | int, to: object) -> Callable[[Any], None]:
         ("features.json", _set("history", 0, "feature", to="age_of_cat"), "that the sheet lacks: age_of_cat"),
         ("features.json", _set("history", 0, "least", to=math.nan), "history threshold of tenure is nan"),
         ("reasons.json", lambda reasons: reasons["entries"].pop(), "lacking: visits"),
-        ("reasons.json", lambda reasons: reasons["entries"].append(reasons["entries"][0]), "exactly one statement"),
-        ("reasons.json", lambda reasons: reasons["entries"][0].pop("seller"), "not in the form"),
+        ("reasons.json", lambda reasons: reasons["entries"].append(reasons["entries"][0]), "twice: tenure"),
+        ("reasons.json", lambda reasons: reasons["entries"][0]["side"].pop("seller"), "not in the form"),
         ("policy.json", _set("calibration", "slope", to=0.0), "slope above 0 and an intercept.*found slope=0.0"),
         ("policy.json", _set("calibration", "slope", to=-1.0), "slope above 0"),
         ("policy.json", _set("calibration", "slope", to=math.nan), "slope above 0"),
@@ -170,7 +170,7 @@ def test_contradictions_are_refused_though_the_manifest_is_right(
 
 
 def _entries(names: tuple[str, ...]) -> tuple[FeatureEntry, ...]:
-    return tuple(FeatureEntry(name, name, "ratio", 0, True, False, "tenure", None) for name in names)
+    return tuple(FeatureEntry(name, name, "ratio", 1, True, False, "tenure", None) for name in names)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def _entries(names: tuple[str, ...]) -> tuple[FeatureEntry, ...]:
     [
         {"sheet": replace(PARTS.sheet, entries=PARTS.sheet.entries[::-1])},
         {"sheet": FeatureSheet(build.CATALOGUE, _entries(("tenure",)), (), (), 7)},
-        {"reasons": build.reasons(("tenure",))},
+        {"reasons": replace(PARTS.reasons, groups=PARTS.reasons.groups[:1])},
         {"reference": Reference("p", {"auc": math.nan}, {})},
         {"model_text": "not a model"},
     ],
@@ -194,7 +194,7 @@ def test_parts_that_cannot_hold_are_refused_when_made() -> None:
     with pytest.raises(BundleError, match="history threshold of tenure is inf"):
         HistoryThreshold("tenure", math.inf)
     with pytest.raises(BundleError, match="typical value inf"):
-        FeatureEntry("tenure", "Tenure", "days", 0, True, False, "tenure", math.inf)
+        FeatureEntry("tenure", "Tenure", "days", 1, True, False, "tenure", math.inf)
 
 
 def test_from_files_takes_any_mapping_of_parts_that_agree() -> None:

@@ -60,6 +60,10 @@ def numbers(line: str, change: Callable[[list[str]], object], text: str = MODEL.
     return text[: found.start(1)] + " ".join(entries) + text[found.end(1) :]
 
 
+LEAVES = int(re.findall(r"^num_leaves=(\d+)$", MODEL.text, re.MULTILINE)[-1])
+"""Of the tree that `numbers` changes."""
+
+
 def put(place: int, entry: str) -> Callable[[list[str]], object]:
     return lambda entries: entries.__setitem__(place, entry)
 
@@ -70,8 +74,8 @@ def put(place: int, entry: str) -> Callable[[list[str]], object]:
         (numbers("leaf_value", put(0, "nan")), "value of a leaf is no finite number"),
         (numbers("leaf_value", put(0, "inf")), "value of a leaf is no finite number"),
         (numbers("leaf_value", put(0, "x")), "could not convert"),
-        (numbers("leaf_value", list.pop), "of 8 leaves it has 7 values and 8 counts"),
-        (numbers("leaf_count", list.pop), "8 values and 7 counts"),
+        (numbers("leaf_value", list.pop), f"of {LEAVES} leaves it has {LEAVES - 1} values and {LEAVES} counts"),
+        (numbers("leaf_count", list.pop), f"{LEAVES} values and {LEAVES - 1} counts"),
         (numbers("leaf_count", put(0, "1000000")), "training rows"),
         (numbers("leaf_count", put(0, "-1")), "training rows"),
         (numbers("internal_count", put(0, "399")), "of 399 training rows"),
@@ -86,8 +90,8 @@ def put(place: int, entry: str) -> Callable[[list[str]], object]:
         (numbers("decision_type", put(0, "1")), "range"),
         (numbers("left_child", put(0, "0")), "exactly one parent"),
         (numbers("left_child", put(0, "99")), "exactly one parent"),
-        (numbers("num_leaves", put(0, "7")), "of 7 leaves it has 8 values"),
-        (numbers("num_leaves", put(0, "1")), "of 1 leaves it has 8 values"),
+        (numbers("num_leaves", put(0, "9")), f"of 9 leaves it has {LEAVES} values"),
+        (numbers("num_leaves", put(0, "1")), f"of 1 leaves it has {LEAVES} values"),
         (numbers("max_feature_idx", put(0, "1")), "the last one is 1"),
         (numbers("is_linear", put(0, "1")), "linear models"),
         (numbers("num_tree_per_iteration", put(0, "2")), "num_tree_per_iteration=2"),

@@ -20,8 +20,10 @@ MODULES = [importlib.import_module(module.name) for module in pkgutil.walk_packa
 WITH_EXAMPLES = {
     "scoring.bands",
     "scoring.canonical",
+    "scoring.figures",
     "scoring.kernel.tables",
     "scoring.points",
+    "scoring.reasons",
     "scoring.scale",
     "scoring.track_record",
 }

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.assess import Assessment, Contribution, Explanation, Outcome, Shortfall, Versions
+from scoring.assess import Assessment, Contribution, Explanation, GroupPoints, Outcome, Shortfall, Versions
 from scoring.canonical import canonical_json
+from scoring.freshness import TableGap
 from scoring.reasons import Reason
 from tests.counts import repeat
 
@@ -21,12 +22,29 @@ FEW = st.sampled_from(["a", "b", '"', "退款"])
 CONTRIBUTIONS = st.builds(
     Contribution, FEW, FEW, VALUES, FEW, st.sampled_from([None, 0.0, -0.0, 1, 1.0]), st.integers(), st.none() | FEW
 )
+REASONS = st.builds(
+    Reason,
+    code=TEXT,
+    group=FEW,
+    feature=FEW,
+    label=TEXT,
+    side=st.sampled_from(["high", "low", "missing"]),
+    value=VALUES,
+    typical=FINITE,
+    unit=FEW,
+    table=st.none() | FEW,
+    data_through=st.none() | TEXT,
+    points=st.integers(),
+    gain=st.integers(),
+    statement=TEXT,
+)
 EXPLANATIONS = st.builds(
     Explanation,
     st.integers(),
     TEXT,
+    st.lists(st.builds(GroupPoints, FEW, FEW, st.integers()), max_size=3).map(tuple),
     st.lists(CONTRIBUTIONS, max_size=6).map(tuple),
-    st.lists(st.builds(Reason, TEXT, st.integers(), TEXT), max_size=2).map(tuple),
+    st.lists(REASONS, max_size=2).map(tuple),
 )
 ASSESSMENTS = st.builds(
     Assessment,
@@ -35,12 +53,14 @@ ASSESSMENTS = st.builds(
     band=st.none() | TEXT,
     probability_of_default=st.none() | FINITE,
     default_definition=TEXT,
+    requested_on=TEXT,
     as_of=TEXT,
     data_through=st.none() | TEXT,
     explanation=st.none() | EXPLANATIONS,
     shortfalls=st.lists(
         st.builds(Shortfall, TEXT, VALUES | TEXT, VALUES.filter(lambda x: x is not None)), max_size=2
     ).map(tuple),
+    table_gaps=st.lists(st.builds(TableGap, FEW, st.none() | TEXT), max_size=2).map(tuple),
     versions=st.builds(Versions, TEXT, TEXT, TEXT, TEXT, st.dictionaries(TEXT, FINITE, max_size=2)),
 )
 
@@ -57,8 +77,8 @@ def test_it_is_the_canonical_json_of_the_plain_values(assessment: Assessment) ->
 def test_what_is_not_finite_is_refused(place: str, number: float) -> None:
     known: dict[str, Any] = {"value": 0.5, "typical": 0.5, place: number}
     contribution = Contribution("a", "A", known["value"], "ratio", known["typical"], 1, None)
-    explanation = Explanation(600, "all", (contribution,), ())
+    explanation = Explanation(600, "all", (), (contribution,), ())
     versions = Versions("", "", "", "", {})
-    assessment = Assessment(Outcome.SCORED, 601, "A", 0.1, "", "", None, explanation, (), versions)
+    assessment = Assessment(Outcome.SCORED, 601, "A", 0.1, "", "", "", None, explanation, (), (), versions)
     with pytest.raises(ValueError, match="not JSON compliant"):
         _ = assessment.canonical_bytes
