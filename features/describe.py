@@ -9,7 +9,7 @@ from typing import Final
 from features.catalogue import CATALOGUE, FAMILIES, Feature
 from features.facts import LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS
 
-_SIGNS: Final = {1: "raises risk", -1: "lowers risk", 0: "free"}
+_SIGNS: Final = {1: "raises risk", -1: "lowers risk", 0: "either way"}
 
 _PREFACE: Final = """# Features
 
@@ -68,10 +68,12 @@ Made from the catalogue by `sellerscore features --describe --markdown`; a test 
 - **Festival days** of each year: 16 to 18 June, 9 to 11 November, Black Friday (the day after November's fourth
   Thursday) to the Monday after, 11 to 20 December. *Days that are no festival* are the window's days less those.
 - **Sign**: a feature that raises risk can never raise the score as it grows, one that lowers risk never lower it; the
-  served model is audited for it. *Actionable*: a seller can change it within months, honestly. *Structural*: it
+  served model is audited for it. A feature without a sign (*either way*) is never part of a score.
+  *Scored*: the model reads it, since it has a sign and fake orders cannot buy a better value; all others serve the
+  profile and the integrity checks. *Actionable*: a seller can change it within months, honestly. *Structural*: it
   counts stores, marketplaces or currencies, so how a seller is organised moves it; nothing else does. *Bought up* or
   *down*: fake orders for a twentieth of a month's sales, with visits, parcels and ratings, can move it that way by more
-  than their money weighs, since it counts what is cheap; no score rewards such a move.
+  than their money weighs, since it counts what is cheap. *pp*: percentage points, the difference of two ratios.
 """
 
 
@@ -118,9 +120,10 @@ def _wrapped(words: str) -> list[str]:
 
 
 def marks(feature: Feature) -> str:
-    """Return what sets a feature apart, in words, such as `actionable, bought down`; perhaps nothing."""
+    """Return what sets a feature apart, in words, such as `scored, actionable`; perhaps nothing."""
     bought = f"bought {feature.bought.replace('both', 'up and down')}"
     named = (
+        ("scored", feature.scored),
         ("actionable", feature.actionable),
         ("structural", feature.structural),
         (bought, feature.bought != "no"),
@@ -134,5 +137,5 @@ def as_data(feature: Feature) -> dict[str, object]:
     Example: `as_data(CATALOGUE[0])["unit"]` is `USD`.
     """
     told = ("name", "label", "meaning", "unit", "window", "sign", "sign_reason", "reason_group", "actionable")
-    plain: dict[str, object] = {name: getattr(feature, name) for name in (*told, "structural", "bought")}
+    plain: dict[str, object] = {name: getattr(feature, name) for name in (*told, "structural", "bought", "scored")}
     return plain | {"tables": sorted(feature.tables), "expression": repr(feature.expression)}

@@ -44,7 +44,7 @@ from tests.oracles.features_oracle import oracle
 from tests.oracles.market import MIDNIGHTS, Shape, market
 
 NAMES = [feature.name for feature in CATALOGUE]
-UNITS = {"ratio", "USD", "days", "hours", "count", "stars"}
+UNITS = {"ratio", "pp", "USD", "days", "hours", "count", "stars"}
 
 
 def feature(expression: Expr, **other: Any) -> Feature:
