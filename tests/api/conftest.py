@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import lightgbm
 import numpy as np
 import pytest
+import time_machine
 
 from api.access.demo import demo_bank
 from api.app import create_app
@@ -22,12 +23,12 @@ from features.store import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, pack
 from scoring.bands import Band, Bands
 from scoring.model import Calibration
-from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
 from tests.api.postgres import database_name, fresh_database, server
 from tests.api.started import Started, consent, demo_credentials
 from tests.counts import SOAKING
+from tests.statements import reason_catalogue
 
 if TYPE_CHECKING:
     import httpx
@@ -49,10 +50,21 @@ ELIGIBLE_BY = (
 )
 """The features that eligibility reads."""
 NAMES = ("days_on_platform", *(f"signal_{number:02}" for number in range(8)), *ELIGIBLE_BY, "signal_13")
+SIGNS = (-1, 1, 1, -1, 1, -1, 1, -1, 1, -1, -1, 1, 1, 1, 1)
+"""The direction of each feature: +1 where a higher value raises risk."""
 SELLERS = tuple(f"S-{number:03}" for number in range(60))
 NEWCOMER = "卖家 new"
 EVERYONE = (*SELLERS, NEWCOMER)
-SNAPSHOT = Snapshot(AS_OF, "data-1", CATALOGUE, {"orders": AS_OF, "refunds": AS_OF})
+NOW = datetime(2026, 2, 1, 9, tzinfo=UTC)
+"""When the tests of this package begin: the day after `AS_OF`, so that its data are fresh."""
+
+
+def snapshot_of(day: date) -> Snapshot:
+    """Return a snapshot whose tables end on a day: that of `today` where a process of its own reads them."""
+    return Snapshot(day, "data-1", CATALOGUE, {"orders": day, "refunds": day})
+
+
+SNAPSHOT = snapshot_of(AS_OF)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -80,10 +92,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _sheet(catalogue: str = CATALOGUE) -> FeatureSheet:
     entries = tuple(
         FeatureEntry(
-            name, name.replace("_", " ").capitalize(), "days" if i == 0 else "ratio", 0, True, False, group, 0.5
+            name,
+            name.replace("_", " ").capitalize(),
+            "days" if place == 0 else "ratio",
+            sign,
+            actionable=True,
+            structural=False,
+            reason_group=f"group_{place % 6}",
+            typical=0.5,
+            tables=("orders",),
         )
-        for i, name in enumerate(NAMES)
-        for group in (f"group_{i % 6}",)
+        for place, (name, sign) in enumerate(zip(NAMES, SIGNS, strict=True))
     )
     return FeatureSheet(catalogue, entries, (HistoryThreshold(NAMES[0], 90.0),), ("orders", "refunds"), 7)
 
@@ -93,18 +112,20 @@ def _bundle_files() -> dict[str, bytes]:
     matrix = rng.random((1500, len(NAMES)))
     bad = rng.random(1500) < 1 / (1 + np.exp(3 - 2 * matrix[:, 1] - 2 * matrix[:, 2] + matrix[:, 3]))
     data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(NAMES))
-    booster = lightgbm.train(
-        {"objective": "binary", "num_leaves": 7, "verbose": -1, "num_threads": 1, "seed": 1}, data, 30
-    )
-    groups = tuple(
-        ReasonEntry(f"R{i:02}", f"group_{i}", Wording(f"Group {i} costs points", "原因"), Wording("Improve it", "改进"))
-        for i in range(6)
-    )
+    parameters = {
+        "objective": "binary",
+        "num_leaves": 7,
+        "monotone_constraints": list(SIGNS),
+        "verbose": -1,
+        "num_threads": 1,
+        "seed": 1,
+    }
+    booster = lightgbm.train(parameters, data, 30)
     bands = Bands((Band("A", 0.05), Band("B", 0.1), Band("C", 0.2), Band("D", 0.4), Band("E", 1.0)))
     policy = Policy(Calibration(1.1, 0.2), Scale(), bands, "90+ days past due within 12 months")
     reference = Reference("Training sellers, 1,500 loans", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}, "tables")
-    parts = BundleParts(booster.model_to_string(), _sheet(), policy, ReasonCatalogue("2026-01", groups), reference)
-    return pack(parts)
+    sheet = _sheet()
+    return pack(BundleParts(booster.model_to_string(), sheet, policy, reason_catalogue(sheet.entries), reference))
 
 
 @pytest.fixture(scope="session")
@@ -118,6 +139,21 @@ def bundle(bundle_files: dict[str, bytes]) -> Bundle:
 
 
 _KNOWN: dict[frozenset[tuple[str, bytes]], Bundle] = {}
+
+
+@pytest.fixture(scope="package", autouse=True)
+def moved_clock() -> Iterator[None]:
+    """Let the tests of this package run from `NOW` on; a test may move the clock further."""
+    with time_machine.travel(NOW, tick=True):
+        yield
+
+
+@pytest.fixture
+def today() -> Iterator[date]:
+    """The day of the machine's clock, on which the test runs: for processes of their own, whose clock no test moves."""
+    now = time_machine.escape_hatch.datetime.datetime.now(UTC)
+    with time_machine.travel(now, tick=True):
+        yield now.date()
 
 
 @pytest.fixture(scope="package", autouse=True)

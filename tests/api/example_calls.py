@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -14,56 +15,28 @@ import numpy as np
 from features.store import Snapshot, VectorStore
 from scoring import BundleParts, Policy, Reference, pack
 from scoring.bands import Band, Bands
+from scoring.bundle import read_reasons
 from scoring.model import Calibration
-from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
+from scoring.reasons import ReasonCatalogue
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
 from scoring.track_record import BandRecord, TrackRecord, percentiles
-from tests.api.conftest import AS_OF, CATALOGUE, SELLERS
+from tests.api.conftest import AS_OF, CATALOGUE, SELLERS, snapshot_of
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
 SELLER = SELLERS[0]
-SNAPSHOT = Snapshot(AS_OF, "data-1", CATALOGUE, {"orders": AS_OF, "refunds": AS_OF})
-LATER = replace(
-    SNAPSHOT,
-    as_of=AS_OF + timedelta(days=7),
-    data_version="data-2",
-    covers_through=dict.fromkeys(SNAPSHOT.covers_through, AS_OF + timedelta(days=7)),
-)
+SNAPSHOT = snapshot_of(AS_OF - timedelta(days=6))
+LATER = replace(snapshot_of(AS_OF), data_version="data-2")
 
+_REASONS = Path(__file__).parents[2] / "training" / "reasons.json"
+"""The reason catalogue that training packs."""
 _FEATURES = (
     ("days_since_first_order", "Days since the first order", "days", -1, "tenure"),
     ("settled_net_sales_90d", "Settled net sales, 90 days", "USD", -1, "sales_level"),
     ("return_rate_90d", "Return rate, 90 days", "ratio", 1, "returns"),
-    ("dispute_rate_180d", "Dispute rate, 180 days", "ratio", 1, "disputes"),
-)
-_REASONS = (
-    ReasonEntry(
-        "R12",
-        "tenure",
-        Wording("Short history on the platform", "平台经营时间较短"),
-        Wording("Keep trading", "持续经营"),
-    ),
-    ReasonEntry(
-        "R01",
-        "sales_level",
-        Wording("Settled net sales are low", "已结算净销售额偏低"),
-        Wording("Your sales are low", "您的销售额偏低"),
-    ),
-    ReasonEntry(
-        "R05",
-        "returns",
-        Wording("Returns are frequent", "退货率偏高"),
-        Wording("Many orders come back", "您的退货较多"),
-    ),
-    ReasonEntry(
-        "R07",
-        "disputes",
-        Wording("Disputes are frequent", "争议率偏高"),
-        Wording("Many orders are disputed", "您的争议较多"),
-    ),
+    ("disputed_value_365d", "Disputed value, 365 days", "ratio", 1, "disputes"),
 )
 
 
@@ -100,12 +73,26 @@ def bundle_files() -> dict[str, bytes]:
     )
     typical = np.median(matrix[:2000], axis=0)
     entries = tuple(
-        FeatureEntry(name, label, unit, sign, unit == "ratio", False, group, round(float(typical[place]), 4))
+        FeatureEntry(
+            name,
+            label,
+            unit,
+            sign,
+            actionable=unit == "ratio",
+            structural=False,
+            reason_group=group,
+            typical=round(float(typical[place]), 4),
+            tables=("orders", "refunds") if unit == "ratio" else ("orders",),
+        )
         for place, (name, label, unit, sign, group) in enumerate(_FEATURES)
     )
     sheet = FeatureSheet(CATALOGUE, entries, (HistoryThreshold(names[0], 90.0),), ("orders", "refunds"), 7)
     policy = Policy(Calibration(1.0, 0.0), Scale(), bands, "90+ days past due within 12 months")
-    return pack(BundleParts(booster.model_to_string(), sheet, policy, ReasonCatalogue("2026-01", _REASONS), reference))
+    return pack(BundleParts(booster.model_to_string(), sheet, policy, _reasons(), reference))
+
+
+def _reasons() -> ReasonCatalogue:
+    return read_reasons(json.loads(_REASONS.read_text(encoding="utf-8")))
 
 
 def _record(bands: Bands, chance: Any, bad: Any) -> TrackRecord:
@@ -142,7 +129,7 @@ def calls(client: TestClient, home: Path, credentials: tuple[str, str]) -> dict[
     token = client.post("/oauth/token", data=form, auth=credentials).json()
     asked = {"seller_id": SELLER, "purpose": "credit_application"}
     earlier = client.post("/v1/scores", json=asked).json()
-    fill(home, LATER, 0.031)
+    fill(home, LATER, 0.092)
     score = client.post("/v1/scores", json=asked).json()
     one = {"score_id": score["id"]}
     since = {**one, "since": earlier["id"]}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class Started:
     def __init__(self, registry: str, factory: pytest.TempPathFactory) -> None:
         self._registry = registry
         self._factory = factory
-        self._prepared: dict[tuple[str, tuple[str, ...]], Settings] = {}
+        self._prepared: dict[tuple[str, date, tuple[str, ...]], Settings] = {}
 
     def copy_into(self, settings: Settings, consenting: tuple[str, ...]) -> None:
         """Let settings that nobody used yet be those of a service that started once.
@@ -65,7 +65,8 @@ class Started:
         if settings.keys_path.exists() or settings.demo_bank_path.exists() or not _is_new(settings.database_url):
             return
         kind = make_url(settings.database_url).get_backend_name()
-        prepared = self._prepared.get((kind, consenting)) or self._prepare(settings, kind, consenting)
+        # consents end, and tests run on more than one day
+        prepared = self._prepared.get((kind, _day(), consenting)) or self._prepare(settings, kind, consenting)
         for name in _SECRETS + (_MODEL if settings.mlflow_uri == self._registry else ()):
             source = prepared.home / name
             (shutil.copytree if source.is_dir() else shutil.copy)(source, settings.home / name)
@@ -81,8 +82,12 @@ class Started:
         with open_services(made, Counted()) as services:
             demo_bank(made.demo_bank_path, services.engine, datetime.now(UTC))
             consent(services, demo_credentials(made)[0], *consenting)
-        self._prepared[kind, consenting] = made
+        self._prepared[kind, _day(), consenting] = made
         return made
+
+
+def _day() -> date:
+    return datetime.now(UTC).date()
 
 
 def _is_new(url: str) -> bool:

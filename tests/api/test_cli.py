@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from features.errors import StoreError
 from features.store import StoredVector, VectorStore
 from scoring import Bundle, VectorError
 from tests import command
-from tests.api.conftest import NEWCOMER, SELLERS, SNAPSHOT, Opener, fill, other_catalogue
+from tests.api.conftest import NEWCOMER, NOW, SELLERS, SNAPSHOT, Opener, fill, other_catalogue, snapshot_of
 
 SERVE = "import sys; from sellerscore import main; sys.argv = ['sellerscore', *sys.argv[1:]]; main()"
 
@@ -178,7 +178,7 @@ def test_a_portfolio_that_fails_midway_leaves_the_file_before(bundle: Bundle, tm
         yield StoredVector(SELLERS[1], other_catalogue(), good.values)
 
     with pytest.raises(VectorError):
-        write_portfolio(bundle, stream(), out, lambda _: None)
+        write_portfolio(bundle, stream(), NOW.date(), out, lambda _: None)
     assert out.read_text() == "before"
     assert list(tmp_path.iterdir()) == [out]
 
@@ -218,8 +218,9 @@ def _token(home: Path, address: str) -> str:
 
 
 @pytest.fixture
-def served_home(settings: Settings, open_client: Opener) -> Path:
+def served_home(today: date, settings: Settings, open_client: Opener) -> Path:
     """A folder that was served from once, so that the real process needs no registry, to a bank with consents."""
+    fill(settings.home, snapshot_of(today))
     with open_client(settings):
         return settings.home
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,7 @@ from api.model_store import load_champion
 from api.scores.index_check import IndexCheck
 from api.scores.repository import scores
 from api.settings import Settings
-from tests.api.conftest import SELLERS, Opener, token_for
+from tests.api.conftest import SELLERS, Opener, fill, snapshot_of, token_for
 from tests.api.postgres import crashing_server
 from tests.api.test_killed import serving
 from tests.counts import CRASHES
@@ -60,7 +61,10 @@ def until(holds: Callable[[], bool], log: Path) -> None:
         time.sleep(0.02)
 
 
-def test_a_database_that_crashes_and_comes_back(settings: Settings, open_client: Opener, tmp_path: Path) -> None:
+def test_a_database_that_crashes_and_comes_back(
+    today: date, settings: Settings, open_client: Opener, tmp_path: Path
+) -> None:
+    fill(settings.home, snapshot_of(today))
     load_champion(settings)
     log = tmp_path / "log"
     with crashing_server() as database:

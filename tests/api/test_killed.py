@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -27,7 +28,7 @@ from api.scores.index_check import IndexCheck
 from api.scores.repository import scores
 from api.services import Services
 from api.settings import Settings
-from tests.api.conftest import SELLERS, Opener, token_for
+from tests.api.conftest import SELLERS, Opener, fill, snapshot_of, token_for
 from tests.counts import KILLS
 
 pytestmark = pytest.mark.repeated
@@ -93,7 +94,8 @@ def load(address: str, token: str, name: str, asked: Asked) -> None:
                 asked.answers[key] = asked.places[answer.headers["Location"]] = answer.content
 
 
-def test_every_answer_outlives_the_kill(stored_in: Settings, open_client: Opener, tmp_path: Path) -> None:
+def test_every_answer_outlives_the_kill(today: date, stored_in: Settings, open_client: Opener, tmp_path: Path) -> None:
+    fill(stored_in.home, snapshot_of(today))
     with open_client(stored_in):
         pass  # what is served has a bank by then, with consents, and needs no registry
     moments, asked = random.Random(), Asked()  # noqa: S311 - another moment each run

@@ -37,7 +37,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, open_client: Opener) -> dict[
     uri, home = f"sqlite:///{folder}/mlflow.db", folder / "home"
     register(uri, example_calls.bundle_files(), folder)
     home.mkdir(mode=0o700)
-    example_calls.fill(home, example_calls.SNAPSHOT, 0.084)
+    example_calls.fill(home, example_calls.SNAPSHOT, 0.137)
     settings = Settings(home=home, MLFLOW_TRACKING_URI=uri)
     with open_client(settings) as client:
         found = example_calls.calls(client, home, demo_credentials(settings))
@@ -98,6 +98,14 @@ def test_the_example_score_is_genuine_and_adds_up() -> None:
     kept = json.loads(FILE.read_text(encoding="utf-8"))
     score = kept["getScore"]["answer"]
     verify(json.dumps(score).encode(), {"keys": kept["getKeys"]["answer"]["keys"]})
+    explanation = score["assessment"]["explanation"]
+    for part in ("groups", "contributions"):
+        assert (
+            explanation["base_points"] + sum(each["points"] for each in explanation[part])
+            == score["assessment"]["score"]
+        )
+    codes = {each["code"] for each in kept["getReasons"]["answer"]["reasons"]}
+    assert {each["code"] for each in explanation["reasons"]} & codes
     changes = kept["getScoreChanges"]["answer"]
     points = sum(each["points"] for each in changes["features"])
     assert changes["by_model"] + points == changes["difference"] != 0

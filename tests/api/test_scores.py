@@ -21,7 +21,7 @@ from api.settings import Settings
 from api.vectors import inputs_of, to_vector
 from features.store import VectorStore
 from scoring import Bundle, assess
-from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, Opener, bank_of
+from tests.api.conftest import AS_OF, NEWCOMER, NOW, SELLERS, Opener, bank_of
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -55,7 +55,7 @@ def test_the_body_holds_the_assessments_canonical_bytes(client: TestClient, bund
     home = client.app.state.services.settings.home
     stored = VectorStore(home / "vectors.db").latest(SELLERS[1])
     assert stored is not None
-    assert b'"assessment":' + assess(bundle, [to_vector(stored)])[0].canonical_bytes in response.content
+    assert b'"assessment":' + assess(bundle, [to_vector(stored, NOW.date())])[0].canonical_bytes in response.content
 
 
 def test_points_sum_to_the_score_for_every_seller(client: TestClient) -> None:
@@ -96,7 +96,7 @@ def test_inputs_and_bundle_are_kept_with_the_score(client: TestClient, bundle: B
         kept = find(connection, services.ledger, bank_of(client), str(made["id"]))
     stored = services.vectors.latest(SELLERS[5])
     assert kept.bundle == bundle.digest == made["assessment"]["versions"]["bundle"]
-    assert kept.inputs == inputs_of(stored)
+    assert kept.inputs == inputs_of(stored, NOW.date())
     assert json.loads(kept.inputs)["data_version"] == "data-1"
 
 

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +32,7 @@ from api.troubles import Troubles
 from api.watch import Watch
 from scoring import Bundle, BundleParts, pack
 from scoring.model import Calibration
-from tests.api.conftest import SELLERS, Opener, fill, other_catalogue, register, token_for
+from tests.api.conftest import SELLERS, Opener, fill, other_catalogue, register, snapshot_of, token_for
 from tests.api.test_killed import serving
 from tests.counts import SWAPS
 
@@ -142,8 +142,9 @@ class Load:
 
 @pytest.mark.repeated
 def test_no_request_is_lost_while_the_champion_changes_and_all_replay(
-    stored_in: Settings, registered: Registry, open_client: Opener, *, bundle: Bundle, tmp_path: Path
+    today: date, stored_in: Settings, registered: Registry, open_client: Opener, *, bundle: Bundle, tmp_path: Path
 ) -> None:
+    fill(stored_in.home, snapshot_of(today))
     settings = stored_in.model_copy(update={"mlflow_uri": registered.uri})
     load_champion(settings)
     more = {

@@ -19,7 +19,7 @@ from api.cursors import After, read, written
 from api.services import Services
 from api.settings import Settings
 from tests.api.access.conftest import Known
-from tests.api.conftest import SELLERS, fill, migrated_database
+from tests.api.conftest import NOW, SELLERS, fill, migrated_database
 
 if TYPE_CHECKING:
     from httpx import Response
@@ -195,9 +195,6 @@ def test_each_sees_its_own_in_pages_and_the_platform_all(desk: Desk) -> None:
     assert [each for each in of_seller if each in {mine[0], theirs}] == [theirs, mine[0]]
     assert set(mine) <= set(every(desk.platform))
     assert desk.call(desk.bank, "GET", f"/v1/consents/{theirs}").status_code == 404
-
-
-NOW = datetime.now(UTC)
 
 
 @pytest.mark.parametrize(

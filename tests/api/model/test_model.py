@@ -11,7 +11,9 @@ from api.model.schemas import ModelCard, Reasons
 from api.model.service import card, reason_catalogue
 from api.model_store import Served
 from scoring import Bundle, BundleParts, pack
-from scoring.reasons import MOST_REASONS
+from scoring.figures import figure
+from scoring.reasons import LEAST_GAIN, MOST_REASONS
+from scoring.sheet import Activity
 from scoring.track_record import BandRecord, TrackRecord, percentiles
 from tests.api.conftest import SELLERS
 
@@ -91,12 +93,30 @@ def test_each_reason_says_its_words_and_its_features(client: TestClient, bundle:
     answer = client.get("/v1/reasons").json()
     found = Reasons.model_validate(answer)
     assert found == reason_catalogue(bundle)
-    assert (found.version, found.most) == (bundle.reasons.version, MOST_REASONS)
-    assert sorted(name for each in found.reasons for name in each.features) == sorted(bundle.sheet.names)
+    assert (found.version, found.most, found.least_gain) == (bundle.reasons.version, MOST_REASONS, LEAST_GAIN)
+    sides = {(each.feature, each.side) for each in found.reasons}
+    scored = bundle.sheet.scored_entries
+    assert sides == {(entry.name, side) for entry in scored for side in (entry.side, "missing")}
+    assert [each.code for each in found.reasons] == [f"{each.feature}_{each.side}".upper() for each in found.reasons]
+    assert {each.group for each in found.reasons} == {each.name for each in found.groups}
     score: dict[str, Any] = client.post(
         "/v1/scores", json={"seller_id": SELLERS[0], "purpose": "credit_application"}
     ).json()
     words = {each.code: each.bank.en for each in found.reasons}
     given = score["assessment"]["explanation"]["reasons"]
     assert given
-    assert all(words[each["code"]] == each["statement"] for each in given)
+    for each in given:
+        value, typical = (figure(each[name], each["unit"]) for name in ("value", "typical"))
+        assert words[each["code"]].format(value=value, typical=typical) == each["statement"]
+
+
+def test_the_card_says_what_a_seller_needs_and_which_features_are_scored(bundle: Bundle) -> None:
+    first, second, *rest = bundle.sheet.entries
+    entries = (first, replace(second, scored=False), *rest)
+    sheet = replace(bundle.sheet, entries=entries, activity=Activity(rest[0].name, 60.0, first.name))
+    found = card(Served(replace(bundle, sheet=sheet), "sellerscore", "2"))
+    assert [each.name for each in found.features if not each.scored] == [second.name]
+    validity = found.validity
+    assert (validity.most_days_since_last_sale, validity.max_age_days) == (60.0, 7)
+    assert (validity.required_tables, validity.optional_tables) == (["orders", "refunds"], [])
+    assert card(Served(bundle, "sellerscore", "2")).validity.most_days_since_last_sale is None

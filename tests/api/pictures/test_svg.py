@@ -15,7 +15,7 @@ from api.pictures.svg import waterfall_svg
 from api.vectors import to_vector
 from features.store import StoredVector
 from scoring import Assessment, Bundle, assess
-from scoring.assess import Contribution, Explanation
+from scoring.assess import SCALE_LIMIT, Explanation, GroupPoints
 from tests.api.conftest import NAMES, SNAPSHOT
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -45,14 +45,13 @@ def drawn(assessment: Assessment, seller: str = "S-1") -> Xml.Element:
 
 
 def explained(assessment: Assessment, points: list[int], labels: list[str], limit: int = 0) -> Assessment:
-    each = [
-        Contribution(f"f{i}", label, 0.5, "ratio", None, earned, "g")
-        for i, (label, earned) in enumerate(zip(labels, points, strict=False))
+    groups = [
+        GroupPoints(f"g{i}", label, earned) for i, (label, earned) in enumerate(zip(labels, points, strict=False))
     ]
     if limit:
-        each.append(Contribution("scale_limit", "End of the scale", None, "points", None, limit, None))
-    score = 600 + sum(item.points for item in each)
-    return replace(assessment, score=score, explanation=Explanation(600, "population", tuple(each), ()))
+        groups.append(GroupPoints(SCALE_LIMIT, "Limit of the scale", limit))
+    score = 600 + sum(each.points for each in groups)
+    return replace(assessment, score=score, explanation=Explanation(600, "population", tuple(groups), (), ()))
 
 
 def test_it_holds_pictures_and_words_and_nothing_that_acts(assessment: Assessment) -> None:
@@ -95,10 +94,10 @@ def test_bars_go_from_step_to_step_within_the_picture(
     for bar, step in zip(bars, steps, strict=True):
         assert bar["fill"] == ("#0f7b6c" if step.points > 0 else "#c2570c" if step.points < 0 else "#6b7280")
         left, width = float(bar["x"]), float(bar["width"])
-        ends = [420 + (at - low) * 270 / max(high - low, 1) for at in (step.start, step.start + step.points)]
+        ends = [260 + (at - low) * 430 / max(high - low, 1) for at in (step.start, step.start + step.points)]
         assert left == pytest.approx(min(ends), abs=0.06)
         assert width == pytest.approx(max(abs(ends[1] - ends[0]), 1.5), abs=0.06)
-        assert 419 <= left <= left + width <= 692
+        assert 259 <= left <= left + width <= 692
     told = "".join(letter if letter.isprintable() else "�" for letter in seller)
     assert (picture.findtext(f"{NAMESPACE}title") or "").startswith(f"Seller {told}: ")
 
@@ -127,7 +126,7 @@ def test_a_picture_of_its_own_brings_paper_and_ink(assessment: Assessment) -> No
 
 
 @pytest.mark.parametrize(
-    ("label", "short"), [("a" * 38, "a" * 38), ("a" * 39, "a" * 37 + "…"), ("退" * 20, "退" * 18 + "…")]
+    ("label", "short"), [("a" * 34, "a" * 34), ("a" * 35, "a" * 33 + "…"), ("退" * 20, "退" * 16 + "…")]
 )
 def test_long_labels_are_cut_by_the_room_that_they_take(assessment: Assessment, label: str, short: str) -> None:
     picture = drawn(explained(assessment, [5], [label]))
@@ -151,7 +150,7 @@ def test_for_a_narrow_screen_every_step_is_told_and_none_leaves_it(
     width, height = map(float, picture.attrib["viewBox"].split()[2:])
     steps = steps_of(shown.explanation)
     words = [each.text for each in picture.iter("text")]
-    assert [each for each in words if each in {f"{step.points:+d}" for step in steps}]
+    assert words[3:-2:2] == [f"{step.points:+d}" for step in steps]
     assert (words[1], words[-1]) == ("600", str(shown.score))
     for each in steps:
         assert f"{each.points:+d}." in picture.attrib["aria-label"]

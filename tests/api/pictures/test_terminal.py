@@ -14,9 +14,11 @@ from api.pictures.terminal import NOTICE, advice, shown, trend
 from api.vectors import to_vector
 from features.store import StoredVector
 from scoring import Advice, Assessment, Bundle, Changes, Verdict, assess
-from scoring.advice import Change, Option
-from scoring.assess import Contribution, Explanation
+from scoring.advice import Change, OpenReason, Option, Relation, Step, Unanswered
+from scoring.assess import SCALE_LIMIT, Explanation, GroupPoints
 from scoring.changes import FeatureChange
+from scoring.freshness import TableGap
+from scoring.reasons import Reason
 from tests.api.conftest import NAMES, SNAPSHOT
 
 
@@ -29,53 +31,37 @@ def _printed(assessment: Assessment, encoding: str = "utf-8", *, color: bool = F
     written = io.BytesIO()
     file = io.TextIOWrapper(written, encoding=encoding)
     console = Console(file=file, width=80, force_terminal=color, color_system="truecolor" if color else None)
-    console.print(shown(Looked("S-1", assessment, None, Advice(Verdict.NOTHING_TO_CHANGE, "B", "A"))))
+    console.print(shown(Looked("S-1", assessment, None, Advice(Verdict.NO_STEP, "B", "A"))))
     file.flush()
     return written.getvalue().decode(encoding)
 
 
 def _explanation(points: list[int], limit: int = 0) -> Explanation:
-    each = [Contribution(f"f{i}", f"Feature {i}", 1.0, "ratio", 0.5, earned, "g") for i, earned in enumerate(points)]
+    groups = [GroupPoints(f"g{i}", f"Group {i}", earned) for i, earned in enumerate(points)]
     if limit:
-        each.append(Contribution("scale_limit", "End of the scale", None, "points", None, limit, None))
-    return Explanation(600, "population", tuple(each), ())
+        groups.append(GroupPoints(SCALE_LIMIT, "Limit of the scale", limit))
+    return Explanation(600, "population", tuple(groups), (), ())
 
 
-@given(st.lists(st.integers(-90, 90), max_size=30), st.integers(-50, 50), st.integers(1, 12))
-def test_steps_lead_from_base_to_score(points: list[int], limit: int, shown: int) -> None:
-    steps = steps_of(_explanation(points, limit), shown)
+@given(st.lists(st.integers(-90, 90), max_size=30), st.integers(-50, 50))
+def test_steps_lead_from_base_to_score(points: list[int], limit: int) -> None:
+    steps = steps_of(_explanation(points, limit))
     reached = 600
     for step in steps:
         assert step.start == reached
         reached += step.points
     assert reached == 600 + sum(points) + limit
-    assert len(steps) <= shown + 2
+    assert len(steps) == sum(earned != 0 for earned in [*points, limit])
 
 
-def test_large_steps_come_first_and_small_ones_are_one() -> None:
-    steps = steps_of(_explanation([1, 14, 0, -9], limit=-3), shown=2)
+def test_each_group_is_a_step_the_largest_first_and_the_limit_of_the_scale_last() -> None:
+    steps = steps_of(_explanation([1, 14, 0, -9], limit=-30))
     assert [(step.label, step.points) for step in steps] == [
-        ("Feature 1", 14),
-        ("Feature 3", -9),
-        ("2 others", 1),
-        ("End of the scale", -3),
+        ("Group 1", 14),
+        ("Group 3", -9),
+        ("Group 0", 1),
+        ("Limit of the scale", -30),
     ]
-
-
-@pytest.mark.parametrize(
-    ("unit", "value", "shown"),
-    [
-        ("ratio", 0.034, "3.4%"),
-        ("USD", 1234567.8, "$1,234,568"),
-        ("days", 41.0, "41 d"),
-        ("count", 3.0, "3"),
-        ("ratio", None, "missing"),
-    ],
-)
-def test_values_are_printed_in_their_unit(unit: str, value: float | None, shown: str) -> None:
-    one = Contribution("f", "F", value, unit, None, 5, "g")
-    (step,) = steps_of(Explanation(600, "population", (one,), ()))
-    assert (step.value, step.typical) == (shown, "missing")
 
 
 def test_a_score_is_printed_with_its_points_and_reasons(bundle: Bundle) -> None:
@@ -88,7 +74,7 @@ def test_a_score_is_printed_with_its_points_and_reasons(bundle: Bundle) -> None:
     assert NOTICE in text
     assert 0 < len(assessment.explanation.reasons) <= 4
     for reason in assessment.explanation.reasons:
-        assert f"{reason.code}  {reason.points:+4d}  {reason.statement}" in text
+        assert f"{reason.gain:+4d}  {reason.statement}" in text
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
@@ -112,17 +98,31 @@ def test_a_terminal_without_utf8_gets_plain_characters(bundle: Bundle) -> None:
 def test_long_labels_stay_in_eighty_columns(bundle: Bundle, label: str) -> None:
     assessment = _assessment(bundle)
     assert assessment.explanation is not None
-    longer = tuple(item._replace(label=label) for item in assessment.explanation.contributions)
-    text = _printed(replace(assessment, explanation=replace(assessment.explanation, contributions=longer)))
+    longer = tuple(each._replace(label=label) for each in assessment.explanation.groups)
+    text = _printed(replace(assessment, explanation=replace(assessment.explanation, groups=longer)))
     assert max(len(line) for line in text.splitlines()) <= 80
     assert "█" in text
 
 
 def test_an_outcome_without_a_number_says_what_lacks(bundle: Bundle) -> None:
     text = _printed(_assessment(bundle, days=41.0))
-    assert "No score: insufficient history" in text
-    assert "days_on_platform: found 41.0, needed 90.0" in text
+    assert "Sales on too few days for a score (insufficient_history)" in text
+    assert "days_on_platform: 41. A score needs 90." in text
+    assert "Score " not in text
     assert NOTICE in text
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [
+        (TableGap("traffic", "2026-01-02"), "The table traffic ends on 2026-01-02, too long ago;"),
+        (TableGap("traffic", None), "The table traffic was not delivered;"),
+    ],
+)
+def test_a_table_that_the_score_does_without_is_named(bundle: Bundle, gap: TableGap, said: str) -> None:
+    text = " ".join(_printed(replace(_assessment(bundle), table_gaps=(gap,))).split())
+    assert f"{said} figures that rest on it count as missing." in text
+    assert "count as missing" not in _printed(_assessment(bundle))
 
 
 def _lines(shown: RenderableType) -> list[str]:
@@ -136,7 +136,7 @@ def test_what_changed_adds_up_in_print() -> None:
     lines = _lines(trend(Changes("2026-01-31", 600, 640, 4, moved)))
     assert lines[:2] == [
         "By today's model, since 2026-01-31: 600 then, 640 now (+40)",
-        "    +8  Feature 0: 10.0% then, missing now",
+        "    +8  Feature 0: 10.0% then, not known now",
     ]
     assert lines[-2:] == ["    +6  3 others", "    +4  another model judges the same figures"]
     assert 600 + sum(int(line.split()[0]) for line in lines[1:]) == 640
@@ -155,7 +155,7 @@ def test_options_are_told_with_every_change() -> None:
         "To reach band A, if all else stays as it is",
         "  1. score 641 (+16), band A",
         "     Return rate: from 6.2% to 4.1%",
-        "     Handling: from 40 h to 31.5 h",
+        "     Handling: from 40 hours to 31.5 hours",
         "  Each change is no larger than one in ten sellers of this size made in 90 days.",
     ]
 
@@ -165,8 +165,7 @@ def test_options_are_told_with_every_change() -> None:
     [
         (Advice(Verdict.REACHED, "A", "A"), "Band A is reached."),
         (Advice(Verdict.REACHED, "B", "D"), "Band B is reached, and no better one than D was asked for."),
-        (Advice(Verdict.OUT_OF_REACH, "C", "B", farthest=611, days=90), "made in 90 days lead to 611 points at most."),
-        (Advice(Verdict.NOTHING_TO_CHANGE, "C", "B"), "Nothing is advised"),
+        (Advice(Verdict.NO_STEP, "C", "B", days=90), "No change that sellers of this size made in 90 days raises"),
         (Advice(Verdict.NO_SCORE, None, None), "Without a score"),
     ],
 )
@@ -174,6 +173,26 @@ def test_where_nothing_is_advised_it_says_why(given: Advice, said: str) -> None:
     assert said in " ".join(_lines(advice(given)))
 
 
+def test_steps_are_told_though_the_band_is_out_of_reach() -> None:
+    change = Change("r", "Return rate", "ratio", "returns", 0.0621, 0.041)
+    step = Step(change, 607, 7, Relation.PRINCIPAL_REASON, "R_HIGH")
+    reason = Reason("T_LOW", "tenure", "t", "Time on the platform", "low", 99.0, 700.0, "days", None, None, -30, 21)
+    given = Advice(
+        Verdict.OUT_OF_REACH,
+        "C",
+        "B",
+        steps=(step,),
+        open_reasons=(OpenReason(reason, Unanswered.CHANGES_SLOWLY),),
+        farthest=607,
+        days=90,
+    )
+    assert _lines(advice(given)) == [
+        "Steps that raise the score; together they lead to 607, not to band B",
+        "    +7  Return rate: from 6.2% to 4.1%",
+        "   +21  Time on the platform: at its typical value; it follows from months of trading",
+    ]
+
+
 def test_an_end_of_the_scale_has_no_value_to_tell() -> None:
-    moved = (FeatureChange("scale_limit", "End of the scale", "points", None, None, -7),)
-    assert _lines(trend(Changes("2026-01-31", 600, 593, 0, moved)))[1] == "    -7  End of the scale"
+    moved = (FeatureChange(SCALE_LIMIT, "Limit of the scale", "points", None, None, -7),)
+    assert _lines(trend(Changes("2026-01-31", 600, 593, 0, moved)))[1] == "    -7  Limit of the scale"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 HOSTILE = "<script>alert('1')</script>\"&{{7*7}}</style><svg onload=x>"
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
+VOID = frozenset({"br", "meta", "rect", "line", "path"})
 
 
 class Read(HTMLParser):
@@ -53,11 +54,11 @@ class Read(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.attributes |= {name for name, _ in attrs}
-        if tag not in {"meta", "rect", "line", "path"}:
+        if tag not in VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag not in {"meta", "rect", "line", "path"}:
+        if tag not in VOID:
             assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
@@ -146,7 +147,7 @@ def test_the_page_says_every_number_of_the_score(client: TestClient) -> None:
     assert assessment["default_definition"] in page
     assert explanation["reference_population"] in page
     for each in explanation["reasons"]:
-        assert f"{each['code']} {each['statement']} {each['points']:+d}" in page
+        assert f"{each['statement']} {each['code']} {each['gain']:+d}" in page
     appendix = page[page.index("Appendix") :]
     points = [int(found) for found in re.findall(r"(?<= )(?:[+-]\d+|0)(?= )", appendix + " ")]
     assert points == [each["points"] for each in explanation["contributions"]]
@@ -210,8 +211,8 @@ def test_a_score_from_before_the_ledger_says_that_it_has_no_receipt(bundle: Bund
 def test_a_short_history_is_told_in_words_with_what_lacks(client: TestClient) -> None:
     page = Read(shown(client, ask(client, NEWCOMER)).text).text
     assert "No score" in page
-    assert "history is too short" in page
-    assert "Days on platform: found 10 d, needed at least 90 d." in page
+    assert "Sales on too few days for a score" in page
+    assert "Days on platform: 10. A score needs 90." in page
     assert NEWCOMER in page
     assert not {"Appendix", "Principal reasons", "From base"} & set(
         re.findall(r"Appendix|Principal reasons|From base", page)
@@ -221,16 +222,16 @@ def test_a_short_history_is_told_in_words_with_what_lacks(client: TestClient) ->
 @pytest.mark.parametrize(
     ("outcome", "lack", "words"),
     [
-        (Outcome.INSUFFICIENT_DATA, Shortfall("refunds", None, "delivered"), "The table “refunds” was not delivered."),
+        (Outcome.INSUFFICIENT_DATA, Shortfall("refunds", None, "delivered"), "Refunds and returns: not delivered."),
         (
             Outcome.STALE_DATA,
-            Shortfall("orders", "2026-01-01", "at most 7 days before as_of"),
-            "The table “orders” ends at 2026-01-01; needed: at most 7 days before as_of.",
+            Shortfall("orders", "2026-01-01", "at most 7 days before 2026-02-01"),
+            "Orders: delivered until 1 Jan 2026, 30 days before the request on 31 Jan 2026.",
         ),
         (
             Outcome.INSUFFICIENT_HISTORY,
             Shortfall("days_on_platform", None, 90.0),
-            "days_on_platform: found nothing, needed at least 90.",
+            "days_on_platform: not known. A score needs 90.",
         ),
     ],
 )

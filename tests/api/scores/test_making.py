@@ -23,11 +23,9 @@ from api.scores.schemas import Purpose, ScoreRequest
 from api.services import Services
 from scoring import Bundle
 from scoring.model import Calibration
-from tests.api.conftest import SELLERS, bank_of, other_catalogue
+from tests.api.conftest import NOW, SELLERS, bank_of, other_catalogue
 from tests.api.scores.conftest import Bank, files_of
 from tests.api.started import consent
-
-NOW = datetime.now(UTC)
 
 
 def asked(services: Services, bank_id: str, seller_id: str, key: str | None = None) -> Asked:

@@ -19,6 +19,7 @@ from api.consents.requests import service as requests
 from api.consents.requests.repository import Request
 from api.consents.service import Terms
 from api.database import transaction
+from api.outcomes import OutcomeText
 from api.products.service import Offer
 from api.self_view.history import LONGEST, Change, Facts, PastScore, change_between, history_of, past_scores
 from api.seller_pages.agreements import Access
@@ -34,11 +35,12 @@ from api.seller_pages.overview import (
 )
 from api.seller_pages.pages import view_of
 from api.seller_pages.routes import Here
-from api.seller_pages.standing import Lacking, Standing
-from api.seller_pages.words import Language, words_of
+from api.seller_pages.standing import Standing, Unscored
+from api.seller_pages.words import words_of
 from api.settings import Settings
 from scoring import Grounds, Outcome, Product, eligibility
 from scoring.bands import Band, Bands
+from scoring.figures import Language
 from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, Opener
 from tests.api.products.conftest import LINE, Desk, land
 from tests.api.seller_pages.conftest import Browser, text_of
@@ -138,7 +140,7 @@ def standing(*, best: bool) -> Standing:
     return Standing(640, "A" if best else "B", best, any_, (), None, None, False, False, "", "")
 
 
-LACKING = Lacking("title", "advice", (), "")
+UNSCORED = Unscored(OutcomeText("title", (), "to do"), "")
 OPEN = financing_of([offer("Bank of the North")], RATES, EN)
 CLOSED = financing_of([], RATES, EN)
 
@@ -147,15 +149,15 @@ CLOSED = financing_of([], RATES, EN)
     ("pending", "financing", "where", "address", "text"),
     [
         (1, OPEN, standing(best=False), "/seller/consents", "Bank asks to see your data. Answer by 31 Mar 2026."),
-        (2, OPEN, LACKING, "/seller/consents", "2 bank requests wait for your answer."),
+        (2, OPEN, UNSCORED, "/seller/consents", "2 bank requests wait for your answer."),
         (0, OPEN, standing(best=False), "/seller/products", "Bank of the North offers you up to US$20,000."),
         (0, CLOSED, standing(best=False), "/seller/improve", "See which changes would raise your score."),
         (0, CLOSED, standing(best=True), "/seller/data", "You are in the best band."),
-        (0, CLOSED, LACKING, "/seller/data", "See which of your data we have received."),
+        (0, CLOSED, UNSCORED, "/seller/data", "See which of your data we have received."),
     ],
 )
 def test_the_next_step_follows_what_is_most_pressing(
-    pending: int, financing: Financing, where: Standing | Lacking, address: str, text: str
+    pending: int, financing: Financing, where: Standing | Unscored, address: str, text: str
 ) -> None:
     found = next_step(where, financing, Access(tuple(map(request, range(pending))), ()), EN)
     assert found.address == address
