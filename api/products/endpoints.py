@@ -92,6 +92,7 @@ def list_products(
         *_COMMON,
         errors.ScoreUnknown,
         errors.BundleNotKept,
+        errors.ScoreOfEarlierFormat,
         errors.ScoreErased,
         errors.ScorePastRetention,
         errors.LedgerDamaged,

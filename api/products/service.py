@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from api.products import repository
 from api.products.grounds import Told, grounds_of, told
 from api.products.repository import Version
+from api.scores.assessed import require_current
 from api.scores.replay import bundle_of
 from api.scores.stored import StoredScore
 from api.services import Services
@@ -67,6 +68,7 @@ def offers_of_bank(
     """Hold a bank's score against its own products as they were at a moment, and return what the score tells too.
 
     Raises:
+        ScoreOfEarlierFormat: the score was stored by an earlier version.
         BundleNotKept: the bundle that made the score is gone or damaged.
         LedgerDamaged: what is stored is no score.
     """
@@ -77,7 +79,14 @@ def offers_of_bank(
 def held_against(
     services: Services, score: StoredScore, versions: Iterable[tuple[str, Version]], at: datetime
 ) -> tuple[Told, list[Offer]]:
-    """Hold a stored score against products, each after its bank's name, at a moment."""
+    """Hold a stored score against products, each after its bank's name, at a moment.
+
+    Raises:
+        ScoreOfEarlierFormat: it was stored by an earlier version.
+        BundleNotKept: the bundle that made it is gone or damaged.
+        LedgerDamaged: what is stored is no score.
+    """
+    require_current(score.body)
     bundle = bundle_of(services, score.bundle)
     known = told(score, bundle)
     return known, [_offer(known, name, each, (bundle.policy.bands, at)) for name, each in versions]

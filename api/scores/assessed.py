@@ -31,6 +31,19 @@ def assessment_of(body: bytes) -> Assessment:
     return found
 
 
+def require_current(body: bytes) -> None:
+    """Check that a score object holds an assessment of this version.
+
+    Raises:
+        ScoreOfEarlierFormat: it was stored by an earlier version.
+        LedgerDamaged: it holds none.
+    """
+    try:
+        require_format(json.loads(body)["assessment"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise LedgerDamaged from error
+
+
 def require_format(assessment: Mapping[str, Any]) -> None:
     """Check that an assessment has the fields of this version.
 

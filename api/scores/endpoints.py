@@ -165,6 +165,7 @@ def get_score(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, 
         errors.ScoresNotComparable,
         errors.BundleNotKept,
         errors.ScoreNotReplayable,
+        errors.ScoreOfEarlierFormat,
         errors.InvalidRequest,
     ),
 )
@@ -189,7 +190,7 @@ def get_changes(
     operation_id="getScoreReport",
     summary="A printable page for a credit officer",
     response_class=HTMLResponse,
-    responses=_PAGE | problem_responses(*_COMMON, *_UNREADABLE, errors.InvalidRequest),
+    responses=_PAGE | problem_responses(*_COMMON, *_UNREADABLE, errors.ScoreOfEarlierFormat, errors.InvalidRequest),
 )
 def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
     """Return one HTML file that needs nothing else: save it, read it or print it on A4.
@@ -206,7 +207,14 @@ def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired,
     summary="Make a stored score again and compare",
     response_model=Replay,
     responses=_REPLAYED
-    | problem_responses(*_COMMON, *_UNREADABLE, errors.BundleNotKept, errors.ScoreNotReplayable, errors.InvalidRequest),
+    | problem_responses(
+        *_COMMON,
+        *_UNREADABLE,
+        errors.BundleNotKept,
+        errors.ScoreNotReplayable,
+        errors.ScoreOfEarlierFormat,
+        errors.InvalidRequest,
+    ),
 )
 def replay_score(
     bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: ScoreId, response: Response

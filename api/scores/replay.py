@@ -51,13 +51,14 @@ def replay(services: Services, bank_id: str, score_id: str) -> list[Difference]:
     if kept is None:
         raise ScoreUnknown
     score = open_kept(services.ledger, kept, committed=False)
-    bundle = bundle_of(services, score.bundle)
     try:
         stored = json.loads(score.body)["assessment"]
+        # first, since a bundle of that time cannot be read any more
         require_format(stored)
         vector = vector_of(json.loads(score.inputs))
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
+    bundle = bundle_of(services, score.bundle)
     try:
         made = json.loads(assess(bundle, [vector])[0].canonical_bytes)
     except ScoringError as error:
