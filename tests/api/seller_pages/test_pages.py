@@ -21,7 +21,7 @@ from api.scores.index_check import IndexCheck
 from api.scores.repository import scores
 from api.self_view import service as self_view
 from scoring.figures import Language
-from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, bank_of
+from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, bank_of, snapshot_of
 from tests.api.seller_pages.conftest import Browser, text_of
 
 PAGES = ("", "/reasons", "/improve", "/products", "/consents", "/data", "/reviews")
@@ -103,25 +103,27 @@ def test_new_data_make_a_new_score_and_say_how_it_moved(browser: Browser) -> Non
     assert len(made(browser)) == 2
 
 
-def test_data_that_are_old_are_told_as_old(browser: Browser) -> None:
+def test_data_that_are_too_old_leave_no_number_on_any_page(browser: Browser) -> None:
     browser.log_in(SELLERS[0])
-    today = datetime.now(UTC).date()
-    for days, told in ((7, False), (8, True)):
-        as_of = today - timedelta(days=days)
-        covers = dict.fromkeys(SNAPSHOT.covers_through, as_of)
-        snapshot = replace(SNAPSHOT, as_of=as_of, data_version=f"data-{days}", covers_through=covers)
+    day = datetime.now(UTC).date()
+    for days, is_old in ((7, False), (8, True)):
+        snapshot = replace(snapshot_of(day - timedelta(days=days)), data_version=f"data-{days}")
         browser.services.vectors.replace(snapshot, [(SELLERS[0], (400.0, *(0.5,) * 14))])
-        assert ("Your data are 8 days old" in text_of(browser.get("/seller"))) is told
+        pages = [browser.get(f"/seller{path}") for path in ("", "/reasons", "/improve")]
+        assert ['id="score"' in pages[0].text, 'id="sum"' in pages[1].text] == [not is_old] * 2
+        assert ["are too old" in text_of(page) for page in pages] == [is_old] * 3
+    assert "delivered until 24 Jan 2026, 8 days before the request on 1 Feb 2026" in text_of(pages[0])
 
 
 def test_an_expired_score_is_made_again(browser: Browser) -> None:
-    now = datetime.now(UTC)
-    first = self_view.current(browser.services, SELLERS[0], now)
-    days = timedelta(days=browser.services.settings.score_validity_days)
-    assert self_view.current(browser.services, SELLERS[0], now + days - timedelta(seconds=1)).score.id == first.score.id
-    again = self_view.current(browser.services, SELLERS[0], now + days)
+    now, days = datetime.now(UTC), timedelta(days=3)
+    settings = browser.services.settings.model_copy(update={"score_validity_days": days.days})
+    services = replace(browser.services, settings=settings)
+    first = self_view.current(services, SELLERS[0], now)
+    assert self_view.current(services, SELLERS[0], now + days - timedelta(seconds=1)).score.id == first.score.id
+    again = self_view.current(services, SELLERS[0], now + days)
     assert again.score.id != first.score.id
-    assert again.assessment == first.assessment
+    assert again.assessment == {**first.assessment, "requested_on": str((now + days).date())}
 
 
 def test_who_is_not_known_may_take_along_what_there_is_and_see_who_asked(browser: Browser) -> None:
@@ -150,9 +152,9 @@ def test_who_has_no_number_reads_what_is_missing_and_what_to_do(browser: Browser
         browser.services.vectors.replace(snapshot, [(seller_id, (400.0, *(0.5,) * 14))])
     browser.log_in(seller_id)
     said, needed = {
-        "S-stale": ("not up to date", "at most 7 days old"),
-        "S-withheld": ("some of your data are missing", "delivered"),
-        NEWCOMER: ("too short", "90 days"),
+        "S-stale": ("are too old", "Orders: delivered until 1 Jan 2026, 31 days before the request on 1 Feb 2026."),
+        "S-withheld": ("data about your business are missing", "Refunds and returns: not delivered."),
+        NEWCOMER: ("too few days for a score", "Days on platform: 10. A score needs 90."),
     }[seller_id]
     for path in ("", "/reasons", "/improve"):
         page = text_of(browser.get(f"/seller{path}"))
