@@ -22,7 +22,9 @@ from training.evidence.card_blocks import (
     of_figures,
     of_frame,
 )
+from training.evidence.card_evidence import alarm_blocks, evidence_blocks, limit_blocks
 from training.evidence.card_templates import environment
+from training.evidence.limits import Standing
 from training.evidence.use import intended_use
 
 if TYPE_CHECKING:
@@ -68,7 +70,9 @@ class CardInput:
 def sections(given: CardInput) -> tuple[Section, ...]:
     """Return the card's sections in the order in which a reviewer reads them."""
     return (
-        Section("Alarms", tuple(_alarms(given.findings))),
+        Section("Alarms", tuple(alarm_blocks(given.findings))),
+        Section("What this evidence can and cannot show", tuple(evidence_blocks(given))),
+        Section("Published limits", tuple(limit_blocks(given.findings))),
         Section("Intended use", tuple(_use(given.bundle))),
         Section("Limits", tuple(_written("limits.txt", facts=given.facts))),
         Section("Definition of bad, scale and bands", tuple(_scale(given.bundle))),
@@ -79,14 +83,6 @@ def sections(given: CardInput) -> tuple[Section, ...]:
         Section("Reasons that sellers are given", (_reasons(given.bundle),)),
         Section("How to reproduce it", tuple(_reproduce(given))),
     )
-
-
-def _alarms(findings: tuple[Finding, ...]) -> Iterator[Block]:
-    raised = [(finding, alarm) for finding in findings for alarm in finding.alarms]
-    if not raised:
-        yield Prose(f"None of {len(findings)} studies raised one.")
-    for finding, alarm in raised:
-        yield Alarm(f"{finding.title}: {alarm}")
 
 
 def _use(bundle: Bundle) -> Iterator[Block]:
@@ -145,6 +141,9 @@ def _data(given: CardInput) -> Iterator[Block]:
         "left out: outcome still open": number(facts["censored"]),
         "left out: without instalments": number(facts["unscheduled"]),
         "left out: between the parts, or of sellers kept apart": number(facts["set_apart"]),
+        "origin of the operating data": str(facts["origin"]),
+        "operating data through": str(facts["data_through"]),
+        "outcomes from": str(facts["outcomes"]),
         "tables": ", ".join(bundle.sheet.required_tables),
         "version of the operating data": str(facts["data_version"]),
         "digest of the rows": str(facts["dataset"]),
@@ -171,7 +170,8 @@ def _figures(given: CardInput) -> Iterator[Block]:
 
 def _finding(finding: Finding) -> Iterator[Block]:
     yield Prose(finding.said)
-    yield from (Alarm(alarm) for alarm in finding.alarms)
+    yield from (Alarm(alarm, finding.name) for alarm in finding.alarms)
+    yield from (Prose(check.note) for check in finding.checks if check.note and check.standing is not Standing.ALARM)
     for name, figure in finding.plots.items():
         yield Plot(name.replace("_", " ").capitalize(), f"evidence/{finding.name}/{name}.png", figure)
     yield from (of_frame(title, frame) for title, frame in finding.tables.items() if len(frame))

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.finding import Finding
+from training.evidence.limits import LimitCheck, Standing, alarms
 from training.evidence.scored import log_odds
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Audit:
 def monotone(subject: Subject, moves: int = MOVES) -> Finding:
     """Move every signed feature of random test rows, and count where the probability went the wrong way."""
     found = list(audit(subject.bundle, subject.test.features.to_numpy(), moves, subject.seed))
-    broken = [each for each in found if each.violations]
+    check = _check(found)
     return Finding(
         "monotone",
         "Signs that the model obeys",
@@ -63,7 +64,8 @@ def monotone(subject: Subject, moves: int = MOVES) -> Finding:
             "largest_violation": max((each.largest for each in found), default=0.0),
         },
         tables={"Moves by feature": _table(found)},
-        alarms=(_alarm(broken),) if broken else (),
+        alarms=alarms((check,)),
+        checks=(check,),
     )
 
 
@@ -125,11 +127,18 @@ def _said(found: list[Audit], moves: int) -> str:
     )
 
 
+def _check(found: list[Audit]) -> LimitCheck:
+    broken, violations = [each for each in found if each.violations], sum(each.violations for each in found)
+    note, standing = (_alarm(broken), Standing.ALARM) if broken else ("", Standing.WITHIN)
+    return LimitCheck("Moves of one feature against its declared sign", f"{violations:,}", "0", standing, note)
+
+
 def _alarm(broken: list[Audit]) -> str:
     worst = max(broken, key=lambda each: each.largest)
     return (
         f"The model breaks the declared sign of {', '.join(each.feature for each in broken)}; the largest violation, "
-        f"{worst.largest:.2g} in probability of default, is of {worst.feature}."
+        f"{worst.largest:.2g} in probability of default, is of {worst.feature}. The limit is 0. Do not promote it; "
+        "train again with these constraints."
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,7 @@ from features.catalogue import CATALOGUE
 from training.evidence.asking import answers, drawn_rows, scorable
 from training.evidence.finding import Finding
 from training.evidence.hidden_rows import HONEST, TOLD_BY_SILENCE, without_rows
+from training.evidence.limits import LimitCheck, Standing, alarms
 from training.evidence.scored import scores
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def withholding(subject: Subject) -> Finding:
     lacking = [gain for gain in rows if gain.what not in TOLD_BY_SILENCE]
     all_gains = [*tables, *columns, *values, *(replace(gain, what=f"rows of {gain.what}") for gain in lacking)]
     most = max(all_gains, key=lambda gain: gain.most)
+    checks = (_check(all_gains, most), *_exempt([gain for gain in rows if gain.what in TOLD_BY_SILENCE]))
     refused = min((gain.unscored for gain in tables), default=1.0)
     return Finding(
         "withholding",
@@ -98,7 +100,8 @@ def withholding(subject: Subject) -> Finding:
             "By value hidden": _table("feature", sorted(values, key=lambda gain: -gain.most)),
             **({"By table without the seller's rows": _table("table", rows)} if rows else {}),
         },
-        alarms=tuple(_alarms(all_gains)),
+        alarms=alarms(checks),
+        checks=checks,
     )
 
 
@@ -174,13 +177,33 @@ def _resting_on(bundle: Bundle, table: str) -> NDArray[np.bool_]:
     return np.array([table in tables.get(name, frozenset()) for name in bundle.sheet.names])
 
 
-def _alarms(gains: Sequence[Gain]) -> Sequence[str]:
+def _check(gains: Sequence[Gain], most: Gain) -> LimitCheck:
+    figure, limit, found = "Points gained by withholding", f"at most {MOST_GAIN:.0f}", f"{most.most:.0f}"
     paying = sorted((gain for gain in gains if gain.most > MOST_GAIN), key=lambda gain: -gain.most)
     if not paying:
-        return ()
+        return LimitCheck(figure, found, limit, Standing.WITHIN)
     named = ", ".join(f"{gain.what} ({gain.most:.0f})" for gain in paying[:_NAMED])
     more = f" and {len(paying) - _NAMED} more" if len(paying) > _NAMED else ""
-    return (f"Withholding pays more than {MOST_GAIN:.0f} points: {named}{more}.",)
+    note = (
+        f"Withholding brings more than the limit of {MOST_GAIN:.0f} points: {named}{more}. Require the table for a "
+        "score, or treat missing values of these features as the riskiest ones."
+    )
+    return LimitCheck(figure, found, limit, Standing.ALARM, note)
+
+
+def _exempt(silent: Sequence[Gain]) -> Iterator[LimitCheck]:
+    for gain in silent:
+        figure, limit = f"Points gained without a seller's {gain.what}", f"at most {MOST_GAIN:.0f}"
+        if gain.most <= MOST_GAIN:
+            yield LimitCheck(figure, f"{gain.most:.0f}", limit, Standing.WITHIN)
+            continue
+        note = (
+            f"A seller whose {gain.what} are missing from the delivery gains up to {gain.most:.0f} points, above the "
+            f"limit of {MOST_GAIN:.0f} ({gain.beyond:.0%} of sellers gain more than that). It raises no alarm, because "
+            "missing rows look like an honest zero and sellers do not deliver data themselves. The platform and the "
+            "lender must deliver every row."
+        )
+        yield LimitCheck(figure, f"{gain.most:.0f}", limit, Standing.EXEMPT, note)
 
 
 def _said(tables: Sequence[Gain], most: Gain, refused: float) -> str:

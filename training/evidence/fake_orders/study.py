@@ -14,6 +14,7 @@ from training.evidence.fake_orders.attack import Attack, attack
 from training.evidence.fake_orders.mixes import BUDGET_SHARE
 from training.evidence.finding import Finding
 from training.evidence.intervals import wilson
+from training.evidence.limits import LimitCheck, Standing, alarms
 from training.settings import STRICT
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def report(found: Attack, who: str) -> Finding:
     best = found.best
     figures = _figures(best)
     over = figures["gaining_share"]
-    alarm = f"{over:.0%} of sellers gain more than {POINTS} points by fake orders, more than {MOST_BUYERS:.0%}."
+    check = _check(over, f"{over:.1%} ({figures['gaining_share_low']:.1%} to {figures['gaining_share_high']:.1%})")
     return Finding(
         _NAME,
         _TITLE,
@@ -113,8 +114,21 @@ def report(found: Attack, who: str) -> Finding:
         figures=figures,
         tables={"By mix": _by_mix(found), "Features that the best mix moved": _by_feature(found)},
         plots={"points_gained": _plot(best["points"])},
-        alarms=(alarm,) if over > MOST_BUYERS else (),
+        alarms=alarms((check,)),
+        checks=(check,),
     )
+
+
+def _check(over: float, shown: str) -> LimitCheck:
+    """Check the share itself, whatever its interval: a hole that some sellers found is a hole."""
+    figure, limit = f"Sellers who gain more than {POINTS} points by fake orders", f"at most {MOST_BUYERS:.0%}"
+    if over <= MOST_BUYERS:
+        return LimitCheck(figure, shown, limit, Standing.WITHIN)
+    note = (
+        f"{shown} of sellers gain more than {POINTS} points by fake orders, above the limit of {MOST_BUYERS:.0%}. Find "
+        "the features that gained the points in the table below, and declare them gameable or take them out."
+    )
+    return LimitCheck(figure, shown, limit, Standing.ALARM, note)
 
 
 def _figures(best: pd.DataFrame) -> dict[str, float]:
