@@ -74,7 +74,7 @@ def sections(given: CardInput) -> tuple[Section, ...]:
         Section("What this evidence can and cannot show", tuple(evidence_blocks(given))),
         Section("Published limits", tuple(limit_blocks(given.findings))),
         Section("Intended use", tuple(_use(given.bundle))),
-        Section("Limits", tuple(_written("limits.txt", facts=given.facts))),
+        Section("Limits", (Bullets(limits(given.facts)),)),
         Section("Definition of bad, scale and bands", tuple(_scale(given.bundle))),
         Section("Data", tuple(_data(given))),
         Section("How good it is", tuple(_figures(given))),
@@ -85,12 +85,18 @@ def sections(given: CardInput) -> tuple[Section, ...]:
     )
 
 
+def limits(facts: Mapping[str, str | int | float]) -> tuple[str, ...]:
+    """Return the known limits of a model, a sentence or two each.
+
+    Args:
+        facts: of the run: `evidence`, `test_rows` and `test_bad`.
+    """
+    text = environment().get_template("limits.txt").render(facts=facts)
+    return tuple(line.removeprefix("- ") for line in text.splitlines() if line)
+
+
 def _use(bundle: Bundle) -> Iterator[Block]:
     return _told(intended_use(bundle.sheet))
-
-
-def _written(template: str, **values: object) -> Iterator[Block]:
-    return _told(environment().get_template(template).render(values).splitlines())
 
 
 def _told(lines: Iterable[str]) -> Iterator[Block]:
