@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -26,15 +26,17 @@ _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 
 @dataclass(frozen=True)
 class Pointer:
-    """What `champion.json` remembers: the registered version, where its files came from, the digest of its bundle.
+    """The content of `champion.json`: the registered version, where its files came from, the digest of its bundle.
 
-    `challenger.json` is another.
+    `record` holds the tags of the version that `GET /v1/model` publishes; older files have none. `challenger.json` is
+    another.
     """
 
     model_name: str
     version: str
     source: str
     digest: str
+    record: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_bundle(settings: Settings, digest: str) -> Bundle:
