@@ -180,8 +180,8 @@ def _discriminating(gates: Gates, *found: float) -> tuple[bool, str]:
     reach = "with its whole 95% interval" if whole else "while its 95% interval may reach below"
     return passed, (
         f"AUC is {auc:.3f} ({low:.3f} to {high:.3f}); required is above {CHANCE} {reach}. AUC less that of the "
-        f"scorecard on the same loans is {difference:+.3f} ({worst:+.3f} to {best:+.3f}); the interval must reach "
-        f"{-most or 0:g}. {defaults:.0f} defaults cannot show a difference below about {(best - worst) / 2:.2f}"
+        f"scorecard on the same loans is {difference:+.3f} ({worst:+.3f} to {best:+.3f}); its upper end must not lie "
+        f"below {-most or 0:g}. {defaults:.0f} defaults cannot show a difference below about {(best - worst) / 2:.2f}"
     )
 
 

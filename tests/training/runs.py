@@ -23,7 +23,7 @@ FINDINGS = (
         "Compared.",
         {f"country_four_fifths_ratio{end}": value for end, value in (("", 0.7), ("_low", 0.5), ("_high", 0.9))},
         checks=(
-            Limit("Four-fifths ratio of country VN", 0.8, at_least=True).check(
+            Limit("four-fifths ratio of country VN", 0.8, at_least=True).check(
                 Estimate(0.7, 0.5, 0.9), "Examine it.", "40 loans"
             ),
         ),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.evidence.finding import Finding
 from training.evidence.intervals import wilson
-from training.evidence.limits import LimitCheck, Standing, alarms
+from training.evidence.limits import LimitCheck, Standing, alarms, counted
 from training.evidence.metrics import Estimate
 from training.evidence.segments import ratio_check
 
@@ -77,7 +77,7 @@ def judged_bands(bands: Bands, bad: NDArray[np.bool_], probability: NDArray[np.f
 
 
 def _order(found: list[JudgedBand]) -> Iterator[LimitCheck]:
-    figure, limit = "Order of the observed default rates", "rises with every band"
+    figure, limit = "order of the observed default rates", "rises with every band"
     wrong = [
         (better, worse) for better, worse in combinations(found, 2) if better.observed.value > worse.observed.value
     ]
@@ -92,7 +92,7 @@ def _order(found: list[JudgedBand]) -> Iterator[LimitCheck]:
         pairs = ", ".join(f"{better.name} above {worse.name}" for better, worse in wrong)
         note = (
             f"The observed default rate does not rise with every band: {pairs}. It raises no alarm, because the 95% "
-            f"intervals overlap: {sum(each.bad for each in found):,} defaults are too few to decide."
+            f"intervals overlap: {counted(sum(each.bad for each in found), 'default')} are too few to decide."
         )
         yield LimitCheck(figure, pairs, limit, Standing.UNCERTAIN, note)
     if not wrong:
@@ -102,13 +102,18 @@ def _order(found: list[JudgedBand]) -> Iterator[LimitCheck]:
 def _levels(found: list[JudgedBand]) -> Iterator[LimitCheck]:
     action = "Recalibrate the model, or move the limits of the bands."
     for each in found:
-        figure = f"Expected over observed defaults of band {each.name}"
+        figure = f"ratio of expected to observed defaults of band {each.name}"
         # without a default, no value bounds the ratio from above
         value, low, high = (
             each.expected / rate if rate > 0 else float("inf")
             for rate in (each.observed.value, each.observed.high, each.observed.low)
         )
-        yield ratio_check(figure, Estimate(value, low, high), action, f"{each.rows:,} loans with {each.bad:,} defaults")
+        yield ratio_check(
+            figure,
+            Estimate(value, low, high),
+            action,
+            f"{counted(each.rows, 'loan')} with {counted(each.bad, 'default')}",
+        )
 
 
 def _said(bands: int, found: list[JudgedBand], *, rising: bool) -> str:

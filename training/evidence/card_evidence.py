@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from training.evidence.card_approval import NOT_APPROVED
 from training.evidence.card_blocks import Alarm, Approval, Block, Bullets, Prose, Table, number
 from training.evidence.intervals import wilson
-from training.evidence.limits import Standing
+from training.evidence.limits import Standing, counted
 
 if TYPE_CHECKING:
     from training.evidence.card_sections import CardInput
@@ -36,8 +36,9 @@ def alarm_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
         for check in finding.checks
         if check.note and check.standing is not Standing.ALARM
     ]
+    others += [f"{each.title}: {each.said}" for each in findings if not (each.figures or each.tables or each.plots)]
     if others:
-        yield Prose("These figures lie beyond a limit without an alarm, or could not be measured:")
+        yield Prose("These figures are beyond a limit without an alarm, or could not be measured:")
         yield Bullets(tuple(others))
 
 
@@ -61,14 +62,14 @@ def _sample(given: CardInput) -> Iterator[str]:
     rows, bad = int(given.facts["test_rows"]), int(given.facts["test_bad"])
     low, high = (float(end) for end in wilson(bad, rows))
     yield (
-        f"Test sample: {rows:,} loans with {bad:,} defaults, a default rate of {bad / rows:.1%} (95% interval "
+        f"Test sample: {rows:,} loans with {counted(bad, 'default')}, a default rate of {bad / rows:.1%} (95% interval "
         f"{low:.1%} to {high:.1%}). Training sample: {number(given.facts['train_rows'])} loans with "
         f"{number(given.facts['train_bad'])} defaults."
     )
     if bad < _FEW:
         yield (
-            f"{bad:,} defaults prove little. They can show that a model ranks far better than chance. They cannot show "
-            "a small improvement, the default rate of a band to within a few percentage points, or equal quality "
+            f"{counted(bad, 'default')} prove little. They can show that a model ranks far better than chance. They cannot "
+            "show a small improvement, the default rate of a band to within a few percentage points, or equal quality "
             f"for every kind of seller. {_FEW} defaults or more are the usual requirement."
         )
 
@@ -78,8 +79,8 @@ def _auc(given: CardInput) -> Iterator[str]:
     paired: Mapping[str, float] = next((each.figures for each in given.findings if each.name == _STUDY), {})
     half = (paired.get("auc_high", auc.high) - paired.get("auc_low", auc.low)) / 2
     yield (
-        f"{bad:,} defaults: an AUC measured on them is uncertain by about ±{half:.2f}. A difference smaller than that "
-        "to an AUC measured on other loans cannot be seen."
+        f"{counted(bad, 'default')}: an AUC measured on them is uncertain by about ±{half:.2f}. A difference smaller "
+        "than that to an AUC measured on other loans cannot be seen."
     )
     if "auc_difference" in paired:
         least = (paired["auc_difference_high"] - paired["auc_difference_low"]) / 2
@@ -96,7 +97,7 @@ def limit_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
         "promotion unless the gates file accepts the alarms of its study by name."
     )
     rows = tuple(
-        (finding.title, check.figure, check.found, check.limit, str(check.standing))
+        (finding.title, f"{check.figure[0].upper()}{check.figure[1:]}", check.found, check.limit, str(check.standing))
         for finding in findings
         for check in finding.checks
     )

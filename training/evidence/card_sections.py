@@ -53,7 +53,7 @@ class CardInput:
     Attributes:
         bundle: the trained bundle.
         figures: of the model on the test rows.
-        scorecard: the same of the logistic scorecard beside.
+        scorecard: those of the benchmark scorecard.
         findings: of all studies.
         plots: of the run, by file name without ending.
         facts: parameters, counts and digests; settings have a point in their name.
@@ -160,15 +160,16 @@ def _data(given: CardInput) -> Iterator[Block]:
 
 def _figures(given: CardInput) -> Iterator[Block]:
     yield Prose(
-        "Figures with 95% bootstrap intervals on the test rows. Gini is 2 AUC - 1; KS is the largest gap between the "
-        "distributions of good and bad; slope and intercept are those of outcomes on predicted log-odds, 1 and 0 where "
-        "probabilities are right. The scorecard is a logistic regression that the model must beat."
+        "Figures with 95% bootstrap intervals on the test rows. Gini is 2 AUC - 1. KS is the largest gap between the "
+        "score distributions of good and bad loans. Slope and intercept are those of the logistic regression of "
+        "outcomes on predicted log-odds; they are 1 and 0 if the probabilities are right. The benchmark scorecard is a "
+        "logistic regression on binned features of the same training rows."
     )
     rows = tuple(
         (_NAMES.get(name, name.replace("_", " ")), str(figure), str(given.scorecard.get(name, "–")))
         for name, figure in given.figures.items()
     )
-    yield Table("On the test rows", ("figure", "model", "scorecard beside"), rows, (False, True, True))
+    yield Table("On the test rows", ("figure", "model", "benchmark scorecard"), rows, (False, True, True))
     for name, title in _PLOTS.items():
         if name in given.plots:
             yield Plot(title, f"plots/{name}.png", given.plots[name])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.finding import Finding
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms, figures
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms, counted, figures
 from training.evidence.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ CHANCE: Final = 0.5
 """The AUC of a model that ranks at random."""
 
 MODEL_AUC: Final = Limit("AUC of the model", CHANCE, at_least=True)
-DIFFERENCE: Final = Limit("AUC of the model less AUC of the scorecard", 0.0, at_least=True)
+DIFFERENCE: Final = Limit("difference in AUC (model less scorecard)", 0.0, at_least=True)
 
 DRAWS: Final = 500
 """Resamples: enough for both ends of a 95% interval to be stable in the second digit."""
@@ -130,11 +130,12 @@ def _chance(auc: Estimate, bad: int) -> LimitCheck:
         return LimitCheck(MODEL_AUC.figure, shown, limit, Standing.WITHIN)
     if auc.value > CHANCE:
         note = (
-            f"AUC of the model is {shown}: its 95% interval reaches {CHANCE}, the AUC of chance. {bad:,} defaults are "
-            "too few to show that the model ranks better than chance. Test on more loans."
+            f"The AUC of the model is {shown}. Its 95% interval reaches {CHANCE}, the AUC of chance. "
+            f"{counted(bad, 'default')} are too few to show that the model ranks better than chance. Test on "
+            "more loans."
         )
         return LimitCheck(MODEL_AUC.figure, shown, limit, Standing.UNCERTAIN, note)
-    note = f"AUC of the model is {shown}, no better than chance ({CHANCE}). Do not promote it."
+    note = f"The AUC of the model is {shown}, no better than chance ({CHANCE}). Do not promote it."
     return LimitCheck(MODEL_AUC.figure, shown, limit, Standing.ALARM, note)
 
 
@@ -142,21 +143,21 @@ def _scorecard(difference: Estimate, bad: int) -> LimitCheck:
     action = (
         "The logistic scorecard ranks the same loans better. Do not promote the model; use the scorecard's features."
     )
-    return DIFFERENCE.check(difference, action, f"{bad:,} defaults")
+    return DIFFERENCE.check(difference, action, counted(bad, "default"))
 
 
 def _said(subject: Subject, found: Compared) -> str:
-    difference, bad = found.difference, int(subject.bad.sum())
+    difference, defaults = found.difference, counted(int(subject.bad.sum()), "default")
     half = (difference.high - difference.low) / 2
     if difference.low > 0:
         verdict = "The model ranks better."
     elif difference.high < 0:
         verdict = "The model ranks worse."
     else:
-        verdict = f"{bad:,} defaults cannot show which of the two ranks better."
+        verdict = f"{defaults} cannot show which of the two ranks better."
     return (
         "Asked: does the model rank loans better than chance, and no worse than the logistic scorecard? On the same "
-        f"{len(subject.bad):,} test loans ({bad:,} defaults), AUC is {found.model} for the model and {found.scorecard} "
-        f"for the scorecard; the difference is {difference}. {verdict} A difference in AUC below about {half:.2f} "
+        f"{len(subject.bad):,} test loans ({defaults}), AUC is {found.model} for the model and "
+        f"{found.scorecard} for the scorecard; the difference is {difference}. {verdict} A difference in AUC below about {half:.2f} "
         "cannot be seen on these loans. Intervals are 95% bootstrap intervals over sellers."
     )

@@ -188,7 +188,6 @@ def _checks(subject: Subject, score: Stability, found: Mapping[str, Drift]) -> I
     yield SCORE_PSI.check(estimate(score), action, sample)
     beyond = {name: estimate(each.stability) for name, each in found.items() if each.stability.psi > ACT}
     certain = {name: each for name, each in beyond.items() if each.low > ACT}
-    count = f"{len(beyond)} of {len(found)} features above"
     if certain:
         note = (
             f"The PSI of {len(certain)} of {len(found)} features lies above the limit of {ACT} with its whole 95% "
@@ -196,7 +195,8 @@ def _checks(subject: Subject, score: Stability, found: Mapping[str, Drift]) -> I
             "counts time on the platform or earlier loans moves because the platform gets older; later training loans "
             "reduce that."
         )
-        yield LimitCheck(FEATURE_PSI.figure, count, str(FEATURE_PSI), Standing.ALARM, note)
+        shown = f"{len(certain)} of {len(found)} features above"
+        yield LimitCheck(FEATURE_PSI.figure, shown, str(FEATURE_PSI), Standing.ALARM, note)
     uncertain = {name: each for name, each in beyond.items() if name not in certain}
     if uncertain:
         note = (
@@ -204,9 +204,10 @@ def _checks(subject: Subject, score: Stability, found: Mapping[str, Drift]) -> I
             f"{_named(uncertain)}. They raise no alarm, because their 95% intervals reach the limit: {sample} are too "
             "few to decide."
         )
-        yield LimitCheck(FEATURE_PSI.figure, count, str(FEATURE_PSI), Standing.UNCERTAIN, note)
+        shown = f"{len(uncertain)} of {len(found)} features above"
+        yield LimitCheck(FEATURE_PSI.figure, shown, str(FEATURE_PSI), Standing.UNCERTAIN, note)
     if not beyond:
-        yield LimitCheck(FEATURE_PSI.figure, count, str(FEATURE_PSI), Standing.WITHIN)
+        yield LimitCheck(FEATURE_PSI.figure, f"0 of {len(found)} features above", str(FEATURE_PSI), Standing.WITHIN)
 
 
 def estimate(found: Stability) -> Estimate:
@@ -228,10 +229,10 @@ def _shown(found: Stability) -> str:
 def _said(subject: Subject, score: Stability, by_verdict: Mapping[Verdict, list[str]]) -> str:
     act, watch = by_verdict[Verdict.ACT], by_verdict[Verdict.WATCH]
     return (
-        f"Asked: are the {len(subject.test.rows):,} test rows like the {len(subject.train.rows):,} training rows? The "
-        f"score has {_shown(score)}; of {sum(map(len, by_verdict.values()))} features {len(act)} lie above {ACT} (act) "
-        f"and {len(watch)} from {WATCH} to {ACT} (watch). Training rows are scored by models that did not see their "
-        "sellers. Intervals are of sellers drawn again, less what chance adds."
+        f"Asked: do the {len(subject.test.rows):,} test rows resemble the {len(subject.train.rows):,} training rows? "
+        f"The score has {_shown(score)}. Of {sum(map(len, by_verdict.values()))} features, {len(act)} have a PSI above "
+        f"{ACT} (act) and {len(watch)} one from {WATCH} to {ACT} (watch). Training rows are scored by models that were not "
+        "trained on their sellers. Intervals come from resampling sellers, less the bias that chance adds to a PSI."
     )
 
 

@@ -167,7 +167,7 @@ def _said(explained: Explained, weights: pd.DataFrame, together: pd.DataFrame) -
 
 
 def _check(gap: float) -> LimitCheck:
-    figure, found, limit = "Difference of feature pairs to contributions, in points", f"{gap:.2g}", f"{_TOLERANCE:g}"
+    figure, found, limit = "difference of feature pairs to contributions, in points", f"{gap:.2g}", f"{_TOLERANCE:g}"
     if gap <= _TOLERANCE:
         return LimitCheck(figure, found, f"at most {limit}", Standing.WITHIN)
     note = (

@@ -16,7 +16,7 @@ from training.evidence.bands import band_of
 from training.evidence.finding import Finding
 from training.evidence.groups import groups, ordered
 from training.evidence.intervals import mean, wilson
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms, counted
 from training.evidence.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -175,7 +175,9 @@ def _checks(by: str, found: list[Group]) -> Iterator[LimitCheck]:
             "claimed that the model treats them like the others."
         )
         limit = Limit("", FOUR_FIFTHS, at_least=True)
-        yield LimitCheck(f"Four-fifths ratio by {by}", ", ".join(few), str(limit), Standing.NOT_MEASURED, note)
+        yield LimitCheck(
+            f"four-fifths ratio by {by}", f"not measured for {', '.join(few)}", str(limit), Standing.NOT_MEASURED, note
+        )
 
 
 def _check(group: Group, ratio: Estimate, best: Group) -> LimitCheck:
@@ -184,8 +186,8 @@ def _check(group: Group, ratio: Estimate, best: Group) -> LimitCheck:
         "Examine whether this explains the gap; if it does not, change the features or the limits of the bands, and "
         "document the decision."
     )
-    limit = Limit(f"Four-fifths ratio of {group.by} {group.name}", FOUR_FIFTHS, at_least=True)
-    return limit.check(ratio, action, f"{group.rows:,} loans of {group.by} {group.name}")
+    limit = Limit(f"four-fifths ratio of {group.by} {group.name}", FOUR_FIFTHS, at_least=True)
+    return limit.check(ratio, action, f"{counted(group.rows, 'loan')} of {group.by} {group.name}")
 
 
 def _said(found: dict[str, list[Group]], names: str) -> str:

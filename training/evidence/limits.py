@@ -50,10 +50,10 @@ class Limit:
     """A published limit.
 
     Example: `Limit("PSI of the score", 0.25).check(Estimate(0.4, 0.3, 0.5), "Retrain.", "177 test loans")` is an alarm:
-    "PSI of the score is 0.400 (0.300 to 0.500), above the limit of 0.25. Retrain."
+    "The PSI of the score is 0.400 (0.300 to 0.500), above the limit of 0.25. Retrain."
 
     Attributes:
-        figure: what it limits.
+        figure: what it limits, as it reads after "The".
         bound: the largest value allowed; the smallest one if `at_least`.
         at_least: True if smaller values are beyond the limit.
         percent: True if values are shares, to be written as percentages.
@@ -87,7 +87,7 @@ class Limit:
         shown = shares(found) if self.percent else figures(found)
         if not self.is_beyond(found.value):
             return LimitCheck(self.figure, shown, str(self), Standing.WITHIN)
-        beyond = f"{self.figure} is {shown}, {'below' if self.at_least else 'above'} the limit of {self._bound}."
+        beyond = f"The {self.figure} is {shown}, {'below' if self.at_least else 'above'} the limit of {self._bound}."
         if self.is_beyond(found.high if self.at_least else found.low):
             return LimitCheck(self.figure, shown, str(self), Standing.ALARM, f"{beyond} {action}")
         why = f"It raises no alarm, because its 95% interval reaches the limit: {sample} are too few to decide."
@@ -105,6 +105,11 @@ def shares(found: Estimate) -> str:
     """Write a share as `5.3% (2.1% to 9.8%)`, without an interval where it has none."""
     shown = f"{found.value:.1%}"
     return f"{shown} ({found.low:.1%} to {found.high:.1%})" if found.low < found.high else shown
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 default`, `1,325 loans`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def alarms(checks: Iterable[LimitCheck]) -> tuple[str, ...]:

@@ -123,14 +123,16 @@ def _said(found: list[Audit], moves: int) -> str:
     return (
         "Asked: can a higher value of a feature ever change the probability of default against its declared sign? In "
         f"{tried:,} random moves of one feature at a time, {moves:,} for each of the {known} signed features that test "
-        f"rows know, {violations:,} did. Values are those seen, and any between or a little beyond."
+        f"rows know, {violations:,} did. Values are observed ones, and random ones between or slightly beyond them."
     )
 
 
 def _check(found: list[Audit]) -> LimitCheck:
     broken, violations = [each for each in found if each.violations], sum(each.violations for each in found)
     note, standing = (_alarm(broken), Standing.ALARM) if broken else ("", Standing.WITHIN)
-    return LimitCheck("Moves of one feature against its declared sign", f"{violations:,}", "0", standing, note)
+    return LimitCheck(
+        "number of moves of one feature against its declared sign", f"{violations:,}", "0", standing, note
+    )
 
 
 def _alarm(broken: list[Audit]) -> str:

@@ -8,10 +8,10 @@ from typing import Final
 from training.evidence.limits import Limit, LimitCheck, Standing
 from training.evidence.metrics import Estimate
 
-NOISE_FIRST: Final = Limit("Share of sellers whose first reason changes under 1% noise", 0.05, percent=True)
-NOISE_SET: Final = Limit("Share of sellers whose set of reasons changes under 1% noise", 0.15, percent=True)
-REFIT_FIRST: Final = Limit("Share of sellers whose first reason changes under a refit", 0.25, percent=True)
-REFIT_SET: Final = Limit("Share of sellers whose set of reasons changes under a refit", 0.5, percent=True)
+NOISE_FIRST: Final = Limit("share of sellers whose first reason changes under 1% noise", 0.05, percent=True)
+NOISE_SET: Final = Limit("share of sellers whose set of reasons changes under 1% noise", 0.15, percent=True)
+REFIT_FIRST: Final = Limit("share of sellers whose first reason changes under a refit", 0.25, percent=True)
+REFIT_SET: Final = Limit("share of sellers whose set of reasons changes under a refit", 0.5, percent=True)
 
 _NOISE: Final = (
     "Reasons must not depend on rounding errors. Prefer a model with fewer or coarser splits, or one feature for each "
@@ -38,7 +38,7 @@ def stability_checks(figures: Mapping[str, float]) -> Iterator[LimitCheck]:
     """
     for name, (limit, action) in _LIMITS.items():
         if name not in figures:
-            note = f"{limit.figure}: not measured, because no refits were made. Nothing can be claimed about it."
+            note = f"The {limit.figure} was not measured, because no refits were made. Nothing can be claimed about it."
             yield LimitCheck(limit.figure, "not measured", str(limit), Standing.NOT_MEASURED, note)
             continue
         value, low, high = (figures[f"{name}{end}"] for end in ("", "_low", "_high"))

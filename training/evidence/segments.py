@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training.evidence.finding import Finding
 from training.evidence.groups import groups, ordered, size_limits
 from training.evidence.intervals import wilson
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms, counted
 from training.evidence.metrics import Estimate, evaluate
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _enough(found: list[Segment]) -> LimitCheck:
     """Check how many ways of grouping the loans can be judged, and state those about which nothing can be claimed."""
     ways = list(dict.fromkeys(each.by for each in found))
     uncovered = [by for by in ways if not _is_covered([each for each in found if each.by == by])]
-    figure, limit = "Ways to group the loans that have enough outcomes", f"at least {LEAST_JUDGED} of {len(ways)}"
+    figure, limit = "number of ways to group the loans with enough outcomes", f"at least {LEAST_JUDGED} of {len(ways)}"
     shown, few = f"{len(ways) - len(uncovered)} of {len(ways)}", sum(each.judgement is None for each in found)
     if not few:
         return LimitCheck(figure, shown, limit, Standing.WITHIN)
@@ -175,14 +175,14 @@ def _ranking(judged: _Judged, whole: Estimate) -> Iterator[LimitCheck]:
             f"The limit is {WORSE_RANKING} below the AUC of all test loans, {whole}. Do not rely on the ranking within "
             "this segment; add features that separate its loans, or exclude it from the intended use."
         )
-        yield limit.check(found.auc, action, f"{segment.rows:,} loans with {segment.bad:,} defaults")
+        yield limit.check(found.auc, action, f"{counted(segment.rows, 'loan')} with {counted(segment.bad, 'default')}")
 
 
 def _level(judged: _Judged) -> Iterator[LimitCheck]:
     action = "Recalibrate the model for this segment, or exclude the segment from the intended use."
     for segment, found in judged:
-        figure = f"Expected over observed defaults of {segment.by} {segment.name}"
-        yield ratio_check(figure, found.ratio, action, f"{segment.bad:,} defaults")
+        figure = f"ratio of expected to observed defaults of {segment.by} {segment.name}"
+        yield ratio_check(figure, found.ratio, action, counted(segment.bad, "default"))
 
 
 def ratio_check(figure: str, found: Estimate, action: str, sample: str) -> LimitCheck:

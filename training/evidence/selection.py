@@ -145,7 +145,7 @@ def _checks(sides: Sides, score: Stability, apart: Estimate, again: Reweighted |
     )
     yield LABELLED_PSI.check(drift.estimate(score), action, sample)
     yield MOST_APART.check(apart, action, sample)
-    figure = "Expected over observed defaults, weighted to sellers without a loan"
+    figure = "ratio of expected to observed defaults, weighted to sellers without a loan"
     if again is not None:
         yield ratio_check(figure, again.ratio, action, f"rows worth {again.effective_rows:.0f} after weighting")
 

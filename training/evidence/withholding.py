@@ -178,7 +178,7 @@ def _resting_on(bundle: Bundle, table: str) -> NDArray[np.bool_]:
 
 
 def _check(gains: Sequence[Gain], most: Gain) -> LimitCheck:
-    figure, limit, found = "Points gained by withholding", f"at most {MOST_GAIN:.0f}", f"{most.most:.0f}"
+    figure, limit, found = "number of points gained by withholding", f"at most {MOST_GAIN:.0f}", f"{most.most:.0f}"
     paying = sorted((gain for gain in gains if gain.most > MOST_GAIN), key=lambda gain: -gain.most)
     if not paying:
         return LimitCheck(figure, found, limit, Standing.WITHIN)
@@ -192,47 +192,48 @@ def _check(gains: Sequence[Gain], most: Gain) -> LimitCheck:
 
 
 def _exempt(silent: Sequence[Gain]) -> Iterator[LimitCheck]:
-    for gain in silent:
-        figure, limit = f"Points gained without a seller's {gain.what}", f"at most {MOST_GAIN:.0f}"
-        if gain.most <= MOST_GAIN:
-            yield LimitCheck(figure, f"{gain.most:.0f}", limit, Standing.WITHIN)
-            continue
-        note = (
-            f"A seller whose {gain.what} are missing from the delivery gains up to {gain.most:.0f} points, above the "
-            f"limit of {MOST_GAIN:.0f} ({gain.beyond:.0%} of sellers gain more than that). It raises no alarm, because "
-            "missing rows look like an honest zero and sellers do not deliver data themselves. The platform and the "
-            "lender must deliver every row."
-        )
-        yield LimitCheck(figure, f"{gain.most:.0f}", limit, Standing.EXEMPT, note)
+    """Check tables whose missing rows look like an honest zero; a gain without them is stated and raises no alarm."""
+    if not silent:
+        return
+    figure, limit = "points gained without a seller's rows of a table", f"at most {MOST_GAIN:.0f}"
+    found = ", ".join(f"{gain.what} {gain.most:.0f}" for gain in silent)
+    paying = [gain for gain in silent if gain.most > MOST_GAIN]
+    if not paying:
+        yield LimitCheck(figure, found, limit, Standing.WITHIN)
+        return
+    gains = ", ".join(
+        f"up to {gain.most:.0f} points without {gain.what} ({gain.beyond:.0%} of sellers gain too much)"
+        for gain in paying
+    )
+    note = (
+        f"A seller whose rows are missing from a delivered table gains more than the limit of {MOST_GAIN:.0f} points: "
+        f"{gains}. It raises no alarm, because missing rows look like an honest zero and sellers do not deliver data "
+        "themselves. The platform and the lender must deliver every row."
+    )
+    yield LimitCheck(figure, found, limit, Standing.EXEMPT, note)
 
 
 def _said(tables: Sequence[Gain], most: Gain, refused: float) -> str:
     names = ", ".join(gain.what for gain in tables) or "none"
     without = "all answers" if refused == 1 else f"{refused:.0%} of the answers or more"
-    gained = f"The most that any row gained is {most.most:.0f} points, by {most.what}." if most.most > 0 else ""
+    gained = f"The largest gain of a row is {most.most:.0f} points, by {most.what}." if most.most > 0 else ""
     return (
-        f"Asked: can a seller gain by withholding? Of up to {_ASKED} test rows drawn at random, each required table "
-        f"({names}) was not delivered, after which {without} carry no number; and delivered with all that rests on it "
-        f"missing. Of up to {_HIDDEN:,} rows each value in turn was hidden. "
-        f"{gained or 'No row gained a point.'} More than {MOST_GAIN:.0f} would raise an alarm."
+        f"Asked: can a seller gain points by withholding data? For up to {_ASKED} test rows drawn at random, each "
+        f"required table ({names}) was left out of the delivery; {without} then carry no number. In a second run, the "
+        "table was delivered and every value that depends on it was hidden. For up to "
+        f"{_HIDDEN:,} rows, each value in turn was hidden. {gained or 'No row gained a point.'} The limit is "
+        f"{MOST_GAIN:.0f} points."
     )
 
 
 def _said_of_rows(gains: Sequence[Gain]) -> str:
     if not gains:
         return "That a delivered table lacks rows of one seller was not measured: no operating data are at hand."
-    named = "; ".join(f"{gain.what} {gain.most:.0f} ({gain.beyond:.0%} gain too much)" for gain in gains)
-    silent = [gain.what for gain in gains if gain.what in TOLD_BY_SILENCE]
-    honest = (
-        f" Lacking rows of {' and '.join(silent)} cannot be told from an honest zero, so such a gain is no alarm here: "
-        "a seller delivers nothing himself, and it is the platform and the lender who must deliver every row."
-        if silent
-        else ""
-    )
+    named = "; ".join(f"{gain.what} {gain.most:.0f} ({gain.beyond:.0%})" for gain in gains)
     return (
-        f"Of up to {_ASKED} sellers all rows of each optional table were left out of a delivery that has the table. "
-        f"The most that any of them gained, in points: {named}. What a part of the rows would bring, such as those of "
-        f"paid visits alone, is not measured.{honest}"
+        f"For up to {_ASKED} sellers, all rows of each optional table were left out of a delivery that has the table. "
+        f"The largest gain in points and the share of sellers who gain more than {MOST_GAIN:.0f}: {named}. Leaving out "
+        "only a part of the rows, such as those of paid visits, was not measured."
     )
 
 

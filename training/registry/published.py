@@ -81,7 +81,7 @@ def _fairness(finding: Finding | None) -> Iterator[dict[str, Any]]:
 
 
 def _is_about(figure: str, by: str) -> bool:
-    return figure.startswith((f"Four-fifths ratio of {by} ", f"Four-fifths ratio by {by}"))
+    return figure.startswith((f"four-fifths ratio of {by} ", f"four-fifths ratio by {by}"))
 
 
 def _interval(value: float, low: float, high: float) -> dict[str, float]:

@@ -27,7 +27,7 @@ SUMMARY = {
             "low": 0.419,
             "high": 0.861,
             "limit": 0.8,
-            "notes": ["Four-fifths ratio of size small is 0.615 (0.419 to 0.861), below the limit of 0.8."],
+            "notes": ["The four-fifths ratio of size small is 0.615 (0.419 to 0.861), below the limit of 0.8."],
         },
         {"by": "size", "measure": "score_gap", "value": 37.2, "low": 10.5, "high": 63.9, "limit": None, "notes": []},
     ],

@@ -76,21 +76,23 @@ def judged(rates: dict[float, float], rows: int) -> dict[str, LimitCheck]:
 
 
 def test_a_band_whose_level_is_certainly_wrong_raises_an_alarm() -> None:
-    check = judged({0.02: 0.02, 0.3: 0.1}, 200)["Expected over observed defaults of band E"]
+    check = judged({0.02: 0.02, 0.3: 0.1}, 200)["ratio of expected to observed defaults of band E"]
     assert (check.standing, check.limit) == (Standing.ALARM, "0.667 to 1.5")
-    assert check.note.startswith("Expected over observed defaults of band E is 3.000 (2.008 to 4.568), above the limit")
-    low = judged({0.02: 0.2}, 200)["Expected over observed defaults of band B"]
+    assert check.note.startswith(
+        "The ratio of expected to observed defaults of band E is 3.000 (2.008 to 4.568), above the limit"
+    )
+    low = judged({0.02: 0.2}, 200)["ratio of expected to observed defaults of band B"]
     assert (low.standing, "below the limit of 0.6667" in low.note) == (Standing.ALARM, True)
 
 
 def test_a_band_with_few_loans_says_why_it_is_no_alarm() -> None:
-    check = judged({0.02: 0.0, 0.3: 0.3}, 10)["Expected over observed defaults of band B"]
+    check = judged({0.02: 0.0, 0.3: 0.3}, 10)["ratio of expected to observed defaults of band B"]
     assert (check.found, check.standing) == ("0.072 or more", Standing.UNCERTAIN)
     assert check.note.endswith("10 loans with 0 defaults are too few to decide.")
 
 
 def test_an_order_that_may_be_chance_says_why_it_is_no_alarm() -> None:
-    check = judged({0.01: 0.1, 0.3: 0.05}, 40)["Order of the observed default rates"]
+    check = judged({0.01: 0.1, 0.3: 0.05}, 40)["order of the observed default rates"]
     assert (check.found, check.standing) == ("A above E", Standing.UNCERTAIN)
     assert check.note.endswith("the 95% intervals overlap: 6 defaults are too few to decide.")
 

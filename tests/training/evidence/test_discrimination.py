@@ -82,7 +82,7 @@ def test_a_model_that_ranks_like_chance_raises_an_alarm() -> None:
     found = subject()
     finding = discrimination(replace(found, probability=np.full(700, 0.1)))
     (alarm,) = finding.alarms
-    assert alarm.startswith("AUC of the model is 0.5, no better than chance (0.5).")
+    assert alarm.startswith("The AUC of the model is 0.5, no better than chance (0.5).")
 
 
 def test_a_model_that_is_worse_than_the_scorecard_beyond_chance_raises_an_alarm() -> None:
@@ -90,7 +90,7 @@ def test_a_model_that_is_worse_than_the_scorecard_beyond_chance_raises_an_alarm(
     noise = np.random.default_rng(1).normal(0, 1.0, 700)
     worse = replace(found, scorecard=found.probability, probability=found.probability + 0.3 * noise)
     finding = discrimination(worse)
-    assert [alarm for alarm in finding.alarms if alarm.startswith("AUC of the model less AUC of the scorecard is -0")]
+    assert [alarm for alarm in finding.alarms if alarm.startswith("The difference in AUC (model less scorecard) is -0")]
     assert "The model ranks worse." in finding.said
 
 
@@ -104,7 +104,7 @@ def test_few_defaults_say_what_they_cannot_show() -> None:
     assert f"{bad} defaults cannot show which of the two ranks better." in finding.said
     assert f"A difference in AUC below about {half(finding.figures):.2f} cannot be seen" in finding.said
     by_figure = {check.figure: check for check in finding.checks}
-    check = by_figure["AUC of the model less AUC of the scorecard"]
+    check = by_figure["difference in AUC (model less scorecard)"]
     if finding.figures["auc_difference"] < 0:
         assert check.standing is Standing.UNCERTAIN
 

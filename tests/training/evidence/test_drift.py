@@ -142,7 +142,7 @@ def test_a_score_that_moved_raises_an_alarm() -> None:
     found = subject()
     finding = drift(replace(found, score=np.full(len(found.score), found.score.min())))
     (alarm,) = finding.alarms
-    assert alarm.startswith("PSI of the score is ")
+    assert alarm.startswith("The PSI of the score is ")
     assert "above the limit of 0.25" in alarm
 
 

@@ -10,7 +10,7 @@ from training.evidence.limits import Limit, Standing, alarms
 from training.evidence.metrics import Estimate
 from training.evidence.reason_limits import stability_checks
 
-MOST, LEAST = Limit("PSI of the score", 0.25), Limit("Share of loans", 0.8, at_least=True, percent=True)
+MOST, LEAST = Limit("PSI of the score", 0.25), Limit("share of loans", 0.8, at_least=True, percent=True)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_only_an_interval_beyond_the_limit_is_an_alarm(
 def test_an_alarm_states_the_figure_the_limit_and_what_to_do() -> None:
     check = MOST.check(Estimate(0.4, 0.3, 0.5), "Retrain on later loans.", "16 defaults")
     assert check.note == (
-        "PSI of the score is 0.400 (0.300 to 0.500), above the limit of 0.25. Retrain on later loans."
+        "The PSI of the score is 0.400 (0.300 to 0.500), above the limit of 0.25. Retrain on later loans."
     )
     assert (check.found, check.limit) == ("0.400 (0.300 to 0.500)", "at most 0.25")
 
@@ -44,7 +44,7 @@ def test_an_alarm_states_the_figure_the_limit_and_what_to_do() -> None:
 def test_what_may_be_chance_states_why_there_is_no_alarm() -> None:
     check = LEAST.check(Estimate(0.7, 0.6, 0.9), "Retrain.", "59 loans of size small")
     assert check.note == (
-        "Share of loans is 70.0% (60.0% to 90.0%), below the limit of 80%. It raises no alarm, because its 95% "
+        "The share of loans is 70.0% (60.0% to 90.0%), below the limit of 80%. It raises no alarm, because its 95% "
         "interval reaches the limit: 59 loans of size small are too few to decide."
     )
 
@@ -63,10 +63,10 @@ def figures(**changes: float) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("name", "limit", "words"),
     [
-        ("other_first_by_noise", 0.05, "Share of sellers whose first reason changes under 1% noise is 40.0%"),
-        ("changed_by_noise", 0.15, "Share of sellers whose set of reasons changes under 1% noise is 40.0%"),
-        ("other_first_by_refits", 0.25, "Share of sellers whose first reason changes under a refit is 40.0%"),
-        ("changed_by_refits", 0.5, "Share of sellers whose set of reasons changes under a refit is 82.0%"),
+        ("other_first_by_noise", 0.05, "The share of sellers whose first reason changes under 1% noise is 40.0%"),
+        ("changed_by_noise", 0.15, "The share of sellers whose set of reasons changes under 1% noise is 40.0%"),
+        ("other_first_by_refits", 0.25, "The share of sellers whose first reason changes under a refit is 40.0%"),
+        ("changed_by_refits", 0.5, "The share of sellers whose set of reasons changes under a refit is 82.0%"),
     ],
 )
 def test_reasons_that_change_too_often_raise_an_alarm(name: str, limit: float, words: str) -> None:

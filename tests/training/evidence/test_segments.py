@@ -61,7 +61,7 @@ def test_the_worst_segment_is_named_with_its_interval() -> None:
     assert finding.figures["worst_auc"] == vn["auc"] < 0.5
     assert finding.figures["worst_auc_high"] == vn["auc_high"]
     assert "for country VN" in finding.said
-    (alarm,) = (alarm for alarm in finding.alarms if alarm.startswith("AUC of country VN is "))
+    (alarm,) = (alarm for alarm in finding.alarms if alarm.startswith("The AUC of country VN is "))
     assert "The limit is 0.05 below the AUC of all test loans" in alarm
 
 
@@ -69,7 +69,11 @@ def test_a_level_that_is_surely_wrong_raises_an_alarm() -> None:
     found = subject()
     halved = np.where(found.test.about["country"] == "CN", found.probability / 3, found.probability)
     finding = by_segment(replace(found, probability=halved))
-    assert [each for each in finding.alarms if each.startswith("Expected over observed defaults of country CN is ")]
+    assert [
+        each
+        for each in finding.alarms
+        if each.startswith("The ratio of expected to observed defaults of country CN is ")
+    ]
     assert finding.figures["worst_expected_over_observed"] < 0.5
 
 

@@ -121,7 +121,7 @@ def report(found: Attack, who: str) -> Finding:
 
 def _check(over: float, shown: str) -> LimitCheck:
     """Check the share itself, whatever its interval: a hole that some sellers found is a hole."""
-    figure, limit = f"Sellers who gain more than {POINTS} points by fake orders", f"at most {MOST_BUYERS:.0%}"
+    figure, limit = f"share of sellers who gain more than {POINTS} points by fake orders", f"at most {MOST_BUYERS:.0%}"
     if over <= MOST_BUYERS:
         return LimitCheck(figure, shown, limit, Standing.WITHIN)
     note = (
@@ -150,15 +150,14 @@ def _figures(best: pd.DataFrame) -> dict[str, float]:
 
 def _said(figures: dict[str, float], who: str, mixes: int) -> str:
     return (
-        f"Asked: what does a seller gain who places fake orders of {BUDGET_SHARE:.0%} of his monthly sales? Each of "
-        f"{figures['sellers']:.0f} {who} spent it in {mixes} mixes of orders by strangers, orders by his own "
-        "store and orders refunded later, some with faked visits, parcels and ratings. In the best mix of each, "
-        f"which he cannot know beforehand, {figures['gaining_share']:.1%} "
-        f"({figures['gaining_share_low']:.1%} to {figures['gaining_share_high']:.1%}) gained more than "
-        f"{POINTS} points, {figures['band_gaining_share']:.1%} a band; the median is "
-        f"{figures['median_points']:.0f} points and the 95th percentile {figures['p95_points']:.0f}. All together "
-        f"gained {figures['points_per_1000_usd']:.1f} points per $1,000 of fake orders, and the median seller spent "
-        f"${figures['median_face_usd']:,.0f}."
+        f"Asked: what does a seller gain from fake orders worth {BUDGET_SHARE:.0%} of monthly sales? Each of "
+        f"{figures['sellers']:.0f} {who} spent this in {mixes} mixes of orders by strangers, orders by the own store "
+        "and orders that are refunded later, some with fake visits, parcels and ratings. In the best mix of each seller, "
+        f"which a seller cannot predict, {figures['gaining_share']:.1%} ({figures['gaining_share_low']:.1%} to "
+        f"{figures['gaining_share_high']:.1%}) gained more than {POINTS} points and "
+        f"{figures['band_gaining_share']:.1%} gained a band. The median gain is {figures['median_points']:.0f} points, the 95th percentile "
+        f"{figures['p95_points']:.0f}. In total, sellers gained {figures['points_per_1000_usd']:.1f} points per $1,000 "
+        f"of fake orders; the median seller spent ${figures['median_face_usd']:,.0f}."
     )
 
 
