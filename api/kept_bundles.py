@@ -138,10 +138,12 @@ def read_pointer(settings: Settings, alias: str) -> Pointer | None:
     """
     path = _pointer_path(settings, alias)
     try:
-        return Pointer(**json.loads(path.read_bytes()))
+        content = json.loads(path.read_bytes())
+        # a later program may have written more
+        return Pointer(**{name: value for name, value in content.items() if name in Pointer.__dataclass_fields__})
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelStoreError(f"The file {path} cannot be read ({reason}); remove it and start again.") from error
 

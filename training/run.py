@@ -136,8 +136,8 @@ def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -
     found = Finding(
         name="scorecard",
         title="Benchmark scorecard",
-        said=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The study "
-        "of ranking compares the model with it on the same test loans.",
+        said=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
+        "study of ranking compares the model with it on the same test loans.",
         tables={"Features": scorecard.table()},
     )
     used = replace(config, fit=searched.best)

@@ -75,8 +75,8 @@ def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
     )
     assert said["discrimination"] == (
         "AUC is 0.800 (0.740 to 0.860); required is above 0.5 with its whole 95% interval. AUC less that of the "
-        "scorecard on the same loans is +0.020 (-0.010 to +0.050); its upper end must not lie below 0. 50 defaults cannot "
-        "show a difference below about 0.03"
+        "scorecard on the same loans is +0.020 (-0.010 to +0.050); its upper end must not lie below 0. 50 defaults "
+        "cannot show a difference below about 0.03"
     )
     assert said["fake_orders"] == (
         "5.0% of 30 sellers gain by fake orders; allowed is 0.05 at most; of all sellers it may be 1.2% to 19.1%"

@@ -68,9 +68,9 @@ def _sample(given: CardInput) -> Iterator[str]:
     )
     if bad < _FEW:
         yield (
-            f"{counted(bad, 'default')} prove little. They can show that a model ranks far better than chance. They cannot "
-            "show a small improvement, the default rate of a band to within a few percentage points, or equal quality "
-            f"for every kind of seller. {_FEW} defaults or more are the usual requirement."
+            f"{counted(bad, 'default')} prove little. They can show that a model ranks far better than chance. They "
+            "cannot show a small improvement, the default rate of a band to within a few percentage points, or equal "
+            f"quality for every kind of seller. {_FEW} defaults or more are the usual requirement."
         )
 
 

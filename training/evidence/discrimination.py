@@ -158,6 +158,6 @@ def _said(subject: Subject, found: Compared) -> str:
     return (
         "Asked: does the model rank loans better than chance, and no worse than the logistic scorecard? On the same "
         f"{len(subject.bad):,} test loans ({defaults}), AUC is {found.model} for the model and "
-        f"{found.scorecard} for the scorecard; the difference is {difference}. {verdict} A difference in AUC below about {half:.2f} "
-        "cannot be seen on these loans. Intervals are 95% bootstrap intervals over sellers."
+        f"{found.scorecard} for the scorecard; the difference is {difference}. {verdict} A difference in AUC "
+        f"below about {half:.2f} cannot be seen on these loans. Intervals are 95% bootstrap intervals over sellers."
     )

@@ -231,8 +231,8 @@ def _said(subject: Subject, score: Stability, by_verdict: Mapping[Verdict, list[
     return (
         f"Asked: do the {len(subject.test.rows):,} test rows resemble the {len(subject.train.rows):,} training rows? "
         f"The score has {_shown(score)}. Of {sum(map(len, by_verdict.values()))} features, {len(act)} have a PSI above "
-        f"{ACT} (act) and {len(watch)} one from {WATCH} to {ACT} (watch). Training rows are scored by models that were not "
-        "trained on their sellers. Intervals come from resampling sellers, less the bias that chance adds to a PSI."
+        f"{ACT} (act) and {len(watch)} one from {WATCH} to {ACT} (watch). Training rows are scored by models that were "
+        "not trained on their sellers. Intervals come from resampling sellers, less the bias that chance adds to a PSI."
     )
 
 

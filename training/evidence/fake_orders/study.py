@@ -152,12 +152,12 @@ def _said(figures: dict[str, float], who: str, mixes: int) -> str:
     return (
         f"Asked: what does a seller gain from fake orders worth {BUDGET_SHARE:.0%} of monthly sales? Each of "
         f"{figures['sellers']:.0f} {who} spent this in {mixes} mixes of orders by strangers, orders by the own store "
-        "and orders that are refunded later, some with fake visits, parcels and ratings. In the best mix of each seller, "
-        f"which a seller cannot predict, {figures['gaining_share']:.1%} ({figures['gaining_share_low']:.1%} to "
+        "and orders that are refunded later, some with fake visits, parcels and ratings. In the best mix of each "
+        f"seller, which a seller cannot predict, {figures['gaining_share']:.1%} ({figures['gaining_share_low']:.1%} to "
         f"{figures['gaining_share_high']:.1%}) gained more than {POINTS} points and "
-        f"{figures['band_gaining_share']:.1%} gained a band. The median gain is {figures['median_points']:.0f} points, the 95th percentile "
-        f"{figures['p95_points']:.0f}. In total, sellers gained {figures['points_per_1000_usd']:.1f} points per $1,000 "
-        f"of fake orders; the median seller spent ${figures['median_face_usd']:,.0f}."
+        f"{figures['band_gaining_share']:.1%} gained a band. The median gain is {figures['median_points']:.0f} points, "
+        f"the 95th percentile {figures['p95_points']:.0f}. In total, sellers gained "
+        f"{figures['points_per_1000_usd']:.1f} points per $1,000 of fake orders; the median seller spent ${figures['median_face_usd']:,.0f}."
     )
 
 
