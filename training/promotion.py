@@ -121,7 +121,7 @@ def promote(registry: Registry, wanted: str, approval: Approval, judge: Judge) -
 
 
 def _on_card(registry: Registry, version: Version, record: Mapping[str, str], accepted: tuple[str, ...]) -> str | None:
-    """Write the approval on the model card; the champion has moved by now, so that a failure is told and not raised."""
+    """Write the approval on the model card, and return the failure if there is one: the champion has moved by now."""
     by, at, because = (record[f"approved_{name}"] for name in ("by", "at", "because"))
     try:
         write_approval(registry, version, CardApproval(version.number, by, at, because, accepted))

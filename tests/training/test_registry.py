@@ -177,7 +177,7 @@ def test_a_promotion_writes_the_approval_on_the_card(registered: Registration, m
         text = mlflow.artifacts.load_text(f"runs:/{version.run_id}/{name}")
         assert "was approved by Wei Zhang at 2026-11-30T10:00:00Z" in text
         assert label in text
-        assert "Nobody has approved" not in text
+        assert "is not approved yet" not in text
 
 
 def test_what_fails_in_the_middle_leaves_no_version_to_promote(

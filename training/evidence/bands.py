@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.evidence.finding import Finding
 from training.evidence.intervals import wilson
-from training.evidence.limits import LimitCheck, Standing, alarms, counted
+from training.evidence.limits import LimitCheck, Standing, alarms, quantity
 from training.evidence.metrics import Estimate
 from training.evidence.segments import ratio_check
 
@@ -92,7 +92,7 @@ def _order(found: list[JudgedBand]) -> Iterator[LimitCheck]:
         pairs = ", ".join(f"{better.name} above {worse.name}" for better, worse in wrong)
         note = (
             f"The observed default rate does not rise with every band: {pairs}. It raises no alarm, because the 95% "
-            f"intervals overlap: {counted(sum(each.bad for each in found), 'default')} are too few to decide."
+            f"intervals overlap: {quantity(sum(each.bad for each in found), 'default')} are too few to decide."
         )
         yield LimitCheck(figure, pairs, limit, Standing.UNCERTAIN, note)
     if not wrong:
@@ -112,7 +112,7 @@ def _levels(found: list[JudgedBand]) -> Iterator[LimitCheck]:
             figure,
             Estimate(value, low, high),
             action,
-            f"{counted(each.rows, 'loan')} with {counted(each.bad, 'default')}",
+            f"{quantity(each.rows, 'loan')} with {quantity(each.bad, 'default')}",
         )
 
 

@@ -13,7 +13,7 @@ END: Final = "<!-- end of approval -->"
 """Comments around the approval, in Markdown and HTML alike; text of others cannot hold them, because `<` is escaped."""
 
 NOT_APPROVED: Final = (
-    "Nobody has approved this model yet, and no alarm is accepted. `sellerscore promote` records who approved it and "
+    "This model is not approved yet, and no alarm is accepted. `sellerscore promote` records who approved it and "
     "which alarms the gates file accepts."
 )
 
@@ -46,18 +46,18 @@ def alarm_label(study: str) -> str:
     return _LABEL.format(study=study)
 
 
-def approved_markdown(text: str, approval: CardApproval) -> str:
-    """Return the Markdown card with an approval; a card without a place for it stays as it is."""
+def approve_markdown(text: str, approval: CardApproval) -> str:
+    """Return the Markdown card with an approval; a card without a place for it is returned unchanged."""
     shown = re.sub(r"\s+", " ", str(approval)).replace("&", "&amp;").replace("<", "&lt;")
-    return _filled(text, approval, shown, "**")
+    return _fill(text, approval, shown, "**")
 
 
-def approved_html(text: str, approval: CardApproval) -> str:
-    """Return the HTML card with an approval; a card without a place for it stays as it is."""
-    return _filled(text, approval, f"<p>{html.escape(str(approval))}</p>", "<strong>")
+def approve_html(text: str, approval: CardApproval) -> str:
+    """Return the HTML card with an approval; a card without a place for it is returned unchanged."""
+    return _fill(text, approval, f"<p>{html.escape(str(approval))}</p>", "<strong>")
 
 
-def _filled(text: str, approval: CardApproval, shown: str, before: str) -> str:
+def _fill(text: str, approval: CardApproval, shown: str, before: str) -> str:
     if not _APPROVAL.search(text):
         return text
     text = _APPROVAL.sub(lambda _: f"{BEGIN}{shown}{END}", text)

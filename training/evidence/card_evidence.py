@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from training.evidence.card_approval import NOT_APPROVED
 from training.evidence.card_blocks import Alarm, Approval, Block, Bullets, Prose, Table, number
 from training.evidence.intervals import wilson
-from training.evidence.limits import Standing, counted
+from training.evidence.limits import Standing, quantity
 
 if TYPE_CHECKING:
     from training.evidence.card_sections import CardInput
@@ -43,7 +43,7 @@ def alarm_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
 
 
 def evidence_blocks(given: CardInput) -> Iterator[Block]:
-    """Yield where the data come from and what so many defaults can show."""
+    """Yield the origin of the data and what the number of defaults can show."""
     yield Bullets((_origin(given), f"Outcomes come from {given.facts['outcomes']}.", *_sample(given), *_auc(given)))
 
 
@@ -62,13 +62,13 @@ def _sample(given: CardInput) -> Iterator[str]:
     rows, bad = int(given.facts["test_rows"]), int(given.facts["test_bad"])
     low, high = (float(end) for end in wilson(bad, rows))
     yield (
-        f"Test sample: {rows:,} loans with {counted(bad, 'default')}, a default rate of {bad / rows:.1%} (95% interval "
-        f"{low:.1%} to {high:.1%}). Training sample: {number(given.facts['train_rows'])} loans with "
+        f"Test sample: {rows:,} loans with {quantity(bad, 'default')}, a default rate of {bad / rows:.1%} (95% "
+        f"interval {low:.1%} to {high:.1%}). Training sample: {number(given.facts['train_rows'])} loans with "
         f"{number(given.facts['train_bad'])} defaults."
     )
     if bad < _FEW:
         yield (
-            f"{counted(bad, 'default')} prove little. They can show that a model ranks far better than chance. They "
+            f"{quantity(bad, 'default')} prove little. They can show that a model ranks far better than chance. They "
             "cannot show a small improvement, the default rate of a band to within a few percentage points, or equal "
             f"quality for every kind of seller. {_FEW} defaults or more are the usual requirement."
         )
@@ -79,13 +79,13 @@ def _auc(given: CardInput) -> Iterator[str]:
     paired: Mapping[str, float] = next((each.figures for each in given.findings if each.name == _STUDY), {})
     half = (paired.get("auc_high", auc.high) - paired.get("auc_low", auc.low)) / 2
     yield (
-        f"{counted(bad, 'default')}: an AUC measured on them is uncertain by about ±{half:.2f}. A difference smaller "
+        f"{quantity(bad, 'default')}: an AUC measured on them is uncertain by about ±{half:.2f}. A difference smaller "
         "than that to an AUC measured on other loans cannot be seen."
     )
     if "auc_difference" in paired:
         least = (paired["auc_difference_high"] - paired["auc_difference_low"]) / 2
         yield (
-            f"Two models compared on these same loans can be told apart only if their AUC differs by more than about "
+            f"On these same loans, two models can be distinguished only if their AUC differs by more than about "
             f"{least:.2f}."
         )
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.finding import Finding
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms, counted, figures
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms, figures, quantity
 from training.evidence.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ DRAWS: Final = 500
 
 
 @dataclass(frozen=True)
-class Compared:
+class RankingComparison:
     """AUC of both models on the same loans, and the difference, each with its 95% interval."""
 
     model: Estimate
@@ -43,7 +43,7 @@ class Compared:
 
 def discrimination(subject: Subject) -> Finding:
     """Compare the ranking of the model with chance and with the scorecard, on the same test loans."""
-    found = compared(
+    found = compare_ranking(
         subject.bad, (subject.probability, subject.scorecard), subject.test.rows["seller_id"], subject.seed
     )
     bad = int(subject.bad.sum())
@@ -51,7 +51,7 @@ def discrimination(subject: Subject) -> Finding:
     return Finding(
         "discrimination",
         "Ranking against chance and the scorecard",
-        _said(subject, found),
+        _summary(subject, found),
         figures={
             "defaults": float(bad),
             **found.model.figures("auc"),
@@ -63,13 +63,13 @@ def discrimination(subject: Subject) -> Finding:
     )
 
 
-def compared(
+def compare_ranking(
     bad: NDArray[np.bool_],
     predicted: tuple[NDArray[np.float64], NDArray[np.float64]],
     sellers: pd.Series,
     seed: int,
     draws: int = DRAWS,
-) -> Compared:
+) -> RankingComparison:
     """Compare two models on the same loans.
 
     Args:
@@ -90,7 +90,7 @@ def compared(
             weight = _weights(rng, place, len(names))
         drawn[number] = [each.auc(weight) for each in ranked]
     model, scorecard = (each.auc(np.ones(len(bad))) for each in ranked)
-    return Compared(
+    return RankingComparison(
         Estimate.of(model, drawn[:, 0]),
         Estimate.of(scorecard, drawn[:, 1]),
         Estimate.of(model - scorecard, drawn[:, 0] - drawn[:, 1]),
@@ -131,7 +131,7 @@ def _chance(auc: Estimate, bad: int) -> LimitCheck:
     if auc.value > CHANCE:
         note = (
             f"The AUC of the model is {shown}. Its 95% interval reaches {CHANCE}, the AUC of chance. "
-            f"{counted(bad, 'default')} are too few to show that the model ranks better than chance. Test on "
+            f"{quantity(bad, 'default')} are too few to show that the model ranks better than chance. Test on "
             "more loans."
         )
         return LimitCheck(MODEL_AUC.figure, shown, limit, Standing.UNCERTAIN, note)
@@ -143,11 +143,11 @@ def _scorecard(difference: Estimate, bad: int) -> LimitCheck:
     action = (
         "The logistic scorecard ranks the same loans better. Do not promote the model; use the scorecard's features."
     )
-    return DIFFERENCE.check(difference, action, counted(bad, "default"))
+    return DIFFERENCE.check(difference, action, quantity(bad, "default"))
 
 
-def _said(subject: Subject, found: Compared) -> str:
-    difference, defaults = found.difference, counted(int(subject.bad.sum()), "default")
+def _summary(subject: Subject, found: RankingComparison) -> str:
+    difference, defaults = found.difference, quantity(int(subject.bad.sum()), "default")
     half = (difference.high - difference.low) / 2
     if difference.low > 0:
         verdict = "The model ranks better."

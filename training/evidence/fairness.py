@@ -16,7 +16,7 @@ from training.evidence.bands import band_of
 from training.evidence.finding import Finding
 from training.evidence.groups import groups, ordered
 from training.evidence.intervals import mean, wilson
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms, counted
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms, quantity
 from training.evidence.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def _check(group: Group, ratio: Estimate, best: Group) -> LimitCheck:
         "document the decision."
     )
     limit = Limit(f"four-fifths ratio of {group.by} {group.name}", FOUR_FIFTHS, at_least=True)
-    return limit.check(ratio, action, f"{counted(group.rows, 'loan')} of {group.by} {group.name}")
+    return limit.check(ratio, action, f"{quantity(group.rows, 'loan')} of {group.by} {group.name}")
 
 
 def _said(found: dict[str, list[Group]], names: str) -> str:

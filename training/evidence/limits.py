@@ -31,9 +31,9 @@ class LimitCheck:
     """One figure, its published limit, and the result.
 
     Attributes:
-        figure: what was measured, such as `PSI of the score`.
+        figure: the name of the figure, such as `PSI of the score`.
         found: its value as text, with the interval if there is one.
-        limit: what is allowed, such as `at most 0.25`.
+        limit: the values allowed, such as `at most 0.25`.
         standing: the result.
         note: the text of the alarm, or why a figure beyond the limit raises none; empty within the limit.
     """
@@ -107,7 +107,7 @@ def shares(found: Estimate) -> str:
     return f"{shown} ({found.low:.1%} to {found.high:.1%})" if found.low < found.high else shown
 
 
-def counted(number: int, noun: str) -> str:
+def quantity(number: int, noun: str) -> str:
     """Return a number with its noun: `1 default`, `1,325 loans`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 

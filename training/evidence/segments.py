@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from training.evidence.finding import Finding
 from training.evidence.groups import groups, ordered, size_limits
 from training.evidence.intervals import wilson
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms, counted
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms, quantity
 from training.evidence.metrics import Estimate, evaluate
 
 if TYPE_CHECKING:
@@ -175,14 +175,16 @@ def _ranking(judged: _Judged, whole: Estimate) -> Iterator[LimitCheck]:
             f"The limit is {WORSE_RANKING} below the AUC of all test loans, {whole}. Do not rely on the ranking within "
             "this segment; add features that separate its loans, or exclude it from the intended use."
         )
-        yield limit.check(found.auc, action, f"{counted(segment.rows, 'loan')} with {counted(segment.bad, 'default')}")
+        yield limit.check(
+            found.auc, action, f"{quantity(segment.rows, 'loan')} with {quantity(segment.bad, 'default')}"
+        )
 
 
 def _level(judged: _Judged) -> Iterator[LimitCheck]:
     action = "Recalibrate the model for this segment, or exclude the segment from the intended use."
     for segment, found in judged:
         figure = f"ratio of expected to observed defaults of {segment.by} {segment.name}"
-        yield ratio_check(figure, found.ratio, action, counted(segment.bad, "default"))
+        yield ratio_check(figure, found.ratio, action, quantity(segment.bad, "default"))
 
 
 def ratio_check(figure: str, found: Estimate, action: str, sample: str) -> LimitCheck:

@@ -43,7 +43,7 @@ LEAST: Final = 50
 """Fewer rows on either side are no population."""
 
 LABELLED_PSI: Final = Limit("PSI of the score between sellers with and without a loan", ACT)
-MOST_APART: Final = Limit("AUC of a model that tells sellers with a loan from sellers without", 0.8)
+MOST_APART: Final = Limit("AUC of a model that separates sellers with a loan from sellers without", 0.8)
 """Above 0.8 hardly any labelled row is like the others, so that weights cannot make up for it."""
 
 _LEAST_BAD: Final = 10

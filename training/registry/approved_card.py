@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from training.evidence.card import HTML, MARKDOWN
-from training.evidence.card_approval import CardApproval, approved_html, approved_markdown
+from training.evidence.card_approval import CardApproval, approve_html, approve_markdown
 from training.registry.connection import Registry, connected
 
 if TYPE_CHECKING:
     from training.registry.versions import Version
 
-_FILLED: Final = {MARKDOWN: approved_markdown, HTML: approved_html}
+_FILLED: Final = {MARKDOWN: approve_markdown, HTML: approve_html}
 
 
 def write_approval(registry: Registry, version: Version, approval: CardApproval) -> None:

@@ -224,7 +224,7 @@ def test_the_smallest_difference_that_can_be_seen_is_computed() -> None:
     found = Finding("discrimination", "Ranking", "Compared.", {**figures, "auc_difference_high": 0.14})
     text = card(given(found))[MARKDOWN]
     assert "an AUC measured on them is uncertain by about ±0.12." in text
-    assert "can be told apart only if their AUC differs by more than about 0.12." in text
+    assert "can be distinguished only if their AUC differs by more than about 0.12." in text
 
 
 def test_settings_are_a_file_that_reads_back(cards: dict[str, str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.training.evidence.subjects import subject
-from training.evidence.discrimination import Compared, compared, discrimination
+from training.evidence.discrimination import RankingComparison, compare_ranking, discrimination
 from training.evidence.limits import Standing
 
 
@@ -22,18 +22,18 @@ def loans(rows: int, seed: int = 1, strength: float = 1.0) -> tuple[np.ndarray, 
     return bad, np.round(risk, 1), pd.Series([f"S-{row}" for row in range(rows)])
 
 
-def judged(rows: int, ours: float, theirs: float) -> Compared:
+def judged(rows: int, ours: float, theirs: float) -> RankingComparison:
     """Two predictions of the same loans, each the truth with so much noise."""
     bad, risk, sellers = loans(rows)
     rng = np.random.default_rng(2)
     noisy = [risk + noise * rng.normal(size=rows) for noise in (ours, theirs)]
-    return compared(bad, (noisy[0], noisy[1]), sellers, 7)
+    return compare_ranking(bad, (noisy[0], noisy[1]), sellers, 7)
 
 
 def test_aucs_are_those_of_scikit_learn_with_ties() -> None:
     bad, risk, sellers = loans(400)
     other = np.random.default_rng(3).integers(0, 5, 400).astype(float)
-    found = compared(bad, (risk, other), sellers, 7, draws=50)
+    found = compare_ranking(bad, (risk, other), sellers, 7, draws=50)
     assert found.model.value == pytest.approx(roc_auc_score(bad, risk))
     assert found.scorecard.value == pytest.approx(roc_auc_score(bad, other))
     assert found.difference.value == pytest.approx(found.model.value - found.scorecard.value)
@@ -45,7 +45,7 @@ def test_a_resample_of_sellers_is_a_sample_of_their_loans() -> None:
     """The interval is that of drawing sellers with all their loans, done here the slow way."""
     bad, risk, sellers = loans(200)
     sellers = pd.Series([f"S-{row // 5}" for row in range(200)])
-    found = compared(bad, (risk, -risk), sellers, 7)
+    found = compare_ranking(bad, (risk, -risk), sellers, 7)
     rng = np.random.default_rng(0)
     drawn = []
     for _ in range(500):
@@ -64,7 +64,7 @@ def test_loans_of_one_seller_count_as_one() -> None:
     bad, risk, _ = loans(60)
     alike = [np.repeat(each, 10) for each in (bad, risk)]
     alone, together = (
-        compared(alike[0], (alike[1], alike[1]), pd.Series(sellers), 7).model
+        compare_ranking(alike[0], (alike[1], alike[1]), pd.Series(sellers), 7).model
         for sellers in (np.arange(600).astype(str), np.repeat(np.arange(60), 10).astype(str))
     )
     assert together.high - together.low > 2 * (alone.high - alone.low)

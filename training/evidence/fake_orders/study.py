@@ -157,7 +157,8 @@ def _said(figures: dict[str, float], who: str, mixes: int) -> str:
         f"{figures['gaining_share_high']:.1%}) gained more than {POINTS} points and "
         f"{figures['band_gaining_share']:.1%} gained a band. The median gain is {figures['median_points']:.0f} points, "
         f"the 95th percentile {figures['p95_points']:.0f}. In total, sellers gained "
-        f"{figures['points_per_1000_usd']:.1f} points per $1,000 of fake orders; the median seller spent ${figures['median_face_usd']:,.0f}."
+        f"{figures['points_per_1000_usd']:.1f} points per $1,000 of fake orders; the median seller spent "
+        f"${figures['median_face_usd']:,.0f}."
     )
 
 
