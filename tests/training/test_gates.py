@@ -286,12 +286,12 @@ def test_the_gates_of_the_demo_let_its_model_pass() -> None:
         # an AUC of 0.123, which these gates once let pass, and one that 16 defaults cannot tell from chance
         ("discrimination", {"discrimination.auc": 0.123, "discrimination.auc_low": 0.05}, {}),
         ("discrimination", {"discrimination.auc": 0.49, "discrimination.auc_low": 0.37}, {}),
-        ("discrimination", {"discrimination.auc_difference_high": -0.02}, {}),
+        ("discrimination", {"discrimination.auc_difference_high": -0.11}, {}),
         ("drift", {"drift.score_psi": 0.6, "drift.score_psi_low": 0.3}, {}),
         ("withholding", {"withholding.most_gain": 6.0}, {}),
         ("fake_orders", {"fake_orders.gaining_share": 7 / 36}, {}),
         ("alarms", {}, {"tags": {"alarm.leaks": "A label copy."}}),
-        ("alarms", {}, {"tags": {"alarm.discrimination": "No better than chance."}}),
+        ("alarms", {}, {"tags": {"alarm.monotone": "A move against its sign."}}),
     ],
 )
 def test_each_gate_of_the_demo_can_fail_on_a_sample_of_its_size(
@@ -327,7 +327,6 @@ def test_the_gates_of_the_demo_stay_strict_where_the_number_of_loans_does_not_ma
     path = Path(__file__).parents[2] / "training" / "simulation" / "gates.toml"
     usual = Gates()
     kept = ("monotone_violations_most", "hiding_gain_most", "score_psi_most", "may_be_unmeasured")
-    strict = ("auc_interval_above_chance", "auc_below_scorecard_most")
-    for name in (*kept, *strict, "calibration_slope_least", "calibration_slope_most"):
+    for name in (*kept, "auc_interval_above_chance", "calibration_slope_least", "calibration_slope_most"):
         assert getattr(demo(), name) == getattr(usual, name)
     assert set(tomllib.loads(path.read_text())) < set(vars(usual))
