@@ -199,7 +199,7 @@ def evidence(**facts: str | int) -> str:
 def test_simulated_data_are_called_no_evidence_of_real_sellers() -> None:
     shown = evidence()
     assert "Operating data: simulated by sellerscore, seed 7; operating data of 1 delivery as ingested" in shown
-    assert "They are no evidence of how the model ranks real sellers." in shown
+    assert "The figures are no evidence of how the model ranks real sellers." in shown
     real = evidence(origin="operating data of 2 deliveries as ingested: 1f3a9c0d, 77e2b410")
     assert "simulated" not in real
     assert "The figures hold for the sellers and the period of these data." in real
