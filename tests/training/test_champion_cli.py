@@ -80,6 +80,10 @@ def test_a_promotion_and_the_way_back(run: Command, home: Path) -> None:
     printed = run("promote", "2", *APPROVAL)
     assert "Version 2 of sellerscore is the champion, approved by a second person; version 1 is kept" in printed
     assert "points add up to the score in" in printed
+    raised = sorted(name[6:] for name in find(registry, "2").tags if name.startswith("alarm."))
+    assert "segments" in raised
+    assert f"Accepted alarms: {', '.join(raised)}; accepted by the gates file, approved by a second person." in printed
+    assert find(registry, "2").record["accepted_alarms"] == ", ".join(raised)
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
     assert "passed: sums: points add up" in find(registry, "2").record["gates"]
     told = json.loads(run("rollback", "--approved-by", "Ana", "--reason", "a trial", "--json"))

@@ -53,8 +53,8 @@ def _origin(given: CardInput) -> str:
     if SIMULATED not in origin:
         return f"{stated} The figures hold for the sellers and the period of these data."
     return (
-        f"{stated} The sellers, orders and loans are simulated. The figures are no evidence of how the model ranks real "
-        "sellers."
+        f"{stated} The sellers, orders and loans are simulated. The figures are no evidence of how the model ranks "
+        "real sellers."
     )
 
 

@@ -141,8 +141,8 @@ def _chance(auc: Estimate, bad: int) -> LimitCheck:
 
 def _scorecard(difference: Estimate, bad: int) -> LimitCheck:
     action = (
-        "The logistic scorecard ranks the same loans better. Train on more loans, or use fewer features and trees, before "
-        "you promote the model."
+        "The logistic scorecard ranks the same loans better. Train on more loans, or use fewer features and trees, "
+        "before you promote the model."
     )
     return DIFFERENCE.check(difference, action, quantity(bad, "default"))
 
