@@ -57,7 +57,9 @@ def drift(subject: Subject) -> Finding:
     """Compare the test rows with the training rows, whose scores are of models that did not see the row's seller."""
     if subject.evidence is Evidence.OUT_OF_FOLD:
         return Finding("drift", "Drift", "Not studied: the model learnt from every row, so none is later than others.")
-    found = drifts(_scored(subject.train, subject.train_score), _scored(subject.test, subject.score))
+    # what the model does not read cannot move its scores
+    read = [entry.name for entry in subject.bundle.sheet.scored_entries]
+    found = drifts(_scored(subject.train, read, subject.train_score), _scored(subject.test, read, subject.score))
     score = found.pop(SCORE)
     if score.stability.low is None:
         return Finding("drift", "Drift", "Not studied: the rows are of too few sellers to tell whether they moved.")
@@ -149,8 +151,8 @@ def _groups(sellers: pd.Series) -> NDArray[np.int64]:
     return (pd.util.hash_array(sellers.to_numpy(dtype=object)) % GROUPS).astype(np.int64)
 
 
-def _scored(part: Dataset, score: NDArray[np.int64]) -> Sample:
-    return Sample(part.features.assign(**{SCORE: score}), part.rows["seller_id"])
+def _scored(part: Dataset, read: list[str], score: NDArray[np.int64]) -> Sample:
+    return Sample(part.features[read].assign(**{SCORE: score}), part.rows["seller_id"])
 
 
 def table(found: Mapping[str, Drift], samples: tuple[str, str] = ("before", "now")) -> pd.DataFrame:

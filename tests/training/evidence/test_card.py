@@ -143,7 +143,7 @@ def test_everything_that_a_reviewer_asks_for_is_there(cards: dict[str, str], fil
         bundle.reference.population,
         bundle.reference.libraries["lightgbm"],
         "sellerscore train --config training.toml",
-        *(entry.bank.en for entry in bundle.reasons.entries),
+        *(entry.side.bank.en for entry in bundle.reasons.entries),
         *(feature.sign_reason for feature in CATALOGUE),
         *(band.name for band in bundle.policy.bands.items),
     ):

@@ -117,10 +117,10 @@ def test_few_sellers_give_no_interval() -> None:
     assert found.stability.low is None
 
 
-def test_the_study_compares_score_and_every_feature() -> None:
+def test_the_study_compares_the_score_and_every_scored_feature() -> None:
     finding = drift(subject())
     table = finding.tables["PSI by feature"]
-    assert set(table["figure"]) == {"score", *subject().bundle.sheet.names}
+    assert set(table["figure"]) == {"score", *(entry.name for entry in subject().bundle.sheet.scored_entries)}
     assert finding.figures["score_psi"] == table.set_index("figure").loc["score", "psi"] < 0.25
     assert finding.figures["score_psi_low"] <= finding.figures["score_psi"] <= finding.figures["score_psi_high"]
     assert finding.figures["features_to_act_on"] == (table["verdict"] == "act").sum()
@@ -134,7 +134,7 @@ def test_a_feature_that_moved_is_found() -> None:
     assert finding.tables["PSI by feature"]["figure"].iloc[0] == "return_rate_90d"
     assert finding.figures["features_to_act_on"] == 1.0
     (alarm,) = finding.alarms
-    assert alarm.startswith("The PSI of 1 of 113 features lies above the limit of 0.25 with its whole 95% interval: ")
+    assert alarm.startswith("The PSI of 1 of 46 features lies above the limit of 0.25 with its whole 95% interval: ")
     assert "return_rate_90d" in alarm
 
 
@@ -179,8 +179,11 @@ def test_what_may_be_chance_raises_no_alarm() -> None:
 def test_features_beyond_the_limit_by_chance_are_named_with_the_reason_for_no_alarm() -> None:
     finding = drift(first(41))
     (check,) = (check for check in finding.checks if check.standing is Standing.UNCERTAIN and "feature" in check.figure)
-    beyond = (finding.tables["PSI by feature"]["verdict"] == "act").sum() - 1
-    assert check.found == f"{beyond} of 113 features above"
+    table = finding.tables["PSI by feature"].set_index("figure").drop(index="score")
+    (alarm,) = finding.alarms
+    assert alarm.startswith("The PSI of 1 of 46 features ")
+    beyond = (table["verdict"] == "act").sum() - 1
+    assert check.found == f"{beyond} of 46 features above"
     assert "41 test loans are too few to decide" in check.note
 
 

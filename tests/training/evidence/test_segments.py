@@ -97,7 +97,7 @@ def test_where_nothing_can_be_judged_the_study_says_so() -> None:
     assert "none is judged" in finding.said
     (alarm,) = finding.alarms
     assert alarm == (
-        "43 of 43 segments have fewer than 10 bad or 10 good loans and are not judged. Nothing can be claimed about "
+        "44 of 44 segments have fewer than 10 bad or 10 good loans and are not judged. Nothing can be claimed about "
         "ranking or calibration by month, country, marketplace, tenure or size. The limit is at least 3 of 5 ways of "
         "grouping. Test on more loans: lengthen the test period or add sellers."
     )
@@ -113,11 +113,11 @@ def test_a_segment_that_is_worse_by_chance_says_why_it_is_no_alarm() -> None:
     found = subject()
     uncertain = [check for check in by_segment(found).checks if check.standing is Standing.UNCERTAIN]
     assert all("are too few to decide" in check.note for check in uncertain)
-    blurred = found.probability + np.random.default_rng(1).normal(0, 0.3, 700)
-    country = np.where(np.arange(700) < 60, "DE", "CN")
+    blurred = found.probability + np.random.default_rng(1).normal(0, 0.5, 700)
+    country = np.where(np.arange(700) < 90, "DE", "CN")
     mixed = replace(
         with_test(found, country=country), probability=np.where(country == "DE", blurred, found.probability)
     )
     (check,) = (check for check in by_segment(mixed).checks if check.figure == "AUC of country DE")
     assert check.standing is Standing.UNCERTAIN
-    assert check.note.endswith(f"60 loans with {int(found.bad[:60].sum())} defaults are too few to decide.")
+    assert check.note.endswith(f"90 loans with {int(found.bad[:90].sum())} defaults are too few to decide.")
