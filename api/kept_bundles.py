@@ -11,7 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -26,15 +26,17 @@ _TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
 
 @dataclass(frozen=True)
 class Pointer:
-    """What `champion.json` remembers: the registered version, where its files came from, the digest of its bundle.
+    """The content of `champion.json`: the registered version, where its files came from, the digest of its bundle.
 
-    `challenger.json` is another.
+    `record` holds the tags of the version that `GET /v1/model` publishes; older files have none. `challenger.json` is
+    another.
     """
 
     model_name: str
     version: str
     source: str
     digest: str
+    record: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_bundle(settings: Settings, digest: str) -> Bundle:
@@ -136,10 +138,12 @@ def read_pointer(settings: Settings, alias: str) -> Pointer | None:
     """
     path = _pointer_path(settings, alias)
     try:
-        return Pointer(**json.loads(path.read_bytes()))
+        content = json.loads(path.read_bytes())
+        # a later program may have written more
+        return Pointer(**{name: value for name, value in content.items() if name in Pointer.__dataclass_fields__})
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ModelStoreError(f"The file {path} cannot be read ({reason}); remove it and start again.") from error
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,14 @@ logger = logging.getLogger(__name__)
 MODEL_NAME: Final = "sellerscore"
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
+EVIDENCE: Final = "evidence_summary"
+PUBLISHED: Final = (
+    EVIDENCE,
+    *("approved_by", "approved_at", "approved_because", "accepted_alarms"),
+    *("rolled_back_by", "rolled_back_at", "rolled_back_because"),
+)
+"""Tags of a registered version that `GET /v1/model` publishes; training writes them."""
+
 _MANIFEST: Final = "manifest.json"
 _QUIET: Final = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -40,12 +48,16 @@ _QUIET: Final = {
 
 @dataclass(frozen=True)
 class Served:
-    """A model in use: its bundle, the name and version it has in the registry, and where that keeps its files."""
+    """A model in use: its bundle, the name and version it has in the registry, and where that keeps its files.
+
+    `record` holds the tags of the version that are published: its evidence, and who approved it.
+    """
 
     bundle: Bundle
     model_name: str
     version: str
     source: str = ""
+    record: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +66,7 @@ class _Registered:
 
     version: str
     source: str
+    record: Mapping[str, str]
 
 
 class RegistryAwayError(Exception):
@@ -95,6 +108,7 @@ def _load(settings: Settings, alias: str) -> Served:
             served = _fetched(settings, found)
             remember(settings, alias, served)
             return served
+        pointer = _with_record(settings, alias, pointer, found)
     except RegistryAwayError as error:
         if pointer is None:
             raise ModelStoreError(str(error)) from error
@@ -103,7 +117,19 @@ def _load(settings: Settings, alias: str) -> Served:
         bundle = load_bundle(settings, pointer.digest)
     except (BundleError, ModelStoreError) as error:
         bundle = _mended(settings, pointer, error)
-    return Served(bundle, pointer.model_name, pointer.version, pointer.source)
+    return Served(bundle, pointer.model_name, pointer.version, pointer.source, pointer.record)
+
+
+def _with_record(settings: Settings, alias: str, pointer: Pointer, found: _Registered) -> Pointer:
+    """Return the pointer with the tags that the version has now, and store it; a version may be approved later."""
+    if pointer.record == found.record:
+        return pointer
+    pointer = replace(pointer, record=found.record)
+    try:
+        write_pointer(settings, alias, pointer)
+    except ModelStoreError as error:
+        logger.warning("the record of model version %s is not stored for a restart: %s", found.version, error)
+    return pointer
 
 
 def latest(settings: Settings, alias: str, known: Collection[Served]) -> Served:
@@ -120,7 +146,7 @@ def latest(settings: Settings, alias: str, known: Collection[Served]) -> Served:
     found = _registered(settings.mlflow_uri, alias)
     for each in known:
         if (each.version, each.source) == (found.version, found.source):
-            return each
+            return each if each.record == found.record else replace(each, record=found.record)
     return _fetched(settings, found)
 
 
@@ -130,14 +156,15 @@ def remember(settings: Settings, alias: str, served: Served) -> None:
     Raises:
         ModelStoreError: the state folder cannot be written.
     """
-    write_pointer(settings, alias, Pointer(served.model_name, served.version, served.source, served.bundle.digest))
+    digest = served.bundle.digest
+    write_pointer(settings, alias, Pointer(served.model_name, served.version, served.source, digest, served.record))
 
 
 def _fetched(settings: Settings, found: _Registered) -> Served:
     files = _download(settings.mlflow_uri, found.version)
     bundle = Bundle.from_files(files)
     keep(settings, bundle.digest, files)
-    return Served(bundle, MODEL_NAME, found.version, found.source)
+    return Served(bundle, MODEL_NAME, found.version, found.source, found.record)
 
 
 def _mended(settings: Settings, pointer: Pointer, damage: Exception) -> Bundle:
@@ -174,7 +201,8 @@ def _registered(uri: str, alias: str) -> _Registered:
     except (ImportError, OSError, SQLAlchemyError) as error:
         raise RegistryAwayError(told(error, uri)) from error
     # a number from a database, a text from a server
-    return _Registered(str(found.version), str(found.source))
+    record = {name: str(found.tags[name]) for name in PUBLISHED if name in found.tags}
+    return _Registered(str(found.version), str(found.source), record)
 
 
 def _require_registry(uri: str) -> None:

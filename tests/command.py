@@ -1,6 +1,7 @@
 """`sellerscore` for tests: in this process, or in one of its own where the process itself is what is tested.
 
-A process of its own imports MLflow and LightGBM again, which takes some ten seconds.
+A process of its own imports MLflow and LightGBM again, which takes some ten seconds. Commands run on the day after
+simulated marketplaces end by default, so that their data are fresh.
 """
 
 from __future__ import annotations
@@ -12,11 +13,23 @@ import subprocess
 import sys
 import warnings
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import time_machine
 
 import sellerscore
+
+CLOCK = datetime(2026, 1, 2, 9, tzinfo=UTC)
+"""When commands run, unless a test has moved the clock itself."""
+
+_MAIN = """
+import time_machine
+time_machine.travel({moment}).start()
+import sellerscore
+sellerscore.main()
+"""
 
 
 @dataclass(frozen=True)
@@ -45,7 +58,9 @@ def run(home: Path, *arguments: str | Path) -> Completed:
             patch.setenv(name, value)
         patch.chdir(home.parent)
         patch.setattr(sys, "argv", ["sellerscore", *map(str, arguments)])
-        code = _exit_code()
+        moved = contextlib.nullcontext() if time_machine.escape_hatch.is_travelling() else time_machine.travel(CLOCK)
+        with moved:
+            code = _exit_code()
     return Completed(code, out.getvalue(), errors.getvalue())
 
 
@@ -53,7 +68,7 @@ def run_process(home: Path, *arguments: str | Path) -> Completed:
     """Run a command as a user does, in a process of its own, with its state in `home`."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     done = subprocess.run(
-        [sys.executable, "-m", "sellerscore", *map(str, arguments)],
+        [sys.executable, "-c", _MAIN.format(moment=CLOCK.timestamp()), *map(str, arguments)],
         env={**inherited, **_environment(home)},
         cwd=home.parent,
         capture_output=True,

@@ -104,6 +104,12 @@ def promote(
         typer.echo(json.dumps(asdict(change)))
         return
     _print(gate_table(change.checks))
+    if change.accepted:
+        typer.echo(
+            f"Accepted alarms: {', '.join(change.accepted)}; accepted by the gates file, approved by {approval.by}."
+        )
+    if change.card is not None:
+        typer.echo(f"The model card does not show the approval: {change.card}", err=True)
     _tell(change, f"approved by {approval.by}", "is kept as previous")
 
 

@@ -145,7 +145,7 @@ def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
         alarms = {finding.name: finding.alarms for finding in run.findings if finding.alarms}
         typer.echo(json.dumps({**whole, "facts": run.facts, "alarms": alarms}))
         return
-    table = Table("figure (95% interval)", "LightGBM", "scorecard beside", box=None, header_style="bold")
+    table = Table("figure (95% interval)", "LightGBM", "benchmark scorecard", box=None, header_style="bold")
     for name, figure in run.figures.items():
         table.add_row(name, str(figure), str(run.logistic_figures[name]))
     console = Console()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
@@ -23,13 +24,31 @@ LEAST_OF_A_CLASS = 20
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where the rows come from, as recorded at intake.
+
+    Attributes:
+        data: each origin of the operating data, see `OperatingStore.origins`; empty for tables without a store.
+        through: the last midnight that the operating data cover; None without a store.
+    """
+
+    data: tuple[str, ...] = ()
+    through: date | None = None
+
+    def __str__(self) -> str:
+        """Write the origins as one line: `simulated by sellerscore, seed 7`."""
+        return "; ".join(self.data) or "not recorded"
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Features and labels of the same rows, in the same order.
 
     `rows` has seller_id, as_of and bad; `features` has a float64 column per feature of the catalogue; `about` has the
     country and marketplace of each row's seller as of then, for reports by segment and never to learn from.
     `tables` are the operating tables that were there to compute from. `signs` says which way risk moves along a
-    feature and `not_scored` which features no model reads: the catalogue's, but for tables that others made.
+    feature and `not_scored` which features no model reads: the catalogue's, but for tables that others made. `origin`
+    is where the rows come from.
     """
 
     rows: pd.DataFrame
@@ -41,6 +60,7 @@ class Dataset:
     tables: tuple[str, ...]
     signs: Mapping[str, int] = field(default_factory=lambda: CATALOGUE_SIGNS)
     not_scored: Collection[str] = NOT_SCORED
+    origin: Origin = Origin()
 
     @property
     def digest(self) -> str:
@@ -129,4 +149,5 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
     )
     used = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
     present = tuple(name for name in used if name in store.covers_through and store.rows(name))
-    return Dataset(rows, aligned, about, labels, digest(CATALOGUE), store.version, present)
+    origin = Origin(store.origins, covered)
+    return Dataset(rows, aligned, about, labels, digest(CATALOGUE), store.version, present, origin=origin)

@@ -1,6 +1,6 @@
-"""Gates: what a model must show before it may become the champion. Each reads what was measured and says what it saw.
+"""Gates: what a model must show before it may become the champion. Each reads measured figures and states them.
 
-A gate whose figure was never measured fails, since nobody can vouch for what was not looked at.
+A gate whose figure was not measured fails. Each sentence gives the figure, the limit, and what the sample cannot show.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Annotated, Final
 from pydantic import Field
 
 from training.errors import ConfigError
+from training.evidence.discrimination import CHANCE
+from training.evidence.intervals import wilson
 from training.grounds import Grounds
 from training.registry import ALARM, DECLINED, NOT_MEASURED
 from training.settings import STRICT
@@ -24,15 +26,18 @@ class Gates:
     """The limits; in a file each field is a line, see `settings.read_settings`.
 
     Attributes:
-        test_bad_least: bad loans among those that the model was measured on; fewer tell no good model from a poor one,
-            and make every interval wide enough to pass.
+        test_bad_least: bad loans among those that the model was measured on; with fewer, a good model cannot be told
+            from a poor one, and intervals become wide enough to pass.
         calibration_slope_least: out of time; outside of these two the interval must cover 1, which few defaults make
             wide.
         calibration_slope_most: see above; 1 is perfect, below it predictions are too extreme.
         monotone_violations_most: moves of a single feature that turned the risk against its declared sign.
         score_psi_most: population stability of the score, training against test: above 0.25 a bank would act. A higher
             one passes where its interval reaches down to this, which few test rows make wide.
-        auc_below_scorecard_most: how far AUC may lie below the 95% interval of the logistic scorecard's.
+        auc_interval_above_chance: whether the whole 95% interval of AUC must lie above 0.5, the AUC of chance; if
+            false, the estimate alone must. False is for samples with too few defaults for an interval that narrow.
+        auc_below_scorecard_most: how far AUC may certainly lie below that of the logistic scorecard on the same loans:
+            the gate fails if the whole 95% interval of the difference lies below minus this.
         segment_auc_worse_most: how much worse than the champion a country or size may be ranked, where the
             difference is beyond chance.
         champion_comparable: whether a champion that cannot meet the same rows (another catalogue) stands in the way.
@@ -54,7 +59,8 @@ class Gates:
     calibration_slope_most: Annotated[float, Field(gt=0)] = 1.1
     monotone_violations_most: Annotated[int, Field(ge=0)] = 0
     score_psi_most: Annotated[float, Field(gt=0)] = 0.25
-    auc_below_scorecard_most: Annotated[float, Field(ge=0, le=1)] = 0.0
+    auc_interval_above_chance: bool = True
+    auc_below_scorecard_most: Annotated[float, Field(ge=0, le=0.1)] = 0.0
     segment_auc_worse_most: Annotated[float, Field(ge=0, le=1)] = 0.02
     champion_comparable: bool = True
     hiding_gain_most: Annotated[float, Field(ge=0)] = 5.0
@@ -158,27 +164,41 @@ def _at_most(gate: str, figure: str, limit: Callable[[Gates], float], words: str
 
 def _calibrated(gates: Gates, slope: float, low: float, high: float) -> tuple[bool, str]:
     least, most = gates.calibration_slope_least, gates.calibration_slope_most
-    shown = f"the slope is {slope:.2f} ({low:.2f} to {high:.2f})"
-    return least <= slope <= most or low <= 1 <= high, f"{shown}; wanted is {least} to {most}, or 1 in its interval"
+    passed, near = least <= slope <= most or low <= 1 <= high, least <= low and high <= most
+    said = (
+        f"the calibration slope is {slope:.2f} ({low:.2f} to {high:.2f}); required is {least} to {most}, or 1 within "
+    )
+    reach = "" if near or not passed else f"; with these loans, a slope from {low:.2f} to {high:.2f} cannot be excluded"
+    return passed, f"{said}its 95% interval{reach}"
 
 
-def _discriminating(gates: Gates, auc: float, benchmark_low: float) -> tuple[bool, str]:
-    limit = benchmark_low - gates.auc_below_scorecard_most
-    shown = f"AUC is {auc:.3f}, and the interval of the scorecard's begins at {benchmark_low:.3f}"
-    return auc >= limit, f"{shown}; wanted is {limit:.3f} or more"
+def _discriminating(gates: Gates, *found: float) -> tuple[bool, str]:
+    """Judge AUC and its difference to the scorecard's, each with the ends of its interval; the last is the defaults."""
+    (auc, low, high), (difference, worst, best), (defaults,) = found[:3], found[3:6], found[6:]
+    whole, most = gates.auc_interval_above_chance, gates.auc_below_scorecard_most
+    passed = auc > CHANCE and (not whole or low > CHANCE) and best >= -most
+    reach = "with its whole 95% interval" if whole else "while its 95% interval may reach below"
+    return passed, (
+        f"AUC is {auc:.3f} ({low:.3f} to {high:.3f}); required is above {CHANCE} {reach}. AUC less that of the "
+        f"scorecard on the same loans is {difference:+.3f} ({worst:+.3f} to {best:+.3f}); its upper end must not lie "
+        f"below {-most or 0:g}. {defaults:.0f} defaults cannot show a difference below about {(best - worst) / 2:.2f}"
+    )
 
 
 def _stable(gates: Gates, psi: float, low: float) -> tuple[bool, str]:
     most = gates.score_psi_most
-    shown = f"the PSI of the score is {psi:.3f}, its interval begins at {low:.3f}"
-    return psi <= most or psi > most >= low, f"{shown}; allowed is {most:.4g} at most, or what may be chance"
+    shown = f"the PSI of the score is {psi:.3f}, its 95% interval begins at {low:.3f}; allowed is {most:.4g} at most"
+    passed = psi <= most or psi > most >= low
+    chance = ", or an interval that reaches it"
+    return passed, f"{shown}{chance}" + ("; it is above, but may be so by chance" if passed and psi > most else "")
 
 
 def _not_bought(gates: Gates, share: float, sellers: float) -> tuple[bool, str]:
     most, least = gates.fake_orders_gaining_most, gates.fake_orders_sellers_least
-    said = f"the share of sellers whom fake orders help is {share:.4g} of {sellers:.0f}; allowed is {most:.4g} at most"
+    said = f"{share:.1%} of {sellers:.0f} sellers gain by fake orders; allowed is {most:.4g} at most"
     if sellers >= least:
-        return share <= most, said
+        low, high = wilson(share * sellers, sellers)
+        return share <= most, f"{said}; of all sellers it may be {float(low):.1%} to {float(high):.1%}"
     more = "fake_orders.sellers, fake_orders.orders or split.test_days"
     return False, f"{said}, and of {least} sellers at least; train again with more {more}"
 
@@ -186,9 +206,11 @@ def _not_bought(gates: Gates, share: float, sellers: float) -> tuple[bool, str]:
 def _alarms(gates: Gates, grounds: Grounds) -> Check:
     raised = {name.removeprefix(ALARM): said for name, said in grounds.tags.items() if name.startswith(ALARM)}
     standing = {study: said for study, said in raised.items() if study not in gates.accepted_alarms}
-    told = " ".join(f"{study}: {words}" for study, words in sorted(standing.items())) or "no study raised one"
-    accepted = ", ".join(sorted(set(raised) - set(standing)))
-    return _check("alarms", not standing, f"{told}, but for those accepted: {accepted}" if accepted else told)
+    accepted = [study for study in sorted(raised) if study not in standing]
+    parts = [f"{study}: {words}" for study, words in sorted(standing.items())]
+    if accepted:
+        parts.append(f"accepted by the gates file are the alarms of {', '.join(accepted)}")
+    return _check("alarms", not standing, "; ".join(parts) or "no study raised an alarm")
 
 
 def _sums(_: Gates, grounds: Grounds) -> Check:
@@ -199,9 +221,13 @@ def _sums(_: Gates, grounds: Grounds) -> Check:
 
 def _outcomes(gates: Gates, grounds: Grounds) -> Check:
     if grounds.test_bad is None or grounds.test_rows is None:
-        return Check("outcomes", Verdict.FAILED, "the run does not say how many test loans went bad; train again")
-    said = f"of {grounds.test_rows:,} test loans {grounds.test_bad:,} went bad; wanted are {gates.test_bad_least:,} bad"
-    return _check("outcomes", grounds.test_bad >= gates.test_bad_least, f"{said} or more")
+        return Check("outcomes", Verdict.FAILED, "the run does not state how many test loans went bad; train again")
+    said = f"{grounds.test_bad:,} of {grounds.test_rows:,} test loans went bad; required are {gates.test_bad_least:,}"
+    low, high = (grounds.metrics.get(f"discrimination.auc_{end}") for end in ("low", "high"))
+    unsure = ""
+    if low is not None and high is not None:
+        unsure = f"; an AUC measured on them is uncertain by about ±{(high - low) / 2:.2f}"
+    return _check("outcomes", grounds.test_bad >= gates.test_bad_least, f"{said} or more{unsure}")
 
 
 def _segments(gates: Gates, grounds: Grounds) -> Check:
@@ -213,12 +239,18 @@ def _segments(gates: Gates, grounds: Grounds) -> Check:
     limit = gates.segment_auc_worse_most
     judged = {f"{each.by} {each.value}": each.auc.difference for each in grounds.comparison.segments if each.auc}
     if not judged:
-        return Check("segments", Verdict.DOES_NOT_APPLY, "no country or size has outcomes enough to compare")
+        few = f"none of {len(grounds.comparison.segments)} countries and sizes has outcomes enough to compare"
+        return Check("segments", Verdict.DOES_NOT_APPLY, f"{few}; it cannot be claimed that none is ranked worse")
     worse = [f"{name} by {lost}" for name, lost in judged.items() if lost.value < -limit and lost.high < 0]
     said = f"AUC is worse than the champion's in {', '.join(worse) or 'none'} of {len(judged)} segments"
-    return _check("segments", not worse, f"{said}; allowed is {limit}, or what may be chance")
+    return _check("segments", not worse, f"{said}; allowed is {limit}, or a difference whose interval reaches 0")
 
 
+_AUC: Final = (
+    *("discrimination.auc", "discrimination.auc_low", "discrimination.auc_high"),
+    *(f"discrimination.auc_difference{end}" for end in ("", "_low", "_high")),
+    "discrimination.defaults",
+)
 _SLOPE: Final = ("model.calibration_slope", "model.calibration_slope_low", "model.calibration_slope_high")
 
 _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
@@ -231,7 +263,7 @@ _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
         "moves against a declared sign are",
     ),
     _Measured("calibration", _SLOPE, _calibrated),
-    _Measured("discrimination", ("model.auc", "benchmark.auc_low"), _discriminating),
+    _Measured("discrimination", _AUC, _discriminating),
     _Measured("drift", ("drift.score_psi", "drift.score_psi_low"), _stable),
     _segments,
     _at_most(

@@ -41,6 +41,7 @@ class Labels:
     `censored` counts loans that are neither bad yet nor over, `unscheduled` those without a known instalment, of which
     nobody can say whether they are late. Rows as of `matured_through` or earlier have had all
     their time; of later ones only the bad are known so far, which would mislead whoever trains or tests on them.
+    `source` names where the outcomes come from.
     """
 
     rows: pd.DataFrame
@@ -48,6 +49,7 @@ class Labels:
     matured_through: date
     definition: str
     unscheduled: int = 0
+    source: str = "loans, instalments and payments of the operating data"
 
 
 def label_loans(
@@ -122,7 +124,8 @@ def read_label_table(path: Path) -> Labels:
         line = int(twice.to_numpy().argmax()) + 2
         raise LabelError(f"The label table {path.name} labels a seller twice as of the same day; line {line} is one.")
     rows = rows.sort_values(["seller_id", "as_of"], ignore_index=True)
-    return Labels(rows, 0, rows["as_of"].max().date(), "as the label table says")
+    matured = rows["as_of"].max().date()
+    return Labels(rows, 0, matured, "as the label table says", source=f"the external label table {path.name}")
 
 
 def _read_text_columns(path: Path) -> pd.DataFrame:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from training.errors import PromotionError
+from training.errors import PromotionError, RegistryError
+from training.evidence.card_approval import CardApproval
 from training.gates import Check, failed
 from training.registry import (
+    ALARM,
     CHAMPION,
     PREVIOUS,
     REPLACED,
@@ -26,7 +28,11 @@ from training.registry import (
     set_challenger,
     set_champion,
     settle,
+    write_approval,
 )
+
+ACCEPTED: Final = "accepted_alarms"
+"""The tag of a version that names the studies whose alarms its promotion accepted, separated by commas, or `none`."""
 
 _LOOK_ALIKE: Final = str.maketrans(
     "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455\u0501"  # Cyrillic
@@ -64,11 +70,21 @@ class Approval:
 
 @dataclass(frozen=True)
 class Change:
-    """A new champion, the version that it replaced, and what the gates said; a rollback asks none."""
+    """A new champion, the version that it replaced, and the checks of the gates; a rollback asks none.
+
+    Attributes:
+        champion: the new champion.
+        replaced: the champion before it; None if there was none.
+        checks: of all gates.
+        accepted: the studies whose alarms the gates file accepted.
+        card: why the model card could not be updated with the approval; None if it was.
+    """
 
     champion: int
     replaced: int | None
     checks: tuple[Check, ...] = ()
+    accepted: tuple[str, ...] = ()
+    card: str | None = None
 
 
 def promote(registry: Registry, wanted: str, approval: Approval, judge: Judge) -> Change:
@@ -98,8 +114,20 @@ def promote(registry: Registry, wanted: str, approval: Approval, judge: Judge) -
                 f"Version {candidate.number} is not promoted; {len(stopping)} of {len(checks)} gates failed:{told}"
             )
         replaced = None if champion is None else champion.number
-        set_champion(registry, candidate.number, replaced, _tags("approved", approval, checks))
-        return Change(candidate.number, replaced, checks)
+        accepted = tuple(sorted(name.removeprefix(ALARM) for name in candidate.tags if name.startswith(ALARM)))
+        record = {**_tags("approved", approval, checks), ACCEPTED: ", ".join(accepted) or "none"}
+        set_champion(registry, candidate.number, replaced, record)
+        return Change(candidate.number, replaced, checks, accepted, _on_card(registry, candidate, record, accepted))
+
+
+def _on_card(registry: Registry, version: Version, record: Mapping[str, str], accepted: tuple[str, ...]) -> str | None:
+    """Write the approval on the model card, and return the failure if there is one: the champion has moved by now."""
+    by, at, because = (record[f"approved_{name}"] for name in ("by", "at", "because"))
+    try:
+        write_approval(registry, version, CardApproval(version.number, by, at, because, accepted))
+    except RegistryError as error:
+        return str(error)
+    return None
 
 
 def rollback(registry: Registry, approval: Approval) -> Change:

@@ -73,7 +73,7 @@ class _Trained:
 
 @dataclass(frozen=True)
 class _Predicted:
-    """Probabilities of default of the test rows, by the model and by the scorecard beside; the model's raw margins."""
+    """Probabilities of default of the test rows, by the model and the benchmark scorecard; the model's raw margins."""
 
     margins: NDArray[np.float64]
     model: NDArray[np.float64]
@@ -131,13 +131,13 @@ def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -
     step(f"fit LightGBM on {len(bad)} rows")
     fitted = fit_sample(sample, searched.best, learner.boost)
     calibration = affine(fitted.out_of_fold, bad.to_numpy())
-    step("fit the scorecard beside")
+    step("fit the benchmark scorecard")
     scorecard = fit_scorecard(part.features, bad, config.fit.seed)
     found = Finding(
         name="scorecard",
-        title="Scorecard beside",
-        said=f"A logistic scorecard of {len(scorecard.binnings)} binned features learnt from the same rows. "
-        "The model must beat it to earn its place.",
+        title="Benchmark scorecard",
+        said=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
+        "study of ranking compares the model with it on the same test loans.",
         tables={"Features": scorecard.table()},
     )
     used = replace(config, fit=searched.best)
@@ -211,6 +211,9 @@ def _facts(dataset: Dataset, split: Split, config: TrainConfig, trained: _Traine
         **inputs,
         "inputs": sha256(canonical_json(inputs)),
         "data_version": dataset.data_version,
+        "origin": str(dataset.origin),
+        "outcomes": dataset.labels.source,
+        "data_through": "not recorded" if dataset.origin.through is None else dataset.origin.through.isoformat(),
         "default_definition": split.train.labels.definition,
         "evidence": split.evidence.value,
         "train_before": split.train_before.isoformat(),

@@ -1,1 +1,1 @@
-"""The model in force and its reasons, as whoever relies on a score may know them: from the bundle and nothing else."""
+"""The model in force and its reasons: from its bundle, and from the tags of its version in the registry."""

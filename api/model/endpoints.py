@@ -43,9 +43,9 @@ IfNoneMatch = Annotated[
 def get_model(
     _: Annotated[Bank | Operator, needs(Scope.MODEL_READ)], services: Wired, if_none_match: IfNoneMatch = None
 ) -> Response:
-    """Return what the model in force is for, how it was measured, its bands, scale and features; all from its bundle.
+    """Return the use, limits, evidence, fairness, approval, bands, scale and features of the model in force.
 
-    A score names the bundle that made it in `versions.bundle`; where that is another, this is not its card.
+    `versions.bundle` of a score names the bundle that issued it. If that is another bundle, this is not its card.
     """
     return _answer(service.card(services.champion), if_none_match)
 

@@ -1,8 +1,9 @@
 """The model card and the reason catalogue on the wire. What an older bundle does not tell is null or empty."""
 
+from datetime import date
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
 class _Answer(BaseModel):
@@ -97,8 +98,107 @@ class CardValidity(_Answer):
     )
 
 
+class CardInterval(_Answer):
+    """A figure with its 95% interval."""
+
+    value: float = Field(description="The figure.", examples=[0.83])
+    low: float = Field(description="Lower end of the 95% interval.", examples=[0.71])
+    high: float = Field(description="Upper end of the 95% interval.", examples=[0.93])
+
+
+class CardSample(_Answer):
+    """The loans that the model was trained and tested on. Few defaults make every figure uncertain."""
+
+    train_loans: int | None = Field(description="Training loans; null if not recorded.", examples=[1325])
+    train_defaults: int | None = Field(description="Training loans that defaulted.", examples=[158])
+    test_loans: int = Field(description="Test loans.", examples=[177])
+    test_defaults: int = Field(description="Test loans that defaulted.", examples=[16])
+    test_from: date | None = Field(description="First day of the test period.", examples=["2024-09-04"])
+    default_rate: CardInterval | None = Field(description="Default rate of the test loans.")
+    auc: CardInterval | None = Field(
+        description="AUC on the test loans, with its 95% bootstrap interval over sellers: half its width is the "
+        "uncertainty."
+    )
+
+
+class CardData(_Answer):
+    """The origin of the data, as the deliveries stated it at intake."""
+
+    origin: str = Field(
+        description="Origin of the operating data; several are separated by semicolons.",
+        examples=["simulated by sellerscore, seed 7"],
+    )
+    outcomes: str = Field(
+        description="Source of the outcomes.", examples=["loans, instalments and payments of the operating data"]
+    )
+
+
+class CardGap(_Answer):
+    """A gap between groups of sellers, with its 95% interval."""
+
+    by: str = Field(description="What groups the sellers: `country` or `size`.", examples=["size"])
+    measure: str = Field(
+        description="`four_fifths_ratio`: lowest acceptance rate over the highest, where bands A and B count as "
+        "accepted; `score_gap`: highest mean score less the lowest; `false_refusal_gap`: the same for the share of "
+        "repaid loans outside of bands A and B.",
+        examples=["four_fifths_ratio"],
+    )
+    value: float = Field(description="The figure.", examples=[0.615])
+    low: float = Field(description="Lower end of the 95% interval.", examples=[0.419])
+    high: float = Field(description="Upper end of the 95% interval.", examples=[0.861])
+    limit: float | None = Field(description="Smallest ratio allowed; null if no limit is published.", examples=[0.8])
+    notes: list[str] = Field(
+        description="Alarms, why a figure beyond the limit raises none, and groups that could not be compared.",
+        examples=[["3 of 6 groups by country are not compared (fewer than 30 test loans each): DE, GB, IN."]],
+    )
+
+
+class CardFairness(_Answer):
+    """Gaps between groups of sellers. A gap may be one of risk; compare the default rates on the full model card."""
+
+    measured_on: str = Field(
+        description="The loans that the gaps were measured on.",
+        examples=["177 test loans with 16 defaults, as of 2024-09-04 or later"],
+    )
+    gaps: list[CardGap] = Field(description="Every gap that could be measured.")
+
+
+class CardAlarm(_Answer):
+    """An alarm of a study of the model."""
+
+    study: str = Field(description="Name of the study.", examples=["drift"])
+    text: str = Field(
+        description="The figure, its limit and what to do.",
+        examples=["PSI of the score is 0.412 (0.305 to 0.533), above the limit of 0.25. Retrain on later loans."],
+    )
+    accepted: bool = Field(description="Whether the approval of the model accepted it.", examples=[True])
+
+
+class CardApproval(_Answer):
+    """Who approved the model: another person than its trainer."""
+
+    by: str = Field(description="Name of the approver.", examples=["Wei Zhang"])
+    reason: str = Field(description="Reason for the approval.", examples=["Ranks new sellers better than version 2."])
+    at: AwareDatetime = Field(description="Time of the approval.", examples=["2026-11-30T10:00:00Z"])
+
+
+class CardDates(_Answer):
+    """Dates of the model; null if not recorded."""
+
+    trained_at: AwareDatetime | None = Field(description="End of the training.", examples=["2026-11-29T16:20:00Z"])
+    data_through: date | None = Field(
+        description="Last midnight that the training data cover.", examples=["2026-11-29"]
+    )
+    promoted_at: AwareDatetime | None = Field(
+        description="Time at which it was last approved.", examples=["2026-11-30T10:00:00Z"]
+    )
+    rolled_back_at: AwareDatetime | None = Field(
+        description="Time at which a rollback last brought it back; null if none did.", examples=[None]
+    )
+
+
 class ModelCard(_Answer):
-    """The model in force: what it is for, how it was measured, and all that its scores rest on."""
+    """The model in force: intended use, limits, evidence, approval, and all that its scores rest on."""
 
     name: str = Field(description="Name in the model registry.", examples=["sellerscore"])
     version: str = Field(description="Version in the model registry.", examples=["3"])
@@ -111,6 +211,16 @@ class ModelCard(_Answer):
     intended_use: list[str] = Field(
         description="What it is for and what not, a paragraph each.", examples=[["Ranks online sellers by risk."]]
     )
+    limits: list[str] = Field(
+        description="Known limits, a sentence or two each; empty if not recorded.",
+        examples=[["Only loans that were paid out have outcomes."]],
+    )
+    data: CardData | None = Field(description="Origin of the data; null if not recorded.")
+    sample: CardSample | None = Field(description="Loans that it was trained and tested on; null if not recorded.")
+    fairness: CardFairness | None = Field(description="Gaps between groups of sellers; null if not recorded.")
+    alarms: list[CardAlarm] = Field(description="Every alarm of the studies; empty if none was raised or recorded.")
+    approval: CardApproval | None = Field(description="Who approved it; null if not recorded.")
+    dates: CardDates = Field(description="When it was trained and promoted.")
     default_definition: str = Field(
         description="What counts as default.", examples=["90+ days past due within 12 months"]
     )

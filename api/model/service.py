@@ -1,10 +1,11 @@
-"""From a bundle to what is told of it. Pure: nothing is read, counted or known here that the bundle does not hold."""
+"""From a served model to its card and reasons. Pure: reads its bundle and the tags of its version, and nothing else."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from api.model.evidence import evidence
 from api.model.schemas import (
     CardBand,
     CardFeature,
@@ -29,6 +30,7 @@ def card(served: Served) -> ModelCard:
     """Return the card of a model in force."""
     bundle = served.bundle
     reference, policy = bundle.reference, bundle.policy
+    known = evidence(served.record, reference.track_record)
     return ModelCard(
         name=served.model_name,
         version=served.version,
@@ -37,6 +39,13 @@ def card(served: Served) -> ModelCard:
         catalogue=bundle.sheet.catalogue,
         reasons=bundle.reasons.version,
         intended_use=[each.removeprefix("- ") for each in reference.intended_use],
+        limits=known.limits,
+        data=known.data,
+        sample=known.sample,
+        fairness=known.fairness,
+        alarms=known.alarms,
+        approval=known.approval,
+        dates=known.dates,
         default_definition=policy.default_definition,
         reference_population=reference.population,
         explained_by=reference.explained_by,

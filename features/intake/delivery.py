@@ -27,6 +27,9 @@ BASE_CURRENCY: Final = "USD"
 TERMS_FILE: Final = "delivery.json"
 _SUFFIXES: Final = (".parquet", ".csv")
 
+LONGEST_SOURCE: Final = 200
+"""Characters of `source` in `delivery.json`."""
+
 
 @dataclass(frozen=True)
 class ConstantRate:
@@ -38,10 +41,17 @@ class ConstantRate:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a delivery says of itself: the midnight through which each table is complete, and a constant rate."""
+    """The content of `delivery.json`.
+
+    Attributes:
+        covers_through: the midnight through which each table is complete.
+        constant_rate: at which amounts are converted; None if the delivery has rates of its own.
+        source: the origin of the rows in words, such as `simulated by sellerscore, seed 7`; None if not stated.
+    """
 
     covers_through: Mapping[str, date] = field(default_factory=lambda: MappingProxyType({}))
     constant_rate: ConstantRate | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,11 +163,25 @@ def _read_terms(path: Path, tomorrow: date) -> Terms:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise DeliveryError(f"{path} cannot be read as JSON: {error}") from error
-    content = _object(path, "", content, ("covers_through", "constant_rate"))
+    content = _object(path, "", content, ("covers_through", "constant_rate", "source"))
     covers = _object(path, "covers_through: ", content.get("covers_through", {}), tuple(BY_NAME))
     days = {table: _day(path, table, value, tomorrow) for table, value in covers.items()}
     rate = content.get("constant_rate")
-    return Terms(MappingProxyType(days), None if rate is None else _constant_rate(path, rate))
+    constant = None if rate is None else _constant_rate(path, rate)
+    return Terms(MappingProxyType(days), constant, _source(path, content.get("source")))
+
+
+def _source(path: Path, value: object) -> str | None:
+    """Return the origin of the rows; DeliveryError where it is no line of text."""
+    if value is None:
+        return None
+    text = value.strip() if isinstance(value, str) else ""
+    if not text or not text.isprintable() or len(text) > LONGEST_SOURCE:
+        raise DeliveryError(
+            f"{path}: source is {_shown(value)}; expected one line of 1 to {LONGEST_SOURCE} characters that names the "
+            "origin of the rows, such as 'orders of marketplace X'"
+        )
+    return text
 
 
 def _object(path: Path, where: str, content: object, allowed: tuple[str, ...]) -> dict[str, object]:

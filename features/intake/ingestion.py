@@ -50,7 +50,9 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
             tell(f"this delivery is in the store already, and no more of its rows can be let in: {digest[:12]}")
             return earlier.repeated()
         rows = {table.table: table.accepted for table in report.tables}
-        commit(present, incoming, StoredDelivery(entry_id, report.covers_through, rows, found.terms.constant_rate))
+        terms = found.terms
+        stored = StoredDelivery(entry_id, report.covers_through, rows, terms.constant_rate, terms.source)
+        commit(present, incoming, stored)
         # rows that waited in quarantine for what turned out to be an erased seller's
         finish(read_store(store))
         return report

@@ -27,6 +27,8 @@ from features.intake.report import IntakeReport
 
 _MANIFEST: Final = "manifest.json"
 _INCOMING: Final = ".incoming-"
+_SHORT_ID: Final = 8
+_NAMED: Final = 5
 _DELIVERY_ID: Final = re.compile(r"[0-9a-f]{64}(-\d+)?")
 
 
@@ -35,13 +37,14 @@ class StoredDelivery:
     """A committed delivery: its id, the midnight through which each table is complete, and accepted rows by table.
 
     The id is the delivery's digest, with `-2` and so on where it was taken again for rows that had to wait.
-    `constant_rate` is what it was converted at, if it named one.
+    `constant_rate` is what it was converted at, if it named one. `source` is the origin of its rows, if it named one.
     """
 
     delivery_id: str
     covers_through: Mapping[str, date]
     rows: Mapping[str, int]
     constant_rate: ConstantRate | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,20 @@ class OperatingStore:
             for table, day in delivery.covers_through.items():
                 latest[table] = max(day, latest.get(table, day))
         return MappingProxyType(latest)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The origin of the rows in words, one text for each origin, in the order in which they came.
+
+        Deliveries that name no source share one text, which names the first of them by the start of their ids.
+
+        Example: `("simulated by sellerscore, seed 7", "operating data of 1 delivery as ingested: 1f3a9c0d")`.
+        """
+        unnamed = list(dict.fromkeys(each.delivery_id[:_SHORT_ID] for each in self.deliveries if each.source is None))
+        count = f"{len(unnamed)} deliveries" if len(unnamed) > 1 else "1 delivery"
+        more = f" and {len(unnamed) - _NAMED} more" if len(unnamed) > _NAMED else ""
+        ingested = f"operating data of {count} as ingested: {', '.join(unnamed[:_NAMED])}{more}"
+        return tuple(dict.fromkeys(ingested if each.source is None else each.source for each in self.deliveries))
 
     def files(self, table: str, deliveries: Sequence[StoredDelivery] | None = None) -> tuple[Path, ...]:
         """Return the accepted files of `table` in the order of the deliveries, of all or of those named."""
@@ -137,20 +154,23 @@ def _delivery_folders(folder: Path) -> Iterator[Path]:
 
 
 def _from_entry(entry: dict[str, Any]) -> StoredDelivery:
-    # an entry from before rates were kept has none
+    # an older entry has no rate or no source
     covers, rows, rate = entry["covers_through"], entry["rows"], entry.get("constant_rate")
+    source = entry.get("source")
     if not isinstance(covers, dict) or not isinstance(rows, dict):
         raise TypeError("covers_through and rows are objects")
     days = {table: date.fromisoformat(str(day)) for table, day in covers.items()}
     counts = {table: int(count) for table, count in rows.items()}
     constant = None if rate is None else ConstantRate(str(rate["currency"]), float(rate["usd_per_unit"]))
-    return StoredDelivery(str(entry["delivery_id"]), MappingProxyType(days), MappingProxyType(counts), constant)
+    named = None if source is None else str(source)
+    return StoredDelivery(str(entry["delivery_id"]), MappingProxyType(days), MappingProxyType(counts), constant, named)
 
 
 def _to_entry(delivery: StoredDelivery) -> dict[str, object]:
     days = {table: day.isoformat() for table, day in delivery.covers_through.items()}
     rate = {} if delivery.constant_rate is None else {"constant_rate": asdict(delivery.constant_rate)}
-    return {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows), **rate}
+    source = {} if delivery.source is None else {"source": delivery.source}
+    return {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows), **rate, **source}
 
 
 @contextmanager

@@ -172,8 +172,8 @@ def bundles_once() -> Iterator[None]:
         yield
 
 
-def register(uri: str, files: dict[str, bytes], scratch: Path) -> str:
-    """Register the bundle as a new version and make it champion, as `promote` does."""
+def register(uri: str, files: dict[str, bytes], scratch: Path, tags: dict[str, str] | None = None) -> str:
+    """Register the bundle as a new version with tags and make it champion, as `promote` does."""
     import mlflow
 
     client = mlflow.MlflowClient(uri, uri)
@@ -186,7 +186,7 @@ def register(uri: str, files: dict[str, bytes], scratch: Path) -> str:
     client.log_artifacts(run.info.run_id, str(scratch / "model"), "model")
     if not client.search_registered_models("name = 'sellerscore'"):
         client.create_registered_model("sellerscore")
-    version = client.create_model_version("sellerscore", f"{run.info.artifact_uri}/model", run.info.run_id)
+    version = client.create_model_version("sellerscore", f"{run.info.artifact_uri}/model", run.info.run_id, tags)
     client.set_registered_model_alias("sellerscore", "champion", version.version)
     return str(version.version)
 

@@ -15,7 +15,7 @@ import pytest
 
 from api.errors import ModelMissingError, ModelStoreError
 from api.kept_bundles import keep, load_bundle
-from api.model_store import load_champion
+from api.model_store import latest, load_champion
 from api.settings import Settings
 from scoring import Bundle
 from tests.api.conftest import SELLERS, Opener, register
@@ -73,6 +73,33 @@ def test_a_promoted_version_is_served_after_a_restart(
     assert register(uri, bundle_files, tmp_path / "second") == "2"
     assert load_champion(settings).version == "2"
     assert json.loads((settings.home / "champion.json").read_text())["version"] == "2"
+
+
+def test_the_record_of_a_version_is_read_again_and_kept_for_a_restart_without_the_registry(
+    bundle_files: dict[str, bytes], registry: str, tmp_path: Path
+) -> None:
+    import mlflow
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    shutil.copy(registry.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
+    settings = Settings(home=tmp_path / "home", MLFLOW_TRACKING_URI=uri)
+    version = register(uri, bundle_files, tmp_path / "second", {"evidence_summary": "{}", "owner": "anna"})
+    first = load_champion(settings)
+    assert first.record == {"evidence_summary": "{}"}
+    assert latest(settings, "champion", [first]) is first
+    mlflow.MlflowClient(uri, uri).set_model_version_tag("sellerscore", version, "approved_by", "Wei Zhang")
+    approved = {"evidence_summary": "{}", "approved_by": "Wei Zhang"}
+    assert latest(settings, "champion", [first]).record == approved
+    assert load_champion(settings).record == approved
+    assert load_champion(_away(settings)).record == approved
+
+
+def test_a_pointer_of_an_older_or_later_program_can_be_read(kept: Settings) -> None:
+    pointer = kept.home / "champion.json"
+    content = json.loads(pointer.read_text())
+    del content["record"]
+    pointer.write_text(json.dumps({**content, "of_a_later_program": 1}))
+    assert load_champion(_away(kept)).record == {}
 
 
 def test_without_a_registry_and_a_kept_bundle_it_says_what_to_run(settings: Settings) -> None:

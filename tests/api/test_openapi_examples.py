@@ -19,6 +19,7 @@ from api.receipts.service import verify
 from api.settings import Settings
 from tests.api import example_calls
 from tests.api.conftest import Opener, register
+from tests.api.model.records import RECORD
 from tests.api.started import demo_credentials
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
 def made(tmp_path_factory: pytest.TempPathFactory, open_client: Opener) -> dict[str, Made]:
     folder = tmp_path_factory.mktemp("examples")
     uri, home = f"sqlite:///{folder}/mlflow.db", folder / "home"
-    register(uri, example_calls.bundle_files(), folder)
+    register(uri, example_calls.bundle_files(), folder, RECORD)
     home.mkdir(mode=0o700)
     example_calls.fill(home, example_calls.SNAPSHOT, 0.137)
     settings = Settings(home=home, MLFLOW_TRACKING_URI=uri)

@@ -9,13 +9,25 @@ import pandas as pd
 from tests.training.evidence.subjects import boosted, packed, subject
 from training.evidence import plots
 from training.evidence.finding import Finding
-from training.evidence.metrics import evaluate
+from training.evidence.limits import Limit
+from training.evidence.metrics import Estimate, evaluate
 from training.run import Run
 
 FINDINGS = (
     Finding("drift", "Drift", "Nothing moved.", {"score_psi": 0.04}, {"By feature": pd.DataFrame({"psi": [0.1]})}),
     Finding("leaks", "Leaks", "One feature knows.", {"best_alone_auc": 0.99}, alarms=("A leaks.", "B leaks.")),
     Finding("withholding", "Withholding", "This was not asked for.", declined=True),
+    Finding(
+        "fairness",
+        "Fairness",
+        "Compared.",
+        {f"country_four_fifths_ratio{end}": value for end, value in (("", 0.7), ("_low", 0.5), ("_high", 0.9))},
+        checks=(
+            Limit("four-fifths ratio of country VN", 0.8, at_least=True).check(
+                Estimate(0.7, 0.5, 0.9), "Examine it.", "40 loans"
+            ),
+        ),
+    ),
     Finding("fake_orders", "Fake orders", "These were not measured, since there are no orders."),
 )
 
@@ -37,6 +49,9 @@ def made_run() -> Run:
         "dataset": found.train.digest,
         "catalogue": found.train.catalogue,
         "config": "sha256:" + "1" * 64,
+        "origin": "simulated by sellerscore, seed 7",
+        "outcomes": "loans, instalments and payments of the operating data",
+        "data_through": "2026-01-01",
         "data_version": found.train.data_version,
         "default_definition": found.train.labels.definition,
         "evidence": found.evidence.value,

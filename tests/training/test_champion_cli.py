@@ -80,6 +80,10 @@ def test_a_promotion_and_the_way_back(run: Command, home: Path) -> None:
     printed = run("promote", "2", *APPROVAL)
     assert "Version 2 of sellerscore is the champion, approved by a second person; version 1 is kept" in printed
     assert "points add up to the score in" in printed
+    raised = sorted(name[6:] for name in find(registry, "2").tags if name.startswith("alarm."))
+    assert "segments" in raised
+    assert f"Accepted alarms: {', '.join(raised)}; accepted by the gates file, approved by a second person." in printed
+    assert find(registry, "2").record["accepted_alarms"] == ", ".join(raised)
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
     assert "passed: sums: points add up" in find(registry, "2").record["gates"]
     told = json.loads(run("rollback", "--approved-by", "Ana", "--reason", "a trial", "--json"))
@@ -93,7 +97,7 @@ def test_gates_of_a_file_that_fail_are_listed_and_nothing_moves(run: Command, ho
     gates.write_text('calibration_slope_least = 50\ncalibration_slope_most = 51\nmay_be_unmeasured = ["selection"]\n')
     with pytest.raises(PromotionError, match=r"Version 2 is not promoted; \d+ of 10 gates failed:\n  - ") as refusal:
         run("promote", "2", *APPROVAL[:4], "--gates", gates)
-    assert re.search(r"outcomes: of \d+ test loans \d+ went bad; wanted are 50 bad or more", str(refusal.value))
+    assert re.search(r"outcomes: \d+ of \d+ test loans went bad; required are 50 or more", str(refusal.value))
     assert "sums" not in str(refusal.value)
     assert aliases(Registry.on_sqlite(home)) == {CHAMPION: 1}
 

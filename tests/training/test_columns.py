@@ -14,7 +14,7 @@ from scoring.errors import BundleError
 from scoring.explain import contributions
 from scoring.model import Calibration, Model
 from tests.training.datasets import NAMES, SIGNS, dataset
-from training.columns import FARTHEST, Columns
+from training.columns import FARTHEST, NOT_SCORED, Columns
 from training.dataset import Dataset
 from training.fit import FitConfig, Fitted, boost
 from training.package import Package, bundle_parts
@@ -46,7 +46,8 @@ def test_no_value_hidden_lowers_the_risk(loans: Dataset, fitted: Fitted) -> None
     shown = loans.features.to_numpy()
     before = margins(fitted.booster, shown)
     used = {int(place) for place in np.flatnonzero(fitted.booster.feature_importance())}
-    assert {SIGNS[NAMES[place]] for place in used} == {-1, 0, 1}
+    assert {SIGNS[NAMES[place]] for place in used} == {-1, 1}
+    assert not {NAMES[place] for place in used} & NOT_SCORED
     for place in used:
         hidden = shown.copy()
         hidden[:, place] = np.nan
@@ -100,15 +101,16 @@ def test_a_free_feature_may_take_any_shape() -> None:
     assert hidden >= max(left, right)
 
 
-def test_columns_are_bound_by_the_catalogues_signs_and_two_where_it_has_none() -> None:
-    shown = ["return_rate_90d", "top_day_share_180d", "days_on_platform", "not in the catalogue"]
+def test_columns_are_those_of_scored_features_and_two_where_nothing_is_declared() -> None:
+    # visits have no direction, and fake orders buy late shipping down: no column shows them
+    shown = ["return_rate_90d", "visits_90d", "late_shipping_share_90d", "days_on_platform", "not in the catalogue"]
     columns = Columns.of(shown)
-    assert columns.shows == (0, 1, 1, 2, 3, 3)
-    assert columns.signs == (1, 1, -1, -1, 1, -1)
-    rows = pd.DataFrame([[0.1, 5.0, 4.5, 7.0], [np.nan] * 4], columns=shown)
+    assert columns.shows == (0, 3, 4, 4)
+    assert columns.signs == (1, -1, 1, -1)
+    rows = pd.DataFrame([[0.1, 5.0, 0.2, 4.5, 7.0], [np.nan] * 5], columns=shown)
     assert columns.matrix(rows).tolist() == [
-        [0.1, 5.0, 5.0, 4.5, 7.0, 7.0],
-        [FARTHEST, FARTHEST, -FARTHEST, -FARTHEST, FARTHEST, -FARTHEST],
+        [0.1, 4.5, 7.0, 7.0],
+        [FARTHEST, -FARTHEST, FARTHEST, -FARTHEST],
     ]
 
 

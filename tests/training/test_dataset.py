@@ -14,7 +14,7 @@ from features.errors import StoreError
 from features.intake import OperatingStore, StoredDelivery, open_store
 from features.pipeline import frame, latest_midnight
 from tests.world import World, shared_world
-from training.dataset import build, loan_labels
+from training.dataset import Origin, build, loan_labels
 from training.errors import LabelError
 from training.labels import Labels
 
@@ -42,6 +42,14 @@ def without(store: OperatingStore, table: str) -> OperatingStore:
 def test_loans_need_all_three_tables(world: World, table: str) -> None:
     with pytest.raises(LabelError, match=f"holds no {table}"):
         loan_labels(without(open_store(world.home / "operating"), table))
+
+
+def test_the_training_set_carries_the_origin_of_its_rows(world: World) -> None:
+    store = open_store(world.home / "operating")
+    made = build(store, labels_as_of("S-000001", latest_midnight(store)))
+    assert made.origin.data == ("simulated by sellerscore, seed 7",)
+    assert made.origin.through == latest_midnight(store)
+    assert str(Origin()) == "not recorded"
 
 
 def test_a_label_after_the_data_is_refused(world: World) -> None:

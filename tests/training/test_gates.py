@@ -17,11 +17,16 @@ from training.grounds import Grounds, Sums
 from training.settings import read_settings
 
 GOOD = {
-    "model.auc": 0.80,
+    "discrimination.auc": 0.80,
+    "discrimination.auc_low": 0.74,
+    "discrimination.auc_high": 0.86,
+    "discrimination.auc_difference": 0.02,
+    "discrimination.auc_difference_low": -0.01,
+    "discrimination.auc_difference_high": 0.05,
+    "discrimination.defaults": 50.0,
     "model.calibration_slope": 1.02,
     "model.calibration_slope_low": 0.93,
     "model.calibration_slope_high": 1.11,
-    "benchmark.auc_low": 0.75,
     "monotone.violations": 0.0,
     "drift.score_psi": 0.04,
     "drift.score_psi_low": 0.0,
@@ -57,10 +62,26 @@ def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
     assert verdicts.pop("segments") is Verdict.DOES_NOT_APPLY
     assert set(verdicts.values()) == {Verdict.PASSED}
     said = {check.gate: check.said for check in checks}
-    assert said["calibration"] == "the slope is 1.02 (0.93 to 1.11); wanted is 0.9 to 1.1, or 1 in its interval"
-    assert said["drift"] == (
-        "the PSI of the score is 0.040, its interval begins at 0.000; allowed is 0.25 at most, or what may be chance"
+    assert said["calibration"] == (
+        "the calibration slope is 1.02 (0.93 to 1.11); required is 0.9 to 1.1, or 1 within its 95% interval; with "
+        "these loans, a slope from 0.93 to 1.11 cannot be excluded"
     )
+    assert said["drift"] == (
+        "the PSI of the score is 0.040, its 95% interval begins at 0.000; allowed is 0.25 at most, or an interval that "
+        "reaches it"
+    )
+    assert said["outcomes"] == (
+        "50 of 400 test loans went bad; required are 50 or more; an AUC measured on them is uncertain by about ±0.06"
+    )
+    assert said["discrimination"] == (
+        "AUC is 0.800 (0.740 to 0.860); required is above 0.5 with its whole 95% interval. AUC less that of the "
+        "scorecard on the same loans is +0.020 (-0.010 to +0.050); its upper end must not lie below 0. 50 defaults "
+        "cannot show a difference below about 0.03"
+    )
+    assert said["fake_orders"] == (
+        "5.0% of 30 sellers gain by fake orders; allowed is 0.05 at most; of all sellers it may be 1.2% to 19.1%"
+    )
+    assert said["alarms"] == "no study raised an alarm"
     assert "100 of 100 test rows" in said["sums"]
 
 
@@ -71,7 +92,10 @@ def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
         ("drift", {"drift.score_psi": 0.3, "drift.score_psi_low": 0.26}),
         ("drift", {"drift.score_psi": math.nan}),
         ("drift", {"drift.score_psi": 0.3, "drift.score_psi_low": math.nan}),
-        ("discrimination", {"model.auc": 0.749}),
+        ("discrimination", {"discrimination.auc_low": 0.5}),
+        ("discrimination", {"discrimination.auc": math.nan}),
+        ("discrimination", {"discrimination.auc_difference_high": -0.001}),
+        ("discrimination", {"discrimination.auc_difference_high": math.nan}),
         ("withholding", {"withholding.most_gain": 6.0}),
         ("fake_orders", {"fake_orders.gaining_share": 0.051}),
         ("fake_orders", {"fake_orders.gaining_share": 0.0, "fake_orders.sellers": 29.0}),
@@ -99,7 +123,8 @@ def test_so_few_bad_loans_that_every_interval_passes_stop_it() -> None:
     }
     few = grounds(wide, test_rows=18, test_bad=2)
     (check,) = failed(judge(Gates(), few))
-    assert (check.gate, check.said) == ("outcomes", "of 18 test loans 2 went bad; wanted are 50 bad or more")
+    assert check.gate == "outcomes"
+    assert check.said.startswith("2 of 18 test loans went bad; required are 50 or more")
     assert stopped(Gates(), grounds(test_bad=49)) == ["outcomes"]
     assert stopped(Gates(test_bad_least=2), few) == []
     assert stopped(Gates(), grounds(test_bad=None)) == ["outcomes"]
@@ -141,7 +166,7 @@ def test_a_study_that_the_settings_declined_fails_unless_the_file_accepts_it() -
 def test_too_few_sellers_let_buy_fake_orders_say_how_to_ask_more() -> None:
     given = grounds({"fake_orders.sellers": 1.0, "fake_orders.gaining_share": 0.0})
     (check,) = failed(judge(Gates(), given))
-    assert "is 0 of 1; allowed is 0.05 at most, and of 30 sellers at least; train again with more" in check.said
+    assert "0.0% of 1 sellers gain by fake orders; allowed is 0.05 at most, and of 30 sellers at least" in check.said
     assert stopped(Gates(fake_orders_sellers_least=1), given) == []
 
 
@@ -160,13 +185,16 @@ def test_one_row_that_misses_its_score_stops_it_and_so_does_none_scored(sums: Su
 def test_alarms_stop_it_until_each_is_accepted_by_name() -> None:
     tags = {"alarm.leaks": "A label copy.", "alarm.bands": "Band D is empty.", "bundle": "sha256:1"}
     (check,) = failed(judge(Gates(accepted_alarms=("bands",)), grounds(tags=tags)))
-    assert (check.gate, check.said) == ("alarms", "leaks: A label copy., but for those accepted: bands")
+    assert (check.gate, check.said) == (
+        "alarms",
+        "leaks: A label copy.; accepted by the gates file are the alarms of bands",
+    )
     (accepted,) = (
         c for c in judge(Gates(accepted_alarms=("bands", "leaks")), grounds(tags=tags)) if c.gate == "alarms"
     )
     assert (accepted.verdict, accepted.said) == (
         Verdict.PASSED,
-        "no study raised one, but for those accepted: bands, leaks",
+        "accepted by the gates file are the alarms of bands, leaks",
     )
 
 
@@ -183,6 +211,7 @@ def test_segments_without_outcomes_enough_say_so() -> None:
     checks = judge(Gates(), grounds(comparison=compared(("CN", None))))
     (check,) = (check for check in checks if check.gate == "segments")
     assert check.verdict is Verdict.DOES_NOT_APPLY
+    assert "it cannot be claimed that none is ranked worse" in check.said
 
 
 def test_a_champion_that_cannot_be_compared_stops_it_unless_the_file_says_otherwise() -> None:
@@ -207,6 +236,7 @@ def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
         ("fake_orders_gaining_most = 1.5", "fake_orders_gaining_most is 1.5"),
         ("calibration_slope_most = inf", "calibration_slope_most is inf"),
         ("monotone_violations_most = -1", "monotone_violations_most is -1"),
+        ("auc_below_scorecard_most = 0.5", "auc_below_scorecard_most is 0.5"),
         ("accepted_alarms = 'all'", "accepted_alarms is 'all'"),
         ("accepted_alarms = ['leak']", "accepted_alarms names 'leak', which is no study; there are bands, benchmark,"),
         ("may_be_unmeasured = ['fake_order']", "may_be_unmeasured names 'fake_order', which is no study"),
@@ -220,10 +250,83 @@ def test_a_broken_file_of_gates_is_one_sentence(tmp_path: Path, text: str, words
     assert words in str(raised.value)
 
 
+SMALL = {
+    "discrimination.auc": 0.83,
+    "discrimination.auc_low": 0.71,
+    "discrimination.auc_high": 0.93,
+    "discrimination.auc_difference": 0.04,
+    "discrimination.auc_difference_low": -0.08,
+    "discrimination.auc_difference_high": 0.16,
+    "discrimination.defaults": 16.0,
+    "model.calibration_slope": 0.98,
+    "model.calibration_slope_low": 0.62,
+    "model.calibration_slope_high": 1.51,
+    "drift.score_psi": 0.2,
+    "fake_orders.gaining_share": 1 / 36,
+    "fake_orders.sellers": 36.0,
+}
+"""What the demo of 2,000 sellers measured: 16 bad of 177 test loans."""
+
+
+def demo() -> Gates:
+    return read_settings(Path(__file__).parents[2] / "training" / "simulation" / "gates.toml", Gates)
+
+
+def test_the_gates_of_the_demo_let_its_model_pass() -> None:
+    assert stopped(demo(), grounds(SMALL, test_rows=177, test_bad=16)) == []
+
+
+@pytest.mark.parametrize(
+    ("gate", "changes", "others"),
+    [
+        ("sums", {}, {"sums": Sums(176, 1)}),
+        ("outcomes", {}, {"test_bad": 5}),
+        ("monotone", {"monotone.violations": 1.0}, {}),
+        ("calibration", {"model.calibration_slope": 0.4, "model.calibration_slope_high": 0.9}, {}),
+        # an AUC of 0.123, which these gates once let pass, and one that 16 defaults cannot tell from chance
+        ("discrimination", {"discrimination.auc": 0.123, "discrimination.auc_low": 0.05}, {}),
+        ("discrimination", {"discrimination.auc": 0.49, "discrimination.auc_low": 0.37}, {}),
+        ("discrimination", {"discrimination.auc_difference_high": -0.11}, {}),
+        ("drift", {"drift.score_psi": 0.6, "drift.score_psi_low": 0.3}, {}),
+        ("withholding", {"withholding.most_gain": 6.0}, {}),
+        ("fake_orders", {"fake_orders.gaining_share": 7 / 36}, {}),
+        ("alarms", {}, {"tags": {"alarm.leaks": "A label copy."}}),
+        ("alarms", {}, {"tags": {"alarm.monotone": "A move against its sign."}}),
+    ],
+)
+def test_each_gate_of_the_demo_can_fail_on_a_sample_of_its_size(
+    gate: str, changes: dict[str, float], others: dict[str, object]
+) -> None:
+    assert stopped(demo(), grounds({**SMALL, **changes}, **{"test_rows": 177, "test_bad": 16, **others})) == [gate]
+
+
+def test_the_gates_of_the_tests_world_can_fail_too() -> None:
+    gates = read_settings(Path(__file__).parents[1] / "world_gates.toml", Gates)
+    assert stopped(gates, grounds(SMALL, test_rows=40, test_bad=5)) == []
+    assert stopped(gates, grounds({**SMALL, "discrimination.auc": 0.5}, test_rows=40, test_bad=5)) == ["discrimination"]
+    assert stopped(gates, grounds(SMALL, test_rows=40, test_bad=2)) == ["outcomes"]
+
+
+def test_each_alarm_that_the_demo_accepts_has_its_reason_beside() -> None:
+    text = (Path(__file__).parents[2] / "training" / "simulation" / "gates.toml").read_text()
+    block = text[text.index("accepted_alarms = [") :]
+    for study in demo().accepted_alarms:
+        before = block[: block.index(f'"{study}"')].rstrip().splitlines()
+        assert before[-1].strip().startswith("#"), study
+
+
+def test_a_sample_with_too_narrow_an_interval_may_be_judged_by_its_estimate() -> None:
+    chance = {"discrimination.auc": 0.6, "discrimination.auc_low": 0.4}
+    assert stopped(Gates(), grounds(chance)) == ["discrimination"]
+    assert stopped(Gates(auc_interval_above_chance=False), grounds(chance)) == []
+    none = {"discrimination.auc": 0.5, "discrimination.auc_low": 0.4}
+    assert stopped(Gates(auc_interval_above_chance=False), grounds(none)) == ["discrimination"]
+
+
 def test_the_gates_of_the_demo_stay_strict_where_the_number_of_loans_does_not_matter() -> None:
     path = Path(__file__).parents[2] / "training" / "simulation" / "gates.toml"
-    demo, usual = read_settings(path, Gates), Gates()
+    usual = Gates()
     kept = ("monotone_violations_most", "hiding_gain_most", "score_psi_most", "may_be_unmeasured")
-    for name in (*kept, "calibration_slope_least", "calibration_slope_most"):
-        assert getattr(demo, name) == getattr(usual, name)
+    for name in (*kept, "auc_interval_above_chance", "calibration_slope_least", "calibration_slope_most"):
+        assert getattr(demo(), name) == getattr(usual, name)
     assert set(tomllib.loads(path.read_text())) < set(vars(usual))

@@ -182,7 +182,9 @@ def test_a_label_table_is_read_sorted_in_its_ways_of_saying_true(tmp_path: Path)
         "as_of": [pd.Timestamp(day) for day in ("2024-01-01", "2023-12-31", "2024-01-02", "2024-01-01")],
         "bad": [False, True, True, False],
     }
-    assert labels == Labels(labels.rows, 0, date(2024, 1, 2), labels.definition)
+    assert labels == Labels(
+        labels.rows, 0, date(2024, 1, 2), labels.definition, source="the external label table labels.csv"
+    )
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from tests.training.runs import made_run
 from training.dataset import Dataset
 from training.errors import RegistryError
 from training.evidence.card import card
+from training.evidence.card_approval import CardApproval
 from training.evidence.card_sections import CardInput
 from training.registry import (
     CHAMPION,
@@ -33,6 +34,7 @@ from training.registry import (
     login_name,
     register,
     set_champion,
+    write_approval,
 )
 from training.registry.note import note
 from training.run import Run
@@ -145,6 +147,37 @@ def test_a_version_says_who_trained_it_and_what_it_is(registered: Registration) 
     assert first.tags["bundle"] == registered.run.bundle.digest
     assert first.description.startswith("Trained by Ana Silva on 1,500 loans")
     assert "alias `champion`" in registered.client.get_registered_model(MODEL_NAME).description
+
+
+def test_a_version_holds_the_evidence_that_the_service_publishes(registered: Registration) -> None:
+    tags = registered.client.get_model_version(MODEL_NAME, "1").tags
+    found, facts = json.loads(tags["evidence_summary"]), registered.run.facts
+    assert (found["origin"], found["data_through"]) == ("simulated by sellerscore, seed 7", "2026-01-01")
+    assert found["sample"]["test_loans"] == facts["test_rows"]
+    assert found["sample"]["test_defaults"] == facts["test_bad"]
+    assert found["sample"]["default_rate"]["value"] == pytest.approx(facts["test_bad"] / facts["test_rows"], abs=1e-4)
+    assert found["sample"]["auc"]["value"] == pytest.approx(registered.run.figures["auc"].value, abs=1e-4)
+    assert any("Only loans that were paid out have outcomes" in limit for limit in found["limits"])
+    assert found["alarms"] == [{"study": "leaks", "text": "A leaks."}, {"study": "leaks", "text": "B leaks."}]
+    (ratio,) = (each for each in found["fairness"] if each["measure"] == "four_fifths_ratio")
+    assert (ratio["by"], ratio["value"], ratio["limit"]) == ("country", 0.7, 0.8)
+    assert len(ratio["notes"]) == 1
+    assert found["trained_at"].endswith("Z")
+
+
+def test_a_promotion_writes_the_approval_on_the_card(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = find(registered.registry, "2")
+    approval = CardApproval(2, "Wei Zhang", "2026-11-30T10:00:00Z", "first", ("leaks",))
+    write_approval(registered.registry, version, approval)
+    mlflow = _pointed(registered, monkeypatch)
+    for name, label in (
+        ("model_card.md", "**Accepted alarm (leaks)**"),
+        ("model_card.html", "Accepted alarm (leaks)<"),
+    ):
+        text = mlflow.artifacts.load_text(f"runs:/{version.run_id}/{name}")
+        assert "was approved by Wei Zhang at 2026-11-30T10:00:00Z" in text
+        assert label in text
+        assert "is not approved yet" not in text
 
 
 def test_what_fails_in_the_middle_leaves_no_version_to_promote(

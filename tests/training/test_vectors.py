@@ -17,7 +17,7 @@ NAMES = [feature.name for feature in CATALOGUE]
 def test_rows_are_in_the_served_form() -> None:
     loans = dataset(60, days=1)
     rows = served_rows(loans.rows, loans.features, COVERS)
-    assert list(rows.columns) == ["seller_id", "as_of", "covers_through", *NAMES]
+    assert list(rows.columns) == ["seller_id", "as_of", "requested_on", "covers_through", *NAMES]
     assert rows["seller_id"].tolist() == loans.rows["seller_id"].tolist()
     assert rows["as_of"].tolist() == ["2025-01-01"] * 60
     assert json.loads(rows["covers_through"][0]) == dict.fromkeys(sorted(TABLES), "2026-01-01")

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from training.evidence.finding import Finding
 from training.evidence.intervals import wilson
+from training.evidence.limits import LimitCheck, Standing, alarms, quantity
 from training.evidence.metrics import Estimate
+from training.evidence.segments import ratio_check
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +40,7 @@ def by_band(subject: Subject) -> Finding:
     """Hold observed default rates against expected ones by band."""
     bands = subject.bundle.policy.bands
     found = judged_bands(bands, subject.bad, subject.probability)
+    checks = (*_order(found), *_levels(found))
     rising = all(better.observed.value < worse.observed.value for better, worse in pairwise(found))
     figures = {f"observed_{each.name.lower()}": each.observed.value for each in found}
     figures |= {f"expected_{each.name.lower()}": each.expected for each in found}
@@ -48,7 +51,8 @@ def by_band(subject: Subject) -> Finding:
         figures={"in_order": float(rising), **figures},
         tables={"By band": _table(found)},
         plots={"by_band": _plot(found)},
-        alarms=tuple(_alarms(found)),
+        alarms=alarms(checks),
+        checks=checks,
     )
 
 
@@ -72,12 +76,44 @@ def judged_bands(bands: Bands, bad: NDArray[np.bool_], probability: NDArray[np.f
     return found
 
 
-def _alarms(found: list[JudgedBand]) -> Iterator[str]:
-    for better, worse in combinations(found, 2):
-        if better.observed.low > worse.observed.high:
-            yield (
-                f"Band {better.name} defaults more than band {worse.name}: {better.observed} against {worse.observed}."
-            )
+def _order(found: list[JudgedBand]) -> Iterator[LimitCheck]:
+    figure, limit = "order of the observed default rates", "rises with every band"
+    wrong = [
+        (better, worse) for better, worse in combinations(found, 2) if better.observed.value > worse.observed.value
+    ]
+    certain = [(better, worse) for better, worse in wrong if better.observed.low > worse.observed.high]
+    for better, worse in certain:
+        note = (
+            f"Band {better.name} defaults more than band {worse.name}: {better.observed} against {worse.observed}. Do "
+            "not use the bands before you have found out why; recalibrate or retrain."
+        )
+        yield LimitCheck(figure, f"{better.name} above {worse.name}", limit, Standing.ALARM, note)
+    if wrong and not certain:
+        pairs = ", ".join(f"{better.name} above {worse.name}" for better, worse in wrong)
+        note = (
+            f"The observed default rate does not rise with every band: {pairs}. It raises no alarm, because the 95% "
+            f"intervals overlap: {quantity(sum(each.bad for each in found), 'default')} are too few to decide."
+        )
+        yield LimitCheck(figure, pairs, limit, Standing.UNCERTAIN, note)
+    if not wrong:
+        yield LimitCheck(figure, "rises", limit, Standing.WITHIN)
+
+
+def _levels(found: list[JudgedBand]) -> Iterator[LimitCheck]:
+    action = "Recalibrate the model, or move the limits of the bands."
+    for each in found:
+        figure = f"ratio of expected to observed defaults of band {each.name}"
+        # without a default, no value bounds the ratio from above
+        value, low, high = (
+            each.expected / rate if rate > 0 else float("inf")
+            for rate in (each.observed.value, each.observed.high, each.observed.low)
+        )
+        yield ratio_check(
+            figure,
+            Estimate(value, low, high),
+            action,
+            f"{quantity(each.rows, 'loan')} with {quantity(each.bad, 'default')}",
+        )
 
 
 def _said(bands: int, found: list[JudgedBand], *, rising: bool) -> str:
@@ -85,7 +121,7 @@ def _said(bands: int, found: list[JudgedBand], *, rising: bool) -> str:
     empty = "" if len(found) == bands else f" {bands - len(found)} of {bands} bands hold no row."
     verdict = "rises with every band" if rising else "does not rise with every band"
     return (
-        "Asked: do loans default as often as their band says, and more often the worse it is? The observed rate "
+        "Asked: do loans default as often as their band predicts, and more often in each worse band? The observed rate "
         f"{verdict}, and the expected one lies within the observed one's 95% interval (Wilson) in {inside} of "
         f"{len(found)}.{empty}"
     )

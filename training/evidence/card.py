@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from markupsafe import Markup
+
+from training.evidence.card_approval import BEGIN, END
 from training.evidence.card_sections import CardInput, sections
 from training.evidence.card_templates import environment
 
@@ -19,7 +22,8 @@ def card(given: CardInput) -> dict[str, str]:
 
     Example: `card(CardInput(bundle, figures, scorecard, findings, plots, facts))["model_card.html"]`.
     """
-    content = {"given": given, "sections": sections(given)}
+    markers = {"approval_begin": Markup(BEGIN), "approval_end": Markup(END)}  # noqa: S704 - constants
+    content = {"given": given, "sections": sections(given), **markers}
     return {
         MARKDOWN: environment().get_template("card.md").render(content),
         HTML: environment().get_template("card.html").render(content),

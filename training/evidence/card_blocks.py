@@ -37,9 +37,18 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Alarm:
-    """What must not go unseen."""
+    """An alarm of a study; the study's name marks it, so that a promotion can mark it as accepted."""
 
     kind: ClassVar = "alarm"
+    text: str
+    study: str
+
+
+@dataclass(frozen=True)
+class Approval:
+    """The place for who approved the model and which alarms were accepted; a promotion fills it in."""
+
+    kind: ClassVar = "approval"
     text: str
 
 
@@ -83,7 +92,7 @@ class Plot:
         return round(float(self.figure.get_size_inches()[0]) * 96)
 
 
-Block = Prose | Bullets | Alarm | Code | Table | Plot
+Block = Prose | Bullets | Alarm | Approval | Code | Table | Plot
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,9 @@ from training.evidence.card_blocks import (
     of_figures,
     of_frame,
 )
+from training.evidence.card_evidence import alarm_blocks, evidence_blocks, limit_blocks
 from training.evidence.card_templates import environment
+from training.evidence.limits import Standing
 from training.evidence.use import intended_use
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class CardInput:
     Attributes:
         bundle: the trained bundle.
         figures: of the model on the test rows.
-        scorecard: the same of the logistic scorecard beside.
+        scorecard: those of the benchmark scorecard.
         findings: of all studies.
         plots: of the run, by file name without ending.
         facts: parameters, counts and digests; settings have a point in their name.
@@ -69,9 +71,11 @@ class CardInput:
 def sections(given: CardInput) -> tuple[Section, ...]:
     """Return the card's sections in the order in which a reviewer reads them."""
     return (
-        Section("Alarms", tuple(_alarms(given.findings))),
+        Section("Alarms", tuple(alarm_blocks(given.findings))),
+        Section("What this evidence can and cannot show", tuple(evidence_blocks(given))),
+        Section("Published limits", tuple(limit_blocks(given.findings))),
         Section("Intended use", tuple(_use(given.bundle))),
-        Section("Limits", tuple(_written("limits.txt", facts=given.facts))),
+        Section("Limits", (Bullets(limits(given.facts)),)),
         Section("Definition of bad, scale and bands", tuple(_scale(given.bundle))),
         Section("Data", tuple(_data(given))),
         Section("How good it is", tuple(_figures(given))),
@@ -82,20 +86,18 @@ def sections(given: CardInput) -> tuple[Section, ...]:
     )
 
 
-def _alarms(findings: tuple[Finding, ...]) -> Iterator[Block]:
-    raised = [(finding, alarm) for finding in findings for alarm in finding.alarms]
-    if not raised:
-        yield Prose(f"None of {len(findings)} studies raised one.")
-    for finding, alarm in raised:
-        yield Alarm(f"{finding.title}: {alarm}")
+def limits(facts: Mapping[str, str | int | float]) -> tuple[str, ...]:
+    """Return the known limits of a model, a sentence or two each.
+
+    Args:
+        facts: of the run: `evidence`, `test_rows` and `test_bad`.
+    """
+    text = environment().get_template("limits.txt").render(facts=facts)
+    return tuple(line.removeprefix("- ") for line in text.splitlines() if line)
 
 
 def _use(bundle: Bundle) -> Iterator[Block]:
     return _told(intended_use(bundle.sheet))
-
-
-def _written(template: str, **values: object) -> Iterator[Block]:
-    return _told(environment().get_template(template).render(values).splitlines())
 
 
 def _told(lines: Iterable[str]) -> Iterator[Block]:
@@ -146,6 +148,9 @@ def _data(given: CardInput) -> Iterator[Block]:
         "left out: outcome still open": number(facts["censored"]),
         "left out: without instalments": number(facts["unscheduled"]),
         "left out: between the parts, or of sellers kept apart": number(facts["set_apart"]),
+        "origin of the operating data": str(facts["origin"]),
+        "operating data through": str(facts["data_through"]),
+        "outcomes from": str(facts["outcomes"]),
         "tables": ", ".join(bundle.sheet.required_tables),
         "version of the operating data": str(facts["data_version"]),
         "digest of the rows": str(facts["dataset"]),
@@ -156,15 +161,16 @@ def _data(given: CardInput) -> Iterator[Block]:
 
 def _figures(given: CardInput) -> Iterator[Block]:
     yield Prose(
-        "Figures with 95% bootstrap intervals on the test rows. Gini is 2 AUC - 1; KS is the largest gap between the "
-        "distributions of good and bad; slope and intercept are those of outcomes on predicted log-odds, 1 and 0 where "
-        "probabilities are right. The scorecard is a logistic regression that the model must beat."
+        "Figures with 95% bootstrap intervals on the test rows. Gini is 2 AUC - 1. KS is the largest gap between the "
+        "score distributions of good and bad loans. Slope and intercept are those of the logistic regression of "
+        "outcomes on predicted log-odds; they are 1 and 0 if the probabilities are right. The benchmark scorecard is a "
+        "logistic regression on binned features of the same training rows."
     )
     rows = tuple(
         (_NAMES.get(name, name.replace("_", " ")), str(figure), str(given.scorecard.get(name, "–")))
         for name, figure in given.figures.items()
     )
-    yield Table("On the test rows", ("figure", "model", "scorecard beside"), rows, (False, True, True))
+    yield Table("On the test rows", ("figure", "model", "benchmark scorecard"), rows, (False, True, True))
     for name, title in _PLOTS.items():
         if name in given.plots:
             yield Plot(title, f"plots/{name}.png", given.plots[name])
@@ -172,7 +178,8 @@ def _figures(given: CardInput) -> Iterator[Block]:
 
 def _finding(finding: Finding) -> Iterator[Block]:
     yield Prose(finding.said)
-    yield from (Alarm(alarm) for alarm in finding.alarms)
+    yield from (Alarm(alarm, finding.name) for alarm in finding.alarms)
+    yield from (Prose(check.note) for check in finding.checks if check.note and check.standing is not Standing.ALARM)
     for name, figure in finding.plots.items():
         yield Plot(name.replace("_", " ").capitalize(), f"evidence/{finding.name}/{name}.png", figure)
     yield from (of_frame(title, frame) for title, frame in finding.tables.items() if len(frame))

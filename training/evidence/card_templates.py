@@ -8,6 +8,7 @@ from functools import cache
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
+from training.evidence.card_approval import alarm_label
 from training.evidence.card_blocks import number
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    made.filters |= {"data_uri": data_uri, "line": line, "cell": cell, "number": number}
+    made.filters |= {"data_uri": data_uri, "line": line, "cell": cell, "number": number, "alarm_label": alarm_label}
     return made
 
 

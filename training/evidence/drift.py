@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from features.intake.quality.psi import ACT, WATCH, Stability, Verdict, stability
 from training.evidence.finding import Finding
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms
 from training.evidence.metrics import Estimate
 from training.split import Evidence
 
@@ -26,6 +27,10 @@ SCORE: Final = "score"
 GROUPS: Final = 100
 """Sellers are gathered in so many groups, which are drawn again for the intervals: rows of one seller are alike."""
 
+SCORE_PSI: Final = Limit(f"PSI of the {SCORE}", ACT)
+FEATURE_PSI: Final = Limit("PSI of a feature", ACT)
+
+_NAMED: Final = 5
 _TENTHS: Final = np.arange(1, 10) / 10
 _SHOWN: Final = 15
 
@@ -52,10 +57,13 @@ def drift(subject: Subject) -> Finding:
     """Compare the test rows with the training rows, whose scores are of models that did not see the row's seller."""
     if subject.evidence is Evidence.OUT_OF_FOLD:
         return Finding("drift", "Drift", "Not studied: the model learnt from every row, so none is later than others.")
-    found = drifts(_scored(subject.train, subject.train_score), _scored(subject.test, subject.score))
+    # what the model does not read cannot move its scores
+    read = [entry.name for entry in subject.bundle.sheet.scored_entries]
+    found = drifts(_scored(subject.train, read, subject.train_score), _scored(subject.test, read, subject.score))
     score = found.pop(SCORE)
     if score.stability.low is None:
         return Finding("drift", "Drift", "Not studied: the rows are of too few sellers to tell whether they moved.")
+    checks = tuple(_checks(subject, score.stability, found))
     by_verdict = {word: [name for name, each in found.items() if each.stability.verdict is word] for word in Verdict}
     return Finding(
         "drift",
@@ -70,7 +78,8 @@ def drift(subject: Subject) -> Finding:
         },
         tables={"PSI by feature": table({SCORE: score, **found}, ("training", "test"))},
         plots={"by_feature": _plot({SCORE: score, **found})},
-        alarms=tuple(_alarms(score.stability)),
+        alarms=alarms(checks),
+        checks=checks,
     )
 
 
@@ -142,8 +151,8 @@ def _groups(sellers: pd.Series) -> NDArray[np.int64]:
     return (pd.util.hash_array(sellers.to_numpy(dtype=object)) % GROUPS).astype(np.int64)
 
 
-def _scored(part: Dataset, score: NDArray[np.int64]) -> Sample:
-    return Sample(part.features.assign(**{SCORE: score}), part.rows["seller_id"])
+def _scored(part: Dataset, read: list[str], score: NDArray[np.int64]) -> Sample:
+    return Sample(part.features[read].assign(**{SCORE: score}), part.rows["seller_id"])
 
 
 def table(found: Mapping[str, Drift], samples: tuple[str, str] = ("before", "now")) -> pd.DataFrame:
@@ -172,9 +181,46 @@ def _ends(name: str, found: Stability) -> dict[str, float]:
     return {end: float(value) for end, value in ends.items() if value is not None}
 
 
-def _alarms(score: Stability) -> Iterator[str]:
-    if score.low is not None and score.low > ACT:
-        yield f"The score's distribution has moved: {_shown(score)}, surely above {ACT} between training and test rows."
+def _checks(subject: Subject, score: Stability, found: Mapping[str, Drift]) -> Iterator[LimitCheck]:
+    sample = f"{len(subject.test.rows):,} test loans"
+    action = (
+        "The test loans are scored differently from the training loans. Find the features that moved, and retrain on "
+        "later loans before you rely on the bands."
+    )
+    yield SCORE_PSI.check(estimate(score), action, sample)
+    beyond = {name: estimate(each.stability) for name, each in found.items() if each.stability.psi > ACT}
+    certain = {name: each for name, each in beyond.items() if each.low > ACT}
+    if certain:
+        note = (
+            f"The PSI of {len(certain)} of {len(found)} features lies above the limit of {ACT} with its whole 95% "
+            f"interval: {_named(certain)}. Find out whether the sellers or the deliveries have changed. A feature that "
+            "counts time on the platform or earlier loans moves because the platform gets older; later training loans "
+            "reduce that."
+        )
+        shown = f"{len(certain)} of {len(found)} features above"
+        yield LimitCheck(FEATURE_PSI.figure, shown, str(FEATURE_PSI), Standing.ALARM, note)
+    uncertain = {name: each for name, each in beyond.items() if name not in certain}
+    if uncertain:
+        note = (
+            f"The PSI of {len(uncertain)} {'more ' if certain else ''}features is above the limit of {ACT}: "
+            f"{_named(uncertain)}. They raise no alarm, because their 95% intervals reach the limit: {sample} are too "
+            "few to decide."
+        )
+        shown = f"{len(uncertain)} of {len(found)} features above"
+        yield LimitCheck(FEATURE_PSI.figure, shown, str(FEATURE_PSI), Standing.UNCERTAIN, note)
+    if not beyond:
+        yield LimitCheck(FEATURE_PSI.figure, f"0 of {len(found)} features above", str(FEATURE_PSI), Standing.WITHIN)
+
+
+def estimate(found: Stability) -> Estimate:
+    """Return an index with its interval; without one, it is uncertain from 0 upwards."""
+    low, high = (0.0, found.psi) if found.low is None or found.high is None else (found.low, found.high)
+    return Estimate(found.psi, low, high)
+
+
+def _named(found: Mapping[str, Estimate]) -> str:
+    shown = ", ".join(f"{name} {each.value:.2f}" for name, each in list(found.items())[:_NAMED])
+    return f"{shown} and {len(found) - _NAMED} more" if len(found) > _NAMED else shown
 
 
 def _shown(found: Stability) -> str:
@@ -185,10 +231,10 @@ def _shown(found: Stability) -> str:
 def _said(subject: Subject, score: Stability, by_verdict: Mapping[Verdict, list[str]]) -> str:
     act, watch = by_verdict[Verdict.ACT], by_verdict[Verdict.WATCH]
     return (
-        f"Asked: are the {len(subject.test.rows):,} test rows like the {len(subject.train.rows):,} training rows? The "
-        f"score has {_shown(score)}; of {sum(map(len, by_verdict.values()))} features {len(act)} lie above {ACT} (act) "
-        f"and {len(watch)} from {WATCH} to {ACT} (watch). Training rows are scored by models that did not see their "
-        "sellers. Intervals are of sellers drawn again, less what chance adds."
+        f"Asked: do the {len(subject.test.rows):,} test rows resemble the {len(subject.train.rows):,} training rows? "
+        f"The score has {_shown(score)}. Of {sum(map(len, by_verdict.values()))} features, {len(act)} have a PSI above "
+        f"{ACT} (act) and {len(watch)} one from {WATCH} to {ACT} (watch). Training rows are scored by models that were "
+        "not trained on their sellers. Intervals come from resampling sellers, less the bias that chance adds to a PSI."
     )
 
 

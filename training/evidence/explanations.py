@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scoring.explain import contributions
 from training.evidence import shap_plots
 from training.evidence.finding import Finding
+from training.evidence.limits import LimitCheck, Standing, alarms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +65,7 @@ def explanations(subject: Subject) -> Finding:
     partners = {int(place): _partner(pairs, int(place)) for place in top}
     together = _together(pairs, list(names))
     weights = _weights(subject.bundle, explained)
+    check = _check(pairs.gap)
     return Finding(
         "explanations",
         "What the score rests on",
@@ -75,7 +77,8 @@ def explanations(subject: Subject) -> Finding:
             "dependence": shap_plots.dependence(explained.features, explained.points, partners),
             "interactions": shap_plots.interactions(pairs.size, list(names), explained.order[:_HEATMAP]),
         },
-        alarms=(_alarm(pairs.gap),) if pairs.gap > _TOLERANCE else (),
+        alarms=alarms((check,)),
+        checks=(check,),
     )
 
 
@@ -163,7 +166,12 @@ def _said(explained: Explained, weights: pd.DataFrame, together: pd.DataFrame) -
     )
 
 
-def _alarm(gap: float) -> str:
-    return (
-        f"Pairs of features miss the contributions that scoring gives by up to {gap:.3g} points: do not rely on them."
+def _check(gap: float) -> LimitCheck:
+    figure, found, limit = "difference of feature pairs to contributions, in points", f"{gap:.2g}", f"{_TOLERANCE:g}"
+    if gap <= _TOLERANCE:
+        return LimitCheck(figure, found, f"at most {limit}", Standing.WITHIN)
+    note = (
+        f"Pairs of features miss the contributions that scoring gives by up to {gap:.3g} points, above the limit of "
+        f"{limit}. Do not rely on the table and plot of feature pairs."
     )
+    return LimitCheck(figure, found, f"at most {limit}", Standing.ALARM, note)

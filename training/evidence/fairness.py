@@ -16,6 +16,7 @@ from training.evidence.bands import band_of
 from training.evidence.finding import Finding
 from training.evidence.groups import groups, ordered
 from training.evidence.intervals import mean, wilson
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms, quantity
 from training.evidence.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Group:
 def fairness(subject: Subject) -> Finding:
     """Hold countries and sizes against each other."""
     found = {by: compared(subject, by) for by in _BY}
+    checks = tuple(check for by, each in found.items() for check in _checks(by, each))
     names = " and ".join(band.name for band in subject.bundle.policy.bands.items[:GOOD_BANDS])
     return Finding(
         "fairness",
@@ -74,7 +76,8 @@ def fairness(subject: Subject) -> Finding:
         figures={name: value for by, each in found.items() for name, value in _figures(by, each).items()},
         tables={f"By {by}": _table(each) for by, each in found.items()},
         plots={"by_group": _plot([group for each in found.values() for group in each], names)},
-        alarms=tuple(_alarms(found["country"], names)),
+        alarms=alarms(checks),
+        checks=checks,
     )
 
 
@@ -158,13 +161,33 @@ def _table(found: list[Group]) -> pd.DataFrame:
     )
 
 
-def _alarms(countries: list[Group], names: str) -> Iterator[str]:
-    for each in countries:
-        if each.ratio is not None and each.ratio.high < FOUR_FIFTHS:
-            yield (
-                f"Sellers of country {each.name} are in bands {names} {each.ratio} times as often as those of the best "
-                f"country, surely less than four fifths; their default rate is {each.default_rate:.1%}."
-            )
+def _checks(by: str, found: list[Group]) -> Iterator[LimitCheck]:
+    judged = [(each, each.ratio) for each in found if each.ratio is not None]
+    if len(judged) > 1:
+        (best, _), (lowest, ratio) = (pick(judged, key=lambda pair: pair[1].value) for pick in (max, min))
+        below = [pair for pair in judged if pair[1].value < FOUR_FIFTHS] or [(lowest, ratio)]
+        yield from (_check(each, share, best) for each, share in below)
+    few = [each.name for each in found if each.ratio is None]
+    if few:
+        why = f"fewer than {LEAST_ROWS} test loans each" if judged else "no group is large enough or has accepted loans"
+        note = (
+            f"{len(few)} of {len(found)} groups by {by} are not compared ({why}): {', '.join(few)}. It cannot be "
+            "claimed that the model treats them like the others."
+        )
+        limit = Limit("", FOUR_FIFTHS, at_least=True)
+        yield LimitCheck(
+            f"four-fifths ratio by {by}", f"not measured for {', '.join(few)}", str(limit), Standing.NOT_MEASURED, note
+        )
+
+
+def _check(group: Group, ratio: Estimate, best: Group) -> LimitCheck:
+    action = (
+        f"The default rate is {group.default_rate:.1%} against {best.default_rate:.1%} of {best.by} {best.name}. "
+        "Examine whether this explains the gap; if it does not, change the features or the limits of the bands, and "
+        "document the decision."
+    )
+    limit = Limit(f"four-fifths ratio of {group.by} {group.name}", FOUR_FIFTHS, at_least=True)
+    return limit.check(ratio, action, f"{quantity(group.rows, 'loan')} of {group.by} {group.name}")
 
 
 def _said(found: dict[str, list[Group]], names: str) -> str:
@@ -173,12 +196,13 @@ def _said(found: dict[str, list[Group]], names: str) -> str:
         ratios = [(group.ratio, group.name) for group in each if group.ratio]
         if len(ratios) > 1:
             ratio, name = min(ratios, key=lambda pair: pair[0].value)
-            lowest.append(f"By {by} the lowest share over the highest is {ratio}, of {name}.")
+            lowest.append(f"By {by}, the lowest share over the highest is {ratio}, of {name}.")
     return (
-        f"Asked: do sellers of a country or size fare worse? Taken as accepted are bands {names}, as falsely refused "
-        f"those who repaid and are in another band. {' '.join(lowest) or 'No two groups can be compared.'} The rule of "
-        f"four fifths asks for {FOUR_FIFTHS} or more. The country is no feature of the model, size is; and a gap may "
-        f"be one of risk, so default rates stand beside. Groups of fewer than {LEAST_ROWS} rows are not compared."
+        "Asked: are sellers of a country or size accepted less often than others? Loans in bands "
+        f"{names} count as accepted. Loans that were repaid and are in another band count as false refusals. "
+        f"{' '.join(lowest) or 'No two groups can be compared.'} The four-fifths rule requires {FOUR_FIFTHS} or more. "
+        "Country is not a feature of the model; size is. A gap may be one of risk, so the tables show default rates "
+        f"too. Groups of fewer than {LEAST_ROWS} rows are not compared."
     )
 
 

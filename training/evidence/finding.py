@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from training.evidence.limits import LimitCheck
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -25,6 +27,7 @@ class Finding:
         alarms: sentences on what must not go unseen; none where all is well.
         declined: True where nothing was measured though something could have been, since the settings asked for too
             little; a gate fails on it, as it does not where there is nothing to measure.
+        checks: the published limits of its figures and the result of each; alarms are among them.
     """
 
     name: str
@@ -35,3 +38,4 @@ class Finding:
     plots: Mapping[str, Figure] = field(default_factory=dict)
     alarms: tuple[str, ...] = ()
     declined: bool = False
+    checks: tuple[LimitCheck, ...] = ()

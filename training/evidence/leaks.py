@@ -10,6 +10,7 @@ import numpy as np
 
 from training.evidence.crossfit import cross_fitted, each_alone
 from training.evidence.finding import Finding
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms
 from training.evidence.metrics import auc
 
 if TYPE_CHECKING:
@@ -54,17 +55,19 @@ def leaks(subject: Subject, most: int = ROWS) -> Finding:
     told = sorted(_told(rows, subject.seed), key=lambda each: -each.best)
     leant_on, lost = _leant_on(subject, rows)
     whole = auc(subject.bad, subject.probability)
+    checks = (*_alone(told), *_checks(leant_on, lost, whole))
     return Finding(
         "leaks",
         "Features that may know the outcome",
-        f"Asked: could a feature have seen what came after? Each of {len(told)} features alone ranked the outcomes of "
-        f"{len(rows.rows):,} training rows, by a shallow tree on other sellers. The best, {told[0].feature}, reaches "
-        f"AUC {told[0].best:.3f}; more than {TOO_GOOD} raises an alarm. Without {leant_on}, on which the model leans "
-        f"most, a small model loses {lost:.3f} of AUC; more than {TOO_MUCH} does, too. So does a model that ranks the "
-        f"test rows better than {TOO_WELL}; this one reaches {whole:.3f}.",
+        f"Asked: does a feature contain the outcome? Each of {len(told)} features alone ranked the outcomes of "
+        f"{len(rows.rows):,} training rows, by a shallow tree trained on other sellers. The best, {told[0].feature}, "
+        f"reaches AUC {told[0].best:.3f}; the limit is {TOO_GOOD}. Without {leant_on}, the feature that the model uses "
+        f"most, a small model loses {lost:.3f} of AUC; the limit is {TOO_MUCH}. The model itself reaches {whole:.3f} "
+        f"on the test rows; the limit is {TOO_WELL}.",
         figures={"best_alone_auc": told[0].best, "lost_without_one_auc": lost, "model_auc": whole},
         tables={"Features alone": _table(told)},
-        alarms=(*_alarms(told, leant_on, lost), *_alarm_of_all(whole)),
+        alarms=alarms(checks),
+        checks=checks,
     )
 
 
@@ -96,26 +99,39 @@ def _leant_on(subject: Subject, rows: Dataset) -> tuple[str, float]:
     return name, with_it - without
 
 
-def _alarms(told: list[Told], leant_on: str, lost: float) -> Iterator[str]:
-    for each in told:
-        if each.best > TOO_GOOD:
-            yield (
-                f"{each.feature} alone ranks outcomes with AUC {each.best:.3f}, too well for anything known before "
-                "them: find out when its values became known."
-            )
-    if lost > TOO_MUCH:
-        yield (
-            f"{leant_on} alone adds {lost:.3f} of AUC to all other features, too much for one of many: find out when "
-            "its values became known."
+def _alone(told: list[Told]) -> Iterator[LimitCheck]:
+    figure, limit = "AUC of one feature alone", f"at most {TOO_GOOD}"
+    beyond = [each for each in told if each.best > TOO_GOOD]
+    if not beyond:
+        yield LimitCheck(figure, f"{told[0].best:.3f}", limit, Standing.WITHIN)
+    for each in beyond:
+        note = (
+            f"{each.feature} alone ranks outcomes with AUC {each.best:.3f}, above the limit of {TOO_GOOD}: too well "
+            "for anything known before them. Find out when its values became known."
         )
+        yield LimitCheck(figure, f"{each.best:.3f}", limit, Standing.ALARM, note)
 
 
-def _alarm_of_all(whole: float) -> Iterator[str]:
-    if whole > TOO_WELL:
-        yield (
-            f"The model ranks the outcomes of the test rows with AUC {whole:.3f}, too well for anything known before "
-            "them: several features may each know a part; find out when the values of the strongest became known."
-        )
+def _checks(leant_on: str, lost: float, whole: float) -> Iterator[LimitCheck]:
+    yield _at_most(
+        Limit("AUC lost without the most used feature", TOO_MUCH),
+        lost,
+        f"{leant_on} alone adds {lost:.3f} of AUC to all other features, above the limit of {TOO_MUCH}: too much for "
+        "one of many. Find out when its values became known.",
+    )
+    yield _at_most(
+        Limit("AUC of the model on the test rows", TOO_WELL),
+        whole,
+        f"The model ranks the outcomes of the test rows with AUC {whole:.3f}, above the limit of {TOO_WELL}: too well "
+        "for anything known before them. Several features may each hold a part of the outcome; find out when the "
+        "values of the strongest became known.",
+    )
+
+
+def _at_most(limit: Limit, value: float, alarm: str) -> LimitCheck:
+    """Check a figure without an interval."""
+    standing, note = (Standing.ALARM, alarm) if limit.is_beyond(value) else (Standing.WITHIN, "")
+    return LimitCheck(limit.figure, f"{value:.3f}", str(limit), standing, note)
 
 
 def _table(told: list[Told]) -> pd.DataFrame:

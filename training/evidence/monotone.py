@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.finding import Finding
+from training.evidence.limits import LimitCheck, Standing, alarms
 from training.evidence.scored import log_odds
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Audit:
 def monotone(subject: Subject, moves: int = MOVES) -> Finding:
     """Move every signed feature of random test rows, and count where the probability went the wrong way."""
     found = list(audit(subject.bundle, subject.test.features.to_numpy(), moves, subject.seed))
-    broken = [each for each in found if each.violations]
+    check = _check(found)
     return Finding(
         "monotone",
         "Signs that the model obeys",
@@ -63,7 +64,8 @@ def monotone(subject: Subject, moves: int = MOVES) -> Finding:
             "largest_violation": max((each.largest for each in found), default=0.0),
         },
         tables={"Moves by feature": _table(found)},
-        alarms=(_alarm(broken),) if broken else (),
+        alarms=alarms((check,)),
+        checks=(check,),
     )
 
 
@@ -121,7 +123,15 @@ def _said(found: list[Audit], moves: int) -> str:
     return (
         "Asked: can a higher value of a feature ever change the probability of default against its declared sign? In "
         f"{tried:,} random moves of one feature at a time, {moves:,} for each of the {known} signed features that test "
-        f"rows know, {violations:,} did. Values are those seen, and any between or a little beyond."
+        f"rows know, {violations:,} did. Values are observed ones, and random ones between or slightly beyond them."
+    )
+
+
+def _check(found: list[Audit]) -> LimitCheck:
+    broken, violations = [each for each in found if each.violations], sum(each.violations for each in found)
+    note, standing = (_alarm(broken), Standing.ALARM) if broken else ("", Standing.WITHIN)
+    return LimitCheck(
+        "number of moves of one feature against its declared sign", f"{violations:,}", "0", standing, note
     )
 
 
@@ -129,7 +139,8 @@ def _alarm(broken: list[Audit]) -> str:
     worst = max(broken, key=lambda each: each.largest)
     return (
         f"The model breaks the declared sign of {', '.join(each.feature for each in broken)}; the largest violation, "
-        f"{worst.largest:.2g} in probability of default, is of {worst.feature}."
+        f"{worst.largest:.2g} in probability of default, is of {worst.feature}. The limit is 0. Do not promote it; "
+        "train again with these constraints."
     )
 
 

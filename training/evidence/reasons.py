@@ -16,6 +16,8 @@ from scoring.reasons import MOST_REASONS
 from training.evidence.asking import answers, drawn_rows
 from training.evidence.finding import Finding
 from training.evidence.intervals import mean
+from training.evidence.limits import alarms
+from training.evidence.reason_limits import stability_checks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,12 +95,15 @@ def reasons(subject: Subject) -> Finding:
     }
     told = {name: _told(asks, matrix, subject.seed) for name, asks in asked.items()}
     found = {name: each.steadiness() for name, each in told.items()}
+    checks = tuple(stability_checks({"rows": float(len(places)), **_figures(found["model"])}))
     return Finding(
         "reasons",
         title,
         _said(found, len(places), len(subject.refits)),
         figures={"rows": float(len(places)), **_figures(found["model"]), **_figures(found["scorecard"], "scorecard_")},
         tables={"Steadiness by model": _by_model(found), "Reasons given": _table(told["model"])},
+        alarms=alarms(checks),
+        checks=checks,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from training.evidence.finding import Finding
 from training.evidence.groups import groups, ordered, size_limits
 from training.evidence.intervals import wilson
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms, quantity
 from training.evidence.metrics import Estimate, evaluate
 
 if TYPE_CHECKING:
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
 LEAST_OF_A_KIND: Final = 10
 """With fewer bad or good rows the interval of an AUC is wider than any difference that matters."""
 
-_WORSE_RANKING: Final = 0.05
-"""An AUC that lies surely this far below that of all rows raises an alarm."""
+WORSE_RANKING: Final = 0.05
+"""How far the AUC of a segment may lie below the AUC of all test loans."""
 
-_WRONG_BY: Final = 1.5
-"""So does an expected default rate that is surely this many times the observed one, or the observed the expected."""
+WRONG_BY: Final = 1.5
+"""Largest ratio of the expected to the observed default rate, and of the observed to the expected one."""
+
+LEAST_JUDGED: Final = 3
+"""Of the five ways to group the loans, how many must have enough outcomes; with fewer, little can be claimed."""
+
+_COVERED: Final = 0.5
+"""A way of grouping has enough outcomes if its judged segments hold this share of the loans."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,7 @@ def by_segment(subject: Subject) -> Finding:
     found = list(segments(subject))
     judged = [(each, each.judgement) for each in found if each.judgement]
     whole = evaluate(subject.bad, subject.probability, subject.seed, ("auc",))["auc"]
+    checks = (_enough(found), *_ranking(judged, whole), *_level(judged))
     return Finding(
         "segments",
         "Segments",
@@ -74,7 +82,8 @@ def by_segment(subject: Subject) -> Finding:
         figures=_figures(found, judged),
         tables={f"By {by}": _table(found, by) for by in dict.fromkeys(each.by for each in found)},
         plots={"by_segment": _plot(judged, whole)} if judged else {},
-        alarms=tuple(_alarms(judged, whole)),
+        alarms=alarms(checks),
+        checks=checks,
     )
 
 
@@ -129,26 +138,78 @@ def _table(found: list[Segment], by: str) -> pd.DataFrame:
     )
 
 
-def _alarms(judged: _Judged, whole: Estimate) -> Iterator[str]:
+def _enough(found: list[Segment]) -> LimitCheck:
+    """Check how many ways of grouping the loans can be judged, and state those about which nothing can be claimed."""
+    ways = list(dict.fromkeys(each.by for each in found))
+    uncovered = [by for by in ways if not _is_covered([each for each in found if each.by == by])]
+    figure, limit = "number of ways to group the loans with enough outcomes", f"at least {LEAST_JUDGED} of {len(ways)}"
+    shown, few = f"{len(ways) - len(uncovered)} of {len(ways)}", sum(each.judgement is None for each in found)
+    if not few:
+        return LimitCheck(figure, shown, limit, Standing.WITHIN)
+    note = (
+        f"{few} of {len(found)} segments have fewer than {LEAST_OF_A_KIND} bad or {LEAST_OF_A_KIND} good loans and are "
+        "not judged."
+    )
+    if uncovered:
+        note += f" Nothing can be claimed about ranking or calibration by {_listed(uncovered)}."
+    if len(ways) - len(uncovered) >= LEAST_JUDGED:
+        return LimitCheck(figure, shown, limit, Standing.WITHIN, note)
+    note += f" The limit is {limit} ways of grouping. Test on more loans: lengthen the test period or add sellers."
+    return LimitCheck(figure, shown, limit, Standing.ALARM, note)
+
+
+def _is_covered(segments: list[Segment]) -> bool:
+    judged = sum(each.rows for each in segments if each.judgement is not None)
+    return judged >= _COVERED * sum(each.rows for each in segments)
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _ranking(judged: _Judged, whole: Estimate) -> Iterator[LimitCheck]:
+    least = whole.value - WORSE_RANKING
     for segment, found in judged:
-        who = f"{segment.by} {segment.name}"
-        if found.auc.high < whole.value - _WORSE_RANKING:
-            yield f"The model ranks {who} worse than the rest: AUC {found.auc} against {whole} on all rows."
-        if found.ratio.high < 1 / _WRONG_BY or found.ratio.low > _WRONG_BY:
-            yield f"The model misjudges the level of {who}: it expects {found.ratio} times the observed default rate."
+        limit = Limit(f"AUC of {segment.by} {segment.name}", least, at_least=True)
+        action = (
+            f"The limit is {WORSE_RANKING} below the AUC of all test loans, {whole}. Do not rely on the ranking within "
+            "this segment; add features that separate its loans, or exclude it from the intended use."
+        )
+        yield limit.check(
+            found.auc, action, f"{quantity(segment.rows, 'loan')} with {quantity(segment.bad, 'default')}"
+        )
+
+
+def _level(judged: _Judged) -> Iterator[LimitCheck]:
+    action = "Recalibrate the model for this segment, or exclude the segment from the intended use."
+    for segment, found in judged:
+        figure = f"ratio of expected to observed defaults of {segment.by} {segment.name}"
+        yield ratio_check(figure, found.ratio, action, quantity(segment.bad, "default"))
+
+
+def ratio_check(figure: str, found: Estimate, action: str, sample: str) -> LimitCheck:
+    """Check the ratio of the expected to the observed default rate from both sides, see `WRONG_BY`."""
+    sides = Limit(figure, WRONG_BY), Limit(figure, 1 / WRONG_BY, at_least=True)
+    side = sides[0] if found.value > 1 else sides[1]
+    return replace(side.check(found, action, sample), limit=f"{1 / WRONG_BY:.3g} to {WRONG_BY:.3g}")
 
 
 def _said(subject: Subject, found: list[Segment], judged: _Judged, whole: Estimate) -> str:
     asked = (
-        "Asked: does the model rank, and is it calibrated, alike by month of the loan, country, marketplace, tenure "
-        "(days on the platform) and size (settled net sales of a year, by thirds of the rows"
-        f"{_limits(subject)})? {len(found) - len(judged)} of {len(found)} segments have fewer than {LEAST_OF_A_KIND} "
-        "bad or good rows and are not judged."
+        "Asked: is the model equally good at ranking and equally calibrated by month of the loan, country, "
+        "marketplace, tenure (days on the platform) and size (settled net sales of a year, by thirds of the rows"
+        f"{_limits(subject)})?"
     )
     if not judged:
-        return asked
+        return (
+            f"{asked} None of {len(found)} segments has {LEAST_OF_A_KIND} bad and {LEAST_OF_A_KIND} good loans, so "
+            "none is judged and nothing can be claimed about any of them."
+        )
     worst, how = min(judged, key=lambda each: each[1].auc.value)
-    return f"{asked} AUC is {whole} on all rows and lowest, {how.auc}, for {worst.by} {worst.name}."
+    return (
+        f"{asked} {len(judged)} of {len(found)} segments have enough outcomes. AUC is {whole} on all rows and lowest, "
+        f"{how.auc}, for {worst.by} {worst.name}."
+    )
 
 
 def _limits(subject: Subject) -> str:

@@ -5,28 +5,32 @@ It measures the bias and does not claim to mend it: nobody knows how those would
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.intake.quality.psi import ACT
 from training.evidence import drift
 from training.evidence.asking import scorable
 from training.evidence.crossfit import cross_fitted
 from training.evidence.drift import SCORE, Sample, drifts
 from training.evidence.finding import Finding
+from training.evidence.limits import Limit, LimitCheck, alarms
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.others import others_beside
 from training.evidence.propensity import Reweighted, reweighted
 from training.evidence.scored import scores
+from training.evidence.segments import ratio_check
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from features.intake import OperatingStore
+    from features.intake.quality.psi import Stability
     from training.evidence.subject import Subject
 
 ROWS: Final = 1_500
@@ -37,6 +41,10 @@ _BESIDE: Final = 2
 
 LEAST: Final = 50
 """Fewer rows on either side are no population."""
+
+LABELLED_PSI: Final = Limit("PSI of the score between sellers with and without a loan", ACT)
+MOST_APART: Final = Limit("AUC of a model that separates sellers with a loan from sellers without", 0.8)
+"""Above 0.8 hardly any labelled row is like the others, so that weights cannot make up for it."""
 
 _LEAST_BAD: Final = 10
 _SHOWN: Final = 15
@@ -116,6 +124,7 @@ def compared(subject: Subject, sides: Sides) -> Finding:
             **again.ratio.figures("reweighted_expected_over_observed"),
             "effective_rows": again.effective_rows,
         }
+    checks = tuple(_checks(sides, score, apart, again))
     return Finding(
         "selection",
         _TITLE,
@@ -123,7 +132,22 @@ def compared(subject: Subject, sides: Sides) -> Finding:
         figures=figures,
         tables={"What parts them most": drift.table(dict(list(found.items())[:_SHOWN]), ("labelled", "others"))},
         plots={"score": _plot(sides)},
+        alarms=alarms(checks),
+        checks=checks,
     )
+
+
+def _checks(sides: Sides, score: Stability, apart: Estimate, again: Reweighted | None) -> Iterator[LimitCheck]:
+    sample = f"{len(sides.labelled.values):,} rows with and {len(sides.others.values):,} without a loan"
+    action = (
+        "The outcomes do not represent sellers without a loan. Do not use the observed default rates for them before "
+        "loans to such sellers have matured."
+    )
+    yield LABELLED_PSI.check(drift.estimate(score), action, sample)
+    yield MOST_APART.check(apart, action, sample)
+    figure = "ratio of expected to observed defaults, weighted to sellers without a loan"
+    if again is not None:
+        yield ratio_check(figure, again.ratio, action, f"rows worth {again.effective_rows:.0f} after weighting")
 
 
 def _propensity(subject: Subject, sides: Sides) -> NDArray[np.float64]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from training.evidence.bands import by_band
+from training.evidence.discrimination import discrimination
 from training.evidence.drift import drift
 from training.evidence.explanations import explanations
 from training.evidence.fairness import fairness
@@ -22,6 +23,7 @@ from training.evidence.withholding import withholding
 Study = Callable[[Subject], Finding]
 
 STUDIES: Final[Mapping[str, Study]] = {
+    "discrimination": discrimination,
     "bands": by_band,
     "segments": by_segment,
     "drift": drift,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,7 @@ from features.catalogue import CATALOGUE
 from training.evidence.asking import answers, drawn_rows, scorable
 from training.evidence.finding import Finding
 from training.evidence.hidden_rows import HONEST, TOLD_BY_SILENCE, without_rows
+from training.evidence.limits import LimitCheck, Standing, alarms
 from training.evidence.scored import scores
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def withholding(subject: Subject) -> Finding:
     lacking = [gain for gain in rows if gain.what not in TOLD_BY_SILENCE]
     all_gains = [*tables, *columns, *values, *(replace(gain, what=f"rows of {gain.what}") for gain in lacking)]
     most = max(all_gains, key=lambda gain: gain.most)
+    checks = (_check(all_gains, most), *_exempt([gain for gain in rows if gain.what in TOLD_BY_SILENCE]))
     refused = min((gain.unscored for gain in tables), default=1.0)
     return Finding(
         "withholding",
@@ -98,7 +100,8 @@ def withholding(subject: Subject) -> Finding:
             "By value hidden": _table("feature", sorted(values, key=lambda gain: -gain.most)),
             **({"By table without the seller's rows": _table("table", rows)} if rows else {}),
         },
-        alarms=tuple(_alarms(all_gains)),
+        alarms=alarms(checks),
+        checks=checks,
     )
 
 
@@ -174,42 +177,63 @@ def _resting_on(bundle: Bundle, table: str) -> NDArray[np.bool_]:
     return np.array([table in tables.get(name, frozenset()) for name in bundle.sheet.names])
 
 
-def _alarms(gains: Sequence[Gain]) -> Sequence[str]:
+def _check(gains: Sequence[Gain], most: Gain) -> LimitCheck:
+    figure, limit, found = "number of points gained by withholding", f"at most {MOST_GAIN:.0f}", f"{most.most:.0f}"
     paying = sorted((gain for gain in gains if gain.most > MOST_GAIN), key=lambda gain: -gain.most)
     if not paying:
-        return ()
+        return LimitCheck(figure, found, limit, Standing.WITHIN)
     named = ", ".join(f"{gain.what} ({gain.most:.0f})" for gain in paying[:_NAMED])
     more = f" and {len(paying) - _NAMED} more" if len(paying) > _NAMED else ""
-    return (f"Withholding pays more than {MOST_GAIN:.0f} points: {named}{more}.",)
+    note = (
+        f"Withholding brings more than the limit of {MOST_GAIN:.0f} points: {named}{more}. Require the table for a "
+        "score, or treat missing values of these features as the riskiest ones."
+    )
+    return LimitCheck(figure, found, limit, Standing.ALARM, note)
+
+
+def _exempt(silent: Sequence[Gain]) -> Iterator[LimitCheck]:
+    """Check tables whose missing rows look like an honest zero; a gain without them is stated and raises no alarm."""
+    if not silent:
+        return
+    figure, limit = "points gained without a seller's rows of a table", f"at most {MOST_GAIN:.0f}"
+    found = ", ".join(f"{gain.what} {gain.most:.0f}" for gain in silent)
+    paying = [gain for gain in silent if gain.most > MOST_GAIN]
+    if not paying:
+        yield LimitCheck(figure, found, limit, Standing.WITHIN)
+        return
+    gains = ", ".join(
+        f"up to {gain.most:.0f} points without {gain.what} ({gain.beyond:.0%} of sellers gain too much)"
+        for gain in paying
+    )
+    note = (
+        f"A seller whose rows are missing from a delivered table gains more than the limit of {MOST_GAIN:.0f} points: "
+        f"{gains}. It raises no alarm, because missing rows look like an honest zero and sellers do not deliver data "
+        "themselves. The platform and the lender must deliver every row."
+    )
+    yield LimitCheck(figure, found, limit, Standing.EXEMPT, note)
 
 
 def _said(tables: Sequence[Gain], most: Gain, refused: float) -> str:
     names = ", ".join(gain.what for gain in tables) or "none"
     without = "all answers" if refused == 1 else f"{refused:.0%} of the answers or more"
-    gained = f"The most that any row gained is {most.most:.0f} points, by {most.what}." if most.most > 0 else ""
+    gained = f"The largest gain of a row is {most.most:.0f} points, by {most.what}." if most.most > 0 else ""
     return (
-        f"Asked: can a seller gain by withholding? Of up to {_ASKED} test rows drawn at random, each required table "
-        f"({names}) was not delivered, after which {without} carry no number; and delivered with all that rests on it "
-        f"missing. Of up to {_HIDDEN:,} rows each value in turn was hidden. "
-        f"{gained or 'No row gained a point.'} More than {MOST_GAIN:.0f} would raise an alarm."
+        f"Asked: can a seller gain points by withholding data? For up to {_ASKED} test rows drawn at random, each "
+        f"required table ({names}) was left out of the delivery; {without} then carry no number. In a second run, the "
+        "table was delivered and every value that depends on it was hidden. For up to "
+        f"{_HIDDEN:,} rows, each value in turn was hidden. {gained or 'No row gained a point.'} The limit is "
+        f"{MOST_GAIN:.0f} points."
     )
 
 
 def _said_of_rows(gains: Sequence[Gain]) -> str:
     if not gains:
         return "That a delivered table lacks rows of one seller was not measured: no operating data are at hand."
-    named = "; ".join(f"{gain.what} {gain.most:.0f} ({gain.beyond:.0%} gain too much)" for gain in gains)
-    silent = [gain.what for gain in gains if gain.what in TOLD_BY_SILENCE]
-    honest = (
-        f" Lacking rows of {' and '.join(silent)} cannot be told from an honest zero, so such a gain is no alarm here: "
-        "a seller delivers nothing himself, and it is the platform and the lender who must deliver every row."
-        if silent
-        else ""
-    )
+    named = "; ".join(f"{gain.what} {gain.most:.0f} ({gain.beyond:.0%})" for gain in gains)
     return (
-        f"Of up to {_ASKED} sellers all rows of each optional table were left out of a delivery that has the table. "
-        f"The most that any of them gained, in points: {named}. What a part of the rows would bring, such as those of "
-        f"paid visits alone, is not measured.{honest}"
+        f"For up to {_ASKED} sellers, all rows of each optional table were left out of a delivery that has the table. "
+        f"The largest gain in points and the share of sellers who gain more than {MOST_GAIN:.0f}: {named}. Leaving out "
+        "only a part of the rows, such as those of paid visits, was not measured."
     )
 
 

@@ -98,7 +98,7 @@ def _require_columns(path: Path, columns: list[str], bundle: Bundle) -> None:
             "wrote."
         )
     found = {name.removeprefix(_POINTS) for name in columns if name.startswith(_POINTS)}
-    differing = sorted(found ^ {*bundle.sheet.names, SCALE_LIMIT})
+    differing = sorted(found ^ {*(entry.name for entry in bundle.sheet.scored_entries), SCALE_LIMIT})
     if differing:
         raise MonitorError(
             f"The portfolio {path.name} is of another model than {bundle.digest[:19]}: {len(differing)} features are "
@@ -121,7 +121,7 @@ def base_points(bundle: Bundle) -> int:
     """Return the base points of every score of a bundle."""
     any_row = np.full((1, len(bundle.sheet.names)), np.nan)
     explained = contributions(bundle.model, any_row)
-    return to_points(explained, bundle.policy.calibration, bundle.policy.scale).base
+    return to_points(explained, bundle.policy.calibration, bundle.policy.scale, bundle.sheet.scored).base
 
 
 def _midnights(path: Path, rows: pd.DataFrame, as_of: date | None) -> pd.Series:

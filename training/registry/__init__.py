@@ -1,5 +1,6 @@
 """Runs, models and aliases in MLflow: the one package of training that names it (the file that MLflow serves aside)."""
 
+from training.registry.approved_card import write_approval
 from training.registry.champion import (
     CHALLENGER,
     CHAMPION,
@@ -13,6 +14,7 @@ from training.registry.champion import (
     settle,
 )
 from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, locked
+from training.registry.published import EVIDENCE
 from training.registry.runs import (
     ALARM,
     DECLINED,
@@ -30,6 +32,7 @@ __all__ = [
     "CHALLENGER",
     "CHAMPION",
     "DECLINED",
+    "EVIDENCE",
     "EXPERIMENT",
     "INTENDED",
     "LATEST",
@@ -52,4 +55,5 @@ __all__ = [
     "set_challenger",
     "set_champion",
     "settle",
+    "write_approval",
 ]

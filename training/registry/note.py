@@ -44,6 +44,7 @@ def _paragraphs(run: Run, tags: Mapping[str, str]) -> Iterator[str]:
         f"{str(facts['evidence']).replace('_', ' ')} on {facts['test_rows']:,} ({facts['test_bad']:,} bad). "
         f"Bad is {facts['default_definition']}. The model card is {HTML} among the artifacts."
     )
+    yield f"Operating data: {facts['origin']}, through {facts['data_through']}. Outcomes from {facts['outcomes']}."
     for finding in run.findings:
         yield from (f"**Alarm** {finding.title}: {alarm}" for alarm in finding.alarms)
     yield "\n".join(

@@ -6,6 +6,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +16,7 @@ from training.evidence.metrics import Estimate
 from training.registry.begun import begun, sweep
 from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, Registry, connected, locked
 from training.registry.note import note
+from training.registry.published import EVIDENCE, evidence_summary
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,8 +112,9 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
             made = _log_model(run, example)
             if not client.search_registered_models(f"name='{MODEL_NAME}'"):
                 client.create_registered_model(MODEL_NAME, description=_ABOUT_MODEL)
+            version_tags = {**tags, EVIDENCE: evidence_summary(run, datetime.now(UTC))}
             version = client.create_model_version(
-                MODEL_NAME, made.model_uri, run_id, tags, description=told, model_id=made.model_id
+                MODEL_NAME, made.model_uri, run_id, version_tags, description=told, model_id=made.model_id
             )
         return Registered(int(version.version), run_id)
 

@@ -65,7 +65,7 @@ def simulate(
     market = build_market(config, np.random.default_rng(streams[0]))
     starts = range(0, config.sellers, CHUNK_SELLERS)
     tally = _Tally()
-    with new_delivery(out, config.end) as writer:
+    with new_delivery(out, config.end, f"simulated by sellerscore, seed {config.seed}") as writer:
         writer.write(fx_rows(market, config.start))
         for first, stream in zip(starts, streams[1].spawn(len(starts)), strict=True):
             _chunk((config, market, first), np.random.default_rng(stream), writer, tally)

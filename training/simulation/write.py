@@ -33,6 +33,7 @@ class DeliveryWriter:
 
     folder: Path
     end: date
+    source: str
     rows: Counter[str] = field(default_factory=Counter)
     late: Counter[str] = field(default_factory=Counter)
     files: dict[str, pq.ParquetWriter] = field(default_factory=dict)
@@ -52,15 +53,16 @@ class DeliveryWriter:
         return folder / f"{table}.parquet"
 
     def close(self) -> None:
-        """Finish the files and write what they cover."""
+        """Finish the files, and write their coverage and origin."""
         for file in self.files.values():
             file.close()
         covers = {table.name: self.end.isoformat() for table in TABLES}
-        (self.folder / "delivery.json").write_text(json.dumps({"covers_through": covers}, indent=2) + "\n")
+        terms = {"source": self.source, "covers_through": covers}
+        (self.folder / "delivery.json").write_text(json.dumps(terms, indent=2) + "\n")
 
 
 @contextmanager
-def new_delivery(out: Path, end: date) -> Iterator[DeliveryWriter]:
+def new_delivery(out: Path, end: date, source: str) -> Iterator[DeliveryWriter]:
     """Write into a folder beside `out`, and put it in place when all is done: a kill leaves no half delivery.
 
     Raises:
@@ -71,7 +73,7 @@ def new_delivery(out: Path, end: date) -> Iterator[DeliveryWriter]:
         out.parent.mkdir(parents=True, exist_ok=True)
         workshop = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            writer = DeliveryWriter(workshop, end)
+            writer = DeliveryWriter(workshop, end, source)
             yield writer
             writer.close()
             workshop.chmod(0o755)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.model.schemas import ModelCard, Reasons
+from api.model.schemas import CardInterval, ModelCard, Reasons
 from api.model.service import card, reason_catalogue
 from api.model_store import Served
 from scoring import Bundle, BundleParts, pack
@@ -16,6 +18,7 @@ from scoring.reasons import LEAST_GAIN, MOST_REASONS
 from scoring.sheet import Activity
 from scoring.track_record import BandRecord, TrackRecord, percentiles
 from tests.api.conftest import SELLERS
+from tests.api.model.records import RECORD, SUMMARY
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient
@@ -66,7 +69,9 @@ def test_the_card_says_what_the_bundle_holds(client: TestClient, bundle: Bundle)
     assert found.reference_population == score["assessment"]["explanation"]["reference_population"]
     assert found.validation == {"auc": 0.7}
     # what an older bundle does not tell is not made up
-    assert (found.tested, found.intended_use) == (None, [])
+    assert (found.tested, found.intended_use, found.limits, found.alarms) == (None, [], [], [])
+    assert (found.data, found.sample, found.fairness, found.approval) == (None, None, None, None)
+    assert set(found.dates.model_dump().values()) == {None}
     assert {(each.tested_loans, each.observed_default_rate) for each in found.bands} == {(None, None)}
 
 
@@ -87,6 +92,49 @@ def test_bands_are_told_with_what_became_of_their_loans(recorded: Bundle) -> Non
         698,
     )
     assert found.intended_use == ["Ranks sellers.", "Not for consumers."]
+
+
+def test_evidence_and_approval_are_those_of_the_registered_version(recorded: Bundle) -> None:
+    found = card(Served(recorded, "sellerscore", "2", record=RECORD))
+    assert found.limits == SUMMARY["limits"]
+    assert found.data is not None
+    assert found.data.origin == "simulated by sellerscore, seed 7"
+    assert found.sample is not None
+    assert (found.sample.test_loans, found.sample.test_defaults, found.sample.test_from) == (177, 16, date(2024, 9, 4))
+    assert found.sample.auc == CardInterval(value=0.8301, low=0.7082, high=0.9274)
+    assert found.fairness is not None
+    assert found.fairness.measured_on == "177 test loans with 16 defaults, as of 2024-09-04 or later"
+    assert [(each.by, each.measure, each.limit) for each in found.fairness.gaps] == [
+        ("size", "four_fifths_ratio", 0.8),
+        ("size", "score_gap", None),
+    ]
+    assert [(each.study, each.accepted) for each in found.alarms] == [("segments", True), ("leaks", False)]
+    assert found.approval is not None
+    assert (found.approval.by, found.approval.reason) == ("Wei Zhang", "Ranks new sellers better than version 2.")
+    assert found.approval.at == found.dates.promoted_at == datetime(2026, 11, 30, 10, tzinfo=UTC)
+    assert found.dates.trained_at == datetime(2026, 11, 29, 16, 20, tzinfo=UTC)
+    assert (found.dates.data_through, found.dates.rolled_back_at) == (date(2026, 11, 29), None)
+
+
+def test_without_a_record_the_sample_is_that_of_the_bundle(recorded: Bundle) -> None:
+    found = card(Served(recorded, "sellerscore", "2"))
+    assert found.sample is not None
+    assert (found.sample.test_loans, found.sample.test_defaults, found.sample.auc) == (100, 10, None)
+
+
+@pytest.mark.parametrize("broken", ["", "{", "[]", json.dumps({**SUMMARY, "sample": None})])
+def test_a_broken_record_is_left_out_and_the_approval_stays(recorded: Bundle, broken: str) -> None:
+    found = card(Served(recorded, "sellerscore", "2", record={**RECORD, "evidence_summary": broken}))
+    assert (found.limits, found.data, found.fairness, found.alarms) == ([], None, None, [])
+    assert found.approval is not None
+    untimed = card(Served(recorded, "sellerscore", "2", record={**RECORD, "approved_at": "yesterday"}))
+    assert (untimed.approval, untimed.dates.promoted_at) == (None, None)
+
+
+def test_a_record_of_a_later_training_is_read_all_the_same(recorded: Bundle) -> None:
+    later = json.dumps({**SUMMARY, "reviewed": True})
+    found = card(Served(recorded, "sellerscore", "2", record={**RECORD, "evidence_summary": later}))
+    assert found.limits == SUMMARY["limits"]
 
 
 def test_each_reason_says_its_words_and_its_features(client: TestClient, bundle: Bundle) -> None:

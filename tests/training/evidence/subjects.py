@@ -15,6 +15,7 @@ from scoring.model import Calibration
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet
 from tests.training.datasets import NAMES, SIGNS, TABLES, dataset, small_scorecard
+from training.columns import NOT_SCORED
 from training.dataset import Dataset
 from training.evidence.fake_orders import FakeOrdersConfig
 from training.evidence.scored import scores
@@ -36,10 +37,14 @@ PARAMETERS = {
 
 
 def boosted(rows: Dataset, signs: dict[str, int] | None = None, trees: int = 30) -> lightgbm.Booster:
-    """Train a few trees on all rows, with the signs given: those of the catalogue unless said otherwise."""
+    """Train a few trees on all rows, with the signs given: those of the catalogue unless said otherwise.
+
+    Features that are not scored are constant here, so that no tree reads them.
+    """
     obeyed = SIGNS if signs is None else signs
     parameters = {**PARAMETERS, "monotone_constraints": [obeyed[name] for name in NAMES]}
-    data = lightgbm.Dataset(rows.features.to_numpy(), rows.rows["bad"].astype(float), feature_name=NAMES)
+    read = rows.features.assign(**dict.fromkeys(NOT_SCORED, 0.0))[NAMES]
+    data = lightgbm.Dataset(read.to_numpy(), rows.rows["bad"].astype(float), feature_name=NAMES)
     return lightgbm.train(parameters, data, num_boost_round=trees)
 
 
@@ -61,6 +66,8 @@ def packed(rows: Dataset, booster: lightgbm.Booster) -> dict[str, bytes]:
             structural=feature.structural,
             reason_group=feature.reason_group,
             typical=None if pd.isna(typical[feature.name]) else float(typical[feature.name]),
+            scored=feature.scored,
+            tables=tuple(sorted(feature.tables)),
         )
         for feature in CATALOGUE
     )

@@ -12,6 +12,7 @@ from scipy.stats import binomtest
 
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.bands import band_of, by_band, judged_bands
+from training.evidence.limits import LimitCheck, Standing
 from training.package import BANDS
 
 LIMITS = [band.up_to for band in BANDS.items]
@@ -59,8 +60,41 @@ def test_the_order_of_bands_is_judged(rates: dict[float, float], rises: float, a
     test = replace(found.test, rows=found.test.rows.iloc[rows].assign(bad=bad), features=found.test.features.iloc[rows])
     finding = by_band(replace(found, test=test, probability=probability))
     assert finding.figures["in_order"] == rises
-    assert len(finding.alarms) == alarms
+    assert len([alarm for alarm in finding.alarms if "defaults more than band" in alarm]) == alarms
     assert ("rises with every band" in finding.said) == bool(rises)
+
+
+def judged(rates: dict[float, float], rows: int) -> dict[str, LimitCheck]:
+    """The checks of planted rates by figure."""
+    bad, probability = planted(rates, rows)
+    places = np.resize(np.arange(700), len(bad))
+    found = subject()
+    test = replace(
+        found.test, rows=found.test.rows.iloc[places].assign(bad=bad), features=found.test.features.iloc[places]
+    )
+    return {check.figure: check for check in by_band(replace(found, test=test, probability=probability)).checks}
+
+
+def test_a_band_whose_level_is_certainly_wrong_raises_an_alarm() -> None:
+    check = judged({0.02: 0.02, 0.3: 0.1}, 200)["ratio of expected to observed defaults of band E"]
+    assert (check.standing, check.limit) == (Standing.ALARM, "0.667 to 1.5")
+    assert check.note.startswith(
+        "The ratio of expected to observed defaults of band E is 3.000 (2.008 to 4.568), above the limit"
+    )
+    low = judged({0.02: 0.2}, 200)["ratio of expected to observed defaults of band B"]
+    assert (low.standing, "below the limit of 0.6667" in low.note) == (Standing.ALARM, True)
+
+
+def test_a_band_with_few_loans_says_why_it_is_no_alarm() -> None:
+    check = judged({0.02: 0.0, 0.3: 0.3}, 10)["ratio of expected to observed defaults of band B"]
+    assert (check.found, check.standing) == ("0.072 or more", Standing.UNCERTAIN)
+    assert check.note.endswith("10 loans with 0 defaults are too few to decide.")
+
+
+def test_an_order_that_may_be_chance_says_why_it_is_no_alarm() -> None:
+    check = judged({0.01: 0.1, 0.3: 0.05}, 40)["order of the observed default rates"]
+    assert (check.found, check.standing) == ("A above E", Standing.UNCERTAIN)
+    assert check.note.endswith("the 95% intervals overlap: 6 defaults are too few to decide.")
 
 
 def test_an_empty_band_has_no_line_and_is_counted() -> None:

@@ -20,12 +20,16 @@ from training.evidence.card_blocks import interval, number, of_figures, of_frame
 from training.evidence.card_sections import CardInput, sections
 from training.evidence.drawing import paper
 from training.evidence.finding import Finding
+from training.evidence.limits import Limit, LimitCheck, alarms
 from training.evidence.metrics import Estimate
 
 EVIL = "<script>alert(1)</script> | [x](http://evil)"
 VOID = {"meta", "img", "link", "br"}
 FACTS: dict[str, str | int | float] = {
     "data_version": "v-17",
+    "origin": "simulated by sellerscore, seed 7; operating data of 1 delivery as ingested: 1f3a9c0d",
+    "outcomes": "loans, instalments and payments of the operating data",
+    "data_through": "2025-09-03",
     "dataset": "sha256:" + "d" * 64,
     "config": "sha256:" + "c" * 64,
     "catalogue": digest(CATALOGUE),
@@ -139,7 +143,7 @@ def test_everything_that_a_reviewer_asks_for_is_there(cards: dict[str, str], fil
         bundle.reference.population,
         bundle.reference.libraries["lightgbm"],
         "sellerscore train --config training.toml",
-        *(entry.bank.en for entry in bundle.reasons.entries),
+        *(entry.side.bank.en for entry in bundle.reasons.entries),
         *(feature.sign_reason for feature in CATALOGUE),
         *(band.name for band in bundle.policy.bands.items),
     ):
@@ -147,12 +151,80 @@ def test_everything_that_a_reviewer_asks_for_is_there(cards: dict[str, str], fil
 
 
 def test_alarms_stand_first_and_again_where_they_were_raised(cards: dict[str, str]) -> None:
-    assert sections(given())[0].title == "Alarms"
-    assert cards[MARKDOWN].count("> **Alarm.**") == 2
-    assert cards[HTML].count('class="alarm"') == 2
+    assert [section.title for section in sections(given())][:3] == [
+        "Alarms",
+        "What this evidence can and cannot show",
+        "Published limits",
+    ]
+    assert cards[MARKDOWN].count("> **Alarm (broken)** ") == 2
+    assert cards[HTML].count('<p class="alarm"><strong>Alarm (broken)</strong> ') == 2
     calm = card(given(Finding("calm", "Calm", "Nothing.")))
-    assert "None of 1 studies raised one." in calm[MARKDOWN]
-    assert "Alarm</strong>" not in calm[HTML]
+    assert "None of 1 studies raised an alarm." in calm[MARKDOWN]
+    assert 'class="alarm"' not in calm[HTML]
+
+
+def study(*checks: LimitCheck) -> Finding:
+    return Finding("drift", "Drift", "Compared.", {"x": 1.0}, alarms=alarms(checks), checks=checks)
+
+
+def test_figures_beyond_a_limit_without_an_alarm_stand_below_the_alarms_with_the_reason() -> None:
+    uncertain = Limit("PSI of the score", 0.25).check(Estimate(0.4, 0.2, 0.6), "Retrain.", "16 loans")
+    certain = Limit("PSI of a feature", 0.25).check(Estimate(0.9, 0.8, 1.0), "Retrain.", "16 loans")
+    text = card(given(study(uncertain, certain)))[MARKDOWN]
+    first = text[text.index("## Alarms") : text.index("## What this evidence")]
+    assert f"> **Alarm (drift)** Drift: {certain.note}" in first
+    assert f"- Drift: {uncertain.note}" in first
+    assert text.count(uncertain.note) == 2, "also in the section of the study"
+
+
+def test_every_limit_is_published_with_what_was_found() -> None:
+    checks = [
+        Limit("PSI of the score", 0.25).check(Estimate(value, low, high), "Retrain.", "16 loans")
+        for value, low, high in ((0.1, 0.05, 0.2), (0.4, 0.2, 0.6), (0.9, 0.8, 1.0))
+    ]
+    text = card(given(study(*checks)))[MARKDOWN]
+    table = text[text.index("## Published limits") : text.index("## Intended use")]
+    assert "| Drift | PSI of the score | 0.100 (0.050 to 0.200) | at most 0.25 | within the limit |" in table
+    assert (
+        "| Drift | PSI of the score | 0.400 (0.200 to 0.600) | at most 0.25 | beyond the limit, not certain |" in table
+    )
+    assert "| Drift | PSI of the score | 0.900 (0.800 to 1.000) | at most 0.25 | alarm |" in table
+
+
+def evidence(**facts: str | int) -> str:
+    text = card(replace(given(), facts={**FACTS, **facts}))[MARKDOWN]
+    return text[text.index("## What this evidence") : text.index("## Published limits")]
+
+
+def test_simulated_data_are_called_no_evidence_of_real_sellers() -> None:
+    shown = evidence()
+    assert "Operating data: simulated by sellerscore, seed 7; operating data of 1 delivery as ingested" in shown
+    assert "The figures are no evidence of how the model ranks real sellers." in shown
+    real = evidence(origin="operating data of 2 deliveries as ingested: 1f3a9c0d, 77e2b410")
+    assert "simulated" not in real
+    assert "The figures hold for the sellers and the period of these data." in real
+
+
+def test_the_origin_of_outcomes_is_stated() -> None:
+    assert "Outcomes come from the external label table firms.csv." in evidence(
+        outcomes="the external label table firms.csv"
+    )
+
+
+def test_few_defaults_are_said_to_prove_little() -> None:
+    few = evidence(test_rows=177, test_bad=16)
+    assert "Test sample: 177 loans with 16 defaults, a default rate of 9.0% (95% interval 5.6% to 14.2%)." in few
+    assert "16 defaults prove little." in few
+    assert "16 defaults: an AUC measured on them is uncertain by about ±0.02." in few
+    assert "prove little" not in evidence(test_rows=1_000, test_bad=50)
+
+
+def test_the_smallest_difference_that_can_be_seen_is_computed() -> None:
+    figures = {"auc_low": 0.7, "auc_high": 0.94, "auc_difference": 0.0, "auc_difference_low": -0.1}
+    found = Finding("discrimination", "Ranking", "Compared.", {**figures, "auc_difference_high": 0.14})
+    text = card(given(found))[MARKDOWN]
+    assert "an AUC measured on them is uncertain by about ±0.12." in text
+    assert "can be distinguished only if their AUC differs by more than about 0.12." in text
 
 
 def test_settings_are_a_file_that_reads_back(cards: dict[str, str]) -> None:

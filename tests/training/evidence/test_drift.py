@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.drift import Sample, drift, drifts, edges
+from training.evidence.limits import Standing
 from training.evidence.subject import Subject
 from training.split import Evidence
 
@@ -116,10 +117,10 @@ def test_few_sellers_give_no_interval() -> None:
     assert found.stability.low is None
 
 
-def test_the_study_compares_score_and_every_feature() -> None:
+def test_the_study_compares_the_score_and_every_scored_feature() -> None:
     finding = drift(subject())
     table = finding.tables["PSI by feature"]
-    assert set(table["figure"]) == {"score", *subject().bundle.sheet.names}
+    assert set(table["figure"]) == {"score", *(entry.name for entry in subject().bundle.sheet.scored_entries)}
     assert finding.figures["score_psi"] == table.set_index("figure").loc["score", "psi"] < 0.25
     assert finding.figures["score_psi_low"] <= finding.figures["score_psi"] <= finding.figures["score_psi_high"]
     assert finding.figures["features_to_act_on"] == (table["verdict"] == "act").sum()
@@ -132,13 +133,17 @@ def test_a_feature_that_moved_is_found() -> None:
     finding = drift(with_test(found, return_rate_90d=moved))
     assert finding.tables["PSI by feature"]["figure"].iloc[0] == "return_rate_90d"
     assert finding.figures["features_to_act_on"] == 1.0
+    (alarm,) = finding.alarms
+    assert alarm.startswith("The PSI of 1 of 46 features lies above the limit of 0.25 with its whole 95% interval: ")
+    assert "return_rate_90d" in alarm
 
 
 def test_a_score_that_moved_raises_an_alarm() -> None:
     found = subject()
     finding = drift(replace(found, score=np.full(len(found.score), found.score.min())))
-    assert len(finding.alarms) == 1
-    assert finding.alarms[0].startswith("The score's distribution has moved: PSI ")
+    (alarm,) = finding.alarms
+    assert alarm.startswith("The PSI of the score is ")
+    assert "above the limit of 0.25" in alarm
 
 
 def test_training_rows_have_the_scores_of_models_that_did_not_see_them() -> None:
@@ -165,7 +170,21 @@ def first(rows: int) -> Subject:
 def test_what_may_be_chance_raises_no_alarm() -> None:
     finding = drift(first(41))
     assert finding.figures["score_psi_low"] <= 0.25 < finding.figures["score_psi"]
-    assert finding.alarms == ()
+    score = finding.checks[0]
+    assert (score.figure, score.standing) == ("PSI of the score", Standing.UNCERTAIN)
+    assert score.note.endswith("its 95% interval reaches the limit: 41 test loans are too few to decide.")
+    assert not [alarm for alarm in finding.alarms if "score" in alarm]
+
+
+def test_features_beyond_the_limit_by_chance_are_named_with_the_reason_for_no_alarm() -> None:
+    finding = drift(first(41))
+    (check,) = (check for check in finding.checks if check.standing is Standing.UNCERTAIN and "feature" in check.figure)
+    table = finding.tables["PSI by feature"].set_index("figure").drop(index="score")
+    (alarm,) = finding.alarms
+    assert alarm.startswith("The PSI of 1 of 46 features ")
+    beyond = (table["verdict"] == "act").sum() - 1
+    assert check.found == f"{beyond} of 46 features above"
+    assert "41 test loans are too few to decide" in check.note
 
 
 def test_too_few_sellers_tell_nothing() -> None:

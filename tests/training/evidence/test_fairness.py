@@ -10,6 +10,7 @@ from scipy.stats import binomtest
 
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.fairness import fairness
+from training.evidence.limits import Standing
 from training.evidence.subject import Subject
 from training.package import BANDS
 
@@ -72,8 +73,23 @@ def test_only_what_is_surely_below_four_fifths_raises_an_alarm(share: float, ala
     finding = fairness(unequal(share))
     assert len(finding.alarms) == alarms
     if alarms:
-        assert finding.alarms[0].startswith("Sellers of country VN are in bands A and B 0.5")
-        assert "default rate is 10.0%" in finding.alarms[0]
+        assert finding.alarms[0].startswith("The four-fifths ratio of country VN is 0.5")
+        assert "below the limit of 0.8. The default rate is 10.0% against 10.0% of country CN." in finding.alarms[0]
+
+
+def test_a_ratio_below_the_limit_that_may_be_chance_says_why_it_is_no_alarm() -> None:
+    finding = fairness(unequal(0.38))
+    assert finding.figures["country_four_fifths_ratio"] < 0.8
+    (check,) = (check for check in finding.checks if check.figure == "four-fifths ratio of country VN")
+    assert check.standing is Standing.UNCERTAIN
+    assert check.note.endswith("its 95% interval reaches the limit: 350 loans of country VN are too few to decide.")
+
+
+def test_a_size_that_is_accepted_too_rarely_raises_an_alarm_too() -> None:
+    found = subject()
+    small = found.test.features["settled_net_sales_365d"].rank(method="first") <= 233
+    finding = fairness(replace(found, probability=np.where(small, 0.5, 0.01), score=np.where(small, 400, 700)))
+    assert [alarm for alarm in finding.alarms if alarm.startswith("The four-fifths ratio of size small is 0")]
 
 
 def test_a_small_group_is_shown_and_not_compared() -> None:
@@ -86,6 +102,8 @@ def test_a_small_group_is_shown_and_not_compared() -> None:
     assert table.loc["DE", "note"] == "too few to compare: 29 rows"
     assert np.isnan(table.loc["DE", "ratio_to_best"])
     assert table.loc["DE", "good_band_share"] == 1.0
+    (check,) = (check for check in finding.checks if check.standing is Standing.NOT_MEASURED)
+    assert check.note.startswith("1 of 3 groups by country are not compared (fewer than 30 test loans each): DE.")
     assert table.loc[["CN", "VN"], "ratio_to_best"].max() == 1.0
     assert finding.figures["country_four_fifths_ratio"] > 0.8
 

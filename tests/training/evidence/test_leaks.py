@@ -70,7 +70,7 @@ def test_a_model_that_ranks_too_well_is_an_alarm_whatever_each_feature_tells(hon
     assert finding.figures["model_auc"] > 0.95
     (alarm,) = finding.alarms
     assert alarm.startswith("The model ranks the outcomes of the test rows with AUC ")
-    assert f"this one reaches {finding.figures['model_auc']:.3f}" in finding.said
+    assert f"The model itself reaches {finding.figures['model_auc']:.3f}" in finding.said
 
 
 def test_many_rows_are_sampled_by_the_seed(honest: Subject) -> None:

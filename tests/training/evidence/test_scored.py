@@ -10,7 +10,6 @@ import pytest
 
 from scoring import Vector, assess
 from scoring.model import Calibration
-from tests.training.datasets import TABLES
 from tests.training.evidence.subjects import subject
 from training.evidence.scored import log_odds, scores, whole_scores
 
@@ -23,7 +22,8 @@ def test_scores_are_those_of_assessments() -> None:
         Vector(
             "S-1",
             day,
-            dict.fromkeys(TABLES, day),
+            day,
+            dict.fromkeys((*bundle.sheet.required_tables, *bundle.sheet.optional_tables), day),
             bundle.sheet.catalogue,
             tuple(None if np.isnan(value) else value for value in row),
         )

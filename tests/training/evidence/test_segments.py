@@ -9,6 +9,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.training.evidence.subjects import subject, with_test
+from training.evidence.limits import Standing
 from training.evidence.metrics import evaluate
 from training.evidence.segments import by_segment
 
@@ -60,16 +61,19 @@ def test_the_worst_segment_is_named_with_its_interval() -> None:
     assert finding.figures["worst_auc"] == vn["auc"] < 0.5
     assert finding.figures["worst_auc_high"] == vn["auc_high"]
     assert "for country VN" in finding.said
-    assert [
-        alarm for alarm in finding.alarms if alarm.startswith("The model ranks country VN worse than the rest: AUC")
-    ]
+    (alarm,) = (alarm for alarm in finding.alarms if alarm.startswith("The AUC of country VN is "))
+    assert "The limit is 0.05 below the AUC of all test loans" in alarm
 
 
 def test_a_level_that_is_surely_wrong_raises_an_alarm() -> None:
     found = subject()
     halved = np.where(found.test.about["country"] == "CN", found.probability / 3, found.probability)
     finding = by_segment(replace(found, probability=halved))
-    assert [each for each in finding.alarms if each.startswith("The model misjudges the level of country CN")]
+    assert [
+        each
+        for each in finding.alarms
+        if each.startswith("The ratio of expected to observed defaults of country CN is ")
+    ]
     assert finding.figures["worst_expected_over_observed"] < 0.5
 
 
@@ -90,4 +94,30 @@ def test_where_nothing_can_be_judged_the_study_says_so() -> None:
     assert finding.figures["judged"] == 0.0
     assert "worst_auc" not in finding.figures
     assert finding.plots == {}
-    assert "are not judged" in finding.said
+    assert "none is judged" in finding.said
+    (alarm,) = finding.alarms
+    assert alarm == (
+        "44 of 44 segments have fewer than 10 bad or 10 good loans and are not judged. Nothing can be claimed about "
+        "ranking or calibration by month, country, marketplace, tenure or size. The limit is at least 3 of 5 ways of "
+        "grouping. Test on more loans: lengthen the test period or add sellers."
+    )
+
+
+def test_a_way_of_grouping_without_outcomes_is_named_where_the_others_have_enough() -> None:
+    check = by_segment(subject()).checks[0]
+    assert (check.found, check.limit, check.standing) == ("4 of 5", "at least 3 of 5", Standing.WITHIN)
+    assert "Nothing can be claimed about ranking or calibration by month." in check.note
+
+
+def test_a_segment_that_is_worse_by_chance_says_why_it_is_no_alarm() -> None:
+    found = subject()
+    uncertain = [check for check in by_segment(found).checks if check.standing is Standing.UNCERTAIN]
+    assert all("are too few to decide" in check.note for check in uncertain)
+    blurred = found.probability + np.random.default_rng(1).normal(0, 0.5, 700)
+    country = np.where(np.arange(700) < 90, "DE", "CN")
+    mixed = replace(
+        with_test(found, country=country), probability=np.where(country == "DE", blurred, found.probability)
+    )
+    (check,) = (check for check in by_segment(mixed).checks if check.figure == "AUC of country DE")
+    assert check.standing is Standing.UNCERTAIN
+    assert check.note.endswith(f"90 loans with {int(found.bad[:90].sum())} defaults are too few to decide.")

@@ -11,6 +11,7 @@ import pytest
 
 from tests.training.evidence.subjects import subject
 from training.evidence.finding import Finding
+from training.evidence.limits import Standing, alarms
 from training.evidence.studies import STUDIES
 
 pytestmark = pytest.mark.slow
@@ -21,7 +22,8 @@ def findings() -> dict[str, Finding]:
     """Of a subject without operating data, refits or many rows: the poorest that a run can hand over."""
     found = subject()
     few = found.test.select(found.test.rows.index.to_series() < 80)
-    poor = replace(found, test=few, probability=found.probability[:80], score=found.score[:80])
+    parts = {name: getattr(found, name)[:80] for name in ("probability", "scorecard", "score")}
+    poor = replace(found, test=few, **parts)
     return {name: study(poor) for name, study in STUDIES.items()}
 
 
@@ -61,6 +63,17 @@ def test_tables_are_small_and_plots_hold_something(findings: dict[str, Finding])
     assert plt.get_fignums() == []
 
 
+def test_every_alarm_is_a_check_that_names_its_limit(findings: dict[str, Finding]) -> None:
+    for finding in findings.values():
+        assert finding.alarms == alarms(finding.checks)
+        assert finding.checks or not finding.figures
+        for check in finding.checks:
+            assert bool(check.note) or check.standing is Standing.WITHIN
+            assert check.limit
+            assert "nan" not in check.note.split()
+
+
 def test_gates_find_the_figures_that_they_ask_for(findings: dict[str, Finding]) -> None:
     logged = {f"{name}.{figure}" for name, finding in findings.items() for figure in finding.figures}
-    assert {"monotone.violations", "drift.score_psi", "withholding.most_gain"} <= logged
+    asked = {"monotone.violations", "drift.score_psi", "withholding.most_gain", "discrimination.auc_difference_high"}
+    assert asked <= logged

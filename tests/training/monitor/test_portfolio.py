@@ -37,14 +37,14 @@ def vectors() -> Iterator[StoredVector]:
 @pytest.fixture(params=["csv", "parquet"])
 def portfolio(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     path = tmp_path / f"all.{request.param}"
-    write_portfolio(small_bundle(), vectors(), path, lambda _: None)
+    write_portfolio(small_bundle(), vectors(), DAY, path, lambda _: None)
     return path
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     path = tmp_path / "all.csv"
-    write_portfolio(small_bundle(), vectors(), path, lambda _: None)
+    write_portfolio(small_bundle(), vectors(), DAY, path, lambda _: None)
     return path
 
 
@@ -71,7 +71,7 @@ def test_every_row_is_a_score_given(portfolio: Path) -> None:
 def test_both_kinds_of_file_say_the_same(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("a.csv", "a.parquet")]
     for path in paths:
-        write_portfolio(small_bundle(), vectors(), path, lambda _: None)
+        write_portfolio(small_bundle(), vectors(), DAY, path, lambda _: None)
     first, second = (read_portfolio(path, small_bundle(), DAY, 30).drop(columns="score_id") for path in paths)
     pd.testing.assert_frame_equal(first, second)
 

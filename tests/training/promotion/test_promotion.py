@@ -16,6 +16,7 @@ from training.registry import (
     CHALLENGER,
     CHAMPION,
     INTENDED,
+    MODEL_NAME,
     PREVIOUS,
     Registry,
     aliases,
@@ -41,6 +42,29 @@ def test_a_promotion_records_who_why_when_and_what_the_gates_said(registry: Regi
     assert json.loads(record[f"history.{moment}"])["gates"] == [
         {"gate": "sums", "verdict": "passed", "said": "all add up"}
     ]
+
+
+def test_a_promotion_records_which_alarms_it_accepted(registry: Registry) -> None:
+    with connected(registry) as client:
+        run_id = client.get_model_version(MODEL_NAME, "2").run_id
+        for study in ("drift", "bands"):
+            client.set_tag(run_id, f"alarm.{study}", "It is above the limit.")
+    assert promote(registry, "2", wei(), lenient).accepted == ("bands", "drift")
+    assert find(registry, "2").record["accepted_alarms"] == "bands, drift"
+    assert promote(registry, "3", wei(), lenient).accepted == ()
+    assert find(registry, "3").record["accepted_alarms"] == "none"
+
+
+def test_a_card_that_cannot_be_written_does_not_undo_the_promotion(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise RegistryError("The MLflow registry does not answer.")
+
+    monkeypatch.setattr("training.promotion.write_approval", away)
+    change = promote(registry, "1", wei(), lenient)
+    assert change.card == "The MLflow registry does not answer."
+    assert aliases(registry) == {CHAMPION: 1}
 
 
 def test_the_latest_version_is_promoted_where_none_is_named(registry: Registry) -> None:

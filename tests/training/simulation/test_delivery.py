@@ -112,6 +112,11 @@ def test_covers_through_is_the_midnight_after_the_last_day(delivery: Delivery) -
     assert covers == {table.name: delivery.config.end.isoformat() for table in TABLES}
 
 
+def test_the_delivery_states_that_it_is_simulated_and_with_which_seed(delivery: Delivery) -> None:
+    terms = json.loads((delivery.folder / "delivery.json").read_text())
+    assert terms["source"] == f"simulated by sellerscore, seed {delivery.config.seed}"
+
+
 def test_hidden_state_is_in_no_table_of_the_delivery(delivery: Delivery) -> None:
     hidden = set(delivery.truth().columns) - {"seller_id", "loan_id"}
     files = list(delivery.folder.glob("*.parquet"))

@@ -13,7 +13,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(SimulationError, match="lies under a file"),
-        new_delivery(tmp_path / "file" / "d", date(2024, 1, 1)),
+        new_delivery(tmp_path / "file" / "d", date(2024, 1, 1), "a test"),
     ):
         pass
 
@@ -22,5 +22,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("tempfile.mkdtemp", refuse)
-    with pytest.raises(SimulationError, match="Permission denied"), new_delivery(tmp_path / "d", date(2024, 1, 1)):
+    with (
+        pytest.raises(SimulationError, match="Permission denied"),
+        new_delivery(tmp_path / "d", date(2024, 1, 1), "a test"),
+    ):
         pass

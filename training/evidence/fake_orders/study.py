@@ -14,6 +14,7 @@ from training.evidence.fake_orders.attack import Attack, attack
 from training.evidence.fake_orders.mixes import BUDGET_SHARE
 from training.evidence.finding import Finding
 from training.evidence.intervals import wilson
+from training.evidence.limits import LimitCheck, Standing, alarms
 from training.settings import STRICT
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def report(found: Attack, who: str) -> Finding:
     best = found.best
     figures = _figures(best)
     over = figures["gaining_share"]
-    alarm = f"{over:.0%} of sellers gain more than {POINTS} points by fake orders, more than {MOST_BUYERS:.0%}."
+    check = _check(over, f"{over:.1%} ({figures['gaining_share_low']:.1%} to {figures['gaining_share_high']:.1%})")
     return Finding(
         _NAME,
         _TITLE,
@@ -113,8 +114,21 @@ def report(found: Attack, who: str) -> Finding:
         figures=figures,
         tables={"By mix": _by_mix(found), "Features that the best mix moved": _by_feature(found)},
         plots={"points_gained": _plot(best["points"])},
-        alarms=(alarm,) if over > MOST_BUYERS else (),
+        alarms=alarms((check,)),
+        checks=(check,),
     )
+
+
+def _check(over: float, shown: str) -> LimitCheck:
+    """Check the share itself, whatever its interval: a hole that some sellers found is a hole."""
+    figure, limit = f"share of sellers who gain more than {POINTS} points by fake orders", f"at most {MOST_BUYERS:.0%}"
+    if over <= MOST_BUYERS:
+        return LimitCheck(figure, shown, limit, Standing.WITHIN)
+    note = (
+        f"{shown} of sellers gain more than {POINTS} points by fake orders, above the limit of {MOST_BUYERS:.0%}. Find "
+        "the features that gained the points in the table below, and declare them gameable or take them out."
+    )
+    return LimitCheck(figure, shown, limit, Standing.ALARM, note)
 
 
 def _figures(best: pd.DataFrame) -> dict[str, float]:
@@ -136,14 +150,14 @@ def _figures(best: pd.DataFrame) -> dict[str, float]:
 
 def _said(figures: dict[str, float], who: str, mixes: int) -> str:
     return (
-        f"Asked: what does a seller gain who places fake orders of {BUDGET_SHARE:.0%} of his monthly sales? Each of "
-        f"{figures['sellers']:.0f} {who} spent it in {mixes} mixes of orders by strangers, orders by his own "
-        "store and orders refunded later, some with faked visits, parcels and ratings. In the best mix of each, "
-        f"which he cannot know beforehand, {figures['gaining_share']:.1%} "
-        f"({figures['gaining_share_low']:.1%} to {figures['gaining_share_high']:.1%}) gained more than "
-        f"{POINTS} points, {figures['band_gaining_share']:.1%} a band; the median is "
-        f"{figures['median_points']:.0f} points and the 95th percentile {figures['p95_points']:.0f}. All together "
-        f"gained {figures['points_per_1000_usd']:.1f} points per $1,000 of fake orders, and the median seller spent "
+        f"Asked: what does a seller gain from fake orders worth {BUDGET_SHARE:.0%} of monthly sales? Each of "
+        f"{figures['sellers']:.0f} {who} spent this in {mixes} mixes of orders by strangers, orders by the own store "
+        "and orders that are refunded later, some with fake visits, parcels and ratings. In the best mix of each "
+        f"seller, which a seller cannot predict, {figures['gaining_share']:.1%} ({figures['gaining_share_low']:.1%} to "
+        f"{figures['gaining_share_high']:.1%}) gained more than {POINTS} points and "
+        f"{figures['band_gaining_share']:.1%} gained a band. The median gain is {figures['median_points']:.0f} points, "
+        f"the 95th percentile {figures['p95_points']:.0f}. In total, sellers gained "
+        f"{figures['points_per_1000_usd']:.1f} points per $1,000 of fake orders; the median seller spent "
         f"${figures['median_face_usd']:,.0f}."
     )
 

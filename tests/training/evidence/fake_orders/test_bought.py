@@ -69,5 +69,6 @@ def test_no_column_rewards_what_can_be_bought(feature: Feature) -> None:
         assert -1 not in columns.signs, "lower risk for more of it"
     if feature.bought in ("down", "both"):
         assert 1 not in columns.signs, "lower risk for less of it"
-    if feature.bought == "no":
-        assert columns.signs == ((feature.sign,) if feature.sign else (1, -1))
+    # what has no direction is not scored at all
+    if feature.bought == "no" or not feature.sign:
+        assert columns.signs == ((feature.sign,) if feature.sign else ())

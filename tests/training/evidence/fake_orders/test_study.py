@@ -47,7 +47,9 @@ def test_figures_are_those_of_the_best_mix_of_each_seller() -> None:
 def test_more_than_a_twentieth_of_sellers_who_gain_is_an_alarm_and_a_twentieth_is_none() -> None:
     assert report(made_attack([6] + [5] * 19), "sellers").alarms == ()
     (alarm,) = report(made_attack([6] * 2 + [5] * 18), "sellers").alarms
-    assert alarm.startswith("10% of sellers gain more than 5 points")
+    assert alarm.startswith(
+        "10.0% (2.8% to 30.1%) of sellers gain more than 5 points by fake orders, above the limit of 5%"
+    )
 
 
 def test_of_mixes_that_gain_alike_the_cheapest_is_best() -> None:

@@ -1,0 +1,85 @@
+"""A figure beyond its limit is an alarm if its interval is, and otherwise says why it is none."""
+
+from __future__ import annotations
+
+from math import inf
+
+import pytest
+
+from training.evidence.limits import Limit, Standing, alarms
+from training.evidence.metrics import Estimate
+from training.evidence.reason_limits import stability_checks
+
+MOST, LEAST = Limit("PSI of the score", 0.25), Limit("share of loans", 0.8, at_least=True, percent=True)
+
+
+@pytest.mark.parametrize(
+    ("limit", "found", "standing"),
+    [
+        (MOST, (0.25, 0.1, 0.4), Standing.WITHIN),
+        (MOST, (0.26, 0.25, 0.4), Standing.UNCERTAIN),
+        (MOST, (0.4, 0.26, 0.6), Standing.ALARM),
+        (MOST, (0.26, 0.26, 0.26), Standing.ALARM),
+        (LEAST, (0.8, 0.7, 0.9), Standing.WITHIN),
+        (LEAST, (0.7, 0.6, 0.8), Standing.UNCERTAIN),
+        (LEAST, (0.7, 0.6, 0.79), Standing.ALARM),
+    ],
+)
+def test_only_an_interval_beyond_the_limit_is_an_alarm(
+    limit: Limit, found: tuple[float, float, float], standing: Standing
+) -> None:
+    check = limit.check(Estimate(*found), "Retrain.", "16 defaults")
+    assert check.standing is standing
+    assert alarms((check,)) == ((check.note,) if standing is Standing.ALARM else ())
+
+
+def test_an_alarm_states_the_figure_the_limit_and_what_to_do() -> None:
+    check = MOST.check(Estimate(0.4, 0.3, 0.5), "Retrain on later loans.", "16 defaults")
+    assert check.note == (
+        "The PSI of the score is 0.400 (0.300 to 0.500), above the limit of 0.25. Retrain on later loans."
+    )
+    assert (check.found, check.limit) == ("0.400 (0.300 to 0.500)", "at most 0.25")
+
+
+def test_what_may_be_chance_states_why_there_is_no_alarm() -> None:
+    check = LEAST.check(Estimate(0.7, 0.6, 0.9), "Retrain.", "59 loans of size small")
+    assert check.note == (
+        "The share of loans is 70.0% (60.0% to 90.0%), below the limit of 80%. It raises no alarm, because its 95% "
+        "interval reaches the limit: 59 loans of size small are too few to decide."
+    )
+
+
+def test_a_ratio_to_no_default_has_no_upper_end() -> None:
+    assert MOST.check(Estimate(inf, 0.1, inf), "Retrain.", "2 loans").found == "0.100 or more"
+
+
+def figures(**changes: float) -> dict[str, float]:
+    """Figures of the study of reasons, all well within the limits but for those changed."""
+    names = ("other_first_by_noise", "changed_by_noise", "other_first_by_refits", "changed_by_refits")
+    calm = {f"{name}{end}": value for name in names for end, value in (("", 0.02), ("_low", 0.01), ("_high", 0.03))}
+    return {"rows": 300.0, **calm, **changes}
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "words"),
+    [
+        ("other_first_by_noise", 0.05, "The share of sellers whose first reason changes under 1% noise is 40.0%"),
+        ("changed_by_noise", 0.15, "The share of sellers whose set of reasons changes under 1% noise is 40.0%"),
+        ("other_first_by_refits", 0.25, "The share of sellers whose first reason changes under a refit is 40.0%"),
+        ("changed_by_refits", 0.5, "The share of sellers whose set of reasons changes under a refit is 82.0%"),
+    ],
+)
+def test_reasons_that_change_too_often_raise_an_alarm(name: str, limit: float, words: str) -> None:
+    value = 0.82 if limit == 0.5 else 0.4
+    changed = figures(**{name: value, f"{name}_low": limit + 0.01, f"{name}_high": 0.9})
+    (alarm,) = alarms(stability_checks(changed))
+    assert alarm.startswith(words)
+    at_limit = figures(**{name: value, f"{name}_low": limit})
+    assert alarms(stability_checks(at_limit)) == ()
+
+
+def test_refits_that_were_not_made_are_stated() -> None:
+    without = {name: value for name, value in figures().items() if "refits" not in name}
+    found = [check for check in stability_checks(without) if check.standing is Standing.NOT_MEASURED]
+    assert len(found) == 2
+    assert all("no refits were made" in check.note for check in found)

@@ -1,0 +1,105 @@
+"""The first sections of the model card: alarms, what the evidence can and cannot show, and the published limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from training.evidence.card_approval import NOT_APPROVED
+from training.evidence.card_blocks import Alarm, Approval, Block, Bullets, Prose, Table, number
+from training.evidence.intervals import wilson
+from training.evidence.limits import Standing, quantity
+
+if TYPE_CHECKING:
+    from training.evidence.card_sections import CardInput
+    from training.evidence.finding import Finding
+
+SIMULATED: Final = "simulated"
+"""The word with which a delivery states that its rows are not of real sellers."""
+
+_STUDY: Final = "discrimination"
+_FEW: Final = 50
+"""Defaults below which the card states that they prove little; the gates require as many by default."""
+
+
+def alarm_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
+    """Yield every alarm, the approval, and the figures beyond a limit that raise no alarm, with the reason."""
+    raised = [(finding, alarm) for finding in findings for alarm in finding.alarms]
+    yield Approval(NOT_APPROVED)
+    if not raised:
+        yield Prose(f"None of {len(findings)} studies raised an alarm.")
+    for finding, alarm in raised:
+        yield Alarm(f"{finding.title}: {alarm}", finding.name)
+    others = [
+        f"{finding.title}: {check.note}"
+        for finding in findings
+        for check in finding.checks
+        if check.note and check.standing is not Standing.ALARM
+    ]
+    others += [f"{each.title}: {each.said}" for each in findings if not (each.figures or each.tables or each.plots)]
+    if others:
+        yield Prose("These figures are beyond a limit without an alarm, or could not be measured:")
+        yield Bullets(tuple(others))
+
+
+def evidence_blocks(given: CardInput) -> Iterator[Block]:
+    """Yield the origin of the data and what the number of defaults can show."""
+    yield Bullets((_origin(given), f"Outcomes come from {given.facts['outcomes']}.", *_sample(given), *_auc(given)))
+
+
+def _origin(given: CardInput) -> str:
+    origin = str(given.facts["origin"])
+    stated = f"Operating data: {origin}, through {given.facts['data_through']}."
+    if SIMULATED not in origin:
+        return f"{stated} The figures hold for the sellers and the period of these data."
+    return (
+        f"{stated} The sellers, orders and loans are simulated. The figures are no evidence of how the model ranks "
+        "real sellers."
+    )
+
+
+def _sample(given: CardInput) -> Iterator[str]:
+    rows, bad = int(given.facts["test_rows"]), int(given.facts["test_bad"])
+    low, high = (float(end) for end in wilson(bad, rows))
+    yield (
+        f"Test sample: {rows:,} loans with {quantity(bad, 'default')}, a default rate of {bad / rows:.1%} (95% "
+        f"interval {low:.1%} to {high:.1%}). Training sample: {number(given.facts['train_rows'])} loans with "
+        f"{number(given.facts['train_bad'])} defaults."
+    )
+    if bad < _FEW:
+        yield (
+            f"{quantity(bad, 'default')} prove little. They can show that a model ranks far better than chance. They "
+            "cannot show a small improvement, the default rate of a band to within a few percentage points, or equal "
+            f"quality for every kind of seller. {_FEW} defaults or more are the usual requirement."
+        )
+
+
+def _auc(given: CardInput) -> Iterator[str]:
+    bad, auc = int(given.facts["test_bad"]), given.figures["auc"]
+    paired: Mapping[str, float] = next((each.figures for each in given.findings if each.name == _STUDY), {})
+    half = (paired.get("auc_high", auc.high) - paired.get("auc_low", auc.low)) / 2
+    yield (
+        f"{quantity(bad, 'default')}: an AUC measured on them is uncertain by about ±{half:.2f}. A difference smaller "
+        "than that to an AUC measured on other loans cannot be seen."
+    )
+    if "auc_difference" in paired:
+        least = (paired["auc_difference_high"] - paired["auc_difference_low"]) / 2
+        yield (
+            f"On these same loans, two models can be distinguished only if their AUC differs by more than about "
+            f"{least:.2f}."
+        )
+
+
+def limit_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
+    """Yield a table of every published limit, the figure that was measured, and the result."""
+    yield Prose(
+        "A figure beyond its limit raises an alarm if its whole 95% interval lies beyond the limit. An alarm blocks a "
+        "promotion unless the gates file accepts the alarms of its study by name."
+    )
+    rows = tuple(
+        (finding.title, f"{check.figure[0].upper()}{check.figure[1:]}", check.found, check.limit, str(check.standing))
+        for finding in findings
+        for check in finding.checks
+    )
+    if rows:
+        yield Table("Limits and figures", ("study", "figure", "found", "limit", "result"), rows, (False,) * 5)
