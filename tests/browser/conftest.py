@@ -14,12 +14,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from datetime import time as clock_time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
+import time_machine
 import uvicorn
 
 from api.access import service as access
@@ -30,6 +32,7 @@ from api.seller_sessions.repository import Person
 from api.services import Services
 from api.settings import Settings
 from api.vectors import to_vector
+from features.store import VectorStore
 from scoring import Outcome, assess
 from tests.world import shared_world
 
@@ -135,7 +138,11 @@ def site(chromium_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert chromium_path
     home = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("site")).home
     home.chmod(0o700)
-    with served(Settings(home=home, demo_bank=False)) as (address, app):
+    # the day after the marketplace ends, so that its data are fresh whenever the test runs
+    with (
+        time_machine.travel(_morning_after(home), tick=True),
+        served(Settings(home=home, demo_bank=False)) as (address, app),
+    ):
         scored, unscored = _sellers(app.state.services)
         yield Site(address, app, scored, unscored)
 
@@ -196,10 +203,16 @@ def _asked(looking: Looking, url: str) -> None:
         looking.foreign.append(url)
 
 
+def _morning_after(home: Path) -> datetime:
+    latest = next(VectorStore(home / "vectors.db").all_latest())
+    return datetime.combine(latest.snapshot.as_of, clock_time(9), UTC) + timedelta(days=1)
+
+
 def _sellers(services: Services) -> tuple[tuple[str, ...], str]:
     bundle = services.champion.bundle
     stored = list(services.vectors.all_latest())
-    assessed = assess(bundle, [to_vector(each) for each in stored])
+    today = datetime.now(UTC).date()
+    assessed = assess(bundle, [to_vector(each, today) for each in stored])
     pairs = list(zip(stored, assessed, strict=True))
     scored = [(each.score or 0, vector.seller_id) for vector, each in pairs if each.outcome is Outcome.SCORED]
     unscored = next(vector.seller_id for vector, each in pairs if each.outcome is not Outcome.SCORED)
