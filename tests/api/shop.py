@@ -56,7 +56,6 @@ SHOPS: Final[Mapping[str, Mapping[str, float | None]]] = {
 }
 COVERS: Final[Mapping[str, date]] = dict.fromkeys(("orders", "refunds", "traffic"), AS_OF)
 SCALE: Final = Scale()
-BANDS: Final = Bands((Band("A", 0.01), Band("B", 0.03), Band("C", 0.08), Band("D", 0.2), Band("E", 1.0)))
 _REASONS: Final = Path(__file__).parents[2] / "training" / "reasons.json"
 _ORDERS: Final = ("orders",)
 _VISITS: Final = ("orders", "traffic")
@@ -74,9 +73,10 @@ _ENTRIES: Final = (
 
 
 @cache
-def shop_bundle(scale: Scale = SCALE) -> Bundle:
-    """Return the bundle, with ends of the scale to choose."""
-    policy = Policy(Calibration(1.0, 0.0), scale, BANDS, "90+ days past due within 12 months")
+def shop_bundle(scale: Scale = SCALE, best: float = 0.01) -> Bundle:
+    """Return the bundle; the scale, and the highest probability of default in band A, may be chosen."""
+    bands = Bands((Band("A", best), Band("B", 0.03), Band("C", 0.08), Band("D", 0.2), Band("E", 1.0)))
+    policy = Policy(Calibration(1.0, 0.0), scale, bands, "90+ days past due within 12 months")
     reference = Reference("Borrowers of 2025", {"auc": 0.8}, {"lightgbm": lightgbm.__version__}, "tables")
     reasons = read_reasons(json.loads(_REASONS.read_text(encoding="utf-8")))
     return Bundle.from_files(pack(BundleParts(_model(), _sheet(), policy, reasons, reference)))

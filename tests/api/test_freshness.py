@@ -1,0 +1,263 @@
+"""The clock moves on and no new data come: no number from old data on any surface; what is stored stays as it is."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import time_machine
+from click.testing import Result
+from typer.testing import CliRunner
+
+from api.cli import app
+from api.settings import Settings
+from scoring import Bundle
+from tests.api.conftest import AS_OF, NOW, SELLERS, Opener, token_for
+from tests.api.products.conftest import LINE, Desk, land
+from tests.api.report.test_report import Read
+from tests.api.seller_pages.conftest import Browser, text_of
+from tests.api.shop import COVERS, SHOPS, fill_shops, judging, shop_bundle
+
+LAST_FRESH, FIRST_STALE = AS_OF + timedelta(days=7), AS_OF + timedelta(days=8)
+ASKED = {"seller_id": "S", "purpose": "credit_application"}
+
+
+@contextmanager
+def on(day: date, desk: Desk | None = None) -> Iterator[None]:
+    """Move the clock to a morning; a bank has a new token then."""
+    with time_machine.travel(datetime.combine(day, time(9), UTC), tick=True):
+        if desk is not None:
+            desk.client.headers["Authorization"] = f"Bearer {token_for(desk.client, desk.services.settings)}"
+        yield
+
+
+@pytest.fixture
+def desk(settings: Settings, open_client: Opener) -> Iterator[Desk]:
+    """A bank with a product, and a steady seller who consented."""
+    land(settings, {"S": {}})
+    with open_client(settings, ["S"]) as client:
+        found = Desk(client)
+        found.put(LINE)
+        yield found
+
+
+def test_the_same_data_are_scored_and_eight_days_later_too_old(desk: Desk) -> None:
+    first = desk.score("S")["assessment"]
+    assert (first["outcome"], first["requested_on"]) == ("scored", str(NOW.date()))
+    with on(LAST_FRESH, desk):
+        last = desk.score("S")["assessment"]
+        assert {**last, "requested_on": first["requested_on"]} == first
+    with on(FIRST_STALE, desk):
+        late = desk.score("S")["assessment"]
+    assert (late["outcome"], late["requested_on"], late["data_through"]) == ("stale_data", "2026-02-08", "2026-01-31")
+    assert [late[name] for name in ("score", "band", "probability_of_default", "explanation")] == [None] * 4
+    needed = "at most 7 days before 2026-02-08"
+    assert late["shortfalls"] == [
+        {"what": table, "found": "2026-01-31", "needed": needed} for table in ("orders", "refunds")
+    ]
+
+
+def test_old_data_open_no_product_and_leave_no_number_on_the_report(desk: Desk) -> None:
+    assert desk.eligibility(desk.score("S")["id"])["products"][0]["limit"]
+    with on(FIRST_STALE, desk):
+        score = desk.score("S")
+        (product,) = desk.eligibility(score["id"])["products"]
+        page = Read(desk.client.get(f"/v1/scores/{score['id']}/report").text).text
+    assert (product["eligible"], product["limit"], product["price"]) == (False, None, None)
+    assert "The data are too old for a score." in page
+    assert "Orders: delivered until 31 Jan 2026, 8 days before the request on 8 Feb 2026." in page
+    assert "Probability of default" not in page
+    assert "points" not in page
+
+
+def test_an_earlier_score_replays_to_the_byte_on_any_later_day(desk: Desk) -> None:
+    scores = [desk.score("S")]
+    stored = desk.client.get(f"/v1/scores/{scores[0]['id']}").content
+    for day in (LAST_FRESH, FIRST_STALE, AS_OF + timedelta(days=400)):
+        with on(day, desk):
+            if day == FIRST_STALE:
+                scores.append(desk.score("S"))
+            for score in scores:
+                answer = desk.client.post(f"/v1/scores/{score['id']}/replay").json()
+                assert answer == {"matches": True, "differences": []}
+            assert desk.client.get(f"/v1/scores/{scores[0]['id']}").content == stored
+    assert [each["assessment"]["outcome"] for each in scores] == ["scored", "stale_data"]
+
+
+def test_a_retry_after_the_clock_moved_gets_the_stored_answer(desk: Desk) -> None:
+    key = {"Idempotency-Key": "once"}
+    made = desk.client.post("/v1/scores", json=ASKED, headers=key)
+    with time_machine.travel(NOW + timedelta(hours=20), tick=True):
+        desk.client.headers["Authorization"] = f"Bearer {token_for(desk.client, desk.services.settings)}"
+        again = desk.client.post("/v1/scores", json=ASKED, headers=key)
+    assert again.content == made.content
+
+
+def test_the_service_is_not_ready_where_every_score_would_be_stale(desk: Desk) -> None:
+    with on(LAST_FRESH):
+        ready = desk.client.get("/health/ready")
+        assert (ready.status_code, ready.json()["data_age_days"], ready.json()["troubles"]) == (200, 7, [])
+    with on(FIRST_STALE):
+        answer = desk.client.get("/health/ready")
+        assert desk.client.get("/health/live").status_code == 200
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/not-ready")
+    assert answer.json()["detail"] == (
+        "data: too old for a score (orders end on 2026-01-31, refunds end on 2026-01-31; allowed is at most 7 days "
+        "before 2026-02-08); ingest a newer delivery."
+    )
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "are too old"), ("zh", "您的经营数据过旧")])
+def test_the_pages_of_a_seller_lose_number_and_amount(desk: Desk, language: str, said: str) -> None:
+    page = Browser(desk.client).log_in("S", language=language).get("/seller").text
+    assert all(f'id="{each}"' in page for each in ("score", "band", "amount", "rate"))
+    with on(FIRST_STALE):
+        browser = Browser(desk.client).log_in("S", language=language)
+        pages = [browser.get(f"/seller{path}") for path in ("", "/reasons", "/improve", "/products")]
+    assert all(said in text_of(each) for each in pages[:3])
+    for each in pages:
+        assert each.status_code == 200
+        # bands and amounts that a product requires may stand there; no score, no points and no offer
+        assert not [name for name in ("score", "band", "amount", "rate", "sum", "steps") if f'id="{name}"' in each.text]
+        assert 'class="limit"' not in each.text
+    assert "the data became too old" in text_of(pages[0]) or language == "zh"
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(settings.home))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", settings.mlflow_uri)
+    return lambda *arguments: CliRunner().invoke(app, list(arguments), catch_exceptions=False)
+
+
+def test_the_commands_print_no_number_either(run: Run, tmp_path: Path) -> None:
+    def outcome() -> dict[str, Any]:
+        return dict(json.loads(run("score", SELLERS[0], "--json").stdout)["assessment"])
+
+    def rows() -> list[dict[str, str]]:
+        run("score-portfolio", "--out", str(tmp_path / "all.csv"))
+        return list(csv.DictReader((tmp_path / "all.csv").read_text(encoding="utf-8").splitlines()))
+
+    with on(LAST_FRESH):
+        assert outcome()["outcome"] == "scored"
+        assert {row["outcome"] for row in rows()} == {"scored", "insufficient_history"}
+    with on(FIRST_STALE):
+        assert (outcome()["outcome"], outcome()["score"]) == ("stale_data", None)
+        printed = " ".join(run("score", SELLERS[0]).stdout.split())
+        exported = rows()
+        summary = json.loads(run("score-portfolio", "--out", str(tmp_path / "all.csv"), "--json").stdout)
+    assert "The data are too old for a score. (stale_data)" in printed
+    assert "requested on 2026-02-08" in printed
+    assert "band" not in printed
+    assert {row["outcome"] for row in exported} == {"stale_data"}
+    assert {row[name] for row in exported for name in ("score", "band", "probability_of_default")} == {""}
+    assert summary["scored"] == 0
+
+
+@dataclass(frozen=True)
+class Shops:
+    """A bank and sellers of the small model with real names."""
+
+    desk: Desk
+    home: Path
+
+    def deliver(self, **covers: date | None) -> None:
+        """Store vectors whose tables end on some days; None for a table that is not delivered."""
+        merged = {**COVERS, **covers}
+        fill_shops(self.home, {name: day for name, day in merged.items() if day is not None})
+
+    def page(self, shop: str, path: str = "", language: str = "en") -> str:
+        return text_of(Browser(self.desk.client).log_in(shop, language=language).get(f"/seller{path}"))
+
+
+@pytest.fixture(scope="module")
+def model() -> Bundle:
+    return shop_bundle()
+
+
+@pytest.fixture
+def shops(settings: Settings, open_client: Opener, model: Bundle) -> Iterator[Shops]:
+    fill_shops(settings.home)
+    with open_client(settings, tuple(SHOPS)) as client, judging(client, model):
+        yield Shops(Desk(client), settings.home)
+
+
+LAGGING = date(2026, 1, 3)
+TROUBLE = "data: traffic end on 2026-01-03, too long ago; what rests on them counts as missing."
+
+
+@pytest.mark.parametrize(
+    ("through", "bank", "seller", "chinese"),
+    [
+        (
+            LAGGING,
+            "Visit and advertising data end on 2026-01-03 and are too old to use",
+            "end on 2026-01-03",
+            "2026-01-03",
+        ),
+        (None, "Visit and advertising data were not delivered", "not", "访问与广告数据"),
+    ],
+)
+def test_an_optional_table_that_lags_leaves_the_score_and_is_a_reason_of_its_own(
+    shops: Shops, through: date | None, bank: str, seller: str, chinese: str
+) -> None:
+    fresh = shops.desk.score("typical")["assessment"]
+    assert fresh["table_gaps"] == []
+    shops.deliver(traffic=through)
+    made = shops.desk.score("typical")
+    lagging = made["assessment"]
+    told = None if through is None else str(through)
+    assert (lagging["outcome"], lagging["table_gaps"]) == ("scored", [{"table": "traffic", "data_through": told}])
+    assert lagging["score"] < fresh["score"]
+    values = {each["feature"]: each["value"] for each in lagging["explanation"]["contributions"]}
+    assert (values["ad_spend_share_90d"], values["orders_beyond_visits_180d"]) == (None, None)
+    assert values["return_rate_90d"] is not None
+    named = [each for each in lagging["explanation"]["reasons"] if each["table"] == "traffic"]
+    assert [(each["side"], each["value"], each["data_through"]) for each in named] == [("missing", None, told)]
+    assert named[0]["statement"] == bank
+    ready = shops.desk.client.get("/health/ready")
+    assert (ready.status_code, ready.json()["troubles"]) == (200, [] if through is None else [TROUBLE])
+    assert shops.desk.client.post(f"/v1/scores/{made['id']}/replay").json()["matches"] is True
+    report = Read(shops.desk.client.get(f"/v1/scores/{made['id']}/report").text).text
+    gap = "was not delivered" if through is None else "ends on 2026-01-03 and is too old to use"
+    assert f"The table “traffic” {gap}." in report
+    assert seller in shops.page("typical", "/reasons")
+    assert chinese in shops.page("typical", "/reasons", "zh")
+
+
+def test_a_table_that_becomes_too_old_makes_a_new_score_that_says_so(shops: Shops) -> None:
+    shops.deliver(traffic=AS_OF - timedelta(days=3))
+    with on(AS_OF + timedelta(days=4)):
+        before = Browser(shops.desk.client).log_in("typical").get("/seller").text
+    with on(AS_OF + timedelta(days=5)):
+        after = Browser(shops.desk.client).log_in("typical").get("/seller")
+    points = [int(page.split('id="score">')[1].split("<")[0]) for page in (before, after.text)]
+    assert points[1] < points[0]
+    assert "Last change on 5 Feb 2026: the data became too old." in text_of(after)
+
+
+def test_a_required_table_that_was_not_delivered_is_named(shops: Shops) -> None:
+    shops.deliver(refunds=None)
+    assessment = shops.desk.score("typical")["assessment"]
+    assert (assessment["outcome"], assessment["score"]) == ("insufficient_data", None)
+    assert assessment["shortfalls"] == [{"what": "refunds", "found": None, "needed": "delivered"}]
+
+
+def test_a_seller_who_stopped_is_inactive_and_is_told_since_when(shops: Shops) -> None:
+    made = shops.desk.score("stopped")
+    assert (made["assessment"]["outcome"], made["assessment"]["score"]) == ("inactive", None)
+    report = Read(shops.desk.client.get(f"/v1/scores/{made['id']}/report").text).text
+    for page in (report, shops.page("stopped")):
+        assert "Last sale: 17 Nov 2025, 75 days before the data end." in page
+        assert "no sign of risk" not in page
+    assert "最近一笔销售：2025年11月17日" in shops.page("stopped", language="zh")
