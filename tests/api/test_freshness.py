@@ -202,10 +202,15 @@ TROUBLE = "data: traffic end on 2026-01-03, too long ago; what rests on them cou
         (
             LAGGING,
             "Visit and advertising data end on 2026-01-03 and are too old to use",
-            "end on 2026-01-03",
-            "2026-01-03",
+            "Visit and advertising data about your business end on 2026-01-03 and are too old to use.",
+            "与您的经营有关的访问与广告数据仅更新至2026-01-03，已过时，无法使用。",
         ),
-        (None, "Visit and advertising data were not delivered", "not", "访问与广告数据"),
+        (
+            None,
+            "Visit and advertising data were not delivered",
+            "Visit and advertising data about your business were not delivered to us.",
+            "我们没有收到与您的经营有关的访问与广告数据。",
+        ),
     ],
 )
 def test_an_optional_table_that_lags_leaves_the_score_and_is_a_reason_of_its_own(
