@@ -16,10 +16,13 @@ from training.scorecard import Scorecard, fit_scorecard
 
 NAMES = [feature.name for feature in CATALOGUE]
 SIGNS = {feature.name: feature.sign for feature in CATALOGUE}
-TELLING = [feature.name for feature in CATALOGUE if feature.bought == "no"][:8]
-"""The features that outcomes are made of: some that a model may learn from, since fake orders do not buy them."""
+TELLING = [feature.name for feature in CATALOGUE if feature.scored][:8]
+"""The features that outcomes are made of: some that a model reads."""
 
 TABLES = ("orders", "refunds", "traffic")
+COVERED = sorted({name for feature in CATALOGUE for name in feature.tables})
+"""Every table that a feature rests on."""
+
 OBSERVED = date(2026, 1, 1)
 
 
@@ -36,6 +39,7 @@ def dataset(rows: int = 600, sellers: int = 200, *, seed: int = 1, days: int = 1
     features = pd.DataFrame(matrix, columns=NAMES)
     features["days_since_first_order"] = rng.uniform(100, 2000, rows)
     features["active_days_365d"] = rng.uniform(20, 365, rows)
+    features["days_since_last_order"] = np.arange(rows) % 30.0
     last = pd.Timestamp("2025-01-01")
     table = pd.DataFrame(
         {

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from scoring import Bundle, assess
-from tests.training.datasets import OBSERVED, TABLES, dataset
+from tests.training.datasets import COVERED, OBSERVED, dataset
 from tests.training.evidence.subjects import boosted, bundle
 from training.compare import FIGURES, NEAR, compare
 from training.dataset import Dataset
@@ -27,7 +27,7 @@ from training.vectors import to_vectors
 
 pytestmark = pytest.mark.slow
 
-COVERS = dict.fromkeys(TABLES, OBSERVED)
+COVERS = dict.fromkeys(COVERED, OBSERVED)
 
 
 @cache

@@ -115,7 +115,7 @@ def test_the_trained_model_is_explained_as_lightgbm_explains_it_to_rounding(worl
 
 def test_sellers_without_a_score_have_no_number(portfolio: pd.DataFrame) -> None:
     others = portfolio[portfolio["outcome"] != "scored"]
-    assert set(others["outcome"]) == {"insufficient_history"}
+    assert set(others["outcome"]) == {"insufficient_history", "inactive"}
     assert others.drop(columns="outcome").isna().all(axis=None)
 
 

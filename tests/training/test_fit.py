@@ -165,9 +165,10 @@ def test_every_parameter_is_one_that_lightgbm_knows(loans: Dataset) -> None:
     columns = Columns.of(NAMES)
     parameters = FitConfig().parameters(columns, len(loans.rows)) | {"num_iterations": 1}
     assert parameters["monotone_constraints"] == list(columns.signs)
-    assert parameters["feature_fraction"] * len(columns.signs) == pytest.approx(
-        FitConfig().feature_fraction * len(NAMES)
-    )
+    assert parameters["feature_fraction"] == FitConfig().feature_fraction
+    # a table without signs has two columns a feature, of which a tree sees half as many
+    free = FitConfig().parameters(Columns.of(["a", "b"]), 1_000)
+    assert free["feature_fraction"] == FitConfig().feature_fraction / 2
     text = lightgbm.train(
         parameters, lightgbm.Dataset(columns.matrix(loans.features), loans.rows["bad"].astype(float)), 1
     ).model_to_string()

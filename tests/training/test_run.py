@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -12,9 +13,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.catalogue import CATALOGUE, digest
+from features.catalogue import CATALOGUE, Feature, digest
 from scoring import Bundle, assess
-from tests.training.datasets import NAMES, TABLES, dataset, small_scorecard
+from tests.training.datasets import COVERED, NAMES, TABLES, dataset, small_scorecard
+from training.columns import NOT_SCORED
 from training.config import TrainConfig
 from training.dataset import Dataset
 from training.evidence.card_blocks import Code
@@ -25,7 +27,7 @@ from training.evidence.scored import scores
 from training.evidence.studies import STUDIES, Study
 from training.evidence.subject import Subject
 from training.fit import FitConfig
-from training.package import HISTORY, reason_catalogue
+from training.package import ACTIVITY, HISTORY, reason_catalogue
 from training.refits import RefitConfig
 from training.run import Run, train
 from training.search import SearchConfig
@@ -118,8 +120,11 @@ def test_the_sheet_is_the_catalogue_and_what_the_training_data_had(run: Run) -> 
         (feature.sign, feature.label, feature.unit) for feature in CATALOGUE
     ]
     assert sheet.catalogue == digest(CATALOGUE)
-    assert sheet.required_tables == TABLES
-    assert sheet.history == HISTORY
+    assert sheet.required_tables == ("orders", "refunds")
+    assert set(TABLES) <= {*sheet.required_tables, *sheet.optional_tables}
+    assert (sheet.history, sheet.activity) == (HISTORY, ACTIVITY)
+    known = {entry.name for entry in sheet.entries if entry.typical is not None}
+    assert {entry.name for entry in sheet.scored_entries} == known - NOT_SCORED
 
 
 def test_the_reference_says_what_was_measured_and_on_whom(loans: Dataset, run: Run) -> None:
@@ -170,7 +175,7 @@ def indexed(part: Dataset) -> pd.DataFrame:
 
 def covers(part: Dataset) -> dict[str, object]:
     last = part.rows["as_of"].max().date()
-    return dict.fromkeys(TABLES, last)
+    return dict.fromkeys(COVERED, last)
 
 
 def test_the_same_inputs_give_the_same_bundle_and_name(
@@ -280,13 +285,24 @@ def test_every_plot_is_drawn_and_none_is_left_open(run: Run) -> None:
     assert plt.get_fignums() == []
 
 
-def test_every_reason_group_of_the_catalogue_has_words_in_both_languages() -> None:
-    entries = {entry.group: entry for entry in reason_catalogue().entries}
-    assert {feature.reason_group for feature in CATALOGUE} == set(entries)
-    assert len({entry.code for entry in entries.values()}) == len(entries)
-    for entry in entries.values():
-        for wording in (entry.bank, entry.seller):
-            assert wording.en
+@pytest.mark.parametrize("feature", [each for each in CATALOGUE if each.scored], ids=lambda each: each.name)
+def test_every_scored_feature_has_words_for_each_reader_in_both_languages(feature: Feature) -> None:
+    catalogue = reason_catalogue()
+    entry = catalogue.of_feature[feature.name]
+    assert feature.reason_group in {group.name for group in catalogue.groups}
+    for text in entry.side.all():
+        assert text.count("{value}") == text.count("{typical}") == 1
+    assert not any("{" in text for text in entry.missing.all())
+    for texts in (entry.side, entry.missing):
+        for wording in (texts.bank, texts.seller, texts.letter):
             assert wording.en.isascii()
-            assert wording.zh
-            assert not wording.zh.isascii()
+            assert re.search(r"[\u4e00-\u9fff]", wording.zh)
+
+
+def test_reasons_about_order_checks_never_accuse() -> None:
+    catalogue = reason_catalogue()
+    accusing = re.compile(r"fake|fraud|suspicious|unusual|genuine|dishonest|虚假|刷单|可疑|欺诈|异常")
+    for feature in CATALOGUE:
+        if feature.scored and feature.reason_group == "integrity":
+            entry = catalogue.of_feature[feature.name]
+            assert not [text for texts in (entry.side, entry.missing) for text in texts.all() if accusing.search(text)]

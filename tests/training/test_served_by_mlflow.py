@@ -18,7 +18,7 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from features.store import VectorStore
-from tests.command import done
+from tests.command import CLOCK, done
 from tests.world import World, shared_world
 from training.registry import MODEL_NAME, Registry
 
@@ -38,6 +38,7 @@ def test_a_row_over_http_is_assessed_as_by_the_command(world: World, tmp_path: P
     row = {
         "seller_id": seller,
         "as_of": stored.snapshot.as_of.isoformat(),
+        "requested_on": CLOCK.date().isoformat(),
         "covers_through": json.dumps(covers),
         **values,
     }

@@ -90,7 +90,7 @@ def freshness(
 def _ages(
     covers_through: Mapping[str, date], today: date, bundle: Bundle | None, limits: FreshnessLimits
 ) -> Iterator[Age]:
-    needed = bundle.sheet.required_tables if bundle is not None else ()
+    needed = (*bundle.sheet.required_tables, *bundle.sheet.optional_tables) if bundle is not None else ()
     names = sorted({*covers_through, *needed}, key=lambda name: (list(Use).index(_use(name, needed)), name))
     for name in names:
         use = _use(name, needed)

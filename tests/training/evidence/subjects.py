@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cache
 
@@ -14,6 +15,7 @@ from scoring import Bundle, BundleParts, Policy, Reference, pack
 from scoring.model import Calibration
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet
+from tests.statements import reason_catalogue as made_up
 from tests.training.datasets import NAMES, SIGNS, TABLES, dataset, small_scorecard
 from training.columns import NOT_SCORED
 from training.dataset import Dataset
@@ -36,24 +38,26 @@ PARAMETERS = {
 }
 
 
-def boosted(rows: Dataset, signs: dict[str, int] | None = None, trees: int = 30) -> lightgbm.Booster:
+def boosted(
+    rows: Dataset, signs: dict[str, int] | None = None, trees: int = 30, not_scored: Collection[str] = NOT_SCORED
+) -> lightgbm.Booster:
     """Train a few trees on all rows, with the signs given: those of the catalogue unless said otherwise.
 
     Features that are not scored are constant here, so that no tree reads them.
     """
     obeyed = SIGNS if signs is None else signs
     parameters = {**PARAMETERS, "monotone_constraints": [obeyed[name] for name in NAMES]}
-    read = rows.features.assign(**dict.fromkeys(NOT_SCORED, 0.0))[NAMES]
+    read = rows.features.assign(**dict.fromkeys(not_scored, 0.0))[NAMES]
     data = lightgbm.Dataset(read.to_numpy(), rows.rows["bad"].astype(float), feature_name=NAMES)
     return lightgbm.train(parameters, data, num_boost_round=trees)
 
 
-def bundle(rows: Dataset, booster: lightgbm.Booster) -> Bundle:
+def bundle(rows: Dataset, booster: lightgbm.Booster, not_scored: Collection[str] = NOT_SCORED) -> Bundle:
     """Return the bundle that `packed` holds."""
-    return Bundle.from_files(packed(rows, booster))
+    return Bundle.from_files(packed(rows, booster, not_scored))
 
 
-def packed(rows: Dataset, booster: lightgbm.Booster) -> dict[str, bytes]:
+def packed(rows: Dataset, booster: lightgbm.Booster, not_scored: Collection[str] = NOT_SCORED) -> dict[str, bytes]:
     """Pack a booster; typical values are medians, the calibration leaves the margin as it is."""
     typical = rows.features.median()
     entries = tuple(
@@ -66,7 +70,7 @@ def packed(rows: Dataset, booster: lightgbm.Booster) -> dict[str, bytes]:
             structural=feature.structural,
             reason_group=feature.reason_group,
             typical=None if pd.isna(typical[feature.name]) else float(typical[feature.name]),
-            scored=feature.scored,
+            scored=feature.name not in not_scored,
             tables=tuple(sorted(feature.tables)),
         )
         for feature in CATALOGUE
@@ -75,7 +79,7 @@ def packed(rows: Dataset, booster: lightgbm.Booster) -> dict[str, bytes]:
         booster.model_to_string(),
         FeatureSheet(rows.catalogue, entries, HISTORY, TABLES, 7),
         Policy(Calibration(1.0, 0.0), Scale(), BANDS, rows.labels.definition),
-        reason_catalogue(),
+        reason_catalogue() if not_scored is NOT_SCORED else made_up(entries),
         Reference(f"{len(rows.rows)} training rows", {"auc": 0.7}, {"lightgbm": lightgbm.__version__}, "tables"),
     )
     return pack(parts)

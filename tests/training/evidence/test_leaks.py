@@ -57,10 +57,10 @@ def test_a_copy_among_honest_values_is_found_by_what_it_adds(honest: Subject) ->
     """The outcome for a part of the rows, the usual values for the others: alone it is not perfect anywhere."""
     bad, rng = honest.train.rows["bad"].to_numpy(), np.random.default_rng(1)
     values = np.where(rng.random(len(bad)) < 0.7, 3.0 * bad, rng.choice([0.0, 3.0], len(bad)))
-    finding = leaks(planted(honest, items_per_order_180d=values))
+    finding = leaks(planted(honest, return_rate_90d=values))
     assert finding.figures["best_alone_auc"] < 0.95
     assert len(finding.alarms) == 1
-    assert finding.alarms[0].startswith("items_per_order_180d alone adds 0.")
+    assert finding.alarms[0].startswith("return_rate_90d alone adds 0.")
 
 
 def test_a_model_that_ranks_too_well_is_an_alarm_whatever_each_feature_tells(honest: Subject) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import time_machine
 from click.testing import Result
 from typer.testing import CliRunner
 
@@ -83,7 +84,7 @@ def agree(services: Services, sellers: tuple[str, ...]) -> None:
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         for seller in sellers:
-            asked = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=30))
+            asked = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=90))
             services.ledger.seller(connection, seller)
             consents.add(connection, Consent(f"of-{seller}", *asked, None, now, "tests"))
 
@@ -105,15 +106,18 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     )
     computed = frame(store, pairs)
     with open_services(made.settings, Counted()) as services:
-        agree(services, made.sellers)
         made = replace(made, other=other_model(made.settings))
         for day in MIDNIGHTS:
             covers = dict.fromkeys(covered_days(store), day)
             rows = computed[computed.index.get_level_values("as_of") == pd.Timestamp(day)]
             vectors.replace(Snapshot(day, store.version, digest(CATALOGUE), covers), rows_of(rows))
-            give(services, (*made.sellers, *made.sellers[:5]))
+            with time_machine.travel(datetime(day.year, day.month, day.day, 9, tzinfo=UTC)):
+                if day == MIDNIGHTS[0]:
+                    agree(services, made.sellers)
+                give(services, (*made.sellers, *made.sellers[:5]))
         second = load_bundle(made.settings, made.other)
-        give(replace(services, champion=replace(services.champion, bundle=second)), made.sellers[:SECOND])
+        with time_machine.travel(datetime(day.year, day.month, day.day, 10, tzinfo=UTC)):
+            give(replace(services, champion=replace(services.champion, bundle=second)), made.sellers[:SECOND])
     assert read_files(world.home / "bundles" / made.other.removeprefix("sha256:"))
     return made
 

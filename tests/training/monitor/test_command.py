@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import time_machine
 from typer.testing import CliRunner
 
 import sellerscore
@@ -238,7 +239,8 @@ def test_a_portfolio_stands_in_for_scores_that_were_given(
 ) -> None:
     out, page = tmp_path / "all.csv", tmp_path / "page.html"
     monkeypatch.setenv("SELLERSCORE_HOME", str(mine.home))
-    assert CliRunner().invoke(sellerscore.app, ["score-portfolio", "--out", str(out)]).exit_code == 0
+    with time_machine.travel(f"{END} 09:00"):
+        assert CliRunner().invoke(sellerscore.app, ["score-portfolio", "--out", str(out)]).exit_code == 0
     pd.read_csv(out, dtype=str).head(80).to_csv(out, index=False)
     asked = ("--portfolio", out, "--portfolio-model", "1", "--as-of", END, "--today", END, "--report", page)
     found = found_by(run, mine.home, *asked)

@@ -14,6 +14,7 @@ from tests.frames import frame_of
 from tests.training.datasets import dataset
 from tests.training.evidence.fake_orders.shops import PAIRS
 from tests.training.evidence.subjects import boosted, bundle
+from training.columns import NOT_SCORED
 from training.dataset import Dataset
 from training.errors import TrainingError
 from training.evidence.fake_orders import attack as attack_room
@@ -60,7 +61,9 @@ def naive() -> Bundle:
     features = made.features.assign(active_day_share_30d=active, own_store_share_180d=own)
     bad = rng.random(1_200) < np.where(active < 0.75, 0.5, 0.01) + np.where(own > 0.005, 0.2, 0.0)
     rows: Dataset = replace(made, features=features, rows=made.rows.assign(bad=bad))
-    return bundle(rows, boosted(rows))
+    # no model that is trained reads days with orders, since fake ones fill them
+    not_scored = NOT_SCORED - {"active_day_share_30d"}
+    return bundle(rows, boosted(rows, not_scored=not_scored), not_scored)
 
 
 @pytest.fixture(scope="module")
