@@ -53,7 +53,7 @@ def replay(services: Services, bank_id: str, score_id: str) -> list[Difference]:
     score = open_kept(services.ledger, kept, committed=False)
     try:
         stored = json.loads(score.body)["assessment"]
-        # first, since a bundle of that time cannot be read any more
+        # checked first: this version cannot read the bundles of an earlier one
         require_format(stored)
         vector = vector_of(json.loads(score.inputs))
     except (ValueError, KeyError, TypeError) as error:

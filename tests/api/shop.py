@@ -166,8 +166,8 @@ def fill_shops(home: Path, covers: Mapping[str, date] = COVERS) -> None:
 
 
 @contextmanager
-def judging(client: TestClient, bundle: Bundle) -> Iterator[TestClient]:
-    """Let a bundle be the model in force."""
+def serve_bundle(client: TestClient, bundle: Bundle) -> Iterator[TestClient]:
+    """Make a bundle the model in force of a running service."""
     services = client.app.state.services
     files = pack(BundleParts(bundle.model.text, bundle.sheet, bundle.policy, bundle.reasons, bundle.reference))
     keep(services.settings, bundle.digest, files)

@@ -1,4 +1,4 @@
-"""The clock moves on and no new data come: no number from old data on any surface; what is stored stays as it is."""
+"""Old data: the clock moves, no surface shows a number from data beyond the limit, and stored scores still replay."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.api.conftest import AS_OF, NOW, SELLERS, Opener, token_for
 from tests.api.products.conftest import LINE, Desk, land
 from tests.api.report.test_report import Read
 from tests.api.seller_pages.conftest import Browser, text_of
-from tests.api.shop import COVERS, SHOPS, fill_shops, judging, shop_bundle
+from tests.api.shop import COVERS, SHOPS, fill_shops, serve_bundle, shop_bundle
 
 LAST_FRESH, FIRST_STALE = AS_OF + timedelta(days=7), AS_OF + timedelta(days=8)
 ASKED = {"seller_id": "S", "purpose": "credit_application"}
@@ -124,7 +124,7 @@ def test_the_pages_of_a_seller_lose_number_and_amount(desk: Desk, language: str,
     assert all(said in text_of(each) for each in pages[:3])
     for each in pages:
         assert each.status_code == 200
-        # bands and amounts that a product requires may stand there; no score, no points and no offer
+        # requirements of a product hold bands and amounts too, so only elements of a score or an offer are searched
         assert not [name for name in ("score", "band", "amount", "rate", "sum", "steps") if f'id="{name}"' in each.text]
         assert 'class="limit"' not in each.text
     assert "the data became too old" in text_of(pages[0]) or language == "zh"
@@ -188,7 +188,7 @@ def model() -> Bundle:
 @pytest.fixture
 def shops(settings: Settings, open_client: Opener, model: Bundle) -> Iterator[Shops]:
     fill_shops(settings.home)
-    with open_client(settings, tuple(SHOPS)) as client, judging(client, model):
+    with open_client(settings, tuple(SHOPS)) as client, serve_bundle(client, model):
         yield Shops(Desk(client), settings.home)
 
 

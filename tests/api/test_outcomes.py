@@ -1,4 +1,4 @@
-"""Outcomes without a score in words: what is the case, since when, and what to do; true for banks and for sellers."""
+"""Outcomes without a score in words: the facts with their dates, and the advice, for banks and for sellers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scores that an earlier version stored, without the date of the request: read as they were, and not interpreted."""
+"""Scores of an earlier version, which have no date of the request: readable, but not replayed, compared or drawn."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def earlier_form(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def store(services: Services, chain: str, purpose: str) -> str:
-    """Store a score of an earlier version, made by a bundle that nobody can read any more, and return its ID."""
+    """Store a score of an earlier version, whose bundle this version cannot read, and return its ID."""
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         figures: Any = self_view.figures_of(services, connection, SELLER, now)

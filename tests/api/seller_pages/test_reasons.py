@@ -22,7 +22,7 @@ from tests.api.conftest import NOW, Opener
 from tests.api.products.conftest import Desk
 from tests.api.report.test_report import Read
 from tests.api.seller_pages.conftest import Browser, text_of
-from tests.api.shop import SHOPS, fill_shops, judging, shop_bundle, shop_vector
+from tests.api.shop import SHOPS, fill_shops, serve_bundle, shop_bundle, shop_vector
 
 HIGH = Scale(max=560)
 """A scale that ends below a typical shop."""
@@ -31,16 +31,16 @@ LOW = Scale(min=520)
 """A scale that ends above a shop with rushed orders."""
 
 CUT = [(HIGH, "typical"), (LOW, "rushed")]
-Judged = Callable[[Bundle], Desk]
+ShopServer = Callable[[Bundle], Desk]
 
 
 @pytest.fixture
-def judged(settings: Settings, open_client: Opener) -> Iterator[Judged]:
-    """Serve the shops with a model."""
+def serve_shops(settings: Settings, open_client: Opener) -> Iterator[ShopServer]:
+    """Return a function that serves the shops with a bundle."""
     fill_shops(settings.home)
     with ExitStack() as stack:
         client = stack.enter_context(open_client(settings, tuple(SHOPS)))
-        yield lambda bundle: Desk(stack.enter_context(judging(client, bundle)))
+        yield lambda bundle: Desk(stack.enter_context(serve_bundle(client, bundle)))
 
 
 def reasons(shop: str, bundle: Bundle) -> tuple[Reason, ...]:
@@ -58,13 +58,13 @@ def page(desk: Desk, shop: str, path: str, language: Language = Language.ENGLISH
 
 
 @pytest.mark.parametrize("language", Language)
-def test_without_evidence_no_order_is_said_to_be_unusual(judged: Judged, language: Language) -> None:
+def test_without_evidence_no_order_is_said_to_be_unusual(serve_shops: ShopServer, language: Language) -> None:
     bundle = shop_bundle()
     (reason,) = reasons("unchecked", bundle)
     assert (reason.group, reason.side, reason.value, reason.table) == ("integrity", "missing", None, None)
     told = bundle.reasons.of_feature["orders_beyond_visits_180d"]
     neutral, accusing = (texts.of("seller", language) for texts in (told.missing, told.side))
-    desk = judged(bundle)
+    desk = serve_shops(bundle)
     said = [text_of(page(desk, "unchecked", path, language)) for path in ("/reasons", "/improve")]
     assert all(neutral in each for each in said)
     start = accusing.partition("{value}")[0]
@@ -77,11 +77,11 @@ def test_without_evidence_no_order_is_said_to_be_unusual(judged: Judged, languag
     assert told.side.bank.en.partition("{value}")[0] not in report
 
 
-def test_with_evidence_the_figures_are_named(judged: Judged) -> None:
+def test_with_evidence_the_figures_are_named(serve_shops: ShopServer) -> None:
     bundle = shop_bundle()
     (reason,) = reasons("rushed", bundle)
     assert (reason.code, reason.side, reason.value) == ("RUSH_ORDER_SHARE_180D_HIGH", "high", 0.4)
-    said = text_of(page(judged(bundle), "rushed", "/reasons"))
+    said = text_of(page(serve_shops(bundle), "rushed", "/reasons"))
     assert "40.0% of your orders of the last 180 days came as three or more" in said
     assert "1.0% is typical" in said
 
@@ -110,12 +110,14 @@ def test_every_reason_of_every_shop_lies_on_its_side_and_names_both_values() -> 
         (Language.CHINESE, "{farthest}"),
     ],
 )
-def test_steps_are_shown_though_the_band_is_out_of_reach(judged: Judged, language: Language, said: str) -> None:
+def test_steps_are_shown_though_the_band_is_out_of_reach(
+    serve_shops: ShopServer, language: Language, said: str
+) -> None:
     bundle, words = shop_bundle(), words_of(language)
     found = advice("returns", bundle)
     assert found.verdict is Verdict.OUT_OF_REACH
     assert found.steps
-    shown = page(judged(bundle), "returns", "/improve", language)
+    shown = page(serve_shops(bundle), "returns", "/improve", language)
     text = text_of(shown)
     assert said.format(farthest=found.farthest) in text
     assert 'id="steps"' in shown.text
@@ -126,18 +128,20 @@ def test_steps_are_shown_though_the_band_is_out_of_reach(judged: Judged, languag
         assert words.points(step.points) in text
     for each in found.open_reasons:
         assert bundle.reasons.statement(each.reason, "seller", language) in text
-    # each step is what the score becomes, and each reason has its step or says why there is none
+    # each principal reason has a step, or a sentence on why it has none
     answered = {step.reason for step in found.steps} | {each.reason.code for each in found.open_reasons}
     assert {reason.code for reason in reasons("returns", bundle)} <= answered
 
 
 @pytest.mark.parametrize("language", Language)
-def test_without_a_step_the_reasons_and_why_they_take_longer_are_shown(judged: Judged, language: Language) -> None:
+def test_without_a_step_the_reasons_and_why_they_take_longer_are_shown(
+    serve_shops: ShopServer, language: Language
+) -> None:
     bundle = shop_bundle()
     found = advice("stuck", bundle)
     assert (found.verdict, found.steps) == (Verdict.NO_STEP, ())
     (later,) = found.open_reasons
-    shown = page(judged(bundle), "stuck", "/improve", language)
+    shown = page(serve_shops(bundle), "stuck", "/improve", language)
     text = text_of(shown)
     assert bundle.reasons.statement(later.reason, "seller", language) in text
     why = {
@@ -150,19 +154,19 @@ def test_without_a_step_the_reasons_and_why_they_take_longer_are_shown(judged: J
     assert (english in text) is (language is Language.ENGLISH)
 
 
-def test_without_a_step_or_a_reason_nothing_is_announced(judged: Judged) -> None:
+def test_without_a_step_or_a_reason_nothing_is_announced(serve_shops: ShopServer) -> None:
     bundle = shop_bundle(best=0.000_01)
     found = advice("settled", bundle)
     assert (found.verdict, found.open_reasons) == (Verdict.NO_STEP, ())
-    text = text_of(page(judged(bundle), "settled", "/improve"))
+    text = text_of(page(serve_shops(bundle), "settled", "/improve"))
     assert "raises your score now. Keep your figures as they are." in text
     assert "would, in time:" not in text
 
 
-def test_in_the_best_band_there_is_nothing_to_raise(judged: Judged) -> None:
+def test_in_the_best_band_there_is_nothing_to_raise(serve_shops: ShopServer) -> None:
     bundle = shop_bundle()
     assert advice("settled", bundle).verdict is Verdict.REACHED
-    assert "the best there is" in text_of(page(judged(bundle), "settled", "/improve"))
+    assert "the best there is" in text_of(page(serve_shops(bundle), "settled", "/improve"))
 
 
 @pytest.mark.parametrize(("scale", "shop"), CUT, ids=["top", "bottom"])
@@ -187,8 +191,8 @@ def test_an_end_of_the_scale_is_neither_strength_nor_weakness_nor_reason(scale: 
 
 
 @pytest.mark.parametrize(("scale", "shop"), CUT, ids=["top", "bottom"])
-def test_the_page_shows_the_end_of_the_scale_in_the_sum_alone(judged: Judged, scale: Scale, shop: str) -> None:
-    desk = judged(shop_bundle(scale))
+def test_the_page_shows_the_end_of_the_scale_in_the_sum_alone(serve_shops: ShopServer, scale: Scale, shop: str) -> None:
+    desk = serve_shops(shop_bundle(scale))
     shown = page(desk, shop, "/reasons").text
     groups = set(re.findall(r'data-group="([^"]+)"', shown))
     assert "integrity" in groups
