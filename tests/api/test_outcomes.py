@@ -170,12 +170,12 @@ def shops() -> Bundle:
     return shop_bundle()
 
 
-@pytest.mark.parametrize(("case", "reader"), ENGLISH, ids="-".join)
+@pytest.mark.parametrize(("case", "reader"), ENGLISH)
 def test_what_is_said_in_english(shops: Bundle, case: str, reader: str) -> None:
     assert CASES[case].text(shops, reader, Language.ENGLISH) == ENGLISH[case, reader]
 
 
-@pytest.mark.parametrize(("case", "reader"), CHINESE, ids="-".join)
+@pytest.mark.parametrize(("case", "reader"), CHINESE)
 def test_what_is_said_in_chinese(shops: Bundle, case: str, reader: str) -> None:
     assert CASES[case].text(shops, reader, Language.CHINESE) == CHINESE[case, reader]
 
