@@ -17,7 +17,9 @@ from api.scores.stored import StoredScore
 from features.catalogue.integrity import CEILING
 from features.catalogue.sales import SETTLED
 from features.iso import UNKNOWN_COUNTRY
-from scoring import Bundle, Grounds
+from scoring import Bundle, Grounds, Vector
+from scoring.freshness import optional_gaps
+from scoring.sheet import FeatureSheet
 
 FIRST_ORDER: Final = "days_since_first_order"
 YEAR_OF_SALES: Final = "settled_net_sales_365d"
@@ -66,13 +68,15 @@ def told(score: StoredScore, bundle: Bundle) -> Told:
     """
     try:
         envelope, inputs = json.loads(score.body), json.loads(score.inputs)
-        return _told(score, envelope, inputs, bundle)
+        return _told(score, envelope, vector_of(inputs), inputs, bundle)
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
 
 
-def _told(score: StoredScore, envelope: Mapping[str, Any], inputs: Mapping[str, Any], bundle: Bundle) -> Told:
-    assessment, names = envelope["assessment"], bundle.sheet.names
+def _told(
+    score: StoredScore, envelope: Mapping[str, Any], vector: Vector, inputs: Mapping[str, Any], bundle: Bundle
+) -> Told:
+    assessment = envelope["assessment"]
     country = inputs.get("country")
     return Told(
         score=score,
@@ -83,8 +87,16 @@ def _told(score: StoredScore, envelope: Mapping[str, Any], inputs: Mapping[str, 
         country=None if country == UNKNOWN_COUNTRY else country,
         # scores from before rates were stored with them still know what a dollar is worth
         usd_per_unit={"USD": 1.0, **inputs.get("usd_per_unit", {})},
-        values=dict(zip(names, vector_of(inputs).values, strict=True)),
+        values=_values(vector, bundle.sheet),
     )
+
+
+def _values(vector: Vector, sheet: FeatureSheet) -> dict[str, float | None]:
+    """Return values by feature name; as in the score, what rests on a table that is too old is missing."""
+    values = dict(zip(sheet.names, vector.values, strict=True))
+    for gap in optional_gaps(sheet, vector):
+        values.update(dict.fromkeys(sheet.names[place] for place in sheet.resting_on[gap.table]))
+    return values
 
 
 def grounds_of(known: Told, currency: str, at: datetime) -> Grounds:

@@ -6,7 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ from typer.testing import CliRunner
 
 from api.cli import app
 from api.settings import Settings
-from scoring import Bundle
-from tests.api.conftest import AS_OF, NOW, SELLERS, Opener, token_for
+from scoring import Bundle, BundleParts, pack
+from tests.api.conftest import AS_OF, NOW, SELLERS, SNAPSHOT, Opener, token_for
 from tests.api.products.conftest import LINE, Desk, land
 from tests.api.report.test_report import Read
 from tests.api.seller_pages.conftest import Browser, text_of
 from tests.api.shop import COVERS, SHOPS, fill_shops, serve_bundle, shop_bundle
+from tests.statements import reason_catalogue
 
 LAST_FRESH, FIRST_STALE = AS_OF + timedelta(days=7), AS_OF + timedelta(days=8)
+LAGGING = date(2026, 1, 3)
 ASKED = {"seller_id": "S", "purpose": "credit_application"}
 
 
@@ -75,6 +77,28 @@ def test_old_data_open_no_product_and_leave_no_number_on_the_report(desk: Desk) 
     assert "Orders: delivered until 31 Jan 2026, 8 days before the request on 8 Feb 2026." in page
     assert "Probability of default" not in page
     assert "points" not in page
+
+
+def test_sales_that_only_an_old_table_could_check_carry_no_limit(
+    settings: Settings, open_client: Opener, bundle: Bundle
+) -> None:
+    entries = tuple(
+        replace(entry, tables=("orders", "traffic")) if entry.name == "orders_beyond_visits_180d" else entry
+        for entry in bundle.sheet.entries
+    )
+    sheet, words = replace(bundle.sheet, entries=entries), reason_catalogue(entries)
+    parts = BundleParts(bundle.model.text, sheet, bundle.policy, words, bundle.reference)
+    with open_client(settings, ["S"]) as client, serve_bundle(client, Bundle.from_files(pack(parts))):
+        desk, found = Desk(client), []
+        desk.put(LINE)
+        for through in (AS_OF, LAGGING):
+            covers = {**SNAPSHOT.covers_through, "traffic": through}
+            land(settings, {"S": {}}, snapshot=replace(SNAPSHOT, covers_through=covers, data_version=str(through)))
+            score = desk.score("S")
+            assert score["assessment"]["outcome"] == "scored"
+            (product,) = desk.eligibility(score["id"])["products"]
+            found.append((product["eligible"], [each["criterion"] for each in product["unmet"]]))
+    assert found == [(True, []), (False, ["checked_sales"])]
 
 
 def test_an_earlier_score_replays_to_the_byte_on_any_later_day(desk: Desk) -> None:
@@ -192,7 +216,6 @@ def shops(settings: Settings, open_client: Opener, model: Bundle) -> Iterator[Sh
         yield Shops(Desk(client), settings.home)
 
 
-LAGGING = date(2026, 1, 3)
 TROUBLE = "data: traffic end on 2026-01-03, too long ago; what rests on them counts as missing."
 
 
