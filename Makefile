@@ -31,7 +31,12 @@ setup: .venv/.ready
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# Scores need fresh data: a demo that is older than five days is kept under another name, and a new one is made
 run: setup
+	@if [ -n "$$(find $(HOME_FOLDER)/simulated/delivery.json -mtime +4 2> /dev/null)" ]; then \
+		kept=$(HOME_FOLDER)-$$(date -u -r $(HOME_FOLDER)/simulated/delivery.json +%F) && \
+		echo "The demo data in $(HOME_FOLDER) are too old for a score. They are kept in $$kept, and new ones are made." && \
+		mv $(HOME_FOLDER) $$kept; fi
 	@test -e $(HOME_FOLDER)/simulated/delivery.json || $(SELLERSCORE) simulate --sellers $(SELLERS) --out $(HOME_FOLDER)/simulated
 	@$(SELLERSCORE) ingest $(HOME_FOLDER)/simulated
 	@$(SELLERSCORE) train

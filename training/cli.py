@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,11 +28,18 @@ def simulate(
     out: Annotated[Path, typer.Option(help="The delivery folder to write; it must not exist or be empty.")],
     sellers: Annotated[int, typer.Option(help="How many sellers.")] = 2000,
     days: Annotated[int, typer.Option(help="How many days, four years by default.")] = 1461,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same marketplace.")] = 7,
+    seed: Annotated[int, typer.Option(help="The same seed and end give the same marketplace.")] = 7,
+    end: Annotated[
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"], help="The last day of the data, yesterday (UTC) unless given, so that they are fresh."
+        ),
+    ] = None,
 ) -> None:
     """Simulate a marketplace: sellers, orders, refunds, traffic, loans; some fake orders, late and broken rows.
 
-    Example: sellerscore simulate --sellers 2000 --days 1461 --seed 7 --out var/simulated
+    Example: sellerscore simulate --sellers 2000 --out var/simulated
+    Example: sellerscore simulate --sellers 2000 --seed 7 --end 2025-12-31 --out var/simulated
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -39,7 +47,8 @@ def simulate(
     from training.simulation import SimulationConfig
     from training.simulation import simulate as run
 
-    config = SimulationConfig(sellers=sellers, days=days, seed=seed)
+    last = end.date() if end else datetime.now(UTC).date() - timedelta(days=1)
+    config = SimulationConfig(sellers=sellers, days=days, seed=seed, start=last - timedelta(days=days - 1))
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Simulating sellers", total=sellers)
         summary = run(config, out, lambda done, total: bar.update(task, completed=done, total=total))

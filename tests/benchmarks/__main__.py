@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 
 from features.home import state_folder
-from tests.benchmarks import api, explain, fake_orders, features, pages, simulation, train
+from tests.benchmarks import api, explain, fake_orders, features, pages, reasons, simulation, train
 
 GROUPS: dict[str, Callable[[], dict[str, float]]] = {
     "features": features.run,
@@ -14,6 +14,7 @@ GROUPS: dict[str, Callable[[], dict[str, float]]] = {
     "api": api.run,
     "simulation": simulation.run,
     "fake_orders": fake_orders.run,
+    "reasons": reasons.run,
     "train": train.run,
     "pages": pages.run,
 }

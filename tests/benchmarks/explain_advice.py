@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from scoring import Bundle, BundleParts, Policy, Reference, Vector, Verdict, advise, pack
 from scoring.model import Calibration
-from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, Reach, Sizes
+from tests.statements import reason_catalogue
 from training.package import BANDS
 
 _AS_OF: Final = date(2026, 1, 31)
@@ -39,7 +39,7 @@ def advice(asked: Asked) -> dict[str, float]:
     """Ask for advice seller by seller, those who have a better band to reach, and return what that took."""
     bundle = Bundle.from_files(pack(_parts(asked)))
     sellers = [
-        Vector("S-1", _AS_OF, {"orders": _AS_OF}, _CATALOGUE, tuple(None if np.isnan(v) else v for v in row))
+        Vector("S-1", _AS_OF, _AS_OF, {"orders": _AS_OF}, _CATALOGUE, tuple(None if np.isnan(v) else v for v in row))
         for row in asked.rows[: 3 * asked.sellers].tolist()
     ]
     for vector in sellers[:_WARM]:
@@ -64,13 +64,12 @@ def advice(asked: Asked) -> dict[str, float]:
 def _parts(asked: Asked) -> BundleParts:
     names = [f"Column_{place}" for place in range(asked.rows.shape[1])]
     groups = [f"group_{number}" for number in range(_GROUPS)]
-    wording = Wording("It costs points", "扣分")
     entries = tuple(_entry(name, place, groups, asked.rows[:, place]) for place, name in enumerate(names))
     return BundleParts(
         asked.model_text,
         FeatureSheet(_CATALOGUE, entries, (), ("orders",), 7, Sizes(names[-1], ())),
         Policy(Calibration(1.0, 0.0), Scale(), BANDS, "90+ days past due within 12 months"),
-        ReasonCatalogue("made", tuple(ReasonEntry(f"R-{group}", group, wording, wording) for group in groups)),
+        reason_catalogue(entries),
         Reference("made rows", {}, {}, "tables"),
     )
 
@@ -78,4 +77,6 @@ def _parts(asked: Asked) -> BundleParts:
 def _entry(name: str, place: int, groups: list[str], values: NDArray[np.float64]) -> FeatureEntry:
     low, middle = np.nanquantile(values, (0.1, 0.5))
     reach = (Reach(float(low), float(middle - low)),) if place < _MOVABLE else ()
-    return FeatureEntry(name, name, "ratio", 1 if reach else 0, True, False, groups[place % _GROUPS], 1.0, reach=reach)
+    return FeatureEntry(
+        name, name, "ratio", 1, True, False, groups[place % _GROUPS], 1.0, tables=("orders",), reach=reach
+    )

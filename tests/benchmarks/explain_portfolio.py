@@ -16,10 +16,10 @@ from api.portfolio import write_portfolio
 from features.store import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, pack
 from scoring.model import Calibration
-from scoring.reasons import ReasonCatalogue, ReasonEntry, Wording
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet
 from tests.benchmarks.feature_builds import Runner, peak_gib
+from tests.statements import reason_catalogue
 from training.package import BANDS
 
 _AS_OF: Final = date(2026, 1, 31)
@@ -60,7 +60,7 @@ def score(portfolio: Portfolio, folder: Path) -> dict[str, float]:
             _say(f"{done:,} sellers after {time.perf_counter() - began:.0f} s")
 
     stored = VectorStore(folder / "vectors.db").all_latest()
-    report = write_portfolio(bundle, stored, folder / "scores.parquet", progress)
+    report = write_portfolio(bundle, stored, _AS_OF, folder / "scores.parquet", progress)
     seconds = time.perf_counter() - began
     return {
         "explain.portfolio_sellers": float(report.summing),
@@ -83,16 +83,14 @@ def _parts(portfolio: Portfolio) -> BundleParts:
     groups = [f"group_{number}" for number in range(_GROUPS)]
     names = [f"Column_{place}" for place in range(portfolio.features)]
     entries = tuple(
-        FeatureEntry(name, name, "ratio", 0, True, False, groups[place % _GROUPS], 1.0)
+        FeatureEntry(name, name, "ratio", 1, True, False, groups[place % _GROUPS], 1.0, tables=("orders",))
         for place, name in enumerate(names)
     )
-    wording = Wording("It costs points", "扣分")
-    reasons = ReasonCatalogue("made", tuple(ReasonEntry(f"R-{group}", group, wording, wording) for group in groups))
     return BundleParts(
         portfolio.model_text,
         FeatureSheet(_CATALOGUE, entries, (), ("orders",), 7),
         Policy(Calibration(1.0, 0.0), Scale(), BANDS, "90+ days past due within 12 months"),
-        reasons,
+        reason_catalogue(entries),
         Reference("made rows", {}, {}, "tables"),
     )
 

@@ -99,7 +99,7 @@ def study(seed: int, scale: Scale) -> dict[str, float]:
 
 def judge(dataset: Dataset, hidden: pd.DataFrame) -> dict[str, float]:
     """Train on each part's other sellers, predict its later loans, and return the figures of all of them together."""
-    part = _part_of(dataset.rows["seller_id"])
+    part = part_of(dataset.rows["seller_id"])
     judged = [_predictions(hold_out(dataset, SPLIT, part == number), hidden) for number in range(PARTS)]
     bad, model, oracle, floor = (np.concatenate([one[name] for one in judged]) for name in judged[0])
     figures = {name: evaluate(bad, each) for name, each in (("model", model), ("oracle", oracle), ("floor", floor))}
@@ -124,7 +124,7 @@ def judge(dataset: Dataset, hidden: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _part_of(seller_ids: pd.Series) -> pd.Series:
+def part_of(seller_ids: pd.Series) -> pd.Series:
     """Return the part of each seller, by a hash of the id."""
     return seller_ids.map(lambda seller: int.from_bytes(hashlib.sha256(seller.encode()).digest()[:8], "big") % PARTS)
 
