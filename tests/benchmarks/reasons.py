@@ -62,7 +62,7 @@ _BEFORE: Final = {
 
 
 def run(sellers: int = SELLERS, asked: int = ASKED, orders_per_seller: int = 400) -> dict[str, float]:
-    """Simulate, train, and check the reasons of scored sellers; return the figures under the names of var/bench.json."""
+    """Simulate, train and check the reasons of scored sellers; return the figures as var/bench.json names them."""
     with tempfile.TemporaryDirectory(prefix="sellerscore-reasons-") as name:
         delivery, home = Path(name) / "delivery", Path(name) / "operating"
         simulate(SimulationConfig(sellers=sellers, seed=SEED, orders_per_seller=orders_per_seller), delivery)
