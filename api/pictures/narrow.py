@@ -45,7 +45,7 @@ def _step(group: Xml.Element, step: Step, begins: float, ends: float) -> None:
     Xml.SubElement(group, "title").text = plain(f"{step.label}: {step.points:+d}")
     _words(group, 16, shortened(step.label, _LONGEST), f"{step.points:+d}")
     left, width = min(begins, ends), max(abs(ends - begins), 1.5)
-    colour = "gain" if step.points > 0 else "loss" if step.points < 0 else SOFT
+    colour = SOFT if step.is_limit else "gain" if step.points > 0 else "loss"
     rect(group, (min(left, _WIDTH - width), _BAR_AT, width, _BAR_HIGH), colour, rx="2")
     # where the next step begins
     line(group, (ends, _BAR_AT + _BAR_HIGH, ends, _ROW + 4), SOFT, stroke_opacity="0.5")

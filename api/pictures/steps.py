@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scoring.assess import SCALE_LIMIT, Explanation
+from scoring.assess import SCALE_LIMIT, Explanation, GroupPoints
 
 
 @dataclass(frozen=True)
 class Step:
-    """One step of the waterfall: from `start` points to `start + points`."""
+    """One step of the waterfall: from `start` points to `start + points`; the limit of the scale is no group's."""
 
     label: str
     start: int
     points: int
+    is_limit: bool = False
 
 
 def steps_of(explanation: Explanation) -> list[Step]:
@@ -26,7 +27,7 @@ def steps_of(explanation: Explanation) -> list[Step]:
     """
     groups = sorted((each for each in explanation.groups if each.points), key=lambda each: -abs(each.points))
     groups.sort(key=lambda each: each.group == SCALE_LIMIT)
-    return list(_running(explanation.base_points, [(each.label, each.points) for each in groups]))
+    return list(_running(explanation.base_points, groups))
 
 
 def extent(base: int, steps: Sequence[Step]) -> tuple[int, int]:
@@ -35,7 +36,7 @@ def extent(base: int, steps: Sequence[Step]) -> tuple[int, int]:
     return min(reached), max(reached)
 
 
-def _running(base: int, rows: Sequence[tuple[str, int]]) -> Iterator[Step]:
-    for label, points in rows:
-        yield Step(label, base, points)
-        base += points
+def _running(base: int, groups: Sequence[GroupPoints]) -> Iterator[Step]:
+    for each in groups:
+        yield Step(each.label, base, each.points, each.group == SCALE_LIMIT)
+        base += each.points

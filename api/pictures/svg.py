@@ -102,7 +102,7 @@ def _draw(picture: Xml.Element, assessment: Assessment, explanation: Explanation
     for row, step in enumerate(steps, 1):
         group = _row(picture, row, step.label, f"{step.points:+d}")
         left, right = sorted(_BARS_FROM + (at - low) * scale for at in (step.start, step.start + step.points))
-        colour = _GAIN if step.points > 0 else _LOSS if step.points < 0 else _PLAIN
+        colour = _PLAIN if step.is_limit else _GAIN if step.points > 0 else _LOSS
         _bar(group, row, left, max(right - left, 1.5), colour)
         if row == len(steps):
             continue

@@ -182,7 +182,7 @@ class _Bar:
         mark = ("+" if gain else "-") if options.ascii_only else ("█" if gain else "▒")
         length = max(right - left, 1) if self.step.points else 0
         yield Segment(" " * left)
-        yield Segment(mark * length, Style(color="green" if gain else "red"))
+        yield Segment(mark * length, Style() if self.step.is_limit else Style(color="green" if gain else "red"))
 
     def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
         return Measurement(16, options.max_width)
