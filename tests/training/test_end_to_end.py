@@ -15,6 +15,7 @@ import pytest
 from pyarrow import parquet
 
 from api.vectors import to_vector
+from features.catalogue import CATALOGUE
 from features.store import VectorStore
 from scoring import Bundle
 from scoring.explain import contributions
@@ -111,6 +112,15 @@ def test_the_trained_model_is_explained_as_lightgbm_explains_it_to_rounding(worl
     assert np.abs(ours.values - theirs[:, :-1]).max() <= 1e-12
     assert abs(ours.base - theirs[0, -1]) <= 1e-12
     assert np.abs(theirs[:, :-1]).max() > 0.01
+
+
+def test_no_scored_seller_is_without_a_sale_in_the_last_60_days(world: World, portfolio: pd.DataFrame) -> None:
+    place = [feature.name for feature in CATALOGUE].index("days_since_last_order")
+    since = {each.seller_id: each.values[place] for each in VectorStore(world.home / "vectors.db").all_latest()}
+    for seller, outcome in portfolio["outcome"].items():
+        days = since[str(seller)]
+        assert (outcome == "inactive") == (days is None or days > 60) or outcome == "insufficient_history"
+        assert outcome != "scored" or (days is not None and days <= 60)
 
 
 def test_sellers_without_a_score_have_no_number(portfolio: pd.DataFrame) -> None:

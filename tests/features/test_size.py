@@ -1,0 +1,48 @@
+"""Larger is never worse: more sales of the same kind, or more visits, move no scored feature to its risky side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+
+from features.catalogue import CATALOGUE
+from tests.oracles.features_oracle import oracle
+from tests.oracles.market import MIDNIGHTS, Market, Shape, market
+
+SIGNS = {feature.name: feature.sign for feature in CATALOGUE if feature.scored}
+
+
+def larger(rows: Market, times: int) -> Market:
+    """The same business with every amount of trade so many times as large; its loans stay what they are."""
+    grown = deepcopy(rows)
+    for table in ("orders", "refunds", "purchases", "traffic"):
+        for row in grown[table]:
+            row["amount_micros"] *= times
+    return grown
+
+
+def more_visits(rows: Market, times: int) -> Market:
+    grown = deepcopy(rows)
+    for row in grown["traffic"]:
+        row["visits"] *= times
+    return grown
+
+
+@pytest.mark.parametrize("grow", [larger, more_visits])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_larger_seller_is_never_riskier(seed: int, grow: Callable[[Market, int], Market]) -> None:
+    small = market(Shape(seed=seed, sellers=4, events=60))
+    large = grow(small, 3)
+    moved = 0
+    for seller in ("S0", "S1", "S2", "S3"):
+        for midnight in MIDNIGHTS[-2:]:
+            before, after = oracle(small, seller, midnight), oracle(large, seller, midnight)
+            for name, sign in SIGNS.items():
+                one, other = before[name], after[name]
+                assert (one is None) == (other is None), name
+                if one is not None and other is not None:
+                    assert float(other) * sign <= float(one) * sign + 1e-9 * abs(float(one)), name
+                    moved += other != one
+    assert moved
