@@ -14,7 +14,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from scoring.figures import Language
+from scoring.figures import Language, figure
 
 if TYPE_CHECKING:
     from babel import Locale
@@ -97,21 +97,11 @@ class Words:
         return _moment(value, self.language)
 
     def figure(self, value: float | None, unit: str) -> str:
-        """Write a value of a feature with its unit.
+        """Write a value of a feature with its unit, as the statements of reasons write it.
 
         Example: 0.0621 of `ratio` is 6.2%; none is "not known".
         """
-        if value is None:
-            return self.say(N_("not known"))
-        if unit == "ratio":
-            return self.percent(value)
-        if unit == "USD":
-            return self.money(value)
-        if unit == "days":
-            return self.say(N_("%(number)s days"), number=self.number(round(value, 1)))
-        if unit == "hours":
-            return self.say(N_("%(number)s hours"), number=self.number(round(value, 1)))
-        return self.number(round(value, 2))
+        return figure(value, unit, self.language)
 
 
 @cache

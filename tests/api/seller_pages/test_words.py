@@ -17,18 +17,21 @@ EN, ZH = words_of(Language.ENGLISH), words_of(Language.CHINESE)
     ("value", "unit", "english", "chinese"),
     [
         (0.0621, "ratio", "6.2%", "6.2%"),
-        (-0.05, "ratio", "−5%", "−5%"),
-        (12_345.6, "USD", "US$12,346", "US$12,346"),
-        (9.5, "USD", "US$9.50", "US$9.50"),
+        (-0.05, "ratio", "-5.0%", "-5.0%"),
+        (0.0043, "pp", "+0.4 pp", "+0.4个百分点"),
+        (12_345.6, "USD", "$12,346", "US$12,346"),
+        (9.5, "USD", "$9.50", "US$9.50"),
         (9.6333, "days", "9.6 days", "9.6天"),
         (12.0, "hours", "12 hours", "12小时"),
-        (4.657, "stars", "4.66", "4.66"),
+        (4.657, "stars", "4.66 stars", "4.66星"),
         (1_234.0, "count", "1,234", "1,234"),
         (None, "ratio", "not known", "未知"),
-        (0.0, "ratio", "0%", "0%"),
+        (0.0, "ratio", "0.0%", "0.0%"),
     ],
 )
-def test_figures(value: float | None, unit: str, english: str, chinese: str) -> None:
+def test_figures_are_written_as_in_the_statements_of_reasons(
+    value: float | None, unit: str, english: str, chinese: str
+) -> None:
     assert (EN.figure(value, unit), ZH.figure(value, unit)) == (english, chinese)
 
 
