@@ -92,7 +92,7 @@ def test_bars_go_from_step_to_step_within_the_picture(
     bars = [dict(bar.attrib) for bar in picture.iter(f"{NAMESPACE}rect")]
     assert len(bars) == len(steps)
     for bar, step in zip(bars, steps, strict=True):
-        assert bar["fill"] == ("#0f7b6c" if step.points > 0 else "#c2570c" if step.points < 0 else "#6b7280")
+        assert bar["fill"] == ("#6b7280" if step.is_limit else "#0f7b6c" if step.points > 0 else "#c2570c")
         left, width = float(bar["x"]), float(bar["width"])
         ends = [260 + (at - low) * 430 / max(high - low, 1) for at in (step.start, step.start + step.points)]
         assert left == pytest.approx(min(ends), abs=0.06)
@@ -106,6 +106,13 @@ def test_gains_and_losses_differ_in_colour_and_sign(assessment: Assessment) -> N
     picture = drawn(explained(assessment, [30, -20], ["Up", "Down"]))
     colours = [bar.attrib["fill"] for bar in picture.iter(f"{NAMESPACE}rect")]
     assert len(set(colours)) == 2
+
+
+def test_the_limit_of_the_scale_is_drawn_as_neither_gain_nor_loss(assessment: Assessment) -> None:
+    for limit in (25, -25):
+        picture = drawn(explained(assessment, [30, -20], ["Up", "Down"], limit))
+        colours = [bar.attrib["fill"] for bar in picture.iter(f"{NAMESPACE}rect")]
+        assert colours == ["#0f7b6c", "#c2570c", "#6b7280"]
 
 
 def test_without_a_number_it_says_what_lacked(bundle: Bundle) -> None:
@@ -156,7 +163,7 @@ def test_for_a_narrow_screen_every_step_is_told_and_none_leaves_it(
         assert f"{each.points:+d}." in picture.attrib["aria-label"]
     bars = [dict(bar.attrib) for bar in picture.iter("rect")]
     assert [bar["class"] for bar in bars] == [
-        "gain" if each.points > 0 else "loss" if each.points < 0 else "soft" for each in steps
+        "soft" if each.is_limit else "gain" if each.points > 0 else "loss" for each in steps
     ]
     assert all(0 <= float(bar["x"]) <= float(bar["x"]) + float(bar["width"]) <= width + 0.11 for bar in bars)
     rows = [float(group.attrib["transform"].split()[1].rstrip(")")) for group in picture.iter("g")]

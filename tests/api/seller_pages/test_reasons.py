@@ -86,6 +86,15 @@ def test_with_evidence_the_figures_are_named(serve_shops: ShopServer) -> None:
     assert "1.0% is typical" in said
 
 
+def test_without_a_reason_the_report_claims_no_more_than_was_checked(serve_shops: ShopServer) -> None:
+    desk = serve_shops(shop_bundle())
+    score = desk.score("typical")
+    explanation = score["assessment"]["explanation"]
+    assert explanation["reasons"] == []
+    report = Read(desk.client.get(f"/v1/scores/{score['id']}/report").text).text
+    assert "None. In the groups that cost points, no single figure on the risky side" in report
+
+
 def test_every_reason_of_every_shop_lies_on_its_side_and_names_both_values() -> None:
     bundle, found = shop_bundle(), 0
     for shop in ("typical", "returns", "rushed", "unchecked", "stuck", "settled"):
@@ -197,6 +206,6 @@ def test_the_page_shows_the_end_of_the_scale_in_the_sum_alone(serve_shops: ShopS
     groups = set(re.findall(r'data-group="([^"]+)"', shown))
     assert "integrity" in groups
     assert SCALE_LIMIT not in groups
-    assert shown.count("The scale ends here") == 1
+    assert shown.count("Limit of the scale") == 1
     assert 'id="limit"' in shown
     assert "Limit of the scale" not in text_of(page(desk, shop, ""))
