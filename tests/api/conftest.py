@@ -6,8 +6,9 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import lightgbm
@@ -65,6 +66,7 @@ def snapshot_of(day: date) -> Snapshot:
 
 
 SNAPSHOT = snapshot_of(AS_OF)
+_BEGUN = monotonic()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -143,8 +145,11 @@ _KNOWN: dict[frozenset[tuple[str, bytes]], Bundle] = {}
 
 @pytest.fixture(scope="package", autouse=True)
 def moved_clock() -> Iterator[None]:
-    """Let the tests of this package run from `NOW` on; a test may move the clock further."""
-    with time_machine.travel(NOW, tick=True):
+    """Let the tests of this package run from `NOW` on; a test may move the clock further.
+
+    A worker may leave the package and come back: the clock goes on then, so that what was prepared before is not ahead.
+    """
+    with time_machine.travel(NOW + timedelta(seconds=monotonic() - _BEGUN), tick=True):
         yield
 
 
