@@ -66,7 +66,7 @@ def snapshot_of(day: date) -> Snapshot:
 
 
 SNAPSHOT = snapshot_of(AS_OF)
-_BEGUN = monotonic()
+_START = monotonic()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -149,7 +149,7 @@ def moved_clock() -> Iterator[None]:
 
     A worker may leave the package and come back: the clock goes on then, so that what was prepared before is not ahead.
     """
-    with time_machine.travel(NOW + timedelta(seconds=monotonic() - _BEGUN), tick=True):
+    with time_machine.travel(NOW + timedelta(seconds=monotonic() - _START), tick=True):
         yield
 
 
