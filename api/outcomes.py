@@ -140,7 +140,7 @@ def _short(case: _Case, what: str, found: float | None, needed: float) -> str:
         return say(N_("First sale: none on record."))
     if what == _FIRST_SALE and found is not None:
         return say(
-            N_("First sale: %(day)s, %(days)s days ago. A score needs %(needed)s days of history."),
+            N_("First sale: %(day)s, %(days)s days before the data end. A score needs %(needed)s days of history."),
             day=case.words.day(case.as_of - timedelta(days=int(found))),
             days=number(found),
             needed=number(needed),

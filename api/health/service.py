@@ -44,13 +44,16 @@ def _data(services: Services, vector: StoredVector | None, today: date) -> str |
     if vector is None:
         return None
     sheet = services.champion.bundle.sheet
-    old = [gap for gap in required_gaps(sheet, to_vector(vector, today)) if gap.data_through]
-    if not old:
+    gaps = required_gaps(sheet, to_vector(vector, today))
+    if not gaps:
         return None
-    ends = ", ".join(f"{gap.table} end on {gap.data_through}" for gap in old)
+    found = ", ".join(
+        f"{gap.table} end on {gap.data_through}" if gap.data_through else f"{gap.table} were not delivered"
+        for gap in gaps
+    )
     return (
-        f"data: too old for a score ({ends}; allowed is at most {sheet.max_age_days} days before {today}); ingest a "
-        "newer delivery."
+        f"data: too old for a score, or missing ({found}; allowed is at most {sheet.max_age_days} days before {today}); "
+        "ingest a newer delivery."
     )
 
 

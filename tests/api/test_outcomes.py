@@ -56,13 +56,13 @@ SELLS_AGAIN = (
 ENGLISH = {
     ("new", "bank"): OutcomeText(
         "The seller's history is too short for a score.",
-        ("First sale: 21 Dec 2025, 41 days ago. A score needs 90 days of history.",),
+        ("First sale: 21 Dec 2025, 41 days before the data end. A score needs 90 days of history.",),
         "Assess the seller by other means, or request the score again from 21 Mar 2026. A short history alone is no "
         "sign of risk.",
     ),
     ("new", "seller"): OutcomeText(
         "Your history is still too short for a score",
-        ("First sale: 21 Dec 2025, 41 days ago. A score needs 90 days of history.",),
+        ("First sale: 21 Dec 2025, 41 days before the data end. A score needs 90 days of history.",),
         "If you keep selling, you get a score from 21 Mar 2026.",
     ),
     ("empty", "bank"): OutcomeText(
@@ -120,12 +120,12 @@ ENGLISH = {
 CHINESE = {
     ("new", "bank"): OutcomeText(
         "该卖家经营时间尚短，无法评分。",
-        ("首笔销售：2025年12月21日，距今41天。评分要求至少90天的经营记录。",),
+        ("首笔销售：2025年12月21日，距数据截止日41天。评分要求至少90天的经营记录。",),
         "请通过其他方式评估该卖家，或自2026年3月21日起重新申请评分。仅经营时间短并不代表有风险。",
     ),
     ("new", "seller"): OutcomeText(
         "您的经营时间尚短，暂时无法评分",
-        ("首笔销售：2025年12月21日，距今41天。评分要求至少90天的经营记录。",),
+        ("首笔销售：2025年12月21日，距数据截止日41天。评分要求至少90天的经营记录。",),
         "保持销售，自2026年3月21日起即可获得评分。",
     ),
     ("stopped", "bank"): OutcomeText(
