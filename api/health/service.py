@@ -52,8 +52,8 @@ def _data(services: Services, vector: StoredVector | None, today: date) -> str |
         for gap in gaps
     )
     return (
-        f"data: too old for a score, or missing ({found}; allowed is at most {sheet.max_age_days} days before {today}); "
-        "ingest a newer delivery."
+        f"data: too old for a score, or missing ({found}; allowed is at most {sheet.max_age_days} days before "
+        f"{today}); ingest a newer delivery."
     )
 
 
