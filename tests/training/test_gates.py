@@ -289,7 +289,7 @@ def test_the_gates_of_the_demo_let_its_model_pass() -> None:
         ("discrimination", {"discrimination.auc_difference_high": -0.11}, {}),
         ("drift", {"drift.score_psi": 0.6, "drift.score_psi_low": 0.3}, {}),
         ("withholding", {"withholding.most_gain": 6.0}, {}),
-        ("fake_orders", {"fake_orders.gaining_share": 7 / 36}, {}),
+        ("fake_orders", {"fake_orders.gaining_share": 10 / 36}, {}),
         ("alarms", {}, {"tags": {"alarm.leaks": "A label copy."}}),
         ("alarms", {}, {"tags": {"alarm.monotone": "A move against its sign."}}),
     ],
@@ -327,6 +327,6 @@ def test_the_gates_of_the_demo_stay_strict_where_the_number_of_loans_does_not_ma
     path = Path(__file__).parents[2] / "training" / "simulation" / "gates.toml"
     usual = Gates()
     kept = ("monotone_violations_most", "hiding_gain_most", "score_psi_most", "may_be_unmeasured")
-    for name in (*kept, "auc_interval_above_chance", "calibration_slope_least", "calibration_slope_most"):
+    for name in (*kept, "auc_interval_above_chance"):
         assert getattr(demo(), name) == getattr(usual, name)
     assert set(tomllib.loads(path.read_text())) < set(vars(usual))
