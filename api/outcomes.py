@@ -98,7 +98,7 @@ def _facts(case: _Case) -> Iterator[str]:
                 yield case.words.say(N_("%(table)s: not delivered."), table=_table(case, what))
             case Outcome.STALE_DATA:
                 yield _old(case, what, date.fromisoformat(found))
-            case Outcome.INACTIVE:
+            case Outcome.INACTIVE if what == _LAST_SALE:
                 yield _last_sale(case, found, needed)
             case _:
                 yield _short(case, what, found, needed)
@@ -173,7 +173,7 @@ def _bank_to_do(case: _Case) -> str:
             return say(
                 N_(
                     "Ask the seller whether the business continues. There are no current sales from which instalments "
-                    "could be paid; a score is possible once new sales are delivered."
+                    "could be paid; a score is possible once there are new sales on enough days."
                 )
             )
         case Outcome.INSUFFICIENT_DATA:
@@ -199,14 +199,16 @@ def _seller_to_do(case: _Case) -> str:
         case Outcome.INACTIVE:
             return say(
                 N_(
-                    "Once you sell again and your marketplace delivers the new orders, you get a score. If you did "
-                    "sell since then, ask your marketplace why the orders are missing."
+                    "A score is possible once you have sold again on enough days and your marketplace has delivered "
+                    "the new orders. If you did sell since then, ask your marketplace why the orders are missing."
                 )
             )
         case Outcome.INSUFFICIENT_DATA:
             return say(N_("Ask your marketplace to deliver the missing data. Your score follows the day after."))
         case Outcome.STALE_DATA:
-            return say(N_("You need to do nothing. If no new data arrive in the next days, ask your marketplace why."))
+            return say(
+                N_("You do not need to do anything. If no new data arrive within a few days, ask your marketplace why.")
+            )
     if not case.is_new:
         return say(N_("Your score appears when there are sales on enough days."))
     if due := _due(case):

@@ -9,7 +9,7 @@ no step answers is listed with why.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import combinations
@@ -50,10 +50,15 @@ class Verdict(StrEnum):
 
 
 class Relation(StrEnum):
-    """How a step relates to the principal reasons: it answers one, or why none names it."""
+    """How a step relates to the principal reasons: it answers one, or why none names it.
+
+    `LESSER_COST`: the figure costs points and is not among the principal reasons. `NO_COST`: it costs none today.
+    `BETTER_THAN_TYPICAL`: it is better than typical already.
+    """
 
     PRINCIPAL_REASON = "principal_reason"
-    LESSER_REASON = "lesser_reason"
+    LESSER_COST = "lesser_cost"
+    NO_COST = "no_cost"
     BETTER_THAN_TYPICAL = "better_than_typical"
 
 
@@ -61,12 +66,14 @@ class Unanswered(StrEnum):
     """Why no step answers a principal reason.
 
     `CHANGES_SLOWLY`: it follows from months of trading. `RARELY_IMPROVED`: what sellers of that size reach in the time
-    raises the score too little. `NEEDS_DATA`: the figure is missing.
+    raises the score too little. `NEEDS_TABLE`: a table that the figure rests on was not delivered or is too old.
+    `NOT_COMPUTED`: the figure cannot be computed from what was delivered, such as a trend of a young seller.
     """
 
     CHANGES_SLOWLY = "changes_slowly"
     RARELY_IMPROVED = "rarely_improved"
-    NEEDS_DATA = "needs_data"
+    NEEDS_TABLE = "needs_table"
+    NOT_COMPUTED = "not_computed"
 
 
 @dataclass(frozen=True)
@@ -148,22 +155,25 @@ _Try = tuple[Way, ...]
 
 @dataclass(frozen=True)
 class _Question:
-    """A seller's values, and the band to reach."""
+    """A seller's values and score, and the band to reach."""
 
     bundle: Bundle
     vector: Vector
     row: NDArray[np.float64]
+    score: int
     band: str
 
     def reached(self, tries: Sequence[_Try], share: float = 1.0) -> list[bool]:
-        """Return for each try whether it leads to the band, or a better one."""
+        """Return for each try whether it leads to the band or a better one, by at least two points."""
         rows = np.repeat(self.row, len(tries), axis=0)
         for changed, gone in zip(rows, tries, strict=True):
             for way in gone:
                 changed[way.place] = way.at(share)
         bands, policy = self.bundle.policy.bands, self.bundle.policy
         points = to_points(contributions(self.bundle.model, rows), policy.calibration, policy.scale)
-        return [bands.as_good(bands.of(probability_of(each)), self.band) for each in points.log_odds.tolist()]
+        enough = (points.score - self.score >= LEAST_GAIN).tolist()
+        chances = map(probability_of, points.log_odds.tolist())
+        return [more and bands.as_good(bands.of(each), self.band) for more, each in zip(enough, chances, strict=True)]
 
     def assessed(self, tries: Iterable[tuple[_Try, float]]) -> list[Assessment]:
         """Score the changed vectors as any other."""
@@ -191,13 +201,13 @@ def advise(bundle: Bundle, vector: Vector, band: str | None = None) -> Advice:
     if band is not None and band not in bands.names:
         raise VectorError(f"There is no band {band!r}; the bands of the bundle are {', '.join(bands.names)}.")
     now = assess(bundle, [vector])[0]
-    if now.explanation is None or now.band is None:
+    if now.explanation is None or now.band is None or now.score is None:
         return Advice(Verdict.NO_SCORE, None, band)
     wanted = band or bands.next_better(now.band)
     if bands.as_good(now.band, wanted):
         return Advice(Verdict.REACHED, now.band, wanted)
     row = readable(bundle.sheet, [vector], [optional_gaps(bundle.sheet, vector)])
-    return _answer(_Question(bundle, vector, row, wanted), now, now.explanation.reasons)
+    return _answer(_Question(bundle, vector, row, now.score, wanted), now, now.explanation.reasons)
 
 
 def _answer(question: _Question, now: Assessment, reasons: Sequence[Reason]) -> Advice:
@@ -233,15 +243,24 @@ def _options(question: _Question, now: Assessment, possible: Sequence[Way]) -> l
 def _steps(question: _Question, now: Assessment, reasons: Sequence[Reason], possible: Sequence[Way]) -> Iterator[Step]:
     """Yield each way alone that raises the score, most points first."""
     code_of = {reason.group: reason.code for reason in reasons}
+    costs = {each.feature: each.points for each in now.explanation.contributions} if now.explanation else {}
+    costs |= {each.group: each.points for each in now.explanation.groups} if now.explanation else {}
     found = []
     for way, after in zip(possible, question.assessed(((way,), 1.0) for way in possible), strict=True):
         if now.score is None or after.score is None or after.score - now.score < LEAST_GAIN:
             continue
         code = code_of.get(way.entry.reason_group)
-        lesser = Relation.LESSER_REASON if way.entry.is_risky(way.value) else Relation.BETTER_THAN_TYPICAL
-        relation = Relation.PRINCIPAL_REASON if code else lesser
+        relation = Relation.PRINCIPAL_REASON if code else _relation(way, costs)
         found.append(Step(_change(way, 1.0), after.score, after.score - now.score, relation, code))
     yield from sorted(found, key=lambda step: -step.points)
+
+
+def _relation(way: Way, points: Mapping[str, int]) -> Relation:
+    """Return why no principal reason names a figure; `points` are those of features and groups."""
+    if not way.entry.is_risky(way.value):
+        return Relation.BETTER_THAN_TYPICAL
+    costs = points.get(way.entry.name, 0) < 0 and points.get(way.entry.reason_group, 0) < 0
+    return Relation.LESSER_COST if costs else Relation.NO_COST
 
 
 def _open(bundle: Bundle, reasons: Sequence[Reason], steps: Sequence[Step]) -> Iterator[OpenReason]:
@@ -251,7 +270,7 @@ def _open(bundle: Bundle, reasons: Sequence[Reason], steps: Sequence[Step]) -> I
         if reason.code in answered:
             continue
         if reason.side == "missing":
-            why = Unanswered.NEEDS_DATA
+            why = Unanswered.NEEDS_TABLE if reason.table else Unanswered.NOT_COMPUTED
         else:
             why = Unanswered.RARELY_IMPROVED if reason.group in advised else Unanswered.CHANGES_SLOWLY
         yield OpenReason(reason, why)

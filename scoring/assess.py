@@ -195,13 +195,13 @@ def _outcome(sheet: FeatureSheet, vector: Vector) -> tuple[Outcome, tuple[Shortf
     if gaps:
         needed = f"at most {sheet.max_age_days} days before {vector.requested_on}"
         return Outcome.STALE_DATA, tuple(Shortfall(gap.table, gap.data_through, needed) for gap in gaps)
-    if (stopped := _inactivity(sheet, vector)) is not None:
-        return Outcome.INACTIVE, (stopped,)
     short = tuple(
         Shortfall(threshold.feature, found, threshold.least)
         for threshold in sheet.history
         if ((found := vector.values[sheet.place_of[threshold.feature]]) or 0.0) < threshold.least
     )
+    if (stopped := _inactivity(sheet, vector)) is not None:
+        return Outcome.INACTIVE, (stopped, *short)
     return (Outcome.INSUFFICIENT_HISTORY if short else Outcome.SCORED), short
 
 

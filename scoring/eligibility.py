@@ -116,6 +116,7 @@ class Grounds:
 
     `months_trading` counts from the first order, `monthly_sales` are settled net sales of an average month, in the
     product's currency. `doubts` tells by feature which share of sales it doubts: None where it could not be looked at.
+    `scored` is false where the outcome carries no score: then nothing but that and the country is said to be missing.
     """
 
     band: str | None
@@ -123,6 +124,7 @@ class Grounds:
     months_trading: float | None
     monthly_sales: float | None
     doubts: Mapping[str, float | None]
+    scored: bool = True
 
     @property
     def undoubted_sales(self) -> float | None:
@@ -184,6 +186,8 @@ def _unmet(product: Product, grounds: Grounds, bands: Bands) -> Iterator[Unmet]:
     yield from _unmet_band(product, grounds.band, bands)
     if product.countries and grounds.country not in product.countries:
         yield Unmet(Criterion.COUNTRY, grounds.country, ", ".join(sorted(product.countries)), None)
+    if not grounds.scored:
+        return
     months = grounds.months_trading
     if months is None or months < product.minimum_months:
         needed = float(product.minimum_months)

@@ -31,6 +31,11 @@ class Points:
     score: NDArray[np.int64]
     log_odds: NDArray[np.float64]
 
+    @property
+    def unlimited(self) -> NDArray[np.int64]:
+        """The scores before an end of the scale cuts them off."""
+        return self.score - self.scale_limit
+
 
 def to_points(
     explained: Contributions, calibration: Calibration, scale: Scale, scored: Sequence[int] | None = None
@@ -60,10 +65,10 @@ def to_points(
     )
 
 
-def to_scores(explained: Contributions, calibration: Calibration, scale: Scale) -> NDArray[np.int64]:
-    """Return the scores of `to_points` alone, shape (n,), for those who need no points of single features."""
+def to_unlimited_scores(explained: Contributions, calibration: Calibration, scale: Scale) -> NDArray[np.int64]:
+    """Return the whole scores of n rows before an end of the scale cuts them off, without points of single features."""
     _, _, real = _exact(explained.values, explained.base, calibration, scale)
-    return np.clip(_whole(real), scale.min, scale.max)
+    return _whole(real)
 
 
 def _exact(

@@ -2,7 +2,8 @@
 
 A reason is shown only if its group costs points in sum, the value lies on the risky side of typical or is missing, and
 the score with that feature at its typical value is at least `LEAST_GAIN` points higher. What fails is not a reason,
-whatever its points.
+whatever its points. Gains are measured before an end of the scale cuts the score off: the worst sellers would otherwise
+have the fewest reasons.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from scoring.errors import BundleError
 from scoring.explain import contributions
 from scoring.figures import Language, figure
 from scoring.freshness import TableGap
-from scoring.points import Points, to_scores
+from scoring.points import Points, to_unlimited_scores
 from scoring.sheet import FeatureEntry, FeatureSheet
 
 if TYPE_CHECKING:
@@ -161,7 +162,8 @@ class Reason:
         table: where missing, the table that was not used; None where the table is there and the figure is not.
         data_through: up to which day that table goes; None where it was not delivered.
         points: the feature's contribution, negative.
-        gain: by how many points the score is higher with the feature at its typical value.
+        gain: by how many points the score is higher with the feature at its typical value, before an end of the scale
+            cuts it off.
         statement: what a credit officer reads.
     """
 
@@ -248,8 +250,8 @@ def _gains(
     changed = rows[row_of]
     typical, _ = sheet.typical_and_signs
     changed[np.arange(len(changed)), np.array(sheet.scored)[column_of]] = typical[column_of]
-    scores = to_scores(contributions(bundle.model, changed), policy.calibration, policy.scale)
-    gains: NDArray[np.int64] = scores - points.score[row_of]
+    scores = to_unlimited_scores(contributions(bundle.model, changed), policy.calibration, policy.scale)
+    gains: NDArray[np.int64] = scores - points.unlimited[row_of]
     return gains
 
 

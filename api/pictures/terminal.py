@@ -149,14 +149,17 @@ def _steps(given: Advice) -> Iterator[RenderableType]:
         change = step.change
         line = f"{change.label}: from {figure(change.value, change.unit)} to {figure(change.to, change.unit)}"
         yield _indented(f"{step.points:+4d}  {line}")
+    if given.open_reasons:
+        yield Text("What takes longer, and what the score gains at the typical value", "bold")
     for each in given.open_reasons:
         yield _indented(f"{each.reason.gain:+4d}  {each.reason.label}: {_LATER[each.why]}")
 
 
 _LATER: Final = {
-    Unanswered.CHANGES_SLOWLY: "at its typical value; it follows from months of trading",
-    Unanswered.RARELY_IMPROVED: "at its typical value; sellers of this size rarely get there in the time",
-    Unanswered.NEEDS_DATA: "at its typical value; the data for it are missing",
+    Unanswered.CHANGES_SLOWLY: "it follows from months of trading",
+    Unanswered.RARELY_IMPROVED: "sellers of this size rarely get there within months",
+    Unanswered.NEEDS_TABLE: "the platform must deliver the table",
+    Unanswered.NOT_COMPUTED: "it can be computed once there are enough data",
 }
 
 

@@ -17,7 +17,7 @@ from api.scores.stored import StoredScore
 from features.catalogue.integrity import CEILING
 from features.catalogue.sales import SETTLED
 from features.iso import UNKNOWN_COUNTRY
-from scoring import Bundle, Grounds, Vector
+from scoring import Bundle, Grounds, Outcome, Vector
 from scoring.freshness import optional_gaps
 from scoring.sheet import FeatureSheet
 
@@ -104,12 +104,15 @@ def grounds_of(known: Told, currency: str, at: datetime) -> Grounds:
     values, rate = known.values, known.usd_per_unit.get(currency)
     days = values.get(FIRST_ORDER)
     sales = monthly_sales(values.get(YEAR_OF_SALES), days)
+    stale = known.outcome == Outcome.STALE_DATA
     return Grounds(
         band=None if known.expired(at) else known.band,
         country=known.country,
-        months_trading=months_trading(days),
-        monthly_sales=None if sales is None or rate is None else sales / rate,
+        # no number from old data
+        months_trading=None if stale else months_trading(days),
+        monthly_sales=None if stale or sales is None or rate is None else sales / rate,
         doubts=doubts(values),
+        scored=known.outcome == Outcome.SCORED,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -34,13 +34,17 @@ class Signature:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows. `envelope` is the signed score; `signature` and its place are not in carried scores."""
+    """All that the page shows. `envelope` is the signed score; `signature` and its place are not in carried scores.
+
+    `letters` are the principal reasons in English and Chinese, as sentences for an adverse-action letter.
+    """
 
     envelope: Mapping[str, Any]
     assessment: Assessment
     expired: bool
     without_score: OutcomeText | None
     standing: Standing | None
+    letters: tuple[tuple[str, str], ...]
     advice: Advice | None
     signature: Signature | None
     model_kept: bool
@@ -71,10 +75,20 @@ def report_of(body: bytes, bundle: Bundle | None, advice: Advice | None, now: da
         expired=ended,
         without_score=_without_score(assessment, bundle),
         standing=standing_of(assessment, bundle),
+        letters=tuple(_letters(assessment, bundle)),
         advice=advice,
         signature=signature,
         model_kept=bundle is not None,
     )
+
+
+def _letters(assessment: Assessment, bundle: Bundle | None) -> Iterator[tuple[str, str]]:
+    """Yield each principal reason as a sentence for an adverse-action letter, in English and in Chinese."""
+    if assessment.explanation is None or bundle is None:
+        return
+    for reason in assessment.explanation.reasons:
+        english, chinese = (bundle.reasons.statement(reason, "letter", language) for language in Language)
+        yield english, chinese
 
 
 def _without_score(assessment: Assessment, bundle: Bundle | None) -> OutcomeText | None:

@@ -114,7 +114,9 @@ class Reason(_Answer):
     )
     points: int = Field(description="Points of the feature's contribution; negative.", examples=[-14])
     gain: int = Field(
-        description="By how many points the score is higher with the feature at its typical value.", examples=[17]
+        description="By how many points the score is higher with the feature at its typical value, before an end of "
+        "the scale cuts it off.",
+        examples=[17],
     )
     statement: str = Field(
         description="The reason in words, as a credit officer reads it.",

@@ -14,13 +14,18 @@ from scoring import Advice, Bundle, Verdict, advise
 from scoring.advice import Change, Relation, Unanswered
 
 _NOT_PRINCIPAL: Final = {
-    Relation.LESSER_REASON: N_("It costs fewer points than your main reasons, so it is not among them."),
+    Relation.LESSER_COST: N_("This figure costs points too, and is not one of your main reasons."),
+    Relation.NO_COST: N_("This figure does not lower your score today, but a better value would raise it."),
     Relation.BETTER_THAN_TYPICAL: N_("You are better than typical here already; a further step still counts."),
 }
 _UNANSWERED: Final = {
     Unanswered.CHANGES_SLOWLY: N_("This figure follows from months of business and changes slowly."),
     Unanswered.RARELY_IMPROVED: N_("Sellers of your size rarely get there within %(days)s days. It takes longer."),
-    Unanswered.NEEDS_DATA: N_("The data for this figure are missing. Ask your marketplace to deliver them."),
+    Unanswered.NEEDS_TABLE: N_("Ask your marketplace to deliver these data."),
+    Unanswered.NOT_COMPUTED: N_(
+        "It can be computed once there are enough data: after more months of sales, or when your marketplace delivers "
+        "what is missing."
+    ),
 }
 
 

@@ -69,10 +69,11 @@ def sales_of(picture: Picture, words: Words) -> Sales | None:
 
 
 def figures_of(sheet: Sequence[FeatureEntry], values: Sequence[float | None], words: Words) -> tuple[FigureRow, ...]:
-    """Return every figure that a score is made of, in the order of the catalogue."""
+    """Return every figure that the model reads, in the order of the catalogue."""
     return tuple(
         FigureRow(entry.name, words.say(entry.label), words.figure(value, entry.unit))
         for entry, value in zip(sheet, values, strict=True)
+        if entry.scored
     )
 
 

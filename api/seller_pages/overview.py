@@ -100,13 +100,14 @@ def nearest_offer(offers: Sequence[Offer]) -> Offer | None:
     """Return the closed offer that is nearest to being open.
 
     Offers that the seller cannot open (another country, outdated bands) come last. Then the offer with the fewest
-    unmet criteria comes first, then the one with the smallest relative gaps.
+    unmet criteria comes first, then the one with the smallest relative gaps, then the one that admits more bands.
     """
 
-    def order(offer: Offer) -> tuple[int, int, float, str, str]:
+    def order(offer: Offer) -> tuple[int, int, float, int, str, str]:
         unmet = offer.eligibility.unmet
         out_of_reach = sum(each.criterion in _OUT_OF_REACH for each in unmet)
-        return out_of_reach, len(unmet), sum(map(_relative_gap, unmet)), offer.bank_name, offer.product_id
+        admitted = len(offer.product.prices)
+        return out_of_reach, len(unmet), sum(map(_relative_gap, unmet)), -admitted, offer.bank_name, offer.product_id
 
     return min((each for each in offers if not each.eligibility.eligible), key=order, default=None)
 
@@ -134,7 +135,7 @@ def next_step(standing: Standing | Unscored, financing: Financing, access: Acces
     if access.pending:
         return _answer(access, words)
     if financing.best is not None:
-        text = N_("%(bank)s offers you up to %(amount)s. See how to apply.")
+        text = N_("You may qualify for up to %(amount)s from %(bank)s. See how to apply.")
         said = words.say(text, bank=financing.best.bank, amount=financing.best.limit)
         return Step(said, words.say(N_("See the offer")), "/seller/products")
     if isinstance(standing, Unscored):

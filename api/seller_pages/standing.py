@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from markupsafe import Markup
 
 from api.outcomes import OutcomeText, for_seller
 from api.self_view.service import SelfView
 from api.seller_pages.pictures import Segment, scale_picture
+from api.seller_pages.wording import TABLES
 from api.seller_pages.words import N_, Words
 from scoring import Bundle
 from scoring.bands import Bands
@@ -38,6 +41,7 @@ class Standing:
     before: int | None
     remade: bool
     corrected: bool
+    gaps: tuple[str, ...]
     as_of: str
     expires: str
 
@@ -76,6 +80,7 @@ def standing_of(view: SelfView, bundle: Bundle, words: Words) -> Standing | Unsc
         before=was,
         remade=before is not None and before["versions"]["bundle"] != told["versions"]["bundle"],
         corrected="replaces" in view.body,
+        gaps=tuple(_gap(each, words) for each in told["table_gaps"]),
         as_of=words.day(told["as_of"]),
         expires=words.day(datetime.fromisoformat(view.body["expires_at"]).astimezone(UTC).date()),
     )
@@ -96,3 +101,15 @@ def segments_of(bands: Bands, scale: Scale, here: str) -> list[Segment]:
 def _row(segment: Segment, words: Words) -> BandRow:
     points = f"{words.number(round(segment.low))}–{words.number(round(segment.high))}"
     return BandRow(segment.name, points, segment.here)
+
+
+def _gap(gap: Mapping[str, Any], words: Words) -> str:
+    """Return in a sentence that the score does without a table."""
+    table = words.say(TABLES.get(gap["table"], gap["table"]))
+    if gap["data_through"] is None:
+        return words.say(N_("%(table)s: not delivered, so your score does without these data."), table=table)
+    return words.say(
+        N_("%(table)s: only delivered until %(day)s, so your score does without these data."),
+        table=table,
+        day=words.day(gap["data_through"]),
+    )

@@ -34,7 +34,7 @@ CASH: Final = (
     ),
     Feature(
         "stock_replacement_180d",
-        "Replacement of stock, 180 days",
+        "Stock replacement, 180 days",
         "Value bought from suppliers in the last 180 days over settled net sales of 180 days, counted up to 0.6; "
         "missing where nothing was bought in 365 days.",
         "ratio",
@@ -79,7 +79,7 @@ CASH: Final = (
     ),
     Feature(
         "payment_gap_180d",
-        "Days between paying suppliers and selling, 180 days",
+        "Age of purchases less age of sales, 180 days",
         "Average age of purchases, weighed by value, less that of gross sales, of the last 180 days.",
         "days",
         180,
@@ -112,7 +112,7 @@ CASH: Final = (
     ),
     Feature(
         "operating_margin_180d",
-        "Left of sales, 180 days",
+        "Sales left after stock and advertising, 180 days",
         "Settled net sales of 180 days less purchases and advertising of the last 180 days, over those sales; missing "
         "where nothing was bought in 365 days or nobody visited in 180.",
         "ratio",

@@ -27,7 +27,7 @@ CROSS_BORDER: Final = (
     ),
     Feature(
         "top_country_share_180d",
-        "Largest corridor's share, 180 days",
+        "Largest buyer country's share, 180 days",
         "Gross sales to the country that buys most, over all of the last 180 days.",
         "ratio",
         180,

@@ -58,7 +58,7 @@ CUSTOMERS: Final = (
     ),
     Feature(
         "repeat_sales_share_180d",
-        "Sales to returning buyers, 180 days",
+        "Repeat buyers' share of sales, 180 days",
         "Gross sales to buyers who ordered at least twice in the last 180 days, over all of those days.",
         "ratio",
         180,

@@ -27,7 +27,7 @@ INTEGRITY: Final = (
     ),
     Feature(
         "own_store_share_180d",
-        "Orders from own stores, 180 days",
+        "Related-party orders, 180 days",
         "Value of orders from own accounts over gross sales, last 180 days.",
         "ratio",
         180,

@@ -1,6 +1,6 @@
 """Where a seller's silence in a delivered table is unknown, not zero."""
 
-from features.expressions import Expr, Total
+from features.expressions import DaysSinceFirst, Expr, Number, Total
 
 
 def if_any(fact: str, days: int) -> Expr:
@@ -11,3 +11,14 @@ def if_any(fact: str, days: int) -> Expr:
     Example: `Total("ad_spend", 90) / Total("gross", 90) * if_any("visits", 90)`.
     """
     return Total(fact, days) / Total(fact, days)
+
+
+def if_sold_since(days: int) -> Expr:
+    """One where the first order is at least so many days ago, else missing; a value times it is missing with it.
+
+    Months before a seller began are no months without sales.
+
+    Example: `Least(months) * if_sold_since(390)`.
+    """
+    beyond = DaysSinceFirst() - Number(days - 1.0)
+    return beyond / beyond

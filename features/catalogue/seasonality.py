@@ -52,7 +52,7 @@ SEASONALITY: Final = (
     ),
     Feature(
         "top_days_share_365d",
-        "Share of the best 1% of days, 12 months",
+        "Share of the best 4 days, 12 months",
         "Gross sales of the best 4 of the last 365 days over those of all.",
         "ratio",
         365,

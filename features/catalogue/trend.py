@@ -3,6 +3,7 @@
 from typing import Final
 
 from features.catalogue.definition import Feature
+from features.catalogue.known import if_sold_since
 from features.catalogue.sales import SETTLED, net_sales
 from features.expressions import AgeTotal, Expr, Greatest, Least, Number, Total
 
@@ -133,10 +134,11 @@ TREND: Final = (
     Feature(
         "worst_month_share",
         "Worst month against the average",
-        "Net sales of the worst of twelve settled months of 30 days, times twelve, over those of all twelve.",
+        "Net sales of the worst of twelve settled months of 30 days, times twelve, over those of all twelve; missing "
+        "where the first order is less than 390 days ago.",
         "ratio",
         390,
-        Least(_MONTHS) * Number(12.0) / net_sales(360),
+        Least(_MONTHS) * Number(12.0) / net_sales(360) * if_sold_since(390),
         -1,
         "An instalment falls due in the worst month too.",
         "stability",

@@ -47,11 +47,11 @@ CASES = {
 }
 BUSINESS_STOPPED = (
     "Ask the seller whether the business continues. There are no current sales from which instalments could be paid; a "
-    "score is possible once new sales are delivered."
+    "score is possible once there are new sales on enough days."
 )
 SELLS_AGAIN = (
-    "Once you sell again and your marketplace delivers the new orders, you get a score. If you did sell since then, "
-    "ask your marketplace why the orders are missing."
+    "A score is possible once you have sold again on enough days and your marketplace has delivered the new orders. If "
+    "you did sell since then, ask your marketplace why the orders are missing."
 )
 ENGLISH = {
     ("new", "bank"): OutcomeText(
@@ -87,7 +87,10 @@ ENGLISH = {
     ),
     ("gone", "bank"): OutcomeText(
         "The seller has no recent sales, so there is no score.",
-        ("Last sale: before 31 Jan 2025. A score needs a sale in the last 60 days.",),
+        (
+            "Last sale: before 31 Jan 2025. A score needs a sale in the last 60 days.",
+            "Days with sales in the last 365: 0. A score needs 10.",
+        ),
         BUSINESS_STOPPED,
     ),
     ("missing", "bank"): OutcomeText(
@@ -114,7 +117,7 @@ ENGLISH = {
             "Orders: delivered until 31 Jan 2026, 8 days before the request on 8 Feb 2026.",
             "Refunds and returns: delivered until 31 Jan 2026, 8 days before the request on 8 Feb 2026.",
         ),
-        "You need to do nothing. If no new data arrive in the next days, ask your marketplace why.",
+        "You do not need to do anything. If no new data arrive within a few days, ask your marketplace why.",
     ),
 }
 CHINESE = {
@@ -131,12 +134,12 @@ CHINESE = {
     ("stopped", "bank"): OutcomeText(
         "该卖家近期没有销售，因此没有评分。",
         ("最近一笔销售：2025年11月17日，距数据截止日75天。评分要求最近60天内有销售。",),
-        "请向卖家核实是否仍在经营。目前没有可用于还款的销售；收到新的销售数据后即可评分。",
+        "请向卖家核实是否仍在经营。目前没有可用于还款的销售；恢复销售并达到足够的销售天数后即可评分。",
     ),
     ("stopped", "seller"): OutcomeText(
         "暂无评分：近期没有您的销售记录",
         ("最近一笔销售：2025年11月17日，距数据截止日75天。评分要求最近60天内有销售。",),
-        "恢复销售并由平台提供新订单数据后，您即可获得评分。如果此后您有销售，请向平台查询订单数据为何缺失。",
+        "恢复销售并达到足够的销售天数、且平台提供新订单数据后，即可评分。如果此后您有销售，请向平台查询订单数据为何缺失。",
     ),
     ("missing", "bank"): OutcomeText(
         "未提供评分所需的数据。", ("退款与退货：未提供。",), "请平台提供缺失的数据，然后重新申请评分。"

@@ -156,7 +156,10 @@ def test_each_step_raises_the_score_by_its_points_and_none_that_does_is_left_out
         if advice.verdict in {Verdict.REACHED, Verdict.NO_SCORE}:
             assert not advice.steps
             continue
-        codes = {reason.group: reason for reason in now.explanation.reasons} if now.explanation else {}
+        assert now.explanation
+        codes = {reason.group: reason for reason in now.explanation.reasons}
+        points = {each.feature: each.points for each in now.explanation.contributions}
+        points |= {each.group: each.points for each in now.explanation.groups}
         gains = {}
         for place, end in ends(vector).items():
             gain = (assess(BUNDLE, [with_values(vector, {place: end})])[0].score or 0) - (now.score or 0)
@@ -169,8 +172,9 @@ def test_each_step_raises_the_score_by_its_points_and_none_that_does_is_left_out
             answered = codes.get(entry.reason_group)
             assert step.reason == (answered.code if answered else None)
             if answered is None:
-                lesser = entry.is_risky(step.change.value)
-                assert step.relation is (Relation.LESSER_REASON if lesser else Relation.BETTER_THAN_TYPICAL)
+                costs = points[entry.name] < 0 and points[entry.reason_group] < 0
+                risky = Relation.LESSER_COST if costs else Relation.NO_COST
+                assert step.relation is (risky if entry.is_risky(step.change.value) else Relation.BETTER_THAN_TYPICAL)
         # every reason is answered by a step, or listed with why not
         listed = [each.reason.code for each in advice.open_reasons] + [step.reason for step in advice.steps]
         assert {reason.code for reason in codes.values()} == {code for code in listed if code}

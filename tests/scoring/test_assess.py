@@ -190,7 +190,8 @@ def test_a_seller_who_stopped_is_inactive_and_not_new(
     result = one(valued(valued(GOOD, 3, since_last), 0, tenure), ACTIVITY)
     assert result.outcome == outcome
     if outcome == "inactive":
-        assert result.shortfalls == (Shortfall("visits", since_last, 60.0),)
+        short = () if tenure is None or tenure >= 90.0 else (Shortfall("tenure", tenure, 90.0),)
+        assert result.shortfalls == (Shortfall("visits", since_last, 60.0), *short)
         assert (result.score, result.band, result.explanation) == (None, None, None)
 
 

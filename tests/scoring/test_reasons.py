@@ -44,13 +44,13 @@ def vectors(seed: int, count: int) -> list[Vector]:
 
 
 def score_apart(bundle: Bundle, values: tuple[float | None, ...]) -> int:
-    """Work out a score from the model's own margin, without tables, points or reasons."""
+    """Work out a score before the ends of the scale, from the model's own margin alone."""
     row = np.array([[np.nan if value is None else value for value in values]])
     margin = float(bundle.model.booster.predict(row, raw_score=True)[0])
     policy = bundle.policy
     odds = policy.calibration.intercept + policy.calibration.slope * margin
     points = round(policy.scale.offset - policy.scale.factor * odds, 6)
-    return int(min(max(np.floor(points + 0.5), policy.scale.min), policy.scale.max))
+    return int(np.floor(points + 0.5))
 
 
 def check(bundle: Bundle, vector: Vector, assessment: Assessment) -> Iterator[Reason]:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 AGES: Final = frozenset(
     feature.name
     for feature in CATALOGUE
-    if any(
+    if feature.unit == "days"
+    and any(
         isinstance(measure, DaysOnPlatform | DaysSinceFirst | OldestStore)
         for measure in measures_of(feature.expression)
     )

@@ -90,7 +90,11 @@ def freshness(
 def _ages(
     covers_through: Mapping[str, date], today: date, bundle: Bundle | None, limits: FreshnessLimits
 ) -> Iterator[Age]:
-    needed = (*bundle.sheet.required_tables, *bundle.sheet.optional_tables) if bundle is not None else ()
+    needed: tuple[str, ...] = ()
+    if bundle is not None:
+        # without an optional table that never came, scores take what rests on it as missing
+        delivered = [name for name in bundle.sheet.optional_tables if name in covers_through]
+        needed = (*bundle.sheet.required_tables, *delivered)
     names = sorted({*covers_through, *needed}, key=lambda name: (list(Use).index(_use(name, needed)), name))
     for name in names:
         use = _use(name, needed)

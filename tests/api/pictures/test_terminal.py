@@ -189,7 +189,8 @@ def test_steps_are_told_though_the_band_is_out_of_reach() -> None:
     assert _lines(advice(given)) == [
         "Steps that raise the score; together they lead to 607, not to band B",
         "    +7  Return rate: from 6.2% to 4.1%",
-        "   +21  Time on the platform: at its typical value; it follows from months of trading",
+        "What takes longer, and what the score gains at the typical value",
+        "   +21  Time on the platform: it follows from months of trading",
     ]
 
 

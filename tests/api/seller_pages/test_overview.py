@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import event
-from starlette.testclient import TestClient
 
 from api.access import service as access
 from api.access.rights import Kind
@@ -45,6 +44,9 @@ from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, Opener
 from tests.api.products.conftest import LINE, Desk, land
 from tests.api.seller_pages.conftest import Browser, text_of
 from tests.api.seller_pages.self_views import Differs, store_self_view
+
+if TYPE_CHECKING:
+    from starlette.testclient import TestClient
 
 EN, ZH = words_of(Language.ENGLISH), words_of(Language.CHINESE)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -137,7 +139,7 @@ def consent(bank: str) -> tuple[str, Consent]:
 
 def standing(*, best: bool) -> Standing:
     any_: Any = None
-    return Standing(640, "A" if best else "B", best, any_, (), None, None, False, False, "", "")
+    return Standing(640, "A" if best else "B", best, any_, (), None, None, False, False, (), "", "")
 
 
 UNSCORED = Unscored(OutcomeText("title", (), "to do"), "")
@@ -150,7 +152,13 @@ CLOSED = financing_of([], RATES, EN)
     [
         (1, OPEN, standing(best=False), "/seller/consents", "Bank asks to see your data. Answer by 31 Mar 2026."),
         (2, OPEN, UNSCORED, "/seller/consents", "2 bank requests wait for your answer."),
-        (0, OPEN, standing(best=False), "/seller/products", "Bank of the North offers you up to US$20,000."),
+        (
+            0,
+            OPEN,
+            standing(best=False),
+            "/seller/products",
+            "You may qualify for up to US$20,000 from Bank of the North.",
+        ),
         (0, CLOSED, standing(best=False), "/seller/improve", "See which changes would raise your score."),
         (0, CLOSED, standing(best=True), "/seller/data", "You are in the best band."),
         (0, CLOSED, UNSCORED, "/seller/data", "See which of your data we have received."),

@@ -34,6 +34,7 @@ def trend(s: Sight) -> Features:
     """Ten features of which way sales go."""
     months = pd.concat([s.net(30, SETTLED + 30 * back) for back in range(12)], axis=1)
     best, worst = (months.agg(how, axis=1, skipna=False) for how in ("max", "min"))
+    first = s.rows["orders"].groupby("seller")["ago"].max().reindex(s.sellers.index)
     return {
         "sales_trend_30d": over(s.net(30), s.net(30, SETTLED + 30)),
         "sales_trend_90d": over(s.net(90), s.net(90, SETTLED + 90)),
@@ -44,7 +45,7 @@ def trend(s: Sight) -> Features:
         "recent_sales_hold": over_monthly_sales(s).clip(upper=1),
         "recent_week_hold": over(s.total("gross", 7) * 90 / 7, s.net(90)).clip(upper=1),
         "drawdown_from_best_month": 1 - over(s.net(30), best),
-        "worst_month_share": over(worst * 12, s.net(360)),
+        "worst_month_share": over(worst * 12, s.net(360)).where(first >= 390),
     }
 
 

@@ -58,6 +58,7 @@ def _trend(books: Books) -> Values:
     months = [books.net(30, SETTLED + 30 * back) for back in range(12)]
     year = of_all(months, lambda values: sum(values, Fraction()))
     worst = of_all(months, lambda values: 12 * min(values))
+    first = max((entry.age for entry in books.sight.entries["orders"]), default=0)
     return {
         "sales_trend_30d": over(books.net(30), books.net(30, SETTLED + 30)),
         "sales_trend_90d": over(books.net(90), books.net(90, SETTLED + 90)),
@@ -68,7 +69,7 @@ def _trend(books: Books) -> Values:
         "recent_sales_hold": at_most(over_monthly_sales(books), ONE),
         "recent_week_hold": at_most(over(week, books.net(90)), ONE),
         "drawdown_from_best_month": less(ONE, over(months[0], of_all(months, max))),
-        "worst_month_share": over(worst, year),
+        "worst_month_share": over(worst, year) if first >= 390 else None,
     }
 
 
