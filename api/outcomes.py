@@ -41,6 +41,11 @@ class _Case:
         """Whether the first sale is too recent, or there was none."""
         return _FIRST_SALE in self.shortfalls
 
+    @property
+    def never_sold(self) -> bool:
+        """Whether there was no first sale."""
+        return self.is_new and self.shortfalls[_FIRST_SALE][0] is None
+
 
 def for_bank(assessment: Mapping[str, Any], labels: Mapping[str, str], words: Words) -> OutcomeText:
     """Return what a credit officer reads of an assessment without a score.
@@ -162,7 +167,9 @@ def _short(case: _Case, what: str, found: float | None, needed: float) -> str:
 
 def _due(case: _Case) -> str | None:
     """Return the day on which the history is long enough, where only that is missing."""
-    found, needed = case.shortfalls.get(_FIRST_SALE, (None, 0.0))
+    if set(case.shortfalls) != {_FIRST_SALE}:
+        return None
+    found, needed = case.shortfalls[_FIRST_SALE]
     return None if found is None else case.words.day(case.as_of + timedelta(days=int(needed - found)))
 
 
@@ -180,8 +187,6 @@ def _bank_to_do(case: _Case) -> str:
             return say(N_("Ask the platform to deliver the missing data, then request the score again."))
         case Outcome.STALE_DATA:
             return say(N_("Request the score again after the platform's next delivery."))
-    if not case.is_new:
-        return say(N_("Assess the seller by other means, and request the score again when there are more sales."))
     if due := _due(case):
         return say(
             N_(
@@ -190,7 +195,9 @@ def _bank_to_do(case: _Case) -> str:
             ),
             day=due,
         )
-    return say(N_("Assess the seller by other means. There are no sales on this platform that could be scored."))
+    if case.never_sold:
+        return say(N_("Assess the seller by other means. There are no sales on this platform that could be scored."))
+    return say(N_("Assess the seller by other means, and request the score again when there are more sales."))
 
 
 def _seller_to_do(case: _Case) -> str:
@@ -209,8 +216,8 @@ def _seller_to_do(case: _Case) -> str:
             return say(
                 N_("You do not need to do anything. If no new data arrive within a few days, ask your marketplace why.")
             )
-    if not case.is_new:
-        return say(N_("Your score appears when there are sales on enough days."))
     if due := _due(case):
         return say(N_("If you keep selling, you get a score from %(day)s."), day=due)
-    return say(N_("Your score appears some months after your first sale."))
+    if case.never_sold:
+        return say(N_("Your score appears some months after your first sale."))
+    return say(N_("Your score appears when there are sales on enough days."))

@@ -179,7 +179,9 @@ def _write_frame(engine: _Engine, midnights: list[date], out: Path, as_json: boo
     latest = latest_midnight(store)
     days = sorted(set(midnights)) or [latest]
     _expect(
-        days[-1] <= latest, f"{days[-1]} is not covered yet: orders were delivered through {latest}; ask up to then."
+        days[-1] <= latest,
+        f"{days[-1]} is not covered yet: orders and the tables that keep up with them were delivered through {latest}; "
+        "ask up to then.",
     )
     with Console(stderr=True).status(f"Computing features on {engine}"):
         rows = write_frame(store, days, out.absolute(), engine.value)

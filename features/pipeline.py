@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
     from features.intake import OperatingStore
 
+WAITED_FOR: Final = 7
+"""By how many days a table may end before the orders and still set the date of an online vector."""
+
 _MAY_BE_MISSING: Final = DaysOnPlatform | DaysSinceFirst | DaysSinceLast | MedianDay | MedianOf | OldestStore
 """Measures of which nothing seen is no zero."""
 
@@ -133,17 +136,19 @@ def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:
 
 
 def latest_midnight(store: OperatingStore) -> date:
-    """Return the midnight through which orders were delivered: the date of an online vector.
+    """Return the date of an online vector: the midnight through which orders and what keeps up with them are delivered.
 
-    Other tables may reach further, but days without orders would show every seller as one who has stopped.
+    A table that ends at most `WAITED_FOR` days before the orders is waited for: as of a later day, its undelivered
+    days would read as days on which nothing happened. One that ends earlier is not: it counts as missing.
 
     Raises:
         StoreError: no day of orders is covered.
     """
-    covered = covered_days(store).get("orders")
-    if covered is None:
+    covered = covered_days(store)
+    if "orders" not in covered:
         raise StoreError("The store covers no day of orders, on which every feature rests; ingest orders first.")
-    return covered
+    ends = covered["orders"]
+    return min(day for day in covered.values() if (ends - day).days <= WAITED_FOR)
 
 
 def covered_days(store: OperatingStore) -> dict[str, date]:

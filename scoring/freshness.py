@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scoring.sheet import FeatureSheet
@@ -18,12 +19,16 @@ class TableGap:
 
 def required_gaps(sheet: FeatureSheet, vector: Vector) -> tuple[TableGap, ...]:
     """Return the required tables that cannot be used; with one there is no score."""
-    return _gaps(sheet, vector, sheet.required_tables)
+    return _gaps(vector, [name for name in sheet.required_tables if not is_fresh(sheet, vector, name)])
 
 
 def optional_gaps(sheet: FeatureSheet, vector: Vector) -> tuple[TableGap, ...]:
-    """Return the optional tables that cannot be used; what rests on them counts as missing."""
-    return _gaps(sheet, vector, sheet.optional_tables)
+    """Return the optional tables that cannot be used; what rests on them counts as missing.
+
+    One that ends before the vector's date is among them: its last days would read as days on which nothing happened.
+    """
+    usable = {name for name in sheet.optional_tables if is_fresh(sheet, vector, name) and is_whole(vector, name)}
+    return _gaps(vector, [name for name in sheet.optional_tables if name not in usable])
 
 
 def tables_too_old(sheet: FeatureSheet, vector: Vector) -> tuple[str, ...]:
@@ -41,6 +46,11 @@ def is_fresh(sheet: FeatureSheet, vector: Vector, table: str) -> bool:
     return age is not None and age <= sheet.max_age_days
 
 
-def _gaps(sheet: FeatureSheet, vector: Vector, tables: tuple[str, ...]) -> tuple[TableGap, ...]:
-    through = {name: vector.data_through(name) for name in tables if not is_fresh(sheet, vector, name)}
+def is_whole(vector: Vector, table: str) -> bool:
+    """Return whether a table reaches the vector's date."""
+    return table in vector.covers_through and vector.covers_through[table] >= vector.as_of
+
+
+def _gaps(vector: Vector, tables: Sequence[str]) -> tuple[TableGap, ...]:
+    through = {name: vector.data_through(name) for name in tables}
     return tuple(TableGap(name, day.isoformat() if day else None) for name, day in through.items())

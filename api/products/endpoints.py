@@ -108,7 +108,8 @@ def get_eligibility(
     """Tell for which of the bank's products the seller of one of its scores qualifies, and what lacks for the others.
 
     It rests on what was stored with the score, so it can be made again; limits are indicative. Sales that integrity
-    features doubt carry no limit, and none do where those could not be looked at. An expired score opens nothing.
+    features doubt carry no limit, and none do where those could not be looked at. A score opens nothing once
+    it has expired or its data are too old for a new one.
     """
     with transaction(services.engine) as connection:
         score = find(connection, services.ledger, bank.id, str(score_id))

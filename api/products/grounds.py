@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from api.errors import LedgerDamaged
@@ -40,6 +40,7 @@ class Told:
         outcome: whether there is a number.
         band: None where there is no number.
         expires_at: from when the score is not to be relied on.
+        stale_from: the first day (UTC) on which its data are too old for a new number, such as a limit.
         as_of: T.
         country: None where it is not known, or was not stored with the score.
         usd_per_unit: US dollars for a unit of each currency, as known at T.
@@ -50,6 +51,7 @@ class Told:
     outcome: str
     band: str | None
     expires_at: datetime
+    stale_from: date
     as_of: str
     country: str | None
     usd_per_unit: Mapping[str, float]
@@ -58,6 +60,10 @@ class Told:
     def expired(self, at: datetime) -> bool:
         """Return whether the score is not to be relied on any more at a moment."""
         return at >= self.expires_at
+
+    def too_old(self, at: datetime) -> bool:
+        """Return whether the score's data are too old for a limit at a moment."""
+        return self.outcome == Outcome.STALE_DATA or at.astimezone(UTC).date() >= self.stale_from
 
 
 def told(score: StoredScore, bundle: Bundle) -> Told:
@@ -83,6 +89,7 @@ def _told(
         outcome=assessment["outcome"],
         band=assessment["band"],
         expires_at=datetime.fromisoformat(envelope["expires_at"]),
+        stale_from=vector.as_of + timedelta(days=bundle.sheet.max_age_days + 1),
         as_of=assessment["as_of"],
         country=None if country == UNKNOWN_COUNTRY else country,
         # scores from before rates were stored with them still know what a dollar is worth
@@ -100,19 +107,21 @@ def _values(vector: Vector, sheet: FeatureSheet) -> dict[str, float | None]:
 
 
 def grounds_of(known: Told, currency: str, at: datetime) -> Grounds:
-    """Return the grounds for products in a currency at a moment; an expired score has no band any more."""
+    """Return the grounds for products in a currency at a moment.
+
+    A score that has expired, or whose data are too old by then, has no band any more, and old data give no figure.
+    """
     values, rate = known.values, known.usd_per_unit.get(currency)
     days = values.get(FIRST_ORDER)
     sales = monthly_sales(values.get(YEAR_OF_SALES), days)
-    stale = known.outcome == Outcome.STALE_DATA
+    stale = known.too_old(at)
     return Grounds(
-        band=None if known.expired(at) else known.band,
+        band=None if stale or known.expired(at) else known.band,
         country=known.country,
-        # no number from old data
         months_trading=None if stale else months_trading(days),
         monthly_sales=None if stale or sales is None or rate is None else sales / rate,
         doubts=doubts(values),
-        scored=known.outcome == Outcome.SCORED,
+        scored=known.outcome == Outcome.SCORED and not stale,
     )
 
 

@@ -202,9 +202,13 @@ class EligibilityShown(_Shown):
         description="Until when to rely on the score, UTC.", examples=["2026-03-03T09:30:00.000000Z"]
     )
     expired: bool = Field(description="Whether it had expired by then; nothing is open by an expired score.")
+    data_too_old: bool = Field(
+        description="Whether the score's data were too old by then: nothing is open. Request a new score."
+    )
     country: str | None = Field(description="The seller's; null where not known.", examples=["CN"])
     months_trading: float | None = Field(
-        description="Months since the first order, of 365 / 12 days; null where not known.", examples=[30.5]
+        description="Months since the first order, of 365 / 12 days; null where not known, or from data too old.",
+        examples=[30.5],
     )
     doubts: list[DoubtShown] = Field(description="What was looked at before sales carry a limit.")
     products: list[OfferShown] = Field(description="Every product of the bank, in order of their ids.")
@@ -221,6 +225,7 @@ class EligibilityShown(_Shown):
             at=written(at),
             expires_at=written(known.expires_at),
             expired=known.expired(at),
+            data_too_old=known.too_old(at),
             country=known.country,
             months_trading=grounds.months_trading,
             doubts=[DoubtShown(feature=name, share=share) for name, share in grounds.doubts.items()],

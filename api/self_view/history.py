@@ -51,10 +51,7 @@ class PastScore:
 
 @dataclass(frozen=True)
 class Facts:
-    """The parts of a stored self view that a history compares; `period` and `values` are digests of the inputs.
-
-    `unused` names the optional tables that the score does without.
-    """
+    """The parts of a stored self view that a history compares; `period` and `values` are digests of the inputs."""
 
     scored_at: datetime
     outcome: str
@@ -65,7 +62,6 @@ class Facts:
     period: str
     values: str
     corrects: bool
-    unused: tuple[str, ...] = ()
 
 
 _FACTS: Final[Remembered[Facts]] = Remembered(5_000)
@@ -105,8 +101,6 @@ def facts_of(stored: StoredScore) -> Facts:
         period=_digest([inputs["as_of"], inputs["covers_through"]]),
         values=_digest(inputs["values"]),
         corrects="replaces" in body,
-        # scores of earlier versions have no such field
-        unused=tuple(each["table"] for each in assessment.get("table_gaps", ())),
     )
 
 
@@ -135,7 +129,7 @@ def change_between(before: Facts | None, after: Facts) -> Change:
     if model:
         return Change.MODEL
     stale = after.outcome == Outcome.STALE_DATA and before.outcome != after.outcome
-    return Change.AGE if stale or after.unused != before.unused else Change.RENEWAL
+    return Change.AGE if stale else Change.RENEWAL
 
 
 def _facts_of_kept(services: Services, kept: Kept) -> Facts:

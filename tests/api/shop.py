@@ -51,6 +51,7 @@ SHOPS: Final[Mapping[str, Mapping[str, float | None]]] = {
     "new": {"days_since_first_order": 41.0},
     "empty": dict.fromkeys(TYPICAL),
     "few": {"active_days_365d": 4.0},
+    "begun": {"days_since_first_order": 81.0, "active_days_365d": 5.0, "days_since_last_order": 35.0},
     "stopped": {"days_since_last_order": 75.0},
     "gone": {"days_since_last_order": None, "active_days_365d": 0.0},
 }

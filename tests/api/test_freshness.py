@@ -263,17 +263,6 @@ def test_an_optional_table_that_lags_leaves_the_score_and_is_a_reason_of_its_own
     assert chinese in shops.page("typical", "/reasons", "zh")
 
 
-def test_a_table_that_becomes_too_old_makes_a_new_score_that_says_so(shops: Shops) -> None:
-    shops.deliver(traffic=AS_OF - timedelta(days=3))
-    with on(AS_OF + timedelta(days=4)):
-        before = Browser(shops.desk.client).log_in("typical").get("/seller").text
-    with on(AS_OF + timedelta(days=5)):
-        after = Browser(shops.desk.client).log_in("typical").get("/seller")
-    points = [int(page.split('id="score">')[1].split("<")[0]) for page in (before, after.text)]
-    assert points[1] < points[0]
-    assert "Last change on 5 Feb 2026: the data became too old." in text_of(after)
-
-
 def test_a_required_table_that_was_not_delivered_is_named(shops: Shops) -> None:
     shops.deliver(refunds=None)
     assessment = shops.desk.score("typical")["assessment"]

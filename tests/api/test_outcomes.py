@@ -40,6 +40,7 @@ CASES = {
     "new": Case("new", Outcome.INSUFFICIENT_HISTORY),
     "empty": Case("empty", Outcome.INSUFFICIENT_HISTORY),
     "few": Case("few", Outcome.INSUFFICIENT_HISTORY),
+    "begun": Case("begun", Outcome.INSUFFICIENT_HISTORY),
     "stopped": Case("stopped", Outcome.INACTIVE),
     "gone": Case("gone", Outcome.INACTIVE),
     "missing": Case("typical", Outcome.INSUFFICIENT_DATA, covers=WITHOUT_REFUNDS),
@@ -73,6 +74,23 @@ ENGLISH = {
     ("few", "seller"): OutcomeText(
         "Sales on too few days for a score",
         ("Days with sales in the last 365: 4. A score needs 10.",),
+        "Your score appears when there are sales on enough days.",
+    ),
+    # no date is promised where time alone does not suffice
+    ("begun", "bank"): OutcomeText(
+        "The seller's history is too short for a score.",
+        (
+            "First sale: 11 Nov 2025, 81 days before the data end. A score needs 90 days of history.",
+            "Days with sales in the last 365: 5. A score needs 10.",
+        ),
+        "Assess the seller by other means, and request the score again when there are more sales.",
+    ),
+    ("begun", "seller"): OutcomeText(
+        "Your history is still too short for a score",
+        (
+            "First sale: 11 Nov 2025, 81 days before the data end. A score needs 90 days of history.",
+            "Days with sales in the last 365: 5. A score needs 10.",
+        ),
         "Your score appears when there are sales on enough days.",
     ),
     ("stopped", "bank"): OutcomeText(

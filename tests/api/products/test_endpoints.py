@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -209,16 +209,19 @@ def test_a_moment_must_have_gone_by_since_the_score(desk: Desk) -> None:
         assert (answer.status_code, answer.json()["errors"][0]["where"]) == (422, "query/at")
 
 
-def test_an_expired_score_opens_nothing_and_says_so(desk: Desk) -> None:
+def test_a_score_of_old_data_or_expired_opens_nothing_and_says_so(desk: Desk) -> None:
     desk.put(LINE)
     score = desk.score("S")
     stored, expires = desk.stored(score["id"]), datetime.fromisoformat(score["expires_at"])
-    for at, is_open in ((expires - timedelta(milliseconds=1), True), (expires, False)):
+    stale = datetime.combine(AS_OF, time(), UTC) + timedelta(days=8)
+    instant = timedelta(milliseconds=1)
+    for at, is_open in ((stale - instant, True), (stale, False), (expires - instant, False), (expires, False)):
         with transaction(desk.services.engine) as connection:
             known, found = offers_of_bank(connection, desk.services, stored, "Bank", at)
             (offered,) = offers(connection, desk.services, stored, at)
         answer = EligibilityShown.of(known, grounds_of(known, "USD", at), found, at)
-        assert answer.expired is not is_open
+        assert (answer.expired, answer.data_too_old) == (at >= expires, at >= stale)
+        assert (answer.months_trading is None) is not is_open
         assert answer.products[0].eligible is is_open is offered.eligibility.eligible
         assert [str(each.criterion) for each in answer.products[0].unmet] == ([] if is_open else ["score"])
 

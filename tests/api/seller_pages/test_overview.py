@@ -188,7 +188,6 @@ FACTS = Facts(NOW, "scored", 640, "B", "bundle", "catalogue", "period", "values"
     [
         ({}, Change.RENEWAL),
         ({"outcome": "stale_data", "score": None, "band": None}, Change.AGE),
-        ({"unused": ("traffic",), "score": 610}, Change.AGE),
         ({"period": "later"}, Change.DATA),
         ({"values": "others"}, Change.DATA),
         ({"bundle": "other"}, Change.MODEL),
