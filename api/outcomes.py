@@ -12,7 +12,7 @@ from api.seller_pages.words import N_, Words
 from scoring import Outcome
 
 _FIRST_SALE: Final = "days_since_first_order"
-_LAST_SALE: Final = "days_since_last_order"
+_LAST_SALE: Final = "days_since_last_sale"
 _DAYS_WITH_SALES: Final = "active_days_365d"
 
 

@@ -145,6 +145,16 @@ class MedianDay(Measure):
 
 
 @dataclass(frozen=True)
+class LatestDay(Measure):
+    """Days from the latest day on which a fact's total is more than none to T; missing where no day's is."""
+
+    fact: str
+    days: int
+    lag: int = 0
+    net: str | None = None
+
+
+@dataclass(frozen=True)
 class ActiveDays(Measure):
     """How many days of a window have more than none of a fact."""
 

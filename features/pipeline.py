@@ -21,6 +21,7 @@ from features.expressions import (
     DaysOnPlatform,
     DaysSinceFirst,
     DaysSinceLast,
+    LatestDay,
     Measure,
     MedianDay,
     MedianOf,
@@ -41,7 +42,9 @@ if TYPE_CHECKING:
 WAITED_FOR: Final = 7
 """By how many days a table may end before the orders and still set the date of an online vector."""
 
-_MAY_BE_MISSING: Final = DaysOnPlatform | DaysSinceFirst | DaysSinceLast | MedianDay | MedianOf | OldestStore
+_MAY_BE_MISSING: Final = (
+    DaysOnPlatform | DaysSinceFirst | DaysSinceLast | LatestDay | MedianDay | MedianOf | OldestStore
+)
 """Measures of which nothing seen is no zero."""
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 BANDS: Final = Bands((Band("A", 0.015), Band("B", 0.035), Band("C", 0.07), Band("D", 0.15), Band("E", 1.0)))
 HISTORY: Final = (HistoryThreshold("days_since_first_order", 90.0), HistoryThreshold("active_days_365d", 10.0))
-ACTIVITY: Final = Activity("days_since_last_order", 60.0, since="days_since_first_order")
+ACTIVITY: Final = Activity("days_since_last_sale", 60.0, since="days_since_first_order")
 MAX_AGE_DAYS: Final = 7
 REQUIRED_TABLES: Final = ("orders", "refunds")
 """What every figure of sales rests on. Sellers and stores are required by intake itself; without another table what

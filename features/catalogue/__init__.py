@@ -39,7 +39,7 @@ FAMILIES: Final = {
 CATALOGUE: Final[tuple[Feature, ...]] = tuple(feature for family in FAMILIES.values() for feature in family)
 
 TENURE_AND_RECENCY: Final = frozenset(
-    {"days_on_platform", "days_since_first_order", "days_since_last_order", "days_since_last_purchase"}
+    {"days_on_platform", "days_since_first_order", "days_since_last_sale", "days_since_last_purchase"}
     | {"oldest_store_days"}
 )
 """They say since and until when a seller was seen: where outcomes carry no date, they can carry the outcome."""

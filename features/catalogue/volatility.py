@@ -4,7 +4,7 @@ from typing import Final
 
 from features.catalogue.definition import Feature
 from features.catalogue.sales import SETTLED, net_sales
-from features.expressions import ActiveDays, DaysSinceLast, Expr, Number, PeakDay, Root, Spread, Total
+from features.expressions import ActiveDays, Expr, LatestDay, Number, PeakDay, Root, Spread, Total
 
 _ONE: Final = Number(1.0)
 
@@ -87,12 +87,12 @@ VOLATILITY: Final = (
         "stability",
     ),
     Feature(
-        "days_since_last_order",
-        "Days since the last order",
-        "Days from the latest day with an order to the score's date, looking back 365 days.",
+        "days_since_last_sale",
+        "Days since the last sale",
+        "Days from the latest day with sales that were not all cancelled to the score's date, looking back 365 days.",
         "days",
         365,
-        DaysSinceLast("orders", 365) * _ONE,
+        LatestDay("gross", 365, net="cancelled") * _ONE,
         1,
         "A shop that has stopped selling cannot repay from sales.",
         "recency",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from features.exact import exact
 from features.expressions import (
     ActiveDays,
+    LatestDay,
     Measure,
     MedianDay,
     PeakDay,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _LARGEST_DAY: Final = 2 * 10**16
 """20,000 million US dollars a day, in micro-USD: what is more counts as that, so that squares keep to 38 digits."""
 
-OfDays = ActiveDays | MedianDay | PeakDay | PeakDays | ProductTotal | Spread
+OfDays = ActiveDays | LatestDay | MedianDay | PeakDay | PeakDays | ProductTotal | Spread
 
 
 def parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
@@ -89,4 +90,5 @@ def _value(item: OfDays, days: ir.Table) -> ir.Value:
         case MedianDay():
             # Spark's median takes no condition
             return ibis.ifelse(inside & (amount > 0), amount, ibis.null("int64")).median().cast("float64")
-    return days.count(where=inside & (amount > 0))
+    some = inside & (amount > 0)
+    return days.ago.min(where=some) if isinstance(item, LatestDay) else days.count(where=some)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 TYPICAL: Final[Mapping[str, float | None]] = {
     "days_since_first_order": 760.0,
     "active_days_365d": 240.0,
-    "days_since_last_order": 1.0,
+    "days_since_last_sale": 1.0,
     "settled_net_sales_365d": 52_000.0,
     "return_rate_90d": 0.05,
     "repeat_sales_share_180d": 0.2,
@@ -51,9 +51,9 @@ SHOPS: Final[Mapping[str, Mapping[str, float | None]]] = {
     "new": {"days_since_first_order": 41.0},
     "empty": dict.fromkeys(TYPICAL),
     "few": {"active_days_365d": 4.0},
-    "begun": {"days_since_first_order": 81.0, "active_days_365d": 5.0, "days_since_last_order": 35.0},
-    "stopped": {"days_since_last_order": 75.0},
-    "gone": {"days_since_last_order": None, "active_days_365d": 0.0},
+    "begun": {"days_since_first_order": 81.0, "active_days_365d": 5.0, "days_since_last_sale": 35.0},
+    "stopped": {"days_since_last_sale": 75.0},
+    "gone": {"days_since_last_sale": None, "active_days_365d": 0.0},
 }
 COVERS: Final[Mapping[str, date]] = dict.fromkeys(("orders", "refunds", "traffic"), AS_OF)
 SCALE: Final = Scale()
@@ -63,7 +63,7 @@ _VISITS: Final = ("orders", "traffic")
 _ENTRIES: Final = (
     ("Days since the first order", "days", -1, "tenure", _ORDERS),
     ("Days with sales, 12 months", "days", 0, "stability", _ORDERS),
-    ("Days since the last order", "days", 0, "recency", _ORDERS),
+    ("Days since the last sale", "days", 0, "recency", _ORDERS),
     ("Settled net sales, 12 months", "USD", -1, "sales_level", ("orders", "refunds")),
     ("Return rate, 90 days", "ratio", 1, "returns", ("orders", "refunds")),
     ("Sales to returning buyers, 180 days", "ratio", -1, "customers", _ORDERS),
@@ -146,7 +146,7 @@ def _sheet() -> FeatureSheet:
         ("orders", "refunds"),
         7,
         Sizes("settled_net_sales_365d", ()),
-        Activity("days_since_last_order", 60.0, since="days_since_first_order"),
+        Activity("days_since_last_sale", 60.0, since="days_since_first_order"),
     )
 
 

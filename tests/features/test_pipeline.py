@@ -118,6 +118,16 @@ def alone() -> Seller:
 
 
 @example
+def test_the_last_sale_is_one_that_was_not_cancelled(seller: Seller) -> Iterator[None]:
+    gone, half, back = seller.order(5, 40), seller.order(20, 40), seller.order(30, 40)
+    seller.refund(gone, midnight(T) - timedelta(days=4), 40, reason="cancel")
+    seller.refund(half, midnight(T) - timedelta(days=19), 39, reason="cancel")
+    seller.refund(back, midnight(T) - timedelta(days=3), 40)
+    yield
+    assert seller.now()["days_since_last_sale"] == 20
+
+
+@example
 def test_a_window_holds_its_first_day_and_not_the_day_before(seller: Seller) -> Iterator[None]:
     seller.order(90)
     seller.order(91)
@@ -125,7 +135,7 @@ def test_a_window_holds_its_first_day_and_not_the_day_before(seller: Seller) -> 
     found = seller.now()
     assert found["active_day_share_90d"] == 1 / 90
     assert found["active_days_365d"] == 2
-    assert found["days_since_last_order"] == 90
+    assert found["days_since_last_sale"] == 90
     assert found["days_since_first_order"] == 91
 
 
@@ -142,7 +152,7 @@ def test_what_is_learned_late_counts_from_then_on(seller: Seller) -> Iterator[No
     seller.order(200)
     seller.order(10, known_at=midnight(T) + timedelta(microseconds=1))
     yield
-    assert seller.at(T, NEXT)["days_since_last_order"].to_list() == [200, 11]
+    assert seller.at(T, NEXT)["days_since_last_sale"].to_list() == [200, 11]
 
 
 @example
@@ -199,7 +209,7 @@ def test_what_owners_buy_of_themselves_is_no_sale(seller: Seller) -> Iterator[No
     assert found["own_store_share_180d"] == 1.0
     assert found["settled_net_sales_90d"] == 100.0
     assert found["orders_per_buyer_180d"] == 1.0
-    assert found["days_since_last_order"] == found["days_since_first_order"] == 40
+    assert found["days_since_last_sale"] == found["days_since_first_order"] == 40
 
 
 @example

@@ -24,7 +24,7 @@ NAMES = tuple(feature.name for feature in CATALOGUE)
 
 WHOLE = frozenset(
     {"orders_90d", "visits_90d", "active_days_365d", "country_count_180d", "currency_count_180d"}
-    | {"median_return_lag_180d", "median_handling_hours_90d", "days_since_last_order", "days_since_last_purchase"}
+    | {"median_return_lag_180d", "median_handling_hours_90d", "days_since_last_sale", "days_since_last_purchase"}
     | {"days_on_platform", "days_since_first_order", "oldest_store_days", "store_count", "marketplace_count"}
     | {"loans_repaid", "worst_days_past_due_365d"}
 )

@@ -39,7 +39,7 @@ def dataset(rows: int = 600, sellers: int = 200, *, seed: int = 1, days: int = 1
     features = pd.DataFrame(matrix, columns=NAMES)
     features["days_since_first_order"] = rng.uniform(100, 2000, rows)
     features["active_days_365d"] = rng.uniform(20, 365, rows)
-    features["days_since_last_order"] = np.arange(rows) % 30.0
+    features["days_since_last_sale"] = np.arange(rows) % 30.0
     last = pd.Timestamp("2025-01-01")
     table = pd.DataFrame(
         {

@@ -115,7 +115,7 @@ def test_the_trained_model_is_explained_as_lightgbm_explains_it_to_rounding(worl
 
 
 def test_no_scored_seller_is_without_a_sale_in_the_last_60_days(world: World, portfolio: pd.DataFrame) -> None:
-    place = [feature.name for feature in CATALOGUE].index("days_since_last_order")
+    place = [feature.name for feature in CATALOGUE].index("days_since_last_sale")
     since = {each.seller_id: each.values[place] for each in VectorStore(world.home / "vectors.db").all_latest()}
     for seller, outcome in portfolio["outcome"].items():
         days = since[str(seller)]

@@ -39,7 +39,7 @@ USD_PER_CNY: Final = 0.145
 FIXED: Final = """
     settled_net_sales_90d settled_net_sales_365d average_order_180d sales_trend_90d sales_trend_180d
     recent_sales_hold drawdown_from_best_month daily_sales_variation_90d active_day_share_90d active_days_365d
-    top_day_share_180d days_since_last_order livestream_share_180d return_rate_90d return_rate_365d
+    top_day_share_180d days_since_last_sale livestream_share_180d return_rate_90d return_rate_365d
     return_rate_change cancel_rate_180d dispute_rate_180d quick_refund_share_180d own_store_share_180d
     orders_per_buyer_180d buyer_concentration_180d repeat_buyer_share_180d visits_90d visit_trend_90d
     conversion_90d paid_visit_share_90d ad_spend_share_90d ad_spend_share_change purchases_over_sales_180d

@@ -67,7 +67,7 @@ def steadiness(s: Sight) -> Features:
         "active_day_share_90d": _active_days(s, 90) / 90,
         "active_days_365d": _active_days(s, YEAR),
         "top_day_share_180d": over(s.by_day("gross", 180).max(axis=1), s.total("gross", 180)),
-        "days_since_last_order": s.latest("orders", YEAR),
+        "days_since_last_sale": s.last_sale(YEAR),
     }
 
 

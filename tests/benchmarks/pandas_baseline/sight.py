@@ -139,6 +139,11 @@ class Sight:
         """Return net sales of each settled day."""
         return self.by_day("gross", days, SETTLED) - self.by_day("refunded", days, SETTLED)
 
+    def last_sale(self, days: int) -> pd.Series:
+        """Return days since the latest day with sales that were not all cancelled; missing where there is none."""
+        left = self.by_day("gross", days) - self.by_day("cancelled", days)
+        return (left > 0).idxmax(axis=1).where((left > 0).any(axis=1))
+
     def latest(self, table: str, days: int) -> pd.Series:
         """Return days since the latest row of a table; missing where there is none."""
         return self.window(table, ["ago"], days).groupby("seller")["ago"].min().reindex(self.sellers.index)

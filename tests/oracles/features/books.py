@@ -92,6 +92,16 @@ class Books:
     def purchased(self, days: int, lag: int = 0) -> Number:
         return self.if_known(total(self.window("purchases", days, lag)), "purchases")
 
+    def last_sale(self, days: int) -> Number:
+        """Return the days since the latest day with sales that were not all cancelled; missing without one."""
+        each: Counter[int] = Counter()
+        for entry in self.orders(days):
+            each[entry.age] += entry.row["amount_micros"]
+        for entry in self.window("refunds", days):
+            each[entry.age] -= entry.row["amount_micros"] if entry.row["reason"] == "cancel" else 0
+        ages = [age for age, left in each.items() if left > 0]
+        return self.if_known(min(ages), "orders", "refunds") if ages else None
+
     def recency(self, table: str, days: int | None = None) -> Number:
         """Return the days since the latest day with a row of `table`; missing where the days looked back have none."""
         ages = [entry.age for entry in self.sight.entries[table] if days is None or entry.age <= days]

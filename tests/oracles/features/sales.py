@@ -82,7 +82,7 @@ def _steadiness(books: Books) -> Values:
         "active_day_share_90d": over(_active_days(books, 90), Fraction(90)),
         "active_days_365d": _active_days(books, 365),
         "top_day_share_180d": over(the_most(by_day), books.gross(180)),
-        "days_since_last_order": books.recency("orders", YEAR),
+        "days_since_last_sale": books.last_sale(YEAR),
     }
 
 
