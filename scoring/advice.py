@@ -66,12 +66,14 @@ class Unanswered(StrEnum):
     """Why no step answers a principal reason.
 
     `CHANGES_SLOWLY`: it follows from months of trading. `RARELY_IMPROVED`: what sellers of that size reach in the time
-    raises the score too little. `NEEDS_TABLE`: a table that the figure rests on was not delivered or is too old.
+    raises the score too little. `BELOW_SCALE`: the score is at the lower end of the scale, and no single step lifts it.
+    `NEEDS_TABLE`: a table that the figure rests on was not delivered or is too old.
     `NOT_COMPUTED`: the figure cannot be computed from what was delivered, such as a trend of a young seller.
     """
 
     CHANGES_SLOWLY = "changes_slowly"
     RARELY_IMPROVED = "rarely_improved"
+    BELOW_SCALE = "below_scale"
     NEEDS_TABLE = "needs_table"
     NOT_COMPUTED = "not_computed"
 
@@ -219,7 +221,7 @@ def _answer(question: _Question, now: Assessment, reasons: Sequence[Reason]) -> 
         now.band,
         question.band,
         steps=steps,
-        open_reasons=tuple(_open(bundle, reasons, steps)),
+        open_reasons=tuple(_open(bundle, now, reasons, steps)),
         days=bundle.sheet.sizes.days if bundle.sheet.sizes else None,
     )
     farthest = question.assessed([(possible, 1.0)])[0].score
@@ -263,16 +265,17 @@ def _relation(way: Way, points: Mapping[str, int]) -> Relation:
     return Relation.LESSER_COST if costs else Relation.NO_COST
 
 
-def _open(bundle: Bundle, reasons: Sequence[Reason], steps: Sequence[Step]) -> Iterator[OpenReason]:
+def _open(bundle: Bundle, now: Assessment, reasons: Sequence[Reason], steps: Sequence[Step]) -> Iterator[OpenReason]:
     answered = {step.reason for step in steps}
     advised = {entry.reason_group for entry in bundle.sheet.entries if entry.reach}
+    too_little = Unanswered.BELOW_SCALE if now.score == bundle.policy.scale.min else Unanswered.RARELY_IMPROVED
     for reason in reasons:
         if reason.code in answered:
             continue
         if reason.side == "missing":
             why = Unanswered.NEEDS_TABLE if reason.table else Unanswered.NOT_COMPUTED
         else:
-            why = Unanswered.RARELY_IMPROVED if reason.group in advised else Unanswered.CHANGES_SLOWLY
+            why = too_little if reason.group in advised else Unanswered.CHANGES_SLOWLY
         yield OpenReason(reason, why)
 
 

@@ -158,6 +158,7 @@ def _steps(given: Advice) -> Iterator[RenderableType]:
 _LATER: Final = {
     Unanswered.CHANGES_SLOWLY: "it follows from months of trading",
     Unanswered.RARELY_IMPROVED: "sellers of this size rarely get there within months",
+    Unanswered.BELOW_SCALE: "the score is at the lowest point of the scale, and this alone does not raise it",
     Unanswered.NEEDS_TABLE: "the platform must deliver the table",
     Unanswered.NOT_COMPUTED: "it can be computed once there are enough data",
 }

@@ -21,6 +21,9 @@ _NOT_PRINCIPAL: Final = {
 _UNANSWERED: Final = {
     Unanswered.CHANGES_SLOWLY: N_("This figure follows from months of business and changes slowly."),
     Unanswered.RARELY_IMPROVED: N_("Sellers of your size rarely get there within %(days)s days. It takes longer."),
+    Unanswered.BELOW_SCALE: N_(
+        "Your score is at the lowest point of the scale. An improvement helps, but alone it does not raise the score."
+    ),
     Unanswered.NEEDS_TABLE: N_("Ask your marketplace to deliver these data."),
     Unanswered.NOT_COMPUTED: N_(
         "It can be computed once there are enough data: after more months of sales, or when your marketplace delivers "

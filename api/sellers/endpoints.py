@@ -69,7 +69,8 @@ def get_profile_page(
 ) -> Response:
     """Return the same as a page: one file, to be read on a screen or printed. It is recorded as a look, too."""
     now = datetime.now(UTC)
-    return service.look(services, bank.id, seller_id, lambda profile: page.of(profile, now))
+    most = services.champion.bundle.sheet.max_age_days
+    return service.look(services, bank.id, seller_id, lambda profile: page.of(profile, now, most))
 
 
 def _as_json(profile: Profile) -> Response:

@@ -56,11 +56,14 @@ class Panel:
     rows: Sequence[tuple[str, str]]
 
 
-def of(profile: Profile, now: datetime) -> Response:
-    """Return the page of a picture, as it is read at a moment."""
+def of(profile: Profile, now: datetime, max_age_days: int) -> Response:
+    """Return the page of a picture, as it is read at a moment; data that are too old for a score are said to be."""
+    age = (now.astimezone(UTC).date() - date.fromisoformat(profile.as_of)).days
     return document(
         "profile.html",
         profile=profile,
+        age=age,
+        max_age_days=max_age_days,
         read_at=now.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         facts=list(_facts(profile)),
         peers=peers_in_words(profile.peers),

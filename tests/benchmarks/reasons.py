@@ -137,11 +137,22 @@ def scores_apart(bundle: Bundle, rows: NDArray[np.float64]) -> NDArray[np.int64]
 
 
 def is_specific(reason: Reason) -> bool:
-    """Return whether a statement holds two different figures, or says that data are missing."""
-    if reason.side == "missing":
+    """Return whether a statement names the value and the typical value, or says that data are missing."""
+    if reason.side == "missing" or reason.value is None:
         return bool(re.search(r"not known|not delivered|too old|not checked", reason.statement))
-    figures = re.findall(r"[-+]?\$?\d[\d,]*(?:\.\d+)?(?:%| pp| days?)?", reason.statement)
-    return len(set(figures)) >= 2
+    named = reason.statement.partition(": ")[2]
+    figures = re.findall(r"[-−]?[^\d\s,.]?\d[\d,]*(?:\.\d+)?", named)
+    return len(set(figures)) >= 2 and all(
+        any(_writes(figure, exact * (100 if reason.unit in {"ratio", "pp"} else 1)) for figure in figures)
+        for exact in (reason.value, reason.typical)
+    )
+
+
+def _writes(figure: str, exact: float) -> bool:
+    """Return whether a figure is a number, rounded to the digits that it shows."""
+    number = re.sub(r"[^\d.]", "", figure)
+    step = 10.0 ** -len(number.partition(".")[2])
+    return abs(float(number) - abs(exact)) <= 0.5 * step + 1e-9
 
 
 def noise_change(bundle: Bundle, vectors: Sequence[Vector], first: Sequence[tuple[Reason, ...]]) -> float:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import scoring.advice
 from scoring import Bundle, BundleError, ExplanationError, Vector, VectorError, Verdict, advise, assess
-from scoring.advice import MOST_OPTIONS, Change, Option, Relation
+from scoring.advice import MOST_OPTIONS, Change, Option, Relation, Unanswered
 from scoring.sheet import MOST_REACHES, FeatureEntry, HistoryThreshold, Reach, Sizes
 from tests.counts import repeat
 from tests.scoring import monotone
@@ -181,6 +181,19 @@ def test_each_step_raises_the_score_by_its_points_and_none_that_does_is_left_out
         assert all(each.reason.gain >= 2 for each in advice.open_reasons)
     # this model has too few reason groups for a cost that is no principal reason
     assert relations == set(Relation) - {Relation.LESSER_COST}
+
+
+def test_at_the_lowest_point_of_the_scale_no_step_is_called_rare() -> None:
+    scores = [score for vector in SELLERS if (score := assess(BUNDLE, [vector])[0].score)]
+    low = replace(BUNDLE.policy.scale, min=round(float(np.quantile(scores, 0.3))))
+    cut = replace(BUNDLE, policy=replace(BUNDLE.policy, scale=low))
+    why: dict[bool, set[Unanswered]] = {True: set(), False: set()}
+    for vector in SELLERS:
+        at_the_end = assess(cut, [vector])[0].score == low.min
+        why[at_the_end] |= {each.why for each in advise(cut, vector).open_reasons}
+    assert Unanswered.BELOW_SCALE in why[True]
+    assert Unanswered.RARELY_IMPROVED not in why[True]
+    assert Unanswered.BELOW_SCALE not in why[False]
 
 
 def test_data_that_are_too_old_are_never_advised_on() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isinf
+from math import isinf, isnan
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ class Limit:
             sample: the rows that the figure rests on, such as `177 test loans`.
         """
         shown = shares(found) if self.percent else figures(found)
+        if isnan(found.value):
+            why = f"The {self.figure} could not be computed from {sample}, so it raises no alarm."
+            return LimitCheck(self.figure, "not known", str(self), Standing.UNCERTAIN, why)
         if not self.is_beyond(found.value):
             return LimitCheck(self.figure, shown, str(self), Standing.WITHIN)
         beyond = f"The {self.figure} is {shown}, {'below' if self.at_least else 'above'} the limit of {self._bound}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
@@ -17,8 +17,8 @@ from tests.features.picture.test_picture import FLAGS, T, read
 NOW = datetime(2024, 4, 2, 9, 30, tzinfo=UTC)
 
 
-def words(**picture: object) -> str:
-    return bytes(page.of(profile_of(read(**picture), "consent-1", NOW.date()), NOW).body).decode()
+def words(now: datetime = NOW, **picture: object) -> str:
+    return bytes(page.of(profile_of(read(**picture), "consent-1", now.date()), now, 7).body).decode()
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,12 @@ def words(**picture: object) -> str:
 )
 def test_whom_a_seller_is_compared_with(peers: Peers, said: str) -> None:
     assert page.peers_in_words(peers) == said
+
+
+@pytest.mark.parametrize(("days", "old"), [(0, False), (7, False), (8, True)])
+def test_data_too_old_for_a_score_are_said_to_be(days: int, old: bool) -> None:
+    now = datetime.combine(T, time(9), UTC) + timedelta(days=days)
+    assert (f"The data end {days} days before this page was read." in words(now)) is old
 
 
 def test_every_gap_has_words() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, nan
 
 import pytest
 
@@ -47,6 +47,13 @@ def test_what_may_be_chance_states_why_there_is_no_alarm() -> None:
         "The share of loans is 70.0% (60.0% to 90.0%), below the limit of 80%. It raises no alarm, because its 95% "
         "interval reaches the limit: 59 loans of size small are too few to decide."
     )
+
+
+@pytest.mark.parametrize("limit", [Limit("PSI of the score", 0.25), Limit("share", 0.8, at_least=True)])
+def test_a_figure_that_could_not_be_computed_is_not_within_its_limit(limit: Limit) -> None:
+    found = limit.check(Estimate(nan, nan, nan), "Retrain.", "3 test loans")
+    assert (found.standing, found.found) == (Standing.UNCERTAIN, "not known")
+    assert found.note == f"The {limit.figure} could not be computed from 3 test loans, so it raises no alarm."
 
 
 def test_a_ratio_to_no_default_has_no_upper_end() -> None:
