@@ -101,7 +101,7 @@ class Bundle:
             reasons = read_reasons(json.loads(files[_REASONS]))
             reference = _reference(json.loads(files[_REFERENCE]), policy.bands)
             model = Model.from_text(files[_MODEL].decode(), reference.explained_by)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise BundleError(f"A file of the bundle is not in the form of format {FORMAT}: {error!r}") from error
         model.require(sheet)
         reasons.require(sheet)

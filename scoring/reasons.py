@@ -105,20 +105,22 @@ class ReasonCatalogue:
     too_old: Texts
 
     def require(self, sheet: FeatureSheet) -> None:
-        """Check that each scored feature has its statements, and each of their groups its label.
+        """Check that each scored feature has its statements, each group its label, and each text its placeholders.
 
         Raises:
-            BundleError: one lacks them or has them twice, or a statement does not name the value and the typical one.
+            BundleError: one lacks them or has them twice, or a text is empty or has other placeholders than it needs.
         """
         groups, features = [each.name for each in self.groups], [each.feature for each in self.entries]
         _expect_each({entry.reason_group for entry in sheet.scored_entries}, groups, "reason group")
         _expect_each({entry.name for entry in sheet.scored_entries}, features, "scored feature")
         _expect_each(set(sheet.optional_tables), list(self.tables), "optional table")
         for entry in self.entries:
-            if unspecific := [text for text in entry.side.all() if not {"{value}", "{typical}"} <= _named(text)]:
-                raise BundleError(
-                    f"A statement of {entry.feature} must hold {{value}} and {{typical}}; found {unspecific[0]!r}."
-                )
+            _expect_placeholders(f"A statement of {entry.feature}", entry.side.all(), {"value", "typical"})
+            _expect_placeholders(f"What is said where {entry.feature} is missing", entry.missing.all(), set())
+        _expect_placeholders("What is said of a table not delivered", self.not_delivered.all(), {"table"})
+        _expect_placeholders("What is said of a table too old", self.too_old.all(), {"table", "through"})
+        labels = [*self.tables.values(), *(each.label for each in self.groups)]
+        _expect_placeholders("A label", [text for each in labels for text in (each.en, each.zh)], set())
 
     @cached_property
     def of_feature(self) -> Mapping[str, ReasonEntry]:
@@ -296,8 +298,22 @@ def _principal(catalogue: ReasonCatalogue, found: Iterable[Reason]) -> Iterator[
         yield replace(reason, statement=catalogue.statement(reason))
 
 
-def _named(text: str) -> set[str]:
-    return {f"{{{name}}}" for _, name, _, _ in Formatter().parse(text) if name}
+def _expect_placeholders(what: str, texts: Iterable[object], needed: set[str]) -> None:
+    for text in texts:
+        if not isinstance(text, str) or not text.strip() or _placeholders(text) != needed:
+            wanted = " and ".join(f"{{{name}}}" for name in sorted(needed)) or "no placeholder"
+            raise BundleError(f"{what} must be a text with {wanted} and nothing else in braces; found {text!r:.200}.")
+
+
+def _placeholders(text: str) -> set[str] | None:
+    """Return the names in braces; None where braces hold anything but a name."""
+    try:
+        parts = [part for part in Formatter().parse(text) if part[1] is not None]
+    except ValueError:
+        return None
+    if any(spec or conversion for _, _, spec, conversion in parts):
+        return None
+    return {name for _, name, _, _ in parts if name is not None}
 
 
 def _expect_each(needed: set[str], found: Sequence[str], what: str) -> None:

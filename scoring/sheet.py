@@ -19,6 +19,9 @@ _MISSING: Final = ("riskiest", "as_trained")
 
 Side = Literal["high", "low"]
 
+OLDEST: Final = 31
+"""No bundle takes older data, in days, for fresh."""
+
 MOST_REACHES: Final = 10
 """Advice tries every set of them, and no more than a thousand sets can be tried while a seller waits."""
 
@@ -184,6 +187,8 @@ class FeatureSheet:
         names = self.names
         if len(set(names)) != len(names):
             raise BundleError("The feature sheet names a feature twice.")
+        if type(self.max_age_days) is not int or not 0 <= self.max_age_days <= OLDEST:
+            raise BundleError(f"max_age_days is {self.max_age_days!r}; it must be a whole number from 0 to {OLDEST}.")
         named = {threshold.feature for threshold in self.history}
         if self.activity:
             named |= {self.activity.feature, self.activity.since}

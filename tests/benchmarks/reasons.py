@@ -128,12 +128,12 @@ def are_verified(bundle: Bundle, found: Sequence[tuple[Vector, Reason]]) -> Iter
 
 
 def scores_apart(bundle: Bundle, rows: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return scores from the model's raw margins alone: without tables, contributions or points."""
+    """Return scores before the ends of the scale, from the model's raw margins alone."""
     margins = np.asarray(bundle.model.booster.predict(rows, raw_score=True))
     policy = bundle.policy
     log_odds = policy.calibration.intercept + policy.calibration.slope * margins
     points = np.round(policy.scale.offset - policy.scale.factor * log_odds, 6)
-    return np.clip(np.floor(points + 0.5), policy.scale.min, policy.scale.max).astype(np.int64)
+    return np.floor(points + 0.5).astype(np.int64)
 
 
 def is_specific(reason: Reason) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from scoring import Assessment, Bundle, BundleError, Vector, assess, pack
 from scoring.assess import SCALE_LIMIT
 from scoring.figures import Language, figure
-from scoring.reasons import MOST_REASONS, Reason
+from scoring.reasons import MOST_REASONS, Reason, Wording
 from scoring.sheet import FeatureEntry
 from tests.counts import repeat
 from tests.scoring import build
@@ -221,8 +222,38 @@ def test_a_catalogue_that_leaves_a_scored_feature_without_words_is_refused(lacki
         "table": replace(catalogue, tables={}),
         "value": replace(catalogue, entries=(unspecific, *catalogue.entries[1:])),
     }[lacking]
-    with pytest.raises(BundleError, match=r"reason catalogue needs each|must hold"):
+    with pytest.raises(BundleError, match=r"reason catalogue needs each|must be a text with"):
         pack(replace(parts, sheet=sheet, reasons=wrong))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", " ", None, 7, "{typical}", "{value} {typical} {foo}", "{value} {typical} {}", "{value} {typical} {0}"),
+        *("{value} {typical} {", "{value} {typical} }", "{value.__class__} {typical}", "{value[0]} {typical}"),
+        *("{value:d} {typical}", "{value!r} {typical}", "{value} {typical:>999999}"),
+    ],
+)
+def test_a_text_with_other_placeholders_than_it_needs_is_refused(text: Any) -> None:
+    parts = build.parts()
+    catalogue = parts.reasons
+    first, wording = catalogue.entries[0], Wording(text, text)
+    side = replace(first, side=replace(first.side, bank=wording))
+    missing = replace(first, missing=replace(first.missing, seller=wording))
+    for wrong in (
+        replace(catalogue, entries=(side, *catalogue.entries[1:])),
+        replace(catalogue, entries=(missing, *catalogue.entries[1:])),
+        replace(catalogue, not_delivered=replace(catalogue.not_delivered, letter=wording)),
+        replace(catalogue, too_old=replace(catalogue.too_old, bank=wording)),
+    ):
+        with pytest.raises(BundleError, match="nothing else in braces"):
+            pack(replace(parts, reasons=wrong))
+
+
+@pytest.mark.parametrize("days", ["7", None, True, 7.0, -1, 32, 10**6])
+def test_an_age_limit_that_limits_nothing_is_refused(days: Any) -> None:
+    with pytest.raises(BundleError, match="max_age_days is"):
+        replace(build.parts().sheet, max_age_days=days)
 
 
 def test_a_model_that_reads_a_feature_that_is_not_scored_is_refused() -> None:
