@@ -12,7 +12,7 @@
 #   make lock          resolve pyproject.toml into requirements.lock anew
 
 PYTHON ?= python3
-HOME_FOLDER := $(or $(SELLERSCORE_HOME),var)
+HOME_FOLDER := $(patsubst %/,%,$(or $(SELLERSCORE_HOME),var))
 BIN := .venv/bin
 SELLERSCORE := $(BIN)/sellerscore
 SERVE ?= 1
@@ -34,9 +34,9 @@ setup: .venv/.ready
 # Scores need fresh data: a demo that is older than five days is kept under another name, and a new one is made
 run: setup
 	@if [ -n "$$(find $(HOME_FOLDER)/simulated/delivery.json -mtime +4 2> /dev/null)" ]; then \
-		kept=$(HOME_FOLDER)-$$(date -u -r $(HOME_FOLDER)/simulated/delivery.json +%F) && \
+		kept=$(HOME_FOLDER)-$$(date -u -r $(HOME_FOLDER)/simulated/delivery.json +%F-%H%M%S) && \
 		echo "The demo data in $(HOME_FOLDER) are too old for a score. They are kept in $$kept, and new ones are made." && \
-		mv $(HOME_FOLDER) $$kept; fi
+		mv -T $(HOME_FOLDER) $$kept; fi
 	@test -e $(HOME_FOLDER)/simulated/delivery.json || $(SELLERSCORE) simulate --sellers $(SELLERS) --out $(HOME_FOLDER)/simulated
 	@$(SELLERSCORE) ingest $(HOME_FOLDER)/simulated
 	@$(SELLERSCORE) train

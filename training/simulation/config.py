@@ -49,7 +49,9 @@ class SimulationConfig:
         self._need("orders_per_seller", 20, 100_000)
         self._need("faker_share", 0.0, 1.0)
         if not date(1995, 1, 1) <= self.start <= date(2080, 1, 1):
-            raise SimulationError(f"start is {self.start}; give a day between 1995-01-01 and 2080-01-01.")
+            raise SimulationError(
+                f"The data would begin on {self.start}; they may begin between 1995-01-01 and 2080-01-01."
+            )
 
     def _need(self, name: str, least: float, most: float) -> None:
         value = getattr(self, name)

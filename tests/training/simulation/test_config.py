@@ -26,5 +26,5 @@ def test_a_value_out_of_range_is_named_with_what_is_allowed(name: str, value: fl
 
 
 def test_a_start_that_no_contract_can_date_is_refused() -> None:
-    with pytest.raises(SimulationError, match="start is 1950-01-01"):
+    with pytest.raises(SimulationError, match="would begin on 1950-01-01"):
         SimulationConfig(start=date(1950, 1, 1))
