@@ -159,7 +159,7 @@ def test_without_a_step_the_reasons_and_why_they_take_longer_are_shown(
     }
     assert why[language] in text
     assert 'id="steps"' not in shown.text
-    english = "No single step that sellers of your size take within months raises your score now."
+    english = "Sellers of your size rarely make a change within months that would raise your score now."
     assert (english in text) is (language is Language.ENGLISH)
 
 
