@@ -33,7 +33,11 @@ def test_rows_known_after_the_loan_leave_the_training_set_as_it_was(world: World
     after = build(store, labels)
     assert after.digest == before, "the world was trained on these labels, features and segments"
     # they did land: once they are known, they show
-    bad = labels.rows.loc[labels.rows["bad"], ["seller_id"]].drop_duplicates().assign(as_of=latest_midnight(store))
+    bad = (
+        labels.rows.loc[labels.rows["bad"], ["seller_id"]]
+        .drop_duplicates()
+        .assign(as_of=store.covers_through["orders"])
+    )
     assert (frame(store, bad, [each for each in CATALOGUE if each.name == "orders_90d"]) > 0).all(axis=None)
 
 

@@ -168,8 +168,8 @@ def test_without_a_step_or_a_reason_nothing_is_announced(serve_shops: ShopServer
     found = advice("settled", bundle)
     assert (found.verdict, found.open_reasons) == (Verdict.NO_STEP, ())
     text = text_of(page(serve_shops(bundle), "settled", "/improve"))
-    assert "raises your score now. Keep your figures as they are." in text
-    assert "would, in time:" not in text
+    assert "would raise your score now. Keep your figures as they are." in text
+    assert "over a longer time:" not in text
 
 
 def test_in_the_best_band_there_is_nothing_to_raise(serve_shops: ShopServer) -> None:
