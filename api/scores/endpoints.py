@@ -105,7 +105,7 @@ async def create_score(
 ) -> Response:
     """Score the seller from the latest data, store the score and return it.
 
-    An outcome without a number (`insufficient_history`, `inactive`, `insufficient_data`, `stale_data`) is an answer too.
+    An outcome without a number is an answer too: `insufficient_history`, `inactive`, `insufficient_data`, `stale_data`.
     Send an `Idempotency-Key`: a request that is sent again with its key makes no second score and gets the stored
     answer, byte for byte, whatever has changed since. What was refused or failed leaves the key free. A key is
     remembered for some days (a week unless the operator says otherwise).
