@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from features.expressions import Arithmetic, Expr, Greatest, Least, Measure, Number, Root
+from features.expressions import Arithmetic, Expr, Greatest, Least, LeastKnown, Measure, Number, Root
 from features.measures.scope import column
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ def value_of(expression: Expr, known: ir.Table) -> ir.Value:
             return value_of(inner, known).sqrt()
         case Least(several):
             return _if_all(ibis.least, [value_of(each, known) for each in several])
+        case LeastKnown(several):
+            return ibis.least(*(value_of(each, known) for each in several))  # engines skip nulls
         case Greatest(several):
             return _if_all(ibis.greatest, [value_of(each, known) for each in several])
         case Arithmetic(operator, left, right):

@@ -58,6 +58,13 @@ class Least(Expr):
 
 
 @dataclass(frozen=True)
+class LeastKnown(Expr):
+    """The smallest of the values that are not missing; missing where all are."""
+
+    of: tuple[Expr, ...]
+
+
+@dataclass(frozen=True)
 class Greatest(Expr):
     """The largest of several values; missing where one is."""
 
@@ -366,7 +373,7 @@ def measures_of(expression: Expr) -> frozenset[Measure]:
             return measures_of(left) | measures_of(right)
         case Root(inner):
             return measures_of(inner)
-        case Greatest(several) | Least(several):
+        case Greatest(several) | Least(several) | LeastKnown(several):
             return frozenset().union(*(measures_of(each) for each in several))
         case _:
             return frozenset()

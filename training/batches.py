@@ -83,6 +83,10 @@ class StoredRows(lightgbm.Sequence):  # type: ignore[misc]  # LightGBM has no ty
         read = self._read(np.atleast_1d(places))
         return read if isinstance(wanted, slice) else read[0]
 
+    def with_columns(self, columns: Columns) -> StoredRows:
+        """Return the same rows, read with the columns given."""
+        return StoredRows(RowGroups(self.groups.path, columns), self.places)
+
     def by_group(self) -> Iterator[tuple[int, NDArray[np.int64]]]:
         """Yield each row group that holds some of the rows, with their places within it; places must be rising."""
         yield from _by_group(self.groups.starts, self.places)

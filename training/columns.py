@@ -86,6 +86,17 @@ class Columns:
         """Return the columns of a dataset's features."""
         return cls.of(map(str, dataset.features.columns), dataset.signs, dataset.not_scored)
 
+    def subset(self, places: Sequence[int]) -> Columns:
+        """Return some of the columns; the features stay, those without a column as features that no model reads."""
+        return Columns(
+            self.features, tuple(self.shows[place] for place in places), tuple(self.signs[place] for place in places)
+        )
+
+    @property
+    def shown(self) -> frozenset[str]:
+        """The names of the features that have a column."""
+        return frozenset(self.features[place] for place in self.shows)
+
     def matrix(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Return the columns of some rows, missing values at the riskiest end.
 

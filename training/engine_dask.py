@@ -163,7 +163,9 @@ def _blocks(client: Client, shares: list[_Share], width: int) -> tuple[list[Any]
 
 
 def _settings(sample: Sample, config: FitConfig) -> dict[str, Any]:
-    chosen = config.parameters(sample.columns, len(sample.bad)) | {"monotone_constraints_method": "basic"}
+    chosen = config.parameters(sample.columns, len(sample.bad), int(sample.bad.sum())) | {
+        "monotone_constraints_method": "basic"
+    }
     return {name: value for name, value in chosen.items() if name != "num_threads"}  # a worker uses those it has
 
 

@@ -1,18 +1,24 @@
-"""Fitting: LightGBM under the catalogue's signs; rounds chosen on later loans, margins made out of fold."""
+"""Fitting: features selected by stability, the kind of model chosen on later loans, margins computed out of fold.
+
+training rows -> stable columns -> recipe (kind, rounds, shrinkage) -> model of all rows, margins out of fold
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from training.candidates import Choice, Kind, Recipe, choose
 from training.columns import Columns
+from training.evidence.finding import Finding
 from training.sample import Sample
 from training.settings import STRICT
+from training.stability import Stability, stability
 
 if TYPE_CHECKING:
     import lightgbm
@@ -21,16 +27,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitConfig:
-    """LightGBM's settings that are ours to choose; all else is fixed for reproducibility.
+    """How a model is fitted; all else is fixed for reproducibility.
 
     The same data and config give the same model text on the same machine. Classes are not weighted, since a
-    weighted probability means nothing. `stop_share` of the rows, the latest, say when to stop. With `extra_trees` each
-    split is the best of one random threshold a column, so that hundreds of trees share out what a few thresholds would
-    hold: a small move of a feature then earns few points, and no more can be bought with it.
+    weighted probability means nothing.
+
+    Attributes:
+        model: the kind of model, or `auto`: chosen on later loans of other sellers (see `candidates`).
+        stability: standard errors by which a feature's mean Gini over the periods must exceed 0, else no model reads
+            it; 0 keeps every feature.
+        origins: how often the training rows are parted into earlier and later ones, to choose the model, its rounds
+            and its settings.
+        extra_trees: each split is the best of one random threshold a column, so that hundreds of trees share out what
+            a few thresholds would hold: a small move of a feature then earns few points, and no more can be bought.
     """
 
     __pydantic_config__ = STRICT
 
+    model: Literal["auto", "average", "lightgbm", "logistic", "scorecard"] = "auto"
+    stability: Annotated[float, Field(ge=0, le=10)] = 2.5
+    origins: Annotated[int, Field(ge=1, le=20)] = 3
     learning_rate: Annotated[float, Field(ge=0.0001, le=1)] = 0.015
     num_leaves: Annotated[int, Field(ge=2, le=256)] = 8
     max_depth: Annotated[int, Field(ge=1, le=8)] = 4
@@ -41,16 +57,16 @@ class FitConfig:
     extra_trees: bool = True
     max_rounds: Annotated[int, Field(ge=1, le=100_000)] = 2_000
     patience: Annotated[int, Field(ge=1, le=100_000)] = 100
-    stop_share: Annotated[float, Field(gt=0, le=0.5)] = 0.25
     folds: Annotated[int, Field(ge=2, le=100)] = 5
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 7
     threads: Annotated[int, Field(ge=1, le=512)] = 2
 
-    def parameters(self, columns: Columns, rows: int) -> dict[str, Any]:
-        """Return LightGBM's parameters for these columns and a training set of this many rows.
+    def parameters(self, columns: Columns, rows: int, bad: int) -> dict[str, Any]:
+        """Return LightGBM's parameters for these columns and a training set of so many rows, so many of them bad.
 
         A leaf holds at least a hundredth of the rows, between 5 and `most_data_in_leaf`: a few hundred firms would
-        otherwise grow no tree at all. A tree sees as many columns as `feature_fraction` says of the features that have
+        otherwise grow no tree at all. `lambda_l2` is at most a twentieth of the number of bad loans: the same
+        shrinkage of a few dozen bad loans would leave nothing to add up, after thousands of rounds. A tree sees as many columns as `feature_fraction` says of the features that have
         some, so that those with two columns do not make it slower. Below 20,000 rows one thread works, whatever
         `threads` says: it takes milliseconds a tree, for which others take longer to wake than to help, and far longer
         where the machine is busy. The model is the same.
@@ -59,6 +75,7 @@ class FitConfig:
         return {
             **ours,
             "feature_fraction": self.feature_fraction * len(set(columns.shows)) / len(columns.shows),
+            "lambda_l2": min(self.lambda_l2, bad / 20),
             "min_data_in_leaf": max(5, min(self.most_data_in_leaf, rows // 100)),
             "objective": "binary",
             "metric": "binary_logloss",
@@ -75,34 +92,50 @@ class FitConfig:
 
 _ROWS_FOR_THREADS: Final = 20_000
 
-_NOT_LIGHTGBM = frozenset({"most_data_in_leaf", "max_rounds", "patience", "stop_share", "folds", "threads"})
+_NEAR_LIMIT: Final = 0.95
+"""Of `max_rounds`: boosting that used so many did not stop by itself."""
+
+_NOT_LIGHTGBM = frozenset(
+    {"model", "stability", "origins", "most_data_in_leaf", "max_rounds", "patience", "folds", "threads"}
+)
 
 
 Boost = Callable[[Sample, FitConfig, int], "lightgbm.Booster"]
-"""Makes a model of a sample's columns with this many rounds."""
+"""Grows boosted trees of a sample's columns with this many rounds."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """The final model on all training rows, and each row's raw margin by models that did not see its seller."""
+    """A fitted model.
+
+    Attributes:
+        booster: of all training rows, reading features rather than columns.
+        recipe: how it was fitted.
+        shown: the features that it may read.
+        choice: how the kinds compare; None where the settings name the kind.
+        stability: how each column ranks, and which are kept.
+        out_of_fold: each row's raw margin by a model that did not see its seller, shape (rows,).
+    """
 
     booster: lightgbm.Booster
-    rounds: int
+    recipe: Recipe
+    shown: frozenset[str]
+    choice: Choice | None
+    stability: Stability = field(repr=False)
     out_of_fold: NDArray[np.float64] = field(repr=False)
 
 
 def fit(
     features: pd.DataFrame, bad: pd.Series, sellers: pd.Series, config: FitConfig, as_of: pd.Series | None = None
 ) -> Fitted:
-    """Fit the model: choose the rounds, make margins out of fold with that many, and fit all rows with that many.
+    """Fit the model: select features, choose the recipe, compute margins out of fold, and fit all rows.
 
     Args:
         features: one float64 column per feature; their names say which sign holds.
         bad: True where the loan went bad.
         sellers: seller of each row; a seller is never on both sides of a fold.
         config: the settings.
-        as_of: midnight of each row; without it, or where the latest rows have too few of a kind, folds of sellers
-            say when to stop.
+        as_of: midnight of each row; without it, or where the periods have too few of a kind, folds of sellers decide.
 
     Raises:
         LabelError: fewer sellers with bad or with good loans than folds.
@@ -116,44 +149,92 @@ def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None) 
     Args:
         sample: the rows, in memory or on disk.
         config: the settings.
-        boosted: what makes the models of the folds and of all rows once the rounds are chosen; `boost` unless a
+        boosted: what grows the trees of the folds and of all rows once the recipe is chosen; `boost` unless a
             cluster does.
     """
     boosted = boosted or boost
-    rounds = choose_rounds(sample, config)
-    margins = out_of_fold(sample, config, rounds, boosted)
-    return Fitted(sample.columns.merge(boosted(sample, config, rounds)), rounds, margins)
+    stable = stability(sample, config.stability)
+    recipe, choice = choose_recipe(sample.only(stable.kept), config)
+    margins = out_of_fold(sample, config, recipe, boosted)
+    shown, booster = _fit_stable(sample, config, recipe, boosted)
+    return Fitted(booster, recipe, shown, choice, stable, margins)
 
 
-def choose_rounds(sample: Sample, config: FitConfig) -> int:
-    """Return the number of rounds after which the loss on rows left out stops falling.
+def fit_rows(sample: Sample, config: FitConfig, recipe: Recipe) -> lightgbm.Booster:
+    """Return a model of features, fitted to these rows with a recipe chosen before: for refits on other draws."""
+    return _fit_stable(sample, config, recipe, boost)[1]
 
-    Left out are the latest rows, for which models learn from earlier rows of other sellers; where those do not serve,
-    one fold of sellers after the other, and the mean of their rounds counts.
+
+def choose_recipe(sample: Sample, config: FitConfig) -> tuple[Recipe, Choice | None]:
+    """Choose the kind of model, the rounds after which the loss on rows left out stops falling, and the shrinkage.
+
+    Left out are later rows of other sellers (rolling origins); where those do not serve, folds of sellers.
     """
-    parts = sample.later(config.stop_share) or sample.folds(config.folds, config.seed)
-    stopped = [boost(sample.rows(inside), config, config.max_rounds, sample.rows(outside)) for inside, outside in parts]
-    return max(1, round(float(np.mean([booster.best_iteration for booster in stopped]))))
+    later = sample.origins(config.origins, config.seed)
+    parts = later or sample.folds(config.folds, config.seed)
+    grown = [boost(sample.rows(inside), config, config.max_rounds, sample.rows(outside)) for inside, outside in parts]
+    # the more rows an origin learns from, the nearer its rounds are to those that all rows need
+    weights = [len(inside) for inside, _ in parts]
+    rounds = max(1, round(float(np.average([booster.best_iteration for booster in grown], weights=weights))))
+    if config.model == Kind.LIGHTGBM:
+        return Recipe(Kind.LIGHTGBM, rounds, 1.0), None
+    among = tuple(Kind) if config.model == "auto" else (Kind(config.model),)
+    choice = choose(sample, parts, grown, rounds, among, out_of_time=bool(later))
+    return choice.recipe, choice
 
 
-def out_of_fold(sample: Sample, config: FitConfig, rounds: int, boosted: Boost | None = None) -> NDArray[np.float64]:
-    """Return the raw margin of each row by a model of this many rounds that did not see its seller."""
+def out_of_fold(sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boost | None = None) -> NDArray[np.float64]:
+    """Return the raw margin of each row by a model that did not see its seller; features are selected in each fold."""
     boosted = boosted or boost
     margins = np.empty(len(sample.bad))
     for inside, outside in sample.folds(config.folds, config.seed):
-        margins[outside] = sample.rows(outside).margins(boosted(sample.rows(inside), config, rounds))
+        rows = sample.rows(inside)
+        kept = stability(rows, config.stability).kept
+        model = recipe.fit(rows.only(kept), _grow(config, boosted))
+        margins[outside] = sample.only(kept).rows(outside).margins(model)
     return margins
 
 
+def rounds_finding(recipe: Recipe, config: FitConfig) -> Finding:
+    """Return how many rounds were used; an alarm where the limit stopped them before the loss did."""
+    used, most = recipe.rounds, config.max_rounds
+    alarms = ()
+    if used >= _NEAR_LIMIT * most:
+        alarms = (
+            f"{used:,} of at most {most:,} rounds were used, so the loss was still falling; set fit.max_rounds higher, "
+            "or fit.learning_rate to twice its value.",
+        )
+    return Finding(
+        name="rounds",
+        title="Rounds of boosting",
+        said=f"{used:,} rounds of boosting are used, of at most {most:,}.",
+        figures={"used": used, "limit": most},
+        alarms=alarms,
+    )
+
+
+def _fit_stable(
+    sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boost
+) -> tuple[frozenset[str], lightgbm.Booster]:
+    """Return the features selected on these rows, and a model of them."""
+    stable = sample.only(stability(sample, config.stability).kept)
+    model = recipe.fit(stable, _grow(config, boosted))
+    return stable.columns.shown, stable.columns.merge(model)
+
+
+def _grow(config: FitConfig, boosted: Boost) -> Callable[[Sample, int], lightgbm.Booster]:
+    return lambda sample, rounds: boosted(sample, config, rounds)
+
+
 def boost(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None = None) -> lightgbm.Booster:
-    """Return a model of the sample's columns after this many rounds, or fewer once the loss on `stop_on` has risen."""
+    """Return boosted trees of the sample's columns after this many rounds, or fewer once the loss on `stop_on` rises."""
     import lightgbm
 
-    learnt = lightgbm.Dataset(sample.matrix, sample.bad)
-    judged = [] if stop_on is None else [lightgbm.Dataset(stop_on.matrix, stop_on.bad, reference=learnt)]
+    trained = lightgbm.Dataset(sample.matrix, sample.bad)
+    judged = [] if stop_on is None else [lightgbm.Dataset(stop_on.matrix, stop_on.bad, reference=trained)]
     return lightgbm.train(
-        config.parameters(sample.columns, len(sample.bad)),
-        learnt,
+        config.parameters(sample.columns, len(sample.bad), int(sample.bad.sum())),
+        trained,
         num_boost_round=rounds,
         valid_sets=judged,
         callbacks=[lightgbm.early_stopping(config.patience, verbose=False)] if judged else [],

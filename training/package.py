@@ -58,7 +58,7 @@ def bundle_parts(package: Package) -> BundleParts:
     model_text = package.fitted.booster.model_to_string()
     sheet = FeatureSheet(
         catalogue=train.catalogue,
-        entries=_entries(train.features, package.reached),
+        entries=_entries(train.features, package.fitted.shown, package.reached),
         history=HISTORY,
         required_tables=tuple(name for name in REQUIRED_TABLES if name in train.tables),
         max_age_days=MAX_AGE_DAYS,
@@ -86,7 +86,7 @@ def reason_catalogue() -> ReasonCatalogue:
     return read_reasons(json.loads(resources.files("training").joinpath("reasons.json").read_text(encoding="utf-8")))
 
 
-def _entries(features: pd.DataFrame, reached: Reached) -> tuple[FeatureEntry, ...]:
+def _entries(features: pd.DataFrame, shown: frozenset[str], reached: Reached) -> tuple[FeatureEntry, ...]:
     typical = features.median()
     return tuple(
         FeatureEntry(
@@ -99,7 +99,8 @@ def _entries(features: pd.DataFrame, reached: Reached) -> tuple[FeatureEntry, ..
             reason_group=feature.reason_group,
             typical=None if typical.isna()[feature.name] else float(typical[feature.name]),
             missing="riskiest",  # as `columns` trains it
-            scored=feature.scored and not typical.isna()[feature.name],  # always missing, no model can read it
+            # what is always missing, or was not selected, no model reads
+            scored=feature.scored and feature.name in shown and not typical.isna()[feature.name],
             tables=tuple(sorted(feature.tables)),
             reach=reached.by_feature.get(feature.name, ()),
         )

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from scoring.bundle import Bundle, BundleParts, pack
-from training.fit import FitConfig, boost
+from training.candidates import Recipe
+from training.fit import FitConfig, fit_rows
 from training.sample import Sample
 from training.scorecard import Scorecard, fit_scorecard
 from training.settings import STRICT
@@ -30,26 +31,31 @@ class RefitConfig:
 
 
 def refits(
-    sample: Sample, config: FitConfig, parts: BundleParts, count: int, step: Callable[[str], None]
+    sample: Sample,
+    config: FitConfig,
+    recipe: Recipe,
+    parts: BundleParts,
+    count: int,
+    step: Callable[[str], None],
 ) -> tuple[Bundle, ...]:
-    """Return bundles as `parts` but for their models, which learnt with the same settings from other draws of sellers.
+    """Return bundles as `parts` but for their models, fitted with the same recipe to other draws of sellers.
 
-    A draw takes as many sellers as there are, with replacement, each with all their loans. The number of rounds is that
-    of the model in `parts`; so is the calibration, which folds for each refit would cost as much as the refits.
+    A draw takes as many sellers as there are, with replacement, each with all their loans. Features are those that the
+    draw selects; the calibration is that of `parts`, since folds for each refit would cost as much as the refits.
 
     Args:
         sample: the training rows.
         config: the settings that the model was fitted with; its seed begins the draws.
+        recipe: how the model was fitted.
         parts: the bundle's parts.
         count: how many refits.
         step: told which refit begins.
     """
-    rounds = parts.model_text.count("\nTree=")
     made = []
     for number, rows in enumerate(_draws(sample.sellers, count, config.seed), 1):
         step(f"refit on a bootstrap sample of sellers, {number} of {count}")
-        again = sample.columns.merge(boost(sample.rows(rows), config, rounds))
-        made.append(Bundle.from_files(pack(replace(parts, model_text=again.model_to_string()))))
+        model = fit_rows(sample.rows(rows), config, recipe)
+        made.append(Bundle.from_files(pack(replace(parts, model_text=model.model_to_string()))))
     return tuple(made)
 
 
@@ -66,9 +72,10 @@ def scorecard_refits(
         step: told which refit begins.
     """
     made = []
+    features = part.features[[name for name in part.features if name not in part.not_scored]]
     for number, rows in enumerate(_draws(sellers, count, seed), 1):
         step(f"scorecard on a bootstrap sample of sellers, {number} of {count}")
-        made.append(fit_scorecard(part.features.iloc[rows], part.rows["bad"].iloc[rows], seed, part.signs))
+        made.append(fit_scorecard(features.iloc[rows], part.rows["bad"].iloc[rows], seed, part.signs))
     return tuple(made)
 
 

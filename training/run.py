@@ -23,7 +23,7 @@ from training.evidence.scored import whole_scores
 from training.evidence.studies import STUDIES
 from training.evidence.subject import Subject
 from training.evidence.track_record import track_record
-from training.fit import Fitted, fit_sample
+from training.fit import Fitted, fit_sample, rounds_finding
 from training.package import BANDS, HISTORY, Package, bundle_parts
 from training.reach import Reached, observed_reach
 from training.refits import refits, scorecard_refits
@@ -31,8 +31,10 @@ from training.sample import Sample
 from training.scorecard import Scorecard, fit_scorecard
 from training.search import search
 from training.split import Evidence, Split, out_of_time, whole
+from training.stability import stability_finding
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from features.intake import OperatingStore
@@ -115,7 +117,7 @@ def train(
     record = track_record(split, BANDS, Scale(), predicted.model)
     parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures, reached, record))
     fit, count = trained.config.fit, config.refits.count
-    again = refits(trained.sample, fit, parts, count, step)
+    again = refits(trained.sample, fit, trained.fitted.recipe, parts, count, step)
     cards = scorecard_refits(split.train, trained.sample.sellers, fit.seed, count, step)
     files = pack(parts)
     subject = _subject(Bundle.from_files(files), split, trained, predicted)
@@ -128,11 +130,11 @@ def train(
 def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -> _Trained:
     sample, bad = learner.sample(part), part.rows["bad"]
     searched = search(sample, config.fit, config.search.trials, step)
-    step(f"fit LightGBM on {len(bad)} rows")
+    step(f"select features, choose the model and fit it on {len(bad):,} rows")
     fitted = fit_sample(sample, searched.best, learner.boost)
     calibration = affine(fitted.out_of_fold, bad.to_numpy())
     step("fit the benchmark scorecard")
-    scorecard = fit_scorecard(part.features, bad, config.fit.seed)
+    scorecard = fit_scorecard(_scorable(part), bad, config.fit.seed, part.signs)
     found = Finding(
         name="scorecard",
         title="Benchmark scorecard",
@@ -141,7 +143,16 @@ def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -
         tables={"Features": scorecard.table()},
     )
     used = replace(config, fit=searched.best)
-    return _Trained(used, sample, fitted, calibration, scorecard, (*searched.findings, found))
+    return _Trained(
+        used, sample, fitted, calibration, scorecard, (*searched.findings, *_fit_findings(sample, fitted, used), found)
+    )
+
+
+def _fit_findings(sample: Sample, fitted: Fitted, config: TrainConfig) -> Iterator[Finding]:
+    yield stability_finding(sample, fitted.stability)
+    if fitted.choice is not None:
+        yield fitted.choice.finding()
+    yield rounds_finding(fitted.recipe, config.fit)
 
 
 def _predicted(split: Split, trained: _Trained) -> _Predicted:
@@ -160,9 +171,14 @@ def _scorecard_out_of_fold(part: Dataset, trained: _Trained) -> NDArray[np.float
     fit, bad = trained.config.fit, part.rows["bad"]
     found = np.empty(len(bad))
     for inside, outside in trained.sample.folds(fit.folds, fit.seed):
-        card = fit_scorecard(part.features.iloc[inside], bad.iloc[inside], fit.seed)
+        card = fit_scorecard(_scorable(part).iloc[inside], bad.iloc[inside], fit.seed, part.signs)
         found[outside] = card.probability(part.features.iloc[outside])
     return found
+
+
+def _scorable(part: Dataset) -> pd.DataFrame:
+    """Return the features that a model may read: the benchmark is a scorecard that a bank could use."""
+    return part.features[[name for name in part.features if name not in part.not_scored]]
 
 
 def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predicted) -> Subject:
@@ -196,7 +212,7 @@ def _drawn(subject: Subject) -> dict[str, Figure]:
     """Return the plots of every run."""
     bad, model = subject.bad, subject.probability
     return {
-        "roc": plots.roc(bad, {"LightGBM": model, "scorecard": subject.scorecard}),
+        "roc": plots.roc(bad, {"model": model, "scorecard": subject.scorecard}),
         "calibration": plots.calibration(bad, model),
         "score_distribution": plots.score_distribution(bad, subject.score),
     }
@@ -225,6 +241,9 @@ def _facts(dataset: Dataset, split: Split, config: TrainConfig, trained: _Traine
         "censored": dataset.labels.censored,
         "unscheduled": dataset.labels.unscheduled,
         "set_apart": 0 if split.train is split.test else len(dataset.rows) - len(train_bad) - len(test_bad),
-        "rounds": trained.fitted.rounds,
+        "model": trained.fitted.recipe.kind.value,
+        "rounds": trained.fitted.recipe.rounds,
+        "shrinkage": trained.fitted.recipe.shrinkage,
+        "features": len(trained.fitted.shown),
         **{f"{part}.{name}": value for part, section in used.items() for name, value in section.items()},
     }

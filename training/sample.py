@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -33,6 +34,9 @@ class Matrix(Protocol):
 
     def __getitem__(self, places: Any, /) -> Any:
         """Return the rows of a slice as an array, and those at an array of places as a matrix of the same kind."""
+
+    def with_columns(self, columns: Columns, /) -> Any:
+        """Return the same rows with the columns given, which are some of its own; arrays are sliced instead."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,53 @@ class Sample:
         starts = range(0, len(self.bad), _BATCH)
         return np.concatenate([booster.predict(self.matrix[at : at + _BATCH], raw_score=True) for at in starts])
 
+    def only(self, places: Sequence[int]) -> Sample:
+        """Return the same rows with some of the columns, at these places."""
+        columns, matrix = self.columns.subset(places), self.matrix
+        shown = matrix[:, list(places)] if isinstance(matrix, np.ndarray) else matrix.with_columns(columns)
+        return replace(self, columns=columns, matrix=shown)
+
+    def periods(self, most: int, least_bad: int) -> list[NDArray[np.int64]]:
+        """Return the rows of consecutive periods, each with about as many bad loans and at least `least_bad`.
+
+        Rows of one day stay together. One period, or none, where there is no time or there are too few bad loans.
+
+        Example: 1,380 bad loans of nine months in at most 8 periods are some 170 bad loans a period.
+        """
+        if self.days is None:
+            return []
+        days = np.unique(self.days)
+        bad = np.array([self.bad[self.days == day].sum() for day in days])
+        wanted = max(least_bad, float(bad.sum()) / most)
+        found: list[NDArray[np.int64]] = []
+        gathered, begin = 0.0, 0
+        for number, each in enumerate(bad):
+            gathered += each
+            if gathered >= wanted:
+                found.append(days[begin : number + 1])
+                gathered, begin = 0.0, number + 1
+        if begin < len(days) and found:
+            found[-1] = np.concatenate([found[-1], days[begin:]])
+        return [np.flatnonzero(np.isin(self.days, several)) for several in found]
+
+    def origins(self, count: int, seed: int) -> list[Part]:
+        """Return rolling origins: each learns from the rows before a period, and leaves out that period.
+
+        Sellers are in two halves, drawn with the seed. What is left out is of one half, what is learnt from of the
+        other, so that it is later in time and of other sellers at once.
+
+        Example: with a count of 3, the rows are in 4 periods; 6 parts leave out a half of the second, third and fourth.
+        """
+        periods = self.periods(count + 1, LEAST_OF_A_CLASS // 2)
+        halves = np.random.default_rng(seed).permutation(int(self.sellers.max()) + 1)[self.sellers] % 2
+        parts = []
+        for number in range(1, len(periods)):
+            before = np.concatenate(periods[:number])
+            for half in (0, 1):
+                inside, outside = before[halves[before] != half], periods[number][halves[periods[number]] == half]
+                parts.append((np.sort(inside), outside))
+        return [part for part in parts if all(self._has_some(places) for places in part)]
+
     def later(self, share: float) -> list[Part]:
         """Return one part: the latest `share` of the rows is left out, and earlier rows of other sellers are learnt.
 
@@ -118,6 +169,11 @@ class Sample:
                 )
         splitter = StratifiedGroupKFold(n_splits=count, shuffle=True, random_state=seed)
         return list(splitter.split(self.bad, self.bad, groups=self.sellers))
+
+    def _has_some(self, places: NDArray[np.int64]) -> bool:
+        """Return whether some rows hold enough of both kinds to compare models on them together with other parts."""
+        bad = int(self.bad[places].sum())
+        return min(bad, len(places) - bad) >= LEAST_OF_A_CLASS // 4
 
     def _has_both_kinds(self, places: NDArray[np.int64]) -> bool:
         bad = int(self.bad[places].sum())

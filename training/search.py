@@ -1,4 +1,4 @@
-"""The search for LightGBM's settings: a fixed number of trials, judged on sellers left out, the poor given up early."""
+"""The search for LightGBM's settings: a fixed number of trials on later loans of other sellers, the poor given up early."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from training.evidence.finding import Finding
 from training.fit import FitConfig, boost
 from training.sample import Part, Sample
 from training.settings import STRICT
+from training.stability import stability
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
@@ -42,9 +43,10 @@ class Searched:
 def search(sample: Sample, configured: FitConfig, trials: int, step: Callable[[str], None]) -> Searched:
     """Try `trials` settings beside those configured and return the best: the same inputs find the same.
 
-    A trial is judged by its log-loss on each fold of sellers in turn, where its rounds stop; it is given up after a
-    fold at which its mean so far is above the median of the trials before (Optuna's `MedianPruner`). The configured
-    settings stand unless a trial beats them.
+    A trial is judged by its log-loss on the rows that each rolling origin leaves out (later, of other sellers), where
+    its rounds stop; it is given up after a part at which its mean so far is above the median of the trials before
+    (Optuna's `MedianPruner`). The configured settings stand unless the best trial beats them on the same parts by more
+    than the standard error of the difference: the best of many trials may only be the luckiest.
 
     Args:
         sample: the training rows; test rows take no part.
@@ -61,9 +63,12 @@ def search(sample: Sample, configured: FitConfig, trials: int, step: Callable[[s
         sampler=optuna.samplers.TPESampler(seed=configured.seed),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=_LEARNT_FROM),
     )
-    folds = sample.folds(configured.folds, configured.seed)
+    sample = sample.only(stability(sample, configured.stability).kept)
+    later = sample.origins(configured.origins, configured.seed)
+    folds = later or sample.folds(configured.folds, configured.seed)
     step(f"search settings: log-loss of those configured, before {trials} trials")
-    first = float(np.mean([_loss(sample, part, configured) for part in folds]))
+    usual = [_loss(sample, part, configured) for part in folds]
+    first = float(np.mean(usual))
 
     def objective(trial: Trial) -> float:
         best = min([first, *(done.value for done in _completed(study))])
@@ -71,9 +76,17 @@ def search(sample: Sample, configured: FitConfig, trials: int, step: Callable[[s
         return _judged(trial, sample, folds, _suggested(trial, configured))
 
     study.optimize(objective, n_trials=trials)
-    better = [done for done in _completed(study) if done.value < first]
-    best = replace(configured, **min(better, key=lambda done: done.value).params) if better else configured
-    return Searched(best, (_found(study, first),))
+    better = [done for done in _completed(study) if _is_better(done.user_attrs["losses"], usual)]
+    best = min(better, key=lambda done: done.value, default=None)
+    settings = configured if best is None else replace(configured, **best.params)
+    return Searched(settings, (_found(study, first, taken=best is not None),))
+
+
+def _is_better(losses: list[float], usual: list[float]) -> bool:
+    """Return whether losses are lower than the usual ones of the same parts by more than the standard error."""
+    below = np.array(usual) - np.array(losses)
+    error = below.std(ddof=1) / np.sqrt(len(below)) if len(below) > 1 else 0.0
+    return bool(below.mean() > error)
 
 
 def _judged(trial: Trial, sample: Sample, folds: list[Part], config: FitConfig) -> float:
@@ -85,6 +98,7 @@ def _judged(trial: Trial, sample: Sample, folds: list[Part], config: FitConfig) 
         trial.report(float(np.mean(losses)), number)
         if number + 1 < len(folds) and trial.should_prune():
             raise optuna.TrialPruned
+    trial.set_user_attr("losses", losses)
     return float(np.mean(losses))
 
 
@@ -113,7 +127,7 @@ def _completed(study: Study) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state is TrialState.COMPLETE]
 
 
-def _found(study: Study, first: float) -> Finding:
+def _found(study: Study, first: float, *, taken: bool) -> Finding:
     import pandas as pd
 
     done = _completed(study)
@@ -129,12 +143,12 @@ def _found(study: Study, first: float) -> Finding:
         }
         for trial in study.trials
     ]
-    kept = "the configured settings were kept" if best == first else "the best of them was taken"
+    kept = "the best of them was taken" if taken else "no trial was better beyond chance, so the configured were kept"
     return Finding(
         name="search",
         title="Search of settings",
-        said=f"{len(study.trials)} settings were tried on folds of the training sellers, {given_up} of them given up "
-        f"before the last fold. The configured settings have a log-loss of {first:.5f}, the best of all {best:.5f}: "
+        said=f"{len(study.trials)} settings were tried inside the training part, {given_up} of them given up before the "
+        f"last part. The configured settings have a log-loss of {first:.5f}, the best of all {best:.5f}: "
         f"{kept}.",
         figures={
             "trials": len(study.trials),

@@ -9,6 +9,7 @@ from features.catalogue.definition import Feature, digest
 from features.catalogue.fulfilment import FULFILMENT
 from features.catalogue.integrity import INTEGRITY
 from features.catalogue.quality import QUALITY
+from features.catalogue.recent import RECENT
 from features.catalogue.repayment import REPAYMENT
 from features.catalogue.reputation import REPUTATION
 from features.catalogue.sales import SALES
@@ -21,6 +22,7 @@ from features.catalogue.volatility import VOLATILITY
 FAMILIES: Final = {
     "Level of sales": SALES,
     "Trend of sales": TREND,
+    "Latest and weakest weeks": RECENT,
     "Steadiness of sales": VOLATILITY,
     "Quality": QUALITY,
     "Fulfilment": FULFILMENT,

@@ -3,6 +3,7 @@
 from typing import Final
 
 from features.catalogue.definition import Feature
+from features.catalogue.known import if_sold_since
 from features.catalogue.sales import SETTLED
 from features.expressions import Expr, FestivalDays, Number, PeakDays, Total
 
@@ -53,10 +54,11 @@ SEASONALITY: Final = (
     Feature(
         "top_days_share_365d",
         "Share of the best 4 days, 12 months",
-        "Gross sales of the best 4 of the last 365 days over those of all.",
+        "Gross sales of the best 4 of the last 365 days over those of all; missing where the first order is less than "
+        "365 days ago.",
         "ratio",
         365,
-        PeakDays("gross", 4, 365) / Total("gross", 365),
+        PeakDays("gross", 4, 365) / Total("gross", 365) * if_sold_since(365),
         1,
         "A year that rests on four days leaves little for the instalments of the others.",
         "stability",

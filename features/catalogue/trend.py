@@ -38,10 +38,11 @@ TREND: Final = (
     Feature(
         "sales_trend_90d",
         "Sales trend, 90 days",
-        "Settled net sales of 90 days divided by those of the 90 days before.",
+        "Settled net sales of 90 days divided by those of the 90 days before; missing where the first order is less "
+        "than 210 days ago.",
         "ratio",
         210,
-        net_sales(90) / net_sales(90, SETTLED + 90),
+        net_sales(90) / net_sales(90, SETTLED + 90) * if_sold_since(210),
         -1,
         "Growing sales come before repayment, shrinking ones before default.",
         "sales_trend",
@@ -50,10 +51,11 @@ TREND: Final = (
     Feature(
         "sales_trend_180d",
         "Sales trend, 180 days",
-        "Settled net sales of 180 days divided by those of the 180 days before.",
+        "Settled net sales of 180 days divided by those of the 180 days before; missing where the first order is less "
+        "than 390 days ago.",
         "ratio",
         390,
-        net_sales(180) / net_sales(180, SETTLED + 180),
+        net_sales(180) / net_sales(180, SETTLED + 180) * if_sold_since(390),
         -1,
         "The longer trend is less noisy and includes the season.",
         "sales_trend",
@@ -62,10 +64,11 @@ TREND: Final = (
     Feature(
         "sales_year_on_year",
         "Sales against the year before",
-        "Settled net sales of 90 days divided by those of the same 90 days one year earlier.",
+        "Settled net sales of 90 days divided by those of the same 90 days one year earlier; missing where the first "
+        "order is less than 485 days ago.",
         "ratio",
         485,
-        net_sales(90) / net_sales(90, _YEAR_BEFORE),
+        net_sales(90) / net_sales(90, _YEAR_BEFORE) * if_sold_since(485),
         -1,
         "The same season a year ago is the fairest comparison.",
         "sales_trend",
@@ -74,10 +77,11 @@ TREND: Final = (
     Feature(
         "sales_growth_180d",
         "Growth of sales, 180 days",
-        "Rise of a least-squares line through 180 settled days of net sales, from end to end, over their mean.",
+        "Rise of a least-squares line through 180 settled days of net sales, from end to end, over their mean; missing "
+        "where the first order is less than 210 days ago.",
         "ratio",
         210,
-        _growth(180),
+        _growth(180) * if_sold_since(210),
         -1,
         "All days together tell a direction that two totals may miss.",
         "sales_trend",

@@ -3,6 +3,7 @@
 from typing import Final
 
 from features.catalogue.definition import Feature
+from features.catalogue.known import if_sold_since
 from features.catalogue.sales import SETTLED, net_sales
 from features.expressions import ActiveDays, Expr, LatestDay, Number, PeakDay, Root, Spread, Total
 
@@ -11,14 +12,15 @@ _ONE: Final = Number(1.0)
 
 def _variation(days: int) -> Expr:
     # The spread is n^2 times the variance, and the total n times the mean.
-    return Root(Spread("gross", days, SETTLED, net="refunded")) / net_sales(days)
+    return Root(Spread("gross", days, SETTLED, net="refunded")) / net_sales(days) * if_sold_since(SETTLED + days)
 
 
 VOLATILITY: Final = (
     Feature(
         "daily_sales_variation_90d",
         "Variation of daily sales, 90 days",
-        "Standard deviation of daily settled net sales over their mean, 90 days, days without sales included.",
+        "Standard deviation of daily settled net sales over their mean, 90 days, days without sales included; "
+        "missing where the first order is less than 120 days ago.",
         "ratio",
         120,
         _variation(90),
@@ -29,7 +31,8 @@ VOLATILITY: Final = (
     Feature(
         "daily_sales_variation_365d",
         "Variation of daily sales, 12 months",
-        "Standard deviation of daily settled net sales over their mean, 365 days, days without sales included.",
+        "Standard deviation of daily settled net sales over their mean, 365 days, days without sales included; "
+        "missing where the first order is less than 395 days ago.",
         "ratio",
         395,
         _variation(365),
@@ -78,10 +81,11 @@ VOLATILITY: Final = (
     Feature(
         "top_day_share_180d",
         "Best day's share of sales, 180 days",
-        "Gross sales of the best day divided by those of the last 180 days.",
+        "Gross sales of the best day divided by those of the last 180 days; missing where the first order is less than "
+        "180 days ago.",
         "ratio",
         180,
-        PeakDay("gross", 180) / Total("gross", 180),
+        PeakDay("gross", 180) / Total("gross", 180) * if_sold_since(180),
         1,
         "Half a year that rests on one day leaves little for the instalments of the others.",
         "stability",

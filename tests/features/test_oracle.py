@@ -21,7 +21,7 @@ def trade() -> Trade:
 
 
 def test_windows_of_settled_days_are_laid_side_by_side(trade: Trade) -> None:
-    for ago, dollars in ((30, 9), (31, 2), (60, 3), (61, 4), (90, 5), (91, 50), (425, 20), (455, 100)):
+    for ago, dollars in ((30, 9), (31, 2), (60, 3), (61, 4), (90, 5), (91, 50), (425, 20), (455, 100), (486, 1)):
         trade.order(ago, dollars)
     found = trade.now()
     assert (found["settled_net_sales_30d"], found["settled_net_sales_90d"]) == (5.0, 64.0)
@@ -130,6 +130,31 @@ def test_home_is_where_the_latest_known_version_says(trade: Trade) -> None:
     assert (trade.now()["home_share_180d"], trade.now()["foreign_currency_share_180d"]) == (0.25, 0.75)
 
 
+def test_the_latest_weeks_against_those_before(trade: Trade) -> None:
+    for ago, dollars in ((1, 10), (7, 4), (8, 6), (14, 8), (15, 20), (35, 30), (36, 50), (84, 100)):
+        trade.order(ago, dollars)
+    trade.refund(None, midnight(T) - timedelta(days=2), 4)  # it counts on its own day
+    found = trade.now()
+    assert found["week_hold_28d"] == (10 / 7) / (64 / 28)  # 8 to 35 days ago: 6 + 8 + 20 + 30
+    assert found["fortnight_hold_28d"] == 1.0  # 24 in 14 days against 50 in 28
+    assert found["month_hold_56d"] == (44 / 28) / (180 / 56)
+
+
+def test_the_weakest_week_and_month_since_the_first_order(trade: Trade) -> None:
+    for week, dollars in enumerate((10, 20, 30, 40, 5, 60, 70, 80, 90)):
+        trade.order(7 * week + 7, dollars)
+    found = trade.now()
+    assert found["weakest_week_56d"] == pytest.approx(5 / (315 / 8), rel=1e-15)
+    assert found["weakest_week_182d"] == pytest.approx(5 / (405 / 9), rel=1e-15)  # 63 days since the first order
+    assert found["weakest_month_196d"] == pytest.approx(100 / (405 * 28 / 63), rel=1e-15)  # two whole months
+
+
+def test_the_weakest_week_is_unknown_for_two_months(trade: Trade) -> None:
+    for ago in (1, 8, 55):
+        trade.order(ago, 10)
+    assert trade.now()["weakest_week_56d"] is None
+
+
 def test_days_of_the_year_and_of_the_week(trade: Trade) -> None:
     trade.order(0, 10, at=midnight(date(2023, 11, 27)))  # the Monday after Black Friday
     trade.order(0, 20, at=midnight(date(2023, 11, 28)))
@@ -138,7 +163,7 @@ def test_days_of_the_year_and_of_the_week(trade: Trade) -> None:
     assert (found["festival_share_365d"], found["weekend_share_180d"]) == (0.1, 0.7)
     # 90 days before 2 December 2023 hold 3 days of November 9 to 11, and Black Friday to Monday; later, ten of December
     assert found["plain_sales_trend_90d"] == pytest.approx((70 / 80) / (20 / 83), rel=1e-15)
-    assert found["top_days_share_365d"] == 1.0
+    assert found["top_days_share_365d"] is None  # the first order is less than 365 days ago
 
 
 def test_cash_is_weighed_against_settled_sales(trade: Trade) -> None:

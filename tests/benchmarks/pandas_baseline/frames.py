@@ -12,12 +12,12 @@ from tests.benchmarks.pandas_baseline.customers import borders, customers
 from tests.benchmarks.pandas_baseline.quality import fulfilment, quality, reputation
 from tests.benchmarks.pandas_baseline.repayment import repayment
 from tests.benchmarks.pandas_baseline.rows import Accepted, Files, load
-from tests.benchmarks.pandas_baseline.sales import level, season, steadiness, trend
+from tests.benchmarks.pandas_baseline.sales import level, recent, season, steadiness, trend
 from tests.benchmarks.pandas_baseline.sight import Sight
 from tests.benchmarks.pandas_baseline.standing import advertising, cash, integrity, tenure, traffic
 
 FAMILIES: Final = (
-    *(level, trend, steadiness, quality, fulfilment, customers, traffic, advertising),
+    *(level, trend, recent, steadiness, quality, fulfilment, customers, traffic, advertising),
     *(borders, season, cash, repayment, tenure, reputation, integrity),
 )
 

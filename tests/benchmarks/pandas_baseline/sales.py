@@ -25,6 +25,11 @@ def level(s: Sight) -> Features:
     }
 
 
+def _first_order(s: Sight) -> pd.Series:
+    """Days since the first order."""
+    return s.rows["orders"].groupby("seller")["ago"].max().reindex(s.sellers.index)
+
+
 def over_monthly_sales(s: Sight) -> pd.Series:
     """Gross sales of the last 30 days over the monthly settled net sales before."""
     return over(s.total("gross", 30) * 3, s.net(90))
@@ -34,19 +39,43 @@ def trend(s: Sight) -> Features:
     """Ten features of which way sales go."""
     months = pd.concat([s.net(30, SETTLED + 30 * back) for back in range(12)], axis=1)
     best, worst = (months.agg(how, axis=1, skipna=False) for how in ("max", "min"))
-    first = s.rows["orders"].groupby("seller")["ago"].max().reindex(s.sellers.index)
+    first = _first_order(s)
     return {
         "sales_trend_30d": over(s.net(30), s.net(30, SETTLED + 30)),
-        "sales_trend_90d": over(s.net(90), s.net(90, SETTLED + 90)),
-        "sales_trend_180d": over(s.net(180), s.net(180, SETTLED + 180)),
-        "sales_year_on_year": over(s.net(90), s.net(90, SETTLED + YEAR)),
-        "sales_growth_180d": _rise(s.net_by_day(180)),
+        "sales_trend_90d": over(s.net(90), s.net(90, SETTLED + 90)).where(first >= 210),
+        "sales_trend_180d": over(s.net(180), s.net(180, SETTLED + 180)).where(first >= 390),
+        "sales_year_on_year": over(s.net(90), s.net(90, SETTLED + YEAR)).where(first >= 485),
+        "sales_growth_180d": _rise(s.net_by_day(180)).where(first >= 210),
         "order_trend_90d": over(s.total("orders", 90), s.total("orders", 90, 90)),
         "recent_sales_hold": over_monthly_sales(s).clip(upper=1),
         "recent_week_hold": over(s.total("gross", 7) * 90 / 7, s.net(90)).clip(upper=1),
         "drawdown_from_best_month": 1 - over(s.net(30), best),
         "worst_month_share": over(worst * 12, s.net(360)).where(first >= 390),
     }
+
+
+def recent(s: Sight) -> Features:
+    """Six features of the latest weeks, and of the weakest since the first order."""
+    return {
+        "week_hold_28d": _hold(s, 7, 28),
+        "fortnight_hold_28d": _hold(s, 14, 28),
+        "month_hold_56d": _hold(s, 28, 56),
+        "weakest_week_56d": _weakest(s, 7, 8),
+        "weakest_week_182d": _weakest(s, 7, 26),
+        "weakest_month_196d": _weakest(s, 28, 7),
+    }
+
+
+def _hold(s: Sight, days: int, before: int) -> pd.Series:
+    return over(s.net(days, 0) * (before / days), s.net(before, days)).clip(upper=1)
+
+
+def _weakest(s: Sight, length: int, count: int) -> pd.Series:
+    first = _first_order(s)
+    parts = [s.net(length, length * back).where(first >= length * (back + 1)) for back in range(count)]
+    weakest = pd.concat(parts, axis=1).min(axis=1)
+    sold_parts = first.clip(upper=length * count) / length
+    return over(weakest * sold_parts, s.net(length * count, 0)).where(first >= 56)
 
 
 def _rise(daily: pd.DataFrame) -> pd.Series:
@@ -59,14 +88,14 @@ def _rise(daily: pd.DataFrame) -> pd.Series:
 
 def steadiness(s: Sight) -> Features:
     """Seven features of how regularly sales come."""
-    net = {days: s.net_by_day(days) for days in (90, YEAR)}
+    net, first = {days: s.net_by_day(days) for days in (90, YEAR)}, _first_order(s)
     return {
-        "daily_sales_variation_90d": over(net[90].std(axis=1, ddof=0), net[90].mean(axis=1)),
-        "daily_sales_variation_365d": over(net[YEAR].std(axis=1, ddof=0), net[YEAR].mean(axis=1)),
+        "daily_sales_variation_90d": over(net[90].std(axis=1, ddof=0), net[90].mean(axis=1)).where(first >= 120),
+        "daily_sales_variation_365d": over(net[YEAR].std(axis=1, ddof=0), net[YEAR].mean(axis=1)).where(first >= 395),
         "active_day_share_30d": _active_days(s, 30) / 30,
         "active_day_share_90d": _active_days(s, 90) / 90,
         "active_days_365d": _active_days(s, YEAR),
-        "top_day_share_180d": over(s.by_day("gross", 180).max(axis=1), s.total("gross", 180)),
+        "top_day_share_180d": over(s.by_day("gross", 180).max(axis=1), s.total("gross", 180)).where(first >= 180),
         "days_since_last_sale": s.last_sale(YEAR),
     }
 
@@ -85,7 +114,9 @@ def season(s: Sight) -> Features:
         "livestream_return_rate_180d": over(
             s.total("livestream_returned", 180, SETTLED), s.total("livestream_gross", 180, SETTLED)
         ),
-        "top_days_share_365d": over(pd.Series(best_days, s.sellers.index), s.total("gross", YEAR)),
+        "top_days_share_365d": over(pd.Series(best_days, s.sellers.index), s.total("gross", YEAR)).where(
+            _first_order(s) >= 365
+        ),
         "festival_share_365d": over(s.total("festival_gross", YEAR), s.total("gross", YEAR)),
         "plain_sales_trend_90d": over(_plain_daily(s, 90), _plain_daily(s, 90, 90)),
         "weekend_share_180d": over(s.total("weekend_gross", 180), s.total("gross", 180)),

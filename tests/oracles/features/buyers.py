@@ -10,6 +10,7 @@ from functools import cache
 
 from tests.oracles.features.books import RETURNS, SETTLED, Books, total
 from tests.oracles.features.numbers import Number, Values, concentration, less, over, the_most
+from tests.oracles.features.sales import sold_since
 from tests.oracles.seller_sight import Entry, Row
 
 
@@ -80,7 +81,7 @@ def _season(books: Books) -> Values:
         "livestream_share_180d": books.gross_share(lambda entry: _live(entry.row), 180),
         "livestream_share_change": less(now, year),
         "livestream_return_rate_180d": over(books.if_known(returned, "refunds"), sold_live),
-        "top_days_share_365d": over(Fraction(sum(best)), books.gross(365)),
+        "top_days_share_365d": sold_since(books, 365, over(Fraction(sum(best)), books.gross(365))),
         "festival_share_365d": books.gross_share(lambda entry: is_festival(entry.day), 365),
         "plain_sales_trend_90d": over(_plain_day(books, 90), _plain_day(books, 90, 90)),
         "weekend_share_180d": books.gross_share(lambda entry: entry.day.isoweekday() in (6, 7), 180),

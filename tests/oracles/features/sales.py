@@ -24,13 +24,23 @@ YEAR = 365
 
 
 def sales(books: Books) -> Values:
-    """Return the features of the three families."""
-    return {**_level(books), **_trend(books), **_steadiness(books)}
+    """Return the features of the four families."""
+    return {**_level(books), **_trend(books), **_recent(books), **_steadiness(books)}
 
 
 def average_order(books: Books, days: int) -> Number:
     """Return the average order of the last days, micro-USD."""
     return over(books.gross(days), books.order_count(days))
+
+
+def first_order(books: Books) -> int:
+    """Return how many days ago the first order was, 0 without any."""
+    return max((entry.age for entry in books.sight.entries["orders"]), default=0)
+
+
+def sold_since(books: Books, days: int, value: Number) -> Number:
+    """Return the value; missing where the first order is less than so many days ago."""
+    return value if first_order(books) >= days else None
 
 
 def over_monthly_sales(books: Books) -> Number:
@@ -58,30 +68,56 @@ def _trend(books: Books) -> Values:
     months = [books.net(30, SETTLED + 30 * back) for back in range(12)]
     year = of_all(months, lambda values: sum(values, Fraction()))
     worst = of_all(months, lambda values: 12 * min(values))
-    first = max((entry.age for entry in books.sight.entries["orders"]), default=0)
     return {
         "sales_trend_30d": over(books.net(30), books.net(30, SETTLED + 30)),
-        "sales_trend_90d": over(books.net(90), books.net(90, SETTLED + 90)),
-        "sales_trend_180d": over(books.net(180), books.net(180, SETTLED + 180)),
-        "sales_year_on_year": over(books.net(90), books.net(90, SETTLED + YEAR)),
-        "sales_growth_180d": of_all(books.daily_net(180), rise),
+        "sales_trend_90d": sold_since(books, 210, over(books.net(90), books.net(90, SETTLED + 90))),
+        "sales_trend_180d": sold_since(books, 390, over(books.net(180), books.net(180, SETTLED + 180))),
+        "sales_year_on_year": sold_since(books, 485, over(books.net(90), books.net(90, SETTLED + YEAR))),
+        "sales_growth_180d": sold_since(books, 210, of_all(books.daily_net(180), rise)),
         "order_trend_90d": over(books.order_count(90), books.order_count(90, 90)),
         "recent_sales_hold": at_most(over_monthly_sales(books), ONE),
         "recent_week_hold": at_most(over(week, books.net(90)), ONE),
         "drawdown_from_best_month": less(ONE, over(months[0], of_all(months, max))),
-        "worst_month_share": over(worst, year) if first >= 390 else None,
+        "worst_month_share": sold_since(books, 390, over(worst, year)),
     }
+
+
+def _recent(books: Books) -> Values:
+    return {
+        "week_hold_28d": _hold(books, 7, 28),
+        "fortnight_hold_28d": _hold(books, 14, 28),
+        "month_hold_56d": _hold(books, 28, 56),
+        "weakest_week_56d": _weakest(books, 7, 8),
+        "weakest_week_182d": _weakest(books, 7, 26),
+        "weakest_month_196d": _weakest(books, 28, 7),
+    }
+
+
+def _hold(books: Books, days: int, before: int) -> Number:
+    per_day = over(books.net(days, 0), Fraction(days))
+    return at_most(over(per_day, over(books.net(before, days), Fraction(before))), ONE)
+
+
+def _weakest(books: Books, length: int, count: int) -> Number:
+    """Return the least part over the mean part, of the parts that begin on or after the day of the first order."""
+    first = first_order(books)
+    if first < 56:
+        return None
+    parts = [books.net(length, length * back) for back in range(count) if length * (back + 1) <= first]
+    sold_days = Fraction(min(first, length * count))
+    per_part = over(over(books.net(length * count, 0), sold_days), over(ONE, Fraction(length)))
+    return over(of_all(parts, min), per_part)
 
 
 def _steadiness(books: Books) -> Values:
     by_day = books.gross_by(lambda entry: entry.day, 180)
     return {
-        "daily_sales_variation_90d": of_all(books.daily_net(90), variation),
-        "daily_sales_variation_365d": of_all(books.daily_net(365), variation),
+        "daily_sales_variation_90d": sold_since(books, 120, of_all(books.daily_net(90), variation)),
+        "daily_sales_variation_365d": sold_since(books, 395, of_all(books.daily_net(365), variation)),
         "active_day_share_30d": over(_active_days(books, 30), Fraction(30)),
         "active_day_share_90d": over(_active_days(books, 90), Fraction(90)),
         "active_days_365d": _active_days(books, 365),
-        "top_day_share_180d": over(the_most(by_day), books.gross(180)),
+        "top_day_share_180d": sold_since(books, 180, over(the_most(by_day), books.gross(180))),
         "days_since_last_sale": books.last_sale(YEAR),
     }
 
