@@ -80,7 +80,15 @@ def current_tiles(engine: Backend, store: OperatingStore) -> TileSet:
             if _folded(folds) < len(store.deliveries):
                 folds = _add(engine, store, folds, incoming)
                 _commit(home, folds, incoming)
-    return _tile_set(home, folds)
+    return with_absent(_tile_set(home, folds), store)
+
+
+def with_absent(found: TileSet, store: OperatingStore) -> TileSet:
+    """Return the tiles with each table that was declared absent as known since the first order."""
+    if "orders" not in found.known_since:
+        return found
+    since = {name: found.known_since["orders"] for name in store.absent if name in TILE_KEYS}
+    return TileSet(found.files, {**found.known_since, **since})
 
 
 def _folded(folds: Sequence[Fold]) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,6 +65,24 @@ def workspace(engine: Backend) -> Iterator[Callable[[ir.Table], ir.Table]]:
     finally:
         for name in names:
             engine.raw_sql(f'DROP TABLE "{name}"')
+
+
+def confine(engine: Backend, reads: Sequence[Path], folder: Path) -> None:
+    """Let the engine read the files `reads` and read and write in `folder`, and nothing else, until it is closed."""
+
+    def listed(paths: Sequence[Path]) -> str:
+        return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths) + "]"
+
+    spill = engine.raw_sql("SELECT current_setting('temp_directory')").fetchone()[0]
+    engine.raw_sql(f"SET allowed_paths = {listed(reads)}")
+    engine.raw_sql(f"SET allowed_directories = {listed([folder, Path(spill)])}")
+    engine.raw_sql("SET enable_external_access = false")
+    engine.raw_sql("SET lock_configuration = true")
+
+
+def statements(engine: Backend, sql: str) -> list[tuple[str, str]]:
+    """Return the kind (such as SELECT or CREATE) and the text of each statement in `sql`."""
+    return [(each.type.name, each.query) for each in engine.con.extract_statements(sql)]
 
 
 def engine_errors() -> type[Exception]:

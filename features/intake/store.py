@@ -38,6 +38,7 @@ class StoredDelivery:
 
     The id is the delivery's digest, with `-2` and so on where it was taken again for rows that had to wait.
     `constant_rate` is what it was converted at, if it named one. `source` is the origin of its rows, if it named one.
+    `absent` is what it declares that the platform does not have (see `delivery.ABSENT`).
     """
 
     delivery_id: str
@@ -45,6 +46,7 @@ class StoredDelivery:
     rows: Mapping[str, int]
     constant_rate: ConstantRate | None = None
     source: str | None = None
+    absent: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,15 @@ class OperatingStore:
             for table, day in delivery.covers_through.items():
                 latest[table] = max(day, latest.get(table, day))
         return MappingProxyType(latest)
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """What at least one delivery declares that its platform does not have."""
+        return frozenset(name for each in self.deliveries for name in each.absent)
+
+    def has(self, table: str) -> bool:
+        """Return whether `table` is there to compute from: its rows, or the declaration that there are none."""
+        return table in self.covers_through and (self.rows(table) > 0 or table in self.absent)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -154,7 +165,7 @@ def _delivery_folders(folder: Path) -> Iterator[Path]:
 
 
 def _from_entry(entry: dict[str, Any]) -> StoredDelivery:
-    # an older entry has no rate or no source
+    # an older entry has no rate, no source or nothing absent
     covers, rows, rate = entry["covers_through"], entry["rows"], entry.get("constant_rate")
     source = entry.get("source")
     if not isinstance(covers, dict) or not isinstance(rows, dict):
@@ -162,15 +173,19 @@ def _from_entry(entry: dict[str, Any]) -> StoredDelivery:
     days = {table: date.fromisoformat(str(day)) for table, day in covers.items()}
     counts = {table: int(count) for table, count in rows.items()}
     constant = None if rate is None else ConstantRate(str(rate["currency"]), float(rate["usd_per_unit"]))
-    named = None if source is None else str(source)
-    return StoredDelivery(str(entry["delivery_id"]), MappingProxyType(days), MappingProxyType(counts), constant, named)
+    named, absent = None if source is None else str(source), tuple(map(str, entry.get("absent", ())))
+    return StoredDelivery(
+        str(entry["delivery_id"]), MappingProxyType(days), MappingProxyType(counts), constant, named, absent
+    )
 
 
 def _to_entry(delivery: StoredDelivery) -> dict[str, object]:
     days = {table: day.isoformat() for table, day in delivery.covers_through.items()}
     rate = {} if delivery.constant_rate is None else {"constant_rate": asdict(delivery.constant_rate)}
     source = {} if delivery.source is None else {"source": delivery.source}
-    return {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows), **rate, **source}
+    absent = {"absent": list(delivery.absent)} if delivery.absent else {}
+    entry = {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows)}
+    return {**entry, **rate, **source, **absent}
 
 
 @contextmanager
