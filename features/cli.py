@@ -1,4 +1,4 @@
-"""Commands of this package: take deliveries in, import invoices, compute vectors and frames, tell what features are."""
+"""Commands of this package: ingest deliveries, compute vectors and frames, describe features."""
 
 from __future__ import annotations
 
@@ -59,24 +59,6 @@ def ingest(
     if not any(each.accepted or each.duplicates for each in report.tables):
         typer.echo("sellerscore: not one row of this delivery could be accepted; see the rules above", err=True)
         raise typer.Exit(2)
-
-
-@app.command("import-invoices")
-def import_invoices(
-    source: Annotated[Path, typer.Argument(help="A folder with enterprises.csv and the two invoice ledgers.")],
-    out: Annotated[Path, typer.Option(help="The delivery folder to write.")],
-    usd_per_unit: Annotated[float, typer.Option(help="The constant rate to convert at, recorded in the delivery.")],
-    currency: Annotated[str, typer.Option(help="The currency of all invoices.")] = "CNY",
-    as_json: _AsJson = False,
-) -> None:
-    """Turn a ledger of sales and purchase invoices into a delivery for `ingest`.
-
-    Example: sellerscore import-invoices ledger --out var/invoices --usd-per-unit 0.145
-    """
-    from features.intake import import_invoices as import_ledger
-
-    report = import_ledger(source, out, usd_per_unit, currency)
-    typer.echo(report.to_json() if as_json else str(report))
 
 
 class _Engine(StrEnum):

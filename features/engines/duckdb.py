@@ -5,7 +5,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,15 +66,18 @@ def workspace(engine: Backend) -> Iterator[Callable[[ir.Table], ir.Table]]:
             engine.raw_sql(f'DROP TABLE "{name}"')
 
 
-def confine(engine: Backend, reads: Sequence[Path], folder: Path) -> None:
-    """Let the engine read the files `reads` and read and write in `folder`, and nothing else, until it is closed."""
+def confine(engine: Backend, files: Sequence[str], folders: Sequence[str]) -> None:
+    """Let the engine read `files`, read and write in `folders`, and touch nothing else until it is closed.
 
-    def listed(paths: Sequence[Path]) -> str:
-        return "[" + ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths) + "]"
+    Both are compared as text with what a query names, wildcards included.
+    """
+
+    def listed(paths: Sequence[str]) -> str:
+        return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
 
     spill = engine.raw_sql("SELECT current_setting('temp_directory')").fetchone()[0]
-    engine.raw_sql(f"SET allowed_paths = {listed(reads)}")
-    engine.raw_sql(f"SET allowed_directories = {listed([folder, Path(spill)])}")
+    engine.raw_sql(f"SET allowed_paths = {listed(files)}")
+    engine.raw_sql(f"SET allowed_directories = {listed([*folders, spill])}")
     engine.raw_sql("SET enable_external_access = false")
     engine.raw_sql("SET lock_configuration = true")
 

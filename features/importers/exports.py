@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from features.errors import DeliveryError
 from features.importers.mapping import Mapping, SourceFile
+from features.importers.sql import identifier, quoted
 from features.intake.sources import TextFormat, columns_of, literal, open_source
 from features.schema import Column, Kind, Need, Table
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 ROW: Final = "source_row"
 """A column of every view: the number of the row, counted from 0 over all files of the source."""
 
-_BLANKS: Final = "E' \\t\\r\\n\\u00a0\\ufeff'"
+_BLANKS: Final = "' \t\r\n\u00a0\ufeff'"
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
         rows += file.rows
         malformed += len(file.malformed)
     if not parts:
-        empty = ", ".join(f"NULL::VARCHAR AS {_name(each)}" for each in (*source.columns, *source.optional_columns))
+        empty = ", ".join(
+            f"NULL::VARCHAR AS {identifier(each)}" for each in (*source.columns, *source.optional_columns)
+        )
         parts.append(f"SELECT {empty}, NULL::BIGINT AS {ROW} LIMIT 0")
-    engine.raw_sql(f"CREATE VIEW {_name(source.name)} AS {' UNION ALL '.join(parts)}")
+    engine.raw_sql(f"CREATE VIEW {identifier(source.name)} AS {' UNION ALL '.join(parts)}")
     return View(source.name, tuple(opened), rows, malformed)
 
 
@@ -107,17 +110,12 @@ def _selected(engine: Backend, source: SourceFile, path: Path, table: Table) -> 
     kinds = {row[0]: row[1] for row in described}
     for name in (*source.columns, *source.optional_columns):
         if name not in table.column_names:
-            yield f"NULL::VARCHAR AS {_name(name)}"
+            yield f"NULL::VARCHAR AS {identifier(name)}"
         elif kinds[name] == "VARCHAR":
-            yield f"nullif(trim({_name(name)}, {_BLANKS}), '') AS {_name(name)}"
+            yield f"nullif(trim({identifier(name)}, {_BLANKS}), '') AS {identifier(name)}"
         else:
-            yield _name(name)
+            yield identifier(name)
 
 
 def _parquet(path: Path) -> str:
-    text = literal(path).replace("'", "''")
-    return f"read_parquet('{text}', file_row_number=true)"
-
-
-def _name(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return f"read_parquet({quoted(literal(path))}, file_row_number=true)"

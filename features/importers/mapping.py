@@ -21,8 +21,6 @@ MAPPING_FILE: Final = "mapping.toml"
 ACCOUNTS: Final = "accounts"
 PREPARE: Final = "prepare"
 LABELS: Final = "labels"
-TABLES_WRITTEN: Final = tuple(BY_NAME)
-"""The order of the written tables: that of the contract."""
 
 _SHIPPED: Final = Path(__file__).parent / "mappings"
 _TEMPLATE: Final = Path(__file__).parent / "template"
@@ -124,11 +122,12 @@ def write_template(folder: Path) -> tuple[str, ...]:
     """Write a commented mapping into the new folder, to be edited, and return the names of its files."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise MappingError(f"{folder} is not empty. Name a new folder for the template.")
-    folder.mkdir(parents=True, exist_ok=True)
-    files = sorted(path for path in _TEMPLATE.iterdir() if path.is_file())
+    files = sorted(path for path in _TEMPLATE.rglob("*") if path.is_file())
     for path in files:
-        (folder / path.name).write_bytes(path.read_bytes())
-    return tuple(path.name for path in files)
+        target = folder / path.relative_to(_TEMPLATE)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(path.read_bytes())
+    return tuple(str(path.relative_to(_TEMPLATE)) for path in files)
 
 
 def read_mapping(folder: Path) -> Mapping:
@@ -216,7 +215,7 @@ def _parameter(path: Path, name: str, content: dict[str, Any]) -> Parameter:
     default = content.get("default")
     return Parameter(
         name,
-        _text(path, f"{where}help", content.get("help")),
+        _text(path, f"{where}help", content.get("help")).rstrip("."),
         None if default is None else _text(path, f"{where}default", default),
     )
 

@@ -16,7 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "mlf
 COMMANDS = (
     "simulate",
     "ingest",
-    "import-invoices",
+    "import",
     "features",
     "train",
     "compare",

@@ -145,7 +145,9 @@ def test_the_driver_holds_a_few_values_and_no_rows(built: Built) -> None:
 @pytest.mark.soak
 def test_an_owner_who_was_a_buyer_has_all_tiles_made_anew(spark: Backend, tmp_path: Path) -> None:
     rows = market(Shape(seed=8, sellers=2, events=3, absent=ALL_BUT_ORDERS))
-    buyer, order = next((order["buyer_id"], order) for order in rows["orders"] if order["buyer_id"].startswith("B"))
+    buyer, order = next(
+        (order["buyer_id"], order) for order in rows["orders"] if str(order["buyer_id"]).startswith("B")
+    )
     late = {"store_id": buyer, "seller_id": "S0", "marketplace": "etsy", "known_at": order["known_at"]}
     before = write_accepted(rows, tmp_path)
     after = write_accepted({"sellers": [], "stores": [late | {"opened_at": order["ordered_at"]}]}, tmp_path)

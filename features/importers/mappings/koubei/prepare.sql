@@ -10,10 +10,10 @@ CREATE TABLE paid AS
 SELECT
     shop.id, try_cast(day AS DATE) AS day, try_cast(payments AS BIGINT) AS payments, shop.ticket,
     CASE
-        WHEN shop.id IS NULL THEN 'shop unknown'
-        WHEN try_cast(day AS DATE) IS NULL THEN 'day missing or unreadable'
-        WHEN coalesce(try_cast(payments AS BIGINT), 0) < 1 THEN 'no payment'
-        WHEN shop.ticket IS NULL OR shop.ticket <= 0 THEN 'no average ticket'
+        WHEN shop.id IS NULL THEN 'shop_unknown'
+        WHEN try_cast(day AS DATE) IS NULL THEN 'day_unreadable'
+        WHEN coalesce(try_cast(payments AS BIGINT), 0) < 1 THEN 'no_payment'
+        WHEN shop.ticket IS NULL OR shop.ticket <= 0 THEN 'no_average_ticket'
     END AS reason
 FROM payments LEFT JOIN shop ON shop.id = payments.shop_id::VARCHAR;
 
@@ -24,8 +24,8 @@ CREATE TABLE viewed AS
 SELECT
     began.id, try_cast(day AS DATE) AS day, try_cast(views AS BIGINT) AS views,
     CASE
-        WHEN began.id IS NULL THEN 'shop unknown or without payments'
-        WHEN try_cast(day AS DATE) IS NULL THEN 'day missing or unreadable'
-        WHEN try_cast(views AS BIGINT) IS NULL THEN 'views missing or unreadable'
+        WHEN began.id IS NULL THEN 'shop_unknown_or_without_payments'
+        WHEN try_cast(day AS DATE) IS NULL THEN 'day_unreadable'
+        WHEN try_cast(views AS BIGINT) IS NULL THEN 'views_unreadable'
     END AS reason
 FROM views LEFT JOIN began ON began.id = views.shop_id::VARCHAR;
