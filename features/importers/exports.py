@@ -97,7 +97,7 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
 
 
 def _format(source: SourceFile) -> TextFormat:
-    return TextFormat(source.delimiter, source.encoding)
+    return TextFormat(source.delimiter, source.encoding, source.quote)
 
 
 def _table(source: SourceFile, there: list[str]) -> Table:

@@ -25,7 +25,7 @@ LABELS: Final = "labels"
 _SHIPPED: Final = Path(__file__).parent / "mappings"
 _TEMPLATE: Final = Path(__file__).parent / "template"
 _TOP: Final = ("title", "description", "source", "absent", "sources", "parameters", "tables")
-_SOURCE: Final = ("files", "columns", "optional_columns", "required", "delimiter", "encoding")
+_SOURCE: Final = ("files", "columns", "optional_columns", "required", "delimiter", "encoding", "quote")
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ class SourceFile:
         required: whether the import needs the file.
         delimiter: what separates the fields of a text file.
         encoding: of a text file, such as `utf-8` or `cp1252`.
+        quote: what encloses fields of a text file; empty if nothing does.
     """
 
     name: str
@@ -48,6 +49,7 @@ class SourceFile:
     required: bool = True
     delimiter: str = ","
     encoding: str = "utf-8"
+    quote: str = '"'
 
 
 @dataclass(frozen=True)
@@ -194,6 +196,9 @@ def _source(path: Path, name: str, content: dict[str, Any]) -> SourceFile:
     delimiter, encoding = content.get("delimiter", ","), content.get("encoding", "utf-8")
     if not isinstance(delimiter, str) or len(delimiter) != 1:
         raise MappingError(f'{path}: {where}delimiter is {delimiter!r}. Use one character, such as "," or "\\t".')
+    quote = content.get("quote", '"')
+    if not isinstance(quote, str) or len(quote) > 1:
+        raise MappingError(f"{path}: {where}quote is {quote!r}. Use one character, or nothing.")
     try:
         "".encode(encoding)
     except (LookupError, TypeError) as error:
@@ -206,6 +211,7 @@ def _source(path: Path, name: str, content: dict[str, Any]) -> SourceFile:
         required,
         delimiter,
         encoding,
+        quote,
     )
 
 

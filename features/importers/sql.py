@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from features.engines.duckdb import engine_errors, statements
 from features.errors import MappingError
@@ -15,12 +15,26 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 
+_UTC: Final = r"""
+CREATE MACRO utc(moment) AS CAST(TRY_CAST(
+    regexp_replace(CAST(moment AS VARCHAR), ' ?([+-]\d\d):?(\d\d)$', '\1:\2') AS TIMESTAMP WITH TIME ZONE
+) AS TIMESTAMP)
+"""
+"""The function `utc` of a mapping: a time with an offset as UTC, one without as it is, null if it is unreadable.
+
+A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`.
+"""
+
+
 @dataclass(frozen=True)
 class MappingSql:
     """A mapping on an engine that holds its sources as views."""
 
     mapping: Mapping
     engine: Backend
+
+    def __post_init__(self) -> None:
+        self.query(_UTC)
 
     def query(self, text: str) -> Any:
         """Execute one statement and return the engine's cursor."""

@@ -32,10 +32,11 @@ ROW: Final = "file_row_number"
 
 @dataclass(frozen=True)
 class TextFormat:
-    """How a text file is written: what separates its fields, and its encoding."""
+    """How a text file is written: what separates its fields and encloses them (nothing if empty), and its encoding."""
 
     delimiter: str = ","
     encoding: str = "utf-8"
+    quote: str = '"'
 
 
 CSV: Final = TextFormat()
@@ -146,7 +147,10 @@ def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...], tex
             Utf8(stream, text.encoding),
             read_options=pacsv.ReadOptions(block_size=_BATCH_BYTES),
             parse_options=pacsv.ParseOptions(
-                delimiter=text.delimiter, newlines_in_values=True, invalid_row_handler=set_aside
+                delimiter=text.delimiter,
+                quote_char=text.quote or False,
+                newlines_in_values=bool(text.quote),
+                invalid_row_handler=set_aside,
             ),
             convert_options=pacsv.ConvertOptions(column_types=schema, include_columns=schema.names),
         ) as reader,
@@ -203,6 +207,6 @@ def _header(path: Path, text: TextFormat) -> list[str]:
     table = pacsv.read_csv(
         pa.BufferReader(first),
         read_options=pacsv.ReadOptions(autogenerate_column_names=True),
-        parse_options=pacsv.ParseOptions(delimiter=text.delimiter),
+        parse_options=pacsv.ParseOptions(delimiter=text.delimiter, quote_char=text.quote or False),
     )
     return [str(column[0]).removeprefix("\ufeff") for column in table.to_pydict().values()]

@@ -8,7 +8,7 @@ SELECT
         WHEN try_cast(created_at AS TIMESTAMP) IS NULL THEN 'created_at_unreadable'
         WHEN try_cast(total AS DECIMAL(18, 2)) IS NULL THEN 'total_unreadable'
     END AS reason
-FROM order_rows;
+FROM orders;
 
 CREATE TABLE a_refund AS
 SELECT
@@ -18,4 +18,4 @@ SELECT
         WHEN try_cast(refunded_at AS TIMESTAMP) IS NULL THEN 'refunded_at_unreadable'
         WHEN try_cast(total AS DECIMAL(18, 2)) IS NULL THEN 'total_unreadable'
     END AS reason
-FROM refund_rows;
+FROM refunds;

@@ -35,7 +35,7 @@ def changed(old: str, new: str) -> str:
         (changed('title = "', 'title = "" # '), "title is ''. It must be text"),
         (changed("absent = []", 'absent = ["sellers"]'), "'sellers' is not known. Allowed are refunds, buyer_ids"),
         (changed("required = false", 'required = "no"'), "required is 'no'. Allowed are true and false"),
-        (changed('needs = ["refund_rows"]', 'needs = ["returns"]'), "'returns' is not known. Allowed are order_rows"),
+        (changed('needs = ["refunds"]', 'needs = ["returns"]'), "'returns' is not known. Allowed are orders"),
         (changed("[tables.refunds]", "[tables.reviews]"), "'reviews' is not known. Allowed are sellers, stores"),
         (changed("[parameters.country]", '[parameters."the country"]'), "is not a name"),
         (changed("required = false", 'delimiter = "||"'), "Use one character"),

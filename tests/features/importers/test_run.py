@@ -15,8 +15,8 @@ from features.intake import ingest, open_store
 from tests.features.importers.exports import run_template, template
 from tests.features.intake.build import accepted
 
-ACCOUNTS = "SELECT 'order_rows' AS source, 'order' AS became, NULL AS reason, {rows} AS rows{more} UNION ALL "
-ACCOUNTS += "SELECT 'refund_rows', 'refund', NULL, 1{zero}"
+ACCOUNTS = "SELECT 'orders' AS source, 'order' AS became, NULL AS reason, {rows} AS rows{more} UNION ALL "
+ACCOUNTS += "SELECT 'refunds', 'refund', NULL, 1{zero}"
 
 
 def accounts(rows: int, more: str = "", zero: str = "") -> str:
@@ -72,7 +72,7 @@ def test_a_table_without_its_source_is_left_out(tmp_path: Path) -> None:
         ("orders", "SELEC 1", "orders.sql: Parser Error"),
         ("orders", "SELECT nothing FROM an_order", "orders.sql: Binder Error"),
         ("orders", "SELECT order_number AS order_id FROM an_order", "orders.sql lacks store_id, ordered_at, amount"),
-        ("accounts", "SELECT 'order_rows' AS source, 4 AS rows", "accounts.sql lacks became, reason"),
+        ("accounts", "SELECT 'orders' AS source, 4 AS rows", "accounts.sql lacks became, reason"),
         ("accounts", accounts(3), "4 rows were read but accounts.sql counts 3"),
         ("accounts", accounts(5), "4 rows were read but accounts.sql counts 5"),
         ("accounts", accounts(4, ", 3 AS orders", ", 0"), "counts 3 rows of orders, but orders.sql selects 4"),
@@ -172,10 +172,10 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     orders = folder / "example" / "orders.csv"
     orders.write_text(orders.read_text().replace("total,currency", "sum,currency", 1))
-    with pytest.raises(DeliveryError, match=r"orders.csv lacks total; the columns of order_rows are order_number"):
+    with pytest.raises(DeliveryError, match=r"orders.csv lacks total; the columns of orders are order_number"):
         run_template(folder, tmp_path / "d")
     orders.unlink()
-    with pytest.raises(DeliveryError, match=r"lacks a file for order_rows \(orders\*.csv or .*It holds refunds.csv"):
+    with pytest.raises(DeliveryError, match=r"lacks a file for orders \(orders\*.csv or .*It holds refunds.csv"):
         run_template(folder, tmp_path / "d")
     with pytest.raises(DeliveryError, match="is not a folder or file"):
         run_template(folder, tmp_path / "d", tmp_path / "nowhere")
