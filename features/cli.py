@@ -56,8 +56,12 @@ def ingest(
         reasons = "; ".join(each.why for each in report.set_aside)
         typer.echo(f"sellerscore: {reasons}; the other tables are in", err=True)
         raise typer.Exit(2)
-    if not any(each.accepted or each.duplicates for each in report.tables):
-        typer.echo("sellerscore: not one row of this delivery could be accepted; see the rules above", err=True)
+    refused = [each for each in report.tables if each.read and each.rejected == each.read]
+    if refused:
+        tables = " and ".join(f"all {each.read:,} rows of {each.table}" for each in refused)
+        typer.echo(
+            f"sellerscore: {tables} were quarantined; correct them by the rules above and deliver again", err=True
+        )
         raise typer.Exit(2)
 
 
@@ -201,6 +205,9 @@ def _print_report(report: IntakeReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from features.intake.quality.words import explain
+    from features.schema import BY_NAME
+
     table = Table("table", box=None, header_style="bold")
     for heading in ("read", "accepted", "duplicates", "quarantined"):
         table.add_column(heading, justify="right")
@@ -210,8 +217,12 @@ def _print_report(report: IntakeReport) -> None:
     console = Console()
     console.print(table)
     for each in report.tables:
-        for rule, count in each.quarantined.items():
-            console.print(f"  {each.table}: {count:,} {rule}")
+        # a report from before all rules were counted has the first of each row alone
+        for rule, count in (each.broken or each.quarantined).items():
+            words = explain(BY_NAME[each.table], rule)
+            console.print(
+                f"  {each.table}: {count:,} {rule}: {words.wrong} {words.permitted or words.remedy}", markup=False
+            )
         if each.erased:
             console.print(f"  {each.table}: {each.erased:,} of sellers who were erased, not kept")
     if report.already_ingested:

@@ -15,7 +15,7 @@ from features.importers.mapping import Mapping
 from features.importers.report import ImportReport
 from features.importers.run import ImportOptions, import_delivery
 from features.intake.ingestion import ingest
-from features.intake.report import IntakeReport
+from features.intake.report import RULE_SEPARATOR, IntakeReport
 from features.schema import BY_NAME, Need
 
 
@@ -103,7 +103,7 @@ def _check(mapping: Mapping, report: ImportReport, taken: IntakeReport, quaranti
             problem
             for each in taken.tables
             if each.quarantined
-            for problem in _problems(each.table, each.quarantined, quarantined / f"{each.table}.parquet")
+            for problem in _problems(each.table, each.broken, quarantined / f"{each.table}.parquet")
         ),
         missing=missing,
     )
@@ -115,10 +115,16 @@ def _problems(table: str, counts: ReadOnly[str, int], file: Path) -> list[Proble
     from features.intake.quality.words import column_of, explain
 
     rows = pq.read_table(file)
-    rules = rows.column("rule").to_pylist()
+    rules = [each.split(RULE_SEPARATOR) for each in rows.column("rules").to_pylist()]
     found = []
     for rule, count in counts.items():
         column, explanation = column_of(BY_NAME[table], rule), explain(BY_NAME[table], rule)
-        example = None if column is None else rows.column(column)[rules.index(rule)].as_py()
-        found.append(Problem(table, rule, count, explanation.wrong, explanation.remedy, example))
+        example = None if column is None else rows.column(column)[_first_with(rule, rules)].as_py()
+        found.append(
+            Problem(table, rule, count, explanation.wrong, explanation.permitted or explanation.remedy, example)
+        )
     return found
+
+
+def _first_with(rule: str, rules: list[list[str]]) -> int:
+    return next(place for place, each in enumerate(rules) if rule in each)

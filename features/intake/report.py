@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Self
 
 from features.errors import FeaturesError
+
+RULE_SEPARATOR = ","
+"""Between the names of all rules that a quarantined row breaks."""
 
 
 @dataclass(frozen=True)
 class TableReport:
     """The fates of one table's rows.
 
-    `erased` are rows of sellers who were erased: not one of them is kept.
+    `quarantined` counts each quarantined row once, under the first rule that it breaks; `broken` counts it under every
+    rule that it breaks. `erased` are rows of sellers who were erased: not one of them is kept.
 
     Example: `TableReport("orders", read=10, accepted=7, duplicates=1, quarantined={"amount_negative": 2})`.
     Counts that do not add up raise FeaturesError: such a delivery must not be stored.
@@ -26,6 +30,7 @@ class TableReport:
     quarantined: Mapping[str, int]
     ignored_columns: tuple[str, ...] = ()
     erased: int = 0
+    broken: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         fates = self.accepted + self.duplicates + self.rejected + self.erased

@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from features.intake.rules import KEY_CONFLICT, RATE_UNKNOWN, ROW_MALFORMED, WAITING
-from features.schema import Need, Table
+from features.intake.delivery import FIRST_DAY
+from features.intake.rules import KEY_CONFLICT, LAST_DAY, RATE_UNKNOWN, ROW_MALFORMED, WAITING
+from features.schema import Column, Kind, Need, Table
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One rule in plain words: what is wrong with the rows, and what the platform should do."""
+    """One rule in plain words: what is wrong with the rows, what the platform should do, and what is permitted.
+
+    `permitted` is empty for a rule about whole rows.
+    """
 
     wrong: str
     remedy: str
+    permitted: str = ""
 
 
 _ENDINGS: Final = MappingProxyType(
@@ -119,6 +124,37 @@ def explain(table: Table, rule: str) -> Explanation:
         return Explanation(
             f"{column} names none of the {target} accepted so far.",
             f"Deliver the missing {target}, then this delivery again: the rows wait and then go in.",
+            f"Permitted: the {column} of an accepted row of {target}.",
         )
     wrong, remedy = _ENDINGS[rule.removeprefix(f"{column}_")]
-    return Explanation(wrong.format(column=column), remedy)
+    return Explanation(wrong.format(column=column), remedy, f"Permitted: {permitted(table.column(column))}.")
+
+
+def permitted(column: Column) -> str:
+    """Return what a column may hold, in words.
+
+    Example: `permitted(ORDERS.column("items"))` is "a whole number from 1 to 1,000,000,000".
+    """
+    if column.allowed is not None:
+        return " | ".join(column.allowed)
+    return _PERMITTED[column.kind].format(low=_bound(column.minimum), high=_bound(column.maximum))
+
+
+_DAYS: Final = f"from {FIRST_DAY} to {LAST_DAY}"
+_PERMITTED: Final = MappingProxyType(
+    {
+        Kind.ID: "text or a whole number of 1 to 200 visible characters",
+        Kind.TEXT: "text of 1 to 200 characters",
+        Kind.TIME: f"a time in UTC such as 2024-05-01T08:00:00Z, {_DAYS}",
+        Kind.DAY: f"a day such as 2024-05-01, {_DAYS}",
+        Kind.MONEY: "a number from {low} to {high}",
+        Kind.NUMBER: "a number from {low} to {high}",
+        Kind.COUNT: "a whole number from {low} to {high}",
+        Kind.CURRENCY: "an ISO 4217 code such as USD, EUR or CNY",
+        Kind.COUNTRY: "an ISO 3166 code such as US, DE or CN; ZZ if the country is unknown",
+    }
+)
+
+
+def _bound(value: float | None) -> str:
+    return "any" if value is None else f"{value:,.9g}" if value < 1 else f"{value:,.0f}"

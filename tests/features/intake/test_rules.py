@@ -117,6 +117,35 @@ def test_first_rule_in_contract_order_names_the_row(taken: tuple[IntakeReport, d
     assert [rule for rule, ids in taken[1].items() if "several" in ids] == ["store_id_missing"]
 
 
+def test_every_rule_that_a_row_breaks_is_reported(
+    taken: tuple[IntakeReport, dict[str, list[str]]], store_of_module: Path
+) -> None:
+    report, _ = taken
+    rows = quarantined(store_of_module, report.delivery_id, "orders")
+    every = {str(row["order_id"]): str(row["rules"]).split(",") for row in rows}
+    assert every["several"] == ["store_id_missing", "amount_negative", "currency_unknown"]
+    assert every["rate_unknown"] == ["rate_unknown"]
+    assert every["items_not_finite"] == ["items_not_finite"], "one rule a column"
+    assert all(str(row["rules"]).split(",")[0] == row["rule"] for row in rows)
+    broken = report.table("orders").broken
+    assert broken["amount_negative"] == report.table("orders").quarantined["amount_negative"] + 1
+    assert sum(broken.values()) == sum(map(len, every.values())) + 3  # of four malformed rows all have no id
+
+
+def test_a_rate_that_is_unknown_is_reported_beside_another_fault(tmp_path: Path) -> None:
+    orders = [order("O1", currency="CNY", items=0), order("O2", amount=9e11), order("O3", amount=9e11, items=0)]
+    orders += [order("O4"), order("O4", items=0), order("O4", currency="CNY", items=0)]
+    report = ingest(write(tmp_path / "d", orders=orders), tmp_path / "s")
+    rows = quarantined(tmp_path / "s", report.delivery_id, "orders")
+    assert sorted((row["order_id"], row["rules"]) for row in rows) == [
+        ("O1", "items_too_small,rate_unknown"),
+        ("O2", "amount_too_large"),
+        ("O3", "items_too_small,amount_too_large"),
+        ("O4", "items_too_small"),
+        ("O4", "items_too_small,rate_unknown"),
+    ]
+
+
 def test_one_row_that_is_not_utf_8_stops_no_other(
     taken: tuple[IntakeReport, dict[str, list[str]]], store_of_module: Path
 ) -> None:
