@@ -1,4 +1,4 @@
-"""The account of an import: `accounts.sql` counts what became of each source row, and the counts are checked."""
+"""The account of an import: `accounts.sql` counts the rows of each source by outcome, and the counts are checked."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from features.importers.sql import MappingSql
 from features.intake.rules import ROW_MALFORMED
 from features.schema import BY_NAME
 
-_COLUMNS: Final = ("source", "became", "reason", "rows")
+_COLUMNS: Final = ("source", "mapped_to", "reason", "rows")
 
 
 def accounts(sql: MappingSql, views: Iterable[View], written: ReadOnly[str, int]) -> tuple[SourceReport, ...]:
     """Return the report of each source that was there.
 
-    `accounts.sql` selects source, became, reason and rows: so many rows of the source became something, or became
-    nothing for a reason. A further column named after a table counts the rows that they gave to it.
+    `accounts.sql` selects source, mapped_to, reason and rows: the number of rows of the source that are mapped to
+    something, or are not mapped for a reason. A further column named after a table counts the rows they add to it.
 
     Raises:
         MappingError: a column is missing, or the rows of a table are not those written.
@@ -49,13 +49,13 @@ def _report(mapping: str, view: View, rows: Iterable[dict[str, Any]]) -> SourceR
     for row in rows:
         if row["source"] != view.name:
             continue
-        if (row["became"] is None) == (row["reason"] is None):
+        if (row["mapped_to"] is None) == (row["reason"] is None):
             raise MappingError(
-                f"{mapping}: accounts.sql has a row of {view.name} with became {row['became']!r} and reason "
+                f"{mapping}: accounts.sql has a row of {view.name} with mapped_to {row['mapped_to']!r} and reason "
                 f"{row['reason']!r}. Exactly one of the two must be set."
             )
         if row["reason"] is None:
-            mapped[row["became"]] += int(row["rows"])
+            mapped[row["mapped_to"]] += int(row["rows"])
         else:
             not_mapped[row["reason"]] += int(row["rows"])
     if view.malformed:

@@ -23,7 +23,7 @@ from features.schema import BY_NAME, Need
 class Problem:
     """Rows of a table that `ingest` would quarantine for one rule.
 
-    `example` is a value that breaks the rule, None for a rule about whole rows; `permitted` says what is allowed.
+    `example` is a value that breaks the rule, None for a rule about whole rows; `permitted` is what is allowed.
     """
 
     table: str

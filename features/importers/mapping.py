@@ -1,6 +1,6 @@
 """Mappings: how the export of a shop or marketplace becomes a delivery, as a folder of SQL and a `mapping.toml`.
 
-A mapping holds one SELECT per table of the contract (`orders.sql`), `accounts.sql`, which counts what became of each
+A mapping holds one SELECT per table of the contract (`orders.sql`), `accounts.sql`, which counts the outcome of each
 source row, and optionally `prepare.sql` (intermediate tables) and `labels.sql` (outcomes for training).
 """
 

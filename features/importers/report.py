@@ -1,4 +1,4 @@
-"""The report of an import: what became of each source row, in counts. Counts that do not add up are refused."""
+"""The report of an import: the outcome of each source row, in counts. Counts that do not add up are refused."""
 
 import json
 from collections.abc import Mapping
@@ -10,9 +10,9 @@ from features.errors import FeaturesError
 
 @dataclass(frozen=True)
 class SourceReport:
-    """What became of the rows of one source.
+    """The outcomes of the rows of one source.
 
-    `mapped` counts rows by what they became, `not_mapped` by the reason why they became nothing. Counts that do not
+    `mapped` counts rows by what they are mapped to, `not_mapped` by the reason why they are not. Counts that do not
     add up to the rows read raise FeaturesError.
 
     Example: `SourceReport("payments", read=10, mapped={"order": 9}, not_mapped={"amount missing": 1})`.

@@ -69,7 +69,7 @@ def import_delivery(
 
     Raises:
         DeliveryError: a file or column of the export is missing, a rate is missing, nothing becomes an order, or `out`
-            cannot be written. `out` is then as it was before.
+            cannot be written. `out` is then unchanged.
         MappingError: the mapping's SQL fails, or its account does not add up.
     """
     values = mapping.values(options.settings)
@@ -89,7 +89,7 @@ def import_delivery(
 
 
 def _as_text(paths: Iterable[Path]) -> list[str]:
-    """Return each path as it is, and as it is named where wildcards expand."""
+    """Return each path as text, and as the pattern that names it alone."""
     return [text for path in paths for text in (str(path), literal(path))]
 
 

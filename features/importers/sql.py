@@ -20,7 +20,7 @@ CREATE MACRO utc(moment) AS CAST(TRY_CAST(
     regexp_replace(CAST(moment AS VARCHAR), ' ?([+-]\d\d):?(\d\d)$', '\1:\2') AS TIMESTAMP WITH TIME ZONE
 ) AS TIMESTAMP)
 """
-"""The function `utc` of a mapping: a time with an offset as UTC, one without as it is, null if it is unreadable.
+"""The function `utc` of a mapping: a time in UTC, null if it is unreadable; one without an offset is taken as UTC.
 
 A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`.
 """

@@ -1,4 +1,4 @@
-"""What a written delivery says of itself: rates, the midnight covered, labels, and `delivery.json`."""
+"""The terms of a written delivery: rates, the midnight covered, labels, and `delivery.json`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def rate_of(sql: MappingSql, table: Path, rate: ConstantRate | None, usd_per_uni
     """Return the constant rate of a delivery after one more of its tables was written; None if all is in US dollars.
 
     Raises:
-        DeliveryError: the tables hold two currencies beside US dollars, or one without a rate.
+        DeliveryError: the tables hold two currencies other than US dollars, or one without a rate.
     """
     query = f"SELECT DISTINCT currency FROM read_parquet({quoted(literal(table))}) WHERE currency IS NOT NULL"  # noqa: S608
     there = {str(row[0]) for row in sql.query(query).fetchall()} | ({rate.currency} if rate else set())
@@ -52,7 +52,7 @@ def covered_through(sql: MappingSql, draft: Path, tables: Iterable[str]) -> date
     """Return the midnight through which an export is complete: the one after its latest event.
 
     Raises:
-        DeliveryError: the latest event lies in the future.
+        DeliveryError: the latest event is in the future.
     """
     found: dict[str, date] = {}
     for name in tables:

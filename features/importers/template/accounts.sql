@@ -1,7 +1,7 @@
--- What became of every row of every source. The counts must add up to the rows read, or the import is refused.
--- Exactly one of became and reason is set. A column named after a table must add up to the rows written to it.
+-- The outcome of every row of every source. The counts must add up to the rows read, or the import is refused.
+-- Exactly one of mapped_to and reason is set. A column named after a table must add up to the rows written to it.
 SELECT
-    'orders' AS source, CASE WHEN reason IS NULL THEN 'order' END AS became, reason, count(*) AS rows,
+    'orders' AS source, CASE WHEN reason IS NULL THEN 'order' END AS mapped_to, reason, count(*) AS rows,
     count(*) FILTER (reason IS NULL) AS orders
 FROM an_order
 GROUP BY reason

@@ -1,4 +1,4 @@
-"""Intake's rules and the contract's tables in the words of whoever delivers: what is wrong, and what to do about it."""
+"""The rules of intake and the tables of the contract in plain words: the fault, the remedy, and what is permitted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from features.schema import Column, Kind, Need, Table
 
 @dataclass(frozen=True)
 class Explanation:
-    """One rule in plain words: what is wrong with the rows, what the platform should do, and what is permitted.
+    """One rule in plain words: the fault of the rows, what the platform should do, and what is permitted.
 
     `permitted` is empty for a rule about whole rows.
     """
@@ -41,7 +41,10 @@ _ENDINGS: Final = MappingProxyType(
         ),
         "not_a_day": ("{column} cannot be read as a day.", "Send a date such as 2024-05-01."),
         "not_a_number": ("{column} cannot be read as a number.", "Send digits and a point, without separators."),
-        "not_finite": ("{column} is infinite or not a number (NaN).", "Look for a division by zero where it is made."),
+        "not_finite": (
+            "{column} is infinite or not a number (NaN).",
+            "Look for a division by zero in its computation.",
+        ),
         "not_whole": ("{column} counts something but is a fraction.", "Send a whole number."),
         "negative": ("{column} is below zero.", "Send what flows back as a refund, with a positive amount."),
         "too_small": ("{column} is below the least that the contract allows.", "Look for a default such as 0."),
@@ -54,7 +57,7 @@ _ENDINGS: Final = MappingProxyType(
         "out_of_range": ("{column} lies before 1990 or after 2100.", "Look at the format of the year."),
         "unknown": (
             "{column} is no code of ISO 4217 (currencies) or ISO 3166 (countries).",
-            "Send capital letters such as USD or CN, and ZZ for a country that nobody knows.",
+            "Send capital letters such as USD or CN, and ZZ for an unknown country.",
         ),
     }
 )
@@ -76,18 +79,18 @@ _WHOLE: Final = MappingProxyType(
 )
 PURPOSE: Final = MappingProxyType(
     {
-        "sellers": "who is scored, and since when",
-        "stores": "which stores belong to whom, so which orders are whose",
+        "sellers": "the sellers to score, and since when the platform has them",
+        "stores": "the stores of each seller, and so the seller of each order",
         "orders": "sales: their level, trend, steadiness, buyers and markets",
         "refunds": "sales after refunds, and the rates of returns, cancellations, disputes and chargebacks",
         "traffic": "visits, conversion, paid share, advertising cost, and whether orders have visits behind them",
         "fulfilments": "handling and delivery times, and what never arrived",
         "ratings": "how ratings change over time",
-        "purchases": "what is bought for what is sold, and the time between paying and selling",
+        "purchases": "purchases over sales, and the time between paying and selling",
         "fx_rates": "amounts in other currencies than US dollars, unless the delivery names one constant rate",
         "loans": "the labels that a model is trained on",
-        "instalments": "what was due on loans, for labels",
-        "payments": "what was paid on loans, for labels",
+        "instalments": "the amounts due on loans, for labels",
+        "payments": "the amounts paid on loans, for labels",
     }
 )
 """What each table is for; without it, this is unknown. Missing, never zero."""

@@ -15,7 +15,7 @@ from features.intake import ingest, open_store
 from tests.features.importers.exports import run_template, template
 from tests.features.intake.build import accepted
 
-ACCOUNTS = "SELECT 'orders' AS source, 'order' AS became, NULL AS reason, {rows} AS rows{more} UNION ALL "
+ACCOUNTS = "SELECT 'orders' AS source, 'order' AS mapped_to, NULL AS reason, {rows} AS rows{more} UNION ALL "
 ACCOUNTS += "SELECT 'refunds', 'refund', NULL, 1{zero}"
 
 
@@ -72,7 +72,7 @@ def test_a_table_without_its_source_is_left_out(tmp_path: Path) -> None:
         ("orders", "SELEC 1", "orders.sql: Parser Error"),
         ("orders", "SELECT nothing FROM an_order", "orders.sql: Binder Error"),
         ("orders", "SELECT order_number AS order_id FROM an_order", "orders.sql lacks store_id, ordered_at, amount"),
-        ("accounts", "SELECT 'orders' AS source, 4 AS rows", "accounts.sql lacks became, reason"),
+        ("accounts", "SELECT 'orders' AS source, 4 AS rows", "accounts.sql lacks mapped_to, reason"),
         ("accounts", accounts(3), "4 rows were read but accounts.sql counts 3"),
         ("accounts", accounts(5), "4 rows were read but accounts.sql counts 5"),
         ("accounts", accounts(4, ", 3 AS orders", ", 0"), "counts 3 rows of orders, but orders.sql selects 4"),

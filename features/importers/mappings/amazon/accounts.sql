@@ -1,5 +1,5 @@
 SELECT
-    'items' AS source, CASE WHEN reason IS NULL THEN 'item_of_order' END AS became, reason, count(*) AS rows,
+    'items' AS source, CASE WHEN reason IS NULL THEN 'item_of_order' END AS mapped_to, reason, count(*) AS rows,
     count(DISTINCT number) FILTER (reason IS NULL) AS orders
 FROM item
 GROUP BY reason

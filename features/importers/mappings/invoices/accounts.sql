@@ -1,6 +1,6 @@
 SELECT
     'enterprises' AS source,
-    CASE WHEN first AND seller.id IS NOT NULL THEN 'seller' END AS became,
+    CASE WHEN first AND seller.id IS NOT NULL THEN 'seller' END AS mapped_to,
     CASE
         WHEN listed.id IS NULL THEN 'enterprise_id_missing' WHEN NOT first THEN 'listed_twice'
         WHEN seller.id IS NULL THEN 'no_invoice'

@@ -1,6 +1,6 @@
 SELECT
     'shops' AS source,
-    CASE WHEN began.id IS NOT NULL AND first THEN 'seller' END AS became,
+    CASE WHEN began.id IS NOT NULL AND first THEN 'seller' END AS mapped_to,
     CASE WHEN shops.shop_id IS NULL THEN 'shop_id_missing' WHEN NOT first THEN 'repeated' WHEN began.id IS NULL THEN 'no_payments' END AS reason,
     count(*) AS rows,
     NULL AS orders

@@ -2,7 +2,7 @@ SELECT
     'orders' AS source,
     CASE
         WHEN reason IS NOT NULL THEN NULL WHEN order_status IN ('canceled', 'unavailable') THEN 'cancelled_order' ELSE 'order'
-    END AS became,
+    END AS mapped_to,
     reason, count(*) AS rows
 FROM (
     SELECT
@@ -19,8 +19,8 @@ GROUP BY ALL
 UNION ALL
 SELECT 'items', CASE WHEN reason IS NULL THEN 'item_of_order' END, reason, count(*) FROM item GROUP BY ALL
 UNION ALL
-SELECT 'customers', became, CASE WHEN became IS NULL THEN 'no_orders' END, count(*)
-FROM (SELECT CASE WHEN customer_id IN (SELECT customer_id FROM sale) THEN 'buyer' END AS became FROM customers)
+SELECT 'customers', mapped_to, CASE WHEN mapped_to IS NULL THEN 'no_orders' END, count(*)
+FROM (SELECT CASE WHEN customer_id IN (SELECT customer_id FROM sale) THEN 'buyer' END AS mapped_to FROM customers)
 GROUP BY ALL
 UNION ALL
 SELECT

@@ -1,6 +1,6 @@
 SELECT
-    'lines' AS source, became, reason, count(*) AS rows,
-    count(DISTINCT number) FILTER (became = 'line_of_order') AS orders,
-    count(DISTINCT number) FILTER (became = 'line_of_refund') AS refunds
+    'lines' AS source, mapped_to, reason, count(*) AS rows,
+    count(DISTINCT number) FILTER (mapped_to = 'line_of_order') AS orders,
+    count(DISTINCT number) FILTER (mapped_to = 'line_of_refund') AS refunds
 FROM line
-GROUP BY became, reason
+GROUP BY mapped_to, reason

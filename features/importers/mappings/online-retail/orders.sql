@@ -10,5 +10,5 @@ SELECT
     greatest(1, round(sum(quantity)))::BIGINT AS items,
     min(at_time) AS known_at
 FROM line LEFT JOIN country ON country.name = line.country_name
-WHERE became = 'line_of_order'
+WHERE mapped_to = 'line_of_order'
 GROUP BY number

@@ -28,7 +28,7 @@ FROM lines;
 CREATE TABLE line AS
 SELECT
     *,
-    CASE WHEN reason IS NULL THEN CASE WHEN number LIKE 'C%' THEN 'line_of_refund' ELSE 'line_of_order' END END AS became
+    CASE WHEN reason IS NULL THEN CASE WHEN number LIKE 'C%' THEN 'line_of_refund' ELSE 'line_of_order' END END AS mapped_to
 FROM (
     SELECT
         *,

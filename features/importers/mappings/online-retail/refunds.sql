@@ -9,5 +9,5 @@ SELECT
     'refund' AS reason,
     min(at_time) AS known_at
 FROM line
-WHERE became = 'line_of_refund'
+WHERE mapped_to = 'line_of_refund'
 GROUP BY number

@@ -3,4 +3,4 @@ SELECT
     getvariable('category') AS category, date_trunc('day', min(at_time)) AS onboarded_at,
     date_trunc('day', min(at_time)) AS known_at
 FROM line
-WHERE became IS NOT NULL
+WHERE mapped_to IS NOT NULL

@@ -3,4 +3,4 @@ SELECT
     getvariable('marketplace') AS marketplace, date_trunc('day', min(at_time)) AS opened_at,
     date_trunc('day', min(at_time)) AS known_at
 FROM line
-WHERE became IS NOT NULL
+WHERE mapped_to IS NOT NULL
