@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -56,10 +56,14 @@ class Fold:
 
 @dataclass(frozen=True)
 class TileSet:
-    """All tiles of a store, to read: files by tile name, and the first midnight at which each table was known."""
+    """All tiles of a store, to read: files by tile name, and the first midnight at which each table was known.
+
+    `begins` is the day on which the platform began to record a table, for tables of which it was declared.
+    """
 
     files: Mapping[str, tuple[Path, ...]]
     known_since: Mapping[str, date]
+    begins: Mapping[str, date] = field(default_factory=dict)
 
 
 def current_tiles(engine: Backend, store: OperatingStore) -> TileSet:
@@ -80,15 +84,15 @@ def current_tiles(engine: Backend, store: OperatingStore) -> TileSet:
             if _folded(folds) < len(store.deliveries):
                 folds = _add(engine, store, folds, incoming)
                 _commit(home, folds, incoming)
-    return with_absent(_tile_set(home, folds), store)
+    return with_declarations(_tile_set(home, folds), store)
 
 
-def with_absent(found: TileSet, store: OperatingStore) -> TileSet:
-    """Return the tiles with each table that was declared absent as known since the first order."""
-    if "orders" not in found.known_since:
-        return found
-    since = {name: found.known_since["orders"] for name in store.absent if name in TILE_KEYS}
-    return TileSet(found.files, {**found.known_since, **since})
+def with_declarations(found: TileSet, store: OperatingStore) -> TileSet:
+    """Return the tiles with what deliveries declare: a table that is absent is known since the first order."""
+    since = dict(found.known_since)
+    if "orders" in since:
+        since |= {name: since["orders"] for name in store.absent if name in TILE_KEYS}
+    return TileSet(found.files, since, store.begins)
 
 
 def _folded(folds: Sequence[Fold]) -> int:

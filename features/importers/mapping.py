@@ -7,6 +7,7 @@ source row, and optionally `prepare.sql` (intermediate tables) and `labels.sql` 
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from collections.abc import Mapping as ReadOnly
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,8 @@ class Mapping:
     """A mapping folder, read and checked.
 
     `sql` holds the text of each `.sql` file by its name without ending. `needs` names, per table, optional sources
-    without which the table is left out of the delivery. `absent` is what the platform does not have.
+    without which the table is left out of the delivery. `absent` is what the platform does not have. `begin` names the
+    tables that the platform began to record on the day of their first row.
     """
 
     name: str
@@ -78,6 +80,7 @@ class Mapping:
     sql: ReadOnly[str, str]
     needs: ReadOnly[str, tuple[str, ...]]
     absent: tuple[str, ...] = ()
+    begin: tuple[str, ...] = ()
 
     def values(self, settings: ReadOnly[str, str]) -> dict[str, str]:
         """Return the value of every parameter, as set or by default.
@@ -160,6 +163,7 @@ def read_mapping(folder: Path) -> Mapping:
         parameters=tuple(_parameter(path, name, each) for name, each in _tables(path, content, "parameters")),
         sql=MappingProxyType(sql),
         needs=MappingProxyType(_needs(path, content, sources)),
+        begin=tuple(_begin(path, content)),
         absent=_absent(path, content.get("absent", [])),
     )
 
@@ -231,10 +235,21 @@ def _needs(path: Path, content: ReadOnly[str, Any], sources: tuple[SourceFile, .
     known = tuple(source.name for source in sources)
     for table, each in _tables(path, content, "tables"):
         _expect_known(path, "tables: ", {table: each}, tuple(BY_NAME))
-        _expect_known(path, f"[tables.{table}] ", each, ("needs",))
-        needs[table] = _texts(path, f"[tables.{table}] needs", each.get("needs"))
+        _expect_known(path, f"[tables.{table}] ", each, ("needs", "begins_with_first_row"))
+        needs[table] = _texts(path, f"[tables.{table}] needs", each.get("needs", []))
         _expect_known(path, f"[tables.{table}] needs: ", dict.fromkeys(needs[table]), known)
     return needs
+
+
+def _begin(path: Path, content: ReadOnly[str, Any]) -> Iterator[str]:
+    for table, each in _tables(path, content, "tables"):
+        value = each.get("begins_with_first_row", False)
+        if not isinstance(value, bool):
+            raise MappingError(
+                f"{path}: [tables.{table}] begins_with_first_row is {value!r}. Allowed are true and false."
+            )
+        if value:
+            yield table
 
 
 def _absent(path: Path, value: object) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from features.importers.folder import new_folder
 from features.importers.mapping import Mapping
 from features.importers.report import ImportReport
 from features.importers.sql import MappingSql, identifier, quoted
-from features.importers.terms import copy_rates, covered_through, rate_of, write_labels, write_terms
+from features.importers.terms import copy_rates, covered_through, first_days, rate_of, write_labels, write_terms
 from features.intake.sources import literal
 from features.schema import BY_NAME, Need, Table
 
@@ -125,7 +125,7 @@ def _write(
     covered = options.covers_through or covered_through(sql, draft, written)
     labels = write_labels(sql, draft, covered)
     copy_rates(options.fx_rates, draft)
-    write_terms(sql.mapping, draft, covered, rate)
+    write_terms(sql.mapping, draft, covered, rate, first_days(sql, draft, written))
     return ImportReport(sources, written, labels, covered, sql.mapping.absent)
 
 

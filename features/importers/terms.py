@@ -6,6 +6,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterable
+from collections.abc import Mapping as ReadOnly
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -107,7 +108,21 @@ def copy_rates(file: Path | None, draft: Path) -> None:
     shutil.copyfile(file, draft / f"{FX_RATES.name}{file.suffix}")
 
 
-def write_terms(mapping: Mapping, draft: Path, covered: date, rate: ConstantRate | None) -> None:
+def first_days(sql: MappingSql, draft: Path, tables: Iterable[str]) -> dict[str, date]:
+    """Return the day of the first row of each table that the platform began to record with it."""
+    found = {}
+    for name in tables:
+        event = BY_NAME[name].event_time
+        if event is not None and name in sql.mapping.begin:
+            file = quoted(literal(draft / f"{name}.parquet"))
+            query = f"SELECT min(try_cast({identifier(event)} AS TIMESTAMP))::DATE FROM read_parquet({file})"  # noqa: S608
+            found[name] = sql.value(query)
+    return {name: day for name, day in found.items() if day is not None}
+
+
+def write_terms(
+    mapping: Mapping, draft: Path, covered: date, rate: ConstantRate | None, begins: ReadOnly[str, date]
+) -> None:
     """Write `delivery.json`."""
     tables = [name for name in BY_NAME if table_file(draft, name) is not None]
     terms: dict[str, object] = {
@@ -118,4 +133,6 @@ def write_terms(mapping: Mapping, draft: Path, covered: date, rate: ConstantRate
         terms["constant_rate"] = asdict(rate)
     if mapping.absent:
         terms["absent"] = list(mapping.absent)
+    if begins:
+        terms["begins"] = {table: day.isoformat() for table, day in begins.items()}
     (draft / TERMS_FILE).write_text(json.dumps(terms, indent=2) + "\n", encoding="utf-8")

@@ -66,6 +66,18 @@ def test_refunds_are_known_to_be_zero_and_buyers_to_be_missing(store: OperatingS
     assert values[of_buyers].isna().all()
 
 
+def test_visits_are_missing_where_the_window_reaches_back_before_they_were_recorded(tmp_path: Path) -> None:
+    source = koubei(tmp_path / "k")
+    views = [{"shop_id": 1, "day": FIRST + timedelta(days=100 + ago), "views": 10} for ago in range(100)]
+    write_rows(source / "views.csv", views)
+    _, store = imported("koubei", source, tmp_path, usd_per_unit=0.15)
+    assert store.begins == {"traffic": FIRST + timedelta(days=100)}
+    days = [FIRST + timedelta(days=number) for number in (150, 189, 190)]
+    values = frame(store, pd.DataFrame({"seller_id": "1", "as_of": days}))["visits_90d"].tolist()
+    assert pd.isna(values[:2]).all()
+    assert values[2] == 900
+
+
 @pytest.mark.soak
 def test_every_row_of_the_real_data_is_accounted_for(tmp_path: Path) -> None:
     source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "koubei"

@@ -52,6 +52,15 @@ def test_a_later_delivery_of_another_platform_may_hold_what_the_first_does_not_h
     assert open_store(tmp_path / "s").has("refunds")
 
 
+def test_the_day_on_which_a_table_begins_is_stored_and_the_earliest_counts(tmp_path: Path) -> None:
+    for number, day in enumerate(("2024-02-01", "2024-01-10", "2024-03-01")):
+        terms = {"begins": {"traffic": day}}
+        ingest(write(tmp_path / f"d{number}", terms, orders=[order(f"O{number}")]), tmp_path / "s")
+    store = open_store(tmp_path / "s")
+    assert store.begins == {"traffic": date(2024, 1, 10)}
+    assert read_store(tmp_path / "s") == store
+
+
 def test_a_guest_is_an_order_without_a_buyer(tmp_path: Path) -> None:
     report = ingest(write(tmp_path / "d", orders=[order(buyer_id=None)]), tmp_path / "s")
     assert report.table("orders").accepted == 1
