@@ -227,6 +227,8 @@ def _print_report(report: IntakeReport) -> None:
             console.print(f"  {each.table}: {each.erased:,} of sellers who were erased, not kept")
     if report.already_ingested:
         console.print("This delivery was ingested before; nothing changed.")
+    if report.absent:
+        console.print(f"The platform does not have, as declared: {', '.join(report.absent)}")
     for name in report.ignored_files:
         console.print(f"Ignored, not a table of the contract: {name}")
     for aside in report.set_aside:

@@ -63,7 +63,8 @@ class IntakeReport:
     """What `ingest` did with one delivery; `already_ingested` says that the store held it before.
 
     `covers_through` is what this delivery covers; `ignored_files` are names that the contract does not know;
-    `set_aside` are tables of which no row could be read, and which the delivery therefore does not cover.
+    `set_aside` are tables of which no row could be read, and which the delivery therefore does not cover. `absent` is
+    what the delivery declares that its platform does not have.
     """
 
     delivery_id: str
@@ -72,6 +73,7 @@ class IntakeReport:
     ignored_files: tuple[str, ...] = ()
     already_ingested: bool = False
     set_aside: tuple[SetAside, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def table(self, name: str) -> TableReport:
         """Return the report of one table; KeyError where the delivery did not hold it."""
@@ -101,4 +103,7 @@ class IntakeReport:
         # a report from before files were set aside does not name them
         aside = fields.pop("set_aside", ())
         spoilt = tuple(SetAside(each["table"], tuple(each["files"]), each["why"]) for each in aside)
-        return cls(tables=tables, covers_through=covers, ignored_files=ignored, set_aside=spoilt, **fields)
+        absent = tuple(fields.pop("absent", ()))
+        return cls(
+            tables=tables, covers_through=covers, ignored_files=ignored, set_aside=spoilt, absent=absent, **fields
+        )

@@ -74,7 +74,14 @@ def take_all(intake: Intake, incoming: Path, tell: Progress) -> IntakeReport:
     _expect_any(intake.delivery, reports, aside.values())
     shutil.rmtree(folders.work)
     spoilt = tuple(aside[name] for name in BY_NAME if name in aside)
-    report = IntakeReport(intake.entry_id, tuple(reports), covers, intake.delivery.ignored, set_aside=spoilt)
+    report = IntakeReport(
+        intake.entry_id,
+        tuple(reports),
+        covers,
+        intake.delivery.ignored,
+        set_aside=spoilt,
+        absent=intake.delivery.terms.absent,
+    )
     (incoming / "report.json").write_text(report.to_json(), encoding="utf-8")
     return report
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from features.intake import OperatingStore
-from features.pipeline import frame, latest_midnight
+from features.pipeline import covered_days, frame, latest_midnight
 from tests.features.importers.exports import imported, write_rows
 from tests.features.intake.build import accepted
 
@@ -57,6 +57,7 @@ def test_refunds_are_known_to_be_zero_and_buyers_to_be_missing(store: OperatingS
     assert (store.covers_through["refunds"], latest_midnight(store)) == (end, end)
     assert store.absent == {"refunds", "buyer_ids"}
     assert store.has("refunds")
+    assert covered_days(store)["refunds"] == end, "a score may require the table"
     values = frame(store, pd.DataFrame({"seller_id": ["1"], "as_of": [end]})).iloc[0]
     assert values["settled_net_sales_90d"] == pytest.approx(90 * 2 * 8 * 0.15)
     assert values["return_rate_90d"] == 0

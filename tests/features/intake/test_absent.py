@@ -7,6 +7,7 @@ import pytest
 
 from features.errors import DeliveryError
 from features.intake import IntakeReport, ingest, open_store
+from features.intake.quality import write_page
 from features.intake.store import read_store
 from tests.features.intake.build import AT, Row, accepted, order, write, write_some
 
@@ -65,3 +66,11 @@ def test_a_guest_is_an_order_without_a_buyer(tmp_path: Path) -> None:
     report = ingest(write(tmp_path / "d", orders=[order(buyer_id=None)]), tmp_path / "s")
     assert report.table("orders").accepted == 1
     assert accepted(open_store(tmp_path / "s"), "orders")[0]["buyer_id"] is None
+
+
+def test_the_report_and_the_page_name_what_is_absent(tmp_path: Path) -> None:
+    report = take(tmp_path, ["refunds"])
+    assert report.absent == ("refunds",)
+    assert IntakeReport.from_json(report.to_json()) == report
+    page = write_page(open_store(tmp_path / "s"), report, "d", tmp_path / "page.html")
+    assert "The platform has none, as the delivery declares." in page.read_text(encoding="utf-8")
