@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping as ReadOnly
+from types import MappingProxyType
 from typing import Any, Final
 
 from features.errors import MappingError
@@ -15,7 +16,7 @@ from features.importers.sql import MappingSql
 from features.intake.rules import ROW_MALFORMED
 from features.schema import BY_NAME
 
-_COLUMNS: Final = ("source", "mapped_to", "reason", "rows")
+_COLUMNS: Final = MappingProxyType({"source": "VARCHAR", "mapped_to": "VARCHAR", "reason": "VARCHAR", "rows": "BIGINT"})
 
 
 def accounts(sql: MappingSql, views: Iterable[View], written: ReadOnly[str, int]) -> tuple[SourceReport, ...]:
@@ -28,14 +29,22 @@ def accounts(sql: MappingSql, views: Iterable[View], written: ReadOnly[str, int]
         MappingError: a column is missing, or the rows of a table are not those written.
         FeaturesError: the rows of a source do not add up to those read.
     """
-    columns, rows = sql.columns(ACCOUNTS), sql.rows(ACCOUNTS)
+    columns = sql.columns(ACCOUNTS)
     missing = [name for name in _COLUMNS if name not in columns]
     if missing:
         raise MappingError(
             f"{sql.mapping.name}: accounts.sql lacks {', '.join(missing)}. It needs the columns {', '.join(_COLUMNS)}."
         )
-    for table in (name for name in columns if name in BY_NAME):
-        counted = sum(int(row[table] or 0) for row in rows)
+    tables = dict.fromkeys((name for name in columns if name in BY_NAME), "BIGINT")
+    rows = sql.rows(ACCOUNTS, {**_COLUMNS, **tables})
+    names = [source.name for source in sql.mapping.sources]
+    unknown = sorted({str(row["source"]) for row in rows} - set(names))
+    if unknown:
+        raise MappingError(
+            f"{sql.mapping.name}: accounts.sql counts rows of {', '.join(unknown)}. Its sources are {', '.join(names)}."
+        )
+    for table in tables:
+        counted = sum(row[table] or 0 for row in rows)
         if counted != written.get(table, 0):
             raise MappingError(
                 f"{sql.mapping.name}: accounts.sql counts {counted:,} rows of {table}, but {table}.sql selects "
@@ -55,9 +64,9 @@ def _report(mapping: str, view: View, rows: Iterable[dict[str, Any]]) -> SourceR
                 f"{row['reason']!r}. Exactly one of the two must be set."
             )
         if row["reason"] is None:
-            mapped[row["mapped_to"]] += int(row["rows"])
+            mapped[row["mapped_to"]] += row["rows"] or 0
         else:
-            not_mapped[row["reason"]] += int(row["rows"])
+            not_mapped[row["reason"]] += row["rows"] or 0
     if view.malformed:
         not_mapped[ROW_MALFORMED] += view.malformed
     return SourceReport(view.name, view.rows, dict(sorted(mapped.items())), dict(sorted(not_mapped.items())))

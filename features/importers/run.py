@@ -80,7 +80,7 @@ def import_delivery(
         work.mkdir()
         views = _open(engine, mapping, files, work, tell)
         for name, value in values.items():
-            engine.raw_sql(f"SET VARIABLE {name} = {quoted(value)}")
+            engine.raw_sql(f"SET VARIABLE {identifier(name)} = {quoted(value)}")
         read = [path for view in views.values() for path in view.files]
         confine(engine, _as_text(read), _as_text([draft]))
         report = _write(MappingSql(mapping, engine), views, draft, options, tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping as ReadOnly
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -76,13 +77,13 @@ class MappingSql:
         with self._naming(name):
             return [str(row[0]) for row in self.query(f"DESCRIBE SELECT * FROM {select}").fetchall()]  # noqa: S608
 
-    def rows(self, name: str) -> list[dict[str, Any]]:
-        """Return the rows that a file selects."""
+    def rows(self, name: str, kinds: ReadOnly[str, str]) -> list[dict[str, Any]]:
+        """Return the rows that a file selects: the columns `kinds`, each cast to its type."""
         select = self.select(name)
+        columns = ", ".join(f"CAST({identifier(column)} AS {kind})" for column, kind in kinds.items())
         with self._naming(name):
-            cursor = self.query(f"SELECT * FROM {select}")  # noqa: S608 - a checked SELECT of the mapping
-            names = [column[0] for column in cursor.description]
-            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            rows = self.query(f"SELECT {columns} FROM {select}").fetchall()  # noqa: S608 - a checked SELECT
+        return [dict(zip(kinds, row, strict=True)) for row in rows]
 
     def run(self, name: str, text: str) -> Any:
         """Execute a statement that uses the SELECT of a file, whose name an error bears."""

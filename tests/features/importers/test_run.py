@@ -73,6 +73,12 @@ def test_a_table_without_its_source_is_left_out(tmp_path: Path) -> None:
         ("orders", "SELECT nothing FROM an_order", "orders.sql: Binder Error"),
         ("orders", "SELECT order_number AS order_id FROM an_order", "orders.sql lacks store_id, ordered_at, amount"),
         ("accounts", "SELECT 'orders' AS source, 4 AS rows", "accounts.sql lacks mapped_to, reason"),
+        (
+            "accounts",
+            accounts(4).replace("'orders'", "'order'"),
+            "counts rows of order. Its sources are orders, refunds",
+        ),
+        ("accounts", accounts(4).replace("4 AS rows", "'all' AS rows"), "accounts.sql: Conversion Error"),
         ("accounts", accounts(3), "4 rows were read but accounts.sql counts 3"),
         ("accounts", accounts(5), "4 rows were read but accounts.sql counts 5"),
         ("accounts", accounts(4, ", 3 AS orders", ", 0"), "counts 3 rows of orders, but orders.sql selects 4"),
