@@ -82,6 +82,11 @@ class OperatingStore:
         return frozenset(name for each in self.deliveries for name in each.absent)
 
     @property
+    def names_buyers(self) -> bool:
+        """Whether a delivery holds orders and does not declare that they name no buyer."""
+        return any("orders" in each.rows and "buyer_ids" not in each.absent for each in self.deliveries)
+
+    @property
     def begins(self) -> Mapping[str, date]:
         """The day on which the platform began to record a table: the earliest declared one."""
         earliest: dict[str, date] = {}

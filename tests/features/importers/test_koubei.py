@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from features.intake import OperatingStore
-from features.pipeline import covered_days, frame, latest_midnight
+from features.picture.landing import land
+from features.picture.series import SUMS
+from features.pipeline import all_sellers, covered_days, frame, latest_midnight
 from tests.features.importers.exports import imported, write_rows
 from tests.features.intake.build import accepted
 
@@ -65,6 +67,15 @@ def test_refunds_are_known_to_be_zero_and_buyers_to_be_missing(store: OperatingS
     of_buyers = ["buyer_concentration_180d", "top_buyer_share_180d", "repeat_sales_share_180d", "rush_order_share_180d"]
     of_buyers += ["orders_per_buyer_180d", "own_store_share_180d", "buyer_trend_90d"]
     assert values[of_buyers].isna().all()
+
+
+def test_the_profile_shows_buyers_as_unknown(store: OperatingStore) -> None:
+    assert not store.names_buyers
+    values = frame(store, all_sellers(store, FIRST + timedelta(days=200)))
+    ((_, picture),) = land(store, values).pictures
+    sums = dict(zip(SUMS, picture.sums, strict=True))
+    assert sums["buyers"] is None
+    assert sums["orders"] is not None
 
 
 def test_visits_are_missing_where_the_window_reaches_back_before_they_were_recorded(tmp_path: Path) -> None:
