@@ -1,4 +1,4 @@
-"""`--check` says what ingest would do, with an example and what is permitted, and leaves nothing behind."""
+"""`--check` reports what ingest would do, with an example and what is permitted, and leaves nothing behind."""
 
 import json
 from pathlib import Path
