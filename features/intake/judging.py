@@ -64,7 +64,8 @@ def _rules(job: Job, rows: ir.Table) -> list[list[rules.Rule]]:
     ]
     groups.append([rules.future_rule(rows.known_at, job.known.latest)])
     for name, target in rules.references_of(job.table):
-        ids = read_files(job.engine, job.known.references[target.name])[name]
+        files = job.known.references[target.name]
+        ids = read_files(job.engine, files)[name] if files else None
         groups.append([rules.reference_rule(name, rows[name], ids)])
     return groups
 

@@ -126,9 +126,12 @@ def references_of(table: Table) -> tuple[tuple[str, Table], ...]:
     )
 
 
-def reference_rule(column: str, value: ir.Value, known: ir.Column) -> Rule:
-    """Return the rule that `value` must be one of `known`; example: `store_unknown`."""
-    return f"{column.removesuffix('_id')}_unknown", value.notin(known)
+def reference_rule(column: str, value: ir.Value, known: ir.Column | None) -> Rule:
+    """Return the rule that `value` must be one of `known`, None if no row of that table ever came.
+
+    Example: `store_unknown`.
+    """
+    return f"{column.removesuffix('_id')}_unknown", value.notnull() if known is None else value.notin(known)
 
 
 def future_rule(known_at: ir.TimestampValue, latest: datetime) -> Rule:

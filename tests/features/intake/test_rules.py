@@ -182,6 +182,12 @@ def test_references_follow_what_was_accepted(tmp_path: Path) -> None:
     }
 
 
+def test_rows_wait_for_a_table_that_never_came(tmp_path: Path) -> None:
+    payment: Row = {"payment_id": "P1", "loan_id": "L1", "paid_at": "2024-02-02", "amount": 5, "known_at": "2024-02-02"}
+    report = ingest(write(tmp_path / "d", payments=[payment]), tmp_path / "s")
+    assert report.table("payments").quarantined == {"loan_unknown": 1}
+
+
 INVISIBLE = "\x00\x07\x7f\x85\xa0\xad\u200b\u200e\u2003\u2028\u2029\u3000\ufeff\ue000"
 
 
