@@ -13,6 +13,7 @@ import typer
 
 import api.cli
 import features.cli
+import features.importers_cli
 import training.cli
 import training.monitor_cli
 from api.errors import ApiError, StartError
@@ -70,7 +71,13 @@ def _frame(rows: Iterable[object], columns: list[str]) -> pd.DataFrame:
     return pd.DataFrame((vars(row) for row in rows), columns=columns)
 
 
-for commands in (training.cli.app, training.monitor_cli.mounted(_ledger), features.cli.app, api.cli.app):
+for commands in (
+    training.cli.app,
+    training.monitor_cli.mounted(_ledger),
+    features.cli.app,
+    features.importers_cli.app,
+    api.cli.app,
+):
     app.add_typer(commands)
 
 

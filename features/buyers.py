@@ -3,6 +3,8 @@
 Whoever has ordered once in all the data is `lone`: he is one buyer, one order and one square of spending on his day,
 whatever the window. `regular` buyers are kept as rows. Which of the two a buyer is changes no result, for both say
 the same of him: a lone buyer who comes back is taken out of the lone by rows of -1 and kept as a regular from then on.
+
+Orders without a buyer id (guests) are regular rows without a buyer and without an hour.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ def buyer_tiles(rows: Rows) -> Iterator[tuple[str, ir.Table]]:
     if "orders" not in rows.fresh:
         return
     parties = parties_of(rows)
-    fresh = _slim(rows.fresh["orders"], parties)
+    everyone = _slim(rows.fresh["orders"], parties)
+    fresh, guests = everyone.filter(everyone.buyer_id.notnull()), everyone.filter(everyone.buyer_id.isnull())
     again = _stored_orders_of(rows, fresh, parties)
     both = fresh if again is None else ibis.union(fresh, again)
     counts = both.group_by("buyer_id")
@@ -43,6 +46,7 @@ def buyer_tiles(rows: Rows) -> Iterator[tuple[str, ir.Table]]:
     lone = [(outside.anti_join(returning, "buyer_id"), 1)]
     regular = [fresh.semi_join(returning, "buyer_id"), fresh.filter(fresh.insider.notnull())]
     regular[1] = regular[1].anti_join(returning, "buyer_id")
+    regular.append(guests)
     if again is not None:
         awakened = rows.keep(_lone_before(again))
         lone.append((awakened, -1))
@@ -53,8 +57,11 @@ def buyer_tiles(rows: Rows) -> Iterator[tuple[str, ir.Table]]:
 
 
 def _slim(orders: ir.Table, parties: ir.Table) -> ir.Table:
+    import ibis
+
     marked = marked_orders(orders, parties)
-    return marked.mutate(hour=marked.ordered_at.hour().cast("int8")).select(*_COLUMNS)
+    hour = ibis.ifelse(marked.buyer_id.isnull(), ibis.null("int8"), marked.ordered_at.hour().cast("int8"))
+    return marked.mutate(hour=hour).select(*_COLUMNS)
 
 
 def _stored_orders_of(rows: Rows, fresh: ir.Table, parties: ir.Table) -> ir.Table | None:

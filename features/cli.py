@@ -1,4 +1,4 @@
-"""Commands of this package: take deliveries in, import invoices, compute vectors and frames, tell what features are."""
+"""Commands of this package: ingest deliveries, compute vectors and frames, describe features."""
 
 from __future__ import annotations
 
@@ -56,27 +56,13 @@ def ingest(
         reasons = "; ".join(each.why for each in report.set_aside)
         typer.echo(f"sellerscore: {reasons}; the other tables are in", err=True)
         raise typer.Exit(2)
-    if not any(each.accepted or each.duplicates for each in report.tables):
-        typer.echo("sellerscore: not one row of this delivery could be accepted; see the rules above", err=True)
+    refused = [each for each in report.tables if each.read and each.rejected == each.read]
+    if refused:
+        tables = " and ".join(f"all {each.read:,} rows of {each.table}" for each in refused)
+        typer.echo(
+            f"sellerscore: {tables} were quarantined; correct them by the rules above and deliver again", err=True
+        )
         raise typer.Exit(2)
-
-
-@app.command("import-invoices")
-def import_invoices(
-    source: Annotated[Path, typer.Argument(help="A folder with enterprises.csv and the two invoice ledgers.")],
-    out: Annotated[Path, typer.Option(help="The delivery folder to write.")],
-    usd_per_unit: Annotated[float, typer.Option(help="The constant rate to convert at, recorded in the delivery.")],
-    currency: Annotated[str, typer.Option(help="The currency of all invoices.")] = "CNY",
-    as_json: _AsJson = False,
-) -> None:
-    """Turn a ledger of sales and purchase invoices into a delivery for `ingest`.
-
-    Example: sellerscore import-invoices ledger --out var/invoices --usd-per-unit 0.145
-    """
-    from features.intake import import_invoices as import_ledger
-
-    report = import_ledger(source, out, usd_per_unit, currency)
-    typer.echo(report.to_json() if as_json else str(report))
 
 
 class _Engine(StrEnum):
@@ -219,6 +205,9 @@ def _print_report(report: IntakeReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from features.intake.quality.words import explain
+    from features.schema import BY_NAME
+
     table = Table("table", box=None, header_style="bold")
     for heading in ("read", "accepted", "duplicates", "quarantined"):
         table.add_column(heading, justify="right")
@@ -228,12 +217,18 @@ def _print_report(report: IntakeReport) -> None:
     console = Console()
     console.print(table)
     for each in report.tables:
-        for rule, count in each.quarantined.items():
-            console.print(f"  {each.table}: {count:,} {rule}")
+        # a report from before all rules were counted has the first of each row alone
+        for rule, count in (each.broken or each.quarantined).items():
+            words = explain(BY_NAME[each.table], rule)
+            console.print(
+                f"  {each.table}: {count:,} {rule}: {words.wrong} {words.permitted or words.remedy}", markup=False
+            )
         if each.erased:
             console.print(f"  {each.table}: {each.erased:,} of sellers who were erased, not kept")
     if report.already_ingested:
         console.print("This delivery was ingested before; nothing changed.")
+    if report.absent:
+        console.print(f"The platform does not have, as declared: {', '.join(report.absent)}")
     for name in report.ignored_files:
         console.print(f"Ignored, not a table of the contract: {name}")
     for aside in report.set_aside:

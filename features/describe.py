@@ -60,9 +60,12 @@ Made from the catalogue by `sellerscore features --describe --markdown`; a test 
 - **A day's sales** are those of all stores together; the standard deviation is that of the population. *Busy days*:
   the sum over days of gross sales times returns, divided by the sum of squared gross sales.
 - **Rise of a least-squares line**: with the n days numbered 1 to n, the line's slope times n, divided by the mean.
-- **Buyers** are told apart by `buyer_id`. **Currencies** and **countries** are those of orders that are sales. The
-  seller's own country and currency are those of the latest version of `sellers` known by T; without one, nothing is
-  sold at home.
+- **Buyers** are told apart by `buyer_id`. An order without one (a guest's) counts as a sale and as no buyer. In
+  concentrations, all orders of the window without one count as one buyer's: hiding ids must not make a seller look less
+  dependent on one buyer. Where no order of the window names its buyer, all that rests on buyers is missing, with it the
+  share of related-party orders.
+- **Currencies** and **countries** are those of orders that are sales. The seller's own country and currency are those
+  of the latest version of `sellers` known by T; without one, nothing is sold at home.
 - **Rush**: an hour of the clock (UTC) in which one buyer placed at least 3 orders with the seller, in any of the
   stores; all those orders are in it.
 - **Festival days** of each year: 16 to 18 June, 9 to 11 November, Black Friday (the day after November's fourth

@@ -2,6 +2,7 @@
 
 FeaturesError
 ├── DeliveryError      a delivery that cannot be read as the contract says
+├── MappingError       an importer that does not exist, or a mapping folder that cannot be used
 ├── StoreError         the operating data or vectors asked for are not there
 ├── EngineError        an engine that this machine cannot start
 └── CatalogueError     a definition or a frame request that cannot hold
@@ -14,6 +15,10 @@ class FeaturesError(Exception):
 
 class DeliveryError(FeaturesError):
     """A delivery as a whole cannot be taken: a required file or column is missing or unreadable. Nothing was stored."""
+
+
+class MappingError(FeaturesError):
+    """An importer does not exist, a mapping folder breaks a rule, or its SQL fails. Nothing was written."""
 
 
 class StoreError(FeaturesError):

@@ -245,6 +245,13 @@ class Buyers(Measure):
 
 
 @dataclass(frozen=True)
+class BuyerOrders(Measure):
+    """How many orders of a window name their buyer."""
+
+    days: int
+
+
+@dataclass(frozen=True)
 class ReturningBuyers(Measure):
     """How many distinct buyers of the latest `days` had ordered in the `before` days before those, too."""
 
@@ -262,14 +269,14 @@ class BuyerSales(Measure):
 
 @dataclass(frozen=True)
 class BuyerSquares(Measure):
-    """The sum over buyers of their squared spending in a window, exact."""
+    """The sum over buyers of their squared spending in a window, exact; orders that name no buyer are one buyer's."""
 
     days: int
 
 
 @dataclass(frozen=True)
 class TopBuyer(Measure):
-    """The most that one buyer spent in a window, at least zero."""
+    """The most that one buyer spent in a window, at least zero; orders that name no buyer are one buyer's."""
 
     days: int
 

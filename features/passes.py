@@ -33,10 +33,14 @@ _ANY_DAY: Final = date(2000, 1, 1)  # stands for the midnights of no pairs at al
 
 @dataclass(frozen=True)
 class Sources:
-    """What expressions are made of: tiles, accepted parties and loans by name, and since when each table was known."""
+    """What expressions are made of: tiles, accepted parties and loans by name, and since when each table was known.
+
+    `begins` is the day on which the platform began to record a table, for tables of which it was declared.
+    """
 
     tables: Mapping[str, ir.Table]
     known_since: Mapping[str, date]
+    begins: Mapping[str, date]
 
 
 def over_pairs(
@@ -61,7 +65,7 @@ def over_pairs(
         tables |= parties(engine, store) | _accepted(engine, store, LOAN_TABLES)
         asked = _asked(pairs)
         tables |= {name: keep(table) for name, table in prepared(tables, wanted, _span(asked)).items()}
-        sources = Sources(tables, found.known_since)
+        sources = Sources(tables, found.known_since, found.begins)
         return computed(engine, tables, pairs, lambda scope: expressions(sources, scope))
 
 

@@ -8,7 +8,8 @@ Every step is an Ibis expression, so that one definition runs on every engine; `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, Feature
@@ -47,12 +48,16 @@ _MAY_BE_MISSING: Final = (
 )
 """Measures of which nothing seen is no zero."""
 
+_LATEST: Final = DaysSinceFirst | DaysSinceLast | LatestDay
+"""Measures that a window without its oldest days leaves right."""
+
 
 def feature_table(
     tiles: Mapping[str, ir.Table],
     scope: Scope,
     known_since: Mapping[str, date],
     catalogue: Sequence[Feature] = CATALOGUE,
+    begins: Mapping[str, date] = MappingProxyType({}),
 ) -> ir.Table:
     """Return the expression of a frame: one row per pair, a double per feature in catalogue order, null if missing.
 
@@ -62,14 +67,22 @@ def feature_table(
         known_since: the first midnight at which any row of a table was visible; as of earlier ones, and for tables
             not named, what rests on the table is missing.
         catalogue: the features to compute.
+        begins: the day on which the platform began to record a table; a window that reaches back before it is
+            missing, for its first days would read as days on which nothing happened.
     """
     wanted = sorted(measures_in(catalogue), key=column)
     measured = scope.pairs.select(PAIR, *INDEX)
     for number, part in enumerate(measured_parts(tiles, scope, wanted)):
         # names that differ let Ibis make one flat join of all parts, not a query within a query for each
         measured = measured.left_join(scope.keep(part), PAIR, rname=f"{{name}}_{number}")
-    late = {table: day for table, day in known_since.items() if day > scope.first}
-    known = measured.select(*INDEX, **{column(item): _known(item, measured, {*known_since}, late) for item in wanted})
+
+    def late(item: Measure) -> dict[str, date]:
+        days = {table: max(day, _whole_from(item, table, begins)) for table, day in known_since.items()}
+        return {table: day for table, day in days.items() if day > scope.first}
+
+    known = measured.select(
+        *INDEX, **{column(item): _known(item, measured, {*known_since}, late(item)) for item in wanted}
+    )
     return known.select(
         *INDEX, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
     )
@@ -91,7 +104,7 @@ def frame(
     """
 
     def expressions(sources: Sources, scope: Scope) -> dict[str, ir.Table]:
-        return {"frame": feature_table(sources.tables, scope, sources.known_since, catalogue)}
+        return {"frame": feature_table(sources.tables, scope, sources.known_since, catalogue, sources.begins)}
 
     return indexed(over_pairs(store, pairs, expressions, measures_in(catalogue), threads)["frame"]).astype("float64")
 
@@ -171,6 +184,14 @@ def _known(measure: Measure, measured: ir.Table, tables: set[str], late: Mapping
     for table in sorted(used & late.keys()):
         value = ibis.ifelse(measured.as_of >= late[table], value, ibis.null(value.type()))
     return value.cast("float64")
+
+
+def _whole_from(measure: Measure, table: str, begins: Mapping[str, date]) -> date:
+    """Return the first midnight whose window of a measure holds no day before the platform recorded the table."""
+    if table not in begins or isinstance(measure, _LATEST):
+        return date.min
+    reach = sum(getattr(measure, name, 0) for name in ("days", "lag", "before"))
+    return begins[table] + timedelta(days=reach)
 
 
 def _shown(measure: Measure, measured: ir.Table) -> ir.NumericValue:

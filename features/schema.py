@@ -130,7 +130,7 @@ ORDERS: Final = Table(
     (
         _id("order_id"),
         _id("store_id"),
-        _id("buyer_id"),
+        _id("buyer_id", nullable=True),
         Column("ordered_at", Kind.TIME),
         _money(),
         _CURRENCY,

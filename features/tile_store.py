@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -56,10 +56,14 @@ class Fold:
 
 @dataclass(frozen=True)
 class TileSet:
-    """All tiles of a store, to read: files by tile name, and the first midnight at which each table was known."""
+    """All tiles of a store, to read: files by tile name, and the first midnight at which each table was known.
+
+    `begins` is the day on which the platform began to record a table, for tables of which it was declared.
+    """
 
     files: Mapping[str, tuple[Path, ...]]
     known_since: Mapping[str, date]
+    begins: Mapping[str, date] = field(default_factory=dict)
 
 
 def current_tiles(engine: Backend, store: OperatingStore) -> TileSet:
@@ -80,7 +84,15 @@ def current_tiles(engine: Backend, store: OperatingStore) -> TileSet:
             if _folded(folds) < len(store.deliveries):
                 folds = _add(engine, store, folds, incoming)
                 _commit(home, folds, incoming)
-    return _tile_set(home, folds)
+    return with_declarations(_tile_set(home, folds), store)
+
+
+def with_declarations(found: TileSet, store: OperatingStore) -> TileSet:
+    """Return the tiles with what deliveries declare: a table that is absent is known since the first order."""
+    since = dict(found.known_since)
+    if "orders" in since:
+        since |= {name: since["orders"] for name in store.absent if name in TILE_KEYS}
+    return TileSet(found.files, since, store.begins)
 
 
 def _folded(folds: Sequence[Fold]) -> int:

@@ -148,6 +148,6 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
         for computed in (frame(store, pairs), described(store, pairs))
     )
     used = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
-    present = tuple(name for name in used if name in store.covers_through and store.rows(name))
+    present = tuple(name for name in used if store.has(name))
     origin = Origin(store.origins, covered)
     return Dataset(rows, aligned, about, labels, digest(CATALOGUE), store.version, present, origin=origin)

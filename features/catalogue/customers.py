@@ -3,7 +3,8 @@
 from typing import Final
 
 from features.catalogue.definition import Feature
-from features.expressions import Buyers, BuyerSales, BuyerSquares, Number, ReturningBuyers, TopBuyer, Total
+from features.catalogue.known import if_buyers
+from features.expressions import BuyerOrders, Buyers, BuyerSales, BuyerSquares, Number, ReturningBuyers, TopBuyer, Total
 
 _SPENT: Final = Total("gross", 180)
 
@@ -11,10 +12,10 @@ CUSTOMERS: Final = (
     Feature(
         "orders_per_buyer_180d",
         "Orders per buyer, 180 days",
-        "Number of orders of the last 180 days divided by the number of distinct buyers.",
+        "Number of orders of the last 180 days that name their buyer, divided by the number of distinct buyers.",
         "count",
         180,
-        Total("orders", 180) / Buyers(180),
+        BuyerOrders(180) / Buyers(180),
         0,
         "Loyal buyers and few fake ones look alike here; other features tell them apart.",
         "customers",
@@ -26,7 +27,7 @@ CUSTOMERS: Final = (
         "Sum over buyers of their squared share of gross sales (Herfindahl index), last 180 days: 1 is one buyer.",
         "ratio",
         180,
-        BuyerSquares(180) / _SPENT / _SPENT,
+        BuyerSquares(180) / _SPENT / _SPENT * if_buyers(180),
         1,
         "Who depends on one buyer falls with it.",
         "customers",
@@ -38,7 +39,7 @@ CUSTOMERS: Final = (
         "What the largest buyer spent, over the gross sales of the last 180 days.",
         "ratio",
         180,
-        TopBuyer(180) / _SPENT,
+        TopBuyer(180) / _SPENT * if_buyers(180),
         1,
         "One buyer who leaves should not take the firm along.",
         "customers",
@@ -62,7 +63,7 @@ CUSTOMERS: Final = (
         "Gross sales to buyers who ordered at least twice in the last 180 days, over all of those days.",
         "ratio",
         180,
-        BuyerSales(180, orders=2) / _SPENT,
+        BuyerSales(180, orders=2) / _SPENT * if_buyers(180),
         -1,
         "Buyers who come back are sales that need not be won anew.",
         "customers",

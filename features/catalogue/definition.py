@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from features.errors import CatalogueError
 from features.expressions import (
+    BuyerOrders,
     Buyers,
     BuyerSales,
     BuyerSquares,
@@ -40,7 +41,7 @@ from features.facts import (
 )
 from features.festivals import festivals
 
-_OF_ORDERS = Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
+_OF_ORDERS = BuyerOrders | Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
 
 _OF_LOANS = Instalments | LateInstalments | LoansRepaid | PastDueDays | WorstPastDue
 

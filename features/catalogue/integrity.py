@@ -4,8 +4,9 @@ from typing import Final
 
 from features.catalogue.definition import Feature
 from features.catalogue.fulfilment import DELIVERED
+from features.catalogue.known import if_buyers
 from features.catalogue.sales import net_sales, settled_share
-from features.expressions import Greatest, Number, RushOrders, Total
+from features.expressions import BuyerOrders, Greatest, Number, RushOrders, Total
 
 CEILING: Final = Number(0.2)
 """Orders per visit that no honest shop is seen to keep up: one visitor in five buys."""
@@ -31,7 +32,7 @@ INTEGRITY: Final = (
         "Value of orders from own accounts over gross sales, last 180 days.",
         "ratio",
         180,
-        Total("own_store_gross", 180) / Total("gross", 180),
+        Total("own_store_gross", 180) / Total("gross", 180) * if_buyers(180),
         1,
         "Whoever buys from himself has something to hide.",
         "integrity",
@@ -62,10 +63,10 @@ INTEGRITY: Final = (
     Feature(
         "rush_order_share_180d",
         "Orders in rushes, 180 days",
-        "Share of orders of the last 180 days from a buyer who placed at least 3 within that hour (UTC).",
+        "Share of orders from a buyer who placed at least 3 in that hour (UTC), of those of 180 days that name one.",
         "ratio",
         180,
-        RushOrders(180, orders=3) / Total("orders", 180),
+        RushOrders(180, orders=3) / BuyerOrders(180),
         1,
         "A marketplace's own rule: three orders an hour from one buyer are not shopping.",
         "integrity",

@@ -20,7 +20,7 @@ from features.buyers import buyer_tiles
 from features.catalogue.definition import tile_digest
 from features.engines.spark import fetch, read_parquet, workspace, write_parquet
 from features.errors import StoreError
-from features.tile_store import SOURCES, TileSet
+from features.tile_store import SOURCES, TileSet, with_declarations
 from features.tiles import Rows, awakened_insiders, recalled, tiles
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def current_tiles(engine: Backend, store: OperatingStore) -> TileSet:
         end = len(store.deliveries)
         wanted = _Fold(first, end, home / f"{first}-{end}-{_digest(store, end)}")
         folds = [*(folds if first else []), _fold(engine, store, wanted)]
-    return _tile_set(folds)
+    return with_declarations(_tile_set(folds), store)
 
 
 def _chain(home: Path, store: OperatingStore) -> list[_Fold]:

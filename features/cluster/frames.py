@@ -59,7 +59,8 @@ def write_frame(
             span = (min(midnights), max(midnights))
             tiles |= {name: keep(table) for name, table in prepared(tiles, measures_in(catalogue), span).items()}
             scope = scope_of(pairs, sellers, stores, span, keep)
-            written = write_parquet(engine, feature_table(tiles, scope, found.known_since, catalogue), out)
+            table = feature_table(tiles, scope, found.known_since, catalogue, found.begins)
+            written = write_parquet(engine, table, out)
         return int(fetch(engine, written.agg(rows=written.count()))[0]["rows"])
     except engine_errors() as error:
         raise StoreError(f"No frame of {store.folder} could be written to {out}: {reason_of(error)}") from error

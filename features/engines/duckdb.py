@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,27 @@ def workspace(engine: Backend) -> Iterator[Callable[[ir.Table], ir.Table]]:
     finally:
         for name in names:
             engine.raw_sql(f'DROP TABLE "{name}"')
+
+
+def confine(engine: Backend, files: Sequence[str], folders: Sequence[str]) -> None:
+    """Let the engine read `files`, read and write in `folders`, and touch nothing else until it is closed.
+
+    Both are compared as text with what a query names, wildcards included.
+    """
+
+    def listed(paths: Sequence[str]) -> str:
+        return "[" + ", ".join("'" + path.replace("'", "''") + "'" for path in paths) + "]"
+
+    spill = engine.raw_sql("SELECT current_setting('temp_directory')").fetchone()[0]
+    engine.raw_sql(f"SET allowed_paths = {listed(files)}")
+    engine.raw_sql(f"SET allowed_directories = {listed([*folders, spill])}")
+    engine.raw_sql("SET enable_external_access = false")
+    engine.raw_sql("SET lock_configuration = true")
+
+
+def statements(engine: Backend, sql: str) -> list[tuple[str, str]]:
+    """Return the kind (such as SELECT or CREATE) and the text of each statement in `sql`."""
+    return [(each.type.name, each.query) for each in engine.con.extract_statements(sql)]
 
 
 def engine_errors() -> type[Exception]:

@@ -27,6 +27,10 @@ BASE_CURRENCY: Final = "USD"
 TERMS_FILE: Final = "delivery.json"
 _SUFFIXES: Final = (".parquet", ".csv")
 
+ABSENT: Final = ("refunds", "buyer_ids")
+"""What a delivery may declare that its platform does not have: refunds are then known to be zero; `buyer_ids` says that
+orders name no buyer."""
+
 LONGEST_SOURCE: Final = 200
 """Characters of `source` in `delivery.json`."""
 
@@ -47,11 +51,15 @@ class Terms:
         covers_through: the midnight through which each table is complete.
         constant_rate: at which amounts are converted; None if the delivery has rates of its own.
         source: the origin of the rows in words, such as `simulated by sellerscore, seed 7`; None if not stated.
+        absent: which of ABSENT the platform does not have.
+        begins: the day on which the platform began to record a table, for tables that began later than orders.
     """
 
     covers_through: Mapping[str, date] = field(default_factory=lambda: MappingProxyType({}))
     constant_rate: ConstantRate | None = None
     source: str | None = None
+    absent: tuple[str, ...] = ()
+    begins: Mapping[str, date] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -163,12 +171,28 @@ def _read_terms(path: Path, tomorrow: date) -> Terms:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
         raise DeliveryError(f"{path} cannot be read as JSON: {error}") from error
-    content = _object(path, "", content, ("covers_through", "constant_rate", "source"))
-    covers = _object(path, "covers_through: ", content.get("covers_through", {}), tuple(BY_NAME))
-    days = {table: _day(path, table, value, tomorrow) for table, value in covers.items()}
+    content = _object(path, "", content, ("covers_through", "constant_rate", "source", "absent", "begins"))
+    days, begins = (_days(path, name, content.get(name, {}), tomorrow) for name in ("covers_through", "begins"))
     rate = content.get("constant_rate")
     constant = None if rate is None else _constant_rate(path, rate)
-    return Terms(MappingProxyType(days), constant, _source(path, content.get("source")))
+    absent = _absent(path, content.get("absent", []))
+    return Terms(days, constant, _source(path, content.get("source")), absent, begins)
+
+
+def _days(path: Path, name: str, value: object, tomorrow: date) -> Mapping[str, date]:
+    """Return a day for each table of a field of `delivery.json`."""
+    content = _object(path, f"{name}: ", value, tuple(BY_NAME))
+    return MappingProxyType({table: _day(path, f"{name} of {table}", day, tomorrow) for table, day in content.items()})
+
+
+def _absent(path: Path, value: object) -> tuple[str, ...]:
+    """Return what the platform does not have, in the order of ABSENT; DeliveryError for anything else."""
+    if not isinstance(value, list) or not all(each in ABSENT for each in value):
+        raise DeliveryError(
+            f"{path}: absent is {_shown(value)}; expected a list of what the platform does not have, out of "
+            f"{', '.join(ABSENT)}"
+        )
+    return tuple(name for name in ABSENT if name in value)
 
 
 def _source(path: Path, value: object) -> str | None:
@@ -193,8 +217,8 @@ def _object(path: Path, where: str, content: object, allowed: tuple[str, ...]) -
     return content
 
 
-def _day(path: Path, table: str, value: object, tomorrow: date) -> date:
-    where = f"{path}: covers_through of {table} is {_shown(value)}"
+def _day(path: Path, name: str, value: object, tomorrow: date) -> date:
+    where = f"{path}: {name} is {_shown(value)}"
     try:
         day = date.fromisoformat(str(value))
     except ValueError as error:

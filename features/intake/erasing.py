@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from features.durable import flush
 from features.intake.erased import ID_COLUMNS, Erased, read_erased, with_key, write_erased
-from features.intake.report import TableReport
+from features.intake.report import RULE_SEPARATOR, TableReport
 from features.intake.store import OperatingStore, read_store, recount, writing
 
 _CACHES: Final = ("tiles", "tiles-spark")
@@ -84,10 +84,16 @@ def swept(report: TableReport, accepted: Path, quarantined: Path, erased: Erased
     rejected = without(quarantined, erased)
     if not gone + rejected:
         return report
-    rules = Counter(str(row["rule"]) for row in _rows(quarantined, ["rule"])) if rejected else report.quarantined
-    return replace(
-        report, accepted=report.accepted - gone, quarantined=dict(sorted(rules.items())), erased=gone + rejected
-    )
+    first, every = report.quarantined, report.broken
+    if rejected:
+        rows = list(_rows(quarantined, ["rule", "rules"]))
+        first = _counted(str(row["rule"]) for row in rows)
+        every = _counted(rule for row in rows for rule in str(row["rules"]).split(RULE_SEPARATOR))
+    return replace(report, accepted=report.accepted - gone, erased=gone + rejected, quarantined=first, broken=every)
+
+
+def _counted(rules: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(rules).items()))
 
 
 def without(path: Path, erased: Erased) -> int:

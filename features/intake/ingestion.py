@@ -51,7 +51,9 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
             return earlier.repeated()
         rows = {table.table: table.accepted for table in report.tables}
         terms = found.terms
-        stored = StoredDelivery(entry_id, report.covers_through, rows, terms.constant_rate, terms.source)
+        stored = StoredDelivery(
+            entry_id, report.covers_through, rows, terms.constant_rate, terms.source, terms.absent, terms.begins
+        )
         commit(present, incoming, stored)
         # rows that waited in quarantine for what turned out to be an erased seller's
         finish(read_store(store))

@@ -56,23 +56,45 @@ def _computable(time: ir.TemporalValue) -> ir.TemporalValue:
     return ibis.ifelse(time.cast("date").between(delivery.FIRST_DAY, rules.LAST_DAY), time, ibis.null(time.type()))
 
 
-def _checked(job: Job, rows: ir.Table, answers: ir.Table | None) -> ir.Table:
-    """Append `rule`, the first that each row broke, and `amount_micros` where the table has money."""
-    broken = [
-        rule
+def _rules(job: Job, rows: ir.Table) -> list[list[rules.Rule]]:
+    """Return the rules of a row, those of one column in one group."""
+    groups = [
+        list(rules.column_rules(column, rows[f"{_RAW}{column.name}"], rows[column.name], job.codes))
         for column in job.table.columns
-        for rule in rules.column_rules(column, rows[f"{_RAW}{column.name}"], rows[column.name], job.codes)
     ]
-    broken.append(rules.future_rule(rows.known_at, job.known.latest))
+    groups.append([rules.future_rule(rows.known_at, job.known.latest)])
     for name, target in rules.references_of(job.table):
-        ids = read_files(job.engine, job.known.references[target.name])[name]
-        broken.append(rules.reference_rule(name, rows[name], ids))
-    rows = _measured(job, rows.mutate(rule=rules.first_broken(broken)), answers)
+        files = job.known.references[target.name]
+        ids = read_files(job.engine, files)[name] if files else None
+        groups.append([rules.reference_rule(name, rows[name], ids)])
+    return groups
+
+
+def _checked(job: Job, rows: ir.Table, answers: ir.Table | None, *, every: bool = False) -> ir.Table:
+    """Append `rule`, the first that each row broke, and `amount_micros` where the table has money.
+
+    With `every`, append `rules` too, all that each row broke: for the few rows that are quarantined.
+    """
+    groups = _rules(job, rows)
+    marks = {"rule": rules.first_broken([rule for group in groups for rule in group])}
+    if every:
+        marks["rules"] = rules.every_broken(groups)
+    rows = _measured(job, rows.mutate(**marks), answers)
     if job.table.money is None:
         return rows
     rateless = ibis.ifelse(rows.usd_per_unit.isnull(), rules.RATE_UNKNOWN, None)
     too_large = ibis.ifelse(rows.amount_micros.isnull(), f"{job.table.money}_too_large", None)
-    return rows.mutate(rule=rows.rule.coalesce(rateless, too_large))
+    rows = rows.mutate(rule=rows.rule.coalesce(rateless, too_large))
+    return _with_money_rules(job, rows, job.table.money) if every else rows
+
+
+def _with_money_rules(job: Job, rows: ir.Table, money: str) -> ir.Table:
+    """Add to `rules` what can be told of an amount only after its conversion, unless its own columns explain it."""
+    datable = rows.event_day.notnull() & rows.visible_from.notnull() & rows.currency.isin(job.codes[Kind.CURRENCY])
+    rate_unknown = (rules.RATE_UNKNOWN, rows.usd_per_unit.isnull() & datable)
+    dear = rows.amount_micros.isnull() & rows.usd_per_unit.notnull() & ~rows.rules.contains(f"{money}_")
+    more = rules.every_broken([[rate_unknown], [(f"{money}_too_large", dear)]])
+    return rows.mutate(rules=rules.joined(rows.rules, more))
 
 
 def _measured(job: Job, rows: ir.Table, answers: ir.Table | None) -> ir.Table:
@@ -92,7 +114,9 @@ def judged(job: Job) -> Judged:
     found = job.kept("found", checked.filter(checked.shares | checked.rule.notnull()).select(ROW, "rule", "shares"))
     if found is None:
         return Judged(_accepted(job, rows, answers), _nothing(job.table), 0)
-    alone = Judged(_accepted(job, rows.anti_join(found, ROW), answers), _rejected(job, found.filter(~found.shares)), 0)
+    alone = Judged(
+        _accepted(job, rows.anti_join(found, ROW), answers), _rejected(job, found.filter(~found.shares), answers), 0
+    )
     if suspects is None:
         return alone
     sharing = job.kept("sharing", _cast(job, job.raw.semi_join(found.filter(found.shares), ROW)))
@@ -103,20 +127,20 @@ def _accepted(job: Job, rows: ir.Table, answers: ir.Table | None) -> ir.Table:
     return _measured(job, rows, answers).select(_stored_columns(job.table))
 
 
-def _rejected(job: Job, broken: ir.Table) -> ir.Table:
+def _rejected(job: Job, broken: ir.Table, answers: ir.Table | None) -> ir.Table:
     # found by their numbers before anything is cast
     rows = _cast(job, job.raw.semi_join(broken, ROW))
-    return _as_text(job.table, rows.inner_join(broken, ROW))
+    return _as_text(job.table, _checked(job, rows, answers, every=True))
 
 
 def _nothing(table: Table) -> ir.Table:
     """Return what `_as_text` would of no rows."""
-    return ibis.memtable([], schema=dict.fromkeys((*table.column_names, "row", "rule"), "string"))
+    return ibis.memtable([], schema=dict.fromkeys((*table.column_names, "row", "rule", "rules"), "string"))
 
 
 def _contested(job: Job, alone: Judged, sharing: ir.Table, answers: ir.Table | None) -> Judged:
     """Add what becomes of the rows that share a key with others."""
-    checked = _checked(job, sharing, answers)
+    checked = _checked(job, sharing, answers, every=True)
     fates = job.kept("fates", contest.decided(_with_stored(job, checked), job.table))
     if fates is None:
         return alone
@@ -153,7 +177,7 @@ def _shares(job: Job, rows: ir.Table, suspects: ir.Table | None) -> ir.BooleanVa
 def _with_stored(job: Job, rows: ir.Table) -> ir.Table:
     """Return the rows and the stored rows that hold their keys, told apart by `stored`."""
     names = job.table.column_names
-    columns = [*_stored_columns(job.table), "rule", *(f"{_RAW}{name}" for name in names)]
+    columns = [*_stored_columns(job.table), "rule", "rules", *(f"{_RAW}{name}" for name in names)]
     texts = {f"{_RAW}{name}": rows[f"{_RAW}{name}"].cast(dt.string) for name in names}
     delivered = rows.mutate(**texts).select(*columns, stored=ibis.literal(False))
     stored, key = job.stored, list(job.table.key)
@@ -163,12 +187,14 @@ def _with_stored(job: Job, rows: ir.Table) -> ir.Table:
     held = job.kept("held", stored.select(*key).semi_join(rows, key))
     if held is None:
         return delivered
-    blank = {name: ibis.null(dt.string) for name in ("rule", *texts)}
+    blank = {name: ibis.null(dt.string) for name in ("rule", "rules", *texts)}
     rivals = stored.semi_join(held, key).mutate(**blank)
     return delivered.union(rivals.select(*columns, stored=ibis.literal(True)))
 
 
 def _as_text(table: Table, rows: ir.Table) -> ir.Table:
-    """Return the rows as the delivery gave them, in words, with the rule that each broke."""
+    """Return the rows as the delivery gave them, as text, with the first rule that each broke and with all of them."""
     texts = {name: rows[f"{_RAW}{name}"].cast(dt.string) for name in table.column_names}
-    return rows.select(**texts, row=ibis.null(dt.string), rule=rows.rule)
+    return rows.select(
+        **texts, row=ibis.null(dt.string), rule=rows.rule, rules=rows.rules.nullif("").coalesce(rows.rule)
+    )

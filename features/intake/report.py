@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Self
 
 from features.errors import FeaturesError
+
+RULE_SEPARATOR = ","
+"""Between the names of all rules that a quarantined row breaks."""
 
 
 @dataclass(frozen=True)
 class TableReport:
     """The fates of one table's rows.
 
-    `erased` are rows of sellers who were erased: not one of them is kept.
+    `quarantined` counts each quarantined row once, under the first rule that it breaks; `broken` counts it under every
+    rule that it breaks. `erased` are rows of sellers who were erased: not one of them is kept.
 
     Example: `TableReport("orders", read=10, accepted=7, duplicates=1, quarantined={"amount_negative": 2})`.
     Counts that do not add up raise FeaturesError: such a delivery must not be stored.
@@ -26,6 +30,7 @@ class TableReport:
     quarantined: Mapping[str, int]
     ignored_columns: tuple[str, ...] = ()
     erased: int = 0
+    broken: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         fates = self.accepted + self.duplicates + self.rejected + self.erased
@@ -58,7 +63,8 @@ class IntakeReport:
     """What `ingest` did with one delivery; `already_ingested` says that the store held it before.
 
     `covers_through` is what this delivery covers; `ignored_files` are names that the contract does not know;
-    `set_aside` are tables of which no row could be read, and which the delivery therefore does not cover.
+    `set_aside` are tables of which no row could be read, and which the delivery therefore does not cover. `absent` is
+    what the delivery declares that its platform does not have.
     """
 
     delivery_id: str
@@ -67,6 +73,7 @@ class IntakeReport:
     ignored_files: tuple[str, ...] = ()
     already_ingested: bool = False
     set_aside: tuple[SetAside, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def table(self, name: str) -> TableReport:
         """Return the report of one table; KeyError where the delivery did not hold it."""
@@ -96,4 +103,7 @@ class IntakeReport:
         # a report from before files were set aside does not name them
         aside = fields.pop("set_aside", ())
         spoilt = tuple(SetAside(each["table"], tuple(each["files"]), each["why"]) for each in aside)
-        return cls(tables=tables, covers_through=covers, ignored_files=ignored, set_aside=spoilt, **fields)
+        absent = tuple(fields.pop("absent", ()))
+        return cls(
+            tables=tables, covers_through=covers, ignored_files=ignored, set_aside=spoilt, absent=absent, **fields
+        )

@@ -1,11 +1,13 @@
 """Why a row can be turned away: the rules of a table, derived from its columns in the contract.
 
-Rules are ordered; a row that breaks several is named after the first. Their names are stable: reports, stored
-quarantines and partners' tickets hold them.
+Rules are ordered; a row that breaks several is counted under the first, and all of them are reported. Their names are
+stable: reports, stored quarantines and partners' tickets hold them.
 """
 
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
+from functools import reduce
 from types import MappingProxyType
 from typing import Final
 
@@ -13,6 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.intake.delivery import FIRST_DAY
+from features.intake.report import RULE_SEPARATOR
 from features.iso import COUNTRIES, CURRENCIES
 from features.schema import LOANS, SELLERS, STORES, Column, Kind, Table
 
@@ -123,14 +126,35 @@ def references_of(table: Table) -> tuple[tuple[str, Table], ...]:
     )
 
 
-def reference_rule(column: str, value: ir.Value, known: ir.Column) -> Rule:
-    """Return the rule that `value` must be one of `known`; example: `store_unknown`."""
-    return f"{column.removesuffix('_id')}_unknown", value.notin(known)
+def reference_rule(column: str, value: ir.Value, known: ir.Column | None) -> Rule:
+    """Return the rule that `value` must be one of `known`, None if no row of that table ever came.
+
+    Example: `store_unknown`.
+    """
+    return f"{column.removesuffix('_id')}_unknown", value.notnull() if known is None else value.notin(known)
 
 
 def future_rule(known_at: ir.TimestampValue, latest: datetime) -> Rule:
     """Return the rule that a row was known by `latest`; one such row would otherwise move all coverage there."""
     return "known_at_in_future", known_at > ibis.literal(latest)
+
+
+def every_broken(groups: Iterable[list[Rule]]) -> ir.StringValue:
+    """Return the names of the rules that a row breaks, of each group the first, separated; empty if it keeps them all.
+
+    Rules of one column are a group: an amount that is not finite need not be called too large as well.
+    """
+    names = [(first_broken(group) + RULE_SEPARATOR).fill_null("") for group in groups]
+    return _stripped(reduce(operator.add, names))
+
+
+def joined(first: ir.StringValue, second: ir.StringValue) -> ir.StringValue:
+    """Return two texts of `every_broken` as one."""
+    return _stripped(first + RULE_SEPARATOR + second)
+
+
+def _stripped(names: ir.StringValue) -> ir.StringValue:
+    return names.re_replace(f"^{RULE_SEPARATOR}|{RULE_SEPARATOR}$", "")
 
 
 def first_broken(rules: list[Rule]) -> ir.StringValue:

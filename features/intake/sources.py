@@ -31,6 +31,19 @@ ROW: Final = "file_row_number"
 
 
 @dataclass(frozen=True)
+class TextFormat:
+    """How a text file is written: what separates its fields and encloses them (nothing if empty), and its encoding."""
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    quote: str = '"'
+
+
+CSV: Final = TextFormat()
+"""The format of the contract."""
+
+
+@dataclass(frozen=True)
 class Source:
     """A readable Parquet file of one table.
 
@@ -44,28 +57,38 @@ class Source:
     ignored_columns: tuple[str, ...]
 
 
-def open_source(table: Table, path: Path, work: Path) -> Source:
-    """Return `path` as a Parquet file, converted into the folder `work` if it is a CSV.
+def open_source(table: Table, path: Path, work: Path, text: TextFormat = CSV, name: str | None = None) -> Source:
+    """Return `path` as a Parquet file, converted into the folder `work` if it is a text file.
+
+    `name` is that of the converted file, by default the table's.
 
     Raises:
         DeliveryError: the file is not readable as what its name says, or lacks a column of the contract.
     """
-    ignored = _extra_columns(table, path, columns_of(path))
+    ignored = _extra_columns(table, path, columns_of(path, text))
     with _readable(path):
-        if path.suffix == ".csv":
-            return _from_csv(table, path, work / f"{table.name}.csv.parquet", ignored)
+        if path.suffix != ".parquet":
+            return _from_csv(table, path, work / f"{name or table.name}.csv.parquet", ignored, text)
         return Source(path, pq.read_metadata(path).num_rows, (), ignored)
 
 
-def columns_of(path: Path) -> list[str]:
-    """Return the column names of a Parquet or CSV file; DeliveryError where it is not readable as such."""
+def empty_source(table: Table, work: Path) -> Source:
+    """Return a file of `table` without rows, written into the folder `work`."""
+    schema = pa.schema([(name, pa.string()) for name in table.column_names])
+    path = work / f"{table.name}.empty.parquet"
+    pq.write_table(schema.empty_table(), path)
+    return Source(path, 0, (), ())
+
+
+def columns_of(path: Path, text: TextFormat = CSV) -> list[str]:
+    """Return the column names of a Parquet or text file; DeliveryError where it is not readable as such."""
     with _readable(path):
-        return _header(path) if path.suffix == ".csv" else list(pq.read_schema(path).names)
+        return list(pq.read_schema(path).names) if path.suffix == ".parquet" else _header(path, text)
 
 
 def read_through(path: Path) -> None:
     """Decode every value of a Parquet file; DeliveryError where one cannot be. A CSV was read through when opened."""
-    if path.suffix == ".csv":
+    if path.suffix != ".parquet":
         return
     with _readable(path):
         for _ in pq.ParquetFile(path, page_checksum_verification=True).iter_batches():
@@ -108,7 +131,7 @@ def _extra_columns(table: Table, path: Path, names: list[str]) -> tuple[str, ...
     return tuple(sorted(set(names) - set(table.column_names)))
 
 
-def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...]) -> Source:
+def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...], text: TextFormat) -> Source:
     """Write the well-formed rows of a CSV as Parquet of text columns, and keep the text of the others."""
     malformed: list[str] = []
 
@@ -121,29 +144,34 @@ def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...]) -> 
     with (
         path.open("rb") as stream,
         pacsv.open_csv(
-            Utf8(stream),
+            Utf8(stream, text.encoding),
             read_options=pacsv.ReadOptions(block_size=_BATCH_BYTES),
-            parse_options=pacsv.ParseOptions(newlines_in_values=True, invalid_row_handler=set_aside),
+            parse_options=pacsv.ParseOptions(
+                delimiter=text.delimiter,
+                quote_char=text.quote or False,
+                newlines_in_values=bool(text.quote),
+                invalid_row_handler=set_aside,
+            ),
             convert_options=pacsv.ConvertOptions(column_types=schema, include_columns=schema.names),
         ) as reader,
         pq.ParquetWriter(out, schema, compression="zstd") as writer,
     ):
         for batch in reader:
-            text = _intact(batch, malformed)
-            writer.write_batch(text)
-            rows += text.num_rows
+            intact = _intact(batch, malformed)
+            writer.write_batch(intact)
+            rows += intact.num_rows
     return Source(out, rows + len(malformed), tuple(malformed), ignored)
 
 
 class Utf8(io.RawIOBase):
-    """A stream of bytes in which every byte that is not UTF-8 reads as the replacement character.
+    """A stream as UTF-8, in which every byte that is not of its encoding reads as the replacement character.
 
     The reader of CSV would refuse a whole file for one such byte.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: BinaryIO, encoding: str = "utf-8") -> None:
         self._stream = stream
-        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
 
     def readable(self) -> bool:
         """Return that it can be read."""
@@ -168,13 +196,17 @@ def _intact(batch: pa.RecordBatch, malformed: list[str]) -> pa.RecordBatch:
     return batch.filter(pc.invert(bad))
 
 
-def _header(path: Path) -> list[str]:
-    """Return the names in a CSV's first line."""
-    with path.open("rb") as stream:
-        first = stream.readline()
+def _header(path: Path, text: TextFormat) -> list[str]:
+    """Return the names in a text file's first line."""
+    with path.open(encoding=text.encoding, errors="replace", newline="\n") as stream:
+        first = stream.readline().encode()
     if not first.strip():
         raise DeliveryError(f"{path} is empty; a CSV begins with a line of column names")
     if b"\0" in first:
         raise DeliveryError(f"{path} is not UTF-8 but looks like UTF-16; save it as UTF-8 and deliver it again")
-    table = pacsv.read_csv(pa.BufferReader(first), read_options=pacsv.ReadOptions(autogenerate_column_names=True))
+    table = pacsv.read_csv(
+        pa.BufferReader(first),
+        read_options=pacsv.ReadOptions(autogenerate_column_names=True),
+        parse_options=pacsv.ParseOptions(delimiter=text.delimiter, quote_char=text.quote or False),
+    )
     return [str(column[0]).removeprefix("\ufeff") for column in table.to_pydict().values()]

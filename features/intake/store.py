@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from types import MappingProxyType
@@ -38,6 +38,8 @@ class StoredDelivery:
 
     The id is the delivery's digest, with `-2` and so on where it was taken again for rows that had to wait.
     `constant_rate` is what it was converted at, if it named one. `source` is the origin of its rows, if it named one.
+    `absent` is what it declares that the platform does not have (see `delivery.ABSENT`), `begins` the day on which the
+    platform began to record a table, for tables that it declares.
     """
 
     delivery_id: str
@@ -45,6 +47,8 @@ class StoredDelivery:
     rows: Mapping[str, int]
     constant_rate: ConstantRate | None = None
     source: str | None = None
+    absent: tuple[str, ...] = ()
+    begins: Mapping[str, date] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,29 @@ class OperatingStore:
             for table, day in delivery.covers_through.items():
                 latest[table] = max(day, latest.get(table, day))
         return MappingProxyType(latest)
+
+    @property
+    def absent(self) -> frozenset[str]:
+        """What at least one delivery declares that its platform does not have."""
+        return frozenset(name for each in self.deliveries for name in each.absent)
+
+    @property
+    def names_buyers(self) -> bool:
+        """Whether a delivery holds orders and does not declare that they name no buyer."""
+        return any("orders" in each.rows and "buyer_ids" not in each.absent for each in self.deliveries)
+
+    @property
+    def begins(self) -> Mapping[str, date]:
+        """The day on which the platform began to record a table: the earliest declared one."""
+        earliest: dict[str, date] = {}
+        for delivery in self.deliveries:
+            for table, day in delivery.begins.items():
+                earliest[table] = min(day, earliest.get(table, day))
+        return MappingProxyType(earliest)
+
+    def has(self, table: str) -> bool:
+        """Return whether `table` is there to compute from: its rows, or the declaration that there are none."""
+        return table in self.covers_through and (self.rows(table) > 0 or table in self.absent)
 
     @property
     def origins(self) -> tuple[str, ...]:
@@ -154,23 +181,29 @@ def _delivery_folders(folder: Path) -> Iterator[Path]:
 
 
 def _from_entry(entry: dict[str, Any]) -> StoredDelivery:
-    # an older entry has no rate or no source
+    # an older entry has no rate, no source or nothing absent
     covers, rows, rate = entry["covers_through"], entry["rows"], entry.get("constant_rate")
     source = entry.get("source")
     if not isinstance(covers, dict) or not isinstance(rows, dict):
         raise TypeError("covers_through and rows are objects")
-    days = {table: date.fromisoformat(str(day)) for table, day in covers.items()}
+    days, begins = (
+        MappingProxyType({table: date.fromisoformat(str(day)) for table, day in each.items()})
+        for each in (covers, entry.get("begins", {}))
+    )
     counts = {table: int(count) for table, count in rows.items()}
     constant = None if rate is None else ConstantRate(str(rate["currency"]), float(rate["usd_per_unit"]))
-    named = None if source is None else str(source)
-    return StoredDelivery(str(entry["delivery_id"]), MappingProxyType(days), MappingProxyType(counts), constant, named)
+    named, absent = None if source is None else str(source), tuple(map(str, entry.get("absent", ())))
+    return StoredDelivery(str(entry["delivery_id"]), days, MappingProxyType(counts), constant, named, absent, begins)
 
 
 def _to_entry(delivery: StoredDelivery) -> dict[str, object]:
     days = {table: day.isoformat() for table, day in delivery.covers_through.items()}
     rate = {} if delivery.constant_rate is None else {"constant_rate": asdict(delivery.constant_rate)}
     source = {} if delivery.source is None else {"source": delivery.source}
-    return {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows), **rate, **source}
+    absent = {"absent": list(delivery.absent)} if delivery.absent else {}
+    entry = {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows)}
+    begins = {"begins": {table: day.isoformat() for table, day in delivery.begins.items()}} if delivery.begins else {}
+    return {**entry, **rate, **source, **absent, **begins}
 
 
 @contextmanager

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from features.engines.duckdb import engine_errors, open_engine
 from features.errors import DeliveryError
-from features.intake.delivery import Delivery, set_aside
+from features.intake.delivery import TERMS_FILE, Delivery, set_aside
 from features.intake.erased import read_erased, write_erased
 from features.intake.erasing import found_out, swept
 from features.intake.report import IntakeReport, SetAside, TableReport
 from features.intake.store import OperatingStore
-from features.schema import BY_NAME, FX_RATES, TABLES, Need, Table
+from features.schema import BY_NAME, FX_RATES, ORDERS, TABLES, Need, Table
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -54,6 +54,7 @@ def take_all(intake: Intake, incoming: Path, tell: Progress) -> IntakeReport:
         folder.mkdir()
     sources, aside = _opened(intake.delivery, folders.work)
     _expect_required(intake, sources, aside)
+    _expect_absent(intake.delivery, sources)
     reports: list[TableReport] = []
     with open_engine() as engine:
         for name, source in sources.items():
@@ -65,6 +66,7 @@ def take_all(intake: Intake, incoming: Path, tell: Progress) -> IntakeReport:
                 _expect_required(intake, sources, aside)
             else:
                 taken = _without_erased(intake.store, taken, folders)
+                _expect_no_buyers(engine, intake.delivery, taken, folders)
                 reports.append(taken)
                 tell(_sentence(taken))
         covers = _covers(engine, intake, reports, folders)
@@ -72,7 +74,14 @@ def take_all(intake: Intake, incoming: Path, tell: Progress) -> IntakeReport:
     _expect_any(intake.delivery, reports, aside.values())
     shutil.rmtree(folders.work)
     spoilt = tuple(aside[name] for name in BY_NAME if name in aside)
-    report = IntakeReport(intake.entry_id, tuple(reports), covers, intake.delivery.ignored, set_aside=spoilt)
+    report = IntakeReport(
+        intake.entry_id,
+        tuple(reports),
+        covers,
+        intake.delivery.ignored,
+        set_aside=spoilt,
+        absent=intake.delivery.terms.absent,
+    )
     (incoming / "report.json").write_text(report.to_json(), encoding="utf-8")
     return report
 
@@ -102,7 +111,7 @@ class _Taking:
 
 
 def _opened(delivery: Delivery, work: Path) -> tuple[dict[str, Source], dict[str, SetAside]]:
-    from features.intake.sources import open_source
+    from features.intake.sources import empty_source, open_source
 
     sources: dict[str, Source] = {}
     aside = {each.table: each for each in delivery.set_aside}
@@ -111,7 +120,13 @@ def _opened(delivery: Delivery, work: Path) -> tuple[dict[str, Source], dict[str
             sources[name] = open_source(BY_NAME[name], path, work)
         except DeliveryError as error:
             aside[name] = set_aside(name, [path], error)
-    return sources, aside
+    # a table that the platform does not have is one without rows, and known to be
+    sources |= {
+        name: empty_source(BY_NAME[name], work)
+        for name in delivery.terms.absent
+        if name in BY_NAME and name not in delivery.files
+    }
+    return {name: sources[name] for name in BY_NAME if name in sources}, aside
 
 
 def _expect_required(intake: Intake, sources: Mapping[str, Source], aside: Mapping[str, SetAside]) -> None:
@@ -136,6 +151,31 @@ def _expect_required(intake: Intake, sources: Mapping[str, Source], aside: Mappi
             )
 
 
+def _expect_absent(delivery: Delivery, sources: Mapping[str, Source]) -> None:
+    """Refuse a delivery that declares a table absent and holds rows of it."""
+    for name in delivery.terms.absent:
+        if name in sources and sources[name].rows:
+            raise DeliveryError(
+                f"{delivery.folder / TERMS_FILE} declares that the platform has no {name}, but "
+                f"{delivery.files[name].name} holds {sources[name].rows:,} rows; take {name} out of absent, or leave "
+                "the file out"
+            )
+
+
+def _expect_no_buyers(engine: Backend, delivery: Delivery, taken: TableReport, folders: Folders) -> None:
+    """Refuse a delivery that declares that orders name no buyer, and names some."""
+    from features.intake.job import read_files
+
+    if taken.table != ORDERS.name or "buyer_ids" not in delivery.terms.absent:
+        return
+    named = read_files(engine, [folders.accepted / f"{taken.table}.parquet"]).buyer_id.count().to_pyarrow().as_py()
+    if named:
+        raise DeliveryError(
+            f"{delivery.folder / TERMS_FILE} declares that the platform has no buyer_ids, but {named:,} orders have a "
+            "buyer_id; take buyer_ids out of absent, or leave the ids out"
+        )
+
+
 def _expect_any(delivery: Delivery, reports: list[TableReport], aside: Iterable[SetAside]) -> None:
     if not reports:
         raise DeliveryError(f"{delivery.folder} was not taken: {'; '.join(each.why for each in aside)}")
@@ -146,7 +186,7 @@ def _taken(taking: _Taking, table: Table, source: Source) -> TableReport | SetAs
     from features.intake.sources import read_through
     from features.intake.take import take
 
-    path = taking.intake.delivery.files[table.name]
+    path = taking.intake.delivery.files.get(table.name, source.path)
     try:
         return take(taking.engine, table, source, _known(taking, table), taking.folders)
     except engine_errors() as error:
@@ -193,6 +233,9 @@ def _covers(engine: Backend, intake: Intake, reports: list[TableReport], folders
             covers.pop(report.table, None)
         elif report.accepted and report.table not in covers:
             covers[report.table] = _last_midnight(engine, folders.accepted / f"{report.table}.parquet")
+    if ORDERS.name in covers:
+        # that there are no refunds is known as long as all orders are
+        covers |= {name: covers[ORDERS.name] for name in intake.delivery.terms.absent if name in BY_NAME}
     return {name: covers[name] for name in BY_NAME if name in covers}
 
 

@@ -17,7 +17,7 @@ from ibis.backends.duckdb import Backend
 from features.intake import rules
 from features.intake.job import Job, Known, read_files, rows_in, write
 from features.intake.judging import judged
-from features.intake.report import TableReport
+from features.intake.report import RULE_SEPARATOR, TableReport
 from features.intake.sources import Source, literal
 from features.schema import Table
 
@@ -48,7 +48,8 @@ def take(engine: Backend, table: Table, source: Source, known: Known, folders: F
         read=source.rows,
         accepted=rows_in(out),
         duplicates=fates.duplicates,
-        quarantined=_by_rule(engine, aside),
+        quarantined=_by_rule(engine, aside, "rule"),
+        broken=_by_rule(engine, aside, "rules"),
         ignored_columns=source.ignored_columns,
     )
 
@@ -60,11 +61,13 @@ def _codes(engine: Backend, table: Table) -> rules.Codes:
     return {kind: engine.create_table(ibis.util.gen_name(kind), listed).code for kind, listed in codes.items()}
 
 
-def _by_rule(engine: Backend, path: Path) -> dict[str, int]:
+def _by_rule(engine: Backend, path: Path, column: str) -> dict[str, int]:
+    """Return how many quarantined rows a column names each rule for; `rules` names several for one row."""
     if not rows_in(path):
         return {}
     rows = read_files(engine, [path])
-    counts = rows.group_by("rule").agg(rows=rows.count()).order_by("rule").to_pyarrow()
+    named = rows.select(rule=rows[column].split(RULE_SEPARATOR).unnest())
+    counts = named.group_by("rule").agg(rows=named.count()).order_by("rule").to_pyarrow()
     return dict(zip(counts.column("rule").to_pylist(), counts.column("rows").to_pylist(), strict=True))
 
 
@@ -73,4 +76,5 @@ def _with_malformed(rejected: ir.Table, malformed: tuple[str, ...]) -> ir.Table:
         return rejected
     lines = ibis.memtable(pa.table({"row": pa.array(malformed, pa.string())}))
     nulls = {name: ibis.null(dt.string) for name in rejected.columns}
-    return rejected.union(lines.select(**{**nulls, "row": lines.row, "rule": ibis.literal(rules.ROW_MALFORMED)}))
+    rule = ibis.literal(rules.ROW_MALFORMED)
+    return rejected.union(lines.select(**{**nulls, "row": lines.row, "rule": rule, "rules": rule}))

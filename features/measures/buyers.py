@@ -1,4 +1,8 @@
-"""Measures of buyers: those who came once add up by day, those who came back are grouped by their id."""
+"""Measures of buyers: those who came once add up by day, those who came back are grouped by their id.
+
+Orders without a buyer id count as no buyer. In concentrations they count as one buyer, the worst that they can be:
+withholding an id must not make a seller look less dependent on one buyer.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from features.buyers import LONE, REGULAR
 from features.exact import EXACT, exact, total
 from features.expressions import (
+    BuyerOrders,
     Buyers,
     BuyerSales,
     BuyerSquares,
@@ -28,7 +33,7 @@ if TYPE_CHECKING:
 RUSHED: Final = "rushed"
 """The name under which `rushed` stands among the tiles."""
 
-OfBuyers = Buyers | BuyerSales | BuyerSquares | ReturningBuyers | TopBuyer
+OfBuyers = BuyerOrders | Buyers | BuyerSales | BuyerSquares | ReturningBuyers | TopBuyer
 Window = tuple[int, int]
 
 
@@ -57,7 +62,7 @@ def _of_lone(tiles: ir.Table, scope: Scope, wanted: list[OfBuyers]) -> ir.Table:
     def value(item: OfBuyers) -> ir.Value:
         inside = within(rows.ago, *_window(item))
         match item:
-            case Buyers(_, 1):
+            case Buyers(_, 1) | BuyerOrders():
                 return total(rows.buyers, inside)
             case BuyerSquares():
                 return rows.squares.sum(where=inside).cast(EXACT)
@@ -90,13 +95,16 @@ def _sum_of(fact: str, buyers: ir.Table, spans: list[Window], window: Window) ->
 
 def _value(item: OfBuyers, buyers: ir.Table, spans: list[Window]) -> ir.Value:
     orders, spent = (_sum_of(fact, buyers, spans, _window(item)) for fact in ("orders", "spent"))
+    named = buyers.buyer_id.notnull()
     match item:
+        case BuyerOrders():
+            return total(orders, named)
         case Buyers(_, least):
-            return buyers.count(where=orders >= least)
+            return buyers.count(where=named & (orders >= least))
         case ReturningBuyers(days, before):
-            return buyers.count(where=(orders > 0) & (_sum_of("orders", buyers, spans, (before, days)) > 0))
+            return buyers.count(where=named & (orders > 0) & (_sum_of("orders", buyers, spans, (before, days)) > 0))
         case BuyerSales(_, least):
-            return total(spent, orders >= least)
+            return total(spent, named & (orders >= least))
         case BuyerSquares():
             return (exact(spent) * exact(spent)).sum().cast(EXACT)
     return spent.max()
@@ -127,7 +135,9 @@ def rushed(regular: ir.Table, wanted: Collection[Measure], span: tuple[date, dat
     """
     rushes = [item for item in wanted if isinstance(item, RushOrders)]
     least, far = min((item.orders for item in rushes), default=1), max((item.days for item in rushes), default=0)
-    near = regular.filter(regular.day >= span[0] - timedelta(days=far), regular.day < span[1])
+    near = regular.filter(
+        regular.day >= span[0] - timedelta(days=far), regular.day < span[1], regular.buyer_id.notnull()
+    )
     hour = ["buyer_id", "day", "hour"]
     busy = near.group_by(*hour).having(total(near.orders) >= least).agg()
     return near.semi_join(busy, hour)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from features.buyers import REGULAR
+from features.buyers import LONE, REGULAR
 from features.catalogue import CATALOGUE
 from features.measures.scope import PAIR, Scope
 from features.passes import Sources, over_pairs
@@ -64,7 +65,7 @@ def land(store: OperatingStore, features: pd.DataFrame, threads: int | None = No
     """
     sellers = list(features.index.get_level_values("seller_id"))
     pairs = features.index.to_frame(index=False)
-    found = over_pairs(store, pairs, _expressions, threads=threads)
+    found = over_pairs(store, pairs, partial(_expressions, buyers=store.names_buyers), threads=threads)
     as_of = pairs["as_of"].iloc[0].date() if sellers else date.min
     categories = dict(zip(*(found[_CATEGORIES][name].to_pylist() for name in ("seller_id", "category")), strict=True))
     values = features.to_numpy()
@@ -72,9 +73,14 @@ def land(store: OperatingStore, features: pd.DataFrame, threads: int | None = No
     return PictureSet(digest(), _pictures(sellers, as_of, compared, _year(found, sellers)))
 
 
-def _expressions(sources: Sources, scope: Scope) -> dict[str, ir.Table]:
-    # what nobody has delivered by T is unknown, not zero
-    visible = {name: table for name, table in sources.tables.items() if _is_known(name, sources, scope.last)}
+def _expressions(sources: Sources, scope: Scope, *, buyers: bool) -> dict[str, ir.Table]:
+    # what nobody has delivered by T is unknown, not zero; so are buyers if no platform names them
+    unknown = () if buyers else (LONE, REGULAR)
+    visible = {
+        name: table
+        for name, table in sources.tables.items()
+        if name not in unknown and _is_known(name, sources, scope.last)
+    }
     return {
         **dict(step_tables(visible, scope)),
         **dict(regular_buyers(visible, scope)),

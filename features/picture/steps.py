@@ -84,7 +84,9 @@ def _regular(tiles: ir.Table, scope: Scope) -> ir.Table:
     """
     import ibis
 
-    rows = with_own(seen(tiles, scope, (STEPS + NEW_AFTER) * STEP_DAYS), scope).filter(lambda t: ~t.own)
+    rows = with_own(seen(tiles, scope, (STEPS + NEW_AFTER) * STEP_DAYS), scope).filter(
+        lambda t: ~t.own & t.buyer_id.notnull()
+    )
     bit = ibis.literal(1, "int64") << (_step(rows) + NEW_AFTER)
     buyers = rows.group_by(PAIR, "buyer_id").agg(came=bit.bit_or())
     counts = {}

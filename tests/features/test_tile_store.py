@@ -103,7 +103,7 @@ def written(home: Path) -> dict[Path, int]:
 @pytest.mark.slow
 def test_a_buyer_who_turns_out_to_be_a_store_makes_all_tiles_anew(tmp_path: Path) -> None:
     rows = market(SMALL)
-    buyer = next(row["buyer_id"] for row in rows["orders"] if row["buyer_id"].startswith("B"))
+    buyer = next(row["buyer_id"] for row in rows["orders"] if str(row["buyer_id"]).startswith("B"))
     late = {**rows["stores"][0], "store_id": buyer}
     store = write_accepted(rows, tmp_path / "a")
     before = contents(store)

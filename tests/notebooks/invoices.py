@@ -15,7 +15,7 @@ _AMOUNTS = ("total_amount", "net_amount", "tax_amount")
 
 
 def write_ledger(folder: Path, repaid: int = 38, defaulted: int = 26, unknown: int = 6) -> Path:
-    """Write a folder for `import_invoices`; firms that defaulted take more back and sell less towards the end."""
+    """Write a folder for the importer `invoices`; firms that defaulted take more back and sell less towards the end."""
     rng = np.random.default_rng(7)
     outcomes = ["false"] * repaid + ["true"] * defaulted + [""] * unknown
     firms = [(f"E{number}", outcome) for number, outcome in enumerate(outcomes)]

@@ -35,7 +35,7 @@ def with_intruders(rows: Market, end: datetime) -> Market:
 def _parties(rows: Market, end: datetime) -> Iterator[Row]:
     # buyers who turn out to be sellers, and sellers who turn out to be older and at home elsewhere
     home = {"country": "BR", "base_currency": "BRL", "onboarded_at": end - timedelta(days=3000)}
-    names = {row["buyer_id"] for row in rows["orders"]} | {row["seller_id"] for row in rows["sellers"]}
+    names = _buyers(rows) | {row["seller_id"] for row in rows["sellers"]}
     for name in sorted(names):
         yield home | {"seller_id": name, "known_at": end + TICK}
 
@@ -43,9 +43,13 @@ def _parties(rows: Market, end: datetime) -> Iterator[Row]:
 def _takeovers(rows: Market, end: datetime) -> Iterator[Row]:
     # every store changes hands, place and age, and every buyer becomes a store of a seller
     stores = _stores(rows)
-    for number, name in enumerate([*stores, *sorted({row["buyer_id"] for row in rows["orders"]} - set(stores))]):
+    for number, name in enumerate([*stores, *sorted(_buyers(rows) - set(stores))]):
         market = {"marketplace": f"new-{number}", "opened_at": end - timedelta(days=5000)}
         yield market | {"store_id": name, "seller_id": f"S{number % 7}", "known_at": end + 2 * TICK}
+
+
+def _buyers(rows: Market) -> set[str]:
+    return {row["buyer_id"] for row in rows["orders"] if row["buyer_id"] is not None}
 
 
 def _stores(rows: Market) -> list[str]:

@@ -84,10 +84,11 @@ def _slip(rng: random.Random) -> timedelta:
 
 
 def _order(ground: Ground, store: str, buyer: str, at: datetime) -> dict[str, Any]:
+    """Return an order, in one of eight a guest's."""
     rng = ground.rng
     return {
         "store_id": store,
-        "buyer_id": buyer,
+        "buyer_id": None if rng.random() < 0.125 else buyer,
         "ordered_at": at,
         "amount_micros": amount(rng, ground.largest),
         "currency": rng.choice(CURRENCIES),

@@ -73,7 +73,7 @@ def _of_step(entries: Sequence[Entry], step: int) -> list[Entry]:
 
 
 def _buyers(found: Sight, step: int) -> set[str]:
-    return {entry.row["buyer_id"] for entry in _of_step(found.entries["orders"], step)}
+    return {entry.row["buyer_id"] for entry in _of_step(found.entries["orders"], step)} - {None}
 
 
 def _came_before(found: Sight, step: int) -> int:

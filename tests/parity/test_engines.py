@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,11 +21,11 @@ from features import cluster
 from features.cluster import current_tiles, write_frame
 from features.engines.duckdb import open_engine
 from features.frame_folder import write_frame as write_on
-from features.intake import OperatingStore, ingest
+from features.intake import OperatingStore, ingest, open_store
 from features.tile_store import TileSet
 from features.tile_store import current_tiles as tiles_of_duckdb
 from tests.oracles.accepted import features_named, frame_from, write_accepted
-from tests.oracles.delivered import deliver, rates_of
+from tests.oracles.delivered import NO_RATES, deliver, in_dollars, rates_of
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market
 from tests.oracles.market_events import CURRENCIES
 from tests.oracles.shapes import MAY_BE_ABSENT
@@ -68,6 +69,25 @@ def test_a_small_market_has_the_same_tiles_and_features_on_both(spark: Backend, 
     tiles = current_tiles(spark, store)
     with open_engine() as engine:
         assert_same_tiles(tiles, tiles_of_duckdb(engine, store))
+
+
+@pytest.mark.soak
+def test_what_a_delivery_declares_is_the_same_on_both(spark: Backend, tmp_path: Path) -> None:
+    rows = in_dollars(market(Shape(seed=6, sellers=4, events=40, absent=frozenset({"refunds", "loans"}))))
+    rows["orders"] = [{**row, "buyer_id": None} for row in rows["orders"]]
+    folder = deliver({name: those for name, those in rows.items() if those}, NO_RATES, tmp_path / "d")
+    begins = (MIDNIGHTS[0] - timedelta(days=60)).isoformat()
+    terms = {"absent": ["refunds", "buyer_ids"], "begins": {"traffic": begins}}
+    (folder / "delivery.json").write_text(json.dumps(terms))
+    ingest(folder, tmp_path / "store")
+    store, known = open_store(tmp_path / "store"), ("settled_net_sales_90d", "cancel_rate_180d", "visits_90d")
+    catalogue = features_named(*known, "top_buyer_share_180d", "orders_beyond_visits_30d")
+    assert cluster.write_frame(spark, store, MIDNIGHTS[:2], tmp_path / "frame", catalogue) > 0
+    found = read_frame(tmp_path / "frame", [feature.name for feature in catalogue])
+    expected = frame_from(store, list(found.index), catalogue=catalogue).set_axis(found.index)
+    assert differences(found, expected) == []
+    assert expected["top_buyer_share_180d"].isna().all()
+    assert expected["settled_net_sales_90d"].notna().any()
 
 
 def assert_same_tiles(found: TileSet, expected: TileSet) -> None:
@@ -145,7 +165,9 @@ def test_the_driver_holds_a_few_values_and_no_rows(built: Built) -> None:
 @pytest.mark.soak
 def test_an_owner_who_was_a_buyer_has_all_tiles_made_anew(spark: Backend, tmp_path: Path) -> None:
     rows = market(Shape(seed=8, sellers=2, events=3, absent=ALL_BUT_ORDERS))
-    buyer, order = next((order["buyer_id"], order) for order in rows["orders"] if order["buyer_id"].startswith("B"))
+    buyer, order = next(
+        (order["buyer_id"], order) for order in rows["orders"] if str(order["buyer_id"]).startswith("B")
+    )
     late = {"store_id": buyer, "seller_id": "S0", "marketplace": "etsy", "known_at": order["known_at"]}
     before = write_accepted(rows, tmp_path)
     after = write_accepted({"sellers": [], "stores": [late | {"opened_at": order["ordered_at"]}]}, tmp_path)

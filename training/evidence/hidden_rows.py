@@ -59,7 +59,7 @@ def without_rows(store: OperatingStore, pairs: pd.DataFrame) -> dict[str, pd.Dat
     asked = pd.concat([_asked(pairs, copy) for copy in copies], ignore_index=True)
     with tempfile.TemporaryDirectory(prefix="sellerscore-hidden-rows-") as folder:
         deliveries = {"first": first_rows(store), "true": _all(rows, copies)}
-        computed = frame(write_store(Path(folder), store.covers_through, deliveries), asked)
+        computed = frame(write_store(Path(folder), store, deliveries), asked)
     found = computed.reindex(pd.MultiIndex.from_frame(asked))
     count = len(pairs)
     return {copy: found.iloc[place * count : (place + 1) * count] for place, copy in enumerate(copies)}

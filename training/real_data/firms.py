@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import TENURE_AND_RECENCY
-from features.intake import IntakeReport, InvoiceReport, OperatingStore, import_invoices, ingest, open_store
+from features.importers import ImportOptions, ImportReport, find_mapping, import_delivery
+from features.intake import IntakeReport, OperatingStore, ingest, open_store
 from features.pipeline import all_sellers, frame, latest_midnight
 from scoring import Assessment, assess
 from training.config import TrainConfig
@@ -56,7 +57,7 @@ _FIT: Final = FitConfig(learning_rate=0.03, lambda_l2=10.0, max_rounds=800, pati
 class Study:
     """All that was found, before it is written down."""
 
-    invoices: InvoiceReport
+    invoices: ImportReport
     intake: IntakeReport
     aucs: dict[str, Estimate]
     run: Run
@@ -68,7 +69,8 @@ class Study:
 def study(source: Path, home: Path, step: Callable[[str], None]) -> Study:
     """Import, ingest, cross-validate, train, register and score; `home` is a state folder of this study's own."""
     step("Importing and ingesting invoices")
-    invoices = import_invoices(source, home / "delivery", USD_PER_CNY)
+    options = ImportOptions(usd_per_unit=USD_PER_CNY)
+    invoices = import_delivery(find_mapping("invoices"), source, home / "delivery", options)
     intake = ingest(home / "delivery", home / "operating")
     store = open_store(home / "operating")
     dataset = build(store, read_label_table(home / "delivery" / "labels.csv"))

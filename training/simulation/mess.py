@@ -20,6 +20,7 @@ _NOWHERE: Final = "T-999999-9"
 """A store that no seller has."""
 _UNKNOWN_CURRENCY: Final = "XXQ"
 _UNKNOWN_CHANNEL: Final = "pigeon"
+_UNKNOWN_COUNTRY: Final = "UK"
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,13 @@ def _word(column: str, word: str) -> Flaw:
     return lambda rows: rows.replace(**{column: Coded(np.zeros(len(rows), dtype=np.int32), (word,))})
 
 
-def _no_buyer(rows: Rows) -> Rows:
-    return rows.replace(buyer_id=np.zeros(len(rows), dtype=rows.array("buyer_id").dtype))
-
-
 _FLAWS: Final[Mapping[str, tuple[Flaw, ...]]] = {
     "orders": (
         _negative("amount"),
         _not_a_number("amount"),
         _word("currency", _UNKNOWN_CURRENCY),
         _word("channel", _UNKNOWN_CHANNEL),
-        _no_buyer,
+        _word("buyer_country", _UNKNOWN_COUNTRY),
         _word("store_id", _NOWHERE),
     ),
     "refunds": (

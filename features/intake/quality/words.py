@@ -1,4 +1,4 @@
-"""Intake's rules and the contract's tables in the words of whoever delivers: what is wrong, and what to do about it."""
+"""The rules of intake and the tables of the contract in plain words: the fault, the remedy, and what is permitted."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
-from features.intake.rules import KEY_CONFLICT, RATE_UNKNOWN, ROW_MALFORMED, WAITING
-from features.schema import Need, Table
+from features.intake.delivery import FIRST_DAY
+from features.intake.rules import KEY_CONFLICT, LAST_DAY, RATE_UNKNOWN, ROW_MALFORMED, WAITING
+from features.schema import Column, Kind, Need, Table
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """One rule in plain words: what is wrong with the rows, and what the platform should do."""
+    """One rule in plain words: the fault of the rows, what the platform should do, and what is permitted.
+
+    `permitted` is empty for a rule about whole rows.
+    """
 
     wrong: str
     remedy: str
+    permitted: str = ""
 
 
 _ENDINGS: Final = MappingProxyType(
@@ -36,7 +41,10 @@ _ENDINGS: Final = MappingProxyType(
         ),
         "not_a_day": ("{column} cannot be read as a day.", "Send a date such as 2024-05-01."),
         "not_a_number": ("{column} cannot be read as a number.", "Send digits and a point, without separators."),
-        "not_finite": ("{column} is infinite or not a number (NaN).", "Look for a division by zero where it is made."),
+        "not_finite": (
+            "{column} is infinite or not a number (NaN).",
+            "Look for a division by zero in its computation.",
+        ),
         "not_whole": ("{column} counts something but is a fraction.", "Send a whole number."),
         "negative": ("{column} is below zero.", "Send what flows back as a refund, with a positive amount."),
         "too_small": ("{column} is below the least that the contract allows.", "Look for a default such as 0."),
@@ -49,7 +57,7 @@ _ENDINGS: Final = MappingProxyType(
         "out_of_range": ("{column} lies before 1990 or after 2100.", "Look at the format of the year."),
         "unknown": (
             "{column} is no code of ISO 4217 (currencies) or ISO 3166 (countries).",
-            "Send capital letters such as USD or CN, and ZZ for a country that nobody knows.",
+            "Send capital letters such as USD or CN, and ZZ for an unknown country.",
         ),
     }
 )
@@ -71,18 +79,18 @@ _WHOLE: Final = MappingProxyType(
 )
 PURPOSE: Final = MappingProxyType(
     {
-        "sellers": "who is scored, and since when",
-        "stores": "which stores belong to whom, so which orders are whose",
+        "sellers": "the sellers to score, and since when the platform has them",
+        "stores": "the stores of each seller, and so the seller of each order",
         "orders": "sales: their level, trend, steadiness, buyers and markets",
         "refunds": "sales after refunds, and the rates of returns, cancellations, disputes and chargebacks",
         "traffic": "visits, conversion, paid share, advertising cost, and whether orders have visits behind them",
         "fulfilments": "handling and delivery times, and what never arrived",
         "ratings": "how ratings change over time",
-        "purchases": "what is bought for what is sold, and the time between paying and selling",
+        "purchases": "purchases over sales, and the time between paying and selling",
         "fx_rates": "amounts in other currencies than US dollars, unless the delivery names one constant rate",
         "loans": "the labels that a model is trained on",
-        "instalments": "what was due on loans, for labels",
-        "payments": "what was paid on loans, for labels",
+        "instalments": "the amounts due on loans, for labels",
+        "payments": "the amounts paid on loans, for labels",
     }
 )
 """What each table is for; without it, this is unknown. Missing, never zero."""
@@ -119,6 +127,37 @@ def explain(table: Table, rule: str) -> Explanation:
         return Explanation(
             f"{column} names none of the {target} accepted so far.",
             f"Deliver the missing {target}, then this delivery again: the rows wait and then go in.",
+            f"Permitted: the {column} of an accepted row of {target}.",
         )
     wrong, remedy = _ENDINGS[rule.removeprefix(f"{column}_")]
-    return Explanation(wrong.format(column=column), remedy)
+    return Explanation(wrong.format(column=column), remedy, f"Permitted: {permitted(table.column(column))}.")
+
+
+def permitted(column: Column) -> str:
+    """Return what a column may hold, in words.
+
+    Example: `permitted(ORDERS.column("items"))` is "a whole number from 1 to 1,000,000,000".
+    """
+    if column.allowed is not None:
+        return " | ".join(column.allowed)
+    return _PERMITTED[column.kind].format(low=_bound(column.minimum), high=_bound(column.maximum))
+
+
+_DAYS: Final = f"from {FIRST_DAY} to {LAST_DAY}"
+_PERMITTED: Final = MappingProxyType(
+    {
+        Kind.ID: "text or a whole number of 1 to 200 visible characters",
+        Kind.TEXT: "text of 1 to 200 characters",
+        Kind.TIME: f"a time in UTC such as 2024-05-01T08:00:00Z, {_DAYS}",
+        Kind.DAY: f"a day such as 2024-05-01, {_DAYS}",
+        Kind.MONEY: "a number from {low} to {high}",
+        Kind.NUMBER: "a number from {low} to {high}",
+        Kind.COUNT: "a whole number from {low} to {high}",
+        Kind.CURRENCY: "an ISO 4217 code such as USD, EUR or CNY",
+        Kind.COUNTRY: "an ISO 3166 code such as US, DE or CN; ZZ if the country is unknown",
+    }
+)
+
+
+def _bound(value: float | None) -> str:
+    return "any" if value is None else f"{value:,.9g}" if value < 1 else f"{value:,.0f}"

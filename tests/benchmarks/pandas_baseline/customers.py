@@ -10,28 +10,42 @@ if TYPE_CHECKING:
     import pandas as pd
     from pandas.api.typing import DataFrameGroupBy
 
-_BUYER = ["seller", "buyer"]
+_GUEST = -1
+"""The code of an order that names no buyer."""
 
 
 def customers(s: Sight) -> Features:
     """Seven features of who buys."""
     gross, spent = s.total("gross", 180), _by(s, "buyer", 180)
-    again = spent[spent["orders"] >= 2]
-    distinct = _counted(s, _per_seller(spent).size())
-    recent, before = (s.window("orders", ["buyer"], 90, lag).drop_duplicates() for lag in (0, 90))
+    named = spent[spent.index.get_level_values("buyer") != _GUEST]
+    again = named[named["orders"] >= 2]
+    distinct, orders = _counted(s, _per_seller(named).size()), _counted(s, _per_seller(named)["orders"].sum())
+    known = if_buyers(s)
+    recent, before = (_named(s.window("orders", ["buyer"], 90, lag)).drop_duplicates() for lag in (0, 90))
     returning = recent.merge(before, on=["seller", "buyer"])
     of_recent, of_before, of_both = (
         _counted(s, buyers.groupby("seller").size()) for buyers in (recent, before, returning)
     )
     return {
-        "orders_per_buyer_180d": over(s.total("orders", 180), distinct),
-        "buyer_concentration_180d": over(over(_squares(s, spent), gross), gross),
-        "top_buyer_share_180d": over(_counted(s, _per_seller(spent)["gross"].max()), gross),
+        "orders_per_buyer_180d": over(orders, distinct),
+        "buyer_concentration_180d": over(over(_squares(s, spent), gross), gross) * known,
+        "top_buyer_share_180d": over(_counted(s, _per_seller(spent)["gross"].max()), gross) * known,
         "repeat_buyer_share_180d": over(_counted(s, _per_seller(again).size()), distinct),
-        "repeat_sales_share_180d": over(_counted(s, _per_seller(again)["gross"].sum()), gross),
+        "repeat_sales_share_180d": over(_counted(s, _per_seller(again)["gross"].sum()), gross) * known,
         "new_buyer_share_90d": 1 - over(of_both, of_recent),
         "buyer_trend_90d": over(of_recent, of_before),
     }
+
+
+def _named(orders: pd.DataFrame) -> pd.DataFrame:
+    """The orders that name their buyer."""
+    return orders[orders["buyer"] != _GUEST]
+
+
+def if_buyers(s: Sight) -> pd.Series:
+    """One where an order of the last 180 days names its buyer, else missing."""
+    distinct = _counted(s, _named(s.window("orders", ["buyer"], 180)).groupby("seller").size())
+    return over(distinct, distinct)
 
 
 def _by(s: Sight, key: str, days: int) -> pd.DataFrame:
@@ -55,10 +69,10 @@ def _squares(s: Sight, grouped: pd.DataFrame) -> pd.Series:
 
 def rush_share(s: Sight) -> pd.Series:
     """Share of orders from a buyer who placed at least 3 within the same hour."""
-    rows = s.window("orders", ["buyer", "ago", "hour"], 180)
+    rows = _named(s.window("orders", ["buyer", "ago", "hour"], 180))
     placed = rows.groupby(["seller", "buyer", "ago", "hour"]).size()
     rushed = placed[placed >= 3].groupby(level="seller").sum()
-    return over(_counted(s, rushed), s.total("orders", 180))
+    return over(_counted(s, rushed), _counted(s, rows.groupby("seller").size()))
 
 
 def borders(s: Sight) -> Features:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from tests.benchmarks.pandas_baseline.customers import rush_share
+from tests.benchmarks.pandas_baseline.customers import if_buyers, rush_share
 from tests.benchmarks.pandas_baseline.quality import of_settled, unmoved_parcels
 from tests.benchmarks.pandas_baseline.sales import over_monthly_sales
 from tests.benchmarks.pandas_baseline.sight import YEAR, Features, Sight, over, told
@@ -86,7 +86,7 @@ def integrity(s: Sight) -> Features:
     """Seven features of what may be fake."""
     return {
         "quick_refund_share_180d": of_settled(s, "quickly_refunded", 180),
-        "own_store_share_180d": over(s.own_gross(180), s.total("gross", 180)),
+        "own_store_share_180d": over(s.own_gross(180), s.total("gross", 180)) * if_buyers(s),
         "orders_beyond_visits_30d": (_conversion(s, 30) - 0.2).clip(lower=0),
         "orders_beyond_visits_180d": (_conversion(s, 180) - 0.2).clip(lower=0),
         "rush_order_share_180d": rush_share(s),

@@ -150,11 +150,17 @@ def test_a_failure_that_is_not_the_files_refuses_the_delivery(
 
 
 def test_of_a_delivery_with_a_tenth_broken_rows_nine_tenths_go_in(tmp_path: Path) -> None:
-    broken: list[Row] = [{"amount": -1.0}, {"currency": "XXX"}, {"store_id": "T9"}, {"items": 0}, {"buyer_id": None}]
+    broken: list[Row] = [
+        {"amount": -1.0},
+        {"currency": "XXX"},
+        {"store_id": "T9"},
+        {"items": 0},
+        {"buyer_country": None},
+    ]
     rows = [order(f"O{n:03}", **(broken[n // 10 % 5] if n % 10 == 0 else {})) for n in range(300)]
     orders = ingest(write(tmp_path / "d", orders=rows), tmp_path / "s").table("orders")
     assert (orders.read, orders.accepted, orders.duplicates) == (300, 270, 0)
-    rules = ("amount_negative", "buyer_id_missing", "currency_unknown", "items_too_small", "store_unknown")
+    rules = ("amount_negative", "buyer_country_missing", "currency_unknown", "items_too_small", "store_unknown")
     assert orders.quarantined == dict.fromkeys(rules, 6)
     kept = {str(row["order_id"]) for row in accepted(open_store(tmp_path / "s"), "orders")}
     assert kept == {f"O{n:03}" for n in range(300) if n % 10}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import cache
@@ -20,23 +20,28 @@ def buyers(books: Books) -> Values:
 
 
 def _customers(books: Books) -> Values:
-    times = Counter(map(_buyer, books.orders(180)))
-    spent = books.gross_by(_buyer, 180)
-    now, before = set(map(_buyer, books.orders(90))), set(map(_buyer, books.orders(90, 90)))
+    times = Counter(map(_buyer, named(books.orders(180))))
+    spent = books.gross_by(_buyer, 180) if times else []  # orders that name no buyer are one buyer's
+    now, before = (set(map(_buyer, named(books.orders(90, lag)))) for lag in (0, 90))
     again = Fraction(sum(1 for count in times.values() if count >= 2))
     return {
-        "orders_per_buyer_180d": over(books.order_count(180), Fraction(len(times))),
+        "orders_per_buyer_180d": over(books.if_known(times.total(), "orders"), Fraction(len(times))),
         "buyer_concentration_180d": concentration(spent),
-        "top_buyer_share_180d": over(the_most(spent), books.gross(180)),
+        "top_buyer_share_180d": over(the_most(spent), books.gross(180)) if times else None,
         "repeat_buyer_share_180d": over(again, Fraction(len(times))),
-        "repeat_sales_share_180d": books.gross_share(lambda entry: times[_buyer(entry)] >= 2, 180),
+        "repeat_sales_share_180d": books.gross_share(lambda entry: times[_buyer(entry)] >= 2, 180) if times else None,
         "new_buyer_share_90d": over(Fraction(len(now - before)), Fraction(len(now))),
         "buyer_trend_90d": over(Fraction(len(now)), Fraction(len(before))),
     }
 
 
-def _buyer(entry: Entry) -> str:
-    return str(entry.row["buyer_id"])
+def _buyer(entry: Entry) -> object:
+    return entry.row["buyer_id"]
+
+
+def named(orders: Iterable[Entry]) -> list[Entry]:
+    """Return the orders that name their buyer."""
+    return [entry for entry in orders if entry.row["buyer_id"] is not None]
 
 
 def _borders(books: Books) -> Values:

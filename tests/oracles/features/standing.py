@@ -7,6 +7,7 @@ from datetime import timedelta
 from fractions import Fraction
 
 from tests.oracles.features.books import SETTLED, Books, total
+from tests.oracles.features.buyers import named
 from tests.oracles.features.numbers import (
     Number,
     Values,
@@ -112,7 +113,7 @@ def _integrity(books: Books) -> Values:
     own = books.if_known(total(books.window("own_orders", 180)), "orders")
     return {
         "quick_refund_share_180d": over(quick, books.gross(180, SETTLED)),
-        "own_store_share_180d": over(own, books.gross(180)),
+        "own_store_share_180d": over(own, books.gross(180)) if named(books.orders(180)) else None,
         "orders_beyond_visits_30d": _beyond_visits(books, 30),
         "orders_beyond_visits_180d": _beyond_visits(books, 180),
         "rush_order_share_180d": _rush_share(books),
@@ -132,6 +133,6 @@ def _beyond_visits(books: Books, days: int) -> Number:
 
 def _rush_share(books: Books) -> Number:
     """Return the share of orders that stand in an hour in which their buyer placed three or more."""
-    hours = [(entry.row["buyer_id"], entry.day, entry.row["ordered_at"].hour) for entry in books.orders(180)]
+    hours = [(entry.row["buyer_id"], entry.day, entry.row["ordered_at"].hour) for entry in named(books.orders(180))]
     placed = Counter(hours)
-    return over(Fraction(sum(1 for hour in hours if placed[hour] >= 3)), books.order_count(180))
+    return over(Fraction(sum(1 for hour in hours if placed[hour] >= 3)), books.if_known(len(hours), "orders"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -89,15 +90,16 @@ def copied(seller_id: str, copy: str) -> str:
     return f"{copy}{_SEPARATOR}{seller_id}"
 
 
-def write_store(folder: Path, covers: Mapping[str, date], deliveries: Mapping[str, NamedRows]) -> OperatingStore:
+def write_store(folder: Path, like: OperatingStore, deliveries: Mapping[str, NamedRows]) -> OperatingStore:
     """Write accepted rows as a store in `folder`, part by part, so that only one is held at a time.
 
     Args:
         folder: a new folder that nobody else reads.
-        covers: through which midnight each table is complete.
+        like: the store whose coverage and declarations the new one has.
         deliveries: rows by the name of the delivery that they are to be in.
     """
-    written = [_write(folder, StoredDelivery(name, covers, {}), parts) for name, parts in deliveries.items()]
+    empty = StoredDelivery("", like.covers_through, {}, absent=tuple(sorted(like.absent)), begins=like.begins)
+    written = [_write(folder, replace(empty, delivery_id=name), parts) for name, parts in deliveries.items()]
     return OperatingStore(folder, tuple(written))
 
 
@@ -113,12 +115,12 @@ def _write(folder: Path, delivery: StoredDelivery, parts: NamedRows) -> StoredDe
                 writers[name] = stack.enter_context(pq.ParquetWriter(place, table.schema, compression="lz4"))
             writers[name].write_table(table)
             counts[name] = counts.get(name, 0) + len(table)
-    return StoredDelivery(delivery.delivery_id, delivery.covers_through, counts)
+    return replace(delivery, rows=counts)
 
 
 def _file(folder: Path, delivery: StoredDelivery, table: str) -> Path:
     """Return where the store of this one delivery and table looks for the file, in a folder that is there."""
-    one = StoredDelivery(delivery.delivery_id, delivery.covers_through, {table: 1})
+    one = replace(delivery, rows={table: 1})
     (place,) = OperatingStore(folder, (one,)).files(table)
     place.parent.mkdir(parents=True, exist_ok=True)
     return place

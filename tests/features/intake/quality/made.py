@@ -60,7 +60,7 @@ def _orders(random: Random, first: int, days: int, prefix: str) -> list[Row]:
 
 def _broken(rows: list[Row]) -> list[Row]:
     """Copies of rows, each with something wrong."""
-    wrong: list[Row] = [{"amount": -3.25}, {"channel": "pigeon"}, {"buyer_id": None}, {"store_id": "T99"}]
+    wrong: list[Row] = [{"amount": -3.25}, {"channel": "pigeon"}, {"buyer_country": None}, {"store_id": "T99"}]
     wrong += [{"channel": HOSTILE}, {"buyer_id": f"{BUYER}\u200b"}]
     return [{**row, "order_id": f"X{n}", **wrong[n % len(wrong)]} for n, row in enumerate(rows[:45])]
 

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from features.intake import OperatingStore
 from features.pipeline import frame
 from tests.oracles.accepted import frame_bytes, write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
@@ -22,7 +23,7 @@ def test_copies_of_a_hostile_market_have_the_features_of_their_originals_to_the_
     chosen = [f"S{number}" for number in (1, 2, 5, 7)]
     true = rows_of(original, chosen, max(MIDNIGHTS))
     parts = {"first": first_rows(original), "true": (each for copy in "ab" for each in renamed(true, copy))}
-    store = write_store(tmp_path / "copies", {}, parts)
+    store = write_store(tmp_path / "copies", OperatingStore(tmp_path, ()), parts)
     pairs = pd.DataFrame([(seller, day) for seller in chosen for day in MIDNIGHTS], columns=["seller_id", "as_of"])
     wanted = frame_bytes(frame(original, pairs))
     copies = pd.concat([pairs.assign(seller_id=[copied(who, copy) for who in pairs["seller_id"]]) for copy in "ab"])

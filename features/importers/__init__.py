@@ -1,0 +1,20 @@
+"""Importers: exports of shops and marketplaces become deliveries for `ingest`, by mappings of SQL."""
+
+from features.importers.check import Check, check_mapping
+from features.importers.mapping import Mapping, find_mapping, read_mapping, shipped, write_template
+from features.importers.report import ImportReport, SourceReport
+from features.importers.run import ImportOptions, import_delivery
+
+__all__ = [
+    "Check",
+    "ImportOptions",
+    "ImportReport",
+    "Mapping",
+    "SourceReport",
+    "check_mapping",
+    "find_mapping",
+    "import_delivery",
+    "read_mapping",
+    "shipped",
+    "write_template",
+]

@@ -1,0 +1,130 @@
+"""Check a mapping: import into a temporary folder, ingest that by the contract's rules, report what would fail."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from collections.abc import Mapping as ReadOnly
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from pathlib import Path
+
+from features.errors import DeliveryError
+from features.importers.mapping import Mapping
+from features.importers.report import ImportReport
+from features.importers.run import ImportOptions, import_delivery
+from features.intake.ingestion import ingest
+from features.intake.report import RULE_SEPARATOR, IntakeReport
+from features.schema import BY_NAME, Need
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Rows of a table that `ingest` would quarantine for one rule.
+
+    `example` is a value that breaks the rule, None for a rule about whole rows; `permitted` is what is allowed.
+    """
+
+    table: str
+    rule: str
+    rows: int
+    wrong: str
+    permitted: str
+    example: str | None
+
+
+@dataclass(frozen=True)
+class MissingTable:
+    """A table that the mapping does not write, and what cannot be computed without it."""
+
+    table: str
+    need: Need
+    costs: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """What an import would write, and what `ingest` would do with it.
+
+    `accepted` counts rows by table, `duplicates` too.
+    """
+
+    report: ImportReport
+    accepted: dict[str, int]
+    duplicates: dict[str, int]
+    problems: tuple[Problem, ...]
+    missing: tuple[MissingTable, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether no row would be quarantined."""
+        return not self.problems
+
+    def to_json(self) -> str:
+        """Return the check as JSON text."""
+        return json.dumps(asdict(self), default=date.isoformat, indent=2, sort_keys=True) + "\n"
+
+
+def check_mapping(
+    mapping: Mapping, source: Path, options: ImportOptions, progress: Callable[[str], None] | None = None
+) -> Check:
+    """Return what `mapping` makes of the export `source`, judged by the rules of `ingest`; writes nothing that stays.
+
+    Raises:
+        DeliveryError, MappingError: as `import_delivery`.
+    """
+    with tempfile.TemporaryDirectory(prefix="sellerscore-check-") as folder:
+        delivery, store = Path(folder) / "delivery", Path(folder) / "store"
+        report = import_delivery(mapping, source, delivery, options, progress)
+        try:
+            taken = ingest(delivery, store, progress)
+        except DeliveryError as error:
+            raise DeliveryError(
+                str(error).replace(f"{delivery}/", "").replace(str(delivery), "the delivery")
+            ) from error
+        quarantined = store / "deliveries" / taken.delivery_id / "quarantined"
+        return _check(mapping, report, taken, quarantined)
+
+
+def _check(mapping: Mapping, report: ImportReport, taken: IntakeReport, quarantined: Path) -> Check:
+    from features.intake.quality.words import PURPOSE
+
+    missing = tuple(
+        MissingTable(name, table.need, PURPOSE[name])
+        for name, table in BY_NAME.items()
+        if name not in report.written and name not in mapping.absent and name != "fx_rates"
+    )
+    return Check(
+        report=replace(report),
+        accepted={each.table: each.accepted for each in taken.tables},
+        duplicates={each.table: each.duplicates for each in taken.tables},
+        problems=tuple(
+            problem
+            for each in taken.tables
+            if each.quarantined
+            for problem in _problems(each.table, each.broken, quarantined / f"{each.table}.parquet")
+        ),
+        missing=missing,
+    )
+
+
+def _problems(table: str, counts: ReadOnly[str, int], file: Path) -> list[Problem]:
+    import pyarrow.parquet as pq
+
+    from features.intake.quality.words import column_of, explain
+
+    rows = pq.read_table(file)
+    rules = [each.split(RULE_SEPARATOR) for each in rows.column("rules").to_pylist()]
+    found = []
+    for rule, count in counts.items():
+        column, explanation = column_of(BY_NAME[table], rule), explain(BY_NAME[table], rule)
+        example = None if column is None else rows.column(column)[_first_with(rule, rules)].as_py()
+        found.append(
+            Problem(table, rule, count, explanation.wrong, explanation.permitted or explanation.remedy, example)
+        )
+    return found
+
+
+def _first_with(rule: str, rules: list[list[str]]) -> int:
+    return next(place for place, each in enumerate(rules) if rule in each)

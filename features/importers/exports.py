@@ -1,0 +1,121 @@
+"""The files of an export, opened as views: names matched, columns checked, text trimmed, malformed rows counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from features.errors import DeliveryError
+from features.importers.mapping import Mapping, SourceFile
+from features.importers.sql import identifier, quoted
+from features.intake.sources import TextFormat, columns_of, literal, open_source
+from features.schema import Column, Kind, Need, Table
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+ROW: Final = "source_row"
+"""A column of every view: the number of the row, counted from 0 over all files of the source."""
+
+_BLANKS: Final = "' \t\r\n\u00a0\ufeff'"
+
+
+@dataclass(frozen=True)
+class View:
+    """One source of the export as a view of the engine.
+
+    `files` are the Parquet files that it reads, none if an optional source was not there. `rows` counts all rows of the
+    export's files, `malformed` those of them that could not be read as a row.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    rows: int
+    malformed: int
+
+
+def find_files(mapping: Mapping, source: Path) -> dict[str, list[Path]]:
+    """Return the files of each source of the mapping in the folder `source`; a single file is that of the only source.
+
+    Raises:
+        DeliveryError: a required source has no file.
+    """
+    if source.is_file():
+        required = [each for each in mapping.sources if each.required]
+        if len(required) != 1:
+            names = ", ".join(each.files[0] for each in mapping.sources)
+            raise DeliveryError(
+                f"{source} is one file, but {mapping.name} reads several. Name the folder with {names}."
+            )
+        return {required[0].name: [source]}
+    if not source.is_dir():
+        raise DeliveryError(f"{source} is not a folder or file. Name the folder that holds the export.")
+    found = {each.name: _matching(source, each) for each in mapping.sources}
+    missing = [each for each in mapping.sources if each.required and not found[each.name]]
+    if missing:
+        wanted = "; ".join(f"{each.name} ({' or '.join(each.files)})" for each in missing)
+        there = ", ".join(sorted(path.name for path in source.iterdir())[:20]) or "no files"
+        raise DeliveryError(f"{source} lacks a file for {wanted}. It holds {there}.")
+    return found
+
+
+def _matching(folder: Path, source: SourceFile) -> list[Path]:
+    paths = {path for pattern in source.files for path in folder.glob(pattern) if path.is_file()}
+    found = sorted(paths)
+    twice = [path for path in found if path.with_suffix(".csv") in paths and path.suffix == ".parquet"]
+    if twice:
+        raise DeliveryError(f"{twice[0]} is there as Parquet and as CSV. Keep one of the two.")
+    return found
+
+
+def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path) -> View:
+    """Create the view of a source: its declared columns, text trimmed and empty text as null, and `source_row`.
+
+    Raises:
+        DeliveryError: a file cannot be read or lacks a column.
+    """
+    parts: list[str] = []
+    opened: list[Path] = []
+    rows = malformed = 0
+    for number, path in enumerate(files):
+        table = _table(source, columns_of(path, _format(source)))
+        file = open_source(table, path, work, _format(source), name=f"{source.name}.{number}")
+        names = ", ".join(_selected(engine, source, file.path, table))
+        parts.append(f"SELECT {names}, file_row_number + {rows} AS {ROW} FROM {_parquet(file.path)}")  # noqa: S608
+        opened.append(file.path)
+        rows += file.rows
+        malformed += len(file.malformed)
+    if not parts:
+        empty = ", ".join(
+            f"NULL::VARCHAR AS {identifier(each)}" for each in (*source.columns, *source.optional_columns)
+        )
+        parts.append(f"SELECT {empty}, NULL::BIGINT AS {ROW} LIMIT 0")
+    engine.raw_sql(f"CREATE VIEW {identifier(source.name)} AS {' UNION ALL '.join(parts)}")
+    return View(source.name, tuple(opened), rows, malformed)
+
+
+def _format(source: SourceFile) -> TextFormat:
+    return TextFormat(source.delimiter, source.encoding, source.quote)
+
+
+def _table(source: SourceFile, there: list[str]) -> Table:
+    names = (*source.columns, *(name for name in source.optional_columns if name in there))
+    return Table(source.name, (), tuple(Column(name, Kind.TEXT) for name in names), Need.OPTIONAL)
+
+
+def _selected(engine: Backend, source: SourceFile, path: Path, table: Table) -> Iterator[str]:
+    described = engine.raw_sql(f"DESCRIBE SELECT * FROM {_parquet(path)}").fetchall()  # noqa: S608 - a quoted path
+    kinds = {row[0]: row[1] for row in described}
+    for name in (*source.columns, *source.optional_columns):
+        if name not in table.column_names:
+            yield f"NULL::VARCHAR AS {identifier(name)}"
+        elif kinds[name] == "VARCHAR":
+            yield f"nullif(trim({identifier(name)}, {_BLANKS}), '') AS {identifier(name)}"
+        else:
+            yield identifier(name)
+
+
+def _parquet(path: Path) -> str:
+    return f"read_parquet({quoted(literal(path))}, file_row_number=true)"

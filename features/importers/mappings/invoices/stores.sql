@@ -1,0 +1,2 @@
+SELECT id || '-1' AS store_id, id AS seller_id, 'unknown' AS marketplace, since AS opened_at, since AS known_at
+FROM seller

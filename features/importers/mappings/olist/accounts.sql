@@ -1,0 +1,47 @@
+SELECT
+    'orders' AS source,
+    CASE
+        WHEN reason IS NOT NULL THEN NULL WHEN order_status IN ('canceled', 'unavailable') THEN 'cancelled_order' ELSE 'order'
+    END AS mapped_to,
+    reason, count(*) AS rows
+FROM (
+    SELECT
+        order_status,
+        CASE
+            WHEN order_id IS NULL THEN 'order_id_missing'
+            WHEN utc(order_purchase_timestamp) IS NULL THEN 'purchase_not_dated'
+            WHEN order_id NOT IN (SELECT order_id FROM sale) THEN 'no_items'
+            WHEN row_number() OVER (PARTITION BY order_id ORDER BY source_row) > 1 THEN 'repeated'
+        END AS reason
+    FROM orders
+)
+GROUP BY ALL
+UNION ALL
+SELECT 'items', CASE WHEN reason IS NULL THEN 'item_of_order' END, reason, count(*) FROM item GROUP BY ALL
+UNION ALL
+SELECT 'customers', mapped_to, CASE WHEN mapped_to IS NULL THEN 'no_orders' END, count(*)
+FROM (SELECT CASE WHEN customer_id IN (SELECT customer_id FROM sale) THEN 'buyer' END AS mapped_to FROM customers)
+GROUP BY ALL
+UNION ALL
+SELECT
+    'sellers', CASE WHEN reason IS NULL THEN 'seller' END, reason, count(*)
+FROM (
+    SELECT
+        CASE
+            WHEN seller_id IS NULL THEN 'seller_id_missing'
+            WHEN seller_id NOT IN (SELECT seller_id FROM seller) THEN 'no_orders'
+            WHEN row_number() OVER (PARTITION BY seller_id ORDER BY source_row) > 1 THEN 'repeated'
+        END AS reason
+    FROM sellers
+)
+GROUP BY ALL
+UNION ALL
+SELECT 'reviews', CASE WHEN reason IS NULL THEN 'rating' END, reason, count(*) FROM review GROUP BY ALL
+UNION ALL
+SELECT 'products', 'category', NULL, count(*) FROM products
+UNION ALL
+SELECT 'translation', 'category', NULL, count(*) FROM translation
+UNION ALL
+SELECT 'order_payments', NULL, 'amounts_are_those_of_items', count(*) FROM order_payments
+UNION ALL
+SELECT 'geolocation', NULL, 'no_place_in_the_contract', count(*) FROM geolocation

@@ -1,0 +1,15 @@
+SELECT
+    number || '-cancel' AS refund_id, number AS order_id, getvariable('seller_id') || '-shopify' AS store_id,
+    cancelled AS refunded_at, total AS amount, currency, 'cancel' AS reason, cancelled AS known_at
+FROM an_order
+WHERE cancelled IS NOT NULL
+UNION ALL
+SELECT
+    number || '-refund', number, getvariable('seller_id') || '-shopify', at_time, least(refunded, total), currency,
+    'refund', at_time
+FROM (
+    SELECT
+        *, least(created + to_days(getvariable('refund_days')::INTEGER), (SELECT max(created) FROM an_order)) AS at_time
+    FROM an_order
+)
+WHERE cancelled IS NULL AND refunded > 0

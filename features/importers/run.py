@@ -1,0 +1,162 @@
+"""Run a mapping: open the export's files, execute the mapping's SQL on DuckDB, write a delivery and its account.
+
+The SQL of a mapping reads the declared sources and parameters, nothing else on the machine.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable
+from collections.abc import Mapping as ReadOnly
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from features.engines.duckdb import confine, open_engine
+from features.errors import DeliveryError, MappingError
+from features.importers.accounts import accounts
+from features.importers.exports import View, find_files, open_view
+from features.importers.folder import new_folder
+from features.importers.mapping import Mapping
+from features.importers.report import ImportReport
+from features.importers.sql import MappingSql, identifier, quoted
+from features.importers.terms import copy_rates, covered_through, first_days, rate_of, write_labels, write_terms
+from features.intake.sources import literal
+from features.schema import BY_NAME, Need, Table
+
+if TYPE_CHECKING:
+    from ibis.backends.duckdb import Backend
+
+    from features.intake.delivery import ConstantRate
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the user sets for one import.
+
+    Attributes:
+        settings: values of the mapping's parameters by name.
+        usd_per_unit: US dollars for one unit of the export's currency, on every day.
+        fx_rates: a Parquet or CSV file of the contract's table `fx_rates`, in place of one rate.
+        covers_through: the midnight through which the export is complete; by default that after its latest event.
+    """
+
+    settings: ReadOnly[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    usd_per_unit: float | None = None
+    fx_rates: Path | None = None
+    covers_through: date | None = None
+
+
+def import_delivery(
+    mapping: Mapping, source: Path, out: Path, options: ImportOptions, progress: Progress | None = None
+) -> ImportReport:
+    """Write the export `source` as a delivery into the new folder `out`, by `mapping`.
+
+    Equal exports give equal bytes. Every source row is counted in the report, as mapped or with a reason.
+
+    Example: `import_delivery(find_mapping("koubei"), Path("export"), Path("out"), ImportOptions(usd_per_unit=0.15))`
+
+    Args:
+        mapping: see `find_mapping`.
+        source: the folder of the export's files, or its only file.
+        out: a folder that does not exist yet or is empty.
+        options: parameters and rates.
+        progress: is called with a sentence before each step.
+
+    Raises:
+        DeliveryError: a file or column of the export is missing, a rate is missing, nothing becomes an order, or `out`
+            cannot be written. `out` is then unchanged.
+        MappingError: the mapping's SQL fails, or its account does not add up.
+    """
+    values = mapping.values(options.settings)
+    files = find_files(mapping, source)
+    tell = progress or (lambda _: None)
+    with new_folder(out) as draft, open_engine() as engine:
+        work = draft / "work"
+        work.mkdir()
+        views = _open(engine, mapping, files, work, tell)
+        for name, value in values.items():
+            engine.raw_sql(f"SET VARIABLE {identifier(name)} = {quoted(value)}")
+        read = [path for view in views.values() for path in view.files]
+        confine(engine, _as_text(read), _as_text([draft]))
+        report = _write(MappingSql(mapping, engine), views, draft, options, tell)
+        shutil.rmtree(work)
+    return report
+
+
+def _as_text(paths: Iterable[Path]) -> list[str]:
+    """Return each path as text, and as the pattern that names it alone."""
+    return [text for path in paths for text in (str(path), literal(path))]
+
+
+def _open(
+    engine: Backend, mapping: Mapping, files: ReadOnly[str, list[Path]], work: Path, tell: Progress
+) -> dict[str, View]:
+    views = {}
+    for source in mapping.sources:
+        tell(f"Reading {source.name}")
+        views[source.name] = open_view(engine, source, files.get(source.name, []), work)
+    return views
+
+
+def _write(
+    sql: MappingSql, views: ReadOnly[str, View], draft: Path, options: ImportOptions, tell: Progress
+) -> ImportReport:
+    tell("Preparing")
+    sql.prepare()
+    columns = _columns(sql, views)
+    written: dict[str, int] = {}
+    rate: ConstantRate | None = None
+    for name, there in columns.items():
+        tell(f"Writing {name}")
+        path = draft / f"{name}.parquet"
+        written[name] = _write_table(sql, BY_NAME[name], there, path)
+        if options.fx_rates is None and "currency" in there:
+            rate = rate_of(sql, path, rate, options.usd_per_unit)
+    tell("Accounting for every source row")
+    sources = accounts(sql, views.values(), written)
+    if not written["orders"]:
+        lines = "; ".join(map(str, sources))
+        raise DeliveryError(f"The export holds nothing that becomes an order. {lines}.")
+    covered = options.covers_through or covered_through(sql, draft, written)
+    labels = write_labels(sql, draft, covered)
+    copy_rates(options.fx_rates, draft)
+    write_terms(sql.mapping, draft, covered, rate, first_days(sql, draft, written))
+    return ImportReport(sources, written, labels, covered, sql.mapping.absent)
+
+
+def _columns(sql: MappingSql, views: ReadOnly[str, View]) -> dict[str, list[str]]:
+    """Return the columns that the mapping selects for each table that the export has sources for."""
+    needs = sql.mapping.needs
+    names = [
+        name for name in BY_NAME if name in sql.mapping.sql and all(views[each].files for each in needs.get(name, ()))
+    ]
+    columns = {name: sql.columns(name) for name in names}
+    lacking = {name: _lacking(BY_NAME[name], there) for name, there in columns.items()}
+    if any(lacking.values()):
+        lines = "; ".join(f"{name}.sql lacks {', '.join(those)}" for name, those in lacking.items() if those)
+        raise MappingError(f"{sql.mapping.name}: {lines}. The contract needs each of these columns.")
+    required = [table.name for table in BY_NAME.values() if table.need is Need.REQUIRED and table.name not in columns]
+    if required:
+        raise MappingError(f"{sql.mapping.name}: {', '.join(required)} cannot be written without optional sources.")
+    return columns
+
+
+def _lacking(table: Table, columns: list[str]) -> list[str]:
+    return [column.name for column in table.columns if not column.nullable and column.name not in columns]
+
+
+def _write_table(sql: MappingSql, table: Table, there: list[str], path: Path) -> int:
+    """Write the rows of a table in the order of their key, and return how many there are."""
+    names = ", ".join(
+        identifier(column.name) if column.name in there else f"NULL::VARCHAR AS {identifier(column.name)}"
+        for column in table.columns
+    )
+    order = ", ".join(map(identifier, dict.fromkeys((*table.key, *table.column_names))))
+    query = f"SELECT {names} FROM {sql.select(table.name)} ORDER BY {order}"  # noqa: S608 - a checked SELECT
+    sql.run(table.name, f"COPY ({query}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+    return int(sql.value(f"SELECT count(*) FROM read_parquet({quoted(literal(path))})"))  # noqa: S608 - our own file

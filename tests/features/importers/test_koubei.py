@@ -1,0 +1,101 @@
+"""Payments of a day become as many orders; a platform without refunds and buyer ids is known to have none."""
+
+import os
+from datetime import date, datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.intake import OperatingStore
+from features.picture.landing import land
+from features.picture.series import SUMS
+from features.pipeline import all_sellers, covered_days, frame, latest_midnight
+from tests.features.importers.exports import imported, write_rows
+from tests.features.intake.build import accepted
+
+FIRST = date(2016, 1, 1)
+
+
+def koubei(folder: Path) -> Path:
+    shops = [{"shop_id": 1, "per_pay": 8, "cate_1_name": "美食"}, {"shop_id": 2, "per_pay": 20, "cate_1_name": None}]
+    payments = [{"shop_id": 1, "day": FIRST + timedelta(days=ago), "payments": 2} for ago in range(200)]
+    payments += [{"shop_id": 9, "day": FIRST, "payments": 2}, {"shop_id": 1, "day": "1.1.", "payments": 2}]
+    payments.append({"shop_id": 1, "day": FIRST, "payments": 0})
+    write_rows(folder / "shops.csv", shops)
+    write_rows(folder / "payments.csv", payments)
+    write_rows(
+        folder / "views.csv", [{"shop_id": 1, "day": FIRST, "views": 10}, {"shop_id": 2, "day": FIRST, "views": 1}]
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
+    folder = tmp_path_factory.mktemp("koubei")
+    report, store = imported("koubei", koubei(folder / "k"), folder, usd_per_unit=0.15)
+    shops, payments, views = report.sources
+    assert (dict(shops.mapped), dict(shops.not_mapped)) == ({"seller": 1}, {"no_payments": 1})
+    assert payments.mapped == {"day_of_orders": 200}
+    assert payments.not_mapped == {"shop_unknown": 1, "day_unreadable": 1, "no_payment": 1}
+    assert (views.mapped, views.not_mapped) == ({"day_of_traffic": 1}, {"shop_unknown_or_without_payments": 1})
+    assert dict(report.written) == {"sellers": 1, "stores": 1, "orders": 400, "traffic": 1}
+    return store
+
+
+def test_each_payment_is_an_order_of_the_average_ticket(store: OperatingStore) -> None:
+    orders = accepted(store, "orders")[:3]
+    assert [row["order_id"] for row in orders] == ["1-20160101-0000", "1-20160101-0001", "1-20160102-0000"]
+    times = [datetime(2016, 1, 1, 11, 30), datetime(2016, 1, 1, 18, 30)]  # noqa: DTZ001
+    assert [row["ordered_at"] for row in orders[:2]] == times
+    assert {(row["amount_micros"], row["buyer_id"], row["visible_from"]) for row in orders[:2]} == {
+        (1_200_000, None, date(2016, 1, 2))
+    }
+    assert accepted(store, "sellers")[0]["category"] == "美食"
+
+
+def test_refunds_are_known_to_be_zero_and_buyers_to_be_missing(store: OperatingStore) -> None:
+    end = FIRST + timedelta(days=200)
+    assert (store.covers_through["refunds"], latest_midnight(store)) == (end, end)
+    assert store.absent == {"refunds", "buyer_ids"}
+    assert store.has("refunds")
+    assert covered_days(store)["refunds"] == end, "a score may require the table"
+    values = frame(store, pd.DataFrame({"seller_id": ["1"], "as_of": [end]})).iloc[0]
+    assert values["settled_net_sales_90d"] == pytest.approx(90 * 2 * 8 * 0.15)
+    assert values["return_rate_90d"] == 0
+    assert values["daily_sales_variation_90d"] == 0
+    of_buyers = ["buyer_concentration_180d", "top_buyer_share_180d", "repeat_sales_share_180d", "rush_order_share_180d"]
+    of_buyers += ["orders_per_buyer_180d", "own_store_share_180d", "buyer_trend_90d"]
+    assert values[of_buyers].isna().all()
+
+
+def test_the_profile_shows_buyers_as_unknown(store: OperatingStore) -> None:
+    assert not store.names_buyers
+    values = frame(store, all_sellers(store, FIRST + timedelta(days=200)))
+    ((_, picture),) = land(store, values).pictures
+    sums = dict(zip(SUMS, picture.sums, strict=True))
+    assert sums["buyers"] is None
+    assert sums["orders"] is not None
+
+
+def test_visits_are_missing_where_the_window_reaches_back_before_they_were_recorded(tmp_path: Path) -> None:
+    source = koubei(tmp_path / "k")
+    views = [{"shop_id": 1, "day": FIRST + timedelta(days=100 + ago), "views": 10} for ago in range(100)]
+    write_rows(source / "views.csv", views)
+    _, store = imported("koubei", source, tmp_path, usd_per_unit=0.15)
+    assert store.begins == {"traffic": FIRST + timedelta(days=100)}
+    days = [FIRST + timedelta(days=number) for number in (150, 189, 190)]
+    values = frame(store, pd.DataFrame({"seller_id": "1", "as_of": days}))["visits_90d"].tolist()
+    assert pd.isna(values[:2]).all()
+    assert values[2] == 900
+
+
+@pytest.mark.soak
+def test_every_row_of_the_real_data_is_accounted_for(tmp_path: Path) -> None:
+    source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "koubei"
+    if not source.is_dir():
+        pytest.skip(f"no data in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")
+    report, store = imported("koubei", source, tmp_path, usd_per_unit=0.15)
+    assert [each.read for each in report.sources] == [1_333, 312_426, 80_708]
+    assert all(not each.not_mapped for each in report.sources)
+    assert store.rows("orders") == 34_432_587

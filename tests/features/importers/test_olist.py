@@ -1,0 +1,102 @@
+"""Olist's nine tables: an order of several sellers is one order of each."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from tests.features.importers.exports import imported, write_rows
+from tests.features.intake.build import Row, accepted
+
+
+def order(number: str, status: str = "delivered", day: int = 1) -> Row:
+    at = f"2018-01-{day:02} 10:00:00"
+    row: Row = {
+        "order_id": number,
+        "customer_id": f"c-{number}",
+        "order_status": status,
+        "order_purchase_timestamp": at,
+    }
+    row |= {
+        "order_approved_at": f"2018-01-{day:02} 11:00:00",
+        "order_delivered_carrier_date": f"2018-01-{day + 1:02} 09:00:00",
+    }
+    row |= {"order_delivered_customer_date": f"2018-01-{day + 6:02} 18:00:00"}
+    if status != "delivered":
+        row |= {"order_delivered_carrier_date": None, "order_delivered_customer_date": None}
+    return {**row, "order_estimated_delivery_date": "2018-02-20 00:00:00"}
+
+
+def item(number: str, seller: str, price: str, place: int = 1, product: str = "p1") -> Row:
+    row: Row = {"order_id": number, "order_item_id": place, "product_id": product, "seller_id": seller}
+    return {**row, "shipping_limit_date": "2018-01-05 00:00:00", "price": price, "freight_value": "10.00"}
+
+
+def review(number: str, score: object, answered: str = "2018-01-12 08:00:00") -> Row:
+    row: Row = {"review_id": f"r-{number}", "order_id": number, "review_score": score, "review_comment_title": None}
+    row |= {"review_comment_message": 'Good, "quick"\nand neat', "review_creation_date": "2018-01-10 00:00:00"}
+    return {**row, "review_answer_timestamp": answered}
+
+
+def olist(folder: Path) -> Path:
+    def table(name: str, rows: list[Row]) -> None:
+        write_rows(folder / f"{name}.csv", rows)
+
+    orders = [order("o1"), order("o2", day=2), order("o3", "canceled", 3), order("o4", "unavailable", 4)]
+    table("olist_orders_dataset", orders)
+    items = [item("o1", "A", "50.00"), item("o1", "A", "50.00", 2), item("o1", "B", "7.50", 3, "p2")]
+    items += [item("o2", "A", "20.00"), item("o3", "B", "30.00"), item("o9", "A", "1.00"), item("o2", "X", "1.00")]
+    table("olist_order_items_dataset", items)
+    customers = [{"customer_id": f"c-o{n}", "customer_unique_id": "u1" if n < 3 else f"u{n}"} for n in range(1, 5)]
+    table("olist_customers_dataset", [{**each, "customer_zip_code_prefix": "01000"} for each in customers])
+    table("olist_sellers_dataset", [{"seller_id": each, "seller_state": "SP"} for each in "ABC"])
+    table("olist_order_reviews_dataset", [review("o1", 5), review("o2", 4), review("o4", 1), review("o2", 9)])
+    products = [
+        {"product_id": "p1", "product_category_name": "brinquedos"},
+        {"product_id": "p2", "product_category_name": None},
+    ]
+    table("olist_products_dataset", products)
+    english = {"product_category_name": "brinquedos", "product_category_name_english": "toys"}
+    table("product_category_name_translation", [english])
+    table("olist_order_payments_dataset", [{"order_id": "o1", "payment_sequential": 1, "payment_value": "137.50"}])
+    table("olist_geolocation_dataset", [{"geolocation_zip_code_prefix": "01000", "geolocation_lat": "-23.5"}])
+    return folder
+
+
+def test_the_nine_tables(tmp_path: Path) -> None:
+    report, store = imported("olist", olist(tmp_path / "o"), tmp_path, usd_per_unit=0.3)
+    accounts = {each.source: (dict(each.mapped), dict(each.not_mapped)) for each in report.sources}
+    assert accounts == {
+        "orders": ({"order": 2, "cancelled_order": 1}, {"no_items": 1}),
+        "items": ({"item_of_order": 5}, {"order_unknown": 1, "seller_unknown": 1}),
+        "customers": ({"buyer": 3}, {"no_orders": 1}),
+        "sellers": ({"seller": 2}, {"no_orders": 1}),
+        "reviews": ({"rating": 2}, {"order_unknown_or_without_items": 1, "score_not_from_1_to_5": 1}),
+        "products": ({"category": 2}, {}),
+        "translation": ({"category": 1}, {}),
+        "order_payments": ({}, {"amounts_are_those_of_items": 1}),
+        "geolocation": ({}, {"no_place_in_the_contract": 1}),
+    }
+    orders = {row["order_id"]: (row["amount"], row["buyer_id"], row["items"]) for row in accepted(store, "orders")}
+    assert orders == {
+        "o1-A": (120.0, "u1", 2),
+        "o1-B": (17.5, "u1", 1),
+        "o2-A": (30.0, "u1", 1),
+        "o3-B": (40.0, "u3", 1),
+    }
+    (cancelled,) = accepted(store, "refunds")
+    assert (cancelled["order_id"], cancelled["amount"], cancelled["reason"]) == ("o3-B", 40.0, "cancel")
+    assert str(cancelled["refunded_at"]) == "2018-01-03 11:00:00"
+    assert len(accepted(store, "fulfilments")) == 6
+    ratings = [(row["store_id"], row["day"], row["ratings"], row["stars"]) for row in accepted(store, "ratings")]
+    assert sorted(ratings) == [("A-1", date(2018, 1, 12), 2, 4.5), ("B-1", date(2018, 1, 12), 1, 5.0)]
+    assert [row["category"] for row in accepted(store, "sellers")] == ["toys", "unknown"]
+
+
+@pytest.mark.parametrize("name", ["olist_order_reviews_dataset", "olist_products_dataset"])
+def test_without_an_optional_table(name: str, tmp_path: Path) -> None:
+    folder = olist(tmp_path / "o")
+    (folder / f"{name}.csv").unlink()
+    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    assert ("ratings" in report.written) == ("reviews" not in name)
+    assert store.rows("orders") == 4

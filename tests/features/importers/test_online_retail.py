@@ -1,0 +1,68 @@
+"""Invoice lines add up to orders, cancellations to refunds; every line is counted."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.features.importers.exports import imported, write_rows
+from tests.features.intake.build import Row, accepted
+
+
+def line(number: object, quantity: object, price: object, **changes: object) -> Row:
+    row: Row = {"InvoiceNo": number, "StockCode": "85123A", "Description": "HOLDER", "Quantity": quantity}
+    row |= {"InvoiceDate": "12/1/2010 8:26", "UnitPrice": price, "CustomerID": "17850.0", "Country": "United Kingdom"}
+    return {**row, **changes}
+
+
+LINES = [
+    line("536365", 6, "2.55"),
+    line("536365", 2, "3.39", StockCode="POST"),
+    line("536366", 1, "1.85", CustomerID=None, Country="Unspecified", InvoiceDate="2010-12-01T09:00:00"),
+    line("C536379", -1, "27.50", StockCode="D", InvoiceDate="12/2/2010 9:41"),
+    line("C536379", -2, "1.25", InvoiceDate="12/2/2010 9:41"),
+    line("C536400", -1, "13541.33", StockCode="AMAZONFEE", CustomerID=None),
+    line("A563185", 1, "-11062.06", StockCode="B"),
+    line("536414", 56, "0"),
+    line("536589", -10, "1.00"),
+    line("C536590", 10, "1.00"),
+    line("536591", "many", "1.00"),
+    line("536592", 1, "1.00", InvoiceDate="yesterday"),
+    line(None, 1, "1.00"),
+]
+
+
+def test_lines_add_up(tmp_path: Path) -> None:
+    export = write_rows(tmp_path / "retail.csv", LINES, encoding="utf-8")
+    report, store = imported("online-retail", export, tmp_path, usd_per_unit=1.58, seller_id="shop")
+    assert report.sources[0].mapped == {"line_of_order": 3, "line_of_refund": 2}
+    assert report.sources[0].not_mapped == {
+        "adjustment": 1,
+        "cancellation_without_negative_quantity": 1,
+        "correction_of_stock": 1,
+        "date_unreadable": 1,
+        "fee": 1,
+        "invoice_number_missing": 1,
+        "price_of_zero": 1,
+        "quantity_or_price_unreadable": 1,
+    }
+    first, guest = accepted(store, "orders")
+    assert (first["order_id"], first["amount"], first["items"], first["buyer_id"]) == ("536365", 22.08, 8, "17850")
+    assert (first["ordered_at"], first["buyer_country"]) == (datetime(2010, 12, 1, 8, 26), "GB")  # noqa: DTZ001
+    assert (guest["buyer_id"], guest["buyer_country"]) == (None, "ZZ")
+    (refund,) = accepted(store, "refunds")
+    assert (refund["refund_id"], refund["order_id"], refund["amount"]) == ("C536379", None, 30.0)
+    assert accepted(store, "stores")[0]["seller_id"] == "shop"
+
+
+@pytest.mark.soak
+def test_every_line_of_the_real_data_is_accounted_for(tmp_path: Path) -> None:
+    source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "online-retail"
+    if not source.is_dir():
+        pytest.skip(f"no data in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")
+    report, store = imported("online-retail", source, tmp_path, usd_per_unit=1.58)
+    (lines,) = report.sources
+    assert lines.mapped == {"line_of_order": 530_089, "line_of_refund": 9_215}
+    assert lines.not_mapped == {"adjustment": 3, "fee": 87, "price_of_zero": 2_515}
+    assert (store.rows("orders"), store.rows("refunds")) == (19_946, 3_763)

@@ -1,0 +1,219 @@
+"""A mapping runs in a sandbox, gives the same bytes each time, and loses no row without a reason."""
+
+import hashlib
+import json
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.errors import DeliveryError, FeaturesError, MappingError
+from features.importers import ImportOptions, SourceReport, import_delivery, read_mapping
+from features.intake import ingest, open_store
+from tests.features.importers.exports import run_template, template
+from tests.features.intake.build import accepted
+
+ACCOUNTS = "SELECT 'orders' AS source, 'order' AS mapped_to, NULL AS reason, {rows} AS rows{more} UNION ALL "
+ACCOUNTS += "SELECT 'refunds', 'refund', NULL, 1{zero}"
+
+
+def accounts(rows: int, more: str = "", zero: str = "") -> str:
+    return ACCOUNTS.format(rows=rows, more=more, zero=zero)
+
+
+def digest(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if path.is_file())
+    return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in files)).hexdigest()
+
+
+def test_the_template_reads_its_example(tmp_path: Path) -> None:
+    report = run_template(template(tmp_path / "m"), tmp_path / "d")
+    assert dict(report.written) == {"sellers": 1, "stores": 1, "orders": 4, "refunds": 1}
+    assert report.covers_through == date(2025, 2, 12)
+    assert sorted(path.name for path in (tmp_path / "d").iterdir()) == [
+        "delivery.json",
+        "orders.parquet",
+        "refunds.parquet",
+        "sellers.parquet",
+        "stores.parquet",
+    ]
+    ingest(tmp_path / "d", tmp_path / "s")
+    buyers = [row["buyer_id"] for row in accepted(open_store(tmp_path / "s"), "orders")]
+    assert buyers[0] == buyers[2] != buyers[3]
+    assert buyers[1] is None
+
+
+def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    for out in ("one", "two"):
+        run_template(folder, tmp_path / out)
+    assert digest(tmp_path / "one") == digest(tmp_path / "two")
+
+
+def test_a_table_without_its_source_is_left_out(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    (folder / "example" / "refunds.csv").unlink()
+    assert "refunds" not in run_template(folder, tmp_path / "d").written
+    assert "refunds" not in json.loads((tmp_path / "d" / "delivery.json").read_text())["covers_through"]
+
+
+@pytest.mark.parametrize(
+    ("file", "sql", "words"),
+    [
+        ("orders", "SELECT * FROM read_csv('/etc/passwd')", "orders.sql: Permission Error"),
+        ("orders", "SELECT * FROM '/etc/hostname'", "orders.sql: "),
+        ("prepare", "CREATE TABLE a AS SELECT * FROM read_text('/etc/hostname')", "prepare.sql: Permission Error"),
+        ("prepare", "SET enable_external_access = true", "holds a SET statement. Only CREATE"),
+        ("prepare", "ATTACH '/tmp/other.db'", "holds a ATTACH statement"),
+        ("orders", "SELECT 1; SELECT 2", "holds SELECT and SELECT. It must be exactly one SELECT"),
+        ("orders", "CREATE TABLE x AS SELECT 1", "holds CREATE. It must be"),
+        ("orders", "SELEC 1", "orders.sql: Parser Error"),
+        ("orders", "SELECT nothing FROM an_order", "orders.sql: Binder Error"),
+        ("orders", "SELECT order_number AS order_id FROM an_order", "orders.sql lacks store_id, ordered_at, amount"),
+        ("accounts", "SELECT 'orders' AS source, 4 AS rows", "accounts.sql lacks mapped_to, reason"),
+        (
+            "accounts",
+            accounts(4).replace("'orders'", "'order'"),
+            "counts rows of order. Its sources are orders, refunds",
+        ),
+        ("accounts", accounts(4).replace("4 AS rows", "'all' AS rows"), "accounts.sql: Conversion Error"),
+        ("accounts", accounts(3), "4 rows were read but accounts.sql counts 3"),
+        ("accounts", accounts(5), "4 rows were read but accounts.sql counts 5"),
+        ("accounts", accounts(4, ", 3 AS orders", ", 0"), "counts 3 rows of orders, but orders.sql selects 4"),
+        ("accounts", accounts(4).replace("NULL", "'lost'"), "Exactly one of the two must be set"),
+    ],
+)
+def test_sql_that_must_not_run_or_does_not_add_up_is_refused(file: str, sql: str, words: str, tmp_path: Path) -> None:
+    folder = template(tmp_path / "m", **{file: sql})
+    with pytest.raises(FeaturesError) as error:
+        run_template(folder, tmp_path / "d")
+    assert words in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["m"], "nothing was written"
+
+
+def test_a_comment_at_the_end_and_a_semicolon_are_fine(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    for name in ("orders", "accounts"):
+        path = folder / f"{name}.sql"
+        path.write_text(path.read_text() + "; -- done")
+    assert run_template(folder, tmp_path / "d").written["orders"] == 4
+
+
+def test_malformed_rows_and_rows_with_a_reason_are_counted(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    orders = folder / "example" / "orders.csv"
+    more = "1005,not a date,,US,1,5.00,USD,ads\n1006,2025-01-01T00:00:00Z,,US\n"
+    orders.write_text(orders.read_text() + more)
+    source = run_template(folder, tmp_path / "d").sources[0]
+    assert (source.read, dict(source.mapped)) == (6, {"order": 4})
+    assert dict(source.not_mapped) == {"created_at_unreadable": 1, "row_malformed": 1}
+
+
+def test_a_report_that_loses_a_row_is_refused() -> None:
+    with pytest.raises(FeaturesError, match=r"3 rows were read but accounts.sql counts 2"):
+        SourceReport("payments", 3, {"order": 1}, {"amount_missing": 1})
+
+
+def currencies(folder: Path, *codes: str) -> Path:
+    path = folder / "example" / "orders.csv"
+    header, *lines = path.read_text().splitlines()
+    lines = [line.replace("USD", codes[number % len(codes)]) for number, line in enumerate(lines)]
+    path.write_text("\n".join([header, *lines]) + "\n")
+    return folder
+
+
+def test_an_amount_in_another_currency_needs_a_rate(tmp_path: Path) -> None:
+    folder = currencies(template(tmp_path / "m"), "EUR")
+    with pytest.raises(DeliveryError, match=r"orders are in EUR. Give the US dollars for one EUR with --usd-per-unit"):
+        run_template(folder, tmp_path / "d")
+    run_template(folder, tmp_path / "d", usd_per_unit=1.1)
+    terms = json.loads((tmp_path / "d" / "delivery.json").read_text())
+    assert terms["constant_rate"] == {"currency": "EUR", "usd_per_unit": 1.1}
+
+
+def test_two_currencies_need_rates_by_day(tmp_path: Path) -> None:
+    folder = currencies(template(tmp_path / "m"), "EUR", "GBP")
+    with pytest.raises(DeliveryError, match="are in EUR, GBP, but one rate converts one currency"):
+        run_template(folder, tmp_path / "d", usd_per_unit=1.1)
+    rates = tmp_path / "rates.csv"
+    lines = [f"2025-01-01,{code},1.2,2025-01-01T00:00:00Z" for code in ("EUR", "GBP")]
+    rates.write_text("\n".join(["day,currency,usd_per_unit,known_at", *lines]) + "\n")
+    run_template(folder, tmp_path / "d", fx_rates=rates)
+    taken = ingest(tmp_path / "d", tmp_path / "s")
+    assert taken.table("fx_rates").accepted == 2
+    assert taken.table("orders").quarantined == {"rate_unknown": 1}, "that of February is older than 31 days"
+
+
+def test_coverage_is_that_of_the_latest_event_or_as_set(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    assert run_template(folder, tmp_path / "d", covers_through=date(2025, 3, 1)).covers_through == date(2025, 3, 1)
+    orders = folder / "example" / "orders.csv"
+    orders.write_text(orders.read_text().replace("2025-02-11", "2225-02-11"))
+    with pytest.raises(DeliveryError, match="latest row of orders is of 2225-02-11, which is in the future"):
+        run_template(folder, tmp_path / "e")
+
+
+def test_a_single_file_is_the_only_required_source(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    renamed = (folder / "example" / "orders.csv").rename(tmp_path / "last month [final].csv")
+    report = run_template(folder, tmp_path / "d", renamed)
+    assert (report.written["orders"], len(report.sources)) == (4, 1)
+
+
+def test_files_of_one_source_add_up_and_parquet_keeps_its_types(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    columns = {name: [None] for name in ("customer_email", "country", "channel")}
+    more = {**columns, "order_number": [7], "created_at": [date(2025, 2, 20)], "items": [1], "total": [3.5]}
+    place = folder / "example" / "orders [2].parquet"
+    pq.write_table(pa.table({**more, "currency": ["USD"]}), place)
+    orders = folder / "orders.sql"
+    orders.write_text(orders.read_text().replace("order_number AS order_id", "order_number::VARCHAR AS order_id"))
+    report = run_template(folder, tmp_path / "[d]*")
+    assert (report.sources[0].read, report.written["orders"]) == (5, 5)
+
+
+def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    orders = folder / "example" / "orders.csv"
+    orders.write_text(orders.read_text().replace("total,currency", "sum,currency", 1))
+    with pytest.raises(DeliveryError, match=r"orders.csv lacks total; the columns of orders are order_number"):
+        run_template(folder, tmp_path / "d")
+    orders.unlink()
+    with pytest.raises(DeliveryError, match=r"lacks a file for orders \(orders\*.csv or .*It holds refunds.csv"):
+        run_template(folder, tmp_path / "d")
+    with pytest.raises(DeliveryError, match="is not a folder or file"):
+        run_template(folder, tmp_path / "d", tmp_path / "nowhere")
+
+
+def test_an_out_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = template(tmp_path / "m")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DeliveryError, match="lies under a file"):
+        run_template(folder, tmp_path / "file" / "d")
+    with pytest.raises(DeliveryError, match="is not empty"):
+        run_template(folder, folder)
+
+    def refuse(**_: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    with pytest.raises(DeliveryError, match="cannot be written: Permission denied"):
+        run_template(folder, tmp_path / "d")
+
+
+def test_an_export_without_orders_is_refused(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    orders = folder / "example" / "orders.csv"
+    orders.write_text(orders.read_text().replace("T", " at "))
+    with pytest.raises(DeliveryError, match=r"nothing that becomes an order.*4 created_at_unreadable"):
+        run_template(folder, tmp_path / "d")
+
+
+def test_a_required_table_must_not_need_an_optional_source(tmp_path: Path) -> None:
+    mapping = (Path("features") / "importers" / "template" / "mapping.toml").read_text()
+    folder = template(tmp_path / "m", mapping=mapping.replace("[tables.refunds]", "[tables.orders]"))
+    (folder / "example" / "refunds.csv").unlink()
+    with pytest.raises(MappingError, match="orders cannot be written without optional sources"):
+        import_delivery(read_mapping(folder), folder / "example", tmp_path / "d", ImportOptions({"seller_id": "S1"}))

@@ -1,0 +1,72 @@
+"""The lines of Shopify's orders_export.csv become orders, cancellations and refunds."""
+
+from datetime import datetime
+from pathlib import Path
+
+from tests.features.importers.exports import imported, write_rows
+from tests.features.intake.build import Row, accepted
+
+HEADER = """
+Name,Email,Financial Status,Paid at,Fulfillment Status,Fulfilled at,Accepts Marketing,Currency,Subtotal,Shipping,Taxes,
+Total,Discount Code,Discount Amount,Shipping Method,Created at,Lineitem quantity,Lineitem name,Lineitem price,
+Lineitem compare at price,Lineitem sku,Lineitem requires shipping,Lineitem taxable,Lineitem fulfillment status,
+Billing Name,Billing Street,Billing Address1,Billing Address2,Billing Company,Billing City,Billing Zip,
+Billing Province,Billing Country,Billing Phone,Shipping Name,Shipping Street,Shipping Address1,Shipping Address2,
+Shipping Company,Shipping City,Shipping Zip,Shipping Province,Shipping Country,Shipping Phone,Notes,Note Attributes,
+Cancelled at,Payment Method,Payment Reference,Refunded Amount,Vendor,Outstanding Balance,Employee,Location,Device ID,
+Id,Tags,Risk Level,Source,Lineitem discount,Tax 1 Name,Tax 1 Value,Phone
+"""
+COLUMNS = [name.strip() for name in HEADER.replace("\n", "").split(",")]
+
+
+def row(number: str | None, **values: object) -> Row:
+    return {**dict.fromkeys(COLUMNS), "Name": number, "Lineitem quantity": 1, **values}
+
+
+def order(number: str, day: int, total: str, **values: object) -> Row:
+    created = f"2024-03-{day:02} 20:30:00 -0500"
+    named: Row = {"Email": "Ann@Example.com", "Financial Status": "paid", "Currency": "USD", "Total": total}
+    named |= {"Created at": created, "Shipping Country": "CA", "Refunded Amount": "0.00", "Source": "web"}
+    return row(number, **{**named, **{name.replace("_", " "): value for name, value in values.items()}})
+
+
+ROWS = [
+    order("#1001", 1, "59.90", **{"Lineitem quantity": 2, "Fulfilled at": "2024-03-03 09:00:00 -0500"}),
+    row("#1001", Email="ann@example.com", **{"Lineitem quantity": 3}),
+    order("#1002", 2, "20.00", Email=None, Refunded_Amount="5.00", Source="instagram"),
+    order("#1003", 3, "30.00", Cancelled_at="2024-03-04 08:00:00 -0500", Refunded_Amount="30.00"),
+    order("#1004", 4, "40.00", Financial_Status="voided"),
+    order("#1005", 31, "50.00", Shipping_Country="United Kingdom", Email="ann@example.com"),
+    row(None),
+    order("#1006", 5, "gift"),
+    order("#1007", 6, "10.00", Created_at="last week"),
+]
+
+
+def test_an_orders_export(tmp_path: Path) -> None:
+    export = write_rows(tmp_path / "export" / "orders_export_1.csv", ROWS)
+    report, store = imported("shopify", export.parent, tmp_path, seller_id="S7")
+    (lines,) = report.sources
+    assert lines.mapped == {"line_of_order": 4, "line_of_cancelled_order": 2}
+    assert lines.not_mapped == {
+        "created_at_missing_or_unreadable": 1,
+        "name_missing": 1,
+        "total_missing_or_unreadable": 1,
+    }
+    orders = {row["order_id"]: row for row in accepted(store, "orders")}
+    first = orders["#1001"]
+    assert (first["amount"], first["items"], first["channel"], first["buyer_country"]) == (59.90, 5, "direct", "CA")
+    assert first["ordered_at"] == datetime(2024, 3, 2, 1, 30), "in UTC"  # noqa: DTZ001
+    assert first["buyer_id"] == orders["#1005"]["buyer_id"] != "ann@example.com"
+    assert (orders["#1002"]["buyer_id"], orders["#1002"]["channel"]) == (None, "social")
+    assert orders["#1005"]["buyer_country"] == "ZZ"
+    refunds = {row["refund_id"]: (row["order_id"], row["amount"], row["reason"]) for row in accepted(store, "refunds")}
+    assert refunds == {
+        "#1002-refund": ("#1002", 5.0, "refund"),
+        "#1003-cancel": ("#1003", 30.0, "cancel"),
+        "#1004-cancel": ("#1004", 40.0, "cancel"),
+    }
+    (dated,) = (row["refunded_at"] for row in accepted(store, "refunds") if row["refund_id"] == "#1002-refund")
+    assert dated == datetime(2024, 3, 17, 1, 30)  # noqa: DTZ001
+    assert [(row["order_id"], row["event"]) for row in accepted(store, "fulfilments")] == [("#1001", "shipped")]
+    assert accepted(store, "sellers")[0]["seller_id"] == "S7"

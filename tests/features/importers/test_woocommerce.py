@@ -1,0 +1,68 @@
+"""The CSV of WooCommerce's Order Export & Order Import becomes orders, cancellations and refunds."""
+
+from datetime import datetime
+from pathlib import Path
+
+from tests.features.importers.exports import imported, write_rows
+from tests.features.intake.build import Row, accepted
+
+COLUMNS = """
+order_id order_number order_date paid_date status shipping_total shipping_tax_total fee_total fee_tax_total tax_total
+cart_discount order_discount discount_total order_total order_subtotal order_currency payment_method
+payment_method_title transaction_id customer_ip_address customer_user_agent shipping_method customer_id customer_user
+customer_email billing_first_name billing_last_name billing_company billing_email billing_phone billing_address_1
+billing_address_2 billing_postcode billing_city billing_state billing_country shipping_first_name shipping_last_name
+shipping_company shipping_phone shipping_address_1 shipping_address_2 shipping_postcode shipping_city shipping_state
+shipping_country customer_note wt_import_key shipping_items fee_items tax_items coupon_items refund_items order_notes
+download_permissions line_item_1 line_item_2 line_item_3
+""".split()  # noqa: SIM905 - a list of words reads best as words
+
+
+def order(number: int, **values: object) -> Row:
+    day = f"2024-05-{number:02} 10:00:00"
+    row: Row = {**dict.fromkeys(COLUMNS), "order_id": number, "order_date": day, "paid_date": day}
+    row |= {"status": "completed", "order_total": "50.00", "order_currency": "EUR", "billing_email": "Bo@example.com"}
+    row |= {"billing_country": "DE", "line_item_1": "name:Mug|product_id:8|sku:M-1|quantity:2|total:40.00"}
+    return {**row, **values}
+
+
+ROWS = [
+    order(1, line_item_2="name:quantity: tea|product_id:9|sku:T|quantity:1|total:10.00"),
+    order(2, order_date="05/02/2024 18:30:00", customer_email="bo@example.com", billing_email="other@example.com"),
+    order(3, refund_items="amount:10.00|reason:too small|date:2024-05-20 12:00:00;amount:5.00|reason:|date:"),
+    order(4, status="wc-refunded"),
+    order(5, status="cancelled"),
+    order(6, status="cancelled", paid_date=None),
+    order(7, status="pending", paid_date=None),
+    order(8, order_total="free"),
+    order(1, status="completed"),
+    order(28, billing_email=None, shipping_country="AT"),
+]
+
+
+def test_an_order_export(tmp_path: Path) -> None:
+    export = write_rows(tmp_path / "order_export_2024.csv", ROWS)
+    report, store = imported("woocommerce", export, tmp_path, usd_per_unit=1.08, seller_id="S8", country="DE")
+    (source,) = report.sources
+    assert source.mapped == {"order": 5, "cancelled_order": 1}
+    assert source.not_mapped == {
+        "cancelled_before_payment": 1,
+        "not_paid": 1,
+        "order_total_unreadable": 1,
+        "repeated": 1,
+    }
+    orders = {row["order_id"]: row for row in accepted(store, "orders")}
+    assert (orders["1"]["items"], orders["1"]["amount_micros"]) == (3, 54_000_000)
+    assert orders["2"]["ordered_at"] == datetime(2024, 5, 2, 18, 30)  # noqa: DTZ001
+    assert orders["2"]["buyer_id"] == orders["1"]["buyer_id"]
+    assert (orders["28"]["buyer_id"], orders["28"]["buyer_country"]) == (None, "AT")
+    refunds = {
+        row["refund_id"]: (row["amount"], row["reason"], str(row["refunded_at"])[:10])
+        for row in accepted(store, "refunds")
+    }
+    assert refunds == {
+        "3-refund-1": (10.0, "refund", "2024-05-20"),
+        "3-refund-2": (5.0, "refund", "2024-05-17"),
+        "4-refund": (50.0, "refund", "2024-05-18"),
+        "5-cancel": (50.0, "cancel", "2024-05-05"),
+    }
