@@ -153,10 +153,12 @@ def challenge(
 
 
 def _source(labels: Path | None) -> Source:
+    from datetime import UTC, datetime
+
     from features.intake import open_store
     from training.unseen import Source
 
-    return Source(open_store(state_folder() / "operating"), labels)
+    return Source(open_store(state_folder() / "operating"), labels, datetime.now(UTC).date())
 
 
 def _tell(change: Change, how: str, then: str) -> None:

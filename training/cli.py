@@ -13,7 +13,9 @@ from features.home import state_folder
 from training.engine_names import Engine
 
 if TYPE_CHECKING:
+    from features.intake import OperatingStore
     from training.config import TrainConfig
+    from training.labels import Labels
     from training.registry import Registered
     from training.run import Run
 
@@ -119,9 +121,9 @@ def _trained(
     from rich.console import Console
 
     from features.intake import open_store
-    from training.dataset import build, loan_labels
+    from training.dataset import build
     from training.engines import learner
-    from training.labels import read_label_table
+    from training.labels import embargo_note
     from training.registry import Registry, register, require
     from training.run import train as run_training
     from training.vectors import example_row
@@ -134,12 +136,30 @@ def _trained(
         if swept := require(registry):
             console.print(f"Marked as KILLED what a killed process left running in MLflow: {', '.join(swept)}.")
         status.update("Labelling loans")
-        known = read_label_table(labels) if labels else loan_labels(store, settings.labels)
+        known = _labels(store, labels, settings)
+        if labels and (note := embargo_note(known, settings.split.embargo_days)):
+            console.print(note, highlight=False)
         status.update(f"Computing features of {len(known.rows)} labelled rows")
         dataset = build(store, known)
         run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store, learning)
         status.update("Registering the model in MLflow")
         return run, register(registry, run, example_row(dataset, store.covers_through), trained_by)
+
+
+def _labels(store: OperatingStore, table: Path | None, settings: TrainConfig) -> Labels:
+    """Label the loans of the store, or read the label table."""
+    from training.dataset import loan_labels
+    from training.errors import ConfigError
+    from training.labels import read_label_table
+
+    if table is not None:
+        return read_label_table(table, settings.labels, datetime.now(UTC).date())
+    if settings.labels.horizon_days or settings.labels.definition:
+        raise ConfigError(
+            "labels.horizon_days and labels.definition describe a label table. Name the table with --labels, or remove "
+            "both settings to label the loans of the store."
+        )
+    return loan_labels(store, settings.labels.loan_definition)
 
 
 def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter
 
 from training.dataset import Dataset, build, loan_labels
 from training.errors import ComparisonError, LabelError
-from training.labels import DefaultDefinition, Labels, read_label_table
+from training.labels import LabelConfig, Labels, read_label_table
 from training.split import Evidence, SplitConfig, is_unseen
 
 if TYPE_CHECKING:
@@ -27,10 +28,14 @@ _LEAST: Final = 2
 
 @dataclass(frozen=True)
 class Source:
-    """Where labelled rows come from: the loans of a store, or a label table, with features from that store."""
+    """Where labelled rows come from: the loans of a store, or a label table, with features from that store.
+
+    Outcomes of a label table are known up to `observed_through`, see `read_label_table`.
+    """
 
     store: OperatingStore
     table: Path | None = None
+    observed_through: date | None = None
 
     def labels(self, version: Version) -> Labels:
         """Return the labels that a version was trained to predict, as they are known now.
@@ -39,10 +44,11 @@ class Source:
             ComparisonError: it was trained on labels of another origin.
             LabelError: there are none, or the table cannot be read.
         """
+        config = label_config(version)
         if self.table is None:
-            known = loan_labels(self.store, _section(version, "labels", DefaultDefinition))
+            known = loan_labels(self.store, config.loan_definition)
         else:
-            known = read_label_table(self.table)
+            known = read_label_table(self.table, config, self.observed_through)
         if known.definition != _definition(version):
             raise ComparisonError(
                 f'Version {version.number} predicts "{_definition(version)}", and these labels are '
@@ -95,6 +101,11 @@ def shared_rows(rows: Dataset, candidate: Version, champion: Version) -> Dataset
     shared = rows.select(_unseen_by(champion, rows.rows))
     shared.require(f"unseen by version {candidate.number} and version {champion.number}", _LEAST)
     return shared
+
+
+def label_config(version: Version) -> LabelConfig:
+    """Return the `[labels]` section of the settings that a version was trained with."""
+    return _section(version, "labels", LabelConfig)
 
 
 def _definition(version: Version) -> str:
