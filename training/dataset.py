@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
-from features.pipeline import accepted_rows, all_sellers, described, frame, latest_midnight
+from features.pipeline import accepted_rows, all_sellers, compute_frame, described, latest_midnight
 from training.columns import CATALOGUE_SIGNS, NOT_SCORED
 from training.errors import LabelError
 from training.labels import DefaultDefinition, Labels, label_loans
@@ -145,7 +145,7 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
     pairs = rows[["seller_id", "as_of"]]
     aligned, about = (
         computed.reindex(pd.MultiIndex.from_frame(pairs)).reset_index(drop=True)
-        for computed in (frame(store, pairs), described(store, pairs))
+        for computed in (compute_frame(store, pairs), described(store, pairs))
     )
     used = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
     present = tuple(name for name in used if name in store.covers_through and store.rows(name))

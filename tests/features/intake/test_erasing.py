@@ -28,7 +28,7 @@ from features.errors import StoreError
 from features.intake import IntakeReport, OperatingStore, erase_rows, ingest, open_store
 from features.intake.erased import Erased, read_erased
 from features.picture.stored import PictureSet
-from features.pipeline import all_sellers, frame
+from features.pipeline import all_sellers, compute_frame
 from features.store import VectorStore
 from features.tile_store import current_tiles
 from features.vectors import refresh
@@ -118,7 +118,7 @@ def counts_agree(folder: Path) -> None:
 
 
 def features_of(store: OperatingStore) -> pd.DataFrame:
-    return frame(store, all_sellers(store, date(2024, 5, 1)))
+    return compute_frame(store, all_sellers(store, date(2024, 5, 1)))
 
 
 def of_deliveries(found: Iterable[tuple[str, Row]]) -> list[tuple[str, Row]]:
