@@ -44,7 +44,7 @@ def requested_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
 
 
 def require_covered(store: OperatingStore, requested: pd.DataFrame, latest: date) -> None:
-    """Check that the store covers each date and knows each seller as of that date.
+    """Check that the store covers each date and has each seller as of that date.
 
     Args:
         store: accepted operating data.

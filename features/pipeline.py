@@ -97,7 +97,7 @@ def frame(
 
     Raises:
         CatalogueError: the pairs lack a column or a value, or an `as_of` is not a midnight in UTC.
-        StoreError: the store does not cover a date, or does not know a seller as of a date.
+        StoreError: the store does not cover a date, or has no such seller as of a date.
     """
     import pandas as pd
 
