@@ -25,6 +25,7 @@ from training.evidence.subject import Subject
 from training.evidence.track_record import track_record
 from training.fit import Fitted, fit_sample
 from training.package import BANDS, HISTORY, Package, bundle_parts
+from training.predictions import test_predictions
 from training.reach import Reached, observed_reach
 from training.refits import refits, scorecard_refits
 from training.sample import Sample
@@ -33,6 +34,7 @@ from training.search import search
 from training.split import Evidence, Split, out_of_time, whole
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.figure import Figure
 
     from features.intake import OperatingStore
@@ -44,7 +46,10 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run produced: the bundle's files, figures of both models on the test part, plots, findings, and facts."""
+    """What a run produced: the bundle's files, figures of both models on the test part, plots, findings, and facts.
+
+    `predictions` are those of the test part, see `predictions.test_predictions`.
+    """
 
     files: dict[str, bytes]
     figures: dict[str, Estimate]
@@ -52,6 +57,7 @@ class Run:
     plots: dict[str, Figure]
     findings: tuple[Finding, ...]
     facts: dict[str, str | int | float]
+    predictions: pd.DataFrame | None = None
 
     @property
     def bundle(self) -> Bundle:
@@ -121,7 +127,13 @@ def train(
     subject = _subject(Bundle.from_files(files), split, trained, predicted)
     findings = _studied(replace(subject, refits=again, card_refits=cards, store=store), step)
     return Run(
-        files, figures, beside, _drawn(subject), (*trained.findings, *findings), _facts(dataset, split, config, trained)
+        files,
+        figures,
+        beside,
+        _drawn(subject),
+        (*trained.findings, *findings),
+        _facts(dataset, split, config, trained),
+        test_predictions(subject),
     )
 
 

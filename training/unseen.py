@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Section = TypeVar("Section")
 
-_LEAST: Final = 2
+LEAST_OF_A_KIND: Final = 2
 """Bad and good rows, each, without which no figure of merit means anything; intervals tell how little it means."""
 
 
@@ -84,8 +84,20 @@ def shared_rows(rows: Dataset, candidate: Version, champion: Version) -> Dataset
     """Return those test rows of the candidate that the champion did not learn from either.
 
     Raises:
-        ComparisonError: the two predict different things, or one of them learnt from every row there was.
-        LabelError: too few bad or good rows are left to judge on.
+        ComparisonError: the two predict different outcomes, or one of them was not tested out of time.
+        LabelError: too few bad or good rows are left.
+    """
+    require_comparable(candidate, champion)
+    shared = rows.select(_unseen_by(champion, rows.rows))
+    shared.require(f"unseen by version {candidate.number} and version {champion.number}", LEAST_OF_A_KIND)
+    return shared
+
+
+def require_comparable(candidate: Version, champion: Version) -> None:
+    """Check that two versions predict the same outcome and that both were tested out of time.
+
+    Raises:
+        ComparisonError: they do not, or were not.
     """
     if _definition(candidate) != _definition(champion):
         raise ComparisonError(
@@ -98,9 +110,6 @@ def shared_rows(rows: Dataset, candidate: Version, champion: Version) -> Dataset
                 f"Version {version.number} learnt from every row there was (it was measured out of fold), so there "
                 "are none on which it could be compared."
             )
-    shared = rows.select(_unseen_by(champion, rows.rows))
-    shared.require(f"unseen by version {candidate.number} and version {champion.number}", _LEAST)
-    return shared
 
 
 def label_config(version: Version) -> LabelConfig:

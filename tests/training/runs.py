@@ -11,6 +11,7 @@ from training.evidence import plots
 from training.evidence.finding import Finding
 from training.evidence.limits import Limit
 from training.evidence.metrics import Estimate, evaluate
+from training.predictions import test_predictions
 from training.run import Run
 
 FINDINGS = (
@@ -66,4 +67,6 @@ def made_run() -> Run:
         "set_apart": 0,
         "fit.seed": 7,
     }
-    return Run(packed(found.train, boosted(found.train)), figures, beside, drawn, FINDINGS, facts)
+    return Run(
+        packed(found.train, boosted(found.train)), figures, beside, drawn, FINDINGS, facts, test_predictions(found)
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from scoring import Bundle, assess
@@ -31,6 +32,7 @@ from training.registry import (
     aliases,
     find,
     load_bundle,
+    load_predictions,
     login_name,
     register,
     set_champion,
@@ -110,6 +112,22 @@ def test_a_run_says_what_it_was_made_of_and_what_was_measured(registered: Regist
     assert {name: run.data.metrics[name] for name in expected} == pytest.approx(expected)
     plots = {Path(item.path).name for item in registered.client.list_artifacts(run.info.run_id, "plots")}
     assert plots == {"roc.png", "calibration.png", "score_distribution.png"}
+
+
+def test_test_predictions_are_stored_and_loaded(registered: Registration) -> None:
+    version = find(registered.registry, "1")
+    found = load_predictions(registered.registry, version)
+    assert found is not None
+    pd.testing.assert_frame_equal(found, registered.run.predictions, check_dtype=False)
+    with_none = replace(version, run_id=_run_without_artifacts(registered))
+    assert load_predictions(registered.registry, with_none) is None
+
+
+def _run_without_artifacts(registered: Registration) -> str:
+    experiment = registered.client.get_run(registered.versions[0].run_id).info.experiment_id
+    run = registered.client.create_run(experiment)
+    registered.client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
 
 
 def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) -> None:

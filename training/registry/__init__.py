@@ -14,6 +14,7 @@ from training.registry.champion import (
     settle,
 )
 from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, locked
+from training.registry.predictions import load_predictions
 from training.registry.published import EVIDENCE
 from training.registry.runs import (
     ALARM,
@@ -48,6 +49,7 @@ __all__ = [
     "aliases",
     "find",
     "load_bundle",
+    "load_predictions",
     "locked",
     "login_name",
     "register",

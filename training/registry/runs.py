@@ -16,6 +16,7 @@ from training.evidence.metrics import Estimate
 from training.registry.begun import begun, sweep
 from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, Registry, connected, locked
 from training.registry.note import note
+from training.registry.predictions import log_predictions
 from training.registry.published import EVIDENCE, evidence_summary
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
             mlflow.log_metrics({**_metrics("model", run.figures), **_metrics("benchmark", run.logistic_figures)})
             for name, figure in run.plots.items():
                 mlflow.log_figure(figure, f"plots/{name}.png")
+            if run.predictions is not None:
+                log_predictions(run.predictions)
             for finding in run.findings:
                 _log_finding(finding)
             for name, text in card(_card_input(run)).items():
