@@ -124,7 +124,7 @@ def _trained(
     from training.dataset import build
     from training.engines import learner
     from training.labels import embargo_note
-    from training.registry import Registry, register, require
+    from training.registry import LabelFile, Provenance, Registry, register, require
     from training.run import train as run_training
     from training.vectors import example_row
 
@@ -136,6 +136,7 @@ def _trained(
         if swept := require(registry):
             console.print(f"Marked as KILLED what a killed process left running in MLflow: {', '.join(swept)}.")
         status.update("Labelling loans")
+        provenance = Provenance(datetime.now(UTC), LabelFile.read(labels) if labels else None)
         known = _labels(store, labels, settings)
         if labels and (note := embargo_note(known, settings.split.embargo_days)):
             console.print(note, highlight=False)
@@ -143,7 +144,7 @@ def _trained(
         dataset = build(store, known)
         run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store, learning)
         status.update("Registering the model in MLflow")
-        return run, register(registry, run, example_row(dataset, store.covers_through), trained_by)
+        return run, register(registry, run, example_row(dataset, store.covers_through), trained_by, provenance)
 
 
 def _labels(store: OperatingStore, table: Path | None, settings: TrainConfig) -> Labels:

@@ -19,6 +19,7 @@ from training.engines import Learner
 from training.evidence import plots
 from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
+from training.evidence.rounds import boosting_rounds, loss_curve
 from training.evidence.scored import whole_scores
 from training.evidence.studies import STUDIES
 from training.evidence.subject import Subject
@@ -153,7 +154,9 @@ def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -
         tables={"Features": scorecard.table()},
     )
     used = replace(config, fit=searched.best)
-    return _Trained(used, sample, fitted, calibration, scorecard, (*searched.findings, found))
+    step("record the loss of each round")
+    losses = boosting_rounds(loss_curve(sample, searched.best), fitted.rounds, searched.best)
+    return _Trained(used, sample, fitted, calibration, scorecard, (*searched.findings, losses, found))
 
 
 def _predicted(split: Split, trained: _Trained) -> _Predicted:

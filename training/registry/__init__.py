@@ -15,6 +15,7 @@ from training.registry.champion import (
 )
 from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, locked
 from training.registry.predictions import load_predictions
+from training.registry.provenance import LabelFile, Provenance
 from training.registry.published import EVIDENCE
 from training.registry.runs import (
     ALARM,
@@ -43,6 +44,8 @@ __all__ = [
     "REPLACED",
     "TRAINED_BY",
     "WITHDRAWN",
+    "LabelFile",
+    "Provenance",
     "Registered",
     "Registry",
     "Version",

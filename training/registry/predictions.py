@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,12 +20,19 @@ PREDICTIONS: Final = "predictions/test.parquet"
 
 def log_predictions(predictions: pd.DataFrame) -> None:
     """Log test predictions to the active run."""
+    content = io.BytesIO()
+    predictions.to_parquet(content, index=False)
+    log_file(PREDICTIONS, content.getvalue())
+
+
+def log_file(path: str, content: bytes) -> None:
+    """Log a file to the active run, at this path among its artifacts."""
     import mlflow
 
     with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder:
-        place = Path(folder) / Path(PREDICTIONS).name
-        predictions.to_parquet(place, index=False)
-        mlflow.log_artifact(str(place), str(Path(PREDICTIONS).parent))
+        place = Path(folder) / Path(path).name
+        place.write_bytes(content)
+        mlflow.log_artifact(str(place), str(Path(path).parent))
 
 
 def load_predictions(registry: Registry, version: Version) -> pd.DataFrame | None:

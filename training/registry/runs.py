@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final
 from training.evidence.card import card
 from training.evidence.card_sections import CardInput
 from training.evidence.metrics import Estimate
+from training.evidence.rounds import NAME as ROUNDS
+from training.evidence.rounds import TABLE as LOSSES
 from training.registry.begun import begun, sweep
 from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, Registry, connected, locked
 from training.registry.note import note
-from training.registry.predictions import log_predictions
+from training.registry.predictions import log_file, log_predictions
+from training.registry.provenance import Provenance, provenance_tags
 from training.registry.published import EVIDENCE, evidence_summary
 
 if TYPE_CHECKING:
@@ -79,7 +82,13 @@ def require(registry: Registry) -> tuple[str, ...]:
         return sweep(client, EXPERIMENT, MONITORING)
 
 
-def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: str | None = None) -> Registered:
+def register(
+    registry: Registry,
+    run: Run,
+    example: pd.DataFrame,
+    trained_by: str | None = None,
+    provenance: Provenance = Provenance(),  # noqa: B008 - frozen
+) -> Registered:
     """Log a run with all its evidence, and then register its bundle as a new version.
 
     The version comes last, with all its tags in one step: where anything fails before, there is a failed run and no
@@ -90,16 +99,17 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
         run: what training produced.
         example: one or more input rows as the served model takes them.
         trained_by: who trained; the login name unless said otherwise.
+        provenance: the label table, and when training began.
 
     Raises:
         RegistryError: the registry cannot be reached.
     """
     import mlflow
 
-    tags = _tags(run, (trained_by or "").strip() or login_name())
+    tags = {**_tags(run, (trained_by or "").strip() or login_name()), **provenance_tags(provenance)}
     with connected(registry) as client:
         experiment = _experiment(client, registry)
-        with begun(experiment, f"train {run.bundle.digest[7:15]}") as run_id:
+        with begun(experiment, f"train {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
             mlflow.log_params(run.facts)
             told = note(run, tags)
             mlflow.set_tags({**tags, "mlflow.note.content": told})
@@ -108,8 +118,12 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
                 mlflow.log_figure(figure, f"plots/{name}.png")
             if run.predictions is not None:
                 log_predictions(run.predictions)
+            if provenance.labels is not None:
+                log_file(f"labels/{provenance.labels.name}", provenance.labels.content)
             for finding in run.findings:
                 _log_finding(finding)
+                if finding.name == ROUNDS:
+                    _log_losses(client, run_id, finding)
             for name, text in card(_card_input(run)).items():
                 mlflow.log_text(text, name)
             made = _log_model(run, example)
@@ -166,6 +180,20 @@ def _log_finding(finding: Finding) -> None:
         mlflow.set_tag(ALARM + finding.name, " ".join(finding.alarms))
     if not (finding.figures or finding.tables or finding.plots):
         mlflow.set_tag((DECLINED if finding.declined else NOT_MEASURED) + finding.name, finding.said)
+
+
+def _log_losses(client: Client, run_id: str, finding: Finding) -> None:
+    """Log the loss of each listed round as a metric with the round as its step, which MLflow draws as a curve."""
+    from mlflow.entities import Metric
+
+    table = finding.tables[LOSSES]
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    metrics = [
+        Metric(f"loss/{name}", loss, now, number)
+        for name in table.columns[1:]
+        for number, loss in zip(table["round"].tolist(), table[name].tolist(), strict=True)
+    ]
+    client.log_batch(run_id, metrics=metrics)
 
 
 def _card_input(run: Run) -> CardInput:
