@@ -40,7 +40,9 @@ def test_the_python_example_runs_as_printed(
     features, scores = names["features"], names["scores"]
     assert isinstance(features, pd.DataFrame)
     assert isinstance(scores, pd.DataFrame)
-    assert list(features.index.get_level_values("seller_id")) == ["S-000002", "S-000000", "S-000001"]
+    pairs = names["pairs"]
+    assert isinstance(pairs, pd.DataFrame)
+    assert list(features.index.get_level_values("seller_id")) == pairs["seller_id"].tolist()
     assert scores.index.equals(features.index)
     assert "scored" in set(scores["outcome"])
     assert "probability_of_default" in capsys.readouterr().out

@@ -229,7 +229,7 @@ def test_vectors_of_who_was_erased_while_they_were_computed_are_not_stored(
         erase_rows(folder, GONE)
         return pairs.set_index(["seller_id", "as_of"]).assign(feature=1.0)
 
-    monkeypatch.setattr(features.vectors, "frame", erased_meanwhile)
+    monkeypatch.setattr(features.vectors, "compute_frame", erased_meanwhile)
     monkeypatch.setattr(features.vectors, "land", lambda *_: PictureSet("", ()))
     monkeypatch.setattr(features.vectors, "land_circumstances", lambda *_: CircumstanceSet({}, ()))
     vectors = VectorStore(tmp_path / "vectors.db")

@@ -36,7 +36,7 @@ def moves(store: OperatingStore, known: pd.DataFrame) -> pd.DataFrame:
 
     made = dataset(600, 200)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attack_room, "frame", spy)
+        patch.setattr(attack_room, "compute_frame", spy)
         attack(bundle(made, boosted(made)), store, known)
     of_each = {
         name: seen[0].loc[[copied(seller, name) for seller, _ in known.index]].to_numpy()
