@@ -9,10 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import training.champion_cli
+import training.table_cli
 from features.home import state_folder
 from training.engine_names import Engine
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
     from features.intake import OperatingStore
     from training.config import TrainConfig
     from training.labels import Labels
@@ -21,6 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 app.add_typer(training.champion_cli.app)
+app.add_typer(training.table_cli.app)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -169,7 +174,6 @@ def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from rich.console import Console
-    from rich.table import Table
 
     if as_json:
         figures = {name: asdict(figure) for name, figure in run.figures.items()}
@@ -178,11 +182,8 @@ def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
         alarms = {finding.name: finding.alarms for finding in run.findings if finding.alarms}
         typer.echo(json.dumps({**whole, "facts": run.facts, "alarms": alarms}))
         return
-    table = Table("figure (95% interval)", "LightGBM", "benchmark scorecard", box=None, header_style="bold")
-    for name, figure in run.figures.items():
-        table.add_row(name, str(figure), str(run.logistic_figures[name]))
     console = Console()
-    console.print(table)
+    console.print(figure_table(run))
     facts = run.facts
     console.print(
         f"Trained on {facts['train_rows']} rows ({facts['train_bad']} bad), measured "
@@ -190,10 +191,25 @@ def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
         f"{facts['test_rows']} ({facts['test_bad']} bad). Left out: {facts['censored']} still open, "
         f"{facts['unscheduled']} without instalments, {facts['set_apart']} between the parts or of sellers kept apart."
     )
-    for finding in run.findings:
-        for alarm in finding.alarms:
-            console.print(f"[yellow]Alarm[/yellow] {finding.title}: {alarm}", highlight=False)
+    print_alarms(run, console)
     console.print(
         f"Registered version {registered.version}, bundle {run.bundle.digest[:19]}; its model card, figures and plots "
         f"are those of run {registered.run_id} in MLflow"
     )
+
+
+def figure_table(run: Run) -> Table:
+    """Return the figures of the model and of the benchmark scorecard, a line each."""
+    from rich.table import Table
+
+    table = Table("figure (95% interval)", "LightGBM", "benchmark scorecard", box=None, header_style="bold")
+    for name, figure in run.figures.items():
+        table.add_row(name, str(figure), str(run.logistic_figures[name]))
+    return table
+
+
+def print_alarms(run: Run, console: Console) -> None:
+    """Print every alarm of the studies."""
+    for finding in run.findings:
+        for alarm in finding.alarms:
+            console.print(f"[yellow]Alarm[/yellow] {finding.title}: {alarm}", highlight=False)

@@ -48,7 +48,7 @@ class Dataset:
     country and marketplace of each row's seller as of then, for reports by segment and never to learn from.
     `tables` are the operating tables that were there to compute from. `signs` says which way risk moves along a
     feature and `not_scored` which features no model reads: the catalogue's, but for tables that others made. `origin`
-    is where the rows come from.
+    is where the rows come from. `is_table` is True if the features are not those of the catalogue.
     """
 
     rows: pd.DataFrame
@@ -61,6 +61,7 @@ class Dataset:
     signs: Mapping[str, int] = field(default_factory=lambda: CATALOGUE_SIGNS)
     not_scored: Collection[str] = NOT_SCORED
     origin: Origin = Origin()
+    is_table: bool = False
 
     @property
     def digest(self) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.groups import groups
+from training.evidence.groups import UNKNOWN, groups
 from training.evidence.scored import log_odds, scores
 
 if TYPE_CHECKING:
@@ -80,6 +80,6 @@ def _table(bundle: Bundle, rows: Dataset, probability: NDArray[np.float64], scor
         probability=probability,
         score=score,
         band=[bundle.policy.bands.of(each) for each in probability.tolist()],
-        **{by: of_each[by] for by in SEGMENTS},
+        **{by: of_each.get(by, UNKNOWN) for by in SEGMENTS},
     )
     return found[list(COLUMNS)].reset_index(drop=True)

@@ -21,7 +21,7 @@ from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.rounds import boosting_rounds, loss_curve
 from training.evidence.scored import whole_scores
-from training.evidence.studies import STUDIES
+from training.evidence.studies import NOT_FOR_TABLES, STUDIES, table_finding
 from training.evidence.subject import Subject
 from training.evidence.track_record import track_record
 from training.fit import Fitted, fit_sample
@@ -93,6 +93,8 @@ def train(
     step: Step = lambda _: None,
     store: OperatingStore | None = None,
     learner: Learner = Learner(),  # noqa: B008 - frozen
+    *,
+    split: Split | None = None,
 ) -> Run:
     """Train on the earlier loans of some sellers, test on the later loans of others, and pack the model.
 
@@ -106,11 +108,13 @@ def train(
         store: the operating data that the dataset was computed from, for studies that need more of them.
         learner: where rows lie while they are learnt from, and what grows the trees; memory and this process if none
             is given.
+        split: training and test part; those of the settings unless given.
 
     Raises:
         TrainingError: the split lacks a class, or the model ranks no better than chance.
     """
-    split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
+    if split is None:
+        split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
     trained = _trained(split.train, config, step, learner)
     step(f"measure both on {len(split.test.rows):,} rows")
     predicted = _predicted(split, trained)
@@ -145,7 +149,7 @@ def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -
     fitted = fit_sample(sample, searched.best, learner.boost)
     calibration = affine(fitted.out_of_fold, bad.to_numpy())
     step("fit the benchmark scorecard")
-    scorecard = fit_scorecard(part.features, bad, config.fit.seed)
+    scorecard = fit_scorecard(part.features, bad, config.fit.seed, part.signs)
     found = Finding(
         name="scorecard",
         title="Benchmark scorecard",
@@ -175,7 +179,7 @@ def _scorecard_out_of_fold(part: Dataset, trained: _Trained) -> NDArray[np.float
     fit, bad = trained.config.fit, part.rows["bad"]
     found = np.empty(len(bad))
     for inside, outside in trained.sample.folds(fit.folds, fit.seed):
-        card = fit_scorecard(part.features.iloc[inside], bad.iloc[inside], fit.seed)
+        card = fit_scorecard(part.features.iloc[inside], bad.iloc[inside], fit.seed, part.signs)
         found[outside] = card.probability(part.features.iloc[outside])
     return found
 
@@ -204,7 +208,7 @@ def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predic
 def _studied(subject: Subject, step: Step) -> Iterator[Finding]:
     for number, (name, study) in enumerate(STUDIES.items(), 1):
         step(f"study {number} of {len(STUDIES)}: {name.replace('_', ' ')}")
-        yield study(subject)
+        yield table_finding(name) if subject.train.is_table and name in NOT_FOR_TABLES else study(subject)
 
 
 def _drawn(subject: Subject) -> dict[str, Figure]:

@@ -19,6 +19,7 @@ COMMANDS = (
     "import-invoices",
     "features",
     "train",
+    "train-table",
     "compare",
     "promote",
     "rollback",

@@ -92,12 +92,13 @@ def limits(facts: Mapping[str, str | int | float]) -> tuple[str, ...]:
     Args:
         facts: of the run: `evidence`, `test_rows` and `test_bad`.
     """
-    text = environment().get_template("limits.txt").render(facts=facts)
+    name = "limits_of_table.txt" if facts.get("kind") == "table" else "limits.txt"
+    text = environment().get_template(name).render(facts=facts)
     return tuple(line.removeprefix("- ") for line in text.splitlines() if line)
 
 
 def _use(bundle: Bundle) -> Iterator[Block]:
-    return _told(intended_use(bundle.sheet))
+    return _told(bundle.reference.intended_use or intended_use(bundle.sheet))
 
 
 def _told(lines: Iterable[str]) -> Iterator[Block]:
@@ -226,7 +227,7 @@ def _reproduce(given: CardInput) -> Iterator[Block]:
         "the command gives the same model text on the same kind of machine."
         + (" They are those that a search found, so that none is needed any more." if searched else "")
     )
-    yield Code("sellerscore train --config training.toml")
+    yield Code(str(facts.get("command", "sellerscore train --config training.toml")))
     yield Code(_settings({**facts, _TRIALS: 0} if searched else facts))
     rows = {
         "bundle": bundle.digest,

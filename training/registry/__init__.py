@@ -13,7 +13,7 @@ from training.registry.champion import (
     set_champion,
     settle,
 )
-from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, locked
+from training.registry.connection import EXPERIMENT, MODEL_NAME, TABLES, Registry, locked
 from training.registry.predictions import load_predictions
 from training.registry.provenance import LabelFile, Provenance
 from training.registry.published import EVIDENCE
@@ -23,6 +23,7 @@ from training.registry.runs import (
     NOT_MEASURED,
     TRAINED_BY,
     Registered,
+    log_table_run,
     login_name,
     register,
     require,
@@ -42,6 +43,7 @@ __all__ = [
     "NOT_MEASURED",
     "PREVIOUS",
     "REPLACED",
+    "TABLES",
     "TRAINED_BY",
     "WITHDRAWN",
     "LabelFile",
@@ -54,6 +56,7 @@ __all__ = [
     "load_bundle",
     "load_predictions",
     "locked",
+    "log_table_run",
     "login_name",
     "register",
     "require",
