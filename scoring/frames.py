@@ -6,7 +6,8 @@ it reads columns by name and returns a frame of the same type. Each number is th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.assess import SCALE_LIMIT, Outcome, outcome_of, probability_of, readable
+from scoring.assess import SCALE_LIMIT, Outcome, outcome_of, probability_of
 from scoring.errors import VectorError
 from scoring.explain import contributions
 from scoring.freshness import optional_gaps
@@ -126,11 +127,22 @@ def explain_frame(
 def _outcomes(
     sheet: FeatureSheet, frame: FrameLike, covers_through: Mapping[str, date] | None
 ) -> tuple[list[Outcome], NDArray[np.float64]]:
-    """Return the outcome of each row, and the values as the model reads them."""
+    """Return the outcome of each row, and the values as the model reads them.
+
+    A row is requested on the day of its midnight; every table is delivered unless `covers_through` states it.
+    """
     matrix = _matrix(sheet, frame)
-    vectors = _vectors(sheet, matrix, frame, covers_through)
-    gaps = [optional_gaps(sheet, vector) for vector in vectors]
-    return [outcome_of(sheet, vector)[0] for vector in vectors], readable(sheet, vectors, gaps)
+    if covers_through is None:
+        days: Sequence[date] = [_ANY_DAY] * len(matrix)
+        covers_through = dict.fromkeys((*sheet.required_tables, *sheet.optional_tables), _ANY_DAY)
+    else:
+        days = _days(frame)
+    outcomes = [outcome_of(sheet, vector)[0] for vector in _vectors(sheet, matrix, days, covers_through)]
+    of_day = np.array(days, dtype="datetime64[D]")
+    for day in set(days):
+        for gap in optional_gaps(sheet, Vector("", day, day, covers_through, sheet.catalogue, ())):
+            matrix[np.ix_(of_day == np.datetime64(day), sheet.resting_on[gap.table])] = np.nan
+    return outcomes, matrix
 
 
 def _matrix(sheet: FeatureSheet, frame: FrameLike) -> NDArray[np.float64]:
@@ -158,20 +170,19 @@ def _column(name: str, values: Any) -> NDArray[np.float64]:
 
 
 def _vectors(
-    sheet: FeatureSheet, matrix: NDArray[np.float64], frame: FrameLike, covers_through: Mapping[str, date] | None
-) -> list[Vector]:
-    """Return a vector per row, requested on the day of its midnight; every table is delivered unless stated."""
-    if covers_through is None:
-        tables = {*sheet.required_tables, *sheet.optional_tables}
-        days: Sequence[date] = [_ANY_DAY] * len(matrix)
-        covers_through = dict.fromkeys(tables, _ANY_DAY)
-    else:
-        days = _days(frame)
-    held = [[None if value != value else value for value in row] for row in matrix.tolist()]  # noqa: PLR0124 - NaN
-    return [
-        Vector("", day, day, covers_through, sheet.catalogue, tuple(values))
-        for day, values in zip(days, held, strict=True)
-    ]
+    sheet: FeatureSheet, matrix: NDArray[np.float64], days: Sequence[date], covers_through: Mapping[str, date]
+) -> Iterator[Vector]:
+    """Yield a vector per row with the values that decide its outcome; all others are missing, to save time."""
+    deciding = {threshold.feature for threshold in sheet.history}
+    if sheet.activity:
+        deciding |= {sheet.activity.feature, sheet.activity.since}
+    places = sorted(sheet.place_of[name] for name in deciding)
+    for day, row in zip(days, matrix[:, places].tolist(), strict=True):
+        values: list[float | None] = [None] * len(sheet.entries)
+        for place, value in zip(places, row, strict=True):
+            if not math.isnan(value):
+                values[place] = value
+        yield Vector("", day, day, covers_through, sheet.catalogue, tuple(values))
 
 
 def _days(frame: FrameLike) -> Sequence[date]:

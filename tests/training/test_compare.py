@@ -121,7 +121,7 @@ def test_what_is_printed_names_both_versions_and_says_where_there_is_too_little(
     for part in comparison_tables(compare(*models(), replace(rows(), about=few)), 4, 3):
         console.print(part)
     printed = console.export_text()
-    assert "On 900 loans that neither learnt from" in printed
+    assert "On 900 loans that neither was trained on" in printed
     assert re.search(r"version 4 +version 3 +difference", printed)
     assert re.search(r"auc +0\.\d{3} +0\.\d{3} +\+0\.\d{3} \(\+", printed)
     assert re.search(r"country DE +12 +\d +too few to judge", printed)
