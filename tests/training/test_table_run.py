@@ -125,6 +125,9 @@ def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
     page = text["model_card.md"]
     assert "The service cannot score with this model." in page
     assert "sellerscore train-table loans.csv --target status --bad chgoff" in page
+    assert "This model is of a table. It is not registered and cannot be promoted." in page
+    assert "The rows are of the table loans.csv. The figures hold for rows like these." in page
+    assert "sellerscore promote" not in page
     assert "marketplace" not in page.partition("## Limits")[2].partition("##")[0]
 
 

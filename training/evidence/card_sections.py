@@ -71,7 +71,7 @@ class CardInput:
 def sections(given: CardInput) -> tuple[Section, ...]:
     """Return the card's sections in the order in which a reviewer reads them."""
     return (
-        Section("Alarms", tuple(alarm_blocks(given.findings))),
+        Section("Alarms", tuple(alarm_blocks(given))),
         Section("What this evidence can and cannot show", tuple(evidence_blocks(given))),
         Section("Published limits", tuple(limit_blocks(given.findings))),
         Section("Intended use", tuple(_use(given.bundle))),
@@ -220,23 +220,33 @@ def _reasons(bundle: Bundle) -> Block:
 
 
 def _reproduce(given: CardInput) -> Iterator[Block]:
-    bundle, facts = given.bundle, given.facts
+    facts = given.facts
     searched = bool(facts.get(_TRIALS))
+    if facts.get("kind") == "table":
+        yield Prose("With the same table and these versions of the libraries, the command gives the same model text.")
+        yield Code(str(facts["command"]))
+        yield _versions(given, searched=False)
+        return
     yield Prose(
         "With the same operating data, the settings below in a file training.toml and these versions of the libraries, "
         "the command gives the same model text on the same kind of machine."
         + (" They are those that a search found, so that none is needed any more." if searched else "")
     )
-    yield Code(str(facts.get("command", "sellerscore train --config training.toml")))
+    yield Code("sellerscore train --config training.toml")
     yield Code(_settings({**facts, _TRIALS: 0} if searched else facts))
+    yield _versions(given, searched=searched)
+
+
+def _versions(given: CardInput, *, searched: bool) -> Block:
+    bundle = given.bundle
     rows = {
         "bundle": bundle.digest,
         "model text": bundle.model_digest,
-        "settings before the search" if searched else "settings": str(facts["config"]),
+        "settings before the search" if searched else "settings": str(given.facts["config"]),
         "sellerscore": metadata.version("sellerscore"),
         **{name: str(version) for name, version in bundle.reference.libraries.items()},
     }
-    yield Table("Digests and versions", ("what", "value"), tuple(rows.items()), (False, False))
+    return Table("Digests and versions", ("what", "value"), tuple(rows.items()), (False, False))
 
 
 def _settings(facts: Mapping[str, str | int | float]) -> str:

@@ -39,16 +39,19 @@ STUDIES: Final[Mapping[str, Study]] = {
 
 NOT_FOR_TABLES: Final[Mapping[str, str]] = {
     "segments": "Segments",
+    "reasons": "Stability of reasons",
     "fairness": "Fairness between groups",
     "selection": "Outcomes that only the approved have",
     "withholding": "What withholding brings",
     "fake_orders": "What fake orders buy",
 }
-"""Studies of the catalogue's features and of operating data, which do not apply to a table, with their titles."""
+"""Studies of sellers, of the reason catalogue and of operating data, which do not apply to a table: their titles."""
 
 
 def table_finding(name: str) -> Finding:
     """Return the finding of a study that does not apply to a table."""
     return Finding(
-        name, NOT_FOR_TABLES[name], "Does not apply: the rows are of a table, without operating data of sellers."
+        name,
+        NOT_FOR_TABLES[name],
+        "Does not apply: the rows are of a table, without operating data and reasons of sellers.",
     )
