@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from features.errors import StoreError
-from features.pipeline import all_sellers, frame
+from features.pipeline import all_sellers, compute_frame
 
 if TYPE_CHECKING:
     from features.intake import OperatingStore
@@ -42,7 +42,7 @@ def _by_duckdb(store: OperatingStore, midnights: Sequence[date], place: Path) ->
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    computed = frame(store, pd.concat([all_sellers(store, day) for day in midnights])).reset_index()
+    computed = compute_frame(store, pd.concat([all_sellers(store, day) for day in midnights])).reset_index()
     kinds = {"seller_id": pa.string(), "as_of": pa.date32()}
     schema = pa.schema([(name, kinds.get(name, pa.float64())) for name in computed.columns])
     place.mkdir()

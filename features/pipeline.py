@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, Feature
 from features.catalogue.definition import measures_in, parties_of, tables_of
+from features.coverage import requested_pairs, require_covered
 from features.engines.duckdb import open_engine
 from features.errors import StoreError
 from features.evaluate import value_of
@@ -91,7 +92,40 @@ def feature_table(
 def frame(
     store: OperatingStore, pairs: pd.DataFrame, catalogue: Sequence[Feature] = CATALOGUE, threads: int | None = None
 ) -> pd.DataFrame:
-    """Compute features for (seller, midnight) pairs.
+    """Return the features of (seller, midnight) pairs, row by row as requested.
+
+    Example: `frame(store, pd.DataFrame({"seller_id": ["S-000001"], "as_of": ["2026-01-01"]}))` has one row, indexed by
+    `("S-000001", 2026-01-01)`, and a column for each feature.
+
+    Args:
+        store: accepted operating data.
+        pairs: columns `seller_id` and `as_of` (dates, timestamps at midnight or ISO dates), in any order; a pair may
+            occur more than once.
+        catalogue: the features to compute.
+        threads: how many the engine may use; the values do not depend on it.
+
+    Returns:
+        A frame of float64 columns in catalogue order, NaN where missing, indexed by (seller_id, as_of). Its rows are
+        those of `pairs`, in the same order, including duplicates.
+
+    Raises:
+        CatalogueError: the pairs lack a column or a value, or an `as_of` is not a midnight in UTC.
+        StoreError: the store does not cover a date, or has no such seller as of a date.
+    """
+    import pandas as pd
+
+    requested = requested_pairs(pairs)
+    require_covered(store, requested, latest_midnight(store))
+    computed = compute_frame(store, requested, catalogue, threads)
+    return computed.reindex(pd.MultiIndex.from_frame(requested))
+
+
+def compute_frame(
+    store: OperatingStore, pairs: pd.DataFrame, catalogue: Sequence[Feature] = CATALOGUE, threads: int | None = None
+) -> pd.DataFrame:
+    """Compute features for distinct (seller, midnight) pairs, without the checks of `frame`.
+
+    Sellers who are unknown and dates that are not covered have missing values.
 
     Args:
         store: accepted operating data.

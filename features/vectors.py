@@ -11,7 +11,7 @@ from features.circumstances.stored import CircumstanceSet
 from features.intake.erased import read_erased
 from features.picture.landing import land
 from features.picture.stored import PictureSet
-from features.pipeline import all_sellers, covered_days, frame, latest_midnight
+from features.pipeline import all_sellers, compute_frame, covered_days, latest_midnight
 from features.store import Snapshot, VectorStore
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def refresh(store: OperatingStore, vectors: VectorStore) -> tuple[Snapshot, int]
     snapshot = snapshot_of(store)
     if held := vectors.sellers_in(snapshot, pictured=True):
         return snapshot, held
-    computed = frame(store, all_sellers(store, snapshot.as_of))
+    computed = compute_frame(store, all_sellers(store, snapshot.as_of))
     pictures = land(store, computed)
     known = land_circumstances(store, computed.index.to_frame(index=False), snapshot.as_of)
     erased = read_erased(store.folder)

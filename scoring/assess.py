@@ -155,7 +155,7 @@ def assess(bundle: Bundle, vectors: Sequence[Vector], threads: int = 1) -> list[
     """
     gaps = [optional_gaps(bundle.sheet, vector) for vector in vectors]
     matrix = readable(bundle.sheet, vectors, gaps)
-    outcomes = [_outcome(bundle.sheet, vector) for vector in vectors]
+    outcomes = [outcome_of(bundle.sheet, vector) for vector in vectors]
     scorable = np.array([outcome is Outcome.SCORED for outcome, _ in outcomes], dtype=bool)
     scored = iter(_scored(bundle, matrix[scorable], list(compress(gaps, scorable)), threads))
     return [
@@ -188,7 +188,8 @@ def readable(
     return matrix
 
 
-def _outcome(sheet: FeatureSheet, vector: Vector) -> tuple[Outcome, tuple[Shortfall, ...]]:
+def outcome_of(sheet: FeatureSheet, vector: Vector) -> tuple[Outcome, tuple[Shortfall, ...]]:
+    """Return the outcome of a vector, and what is missing for a score."""
     gaps = required_gaps(sheet, vector)
     if undelivered := [gap for gap in gaps if gap.data_through is None]:
         return Outcome.INSUFFICIENT_DATA, tuple(Shortfall(gap.table, None, "delivered") for gap in undelivered)

@@ -9,7 +9,8 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final, get_args
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from scoring.bands import Band, Bands
 from scoring.canonical import canonical_json, sha256
@@ -20,6 +21,9 @@ from scoring.reasons import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wor
 from scoring.scale import Scale
 from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold, Reach, Sizes
 from scoring.track_record import TrackRecord
+
+if TYPE_CHECKING:
+    from scoring.frames import Frame, FrameExplanation
 
 FORMAT: Final = 2
 MANIFEST: Final = "manifest.json"
@@ -107,6 +111,48 @@ class Bundle:
         reasons.require(sheet)
         prove(model)
         return cls(sha256(files[MANIFEST]), sha256(files[_MODEL]), model, sheet, policy, reasons, reference)
+
+    def score_frame(self, frame: Frame, covers_through: Mapping[str, date] | None = None) -> Frame:
+        """Return outcome, score, band and probability of default of each row, equal to those of `scoring.assess`.
+
+        A row is scored as if it was requested on the day of its `as_of`.
+
+        Example: `bundle.score_frame(frame(store, pairs), store.covers_through)["score"]` has 612.0 for a seller with
+        that score and NaN for a seller with too short a history.
+
+        Args:
+            frame: a pandas DataFrame (or a mapping of columns) with a column for each feature of the sheet.
+            covers_through: the midnight through which each delivered table is complete, as a store states it. Without
+                it, every table counts as delivered, so that no outcome is `insufficient_data` or `stale_data`. With
+                it, the frame needs `as_of`, as a column or as a level of its index.
+
+        Returns:
+            A frame of the same type and index with the columns `outcome`, `score`, `band` and
+            `probability_of_default`; the last three are missing unless the outcome is `scored`.
+
+        Raises:
+            VectorError: a feature is missing, or a value is not a finite number.
+        """
+        from scoring.frames import score_frame
+
+        return score_frame(self, frame, covers_through)
+
+    def explain_frame(self, frame: Frame, covers_through: Mapping[str, date] | None = None) -> FrameExplanation[Frame]:
+        """Return the points of each feature in each row, which add up to the score with the base, and SHAP values.
+
+        Example: `shap.plots.waterfall(shap.Explanation(**bundle.explain_frame(frame).as_shap())[0])`.
+
+        Args:
+            frame: as for `score_frame`.
+            covers_through: as for `score_frame`.
+
+        Raises:
+            VectorError: a feature is missing, or a value is not a finite number.
+            ExplanationError: contributions are not finite or do not add up.
+        """
+        from scoring.frames import explain_frame
+
+        return explain_frame(self, frame, covers_through)
 
 
 def pack(parts: BundleParts) -> dict[str, bytes]:

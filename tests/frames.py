@@ -10,7 +10,7 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from features.intake import OperatingStore
-from features.pipeline import frame
+from features.pipeline import compute_frame
 
 INDEX = ["seller_id", "as_of"]
 
@@ -19,7 +19,7 @@ def frame_of(store: OperatingStore, pairs: pd.DataFrame, names: Collection[str])
     """Return a frame in which these features alone are computed; all others are missing."""
     some = [feature for feature in CATALOGUE if feature.name in names]
     assert len(some) == len(set(names))
-    return frame(store, pairs, some).reindex(columns=[feature.name for feature in CATALOGUE])
+    return compute_frame(store, pairs, some).reindex(columns=[feature.name for feature in CATALOGUE])
 
 
 @contextmanager
@@ -35,10 +35,10 @@ def remembered_frames() -> Iterator[None]:
         for computed in known.get(store.version, []):
             if asked.isin(computed.index).all():
                 return computed[computed.index.isin(asked)].copy()
-        known.setdefault(store.version, []).append(frame(store, pairs))
+        known.setdefault(store.version, []).append(compute_frame(store, pairs))
         return known[store.version][-1].copy()
 
     with pytest.MonkeyPatch.context() as patch:
         for module in ("training.dataset", "training.monitor.reference", "training.monitor.population"):
-            patch.setattr(f"{module}.frame", remembered)
+            patch.setattr(f"{module}.compute_frame", remembered)
         yield

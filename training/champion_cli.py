@@ -37,27 +37,24 @@ def compare(
     labels: _Labels = None,
     as_json: _AsJson = False,
 ) -> None:
-    """Judge two models on the same loans, which neither learnt from, with 95% intervals of the difference.
+    """Compare two models on the same loans, which neither was trained on, with 95% intervals of the difference.
+
+    Models of different catalogues are compared on the loans that both were tested on.
 
     Example: sellerscore compare 4
     Example: sellerscore compare challenger 3 --json
     """
-    from training.compare import compare as judge
-    from training.compare import require_one_catalogue
-    from training.registry import Registry, find, load_bundle
+    from training.compare_versions import Contender, compare_versions
+    from training.registry import Registry, find
     from training.show import comparison_tables
-    from training.unseen import shared_rows, test_rows
 
     registry = Registry.in_folder(state_folder())
     with _progress() as step:
         ours, theirs = find(registry, candidate), find(registry, champion)
         step("Fetching both bundles")
-        bundle, other = load_bundle(registry, ours), load_bundle(registry, theirs)
-        require_one_catalogue(bundle, other)
-        step("Computing the rows that neither learnt from")
-        rows = shared_rows(test_rows(_source(labels), ours), ours, theirs)
-        step(f"Comparing on {len(rows.rows)} rows")
-        found = judge(bundle, other, rows)
+        contenders = [Contender.load(registry, each) for each in (ours, theirs)]
+        step("Comparing on the loans that neither was trained on")
+        found = compare_versions(registry, _source(labels), *contenders)
     if as_json:
         typer.echo(json.dumps({"candidate": ours.number, "champion": theirs.number, **asdict(found)}))
         return
@@ -153,10 +150,12 @@ def challenge(
 
 
 def _source(labels: Path | None) -> Source:
+    from datetime import UTC, datetime
+
     from features.intake import open_store
     from training.unseen import Source
 
-    return Source(open_store(state_folder() / "operating"), labels)
+    return Source(open_store(state_folder() / "operating"), labels, datetime.now(UTC).date())
 
 
 def _tell(change: Change, how: str, then: str) -> None:

@@ -9,16 +9,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import training.champion_cli
+import training.table_cli
 from features.home import state_folder
 from training.engine_names import Engine
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from features.intake import OperatingStore
     from training.config import TrainConfig
+    from training.labels import Labels
     from training.registry import Registered
     from training.run import Run
 
 app = typer.Typer()
 app.add_typer(training.champion_cli.app)
+app.add_typer(training.table_cli.app)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -119,10 +126,10 @@ def _trained(
     from rich.console import Console
 
     from features.intake import open_store
-    from training.dataset import build, loan_labels
+    from training.dataset import build
     from training.engines import learner
-    from training.labels import read_label_table
-    from training.registry import Registry, register, require
+    from training.labels import embargo_note
+    from training.registry import LabelFile, Provenance, Registry, register, require
     from training.run import train as run_training
     from training.vectors import example_row
 
@@ -134,12 +141,31 @@ def _trained(
         if swept := require(registry):
             console.print(f"Marked as KILLED what a killed process left running in MLflow: {', '.join(swept)}.")
         status.update("Labelling loans")
-        known = read_label_table(labels) if labels else loan_labels(store, settings.labels)
+        provenance = Provenance(datetime.now(UTC), LabelFile.read(labels) if labels else None)
+        known = _labels(store, labels, settings)
+        if labels and (note := embargo_note(known, settings.split.embargo_days)):
+            console.print(note, highlight=False)
         status.update(f"Computing features of {len(known.rows)} labelled rows")
         dataset = build(store, known)
         run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store, learning)
         status.update("Registering the model in MLflow")
-        return run, register(registry, run, example_row(dataset, store.covers_through), trained_by)
+        return run, register(registry, run, example_row(dataset, store.covers_through), trained_by, provenance)
+
+
+def _labels(store: OperatingStore, table: Path | None, settings: TrainConfig) -> Labels:
+    """Label the loans of the store, or read the label table."""
+    from training.dataset import loan_labels
+    from training.errors import ConfigError
+    from training.labels import read_label_table
+
+    if table is not None:
+        return read_label_table(table, settings.labels, datetime.now(UTC).date())
+    if settings.labels.horizon_days or settings.labels.definition:
+        raise ConfigError(
+            "labels.horizon_days and labels.definition describe a label table. Name the table with --labels, or remove "
+            "both settings to label the loans of the store."
+        )
+    return loan_labels(store, settings.labels.loan_definition)
 
 
 def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
@@ -148,7 +174,6 @@ def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
     from dataclasses import asdict
 
     from rich.console import Console
-    from rich.table import Table
 
     if as_json:
         figures = {name: asdict(figure) for name, figure in run.figures.items()}
@@ -157,11 +182,8 @@ def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
         alarms = {finding.name: finding.alarms for finding in run.findings if finding.alarms}
         typer.echo(json.dumps({**whole, "facts": run.facts, "alarms": alarms}))
         return
-    table = Table("figure (95% interval)", "LightGBM", "benchmark scorecard", box=None, header_style="bold")
-    for name, figure in run.figures.items():
-        table.add_row(name, str(figure), str(run.logistic_figures[name]))
     console = Console()
-    console.print(table)
+    console.print(figure_table(run))
     facts = run.facts
     console.print(
         f"Trained on {facts['train_rows']} rows ({facts['train_bad']} bad), measured "
@@ -169,10 +191,25 @@ def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
         f"{facts['test_rows']} ({facts['test_bad']} bad). Left out: {facts['censored']} still open, "
         f"{facts['unscheduled']} without instalments, {facts['set_apart']} between the parts or of sellers kept apart."
     )
-    for finding in run.findings:
-        for alarm in finding.alarms:
-            console.print(f"[yellow]Alarm[/yellow] {finding.title}: {alarm}", highlight=False)
+    print_alarms(run, console)
     console.print(
         f"Registered version {registered.version}, bundle {run.bundle.digest[:19]}; its model card, figures and plots "
         f"are those of run {registered.run_id} in MLflow"
     )
+
+
+def figure_table(run: Run) -> Table:
+    """Return the figures of the model and of the benchmark scorecard, a line each."""
+    from rich.table import Table
+
+    table = Table("figure (95% interval)", "LightGBM", "benchmark scorecard", box=None, header_style="bold")
+    for name, figure in run.figures.items():
+        table.add_row(name, str(figure), str(run.logistic_figures[name]))
+    return table
+
+
+def print_alarms(run: Run, console: Console) -> None:
+    """Print every alarm of the studies."""
+    for finding in run.findings:
+        for alarm in finding.alarms:
+            console.print(f"[yellow]Alarm[/yellow] {finding.title}: {alarm}", highlight=False)

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import ComparisonError
-from training.evidence.groups import groups, ordered
+from training.evidence.groups import ordered
 from training.evidence.metrics import Estimate, resampled
-from training.evidence.scored import log_odds, scores
 from training.evidence.segments import LEAST_OF_A_KIND
+from training.predictions import SEGMENTS, predict
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from scoring import Bundle
     from training.dataset import Dataset
 
@@ -24,9 +26,6 @@ FIGURES: Final = ("auc", "gini", "ks", "brier", "log_loss")
 
 NEAR: Final = 20
 """Points within which two scores say much the same: half of what doubles the odds."""
-
-SEGMENTS: Final = ("country", "size")
-"""By which groups the two are held against each other."""
 
 
 @dataclass(frozen=True)
@@ -76,20 +75,6 @@ class Comparison:
     segments: tuple[Segment, ...]
 
 
-@dataclass(frozen=True)
-class _Answers:
-    probability: NDArray[np.float64]
-    score: NDArray[np.int64]
-    band: NDArray[np.str_]
-
-    @classmethod
-    def of(cls, bundle: Bundle, rows: Dataset) -> _Answers:
-        matrix = rows.features.to_numpy()
-        probability = 0.5 + 0.5 * np.tanh(0.5 * log_odds(bundle, matrix))
-        bands = [bundle.policy.bands.of(each) for each in probability.tolist()]
-        return cls(probability, scores(bundle, matrix), np.array(bands))
-
-
 def compare(candidate: Bundle, champion: Bundle, rows: Dataset, seed: int = 7) -> Comparison:
     """Judge both models on the same rows.
 
@@ -105,36 +90,29 @@ def compare(candidate: Bundle, champion: Bundle, rows: Dataset, seed: int = 7) -
     Raises:
         ComparisonError: a bundle was trained with another catalogue than the other's, or the rows'.
     """
-    require_one_catalogue(candidate, champion)
-    if candidate.sheet.catalogue != rows.catalogue:
-        raise ComparisonError(
-            f"Both models were trained with the catalogue {candidate.sheet.catalogue[:19]}, and this program computes "
-            f"{rows.catalogue[:19]}; compare them with the release of SellerScore that trained them."
-        )
-    bad = rows.rows["bad"].to_numpy()
-    ours, theirs = _Answers.of(candidate, rows), _Answers.of(champion, rows)
+    for version, bundle in (("candidate", candidate), ("champion", champion)):
+        if bundle.sheet.catalogue != rows.catalogue:
+            raise ComparisonError(
+                f"The {version} was trained with the catalogue {bundle.sheet.catalogue[:19]}, and these rows are of "
+                f"{rows.catalogue[:19]}. Compare the test predictions that both runs stored."
+            )
+    return compare_predictions(predict(candidate, rows), predict(champion, rows), seed)
+
+
+def compare_predictions(ours: pd.DataFrame, theirs: pd.DataFrame, seed: int = 7) -> Comparison:
+    """Compare the predictions of two models for the same loans in the same order; see `predictions.COLUMNS`.
+
+    Outcomes and segments are those of the candidate's table, `ours`.
+    """
+    bad = ours["bad"].to_numpy(dtype=bool)
+    probabilities = (ours["probability"].to_numpy(), theirs["probability"].to_numpy())
     return Comparison(
         rows=len(bad),
         bad=int(bad.sum()),
-        figures=_paired(bad, ours.probability, theirs.probability, seed),
+        figures=_paired(bad, *probabilities, seed),
         agreement=_agreement(ours, theirs),
-        segments=tuple(_segments(rows, ours, theirs, seed)),
+        segments=tuple(_segments(ours, probabilities, seed)),
     )
-
-
-def require_one_catalogue(candidate: Bundle, champion: Bundle) -> None:
-    """Check that the same rows can meet both bundles.
-
-    Raises:
-        ComparisonError: they were trained with different catalogues.
-    """
-    ours, theirs = candidate.sheet.catalogue, champion.sheet.catalogue
-    if ours != theirs:
-        raise ComparisonError(
-            f"The candidate was trained with the catalogue {ours[:19]} and the champion with {theirs[:19]}: bundles of "
-            "different catalogues cannot meet the same rows, so compare the figures that each run logged, which `make "
-            "mlflow` shows side by side."
-        )
 
 
 def _paired(
@@ -154,26 +132,28 @@ def _paired(
     }
 
 
-def _agreement(ours: _Answers, theirs: _Answers) -> Agreement:
+def _agreement(ours: pd.DataFrame, theirs: pd.DataFrame) -> Agreement:
     from scipy.stats import spearmanr
 
-    apart = np.abs(ours.score - theirs.score)
-    constant = len(set(ours.score)) == 1 or len(set(theirs.score)) == 1
+    one, other = ours["score"].to_numpy(), theirs["score"].to_numpy()
+    apart = np.abs(one - other)
+    constant = len(set(one)) == 1 or len(set(other)) == 1
     return Agreement(
-        rank_correlation=None if constant else float(spearmanr(ours.score, theirs.score).statistic),
+        rank_correlation=None if constant else float(spearmanr(one, other).statistic),
         mean_points_apart=float(apart.mean()),
         within_20_points=float((apart <= NEAR).mean()),
-        same_band=float((ours.band == theirs.band).mean()),
+        same_band=float((ours["band"].to_numpy() == theirs["band"].to_numpy()).mean()),
     )
 
 
-def _segments(rows: Dataset, ours: _Answers, theirs: _Answers, seed: int) -> Iterator[Segment]:
-    bad = rows.rows["bad"].to_numpy()
-    of_each = groups(rows)
+def _segments(
+    ours: pd.DataFrame, probabilities: tuple[NDArray[np.float64], NDArray[np.float64]], seed: int
+) -> Iterator[Segment]:
+    bad = ours["bad"].to_numpy(dtype=bool)
     for by in SEGMENTS:
-        for value in ordered(by, of_each[by]):
-            inside = (of_each[by] == value).to_numpy()
-            yield _segment((by, value), bad[inside], (ours.probability[inside], theirs.probability[inside]), seed)
+        for value in ordered(by, ours[by]):
+            inside = (ours[by] == value).to_numpy()
+            yield _segment((by, value), bad[inside], (probabilities[0][inside], probabilities[1][inside]), seed)
 
 
 def _segment(

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from training.errors import ConfigError
 from training.evidence.fake_orders import FakeOrdersConfig
 from training.fit import FitConfig
-from training.labels import DefaultDefinition
+from training.labels import LabelConfig
 from training.refits import RefitConfig
 from training.search import SearchConfig
 from training.settings import STRICT
@@ -20,9 +20,15 @@ from training.split import SplitConfig, longest_days
 class TrainConfig:
     """All settings of a run; in a file each field is a section, see `settings.read_settings`.
 
+    The embargo of the split covers the time that an outcome takes: `labels.months` for loans, `labels.horizon_days` for
+    a label table. With a horizon, `split.embargo_days` becomes the horizon unless the setting has another value than
+    its default.
+
     Example:
-        >>> TrainConfig(labels=DefaultDefinition(days_past_due=60)).as_toml().splitlines()[:2]
+        >>> TrainConfig(labels=LabelConfig(days_past_due=60)).as_toml().splitlines()[:2]
         ['[labels]', 'days_past_due = 60']
+        >>> TrainConfig(labels=LabelConfig(horizon_days=56)).split.embargo_days
+        56
 
     Raises:
         ConfigError: the embargo is shorter than an outcome takes.
@@ -30,7 +36,7 @@ class TrainConfig:
 
     __pydantic_config__ = STRICT
 
-    labels: DefaultDefinition = field(default_factory=DefaultDefinition)
+    labels: LabelConfig = field(default_factory=LabelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     fit: FitConfig = field(default_factory=FitConfig)
@@ -38,10 +44,14 @@ class TrainConfig:
     fake_orders: FakeOrdersConfig = field(default_factory=FakeOrdersConfig)
 
     def __post_init__(self) -> None:
-        needed = longest_days(self.labels.months)
+        horizon = self.labels.horizon_days
+        if horizon and self.split.embargo_days == SplitConfig().embargo_days:
+            object.__setattr__(self, "split", replace(self.split, embargo_days=horizon))
+        needed = horizon or longest_days(self.labels.months)
         if self.split.embargo_days < needed:
+            setting = f"horizon_days is {horizon}" if horizon else f"months is {self.labels.months}"
             raise ConfigError(
-                f"Outcomes take up to {needed} days (labels.months is {self.labels.months}), but split.embargo_days is "
+                f"Outcomes take up to {needed} days (labels.{setting}), but split.embargo_days is "
                 f"{self.split.embargo_days}; set it to {needed} or more, so that training outcomes are known before "
                 "the test begins."
             )
@@ -54,6 +64,7 @@ class TrainConfig:
     def as_toml(self) -> str:
         """Write every setting as a settings file."""
         return "\n".join(
-            f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())
+            f"[{name}]\n"
+            + "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in section.items())
             for name, section in asdict(self).items()
         )

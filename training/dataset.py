@@ -9,7 +9,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
-from features.pipeline import accepted_rows, all_sellers, described, frame, latest_midnight
+from features.pipeline import accepted_rows, all_sellers, compute_frame, described, latest_midnight
 from training.columns import CATALOGUE_SIGNS, NOT_SCORED
 from training.errors import LabelError
 from training.labels import DefaultDefinition, Labels, label_loans
@@ -48,7 +48,7 @@ class Dataset:
     country and marketplace of each row's seller as of then, for reports by segment and never to learn from.
     `tables` are the operating tables that were there to compute from. `signs` says which way risk moves along a
     feature and `not_scored` which features no model reads: the catalogue's, but for tables that others made. `origin`
-    is where the rows come from.
+    is where the rows come from. `is_table` is True if the features are not those of the catalogue.
     """
 
     rows: pd.DataFrame
@@ -61,6 +61,7 @@ class Dataset:
     signs: Mapping[str, int] = field(default_factory=lambda: CATALOGUE_SIGNS)
     not_scored: Collection[str] = NOT_SCORED
     origin: Origin = Origin()
+    is_table: bool = False
 
     @property
     def digest(self) -> str:
@@ -145,7 +146,7 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
     pairs = rows[["seller_id", "as_of"]]
     aligned, about = (
         computed.reindex(pd.MultiIndex.from_frame(pairs)).reset_index(drop=True)
-        for computed in (frame(store, pairs), described(store, pairs))
+        for computed in (compute_frame(store, pairs), described(store, pairs))
     )
     used = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
     present = tuple(name for name in used if store.has(name))

@@ -15,7 +15,6 @@ from pydantic import Field
 
 from training.candidates import Choice, Kind, Recipe, choose
 from training.columns import Columns
-from training.evidence.finding import Finding
 from training.sample import Sample
 from training.settings import STRICT
 from training.stability import Stability, stability
@@ -66,10 +65,10 @@ class FitConfig:
 
         A leaf holds at least a hundredth of the rows, between 5 and `most_data_in_leaf`: a few hundred firms would
         otherwise grow no tree at all. `lambda_l2` is at most a twentieth of the number of bad loans: the same
-        shrinkage of a few dozen bad loans would leave nothing to add up, after thousands of rounds. A tree sees as many columns as `feature_fraction` says of the features that have
-        some, so that those with two columns do not make it slower. Below 20,000 rows one thread works, whatever
-        `threads` says: it takes milliseconds a tree, for which others take longer to wake than to help, and far longer
-        where the machine is busy. The model is the same.
+        shrinkage of a few dozen bad loans would leave nothing to add up, after thousands of rounds. A tree sees as
+        many columns as `feature_fraction` says of the features that have some, so that those with two columns do not
+        make it slower. Below 20,000 rows one thread works, whatever `threads` says: it takes milliseconds a tree, for
+        which others take longer to wake than to help. The model is the same.
         """
         ours = {key: value for key, value in asdict(self).items() if key not in _NOT_LIGHTGBM}
         return {
@@ -91,9 +90,6 @@ class FitConfig:
 
 
 _ROWS_FOR_THREADS: Final = 20_000
-
-_NEAR_LIMIT: Final = 0.95
-"""Of `max_rounds`: boosting that used so many did not stop by itself."""
 
 _NOT_LIGHTGBM = frozenset(
     {"model", "stability", "origins", "most_data_in_leaf", "max_rounds", "patience", "folds", "threads"}
@@ -195,24 +191,6 @@ def out_of_fold(sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boos
     return margins
 
 
-def rounds_finding(recipe: Recipe, config: FitConfig) -> Finding:
-    """Return how many rounds were used; an alarm where the limit stopped them before the loss did."""
-    used, most = recipe.rounds, config.max_rounds
-    alarms = ()
-    if used >= _NEAR_LIMIT * most:
-        alarms = (
-            f"{used:,} of at most {most:,} rounds were used, so the loss was still falling; set fit.max_rounds higher, "
-            "or fit.learning_rate to twice its value.",
-        )
-    return Finding(
-        name="rounds",
-        title="Rounds of boosting",
-        said=f"{used:,} rounds of boosting are used, of at most {most:,}.",
-        figures={"used": used, "limit": most},
-        alarms=alarms,
-    )
-
-
 def _fit_stable(
     sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boost
 ) -> tuple[frozenset[str], lightgbm.Booster]:
@@ -227,7 +205,7 @@ def _grow(config: FitConfig, boosted: Boost) -> Callable[[Sample, int], lightgbm
 
 
 def boost(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None = None) -> lightgbm.Booster:
-    """Return boosted trees of the sample's columns after this many rounds, or fewer once the loss on `stop_on` rises."""
+    """Return boosted trees of this many rounds, or of fewer, where the loss on `stop_on` begins to rise."""
     import lightgbm
 
     trained = lightgbm.Dataset(sample.matrix, sample.bad)

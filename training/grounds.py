@@ -8,10 +8,11 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from scoring import Outcome, assess
-from training.compare import Comparison, compare
+from training.compare import Comparison
+from training.compare_versions import Contender, compare_versions
 from training.errors import ComparisonError, LabelError
 from training.registry import Registry, Version, load_bundle
-from training.unseen import Source, shared_rows, test_rows
+from training.unseen import Source, test_rows
 from training.vectors import to_vectors
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def gather(
     if champion is not None:
         step(f"Comparing version {candidate.number} with version {champion.number}")
         try:
-            shared = shared_rows(rows, candidate, champion)
-            comparison = compare(bundle, load_bundle(registry, champion), shared)
+            ours, theirs = Contender(candidate, bundle, rows), Contender.load(registry, champion)
+            comparison = compare_versions(registry, source, ours, theirs)
         except (ComparisonError, LabelError) as error:
             incomparable = str(error)
     tested, bad = (_count(candidate, name) for name in ("test_rows", "test_bad"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 from pydantic import Field
 
@@ -34,6 +34,39 @@ class DefaultDefinition:
 
 
 @dataclass(frozen=True)
+class LabelConfig(DefaultDefinition):
+    """The `[labels]` section: what bad means for the loans of a store, or what a label table means by it.
+
+    `days_past_due` and `months` apply to loans. `horizon_days` and `definition` apply to a label table.
+
+    Attributes:
+        horizon_days: days after `as_of` at which the outcome was observed; 0 if the table does not state it.
+        definition: what bad means, in the words of responses and reports; empty if not stated.
+
+    Example: `LabelConfig(horizon_days=56, definition="payments of the next 56 days below half of the 56 days before")`.
+    """
+
+    __pydantic_config__ = STRICT
+
+    horizon_days: Annotated[int, Field(ge=0, le=3_660)] = 0
+    definition: Annotated[str, Field(max_length=200)] = ""
+
+    @property
+    def loan_definition(self) -> DefaultDefinition:
+        """The definition of bad for loans."""
+        return DefaultDefinition(self.days_past_due, self.months)
+
+    @property
+    def table_definition(self) -> str:
+        """The definition of bad of a label table, in words."""
+        return self.definition.strip() or UNSTATED_DEFINITION
+
+
+UNSTATED_DEFINITION: Final = "as the label table says"
+"""The definition of bad of a label table whose settings have none. Registered bundles hold this text: do not reword."""
+
+
+@dataclass(frozen=True)
 class Labels:
     """Labelled rows and how many were left out.
 
@@ -41,7 +74,8 @@ class Labels:
     `censored` counts loans that are neither bad yet nor over, `unscheduled` those without a known instalment, of which
     nobody can say whether they are late. Rows as of `matured_through` or earlier have had all
     their time; of later ones only the bad are known so far, which would mislead whoever trains or tests on them.
-    `source` names where the outcomes come from.
+    `source` names where the outcomes come from. `horizon_days` is after how many days the outcomes of a label table
+    were observed; None if the table does not state it, and for loans, whose months the definition states.
     """
 
     rows: pd.DataFrame
@@ -50,6 +84,7 @@ class Labels:
     definition: str
     unscheduled: int = 0
     source: str = "loans, instalments and payments of the operating data"
+    horizon_days: int | None = None
 
 
 def label_loans(
@@ -95,12 +130,69 @@ def label_loans(
     return Labels(rows, int((~is_known).sum()), matured, str(definition), int((~scheduled).sum()))
 
 
-def read_label_table(path: Path) -> Labels:
-    """Read labels that were made elsewhere: a CSV with `seller_id`, `bad` (true or false) and `as_of` (a date).
+def read_label_table(path: Path, config: LabelConfig | None = None, observed_through: date | None = None) -> Labels:
+    """Read an external label table: a CSV with `seller_id`, `bad` (true or false) and `as_of` (a date).
+
+    With a horizon, a row is matured once its horizon has ended. Rows whose horizon ends after `observed_through` are
+    left out and counted as censored. Without a horizon, all rows count as matured.
+
+    Args:
+        path: the file.
+        config: the horizon and the definition of bad; not stated unless given.
+        observed_through: outcomes before this midnight are known; no limit unless given.
+
+    Example: with a horizon of 56 days and outcomes known up to 2024-03-01, a row as of 2024-01-05 is matured and a row
+    as of 2024-01-06 is not.
 
     Raises:
-        LabelError: the file is missing, lacks a column or holds another value.
+        LabelError: the file is missing, lacks a column or holds another value; or no row is matured.
     """
+    config = config or LabelConfig()
+    rows = _label_rows(path)
+    matured = _matured(rows, path, config, observed_through)
+    return Labels(
+        matured,
+        censored=len(rows) - len(matured),
+        matured_through=matured["as_of"].max().date(),
+        definition=config.table_definition,
+        source=f"the external label table {path.name}",
+        horizon_days=config.horizon_days or None,
+    )
+
+
+def embargo_note(labels: Labels, embargo_days: int) -> str:
+    """Return a note on the embargo of a label table that does not state its horizon; else an empty text.
+
+    Example: "The label table does not state when its outcomes were observed, so the embargo is 366 days. ..."
+    """
+    if labels.horizon_days is not None or labels.rows["as_of"].nunique() == 1:
+        return ""
+    return (
+        f"The label table does not state when its outcomes were observed, so the embargo is {embargo_days} days "
+        "(split.embargo_days). If outcomes were observed sooner, set labels.horizon_days: the embargo follows it."
+    )
+
+
+def _matured(rows: pd.DataFrame, path: Path, config: LabelConfig, observed_through: date | None) -> pd.DataFrame:
+    """Return the rows whose horizon ends by `observed_through`."""
+    import pandas as pd
+
+    if observed_through is None or not config.horizon_days:
+        return rows
+    last = pd.Timestamp(observed_through) - pd.Timedelta(days=config.horizon_days)
+    matured = rows[rows["as_of"] <= last].reset_index(drop=True)
+    if matured.empty:
+        raise LabelError(
+            f"None of the {len(rows)} rows of the label table {path.name} is matured: outcomes take "
+            f"{config.horizon_days} days (labels.horizon_days), the first row is as of {rows['as_of'].min().date()} "
+            f"and outcomes are known up to {observed_through}. Use rows as of {last.date()} or earlier, or correct "
+            "labels.horizon_days."
+        )
+    return matured
+
+
+def _label_rows(path: Path) -> pd.DataFrame:
+    """Return the columns `seller_id`, `as_of` and `bad` of a label table, sorted."""
     import pandas as pd
 
     table = _read_text_columns(path)
@@ -123,9 +215,7 @@ def read_label_table(path: Path) -> Labels:
     if twice.any():
         line = int(twice.to_numpy().argmax()) + 2
         raise LabelError(f"The label table {path.name} labels a seller twice as of the same day; line {line} is one.")
-    rows = rows.sort_values(["seller_id", "as_of"], ignore_index=True)
-    matured = rows["as_of"].max().date()
-    return Labels(rows, 0, matured, "as the label table says", source=f"the external label table {path.name}")
+    return rows.sort_values(["seller_id", "as_of"], ignore_index=True)
 
 
 def _read_text_columns(path: Path) -> pd.DataFrame:

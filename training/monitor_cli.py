@@ -181,7 +181,7 @@ def _given(asked: _Asked) -> Given:
         shadow=asked.ledger.shadow(),
         models=models(known["model"], asked.ledger, asked.registry),
         champion=champion,
-        references=References(Source(store, asked.labels), state_folder() / "monitor"),
+        references=References(Source(store, asked.labels, asked.today), state_folder() / "monitor"),
         today=asked.today,
         asked_for=asked_for,
     )

@@ -17,6 +17,7 @@ from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold
 from scoring.track_record import TrackRecord
 from training.evidence.use import intended_use
 from training.reach import Reached
+from training.table_package import USE, table_reasons, table_sheet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,27 +57,31 @@ def bundle_parts(package: Package) -> BundleParts:
     """Assemble the parts of a bundle from a training run."""
     train = package.train
     model_text = package.fitted.booster.model_to_string()
-    sheet = FeatureSheet(
-        catalogue=train.catalogue,
-        entries=_entries(train.features, package.fitted.shown, package.reached),
-        history=HISTORY,
-        required_tables=tuple(name for name in REQUIRED_TABLES if name in train.tables),
-        max_age_days=MAX_AGE_DAYS,
-        sizes=package.reached.sizes,
-        activity=ACTIVITY,
+    sheet = (
+        table_sheet(train)
+        if train.is_table
+        else FeatureSheet(
+            catalogue=train.catalogue,
+            entries=_entries(train.features, package.fitted.shown, package.reached),
+            history=HISTORY,
+            required_tables=tuple(name for name in REQUIRED_TABLES if name in train.tables),
+            max_age_days=MAX_AGE_DAYS,
+            sizes=package.reached.sizes,
+            activity=ACTIVITY,
+        )
     )
     return BundleParts(
         model_text=model_text,
         sheet=sheet,
         policy=Policy(package.calibration, Scale(), BANDS, train.labels.definition),
-        reasons=reason_catalogue(),
+        reasons=table_reasons(sheet) if train.is_table else reason_catalogue(),
         reference=Reference(
             population=_population(train),
             validation={name: estimate.value for name, estimate in package.figures.items()},
             libraries={name: metadata.version(name) for name in _LIBRARIES},
             explained_by=how_to_explain(model_text),
             track_record=package.track_record,
-            intended_use=intended_use(sheet),
+            intended_use=USE if train.is_table else intended_use(sheet),
         ),
     )
 

@@ -108,12 +108,12 @@ def _pairs(store: OperatingStore, history: tuple[HistoryThreshold, ...]) -> tupl
     """Return the features of the same sellers at the start and at the end of each span, row by row, by seller."""
     import pandas as pd
 
-    from features.pipeline import all_sellers, frame, latest_midnight
+    from features.pipeline import all_sellers, compute_frame, latest_midnight
 
     days = [latest_midnight(store) - timedelta(days=DAYS * span) for span in range(SPANS, -1, -1)]
     sellers = all_sellers(store, days[-1])["seller_id"].sort_values()
     drawn = sellers.iloc[:: -(-len(sellers) // MOST_SELLERS) or 1]
-    computed = frame(store, pd.concat([drawn.to_frame().assign(as_of=day) for day in days]))
+    computed = compute_frame(store, pd.concat([drawn.to_frame().assign(as_of=day) for day in days]))
     spans = list(_spans(computed, days))
     before, after = (pd.concat(part) for part in zip(*spans, strict=True))
     fit = before[SIZE].notna().to_numpy()

@@ -31,12 +31,7 @@ class RefitConfig:
 
 
 def refits(
-    sample: Sample,
-    config: FitConfig,
-    recipe: Recipe,
-    parts: BundleParts,
-    count: int,
-    step: Callable[[str], None],
+    sample: Sample, config: FitConfig, recipe: Recipe, parts: BundleParts, *, count: int, step: Callable[[str], None]
 ) -> tuple[Bundle, ...]:
     """Return bundles as `parts` but for their models, fitted with the same recipe to other draws of sellers.
 

@@ -19,12 +19,14 @@ from training.engines import Learner
 from training.evidence import plots
 from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
+from training.evidence.rounds import boosting_rounds, loss_curve
 from training.evidence.scored import whole_scores
-from training.evidence.studies import STUDIES
+from training.evidence.studies import NOT_FOR_TABLES, STUDIES, table_finding
 from training.evidence.subject import Subject
 from training.evidence.track_record import track_record
-from training.fit import Fitted, fit_sample, rounds_finding
+from training.fit import Fitted, fit_sample
 from training.package import BANDS, HISTORY, Package, bundle_parts
+from training.predictions import test_predictions
 from training.reach import Reached, observed_reach
 from training.refits import refits, scorecard_refits
 from training.sample import Sample
@@ -46,7 +48,10 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run produced: the bundle's files, figures of both models on the test part, plots, findings, and facts."""
+    """What a run produced: the bundle's files, figures of both models on the test part, plots, findings, and facts.
+
+    `predictions` are those of the test part, see `predictions.test_predictions`.
+    """
 
     files: dict[str, bytes]
     figures: dict[str, Estimate]
@@ -54,6 +59,7 @@ class Run:
     plots: dict[str, Figure]
     findings: tuple[Finding, ...]
     facts: dict[str, str | int | float]
+    predictions: pd.DataFrame | None = None
 
     @property
     def bundle(self) -> Bundle:
@@ -88,6 +94,8 @@ def train(
     step: Step = lambda _: None,
     store: OperatingStore | None = None,
     learner: Learner = Learner(),  # noqa: B008 - frozen
+    *,
+    split: Split | None = None,
 ) -> Run:
     """Train on the earlier loans of some sellers, test on the later loans of others, and pack the model.
 
@@ -101,11 +109,13 @@ def train(
         store: the operating data that the dataset was computed from, for studies that need more of them.
         learner: where rows lie while they are learnt from, and what grows the trees; memory and this process if none
             is given.
+        split: training and test part; those of the settings unless given.
 
     Raises:
         TrainingError: the split lacks a class, or the model ranks no better than chance.
     """
-    split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
+    if split is None:
+        split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
     trained = _trained(split.train, config, step, learner)
     step(f"measure both on {len(split.test.rows):,} rows")
     predicted = _predicted(split, trained)
@@ -117,13 +127,19 @@ def train(
     record = track_record(split, BANDS, Scale(), predicted.model)
     parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures, reached, record))
     fit, count = trained.config.fit, config.refits.count
-    again = refits(trained.sample, fit, trained.fitted.recipe, parts, count, step)
+    again = refits(trained.sample, fit, trained.fitted.recipe, parts, count=count, step=step)
     cards = scorecard_refits(split.train, trained.sample.sellers, fit.seed, count, step)
     files = pack(parts)
     subject = _subject(Bundle.from_files(files), split, trained, predicted)
     findings = _studied(replace(subject, refits=again, card_refits=cards, store=store), step)
     return Run(
-        files, figures, beside, _drawn(subject), (*trained.findings, *findings), _facts(dataset, split, config, trained)
+        files,
+        figures,
+        beside,
+        _drawn(subject),
+        (*trained.findings, *findings),
+        _facts(dataset, split, config, trained),
+        test_predictions(subject),
     )
 
 
@@ -143,16 +159,16 @@ def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -
         tables={"Features": scorecard.table()},
     )
     used = replace(config, fit=searched.best)
-    return _Trained(
-        used, sample, fitted, calibration, scorecard, (*searched.findings, *_fit_findings(sample, fitted, used), found)
-    )
+    step("record the loss of each round")
+    findings = (*searched.findings, *_fit_findings(sample, fitted, used), found)
+    return _Trained(used, sample, fitted, calibration, scorecard, findings)
 
 
 def _fit_findings(sample: Sample, fitted: Fitted, config: TrainConfig) -> Iterator[Finding]:
     yield stability_finding(sample, fitted.stability)
     if fitted.choice is not None:
         yield fitted.choice.finding()
-    yield rounds_finding(fitted.recipe, config.fit)
+    yield boosting_rounds(loss_curve(sample.only(fitted.stability.kept), config.fit), fitted.recipe.rounds, config.fit)
 
 
 def _predicted(split: Split, trained: _Trained) -> _Predicted:
@@ -205,7 +221,7 @@ def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predic
 def _studied(subject: Subject, step: Step) -> Iterator[Finding]:
     for number, (name, study) in enumerate(STUDIES.items(), 1):
         step(f"study {number} of {len(STUDIES)}: {name.replace('_', ' ')}")
-        yield study(subject)
+        yield table_finding(name) if subject.train.is_table and name in NOT_FOR_TABLES else study(subject)
 
 
 def _drawn(subject: Subject) -> dict[str, Figure]:

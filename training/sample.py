@@ -1,4 +1,4 @@
-"""Labelled rows as the fit takes them, and the two ways to leave some of them out: the latest, or a fold of sellers."""
+"""Labelled rows as the fit takes them, and the ways to leave some of them out: later rows, or a fold of sellers."""
 
 from __future__ import annotations
 
@@ -138,20 +138,6 @@ class Sample:
                 parts.append((np.sort(inside), outside))
         return [part for part in parts if all(self._has_some(places) for places in part)]
 
-    def later(self, share: float) -> list[Part]:
-        """Return one part: the latest `share` of the rows is left out, and earlier rows of other sellers are learnt.
-
-        Nothing where there is no time, or one side has too few loans of a kind to say anything.
-
-        Example: with a share of 0.25 and loans spread evenly over 2023, what is left out is October to December.
-        """
-        if self.days is None:
-            return []
-        late = self.days > np.quantile(self.days, 1.0 - share, method="lower")
-        early = ~late & ~np.isin(self.sellers, self.sellers[late])
-        part = (np.flatnonzero(early), np.flatnonzero(late))
-        return [part] if all(self._has_both_kinds(places) for places in part) else []
-
     def folds(self, count: int, seed: int) -> list[Part]:
         """Return `count` parts, each leaving out other sellers, with about the same share of bad loans.
 
@@ -174,10 +160,6 @@ class Sample:
         """Return whether some rows hold enough of both kinds to compare models on them together with other parts."""
         bad = int(self.bad[places].sum())
         return min(bad, len(places) - bad) >= LEAST_OF_A_CLASS // 4
-
-    def _has_both_kinds(self, places: NDArray[np.int64]) -> bool:
-        bad = int(self.bad[places].sum())
-        return min(bad, len(places) - bad) >= LEAST_OF_A_CLASS
 
 
 def _outcomes(bad: pd.Series) -> NDArray[np.float64]:

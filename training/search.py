@@ -1,4 +1,4 @@
-"""The search for LightGBM's settings: a fixed number of trials on later loans of other sellers, the poor given up early."""
+"""Search for LightGBM's settings: a fixed number of trials on later loans of other sellers; poor ones end early."""
 
 from __future__ import annotations
 
@@ -147,8 +147,8 @@ def _found(study: Study, first: float, *, taken: bool) -> Finding:
     return Finding(
         name="search",
         title="Search of settings",
-        said=f"{len(study.trials)} settings were tried inside the training part, {given_up} of them given up before the "
-        f"last part. The configured settings have a log-loss of {first:.5f}, the best of all {best:.5f}: "
+        said=f"{len(study.trials)} settings were tried inside the training part, {given_up} of them given up before "
+        f"the last part. The configured settings have a log-loss of {first:.5f}, the best of all {best:.5f}: "
         f"{kept}.",
         figures={
             "trials": len(study.trials),

@@ -23,7 +23,7 @@ def comparison_tables(found: Comparison, candidate: int, champion: int) -> Itera
     Example: `Console().print(*comparison_tables(found, 4, 3))`.
     """
     names = (f"version {candidate}", f"version {champion}", "difference (95% interval)")
-    yield f"On {found.rows:,} loans that neither learnt from, {found.bad:,} of them bad:"
+    yield f"On {found.rows:,} loans that neither was trained on, {found.bad:,} of them bad:"
     figures = _table("figure", *names)
     for name, paired in found.figures.items():
         figures.add_row(name, *_cells(paired))

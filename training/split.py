@@ -12,6 +12,7 @@ from pydantic import Field
 
 from training.dataset import LEAST_OF_A_CLASS
 from training.settings import STRICT
+from training.split_advice import require_parts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,8 +88,8 @@ def hold_out(dataset: Dataset, config: SplitConfig, unseen: pd.Series) -> Split:
     train = dataset.select((rows["as_of"] < pd.Timestamp(train_before)) & ~unseen)
     in_test = rows["as_of"].between(pd.Timestamp(test_from), pd.Timestamp(last))
     test = dataset.select(in_test & unseen)
-    train.require(f"training (before {train_before})", LEAST_OF_A_CLASS)
-    test.require(f"test (from {test_from})", 2)
+    parts = ((f"training (before {train_before})", train), (f"test (from {test_from})", test))
+    require_parts(dataset, config, unseen, *parts)
     return Split(Evidence.OUT_OF_TIME, train, test, train_before, test_from)
 
 

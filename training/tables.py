@@ -28,7 +28,10 @@ MOST_CATEGORIES: Final = 50
 """A text column of more different values is an identifier or free text rather than a category."""
 
 _DAY: Final = date(1970, 1, 1)
-"""These tables carry no dates: all rows are as of one midnight, so that nothing is taken for later than anything."""
+"""Without a time column all rows are as of one midnight, so that no row counts as later than another."""
+
+_REST_OF_DATE: Final = {4: "0101", 6: "01", 8: ""}
+"""What makes a year, a year with its month, or a whole date of so many digits a date of eight digits."""
 
 _UNSAFE: Final = re.compile(r"[^\w=.<>+-]+")
 """What LightGBM's model text cannot hold in the name of a feature, or would read as its own."""
@@ -44,6 +47,7 @@ class TableForm:
         identifier: the column that names the borrower, never a feature; without one, rows alike in every feature count
             as one borrower, so that no copy of a row is on both sides of a fold.
         signs: +1 for a column along which risk rises, -1 for one along which it falls; all others are free.
+        time: the column with the date of each row, never a feature; without one, all rows are as of one midnight.
 
     Example: `TableForm("creditability", "bad")`.
     """
@@ -52,18 +56,30 @@ class TableForm:
     bad: str | int
     identifier: str | None = None
     signs: Mapping[str, int] = field(default_factory=dict)
+    time: str | None = None
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The columns that are no features."""
+        return tuple(name for name in (self.label, self.identifier, self.time) if name is not None)
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a table from a Parquet file.
+    """Read a table from a Parquet file, or from a CSV file whose name ends with `.csv`.
 
     Raises:
-        TableError: there is no such file, or it is not Parquet.
+        TableError: there is no such file, or it is not of that kind.
     """
+    import pandas as pd
     import pyarrow.parquet as pq
 
     if not path.is_file():
         raise TableError(f"There is no table at {path}.")
+    if path.suffix.lower() == ".csv":
+        try:
+            return pd.read_csv(path, low_memory=False)
+        except ValueError as error:
+            raise TableError(f"The table {path.name} cannot be read as CSV in UTF-8: {str(error).strip()}") from error
     try:
         table: pd.DataFrame = pq.ParquetFile(path).read().to_pandas()
     except (OSError, ValueError) as error:  # pyarrow's own errors are both of them
@@ -88,15 +104,18 @@ def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:
 
     _require_columns(table, form)
     bad = _outcomes(table[form.label], form)
-    raw = table.drop(columns=[form.label, *([form.identifier] if form.identifier else [])])
+    raw = table.drop(columns=list(form.others))
     encoded = dict(_encoded(raw, form))
     features = pd.DataFrame({name: values for name, (_, values) in encoded.items()}, index=table.index)
     borrower = _alike(features) if form.identifier is None else table[form.identifier].astype(str)
-    rows = pd.DataFrame({"seller_id": borrower, "as_of": pd.Timestamp(_DAY), "bad": bad}).reset_index(drop=True)
+    as_of = pd.Timestamp(_DAY) if form.time is None else midnights(table[form.time])
+    rows = pd.DataFrame({"seller_id": borrower, "as_of": as_of, "bad": bad}).reset_index(drop=True)
     about = pd.DataFrame({"country": "unknown", "marketplace": "unknown"}, index=rows.index)
-    labels = Labels(rows, 0, _DAY, f"{form.label} is {form.bad}")
+    last = rows["as_of"].max().date()
+    labels = Labels(rows, 0, last, f"{form.label} is {form.bad}", source=f"the column {form.label} of the table")
     signs = {name: sign for name, (sign, _) in encoded.items()}
-    return Dataset(rows, features.reset_index(drop=True), about, labels, _digest(signs), "a table", (), signs, ())
+    features = features.reset_index(drop=True)
+    return Dataset(rows, features, about, labels, _digest(signs), "a table", (), signs, (), is_table=True)
 
 
 def _require_columns(table: pd.DataFrame, form: TableForm) -> None:
@@ -104,7 +123,7 @@ def _require_columns(table: pd.DataFrame, form: TableForm) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise TableError(f"The table has {names.count(twice[0])} columns named {twice[0]!r}; a name may stand once.")
-    for what, name in (("label", form.label), ("identifier", form.identifier)):
+    for what, name in (("label", form.label), ("identifier", form.identifier), ("time", form.time)):
         if name is not None and name not in names:
             raise TableError(f"The table has no column {name!r} for its {what}; its columns are {_some(names)}.")
     if table.empty:
@@ -112,8 +131,35 @@ def _require_columns(table: pd.DataFrame, form: TableForm) -> None:
     unknown = sorted(set(form.signs) - set(names))
     if unknown:
         raise TableError(f"A sign is declared for {unknown[0]!r}, but the columns of the table are {_some(names)}.")
-    if len(names) == 1 + (form.identifier is not None):
+    if len(names) == len(form.others):
         raise TableError(f"The table has no column beside {' and '.join(names)}, so there is nothing to learn from.")
+
+
+def midnights(times: pd.Series) -> pd.Series:
+    """Return the midnight that begins the day of each time: of dates, ISO text, years, or numbers such as 20240131.
+
+    Example: `2024`, `202403` and `20240305` are 2024-01-01, 2024-03-01 and 2024-03-05.
+
+    Raises:
+        TableError: a value is missing or no date.
+    """
+    import pandas as pd
+    from pandas.api.types import is_numeric_dtype
+
+    if is_numeric_dtype(times):
+        text = times.where(times % 1 == 0).astype("Int64").astype("string")
+        text += text.str.len().map(_REST_OF_DATE)
+        found = pd.to_datetime(text, format="%Y%m%d", errors="coerce")
+    else:
+        found = pd.to_datetime(times, errors="coerce", format="mixed")
+    if found.isna().any():
+        first = times[found.isna()].iloc[0]
+        raise TableError(
+            f"{int(found.isna().sum())} values of the time column {times.name!r} are no dates; the first is {first!r}. "
+            "Use dates such as 2024-01-31, or years."
+        )
+    midnight: pd.Series = found.dt.tz_localize(None).dt.normalize()
+    return midnight
 
 
 def _outcomes(label: pd.Series, form: TableForm) -> pd.Series:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -10,7 +11,7 @@ from pydantic import TypeAdapter
 
 from training.dataset import Dataset, build, loan_labels
 from training.errors import ComparisonError, LabelError
-from training.labels import DefaultDefinition, Labels, read_label_table
+from training.labels import LabelConfig, Labels, read_label_table
 from training.split import Evidence, SplitConfig, is_unseen
 
 if TYPE_CHECKING:
@@ -21,16 +22,20 @@ if TYPE_CHECKING:
 
 Section = TypeVar("Section")
 
-_LEAST: Final = 2
+LEAST_OF_A_KIND: Final = 2
 """Bad and good rows, each, without which no figure of merit means anything; intervals tell how little it means."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where labelled rows come from: the loans of a store, or a label table, with features from that store."""
+    """Where labelled rows come from: the loans of a store, or a label table, with features from that store.
+
+    Outcomes of a label table are known up to `observed_through`, see `read_label_table`.
+    """
 
     store: OperatingStore
     table: Path | None = None
+    observed_through: date | None = None
 
     def labels(self, version: Version) -> Labels:
         """Return the labels that a version was trained to predict, as they are known now.
@@ -39,10 +44,11 @@ class Source:
             ComparisonError: it was trained on labels of another origin.
             LabelError: there are none, or the table cannot be read.
         """
+        config = label_config(version)
         if self.table is None:
-            known = loan_labels(self.store, _section(version, "labels", DefaultDefinition))
+            known = loan_labels(self.store, config.loan_definition)
         else:
-            known = read_label_table(self.table)
+            known = read_label_table(self.table, config, self.observed_through)
         if known.definition != _definition(version):
             raise ComparisonError(
                 f'Version {version.number} predicts "{_definition(version)}", and these labels are '
@@ -78,8 +84,20 @@ def shared_rows(rows: Dataset, candidate: Version, champion: Version) -> Dataset
     """Return those test rows of the candidate that the champion did not learn from either.
 
     Raises:
-        ComparisonError: the two predict different things, or one of them learnt from every row there was.
-        LabelError: too few bad or good rows are left to judge on.
+        ComparisonError: the two predict different outcomes, or one of them was not tested out of time.
+        LabelError: too few bad or good rows are left.
+    """
+    require_comparable(candidate, champion)
+    shared = rows.select(_unseen_by(champion, rows.rows))
+    shared.require(f"unseen by version {candidate.number} and version {champion.number}", LEAST_OF_A_KIND)
+    return shared
+
+
+def require_comparable(candidate: Version, champion: Version) -> None:
+    """Check that two versions predict the same outcome and that both were tested out of time.
+
+    Raises:
+        ComparisonError: they do not, or were not.
     """
     if _definition(candidate) != _definition(champion):
         raise ComparisonError(
@@ -92,9 +110,11 @@ def shared_rows(rows: Dataset, candidate: Version, champion: Version) -> Dataset
                 f"Version {version.number} learnt from every row there was (it was measured out of fold), so there "
                 "are none on which it could be compared."
             )
-    shared = rows.select(_unseen_by(champion, rows.rows))
-    shared.require(f"unseen by version {candidate.number} and version {champion.number}", _LEAST)
-    return shared
+
+
+def label_config(version: Version) -> LabelConfig:
+    """Return the `[labels]` section of the settings that a version was trained with."""
+    return _section(version, "labels", LabelConfig)
 
 
 def _definition(version: Version) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def to_vectors(computed: pd.DataFrame, covers_through: Mapping[str, date]) -> list[Vector]:
-    """Return a vector a row of a frame that `features.pipeline.frame` made, as if asked for on the day of its midnight.
+    """Return a vector for each row of a feature frame, as if requested on the day of its midnight.
 
     Args:
         computed: indexed by (seller_id, as_of), a column per feature.

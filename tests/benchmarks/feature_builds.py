@@ -89,7 +89,7 @@ def build(job: Job) -> Built:
     """Do a job: ingest, fold tiles, make the frame of all sellers."""
     from features.engines.duckdb import open_engine
     from features.intake import ingest, open_store
-    from features.pipeline import frame
+    from features.pipeline import compute_frame
     from features.tile_store import current_tiles
 
     clock = _Clock()
@@ -103,7 +103,7 @@ def build(job: Job) -> Built:
     computed = None
     if job.midnights:
         with clock.stage("frames"):
-            computed = frame(store, _pairs(store, job.midnights))
+            computed = compute_frame(store, _pairs(store, job.midnights))
     peak = peak_gib()
     if computed is not None and job.out is not None:
         computed.to_parquet(job.out)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE
 from features.intake import OperatingStore, ingest, open_store
-from features.pipeline import all_sellers, frame, latest_midnight
+from features.pipeline import all_sellers, compute_frame, latest_midnight
 from scoring import Assessment, Bundle, Vector, assess, pack
 from scoring.reasons import Reason
 from tests.benchmarks.features import Target
@@ -80,7 +80,7 @@ def run(sellers: int = SELLERS, asked: int = ASKED, orders_per_seller: int = 400
 def _checked(store: OperatingStore, dataset: Dataset, asked: int) -> dict[str, float]:
     bundle = trained(out_of_time(dataset, SPLIT).train)
     sellers = all_sellers(store, latest_midnight(store))
-    vectors = to_vectors(frame(store, sellers), store.covers_through)
+    vectors = to_vectors(compute_frame(store, sellers), store.covers_through)
     scored = [(vector, each) for vector, each in zip(vectors, assess(bundle, vectors), strict=True) if each.score]
     if len(scored) < asked:
         raise ValueError(f"Only {len(scored)} of {len(vectors)} sellers are scored; {asked} are needed. Simulate more.")

@@ -21,6 +21,7 @@ COMMANDS = (
     "import",
     "features",
     "train",
+    "train-table",
     "compare",
     "promote",
     "rollback",

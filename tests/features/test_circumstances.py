@@ -24,7 +24,7 @@ def test_what_is_known_at_the_midnight_comes_with_the_vector(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # features and pictures take seconds, and are in question elsewhere
-    monkeypatch.setattr(vectors, "frame", lambda _, pairs: pairs.set_index(INDEX).assign(feature=1.0))
+    monkeypatch.setattr(vectors, "compute_frame", lambda _, pairs: pairs.set_index(INDEX).assign(feature=1.0))
     monkeypatch.setattr(vectors, "land", lambda *_: PictureSet(digest(), ()))
     rates = [
         {"day": date(2024, 3, day), "currency": "CNY", "usd_per_unit": rate, "known_at": known}

@@ -23,7 +23,7 @@ from features.engines.duckdb import open_engine
 from features.errors import EngineError, StoreError
 from features.frame_folder import ENGINES, write_frame
 from features.intake import ingest, open_store
-from features.pipeline import frame, latest_midnight
+from features.pipeline import compute_frame, latest_midnight
 from features.store import VectorStore
 from features.tile_store import current_tiles
 from features.vectors import snapshot_of
@@ -58,7 +58,7 @@ FEW = features_named("orders_90d", "store_count")
 @pytest.fixture
 def few_features(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write frames of two features; all of them take seconds to compile."""
-    monkeypatch.setattr(frame_folder, "frame", partial(frame, catalogue=FEW))
+    monkeypatch.setattr(frame_folder, "compute_frame", partial(compute_frame, catalogue=FEW))
 
 
 def run(*arguments: str) -> Result:

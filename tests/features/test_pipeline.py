@@ -16,7 +16,7 @@ import pytest
 
 from features.catalogue import CATALOGUE, TENURE_AND_RECENCY
 from features.intake import OperatingStore
-from features.pipeline import all_sellers, frame
+from features.pipeline import all_sellers, compute_frame
 from tests.oracles.accepted import features_named, frame_from, write_accepted
 from tests.oracles.market import Market
 from tests.oracles.seller_sight import midnight
@@ -321,7 +321,7 @@ def test_midnights_may_be_timestamps_and_a_part_of_the_catalogue_gives_that_part
     everything: Everything, as_of: pd.DatetimeIndex
 ) -> None:
     part = features_named("orders_per_buyer_180d")
-    found = frame(everything.store, pd.DataFrame({"seller_id": ["S0"], "as_of": as_of}), part, threads=1)
+    found = compute_frame(everything.store, pd.DataFrame({"seller_id": ["S0"], "as_of": as_of}), part, threads=1)
     assert list(found.index) == [("S0", pd.Timestamp(T))]
     pd.testing.assert_frame_equal(found, everything.frame.loc[[("S0", pd.Timestamp(T))], ["orders_per_buyer_180d"]])
 

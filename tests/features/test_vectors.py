@@ -31,7 +31,7 @@ def test_vectors_of_the_same_data_are_computed_once(
     stored, snapshot = VectorStore(tmp_path / "vectors.db"), snapshot_of(operating)
     sellers = stored.sellers_in(snapshot, pictured=True)
     assert sellers
-    monkeypatch.setattr(vectors, "frame", None)  # whoever computes again fails
+    monkeypatch.setattr(vectors, "compute_frame", None)  # whoever computes again fails
     assert refresh(operating, stored) == (snapshot, sellers)
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from features.catalogue import CATALOGUE, Feature
 from features.engines.duckdb import open_engine
 from features.intake import OperatingStore, StoredDelivery
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from features.schema import BY_NAME, Kind, Need
 from features.tile_store import current_tiles
 from tests.oracles.seller_sight import EVENT_TIME, Row, Rows, midnight
@@ -94,7 +94,7 @@ def frame_from(
     catalogue: Sequence[Feature] = CATALOGUE,
 ) -> pd.DataFrame:
     """Return the pipeline's frame of a store; one of all features takes seconds to compile, of a few tenths of one."""
-    return frame(store, pd.DataFrame(pairs, columns=["seller_id", "as_of"]), catalogue, threads)
+    return compute_frame(store, pd.DataFrame(pairs, columns=["seller_id", "as_of"]), catalogue, threads)
 
 
 def frame_bytes(table: pd.DataFrame) -> tuple[bytes, list[object], list[str]]:

@@ -11,11 +11,20 @@ from training.evidence import plots
 from training.evidence.finding import Finding
 from training.evidence.limits import Limit
 from training.evidence.metrics import Estimate, evaluate
+from training.evidence.rounds import TABLE
+from training.predictions import test_predictions
 from training.run import Run
 
 FINDINGS = (
     Finding("drift", "Drift", "Nothing moved.", {"score_psi": 0.04}, {"By feature": pd.DataFrame({"psi": [0.1]})}),
     Finding("leaks", "Leaks", "One feature knows.", {"best_alone_auc": 0.99}, alarms=("A leaks.", "B leaks.")),
+    Finding(
+        "rounds",
+        "Boosting rounds",
+        "The loss was least after 10 rounds.",
+        {"best_round": 10.0},
+        {TABLE: pd.DataFrame({"round": [1, 10, 20], "training": [0.7, 0.4, 0.3], "left_out": [0.7, 0.5, 0.6]})},
+    ),
     Finding("withholding", "Withholding", "This was not asked for.", declined=True),
     Finding(
         "fairness",
@@ -66,4 +75,6 @@ def made_run() -> Run:
         "set_apart": 0,
         "fit.seed": 7,
     }
-    return Run(packed(found.train, boosted(found.train)), figures, beside, drawn, FINDINGS, facts)
+    return Run(
+        packed(found.train, boosted(found.train)), figures, beside, drawn, FINDINGS, facts, test_predictions(found)
+    )

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from tests.training.runs import made_run
 from training.cli import app, print_run
-from training.errors import LabelError
+from training.errors import ConfigError, LabelError
 from training.registry import Registered
 
 
@@ -81,3 +81,34 @@ def test_runs_that_a_kill_left_are_told_beside_the_output(tmp_path: Path, monkey
     assert isinstance(result.exception, LabelError)
     assert result.stdout == ""
     assert "left running in MLflow: train 9b02cf5a, train 5a31de9b." in result.stderr
+
+
+def test_settings_of_a_label_table_without_one_are_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
+    monkeypatch.setattr("features.intake.open_store", lambda _: None)
+    monkeypatch.setattr("training.registry.require", lambda _: ())
+    settings = tmp_path / "training.toml"
+    settings.write_text("[labels]\nhorizon_days = 56\n")
+    result = CliRunner().invoke(app, ["train", "--config", str(settings)])
+    assert isinstance(result.exception, ConfigError)
+    assert "describe a label table. Name the table with --labels" in str(result.exception)
+
+
+def test_the_embargo_of_a_label_table_without_a_horizon_is_said_on_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise LabelError("Enough.")
+
+    monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
+    monkeypatch.setattr("features.intake.open_store", lambda _: None)
+    monkeypatch.setattr("training.registry.require", lambda _: ())
+    monkeypatch.setattr("training.dataset.build", stop)
+    table, settings = tmp_path / "labels.csv", tmp_path / "training.toml"
+    table.write_text("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,false,2024-02-01\n")
+    settings.write_text("[labels]\nhorizon_days = 30\n")
+    runner, command = CliRunner(env={"COLUMNS": "300"}), ["train", "--labels", str(table)]
+    assert "so the embargo is 366 days" in runner.invoke(app, command).stderr
+    assert "embargo" not in runner.invoke(app, [*command, "--config", str(settings)]).stderr

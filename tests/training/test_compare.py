@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import date
 from functools import cache
 from io import StringIO
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -22,7 +24,7 @@ from training.evidence.metrics import evaluate
 from training.labels import Labels
 from training.registry import Version
 from training.show import comparison_tables
-from training.unseen import shared_rows
+from training.unseen import Source, shared_rows
 from training.vectors import to_vectors
 
 pytestmark = pytest.mark.slow
@@ -119,19 +121,19 @@ def test_what_is_printed_names_both_versions_and_says_where_there_is_too_little(
     for part in comparison_tables(compare(*models(), replace(rows(), about=few)), 4, 3):
         console.print(part)
     printed = console.export_text()
-    assert "On 900 loans that neither learnt from" in printed
+    assert "On 900 loans that neither was trained on" in printed
     assert re.search(r"version 4 +version 3 +difference", printed)
     assert re.search(r"auc +0\.\d{3} +0\.\d{3} +\+0\.\d{3} \(\+", printed)
     assert re.search(r"country DE +12 +\d +too few to judge", printed)
     assert re.search(r"size small +\d+ +\d+ +0\.\d{3}", printed)
 
 
-def test_bundles_of_different_catalogues_cannot_meet() -> None:
+def test_a_bundle_of_another_catalogue_than_the_rows_is_one_sentence() -> None:
     ours, theirs = models()
     other = replace(theirs, sheet=replace(theirs.sheet, catalogue="sha256:" + "0" * 64))
-    with pytest.raises(ComparisonError, match="bundles of different catalogues cannot meet the same rows"):
+    with pytest.raises(ComparisonError, match="The champion was trained with the catalogue sha256:000"):
         compare(ours, other, rows())
-    with pytest.raises(ComparisonError, match="and this program computes sha256:111"):
+    with pytest.raises(ComparisonError, match=r"The candidate was .*, and these rows are of sha256:111"):
         compare(ours, theirs, replace(rows(), catalogue="sha256:" + "1" * 64))
 
 
@@ -180,3 +182,15 @@ def test_too_few_shared_outcomes_are_one_sentence() -> None:
     few = replace(rows(), rows=rows().rows.assign(bad=False), labels=labels)
     with pytest.raises(LabelError, match="unseen by version 2 and version 1 part has 0 bad"):
         shared_rows(few, version(2), version(1))
+
+
+def test_a_label_table_is_read_with_the_horizon_and_definition_of_the_version(tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,false,2024-02-01\n")
+    trained = version(2, default_definition="half the sales", **{"labels.horizon_days": 56})
+    settings = {"labels.days_past_due": "90", "labels.months": "12", "labels.definition": "half the sales"}
+    trained = replace(trained, params={**trained.params, **settings})
+    source = Source(None, tmp_path / "labels.csv", date(2024, 3, 1))  # type: ignore[arg-type]
+    found = source.labels(trained)
+    assert (found.rows["seller_id"].tolist(), found.censored, found.definition) == (["S-1"], 1, "half the sales")
+    with pytest.raises(ComparisonError, match='these labels are "as the label table says"'):
+        source.labels(version(1))

@@ -8,7 +8,7 @@ import pytest
 
 from training.config import TrainConfig
 from training.errors import ConfigError
-from training.labels import DefaultDefinition
+from training.labels import LabelConfig
 from training.settings import read_settings
 from training.split import SplitConfig, longest_days
 
@@ -28,7 +28,7 @@ def test_an_embargo_shorter_than_an_outcome_is_a_sentence(tmp_path: Path) -> Non
 
 
 def test_a_longer_embargo_than_needed_is_allowed() -> None:
-    assert TrainConfig(labels=DefaultDefinition(months=6)).split == SplitConfig()
+    assert TrainConfig(labels=LabelConfig(months=6)).split == SplitConfig()
 
 
 def test_the_settings_of_search_and_refits_are_read_and_written(tmp_path: Path) -> None:
@@ -41,3 +41,32 @@ def test_the_settings_of_search_and_refits_are_read_and_written(tmp_path: Path) 
     path.write_text("[search]\ntrials = -1\n")
     with pytest.raises(ConfigError, match=r"search\.trials is -1"):
         read_settings(path, TrainConfig)
+
+
+def test_the_embargo_follows_the_horizon_of_a_label_table(tmp_path: Path) -> None:
+    path = tmp_path / "training.toml"
+    path.write_text("[labels]\nhorizon_days = 56\n")
+    found = read_settings(path, TrainConfig)
+    assert found.split.embargo_days == 56
+    path.write_text(found.as_toml())
+    assert read_settings(path, TrainConfig) == found
+    path.write_text("[labels]\nhorizon_days = 400\n")
+    assert read_settings(path, TrainConfig).split.embargo_days == 400
+
+
+def test_an_embargo_that_is_set_stays_and_must_cover_the_horizon(tmp_path: Path) -> None:
+    path = tmp_path / "training.toml"
+    path.write_text("[labels]\nhorizon_days = 56\n[split]\nembargo_days = 90\n")
+    assert read_settings(path, TrainConfig).split.embargo_days == 90
+    path.write_text("[labels]\nhorizon_days = 56\n[split]\nembargo_days = 55\n")
+    with pytest.raises(ConfigError, match=r"up to 56 days \(labels.horizon_days is 56\), but .* is 55; set it to 56"):
+        read_settings(path, TrainConfig)
+
+
+def test_a_definition_in_any_language_is_written_and_read(tmp_path: Path) -> None:
+    path = tmp_path / "training.toml"
+    path.write_text('[labels]\ndefinition = "回款下降一半, \\"half\\""\n', encoding="utf-8")
+    found = read_settings(path, TrainConfig)
+    assert found.labels.table_definition == '回款下降一半, "half"'
+    path.write_text(found.as_toml(), encoding="utf-8")
+    assert read_settings(path, TrainConfig) == found

@@ -12,7 +12,7 @@ import pytest
 from features.catalogue import CATALOGUE
 from features.errors import StoreError
 from features.intake import OperatingStore, StoredDelivery, open_store
-from features.pipeline import frame, latest_midnight
+from features.pipeline import compute_frame, latest_midnight
 from tests.world import World, shared_world
 from training.dataset import Origin, build, loan_labels
 from training.errors import LabelError
@@ -69,9 +69,9 @@ def test_a_label_before_a_seller_was_known_is_not_told_as_of_a_stranger(world: W
 
 def test_a_table_without_coverage_is_not_required_of_sellers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def first_alone(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        return frame(asked, pairs, CATALOGUE[:1])  # of all features it takes seconds
+        return compute_frame(asked, pairs, CATALOGUE[:1])  # of all features it takes seconds
 
-    monkeypatch.setattr("training.dataset.frame", first_alone)
+    monkeypatch.setattr("training.dataset.compute_frame", first_alone)
     store = without(open_store(world.home / "operating"), "purchases")
     assert "purchases" not in build(store, labels_as_of("S-000000", latest_midnight(store))).tables
 
@@ -82,4 +82,4 @@ def test_a_lost_file_of_the_store_is_one_sentence(world: World, tmp_path: Path) 
     shutil.rmtree(store.folder / "tiles")  # while they are whole, nobody asks for the rows that they were made of
     pairs = pd.DataFrame({"seller_id": ["S-000001"], "as_of": [date(2025, 1, 1)]})
     with pytest.raises(StoreError, match="cannot be read"):
-        frame(store, pairs, CATALOGUE[:1])
+        compute_frame(store, pairs, CATALOGUE[:1])

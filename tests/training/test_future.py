@@ -11,7 +11,7 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from features.intake import OperatingStore, ingest, open_store
-from features.pipeline import accepted_rows, frame, latest_midnight
+from features.pipeline import accepted_rows, compute_frame, latest_midnight
 from tests.world import World, shared_world
 from training.dataset import build, loan_labels
 from training.labels import Labels, read_label_table
@@ -38,14 +38,14 @@ def test_rows_known_after_the_loan_leave_the_training_set_as_it_was(world: World
         .drop_duplicates()
         .assign(as_of=store.covers_through["orders"])
     )
-    assert (frame(store, bad, [each for each in CATALOGUE if each.name == "orders_90d"]) > 0).all(axis=None)
+    assert (compute_frame(store, bad, [each for each in CATALOGUE if each.name == "orders_90d"]) > 0).all(axis=None)
 
 
 def test_a_column_of_a_label_table_is_no_feature(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def first_alone(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        return frame(asked, pairs, CATALOGUE[:1])  # of all features it takes seconds
+        return compute_frame(asked, pairs, CATALOGUE[:1])  # of all features it takes seconds
 
-    monkeypatch.setattr("training.dataset.frame", first_alone)
+    monkeypatch.setattr("training.dataset.compute_frame", first_alone)
     store = open_store(world.home / "operating")
     rows = loan_labels(store).rows.head(60)
     later = rows.assign(days_past_due_later=rows["bad"] * 120.0, as_of=rows["as_of"].dt.strftime("%Y-%m-%d"))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.counts import repeat
 from tests.oracles.labels_oracle import Loan, after_months, label
 from training.errors import LabelError
-from training.labels import DefaultDefinition, Labels, label_loans, read_label_table
+from training.labels import DefaultDefinition, LabelConfig, Labels, embargo_note, label_loans, read_label_table
 
 START = date(2024, 1, 20)
 YEAR_ON = date(2026, 6, 1)
@@ -234,3 +234,43 @@ def test_a_seller_labelled_twice_as_of_a_day_is_refused_by_line(tmp_path: Path) 
     path.write_text("seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,true,2024-01-01\nS-1,false,2024-01-01\n")
     with pytest.raises(LabelError, match="line 4"):
         read_label_table(path)
+
+
+SIX_WEEKS = LabelConfig(horizon_days=42, definition="sales below half of those before")
+THREE = "seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,false,2024-02-01\nS-3,true,2024-03-01\n"
+
+
+@pytest.mark.parametrize(
+    ("observed", "sellers"),
+    [
+        (None, ["S-1", "S-2", "S-3"]),
+        (date(2024, 4, 12), ["S-1", "S-2", "S-3"]),
+        (date(2024, 4, 11), ["S-1", "S-2"]),
+        (date(2024, 2, 12), ["S-1"]),
+    ],
+)
+def test_rows_whose_horizon_has_not_ended_are_censored(
+    tmp_path: Path, observed: date | None, sellers: list[str]
+) -> None:
+    labels = read_label_table(table(tmp_path, THREE), SIX_WEEKS, observed)
+    assert labels.rows["seller_id"].tolist() == sellers
+    assert labels.censored == 3 - len(sellers)
+    assert labels.matured_through == date(2024, len(sellers), 1)
+    assert (labels.horizon_days, labels.definition) == (42, "sales below half of those before")
+
+
+def test_no_matured_row_is_one_sentence_with_the_last_day_that_is(tmp_path: Path) -> None:
+    path = table(tmp_path, THREE)
+    with pytest.raises(LabelError, match=r"None of the 3 rows .* Use rows as of 2023-12-31 or earlier, or correct"):
+        read_label_table(path, SIX_WEEKS, date(2024, 2, 11))
+    assert len(read_label_table(path, LabelConfig(), date(2020, 1, 1)).rows) == 3
+
+
+def test_the_embargo_of_a_table_without_a_horizon_is_pointed_out(tmp_path: Path) -> None:
+    path = table(tmp_path, THREE)
+    note = embargo_note(read_label_table(path), 366)
+    assert "does not state when its outcomes were observed, so the embargo is 366 days" in note
+    assert "set labels.horizon_days" in note
+    assert embargo_note(read_label_table(path, SIX_WEEKS), 42) == ""
+    one_day = table(tmp_path, "seller_id,bad,as_of\nS-1,true,2024-01-01\nS-2,false,2024-01-01\n")
+    assert embargo_note(read_label_table(one_day), 366) == ""

@@ -39,7 +39,7 @@ def reached(store: OperatingStore, computed: list[pd.DataFrame]) -> Reached:
         return computed[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("features.pipeline.frame", recorded)
+        patch.setattr("features.pipeline.compute_frame", recorded)
         return observed_reach(store, HISTORY)
 
 
@@ -125,5 +125,5 @@ def test_of_too_few_sellers_nothing_is_told(
     known, sellers = computed[0], computed[0].index.get_level_values("seller_id").unique()
     for few in (0, 4, LEAST_SEEN - 1):
         some = known[known.index.get_level_values("seller_id").isin(sellers[:few])]
-        monkeypatch.setattr("features.pipeline.frame", lambda *_, some=some: some)
+        monkeypatch.setattr("features.pipeline.compute_frame", lambda *_, some=some: some)
         assert observed_reach(store, HISTORY) == Reached() != reached

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+import pandas as pd
 import pytest
 
 from scoring import Bundle, assess
@@ -26,11 +28,14 @@ from training.registry import (
     EXPERIMENT,
     MODEL_NAME,
     PREVIOUS,
+    LabelFile,
+    Provenance,
     Registered,
     Registry,
     aliases,
     find,
     load_bundle,
+    load_predictions,
     login_name,
     register,
     set_champion,
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 COVERS = dict.fromkeys(TABLES, OBSERVED)
+STARTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 CARD = ("bundle", "figures", "logistic_figures", "findings", "plots", "facts")
 
 
@@ -71,7 +77,8 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Registration:
     home = tmp_path_factory.mktemp("registry")
     registry = Registry(f"sqlite:///{home}/mlflow.db", home / "artifacts")
     example = example_row(loans, COVERS)
-    versions = (register(registry, run, example, "Ana Silva"), register(registry, run, example))
+    provenance = Provenance(STARTED, LabelFile("labels.csv", b"seller_id,as_of,bad\n"))
+    versions = (register(registry, run, example, "Ana Silva", provenance), register(registry, run, example))
     return Registration(registry, loans, run, versions)
 
 
@@ -110,6 +117,42 @@ def test_a_run_says_what_it_was_made_of_and_what_was_measured(registered: Regist
     assert {name: run.data.metrics[name] for name in expected} == pytest.approx(expected)
     plots = {Path(item.path).name for item in registered.client.list_artifacts(run.info.run_id, "plots")}
     assert plots == {"roc.png", "calibration.png", "score_distribution.png"}
+
+
+def test_a_run_lasts_as_long_as_the_training_and_keeps_its_label_table(registered: Registration) -> None:
+    import mlflow.artifacts
+
+    first, second = (registered.client.get_run(each.run_id) for each in registered.versions)
+    assert first.info.start_time == int(STARTED.timestamp() * 1000)
+    assert second.info.start_time > first.info.start_time
+    assert first.info.status == second.info.status == "FINISHED"
+    assert first.data.tags["label_table"].startswith("labels.csv, sha256:")
+    assert "label_table" not in second.data.tags
+    uri = f"{first.info.artifact_uri}/labels/labels.csv"
+    assert mlflow.artifacts.load_text(uri) == "seller_id,as_of,bad\n"
+    for run in (first, second):
+        assert {"mlflow.user", "mlflow.source.name", "process"} <= set(run.data.tags)
+
+
+def test_the_loss_of_each_round_is_a_metric_by_step(registered: Registration) -> None:
+    history = registered.client.get_metric_history(registered.versions[0].run_id, "loss/left_out")
+    assert {each.step: each.value for each in history} == {1: 0.7, 10: 0.5, 20: 0.6}
+
+
+def test_test_predictions_are_stored_and_loaded(registered: Registration) -> None:
+    version = find(registered.registry, "1")
+    found = load_predictions(registered.registry, version)
+    assert found is not None
+    pd.testing.assert_frame_equal(found, registered.run.predictions, check_dtype=False)
+    with_none = replace(version, run_id=_run_without_artifacts(registered))
+    assert load_predictions(registered.registry, with_none) is None
+
+
+def _run_without_artifacts(registered: Registration) -> str:
+    experiment = registered.client.get_run(registered.versions[0].run_id).info.experiment_id
+    run = registered.client.create_run(experiment)
+    registered.client.set_terminated(run.info.run_id)
+    return str(run.info.run_id)
 
 
 def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) -> None:

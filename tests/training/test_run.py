@@ -100,7 +100,19 @@ def of_one_midnight() -> Watched:
 
 def test_what_takes_long_is_told_as_it_begins(whole: Watched) -> None:
     begun = [step.split()[0] for step in whole.steps]
-    fitted = ["search", "search", "search", "fit", "fit", "measure", "refit", "refit", "scorecard", "scorecard"]
+    fitted = [
+        "search",
+        "search",
+        "search",
+        "fit",
+        "fit",
+        "record",
+        "measure",
+        "refit",
+        "refit",
+        "scorecard",
+        "scorecard",
+    ]
     assert begun == [*fitted, *["study"] * (len(STUDIES) + 1)]
     assert whole.steps[-1] == f"study {len(STUDIES) + 1} of {len(STUDIES) + 1}: seen"
 
@@ -230,8 +242,15 @@ def test_a_run_shows_the_scorecard_and_the_search_among_its_findings(run: Run) -
     assert set(weights["feature"]) == set(NAMES) - {"ad_spend_share_90d"}
 
 
+def test_a_run_has_the_predictions_that_it_was_measured_by(whole: Watched) -> None:
+    predictions = whole.run.predictions
+    assert predictions is not None
+    np.testing.assert_array_equal(predictions["probability"], whole.subject.probability)
+    assert whole.run.figures["auc"].value == auc(predictions["bad"].to_numpy(), predictions["probability"].to_numpy())
+
+
 def test_every_study_is_made_of_the_model(run: Run) -> None:
-    assert [finding.name for finding in run.findings] == ["search", "scorecard", *STUDIES, "seen"]
+    assert [finding.name for finding in run.findings] == ["search", "rounds", "scorecard", *STUDIES, "seen"]
     found = {finding.name: finding for finding in run.findings}
     assert found["monotone"].figures["violations"] == 0.0
     assert found["reasons"].figures["kept_under_refits"] > 0.0

@@ -158,6 +158,46 @@ def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path) -> None:
         as_dataset(read_table(tmp_path / "twice.parquet"), FORM)
 
 
+@pytest.mark.parametrize(
+    ("times", "days"),
+    [
+        ([2023, 2024], ["2023-01-01", "2024-01-01"]),
+        ([202303, 202412], ["2023-03-01", "2024-12-01"]),
+        ([20230305, 20241231], ["2023-03-05", "2024-12-31"]),
+        (["2023-03-05", "2024-12-31T23:59:59"], ["2023-03-05", "2024-12-31"]),
+        (pd.to_datetime(["2023-03-05 12:00", "2024-12-31 00:00"]), ["2023-03-05", "2024-12-31"]),
+        (pd.to_datetime(["2023-03-05 12:00", "2024-12-31 00:00"], utc=True), ["2023-03-05", "2024-12-31"]),
+        (["28-Feb-2023", "1-Mar-2024"], ["2023-02-28", "2024-03-01"]),
+    ],
+)
+def test_times_of_many_forms_are_midnights(times: object, days: list[str]) -> None:
+    table = pd.DataFrame({"a": [1.0, 2.0], "when": times, "bad": [0, 1]})
+    made = as_dataset(table, TableForm("bad", 1, time="when"))
+    assert made.rows["as_of"].dt.strftime("%Y-%m-%d").tolist() == days
+    assert made.labels.matured_through.isoformat() == max(days)
+    assert list(made.features) == ["a"]
+    assert made.spans_time
+    assert made.is_table
+
+
+@pytest.mark.parametrize(
+    "times", [["soon", "2024-01-01"], [None, "2024-01-01"], [12, 2024], [202413, 202401], [2024.5, 2024]]
+)
+def test_a_time_that_is_no_date_is_one_sentence(times: list[object]) -> None:
+    with pytest.raises(TableError, match=r"1 values of the time column 'when' are no dates; the first is"):
+        as_dataset(pd.DataFrame({"a": [1.0, 2.0], "when": times, "bad": [0, 1]}), TableForm("bad", 1, time="when"))
+
+
+def test_a_csv_table_is_read_with_its_gaps(tmp_path: Path) -> None:
+    (tmp_path / "loans.CSV").write_text("debt,home,bad\n1.5,own,0\n,,1\n")
+    made = as_dataset(read_table(tmp_path / "loans.CSV"), FORM)
+    assert made.features.columns.tolist() == ["debt", "home=own"]
+    assert made.features.isna().sum().tolist() == [1, 1]
+    (tmp_path / "broken.csv").write_bytes("a,b\n卖,1\n".encode("gb18030"))
+    with pytest.raises(TableError, match=r"broken.csv cannot be read as CSV in UTF-8"):
+        read_table(tmp_path / "broken.csv")
+
+
 @pytest.mark.repeated
 @settings(max_examples=repeat(12, 30), deadline=None)
 @given(

@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 SIMULATED: Final = "simulated"
 """The word with which a delivery states that its rows are not of real sellers."""
 
+_NOT_REGISTERED: Final = "This model is of a table. It is not registered and cannot be promoted."
 _STUDY: Final = "discrimination"
 _FEW: Final = 50
 """Defaults below which the card states that they prove little; the gates require as many by default."""
 
 
-def alarm_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
+def alarm_blocks(given: CardInput) -> Iterator[Block]:
     """Yield every alarm, the approval, and the figures beyond a limit that raise no alarm, with the reason."""
+    findings = given.findings
     raised = [(finding, alarm) for finding in findings for alarm in finding.alarms]
-    yield Approval(NOT_APPROVED)
+    yield Prose(_NOT_REGISTERED) if given.facts.get("kind") == "table" else Approval(NOT_APPROVED)
     if not raised:
         yield Prose(f"None of {len(findings)} studies raised an alarm.")
     for finding, alarm in raised:
@@ -49,6 +51,8 @@ def evidence_blocks(given: CardInput) -> Iterator[Block]:
 
 def _origin(given: CardInput) -> str:
     origin = str(given.facts["origin"])
+    if given.facts.get("kind") == "table":
+        return f"The rows are of {origin}. The figures hold for rows like these."
     stated = f"Operating data: {origin}, through {given.facts['data_through']}."
     if SIMULATED not in origin:
         return f"{stated} The figures hold for the sellers and the period of these data."

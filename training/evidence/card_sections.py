@@ -71,7 +71,7 @@ class CardInput:
 def sections(given: CardInput) -> tuple[Section, ...]:
     """Return the card's sections in the order in which a reviewer reads them."""
     return (
-        Section("Alarms", tuple(alarm_blocks(given.findings))),
+        Section("Alarms", tuple(alarm_blocks(given))),
         Section("What this evidence can and cannot show", tuple(evidence_blocks(given))),
         Section("Published limits", tuple(limit_blocks(given.findings))),
         Section("Intended use", tuple(_use(given.bundle))),
@@ -92,12 +92,13 @@ def limits(facts: Mapping[str, str | int | float]) -> tuple[str, ...]:
     Args:
         facts: of the run: `evidence`, `test_rows` and `test_bad`.
     """
-    text = environment().get_template("limits.txt").render(facts=facts)
+    name = "limits_of_table.txt" if facts.get("kind") == "table" else "limits.txt"
+    text = environment().get_template(name).render(facts=facts)
     return tuple(line.removeprefix("- ") for line in text.splitlines() if line)
 
 
 def _use(bundle: Bundle) -> Iterator[Block]:
-    return _told(intended_use(bundle.sheet))
+    return _told(bundle.reference.intended_use or intended_use(bundle.sheet))
 
 
 def _told(lines: Iterable[str]) -> Iterator[Block]:
@@ -219,8 +220,13 @@ def _reasons(bundle: Bundle) -> Block:
 
 
 def _reproduce(given: CardInput) -> Iterator[Block]:
-    bundle, facts = given.bundle, given.facts
+    facts = given.facts
     searched = bool(facts.get(_TRIALS))
+    if facts.get("kind") == "table":
+        yield Prose("With the same table and these versions of the libraries, the command gives the same model text.")
+        yield Code(str(facts["command"]))
+        yield _versions(given, searched=False)
+        return
     yield Prose(
         "With the same operating data, the settings below in a file training.toml and these versions of the libraries, "
         "the command gives the same model text on the same kind of machine."
@@ -228,14 +234,19 @@ def _reproduce(given: CardInput) -> Iterator[Block]:
     )
     yield Code("sellerscore train --config training.toml")
     yield Code(_settings({**facts, _TRIALS: 0} if searched else facts))
+    yield _versions(given, searched=searched)
+
+
+def _versions(given: CardInput, *, searched: bool) -> Block:
+    bundle = given.bundle
     rows = {
         "bundle": bundle.digest,
         "model text": bundle.model_digest,
-        "settings before the search" if searched else "settings": str(facts["config"]),
+        "settings before the search" if searched else "settings": str(given.facts["config"]),
         "sellerscore": metadata.version("sellerscore"),
         **{name: str(version) for name, version in bundle.reference.libraries.items()},
     }
-    yield Table("Digests and versions", ("what", "value"), tuple(rows.items()), (False, False))
+    return Table("Digests and versions", ("what", "value"), tuple(rows.items()), (False, False))
 
 
 def _settings(facts: Mapping[str, str | int | float]) -> str:

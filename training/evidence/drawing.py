@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,12 @@ def paper(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def fix_layout(figure: Figure) -> None:
+    """Lay a figure out once, so that each time it is saved it is the same picture."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
 def plain(axes: Axes) -> None:
     """Leave only the lines that carry meaning."""
     axes.spines[["top", "right"]].set_visible(False)
@@ -34,14 +41,20 @@ def plain(axes: Axes) -> None:
 
 
 def forest(
-    names: Sequence[str], columns: Mapping[str, Sequence[Estimate]], compared: Mapping[str, float] | None = None
+    names: Sequence[str],
+    columns: Mapping[str, Sequence[Estimate]],
+    compared: Mapping[str, float] | None = None,
+    ends: Mapping[str, float] | None = None,
 ) -> Figure:
     """Draw a line a name and a panel a column: each figure with its interval, and an upright line to compare with.
+
+    A figure beyond the end of its panel is an arrow at the end, with its value in words.
 
     Args:
         names: of the lines, from the top.
         columns: by heading, an estimate for each name.
         compared: by heading, where the upright line stands; a panel without one has none.
+        ends: by heading, the largest value that is drawn; a panel without one shows all.
     """
     figure = paper(2.6 + 2.6 * len(columns), 0.9 + 0.26 * len(names))
     panels = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
@@ -50,14 +63,37 @@ def forest(
         value, low, high = (np.array([getattr(each, end) for each in estimates]) for end in ("value", "low", "high"))
         if compared and heading in compared:
             axes.axvline(compared[heading], color=FAINT, linestyle=":", linewidth=1)
-        axes.hlines(places, low, high, color=GOOD, linewidth=1.5)
-        axes.plot(value, places, "o", color=GOOD, markersize=4)
+        end = (ends or {}).get(heading, np.inf)
+        inside = value <= end
+        axes.hlines(places, np.minimum(low, end), np.minimum(high, end), color=GOOD, linewidth=1.5)
+        axes.plot(value[inside], places[inside], "o", color=GOOD, markersize=4)
+        if not inside.all():
+            _draw_beyond(axes, value[~inside], places[~inside], end)
         axes.set_title(heading, fontsize=10)
         plain(axes)
         axes.tick_params(axis="y", length=0)
     panels[0].set_yticks(places, names, fontsize=8.5)
     panels[0].set_ylim(-0.6, len(names) - 0.4)
+    fix_layout(figure)
     return figure
+
+
+def _draw_beyond(axes: Axes, values: NDArray[np.float64], places: NDArray[np.int64], end: float) -> None:
+    """Draw values that are larger than the end of a panel: an arrow at the end, then the value."""
+    axes.plot(np.full(len(values), end), places, ">", color=BAD, markersize=5, clip_on=False)
+    for value, place in zip(values, places, strict=True):
+        axes.annotate(
+            f"{value:.3g}", (end, place), (6, 0), textcoords="offset points", va="center", fontsize=8, color=BAD
+        )
+    axes.set_xlim(right=end)
+
+
+def wrapped(name: str, width: int = 38) -> str:
+    """Return a label in lines of at most so many characters.
+
+    Example: `wrapped("Share of repeat buyers, 180 days", 24)` is `Share of repeat buyers,` and `180 days` below it.
+    """
+    return "\n".join(textwrap.wrap(name, width)) or name
 
 
 def histogram(groups: Mapping[str, NDArray[np.int64]], of: str) -> Figure:

@@ -33,6 +33,8 @@ FEATURE_PSI: Final = Limit("PSI of a feature", ACT)
 _NAMED: Final = 5
 _TENTHS: Final = np.arange(1, 10) / 10
 _SHOWN: Final = 15
+_PSI_END: Final = 1.0
+"""The largest index that is drawn to scale: above it a population is simply another one."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ def drift(subject: Subject) -> Finding:
     if score.stability.low is None:
         return Finding("drift", "Drift", "Not studied: the rows are of too few sellers to tell whether they moved.")
     checks = tuple(_checks(subject, score.stability, found))
+    labels = {entry.name: entry.label for entry in subject.bundle.sheet.entries}
     by_verdict = {word: [name for name, each in found.items() if each.stability.verdict is word] for word in Verdict}
     return Finding(
         "drift",
@@ -77,7 +80,7 @@ def drift(subject: Subject) -> Finding:
             "largest_feature_psi": max(each.stability.psi for each in found.values()),
         },
         tables={"PSI by feature": table({SCORE: score, **found}, ("training", "test"))},
-        plots={"by_feature": _plot({SCORE: score, **found})},
+        plots={"by_feature": _plot({SCORE: score, **found}, labels)},
         alarms=alarms(checks),
         checks=checks,
     )
@@ -238,7 +241,8 @@ def _said(subject: Subject, score: Stability, by_verdict: Mapping[Verdict, list[
     )
 
 
-def _plot(found: Mapping[str, Drift]) -> Figure:
+def _plot(found: Mapping[str, Drift], labels: Mapping[str, str]) -> Figure:
+    """Draw the indexes of the score and of the features that moved most, up to `_PSI_END`."""
     from training.evidence.drawing import forest
 
     shown = sorted(found.items(), key=lambda item: (item[0] != SCORE, -item[1].stability.psi))[:_SHOWN]
@@ -247,4 +251,5 @@ def _plot(found: Mapping[str, Drift]) -> Figure:
         for each in (each.stability for _, each in shown)
     ]
     heading = f"PSI ({WATCH} watch, {ACT} act)"
-    return forest([name for name, _ in shown], {heading: estimates}, {heading: ACT})
+    names = [labels.get(name, name.capitalize()) for name, _ in shown]
+    return forest(names, {heading: estimates}, {heading: ACT}, {heading: _PSI_END})

@@ -60,10 +60,12 @@ def explanations(subject: Subject) -> Finding:
     """Draw the points of test rows: a summary, dependence on the value of the weightiest features, and pairs."""
     explained = explain(subject.bundle, _drawn(subject, ROWS))
     pairs = parted(subject.bundle, _drawn(subject, PAIR_ROWS))
-    names = explained.features.columns
+    names = list(explained.features.columns)
+    labels = _labels(subject.bundle)
+    drawn = explained.features.set_axis(labels, axis=1)
     top = explained.order[:_DEPENDENCE]
     partners = {int(place): _partner(pairs, int(place)) for place in top}
-    together = _together(pairs, list(names))
+    together = _together(pairs, names)
     weights = _weights(subject.bundle, explained)
     check = _check(pairs.gap)
     return Finding(
@@ -73,13 +75,22 @@ def explanations(subject: Subject) -> Finding:
         figures={"top_ten_share": float(weights["share_of_all"].head(10).sum()), "largest_gap_of_pairs": pairs.gap},
         tables={"Points by feature": weights.head(_LISTED), "Features that act together": together.head(_LISTED)},
         plots={
-            "summary": shap_plots.summary(explained.features, explained.points, "Points (to the right: higher score)"),
-            "dependence": shap_plots.dependence(explained.features, explained.points, partners),
-            "interactions": shap_plots.interactions(pairs.size, list(names), explained.order[:_HEATMAP]),
+            "summary": shap_plots.summary(drawn, explained.points, "Points (to the right: higher score)"),
+            "dependence": shap_plots.dependence(drawn, explained.points, partners),
+            "interactions": shap_plots.interactions(pairs.size, labels, explained.order[:_HEATMAP]),
         },
         alarms=alarms((check,)),
         checks=(check,),
     )
+
+
+def _labels(bundle: Bundle) -> list[str]:
+    """Return the label of each feature as plots show it; features of one label keep their names."""
+    labels = [entry.label for entry in bundle.sheet.entries]
+    return [
+        entry.label if labels.count(entry.label) == 1 else f"{entry.label} ({entry.name})"
+        for entry in bundle.sheet.entries
+    ]
 
 
 def explain(bundle: Bundle, features: pd.DataFrame) -> Explained:

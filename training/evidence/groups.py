@@ -23,7 +23,12 @@ _SIZES: Final = ("small", "medium", "large")
 
 
 def groups(rows: Dataset) -> dict[str, pd.Series]:
-    """Return the group of each row by month, country, marketplace, tenure and size, in the order to show them."""
+    """Return the group of each row by month, country, marketplace, tenure and size, in the order to show them.
+
+    Rows of a table have a month alone.
+    """
+    if rows.is_table:
+        return {"month": rows.rows["as_of"].dt.strftime("%Y-%m")}
     return {
         "month": rows.rows["as_of"].dt.strftime("%Y-%m"),
         "country": common(rows.about["country"]),

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from features.tile_store import SOURCES
 from training.evidence.fake_orders.copies import NamedRows, copied, first_rows, renamed, rows_of, write_store
 
@@ -59,7 +59,7 @@ def without_rows(store: OperatingStore, pairs: pd.DataFrame) -> dict[str, pd.Dat
     asked = pd.concat([_asked(pairs, copy) for copy in copies], ignore_index=True)
     with tempfile.TemporaryDirectory(prefix="sellerscore-hidden-rows-") as folder:
         deliveries = {"first": first_rows(store), "true": _all(rows, copies)}
-        computed = frame(write_store(Path(folder), store, deliveries), asked)
+        computed = compute_frame(write_store(Path(folder), store, deliveries), asked)
     found = computed.reindex(pd.MultiIndex.from_frame(asked))
     count = len(pairs)
     return {copy: found.iloc[place * count : (place + 1) * count] for place, copy in enumerate(copies)}

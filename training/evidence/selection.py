@@ -71,14 +71,14 @@ def selection(subject: Subject) -> Finding:
 
 def sides_of(subject: Subject, store: OperatingStore) -> Sides:
     """Draw sellers without a loan beside the labelled rows, and compute their features as of the same midnights."""
-    from features.pipeline import frame
+    from features.pipeline import compute_frame
 
     rows, bundle = subject.test.rows, subject.bundle
     places = np.arange(len(rows))
     if len(rows) > ROWS:
         places = np.sort(np.random.default_rng(subject.seed).choice(places, ROWS, replace=False))
     pairs = others_beside(store, rows.iloc[places], subject.seed, _BESIDE)
-    features = frame(store, pairs).reset_index()
+    features = compute_frame(store, pairs).reset_index()
     enough = scorable(bundle, features)
     places = places[scorable(bundle, subject.test.features.iloc[places])]
     others = features.loc[enough, list(bundle.sheet.names)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.drawing import BAD, FAINT, GOOD, INK, paper, plain
+from training.evidence.drawing import BAD, FAINT, GOOD, INK, paper, plain, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +60,8 @@ def dependence(features: pd.DataFrame, points: NDArray[np.float64], partners: Ma
         _panel(axes, features.iloc[:, place], points[:, place], features.iloc[:, partner])
     for axes in panels[len(partners) :]:
         axes.set_visible(False)
+    for bar in figure.axes[len(panels) :]:
+        bar.yaxis.label.set_fontsize(8)
     plt.close(figure)
     figure.tight_layout()
     return figure
@@ -102,7 +104,7 @@ def _scattered(axes: Axes, values: pd.Series, points: NDArray[np.float64], partn
     """Draw SHAP's scatter, coloured by the partner's rank, since single giants would leave all others one colour."""
     import shap
 
-    rank = partner.rank(pct=True).fillna(0.5).rename(f"{partner.name}, by rank")
+    rank = partner.rank(pct=True).fillna(0.5).rename(wrapped(f"{partner.name}, by rank", 26))
     one, other = (
         shap.Explanation(values=points, data=each.to_numpy(), feature_names=str(each.name)) for each in (values, rank)
     )

@@ -36,3 +36,22 @@ STUDIES: Final[Mapping[str, Study]] = {
     "fake_orders": fake_orders,
     "leaks": leaks,
 }
+
+NOT_FOR_TABLES: Final[Mapping[str, str]] = {
+    "segments": "Segments",
+    "reasons": "Stability of reasons",
+    "fairness": "Fairness between groups",
+    "selection": "Outcomes that only the approved have",
+    "withholding": "What withholding brings",
+    "fake_orders": "What fake orders buy",
+}
+"""Studies of sellers, of the reason catalogue and of operating data, which do not apply to a table: their titles."""
+
+
+def table_finding(name: str) -> Finding:
+    """Return the finding of a study that does not apply to a table."""
+    return Finding(
+        name,
+        NOT_FOR_TABLES[name],
+        "Does not apply: the rows are of a table, without operating data and reasons of sellers.",
+    )

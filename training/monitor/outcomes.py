@@ -8,13 +8,13 @@ waiting for the others would make every recent month look terrible.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from training.errors import LabelError
-from training.labels import DefaultDefinition, label_loans, read_label_table
+from training.labels import DefaultDefinition, LabelConfig, label_loans, read_label_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +41,9 @@ class Outcomes:
     unknown: str = ""
 
 
-def outcomes(store: OperatingStore, definition: str, today: date, table: Path | None = None) -> Outcomes:
+def outcomes(
+    store: OperatingStore, definition: str, today: date, table: Path | None = None, config: LabelConfig | None = None
+) -> Outcomes:
     """Return what is known at the midnight of today of the loans in a store, or of the rows of a label table.
 
     Rows that became known after today are left out, so that a day in the past can be monitored again as it was.
@@ -50,13 +52,14 @@ def outcomes(store: OperatingStore, definition: str, today: date, table: Path | 
         store: the operating data.
         definition: what bad means, in the words of a bundle, such as `90+ days past due within 12 months`.
         today: the midnight of monitoring.
-        table: labels made elsewhere, all of which count as matured.
+        table: an external label table.
+        config: its horizon and definition, as the model was trained with; without a horizon all its rows are matured.
 
     Raises:
         LabelError: the label table cannot be read.
     """
     if table is not None:
-        return _labelled(table, definition, today)
+        return _labelled(table, definition, today, config or LabelConfig())
     words = _DEFINITION.fullmatch(definition)
     if words is None:
         return Outcomes(_none(), None, f'Loans cannot be judged by "{definition}"; give its label table with --labels.')
@@ -90,16 +93,19 @@ def _of_loans(tables: dict[str, pd.DataFrame], through: date, definition: Defaul
     return Outcomes(found.sort_values(["day", "seller_id"], ignore_index=True), through)
 
 
-def _labelled(table: Path, definition: str, today: date) -> Outcomes:
+def _labelled(table: Path, definition: str, today: date, config: LabelConfig) -> Outcomes:
     import pandas as pd
 
-    known = read_label_table(table)
+    known = read_label_table(table, replace(config, horizon_days=0))
     if definition != known.definition:
         return Outcomes(_none(), None, f'The model predicts "{definition}", which a label table does not say.')
     rows = known.rows[known.rows["as_of"] < pd.Timestamp(today)].reset_index(drop=True)
     if rows.empty:
         return Outcomes(_none(), today, f"The label table has no row as of before {today}.")
-    return Outcomes(rows.rename(columns={"as_of": "day"}).assign(matured=True), today)
+    matured = rows["as_of"] <= pd.Timestamp(today) - pd.Timedelta(days=config.horizon_days)
+    # the outcome of a row whose horizon has not ended was not known yet
+    found = rows.assign(matured=matured, bad=rows["bad"] & matured)
+    return Outcomes(found.rename(columns={"as_of": "day"}), today)
 
 
 def _known(store: OperatingStore, today: date) -> dict[str, pd.DataFrame]:

@@ -19,7 +19,7 @@ import numpy as np
 
 from features.catalogue import CATALOGUE, digest
 from features.intake.quality.psi import ACT, WATCH, Stability, Verdict
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from training.errors import TrainingError
 from training.evidence import drift as psi
 from training.evidence.drift import SCORE, Drift, Sample, drifts
@@ -98,7 +98,7 @@ def _features_of(watched: Watched, now: pd.DataFrame) -> Sample | None:
         features = pd.DataFrame(np.stack(now["values"].to_list()), columns=list(sheet.names))
     elif sheet.catalogue == digest(CATALOGUE):
         pairs = now[["seller_id", "as_of"]]
-        computed = frame(watched.references.source.store, pairs)
+        computed = compute_frame(watched.references.source.store, pairs)
         features = computed.reindex(pd.MultiIndex.from_frame(pairs)).reset_index(drop=True)
     else:
         return None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.catalogue import CATALOGUE, digest
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from training.errors import ComparisonError
 from training.evidence.asking import scorable
 from training.evidence.drift import SCORE, Sample
@@ -99,7 +99,7 @@ class References:
             )
         if len(rows) > ROWS:
             rows = rows.sample(ROWS, random_state=_SEED)
-        computed = frame(self.source.store, rows[["seller_id", "as_of"]]).reset_index()
+        computed = compute_frame(self.source.store, rows[["seller_id", "as_of"]]).reset_index()
         return computed.merge(rows[["seller_id", "as_of", _LEARNT]].drop_duplicates(), on=["seller_id", "as_of"])
 
 

@@ -8,6 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from training.evidence.finding import Finding
+from training.labels import LabelConfig
 from training.monitor.answers import answers
 from training.monitor.calibration import calibration
 from training.monitor.freshness import freshness
@@ -18,6 +19,7 @@ from training.monitor.population import drift
 from training.monitor.shadow import shadow
 from training.monitor.vintages import vintages
 from training.monitor.watched import Watched
+from training.unseen import label_config
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,18 +144,20 @@ def _rank(found: OfModel) -> tuple[bool, bool, pd.Timestamp]:
 
 
 def _watched(given: Given, config: MonitorConfig) -> Iterator[Watched]:
-    known: dict[str, Outcomes] = {}
+    known: dict[tuple[str, LabelConfig], Outcomes] = {}
     source = given.references.source
     for digest, model in given.models.known.items():
+        labels = LabelConfig() if model.version is None else label_config(model.version)
         definition = model.bundle.policy.default_definition
-        if definition not in known:
-            known[definition] = outcomes(source.store, definition, given.today, source.table)
+        if (definition, labels) not in known:
+            found = outcomes(source.store, definition, given.today, source.table, labels)
+            known[definition, labels] = found
         scores = given.scores[given.scores["model"] == digest].reset_index(drop=True)
         champion = given.champion is not None and digest == given.champion.digest
         yield Watched(
             model,
             scores,
-            known[definition],
+            known[definition, labels],
             given.shadow,
             given.references,
             given.today,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from features.catalogue import TENURE_AND_RECENCY
 from features.importers import ImportOptions, ImportReport, find_mapping, import_delivery
 from features.intake import IntakeReport, OperatingStore, ingest, open_store
-from features.pipeline import all_sellers, frame, latest_midnight
+from features.pipeline import all_sellers, compute_frame, latest_midnight
 from scoring import Assessment, assess
 from training.config import TrainConfig
 from training.cross_validation import cross_validated_auc
@@ -117,7 +117,7 @@ def _score_others(store: OperatingStore, dataset: Dataset, run: Run) -> list[Ass
     as_of = latest_midnight(store)
     everyone = all_sellers(store, as_of)
     others = everyone[~everyone["seller_id"].isin(dataset.rows["seller_id"])]
-    computed = frame(store, others)
+    computed = compute_frame(store, others)
     return assess(run.bundle, to_vectors(computed, {name: store.covers_through[name] for name in dataset.tables}))
 
 

@@ -13,7 +13,9 @@ from training.registry.champion import (
     set_champion,
     settle,
 )
-from training.registry.connection import EXPERIMENT, MODEL_NAME, Registry, locked
+from training.registry.connection import EXPERIMENT, MODEL_NAME, TABLES, Registry, locked
+from training.registry.predictions import load_predictions
+from training.registry.provenance import LabelFile, Provenance
 from training.registry.published import EVIDENCE
 from training.registry.runs import (
     ALARM,
@@ -21,6 +23,7 @@ from training.registry.runs import (
     NOT_MEASURED,
     TRAINED_BY,
     Registered,
+    log_table_run,
     login_name,
     register,
     require,
@@ -40,15 +43,20 @@ __all__ = [
     "NOT_MEASURED",
     "PREVIOUS",
     "REPLACED",
+    "TABLES",
     "TRAINED_BY",
     "WITHDRAWN",
+    "LabelFile",
+    "Provenance",
     "Registered",
     "Registry",
     "Version",
     "aliases",
     "find",
     "load_bundle",
+    "load_predictions",
     "locked",
+    "log_table_run",
     "login_name",
     "register",
     "require",

@@ -10,6 +10,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from types import FrameType
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -26,7 +27,7 @@ _SIGNALLED: Final = 128
 
 
 @contextmanager
-def begun(experiment: str, name: str) -> Iterator[str]:
+def begun(experiment: str, name: str, started_at: datetime | None = None) -> Iterator[str]:
     """Begin a run, the active one of MLflow's functions until the end, and yield its id.
 
     It ends FINISHED, or KILLED by Ctrl-C or SIGTERM, or FAILED by any other exception, which goes on its way. SIGTERM
@@ -35,18 +36,26 @@ def begun(experiment: str, name: str) -> Iterator[str]:
     Args:
         experiment: the id of the experiment.
         name: of the run.
+        started_at: the start that MLflow shows, in UTC; now unless given.
     """
     import mlflow
 
-    with (
-        _stopped_by_signal(),
-        mlflow.start_run(experiment_id=experiment, run_name=name, tags={PROCESS: str(Process.own())}) as run,
-    ):
+    with _stopped_by_signal(), mlflow.start_run(run_id=_create_run(experiment, name, started_at)) as run:
         try:
             yield run.info.run_id
         except (KeyboardInterrupt, SystemExit):
             mlflow.end_run("KILLED")
             raise
+
+
+def _create_run(experiment: str, name: str, started_at: datetime | None) -> str:
+    """Create a run with the tags that `mlflow.start_run` would give it; only this way takes a start time."""
+    from mlflow import MlflowClient
+    from mlflow.tracking.context.registry import resolve_tags
+
+    start = None if started_at is None else int(started_at.timestamp() * 1000)
+    run = MlflowClient().create_run(experiment, start, resolve_tags({PROCESS: str(Process.own())}), name)
+    return str(run.info.run_id)
 
 
 def sweep(client: Client, *experiments: str) -> tuple[str, ...]:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 MODEL_NAME: Final = "sellerscore"
 EXPERIMENT: Final = "sellerscore"
 
+TABLES: Final = "sellerscore-tables"
+"""The experiment of trainings on tables, whose models are never registered."""
+
 MONITORING: Final = "sellerscore-monitor"
 """The experiment of monitoring, apart from that of training."""
 

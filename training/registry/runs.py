@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Final
 from training.evidence.card import card
 from training.evidence.card_sections import CardInput
 from training.evidence.metrics import Estimate
+from training.evidence.rounds import NAME as ROUNDS
+from training.evidence.rounds import TABLE as LOSSES
 from training.registry.begun import begun, sweep
-from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, Registry, connected, locked
+from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, TABLES, Registry, connected, locked
 from training.registry.note import note
+from training.registry.predictions import log_file, log_predictions
+from training.registry.provenance import Provenance, provenance_tags
 from training.registry.published import EVIDENCE, evidence_summary
 
 if TYPE_CHECKING:
@@ -42,6 +46,10 @@ _ABOUT: Final = (
     "Each run is one training. Its description says what was found; figures are gathered by study; the model card, "
     "plots, tables and the bundle are its artifacts. `sellerscore compare` holds two versions of the model against "
     "each other."
+)
+_ABOUT_TABLES: Final = (
+    "Each run is one training on a table with `sellerscore train-table`: evidence about the table. Its models are not "
+    "registered, and the service cannot score with them."
 )
 _ABOUT_MODEL: Final = (
     "The service scores with the version that has the alias `champion`; `previous` is where a rollback leads, and "
@@ -75,10 +83,16 @@ def require(registry: Registry) -> tuple[str, ...]:
     """
     with connected(registry) as client, locked(registry, "experiment"):
         _experiment(client, registry)
-        return sweep(client, EXPERIMENT, MONITORING)
+        return sweep(client, EXPERIMENT, MONITORING, TABLES)
 
 
-def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: str | None = None) -> Registered:
+def register(
+    registry: Registry,
+    run: Run,
+    example: pd.DataFrame,
+    trained_by: str | None = None,
+    provenance: Provenance = Provenance(),  # noqa: B008 - frozen
+) -> Registered:
     """Log a run with all its evidence, and then register its bundle as a new version.
 
     The version comes last, with all its tags in one step: where anything fails before, there is a failed run and no
@@ -89,26 +103,16 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
         run: what training produced.
         example: one or more input rows as the served model takes them.
         trained_by: who trained; the login name unless said otherwise.
+        provenance: the label table, and when training began.
 
     Raises:
         RegistryError: the registry cannot be reached.
     """
-    import mlflow
-
-    tags = _tags(run, (trained_by or "").strip() or login_name())
+    tags = {**_tags(run, (trained_by or "").strip() or login_name()), **provenance_tags(provenance)}
     with connected(registry) as client:
         experiment = _experiment(client, registry)
-        with begun(experiment, f"train {run.bundle.digest[7:15]}") as run_id:
-            mlflow.log_params(run.facts)
-            told = note(run, tags)
-            mlflow.set_tags({**tags, "mlflow.note.content": told})
-            mlflow.log_metrics({**_metrics("model", run.figures), **_metrics("benchmark", run.logistic_figures)})
-            for name, figure in run.plots.items():
-                mlflow.log_figure(figure, f"plots/{name}.png")
-            for finding in run.findings:
-                _log_finding(finding)
-            for name, text in card(_card_input(run)).items():
-                mlflow.log_text(text, name)
+        with begun(experiment, f"train {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
+            told = _log_run(client, run_id, run, tags, provenance)
             made = _log_model(run, example)
             if not client.search_registered_models(f"name='{MODEL_NAME}'"):
                 client.create_registered_model(MODEL_NAME, description=_ABOUT_MODEL)
@@ -117,6 +121,57 @@ def register(registry: Registry, run: Run, example: pd.DataFrame, trained_by: st
                 MODEL_NAME, made.model_uri, run_id, version_tags, description=told, model_id=made.model_id
             )
         return Registered(int(version.version), run_id)
+
+
+def log_table_run(
+    registry: Registry, run: Run, trained_by: str | None = None, provenance: Provenance | None = None
+) -> str:
+    """Log a run on a table with all its evidence, and return its id.
+
+    It has an experiment of its own and registers no version, so that its model can never become the champion. The
+    files of its bundle are artifacts of the run.
+
+    Args:
+        registry: where to.
+        run: what training produced.
+        trained_by: who trained; the login name unless given.
+        provenance: when training began.
+
+    Raises:
+        RegistryError: the registry cannot be reached.
+    """
+    provenance = provenance or Provenance()
+    tags = {**_tags(run, (trained_by or "").strip() or login_name()), **provenance_tags(provenance)}
+    with connected(registry) as client:
+        experiment = _experiment(client, registry, TABLES, _ABOUT_TABLES)
+        with begun(experiment, f"table {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
+            _log_run(client, run_id, run, tags, provenance)
+            for name, content in run.files.items():
+                log_file(f"bundle/{name}", content)
+    return run_id
+
+
+def _log_run(client: Client, run_id: str, run: Run, tags: Mapping[str, str], provenance: Provenance) -> str:
+    """Log facts, figures, plots, findings, predictions and the model card; return the description of the run."""
+    import mlflow
+
+    mlflow.log_params(run.facts)
+    told = note(run, tags)
+    mlflow.set_tags({**tags, "mlflow.note.content": told})
+    mlflow.log_metrics({**_metrics("model", run.figures), **_metrics("benchmark", run.logistic_figures)})
+    for name, figure in run.plots.items():
+        mlflow.log_figure(figure, f"plots/{name}.png")
+    if run.predictions is not None:
+        log_predictions(run.predictions)
+    if provenance.labels is not None:
+        log_file(f"labels/{provenance.labels.name}", provenance.labels.content)
+    for finding in run.findings:
+        _log_finding(finding)
+        if finding.name == ROUNDS:
+            _log_losses(client, run_id, finding)
+    for name, text in card(_card_input(run)).items():
+        mlflow.log_text(text, name)
+    return told
 
 
 def shown_name(figure: str) -> str:
@@ -165,6 +220,20 @@ def _log_finding(finding: Finding) -> None:
         mlflow.set_tag((DECLINED if finding.declined else NOT_MEASURED) + finding.name, finding.said)
 
 
+def _log_losses(client: Client, run_id: str, finding: Finding) -> None:
+    """Log the loss of each listed round as a metric with the round as its step, which MLflow draws as a curve."""
+    from mlflow.entities import Metric
+
+    table = finding.tables[LOSSES]
+    now = int(datetime.now(UTC).timestamp() * 1000)
+    metrics = [
+        Metric(f"loss/{name}", loss, now, number)
+        for name in table.columns[1:]
+        for number, loss in zip(table["round"].tolist(), table[name].tolist(), strict=True)
+    ]
+    client.log_batch(run_id, metrics=metrics)
+
+
 def _card_input(run: Run) -> CardInput:
     return CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
 
@@ -196,9 +265,9 @@ def _log_model(run: Run, example: pd.DataFrame) -> ModelInfo:
         )
 
 
-def _experiment(client: Client, registry: Registry) -> str:
-    found = client.get_experiment_by_name(EXPERIMENT)
+def _experiment(client: Client, registry: Registry, name: str = EXPERIMENT, about: str = _ABOUT) -> str:
+    found = client.get_experiment_by_name(name)
     if found is not None:
         return str(found.experiment_id)
     location = registry.artifacts.as_uri() if registry.uri.startswith("sqlite:") else None
-    return str(client.create_experiment(EXPERIMENT, location, {"mlflow.note.content": _ABOUT, **_KIND}))
+    return str(client.create_experiment(name, location, {"mlflow.note.content": about, **_KIND}))

@@ -13,7 +13,7 @@ import pytest
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
 from features.picture.landing import land
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from features.store import Snapshot, VectorStore
 from features.vectors import rows_of
 from tests.api.conftest import Opener
@@ -38,7 +38,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows["sellers"] = [{**row, "category": "toys"} for row in rows["sellers"]]
     rows["sellers"].append({**rows["sellers"][0], "seller_id": TRICKY})
     store = write_accepted(rows, folder)
-    features = frame(store, pd.DataFrame({"seller_id": [*SELLERS, TRICKY], "as_of": AS_OF}))
+    features = compute_frame(store, pd.DataFrame({"seller_id": [*SELLERS, TRICKY], "as_of": AS_OF}))
     snapshot = Snapshot(AS_OF, "data-1", digest(CATALOGUE), dict.fromkeys(COVERED, AS_OF))
     VectorStore(folder / "vectors.db").replace(snapshot, rows_of(features), land(store, features))
     return folder / "vectors.db"

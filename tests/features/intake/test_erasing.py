@@ -28,7 +28,7 @@ from features.errors import StoreError
 from features.intake import IntakeReport, OperatingStore, erase_rows, ingest, open_store
 from features.intake.erased import Erased, read_erased
 from features.picture.stored import PictureSet
-from features.pipeline import all_sellers, frame
+from features.pipeline import all_sellers, compute_frame
 from features.store import VectorStore
 from features.tile_store import current_tiles
 from features.vectors import refresh
@@ -118,7 +118,7 @@ def counts_agree(folder: Path) -> None:
 
 
 def features_of(store: OperatingStore) -> pd.DataFrame:
-    return frame(store, all_sellers(store, date(2024, 5, 1)))
+    return compute_frame(store, all_sellers(store, date(2024, 5, 1)))
 
 
 def of_deliveries(found: Iterable[tuple[str, Row]]) -> list[tuple[str, Row]]:
@@ -229,7 +229,7 @@ def test_vectors_of_who_was_erased_while_they_were_computed_are_not_stored(
         erase_rows(folder, GONE)
         return pairs.set_index(["seller_id", "as_of"]).assign(feature=1.0)
 
-    monkeypatch.setattr(features.vectors, "frame", erased_meanwhile)
+    monkeypatch.setattr(features.vectors, "compute_frame", erased_meanwhile)
     monkeypatch.setattr(features.vectors, "land", lambda *_: PictureSet("", ()))
     monkeypatch.setattr(features.vectors, "land_circumstances", lambda *_: CircumstanceSet({}, ()))
     vectors = VectorStore(tmp_path / "vectors.db")

@@ -116,7 +116,7 @@ def test_vectors_from_before_there_were_pictures_get_them_once(
     index = pd.MultiIndex.from_tuples([(seller, pd.Timestamp(snapshot.as_of)) for seller, _ in plain], names=INDEX)
     features = pd.DataFrame([values for _, values in plain], index, dtype="float64")
     # computed by another test; pictures are what is missing
-    monkeypatch.setattr(vectors, "frame", lambda *_: features)
+    monkeypatch.setattr(vectors, "compute_frame", lambda *_: features)
     assert refresh(operating, held) == (snapshot, len(plain))
     assert [(each.seller_id, each.values) for each in held.all_latest()] == plain
     assert held.picture(plain[0][0]) is not None

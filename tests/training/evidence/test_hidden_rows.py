@@ -12,7 +12,7 @@ import pytest
 from features.catalogue import CATALOGUE
 from features.facts import LOAN_TABLES
 from features.intake import OperatingStore
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from tests.oracles.accepted import write_accepted
 from tests.oracles.seller_sight import midnight
 from tests.training.evidence.fake_orders.shops import PAIRS, USD, T, days_ago, marketplace
@@ -67,7 +67,7 @@ def test_each_optional_table_that_is_delivered_is_asked(store: OperatingStore, f
 
 def test_who_hides_nothing_is_as_he_was(store: OperatingStore, found: dict[str, pd.DataFrame]) -> None:
     some = [feature for feature in CATALOGUE if feature.name in OF_EACH_TABLE]
-    wanted = frame(store, PAIRS, some).reindex(pd.MultiIndex.from_frame(PAIRS))
+    wanted = compute_frame(store, PAIRS, some).reindex(pd.MultiIndex.from_frame(PAIRS))
     assert len(some) == len(OF_EACH_TABLE)
     assert found[HONEST][list(wanted)].to_numpy().tobytes() == wanted.to_numpy().tobytes()
 

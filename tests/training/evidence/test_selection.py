@@ -56,7 +56,7 @@ def sides(store: OperatingStore, lent: Subject, computed: list[pd.DataFrame]) ->
         return computed[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("features.pipeline.frame", recorded)
+        patch.setattr("features.pipeline.compute_frame", recorded)
         return sides_of(lent, store)
 
 

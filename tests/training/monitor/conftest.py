@@ -26,7 +26,7 @@ from api.services import Services, open_services
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
 from features.intake import open_store
-from features.pipeline import accepted_rows, covered_days, frame
+from features.pipeline import accepted_rows, compute_frame, covered_days
 from features.store import Snapshot, VectorStore
 from features.vectors import rows_of
 from scoring import Bundle
@@ -104,7 +104,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     pairs = pd.DataFrame(
         [(seller, day) for seller in made.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]
     )
-    computed = frame(store, pairs)
+    computed = compute_frame(store, pairs)
     with open_services(made.settings, Counted()) as services:
         made = replace(made, other=other_model(made.settings))
         for day in MIDNIGHTS:

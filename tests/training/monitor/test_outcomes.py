@@ -15,6 +15,7 @@ from tests.oracles.labels_oracle import Loan, after_months, label
 from tests.training.monitor.made import DEFINITION
 from tests.world import shared_world
 from training.errors import LabelError
+from training.labels import LabelConfig
 from training.monitor.outcomes import outcomes
 
 pytestmark = pytest.mark.slow
@@ -145,6 +146,11 @@ def test_labels_made_elsewhere_have_all_matured(store: OperatingStore, tmp_path:
     assert found.to_dict("records") == [
         {"seller_id": "S-1", "day": pd.Timestamp("2025-01-01"), "bad": True, "matured": True}
     ]
+    early = LabelConfig(horizon_days=60, definition="half the sales")
+    late = outcomes(store, "half the sales", date(2025, 3, 2), table, early).loans
+    assert late[["matured", "bad"]].to_numpy().tolist() == [[True, True], [False, False]]
+    soon = outcomes(store, "half the sales", date(2025, 3, 1), table, early).loans
+    assert soon[["matured", "bad"]].to_numpy().tolist() == [[False, False]]
     assert "no row as of before 2024-01-01" in outcomes(store, words, date(2024, 1, 1), table).unknown
     assert "which a label table does not say" in outcomes(store, DEFINITION, date(2025, 2, 1), table).unknown
     with pytest.raises(LabelError, match="There is no label table"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from training.errors import TrainingError
 from training.evidence.asking import answers
 from training.evidence.fake_orders.copies import NamedRows, copied, first_rows, renamed, rows_of, write_store
@@ -131,7 +131,7 @@ def _copies_scored(bundle: Bundle, store: OperatingStore, made: _Copied) -> dict
     pairs = pd.DataFrame([pair for name in names for pair in made.pairs(name)], columns=["seller_id", "as_of"])
     with tempfile.TemporaryDirectory(prefix="sellerscore-fake-orders-") as folder:
         deliveries = {"first": first_rows(store), "true": made.true(), "fake": made.fake()}
-        computed = frame(write_store(Path(folder), store, deliveries), pairs)
+        computed = compute_frame(write_store(Path(folder), store, deliveries), pairs)
     scored = _asked(bundle, computed.reindex(pd.MultiIndex.from_frame(pairs)))
     count = len(made.sellers)
     return {name: scored[place * count : (place + 1) * count] for place, name in enumerate(names)}

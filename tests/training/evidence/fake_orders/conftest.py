@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from features.intake import OperatingStore
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from tests.oracles.accepted import write_accepted
 from tests.training.evidence.fake_orders.shops import PAIRS, T, marketplace
 from training.evidence.fake_orders.copies import rows_of
@@ -35,4 +35,4 @@ def sellers(rows: dict[str, pa.Table]) -> list[Habits]:
 
 @pytest.fixture(scope="session")
 def known(store: OperatingStore) -> pd.DataFrame:
-    return frame(store, PAIRS)
+    return compute_frame(store, PAIRS)

@@ -84,7 +84,7 @@ def struck(naive: Bundle, store: OperatingStore, known: pd.DataFrame) -> Struck:
         return seen[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attack_room, "frame", spy)
+        patch.setattr(attack_room, "compute_frame", spy)
         return attack(naive, store, known, BOUGHT), seen[0]
 
 
@@ -182,6 +182,6 @@ def test_a_copy_that_differs_from_its_original_stops_the_study(
         originals = known.droplevel("as_of").loc[[who.partition(":")[2] for who in pairs["seller_id"]]]
         return (originals * 0.9).set_index(pd.MultiIndex.from_frame(pairs))
 
-    monkeypatch.setattr(attack_room, "frame", amiss)
+    monkeypatch.setattr(attack_room, "compute_frame", amiss)
     with pytest.raises(TrainingError, match="bought nothing"):
         attack(naive, store, known, BOUGHT)

@@ -10,7 +10,7 @@ import pytest
 
 from features.catalogue import CATALOGUE, Feature
 from features.intake import OperatingStore
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import boosted, bundle
 from training.columns import Columns
@@ -31,12 +31,12 @@ def moves(store: OperatingStore, known: pd.DataFrame) -> pd.DataFrame:
     seen: list[pd.DataFrame] = []
 
     def spy(copies: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        seen.append(frame(copies, pairs))
+        seen.append(compute_frame(copies, pairs))
         return seen[0]
 
     made = dataset(600, 200)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attack_room, "frame", spy)
+        patch.setattr(attack_room, "compute_frame", spy)
         attack(bundle(made, boosted(made)), store, known)
     of_each = {
         name: seen[0].loc[[copied(seller, name) for seller, _ in known.index]].to_numpy()

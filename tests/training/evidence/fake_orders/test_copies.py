@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from features.intake import OperatingStore
-from features.pipeline import frame
+from features.pipeline import compute_frame
 from tests.oracles.accepted import frame_bytes, write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
 from training.evidence.fake_orders.copies import copied, first_rows, renamed, rows_of, write_store
@@ -25,9 +25,9 @@ def test_copies_of_a_hostile_market_have_the_features_of_their_originals_to_the_
     parts = {"first": first_rows(original), "true": (each for copy in "ab" for each in renamed(true, copy))}
     store = write_store(tmp_path / "copies", OperatingStore(tmp_path, ()), parts)
     pairs = pd.DataFrame([(seller, day) for seller in chosen for day in MIDNIGHTS], columns=["seller_id", "as_of"])
-    wanted = frame_bytes(frame(original, pairs))
+    wanted = frame_bytes(compute_frame(original, pairs))
     copies = pd.concat([pairs.assign(seller_id=[copied(who, copy) for who in pairs["seller_id"]]) for copy in "ab"])
-    found = frame(store, copies)
+    found = compute_frame(store, copies)
     for copy in "ab":
         mine = found[found.index.get_level_values("seller_id").str.startswith(f"{copy}:")]
         assert mine.to_numpy().tobytes() == wanted[0]

@@ -1,0 +1,129 @@
+"""Validation of requested (seller, midnight) pairs: their form, and what the store covers of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+from typing import TYPE_CHECKING, Final
+
+from features.engines.duckdb import open_engine
+from features.errors import CatalogueError, StoreError
+from features.passes import INDEX, reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from features.intake import OperatingStore
+
+_FIRST: Final = "first"
+"""The first midnight as of which a seller is known."""
+
+
+def requested_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the columns `seller_id` (text) and `as_of` (midnights, datetime64) of a request, in its order.
+
+    Raises:
+        CatalogueError: a column is missing, or a value is missing or of another kind.
+    """
+    import pandas as pd
+
+    missing = [name for name in INDEX if name not in pairs.columns]
+    if missing:
+        raise CatalogueError(f"The pairs have no column {' and no column '.join(missing)}. Give seller_id and as_of.")
+    sellers = pairs["seller_id"].reset_index(drop=True)
+    _refuse(~sellers.map(lambda seller: isinstance(seller, str) and bool(seller)), pairs, "seller_id", "a text")
+    given = pairs["as_of"].reset_index(drop=True)
+    try:
+        days = pd.to_datetime(given.astype(object), errors="coerce", format="ISO8601")
+    except (TypeError, ValueError) as error:  # time zones, mixed with none or with one another
+        raise CatalogueError(_no_zones()) from error
+    if isinstance(days.dtype, pd.DatetimeTZDtype):
+        raise CatalogueError(_no_zones())
+    _refuse(days.isna() | (days != days.dt.normalize()), pairs, "as_of", "a date, or a timestamp at midnight")
+    return pd.DataFrame({"seller_id": sellers.astype(object), "as_of": days.astype("datetime64[us]")})
+
+
+def require_covered(store: OperatingStore, requested: pd.DataFrame, latest: date) -> None:
+    """Check that the store covers each date and has each seller as of that date.
+
+    Args:
+        store: accepted operating data.
+        requested: of `requested_pairs`.
+        latest: the latest midnight that the store covers.
+
+    Raises:
+        StoreError: it does not; the message has the count, the first pair and what is allowed.
+    """
+    import pandas as pd
+
+    if requested.empty:
+        return
+    known, first_order = _known_from(store)
+    days = requested["as_of"]
+    _require(
+        days <= pd.Timestamp(latest),
+        requested,
+        lambda first: (
+            f"as of a date after {latest}, the latest midnight that the store covers; the first is {first}. "
+            f"Use dates up to {latest}, or ingest the days between."
+        ),
+    )
+    _require(
+        days >= pd.Timestamp(first_order),
+        requested,
+        lambda first: (
+            f"as of a date before {first_order}, the first midnight with a known order; the first is "
+            f"{first}. Use dates from {first_order} on."
+        ),
+    )
+    since = requested["seller_id"].map(known)
+    _require(
+        since.notna(),
+        requested,
+        lambda first: (
+            f"of {requested['seller_id'][since.isna()].nunique():,} sellers who are not in the store; the "
+            f"first is {first}. Use the seller_id of the table sellers."
+        ),
+    )
+    _require(
+        since <= days,
+        requested,
+        lambda first: (
+            f"of sellers who were not known yet as of that date; the first is {first}, known from "
+            f"{since[~(since <= days)].iloc[0].date()} on. Use later dates for them."
+        ),
+    )
+
+
+def _require(holds: pd.Series, requested: pd.DataFrame, rest: Callable[[str], str]) -> None:
+    """Refuse the pairs for which a condition does not hold."""
+    if holds.all():
+        return
+    seller, day = requested[~holds].iloc[0]
+    count = f"{int((~holds).sum()):,} of {len(requested):,} pairs are "
+    raise StoreError(count + rest(f"seller {seller!r} as of {day.date()}"))
+
+
+def _known_from(store: OperatingStore) -> tuple[pd.Series, date]:
+    """Return the first midnight as of which each seller is known, by seller, and as of which any order is."""
+    with reading(store), open_engine() as engine:
+        sellers, orders = (
+            engine.read_parquet([str(file) for file in store.files(table)]) for table in ("sellers", "orders")
+        )
+        since = sellers.group_by("seller_id").agg(**{_FIRST: sellers.visible_from.min()}).to_pyarrow()
+        first_order: date = orders.visible_from.min().as_scalar().to_pyarrow().as_py()
+    known: pd.Series = since.to_pandas(date_as_object=False).set_index("seller_id")[_FIRST]
+    return known, first_order
+
+
+def _refuse(broken: pd.Series, pairs: pd.DataFrame, column: str, allowed: str) -> None:
+    if broken.any():
+        row = int(broken.to_numpy().argmax())
+        raise CatalogueError(
+            f"{int(broken.sum()):,} of {len(pairs):,} pairs have no valid {column}; the first is "
+            f"'{pairs[column].iloc[row]}' in row {row}. Give {allowed}."
+        )
+
+
+def _no_zones() -> str:
+    return "A value of as_of has a time zone. All times are UTC: give dates, or timestamps without a time zone."

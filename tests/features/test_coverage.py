@@ -1,0 +1,116 @@
+"""The checked frame: it has the rows requested, in their order, and refuses what the store does not cover."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from features.errors import CatalogueError, FeaturesError, StoreError
+from features.intake import OperatingStore
+from features.pipeline import compute_frame, frame
+from tests.oracles.accepted import features_named, write_accepted
+from tests.oracles.market import Market
+from tests.oracles.seller_sight import midnight
+
+FEW = features_named("active_days_365d", "days_since_first_order")
+FIRST, LAST = date(2024, 1, 3), date(2024, 3, 1)
+"""The first midnight with a known order, and the last that is covered."""
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
+    """Two sellers with an order a day; S2 is known a month later."""
+    rows: Market = {name: [] for name in ("sellers", "stores", "orders", "refunds")}
+    for seller, start in (("S1", midnight(date(2024, 1, 1))), ("S2", midnight(date(2024, 2, 1)))):
+        rows["sellers"].append({"seller_id": seller, "onboarded_at": start, "known_at": start})
+        rows["stores"].append({"store_id": f"{seller}-A", "seller_id": seller, "known_at": start})
+        for number in range(20):
+            at = start + timedelta(days=1 + number, hours=12)
+            order = {"order_id": f"{seller}-{number}", "store_id": f"{seller}-A", "buyer_id": "B", "ordered_at": at}
+            rows["orders"].append(order | {"amount_micros": 1_000_000, "channel": "search", "known_at": at})
+    written = write_accepted(rows, tmp_path_factory.mktemp("covered"))
+    covers = dict.fromkeys(("orders", "refunds"), LAST)
+    return replace(written, deliveries=(replace(written.deliveries[0], covers_through=covers),))
+
+
+def pairs(*rows: tuple[object, object]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["seller_id", "as_of"])
+
+
+def test_rows_are_those_requested_in_their_order_with_duplicates(store: OperatingStore) -> None:
+    asked = pairs(("S2", LAST), ("S1", date(2024, 1, 13)), ("S2", date(2024, 2, 13)), ("S2", LAST), ("S1", LAST))
+    found = frame(store, asked, FEW)
+    assert list(found.index) == [(seller, pd.Timestamp(day)) for seller, day in asked.to_numpy().tolist()]
+    assert found["active_days_365d"].tolist() == [20.0, 11.0, 11.0, 20.0, 20.0]
+    distinct = compute_frame(store, asked, FEW)
+    assert len(distinct) == 4
+    pd.testing.assert_frame_equal(found[~found.index.duplicated()].sort_index(), distinct, check_index_type=False)
+
+
+def test_dates_may_be_text_dates_or_timestamps_of_any_unit(store: OperatingStore) -> None:
+    expected = frame(store, pairs(("S1", LAST)), FEW)
+    for day in ("2024-03-01", pd.Timestamp(LAST), LAST):
+        pd.testing.assert_frame_equal(frame(store, pairs(("S1", day)), FEW), expected)
+    assert frame(store, pairs(), FEW).empty
+    assert list(frame(store, pairs(), FEW).columns) == [feature.name for feature in FEW]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (
+            [("S1", LAST), ("S1", date(2024, 3, 2)), ("S2", date(2024, 4, 1))],
+            "2 of 3 pairs are as of a date after 2024-03-01, the latest midnight that the store covers",
+        ),
+        (
+            [("S1", date(2024, 1, 2)), ("S1", FIRST)],
+            "1 of 2 pairs are as of a date before 2024-01-03, the first midnight with a known order",
+        ),
+        (
+            [("S1", LAST), ("S9", LAST), ("S8", LAST), ("S9", FIRST)],
+            "3 of 4 pairs are of 2 sellers who are not in the store; the first is seller 'S9' as of 2024-03-01.",
+        ),
+        (
+            [("S2", date(2024, 1, 31)), ("S2", date(2024, 2, 1))],
+            "not known yet as of that date; the first is seller 'S2' as of 2024-01-31, known from 2024-02-01 on. Use",
+        ),
+    ],
+)
+def test_what_the_store_does_not_cover_is_refused_with_what_is_allowed(
+    store: OperatingStore, asked: list[tuple[object, object]], words: str
+) -> None:
+    with pytest.raises(StoreError) as caught:
+        frame(store, pairs(*asked), FEW)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (pd.DataFrame({"seller": ["S1"]}), "The pairs have no column seller_id and no column as_of."),
+        (
+            pairs(("S1", LAST), (None, LAST)),
+            "1 of 2 pairs have no valid seller_id; the first is 'nan' in row 1.",
+        ),
+        (pairs((7, LAST)), "no valid seller_id; the first is '7' in row 0"),
+        (pairs(("S1", None)), "no valid as_of; the first is 'None' in row 0. Give a date, or a timestamp at midnight."),
+        (pairs(("S1", pd.Timestamp(2024, 3, 1, 12))), "1 of 1 pairs have no valid as_of"),
+        (pairs(("S1", "1 March")), "no valid as_of; the first is '1 March' in row 0"),
+        (pairs(("S1", pd.Timestamp("2024-03-01", tz="Asia/Shanghai"))), "A value of as_of has a time zone"),
+    ],
+)
+def test_pairs_of_another_form_are_one_sentence(store: OperatingStore, asked: pd.DataFrame, words: str) -> None:
+    with pytest.raises(CatalogueError) as caught:
+        frame(store, asked, FEW)
+    assert words in str(caught.value)
+
+
+def test_a_store_without_orders_is_one_sentence(store: OperatingStore, tmp_path: Path) -> None:
+    empty = OperatingStore(tmp_path, ())
+    with pytest.raises(FeaturesError, match="covers no day of orders"):
+        frame(empty, pairs(("S1", LAST)), FEW)
+    assert store.deliveries
