@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from features.expressions import Arithmetic, Expr, Greatest, Least, LeastKnown, Measure, Number, Root
@@ -26,12 +25,8 @@ def value_of(expression: Expr, known: ir.Table) -> ir.Value:
             return ibis.literal(number, "float64")
         case Root(inner):
             return value_of(inner, known).sqrt()
-        case Least(several):
-            return _if_all(ibis.least, [value_of(each, known) for each in several])
-        case LeastKnown(several):
-            return ibis.least(*(value_of(each, known) for each in several))  # engines skip nulls
-        case Greatest(several):
-            return _if_all(ibis.greatest, [value_of(each, known) for each in several])
+        case Least(several) | LeastKnown(several) | Greatest(several):
+            return _extreme(expression, [value_of(each, known) for each in several])
         case Arithmetic(operator, left, right):
             return _arithmetic(operator, value_of(left, known), value_of(right, known))
     raise TypeError(f"{type(expression).__name__} is not an expression that the pipeline knows")
@@ -50,11 +45,13 @@ def _arithmetic(operator: str, left: ir.NumericValue, right: ir.NumericValue) ->
     return ibis.ifelse(right > 0, left / right, ibis.null("float64"))
 
 
-def _if_all(choose: Callable[..., ir.NumericValue], values: list[ir.NumericValue]) -> ir.NumericValue:
-    # engines skip nulls in greatest and least; here one missing value makes the result missing
+def _extreme(expression: Least | LeastKnown | Greatest, values: list[ir.NumericValue]) -> ir.NumericValue:
     import ibis
 
+    found: ir.NumericValue = ibis.greatest(*values) if isinstance(expression, Greatest) else ibis.least(*values)
+    if isinstance(expression, LeastKnown):
+        return found  # engines skip nulls
     some_missing = values[0].isnull()
     for value in values[1:]:
         some_missing |= value.isnull()
-    return ibis.ifelse(some_missing, ibis.null("float64"), choose(*values))
+    return ibis.ifelse(some_missing, ibis.null("float64"), found)

@@ -172,7 +172,7 @@ def choose_recipe(sample: Sample, config: FitConfig) -> tuple[Recipe, Choice | N
     # the more rows an origin learns from, the nearer its rounds are to those that all rows need
     weights = [len(inside) for inside, _ in parts]
     rounds = max(1, round(float(np.average([booster.best_iteration for booster in grown], weights=weights))))
-    if config.model == Kind.LIGHTGBM:
+    if config.model == "lightgbm":
         return Recipe(Kind.LIGHTGBM, rounds, 1.0), None
     among = tuple(Kind) if config.model == "auto" else (Kind(config.model),)
     choice = choose(sample, parts, grown, rounds, among, out_of_time=bool(later))

@@ -35,9 +35,6 @@ class Matrix(Protocol):
     def __getitem__(self, places: Any, /) -> Any:
         """Return the rows of a slice as an array, and those at an array of places as a matrix of the same kind."""
 
-    def with_columns(self, columns: Columns, /) -> Any:
-        """Return the same rows with the columns given, which are some of its own; arrays are sliced instead."""
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -93,7 +90,8 @@ class Sample:
 
     def only(self, places: Sequence[int]) -> Sample:
         """Return the same rows with some of the columns, at these places."""
-        columns, matrix = self.columns.subset(places), self.matrix
+        columns = self.columns.subset(places)
+        matrix: Any = self.matrix  # an array, or `batches.StoredRows`
         shown = matrix[:, list(places)] if isinstance(matrix, np.ndarray) else matrix.with_columns(columns)
         return replace(self, columns=columns, matrix=shown)
 

@@ -136,8 +136,15 @@ def test_the_latest_weeks_against_those_before(trade: Trade) -> None:
     trade.refund(None, midnight(T) - timedelta(days=2), 4)  # it counts on its own day
     found = trade.now()
     assert found["week_hold_28d"] == (10 / 7) / (64 / 28)  # 8 to 35 days ago: 6 + 8 + 20 + 30
-    assert found["fortnight_hold_28d"] == 1.0  # 24 in 14 days against 50 in 28
+    assert found["fortnight_hold_28d"] == (24 / 14) / (100 / 28)
     assert found["month_hold_56d"] == (44 / 28) / (180 / 56)
+
+
+def test_a_rise_of_the_latest_weeks_earns_nothing(trade: Trade) -> None:
+    for ago, dollars in ((1, 100), (20, 1), (50, 1)):
+        trade.order(ago, dollars)
+    found = trade.now()
+    assert (found["week_hold_28d"], found["fortnight_hold_28d"], found["month_hold_56d"]) == (1.0, 1.0, 1.0)
 
 
 def test_the_weakest_week_and_month_since_the_first_order(trade: Trade) -> None:
