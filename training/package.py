@@ -58,7 +58,7 @@ def bundle_parts(package: Package) -> BundleParts:
     train = package.train
     model_text = package.fitted.booster.model_to_string()
     sheet = (
-        table_sheet(train)
+        table_sheet(train, package.fitted.shown)
         if train.is_table
         else FeatureSheet(
             catalogue=train.catalogue,
