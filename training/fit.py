@@ -156,9 +156,9 @@ def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None) 
     return Fitted(booster, recipe, shown, choice, stable, margins)
 
 
-def fit_rows(sample: Sample, config: FitConfig, recipe: Recipe) -> lightgbm.Booster:
-    """Return a model of features, fitted to these rows with a recipe chosen before: for refits on other draws."""
-    return _fit_stable(sample, config, recipe, boost)[1]
+def fit_rows(sample: Sample, config: FitConfig, recipe: Recipe) -> tuple[frozenset[str], lightgbm.Booster]:
+    """Return a model fitted to these rows with a recipe chosen before, and the features it may read: for refits."""
+    return _fit_stable(sample, config, recipe, boost)
 
 
 def choose_recipe(sample: Sample, config: FitConfig) -> tuple[Recipe, Choice | None]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from scoring.bundle import Bundle, BundleParts, pack
+from scoring.sheet import FeatureSheet
 from training.candidates import Recipe
 from training.fit import FitConfig, fit_rows
 from training.sample import Sample
@@ -49,9 +50,19 @@ def refits(
     made = []
     for number, rows in enumerate(_draws(sample.sellers, count, config.seed), 1):
         step(f"refit on a bootstrap sample of sellers, {number} of {count}")
-        model = fit_rows(sample.rows(rows), config, recipe)
-        made.append(Bundle.from_files(pack(replace(parts, model_text=model.model_to_string()))))
+        shown, model = fit_rows(sample.rows(rows), config, recipe)
+        refit = replace(parts, model_text=model.model_to_string(), sheet=_sheet(parts.sheet, shown))
+        made.append(Bundle.from_files(pack(refit)))
     return tuple(made)
+
+
+def _sheet(sheet: FeatureSheet, shown: frozenset[str]) -> FeatureSheet:
+    """Return a feature sheet in which the features of another selection are scored."""
+    entries = (
+        replace(entry, scored=True) if entry.name in shown else replace(entry, scored=False, reach=())
+        for entry in sheet.entries
+    )
+    return replace(sheet, entries=tuple(entries))
 
 
 def scorecard_refits(

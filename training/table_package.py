@@ -21,8 +21,13 @@ _VERSION: Final = "table"
 _SIDES: Final = {1: ("High", "偏高"), -1: ("Low", "偏低")}
 
 
-def table_sheet(train: Dataset) -> FeatureSheet:
-    """Return the feature sheet of a table: each column with its direction, in its own reason group."""
+def table_sheet(train: Dataset, shown: frozenset[str]) -> FeatureSheet:
+    """Return the feature sheet of a table: each column with its direction, in its own reason group.
+
+    Args:
+        train: the training part.
+        shown: the features that the model may read.
+    """
     typical = train.features.median()
     entries = tuple(
         FeatureEntry(
@@ -35,7 +40,7 @@ def table_sheet(train: Dataset) -> FeatureSheet:
             reason_group=name,
             typical=None if typical.isna()[name] else float(typical[name]),
             missing="riskiest",
-            scored=not typical.isna()[name],
+            scored=name in shown and not typical.isna()[name],
         )
         for name in map(str, train.features.columns)
     )
