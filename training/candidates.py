@@ -74,6 +74,23 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Rows that rolling origins leave out, and what each kind of model predicts for them.
+
+    Attributes:
+        bad: whether the row is bad.
+        sellers: the number of each row's seller.
+        days: the day of each row's midnight; None where time says nothing.
+        margins: by kind, raw log-odds of models of earlier rows of other sellers.
+    """
+
+    bad: NDArray[np.bool_]
+    sellers: NDArray[np.int64]
+    days: NDArray[np.int64] | None
+    margins: Mapping[Kind, NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
 class Choice:
     """The recipe chosen and how the kinds compare.
 
@@ -83,6 +100,7 @@ class Choice:
         behind: by kind, how far its loss is above that of the mean of models, and the standard error of that.
         out_of_time: whether those rows were later in time; else they are only of other sellers.
         rows: how many rows were left out, in all, and how many of them are bad.
+        left_out: the rows themselves, with the margins of every kind.
     """
 
     recipe: Recipe
@@ -90,6 +108,7 @@ class Choice:
     behind: Mapping[Kind, tuple[float, float]] = field(repr=False)
     out_of_time: bool
     rows: tuple[int, int]
+    left_out: LeftOut = field(repr=False)
 
     def finding(self) -> Finding:
         """Return the choice for the model card."""
@@ -165,6 +184,7 @@ def choose(
         behind,
         out_of_time,
         (len(bad), int(bad.sum())),
+        LeftOut(bad > 0, sellers, None if sample.days is None else sample.days[outside], margins),
     )
 
 

@@ -108,7 +108,7 @@ class Fitted:
         booster: of all training rows, reading features rather than columns.
         recipe: how it was fitted.
         shown: the features that it may read.
-        choice: how the kinds compare; None where the settings name the kind.
+        choice: how the kinds compare; None where they were not compared.
         stability: how each column ranks, and which are kept.
         out_of_fold: each row's raw margin by a model that did not see its seller, shape (rows,).
     """
@@ -139,7 +139,7 @@ def fit(
     return fit_sample(Sample.of(features, bad, sellers, as_of), config)
 
 
-def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None) -> Fitted:
+def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None, *, compare: bool = True) -> Fitted:
     """Fit the model to a sample; see `fit`.
 
     Args:
@@ -147,10 +147,12 @@ def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None) 
         config: the settings.
         boosted: what grows the trees of the folds and of all rows once the recipe is chosen; `boost` unless a
             cluster does.
+        compare: whether to compare the kinds of models, also where the settings name the kind. False is for studies of
+            many fits, and needs the kind `lightgbm`.
     """
     boosted = boosted or boost
     stable = stability(sample, config.stability)
-    recipe, choice = choose_recipe(sample.only(stable.kept), config)
+    recipe, choice = choose_recipe(sample.only(stable.kept), config, compare=compare)
     margins = out_of_fold(sample, config, recipe, boosted)
     shown, booster = _fit_stable(sample, config, recipe, boosted)
     return Fitted(booster, recipe, shown, choice, stable, margins)
@@ -161,7 +163,7 @@ def fit_rows(sample: Sample, config: FitConfig, recipe: Recipe) -> tuple[frozens
     return _fit_stable(sample, config, recipe, boost)
 
 
-def choose_recipe(sample: Sample, config: FitConfig) -> tuple[Recipe, Choice | None]:
+def choose_recipe(sample: Sample, config: FitConfig, *, compare: bool = True) -> tuple[Recipe, Choice | None]:
     """Choose the kind of model, the rounds after which the loss on rows left out stops falling, and the shrinkage.
 
     Left out are later rows of other sellers (rolling origins); where those do not serve, folds of sellers.
@@ -172,7 +174,7 @@ def choose_recipe(sample: Sample, config: FitConfig) -> tuple[Recipe, Choice | N
     # the more rows an origin learns from, the nearer its rounds are to those that all rows need
     weights = [len(inside) for inside, _ in parts]
     rounds = max(1, round(float(np.average([booster.best_iteration for booster in grown], weights=weights))))
-    if config.model == "lightgbm":
+    if not compare and config.model == "lightgbm":
         return Recipe(Kind.LIGHTGBM, rounds, 1.0), None
     among = tuple(Kind) if config.model == "auto" else (Kind(config.model),)
     choice = choose(sample, parts, grown, rounds, among, out_of_time=bool(later))

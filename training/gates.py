@@ -36,8 +36,8 @@ class Gates:
             one passes where its interval reaches down to this, which few test rows make wide.
         auc_interval_above_chance: whether the whole 95% interval of AUC must lie above 0.5, the AUC of chance; if
             false, the estimate alone must. False is for samples with too few defaults for an interval that narrow.
-        auc_below_scorecard_most: how far AUC may certainly lie below that of the logistic scorecard on the same loans:
-            the gate fails if the whole 95% interval of the difference lies below minus this.
+        level_least: observed over expected defaults out of time; outside of these two the interval must cover 1.
+        level_most: see above.
         segment_auc_worse_most: how much worse than the champion a country or size may be ranked, where the
             difference is beyond chance.
         champion_comparable: whether a champion that cannot meet the same rows (another catalogue) stands in the way.
@@ -60,7 +60,8 @@ class Gates:
     monotone_violations_most: Annotated[int, Field(ge=0)] = 0
     score_psi_most: Annotated[float, Field(gt=0)] = 0.25
     auc_interval_above_chance: bool = True
-    auc_below_scorecard_most: Annotated[float, Field(ge=0, le=0.1)] = 0.0
+    level_least: Annotated[float, Field(gt=0)] = 0.8
+    level_most: Annotated[float, Field(gt=0)] = 1.25
     segment_auc_worse_most: Annotated[float, Field(ge=0, le=1)] = 0.02
     champion_comparable: bool = True
     hiding_gain_most: Annotated[float, Field(ge=0)] = 5.0
@@ -84,7 +85,9 @@ class Gates:
         return "".join(f"{name} = {json.dumps(limit)}\n" for name, limit in asdict(self).items())
 
 
-_BESIDE: Final = frozenset({"model", "benchmark", "scorecard", "search"})
+_BESIDE: Final = frozenset(
+    {"model", "benchmark", "scorecard", "search", "stability", "candidates", "backtest", "rounds"}
+)
 """What gates and alarms may be about beside the studies."""
 
 
@@ -175,13 +178,28 @@ def _calibrated(gates: Gates, slope: float, low: float, high: float) -> tuple[bo
 def _discriminating(gates: Gates, *found: float) -> tuple[bool, str]:
     """Judge AUC and its difference to the scorecard's, each with the ends of its interval; the last is the defaults."""
     (auc, low, high), (difference, worst, best), (defaults,) = found[:3], found[3:6], found[6:]
-    whole, most = gates.auc_interval_above_chance, gates.auc_below_scorecard_most
-    passed = auc > CHANCE and (not whole or low > CHANCE) and best >= -most
+    whole = gates.auc_interval_above_chance
+    passed = auc > CHANCE and (not whole or low > CHANCE) and best >= 0
     reach = "with its whole 95% interval" if whole else "while its 95% interval may reach below"
     return passed, (
         f"AUC is {auc:.3f} ({low:.3f} to {high:.3f}); required is above {CHANCE} {reach}. AUC less that of the "
         f"scorecard on the same loans is {difference:+.3f} ({worst:+.3f} to {best:+.3f}); its upper end must not lie "
-        f"below {-most or 0:g}. {defaults:.0f} defaults cannot show a difference below about {(best - worst) / 2:.2f}"
+        f"below 0. {defaults:.0f} defaults cannot show a difference below about {(best - worst) / 2:.2f}"
+    )
+
+
+def _level(gates: Gates, ratio: float, low: float, high: float) -> tuple[bool, str]:
+    least, most = gates.level_least, gates.level_most
+    return least <= ratio <= most or low <= 1 <= high, (
+        f"observed over expected defaults are {ratio:.2f} ({low:.2f} to {high:.2f}); required is {least} to {most}, or "
+        "1 within the 95% interval"
+    )
+
+
+def _backtested(_: Gates, difference: float, low: float, high: float) -> tuple[bool, str]:
+    return high >= 0, (
+        f"on earlier origins, AUC less that of the scorecard is {difference:+.3f} ({low:+.3f} to {high:+.3f}); its "
+        "upper end must not lie below 0"
     )
 
 
@@ -253,6 +271,9 @@ _AUC: Final = (
 )
 _SLOPE: Final = ("model.calibration_slope", "model.calibration_slope_low", "model.calibration_slope_high")
 
+_LEVEL: Final = tuple(f"level.observed_over_expected{end}" for end in ("", "_low", "_high"))
+_BACKTEST: Final = tuple(f"backtest.auc_difference{end}" for end in ("", "_low", "_high"))
+
 _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
     _sums,
     _outcomes,
@@ -263,7 +284,9 @@ _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
         "moves against a declared sign are",
     ),
     _Measured("calibration", _SLOPE, _calibrated),
+    _Measured("level", _LEVEL, _level),
     _Measured("discrimination", _AUC, _discriminating),
+    _Measured("backtest", _BACKTEST, _backtested),
     _Measured("drift", ("drift.score_psi", "drift.score_psi_low"), _stable),
     _segments,
     _at_most(

@@ -17,6 +17,7 @@ from training.calibrate import affine, probabilities
 from training.config import TrainConfig
 from training.engines import Learner
 from training.evidence import plots
+from training.evidence.backtest import backtest
 from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.rounds import boosting_rounds, loss_curve
@@ -168,6 +169,7 @@ def _fit_findings(sample: Sample, fitted: Fitted, config: TrainConfig) -> Iterat
     yield stability_finding(sample, fitted.stability)
     if fitted.choice is not None:
         yield fitted.choice.finding()
+        yield backtest(fitted.choice, config.fit.seed)
     yield boosting_rounds(loss_curve(sample.only(fitted.stability.kept), config.fit), fitted.recipe.rounds, config.fit)
 
 

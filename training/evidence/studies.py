@@ -13,6 +13,7 @@ from training.evidence.fairness import fairness
 from training.evidence.fake_orders import fake_orders
 from training.evidence.finding import Finding
 from training.evidence.leaks import leaks
+from training.evidence.level import level
 from training.evidence.monotone import monotone
 from training.evidence.reasons import reasons
 from training.evidence.segments import by_segment
@@ -24,6 +25,7 @@ Study = Callable[[Subject], Finding]
 
 STUDIES: Final[Mapping[str, Study]] = {
     "discrimination": discrimination,
+    "level": level,
     "bands": by_band,
     "segments": by_segment,
     "drift": drift,

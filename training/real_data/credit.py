@@ -42,6 +42,8 @@ FIT: Final = FitConfig(
     bagging_fraction=1.0,
     lambda_l2=0.0,
     extra_trees=False,
+    model="lightgbm",
+    stability=0.0,
     max_rounds=800,
     patience=50,
 )
@@ -183,7 +185,7 @@ def _model(dataset: Dataset) -> Predictor:
         sellers = dataset.rows["seller_id"].loc[inside.index]
         sample = Sample.of(inside, bad, sellers, columns=Columns.of_dataset(dataset))
         best = search(sample, FIT, TRIALS, lambda _: None).best
-        fitted = fit_sample(sample, best)
+        fitted = fit_sample(sample, best, compare=False)
         margins = np.asarray(fitted.booster.predict(outside.to_numpy(), raw_score=True))
         return probabilities(affine(fitted.out_of_fold, bad.to_numpy()), margins)
 

@@ -152,19 +152,19 @@ def label_rows(daily: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each merchant and cutoff with enough history: seller_id, as_of, payments before and after."""
     import pandas as pd
 
-    days = daily.columns
-    last = days[-1] + timedelta(days=1) - timedelta(days=HORIZON_DAYS)
-    cutoffs = [pd.Timestamp(FIRST_CUTOFF), *pd.date_range(FIRST_CUTOFF, last, freq="MS")]
-    first_day = (daily > 0).idxmax(axis=1)
+    payments, days = daily.to_numpy(), pd.DatetimeIndex(daily.columns)
+    last = days[-1] - timedelta(days=HORIZON_DAYS - 1)
+    first_day = (payments > 0).argmax(axis=1)
     parts = []
-    for cutoff in cutoffs:
-        at = days.get_loc(cutoff)
-        before = daily.iloc[:, at - HORIZON_DAYS : at].sum(axis=1)
-        after = daily.iloc[:, at : at + HORIZON_DAYS].sum(axis=1)
-        known = (first_day <= cutoff - timedelta(days=LEAST_HISTORY_DAYS)) & (before >= LEAST_PAYMENTS)
-        part = pd.DataFrame({"seller_id": daily.index, "as_of": cutoff, "before": before, "after": after})
-        parts.append(part.reset_index(drop=True)[known.to_numpy()])
-    return pd.concat(parts).sort_values(["seller_id", "as_of"], ignore_index=True)
+    for cutoff in [pd.Timestamp(FIRST_CUTOFF), *pd.date_range(FIRST_CUTOFF, last, freq="MS")]:
+        at = int(days.searchsorted(cutoff))
+        before = payments[:, at - HORIZON_DAYS : at].sum(axis=1)
+        after = payments[:, at : at + HORIZON_DAYS].sum(axis=1)
+        known = (first_day <= at - LEAST_HISTORY_DAYS) & (before >= LEAST_PAYMENTS)
+        part = pd.DataFrame({"seller_id": list(daily.index), "as_of": cutoff, "before": before, "after": after})
+        parts.append(part[known])
+    rows: pd.DataFrame = pd.concat(parts).sort_values(["seller_id", "as_of"], ignore_index=True)
+    return rows
 
 
 def labels_of(rows: pd.DataFrame, share: float) -> Labels:

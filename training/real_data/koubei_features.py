@@ -23,11 +23,14 @@ def plain_features(daily: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
     """
     import pandas as pd
 
+    payments, days = daily.to_numpy(), pd.DatetimeIndex(daily.columns)
+    sellers = pd.Index(daily.index).get_indexer(rows["seller_id"])
+    until = days.searchsorted(pd.DatetimeIndex(rows["as_of"]))
     parts = []
-    for as_of, part in rows.groupby("as_of"):
-        before = daily.loc[part["seller_id"], : as_of - pd.Timedelta(days=1)].to_numpy()
-        parts.append(pd.DataFrame(_of_days(before), index=part.index))
-    return pd.concat(parts).sort_index()
+    for end in np.unique(until):
+        inside = np.flatnonzero(until == end)
+        parts.append(pd.DataFrame(_of_days(payments[sellers[inside], :end]), index=inside))
+    return pd.concat(parts).sort_index().set_index(rows.index)
 
 
 def _of_days(before: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
