@@ -226,7 +226,10 @@ def test_bad_rows_are_quarantined_each_by_its_rule_and_the_rest_is_taken(
     parquet.write_table(
         spoiled.set_column(spoiled.column_names.index("amount"), "amount", lists), delivery / "refunds.parquet"
     )
-    report = json.loads(done(fresh.home, "ingest", delivery, "--json"))
+    result = run(fresh.home, "ingest", delivery, "--json")
+    assert result.returncode == 2
+    assert f"all {len(spoiled)} rows of refunds were quarantined" in result.stderr
+    report = json.loads(result.stdout)
     found = {each["table"]: each for each in report["tables"]}
     orders, refunds = found["orders"], found["refunds"]
     assert sum(orders["quarantined"].values()) >= len(bad)
