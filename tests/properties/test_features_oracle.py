@@ -60,7 +60,7 @@ def test_every_feature_equals_the_oracle(shape: Shape) -> None:
 
 def test_the_oracle_is_not_agreed_with_by_silence() -> None:
     # each feature must have both values and gaps in the markets above, or their agreement says little
-    shape = Shape(seed=3, sellers=20, events=90)
+    shape = Shape(seed=1, sellers=20, events=90)
     rows = market(shape)
     seen = {as_of: visible(rows, as_of) for as_of in MIDNIGHTS[:2]}
     values = [features_of(sight(seen[as_of], seller, as_of)) for seller, as_of in pairs_of(shape, tuple(seen))]

@@ -1,0 +1,58 @@
+"""The 20 plain features that the study of merchants compares with: payments of some weeks, growth, gaps, recency."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_WINDOWS = (7, 14, 28, 56)
+_NEVER = 999.0
+
+
+def plain_features(daily: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return 20 features of each row, in the rows' order.
+
+    Args:
+        daily: payments by seller_id (rows) and day (columns, none left out).
+        rows: columns seller_id and as_of; a feature sees the days before as_of only.
+    """
+    import pandas as pd
+
+    parts = []
+    for as_of, part in rows.groupby("as_of"):
+        before = daily.loc[part["seller_id"], : as_of - pd.Timedelta(days=1)].to_numpy()
+        parts.append(pd.DataFrame(_of_days(before), index=part.index))
+    return pd.concat(parts).sort_index()
+
+
+def _of_days(before: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+    """Return the features of rows of days, the day before as_of last."""
+
+    def total(days: int, lag: int = 0) -> NDArray[np.float64]:
+        end = before.shape[1] - lag
+        return before[:, max(0, end - days) : max(0, end)].sum(axis=1)
+
+    def over(value: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(by > 0, value / np.where(by > 0, by, 1.0), np.nan)
+
+    lately = before[:, -56:]
+    active = before > 0
+    months = np.stack([total(28, 28 * back) for back in range(7)])
+    since_last = np.where(active.any(axis=1), active[:, ::-1].argmax(axis=1), _NEVER)
+    age = np.where(active.any(axis=1), before.shape[1] - active.argmax(axis=1), 0)
+    return {
+        **{f"payments_{days}d": total(days) for days in (*_WINDOWS, 120)},
+        **{f"growth_{days}d": over(total(days), total(days, days)) for days in _WINDOWS},
+        **{f"last_{days}d_share": over(total(days), total(56)) for days in (7, 14, 28)},
+        **{f"active_share_{days}d": active[:, -days:].mean(axis=1) for days in (14, 28, 56)},
+        "variation_56d": over(lately.std(axis=1), lately.mean(axis=1)),
+        "days_since_last": since_last.astype(float),
+        "share_of_peak_month": over(months[0], months.max(axis=0)),
+        "age_days": age.astype(float),
+        "level_56d": np.log1p(total(56)),
+    }
