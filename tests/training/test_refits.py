@@ -1,21 +1,23 @@
-"""Refits differ in their models only, and each learnt from whole sellers of one draw."""
+"""Refits differ in their models and the features that these select; each is of whole sellers of one draw."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-import training.refits
+import training.fit
 from scoring.bundle import Bundle, BundleParts, pack
 from scoring.model import Calibration
 from tests.training.datasets import dataset
-from training.fit import FitConfig, Fitted, boost
+from training.candidates import Kind, Recipe
+from training.fit import FitConfig, boost, fit_sample
 from training.package import Package, bundle_parts
 from training.refits import refits
 from training.sample import Sample
 
-CONFIG = FitConfig(learning_rate=0.1, threads=1)
+CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, max_rounds=20, folds=2, threads=1)
 ROUNDS = 7
+RECIPE = Recipe(Kind.LIGHTGBM, ROUNDS, 1.0)
 
 Trained = tuple[Sample, BundleParts]
 
@@ -24,21 +26,32 @@ Trained = tuple[Sample, BundleParts]
 def trained() -> Trained:
     loans = dataset(600, 200)
     sample = Sample.of_dataset(loans)
-    fitted = Fitted(sample.columns.merge(boost(sample, CONFIG, ROUNDS)), ROUNDS, np.zeros(600))
-    return sample, bundle_parts(Package(loans, fitted, Calibration(0.9, 0.1), {}))
+    return sample, bundle_parts(Package(loans, fit_sample(sample, CONFIG), Calibration(0.9, 0.1), {}))
 
 
 def test_refits_are_the_bundle_with_other_models_of_as_many_rounds(trained: Trained) -> None:
     sample, parts = trained
     original = Bundle.from_files(pack(parts))
     said: list[str] = []
-    made = refits(sample, CONFIG, parts, 3, said.append)
+    made = refits(sample, CONFIG, RECIPE, parts, count=3, step=said.append)
     assert len({bundle.model_digest for bundle in (*made, original)}) == 4
     assert [bundle.model.booster.num_trees() for bundle in made] == [ROUNDS] * 3
-    assert all((bundle.policy, bundle.sheet) == (original.policy, original.sheet) for bundle in made)
+    assert all(bundle.policy == original.policy for bundle in made)
     assert said[-1] == "refit on a bootstrap sample of sellers, 3 of 3"
-    again = refits(sample, CONFIG, parts, 3, said.append)
+    again = refits(sample, CONFIG, RECIPE, parts, count=3, step=said.append)
     assert [bundle.digest for bundle in again] == [bundle.digest for bundle in made]
+
+
+def test_each_refit_scores_the_features_that_its_draw_selects(trained: Trained) -> None:
+    sample, parts = trained
+    made = refits(sample, CONFIG, RECIPE, parts, count=3, step=lambda _: None)
+    selected = [{entry.name for entry in bundle.sheet.scored_entries} for bundle in made]
+    assert len({frozenset(names) for names in selected}) > 1
+    plain = [(entry.name, entry.typical, entry.sign) for entry in parts.sheet.entries]
+    for bundle, names in zip(made, selected, strict=True):
+        used = bundle.model.booster.feature_importance()
+        assert {bundle.sheet.names[place] for place in np.flatnonzero(used)} <= names
+        assert [(entry.name, entry.typical, entry.sign) for entry in bundle.sheet.entries] == plain
 
 
 def test_a_draw_takes_sellers_with_all_their_loans(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,8 +62,8 @@ def test_a_draw_takes_sellers_with_all_their_loans(trained: Trained, monkeypatch
         draws.append(drawn)
         return boost(drawn, config, rounds)
 
-    monkeypatch.setattr(training.refits, "boost", watched)
-    refits(sample, CONFIG, parts, 2, lambda _: None)
+    monkeypatch.setattr(training.fit, "boost", watched)
+    refits(sample, CONFIG, RECIPE, parts, count=2, step=lambda _: None)
     loans = np.bincount(sample.sellers)
     for drawn in draws:
         times = np.bincount(drawn.sellers, minlength=len(loans)) / np.maximum(loans, 1)
@@ -61,4 +74,5 @@ def test_a_draw_takes_sellers_with_all_their_loans(trained: Trained, monkeypatch
 
 
 def test_none_are_made_where_none_are_asked_for(trained: Trained) -> None:
-    assert refits(*trained[:1], CONFIG, trained[1], 0, lambda _: None) == ()
+    sample, parts = trained
+    assert refits(sample, CONFIG, RECIPE, parts, count=0, step=lambda _: None) == ()

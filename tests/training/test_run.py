@@ -15,7 +15,7 @@ import pytest
 
 from features.catalogue import CATALOGUE, Feature, digest
 from scoring import Bundle, assess
-from tests.training.datasets import COVERED, NAMES, TABLES, dataset, small_scorecard
+from tests.training.datasets import COVERED, NAMES, dataset, small_scorecard
 from training.columns import NOT_SCORED
 from training.config import TrainConfig
 from training.dataset import Dataset
@@ -104,7 +104,7 @@ def test_what_takes_long_is_told_as_it_begins(whole: Watched) -> None:
         "search",
         "search",
         "search",
-        "fit",
+        "select",
         "fit",
         "record",
         "measure",
@@ -133,10 +133,12 @@ def test_the_sheet_is_the_catalogue_and_what_the_training_data_had(run: Run) -> 
     ]
     assert sheet.catalogue == digest(CATALOGUE)
     assert sheet.required_tables == ("orders", "refunds")
-    assert set(TABLES) <= {*sheet.required_tables, *sheet.optional_tables}
     assert (sheet.history, sheet.activity) == (HISTORY, ACTIVITY)
     known = {entry.name for entry in sheet.entries if entry.typical is not None}
-    assert {entry.name for entry in sheet.scored_entries} == known - NOT_SCORED
+    selection = next(finding.tables["Features"] for finding in run.findings if finding.name == "stability")
+    selected = set(selection.loc[selection["kept"], "feature"])
+    assert selected <= set(NAMES) - NOT_SCORED
+    assert {entry.name for entry in sheet.scored_entries} == selected & known
 
 
 def test_the_reference_says_what_was_measured_and_on_whom(loans: Dataset, run: Run) -> None:
@@ -239,7 +241,7 @@ def test_a_run_shows_the_scorecard_and_the_search_among_its_findings(run: Run) -
     found = {finding.name: finding for finding in run.findings}
     assert len(found["search"].tables["Trials"]) == 2
     weights = found["scorecard"].tables["Features"]
-    assert set(weights["feature"]) == set(NAMES) - {"ad_spend_share_90d"}
+    assert set(weights["feature"]) == set(NAMES) - NOT_SCORED - {"ad_spend_share_90d"}
 
 
 def test_a_run_has_the_predictions_that_it_was_measured_by(whole: Watched) -> None:
@@ -250,7 +252,10 @@ def test_a_run_has_the_predictions_that_it_was_measured_by(whole: Watched) -> No
 
 
 def test_every_study_is_made_of_the_model(run: Run) -> None:
-    assert [finding.name for finding in run.findings] == ["search", "rounds", "scorecard", *STUDIES, "seen"]
+    assert [finding.name for finding in run.findings] == [
+        *("search", "stability", "candidates", "rounds", "scorecard"),
+        *(*STUDIES, "seen"),
+    ]
     found = {finding.name: finding for finding in run.findings}
     assert found["monotone"].figures["violations"] == 0.0
     assert found["reasons"].figures["kept_under_refits"] > 0.0
