@@ -1,4 +1,4 @@
-"""Run both studies and write docs/real-data.md, and real-data.json in the state folder."""
+"""Run the studies and write docs/real-data.md, and real-data.json in the state folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from features.errors import FeaturesError
 from features.home import state_folder
 from training.errors import TrainingError
-from training.real_data import credit, credit_page, firms, firms_page
+from training.real_data import credit, credit_page, firms, firms_page, koubei, koubei_page
 
 
 def main() -> None:
@@ -26,12 +26,14 @@ def main() -> None:
     try:
         with Console(stderr=True).status("Starting") as status:
             found = firms.study(source / "sme-invoices", home, status.update)
+            merchants = koubei.study(source / "koubei", home / "koubei", status.update)
             judged = credit.study(source / "tabular", status.update)
     except (FeaturesError, TrainingError) as error:
         sys.exit(f"real-data: {error}")
-    figures = firms.figures(found) | credit.figures(judged)
+    figures = firms.figures(found) | koubei.figures(merchants) | credit.figures(judged)
     (state_folder() / "real-data.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-    Path("docs/real-data.md").write_text(firms_page.page(found) + "\n" + credit_page.page(judged), encoding="utf-8")
+    pages = (koubei_page.page(merchants), firms_page.page(found), credit_page.page(judged))
+    Path("docs/real-data.md").write_text("# On real data\n\n" + "\n".join(pages), encoding="utf-8")
     Console().print_json(data=figures)
 
 

@@ -14,13 +14,13 @@ _LINES: Final = {
 }
 """The lines of the table of AUCs, and the endings of their figures' names."""
 
-_PAGE: Final = """# On real firms
+_PAGE: Final = """## On 425 real firms
 
-Written by `make real-data`. 425 real Chinese firms and their VAT invoices (2016-10 to 2020-02), released for the China
+425 real Chinese firms and their VAT invoices (2016-10 to 2020-02), released for the China
 Undergraduate Mathematical Contest in Modeling 2020; {labelled} have a credit record, {bad} of them
 defaulted. Nobody on this project made the data, and none of it is kept here.
 
-## Every invoice accounted for
+### Every invoice accounted for
 
 {accounts}
 
@@ -31,7 +31,7 @@ every column.
 |---|---|---|---|---|
 {intake}
 
-## Does it rank?
+### Does it rank?
 
 AUC, mean of 10 repetitions of 5 folds on {labelled} firms; in brackets a 95% bootstrap interval over firms. The
 {fixed} fixed features are the catalogue as it was before these firms were looked at, none chosen on them; of the whole
@@ -39,15 +39,16 @@ catalogue of today, {whole}, most rest on tables that these firms lack, or say t
 while looking at these firms, which flatters both models a little: the logistic one takes missing values at the median,
 without flags, and LightGBM's smallest leaf shrinks with the number of rows.
 
-| | logistic | LightGBM |
-|---|---|---|
+| | logistic | LightGBM | combined |
+|---|---|---|---|
 {aucs}
 
 The defaults carry no date. That bad firms have shorter and thinner histories may be cause or consequence, so the
-second line is the careful one. At this size the two models cannot be told apart. The bank's own rating is never a
+second line is the careful one. *Combined* is the mean of both in log-odds. At this size the models cannot be told
+apart. The bank's own rating is never a
 feature.
 
-## Does it answer?
+### Does it answer?
 
 All {answered} firms without a record: {outcomes}. Points sum to the score in
 {summing} of {scored} scored.
@@ -58,7 +59,9 @@ def page(found: Study) -> str:
     """Return docs/real-data.md."""
     numbers = figures(found)
     aucs = "\n".join(
-        f"| {label} | {found.aucs[f'logistic_auc{ending}']} | {found.aucs[f'lightgbm_auc{ending}']} |"
+        f"| {label} | "
+        + " | ".join(str(found.aucs[f"{name}_auc{ending}"]) for name in ("logistic", "lightgbm", "combined"))
+        + " |"
         for label, ending in _LINES.items()
     )
     intake = "\n".join(

@@ -41,7 +41,8 @@ def _of_days(before: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         return before[:, max(0, end - days) : max(0, end)].sum(axis=1)
 
     def over(value: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.where(by > 0, value / np.where(by > 0, by, 1.0), np.nan)
+        divided: NDArray[np.float64] = np.where(by > 0, value / np.where(by > 0, by, 1.0), np.nan)
+        return divided
 
     lately = before[:, -56:]
     active = before > 0
