@@ -93,6 +93,8 @@ def reason_catalogue() -> ReasonCatalogue:
 
 def _entries(features: pd.DataFrame, shown: frozenset[str], reached: Reached) -> tuple[FeatureEntry, ...]:
     typical = features.median()
+    # what is always missing, or was not selected, no model reads
+    read = {feature.name for feature in CATALOGUE if feature.scored} & shown - set(typical.index[typical.isna()])
     return tuple(
         FeatureEntry(
             name=feature.name,
@@ -104,10 +106,9 @@ def _entries(features: pd.DataFrame, shown: frozenset[str], reached: Reached) ->
             reason_group=feature.reason_group,
             typical=None if typical.isna()[feature.name] else float(typical[feature.name]),
             missing="riskiest",  # as `columns` trains it
-            # what is always missing, or was not selected, no model reads
-            scored=feature.scored and feature.name in shown and not typical.isna()[feature.name],
+            scored=feature.name in read,
             tables=tuple(sorted(feature.tables)),
-            reach=reached.by_feature.get(feature.name, ()),
+            reach=reached.by_feature.get(feature.name, ()) if feature.name in read else (),
         )
         for feature in CATALOGUE
     )

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from scoring.bundle import Bundle, BundleParts, pack
+from scoring.sheet import FeatureSheet
 from training.candidates import Recipe
 from training.fit import FitConfig, fit_rows
 from training.sample import Sample
@@ -36,7 +37,7 @@ def refits(
     """Return bundles as `parts` but for their models, fitted with the same recipe to other draws of sellers.
 
     A draw takes as many sellers as there are, with replacement, each with all their loans. Features are those that the
-    draw selects; the calibration is that of `parts`, since folds for each refit would cost as much as the refits.
+    draw selects, and the sheet marks them as scored; the calibration is that of `parts`, since folds for each refit would cost as much as the refits.
 
     Args:
         sample: the training rows.
@@ -49,9 +50,19 @@ def refits(
     made = []
     for number, rows in enumerate(_draws(sample.sellers, count, config.seed), 1):
         step(f"refit on a bootstrap sample of sellers, {number} of {count}")
-        model = fit_rows(sample.rows(rows), config, recipe)
-        made.append(Bundle.from_files(pack(replace(parts, model_text=model.model_to_string()))))
+        shown, model = fit_rows(sample.rows(rows), config, recipe)
+        refit = replace(parts, model_text=model.model_to_string(), sheet=_scoring(parts.sheet, shown))
+        made.append(Bundle.from_files(pack(refit)))
     return tuple(made)
+
+
+def _scoring(sheet: FeatureSheet, shown: frozenset[str]) -> FeatureSheet:
+    """Return the sheet with these features scored, and no others; what is always missing has no typical value."""
+    entries = []
+    for entry in sheet.entries:
+        scored = entry.name in shown and entry.typical is not None
+        entries.append(replace(entry, scored=scored, reach=entry.reach if scored else ()))
+    return replace(sheet, entries=tuple(entries))
 
 
 def scorecard_refits(
