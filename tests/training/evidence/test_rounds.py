@@ -9,7 +9,7 @@ import pytest
 
 from tests.training.datasets import dataset
 from training.evidence.rounds import TABLE, boosting_rounds, loss_curve
-from training.fit import FitConfig, boost, choose_rounds
+from training.fit import FitConfig, boost
 from training.sample import Sample
 
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=60, patience=60, folds=3, threads=1)
@@ -23,14 +23,14 @@ def test_losses_are_those_of_the_model_after_each_round() -> None:
     sample = Sample.of_dataset(dataset(1_200, 400))
     curve = loss_curve(sample, CONFIG)
     assert curve.is_later
-    inside, outside = sample.later(CONFIG.stop_share)[0]
+    inside, outside = sample.origins(CONFIG.origins, CONFIG.seed)[-1]
     grown, left_out = sample.rows(inside), sample.rows(outside)
     booster = boost(grown, CONFIG, CONFIG.max_rounds)
     for number in (1, 20, len(curve.left_out)):
         for rows, losses in ((grown, curve.training), (left_out, curve.left_out)):
             margins = booster.predict(rows.matrix, raw_score=True, num_iteration=number)
             assert losses[number - 1] == pytest.approx(log_loss(rows.bad, margins))
-    assert curve.best == choose_rounds(sample, CONFIG)
+    assert curve.best == boost(grown, CONFIG, CONFIG.max_rounds, left_out).best_iteration
     assert curve.left_out[curve.best - 1] == curve.left_out.min()
 
 
@@ -47,6 +47,7 @@ def test_a_number_of_rounds_that_the_limit_decided_is_stated(most: int, at_limit
     found = boosting_rounds(curve, curve.best, config)
     assert bool(found.figures["at_limit"]) is at_limit
     assert ("raise the limit or fit.learning_rate" in found.said) is at_limit
+    assert found.said.startswith(f"Boosted trees have {curve.best:,} rounds. The loss on later rows of other sellers")
     table = found.tables[TABLE]
     assert len(table) <= 51
     assert curve.best in table["round"].tolist()
