@@ -98,6 +98,9 @@ def normal_scores(sample: Sample, steps: int = STEPS) -> Binned:
         # the values at which a step ends; the last step has no end
         ends = np.unique(ordered[(np.arange(1, steps) * len(ordered)) // steps])
         ends = ends[ends < ordered[-1]]
+        below = int(np.searchsorted(ordered, ordered[-1]))
+        if 0 < below < len(ordered) * (steps - 1) / steps:  # the last value fills more than a step
+            ends = np.union1d(ends, ordered[below - 1])
         upto = np.concatenate([[0], np.searchsorted(ordered, ends, side="right"), [len(ordered)]])
         middles = (upto[:-1] + upto[1:]) / (2 * len(ordered))
         edges.append(ends)
@@ -118,6 +121,7 @@ def fit_bounded(binned: Binned, sample: Sample, shrinkage: float) -> BoundedLogi
         TrainingError: the fit does not converge.
     """
     from scipy.optimize import minimize
+    from scipy.special import expit
 
     risk = binned.matrix(sample)
     spread = np.maximum(risk.std(axis=0), _LEAST_SPREAD)
@@ -126,7 +130,7 @@ def fit_bounded(binned: Binned, sample: Sample, shrinkage: float) -> BoundedLogi
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         margins = weights[0] + scaled @ weights[1:]
-        missed = 1.0 / (1.0 + np.exp(-margins)) - bad
+        missed = expit(margins) - bad
         value = np.logaddexp(0.0, margins).sum() - bad @ margins + 0.5 * shrinkage * (weights[1:] ** 2).sum()
         return value, np.concatenate([[missed.sum()], scaled.T @ missed + shrinkage * weights[1:]])
 

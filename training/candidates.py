@@ -222,13 +222,12 @@ def _losses(margins: NDArray[np.float64], bad: NDArray[np.float64]) -> NDArray[n
     """Return each row's log-loss once the margins are calibrated: kinds are compared by how they rank and spread."""
     from sklearn.linear_model import LogisticRegression
 
-    if margins.min() == margins.max():
-        shown = np.full(len(bad), np.log(bad.mean() / (1 - bad.mean())))
-    else:
+    shown = np.full(len(bad), np.log(bad.mean() / (1 - bad.mean())))
+    if margins.min() < margins.max():
         model = LogisticRegression(C=np.inf).fit(margins.reshape(-1, 1), bad)
-        # a model that ranks the wrong way is not turned around
-        slope = max(float(model.coef_[0, 0]), 0.0)
-        shown = float(model.intercept_[0]) + slope * margins
+        # a model that ranks the wrong way is not turned around: it tells as much as the share of bad loans
+        if model.coef_[0, 0] > 0:
+            shown = float(model.intercept_[0]) + float(model.coef_[0, 0]) * margins
     losses: NDArray[np.float64] = np.logaddexp(0.0, shown) - bad * shown
     return losses
 

@@ -154,13 +154,17 @@ def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None, 
     stable = stability(sample, config.stability)
     recipe, choice = choose_recipe(sample.only(stable.kept), config, compare=compare)
     margins = out_of_fold(sample, config, recipe, boosted)
-    shown, booster = _fit_stable(sample, config, recipe, boosted)
+    shown, booster = fit_rows(sample, config, recipe, boosted)
     return Fitted(booster, recipe, shown, choice, stable, margins)
 
 
-def fit_rows(sample: Sample, config: FitConfig, recipe: Recipe) -> tuple[frozenset[str], lightgbm.Booster]:
-    """Return a model fitted to these rows with a recipe chosen before, and the features it may read: for refits."""
-    return _fit_stable(sample, config, recipe, boost)
+def fit_rows(
+    sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boost | None = None
+) -> tuple[frozenset[str], lightgbm.Booster]:
+    """Return the features selected on these rows, and a model of them by a recipe chosen before."""
+    stable = sample.only(stability(sample, config.stability).kept)
+    model = recipe.fit(stable, _grow(config, boosted or boost))
+    return stable.columns.shown, stable.columns.merge(model)
 
 
 def choose_recipe(sample: Sample, config: FitConfig, *, compare: bool = True) -> tuple[Recipe, Choice | None]:
@@ -178,7 +182,7 @@ def choose_recipe(sample: Sample, config: FitConfig, *, compare: bool = True) ->
         return Recipe(Kind.LIGHTGBM, rounds, 1.0), None
     among = tuple(Kind) if config.model == "auto" else (Kind(config.model),)
     choice = choose(sample, parts, grown, rounds, among, out_of_time=bool(later))
-    return choice.recipe, choice
+    return choice.recipe, choice if config.model == "auto" else None
 
 
 def out_of_fold(sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boost | None = None) -> NDArray[np.float64]:
@@ -191,15 +195,6 @@ def out_of_fold(sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boos
         model = recipe.fit(rows.only(kept), _grow(config, boosted))
         margins[outside] = sample.only(kept).rows(outside).margins(model)
     return margins
-
-
-def _fit_stable(
-    sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boost
-) -> tuple[frozenset[str], lightgbm.Booster]:
-    """Return the features selected on these rows, and a model of them."""
-    stable = sample.only(stability(sample, config.stability).kept)
-    model = recipe.fit(stable, _grow(config, boosted))
-    return stable.columns.shown, stable.columns.merge(model)
 
 
 def _grow(config: FitConfig, boosted: Boost) -> Callable[[Sample, int], lightgbm.Booster]:

@@ -94,7 +94,7 @@ def reason_catalogue() -> ReasonCatalogue:
 def _entries(features: pd.DataFrame, shown: frozenset[str], reached: Reached) -> tuple[FeatureEntry, ...]:
     typical = features.median()
     # what is always missing, or was not selected, no model reads
-    read = {each.name for each in CATALOGUE if each.scored and each.name in shown and not typical.isna()[each.name]}
+    read = {feature.name for feature in CATALOGUE if feature.scored} & shown - set(typical.index[typical.isna()])
     return tuple(
         FeatureEntry(
             name=feature.name,

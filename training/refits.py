@@ -37,7 +37,7 @@ def refits(
     """Return bundles as `parts` but for their models, fitted with the same recipe to other draws of sellers.
 
     A draw takes as many sellers as there are, with replacement, each with all their loans. Features are those that the
-    draw selects; the calibration is that of `parts`, since folds for each refit would cost as much as the refits.
+    draw selects, and the sheet marks them as scored; the calibration is that of `parts`, since folds for each refit would cost as much as the refits.
 
     Args:
         sample: the training rows.
@@ -51,17 +51,17 @@ def refits(
     for number, rows in enumerate(_draws(sample.sellers, count, config.seed), 1):
         step(f"refit on a bootstrap sample of sellers, {number} of {count}")
         shown, model = fit_rows(sample.rows(rows), config, recipe)
-        refit = replace(parts, model_text=model.model_to_string(), sheet=_sheet(parts.sheet, shown))
+        refit = replace(parts, model_text=model.model_to_string(), sheet=_scoring(parts.sheet, shown))
         made.append(Bundle.from_files(pack(refit)))
     return tuple(made)
 
 
-def _sheet(sheet: FeatureSheet, shown: frozenset[str]) -> FeatureSheet:
-    """Return a feature sheet in which the features of another selection are scored."""
-    entries = (
-        replace(entry, scored=True) if entry.name in shown else replace(entry, scored=False, reach=())
-        for entry in sheet.entries
-    )
+def _scoring(sheet: FeatureSheet, shown: frozenset[str]) -> FeatureSheet:
+    """Return the sheet with these features scored, and no others; what is always missing has no typical value."""
+    entries = []
+    for entry in sheet.entries:
+        scored = entry.name in shown and entry.typical is not None
+        entries.append(replace(entry, scored=scored, reach=entry.reach if scored else ()))
     return replace(sheet, entries=tuple(entries))
 
 

@@ -102,21 +102,23 @@ class Sample:
 
         Example: 1,380 bad loans of nine months in at most 8 periods are some 170 bad loans a period.
         """
-        if self.days is None:
+        if self.days is None or not len(self.days):
             return []
-        days = np.unique(self.days)
-        bad = np.array([self.bad[self.days == day].sum() for day in days])
-        wanted = max(least_bad, float(bad.sum()) / most)
-        found: list[NDArray[np.int64]] = []
-        gathered, begin = 0.0, 0
-        for number, each in enumerate(bad):
-            gathered += each
-            if gathered >= wanted:
-                found.append(days[begin : number + 1])
-                gathered, begin = 0.0, number + 1
-        if begin < len(days) and found:
-            found[-1] = np.concatenate([found[-1], days[begin:]])
-        return [np.flatnonzero(np.isin(self.days, several)) for several in found]
+        days, day_of = np.unique(self.days, return_inverse=True)
+        bad = np.cumsum(np.bincount(day_of, weights=self.bad))
+        share = max(least_bad, float(bad[-1]) / most)
+        # a period ends where all until then have their share, so that what one has too many the next has too few
+        ends: list[int] = []
+        ended = 0.0
+        for day, so_far in enumerate(bad):
+            is_last = day == len(days) - 1
+            if so_far - ended >= least_bad and (is_last or so_far >= (len(ends) + 1) * share):
+                ends.append(day + 1)
+                ended = so_far
+        if ends:
+            ends[-1] = len(days)
+        period_of = np.searchsorted(ends, day_of, side="right")
+        return [np.flatnonzero(period_of == number) for number in range(len(ends))]
 
     def origins(self, count: int, seed: int) -> list[Part]:
         """Return rolling origins: each learns from the rows before a period, and leaves out that period.

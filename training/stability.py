@@ -48,6 +48,9 @@ class Stability:
 def stability(sample: Sample, errors: float) -> Stability:
     """Judge every column of the training rows.
 
+    Both columns of a feature without a declared direction are kept: a feature whose risk is high at both ends ranks
+    loans in neither.
+
     Args:
         sample: the training rows; outcomes of test rows take no part.
         errors: standard errors by which the mean Gini must exceed 0; with 0 every column is kept.
@@ -61,10 +64,17 @@ def stability(sample: Sample, errors: float) -> Stability:
     chance = 1.0 / np.sqrt(3.0 * bad)
     between = ginis.std(axis=0, ddof=1) / np.sqrt(len(periods)) if len(periods) > 1 else np.zeros(ginis.shape[1])
     mean, error = ginis.mean(axis=0), np.maximum(between, chance)
-    order = np.argsort(-(mean - errors * error), kind="stable")
-    kept = [int(place) for rank, place in enumerate(order) if rank < LEAST_KEPT or mean[place] > errors * error[place]]
-    everything = range(len(mean))
-    return Stability(mean, error, tuple(sorted(kept)) if errors > 0 else tuple(everything), len(periods))
+    keep = (mean > errors * error) | _undirected(sample)
+    keep[np.argsort(-(mean - errors * error), kind="stable")[:LEAST_KEPT]] = True
+    kept = np.flatnonzero(keep) if errors > 0 else np.arange(len(mean))
+    return Stability(mean, error, tuple(kept.tolist()), len(periods))
+
+
+def _undirected(sample: Sample) -> NDArray[np.bool_]:
+    """Return which columns show a feature without a declared direction, which has two."""
+    shows = np.array(sample.columns.shows, dtype=np.int64)
+    undirected: NDArray[np.bool_] = np.bincount(shows)[shows] > 1
+    return undirected
 
 
 def _ginis(rows: Sample) -> NDArray[np.float64]:

@@ -110,7 +110,7 @@ def table_config(dataset: Dataset, request: TableRequest) -> TrainConfig:
     bad = int(min(dataset.rows["bad"].sum(), (~dataset.rows["bad"]).sum()))
     leaves = min(max(bad // 50, 4), 31)
     fit = FitConfig(
-        stability=0,
+        stability=0.0,  # a column whose risk is high at both ends ranks rows in neither direction, and is kept
         learning_rate=0.05,
         num_leaves=leaves,
         max_depth=min(max(math.ceil(math.log2(leaves)) + 1, 3), 8),

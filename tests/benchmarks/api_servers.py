@@ -33,9 +33,9 @@ from scoring.model import Calibration
 from tests.api.conftest import register
 from tests.benchmarks.api_load import Ask
 from tests.benchmarks.train import rows_of_loans
-from training.fit import FitConfig, Fitted, boost
+from tests.training.datasets import boosted_trees
+from training.fit import FitConfig
 from training.package import Package, bundle_parts
-from training.sample import Sample
 
 ROOT: Final = Path(__file__).parents[2]
 _AS_OF: Final = date(2026, 1, 31)
@@ -73,9 +73,7 @@ def prepare(scale: Scale, folder: Path) -> Ground:
     import mlflow.lightgbm
 
     made = rows_of_loans(scale.rows)
-    sample = Sample.of_dataset(made)
-    booster = sample.columns.merge(boost(sample, FitConfig(), scale.trees))
-    fitted = Fitted(booster, scale.trees, np.zeros(scale.rows))
+    fitted = boosted_trees(made, FitConfig(), scale.trees)
     files = pack(bundle_parts(Package(made, fitted, Calibration(1.0, 0.0), {})))
     home = folder / "home"
     home.mkdir(mode=0o700)
@@ -84,7 +82,7 @@ def prepare(scale: Scale, folder: Path) -> Ground:
     values = tuple(tuple(None if np.isnan(each) else float(each) for each in row) for row in np.round(matrix, 4))
     snapshot = Snapshot(_AS_OF, "made", made.catalogue, dict.fromkeys(made.tables, _AS_OF))
     VectorStore(home / "vectors.db").replace(snapshot, ((_seller(n), row) for n, row in enumerate(values)))
-    mlflow.lightgbm.save_model(booster, str(folder / "flavour"))
+    mlflow.lightgbm.save_model(fitted.booster, str(folder / "flavour"))
     return Ground(home, folder / "flavour", tuple(made.features), values)
 
 

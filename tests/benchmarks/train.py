@@ -108,7 +108,7 @@ def _bare(made: Dataset, trees: int) -> None:
 
     plain = Columns(tuple(_NAMES), tuple(range(len(_NAMES))), _SIGNS)
     data = lightgbm.Dataset(made.features.to_numpy(), made.rows["bad"].astype(float))
-    lightgbm.train(FitConfig().parameters(plain, len(made.rows)), data, trees)
+    lightgbm.train(FitConfig().parameters(plain, len(made.rows), int(made.rows["bad"].sum())), data, trees)
 
 
 def _seconds(work: Callable[[], object]) -> float:

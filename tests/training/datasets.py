@@ -9,10 +9,14 @@ import numpy as np
 import pandas as pd
 
 from features.catalogue import CATALOGUE, digest
+from training.candidates import Kind, Recipe
 from training.columns import CATALOGUE_SIGNS
 from training.dataset import Dataset
+from training.fit import FitConfig, Fitted, boost
 from training.labels import Labels
+from training.sample import Sample
 from training.scorecard import Scorecard, fit_scorecard
+from training.stability import stability
 
 NAMES = [feature.name for feature in CATALOGUE]
 SIGNS = {feature.name: feature.sign for feature in CATALOGUE}
@@ -53,6 +57,19 @@ def dataset(rows: int = 600, sellers: int = 200, *, seed: int = 1, days: int = 1
         {"country": rng.choice(["CN", "VN"], rows), "marketplace": rng.choice(["amazon", "shopee"], rows)}
     )
     return Dataset(table, features, about, labels, digest(CATALOGUE), "data-1", TABLES)
+
+
+def boosted_trees(loans: Dataset, config: FitConfig, rounds: int) -> Fitted:
+    """Grow boosted trees of every column, without a choice or margins out of fold: enough for a bundle."""
+    sample = Sample.of_dataset(loans)
+    return Fitted(
+        booster=sample.columns.merge(boost(sample, config, rounds)),
+        recipe=Recipe(Kind.LIGHTGBM, rounds, 1.0),
+        shown=sample.columns.shown,
+        choice=None,
+        stability=stability(sample, 0.0),
+        out_of_fold=np.zeros(len(sample.bad)),
+    )
 
 
 def small_scorecard(

@@ -53,11 +53,13 @@ def stored(loans: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 
 def test_the_same_model_and_margins_as_from_memory(loans: Dataset, stored: Sample) -> None:
-    """Rounds chosen on later rows, margins by folds, and the model of all rows: each to the last bit."""
+    """Features selected, the recipe chosen, margins by folds, and the model of all rows: each to the last bit."""
     ours, theirs = fit_sample(stored, CONFIG), fit_sample(Sample.of_dataset(loans), CONFIG)
     assert isinstance(stored.matrix, StoredRows)
     assert stored.matrix.groups.starts.tolist() == [*range(0, 897, 128), 900]
-    assert ours.rounds == theirs.rounds > 1
+    assert ours.recipe == theirs.recipe
+    assert ours.recipe.rounds > 1
+    assert ours.shown == theirs.shown
     assert ours.booster.model_to_string() == theirs.booster.model_to_string()
     assert ours.out_of_fold.tobytes() == theirs.out_of_fold.tobytes()
 
@@ -108,8 +110,8 @@ def test_frames_are_appended_whatever_their_sizes(tmp_path: Path) -> None:
 class FewForBins(FitConfig):
     """Bins found on few rows: LightGBM's 200,000 would be all of a test's."""
 
-    def parameters(self, columns: Columns, rows: int) -> dict[str, Any]:
-        return {**super().parameters(columns, rows), "bin_construct_sample_cnt": 500}
+    def parameters(self, columns: Columns, rows: int, bad: int) -> dict[str, Any]:
+        return {**super().parameters(columns, rows, bad), "bin_construct_sample_cnt": 500}
 
 
 def peak(work: Callable[[], object]) -> int:

@@ -13,7 +13,7 @@ from scoring.bundle import Bundle, BundleParts, pack
 from scoring.errors import BundleError
 from scoring.explain import contributions
 from scoring.model import Calibration, Model
-from tests.training.datasets import NAMES, SIGNS, dataset
+from tests.training.datasets import NAMES, SIGNS, boosted_trees, dataset
 from training.columns import FARTHEST, NOT_SCORED, Columns
 from training.dataset import Dataset
 from training.fit import FitConfig, Fitted, boost
@@ -34,8 +34,7 @@ def loans() -> Dataset:
 
 @pytest.fixture(scope="module")
 def fitted(loans: Dataset) -> Fitted:
-    sample = Sample.of_dataset(loans)
-    return Fitted(sample.columns.merge(boost(sample, CONFIG, 80)), 80, np.zeros(len(sample.bad)))
+    return boosted_trees(loans, CONFIG, 80)
 
 
 def margins(booster: lightgbm.Booster, matrix: np.ndarray) -> np.ndarray:
@@ -67,7 +66,7 @@ def test_lightgbm_left_to_itself_rewards_hiding(loans: Dataset) -> None:
     """The tests before are not empty: on the same rows, missing values as LightGBM takes them do pay."""
     matrix = loans.features.to_numpy()
     plain = Columns(tuple(NAMES), tuple(range(len(NAMES))), tuple(SIGNS[name] for name in NAMES))
-    parameters = CONFIG.parameters(plain, len(matrix))
+    parameters = CONFIG.parameters(plain, len(matrix), int(loans.rows["bad"].sum()))
     booster = lightgbm.train(parameters, lightgbm.Dataset(matrix, loans.rows["bad"].astype(float)), 40)
     before = margins(booster, matrix)
     falls = []

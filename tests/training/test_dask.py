@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-CONFIG = FitConfig(learning_rate=0.1, lambda_l2=10.0, max_rounds=60, patience=10, folds=2, threads=1)
+CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, lambda_l2=10.0, max_rounds=60, patience=10, folds=2, threads=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -78,7 +78,8 @@ def alone(loans: Dataset) -> Fitted:
 @pytest.mark.soak
 def test_both_workers_learn_with_the_settings_of_one_machine(client: Client, fitted: Fitted, alone: Fitted) -> None:
     assert len(client.ncores()) == 2
-    assert fitted.rounds == alone.rounds == fitted.booster.num_trees()
+    assert fitted.recipe == alone.recipe
+    assert fitted.recipe.rounds == fitted.booster.num_trees()
     ours, theirs = (set(each.booster.model_to_string().splitlines()) for each in (fitted, alone))
     named = {line.partition(":")[0].strip("[") for line in ours ^ theirs if line.startswith("[")}
     where = {"tree_learner", "num_machines", "machines", "local_listen_port"}

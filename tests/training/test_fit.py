@@ -12,17 +12,19 @@ import sklearn.model_selection
 
 import training.fit
 from tests.training.datasets import NAMES, SIGNS, TELLING, dataset
+from training.candidates import Kind, Recipe
 from training.columns import Columns
 from training.cross_validation import cross_validated_auc
 from training.dataset import Dataset
 from training.evidence.metrics import auc
-from training.fit import FitConfig, Fitted, fit
+from training.fit import FitConfig, Fitted, boost, choose_recipe, fit, fit_rows, fit_sample
 from training.logistic import logistic
 from training.sample import Sample
+from training.stability import stability
 
 pytestmark = pytest.mark.slow
 
-CONFIG = FitConfig(learning_rate=0.1, max_rounds=120, patience=15, folds=3, threads=1)
+CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, max_rounds=120, patience=15, folds=3, threads=1)
 
 
 def fitted_on(loans: Dataset, config: FitConfig = CONFIG) -> Fitted:
@@ -53,7 +55,8 @@ def test_another_seed_gives_another_model(loans: Dataset, fitted: Fitted) -> Non
     )
 
 
-def test_no_move_of_a_signed_feature_goes_against_its_sign(loans: Dataset) -> None:
+@pytest.mark.parametrize("kind", Kind)
+def test_no_move_of_a_signed_feature_goes_against_its_sign(loans: Dataset, kind: Kind) -> None:
     """Labels that speak against the signs, so that only the constraint keeps the model from following them."""
     rng = np.random.default_rng(2)
     signed = [name for name in NAMES if SIGNS[name]]
@@ -61,17 +64,20 @@ def test_no_move_of_a_signed_feature_goes_against_its_sign(loans: Dataset) -> No
         [name for name in NAMES if not SIGNS[name]]
     ].fillna(0.0).sum(axis=1)
     bad = pd.Series(rng.random(len(against)) < 1 / (1 + np.exp(1.0 - against.clip(-4, 4))))
-    booster = fit(loans.features, bad, loans.rows["seller_id"], CONFIG).booster
+    sample = Sample.of(loans.features, bad, loans.rows["seller_id"])
+    shown, booster = fit_rows(sample, replace(CONFIG, stability=0.0), Recipe(kind, 120, 10.0))
+    assert shown == sample.columns.shown
     base = loans.features.to_numpy()[:150]
     before = booster.predict(base, raw_score=True)
-    for name in signed:
-        place = NAMES.index(name)
+    read = np.flatnonzero(booster.feature_importance())
+    assert len(read) > 10
+    for place in read:
         known = ~np.isnan(base[:, place])
         for step in (0.01, 0.3, 3.0, 1e6):
             moved = base.copy()
             moved[:, place] += step
             change = booster.predict(moved, raw_score=True) - before
-            assert (change[known] * SIGNS[name] >= -1e-12).all(), name
+            assert (change[known] * SIGNS[NAMES[place]] >= -1e-12).all(), NAMES[place]
 
 
 def test_the_signs_bind_in_the_direction_of_the_catalogue(fitted: Fitted, loans: Dataset) -> None:
@@ -98,34 +104,92 @@ def test_a_seller_is_never_on_both_sides_of_a_fold(loans: Dataset, monkeypatch: 
 
     monkeypatch.setattr(sklearn.model_selection, "StratifiedGroupKFold", Watched)
     fitted_on(loans, replace(CONFIG, max_rounds=5))
-    assert len(seen) == 2 * CONFIG.folds  # once to choose the rounds, once for the margins
+    assert len(seen) == 2 * CONFIG.folds  # once to choose the recipe, once for the margins
     assert all(inside.isdisjoint(outside) for inside, outside in seen)
     assert set.union(*(outside for _, outside in seen[CONFIG.folds :])) == set(sellers)
 
 
-def test_the_latest_rows_say_when_to_stop(loans: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Outcomes of the latest quarter that nothing explains end the training at once; without time it goes on."""
-    rng = np.random.default_rng(3)
-    days = loans.rows["as_of"]
-    late = days > days.quantile(0.75)
-    shuffled = loans.rows["bad"].where(~late, pd.Series(rng.permutation(loans.rows["bad"])))
-    taken: list[int] = []
+def test_later_rows_of_other_sellers_say_when_to_stop(loans: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounds are those after which the loss on the rows left out is least, on average over the origins."""
+    parts: list[tuple[int, int]] = []
     original = training.fit.boost
 
     def watched(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None = None) -> lightgbm.Booster:
-        if stop_on is not None:
-            assert stop_on.days is not None
-            taken.append(int(stop_on.days.min()))
-            assert sample.days is not None
-            assert sample.days.max() < stop_on.days.min()
+        booster = original(sample, config, rounds, stop_on)
+        assert stop_on is not None
+        assert sample.days is not None
+        assert stop_on.days is not None
+        assert sample.days.max() < stop_on.days.min()
+        assert set(sample.sellers).isdisjoint(stop_on.sellers)
+        parts.append((len(sample.bad), booster.best_iteration))
+        return booster
+
+    monkeypatch.setattr(training.fit, "boost", watched)
+    recipe, choice = choose_recipe(Sample.of_dataset(loans), CONFIG)
+    assert len(parts) == 2 * CONFIG.origins
+    rows, best = np.array(parts).T
+    assert recipe == Recipe(Kind.LIGHTGBM, round(float(best @ rows / rows.sum())), 1.0)
+    assert choice is None
+
+
+def test_outcomes_that_nothing_explains_end_the_training_at_once(loans: Dataset) -> None:
+    rng = np.random.default_rng(3)
+    sample = Sample.of_dataset(loans)
+    usual, _ = choose_recipe(sample, CONFIG)
+    shuffled, _ = choose_recipe(replace(sample, bad=rng.permutation(sample.bad)), CONFIG)
+    assert 1 <= shuffled.rounds < usual.rounds / 2
+
+
+def test_where_time_says_nothing_folds_of_sellers_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = dataset(400, 150, days=1)
+    of_folds = [len(outside) for _, outside in Sample.of_dataset(made).folds(CONFIG.folds, CONFIG.seed)]
+    left_out: list[int] = []
+    original = training.fit.boost
+
+    def watched(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None = None) -> lightgbm.Booster:
+        left_out.append(0 if stop_on is None else len(stop_on.bad))
         return original(sample, config, rounds, stop_on)
 
     monkeypatch.setattr(training.fit, "boost", watched)
-    timed = fit(loans.features, shuffled, loans.rows["seller_id"], CONFIG, days)
-    assert len(taken) == 1
-    monkeypatch.setattr(training.fit, "boost", original)
-    assert timed.rounds < fitted_on(loans).rounds
-    assert timed.booster.num_trees() == timed.rounds
+    choose_recipe(Sample.of_dataset(made), CONFIG)
+    assert left_out == of_folds
+
+
+def test_the_model_reads_only_stable_columns_also_in_the_folds(loans: Dataset) -> None:
+    """Features without any bearing on outcomes are not read; out of fold each fold selects its own."""
+    sample = Sample.of_dataset(loans)
+    found = fit_sample(sample, CONFIG)
+    expected = stability(sample, CONFIG.stability)
+    assert found.stability.kept == expected.kept
+    assert found.shown == sample.only(expected.kept).columns.shown
+    read = {NAMES[place] for place in np.flatnonzero(found.booster.feature_importance())}
+    assert read <= found.shown < sample.columns.shown
+    assert len(read & set(TELLING)) >= len(TELLING) - 2
+    inside, outside = sample.folds(CONFIG.folds, CONFIG.seed)[0]
+    rows = sample.rows(inside)
+    kept = stability(rows, CONFIG.stability).kept
+    trees = boost(rows.only(kept), CONFIG, found.recipe.rounds)
+    expected_margins = trees.predict(sample.only(kept).rows(outside).matrix, raw_score=True)
+    assert found.out_of_fold[outside].tolist() == expected_margins.tolist()
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_kind_that_the_settings_name_serves(loans: Dataset, kind: Kind) -> None:
+    part = loans.select(loans.rows.index.to_series() < 500)
+    sample = Sample.of_dataset(part).only(range(6))
+    found = fit_sample(sample, replace(CONFIG, model=kind.value, origins=1))
+    assert found.recipe.kind is kind
+    assert found.choice is None
+    assert np.isfinite(found.out_of_fold).all()
+
+
+def test_settings_that_name_no_kind_compare_all(loans: Dataset) -> None:
+    sample = Sample.of_dataset(loans).only(range(6))
+    found = fit_sample(sample, replace(CONFIG, model="auto"))
+    assert found.choice is not None
+    assert found.choice.recipe == found.recipe
+    assert found.choice.out_of_time
+    assert set(found.choice.losses) == set(Kind)
 
 
 def test_margins_are_by_models_that_did_not_see_the_seller() -> None:
@@ -148,26 +212,31 @@ def test_every_row_has_a_margin_and_the_model_its_names(fitted: Fitted, loans: D
     assert np.isfinite(fitted.out_of_fold).all()
     assert fitted.out_of_fold.shape == (len(loans.rows),)
     assert fitted.booster.feature_name() == NAMES
-    assert fitted.booster.num_trees() == fitted.rounds >= 1
+    assert fitted.booster.num_trees() == fitted.recipe.rounds >= 1
 
 
 @pytest.mark.parametrize(("rows", "least"), [(100, 5), (499, 5), (600, 6), (4_000, 40), (1_000_000, 40)])
 def test_a_leaf_holds_a_hundredth_of_the_rows_within_bounds(rows: int, least: int) -> None:
-    assert FitConfig().parameters(Columns.of(NAMES), rows)["min_data_in_leaf"] == least
+    assert FitConfig().parameters(Columns.of(NAMES), rows, rows // 10)["min_data_in_leaf"] == least
+
+
+@pytest.mark.parametrize(("bad", "shrinkage"), [(20, 1.0), (500, 25.0), (1_000, 50.0), (100_000, 50.0)])
+def test_few_bad_loans_shrink_leaves_less(bad: int, shrinkage: float) -> None:
+    assert FitConfig().parameters(Columns.of(NAMES), 200_000, bad)["lambda_l2"] == shrinkage
 
 
 @pytest.mark.parametrize(("rows", "threads"), [(19_999, 1), (20_000, 3)])
 def test_few_rows_are_left_to_one_thread(rows: int, threads: int) -> None:
-    assert FitConfig(threads=3).parameters(Columns.of(NAMES), rows)["num_threads"] == threads
+    assert FitConfig(threads=3).parameters(Columns.of(NAMES), rows, rows // 10)["num_threads"] == threads
 
 
 def test_every_parameter_is_one_that_lightgbm_knows(loans: Dataset) -> None:
     columns = Columns.of(NAMES)
-    parameters = FitConfig().parameters(columns, len(loans.rows)) | {"num_iterations": 1}
+    parameters = FitConfig().parameters(columns, len(loans.rows), int(loans.rows["bad"].sum())) | {"num_iterations": 1}
     assert parameters["monotone_constraints"] == list(columns.signs)
     assert parameters["feature_fraction"] == FitConfig().feature_fraction
     # a table without signs has two columns a feature, of which a tree sees half as many
-    free = FitConfig().parameters(Columns.of(["a", "b"]), 1_000)
+    free = FitConfig().parameters(Columns.of(["a", "b"]), 1_000, 100)
     assert free["feature_fraction"] == FitConfig().feature_fraction / 2
     text = lightgbm.train(
         parameters, lightgbm.Dataset(columns.matrix(loans.features), loans.rows["bad"].astype(float)), 1

@@ -1,12 +1,15 @@
-"""Which rows are left out: the latest with their sellers, or folds of sellers; never one of both sides."""
+"""Which rows are left out: later rows of other sellers, or folds of sellers; never one seller on both sides."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.training.datasets import dataset
+from training.columns import Columns
 from training.errors import LabelError
 from training.sample import Sample
 
@@ -16,38 +19,109 @@ def sample() -> Sample:
     return Sample.of_dataset(dataset(900, 300))
 
 
-def test_the_latest_rows_are_left_out_and_earlier_ones_of_other_sellers_learnt(sample: Sample) -> None:
-    (part,) = sample.later(0.25)
-    early, late = (sample.rows(places) for places in part)
-    assert early.days is not None
-    assert late.days is not None
-    assert early.days.max() < late.days.min()
-    assert set(early.sellers).isdisjoint(late.sellers)
-    assert len(late.bad) == pytest.approx(225, abs=10)
-    assert set(early.sellers) | set(late.sellers) == set(sample.sellers)
+def made_of(days: list[int], bad: list[bool], sellers: list[int] | None = None) -> Sample:
+    """Return rows of these days and outcomes, each of another seller unless said otherwise."""
+    rows = len(days)
+    numbers = np.arange(rows) if sellers is None else np.array(sellers)
+    columns = Columns(("feature",), (0,), (1,))
+    return Sample(columns, np.zeros((rows, 1)), np.array(bad, dtype=float), numbers, np.array(days))
 
 
-def test_rows_of_one_day_are_not_torn_apart() -> None:
-    made = dataset(900, 300, days=12)
-    sample = Sample.of_dataset(made)
-    (part,) = sample.later(0.25)
-    early, late = (sample.rows(places) for places in part)
-    assert early.days is not None
-    assert late.days is not None
-    assert set(early.days).isdisjoint(late.days)
+def days_of(sample: Sample, places: np.ndarray) -> np.ndarray:
+    assert sample.days is not None
+    return sample.days[places]
 
 
-def test_where_time_says_nothing_no_part_is_the_later() -> None:
-    assert Sample.of_dataset(dataset(300, days=1)).later(0.25) == []
+@settings(max_examples=60)
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=1, max_size=200),
+    st.integers(1, 8),
+    st.integers(1, 12),
+)
+def test_periods_are_consecutive_days_with_bad_loans_enough(
+    rows: list[tuple[int, bool]], most: int, least: int
+) -> None:
+    sample = made_of([day for day, _ in rows], [bad for _, bad in rows])
+    periods = sample.periods(most, least)
+    assert len(periods) <= most
+    assert bool(periods) == (sample.bad.sum() >= least)
+    for places in periods:
+        assert sample.bad[places].sum() >= least
+    if periods:
+        assert sorted(np.concatenate(periods)) == list(range(len(rows)))
+    for earlier, later in zip(periods, periods[1:], strict=False):
+        assert days_of(sample, earlier).max() < days_of(sample, later).min()
+
+
+def test_periods_hold_about_as_many_bad_loans_each() -> None:
+    rng = np.random.default_rng(1)
+    sample = made_of(rng.integers(0, 500, 4_000).tolist(), (rng.random(4_000) < 0.2).tolist())
+    counts = [sample.bad[places].sum() for places in sample.periods(5, 10)]
+    assert len(counts) == 5
+    assert min(counts) > 0.8 * max(counts)
+
+
+def test_there_are_no_periods_without_time() -> None:
     made = dataset(300)
-    assert Sample.of(made.features, made.rows["bad"], made.rows["seller_id"]).later(0.25) == []
+    timeless = Sample.of(made.features, made.rows["bad"], made.rows["seller_id"])
+    assert timeless.periods(4, 1) == []
+    assert timeless.origins(3, 7) == []
 
 
-def test_a_later_part_with_too_few_of_a_kind_says_nothing() -> None:
+def test_origins_leave_out_later_rows_of_other_sellers(sample: Sample) -> None:
+    parts = sample.origins(3, 7)
+    assert len(parts) == 6
+    for inside, outside in parts:
+        assert days_of(sample, inside).max() < days_of(sample, outside).min()
+        assert set(sample.sellers[inside]).isdisjoint(sample.sellers[outside])
+        assert (np.diff(inside) > 0).all()
+    left_out = np.concatenate([outside for _, outside in parts])
+    assert len(set(left_out)) == len(left_out)
+    # all rows but those of the first period are left out once
+    first = sample.periods(4, 10)[0]
+    assert sorted(left_out) == sorted(set(range(len(sample.bad))) - set(first))
+    # a later origin learns from more rows
+    assert len(parts[0][0]) < len(parts[2][0]) < len(parts[4][0])
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**31 - 1), st.integers(1, 6), st.integers(2, 60))
+def test_origins_hold_for_any_seed_and_days_are_not_torn_apart(seed: int, count: int, days: int) -> None:
+    rng = np.random.default_rng(seed)
+    sellers = rng.integers(0, 100, 600)
+    sample = made_of(rng.integers(0, days, 600).tolist(), (rng.random(600) < 0.3).tolist(), sellers.tolist())
+    parts = sample.origins(count, seed)
+    assert len(parts) <= 2 * count
+    for inside, outside in parts:
+        assert set(days_of(sample, inside)).isdisjoint(days_of(sample, outside))
+        assert days_of(sample, inside).max() < days_of(sample, outside).min()
+        assert set(sellers[inside]).isdisjoint(sellers[outside])
+        for places in (inside, outside):
+            assert 5 <= sample.bad[places].sum() <= len(places) - 5
+
+
+def test_the_seed_draws_the_halves_of_sellers(sample: Sample) -> None:
+    first, again, other = (sample.origins(1, seed)[0][1].tolist() for seed in (7, 7, 8))
+    assert first == again != other
+
+
+def test_one_day_or_too_few_bad_loans_have_no_origins() -> None:
+    assert Sample.of_dataset(dataset(300, days=1)).origins(3, 7) == []
     made = dataset(900, 300)
     days = made.rows["as_of"]
-    repaid = made.rows["bad"] & (days < days.quantile(0.75))
-    assert Sample.of(made.features, repaid, made.rows["seller_id"], days).later(0.25) == []
+    only_early = made.rows["bad"] & (days < days.quantile(0.02))
+    assert Sample.of(made.features, only_early, made.rows["seller_id"], days).origins(3, 7) == []
+
+
+def test_only_some_columns_of_the_same_rows(sample: Sample) -> None:
+    fewer = sample.only([4, 1])
+    assert fewer.columns.shows == (sample.columns.shows[4], sample.columns.shows[1])
+    assert fewer.columns.signs == (sample.columns.signs[4], sample.columns.signs[1])
+    assert fewer.columns.features == sample.columns.features
+    assert np.array_equal(fewer.matrix, np.asarray(sample.matrix)[:, [4, 1]])
+    assert fewer.bad is sample.bad
+    assert fewer.days is sample.days
+    assert fewer.columns.shown == {sample.columns.features[place] for place in fewer.columns.shows}
 
 
 def test_folds_leave_out_every_row_once_and_sellers_whole(sample: Sample) -> None:

@@ -1,7 +1,8 @@
-"""The search: a fixed budget, the same for the same inputs, never worse than what was configured, all of it shown."""
+"""The search: a fixed budget, the same for the same inputs, judged on later rows, and only taken beyond chance."""
 
 from __future__ import annotations
 
+import lightgbm
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from tests.training.datasets import dataset
 from training.fit import FitConfig
 from training.sample import Part, Sample
 from training.search import SearchConfig, search
+from training.stability import stability
 
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=5, folds=3, threads=1)
 
@@ -17,6 +19,13 @@ CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=5, folds=3, thread
 @pytest.fixture(scope="module")
 def sample() -> Sample:
     return Sample.of_dataset(dataset(600, 200))
+
+
+@pytest.fixture(scope="module")
+def parts(sample: Sample) -> int:
+    """How many parts a trial is judged on: two halves of sellers after each origin."""
+    assert len(sample.origins(CONFIG.origins, CONFIG.seed)) == 2 * CONFIG.origins
+    return 2 * CONFIG.origins
 
 
 def quiet(_: str) -> None:
@@ -38,14 +47,20 @@ def test_the_same_inputs_find_the_same_and_another_seed_tries_others(sample: Sam
     assert not other.findings[0].tables["Trials"]["lambda_l2"].equals(found.tables["Trials"]["lambda_l2"])
 
 
-def losses(monkeypatch: pytest.MonkeyPatch, configured: float, trials: list[float]) -> list[FitConfig]:
-    """Let the configured settings and each trial have these losses on every fold; return who was asked for a fold."""
+def losses(
+    monkeypatch: pytest.MonkeyPatch, configured: float, trials: list[float], spread: float = 0.0
+) -> list[FitConfig]:
+    """Let the configured settings and each trial have these losses, and return the settings of each call.
+
+    With a spread, a trial is better than its loss by so much on every other part, and worse on the others.
+    """
     asked: list[FitConfig] = []
 
     def loss(_: Sample, __: Part, config: FitConfig) -> float:
         asked.append(config)
         tried = list(dict.fromkeys(asked))
-        return configured if config == CONFIG else trials[tried.index(config) - 1]
+        turn = spread if asked.count(config) % 2 else -spread
+        return configured if config == CONFIG else trials[tried.index(config) - 1] - turn
 
     monkeypatch.setattr(training.search, "_loss", loss)
     return asked
@@ -68,18 +83,59 @@ def test_the_configured_settings_are_kept_where_no_trial_beats_them(
     losses(monkeypatch, 0.3, [0.6, 0.4, 0.45])
     found = search(sample, CONFIG, 3, quiet)
     assert found.best == CONFIG
-    assert "the configured settings were kept" in found.findings[0].said
+    assert "no trial was better beyond chance, so the configured were kept" in found.findings[0].said
 
 
-def test_a_poor_trial_is_given_up_after_its_first_fold_and_counts(
-    sample: Sample, monkeypatch: pytest.MonkeyPatch
+def test_a_trial_that_is_only_luckier_is_not_taken(sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is better by 0.01 on average; the standard error over the parts is 0.1 or 0.001 times the root of 1.2."""
+    assert parts == 6
+    losses(monkeypatch, 0.5, [0.49], spread=0.1 * np.sqrt(5))
+    lucky = search(sample, CONFIG, 1, quiet)
+    assert lucky.best == CONFIG
+    assert lucky.findings[0].figures["best_log_loss"] == pytest.approx(0.49)
+    assert "no trial was better beyond chance" in lucky.findings[0].said
+    asked = losses(monkeypatch, 0.5, [0.49], spread=0.001 * np.sqrt(5))
+    assert search(sample, CONFIG, 1, quiet).best == asked[-1] != CONFIG
+
+
+def test_trials_are_judged_on_later_rows_of_other_sellers_and_on_stable_columns(
+    sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[FitConfig] = []
+    columns = sample.only(stability(sample, CONFIG.stability).kept).columns
+    assert columns.shown < sample.columns.shown
+    original = training.search.boost
+
+    def watched(inside: Sample, config: FitConfig, rounds: int, stop_on: Sample) -> lightgbm.Booster:
+        tried.append(config)
+        assert inside.columns == stop_on.columns == columns
+        assert inside.days is not None
+        assert stop_on.days is not None
+        assert inside.days.max() < stop_on.days.min()
+        assert set(inside.sellers).isdisjoint(stop_on.sellers)
+        return original(inside, config, rounds, stop_on)
+
+    monkeypatch.setattr(training.search, "boost", watched)
+    search(sample, CONFIG, 1, quiet)
+    assert tried[:parts] == [CONFIG] * parts
+    assert len(tried) == 2 * parts
+
+
+def test_where_time_says_nothing_trials_are_judged_on_folds_of_sellers(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = losses(monkeypatch, 0.5, [0.6])
+    search(Sample.of_dataset(dataset(400, 150, days=1)), CONFIG, 1, quiet)
+    assert len(asked) == 2 * CONFIG.folds
+
+
+def test_a_poor_trial_is_given_up_after_its_first_part_and_counts(
+    sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = losses(monkeypatch, 0.5, [0.4, 0.4, 0.4, 0.4, 0.4, 0.9])
     found = search(sample, CONFIG, 6, quiet).findings[0]
-    assert len(asked) == 3 * 6 + 1
+    assert len(asked) == parts * 6 + 1
     assert (found.figures["trials"], found.figures["given_up"]) == (6, 1)
     trials = found.tables["Trials"]
-    assert trials["folds"].tolist() == [3, 3, 3, 3, 3, 1]
+    assert trials["folds"].tolist() == [*[parts] * 5, 1]
     assert np.isnan(trials["log_loss"].iloc[5])
     assert trials["mean_so_far"].iloc[5] == pytest.approx(0.9)
 

@@ -84,7 +84,7 @@ def boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> Finding
 
     Args:
         curve: the recorded losses.
-        rounds: of the final model.
+        rounds: of the boosted trees, in the recipe of the model.
         config: the settings of the fit.
     """
     rows = "later rows of other sellers" if curve.is_later else "a fold of sellers"
@@ -98,7 +98,7 @@ def boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> Finding
     return Finding(
         NAME,
         "Boosting rounds",
-        f"The final model has {rounds:,} rounds. The loss on {rows} was least after {curve.best:,} rounds: log-loss "
+        f"Boosted trees have {rounds:,} rounds. The loss on {rows} was least after {curve.best:,} rounds: log-loss "
         f"{curve.left_out[curve.best - 1]:.5f}, and {curve.training[curve.best - 1]:.5f} on the rows that the trees "
         f"were grown on.{limit}",
         figures={

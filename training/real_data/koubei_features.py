@@ -38,7 +38,8 @@ def _of_days(before: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
 
     def total(days: int, lag: int = 0) -> NDArray[np.float64]:
         end = before.shape[1] - lag
-        return before[:, max(0, end - days) : max(0, end)].sum(axis=1)
+        found: NDArray[np.float64] = before[:, max(0, end - days) : max(0, end)].sum(axis=1)
+        return found
 
     def over(value: NDArray[np.float64], by: NDArray[np.float64]) -> NDArray[np.float64]:
         divided: NDArray[np.float64] = np.where(by > 0, value / np.where(by > 0, by, 1.0), np.nan)
