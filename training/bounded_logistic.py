@@ -21,8 +21,8 @@ from training.sample import Sample
 if TYPE_CHECKING:
     import lightgbm
 
-STEPS: Final = 50
-"""Steps of a column, each with about as many training rows: fine enough to rank by."""
+STEPS: Final = 200
+"""Steps of a column, each with about as many training rows: so fine that a small move of a value earns few points."""
 
 _TAIL: Final = 0.005
 """Normal scores end at this share of the rows: one extreme value says no more than that it is among the highest."""

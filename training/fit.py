@@ -46,7 +46,7 @@ class FitConfig:
     model: Literal["auto", "average", "lightgbm", "logistic", "scorecard"] = "auto"
     stability: Annotated[float, Field(ge=0, le=10)] = 2.5
     origins: Annotated[int, Field(ge=1, le=20)] = 3
-    learning_rate: Annotated[float, Field(ge=0.0001, le=1)] = 0.015
+    learning_rate: Annotated[float, Field(ge=0.0001, le=1)] = 0.03
     num_leaves: Annotated[int, Field(ge=2, le=256)] = 8
     max_depth: Annotated[int, Field(ge=1, le=8)] = 4
     most_data_in_leaf: Annotated[int, Field(ge=5, le=1_000_000)] = 40
