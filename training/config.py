@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from training.errors import ConfigError
 from training.evidence.fake_orders import FakeOrdersConfig
+from training.feature_choice import FeatureConfig
 from training.fit import FitConfig
 from training.labels import LabelConfig
 from training.refits import RefitConfig
@@ -38,6 +39,7 @@ class TrainConfig:
 
     labels: LabelConfig = field(default_factory=LabelConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
     search: SearchConfig = field(default_factory=SearchConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     refits: RefitConfig = field(default_factory=RefitConfig)

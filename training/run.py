@@ -116,7 +116,8 @@ def train(
         TrainingError: the split lacks a class, or the model ranks no better than chance.
     """
     if split is None:
-        split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
+        dataset = config.features.apply(dataset)
+    split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
     trained = _trained(split.train, config, step, learner)
     step(f"measure both on {len(split.test.rows):,} rows")
     predicted = _predicted(split, trained)

@@ -46,6 +46,8 @@ TARGETS: Final = {
     "simulation.lowest_model_over_oracle_gini": Target(0.92, at_most=False),
     "simulation.lowest_calibration_slope": Target(0.9, at_most=False),
     "simulation.highest_calibration_slope": Target(1.1),
+    "simulation.lowest_observed_over_expected": Target(0.9, at_most=False),
+    "simulation.highest_observed_over_expected": Target(1.1),
     "simulation.bands_out_of_order": Target(0),
 }
 
@@ -75,6 +77,8 @@ def run(scale: Scale = Scale(), seeds: tuple[int, ...] = SEEDS) -> dict[str, flo
         "simulation.highest_floor_over_oracle_gini": max(one["floor_over_oracle_gini"] for one in each),
         "simulation.lowest_calibration_slope": min(one["calibration_slope"] for one in each),
         "simulation.highest_calibration_slope": max(one["calibration_slope"] for one in each),
+        "simulation.lowest_observed_over_expected": min(one["observed_over_expected"] for one in each),
+        "simulation.highest_observed_over_expected": max(one["observed_over_expected"] for one in each),
         "simulation.bands_out_of_order": max(one["bands_out_of_order"] for one in each),
     }
     for name, value in figures.items():
@@ -119,6 +123,7 @@ def judge(dataset: Dataset, hidden: pd.DataFrame) -> dict[str, float]:
         "calibration_slope": slope.value,
         "calibration_slope_low": slope.low,
         "calibration_slope_high": slope.high,
+        "observed_over_expected": float(bad.sum() / model.sum()),
         **{f"observed_in_{band.name}": band.observed.value for band in bands},
         "bands_out_of_order": sum(better.observed.value >= worse.observed.value for better, worse in pairwise(bands)),
     }
