@@ -37,7 +37,8 @@ def refits(
     """Return bundles as `parts` but for their models, fitted with the same recipe to other draws of sellers.
 
     A draw takes as many sellers as there are, with replacement, each with all their loans. Features are those that the
-    draw selects, and the sheet marks them as scored; the calibration is that of `parts`, since folds for each refit would cost as much as the refits.
+    draw selects, and the sheet marks them as scored; the calibration is that of `parts`, since folds for each refit
+    would cost as much as the refits.
 
     Args:
         sample: the training rows.

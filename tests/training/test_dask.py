@@ -37,9 +37,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-CONFIG = FitConfig(
-    model="lightgbm", learning_rate=0.1, lambda_l2=10.0, max_rounds=60, patience=10, folds=2, threads=1
-)
+CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, lambda_l2=10.0, max_rounds=60, patience=10, folds=2, threads=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
