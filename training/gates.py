@@ -84,7 +84,7 @@ class Gates:
         return "".join(f"{name} = {json.dumps(limit)}\n" for name, limit in asdict(self).items())
 
 
-_BESIDE: Final = frozenset({"model", "benchmark", "scorecard", "search"})
+_BESIDE: Final = frozenset({"model", "benchmark", "rounds", "scorecard", "search"})
 """What gates and alarms may be about beside the studies."""
 
 
