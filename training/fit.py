@@ -46,7 +46,7 @@ class FitConfig:
     model: Literal["auto", "average", "lightgbm", "logistic", "scorecard"] = "auto"
     stability: Annotated[float, Field(ge=0, le=10)] = 2.5
     origins: Annotated[int, Field(ge=1, le=20)] = 3
-    learning_rate: Annotated[float, Field(ge=0.0001, le=1)] = 0.03
+    learning_rate: Annotated[float, Field(ge=0.0001, le=1)] = 0.05
     num_leaves: Annotated[int, Field(ge=2, le=256)] = 8
     max_depth: Annotated[int, Field(ge=1, le=8)] = 4
     most_data_in_leaf: Annotated[int, Field(ge=5, le=1_000_000)] = 40
@@ -64,17 +64,16 @@ class FitConfig:
         """Return LightGBM's parameters for these columns and a training set of so many rows, so many of them bad.
 
         A leaf holds at least a hundredth of the rows, between 5 and `most_data_in_leaf`: a few hundred firms would
-        otherwise grow no tree at all. `lambda_l2` is at most a twentieth of the number of bad loans: the same
-        shrinkage of a few dozen bad loans would leave nothing to add up, after thousands of rounds. A tree sees as
-        many columns as `feature_fraction` says of the features that have some, so that those with two columns do not
-        make it slower. Below 20,000 rows one thread works, whatever `threads` says: it takes milliseconds a tree, for
-        which others take longer to wake than to help. The model is the same.
+        otherwise grow no tree at all. With fewer than 200 bad loans trees have depth 2: deeper ones would split leaves
+        of a few bad loans. A tree sees as many columns as `feature_fraction` says of the features that have some, so
+        that those with two columns do not make it slower. Below 20,000 rows one thread works, whatever `threads` says:
+        it takes milliseconds a tree, for which others take longer to wake than to help. The model is the same.
         """
         ours = {key: value for key, value in asdict(self).items() if key not in _NOT_LIGHTGBM}
         return {
             **ours,
             "feature_fraction": self.feature_fraction * len(set(columns.shows)) / len(columns.shows),
-            "lambda_l2": min(self.lambda_l2, bad / 20),
+            "max_depth": self.max_depth if bad >= _BAD_FOR_DEPTH else min(self.max_depth, 2),
             "min_data_in_leaf": max(5, min(self.most_data_in_leaf, rows // 100)),
             "objective": "binary",
             "metric": "binary_logloss",
@@ -90,6 +89,9 @@ class FitConfig:
 
 
 _ROWS_FOR_THREADS: Final = 20_000
+
+_BAD_FOR_DEPTH: Final = 200
+"""Bad loans from which trees may be as deep as the settings say."""
 
 _NOT_LIGHTGBM = frozenset(
     {"model", "stability", "origins", "most_data_in_leaf", "max_rounds", "patience", "folds", "threads"}

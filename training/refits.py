@@ -58,7 +58,7 @@ def refits(
 
 
 def _scoring(sheet: FeatureSheet, shown: frozenset[str]) -> FeatureSheet:
-    """Return the sheet with these features scored, and no others; what is always missing has no typical value."""
+    """Return the sheet with only these features scored. A feature that is always missing has no typical value."""
     entries = []
     for entry in sheet.entries:
         scored = entry.name in shown and entry.typical is not None

@@ -1,4 +1,4 @@
-"""The latest weeks: a fall below the weeks before, and the weakest week or month since the seller began.
+"""The latest weeks: a fall below the weeks before, and the weakest two weeks or month since the seller began.
 
 Amounts rather than counts or days, and never more than the usual level: a fake order that lifts them costs its price.
 """
@@ -11,7 +11,8 @@ from features.catalogue.sales import net_sales
 from features.expressions import DaysSinceFirst, Expr, Least, LeastKnown, Number, Total
 
 _ONE: Final = Number(1.0)
-_WEEK: Final = 7
+_FORTNIGHT: Final = 14
+"""Two weeks cost twice as much to fill with fake orders as one, and ranked real merchants as well."""
 _MONTH: Final = 28
 """Four whole weeks, so that each holds the same weekdays."""
 
@@ -38,28 +39,15 @@ def _weakest(length: int, days: int) -> Expr:
 
 RECENT: Final = (
     Feature(
-        "week_hold_28d",
-        "Last week against the four weeks before",
-        "Daily net sales of the last 7 days, with the refunds known so far, divided by those of the 28 days before, at "
-        "most 1.",
-        "ratio",
-        35,
-        _hold(_WEEK, _MONTH),
-        -1,
-        "A sudden fall shows distress first; a rise can be bought, so it earns nothing.",
-        "sales_trend",
-        actionable=True,
-    ),
-    Feature(
         "fortnight_hold_28d",
         "Last two weeks against the four weeks before",
         "Daily net sales of the last 14 days, with the refunds known so far, divided by those of the 28 days before, "
         "at most 1.",
         "ratio",
         42,
-        _hold(2 * _WEEK, _MONTH),
+        _hold(_FORTNIGHT, _MONTH),
         -1,
-        "Two weeks of falling sales are less likely to be chance than one.",
+        "A fall of two weeks shows distress first; a rise can be bought, so it earns nothing.",
         "sales_trend",
         actionable=True,
     ),
@@ -77,27 +65,26 @@ RECENT: Final = (
         actionable=True,
     ),
     Feature(
-        "weakest_week_56d",
-        "Weakest of 8 weeks against the average",
-        "Net sales of the weakest of the last 8 weeks, with the refunds known so far, divided by the average week of "
-        "the 8.",
+        "weakest_fortnight_56d",
+        "Weakest of 4 two-week periods against the average",
+        "Net sales of the weakest of the last 4 two-week periods, with the refunds known so far, divided by the average one.",
         "ratio",
         56,
-        _weakest(_WEEK, 2 * _MONTH),
+        _weakest(_FORTNIGHT, 2 * _MONTH),
         -1,
-        "Income that failed in a week of the last two months may fail again when an instalment is due.",
+        "Income that failed for two weeks of the last two months may fail again when an instalment is due.",
         "stability",
     ),
     Feature(
-        "weakest_week_182d",
-        "Weakest of 26 weeks against the average",
-        "Net sales of the weakest of the last 26 weeks, or of those since the first order, with the refunds known so "
-        "far, divided by the average week.",
+        "weakest_fortnight_182d",
+        "Weakest of 13 two-week periods against the average",
+        "Net sales of the weakest of the last 13 two-week periods, or of those since the first order, with the refunds known "
+        "so far, divided by the average one.",
         "ratio",
         182,
-        _weakest(_WEEK, 182),
+        _weakest(_FORTNIGHT, 182),
         -1,
-        "A shop that closed for a week or more within half a year may close again.",
+        "A shop that closed for two weeks or more within half a year may close again.",
         "stability",
     ),
     Feature(

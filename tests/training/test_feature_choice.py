@@ -9,7 +9,7 @@ from training.columns import Columns
 from training.errors import ConfigError
 from training.feature_choice import FeatureConfig
 
-SOME = ("return_rate_90d", "week_hold_28d")
+SOME = ("return_rate_90d", "fortnight_hold_28d")
 
 
 def test_only_the_named_features_have_a_column() -> None:

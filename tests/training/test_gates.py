@@ -198,6 +198,13 @@ def test_alarms_stop_it_until_each_is_accepted_by_name() -> None:
     )
 
 
+def test_the_alarm_of_boosting_rounds_may_be_accepted() -> None:
+    """It is raised by a finding of the fit, which is not among the studies."""
+    tags = {"alarm.rounds": "The loss still fell at the limit.", "bundle": "sha256:1"}
+    assert stopped(Gates(), grounds(tags=tags)) == ["alarms"]
+    assert stopped(Gates(accepted_alarms=("rounds",)), grounds(tags=tags)) == []
+
+
 def test_a_segment_that_is_worse_beyond_the_limit_and_beyond_chance_stops_it() -> None:
     worse, within, unsure = Estimate(-0.05, -0.08, -0.01), Estimate(-0.01, -0.02, -0.005), Estimate(-0.05, -0.12, 0.01)
     found = compared(("CN", worse), ("VN", within), ("DE", unsure), ("US", None), ("GB", Estimate(0.1, 0.05, 0.2)))

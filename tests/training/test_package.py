@@ -1,4 +1,4 @@
-"""What a bundle's feature sheet says of features that were selected, and of those that were not."""
+"""The feature sheet of a bundle: selected features are scored and may have a reach, others are neither."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refits differ in their models and the features that these select; each is of whole sellers of one draw."""
+"""Refits differ in their models and in the features selected; each is trained on whole sellers of one draw."""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ import pytest
 from features.catalogue import CATALOGUE, Feature, digest
 from scoring import Bundle, assess
 from tests.training.datasets import COVERED, NAMES, dataset, small_scorecard
+from training.candidates import SHRINKAGES
 from training.columns import NOT_SCORED
 from training.config import TrainConfig
 from training.dataset import Dataset
@@ -134,11 +135,13 @@ def test_the_sheet_is_the_catalogue_and_what_the_training_data_had(run: Run) -> 
     assert sheet.catalogue == digest(CATALOGUE)
     assert sheet.required_tables == ("orders", "refunds")
     assert (sheet.history, sheet.activity) == (HISTORY, ACTIVITY)
-    known = {entry.name for entry in sheet.entries if entry.typical is not None}
-    selection = next(finding.tables["Features"] for finding in run.findings if finding.name == "stability")
-    selected = set(selection.loc[selection["kept"], "feature"])
-    assert selected <= set(NAMES) - NOT_SCORED
-    assert {entry.name for entry in sheet.scored_entries} == selected & known
+    scored = {entry.name for entry in sheet.scored_entries}
+    assert scored < {entry.name for entry in sheet.entries if entry.typical is not None} - NOT_SCORED
+    assert len(scored) == run.facts["features"]
+    rested_on = {table for feature in CATALOGUE if feature.name in scored for table in feature.tables}
+    assert set(sheet.optional_tables) == rested_on - {*sheet.required_tables}
+    (selection,) = (each.tables["Features"] for each in run.findings if each.name == "stability")
+    assert scored == set(selection["feature"][selection["kept"]])
 
 
 def test_the_reference_says_what_was_measured_and_on_whom(loans: Dataset, run: Run) -> None:
@@ -253,8 +256,14 @@ def test_a_run_has_the_predictions_that_it_was_measured_by(whole: Watched) -> No
 
 def test_every_study_is_made_of_the_model(run: Run) -> None:
     assert [finding.name for finding in run.findings] == [
-        *("search", "stability", "candidates", "rounds", "scorecard"),
-        *(*STUDIES, "seen"),
+        "search",
+        "stability",
+        "candidates",
+        "backtest",
+        "rounds",
+        "scorecard",
+        *STUDIES,
+        "seen",
     ]
     found = {finding.name: finding for finding in run.findings}
     assert found["monotone"].figures["violations"] == 0.0
@@ -281,12 +290,20 @@ def test_studies_see_training_rows_scored_by_models_that_did_not_know_their_sell
 
 
 def test_settings_found_by_the_search_are_the_facts_of_the_run(run: Run) -> None:
-    trials = {finding.name: finding for finding in run.findings}["search"].tables["Trials"]
-    best = trials.sort_values("log_loss").iloc[0]
-    first = {finding.name: finding for finding in run.findings}["search"].figures["configured_log_loss"]
-    expected = best["learning_rate"] if best["log_loss"] < first else CONFIG.fit.learning_rate
-    assert run.facts["fit.learning_rate"] == expected
+    found = {finding.name: finding for finding in run.findings}["search"]
+    best = found.tables["Trials"].sort_values("log_loss").iloc[0]
+    taken = "the best of them was taken" in found.said
+    assert run.facts["fit.learning_rate"] == (best["learning_rate"] if taken else CONFIG.fit.learning_rate)
     assert run.facts["search.trials"] == 2
+
+
+def test_the_recipe_is_among_the_facts(run: Run) -> None:
+    (choice,) = (each for each in run.findings if each.name == "candidates")
+    assert choice.said.startswith(f"The {run.facts['model']} serves. ")
+    assert run.facts["model"] in {"average", "lightgbm", "logistic", "scorecard"}
+    (rounds,) = (each for each in run.findings if each.name == "rounds")
+    assert run.facts["rounds"] == rounds.figures["rounds"]
+    assert run.facts["shrinkage"] in SHRINKAGES
 
 
 def test_the_settings_that_the_card_prints_give_the_same_model_without_a_search(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -49,7 +51,7 @@ def test_periods_are_consecutive_days_with_bad_loans_enough(
         assert sample.bad[places].sum() >= least
     if periods:
         assert sorted(np.concatenate(periods)) == list(range(len(rows)))
-    for earlier, later in zip(periods, periods[1:], strict=False):
+    for earlier, later in pairwise(periods):
         assert days_of(sample, earlier).max() < days_of(sample, later).min()
 
 

@@ -87,14 +87,14 @@ def test_the_configured_settings_are_kept_where_no_trial_beats_them(
 
 
 def test_a_trial_that_is_only_luckier_is_not_taken(sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is better by 0.01 on average; the standard error over the parts is 0.1 or 0.001 times the root of 1.2."""
+    """It is better by 0.01 on average; the standard error over six parts is 0.1, or 0.001."""
     assert parts == 6
-    losses(monkeypatch, 0.5, [0.49], spread=0.1 * np.sqrt(5))
+    losses(monkeypatch, 0.5, [0.49], spread=0.1 * np.sqrt(5.0))
     lucky = search(sample, CONFIG, 1, quiet)
     assert lucky.best == CONFIG
     assert lucky.findings[0].figures["best_log_loss"] == pytest.approx(0.49)
     assert "no trial was better beyond chance" in lucky.findings[0].said
-    asked = losses(monkeypatch, 0.5, [0.49], spread=0.001 * np.sqrt(5))
+    asked = losses(monkeypatch, 0.5, [0.49], spread=0.001 * np.sqrt(5.0))
     assert search(sample, CONFIG, 1, quiet).best == asked[-1] != CONFIG
 
 

@@ -43,7 +43,7 @@ def sample_of(seed: int = 1, *, timed: bool = True) -> Sample:
     return Sample.of(features, bad, sellers, as_of if timed else None, Columns.of(NAMES, SIGNS, not_scored=()))
 
 
-def kept(found: Stability) -> set[str]:
+def kept_names(found: Stability) -> set[str]:
     return {NAMES[place] for place in found.kept}
 
 
@@ -53,11 +53,11 @@ def test_a_column_that_turns_between_periods_is_dropped_though_it_ranks_well_poo
     assert pooled > 0.6
     found = stability(sample, 2.5)
     assert found.periods == MOST_PERIODS
-    assert kept(found) == {"steady", "weaker", "falling"}
+    assert kept_names(found) == {"steady", "weaker", "falling"}
     # without time nothing shows that it turns
     timeless = stability(sample_of(timed=False), 2.5)
     assert timeless.periods == 1
-    assert "turning" in kept(timeless)
+    assert "turning" in kept_names(timeless)
 
 
 def test_the_gini_is_the_mean_over_periods_in_the_declared_direction() -> None:
@@ -76,11 +76,11 @@ def test_a_column_bound_the_wrong_way_is_dropped() -> None:
     wrong = replace(sample.columns, signs=(-1, *sample.columns.signs[1:]))
     found = stability(replace(sample, columns=wrong), 2.5)
     assert found.gini[0] < -0.2
-    assert "steady" not in kept(found)
+    assert "steady" not in kept_names(found)
 
 
 def test_with_no_errors_every_column_is_kept() -> None:
-    assert kept(stability(sample_of(), 0.0)) == set(NAMES)
+    assert kept_names(stability(sample_of(), 0.0)) == set(NAMES)
 
 
 def test_the_strongest_are_kept_where_hardly_any_is_beyond_chance() -> None:

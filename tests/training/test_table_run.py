@@ -15,9 +15,13 @@ from training.errors import TableError, TrainingError
 from training.evidence.card import card
 from training.evidence.card_sections import CardInput
 from training.evidence.leaks import leaks
+from training.evidence.metrics import auc
 from training.evidence.studies import NOT_FOR_TABLES, STUDIES
+from training.fit import fit_sample
 from training.refits import RefitConfig
 from training.run import Run
+from training.sample import Sample
+from training.table_directions import Direction, directed
 from training.table_run import TableRequest, command_of, read_request, table_config, train_table, usable_columns
 
 pytestmark = pytest.mark.slow
@@ -69,6 +73,29 @@ def whole() -> Iterator[Run]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.table_run.RefitConfig", lambda _: RefitConfig(1))
         yield train_table(loans(900), HONEST)
+
+
+def test_a_column_whose_risk_is_high_at_both_ends_is_read() -> None:
+    """It ranks rows in neither direction, so that a selection by direction would leave it out."""
+    made, unseen = valley(1_200), valley(1_500, seed=2)
+    request = TableRequest("loans.csv", "bad")
+    config = table_config(read_request(made, request)[0], request)
+    samples = []
+    for each in (made, unseen):
+        dataset, _ = read_request(each, request)
+        samples.append(directed(dataset, tuple(Direction(name, 0, "none", 0.0) for name in dataset.features)))
+    fitted = fit_sample(Sample.of_dataset(samples[0]), replace(config.fit, model="lightgbm", max_rounds=150, folds=2))
+    assert {"age_rising", "age_falling"} <= fitted.shown
+    margins = fitted.booster.predict(samples[1].features.to_numpy(), raw_score=True)
+    assert auc(unseen["bad"].to_numpy(dtype=bool), margins) > 0.75
+
+
+def valley(rows: int, seed: int = 1) -> pd.DataFrame:
+    """Risk is high for the youngest and the oldest; nothing else counts."""
+    rng = np.random.default_rng(seed)
+    columns = {name: rng.normal(size=rows) for name in ("age", "one", "two", "three")}
+    bad = rng.random(rows) < 1 / (1 + np.exp(2.0 - 1.5 * columns["age"] ** 2))
+    return pd.DataFrame({**columns, "bad": bad.astype(int)})
 
 
 def alarms_of(run: Run) -> tuple[str, ...]:

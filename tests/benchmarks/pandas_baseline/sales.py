@@ -55,13 +55,12 @@ def trend(s: Sight) -> Features:
 
 
 def recent(s: Sight) -> Features:
-    """Six features of the latest weeks, and of the weakest since the first order."""
+    """Five features of the latest weeks, and of the weakest since the first order."""
     return {
-        "week_hold_28d": _hold(s, 7, 28),
         "fortnight_hold_28d": _hold(s, 14, 28),
         "month_hold_56d": _hold(s, 28, 56),
-        "weakest_week_56d": _weakest(s, 7, 8),
-        "weakest_week_182d": _weakest(s, 7, 26),
+        "weakest_fortnight_56d": _weakest(s, 14, 4),
+        "weakest_fortnight_182d": _weakest(s, 14, 13),
         "weakest_month_196d": _weakest(s, 28, 7),
     }
 

@@ -84,11 +84,10 @@ def _trend(books: Books) -> Values:
 
 def _recent(books: Books) -> Values:
     return {
-        "week_hold_28d": _hold(books, 7, 28),
         "fortnight_hold_28d": _hold(books, 14, 28),
         "month_hold_56d": _hold(books, 28, 56),
-        "weakest_week_56d": _weakest(books, 7, 8),
-        "weakest_week_182d": _weakest(books, 7, 26),
+        "weakest_fortnight_56d": _weakest(books, 14, 4),
+        "weakest_fortnight_182d": _weakest(books, 14, 13),
         "weakest_month_196d": _weakest(books, 28, 7),
     }
 

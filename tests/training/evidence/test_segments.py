@@ -113,7 +113,7 @@ def test_a_segment_that_is_worse_by_chance_says_why_it_is_no_alarm() -> None:
     found = subject()
     uncertain = [check for check in by_segment(found).checks if check.standing is Standing.UNCERTAIN]
     assert all("are too few to decide" in check.note for check in uncertain)
-    blurred = found.probability + np.random.default_rng(1).normal(0, 0.5, 700)
+    blurred = found.probability + np.random.default_rng(1).normal(0, 0.25, 700)
     country = np.where(np.arange(700) < 90, "DE", "CN")
     mixed = replace(
         with_test(found, country=country), probability=np.where(country == "DE", blurred, found.probability)
