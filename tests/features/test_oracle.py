@@ -135,8 +135,8 @@ def test_the_latest_weeks_against_those_before(trade: Trade) -> None:
         trade.order(ago, dollars)
     trade.refund(None, midnight(T) - timedelta(days=2), 4)  # it counts on its own day
     found = trade.now()
-    assert found["fortnight_hold_28d"] == (24 / 14) / (100 / 28)
-    assert found["month_hold_56d"] == (44 / 28) / (180 / 56)
+    assert found["fortnight_hold_28d"] == pytest.approx((24 / 14) / (100 / 28), rel=1e-15)
+    assert found["month_hold_56d"] == pytest.approx((44 / 28) / (180 / 56), rel=1e-15)
 
 
 def test_a_rise_of_the_latest_weeks_earns_nothing(trade: Trade) -> None:
