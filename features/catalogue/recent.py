@@ -67,8 +67,8 @@ RECENT: Final = (
     Feature(
         "weakest_fortnight_56d",
         "Weakest of 4 two-week periods against the average",
-        "Net sales of the weakest of the last 4 two-week periods, with the refunds known so far, divided by the average "
-        "one.",
+        "Net sales of the weakest of the last 4 two-week periods, with the refunds known so far, divided by the "
+        "average one.",
         "ratio",
         56,
         _weakest(_FORTNIGHT, 2 * _MONTH),
