@@ -101,6 +101,7 @@ class Choice:
         out_of_time: whether those rows were later in time; else they are only of other sellers.
         rows: how many rows were left out, in all, and how many of them are bad.
         left_out: the rows themselves, with the margins of every kind.
+        is_named: whether the settings name the kind, so that the comparison decides nothing.
     """
 
     recipe: Recipe
@@ -109,6 +110,7 @@ class Choice:
     out_of_time: bool
     rows: tuple[int, int]
     left_out: LeftOut = field(repr=False)
+    is_named: bool = False
 
     def finding(self) -> Finding:
         """Return the choice for the model card."""
@@ -124,12 +126,17 @@ class Choice:
         )
         where = "later loans of other sellers" if self.out_of_time else "loans of other sellers"
         rows, bad = self.rows
+        rule = (
+            ""
+            if self.is_named
+            else "The average of boosted trees and logistic regression serves unless another kind has a lower loss on "
+            f"the same loans by more than {BEYOND_CHANCE:g} standard errors."
+        )
         return Finding(
             name="candidates",
             title="Choice of the model",
-            said=f"The {self.recipe.kind} serves. {len(self.losses)} kinds of models were compared on {rows:,} {where} "
-            f"inside the training part ({bad:,} bad). The average of boosted trees and logistic regression serves "
-            f"unless another kind has a lower loss on the same loans by more than {BEYOND_CHANCE:g} standard errors.",
+            said=f"The {self.recipe.kind} serves{', as the settings say' if self.is_named else ''}. {len(self.losses)} "
+            f"kinds of models were compared on {rows:,} {where} inside the training part ({bad:,} bad). {rule}",
             figures={f"{kind}_log_loss": loss for kind, loss in self.losses.items()},
             tables={"Log-loss": table},
         )
@@ -185,6 +192,7 @@ def choose(
         out_of_time,
         (len(bad), int(bad.sum())),
         LeftOut(bad > 0, sellers, None if sample.days is None else sample.days[outside], margins),
+        len(among) == 1,
     )
 
 

@@ -202,7 +202,7 @@ def figure_table(run: Run) -> Table:
     """Return the figures of the model and of the benchmark scorecard, a line each."""
     from rich.table import Table
 
-    table = Table("figure (95% interval)", "LightGBM", "benchmark scorecard", box=None, header_style="bold")
+    table = Table("figure (95% interval)", "model", "benchmark scorecard", box=None, header_style="bold")
     for name, figure in run.figures.items():
         table.add_row(name, str(figure), str(run.logistic_figures[name]))
     return table

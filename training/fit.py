@@ -184,7 +184,7 @@ def choose_recipe(sample: Sample, config: FitConfig, *, compare: bool = True) ->
         return Recipe(Kind.LIGHTGBM, rounds, 1.0), None
     among = tuple(Kind) if config.model == "auto" else (Kind(config.model),)
     choice = choose(sample, parts, grown, rounds, among, out_of_time=bool(later))
-    return choice.recipe, choice if config.model == "auto" else None
+    return choice.recipe, choice
 
 
 def out_of_fold(sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boost | None = None) -> NDArray[np.float64]:

@@ -128,8 +128,13 @@ def test_later_rows_of_other_sellers_say_when_to_stop(loans: Dataset, monkeypatc
     recipe, choice = choose_recipe(Sample.of_dataset(loans), CONFIG)
     assert len(parts) == 2 * CONFIG.origins
     rows, best = np.array(parts).T
-    assert recipe == Recipe(Kind.LIGHTGBM, round(float(best @ rows / rows.sum())), 1.0)
-    assert choice is None
+    assert (recipe.kind, recipe.rounds) == (Kind.LIGHTGBM, round(float(best @ rows / rows.sum())))
+    assert choice is not None
+    assert choice.is_named
+    assert choose_recipe(Sample.of_dataset(loans), CONFIG, compare=False) == (
+        Recipe(Kind.LIGHTGBM, recipe.rounds, 1.0),
+        None,
+    )
 
 
 def test_outcomes_that_nothing_explains_end_the_training_at_once(loans: Dataset) -> None:
@@ -179,7 +184,9 @@ def test_a_kind_that_the_settings_name_serves(loans: Dataset, kind: Kind) -> Non
     sample = Sample.of_dataset(part).only(range(6))
     found = fit_sample(sample, replace(CONFIG, model=kind.value, origins=1))
     assert found.recipe.kind is kind
-    assert found.choice is None
+    assert found.choice is not None
+    assert found.choice.is_named
+    assert "as the settings say" in found.choice.finding().said
     assert np.isfinite(found.out_of_fold).all()
 
 

@@ -49,7 +49,7 @@ def _paragraphs(run: Run, tags: Mapping[str, str]) -> Iterator[str]:
         yield from (f"**Alarm** {finding.title}: {alarm}" for alarm in finding.alarms)
     yield "\n".join(
         (
-            "| figure (95% interval) | LightGBM | scorecard |",
+            "| figure (95% interval) | model | scorecard |",
             "|---|---|---|",
             *(f"| {name} | {figure} | {run.logistic_figures[name]} |" for name, figure in run.figures.items()),
         )
