@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from training.evidence.bands import by_band
+from training.evidence.begins import begins
 from training.evidence.discrimination import discrimination
 from training.evidence.drift import drift
 from training.evidence.explanations import explanations
@@ -29,6 +30,7 @@ STUDIES: Final[Mapping[str, Study]] = {
     "bands": by_band,
     "segments": by_segment,
     "drift": drift,
+    "begins": begins,
     "monotone": monotone,
     "explanations": explanations,
     "reasons": reasons,
