@@ -243,7 +243,7 @@ def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
         ("fake_orders_gaining_most = 1.5", "fake_orders_gaining_most is 1.5"),
         ("calibration_slope_most = inf", "calibration_slope_most is inf"),
         ("monotone_violations_most = -1", "monotone_violations_most is -1"),
-        ("auc_below_scorecard_most = 0.5", "auc_below_scorecard_most is 0.5"),
+        ("auc_below_scorecard_most = 0.1", "there is no setting auc_below_scorecard_most"),
         ("accepted_alarms = 'all'", "accepted_alarms is 'all'"),
         ("accepted_alarms = ['leak']", "accepted_alarms names 'leak', which is no study; there are bands, benchmark,"),
         ("may_be_unmeasured = ['fake_order']", "may_be_unmeasured names 'fake_order', which is no study"),
