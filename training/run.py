@@ -117,7 +117,7 @@ def train(
     """
     if split is None:
         dataset = config.features.apply(dataset)
-    split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
+        split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
     trained = _trained(split.train, config, step, learner)
     step(f"measure both on {len(split.test.rows):,} rows")
     predicted = _predicted(split, trained)

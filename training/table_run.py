@@ -130,6 +130,9 @@ def table_config(dataset: Dataset, request: TableRequest) -> TrainConfig:
 def usable_columns(table: pd.DataFrame, request: TableRequest) -> tuple[pd.DataFrame, dict[str, str]]:
     """Return the table without columns that cannot be features, and why each was left out.
 
+    Where such a column is empty in some rows, `COLUMN_known` takes its place, 1 where it has a value: that a value is
+    missing may carry the outcome.
+
     Raises:
         TableError: a column that is named is not in the table.
     """
@@ -145,7 +148,15 @@ def usable_columns(table: pd.DataFrame, request: TableRequest) -> tuple[pd.DataF
     for name in names:
         if name not in others and name not in why and (reason := _unusable(table[name])):
             why[name] = reason
-    return table.drop(columns=list(why)), why
+    known = {
+        f"{name}_known": table[name].notna().astype("float64")
+        for name, reason in why.items()
+        if name not in request.leave_out and table[name].isna().any() and table[name].notna().any()
+    }
+    for name in why:
+        if f"{name}_known" in known:
+            why[name] += f"; whether it has a value is the feature {name}_known"
+    return table.drop(columns=list(why)).assign(**known), why
 
 
 def command_of(request: TableRequest) -> str:
@@ -175,7 +186,7 @@ def _unusable(column: pd.Series) -> str:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     if column.nunique() < 2:  # noqa: PLR2004 - nothing varies
-        return "one value in every row"
+        return "one value in every row" if column.notna().all() else "one value, or none"
     if is_numeric_dtype(column) or is_bool_dtype(column):
         infinite = int(np.isinf(column.astype("float64")).sum())
         return f"{infinite} infinite values" if infinite else ""

@@ -33,6 +33,9 @@ _DAY: Final = date(1970, 1, 1)
 _REST_OF_DATE: Final = {4: "0101", 6: "01", 8: ""}
 """What makes a year, a year with its month, or a whole date of so many digits a date of eight digits."""
 
+_DATE_FORMATS: Final = ("ISO8601", "%d.%m.%Y", "%d-%b-%Y", "%d-%b-%y")
+"""Forms of dates in which day and month cannot be mistaken for each other."""
+
 _UNSAFE: Final = re.compile(r"[^\w=.<>+-]+")
 """What LightGBM's model text cannot hold in the name of a feature, or would read as its own."""
 
@@ -151,12 +154,14 @@ def midnights(times: pd.Series) -> pd.Series:
         text += text.str.len().map(_REST_OF_DATE)
         found = pd.to_datetime(text, format="%Y%m%d", errors="coerce")
     else:
-        found = pd.to_datetime(times, errors="coerce", format="mixed")
+        read = (pd.to_datetime(times, errors="coerce", format=form) for form in _DATE_FORMATS)
+        found = min(read, key=lambda dates: int(dates.isna().sum()))
     if found.isna().any():
         first = times[found.isna()].iloc[0]
         raise TableError(
             f"{int(found.isna().sum())} values of the time column {times.name!r} are no dates; the first is {first!r}. "
-            "Use dates such as 2024-01-31, or years."
+            "Use dates such as 2024-01-31, all in one form; 31.01.2024, 31-Jan-2024 and years work as well. Dates with "
+            "slashes do not, because the day and the month cannot be told apart."
         )
     midnight: pd.Series = found.dt.tz_localize(None).dt.normalize()
     return midnight

@@ -227,9 +227,10 @@ def test_a_leaf_holds_a_hundredth_of_the_rows_within_bounds(rows: int, least: in
     assert FitConfig().parameters(Columns.of(NAMES), rows, rows // 10)["min_data_in_leaf"] == least
 
 
-@pytest.mark.parametrize(("bad", "shrinkage"), [(20, 1.0), (500, 25.0), (1_000, 50.0), (100_000, 50.0)])
-def test_few_bad_loans_shrink_leaves_less(bad: int, shrinkage: float) -> None:
-    assert FitConfig().parameters(Columns.of(NAMES), 200_000, bad)["lambda_l2"] == shrinkage
+@pytest.mark.parametrize(("bad", "depth"), [(20, 2), (199, 2), (200, 4), (100_000, 4)])
+def test_few_bad_loans_grow_shallow_trees(bad: int, depth: int) -> None:
+    assert FitConfig().parameters(Columns.of(NAMES), 200_000, bad)["max_depth"] == depth
+    assert FitConfig(max_depth=1).parameters(Columns.of(NAMES), 200_000, bad)["max_depth"] == 1
 
 
 @pytest.mark.parametrize(("rows", "threads"), [(19_999, 1), (20_000, 3)])

@@ -255,7 +255,10 @@ def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
         ("monotone_violations_most = -1", "monotone_violations_most is -1"),
         ("auc_below_scorecard_most = 0.1", "there is no setting auc_below_scorecard_most"),
         ("accepted_alarms = 'all'", "accepted_alarms is 'all'"),
-        ("accepted_alarms = ['leak']", "accepted_alarms names 'leak', which is no study; there are backtest, bands, begins,"),
+        (
+            "accepted_alarms = ['leak']",
+            "accepted_alarms names 'leak', which is no study; there are backtest, bands, begins,",
+        ),
         ("may_be_unmeasured = ['fake_order']", "may_be_unmeasured names 'fake_order', which is no study"),
     ],
 )

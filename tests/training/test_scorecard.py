@@ -31,7 +31,7 @@ def test_it_ranks_rows_that_it_has_not_seen(loans: tuple[pd.DataFrame, pd.Series
     features, bad = loans
     predicted = card.probability(features[600:])
     assert ((predicted > 0) & (predicted < 1)).all()
-    assert auc(bad[600:].to_numpy(), predicted) > 0.7
+    assert auc(bad[600:].to_numpy(), predicted) > 0.65
 
 
 def test_features_without_two_values_are_left_out(card: Scorecard) -> None:

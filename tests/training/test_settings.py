@@ -32,7 +32,7 @@ def test_a_file_changes_what_it_names_and_the_digest(tmp_path: Path) -> None:
 def test_what_is_shown_is_read_back(tmp_path: Path) -> None:
     shown = TrainConfig().as_toml()
     assert read_settings(written(tmp_path, shown), TrainConfig) == TrainConfig()
-    assert set(tomllib.loads(shown)) == {"labels", "split", "search", "fit", "refits", "fake_orders"}
+    assert set(tomllib.loads(shown)) == {"labels", "split", "features", "search", "fit", "refits", "fake_orders"}
 
 
 @pytest.mark.parametrize(

@@ -190,6 +190,15 @@ def test_settings_follow_from_the_number_of_bad_rows() -> None:
     assert sizes[-1] == 31
 
 
+def test_that_a_value_is_missing_stays_a_feature_where_the_value_cannot_be_one() -> None:
+    table = loans(300)
+    table = table.assign(recovered=np.where(table["status"] == "CHGOFF", 1.0, np.nan))
+    kept, why = usable_columns(table, HONEST)
+    assert "recovered" not in kept
+    assert kept["recovered_known"].tolist() == (table["status"] == "CHGOFF").astype(float).tolist()
+    assert why["recovered"] == "one value, or none; whether it has a value is the feature recovered_known"
+
+
 def test_columns_that_cannot_be_features_are_left_out_with_the_reason() -> None:
     table = loans(300).assign(one=1.0, wide=np.inf, mixed=[1, "a"] * 150)
     kept, why = usable_columns(table, HONEST)
@@ -197,6 +206,7 @@ def test_columns_that_cannot_be_features_are_left_out_with_the_reason() -> None:
     assert why["one"] == "one value in every row"
     assert why["wide"] == "one value in every row"
     assert why["mixed"] == "neither numbers nor text"
+    assert "empty_known" not in kept
     assert why["name"] == "text with 300 different values; up to 50 are used"
     assert why["term"] == "stated with --leave-out"
 

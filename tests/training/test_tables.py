@@ -18,7 +18,7 @@ from training.evidence.metrics import auc
 from training.fit import FitConfig, fit_sample
 from training.sample import Sample
 from training.scorecard import fit_scorecard
-from training.tables import MOST_CATEGORIES, TableForm, as_dataset, read_table
+from training.tables import MOST_CATEGORIES, TableForm, as_dataset, midnights, read_table
 
 CONFIG = FitConfig(learning_rate=0.2, max_rounds=30, patience=8, folds=2, threads=1)
 FORM = TableForm("bad", 1)
@@ -220,3 +220,14 @@ def test_every_cell_can_be_told_from_its_features(cells: list[tuple[float, str |
         else:
             assert flags.iloc[row].sum() == 1.0
             assert flags.iloc[row][f"text={text}".replace(" ", "_")] == 1.0
+
+
+def test_days_come_first_in_dates_with_dots() -> None:
+    times = pd.Series(["01.02.2024", "31.12.2023", "05.06.2024"], name="on")
+    assert midnights(times).dt.strftime("%Y-%m-%d").tolist() == ["2024-02-01", "2023-12-31", "2024-06-05"]
+
+
+@pytest.mark.parametrize("broken", ["01/02/2024", "2024-13-01", "soon"])
+def test_a_date_that_may_be_misread_is_refused(broken: str) -> None:
+    with pytest.raises(TableError, match=r"1 values of the time column 'on' are no dates.*2024-01-31, all in one form"):
+        midnights(pd.Series(["2024-01-31", broken], name="on"))

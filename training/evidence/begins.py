@@ -37,7 +37,8 @@ def begins(subject: Subject) -> Finding:
     return Finding(
         "begins",
         "Tables that begin late",
-        f"Of each table, the share of the {train:,} training and {test:,} test loans of which any feature is known.",
+        "Asked: was every table there from the beginning? For each table, the share of the "
+        f"{train:,} training and {test:,} test loans of which any of its features is known.",
         figures={"largest_gap": float((table["test"] - table["training"]).max()) if len(table) else 0.0},
         tables={"Known by table": table.round(3)} if len(table) else {},
         alarms=alarms(checks),

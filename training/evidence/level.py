@@ -99,8 +99,8 @@ def level(subject: Subject) -> Finding:
     return Finding(
         "level",
         "Level of the predictions",
-        f"{found.observed:,} of {len(subject.bad):,} test loans defaulted; {found.expected:.1f} were expected: "
-        f"{found.ratio} of the expected, with sellers drawn as a whole.",
+        f"Asked: do as many test loans default as predicted? {found.observed:,} of {len(subject.bad):,} defaulted, and "
+        f"{found.expected:.1f} were expected. The ratio is {found.ratio}, with sellers drawn as a whole.",
         figures={
             "observed": float(found.observed),
             "expected": found.expected,
