@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from features.facts import LOAN_TABLES
 from training.evidence.finding import Finding
 from training.evidence.limits import Limit, alarms, quantity
 from training.evidence.metrics import Estimate
@@ -56,7 +57,8 @@ def _table(subject: Subject) -> pd.DataFrame:
     rows = [
         {"table": table, "training": _known(subject.train, names), "test": _known(subject.test, names)}
         for table, names in sorted(features.items())
-        if table in subject.train.tables
+        # loans begin with the lending itself: a first loan has no earlier one
+        if table in subject.train.tables and table not in LOAN_TABLES
     ]
     return pd.DataFrame(rows, columns=["table", "training", "test"])
 
