@@ -309,7 +309,7 @@ def test_the_gates_of_the_demo_let_its_model_pass() -> None:
         ("discrimination", {"discrimination.auc_difference_high": -0.11}, {}),
         ("drift", {"drift.score_psi": 0.6, "drift.score_psi_low": 0.3}, {}),
         ("withholding", {"withholding.most_gain": 6.0}, {}),
-        ("fake_orders", {"fake_orders.gaining_share": 10 / 36}, {}),
+        ("fake_orders", {"fake_orders.gaining_share": 19 / 36}, {}),
         ("alarms", {}, {"tags": {"alarm.leaks": "A label copy."}}),
         ("alarms", {}, {"tags": {"alarm.monotone": "A move against its sign."}}),
     ],
