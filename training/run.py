@@ -13,7 +13,7 @@ from scoring.bundle import Bundle, pack
 from scoring.canonical import canonical_json, sha256
 from scoring.model import Calibration
 from scoring.scale import Scale
-from training.calibrate import calibrate, probabilities
+from training.calibrate import affine, probabilities
 from training.config import TrainConfig
 from training.engines import Learner
 from training.evidence import plots
@@ -150,7 +150,7 @@ def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -
     searched = search(sample, config.fit, config.search.trials, step)
     step(f"select features, choose the model and fit it on {len(bad):,} rows")
     fitted = fit_sample(sample, searched.best, learner.boost)
-    calibration = calibrate(fitted, bad.to_numpy())
+    calibration = affine(fitted.out_of_fold, bad.to_numpy())
     step("fit the benchmark scorecard")
     scorecard = fit_scorecard(_scorable(part), bad, config.fit.seed, part.signs)
     found = Finding(

@@ -12,7 +12,7 @@ import pandas as pd
 
 from features.intake import OperatingStore, ingest, open_store
 from scoring import Bundle, pack
-from training.calibrate import calibrate
+from training.calibrate import affine
 from training.dataset import Dataset, build, loan_labels
 from training.evidence.fake_orders.attack import Attack, attack
 from training.evidence.fake_orders.study import drawn_sellers, report
@@ -62,7 +62,7 @@ def trained(part: Dataset) -> Bundle:
     """Return a bundle trained as a run trains it, without the evidence."""
     rows = part.rows
     fitted = fit(part.features, rows["bad"], rows["seller_id"], FitConfig(), rows["as_of"])
-    calibration = calibrate(fitted, rows["bad"].to_numpy())
+    calibration = affine(fitted.out_of_fold, rows["bad"].to_numpy())
     return Bundle.from_files(pack(bundle_parts(Package(part, fitted, calibration, {}))))
 
 

@@ -24,7 +24,7 @@ from scoring import Assessment, Bundle, Vector, assess, pack
 from scoring.reasons import Reason
 from tests.benchmarks.features import Target
 from tests.benchmarks.simulation import PARTS, SPLIT, part_of
-from training.calibrate import calibrate, probabilities
+from training.calibrate import affine, probabilities
 from training.columns import CATALOGUE_SIGNS, Columns
 from training.dataset import Dataset, build, loan_labels
 from training.evidence.metrics import evaluate
@@ -179,7 +179,8 @@ def gini_cost(dataset: Dataset) -> float:
         margins = [np.asarray(each.booster.predict(split.test.features.to_numpy(), raw_score=True)) for each in models]
         outcomes = split.train.rows["bad"].to_numpy()
         chances = [
-            probabilities(calibrate(each, outcomes), margin) for each, margin in zip(models, margins, strict=True)
+            probabilities(affine(each.out_of_fold, outcomes), margin)
+            for each, margin in zip(models, margins, strict=True)
         ]
         judged.append((split.test.rows["bad"].to_numpy(), *chances))
     bad, before, now = (np.concatenate(each) for each in zip(*judged, strict=True))
@@ -211,7 +212,7 @@ def _fit(train: Dataset, columns: Columns) -> Fitted:
 def trained(part: Dataset) -> Bundle:
     """Return a bundle trained as a run trains it, without the evidence."""
     fitted = _fit(part, Columns.of(CATALOGUE_SIGNS))
-    calibration = calibrate(fitted, part.rows["bad"].to_numpy())
+    calibration = affine(fitted.out_of_fold, part.rows["bad"].to_numpy())
     return Bundle.from_files(pack(bundle_parts(Package(part, fitted, calibration, {}))))
 
 
