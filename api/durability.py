@@ -6,7 +6,9 @@ SQLite takes its settings connection by connection, so they are made here; Postg
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -145,7 +147,24 @@ def _on_connect(connection: Any, _record: object) -> None:
     # the driver would begin transactions by its own rules, which leave out changes of the schema
     connection.isolation_level = None
     for name, value in _PRAGMAS.items():
-        connection.execute(f"PRAGMA {name} = {value}")
+        _set(connection, f"PRAGMA {name} = {value}")
+
+
+def _set(connection: Any, pragma: str) -> None:
+    """Set one setting, and wait while another connection holds the file.
+
+    SQLite does not use its own timeout when a file changes to a write-ahead log: of two services that start on a new
+    file, one would fail at once.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute(pragma)
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
 
 
 def _on_begin(connection: Connection) -> None:

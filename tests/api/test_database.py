@@ -1,6 +1,7 @@
 """The database: durable, migrated both ways with data in place, and what the code believes it to be."""
 
 import json
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -125,6 +126,20 @@ def test_services_that_start_at_once_migrate_once(database: str) -> None:
         with engine.connect() as connection:
             assert len(connection.execute(text("SELECT version_num FROM alembic_version")).all()) == 1
         engine.dispose()
+
+
+def test_a_service_waits_while_another_changes_a_new_file(tmp_path: Path) -> None:
+    file = tmp_path / "scores.db"
+    holder = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    holder.execute("CREATE TABLE held (id INTEGER)")
+    holder.execute("BEGIN IMMEDIATE")
+    with ThreadPoolExecutor(1) as pool:
+        opened = pool.submit(open_database, f"sqlite:///{file}")
+        with pytest.raises(TimeoutError):
+            opened.result(timeout=0.5)
+        holder.execute("COMMIT")
+        opened.result(timeout=30).dispose()
+    holder.close()
 
 
 def test_a_transaction_that_fails_stores_nothing(database: str) -> None:
