@@ -13,7 +13,7 @@ from features.catalogue import CATALOGUE, digest
 from training.compare import Comparison, compare, compare_predictions
 from training.errors import ComparisonError
 from training.predictions import predict, shared_loans
-from training.registry import load_bundle, load_predictions
+from training.registry import load_predictions, load_tested
 from training.unseen import LEAST_OF_A_KIND, require_comparable, shared_rows, test_rows
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contender:
-    """A version with its bundle, and its test rows if they were computed already."""
+    """A version with the bundle that it was tested with, and its test rows if they were computed already."""
 
     version: Version
     bundle: Bundle
@@ -35,8 +35,8 @@ class Contender:
 
     @classmethod
     def load(cls, registry: Registry, version: Version) -> Contender:
-        """Fetch the bundle of a version."""
-        return cls(version, load_bundle(registry, version))
+        """Fetch the bundle that a version was tested with."""
+        return cls(version, load_tested(registry, version))
 
     @property
     def is_computable(self) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from training.engine_names import Engine
 from training.fit import Boost, boost
@@ -32,6 +33,13 @@ class Learner:
     boost: Boost = boost
 
 
+def _stored(dataset: Dataset, folder: Path) -> Sample:
+    """Write the rows to a file of their own: a run reads those of the test's model and those of the final fit."""
+    from training.batches import stored_sample
+
+    return stored_sample(dataset, folder / f"{uuid4()}.parquet")
+
+
 @contextmanager
 def learner(engine: Engine, home: Path) -> Iterator[Learner]:
     """Set an engine up, and clear away after it.
@@ -46,11 +54,9 @@ def learner(engine: Engine, home: Path) -> Iterator[Learner]:
     if engine is Engine.MEMORY:
         yield Learner()
         return
-    from training.batches import stored_sample
-
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".training-", dir=home) as folder:
-        sample = partial(stored_sample, path=Path(folder, "rows.parquet"))
+        sample = partial(_stored, folder=Path(folder))
         if engine is Engine.BATCHES:
             yield Learner(sample)
             return

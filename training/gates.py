@@ -86,7 +86,7 @@ class Gates:
 
 
 _BESIDE: Final = frozenset(
-    {"model", "benchmark", "scorecard", "search", "stability", "candidates", "backtest", "rounds"}
+    {"model", "benchmark", "scorecard", "search", "stability", "candidates", "backtest", "rounds", "final_fit"}
 )
 """What gates and alarms may be about beside the studies."""
 

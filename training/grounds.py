@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -81,7 +81,7 @@ def gather(
     if champion is not None:
         step(f"Comparing version {candidate.number} with version {champion.number}")
         try:
-            ours, theirs = Contender(candidate, bundle, rows), Contender.load(registry, champion)
+            ours, theirs = replace(Contender.load(registry, candidate), rows=rows), Contender.load(registry, champion)
             comparison = compare_versions(registry, source, ours, theirs)
         except (ComparisonError, LabelError) as error:
             incomparable = str(error)

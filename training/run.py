@@ -1,4 +1,4 @@
-"""One training run, start to end: split, search, fit, calibrate, measure, pack. Registers nothing; `registry` does."""
+"""One training run: split, search, fit, calibrate, measure, fit all, pack. Registers nothing; `registry` does."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from training.config import TrainConfig
 from training.engines import Learner
 from training.evidence import plots
 from training.evidence.backtest import backtest
+from training.evidence.final_fit import final_fit
 from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.rounds import boosting_rounds, loss_curve
@@ -25,6 +26,7 @@ from training.evidence.scored import whole_scores
 from training.evidence.studies import NOT_FOR_TABLES, STUDIES, table_finding
 from training.evidence.subject import Subject
 from training.evidence.track_record import track_record
+from training.final_fit import FinalFit, fit_final
 from training.fit import Fitted, fit_sample
 from training.package import BANDS, HISTORY, Package, bundle_parts
 from training.predictions import test_predictions
@@ -49,12 +51,21 @@ Step = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run produced: the bundle's files, figures of both models on the test part, plots, findings, and facts.
+    """What a run produced.
 
-    `predictions` are those of the test part, see `predictions.test_predictions`.
+    Attributes:
+        files: of the bundle that would serve: the recipe of the tested model, fitted on all matured loans.
+        tested_files: of the bundle that was tested; the same where it learnt from every loan already.
+        figures: of the tested model on the test part.
+        logistic_figures: those of the benchmark scorecard.
+        plots: of the test part.
+        findings: of all studies.
+        facts: inputs, counts and settings.
+        predictions: of the test part, see `predictions.test_predictions`.
     """
 
     files: dict[str, bytes]
+    tested_files: dict[str, bytes]
     figures: dict[str, Estimate]
     logistic_figures: dict[str, Estimate]
     plots: dict[str, Figure]
@@ -64,8 +75,13 @@ class Run:
 
     @property
     def bundle(self) -> Bundle:
-        """The bundle, verified anew from its files."""
+        """The bundle that would serve, verified anew from its files."""
         return Bundle.from_files(self.files)
+
+    @property
+    def tested(self) -> Bundle:
+        """The tested bundle, verified anew from its files."""
+        return Bundle.from_files(self.tested_files)
 
 
 @dataclass(frozen=True)
@@ -127,20 +143,28 @@ def train(
         step("see what sellers reached in 90 days")
     reached = Reached() if store is None else observed_reach(store, HISTORY)
     record = track_record(split, BANDS, Scale(), predicted.model)
-    parts = bundle_parts(Package(split.train, trained.fitted, trained.calibration, figures, reached, record))
+    package = Package(split.train, trained.fitted, trained.calibration, figures, reached, record)
+    parts = bundle_parts(package)
     fit, count = trained.config.fit, config.refits.count
     again = refits(trained.sample, fit, trained.fitted.recipe, parts, count=count, step=step)
     cards = scorecard_refits(split.train, trained.sample.sellers, fit.seed, count, step)
-    files = pack(parts)
-    subject = _subject(Bundle.from_files(files), split, trained, predicted)
-    findings = _studied(replace(subject, refits=again, card_refits=cards, store=store), step)
+    tested_files = files = pack(parts)
+    final = None
+    if split.evidence is Evidence.OUT_OF_TIME and not dataset.is_table:
+        step("fit all matured loans")
+        final = fit_final(dataset, split.test, package, fit, learner)
+        files = pack(final.parts)
+    subject = _subject(Bundle.from_files(tested_files), split, trained, predicted)
+    subject = replace(subject, served=Bundle.from_files(files), refits=again, card_refits=cards, store=store)
+    findings = [*_studied(subject, step), *([] if final is None else [final_fit(subject, final)])]
     return Run(
         files,
+        tested_files,
         figures,
         beside,
         _drawn(subject),
         (*trained.findings, *findings),
-        _facts(dataset, split, config, trained),
+        {**_facts(dataset, split, config, trained), **_final_facts(final)},
         test_predictions(subject),
     )
 
@@ -201,10 +225,11 @@ def _scorable(part: Dataset) -> pd.DataFrame:
 
 
 def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predicted) -> Subject:
-    """Return the model as studies see it, still without refits and a store."""
+    """Return the tested model as studies see it, still without the final fit, refits and a store."""
     config = trained.config
     return Subject(
         bundle=bundle,
+        served=bundle,
         train=split.train,
         test=split.test,
         evidence=split.evidence,
@@ -235,6 +260,12 @@ def _drawn(subject: Subject) -> dict[str, Figure]:
         "calibration": plots.calibration(bad, model),
         "score_distribution": plots.score_distribution(bad, subject.score),
     }
+
+
+def _final_facts(final: FinalFit | None) -> dict[str, str | int | float]:
+    if final is None:
+        return {}
+    return {"served_rows": final.rows, "served_bad": final.bad, "served_before": final.before.isoformat()}
 
 
 def _facts(dataset: Dataset, split: Split, config: TrainConfig, trained: _Trained) -> dict[str, str | int | float]:

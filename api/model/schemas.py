@@ -107,7 +107,10 @@ class CardInterval(_Answer):
 
 
 class CardSample(_Answer):
-    """The loans that the model was trained and tested on. Few defaults make every figure uncertain."""
+    """The loans that the tested model was trained and tested on. Few defaults make every figure uncertain.
+
+    The model that serves may have been fitted again on all matured loans; then `limits` says so.
+    """
 
     train_loans: int | None = Field(description="Training loans; null if not recorded.", examples=[1325])
     train_defaults: int | None = Field(description="Training loans that defaulted.", examples=[158])

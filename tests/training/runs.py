@@ -75,6 +75,5 @@ def made_run() -> Run:
         "set_apart": 0,
         "fit.seed": 7,
     }
-    return Run(
-        packed(found.train, boosted(found.train)), figures, beside, drawn, FINDINGS, facts, test_predictions(found)
-    )
+    files = packed(found.train, boosted(found.train))
+    return Run(files, files, figures, beside, drawn, FINDINGS, facts, test_predictions(found))

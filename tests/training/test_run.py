@@ -113,6 +113,7 @@ def test_what_takes_long_is_told_as_it_begins(whole: Watched) -> None:
         "refit",
         "scorecard",
         "scorecard",
+        "fit",
     ]
     assert begun == [*fitted, *["study"] * (len(STUDIES) + 1)]
     assert whole.steps[-1] == f"study {len(STUDIES) + 1} of {len(STUDIES) + 1}: seen"
@@ -120,14 +121,14 @@ def test_what_takes_long_is_told_as_it_begins(whole: Watched) -> None:
 
 def test_typical_values_are_medians_of_the_training_rows(loans: Dataset, run: Run) -> None:
     trained = out_of_time(loans, CONFIG.split).train.features
-    for entry in run.bundle.sheet.entries:
+    for entry in run.tested.sheet.entries:
         known = trained[entry.name].dropna()
         assert entry.typical == (pytest.approx(float(np.median(known))) if len(known) else None)
-    assert run.bundle.sheet.entries[NAMES.index("ad_spend_share_90d")].typical is None
+    assert run.tested.sheet.entries[NAMES.index("ad_spend_share_90d")].typical is None
 
 
 def test_the_sheet_is_the_catalogue_and_what_the_training_data_had(run: Run) -> None:
-    sheet = run.bundle.sheet
+    sheet = run.tested.sheet
     assert sheet.names == tuple(feature.name for feature in CATALOGUE)
     assert [(entry.sign, entry.label, entry.unit) for entry in sheet.entries] == [
         (feature.sign, feature.label, feature.unit) for feature in CATALOGUE
@@ -145,7 +146,7 @@ def test_the_sheet_is_the_catalogue_and_what_the_training_data_had(run: Run) -> 
 
 
 def test_the_reference_says_what_was_measured_and_on_whom(loans: Dataset, run: Run) -> None:
-    reference = run.bundle.reference
+    reference = run.tested.reference
     assert reference.validation == {name: estimate.value for name, estimate in run.figures.items()}
     trained = out_of_time(loans, CONFIG.split).train
     assert reference.population.startswith(f"{len(trained.rows)} training rows as of ")
@@ -173,10 +174,30 @@ def test_the_bundle_says_what_the_model_is_for_as_its_card_does(run: Run) -> Non
     assert all(each.startswith("- ") for each in use[1:])
 
 
+def test_the_bundle_that_serves_learnt_from_all_matured_loans(loans: Dataset, run: Run) -> None:
+    matured = loans.rows["as_of"] <= pd.Timestamp(loans.labels.matured_through)
+    assert run.facts["served_rows"] == int(matured.sum()) > run.facts["train_rows"] + run.facts["test_rows"]
+    assert run.facts["served_before"] == (loans.labels.matured_through + timedelta(days=1)).isoformat()
+    assert run.bundle.reference.population.startswith(f"{matured.sum()} training rows as of ")
+    assert run.bundle.model_digest != run.tested.model_digest
+    for name in ("validation", "track_record"):
+        assert getattr(run.bundle.reference, name) == getattr(run.tested.reference, name)
+    (found,) = (each for each in run.findings if each.name == "final_fit")
+    assert found.figures["rank_correlation"] > 0.5
+    assert found.figures["rows"] == run.facts["served_rows"]
+
+
+def test_where_nothing_is_left_to_learn_the_tested_bundle_serves(of_one_midnight: Watched) -> None:
+    run = of_one_midnight.run
+    assert run.files == run.tested_files
+    assert "served_rows" not in run.facts
+    assert "final_fit" not in {each.name for each in run.findings}
+
+
 def test_figures_are_those_of_later_loans_of_unseen_sellers(loans: Dataset, run: Run) -> None:
     test = out_of_time(loans, CONFIG.split).test
     probability = [
-        result.probability_of_default for result in assess(run.bundle, to_vectors(indexed(test), covers(test)))
+        result.probability_of_default for result in assess(run.tested, to_vectors(indexed(test), covers(test)))
     ]
     assert run.figures["auc"].value == pytest.approx(auc(test.rows["bad"].to_numpy(), np.array(probability)), abs=1e-4)
     errors = np.array(probability) - test.rows["bad"].to_numpy()
@@ -264,6 +285,7 @@ def test_every_study_is_made_of_the_model(run: Run) -> None:
         "scorecard",
         *STUDIES,
         "seen",
+        "final_fit",
     ]
     found = {finding.name: finding for finding in run.findings}
     assert found["monotone"].figures["violations"] == 0.0

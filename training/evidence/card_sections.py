@@ -145,6 +145,7 @@ def _data(given: CardInput) -> Iterator[Block]:
     rows = {
         "training rows": f"{parts['train']}, as of before {facts['train_before']}",
         "test rows": f"{parts['test']}, as of {facts['test_from']} or later",
+        **_served(facts),
         "how measured": str(facts["evidence"]).replace("_", " "),
         "left out: outcome still open": number(facts["censored"]),
         "left out: without instalments": number(facts["unscheduled"]),
@@ -159,6 +160,13 @@ def _data(given: CardInput) -> Iterator[Block]:
         "digest of the catalogue": str(facts["catalogue"]),
     }
     yield Table("Rows and versions", ("what", "value"), tuple(rows.items()), (False, False))
+
+
+def _served(facts: Mapping[str, str | int | float]) -> dict[str, str]:
+    if "served_rows" not in facts:
+        return {}
+    rows = f"{number(facts['served_rows'])}, {number(facts['served_bad'])} bad, as of before {facts['served_before']}"
+    return {"rows of the model that serves": rows}
 
 
 def _figures(given: CardInput) -> Iterator[Block]:

@@ -58,15 +58,15 @@ class Pairs:
 
 def explanations(subject: Subject) -> Finding:
     """Draw the points of test rows: a summary, dependence on the value of the weightiest features, and pairs."""
-    explained = explain(subject.bundle, _drawn(subject, ROWS))
-    pairs = parted(subject.bundle, _drawn(subject, PAIR_ROWS))
+    explained = explain(subject.served, _drawn(subject, ROWS))
+    pairs = parted(subject.served, _drawn(subject, PAIR_ROWS))
     names = list(explained.features.columns)
-    labels = _labels(subject.bundle)
+    labels = _labels(subject.served)
     drawn = explained.features.set_axis(labels, axis=1)
     top = explained.order[:_DEPENDENCE]
     partners = {int(place): _partner(pairs, int(place)) for place in top}
     together = _together(pairs, names)
-    weights = _weights(subject.bundle, explained)
+    weights = _weights(subject.served, explained)
     check = _check(pairs.gap)
     return Finding(
         "explanations",

@@ -51,7 +51,7 @@ class Audit:
 
 def monotone(subject: Subject, moves: int = MOVES) -> Finding:
     """Move every signed feature of random test rows, and count where the probability went the wrong way."""
-    found = list(audit(subject.bundle, subject.test.features.to_numpy(), moves, subject.seed))
+    found = list(audit(subject.served, subject.test.features.to_numpy(), moves, subject.seed))
     check = _check(found)
     return Finding(
         "monotone",

@@ -22,7 +22,9 @@ class Subject:
     """A trained model and the rows that it learnt from and is judged on.
 
     Attributes:
-        bundle: the trained bundle, as it would serve.
+        bundle: the tested bundle: the one whose predictions are compared with outcomes.
+        served: the bundle that would serve: the same recipe fitted on all matured loans, or the tested bundle itself.
+            Studies of what a model does, whatever the outcomes, are of this one.
         train: the rows that it learnt from.
         test: the rows that it is judged on; where `evidence` is out of fold, the training rows.
         evidence: how the predictions on the test rows came about.
@@ -40,6 +42,7 @@ class Subject:
     """
 
     bundle: Bundle
+    served: Bundle
     train: Dataset
     test: Dataset
     evidence: Evidence

@@ -69,7 +69,7 @@ class Gain:
 
 def withholding(subject: Subject) -> Finding:
     """Withhold each table, each value and all rows of each table from random test rows, and see what scores gain."""
-    title, bundle = "What withholding brings", subject.bundle
+    title, bundle = "What withholding brings", subject.served
     if not scorable(bundle, subject.test.features).any():
         return Finding(
             "withholding", title, "No test row has history enough for a score, so none can be withheld from."
@@ -110,7 +110,7 @@ def by_table(subject: Subject) -> tuple[list[Gain], list[Gain]]:
 
     The second is a delivery in which the table is there and everything that rests on it is missing all the same.
     """
-    bundle = subject.bundle
+    bundle = subject.served
     places = drawn_rows(bundle, subject.test, _ASKED, subject.seed)
     rows, matrix = subject.test.rows.iloc[places], subject.test.features.to_numpy()[places]
     before = _numbers(answers(bundle, rows, matrix))
@@ -126,7 +126,7 @@ def by_table(subject: Subject) -> tuple[list[Gain], list[Gain]]:
 
 def by_value(subject: Subject) -> list[Gain]:
     """Return what hiding each feature's value brings to the rows that have one."""
-    bundle = subject.bundle
+    bundle = subject.served
     places = drawn_rows(bundle, subject.test, _HIDDEN, subject.seed)
     features = subject.test.features.iloc[places]
     before = scores(bundle, features.to_numpy()).astype(np.float64)
@@ -143,7 +143,7 @@ def by_rows(subject: Subject) -> list[Gain]:
 
     Only those are counted who had rows that moved a feature.
     """
-    store, bundle = subject.store, subject.bundle
+    store, bundle = subject.store, subject.served
     if store is None or "orders" not in subject.test.tables:
         return []
     places = drawn_rows(bundle, subject.test, _ASKED, subject.seed)

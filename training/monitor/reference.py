@@ -45,9 +45,9 @@ class Reference:
     """What scores given are held against, rows with history enough for a score alone.
 
     Attributes:
-        features: of the training rows.
-        score: of loans of the same time whose sellers were kept from training: alike the training rows, but never
-            seen, for what a model has seen it scores more extremely than what is new. None where it saw all.
+        features: of the rows that the tested model learnt from.
+        score: of loans of the same time whose sellers the tested model never saw. The final fit saw them, and scores
+            them a little more extremely than new ones. None where the tested model saw all.
     """
 
     features: Sample
@@ -104,11 +104,11 @@ class References:
 
 
 def _of_its_time(version: Version, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the labelled rows of the time that a version learnt from, and which of them it learnt from."""
+    """Return the labelled rows of the time that the tested model of a version learnt from, and which of them it did."""
     import pandas as pd
 
     earlier = rows[rows["as_of"] < pd.Timestamp(version.params["train_before"])]
-    return earlier.assign(**{_LEARNT: learnt_from(version, earlier)})
+    return earlier.assign(**{_LEARNT: _learnt_before_the_test(version, earlier)})
 
 
 def tells(version: Version) -> bool:
@@ -117,7 +117,15 @@ def tells(version: Version) -> bool:
 
 
 def learnt_from(version: Version, rows: pd.DataFrame) -> pd.Series:
-    """Return True for the labelled rows (`seller_id`, `as_of`) that a version learnt from, whose run tells it."""
+    """Return True for the labelled rows (`seller_id`, `as_of`) that the model that serves learnt from."""
+    import pandas as pd
+
+    if before := version.params.get("served_before"):
+        return rows["as_of"] < pd.Timestamp(before)
+    return _learnt_before_the_test(version, rows)
+
+
+def _learnt_before_the_test(version: Version, rows: pd.DataFrame) -> pd.Series:
     import pandas as pd
 
     earlier = rows["as_of"] < pd.Timestamp(version.params["train_before"])

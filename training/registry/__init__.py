@@ -28,7 +28,7 @@ from training.registry.runs import (
     register,
     require,
 )
-from training.registry.versions import LATEST, Version, find, load_bundle
+from training.registry.versions import LATEST, Version, find, load_bundle, load_tested
 
 __all__ = [
     "ALARM",
@@ -55,6 +55,7 @@ __all__ = [
     "find",
     "load_bundle",
     "load_predictions",
+    "load_tested",
     "locked",
     "log_table_run",
     "login_name",

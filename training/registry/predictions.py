@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +34,12 @@ def log_file(path: str, content: bytes) -> None:
         place = Path(folder) / Path(path).name
         place.write_bytes(content)
         mlflow.log_artifact(str(place), str(Path(path).parent))
+
+
+def log_bundle(files: Mapping[str, bytes], folder: str) -> None:
+    """Log the files of a bundle to the active run, in this folder among its artifacts."""
+    for name, content in files.items():
+        log_file(f"{folder}/{name}", content)
 
 
 def load_predictions(registry: Registry, version: Version) -> pd.DataFrame | None:

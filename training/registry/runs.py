@@ -18,9 +18,10 @@ from training.evidence.rounds import TABLE as LOSSES
 from training.registry.begun import begun, sweep
 from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, TABLES, Registry, connected, locked
 from training.registry.note import note
-from training.registry.predictions import log_file, log_predictions
+from training.registry.predictions import log_bundle, log_file, log_predictions
 from training.registry.provenance import Provenance, provenance_tags
 from training.registry.published import EVIDENCE, evidence_summary
+from training.registry.versions import TESTED, TESTED_FOLDER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -146,8 +147,7 @@ def log_table_run(
         experiment = _experiment(client, registry, TABLES, _ABOUT_TABLES)
         with begun(experiment, f"table {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
             _log_run(client, run_id, run, tags, provenance)
-            for name, content in run.files.items():
-                log_file(f"bundle/{name}", content)
+            log_bundle(run.files, "bundle")
     return run_id
 
 
@@ -165,6 +165,8 @@ def _log_run(client: Client, run_id: str, run: Run, tags: Mapping[str, str], pro
         log_predictions(run.predictions)
     if provenance.labels is not None:
         log_file(f"labels/{provenance.labels.name}", provenance.labels.content)
+    if run.tested_files != run.files:
+        log_bundle(run.tested_files, TESTED_FOLDER)
     for finding in run.findings:
         _log_finding(finding)
         if finding.name == ROUNDS:
@@ -194,6 +196,7 @@ def _tags(run: Run, trained_by: str) -> dict[str, str]:
     return {
         **{name: str(run.facts[name]) for name in _DIGESTS},
         "bundle": run.bundle.digest,
+        TESTED: run.tested.digest,
         TRAINED_BY: trained_by,
     }
 

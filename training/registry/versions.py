@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 
+TESTED: Final = "tested_bundle"
+"""The tag that names the bundle with which a run measured its figures."""
+
+TESTED_FOLDER: Final = "tested_bundle"
+"""The artifacts of a run that hold it, where another bundle serves."""
+
 LATEST: Final = "latest"
 """What asks for the version that was registered last; MLflow keeps this word from being an alias."""
 
@@ -76,6 +82,31 @@ def load_bundle(registry: Registry, version: Version) -> Bundle:
         raise RegistryError(
             f"Version {version.number} of {MODEL_NAME} holds the bundle {bundle.digest}, but its run logged "
             f"{version.tags.get('bundle')}; train again."
+        )
+    return bundle
+
+
+def load_tested(registry: Registry, version: Version) -> Bundle:
+    """Fetch the bundle that a version was tested with, which learnt from no test loan.
+
+    It is the version's own bundle unless the run fitted the recipe again on all matured loans.
+
+    Raises:
+        RegistryError: the bundle is not there, or another is; or the registry cannot be reached.
+        BundleError: its files do not verify.
+    """
+    import mlflow.artifacts
+
+    wanted = version.tags.get(TESTED)
+    if wanted is None or wanted == version.tags.get("bundle"):
+        return load_bundle(registry, version)
+    with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder, connected(registry):
+        place = Path(mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/{TESTED_FOLDER}", dst_path=folder))
+        bundle = Bundle.from_files({file.name: file.read_bytes() for file in place.iterdir()})
+    if bundle.digest != wanted:
+        raise RegistryError(
+            f"The run of version {version.number} holds the tested bundle {bundle.digest}, but logged {wanted}; train "
+            "again."
         )
     return bundle
 

@@ -92,6 +92,7 @@ def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> Subject:
     plain = np.full(len(margin), float(train.rows["bad"].mean()))
     return Subject(
         bundle=bundled,
+        served=bundled,
         train=train,
         test=test,
         evidence=Evidence.OUT_OF_TIME,

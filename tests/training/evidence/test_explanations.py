@@ -106,7 +106,7 @@ def test_features_that_are_always_and_never_missing_are_drawn_too(finding: Findi
 def test_a_model_that_looks_at_nothing_has_nothing_to_show() -> None:
     found = subject()
     few = found.train.select(found.train.rows.index.to_series() < 30)
-    finding = explanations(replace(found, bundle=packed(found.train, boosted(few, trees=1))))
+    finding = explanations(replace(found, served=packed(found.train, boosted(few, trees=1))))
     assert "No two features act together" in finding.said
     assert finding.figures["top_ten_share"] == 0.0
     assert len(finding.tables["Features that act together"]) == 0

@@ -94,7 +94,7 @@ def test_silence_that_pays_raises_an_alarm_with_its_name(silent: Subject) -> Non
 def test_a_model_that_cannot_be_moved_raises_none(few: Subject) -> None:
     # of thirty rows no leaf holds enough, so the model is a constant
     rows = few.train.select(few.train.rows.index.to_series() < 30)
-    still = replace(few, bundle=bundle(few.train, boosted(rows, trees=1)))
+    still = replace(few, served=bundle(few.train, boosted(rows, trees=1)))
     finding = withholding(still)
     assert finding.figures["most_gain"] == 0.0
     assert finding.alarms == ()

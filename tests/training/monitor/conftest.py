@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -95,11 +97,18 @@ def give(services: Services, sellers: tuple[str, ...]) -> None:
         asyncio.run(service.create(services, service.Wanted("bank-0", asked)))
 
 
+def _as_if_the_tested_model_served(home: Path) -> None:
+    """Forget the final fit: it learnt from all loans of the past, so that none of them could judge its scores."""
+    with closing(sqlite3.connect(home / "mlflow.db")) as registry, registry:
+        assert registry.execute("DELETE FROM params WHERE key = 'served_before'").rowcount == 1
+
+
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     """Scores as the service makes and stores them; some sellers twice, some by a second model."""
     world: World = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("served"))
     made = Served(world.home, borrowers(world.home), "")
+    _as_if_the_tested_model_served(world.home)
     store, vectors = open_store(world.home / "operating"), VectorStore(world.home / "vectors.db")
     pairs = pd.DataFrame(
         [(seller, day) for seller in made.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]

@@ -106,6 +106,9 @@ def test_loans_that_the_model_learnt_from_are_no_evidence() -> None:
     assert figures["learnt"] + figures["loans"] == 300
     assert figures["unmatched"] == 0
     assert f"{figures['learnt']:.0f} more did that the model learnt from" in vintages(found).said
+    final = {**params, "served_before": "2024-09-01"}
+    found = watched(made.scores, made.outcomes.loans, model=Model(small_bundle(), Version(3, "r", final, {}, {}, {})))
+    assert vintages(found).figures["learnt"] == int((days < "2024-09-01").sum())
 
 
 def test_only_the_latest_vintages_are_judged_together() -> None:

@@ -62,11 +62,11 @@ def fake_orders(subject: Subject) -> Finding:
         return _unmeasured("the operating data hold no orders")
     if asked.sellers == 0:
         return _declined("the settings ask for no seller")
-    known = drawn_sellers(subject.bundle, subject.test, ~subject.bad, subject.seed).head(asked.sellers)
+    known = drawn_sellers(subject.served, subject.test, ~subject.bad, subject.seed).head(asked.sellers)
     if known.empty:
         return _declined("no seller of the test rows both repaid and sold something of late")
     orders = known["orders_90d"]
-    found = attack(subject.bundle, subject.store, known[orders.cumsum() - orders < asked.orders])
+    found = attack(subject.served, subject.store, known[orders.cumsum() - orders < asked.orders])
     if found.gains.empty:
         return _declined("no seller drawn from the test rows still had sales of his own stores")
     return report(found, "test sellers who repaid")
