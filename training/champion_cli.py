@@ -6,8 +6,6 @@ Heavy libraries are imported inside the commands. Errors are raised; `sellerscor
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -47,9 +45,10 @@ def compare(
     from training.compare_versions import Contender, compare_versions
     from training.registry import Registry, find
     from training.show import comparison_tables
+    from training.steps import shown_steps
 
     registry = Registry.in_folder(state_folder())
-    with _progress() as step:
+    with shown_steps("Reaching the MLflow registry") as step:
         ours, theirs = find(registry, candidate), find(registry, champion)
         step("Fetching both bundles")
         contenders = [Contender.load(registry, each) for each in (ours, theirs)]
@@ -84,6 +83,7 @@ def promote(
     from training.registry import Registry, Version
     from training.settings import read_settings
     from training.show import gate_table
+    from training.steps import shown_steps
 
     limits = read_settings(gates, Gates)
     if show_gates:
@@ -91,7 +91,7 @@ def promote(
         return
     approval = Approval.now(approved_by, reason)
     registry = Registry.in_folder(state_folder())
-    with _progress() as step:
+    with shown_steps("Reaching the MLflow registry") as step:
 
         def ask(candidate: Version, before: Version | None) -> tuple[Check, ...]:
             return judge(limits, gather(registry, _source(labels), candidate, before, step))
@@ -171,11 +171,3 @@ def _print(*parts: object) -> None:
     console = Console()
     for part in parts:
         console.print(part)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    from rich.console import Console
-
-    with Console(stderr=True).status("Reaching the MLflow registry") as status:
-        yield status.update

@@ -120,35 +120,37 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
 def _trained(
     settings: TrainConfig, labels: Path | None, engine: Engine, trained_by: str | None
 ) -> tuple[Run, Registered]:
-    """Train, telling on standard error what goes on, and register what came of it."""
+    """Train, show the steps on standard error, and register the model."""
     import os
 
-    from rich.console import Console
-
     from features.intake import open_store
-    from training.dataset import build
-    from training.engines import learner
-    from training.labels import embargo_note
-    from training.registry import LabelFile, Provenance, Registry, register, require
-    from training.run import train as run_training
-    from training.vectors import example_row
+    from training.steps import shown_steps
 
     # threads that wait give way: by default they spin, which on a busy machine costs many times the work itself
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    home, console = state_folder(), Console(stderr=True)
-    store, registry = open_store(home / "operating"), Registry.in_folder(home)
-    with learner(engine, home) as learning, console.status("Reaching the MLflow registry") as status:
-        if swept := require(registry):
-            console.print(f"Marked as KILLED what a killed process left running in MLflow: {', '.join(swept)}.")
-        status.update("Labelling loans")
-        provenance = Provenance(datetime.now(UTC), LabelFile.read(labels) if labels else None)
-        known = _labels(store, labels, settings)
+    home, started_at = state_folder(), datetime.now(UTC)
+    with shown_steps("Labelling loans" if labels is None else f"Reading the labels of {labels.name}") as step:
+        store = open_store(home / "operating")
+        known = _labels(store, labels, settings)  # mistakes in them show before the slow imports below
+        from training.dataset import build
+        from training.engines import learner
+        from training.labels import embargo_note
+        from training.registry import LabelFile, Provenance, Registry, register, require
+        from training.run import train as run_training
+        from training.vectors import example_row
+
+        provenance = Provenance(started_at, LabelFile.read(labels) if labels else None)
         if labels and (note := embargo_note(known, settings.split.embargo_days)):
-            console.print(note, highlight=False)
-        status.update(f"Computing features of {len(known.rows)} labelled rows")
+            typer.echo(note, err=True)
+        step("Reaching the MLflow registry")
+        registry = Registry.in_folder(home)
+        if swept := require(registry):
+            typer.echo(f"Marked as KILLED what a killed process left running in MLflow: {', '.join(swept)}.", err=True)
+        step(f"Computing features of {len(known.rows):,} labelled rows")
         dataset = build(store, known)
-        run = run_training(dataset, settings, lambda step: status.update(step.capitalize()), store, learning)
-        status.update("Registering the model in MLflow")
+        with learner(engine, home) as learning:
+            run = run_training(dataset, settings, step, store, learning)
+        step("Registering the model in MLflow")
         return run, register(registry, run, example_row(dataset, store.covers_through), trained_by, provenance)
 
 

@@ -91,9 +91,14 @@ class Dataset:
         bad = int(self.rows["bad"].sum())
         for kind, count in (("bad", bad), ("good", len(self.rows) - bad)):
             if count < least:
+                advice = (
+                    "add rows with that outcome."
+                    if self.is_table
+                    else "deliver a longer span or more sellers, or ask for less of it under [labels] and [split]."
+                )
                 raise LabelError(
                     f"The {what} part has {count} {kind} of {len(self.rows)} labels and needs at least {least}; "
-                    "deliver a longer span or more sellers, or ask for less of it under [labels] and [split]."
+                    f"{advice}"
                 )
 
     def select(self, chosen: pd.Series) -> Dataset:

@@ -62,6 +62,9 @@ class LabelConfig(DefaultDefinition):
         return self.definition.strip() or UNSTATED_DEFINITION
 
 
+_NAMED: Final = 12
+"""Columns of a file that a message names."""
+
 UNSTATED_DEFINITION: Final = "as the label table says"
 """The definition of bad of a label table whose settings have none. Registered bundles hold this text: do not reword."""
 
@@ -198,7 +201,10 @@ def _label_rows(path: Path) -> pd.DataFrame:
     table = _read_text_columns(path)
     lacking = {"seller_id", "bad", "as_of"} - set(table.columns)
     if lacking:
-        raise LabelError(f"The label table {path.name} lacks the columns: {', '.join(sorted(lacking))}.")
+        raise LabelError(
+            f"The label table {path.name} lacks the columns: {', '.join(sorted(lacking))}. Its columns are "
+            f"{', '.join(map(str, table.columns[:_NAMED]))}. Give a CSV file with the header seller_id,as_of,bad."
+        )
     if table.empty:
         raise LabelError(f"The label table {path.name} has no rows; give a line for each label.")
     truth = table["bad"].str.lower().map({"true": True, "false": False, "1": True, "0": False})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,7 @@ from training.scorecard import Scorecard, fit_scorecard
 from training.search import search
 from training.split import Evidence, Split, out_of_time, whole
 from training.stability import stability_finding
+from training.steps import Step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 
     from features.intake import OperatingStore
     from training.dataset import Dataset
-
-Step = Callable[[str], None]
-"""Is told what begins, for a progress display."""
 
 
 @dataclass(frozen=True)

@@ -115,8 +115,16 @@ def advice_text(dataset: Dataset, config: SplitConfig, unseen: pd.Series) -> str
         f"No split.test_days works: the {len(rows):,} labels, {int(rows['bad'].sum()):,} bad, are as of "
         f"{rows['as_of'].min().date()} to {rows['as_of'].max().date()}, outcomes take {shortest} days, and "
         f"{int(unseen.sum()):,} labels are of sellers kept from training. Add labels of a longer period or of more "
-        "sellers, or give all labels one as_of, so that the model is measured out of fold."
+        f"sellers{_instead(rows)}."
     )
+
+
+def _instead(rows: pd.DataFrame) -> str:
+    """Return the advice to measure out of fold if the labels of both outcomes are of enough sellers for that."""
+    sellers = min(rows.loc[rows["bad"] == outcome, "seller_id"].nunique() for outcome in (True, False))
+    if sellers < LEAST_OF_A_CLASS:
+        return ""
+    return ", or give all labels one as_of, so that the model is measured out of fold"
 
 
 def find_advice(dataset: Dataset, embargo_days: int, preferred: int, unseen: pd.Series) -> Advice | None:

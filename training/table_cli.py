@@ -57,25 +57,24 @@ def train_table(
     import os
     from datetime import UTC, datetime
 
-    from rich.console import Console
-
     from training.registry import Provenance, Registry, log_table_run, require
+    from training.steps import shown_steps
     from training.table_run import TableRequest, read_request
     from training.table_run import train_table as run_training
     from training.tables import read_table
 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in `train`
-    registry, console = Registry.in_folder(state_folder()), Console(stderr=True)
+    registry = Registry.in_folder(state_folder())
     signs = {**dict.fromkeys(raises or (), 1), **dict.fromkeys(lowers or (), -1)}
     request = TableRequest(file.name, target, bad, time, group, signs, tuple(leave_out or ()), horizon_days)
     provenance = Provenance(datetime.now(UTC))
-    with console.status(f"Reading {file.name}") as status:
+    with shown_steps(f"Reading {file.name}") as step:
         table = read_table(file)
         read_request(table, request)  # refuses what cannot be trained on before it reaches the registry
-        status.update("Reaching the MLflow registry")
+        step("Reaching the MLflow registry")
         require(registry)
-        run = run_training(table, request, lambda step: status.update(step.capitalize()))
-        status.update("Logging the run to MLflow")
+        run = run_training(table, request, step)
+        step("Logging the run to MLflow")
         run_id = log_table_run(registry, run, trained_by, provenance)
     _print_run(run, request, run_id, as_json=as_json)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from training.config import TrainConfig
 from training.dataset import Origin
-from training.errors import TableError
+from training.errors import LabelError, TableError
 from training.evidence.finding import Finding
 from training.fit import FitConfig
 from training.labels import LabelConfig
@@ -118,7 +118,7 @@ def table_config(dataset: Dataset, request: TableRequest) -> TrainConfig:
         feature_fraction=0.8,
         lambda_l2=10.0,
         extra_trees=False,
-        max_rounds=1_000,
+        max_rounds=5_000,  # a table has no setting for it, so the limit must not be reached
         patience=50,
         seed=request.seed,
     )
@@ -245,10 +245,29 @@ def _split(dataset: Dataset, config: SplitConfig, *, grouped: bool) -> Split:
 
     if not dataset.spans_time:
         return whole(dataset)
-    if grouped:
-        return hold_out(dataset, config, is_unseen(dataset.rows["seller_id"], config))
-    test_from = pd.Timestamp(dataset.labels.matured_through) - pd.Timedelta(days=config.test_days - 1)
-    return hold_out(dataset, config, dataset.rows["as_of"] >= test_from)
+    unseen = is_unseen(dataset.rows["seller_id"], config) if grouped else _from(dataset, config.test_days)
+    try:
+        return hold_out(dataset, config, unseen)
+    except LabelError as error:
+        rows = dataset.rows["as_of"]
+        raise TableError(
+            f"The rows cannot be parted into earlier and later ones with enough of both outcomes. They are as of "
+            f"{rows.min().date()} to {rows.max().date()}; the test is from "
+            f"{(rows.max() - pd.Timedelta(days=config.test_days - 1)).date()} on, and rows of {config.embargo_days} "
+            f"days before it are left out (--horizon-days){', with 30% of the groups in the test' if grouped else ''}. "
+            "Give rows of a longer period, or leave out --time: then each row is predicted by a model that was trained "
+            "on other rows."
+        ) from error
+
+
+def _from(dataset: Dataset, test_days: int) -> pd.Series:
+    """Return True for the rows of the last days."""
+    import pandas as pd
+
+    later: pd.Series = dataset.rows["as_of"] >= (
+        pd.Timestamp(dataset.labels.matured_through) - pd.Timedelta(days=test_days - 1)
+    )
+    return later
 
 
 def _directed(split: Split, found: tuple[Direction, ...]) -> Split:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -76,7 +77,8 @@ def test_runs_that_a_kill_left_are_told_beside_the_output(tmp_path: Path, monkey
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
     monkeypatch.setattr("features.intake.open_store", lambda _: None)
     monkeypatch.setattr("training.registry.require", lambda _: ("train 9b02cf5a", "train 5a31de9b"))
-    monkeypatch.setattr("training.dataset.loan_labels", none)
+    monkeypatch.setattr("training.dataset.loan_labels", lambda *_: SimpleNamespace(rows=()))
+    monkeypatch.setattr("training.dataset.build", none)
     result = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["train", "--json"])
     assert isinstance(result.exception, LabelError)
     assert result.stdout == ""

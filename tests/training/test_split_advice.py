@@ -67,6 +67,12 @@ def test_labels_that_no_setting_splits_are_described() -> None:
     said = refusal(with_horizon(dataset(300, days=50), 56), SplitConfig(embargo_days=56))
     assert "No split.test_days works: the 300 labels" in said
     assert "outcomes take 56 days" in said
+    assert "or give all labels one as_of, so that the model is measured out of fold" in said
+
+
+def test_the_labels_of_one_seller_are_not_sent_out_of_fold() -> None:
+    said = refusal(with_horizon(dataset(300, sellers=1, days=300), 56), SplitConfig(embargo_days=56))
+    assert "Add labels of a longer period or of more sellers." in said
 
 
 @settings(max_examples=30, deadline=None)

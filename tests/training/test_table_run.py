@@ -134,6 +134,12 @@ def test_without_groups_every_row_is_in_one_part() -> None:
     assert facts["test_rows"] == pytest.approx(450, abs=10)
 
 
+def test_rows_that_cannot_be_parted_by_time_are_one_sentence() -> None:
+    request = replace(HONEST, time="approved", horizon_days=3_000)
+    with pytest.raises(TableError, match=r"are as of 2\d.* before it are left out \(--horizon-days\)\. Give rows of"):
+        train_table(loans(300), request)
+
+
 def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
     found = {finding.name: finding for finding in whole.findings}
     assert set(STUDIES) <= set(found)

@@ -33,6 +33,7 @@ ROWS: Final = 8_000
 """Training rows that are asked: a feature that knows outcomes shows on far fewer."""
 
 _LEAST_OF_A_KIND: Final = 20
+_NAMED: Final = 3
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def leaks(subject: Subject, most: int = ROWS) -> Finding:
     told = sorted(_told(rows, subject.seed), key=lambda each: -each.best)
     leant_on, lost = _leant_on(subject, rows)
     whole = auc(subject.bad, subject.probability)
-    checks = (*_alone(told), *_checks(leant_on, lost, whole))
+    checks = (*_alone(told), *_checks(leant_on, lost, whole, told))
     return Finding(
         "leaks",
         "Features that may know the outcome",
@@ -112,7 +113,8 @@ def _alone(told: list[Told]) -> Iterator[LimitCheck]:
         yield LimitCheck(figure, f"{each.best:.3f}", limit, Standing.ALARM, note)
 
 
-def _checks(leant_on: str, lost: float, whole: float) -> Iterator[LimitCheck]:
+def _checks(leant_on: str, lost: float, whole: float, told: list[Told]) -> Iterator[LimitCheck]:
+    suspects = ", ".join(f"{each.feature} ({each.best:.3f})" for each in told[:_NAMED])
     yield _at_most(
         Limit("AUC lost without the most used feature", TOO_MUCH),
         lost,
@@ -123,8 +125,8 @@ def _checks(leant_on: str, lost: float, whole: float) -> Iterator[LimitCheck]:
         Limit("AUC of the model on the test rows", TOO_WELL),
         whole,
         f"The model ranks the outcomes of the test rows with AUC {whole:.3f}, above the limit of {TOO_WELL}: too well "
-        "for anything known before them. Several features may each hold a part of the outcome; find out when the "
-        "values of the strongest became known.",
+        f"for anything known before them. Several features may each hold a part of the outcome. Strongest alone, with "
+        f"their AUC: {suspects}; {leant_on} is used most. Find out when their values became known.",
     )
 
 

@@ -70,6 +70,8 @@ def test_a_model_that_ranks_too_well_is_an_alarm_whatever_each_feature_tells(hon
     assert finding.figures["model_auc"] > 0.95
     (alarm,) = finding.alarms
     assert alarm.startswith("The model ranks the outcomes of the test rows with AUC ")
+    strongest = finding.tables["Features alone"]["feature"].head(3)
+    assert all(f"{name} (0." in alarm for name in strongest)
     assert f"The model itself reaches {finding.figures['model_auc']:.3f}" in finding.said
 
 
