@@ -29,7 +29,7 @@ class Steps:
 
     Attributes:
         column: the place of the column.
-        edges: rising; a value up to and including an edge lies on its left. Shape (steps - 1,).
+        edges: rising; a value up to and including an edge is on its left. Shape (steps - 1,).
         values: what each step adds to the log-odds. Shape (steps,).
         rows: how many training rows lie on each step, at least one. Shape (steps,).
 

@@ -82,8 +82,8 @@ class BoundedLogistic:
 def normal_scores(sample: Sample, steps: int = STEPS) -> Binned:
     """Cut each column into steps of about as many rows, and score a step by the normal quantile of its middle row.
 
-    Money and counts have heavy tails, in which a linear model drowns; ranks have none. Missing values stand at the
-    riskiest end of a column already and share a step with nothing else, where they are many.
+    Money and counts have heavy tails, which dominate a linear model; ranks have none. Missing values are at the riskiest
+    end of a column already. If there are enough of them, they have a step of their own.
 
     Args:
         sample: the training rows.
@@ -139,8 +139,10 @@ def fit_bounded(binned: Binned, sample: Sample, shrinkage: float) -> BoundedLogi
     bounds = [(None, None), *([(0.0, None)] * scaled.shape[1])]
     found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2_000})
     if not np.isfinite(found.x).all():
-        raise TrainingError("The logistic regression does not converge on these rows; look at the features.")
-    # columns without any spread say nothing
+        raise TrainingError(
+            "The logistic regression does not converge on these rows; check the features for extreme values."
+        )
+    # a column without spread carries no information
     weights = np.where(risk.std(axis=0) > _LEAST_SPREAD, found.x[1:] / spread, 0.0)
     return BoundedLogistic(binned, weights, float(found.x[0] - mean @ weights))
 

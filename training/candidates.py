@@ -51,7 +51,7 @@ _BINS: Final[Mapping[Kind, Callable[[Sample], Binned]]] = {
 }
 
 Grow = Callable[[Sample, int], "lightgbm.Booster"]
-"""Grows boosted trees of a sample, with so many rounds."""
+"""Grows boosted trees of a sample with this number of rounds."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class LeftOut:
     Attributes:
         bad: whether the row is bad.
         sellers: the number of each row's seller.
-        days: the day of each row's midnight; None where time says nothing.
+        days: the day of each row's midnight; None if the rows have no dates.
         margins: by kind, raw log-odds of models of earlier rows of other sellers.
     """
 

@@ -32,8 +32,8 @@ class FinalFit:
 
     Attributes:
         parts: of its bundle.
-        rows: how many loans it learnt from.
-        bad: how many of them went bad.
+        rows: number of training loans.
+        bad: number of training loans that defaulted.
         before: the first day after the last of these loans.
         margins: raw margin of each test loan, by models that did not see its seller, shape (test rows,).
     """
@@ -48,7 +48,7 @@ class FinalFit:
 def fit_final(dataset: Dataset, test: Dataset, tested: Package, config: FitConfig, learner: Learner) -> FinalFit:
     """Fit the recipe of a tested model on all matured loans, test loans and sellers kept apart included.
 
-    Features are selected anew on these loans. The level is fitted anew too, out of fold, so that it follows the latest
+    Features are selected on these loans. The level is fitted on them out of fold, so that it follows the latest
     matured outcomes. Figures of merit and the track record stay those of the tested model: they are the evidence.
 
     Args:
@@ -56,7 +56,7 @@ def fit_final(dataset: Dataset, test: Dataset, tested: Package, config: FitConfi
         test: those of them that the tested model was measured on.
         tested: the tested model and its evidence.
         config: the settings that it was fitted with.
-        learner: where rows lie, and what grows the trees.
+        learner: where to keep the training data, and what fits the trees.
     """
     matured = dataset.select(dataset.rows["as_of"].dt.date <= dataset.labels.matured_through)
     sample, bad = learner.sample(matured), matured.rows["bad"]

@@ -37,8 +37,8 @@ class FitConfig:
             it; 0 keeps every feature.
         origins: how often the training rows are parted into earlier and later ones, to choose the model, its rounds
             and its settings.
-        extra_trees: each split is the best of one random threshold a column, so that hundreds of trees share out what
-            a few thresholds would hold: a small move of a feature then earns few points, and no more can be bought.
+        extra_trees: each split is the best of one random threshold per column, so that hundreds of trees spread the
+            effect of a few thresholds: a small move of a feature earns few points, which limits what fake orders gain.
     """
 
     __pydantic_config__ = STRICT
@@ -61,13 +61,18 @@ class FitConfig:
     threads: Annotated[int, Field(ge=1, le=512)] = 2
 
     def parameters(self, columns: Columns, rows: int, bad: int) -> dict[str, Any]:
-        """Return LightGBM's parameters for these columns and a training set of so many rows, so many of them bad.
+        """Return LightGBM's parameters for these columns.
 
         A leaf holds at least a hundredth of the rows, between 5 and `most_data_in_leaf`: a few hundred firms would
         otherwise grow no tree at all. With fewer than 200 bad loans trees have depth 2: deeper ones would split leaves
-        of a few bad loans. A tree sees as many columns as `feature_fraction` says of the features that have some, so
-        that those with two columns do not make it slower. Below 20,000 rows one thread works, whatever `threads` says:
-        it takes milliseconds a tree, for which others take longer to wake than to help. The model is the same.
+        of a few bad loans. `feature_fraction` counts features, not columns, so that features with two columns do not
+        make training slower. Below 20,000 rows one thread is used, whatever `threads` is: a tree takes milliseconds,
+        less than starting threads. The model is the same.
+
+        Args:
+            columns: of the training data.
+            rows: number of training rows.
+            bad: number of bad training rows.
         """
         ours = {key: value for key, value in asdict(self).items() if key not in _NOT_LIGHTGBM}
         return {
@@ -78,7 +83,7 @@ class FitConfig:
             "objective": "binary",
             "metric": "binary_logloss",
             "bagging_freq": 1,
-            # `advanced` has open bug reports of broken constraints; the trained bundle is audited besides
+            # `advanced` has open bug reports of broken constraints; so the trained bundle is audited as well
             "monotone_constraints_method": "intermediate",
             "monotone_constraints": list(columns.signs),
             "num_threads": self.threads if rows >= _ROWS_FOR_THREADS else 1,
@@ -129,7 +134,7 @@ def fit(
     """Fit the model: select features, choose the recipe, compute margins out of fold, and fit all rows.
 
     Args:
-        features: one float64 column per feature; their names say which sign holds.
+        features: one float64 column per feature; the catalogue declares the sign of each name.
         bad: True where the loan went bad.
         sellers: seller of each row; a seller is never on both sides of a fold.
         config: the settings.

@@ -53,7 +53,7 @@ class Run:
 
     Attributes:
         files: of the bundle that would serve: the recipe of the tested model, fitted on all matured loans.
-        tested_files: of the bundle that was tested; the same where it learnt from every loan already.
+        tested_files: of the tested bundle; the same if it was trained on all loans already.
         figures: of the tested model on the test part.
         logistic_figures: those of the benchmark scorecard.
         plots: of the test part.

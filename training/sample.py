@@ -42,10 +42,10 @@ class Sample:
 
     Attributes:
         columns: what the matrix shows.
-        matrix: shape (rows, columns), without missing values; in memory, or read where it is asked for.
+        matrix: shape (rows, columns), without missing values; in memory, or read from disk.
         bad: 1.0 where the loan went bad, else 0.0.
         sellers: a number for the seller of each row.
-        days: the day of each row's midnight, or None where time says nothing.
+        days: the day of each row's midnight; None if the rows have no dates.
     """
 
     columns: Columns
@@ -98,7 +98,7 @@ class Sample:
     def periods(self, most: int, least_bad: int) -> list[NDArray[np.int64]]:
         """Return the rows of consecutive periods, each with about as many bad loans and at least `least_bad`.
 
-        Rows of one day stay together. One period, or none, where there is no time or there are too few bad loans.
+        Rows of one day stay together. One period or none, if the rows have no dates or too few bad loans.
 
         Example: 1,380 bad loans of nine months in at most 8 periods are some 170 bad loans a period.
         """
@@ -121,10 +121,10 @@ class Sample:
         return [np.flatnonzero(period_of == number) for number in range(len(ends))]
 
     def origins(self, count: int, seed: int) -> list[Part]:
-        """Return rolling origins: each learns from the rows before a period, and leaves out that period.
+        """Return rolling origins: each trains on the rows before a period, and leaves out that period.
 
-        Sellers are in two halves, drawn with the seed. What is left out is of one half, what is learnt from of the
-        other, so that it is later in time and of other sellers at once.
+        Sellers are in two halves, drawn with the seed. Training rows are of one half and left-out rows of the other, so
+        that left-out rows are both later and of other sellers.
 
         Example: with a count of 3, the rows are in 4 periods; 6 parts leave out a half of the second, third and fourth.
         """

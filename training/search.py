@@ -25,7 +25,7 @@ _LEARNT_FROM: Final = 5
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """How many settings are tried beside those configured; none by default."""
+    """Number of settings to try in addition to the configured ones; 0 by default."""
 
     __pydantic_config__ = STRICT
 
@@ -41,7 +41,7 @@ class Searched:
 
 
 def search(sample: Sample, configured: FitConfig, trials: int, step: Callable[[str], None]) -> Searched:
-    """Try `trials` settings beside those configured and return the best: the same inputs find the same.
+    """Try `trials` settings in addition to the configured ones and return the best. The result is deterministic.
 
     A trial is judged by its log-loss on the rows that each rolling origin leaves out (later, of other sellers), where
     its rounds stop; it is given up after a part at which its mean so far is above the median of the trials before
@@ -52,7 +52,7 @@ def search(sample: Sample, configured: FitConfig, trials: int, step: Callable[[s
         sample: the training rows; test rows take no part.
         configured: where to begin, and all settings that are not searched.
         trials: the whole budget; with 0 the configured settings are returned.
-        step: told which trial begins.
+        step: receives the trial that begins.
     """
     if trials == 0:
         return Searched(configured, ())
@@ -73,13 +73,13 @@ def search(sample: Sample, configured: FitConfig, trials: int, step: Callable[[s
     def objective(trial: Trial) -> float:
         best = min([first, *(done.value for done in _completed(study))])
         step(f"search settings: trial {trial.number + 1} of {trials}, best log-loss {best:.5f}")
-        return _judged(trial, sample, folds, _suggested(trial, configured))
+        return _mean_loss(trial, sample, folds, _suggested(trial, configured))
 
     study.optimize(objective, n_trials=trials)
     better = [done for done in _completed(study) if _is_better(done.user_attrs["losses"], usual)]
     best = min(better, key=lambda done: done.value, default=None)
     settings = configured if best is None else replace(configured, **best.params)
-    return Searched(settings, (_found(study, first, taken=best is not None),))
+    return Searched(settings, (_finding(study, first, taken=best is not None),))
 
 
 def _is_better(losses: list[float], usual: list[float]) -> bool:
@@ -89,7 +89,7 @@ def _is_better(losses: list[float], usual: list[float]) -> bool:
     return bool(below.mean() > error)
 
 
-def _judged(trial: Trial, sample: Sample, folds: list[Part], config: FitConfig) -> float:
+def _mean_loss(trial: Trial, sample: Sample, folds: list[Part], config: FitConfig) -> float:
     import optuna
 
     losses: list[float] = []
@@ -127,7 +127,7 @@ def _completed(study: Study) -> list[FrozenTrial]:
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state is TrialState.COMPLETE]
 
 
-def _found(study: Study, first: float, *, taken: bool) -> Finding:
+def _finding(study: Study, first: float, *, taken: bool) -> Finding:
     import pandas as pd
 
     done = _completed(study)

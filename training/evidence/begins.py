@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from training.dataset import Dataset
     from training.evidence.subject import Subject
 
-GAP: Final = Limit("share of rows that know a table, test less training", 0.25, percent=True)
+GAP: Final = Limit("share of rows with data of a table, test less training", 0.25, percent=True)
 
 
 def begins(subject: Subject) -> Finding:
-    """Compare how many training and test rows know anything of each table.
+    """Compare how many training and test rows have data of each table.
 
     A model cannot be trained on a table that began when most training loans were already paid out: it takes the
     missing values for the sellers of that time, and every later seller has the value.
@@ -55,7 +55,11 @@ def _table(subject: Subject) -> pd.DataFrame:
         for table in entry.tables:
             features.setdefault(table, []).append(entry.name)
     rows = [
-        {"table": table, "training": _known(subject.train, names), "test": _known(subject.test, names)}
+        {
+            "table": table,
+            "training": _share_with_data(subject.train, names),
+            "test": _share_with_data(subject.test, names),
+        }
         for table, names in sorted(features.items())
         # loans begin with the lending itself: a first loan has no earlier one
         if table in subject.train.tables and table not in LOAN_TABLES
@@ -63,5 +67,5 @@ def _table(subject: Subject) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["table", "training", "test"])
 
 
-def _known(part: Dataset, names: list[str]) -> float:
+def _share_with_data(part: Dataset, names: list[str]) -> float:
     return float(part.features[names].notna().any(axis=1).mean())

@@ -27,15 +27,15 @@ LEAST: Final = Limit("mean probability of the model that serves, over that of th
 MOST: Final = Limit("mean probability of the model that serves, over that of the tested model", 1.25)
 
 _ACTION: Final = (
-    "The figures of the tested model say little about the one that serves. The latest loans differ from those before: "
-    "look at drift and level, and train again once more loans have matured."
+    "The figures of the tested model do not describe the one that serves. The latest loans differ from earlier ones: "
+    "check drift and level, and train again when more loans have matured."
 )
 
 
 def final_fit(subject: Subject, final: FinalFit) -> Finding:
     """Compare the model that serves with the tested one: scores, ranks, level, bands and the features that they read.
 
-    The served model learnt from the test loans, so its predictions of them are out of fold.
+    The served model was trained on the test loans, so its predictions of them are out of fold.
 
     Args:
         subject: the tested model with its predictions; `served` is the bundle of the final fit.
@@ -64,8 +64,8 @@ def final_fit(subject: Subject, final: FinalFit) -> Finding:
     return Finding(
         "final_fit",
         "The model that serves",
-        f"The tested model learnt from {len(subject.train.rows):,} loans. After the test its recipe was fitted again "
-        f"on all {final.rows:,} matured loans ({final.bad:,} bad), and that model serves. All figures of merit are "
+        f"The tested model was trained on {len(subject.train.rows):,} loans. After the test, its recipe was fitted "
+        f"again on all {final.rows:,} matured loans ({final.bad:,} bad), and that model serves. All figures of merit are "
         f"those of the tested model. Asked: do both give the same scores? On {loans}, which the model that serves "
         f"predicts out of fold, the PSI of the score is {moved.psi:.3f}, the rank correlation {ranks:.3f}, the mean "
         f"probability {ratio:.2f} times that of the tested model. In the median a score differs by {median:.0f} "

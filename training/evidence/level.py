@@ -69,7 +69,7 @@ def estimate_slope(
     """Return the calibration slope with an interval for which all loans of a seller are drawn together.
 
     The slope is that of the logistic regression of outcomes on predicted log-odds: 1 where probabilities are right,
-    below 1 where they are too extreme. Arguments are those of `estimate_level`.
+    below 1 if they are too extreme. Arguments are those of `estimate_level`.
     """
     import pandas as pd
     from sklearn.linear_model import LogisticRegression

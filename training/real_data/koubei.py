@@ -69,7 +69,7 @@ class SplitResult:
         test: the same of the test part.
         auc: by model, with a 95% interval clustered by merchant.
         above: by baseline, the AUC of our model less its own, paired.
-        kind: what was chosen to serve.
+        kind: the kind of model that was chosen.
         features: how many features it reads.
     """
 

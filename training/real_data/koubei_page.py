@@ -26,7 +26,7 @@ NEAR: Final = 0.01
 _PAGE: Final = """## On {merchants:,} real merchants
 
 Written by `make real-data`; figures are in `var/real-data.json`. Daily payments of Chinese merchants on Koubei and
-Alipay (IJCAI-17 competition), {first} to {last}. Nobody on this project made the data. The importer `koubei` turns each
+Alipay (IJCAI-17 competition), {first} to {last}. The data were not made by this project. The importer `koubei` turns each
 payment into an order; refunds and buyer IDs do not exist there and are declared absent.
 
 | table | read | accepted | duplicates | quarantined |
@@ -42,7 +42,7 @@ merchants that is kept from training. Training ends {horizon} days before the te
 fixed before any result was seen. The model is what `sellerscore train` makes with its default settings.
 
 Four things were chosen while looking at these test rows, which flatters the result: the five features of the latest and
-weakest weeks, how many standard errors the selection of features asks for, the penalty of the trees, and that the level
+weakest weeks, the number of standard errors in the selection of features, the penalty of the trees, and that the level
 does not follow the latest months. The merchants and days that are kept for a blind test took no part.
 
 ### Does it rank?
@@ -74,8 +74,8 @@ All test rows of the three halves together; intervals clustered by merchant.
 {level}
 
 Between 1% and 11% of merchants are bad, depending on the month: in winter holidays and in July, when universities are
-empty, many shops close for weeks. The training rows hold one winter and no July, so that no model of them can know the
-level of July; the ranking holds, because shops that once closed for weeks are recognised.
+empty, many shops close for weeks. The training rows hold one winter and no July, so no model can be fitted to the
+level of July. The ranking holds, because shops that once closed for weeks are recognised.
 """
 
 
