@@ -82,8 +82,8 @@ class BoundedLogistic:
 def normal_scores(sample: Sample, steps: int = STEPS) -> Binned:
     """Cut each column into steps of about as many rows, and score a step by the normal quantile of its middle row.
 
-    Money and counts have heavy tails, which dominate a linear model; ranks have none. Missing values are at the riskiest
-    end of a column already. If there are enough of them, they have a step of their own.
+    Money and counts have heavy tails, which dominate a linear model; ranks have none. Missing values are at the
+    riskiest end of a column already. If there are enough of them, they have a step of their own.
 
     Args:
         sample: the training rows.

@@ -34,7 +34,7 @@ class Stability:
 
     Attributes:
         gini: the mean Gini over the periods, in the declared direction: below 0 the column ranks the wrong way.
-        error: its standard error: from how far periods differ, and at least that of chance with this number of bad loans.
+        error: its standard error, from how far periods differ, and at least that of chance for the number of bad loans.
         kept: places of the columns that are kept.
         periods: how many periods were compared.
     """

@@ -65,8 +65,8 @@ def final_fit(subject: Subject, final: FinalFit) -> Finding:
         "final_fit",
         "The model that serves",
         f"The tested model was trained on {len(subject.train.rows):,} loans. After the test, its recipe was fitted "
-        f"again on all {final.rows:,} matured loans ({final.bad:,} bad), and that model serves. All figures of merit are "
-        f"those of the tested model. Asked: do both give the same scores? On {loans}, which the model that serves "
+        f"again on all {final.rows:,} matured loans ({final.bad:,} bad), and that model serves. All figures of merit "
+        f"are those of the tested model. Asked: do both give the same scores? On {loans}, which the model that serves "
         f"predicts out of fold, the PSI of the score is {moved.psi:.3f}, the rank correlation {ranks:.3f}, the mean "
         f"probability {ratio:.2f} times that of the tested model. In the median a score differs by {median:.0f} "
         f"points, and {changed:.1%} of the loans have another band.",

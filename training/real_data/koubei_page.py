@@ -26,8 +26,8 @@ NEAR: Final = 0.01
 _PAGE: Final = """## On {merchants:,} real merchants
 
 Written by `make real-data`; figures are in `var/real-data.json`. Daily payments of Chinese merchants on Koubei and
-Alipay (IJCAI-17 competition), {first} to {last}. The data were not made by this project. The importer `koubei` turns each
-payment into an order; refunds and buyer IDs do not exist there and are declared absent.
+Alipay (IJCAI-17 competition), {first} to {last}. The data were not made by this project. The importer `koubei` turns
+each payment into an order; refunds and buyer IDs do not exist there and are declared absent.
 
 | table | read | accepted | duplicates | quarantined |
 |---|---|---|---|---|
