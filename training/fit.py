@@ -44,7 +44,7 @@ class FitConfig:
     __pydantic_config__ = STRICT
 
     model: Literal["auto", "average", "lightgbm", "logistic", "scorecard"] = "auto"
-    stability: Annotated[float, Field(ge=0, le=10)] = 2.5
+    stability: Annotated[float, Field(ge=0, le=10)] = 1.5
     origins: Annotated[int, Field(ge=1, le=20)] = 3
     learning_rate: Annotated[float, Field(ge=0.0001, le=1)] = 0.05
     num_leaves: Annotated[int, Field(ge=2, le=256)] = 8

@@ -33,6 +33,7 @@ from training.real_data.koubei_features import plain_features
 from training.refits import RefitConfig
 from training.run import train
 from training.sample import Sample
+from training.search import search
 from training.split import SplitConfig, out_of_time
 
 if TYPE_CHECKING:
@@ -58,6 +59,12 @@ BASELINES: Final = (SCORECARD, LOGISTIC, PLAIN)
 UNGUARDED: Final = "unguarded"
 """The same trainer, which may also read the features that fake orders can move."""
 
+SEARCHED: Final = "searched"
+"""The same trainer after a search of its settings."""
+
+TRIALS: Final = 20
+"""Settings that the search tries."""
+
 
 @dataclass(frozen=True)
 class SplitResult:
@@ -68,7 +75,7 @@ class SplitResult:
         train: rows of the training part and how many are bad.
         test: the same of the test part.
         auc: by model, with a 95% interval clustered by merchant.
-        above: by baseline, the AUC of our model less its own, paired.
+        above: by other model, the AUC of our model less its own, paired.
         kind: the kind of model that was chosen.
         features: how many features it reads.
     """
@@ -214,6 +221,7 @@ def _split(
         LOGISTIC: _logistic(parts.train, parts.test),
         PLAIN: _plain_lightgbm(plain.iloc[inside], parts.train.rows["bad"], plain.iloc[outside]),
         UNGUARDED: _unguarded(parts.train, parts.test, config.fit),
+        SEARCHED: _searched(parts.train, parts.test, config.fit),
     }
     merchants = parts.test.rows["seller_id"]
     against = {
@@ -280,6 +288,14 @@ def _unguarded(inside: Dataset, outside: Dataset, config: FitConfig) -> NDArray[
     return np.asarray(model.predict(outside.features.to_numpy(), raw_score=True))
 
 
+def _searched(inside: Dataset, outside: Dataset, config: FitConfig) -> NDArray[np.float64]:
+    """Predict as the model does with the settings that `sellerscore train --trials 20` finds."""
+    sample = Sample.of_dataset(inside)
+    found = search(sample, config, TRIALS, lambda _: None)
+    model = fit_sample(sample, found.best).booster
+    return np.asarray(model.predict(outside.features.to_numpy(), raw_score=True))
+
+
 def figures(found: Study) -> dict[str, float]:
     """Return what goes into var/real-data.json, such as `koubei_50_auc`."""
     numbers: dict[str, float] = {}
@@ -287,13 +303,14 @@ def figures(found: Study) -> dict[str, float]:
         begin = f"koubei_{result.share * 100:.0f}"
         numbers[f"{begin}_auc"] = result.mean_auc(MODEL)
         numbers[f"{begin}_best_baseline_auc"] = result.best_baseline_auc
-        for name in (*BASELINES, UNGUARDED):
+        for name in (*BASELINES, UNGUARDED, SEARCHED):
             numbers[f"{begin}_{name}_auc"] = result.mean_auc(name)
         for split in result.splits:
             best = split.best_baseline
             numbers |= split.auc[MODEL].figures(f"{begin}_{split.salt}_auc")
             numbers[f"{begin}_{split.salt}_best_baseline_auc"] = split.auc[best].value
             numbers |= split.above[best].figures(f"{begin}_{split.salt}_above_best_baseline")
+            numbers |= split.above[SEARCHED].figures(f"{begin}_{split.salt}_above_searched")
         numbers |= result.slope.figures(f"{begin}_calibration_slope")
         numbers |= result.level.ratio.figures(f"{begin}_observed_over_expected")
     return numbers
