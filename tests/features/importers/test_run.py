@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import DeliveryError, FeaturesError, MappingError
-from features.importers import ImportOptions, SourceReport, import_delivery, read_mapping
+from features.importers import ImportOptions, SourceReport, find_mapping, import_delivery, read_mapping, shipped
 from features.intake import ingest, open_store
 from tests.features.importers.exports import run_template, template
 from tests.features.intake.build import accepted
@@ -109,6 +109,11 @@ def test_malformed_rows_and_rows_with_a_reason_are_counted(tmp_path: Path) -> No
     source = run_template(folder, tmp_path / "d").sources[0]
     assert (source.read, dict(source.mapped)) == (6, {"order": 4})
     assert dict(source.not_mapped) == {"created_at_unreadable": 1, "row_malformed": 1}
+    assert (
+        "1 row_malformed (another number of fields than the header, or bytes that are not utf-8; the first is"
+        in str(source)
+    )
+    assert source.details["row_malformed"].endswith("the first is row 6")
 
 
 def test_a_report_that_loses_a_row_is_refused() -> None:
@@ -178,13 +183,73 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     orders = folder / "example" / "orders.csv"
     orders.write_text(orders.read_text().replace("total,currency", "sum,currency", 1))
-    with pytest.raises(DeliveryError, match=r"orders.csv lacks total; the columns of orders are order_number"):
+    with pytest.raises(DeliveryError, match=r"orders.csv lacks total\. It has the columns order_number") as error:
         run_template(folder, tmp_path / "d")
+    assert "items, sum, currency, channel. The columns of orders are order_number," in str(error.value)
+    assert "rename columns in the file, or correct those of [sources.orders] in mapping.toml" in str(error.value)
     orders.unlink()
     with pytest.raises(DeliveryError, match=r"lacks a file for orders \(orders\*.csv or .*It holds refunds.csv"):
         run_template(folder, tmp_path / "d")
     with pytest.raises(DeliveryError, match="is not a folder or file"):
         run_template(folder, tmp_path / "d", tmp_path / "nowhere")
+
+
+def rewritten(folder: Path, old: str, new: str, encoding: str = "utf-8") -> Path:
+    path = folder / "example" / "orders.csv"
+    path.write_bytes(path.read_text(encoding="utf-8").replace(old, new).encode(encoding))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "encoding", "words"),
+    [
+        (",", ";", "utf-8", ("the one column 'order_number;created_at;", "by a semicolon, not a comma", '";" under')),
+        (",", "\t", "utf-8", (r"'order_number\tcreated_at\t", "by a tab, not a comma", r'delimiter = "\t" under')),
+        ("total", "größe", "cp1252", ("Its text does not seem to be utf-8", 'set encoding = "cp1252" under')),
+        ("", "", "utf-16", ("is not UTF-8 but looks like UTF-16", 'set encoding = "utf-16" under [sources.orders]')),
+        ("channel", ",".join(f"c{n}" for n in range(9)), "utf-8", ("c0, c1, c2, c3, c4 and 4 more.",)),
+    ],
+)
+def test_another_delimiter_or_encoding_is_named(
+    old: str, new: str, encoding: str, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = rewritten(template(tmp_path / "m"), old, new, encoding)
+    with pytest.raises(DeliveryError) as error:
+        run_template(folder, tmp_path / "d")
+    for each in words:
+        assert each in str(error.value)
+
+
+def test_the_delimiter_and_encoding_of_the_message_work(tmp_path: Path) -> None:
+    toml = (Path("features") / "importers" / "template" / "mapping.toml").read_text()
+    declared = toml.replace("[sources.refunds]", 'delimiter = ";"\nencoding = "utf-16"\n[sources.refunds]')
+    folder = rewritten(template(tmp_path / "m", mapping=declared), ",", ";", "utf-16")
+    assert run_template(folder, tmp_path / "d").written["orders"] == 4
+
+
+def test_utf_8_read_as_another_encoding_is_named(tmp_path: Path) -> None:
+    toml = (Path("features") / "importers" / "template" / "mapping.toml").read_text()
+    declared = toml.replace("[sources.refunds]", 'encoding = "cp1252"\n[sources.refunds]')
+    folder = rewritten(template(tmp_path / "m", mapping=declared), "total", "größe")
+    with pytest.raises(
+        DeliveryError, match=r'not seem to be cp1252\. Save the file as cp1252, or set encoding = "utf-8"'
+    ):
+        run_template(folder, tmp_path / "d")
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("name", shipped())
+def test_an_export_of_column_names_alone_is_named(name: str, end: str, tmp_path: Path) -> None:
+    mapping = find_mapping(name)
+    for source in mapping.sources:
+        path = tmp_path / "e" / source.files[-1].replace("*", "").replace(".parquet", ".csv")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source.delimiter.join(source.columns) + end)
+    settings = {each.name: "S1" for each in mapping.parameters if each.default is None}
+    with pytest.raises(DeliveryError) as error:
+        import_delivery(mapping, tmp_path / "e", tmp_path / "d", ImportOptions(settings))
+    assert "nothing that becomes an order" in str(error.value)
+    assert f"{mapping.sources[0].name}: no rows, only column names" in str(error.value)
 
 
 def test_an_out_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
