@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -114,6 +115,50 @@ def test_malformed_rows_and_rows_with_a_reason_are_counted(tmp_path: Path) -> No
         in str(source)
     )
     assert source.details["row_malformed"].endswith("the first is row 6")
+
+
+EXAMPLES = {
+    "Day first, in UTC": ("2025-02-11T21:30:00Z", "11.02.2025 21:30", datetime(2025, 2, 11, 21, 30)),  # noqa: DTZ001
+    "Local time": ("2025-02-11T21:30:00Z", "2025-02-11 21:30", datetime(2025, 2, 11, 20, 30)),  # noqa: DTZ001
+    "Day first and local time": ("2025-02-11T21:30:00Z", "11/02/2025 21:30", datetime(2025, 2, 11, 20, 30)),  # noqa: DTZ001
+    "Decimal comma": ("75.00", '"1.234,50"', Decimal("1234.50")),
+    "Separators of thousands": ("75.00", '"1,234.50"', Decimal("1234.50")),
+}
+"""Commented examples in the template's prepare.sql: a value of the last order, how it is written, what is read."""
+
+
+def test_every_commented_example_of_the_template_is_tested(tmp_path: Path) -> None:
+    lines = (template(tmp_path / "m") / "prepare.sql").read_text().splitlines()
+    titles = [lines[place - 1] for place, line in enumerate(lines) if line.startswith("-- CREATE")]
+    assert [title.removeprefix("-- ").split(", such as")[0] for title in titles] == list(EXAMPLES)
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_a_commented_example_of_the_template_works(title: str, tmp_path: Path) -> None:
+    old, written, expected = EXAMPLES[title]
+    folder = rewritten(template(tmp_path / "m"), old, written)
+    lines = (folder / "prepare.sql").read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith(f"-- {title}, such as"))
+    lines[place + 1] = lines[place + 1].removeprefix("-- ")
+    (folder / "prepare.sql").write_text("\n".join(lines))
+    report = run_template(folder, tmp_path / "d")
+    last = pq.read_table(tmp_path / "d" / "orders.parquet").to_pylist()[-1]
+    assert expected in (last["ordered_at"], last["amount"])
+    assert report.written["orders"] + sum(report.sources[0].not_mapped.values()) == 4
+
+
+def test_an_offset_is_kept_and_an_unreadable_value_is_shown(tmp_path: Path) -> None:
+    folder = rewritten(template(tmp_path / "m"), "21:30:00Z", "21:30:00-0500")
+    more = "1005,31.12.2024,,US,1,5.00,USD,ads\n1006,2025-01-01T00:00:00Z,,US,1,5 USD,USD,ads\n"
+    orders = folder / "example" / "orders.csv"
+    orders.write_text(orders.read_text() + more)
+    report = run_template(folder, tmp_path / "d")
+    last = pq.read_table(tmp_path / "d" / "orders.parquet").to_pylist()[-1]
+    assert last["ordered_at"] == datetime(2025, 2, 12, 2, 30)  # noqa: DTZ001
+    assert report.sources[0].details == {
+        "created_at_unreadable": "such as '31.12.2024'; see time_of in prepare.sql",
+        "total_unreadable": "such as '5 USD'; see amount_of in prepare.sql",
+    }
 
 
 def test_a_report_that_loses_a_row_is_refused() -> None:
