@@ -48,7 +48,7 @@ CSV: Final = TextFormat()
 
 
 def columns_of(path: Path, text: TextFormat = CSV) -> list[str]:
-    """Return the column names of a Parquet or text file; DeliveryError where it is not readable as such."""
+    """Return the column names of a Parquet or text file; DeliveryError if it cannot be read."""
     with readable(path):
         return list(pq.read_schema(path).names) if path.suffix == ".parquet" else _header(path, text)
 
@@ -82,7 +82,7 @@ def extra_columns(table: Table, path: Path, text: TextFormat) -> tuple[str, ...]
             f"{path} lacks {', '.join(missing)}. It has {_listed(names)}. The columns of {table.name} are "
             f"{', '.join(table.column_names)}. {_remedy(path, names, text)}"
         )
-    # Engines do not tell names apart by case, so `Amount` beside `amount` would be a guess.
+    # Engines ignore case in names, so a file with both `Amount` and `amount` is ambiguous.
     twice = [name for name, count in Counter(name.casefold() for name in names).items() if count > 1]
     for name in table.column_names:
         if name in twice:

@@ -45,7 +45,7 @@ class Source:
     """A readable Parquet file of one table.
 
     `rows` counts its rows; `malformed` holds the CSV rows that had another number of fields than the header or were not
-    UTF-8, in their order, and are not in the file; `ignored_columns` names what the contract does not know. If
+    UTF-8, in their order, and are not in the file; `ignored_columns` names those that are not in the contract. If
     `numbered`, the column ROW_NUMBER holds the number that each row has in the delivered file.
     """
 
