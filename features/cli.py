@@ -12,6 +12,8 @@ import typer
 from features.home import state_folder
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from features.intake import IntakeReport
 
 app = typer.Typer()
@@ -201,6 +203,23 @@ def _write_page(report: IntakeReport, delivery: Path, out: Path | None) -> Path:
     return write_page(open_store(home / "operating"), report, delivery.resolve().name, place)
 
 
+def _print_quarantine(console: Console, report: IntakeReport) -> None:
+    """Print where the quarantined rows of each table are, and a few of them."""
+    from features.engines.duckdb import open_engine
+    from features.intake.quality.quarantine import example_lines, reasons
+
+    tables = [each for each in report.tables if each.rejected]
+    if not tables:
+        return
+    folder = state_folder() / "operating" / "deliveries" / report.delivery_id / "quarantined"
+    with open_engine() as engine:
+        for each in tables:
+            file = folder / f"{each.table}.parquet"
+            lines = [f"  {each.table}: quarantined rows are in {file}. Examples, with ids shortened:"]
+            lines += [f"    {line}" for line in example_lines(reasons(engine, each, file))]
+            console.print("\n".join(lines), markup=False, soft_wrap=True)
+
+
 def _print_report(report: IntakeReport) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -225,6 +244,7 @@ def _print_report(report: IntakeReport) -> None:
             )
         if each.erased:
             console.print(f"  {each.table}: {each.erased:,} of sellers who were erased, not kept")
+    _print_quarantine(console, report)
     if report.already_ingested:
         console.print("This delivery was ingested before; nothing changed.")
     if report.absent:

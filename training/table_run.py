@@ -208,6 +208,11 @@ def _form(table: pd.DataFrame, request: TableRequest) -> TableForm:
 def _bad_value(target: pd.Series, request: TableRequest) -> str | int:
     """Return the value of the target that means bad, as the table holds it."""
     values = target.dropna().unique().tolist()
+    if not values:
+        raise TableError(
+            f"The target {request.target!r} has no value in the {len(target):,} rows of the table. Give a table with "
+            "rows in which it has a value."
+        )
     wanted = _BAD_VALUES if request.bad is None else (request.bad,)
     named = {str(value).strip().lower(): value for value in values}
     found = [named[each.lower()] for each in wanted if each.lower() in named]

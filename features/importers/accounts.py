@@ -17,13 +17,16 @@ from features.intake.rules import ROW_MALFORMED
 from features.schema import BY_NAME
 
 _COLUMNS: Final = MappingProxyType({"source": "VARCHAR", "mapped_to": "VARCHAR", "reason": "VARCHAR", "rows": "BIGINT"})
+_DETAIL: Final = "detail"
+_MALFORMED: Final = "another number of fields than the header, or bytes that are not {}; the first is row {:,}"
 
 
 def accounts(sql: MappingSql, views: Iterable[View], written: ReadOnly[str, int]) -> tuple[SourceReport, ...]:
     """Return the report of each source that was there.
 
     `accounts.sql` selects source, mapped_to, reason and rows: the number of rows of the source that are mapped to
-    something, or are not mapped for a reason. A further column named after a table counts the rows they add to it.
+    something, or are not mapped for a reason. A further column named after a table counts the rows they add to it. The
+    optional column `detail` explains the reason, such as by a value that was found and those that are permitted.
 
     Raises:
         MappingError: a column is missing, or the rows of a table are not those written.
@@ -36,7 +39,8 @@ def accounts(sql: MappingSql, views: Iterable[View], written: ReadOnly[str, int]
             f"{sql.mapping.name}: accounts.sql lacks {', '.join(missing)}. It needs the columns {', '.join(_COLUMNS)}."
         )
     tables = dict.fromkeys((name for name in columns if name in BY_NAME), "BIGINT")
-    rows = sql.rows(ACCOUNTS, {**_COLUMNS, **tables})
+    details = {_DETAIL: "VARCHAR"} if _DETAIL in columns else {}
+    rows = sql.rows(ACCOUNTS, {**_COLUMNS, **details, **tables})
     names = [source.name for source in sql.mapping.sources]
     unknown = sorted({str(row["source"]) for row in rows} - set(names))
     if unknown:
@@ -50,11 +54,13 @@ def accounts(sql: MappingSql, views: Iterable[View], written: ReadOnly[str, int]
                 f"{sql.mapping.name}: accounts.sql counts {counted:,} rows of {table}, but {table}.sql selects "
                 f"{written.get(table, 0):,}. Nothing was written. Correct one of the two."
             )
-    return tuple(_report(sql.mapping.name, view, rows) for view in views if view.files)
+    encodings = {source.name: source.encoding for source in sql.mapping.sources}
+    return tuple(_report(sql.mapping.name, view, encodings[view.name], rows) for view in views if view.files)
 
 
-def _report(mapping: str, view: View, rows: Iterable[dict[str, Any]]) -> SourceReport:
+def _report(mapping: str, view: View, encoding: str, rows: Iterable[dict[str, Any]]) -> SourceReport:
     mapped, not_mapped = Counter[str](), Counter[str]()
+    details: dict[str, str] = {}
     for row in rows:
         if row["source"] != view.name:
             continue
@@ -67,6 +73,16 @@ def _report(mapping: str, view: View, rows: Iterable[dict[str, Any]]) -> SourceR
             mapped[row["mapped_to"]] += row["rows"] or 0
         else:
             not_mapped[row["reason"]] += row["rows"] or 0
+            if detail := row.get(_DETAIL):
+                # the least of several, so that the same export gives the same report
+                details[row["reason"]] = min(detail, details.get(row["reason"], detail))
     if view.malformed:
         not_mapped[ROW_MALFORMED] += view.malformed
-    return SourceReport(view.name, view.rows, dict(sorted(mapped.items())), dict(sorted(not_mapped.items())))
+        details[ROW_MALFORMED] = _MALFORMED.format(encoding, view.first_malformed)
+    return SourceReport(
+        view.name,
+        view.rows,
+        dict(sorted(mapped.items())),
+        dict(sorted(not_mapped.items())),
+        dict(sorted(details.items())),
+    )

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from features.errors import DeliveryError
 from features.importers.mapping import Mapping, SourceFile
 from features.importers.sql import identifier, quoted
-from features.intake.sources import TextFormat, columns_of, literal, open_source
+from features.intake.columns import TextFormat, columns_of
+from features.intake.sources import literal, open_source
 from features.schema import Column, Kind, Need, Table
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ class View:
     """One source of the export as a view of the engine.
 
     `files` are the Parquet files that it reads, none if an optional source was not there. `rows` counts all rows of the
-    export's files, `malformed` those of them that could not be read as a row.
+    export's files, `malformed` those of them that could not be read as a row; `first_malformed` is the number of the
+    first of these.
     """
 
     name: str
     files: tuple[Path, ...]
     rows: int
     malformed: int
+    first_malformed: int | None = None
 
 
 def find_files(mapping: Mapping, source: Path) -> dict[str, list[Path]]:
@@ -79,12 +82,15 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
     parts: list[str] = []
     opened: list[Path] = []
     rows = malformed = 0
+    first_malformed: int | None = None
     for number, path in enumerate(files):
         table = _table(source, columns_of(path, _format(source)))
         file = open_source(table, path, work, _format(source), name=f"{source.name}.{number}")
         names = ", ".join(_selected(engine, source, file.path, table))
         parts.append(f"SELECT {names}, file_row_number + {rows} AS {ROW} FROM {_parquet(file.path)}")  # noqa: S608
         opened.append(file.path)
+        if file.malformed and first_malformed is None:
+            first_malformed = rows + file.malformed[0].number
         rows += file.rows
         malformed += len(file.malformed)
     if not parts:
@@ -93,11 +99,11 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
         )
         parts.append(f"SELECT {empty}, NULL::BIGINT AS {ROW} LIMIT 0")
     engine.raw_sql(f"CREATE VIEW {identifier(source.name)} AS {' UNION ALL '.join(parts)}")
-    return View(source.name, tuple(opened), rows, malformed)
+    return View(source.name, tuple(opened), rows, malformed, first_malformed)
 
 
 def _format(source: SourceFile) -> TextFormat:
-    return TextFormat(source.delimiter, source.encoding, source.quote)
+    return TextFormat(source.delimiter, source.encoding, source.quote, f"[sources.{source.name}] in mapping.toml")
 
 
 def _table(source: SourceFile, there: list[str]) -> Table:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import date
 
 from features.errors import FeaturesError
@@ -12,8 +12,8 @@ from features.errors import FeaturesError
 class SourceReport:
     """The outcomes of the rows of one source.
 
-    `mapped` counts rows by what they are mapped to, `not_mapped` by the reason why they are not. Counts that do not
-    add up to the rows read raise FeaturesError.
+    `mapped` counts rows by what they are mapped to, `not_mapped` by the reason why they are not; `details` explains
+    some of these reasons. Counts that do not add up to the rows read raise FeaturesError.
 
     Example: `SourceReport("payments", read=10, mapped={"order": 9}, not_mapped={"amount missing": 1})`.
     """
@@ -22,6 +22,7 @@ class SourceReport:
     read: int
     mapped: Mapping[str, int]
     not_mapped: Mapping[str, int]
+    details: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         counted = sum(self.mapped.values()) + sum(self.not_mapped.values())
@@ -32,8 +33,13 @@ class SourceReport:
             )
 
     def __str__(self) -> str:
+        if not self.read:
+            return f"{self.source}: no rows, only column names"
         counts = [f"{count:,} {name}" for name, count in self.mapped.items()]
-        reasons = [f"{count:,} {name}" for name, count in self.not_mapped.items()]
+        reasons = [
+            f"{count:,} {name}{f' ({self.details[name]})' if name in self.details else ''}"
+            for name, count in self.not_mapped.items()
+        ]
         rest = f"; not mapped: {', '.join(reasons)}" if reasons else ""
         return f"{self.source}: {self.read:,} rows read; {', '.join(counts) or 'none mapped'}{rest}"
 

@@ -121,7 +121,10 @@ def _write(
     sources = accounts(sql, views.values(), written)
     if not written["orders"]:
         lines = "; ".join(map(str, sources))
-        raise DeliveryError(f"The export holds nothing that becomes an order. {lines}.")
+        raise DeliveryError(
+            f"The export holds nothing that becomes an order. {lines}. Export a period with orders, or correct what "
+            "the reasons name."
+        )
     covered = options.covers_through or covered_through(sql, draft, written)
     labels = write_labels(sql, draft, covered)
     copy_rates(options.fx_rates, draft)

@@ -15,8 +15,9 @@ import ibis.expr.types as ir
 
 from features import asof
 from features.intake import casting, contest, delivery, money, rules
+from features.intake.columns import ROW
 from features.intake.job import Job, read_files
-from features.intake.sources import ROW
+from features.intake.sources import ROW_NUMBER
 from features.schema import Kind, Table
 
 _RAW: Final = "raw_"
@@ -41,6 +42,7 @@ def _cast(job: Job, raw: ir.Table) -> ir.Table:
     trimmed = {column.name: casting.trimmed(raw[column.name]) for column in job.table.columns}
     rows = raw.select(
         ROW,
+        ROW_NUMBER,
         **{f"{_RAW}{name}": value for name, value in trimmed.items()},
         **{column.name: casting.typed(trimmed[column.name], column.kind) for column in job.table.columns},
     )
@@ -135,7 +137,8 @@ def _rejected(job: Job, broken: ir.Table, answers: ir.Table | None) -> ir.Table:
 
 def _nothing(table: Table) -> ir.Table:
     """Return what `_as_text` would of no rows."""
-    return ibis.memtable([], schema=dict.fromkeys((*table.column_names, "row", "rule", "rules"), "string"))
+    texts = dict.fromkeys((*table.column_names, "row", "rule", "rules"), "string")
+    return ibis.memtable([], schema={ROW_NUMBER: "int64", **texts})
 
 
 def _contested(job: Job, alone: Judged, sharing: ir.Table, answers: ir.Table | None) -> Judged:
@@ -177,7 +180,7 @@ def _shares(job: Job, rows: ir.Table, suspects: ir.Table | None) -> ir.BooleanVa
 def _with_stored(job: Job, rows: ir.Table) -> ir.Table:
     """Return the rows and the stored rows that hold their keys, told apart by `stored`."""
     names = job.table.column_names
-    columns = [*_stored_columns(job.table), "rule", "rules", *(f"{_RAW}{name}" for name in names)]
+    columns = [*_stored_columns(job.table), ROW_NUMBER, "rule", "rules", *(f"{_RAW}{name}" for name in names)]
     texts = {f"{_RAW}{name}": rows[f"{_RAW}{name}"].cast(dt.string) for name in names}
     delivered = rows.mutate(**texts).select(*columns, stored=ibis.literal(False))
     stored, key = job.stored, list(job.table.key)
@@ -188,13 +191,12 @@ def _with_stored(job: Job, rows: ir.Table) -> ir.Table:
     if held is None:
         return delivered
     blank = {name: ibis.null(dt.string) for name in ("rule", "rules", *texts)}
-    rivals = stored.semi_join(held, key).mutate(**blank)
+    rivals = stored.semi_join(held, key).mutate(**blank, **{ROW_NUMBER: ibis.null(dt.int64)})
     return delivered.union(rivals.select(*columns, stored=ibis.literal(True)))
 
 
 def _as_text(table: Table, rows: ir.Table) -> ir.Table:
-    """Return the rows as the delivery gave them, as text, with the first rule that each broke and with all of them."""
+    """Return the rows as delivered, as text: with their numbers, the first rule that each broke and all of them."""
     texts = {name: rows[f"{_RAW}{name}"].cast(dt.string) for name in table.column_names}
-    return rows.select(
-        **texts, row=ibis.null(dt.string), rule=rows.rule, rules=rows.rules.nullif("").coalesce(rows.rule)
-    )
+    every = rows.rules.nullif("").coalesce(rows.rule)
+    return rows.select(ROW_NUMBER, **texts, row=ibis.null(dt.string), rule=rows.rule, rules=every)

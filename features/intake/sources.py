@@ -1,4 +1,4 @@
-"""One table's file, opened: its columns held against the contract, its rows counted, a CSV made into Parquet of text.
+"""One table's file, opened: its columns checked, its rows counted, a CSV converted into Parquet of text.
 
 Nothing is judged here but whether there are rows to judge.
 """
@@ -9,52 +9,51 @@ import codecs
 import functools
 import io
 import re
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from features.errors import DeliveryError
+from features.intake.columns import CSV, REPLACED, TextFormat, extra_columns, readable
 from features.schema import Table
 
 _BATCH_BYTES: Final = 1 << 24
-_REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
-ROW: Final = "file_row_number"
-"""The engine's name for the place of a row in its file, counted from 0."""
+_NO_ROWS: Final = "Empty CSV file"
+"""How the reader of CSV begins to refuse a file of nothing but a line of names, if that line has no end."""
+ROW_NUMBER: Final = "row_number"
+"""The number of a row in the delivered file, counted from 1 after the header."""
+_NUMBERED: Final = pa.field(ROW_NUMBER, pa.int64())
 
 
 @dataclass(frozen=True)
-class TextFormat:
-    """How a text file is written: what separates its fields and encloses them (nothing if empty), and its encoding."""
+class MalformedRow:
+    """A row of a text file of which no field can be trusted: its number (see ROW_NUMBER) and its text."""
 
-    delimiter: str = ","
-    encoding: str = "utf-8"
-    quote: str = '"'
-
-
-CSV: Final = TextFormat()
-"""The format of the contract."""
+    number: int
+    text: str
 
 
 @dataclass(frozen=True)
 class Source:
     """A readable Parquet file of one table.
 
-    `rows` counts its rows; `malformed` holds the text of CSV rows that had another number of fields than the header or
-    were not UTF-8, and are not in the file; `ignored_columns` names what the contract does not know.
+    `rows` counts its rows; `malformed` holds the CSV rows that had another number of fields than the header or were not
+    UTF-8, in their order, and are not in the file; `ignored_columns` names those that are not in the contract. If
+    `numbered`, the column ROW_NUMBER holds the number that each row has in the delivered file.
     """
 
     path: Path
     rows: int
-    malformed: tuple[str, ...]
+    malformed: tuple[MalformedRow, ...]
     ignored_columns: tuple[str, ...]
+    numbered: bool = False
 
 
 def open_source(table: Table, path: Path, work: Path, text: TextFormat = CSV, name: str | None = None) -> Source:
@@ -65,8 +64,8 @@ def open_source(table: Table, path: Path, work: Path, text: TextFormat = CSV, na
     Raises:
         DeliveryError: the file is not readable as what its name says, or lacks a column of the contract.
     """
-    ignored = _extra_columns(table, path, columns_of(path, text))
-    with _readable(path):
+    ignored = extra_columns(table, path, text)
+    with readable(path):
         if path.suffix != ".parquet":
             return _from_csv(table, path, work / f"{name or table.name}.csv.parquet", ignored, text)
         return Source(path, pq.read_metadata(path).num_rows, (), ignored)
@@ -80,17 +79,11 @@ def empty_source(table: Table, work: Path) -> Source:
     return Source(path, 0, (), ())
 
 
-def columns_of(path: Path, text: TextFormat = CSV) -> list[str]:
-    """Return the column names of a Parquet or text file; DeliveryError where it is not readable as such."""
-    with _readable(path):
-        return list(pq.read_schema(path).names) if path.suffix == ".parquet" else _header(path, text)
-
-
 def read_through(path: Path) -> None:
     """Decode every value of a Parquet file; DeliveryError where one cannot be. A CSV was read through when opened."""
     if path.suffix != ".parquet":
         return
-    with _readable(path):
+    with readable(path):
         for _ in pq.ParquetFile(path, page_checksum_verification=True).iter_batches():
             pass
 
@@ -100,67 +93,72 @@ def literal(path: Path) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        kind = path.suffix.removeprefix(".")
-        raise DeliveryError(
-            f"{path} cannot be read as {kind}: {_first_sentence(error)}; deliver the file again, whole"
-        ) from error
-
-
-def _first_sentence(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
-
-
-def _extra_columns(table: Table, path: Path, names: list[str]) -> tuple[str, ...]:
-    missing = [name for name in table.column_names if name not in names]
-    if missing:
-        raise DeliveryError(
-            f"{path} lacks {', '.join(missing)}; the columns of {table.name} are {', '.join(table.column_names)}"
-        )
-    # Engines do not tell names apart by case, so `Amount` beside `amount` would be a guess.
-    twice = [name for name, count in Counter(name.casefold() for name in names).items() if count > 1]
-    for name in table.column_names:
-        if name in twice:
-            raise DeliveryError(f"{path} has the column {name} more than once; name each column once")
-    if ROW in (name.casefold() for name in names):
-        raise DeliveryError(f"{path} has a column {ROW}, a name kept for intake itself; leave the column out")
-    return tuple(sorted(set(names) - set(table.column_names)))
-
-
 def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...], text: TextFormat) -> Source:
-    """Write the well-formed rows of a CSV as Parquet of text columns, and keep the text of the others."""
-    malformed: list[str] = []
+    """Write the well-formed rows of a CSV as Parquet of text columns and ROW_NUMBER; keep the text of the others."""
+    schema = pa.schema([(name, pa.string()) for name in table.column_names])
+    malformed: list[MalformedRow] = []
+    rows = 0
+    with pq.ParquetWriter(out, schema.append(_NUMBERED), compression="zstd") as writer:
+        for batch in _batches(path, text, schema, malformed):
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    malformed.sort(key=lambda row: row.number)
+    return Source(out, rows + len(malformed), tuple(malformed), ignored, numbered=True)
+
+
+def _batches(
+    path: Path, text: TextFormat, schema: pa.Schema, malformed: list[MalformedRow]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the well-formed rows of a CSV with their numbers, and append the others to `malformed`."""
+    unsplit: list[int] = []
 
     def set_aside(row: pacsv.InvalidRow) -> str:
-        malformed.append(row.text)
+        unsplit.append(row.number - 1)  # the reader counts the header too
+        malformed.append(MalformedRow(unsplit[-1], row.text))
         return "skip"
 
-    schema = pa.schema([(name, pa.string()) for name in table.column_names])
-    rows = 0
-    with (
-        path.open("rb") as stream,
-        pacsv.open_csv(
+    with path.open("rb") as stream, _opened(stream, text, schema, set_aside) as reader:
+        first = 0
+        for batch in reader:
+            numbers = _numbers(np.arange(first, first + batch.num_rows), unsplit)
+            first += batch.num_rows
+            spoilt = functools.reduce(pc.or_, [pc.match_substring(column, REPLACED) for column in batch.columns])
+            lines = [",".join(row.values()) for row in batch.filter(spoilt).to_pylist()]
+            malformed += map(MalformedRow, numbers[spoilt.to_numpy(zero_copy_only=False)].tolist(), lines)
+            yield batch.append_column(_NUMBERED, pa.array(numbers)).filter(pc.invert(spoilt))
+
+
+def _opened(
+    stream: BinaryIO, text: TextFormat, schema: pa.Schema, on_malformed: Callable[[pacsv.InvalidRow], str]
+) -> AbstractContextManager[Iterable[pa.RecordBatch]]:
+    """Return the reader of a CSV; one without batches if the file is one line without an end."""
+    try:
+        reader: AbstractContextManager[Iterable[pa.RecordBatch]] = pacsv.open_csv(
             Utf8(stream, text.encoding),
-            read_options=pacsv.ReadOptions(block_size=_BATCH_BYTES),
+            # one thread alone counts rows; it takes no longer, since decoding the stream takes one in any case
+            read_options=pacsv.ReadOptions(block_size=_BATCH_BYTES, use_threads=False),
             parse_options=pacsv.ParseOptions(
                 delimiter=text.delimiter,
                 quote_char=text.quote or False,
                 newlines_in_values=bool(text.quote),
-                invalid_row_handler=set_aside,
+                invalid_row_handler=on_malformed,
             ),
             convert_options=pacsv.ConvertOptions(column_types=schema, include_columns=schema.names),
-        ) as reader,
-        pq.ParquetWriter(out, schema, compression="zstd") as writer,
-    ):
-        for batch in reader:
-            intact = _intact(batch, malformed)
-            writer.write_batch(intact)
-            rows += intact.num_rows
-    return Source(out, rows + len(malformed), tuple(malformed), ignored)
+        )
+    except pa.ArrowInvalid as error:
+        if _NO_ROWS not in str(error):
+            raise
+        return nullcontext(())
+    return reader
+
+
+def _numbers(places: np.ndarray, left_out: Sequence[int]) -> np.ndarray:
+    """Return the numbers of rows in a file, counted from 1, from their places among the rows that were not left out.
+
+    Example: if rows 2 and 3 were left out, the rows at places 0 and 1 (counted from 0) have the numbers 1 and 4.
+    """
+    before = np.asarray(left_out, dtype=np.int64) - 1 - np.arange(len(left_out))
+    return np.asarray(places + 1 + np.searchsorted(before, places, side="right"))
 
 
 class Utf8(io.RawIOBase):
@@ -184,29 +182,3 @@ class Utf8(io.RawIOBase):
             if text := self._decoder.decode(raw):  # nothing yet where all that came begins a character
                 return text.encode()
         return self._decoder.decode(b"", final=True).encode()
-
-
-def _intact(batch: pa.RecordBatch, malformed: list[str]) -> pa.RecordBatch:
-    """Return the rows of `batch` without a replacement character; the others join `malformed`."""
-    spoilt = [pc.match_substring(column, _REPLACED) for column in batch.columns]
-    bad = functools.reduce(pc.or_, spoilt)
-    if not pc.any(bad).as_py():
-        return batch
-    malformed += [",".join(row.values()) for row in batch.filter(bad).to_pylist()]
-    return batch.filter(pc.invert(bad))
-
-
-def _header(path: Path, text: TextFormat) -> list[str]:
-    """Return the names in a text file's first line."""
-    with path.open(encoding=text.encoding, errors="replace", newline="\n") as stream:
-        first = stream.readline().encode()
-    if not first.strip():
-        raise DeliveryError(f"{path} is empty; a CSV begins with a line of column names")
-    if b"\0" in first:
-        raise DeliveryError(f"{path} is not UTF-8 but looks like UTF-16; save it as UTF-8 and deliver it again")
-    table = pacsv.read_csv(
-        pa.BufferReader(first),
-        read_options=pacsv.ReadOptions(autogenerate_column_names=True),
-        parse_options=pacsv.ParseOptions(delimiter=text.delimiter, quote_char=text.quote or False),
-    )
-    return [str(column[0]).removeprefix("\ufeff") for column in table.to_pydict().values()]

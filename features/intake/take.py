@@ -15,10 +15,11 @@ import pyarrow as pa
 from ibis.backends.duckdb import Backend
 
 from features.intake import rules
+from features.intake.columns import ROW
 from features.intake.job import Job, Known, read_files, rows_in, write
 from features.intake.judging import judged
 from features.intake.report import RULE_SEPARATOR, TableReport
-from features.intake.sources import Source, literal
+from features.intake.sources import ROW_NUMBER, MalformedRow, Source, literal
 from features.schema import Table
 
 
@@ -37,6 +38,7 @@ def take(engine: Backend, table: Table, source: Source, known: Known, folders: F
     Example: ten orders, of which two are negative and one is a copy, give seven accepted rows.
     """
     raw = engine.read_parquet(literal(source.path), file_row_number=True)
+    raw = raw.mutate(**{ROW_NUMBER: raw[ROW_NUMBER] if source.numbered else raw[ROW] + 1})
     job = Job(engine, table, raw, known, folders.work, _codes(engine, table))
     fates = judged(job)
     # Counted from the written files, so that the sum proves what lies there.
@@ -71,10 +73,13 @@ def _by_rule(engine: Backend, path: Path, column: str) -> dict[str, int]:
     return dict(zip(counts.column("rule").to_pylist(), counts.column("rows").to_pylist(), strict=True))
 
 
-def _with_malformed(rejected: ir.Table, malformed: tuple[str, ...]) -> ir.Table:
+def _with_malformed(rejected: ir.Table, malformed: tuple[MalformedRow, ...]) -> ir.Table:
     if not malformed:
         return rejected
-    lines = ibis.memtable(pa.table({"row": pa.array(malformed, pa.string())}))
+    lines = ibis.memtable(
+        pa.table({ROW_NUMBER: [row.number for row in malformed], "row": [row.text for row in malformed]})
+    )
     nulls = {name: ibis.null(dt.string) for name in rejected.columns}
     rule = ibis.literal(rules.ROW_MALFORMED)
-    return rejected.union(lines.select(**{**nulls, "row": lines.row, "rule": rule, "rules": rule}))
+    filled = {ROW_NUMBER: lines[ROW_NUMBER], "row": lines.row, "rule": rule, "rules": rule}
+    return rejected.union(lines.select(**{**nulls, **filled}))

@@ -239,6 +239,13 @@ def test_a_request_that_does_not_fit_the_table_is_one_sentence(request_: TableRe
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("rows", [0, 5])
+def test_a_target_without_values_is_named(rows: int) -> None:
+    table = loans(200).head(rows).assign(status=None)
+    with pytest.raises(TableError, match=rf"'status' has no value in the {rows} rows of the table. Give a table"):
+        read_request(table, TableRequest("t", "status"))
+
+
 @pytest.mark.parametrize(
     ("values", "bad", "expected"),
     [([0, 1], None, 1), ([0.0, 1.0], "1", 1.0), ([True, False], None, True), (["good", "bad"], None, "bad")],

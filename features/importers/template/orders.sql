@@ -3,12 +3,12 @@ SELECT
     order_number AS order_id,
     getvariable('seller_id') || '-1' AS store_id,
     sha256(lower(customer_email)) AS buyer_id,            -- any stable id; NULL for a guest
-    created_at::TIMESTAMP AS ordered_at,                  -- UTC
-    total::DECIMAL(18, 2) AS amount,                      -- what the buyer paid, not negative
+    moment AS ordered_at,                                 -- UTC
+    amount,                                               -- what the buyer paid, not negative
     currency,
     CASE WHEN channel IN ('search', 'ads', 'livestream', 'social', 'direct') THEN channel ELSE 'other' END AS channel,
     coalesce(country, 'ZZ') AS buyer_country,
     greatest(1, coalesce(try_cast(items AS BIGINT), 1)) AS items,
-    created_at::TIMESTAMP AS known_at
+    moment AS known_at
 FROM an_order
 WHERE reason IS NULL

@@ -3,10 +3,10 @@ SELECT
     refund_number AS refund_id,
     order_number AS order_id,
     getvariable('seller_id') || '-1' AS store_id,
-    refunded_at::TIMESTAMP AS refunded_at,
-    total::DECIMAL(18, 2) AS amount,                      -- not negative
+    moment AS refunded_at,                                -- UTC
+    amount,                                               -- not negative
     currency,
     'refund' AS reason,                                   -- return, refund, cancel, dispute or chargeback
-    refunded_at::TIMESTAMP AS known_at
+    moment AS known_at
 FROM a_refund
 WHERE reason IS NULL

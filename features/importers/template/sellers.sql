@@ -4,7 +4,7 @@ SELECT
     getvariable('country') AS country,                    -- ISO 3166, such as US; ZZ if unknown
     min(currency) AS base_currency,                       -- ISO 4217, such as USD
     getvariable('category') AS category,
-    min(created_at::TIMESTAMP) AS onboarded_at,
-    date_trunc('day', min(created_at::TIMESTAMP)) AS known_at
+    min(moment) AS onboarded_at,
+    date_trunc('day', min(moment)) AS known_at
 FROM an_order
 WHERE reason IS NULL

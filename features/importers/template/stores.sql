@@ -3,7 +3,7 @@ SELECT
     getvariable('seller_id') || '-1' AS store_id,
     getvariable('seller_id') AS seller_id,
     getvariable('marketplace') AS marketplace,
-    min(created_at::TIMESTAMP) AS opened_at,
-    date_trunc('day', min(created_at::TIMESTAMP)) AS known_at
+    min(moment) AS opened_at,
+    date_trunc('day', min(moment)) AS known_at
 FROM an_order
 WHERE reason IS NULL

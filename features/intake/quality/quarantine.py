@@ -1,4 +1,4 @@
-"""What was turned away, by rule, with a few rows to recognise it by. No personal data leaves the quarantine.
+"""Quarantined rows by rule, with a few examples for the page and the command. No personal data leaves the quarantine.
 
 A page is passed around, so ids are shortened, buyers and suppliers never shown, and a value that might be anything is
 shown by its shape.
@@ -7,15 +7,17 @@ shown by its shape.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import ibis
 
 from features.intake.job import read_files
 from features.intake.quality.words import Explanation, column_of, explain
+from features.intake.sources import ROW_NUMBER
 from features.schema import BY_NAME, Kind, Table
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 EXAMPLES: Final = 3
 HIDDEN: Final = "hidden"
+EMPTY: Final = "empty"
 PERSONAL: Final = frozenset({"buyer_id", "supplier_id"})
 _LONGEST: Final = 24
 _LONG_ID: Final = 8
@@ -40,11 +43,15 @@ _NUMBERS: Final = re.compile(r"[-+0-9.,:TZeE/ ]{1,32}|(?i:nan|[-+]?inf(inity)?)"
 
 @dataclass(frozen=True)
 class Example:
-    """One row that was turned away: its shortened key, and the value that the rule is about."""
+    """One quarantined row: its shortened key, the value that the rule is about, and its number in the delivered file.
+
+    `row_number` is counted from 1, without a header; None in a delivery that was stored before rows were numbered.
+    """
 
     key: str
     value: str
     known_at: str
+    row_number: int | None = None
 
 
 @dataclass(frozen=True)
@@ -73,9 +80,25 @@ def reasons(engine: Backend, report: TableReport, quarantined: Path) -> tuple[Re
     return tuple(sorted(found, key=lambda reason: (-reason.rows, reason.rule)))
 
 
+def example_lines(found: Sequence[Reason]) -> list[str]:
+    """Return up to EXAMPLES rows in words, of as many rules as possible.
+
+    Example: "row 7: amount_negative: amount is '-12.5'. Permitted: a number from 0 to 1,000,000,000,000."
+    """
+    by_place = ((reason, place) for place in range(EXAMPLES) for reason in found if place < len(reason.examples))
+    return [_line(reason, reason.examples[place]) for reason, place in islice(by_place, EXAMPLES)]
+
+
+def _line(reason: Reason, example: Example) -> str:
+    row = "a row" if example.row_number is None else f"row {example.row_number:,}"
+    value = example.value if example.value in {EMPTY, HIDDEN} else f"'{example.value}'"
+    found = example.key if reason.column is None else f"{reason.column} is {value}"
+    return f"{row}: {reason.rule}: {found}. {reason.explanation.permitted or reason.explanation.remedy}"
+
+
 def _examples(engine: Backend, table: Table, path: Path) -> dict[str, tuple[Example, ...]]:
     rows = read_files(engine, [path])
-    order = [rows[name] for name in (*table.column_names, "row")]
+    order = [rows[name] for name in (ROW_NUMBER, *table.column_names, "row") if name in rows.columns]
     place = ibis.row_number().over(group_by="rule", order_by=order)
     few = rows.mutate(place=place).filter(ibis._.place < EXAMPLES).order_by("rule", "place").to_pyarrow().to_pylist()
     by_rule: dict[str, tuple[Example, ...]] = {}
@@ -84,13 +107,14 @@ def _examples(engine: Backend, table: Table, path: Path) -> dict[str, tuple[Exam
     return by_rule
 
 
-def _example(table: Table, row: Mapping[str, str | None]) -> Example:
+def _example(table: Table, row: Mapping[str, Any]) -> Example:
     column = column_of(table, row["rule"] or "")
     key = ", ".join(masked(table, name, row[name]) for name in table.key)
     return Example(
         key if row["row"] is None else f"a line of {len(row['row']):,} characters",
         "" if column is None else masked(table, column, row[column]),
         masked(table, "known_at", row["known_at"])[:_TO_THE_MINUTE],
+        row.get(ROW_NUMBER),
     )
 
 
@@ -101,7 +125,7 @@ def masked(table: Table, column: str, value: str | None) -> str:
     St.` its shape `99 Aaaa Aa.`.
     """
     if value is None:
-        return "empty"
+        return EMPTY
     if column in PERSONAL:
         return HIDDEN
     kind = table.column(column).kind

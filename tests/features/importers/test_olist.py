@@ -100,3 +100,52 @@ def test_without_an_optional_table(name: str, tmp_path: Path) -> None:
     report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
     assert ("ratings" in report.written) == ("reviews" not in name)
     assert store.rows("orders") == 4
+
+
+def test_what_cannot_be_used_is_left_out_with_a_reason_that_shows_it(tmp_path: Path) -> None:
+    folder = olist(tmp_path / "o")
+    orders = [
+        order("o1"),
+        order("o2"),
+        order("o3", "paid"),
+        order("o4", "returned"),
+        order("o5"),
+        order("o6"),
+        order("o7"),
+    ]
+    orders[4]["order_purchase_timestamp"] = "31/01/2018 10:00"
+    orders[5]["order_delivered_customer_date"] = "soon"
+    orders.append({**order("o8"), "order_purchase_timestamp": None})
+    write_rows(folder / "olist_orders_dataset.csv", orders)
+    items = [item("o1", "A", "50.00"), item("o1", "A", "-20.00", 2), item("o7", "A", "-1.00"), item("o9", "A", "1.00")]
+    items += [item(f"o{n}", "A", "10.00") for n in (3, 4, 5, 6, 8)]
+    items += [{**item("o2", "A", "1.00", n), "freight_value": value} for n, value in enumerate(("-3", "free"))]
+    items += [item("o2", "A", "2.00", 3), item("o2", "A", "1,50", 4), {**item("o2", "A", "1", 5), "price": None}]
+    write_rows(folder / "olist_order_items_dataset.csv", items)
+    write_rows(folder / "olist_order_reviews_dataset.csv", [review("o1", 5), review("o2", 4, "12/31/2018")])
+    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    assert [(row["order_id"], row["amount"]) for row in accepted(store, "orders")] == [("o1-A", 60.0), ("o2-A", 12.0)]
+    by_source = {each.source: each for each in report.sources}
+    assert dict(by_source["orders"].not_mapped) == {
+        "date_unreadable": 2,
+        "no_item_mapped": 1,
+        "order_purchase_timestamp_missing": 1,
+        "order_status_unknown": 2,
+    }
+    assert by_source["orders"].details == {
+        "date_unreadable": "order_delivered_customer_date 'soon' cannot be read; write dates as 2018-01-31 10:00:00",
+        "order_status_unknown": "order_status 'paid' is not one of created, approved, invoiced, processing, shipped, "
+        "delivered, canceled, unavailable",
+    }
+    assert dict(by_source["items"].not_mapped) == {
+        "freight_value_negative": 1,
+        "freight_value_unreadable": 1,
+        "order_not_mapped": 5,
+        "order_unknown": 1,
+        "price_missing": 1,
+        "price_negative": 2,
+        "price_unreadable": 1,
+    }
+    assert by_source["items"].details["price_negative"] == "price '-1.00'; write a number such as 29.90, not below 0"
+    assert by_source["items"].details["price_unreadable"].startswith("price '1,50'; ")
+    assert "1 date_unreadable (review_answer_timestamp '12/31/2018' cannot be read; " in str(by_source["reviews"])

@@ -4,8 +4,11 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from features.errors import MappingError
+from features.importers import ImportOptions, find_mapping, import_delivery
 from tests.features.importers.exports import imported, write_rows
 from tests.features.intake.build import Row, accepted
 
@@ -22,6 +25,8 @@ LINES = [
     line("536366", 1, "1.85", CustomerID=None, Country="Unspecified", InvoiceDate="2010-12-01T09:00:00"),
     line("C536379", -1, "27.50", StockCode="D", InvoiceDate="12/2/2010 9:41"),
     line("C536379", -2, "1.25", InvoiceDate="12/2/2010 9:41"),
+    line("536366", -1, "0.35", StockCode="D", CustomerID=None, Country="Unspecified", InvoiceDate="2010-12-01 09:00"),
+    line("536367", -1, "2.00", StockCode="D"),
     line("C536400", -1, "13541.33", StockCode="AMAZONFEE", CustomerID=None),
     line("A563185", 1, "-11062.06", StockCode="B"),
     line("536414", 56, "0"),
@@ -36,12 +41,18 @@ LINES = [
 def test_lines_add_up(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "retail.csv", LINES, encoding="utf-8")
     report, store = imported("online-retail", export, tmp_path, usd_per_unit=1.58, seller_id="shop")
-    assert report.sources[0].mapped == {"line_of_order": 3, "line_of_refund": 2}
+    assert report.sources[0].mapped == {
+        "discount_after_sale": 1,
+        "discount_of_order": 1,
+        "line_of_order": 3,
+        "line_of_refund": 1,
+    }
     assert report.sources[0].not_mapped == {
         "adjustment": 1,
         "cancellation_without_negative_quantity": 1,
         "correction_of_stock": 1,
         "date_unreadable": 1,
+        "discount_without_goods": 1,
         "fee": 1,
         "invoice_number_missing": 1,
         "price_of_zero": 1,
@@ -51,9 +62,37 @@ def test_lines_add_up(tmp_path: Path) -> None:
     assert (first["order_id"], first["amount"], first["items"], first["buyer_id"]) == ("536365", 22.08, 8, "17850")
     assert (first["ordered_at"], first["buyer_country"]) == (datetime(2010, 12, 1, 8, 26), "GB")  # noqa: DTZ001
     assert (guest["buyer_id"], guest["buyer_country"]) == (None, "ZZ")
-    (refund,) = accepted(store, "refunds")
-    assert (refund["refund_id"], refund["order_id"], refund["amount"]) == ("C536379", None, 30.0)
+    assert (guest["amount"], guest["items"]) == (1.5, 1), "less the discount, which is no item"
+    refunds = [(row["refund_id"], row["order_id"], row["amount"]) for row in accepted(store, "refunds")]
+    assert refunds == [("C536379", None, 2.5), ("C536379-D", None, 27.5)]
+    assert report.sources[0].details["date_unreadable"].startswith("InvoiceDate 'yesterday' cannot be read; set how")
     assert accepted(store, "stores")[0]["seller_id"] == "shop"
+
+
+@pytest.mark.parametrize(
+    ("written", "zone", "expected"),
+    [
+        ("7/1/2011 8:26", "Europe/London", datetime(2011, 7, 1, 7, 26)),  # noqa: DTZ001 - the contract's times
+        ("2011-07-01 00:30:00", "Europe/London", datetime(2011, 6, 30, 23, 30)),  # noqa: DTZ001
+        ("2011-01-01T08:26:00", "Europe/London", datetime(2011, 1, 1, 8, 26)),  # noqa: DTZ001
+        ("2011-07-01T08:26:00Z", "Europe/London", datetime(2011, 7, 1, 8, 26)),  # noqa: DTZ001
+        ("2011-07-01 08:26:00 -0500", "Europe/London", datetime(2011, 7, 1, 13, 26)),  # noqa: DTZ001
+        ("2011-07-01", "America/New_York", datetime(2011, 7, 1, 4)),  # noqa: DTZ001
+    ],
+)
+def test_local_times_become_utc(written: str, zone: str, expected: datetime, tmp_path: Path) -> None:
+    export = write_rows(tmp_path / "retail.csv", [line("1", 1, "1.00", InvoiceDate=written)])
+    import_delivery(find_mapping("online-retail"), export, tmp_path / "d", ImportOptions({"time_zone": zone}, 1.58))
+    (order,) = pq.read_table(tmp_path / "d" / "orders.parquet").to_pylist()
+    assert order["ordered_at"] == expected
+
+
+def test_an_unknown_time_zone_is_named(tmp_path: Path) -> None:
+    export = write_rows(tmp_path / "retail.csv", [line("1", 1, "1.00")])
+    with pytest.raises(MappingError, match="Unknown TimeZone 'Europe/Londn'"):
+        import_delivery(
+            find_mapping("online-retail"), export, tmp_path / "d", ImportOptions({"time_zone": "Europe/Londn"})
+        )
 
 
 @pytest.mark.soak
@@ -63,6 +102,6 @@ def test_every_line_of_the_real_data_is_accounted_for(tmp_path: Path) -> None:
         pytest.skip(f"no data in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")
     report, store = imported("online-retail", source, tmp_path, usd_per_unit=1.58)
     (lines,) = report.sources
-    assert lines.mapped == {"line_of_order": 530_089, "line_of_refund": 9_215}
+    assert lines.mapped == {"discount_after_sale": 77, "line_of_order": 530_089, "line_of_refund": 9_138}
     assert lines.not_mapped == {"adjustment": 3, "fee": 87, "price_of_zero": 2_515}
-    assert (store.rows("orders"), store.rows("refunds")) == (19_946, 3_763)
+    assert (store.rows("orders"), store.rows("refunds")) == (19_946, 3_764)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from datetime import date
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import DeliveryError, FeaturesError, MappingError
-from features.importers import ImportOptions, SourceReport, import_delivery, read_mapping
+from features.importers import ImportOptions, SourceReport, find_mapping, import_delivery, read_mapping, shipped
 from features.intake import ingest, open_store
 from tests.features.importers.exports import run_template, template
 from tests.features.intake.build import accepted
@@ -109,6 +110,55 @@ def test_malformed_rows_and_rows_with_a_reason_are_counted(tmp_path: Path) -> No
     source = run_template(folder, tmp_path / "d").sources[0]
     assert (source.read, dict(source.mapped)) == (6, {"order": 4})
     assert dict(source.not_mapped) == {"created_at_unreadable": 1, "row_malformed": 1}
+    assert (
+        "1 row_malformed (another number of fields than the header, or bytes that are not utf-8; the first is"
+        in str(source)
+    )
+    assert source.details["row_malformed"].endswith("the first is row 6")
+
+
+EXAMPLES = {
+    "Day first, in UTC": ("2025-02-11T21:30:00Z", "11.02.2025 21:30", datetime(2025, 2, 11, 21, 30)),  # noqa: DTZ001
+    "Local time": ("2025-02-11T21:30:00Z", "2025-02-11 21:30", datetime(2025, 2, 11, 20, 30)),  # noqa: DTZ001
+    "Day first and local time": ("2025-02-11T21:30:00Z", "11/02/2025 21:30", datetime(2025, 2, 11, 20, 30)),  # noqa: DTZ001
+    "Decimal comma": ("75.00", '"1.234,50"', Decimal("1234.50")),
+    "Separators of thousands": ("75.00", '"1,234.50"', Decimal("1234.50")),
+}
+"""Commented examples in the template's prepare.sql: a value of the last order, how it is written, what is read."""
+
+
+def test_every_commented_example_of_the_template_is_tested(tmp_path: Path) -> None:
+    lines = (template(tmp_path / "m") / "prepare.sql").read_text().splitlines()
+    titles = [lines[place - 1] for place, line in enumerate(lines) if line.startswith("-- CREATE")]
+    assert [title.removeprefix("-- ").split(", such as")[0] for title in titles] == list(EXAMPLES)
+
+
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_a_commented_example_of_the_template_works(title: str, tmp_path: Path) -> None:
+    old, written, expected = EXAMPLES[title]
+    folder = rewritten(template(tmp_path / "m"), old, written)
+    lines = (folder / "prepare.sql").read_text().splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith(f"-- {title}, such as"))
+    lines[place + 1] = lines[place + 1].removeprefix("-- ")
+    (folder / "prepare.sql").write_text("\n".join(lines))
+    report = run_template(folder, tmp_path / "d")
+    last = pq.read_table(tmp_path / "d" / "orders.parquet").to_pylist()[-1]
+    assert expected in (last["ordered_at"], last["amount"])
+    assert report.written["orders"] + sum(report.sources[0].not_mapped.values()) == 4
+
+
+def test_an_offset_is_kept_and_an_unreadable_value_is_shown(tmp_path: Path) -> None:
+    folder = rewritten(template(tmp_path / "m"), "21:30:00Z", "21:30:00-0500")
+    more = "1005,31.12.2024,,US,1,5.00,USD,ads\n1006,2025-01-01T00:00:00Z,,US,1,5 USD,USD,ads\n"
+    orders = folder / "example" / "orders.csv"
+    orders.write_text(orders.read_text() + more)
+    report = run_template(folder, tmp_path / "d")
+    last = pq.read_table(tmp_path / "d" / "orders.parquet").to_pylist()[-1]
+    assert last["ordered_at"] == datetime(2025, 2, 12, 2, 30)  # noqa: DTZ001
+    assert report.sources[0].details == {
+        "created_at_unreadable": "such as '31.12.2024'; see time_of in prepare.sql",
+        "total_unreadable": "such as '5 USD'; see amount_of in prepare.sql",
+    }
 
 
 def test_a_report_that_loses_a_row_is_refused() -> None:
@@ -178,13 +228,73 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     orders = folder / "example" / "orders.csv"
     orders.write_text(orders.read_text().replace("total,currency", "sum,currency", 1))
-    with pytest.raises(DeliveryError, match=r"orders.csv lacks total; the columns of orders are order_number"):
+    with pytest.raises(DeliveryError, match=r"orders.csv lacks total\. It has the columns order_number") as error:
         run_template(folder, tmp_path / "d")
+    assert "items, sum, currency, channel. The columns of orders are order_number," in str(error.value)
+    assert "rename columns in the file, or correct those of [sources.orders] in mapping.toml" in str(error.value)
     orders.unlink()
     with pytest.raises(DeliveryError, match=r"lacks a file for orders \(orders\*.csv or .*It holds refunds.csv"):
         run_template(folder, tmp_path / "d")
     with pytest.raises(DeliveryError, match="is not a folder or file"):
         run_template(folder, tmp_path / "d", tmp_path / "nowhere")
+
+
+def rewritten(folder: Path, old: str, new: str, encoding: str = "utf-8") -> Path:
+    path = folder / "example" / "orders.csv"
+    path.write_bytes(path.read_text(encoding="utf-8").replace(old, new).encode(encoding))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "encoding", "words"),
+    [
+        (",", ";", "utf-8", ("the one column 'order_number;created_at;", "by a semicolon, not a comma", '";" under')),
+        (",", "\t", "utf-8", (r"'order_number\tcreated_at\t", "by a tab, not a comma", r'delimiter = "\t" under')),
+        ("total", "größe", "cp1252", ("Its text does not seem to be utf-8", 'set encoding = "cp1252" under')),
+        ("", "", "utf-16", ("is not UTF-8 but looks like UTF-16", 'set encoding = "utf-16" under [sources.orders]')),
+        ("channel", ",".join(f"c{n}" for n in range(9)), "utf-8", ("c0, c1, c2, c3, c4 and 4 more.",)),
+    ],
+)
+def test_another_delimiter_or_encoding_is_named(
+    old: str, new: str, encoding: str, words: tuple[str, ...], tmp_path: Path
+) -> None:
+    folder = rewritten(template(tmp_path / "m"), old, new, encoding)
+    with pytest.raises(DeliveryError) as error:
+        run_template(folder, tmp_path / "d")
+    for each in words:
+        assert each in str(error.value)
+
+
+def test_the_delimiter_and_encoding_of_the_message_work(tmp_path: Path) -> None:
+    toml = (Path("features") / "importers" / "template" / "mapping.toml").read_text()
+    declared = toml.replace("[sources.refunds]", 'delimiter = ";"\nencoding = "utf-16"\n[sources.refunds]')
+    folder = rewritten(template(tmp_path / "m", mapping=declared), ",", ";", "utf-16")
+    assert run_template(folder, tmp_path / "d").written["orders"] == 4
+
+
+def test_utf_8_read_as_another_encoding_is_named(tmp_path: Path) -> None:
+    toml = (Path("features") / "importers" / "template" / "mapping.toml").read_text()
+    declared = toml.replace("[sources.refunds]", 'encoding = "cp1252"\n[sources.refunds]')
+    folder = rewritten(template(tmp_path / "m", mapping=declared), "total", "größe")
+    with pytest.raises(
+        DeliveryError, match=r'not seem to be cp1252\. Save the file as cp1252, or set encoding = "utf-8"'
+    ):
+        run_template(folder, tmp_path / "d")
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize("name", shipped())
+def test_an_export_of_column_names_alone_is_named(name: str, end: str, tmp_path: Path) -> None:
+    mapping = find_mapping(name)
+    for source in mapping.sources:
+        path = tmp_path / "e" / source.files[-1].replace("*", "").replace(".parquet", ".csv")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(source.delimiter.join(source.columns) + end)
+    settings = {each.name: "S1" for each in mapping.parameters if each.default is None}
+    with pytest.raises(DeliveryError) as error:
+        import_delivery(mapping, tmp_path / "e", tmp_path / "d", ImportOptions(settings))
+    assert "nothing that becomes an order" in str(error.value)
+    assert f"{mapping.sources[0].name}: no rows, only column names" in str(error.value)
 
 
 def test_an_out_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

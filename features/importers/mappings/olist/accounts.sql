@@ -1,30 +1,30 @@
 SELECT
     'orders' AS source,
     CASE
-        WHEN reason IS NOT NULL THEN NULL WHEN order_status IN ('canceled', 'unavailable') THEN 'cancelled_order' ELSE 'order'
+        WHEN outcome IS NOT NULL THEN NULL WHEN order_status IN ('canceled', 'unavailable') THEN 'cancelled_order' ELSE 'order'
     END AS mapped_to,
-    reason, count(*) AS rows
+    outcome AS reason, min(detail) AS detail, count(*) AS rows
 FROM (
     SELECT
-        order_status,
+        order_status, detail,
         CASE
-            WHEN order_id IS NULL THEN 'order_id_missing'
-            WHEN utc(order_purchase_timestamp) IS NULL THEN 'purchase_not_dated'
-            WHEN order_id NOT IN (SELECT order_id FROM sale) THEN 'no_items'
-            WHEN row_number() OVER (PARTITION BY order_id ORDER BY source_row) > 1 THEN 'repeated'
-        END AS reason
-    FROM orders
+            WHEN reason IS NOT NULL THEN reason
+            WHEN order_id NOT IN (SELECT order_id FROM item WHERE order_id IS NOT NULL) THEN 'no_items'
+            WHEN order_id NOT IN (SELECT order_id FROM sale) THEN 'no_item_mapped'
+            WHEN row_number() OVER (PARTITION BY order_id, reason ORDER BY source_row) > 1 THEN 'repeated'
+        END AS outcome
+    FROM checked_order
 )
 GROUP BY ALL
 UNION ALL
-SELECT 'items', CASE WHEN reason IS NULL THEN 'item_of_order' END, reason, count(*) FROM item GROUP BY ALL
+SELECT 'items', CASE WHEN reason IS NULL THEN 'item_of_order' END, reason, min(detail), count(*) FROM item GROUP BY ALL
 UNION ALL
-SELECT 'customers', mapped_to, CASE WHEN mapped_to IS NULL THEN 'no_orders' END, count(*)
+SELECT 'customers', mapped_to, CASE WHEN mapped_to IS NULL THEN 'no_orders' END, NULL, count(*)
 FROM (SELECT CASE WHEN customer_id IN (SELECT customer_id FROM sale) THEN 'buyer' END AS mapped_to FROM customers)
 GROUP BY ALL
 UNION ALL
 SELECT
-    'sellers', CASE WHEN reason IS NULL THEN 'seller' END, reason, count(*)
+    'sellers', CASE WHEN reason IS NULL THEN 'seller' END, reason, NULL, count(*)
 FROM (
     SELECT
         CASE
@@ -36,12 +36,12 @@ FROM (
 )
 GROUP BY ALL
 UNION ALL
-SELECT 'reviews', CASE WHEN reason IS NULL THEN 'rating' END, reason, count(*) FROM review GROUP BY ALL
+SELECT 'reviews', CASE WHEN reason IS NULL THEN 'rating' END, reason, min(detail), count(*) FROM review GROUP BY ALL
 UNION ALL
-SELECT 'products', 'category', NULL, count(*) FROM products
+SELECT 'products', 'category', NULL, NULL, count(*) FROM products
 UNION ALL
-SELECT 'translation', 'category', NULL, count(*) FROM translation
+SELECT 'translation', 'category', NULL, NULL, count(*) FROM translation
 UNION ALL
-SELECT 'order_payments', NULL, 'amounts_are_those_of_items', count(*) FROM order_payments
+SELECT 'order_payments', NULL, 'amounts_are_those_of_items', NULL, count(*) FROM order_payments
 UNION ALL
-SELECT 'geolocation', NULL, 'no_place_in_the_contract', count(*) FROM geolocation
+SELECT 'geolocation', NULL, 'no_place_in_the_contract', NULL, count(*) FROM geolocation

@@ -7,8 +7,8 @@ SELECT
     getvariable('currency') AS currency,
     'direct' AS channel,
     coalesce(min(country.code), min(country_name) FILTER (regexp_matches(country_name, '^[A-Z]{2}$')), 'ZZ') AS buyer_country,
-    greatest(1, round(sum(quantity)))::BIGINT AS items,
+    greatest(1, round(sum(quantity) FILTER (mapped_to = 'line_of_order')))::BIGINT AS items,
     min(at_time) AS known_at
 FROM line LEFT JOIN country ON country.name = line.country_name
-WHERE mapped_to = 'line_of_order'
+WHERE mapped_to IN ('line_of_order', 'discount_of_order')
 GROUP BY number

@@ -10,38 +10,61 @@ SELECT * FROM (VALUES
     ('West Indies', 'ZZ'), ('Bermuda', 'BM')
 ) AS t(name, code);
 
+-- A time without an offset is local time of the shop. In the hour that a clock repeats in autumn, the later one is taken.
+CREATE MACRO in_utc(moment) AS CASE
+    WHEN regexp_matches(moment::VARCHAR, '\d:\d\d.*(Z|[+-]\d\d(:?\d\d)?)$') THEN utc(moment)
+    ELSE coalesce(try_cast(moment AS TIMESTAMP), try_strptime(moment::VARCHAR, getvariable('date_format')))
+        AT TIME ZONE getvariable('time_zone') AT TIME ZONE 'UTC'
+END;
+
 CREATE TABLE typed AS
 SELECT
     InvoiceNo::VARCHAR AS number,
     upper(coalesce(StockCode::VARCHAR, '')) AS stock_code,
     try_cast(Quantity AS DOUBLE) AS quantity,
     try_cast(UnitPrice AS DECIMAL(18, 4)) AS price,
-    coalesce(
-        try_cast(InvoiceDate AS TIMESTAMP), try_strptime(InvoiceDate::VARCHAR, getvariable('date_format'))
-    ) AS at_time,
+    in_utc(InvoiceDate) AS at_time, InvoiceDate::VARCHAR AS invoice_date,
     -- Customer numbers are often stored as 17850.0.
     coalesce(try_cast(CustomerID AS DOUBLE)::BIGINT::VARCHAR, CustomerID::VARCHAR) AS buyer,
     Country AS country_name
 FROM lines;
 
--- The outcome of each line: part of an order, part of a refund, or the reason why it is neither.
-CREATE TABLE line AS
+-- What a line would be part of, and the reason why it cannot be. D is a discount: on an invoice it lowers the order; a
+-- credit note for one names no invoice and returns no goods, so it is a refund apart from those of goods.
+CREATE TABLE checked AS
 SELECT
     *,
-    CASE WHEN reason IS NULL THEN CASE WHEN number LIKE 'C%' THEN 'line_of_refund' ELSE 'line_of_order' END END AS mapped_to
+    CASE
+        WHEN number LIKE 'C%' AND stock_code = 'D' THEN 'discount_after_sale'
+        WHEN number LIKE 'C%' THEN 'line_of_refund'
+        WHEN stock_code = 'D' AND quantity < 0 THEN 'discount_of_order'
+        ELSE 'line_of_order'
+    END AS part,
+    CASE
+        WHEN number IS NULL THEN 'invoice_number_missing'
+        WHEN at_time IS NULL THEN 'date_unreadable'
+        WHEN quantity IS NULL OR price IS NULL THEN 'quantity_or_price_unreadable'
+        WHEN NOT regexp_matches(number, '^C?[0-9]+$') THEN 'adjustment'
+        WHEN stock_code IN ('AMAZONFEE', 'BANK CHARGES', 'CRUK') THEN 'fee'
+        WHEN price < 0 THEN 'negative_price'
+        WHEN price = 0 THEN 'price_of_zero'
+        WHEN number LIKE 'C%' AND quantity >= 0 THEN 'cancellation_without_negative_quantity'
+        WHEN part = 'line_of_order' AND quantity <= 0 THEN 'correction_of_stock'
+    END AS reason
+FROM typed;
+
+-- The outcome of each line: part of an order or refund, or the reason why it is neither.
+CREATE TABLE line AS
+SELECT *, CASE WHEN reason IS NULL THEN part END AS mapped_to
 FROM (
     SELECT
-        *,
-        CASE
-            WHEN number IS NULL THEN 'invoice_number_missing'
-            WHEN at_time IS NULL THEN 'date_unreadable'
-            WHEN quantity IS NULL OR price IS NULL THEN 'quantity_or_price_unreadable'
-            WHEN NOT regexp_matches(number, '^C?[0-9]+$') THEN 'adjustment'
-            WHEN stock_code IN ('AMAZONFEE', 'BANK CHARGES', 'CRUK') THEN 'fee'
-            WHEN price < 0 THEN 'negative_price'
-            WHEN price = 0 THEN 'price_of_zero'
-            WHEN number LIKE 'C%' AND quantity >= 0 THEN 'cancellation_without_negative_quantity'
-            WHEN number NOT LIKE 'C%' AND quantity <= 0 THEN 'correction_of_stock'
-        END AS reason
-    FROM typed
+        * REPLACE (
+            CASE
+                WHEN reason IS NULL AND part = 'discount_of_order'
+                    AND count(*) FILTER (reason IS NULL AND part = 'line_of_order') OVER (PARTITION BY number) = 0
+                    THEN 'discount_without_goods'
+                ELSE reason
+            END AS reason
+        )
+    FROM checked
 );

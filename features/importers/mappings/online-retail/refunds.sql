@@ -1,6 +1,6 @@
 -- A cancellation does not name the invoice that it cancels, so the refund names no order.
 SELECT
-    number AS refund_id,
+    CASE mapped_to WHEN 'discount_after_sale' THEN number || '-D' ELSE number END AS refund_id,
     NULL::VARCHAR AS order_id,
     getvariable('seller_id') || '-1' AS store_id,
     min(at_time) AS refunded_at,
@@ -9,5 +9,5 @@ SELECT
     'refund' AS reason,
     min(at_time) AS known_at
 FROM line
-WHERE mapped_to = 'line_of_refund'
-GROUP BY number
+WHERE mapped_to IN ('line_of_refund', 'discount_after_sale')
+GROUP BY number, mapped_to

@@ -1,0 +1,162 @@
+"""The columns of a delivered file: read from its header and compared with those that are needed.
+
+If columns are missing, the error names what was found and the likely cause: another delimiter, encoding or name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from features.errors import DeliveryError
+from features.schema import Table
+
+ROW: Final = "file_row_number"
+"""The engine's name for the place of a row in its file, counted from 0."""
+REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
+"""What bytes become that are not of a text file's encoding."""
+
+_DELIMITERS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
+_MOST_NAMES: Final = 12
+_LONGEST_NAME: Final = 200
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How a text file is written: what separates its fields and encloses them (nothing if empty), and its encoding.
+
+    `declared_in` is where the user can change these and the names of columns, such as `[sources.orders] in
+    mapping.toml`; empty if nothing can be changed, as in the contract.
+    """
+
+    delimiter: str = ","
+    encoding: str = "utf-8"
+    quote: str = '"'
+    declared_in: str = ""
+
+
+CSV: Final = TextFormat()
+"""The format of the contract."""
+
+
+def columns_of(path: Path, text: TextFormat = CSV) -> list[str]:
+    """Return the column names of a Parquet or text file; DeliveryError if it cannot be read."""
+    with readable(path):
+        return list(pq.read_schema(path).names) if path.suffix == ".parquet" else _header(path, text)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Turn what a damaged file raises in the block into a DeliveryError."""
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        kind = path.suffix.removeprefix(".")
+        raise DeliveryError(
+            f"{path} cannot be read as {kind}: {_first_sentence(error)}; deliver the file again, whole"
+        ) from error
+
+
+def _first_sentence(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].split(". ")[0].rstrip(".")
+
+
+def extra_columns(table: Table, path: Path, text: TextFormat) -> tuple[str, ...]:
+    """Return the names of the columns of a file that the table does not have.
+
+    Raises:
+        DeliveryError: the file lacks a column of the table, or names one twice.
+    """
+    names = columns_of(path, text)
+    missing = [name for name in table.column_names if name not in names]
+    if missing:
+        raise DeliveryError(
+            f"{path} lacks {', '.join(missing)}. It has {_listed(names)}. The columns of {table.name} are "
+            f"{', '.join(table.column_names)}. {_remedy(path, names, text)}"
+        )
+    # Engines ignore case in names, so a file with both `Amount` and `amount` is ambiguous.
+    twice = [name for name, count in Counter(name.casefold() for name in names).items() if count > 1]
+    for name in table.column_names:
+        if name in twice:
+            raise DeliveryError(f"{path} has the column {name} more than once; name each column once")
+    if ROW in (name.casefold() for name in names):
+        raise DeliveryError(f"{path} has a column {ROW}, a name kept for intake itself; leave the column out")
+    return tuple(sorted(set(names) - set(table.column_names)))
+
+
+def _listed(names: list[str]) -> str:
+    """Return the first columns of a file in words.
+
+    Example: `_listed(["a;b"])` is "the one column 'a;b'".
+    """
+    shown = [repr(name[:_LONGEST_NAME])[1:-1] for name in names[:_MOST_NAMES]]
+    if len(names) == 1:
+        return f"the one column '{shown[0]}'"
+    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
+    return f"the columns {', '.join(shown)}{more}"
+
+
+def _remedy(path: Path, names: list[str], text: TextFormat) -> str:
+    """Return what to do about missing columns: a wrong delimiter or encoding explains them better than wrong names."""
+    if path.suffix != ".parquet":
+        if delimiter := _other_delimiter(names, text):
+            found, expected = (_DELIMITERS.get(each, repr(each)) for each in (delimiter, text.delimiter))
+            return (
+                f"Its fields seem to be separated by {found}, not {expected}. Save the file with {expected} between "
+                f"fields{_or_set('delimiter', delimiter, text)}"
+            )
+        if encoding := _other_encoding(names, text):
+            return (
+                f"Its text does not seem to be {text.encoding}. Save the file as {text.encoding}"
+                f"{_or_set('encoding', encoding, text)}"
+            )
+    return f"Add or rename columns in the file{f', or correct those of {text.declared_in}' if text.declared_in else ''}"
+
+
+def _or_set(setting: str, value: str, text: TextFormat) -> str:
+    return f', or set {setting} = "{repr(value)[1:-1]}" under {text.declared_in}' if text.declared_in else ""
+
+
+def _other_delimiter(names: list[str], text: TextFormat) -> str | None:
+    """Return the delimiter that is in a header more often than that of the format."""
+    header = text.delimiter.join(names)
+    most = max((text.delimiter, *_DELIMITERS), key=header.count)
+    return None if most == text.delimiter else most
+
+
+def _other_encoding(names: list[str], text: TextFormat) -> str | None:
+    """Return an encoding to try if a header was not written in that of the format."""
+    header = "".join(names)
+    if REPLACED in header:
+        return "cp1252" if text.encoding.casefold().replace("-", "") == "utf8" else "utf-8"
+    try:
+        return None if header.encode(text.encoding).decode("utf-8") == header else "utf-8"
+    except UnicodeError:
+        return None
+
+
+def _header(path: Path, text: TextFormat) -> list[str]:
+    """Return the names in a text file's first line."""
+    with path.open(encoding=text.encoding, errors="replace", newline="\n") as stream:
+        first = stream.readline().encode()
+    if not first.strip():
+        raise DeliveryError(f"{path} is empty; a CSV begins with a line of column names")
+    if b"\0" in first:
+        raise DeliveryError(
+            f"{path} is not {text.encoding.upper()} but looks like UTF-16; save it as {text.encoding.upper()}"
+            f"{_or_set('encoding', 'utf-16', text)}"
+        )
+    table = pacsv.read_csv(
+        pa.BufferReader(first + b"\n"),  # a file may be one line without an end, which the reader takes for empty
+        read_options=pacsv.ReadOptions(autogenerate_column_names=True),
+        parse_options=pacsv.ParseOptions(delimiter=text.delimiter, quote_char=text.quote or False),
+    )
+    return [str(column[0]).removeprefix("\ufeff") for column in table.to_pydict().values()]
