@@ -146,9 +146,9 @@ def _trained(
         registry = Registry.in_folder(home)
         if swept := require(registry):
             typer.echo(f"Marked as KILLED what a killed process left running in MLflow: {', '.join(swept)}.", err=True)
-        step(f"Computing features of {len(known.rows):,} labelled rows")
-        dataset = build(store, known)
         with learner(engine, home) as learning:
+            step(f"Computing features of {len(known.rows):,} labelled rows")
+            dataset = build(store, known)
             run = run_training(dataset, settings, step, store, learning)
         step("Registering the model in MLflow")
         return run, register(registry, run, example_row(dataset, store.covers_through), trained_by, provenance)

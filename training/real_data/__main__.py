@@ -12,6 +12,7 @@ from features.errors import FeaturesError
 from features.home import state_folder
 from training.errors import TrainingError
 from training.real_data import credit, credit_page, firms, firms_page, koubei, koubei_page
+from training.steps import shown_steps
 
 
 def main() -> None:
@@ -24,10 +25,10 @@ def main() -> None:
     home = state_folder() / "real-data"
     shutil.rmtree(home, ignore_errors=True)
     try:
-        with Console(stderr=True).status("Starting") as status:
-            found = firms.study(source / "sme-invoices", home, status.update)
-            merchants = koubei.study(source / "koubei", home / "koubei", status.update)
-            judged = credit.study(source / "tabular", status.update)
+        with shown_steps("Starting") as step:
+            found = firms.study(source / "sme-invoices", home, step)
+            merchants = koubei.study(source / "koubei", home / "koubei", step)
+            judged = credit.study(source / "tabular", step)
     except (FeaturesError, TrainingError) as error:
         sys.exit(f"real-data: {error}")
     figures = firms.figures(found) | koubei.figures(merchants) | credit.figures(judged)
