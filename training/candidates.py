@@ -96,6 +96,7 @@ class Choice:
 
     Attributes:
         recipe: what serves.
+        benchmark: the scorecard that it is compared with.
         losses: by kind, the mean log-loss on rows left out, after calibration.
         behind: by kind, how far its loss is above that of the mean of models, and the standard error of that.
         out_of_time: whether those rows were later in time; else they are only of other sellers.
@@ -105,6 +106,7 @@ class Choice:
     """
 
     recipe: Recipe
+    benchmark: Recipe
     losses: Mapping[Kind, float]
     behind: Mapping[Kind, tuple[float, float]] = field(repr=False)
     out_of_time: bool
@@ -187,6 +189,7 @@ def choose(
     shrinkage = shrinkages[Kind.SCORECARD if best is Kind.SCORECARD else Kind.LOGISTIC]
     return Choice(
         Recipe(best, rounds, shrinkage),
+        Recipe(Kind.SCORECARD, 0, shrinkages[Kind.SCORECARD]),
         {kind: float(each.mean()) for kind, each in losses.items()},
         behind,
         out_of_time,
@@ -194,6 +197,26 @@ def choose(
         LeftOut(bad > 0, sellers, None if sample.days is None else sample.days[outside], margins),
         len(among) == 1,
     )
+
+
+def predict_left_out(sample: Sample, parts: list[Part], recipes: Sequence[Recipe], grow: Grow) -> LeftOut:
+    """Fit recipes to the training rows of each part, and predict the rows that it leaves out.
+
+    Args:
+        sample: the rows.
+        parts: training rows and left-out rows.
+        recipes: one of each kind wanted.
+        grow: grows boosted trees.
+    """
+    outside = np.concatenate([left for _, left in parts])
+    margins = {
+        recipe.kind: np.concatenate(
+            [sample.rows(left).margins(recipe.fit(sample.rows(inside), grow)) for inside, left in parts]
+        )
+        for recipe in recipes
+    }
+    days = None if sample.days is None else sample.days[outside]
+    return LeftOut(sample.bad[outside] > 0, sample.sellers[outside], days, margins)
 
 
 def _regressions(sample: Sample, parts: list[Part], kind: Kind) -> dict[float, NDArray[np.float64]]:

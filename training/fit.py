@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from training.candidates import Choice, Kind, Recipe, choose
+from training.candidates import Choice, Kind, LeftOut, Recipe, choose, predict_left_out
 from training.columns import Columns
 from training.sample import Sample
 from training.settings import STRICT
@@ -190,6 +190,18 @@ def choose_recipe(sample: Sample, config: FitConfig, *, compare: bool = True) ->
     among = tuple(Kind) if config.model == "auto" else (Kind(config.model),)
     choice = choose(sample, parts, grown, rounds, among, out_of_time=bool(later))
     return choice.recipe, choice
+
+
+def repeat_origins(sample: Sample, config: FitConfig, fitted: Fitted) -> LeftOut | None:
+    """Return the rows that origins with another draw of sellers leave out, predicted by the recipe and the scorecard.
+
+    None if the recipe was not chosen on later rows.
+    """
+    if fitted.choice is None or not fitted.choice.out_of_time:
+        return None
+    stable = sample.only(fitted.stability.kept)
+    recipes = (fitted.recipe, fitted.choice.benchmark)
+    return predict_left_out(stable, stable.origins(config.origins, config.seed + 1), recipes, _grow(config, boost))
 
 
 def out_of_fold(sample: Sample, config: FitConfig, recipe: Recipe, boosted: Boost | None = None) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ from training.evidence.studies import NOT_FOR_TABLES, STUDIES, table_finding
 from training.evidence.subject import Subject
 from training.evidence.track_record import track_record
 from training.final_fit import FinalFit, fit_final
-from training.fit import Fitted, fit_sample
+from training.fit import Fitted, fit_sample, repeat_origins
 from training.package import BANDS, HISTORY, Package, bundle_parts
 from training.predictions import test_predictions
 from training.reach import Reached, observed_reach
@@ -192,7 +192,7 @@ def _fit_findings(sample: Sample, fitted: Fitted, config: TrainConfig) -> Iterat
     yield stability_finding(sample, fitted.stability)
     if fitted.choice is not None:
         yield fitted.choice.finding()
-        yield backtest(fitted.choice, config.fit.seed)
+        yield backtest(fitted.choice, repeat_origins(sample, config.fit, fitted), config.fit.seed)
     yield boosting_rounds(loss_curve(sample.only(fitted.stability.kept), config.fit), fitted.recipe.rounds, config.fit)
 
 
