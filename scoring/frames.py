@@ -159,6 +159,9 @@ def _matrix(sheet: FeatureSheet, frame: FrameLike) -> NDArray[np.float64]:
 
 
 def _column(name: str, values: Any) -> NDArray[np.float64]:
+    kind = np.asarray(values).dtype.kind
+    if kind in "mM":
+        raise VectorError(f"The feature {name} holds dates or durations; allowed are finite numbers, NaN if missing.")
     try:
         column = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -194,8 +197,16 @@ def _days(frame: FrameLike) -> Sequence[date]:
         values = index.get_level_values(AS_OF)  # type: ignore[union-attr]
     else:
         raise VectorError("With covers_through, the frame needs as_of, as a column or as a level of its index.")
-    days: list[date] = np.asarray(values, dtype="datetime64[D]").tolist()
-    return days
+    try:
+        days = np.asarray(values, dtype="datetime64[D]")
+    except (TypeError, ValueError) as error:
+        raise VectorError(
+            "A value of as_of is not a date; give dates such as 2026-01-31 without a time zone."
+        ) from error
+    if np.isnat(days).any():
+        raise VectorError(f"{int(np.isnat(days).sum())} rows have no as_of; give a date for each row.")
+    found: list[date] = days.tolist()
+    return found
 
 
 def _spread(values: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ class BandRecord:
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """What the model said of loans that it did not learn from, and what became of them.
+    """Predictions of test loans by a model that was not trained on them, and the outcomes of these loans.
 
     `loans` says in words which they were. `scores` holds their percentiles: `scores[n]` is the lowest score that at
     least n of 100 loans do not exceed. `bands` are those of the bundle, best first.

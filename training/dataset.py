@@ -9,10 +9,12 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from features.catalogue import CATALOGUE, digest
+from features.coverage import require_covered
+from features.errors import StoreError
 from features.pipeline import accepted_rows, all_sellers, compute_frame, described, latest_midnight
 from training.columns import CATALOGUE_SIGNS, NOT_SCORED
 from training.errors import LabelError
-from training.labels import DefaultDefinition, Labels, label_loans
+from training.labels import LOANS, DefaultDefinition, Labels, label_loans
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,6 +151,11 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
             )
         raise LabelError(f"{len(unknown)} of the labelled sellers are not in the store, the first is {unknown[0]!r}.")
     pairs = rows[["seller_id", "as_of"]]
+    if labels.source != LOANS:
+        try:
+            require_covered(store, pairs, covered)
+        except StoreError as error:
+            raise LabelError(f"Of the labels, {str(error).replace(' pairs are ', ' rows are ', 1)}") from error
     aligned, about = (
         computed.reindex(pd.MultiIndex.from_frame(pairs)).reset_index(drop=True)
         for computed in (compute_frame(store, pairs), described(store, pairs))

@@ -21,6 +21,7 @@ from training.predictions import loan_keys
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scoring.track_record import TrackRecord
     from training.dataset import Dataset
     from training.engines import Learner
     from training.fit import FitConfig
@@ -65,7 +66,8 @@ def fit_final(dataset: Dataset, test: Dataset, tested: Package, config: FitConfi
     shown, booster = fit_rows(sample, config, recipe, learner.boost)
     calibration = affine(margins, bad.to_numpy())
     fitted = Fitted(booster, recipe, shown, None, tested.fitted.stability, margins)
-    parts = bundle_parts(replace(tested, train=matured, fitted=fitted, calibration=calibration))
+    record = None if tested.track_record is None else _of_tested(tested.track_record, len(tested.train.rows))
+    parts = bundle_parts(replace(tested, train=matured, fitted=fitted, calibration=calibration, track_record=record))
     return FinalFit(
         parts=parts,
         rows=len(bad),
@@ -73,6 +75,12 @@ def fit_final(dataset: Dataset, test: Dataset, tested: Package, config: FitConfi
         before=dataset.labels.matured_through + timedelta(days=1),
         margins=margins[_places(matured.rows, test.rows)],
     )
+
+
+def _of_tested(record: TrackRecord, rows: int) -> TrackRecord:
+    """Return the track record of the tested model as the bundle that serves states it."""
+    words = f"{record.loans}; predicted by the tested model, which has the same recipe and {rows:,} training loans"
+    return replace(record, loans=words)
 
 
 def _places(rows: pd.DataFrame, wanted: pd.DataFrame) -> NDArray[np.intp]:

@@ -211,6 +211,16 @@ def _stable(gates: Gates, psi: float, low: float) -> tuple[bool, str]:
     return passed, f"{shown}{chance}" + ("; it is above, but may be so by chance" if passed and psi > most else "")
 
 
+def _same_scores(_: Gates, psi: float, ratio: float) -> tuple[bool, str]:
+    """Judge whether the tested model is evidence for the one that serves; no file can loosen this."""
+    passed = psi <= _MOST_FINAL_PSI and 1 / _MOST_FINAL_RATIO <= ratio <= _MOST_FINAL_RATIO
+    return passed, (
+        f"the model that serves gives {ratio:.2f} times the mean probability of the tested model, and the PSI of their "
+        f"scores is at least {psi:.3f}; required are {1 / _MOST_FINAL_RATIO:g} to {_MOST_FINAL_RATIO:g} times and "
+        f"{_MOST_FINAL_PSI:g} at most"
+    )
+
+
 def _not_bought(gates: Gates, share: float, sellers: float) -> tuple[bool, str]:
     most, least = gates.fake_orders_gaining_most, gates.fake_orders_sellers_least
     said = f"{share:.1%} of {sellers:.0f} sellers gain by fake orders; allowed is {most:.4g} at most"
@@ -264,6 +274,9 @@ def _segments(gates: Gates, grounds: Grounds) -> Check:
     return _check("segments", not worse, f"{said}; allowed is {limit}, or a difference whose interval reaches 0")
 
 
+_MOST_FINAL_PSI: Final = 0.25
+_MOST_FINAL_RATIO: Final = 2.0
+
 _AUC: Final = (
     *("discrimination.auc", "discrimination.auc_low", "discrimination.auc_high"),
     *(f"discrimination.auc_difference{end}" for end in ("", "_low", "_high")),
@@ -288,6 +301,7 @@ _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
     _Measured("discrimination", _AUC, _discriminating),
     _Measured("backtest", _BACKTEST, _backtested),
     _Measured("drift", ("drift.score_psi", "drift.score_psi_low"), _stable),
+    _Measured("final_fit", ("final_fit.score_psi_low", "final_fit.probability_ratio"), _same_scores),
     _segments,
     _at_most(
         "withholding",

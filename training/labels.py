@@ -65,6 +65,9 @@ class LabelConfig(DefaultDefinition):
 _NAMED: Final = 12
 """Columns of a file that a message names."""
 
+LOANS: Final = "loans, instalments and payments of the operating data"
+"""The source of labels that are made from the loans of a store."""
+
 UNSTATED_DEFINITION: Final = "as the label table says"
 """The definition of bad of a label table whose settings have none. Registered bundles hold this text: do not reword."""
 
@@ -86,7 +89,7 @@ class Labels:
     matured_through: date
     definition: str
     unscheduled: int = 0
-    source: str = "loans, instalments and payments of the operating data"
+    source: str = LOANS
     horizon_days: int | None = None
 
 

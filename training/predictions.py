@@ -56,9 +56,11 @@ def loan_keys(rows: pd.DataFrame) -> pd.Series:
 
     Example: the key of seller `S-1` as of 2025-01-31 begins with `a4d8`, in every run.
     """
-    pair = rows["seller_id"].astype(str) + " " + rows["as_of"].dt.strftime("%Y-%m-%d")
-    number = pair[rows["bad"].sort_values(kind="stable").index]
-    number = number.groupby(number).cumcount().reindex(rows.index)
+    import pandas as pd
+
+    pair: pd.Series = rows["seller_id"].astype(str) + " " + pd.to_datetime(rows["as_of"]).dt.strftime("%Y-%m-%d")
+    sorted_pair = pair[rows["bad"].sort_values(kind="stable").index]
+    number = sorted_pair.groupby(sorted_pair).cumcount().reindex(rows.index)
     named: pd.Series = pair + " " + number.astype(str)
     return named.map(_key)
 

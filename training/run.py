@@ -13,12 +13,12 @@ from scoring.bundle import Bundle, pack
 from scoring.canonical import canonical_json, sha256
 from scoring.model import Calibration
 from scoring.scale import Scale
-from training.calibrate import affine, probabilities
+from training.calibrate import affine, cross_calibrated, probabilities
 from training.config import TrainConfig
 from training.engines import Learner
 from training.evidence import plots
 from training.evidence.backtest import backtest
-from training.evidence.final_fit import final_fit
+from training.evidence.final_fit import final_fit, no_final_fit
 from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.rounds import boosting_rounds, loss_curve
@@ -136,7 +136,10 @@ def train(
     step(f"measure both on {len(split.test.rows):,} rows")
     predicted = _predicted(split, trained)
     bad = split.test.rows["bad"].to_numpy()
-    figures, beside = (evaluate(bad, each, config.fit.seed) for each in (predicted.model, predicted.scorecard))
+    sellers = split.test.rows["seller_id"]
+    figures, beside = (
+        evaluate(bad, each, config.fit.seed, sellers=sellers) for each in (predicted.model, predicted.scorecard)
+    )
     if store is not None:
         step("see what sellers reached in 90 days")
     reached = Reached() if store is None else observed_reach(store, HISTORY)
@@ -154,7 +157,7 @@ def train(
         files = pack(final.parts)
     subject = _subject(Bundle.from_files(tested_files), split, trained, predicted)
     subject = replace(subject, served=Bundle.from_files(files), refits=again, card_refits=cards, store=store)
-    findings = [*_studied(subject, step), *([] if final is None else [final_fit(subject, final)])]
+    findings = [*_studied(subject, step), no_final_fit() if final is None else final_fit(subject, final)]
     return Run(
         files,
         tested_files,
@@ -201,11 +204,14 @@ def _predicted(split: Split, trained: _Trained) -> _Predicted:
     test = split.test.features
     if split.evidence is Evidence.OUT_OF_TIME:
         margins = np.asarray(trained.fitted.booster.predict(test.to_numpy(), raw_score=True))
-        beside = trained.scorecard.probability(test)
-    else:
-        margins = trained.fitted.out_of_fold
-        beside = _scorecard_out_of_fold(split.train, trained)
-    return _Predicted(margins, probabilities(trained.calibration, margins), beside)
+        return _Predicted(margins, probabilities(trained.calibration, margins), trained.scorecard.probability(test))
+    fit, sample = trained.config.fit, trained.sample
+    folds = sample.folds(fit.folds, fit.seed)
+    probability = cross_calibrated(trained.fitted.out_of_fold, split.train.rows["bad"].to_numpy(), folds)
+    # margins that the bundle's calibration turns into these probabilities, so that scores agree with them
+    odds = np.log(probability) - np.log1p(-probability)
+    margins = (odds - trained.calibration.intercept) / trained.calibration.slope
+    return _Predicted(margins, probability, _scorecard_out_of_fold(split.train, trained))
 
 
 def _scorecard_out_of_fold(part: Dataset, trained: _Trained) -> NDArray[np.float64]:
@@ -225,6 +231,7 @@ def _scorable(part: Dataset) -> pd.DataFrame:
 def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predicted) -> Subject:
     """Return the tested model as studies see it, still without the final fit, refits and a store."""
     config = trained.config
+    train_margins = predicted.margins if split.evidence is Evidence.OUT_OF_FOLD else trained.fitted.out_of_fold
     return Subject(
         bundle=bundle,
         served=bundle,
@@ -234,7 +241,7 @@ def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predic
         probability=predicted.model,
         scorecard=predicted.scorecard,
         score=whole_scores(bundle, predicted.margins),
-        train_score=whole_scores(bundle, trained.fitted.out_of_fold),
+        train_score=whole_scores(bundle, train_margins),
         refits=(),
         card=trained.scorecard,
         card_refits=(),

@@ -57,6 +57,7 @@ def train_table(
     import os
     from datetime import UTC, datetime
 
+    from training.errors import TableError
     from training.registry import Provenance, Registry, log_table_run, require
     from training.steps import shown_steps
     from training.table_run import TableRequest, read_request
@@ -65,6 +66,8 @@ def train_table(
 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in `train`
     registry = Registry.in_folder(state_folder())
+    if both := sorted(set(raises or ()) & set(lowers or ())):
+        raise TableError(f"{both[0]!r} is stated with --raises and with --lowers; state one direction.")
     signs = {**dict.fromkeys(raises or (), 1), **dict.fromkeys(lowers or (), -1)}
     request = TableRequest(file.name, target, bad, time, group, signs, tuple(leave_out or ()), horizon_days)
     provenance = Provenance(datetime.now(UTC))
@@ -77,6 +80,14 @@ def train_table(
         step("Logging the run to MLflow")
         run_id = log_table_run(registry, run, trained_by, provenance)
     _print_run(run, request, run_id, as_json=as_json)
+
+
+def _why_left_out(request: TableRequest) -> str:
+    """Return why rows are in neither part."""
+    days = f"dated within {request.horizon_days} days before the test (--horizon-days)"
+    if request.group is None:
+        return days
+    return f"{days}, of groups in the test before it begins, or of other groups after it (--group)"
 
 
 def _print_run(run: Run, request: TableRequest, run_id: str, *, as_json: bool) -> None:
@@ -102,6 +113,7 @@ def _print_run(run: Run, request: TableRequest, run_id: str, *, as_json: bool) -
     console.print(
         f"Training: {facts['train_rows']:,} rows, {facts['train_bad']:,} bad. Test: {facts['test_rows']:,} {rows}, "
         f"{facts['test_bad']:,} bad."
+        + (f" Left out: {facts['set_apart']:,} rows, {_why_left_out(request)}." if facts["set_apart"] else "")
     )
     columns = next(finding for finding in run.findings if finding.name == "columns")
     console.print(columns.said, highlight=False)

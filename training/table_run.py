@@ -137,6 +137,9 @@ def usable_columns(table: pd.DataFrame, request: TableRequest) -> tuple[pd.DataF
         TableError: a column that is named is not in the table.
     """
     names = [str(name) for name in table.columns]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise TableError(f"The table has {names.count(twice[0])} columns named {twice[0]!r}; name each column once.")
     table = table.set_axis(names, axis=1)
     stated = {"--target": request.target, "--time": request.time, "--group": request.group}
     stated |= {f"--leave-out {name}": name for name in request.leave_out}

@@ -154,7 +154,12 @@ def midnights(times: pd.Series) -> pd.Series:
         text += text.str.len().map(_REST_OF_DATE)
         found = pd.to_datetime(text, format="%Y%m%d", errors="coerce")
     else:
-        read = (pd.to_datetime(times, errors="coerce", format=form) for form in _DATE_FORMATS)
+        try:
+            read = [pd.to_datetime(times, errors="coerce", format=form) for form in _DATE_FORMATS]
+        except ValueError as error:  # pandas refuses times of different zones
+            raise TableError(
+                f"The time column {times.name!r} has times of different zones; give dates, or times of one zone."
+            ) from error
         found = min(read, key=lambda dates: int(dates.isna().sum()))
     if found.isna().any():
         first = times[found.isna()].iloc[0]

@@ -33,11 +33,14 @@ class CardBand(_Answer):
 
 
 class CardTested(_Answer):
-    """The loans that the model was tested on and did not learn from."""
+    """The loans of the test, predicted by a model that was not trained on them.
+
+    The model that serves may be the same recipe, fitted again on all matured loans: then `loans` says so.
+    """
 
     loans: str = Field(
         description="Which they were, in words.",
-        examples=["812 loans as of 2025-01-03 to 2025-04-30, of sellers that the model never saw"],
+        examples=["812 loans as of 2025-01-03 to 2025-04-30, of sellers that the tested model never saw"],
     )
     count: int = Field(description="How many they were.", examples=[812])
     score_percentiles: list[int] = Field(

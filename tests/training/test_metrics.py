@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from training.calibrate import affine, probabilities
+from training.calibrate import affine, cross_calibrated, probabilities
 from training.errors import TrainingError
 from training.evidence.metrics import Estimate, auc, evaluate, ks
 
@@ -75,6 +76,30 @@ def test_intervals_hold_their_value_and_narrow_with_the_rows() -> None:
         assert many[name].high - many[name].low < (few[name].high - few[name].low) / 2
 
 
+def test_rows_of_one_seller_are_drawn_together() -> None:
+    """Four copies of each row say no more than one, if they are of one seller."""
+    bad, probability = drawn(400)
+    once = evaluate(bad, probability)["auc"]
+    copies = np.repeat(bad, 4), np.repeat(probability, 4)
+    sellers = pd.Series(np.repeat(np.arange(400), 4)).map("S-{}".format)
+    clustered, alone = evaluate(*copies, sellers=sellers)["auc"], evaluate(*copies)["auc"]
+    assert clustered.value == pytest.approx(once.value)
+    width = once.high - once.low
+    assert clustered.high - clustered.low == pytest.approx(width, rel=0.25)
+    assert alone.high - alone.low < 0.7 * width
+
+
+def test_where_each_row_has_its_own_seller_nothing_changes() -> None:
+    bad, probability = drawn(200)
+    assert evaluate(bad, probability, sellers=pd.Series(range(200))) == evaluate(bad, probability)
+
+
+def test_a_draw_of_sellers_never_lacks_an_outcome() -> None:
+    bad = np.array([True, True, False, False])
+    found = evaluate(bad, np.array([0.4, 0.3, 0.2, 0.1]), sellers=pd.Series(["a", "a", "b", "b"]))
+    assert found["auc"] == Estimate(1.0, 1.0, 1.0)
+
+
 def test_intervals_are_those_of_the_seed() -> None:
     bad, probability = drawn(200)
     assert evaluate(bad, probability, seed=1) == evaluate(bad, probability, seed=1)
@@ -108,6 +133,21 @@ def test_calibration_refuses_a_model_that_ranks_the_wrong_way() -> None:
     bad = rng.random(len(margins)) < 1 / (1 + np.exp(1 + margins))
     with pytest.raises(TrainingError, match=r"no better than chance \(calibration slope -"):
         affine(margins, bad)
+
+
+def test_a_calibration_of_other_folds_does_not_fit_the_level_that_it_is_judged_by() -> None:
+    bad, probability = drawn(300, seed=8)
+    margins = np.log(probability / (1 - probability))
+    folds = [
+        (np.flatnonzero(np.arange(300) % 5 != fold), np.flatnonzero(np.arange(300) % 5 == fold)) for fold in range(5)
+    ]
+    found = cross_calibrated(margins, bad, folds)
+    assert probabilities(affine(margins, bad), margins).sum() == pytest.approx(bad.sum(), abs=0.01)
+    assert abs(found.sum() - bad.sum()) > 0.02
+    first = folds[0][1]
+    changed = bad.copy()
+    changed[first] = ~changed[first]
+    assert cross_calibrated(margins, changed, folds)[first].tolist() == found[first].tolist()
 
 
 def test_probabilities_are_the_logistic_of_the_calibrated_margin() -> None:

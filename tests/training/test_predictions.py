@@ -44,6 +44,8 @@ def test_a_loan_has_one_key_in_any_order_of_rows() -> None:
     assert rows.duplicated(["seller_id", "as_of"]).any()
     mixed = rows.sample(frac=1.0, random_state=1)
     assert named(mixed) == named(rows)
+    as_text = rows.assign(as_of=rows["as_of"].dt.strftime("%Y-%m-%d"))
+    assert loan_keys(as_text).tolist() == keys.tolist()
     alone = loan_keys(rows.head(1))
     assert loan_keys(rows.head(1).assign(as_of=rows["as_of"].iloc[0] + pd.Timedelta(days=1))).iloc[0] != alone.iloc[0]
 

@@ -87,6 +87,11 @@ def test_a_program_gets_the_run_and_its_figures(home: Path, requests: list[Table
     assert found["figures"]["auc"]["value"] == RUN.figures["auc"].value
 
 
+def test_a_column_has_one_direction(home: Path) -> None:
+    with pytest.raises(TableError, match="'term' is stated with --raises and with --lowers"):
+        invoked(home, "--target", "status", "--raises", "term", "--lowers", "term")
+
+
 def test_what_cannot_be_trained_on_is_refused_before_the_registry_is_reached(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,6 +134,35 @@ def test_without_groups_every_row_is_in_one_part() -> None:
     assert facts["test_rows"] == pytest.approx(450, abs=10)
 
 
+@pytest.mark.usefixtures("quick_runs")
+def test_a_single_feature_is_enough() -> None:
+    table = loans(400)[["status", "term"]]
+    run = train_table(table, TableRequest("loans.csv", "status", bad="CHGOFF"))
+    (found,) = (each for each in run.findings if each.name == "leaks")
+    assert found.figures["lost_without_one_auc"] == 0.0
+
+
+@pytest.mark.usefixtures("quick_runs")
+def test_numbers_beyond_those_of_float32_are_ranked() -> None:
+    table = loans(400)
+    table["huge"] = np.where(np.arange(400) % 7 == 0, 1e300, -1e300)
+    assert train_table(table, HONEST).figures["auc"].value > 0
+
+
+def test_columns_of_one_name_are_one_sentence() -> None:
+    table = loans(50)
+    table = table.set_axis([*table.columns[:-1], table.columns[0]], axis=1)
+    with pytest.raises(TableError, match="name each column once"):
+        train_table(table, HONEST)
+
+
+def test_times_of_different_zones_are_one_sentence() -> None:
+    table = loans(50)
+    table["approved"] = np.where(np.arange(50) % 2 == 0, "2024-01-01T00:00:00-05:00", "2024-02-01T00:00:00+09:00")
+    with pytest.raises(TableError, match="times of different zones"):
+        train_table(table, replace(HONEST, time="approved"))
+
+
 def test_rows_that_cannot_be_parted_by_time_are_one_sentence() -> None:
     request = replace(HONEST, time="approved", horizon_days=3_000)
     with pytest.raises(TableError, match=r"are as of 2\d.* before it are left out \(--horizon-days\)\. Give rows of"):

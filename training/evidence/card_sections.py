@@ -171,10 +171,10 @@ def _served(facts: Mapping[str, str | int | float]) -> dict[str, str]:
 
 def _figures(given: CardInput) -> Iterator[Block]:
     yield Prose(
-        "Figures with 95% bootstrap intervals on the test rows. Gini is 2 AUC - 1. KS is the largest gap between the "
-        "score distributions of good and bad loans. Slope and intercept are those of the logistic regression of "
-        "outcomes on predicted log-odds; they are 1 and 0 if the probabilities are right. The benchmark scorecard is a "
-        "logistic regression on binned features of the same training rows."
+        "Figures on the test rows with 95% bootstrap intervals, sellers drawn as a whole. Gini is 2 AUC - 1. KS is the "
+        "largest gap between the score distributions of good and bad loans. Slope and intercept are those of the "
+        "logistic regression of outcomes on predicted log-odds; they are 1 and 0 if the probabilities are right. The "
+        "benchmark scorecard is a logistic regression on binned features of the same training rows."
     )
     rows = tuple(
         (_NAMES.get(name, name.replace("_", " ")), str(figure), str(given.scorecard.get(name, "–")))

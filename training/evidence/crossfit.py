@@ -26,6 +26,8 @@ _PARAMETERS: Final = {
 _DEPTH: Final = 3
 _LEAST_IN_LEAF: Final = 10
 
+_LARGEST: Final = float(np.finfo(np.float32).max)
+
 
 def cross_fitted(
     features: pd.DataFrame, truth: NDArray[np.bool_], sellers: pd.Series, seed: int
@@ -60,7 +62,8 @@ def each_alone(
     folds = _folds(2, truth, sellers, seed)
     found = {}
     for name in features.columns:
-        values = features[[name]].to_numpy()
+        # trees of scikit-learn read float32: larger values share its end, and only the order matters
+        values = features[[name]].clip(-_LARGEST, _LARGEST).to_numpy()
         found[name] = np.empty(len(values))
         for known, unseen in folds:
             # a regression of 0 and 1 gives shares, and needs no rows of both kinds in every fold

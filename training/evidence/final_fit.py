@@ -74,6 +74,7 @@ def final_fit(subject: Subject, final: FinalFit) -> Finding:
             "rows": float(final.rows),
             "bad": float(final.bad),
             "score_psi": moved.psi,
+            "score_psi_low": moved.low or 0.0,
             "rank_correlation": ranks,
             "probability_ratio": ratio,
             "median_points": median,
@@ -82,6 +83,13 @@ def final_fit(subject: Subject, final: FinalFit) -> Finding:
         tables={"Features that only one of both reads": _read_by_one(subject.bundle, served)},
         alarms=alarms(checks),
         checks=checks,
+    )
+
+
+def no_final_fit() -> Finding:
+    """Return the finding of a run whose tested model was trained on every row."""
+    return Finding(
+        "final_fit", "The model that serves", "Does not apply: the tested model was trained on every row, and serves."
     )
 
 

@@ -92,6 +92,8 @@ def _told(rows: Dataset, seed: int) -> Iterator[Told]:
 def _leant_on(subject: Subject, rows: Dataset) -> tuple[str, float]:
     """Return the feature that the model under review uses most, and the AUC that a small model loses without it."""
     bad, sellers = rows.rows["bad"].to_numpy(), rows.rows["seller_id"]
+    if len(rows.features.columns) == 1:  # without its only feature no model is left to compare with
+        return str(rows.features.columns[0]), 0.0
     name = subject.bundle.sheet.names[int(subject.bundle.model.booster.feature_importance("gain").argmax())]
     with_it, without = (
         auc(bad, cross_fitted(features, bad, sellers, subject.seed))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.recalibration import Line, recalibration
 from training.evidence.resample import Ranked, Sample, cumulative, once, resamples, total
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LEAST: Final = 1e-15
 """A probability nearer to 0 or 1 than this counts as this far from it, so that its log-odds are finite."""
@@ -41,9 +44,13 @@ class Estimate:
 
 
 def evaluate(
-    bad: NDArray[np.bool_], probability: NDArray[np.float64], seed: int = 7, names: Collection[str] | None = None
+    bad: NDArray[np.bool_],
+    probability: NDArray[np.float64],
+    seed: int = 7,
+    names: Collection[str] | None = None,
+    sellers: pd.Series | None = None,
 ) -> dict[str, Estimate]:
-    """Return figures of merit of probabilities of default, all on the same resamples of the rows.
+    """Return figures of merit of probabilities of default, all on the same resamples.
 
     They are AUC, Gini, KS, Brier score, log-loss, and calibration slope and intercept. Gini is 2 AUC - 1. KS is the
     largest gap between the score distributions of good and bad: above 0.4 is strong. Slope and intercept are those of
@@ -53,22 +60,38 @@ def evaluate(
         bad: shape (n,), True where the loan went bad; both kinds must occur.
         probability: shape (n,), the predicted probability of default.
         seed: of the bootstrap; the same seed draws the same rows for every model.
-        names: the figures wanted; all unless said otherwise.
+        names: the figures wanted; all unless given.
+        sellers: the seller of each row. All rows of a seller are drawn together, since they are alike; without it,
+            each row is drawn alone.
     """
-    value, drawn = resampled(bad, probability, seed, names)
+    value, drawn = resampled(bad, probability, seed, names, sellers)
     return {name: Estimate.of(value[name], drawn[name]) for name in value}
 
 
 def resampled(
-    bad: NDArray[np.bool_], probability: NDArray[np.float64], seed: int = 7, names: Collection[str] | None = None
+    bad: NDArray[np.bool_],
+    probability: NDArray[np.float64],
+    seed: int = 7,
+    names: Collection[str] | None = None,
+    sellers: pd.Series | None = None,
 ) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
     """Return figures of all rows, and of each resample: what intervals of a difference of two models are made of."""
-    judged = _Judged(Ranked.of(bad, probability))
+    judged = _Judged(Ranked.of(bad, probability, _numbers(sellers)))
     wanted = [name for name in _FIGURES if names is None or name in names]
     value = {name: _FIGURES[name](_once(judged)) for name in wanted}
     samples = (_Drawn(judged, sample) for sample in resamples(judged.ranked, seed))
     drawn = [[_FIGURES[name](sample) for name in wanted] for sample in samples]
     return value, dict(zip(wanted, np.array(drawn).T, strict=True))
+
+
+def _numbers(sellers: pd.Series | None) -> NDArray[np.int64] | None:
+    """Return the number of each row's seller; None if each row has a seller of its own, or none are given."""
+    import pandas as pd
+
+    if sellers is None or sellers.is_unique:
+        return None
+    numbers: NDArray[np.int64] = pd.factorize(sellers)[0]
+    return numbers
 
 
 def auc(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:

@@ -73,7 +73,8 @@ def by_segment(subject: Subject) -> Finding:
     """Judge the model by out-of-time month, country, marketplace, tenure and size."""
     found = list(segments(subject))
     judged = [(each, each.judgement) for each in found if each.judgement]
-    whole = evaluate(subject.bad, subject.probability, subject.seed, ("auc",))["auc"]
+    sellers = subject.test.rows["seller_id"]
+    whole = evaluate(subject.bad, subject.probability, subject.seed, ("auc",), sellers)["auc"]
     checks = (_enough(found), *_ranking(judged, whole), *_level(judged))
     return Finding(
         "segments",
@@ -89,6 +90,7 @@ def by_segment(subject: Subject) -> Finding:
 
 def segments(subject: Subject) -> Iterator[Segment]:
     """Yield every segment of the test rows, judged where it has enough outcomes of both kinds."""
+    rows = subject.test.rows["seller_id"]
     for by, of in groups(subject.test).items():
         for name in ordered(by, of):
             inside = (of == name).to_numpy()
@@ -96,12 +98,14 @@ def segments(subject: Subject) -> Iterator[Segment]:
             low, high = (float(end) for end in wilson(bad.sum(), len(bad)))
             rate = Estimate(float(bad.mean()), low, high)
             enough = min(bad.sum(), (~bad).sum()) >= LEAST_OF_A_KIND
-            judgement = _judgement(bad, probability, rate, subject.seed) if enough else None
+            judgement = _judgement(bad, probability, rate, subject.seed, rows[inside]) if enough else None
             yield Segment(by, name, len(bad), int(bad.sum()), rate, judgement)
 
 
-def _judgement(bad: NDArray[np.bool_], probability: NDArray[np.float64], rate: Estimate, seed: int) -> Judgement:
-    ranked = evaluate(bad, probability, seed, ("auc", "gini"))
+def _judgement(
+    bad: NDArray[np.bool_], probability: NDArray[np.float64], rate: Estimate, seed: int, sellers: pd.Series
+) -> Judgement:
+    ranked = evaluate(bad, probability, seed, ("auc", "gini"), sellers)
     # what was expected is no matter of chance, so the ratio is as unsure as the observed rate
     value, low, high = (float(probability.mean()) / end for end in (rate.value, rate.high, rate.low))
     return Judgement(Estimate(value, low, high), ranked["auc"], ranked["gini"])

@@ -45,7 +45,7 @@ def _whole(scale: Scale, probability: NDArray[np.float64]) -> list[int]:
 def _loans(split: Split) -> str:
     dates = split.test.rows["as_of"]
     whose = {
-        Evidence.OUT_OF_TIME: "of sellers that the model never saw, later than all that it learnt from",
-        Evidence.OUT_OF_FOLD: "each judged by a model that had not learnt from its seller",
+        Evidence.OUT_OF_TIME: "of sellers that the tested model never saw, later than all loans that it was trained on",
+        Evidence.OUT_OF_FOLD: "each predicted by a model that was not trained on its seller",
     }[split.evidence]
     return f"{len(dates):,} loans as of {dates.min().date()} to {dates.max().date()}, {whose}"

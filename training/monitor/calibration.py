@@ -105,7 +105,9 @@ def _line(watched: Watched, loans: pd.DataFrame) -> dict[str, Estimate]:
     if not enough(watched, loans):
         return {}
     bad = loans["bad"].to_numpy(dtype=bool)
-    return evaluate(bad, loans["probability_of_default"].to_numpy(dtype=np.float64), names=_LINE)
+    return evaluate(
+        bad, loans["probability_of_default"].to_numpy(dtype=np.float64), names=_LINE, sellers=loans["seller_id"]
+    )
 
 
 def _vintage_table(watched: Watched) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def _ranked(watched: Watched, both: pd.DataFrame) -> dict[str, float]:
         beside = loans["probability_of_default_beside"].clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
         # the same seed draws the same rows for both
         ours, theirs = (
-            resampled(bad, each.to_numpy(dtype=np.float64), names=("auc",))
+            resampled(bad, each.to_numpy(dtype=np.float64), names=("auc",), sellers=loans["seller_id"])
             for each in (loans["probability_of_default"], beside)
         )
         difference = Estimate.of(theirs[0]["auc"] - ours[0]["auc"], theirs[1]["auc"] - ours[1]["auc"])

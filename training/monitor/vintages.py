@@ -130,7 +130,12 @@ def _ranked(watched: Watched, loans: pd.DataFrame) -> dict[str, Estimate]:
     if not enough(watched, loans):
         return {}
     bad = loans["bad"].to_numpy(dtype=bool)
-    return evaluate(bad, loans["probability_of_default"].to_numpy(dtype=np.float64), names=("auc", "gini"))
+    return evaluate(
+        bad,
+        loans["probability_of_default"].to_numpy(dtype=np.float64),
+        names=("auc", "gini"),
+        sellers=loans["seller_id"],
+    )
 
 
 def _alarms(watched: Watched, ranked: dict[str, Estimate]) -> Iterator[str]:
@@ -171,6 +176,6 @@ def _said(judged: pd.DataFrame, rate: Estimate, expected: float, ranked: dict[st
         f"Of the {len(judged):,} that have had all their months, in {judged['vintage'].nunique()} vintages, "
         f"{int(judged['bad'].sum()):,} went bad: {rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}), where the model "
         f"said {expected:.1%}; {order}. Loans that are still open, also those that are bad so far, enter none of these "
-        "figures. Intervals (Wilson; bootstrap) take loans as independent: a bad year for all of them makes a vintage "
-        "less certain than they say."
+        "figures. Intervals of rates (Wilson) take loans as independent, those of AUC draw sellers as a whole: a bad "
+        "year for all of them makes a vintage less certain."
     )

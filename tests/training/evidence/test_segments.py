@@ -83,7 +83,7 @@ def test_a_sound_model_raises_no_alarm() -> None:
     sound = replace(with_test(subject(), bad=rng.random(700) < probability), probability=probability)
     finding = by_segment(sound)
     assert finding.alarms == ()
-    whole = evaluate(sound.bad, probability, sound.seed, ("auc",))["auc"]
+    whole = evaluate(sound.bad, probability, sound.seed, ("auc",), sound.test.rows["seller_id"])["auc"]
     assert str(whole) in finding.said
 
 
