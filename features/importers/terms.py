@@ -17,6 +17,7 @@ from features.importers.mapping import LABELS, Mapping
 from features.importers.sql import MappingSql, identifier, quoted
 from features.intake.delivery import BASE_CURRENCY, TERMS_FILE, ConstantRate, constant_rate, table_file
 from features.intake.sources import literal
+from features.iso import CURRENCIES
 from features.schema import BY_NAME, FX_RATES
 
 LABELS_FILE: Final = "labels.csv"
@@ -28,12 +29,14 @@ _LABEL_COLUMNS: Final = ("seller_id", "bad", "as_of")
 def rate_of(sql: MappingSql, table: Path, rate: ConstantRate | None, usd_per_unit: float | None) -> ConstantRate | None:
     """Return the constant rate of a delivery after one more of its tables was written; None if all is in US dollars.
 
+    A code that is not an ISO 4217 currency needs no rate: `ingest` quarantines its rows as `currency_unknown`.
+
     Raises:
         DeliveryError: the tables hold two currencies other than US dollars, or one without a rate.
     """
     query = f"SELECT DISTINCT currency FROM read_parquet({quoted(literal(table))}) WHERE currency IS NOT NULL"  # noqa: S608
     there = {str(row[0]) for row in sql.query(query).fetchall()} | ({rate.currency} if rate else set())
-    foreign = sorted(there - {BASE_CURRENCY})
+    foreign = sorted((there & CURRENCIES) - {BASE_CURRENCY})
     if not foreign:
         return rate
     if len(foreign) > 1:
