@@ -205,6 +205,8 @@ def test_a_code_that_is_no_currency_is_quarantined_and_the_rate_converts_the_res
     assert (orders.accepted, orders.quarantined) == (3, {"currency_unknown": 1})
     with pytest.raises(DeliveryError, match=r"orders are in EUR. Give the US dollars for one EUR"):
         run_template(folder, tmp_path / "e")
+    with pytest.raises(DeliveryError, match=r"All orders have currency 'RMB'. Use ISO 4217 codes such as USD"):
+        run_template(currencies(template(tmp_path / "n"), "RMB"), tmp_path / "e", usd_per_unit=0.14)
 
 
 def test_coverage_is_that_of_the_latest_event_or_as_set(tmp_path: Path) -> None:
