@@ -26,7 +26,7 @@ def accounts(sql: MappingSql, views: Iterable[View], written: ReadOnly[str, int]
 
     `accounts.sql` selects source, mapped_to, reason and rows: the number of rows of the source that are mapped to
     something, or are not mapped for a reason. A further column named after a table counts the rows they add to it. The
-    optional column `detail` explains the reason, such as by a value that was found and those that are permitted.
+    optional column `detail` explains the reason or what the rows are mapped to, such as by a value that was found.
 
     Raises:
         MappingError: a column is missing, or the rows of a table are not those written.
@@ -69,13 +69,11 @@ def _report(mapping: str, view: View, encoding: str, rows: Iterable[dict[str, An
                 f"{mapping}: accounts.sql has a row of {view.name} with mapped_to {row['mapped_to']!r} and reason "
                 f"{row['reason']!r}. Exactly one of the two must be set."
             )
-        if row["reason"] is None:
-            mapped[row["mapped_to"]] += row["rows"] or 0
-        else:
-            not_mapped[row["reason"]] += row["rows"] or 0
-            if detail := row.get(_DETAIL):
-                # the least of several, so that the same export gives the same report
-                details[row["reason"]] = min(detail, details.get(row["reason"], detail))
+        counts, outcome = (mapped, row["mapped_to"]) if row["reason"] is None else (not_mapped, row["reason"])
+        counts[outcome] += row["rows"] or 0
+        if detail := row.get(_DETAIL):
+            # the least of several, so that the same export gives the same report
+            details[outcome] = min(detail, details.get(outcome, detail))
     if view.malformed:
         not_mapped[ROW_MALFORMED] += view.malformed
         details[ROW_MALFORMED] = _MALFORMED.format(encoding, view.first_malformed)

@@ -13,7 +13,7 @@ class SourceReport:
     """The outcomes of the rows of one source.
 
     `mapped` counts rows by what they are mapped to, `not_mapped` by the reason why they are not; `details` explains
-    some of these reasons. Counts that do not add up to the rows read raise FeaturesError.
+    some of these outcomes. Counts that do not add up to the rows read raise FeaturesError.
 
     Example: `SourceReport("payments", read=10, mapped={"order": 9}, not_mapped={"amount missing": 1})`.
     """
@@ -35,11 +35,13 @@ class SourceReport:
     def __str__(self) -> str:
         if not self.read:
             return f"{self.source}: no rows, only column names"
-        counts = [f"{count:,} {name}" for name, count in self.mapped.items()]
-        reasons = [
-            f"{count:,} {name}{f' ({self.details[name]})' if name in self.details else ''}"
-            for name, count in self.not_mapped.items()
-        ]
+        counts, reasons = (
+            [
+                f"{count:,} {name}{f' ({self.details[name]})' if name in self.details else ''}"
+                for name, count in outcomes.items()
+            ]
+            for outcomes in (self.mapped, self.not_mapped)
+        )
         rest = f"; not mapped: {', '.join(reasons)}" if reasons else ""
         return f"{self.source}: {self.read:,} rows read; {', '.join(counts) or 'none mapped'}{rest}"
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from features.engines.duckdb import engine_errors, statements
 from features.errors import MappingError
 from features.importers.mapping import PREPARE, Mapping
+from features.iso import CURRENCIES
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
@@ -26,6 +27,13 @@ CREATE MACRO utc(moment) AS CAST(TRY_CAST(
 A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`.
 """
 
+_IS_CURRENCY: Final = f"CREATE MACRO is_currency(code) AS list_contains({sorted(CURRENCIES)}, code)"
+"""The function `is_currency` of a mapping: whether a code is an ISO 4217 currency.
+
+The base currency of a seller is often that of an order. It must not be the code of an order that will be quarantined:
+the seller would be quarantined with it, and so would all orders.
+"""
+
 
 @dataclass(frozen=True)
 class MappingSql:
@@ -36,6 +44,7 @@ class MappingSql:
 
     def __post_init__(self) -> None:
         self.query(_UTC)
+        self.query(_IS_CURRENCY)
 
     def query(self, text: str) -> Any:
         """Execute one statement and return the engine's cursor."""

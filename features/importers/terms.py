@@ -17,7 +17,8 @@ from features.importers.mapping import LABELS, Mapping
 from features.importers.sql import MappingSql, identifier, quoted
 from features.intake.delivery import BASE_CURRENCY, TERMS_FILE, ConstantRate, constant_rate, table_file
 from features.intake.sources import literal
-from features.schema import BY_NAME, FX_RATES
+from features.iso import CURRENCIES
+from features.schema import BY_NAME, FX_RATES, ORDERS
 
 LABELS_FILE: Final = "labels.csv"
 """Next to the tables, for training: seller_id, bad (true or false), as_of. `ingest` does not read it."""
@@ -28,12 +29,19 @@ _LABEL_COLUMNS: Final = ("seller_id", "bad", "as_of")
 def rate_of(sql: MappingSql, table: Path, rate: ConstantRate | None, usd_per_unit: float | None) -> ConstantRate | None:
     """Return the constant rate of a delivery after one more of its tables was written; None if all is in US dollars.
 
+    A code that is not an ISO 4217 currency needs no rate: `ingest` quarantines its rows as `currency_unknown`.
+
     Raises:
-        DeliveryError: the tables hold two currencies other than US dollars, or one without a rate.
+        DeliveryError: the tables hold two currencies other than US dollars, or one without a rate; or no order has an
+            ISO 4217 currency.
     """
     query = f"SELECT DISTINCT currency FROM read_parquet({quoted(literal(table))}) WHERE currency IS NOT NULL"  # noqa: S608
     there = {str(row[0]) for row in sql.query(query).fetchall()} | ({rate.currency} if rate else set())
-    foreign = sorted(there - {BASE_CURRENCY})
+    known = there & CURRENCIES
+    if there and not known and table.stem == ORDERS.name:
+        found = " or ".join(map(repr, sorted(there)[:5]))
+        raise DeliveryError(f"All orders have currency {found}. Use ISO 4217 codes such as USD or CNY.")
+    foreign = sorted(known - {BASE_CURRENCY})
     if not foreign:
         return rate
     if len(foreign) > 1:

@@ -2,7 +2,7 @@
 SELECT
     getvariable('seller_id') AS seller_id,
     getvariable('country') AS country,                    -- ISO 3166, such as US; ZZ if unknown
-    min(currency) AS base_currency,                       -- ISO 4217, such as USD
+    min(currency) FILTER (is_currency(currency)) AS base_currency, -- ISO 4217, such as USD
     getvariable('category') AS category,
     min(moment) AS onboarded_at,
     date_trunc('day', min(moment)) AS known_at

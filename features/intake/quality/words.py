@@ -55,9 +55,14 @@ _ENDINGS: Final = MappingProxyType(
         "too_long": ("{column} has more than 200 characters.", "Send a shorter one."),
         "not_allowed": ("{column} is none of the values that the contract lists.", "Map it to a listed one."),
         "out_of_range": ("{column} lies before 1990 or after 2100.", "Look at the format of the year."),
-        "unknown": (
-            "{column} is no code of ISO 4217 (currencies) or ISO 3166 (countries).",
-            "Send capital letters such as USD or CN, and ZZ for an unknown country.",
+    }
+)
+_UNKNOWN_CODE: Final = MappingProxyType(
+    {
+        Kind.CURRENCY: ("{column} is not an ISO 4217 currency code.", "Send three capital letters such as USD."),
+        Kind.COUNTRY: (
+            "{column} is not an ISO 3166 country code.",
+            "Send two capital letters such as CN, and ZZ for an unknown country.",
         ),
     }
 )
@@ -129,7 +134,8 @@ def explain(table: Table, rule: str) -> Explanation:
             f"Deliver the missing {target}, then this delivery again: the rows wait and then go in.",
             f"Permitted: the {column} of an accepted row of {target}.",
         )
-    wrong, remedy = _ENDINGS[rule.removeprefix(f"{column}_")]
+    ending = rule.removeprefix(f"{column}_")
+    wrong, remedy = _UNKNOWN_CODE[table.column(column).kind] if ending == "unknown" else _ENDINGS[ending]
     return Explanation(wrong.format(column=column), remedy, f"Permitted: {permitted(table.column(column))}.")
 
 

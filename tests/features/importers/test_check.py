@@ -24,6 +24,17 @@ def test_problems_have_an_example_and_what_is_permitted(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
+def test_a_code_that_is_no_currency_is_a_problem_of_its_rows_alone(tmp_path: Path) -> None:
+    folder = template(tmp_path / "m")
+    orders = folder / "example" / "orders.csv"
+    orders.write_text(orders.read_text().replace("USD", "EUR").replace("75.00,EUR", "75.00,DEM2"))
+    checked = check_mapping(read_mapping(folder), folder / "example", ImportOptions({"seller_id": "S1"}, 1.1))
+    (problem,) = checked.problems
+    assert (problem.table, problem.rule, problem.rows, problem.example) == ("orders", "currency_unknown", 1, "DEM2")
+    assert problem.wrong == "currency is not an ISO 4217 currency code."
+    assert checked.accepted["orders"] == 3
+
+
 def test_a_delivery_that_ingest_refuses_is_named_without_the_temporary_folder(tmp_path: Path) -> None:
     folder = template(
         tmp_path / "m",

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from features.importers import ImportReport, SourceReport
 from tests.features.importers.exports import imported, write_rows
 from tests.features.intake.build import Row, accepted
 
@@ -149,3 +150,141 @@ def test_what_cannot_be_used_is_left_out_with_a_reason_that_shows_it(tmp_path: P
     assert by_source["items"].details["price_negative"] == "price '-1.00'; write a number such as 29.90, not below 0"
     assert by_source["items"].details["price_unreadable"].startswith("price '1,50'; ")
     assert "1 date_unreadable (review_answer_timestamp '12/31/2018' cannot be read; " in str(by_source["reviews"])
+
+
+def accounts(report: ImportReport, source: str) -> SourceReport:
+    return next(each for each in report.sources if each.source == source)
+
+
+def test_identical_rows_are_counted_once(tmp_path: Path) -> None:
+    folder = olist(tmp_path / "o")
+    write_rows(folder / "olist_orders_dataset.csv", [order("o1"), order("o1"), order("o2", day=2)])
+    items = [item("o1", "A", "50.00"), item("o1", "A", "50.00", 2), item("o1", "A", "50.0"), item("o2", "A", "20.00")]
+    write_rows(folder / "olist_order_items_dataset.csv", items)
+    write_rows(
+        folder / "olist_order_reviews_dataset.csv",
+        [review("o1", 5), review("o1", 5), review("o2", 2), {**review("o2", 2), "review_id": "r-o1"}],
+    )
+    payments = [{"order_id": "o1", "payment_sequential": n, "payment_value": "60.00"} for n in (1, 2, 1)]
+    write_rows(folder / "olist_order_payments_dataset.csv", payments)
+    customers = [{"customer_id": f"c-o{n}", "customer_unique_id": f"u{n}"} for n in (1, 2, 1)]
+    write_rows(folder / "olist_customers_dataset.csv", customers)
+    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    assert {each.source: (dict(each.mapped), dict(each.not_mapped)) for each in report.sources[:5]} == {
+        "orders": ({"order": 2}, {"repeated": 1}),
+        "items": ({"item_of_order": 3}, {"repeated": 1}),
+        "customers": ({"buyer": 2}, {"repeated": 1}),
+        "sellers": ({"seller": 1}, {"no_orders": 2}),
+        "reviews": ({"rating": 3}, {"repeated": 1}),
+    }
+    assert accounts(report, "order_payments").not_mapped == {"amounts_are_those_of_items": 2, "repeated": 1}
+    orders = {row["order_id"]: (row["amount"], row["items"]) for row in accepted(store, "orders")}
+    assert orders == {"o1-A": (120.0, 2), "o2-A": (30.0, 1)}
+    (ratings,) = accepted(store, "ratings")
+    assert (ratings["ratings"], ratings["stars"]) == (3, 3.0)
+
+
+def test_of_rows_with_one_key_and_other_values_the_first_usable_one_is_used_whole(tmp_path: Path) -> None:
+    folder = olist(tmp_path / "o")
+    orders = [order("o1", "paid"), order("o1"), order("o1", "canceled"), order("o2", "shipped", 2)]
+    orders += [order("o2", "approved", 2), order("o2", "approved", 2)]
+    write_rows(folder / "olist_orders_dataset.csv", orders)
+    items = [item("o1", "A", "-1.00"), item("o1", "A", "50.00"), item("o1", "B", "70.00"), item("o2", "A", "20.00")]
+    write_rows(folder / "olist_order_items_dataset.csv", items)
+    write_rows(folder / "olist_order_reviews_dataset.csv", [review("o1", 5), review("o1", 1)])
+    payments = [{"order_id": "o1", "payment_sequential": 1, "payment_value": f"{n}.00"} for n in (6, 7)]
+    write_rows(folder / "olist_order_payments_dataset.csv", payments)
+    customers = [{"customer_id": "c-o1", "customer_unique_id": each} for each in ("u9", "u1")]
+    write_rows(folder / "olist_customers_dataset.csv", customers)
+    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    sources = ("orders", "items", "customers", "reviews", "order_payments")
+    assert {source: dict(accounts(report, source).not_mapped) for source in sources} == {
+        "orders": {"order_status_unknown": 1, "repeated_differs": 3},
+        "items": {"price_negative": 1, "repeated_differs": 1},
+        "customers": {"repeated_differs": 1},
+        "reviews": {"repeated_differs": 1},
+        "order_payments": {"amounts_are_those_of_items": 1, "repeated_differs": 1},
+    }
+    shown = {source: accounts(report, source).details["repeated_differs"] for source in sources}
+    assert shown["orders"] == "order_status 'approved', not 'shipped'; the first usable row is kept"
+    assert shown["items"] == ("price '70.00', not '50.00', seller_id 'B', not 'A'; the first usable row is kept")
+    assert shown["customers"] == "another customer_unique_id; the first usable row is kept"
+    assert shown["reviews"].startswith("review_score '1.0', not '5.0'")
+    assert shown["order_payments"].startswith("payment_value '7.00', not '6.00'")
+    rows = [(row["order_id"], row["amount"], row["buyer_id"]) for row in accepted(store, "orders")]
+    assert rows == [("o1-A", 60.0, "u9"), ("o2-A", 30.0, None)]
+    assert report.written["refunds"] == 0, "only a later row of o1 is canceled"
+
+
+def test_an_item_or_review_without_a_number_and_an_empty_freight_have_a_reason(tmp_path: Path) -> None:
+    folder = olist(tmp_path / "o")
+    items = [item("o1", "A", "50.00"), {**item("o1", "A", "1.00", 2), "freight_value": None}]
+    items += [{**item("o2", "A", "1.00"), "order_item_id": None}, {**item("o2", "A", "1.00"), "freight_value": "n/a"}]
+    write_rows(folder / "olist_order_items_dataset.csv", items)
+    reviews = [review("o1", 5), {**review("o1", 5), "review_id": None}]
+    write_rows(folder / "olist_order_reviews_dataset.csv", reviews)
+    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    assert accounts(report, "items").not_mapped == {
+        "freight_value_missing": 1,
+        "freight_value_unreadable": 1,
+        "order_item_id_missing": 1,
+    }
+    details = accounts(report, "items").details
+    assert details["freight_value_missing"] == "freight_value ''; write a number such as 29.90, not below 0"
+    assert details["freight_value_unreadable"].startswith("freight_value 'n/a'; ")
+    assert accounts(report, "reviews").not_mapped == {"review_id_missing": 1}
+    assert [(row["order_id"], row["amount"]) for row in accepted(store, "orders")] == [("o1-A", 60.0)]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("review_answer_timestamp", "yesterday"),
+        ("review_answer_timestamp", "infinity"),
+        ("review_creation_date", "yesterday"),
+    ],
+)
+def test_an_unreadable_date_of_a_review_has_a_reason_that_shows_it(column: str, value: str, tmp_path: Path) -> None:
+    folder = olist(tmp_path / "o")
+    reviews = [review("o1", 5), {**review("o2", 4), column: value}, review("o2", 0)]
+    write_rows(folder / "olist_order_reviews_dataset.csv", reviews)
+    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    reported = accounts(report, "reviews")
+    assert (reported.mapped, reported.not_mapped) == (
+        {"rating": 1},
+        {"date_unreadable": 1, "score_not_from_1_to_5": 1},
+    )
+    assert reported.details == {
+        "date_unreadable": f"{column} '{value}' cannot be read; write dates as 2018-01-31 10:00:00",
+        "score_not_from_1_to_5": "review_score '0'",
+    }
+    assert {row["stars"] for row in accepted(store, "ratings")} == {5.0}
+
+
+def test_a_date_before_the_purchase_is_left_empty_and_counted(tmp_path: Path) -> None:
+    folder = olist(tmp_path / "o")
+    early = "2016-01-01 00:00:00"
+    orders = [
+        {**order("o1"), "order_delivered_customer_date": early},
+        {**order("o2", day=2), "order_delivered_carrier_date": early},
+        {**order("o3", "canceled", 3), "order_delivered_carrier_date": early},
+        order("o4", day=4),
+    ]
+    write_rows(folder / "olist_orders_dataset.csv", orders)
+    items = [item(f"o{n}", "A", "10.00") for n in range(1, 5)]
+    write_rows(folder / "olist_order_items_dataset.csv", items)
+    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    reported = accounts(report, "orders")
+    assert reported.mapped == {
+        "cancelled_order_with_date_left_empty": 1,
+        "order": 1,
+        "order_with_date_left_empty": 2,
+    }
+    detail = "order_delivered_carrier_date '{}' is before order_purchase_timestamp '{}' and left empty"
+    shown = reported.details["cancelled_order_with_date_left_empty"]
+    assert shown == detail.format(early, "2018-01-03 10:00:00")
+    assert "2 order_with_date_left_empty (order_delivered_c" in str(reported)
+    events = sorted((row["order_id"], row["event"]) for row in accepted(store, "fulfilments"))
+    assert events == [("o1-A", "shipped"), ("o2-A", "delivered"), ("o4-A", "delivered"), ("o4-A", "shipped")]
+    (cancelled,) = accepted(store, "refunds")
+    assert str(cancelled["refunded_at"]) == "2018-01-03 11:00:00"

@@ -69,6 +69,19 @@ def test_lines_add_up(tmp_path: Path) -> None:
     assert accepted(store, "stores")[0]["seller_id"] == "shop"
 
 
+def test_manual_lines_of_a_cancellation_are_refunds_and_equal_lines_are_all_kept(tmp_path: Path) -> None:
+    lines = [line("536365", 6, "2.50"), line("536365", 6, "2.50"), line("536365", 1, "4.00", StockCode="M")]
+    lines += [line("C536379", -1, "9.00", StockCode="M", InvoiceDate="12/2/2010 9:41")] * 2
+    lines += [line("536365", 1, "5.00", StockCode=code) for code in ("AMAZONFEE", "Bank Charges", "CRUK")]
+    export = write_rows(tmp_path / "retail.csv", lines)
+    report, store = imported("online-retail", export, tmp_path, usd_per_unit=1.58)
+    (reported,) = report.sources
+    assert reported.mapped == {"line_of_order": 3, "line_of_refund": 2}
+    assert reported.not_mapped == {"fee": 3}
+    assert [(row["amount"], row["items"]) for row in accepted(store, "orders")] == [(34.0, 13)]
+    assert [(row["refund_id"], row["amount"]) for row in accepted(store, "refunds")] == [("C536379", 18.0)]
+
+
 @pytest.mark.parametrize(
     ("written", "zone", "expected"),
     [

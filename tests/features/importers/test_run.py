@@ -196,6 +196,19 @@ def test_two_currencies_need_rates_by_day(tmp_path: Path) -> None:
     assert taken.table("orders").quarantined == {"rate_unknown": 1}, "that of February is older than 31 days"
 
 
+def test_a_code_that_is_no_currency_is_quarantined_and_the_rate_converts_the_rest(tmp_path: Path) -> None:
+    folder = currencies(template(tmp_path / "m"), "EUR", "DEM2", "EUR", "EUR")
+    run_template(folder, tmp_path / "d", usd_per_unit=1.1)
+    terms = json.loads((tmp_path / "d" / "delivery.json").read_text())
+    assert terms["constant_rate"] == {"currency": "EUR", "usd_per_unit": 1.1}
+    orders = ingest(tmp_path / "d", tmp_path / "s").table("orders")
+    assert (orders.accepted, orders.quarantined) == (3, {"currency_unknown": 1})
+    with pytest.raises(DeliveryError, match=r"orders are in EUR. Give the US dollars for one EUR"):
+        run_template(folder, tmp_path / "e")
+    with pytest.raises(DeliveryError, match=r"All orders have currency 'RMB'. Use ISO 4217 codes such as USD"):
+        run_template(currencies(template(tmp_path / "n"), "RMB"), tmp_path / "e", usd_per_unit=0.14)
+
+
 def test_coverage_is_that_of_the_latest_event_or_as_set(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     assert run_template(folder, tmp_path / "d", covers_through=date(2025, 3, 1)).covers_through == date(2025, 3, 1)

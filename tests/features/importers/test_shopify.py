@@ -3,6 +3,8 @@
 from datetime import datetime
 from pathlib import Path
 
+from features.importers import ImportOptions, find_mapping, import_delivery
+from features.intake import ingest, open_store
 from tests.features.importers.exports import imported, write_rows
 from tests.features.intake.build import Row, accepted
 
@@ -70,3 +72,13 @@ def test_an_orders_export(tmp_path: Path) -> None:
     assert dated == datetime(2024, 3, 17, 1, 30)  # noqa: DTZ001
     assert [(row["order_id"], row["event"]) for row in accepted(store, "fulfilments")] == [("#1001", "shipped")]
     assert accepted(store, "sellers")[0]["seller_id"] == "S7"
+
+
+def test_a_first_order_in_an_unknown_currency_does_not_quarantine_the_shop(tmp_path: Path) -> None:
+    orders = [order("#1", 1, "10.00", Currency="DEM2"), *(order(f"#{n}", n, "10.00", Currency="EUR") for n in (2, 3))]
+    export = write_rows(tmp_path / "orders_export.csv", orders)
+    import_delivery(find_mapping("shopify"), export, tmp_path / "d", ImportOptions({"seller_id": "S7"}, 1.1))
+    taken = ingest(tmp_path / "d", tmp_path / "s")
+    assert taken.table("orders").quarantined == {"currency_unknown": 1}
+    (seller,) = accepted(open_store(tmp_path / "s"), "sellers")
+    assert seller["base_currency"] == "EUR"

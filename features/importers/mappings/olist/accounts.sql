@@ -1,17 +1,17 @@
 SELECT
     'orders' AS source,
-    CASE
-        WHEN outcome IS NOT NULL THEN NULL WHEN order_status IN ('canceled', 'unavailable') THEN 'cancelled_order' ELSE 'order'
+    CASE WHEN outcome IS NULL THEN
+        CASE WHEN order_status IN ('canceled', 'unavailable') THEN 'cancelled_order' ELSE 'order' END
+        || CASE WHEN too_early IS NULL THEN '' ELSE '_with_date_left_empty' END
     END AS mapped_to,
-    outcome AS reason, min(detail) AS detail, count(*) AS rows
+    outcome AS reason, min(CASE WHEN outcome IS NULL THEN too_early ELSE detail END) AS detail, count(*) AS rows
 FROM (
     SELECT
-        order_status, detail,
+        order_status, detail, too_early,
         CASE
             WHEN reason IS NOT NULL THEN reason
             WHEN order_id NOT IN (SELECT order_id FROM item WHERE order_id IS NOT NULL) THEN 'no_items'
             WHEN order_id NOT IN (SELECT order_id FROM sale) THEN 'no_item_mapped'
-            WHEN row_number() OVER (PARTITION BY order_id, reason ORDER BY source_row) > 1 THEN 'repeated'
         END AS outcome
     FROM checked_order
 )
@@ -19,8 +19,12 @@ GROUP BY ALL
 UNION ALL
 SELECT 'items', CASE WHEN reason IS NULL THEN 'item_of_order' END, reason, min(detail), count(*) FROM item GROUP BY ALL
 UNION ALL
-SELECT 'customers', mapped_to, CASE WHEN mapped_to IS NULL THEN 'no_orders' END, NULL, count(*)
-FROM (SELECT CASE WHEN customer_id IN (SELECT customer_id FROM sale) THEN 'buyer' END AS mapped_to FROM customers)
+SELECT 'customers', CASE WHEN outcome IS NULL THEN 'buyer' END, outcome, min(detail), count(*)
+FROM (
+    SELECT
+        detail, CASE WHEN customer_id IN (SELECT customer_id FROM sale) THEN reason ELSE 'no_orders' END AS outcome
+    FROM customer
+)
 GROUP BY ALL
 UNION ALL
 SELECT
@@ -42,6 +46,6 @@ SELECT 'products', 'category', NULL, NULL, count(*) FROM products
 UNION ALL
 SELECT 'translation', 'category', NULL, NULL, count(*) FROM translation
 UNION ALL
-SELECT 'order_payments', NULL, 'amounts_are_those_of_items', NULL, count(*) FROM order_payments
+SELECT 'order_payments', NULL, reason, min(detail), count(*) FROM payment GROUP BY reason
 UNION ALL
 SELECT 'geolocation', NULL, 'no_place_in_the_contract', NULL, count(*) FROM geolocation

@@ -38,6 +38,13 @@ def test_every_rule_of_every_table_is_explained_and_knows_its_column(table: Tabl
         assert "{" not in words.wrong
 
 
+def test_an_unknown_code_names_the_standard_of_its_column() -> None:
+    assert explain(ORDERS, "currency_unknown").wrong == "currency is not an ISO 4217 currency code."
+    assert explain(ORDERS, "buyer_country_unknown").wrong == "buyer_country is not an ISO 3166 country code."
+    assert "ISO 4217" not in str(explain(ORDERS, "buyer_country_unknown"))
+    assert "ISO 3166" not in str(explain(ORDERS, "currency_unknown"))
+
+
 def test_every_table_says_what_it_is_for() -> None:
     assert set(PURPOSE) == {table.name for table in TABLES}
 
