@@ -78,7 +78,7 @@ def _matching(folder: Path, source: SourceFile) -> list[Path]:
 
 
 def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path) -> View:
-    """Create the view of a source: its declared columns, text trimmed, empty text as null; `source_row` and `source_file`.
+    """Create the view of a source: declared columns, text trimmed and empty text as null, `source_row`, `source_file`.
 
     Raises:
         DeliveryError: a file cannot be read or lacks a column.
