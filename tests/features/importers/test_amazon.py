@@ -156,7 +156,7 @@ def test_dates_of_a_settlement_have_one_form(
     flows = [refund(posted_date=day, order_id=f"111-{day}") | {"adjustment-id": day} for day in days]
     write_rows(tmp_path / "r" / "orders.txt", [item("111-1", "90.00")], "\t")
     write_rows(tmp_path / "r" / "settlement.txt", flows, "\t")
-    _, store = imported("amazon", tmp_path / "r", tmp_path, seller_id="S9", **settings)
+    _, store = imported("amazon", tmp_path / "r", tmp_path, None, seller_id="S9", **settings)
     assert sorted(str(row["refunded_at"])[:10] for row in accepted(store, "refunds")) == expected
 
 

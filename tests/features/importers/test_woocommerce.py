@@ -73,7 +73,7 @@ def test_refunds_are_read_as_they_are_written(tmp_path: Path) -> None:
         order(1, order_total="2,000.00", refund_items="amount:1,234.50|reason:broken|date:2024-05-20 12:00:00"),
         order(
             2,
-            refund_items="amount:5.00|reason:late; update: x|date:2024-05-21 12:00; amount:-1|date:2024-05-22 12:00:00;",
+            refund_items="amount:5.00|reason:late; date: x|date:2024-05-21 12:00; amount:-1|date:2024-05-22 12:00:00;",
         ),
         order(3, order_total="900.00", status="refunded", refund_items="amount:€500.00|reason:|date:"),
         order(4, status="refunded", refund_items="reason:a;b|amount:4 €;reason:c|amount:3"),
@@ -91,7 +91,7 @@ def test_refunds_are_read_as_they_are_written(tmp_path: Path) -> None:
         "refund_date_unreadable": "date 'in May' in refund_items cannot be read",
     }
     refunds = {
-        row["refund_id"].removeprefix("S8-woocommerce:"): (row["amount"], str(row["refunded_at"])[:10])
+        str(row["refund_id"]).removeprefix("S8-woocommerce:"): (row["amount"], str(row["refunded_at"])[:10])
         for row in accepted(store, "refunds")
     }
     assert refunds == {

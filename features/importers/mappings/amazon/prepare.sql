@@ -13,8 +13,8 @@ CREATE MACRO began(first_sale) AS CASE
     WHEN getvariable('since') = 'first_order' THEN date_trunc('day', first_sale)
     WHEN try_cast(getvariable('since') AS DATE) <= first_sale THEN CAST(getvariable('since') AS DATE)::TIMESTAMP
     ELSE error(concat(
-        'since is ''', getvariable('since'), '''. Set a day not after the first order (', date_trunc('day', first_sale)::DATE,
-        '), such as --set since=2024-01-01.'
+        'since is ''', getvariable('since'), '''. Set a day not after the first order (',
+        date_trunc('day', first_sale)::DATE, '), such as --set since=2024-01-01.'
     ))
 END;
 
@@ -132,7 +132,8 @@ CREATE MACRO order_of_dates_unclear(file, day, day_first, month_first) AS error(
     CASE
         WHEN day_first IS NULL THEN concat('posted-date ''', day, ''' of ', file, ' may begin with the day or the month')
         ELSE concat(
-            'posted-date of ', file, ' begins with the day in ''', day_first, ''' but with the month in ''', month_first, ''''
+            'posted-date of ', file, ' begins with the day in ''', day_first, ''' but with the month in ''', month_first,
+            ''''
         )
     END || '. Set --set date_format=%d/%m/%Y or %m/%d/%Y, and import files that differ apart.'
 );

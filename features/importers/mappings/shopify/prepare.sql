@@ -7,8 +7,8 @@ CREATE MACRO began(first_order_at) AS CASE
     WHEN getvariable('since') = 'first_order' THEN date_trunc('day', first_order_at)
     WHEN try_cast(getvariable('since') AS DATE) <= first_order_at THEN CAST(getvariable('since') AS DATE)::TIMESTAMP
     ELSE error(concat(
-        'since is ''', getvariable('since'), '''. Set a day not after the first order (', date_trunc('day', first_order_at)::DATE,
-        '), such as --set since=2024-01-01.'
+        'since is ''', getvariable('since'), '''. Set a day not after the first order (',
+        date_trunc('day', first_order_at)::DATE, '), such as --set since=2024-01-01.'
     ))
 END;
 

@@ -7,8 +7,8 @@ CREATE MACRO began(first_order_at) AS CASE
     WHEN getvariable('since') = 'first_order' THEN date_trunc('day', first_order_at)
     WHEN try_cast(getvariable('since') AS DATE) <= first_order_at THEN CAST(getvariable('since') AS DATE)::TIMESTAMP
     ELSE error(concat(
-        'since is ''', getvariable('since'), '''. Set a day not after the first order (', date_trunc('day', first_order_at)::DATE,
-        '), such as --set since=2024-01-01.'
+        'since is ''', getvariable('since'), '''. Set a day not after the first order (',
+        date_trunc('day', first_order_at)::DATE, '), such as --set since=2024-01-01.'
     ))
 END;
 
@@ -38,8 +38,11 @@ FROM (
         FROM (
             SELECT
                 source_row,
-                string_split(regexp_replace(refund_items, ';\s*' || key || '\s*:', chr(30) || key || ':', 'gi'), chr(30)) AS texts
-            FROM (SELECT *, regexp_extract(refund_items, '^\s*(\w+)\s*:', 1) AS key FROM orders WHERE refund_items IS NOT NULL)
+                string_split(
+                    regexp_replace(refund_items, ';\s*' || key || '\s*:', chr(30) || key || ':', 'gi'), chr(30)
+                ) AS texts
+            FROM (SELECT source_row, refund_items, regexp_extract(refund_items, '^\s*(\w+)\s*:', 1) AS key FROM orders)
+            WHERE refund_items IS NOT NULL
         )
     )
 );
@@ -78,8 +81,8 @@ SELECT
         WHEN status IN ('cancelled', 'on-hold') AND paid_text IS NOT NULL AND paid IS NULL THEN 'paid_date_unreadable'
         WHEN status = 'cancelled' AND paid IS NULL THEN 'cancelled_before_payment'
         WHEN status = 'on-hold' AND paid IS NULL THEN 'on_hold_before_payment'
-        WHEN status <> 'cancelled' AND wrong_amount IS NOT NULL THEN 'refund_amount_unreadable'
-        WHEN status <> 'cancelled' AND wrong_date IS NOT NULL THEN 'refund_date_unreadable'
+        WHEN status IS DISTINCT FROM 'cancelled' AND wrong_amount IS NOT NULL THEN 'refund_amount_unreadable'
+        WHEN status IS DISTINCT FROM 'cancelled' AND wrong_date IS NOT NULL THEN 'refund_date_unreadable'
     END AS problem
 FROM typed;
 
@@ -101,4 +104,4 @@ SELECT
         dated, least(ordered + to_days(getvariable('refund_days')::INTEGER), (SELECT max(ordered) FROM an_order))
     )) AS at_time
 FROM an_order JOIN refund USING (source_row)
-WHERE status <> 'cancelled';
+WHERE status IS DISTINCT FROM 'cancelled';
