@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from os.path import commonpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 ROW: Final = "source_row"
 """A column of every view: the number of the row, counted from 0 over all files of the source."""
+
+FILE: Final = "source_file"
+"""A column of every view: the name of the row's file, with its folder if the files of the source are in several."""
 
 _BLANKS: Final = "' \t\r\n\u00a0\ufeff'"
 
@@ -74,7 +78,7 @@ def _matching(folder: Path, source: SourceFile) -> list[Path]:
 
 
 def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path) -> View:
-    """Create the view of a source: its declared columns, text trimmed and empty text as null, and `source_row`.
+    """Create the view of a source: declared columns, text trimmed and empty text as null, `source_row`, `source_file`.
 
     Raises:
         DeliveryError: a file cannot be read or lacks a column.
@@ -87,7 +91,8 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
         table = _table(source, columns_of(path, _format(source)))
         file = open_source(table, path, work, _format(source), name=f"{source.name}.{number}")
         names = ", ".join(_selected(engine, source, file.path, table))
-        parts.append(f"SELECT {names}, file_row_number + {rows} AS {ROW} FROM {_parquet(file.path)}")  # noqa: S608
+        origin = f"file_row_number + {rows} AS {ROW}, {quoted(_name(path, files))} AS {FILE}"
+        parts.append(f"SELECT {names}, {origin} FROM {_parquet(file.path)}")  # noqa: S608
         opened.append(file.path)
         if file.malformed and first_malformed is None:
             first_malformed = rows + file.malformed[0].number
@@ -97,9 +102,13 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
         empty = ", ".join(
             f"NULL::VARCHAR AS {identifier(each)}" for each in (*source.columns, *source.optional_columns)
         )
-        parts.append(f"SELECT {empty}, NULL::BIGINT AS {ROW} LIMIT 0")
+        parts.append(f"SELECT {empty}, NULL::BIGINT AS {ROW}, NULL::VARCHAR AS {FILE} LIMIT 0")
     engine.raw_sql(f"CREATE VIEW {identifier(source.name)} AS {' UNION ALL '.join(parts)}")
     return View(source.name, tuple(opened), rows, malformed, first_malformed)
+
+
+def _name(path: Path, files: list[Path]) -> str:
+    return path.relative_to(commonpath(each.parent for each in files)).as_posix()
 
 
 def _format(source: SourceFile) -> TextFormat:

@@ -3,6 +3,9 @@
 from datetime import datetime
 from pathlib import Path
 
+import pytest
+
+from features.errors import MappingError
 from tests.features.importers.exports import imported, write_rows
 from tests.features.intake.build import Row, accepted
 
@@ -91,3 +94,94 @@ def test_without_settlements_refunds_are_unknown(tmp_path: Path) -> None:
     report, store = imported("amazon", write_rows(tmp_path / "o.txt", ITEMS, "\t"), tmp_path, seller_id="S9")
     assert dict(report.written) == {"sellers": 1, "stores": 2, "orders": 2}
     assert not store.has("refunds")
+
+
+def refund(**values: object) -> Row:
+    return flow("Refund", "-20.00", adjustment_id="ADJ1", **values)
+
+
+def test_lines_of_overlapping_reports_count_once(tmp_path: Path) -> None:
+    folder = tmp_path / "reports"
+    march = [item("111-1", "40.00", sku="A", item_tax=None)] * 2
+    write_rows(folder / "orders1.txt", [*march, item("111-2", "7.00", sku="B", order_status="Pending")], "\t")
+    write_rows(folder / "orders2.txt", [*march, item("111-2", "9.00", sku="B", item_tax=None)], "\t")
+    write_rows(folder / "settlement1.txt", [refund(sku="A"), refund(sku="A")], "\t")
+    write_rows(folder / "settlement2.txt", [refund(sku="A"), refund(sku="A", settlement_id="9002")], "\t")
+    report, store = imported("amazon", folder, tmp_path, seller_id="S9")
+    items, settlements = report.sources
+    assert (items.mapped, items.not_mapped) == ({"item_of_order": 3}, {"repeated": 2, "updated_in_another_line": 1})
+    assert (settlements.mapped, settlements.not_mapped) == ({"part_of_refund": 3}, {"repeated": 1})
+    assert {row["order_id"]: row["amount"] for row in accepted(store, "orders")} == {"111-1": 80.0, "111-2": 9.0}
+    assert [row["amount"] for row in accepted(store, "refunds")] == [60.0]
+
+
+def test_an_item_with_an_id_counts_once(tmp_path: Path) -> None:
+    line = {**item("111-1", "40.00", item_tax=None), "order-item-id": "7"}
+    _, store = imported("amazon", write_rows(tmp_path / "orders.txt", [line, line], "\t"), tmp_path, seller_id="S9")
+    assert [row["amount"] for row in accepted(store, "orders")] == [40.0]
+
+
+def test_separators_of_thousands_are_read_and_unreadable_amounts_refused(tmp_path: Path) -> None:
+    rows = [
+        item("111-1", "2,500.00", item_promotion_discount="-1,000.00", item_tax=None),
+        item("111-2", "9.00", shipping_price="4,5"),
+    ]
+    write_rows(tmp_path / "r" / "orders.txt", rows, "\t")
+    write_rows(tmp_path / "r" / "settlement.txt", [refund(), {**refund(), "amount": "-1.000,00"}], "\t")
+    report, store = imported("amazon", tmp_path / "r", tmp_path, seller_id="S9")
+    items, settlements = report.sources
+    assert items.not_mapped == settlements.not_mapped == {"amount_unreadable": 1}
+    assert items.details["amount_unreadable"].startswith("shipping-price '4,5' cannot be read")
+    assert settlements.details["amount_unreadable"].startswith("amount '-1.000,00' cannot be read")
+    assert [row["amount"] for row in accepted(store, "orders")] == [1500.0]
+
+
+def test_a_decimal_comma(tmp_path: Path) -> None:
+    export = write_rows(tmp_path / "orders.txt", [item("111-1", "1.234,50", item_tax="2 000,5")], "\t")
+    _, store = imported("amazon", export, tmp_path, seller_id="S9", decimal=",")
+    assert [row["amount"] for row in accepted(store, "orders")] == [3235.0]
+
+
+@pytest.mark.parametrize(
+    ("days", "settings", "expected"),
+    [
+        (["03/04/2024", "03/25/2024"], {}, ["2024-03-04", "2024-03-25"]),
+        (["03/04/24", "25/03/24"], {}, ["2024-03-25", "2024-04-03"]),
+        (["03/04/2024", "2024-03-25"], {"date_format": "%m/%d/%Y"}, ["2024-03-04", "2024-03-25"]),
+    ],
+)
+def test_dates_of_a_settlement_have_one_form(
+    days: list[str], settings: dict[str, str], expected: list[str], tmp_path: Path
+) -> None:
+    flows = [refund(posted_date=day, order_id=f"111-{day}") | {"adjustment-id": day} for day in days]
+    write_rows(tmp_path / "r" / "orders.txt", [item("111-1", "90.00")], "\t")
+    write_rows(tmp_path / "r" / "settlement.txt", flows, "\t")
+    _, store = imported("amazon", tmp_path / "r", tmp_path, None, seller_id="S9", **settings)
+    assert sorted(str(row["refunded_at"])[:10] for row in accepted(store, "refunds")) == expected
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (["03/04/2024"], "posted-date '03/04/2024' of settlement.txt may begin with the day or the month. Set"),
+        (["25/03/2024", "03/25/2024"], "begins with the day in '25/03/2024' but with the month in '03/25/2024'. Set"),
+    ],
+)
+def test_an_unclear_order_of_dates_is_refused(days: list[str], words: str, tmp_path: Path) -> None:
+    write_rows(tmp_path / "r" / "orders.txt", [item("111-1", "90.00")], "\t")
+    write_rows(tmp_path / "r" / "settlement.txt", [refund(posted_date=day) for day in days], "\t")
+    with pytest.raises(MappingError) as error:
+        imported("amazon", tmp_path / "r", tmp_path, seller_id="S9")
+    assert words in str(error.value)
+
+
+def test_a_store_that_began_before_the_export(tmp_path: Path) -> None:
+    export = write_rows(tmp_path / "orders.txt", [item("111-1", "9.00")], "\t")
+    _, store = imported("amazon", export, tmp_path, seller_id="S9", since="2022-05-01")
+    assert {str(row["opened_at"])[:10] for row in accepted(store, "stores")} == {"2022-05-01"}
+    assert {str(row["onboarded_at"])[:10] for row in accepted(store, "sellers")} == {"2022-05-01"}
+    for since in ("2024-03-02", "May"):
+        with pytest.raises(
+            MappingError, match=rf"since is '{since}'. Set a day not after the first order \(2024-03-01\)"
+        ):
+            imported("amazon", export, tmp_path / since, seller_id="S9", since=since)

@@ -56,21 +56,25 @@ def test_an_orders_export(tmp_path: Path) -> None:
         "total_missing_or_unreadable": 1,
     }
     orders = {row["order_id"]: row for row in accepted(store, "orders")}
-    first = orders["#1001"]
+    first = orders["S7-shopify:#1001"]
     assert (first["amount"], first["items"], first["channel"], first["buyer_country"]) == (59.90, 5, "direct", "CA")
     assert first["ordered_at"] == datetime(2024, 3, 2, 1, 30), "in UTC"  # noqa: DTZ001
-    assert first["buyer_id"] == orders["#1005"]["buyer_id"] != "ann@example.com"
-    assert (orders["#1002"]["buyer_id"], orders["#1002"]["channel"]) == (None, "social")
-    assert orders["#1005"]["buyer_country"] == "ZZ"
+    assert first["buyer_id"] == orders["S7-shopify:#1005"]["buyer_id"] != "ann@example.com"
+    assert (orders["S7-shopify:#1002"]["buyer_id"], orders["S7-shopify:#1002"]["channel"]) == (None, "social")
+    assert orders["S7-shopify:#1005"]["buyer_country"] == "ZZ"
     refunds = {row["refund_id"]: (row["order_id"], row["amount"], row["reason"]) for row in accepted(store, "refunds")}
     assert refunds == {
-        "#1002-refund": ("#1002", 5.0, "refund"),
-        "#1003-cancel": ("#1003", 30.0, "cancel"),
-        "#1004-cancel": ("#1004", 40.0, "cancel"),
+        "S7-shopify:#1002-refund": ("S7-shopify:#1002", 5.0, "refund"),
+        "S7-shopify:#1003-cancel": ("S7-shopify:#1003", 30.0, "cancel"),
+        "S7-shopify:#1004-cancel": ("S7-shopify:#1004", 40.0, "cancel"),
     }
-    (dated,) = (row["refunded_at"] for row in accepted(store, "refunds") if row["refund_id"] == "#1002-refund")
+    (dated,) = (
+        row["refunded_at"] for row in accepted(store, "refunds") if row["refund_id"] == "S7-shopify:#1002-refund"
+    )
     assert dated == datetime(2024, 3, 17, 1, 30)  # noqa: DTZ001
-    assert [(row["order_id"], row["event"]) for row in accepted(store, "fulfilments")] == [("#1001", "shipped")]
+    assert [(row["order_id"], row["event"]) for row in accepted(store, "fulfilments")] == [
+        ("S7-shopify:#1001", "shipped")
+    ]
     assert accepted(store, "sellers")[0]["seller_id"] == "S7"
 
 
@@ -82,3 +86,24 @@ def test_a_first_order_in_an_unknown_currency_does_not_quarantine_the_shop(tmp_p
     assert taken.table("orders").quarantined == {"currency_unknown": 1}
     (seller,) = accepted(open_store(tmp_path / "s"), "sellers")
     assert seller["base_currency"] == "EUR"
+
+
+def test_orders_of_two_sellers_are_distinct(tmp_path: Path) -> None:
+    export = write_rows(tmp_path / "orders_export.csv", [order("#1001", 1, "9.00", Refunded_Amount="2.00")])
+    for seller in ("S1", "S2"):
+        imported("shopify", export, tmp_path / seller, seller_id=seller, since="2023-02-01")
+        ingest(tmp_path / seller / "d", tmp_path / "s")
+    store = open_store(tmp_path / "s")
+    assert {row["order_id"] for row in accepted(store, "orders")} == {"S1-shopify:#1001", "S2-shopify:#1001"}
+    refunds = {(row["refund_id"], row["order_id"]) for row in accepted(store, "refunds")}
+    assert refunds == {(f"{each}-shopify:#1001-refund", f"{each}-shopify:#1001") for each in ("S1", "S2")}
+    assert {str(row["onboarded_at"])[:10] for row in accepted(store, "sellers")} == {"2023-02-01"}
+    assert {str(row["opened_at"])[:10] for row in accepted(store, "stores")} == {"2023-02-01"}
+
+
+def test_an_unreadable_refund_is_refused(tmp_path: Path) -> None:
+    rows = [order("#1001", 1, "9.00"), order("#1002", 2, "9.00", Refunded_Amount="some")]
+    report, _ = imported("shopify", write_rows(tmp_path / "orders.csv", rows), tmp_path, seller_id="S7")
+    (lines,) = report.sources
+    assert lines.not_mapped == {"refunded_amount_unreadable": 1}
+    assert lines.details == {"refunded_amount_unreadable": "Refunded Amount 'some' cannot be read"}

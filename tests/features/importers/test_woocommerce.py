@@ -52,17 +52,68 @@ def test_an_order_export(tmp_path: Path) -> None:
         "repeated": 1,
     }
     orders = {row["order_id"]: row for row in accepted(store, "orders")}
-    assert (orders["1"]["items"], orders["1"]["amount_micros"]) == (3, 54_000_000)
-    assert orders["2"]["ordered_at"] == datetime(2024, 5, 2, 18, 30)  # noqa: DTZ001
-    assert orders["2"]["buyer_id"] == orders["1"]["buyer_id"]
-    assert (orders["28"]["buyer_id"], orders["28"]["buyer_country"]) == (None, "AT")
+    assert (orders["S8-woocommerce:1"]["items"], orders["S8-woocommerce:1"]["amount_micros"]) == (3, 54_000_000)
+    assert orders["S8-woocommerce:2"]["ordered_at"] == datetime(2024, 5, 2, 18, 30)  # noqa: DTZ001
+    assert orders["S8-woocommerce:2"]["buyer_id"] == orders["S8-woocommerce:1"]["buyer_id"]
+    assert (orders["S8-woocommerce:28"]["buyer_id"], orders["S8-woocommerce:28"]["buyer_country"]) == (None, "AT")
     refunds = {
         row["refund_id"]: (row["amount"], row["reason"], str(row["refunded_at"])[:10])
         for row in accepted(store, "refunds")
     }
     assert refunds == {
-        "3-refund-1": (10.0, "refund", "2024-05-20"),
-        "3-refund-2": (5.0, "refund", "2024-05-17"),
-        "4-refund": (50.0, "refund", "2024-05-18"),
-        "5-cancel": (50.0, "cancel", "2024-05-05"),
+        "S8-woocommerce:3-refund-1": (10.0, "refund", "2024-05-20"),
+        "S8-woocommerce:3-refund-2": (5.0, "refund", "2024-05-17"),
+        "S8-woocommerce:4-refund": (50.0, "refund", "2024-05-18"),
+        "S8-woocommerce:5-cancel": (50.0, "cancel", "2024-05-05"),
     }
+
+
+def test_refunds_are_read_as_they_are_written(tmp_path: Path) -> None:
+    rows = [
+        order(1, order_total="2,000.00", refund_items="amount:1,234.50|reason:broken|date:2024-05-20 12:00:00"),
+        order(
+            2,
+            refund_items="amount:5.00|reason:late; date: x|date:2024-05-21 12:00; amount:-1|date:2024-05-22 12:00:00;",
+        ),
+        order(3, order_total="900.00", status="refunded", refund_items="amount:€500.00|reason:|date:"),
+        order(4, status="refunded", refund_items="reason:a;b|amount:4 €;reason:c|amount:3"),
+        order(5, status="refunded", refund_items="amount:1,5|reason:|date:"),
+        order(6, refund_items="amount:5|date:in May"),
+        order(7, refund_items="given back"),
+        order(28),
+    ]
+    export = write_rows(tmp_path / "orders.csv", rows)
+    report, store = imported("woocommerce", export, tmp_path, usd_per_unit=1, seller_id="S8")
+    (source,) = report.sources
+    assert source.not_mapped == {"refund_amount_unreadable": 2, "refund_date_unreadable": 1}
+    assert source.details == {
+        "refund_amount_unreadable": "amount '1,5' in refund_items cannot be read",
+        "refund_date_unreadable": "date 'in May' in refund_items cannot be read",
+    }
+    refunds = {
+        str(row["refund_id"]).removeprefix("S8-woocommerce:"): (row["amount"], str(row["refunded_at"])[:10])
+        for row in accepted(store, "refunds")
+    }
+    assert refunds == {
+        "1-refund-1": (1234.5, "2024-05-20"),
+        "2-refund-1": (5.0, "2024-05-21"),
+        "2-refund-2": (1.0, "2024-05-22"),
+        "3-refund-1": (500.0, "2024-05-17"),
+        "4-refund-1": (4.0, "2024-05-18"),
+        "4-refund-2": (3.0, "2024-05-18"),
+    }
+
+
+def test_an_order_on_hold_counts_once_it_is_paid(tmp_path: Path) -> None:
+    rows = [
+        order(1, status="on-hold"),
+        order(2, status="on-hold", paid_date=None),
+        order(2),
+        order(3, status="wc-on-hold", paid_date="soon"),
+    ]
+    export = write_rows(tmp_path / "orders.csv", rows)
+    report, store = imported("woocommerce", export, tmp_path, usd_per_unit=1, seller_id="S8", since="2020-01-01")
+    (source,) = report.sources
+    assert source.mapped == {"order": 2}
+    assert source.not_mapped == {"on_hold_before_payment": 1, "paid_date_unreadable": 1}
+    assert {str(row["opened_at"])[:10] for row in accepted(store, "stores")} == {"2020-01-01"}

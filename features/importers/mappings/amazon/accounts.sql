@@ -1,9 +1,21 @@
 SELECT
-    'items' AS source, CASE WHEN reason IS NULL THEN 'item_of_order' END AS mapped_to, reason, count(*) AS rows,
-    count(DISTINCT number) FILTER (reason IS NULL) AS orders
+    'items' AS source, CASE WHEN reason IS NULL THEN 'item_of_order' END AS mapped_to, reason,
+    CASE
+        WHEN reason IN ('price_missing_or_unreadable', 'amount_unreadable') THEN
+            min(wrong_amount) || ' cannot be read; the decimal point is set with --set decimal=...'
+    END AS detail,
+    count(*) AS rows, count(DISTINCT number) FILTER (reason IS NULL) AS orders
 FROM item
 GROUP BY reason
 UNION ALL
-SELECT 'settlements', CASE WHEN reason IS NULL THEN 'part_of_refund' END, reason, count(*), NULL
+SELECT
+    'settlements', CASE WHEN reason IS NULL THEN 'part_of_refund' END, reason,
+    CASE reason
+        WHEN 'amount_unreadable' THEN
+            'amount ''' || min(amount_text) || ''' cannot be read; the decimal point is set with --set decimal=...'
+        WHEN 'posted_date_unreadable' THEN
+            'posted-date ''' || min(day_text) || ''' cannot be read; how dates are written is set with --set date_format=...'
+    END,
+    count(*), NULL
 FROM flow
 GROUP BY reason

@@ -1,4 +1,48 @@
-CREATE MACRO money(text) AS try_cast(replace(text::VARCHAR, getvariable('decimal'), '.') AS DECIMAL(18, 2));
+-- The other of point and comma, a blank or an apostrophe may separate thousands. Anything else is unreadable.
+CREATE MACRO pointed(text) AS
+    translate(text::VARCHAR, getvariable('decimal') || CASE getvariable('decimal') WHEN ',' THEN '.' ELSE ',' END, '.,');
+
+CREATE MACRO money(text) AS try_cast(CASE
+    WHEN regexp_full_match(pointed(text), '[+-]?(\d+|\d{1,3}(,\d{3})+|\d{1,3}([ ''\x{a0}\x{202f}]\d{3})+)?(\.\d*)?')
+        THEN regexp_replace(pointed(text), '[^\d.+-]', '', 'g')
+END AS DECIMAL(18, 2));
+
+CREATE MACRO unreadable(name, text) AS CASE WHEN money(text) IS NULL THEN name || ' ''' || text || '''' END;
+
+CREATE MACRO began(first_sale) AS CASE
+    WHEN getvariable('since') = 'first_order' THEN date_trunc('day', first_sale)
+    WHEN try_cast(getvariable('since') AS DATE) <= first_sale THEN CAST(getvariable('since') AS DATE)::TIMESTAMP
+    ELSE error(concat(
+        'since is ''', getvariable('since'), '''. Set a day not after the first order (',
+        date_trunc('day', first_sale)::DATE, '), such as --set since=2024-01-01.'
+    ))
+END;
+
+-- Reports may overlap. Within an order, the item of one file is that of another if both have the same id, else the same
+-- product and place among equal products. The line that was updated last counts.
+CREATE TABLE delivered AS
+SELECT
+    *, row_number() OVER same_item AS place_of_line, first_value(line) OVER same_item AS latest
+FROM (
+    SELECT
+        *,
+        CASE
+            WHEN "order-item-id" IS NULL
+                THEN row_number() OVER (PARTITION BY source_file, "amazon-order-id", product ORDER BY source_row)
+            ELSE 1
+        END AS place
+    FROM (
+        SELECT
+            *, row(*COLUMNS(* EXCLUDE (source_row, source_file))) AS line,
+            coalesce(
+                "order-item-id", nullif(concat_ws(' ', sku, asin), ''), concat_ws(' ', quantity, "item-price"), ''
+            ) AS product
+        FROM items
+    )
+)
+WINDOW same_item AS (
+    PARTITION BY "amazon-order-id", product, place ORDER BY utc("last-updated-date") DESC NULLS LAST, source_row DESC
+);
 
 CREATE TABLE item AS
 SELECT
@@ -7,15 +51,25 @@ SELECT
     money("item-price") + coalesce(money("item-tax"), 0) + coalesce(money("shipping-price"), 0)
         + coalesce(money("shipping-tax"), 0) + coalesce(money("gift-wrap-price"), 0) + coalesce(money("gift-wrap-tax"), 0)
         - abs(coalesce(money("item-promotion-discount"), 0)) - abs(coalesce(money("ship-promotion-discount"), 0)) AS amount,
+    coalesce(
+        unreadable('item-price', "item-price"), unreadable('item-tax', "item-tax"),
+        unreadable('shipping-price', "shipping-price"), unreadable('shipping-tax', "shipping-tax"),
+        unreadable('gift-wrap-price', "gift-wrap-price"), unreadable('gift-wrap-tax', "gift-wrap-tax"),
+        unreadable('item-promotion-discount', "item-promotion-discount"),
+        unreadable('ship-promotion-discount', "ship-promotion-discount")
+    ) AS wrong_amount,
     CASE
         WHEN "amazon-order-id" IS NULL THEN 'order_id_missing'
+        WHEN place_of_line > 1 AND line IS NOT DISTINCT FROM latest THEN 'repeated'
+        WHEN place_of_line > 1 THEN 'updated_in_another_line'
         WHEN utc("purchase-date") IS NULL THEN 'purchase_date_unreadable'
         WHEN "sales-channel" IS NULL OR lower("sales-channel") LIKE 'non-amazon%' THEN 'not_sold_on_amazon'
         WHEN lower("order-status") LIKE 'cancel%' OR lower("item-status") LIKE 'cancel%' THEN 'cancelled'
         WHEN money("item-price") IS NULL THEN 'price_missing_or_unreadable'
+        WHEN wrong_amount IS NOT NULL THEN 'amount_unreadable'
         WHEN currency IS NULL THEN 'currency_missing'
     END AS reason
-FROM items;
+FROM delivered;
 
 CREATE TABLE sale AS
 SELECT
@@ -27,35 +81,76 @@ GROUP BY number;
 
 CREATE TABLE store AS
 SELECT
-    lower(channel) AS channel, getvariable('seller_id') || '-' || lower(channel) AS id,
-    date_trunc('day', min(purchased)) AS since
+    lower(channel) AS channel, getvariable('seller_id') || '-' || lower(channel) AS id, began(min(purchased)) AS since
 FROM sale
 GROUP BY lower(channel);
+
+-- Equal lines within one file are distinct payments. Those of another file with the same report are repetitions.
+CREATE TABLE settlement_line AS
+SELECT *, row_number() OVER (PARTITION BY line, place ORDER BY source_row) > 1 AS repeated
+FROM (
+    SELECT *, row_number() OVER (PARTITION BY line, source_file ORDER BY source_row) AS place
+    FROM (SELECT *, row(*COLUMNS(* EXCLUDE (source_row, source_file))) AS line FROM settlements)
+);
+
+-- Whether days or months come first in dates with slashes, by file: a number above 12 is a day.
+CREATE TABLE date_order AS
+SELECT
+    source_file, min(day) FILTER (regexp_extract(day, '^(\d+)/(\d+)/', 1)::INTEGER > 12) AS day_first,
+    min(day) FILTER (regexp_extract(day, '^(\d+)/(\d+)/', 2)::INTEGER > 12) AS month_first
+FROM (SELECT source_file, "posted-date" AS day FROM settlements)
+WHERE regexp_matches(day, '^\d{1,2}/\d{1,2}/\d')
+GROUP BY source_file;
+
+-- Else `03/04/24` would be a day of the year 3.
+CREATE MACRO iso(text) AS CASE WHEN regexp_matches(text::VARCHAR, '^\d{4}-') THEN utc(text) END;
 
 -- Currency and dates of a settlement may stand on its first row alone.
 CREATE TABLE settled AS
 SELECT
     "settlement-id" AS settlement, "transaction-type" AS kind, "order-id" AS number, "adjustment-id" AS adjustment,
-    coalesce(lower(sale.channel), lower("marketplace-name")) AS channel, "amount-type" AS amount_type,
-    money(settlements.amount) AS amount,
+    coalesce(lower(sale.channel), lower("marketplace-name")) AS channel, "amount-type" AS amount_type, repeated,
+    money(line.amount) AS amount, line.amount::VARCHAR AS amount_text, "posted-date" AS day_text, line.source_file,
+    day_first, month_first,
     coalesce(
-        utc("posted-date-time"), utc("posted-date"),
-        try_strptime("posted-date", ['%d.%m.%Y', '%d/%m/%Y', '%d/%m/%y', '%m/%d/%Y'])
+        iso("posted-date-time"), iso("posted-date"),
+        CASE
+            WHEN getvariable('date_format') <> 'auto' THEN try_strptime("posted-date", getvariable('date_format'))
+            WHEN month_first IS NULL AND day_first IS NOT NULL THEN try_strptime("posted-date", ['%d/%m/%y', '%d/%m/%Y'])
+            WHEN day_first IS NULL AND month_first IS NOT NULL THEN try_strptime("posted-date", ['%m/%d/%y', '%m/%d/%Y'])
+        END,
+        CASE getvariable('date_format') WHEN 'auto' THEN try_strptime("posted-date", '%d.%m.%Y') END
     ) AS posted,
     coalesce(
-        upper(settlements.currency), min(upper(settlements.currency)) OVER (PARTITION BY "settlement-id"), sale.currency
+        upper(line.currency), min(upper(line.currency)) OVER (PARTITION BY "settlement-id"), sale.currency
     ) AS currency
-FROM settlements LEFT JOIN sale ON sale.number = settlements."order-id";
+FROM settlement_line AS line
+LEFT JOIN sale ON sale.number = line."order-id"
+LEFT JOIN date_order ON date_order.source_file = line.source_file;
+
+CREATE MACRO order_of_dates_unclear(file, day, day_first, month_first) AS error(
+    CASE
+        WHEN day_first IS NULL THEN concat('posted-date ''', day, ''' of ', file, ' may begin with the day or the month')
+        ELSE concat(
+            'posted-date of ', file, ' begins with the day in ''', day_first, ''' but with the month in ''', month_first,
+            ''''
+        )
+    END || '. Set --set date_format=%d/%m/%Y or %m/%d/%Y, and import files that differ apart.'
+);
 
 CREATE TABLE flow AS
 SELECT
     *,
     CASE
+        WHEN repeated THEN 'repeated'
         WHEN kind IS NULL THEN 'total_of_the_settlement'
         WHEN kind = 'Order' THEN 'sale_or_fee_of_an_order'
         WHEN NOT regexp_matches(kind, '(?i)^(refund|chargeback refund|a-to-z guarantee refund)$') THEN 'fee_transfer_or_other'
         WHEN amount_type NOT IN ('ItemPrice', 'Promotion') THEN 'fee_of_a_refund'
         WHEN amount IS NULL THEN 'amount_unreadable'
+        WHEN posted IS NULL AND getvariable('date_format') = 'auto' AND regexp_matches(day_text, '^\d{1,2}/\d{1,2}/\d')
+            AND (day_first IS NULL) = (month_first IS NULL)
+            THEN order_of_dates_unclear(source_file, day_text, day_first, month_first)
         WHEN posted IS NULL THEN 'posted_date_unreadable'
         WHEN currency IS NULL THEN 'currency_missing'
         WHEN channel IS NULL OR channel NOT IN (SELECT channel FROM store) THEN 'store_without_orders'

@@ -1,5 +1,5 @@
 SELECT
-    number AS order_id, getvariable('seller_id') || '-shopify' AS store_id, 'shipped' AS event, fulfilled AS "at",
+    in_store(number) AS order_id, store() AS store_id, 'shipped' AS event, fulfilled AS "at",
     fulfilled AS known_at
 FROM an_order
 WHERE fulfilled IS NOT NULL

@@ -1,5 +1,5 @@
 SELECT
-    number AS order_id, getvariable('seller_id') || '-shopify' AS store_id, buyer AS buyer_id, created AS ordered_at,
+    in_store(number) AS order_id, store() AS store_id, buyer AS buyer_id, created AS ordered_at,
     total AS amount, currency,
     CASE
         WHEN origin IN ('facebook', 'instagram', 'tiktok', 'pinterest') THEN 'social'

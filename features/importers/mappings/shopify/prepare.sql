@@ -1,3 +1,17 @@
+CREATE MACRO store() AS getvariable('seller_id') || '-shopify';
+
+-- Numbers of orders are unique within a store only.
+CREATE MACRO in_store(number) AS store() || ':' || number;
+
+CREATE MACRO began(first_order_at) AS CASE
+    WHEN getvariable('since') = 'first_order' THEN date_trunc('day', first_order_at)
+    WHEN try_cast(getvariable('since') AS DATE) <= first_order_at THEN CAST(getvariable('since') AS DATE)::TIMESTAMP
+    ELSE error(concat(
+        'since is ''', getvariable('since'), '''. Set a day not after the first order (',
+        date_trunc('day', first_order_at)::DATE, '), such as --set since=2024-01-01.'
+    ))
+END;
+
 -- What concerns the whole order stands on its first line alone.
 CREATE TABLE sale AS
 SELECT
@@ -5,6 +19,7 @@ SELECT
     min(utc("Created at")) AS created,
     max(try_cast("Total" AS DECIMAL(18, 2))) AS total,
     max(try_cast("Refunded Amount" AS DECIMAL(18, 2))) AS refunded,
+    min("Refunded Amount"::VARCHAR) FILTER (try_cast("Refunded Amount" AS DECIMAL(18, 2)) IS NULL) AS wrong_refund,
     sum(coalesce(try_cast("Lineitem quantity" AS DOUBLE), 0)) AS items,
     min(upper("Currency")) AS currency,
     sha256(lower(min("Email"))) AS buyer,
@@ -27,9 +42,12 @@ SELECT
         WHEN sale.created IS NULL THEN 'created_at_missing_or_unreadable'
         WHEN sale.total IS NULL THEN 'total_missing_or_unreadable'
         WHEN sale.currency IS NULL THEN 'currency_missing'
+        WHEN sale.wrong_refund IS NOT NULL THEN 'refunded_amount_unreadable'
     END AS reason,
-    sale.number, sale.cancelled
+    sale.number, sale.cancelled, sale.wrong_refund
 FROM lines LEFT JOIN sale ON sale.number = lines."Name";
 
 CREATE TABLE an_order AS
-SELECT * FROM sale WHERE created IS NOT NULL AND total IS NOT NULL AND currency IS NOT NULL;
+SELECT *
+FROM sale
+WHERE created IS NOT NULL AND total IS NOT NULL AND currency IS NOT NULL AND wrong_refund IS NULL;

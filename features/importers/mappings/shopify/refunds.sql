@@ -1,11 +1,11 @@
 SELECT
-    number || '-cancel' AS refund_id, number AS order_id, getvariable('seller_id') || '-shopify' AS store_id,
+    in_store(number || '-cancel') AS refund_id, in_store(number) AS order_id, store() AS store_id,
     cancelled AS refunded_at, total AS amount, currency, 'cancel' AS reason, cancelled AS known_at
 FROM an_order
 WHERE cancelled IS NOT NULL
 UNION ALL
 SELECT
-    number || '-refund', number, getvariable('seller_id') || '-shopify', at_time, least(refunded, total), currency,
+    in_store(number || '-refund'), in_store(number), store(), at_time, least(refunded, total), currency,
     'refund', at_time
 FROM (
     SELECT

@@ -1,6 +1,14 @@
 SELECT
     'orders' AS source,
     CASE WHEN reason IS NULL THEN CASE WHEN status = 'cancelled' THEN 'cancelled_order' ELSE 'order' END END AS mapped_to,
-    reason, count(*) AS rows, count(*) FILTER (reason IS NULL) AS orders
+    reason,
+    CASE reason
+        WHEN 'order_total_unreadable' THEN 'order_total ''' || min(total_text) || ''' cannot be read'
+        WHEN 'paid_date_unreadable' THEN
+            'paid_date ''' || min(paid_text) || ''' cannot be read; how dates are written is set with --set date_format=...'
+        WHEN 'refund_amount_unreadable' THEN 'amount ''' || min(wrong_amount) || ''' in refund_items cannot be read'
+        WHEN 'refund_date_unreadable' THEN 'date ''' || min(wrong_date) || ''' in refund_items cannot be read'
+    END AS detail,
+    count(*) AS rows, count(*) FILTER (reason IS NULL) AS orders
 FROM row_of_order
-GROUP BY ALL
+GROUP BY mapped_to, reason

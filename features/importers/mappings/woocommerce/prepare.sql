@@ -1,41 +1,107 @@
+CREATE MACRO store() AS getvariable('seller_id') || '-woocommerce';
+
+-- Numbers of orders are unique within a store only.
+CREATE MACRO in_store(number) AS store() || ':' || number;
+
+CREATE MACRO began(first_order_at) AS CASE
+    WHEN getvariable('since') = 'first_order' THEN date_trunc('day', first_order_at)
+    WHEN try_cast(getvariable('since') AS DATE) <= first_order_at THEN CAST(getvariable('since') AS DATE)::TIMESTAMP
+    ELSE error(concat(
+        'since is ''', getvariable('since'), '''. Set a day not after the first order (',
+        date_trunc('day', first_order_at)::DATE, '), such as --set since=2024-01-01.'
+    ))
+END;
+
 CREATE MACRO moment(text) AS coalesce(utc(text), try_strptime(text::VARCHAR, getvariable('date_format')));
 
-CREATE TABLE row_of_order AS
+-- A comma, a blank or an apostrophe may separate thousands, and a currency sign may stand before or after the number.
+CREATE MACRO plain(text) AS regexp_replace(text::VARCHAR, '^([+-]?)\s*\p{Sc}\s*|\s*\p{Sc}$', '\1');
+
+CREATE MACRO money(text) AS try_cast(CASE
+    WHEN regexp_full_match(plain(text), '[+-]?(\d+|\d{1,3}(,\d{3})+|\d{1,3}([ ''\x{a0}\x{202f}]\d{3})+)?(\.\d*)?')
+        THEN regexp_replace(plain(text), '[^\d.+-]', '', 'g')
+END AS DECIMAL(18, 2));
+
+-- refund_items holds refunds such as `amount:10.00|reason:too small|date:2020-06-04 10:00:00`, separated by semicolons. A
+-- reason may hold a semicolon, so a refund begins only where the key of the first refund follows.
+CREATE TABLE refund AS
+SELECT
+    source_row, place, amount_text, date_text, money(amount_text) AS amount, moment(date_text) AS dated
+FROM (
+    SELECT
+        source_row, place,
+        coalesce(nullif(trim(regexp_extract(text, '(?i)(?:^|\|)\s*amount\s*:([^|]*)', 1)), ''), text) AS amount_text,
+        nullif(trim(regexp_extract(text, '(?i)(?:^|\|)\s*date\s*:([^|]*)', 1)), '') AS date_text
+    FROM (
+        SELECT
+            source_row, rtrim(unnest(texts), '; ') AS text, generate_subscripts(texts, 1) AS place
+        FROM (
+            SELECT
+                source_row,
+                string_split(
+                    regexp_replace(refund_items, ';\s*' || key || '\s*:', chr(30) || key || ':', 'gi'), chr(30)
+                ) AS texts
+            FROM (SELECT source_row, refund_items, regexp_extract(refund_items, '^\s*(\w+)\s*:', 1) AS key FROM orders)
+            WHERE refund_items IS NOT NULL
+        )
+    )
+);
+
+CREATE TABLE wrong_refund AS
+SELECT
+    source_row, min(amount_text) FILTER (amount IS NULL) AS amount,
+    min(date_text) FILTER (date_text IS NOT NULL AND dated IS NULL) AS dated
+FROM refund
+GROUP BY source_row
+HAVING count(*) FILTER (amount IS NULL OR (date_text IS NOT NULL AND dated IS NULL)) > 0;
+
+CREATE TABLE typed AS
 SELECT
     order_id::VARCHAR AS number, moment(order_date) AS ordered, moment(paid_date) AS paid,
-    replace(lower(status), 'wc-', '') AS status, try_cast(order_total AS DECIMAL(18, 2)) AS total,
-    upper(order_currency) AS currency, sha256(lower(coalesce(customer_email, billing_email))) AS buyer,
-    coalesce(shipping_country, billing_country) AS country, refund_items, source_row,
+    replace(lower(status), 'wc-', '') AS status, money(order_total) AS total, upper(order_currency) AS currency,
+    sha256(lower(coalesce(customer_email, billing_email))) AS buyer,
+    coalesce(shipping_country, billing_country) AS country, orders.source_row, paid_date::VARCHAR AS paid_text,
+    order_total::VARCHAR AS total_text, wrong_refund.amount AS wrong_amount, wrong_refund.dated AS wrong_date,
     list_sum([
         coalesce(try_cast(regexp_extract(each, '(?:^|\|)\s*quantity:\s*(\d+)', 1) AS BIGINT), 0)
         FOR each IN [line_item_1, line_item_2, line_item_3, line_item_4, line_item_5, line_item_6, line_item_7, line_item_8,
             line_item_9, line_item_10]
-    ]) AS items,
+    ]) AS items
+FROM orders LEFT JOIN wrong_refund ON wrong_refund.source_row = orders.source_row;
+
+CREATE TABLE checked AS
+SELECT
+    *,
     CASE
-        WHEN order_id IS NULL THEN 'order_id_missing'
-        WHEN moment(order_date) IS NULL THEN 'order_date_unreadable'
-        WHEN try_cast(order_total AS DECIMAL(18, 2)) IS NULL THEN 'order_total_unreadable'
-        WHEN order_currency IS NULL THEN 'order_currency_missing'
-        WHEN replace(lower(status), 'wc-', '') IN ('pending', 'failed', 'checkout-draft', 'draft', 'trash') THEN 'not_paid'
-        WHEN replace(lower(status), 'wc-', '') = 'cancelled' AND moment(paid_date) IS NULL THEN 'cancelled_before_payment'
-        WHEN row_number() OVER (PARTITION BY order_id ORDER BY source_row) > 1 THEN 'repeated'
+        WHEN number IS NULL THEN 'order_id_missing'
+        WHEN ordered IS NULL THEN 'order_date_unreadable'
+        WHEN total IS NULL THEN 'order_total_unreadable'
+        WHEN currency IS NULL THEN 'order_currency_missing'
+        WHEN status IN ('pending', 'failed', 'checkout-draft', 'draft', 'trash') THEN 'not_paid'
+        WHEN status IN ('cancelled', 'on-hold') AND paid_text IS NOT NULL AND paid IS NULL THEN 'paid_date_unreadable'
+        WHEN status = 'cancelled' AND paid IS NULL THEN 'cancelled_before_payment'
+        WHEN status = 'on-hold' AND paid IS NULL THEN 'on_hold_before_payment'
+        WHEN status IS DISTINCT FROM 'cancelled' AND wrong_amount IS NOT NULL THEN 'refund_amount_unreadable'
+        WHEN status IS DISTINCT FROM 'cancelled' AND wrong_date IS NOT NULL THEN 'refund_date_unreadable'
+    END AS problem
+FROM typed;
+
+CREATE TABLE row_of_order AS
+SELECT
+    *,
+    CASE
+        WHEN problem IS NOT NULL THEN problem
+        WHEN row_number() OVER (PARTITION BY number, problem IS NULL ORDER BY source_row) > 1 THEN 'repeated'
     END AS reason
-FROM orders;
+FROM checked;
 
 CREATE TABLE an_order AS SELECT * FROM row_of_order WHERE reason IS NULL;
 
--- refund_items holds refunds such as `amount:10.00|reason:too small|date:2020-06-04 10:00:00`, separated by semicolons.
 CREATE TABLE refunded AS
 SELECT
-    number, number || '-refund-' || place AS id, currency, total,
-    abs(try_cast(regexp_extract(text, 'amount:\s*(-?[\d.]+)', 1) AS DECIMAL(18, 2))) AS amount,
+    number, number || '-refund-' || place AS id, currency, total, abs(amount) AS amount,
     greatest(ordered, coalesce(
-        moment(nullif(regexp_extract(text, 'date:\s*([^|]+)', 1), '')),
-        least(ordered + to_days(getvariable('refund_days')::INTEGER), (SELECT max(ordered) FROM an_order))
+        dated, least(ordered + to_days(getvariable('refund_days')::INTEGER), (SELECT max(ordered) FROM an_order))
     )) AS at_time
-FROM (
-    SELECT *, unnest(string_split(refund_items, ';')) AS text, generate_subscripts(string_split(refund_items, ';'), 1) AS place
-    FROM an_order
-    WHERE status <> 'cancelled' AND refund_items IS NOT NULL
-)
-WHERE regexp_matches(text, 'amount:\s*-?[\d.]+');
+FROM an_order JOIN refund USING (source_row)
+WHERE status IS DISTINCT FROM 'cancelled';

@@ -1,17 +1,17 @@
 SELECT
-    number || '-cancel' AS refund_id, number AS order_id, getvariable('seller_id') || '-woocommerce' AS store_id,
+    in_store(number || '-cancel') AS refund_id, in_store(number) AS order_id, store() AS store_id,
     greatest(ordered, paid) AS refunded_at, total AS amount, currency, 'cancel' AS reason,
     greatest(ordered, paid) AS known_at
 FROM an_order
 WHERE status = 'cancelled'
 UNION ALL
 SELECT
-    id, number, getvariable('seller_id') || '-woocommerce', at_time, least(amount, total), currency, 'refund', at_time
+    in_store(id), in_store(number), store(), at_time, least(amount, total), currency, 'refund', at_time
 FROM refunded
 WHERE amount > 0
 UNION ALL
 SELECT
-    number || '-refund', number, getvariable('seller_id') || '-woocommerce', at_time, total, currency, 'refund', at_time
+    in_store(number || '-refund'), in_store(number), store(), at_time, total, currency, 'refund', at_time
 FROM (
     SELECT
         *, least(ordered + to_days(getvariable('refund_days')::INTEGER), (SELECT max(ordered) FROM an_order)) AS at_time
