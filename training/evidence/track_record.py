@@ -43,9 +43,8 @@ def _whole(scale: Scale, probability: NDArray[np.float64]) -> list[int]:
 
 
 def _loans(split: Split) -> str:
-    dates = split.test.rows["as_of"]
     whose = {
-        Evidence.OUT_OF_TIME: "of sellers that the model never saw, later than all that it learnt from",
-        Evidence.OUT_OF_FOLD: "each judged by a model that had not learnt from its seller",
+        Evidence.OUT_OF_TIME: f"of {split.test.borrowers} that the model never saw, later than all that it learnt from",
+        Evidence.OUT_OF_FOLD: f"each judged by a model that had not learnt from its {split.test.borrowers[:-1]}",
     }[split.evidence]
-    return f"{len(dates):,} loans as of {dates.min().date()} to {dates.max().date()}, {whose}"
+    return f"{len(split.test.rows):,} loans {split.test.period}, {whose}"
