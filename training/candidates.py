@@ -126,7 +126,7 @@ class Choice:
                 "standard_error": [round(self.behind[kind][1], 5) for kind in self.losses],
             }
         )
-        where = "later loans of other sellers" if self.out_of_time else "loans of other sellers"
+        where = "later loans of other borrowers" if self.out_of_time else "loans of other borrowers"
         rows, bad = self.rows
         rule = (
             ""

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, digest
 from features.coverage import require_covered
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.intake import OperatingStore
+
+UNDATED: Final = date(1970, 1, 1)
+"""The midnight of all rows of a table without dates, so that no row counts as later than another."""
 
 LEAST_OF_A_CLASS = 20
 """Fewer bad (or good) rows than this teach nothing that could be calibrated."""
@@ -83,6 +86,24 @@ class Dataset:
     def spans_time(self) -> bool:
         """False where all labels are as of one midnight, so that nothing can be tested later in time."""
         return self.rows["as_of"].nunique() > 1
+
+    @property
+    def is_dated(self) -> bool:
+        """False for rows of a table that states no dates; their midnight is `UNDATED`."""
+        return not self.is_table or self.spans_time or self.rows["as_of"].iloc[0].date() != UNDATED
+
+    @property
+    def period(self) -> str:
+        """The period of the rows in words: `as of 2024-01-01 to 2024-12-31`, `as of 2024-01-01` or `without dates`."""
+        if not self.is_dated:
+            return "without dates"
+        first, last = self.rows["as_of"].min().date(), self.rows["as_of"].max().date()
+        return f"as of {first}" if first == last else f"as of {first} to {last}"
+
+    @property
+    def borrowers(self) -> str:
+        """What `seller_id` names, in the plural: `sellers`, or `borrowers` for a table."""
+        return "borrowers" if self.is_table else "sellers"
 
     def require(self, what: str, least: int) -> None:
         """Check that there are enough rows of both kinds.

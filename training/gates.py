@@ -16,6 +16,7 @@ from pydantic import Field
 from training.errors import ConfigError
 from training.evidence.discrimination import CHANCE
 from training.evidence.intervals import wilson
+from training.evidence.limits import two_digits, uncertainty
 from training.grounds import Grounds
 from training.registry import ALARM, DECLINED, NOT_MEASURED
 from training.settings import STRICT
@@ -184,7 +185,7 @@ def _discriminating(gates: Gates, *found: float) -> tuple[bool, str]:
     return passed, (
         f"AUC is {auc:.3f} ({low:.3f} to {high:.3f}); required is above {CHANCE} {reach}. AUC less that of the "
         f"scorecard on the same loans is {difference:+.3f} ({worst:+.3f} to {best:+.3f}); its upper end must not lie "
-        f"below 0. {defaults:.0f} defaults cannot show a difference below about {(best - worst) / 2:.2f}"
+        f"below 0. {defaults:.0f} defaults cannot show a difference below about {two_digits((best - worst) / 2)}"
     )
 
 
@@ -254,7 +255,7 @@ def _outcomes(gates: Gates, grounds: Grounds) -> Check:
     low, high = (grounds.metrics.get(f"discrimination.auc_{end}") for end in ("low", "high"))
     unsure = ""
     if low is not None and high is not None:
-        unsure = f"; an AUC measured on them is uncertain by about ±{(high - low) / 2:.2f}"
+        unsure = f"; an AUC measured on them is uncertain by {uncertainty(low, high)}"
     return _check("outcomes", grounds.test_bad >= gates.test_bad_least, f"{said} or more{unsure}")
 
 

@@ -115,8 +115,7 @@ def _entries(features: pd.DataFrame, shown: frozenset[str], reached: Reached) ->
 
 
 def _population(train: Dataset) -> str:
-    dates, bad = train.rows["as_of"], train.rows["bad"]
     return (
-        f"{len(train.rows)} training rows as of {dates.min().date()} to {dates.max().date()}, "
-        f"{bad.mean():.1%} bad ({train.labels.definition}), {train.digest[:19]}"
+        f"{len(train.rows)} training rows {train.period}, {train.rows['bad'].mean():.1%} bad "
+        f"({train.labels.definition}), {train.digest[:19]}"
     )

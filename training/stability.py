@@ -7,6 +7,7 @@ the periods differ.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.finding import Finding
+from training.evidence.limits import quantity
 from training.sample import Sample
+from training.table_directions import FALLING, RISING
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,12 +40,14 @@ class Stability:
         error: its standard error, from how far periods differ, and at least that of chance for the number of bad loans.
         kept: places of the columns that are kept.
         periods: how many periods were compared.
+        errors: standard errors by which the mean Gini had to exceed 0; 0 if every column is kept.
     """
 
     gini: NDArray[np.float64]
     error: NDArray[np.float64]
     kept: tuple[int, ...]
     periods: int
+    errors: float
 
 
 def stability(sample: Sample, errors: float) -> Stability:
@@ -67,7 +72,7 @@ def stability(sample: Sample, errors: float) -> Stability:
     keep = (mean > errors * error) | _undirected(sample)
     keep[np.argsort(-(mean - errors * error), kind="stable")[:LEAST_KEPT]] = True
     kept = np.flatnonzero(keep) if errors > 0 else np.arange(len(mean))
-    return Stability(mean, error, tuple(kept.tolist()), len(periods))
+    return Stability(mean, error, tuple(kept.tolist()), len(periods), errors)
 
 
 def _undirected(sample: Sample) -> NDArray[np.bool_]:
@@ -95,16 +100,66 @@ def _ginis(rows: Sample) -> NDArray[np.float64]:
 def stability_finding(sample: Sample, found: Stability) -> Finding:
     """Return which features were kept, and why, for the model card."""
     table = _table(sample, found)
-    dropped = int((~table["kept"]).sum())
+    kept = int(table["kept"].sum())
     return Finding(
         name="stability",
         title="Selection of features",
-        said=f"Of {len(table)} columns that a model may read, {len(table) - dropped} are kept: over {found.periods} "
-        "periods of the training loans they rank in their declared direction by more than chance. The others would "
-        "rank loans by what held in one period only.",
-        figures={"kept": len(table) - dropped, "dropped": dropped, "periods": found.periods},
+        said=" ".join(_said(sample, found)),
+        figures={"kept": kept, "dropped": len(table) - kept, "periods": found.periods},
         tables={"Features": table},
     )
+
+
+def _said(sample: Sample, found: Stability) -> Iterator[str]:
+    """Yield sentences: how many columns are kept and why, what one period cannot show, and what a column is."""
+    columns, kept = len(sample.columns.shows), len(found.kept)
+    over = f"over {found.periods} periods of the training loans" if found.periods > 1 else "over all training loans"
+    if found.errors == 0:
+        yield (
+            f"All {quantity(columns, 'column')} that a model may read are kept: the threshold of the selection "
+            "(fit.stability) is 0, as always for tables, whose evidence is about every column."
+        )
+    else:
+        yield (
+            f"Of {quantity(columns, 'column')} that a model may read, {kept} {'is' if kept == 1 else 'are'} kept: "
+            f"{over} they rank in their declared direction by more than chance ({found.errors:g} standard errors)"
+            f"{_exceptions(sample, found)}."
+        )
+    if found.periods == 1:
+        yield "Stability over time cannot be measured: the training loans make one period only."
+    elif found.errors > 0 and kept < columns:
+        yield "The others would rank loans by what held in one period only, or by chance."
+    yield from _explain_columns(sample)
+
+
+def _exceptions(sample: Sample, found: Stability) -> str:
+    """Return how many columns are kept although they do not rank beyond chance; empty if there are none."""
+    undirected, places = _undirected(sample), np.array(found.kept, dtype=np.int64)
+    weak = found.gini[places] <= found.errors * found.error[places]
+    free, strongest = int((weak & undirected[places]).sum()), int((weak & ~undirected[places]).sum())
+    exceptions = [
+        *([f"{free} that belong to a feature without a declared direction"] if free else []),
+        *([f"{strongest} of the {LEAST_KEPT} strongest, which are always kept"] if strongest else []),
+    ]
+    return f". Exceptions are {' and '.join(exceptions)}" if exceptions else ""
+
+
+def _explain_columns(sample: Sample) -> Iterator[str]:
+    """Yield why there are more columns than features, if there are."""
+    shown = [sample.columns.features[place] for place in sample.columns.shows]
+    named = set(shown)
+    pairs = sum(name.removesuffix(RISING) + FALLING in named for name in named if name.endswith(RISING))
+    double = len(shown) - len(named)
+    if double:
+        yield (
+            f"The columns show {quantity(len(named), 'feature')}: a feature without a declared direction has two "
+            f"columns, one that may only raise risk and one that may only lower it ({double:,} here)."
+        )
+    if pairs:
+        yield (
+            f"A column of the table without a clear direction is two columns here, NAME{RISING} along which risk may "
+            f"only rise and NAME{FALLING} along which it may only fall ({quantity(pairs, 'such column')})."
+        )
 
 
 def _table(sample: Sample, found: Stability) -> pd.DataFrame:

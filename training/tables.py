@@ -11,13 +11,12 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from training.dataset import Dataset
+from training.dataset import UNDATED, Dataset
 from training.errors import TableError
 from training.labels import Labels
 
@@ -26,9 +25,6 @@ if TYPE_CHECKING:
 
 MOST_CATEGORIES: Final = 50
 """A text column of more different values is an identifier or free text rather than a category."""
-
-_DAY: Final = date(1970, 1, 1)
-"""Without a time column all rows are as of one midnight, so that no row counts as later than another."""
 
 _REST_OF_DATE: Final = {4: "0101", 6: "01", 8: ""}
 """What makes a year, a year with its month, or a whole date of so many digits a date of eight digits."""
@@ -111,7 +107,7 @@ def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:
     encoded = dict(_encoded(raw, form))
     features = pd.DataFrame({name: values for name, (_, values) in encoded.items()}, index=table.index)
     borrower = _alike(features) if form.identifier is None else table[form.identifier].astype(str)
-    as_of = pd.Timestamp(_DAY) if form.time is None else midnights(table[form.time])
+    as_of = pd.Timestamp(UNDATED) if form.time is None else midnights(table[form.time])
     rows = pd.DataFrame({"seller_id": borrower, "as_of": as_of, "bad": bad}).reset_index(drop=True)
     about = pd.DataFrame({"country": "unknown", "marketplace": "unknown"}, index=rows.index)
     last = rows["as_of"].max().date()

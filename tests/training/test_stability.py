@@ -118,8 +118,48 @@ def test_the_finding_lists_every_column_with_its_gini() -> None:
     found = stability_finding(sample, stability(sample, 2.5))
     assert found.figures == {"kept": 3, "dropped": 3, "periods": MOST_PERIODS}
     assert found.said.startswith("Of 6 columns that a model may read, 3 are kept: over 8 periods")
+    assert found.said.endswith("The others would rank loans by what held in one period only, or by chance.")
     table = found.tables["Features"].set_index("feature")
     assert table["gini"].is_monotonic_decreasing
     assert set(table.index[table["kept"]]) == {"steady", "weaker", "falling"}
     assert table.loc["falling", "direction"] == "lowers risk"
     assert table.loc["constant", "gini"] == 0.0
+
+
+def said(sample: Sample, errors: float) -> str:
+    return stability_finding(sample, stability(sample, errors)).said
+
+
+def test_with_a_threshold_of_0_the_text_claims_no_selection() -> None:
+    for timed in (True, False):
+        text = said(sample_of(timed=timed), 0.0)
+        assert text.startswith("All 6 columns that a model may read are kept: the threshold of the selection")
+        assert "by more than chance" not in text
+        assert ("Stability over time cannot be measured" in text) != timed
+
+
+def test_of_one_period_the_text_claims_no_stability() -> None:
+    text = said(sample_of(timed=False), 2.5)
+    assert "4 are kept: over all training loans they rank" in text
+    assert "Stability over time cannot be measured: the training loans make one period only." in text
+    assert "1 periods" not in text
+
+
+def test_columns_that_are_kept_without_ranking_are_counted() -> None:
+    sample = sample_of()
+    columns = Columns.of(NAMES, {**SIGNS, "noise": 0}, not_scored=())
+    assert "Exceptions are 2 that belong to a feature without a declared direction." in said(
+        replace(sample, matrix=np.asarray(sample.matrix)[:, columns.shows], columns=columns), 2.5
+    )
+    assert f"of the {LEAST_KEPT} strongest, which are always kept." in said(sample, 1_000.0)
+
+
+def test_the_text_explains_why_there_are_more_columns_than_features() -> None:
+    sample = sample_of()
+    assert "The columns show" not in said(sample, 0.0)
+    columns = Columns.of(NAMES, {**SIGNS, "noise": 0}, not_scored=())
+    free = replace(sample, matrix=np.asarray(sample.matrix)[:, columns.shows], columns=columns)
+    assert "The columns show 6 features: a feature without a declared direction has two columns" in said(free, 0.0)
+    names = ("steady", "age_rising", "age_falling", "turning", "constant", "falling")
+    split = replace(sample, columns=Columns(names, sample.columns.shows, sample.columns.signs))
+    assert "NAME_falling along which it may only fall (1 such column)" in said(split, 0.0)

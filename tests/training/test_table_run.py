@@ -190,6 +190,13 @@ def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
     assert "This model is of a table. It is not registered and cannot be promoted." in page
     assert "The rows are of the table loans.csv. The figures hold for rows like these." in page
     assert "sellerscore promote" not in page
+    assert "1970" not in page
+    assert "training rows without dates" in whole.bundle.reference.population
+    assert "## Backtest on folds of borrowers" in page
+    assert "earlier origins" not in page
+    assert "of other borrowers" in page
+    assert "other sellers" not in page
+    assert "over borrowers." in found["discrimination"].said
     assert "marketplace" not in page.partition("## Limits")[2].partition("##")[0]
 
 

@@ -59,6 +59,9 @@ def test_numbers_stay_truths_count_and_text_becomes_flags() -> None:
     assert made.rows["bad"].tolist() == [False, True, False]
     assert made.rows["seller_id"].tolist() == ["a", "b", "a"]
     assert not made.spans_time
+    assert not made.is_dated
+    assert made.period == "without dates"
+    assert made.borrowers == "borrowers"
     assert made.signs == {"whole": 0, "real": -1, "own_home": 0, "job=clerk": 0, "job=cook": 0, "empty": 0}
     assert made.labels.definition == "outcome is lost"
 
@@ -177,6 +180,9 @@ def test_times_of_many_forms_are_midnights(times: object, days: list[str]) -> No
     assert made.labels.matured_through.isoformat() == max(days)
     assert list(made.features) == ["a"]
     assert made.spans_time
+    assert made.is_dated
+    assert made.period == f"as of {days[0]} to {days[1]}"
+    assert made.select(made.rows["bad"]).period == f"as of {days[1]}"
     assert made.is_table
 
 

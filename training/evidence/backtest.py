@@ -1,7 +1,8 @@
-"""Backtest: several origins inside the training part, each tested on the period after it and on other sellers.
+"""Backtest: several origins inside the training part, each tested on the period after it and on other borrowers.
 
 The model and the scorecard are fitted to the rows before each origin and judged on the same later rows, so that their
-difference is paired. The origins are repeated with another draw of sellers. The rows of the test proper take no part.
+difference is paired. The origins are repeated with another draw of borrowers. Where the rows do not allow
+origins in time, folds of borrowers take their place. The rows of the test proper take no part.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ LEAST_BAD: Final = 10
 """Defaults of a period for which figures are printed; fewer carry no claim."""
 
 DIFFERENCE: Final = Limit("difference in AUC on earlier origins (model less scorecard)", 0.0, at_least=True)
+FOLD_DIFFERENCE: Final = Limit("difference in AUC on folds of borrowers (model less scorecard)", 0.0, at_least=True)
 _ACTION: Final = "Set fit.model to scorecard, or look for features whose effect changes with time."
+_FOLD_ACTION: Final = "The scorecard ranks loans of other borrowers better: prefer it, or train on more loans."
 
 
 def backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Finding:
@@ -36,7 +39,7 @@ def backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Finding:
 
     Args:
         choice: the recipe, with the rows that it was chosen on.
-        repeated: the rows that the same origins leave out with another draw of sellers, if there are any.
+        repeated: the rows that the same origins leave out with another draw of borrowers, if there are any.
         seed: of the resamples.
     """
     import pandas as pd
@@ -47,19 +50,25 @@ def backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Finding:
     rows = _Compared.joined(draws)
     found = rows.ranking(seed)
     bad = int(rows.bad.sum())
-    check = DIFFERENCE.check(found.difference, _ACTION, quantity(bad, "default"))
-    tables = {"By period": pd.DataFrame(_periods(rows, seed))} if choice.out_of_time else {}
+    in_time = choice.out_of_time
+    limit, action = (DIFFERENCE, _ACTION) if in_time else (FOLD_DIFFERENCE, _FOLD_ACTION)
+    check = limit.check(found.difference, action, quantity(bad, "default"))
+    tables = {"By period": pd.DataFrame(_periods(rows, seed))} if in_time else {}
     if len(draws) > 1:
-        tables["By draw of sellers"] = pd.DataFrame(_by_draw(draws, seed))
-    repeats = ", with two draws of sellers" if len(draws) > 1 else ""
-    where = "later loans of other sellers" if choice.out_of_time else "loans of other sellers"
+        tables["By draw of borrowers"] = pd.DataFrame(_by_draw(draws, seed))
+    repeats = ", with two draws of borrowers" if len(draws) > 1 else ""
+    fitted, where = (
+        (f"Fitted to the loans before each of several origins{repeats}", "later loans of other borrowers")
+        if in_time
+        else ("Fitted without each of several folds of borrowers in turn", "loans of the fold left out")
+    )
     return Finding(
         "backtest",
-        "Backtest on earlier origins",
-        f"Fitted to the loans before each of several origins{repeats}, the {choice.recipe.kind} ranks "
+        "Backtest on earlier origins" if in_time else "Backtest on folds of borrowers",
+        f"{fitted}, the {choice.recipe.kind} ranks "
         f"{len(rows.bad):,} {where} ({bad:,} bad) with an AUC of {found.model}, the scorecard with {found.scorecard}. "
         f"The paired difference is {found.difference.value:+.3f} ({found.difference.low:+.3f} to "
-        f"{found.difference.high:+.3f}), sellers drawn as a whole.",
+        f"{found.difference.high:+.3f}), borrowers drawn as a whole.",
         figures={
             "defaults": float(bad),
             **found.model.figures("auc"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,7 +41,7 @@ def by_band(subject: Subject) -> Finding:
     bands = subject.bundle.policy.bands
     found = judged_bands(bands, subject.bad, subject.probability)
     checks = (*_order(found), *_levels(found))
-    rising = all(better.observed.value < worse.observed.value for better, worse in pairwise(found))
+    rising = not _inversions(found)
     figures = {f"observed_{each.name.lower()}": each.observed.value for each in found}
     figures |= {f"expected_{each.name.lower()}": each.expected for each in found}
     return Finding(
@@ -76,11 +76,30 @@ def judged_bands(bands: Bands, bad: NDArray[np.bool_], probability: NDArray[np.f
     return found
 
 
-def _order(found: list[JudgedBand]) -> Iterator[LimitCheck]:
-    figure, limit = "order of the observed default rates", "rises with every band"
-    wrong = [
-        (better, worse) for better, worse in combinations(found, 2) if better.observed.value > worse.observed.value
+def _inversions(found: list[JudgedBand]) -> list[tuple[JudgedBand, JudgedBand]]:
+    """Return the pairs in which the better band has the higher observed rate; equal rates are no inversion."""
+    return [(better, worse) for better, worse in combinations(found, 2) if better.observed.value > worse.observed.value]
+
+
+def _ties(found: list[JudgedBand]) -> str:
+    """Return a sentence on neighbouring bands of equal observed rates; empty if there are none."""
+    tied = [list(group) for _, group in groupby(found, key=lambda each: each.observed.value)]
+    shown = [
+        f"{', '.join(each.name for each in group[:-1])} and {group[-1].name} ({group[0].observed.value:.1%})"
+        for group in tied
+        if len(group) > 1
     ]
+    if not shown:
+        return ""
+    return (
+        f" Bands of equal observed rates: {'; '.join(shown)}. That is no violation of the order: bands with few loans "
+        "often have equal rates."
+    )
+
+
+def _order(found: list[JudgedBand]) -> Iterator[LimitCheck]:
+    figure, limit = "order of the observed default rates", "no better band above a worse one"
+    wrong = _inversions(found)
     certain = [(better, worse) for better, worse in wrong if better.observed.low > worse.observed.high]
     for better, worse in certain:
         note = (
@@ -96,7 +115,7 @@ def _order(found: list[JudgedBand]) -> Iterator[LimitCheck]:
         )
         yield LimitCheck(figure, pairs, limit, Standing.UNCERTAIN, note)
     if not wrong:
-        yield LimitCheck(figure, "rises", limit, Standing.WITHIN)
+        yield LimitCheck(figure, "rises, with equal rates" if _ties(found) else "rises", limit, Standing.WITHIN)
 
 
 def _levels(found: list[JudgedBand]) -> Iterator[LimitCheck]:
@@ -119,11 +138,15 @@ def _levels(found: list[JudgedBand]) -> Iterator[LimitCheck]:
 def _said(bands: int, found: list[JudgedBand], *, rising: bool) -> str:
     inside = sum(each.observed.low <= each.expected <= each.observed.high for each in found)
     empty = "" if len(found) == bands else f" {bands - len(found)} of {bands} bands hold no row."
-    verdict = "rises with every band" if rising else "does not rise with every band"
+    ties = _ties(found)
+    if not rising:
+        verdict = "does not rise with every band"
+    else:
+        verdict = "never falls from a better band to a worse one" if ties else "rises with every band"
     return (
         "Asked: do loans default as often as their band predicts, and more often in each worse band? The observed rate "
         f"{verdict}, and the expected one lies within the observed one's 95% interval (Wilson) in {inside} of "
-        f"{len(found)}.{empty}"
+        f"{len(found)}.{ties}{empty}"
     )
 
 

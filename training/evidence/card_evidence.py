@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from training.evidence.card_approval import NOT_APPROVED
 from training.evidence.card_blocks import Alarm, Approval, Block, Bullets, Prose, Table, number
 from training.evidence.intervals import wilson
-from training.evidence.limits import Standing, quantity
+from training.evidence.limits import Standing, quantity, two_digits, uncertainty
 
 if TYPE_CHECKING:
     from training.evidence.card_sections import CardInput
@@ -71,26 +71,27 @@ def _sample(given: CardInput) -> Iterator[str]:
         f"{number(given.facts['train_bad'])} defaults."
     )
     if bad < _FEW:
+        kind = "borrower" if given.facts.get("kind") == "table" else "seller"
         yield (
             f"{quantity(bad, 'default')} prove little. They can show that a model ranks far better than chance. They "
             "cannot show a small improvement, the default rate of a band to within a few percentage points, or equal "
-            f"quality for every kind of seller. {_FEW} defaults or more are the usual requirement."
+            f"quality for every kind of {kind}. {_FEW} defaults or more are the usual requirement."
         )
 
 
 def _auc(given: CardInput) -> Iterator[str]:
     bad, auc = int(given.facts["test_bad"]), given.figures["auc"]
     paired: Mapping[str, float] = next((each.figures for each in given.findings if each.name == _STUDY), {})
-    half = (paired.get("auc_high", auc.high) - paired.get("auc_low", auc.low)) / 2
+    uncertain = uncertainty(paired.get("auc_low", auc.low), paired.get("auc_high", auc.high))
     yield (
-        f"{quantity(bad, 'default')}: an AUC measured on them is uncertain by about ±{half:.2f}. A difference smaller "
+        f"{quantity(bad, 'default')}: an AUC measured on them is uncertain by {uncertain}. A difference smaller "
         "than that to an AUC measured on other loans cannot be seen."
     )
     if "auc_difference" in paired:
         least = (paired["auc_difference_high"] - paired["auc_difference_low"]) / 2
         yield (
             f"On these same loans, two models can be distinguished only if their AUC differs by more than about "
-            f"{least:.2f}."
+            f"{two_digits(least)}."
         )
 
 

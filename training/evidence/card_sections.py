@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE
 from scoring.reasons import code_of
+from training.dataset import UNDATED
 from training.evidence.card_blocks import (
     Alarm,
     Block,
@@ -27,6 +28,7 @@ from training.evidence.card_evidence import alarm_blocks, evidence_blocks, limit
 from training.evidence.card_templates import environment
 from training.evidence.limits import Standing
 from training.evidence.use import intended_use
+from training.split import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,7 +83,7 @@ def sections(given: CardInput) -> tuple[Section, ...]:
         Section("How good it is", tuple(_figures(given))),
         *(Section(finding.title, tuple(_finding(finding))) for finding in given.findings),
         Section("Signs, and why", tuple(_signs(given.bundle))),
-        Section("Reasons that sellers are given", (_reasons(given.bundle),)),
+        Section(f"Reasons that {'borrowers' if _is_table(given) else 'sellers'} are given", (_reasons(given),)),
         Section("How to reproduce it", tuple(_reproduce(given))),
     )
 
@@ -139,17 +141,15 @@ def _explained(bundle: Bundle) -> str:
 
 
 def _data(given: CardInput) -> Iterator[Block]:
-    facts, bundle = given.facts, given.bundle
+    facts, bundle, apart = given.facts, given.bundle, "borrowers" if _is_table(given) else "sellers"
     yield Prose(f"The reference of every explanation: {bundle.reference.population}. {_explained(bundle)}")
-    parts = {name: f"{number(facts[f'{name}_rows'])}, {number(facts[f'{name}_bad'])} bad" for name in ("train", "test")}
     rows = {
-        "training rows": f"{parts['train']}, as of before {facts['train_before']}",
-        "test rows": f"{parts['test']}, as of {facts['test_from']} or later",
+        **_parts(facts),
         **_served(facts),
         "how measured": str(facts["evidence"]).replace("_", " "),
         "left out: outcome still open": number(facts["censored"]),
         "left out: without instalments": number(facts["unscheduled"]),
-        "left out: between the parts, or of sellers kept apart": number(facts["set_apart"]),
+        f"left out: between the parts, or of {apart} kept apart": number(facts["set_apart"]),
         "origin of the operating data": str(facts["origin"]),
         "operating data through": str(facts["data_through"]),
         "outcomes from": str(facts["outcomes"]),
@@ -160,6 +160,22 @@ def _data(given: CardInput) -> Iterator[Block]:
         "digest of the catalogue": str(facts["catalogue"]),
     }
     yield Table("Rows and versions", ("what", "value"), tuple(rows.items()), (False, False))
+
+
+def _parts(facts: Mapping[str, str | int | float]) -> dict[str, str]:
+    """Return the training and test rows with their period; rows that are predicted out of fold have none or one day."""
+    parts = {name: f"{number(facts[f'{name}_rows'])}, {number(facts[f'{name}_bad'])} bad" for name in ("train", "test")}
+    if facts["evidence"] != Evidence.OUT_OF_FOLD:
+        train, test = f"as of before {facts['train_before']}", f"as of {facts['test_from']} or later"
+        return {"training rows": f"{parts['train']}, {train}", "test rows": f"{parts['test']}, {test}"}
+    is_undated = facts.get("kind") == "table" and facts["test_from"] == UNDATED.isoformat()
+    when = "without dates" if is_undated else f"as of {facts['test_from']}"
+    test = "the training rows, each predicted by a model that was not trained on it"
+    return {"training rows": f"{parts['train']}, {when}", "test rows": f"{parts['test']}: {test}"}
+
+
+def _is_table(given: CardInput) -> bool:
+    return given.facts.get("kind") == "table"
 
 
 def _served(facts: Mapping[str, str | int | float]) -> dict[str, str]:
@@ -216,7 +232,8 @@ def _signs(bundle: Bundle) -> Iterator[Block]:
     yield Table("Features", ("feature", "sign", "why", "reason group", "typical"), rows, (False,) * 4 + (True,))
 
 
-def _reasons(bundle: Bundle) -> Block:
+def _reasons(given: CardInput) -> Block:
+    bundle, borrower = given.bundle, "borrower" if _is_table(given) else "seller"
     side = {entry.name: code_of(entry.name, entry.side) for entry in bundle.sheet.scored_entries}
     rows = tuple(
         (side[entry.feature], entry.side.bank.en, entry.side.seller.en, entry.missing.bank.en)
@@ -224,13 +241,13 @@ def _reasons(bundle: Bundle) -> Block:
         if entry.feature in side
     )
     title = f"Version {bundle.reasons.version}, at most four with a score"
-    return Table(title, ("code", "to a bank", "to the seller", "to a bank, where missing"), rows, (False,) * 4)
+    return Table(title, ("code", "to a bank", f"to the {borrower}", "to a bank, where missing"), rows, (False,) * 4)
 
 
 def _reproduce(given: CardInput) -> Iterator[Block]:
     facts = given.facts
     searched = bool(facts.get(_TRIALS))
-    if facts.get("kind") == "table":
+    if _is_table(given):
         yield Prose("With the same table and these versions of the libraries, the command gives the same model text.")
         yield Code(str(facts["command"]))
         yield _versions(given, searched=False)

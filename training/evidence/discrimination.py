@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.finding import Finding
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms, figures, quantity
+from training.evidence.limits import Limit, LimitCheck, Standing, alarms, figures, quantity, two_digits
 from training.evidence.metrics import Estimate
 
 if TYPE_CHECKING:
@@ -160,5 +160,6 @@ def _summary(subject: Subject, found: RankingComparison) -> str:
         "Asked: does the model rank loans better than chance, and no worse than the logistic scorecard? On the same "
         f"{len(subject.bad):,} test loans ({defaults}), AUC is {found.model} for the model and "
         f"{found.scorecard} for the scorecard; the difference is {difference}. {verdict} A difference in AUC "
-        f"below about {half:.2f} cannot be seen on these loans. Intervals are 95% bootstrap intervals over sellers."
+        f"below about {two_digits(half)} cannot be seen on these loans. Intervals are 95% bootstrap intervals over "
+        f"{subject.train.borrowers}."
     )

@@ -19,6 +19,8 @@ GOOD: Final = "#2f7f79"
 BAD: Final = "#c2543d"
 INK: Final = "#444444"
 FAINT: Final = "#bbbbbb"
+LONGEST: Final = 50
+"""Characters of a name in a plot; longer names would take the room of the plot itself."""
 
 
 def paper(width: float, height: float) -> Figure:
@@ -72,7 +74,7 @@ def forest(
         axes.set_title(heading, fontsize=10)
         plain(axes)
         axes.tick_params(axis="y", length=0)
-    panels[0].set_yticks(places, names, fontsize=8.5)
+    panels[0].set_yticks(places, [shortened(name) for name in names], fontsize=8.5)
     panels[0].set_ylim(-0.6, len(names) - 0.4)
     fix_layout(figure)
     return figure
@@ -86,6 +88,17 @@ def _draw_beyond(axes: Axes, values: NDArray[np.float64], places: NDArray[np.int
             f"{value:.3g}", (end, place), (6, 0), textcoords="offset points", va="center", fontsize=8, color=BAD
         )
     axes.set_xlim(right=end)
+
+
+def shortened(name: str, most: int = LONGEST) -> str:
+    """Return a name of at most so many characters, with an ellipsis in the middle: names often differ at the end.
+
+    Example: `shortened("number_of_late_payments_12m", 16)` is `number_o…nts_12m`.
+    """
+    if len(name) <= most:
+        return name
+    tail = (most - 1) // 2
+    return f"{name[: most - 1 - tail]}…{name[-tail:]}"
 
 
 def wrapped(name: str, width: int = 38) -> str:

@@ -64,7 +64,7 @@ def drift(subject: Subject) -> Finding:
     found = drifts(_scored(subject.train, read, subject.train_score), _scored(subject.test, read, subject.score))
     score = found.pop(SCORE)
     if score.stability.low is None:
-        return Finding("drift", "Drift", "Not studied: the rows are of too few sellers to tell whether they moved.")
+        return Finding("drift", "Drift", f"Not studied: the rows are of too few {subject.train.borrowers} to tell.")
     checks = tuple(_checks(subject, score.stability, found))
     labels = {entry.name: entry.label for entry in subject.bundle.sheet.entries}
     by_verdict = {word: [name for name, each in found.items() if each.stability.verdict is word] for word in Verdict}
@@ -194,9 +194,10 @@ def _checks(subject: Subject, score: Stability, found: Mapping[str, Drift]) -> I
     beyond = {name: estimate(each.stability) for name, each in found.items() if each.stability.psi > ACT}
     certain = {name: each for name, each in beyond.items() if each.low > ACT}
     if certain:
+        changed = "the borrowers or the table" if subject.train.is_table else "the sellers or the deliveries"
         note = (
             f"The PSI of {len(certain)} of {len(found)} features lies above the limit of {ACT} with its whole 95% "
-            f"interval: {_named(certain)}. Find out whether the sellers or the deliveries have changed. A feature that "
+            f"interval: {_named(certain)}. Find out whether {changed} have changed. A feature that "
             "counts time on the platform or earlier loans moves because the platform gets older; later training loans "
             "reduce that."
         )
@@ -233,11 +234,13 @@ def _shown(found: Stability) -> str:
 
 def _said(subject: Subject, score: Stability, by_verdict: Mapping[Verdict, list[str]]) -> str:
     act, watch = by_verdict[Verdict.ACT], by_verdict[Verdict.WATCH]
+    borrowers = subject.train.borrowers
     return (
         f"Asked: do the {len(subject.test.rows):,} test rows resemble the {len(subject.train.rows):,} training rows? "
         f"The score has {_shown(score)}. Of {sum(map(len, by_verdict.values()))} features, {len(act)} have a PSI above "
         f"{ACT} (act) and {len(watch)} one from {WATCH} to {ACT} (watch). Training rows are scored by models that were "
-        "not trained on their sellers. Intervals come from resampling sellers, less the bias that chance adds to a PSI."
+        f"not trained on their {borrowers}. Intervals come from resampling {borrowers}, less the bias that chance adds "
+        "to a PSI."
     )
 
 

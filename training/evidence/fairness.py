@@ -181,11 +181,18 @@ def _checks(by: str, found: list[Group]) -> Iterator[LimitCheck]:
 
 
 def _check(group: Group, ratio: Estimate, best: Group) -> LimitCheck:
-    action = (
-        f"The default rate is {group.default_rate:.1%} against {best.default_rate:.1%} of {best.by} {best.name}. "
-        "Examine whether this explains the gap; if it does not, change the features or the limits of the bands, and "
-        "document the decision."
-    )
+    own, other = f"{group.default_rate:.1%}", f"{best.default_rate:.1%}"
+    change = "change the features or the limits of the bands, and document the decision."
+    if own == other:
+        action = (
+            f"The default rate is {own}, the same as for {best.by} {best.name}: default rates do not explain the "
+            f"gap. Examine which features cause it; {change}"
+        )
+    else:
+        action = (
+            f"The default rate is {own} against {other} of {best.by} {best.name}. Examine whether this explains the "
+            f"gap; if it does not, {change}"
+        )
     limit = Limit(f"four-fifths ratio of {group.by} {group.name}", FOUR_FIFTHS, at_least=True)
     return limit.check(ratio, action, f"{quantity(group.rows, 'loan')} of {group.by} {group.name}")
 

@@ -61,10 +61,10 @@ def leaks(subject: Subject, most: int = ROWS) -> Finding:
         "leaks",
         "Features that may know the outcome",
         f"Asked: does a feature contain the outcome? Each of {len(told)} features alone ranked the outcomes of "
-        f"{len(rows.rows):,} training rows, by a shallow tree trained on other sellers. The best, {told[0].feature}, "
-        f"reaches AUC {told[0].best:.3f}; the limit is {TOO_GOOD}. Without {leant_on}, the feature that the model uses "
-        f"most, a small model loses {lost:.3f} of AUC; the limit is {TOO_MUCH}. The model itself reaches {whole:.3f} "
-        f"on the test rows; the limit is {TOO_WELL}.",
+        f"{len(rows.rows):,} training rows, by a shallow tree trained on other {rows.borrowers}. The best, "
+        f"{told[0].feature}, reaches AUC {told[0].best:.3f}; the limit is {TOO_GOOD}. Without {leant_on}, the feature "
+        f"that the model uses most, a small model loses {lost:.3f} of AUC; the limit is {TOO_MUCH}. The model itself "
+        f"reaches {whole:.3f} on the test rows; the limit is {TOO_WELL}.",
         figures={"best_alone_auc": told[0].best, "lost_without_one_auc": lost, "model_auc": whole},
         tables={"Features alone": _table(told)},
         alarms=alarms(checks),

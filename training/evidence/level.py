@@ -100,7 +100,8 @@ def level(subject: Subject) -> Finding:
         "level",
         "Level of the predictions",
         f"Asked: do as many test loans default as predicted? {found.observed:,} of {len(subject.bad):,} defaulted, and "
-        f"{found.expected:.1f} were expected. The ratio is {found.ratio}, with sellers drawn as a whole.",
+        f"{found.expected:.1f} were expected. The ratio is {found.ratio}, with {subject.train.borrowers} "
+        "drawn as a whole.",
         figures={
             "observed": float(found.observed),
             "expected": found.expected,

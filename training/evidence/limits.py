@@ -10,10 +10,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isinf, isnan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from training.evidence.metrics import Estimate
+
+_SMALLEST: Final = 0.0001
+"""Smaller uncertainties are written as this."""
 
 
 class Standing(StrEnum):
@@ -108,6 +111,17 @@ def shares(found: Estimate) -> str:
     """Write a share as `5.3% (2.1% to 9.8%)`, without an interval where it has none."""
     shown = f"{found.value:.1%}"
     return f"{shown} ({found.low:.1%} to {found.high:.1%})" if found.low < found.high else shown
+
+
+def two_digits(value: float) -> str:
+    """Write a positive number with two significant digits: `0.12`, `0.0043`; below 0.0001 as `0.0001`."""
+    return f"{max(value, _SMALLEST):.2g}"
+
+
+def uncertainty(low: float, high: float) -> str:
+    """Return half the width of an interval, such as `about ±0.0043`, never as ±0.00."""
+    half = (high - low) / 2
+    return f"about ±{two_digits(half)}" if half >= _SMALLEST else f"less than ±{_SMALLEST}"
 
 
 def quantity(number: int, noun: str) -> str:

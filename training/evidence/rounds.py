@@ -87,7 +87,7 @@ def boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> Finding
         rounds: of the boosted trees, in the recipe of the model.
         config: the settings of the fit.
     """
-    rows = "later rows of other sellers" if curve.is_later else "a fold of sellers"
+    rows = "later rows of other borrowers" if curve.is_later else "a fold of borrowers"
     at_limit = curve.best > 0.98 * config.max_rounds
     limit = (
         f" The loss still fell at the limit of {config.max_rounds:,} rounds (fit.max_rounds): raise the limit or "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.drawing import BAD, FAINT, GOOD, INK, paper, plain, wrapped
+from training.evidence.drawing import BAD, FAINT, GOOD, INK, fix_layout, paper, plain, shortened, wrapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,13 +31,15 @@ def summary(features: pd.DataFrame, points: NDArray[np.float64], label: str = "P
 
     known = features.notna().any().to_numpy()
     shown = features.loc[:, known]
-    explanation = shap.Explanation(values=points[:, known], data=shown.to_numpy(), feature_names=list(shown.columns))
+    names = [shortened(str(name)) for name in shown.columns]
+    explanation = shap.Explanation(values=points[:, known], data=shown.to_numpy(), feature_names=names)
     # shap draws on pyplot's current figure only, so one is lent to it and taken back
-    figure = plt.figure(figsize=(8.0, 6.0))
+    figure = plt.figure(figsize=(9.4, 6.0), layout="constrained")
     shap.plots.beeswarm(explanation, max_display=_SHOWN, show=False, plot_size=None, color=_colours())
-    figure.axes[0].set_xlabel(label)
+    figure.axes[0].set_xlabel(label, fontsize=11)
+    figure.axes[0].tick_params(axis="y", labelsize=10)
     plt.close(figure)
-    figure.tight_layout()
+    fix_layout(figure)
     return figure
 
 
@@ -54,7 +56,7 @@ def dependence(features: pd.DataFrame, points: NDArray[np.float64], partners: Ma
     columns = 2
     lines = -(-len(partners) // columns)
     # lent to shap as in `summary`: it looks for pyplot's current figure to put a colour bar on
-    figure = plt.figure(figsize=(9.4, 2.9 * lines))
+    figure = plt.figure(figsize=(9.4, 2.9 * lines), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, (place, partner) in zip(panels, partners.items(), strict=False):
         _panel(axes, features.iloc[:, place], points[:, place], features.iloc[:, partner])
@@ -63,7 +65,7 @@ def dependence(features: pd.DataFrame, points: NDArray[np.float64], partners: Ma
     for bar in figure.axes[len(panels) :]:
         bar.yaxis.label.set_fontsize(8)
     plt.close(figure)
-    figure.tight_layout()
+    fix_layout(figure)
     return figure
 
 
@@ -79,7 +81,7 @@ def interactions(size: NDArray[np.float64], names: list[str], places: NDArray[np
         if row != column:
             ink = "white" if value > middle else INK
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7.5, color=ink)
-    labels = [names[place] for place in places]
+    labels = [shortened(names[place]) for place in places]
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.tick_params(length=0)
@@ -93,7 +95,8 @@ def _panel(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner: 
     axes.axhline(0.0, color=FAINT, linewidth=1, linestyle=":")
     if known.any():
         _scattered(axes, values[known], points[known], partner[known])
-    axes.set(xlabel=str(values.name), ylabel="Points")
+    axes.set_xlabel(shortened(str(values.name)), fontsize=10)
+    axes.set_ylabel("Points", fontsize=10)
     plain(axes)
     if known.any() and not known.all():
         axes.axhline(float(points[~known].mean()), color=INK, linewidth=1, linestyle="--", label="where missing")
@@ -104,7 +107,7 @@ def _scattered(axes: Axes, values: pd.Series, points: NDArray[np.float64], partn
     """Draw SHAP's scatter, coloured by the partner's rank, since single giants would leave all others one colour."""
     import shap
 
-    rank = partner.rank(pct=True).fillna(0.5).rename(wrapped(f"{partner.name}, by rank", 26))
+    rank = partner.rank(pct=True).fillna(0.5).rename(wrapped(f"{shortened(str(partner.name))}, by rank", 26))
     one, other = (
         shap.Explanation(values=points, data=each.to_numpy(), feature_names=str(each.name)) for each in (values, rank)
     )

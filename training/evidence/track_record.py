@@ -43,9 +43,9 @@ def _whole(scale: Scale, probability: NDArray[np.float64]) -> list[int]:
 
 
 def _loans(split: Split) -> str:
-    dates = split.test.rows["as_of"]
     whose = {
-        Evidence.OUT_OF_TIME: "of sellers that the tested model never saw, later than all loans that it was trained on",
-        Evidence.OUT_OF_FOLD: "each predicted by a model that was not trained on its seller",
+        Evidence.OUT_OF_TIME: f"of {split.test.borrowers} that the tested model never saw, later than all its training "
+        "loans",
+        Evidence.OUT_OF_FOLD: f"each predicted by a model that was not trained on its {split.test.borrowers[:-1]}",
     }[split.evidence]
-    return f"{len(dates):,} loans as of {dates.min().date()} to {dates.max().date()}, {whose}"
+    return f"{len(split.test.rows):,} loans {split.test.period}, {whose}"

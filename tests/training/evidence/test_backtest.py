@@ -74,9 +74,9 @@ def test_figures_are_of_both_draws_together(fitted: Fitted, repeated: LeftOut) -
     assert found.figures["auc"] == pytest.approx(auc(bad, own))
     assert found.figures["auc_difference"] == pytest.approx(auc(bad, own) - auc(bad, scorecard))
     assert found.figures["defaults"] == bad.sum()
-    assert found.tables["By draw of sellers"]["bad"].sum() == bad.sum()
+    assert found.tables["By draw of borrowers"]["bad"].sum() == bad.sum()
     assert (found.tables["By period"]["bad"] >= LEAST_BAD).all()
-    assert "with two draws of sellers" in found.said
+    assert "with two draws of borrowers" in found.said
 
 
 def test_a_model_that_ranks_worse_than_the_scorecard_raises_an_alarm(fitted: Fitted, repeated: LeftOut) -> None:
@@ -95,3 +95,6 @@ def test_without_dates_nothing_is_repeated() -> None:
     found = backtest(fitted.choice, None, seed=7)
     assert found.tables == {}
     assert "two draws" not in found.said
+    assert found.title == "Backtest on folds of borrowers"
+    assert found.said.startswith("Fitted without each of several folds of borrowers in turn, the ")
+    assert "origin" not in found.said + found.checks[0].figure

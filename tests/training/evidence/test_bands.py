@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 
 from tests.training.evidence.subjects import subject, with_test
+from training.dataset import Dataset
 from training.evidence.bands import band_of, by_band, judged_bands
 from training.evidence.limits import LimitCheck, Standing
 from training.package import BANDS
@@ -50,29 +51,46 @@ def planted(rates: dict[float, float], rows: int = 200) -> tuple[np.ndarray, np.
         ({0.01: 0.01, 0.02: 0.02, 0.05: 0.05, 0.1: 0.1, 0.3: 0.3}, 1.0, 0),
         ({0.01: 0.03, 0.02: 0.02, 0.05: 0.05, 0.1: 0.1, 0.3: 0.3}, 0.0, 0),
         ({0.01: 0.01, 0.02: 0.02, 0.05: 0.40, 0.1: 0.1, 0.3: 0.1}, 0.0, 2),
-        ({0.01: 0.02, 0.02: 0.02}, 0.0, 0),
     ],
 )
 def test_the_order_of_bands_is_judged(rates: dict[float, float], rises: float, alarms: int) -> None:
     bad, probability = planted(rates)
-    rows = np.resize(np.arange(700), len(bad))
-    found = subject()
-    test = replace(found.test, rows=found.test.rows.iloc[rows].assign(bad=bad), features=found.test.features.iloc[rows])
-    finding = by_band(replace(found, test=test, probability=probability))
+    finding = by_band(replace(subject(), test=planted_rows(bad), probability=probability))
     assert finding.figures["in_order"] == rises
     assert len([alarm for alarm in finding.alarms if "defaults more than band" in alarm]) == alarms
     assert ("rises with every band" in finding.said) == bool(rises)
 
 
+@pytest.mark.parametrize(
+    ("rates", "shown"),
+    [
+        ({0.01: 0.0, 0.02: 0.0, 0.3: 0.3}, "equal observed rates: A and B (0.0%). That is no violation"),
+        ({0.01: 0.1, 0.02: 0.1, 0.05: 0.1, 0.3: 0.3}, "equal observed rates: A, B and C (10.0%)."),
+    ],
+)
+def test_equal_rates_are_no_violation_in_the_text_the_figure_and_the_limit(
+    rates: dict[float, float], shown: str
+) -> None:
+    bad, probability = planted(rates, 20)
+    finding = by_band(replace(subject(), test=planted_rows(bad), probability=probability))
+    check = next(check for check in finding.checks if check.figure == "order of the observed default rates")
+    assert (check.found, check.standing) == ("rises, with equal rates", Standing.WITHIN)
+    assert finding.figures["in_order"] == 1.0
+    assert "never falls from a better band to a worse one" in finding.said
+    assert shown in finding.said
+
+
+def planted_rows(bad: np.ndarray) -> Dataset:
+    """Test rows with these outcomes."""
+    places, test = np.resize(np.arange(700), len(bad)), subject().test
+    return replace(test, rows=test.rows.iloc[places].assign(bad=bad), features=test.features.iloc[places])
+
+
 def judged(rates: dict[float, float], rows: int) -> dict[str, LimitCheck]:
     """The checks of planted rates by figure."""
     bad, probability = planted(rates, rows)
-    places = np.resize(np.arange(700), len(bad))
-    found = subject()
-    test = replace(
-        found.test, rows=found.test.rows.iloc[places].assign(bad=bad), features=found.test.features.iloc[places]
-    )
-    return {check.figure: check for check in by_band(replace(found, test=test, probability=probability)).checks}
+    finding = by_band(replace(subject(), test=planted_rows(bad), probability=probability))
+    return {check.figure: check for check in finding.checks}
 
 
 def test_a_band_whose_level_is_certainly_wrong_raises_an_alarm() -> None:

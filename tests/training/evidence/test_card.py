@@ -227,6 +227,11 @@ def test_the_smallest_difference_that_can_be_seen_is_computed() -> None:
     assert "can be distinguished only if their AUC differs by more than about 0.12." in text
 
 
+def test_a_small_uncertainty_is_not_written_as_zero() -> None:
+    found = Finding("discrimination", "Ranking", "Compared.", {"auc_low": 0.99, "auc_high": 0.9986})
+    assert "is uncertain by about ±0.0043." in card(given(found))[MARKDOWN]
+
+
 def test_settings_are_a_file_that_reads_back(cards: dict[str, str]) -> None:
     blocks = re.findall(r"```\n(.*?)\n```", cards[MARKDOWN], flags=re.DOTALL)
     assert tomllib.loads(blocks[1]) == {"fit": {"learning_rate": 0.03, "seed": 7}, "split": {"salt": "sellerscore"}}
@@ -244,6 +249,25 @@ def test_out_of_fold_evidence_is_called_so() -> None:
     found = card(replace(given(), facts={**FACTS, "evidence": "out_of_fold"}))[MARKDOWN]
     assert "measured on predictions out of fold" in found
     assert "later loans of sellers never trained on" not in found
+
+
+def data(**facts: str) -> str:
+    text = card(replace(given(), facts={**FACTS, "evidence": "out_of_fold", **facts}))[MARKDOWN]
+    return text[text.index("## Data") : text.index("## How good it is")]
+
+
+def test_rows_that_are_predicted_out_of_fold_claim_no_later_test() -> None:
+    shown = data()
+    assert "| training rows | 12,345, 678 bad, as of 2024-09-03 |" in shown
+    assert "| 2,345, 123 bad: the training rows, each predicted by a model that was not trained on it |" in shown
+    assert "or later" not in shown
+
+
+def test_a_table_without_dates_claims_none() -> None:
+    shown = data(kind="table", test_from="1970-01-01", train_before="1970-01-02", command="sellerscore train-table x")
+    assert "| training rows | 12,345, 678 bad, without dates |" in shown
+    assert "1970" not in shown
+    assert "of borrowers kept apart" in shown
 
 
 def test_a_bundle_that_needs_no_history_and_no_table_promises_none() -> None:

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 
 from tests.training.evidence.subjects import subject
 from training.evidence.discrimination import RankingComparison, compare_ranking, discrimination
-from training.evidence.limits import Standing
+from training.evidence.limits import Standing, two_digits
 
 
 def loans(rows: int, seed: int = 1, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray, pd.Series]:
@@ -102,7 +102,7 @@ def test_few_defaults_say_what_they_cannot_show() -> None:
     finding = discrimination(small)
     bad = int(small.bad.sum())
     assert f"{bad} defaults cannot show which of the two ranks better." in finding.said
-    assert f"A difference in AUC below about {half(finding.figures):.2f} cannot be seen" in finding.said
+    assert f"A difference in AUC below about {two_digits(half(finding.figures))} cannot be seen" in finding.said
     by_figure = {check.figure: check for check in finding.checks}
     check = by_figure["difference in AUC (model less scorecard)"]
     if finding.figures["auc_difference"] < 0:

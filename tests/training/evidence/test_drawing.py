@@ -11,7 +11,7 @@ import numpy as np
 from tests.training.datasets import TELLING
 from tests.training.evidence.subjects import subject
 from training.evidence import plots
-from training.evidence.drawing import forest
+from training.evidence.drawing import LONGEST, forest, shortened
 from training.evidence.drift import drift
 from training.evidence.metrics import Estimate
 
@@ -33,6 +33,16 @@ def test_a_value_beyond_the_end_does_not_press_the_others_together() -> None:
     whole = forest(["near", "far"], {"PSI": estimates}, {"PSI": 0.25}).axes[0]
     assert whole.get_xlim()[1] > 7
     assert not whole.texts
+
+
+def test_long_names_are_shortened_so_that_a_panel_has_room() -> None:
+    names = [f"{'a name of a column ' * 6}{number}" for number in range(2)]
+    drawn = forest(names, {"PSI": [Estimate(0.1, 0.05, 0.2)] * 2})
+    assert [len(name) for name in words(drawn)] == [LONGEST] * 2
+    assert words(drawn)[0] != words(drawn)[1]
+    assert drawn.axes[0].get_window_extent().width > 0.2 * drawn.bbox.width
+    assert shortened("number_of_late_payments_12m", 16) == "number_o…nts_12m"
+    assert shortened("short") == "short"
 
 
 def test_drift_is_drawn_by_label_and_clipped() -> None:

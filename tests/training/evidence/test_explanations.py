@@ -16,6 +16,7 @@ from tests.scoring.build import Recipe, bundle, names, rows
 from tests.training.datasets import NAMES
 from tests.training.evidence.subjects import boosted, subject, with_test
 from tests.training.evidence.subjects import bundle as packed
+from training.evidence import shap_plots
 from training.evidence.explanations import explain, explanations, parted
 from training.evidence.finding import Finding
 from training.evidence.scored import log_odds
@@ -110,3 +111,20 @@ def test_a_model_that_looks_at_nothing_has_nothing_to_show() -> None:
     assert "No two features act together" in finding.said
     assert finding.figures["top_ten_share"] == 0.0
     assert len(finding.tables["Features that act together"]) == 0
+
+
+def test_long_names_leave_room_for_the_plots() -> None:
+    names = [f"a name of a column that is {number:02d} and very long, far beyond its plot" * 2 for number in range(15)]
+    rng = np.random.default_rng(1)
+    features, points = pd.DataFrame(rng.normal(size=(60, 15)), columns=names), rng.normal(size=(60, 15))
+    figures = (
+        shap_plots.summary(features, points, "Points (to the right: higher score)"),
+        shap_plots.dependence(features, points, {0: 1, 2: 3}),
+        shap_plots.interactions(np.abs(rng.normal(size=(15, 15))), names, np.arange(10)),
+    )
+    for figure in figures:
+        figure.draw_without_rendering()
+        assert figure.axes[0].get_window_extent().width > 0.25 * figure.bbox.width
+        box, shown = figure.get_tightbbox(), figure.bbox_inches
+        assert box.x0 >= shown.x0 - 0.05
+        assert box.x1 <= shown.x1 + 0.05

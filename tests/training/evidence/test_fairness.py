@@ -74,7 +74,17 @@ def test_only_what_is_surely_below_four_fifths_raises_an_alarm(share: float, ala
     assert len(finding.alarms) == alarms
     if alarms:
         assert finding.alarms[0].startswith("The four-fifths ratio of country VN is 0.5")
-        assert "below the limit of 0.8. The default rate is 10.0% against 10.0% of country CN." in finding.alarms[0]
+        assert (
+            "below the limit of 0.8. The default rate is 10.0%, the same as for country CN: default rates do not "
+            "explain the gap."
+        ) in finding.alarms[0]
+
+
+def test_an_alarm_compares_default_rates_that_differ() -> None:
+    found = unequal(0.25)
+    riskier = with_test(found, bad=found.bad | ((found.test.about["country"] == "VN") & (np.arange(700) % 3 == 0)))
+    (alarm,) = fairness(riskier).alarms
+    assert "against 10.0% of country CN. Examine whether this explains the gap; if it does not, change" in alarm
 
 
 def test_a_ratio_below_the_limit_that_may_be_chance_says_why_it_is_no_alarm() -> None:

@@ -6,7 +6,7 @@ from math import inf, nan
 
 import pytest
 
-from training.evidence.limits import Limit, Standing, alarms
+from training.evidence.limits import Limit, Standing, alarms, two_digits, uncertainty
 from training.evidence.metrics import Estimate
 from training.evidence.reason_limits import stability_checks
 
@@ -90,3 +90,27 @@ def test_refits_that_were_not_made_are_stated() -> None:
     found = [check for check in stability_checks(without) if check.standing is Standing.NOT_MEASURED]
     assert len(found) == 2
     assert all("no refits were made" in check.note for check in found)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [
+        (0.7, 0.94, "about ±0.12"),
+        (0.79, 0.83, "about ±0.02"),
+        (0.99, 0.9986, "about ±0.0043"),
+        (0.9, 0.90022, "about ±0.00011"),
+        (1.0, 1.0, "less than ±0.0001"),
+    ],
+)
+def test_an_uncertainty_is_never_written_as_zero(low: float, high: float, shown: str) -> None:
+    assert uncertainty(low, high) == shown
+
+
+def test_two_digits_are_significant_ones() -> None:
+    assert [two_digits(value) for value in (0.0, 0.00012, 0.0315, 0.12, 1.27)] == [
+        "0.0001",
+        "0.00012",
+        "0.032",
+        "0.12",
+        "1.3",
+    ]

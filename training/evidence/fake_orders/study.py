@@ -33,6 +33,7 @@ MOST_BUYERS: Final = 0.05
 
 _NAME: Final = "fake_orders"
 _TITLE: Final = "What fake orders buy"
+_MOVED: Final = "Features that the best mix moved"
 _FEATURES: Final = 15
 
 
@@ -112,7 +113,7 @@ def report(found: Attack, who: str) -> Finding:
         _TITLE,
         _said(figures, who, found.gains["mix"].nunique()),
         figures=figures,
-        tables={"By mix": _by_mix(found), "Features that the best mix moved": _by_feature(found)},
+        tables={"By mix": _by_mix(found), _MOVED: _by_feature(found)},
         plots={"points_gained": _plot(best["points"])},
         alarms=alarms((check,)),
         checks=(check,),
@@ -126,7 +127,8 @@ def _check(over: float, shown: str) -> LimitCheck:
         return LimitCheck(figure, shown, limit, Standing.WITHIN)
     note = (
         f"{shown} of sellers gain more than {POINTS} points by fake orders, above the limit of {MOST_BUYERS:.0%}. Find "
-        "the features that gained the points in the table below, and declare them gameable or take them out."
+        f"the features that gained the points in the table “{_MOVED}” of this study in the model card, and declare "
+        "them gameable or take them out."
     )
     return LimitCheck(figure, shown, limit, Standing.ALARM, note)
 

@@ -47,6 +47,7 @@ def test_figures_are_those_of_the_best_mix_of_each_seller() -> None:
 def test_more_than_a_twentieth_of_sellers_who_gain_is_an_alarm_and_a_twentieth_is_none() -> None:
     assert report(made_attack([6] + [5] * 19), "sellers").alarms == ()
     (alarm,) = report(made_attack([6] * 2 + [5] * 18), "sellers").alarms
+    assert "in the table “Features that the best mix moved” of this study in the model card" in alarm
     assert alarm.startswith(
         "10.0% (2.8% to 30.1%) of sellers gain more than 5 points by fake orders, above the limit of 5%"
     )
