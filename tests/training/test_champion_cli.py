@@ -95,7 +95,7 @@ def test_a_promotion_and_the_way_back(run: Command, home: Path) -> None:
 def test_gates_of_a_file_that_fail_are_listed_and_nothing_moves(run: Command, home: Path, tmp_path: Path) -> None:
     gates = tmp_path / "gates.toml"
     gates.write_text('calibration_slope_least = 50\ncalibration_slope_most = 51\nmay_be_unmeasured = ["selection"]\n')
-    with pytest.raises(PromotionError, match=r"Version 2 is not promoted; \d+ of 12 gates failed:\n  - ") as refusal:
+    with pytest.raises(PromotionError, match=r"Version 2 is not promoted; \d+ of 13 gates failed:\n  - ") as refusal:
         run("promote", "2", *APPROVAL[:4], "--gates", gates)
     assert re.search(r"outcomes: \d+ of \d+ test loans went bad; required are 50 or more", str(refusal.value))
     assert "sums" not in str(refusal.value)
