@@ -39,13 +39,13 @@ def tested(loans: Dataset) -> Package:
 
 
 @pytest.fixture(scope="module")
-def test_part(loans: Dataset) -> Dataset:
+def holdout(loans: Dataset) -> Dataset:
     return out_of_time(loans, SplitConfig(test_days=300, embargo_days=100)).test
 
 
 @pytest.fixture(scope="module")
-def final(loans: Dataset, tested: Package, test_part: Dataset) -> FinalFit:
-    return fit_final(loans, test_part, tested, CONFIG, Learner())
+def final(loans: Dataset, tested: Package, holdout: Dataset) -> FinalFit:
+    return fit_final(loans, holdout, tested, CONFIG, Learner())
 
 
 def test_it_learns_from_every_matured_loan_and_from_no_other(loans: Dataset, final: FinalFit) -> None:
@@ -55,15 +55,15 @@ def test_it_learns_from_every_matured_loan_and_from_no_other(loans: Dataset, fin
 
 
 def test_predictions_of_the_test_loans_are_out_of_fold(
-    loans: Dataset, tested: Package, test_part: Dataset, final: FinalFit
+    loans: Dataset, tested: Package, holdout: Dataset, final: FinalFit
 ) -> None:
     matured = loans.select(pd.Series(loans.rows.index > 0))
     margins = out_of_fold(Sample.of_dataset(matured), CONFIG, tested.fitted.recipe)
     known = matured.rows.assign(margin=margins).groupby(["seller_id", "as_of", "bad"])["margin"].agg(sorted)
-    wanted = test_part.rows.assign(margin=final.margins).groupby(["seller_id", "as_of", "bad"])["margin"].agg(sorted)
+    wanted = holdout.rows.assign(margin=final.margins).groupby(["seller_id", "as_of", "bad"])["margin"].agg(sorted)
     assert wanted.tolist() == known.loc[wanted.index].tolist()
     served = Bundle.from_files(pack(final.parts))
-    seen = np.asarray(served.model.booster.predict(test_part.features.to_numpy(), raw_score=True))
+    seen = np.asarray(served.model.booster.predict(holdout.features.to_numpy(), raw_score=True))
     assert not np.allclose(seen, final.margins)
 
 
