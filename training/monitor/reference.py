@@ -45,9 +45,9 @@ class Reference:
     """What scores given are held against, rows with history enough for a score alone.
 
     Attributes:
-        features: of the rows that the tested model learnt from.
-        score: of loans of the same time whose sellers the tested model never saw. The final fit saw them, and scores
-            them a little more extremely than new ones. None where the tested model saw all.
+        features: of the training rows of the tested model.
+        score: of loans of the same time whose sellers were not in these rows. They are training rows of the final fit,
+            so their scores may be more extreme than those of new loans. None if the tested model was trained on all.
     """
 
     features: Sample
