@@ -12,9 +12,9 @@ _PAGE: Final = """## On public credit tables
 The same fit, calibration, scorecard and figures of merit as `sellerscore train`, with the columns of a table in place
 of the catalogue (`training/tables.py`). Nothing is tuned on rows that are judged: the rounds, the calibration and the
 best of {trials} trials of settings are found inside each part that is learnt from. Numbers are taken as they are, text
-as a flag for each of its values, and missing values stand at the riskiest end as they do for sellers
-([ADR 13](adr/0013-hidden-values-at-the-riskiest-end.md)), where LightGBM alone would learn from them. Some columns,
-such as sex and age, no lender may use; they stand here because published figures have them.
+as a flag for each of its values. A missing value is scored as the riskiest value, as for sellers
+([ADR 13](adr/0013-missing-values-are-scored-as-the-riskiest.md)); LightGBM alone would fit missing values to the data.
+No lender may use some of the columns, such as sex and age; they are included because published figures include them.
 
 AUC, mean over the parts left out; in brackets a 95% bootstrap interval over rows, of differences on the same resamples.
 
