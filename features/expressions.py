@@ -7,11 +7,23 @@ A measure is one number made of the rows that a seller shows as of T. A window o
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
 class Expr:
-    """Anything with a value for a seller as of T; `+ - * /` combine expressions into new ones."""
+    """Anything with a value for a seller as of T; `+ - * /` combine expressions into new ones.
+
+    Attributes:
+        tag: names the kind of expression in digests and column names. It stays when the class is renamed, and changes
+            when the kind is computed differently.
+    """
+
+    tag: ClassVar[str]
+
+    def __init_subclass__(cls, *, tag: str) -> None:
+        super().__init_subclass__()
+        cls.tag = tag
 
     def __add__(self, other: Expr) -> Expr:
         return Arithmetic("+", self, other)
@@ -28,14 +40,14 @@ class Expr:
 
 
 @dataclass(frozen=True)
-class Number(Expr):
+class Number(Expr, tag="number"):
     """A constant."""
 
     value: float
 
 
 @dataclass(frozen=True)
-class Arithmetic(Expr):
+class Arithmetic(Expr, tag="arithmetic"):
     """Two expressions and one of `+ - * /`."""
 
     operator: str
@@ -44,35 +56,35 @@ class Arithmetic(Expr):
 
 
 @dataclass(frozen=True)
-class Root(Expr):
+class Root(Expr, tag="root"):
     """The square root of what is never negative."""
 
     of: Expr
 
 
 @dataclass(frozen=True)
-class Least(Expr):
+class Least(Expr, tag="least"):
     """The smallest of several values; missing where one is."""
 
     of: tuple[Expr, ...]
 
 
 @dataclass(frozen=True)
-class LeastKnown(Expr):
+class LeastKnown(Expr, tag="least_known"):
     """The smallest of the values that are not missing; missing where all are."""
 
     of: tuple[Expr, ...]
 
 
 @dataclass(frozen=True)
-class Greatest(Expr):
+class Greatest(Expr, tag="greatest"):
     """The largest of several values; missing where one is."""
 
     of: tuple[Expr, ...]
 
 
 @dataclass(frozen=True)
-class Measure(Expr):
+class Measure(Expr, tag="measure"):
     """Base of what is aggregated; all else is arithmetic."""
 
 
@@ -80,7 +92,7 @@ class Measure(Expr):
 
 
 @dataclass(frozen=True)
-class Total(Measure):
+class Total(Measure, tag="total"):
     """The sum of a fact over a window; `net` names a fact to subtract: `Total("gross", 90, 30, "refunded")`."""
 
     fact: str
@@ -90,7 +102,7 @@ class Total(Measure):
 
 
 @dataclass(frozen=True)
-class AgeTotal(Measure):
+class AgeTotal(Measure, tag="age_total"):
     """The sum over a window of a fact times the days that it lies back, 1 for the day before T."""
 
     fact: str
@@ -103,7 +115,7 @@ class AgeTotal(Measure):
 
 
 @dataclass(frozen=True)
-class Spread(Measure):
+class Spread(Measure, tag="spread"):
     """n times the sum of squared daily totals less the square of their sum, exact; n^2 times their variance."""
 
     fact: str
@@ -113,7 +125,7 @@ class Spread(Measure):
 
 
 @dataclass(frozen=True)
-class ProductTotal(Measure):
+class ProductTotal(Measure, tag="product_total"):
     """The sum over a window's days of one fact's daily total times another's, exact."""
 
     fact: str
@@ -123,7 +135,7 @@ class ProductTotal(Measure):
 
 
 @dataclass(frozen=True)
-class PeakDay(Measure):
+class PeakDay(Measure, tag="peak_day"):
     """The largest daily total of a fact in a window, at least zero."""
 
     fact: str
@@ -132,7 +144,7 @@ class PeakDay(Measure):
 
 
 @dataclass(frozen=True)
-class PeakDays(Measure):
+class PeakDays(Measure, tag="peak_days"):
     """The sum of the `count` largest daily totals of a fact in a window."""
 
     fact: str
@@ -142,7 +154,7 @@ class PeakDays(Measure):
 
 
 @dataclass(frozen=True)
-class MedianDay(Measure):
+class MedianDay(Measure, tag="median_day"):
     """The median of a fact's daily totals over the days of a window that have more than none; missing without any."""
 
     fact: str
@@ -152,7 +164,7 @@ class MedianDay(Measure):
 
 
 @dataclass(frozen=True)
-class LatestDay(Measure):
+class LatestDay(Measure, tag="latest_day"):
     """Days from the latest day on which a fact's total is more than none to T; missing where no day's is."""
 
     fact: str
@@ -162,7 +174,7 @@ class LatestDay(Measure):
 
 
 @dataclass(frozen=True)
-class ActiveDays(Measure):
+class ActiveDays(Measure, tag="active_days"):
     """How many days of a window have more than none of a fact."""
 
     fact: str
@@ -171,7 +183,7 @@ class ActiveDays(Measure):
 
 
 @dataclass(frozen=True)
-class DaysSinceLast(Measure):
+class DaysSinceLast(Measure, tag="days_since_last"):
     """Days from the latest day with more than none of a fact to T, looking back `days`; missing if there is none."""
 
     fact: str
@@ -182,7 +194,7 @@ class DaysSinceLast(Measure):
 
 
 @dataclass(frozen=True)
-class MedianOf(Measure):
+class MedianOf(Measure, tag="median_of"):
     """The lower median of a whole-number key over the rows that a fact counts: `MedianOf("hours", "shipped", 90)`."""
 
     key: str
@@ -192,7 +204,7 @@ class MedianOf(Measure):
 
 
 @dataclass(frozen=True)
-class Groups(Measure):
+class Groups(Measure, tag="groups"):
     """How many values of a key have more than none of a fact in a window: `Groups("buyer_country", "orders", 180)`."""
 
     key: str
@@ -202,7 +214,7 @@ class Groups(Measure):
 
 
 @dataclass(frozen=True)
-class GroupSquares(Measure):
+class GroupSquares(Measure, tag="group_squares"):
     """The sum over a key's values of the squared sum of a fact, exact; the raw material of a concentration."""
 
     key: str
@@ -212,7 +224,7 @@ class GroupSquares(Measure):
 
 
 @dataclass(frozen=True)
-class LargestGroup(Measure):
+class LargestGroup(Measure, tag="largest_group"):
     """The largest sum of a fact over the values of a key, at least zero."""
 
     key: str
@@ -222,7 +234,7 @@ class LargestGroup(Measure):
 
 
 @dataclass(frozen=True)
-class HomeTotal(Measure):
+class HomeTotal(Measure, tag="home_total"):
     """The sum of a fact over rows whose key is the seller's own `column` as of T: sales in his own country."""
 
     key: str
@@ -236,7 +248,7 @@ class HomeTotal(Measure):
 
 
 @dataclass(frozen=True)
-class Buyers(Measure):
+class Buyers(Measure, tag="buyers"):
     """How many distinct buyers ordered at least `orders` times in a window."""
 
     days: int
@@ -245,14 +257,14 @@ class Buyers(Measure):
 
 
 @dataclass(frozen=True)
-class BuyerOrders(Measure):
+class BuyerOrders(Measure, tag="buyer_orders"):
     """How many orders of a window name their buyer."""
 
     days: int
 
 
 @dataclass(frozen=True)
-class ReturningBuyers(Measure):
+class ReturningBuyers(Measure, tag="returning_buyers"):
     """How many distinct buyers of the latest `days` had ordered in the `before` days before those, too."""
 
     days: int
@@ -260,7 +272,7 @@ class ReturningBuyers(Measure):
 
 
 @dataclass(frozen=True)
-class BuyerSales(Measure):
+class BuyerSales(Measure, tag="buyer_sales"):
     """What buyers spent in a window who ordered at least `orders` times in it."""
 
     days: int
@@ -268,21 +280,21 @@ class BuyerSales(Measure):
 
 
 @dataclass(frozen=True)
-class BuyerSquares(Measure):
+class BuyerSquares(Measure, tag="buyer_squares"):
     """The sum over buyers of their squared spending in a window, exact; orders that name no buyer are one buyer's."""
 
     days: int
 
 
 @dataclass(frozen=True)
-class TopBuyer(Measure):
+class TopBuyer(Measure, tag="top_buyer"):
     """The most that one buyer spent in a window, at least zero; orders that name no buyer are one buyer's."""
 
     days: int
 
 
 @dataclass(frozen=True)
-class RushOrders(Measure):
+class RushOrders(Measure, tag="rush_orders"):
     """How many orders of a window came from a buyer who placed at least `orders` in the same hour of the clock."""
 
     days: int
@@ -293,40 +305,40 @@ class RushOrders(Measure):
 
 
 @dataclass(frozen=True)
-class Instalments(Measure):
+class Instalments(Measure, tag="instalments"):
     """How many instalments fell due in the last `days`."""
 
     days: int
 
 
 @dataclass(frozen=True)
-class LateInstalments(Measure):
+class LateInstalments(Measure, tag="late_instalments"):
     """How many instalments that fell due in the last `days` were more than LATE_DAYS past due."""
 
     days: int
 
 
 @dataclass(frozen=True)
-class PastDueDays(Measure):
+class PastDueDays(Measure, tag="past_due_days"):
     """The days past due of all instalments that fell due in the last `days`, added up."""
 
     days: int
 
 
 @dataclass(frozen=True)
-class WorstPastDue(Measure):
+class WorstPastDue(Measure, tag="worst_past_due"):
     """The most days past due of any instalment that was not yet covered on some day of the last `days`."""
 
     days: int
 
 
 @dataclass(frozen=True)
-class LoansRepaid(Measure):
+class LoansRepaid(Measure, tag="loans_repaid"):
     """How many loans are past their term with nothing unpaid."""
 
 
 @dataclass(frozen=True)
-class Owed(Measure):
+class Owed(Measure, tag="owed"):
     """The principal of all loans that payments have not reached, micro-USD."""
 
 
@@ -334,32 +346,32 @@ class Owed(Measure):
 
 
 @dataclass(frozen=True)
-class DaysSinceFirst(Measure):
+class DaysSinceFirst(Measure, tag="days_since_first"):
     """Days from the first order day ever to T; missing where there was none."""
 
 
 @dataclass(frozen=True)
-class DaysOnPlatform(Measure):
+class DaysOnPlatform(Measure, tag="days_on_platform"):
     """Days from the seller's onboarding to T."""
 
 
 @dataclass(frozen=True)
-class Stores(Measure):
+class Stores(Measure, tag="stores"):
     """How many stores the seller owns as of T."""
 
 
 @dataclass(frozen=True)
-class Marketplaces(Measure):
+class Marketplaces(Measure, tag="marketplaces"):
     """On how many marketplaces the seller owns a store as of T."""
 
 
 @dataclass(frozen=True)
-class OldestStore(Measure):
+class OldestStore(Measure, tag="oldest_store"):
     """Days from the opening of the seller's oldest store to T; missing without a store."""
 
 
 @dataclass(frozen=True)
-class FestivalDays(Measure):
+class FestivalDays(Measure, tag="festival_days"):
     """How many days of a window are festival days; a matter of the calendar alone."""
 
     days: int

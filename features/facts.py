@@ -4,7 +4,7 @@ All facts are integers (counts, hours, or micro-USD), so that their sums are exa
 """
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,8 @@ class Fact:
     `own_store` facts take the orders that owners place with themselves; all others leave them out, for they
     are no sales. A fact of `refunds` or `fulfilments` falls on the day of its order, where that is named.
     """
+
+    tag: ClassVar[str] = "fact"
 
     name: str
     table: str
@@ -29,6 +31,9 @@ QUICK_REFUND_HOURS: Final = 48
 LATE_SHIPPING_HOURS: Final = 72
 LATE_DELIVERY_HOURS: Final = 21 * 24
 """Parcels across borders take 7 to 19 days; beyond three weeks a buyer has begun to ask."""
+
+WEEKEND: Final = (5, 6)
+"""Saturday and Sunday, counted from Monday as 0."""
 
 LOAN_TABLES: Final = ("loans", "instalments", "payments")
 """The tables of a seller's loans, which no store has and which `loans` reads as they are."""

@@ -11,7 +11,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from features.exact import stored_total
-from features.facts import FACTS, LATE_DELIVERY_HOURS, LATE_SHIPPING_HOURS, QUICK_REFUND_HOURS, TILE_KEYS, Fact
+from features.facts import (
+    FACTS,
+    LATE_DELIVERY_HOURS,
+    LATE_SHIPPING_HOURS,
+    QUICK_REFUND_HOURS,
+    TILE_KEYS,
+    WEEKEND,
+    Fact,
+)
 from features.festivals import festival_days
 
 if TYPE_CHECKING:
@@ -21,8 +29,6 @@ BASE_KEYS: Final = ("store_id", "day", "visible_from")
 OF_ORDERS: Final = frozenset({"orders", "refunds", "fulfilments"})
 """Tables whose tiles have the key `insider` too: the buyer's id where it is that of a store or of a holder of stores,
 else null. Whether an insider is one of the seller's own accounts is known only as of T."""
-
-_WEEKEND: Final = (5, 6)
 
 _NAMED: Final = ("order_id", "ordered_at", "buyer_id", "channel", "visible_from")
 """Of an order, what a refund or parcel that names it must know."""
@@ -166,7 +172,7 @@ def _beside(rows: ir.Table, orders: ir.Table) -> ir.Table:
 def _orders(rows: ir.Table) -> ir.Table:
     import ibis
 
-    weekend = rows.day.day_of_week.index().isin(_WEEKEND)
+    weekend = rows.day.day_of_week.index().isin(WEEKEND)
     return rows.mutate(
         season=ibis.ifelse(rows.day.isin(festival_days()), "festival", "plain"),
         weekpart=ibis.ifelse(weekend, "weekend", "week"),

@@ -1,6 +1,5 @@
 """What a feature is: a frozen definition in words and data, with no engine code."""
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,8 +37,10 @@ from features.facts import (
     LOAN_TABLES,
     QUICK_REFUND_HOURS,
     TILE_KEYS,
+    WEEKEND,
 )
 from features.festivals import festivals
+from features.semantics import digest_of
 
 _OF_ORDERS = BuyerOrders | Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
 
@@ -149,21 +150,48 @@ def parties_of(measure: Measure) -> frozenset[str]:
 
 
 def digest(catalogue: tuple[Feature, ...]) -> str:
-    """Return the SHA-256 over all definitions as data, facts included; any change of meaning changes it.
+    """Return the SHA-256 over what the features mean; it names the catalogue in vectors and in models.
+
+    Labels, meanings and sign reasons are not part of it: better wording needs no retraining.
 
     Example: `digest(CATALOGUE)` is `sha256:…`, 64 hexadecimal digits.
     """
-    text = "\n".join(repr(item) for item in (*_meanings(), *catalogue))
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return digest_of(
+        {
+            "tiles": _tile_semantics(),
+            "loans": {"late_days": LATE_DAYS, "covered": COVERED},
+            "features": [_feature_semantics(feature) for feature in catalogue],
+        }
+    )
 
 
 def tile_digest() -> str:
-    """Return the SHA-256 over all that stored tiles rest on; tiles of another digest are built anew."""
-    return hashlib.sha256("\n".join(map(repr, _meanings())).encode()).hexdigest()
+    """Return the SHA-256 over what stored tiles are computed from; tiles of another digest are built again."""
+    return digest_of(_tile_semantics())
 
 
-def _meanings() -> tuple[object, ...]:
-    # A year of festivals stands for the rule that makes them.
-    hours = (QUICK_REFUND_HOURS, LATE_SHIPPING_HOURS, LATE_DELIVERY_HOURS)
-    loans = (LOAN_TABLES, LATE_DAYS, COVERED)
-    return (*hours, festivals(2024), sorted(TILE_KEYS.items()), loans, *FACTS)
+def _tile_semantics() -> dict[str, object]:
+    return {
+        "facts": FACTS,
+        "keys": TILE_KEYS,
+        "quick_refund_hours": QUICK_REFUND_HOURS,
+        "late_shipping_hours": LATE_SHIPPING_HOURS,
+        "late_delivery_hours": LATE_DELIVERY_HOURS,
+        "weekend": WEEKEND,
+        "festivals_2024": festivals(2024),  # one year stands for the rule of all years
+        "loan_tables": LOAN_TABLES,
+    }
+
+
+def _feature_semantics(feature: Feature) -> dict[str, object]:
+    return {
+        "name": feature.name,
+        "unit": feature.unit,
+        "window": feature.window,
+        "expression": feature.expression,
+        "sign": feature.sign,
+        "reason_group": feature.reason_group,
+        "actionable": feature.actionable,
+        "structural": feature.structural,
+        "gameable": feature.bought,
+    }

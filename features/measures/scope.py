@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -124,13 +124,14 @@ def with_own(rows: ir.Table, scope: Scope) -> ir.Table:
 
 
 def column(measure: Measure) -> str:
-    """Return the column name of a measure, as its definition reads.
+    """Return the column name of a measure: its tag and its settings.
 
     Example:
         >>> column(Total("gross", 90, 30))
-        "Total(fact='gross', days=90, lag=30, net=None)"
+        'total(fact=gross, days=90, lag=30, net=None)'
     """
-    return repr(measure)
+    settings = (f"{field.name}={getattr(measure, field.name)}" for field in fields(measure))
+    return f"{measure.tag}({', '.join(settings)})"
 
 
 def within(ago: ir.IntegerValue, days: int, lag: int) -> ir.BooleanValue:

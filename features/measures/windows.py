@@ -55,7 +55,7 @@ def _between_edges(tiles: ir.Table, scope: Scope, wanted: list[OfWindows]) -> ir
 
 
 def _part(item: OfWindows) -> str:
-    return f"{item.fact}_{type(item).__name__}"
+    return f"{item.tag}({item.fact})"
 
 
 def _added_up(item: OfWindows, rows: ir.Table) -> ir.IntegerScalar:

@@ -5,13 +5,14 @@ Data, like the catalogue. Sums are stored, whole numbers; figures are made of th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 from typing import Final
 
 from features.facts import BY_NAME, LATE_SHIPPING_HOURS
+from features.semantics import digest_of
 
 STEPS: Final = 12
 STEP_DAYS: Final = 30
@@ -200,7 +201,17 @@ def figure_of(series: Series, sums: Mapping[str, int | None]) -> int | float | N
     return value / (over * 100) if series.unit == "stars" else value / over
 
 
+@cache
 def digest() -> str:
-    """Return the SHA-256 over what is stored of the steps; sums of another digest are made anew."""
-    stored = (STEPS, STEP_DAYS, NEW_AFTER, [(name, BY_NAME.get(name)) for name in SUMS])
-    return "sha256:" + hashlib.sha256(repr(stored).encode()).hexdigest()
+    """Return the SHA-256 over what is stored of the steps; sums of another digest are computed again.
+
+    Example: `digest()` is `sha256:…`, 64 hexadecimal digits.
+    """
+    return digest_of(
+        {
+            "steps": STEPS,
+            "step_days": STEP_DAYS,
+            "new_after": NEW_AFTER,
+            "sums": [(name, BY_NAME.get(name)) for name in SUMS],
+        }
+    )
