@@ -21,16 +21,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.catalogue import CATALOGUE
+from training.dataset import CATALOGUE_SIGNS, NOT_SCORED, Dataset
 
 if TYPE_CHECKING:
     import lightgbm
     import pandas as pd
-
-    from training.dataset import Dataset
-
-CATALOGUE_SIGNS: Final[Mapping[str, int]] = {feature.name: feature.sign for feature in CATALOGUE}
-NOT_SCORED: Final = frozenset(feature.name for feature in CATALOGUE if not feature.scored)
 
 FARTHEST: Final = 1e30
 """Beyond any value of a feature: where a missing one is put."""

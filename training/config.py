@@ -14,7 +14,8 @@ from training.labels import LabelConfig
 from training.refits import RefitConfig
 from training.search import SearchConfig
 from training.settings import STRICT
-from training.split import SplitConfig, longest_days
+from training.split import longest_days
+from training.split_settings import SplitConfig
 
 
 @dataclass(frozen=True)

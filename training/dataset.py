@@ -12,7 +12,6 @@ from features.catalogue import CATALOGUE, digest
 from features.coverage import require_covered
 from features.errors import StoreError
 from features.pipeline import accepted_rows, all_sellers, compute_frame, described, latest_midnight
-from training.columns import CATALOGUE_SIGNS, NOT_SCORED
 from training.errors import LabelError
 from training.labels import LOANS, DefaultDefinition, Labels, label_loans
 
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from features.intake import OperatingStore
+
+CATALOGUE_SIGNS: Final[Mapping[str, int]] = {feature.name: feature.sign for feature in CATALOGUE}
+NOT_SCORED: Final = frozenset(feature.name for feature in CATALOGUE if not feature.scored)
 
 UNDATED: Final = date(1970, 1, 1)
 """The midnight of all rows of a table without dates, so that no row counts as later than another."""

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.bounded_logistic import Binned
-from training.columns import CATALOGUE_SIGNS
+from training.dataset import CATALOGUE_SIGNS
 from training.errors import TrainingError
 
 if TYPE_CHECKING:

@@ -6,34 +6,15 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
-
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from training.dataset import LEAST_OF_A_CLASS
-from training.settings import STRICT
-from training.split_advice import require_parts
+from training.split_settings import SplitConfig, require_parts
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from training.dataset import Dataset
-
-
-@dataclass(frozen=True)
-class SplitConfig:
-    """How many days of the latest loans make the test, and which share of sellers is kept from training.
-
-    `embargo_days` lie between the last training loan and the first test loan: as long as an outcome takes, so that
-    every training outcome was known when the first test loan was paid out. `TrainConfig` refuses a shorter one.
-    """
-
-    __pydantic_config__ = STRICT
-
-    test_days: Annotated[int, Field(ge=1, le=36_525)] = 120
-    unseen_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
-    embargo_days: Annotated[int, Field(ge=0, le=36_525)] = 366
-    salt: str = "sellerscore"
 
 
 class Evidence(StrEnum):

@@ -96,8 +96,8 @@ def _print_run(run: Run, request: TableRequest, run_id: str, *, as_json: bool) -
 
     from rich.console import Console
 
-    from training.cli import figure_table, print_alarms
     from training.registry import TABLES
+    from training.run_output import figure_table, print_alarms
 
     if as_json:
         figures = {name: asdict(figure) for name, figure in run.figures.items()}

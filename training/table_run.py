@@ -20,7 +20,8 @@ from training.fit import FitConfig
 from training.labels import LabelConfig
 from training.refits import RefitConfig
 from training.run import Run, train
-from training.split import Split, SplitConfig, hold_out, is_unseen, whole
+from training.split import Split, hold_out, is_unseen, whole
+from training.split_settings import SplitConfig
 from training.table_directions import directed, directions
 from training.tables import MOST_CATEGORIES, TableForm, as_dataset
 

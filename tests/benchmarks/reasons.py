@@ -25,8 +25,8 @@ from scoring.reasons import Reason
 from tests.benchmarks.features import Target
 from tests.benchmarks.simulation import PARTS, SPLIT, part_of
 from training.calibrate import affine, probabilities
-from training.columns import CATALOGUE_SIGNS, Columns
-from training.dataset import Dataset, build, loan_labels
+from training.columns import Columns
+from training.dataset import CATALOGUE_SIGNS, Dataset, build, loan_labels
 from training.evidence.metrics import evaluate
 from training.evidence.reasons import disturbed
 from training.fit import FitConfig, Fitted, fit_sample

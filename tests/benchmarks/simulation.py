@@ -29,7 +29,8 @@ from training.logistic import logistic
 from training.package import BANDS
 from training.sample import Sample
 from training.simulation import SimulationConfig, simulate
-from training.split import Split, SplitConfig, hold_out
+from training.split import Split, hold_out
+from training.split_settings import SplitConfig
 
 SEEDS: Final = (101, 102, 103)
 """No setting was chosen on these; that was done on seeds 1, 2 and 3."""

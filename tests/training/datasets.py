@@ -10,8 +10,7 @@ import pandas as pd
 
 from features.catalogue import CATALOGUE, digest
 from training.candidates import Kind, Recipe
-from training.columns import CATALOGUE_SIGNS
-from training.dataset import Dataset
+from training.dataset import CATALOGUE_SIGNS, Dataset
 from training.fit import FitConfig, Fitted, boost
 from training.labels import Labels
 from training.sample import Sample

@@ -11,9 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.training.runs import made_run
-from training.cli import app, print_run
+from training.cli import app
 from training.errors import ConfigError, LabelError
 from training.registry import Registered
+from training.run_output import print_run
 
 
 def shown(*arguments: str) -> dict[str, dict[str, object]]:

@@ -14,8 +14,8 @@ from scoring.errors import BundleError
 from scoring.explain import contributions
 from scoring.model import Calibration, Model
 from tests.training.datasets import NAMES, SIGNS, boosted_trees, dataset
-from training.columns import FARTHEST, NOT_SCORED, Columns
-from training.dataset import Dataset
+from training.columns import FARTHEST, Columns
+from training.dataset import NOT_SCORED, Dataset
 from training.fit import FitConfig, Fitted, boost
 from training.package import Package, bundle_parts
 from training.sample import Sample

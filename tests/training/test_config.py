@@ -10,7 +10,8 @@ from training.config import TrainConfig
 from training.errors import ConfigError
 from training.labels import LabelConfig
 from training.settings import read_settings
-from training.split import SplitConfig, longest_days
+from training.split import longest_days
+from training.split_settings import SplitConfig
 
 
 @pytest.mark.parametrize(("months", "days"), [(1, 31), (2, 62), (6, 184), (12, 366), (24, 731), (48, 1461)])

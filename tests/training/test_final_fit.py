@@ -19,7 +19,8 @@ from training.final_fit import FinalFit, fit_final
 from training.fit import FitConfig, fit_sample, out_of_fold
 from training.package import Package
 from training.sample import Sample
-from training.split import SplitConfig, out_of_time
+from training.split import out_of_time
+from training.split_settings import SplitConfig
 
 CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, max_rounds=30, folds=3, threads=1)
 

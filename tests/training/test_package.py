@@ -13,8 +13,7 @@ from scoring.model import Calibration
 from scoring.sheet import Reach, Sizes
 from tests.training.datasets import NAMES, boosted_trees, dataset
 from training.candidates import Kind, Recipe
-from training.columns import NOT_SCORED
-from training.dataset import Dataset
+from training.dataset import NOT_SCORED, Dataset
 from training.fit import FitConfig, Fitted, fit_rows
 from training.package import Package, bundle_parts, reason_catalogue
 from training.reach import Reached, advised

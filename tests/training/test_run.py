@@ -17,9 +17,8 @@ from features.catalogue import CATALOGUE, Feature, digest
 from scoring import Bundle, assess
 from tests.training.datasets import COVERED, NAMES, dataset, small_scorecard
 from training.candidates import SHRINKAGES
-from training.columns import NOT_SCORED
 from training.config import TrainConfig
-from training.dataset import Dataset
+from training.dataset import NOT_SCORED, Dataset
 from training.evidence.card_blocks import Code
 from training.evidence.card_sections import CardInput, sections
 from training.evidence.finding import Finding

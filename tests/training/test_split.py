@@ -12,7 +12,8 @@ import pytest
 from tests.training.datasets import dataset
 from training.dataset import LEAST_OF_A_CLASS, Dataset
 from training.errors import LabelError
-from training.split import Evidence, Split, SplitConfig, is_unseen, out_of_time, whole
+from training.split import Evidence, Split, is_unseen, out_of_time, whole
+from training.split_settings import SplitConfig
 
 CONFIG = SplitConfig()
 

@@ -11,8 +11,8 @@ from training.evidence.intervals import wilson
 from training.evidence.limits import Standing, quantity, two_digits, uncertainty
 
 if TYPE_CHECKING:
-    from training.evidence.card_sections import CardInput
     from training.evidence.finding import Finding
+    from training.evidence.metrics import Estimate
 
 SIMULATED: Final = "simulated"
 """The word with which a delivery states that its rows are not of real sellers."""
@@ -23,11 +23,14 @@ _FEW: Final = 50
 """Defaults below which the card states that they prove little; the gates require as many by default."""
 
 
-def alarm_blocks(given: CardInput) -> Iterator[Block]:
+Facts = Mapping[str, str | int | float]
+"""Parameters, counts and digests of a run."""
+
+
+def alarm_blocks(findings: tuple[Finding, ...], facts: Facts) -> Iterator[Block]:
     """Yield every alarm, the approval, and the figures beyond a limit that raise no alarm, with the reason."""
-    findings = given.findings
     raised = [(finding, alarm) for finding in findings for alarm in finding.alarms]
-    yield Prose(_NOT_REGISTERED) if given.facts.get("kind") == "table" else Approval(NOT_APPROVED)
+    yield Prose(_NOT_REGISTERED) if facts.get("kind") == "table" else Approval(NOT_APPROVED)
     if not raised:
         yield Prose(f"None of {len(findings)} studies raised an alarm.")
     for finding, alarm in raised:
@@ -44,16 +47,23 @@ def alarm_blocks(given: CardInput) -> Iterator[Block]:
         yield Bullets(tuple(others))
 
 
-def evidence_blocks(given: CardInput) -> Iterator[Block]:
+def evidence_blocks(facts: Facts, figures: Mapping[str, Estimate], findings: tuple[Finding, ...]) -> Iterator[Block]:
     """Yield the origin of the data and what the number of defaults can show."""
-    yield Bullets((_origin(given), f"Outcomes come from {given.facts['outcomes']}.", *_sample(given), *_auc(given)))
+    yield Bullets(
+        (
+            _origin(facts),
+            f"Outcomes come from {facts['outcomes']}.",
+            *_sample(facts),
+            *_auc(facts, figures["auc"], findings),
+        )
+    )
 
 
-def _origin(given: CardInput) -> str:
-    origin = str(given.facts["origin"])
-    if given.facts.get("kind") == "table":
+def _origin(facts: Facts) -> str:
+    origin = str(facts["origin"])
+    if facts.get("kind") == "table":
         return f"The rows are of {origin}. The figures hold for rows like these."
-    stated = f"Operating data: {origin}, through {given.facts['data_through']}."
+    stated = f"Operating data: {origin}, through {facts['data_through']}."
     if SIMULATED not in origin:
         return f"{stated} The figures hold for the sellers and the period of these data."
     return (
@@ -62,16 +72,16 @@ def _origin(given: CardInput) -> str:
     )
 
 
-def _sample(given: CardInput) -> Iterator[str]:
-    rows, bad = int(given.facts["test_rows"]), int(given.facts["test_bad"])
+def _sample(facts: Facts) -> Iterator[str]:
+    rows, bad = int(facts["test_rows"]), int(facts["test_bad"])
     low, high = (float(end) for end in wilson(bad, rows))
     yield (
         f"Test sample: {rows:,} loans with {quantity(bad, 'default')}, a default rate of {bad / rows:.1%} (95% "
-        f"interval {low:.1%} to {high:.1%}). Training sample: {number(given.facts['train_rows'])} loans with "
-        f"{number(given.facts['train_bad'])} defaults."
+        f"interval {low:.1%} to {high:.1%}). Training sample: {number(facts['train_rows'])} loans with "
+        f"{number(facts['train_bad'])} defaults."
     )
     if bad < _FEW:
-        kind = "borrower" if given.facts.get("kind") == "table" else "seller"
+        kind = "borrower" if facts.get("kind") == "table" else "seller"
         yield (
             f"{quantity(bad, 'default')} prove little. They can show that a model ranks far better than chance. They "
             "cannot show a small improvement, the default rate of a band to within a few percentage points, or equal "
@@ -79,9 +89,9 @@ def _sample(given: CardInput) -> Iterator[str]:
         )
 
 
-def _auc(given: CardInput) -> Iterator[str]:
-    bad, auc = int(given.facts["test_bad"]), given.figures["auc"]
-    paired: Mapping[str, float] = next((each.figures for each in given.findings if each.name == _STUDY), {})
+def _auc(facts: Facts, auc: Estimate, findings: tuple[Finding, ...]) -> Iterator[str]:
+    bad = int(facts["test_bad"])
+    paired: Mapping[str, float] = next((each.figures for each in findings if each.name == _STUDY), {})
     uncertain = uncertainty(paired.get("auc_low", auc.low), paired.get("auc_high", auc.high))
     yield (
         f"{quantity(bad, 'default')}: an AUC measured on them is uncertain by {uncertain}. A difference smaller "

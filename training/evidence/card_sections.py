@@ -73,8 +73,10 @@ class CardInput:
 def sections(given: CardInput) -> tuple[Section, ...]:
     """Return the card's sections in the order in which a reviewer reads them."""
     return (
-        Section("Alarms", tuple(alarm_blocks(given))),
-        Section("What this evidence can and cannot show", tuple(evidence_blocks(given))),
+        Section("Alarms", tuple(alarm_blocks(given.findings, given.facts))),
+        Section(
+            "What this evidence can and cannot show", tuple(evidence_blocks(given.facts, given.figures, given.findings))
+        ),
         Section("Published limits", tuple(limit_blocks(given.findings))),
         Section("Intended use", tuple(_use(given.bundle))),
         Section("Limits", (Bullets(limits(given.facts)),)),

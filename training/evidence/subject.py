@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from features.intake import OperatingStore
     from scoring.bundle import Bundle
     from training.dataset import Dataset
-    from training.evidence.fake_orders import FakeOrdersConfig
+    from training.evidence.fake_orders.mixes import FakeOrdersConfig
     from training.scorecard import Scorecard
     from training.split import Evidence
 

@@ -20,7 +20,8 @@ from training.errors import ComparisonError
 from training.evidence.asking import scorable
 from training.evidence.drift import SCORE, Sample
 from training.evidence.scored import scores
-from training.split import Evidence, SplitConfig, is_unseen
+from training.split import Evidence, is_unseen
+from training.split_settings import SplitConfig
 from training.unseen import Source
 
 if TYPE_CHECKING:

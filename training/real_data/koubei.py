@@ -34,7 +34,8 @@ from training.refits import RefitConfig
 from training.run import train
 from training.sample import Sample
 from training.search import search
-from training.split import SplitConfig, out_of_time
+from training.split import out_of_time
+from training.split_settings import SplitConfig
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,8 +17,7 @@ from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet
 from tests.statements import reason_catalogue as made_up
 from tests.training.datasets import NAMES, SIGNS, TABLES, dataset, small_scorecard
-from training.columns import NOT_SCORED
-from training.dataset import Dataset
+from training.dataset import NOT_SCORED, Dataset
 from training.evidence.fake_orders import FakeOrdersConfig
 from training.evidence.scored import scores
 from training.evidence.subject import Subject

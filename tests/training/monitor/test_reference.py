@@ -19,7 +19,8 @@ from training.evidence.scored import scores
 from training.monitor.models import Model
 from training.monitor.reference import References
 from training.registry import Registry, find, load_bundle
-from training.split import SplitConfig, is_unseen
+from training.split import is_unseen
+from training.split_settings import SplitConfig
 from training.unseen import Source
 
 

@@ -1,9 +1,13 @@
-"""The mixes of fake orders that a clever seller would try against this catalogue: data only, with budget and cost."""
+"""The mixes of fake orders that a clever seller would try against this catalogue, with budget and cost; settings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from pydantic import Field
+
+from training.settings import STRICT
 
 MICROS: Final = 1_000_000
 
@@ -22,6 +26,20 @@ WWW 2015). What the buyer is paid is not known, so that costs here are the least
 
 BESIDE: Final = ("traffic", "fulfilments", "ratings")
 """What such a market offers with an order: visits as many as a true one needs, a parcel that moves, five stars."""
+
+
+@dataclass(frozen=True)
+class FakeOrdersConfig:
+    """How many sellers are let buy; with none, the study is declined, and so is the model by its gate.
+
+    Enough by default to see a hole, and few enough to take seconds; `make bench` takes 500. No more are let buy once
+    they have `orders` true orders of 90 days together, so that a marketplace of large sellers takes no longer.
+    """
+
+    __pydantic_config__ = STRICT
+
+    sellers: Annotated[int, Field(ge=0, le=10_000)] = 60
+    orders: Annotated[int, Field(ge=1)] = 5_000
 
 
 @dataclass(frozen=True)

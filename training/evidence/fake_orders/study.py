@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
 from training.evidence.asking import scorable
 from training.evidence.fake_orders.attack import Attack, attack
@@ -15,7 +14,6 @@ from training.evidence.fake_orders.mixes import BUDGET_SHARE
 from training.evidence.finding import Finding
 from training.evidence.intervals import wilson
 from training.evidence.limits import LimitCheck, Standing, alarms
-from training.settings import STRICT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,20 +33,6 @@ _NAME: Final = "fake_orders"
 _TITLE: Final = "What fake orders buy"
 _MOVED: Final = "Features that the best mix moved"
 _FEATURES: Final = 15
-
-
-@dataclass(frozen=True)
-class FakeOrdersConfig:
-    """How many sellers are let buy; with none, the study is declined, and so is the model by its gate.
-
-    Enough by default to see a hole, and few enough to take seconds; `make bench` takes 500. No more are let buy once
-    they have `orders` true orders of 90 days together, so that a marketplace of large sellers takes no longer.
-    """
-
-    __pydantic_config__ = STRICT
-
-    sellers: Annotated[int, Field(ge=0, le=10_000)] = 60
-    orders: Annotated[int, Field(ge=1)] = 5_000
 
 
 def fake_orders(subject: Subject) -> Finding:

@@ -14,8 +14,7 @@ from tests.frames import frame_of
 from tests.training.datasets import dataset
 from tests.training.evidence.fake_orders.shops import PAIRS
 from tests.training.evidence.subjects import boosted, bundle
-from training.columns import NOT_SCORED
-from training.dataset import Dataset
+from training.dataset import NOT_SCORED, Dataset
 from training.errors import TrainingError
 from training.evidence.fake_orders import attack as attack_room
 from training.evidence.fake_orders.attack import Attack, attack

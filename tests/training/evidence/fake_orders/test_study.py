@@ -13,7 +13,8 @@ from scoring import Bundle
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.fake_orders import study
 from training.evidence.fake_orders.attack import Attack
-from training.evidence.fake_orders.study import FakeOrdersConfig, fake_orders, report
+from training.evidence.fake_orders.mixes import FakeOrdersConfig
+from training.evidence.fake_orders.study import fake_orders, report
 
 
 def made_attack(points: list[int], mixes: tuple[str, ...] = ("one", "two")) -> Attack:

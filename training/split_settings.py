@@ -1,27 +1,44 @@
-"""Settings of the split that work for the labels at hand, computed where the configured ones leave a part too small."""
+"""Settings of the split, and advice on settings that work if the configured ones leave a part too small."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from training.dataset import LEAST_OF_A_CLASS
 from training.errors import LabelError
+from training.settings import STRICT
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from training.dataset import Dataset
-    from training.split import SplitConfig
 
 LEAST_IN_TEST: Final = 2
 """Bad and good test rows, each, without which no figure of merit can be computed."""
 
 _DAY: Final = np.timedelta64(1, "D")
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """How many days of the latest loans make the test, and which share of sellers is kept from training.
+
+    `embargo_days` lie between the last training loan and the first test loan: as long as an outcome takes, so that
+    every training outcome was known when the first test loan was paid out. `TrainConfig` refuses a shorter one.
+    """
+
+    __pydantic_config__ = STRICT
+
+    test_days: Annotated[int, Field(ge=1, le=36_525)] = 120
+    unseen_share: Annotated[float, Field(gt=0, lt=1)] = 0.3
+    embargo_days: Annotated[int, Field(ge=0, le=36_525)] = 366
+    salt: str = "sellerscore"
 
 
 @dataclass(frozen=True)

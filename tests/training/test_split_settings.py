@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.training.datasets import dataset
 from training.dataset import Dataset
 from training.errors import LabelError
-from training.split import SplitConfig, is_unseen, out_of_time
-from training.split_advice import find_advice
+from training.split import is_unseen, out_of_time
+from training.split_settings import SplitConfig, find_advice
 
 
 def with_horizon(rows: Dataset, days: int | None) -> Dataset:
