@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from features.catalogue.semantics import digest_of
 from features.errors import CatalogueError
 from features.expressions import (
     BuyerOrders,
@@ -40,7 +41,6 @@ from features.facts import (
     WEEKEND,
 )
 from features.festivals import festivals
-from features.semantics import digest_of
 
 _OF_ORDERS = BuyerOrders | Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
 

@@ -11,8 +11,8 @@ from datetime import date, timedelta
 from functools import cache
 from typing import Final
 
+from features.catalogue.semantics import digest_of
 from features.facts import BY_NAME, LATE_SHIPPING_HOURS
-from features.semantics import digest_of
 
 STEPS: Final = 12
 STEP_DAYS: Final = 30

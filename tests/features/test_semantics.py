@@ -15,6 +15,7 @@ import pytest
 from features import expressions, facts
 from features.catalogue import CATALOGUE, Feature, definition, digest
 from features.catalogue.definition import measures_in, tile_digest
+from features.catalogue.semantics import digest_of, to_json
 from features.expressions import AgeTotal, DaysSinceLast, Expr, Number, Root, Total
 from features.facts import Fact
 from features.festivals import festivals
@@ -22,7 +23,6 @@ from features.measures import windows
 from features.measures.scope import Scope, column
 from features.picture import series
 from features.picture.series import Series
-from features.semantics import digest_of, to_json
 
 KINDS = [item for item in vars(expressions).values() if isclass(item) and issubclass(item, Expr) and item is not Expr]
 
