@@ -1,4 +1,4 @@
-"""What README and docs say of commands, targets and files is so."""
+"""README and docs name existing commands, targets and files."""
 
 from __future__ import annotations
 
