@@ -17,7 +17,7 @@ from typing import Final
 from features.contract_examples import DELIVERY, EXAMPLES, MEANINGS, MEANINGS_BY_TABLE
 from features.intake.delivery import ABSENT, BASE_CURRENCY, FIRST_DAY, LONGEST_SOURCE
 from features.intake.quality.words import PURPOSE, permitted
-from features.schema import BY_NAME, FX_RATES, TABLES, Column, Kind, Need, Table
+from features.schema import FX_RATES, TABLES, Column, Kind, Need, Table
 
 BEGIN: Final = "<!-- generated: run python -m features.contract_page -->"
 END: Final = "<!-- end of the generated part -->"
@@ -116,9 +116,9 @@ def _delivery_file() -> Iterator[str]:
 
 def _kinds() -> Iterator[str]:
     yield "## Tables\n"
-    need = {kind: [table.name for table in BY_NAME.values() if table.need is kind] for kind in Need}
-    for kind, names in need.items():
-        yield f"- {str(kind).capitalize()}: {', '.join(f'[`{name}`](#{name}-{kind})' for name in names)}."
+    for need in Need:
+        links = (f"[`{table.name}`](#{table.name}-{need})" for table in TABLES if table.need is need)
+        yield f"- {str(need).capitalize()}: {', '.join(links)}."
     yield ""
     yield "| type | allowed values |"
     yield "|---|---|"
