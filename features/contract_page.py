@@ -1,118 +1,153 @@
-"""The tables of docs/data-contract.md, written from `features.schema`, so that page and rules cannot differ.
+"""The generated part of docs/data-contract.md: the tables, their columns and `delivery.json`.
 
-`python -m features.contract_page` brings the page up to date.
+The text comes from `features.schema` and the rules of `delivery.json`, so that the page and the validation agree.
+`python -m features.contract_page` updates the page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from features.contract_examples import DELIVERY, EXAMPLES, MEANINGS, MEANINGS_BY_TABLE
+from features.intake.delivery import ABSENT, BASE_CURRENCY, FIRST_DAY, LONGEST_SOURCE
 from features.intake.quality.words import PURPOSE, permitted
-from features.schema import TABLES, Column, Kind, Need, Table
+from features.schema import FX_RATES, TABLES, Column, Kind, Need, Table
 
-BEGIN: Final = "<!-- tables: written by python -m features.contract_page -->"
-END: Final = "<!-- end of tables -->"
+BEGIN: Final = "<!-- generated: run python -m features.contract_page -->"
+END: Final = "<!-- end of the generated part -->"
 PAGE: Final = Path("docs") / "data-contract.md"
 
-_KNOWN_AT: Final = "when the platform learned of the row: no feature of an earlier day uses it"
-_MEANINGS: Final = {
-    "known_at": _KNOWN_AT,
-    "seller_id": "the seller to score; one legal person",
-    "store_id": "the store",
-    "currency": "of the amount",
-    "country": "where the seller is established",
-    "base_currency": "in which the seller keeps its books",
-    "category": "what the seller sells, in the platform's words; sellers are compared within it",
-    "onboarded_at": "when the seller joined the platform",
-    "marketplace": "where the store sells",
-    "opened_at": "when the store opened",
-    "order_id": "the order, unique over all stores",
-    "buyer_id": "a stable pseudonym of the buyer; empty for a guest",
-    "ordered_at": "when the buyer ordered",
-    "amount": "what the buyer paid, with tax and shipping",
-    "channel": "how the buyer came",
-    "buyer_country": "where the order goes",
-    "items": "number of items",
-    "refund_id": "the refund",
-    "refunded_at": "when the money went back, or the order was cancelled",
-    "reason": "why",
-    "day": "the day in UTC",
-    "visits": "visits that day",
-    "visitors": "distinct visitors that day",
-    "add_to_carts": "times that an item was put into a cart",
-    "ad_spend": "what the seller spent on advertisements for that channel",
-    "event": "what happened",
-    "at": "when it happened",
-    "ratings": "number of ratings that day",
-    "stars": "their mean",
-    "purchase_id": "the purchase",
-    "supplier_id": "a stable pseudonym of the supplier",
-    "purchased_at": "when the seller bought",
-    "usd_per_unit": "US dollars for one unit of the currency",
-    "loan_id": "the loan",
-    "disbursed_at": "when the loan was paid out",
-    "principal": "how much was lent",
-    "term_days": "for how many days",
-    "due_on": "the day on which the instalment falls due",
-    "payment_id": "the payment",
-    "paid_at": "when the borrower paid",
-}
-_MEANINGS_IN: Final = {
-    ("refunds", "order_id"): "the order that is refunded; empty if it is not known",
-    ("refunds", "amount"): "how much went back, as a positive number",
-    ("purchases", "amount"): "what the seller paid",
-    ("instalments", "amount"): "how much falls due",
-    ("payments", "amount"): "how much was paid",
-    ("fx_rates", "currency"): "the currency",
-}
+_RATE: Final = permitted(FX_RATES.column("usd_per_unit"))
+_DAY: Final = f"a date from {FIRST_DAY} to tomorrow (UTC)"
 
 
-def tables() -> str:
+@dataclass(frozen=True)
+class DeliveryField:
+    """A field of `delivery.json`: its type, its meaning and its allowed values, in words."""
+
+    kind: str
+    meaning: str
+    allowed: str
+
+
+DELIVERY_FIELDS: Final[Mapping[str, DeliveryField]] = {
+    "source": DeliveryField(
+        "text",
+        "The origin of the rows. Training reports and the model card print it.",
+        f"one line of 1 to {LONGEST_SOURCE} characters",
+    ),
+    "covers_through": DeliveryField(
+        "object: table to date",
+        "The midnight through which each table is complete. `2025-06-01` means that all of 31 May is delivered. If a "
+        "table has no entry, it counts as complete up to its last `known_at`. Scores are computed as of the latest "
+        "midnight through which orders, and the tables that keep up with orders, are complete.",
+        f"table names; {_DAY}",
+    ),
+    "constant_rate": DeliveryField(
+        "object: `currency`, `usd_per_unit`",
+        "One exchange rate for one currency. Use it if the delivery has no `fx_rates`. Amounts in "
+        f"{BASE_CURRENCY} need no rate.",
+        f"an ISO 4217 code; {_RATE}",
+    ),
+    "absent": DeliveryField(
+        "list",
+        "What your platform does not have at all. See [What is unknown and what is zero]"
+        "(#what-is-unknown-and-what-is-zero).",
+        ", ".join(f"`{name}`" for name in ABSENT),
+    ),
+    "begins": DeliveryField(
+        "object: table to date",
+        "The day on which your platform began to record a table, if that is later than the first order. A feature "
+        "whose window begins before that day is missing; without the entry, those days would count as days without "
+        "events.",
+        f"table names; {_DAY}",
+    ),
+}
+"""The fields of `delivery.json`, by name."""
+
+
+def render() -> str:
     """Return the generated part of the page."""
-    lines = [*_kinds(), *(line for table in TABLES for line in _lines(table))]
-    return "\n".join(lines).rstrip() + "\n"
+    sections = (_delivery_file(), _kinds(), *(_table(table) for table in TABLES))
+    return "\n".join(line for section in sections for line in section).rstrip() + "\n"
 
 
-def updated(page: str) -> str:
-    """Return the text of the page with its generated part as it should be; ValueError if the page has no such part."""
+def update_page(page: str) -> str:
+    """Return the page with an up-to-date generated part.
+
+    Raises:
+        ValueError: The page has no generated part.
+    """
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{PAGE} lacks the lines {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{tables()}\n{END}{after}"
+        raise ValueError(f"{PAGE} has no generated part. Add the lines {BEGIN} and {END}.")
+    return f"{before}{BEGIN}\n\n{render()}\n{END}{after}"
 
 
-def _lines(table: Table) -> Iterator[str]:
-    yield f"### {table.name} ({table.need})\n"
-    cost = "Without this table there is no score. It shows" if table.need is Need.REQUIRED else "Missing without it:"
-    yield f"Key: {', '.join(f'`{name}`' for name in table.key)}. {cost} {PURPOSE[table.name]}.\n"
-    yield "| column | kind | meaning | permitted |"
+def example_csv(table: Table) -> str:
+    """Return the example of a table as the text of a CSV file.
+
+    Example: `example_csv(STORES)` begins with "store_id,seller_id,marketplace,opened_at,known_at".
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, table.column_names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(EXAMPLES[table.name])
+    return text.getvalue()
+
+
+def _delivery_file() -> Iterator[str]:
+    yield "## delivery.json\n"
+    yield "The file is optional, and so is each field. A field that is not listed here is an error.\n"
+    yield "| field | type | meaning | allowed values |"
     yield "|---|---|---|---|"
-    yield from (_row(table, column) for column in table.columns)
-    yield ""
-
-
-def _row(table: Table, column: Column) -> str:
-    meaning = _MEANINGS_IN.get((table.name, column.name), _MEANINGS.get(column.name, ""))
-    special = column.allowed is not None or column.kind in {Kind.COUNT, Kind.NUMBER}
-    words = [permitted(column).replace(" | ", ", ")] if special else []
-    words += ["may be empty"] if column.nullable else []
-    return f"| `{column.name}` | {column.kind} | {meaning} | {'; '.join(words)} |"
+    for name, field in DELIVERY_FIELDS.items():
+        yield f"| `{name}` | {field.kind} | {field.meaning} | {field.allowed} |"
+    fields = ",\n".join(f'  "{name}": {json.dumps(value)}' for name, value in DELIVERY.items())
+    yield f"\n```json\n{{\n{fields}\n}}\n```\n"
 
 
 def _kinds() -> Iterator[str]:
-    yield "| kind | permitted |"
+    yield "## Tables\n"
+    for need in Need:
+        links = (f"[`{table.name}`](#{table.name}-{need})" for table in TABLES if table.need is need)
+        yield f"- {str(need).capitalize()}: {', '.join(links)}."
+    yield ""
+    yield "| type | allowed values |"
     yield "|---|---|"
     for kind in (Kind.ID, Kind.TEXT, Kind.TIME, Kind.DAY, Kind.MONEY, Kind.CURRENCY, Kind.COUNTRY):
-        examples = [
-            column for table in TABLES for column in table.columns if column.kind is kind and not column.allowed
-        ]
-        yield f"| {kind} | {permitted(examples[0])} |"
+        columns = (column for table in TABLES for column in table.columns)
+        plain = next(column for column in columns if column.kind is kind and not column.allowed)
+        yield f"| {kind} | {permitted(plain)} |"
     yield "| count, number | see the column |"
     yield ""
 
 
+def _table(table: Table) -> Iterator[str]:
+    yield f"### {table.name} ({table.need})\n"
+    required = table.need is Need.REQUIRED
+    cost = "There is no score without this table. It holds" if required else "Missing without this table:"
+    yield f"Key: {', '.join(f'`{name}`' for name in table.key)}. {cost} {PURPOSE[table.name]}.\n"
+    yield "| column | type | value | meaning | allowed values |"
+    yield "|---|---|---|---|---|"
+    yield from (_row(table, column) for column in table.columns)
+    yield f"\n```csv\n{example_csv(table)}```\n"
+
+
+def _row(table: Table, column: Column) -> str:
+    meaning = MEANINGS_BY_TABLE.get((table.name, column.name), MEANINGS.get(column.name, ""))
+    value = "may be empty" if column.nullable else "required"
+    special = column.allowed is not None or column.kind in {Kind.COUNT, Kind.NUMBER}
+    allowed = permitted(column).replace(" | ", ", ") if special else ""
+    return f"| `{column.name}` | {column.kind} | {value} | {meaning} | {allowed} |"
+
+
 if __name__ == "__main__":
-    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(update_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The example of docs/training.md runs as it is printed, and the settings in it can be read."""
+"""The example in docs/training.md runs unchanged, and the settings in it are valid."""
 
 from __future__ import annotations
 
