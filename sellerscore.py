@@ -15,7 +15,7 @@ import api.cli
 import features.cli
 import features.importers_cli
 import training.cli
-import training.monitor_cli
+import training.monitor.cli
 from api.errors import ApiError, StartError
 from features.errors import FeaturesError
 from scoring.errors import BundleError, ScoringError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from scoring import Bundle
-    from training.monitor.ledger import Ledger
+    from training.monitor.score_log import ScoreSource
 
 app = typer.Typer(
     help="A credit score for online sellers that adds up: from operating data to points, reasons and proof.",
@@ -35,13 +35,13 @@ app = typer.Typer(
 )
 
 
-def _ledger() -> Ledger:
+def _ledger() -> ScoreSource:
     """Return the service's scores and bundles as monitoring asks for them."""
     from api.given import given_scores, shadow_scores
     from api.kept_bundles import load_bundle
     from api.model_store import load_champion
     from api.settings import load_settings
-    from training.monitor.ledger import SCORES, SHADOW, Ledger
+    from training.monitor.score_log import SCORES, SHADOW, ScoreSource
 
     settings = load_settings()
 
@@ -57,7 +57,7 @@ def _ledger() -> Ledger:
         except StartError:
             return None
 
-    return Ledger(
+    return ScoreSource(
         scores=lambda: _frame(given_scores(settings), list(SCORES)),
         shadow=lambda: _frame(shadow_scores(settings), list(SHADOW)),
         bundle=kept,
@@ -73,7 +73,7 @@ def _frame(rows: Iterable[object], columns: list[str]) -> pd.DataFrame:
 
 for commands in (
     training.cli.app,
-    training.monitor_cli.mounted(_ledger),
+    training.monitor.cli.mounted(_ledger),
     features.cli.app,
     features.importers_cli.app,
     api.cli.app,

@@ -1,6 +1,6 @@
 """The scores that were given, and a challenger's beside them, as flat rows for whoever watches the models at work.
 
-What a row holds is what monitoring asks for (`training.monitor.ledger`); `sellerscore.py` hands it over. No score is
+What a row holds is what monitoring asks for (`training.monitor.score_log`); `sellerscore.py` hands it over. No score is
 written or changed; where there is no database yet there are no rows, and none is made.
 """
 

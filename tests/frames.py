@@ -39,6 +39,6 @@ def remembered_frames() -> Iterator[None]:
         return known[store.version][-1].copy()
 
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("training.dataset", "training.monitor.reference", "training.monitor.population"):
+        for module in ("training.dataset", "training.monitor.subject", "training.monitor.drift"):
             patch.setattr(f"{module}.compute_frame", remembered)
         yield

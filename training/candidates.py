@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from training.additive import weighted_sum
 from training.bounded_logistic import Binned, fit_bounded, normal_scores, thinned
-from training.evidence.finding import Finding
+from training.evidence.study import Finding
 from training.sample import Part, Sample
 from training.scorecard import evidence_bins
 

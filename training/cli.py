@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import training.champion_cli
+import training.promotion_cli
 import training.table_cli
 from features.home import state_folder
 from training.engine_names import Engine
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from features.intake import OperatingStore
     from training.config import TrainConfig
     from training.labels import Labels
-    from training.registry import Registered
+    from training.registry import RegisteredVersion
     from training.run import Run
 
 app = typer.Typer()
-app.add_typer(training.champion_cli.app)
+app.add_typer(training.promotion_cli.app)
 app.add_typer(training.table_cli.app)
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
@@ -117,7 +117,7 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
 
 def _trained(
     settings: TrainConfig, labels: Path | None, engine: Engine, trained_by: str | None
-) -> tuple[Run, Registered]:
+) -> tuple[Run, RegisteredVersion]:
     """Train, show the steps on standard error, and register the model."""
     import os
 
@@ -130,12 +130,11 @@ def _trained(
     with shown_steps("Labelling loans" if labels is None else f"Reading the labels of {labels.name}") as step:
         store = open_store(home / "operating")
         known = _labels(store, labels, settings)  # mistakes in them show before the slow imports below
-        from training.dataset import build
-        from training.engines import learner
+        from training.dataset import build, example_row
+        from training.engines import open_engine
         from training.labels import embargo_note
         from training.registry import LabelFile, Provenance, Registry, register, require
         from training.run import train as run_training
-        from training.vectors import example_row
 
         provenance = Provenance(started_at, LabelFile.read(labels) if labels else None)
         if labels and (note := embargo_note(known, settings.split.embargo_days)):
@@ -144,7 +143,7 @@ def _trained(
         registry = Registry.in_folder(home)
         if swept := require(registry):
             typer.echo(f"Marked as KILLED what a killed process left running in MLflow: {', '.join(swept)}.", err=True)
-        with learner(engine, home) as learning:
+        with open_engine(engine, home) as learning:
             step(f"Computing features of {len(known.rows):,} labelled rows")
             dataset = build(store, known)
             run = run_training(dataset, settings, step, store, learning)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.errors import ComparisonError
-from training.evidence.groups import ordered
 from training.evidence.metrics import Estimate, resampled
 from training.evidence.segments import LEAST_OF_A_KIND
+from training.evidence.study import in_order
 from training.predictions import SEGMENTS, predict
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _segments(
 ) -> Iterator[Segment]:
     bad = ours["bad"].to_numpy(dtype=bool)
     for by in SEGMENTS:
-        for value in ordered(by, ours[by]):
+        for value in in_order(by, ours[by]):
             inside = (ours[by] == value).to_numpy()
             yield _segment((by, value), bad[inside], (probabilities[0][inside], probabilities[1][inside]), seed)
 

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from features.catalogue import CATALOGUE, digest
 from training.compare import Comparison, compare, compare_predictions
 from training.errors import ComparisonError
+from training.holdout import LEAST_OF_A_KIND, require_comparable, shared_rows, test_rows
 from training.predictions import predict, shared_loans
 from training.registry import load_predictions, load_tested
-from training.unseen import LEAST_OF_A_KIND, require_comparable, shared_rows, test_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scoring import Bundle
     from training.dataset import Dataset
+    from training.holdout import LabelSource
     from training.registry import Registry, Version
-    from training.unseen import Source
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Contender:
         return self.bundle.sheet.catalogue == digest(CATALOGUE)
 
 
-def compare_versions(registry: Registry, source: Source, candidate: Contender, champion: Contender) -> Comparison:
+def compare_versions(registry: Registry, source: LabelSource, candidate: Contender, champion: Contender) -> Comparison:
     """Compare two versions on loans that neither was trained on.
 
     Args:
@@ -75,7 +75,7 @@ def compare_versions(registry: Registry, source: Source, candidate: Contender, c
     return compare_predictions(ours, theirs)
 
 
-def _predictions(registry: Registry, source: Source, contender: Contender) -> pd.DataFrame:
+def _predictions(registry: Registry, source: LabelSource, contender: Contender) -> pd.DataFrame:
     if contender.is_computable:
         return predict(contender.bundle, _rows(source, contender))
     stored = load_predictions(registry, contender.version)
@@ -89,5 +89,5 @@ def _predictions(registry: Registry, source: Source, contender: Contender) -> pd
     return stored
 
 
-def _rows(source: Source, contender: Contender) -> Dataset:
+def _rows(source: LabelSource, contender: Contender) -> Dataset:
     return test_rows(source, contender.version) if contender.rows is None else contender.rows

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 
 from training.errors import ConfigError
-from training.evidence.fake_orders import FakeOrdersConfig
+from training.evidence.fake_order_strategies import FakeOrdersConfig
 from training.feature_choice import FeatureConfig
 from training.fit import FitConfig
 from training.labels import LabelConfig

@@ -23,7 +23,7 @@ Predictor = Callable[["pd.DataFrame", "pd.Series", "pd.DataFrame"], NDArray[np.f
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class HeldOutPredictions:
     """What models predicted for rows that they had not seen, part by part, all models on the same parts.
 
     Attributes:
@@ -64,9 +64,9 @@ class LeftOut:
         return float(np.mean(found))
 
 
-def leave_out(
+def predict_held_out(
     predictors: Mapping[str, Predictor], features: pd.DataFrame, bad: pd.Series, parts: Iterable[Part], seed: int = 7
-) -> LeftOut:
+) -> HeldOutPredictions:
     """Predict the rows of each part by models of the rows inside, and by nothing else."""
     judged = [
         (
@@ -78,7 +78,7 @@ def leave_out(
         )
         for inside, outside in parts
     ]
-    return LeftOut(bad.to_numpy(), tuple(judged), seed)
+    return HeldOutPredictions(bad.to_numpy(), tuple(judged), seed)
 
 
 def cross_validated_auc(
@@ -91,4 +91,4 @@ def cross_validated_auc(
     from sklearn.model_selection import RepeatedStratifiedKFold
 
     splitter = RepeatedStratifiedKFold(n_splits=_FOLDS, n_repeats=repetitions, random_state=seed)
-    return leave_out({"model": predict}, features, bad, splitter.split(features, bad), seed).auc("model")
+    return predict_held_out({"model": predict}, features, bad, splitter.split(features, bad), seed).auc("model")

@@ -1,8 +1,12 @@
-"""The training set: a row a label, features as of its midnight, and one digest that names exactly this content."""
+"""The training set: a row a label, features as of its midnight, and one digest that names exactly this content.
+
+Rows of a frame as scoring takes them: vectors for the one `assess`, and rows in the form of the served model.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -12,6 +16,7 @@ from features.catalogue import CATALOGUE, digest
 from features.coverage import require_covered
 from features.errors import StoreError
 from features.pipeline import accepted_rows, all_sellers, compute_frame, described, latest_midnight
+from scoring import Vector
 from training.errors import LabelError
 from training.labels import LOANS, DefaultDefinition, Labels, label_loans
 
@@ -20,11 +25,16 @@ if TYPE_CHECKING:
 
     from features.intake import OperatingStore
 
+
 CATALOGUE_SIGNS: Final[Mapping[str, int]] = {feature.name: feature.sign for feature in CATALOGUE}
+
+
 NOT_SCORED: Final = frozenset(feature.name for feature in CATALOGUE if not feature.scored)
+
 
 UNDATED: Final = date(1970, 1, 1)
 """The midnight of all rows of a table without dates, so that no row counts as later than another."""
+
 
 LEAST_OF_A_CLASS = 20
 """Fewer bad (or good) rows than this teach nothing that could be calibrated."""
@@ -187,3 +197,48 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
     present = tuple(name for name in used if store.has(name))
     origin = Origin(store.origins, covered)
     return Dataset(rows, aligned, about, labels, digest(CATALOGUE), store.version, present, origin=origin)
+
+
+EXAMPLE_SELLER: Final = "example, no seller"
+"""The id in the example that a registered model carries."""
+
+
+def to_vectors(computed: pd.DataFrame, covers_through: Mapping[str, date]) -> list[Vector]:
+    """Return a vector for each row of a feature frame, as if requested on the day of its midnight.
+
+    Args:
+        computed: indexed by (seller_id, as_of), a column per feature.
+        covers_through: the midnight through which each delivered table is complete.
+    """
+    from features.vectors import rows_of
+
+    catalogue = digest(CATALOGUE)
+    return [
+        Vector(seller_id, as_of.date(), as_of.date(), covers_through, catalogue, values)
+        for (seller_id, values), (_, as_of) in zip(rows_of(computed), computed.index, strict=True)
+    ]
+
+
+def served_rows(rows: pd.DataFrame, features: pd.DataFrame, covers_through: Mapping[str, date]) -> pd.DataFrame:
+    """Return rows in the form that the served model takes: see `served_model`.
+
+    Args:
+        rows: `seller_id` and `as_of` of each; the score is asked for on that day.
+        features: their values, in the same order.
+        covers_through: the midnight through which each delivered table is complete.
+    """
+    covers = json.dumps({name: day.isoformat() for name, day in sorted(covers_through.items())})
+    days = rows["as_of"].dt.strftime("%Y-%m-%d")
+    made = features.assign(seller_id=rows["seller_id"], as_of=days, requested_on=days, covers_through=covers)
+    return made[["seller_id", "as_of", "requested_on", "covers_through", *features.columns]]
+
+
+def example_row(dataset: Dataset, covers_through: Mapping[str, date]) -> pd.DataFrame:
+    """Return one row of nobody's as the served model takes it: the median of every feature, as of the latest midnight.
+
+    It is kept beside the model for whoever may read the registry, who may not know any seller's figures.
+    """
+    import pandas as pd
+
+    rows = pd.DataFrame({"seller_id": [EXAMPLE_SELLER], "as_of": [dataset.rows["as_of"].max()]})
+    return served_rows(rows, dataset.features.median().to_frame().T, covers_through)

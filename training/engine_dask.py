@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from training.batches import RowGroups, StoredRows
 from training.errors import ClusterError
+from training.sample import RowGroups, StoredRows
 
 if TYPE_CHECKING:
     import lightgbm

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Learner:
+class TrainingEngine:
     """An engine at work.
 
     Attributes:
@@ -33,15 +33,15 @@ class Learner:
     boost: Boost = boost
 
 
-def _stored(dataset: Dataset, folder: Path) -> Sample:
+def _on_disk(dataset: Dataset, folder: Path) -> Sample:
     """Write the rows to a file of their own: a run reads those of the test's model and those of the final fit."""
-    from training.batches import stored_sample
+    from training.sample import stored_sample
 
     return stored_sample(dataset, folder / f"{uuid4()}.parquet")
 
 
 @contextmanager
-def learner(engine: Engine, home: Path) -> Iterator[Learner]:
+def open_engine(engine: Engine, home: Path) -> Iterator[TrainingEngine]:
     """Set an engine up, and clear away after it.
 
     Args:
@@ -52,15 +52,15 @@ def learner(engine: Engine, home: Path) -> Iterator[Learner]:
         ClusterError: there is no cluster to be had.
     """
     if engine is Engine.MEMORY:
-        yield Learner()
+        yield TrainingEngine()
         return
     home.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".training-", dir=home) as folder:
-        sample = partial(_stored, folder=Path(folder))
+        sample = partial(_on_disk, folder=Path(folder))
         if engine is Engine.BATCHES:
-            yield Learner(sample)
+            yield TrainingEngine(sample)
             return
         from training.engine_dask import boost_on, cluster
 
         with cluster() as client:
-            yield Learner(sample, partial(boost_on, client))
+            yield TrainingEngine(sample, partial(boost_on, client))

@@ -5,11 +5,15 @@ TrainingError
 ├── ComparisonError    two models that cannot be judged on the same rows
 ├── ConfigError        a settings file that cannot be used
 ├── LabelError         no usable labels: no loans, one class only, too few defaults
-├── MonitorError       scores to monitor that cannot be read as such (in `training.monitor.errors`)
+├── MonitorError       scores to monitor that cannot be read as such (in `training.errors`)
 ├── PromotionError     a model that may not become the champion, or nothing to go back to
 ├── RegistryError      the registry cannot be reached, or lacks the version asked for
-├── SimulationError    a simulation that cannot be run as asked (in `training.simulation.errors`)
+├── SimulationError    a simulation that cannot be run as asked (in `training.errors`)
 └── TableError         a table that others made cannot be trained on
+
+What monitoring refuses; see `training.errors` for the tree that it belongs to.
+
+What the simulation refuses.
 """
 
 
@@ -43,3 +47,11 @@ class RegistryError(TrainingError):
 
 class TableError(TrainingError):
     """A table that others made has no label, no rows, or columns that are neither numbers nor categories."""
+
+
+class MonitorError(TrainingError):
+    """The scores to monitor cannot be read as such: a portfolio of another model, without a day, or no portfolio."""
+
+
+class SimulationError(TrainingError):
+    """A simulation that cannot be run as asked; its message is one sentence for the person at the command line."""

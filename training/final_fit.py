@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.bundle import BundleParts
-from training.calibrate import affine
-from training.fit import Fitted, fit_rows, out_of_fold
+from training.fit import FittedModel, fit_calibration, fit_rows, out_of_fold
 from training.package import Package, bundle_parts
 from training.predictions import loan_keys
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
     from scoring.track_record import TrackRecord
     from training.dataset import Dataset
-    from training.engines import Learner
+    from training.engines import TrainingEngine
     from training.fit import FitConfig
 
 
@@ -46,7 +45,7 @@ class FinalFit:
     margins: NDArray[np.float64] = field(repr=False)
 
 
-def fit_final(dataset: Dataset, test: Dataset, tested: Package, config: FitConfig, learner: Learner) -> FinalFit:
+def fit_final(dataset: Dataset, test: Dataset, tested: Package, config: FitConfig, learner: TrainingEngine) -> FinalFit:
     """Fit the recipe of a tested model on all matured loans, test loans and sellers kept apart included.
 
     Features are selected on these loans. The level is fitted on them out of fold, so that it follows the latest
@@ -64,8 +63,8 @@ def fit_final(dataset: Dataset, test: Dataset, tested: Package, config: FitConfi
     recipe = tested.fitted.recipe
     margins = out_of_fold(sample, config, recipe, learner.boost)
     shown, booster = fit_rows(sample, config, recipe, learner.boost)
-    calibration = affine(margins, bad.to_numpy())
-    fitted = Fitted(booster, recipe, shown, None, tested.fitted.stability, margins)
+    calibration = fit_calibration(margins, bad.to_numpy())
+    fitted = FittedModel(booster, recipe, shown, None, tested.fitted.stability, margins)
     record = None if tested.track_record is None else _of_tested(tested.track_record, len(tested.train.rows))
     parts = bundle_parts(replace(tested, train=matured, fitted=fitted, calibration=calibration, track_record=record))
     return FinalFit(

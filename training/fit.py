@@ -1,11 +1,13 @@
 """Fitting: features selected by stability, the kind of model chosen on later loans, margins computed out of fold.
 
 training rows -> stable columns -> recipe (kind, rounds, shrinkage) -> model of all rows, margins out of fold
+
+Calibration: an affine map of log-odds, fitted to margins that models gave to sellers they had not seen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -13,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from scoring.model import Calibration
 from training.candidates import Choice, Kind, LeftOut, Recipe, choose, predict_left_out
 from training.columns import Columns
+from training.errors import TrainingError
 from training.sample import Sample
 from training.settings import STRICT
 from training.stability import Stability, stability
@@ -22,6 +26,8 @@ from training.stability import Stability, stability
 if TYPE_CHECKING:
     import lightgbm
     import pandas as pd
+
+    from training.sample import Part
 
 
 @dataclass(frozen=True)
@@ -95,8 +101,10 @@ class FitConfig:
 
 _ROWS_FOR_THREADS: Final = 20_000
 
+
 _BAD_FOR_DEPTH: Final = 200
 """Bad loans from which trees may be as deep as the settings say."""
+
 
 _NOT_LIGHTGBM = frozenset(
     {"model", "stability", "origins", "most_data_in_leaf", "max_rounds", "patience", "folds", "threads"}
@@ -108,7 +116,7 @@ Boost = Callable[[Sample, FitConfig, int], "lightgbm.Booster"]
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModel:
     """A fitted model.
 
     Attributes:
@@ -130,7 +138,7 @@ class Fitted:
 
 def fit(
     features: pd.DataFrame, bad: pd.Series, sellers: pd.Series, config: FitConfig, as_of: pd.Series | None = None
-) -> Fitted:
+) -> FittedModel:
     """Fit the model: select features, choose the recipe, compute margins out of fold, and fit all rows.
 
     Args:
@@ -146,7 +154,7 @@ def fit(
     return fit_sample(Sample.of(features, bad, sellers, as_of), config)
 
 
-def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None, *, compare: bool = True) -> Fitted:
+def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None, *, compare: bool = True) -> FittedModel:
     """Fit the model to a sample; see `fit`.
 
     Args:
@@ -162,7 +170,7 @@ def fit_sample(sample: Sample, config: FitConfig, boosted: Boost | None = None, 
     recipe, choice = choose_recipe(sample.only(stable.kept), config, compare=compare)
     margins = out_of_fold(sample, config, recipe, boosted)
     shown, booster = fit_rows(sample, config, recipe, boosted)
-    return Fitted(booster, recipe, shown, choice, stable, margins)
+    return FittedModel(booster, recipe, shown, choice, stable, margins)
 
 
 def fit_rows(
@@ -192,7 +200,7 @@ def choose_recipe(sample: Sample, config: FitConfig, *, compare: bool = True) ->
     return choice.recipe, choice
 
 
-def repeat_origins(sample: Sample, config: FitConfig, fitted: Fitted) -> LeftOut | None:
+def repeat_origins(sample: Sample, config: FitConfig, fitted: FittedModel) -> LeftOut | None:
     """Return the rows that origins with another draw of sellers leave out, predicted by the recipe and the scorecard.
 
     None if the recipe was not chosen on later rows.
@@ -233,3 +241,47 @@ def boost(sample: Sample, config: FitConfig, rounds: int, stop_on: Sample | None
         valid_sets=judged,
         callbacks=[lightgbm.early_stopping(config.patience, verbose=False)] if judged else [],
     )
+
+
+def fit_calibration(out_of_fold: NDArray[np.float64], bad: NDArray[np.bool_]) -> Calibration:
+    """Fit `log-odds = intercept + slope * margin` by maximum likelihood (Platt scaling without its prior).
+
+    Example: margins that are already right give a slope near 1 and an intercept near 0.
+
+    Raises:
+        TrainingError: the slope is not positive, so the model ranks unseen sellers no better than chance.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    model = LogisticRegression(C=np.inf).fit(out_of_fold.reshape(-1, 1), bad)
+    slope, intercept = float(model.coef_[0, 0]), float(model.intercept_[0])
+    if not slope > 0:
+        raise TrainingError(
+            f"The model ranks sellers it has not seen no better than chance (calibration slope {slope:.3f}); "
+            "more data or better features are needed."
+        )
+    return Calibration(slope, intercept)
+
+
+def calibrate_out_of_fold(
+    out_of_fold: NDArray[np.float64], bad: NDArray[np.bool_], folds: Iterable[Part]
+) -> NDArray[np.float64]:
+    """Return probabilities whose calibration was fitted to the margins of the other folds.
+
+    A calibration that is fitted to all margins predicts exactly as many bad rows as there are, so that it says nothing
+    about the level.
+
+    Args:
+        out_of_fold: margins of models that were not trained on the row's seller, shape (rows,).
+        bad: True for the bad rows.
+        folds: training rows and left-out rows of each fold.
+    """
+    found = np.empty(len(bad))
+    for inside, outside in folds:
+        found[outside] = probabilities(fit_calibration(out_of_fold[inside], bad[inside]), out_of_fold[outside])
+    return found
+
+
+def probabilities(calibration: Calibration, margins: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities of default for raw margins."""
+    return 1.0 / (1.0 + np.exp(-(calibration.intercept + calibration.slope * margins)))

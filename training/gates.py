@@ -15,9 +15,9 @@ from pydantic import Field
 
 from training.errors import ConfigError
 from training.evidence.discrimination import CHANCE
-from training.evidence.intervals import wilson
 from training.evidence.limits import two_digits, uncertainty
-from training.grounds import Grounds
+from training.evidence.statistics import wilson_interval
+from training.gate_inputs import GateInputs
 from training.registry import ALARM, DECLINED, NOT_MEASURED
 from training.settings import STRICT
 
@@ -75,10 +75,10 @@ class Gates:
         from training.evidence.studies import STUDIES
 
         for setting in ("accepted_alarms", "may_be_unmeasured"):
-            if unknown := sorted(set(getattr(self, setting)) - set(STUDIES) - _BESIDE):
+            if unknown := sorted(set(getattr(self, setting)) - set(STUDIES) - _BENCHMARK):
                 raise ConfigError(
                     f"{setting} names {', '.join(map(repr, unknown))}, which is no study; there are "
-                    f"{', '.join(sorted({*STUDIES, *_BESIDE}))}."
+                    f"{', '.join(sorted({*STUDIES, *_BENCHMARK}))}."
                 )
 
     def as_toml(self) -> str:
@@ -86,13 +86,13 @@ class Gates:
         return "".join(f"{name} = {json.dumps(limit)}\n" for name, limit in asdict(self).items())
 
 
-_BESIDE: Final = frozenset(
+_BENCHMARK: Final = frozenset(
     {"model", "benchmark", "scorecard", "search", "stability", "candidates", "backtest", "rounds", "final_fit"}
 )
 """What gates and alarms may be about beside the studies."""
 
 
-class Verdict(StrEnum):
+class GateVerdict(StrEnum):
     """What a gate says; only `FAILED` stands in the way."""
 
     PASSED = "passed"
@@ -105,7 +105,7 @@ class Check:
     """One gate's verdict and the figures behind it in words."""
 
     gate: str
-    verdict: Verdict
+    verdict: GateVerdict
     said: str
 
     def __str__(self) -> str:
@@ -113,14 +113,14 @@ class Check:
         return f"{self.gate}: {self.said}"
 
 
-def judge(gates: Gates, grounds: Grounds) -> tuple[Check, ...]:
+def evaluate_gates(gates: Gates, grounds: GateInputs) -> tuple[Check, ...]:
     """Ask every gate."""
     return tuple(gate(gates, grounds) for gate in _GATES)
 
 
-def failed(checks: tuple[Check, ...]) -> tuple[Check, ...]:
+def failed_gates(checks: tuple[Check, ...]) -> tuple[Check, ...]:
     """Return those that stand in the way."""
-    return tuple(check for check in checks if check.verdict is Verdict.FAILED)
+    return tuple(check for check in checks if check.verdict is GateVerdict.FAILED)
 
 
 @dataclass(frozen=True)
@@ -137,24 +137,24 @@ class _Measured:
     say: Callable[..., tuple[bool, str]]
     """Takes the gates and each figure; returns whether it passes, and what was seen."""
 
-    def __call__(self, gates: Gates, grounds: Grounds) -> Check:
+    def __call__(self, gates: Gates, grounds: GateInputs) -> Check:
         lacking = [figure for figure in self.figures if figure not in grounds.metrics]
         if not lacking:
             return _check(self.gate, *self.say(gates, *(grounds.metrics[figure] for figure in self.figures)))
         study = lacking[0].partition(".")[0]
         why = grounds.tags.get(NOT_MEASURED + study)
         if why is not None:
-            return Check(self.gate, Verdict.DOES_NOT_APPLY, why)
+            return Check(self.gate, GateVerdict.DOES_NOT_APPLY, why)
         declined = grounds.tags.get(DECLINED + study)
         said = f"{', '.join(lacking)} was not measured in its run" + (f" ({declined})" if declined else "")
         if study in gates.may_be_unmeasured:
-            return Check(self.gate, Verdict.DOES_NOT_APPLY, f"{said}, which these gates accept")
+            return Check(self.gate, GateVerdict.DOES_NOT_APPLY, f"{said}, which these gates accept")
         how = " with other settings" if declined else ""
-        return Check(self.gate, Verdict.FAILED, f"{said}; train again{how}")
+        return Check(self.gate, GateVerdict.FAILED, f"{said}; train again{how}")
 
 
 def _check(gate: str, passed: bool, said: str) -> Check:
-    return Check(gate, Verdict.PASSED if passed else Verdict.FAILED, said)
+    return Check(gate, GateVerdict.PASSED if passed else GateVerdict.FAILED, said)
 
 
 def _at_most(gate: str, figure: str, limit: Callable[[Gates], float], words: str) -> _Measured:
@@ -222,17 +222,17 @@ def _same_scores(_: Gates, psi: float, ratio: float) -> tuple[bool, str]:
     )
 
 
-def _not_bought(gates: Gates, share: float, sellers: float) -> tuple[bool, str]:
+def _fake_orders(gates: Gates, share: float, sellers: float) -> tuple[bool, str]:
     most, least = gates.fake_orders_gaining_most, gates.fake_orders_sellers_least
     said = f"{share:.1%} of {sellers:.0f} sellers gain by fake orders; allowed is {most:.4g} at most"
     if sellers >= least:
-        low, high = wilson(share * sellers, sellers)
+        low, high = wilson_interval(share * sellers, sellers)
         return share <= most, f"{said}; of all sellers it may be {float(low):.1%} to {float(high):.1%}"
     more = "fake_orders.sellers, fake_orders.orders or split.test_days"
     return False, f"{said}, and of {least} sellers at least; train again with more {more}"
 
 
-def _alarms(gates: Gates, grounds: Grounds) -> Check:
+def _alarms(gates: Gates, grounds: GateInputs) -> Check:
     raised = {name.removeprefix(ALARM): said for name, said in grounds.tags.items() if name.startswith(ALARM)}
     standing = {study: said for study, said in raised.items() if study not in gates.accepted_alarms}
     accepted = [study for study in sorted(raised) if study not in standing]
@@ -242,15 +242,15 @@ def _alarms(gates: Gates, grounds: Grounds) -> Check:
     return _check("alarms", not standing, "; ".join(parts) or "no study raised an alarm")
 
 
-def _sums(_: Gates, grounds: Grounds) -> Check:
+def _sums(_: Gates, grounds: GateInputs) -> Check:
     scored, missed = grounds.sums.scored, grounds.sums.missed
     said = f"points add up to the score in {scored - missed:,} of {scored:,} test rows that were scored just now"
     return _check("sums", scored > 0 and missed == 0, said)
 
 
-def _outcomes(gates: Gates, grounds: Grounds) -> Check:
+def _outcomes(gates: Gates, grounds: GateInputs) -> Check:
     if grounds.test_bad is None or grounds.test_rows is None:
-        return Check("outcomes", Verdict.FAILED, "the run does not state how many test loans went bad; train again")
+        return Check("outcomes", GateVerdict.FAILED, "the run does not state how many test loans went bad; train again")
     said = f"{grounds.test_bad:,} of {grounds.test_rows:,} test loans went bad; required are {gates.test_bad_least:,}"
     low, high = (grounds.metrics.get(f"discrimination.auc_{end}") for end in ("low", "high"))
     unsure = ""
@@ -259,17 +259,17 @@ def _outcomes(gates: Gates, grounds: Grounds) -> Check:
     return _check("outcomes", grounds.test_bad >= gates.test_bad_least, f"{said} or more{unsure}")
 
 
-def _segments(gates: Gates, grounds: Grounds) -> Check:
+def _segments(gates: Gates, grounds: GateInputs) -> Check:
     if grounds.incomparable is not None:
-        verdict = Verdict.FAILED if gates.champion_comparable else Verdict.DOES_NOT_APPLY
+        verdict = GateVerdict.FAILED if gates.champion_comparable else GateVerdict.DOES_NOT_APPLY
         return Check("segments", verdict, grounds.incomparable)
     if grounds.comparison is None:
-        return Check("segments", Verdict.DOES_NOT_APPLY, "there is no champion yet to compare with")
+        return Check("segments", GateVerdict.DOES_NOT_APPLY, "there is no champion yet to compare with")
     limit = gates.segment_auc_worse_most
     judged = {f"{each.by} {each.value}": each.auc.difference for each in grounds.comparison.segments if each.auc}
     if not judged:
         few = f"none of {len(grounds.comparison.segments)} countries and sizes has outcomes enough to compare"
-        return Check("segments", Verdict.DOES_NOT_APPLY, f"{few}; it cannot be claimed that none is ranked worse")
+        return Check("segments", GateVerdict.DOES_NOT_APPLY, f"{few}; it cannot be claimed that none is ranked worse")
     worse = [f"{name} by {lost}" for name, lost in judged.items() if lost.value < -limit and lost.high < 0]
     said = f"AUC is worse than the champion's in {', '.join(worse) or 'none'} of {len(judged)} segments"
     return _check("segments", not worse, f"{said}; allowed is {limit}, or a difference whose interval reaches 0")
@@ -288,7 +288,7 @@ _SLOPE: Final = ("model.calibration_slope", "model.calibration_slope_low", "mode
 _LEVEL: Final = tuple(f"level.observed_over_expected{end}" for end in ("", "_low", "_high"))
 _BACKTEST: Final = tuple(f"backtest.auc_difference{end}" for end in ("", "_low", "_high"))
 
-_GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
+_GATES: Final[tuple[Callable[[Gates, GateInputs], Check], ...]] = (
     _sums,
     _outcomes,
     _at_most(
@@ -310,7 +310,7 @@ _GATES: Final[tuple[Callable[[Gates, Grounds], Check], ...]] = (
         lambda gates: gates.hiding_gain_most,
         "points gained by hiding data are",
     ),
-    _Measured("fake_orders", ("fake_orders.gaining_share", "fake_orders.sellers"), _not_bought),
+    _Measured("fake_orders", ("fake_orders.gaining_share", "fake_orders.sellers"), _fake_orders),
     _alarms,
 )
 """What is asked, in the order to show it."""

@@ -1,4 +1,7 @@
-"""From a fitted model to the bundle's parts: the feature sheet with typical values, policy, reasons, reference."""
+"""From a fitted model to the bundle's parts: the feature sheet with typical values, policy, reasons, reference.
+
+What became of the tested loans, as the bundle tells it to whoever reads a score.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,9 @@ from dataclasses import dataclass, field
 from importlib import metadata, resources
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
 from features.catalogue import CATALOGUE
 from scoring.bands import Band, Bands
 from scoring.bundle import BundleParts, Policy, Reference, read_reasons
@@ -14,26 +20,40 @@ from scoring.model import how_to_explain
 from scoring.reasons import ReasonCatalogue
 from scoring.scale import Scale
 from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold
-from scoring.track_record import TrackRecord
-from training.evidence.use import intended_use
+from scoring.track_record import BandRecord, TrackRecord, percentiles
+from training.evidence.bands import band_of
+from training.evidence.model_card import intended_use
 from training.reach import Reached
+from training.split import Evidence
 from training.table_package import USE, table_reasons, table_sheet
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from scoring.bands import Bands
     from scoring.model import Calibration
     from training.dataset import Dataset
     from training.evidence.metrics import Estimate
-    from training.fit import Fitted
+    from training.fit import FittedModel
+    from training.split import Split
+
 
 BANDS: Final = Bands((Band("A", 0.015), Band("B", 0.035), Band("C", 0.07), Band("D", 0.15), Band("E", 1.0)))
+
+
 HISTORY: Final = (HistoryThreshold("days_since_first_order", 90.0), HistoryThreshold("active_days_365d", 10.0))
+
+
 ACTIVITY: Final = Activity("days_since_last_sale", 60.0, since="days_since_first_order")
+
+
 MAX_AGE_DAYS: Final = 7
+
+
 REQUIRED_TABLES: Final = ("orders", "refunds")
 """What every figure of sales rests on. Sellers and stores are required by intake itself; without another table what
 rests on it counts as missing."""
+
 
 _LIBRARIES: Final = ("lightgbm", "numba", "numpy", "pandas", "scikit-learn", "ibis-framework", "duckdb")
 
@@ -46,7 +66,7 @@ class Package:
     """
 
     train: Dataset
-    fitted: Fitted
+    fitted: FittedModel
     calibration: Calibration
     figures: dict[str, Estimate]
     reached: Reached = field(default_factory=Reached)
@@ -119,3 +139,38 @@ def _population(train: Dataset) -> str:
         f"{len(train.rows)} training rows {train.period}, {train.rows['bad'].mean():.1%} bad "
         f"({train.labels.definition}), {train.digest[:19]}"
     )
+
+
+_LEAST: Final = 1e-15
+"""A probability nearer to 0 or 1 than this counts as this far from it, so that its points are finite."""
+
+
+def track_record(split: Split, bands: Bands, scale: Scale, probability: NDArray[np.float64]) -> TrackRecord:
+    """Return the test loans' scores and, by band, how many there were and how many went bad.
+
+    Args:
+        split: says which loans they are.
+        bands: of the bundle.
+        scale: of the bundle.
+        probability: shape (n,), what the model said of each.
+    """
+    bad, place = split.test.rows["bad"].to_numpy(), band_of(bands, probability)
+    by_band = tuple(
+        BandRecord(name, int((place == number).sum()), int(bad[place == number].sum()))
+        for number, name in enumerate(bands.names)
+    )
+    return TrackRecord(_loans(split), percentiles(_whole(scale, probability)), by_band)
+
+
+def _whole(scale: Scale, probability: NDArray[np.float64]) -> list[int]:
+    points = (scale.points_at(each) for each in np.clip(probability, _LEAST, 1 - _LEAST).tolist())
+    return [min(max(int(np.floor(each + 0.5)), scale.min), scale.max) for each in points]
+
+
+def _loans(split: Split) -> str:
+    whose = {
+        Evidence.OUT_OF_TIME: f"of {split.test.borrowers} that the tested model never saw, later than all its training "
+        "loans",
+        Evidence.OUT_OF_FOLD: f"each predicted by a model that was not trained on its {split.test.borrowers[:-1]}",
+    }[split.evidence]
+    return f"{len(split.test.rows):,} loans {split.test.period}, {whose}"

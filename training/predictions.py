@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.groups import UNKNOWN, groups
-from training.evidence.scored import log_odds, scores
+from training.evidence.study import UNKNOWN, group_rows, log_odds, scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scoring import Bundle
     from training.dataset import Dataset
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
 
 LOAN: Final = "loan"
 SEGMENTS: Final = ("country", "size")
@@ -43,7 +42,7 @@ def predict(bundle: Bundle, rows: Dataset) -> pd.DataFrame:
     return _table(bundle, rows, probability, scores(bundle, matrix))
 
 
-def test_predictions(subject: Subject) -> pd.DataFrame:
+def test_predictions(subject: ReviewedModel) -> pd.DataFrame:
     """Return the predictions with which a run measured its model, and in the column `scorecard` the benchmark's."""
     found = _table(subject.bundle, subject.test, subject.probability, subject.score)
     return found.assign(scorecard=subject.scorecard)
@@ -76,7 +75,7 @@ def shared_loans(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame
 
 
 def _table(bundle: Bundle, rows: Dataset, probability: NDArray[np.float64], score: NDArray[np.int64]) -> pd.DataFrame:
-    of_each = groups(rows)
+    of_each = group_rows(rows)
     found = rows.rows[["as_of", "bad"]].assign(
         loan=loan_keys(rows.rows),
         probability=probability,

@@ -12,7 +12,7 @@ from typing import Final
 
 from training.errors import PromotionError, RegistryError
 from training.evidence.card_approval import CardApproval
-from training.gates import Check, failed
+from training.gates import Check, failed_gates
 from training.registry import (
     ALARM,
     CHAMPION,
@@ -23,11 +23,11 @@ from training.registry import (
     Registry,
     Version,
     aliases,
-    find,
+    find_version,
     locked,
+    recover_aliases,
     set_challenger,
     set_champion,
-    settle,
     write_approval,
 )
 
@@ -102,13 +102,13 @@ def promote(registry: Registry, wanted: str, approval: Approval, judge: Judge) -
         RegistryError: there is no such version, or the registry cannot be reached.
     """
     with one_at_a_time(registry):
-        candidate = find(registry, wanted)
+        candidate = find_version(registry, wanted)
         _require_second_person(candidate, approval)
         champion = _champion(registry)
         if champion is not None and champion.number == candidate.number:
             raise PromotionError(f"Version {candidate.number} is the champion already; nothing was moved.")
         checks = judge(candidate, champion)
-        if stopping := failed(checks):
+        if stopping := failed_gates(checks):
             told = "".join(f"\n  - {check}" for check in stopping)
             raise PromotionError(
                 f"Version {candidate.number} is not promoted; {len(stopping)} of {len(checks)} gates failed:{told}"
@@ -141,12 +141,12 @@ def rollback(registry: Registry, approval: Approval) -> Change:
         RegistryError: there is no champion, or the registry cannot be reached.
     """
     with one_at_a_time(registry):
-        champion = find(registry, CHAMPION)
+        champion = find_version(registry, CHAMPION)
         # where somebody moved the alias by hand, the tag is lacking
         before = champion.record.get(REPLACED, str(aliases(registry).get(PREVIOUS, "none")))
         if before == "none":
             raise PromotionError(f"Version {champion.number} replaced no champion, so there is none to go back to.")
-        target = find(registry, before)
+        target = find_version(registry, before)
         if WITHDRAWN in target.record:
             raise PromotionError(
                 f"Version {target.number}, which version {champion.number} replaced, was withdrawn "
@@ -171,7 +171,7 @@ def challenge(registry: Registry, wanted: str) -> int:
         RegistryError: there is no such version, or the registry cannot be reached.
     """
     with one_at_a_time(registry):
-        version = find(registry, wanted).number
+        version = find_version(registry, wanted).number
         if aliases(registry).get(CHAMPION) == version:
             raise PromotionError(f"Version {version} is the champion, so it has nobody to challenge; name another.")
         set_challenger(registry, version)
@@ -185,12 +185,12 @@ def one_at_a_time(registry: Registry) -> Iterator[None]:
     Processes elsewhere, which share a server and not this folder, are found out when the alias moves.
     """
     with locked(registry, "promotion"):
-        settle(registry)
+        recover_aliases(registry)
         yield
 
 
 def _champion(registry: Registry) -> Version | None:
-    return find(registry, CHAMPION) if CHAMPION in aliases(registry) else None
+    return find_version(registry, CHAMPION) if CHAMPION in aliases(registry) else None
 
 
 def _require_second_person(version: Version, approval: Approval) -> None:

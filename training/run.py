@@ -13,22 +13,18 @@ from scoring.bundle import Bundle, pack
 from scoring.canonical import canonical_json, sha256
 from scoring.model import Calibration
 from scoring.scale import Scale
-from training.calibrate import affine, cross_calibrated, probabilities
 from training.config import TrainConfig
-from training.engines import Learner
+from training.engines import TrainingEngine
 from training.evidence import plots
 from training.evidence.backtest import backtest
 from training.evidence.final_fit import final_fit, no_final_fit
-from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.rounds import boosting_rounds, loss_curve
-from training.evidence.scored import whole_scores
 from training.evidence.studies import NOT_FOR_TABLES, STUDIES, table_finding
-from training.evidence.subject import Subject
-from training.evidence.track_record import track_record
+from training.evidence.study import Finding, ReviewedModel, whole_scores
 from training.final_fit import FinalFit, fit_final
-from training.fit import Fitted, fit_sample, repeat_origins
-from training.package import BANDS, HISTORY, Package, bundle_parts
+from training.fit import FittedModel, calibrate_out_of_fold, fit_calibration, fit_sample, probabilities, repeat_origins
+from training.package import BANDS, HISTORY, Package, bundle_parts, track_record
 from training.predictions import test_predictions
 from training.reach import Reached, observed_reach
 from training.refits import refits, scorecard_refits
@@ -88,7 +84,7 @@ class _Trained:
 
     config: TrainConfig
     sample: Sample
-    fitted: Fitted
+    fitted: FittedModel
     calibration: Calibration
     scorecard: Scorecard
     findings: tuple[Finding, ...]
@@ -108,7 +104,7 @@ def train(
     config: TrainConfig,
     step: Step = lambda _: None,
     store: OperatingStore | None = None,
-    learner: Learner = Learner(),  # noqa: B008 - frozen
+    learner: TrainingEngine = TrainingEngine(),  # noqa: B008 - frozen
     *,
     split: Split | None = None,
 ) -> Run:
@@ -170,12 +166,12 @@ def train(
     )
 
 
-def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -> _Trained:
+def _trained(part: Dataset, config: TrainConfig, step: Step, learner: TrainingEngine) -> _Trained:
     sample, bad = learner.sample(part), part.rows["bad"]
     searched = search(sample, config.fit, config.search.trials, step)
     step(f"select features, choose the model and fit it on {len(bad):,} rows")
     fitted = fit_sample(sample, searched.best, learner.boost)
-    calibration = affine(fitted.out_of_fold, bad.to_numpy())
+    calibration = fit_calibration(fitted.out_of_fold, bad.to_numpy())
     step("fit the benchmark scorecard")
     scorecard = fit_scorecard(_scorable(part), bad, config.fit.seed, part.signs)
     found = Finding(
@@ -191,7 +187,7 @@ def _trained(part: Dataset, config: TrainConfig, step: Step, learner: Learner) -
     return _Trained(used, sample, fitted, calibration, scorecard, findings)
 
 
-def _fit_findings(sample: Sample, fitted: Fitted, config: TrainConfig) -> Iterator[Finding]:
+def _fit_findings(sample: Sample, fitted: FittedModel, config: TrainConfig) -> Iterator[Finding]:
     yield stability_finding(sample, fitted.stability)
     if fitted.choice is not None:
         yield fitted.choice.finding()
@@ -207,7 +203,7 @@ def _predicted(split: Split, trained: _Trained) -> _Predicted:
         return _Predicted(margins, probabilities(trained.calibration, margins), trained.scorecard.probability(test))
     fit, sample = trained.config.fit, trained.sample
     folds = sample.folds(fit.folds, fit.seed)
-    probability = cross_calibrated(trained.fitted.out_of_fold, split.train.rows["bad"].to_numpy(), folds)
+    probability = calibrate_out_of_fold(trained.fitted.out_of_fold, split.train.rows["bad"].to_numpy(), folds)
     # margins that the bundle's calibration turns into these probabilities, so that scores agree with them
     odds = np.log(probability) - np.log1p(-probability)
     margins = (odds - trained.calibration.intercept) / trained.calibration.slope
@@ -228,11 +224,11 @@ def _scorable(part: Dataset) -> pd.DataFrame:
     return part.features[[name for name in part.features if name not in part.not_scored]]
 
 
-def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predicted) -> Subject:
+def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predicted) -> ReviewedModel:
     """Return the tested model as studies see it, still without the final fit, refits and a store."""
     config = trained.config
     train_margins = predicted.margins if split.evidence is Evidence.OUT_OF_FOLD else trained.fitted.out_of_fold
-    return Subject(
+    return ReviewedModel(
         bundle=bundle,
         served=bundle,
         train=split.train,
@@ -251,13 +247,13 @@ def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predic
     )
 
 
-def _studied(subject: Subject, step: Step) -> Iterator[Finding]:
+def _studied(subject: ReviewedModel, step: Step) -> Iterator[Finding]:
     for number, (name, study) in enumerate(STUDIES.items(), 1):
         step(f"study {number} of {len(STUDIES)}: {name.replace('_', ' ')}")
         yield table_finding(name) if subject.train.is_table and name in NOT_FOR_TABLES else study(subject)
 
 
-def _drawn(subject: Subject) -> dict[str, Figure]:
+def _drawn(subject: ReviewedModel) -> dict[str, Figure]:
     """Return the plots of every run."""
     bad, model = subject.bad, subject.probability
     return {

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from training.registry import Registered
+    from training.registry import RegisteredVersion
     from training.run import Run
 
 
-def print_run(run: Run, registered: Registered, *, as_json: bool) -> None:
+def print_run(run: Run, registered: RegisteredVersion, *, as_json: bool) -> None:
     """Print what a run found and where it is kept, for people or for a program."""
     import json
     from dataclasses import asdict

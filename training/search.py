@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import numpy as np
 from pydantic import Field
 
-from training.evidence.finding import Finding
+from training.evidence.study import Finding
 from training.fit import FitConfig, boost
 from training.sample import Part, Sample
 from training.settings import STRICT

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.finding import Finding
 from training.evidence.limits import quantity
+from training.evidence.study import Finding
 from training.sample import Sample
 from training.table_directions import FALLING, RISING
 

@@ -11,7 +11,7 @@ from features.home import state_folder
 
 if TYPE_CHECKING:
     from training.run import Run
-    from training.table_run import TableRequest
+    from training.table_training import TableRequest
 
 app = typer.Typer()
 
@@ -60,8 +60,8 @@ def train_table(
     from training.errors import TableError
     from training.registry import Provenance, Registry, log_table_run, require
     from training.steps import shown_steps
-    from training.table_run import TableRequest, read_request
-    from training.table_run import train_table as run_training
+    from training.table_training import TableRequest, read_request
+    from training.table_training import train_table as run_training
     from training.tables import read_table
 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as in `train`

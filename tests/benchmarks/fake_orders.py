@@ -12,11 +12,9 @@ import pandas as pd
 
 from features.intake import OperatingStore, ingest, open_store
 from scoring import Bundle, pack
-from training.calibrate import affine
 from training.dataset import Dataset, build, loan_labels
-from training.evidence.fake_orders.attack import Attack, attack
-from training.evidence.fake_orders.study import drawn_sellers, report
-from training.fit import FitConfig, fit
+from training.evidence.fake_orders import AttackResult, report, run_attack, sample_sellers
+from training.fit import FitConfig, fit, fit_calibration
 from training.package import Package, bundle_parts
 from training.simulation import SimulationConfig, simulate
 from training.split import out_of_time
@@ -48,22 +46,22 @@ def run(sellers: int = 10_000, orders_per_seller: int = 400, asked: int = ASKED)
     return {f"fake_orders.{_NAMED.get(name, name)}": value for name, value in finding.figures.items()}
 
 
-def _attacked(store: OperatingStore, dishonest: set[str], asked: int) -> Attack:
+def _attacked(store: OperatingStore, dishonest: set[str], asked: int) -> AttackResult:
     dataset = build(store, loan_labels(store))
     split = out_of_time(dataset, SPLIT)
     bundle, test = trained(split.train), split.test
     honest = ~test.rows["seller_id"].isin(dishonest).to_numpy()
-    known = drawn_sellers(bundle, test, honest, SEED)
+    known = sample_sellers(bundle, test, honest, SEED)
     if len(known) < asked:
         raise ValueError(f"{asked} honest sellers were asked for, but the test part has {len(known)}; simulate more.")
-    return attack(bundle, store, known.head(asked))
+    return run_attack(bundle, store, known.head(asked))
 
 
 def trained(part: Dataset) -> Bundle:
     """Return a bundle trained as a run trains it, without the evidence."""
     rows = part.rows
     fitted = fit(part.features, rows["bad"], rows["seller_id"], FitConfig(), rows["as_of"])
-    calibration = affine(fitted.out_of_fold, rows["bad"].to_numpy())
+    calibration = fit_calibration(fitted.out_of_fold, rows["bad"].to_numpy())
     return Bundle.from_files(pack(bundle_parts(Package(part, fitted, calibration, {}))))
 
 

@@ -19,12 +19,11 @@ import pandas as pd
 
 from features.intake import ingest, open_store
 from tests.benchmarks.features import Target
-from training.calibrate import affine, probabilities
 from training.columns import Columns
 from training.dataset import Dataset, build, loan_labels
 from training.evidence.bands import judged_bands
 from training.evidence.metrics import evaluate
-from training.fit import FitConfig, fit_sample
+from training.fit import FitConfig, fit_calibration, fit_sample, probabilities
 from training.logistic import logistic
 from training.package import BANDS
 from training.sample import Sample
@@ -168,5 +167,5 @@ def _boosted(split: Split, train: pd.DataFrame, test: pd.DataFrame, *, free: boo
     rows, config = split.train.rows, FitConfig(extra_trees=not free)
     columns = Columns.of(map(str, train.columns), not_scored=()) if free else None
     fitted = fit_sample(Sample.of(train, rows["bad"], rows["seller_id"], rows["as_of"], columns), config)
-    calibration = affine(fitted.out_of_fold, rows["bad"].to_numpy())
+    calibration = fit_calibration(fitted.out_of_fold, rows["bad"].to_numpy())
     return probabilities(calibration, np.asarray(fitted.booster.predict(test.to_numpy(), raw_score=True)))

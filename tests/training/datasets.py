@@ -11,7 +11,7 @@ import pandas as pd
 from features.catalogue import CATALOGUE, digest
 from training.candidates import Kind, Recipe
 from training.dataset import CATALOGUE_SIGNS, Dataset
-from training.fit import FitConfig, Fitted, boost
+from training.fit import FitConfig, FittedModel, boost
 from training.labels import Labels
 from training.sample import Sample
 from training.scorecard import Scorecard, fit_scorecard
@@ -58,10 +58,10 @@ def dataset(rows: int = 600, sellers: int = 200, *, seed: int = 1, days: int = 1
     return Dataset(table, features, about, labels, digest(CATALOGUE), "data-1", TABLES)
 
 
-def boosted_trees(loans: Dataset, config: FitConfig, rounds: int) -> Fitted:
+def boosted_trees(loans: Dataset, config: FitConfig, rounds: int) -> FittedModel:
     """Grow boosted trees of every column, without a choice or margins out of fold: enough for a bundle."""
     sample = Sample.of_dataset(loans)
-    return Fitted(
+    return FittedModel(
         booster=sample.columns.merge(boost(sample, config, rounds)),
         recipe=Recipe(Kind.LIGHTGBM, rounds, 1.0),
         shown=sample.columns.shown,

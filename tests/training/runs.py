@@ -8,10 +8,10 @@ import pandas as pd
 
 from tests.training.evidence.subjects import boosted, packed, subject
 from training.evidence import plots
-from training.evidence.finding import Finding
 from training.evidence.limits import Limit
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.rounds import TABLE
+from training.evidence.study import Finding
 from training.predictions import test_predictions
 from training.run import Run
 

@@ -15,19 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import training.batches
+import training.sample
 from tests.counts import repeat
 from tests.training.datasets import dataset, small_scorecard
-from training.batches import RowGroups, StoredRows, stored_sample, write_rows
 from training.columns import Columns
 from training.config import TrainConfig
 from training.dataset import Dataset
 from training.engine_names import Engine
-from training.engines import learner
+from training.engines import open_engine
 from training.fit import FitConfig, boost, fit_sample
 from training.refits import RefitConfig
 from training.run import train
-from training.sample import Sample
+from training.sample import RowGroups, Sample, StoredRows, stored_sample, write_rows
 from training.search import SearchConfig
 
 pytestmark = pytest.mark.slow
@@ -43,7 +42,7 @@ def loans() -> Dataset:
 @pytest.fixture(scope="module", autouse=True)
 def small_groups() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.batches, "ROWS_AT_ONCE", 128)
+        patch.setattr(training.sample, "ROWS_AT_ONCE", 128)
         yield
 
 
@@ -71,7 +70,7 @@ def test_a_whole_run_from_disk_is_the_one_from_memory(tmp_path: Path, monkeypatc
     monkeypatch.setattr("training.refits.fit_scorecard", small_scorecard)
     loans = dataset(1_800, 600)
     config = TrainConfig(fit=CONFIG, search=SearchConfig(1), refits=RefitConfig(1))
-    with learner(Engine.BATCHES, tmp_path) as batches:
+    with open_engine(Engine.BATCHES, tmp_path) as batches:
         assert train(loans, config, learner=batches).files == train(loans, config).files
 
 
@@ -130,7 +129,7 @@ def peak(work: Callable[[], object]) -> int:
 
 def test_memory_holds_a_row_group_however_many_rows_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the numbers, that is: LightGBM's own bins are a byte or two for a value, see docs/scale.md."""
-    monkeypatch.setattr(training.batches, "ROWS_AT_ONCE", 500)
+    monkeypatch.setattr(training.sample, "ROWS_AT_ONCE", 500)
     rows, wide = 30_000, 40
     names = [f"free_{number}" for number in range(wide // 2)]
     block = pd.DataFrame(np.random.default_rng(1).normal(size=(3_000, wide // 2)), columns=names)
@@ -147,11 +146,11 @@ def test_memory_holds_a_row_group_however_many_rows_there_are(tmp_path: Path, mo
 
 
 def test_the_room_of_an_engine_is_cleared_away(loans: Dataset, tmp_path: Path) -> None:
-    with learner(Engine.BATCHES, tmp_path / "state") as batches:
+    with open_engine(Engine.BATCHES, tmp_path / "state") as batches:
         sample = batches.sample(loans)
         assert sample.matrix.groups.path.is_file()
         assert len(sample.matrix) == len(loans.rows)
     assert list((tmp_path / "state").iterdir()) == []
-    with learner(Engine.MEMORY, tmp_path / "none") as memory:
+    with open_engine(Engine.MEMORY, tmp_path / "none") as memory:
         assert isinstance(memory.sample(loans).matrix, np.ndarray)
     assert not (tmp_path / "none").exists()

@@ -16,9 +16,8 @@ from tests.training.conftest import copied_registry
 from tests.training.forked import Child, Forks
 from training.errors import RegistryError
 from training.registry import EXPERIMENT, Registry, require
-from training.registry.begun import PROCESS, begun
 from training.registry.connection import connected
-from training.registry.process import Process
+from training.registry.run_lifecycle import PROCESS, Process, start_run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -27,7 +26,7 @@ _STAYS = """
 import sys, time
 from pathlib import Path
 from training.registry import Registry
-from training.registry.begun import begun
+from training.registry.run_lifecycle import begun
 from training.registry.connection import connected
 registry = Registry.on_sqlite(Path(sys.argv[0]))
 with connected(registry) as client, begun(client.get_experiment_by_name("sellerscore").experiment_id, "train stays"):
@@ -70,7 +69,7 @@ def left(registry: Registry, process: str | None) -> None:
 def beginning(registry: Registry, end: BaseException | None, act: int | None = None) -> None:
     with (
         connected(registry) as client,
-        begun(client.get_experiment_by_name(EXPERIMENT).experiment_id, "train here"),
+        start_run(client.get_experiment_by_name(EXPERIMENT).experiment_id, "train here"),
     ):
         assert status(registry) == "RUNNING"
         if act is not None:

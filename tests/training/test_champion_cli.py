@@ -11,17 +11,27 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import training.grounds
+import training.gate_inputs
 from scoring import Assessment, Bundle, Vector, assess
 from tests.frames import remembered_frames
 from tests.training.datasets import OBSERVED, TABLES, dataset
 from tests.training.evidence.subjects import boosted, bundle
 from tests.world import APPROVAL, World, shared_world
-from training.champion_cli import app
 from training.errors import ComparisonError, PromotionError, TrainingError
+from training.gate_inputs import PointSumCheck, check_point_sums
 from training.gates import Gates
-from training.grounds import Sums, sums_of
-from training.registry import CHALLENGER, CHAMPION, MODEL_NAME, PREVIOUS, REPLACED, WITHDRAWN, Registry, aliases, find
+from training.promotion_cli import app
+from training.registry import (
+    CHALLENGER,
+    CHAMPION,
+    MODEL_NAME,
+    PREVIOUS,
+    REPLACED,
+    WITHDRAWN,
+    Registry,
+    aliases,
+    find_version,
+)
 from training.registry.connection import connected
 
 pytestmark = pytest.mark.slow
@@ -40,7 +50,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> World:
     """The world with its model registered a second time, and no champion changed by anybody."""
     world = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("twice"))
     registry = Registry.on_sqlite(world.home)
-    run = find(registry, "1").run_id
+    run = find_version(registry, "1").run_id
     with connected(registry) as client:
         client.create_model_version(MODEL_NAME, client.get_model_version(MODEL_NAME, "1").source, run)
     return world
@@ -69,7 +79,7 @@ def run(home: Path) -> Command:  # noqa: ARG001 - where the commands work
 def test_comparing_a_model_with_its_double_finds_no_difference(run: Command, home: Path) -> None:
     found = json.loads(run("compare", "2", "--json"))
     assert (found["candidate"], found["champion"]) == (2, 1)
-    assert found["rows"] == int(find(Registry.on_sqlite(home), "1").params["test_rows"])
+    assert found["rows"] == int(find_version(Registry.on_sqlite(home), "1").params["test_rows"])
     assert {name: paired["difference"]["value"] for name, paired in found["figures"].items()} == dict.fromkeys(
         ("auc", "gini", "ks", "brier", "log_loss"), 0.0
     )
@@ -80,16 +90,16 @@ def test_a_promotion_and_the_way_back(run: Command, home: Path) -> None:
     printed = run("promote", "2", *APPROVAL)
     assert "Version 2 of sellerscore is the champion, approved by a second person; version 1 is kept" in printed
     assert "points add up to the score in" in printed
-    raised = sorted(name[6:] for name in find(registry, "2").tags if name.startswith("alarm."))
+    raised = sorted(name[6:] for name in find_version(registry, "2").tags if name.startswith("alarm."))
     assert "segments" in raised
     assert f"Accepted alarms: {', '.join(raised)}; accepted by the gates file, approved by a second person." in printed
-    assert find(registry, "2").record["accepted_alarms"] == ", ".join(raised)
+    assert find_version(registry, "2").record["accepted_alarms"] == ", ".join(raised)
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
-    assert "passed: sums: points add up" in find(registry, "2").record["gates"]
+    assert "passed: sums: points add up" in find_version(registry, "2").record["gates"]
     told = json.loads(run("rollback", "--approved-by", "Ana", "--reason", "a trial", "--json"))
     assert (told["champion"], told["replaced"]) == (1, 2)
     assert aliases(registry) == {CHAMPION: 1}
-    assert find(registry, "2").record[WITHDRAWN].endswith(": a trial")
+    assert find_version(registry, "2").record[WITHDRAWN].endswith(": a trial")
 
 
 def test_gates_of_a_file_that_fail_are_listed_and_nothing_moves(run: Command, home: Path, tmp_path: Path) -> None:
@@ -144,11 +154,11 @@ def test_sums_are_counted_on_what_the_service_would_answer(monkeypatch: pytest.M
     rows = dataset(120, 50, seed=3)
     rows.features.loc[:9, "active_days_365d"] = 1.0
     model, covers = bundle(rows, boosted(rows, trees=3)), dict.fromkeys(TABLES, OBSERVED)
-    assert sums_of(model, rows, covers) == Sums(110, 0)
+    assert check_point_sums(model, rows, covers) == PointSumCheck(110, 0)
 
     def one_off(asked: Bundle, vectors: Sequence[Vector]) -> list[Assessment]:
         first, *others = assess(asked, vectors)[10:]
         return [replace(first, score=first.score + 1), *others]
 
-    monkeypatch.setattr(training.grounds, "assess", one_off)
-    assert sums_of(model, rows, covers) == Sums(110, 1)
+    monkeypatch.setattr(training.gate_inputs, "assess", one_off)
+    assert check_point_sums(model, rows, covers) == PointSumCheck(110, 1)

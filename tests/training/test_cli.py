@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from tests.training.runs import made_run
 from training.cli import app
 from training.errors import ConfigError, LabelError
-from training.registry import Registered
+from training.registry import RegisteredVersion
 from training.run_output import print_run
 
 
@@ -53,7 +53,7 @@ def test_figures_alarms_and_where_to_look_are_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "250")
-    print_run(made_run(), Registered(3, "abc"), as_json=False)
+    print_run(made_run(), RegisteredVersion(3, "abc"), as_json=False)
     printed = capsys.readouterr().out
     assert str(made_run().figures["auc"]) in printed
     assert "measured out of time on 700" in printed
@@ -63,7 +63,7 @@ def test_figures_alarms_and_where_to_look_are_printed(
 
 
 def test_a_program_is_given_figures_facts_and_alarms(capsys: pytest.CaptureFixture[str]) -> None:
-    print_run(made_run(), Registered(3, "abc"), as_json=True)
+    print_run(made_run(), RegisteredVersion(3, "abc"), as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert (found["version"], found["run_id"], found["bundle"]) == (3, "abc", made_run().bundle.digest)
     assert found["figures"]["auc"]["value"] == made_run().figures["auc"].value

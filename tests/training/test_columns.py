@@ -16,7 +16,7 @@ from scoring.model import Calibration, Model
 from tests.training.datasets import NAMES, SIGNS, boosted_trees, dataset
 from training.columns import FARTHEST, Columns
 from training.dataset import NOT_SCORED, Dataset
-from training.fit import FitConfig, Fitted, boost
+from training.fit import FitConfig, FittedModel, boost
 from training.package import Package, bundle_parts
 from training.sample import Sample
 
@@ -33,7 +33,7 @@ def loans() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def fitted(loans: Dataset) -> Fitted:
+def fitted(loans: Dataset) -> FittedModel:
     return boosted_trees(loans, CONFIG, 80)
 
 
@@ -41,7 +41,7 @@ def margins(booster: lightgbm.Booster, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(booster.predict(matrix, raw_score=True))
 
 
-def test_no_value_hidden_lowers_the_risk(loans: Dataset, fitted: Fitted) -> None:
+def test_no_value_hidden_lowers_the_risk(loans: Dataset, fitted: FittedModel) -> None:
     shown = loans.features.to_numpy()
     before = margins(fitted.booster, shown)
     used = {int(place) for place in np.flatnonzero(fitted.booster.feature_importance())}
@@ -53,7 +53,7 @@ def test_no_value_hidden_lowers_the_risk(loans: Dataset, fitted: Fitted) -> None
         assert (margins(fitted.booster, hidden) >= before).all(), NAMES[place]
 
 
-def test_no_set_of_values_hidden_lowers_the_risk(loans: Dataset, fitted: Fitted) -> None:
+def test_no_set_of_values_hidden_lowers_the_risk(loans: Dataset, fitted: FittedModel) -> None:
     rng = np.random.default_rng(6)
     shown = loans.features.to_numpy()
     before = margins(fitted.booster, shown)
@@ -113,7 +113,7 @@ def test_columns_are_those_of_scored_features_and_two_where_nothing_is_declared(
     ]
 
 
-def test_explanations_of_hidden_values_sum_and_no_feature_counts_twice(loans: Dataset, fitted: Fitted) -> None:
+def test_explanations_of_hidden_values_sum_and_no_feature_counts_twice(loans: Dataset, fitted: FittedModel) -> None:
     model = Model.from_text(fitted.booster.model_to_string())
     shown = loans.features.to_numpy()[:50]
     hidden = np.where(np.random.default_rng(8).random(shown.shape) < 0.5, np.nan, shown)
@@ -123,7 +123,7 @@ def test_explanations_of_hidden_values_sum_and_no_feature_counts_twice(loans: Da
 
 
 @pytest.fixture(scope="module")
-def parts(loans: Dataset, fitted: Fitted) -> BundleParts:
+def parts(loans: Dataset, fitted: FittedModel) -> BundleParts:
     return bundle_parts(Package(loans, fitted, Calibration(1.0, 0.0), {}))
 
 

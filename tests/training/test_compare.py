@@ -18,14 +18,13 @@ from scoring import Bundle, assess
 from tests.training.datasets import COVERED, OBSERVED, dataset
 from tests.training.evidence.subjects import boosted, bundle
 from training.compare import FIGURES, NEAR, compare
-from training.dataset import Dataset
+from training.dataset import Dataset, to_vectors
 from training.errors import ComparisonError, LabelError
 from training.evidence.metrics import evaluate
+from training.holdout import LabelSource, shared_rows
 from training.labels import Labels
+from training.promotion_cli import comparison_tables
 from training.registry import Version
-from training.show import comparison_tables
-from training.unseen import Source, shared_rows
-from training.vectors import to_vectors
 
 pytestmark = pytest.mark.slow
 
@@ -189,7 +188,7 @@ def test_a_label_table_is_read_with_the_horizon_and_definition_of_the_version(tm
     trained = version(2, default_definition="half the sales", **{"labels.horizon_days": 56})
     settings = {"labels.days_past_due": "90", "labels.months": "12", "labels.definition": "half the sales"}
     trained = replace(trained, params={**trained.params, **settings})
-    source = Source(None, tmp_path / "labels.csv", date(2024, 3, 1))  # type: ignore[arg-type]
+    source = LabelSource(None, tmp_path / "labels.csv", date(2024, 3, 1))  # type: ignore[arg-type]
     found = source.labels(trained)
     assert (found.rows["seller_id"].tolist(), found.censored, found.definition) == (["S-1"], 1, "half the sales")
     with pytest.raises(ComparisonError, match='these labels are "as the label table says"'):

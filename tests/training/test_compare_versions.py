@@ -13,9 +13,9 @@ from tests.training.evidence.subjects import boosted, bundle
 from training.compare import Comparison, compare
 from training.compare_versions import Contender, compare_versions
 from training.errors import ComparisonError
+from training.holdout import LabelSource
 from training.predictions import predict
 from training.registry import Registry, Version
-from training.unseen import Source
 
 OTHER = "sha256:" + "0" * 64
 PARAMS = {
@@ -49,7 +49,7 @@ def stored(monkeypatch: pytest.MonkeyPatch) -> dict[int, pd.DataFrame]:
 
 def compared(candidate: Contender, champion: Contender) -> Comparison:
     registry: Registry = None  # type: ignore[assignment]
-    source: Source = None  # type: ignore[assignment]
+    source: LabelSource = None  # type: ignore[assignment]
     return compare_versions(registry, source, candidate, champion)
 
 

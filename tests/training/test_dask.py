@@ -15,22 +15,21 @@ from hypothesis import strategies as st
 from lightgbm.basic import LightGBMError
 from lightgbm.dask import DaskLGBMRegressor
 
-import training.batches
 import training.engine_dask
+import training.sample
 from tests.counts import repeat
 from tests.training.datasets import NAMES, SIGNS, dataset
-from training.batches import stored_sample
 from training.config import TrainConfig
 from training.dataset import Dataset
 from training.engine_dask import SCHEDULER, boost_on, cluster
 from training.engine_names import Engine
-from training.engines import learner
+from training.engines import open_engine
 from training.errors import ClusterError
 from training.evidence.metrics import Estimate, auc, resampled
-from training.fit import FitConfig, Fitted, fit_sample
+from training.fit import FitConfig, FittedModel, fit_sample
 from training.refits import RefitConfig
 from training.run import train
-from training.sample import Sample
+from training.sample import Sample, stored_sample
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -43,7 +42,7 @@ CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, lambda_l2=10.0, max_roun
 @pytest.fixture(scope="module", autouse=True)
 def small_groups() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training.batches, "ROWS_AT_ONCE", 100)
+        patch.setattr(training.sample, "ROWS_AT_ONCE", 100)
         yield
 
 
@@ -66,17 +65,19 @@ def stored(loans: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Sample:
 
 
 @pytest.fixture(scope="module")
-def fitted(stored: Sample, client: Client) -> Fitted:
+def fitted(stored: Sample, client: Client) -> FittedModel:
     return fit_sample(stored, CONFIG, partial(boost_on, client))
 
 
 @pytest.fixture(scope="module")
-def alone(loans: Dataset) -> Fitted:
+def alone(loans: Dataset) -> FittedModel:
     return fit_sample(Sample.of_dataset(loans), CONFIG)
 
 
 @pytest.mark.soak
-def test_both_workers_learn_with_the_settings_of_one_machine(client: Client, fitted: Fitted, alone: Fitted) -> None:
+def test_both_workers_learn_with_the_settings_of_one_machine(
+    client: Client, fitted: FittedModel, alone: FittedModel
+) -> None:
     assert len(client.ncores()) == 2
     assert fitted.recipe == alone.recipe
     assert fitted.recipe.rounds == fitted.booster.num_trees()
@@ -89,7 +90,7 @@ def test_both_workers_learn_with_the_settings_of_one_machine(client: Client, fit
 
 
 @pytest.mark.soak
-def test_it_ranks_unseen_loans_as_well_as_one_machine_does(fitted: Fitted, alone: Fitted) -> None:
+def test_it_ranks_unseen_loans_as_well_as_one_machine_does(fitted: FittedModel, alone: FittedModel) -> None:
     """The difference, with its bootstrap interval on the same resamples, is within the noise of the figure itself."""
     unseen = dataset(3000, 1000, seed=2)
     bad = unseen.rows["bad"].to_numpy()
@@ -106,7 +107,7 @@ def test_it_ranks_unseen_loans_as_well_as_one_machine_does(fitted: Fitted, alone
 
 
 @pytest.mark.soak
-def test_margins_out_of_fold_are_those_of_other_models(fitted: Fitted, stored: Sample, loans: Dataset) -> None:
+def test_margins_out_of_fold_are_those_of_other_models(fitted: FittedModel, stored: Sample, loans: Dataset) -> None:
     margins = fitted.booster.predict(loans.features.to_numpy(), raw_score=True)
     assert np.isfinite(fitted.out_of_fold).all()
     assert auc(stored.bad == 1, fitted.out_of_fold) < auc(stored.bad == 1, margins) - 0.03
@@ -142,7 +143,7 @@ def test_a_cluster_that_is_named_is_used_and_left_running(
 ) -> None:
     monkeypatch.setenv(SCHEDULER, client.scheduler.address)
     made = dataset(300, 100)
-    with learner(Engine.DASK, tmp_path) as dask:
+    with open_engine(Engine.DASK, tmp_path) as dask:
         sample = dask.sample(made)
         assert dask.boost(sample, CONFIG, 2).num_trees() == 2
     assert len(client.ncores()) == 2
@@ -155,10 +156,10 @@ def test_a_whole_run_on_a_cluster_ranks_as_one_from_memory(
 ) -> None:
     monkeypatch.setenv(SCHEDULER, client.scheduler.address)
     monkeypatch.setattr("training.run.STUDIES", {})
-    monkeypatch.setattr(training.batches, "ROWS_AT_ONCE", 1_000)
+    monkeypatch.setattr(training.sample, "ROWS_AT_ONCE", 1_000)
     loans = dataset(8_000, 2_500)
     config = TrainConfig(fit=CONFIG, refits=RefitConfig(0))
-    with learner(Engine.DASK, tmp_path) as dask:
+    with open_engine(Engine.DASK, tmp_path) as dask:
         ours = train(loans, config, learner=dask)
     theirs = train(loans, config)
     assert ours.files != theirs.files, "workers find bins of their own"

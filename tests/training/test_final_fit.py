@@ -13,7 +13,7 @@ from scoring.model import Calibration
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import subject
 from training.dataset import Dataset
-from training.engines import Learner
+from training.engines import TrainingEngine
 from training.evidence.final_fit import final_fit
 from training.final_fit import FinalFit, fit_final
 from training.fit import FitConfig, fit_sample, out_of_fold
@@ -46,7 +46,7 @@ def holdout(loans: Dataset) -> Dataset:
 
 @pytest.fixture(scope="module")
 def final(loans: Dataset, tested: Package, holdout: Dataset) -> FinalFit:
-    return fit_final(loans, holdout, tested, CONFIG, Learner())
+    return fit_final(loans, holdout, tested, CONFIG, TrainingEngine())
 
 
 def test_it_learns_from_every_matured_loan_and_from_no_other(loans: Dataset, final: FinalFit) -> None:

@@ -17,7 +17,7 @@ from training.columns import Columns
 from training.cross_validation import cross_validated_auc
 from training.dataset import Dataset
 from training.evidence.metrics import auc
-from training.fit import FitConfig, Fitted, boost, choose_recipe, fit, fit_rows, fit_sample
+from training.fit import FitConfig, FittedModel, boost, choose_recipe, fit, fit_rows, fit_sample
 from training.logistic import logistic
 from training.sample import Sample
 from training.stability import stability
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, max_rounds=120, patience=15, folds=3, threads=1)
 
 
-def fitted_on(loans: Dataset, config: FitConfig = CONFIG) -> Fitted:
+def fitted_on(loans: Dataset, config: FitConfig = CONFIG) -> FittedModel:
     return fit(loans.features, loans.rows["bad"], loans.rows["seller_id"], config)
 
 
@@ -37,17 +37,17 @@ def loans() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def fitted(loans: Dataset) -> Fitted:
+def fitted(loans: Dataset) -> FittedModel:
     return fitted_on(loans)
 
 
-def test_the_same_data_gives_the_same_model_and_margins(loans: Dataset, fitted: Fitted) -> None:
+def test_the_same_data_gives_the_same_model_and_margins(loans: Dataset, fitted: FittedModel) -> None:
     again = fitted_on(loans)
     assert again.booster.model_to_string() == fitted.booster.model_to_string()
     assert again.out_of_fold.tobytes() == fitted.out_of_fold.tobytes()
 
 
-def test_another_seed_gives_another_model(loans: Dataset, fitted: Fitted) -> None:
+def test_another_seed_gives_another_model(loans: Dataset, fitted: FittedModel) -> None:
     other = fitted_on(loans, replace(CONFIG, seed=8))
     assert (
         other.booster.model_to_string().split("parameters:")[0]
@@ -80,7 +80,7 @@ def test_no_move_of_a_signed_feature_goes_against_its_sign(loans: Dataset, kind:
             assert (change[known] * SIGNS[NAMES[place]] >= -1e-12).all(), NAMES[place]
 
 
-def test_the_signs_bind_in_the_direction_of_the_catalogue(fitted: Fitted, loans: Dataset) -> None:
+def test_the_signs_bind_in_the_direction_of_the_catalogue(fitted: FittedModel, loans: Dataset) -> None:
     """The features that made the outcomes do move the predictions, so that the test before is not empty."""
     base = loans.features.to_numpy()[:150]
     moving = [name for name in TELLING if SIGNS[name]]
@@ -209,13 +209,13 @@ def test_margins_are_by_models_that_did_not_see_the_seller() -> None:
     assert auc(bad.to_numpy(), found.out_of_fold) < 0.7
 
 
-def test_margins_out_of_fold_rank_where_there_is_something_to_learn(loans: Dataset, fitted: Fitted) -> None:
+def test_margins_out_of_fold_rank_where_there_is_something_to_learn(loans: Dataset, fitted: FittedModel) -> None:
     out_of_fold = auc(loans.rows["bad"].to_numpy(), fitted.out_of_fold)
     in_sample = auc(loans.rows["bad"].to_numpy(), fitted.booster.predict(loans.features.to_numpy()))
     assert 0.65 < out_of_fold < in_sample
 
 
-def test_every_row_has_a_margin_and_the_model_its_names(fitted: Fitted, loans: Dataset) -> None:
+def test_every_row_has_a_margin_and_the_model_its_names(fitted: FittedModel, loans: Dataset) -> None:
     assert np.isfinite(fitted.out_of_fold).all()
     assert fitted.out_of_fold.shape == (len(loans.rows),)
     assert fitted.booster.feature_name() == NAMES

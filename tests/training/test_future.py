@@ -15,7 +15,7 @@ from features.pipeline import accepted_rows, compute_frame, latest_midnight
 from tests.world import World, shared_world
 from training.dataset import build, loan_labels
 from training.labels import Labels, read_label_table
-from training.registry import Registry, find
+from training.registry import Registry, find_version
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def test_rows_known_after_the_loan_leave_the_training_set_as_it_was(world: World
     folder = world.home / "operating"
     store = open_store(folder)
     labels = loan_labels(store)
-    before = find(Registry.on_sqlite(world.home), "1").params["dataset"]
+    before = find_version(Registry.on_sqlite(world.home), "1").params["dataset"]
     ingest(_orders_of_the_bad(labels, latest_midnight(store), tmp_path / "planted", folder), folder)
     store = open_store(folder)
     after = build(store, labels)

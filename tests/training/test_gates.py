@@ -12,8 +12,8 @@ import pytest
 from training.compare import Agreement, Comparison, Paired, Segment
 from training.errors import ConfigError
 from training.evidence.metrics import Estimate
-from training.gates import Gates, Verdict, failed, judge
-from training.grounds import Grounds, Sums
+from training.gate_inputs import GateInputs, PointSumCheck
+from training.gates import Gates, GateVerdict, evaluate_gates, failed_gates
 from training.settings import read_settings
 
 GOOD = {
@@ -44,10 +44,12 @@ GOOD = {
 }
 
 
-def grounds(changes: dict[str, float] | None = None, tags: dict[str, str] | None = None, **others: object) -> Grounds:
+def grounds(
+    changes: dict[str, float] | None = None, tags: dict[str, str] | None = None, **others: object
+) -> GateInputs:
     """What a good first model is judged by, with some of it changed."""
-    counts = {"sums": Sums(100, 0), "test_rows": 400, "test_bad": 50}
-    return Grounds(**{**counts, "metrics": {**GOOD, **(changes or {})}, "tags": tags or {}, **others})
+    counts = {"sums": PointSumCheck(100, 0), "test_rows": 400, "test_bad": 50}
+    return GateInputs(**{**counts, "metrics": {**GOOD, **(changes or {})}, "tags": tags or {}, **others})
 
 
 def compared(*segments: tuple[str, Estimate | None]) -> Comparison:
@@ -59,16 +61,16 @@ def compared(*segments: tuple[str, Estimate | None]) -> Comparison:
     return Comparison(200, 40, {}, Agreement(0.9, 3.0, 1.0, 0.9), tuple(found))
 
 
-def stopped(gates: Gates, given: Grounds) -> list[str]:
-    return [check.gate for check in failed(judge(gates, given))]
+def stopped(gates: Gates, given: GateInputs) -> list[str]:
+    return [check.gate for check in failed_gates(evaluate_gates(gates, given))]
 
 
 def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
-    checks = judge(Gates(), grounds())
-    assert failed(checks) == ()
+    checks = evaluate_gates(Gates(), grounds())
+    assert failed_gates(checks) == ()
     verdicts = {check.gate: check.verdict for check in checks}
-    assert verdicts.pop("segments") is Verdict.DOES_NOT_APPLY
-    assert set(verdicts.values()) == {Verdict.PASSED}
+    assert verdicts.pop("segments") is GateVerdict.DOES_NOT_APPLY
+    assert set(verdicts.values()) == {GateVerdict.PASSED}
     said = {check.gate: check.said for check in checks}
     assert said["calibration"] == (
         "the calibration slope is 1.02 (0.93 to 1.11); required is 0.9 to 1.1, or 1 within its 95% interval; with "
@@ -138,7 +140,7 @@ def test_so_few_bad_loans_that_every_interval_passes_stop_it() -> None:
         "drift.score_psi": 1.86,
     }
     few = grounds(wide, test_rows=18, test_bad=2)
-    (check,) = failed(judge(Gates(), few))
+    (check,) = failed_gates(evaluate_gates(Gates(), few))
     assert check.gate == "outcomes"
     assert check.said.startswith("2 of 18 test loans went bad; required are 50 or more")
     assert stopped(Gates(), grounds(test_bad=49)) == ["outcomes"]
@@ -154,15 +156,15 @@ def test_few_test_rows_are_no_drift() -> None:
 def test_what_was_not_measured_fails(name: str) -> None:
     given = grounds()
     lacking = replace(given, metrics={key: value for key, value in GOOD.items() if key != name})
-    (check,) = failed(judge(Gates(), lacking))
+    (check,) = failed_gates(evaluate_gates(Gates(), lacking))
     assert f"{name} was not measured in its run" in check.said
 
 
 def test_a_study_that_had_nothing_to_measure_says_why_and_stops_nobody() -> None:
     metrics = {key: value for key, value in GOOD.items() if not key.startswith("fake_orders.")}
     given = grounds(metrics=metrics, tags={"not_measured.fake_orders": "These sellers are not simulated."})
-    verdicts = {check.gate: check for check in judge(Gates(), given)}
-    assert verdicts["fake_orders"].verdict is Verdict.DOES_NOT_APPLY
+    verdicts = {check.gate: check for check in evaluate_gates(Gates(), given)}
+    assert verdicts["fake_orders"].verdict is GateVerdict.DOES_NOT_APPLY
     assert verdicts["fake_orders"].said == "These sellers are not simulated."
     assert stopped(Gates(), given) == []
 
@@ -171,7 +173,7 @@ def test_a_study_that_the_settings_declined_fails_unless_the_file_accepts_it() -
     """Else whoever trains turns a gate off in the settings of the training."""
     metrics = {key: value for key, value in GOOD.items() if not key.startswith("fake_orders.")}
     given = grounds(metrics=metrics, tags={"declined.fake_orders": "The settings ask for no seller."})
-    (check,) = failed(judge(Gates(), given))
+    (check,) = failed_gates(evaluate_gates(Gates(), given))
     assert check.gate == "fake_orders"
     assert check.said.endswith(
         "was not measured in its run (The settings ask for no seller.); train again with other settings"
@@ -181,7 +183,7 @@ def test_a_study_that_the_settings_declined_fails_unless_the_file_accepts_it() -
 
 def test_too_few_sellers_let_buy_fake_orders_say_how_to_ask_more() -> None:
     given = grounds({"fake_orders.sellers": 1.0, "fake_orders.gaining_share": 0.0})
-    (check,) = failed(judge(Gates(), given))
+    (check,) = failed_gates(evaluate_gates(Gates(), given))
     assert "0.0% of 1 sellers gain by fake orders; allowed is 0.05 at most, and of 30 sellers at least" in check.said
     assert stopped(Gates(fake_orders_sellers_least=1), given) == []
 
@@ -193,23 +195,23 @@ def test_a_file_may_accept_what_was_not_measured_by_name() -> None:
     assert stopped(Gates(may_be_unmeasured=("fake_orders", "drift")), given) == []
 
 
-@pytest.mark.parametrize("sums", [Sums(100, 1), Sums(0, 0)])
-def test_one_row_that_misses_its_score_stops_it_and_so_does_none_scored(sums: Sums) -> None:
+@pytest.mark.parametrize("sums", [PointSumCheck(100, 1), PointSumCheck(0, 0)])
+def test_one_row_that_misses_its_score_stops_it_and_so_does_none_scored(sums: PointSumCheck) -> None:
     assert stopped(Gates(may_be_unmeasured=("monotone",)), grounds(sums=sums)) == ["sums"]
 
 
 def test_alarms_stop_it_until_each_is_accepted_by_name() -> None:
     tags = {"alarm.leaks": "A label copy.", "alarm.bands": "Band D is empty.", "bundle": "sha256:1"}
-    (check,) = failed(judge(Gates(accepted_alarms=("bands",)), grounds(tags=tags)))
+    (check,) = failed_gates(evaluate_gates(Gates(accepted_alarms=("bands",)), grounds(tags=tags)))
     assert (check.gate, check.said) == (
         "alarms",
         "leaks: A label copy.; accepted by the gates file are the alarms of bands",
     )
     (accepted,) = (
-        c for c in judge(Gates(accepted_alarms=("bands", "leaks")), grounds(tags=tags)) if c.gate == "alarms"
+        c for c in evaluate_gates(Gates(accepted_alarms=("bands", "leaks")), grounds(tags=tags)) if c.gate == "alarms"
     )
     assert (accepted.verdict, accepted.said) == (
-        Verdict.PASSED,
+        GateVerdict.PASSED,
         "accepted by the gates file are the alarms of bands, leaks",
     )
 
@@ -224,16 +226,16 @@ def test_the_alarm_of_boosting_rounds_may_be_accepted() -> None:
 def test_a_segment_that_is_worse_beyond_the_limit_and_beyond_chance_stops_it() -> None:
     worse, within, unsure = Estimate(-0.05, -0.08, -0.01), Estimate(-0.01, -0.02, -0.005), Estimate(-0.05, -0.12, 0.01)
     found = compared(("CN", worse), ("VN", within), ("DE", unsure), ("US", None), ("GB", Estimate(0.1, 0.05, 0.2)))
-    (check,) = failed(judge(Gates(), grounds(comparison=found)))
+    (check,) = failed_gates(evaluate_gates(Gates(), grounds(comparison=found)))
     assert check.gate == "segments"
     assert "in country CN by -0.050 (-0.080 to -0.010) of 4 segments" in check.said
     assert stopped(Gates(segment_auc_worse_most=0.05), grounds(comparison=found)) == []
 
 
 def test_segments_without_outcomes_enough_say_so() -> None:
-    checks = judge(Gates(), grounds(comparison=compared(("CN", None))))
+    checks = evaluate_gates(Gates(), grounds(comparison=compared(("CN", None))))
     (check,) = (check for check in checks if check.gate == "segments")
-    assert check.verdict is Verdict.DOES_NOT_APPLY
+    assert check.verdict is GateVerdict.DOES_NOT_APPLY
     assert "it cannot be claimed that none is ranked worse" in check.said
 
 
@@ -305,7 +307,7 @@ def test_the_gates_of_the_demo_let_its_model_pass() -> None:
 @pytest.mark.parametrize(
     ("gate", "changes", "others"),
     [
-        ("sums", {}, {"sums": Sums(176, 1)}),
+        ("sums", {}, {"sums": PointSumCheck(176, 1)}),
         ("outcomes", {}, {"test_bad": 5}),
         ("monotone", {"monotone.violations": 1.0}, {}),
         ("calibration", {"model.calibration_slope": 0.4, "model.calibration_slope_high": 0.9}, {}),

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from training.calibrate import affine, cross_calibrated, probabilities
 from training.errors import TrainingError
 from training.evidence.metrics import Estimate, auc, evaluate, ks
+from training.fit import calibrate_out_of_fold, fit_calibration, probabilities
 
 _QUICK = settings(max_examples=100, deadline=None)
 
@@ -122,7 +122,7 @@ def test_calibration_finds_the_slope_and_intercept_that_made_the_outcomes() -> N
     rng = np.random.default_rng(5)
     margins = rng.normal(-1.0, 1.5, 60_000)
     bad = rng.random(len(margins)) < 1 / (1 + np.exp(-(0.4 + 0.7 * margins)))
-    found = affine(margins, bad)
+    found = fit_calibration(margins, bad)
     assert (found.slope, found.intercept) == (pytest.approx(0.7, abs=0.03), pytest.approx(0.4, abs=0.04))
     assert probabilities(found, margins).mean() == pytest.approx(bad.mean(), abs=1e-4)
 
@@ -132,7 +132,7 @@ def test_calibration_refuses_a_model_that_ranks_the_wrong_way() -> None:
     margins = rng.normal(size=2_000)
     bad = rng.random(len(margins)) < 1 / (1 + np.exp(1 + margins))
     with pytest.raises(TrainingError, match=r"no better than chance \(calibration slope -"):
-        affine(margins, bad)
+        fit_calibration(margins, bad)
 
 
 def test_a_calibration_of_other_folds_does_not_fit_the_level_that_it_is_judged_by() -> None:
@@ -141,13 +141,13 @@ def test_a_calibration_of_other_folds_does_not_fit_the_level_that_it_is_judged_b
     folds = [
         (np.flatnonzero(np.arange(300) % 5 != fold), np.flatnonzero(np.arange(300) % 5 == fold)) for fold in range(5)
     ]
-    found = cross_calibrated(margins, bad, folds)
-    assert probabilities(affine(margins, bad), margins).sum() == pytest.approx(bad.sum(), abs=0.01)
+    found = calibrate_out_of_fold(margins, bad, folds)
+    assert probabilities(fit_calibration(margins, bad), margins).sum() == pytest.approx(bad.sum(), abs=0.01)
     assert abs(found.sum() - bad.sum()) > 0.02
     first = folds[0][1]
     changed = bad.copy()
     changed[first] = ~changed[first]
-    assert cross_calibrated(margins, changed, folds)[first].tolist() == found[first].tolist()
+    assert calibrate_out_of_fold(margins, changed, folds)[first].tolist() == found[first].tolist()
 
 
 def test_probabilities_are_the_logistic_of_the_calibrated_margin() -> None:

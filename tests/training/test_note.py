@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.training.runs import made_run
-from training.evidence.finding import Finding
-from training.registry.note import LONGEST, note
+from training.evidence.study import Finding
+from training.registry.run_notes import LONGEST, note
 
 ANA = {"trained_by": "Ana"}
 

@@ -14,7 +14,7 @@ from scoring.sheet import Reach, Sizes
 from tests.training.datasets import NAMES, boosted_trees, dataset
 from training.candidates import Kind, Recipe
 from training.dataset import NOT_SCORED, Dataset
-from training.fit import FitConfig, Fitted, fit_rows
+from training.fit import FitConfig, FittedModel, fit_rows
 from training.package import Package, bundle_parts, reason_catalogue
 from training.reach import Reached, advised
 from training.sample import Sample
@@ -29,12 +29,12 @@ def loans() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def selected(loans: Dataset) -> Fitted:
+def selected(loans: Dataset) -> FittedModel:
     shown, booster = fit_rows(Sample.of_dataset(loans), CONFIG, Recipe(Kind.AVERAGE, 20, 10.0))
     return replace(boosted_trees(loans, CONFIG, 1), booster=booster, shown=shown)
 
 
-def test_scored_are_the_features_that_were_selected(loans: Dataset, selected: Fitted) -> None:
+def test_scored_are_the_features_that_were_selected(loans: Dataset, selected: FittedModel) -> None:
     bundle = Bundle.from_files(pack(bundle_parts(Package(loans, selected, Calibration(0.9, 0.1), {}))))
     assert {entry.name for entry in bundle.sheet.scored_entries} == selected.shown < set(NAMES) - NOT_SCORED
     assert bundle.sheet.names == tuple(NAMES)
@@ -48,7 +48,7 @@ def test_what_is_always_missing_is_not_scored(loans: Dataset) -> None:
     assert scored == set(NAMES) - NOT_SCORED - {"ad_spend_share_90d"}
 
 
-def test_only_features_that_were_selected_have_a_reach(loans: Dataset, selected: Fitted) -> None:
+def test_only_features_that_were_selected_have_a_reach(loans: Dataset, selected: FittedModel) -> None:
     """Advice to move a feature that the model does not read would change no score, and the sheet refuses it."""
     names = {feature.name for feature in advised()}
     reached = Reached(Sizes("settled_net_sales_365d", (1.0, 2.0), 90), {name: (Reach(0.1, 0.1),) * 3 for name in names})

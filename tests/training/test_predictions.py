@@ -8,9 +8,9 @@ import pandas as pd
 from scoring import assess
 from tests.training.datasets import COVERED, OBSERVED, dataset
 from tests.training.evidence.subjects import subject
+from training.dataset import to_vectors
 from training.predictions import COLUMNS, loan_keys, predict, shared_loans
 from training.predictions import test_predictions as of_subject
-from training.vectors import to_vectors
 
 
 def test_predictions_are_those_of_the_service_and_hold_no_seller() -> None:

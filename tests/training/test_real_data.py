@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.cross_validation import LeftOut, leave_out
+from training.cross_validation import HeldOutPredictions, predict_held_out
 from training.evidence.metrics import Estimate, auc
 from training.fit import FitConfig
 from training.real_data import credit, credit_page
-from training.real_data.credit import BARE, MODEL, SCORECARD, CreditTable, HoldOut, Judged, a_quarter, five_folds
+from training.real_data.credit import BARE, MODEL, SCORECARD, CreditTable, HoldOut, TableResult, a_quarter, five_folds
 from training.tables import TableForm, as_dataset, read_table
 
 pytestmark = pytest.mark.slow
@@ -33,13 +33,13 @@ def applicants(rows: int = 400) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def judged() -> Judged:
+def judged() -> TableResult:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(credit, "TRIALS", 1)
         patch.setattr(
             credit, "FIT", FitConfig(learning_rate=0.3, lambda_l2=10.0, max_rounds=8, patience=4, folds=2, threads=1)
         )
-        return credit.judge(TABLE, TABLE.hold_outs[0], as_dataset(applicants(), TABLE.form))
+        return credit.evaluate_table(TABLE, TABLE.hold_outs[0], as_dataset(applicants(), TABLE.form))
 
 
 def test_every_row_is_left_out_once_by_folds_and_a_quarter_by_the_other() -> None:
@@ -52,7 +52,7 @@ def test_every_row_is_left_out_once_by_folds_and_a_quarter_by_the_other() -> Non
     assert sorted([*inside, *outside]) == list(range(1_000))
 
 
-def test_a_table_is_judged_by_models_that_never_saw_the_row(judged: Judged) -> None:
+def test_a_table_is_judged_by_models_that_never_saw_the_row(judged: TableResult) -> None:
     assert (judged.rows, judged.bad) == (400, int(applicants()["bad"].sum()))
     for name in (MODEL, SCORECARD, BARE):
         assert 0.7 < judged.auc[name].value < 0.95
@@ -68,7 +68,7 @@ def test_outcomes_that_nothing_explains_are_ranked_by_chance(monkeypatch: pytest
     shuffled = applicants().assign(bad=np.random.default_rng(5).permutation(applicants()["bad"]))
     made = as_dataset(shuffled, TABLE.form)
     bad = made.rows["bad"]
-    found = leave_out({BARE: credit._bare}, made.features, bad, five_folds(bad.to_numpy()))
+    found = predict_held_out({BARE: credit._bare}, made.features, bad, five_folds(bad.to_numpy()))
     assert abs(found.auc(BARE).value - 0.5) < 0.1
 
 
@@ -80,7 +80,7 @@ def test_differences_are_on_the_same_resamples() -> None:
     parts = tuple(
         (places[start::3], {"a": good[start::3], "b": good[start::3] * 2, "c": same[start::3]}) for start in (0, 1, 2)
     )
-    found = LeftOut(bad, parts)
+    found = HeldOutPredictions(bad, parts)
     assert found.difference("a", "b") == Estimate(0.0, 0.0, 0.0)
     over = found.difference("a", "c")
     assert over.value == pytest.approx(
@@ -89,7 +89,7 @@ def test_differences_are_on_the_same_resamples() -> None:
     assert 0 < over.low < over.value < over.high
 
 
-def test_figures_and_page_say_what_was_found(judged: Judged) -> None:
+def test_figures_and_page_say_what_was_found(judged: TableResult) -> None:
     numbers = credit.figures([judged])
     assert numbers["made_five_folds_lightgbm_auc"] == judged.auc[MODEL].value
     assert numbers["made_five_folds_auc_over_scorecard_low"] == judged.over[SCORECARD].low
@@ -101,7 +101,7 @@ def test_figures_and_page_say_what_was_found(judged: Judged) -> None:
     assert str(judged.figures[SCORECARD]["brier"]) in page
 
 
-def test_the_page_says_so_where_a_figure_was_missed_and_the_scorecard_won(judged: Judged) -> None:
+def test_the_page_says_so_where_a_figure_was_missed_and_the_scorecard_won(judged: TableResult) -> None:
     above = judged.auc[MODEL].high
     level, behind = (
         replace(judged, over={**judged.over, SCORECARD: Estimate(-0.02, -0.03, high)}) for high in (0.01, -0.01)

@@ -18,11 +18,10 @@ from scoring.bundle import FILES, MANIFEST
 from tests.training.datasets import OBSERVED, TABLES
 from tests.training.evidence.subjects import subject
 from tests.training.runs import made_run
-from training.dataset import Dataset
+from training.dataset import EXAMPLE_SELLER, Dataset, example_row, served_rows, to_vectors
 from training.errors import RegistryError
-from training.evidence.card import card
 from training.evidence.card_approval import CardApproval
-from training.evidence.card_sections import CardInput
+from training.evidence.model_card import CardInput, write_card
 from training.registry import (
     CHAMPION,
     EXPERIMENT,
@@ -30,10 +29,10 @@ from training.registry import (
     PREVIOUS,
     LabelFile,
     Provenance,
-    Registered,
+    RegisteredVersion,
     Registry,
     aliases,
-    find,
+    find_version,
     load_bundle,
     load_predictions,
     login_name,
@@ -41,9 +40,8 @@ from training.registry import (
     set_champion,
     write_approval,
 )
-from training.registry.note import note
+from training.registry.run_notes import note
 from training.run import Run
-from training.vectors import NOBODY, example_row, served_rows, to_vectors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -62,7 +60,7 @@ class Registration:
     registry: Registry
     loans: Dataset
     run: Run
-    versions: tuple[Registered, Registered]
+    versions: tuple[RegisteredVersion, RegisteredVersion]
 
     @property
     def client(self) -> MlflowClient:
@@ -140,7 +138,7 @@ def test_the_loss_of_each_round_is_a_metric_by_step(registered: Registration) ->
 
 
 def test_test_predictions_are_stored_and_loaded(registered: Registration) -> None:
-    version = find(registered.registry, "1")
+    version = find_version(registered.registry, "1")
     found = load_predictions(registered.registry, version)
     assert found is not None
     pd.testing.assert_frame_equal(found, registered.run.predictions, check_dtype=False)
@@ -158,7 +156,7 @@ def _run_without_artifacts(registered: Registration) -> str:
 def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) -> None:
     run = registered.client.get_run(registered.versions[0].run_id)
     assert (run.data.metrics["drift/score_psi"], run.data.metrics["leaks/best_alone_auc"]) == (0.04, 0.99)
-    assert find(registered.registry, "1").metrics["drift.score_psi"] == 0.04
+    assert find_version(registered.registry, "1").metrics["drift.score_psi"] == 0.04
     assert run.data.tags["alarm.leaks"] == "A leaks. B leaks."
     assert run.data.tags["not_measured.fake_orders"].startswith("These were not measured")
     assert run.data.tags["declined.withholding"] == "This was not asked for."
@@ -175,7 +173,7 @@ def test_a_run_holds_its_model_card_beside_the_plots_that_it_links(
     registered: Registration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mlflow = _pointed(registered, monkeypatch)
-    made = card(CardInput(*(getattr(registered.run, name) for name in CARD)))
+    made = write_card(CardInput(*(getattr(registered.run, name) for name in CARD)))
     run_id = registered.versions[0].run_id
     for name, text in made.items():
         assert mlflow.artifacts.load_text(f"runs:/{run_id}/{name}") == text
@@ -209,7 +207,7 @@ def test_a_version_holds_the_evidence_that_the_service_publishes(registered: Reg
 
 
 def test_a_promotion_writes_the_approval_on_the_card(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
-    version = find(registered.registry, "2")
+    version = find_version(registered.registry, "2")
     approval = CardApproval(2, "Wei Zhang", "2026-11-30T10:00:00Z", "first", ("leaks",))
     write_approval(registered.registry, version, approval)
     mlflow = _pointed(registered, monkeypatch)
@@ -232,7 +230,7 @@ def test_what_fails_in_the_middle_leaves_no_version_to_promote(
     monkeypatch.setattr("mlflow.pyfunc.log_model", gone)
     with pytest.raises(RegistryError, match="failed: the disk is full"):
         register(registered.registry, registered.run, example_row(registered.loans, COVERS))
-    assert find(registered.registry).number == 2
+    assert find_version(registered.registry).number == 2
     (latest,) = registered.client.search_runs(
         [registered.client.get_experiment_by_name(EXPERIMENT).experiment_id], max_results=1
     )
@@ -283,7 +281,7 @@ def test_no_file_of_a_model_holds_a_sellers_id_or_figures(
     source = registered.client.get_model_version_download_uri(MODEL_NAME, "1")
     folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(tmp_path)))
     example = json.loads((folder / "input_example.json").read_text())
-    assert [dict(zip(example["columns"], row, strict=True))["seller_id"] for row in example["data"]] == [NOBODY]
+    assert [dict(zip(example["columns"], row, strict=True))["seller_id"] for row in example["data"]] == [EXAMPLE_SELLER]
     sellers = set(registered.loans.rows["seller_id"])
     kept = [path for path in folder.rglob("*") if path.is_file() and "code" not in path.relative_to(folder).parts]
     assert kept
@@ -292,7 +290,7 @@ def test_no_file_of_a_model_holds_a_sellers_id_or_figures(
 
 def test_a_version_is_found_by_number_or_alias_with_what_its_run_logged(registered: Registration) -> None:
     set_champion(registered.registry, 1, aliases(registered.registry).get(CHAMPION), {})
-    latest, champion = find(registered.registry), find(registered.registry, CHAMPION)
+    latest, champion = find_version(registered.registry), find_version(registered.registry, CHAMPION)
     assert (latest.number, champion.number) == (2, 1)
     assert latest.run_id == registered.versions[1].run_id
     assert latest.metrics["model.auc"] == pytest.approx(registered.run.figures["auc"].value)
@@ -302,7 +300,7 @@ def test_a_version_is_found_by_number_or_alias_with_what_its_run_logged(register
 
 
 def test_a_bundle_that_is_not_the_one_logged_is_refused(registered: Registration) -> None:
-    latest = find(registered.registry)
+    latest = find_version(registered.registry)
     altered = replace(latest, tags={**latest.tags, "bundle": "sha256:" + "0" * 64})
     with pytest.raises(RegistryError, match=r"holds the bundle sha256:.* but its run logged sha256:0000"):
         load_bundle(registered.registry, altered)
@@ -313,7 +311,7 @@ def test_the_champion_before_is_kept_as_previous(registered: Registration) -> No
     set_champion(registry, 1, aliases(registry).get(CHAMPION), {"approved_by": "Wei"})
     set_champion(registry, 2, 1, {"approved_by": "Ana"})
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
-    assert {name: find(registry, "2").record[name] for name in ("approved_by", "replaced")} == {
+    assert {name: find_version(registry, "2").record[name] for name in ("approved_by", "replaced")} == {
         "approved_by": "Ana",
         "replaced": "1",
     }
@@ -332,7 +330,7 @@ def test_the_champion_before_is_kept_as_previous(registered: Registration) -> No
 )
 def test_a_version_that_is_not_there_is_one_sentence(registered: Registration, wanted: str, words: str) -> None:
     with pytest.raises(RegistryError, match=words):
-        find(registered.registry, wanted)
+        find_version(registered.registry, wanted)
 
 
 def test_using_a_registry_leaves_the_environment_as_it_was(
@@ -340,8 +338,8 @@ def test_using_a_registry_leaves_the_environment_as_it_was(
 ) -> None:
     """MLflow sets it when it connects, and the next registry of a folder would be that of the one before."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    find(registered.registry)
+    find_version(registered.registry)
     assert "MLFLOW_TRACKING_URI" not in os.environ
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow.example:5000")
-    find(registered.registry)
+    find_version(registered.registry)
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://mlflow.example:5000"

@@ -8,7 +8,7 @@ import pytest
 
 from tests.training.forked import Forks
 from training.errors import RegistryError
-from training.registry import Registry, find, require
+from training.registry import Registry, find_version, require
 from training.registry.connection import connected
 
 pytestmark = pytest.mark.slow
@@ -16,13 +16,13 @@ pytestmark = pytest.mark.slow
 
 def test_nothing_registered_yet_says_what_to_run(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match="No model is registered yet; run `sellerscore train` first"):
-        find(Registry.in_folder(tmp_path / "home"))
+        find_version(Registry.in_folder(tmp_path / "home"))
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "http://127.0.0.1:9", "nonsense://x"])
 def test_a_registry_out_of_reach_is_one_sentence(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    for use in (find, require):
+    for use in (find_version, require):
         with pytest.raises(RegistryError, match="registry") as refusal:
             use(Registry(uri, tmp_path))
         assert "\n" not in str(refusal.value)
@@ -30,14 +30,14 @@ def test_a_registry_out_of_reach_is_one_sentence(uri: str, tmp_path: Path, monke
 
 def test_the_sentence_of_a_registry_away_holds_no_password(tmp_path: Path) -> None:
     with pytest.raises(RegistryError) as refusal:
-        find(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
+        find_version(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
     assert "secret" not in str(refusal.value)
 
 
 def test_a_server_that_does_not_answer_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     with pytest.raises(RegistryError) as refusal:
-        find(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
+        find_version(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
     assert str(refusal.value) == (
         "The MLflow registry at http://anna:***@127.0.0.1:9 does not answer; start it, or set MLFLOW_TRACKING_URI to "
         "where it is."
@@ -48,13 +48,13 @@ def test_a_server_that_does_not_answer_is_said_plainly(tmp_path: Path, monkeypat
 def test_what_is_no_address_is_said_plainly(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RegistryError, match="is no address of an MLflow registry; set MLFLOW_TRACKING_URI to one"):
-        find(Registry(uri, tmp_path))
+        find_version(Registry(uri, tmp_path))
     assert not list(tmp_path.iterdir())
 
 
 def test_a_database_whose_driver_is_lacking_is_said_plainly(tmp_path: Path) -> None:
     with pytest.raises(RegistryError) as refusal:
-        find(Registry("postgresql+nobodys://anna:secret@127.0.0.1:9/x", tmp_path))
+        find_version(Registry("postgresql+nobodys://anna:secret@127.0.0.1:9/x", tmp_path))
     assert "secret" not in str(refusal.value)
     here = Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
     with pytest.raises(RegistryError, match="needs the Python package") as refusal, connected(here):
@@ -65,7 +65,7 @@ def test_a_database_whose_driver_is_lacking_is_said_plainly(tmp_path: Path) -> N
 def test_a_registry_that_is_no_database_is_one_sentence_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("not a database, but someone's notes\n" * 99)
     with pytest.raises(RegistryError, match="failed: "):
-        find(Registry.in_folder(tmp_path))
+        find_version(Registry.in_folder(tmp_path))
     assert (tmp_path / "mlflow.db").read_text().startswith("not a database")
 
 

@@ -18,14 +18,12 @@ from scoring import Bundle, assess
 from tests.training.datasets import COVERED, NAMES, dataset, small_scorecard
 from training.candidates import SHRINKAGES
 from training.config import TrainConfig
-from training.dataset import NOT_SCORED, Dataset
-from training.evidence.card_blocks import Code
-from training.evidence.card_sections import CardInput, sections
-from training.evidence.finding import Finding
+from training.dataset import NOT_SCORED, Dataset, to_vectors
 from training.evidence.metrics import auc
-from training.evidence.scored import scores
+from training.evidence.model_card import CardInput, sections
+from training.evidence.report_blocks import Code
 from training.evidence.studies import STUDIES, Study
-from training.evidence.subject import Subject
+from training.evidence.study import Finding, ReviewedModel, scores
 from training.fit import FitConfig
 from training.package import ACTIVITY, HISTORY, reason_catalogue
 from training.refits import RefitConfig
@@ -33,7 +31,6 @@ from training.run import Run, train
 from training.search import SearchConfig
 from training.settings import read_settings
 from training.split import out_of_time
-from training.vectors import to_vectors
 
 pytestmark = pytest.mark.slow
 
@@ -55,14 +52,14 @@ class Watched:
 
     run: Run
     steps: list[str]
-    subject: Subject
+    subject: ReviewedModel
 
 
 def watched(loans: Dataset, config: TrainConfig, studies: Mapping[str, Study]) -> Watched:
     steps: list[str] = []
-    given: list[Subject] = []
+    given: list[ReviewedModel] = []
 
-    def seen(subject: Subject) -> Finding:
+    def seen(subject: ReviewedModel) -> Finding:
         given.append(subject)
         return Finding("seen", "Seen", "Asked: nothing.")
 

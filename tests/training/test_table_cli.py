@@ -14,11 +14,11 @@ from tests.training.runs import made_run
 from tests.training.test_table_run import loans
 from training.cli import app
 from training.errors import RegistryError, TableError
-from training.evidence.finding import Finding
-from training.registry import TABLES, Registry, aliases, find
+from training.evidence.study import Finding
+from training.registry import TABLES, Registry, aliases, find_version
 from training.registry.connection import connected
 from training.run import Run
-from training.table_run import TableRequest
+from training.table_training import TableRequest
 
 pytestmark = pytest.mark.slow
 
@@ -45,7 +45,7 @@ def requests(monkeypatch: pytest.MonkeyPatch) -> list[TableRequest]:
         asked.append(request)
         return RUN
 
-    monkeypatch.setattr("training.table_run.train_table", run)
+    monkeypatch.setattr("training.table_training.train_table", run)
     return asked
 
 
@@ -77,7 +77,7 @@ def test_a_run_is_logged_with_its_evidence_and_no_version_exists(home: Path, req
     assert bundle == set(RUN.files)
     assert aliases(registry) == {}
     with pytest.raises(RegistryError, match="No model is registered yet"):
-        find(registry)
+        find_version(registry)
 
 
 def test_a_program_gets_the_run_and_its_figures(home: Path, requests: list[TableRequest]) -> None:

@@ -12,17 +12,16 @@ import pandas as pd
 import pytest
 
 from training.errors import TableError, TrainingError
-from training.evidence.card import card
-from training.evidence.card_sections import CardInput
-from training.evidence.leaks import leaks
 from training.evidence.metrics import auc
+from training.evidence.model_card import CardInput, write_card
+from training.evidence.model_checks import leaks
 from training.evidence.studies import NOT_FOR_TABLES, STUDIES
 from training.fit import fit_sample
 from training.refits import RefitConfig
 from training.run import Run
 from training.sample import Sample
 from training.table_directions import Direction, directed
-from training.table_run import TableRequest, command_of, read_request, table_config, train_table, usable_columns
+from training.table_training import TableRequest, command_of, read_request, table_config, train_table, usable_columns
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +58,7 @@ HONEST = TableRequest("loans.csv", "status", bad="chgoff", leave_out=("term", "c
 def quick(patch: pytest.MonkeyPatch) -> None:
     """Leave out of a run what takes long and is tested elsewhere."""
     patch.setattr("training.run.STUDIES", {"leaks": leaks})
-    patch.setattr("training.table_run.RefitConfig", lambda _: RefitConfig(0))
+    patch.setattr("training.table_training.RefitConfig", lambda _: RefitConfig(0))
 
 
 @pytest.fixture
@@ -71,7 +70,7 @@ def quick_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 def whole() -> Iterator[Run]:
     """A run with every study, on a table without leaks."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.table_run.RefitConfig", lambda _: RefitConfig(1))
+        patch.setattr("training.table_training.RefitConfig", lambda _: RefitConfig(1))
         yield train_table(loans(900), HONEST)
 
 
@@ -181,7 +180,7 @@ def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
         *("term", "charged_off", "name", "bank", "approved")
     ]
     assert whole.facts["evidence"] == "out_of_fold"
-    text = card(
+    text = write_card(
         CardInput(whole.bundle, whole.figures, whole.logistic_figures, whole.findings, whole.plots, whole.facts)
     )
     page = text["model_card.md"]
@@ -201,13 +200,13 @@ def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
 
 
 def test_scores_of_a_table_have_points_that_sum_and_generic_reasons(whole: Run) -> None:
-    from training.evidence.asking import answers
+    from training.evidence.study import assess_rows
 
     dataset, _ = read_request(loans(900), HONEST)
     names = whole.bundle.sheet.names
     base = [name.removesuffix("_rising").removesuffix("_falling") for name in names]
     matrix = dataset.features[base].to_numpy()[:50]
-    scored = answers(whole.bundle, dataset.rows.head(50), matrix)
+    scored = assess_rows(whole.bundle, dataset.rows.head(50), matrix)
     for each in scored:
         assert each.explanation is not None
         assert each.explanation.base_points + sum(part.points for part in each.explanation.contributions) == each.score

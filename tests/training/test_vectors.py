@@ -8,7 +8,7 @@ import numpy as np
 
 from features.catalogue import CATALOGUE
 from tests.training.datasets import OBSERVED, TABLES, dataset
-from training.vectors import NOBODY, example_row, served_rows
+from training.dataset import EXAMPLE_SELLER, example_row, served_rows
 
 COVERS = dict.fromkeys(TABLES, OBSERVED)
 NAMES = [feature.name for feature in CATALOGUE]
@@ -27,8 +27,8 @@ def test_rows_are_in_the_served_form() -> None:
 def test_the_example_is_typical_and_nobodys() -> None:
     loans = dataset(60)
     (row,) = example_row(loans, COVERS).to_dict("records")
-    assert row["seller_id"] == NOBODY
-    assert NOBODY not in set(loans.rows["seller_id"])
+    assert row["seller_id"] == EXAMPLE_SELLER
+    assert EXAMPLE_SELLER not in set(loans.rows["seller_id"])
     assert row["as_of"] == loans.rows["as_of"].max().date().isoformat()
     assert {name: row[name] for name in NAMES} == loans.features.median().to_dict()
 

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from training.candidates import Choice, Kind
 from training.evidence.discrimination import compare_ranking
-from training.evidence.finding import Finding
 from training.evidence.level import estimate_level
 from training.evidence.limits import Limit, alarms, quantity
+from training.evidence.study import Finding
 
 if TYPE_CHECKING:
     from training.candidates import LeftOut

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.finding import Finding
-from training.evidence.intervals import wilson
 from training.evidence.limits import LimitCheck, Standing, alarms, quantity
 from training.evidence.metrics import Estimate
 from training.evidence.segments import ratio_check
+from training.evidence.statistics import wilson_interval
+from training.evidence.study import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
     from scoring.bands import Bands
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class JudgedBand:
     observed: Estimate
 
 
-def by_band(subject: Subject) -> Finding:
+def by_band(subject: ReviewedModel) -> Finding:
     """Hold observed default rates against expected ones by band."""
     bands = subject.bundle.policy.bands
     found = judged_bands(bands, subject.bad, subject.probability)
@@ -70,7 +70,7 @@ def judged_bands(bands: Bands, bad: NDArray[np.bool_], probability: NDArray[np.f
         inside = place == number
         rows, bads = int(inside.sum()), int(bad[inside].sum())
         if rows:
-            low, high = (float(end) for end in wilson(bads, rows))
+            low, high = (float(end) for end in wilson_interval(bads, rows))
             expected = float(probability[inside].mean())
             found.append(JudgedBand(band.name, band.up_to, rows, bads, expected, Estimate(bads / rows, low, high)))
     return found
@@ -171,9 +171,9 @@ def _table(found: list[JudgedBand]) -> pd.DataFrame:
 
 
 def _plot(found: list[JudgedBand]) -> Figure:
-    from training.evidence.drawing import BAD, GOOD, paper, plain
+    from training.evidence.report_blocks import BAD, GOOD, new_figure, plain
 
-    figure = paper(5.6, 3.8)
+    figure = new_figure(5.6, 3.8)
     axes = figure.subplots()
     places = np.arange(len(found))
     value, low, high = (np.array([getattr(each.observed, end) for each in found]) for end in ("value", "low", "high"))

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from features.facts import LOAN_TABLES
-from training.evidence.finding import Finding
 from training.evidence.limits import Limit, alarms, quantity
 from training.evidence.metrics import Estimate
+from training.evidence.study import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from training.dataset import Dataset
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
 
 GAP: Final = Limit("share of rows with data of a table, test less training", 0.25, percent=True)
 
 
-def begins(subject: Subject) -> Finding:
+def begins(subject: ReviewedModel) -> Finding:
     """Compare how many training and test rows have data of each table.
 
     A model cannot be trained on a table that began when most training loans were already paid out: it takes the
@@ -47,7 +47,7 @@ def begins(subject: Subject) -> Finding:
     )
 
 
-def _table(subject: Subject) -> pd.DataFrame:
+def _table(subject: ReviewedModel) -> pd.DataFrame:
     import pandas as pd
 
     features: dict[str, list[str]] = {}

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.finding import Finding
 from training.evidence.limits import Limit, LimitCheck, Standing, alarms, figures, quantity, two_digits
 from training.evidence.metrics import Estimate
+from training.evidence.study import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
 
 CHANCE: Final = 0.5
 """The AUC of a model that ranks at random."""
@@ -41,7 +41,7 @@ class RankingComparison:
     difference: Estimate
 
 
-def discrimination(subject: Subject) -> Finding:
+def discrimination(subject: ReviewedModel) -> Finding:
     """Compare the ranking of the model with chance and with the scorecard, on the same test loans."""
     found = compare_ranking(
         subject.bad, (subject.probability, subject.scorecard), subject.test.rows["seller_id"], subject.seed
@@ -147,7 +147,7 @@ def _scorecard(difference: Estimate, bad: int) -> LimitCheck:
     return DIFFERENCE.check(difference, action, quantity(bad, "default"))
 
 
-def _summary(subject: Subject, found: RankingComparison) -> str:
+def _summary(subject: ReviewedModel, found: RankingComparison) -> str:
     difference, defaults = found.difference, quantity(int(subject.bad.sum()), "default")
     half = (difference.high - difference.low) / 2
     if difference.low > 0:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.intake.quality.psi import ACT, WATCH, Stability, Verdict, stability
-from training.evidence.finding import Finding
 from training.evidence.limits import Limit, LimitCheck, Standing, alarms
 from training.evidence.metrics import Estimate
+from training.evidence.study import Finding
 from training.split import Evidence
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from training.dataset import Dataset
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
 
 SCORE: Final = "score"
 
@@ -55,7 +55,7 @@ class Drift:
     now: float
 
 
-def drift(subject: Subject) -> Finding:
+def drift(subject: ReviewedModel) -> Finding:
     """Compare the test rows with the training rows, whose scores are of models that did not see the row's seller."""
     if subject.evidence is Evidence.OUT_OF_FOLD:
         return Finding("drift", "Drift", "Not studied: the model learnt from every row, so none is later than others.")
@@ -184,7 +184,7 @@ def _ends(name: str, found: Stability) -> dict[str, float]:
     return {end: float(value) for end, value in ends.items() if value is not None}
 
 
-def _checks(subject: Subject, score: Stability, found: Mapping[str, Drift]) -> Iterator[LimitCheck]:
+def _checks(subject: ReviewedModel, score: Stability, found: Mapping[str, Drift]) -> Iterator[LimitCheck]:
     sample = f"{len(subject.test.rows):,} test loans"
     action = (
         "The test loans are scored differently from the training loans. Find the features that moved, and retrain on "
@@ -232,7 +232,7 @@ def _shown(found: Stability) -> str:
     return f"PSI {found.psi:.3f}{interval}"
 
 
-def _said(subject: Subject, score: Stability, by_verdict: Mapping[Verdict, list[str]]) -> str:
+def _said(subject: ReviewedModel, score: Stability, by_verdict: Mapping[Verdict, list[str]]) -> str:
     act, watch = by_verdict[Verdict.ACT], by_verdict[Verdict.WATCH]
     borrowers = subject.train.borrowers
     return (
@@ -246,7 +246,7 @@ def _said(subject: Subject, score: Stability, by_verdict: Mapping[Verdict, list[
 
 def _plot(found: Mapping[str, Drift], labels: Mapping[str, str]) -> Figure:
     """Draw the indexes of the score and of the features that moved most, up to `_PSI_END`."""
-    from training.evidence.drawing import forest
+    from training.evidence.report_blocks import forest
 
     shown = sorted(found.items(), key=lambda item: (item[0] != SCORE, -item[1].stability.psi))[:_SHOWN]
     estimates = [

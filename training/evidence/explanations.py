@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from scoring.explain import contributions
 from training.evidence import shap_plots
-from training.evidence.finding import Finding
 from training.evidence.limits import LimitCheck, Standing, alarms
+from training.evidence.study import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scoring import Bundle
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
 
 ROWS: Final = 500
 """Rows whose points are drawn: more would hide each other."""
@@ -32,7 +32,7 @@ _TOLERANCE: Final = 1e-6
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedRows:
     """Points of some rows: shape (rows, features); `features` are their values."""
 
     features: pd.DataFrame
@@ -56,10 +56,10 @@ class Pairs:
     gap: float
 
 
-def explanations(subject: Subject) -> Finding:
+def explanations(subject: ReviewedModel) -> Finding:
     """Draw the points of test rows: a summary, dependence on the value of the weightiest features, and pairs."""
-    explained = explain(subject.served, _drawn(subject, ROWS))
-    pairs = parted(subject.served, _drawn(subject, PAIR_ROWS))
+    explained = explain(subject.served, _draw(subject, ROWS))
+    pairs = interaction_points(subject.served, _draw(subject, PAIR_ROWS))
     names = list(explained.features.columns)
     labels = _labels(subject.served)
     drawn = explained.features.set_axis(labels, axis=1)
@@ -93,13 +93,13 @@ def _labels(bundle: Bundle) -> list[str]:
     ]
 
 
-def explain(bundle: Bundle, features: pd.DataFrame) -> Explained:
+def explain(bundle: Bundle, features: pd.DataFrame) -> ExplainedRows:
     """Return the exact points of each feature in each row, before they are made whole."""
     values = contributions(bundle.model, features.to_numpy()).values
-    return Explained(features, -_factor(bundle) * values)
+    return ExplainedRows(features, -_factor(bundle) * values)
 
 
-def parted(bundle: Bundle, features: pd.DataFrame) -> Pairs:
+def interaction_points(bundle: Bundle, features: pd.DataFrame) -> Pairs:
     """Part the points of rows into pairs of features (SHAP interaction values; Lundberg et al., 2020).
 
     They come from shap, which reads the bundle's own trees, missing values included; that each row of pairs adds up to
@@ -117,7 +117,7 @@ def _factor(bundle: Bundle) -> float:
     return bundle.policy.scale.factor * bundle.policy.calibration.slope
 
 
-def _drawn(subject: Subject, most: int) -> pd.DataFrame:
+def _draw(subject: ReviewedModel, most: int) -> pd.DataFrame:
     features = subject.test.features
     if len(features) <= most:
         return features
@@ -131,7 +131,7 @@ def _partner(pairs: Pairs, place: int) -> int:
     return int(others.argmax())
 
 
-def _weights(bundle: Bundle, explained: Explained) -> pd.DataFrame:
+def _weights(bundle: Bundle, explained: ExplainedRows) -> pd.DataFrame:
     import pandas as pd
 
     size = np.abs(explained.points).mean(axis=0)
@@ -162,7 +162,7 @@ def _together(pairs: Pairs, names: list[str]) -> pd.DataFrame:
     )
 
 
-def _said(explained: Explained, weights: pd.DataFrame, together: pd.DataFrame) -> str:
+def _said(explained: ExplainedRows, weights: pd.DataFrame, together: pd.DataFrame) -> str:
     first = weights["feature"].iloc[0]
     pair = "No two features act together."
     if len(together):

@@ -13,17 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.bands import band_of
-from training.evidence.finding import Finding
-from training.evidence.groups import groups, ordered
-from training.evidence.intervals import mean, wilson
 from training.evidence.limits import Limit, LimitCheck, Standing, alarms, quantity
 from training.evidence.metrics import Estimate
+from training.evidence.statistics import mean_interval, wilson_interval
+from training.evidence.study import Finding, group_rows, in_order
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
 
 GOOD_BANDS: Final = 2
 """The best bands, A and B: what a bank is taken to accept without a closer look."""
@@ -40,7 +39,7 @@ _DRAWS: Final = 2_000
 
 
 @dataclass(frozen=True)
-class Group:
+class GroupMetrics:
     """How one group fares.
 
     Attributes:
@@ -64,7 +63,7 @@ class Group:
     ratio: Estimate | None
 
 
-def fairness(subject: Subject) -> Finding:
+def fairness(subject: ReviewedModel) -> Finding:
     """Hold countries and sizes against each other."""
     found = {by: compared(subject, by) for by in _BY}
     checks = tuple(check for by, each in found.items() for check in _checks(by, each))
@@ -81,11 +80,11 @@ def fairness(subject: Subject) -> Finding:
     )
 
 
-def compared(subject: Subject, by: str) -> list[Group]:
+def compared(subject: ReviewedModel, by: str) -> list[GroupMetrics]:
     """Return every group of test rows, the large enough ones compared with the one accepted most."""
-    of = groups(subject.test)[by]
+    of = group_rows(subject.test)[by]
     accepted = band_of(subject.bundle.policy.bands, subject.probability) < GOOD_BANDS
-    plain = [_group(subject, accepted, (of == name).to_numpy(), (by, name)) for name in ordered(by, of)]
+    plain = [_group(subject, accepted, (of == name).to_numpy(), (by, name)) for name in in_order(by, of)]
     judged = [each for each in plain if each.rows >= LEAST_ROWS]
     best = max(judged, key=lambda each: each.accepted.value, default=None)
     if best is None or best.accepted.value == 0.0:
@@ -94,21 +93,23 @@ def compared(subject: Subject, by: str) -> list[Group]:
     return [replace(each, ratio=_ratio(each, best, rng)) if each in judged else each for each in plain]
 
 
-def _group(subject: Subject, accepted: NDArray[np.bool_], inside: NDArray[np.bool_], named: tuple[str, str]) -> Group:
+def _group(
+    subject: ReviewedModel, accepted: NDArray[np.bool_], inside: NDArray[np.bool_], named: tuple[str, str]
+) -> GroupMetrics:
     repaid = inside & ~subject.bad
     refused = _share((repaid & ~accepted).sum(), repaid.sum()) if repaid.any() else None
-    score = Estimate(*mean(subject.score[inside].astype(np.float64)))
+    score = Estimate(*mean_interval(subject.score[inside].astype(np.float64)))
     rows = int(inside.sum())
     default_rate = float(subject.bad[inside].mean())
-    return Group(*named, rows, score, default_rate, _share((inside & accepted).sum(), rows), refused, None)
+    return GroupMetrics(*named, rows, score, default_rate, _share((inside & accepted).sum(), rows), refused, None)
 
 
 def _share(hits: int, rows: int) -> Estimate:
-    low, high = wilson(hits, rows)
+    low, high = wilson_interval(hits, rows)
     return Estimate(float(hits / rows), float(low), float(high))
 
 
-def _ratio(group: Group, best: Group, rng: np.random.Generator) -> Estimate:
+def _ratio(group: GroupMetrics, best: GroupMetrics, rng: np.random.Generator) -> Estimate:
     """Return one acceptance rate over another, with the interval of drawing both groups again."""
     if group is best:
         return Estimate(1.0, 1.0, 1.0)
@@ -117,7 +118,7 @@ def _ratio(group: Group, best: Group, rng: np.random.Generator) -> Estimate:
     return Estimate.of(group.accepted.value / best.accepted.value, ours[some] / theirs[some])
 
 
-def _figures(by: str, found: list[Group]) -> dict[str, float]:
+def _figures(by: str, found: list[GroupMetrics]) -> dict[str, float]:
     judged = [each for each in found if each.rows >= LEAST_ROWS]
     gaps = {"score_gap": [each.score for each in judged], "false_refusal_gap": [e.refused for e in judged if e.refused]}
     figures: dict[str, float] = {}
@@ -140,7 +141,7 @@ def _gap(estimates: list[Estimate]) -> Estimate:
     return Estimate(gap, gap - float(below), gap + float(above))
 
 
-def _table(found: list[Group]) -> pd.DataFrame:
+def _table(found: list[GroupMetrics]) -> pd.DataFrame:
     import pandas as pd
 
     nothing = Estimate(np.nan, np.nan, np.nan)
@@ -161,7 +162,7 @@ def _table(found: list[Group]) -> pd.DataFrame:
     )
 
 
-def _checks(by: str, found: list[Group]) -> Iterator[LimitCheck]:
+def _checks(by: str, found: list[GroupMetrics]) -> Iterator[LimitCheck]:
     judged = [(each, each.ratio) for each in found if each.ratio is not None]
     if len(judged) > 1:
         (best, _), (lowest, ratio) = (pick(judged, key=lambda pair: pair[1].value) for pick in (max, min))
@@ -180,7 +181,7 @@ def _checks(by: str, found: list[Group]) -> Iterator[LimitCheck]:
         )
 
 
-def _check(group: Group, ratio: Estimate, best: Group) -> LimitCheck:
+def _check(group: GroupMetrics, ratio: Estimate, best: GroupMetrics) -> LimitCheck:
     own, other = f"{group.default_rate:.1%}", f"{best.default_rate:.1%}"
     change = "change the features or the limits of the bands, and document the decision."
     if own == other:
@@ -197,7 +198,7 @@ def _check(group: Group, ratio: Estimate, best: Group) -> LimitCheck:
     return limit.check(ratio, action, f"{quantity(group.rows, 'loan')} of {group.by} {group.name}")
 
 
-def _said(found: dict[str, list[Group]], names: str) -> str:
+def _said(found: dict[str, list[GroupMetrics]], names: str) -> str:
     lowest = []
     for by, each in found.items():
         ratios = [(group.ratio, group.name) for group in each if group.ratio]
@@ -213,8 +214,8 @@ def _said(found: dict[str, list[Group]], names: str) -> str:
     )
 
 
-def _plot(found: list[Group], names: str) -> Figure:
-    from training.evidence.drawing import forest
+def _plot(found: list[GroupMetrics], names: str) -> Figure:
+    from training.evidence.report_blocks import forest
 
     shown = [each for each in found if each.rows >= LEAST_ROWS and each.refused]
     columns = {

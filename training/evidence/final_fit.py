@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.calibrate import probabilities
 from training.evidence.drift import SCORE, Sample, drifts
-from training.evidence.finding import Finding
 from training.evidence.limits import Limit, alarms, quantity
 from training.evidence.metrics import Estimate
-from training.evidence.scored import whole_scores
+from training.evidence.study import Finding, whole_scores
+from training.fit import probabilities
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scoring.bundle import Bundle
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
     from training.final_fit import FinalFit
 
 PSI: Final = Limit("PSI of the score between the tested model and the one that serves", 0.1)
@@ -32,7 +31,7 @@ _ACTION: Final = (
 )
 
 
-def final_fit(subject: Subject, final: FinalFit) -> Finding:
+def final_fit(subject: ReviewedModel, final: FinalFit) -> Finding:
     """Compare the model that serves with the tested one: scores, ranks, level, bands and the features that they read.
 
     The served model was trained on the test loans, so its predictions of them are out of fold.

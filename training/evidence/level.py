@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.finding import Finding
 from training.evidence.limits import Limit, alarms
 from training.evidence.metrics import Estimate
+from training.evidence.study import Finding
 
 if TYPE_CHECKING:
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
 
 LEAST: Final = Limit("observed over expected defaults", 0.8, at_least=True)
 MOST: Final = Limit("observed over expected defaults", 1.25)
@@ -89,7 +89,7 @@ def estimate_slope(
     return Estimate.of(slope(np.ones(len(bad))), np.array(drawn))
 
 
-def level(subject: Subject) -> Finding:
+def level(subject: ReviewedModel) -> Finding:
     """Compare the defaults of the test loans with those that the model expected."""
     found = estimate_level(
         subject.bad, subject.probability, subject.test.rows["seller_id"].astype(str).tolist(), subject.seed

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.recalibration import Line, recalibration
-from training.evidence.resample import Ranked, Sample, cumulative, once, resamples, total
+from training.evidence.statistics import (
+    Line,
+    Ranked,
+    Sample,
+    cumulative,
+    draw_resamples,
+    recalibration,
+    total,
+    without_resampling,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,7 +87,7 @@ def resampled(
     judged = _Judged(Ranked.of(bad, probability, _numbers(sellers)))
     wanted = [name for name in _FIGURES if names is None or name in names]
     value = {name: _FIGURES[name](_once(judged)) for name in wanted}
-    samples = (_Drawn(judged, sample) for sample in resamples(judged.ranked, seed))
+    samples = (_Drawn(judged, sample) for sample in draw_resamples(judged.ranked, seed))
     drawn = [[_FIGURES[name](sample) for name in wanted] for sample in samples]
     return value, dict(zip(wanted, np.array(drawn).T, strict=True))
 
@@ -175,7 +183,7 @@ class _Drawn:
 
 
 def _once(judged: _Judged) -> _Drawn:
-    return _Drawn(judged, once(judged.ranked))
+    return _Drawn(judged, without_resampling(judged.ranked))
 
 
 _FIGURES: Final[dict[str, Callable[[_Drawn], float]]] = {

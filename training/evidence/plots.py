@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.drawing import BAD, FAINT, GOOD, INK, fix_layout, histogram, paper
-from training.evidence.intervals import wilson
+from training.evidence.report_blocks import BAD, FAINT, GOOD, INK, fix_layout, histogram, new_figure
+from training.evidence.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ def roc(bad: NDArray[np.bool_], predictions: dict[str, NDArray[np.float64]]) -> 
 
     from training.evidence.metrics import auc
 
-    figure = paper(5.2, 5.0)
+    figure = new_figure(5.2, 5.0)
     axes = figure.subplots()
     for (name, probability), colour in zip(predictions.items(), (GOOD, BAD, INK), strict=False):
         false_positive, true_positive, _ = roc_curve(bad, probability)
@@ -40,12 +40,12 @@ def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Fig
 
     Both axes are logarithmic: most rates are a few percent. A bin without defaults is a hollow mark at the bottom.
     """
-    figure = paper(5.2, 5.0)
+    figure = new_figure(5.2, 5.0)
     axes = figure.subplots()
     parts = np.array_split(np.argsort(probability, kind="stable"), max(1, min(10, len(bad) // 50)))
     expected = np.array([probability[part].mean() for part in parts])
     observed = np.array([bad[part].mean() for part in parts])
-    low, high = wilson([bad[part].sum() for part in parts], [len(part) for part in parts])
+    low, high = wilson_interval([bad[part].sum() for part in parts], [len(part) for part in parts])
     begin, end = _ends(np.concatenate([expected, observed, high]))
     axes.plot([begin, end], [begin, end], color=FAINT, linestyle=":", linewidth=1)
     axes.vlines(expected, np.clip(low, begin, end), np.clip(high, begin, end), color=GOOD, linewidth=1.5)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.finding import Finding
+from training.evidence.study import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -114,9 +114,9 @@ def boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> Finding
 
 
 def _plot(curve: LossCurve, rounds: int) -> Figure:
-    from training.evidence.drawing import BAD, FAINT, GOOD, paper, plain
+    from training.evidence.report_blocks import BAD, FAINT, GOOD, new_figure, plain
 
-    figure = paper(6.4, 3.8)
+    figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
     numbers = np.arange(1, len(curve.left_out) + 1)
     axes.plot(numbers, curve.training, color=GOOD, label="rows that trees are grown on")

@@ -9,17 +9,16 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.finding import Finding
-from training.evidence.groups import groups, ordered, size_limits
-from training.evidence.intervals import wilson
 from training.evidence.limits import Limit, LimitCheck, Standing, alarms, quantity
 from training.evidence.metrics import Estimate, evaluate
+from training.evidence.statistics import wilson_interval
+from training.evidence.study import Finding, group_rows, in_order, size_limits
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from training.evidence.subject import Subject
+    from training.evidence.study import ReviewedModel
 
 LEAST_OF_A_KIND: Final = 10
 """With fewer bad or good rows the interval of an AUC is wider than any difference that matters."""
@@ -38,7 +37,7 @@ _COVERED: Final = 0.5
 
 
 @dataclass(frozen=True)
-class Judgement:
+class SegmentMetrics:
     """How good the model is for one segment; `ratio` is the expected over the observed default rate."""
 
     ratio: Estimate
@@ -55,7 +54,7 @@ class Segment:
     rows: int
     bad: int
     rate: Estimate
-    judgement: Judgement | None
+    judgement: SegmentMetrics | None
 
     @property
     def note(self) -> str:
@@ -66,10 +65,10 @@ class Segment:
 
 
 _RATIO: Final = "Expected over observed defaults"
-_Judged = list[tuple[Segment, Judgement]]
+_MeasuredSegment = list[tuple[Segment, SegmentMetrics]]
 
 
-def by_segment(subject: Subject) -> Finding:
+def by_segment(subject: ReviewedModel) -> Finding:
     """Judge the model by out-of-time month, country, marketplace, tenure and size."""
     found = list(segments(subject))
     judged = [(each, each.judgement) for each in found if each.judgement]
@@ -88,30 +87,30 @@ def by_segment(subject: Subject) -> Finding:
     )
 
 
-def segments(subject: Subject) -> Iterator[Segment]:
+def segments(subject: ReviewedModel) -> Iterator[Segment]:
     """Yield every segment of the test rows, judged where it has enough outcomes of both kinds."""
     rows = subject.test.rows["seller_id"]
-    for by, of in groups(subject.test).items():
-        for name in ordered(by, of):
+    for by, of in group_rows(subject.test).items():
+        for name in in_order(by, of):
             inside = (of == name).to_numpy()
             bad, probability = subject.bad[inside], subject.probability[inside]
-            low, high = (float(end) for end in wilson(bad.sum(), len(bad)))
+            low, high = (float(end) for end in wilson_interval(bad.sum(), len(bad)))
             rate = Estimate(float(bad.mean()), low, high)
             enough = min(bad.sum(), (~bad).sum()) >= LEAST_OF_A_KIND
-            judgement = _judgement(bad, probability, rate, subject.seed, rows[inside]) if enough else None
+            judgement = _segment_metrics(bad, probability, rate, subject.seed, rows[inside]) if enough else None
             yield Segment(by, name, len(bad), int(bad.sum()), rate, judgement)
 
 
-def _judgement(
+def _segment_metrics(
     bad: NDArray[np.bool_], probability: NDArray[np.float64], rate: Estimate, seed: int, sellers: pd.Series
-) -> Judgement:
+) -> SegmentMetrics:
     ranked = evaluate(bad, probability, seed, ("auc", "gini"), sellers)
     # what was expected is no matter of chance, so the ratio is as unsure as the observed rate
     value, low, high = (float(probability.mean()) / end for end in (rate.value, rate.high, rate.low))
-    return Judgement(Estimate(value, low, high), ranked["auc"], ranked["gini"])
+    return SegmentMetrics(Estimate(value, low, high), ranked["auc"], ranked["gini"])
 
 
-def _figures(found: list[Segment], judged: _Judged) -> dict[str, float]:
+def _figures(found: list[Segment], judged: _MeasuredSegment) -> dict[str, float]:
     figures = {"judged": float(len(judged)), "too_small": float(len(found) - len(judged))}
     if judged:
         figures |= min((each.auc for _, each in judged), key=lambda auc: auc.value).figures("worst_auc")
@@ -123,7 +122,7 @@ def _figures(found: list[Segment], judged: _Judged) -> dict[str, float]:
 def _table(found: list[Segment], by: str) -> pd.DataFrame:
     import pandas as pd
 
-    nothing = Judgement(*[Estimate(np.nan, np.nan, np.nan)] * 3)
+    nothing = SegmentMetrics(*[Estimate(np.nan, np.nan, np.nan)] * 3)
     return pd.DataFrame(
         [
             {
@@ -171,7 +170,7 @@ def _listed(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
 
 
-def _ranking(judged: _Judged, whole: Estimate) -> Iterator[LimitCheck]:
+def _ranking(judged: _MeasuredSegment, whole: Estimate) -> Iterator[LimitCheck]:
     least = whole.value - WORSE_RANKING
     for segment, found in judged:
         limit = Limit(f"AUC of {segment.by} {segment.name}", least, at_least=True)
@@ -184,7 +183,7 @@ def _ranking(judged: _Judged, whole: Estimate) -> Iterator[LimitCheck]:
         )
 
 
-def _level(judged: _Judged) -> Iterator[LimitCheck]:
+def _level(judged: _MeasuredSegment) -> Iterator[LimitCheck]:
     action = "Recalibrate the model for this segment, or exclude the segment from the intended use."
     for segment, found in judged:
         figure = f"ratio of expected to observed defaults of {segment.by} {segment.name}"
@@ -198,7 +197,7 @@ def ratio_check(figure: str, found: Estimate, action: str, sample: str) -> Limit
     return replace(side.check(found, action, sample), limit=f"{1 / WRONG_BY:.3g} to {WRONG_BY:.3g}")
 
 
-def _said(subject: Subject, found: list[Segment], judged: _Judged, whole: Estimate) -> str:
+def _said(subject: ReviewedModel, found: list[Segment], judged: _MeasuredSegment, whole: Estimate) -> str:
     asked = (
         "Asked: is the model equally good at ranking and equally calibrated by month of the loan, country, "
         "marketplace, tenure (days on the platform) and size (settled net sales of a year, by thirds of the rows"
@@ -216,13 +215,13 @@ def _said(subject: Subject, found: list[Segment], judged: _Judged, whole: Estima
     )
 
 
-def _limits(subject: Subject) -> str:
+def _limits(subject: ReviewedModel) -> str:
     low, high = size_limits(subject.test.features["settled_net_sales_365d"])
     return f": small up to ${low:,.0f}, medium up to ${high:,.0f}" if np.isfinite([low, high]).all() else ""
 
 
-def _plot(judged: _Judged, whole: Estimate) -> Figure:
-    from training.evidence.drawing import forest
+def _plot(judged: _MeasuredSegment, whole: Estimate) -> Figure:
+    from training.evidence.report_blocks import forest
 
     names = [f"{segment.by}: {segment.name}" for segment, _ in judged]
     columns = {"AUC": [found.auc for _, found in judged], _RATIO: [found.ratio for _, found in judged]}

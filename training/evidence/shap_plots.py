@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.drawing import BAD, FAINT, GOOD, INK, fix_layout, paper, plain, shortened, wrapped
+from training.evidence.report_blocks import BAD, FAINT, GOOD, INK, fix_layout, new_figure, plain, shorten, wrap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ def summary(features: pd.DataFrame, points: NDArray[np.float64], label: str = "P
 
     known = features.notna().any().to_numpy()
     shown = features.loc[:, known]
-    names = [shortened(str(name)) for name in shown.columns]
+    names = [shorten(str(name)) for name in shown.columns]
     explanation = shap.Explanation(values=points[:, known], data=shown.to_numpy(), feature_names=names)
     # shap draws on pyplot's current figure only, so one is lent to it and taken back
     figure = plt.figure(figsize=(9.4, 6.0), layout="constrained")
@@ -73,7 +73,7 @@ def interactions(size: NDArray[np.float64], names: list[str], places: NDArray[np
     """Draw the mean points by pair of features, for those at `places`; what each does alone is left blank."""
     shown = size[np.ix_(places, places)] * 2.0
     np.fill_diagonal(shown, np.nan)
-    figure = paper(8.2, 6.4)
+    figure = new_figure(8.2, 6.4)
     axes = figure.subplots()
     image = axes.imshow(shown, cmap=_shades(), vmin=0.0)
     middle = np.nanmax(shown, initial=0.0) / 2
@@ -81,7 +81,7 @@ def interactions(size: NDArray[np.float64], names: list[str], places: NDArray[np
         if row != column:
             ink = "white" if value > middle else INK
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7.5, color=ink)
-    labels = [shortened(names[place]) for place in places]
+    labels = [shorten(names[place]) for place in places]
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.tick_params(length=0)
@@ -95,7 +95,7 @@ def _panel(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner: 
     axes.axhline(0.0, color=FAINT, linewidth=1, linestyle=":")
     if known.any():
         _scattered(axes, values[known], points[known], partner[known])
-    axes.set_xlabel(shortened(str(values.name)), fontsize=10)
+    axes.set_xlabel(shorten(str(values.name)), fontsize=10)
     axes.set_ylabel("Points", fontsize=10)
     plain(axes)
     if known.any() and not known.all():
@@ -107,7 +107,7 @@ def _scattered(axes: Axes, values: pd.Series, points: NDArray[np.float64], partn
     """Draw SHAP's scatter, coloured by the partner's rank, since single giants would leave all others one colour."""
     import shap
 
-    rank = partner.rank(pct=True).fillna(0.5).rename(wrapped(f"{shortened(str(partner.name))}, by rank", 26))
+    rank = partner.rank(pct=True).fillna(0.5).rename(wrap(f"{shorten(str(partner.name))}, by rank", 26))
     one, other = (
         shap.Explanation(values=points, data=each.to_numpy(), feature_names=str(each.name)) for each in (values, rank)
     )

@@ -11,18 +11,16 @@ from training.evidence.discrimination import discrimination
 from training.evidence.drift import drift
 from training.evidence.explanations import explanations
 from training.evidence.fairness import fairness
-from training.evidence.fake_orders import fake_orders
-from training.evidence.finding import Finding
-from training.evidence.leaks import leaks
+from training.evidence.fake_orders import study_fake_orders
 from training.evidence.level import level
-from training.evidence.monotone import monotone
-from training.evidence.reasons import reasons
+from training.evidence.model_checks import leaks, monotone
+from training.evidence.reason_stability import reasons
 from training.evidence.segments import by_segment
 from training.evidence.selection import selection
-from training.evidence.subject import Subject
+from training.evidence.study import Finding, ReviewedModel
 from training.evidence.withholding import withholding
 
-Study = Callable[[Subject], Finding]
+Study = Callable[[ReviewedModel], Finding]
 
 STUDIES: Final[Mapping[str, Study]] = {
     "discrimination": discrimination,
@@ -37,7 +35,7 @@ STUDIES: Final[Mapping[str, Study]] = {
     "fairness": fairness,
     "selection": selection,
     "withholding": withholding,
-    "fake_orders": fake_orders,
+    "fake_orders": study_fake_orders,
     "leaks": leaks,
 }
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from training.evidence.bands import judged_bands
-from training.evidence.finding import Finding
 from training.evidence.metrics import Estimate, evaluate
-from training.monitor.vintages import NOTHING, enough, latest, matured
+from training.evidence.study import Finding
+from training.monitor.performance import NOTHING, has_enough_loans, latest, matured
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from training.evidence.bands import JudgedBand
-    from training.monitor.watched import Watched
+    from training.monitor.subject import MonitoredModel
 
 BY_VINTAGE: Final = "Calibration by vintage"
 BY_BAND: Final = "Calibration by band"
@@ -56,7 +56,7 @@ class Part:
         )
 
 
-def calibration(watched: Watched) -> Finding:
+def calibration(watched: MonitoredModel) -> Finding:
     """Judge the level of probabilities, overall and by vintage and band, and their slope."""
     judged = latest(watched)
     if judged.empty:
@@ -91,7 +91,7 @@ def _parts(loans: pd.DataFrame) -> Iterator[Part]:
         yield part(str(vintage), some)
 
 
-def _bands(watched: Watched, loans: pd.DataFrame) -> list[JudgedBand]:
+def _bands(watched: MonitoredModel, loans: pd.DataFrame) -> list[JudgedBand]:
     probability = loans["probability_of_default"].to_numpy(dtype=np.float64)
     return judged_bands(watched.model.bundle.policy.bands, loans["bad"].to_numpy(dtype=bool), probability)
 
@@ -100,9 +100,9 @@ def _of_band(band: JudgedBand) -> Part:
     return Part(band.name, band.rows, band.bad, band.expected)
 
 
-def _line(watched: Watched, loans: pd.DataFrame) -> dict[str, Estimate]:
+def _line(watched: MonitoredModel, loans: pd.DataFrame) -> dict[str, Estimate]:
     """Return calibration slope and intercept where there are outcomes enough of both kinds, else nothing."""
-    if not enough(watched, loans):
+    if not has_enough_loans(watched, loans):
         return {}
     bad = loans["bad"].to_numpy(dtype=bool)
     return evaluate(
@@ -110,7 +110,7 @@ def _line(watched: Watched, loans: pd.DataFrame) -> dict[str, Estimate]:
     )
 
 
-def _vintage_table(watched: Watched) -> pd.DataFrame:
+def _vintage_table(watched: MonitoredModel) -> pd.DataFrame:
     import pandas as pd
 
     lines = []
@@ -129,7 +129,7 @@ def _band_table(bands: list[JudgedBand]) -> pd.DataFrame:
     return pd.DataFrame([_figures(_of_band(band), "band") for band in bands])
 
 
-def _both_table(watched: Watched) -> pd.DataFrame:
+def _both_table(watched: MonitoredModel) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(
@@ -151,17 +151,17 @@ def _figures(judged: Part, kind: str) -> dict[str, str | float]:
     }
 
 
-def _beyond(watched: Watched, ratio: Estimate) -> bool:
+def _beyond(watched: MonitoredModel, ratio: Estimate) -> bool:
     limits = watched.config.outcomes
     return ratio.low > limits.observed_over_expected_most or ratio.high < limits.observed_over_expected_least
 
 
-def _limits(watched: Watched) -> str:
+def _limits(watched: MonitoredModel) -> str:
     limits = watched.config.outcomes
     return f"{limits.observed_over_expected_least:g} to {limits.observed_over_expected_most:g}"
 
 
-def _level(watched: Watched, whole: Part) -> Iterator[str]:
+def _level(watched: MonitoredModel, whole: Part) -> Iterator[str]:
     ratio = whole.ratio()
     if _beyond(watched, ratio):
         yield (
@@ -170,7 +170,7 @@ def _level(watched: Watched, whole: Part) -> Iterator[str]:
         )
 
 
-def _parts_beyond(watched: Watched, parts: Mapping[str, list[Part]]) -> Iterator[str]:
+def _parts_beyond(watched: MonitoredModel, parts: Mapping[str, list[Part]]) -> Iterator[str]:
     for kind, each in parts.items():
         found = {one.name: one.ratio(_ERROR / len(each)) for one in each}
         beyond = [f"{name} {ratio}" for name, ratio in found.items() if _beyond(watched, ratio)]
@@ -189,7 +189,7 @@ def _order(bands: list[JudgedBand]) -> Iterator[str]:
             )
 
 
-def _slope(watched: Watched, line: Mapping[str, Estimate]) -> Iterator[str]:
+def _slope(watched: MonitoredModel, line: Mapping[str, Estimate]) -> Iterator[str]:
     limits = watched.config.outcomes
     slope = line.get("calibration_slope")
     if slope is not None and (slope.high < limits.slope_least or slope.low > limits.slope_most):

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.calibrate import affine, probabilities
 from training.columns import Columns
-from training.cross_validation import LeftOut, Predictor, leave_out
+from training.cross_validation import HeldOutPredictions, Predictor, predict_held_out
 from training.evidence.metrics import Estimate, evaluate
-from training.fit import FitConfig, fit_sample
+from training.fit import FitConfig, fit_calibration, fit_sample, probabilities
 from training.sample import Part, Sample
 from training.scorecard import fit_scorecard
 from training.search import search
@@ -83,7 +82,7 @@ class CreditTable:
 
 
 @dataclass(frozen=True)
-class Judged:
+class TableResult:
     """What was found on a table: figures of probabilities left out, and differences in AUC with intervals.
 
     Attributes:
@@ -145,7 +144,7 @@ TABLES: Final = (
 )
 
 
-def study(source: Path, step: Callable[[str], None]) -> list[Judged]:
+def study(source: Path, step: Callable[[str], None]) -> list[TableResult]:
     """Judge every table in each of its ways.
 
     Raises:
@@ -156,18 +155,18 @@ def study(source: Path, step: Callable[[str], None]) -> list[Judged]:
         dataset = as_dataset(read_table(source / f"{table.name}.parquet"), table.form)
         for hold_out in table.hold_outs:
             step(f"{table.title}: {hold_out.said}")
-            found.append(judge(table, hold_out, dataset))
+            found.append(evaluate_table(table, hold_out, dataset))
     return found
 
 
-def judge(table: CreditTable, hold_out: HoldOut, dataset: Dataset) -> Judged:
+def evaluate_table(table: CreditTable, hold_out: HoldOut, dataset: Dataset) -> TableResult:
     """Predict what is held out by our model, by the scorecard beside, and by LightGBM as it comes."""
     bad = dataset.rows["bad"]
     predictors = {MODEL: _model(dataset), SCORECARD: _scorecard(dataset), BARE: _bare}
-    left_out = leave_out(predictors, dataset.features, bad, hold_out.parts(bad.to_numpy()))
+    left_out = predict_held_out(predictors, dataset.features, bad, hold_out.parts(bad.to_numpy()))
     places = np.concatenate([rows for rows, _ in left_out.parts])
     truth = bad.to_numpy()[places]
-    return Judged(
+    return TableResult(
         table=table,
         hold_out=hold_out,
         rows=len(places),
@@ -187,7 +186,7 @@ def _model(dataset: Dataset) -> Predictor:
         best = search(sample, FIT, TRIALS, lambda _: None).best
         fitted = fit_sample(sample, best, compare=False)
         margins = np.asarray(fitted.booster.predict(outside.to_numpy(), raw_score=True))
-        return probabilities(affine(fitted.out_of_fold, bad.to_numpy()), margins)
+        return probabilities(fit_calibration(fitted.out_of_fold, bad.to_numpy()), margins)
 
     return predict
 
@@ -208,12 +207,12 @@ def _bare(inside: pd.DataFrame, bad: pd.Series, outside: pd.DataFrame) -> NDArra
     return np.asarray(booster.predict(outside.to_numpy()))
 
 
-def _pooled(left_out: LeftOut, model: str) -> NDArray[np.float64]:
+def _pooled(left_out: HeldOutPredictions, model: str) -> NDArray[np.float64]:
     """Return the probabilities of all rows left out, part after part; calibrated ones can be held side by side."""
     return np.concatenate([predicted[model] for _, predicted in left_out.parts])
 
 
-def figures(judged: list[Judged]) -> dict[str, float]:
+def figures(judged: list[TableResult]) -> dict[str, float]:
     """Return what goes into var/real-data.json, such as `german_credit_five_folds_lightgbm_auc_low`."""
     found: dict[str, float] = {}
     for each in judged:

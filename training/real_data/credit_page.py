@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from training.real_data.credit import BARE, MODEL, SCORECARD, TRIALS, Judged
+from training.real_data.credit import BARE, MODEL, SCORECARD, TRIALS, TableResult
 
 _PAGE: Final = """## On public credit tables
 
@@ -32,7 +32,7 @@ Probabilities of all rows left out, ours beside the scorecard's; 1 is the right 
 """
 
 
-def page(judged: Iterable[Judged]) -> str:
+def page(judged: Iterable[TableResult]) -> str:
     """Return the section."""
     every = tuple(judged)
     return _PAGE.format(
@@ -43,7 +43,7 @@ def page(judged: Iterable[Judged]) -> str:
     )
 
 
-def _auc_line(each: Judged) -> str:
+def _auc_line(each: TableResult) -> str:
     cells = (
         f"{each.table.title}: {each.hold_out.said}",
         f"{each.rows:,} ({each.bad:,})",
@@ -56,13 +56,13 @@ def _auc_line(each: Judged) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _figures_line(each: Judged) -> str:
+def _figures_line(each: TableResult) -> str:
     pairs = ("calibration_slope", "ks", "brier")
     cells = (str(each.figures[model][name]) for name in pairs for model in (MODEL, SCORECARD))
     return f"| {each.table.title}: {each.hold_out.said} | {' | '.join(cells)} |"
 
 
-def _verdict(judged: tuple[Judged, ...]) -> str:
+def _verdict(judged: tuple[TableResult, ...]) -> str:
     missed = [each for each in judged if each.auc[MODEL].value < each.hold_out.given]
     behind = [each for each in judged if each.over[SCORECARD].high < 0]
     names = "; ".join(f"{each.table.title}, whose interval {_reach(each)} it" for each in missed)
@@ -73,5 +73,5 @@ def _verdict(judged: tuple[Judged, ...]) -> str:
     )
 
 
-def _reach(each: Judged) -> str:
+def _reach(each: TableResult) -> str:
     return "holds" if each.auc[MODEL].high >= each.hold_out.given else "ends below"

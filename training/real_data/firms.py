@@ -19,7 +19,7 @@ from features.pipeline import all_sellers, compute_frame, latest_midnight
 from scoring import Assessment, assess
 from training.config import TrainConfig
 from training.cross_validation import cross_validated_auc
-from training.dataset import Dataset, build
+from training.dataset import Dataset, build, example_row, to_vectors
 from training.evidence.metrics import Estimate
 from training.fit import FitConfig, fit_sample
 from training.labels import read_label_table
@@ -27,7 +27,6 @@ from training.logistic import logistic
 from training.registry import Registry, register, set_champion
 from training.run import Run, train
 from training.sample import Sample
-from training.vectors import example_row, to_vectors
 
 if TYPE_CHECKING:
     import numpy as np

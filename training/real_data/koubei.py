@@ -23,7 +23,7 @@ from training.columns import Columns
 from training.config import TrainConfig
 from training.dataset import Dataset, build
 from training.evidence.discrimination import compare_ranking
-from training.evidence.fake_orders import FakeOrdersConfig
+from training.evidence.fake_order_strategies import FakeOrdersConfig
 from training.evidence.level import LevelEstimate, estimate_level, estimate_slope
 from training.evidence.metrics import Estimate
 from training.fit import FitConfig, fit_sample

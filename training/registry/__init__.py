@@ -1,7 +1,6 @@
 """Runs, models and aliases in MLflow: the one package of training that names it (the file that MLflow serves aside)."""
 
-from training.registry.approved_card import write_approval
-from training.registry.champion import (
+from training.registry.aliases import (
     CHALLENGER,
     CHAMPION,
     INTENDED,
@@ -9,10 +8,11 @@ from training.registry.champion import (
     REPLACED,
     WITHDRAWN,
     aliases,
+    recover_aliases,
     set_challenger,
     set_champion,
-    settle,
 )
+from training.registry.approved_card import write_approval
 from training.registry.connection import EXPERIMENT, MODEL_NAME, TABLES, Registry, locked
 from training.registry.predictions import load_predictions
 from training.registry.provenance import LabelFile, Provenance
@@ -22,13 +22,13 @@ from training.registry.runs import (
     DECLINED,
     NOT_MEASURED,
     TRAINED_BY,
-    Registered,
+    RegisteredVersion,
     log_table_run,
     login_name,
     register,
     require,
 )
-from training.registry.versions import LATEST, Version, find, load_bundle, load_tested
+from training.registry.versions import LATEST, Version, find_version, load_bundle, load_tested
 
 __all__ = [
     "ALARM",
@@ -48,21 +48,21 @@ __all__ = [
     "WITHDRAWN",
     "LabelFile",
     "Provenance",
-    "Registered",
+    "RegisteredVersion",
     "Registry",
     "Version",
     "aliases",
-    "find",
+    "find_version",
     "load_bundle",
     "load_predictions",
     "load_tested",
     "locked",
     "log_table_run",
     "login_name",
+    "recover_aliases",
     "register",
     "require",
     "set_challenger",
     "set_champion",
-    "settle",
     "write_approval",
 ]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from training.evidence.card import HTML, MARKDOWN
 from training.evidence.card_approval import CardApproval, approve_html, approve_markdown
+from training.evidence.model_card import HTML, MARKDOWN
 from training.registry.connection import Registry, connected
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from training.registry.begun import begun
 from training.registry.connection import MODEL_NAME, MONITORING, Registry, connected
+from training.registry.run_lifecycle import start_run
 from training.registry.runs import shown_name
-from training.registry.versions import Version, find
+from training.registry.versions import Version, find_version
 
 if TYPE_CHECKING:
     from training.registry.connection import Client
@@ -43,7 +43,7 @@ def registered(registry: Registry, bundles: Iterable[str]) -> dict[str, Version]
     with connected(registry) as client:
         found = client.search_model_versions(f"name='{MODEL_NAME}'")
         numbers = {each.tags.get("bundle"): int(each.version) for each in sorted(found, key=lambda v: int(v.version))}
-    return {digest: find(registry, str(numbers[digest])) for digest in sorted(wanted & numbers.keys())}
+    return {digest: find_version(registry, str(numbers[digest])) for digest in sorted(wanted & numbers.keys())}
 
 
 def log_monitoring(registry: Registry, runs: Iterable[Monitored], files: Mapping[str, str]) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def log_monitoring(registry: Registry, runs: Iterable[Monitored], files: Mapping
     with connected(registry) as client:
         experiment = _experiment(client, registry)
         for run in runs:
-            with begun(experiment, run.name) as run_id:
+            with start_run(experiment, run.name) as run_id:
                 mlflow.set_tags({**run.tags, "mlflow.note.content": run.note})
                 mlflow.log_metrics({shown_name(name): value for name, value in run.figures.items()})
                 for name, text in files.items():

@@ -6,14 +6,14 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from training.evidence.card_sections import limits
 from training.evidence.fairness import FOUR_FIFTHS
-from training.evidence.intervals import wilson
+from training.evidence.model_card import limits
+from training.evidence.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from training.evidence.finding import Finding
+    from training.evidence.study import Finding
     from training.run import Run
 
 EVIDENCE: Final = "evidence_summary"
@@ -44,7 +44,7 @@ def evidence_summary(run: Run, trained_at: datetime) -> str:
             "test_loans": rows,
             "test_defaults": bad,
             "test_from": facts["test_from"],
-            "default_rate": _interval(bad / rows, *(float(end) for end in wilson(bad, rows))),
+            "default_rate": _interval(bad / rows, *(float(end) for end in wilson_interval(bad, rows))),
             "auc": _auc(run, found),
         },
         "limits": list(limits(facts)),

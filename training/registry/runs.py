@@ -10,24 +10,23 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from training.evidence.card import card
-from training.evidence.card_sections import CardInput
 from training.evidence.metrics import Estimate
+from training.evidence.model_card import CardInput, write_card
 from training.evidence.rounds import NAME as ROUNDS
 from training.evidence.rounds import TABLE as LOSSES
-from training.registry.begun import begun, sweep
 from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, TABLES, Registry, connected, locked
-from training.registry.note import note
 from training.registry.predictions import log_bundle, log_file, log_predictions
 from training.registry.provenance import Provenance, provenance_tags
 from training.registry.published import EVIDENCE, evidence_summary
+from training.registry.run_lifecycle import end_abandoned_runs, start_run
+from training.registry.run_notes import note
 from training.registry.versions import TESTED, TESTED_FOLDER
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow.models.model import ModelInfo
 
-    from training.evidence.finding import Finding
+    from training.evidence.study import Finding
     from training.registry.connection import Client
     from training.run import Run
 
@@ -66,7 +65,7 @@ _DIGESTS: Final = ("dataset", "data_version", "catalogue", "evidence")
 
 
 @dataclass(frozen=True)
-class Registered:
+class RegisteredVersion:
     """A registered model version and the run that made it."""
 
     version: int
@@ -84,7 +83,7 @@ def require(registry: Registry) -> tuple[str, ...]:
     """
     with connected(registry) as client, locked(registry, "experiment"):
         _experiment(client, registry)
-        return sweep(client, EXPERIMENT, MONITORING, TABLES)
+        return end_abandoned_runs(client, EXPERIMENT, MONITORING, TABLES)
 
 
 def register(
@@ -93,7 +92,7 @@ def register(
     example: pd.DataFrame,
     trained_by: str | None = None,
     provenance: Provenance = Provenance(),  # noqa: B008 - frozen
-) -> Registered:
+) -> RegisteredVersion:
     """Log a run with all its evidence, and then register its bundle as a new version.
 
     The version comes last, with all its tags in one step: where anything fails before, there is a failed run and no
@@ -112,7 +111,7 @@ def register(
     tags = {**_tags(run, (trained_by or "").strip() or login_name()), **provenance_tags(provenance)}
     with connected(registry) as client:
         experiment = _experiment(client, registry)
-        with begun(experiment, f"train {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
+        with start_run(experiment, f"train {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
             told = _log_run(client, run_id, run, tags, provenance)
             made = _log_model(run, example)
             if not client.search_registered_models(f"name='{MODEL_NAME}'"):
@@ -121,7 +120,7 @@ def register(
             version = client.create_model_version(
                 MODEL_NAME, made.model_uri, run_id, version_tags, description=told, model_id=made.model_id
             )
-        return Registered(int(version.version), run_id)
+        return RegisteredVersion(int(version.version), run_id)
 
 
 def log_table_run(
@@ -145,7 +144,7 @@ def log_table_run(
     tags = {**_tags(run, (trained_by or "").strip() or login_name()), **provenance_tags(provenance)}
     with connected(registry) as client:
         experiment = _experiment(client, registry, TABLES, _ABOUT_TABLES)
-        with begun(experiment, f"table {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
+        with start_run(experiment, f"table {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
             _log_run(client, run_id, run, tags, provenance)
             log_bundle(run.files, "bundle")
     return run_id
@@ -171,7 +170,7 @@ def _log_run(client: Client, run_id: str, run: Run, tags: Mapping[str, str], pro
         _log_finding(finding)
         if finding.name == ROUNDS:
             _log_losses(client, run_id, finding)
-    for name, text in card(_card_input(run)).items():
+    for name, text in write_card(_card_input(run)).items():
         mlflow.log_text(text, name)
     return told
 

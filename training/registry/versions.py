@@ -45,7 +45,7 @@ class Version:
     record: Mapping[str, str] = field(repr=False)
 
 
-def find(registry: Registry, wanted: str = LATEST) -> Version:
+def find_version(registry: Registry, wanted: str = LATEST) -> Version:
     """Return the version with a number or alias, the latest one unless said otherwise.
 
     Example: `find(registry, "3")`, `find(registry, "champion")`.

@@ -3,8 +3,8 @@
 Hidden state causes demand, cash and defaults; the delivery shows only what a platform would see.
 """
 
+from training.errors import SimulationError
 from training.simulation.config import SimulationConfig, SimulationSummary
-from training.simulation.errors import SimulationError
 from training.simulation.run import simulate
 
 __all__ = ["SimulationConfig", "SimulationError", "SimulationSummary", "simulate"]

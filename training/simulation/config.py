@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from datetime import date, timedelta
 from typing import Final
 
-from training.simulation.errors import SimulationError
+from training.errors import SimulationError
 
 HISTORY_DAYS: Final = 365
 """Days of operating data before the first loan; also the months of outcome that a label needs after the last."""

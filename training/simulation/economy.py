@@ -11,12 +11,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.simulation.fraud import fake_batch
 from training.simulation.lending import LoanBook
 from training.simulation.market import Market
 from training.simulation.sellers import Traits, base_rates
 from training.simulation.state import GOODS_SHARE, NEVER, Diary, State
-from training.simulation.trade import Trade, open_counter
+from training.simulation.trade import Trade, fake_batch, open_counter
 
 FloatArray = NDArray[np.float64]
 Floats = NDArray[np.floating[Any]]

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.simulation.config import HISTORY_DAYS
-from training.simulation.fraud import fake_counts
 from training.simulation.sellers import Traits
 from training.simulation.state import NEVER, Diary, Snapshot, State
+from training.simulation.trade import fake_counts
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -9,10 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.schema import CHANNELS, FULFILMENT_EVENTS, REFUND_REASONS
-from training.simulation.clock import Clock, Times, learned, waking_hours
 from training.simulation.economy import Economy, ad_share
 from training.simulation.market import CURRENCIES, Market
-from training.simulation.rows import AnyArray, Coded, Column, Rows, cumulative, numbered, pick
+from training.simulation.rows import (
+    AnyArray,
+    Clock,
+    Coded,
+    Column,
+    Rows,
+    Times,
+    cumulative,
+    known_times,
+    numbered,
+    pick,
+    waking_hours,
+)
 from training.simulation.sellers import MOST_STORES, Traits, store_ids
 from training.simulation.trade import CANCEL
 
@@ -140,7 +151,7 @@ def order_rows(deals: Deals, setting: Setting, rng: np.random.Generator) -> Rows
         "channel": Coded(_channels(deals, setting, rng), CHANNELS),
         "buyer_country": Coded(deals.country, BUYER_COUNTRIES),
         "items": rng.geometric(0.62, len(deals)).astype(np.int32),
-        "known_at": learned(at, rng),
+        "known_at": known_times(at, rng),
     }
     return Rows("orders", columns)
 
@@ -213,7 +224,7 @@ def refund_rows(deals: Deals, orders: Rows, setting: Setting, rng: np.random.Gen
         "amount": np.minimum(np.maximum(np.round(amount * deals.back[gone], 2), 0.01), amount),
         "currency": Coded(deals.currency[gone], CURRENCIES),
         "reason": Coded(deals.reason[gone].astype(np.int32), REFUND_REASONS),
-        "known_at": _not_before(orders, gone, learned(at, rng)),
+        "known_at": _not_before(orders, gone, known_times(at, rng)),
     }
     return Rows("refunds", columns)
 
@@ -242,6 +253,6 @@ def fulfilment_rows(deals: Deals, orders: Rows, setting: Setting, rng: np.random
         "store_id": store_column(deals.seller[twice], deals.slot[twice], traits),
         "event": Coded(event, FULFILMENT_EVENTS),
         "at": at,
-        "known_at": _not_before(orders, twice, learned(at, rng)),
+        "known_at": _not_before(orders, twice, known_times(at, rng)),
     }
     return Rows("fulfilments", columns)

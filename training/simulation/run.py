@@ -13,18 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
-from training.simulation.accounts import loan_rows, payment_rows, purchase_rows, seller_rows, store_rows
-from training.simulation.clock import Clock
+from training.simulation.accounts import loan_rows, payment_rows, purchase_rows, seller_rows, store_rows, truth_rows
 from training.simulation.config import SimulationConfig, SimulationSummary
 from training.simulation.economy import run_economy
 from training.simulation.market import Market, build_market, fx_rows
-from training.simulation.mess import Mess, with_mess
 from training.simulation.orders import Setting, fulfilment_rows, gather, order_rows, refund_rows
-from training.simulation.rows import Rows
+from training.simulation.rows import Clock, Rows
 from training.simulation.sellers import CHUNK_SELLERS, draw_traits
-from training.simulation.truth import truth_rows
 from training.simulation.visits import rating_rows, traffic_rows
-from training.simulation.write import TRUTH, DeliveryWriter, new_delivery
+from training.simulation.write import TRUTH, BadRows, DeliveryWriter, new_delivery, with_bad_rows
 
 
 @dataclass
@@ -38,7 +35,7 @@ class _Tally:
     defaults: int = 0
     fakers: int = 0
 
-    def add(self, table: str, mess: Mess) -> None:
+    def add(self, table: str, mess: BadRows) -> None:
         """Count the bad rows of one table of one chunk."""
         self.malformed[table] += mess.malformed
         self.duplicates[table] += mess.duplicates
@@ -82,7 +79,7 @@ def _chunk(
     traits = draw_traits(config, market, first, rng)
     setting = Setting(traits, run_economy(traits, market, rng), market, Clock(config.start))
     for table in _tables(setting, rng):
-        rows, mess = with_mess(_known_by(table, config.end), rng)
+        rows, mess = with_bad_rows(_known_by(table, config.end), rng)
         tally.add(table.table, mess)
         writer.write(rows)
     tally.loans += sum(len(batch.seller) for batch in setting.economy.loans.disbursals)

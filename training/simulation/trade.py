@@ -1,4 +1,7 @@
-"""A day's deals: the orders that are placed, and which of them will come back, when and why."""
+"""A day's deals: the orders that are placed, and which of them will come back, when and why.
+
+Fake orders: bought by the seller's own circle to look bigger, without visitors, and soon paid back in part.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,37 @@ from training.simulation.sellers import Traits
 from training.simulation.state import GOODS_SHARE, State
 
 FloatArray = NDArray[np.float64]
+
+
 IntArray = NDArray[np.int32]
+
 
 LONGEST_LAG: Final = 90
 """Days after which an order can no longer come back."""
+
+
 _RETURN_SHARE: Final = 0.056
 """Orders that come back after delivery, average seller at health 0."""
+
+
 _CANCEL_SHARE: Final = 0.012
+
+
 _SPIKE: Final = 2.5
 """A day of this many times the usual orders is a spike: bought on impulse, so more of it comes back."""
 
+
 RETURN, REFUND, CANCEL, DISPUTE, CHARGEBACK = range(len(REFUND_REASONS))
+
+
 _REASON_OF_RETURNED: Final = np.cumsum([0.62, 0.22, 0.0, 0.10, 0.06])
 """Why a delivered order is paid back: return, refund, (cancel), dispute, chargeback."""
+
+
 _PARTIAL_SHARE: Final = 0.6
 """Share of refunds without return that pay back only a part: 20% to 80%."""
+
+
 _LAG_DAYS: Final = np.array([12.0, 7.0, 1.0, 22.0, 38.0])
 """Typical days from order to refund by reason; goods travel one to three weeks."""
 
@@ -128,3 +147,46 @@ def _outcomes(
     lag[gone] = np.minimum(days, LONGEST_LAG)
     back[gone] = np.where((why == REFUND) & (luck[2] < _PARTIAL_SHARE), 0.2 + luck[2], 1.0)
     return reason, lag, back
+
+
+_BACKGROUND_RATE: Final = 0.08
+"""Fake orders per wanted order on a usual day."""
+
+
+_BURST_RATE: Final = 4.0
+
+
+_BURST_CHANCE: Final = 0.22
+"""Before a loan: a burst on about every fifth day, of this many fake orders per wanted one."""
+
+
+_PAID_BACK_SHARE: Final = 0.40
+"""Share of fake orders that is refunded, within three days."""
+
+
+def fake_counts(
+    wanted: FloatArray, faker: NDArray[np.bool_], dressing_up: NDArray[np.bool_], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """How many fake orders each seller places today; more while dressing up for a loan."""
+    burst = dressing_up & (rng.random(len(wanted)) < _BURST_CHANCE)
+    rate = np.where(burst, _BURST_RATE, _BACKGROUND_RATE) * faker
+    counts: NDArray[np.int64] = rng.poisson(np.minimum(wanted, 50.0) * rate)
+    return counts
+
+
+def fake_batch(day: int, counts: NDArray[np.int64], traits: Traits, rng: np.random.Generator) -> Batch:
+    """The fake orders of a day: round amounts near the seller's usual price."""
+    seller = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    size = len(seller)
+    usd = np.maximum(np.round(traits.price[seller] * np.exp(rng.normal(0.1, 0.25, size)) / 5), 1) * 5
+    paid_back = rng.random(size) < _PAID_BACK_SHARE
+    return Batch(
+        day=day,
+        seller=seller,
+        usd=usd,
+        fake=True,
+        spike=np.zeros(size, dtype=np.bool_),
+        reason=np.where(paid_back, REFUND, -1).astype(np.int8),
+        lag=rng.integers(1, 4, size).astype(np.int16),
+        back=np.ones(size),
+    )

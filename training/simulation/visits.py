@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.schema import CHANNELS
-from training.simulation.clock import learned
 from training.simulation.economy import ad_share
 from training.simulation.market import CURRENCIES
 from training.simulation.orders import (
@@ -26,7 +25,7 @@ from training.simulation.orders import (
     paid_share,
     store_column,
 )
-from training.simulation.rows import AnyArray, Coded, Column, Rows
+from training.simulation.rows import AnyArray, Coded, Column, Rows, known_times
 from training.simulation.sellers import MOST_STORES
 
 FloatArray = NDArray[np.float64]
@@ -111,7 +110,7 @@ def _traffic(reports: _Reports, setting: Setting, rng: np.random.Generator) -> R
         "add_to_carts": rng.binomial(visits, _CART_SHARE).astype(np.int32),
         "ad_spend": np.round(spent, 2),
         "currency": Coded(currency, CURRENCIES),
-        "known_at": learned(setting.clock.at(day + 1, np.zeros(len(day))), rng),
+        "known_at": known_times(setting.clock.at(day + 1, np.zeros(len(day))), rng),
     }
     return Rows("traffic", columns)
 
@@ -133,6 +132,6 @@ def rating_rows(setting: Setting, rng: np.random.Generator) -> Rows:
         "day": setting.clock.days(day),
         "ratings": given.astype(np.int32),
         "stars": np.round(np.clip(stars, 1.0, 5.0), 2),
-        "known_at": learned(setting.clock.at(day + 1, np.zeros(len(day))), rng),
+        "known_at": known_times(setting.clock.at(day + 1, np.zeros(len(day))), rng),
     }
     return Rows("ratings", columns)

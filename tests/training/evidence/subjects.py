@@ -18,9 +18,8 @@ from scoring.sheet import FeatureEntry, FeatureSheet
 from tests.statements import reason_catalogue as made_up
 from tests.training.datasets import NAMES, SIGNS, TABLES, dataset, small_scorecard
 from training.dataset import NOT_SCORED, Dataset
-from training.evidence.fake_orders import FakeOrdersConfig
-from training.evidence.scored import scores
-from training.evidence.subject import Subject
+from training.evidence.fake_order_strategies import FakeOrdersConfig
+from training.evidence.study import ReviewedModel, scores
 from training.package import BANDS, HISTORY, reason_catalogue
 from training.split import Evidence
 
@@ -84,12 +83,12 @@ def packed(rows: Dataset, booster: lightgbm.Booster, not_scored: Collection[str]
     return pack(parts)
 
 
-def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> Subject:
+def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> ReviewedModel:
     """Put a bundle under review, with predictions and scores that are its own."""
     margin = np.asarray(bundled.model.booster.predict(test.features.to_numpy(), raw_score=True))
     probability, score = 1 / (1 + np.exp(-margin)), scores(bundled, test.features.to_numpy())
     plain = np.full(len(margin), float(train.rows["bad"].mean()))
-    return Subject(
+    return ReviewedModel(
         bundle=bundled,
         served=bundled,
         train=train,
@@ -109,13 +108,13 @@ def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> Subject:
 
 
 @cache
-def subject() -> Subject:
+def subject() -> ReviewedModel:
     """One small model that most tests read; it learnt from 1,500 rows and is judged on 700 others."""
     train, test = dataset(1_500, 500, seed=1), dataset(700, 300, seed=2)
     return reviewed(bundle(train, boosted(train)), train, test)
 
 
-def with_test(found: Subject, **columns: object) -> Subject:
+def with_test(found: ReviewedModel, **columns: object) -> ReviewedModel:
     """Return the subject with some columns of its test rows changed: `bad`, `as_of`, `country`, a feature."""
     parts = {name: getattr(found.test, name) for name in ("rows", "features", "about")}
     changed = {

@@ -10,7 +10,7 @@ from training.candidates import Kind, LeftOut
 from training.columns import Columns
 from training.evidence.backtest import LEAST_BAD, backtest
 from training.evidence.metrics import auc
-from training.fit import FitConfig, Fitted, fit_sample, repeat_origins
+from training.fit import FitConfig, FittedModel, fit_sample, repeat_origins
 from training.sample import Sample
 
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=60, patience=10, folds=3, threads=1)
@@ -37,19 +37,19 @@ def sample() -> Sample:
 
 
 @pytest.fixture(scope="module")
-def fitted(sample: Sample) -> Fitted:
+def fitted(sample: Sample) -> FittedModel:
     return fit_sample(sample, CONFIG)
 
 
 @pytest.fixture(scope="module")
-def repeated(sample: Sample, fitted: Fitted) -> LeftOut:
+def repeated(sample: Sample, fitted: FittedModel) -> LeftOut:
     found = repeat_origins(sample, CONFIG, fitted)
     assert found is not None
     return found
 
 
 def test_the_second_draw_leaves_out_other_sellers_of_the_same_periods(
-    sample: Sample, fitted: Fitted, repeated: LeftOut
+    sample: Sample, fitted: FittedModel, repeated: LeftOut
 ) -> None:
     assert fitted.choice is not None
     first = fitted.choice.left_out
@@ -63,7 +63,7 @@ def test_the_second_draw_leaves_out_other_sellers_of_the_same_periods(
     assert all(not trained & left for trained, left in zip(inside, outside, strict=True))
 
 
-def test_figures_are_of_both_draws_together(fitted: Fitted, repeated: LeftOut) -> None:
+def test_figures_are_of_both_draws_together(fitted: FittedModel, repeated: LeftOut) -> None:
     assert fitted.choice is not None
     found = backtest(fitted.choice, repeated, seed=7)
     rows = (fitted.choice.left_out, repeated)
@@ -79,7 +79,7 @@ def test_figures_are_of_both_draws_together(fitted: Fitted, repeated: LeftOut) -
     assert "with two draws of borrowers" in found.said
 
 
-def test_a_model_that_ranks_worse_than_the_scorecard_raises_an_alarm(fitted: Fitted, repeated: LeftOut) -> None:
+def test_a_model_that_ranks_worse_than_the_scorecard_raises_an_alarm(fitted: FittedModel, repeated: LeftOut) -> None:
     assert fitted.choice is not None
     margins = {**repeated.margins, fitted.recipe.kind: np.random.default_rng(1).normal(size=len(repeated.bad))}
     worse = LeftOut(repeated.bad, repeated.sellers, repeated.days, margins)

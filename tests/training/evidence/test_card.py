@@ -15,13 +15,11 @@ import pytest
 from features.catalogue import CATALOGUE, digest
 from tests.training.evidence.subjects import subject
 from training.evidence.bands import by_band
-from training.evidence.card import HTML, MARKDOWN, card
-from training.evidence.card_blocks import interval, number, of_figures, of_frame
-from training.evidence.card_sections import CardInput, sections
-from training.evidence.drawing import paper
-from training.evidence.finding import Finding
 from training.evidence.limits import Limit, LimitCheck, alarms
 from training.evidence.metrics import Estimate
+from training.evidence.model_card import HTML, MARKDOWN, CardInput, sections, write_card
+from training.evidence.report_blocks import interval, new_figure, number, of_figures, of_frame
+from training.evidence.study import Finding
 
 EVIL = "<script>alert(1)</script> | [x](http://evil)"
 VOID = {"meta", "img", "link", "br"}
@@ -52,7 +50,7 @@ FACTS: dict[str, str | int | float] = {
 
 def given(*findings: Finding) -> CardInput:
     figures = {"auc": Estimate(0.8123, 0.79, 0.83), "calibration_slope": Estimate(1.02, 0.95, 1.1)}
-    figure = paper(2, 2)
+    figure = new_figure(2, 2)
     figure.subplots().plot([0, 1])
     return CardInput(subject().bundle, figures, {"auc": Estimate(0.79, 0.77, 0.81)}, findings, {"roc": figure}, FACTS)
 
@@ -66,7 +64,7 @@ def cards() -> dict[str, str]:
     broken = Finding(
         "broken", f"Of {EVIL}", f"Said {EVIL}", {"x": 1.0}, {f"By {EVIL}": table}, {}, (f"Alarm of {EVIL}",)
     )
-    return card(given(by_band(subject()), broken))
+    return write_card(given(by_band(subject()), broken))
 
 
 class Page(HTMLParser):
@@ -103,7 +101,7 @@ def test_it_says_how_contributions_are_found(cards: dict[str, str]) -> None:
     assert all("Contributions are looked up in tables of 0." in page for page in cards.values())
     ours = given()
     deep = replace(ours.bundle, model=replace(ours.bundle.model, tables=None))
-    assert "works contributions out for every row (pred_contrib)" in card(replace(ours, bundle=deep))[MARKDOWN]
+    assert "works contributions out for every row (pred_contrib)" in write_card(replace(ours, bundle=deep))[MARKDOWN]
 
 
 def test_what_it_is_told_cannot_break_out(cards: dict[str, str]) -> None:
@@ -158,7 +156,7 @@ def test_alarms_stand_first_and_again_where_they_were_raised(cards: dict[str, st
     ]
     assert cards[MARKDOWN].count("> **Alarm (broken)** ") == 2
     assert cards[HTML].count('<p class="alarm"><strong>Alarm (broken)</strong> ') == 2
-    calm = card(given(Finding("calm", "Calm", "Nothing.")))
+    calm = write_card(given(Finding("calm", "Calm", "Nothing.")))
     assert "None of 1 studies raised an alarm." in calm[MARKDOWN]
     assert 'class="alarm"' not in calm[HTML]
 
@@ -170,7 +168,7 @@ def study(*checks: LimitCheck) -> Finding:
 def test_figures_beyond_a_limit_without_an_alarm_stand_below_the_alarms_with_the_reason() -> None:
     uncertain = Limit("PSI of the score", 0.25).check(Estimate(0.4, 0.2, 0.6), "Retrain.", "16 loans")
     certain = Limit("PSI of a feature", 0.25).check(Estimate(0.9, 0.8, 1.0), "Retrain.", "16 loans")
-    text = card(given(study(uncertain, certain)))[MARKDOWN]
+    text = write_card(given(study(uncertain, certain)))[MARKDOWN]
     first = text[text.index("## Alarms") : text.index("## What this evidence")]
     assert f"> **Alarm (drift)** Drift: {certain.note}" in first
     assert f"- Drift: {uncertain.note}" in first
@@ -182,7 +180,7 @@ def test_every_limit_is_published_with_what_was_found() -> None:
         Limit("PSI of the score", 0.25).check(Estimate(value, low, high), "Retrain.", "16 loans")
         for value, low, high in ((0.1, 0.05, 0.2), (0.4, 0.2, 0.6), (0.9, 0.8, 1.0))
     ]
-    text = card(given(study(*checks)))[MARKDOWN]
+    text = write_card(given(study(*checks)))[MARKDOWN]
     table = text[text.index("## Published limits") : text.index("## Intended use")]
     assert "| Drift | PSI of the score | 0.100 (0.050 to 0.200) | at most 0.25 | within the limit |" in table
     assert (
@@ -192,7 +190,7 @@ def test_every_limit_is_published_with_what_was_found() -> None:
 
 
 def evidence(**facts: str | int) -> str:
-    text = card(replace(given(), facts={**FACTS, **facts}))[MARKDOWN]
+    text = write_card(replace(given(), facts={**FACTS, **facts}))[MARKDOWN]
     return text[text.index("## What this evidence") : text.index("## Published limits")]
 
 
@@ -222,14 +220,14 @@ def test_few_defaults_are_said_to_prove_little() -> None:
 def test_the_smallest_difference_that_can_be_seen_is_computed() -> None:
     figures = {"auc_low": 0.7, "auc_high": 0.94, "auc_difference": 0.0, "auc_difference_low": -0.1}
     found = Finding("discrimination", "Ranking", "Compared.", {**figures, "auc_difference_high": 0.14})
-    text = card(given(found))[MARKDOWN]
+    text = write_card(given(found))[MARKDOWN]
     assert "an AUC measured on them is uncertain by about ±0.12." in text
     assert "can be distinguished only if their AUC differs by more than about 0.12." in text
 
 
 def test_a_small_uncertainty_is_not_written_as_zero() -> None:
     found = Finding("discrimination", "Ranking", "Compared.", {"auc_low": 0.99, "auc_high": 0.9986})
-    assert "is uncertain by about ±0.0043." in card(given(found))[MARKDOWN]
+    assert "is uncertain by about ±0.0043." in write_card(given(found))[MARKDOWN]
 
 
 def test_settings_are_a_file_that_reads_back(cards: dict[str, str]) -> None:
@@ -238,7 +236,7 @@ def test_settings_are_a_file_that_reads_back(cards: dict[str, str]) -> None:
 
 
 def test_settings_that_a_search_found_ask_for_no_search() -> None:
-    found = card(replace(given(), facts={**FACTS, "search.trials": 30}))[MARKDOWN]
+    found = write_card(replace(given(), facts={**FACTS, "search.trials": 30}))[MARKDOWN]
     blocks = re.findall(r"```\n(.*?)\n```", found, flags=re.DOTALL)
     assert tomllib.loads(blocks[1])["search"] == {"trials": 0}
     assert tomllib.loads(blocks[1])["fit"] == {"learning_rate": 0.03, "seed": 7}
@@ -246,13 +244,13 @@ def test_settings_that_a_search_found_ask_for_no_search() -> None:
 
 
 def test_out_of_fold_evidence_is_called_so() -> None:
-    found = card(replace(given(), facts={**FACTS, "evidence": "out_of_fold"}))[MARKDOWN]
+    found = write_card(replace(given(), facts={**FACTS, "evidence": "out_of_fold"}))[MARKDOWN]
     assert "measured on predictions out of fold" in found
     assert "later loans of sellers never trained on" not in found
 
 
 def data(**facts: str) -> str:
-    text = card(replace(given(), facts={**FACTS, "evidence": "out_of_fold", **facts}))[MARKDOWN]
+    text = write_card(replace(given(), facts={**FACTS, "evidence": "out_of_fold", **facts}))[MARKDOWN]
     return text[text.index("## Data") : text.index("## How good it is")]
 
 
@@ -272,13 +270,13 @@ def test_a_table_without_dates_claims_none() -> None:
 
 def test_a_bundle_that_needs_no_history_and_no_table_promises_none() -> None:
     sheet = replace(subject().bundle.sheet, history=(), required_tables=())
-    found = card(replace(given(), bundle=replace(subject().bundle, sheet=sheet)))[MARKDOWN]
+    found = write_card(replace(given(), bundle=replace(subject().bundle, sheet=sheet)))[MARKDOWN]
     assert "short history" not in found
     assert "withheld" not in found
 
 
 def test_the_same_run_has_the_same_card() -> None:
-    assert card(given()) == card(given())
+    assert write_card(given()) == write_card(given())
 
 
 @pytest.mark.parametrize(
@@ -322,5 +320,5 @@ def test_a_long_table_is_folded_away() -> None:
     long = of_frame("T", pd.DataFrame({"x": range(16)}))
     assert long.folded
     assert not of_frame("T", pd.DataFrame({"x": range(15)})).folded
-    found = card(given(Finding("long", "Long", "So.", tables={"T": pd.DataFrame({"x": range(16)})})))[HTML]
+    found = write_card(given(Finding("long", "Long", "So.", tables={"T": pd.DataFrame({"x": range(16)})})))[HTML]
     assert "<summary>T <span>16 lines</span></summary>" in found

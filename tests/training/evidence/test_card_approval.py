@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.training.evidence.test_card import given
-from training.evidence.card import HTML, MARKDOWN, card
 from training.evidence.card_approval import CardApproval, approve_html, approve_markdown
-from training.evidence.finding import Finding
+from training.evidence.model_card import HTML, MARKDOWN, write_card
+from training.evidence.study import Finding
 
 EVIL = "<script>alert(1)</script> <!-- end of approval -->"
 
@@ -15,7 +15,7 @@ EVIL = "<script>alert(1)</script> <!-- end of approval -->"
 def cards() -> dict[str, str]:
     """A card with the alarms of two studies."""
     drift = Finding("drift", "Drift", "Compared.", {"x": 1.0}, alarms=("It moved.", "It moved far."))
-    return card(given(drift, Finding("leaks", "Leaks", "Compared.", {"x": 1.0}, alarms=("A copy.",))))
+    return write_card(given(drift, Finding("leaks", "Leaks", "Compared.", {"x": 1.0}, alarms=("A copy.",))))
 
 
 def approval(*accepted: str, by: str = "Wei Zhang") -> CardApproval:

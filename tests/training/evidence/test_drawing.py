@@ -11,9 +11,9 @@ import numpy as np
 from tests.training.datasets import TELLING
 from tests.training.evidence.subjects import subject
 from training.evidence import plots
-from training.evidence.drawing import LONGEST, forest, shortened
 from training.evidence.drift import drift
 from training.evidence.metrics import Estimate
+from training.evidence.report_blocks import LONGEST, forest, shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,8 +41,8 @@ def test_long_names_are_shortened_so_that_a_panel_has_room() -> None:
     assert [len(name) for name in words(drawn)] == [LONGEST] * 2
     assert words(drawn)[0] != words(drawn)[1]
     assert drawn.axes[0].get_window_extent().width > 0.2 * drawn.bbox.width
-    assert shortened("number_of_late_payments_12m", 16) == "number_o…nts_12m"
-    assert shortened("short") == "short"
+    assert shorten("number_of_late_payments_12m", 16) == "number_o…nts_12m"
+    assert shorten("short") == "short"
 
 
 def test_drift_is_drawn_by_label_and_clipped() -> None:

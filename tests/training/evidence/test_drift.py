@@ -14,7 +14,7 @@ from features.catalogue import CATALOGUE
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.drift import Sample, drift, drifts, edges
 from training.evidence.limits import Standing
-from training.evidence.subject import Subject
+from training.evidence.study import ReviewedModel
 from training.split import Evidence
 
 NAN = float("nan")
@@ -163,7 +163,7 @@ def test_without_later_rows_nothing_is_studied() -> None:
     assert finding.figures == {}
 
 
-def first(rows: int) -> Subject:
+def first(rows: int) -> ReviewedModel:
     """The subject judged on its first rows only."""
     found = subject()
     few = found.test.select(found.test.rows.index.to_series() < rows)

@@ -17,9 +17,8 @@ from tests.training.datasets import NAMES
 from tests.training.evidence.subjects import boosted, subject, with_test
 from tests.training.evidence.subjects import bundle as packed
 from training.evidence import shap_plots
-from training.evidence.explanations import explain, explanations, parted
-from training.evidence.finding import Finding
-from training.evidence.scored import log_odds
+from training.evidence.explanations import explain, explanations, interaction_points
+from training.evidence.study import Finding, log_odds
 
 pytestmark = pytest.mark.slow
 
@@ -61,12 +60,12 @@ def test_pairs_are_those_of_the_definition_missing_values_included(small: pd.Dat
     assert small.isna().any(axis=None)
     dump = found.model.booster.dump_model()
     factor = found.policy.scale.factor * found.policy.calibration.slope
-    size = parted(found, small).size
+    size = interaction_points(found, small).size
     for one, two in combinations(range(4), 2):
         sizes = [abs(interaction(dump, row, one, two)) for row in small.to_numpy().tolist()]
         assert size[one, two] == pytest.approx(factor * np.mean(sizes), abs=1e-9)
         assert size[two, one] == pytest.approx(size[one, two], abs=1e-9)
-    assert parted(found, small).gap < 1e-9
+    assert interaction_points(found, small).gap < 1e-9
 
 
 def test_the_weightiest_features_come_first(finding: Finding) -> None:

@@ -11,11 +11,11 @@ from scipy.stats import binomtest
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.fairness import fairness
 from training.evidence.limits import Standing
-from training.evidence.subject import Subject
+from training.evidence.study import ReviewedModel
 from training.package import BANDS
 
 
-def unequal(share_of_vn: float, rows: int = 700) -> Subject:
+def unequal(share_of_vn: float, rows: int = 700) -> ReviewedModel:
     """Half of all CN rows are in band B, and so many of VN; one in ten goes bad, everywhere."""
     number = np.arange(rows)
     country = np.where(number % 2 == 0, "CN", "VN")

@@ -8,7 +8,7 @@ import pytest
 
 from training.evidence.limits import Limit, Standing, alarms, two_digits, uncertainty
 from training.evidence.metrics import Estimate
-from training.evidence.reason_limits import stability_checks
+from training.evidence.reason_stability import stability_checks
 
 MOST, LEAST = Limit("PSI of the score", 0.25), Limit("share of loans", 0.8, at_least=True, percent=True)
 

@@ -9,15 +9,15 @@ import pytest
 
 from tests.training.datasets import NAMES, SIGNS, dataset
 from tests.training.evidence.subjects import boosted, bundle, reviewed, subject, with_test
-from training.evidence.monotone import _values, audit, monotone
-from training.evidence.subject import Subject
+from training.evidence.model_checks import _probe_values, audit_signs, monotone
+from training.evidence.study import ReviewedModel
 
 MOVES = 300
 SIGNED = [name for name in NAMES if SIGNS[name]]
 
 
 @pytest.fixture(scope="module")
-def disobedient() -> Subject:
+def disobedient() -> ReviewedModel:
     """A model trained against the sign of one feature, which its rows give it good cause to use."""
     train = dataset(1_500, 500, seed=1)
     turned = train.features.assign(return_rate_90d=-3 * (train.rows["bad"] + 0.3 * train.features["return_rate_90d"]))
@@ -41,7 +41,7 @@ def test_a_model_that_obeys_has_no_violation_and_was_really_moved() -> None:
     }
 
 
-def test_a_broken_sign_is_found_with_every_move_that_was_felt(disobedient: Subject) -> None:
+def test_a_broken_sign_is_found_with_every_move_that_was_felt(disobedient: ReviewedModel) -> None:
     finding = monotone(disobedient, MOVES)
     table = finding.tables["Moves by feature"].set_index("feature")
     broken = table.loc["return_rate_90d"]
@@ -53,10 +53,10 @@ def test_a_broken_sign_is_found_with_every_move_that_was_felt(disobedient: Subje
     assert "breaks the declared sign of return_rate_90d;" in finding.alarms[0]
 
 
-def test_the_largest_violation_is_no_larger_than_any_move_can_be(disobedient: Subject) -> None:
+def test_the_largest_violation_is_no_larger_than_any_move_can_be(disobedient: ReviewedModel) -> None:
     """With a brute force over all pairs of rows that differ in this feature alone."""
     rows = disobedient.test.features.to_numpy()[:40]
-    found = {each.feature: each for each in audit(disobedient.bundle, rows, 4_000, 1)}["return_rate_90d"]
+    found = {each.feature: each for each in audit_signs(disobedient.bundle, rows, 4_000, 1)}["return_rate_90d"]
     column = NAMES.index("return_rate_90d")
     values = rows[~np.isnan(rows[:, column]), column]
     span = np.linspace(values.min() - 0.1 * np.ptp(values), values.max() + 0.1 * np.ptp(values), 400)
@@ -78,7 +78,7 @@ def test_a_feature_that_nobody_knows_cannot_be_moved() -> None:
 
 def test_moves_are_those_of_the_seed() -> None:
     rows = subject().test.features.to_numpy()
-    first, again, other = (list(audit(subject().bundle, rows, 50, seed)) for seed in (1, 1, 2))
+    first, again, other = (list(audit_signs(subject().bundle, rows, 50, seed)) for seed in (1, 1, 2))
     assert first == again != other
 
 
@@ -86,7 +86,7 @@ def test_every_move_moves_also_where_all_rows_hold_one_value() -> None:
     rng = np.random.default_rng(1)
     for seen in (np.zeros(5), np.full(5, 3.0), np.array([0.0, 0.0, 0.0, 1.0])):
         start = rng.choice(seen, 2_000)
-        moved = _values(seen, start, rng)
+        moved = _probe_values(seen, start, rng)
         assert (moved != start).all()
         assert moved.min() < seen.min()
         assert moved.max() > seen.max()

@@ -9,8 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from training.evidence.metrics import evaluate, resampled
-from training.evidence.recalibration import recalibration
-from training.evidence.resample import Ranked, once, resamples
+from training.evidence.statistics import Ranked, draw_resamples, recalibration, without_resampling
 
 
 def logistic(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -27,7 +26,7 @@ def judged(count: int, seed: int = 3) -> tuple[NDArray[np.bool_], NDArray[np.flo
 def counted(ranked: Ranked, bad: NDArray[np.bool_], seed: int, count: int) -> list[NDArray[np.float64]]:
     """The resamples as how often each row was drawn, in the rows' own order."""
     found = []
-    for sample in resamples(ranked, seed, count):
+    for sample in draw_resamples(ranked, seed, count):
         weight = np.empty(len(bad))
         weight[np.flatnonzero(bad)[ranked.bad_order]] = sample.bad
         weight[np.flatnonzero(~bad)[ranked.good_order]] = sample.good
@@ -111,7 +110,7 @@ def test_figures_of_a_resample_are_those_of_its_rows() -> None:
 def test_resamples_draw_as_many_rows_as_there_are_and_never_lack_a_kind() -> None:
     bad = np.arange(40) == 7
     ranked = Ranked.of(bad, np.linspace(0.1, 0.9, 40))
-    drawn = list(resamples(ranked, seed=1, count=300))
+    drawn = list(draw_resamples(ranked, seed=1, count=300))
     assert {sample.bad.sum() + sample.good.sum() for sample in drawn} == {40.0}
     counts = np.array([sample.bad.sum() for sample in drawn])
     assert counts.min() >= 1
@@ -135,7 +134,7 @@ def test_two_models_are_compared_on_the_same_rows() -> None:
 
 def test_the_sample_of_all_rows_counts_each_once() -> None:
     bad, probability = judged(50)
-    sample = once(Ranked.of(bad, probability))
+    sample = without_resampling(Ranked.of(bad, probability))
     assert (sample.bad.sum(), sample.good.sum()) == (bad.sum(), (~bad).sum())
 
 

@@ -11,7 +11,7 @@ import pytest
 from scoring import Vector, assess
 from scoring.model import Calibration
 from tests.training.evidence.subjects import subject
-from training.evidence.scored import log_odds, scores, whole_scores
+from training.evidence.study import log_odds, scores, whole_scores
 
 
 def test_scores_are_those_of_assessments() -> None:

@@ -15,10 +15,15 @@ from tests.training.datasets import TELLING
 from tests.training.evidence.subjects import subject, with_test
 from tests.world import shared_world
 from training.evidence.drift import Sample
-from training.evidence.others import others_beside
-from training.evidence.propensity import reweighted
-from training.evidence.selection import Sides, compared, selection, sides_of
-from training.evidence.subject import Subject
+from training.evidence.selection import (
+    SelectionSamples,
+    compared,
+    reweight,
+    sample_unlabelled,
+    selection,
+    selection_samples,
+)
+from training.evidence.study import ReviewedModel
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +41,7 @@ def loans(store: OperatingStore) -> pd.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def lent(store: OperatingStore, loans: pd.DataFrame) -> Subject:
+def lent(store: OperatingStore, loans: pd.DataFrame) -> ReviewedModel:
     """Loans of the world with made features, which are nothing like those of its other sellers."""
     rows = loans.iloc[np.resize(np.arange(len(loans)), 700)].reset_index(drop=True)
     found = with_test(subject(), seller_id=rows["seller_id"], as_of=rows["as_of"])
@@ -50,20 +55,20 @@ def computed() -> list[pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def sides(store: OperatingStore, lent: Subject, computed: list[pd.DataFrame]) -> Sides:
+def sides(store: OperatingStore, lent: ReviewedModel, computed: list[pd.DataFrame]) -> SelectionSamples:
     def recorded(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
         computed.append(frame_of(asked, pairs, ("days_since_first_order", "active_days_365d", *TELLING)))
         return computed[-1]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("features.pipeline.compute_frame", recorded)
-        return sides_of(lent, store)
+        return selection_samples(lent, store)
 
 
 def test_others_were_known_and_had_no_loan_at_that_midnight(store: OperatingStore, loans: pd.DataFrame) -> None:
     known = accepted_rows(store, "sellers").groupby("seller_id")["visible_from"].min()
     first = accepted_rows(store, "loans").groupby("seller_id")["disbursed_at"].min()
-    found = others_beside(store, loans, seed=1, each=3)
+    found = sample_unlabelled(store, loans, seed=1, each=3)
     assert not found["seller_id"].isin(loans["seller_id"]).any()
     assert not found.duplicated().any()
     assert 2 * len(loans) < len(found) <= 3 * len(loans)
@@ -75,7 +80,7 @@ def test_others_were_known_and_had_no_loan_at_that_midnight(store: OperatingStor
 
 def test_every_seller_without_a_loan_can_be_drawn(store: OperatingStore, loans: pd.DataFrame) -> None:
     last = loans.iloc[[-1] * 4_000].reset_index(drop=True)
-    drawn = set(others_beside(store, last, seed=1)["seller_id"])
+    drawn = set(sample_unlabelled(store, last, seed=1)["seller_id"])
     known = accepted_rows(store, "sellers").groupby("seller_id")["visible_from"].min()
     first = accepted_rows(store, "loans").groupby("seller_id")["disbursed_at"].min()
     day = last["as_of"].iloc[0]
@@ -85,12 +90,12 @@ def test_every_seller_without_a_loan_can_be_drawn(store: OperatingStore, loans: 
 
 
 def test_draws_are_those_of_the_seed(store: OperatingStore, loans: pd.DataFrame) -> None:
-    one, again, other = (others_beside(store, loans, seed) for seed in (1, 1, 2))
+    one, again, other = (sample_unlabelled(store, loans, seed) for seed in (1, 1, 2))
     pd.testing.assert_frame_equal(one, again)
     assert not one.equals(other)
 
 
-def test_the_study_finds_what_parts_both(lent: Subject, sides: Sides) -> None:
+def test_the_study_finds_what_parts_both(lent: ReviewedModel, sides: SelectionSamples) -> None:
     finding = compared(lent, sides)
     figures = finding.figures
     assert figures["propensity_auc"] > 0.95
@@ -107,9 +112,9 @@ def test_the_study_finds_what_parts_both(lent: Subject, sides: Sides) -> None:
 
 
 def test_others_are_those_with_history_enough_as_of_their_midnights(
-    store: OperatingStore, lent: Subject, sides: Sides, computed: list[pd.DataFrame]
+    store: OperatingStore, lent: ReviewedModel, sides: SelectionSamples, computed: list[pd.DataFrame]
 ) -> None:
-    found, pairs = computed[0], others_beside(store, lent.test.rows, lent.seed, each=2)
+    found, pairs = computed[0], sample_unlabelled(store, lent.test.rows, lent.seed, each=2)
     assert set(found.index) == set(pairs.itertuples(index=False, name=None))
     enough = found[(found["days_since_first_order"] >= 90) & (found["active_days_365d"] >= 10)]
     names = list(lent.bundle.sheet.names)
@@ -118,7 +123,7 @@ def test_others_are_those_with_history_enough_as_of_their_midnights(
     assert sides.scorable_share == pytest.approx(len(enough) / len(pairs))
 
 
-def test_few_bad_rows_are_not_weighted(lent: Subject, sides: Sides) -> None:
+def test_few_bad_rows_are_not_weighted(lent: ReviewedModel, sides: SelectionSamples) -> None:
     finding = compared(with_test(lent, bad=np.arange(700) < 5), sides)
     assert "effective_rows" not in finding.figures
     assert "Fewer than 10 of the labelled rows went bad" in finding.said
@@ -130,7 +135,7 @@ def test_without_operating_data_the_study_is_skipped_with_a_sentence() -> None:
     assert finding.said.startswith("Not studied: the labels came without operating data")
 
 
-def test_a_side_that_is_too_small_is_not_compared(lent: Subject, sides: Sides) -> None:
+def test_a_side_that_is_too_small_is_not_compared(lent: ReviewedModel, sides: SelectionSamples) -> None:
     few = Sample(sides.others.values.head(49), sides.others.sellers.head(49))
     finding = compared(lent, replace(sides, others=few))
     assert finding.figures == {}
@@ -150,7 +155,7 @@ def test_weights_show_the_calibration_of_those_who_have_no_outcome() -> None:
     x = features["x"].to_numpy()
     bad = np.random.default_rng(4).random(40_000) < np.where(x < 0, 1 / 3, 0.05)
     propensity = 1 / (1 + np.exp(-x))
-    found = reweighted(bad[approved], np.full(approved.sum(), 0.1), propensity[approved], seed=1)
+    found = reweight(bad[approved], np.full(approved.sum(), 0.1), propensity[approved], seed=1)
     assert found.ratio.value == pytest.approx(0.1 / bad[~approved].mean(), rel=0.05)
     assert found.ratio.low < 0.1 / bad[~approved].mean() < found.ratio.high
     assert found.ratio.value < 0.75 * 0.1 / bad[approved].mean()
@@ -159,7 +164,7 @@ def test_weights_show_the_calibration_of_those_who_have_no_outcome() -> None:
 
 def test_equal_propensities_change_nothing() -> None:
     bad = np.arange(200) % 10 == 0
-    found = reweighted(bad, np.full(200, 0.2), np.full(200, 0.5), seed=1)
+    found = reweight(bad, np.full(200, 0.2), np.full(200, 0.5), seed=1)
     assert found.ratio.value == pytest.approx(2.0)
     assert found.effective_rows == pytest.approx(200)
 
@@ -167,5 +172,5 @@ def test_equal_propensities_change_nothing() -> None:
 def test_no_row_speaks_for_more_than_49_others() -> None:
     bad = np.arange(1_000) == 0
     propensity = np.where(bad, 1e-9, 0.5)
-    found = reweighted(bad, np.full(1_000, 0.049), propensity, seed=1)
+    found = reweight(bad, np.full(1_000, 0.049), propensity, seed=1)
     assert found.ratio.value == pytest.approx(0.049 * (999 + 49) / 49)

@@ -10,9 +10,9 @@ import matplotlib.pyplot as plt
 import pytest
 
 from tests.training.evidence.subjects import subject
-from training.evidence.finding import Finding
 from training.evidence.limits import Standing, alarms
 from training.evidence.studies import STUDIES
+from training.evidence.study import Finding
 
 pytestmark = pytest.mark.slow
 

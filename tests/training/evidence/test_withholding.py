@@ -11,22 +11,20 @@ import pytest
 from features.catalogue import CATALOGUE
 from tests.training.datasets import NAMES, TABLES, dataset
 from tests.training.evidence.subjects import boosted, bundle, reviewed, subject, with_test
-from training.evidence.asking import answers
-from training.evidence.hidden_rows import HONEST
-from training.evidence.subject import Subject
-from training.evidence.withholding import Gain, by_rows, by_table, by_value, withholding
+from training.evidence.study import ReviewedModel, assess_rows
+from training.evidence.withholding import UNCHANGED, WithholdingGain, by_rows, by_table, by_value, withholding
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def few() -> Subject:
+def few() -> ReviewedModel:
     found = subject()
     return replace(found, test=found.test.select(found.test.rows.index.to_series() < 50))
 
 
 @pytest.fixture(scope="module")
-def silent() -> Subject:
+def silent() -> ReviewedModel:
     """A model that learnt from silence: whoever says nothing of returns repays."""
     train = dataset(1_500, 500, seed=1)
     returns = train.features["return_rate_90d"].mask(~train.rows["bad"])
@@ -35,52 +33,54 @@ def silent() -> Subject:
 
 
 @pytest.fixture(scope="module")
-def hidden(few: Subject) -> dict[str, Gain]:
+def hidden(few: ReviewedModel) -> dict[str, WithholdingGain]:
     """What hiding each value brings."""
     return {gain.what: gain for gain in by_value(few)}
 
 
 def test_a_gain_is_of_those_who_still_have_a_number() -> None:
     before, after = np.array([600.0, 600.0, 600.0, 600.0]), np.array([606.0, 590.0, np.nan, 605.0])
-    assert Gain.of("x", before, after) == Gain("x", 4, 0.25, 6.0, pytest.approx(1 / 3), 0.25)
-    assert Gain.of("x", before, np.full(4, np.nan)) == Gain("x", 4, 1.0, 0.0, 0.0, 0.0)
-    assert Gain.of("x", np.empty(0), np.empty(0)) == Gain("x", 0, 0.0, 0.0, 0.0, 0.0)
+    assert WithholdingGain.of("x", before, after) == WithholdingGain("x", 4, 0.25, 6.0, pytest.approx(1 / 3), 0.25)
+    assert WithholdingGain.of("x", before, np.full(4, np.nan)) == WithholdingGain("x", 4, 1.0, 0.0, 0.0, 0.0)
+    assert WithholdingGain.of("x", np.empty(0), np.empty(0)) == WithholdingGain("x", 0, 0.0, 0.0, 0.0, 0.0)
 
 
-def test_a_table_that_is_not_delivered_leaves_no_number(few: Subject) -> None:
+def test_a_table_that_is_not_delivered_leaves_no_number(few: ReviewedModel) -> None:
     withheld, _ = by_table(few)
     assert [gain.what for gain in withheld] == list(TABLES)
     assert {gain.unscored for gain in withheld} == {1.0}
 
 
-def test_hiding_what_rests_on_a_table_is_what_assessments_say(few: Subject) -> None:
+def test_hiding_what_rests_on_a_table_is_what_assessments_say(few: ReviewedModel) -> None:
     rows, matrix = few.test.rows, few.test.features.to_numpy()
     hidden = matrix.copy()
     hidden[:, ["traffic" in feature.tables for feature in CATALOGUE]] = np.nan
-    before, after = (answers(few.bundle, rows, each) for each in (matrix, hidden))
+    before, after = (assess_rows(few.bundle, rows, each) for each in (matrix, hidden))
     gained = [later.score - earlier.score for earlier, later in zip(before, after, strict=True)]
     found = {gain.what: gain for gain in by_table(few)[1]}["traffic"]
     assert (found.most, found.mean, found.unscored) == (max(gained), pytest.approx(np.mean(gained)), 0.0)
 
 
 @pytest.mark.parametrize("name", NAMES[:3])
-def test_hiding_one_value_is_what_assessments_say(few: Subject, hidden: dict[str, Gain], name: str) -> None:
+def test_hiding_one_value_is_what_assessments_say(
+    few: ReviewedModel, hidden: dict[str, WithholdingGain], name: str
+) -> None:
     shown = few.test.features[name].notna().to_numpy()
     rows, features = few.test.rows[shown], few.test.features[shown]
-    before = answers(few.bundle, rows, features.to_numpy())
-    after = answers(few.bundle, rows, features.assign(**{name: np.nan}).to_numpy())
+    before = assess_rows(few.bundle, rows, features.to_numpy())
+    after = assess_rows(few.bundle, rows, features.assign(**{name: np.nan}).to_numpy())
     gained = [later.score - earlier.score for earlier, later in zip(before, after, strict=True)]
     found = hidden[name]
     assert (found.rows, found.most, found.mean) == (shown.sum(), max(gained), pytest.approx(np.mean(gained)))
     assert found.beyond == pytest.approx(np.mean(np.array(gained) > 5))
 
 
-def test_who_hides_history_gets_no_number(hidden: dict[str, Gain]) -> None:
+def test_who_hides_history_gets_no_number(hidden: dict[str, WithholdingGain]) -> None:
     assert hidden["active_days_365d"].unscored == 1.0
     assert hidden["return_rate_90d"].unscored == 0.0
 
 
-def test_silence_that_pays_raises_an_alarm_with_its_name(silent: Subject) -> None:
+def test_silence_that_pays_raises_an_alarm_with_its_name(silent: ReviewedModel) -> None:
     finding = withholding(silent)
     assert finding.figures["most_gain"] > 40
     assert finding.figures["most_gain"] == max(
@@ -91,7 +91,7 @@ def test_silence_that_pays_raises_an_alarm_with_its_name(silent: Subject) -> Non
     assert finding.figures["least_share_without_number"] == 1.0
 
 
-def test_a_model_that_cannot_be_moved_raises_none(few: Subject) -> None:
+def test_a_model_that_cannot_be_moved_raises_none(few: ReviewedModel) -> None:
     # of thirty rows no leaf holds enough, so the model is a constant
     rows = few.train.select(few.train.rows.index.to_series() < 30)
     still = replace(few, served=bundle(few.train, boosted(rows, trees=1)))
@@ -101,19 +101,21 @@ def test_a_model_that_cannot_be_moved_raises_none(few: Subject) -> None:
     assert "No row gained a point" in finding.said
 
 
-def test_where_nobody_can_be_scored_the_study_says_so(few: Subject) -> None:
+def test_where_nobody_can_be_scored_the_study_says_so(few: ReviewedModel) -> None:
     finding = withholding(with_test(few, active_days_365d=1.0))
     assert finding.figures == {}
     assert "none can be withheld from" in finding.said
 
 
-def test_rows_that_are_lacking_are_scored_as_assessments_say(few: Subject, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_that_are_lacking_are_scored_as_assessments_say(
+    few: ReviewedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Features with and without rows are made up here; `test_hidden_rows` has those of a store."""
     few = with_test(few, orders_90d=1.0)  # whose orders are not known is not asked
     rows = few.test.rows.assign(seller_id=[f"S-{row}" for row in range(len(few.test.rows))])
     honest = few.test.features.set_index(pd.MultiIndex.from_frame(rows[["seller_id", "as_of"]]))
     frames = {
-        HONEST: honest,
+        UNCHANGED: honest,
         "refunds": honest.assign(return_rate_90d=honest["return_rate_90d"].where(np.arange(len(rows)) < 10, 0.0)),
         "purchases": honest,
     }
@@ -129,28 +131,30 @@ def test_rows_that_are_lacking_are_scored_as_assessments_say(few: Subject, monke
     assert list(gains) == ["refunds", "purchases"]
     filled = frames["refunds"].notna() & honest.isna()
     moved = (((frames["refunds"] != honest) & honest.notna()) | filled).any(axis=1).to_numpy()
-    before, after = (answers(few.bundle, rows[moved], frames[name][moved].to_numpy()) for name in (HONEST, "refunds"))
+    before, after = (
+        assess_rows(few.bundle, rows[moved], frames[name][moved].to_numpy()) for name in (UNCHANGED, "refunds")
+    )
     gained = [later.score - earlier.score for earlier, later in zip(before, after, strict=True)]
     assert (gains["refunds"].rows, gains["refunds"].most) == (len(gained), max(gained))
     assert 10 < len(gained) < len(rows)
     assert gains["purchases"].rows == 0, "who has none cannot hide them"
 
 
-def test_without_a_store_rows_are_not_measured_and_that_is_said(few: Subject) -> None:
+def test_without_a_store_rows_are_not_measured_and_that_is_said(few: ReviewedModel) -> None:
     finding = withholding(few)
     assert not [name for name in finding.figures if "by_rows" in name]
     assert "was not measured: no operating data are at hand" in finding.said
 
 
 def test_lacking_rows_raise_an_alarm_where_silence_does_not_tell(
-    silent: Subject, monkeypatch: pytest.MonkeyPatch
+    silent: ReviewedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of refunds a gain is told and counted, and no alarm: nobody can tell it from an honest zero."""
 
     def lacking(_: object, pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
         shown = silent.test.features.loc[silent.test.rows["seller_id"].isin(pairs["seller_id"])]
         hidden = shown.assign(return_rate_90d=np.nan)
-        return {HONEST: shown, "refunds": hidden, lacking_table: hidden}
+        return {UNCHANGED: shown, "refunds": hidden, lacking_table: hidden}
 
     monkeypatch.setattr("training.evidence.withholding.without_rows", lacking)
     monkeypatch.setattr("training.evidence.withholding._NAMED", 50)

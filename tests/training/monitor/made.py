@@ -18,11 +18,9 @@ from tests.training.evidence.subjects import boosted, bundle
 from training.errors import ComparisonError
 from training.evidence.drift import SCORE, Sample
 from training.monitor.config import MonitorConfig
-from training.monitor.ledger import SCORES, SHADOW
-from training.monitor.models import Model
-from training.monitor.outcomes import Outcomes
-from training.monitor.reference import Reference
-from training.monitor.watched import Watched
+from training.monitor.inputs import Outcomes
+from training.monitor.score_log import SCORES, SHADOW, KnownModel
+from training.monitor.subject import MonitoredModel, Reference
 
 TODAY = date(2026, 1, 1)
 DEFINITION = "90+ days past due within 12 months"
@@ -73,18 +71,18 @@ class Known:
     reference: Reference | None = None
     source: SimpleNamespace = field(default_factory=lambda: SimpleNamespace(store=None, table=None))
 
-    def of(self, _: Model) -> Reference:
+    def of(self, _: KnownModel) -> Reference:
         if self.reference is None:
             raise ComparisonError("Nobody knows it.")
         return self.reference
 
 
-def watched(given: pd.DataFrame, known: pd.DataFrame | None = None, **changed: object) -> Watched:
+def watched(given: pd.DataFrame, known: pd.DataFrame | None = None, **changed: object) -> MonitoredModel:
     """A model under watch, with loans of known outcome or none."""
     none = loans([])
     outcomes = Outcomes(none, TODAY, "There are no loans.") if known is None else Outcomes(known, TODAY)
-    made = Watched(
-        Model(small_bundle()), given, outcomes, pd.DataFrame(columns=list(SHADOW)), Known(), TODAY, MonitorConfig()
+    made = MonitoredModel(
+        KnownModel(small_bundle()), given, outcomes, pd.DataFrame(columns=list(SHADOW)), Known(), TODAY, MonitorConfig()
     )
     return replace(made, **changed)
 
@@ -98,7 +96,7 @@ def reference(score: np.ndarray, features: np.ndarray) -> Reference:
     )
 
 
-def judged(rng: np.random.Generator, rows: int, *, wrong: float = 1.0, months: int = 12) -> Watched:
+def judged(rng: np.random.Generator, rows: int, *, wrong: float = 1.0, months: int = 12) -> MonitoredModel:
     """Matured loans over some months, a seller each, that go bad `wrong` times as often as the model says."""
     p = 1 / (1 + np.exp(-rng.normal(-2.6, 0.9, rows)))
     bad = rng.random(rows) < np.minimum(p * wrong, 1)

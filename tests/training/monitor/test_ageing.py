@@ -9,16 +9,15 @@ import pytest
 
 from tests.training.monitor.made import scores, small_bundle
 from tests.training.monitor.test_population import FEATURES, NAMES, Known, moved, reference
-from training.monitor.ageing import AGES
-from training.monitor.population import BY_FEATURE, drift
-from training.monitor.watched import Watched
+from training.monitor.drift import AGES, BY_FEATURE, drift
+from training.monitor.subject import MonitoredModel
 
 pytestmark = pytest.mark.slow
 
 YEAR = 365.0
 
 
-def aged(by: dict[str, float], share_missing: float = 0.0) -> Watched:
+def aged(by: dict[str, float], share_missing: float = 0.0) -> MonitoredModel:
     """Sellers 200 to 1,000 days old at training, and others now whose ages differ by so many days."""
     rng = np.random.default_rng(5)
     before, now = rng.normal(size=(900, FEATURES)), rng.normal(size=(700, FEATURES))

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from tests.training.monitor.made import TODAY, scores, watched
-from training.monitor.answers import BY_MONTH, answers, in_force
+from training.monitor.availability import BY_MONTH, in_force, request_outcomes
 
 
 def asked(stale: int, rows: int = 200, as_of: str = "2025-12-01") -> list[dict[str, object]]:
@@ -26,7 +26,7 @@ def test_shares_are_by_month_and_seller() -> None:
             {"seller_id": "S-2", "as_of": "2025-12-01", "scored_at": "2025-12-02", "outcome": "stale_data"},
         ]
     )
-    june, december = answers(watched(given)).tables[BY_MONTH].to_dict("records")
+    june, december = request_outcomes(watched(given)).tables[BY_MONTH].to_dict("records")
     assert (june["month"], june["answers"], june["sellers"]) == ("2025-06", 4, 3)
     assert (june["scored"], june["insufficient_history"]) == (0.75, 0.25)
     assert (december["insufficient_data"], december["stale_data"], december["scored"]) == (0.5, 0.5, 0.0)
@@ -36,7 +36,7 @@ def test_shares_are_by_month_and_seller() -> None:
 
 @pytest.mark.parametrize(("stale", "alarms"), [(0, 0), (10, 0), (15, 0), (30, 1)])
 def test_data_that_fail_many_sellers_are_an_alarm_and_few_are_chance(stale: int, alarms: int) -> None:
-    found = answers(watched(scores(asked(stale))))
+    found = request_outcomes(watched(scores(asked(stale))))
     assert len(found.alarms) == alarms
     assert found.figures["unusable_share"] == stale / 200
 
@@ -45,8 +45,8 @@ def test_young_sellers_are_no_fault_of_the_data() -> None:
     given = scores(
         [{"seller_id": f"S-{row}", "as_of": "2025-12-01", "outcome": "insufficient_history"} for row in range(99)]
     )
-    assert not answers(watched(given)).alarms
-    assert answers(watched(given)).figures["unusable_share"] == 0
+    assert not request_outcomes(watched(given)).alarms
+    assert request_outcomes(watched(given)).figures["unusable_share"] == 0
 
 
 def test_a_score_is_in_force_until_it_expires() -> None:
@@ -64,7 +64,7 @@ def test_a_model_that_gave_nothing_lately_is_not_in_use_unless_it_is_in_force() 
     given = scores(asked(0, 5, "2025-06-01"))
     old, champion = watched(given), watched(given, in_force=True)
     assert (old.in_use, champion.in_use) == (False, True)
-    assert "the last 90 days. The model is not in use" in answers(old).said
-    assert "not in use" not in answers(champion).said
-    assert "unusable_share" not in answers(old).figures
+    assert "the last 90 days. The model is not in use" in request_outcomes(old).said
+    assert "not in use" not in request_outcomes(champion).said
+    assert "unusable_share" not in request_outcomes(old).figures
     assert watched(scores(asked(0, 1, TODAY.isoformat()))).in_use

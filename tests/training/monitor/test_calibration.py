@@ -11,17 +11,17 @@ from scipy.stats import norm
 
 from tests.counts import repeat
 from tests.training.monitor.made import judged, loans, scores, small_bundle, watched
-from training.evidence.recalibration import recalibration
+from training.evidence.statistics import recalibration
 from training.monitor.calibration import BY_BAND, BY_BOTH, BY_VINTAGE, Part, calibration
-from training.monitor.vintages import vintages
-from training.monitor.watched import Watched
+from training.monitor.performance import vintages
+from training.monitor.subject import MonitoredModel
 
 pytestmark = pytest.mark.slow
 
 SEEDS = range(repeat(1, 5))
 
 
-def shifted(made: Watched, **parts: object) -> Watched:
+def shifted(made: MonitoredModel, **parts: object) -> MonitoredModel:
     """The same scores with other outcomes."""
     return watched(made.scores, made.outcomes.loans.assign(**parts))
 

@@ -26,9 +26,8 @@ from features.intake import open_store
 from features.pipeline import accepted_rows
 from tests.training.monitor.conftest import END, MIDNIGHTS, SECOND, Run, Served
 from tests.world import World, shared_world
-from training.errors import ConfigError, RegistryError
+from training.errors import ConfigError, MonitorError, RegistryError
 from training.monitor.config import DriftLimits, MonitorConfig
-from training.monitor.errors import MonitorError
 from training.registry.connection import Registry, connected
 from training.registry.monitoring import MONITORING
 

@@ -7,8 +7,8 @@ from datetime import date
 import pytest
 
 from tests.training.monitor.made import small_bundle
+from training.monitor.availability import BY_TABLE, freshness
 from training.monitor.config import FreshnessLimits
-from training.monitor.freshness import BY_TABLE, freshness
 
 DAY = date(2026, 1, 8)
 COVERS = {"orders": DAY, "refunds": DAY, "traffic": DAY, "loans": DAY, "fx_rates": date(2025, 1, 1)}

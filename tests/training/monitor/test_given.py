@@ -20,7 +20,7 @@ from api.shadow import repository as shadows
 from api.shadow.repository import Numbers, ShadowScore
 from features.catalogue import CATALOGUE
 from tests.training.monitor.conftest import MIDNIGHTS, SECOND, SELLERS, Served
-from training.monitor.ledger import SCORES, SHADOW, until
+from training.monitor.score_log import SCORES, SHADOW, until
 
 
 def test_every_answer_is_a_row(served: Served) -> None:

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from tests.counts import repeat
 from tests.training.monitor.made import TODAY, loans, scores
-from training.monitor.ledger import until
-from training.monitor.matching import matched
+from training.monitor.score_log import match_loans, until
 
 FIRST = date(2025, 1, 1)
 DAYS = st.integers(0, 70).map(lambda days: FIRST + timedelta(days=days))
@@ -58,7 +57,7 @@ def oracle(given_scores: list[dict[str, object]], paid_out: list[tuple[str, date
 def test_a_loan_meets_the_latest_score_that_was_valid(
     given_scores: list[dict[str, object]], paid_out: list[tuple[str, date, bool, bool]]
 ) -> None:
-    found = matched(until(scores(given_scores), TODAY), loans(paid_out))
+    found = match_loans(until(scores(given_scores), TODAY), loans(paid_out))
     shown = zip(
         found["seller_id"], found["day"].dt.date, found["as_of"].dt.date, found["probability_of_default"], strict=True
     )
@@ -73,7 +72,7 @@ def test_a_loan_meets_the_latest_score_that_was_valid(
 )
 def test_a_score_meets_loans_from_its_midnight_until_it_expires(day: str, met: int) -> None:
     given_scores = scores([{"seller_id": "A", "as_of": "2025-03-01"}])
-    assert len(matched(given_scores, loans([("A", day, True, False)]))) == met
+    assert len(match_loans(given_scores, loans([("A", day, True, False)]))) == met
 
 
 def test_a_score_that_expired_stands_back_behind_an_older_one_that_has_not() -> None:
@@ -83,7 +82,7 @@ def test_a_score_that_expired_stands_back_behind_an_older_one_that_has_not() -> 
             {"seller_id": "A", "as_of": "2025-03-10", "valid_days": 7.0},
         ]
     )
-    found = matched(given_scores, loans([("A", "2025-03-12", True, False), ("A", "2025-03-20", True, True)]))
+    found = match_loans(given_scores, loans([("A", "2025-03-12", True, False), ("A", "2025-03-20", True, True)]))
     assert found["as_of"].dt.day.tolist() == [10, 1]
 
 
@@ -104,6 +103,6 @@ def test_a_midnight_counts_once_and_what_came_later_stands() -> None:
 
 
 def test_no_loans_and_no_scores_meet_nothing() -> None:
-    assert matched(scores([]), loans([("A", "2025-03-01", True, False)])).empty
-    assert matched(scores([{"seller_id": "A", "as_of": "2025-03-01"}]), loans([])).empty
-    assert isinstance(matched(scores([]), loans([])), pd.DataFrame)
+    assert match_loans(scores([]), loans([("A", "2025-03-01", True, False)])).empty
+    assert match_loans(scores([{"seller_id": "A", "as_of": "2025-03-01"}]), loans([])).empty
+    assert isinstance(match_loans(scores([]), loans([])), pd.DataFrame)

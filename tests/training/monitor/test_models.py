@@ -10,9 +10,8 @@ import pytest
 from scoring import Bundle
 from tests.training.monitor.made import small_bundle
 from tests.world import World, shared_world
-from training.monitor.ledger import Ledger
-from training.monitor.models import models
-from training.registry import Registry, find
+from training.monitor.score_log import ScoreSource, known_models
+from training.registry import Registry, find_version
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +20,15 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Registry:
     return Registry.on_sqlite(world.home)
 
 
-def keeping(*bundles: Bundle) -> Ledger:
+def keeping(*bundles: Bundle) -> ScoreSource:
     kept = {bundle.digest: bundle for bundle in bundles}
-    return Ledger(pd.DataFrame, pd.DataFrame, kept.get, lambda: None)
+    return ScoreSource(pd.DataFrame, pd.DataFrame, kept.get, lambda: None)
 
 
 def test_a_bundle_is_taken_where_it_is_kept_else_from_the_registry_else_lost(registry: Registry) -> None:
-    registered = find(registry, "1").tags["bundle"]
+    registered = find_version(registry, "1").tags["bundle"]
     own, lost = small_bundle().digest, "sha256:" + "0" * 64
-    found = models([registered, own, lost, own], keeping(small_bundle()), registry)
+    found = known_models([registered, own, lost, own], keeping(small_bundle()), registry)
     assert {digest: model.name for digest, model in found.known.items()} == {
         registered: "version 1",
         own: f"bundle {own[:19]}",
@@ -44,15 +43,15 @@ def test_a_registry_that_is_away_takes_the_versions_and_leaves_what_is_kept(
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     own, other = small_bundle().digest, "sha256:" + "0" * 64
-    found = models([own, other], keeping(small_bundle()), Registry("http://127.0.0.1:9", tmp_path))
+    found = known_models([own, other], keeping(small_bundle()), Registry("http://127.0.0.1:9", tmp_path))
     assert (list(found.known), found.lost) == ([own], (other,))
     assert found.known[own].version is None
     assert found.registry_away.startswith("The MLflow registry at http://127.0.0.1:9 does not answer; ")
 
 
 def test_a_registry_that_holds_what_is_no_bundle_of_its_word_gives_none(registry: Registry) -> None:
-    digest = find(registry, "1").tags["bundle"]
+    digest = find_version(registry, "1").tags["bundle"]
     folder = registry.artifacts.parent / "elsewhere"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("mlflow.artifacts.download_artifacts", lambda *_, **__: str(folder))
-        assert models([digest], keeping(), registry).lost == (digest,)
+        assert known_models([digest], keeping(), registry).lost == (digest,)

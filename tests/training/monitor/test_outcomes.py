@@ -16,7 +16,7 @@ from tests.training.monitor.made import DEFINITION
 from tests.world import shared_world
 from training.errors import LabelError
 from training.labels import LabelConfig
-from training.monitor.outcomes import outcomes
+from training.monitor.inputs import outcomes
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from tests.training.monitor.made import scores
-from training.monitor.period import period
+from training.monitor.availability import period
 
 TODAY = date(2026, 1, 1)
 

@@ -11,8 +11,8 @@ import pytest
 from tests.counts import repeat
 from tests.training.monitor.made import Known, reference, scores, small_bundle, watched
 from training.monitor.config import DriftLimits, MonitorConfig
-from training.monitor.population import BY_FEATURE, BY_MONTH, drift
-from training.monitor.watched import Watched
+from training.monitor.drift import BY_FEATURE, BY_MONTH, drift
+from training.monitor.subject import MonitoredModel
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def given(rng: np.random.Generator, rows: int, score: float = 0.0, **moved: floa
     )
 
 
-def moved(seed: int, rows: int = 600, before: int = 800, **changed: float) -> Watched:
+def moved(seed: int, rows: int = 600, before: int = 800, **changed: float) -> MonitoredModel:
     rng = np.random.default_rng(seed)
     known = Known(reference(*population(rng, before)))
     return watched(given(rng, rows, **changed), references=known)
@@ -101,7 +101,7 @@ def test_intervals_hold_the_true_index() -> None:
     assert held >= repeat(10, 34), "fewer is beyond what 95% could give"
 
 
-def _score_alone(seed: int) -> Watched:
+def _score_alone(seed: int) -> MonitoredModel:
     rng = np.random.default_rng(seed)
     before, _ = population(rng, 700)
     now, _ = population(rng, 500, -40)

@@ -17,9 +17,9 @@ from scoring.bundle import BundleParts, pack
 from scoring.model import Calibration
 from tests.training.datasets import TABLES, dataset
 from tests.training.monitor.made import small_bundle
-from training.monitor.errors import MonitorError
-from training.monitor.ledger import SCORES
-from training.monitor.portfolio import base_points, read_portfolio
+from training.errors import MonitorError
+from training.monitor.inputs import base_points, read_portfolio
+from training.monitor.score_log import SCORES
 
 DAY = date(2025, 3, 1)
 

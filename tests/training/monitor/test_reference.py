@@ -13,15 +13,14 @@ from features.intake import open_store
 from tests.world import World, shared_world
 from training.dataset import build, loan_labels
 from training.errors import ComparisonError
-from training.evidence.asking import scorable
 from training.evidence.drift import SCORE
-from training.evidence.scored import scores
-from training.monitor.models import Model
-from training.monitor.reference import References
-from training.registry import Registry, find, load_bundle
+from training.evidence.study import scorable_rows, scores
+from training.holdout import LabelSource
+from training.monitor.score_log import KnownModel
+from training.monitor.subject import References
+from training.registry import Registry, find_version, load_bundle
 from training.split import is_unseen
 from training.split_settings import SplitConfig
-from training.unseen import Source
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +29,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 @pytest.fixture(scope="module")
-def model(world: World) -> Model:
+def model(world: World) -> KnownModel:
     registry = Registry.on_sqlite(world.home)
-    version = find(registry, "1")
-    return Model(load_bundle(registry, version), version)
+    version = find_version(registry, "1")
+    return KnownModel(load_bundle(registry, version), version)
 
 
 @pytest.fixture(scope="module")
-def made(world: World, model: Model, tmp_path_factory: pytest.TempPathFactory) -> References:
+def made(world: World, model: KnownModel, tmp_path_factory: pytest.TempPathFactory) -> References:
     """References that have been asked once; the features of a population take seconds."""
-    references = References(Source(open_store(world.home / "operating")), tmp_path_factory.mktemp("kept"))
+    references = References(LabelSource(open_store(world.home / "operating")), tmp_path_factory.mktemp("kept"))
     references.of(model)
     return references
 
@@ -50,14 +49,14 @@ def references(made: References, tmp_path: Path) -> References:
     return References(made.source, tmp_path)
 
 
-def test_it_is_the_rows_that_the_model_learnt_from(world: World, model: Model, made: References) -> None:
+def test_it_is_the_rows_that_the_model_learnt_from(world: World, model: KnownModel, made: References) -> None:
     store = open_store(world.home / "operating")
     known = loan_labels(store)
     before = known.rows["as_of"] < model.version.params["train_before"]
     dataset = build(store, replace(known, rows=known.rows[before].reset_index(drop=True)))
     train = dataset.select(~is_unseen(dataset.rows["seller_id"], SplitConfig()))
     assert len(train.rows) == int(model.version.params["train_rows"])
-    enough = scorable(model.bundle, train.features)
+    enough = scorable_rows(model.bundle, train.features)
     expected = train.features[enough].assign(seller_id=train.rows["seller_id"][enough])
     found = made.of(model)
     ours = found.features.values.assign(seller_id=found.features.sellers)
@@ -67,11 +66,11 @@ def test_it_is_the_rows_that_the_model_learnt_from(world: World, model: Model, m
     )
     assert not set(found.score.sellers) & set(found.features.sellers)
     others = dataset.select(~dataset.rows["seller_id"].isin(train.rows["seller_id"]))
-    unseen = scores(model.bundle, others.features[scorable(model.bundle, others.features)].to_numpy())
+    unseen = scores(model.bundle, others.features[scorable_rows(model.bundle, others.features)].to_numpy())
     assert sorted(found.score.values[SCORE]) == sorted(unseen.tolist())
 
 
-def test_what_is_kept_serves_where_the_version_is_not_known(model: Model, made: References) -> None:
+def test_what_is_kept_serves_where_the_version_is_not_known(model: KnownModel, made: References) -> None:
     first = made.of(model)
     (kept,) = made.folder.iterdir()
     assert kept.name == f"reference-{model.bundle.digest[7:23]}.parquet"
@@ -88,7 +87,7 @@ def test_what_is_kept_serves_where_the_version_is_not_known(model: Model, made: 
     ],
 )
 def test_another_population_is_refused(
-    model: Model, references: References, params: dict[str, str], words: str
+    model: KnownModel, references: References, params: dict[str, str], words: str
 ) -> None:
     version = replace(model.version, params={**model.version.params, **params})
     with pytest.raises(ComparisonError, match=words):
@@ -96,7 +95,7 @@ def test_another_population_is_refused(
     assert not list(references.folder.iterdir())
 
 
-def test_what_cannot_be_made_says_why(model: Model, references: References) -> None:
+def test_what_cannot_be_made_says_why(model: KnownModel, references: References) -> None:
     with pytest.raises(ComparisonError, match="No registered version is known that says what it was trained on"):
         references.of(replace(model, version=None))
     silent = replace(model.version, params={"evidence": "out_of_time"})
@@ -108,7 +107,7 @@ def test_what_cannot_be_made_says_why(model: Model, references: References) -> N
 
 
 def test_a_model_that_learnt_from_every_row_has_no_scores_to_compare(
-    model: Model, made: References, references: References
+    model: KnownModel, made: References, references: References
 ) -> None:
     params = {**model.version.params, "evidence": "out_of_fold"}
     learnt = loan_labels(references.source.store).rows["as_of"] < params["train_before"]

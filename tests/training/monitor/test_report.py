@@ -18,24 +18,21 @@ from tests.features.intake.quality.test_page import Reader
 from tests.training.monitor.made import TODAY, Known, judged, reference, small_bundle, watched
 from tests.training.monitor.test_population import moved, population
 from tests.training.monitor.test_shadow import beside
-from training.monitor import answers, calibration, vintages
-from training.monitor import population as drifts
-from training.monitor.charts import WIDTH, Intervals, Shares, charts
+from training.monitor import availability, calibration, performance
+from training.monitor import drift as drifts
+from training.monitor.availability import freshness, period
 from training.monitor.config import FreshnessLimits, MonitorConfig
-from training.monitor.freshness import freshness
-from training.monitor.models import Model
-from training.monitor.period import period
-from training.monitor.report import render
-from training.monitor.show import as_json, runs, tables
-from training.monitor.watch import STUDIES, Monitoring, OfModel
-from training.monitor.watched import Watched
+from training.monitor.report import WIDTH, Intervals, Shares, charts, render
+from training.monitor.run import STUDIES, ModelResult, MonitorResult, monitoring_runs, result_tables, to_json
+from training.monitor.score_log import KnownModel
+from training.monitor.subject import MonitoredModel
 from training.registry import Version
 
 HOSTILE = "<script>alert('x')</script> & loans"
 CONFIG = MonitorConfig()
 
 
-def everything() -> Watched:
+def everything() -> MonitoredModel:
     """A model with scores of two years: matured, open, moved, beside a challenger."""
     rng = np.random.default_rng(1)
     made = judged(rng, 1_500, wrong=1.9, months=24)
@@ -48,29 +45,29 @@ def everything() -> Watched:
     return watched(
         pd.concat([early, late.assign(score_id="n-" + late["score_id"])], ignore_index=True),
         known,
-        model=Model(bundle, version),
+        model=KnownModel(bundle, version),
         references=Known(reference(points, matrix)),
         in_force=True,
         shadow=beside(made, 0.4),
     )
 
 
-def of_model(found: Watched) -> OfModel:
-    return OfModel(found, tuple(study(found) for study in STUDIES))
+def of_model(found: MonitoredModel) -> ModelResult:
+    return ModelResult(found, tuple(study(found) for study in STUDIES))
 
 
 @pytest.fixture(scope="module")
-def monitoring() -> Monitoring:
+def monitoring() -> MonitorResult:
     """The model in force with everything there is, one that is not in use any more, stale data and a trouble."""
     asleep = judged(np.random.default_rng(2), 900, wrong=3.0)
     covers = {"orders": date(2025, 12, 1), "refunds": TODAY, "loans": TODAY}
     age = freshness(covers, TODAY, small_bundle(), FreshnessLimits())
     lately = period(everything().scores, TODAY, 90)
-    return Monitoring(TODAY, lately, age, (of_model(everything()), of_model(asleep)), (f"{HOSTILE} away.",))
+    return MonitorResult(TODAY, lately, age, (of_model(everything()), of_model(asleep)), (f"{HOSTILE} away.",))
 
 
 @pytest.fixture(scope="module")
-def page(monitoring: Monitoring) -> str:
+def page(monitoring: MonitorResult) -> str:
     return render(monitoring, CONFIG)
 
 
@@ -101,7 +98,7 @@ def test_no_seller_is_named(page: str) -> None:
 
 
 def test_every_alarm_is_on_the_page_and_only_those_of_models_in_use_at_its_top(
-    page: str, monitoring: Monitoring
+    page: str, monitoring: MonitorResult
 ) -> None:
     text = Reader(page).text
     first, second = monitoring.models
@@ -115,7 +112,7 @@ def test_every_alarm_is_on_the_page_and_only_those_of_models_in_use_at_its_top(
     assert "orders 31 days" in top
 
 
-def test_charts_are_drawn_from_the_tables(monitoring: Monitoring) -> None:
+def test_charts_are_drawn_from_the_tables(monitoring: MonitorResult) -> None:
     findings = {finding.name: finding for finding in monitoring.models[0].findings}
     drawn = {name: list(charts(finding, CONFIG)) for name, finding in findings.items()}
     assert {name: len(each) for name, each in drawn.items()} == {
@@ -132,7 +129,7 @@ def test_charts_are_drawn_from_the_tables(monitoring: Monitoring) -> None:
             if strip.low is not None:
                 assert strip.low <= strip.at <= strip.high
     (rates,) = drawn["vintages"]
-    lines = findings["vintages"].tables[vintages.BY_VINTAGE].to_dict("records")[-24:]
+    lines = findings["vintages"].tables[performance.BY_VINTAGE].to_dict("records")[-24:]
     for strip, line in zip(rates.strips, lines, strict=True):
         assert strip.name == line["vintage"]
         if not line["matured"]:
@@ -148,7 +145,9 @@ def test_charts_are_drawn_from_the_tables(monitoring: Monitoring) -> None:
     (answered,) = drawn["answers"]
     assert isinstance(answered, Shares)
     assert all(sum(piece.width for piece in bar.pieces) == pytest.approx(WIDTH, abs=0.5) for bar in answered.bars)
-    assert [bar.name for bar in answered.bars] == findings["answers"].tables[answers.BY_MONTH]["month"].tolist()[-24:]
+    assert [bar.name for bar in answered.bars] == findings["answers"].tables[availability.BY_MONTH]["month"].tolist()[
+        -24:
+    ]
     by_feature = drawn["drift"][0]
     assert by_feature.strips[0].name == "Score"
     assert len(by_feature.strips) == 16
@@ -156,18 +155,18 @@ def test_charts_are_drawn_from_the_tables(monitoring: Monitoring) -> None:
     assert len(findings["drift"].tables[drifts.BY_FEATURE]) == len(small_bundle().sheet.names) + 1
 
 
-def test_what_a_program_reads_is_the_same(monitoring: Monitoring) -> None:
-    found = json.loads(as_json(monitoring, "page.html", ("r1",)))
+def test_what_a_program_reads_is_the_same(monitoring: MonitorResult) -> None:
+    found = json.loads(to_json(monitoring, "page.html", ("r1",)))
     assert found["alarms"] == list(monitoring.alarms)
     assert (found["report"], found["run_ids"], found["today"]) == ("page.html", ["r1"], "2026-01-01")
     assert [model["version"] for model in found["models"]] == [3, None]
     line = next(each for each in found["models"][0]["findings"] if each["name"] == "vintages")
-    last = line["tables"][vintages.BY_VINTAGE][-1]
+    last = line["tables"][performance.BY_VINTAGE][-1]
     assert last["default_rate"] is None, "what is not known is null"
 
 
-def test_runs_for_mlflow_hold_figures_alarms_and_words(monitoring: Monitoring) -> None:
-    first, second = runs(monitoring, "data-1")
+def test_runs_for_mlflow_hold_figures_alarms_and_words(monitoring: MonitorResult) -> None:
+    first, second = monitoring_runs(monitoring, "data-1")
     assert first.tags["version"] == "3"
     assert first.tags["in_use"] == "true"
     assert second.tags["in_use"] == "false"
@@ -179,26 +178,26 @@ def test_runs_for_mlflow_hold_figures_alarms_and_words(monitoring: Monitoring) -
     assert "- Alarm: The level" in first.note
 
 
-def test_silence_does_not_read_as_health(monitoring: Monitoring) -> None:
+def test_silence_does_not_read_as_health(monitoring: MonitorResult) -> None:
     nothing = period(everything().scores.head(0), TODAY, 90)
     fresh = freshness(dict.fromkeys(("orders", "refunds", "traffic", "loans"), TODAY), TODAY, None, FreshnessLimits())
-    silent = Monitoring(TODAY, nothing, replace(fresh, alarms=()), ())
+    silent = MonitorResult(TODAY, nothing, replace(fresh, alarms=()), ())
     assert (silent.nothing_scored, monitoring.nothing_scored) == (True, False)
     assert not silent.alarms
     page = Reader(render(silent, CONFIG)).text
     assert "nothing scored" in page
     assert "No figure lies surely beyond its limit" not in page
-    assert "No alarm, but nothing was scored." in list(tables(silent))
-    found = json.loads(as_json(silent, "page.html", ()))
+    assert "No alarm, but nothing was scored." in list(result_tables(silent))
+    found = json.loads(to_json(silent, "page.html", ()))
     assert (found["nothing_scored"], found["period"]["figures"]) == (True, {"answers": 0.0, "scored": 0.0})
-    (run,) = runs(silent, "data-1")
+    (run,) = monitoring_runs(silent, "data-1")
     assert (run.tags["nothing_scored"], run.figures["period.scored"]) == ("true", 0.0)
     assert "No score is known as of 2026-01-01" in run.note
 
 
-def test_the_short_table_has_a_column_a_model(monitoring: Monitoring) -> None:
+def test_the_short_table_has_a_column_a_model(monitoring: MonitorResult) -> None:
     console = Console(width=160, file=StringIO())
-    for part in tables(monitoring):
+    for part in result_tables(monitoring):
         console.print(part)
     text = console.file.getvalue()
     assert re.search(r"version 3 +bundle sha256:\w{12}, not in use", text)

@@ -9,14 +9,14 @@ from scipy.stats import spearmanr
 from sklearn.metrics import roc_auc_score
 
 from tests.training.monitor.made import judged, small_bundle, watched
-from training.monitor.ledger import SHADOW
-from training.monitor.shadow import BESIDE, shadow
-from training.monitor.watched import Watched
+from training.monitor.performance import CHALLENGERS, shadow
+from training.monitor.score_log import SHADOW
+from training.monitor.subject import MonitoredModel
 
 RIVAL = "sha256:" + "9" * 64
 
 
-def beside(made: Watched, noise: float, digest: str = RIVAL) -> pd.DataFrame:
+def beside(made: MonitoredModel, noise: float, digest: str = RIVAL) -> pd.DataFrame:
     """What a challenger says that sees the same, blurred."""
     rng = np.random.default_rng(7)
     p = made.scores["probability_of_default"].to_numpy()
@@ -39,7 +39,7 @@ def test_a_challenger_is_measured_on_the_same_requests_and_loans() -> None:
     made = judged(np.random.default_rng(1), 1_200)
     theirs = beside(made, 1.5)
     found = shadow(watched(made.scores, made.outcomes.loans, shadow=theirs))
-    (line,) = found.tables[BESIDE].to_dict("records")
+    (line,) = found.tables[CHALLENGERS].to_dict("records")
     apart = (theirs["score"] - made.scores["score"]).to_numpy()
     bad = made.outcomes.loans.set_index("seller_id")["bad"].reindex(made.scores["seller_id"]).to_numpy(dtype=bool)
     assert (line["challenger"], line["pairs"], line["loans"], line["same_outcome"]) == (RIVAL[:19], 1_200, 1_200, 1.0)
@@ -57,7 +57,7 @@ def test_requests_that_one_of_them_did_not_score_are_told_and_not_compared() -> 
     made = judged(np.random.default_rng(1), 100)
     theirs = beside(made, 0.1)
     theirs.loc[:19, ["outcome", "score", "probability_of_default"]] = ["stale_data", np.nan, np.nan]
-    (line,) = shadow(watched(made.scores, shadow=theirs)).tables[BESIDE].to_dict("records")
+    (line,) = shadow(watched(made.scores, shadow=theirs)).tables[CHALLENGERS].to_dict("records")
     assert (line["pairs"], line["same_outcome"]) == (100, 0.8)
     assert np.isfinite(line["mean_points"])
     assert np.isnan(line["auc"])
@@ -69,14 +69,14 @@ def test_each_challenger_has_a_line_and_the_newest_the_figures() -> None:
     first = made.scores["as_of"] < "2024-06-01"
     both = pd.concat([old[first], beside(made, 0.1)], ignore_index=True)
     found = shadow(watched(made.scores, shadow=both))
-    assert found.tables[BESIDE]["pairs"].tolist() == [int(first.sum()), 200]
+    assert found.tables[CHALLENGERS]["pairs"].tolist() == [int(first.sum()), 200]
     assert found.figures["pairs"] == 200
 
 
 def test_one_score_for_all_has_no_correlation() -> None:
     made = judged(np.random.default_rng(1), 50)
     same = beside(made, 0.1).assign(score=600.0)
-    (line,) = shadow(watched(made.scores, shadow=same)).tables[BESIDE].to_dict("records")
+    (line,) = shadow(watched(made.scores, shadow=same)).tables[CHALLENGERS].to_dict("records")
     assert np.isnan(line["rank_correlation"])
 
 

@@ -13,14 +13,14 @@ from sklearn.metrics import roc_auc_score
 
 from tests.training.monitor.made import DEFINITION, judged, loans, scores, small_bundle, watched
 from training.monitor.config import MonitorConfig, OutcomeLimits
-from training.monitor.models import Model
-from training.monitor.outcomes import Outcomes
-from training.monitor.vintages import BY_VINTAGE, latest, vintages
-from training.monitor.watched import Watched
+from training.monitor.inputs import Outcomes
+from training.monitor.performance import BY_VINTAGE, latest, vintages
+from training.monitor.score_log import KnownModel
+from training.monitor.subject import MonitoredModel
 from training.registry import Version
 
 
-def mixed(seed: int) -> Watched:
+def mixed(seed: int) -> MonitoredModel:
     """Scores and loans over 18 months, of which the later ones are open, some of those bad so far."""
     rng = np.random.default_rng(seed)
     made = judged(rng, 900, months=18)
@@ -99,7 +99,9 @@ def test_loans_that_the_model_learnt_from_are_no_evidence() -> None:
         "split.unseen_share": "0.3",
         "split.salt": "sellerscore",
     }
-    found = watched(made.scores, made.outcomes.loans, model=Model(small_bundle(), Version(3, "r", params, {}, {}, {})))
+    found = watched(
+        made.scores, made.outcomes.loans, model=KnownModel(small_bundle(), Version(3, "r", params, {}, {}, {}))
+    )
     days, figures = made.outcomes.loans["day"], vintages(found).figures
     early = int((days < "2024-06-01").sum())
     assert 0.6 * early < figures["learnt"] < 0.8 * early
@@ -107,7 +109,9 @@ def test_loans_that_the_model_learnt_from_are_no_evidence() -> None:
     assert figures["unmatched"] == 0
     assert f"{figures['learnt']:.0f} more did that the model learnt from" in vintages(found).said
     final = {**params, "served_before": "2024-09-01"}
-    found = watched(made.scores, made.outcomes.loans, model=Model(small_bundle(), Version(3, "r", final, {}, {}, {})))
+    found = watched(
+        made.scores, made.outcomes.loans, model=KnownModel(small_bundle(), Version(3, "r", final, {}, {}, {}))
+    )
     assert vintages(found).figures["learnt"] == int((days < "2024-09-01").sum())
 
 

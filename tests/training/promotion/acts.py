@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from training.gates import Check, Verdict
+from training.gates import Check, GateVerdict
 from training.promotion import Approval
 from training.registry import CHAMPION, Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-PASSED = Check("sums", Verdict.PASSED, "all add up")
-FAILED = Check("drift", Verdict.FAILED, "the PSI of the score is 0.4; allowed is 0.25 at most")
+PASSED = Check("sums", GateVerdict.PASSED, "all add up")
+FAILED = Check("drift", GateVerdict.FAILED, "the PSI of the score is 0.4; allowed is 0.25 at most")
 
 
 def lenient(_candidate: Version, _champion: Version | None) -> tuple[Check, ...]:

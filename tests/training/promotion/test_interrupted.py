@@ -23,12 +23,11 @@ from training.registry import (
     Registry,
     Version,
     aliases,
-    find,
+    find_version,
     set_champion,
 )
-from training.registry.begun import PROCESS
 from training.registry.connection import connected
-from training.registry.process import Process
+from training.registry.run_lifecycle import PROCESS, Process
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -97,12 +96,14 @@ def test_a_failure_in_the_middle_leaves_a_champion_with_a_way_back(
         with pytest.raises(RegistryError, match="failed: the network is gone"):
             promote(registry, "3", wei(), lenient)
     assert aliases(registry)[CHAMPION] == (3 if moved else 2)
-    record = find(registry, "3").record
+    record = find_version(registry, "3").record
     assert (f"{INTENDED}approved_by" in record) == moved, "what did not come about is taken off, the rest is to finish"
     assert bool(intended(registry, "3")) == moved
     assert not {"approved_by", "gates", "replaced"} & set(record), "what was not done does not read as done"
     assert rollback(registry, wei()).champion == (2 if moved else 1)
-    assert ("approved_by" in find(registry, "3").record) == moved, "what a kill left is finished by the next act"
+    assert ("approved_by" in find_version(registry, "3").record) == moved, (
+        "what a kill left is finished by the next act"
+    )
 
 
 def test_a_rollback_killed_after_the_move_withdraws_in_the_end(
@@ -134,7 +135,7 @@ def test_an_attempt_that_never_was_loses_no_way_back(promoted: Promoted, monkeyp
         with pytest.raises(RegistryError, match="failed: the network is gone"):
             promote(registry, "2", wei("once more"), lenient)
     assert rollback(registry, wei()).champion == 2
-    assert find(registry, "2").record["approved_because"] == "better on new sellers"
+    assert find_version(registry, "2").record["approved_because"] == "better on new sellers"
     assert rollback(registry, wei()).champion == 1
 
 
@@ -147,7 +148,7 @@ def left_behind(registry: Registry, version: str, process: str | None) -> None:
 
 
 def intended(registry: Registry, version: str) -> set[str]:
-    return {name for name in find(registry, version).record if name.startswith(INTENDED)}
+    return {name for name in find_version(registry, version).record if name.startswith(INTENDED)}
 
 
 def test_what_cannot_be_undone_is_swept_by_the_next_command(
@@ -175,7 +176,7 @@ def test_what_a_process_intended_that_is_gone_is_swept(promoted: Promoted) -> No
     left_behind(registry, "3", str(replace(Process.own(), started="0d1f2c7e 1")))
     assert promote(registry, "2", wei(), lenient).champion == 2
     assert intended(registry, "3") == set()
-    assert "approved_by" not in find(registry, "3").record
+    assert "approved_by" not in find_version(registry, "3").record
 
 
 def test_what_another_process_may_still_intend_is_left_alone(registry: Registry) -> None:
@@ -193,4 +194,4 @@ def test_what_an_older_program_left_goes_with_the_versions_next_promotion(regist
     assert intended(registry, "3")
     promote(registry, "3", wei(), lenient)
     assert intended(registry, "3") == set()
-    assert not [name for name in find(registry, "3").record if name == PROCESS]
+    assert not [name for name in find_version(registry, "3").record if name == PROCESS]

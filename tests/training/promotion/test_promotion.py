@@ -12,16 +12,7 @@ from tests.training.promotion.acts import PASSED, lenient, strict, wei
 from tests.training.promotion.conftest import Promoted
 from training.errors import PromotionError, RegistryError
 from training.promotion import Approval, challenge, promote, rollback
-from training.registry import (
-    CHALLENGER,
-    CHAMPION,
-    INTENDED,
-    MODEL_NAME,
-    PREVIOUS,
-    Registry,
-    aliases,
-    find,
-)
+from training.registry import CHALLENGER, CHAMPION, INTENDED, MODEL_NAME, PREVIOUS, Registry, aliases, find_version
 from training.registry.connection import connected
 
 if TYPE_CHECKING:
@@ -34,7 +25,7 @@ def test_a_promotion_records_who_why_when_and_what_the_gates_said(registry: Regi
     change = promote(registry, "1", wei("the first one"), lenient)
     assert (change.champion, change.replaced, change.checks) == (1, None, (PASSED,))
     assert aliases(registry) == {CHAMPION: 1}
-    record = find(registry, "1").record
+    record = find_version(registry, "1").record
     assert (record["approved_by"], record["approved_because"]) == ("Wei Zhang", "the first one")
     assert record["gates"] == "passed: sums: all add up"
     moment = record["approved_at"]
@@ -50,9 +41,9 @@ def test_a_promotion_records_which_alarms_it_accepted(registry: Registry) -> Non
         for study in ("drift", "bands"):
             client.set_tag(run_id, f"alarm.{study}", "It is above the limit.")
     assert promote(registry, "2", wei(), lenient).accepted == ("bands", "drift")
-    assert find(registry, "2").record["accepted_alarms"] == "bands, drift"
+    assert find_version(registry, "2").record["accepted_alarms"] == "bands, drift"
     assert promote(registry, "3", wei(), lenient).accepted == ()
-    assert find(registry, "3").record["accepted_alarms"] == "none"
+    assert find_version(registry, "3").record["accepted_alarms"] == "none"
 
 
 def test_a_card_that_cannot_be_written_does_not_undo_the_promotion(
@@ -73,11 +64,11 @@ def test_the_latest_version_is_promoted_where_none_is_named(registry: Registry) 
 
 def test_a_gate_that_fails_stops_it_and_is_listed(promoted: Promoted) -> None:
     registry = promoted("1")
-    before = dict(find(registry, "2").record)
+    before = dict(find_version(registry, "2").record)
     with pytest.raises(PromotionError, match=r"Version 2 is not promoted; 1 of 2 gates failed:\n  - drift: the PSI"):
         promote(registry, "2", wei(), strict)
     assert aliases(registry) == {CHAMPION: 1}
-    assert find(registry, "2").record == before
+    assert find_version(registry, "2").record == before
 
 
 def test_the_trainer_is_no_second_person_however_the_name_is_written(registry: Registry) -> None:
@@ -119,7 +110,7 @@ def test_whoever_has_another_name_is_another_person(registry: Registry) -> None:
 
 def test_a_run_that_does_not_say_who_trained_can_have_no_second_person(registry: Registry) -> None:
     with connected(registry) as client:
-        client.delete_tag(find(registry, "2").run_id, "trained_by")
+        client.delete_tag(find_version(registry, "2").run_id, "trained_by")
     with pytest.raises(PromotionError, match="does not say who trained it"):
         promote(registry, "2", wei(), lenient)
 

@@ -10,14 +10,7 @@ from tests.training.promotion.acts import lenient, wei
 from tests.training.promotion.conftest import Promoted
 from training.errors import PromotionError, RegistryError
 from training.promotion import Approval, promote, rollback
-from training.registry import (
-    CHAMPION,
-    PREVIOUS,
-    WITHDRAWN,
-    Registry,
-    aliases,
-    find,
-)
+from training.registry import CHAMPION, PREVIOUS, WITHDRAWN, Registry, aliases, find_version
 
 if TYPE_CHECKING:
     pass
@@ -31,11 +24,11 @@ def test_a_rollback_goes_back_and_withdraws_what_it_leaves(promoted: Promoted) -
     change = rollback(registry, Approval.now("Ana Silva", "refunds read too high"))
     assert (change.champion, change.replaced) == (2, 3)
     assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
-    record = find(registry, "2").record
+    record = find_version(registry, "2").record
     assert (record["rolled_back_by"], record["rolled_back_because"]) == ("Ana Silva", "refunds read too high")
     assert (record["approved_by"], record["gates"]) == ("Wei Zhang", "passed: sums: all add up")
     assert len([name for name in record if name.startswith("history.")]) == 2
-    assert find(registry, "3").record[WITHDRAWN] == (
+    assert find_version(registry, "3").record[WITHDRAWN] == (
         f"by Ana Silva at {record['rolled_back_at']}: refunds read too high"
     )
     assert rollback(registry, wei()).champion == 1
@@ -56,7 +49,7 @@ def test_what_was_withdrawn_comes_back_by_a_promotion_only(promoted: Promoted) -
     with pytest.raises(PromotionError, match="cannot approve it as well"):
         promote(registry, "1", ana, lenient)
     assert promote(registry, "1", wei(), lenient).champion == 1
-    assert WITHDRAWN not in find(registry, "1").record
+    assert WITHDRAWN not in find_version(registry, "1").record
     promote(registry, "3", wei(), lenient)
     assert rollback(registry, ana).champion == 1
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from training.simulation.errors import SimulationError
+from training.errors import SimulationError
 from training.simulation.write import new_delivery
 
 

@@ -12,8 +12,8 @@ from features.intake import OperatingStore
 from features.pipeline import compute_frame
 from tests.oracles.accepted import write_accepted
 from tests.training.evidence.fake_orders.shops import PAIRS, T, marketplace
-from training.evidence.fake_orders.copies import rows_of
-from training.evidence.fake_orders.habits import Habits, habits
+from training.evidence.fake_order_rows import rows_of
+from training.evidence.fake_order_strategies import SalesPattern, sales_patterns
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +29,8 @@ def rows(store: OperatingStore) -> dict[str, pa.Table]:
 
 
 @pytest.fixture(scope="session")
-def sellers(rows: dict[str, pa.Table]) -> list[Habits]:
-    return list(habits(rows, PAIRS))
+def sellers(rows: dict[str, pa.Table]) -> list[SalesPattern]:
+    return list(sales_patterns(rows, PAIRS))
 
 
 @pytest.fixture(scope="session")

@@ -16,9 +16,9 @@ from tests.training.evidence.fake_orders.shops import PAIRS
 from tests.training.evidence.subjects import boosted, bundle
 from training.dataset import NOT_SCORED, Dataset
 from training.errors import TrainingError
-from training.evidence.fake_orders import attack as attack_room
-from training.evidence.fake_orders.attack import Attack, attack
-from training.evidence.fake_orders.mixes import BESIDE, Mix
+from training.evidence import fake_orders as attack_room
+from training.evidence.fake_order_strategies import EXTRAS, Strategy
+from training.evidence.fake_orders import AttackResult, run_attack
 
 pytestmark = pytest.mark.slow
 
@@ -42,12 +42,12 @@ ASKED = (
 """The features that the tests ask about: of all of them, one frame takes seconds."""
 
 BOUGHT = (
-    Mix("settled", 30, 30),
-    Mix("own", 30, own=1.0),
-    Mix("quiet", 30, quiet=True, size=0.05, beside=BESIDE),
-    Mix("back at once", 30, 30, refunded=1.0, refund_after=1),
-    Mix("back too late", 30, 30, refunded=1.0, refund_after=61),
-    Mix("live", 30, channel="livestream"),
+    Strategy("settled", 30, 30),
+    Strategy("own", 30, own=1.0),
+    Strategy("quiet", 30, quiet=True, size=0.05, beside=EXTRAS),
+    Strategy("back at once", 30, 30, refunded=1.0, refund_after=1),
+    Strategy("back too late", 30, 30, refunded=1.0, refund_after=61),
+    Strategy("live", 30, channel="livestream"),
 )
 
 
@@ -70,7 +70,7 @@ def known(store: OperatingStore) -> pd.DataFrame:
     return frame_of(store, PAIRS, ASKED)
 
 
-Struck = tuple[Attack, pd.DataFrame]
+Struck = tuple[AttackResult, pd.DataFrame]
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +84,11 @@ def struck(naive: Bundle, store: OperatingStore, known: pd.DataFrame) -> Struck:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attack_room, "compute_frame", spy)
-        return attack(naive, store, known, BOUGHT), seen[0]
+        return run_attack(naive, store, known, BOUGHT), seen[0]
 
 
 @pytest.fixture(scope="module")
-def found(struck: Struck) -> Attack:
+def found(struck: Struck) -> AttackResult:
     return struck[0]
 
 
@@ -131,7 +131,7 @@ def test_small_orders_fill_the_quiet_days_and_what_is_faked_beside_counts(bought
     assert after["rush_order_share_180d"] == 0
 
 
-def test_a_mix_buys_what_the_model_rewards_and_loses_what_it_doubts(found: Attack) -> None:
+def test_a_mix_buys_what_the_model_rewards_and_loses_what_it_doubts(found: AttackResult) -> None:
     gains = found.gains.pivot_table(index="seller_id", columns="mix", values="points")
     assert gains.loc["S", "quiet"] > 20
     assert gains.loc["S", "own"] < 0
@@ -145,7 +145,7 @@ def test_a_mix_buys_what_the_model_rewards_and_loses_what_it_doubts(found: Attac
     assert at_best.idxmax() == "active_day_share_30d"
 
 
-def test_points_by_feature_add_up_to_the_points_gained(found: Attack) -> None:
+def test_points_by_feature_add_up_to_the_points_gained(found: AttackResult) -> None:
     assert (found.by_feature.sum(axis=1) == found.gains["points"]).all()
 
 
@@ -159,7 +159,7 @@ def test_sellers_share_stores_of_copies_by_the_number_of_their_orders(
         return pd.DataFrame({"seller_id": lot.index}), pd.DataFrame({"visits_90d": lot["orders_90d"]})
 
     monkeypatch.setattr(attack_room, "_attacked", attacked)
-    found = attack(naive, store, pd.DataFrame({"orders_90d": [4_000, 5_000, 2_000, 30_000, 10]}), BOUGHT)
+    found = run_attack(naive, store, pd.DataFrame({"orders_90d": [4_000, 5_000, 2_000, 30_000, 10]}), BOUGHT)
     assert lots == [[4_000, 5_000, 2_000], [30_000], [10]]
     assert found.gains["seller_id"].tolist() == [0, 1, 2, 3, 4]
     assert found.by_feature["visits_90d"].tolist() == [4_000, 5_000, 2_000, 30_000, 10]
@@ -169,7 +169,7 @@ def test_a_lot_of_sellers_without_sales_has_no_rows(naive: Bundle, store: Operat
     """Long before their first order, as of who sold the store since."""
     before = known.reset_index("as_of", drop=True).assign(as_of=pd.Timestamp("2020-01-01"))
     before = before.set_index("as_of", append=True)
-    found = attack(naive, store, before, BOUGHT)
+    found = run_attack(naive, store, before, BOUGHT)
     assert found.gains.empty
     assert found.by_feature.empty
 
@@ -183,4 +183,4 @@ def test_a_copy_that_differs_from_its_original_stops_the_study(
 
     monkeypatch.setattr(attack_room, "compute_frame", amiss)
     with pytest.raises(TrainingError, match="bought nothing"):
-        attack(naive, store, known, BOUGHT)
+        run_attack(naive, store, known, BOUGHT)

@@ -14,10 +14,10 @@ from features.pipeline import compute_frame
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import boosted, bundle
 from training.columns import Columns
-from training.evidence.fake_orders import attack as attack_room
-from training.evidence.fake_orders.attack import HONEST, attack
-from training.evidence.fake_orders.copies import copied
-from training.evidence.fake_orders.mixes import MIXES
+from training.evidence import fake_orders as attack_room
+from training.evidence.fake_order_rows import copy_rows
+from training.evidence.fake_order_strategies import STRATEGIES
+from training.evidence.fake_orders import HONEST, run_attack
 
 pytestmark = pytest.mark.slow
 
@@ -37,13 +37,13 @@ def moves(store: OperatingStore, known: pd.DataFrame) -> pd.DataFrame:
     made = dataset(600, 200)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(attack_room, "compute_frame", spy)
-        attack(bundle(made, boosted(made)), store, known)
+        run_attack(bundle(made, boosted(made)), store, known)
     of_each = {
-        name: seen[0].loc[[copied(seller, name) for seller, _ in known.index]].to_numpy()
-        for name in (HONEST, *(mix.name for mix in MIXES))
+        name: seen[0].loc[[copy_rows(seller, name) for seller, _ in known.index]].to_numpy()
+        for name in (HONEST, *(mix.name for mix in STRATEGIES))
     }
     before = of_each[HONEST]
-    change = np.array([of_each[mix.name] - before for mix in MIXES]) / (_WEIGHS * np.maximum(np.abs(before), 1.0))
+    change = np.array([of_each[mix.name] - before for mix in STRATEGIES]) / (_WEIGHS * np.maximum(np.abs(before), 1.0))
     flat = np.nan_to_num(change.reshape(-1, len(CATALOGUE)))
     return pd.DataFrame({"up": flat.max(axis=0), "down": -flat.min(axis=0)}, index=[each.name for each in CATALOGUE])
 

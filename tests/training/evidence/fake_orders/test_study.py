@@ -11,13 +11,12 @@ import pytest
 from features.intake import OperatingStore
 from scoring import Bundle
 from tests.training.evidence.subjects import subject, with_test
-from training.evidence.fake_orders import study
-from training.evidence.fake_orders.attack import Attack
-from training.evidence.fake_orders.mixes import FakeOrdersConfig
-from training.evidence.fake_orders.study import fake_orders, report
+from training.evidence import fake_orders as study
+from training.evidence.fake_order_strategies import FakeOrdersConfig
+from training.evidence.fake_orders import AttackResult, report, study_fake_orders
 
 
-def made_attack(points: list[int], mixes: tuple[str, ...] = ("one", "two")) -> Attack:
+def made_attack(points: list[int], mixes: tuple[str, ...] = ("one", "two")) -> AttackResult:
     """Sellers who gain so many points in the first mix and one less in the second, for $100 each."""
     lines = [
         {"seller_id": f"S-{who}", "mix": mix, "orders": 4, "face_usd": 100.0, "cost_usd": 8.0 + place}
@@ -26,7 +25,7 @@ def made_attack(points: list[int], mixes: tuple[str, ...] = ("one", "two")) -> A
         for who, gained in enumerate(points)
     ]
     gains = pd.DataFrame(lines)
-    return Attack(gains, pd.DataFrame({"visits_90d": gains["points"] - 1, "rating_90d": 1}))
+    return AttackResult(gains, pd.DataFrame({"visits_90d": gains["points"] - 1, "rating_90d": 1}))
 
 
 def test_figures_are_those_of_the_best_mix_of_each_seller() -> None:
@@ -61,7 +60,7 @@ def test_of_mixes_that_gain_alike_the_cheapest_is_best() -> None:
 
 
 def test_without_operating_data_nothing_is_measured_and_the_finding_says_so() -> None:
-    finding = fake_orders(subject())
+    finding = study_fake_orders(subject())
     assert "not measured" in finding.said
     assert finding.figures == {}
     assert finding.alarms == ()
@@ -70,31 +69,31 @@ def test_without_operating_data_nothing_is_measured_and_the_finding_says_so() ->
 
 def test_without_orders_nothing_can_be_measured(store: OperatingStore) -> None:
     base = subject()
-    finding = fake_orders(replace(base, store=store, test=replace(base.test, tables=("loans",))))
+    finding = study_fake_orders(replace(base, store=store, test=replace(base.test, tables=("loans",))))
     assert finding.said.endswith("the operating data hold no orders.")
     assert not finding.declined
 
 
 def test_where_nobody_repaid_nothing_is_measured_either(store: OperatingStore) -> None:
-    finding = fake_orders(replace(with_test(subject(), bad=True), store=store))
+    finding = study_fake_orders(replace(with_test(subject(), bad=True), store=store))
     assert "repaid" in finding.said
     assert finding.figures == {}
     assert finding.declined
 
 
 def test_who_sold_his_stores_has_nothing_to_spend(store: OperatingStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody(_: Bundle, __: OperatingStore, ___: pd.DataFrame) -> Attack:
-        return Attack(pd.DataFrame(), pd.DataFrame())
+    def nobody(_: Bundle, __: OperatingStore, ___: pd.DataFrame) -> AttackResult:
+        return AttackResult(pd.DataFrame(), pd.DataFrame())
 
     monkeypatch.setattr(study, "attack", nobody)
-    finding = fake_orders(replace(with_test(subject(), orders_90d=30.0), store=store))
+    finding = study_fake_orders(replace(with_test(subject(), orders_90d=30.0), store=store))
     assert finding.said.endswith("no seller drawn from the test rows still had sales of his own stores.")
     assert finding.figures == {}
     assert finding.declined
 
 
 def test_a_setting_asks_for_none(store: OperatingStore) -> None:
-    finding = fake_orders(replace(subject(), store=store, fake_orders=FakeOrdersConfig(sellers=0)))
+    finding = study_fake_orders(replace(subject(), store=store, fake_orders=FakeOrdersConfig(sellers=0)))
     assert finding.said.endswith("the settings ask for no seller.")
     assert finding.figures == {}
     assert finding.declined
@@ -109,15 +108,15 @@ def test_the_study_lets_some_sellers_buy_who_repaid_and_can_be_scored(
     asked = replace(with_test(base, bad=bad.to_numpy(), orders_90d=busy), store=store)
     seen: list[pd.DataFrame] = []
 
-    def attacked(_: Bundle, __: OperatingStore, known: pd.DataFrame) -> Attack:
+    def attacked(_: Bundle, __: OperatingStore, known: pd.DataFrame) -> AttackResult:
         seen.append(known)
         return made_attack([0] * len(known))
 
     monkeypatch.setattr(study, "attack", attacked)
-    assert fake_orders(replace(asked, fake_orders=FakeOrdersConfig(sellers=40))).figures["sellers"] == 40
-    fake_orders(replace(asked, seed=8))
+    assert study_fake_orders(replace(asked, fake_orders=FakeOrdersConfig(sellers=40))).figures["sellers"] == 40
+    study_fake_orders(replace(asked, seed=8))
     # a second seller of 6,000 orders passes the 7,000 that there may be
-    fake_orders(replace(with_test(asked, orders_90d=busy * 200), fake_orders=FakeOrdersConfig(orders=7_000)))
+    study_fake_orders(replace(with_test(asked, orders_90d=busy * 200), fake_orders=FakeOrdersConfig(orders=7_000)))
     first, other, large = (known.index.get_level_values("seller_id") for known in seen)
     assert first.is_unique
     assert set(first.str[-1]) <= set("0468")
