@@ -6,7 +6,7 @@ SQLite in a file, or PostgreSQL; the same behaviour on both, and a commit that w
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,8 +14,6 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, MetaData, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
@@ -29,9 +27,6 @@ logger = logging.getLogger(__name__)
 
 metadata = MetaData()
 """Every table of the service; each repository adds its own."""
-
-Master = Callable[[], bytes]
-"""Gives the key that wraps the sellers' keys; asked only where a migration has contents to encrypt."""
 
 _AWAY: Final = (OperationalError, InterfaceError, PoolTimeoutError)
 _GONE: Final = {"42P01", "42703", "42501", "25006"}
@@ -57,14 +52,13 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-def open_database(url: str, master: Master | None = None) -> Engine:
+def open_database(url: str) -> Engine:
     """Open the database at the newest schema, and check that it commits durably.
 
     Example: `open_database("sqlite:////srv/var/sellerscore.db")`, `open_database("postgresql://scores@db/scores")`.
 
     Args:
         url: `sqlite:///` and a file, or `postgresql://` and a database.
-        master: needed where scores from before the ledger are there to be carried into it.
 
     Raises:
         DatabaseSetupError: it cannot be opened or migrated, or does not take the settings that durability needs.
@@ -73,7 +67,7 @@ def open_database(url: str, master: Master | None = None) -> Engine:
         engine = _engine(make_url(url))
         with _disposed_on_failure(engine):
             durability.require(engine)
-            migrate(engine, master=master)
+            migrate(engine)
     except (ArgumentError, DatabaseError, OSError) as error:
         reason = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
         raise DatabaseSetupError(
@@ -83,34 +77,18 @@ def open_database(url: str, master: Master | None = None) -> Engine:
     return engine
 
 
-def migrate(engine: Engine, revision: str = "head", master: Master | None = None) -> None:
-    """Bring the schema up or down to a revision in one transaction; `base` is before the first."""
-    # of two services that start at once the second waits, then finds nothing left to do
+def migrate(engine: Engine) -> None:
+    """Bring the schema to the newest revision in one transaction."""
+    # if two services start at once, the second waits and then finds nothing left to do
     with engine.execution_options(**{durability.BEGIN: "IMMEDIATE"}).begin() as connection:
         if engine.dialect.name == "postgresql":
             # a rollout may have to wait longer than a request should
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:name)"), {"name": _MIGRATION_LOCK})
-        config = migration_config(connection, master)
-        if _is_behind(connection, config, revision):
-            command.downgrade(config, revision)
-        else:
-            command.upgrade(config, revision)
-
-
-def _is_behind(connection: Connection, config: Config, revision: str) -> bool:
-    if revision == "base" or revision.startswith("-"):
-        return True
-    now = MigrationContext.configure(connection).get_current_revision()
-    before = ScriptDirectory.from_config(config).iterate_revisions(now, "base") if now else ()
-    return revision in {script.revision for script in before} - {now}
-
-
-def migration_config(connection: Connection, master: Master | None = None) -> Config:
-    """Return the settings of Alembic, built here so that no file holds a path or an address."""
-    config = Config(attributes={"connection": connection, "master": master})
-    config.set_main_option("script_location", "api:migrations")
-    return config
+        # built here, so that no file holds a path or an address
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", "api:migrations")
+        command.upgrade(config, "head")
 
 
 @contextmanager

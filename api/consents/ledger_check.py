@@ -15,6 +15,7 @@ from api.ledger.chain import Fault, Header
 from api.ledger.raw import moment_of, raw, text_of
 from api.ledger.verification import Look, Looked, judged
 from api.scores import answer
+from api.self_view.service import CHAIN
 from api.sellers.proof import VIEW
 
 _TOLD: Final = ("seller_id", "bank_id", "purpose", "granted_at", "ends_at", "recorded_by")
@@ -37,21 +38,18 @@ class _Recorded:
 
 @dataclass
 class ConsentCheck:
-    """Each score and each look against the consent that it names, as its bank's chain has it up to there.
+    """Compares each score and each profile view with the consent that it names, as recorded earlier in its chain.
 
-    A score without one is from before consents, so no row of a consent may stand before it in its chain.
+    Sellers need no consent to see their own score, so scores in the chain `self` name none.
 
     Example: `verify(engine, ledger, [IndexCheck(ring.jwks), ConsentCheck()])`.
     """
 
     _known: dict[str, _Recorded] = field(default_factory=dict)
-    _begun: set[str] = field(default_factory=set)
 
     def batch(self, connection: Connection, looked: Sequence[Looked]) -> Iterator[Fault]:  # noqa: ARG002
         """Yield what is wrong with consents, revocations and scores in these rows."""
         for each in looked:
-            if each.row.header.kind == proof.CONSENT:
-                self._begun.add(each.row.header.chain)
             yield from judged(self, _LOOKS, each)
 
     def rest(self, connection: Connection) -> Iterator[Fault]:
@@ -91,7 +89,7 @@ class ConsentCheck:
         """Return what is wrong with the consent of a score."""
         envelope = content["envelope"]
         if "consent_id" not in envelope:
-            return "the score names no consent" if header.chain in self._begun else None
+            return None if header.chain == CHAIN else "the score names no consent"
         return self._relied(header, envelope["consent_id"], "score", envelope["purpose"])
 
     def view(self, header: Header, content: Mapping[str, Any]) -> str | None:

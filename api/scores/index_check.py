@@ -18,8 +18,6 @@ from api.scores import answer
 from api.scores.repository import scores
 from api.signed import attached, strictly_verified
 
-_KINDS = (answer.SCORE, answer.CARRIED)
-
 
 class IndexCheck:
     """The index against the rows of the ledger, and every receipt against the keys that are known.
@@ -40,7 +38,7 @@ class IndexCheck:
         for each in looked:
             header = each.row.header
             found = index.pop(header.position, None)
-            if found is not None or header.kind in _KINDS:
+            if found is not None or header.kind == answer.SCORE:
                 yield from (Fault(header.chain, header.position, what) for what in self._differing(each, found))
 
     def rest(self, connection: Connection) -> Iterator[Fault]:
@@ -56,7 +54,7 @@ class IndexCheck:
         if found is None:
             yield "the index does not hold the score"
             return
-        if header.kind not in _KINDS:
+        if header.kind != answer.SCORE:
             yield "the index holds a score, but the row is none"
             return
         expected = {"subject": header.subject, "scored_at": header.recorded_at}
@@ -72,9 +70,9 @@ class IndexCheck:
         if each.row.is_dropped:
             if found["receipt"] is not None:
                 yield "the receipt of a content that was dropped is still there"
-        elif (found["receipt"] is None) is (header.kind == answer.SCORE):
-            yield "the receipt is missing" if found["receipt"] is None else "there is a receipt where none was given"
-        elif found["receipt"] is not None and kept is not None and not self._is_genuine(each, kept, found):
+        elif found["receipt"] is None:
+            yield "the receipt is missing"
+        elif kept is not None and not self._is_genuine(each, kept, found):
             yield "the receipt was changed"
 
     def _is_genuine(self, each: Looked, kept: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
