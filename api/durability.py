@@ -146,6 +146,8 @@ def scrub(engine: Engine, *tables: str) -> None:
 def _on_connect(connection: Any, _record: object) -> None:
     # the driver would begin transactions by its own rules, which leave out changes of the schema
     connection.isolation_level = None
+    # damaged text is readable, so that `ledger verify` can name its row
+    connection.text_factory = lambda stored: stored.decode("utf-8", "backslashreplace")
     for name, value in _PRAGMAS.items():
         _set(connection, f"PRAGMA {name} = {value}")
 
