@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceEr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import TypeDecorator
 
-from api import database_file, durability
+from api import durability
 from api.errors import DatabaseSetupError, DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -100,8 +100,7 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
         writes: the block reads what it then builds on; SQLite takes the one writer's place before it is read.
 
     Raises:
-        DatabaseUnavailable: the database cannot be reached, stays locked, or its file was moved away; where there is
-            one, nothing was stored in it.
+        DatabaseUnavailable: the database cannot be reached or stays locked. Nothing was stored.
     """
     try:
         if not writes:
@@ -110,9 +109,7 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
             return
         begun = engine.execution_options(**{durability.BEGIN: "IMMEDIATE"})
         with durability.turn(engine), begun.begin() as connection:
-            file = database_file.opened(connection)
             yield connection
-        database_file.require_still(engine, file)
     except (DBAPIError, PoolTimeoutError) as error:
         if not _is_away(error):
             raise

@@ -16,7 +16,6 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Dialect, Engine, event, text
 
-from api import database_file
 from api.errors import DatabaseSetupError, DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -69,7 +68,6 @@ def arguments(address: URL) -> dict[str, Any]:
 def prepare(engine: Engine) -> None:
     """Set what is set connection by connection."""
     if engine.dialect.name == "sqlite":
-        database_file.watch(engine)
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
         _TURNS[engine.dialect] = threading.Lock()
