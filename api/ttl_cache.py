@@ -30,7 +30,7 @@ class TtlCache(Generic[T]):
 
     def get(self, key: Hashable, compute: Callable[[], T]) -> T:
         """Return the value of a key. Compute it first if it is absent; two threads may both compute it."""
-        # `get` of the library would fail if the value expired between its two looks at the clock
+        # not `TTLCache.get`: it reads the clock twice and fails if the value expires in between
         with self._lock, suppress(KeyError):
             cached: T = self._values[key]
             return cached

@@ -169,6 +169,15 @@ def test_a_migration_that_fails_leaves_the_schema_as_it_was(database: str) -> No
     engine.dispose()
 
 
+def test_a_database_of_another_revision_is_refused(database: str) -> None:
+    engine = open_database(database)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0008'"))
+    engine.dispose()
+    with pytest.raises(DatabaseSetupError, match=r"cannot be opened \(.*'0008'\)"):
+        open_database(database)
+
+
 def test_errors_hold_no_parameters(database: str, ring: KeyRing) -> None:
     engine = open_database(database)
     with engine.begin() as connection:
