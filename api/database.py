@@ -1,12 +1,12 @@
-"""The database: how it is opened, brought to the newest schema and used, one transaction a request.
+"""The database: opening, migrations and transactions.
 
-SQLite in a file, or PostgreSQL; the same behaviour on both, and a commit that was acknowledged outlives a power cut.
+SQLite in a file, or PostgreSQL. Both behave the same, and an acknowledged commit survives a power cut.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,67 +14,62 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, MetaData, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.types import TypeDecorator
 
-from api import database_file, durability
+from api import durability
 from api.errors import DatabaseSetupError, DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
 
 metadata = MetaData()
-"""Every table of the service; each repository adds its own."""
-
-Master = Callable[[], bytes]
-"""Gives the key that wraps the sellers' keys; asked only where a migration has contents to encrypt."""
+"""All tables of the service. Each repository adds its own."""
 
 _AWAY: Final = (OperationalError, InterfaceError, PoolTimeoutError)
 _GONE: Final = {"42P01", "42703", "42501", "25006"}
-"""What PostgreSQL says where SQLite has an OperationalError: no such table or column, no right to it, a read-only
-standby."""
+"""SQLSTATE codes of PostgreSQL that count as unavailable: undefined table or column, insufficient privilege, and
+read-only transaction (a standby)."""
 
 _MIGRATION_LOCK: Final = 5_372_746_006
-"""Names the lock under which PostgreSQL is migrated; any number that nothing else uses."""
+"""The ID of the PostgreSQL advisory lock for migrations: any number that nothing else uses."""
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment, stored as UTC without its zone, since SQLite keeps none, and read back with it."""
+    """A time in UTC. It is stored without a time zone, because SQLite has none, and read back with it."""
 
     impl = DateTime
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Drop the zone after turning to UTC."""
+        """Convert to UTC and drop the time zone."""
         return None if value is None else value.astimezone(UTC).replace(tzinfo=None)
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Give the zone back."""
+        """Restore the time zone."""
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-def open_database(url: str, master: Master | None = None) -> Engine:
-    """Open the database at the newest schema, and check that it commits durably.
+def open_database(url: str) -> Engine:
+    """Open the database, migrate it to the newest schema, and check that commits are durable.
 
     Example: `open_database("sqlite:////srv/var/sellerscore.db")`, `open_database("postgresql://scores@db/scores")`.
 
     Args:
         url: `sqlite:///` and a file, or `postgresql://` and a database.
-        master: needed where scores from before the ledger are there to be carried into it.
 
     Raises:
-        DatabaseSetupError: it cannot be opened or migrated, or does not take the settings that durability needs.
+        DatabaseSetupError: the database cannot be opened or migrated, or lacks the settings for durable commits.
     """
     try:
         engine = _engine(make_url(url))
         with _disposed_on_failure(engine):
             durability.require(engine)
-            migrate(engine, master=master)
-    except (ArgumentError, DatabaseError, OSError) as error:
+            migrate(engine)
+    except (ArgumentError, CommandError, DatabaseError, OSError) as error:
         reason = (str(getattr(error, "orig", None) or error).splitlines() or [""])[0]
         raise DatabaseSetupError(
             f"The database cannot be opened ({reason}); let this user write there, or set SELLERSCORE_DATABASE_URL to "
@@ -83,47 +78,30 @@ def open_database(url: str, master: Master | None = None) -> Engine:
     return engine
 
 
-def migrate(engine: Engine, revision: str = "head", master: Master | None = None) -> None:
-    """Bring the schema up or down to a revision in one transaction; `base` is before the first."""
-    # of two services that start at once the second waits, then finds nothing left to do
+def migrate(engine: Engine) -> None:
+    """Migrate to the newest revision in one transaction."""
+    # if two services start at once, the second waits and then finds nothing left to do
     with engine.execution_options(**{durability.BEGIN: "IMMEDIATE"}).begin() as connection:
         if engine.dialect.name == "postgresql":
             # a rollout may have to wait longer than a request should
             connection.execute(text("SET LOCAL lock_timeout = 0"))
             connection.execute(text("SELECT pg_advisory_xact_lock(:name)"), {"name": _MIGRATION_LOCK})
-        config = migration_config(connection, master)
-        if _is_behind(connection, config, revision):
-            command.downgrade(config, revision)
-        else:
-            command.upgrade(config, revision)
-
-
-def _is_behind(connection: Connection, config: Config, revision: str) -> bool:
-    if revision == "base" or revision.startswith("-"):
-        return True
-    now = MigrationContext.configure(connection).get_current_revision()
-    before = ScriptDirectory.from_config(config).iterate_revisions(now, "base") if now else ()
-    return revision in {script.revision for script in before} - {now}
-
-
-def migration_config(connection: Connection, master: Master | None = None) -> Config:
-    """Return the settings of Alembic, built here so that no file holds a path or an address."""
-    config = Config(attributes={"connection": connection, "master": master})
-    config.set_main_option("script_location", "api:migrations")
-    return config
+        # built here, so that no file holds a path or an address
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", "api:migrations")
+        command.upgrade(config, "head")
 
 
 @contextmanager
 def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]:
-    """Run one transaction: committed when the block ends, rolled back when it raises.
+    """Run one transaction: commit when the block ends, roll back when it raises.
 
     Args:
         engine: of the database.
-        writes: the block reads what it then builds on; SQLite takes the one writer's place before it is read.
+        writes: the block writes. SQLite then takes the write lock before the first read.
 
     Raises:
-        DatabaseUnavailable: the database cannot be reached, stays locked, or its file was moved away; where there is
-            one, nothing was stored in it.
+        DatabaseUnavailable: the database cannot be reached or stays locked. Nothing was stored.
     """
     try:
         if not writes:
@@ -132,9 +110,7 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
             return
         begun = engine.execution_options(**{durability.BEGIN: "IMMEDIATE"})
         with durability.turn(engine), begun.begin() as connection:
-            file = database_file.opened(connection)
             yield connection
-        database_file.require_still(engine, file)
     except (DBAPIError, PoolTimeoutError) as error:
         if not _is_away(error):
             raise
@@ -144,7 +120,7 @@ def transaction(engine: Engine, *, writes: bool = False) -> Iterator[Connection]
 
 @contextmanager
 def snapshot(engine: Engine) -> Iterator[Connection]:
-    """Run one transaction that reads everything as of one moment, whatever is written meanwhile.
+    """Run one transaction that reads a consistent snapshot, unaffected by concurrent writes.
 
     Raises:
         DatabaseUnavailable: the database cannot be reached.
@@ -161,7 +137,7 @@ def _engine(address: URL) -> Engine:
         address = address.set(drivername="postgresql+psycopg")
     elif address.database and address.database != ":memory:":
         Path(address.database).parent.mkdir(parents=True, exist_ok=True)
-    # parameters hold seller ids, which stay out of error messages and so out of logs
+    # parameters contain seller ids, which must not appear in error messages and logs
     engine = create_engine(address, hide_parameters=True, **durability.arguments(address))
     durability.prepare(engine)
     return engine

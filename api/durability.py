@@ -16,7 +16,6 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import URL, Connection, Dialect, Engine, event, text
 
-from api import database_file
 from api.errors import DatabaseSetupError, DatabaseUnavailable
 
 logger = logging.getLogger(__name__)
@@ -69,7 +68,6 @@ def arguments(address: URL) -> dict[str, Any]:
 def prepare(engine: Engine) -> None:
     """Set what is set connection by connection."""
     if engine.dialect.name == "sqlite":
-        database_file.watch(engine)
         event.listen(engine, "connect", _on_connect)
         event.listen(engine, "begin", _on_begin)
         _TURNS[engine.dialect] = threading.Lock()
@@ -146,6 +144,8 @@ def scrub(engine: Engine, *tables: str) -> None:
 def _on_connect(connection: Any, _record: object) -> None:
     # the driver would begin transactions by its own rules, which leave out changes of the schema
     connection.isolation_level = None
+    # damaged text is readable, so that `ledger verify` can name its row
+    connection.text_factory = lambda stored: stored.decode("utf-8", "backslashreplace")
     for name, value in _PRAGMAS.items():
         _set(connection, f"PRAGMA {name} = {value}")
 

@@ -17,7 +17,7 @@ from api.scores import answer
 from api.scores import repository as scores
 from api.shadow import repository as shadow
 
-KINDS: Final = frozenset({answer.SCORE, answer.CARRIED})
+KINDS: Final = frozenset({answer.SCORE})
 """Kinds of rows whose contents are dropped; records of the ledger itself are kept."""
 
 _TABLES: Final = ("ledger", "scores", "shadow_scores")

@@ -236,8 +236,7 @@ def _print_report(report: IntakeReport) -> None:
     console = Console()
     console.print(table)
     for each in report.tables:
-        # a report from before all rules were counted has the first of each row alone
-        for rule, count in (each.broken or each.quarantined).items():
+        for rule, count in each.broken.items():
             words = explain(BY_NAME[each.table], rule)
             console.print(
                 f"  {each.table}: {count:,} {rule}: {words.wrong} {words.permitted or words.remedy}", markup=False

@@ -127,7 +127,6 @@ class VectorStore:
             return 0
         with explained(self._path, "written"), closing(sqlite3.connect(self._path)) as connection:
             connection.execute("PRAGMA secure_delete = ON")
-            connection.executescript(pictures_in.SCHEMA + circumstances_in.SCHEMA)
             with connection:
                 pictures_in.remove(connection, seller_id)
                 circumstances_in.remove(connection, seller_id)

@@ -34,13 +34,6 @@ from training.registry import (
 ACCEPTED: Final = "accepted_alarms"
 """The tag of a version that names the studies whose alarms its promotion accepted, separated by commas, or `none`."""
 
-_LOOK_ALIKE: Final = str.maketrans(
-    "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455\u0501"  # Cyrillic
-    "\u03b1\u03b5\u03b7\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c70",  # Greek, and a zero
-    "abekmhopctyxijsdaenikvoptuxo",
-)
-"""Small letters that are read as Latin ones, and those."""
-
 _ACCENTS: Final = 200
 """Combining classes from here on are marks above and below; smaller ones are vowels and signs of other scripts."""
 
@@ -207,17 +200,17 @@ def _require_second_person(version: Version, approval: Approval) -> None:
 
 
 def _may_be_one(name: str, other: str) -> bool:
-    """Return whether two names may be one person's: in whatever order, run together, or in letters that look alike."""
+    """Return whether two names may belong to one person: the same words in any order, or with other spaces."""
     one, another = _words(name), _words(other)
     return sorted(one) == sorted(another) or "".join(one) == "".join(another)
 
 
 def _words(name: str) -> list[str]:
-    """Return the words of a name without what makes one person look like two: case, width, accents, what nobody sees.
+    """Return the words of a name without differences in case, width, accents and invisible characters.
 
-    Example: of "SILVA, A\u0301na" they are "silva" and "ana".
+    Example: the words of "SILVA, A\u0301na" are "silva" and "ana".
     """
-    plain = unicodedata.normalize("NFKD", name.casefold()).translate(_LOOK_ALIKE)
+    plain = unicodedata.normalize("NFKD", name.casefold())
     letters = (each for each in plain if not _is_unseen(each) and unicodedata.combining(each) < _ACCENTS)
     return "".join(each if each.isalnum() or unicodedata.combining(each) else " " for each in letters).split()
 

@@ -6,19 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Connection, select, type_coerce
-from sqlalchemy.types import String
+from sqlalchemy import Connection
 
 from api.consents import proof
 from api.consents.repository import consents
 from api.ledger.chain import Fault, Header
-from api.ledger.raw import moment_of, raw, text_of
-from api.ledger.verification import Look, Looked, judged
+from api.ledger.verification import Look, Looked, judged, stored_rows
 from api.scores import answer
+from api.self_view.service import CHAIN
 from api.sellers.proof import VIEW
 
 _TOLD: Final = ("seller_id", "bank_id", "purpose", "granted_at", "ends_at", "recorded_by")
-_MOMENTS: Final = ("granted_at", "ends_at", "revoked_at", "recorded_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,26 +35,23 @@ class _Recorded:
 
 @dataclass
 class ConsentCheck:
-    """Each score and each look against the consent that it names, as its bank's chain has it up to there.
+    """Compares each score and each profile view with the consent that it names, as recorded earlier in its chain.
 
-    A score without one is from before consents, so no row of a consent may stand before it in its chain.
+    Sellers need no consent to see their own score, so scores in the chain `self` name none.
 
     Example: `verify(engine, ledger, [IndexCheck(ring.jwks), ConsentCheck()])`.
     """
 
     _known: dict[str, _Recorded] = field(default_factory=dict)
-    _begun: set[str] = field(default_factory=set)
 
     def batch(self, connection: Connection, looked: Sequence[Looked]) -> Iterator[Fault]:  # noqa: ARG002
         """Yield what is wrong with consents, revocations and scores in these rows."""
         for each in looked:
-            if each.row.header.kind == proof.CONSENT:
-                self._begun.add(each.row.header.chain)
             yield from judged(self, _LOOKS, each)
 
     def rest(self, connection: Connection) -> Iterator[Fault]:
         """Yield where the table of consents differs from the ledger."""
-        table = {each.pop("id"): each for each in _rows(connection)}
+        table = {each.pop("id"): each for each in stored_rows(connection, consents)}
         for consent_id, recorded in self._known.items():
             found, header = table.pop(consent_id, None), recorded.header
             if found is None:
@@ -91,7 +86,7 @@ class ConsentCheck:
         """Return what is wrong with the consent of a score."""
         envelope = content["envelope"]
         if "consent_id" not in envelope:
-            return "the score names no consent" if header.chain in self._begun else None
+            return None if header.chain == CHAIN else "the score names no consent"
         return self._relied(header, envelope["consent_id"], "score", envelope["purpose"])
 
     def view(self, header: Header, content: Mapping[str, Any]) -> str | None:
@@ -122,15 +117,3 @@ _LOOKS: Final[Mapping[str, Look]] = {
     answer.SCORE: ConsentCheck.score,
     VIEW: ConsentCheck.view,
 }
-
-
-def _rows(connection: Connection) -> Iterator[dict[str, str | None]]:
-    # a moment that is none any more must not stop who looks
-    on_sqlite = connection.dialect.name == "sqlite"
-    columns = [type_coerce(each, String) if on_sqlite and each.name in _MOMENTS else each for each in consents.c]
-    for found in connection.execute(select(*raw(connection, columns))):
-        each = dict(zip(consents.c.keys(), found, strict=True))
-        yield {
-            name: None if value is None else moment_of(value) if name in _MOMENTS else text_of(value)
-            for name, value in each.items()
-        }

@@ -1,4 +1,4 @@
-"""The table of keys that were used, each with the id of what was made; forgotten some time after they expire."""
+"""The table of used idempotency keys, each with the ID of the created resource. Expired keys are deleted in time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ idempotency_keys: Final = Table(
     Column("owner", String(60), nullable=False),
     Column("operation", String(40), nullable=False),
     Column("request", String(64), nullable=False),
-    Column("made", String(60), nullable=False),
+    Column("resource_id", String(60), nullable=False),
     Column("expires_at", UtcDateTime(), nullable=False),
     Index("idempotency_keys_expired", "owner", "expires_at"),
 )
@@ -28,15 +28,16 @@ _AT_A_TIME: Final = 20
 """Expired keys that a new one takes along: far more than come, and too few to keep anyone waiting."""
 
 _TABLE = idempotency_keys.c
-_FIND = select(_TABLE.name, _TABLE.operation, _TABLE.request, _TABLE.made, _TABLE.expires_at).where(
+_FIND = select(_TABLE.name, _TABLE.operation, _TABLE.request, _TABLE.resource_id, _TABLE.expires_at).where(
     _TABLE.name.in_(bindparam("names", expanding=True))
 )
 # the one form that both databases take; an expired key is as good as none
 _USE = text(
-    "INSERT INTO idempotency_keys (name, owner, operation, request, made, expires_at) "
-    "VALUES (:name, :owner, :operation, :request, :made, :expires_at) "
+    "INSERT INTO idempotency_keys (name, owner, operation, request, resource_id, expires_at) "
+    "VALUES (:name, :owner, :operation, :request, :resource_id, :expires_at) "
     "ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, operation = excluded.operation, "
-    "request = excluded.request, made = excluded.made, expires_at = excluded.expires_at"
+    "request = excluded.request, resource_id = excluded.resource_id, "
+    "expires_at = excluded.expires_at"
 ).bindparams(bindparam("expires_at", type_=UtcDateTime()))
 _EXPIRED = (
     select(_TABLE.name)
@@ -49,11 +50,11 @@ _PRUNE = delete(idempotency_keys).where(_TABLE.name.in_(_EXPIRED.scalar_subquery
 
 @dataclass(frozen=True)
 class Used:
-    """What a key stands for: the operation, the MAC of its request, the id of what it made, and until when."""
+    """A used key: the operation, the MAC of its request, the ID of the created resource, and when the key expires."""
 
     operation: str
     mac: str
-    made: str
+    resource_id: str
     expires_at: datetime
 
 
@@ -70,7 +71,7 @@ def use(connection: Connection, used: Sequence[tuple[Named, Used]]) -> None:
             "owner": named.owner,
             "operation": each.operation,
             "request": each.mac,
-            "made": each.made,
+            "resource_id": each.resource_id,
             "expires_at": each.expires_at,
         }
         for named, each in used

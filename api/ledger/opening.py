@@ -9,8 +9,7 @@ from sqlalchemy.engine import make_url
 
 from api.database import open_database
 from api.errors import DatabaseSetupError
-from api.ledger.sealing import master_key
-from api.ledger.service import MASTER, Ledger
+from api.ledger.service import Ledger
 from api.settings import Settings
 
 
@@ -36,7 +35,7 @@ def open_ledger(settings: Settings) -> tuple[Engine, Ledger]:
         LedgerKeyError: the ledger's key is missing, another, or no secret.
         DatabaseUnavailable: the database does not answer.
     """
-    engine = open_database(settings.database_url, lambda: master_key(settings.keys_path / MASTER))
+    engine = open_database(settings.database_url)
     try:
         return engine, Ledger.open(settings.keys_path, engine)
     except BaseException:

@@ -11,7 +11,6 @@ from itertools import accumulate
 from sqlalchemy import Connection, select
 
 from api.ledger.chain import ERASURE, PLAIN, RETENTION, Header, Row
-from api.ledger.raw import raw, row_of
 from api.ledger.sealing import SealBrokenError
 from api.ledger.service import content_of
 from api.ledger.tables import ledger as rows
@@ -72,8 +71,8 @@ def recorded_in(connection: Connection) -> Recorded:
 
 
 def _records(connection: Connection) -> Iterator[tuple[Row, bytes]]:
-    for each in connection.execute(select(*raw(connection, list(rows.c))).where(rows.c.kind.in_(PLAIN))):
-        row = row_of(each)
+    for found in connection.execute(select(rows).where(rows.c.kind.in_(PLAIN))):
+        row = Row(Header(*found[:5]), *found[5:])
         try:
             yield row, content_of(row, None)
         except SealBrokenError:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import groupby, islice
 from typing import Any, Final, Protocol
 
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import ColumnElement, Connection, Engine, String, Table, select, type_coerce
 
-from api.database import snapshot
-from api.ledger.chain import PLAIN, START, ChainCheck, Fault, Header, Row, Tip
-from api.ledger.raw import raw, row_of, text_of
+from api.database import UtcDateTime, snapshot
+from api.ledger import repository
+from api.ledger.chain import PLAIN, START, ChainCheck, Fault, Header, Row, Tip, written
 from api.ledger.records import Recorded, recorded_in
 from api.ledger.repository import PORTIONS, SellerKey
 from api.ledger.sealing import SealBrokenError
 from api.ledger.service import Ledger, content_of
-from api.ledger.tables import chains, seller_keys
 from api.ledger.tables import ledger as rows
+from api.ledger.tables import seller_keys
 
 _BATCH: Final = 200
 _COLUMNS: Final = len(rows.c)
@@ -76,6 +77,27 @@ def judged(check: Check, looks: Mapping[str, Look], each: Looked) -> Iterator[Fa
         yield Fault(header.chain, header.position, found)
 
 
+def stored_rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table by column name, with moments as the ledger writes them.
+
+    A moment that was damaged stays as it is stored, so that it differs from the ledger and does not end the check.
+    """
+    moments = {column.name for column in table.c if isinstance(column.type, UtcDateTime)}
+    columns = [type_coerce(column, String) if column.name in moments else column for column in table.c]
+    for row in connection.execute(select(*columns).where(*where)):
+        values = zip(table.c.keys(), row, strict=True)
+        yield {name: _moment(value) if name in moments else value for name, value in values}
+
+
+def _moment(stored: object) -> str | None:
+    if stored is None:
+        return None
+    try:
+        return written(datetime.fromisoformat(f"{stored}+00:00"))
+    except ValueError:
+        return str(stored)
+
+
 @dataclass(frozen=True)
 class Report:
     """What was looked at, and what is wrong.
@@ -112,7 +134,7 @@ class Looker:
         while batch := list(islice(found, _BATCH)):
             looked: list[Looked] = []
             for each in batch:
-                row = row_of(each[:_COLUMNS])
+                row = Row(Header(*each[:5]), *each[5:_COLUMNS])
                 yield from check.look(row)
                 last = max(last, row.header.position)
                 yield from self._against_checkpoint(row)
@@ -163,13 +185,13 @@ class Looker:
             yield Fault(header.chain, header.position, fault)
 
     def _key(self, found: Sequence[Any]) -> bytes | None:
-        seller_id, subject, wrapped = text_of(found[0]), text_of(found[1]), bytes(found[2])
-        if wrapped not in self.keys:
+        key = SellerKey(*found)
+        if key.wrapped not in self.keys:
             try:
-                self.keys[wrapped] = self.ledger.unwrapped(SellerKey(seller_id, subject, wrapped))
+                self.keys[key.wrapped] = self.ledger.unwrapped(key)
             except SealBrokenError:
-                self.keys[wrapped] = None
-        return self.keys[wrapped]
+                self.keys[key.wrapped] = None
+        return self.keys[key.wrapped]
 
 
 def verify(
@@ -206,9 +228,9 @@ def looker(
 
 def look(at: Looker, advance: Callable[[int], None] | None = None) -> Report:
     """Look at every row of every chain within a transaction that is open already."""
-    connection, tips, seen = at.connection, _tips(at.connection), set()
+    connection, tips, seen = at.connection, repository.tips(at.connection), set()
     faults: list[Fault] = []
-    for name, found in groupby(_every(connection, advance), key=lambda each: text_of(each[0])):
+    for name, found in groupby(_every(connection, advance), key=lambda each: str(each[0])):
         seen.add(name)
         faults += at.chain(name, found, tips.get(name, Tip(0, START)))
     for name in sorted({*tips, *at.checkpoint} - seen):
@@ -218,14 +240,9 @@ def look(at: Looker, advance: Callable[[int], None] | None = None) -> Report:
     return Report(at.looked_at, len(seen), at.unreadable, at.dropped, at.uncovered, tuple(faults))
 
 
-def _tips(connection: Connection) -> dict[str, Tip]:
-    found = connection.execute(select(*raw(connection, list(chains.c))))
-    return {text_of(name): Tip(position, bytes(head)) for name, position, head in found}
-
-
 def _every(connection: Connection, advance: Callable[[int], None] | None) -> Iterator[Any]:
     wanted = (
-        select(*raw(connection, [*rows.c, *seller_keys.c]))
+        select(rows, seller_keys)
         .select_from(rows.outerjoin(seller_keys, seller_keys.c.subject == rows.c.subject))
         .order_by(rows.c.chain, rows.c.position)
     )

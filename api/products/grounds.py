@@ -42,7 +42,7 @@ class Told:
         expires_at: from when the score is not to be relied on.
         stale_from: the first day (UTC) on which its data are too old for a new number, such as a limit.
         as_of: T.
-        country: None where it is not known, or was not stored with the score.
+        country: None if it is not known.
         usd_per_unit: US dollars for a unit of each currency, as known at T.
         values: by feature name; None is missing.
     """
@@ -83,7 +83,7 @@ def _told(
     score: StoredScore, envelope: Mapping[str, Any], vector: Vector, inputs: Mapping[str, Any], bundle: Bundle
 ) -> Told:
     assessment = envelope["assessment"]
-    country = inputs.get("country")
+    country = inputs["country"]
     return Told(
         score=score,
         outcome=assessment["outcome"],
@@ -92,8 +92,7 @@ def _told(
         stale_from=vector.as_of + timedelta(days=bundle.sheet.max_age_days + 1),
         as_of=assessment["as_of"],
         country=None if country == UNKNOWN_COUNTRY else country,
-        # scores from before rates were stored with them still know what a dollar is worth
-        usd_per_unit={"USD": 1.0, **inputs.get("usd_per_unit", {})},
+        usd_per_unit=inputs["usd_per_unit"],
         values=_values(vector, bundle.sheet),
     )
 

@@ -34,7 +34,7 @@ class Signature:
 
 @dataclass(frozen=True)
 class Report:
-    """All that the page shows. `envelope` is the signed score; `signature` and its place are not in carried scores.
+    """All that the page shows. `envelope` is the signed score.
 
     `letters` are the principal reasons in English and Chinese, as sentences for an adverse-action letter.
     """
@@ -46,7 +46,7 @@ class Report:
     standing: Standing | None
     letters: tuple[tuple[str, str], ...]
     advice: Advice | None
-    signature: Signature | None
+    signature: Signature
     model_kept: bool
 
 
@@ -66,7 +66,7 @@ def report_of(body: bytes, bundle: Bundle | None, advice: Advice | None, now: da
     try:
         envelope = json.loads(body)
         ended = is_expired(envelope["expires_at"], now)
-        signature = _signature(envelope.get("receipt"))
+        signature = _signature(envelope["receipt"])
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
     return Report(
@@ -98,9 +98,7 @@ def _without_score(assessment: Assessment, bundle: Bundle | None) -> OutcomeText
     return for_bank(assessment.to_dict(), labels, words_of(Language.ENGLISH))
 
 
-def _signature(receipt: str | None) -> Signature | None:
-    if receipt is None:
-        return None
+def _signature(receipt: str) -> Signature:
     header, _, value = receipt.split(".")
     said = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))
     return Signature(said["kid"], said["alg"], value)

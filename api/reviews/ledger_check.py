@@ -6,13 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import Column, ColumnElement, Connection, Float, Table, select, type_coerce
-from sqlalchemy.types import String
+from sqlalchemy import Connection
 
-from api.database import UtcDateTime
 from api.ledger.chain import Fault, Header
-from api.ledger.raw import moment_of, raw, text_of
-from api.ledger.verification import Look, Looked, judged
+from api.ledger.verification import Look, Looked, judged, stored_rows
 from api.reviews import proof
 from api.reviews.repository import Outcome, corrections, reviews
 from api.scores import answer
@@ -77,7 +74,8 @@ class ReviewCheck:
 
     def rest(self, connection: Connection) -> Iterator[Fault]:
         """Yield where the tables differ from the ledger."""
-        asked, figures = _rows(connection, reviews, "id"), _rows(connection, corrections, "review_id")
+        asked = {each.pop("id"): each for each in stored_rows(connection, reviews)}
+        figures = {each.pop("review_id"): each for each in stored_rows(connection, corrections)}
         for review_id, decided in self._known.items():
             header = decided.header
             review, figure = asked.pop(review_id, None), figures.pop(review_id, None)
@@ -148,26 +146,3 @@ def _differing(table: str, expected: _Row, found: _Row) -> Iterator[str]:
     differing = sorted(name for name, value in expected.items() if found[name] != value)
     if differing:
         yield f"the table of {table} differs from the ledger in {', '.join(differing)}"
-
-
-def _rows(connection: Connection, table: Table, key: str) -> dict[str, _Row]:
-    moments = {each.name for each in table.c if isinstance(each.type, UtcDateTime)}
-    rows: dict[str, _Row] = {}
-    for found in connection.execute(select(*(_readable(connection, each) for each in table.c))):
-        named = dict(zip(table.c.keys(), found, strict=True))
-        row = {name: _told(value, is_moment=name in moments) for name, value in named.items()}
-        rows[str(row.pop(key))] = row
-    return rows
-
-
-def _readable(connection: Connection, column: Column[Any]) -> ColumnElement[Any]:
-    # a moment that is none any more must not stop who looks; a number as text would lose digits
-    if connection.dialect.name != "sqlite" or isinstance(column.type, Float):
-        return column
-    return raw(connection, [type_coerce(column, String)])[0]
-
-
-def _told(value: object, *, is_moment: bool) -> object:
-    if value is None or isinstance(value, float):
-        return value
-    return moment_of(value) if is_moment else text_of(value)

@@ -40,7 +40,7 @@ def stored(connection: Connection, ledger: Ledger, named: Named, used: Used) -> 
     """
     if used.operation != OPERATION:
         raise IdempotencyKeyReused
-    kept = repository.find(connection, named.owner, used.made)
+    kept = repository.find(connection, named.owner, used.resource_id)
     if kept is None:
         raise LedgerDamaged
     if kept.key is None:

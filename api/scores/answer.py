@@ -19,9 +19,6 @@ from scoring.canonical import canonical_json
 SCORE: Final = "score"
 """The kind of a row that holds a score."""
 
-CARRIED: Final = "carried"
-"""The kind of a row that holds a score from before the ledger; its answer has no place and no receipt."""
-
 RECEIPT: Final = "receipt+jws"
 
 
@@ -41,10 +38,8 @@ def answered(envelope: Mapping[str, bytes], row: Row, ring: KeyRing) -> tuple[by
     return joined({**payload, "receipt": canonical_json(receipt)}), detached(receipt)
 
 
-def read_again(kept: Mapping[str, Any], row: Row, receipt: str | None) -> bytes:
-    """Return the answer as it was given, from what the ledger keeps; a carried one has no receipt."""
-    if receipt is None:
-        return canonical_json(kept["envelope"])
+def read_again(kept: Mapping[str, Any], row: Row, receipt: str) -> bytes:
+    """Return the original response, from the content of the ledger row and the detached receipt."""
     payload = _payload(kept, row)
     return joined({**payload, "receipt": canonical_json(attached(receipt, joined(payload)))})
 

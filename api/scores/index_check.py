@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, type_coerce
-from sqlalchemy.types import String
+from sqlalchemy import Connection, select
 
 from api.errors import SignatureError
 from api.ledger.chain import Fault
-from api.ledger.raw import moment_of, raw, text_of
 from api.ledger.sealing import SealBrokenError
 from api.ledger.tables import ledger
-from api.ledger.verification import Looked
+from api.ledger.verification import Looked, stored_rows
 from api.scores import answer
 from api.scores.repository import scores
 from api.signed import attached, strictly_verified
-
-_KINDS = (answer.SCORE, answer.CARRIED)
 
 
 class IndexCheck:
@@ -36,27 +32,26 @@ class IndexCheck:
             return
         first, last = looked[0].row.header, looked[-1].row.header
         place = (scores.c.chain == first.chain) & scores.c.position.between(first.position, last.position)
-        index = {each["position"]: each for each in _indexed(connection, place)}
+        index = {each["position"]: each for each in stored_rows(connection, scores, place)}
         for each in looked:
             header = each.row.header
             found = index.pop(header.position, None)
-            if found is not None or header.kind in _KINDS:
+            if found is not None or header.kind == answer.SCORE:
                 yield from (Fault(header.chain, header.position, what) for what in self._differing(each, found))
 
     def rest(self, connection: Connection) -> Iterator[Fault]:
         """Yield what the index holds and the ledger does not."""
         beside = (ledger.c.chain == scores.c.chain) & (ledger.c.position == scores.c.position)
-        columns = raw(connection, [scores.c.chain, scores.c.position])
-        wanted = select(*columns).select_from(scores.outerjoin(ledger, beside))
+        wanted = select(scores.c.chain, scores.c.position).select_from(scores.outerjoin(ledger, beside))
         for chain, position in connection.execute(wanted.where(ledger.c.chain.is_(None))):
-            yield Fault(text_of(chain), position, "the index holds a score that the ledger does not")
+            yield Fault(chain, position, "the index holds a score that the ledger does not")
 
     def _differing(self, each: Looked, found: Mapping[str, Any] | None) -> Iterator[str]:
         header = each.row.header
         if found is None:
             yield "the index does not hold the score"
             return
-        if header.kind not in _KINDS:
+        if header.kind != answer.SCORE:
             yield "the index holds a score, but the row is none"
             return
         expected = {"subject": header.subject, "scored_at": header.recorded_at}
@@ -72,9 +67,9 @@ class IndexCheck:
         if each.row.is_dropped:
             if found["receipt"] is not None:
                 yield "the receipt of a content that was dropped is still there"
-        elif (found["receipt"] is None) is (header.kind == answer.SCORE):
-            yield "the receipt is missing" if found["receipt"] is None else "there is a receipt where none was given"
-        elif found["receipt"] is not None and kept is not None and not self._is_genuine(each, kept, found):
+        elif found["receipt"] is None:
+            yield "the receipt is missing"
+        elif kept is not None and not self._is_genuine(each, kept, found):
             yield "the receipt was changed"
 
     def _is_genuine(self, each: Looked, kept: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
@@ -89,15 +84,3 @@ class IndexCheck:
 def _told(kept: Mapping[str, Any]) -> dict[str, str]:
     """Return what the ledger tells of a score that the index tells too."""
     return {"bundle": kept["bundle"], "id": kept["envelope"]["id"], "purpose": kept["envelope"]["purpose"]}
-
-
-def _indexed(connection: Connection, place: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
-    # a moment that is none any more must not stop who looks
-    moment = type_coerce(scores.c.scored_at, String) if connection.dialect.name == "sqlite" else scores.c.scored_at
-    columns = [moment if each is scores.c.scored_at else each for each in scores.c]
-    for found in connection.execute(select(*raw(connection, columns)).where(place)):
-        each = dict(zip(scores.c.keys(), found, strict=True))
-        receipt = each.pop("receipt")
-        position = each.pop("position")
-        texts = {name: text_of(value) for name, value in each.items() if name != "scored_at"}
-        yield {**texts, "scored_at": moment_of(each["scored_at"]), "position": position, "receipt": receipt}

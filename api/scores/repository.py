@@ -75,7 +75,7 @@ _LATEST = (
 class Indexed:
     """Where a score stands: `chain` is the id of the bank that asked, which alone reads it.
 
-    `receipt` is sealed, and None for a score from before the ledger.
+    `receipt` is encrypted, and None once the content was dropped.
     """
 
     id: str

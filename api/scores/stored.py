@@ -89,8 +89,7 @@ def open_kept(ledger: Ledger, kept: Kept, *, committed: bool = True) -> StoredSc
     try:
         key = ledger.unwrapped(seller)
         content = answer.parsed(content_of(kept.row, key, committed=committed))
-        sealed = kept.index.receipt
-        receipt = None if sealed is None else answer.opened_receipt(key, kept.index.id, sealed)
+        receipt = answer.opened_receipt(key, kept.index.id, kept.index.receipt or b"")
         body = answer.read_again(content, kept.row, receipt)
         bundle, inputs = content["bundle"], canonical_json(content["inputs"])
     except (SealBrokenError, json.JSONDecodeError, KeyError) as error:

@@ -13,12 +13,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from api.remembered import Remembered
 from api.scores import repository as scores
 from api.scores.repository import Kept, Listed
 from api.scores.stored import StoredScore, open_kept
 from api.self_view.service import CHAIN, SelfView
 from api.services import Services
+from api.ttl_cache import TtlCache
 from scoring import Outcome
 from scoring.canonical import canonical_json
 
@@ -64,7 +64,7 @@ class Facts:
     corrects: bool
 
 
-_FACTS: Final[Remembered[Facts]] = Remembered(5_000)
+_FACTS: Final[TtlCache[Facts]] = TtlCache(5_000)
 """Facts by score ID. A stored score never changes."""
 
 
@@ -81,8 +81,8 @@ def history_of(services: Services, connection: Connection, view: SelfView) -> li
     current = [each for each in (view.earlier, view.opened) if each is not None]
     shown = {each.score.id for each in current}
     older = [kept for kept in reversed(stored) if kept.index.id not in shown and not kept.row.is_dropped]
-    facts = [_FACTS.of(kept.index.id, partial(_facts_of_kept, services, kept)) for kept in older]
-    facts += [_FACTS.of(each.score.id, partial(facts_of, each.score)) for each in current]
+    facts = [_FACTS.get(kept.index.id, partial(_facts_of_kept, services, kept)) for kept in older]
+    facts += [_FACTS.get(each.score.id, partial(facts_of, each.score)) for each in current]
     return past_scores(facts)[-LONGEST:]
 
 

@@ -14,7 +14,6 @@ from sqlalchemy import Connection
 from api.database import transaction
 from api.errors import ScoreUnknown
 from api.ledger.service import Seller
-from api.remembered import Remembered
 from api.reviews import repository as reviews
 from api.reviews.corrected import Corrected
 from api.scores import figures
@@ -22,6 +21,7 @@ from api.scores import repository as scores
 from api.scores.recording import Made, keep, recorded
 from api.scores.stored import StoredScore, open_kept
 from api.services import Services
+from api.ttl_cache import TtlCache
 from scoring.freshness import tables_too_old
 
 CHAIN: Final = "self"
@@ -99,7 +99,7 @@ class SelfView:
         return self.score.id, "" if self.earlier is None else self.earlier.score.id
 
 
-_OPENED: Final[Remembered[Opened]] = Remembered(500)
+_OPENED: Final[TtlCache[Opened]] = TtlCache(500)
 """Scores by their ids: what is stored of one never changes."""
 
 
@@ -193,7 +193,7 @@ def latest_id(connection: Connection, seller_id: str) -> str | None:
 
 def _known(services: Services, connection: Connection, seller_id: str) -> list[Opened]:
     ids = scores.latest_of(connection, CHAIN, seller_id, _SHOWN)
-    return [_OPENED.of(each, partial(_opened, services, connection, each)) for each in ids]
+    return [_OPENED.get(each, partial(_opened, services, connection, each)) for each in ids]
 
 
 def _opened(services: Services, connection: Connection, score_id: str) -> Opened:

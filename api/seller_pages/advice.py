@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from api.remembered import Remembered
 from api.scores.replay import vector_of
 from api.scores.stored import StoredScore
 from api.seller_pages.words import N_, Words
+from api.ttl_cache import TtlCache
 from scoring import Advice, Bundle, Verdict, advise
 from scoring.advice import Change, Relation, Unanswered
 
@@ -84,7 +84,7 @@ class AdviceShown:
     later: tuple[LaterShown, ...]
 
 
-_ADVICE: Final[Remembered[Advice]] = Remembered(2_000)
+_ADVICE: Final[TtlCache[Advice]] = TtlCache(2_000)
 """Advice by the id of the score and the digest of the bundle; to try all changes takes a while."""
 
 
@@ -95,7 +95,7 @@ def advice_for(score: StoredScore, bundle: Bundle) -> Advice:
         score: the seller's own, issued with this bundle.
         bundle: the model in force.
     """
-    return _ADVICE.of((score.id, bundle.digest), lambda: advise(bundle, vector_of(json.loads(score.inputs))))
+    return _ADVICE.get((score.id, bundle.digest), lambda: advise(bundle, vector_of(json.loads(score.inputs))))
 
 
 def shown(advice: Advice, bundle: Bundle, words: Words) -> AdviceShown:

@@ -16,7 +16,6 @@ from markupsafe import Markup
 from api import errors
 from api.products import service as products
 from api.products.repository import Version, everyones
-from api.remembered import Remembered
 from api.self_view import service as self_view
 from api.self_view.history import PastScore, history_of
 from api.self_view.service import SelfView
@@ -28,6 +27,7 @@ from api.seller_pages.rendering import page, rendered
 from api.seller_pages.routes import Here, SessionFirst, SignedIn
 from api.seller_pages.standing import Unscored, standing_of
 from api.services import Services, Wired
+from api.ttl_cache import TtlCache
 from features.errors import StoreError
 from features.picture.picture import Picture, picture_of
 
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/seller", route_class=SessionFirst, include_in_schema=False)
 
-_SAID: Final[Remembered[Markup]] = Remembered(2_000)
+_SAID: Final[TtlCache[Markup]] = TtlCache(2_000)
 
 
 @router.get("")
@@ -57,7 +57,7 @@ def show_overview(seller: SignedIn, services: Wired) -> Response:
             return _as_text("overview", seller, {"overview": found, "unscored": unscored})
 
         # the IDs in the view's name also determine its history
-        body = _SAID.of(("overview", *view.name, digest, versions, access.key, language), contents)
+        body = _SAID.get(("overview", *view.name, digest, versions, access.key, language), contents)
     return page("overview.html", seller.viewer, body=body)
 
 
@@ -88,7 +88,7 @@ def show_products(seller: SignedIn, services: Wired) -> Response:
         found = products.held_against(services, view.score, held, now)[1]
         return _as_text("products", seller, {"offers": [offers.shown(each, seller.viewer.words) for each in found]})
 
-    body = _SAID.of(("products", *view.name, versions, seller.viewer.words.language), said)
+    body = _SAID.get(("products", *view.name, versions, seller.viewer.words.language), said)
     return page("products.html", seller.viewer, body=body)
 
 
@@ -99,7 +99,7 @@ def show_data(seller: SignedIn, services: Wired) -> Response:
     if view is None:
         return _unknown(seller, "/seller/data")
     name = ("data", *view.name, seller.viewer.words.language)
-    body = _SAID.of(name, lambda: _as_text("data", seller, _data(seller, services, view)))
+    body = _SAID.get(name, lambda: _as_text("data", seller, _data(seller, services, view)))
     return page("data.html", seller.viewer, body=body)
 
 
@@ -119,7 +119,7 @@ def _of_score(name: str, here: str, seller: Here, services: Services) -> Respons
     if view is None:
         return _unknown(seller, here)
     key = (name, *view.name, services.champion.bundle.digest, seller.viewer.words.language)
-    body = _SAID.of(key, lambda: _as_text(name, seller, _parts(name, seller, services, view)))
+    body = _SAID.get(key, lambda: _as_text(name, seller, _parts(name, seller, services, view)))
     return page(f"{name}.html", seller.viewer, body=body)
 
 

@@ -9,7 +9,6 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Form, Query, Response
 
 from api import errors
-from api.remembered import Remembered
 from api.reviews import repository, service
 from api.reviews.service import LONGEST_STATEMENT, Asked
 from api.seller_pages.pages import view_of
@@ -19,12 +18,13 @@ from api.seller_pages.wording import DONE, KINDS, OUTCOMES, STATES
 from api.seller_pages.words import Words
 from api.seller_sessions import service as sessions
 from api.services import Wired
+from api.ttl_cache import TtlCache
 from scoring import Bundle
 
 router = APIRouter(prefix="/seller/reviews", route_class=SessionFirst, include_in_schema=False)
 
 _SHOWN: Final = 50
-_LABELS: Final[Remembered[Mapping[str, str]]] = Remembered(10)
+_LABELS: Final[TtlCache[Mapping[str, str]]] = TtlCache(10)
 
 
 @router.get("")
@@ -47,7 +47,7 @@ def show_reviews(
 def labels_of(bundle: Bundle, words: Words) -> Mapping[str, str]:
     """Return the name of every figure in a language, by the feature."""
     entries = bundle.sheet.entries
-    return _LABELS.of((bundle.digest, words.language), lambda: {each.name: words.say(each.label) for each in entries})
+    return _LABELS.get((bundle.digest, words.language), lambda: {each.name: words.say(each.label) for each in entries})
 
 
 @router.post("")

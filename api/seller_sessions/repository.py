@@ -30,9 +30,9 @@ links = Table(
     Column("kind", String(20), nullable=False),
     Column("subject", String(200), nullable=False),
     Column("language", String(10), nullable=True),
-    Column("made_at", UtcDateTime(), nullable=False),
+    Column("created_at", UtcDateTime(), nullable=False),
     Column("expires_at", UtcDateTime(), nullable=False),
-    Column("made_by", String(60), nullable=False),
+    Column("created_by", String(60), nullable=False),
     Index("login_links_subject", "subject"),
 )
 
@@ -43,9 +43,9 @@ sessions = Table(
     Column("kind", String(20), nullable=False),
     Column("subject", String(200), nullable=False),
     Column("language", String(10), nullable=True),
-    Column("began_at", UtcDateTime(), nullable=False),
-    Column("seen_at", UtcDateTime(), nullable=False),
-    Column("began_by", String(60), nullable=False),
+    Column("created_at", UtcDateTime(), nullable=False),
+    Column("last_used_at", UtcDateTime(), nullable=False),
+    Column("created_by", String(60), nullable=False),
     Index("sessions_subject", "subject"),
 )
 
@@ -59,28 +59,28 @@ class Person(StrEnum):
 
 @dataclass(frozen=True)
 class Link:
-    """A link that logs in once; `made_by` is the client or command that made it."""
+    """A one-time login link; `created_by` is the client or command that created it."""
 
     digest: str
     kind: Person
     subject: str
     language: str | None
-    made_at: datetime
+    created_at: datetime
     expires_at: datetime
-    made_by: str
+    created_by: str
 
 
 @dataclass(frozen=True)
 class Session:
-    """One that is logged in; `began_by` is what made the link, or `oidc`."""
+    """A session; `created_by` is the client or command that created its login link, or `oidc`."""
 
     digest: str
     kind: Person
     subject: str
     language: str | None
-    began_at: datetime
-    seen_at: datetime
-    began_by: str
+    created_at: datetime
+    last_used_at: datetime
+    created_by: str
 
 
 # built once: making a statement takes longer than running it
@@ -88,12 +88,12 @@ _FIND: Final = select(sessions).where(sessions.c.digest == bindparam("wanted"))
 _HELD: Final = (
     select(sessions.c.digest).where(sessions.c.digest == bindparam("wanted")).with_for_update(read=True, key_share=True)
 )
-_SEEN: Final = update(sessions).where(sessions.c.digest == bindparam("wanted")).values(seen_at=bindparam("now"))
+_SEEN: Final = update(sessions).where(sessions.c.digest == bindparam("wanted")).values(last_used_at=bindparam("now"))
 
 
 def add_link(connection: Connection, link: Link) -> None:
     """Store a link, and forget those that have expired."""
-    connection.execute(delete(links).where(links.c.expires_at <= link.made_at))
+    connection.execute(delete(links).where(links.c.expires_at <= link.created_at))
     connection.execute(insert(links).values(**vars(link)))
 
 
@@ -110,8 +110,8 @@ def find_link(connection: Connection, digest: str) -> Link | None:
 
 
 def begin(connection: Connection, session: Session, over: datetime) -> None:
-    """Store a session, and forget those that were last seen before a moment."""
-    connection.execute(delete(sessions).where(sessions.c.seen_at <= over))
+    """Store a session, and delete the sessions that were last used before a moment."""
+    connection.execute(delete(sessions).where(sessions.c.last_used_at <= over))
     connection.execute(insert(sessions).values(**vars(session)))
 
 

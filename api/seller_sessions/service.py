@@ -105,7 +105,7 @@ def redeem(engine: Engine, token: str, now: datetime) -> SignedInAs:
         link = repository.take_link(connection, _digest(token))
         if link is None or link.expires_at <= now:
             raise LinkUsedUp
-        made = _new(link.kind, link.subject, link.language, link.made_by, now)
+        made = _new(link.kind, link.subject, link.language, link.created_by, now)
         repository.begin(connection, made.session, now - IDLE)
     return made
 
@@ -134,7 +134,7 @@ def find(connection: Connection, secret: str, now: datetime) -> SignedInAs:
 
 def seen(engine: Engine, signed_in: SignedInAs, now: datetime) -> None:
     """Remember that a session is used, where it was not remembered lately."""
-    if now - signed_in.session.seen_at >= _SEEN_EVERY:
+    if now - signed_in.session.last_used_at >= _SEEN_EVERY:
         with transaction(engine, writes=True) as connection:
             repository.seen(connection, signed_in.session.digest, now)
 
@@ -174,7 +174,7 @@ def _new(kind: Person, subject: str, language: str | None, by: str, now: datetim
 
 
 def _holds(session: Session, now: datetime) -> bool:
-    return now < session.seen_at + IDLE and now < session.began_at + LONGEST
+    return now < session.last_used_at + IDLE and now < session.created_at + LONGEST
 
 
 def _may(connection: Connection, session: Session) -> bool:

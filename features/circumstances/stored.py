@@ -40,7 +40,7 @@ class Circumstances:
 
 
 UNKNOWN: Final = Circumstances()
-"""What a snapshot from before circumstances were stored tells."""
+"""The circumstances in a snapshot that was stored without any."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +70,11 @@ def remove(connection: sqlite3.Connection, seller_id: str) -> None:
 
 def rates_of(connection: sqlite3.Connection, snapshot_id: int) -> dict[str, float] | None:
     """Return US dollars for a unit of each currency; None where none were stored with the snapshot."""
-    if not _is_there(connection):
-        return None
     found = connection.execute("SELECT usd_per_unit FROM rates WHERE snapshot_id = ?", (snapshot_id,)).fetchone()
     return None if found is None else dict(json.loads(found[0]))
 
 
 def read(connection: sqlite3.Connection, seller_id: bytes, snapshot_id: int) -> Circumstances:
     """Return a seller's circumstances in a snapshot."""
-    found = connection.execute(_READ, (seller_id, snapshot_id)).fetchone() if _is_there(connection) else None
+    found = connection.execute(_READ, (seller_id, snapshot_id)).fetchone()
     return UNKNOWN if found is None else Circumstances(found[0], found[1], json.loads(found[2]))
-
-
-def _is_there(connection: sqlite3.Connection) -> bool:
-    # a file from before there were circumstances has no such table
-    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'rates'").fetchone() is not None

@@ -100,10 +100,8 @@ class IntakeReport:
         )
         covers = {name: date.fromisoformat(day) for name, day in fields.pop("covers_through").items()}
         ignored = tuple(fields.pop("ignored_files"))
-        # a report from before files were set aside does not name them
-        aside = fields.pop("set_aside", ())
-        spoilt = tuple(SetAside(each["table"], tuple(each["files"]), each["why"]) for each in aside)
-        absent = tuple(fields.pop("absent", ()))
+        spoilt = tuple(SetAside(each["table"], tuple(each["files"]), each["why"]) for each in fields.pop("set_aside"))
+        absent = tuple(fields.pop("absent"))
         return cls(
             tables=tables, covers_through=covers, ignored_files=ignored, set_aside=spoilt, absent=absent, **fields
         )

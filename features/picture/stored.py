@@ -83,8 +83,6 @@ def remove(connection: sqlite3.Connection, seller_id: str) -> None:
 
 def definitions_of(connection: sqlite3.Connection, snapshot_id: int) -> str | None:
     """Return what the pictures of a snapshot were made by; None where it has none."""
-    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'picture_sets'").fetchone() is None:
-        return None  # a file from before there were pictures
     found = connection.execute("SELECT definitions FROM picture_sets WHERE snapshot_id = ?", (snapshot_id,)).fetchone()
     return None if found is None else str(found[0])
 

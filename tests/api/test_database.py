@@ -1,31 +1,25 @@
-"""The database: durable, migrated both ways with data in place, and what the code believes it to be."""
+"""The database: durable commits, a schema that equals the metadata, and errors in one sentence."""
 
-import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, Engine, column, insert, inspect, table, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy.engine import make_url
 
-import api.access.repository as access
-import api.shadow.repository as shadows
-from api.access.rights import Kind
-from api.database import UtcDateTime, metadata, migrate, open_database, transaction
+from api.database import metadata, open_database, transaction
 from api.errors import DatabaseSetupError, DatabaseUnavailable
-from api.ledger.chain import verify
-from api.ledger.repository import rows_of, tips
+from api.keyring import KeyRing
+from api.ledger.repository import tips
 from api.ledger.service import Draft, Ledger
 from api.scores import answer, repository, stored
 from api.scores.repository import Indexed
 from api.scores.stored import StoredScore
-from api.shadow.repository import Numbers, ShadowScore
 from scoring.canonical import canonical_json
 from tests.api.postgres import fresh_database
 
@@ -34,22 +28,9 @@ pytestmark = pytest.mark.databases
 MASTER = bytes(range(32))
 MOMENT = datetime(2026, 2, 1, 9, 30, 0, 123456, tzinfo=UTC)
 
-
-def _score(number: int) -> StoredScore:
-    """A score as it was stored before the ledger."""
-    return StoredScore(
-        id=f"0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c{number:02}",
-        bank_id=f"bank-{number % 2}",
-        seller_id=f"卖家-{number % 3}",
-        purpose="credit_application",
-        scored_at=MOMENT + timedelta(seconds=number),
-        bundle="sha256:" + "b" * 64,
-        inputs=canonical_json({"seller_id": f"卖家-{number % 3}", "values": [0.1, None]}),
-        body=canonical_json({"assessment": {"score": 600 + number}, "id": number}),
-    )
-
-
-SCORE = _score(1)
+BANK = "bank-1"
+SELLER = "卖家-1"
+SCORE_ID = "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c01"
 
 
 @pytest.fixture
@@ -58,38 +39,41 @@ def database(empty_database: str) -> str:
     return empty_database
 
 
-def _at(database: str, revision: str) -> Engine:
-    """The database as a service of that revision left it."""
-    engine = open_database(database)
-    migrate(engine, revision)
-    return engine
+def _connected(database: str) -> Engine:
+    """Connect to a database that has no tables, and create none."""
+    url = make_url(database)
+    if url.drivername == "postgresql":
+        return create_engine(url.set(drivername="postgresql+psycopg"))
+    Path(str(url.database)).parent.mkdir(parents=True, exist_ok=True)
+    return create_engine(url)
 
 
-def _store_before(connection: Connection, score: StoredScore) -> None:
-    there = {each["name"] for each in inspect(connection).get_columns("scores")}
-    names = {name: value for name, value in vars(score).items() if name in there}
-    before = table("scores", *(column(name, UtcDateTime() if name == "scored_at" else None) for name in names))
-    connection.execute(insert(before), names)
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
+    return KeyRing.open(tmp_path_factory.mktemp("keys"))
 
 
-def _store(connection: Connection, ledger: Ledger, score: StoredScore) -> None:
-    """Store a score as the service does, without a receipt."""
-    seller = ledger.seller(connection, score.seller_id)
-    envelope = {name: canonical_json(value) for name, value in json.loads(score.body).items()}
-    content = answer.content(score.bundle, envelope, score.inputs)
-    row = ledger.append(connection, seller, Draft(score.bank_id, answer.CARRIED, content, score.scored_at))
-    place = (score.id, score.bank_id, row.header.position, seller.subject)
-    repository.add(connection, [Indexed(*place, score.purpose, score.scored_at, score.bundle, None)])
+def _store(connection: Connection, ledger: Ledger, ring: KeyRing) -> StoredScore:
+    """Store a score as the service does, and return it."""
+    seller = ledger.seller(connection, SELLER)
+    envelope = {"id": canonical_json(SCORE_ID), "assessment": canonical_json({"score": 601})}
+    inputs, bundle = canonical_json({"seller_id": SELLER, "values": [0.1, None]}), "sha256:" + "b" * 64
+    row = ledger.append(connection, seller, Draft(BANK, answer.SCORE, answer.content(bundle, envelope, inputs), MOMENT))
+    body, receipt = answer.answered(envelope, row, ring)
+    sealed = answer.sealed_receipt(seller.key, SCORE_ID, receipt)
+    place = (SCORE_ID, BANK, row.header.position, seller.subject)
+    repository.add(connection, [Indexed(*place, "credit_application", MOMENT, bundle, sealed)])
+    return StoredScore(SCORE_ID, BANK, SELLER, "credit_application", MOMENT, bundle, inputs, body)
 
 
-def test_a_score_comes_back_as_it_was_stored(database: str) -> None:
+def test_a_score_comes_back_as_it_was_stored(database: str, ring: KeyRing) -> None:
     engine, ledger = open_database(database), Ledger(MASTER)
     with transaction(engine, writes=True) as connection:
-        _store(connection, ledger, SCORE)
+        score = _store(connection, ledger, ring)
     with transaction(engine) as connection:
-        assert stored.find(connection, ledger, SCORE.bank_id, SCORE.id) == SCORE
-        assert stored.find(connection, ledger, SCORE.bank_id, "another") is None
-        assert stored.find(connection, ledger, "bank-another", SCORE.id) is None
+        assert stored.find(connection, ledger, BANK, SCORE_ID) == score
+        assert stored.find(connection, ledger, BANK, "another") is None
+        assert stored.find(connection, ledger, "bank-another", SCORE_ID) is None
     engine.dispose()
 
 
@@ -142,120 +126,65 @@ def test_a_service_waits_while_another_changes_a_new_file(tmp_path: Path) -> Non
     holder.close()
 
 
-def test_a_transaction_that_fails_stores_nothing(database: str) -> None:
+def test_a_transaction_that_fails_stores_nothing(database: str, ring: KeyRing) -> None:
     engine, ledger = open_database(database), Ledger(MASTER)
     with pytest.raises(DatabaseUnavailable), transaction(engine) as connection:  # noqa: PT012 - the second one fails
-        _store(connection, ledger, SCORE)
+        _store(connection, ledger, ring)
         connection.execute(text("SELECT no_such_column FROM scores"))
     with transaction(engine) as connection:
-        assert stored.find(connection, ledger, SCORE.bank_id, SCORE.id) is None
+        assert stored.find(connection, ledger, BANK, SCORE_ID) is None
         assert tips(connection) == {}
     engine.dispose()
 
 
-def test_models_and_migrations_agree(database: str) -> None:
+def test_the_migrated_schema_equals_the_metadata(database: str) -> None:
     engine = open_database(database)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     engine.dispose()
 
 
-def test_scores_from_before_are_carried_into_their_banks_chains_and_back(database: str) -> None:
-    engine, ledger, given = _at(database, "0003"), Ledger(MASTER), [_score(number) for number in range(5)]
-    shadow = ShadowScore(SCORE.id, "sha256:rival", Numbers("scored", 611, "B", 0.02))
-    with transaction(engine) as connection:
-        for score in reversed(given):
-            _store_before(connection, score)
-        shadows.add(connection, [shadow])
-    for _ in range(2):
-        migrate(engine, master=lambda: MASTER)
-        with transaction(engine) as connection:
-            assert list(stored.every(connection, ledger)) == given
-            assert stored.find(connection, ledger, SCORE.bank_id, SCORE.id) == SCORE
-            assert list(shadows.every(connection)) == [shadow]
-            assert {name: tip.position for name, tip in tips(connection).items()} == {"bank-0": 3, "bank-1": 2}
-            assert [verify(each, rows_of(connection, each), tip) for each, tip in tips(connection).items()] == [[], []]
-            assert connection.execute(text("SELECT count(*) FROM seller_keys")).scalar_one() == 3
-        migrate(engine, "0003", lambda: MASTER)
-        with transaction(engine) as connection:
-            wanted = text("SELECT id, bank_id, seller_id, body, inputs FROM scores ORDER BY scored_at")
-            found = [tuple(row) for row in connection.execute(wanted)]
-        assert found == [(each.id, each.bank_id, each.seller_id, each.body, each.inputs) for each in given]
-        assert "ledger" not in inspect(engine).get_table_names()
-    engine.dispose()
-
-
-def test_scores_from_before_banks_are_kept_and_no_banks(database: str) -> None:
-    engine, ledger = _at(database, "0002"), Ledger(MASTER)
-    shadow = ShadowScore(SCORE.id, "sha256:rival", Numbers("scored", 611, "B", 0.02))
-    bank = access.Client("bank-0123456789abcdef", Kind.BANK, "Bank", MOMENT, None)
-    with transaction(engine) as connection:
-        _store_before(connection, SCORE)
-        shadows.add(connection, [shadow])
-    for _ in range(2):
-        migrate(engine, master=lambda: MASTER)
-        with transaction(engine) as connection:
-            assert list(stored.every(connection, ledger)) == [replace(SCORE, bank_id="before-banks")]
-            assert list(tips(connection)) == ["before-banks"]
-            assert access.find(connection, bank.id) is None
-            access.add(connection, bank)
-            access.add_secret(connection, bank.id, name="one", hashed="$", now=MOMENT)
-            assert access.use_assertion(connection, bank.id, "1", until=MOMENT, now=MOMENT - timedelta(days=1))
-        migrate(engine, "0002", lambda: MASTER)
-        with transaction(engine) as connection:
-            assert connection.execute(text("SELECT body FROM scores")).scalar_one() == SCORE.body
-            assert connection.execute(text("SELECT score_id FROM shadow_scores")).scalar_one() == SCORE.id
-        assert set(inspect(engine).get_table_names()) == {"alembic_version", "scores", "shadow_scores"}
-    engine.dispose()
-
-
-def test_scores_are_not_carried_without_the_key(database: str) -> None:
-    engine = _at(database, "0002")
-    with transaction(engine) as connection:
-        _store_before(connection, SCORE)
-    with pytest.raises(DatabaseSetupError, match="needs the key of the ledger"):
-        migrate(engine)
-    with transaction(engine) as connection:
-        assert connection.execute(text("SELECT body FROM scores")).scalar_one() == SCORE.body
-    engine.dispose()
-
-
-def test_the_newest_schema_keeps_its_rows_and_the_base_has_none(database: str) -> None:
+def test_opening_the_database_again_keeps_its_rows(database: str, ring: KeyRing) -> None:
     engine, ledger = open_database(database), Ledger(MASTER)
     with transaction(engine, writes=True) as connection:
-        _store(connection, ledger, SCORE)
-    migrate(engine)
+        score = _store(connection, ledger, ring)
+    engine.dispose()
+    engine = open_database(database)
     with transaction(engine) as connection:
-        assert stored.find(connection, ledger, SCORE.bank_id, SCORE.id) == SCORE
-    migrate(engine, "base", lambda: MASTER)
-    assert inspect(engine).get_table_names() == ["alembic_version"]
-    migrate(engine)
-    with transaction(engine) as connection:
-        assert stored.find(connection, ledger, SCORE.bank_id, SCORE.id) is None
+        assert stored.find(connection, ledger, BANK, SCORE_ID) == score
     engine.dispose()
 
 
 def test_a_migration_that_fails_leaves_the_schema_as_it_was(database: str) -> None:
-    engine = open_database(database)
-    migrate(engine, "base")
+    engine = _connected(database)
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE scores (id TEXT)"))
-    with pytest.raises((OperationalError, ProgrammingError), match="already exists"):
-        migrate(engine)
+    with pytest.raises(DatabaseSetupError, match="already exists"):
+        open_database(database)
+    assert inspect(engine).get_table_names() == ["scores"]
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE scores"))
-    migrate(engine)
-    assert "scores" in inspect(engine).get_table_names()
+    open_database(database).dispose()
+    assert {*metadata.tables, "alembic_version"} == set(inspect(engine).get_table_names())
     engine.dispose()
 
 
-def test_errors_hold_no_parameters(database: str) -> None:
+def test_a_database_of_another_revision_is_refused(database: str) -> None:
+    engine = open_database(database)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0008'"))
+    engine.dispose()
+    with pytest.raises(DatabaseSetupError, match=r"cannot be opened \(.*'0008'\)"):
+        open_database(database)
+
+
+def test_errors_hold_no_parameters(database: str, ring: KeyRing) -> None:
     engine = open_database(database)
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE seller_keys"))
     with pytest.raises(DatabaseUnavailable) as caught, transaction(engine) as connection:
-        _store(connection, Ledger(MASTER), SCORE)
-    assert SCORE.seller_id not in f"{caught.value} {caught.value.__cause__}"
+        _store(connection, Ledger(MASTER), ring)
+    assert SELLER not in f"{caught.value} {caught.value.__cause__}"
     engine.dispose()
 
 

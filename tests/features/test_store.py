@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -15,8 +14,6 @@ import pytest
 from features import store as store_module
 from features.circumstances.stored import Circumstances, CircumstanceSet
 from features.errors import StoreError
-from features.picture.series import digest
-from features.picture.stored import PictureSet
 from features.store import Snapshot, StoredVector, VectorStore
 
 SNAPSHOT = Snapshot(date(2024, 3, 1), "data-1", "sha256:aa", {"orders": date(2024, 3, 1), "refunds": date(2024, 2, 29)})
@@ -278,20 +275,6 @@ def test_a_sellers_circumstances_are_removed_with_the_vectors_and_overwritten(
     )
     assert store.remove("S-to-forget") == 1
     assert not [file.name for file in (tmp_path / "var").iterdir() if b"S-to-forget" in file.read_bytes()]
-
-
-def test_a_file_from_before_circumstances_is_read_and_counts_as_not_there(store: VectorStore, tmp_path: Path) -> None:
-    store.replace(SNAPSHOT, ROWS, PictureSet(digest(), []), CHINA)
-    assert store.sellers_in(SNAPSHOT, pictured=True) == 2
-    with closing(sqlite3.connect(tmp_path / "var" / "vectors.db")) as connection, connection:
-        connection.executescript("DROP TABLE rates; DROP TABLE circumstances")
-    found = store.latest("S1")
-    assert found is not None
-    assert found.circumstances == Circumstances()
-    assert store.usd_per_unit() == {}
-    assert store.sellers_in(SNAPSHOT) == 2
-    assert store.sellers_in(SNAPSHOT, pictured=True) is None
-    assert store.remove("S1") == 1
 
 
 def test_reads_go_on_where_they_left_off_and_never_in_a_file_that_is_gone(tmp_path: Path) -> None:

@@ -33,8 +33,7 @@ def score(
     return room.append("score", content, at=at, seller_id=seller_id).header.position
 
 
-def test_scores_under_a_consent_and_from_before_there_were_any_are_whole(room: Room) -> None:
-    score(room, None)
+def test_scores_under_a_consent_are_whole(room: Room) -> None:
     consent = room.grant(granted_at=NOW - DAY, ends=NOW + DAY)
     for moment in (NOW - DAY, NOW, NOW + DAY - TICK):
         score(room, consent.id, at=moment)
@@ -88,7 +87,6 @@ def before_it(room: Room) -> tuple[int, str]:
 
 
 def without_one(room: Room) -> tuple[int, str]:
-    room.grant()
     return score(room, None), "the score names no consent"
 
 

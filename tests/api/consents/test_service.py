@@ -7,27 +7,25 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 import pytest
-from sqlalchemy import text
 
 from api.access import service as access
 from api.access.rights import Kind
 from api.consents import service
 from api.consents.requests import service as requests
 from api.consents.service import LONGEST
-from api.database import migrate, transaction
+from api.database import transaction
 from api.errors import (
     BankUnknown,
     ConsentRequestClosed,
     ConsentRequestUnknown,
     ConsentRequired,
     ConsentUnknown,
-    DatabaseSetupError,
     InvalidRequest,
 )
 from api.ledger.repository import seller_key
 from api.ledger.service import content_of
 from tests.api.consents.conftest import DAY, OTHER, SELLER, Room
-from tests.api.ledger.conftest import MASTER, NOW
+from tests.api.ledger.conftest import NOW
 
 pytestmark = pytest.mark.databases
 
@@ -194,20 +192,6 @@ def test_a_request_that_was_declined_or_has_expired_is_not_granted_by_a_later_co
     room.grant(bank_id=room.second, at=expired.expires_at)
     with transaction(room.engine) as connection:
         assert [requests.find(connection, None, each.id).consent_id for each in (declined, expired)] == [None, None]
-
-
-def test_what_the_ledger_holds_is_read_back_after_a_way_down_and_up(room: Room) -> None:
-    consents = [room.grant(), room.grant(purpose=OTHER), room.grant(bank_id=room.second)]
-    consents[0] = room.revoke(consents[0], NOW + DAY)
-    room.ask(seller_id="S-nobody")
-    migrate(room.engine, "0004")
-    with pytest.raises(DatabaseSetupError, match="needs its key"):
-        migrate(room.engine)
-    migrate(room.engine, master=lambda: MASTER)
-    with transaction(room.engine) as connection:
-        assert [service.find(connection, None, each.id) for each in consents] == consents
-        assert connection.execute(text("SELECT count(*) FROM consent_requests")).scalar_one() == 0
-    assert room.faults() == []
 
 
 def test_an_act_from_before_the_revocation_brings_nothing_back(room: Room) -> None:

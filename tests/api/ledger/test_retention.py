@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 import api.ledger.service
 from api.cli import app
 from api.consents.ledger_check import ConsentCheck
-from api.database import migrate, transaction
+from api.database import transaction
 from api.erasure import erase
 from api.errors import InputError
 from api.ledger.chain import Header, Row, digest_of
@@ -193,16 +193,6 @@ def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.Monke
     report = looked(services)
     assert (report.faults, report.retained) == ((), 40)
     assert all(read(client, body).content == body for body in bodies)
-
-
-@pytest.mark.databases
-def test_going_down_leaves_out_what_was_dropped(client: TestClient, answers: dict[str, list[bytes]]) -> None:
-    services = client.app.state.services
-    dropped(services)
-    migrate(services.engine, "0003", lambda: services.ledger.master)
-    with transaction(services.engine) as connection:
-        kept = connection.execute(text("SELECT body FROM scores ORDER BY scored_at")).scalars().all()
-    assert [bytes(each) for each in kept] == answers["young"]
 
 
 def _drop(made: Made) -> None:

@@ -236,18 +236,6 @@ def test_an_outcome_without_a_number_opens_nothing(stored_in: Settings, open_cli
     assert [each["criterion"] for each in found["products"][0]["unmet"]] == ["score"]
 
 
-def test_a_score_from_before_circumstances_were_stored_knows_no_country_and_dollars_alone(desk: Desk) -> None:
-    desk.put(LINE, {**LINE, "id": "anywhere", "countries": []}, LOAN)
-    stored = desk.stored(desk.score("S")["id"])
-    inputs = json.loads(stored.inputs)
-    old = {name: inputs[name] for name in inputs.keys() - {"country", "base_currency", "usd_per_unit"}}
-    assert old.keys() < inputs.keys()
-    with transaction(desk.services.engine) as connection:
-        found = offers(connection, desk.services, replace(stored, inputs=json.dumps(old).encode()))
-    lacking = {each.product_id: [str(unmet.criterion) for unmet in each.eligibility.unmet] for each in found}
-    assert lacking == {"anywhere": [], "line": ["country"], "loan": ["monthly_sales"]}
-
-
 def test_products_of_every_bank_are_offered_but_of_the_revoked(desk: Desk) -> None:
     now, engine = datetime.now(UTC), desk.services.engine
     desk.put(LINE)

@@ -176,14 +176,6 @@ def test_the_same_rows_under_another_name_or_in_another_file_change_nothing(
     assert [row["store_id"] for row in accepted(open_store(begun), "stores")] == ["T1", "T2"]
 
 
-def test_a_report_from_before_files_were_set_aside_reads_back(begun: Path) -> None:
-    held = open_store(begun)
-    report = held.report(held.deliveries[0].delivery_id)
-    older = json.loads(report.to_json())
-    del older["set_aside"]
-    assert IntakeReport.from_json(json.dumps(older)) == report
-
-
 def test_the_command_says_what_was_set_aside_and_ends_with_2(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
