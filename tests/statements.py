@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scoring.reasons import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wording
+from scoring.reason_catalogue import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wording
 from scoring.sheet import FeatureEntry
 
 

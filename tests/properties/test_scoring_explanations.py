@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring import Bundle, assess
+from scoring import Bundle, assess, serialize_assessment
 from scoring.explain import contributions
 from scoring.model import Calibration, Model
 from scoring.points import to_points
@@ -89,13 +89,13 @@ def test_bytes_are_the_same_alone_in_any_batch_and_in_any_order(
 ) -> None:
     bundle = _bundle(recipe)
     vectors = build.vectors(build.rows(recipe, 17, seed))
-    alone = [assess(bundle, [vector])[0].canonical_bytes for vector in vectors]
+    alone = [serialize_assessment(assess(bundle, [vector])[0]) for vector in vectors]
     places = list(range(len(vectors)))
     order.shuffle(places)  # type: ignore[attr-defined]
     for start in range(0, len(places), size):
         batch = places[start : start + size]
         together = assess(bundle, [vectors[place] for place in batch])
-        assert [result.canonical_bytes for result in together] == [alone[place] for place in batch]
+        assert [serialize_assessment(result) for result in together] == [alone[place] for place in batch]
     for result in assess(bundle, vectors):
         explanation = result.explanation
         assert explanation is not None

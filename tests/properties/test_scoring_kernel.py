@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scoring.explain import contributions, prove
-from scoring.kernel.compiled import in_blocks, row_by_row
+from scoring.explain import contributions, verify_tables
+from scoring.kernel.compiled import explain_blocks, explain_rows
 from scoring.kernel.groups import plan
 from scoring.kernel.trees import read_trees
 from scoring.model import Model
@@ -80,20 +80,20 @@ def _assert_explained_as_lightgbm_does(model: Model, matrix: NDArray[np.float64]
     ours = contributions(model, matrix)
     assert np.abs(ours.values - theirs[:, :-1]).max() <= _CLOSE
     assert np.abs(ours.base - theirs[:, -1]).max() <= _CLOSE
-    for way in (row_by_row, in_blocks):
+    for way in (explain_rows, explain_blocks):
         values, margins = np.zeros(matrix.shape), np.zeros(len(matrix))
         way(model.tables, matrix, values, margins)
         assert values.tobytes() == ours.values.tobytes()
         assert margins.tobytes() == np.asarray(model.booster.predict(matrix, raw_score=True)).tobytes()
-    prove(model)
+    verify_tables(model)
 
 
 @settings(max_examples=repeat(15, 400), deadline=None)
-@given(seed=_SEEDS, depth=st.integers(0, 5), features=st.integers(1, 5), least_cover=st.integers(0, 1))
+@given(seed=_SEEDS, depth=st.integers(0, 5), features=st.integers(1, 5), min_cover=st.integers(0, 1))
 def test_contributions_are_shapley_values_also_where_no_training_row_went(
-    seed: int, depth: int, features: int, least_cover: int
+    seed: int, depth: int, features: int, min_cover: int
 ) -> None:
-    forest = Forest(seed, features, 2, depth, least_cover)
+    forest = Forest(seed, features, 2, depth, min_cover)
     model = Model.from_text(forests.text(forest))
     matrix = forests.rows(forest, 3, seed)
     found = contributions(model, matrix)

@@ -9,7 +9,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE
-from scoring.reasons import code_of
+from scoring.reason_catalogue import code_of
 from training.dataset import UNDATED
 from training.evidence.card_blocks import (
     Alarm,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.reasons import MOST_REASONS
+from scoring.reasons import MAX_REASONS
 from training.evidence.asking import answers, drawn_rows
 from training.evidence.finding import Finding
 from training.evidence.intervals import mean
@@ -131,7 +131,7 @@ def _by_scorecard(card: Scorecard, bundle: Bundle) -> Ask:
 def _costliest(names: Sequence[str], points: NDArray[np.float64], group_of: Mapping[str, str]) -> Iterator[str]:
     told: set[str] = set()
     for place in np.argsort(points, kind="stable").tolist():
-        if points[place] >= 0 or len(told) == MOST_REASONS:
+        if points[place] >= 0 or len(told) == MAX_REASONS:
             return
         if group_of[names[place]] not in told:
             told.add(group_of[names[place]])
