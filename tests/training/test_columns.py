@@ -142,7 +142,7 @@ def test_a_model_that_takes_missing_values_otherwise_is_refused(parts: BundlePar
         for line in parts.model_text.splitlines()
         if not line.startswith("tree_sizes=")
     )
-    with pytest.raises(BundleError, match=r"a missing \w+ is taken at its riskiest end, but the model sends it"):
+    with pytest.raises(BundleError, match=r"a missing \w+ counts as its riskiest value, but the model sends it"):
         pack(replace(parts, model_text=altered))
     as_trained = tuple(replace(entry, missing="as_trained") for entry in parts.sheet.entries)
     pack(replace(parts, model_text=altered, sheet=replace(parts.sheet, entries=as_trained)))
