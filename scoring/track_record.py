@@ -45,7 +45,9 @@ class TrackRecord:
                 f"A track record needs {PERCENTILES} scores in ascending order; found {len(self.scores)} scores."
             )
         if any(not 0 <= band.bad <= band.loans for band in self.bands) or not self.count:
-            raise BundleError("The bands of a track record need loans, and in each band at most as many defaults.")
+            raise BundleError(
+                "A track record needs loans, and the defaults of each band must be between 0 and its loans."
+            )
 
     @classmethod
     def read(cls, data: Mapping[str, Any] | None) -> TrackRecord | None:

@@ -9,7 +9,7 @@ from scoring.sheet import FeatureEntry
 
 
 def reason_catalogue(entries: Iterable[FeatureEntry], version: str = "2026-01") -> ReasonCatalogue:
-    """Return words for each scored feature, each reason group and each table that they rest on."""
+    """Return statements for each scored feature, and labels for its reason groups and tables."""
     scored = [entry for entry in entries if entry.scored]
     groups = dict.fromkeys(entry.reason_group for entry in scored)
     tables = sorted({table for entry in scored for table in entry.tables})
