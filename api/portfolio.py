@@ -16,7 +16,7 @@ from api.errors import OutputError
 from api.vectors import to_vector
 from features.store import StoredVector
 from scoring import Assessment, Bundle, assess
-from scoring.assess import SCALE_LIMIT
+from scoring.assessment import SCALE_LIMIT
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,34 +1,42 @@
-"""Vector and bundle in, assessment out: pure functions, no input or output.
+"""Credit scoring: a feature vector and a model bundle in, an assessment out.
 
-Nothing here reads a file, a clock, a network, a database or the environment. The public face:
+The package is pure: it accesses no file, clock, network, database or environment variable. Its public functions:
 
-- `assess(bundle, vectors)`, the one call that everyone makes
-- `advise(bundle, vector)`, what would move a seller up a band
-- `changes(before, now, restated)`, why a score is not what it was
-- `Bundle.from_files(files)` and `pack(parts)`, the one place that knows the bundle's format
-- `eligibility(product, grounds, bands)`, whether a financing product is open to a seller, and what is lacking
-- the errors, all `ScoringError`
+- `assess(bundle, vectors)` scores and explains vectors
+- `serialize_assessment(assessment)` returns the canonical JSON of an assessment
+- `advise(bundle, vector)` finds changes that raise a seller's score
+- `changes(before, now, restated)` explains the difference between two scores
+- `Bundle.from_files(files)` and `pack(parts)` read and write a bundle
+- `eligibility(product, inputs, bands)` checks whether a seller can have a financing product
+
+All errors are subclasses of `ScoringError`.
 """
 
-from scoring.advice import Advice, Verdict, advise
-from scoring.assess import Assessment, Outcome, assess
-from scoring.bundle import Bundle, BundleParts, Policy, Reference, pack
+from scoring.advice import Advice, AdviceVerdict
+from scoring.advise import advise
+from scoring.assess import assess
+from scoring.assessment import Assessment
+from scoring.bundle import Bundle, BundleParts, Reference, pack
 from scoring.changes import Changes, changes
-from scoring.eligibility import Criterion, Eligibility, Grounds, Product, Unmet, eligibility
+from scoring.eligibility import Criterion, Eligibility, EligibilityInputs, Product, UnmetCriterion, eligibility
 from scoring.errors import (
     BundleError,
     ExplanationError,
-    FeaturesError,
+    FeatureSheetError,
     ProductError,
     ScoringError,
     TableTooLargeError,
     TreeError,
     VectorError,
 )
+from scoring.outcome import Outcome
+from scoring.policy import Policy
+from scoring.serialization import serialize_assessment
 from scoring.vector import Vector
 
 __all__ = [
     "Advice",
+    "AdviceVerdict",
     "Assessment",
     "Bundle",
     "BundleError",
@@ -36,9 +44,9 @@ __all__ = [
     "Changes",
     "Criterion",
     "Eligibility",
+    "EligibilityInputs",
     "ExplanationError",
-    "FeaturesError",
-    "Grounds",
+    "FeatureSheetError",
     "Outcome",
     "Policy",
     "Product",
@@ -47,13 +55,13 @@ __all__ = [
     "ScoringError",
     "TableTooLargeError",
     "TreeError",
-    "Unmet",
+    "UnmetCriterion",
     "Vector",
     "VectorError",
-    "Verdict",
     "advise",
     "assess",
     "changes",
     "eligibility",
     "pack",
+    "serialize_assessment",
 ]

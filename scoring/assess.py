@@ -1,224 +1,64 @@
-"""The one call that everyone makes: vectors and a bundle in, assessments out.
+"""Assessment of vectors with a bundle.
 
-Single requests, batches, portfolios and replays all come here, which is why their bytes agree.
+Single requests, batches, portfolios and replays all call `assess`; therefore their results are equal to the byte.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import compress
-from typing import Any, NamedTuple
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from scoring.assessment import SCALE_LIMIT, Assessment, Contribution, Explanation, GroupPoints, Versions
 from scoring.bundle import Bundle
 from scoring.explain import contributions
-from scoring.freshness import TableGap, optional_gaps, required_gaps
+from scoring.freshness import TableGap, optional_gaps, usable_values
+from scoring.outcome import Outcome, Shortfall, determine_outcome
 from scoring.points import to_points
-from scoring.reasons import Reason, principal_reasons
+from scoring.policy import to_probability
+from scoring.reasons import principal_reasons
 from scoring.sheet import FeatureSheet
-from scoring.vector import Vector, to_matrix
-from scoring.written import assessment_bytes
+from scoring.vector import Vector
 
-SCALE_LIMIT = "scale_limit"
-"""The name of the contribution, and of the group, by which an end of the scale cuts the score off."""
-
-_SCALE_LIMIT_LABEL = "Limit of the scale"
-_PROBABILITY_DIGITS = 6
-
-
-class Outcome(StrEnum):
-    """What became of a request; all but the first are answers without a number.
-
-    `INSUFFICIENT_HISTORY`: new on the platform, or too few days with sales. `INACTIVE`: sold before and not lately.
-    `INSUFFICIENT_DATA`: a required table was not delivered. `STALE_DATA`: one ends too long before the request.
-    """
-
-    SCORED = "scored"
-    INSUFFICIENT_HISTORY = "insufficient_history"
-    INACTIVE = "inactive"
-    INSUFFICIENT_DATA = "insufficient_data"
-    STALE_DATA = "stale_data"
-
-
-class GroupPoints(NamedTuple):
-    """The points of a reason group: the sum of its features' points."""
-
-    group: str
-    label: str
-    points: int
-
-
-class Contribution(NamedTuple):
-    """The points of one scored feature. `typical` is the reference population's median, in the unit of `value`.
-
-    A tuple, since a score has a hundred of them and a frozen dataclass takes three times as long to make.
-    """
-
-    feature: str
-    label: str
-    value: float | None
-    unit: str
-    typical: float | None
-    points: int
-    reason_group: str | None
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why the score is what it is: `base_points` plus the points of all groups is the score; so with contributions.
-
-    Where an end of the scale cuts the score off, a group and a contribution named `scale_limit` come last.
-    """
-
-    base_points: int
-    reference_population: str
-    groups: tuple[GroupPoints, ...]
-    contributions: tuple[Contribution, ...]
-    reasons: tuple[Reason, ...]
-
-
-@dataclass(frozen=True)
-class Shortfall:
-    """One thing that was missing for a score: `what` (a table or a feature), what was found and what is needed."""
-
-    what: str
-    found: float | str | None
-    needed: float | str
-
-
-@dataclass(frozen=True)
-class Versions:
-    """What an assessment was made with; `scale` is the whole scale, since libraries differ."""
-
-    model: str
-    bundle: str
-    catalogue: str
-    reasons: str
-    scale: dict[str, float | int]
-
-
-@dataclass(frozen=True)
-class Assessment:
-    """A pure function of vector, date of the request and bundle.
-
-    Without a number where `outcome` is not `scored`; `shortfalls` says why. `table_gaps` are the optional tables that
-    the score does without: what rests on them counts as missing.
-    """
-
-    outcome: Outcome
-    score: int | None
-    band: str | None
-    probability_of_default: float | None
-    default_definition: str
-    requested_on: str
-    as_of: str
-    data_through: str | None
-    explanation: Explanation | None
-    shortfalls: tuple[Shortfall, ...]
-    table_gaps: tuple[TableGap, ...]
-    versions: Versions
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, as the API shows them."""
-        plain = asdict(replace(self, explanation=None))
-        if self.explanation is not None:
-            plain["explanation"] = {
-                **asdict(replace(self.explanation, groups=(), contributions=())),
-                "groups": [item._asdict() for item in self.explanation.groups],
-                "contributions": [item._asdict() for item in self.explanation.contributions],
-            }
-        return plain
-
-    @cached_property
-    def canonical_bytes(self) -> bytes:
-        """The bytes that are stored, signed and compared: the canonical JSON of `to_dict`."""
-        return assessment_bytes(self)
+_SCALE_LIMIT_LABEL: Final = "Limit of the scale"
 
 
 def assess(bundle: Bundle, vectors: Sequence[Vector], threads: int = 1) -> list[Assessment]:
-    """Assess each vector with the bundle; the result's order is the vectors'.
+    """Assess each vector with the bundle, and return the assessments in the same order.
 
-    One vector or a million, alone or beside others, on any number of threads: an assessment's canonical bytes are the
-    same.
+    The serialized bytes of an assessment do not depend on the number of vectors, on the other vectors or on the number
+    of threads.
 
     Example: `assess(bundle, [vector])[0].score` is 625.
 
     Raises:
-        VectorError: a vector does not meet the bundle's feature sheet.
+        VectorError: a vector does not fit the bundle's feature sheet.
         ExplanationError: the model's contributions are not finite or do not add up.
     """
     gaps = [optional_gaps(bundle.sheet, vector) for vector in vectors]
-    matrix = readable(bundle.sheet, vectors, gaps)
-    outcomes = [outcome_of(bundle.sheet, vector) for vector in vectors]
-    scorable = np.array([outcome is Outcome.SCORED for outcome, _ in outcomes], dtype=bool)
-    scored = iter(_scored(bundle, matrix[scorable], list(compress(gaps, scorable)), threads))
+    matrix = usable_values(bundle.sheet, vectors, gaps)
+    outcomes = [determine_outcome(bundle.sheet, vector) for vector in vectors]
+    is_scored = np.array([outcome is Outcome.SCORED for outcome, _ in outcomes], dtype=bool)
+    scores = _score_rows(bundle, matrix[is_scored], list(compress(gaps, is_scored)), threads)
     return [
-        _assessment(bundle, vector, gap, next(scored) if outcome is Outcome.SCORED else _Answer(outcome, shortfalls))
-        for vector, gap, (outcome, shortfalls) in zip(vectors, gaps, outcomes, strict=True)
+        _assessment(
+            bundle,
+            vector,
+            vector_gaps,
+            next(scores) if outcome is Outcome.SCORED else _ModelResult(outcome, shortfalls),
+        )
+        for vector, vector_gaps, (outcome, shortfalls) in zip(vectors, gaps, outcomes, strict=True)
     ]
 
 
-def probability_of(log_odds: float) -> float:
-    """Return the probability of default as it is told, to a millionth.
-
-    Example: `probability_of(0.0)` is 0.5.
-    """
-    # the logistic function as tanh, which no margin overflows
-    return round(0.5 + 0.5 * math.tanh(0.5 * log_odds), _PROBABILITY_DIGITS)
-
-
-def readable(
-    sheet: FeatureSheet, vectors: Sequence[Vector], gaps: Sequence[tuple[TableGap, ...]]
-) -> NDArray[np.float64]:
-    """Return the values as the model reads them, shape (vectors, features): NaN also where a table is not used.
-
-    Raises:
-        VectorError: a vector does not meet the sheet.
-    """
-    matrix = to_matrix(vectors, sheet)
-    for row, several in enumerate(gaps):
-        for gap in several:
-            matrix[row, sheet.resting_on[gap.table]] = np.nan
-    return matrix
-
-
-def outcome_of(sheet: FeatureSheet, vector: Vector) -> tuple[Outcome, tuple[Shortfall, ...]]:
-    """Return the outcome of a vector, and what is missing for a score."""
-    gaps = required_gaps(sheet, vector)
-    if undelivered := [gap for gap in gaps if gap.data_through is None]:
-        return Outcome.INSUFFICIENT_DATA, tuple(Shortfall(gap.table, None, "delivered") for gap in undelivered)
-    if gaps:
-        needed = f"at most {sheet.max_age_days} days before {vector.requested_on}"
-        return Outcome.STALE_DATA, tuple(Shortfall(gap.table, gap.data_through, needed) for gap in gaps)
-    short = tuple(
-        Shortfall(threshold.feature, found, threshold.least)
-        for threshold in sheet.history
-        if ((found := vector.values[sheet.place_of[threshold.feature]]) or 0.0) < threshold.least
-    )
-    if (stopped := _inactivity(sheet, vector)) is not None:
-        return Outcome.INACTIVE, (stopped, *short)
-    return (Outcome.INSUFFICIENT_HISTORY if short else Outcome.SCORED), short
-
-
-def _inactivity(sheet: FeatureSheet, vector: Vector) -> Shortfall | None:
-    """Return how long ago the last sale was, where that is too long for a seller who sold before; else None."""
-    if sheet.activity is None or vector.values[sheet.place_of[sheet.activity.since]] is None:
-        return None
-    since_last = vector.values[sheet.place_of[sheet.activity.feature]]
-    if since_last is not None and since_last <= sheet.activity.most:
-        return None
-    return Shortfall(sheet.activity.feature, since_last, sheet.activity.most)
-
-
 @dataclass(frozen=True)
-class _Answer:
-    """The part of an assessment that depends on the model; without a number where a shortfall stands in the way."""
+class _ModelResult:
+    """The fields of an assessment that depend on the model; without a score if there are shortfalls."""
 
     outcome: Outcome
     shortfalls: tuple[Shortfall, ...] = ()
@@ -228,10 +68,10 @@ class _Answer:
     explanation: Explanation | None = None
 
 
-def _assessment(bundle: Bundle, vector: Vector, gaps: tuple[TableGap, ...], answer: _Answer) -> Assessment:
+def _assessment(bundle: Bundle, vector: Vector, gaps: tuple[TableGap, ...], result: _ModelResult) -> Assessment:
     covered = [day for name in bundle.sheet.required_tables if (day := vector.data_through(name)) is not None]
     return Assessment(
-        **vars(answer),
+        **vars(result),
         default_definition=bundle.policy.default_definition,
         requested_on=vector.requested_on.isoformat(),
         as_of=vector.as_of.isoformat(),
@@ -247,17 +87,17 @@ def _assessment(bundle: Bundle, vector: Vector, gaps: tuple[TableGap, ...], answ
     )
 
 
-def _scored(
+def _score_rows(
     bundle: Bundle, rows: NDArray[np.float64], gaps: Sequence[tuple[TableGap, ...]], threads: int
-) -> Iterator[_Answer]:
-    """Yield the answer of each row that can be scored."""
+) -> Iterator[_ModelResult]:
+    """Yield score and explanation of each row."""
     explained = contributions(bundle.model, rows, threads)
     points = to_points(explained, bundle.policy.calibration, bundle.policy.scale, bundle.sheet.scored)
     reasons = principal_reasons(bundle, rows, points, gaps)
     values = rows[:, bundle.sheet.scored].tolist()
-    for row, probability in enumerate(map(probability_of, points.log_odds.tolist())):
-        earned, limit = points.features[row].tolist(), int(points.scale_limit[row])
-        yield _Answer(
+    for row, probability in enumerate(map(to_probability, points.log_odds.tolist())):
+        feature_points, limit_points = points.features[row].tolist(), int(points.scale_limit[row])
+        yield _ModelResult(
             outcome=Outcome.SCORED,
             score=int(points.score[row]),
             band=bundle.policy.bands.of(probability),
@@ -265,28 +105,32 @@ def _scored(
             explanation=Explanation(
                 base_points=points.base,
                 reference_population=bundle.reference.population,
-                groups=_groups(bundle, earned, limit),
-                contributions=_contributions(bundle.sheet, values[row], earned, limit),
+                groups=_groups(bundle, feature_points, limit_points),
+                contributions=_contributions(bundle.sheet, values[row], feature_points, limit_points),
                 reasons=reasons[row],
             ),
         )
 
 
-def _groups(bundle: Bundle, earned: Sequence[int], limit: int) -> tuple[GroupPoints, ...]:
+def _groups(bundle: Bundle, feature_points: Sequence[int], limit_points: int) -> tuple[GroupPoints, ...]:
     sums: dict[str, int] = {}
-    for entry, points in zip(bundle.sheet.scored_entries, earned, strict=True):
+    for entry, points in zip(bundle.sheet.scored_entries, feature_points, strict=True):
         sums[entry.reason_group] = sums.get(entry.reason_group, 0) + points
-    # in the order of the reason catalogue, which names each group of the sheet once
-    each = [GroupPoints(it.name, it.label.en, sums[it.name]) for it in bundle.reasons.groups if it.name in sums]
-    if limit:
-        each.append(GroupPoints(SCALE_LIMIT, _SCALE_LIMIT_LABEL, limit))
-    return tuple(each)
+    # in the order of the reason catalogue, which has each group of the sheet once
+    groups = [
+        GroupPoints(group.name, group.label.en, sums[group.name])
+        for group in bundle.reasons.groups
+        if group.name in sums
+    ]
+    if limit_points:
+        groups.append(GroupPoints(SCALE_LIMIT, _SCALE_LIMIT_LABEL, limit_points))
+    return tuple(groups)
 
 
 def _contributions(
-    sheet: FeatureSheet, values: Sequence[float], earned: Sequence[int], limit: int
+    sheet: FeatureSheet, values: Sequence[float], feature_points: Sequence[int], limit_points: int
 ) -> tuple[Contribution, ...]:
-    each = [
+    items = [
         Contribution(
             entry.name,
             entry.label,
@@ -296,8 +140,8 @@ def _contributions(
             points,
             entry.reason_group,
         )
-        for entry, value, points in zip(sheet.scored_entries, values, earned, strict=True)
+        for entry, value, points in zip(sheet.scored_entries, values, feature_points, strict=True)
     ]
-    if limit:
-        each.append(Contribution(SCALE_LIMIT, _SCALE_LIMIT_LABEL, None, "points", None, limit, None))
-    return tuple(each)
+    if limit_points:
+        items.append(Contribution(SCALE_LIMIT, _SCALE_LIMIT_LABEL, None, "points", None, limit_points, None))
+    return tuple(items)

@@ -1,4 +1,4 @@
-"""Bands A to E: what a credit officer says instead of a number."""
+"""Risk bands A to E, by probability of default."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,7 +8,7 @@ from scoring.errors import BundleError
 
 @dataclass(frozen=True)
 class Band:
-    """One band: its letter and the highest probability of default that it admits (itself included)."""
+    """One band: its letter and the highest probability of default in it, inclusive."""
 
     name: str
     up_to: float
@@ -16,7 +16,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Bands:
-    """Bands from best to worst; the last one admits everything.
+    """Bands from best to worst; the last one ends at a probability of 1.
 
     Example:
         >>> bands = Bands((Band("A", 0.02), Band("B", 0.05), Band("C", 1.0)))
@@ -28,15 +28,15 @@ class Bands:
 
     def __post_init__(self) -> None:
         limits = [band.up_to for band in self.items]
-        # compared pair by pair, since a NaN passes through sorting
-        rising = all(lower < upper for lower, upper in pairwise([0.0, *limits]))
-        if not (limits and rising and limits[-1] == 1.0):
-            raise BundleError(f"Band limits must be above 0, rise and end at 1.0; found {limits}.")
+        # compared pair by pair, because sorting does not detect NaN
+        increasing = all(lower < upper for lower, upper in pairwise([0.0, *limits]))
+        if not (limits and increasing and limits[-1] == 1.0):
+            raise BundleError(f"Band limits must be above 0, increase and end at 1.0; found {limits}.")
         if len(set(self.names)) != len(self.names):
-            raise BundleError(f"Each band needs a name of its own; found {', '.join(self.names)}.")
+            raise BundleError(f"Each band needs its own name; found {', '.join(self.names)}.")
 
     def of(self, probability_of_default: float) -> str:
-        """Return the letter of the band that holds this probability of default."""
+        """Return the letter of the band of a probability of default."""
         return next(band.name for band in self.items if probability_of_default <= band.up_to)
 
     @property
@@ -45,12 +45,12 @@ class Bands:
         return tuple(band.name for band in self.items)
 
     def next_better(self, name: str) -> str:
-        """Return the band above this one; the best has only itself.
+        """Return the next better band; for the best band, the band itself.
 
-        Example: of bands A, B and C the next better of C is B, of A it is A.
+        Example: with bands A, B and C, the next better band of C is B, and of A it is A.
         """
         return self.names[max(self.names.index(name) - 1, 0)]
 
-    def as_good(self, name: str, wanted: str) -> bool:
-        """Return whether this band is the wanted one, or better."""
-        return self.names.index(name) <= self.names.index(wanted)
+    def as_good(self, name: str, minimum: str) -> bool:
+        """Return whether a band is `minimum` or better."""
+        return self.names.index(name) <= self.names.index(minimum)

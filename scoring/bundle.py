@@ -1,6 +1,7 @@
-"""The model bundle: everything a score rests on, as named files with a manifest of their digests.
+"""The model bundle: everything that a score depends on, as files with a manifest of their digests.
 
-`pack` writes what `Bundle.from_files` verifies and reads; no other code knows the format. Neither touches a disk.
+`pack` writes the files, `Bundle.from_files` verifies and reads them; no other code depends on the format. Neither
+accesses the disk.
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from scoring.bands import Band, Bands
 from scoring.canonical import canonical_json, sha256
 from scoring.errors import BundleError
-from scoring.explain import prove
+from scoring.explain import verify_tables
 from scoring.model import Calibration, ExplainedBy, Model
-from scoring.reasons import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wording
+from scoring.policy import Policy
+from scoring.reason_catalogue import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wording
 from scoring.scale import Scale
 from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold, Reach, Sizes
 from scoring.track_record import TrackRecord
@@ -34,26 +36,17 @@ _MODEL, _FEATURES, _POLICY, _REASONS, _REFERENCE = FILES = (
     "reasons.json",
     "reference.json",
 )
-"""The files of a bundle beside its manifest."""
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How a margin becomes a decision aid: calibration, scale, bands, and the definition of bad in words."""
-
-    calibration: Calibration
-    scale: Scale
-    bands: Bands
-    default_definition: str
+"""The files of a bundle, without its manifest."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """The population that contributions compare with, and what was measured and used when the model was made.
+    """The reference population of the contributions, and facts about the training of the model.
 
-    `explained_by` tells how contributions are found. A bundle that does not say was made before there were tables.
-    `track_record` is what became of the loans that the model was tested on, `intended_use` what the model is for and
-    what not, a paragraph each; older bundles do not tell.
+    `validation` has metrics by name, `libraries` the library versions. `explained_by` states how contributions are
+    computed; older bundles have no value, and LightGBM computes them. `track_record` has the outcomes of the loans
+    that the model was tested on. `intended_use` states what the model is for and what not, one paragraph per item.
+    Older bundles have neither.
     """
 
     population: str
@@ -66,7 +59,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class BundleParts:
-    """What training hands over, before it is packed into files."""
+    """The content of a bundle before it is packed into files; training creates it."""
 
     model_text: str
     sheet: FeatureSheet
@@ -77,7 +70,7 @@ class BundleParts:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle, ready to score. `digest` is the SHA-256 of its manifest and names it for ever."""
+    """A verified bundle, ready to score. `digest` is the SHA-256 of its manifest and identifies the bundle."""
 
     digest: str
     model_digest: str
@@ -92,11 +85,11 @@ class Bundle:
         """Verify the files against their manifest and each other, and build the bundle.
 
         Args:
-            files: file name to content, as read from a `bundle/` folder.
+            files: content by file name, as read from a `bundle/` folder.
 
         Raises:
-            BundleError: a file is missing, extra or altered, cannot be read, or contradicts another; or the model
-                cannot be explained as the bundle says.
+            BundleError: a file is missing, extra, altered or unreadable, or contradicts another; or the model cannot
+                be explained in the way that the bundle states.
         """
         _verify(files)
         try:
@@ -106,10 +99,10 @@ class Bundle:
             reference = _reference(json.loads(files[_REFERENCE]), policy.bands)
             model = Model.from_text(files[_MODEL].decode(), reference.explained_by)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise BundleError(f"A file of the bundle is not in the form of format {FORMAT}: {error!r}") from error
+            raise BundleError(f"A file of the bundle does not follow format {FORMAT}: {error!r}") from error
         model.require(sheet)
         reasons.require(sheet)
-        prove(model)
+        verify_tables(model)
         return cls(sha256(files[MANIFEST]), sha256(files[_MODEL]), model, sheet, policy, reasons, reference)
 
     def score_frame(self, frame: Frame, covers_through: Mapping[str, date] | None = None) -> Frame:
@@ -135,7 +128,7 @@ class Bundle:
         """
         from scoring.frames import score_frame
 
-        return score_frame(self, frame, covers_through)
+        return score_frame(self.model, self.sheet, self.policy, frame, covers_through)
 
     def explain_frame(self, frame: Frame, covers_through: Mapping[str, date] | None = None) -> FrameExplanation[Frame]:
         """Return the points of each feature in each row, which add up to the score with the base, and SHAP values.
@@ -152,26 +145,26 @@ class Bundle:
         """
         from scoring.frames import explain_frame
 
-        return explain_frame(self, frame, covers_through)
+        return explain_frame(self.model, self.sheet, self.policy, frame, covers_through)
 
 
 def pack(parts: BundleParts) -> dict[str, bytes]:
-    """Write the parts as the files of a bundle, manifest included; the same parts give the same bytes.
+    """Write the parts as the files of a bundle, with the manifest; the same parts give the same bytes.
 
     Raises:
-        BundleError: the parts contradict each other, so that the bundle could never be read back.
+        BundleError: the parts contradict each other, so that the bundle could not be read.
     """
-    named: dict[str, FeatureSheet | Policy | ReasonCatalogue | Reference] = {
+    json_parts: dict[str, FeatureSheet | Policy | ReasonCatalogue | Reference] = {
         _FEATURES: parts.sheet,
         _POLICY: parts.policy,
         _REASONS: parts.reasons,
         _REFERENCE: parts.reference,
     }
     try:
-        written = {name: canonical_json(asdict(part)) for name, part in named.items()}
+        json_files = {name: canonical_json(asdict(part)) for name, part in json_parts.items()}
     except (TypeError, ValueError) as error:
         raise BundleError(f"A part of the bundle cannot be written as JSON: {error}.") from error
-    files = {_MODEL: parts.model_text.encode(), **written}
+    files = {_MODEL: parts.model_text.encode(), **json_files}
     manifest = {"format": FORMAT, "files": {name: sha256(content) for name, content in files.items()}}
     packed = {**files, MANIFEST: canonical_json(manifest)}
     Bundle.from_files(packed)
@@ -183,13 +176,13 @@ def _verify(files: Mapping[str, bytes]) -> None:
         raise BundleError(f"The bundle has no {MANIFEST}; found: {', '.join(sorted(files)) or 'nothing'}.")
     try:
         manifest = json.loads(files[MANIFEST])
-        declared, found_format = dict(manifest["files"]), manifest["format"]
+        declared, declared_format = dict(manifest["files"]), manifest["format"]
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"The bundle's {MANIFEST} cannot be read: {error!r}") from error
-    if found_format != FORMAT:
+    if declared_format != FORMAT:
         raise BundleError(
-            f"The bundle is of format {found_format!r}; this program reads format {FORMAT}. Train and promote a model "
-            "with this program."
+            f"The bundle is of format {declared_format!r}; this program reads format {FORMAT}. Train and promote a "
+            "model with this program."
         )
     if set(declared) != set(FILES) or set(files) != {*FILES, MANIFEST}:
         differing = sorted(
@@ -198,24 +191,24 @@ def _verify(files: Mapping[str, bytes]) -> None:
         raise BundleError(f"The bundle's files are not those of its format; missing or extra: {', '.join(differing)}.")
     altered = sorted(name for name in FILES if sha256(files[name]) != declared[name])
     if altered:
-        raise BundleError(f"The content of {', '.join(altered)} is not what the bundle's manifest declares.")
+        raise BundleError(f"The content of {', '.join(altered)} does not match the digest in the bundle's manifest.")
 
 
 def _reference(data: dict[str, Any], bands: Bands) -> Reference:
-    told = {
+    optional = {
         "track_record": TrackRecord.read(data.get("track_record")),
         "intended_use": tuple(data.get("intended_use", ())),
     }
-    reference = Reference(**{**data, **told})
+    reference = Reference(**{**data, **optional})
     if reference.explained_by not in get_args(ExplainedBy):
         raise BundleError(
             f"The bundle is explained by {reference.explained_by!r}; allowed are: {', '.join(get_args(ExplainedBy))}."
         )
     if not all(map(math.isfinite, reference.validation.values())):
-        raise BundleError(f"Each validation figure must be a finite number; found {dict(reference.validation)}.")
+        raise BundleError(f"Each validation metric must be a finite number; found {dict(reference.validation)}.")
     record = reference.track_record
     if record and tuple(band.name for band in record.bands) != bands.names:
-        raise BundleError(f"A track record must be told by the bundle's bands, {', '.join(bands.names)}.")
+        raise BundleError(f"The track record must have the bundle's bands, {', '.join(bands.names)}.")
     return reference
 
 
@@ -232,7 +225,7 @@ def _sheet(data: dict[str, Any]) -> FeatureSheet:
 
 
 def _entry(data: dict[str, Any]) -> FeatureEntry:
-    reach = tuple(None if each is None else Reach(**each) for each in data["reach"])
+    reach = tuple(None if size_reach is None else Reach(**size_reach) for size_reach in data["reach"])
     return FeatureEntry(**{**data, "reach": reach, "tables": tuple(data["tables"])})
 
 
@@ -250,18 +243,18 @@ def _policy(data: dict[str, Any]) -> Policy:
 
 
 def read_reasons(data: dict[str, Any]) -> ReasonCatalogue:
-    """Return a reason catalogue from plain values, as `training/reasons.json` and bundles hold them.
+    """Return the reason catalogue in plain values, the form of `training/reasons.json` and of bundles.
 
     Raises:
-        KeyError, TypeError: a part is missing or not of its kind.
+        KeyError, TypeError: a part is missing or has another type.
     """
     return ReasonCatalogue(
         version=data["version"],
-        groups=tuple(GroupEntry(each["name"], Wording(**each["label"])) for each in data["groups"]),
+        groups=tuple(GroupEntry(group["name"], Wording(**group["label"])) for group in data["groups"]),
         entries=tuple(
-            ReasonEntry(each["feature"], _texts(each["side"]), _texts(each["missing"])) for each in data["entries"]
+            ReasonEntry(entry["feature"], _texts(entry["side"]), _texts(entry["missing"])) for entry in data["entries"]
         ),
-        tables={name: Wording(**each) for name, each in data["tables"].items()},
+        tables={name: Wording(**label) for name, label in data["tables"].items()},
         not_delivered=_texts(data["not_delivered"]),
         too_old=_texts(data["too_old"]),
     )

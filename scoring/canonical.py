@@ -1,14 +1,14 @@
-"""One way to write a value as bytes, so that equal values have equal bytes and digests."""
+"""Canonical JSON and SHA-256 digests: equal values have equal bytes."""
 
 import hashlib
 import json
 
-# made once: json.dumps makes one for every call that is not its default
-_WRITE = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+# created once: with these options json.dumps would create an encoder on every call
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def canonical_json(value: object) -> bytes:
-    """Return `value` as JSON with sorted keys, no spaces and UTF-8 text; NaN and infinities are refused.
+    """Return `value` as JSON in UTF-8, with sorted keys and without spaces.
 
     Example:
         >>> canonical_json({"b": 0.1, "a": None})
@@ -17,11 +17,11 @@ def canonical_json(value: object) -> bytes:
     Raises:
         ValueError: a number is NaN or infinite.
     """
-    return _WRITE(value).encode()
+    return _encode(value).encode()
 
 
 def sha256(content: bytes) -> str:
-    """Return the digest in the form that all versions are written in.
+    """Return a digest in the form that all version identifiers use.
 
     Example:
         >>> sha256(b"")[:15]

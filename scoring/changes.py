@@ -1,22 +1,24 @@
-"""Why a score is not what it was: the difference in points by feature and by model, adding up exactly.
+"""Difference between two scores of a seller, split into feature changes and model change; the parts add up exactly.
 
-Two scores of one seller differ because his figures moved, or because another model judges them. To tell them apart the
-earlier vector is scored by the later model: `restated`. From `restated` to the later score only figures moved, from the
-earlier score to `restated` only the model did. Where the catalogue changed, the earlier vector means nothing to the
-later model, and all of the difference is the model's.
+Two scores differ because feature values changed or because another model was used. To separate the two, the earlier
+vector is assessed with the later model; this is the `restated` assessment. The difference between the earlier and the
+restated score is due to the model, the difference between the restated and the later score to feature values. If the
+feature catalogue changed, the later model cannot read the earlier vector, and the whole difference is due to the model.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from scoring.assess import Assessment, Contribution, Explanation
+from scoring.assessment import Assessment, Contribution, Explanation
 from scoring.errors import VectorError
+
+_NOT_RESTATED = "To compare scores of two models, assess the earlier vector with the later bundle and pass the result."
 
 
 @dataclass(frozen=True)
 class FeatureChange:
-    """A feature's values before and now, and what the move is worth; None where it was missing, or is."""
+    """A feature's earlier and later value and the difference in points; a value is None if it was missing."""
 
     feature: str
     label: str
@@ -28,9 +30,9 @@ class FeatureChange:
 
 @dataclass(frozen=True)
 class Changes:
-    """From one score to a later one: `before + by_model + sum of points == now`, exactly.
+    """The difference between an earlier and a later score: `before + by_model + sum of points == now`, exactly.
 
-    `features` holds those that moved the score, most points first, ties in catalogue order.
+    `features` are those that changed the score, most points first, ties in catalogue order.
     """
 
     since: str
@@ -41,50 +43,52 @@ class Changes:
 
 
 def changes(before: Assessment, now: Assessment, restated: Assessment | None = None) -> Changes | None:
-    """Compare two assessments of one seller; None where one of them has no number.
+    """Compare two assessments of one seller; return None if either has no score.
 
     Args:
-        before: the earlier one.
-        now: the later one.
-        restated: the earlier vector, assessed by the later bundle; not needed where both are of one bundle.
+        before: the earlier assessment.
+        now: the later assessment.
+        restated: the earlier vector, assessed with the later bundle; not needed if both used the same bundle.
 
-    Example: a score went from 612 to 625 as the return rate fell: `before` 612, `now` 625, `by_model` 0, and
-    `features` are one of +14 and one of -1.
+    Example: the score rose from 612 to 625 because the return rate fell. Then `before` is 612, `now` 625, `by_model` 0,
+    and `features` has one change of +14 and one of -1 points.
 
     Raises:
-        VectorError: `now` is of an earlier day than `before`; or, where both are of one catalogue, `restated` is not
+        VectorError: `now` is of an earlier day than `before`; or both used the same catalogue, and `restated` is not
             of the bundle of `now` and the day of `before`.
     """
     if now.as_of < before.as_of:
-        raise VectorError(f"Changes lead from an earlier score to a later one; found {before.as_of} and {now.as_of}.")
+        raise VectorError(
+            f"The first assessment must not be later than the second; found {before.as_of} and {now.as_of}."
+        )
     if before.score is None or now.score is None or now.explanation is None:
         return None
     if before.versions.bundle == now.versions.bundle:
         restated = before
     if restated is None and before.versions.catalogue == now.versions.catalogue:
-        raise VectorError("To compare scores of two models, the earlier vector must be assessed by the later bundle.")
+        raise VectorError(_NOT_RESTATED)
     if restated is None or restated.score is None or restated.explanation is None:
         return Changes(before.as_of, before.score, now.score, now.score - before.score, ())
     if (restated.versions, restated.as_of) != (now.versions, before.as_of):
-        raise VectorError("To compare scores of two models, the earlier vector must be assessed by the later bundle.")
-    moved = tuple(_moved(restated.explanation, now.explanation))
-    return Changes(before.as_of, before.score, now.score, restated.score - before.score, moved)
+        raise VectorError(_NOT_RESTATED)
+    features = tuple(_feature_changes(restated.explanation, now.explanation))
+    return Changes(before.as_of, before.score, now.score, restated.score - before.score, features)
 
 
-def _moved(before: Explanation, now: Explanation) -> list[FeatureChange]:
-    # an end of the scale is a contribution that only some have
-    earlier, later = ({item.feature: item for item in each.contributions} for each in (before, now))
-    found = [
-        _change(about, earlier.get(name, _gone(about)), later.get(name, _gone(about)))
-        for name, about in (earlier | later).items()
+def _feature_changes(before: Explanation, now: Explanation) -> list[FeatureChange]:
+    # only some assessments have a contribution of the scale limit
+    earlier, later = ({item.feature: item for item in explanation.contributions} for explanation in (before, now))
+    all_changes = [
+        _feature_change(item, earlier.get(name, _without_points(item)), later.get(name, _without_points(item)))
+        for name, item in (earlier | later).items()
     ]
-    return sorted((each for each in found if each.points), key=lambda each: -abs(each.points))
+    return sorted((change for change in all_changes if change.points), key=lambda change: -abs(change.points))
 
 
-def _gone(about: Contribution) -> Contribution:
-    return about._replace(value=None, points=0)
+def _without_points(item: Contribution) -> Contribution:
+    return item._replace(value=None, points=0)
 
 
-def _change(about: Contribution, before: Contribution, now: Contribution) -> FeatureChange:
+def _feature_change(item: Contribution, before: Contribution, now: Contribution) -> FeatureChange:
     points = now.points - before.points
-    return FeatureChange(about.feature, about.label, about.unit, before.value, now.value, points)
+    return FeatureChange(item.feature, item.label, item.unit, before.value, now.value, points)

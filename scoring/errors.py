@@ -1,43 +1,43 @@
-"""Everything that scoring refuses, as one tree.
+"""Errors of the scoring package, as one tree.
 
 ScoringError
-├── BundleError              files that do not verify, or contradict each other
-│   ├── FeaturesError        a model of other features than the bundle's sheet
-│   ├── TreeError            trees that cannot be explained: altered, or of a kind that is no sum of plain trees
-│   └── TableTooLargeError   trees so deep that a table of their contributions takes too much memory
-├── VectorError              a vector that the bundle was not trained for, or a value that is no number
-├── ExplanationError         contributions that are not finite or do not add up; no score is given then
-└── ProductError             a financing product whose criteria make no sense
+├── BundleError              the bundle's files do not verify or contradict each other
+│   ├── FeatureSheetError    the model's features are not those of the bundle's feature sheet
+│   ├── TreeError            the trees cannot be explained: altered, or not a plain sum of trees
+│   └── TableTooLargeError   the trees are so deep that the tables of contributions take too much memory
+├── VectorError              the vector does not fit the bundle, or a value is not a number
+├── ExplanationError         the contributions are not finite or do not add up, so there is no score
+└── ProductError             the criteria of a financing product contradict each other or cannot be met
 """
 
 
 class ScoringError(Exception):
-    """Base of all errors of this package; its message is one plain sentence."""
+    """Base class of all errors of this package. The message is one plain sentence."""
 
 
 class BundleError(ScoringError):
-    """The files are not a bundle that may be trusted: altered, incomplete or contradictory."""
+    """The files are not a valid bundle: altered, incomplete or contradictory."""
 
 
-class FeaturesError(BundleError):
-    """The model lacks a feature of the sheet, has another, or has them in another order."""
+class FeatureSheetError(BundleError):
+    """The model's features or their order differ from the feature sheet."""
 
 
 class TreeError(BundleError):
-    """The model's trees are not what LightGBM writes, or not of a kind whose margin can be shared out."""
+    """The model's trees are not in LightGBM's format, or of a kind whose margin cannot be attributed to features."""
 
 
 class TableTooLargeError(BundleError):
-    """The bundle says that tables explain the model, but they would take more memory than a service should give."""
+    """The bundle requires contribution tables, but they would exceed the memory limit."""
 
 
 class VectorError(ScoringError):
-    """The vector does not meet the bundle: another catalogue, a wrong length, an infinite value."""
+    """The vector does not fit the bundle: another catalogue, a wrong length or an infinite value."""
 
 
 class ExplanationError(ScoringError):
-    """The model's contributions cannot be turned into points, so there is no score either."""
+    """The model's contributions cannot be converted to points, so there is no score."""
 
 
 class ProductError(ScoringError):
-    """A financing product asks for what nobody can meet, or says two things at once."""
+    """The criteria of a financing product contradict each other or cannot be met."""

@@ -1,7 +1,7 @@
 """Scores and explanations of whole frames: one row per seller, one column per feature, for analysis and notebooks.
 
-A frame is a pandas DataFrame, or any mapping from a feature's name to its values. This module imports no frame library:
-it reads columns by name and returns a frame of the same type. Each number is that of `scoring.assess`.
+A frame is a pandas DataFrame, or any mapping from feature names to values. This module imports no frame library: it
+reads columns by name and returns a frame of the same type. All numbers equal those of `scoring.assess`.
 """
 
 from __future__ import annotations
@@ -10,24 +10,24 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.assess import SCALE_LIMIT, Outcome, outcome_of, probability_of
+from scoring.assessment import SCALE_LIMIT
 from scoring.errors import VectorError
 from scoring.explain import contributions
 from scoring.freshness import optional_gaps
+from scoring.model import Model
+from scoring.outcome import Outcome, determine_outcome
 from scoring.points import to_points
+from scoring.policy import Policy, to_probability
+from scoring.sheet import FeatureSheet
 from scoring.vector import Vector
 
-if TYPE_CHECKING:
-    from scoring.bundle import Bundle
-    from scoring.sheet import FeatureSheet
-
 _ANY_DAY: Final = date(1970, 1, 1)
-_NAMED: Final = 5
+_MAX_NAMES: Final = 5
 AS_OF: Final = "as_of"
 
 
@@ -46,17 +46,17 @@ Frame = TypeVar("Frame", bound=FrameLike)
 
 @dataclass(frozen=True)
 class FrameExplanation(Generic[Frame]):
-    """Why each row of a frame has its score.
+    """The explanation of the score of each row of a frame.
 
     Attributes:
         base_points: the points that each score begins with.
-        points: a frame of the whole points of each scored feature, and of `scale_limit`, which is not 0 where an end of
+        points: a frame of the whole points of each scored feature, and of `scale_limit`, which is not 0 if an end of
             the scale limits the score. `base_points` plus a row's points is its score. Rows without a score are NaN.
         is_scored: True for the rows with a score, shape (rows,).
         feature_names: the scored features, in catalogue order.
         values: contributions in log-odds of default of the rows with a score, shape (scored rows, features).
         base_value: the log-odds of default that each row begins with.
-        data: the feature values of the rows with a score, shape (scored rows, features), NaN where missing.
+        data: the feature values of the rows with a score, shape (scored rows, features), NaN if missing.
     """
 
     base_points: int
@@ -82,40 +82,42 @@ class FrameExplanation(Generic[Frame]):
         }
 
 
-def score_frame(bundle: Bundle, frame: Frame, covers_through: Mapping[str, date] | None = None) -> Frame:
+def score_frame(
+    model: Model, sheet: FeatureSheet, policy: Policy, frame: Frame, covers_through: Mapping[str, date] | None = None
+) -> Frame:
     """Return outcome, score, band and probability of default of each row; see `Bundle.score_frame`."""
-    outcomes, rows = _outcomes(bundle.sheet, frame, covers_through)
+    outcomes, rows = _outcomes(sheet, frame, covers_through)
     is_scored = np.array([outcome is Outcome.SCORED for outcome in outcomes], dtype=bool)
-    explained = contributions(bundle.model, rows[is_scored])
-    points = to_points(explained, bundle.policy.calibration, bundle.policy.scale, bundle.sheet.scored)
-    probability = [probability_of(each) for each in points.log_odds.tolist()]
+    explained = contributions(model, rows[is_scored])
+    points = to_points(explained, policy.calibration, policy.scale, sheet.scored)
+    probabilities = [to_probability(log_odds) for log_odds in points.log_odds.tolist()]
     bands = np.full(len(rows), None, dtype=object)
-    bands[is_scored] = [bundle.policy.bands.of(each) for each in probability]
+    bands[is_scored] = [policy.bands.of(probability) for probability in probabilities]
     return _frame_like(
         frame,
         {
             "outcome": np.array([outcome.value for outcome in outcomes], dtype=object),
-            "score": _spread(points.score, is_scored),
+            "score": _scatter(points.score, is_scored),
             "band": bands,
-            "probability_of_default": _spread(np.array(probability), is_scored),
+            "probability_of_default": _scatter(np.array(probabilities), is_scored),
         },
     )
 
 
 def explain_frame(
-    bundle: Bundle, frame: Frame, covers_through: Mapping[str, date] | None = None
+    model: Model, sheet: FeatureSheet, policy: Policy, frame: Frame, covers_through: Mapping[str, date] | None = None
 ) -> FrameExplanation[Frame]:
     """Return the points of each feature in each row, and SHAP values; see `Bundle.explain_frame`."""
-    outcomes, rows = _outcomes(bundle.sheet, frame, covers_through)
+    outcomes, rows = _outcomes(sheet, frame, covers_through)
     is_scored = np.array([outcome is Outcome.SCORED for outcome in outcomes], dtype=bool)
-    explained = contributions(bundle.model, rows[is_scored])
-    calibration, scored = bundle.policy.calibration, bundle.sheet.scored
-    points = to_points(explained, calibration, bundle.policy.scale, scored)
-    names = tuple(entry.name for entry in bundle.sheet.scored_entries)
-    columns = {name: _spread(points.features[:, place], is_scored) for place, name in enumerate(names)}
+    explained = contributions(model, rows[is_scored])
+    calibration, scored = policy.calibration, sheet.scored
+    points = to_points(explained, calibration, policy.scale, scored)
+    names = tuple(entry.name for entry in sheet.scored_entries)
+    columns = {name: _scatter(points.features[:, index], is_scored) for index, name in enumerate(names)}
     return FrameExplanation(
         base_points=points.base,
-        points=_frame_like(frame, {**columns, SCALE_LIMIT: _spread(points.scale_limit, is_scored)}),
+        points=_frame_like(frame, {**columns, SCALE_LIMIT: _scatter(points.scale_limit, is_scored)}),
         is_scored=is_scored,
         feature_names=names,
         values=calibration.slope * explained.values[:, scored],
@@ -127,9 +129,9 @@ def explain_frame(
 def _outcomes(
     sheet: FeatureSheet, frame: FrameLike, covers_through: Mapping[str, date] | None
 ) -> tuple[list[Outcome], NDArray[np.float64]]:
-    """Return the outcome of each row, and the values as the model reads them.
+    """Return the outcome of each row, and the values that the model reads.
 
-    A row is requested on the day of its midnight; every table is delivered unless `covers_through` states it.
+    The day of the request is each row's `as_of`. Without `covers_through`, every table counts as delivered.
     """
     matrix = _matrix(sheet, frame)
     if covers_through is None:
@@ -137,21 +139,21 @@ def _outcomes(
         covers_through = dict.fromkeys((*sheet.required_tables, *sheet.optional_tables), _ANY_DAY)
     else:
         days = _days(frame)
-    outcomes = [outcome_of(sheet, vector)[0] for vector in _vectors(sheet, matrix, days, covers_through)]
-    of_day = np.array(days, dtype="datetime64[D]")
+    outcomes = [determine_outcome(sheet, vector)[0] for vector in _vectors(sheet, matrix, days, covers_through)]
+    day_of_row = np.array(days, dtype="datetime64[D]")
     for day in set(days):
         for gap in optional_gaps(sheet, Vector("", day, day, covers_through, sheet.catalogue, ())):
-            matrix[np.ix_(of_day == np.datetime64(day), sheet.resting_on[gap.table])] = np.nan
+            matrix[np.ix_(day_of_row == np.datetime64(day), sheet.columns_of_table[gap.table])] = np.nan
     return outcomes, matrix
 
 
 def _matrix(sheet: FeatureSheet, frame: FrameLike) -> NDArray[np.float64]:
-    """Return the features of a frame, shape (rows, features), NaN where missing."""
+    """Return the features of a frame, shape (rows, features), NaN if missing."""
     missing = [name for name in sheet.names if name not in frame]
     if missing:
-        more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+        rest = f" and {len(missing) - _MAX_NAMES} more" if len(missing) > _MAX_NAMES else ""
         raise VectorError(
-            f"The frame lacks {len(missing)} of {len(sheet.names)} features: {', '.join(missing[:_NAMED])}{more}. "
+            f"The frame lacks {len(missing)} of {len(sheet.names)} features: {', '.join(missing[:_MAX_NAMES])}{rest}. "
             f"Compute it with the catalogue of the model, {sheet.catalogue[:19]}."
         )
     columns = [_column(name, frame[name]) for name in sheet.names]
@@ -179,12 +181,12 @@ def _vectors(
     deciding = {threshold.feature for threshold in sheet.history}
     if sheet.activity:
         deciding |= {sheet.activity.feature, sheet.activity.since}
-    places = sorted(sheet.place_of[name] for name in deciding)
-    for day, row in zip(days, matrix[:, places].tolist(), strict=True):
+    columns = sorted(sheet.index_of[name] for name in deciding)
+    for day, row in zip(days, matrix[:, columns].tolist(), strict=True):
         values: list[float | None] = [None] * len(sheet.entries)
-        for place, value in zip(places, row, strict=True):
+        for column, value in zip(columns, row, strict=True):
             if not math.isnan(value):
-                values[place] = value
+                values[column] = value
         yield Vector("", day, day, covers_through, sheet.catalogue, tuple(values))
 
 
@@ -198,22 +200,22 @@ def _days(frame: FrameLike) -> Sequence[date]:
     else:
         raise VectorError("With covers_through, the frame needs as_of, as a column or as a level of its index.")
     try:
-        days = np.asarray(values, dtype="datetime64[D]")
+        dates = np.asarray(values, dtype="datetime64[D]")
     except (TypeError, ValueError) as error:
         raise VectorError(
             "A value of as_of is not a date; give dates such as 2026-01-31 without a time zone."
         ) from error
-    if np.isnat(days).any():
-        raise VectorError(f"{int(np.isnat(days).sum())} rows have no as_of; give a date for each row.")
-    found: list[date] = days.tolist()
-    return found
+    if np.isnat(dates).any():
+        raise VectorError(f"{int(np.isnat(dates).sum())} rows have no as_of; give a date for each row.")
+    days: list[date] = dates.tolist()
+    return days
 
 
-def _spread(values: NDArray[Any], chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return values at the chosen rows, NaN at the others."""
-    whole = np.full(len(chosen), np.nan)
-    whole[chosen] = values
-    return whole
+def _scatter(values: NDArray[Any], is_chosen: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return values at the chosen rows, NaN in all other rows."""
+    column = np.full(len(is_chosen), np.nan)
+    column[is_chosen] = values
+    return column
 
 
 def _frame_like(frame: Frame, columns: dict[str, NDArray[Any]]) -> Frame:
@@ -221,6 +223,6 @@ def _frame_like(frame: Frame, columns: dict[str, NDArray[Any]]) -> Frame:
     if isinstance(frame, Mapping):
         return columns  # type: ignore[return-value]
     index = getattr(frame, "index", None)
-    kind: Any = type(frame)
-    made: Frame = kind(columns) if index is None else kind(columns, index=index)
-    return made
+    frame_type: Any = type(frame)
+    result: Frame = frame_type(columns) if index is None else frame_type(columns, index=index)
+    return result

@@ -1,6 +1,6 @@
-"""From contributions in log-odds to whole points that add up to the score, exactly.
+"""Conversion of contributions in log-odds to whole points that add up to the score, exactly.
 
-With calibration `a + b * margin` and scale `offset - factor * log_odds`, the score is a sum again:
+With the calibration `a + b * margin` and the scale `offset - factor * log_odds`, the score is a sum again:
 `offset - factor * (a + b * base)` for the population and `-factor * b * phi_j` for each feature.
 """
 
@@ -15,7 +15,7 @@ from scoring.model import Calibration
 from scoring.scale import Scale
 
 _DIGITS = 9
-"""Contributions are rounded to a billionth of a point first, so that equal ones tie instead of differing by noise."""
+"""Contributions are first rounded to a billionth of a point, so that equal contributions do not differ by noise."""
 
 
 @dataclass(frozen=True)
@@ -33,63 +33,64 @@ class Points:
 
     @property
     def unlimited(self) -> NDArray[np.int64]:
-        """The scores before an end of the scale cuts them off."""
+        """The scores before an end of the scale applies."""
         return self.score - self.scale_limit
 
 
 def to_points(
     explained: Contributions, calibration: Calibration, scale: Scale, scored: Sequence[int] | None = None
 ) -> Points:
-    """Turn SHAP values into whole points.
+    """Convert SHAP values to whole points.
 
     Args:
         explained: the SHAP values, in log-odds.
-        calibration: turns margins into log-odds of default.
-        scale: turns log-odds into points.
-        scored: the columns of the features that the model reads; all others are zero. None for all.
+        calibration: converts margins to log-odds of default.
+        scale: converts log-odds to points.
+        scored: the columns of the features that the model reads; the SHAP values of all others are zero. None for all.
 
     Example: on the default scale with an identity calibration, a feature that lowers the log-odds of default by
-    0.5 earns 28.85 points, given as 28 or 29 so that the sum is right.
+    0.5 adds 28.85 points, given as 28 or 29 so that the sum is exact.
     """
     values = explained.values if scored is None else explained.values[:, scored]
-    exact, exact_base, real = _exact(values, explained.base, calibration, scale)
+    exact, exact_base, exact_score = _exact_points(values, explained.base, calibration, scale)
     base = int(np.floor(exact_base + 0.5))
-    unlimited = _whole(real)
+    unlimited = _round_half_up(exact_score)
     score = np.clip(unlimited, scale.min, scale.max)
     return Points(
         base=base,
         features=largest_remainder(exact, unlimited - base),
         scale_limit=score - unlimited,
         score=score,
-        log_odds=(scale.offset - real) / scale.factor,
+        log_odds=(scale.offset - exact_score) / scale.factor,
     )
 
 
 def to_unlimited_scores(explained: Contributions, calibration: Calibration, scale: Scale) -> NDArray[np.int64]:
-    """Return the whole scores of n rows before an end of the scale cuts them off, without points of single features."""
-    _, _, real = _exact(explained.values, explained.base, calibration, scale)
-    return _whole(real)
+    """Return the whole scores of n rows before an end of the scale applies, without points of single features."""
+    _, _, exact_score = _exact_points(explained.values, explained.base, calibration, scale)
+    return _round_half_up(exact_score)
 
 
-def _exact(
+def _exact_points(
     values: NDArray[np.float64], base: float, calibration: Calibration, scale: Scale
 ) -> tuple[NDArray[np.float64], float, NDArray[np.float64]]:
-    """Return exact points of each feature, of the base, and their sum for each row."""
+    """Return the exact points of each feature, of the base, and their sum for each row."""
     exact_base = scale.offset - scale.factor * (calibration.intercept + calibration.slope * base)
     exact = np.round(-scale.factor * calibration.slope * values, _DIGITS)
     return exact, exact_base, _sum_in_order(exact) + exact_base
 
 
-def _whole(real: NDArray[np.float64]) -> NDArray[np.int64]:
-    return np.floor(real + 0.5).astype(np.int64)
+def _round_half_up(exact: NDArray[np.float64]) -> NDArray[np.int64]:
+    return np.floor(exact + 0.5).astype(np.int64)
 
 
 def largest_remainder(exact: NDArray[np.float64], total: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Round each row of `exact` to integers that sum to that row's `total`.
+    """Round each row of `exact` to integers that sum to that row's `total` (Hamilton's method).
 
-    All are rounded down; the units still missing go one each to the largest remainders, ties in column order
-    (Hamilton's method). `total` may differ from the exact sum by up to a whole point, as the base is rounded too:
-    when every column has had a unit, the next round begins; when units are too many, the smallest remainders give one.
+    All values are rounded down, and the units that the total still needs go one each to the largest remainders, ties in
+    column order. `total` may differ from the exact sum by up to a whole point, because the base is rounded too: if
+    every column has received a unit, a second round begins; if there are too many units, the columns with the smallest
+    remainders lose one each.
 
     Example:
         >>> largest_remainder(np.array([[1.5, 1.5, -0.4]]), np.array([3]))
@@ -107,7 +108,7 @@ def largest_remainder(exact: NDArray[np.float64], total: NDArray[np.int64]) -> N
 
 
 def _sum_in_order(columns: NDArray[np.float64]) -> NDArray[np.float64]:
-    # numpy's own sum picks its order by memory layout, so a row alone and in a batch could differ in the last bit
+    # numpy.sum chooses its order by memory layout, so the last bit of a row could differ alone and in a batch
     total = np.zeros(columns.shape[0])
     for column in columns.T:
         total += column

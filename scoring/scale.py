@@ -1,4 +1,4 @@
-"""The score scale: how log-odds become points. Declared in every response, since libraries differ."""
+"""The score scale: conversion of log-odds to points. Every response states the scale, because libraries differ."""
 
 import math
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from typing import Final
 
 from scoring.errors import BundleError
 
-_MOST: Final = 1e6
-"""Points that double the odds: beyond it a score is no whole number that fits."""
+_MAX_DOUBLE: Final = 1e6
+"""Upper limit of the points that double the odds; above it a score would overflow."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Points that a borrower earns at given odds of repaying, and how many points double the odds.
+    """Points at given odds of repaying, and the number of points that doubles the odds.
 
-    By default odds of 30:1 are 600 points, 60:1 are 640, 15:1 are 560; the ends are 300 and 900.
+    By default, odds of 30:1 are 600 points, 60:1 are 640 and 15:1 are 560; scores range from 300 to 900.
 
     Formula: `score = points + double / ln 2 * ln(odds_good / odds)` (Siddiqi, Credit Risk Scorecards, ch. 6).
     """
@@ -28,10 +28,10 @@ class Scale:
     def __post_init__(self) -> None:
         finite = all(map(math.isfinite, (self.points, self.odds, self.double)))
         whole = all(isinstance(end, int) for end in (self.min, self.max))
-        if not (finite and self.odds > 0 and 0 < self.double <= _MOST and whole and self.min < self.max):
+        if not (finite and self.odds > 0 and 0 < self.double <= _MAX_DOUBLE and whole and self.min < self.max):
             raise BundleError(
-                f"A scale needs finite points, finite odds > 0, points to double > 0 and at most {_MOST:g}, and whole "
-                "ends, min < max; found "
+                f"A scale needs finite points, finite odds > 0, points to double > 0 and at most {_MAX_DOUBLE:g}, and "
+                "whole ends, min < max; found "
                 f"points={self.points}, odds={self.odds}, double={self.double}, min={self.min}, max={self.max}."
             )
 
@@ -46,7 +46,7 @@ class Scale:
         return self.points - self.factor * math.log(self.odds)
 
     def points_at(self, probability_of_default: float) -> float:
-        """Return the unrounded, unlimited points at a probability of default between 0 and 1, both excluded.
+        """Return the points at a probability of default between 0 and 1 (exclusive), not rounded and not limited.
 
         Example:
             >>> round(Scale().points_at(1 / 31), 6)

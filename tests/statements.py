@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from scoring.reasons import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wording
+from scoring.reason_catalogue import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wording
 from scoring.sheet import FeatureEntry
 
 
 def reason_catalogue(entries: Iterable[FeatureEntry], version: str = "2026-01") -> ReasonCatalogue:
-    """Return words for each scored feature, each reason group and each table that they rest on."""
+    """Return statements for each scored feature, and labels for its reason groups and tables."""
     scored = [entry for entry in entries if entry.scored]
     groups = dict.fromkeys(entry.reason_group for entry in scored)
     tables = sorted({table for entry in scored for table in entry.tables})

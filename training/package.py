@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE
 from scoring.bands import Band, Bands
-from scoring.bundle import BundleParts, Policy, Reference, read_reasons
-from scoring.model import how_to_explain
-from scoring.reasons import ReasonCatalogue
+from scoring.bundle import BundleParts, Reference, read_reasons
+from scoring.model import choose_explainer
+from scoring.policy import Policy
+from scoring.reason_catalogue import ReasonCatalogue
 from scoring.scale import Scale
 from scoring.sheet import Activity, FeatureEntry, FeatureSheet, HistoryThreshold
 from scoring.track_record import BandRecord, TrackRecord, percentiles
@@ -99,7 +100,7 @@ def bundle_parts(package: Package) -> BundleParts:
             population=_population(train),
             validation={name: estimate.value for name, estimate in package.figures.items()},
             libraries={name: metadata.version(name) for name in _LIBRARIES},
-            explained_by=how_to_explain(model_text),
+            explained_by=choose_explainer(model_text),
             track_record=package.track_record,
             intended_use=USE if train.is_table else intended_use(sheet),
         ),

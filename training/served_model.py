@@ -15,7 +15,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 
-from scoring import Bundle, Vector, assess
+from scoring import Bundle, Vector, assess, serialize_assessment
 
 
 class SellerScoreModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
@@ -29,7 +29,7 @@ class SellerScoreModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """Return seller_id and the assessment's canonical JSON, a row for a row."""
         vectors = [self._vector(row) for row in model_input.to_dict("records")]
-        texts = [assessment.canonical_bytes.decode() for assessment in assess(self.bundle, vectors)]
+        texts = [serialize_assessment(assessment).decode() for assessment in assess(self.bundle, vectors)]
         return pd.DataFrame({"seller_id": [vector.seller_id for vector in vectors], "assessment": texts})
 
     def _vector(self, row: dict[Hashable, Any]) -> Vector:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from scoring.reasons import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wording
+from scoring.reason_catalogue import GroupEntry, ReasonCatalogue, ReasonEntry, Texts, Wording
 from scoring.sheet import FeatureEntry, FeatureSheet
 
 if TYPE_CHECKING:

@@ -22,7 +22,8 @@ from api.model.schemas import (
 )
 from api.model_store import Served
 from scoring import Bundle
-from scoring.reasons import LEAST_GAIN, MOST_REASONS, ReasonCatalogue, Side, Texts, Wording, code_of
+from scoring.reason_catalogue import ReasonCatalogue, ReasonSide, Texts, Wording, code_of
+from scoring.reasons import MAX_REASONS, MIN_GAIN
 from scoring.sheet import FeatureEntry, FeatureSheet
 
 
@@ -65,8 +66,8 @@ def reason_catalogue(bundle: Bundle) -> Reasons:
     return Reasons(
         version=catalogue.version,
         bundle=bundle.digest,
-        most=MOST_REASONS,
-        least_gain=LEAST_GAIN,
+        most=MAX_REASONS,
+        least_gain=MIN_GAIN,
         groups=[CatalogueGroup(name=each.name, label=_statement(each.label)) for each in catalogue.groups],
         reasons=[reason for entry in bundle.sheet.scored_entries for reason in _reasons_of(entry, catalogue)],
         not_delivered=_texts(catalogue.not_delivered),
@@ -76,7 +77,7 @@ def reason_catalogue(bundle: Bundle) -> Reasons:
 
 def _reasons_of(entry: FeatureEntry, catalogue: ReasonCatalogue) -> Iterator[CatalogueReason]:
     told = catalogue.of_feature[entry.name]
-    sides: tuple[tuple[Side, Texts], ...] = ((entry.side, told.side), ("missing", told.missing))
+    sides: tuple[tuple[ReasonSide, Texts], ...] = ((entry.side, told.side), ("missing", told.missing))
     for side, texts in sides:
         yield CatalogueReason(
             code=code_of(entry.name, side),

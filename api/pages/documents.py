@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fastapi import Response
 
-from scoring.figures import figure
+from scoring.formatting import format_value
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -60,5 +60,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure"] = figure
+    environment.filters["figure"] = format_value
     return environment

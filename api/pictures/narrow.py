@@ -8,7 +8,7 @@ from xml.etree import ElementTree as Xml
 from api.pictures.elements import CURRENT, INK, SOFT, line, number, picture, plain, rect, written
 from api.pictures.steps import Step, extent, steps_of
 from api.pictures.svg import shortened
-from scoring.assess import Explanation
+from scoring.assessment import Explanation
 
 _WIDTH: Final = 320.0
 _ROW: Final = 40.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from scoring.assess import SCALE_LIMIT, Explanation, GroupPoints
+from scoring.assessment import SCALE_LIMIT, Explanation, GroupPoints
 
 
 @dataclass(frozen=True)

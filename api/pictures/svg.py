@@ -13,7 +13,7 @@ from xml.etree import ElementTree as Xml
 
 from api.pictures.steps import Step, extent, steps_of
 from scoring import Assessment
-from scoring.assess import Explanation
+from scoring.assessment import Explanation
 
 _GAIN, _LOSS, _PLAIN = "#0f7b6c", "#c2570c", "#6b7280"
 """Told apart also by those who see no red or green; the signs beside the bars say it once more."""

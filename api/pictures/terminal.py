@@ -18,11 +18,11 @@ from api.looked import Looked
 from api.outcomes import for_bank
 from api.pictures.steps import Step, extent, steps_of
 from api.seller_pages.words import words_of
-from scoring import Advice, Assessment, Changes, Verdict
-from scoring.advice import Unanswered
-from scoring.assess import SCALE_LIMIT, Explanation
+from scoring import Advice, AdviceVerdict, Assessment, Changes
+from scoring.advice import OpenReasonCause
+from scoring.assessment import SCALE_LIMIT, Explanation
 from scoring.changes import FeatureChange
-from scoring.figures import Language, figure
+from scoring.formatting import Language, format_value
 
 NOTICE: Final = "Internal and unsigned: printed only, not stored, no evidence for a bank."
 _CHANGES_SHOWN: Final = 5
@@ -107,7 +107,7 @@ def trend(changed: Changes) -> RenderableType:
 def _then_and_now(change: FeatureChange) -> str:
     if change.feature == SCALE_LIMIT:
         return ""
-    return f": {figure(change.before, change.unit)} then, {figure(change.now, change.unit)} now"
+    return f": {format_value(change.before, change.unit)} then, {format_value(change.now, change.unit)} now"
 
 
 def advice(given: Advice) -> RenderableType:
@@ -116,15 +116,15 @@ def advice(given: Advice) -> RenderableType:
     Example: `Console().print(advice(advise(bundle, vector)))`.
     """
     match given.verdict:
-        case Verdict.FOUND:
+        case AdviceVerdict.FOUND:
             return Group(*_options(given))
-        case Verdict.REACHED:
+        case AdviceVerdict.REACHED:
             said = f"Band {given.now} is reached, and no better one than {given.band} was asked for."
             if given.now == given.band:
                 said = f"Band {given.now} is reached."
-        case Verdict.OUT_OF_REACH | Verdict.NO_STEP:
+        case AdviceVerdict.OUT_OF_REACH | AdviceVerdict.NO_STEP:
             return Group(*_steps(given))
-        case Verdict.NO_SCORE:
+        case AdviceVerdict.NO_SCORE:
             said = "Without a score there is no advice."
     return Text(said)
 
@@ -134,7 +134,7 @@ def _options(given: Advice) -> Iterator[RenderableType]:
     for number, option in enumerate(given.options, 1):
         yield _indented(f"{number}. score {option.score} ({option.points:+d}), band {option.band}")
         for each in option.changes:
-            line = f"{each.label}: from {figure(each.value, each.unit)} to {figure(each.to, each.unit)}"
+            line = f"{each.label}: from {format_value(each.value, each.unit)} to {format_value(each.to, each.unit)}"
             yield Padding(Text(line), (0, 0, 0, 5))
     yield _indented(f"Each change is no larger than one in ten sellers of this size made in {given.days} days.")
 
@@ -147,7 +147,8 @@ def _steps(given: Advice) -> Iterator[RenderableType]:
         yield Text(f"No change that sellers of this size made in {given.days or 90} days raises the score.", "bold")
     for step in given.steps:
         change = step.change
-        line = f"{change.label}: from {figure(change.value, change.unit)} to {figure(change.to, change.unit)}"
+        now, target = format_value(change.value, change.unit), format_value(change.to, change.unit)
+        line = f"{change.label}: from {now} to {target}"
         yield _indented(f"{step.points:+4d}  {line}")
     if given.open_reasons:
         yield Text("What takes longer, and what the score gains at the typical value", "bold")
@@ -156,11 +157,11 @@ def _steps(given: Advice) -> Iterator[RenderableType]:
 
 
 _LATER: Final = {
-    Unanswered.CHANGES_SLOWLY: "it follows from months of trading",
-    Unanswered.RARELY_IMPROVED: "sellers of this size rarely get there within months",
-    Unanswered.BELOW_SCALE: "the score is at the lowest point of the scale, and this alone does not raise it",
-    Unanswered.NEEDS_TABLE: "the platform must deliver the table",
-    Unanswered.NOT_COMPUTED: "it can be computed once there are enough data",
+    OpenReasonCause.CHANGES_SLOWLY: "it follows from months of trading",
+    OpenReasonCause.RARELY_IMPROVED: "sellers of this size rarely get there within months",
+    OpenReasonCause.BELOW_SCALE: "the score is at the lowest point of the scale, and this alone does not raise it",
+    OpenReasonCause.NEEDS_TABLE: "the platform must deliver the table",
+    OpenReasonCause.NOT_COMPUTED: "it can be computed once there are enough data",
 }
 
 

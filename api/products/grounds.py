@@ -17,7 +17,7 @@ from api.scores.stored import StoredScore
 from features.catalogue.integrity import CEILING
 from features.catalogue.sales import SETTLED
 from features.iso import UNKNOWN_COUNTRY
-from scoring import Bundle, Grounds, Outcome, Vector
+from scoring import Bundle, EligibilityInputs, Outcome, Vector
 from scoring.freshness import optional_gaps
 from scoring.sheet import FeatureSheet
 
@@ -101,11 +101,11 @@ def _values(vector: Vector, sheet: FeatureSheet) -> dict[str, float | None]:
     """Return values by feature name; as in the score, what rests on a table that is too old is missing."""
     values = dict(zip(sheet.names, vector.values, strict=True))
     for gap in optional_gaps(sheet, vector):
-        values.update(dict.fromkeys(sheet.names[place] for place in sheet.resting_on[gap.table]))
+        values.update(dict.fromkeys(sheet.names[place] for place in sheet.columns_of_table[gap.table]))
     return values
 
 
-def grounds_of(known: Told, currency: str, at: datetime) -> Grounds:
+def grounds_of(known: Told, currency: str, at: datetime) -> EligibilityInputs:
     """Return the grounds for products in a currency at a moment.
 
     A score that has expired, or whose data are too old by then, has no band any more, and old data give no figure.
@@ -114,7 +114,7 @@ def grounds_of(known: Told, currency: str, at: datetime) -> Grounds:
     days = values.get(FIRST_ORDER)
     sales = monthly_sales(values.get(YEAR_OF_SALES), days)
     stale = known.too_old(at)
-    return Grounds(
+    return EligibilityInputs(
         band=None if stale or known.expired(at) else known.band,
         country=known.country,
         months_trading=None if stale else months_trading(days),

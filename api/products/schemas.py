@@ -13,7 +13,7 @@ from api.ledger.chain import written
 from api.products.grounds import SHARES, Told
 from api.products.repository import Version
 from api.products.service import Offer
-from scoring import Criterion, Grounds, Outcome, Unmet
+from scoring import Criterion, EligibilityInputs, Outcome, UnmetCriterion
 
 MOST: Final = 50
 """Products that a bank may have at a time."""
@@ -127,7 +127,7 @@ class UnmetShown(_Shown):
     )
 
     @classmethod
-    def of(cls, unmet: Unmet) -> UnmetShown:
+    def of(cls, unmet: UnmetCriterion) -> UnmetShown:
         """Show an unmet criterion."""
         return cls(**vars(unmet))
 
@@ -214,7 +214,7 @@ class EligibilityShown(_Shown):
     products: list[OfferShown] = Field(description="Every product of the bank, in order of their ids.")
 
     @classmethod
-    def of(cls, known: Told, grounds: Grounds, offers: list[Offer], at: datetime) -> EligibilityShown:
+    def of(cls, known: Told, grounds: EligibilityInputs, offers: list[Offer], at: datetime) -> EligibilityShown:
         """Show what came of holding products against a score."""
         return cls(
             score_id=known.score.id,

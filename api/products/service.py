@@ -15,7 +15,7 @@ from api.scores.assessed import require_current
 from api.scores.replay import bundle_of
 from api.scores.stored import StoredScore
 from api.services import Services
-from scoring import Eligibility, Grounds, Product, eligibility
+from scoring import Eligibility, EligibilityInputs, Product, eligibility
 from scoring.bands import Bands
 
 
@@ -28,7 +28,7 @@ class Offer:
     product_id: str
     version: int
     product: Product
-    grounds: Grounds
+    grounds: EligibilityInputs
     eligibility: Eligibility
 
 

@@ -20,7 +20,7 @@ from api.scores.assessed import assessment_of
 from api.scores.moments import is_expired
 from api.seller_pages.words import words_of
 from scoring import Advice, Assessment, Bundle, Outcome
-from scoring.figures import Language
+from scoring.formatting import Language
 
 
 @dataclass(frozen=True)

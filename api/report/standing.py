@@ -60,7 +60,7 @@ def standing_of(assessment: Assessment, bundle: Bundle | None) -> Standing | Non
         )
         for each in record.bands
     )
-    return Standing(assessment.score, record.lower_in_100(assessment.score), record, bands)
+    return Standing(assessment.score, record.percent_below(assessment.score), record, bands)
 
 
 def _drawn(score: int, tested: tuple[int, ...]) -> str:

@@ -16,7 +16,7 @@ from scoring import Assessment
 def assessment_of(body: bytes) -> Assessment:
     """Return the assessment that a score object holds.
 
-    Example: `assessment_of(score.body).canonical_bytes` are bytes of `score.body`.
+    Example: `serialize_assessment(assessment_of(score.body))` are bytes of `score.body`.
 
     Raises:
         ScoreOfEarlierFormat: it was stored by an earlier version.

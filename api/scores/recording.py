@@ -18,7 +18,7 @@ from api.scores.moments import written
 from api.scores.repository import Indexed
 from api.scores.stored import StoredScore
 from api.services import Services
-from scoring import Assessment, Bundle
+from scoring import Assessment, Bundle, serialize_assessment
 from scoring.canonical import canonical_json
 
 
@@ -69,7 +69,7 @@ def recorded(services: Services, made: Made, seller: Seller, tip: Tip, now: date
     }
     # canonical JSON nests: the assessment's part of the answer is its canonical bytes
     parts = {name: canonical_json(value) for name, value in envelope.items()}
-    parts["assessment"] = made.assessment.canonical_bytes
+    parts["assessment"] = serialize_assessment(made.assessment)
     inputs, digest = made.figures.inputs, made.bundle.digest
     row = drafted(seller, Draft(made.chain, answer.SCORE, answer.content(digest, parts, inputs), now), tip)
     body, receipt = answer.answered(parts, row, services.receipts)

@@ -20,7 +20,7 @@ from api.scores.assessed import require_format
 from api.scores.stored import open_kept
 from api.services import Services
 from api.settings import Settings
-from scoring import Bundle, ScoringError, Vector, assess
+from scoring import Bundle, ScoringError, Vector, assess, serialize_assessment
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def replay(services: Services, bank_id: str, score_id: str) -> list[Difference]:
         raise LedgerDamaged from error
     bundle = bundle_of(services, score.bundle)
     try:
-        made = json.loads(assess(bundle, [vector])[0].canonical_bytes)
+        made = json.loads(serialize_assessment(assess(bundle, [vector])[0]))
     except ScoringError as error:
         raise ScoreNotReplayable from error
     return list(_differences("", stored, made))

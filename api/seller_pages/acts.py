@@ -11,7 +11,7 @@ from api.seller_pages.rendering import Viewer, page, to, without_cookie
 from api.seller_pages.routes import Here, OperatorIn, SessionFirst, SignedIn
 from api.seller_sessions import service as sessions
 from api.services import Services, Wired
-from scoring.figures import Language
+from scoring.formatting import Language
 
 router = APIRouter(route_class=SessionFirst, include_in_schema=False)
 

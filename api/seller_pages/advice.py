@@ -10,8 +10,8 @@ from api.scores.replay import vector_of
 from api.scores.stored import StoredScore
 from api.seller_pages.words import N_, Words
 from api.ttl_cache import TtlCache
-from scoring import Advice, Bundle, Verdict, advise
-from scoring.advice import Change, Relation, Unanswered
+from scoring import Advice, AdviceVerdict, Bundle, advise
+from scoring.advice import Change, OpenReasonCause, Relation
 
 _NOT_PRINCIPAL: Final = {
     Relation.LESSER_COST: N_("This figure costs points too, and is not one of your main reasons."),
@@ -19,13 +19,13 @@ _NOT_PRINCIPAL: Final = {
     Relation.BETTER_THAN_TYPICAL: N_("You are better than typical here already; a further step still counts."),
 }
 _UNANSWERED: Final = {
-    Unanswered.CHANGES_SLOWLY: N_("This figure follows from months of business and changes slowly."),
-    Unanswered.RARELY_IMPROVED: N_("Sellers of your size rarely get there within %(days)s days. It takes longer."),
-    Unanswered.BELOW_SCALE: N_(
+    OpenReasonCause.CHANGES_SLOWLY: N_("This figure follows from months of business and changes slowly."),
+    OpenReasonCause.RARELY_IMPROVED: N_("Sellers of your size rarely get there within %(days)s days. It takes longer."),
+    OpenReasonCause.BELOW_SCALE: N_(
         "Your score is at the lowest point of the scale. An improvement helps, but alone it does not raise the score."
     ),
-    Unanswered.NEEDS_TABLE: N_("Ask your marketplace to deliver these data."),
-    Unanswered.NOT_COMPUTED: N_(
+    OpenReasonCause.NEEDS_TABLE: N_("Ask your marketplace to deliver these data."),
+    OpenReasonCause.NOT_COMPUTED: N_(
         "It can be computed once there are enough data: after more months of sales, or when your marketplace delivers "
         "what is missing."
     ),
@@ -74,7 +74,7 @@ class OptionShown:
 class AdviceShown:
     """The advice: a verdict that the template has words for, options, single steps, and what takes longer."""
 
-    verdict: Verdict
+    verdict: AdviceVerdict
     now: str | None
     band: str | None
     farthest: int | None

@@ -9,7 +9,7 @@ from typing import Final
 
 from api.products.service import Offer
 from api.seller_pages.words import N_, Words
-from scoring import Criterion, Unmet
+from scoring import Criterion, UnmetCriterion
 
 
 @dataclass(frozen=True)
@@ -59,19 +59,19 @@ def missing(offer: Offer, words: Words) -> str:
     return words.say(N_("Still missing: %(list)s."), list=words.listing(needs))
 
 
-def _hurdle(unmet: Unmet, offer: Offer, words: Words) -> Hurdle:
+def _hurdle(unmet: UnmetCriterion, offer: Offer, words: Words) -> Hurdle:
     return Hurdle(_SAYS[unmet.criterion](unmet, offer, words), words.say(_ADVICE[unmet.criterion]))
 
 
-def _score(unmet: Unmet, _: Offer, words: Words) -> str:
+def _score(unmet: UnmetCriterion, _: Offer, words: Words) -> str:
     return words.say(N_("A score in band %(band)s or better is required. You have no score now."), band=unmet.needed)
 
 
-def _bands(_: Unmet, __: Offer, words: Words) -> str:
+def _bands(_: UnmetCriterion, __: Offer, words: Words) -> str:
     return words.say(N_("The bank has not yet updated this offer to the current bands."))
 
 
-def _band(unmet: Unmet, _: Offer, words: Words) -> str:
+def _band(unmet: UnmetCriterion, _: Offer, words: Words) -> str:
     steps = words.count("%(n)s band", "%(n)s bands", int(unmet.gap or 0))
     return words.say(
         N_("Band %(needed)s or better is required. You are in band %(found)s, %(steps)s below."),
@@ -81,7 +81,7 @@ def _band(unmet: Unmet, _: Offer, words: Words) -> str:
     )
 
 
-def _country(unmet: Unmet, _: Offer, words: Words) -> str:
+def _country(unmet: UnmetCriterion, _: Offer, words: Words) -> str:
     names, needed = words.locale.territories, _countries(unmet, words)
     if unmet.found is None:
         return words.say(N_("It is for sellers in %(needed)s. We do not have your country on record."), needed=needed)
@@ -89,12 +89,12 @@ def _country(unmet: Unmet, _: Offer, words: Words) -> str:
     return words.say(N_("It is for sellers in %(needed)s. You are in %(found)s."), needed=needed, found=found)
 
 
-def _countries(unmet: Unmet, words: Words) -> str:
+def _countries(unmet: UnmetCriterion, words: Words) -> str:
     names = words.locale.territories
     return words.listing([names.get(code, code) for code in str(unmet.needed).split(", ")])
 
 
-def _months(unmet: Unmet, _: Offer, words: Words) -> str:
+def _months(unmet: UnmetCriterion, _: Offer, words: Words) -> str:
     needed = float(unmet.needed)
     if unmet.found is None:
         return words.say(
@@ -110,11 +110,11 @@ def _months(unmet: Unmet, _: Offer, words: Words) -> str:
     )
 
 
-def _checked(_: Unmet, __: Offer, words: Words) -> str:
+def _checked(_: UnmetCriterion, __: Offer, words: Words) -> str:
     return words.say(N_("Your sales could not be checked against visits, parcels and buyers, so they do not count."))
 
 
-def _sales(unmet: Unmet, offer: Offer, words: Words) -> str:
+def _sales(unmet: UnmetCriterion, offer: Offer, words: Words) -> str:
     currency = offer.product.currency
     needed = math.ceil(float(unmet.needed))
     if unmet.found is None:
@@ -131,34 +131,34 @@ def _sales(unmet: Unmet, offer: Offer, words: Words) -> str:
     )
 
 
-def _needs_score(unmet: Unmet, _: Offer, words: Words) -> str:
+def _needs_score(unmet: UnmetCriterion, _: Offer, words: Words) -> str:
     return words.say(N_("a score in band %(band)s or better"), band=unmet.needed)
 
 
-def _needs_bands(_: Unmet, __: Offer, words: Words) -> str:
+def _needs_bands(_: UnmetCriterion, __: Offer, words: Words) -> str:
     return words.say(N_("an update of the offer by the bank"))
 
 
-def _needs_band(unmet: Unmet, _: Offer, words: Words) -> str:
+def _needs_band(unmet: UnmetCriterion, _: Offer, words: Words) -> str:
     return words.say(N_("band %(needed)s or better (you are in %(found)s)"), needed=unmet.needed, found=unmet.found)
 
 
-def _needs_country(unmet: Unmet, _: Offer, words: Words) -> str:
+def _needs_country(unmet: UnmetCriterion, _: Offer, words: Words) -> str:
     return words.say(N_("a business in %(countries)s"), countries=_countries(unmet, words))
 
 
-def _needs_months(unmet: Unmet, _: Offer, words: Words) -> str:
+def _needs_months(unmet: UnmetCriterion, _: Offer, words: Words) -> str:
     if unmet.found is None:
         return words.say(N_("%(months)s months of trading"), months=words.number(float(unmet.needed)))
     gap = float(unmet.needed) - math.floor(10 * float(unmet.found)) / 10
     return words.say(N_("%(months)s more months of trading"), months=words.number(round(gap, 1)))
 
 
-def _needs_checks(_: Unmet, __: Offer, words: Words) -> str:
+def _needs_checks(_: UnmetCriterion, __: Offer, words: Words) -> str:
     return words.say(N_("visit and parcel data to check your sales"))
 
 
-def _needs_sales(unmet: Unmet, offer: Offer, words: Words) -> str:
+def _needs_sales(unmet: UnmetCriterion, offer: Offer, words: Words) -> str:
     currency, needed = offer.product.currency, math.ceil(float(unmet.needed))
     if unmet.found is None:
         return words.say(N_("monthly sales of %(amount)s after refunds"), amount=words.money(needed, currency))
@@ -166,7 +166,7 @@ def _needs_sales(unmet: Unmet, offer: Offer, words: Words) -> str:
     return words.say(N_("%(amount)s more monthly sales after refunds"), amount=gap)
 
 
-_NEEDS: Final[Mapping[Criterion, Callable[[Unmet, Offer, Words], str]]] = {
+_NEEDS: Final[Mapping[Criterion, Callable[[UnmetCriterion, Offer, Words], str]]] = {
     Criterion.SCORE: _needs_score,
     Criterion.BANDS: _needs_bands,
     Criterion.BAND: _needs_band,
@@ -175,7 +175,7 @@ _NEEDS: Final[Mapping[Criterion, Callable[[Unmet, Offer, Words], str]]] = {
     Criterion.CHECKED_SALES: _needs_checks,
     Criterion.MONTHLY_SALES: _needs_sales,
 }
-_SAYS: Final[Mapping[Criterion, Callable[[Unmet, Offer, Words], str]]] = {
+_SAYS: Final[Mapping[Criterion, Callable[[UnmetCriterion, Offer, Words], str]]] = {
     Criterion.SCORE: _score,
     Criterion.BANDS: _bands,
     Criterion.BAND: _band,

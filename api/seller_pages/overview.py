@@ -16,7 +16,7 @@ from api.seller_pages.pictures import ChartPoint, history_picture
 from api.seller_pages.standing import Standing, Unscored
 from api.seller_pages.wording import PURPOSES
 from api.seller_pages.words import N_, Words
-from scoring import Criterion, Outcome, Unmet
+from scoring import Criterion, Outcome, UnmetCriterion
 
 _REQUESTS: Final = 3
 """Number of consent requests on the overview; the page of consents has all."""
@@ -112,7 +112,7 @@ def nearest_offer(offers: Sequence[Offer]) -> Offer | None:
     return min((each for each in offers if not each.eligibility.eligible), key=order, default=None)
 
 
-def _relative_gap(unmet: Unmet) -> float:
+def _relative_gap(unmet: UnmetCriterion) -> float:
     if unmet.gap is None or isinstance(unmet.needed, str):
         return 1.0 if unmet.gap is None else unmet.gap
     return unmet.gap / max(unmet.needed, 1.0)

@@ -11,8 +11,8 @@ from markupsafe import Markup
 from api.seller_pages.pictures import bar
 from api.seller_pages.words import Words
 from scoring import Bundle
-from scoring.assess import SCALE_LIMIT as LIMIT
-from scoring.reasons import Reason
+from scoring.assessment import SCALE_LIMIT as LIMIT
+from scoring.reason_catalogue import Reason
 
 
 @dataclass(frozen=True)

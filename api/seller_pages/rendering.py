@@ -13,7 +13,7 @@ from fastapi import Request, Response
 from api.seller_pages.words import Words, negotiated, words_of
 from api.seller_sessions.repository import Person
 from api.seller_sessions.service import SignedInAs
-from scoring.figures import Language
+from scoring.formatting import Language
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -14,7 +14,7 @@ from importlib.resources import files
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
-from scoring.figures import Language, figure
+from scoring.formatting import Language, format_value
 
 if TYPE_CHECKING:
     from babel import Locale
@@ -101,7 +101,7 @@ class Words:
 
         Example: 0.0621 of `ratio` is 6.2%; none is "not known".
         """
-        return figure(value, unit, self.language)
+        return format_value(value, unit, self.language)
 
 
 @cache

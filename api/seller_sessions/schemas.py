@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.scores.schemas import SellerId
-from scoring.figures import Language
+from scoring.formatting import Language
 
 
 class SessionWanted(BaseModel):

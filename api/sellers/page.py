@@ -17,7 +17,7 @@ from api.sellers.schemas import FamilyIndex, FeatureStanding, Flag, Peers, Profi
 from features.picture.peers import Scope
 from features.picture.picture import Gap
 from features.picture.series import STEP_DAYS, STEPS
-from scoring.figures import figure
+from scoring.formatting import format_value
 
 GAPS: Final = {
     Gap.NOT_DELIVERED: "not delivered by the platform",
@@ -126,7 +126,7 @@ def _compared(profile: Profile) -> Iterator[tuple[str, list[Row]]]:
 
 
 def _feature(each: FeatureStanding) -> Row:
-    value = figure(each.value, each.unit) if each.value is not None else "–"
+    value = format_value(each.value, each.unit) if each.value is not None else "–"
     place = each.percentile if each.direction == "neither" else each.no_better
     if place is None:
         said = GAPS[each.missing or Gap.NO_VALUE]
@@ -138,8 +138,8 @@ def _feature(each: FeatureStanding) -> Row:
 
 
 def _flag(each: Flag) -> Row:
-    value = figure(each.value, each.unit)
-    said = f"{each.label}: {value}; asked above {figure(each.threshold, each.unit)}."
+    value = format_value(each.value, each.unit)
+    said = f"{each.label}: {value}; asked above {format_value(each.threshold, each.unit)}."
     return Row(each.question, value, "", said, each.why)
 
 
@@ -183,10 +183,10 @@ def _figure(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
     if unit == "micro-USD":
-        return figure(value / _MICROS, "USD")
+        return format_value(value / _MICROS, "USD")
     if unit == "count":
         return f"{value:,.0f}"
-    return f"{value:.2f}" if unit == "stars" else figure(value, unit)
+    return f"{value:.2f}" if unit == "stars" else format_value(value, unit)
 
 
 def _last_day(step: Step) -> str:

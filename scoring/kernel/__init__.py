@@ -1,19 +1,19 @@
-"""Exact SHAP values by looking them up: what a leaf adds to each feature is tabulated once per model.
+"""Exact SHAP values by table look-up: what a leaf adds to each feature is computed once per model.
 
-The derivation, which the rooms beside this page carry out. `trees` reads the model, `groups` decides which leaves share
-a table, `tables` fills them, `compiled` looks rows up; `probes` are rows that the result is tried on.
+`trees` reads the model, `groups` decides which leaves share a table, `tables` computes the tables, `compiled` looks up
+rows, and `probes` creates rows for checks. This docstring derives the method.
 
-**The game.** A coalition S of features is known, the others are not. The path-dependent value of a row x is what a tree
-gives when a split on a feature of S sends x its own way, and a split on any other feature sends it both ways, weighted
-by the share of the training rows that went there (Lundberg et al., 2018, arXiv:1802.03888; 2020, algorithm 1). Trees
-add up, and so do the leaves of a tree. Take one leaf of value w. The splits on its path ask for some features; for the
-i-th of those k features let
+**The game.** A coalition S of features is known, the other features are not. The path-dependent value of a row x is the
+output of a tree if a split on a feature of S sends x to its own side, and a split on any other feature sends it to both
+sides, weighted by the share of training rows on each (Lundberg et al., 2018, arXiv:1802.03888; 2020, algorithm 1).
+Trees add up, and so do the leaves of a tree. Take one leaf of value w. The splits on its path use k features. For the
+i-th feature, let
 
-- z_i be the product, over the splits on it, of `rows that went on / rows that came`: LightGBM's `internal_count` and
-  `leaf_count`, as its own `pred_contrib` uses them;
-- o_i be 1 if x meets all that the path asks of this feature, else 0.
+- z_i be the product of `rows that continued / rows that arrived` over its splits: LightGBM's `internal_count` and
+  `leaf_count`, in the same way as its own `pred_contrib`;
+- o_i be 1 if x meets all conditions of the path on this feature, else 0.
 
-Then the leaf's value of a coalition is a product, one factor a feature:
+Then the leaf's value of a coalition is a product with one factor per feature:
 
     v(S) = w * prod(o_i for i in S) * prod(z_i for i not in S)
 
@@ -22,30 +22,32 @@ Then the leaf's value of a coalition is a product, one factor a feature:
     phi_i = sum_S |S|! (k - 1 - |S|)! / k! * (v(S + i) - v(S))
           = w * (o_i - z_i) * sum_s s! (k - 1 - s)! / k! * c_s
 
-where c_s sums, over the S of s features, the products above: the coefficient of y^s in prod_{j != i} (z_j + o_j y).
-That is k - 1 multiplications of a polynomial by a factor of two terms, and no division, so a share of zero is no
-special case (LightGBM's own way divides by shares to take a feature out again). Features that the path does not ask
-for get nothing. A feature that stands on the path twice is one player with one z and one o.
+where c_s is the sum of the products above over all S with s features: the coefficient of y^s in
+prod_{j != i} (z_j + o_j y). This takes k - 1 multiplications of a polynomial by a factor with two terms and no
+division, so a share of zero is not a special case (LightGBM's algorithm divides by shares to remove a feature).
+Features that are not on the path get zero. A feature that occurs on the path twice is one player with one z and one o.
 
-**The table.** z and w belong to the model; of the row only o_1 ... o_k matter: k bits. So the k values of phi of all
-2^k patterns are worked out when the model is loaded, and a row only finds its pattern. At depth 4 that is 16 patterns
-of 4 values for a leaf.
+**The table.** z and w depend on the model only. Of the row, only o_1 ... o_k matter: k bits. Therefore the k values of
+phi of all 2^k patterns are computed when the model is loaded, and explaining a row is a look-up of its pattern. At
+depth 4, a leaf has 16 patterns of 4 values.
 
-**Leaves that share.** Leaves below one node n agree on the path to n. Their values of phi add up, so one table serves
-them all, with a bit for each feature on the path to n and one for each split below n (does the row go left?). Siblings
-share for nothing: the bit of their last split replaces one of the path. Four leaves below a node of depth 2 take
-2 + 3 = 5 bits: 32 patterns of 5 values instead of 4 leaves with 16 patterns of 4, and of the 16 numbers that a row had
-to fetch 5 remain. `groups` joins leaves as long as a table does not outgrow those that it replaces.
+**Leaves that share a table.** All leaves below a node n have the path to n in common. Their values of phi add up, so
+one table is enough for all of them. It has a bit for each feature on the path to n and one for each split below n (does
+the row go left?). For siblings this costs nothing, because the bit of their last split replaces one of the path. Four
+leaves below a node of depth 2 need 2 + 3 = 5 bits: 32 patterns of 5 values instead of 4 leaves with 16 patterns of 4
+values, and a row reads 5 numbers instead of 16. `groups` joins leaves as long as the table does not become larger than
+those that it replaces.
 
-**Missing values and categories.** A split is made one comparison, `low < x <= high`, by preparing the column that it
-looks at: where NaN (or zero, by the split's `missing_type`) goes left it is put below every threshold, where it goes
-right above them; a categorical split gets a column of its own that is 0 for its categories and 1 for all else. All
-splits that treat a feature's missing values alike share a column, and repeated splits of a path become one interval.
+**Missing values and categories.** Each split becomes one comparison, `low < x <= high`, on a prepared column. If NaN
+(or zero, by the split's `missing_type`) goes left, it is replaced by a value below every threshold; if it goes right,
+by a value above them. A categorical split gets its own column, which is 0 for its categories and 1 for all other
+values. All splits that treat a feature's missing values in the same way share a column, and repeated splits of a path
+become one interval.
 
-**The margin.** Beside each pattern's phi stands what the leaves really give for it: w where the row ends in that leaf,
-else 0. Added up tree by tree it is LightGBM's raw margin, to the bit, and independent of all phi. By efficiency
-`base + sum(phi)` must be that number but for rounding; `scoring.explain` holds every row to it.
+**The margin.** Next to each pattern's phi, the table has the leaves' actual output for it: w if the row ends in that
+leaf, else 0. Added up tree by tree, this is LightGBM's raw margin, equal to the bit and independent of all phi. By
+efficiency, `base + sum(phi)` must equal this number except for rounding; `scoring.explain` checks this for every row.
 
-**The same bits.** For one row the order of additions is fixed by the model: table by table, feature by feature.
-Neither blocks, nor other rows, nor threads change it, and nothing but additions is done to a row.
+**Equal bits.** For one row, the model fixes the order of additions: table by table, feature by feature. Blocks, other
+rows and threads do not change it, and no operation but addition is applied to a row.
 """

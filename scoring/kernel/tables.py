@@ -1,7 +1,7 @@
-"""The tables of a model: for each group of leaves, every pattern's contributions and share of the margin.
+"""The tables of a model: for each group of leaves, the contributions and the share of the margin of every pattern.
 
-Numbers are made by elementwise arithmetic in a fixed order, so that the same model has the same tables, to the bit, on
-every machine.
+All numbers are computed elementwise in a fixed order, so that a model has tables that are equal to the bit on every
+machine.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from scoring.kernel.groups import Group, Leaf, Plan, plan
 from scoring.kernel.trees import Tree
 
 _Conditions = tuple[tuple[tuple[int, bool], ...], ...]
-"""For each feature of a leaf the bits of the group that it asks for, and whether they must be set."""
+"""For each feature of a leaf, the bits of the group that its conditions use, and whether they must be set."""
 
 
 class Tables(NamedTuple):
-    """All that explaining a row reads, as flat arrays that may not be written to.
+    """All data that explaining a row reads, as flat read-only arrays.
 
-    `words_from` says where the category words of each column begin and the last ones end; `bits_from`, `slots_from`
-    and `table_from` say that of groups. A group's part of `table` has a line a pattern: the contribution of each
-    feature in its `slots`, then the share of the margin. `low`, `high` and `column` are those of its bits.
+    `words_from` has the start of each column's words of category bits, and the end of the last; `bits_from`,
+    `slots_from` and `table_from` have the same for groups. A group's part of `table` has one line per pattern: the
+    contribution of each feature in its `slots`, then the share of the margin. `low`, `high` and `column` belong to its
+    bits.
     """
 
     base: float
@@ -48,41 +49,41 @@ class Tables(NamedTuple):
 
     @property
     def mib(self) -> float:
-        """Memory that the arrays take."""
+        """Memory of the arrays."""
         return sum(part.nbytes for part in self[1:]) / 2**20
 
 
 def build(trees: Sequence[Tree]) -> Tables:
-    """Tabulate a model's contributions.
+    """Compute the tables of a model.
 
     Raises:
-        TableTooLargeError: they would take more than `groups.MOST_MIB`.
+        TableTooLargeError: the tables would take more than `groups.MAX_MIB`.
     """
-    planned = plan(trees)
-    groups = planned.groups
-    of_leaves = iter(_leaf_tables([leaf for group in groups for leaf in group.leaves]))
+    table_plan = plan(trees)
+    groups = table_plan.groups
+    leaf_tables = iter(_leaf_tables([leaf for group in groups for leaf in group.leaves]))
     bits = [bit for group in groups for bit in group.bits]
     return Tables(
         base=sum((tree.expected for tree in trees), 0.0),
-        **_column_arrays(planned),
+        **_column_arrays(table_plan),
         bits_from=_starts(len(group.bits) for group in groups),
-        column=_fixed([bit.column for bit in bits], np.uint64),
-        low=_fixed([bit.low for bit in bits], np.float64),
-        high=_fixed([bit.high for bit in bits], np.float64),
+        column=_read_only([bit.column for bit in bits], np.uint64),
+        low=_read_only([bit.low for bit in bits], np.float64),
+        high=_read_only([bit.high for bit in bits], np.float64),
         slots_from=_starts(len(group.features) for group in groups),
-        slots=_fixed([feature for group in groups for feature in group.features], np.uint64),
-        table_from=_starts(group.room for group in groups),
-        table=_fixed(np.concatenate([_group_table(group, of_leaves) for group in groups]), np.float64),
+        slots=_read_only([feature for group in groups for feature in group.features], np.uint64),
+        table_from=_starts(group.table_size for group in groups),
+        table=_read_only(np.concatenate([_group_table(group, leaf_tables) for group in groups]), np.float64),
     )
 
 
 def leaf_table(shares: NDArray[np.float64], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the contributions of leaves with k features each, and what each gives: shape (leaves, 2^k, k + 1).
+    """Return the contributions of leaves with k features each, and their outputs: shape (leaves, 2^k, k + 1).
 
-    Bit i of a pattern is o_i of the derivation, `shares` are z of shape (leaves, k), `values` are w.
+    In the terms of `scoring.kernel`, bit i of a pattern is o_i, `shares` are z of shape (leaves, k), `values` are w.
 
-    Example: of a leaf of value 1 that half of the training rows reached by one feature, the pattern that misses it gets
-    -0.5 and the one that meets it 0.5.
+    Example: a leaf of value 1 has one feature, and half of the training rows reach it. The pattern that does not meet
+    the condition gets -0.5, the pattern that meets it 0.5.
 
         >>> leaf_table(np.array([[0.5]]), np.array([1.0]))
         array([[[-0.5,  0. ],
@@ -90,15 +91,15 @@ def leaf_table(shares: NDArray[np.float64], values: NDArray[np.float64]) -> NDAr
     """
     leaves, size = shares.shape
     patterns = np.arange(1 << size)
-    met = [(patterns >> place & 1).astype(np.float64) for place in range(size)]
+    is_met = [(patterns >> index & 1).astype(np.float64) for index in range(size)]
     table = np.zeros((leaves, 1 << size, size + 1))
-    for place in range(size):
-        others = [(shares[:, other, None], met[other]) for other in range(size) if other != place]
+    for index in range(size):
+        factors = [(shares[:, other, None], is_met[other]) for other in range(size) if other != index]
         weighted = np.zeros((leaves, 1 << size))
-        for count, coefficient in enumerate(_product(others, weighted.shape)):
+        for count, coefficient in enumerate(_product(factors, weighted.shape)):
             orders = math.factorial(count) * math.factorial(size - 1 - count)
             weighted += coefficient * (orders / math.factorial(size))
-        table[:, :, place] = values[:, None] * (met[place] - shares[:, place, None]) * weighted
+        table[:, :, index] = values[:, None] * (is_met[index] - shares[:, index, None]) * weighted
     table[:, -1, size] = values
     return table
 
@@ -106,67 +107,67 @@ def leaf_table(shares: NDArray[np.float64], values: NDArray[np.float64]) -> NDAr
 def _product(
     factors: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]], shape: tuple[int, int]
 ) -> list[NDArray[np.float64]]:
-    """Return the coefficients of the product of `share + met * y`, by rising power of y."""
+    """Return the coefficients of the product of the factors `share + is_met * y`, by rising power of y."""
     coefficients = [np.ones(shape)]
-    for share, met in factors:
-        kept = [each * share for each in coefficients]
-        raised = [each * met for each in coefficients]
-        coefficients = [kept[0], *(low + high for low, high in zip(raised, kept[1:], strict=False)), raised[-1]]
+    for share, is_met in factors:
+        scaled = [coefficient * share for coefficient in coefficients]
+        shifted = [coefficient * is_met for coefficient in coefficients]
+        coefficients = [scaled[0], *(low + high for low, high in zip(shifted, scaled[1:], strict=False)), shifted[-1]]
     return coefficients
 
 
 def _leaf_tables(leaves: Sequence[Leaf]) -> list[NDArray[np.float64]]:
-    alike: defaultdict[int, list[int]] = defaultdict(list)
-    for place, leaf in enumerate(leaves):
-        alike[len(leaf.shares)].append(place)
-    found: dict[int, NDArray[np.float64]] = {}
-    for size, places in alike.items():
-        shares = np.array([list(leaves[place].shares.values()) for place in places]).reshape(len(places), size)
-        found |= zip(places, leaf_table(shares, np.array([leaves[place].value for place in places])), strict=True)
-    return [found[place] for place in range(len(leaves))]
+    by_size: defaultdict[int, list[int]] = defaultdict(list)
+    for index, leaf in enumerate(leaves):
+        by_size[len(leaf.shares)].append(index)
+    tables: dict[int, NDArray[np.float64]] = {}
+    for size, indexes in by_size.items():
+        shares = np.array([list(leaves[index].shares.values()) for index in indexes]).reshape(len(indexes), size)
+        tables |= zip(indexes, leaf_table(shares, np.array([leaves[index].value for index in indexes])), strict=True)
+    return [tables[index] for index in range(len(leaves))]
 
 
-def _group_table(group: Group, of_leaves: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
-    slot = {feature: place for place, feature in enumerate(group.features)}
+def _group_table(group: Group, leaf_tables: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+    slot = {feature: index for index, feature in enumerate(group.features)}
     table = np.zeros((1 << len(group.bits), len(slot) + 1))
-    for leaf, of_leaf in zip(group.leaves, of_leaves, strict=False):
+    for leaf, table_of_leaf in zip(group.leaves, leaf_tables, strict=False):
         slots = [*(slot[feature] for feature in leaf.shares), len(slot)]
-        table[:, slots] += of_leaf[_patterns(len(group.bits), _conditions(group, leaf))]
+        table[:, slots] += table_of_leaf[_patterns(len(group.bits), _conditions(group, leaf))]
     return table.ravel()
 
 
 def _conditions(group: Group, leaf: Leaf) -> _Conditions:
-    asked: dict[int, list[tuple[int, bool]]] = {feature: [] for feature in leaf.shares}
-    for place, bit in enumerate(group.path):
-        asked[bit.feature].append((place, True))
-    for place, on_left in leaf.turns:
-        asked[group.splits[place].feature].append((len(group.path) + place, on_left))
-    return tuple(map(tuple, asked.values()))
+    bits_of: dict[int, list[tuple[int, bool]]] = {feature: [] for feature in leaf.shares}
+    for index, bit in enumerate(group.path):
+        bits_of[bit.feature].append((index, True))
+    for index, on_left in leaf.turns:
+        bits_of[group.splits[index].feature].append((len(group.path) + index, on_left))
+    return tuple(map(tuple, bits_of.values()))
 
 
 @lru_cache(maxsize=256)
 def _patterns(bits: int, conditions: _Conditions) -> NDArray[np.int64]:
     """Return the pattern of a leaf for each pattern of its group."""
-    patterns = np.arange(1 << bits)
-    found = np.zeros_like(patterns)
-    for place, asked in enumerate(conditions):
-        met = np.ones(len(patterns), dtype=bool)
-        for bit, is_set in asked:
-            met &= (patterns >> bit & 1) == is_set
-        found |= met.astype(np.int64) << place
-    found.flags.writeable = False
-    return found
+    group_patterns = np.arange(1 << bits)
+    leaf_patterns = np.zeros_like(group_patterns)
+    for index, condition in enumerate(conditions):
+        is_met = np.ones(len(group_patterns), dtype=bool)
+        for bit, is_set in condition:
+            is_met &= (group_patterns >> bit & 1) == is_set
+        leaf_patterns |= is_met.astype(np.int64) << index
+    leaf_patterns.flags.writeable = False
+    return leaf_patterns
 
 
-def _column_arrays(planned: Plan) -> dict[str, NDArray[Any]]:
-    columns = planned.columns
+def _column_arrays(table_plan: Plan) -> dict[str, NDArray[Any]]:
+    columns = table_plan.columns
     words = [_words(column.categories) for column in columns]
     return {
-        "feature": _fixed([column.feature for column in columns], np.int64),
-        "missing": _fixed([column.missing for column in columns], np.int64),
-        "fill": _fixed([column.fill for column in columns], np.float64),
+        "feature": _read_only([column.feature for column in columns], np.int64),
+        "missing": _read_only([column.missing for column in columns], np.int64),
+        "fill": _read_only([column.fill for column in columns], np.float64),
         "words_from": _starts(map(len, words)),
-        "words": _fixed([word for each in words for word in each], np.int64),
+        "words": _read_only([word for column_words in words for word in column_words], np.int64),
     }
 
 
@@ -178,10 +179,10 @@ def _words(categories: frozenset[int]) -> list[int]:
 
 
 def _starts(sizes: Iterable[int]) -> NDArray[np.uint64]:
-    return _fixed([0, *accumulate(sizes)], np.uint64)
+    return _read_only([0, *accumulate(sizes)], np.uint64)
 
 
-def _fixed(numbers: Sequence[float] | NDArray[np.float64], kind: type) -> NDArray[Any]:
+def _read_only(numbers: Sequence[float] | NDArray[np.float64], kind: type) -> NDArray[Any]:
     array: NDArray[Any] = np.array(numbers, dtype=kind)
     array.flags.writeable = False
     return array

@@ -17,7 +17,7 @@ from scoring import BundleParts, Policy, Reference, pack
 from scoring.bands import Band, Bands
 from scoring.bundle import read_reasons
 from scoring.model import Calibration
-from scoring.reasons import ReasonCatalogue
+from scoring.reason_catalogue import ReasonCatalogue
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, HistoryThreshold
 from scoring.track_record import BandRecord, TrackRecord, percentiles

@@ -11,7 +11,7 @@ import pytest
 from api.outcomes import OutcomeText, for_bank, for_seller
 from api.seller_pages.words import words_of
 from scoring import Bundle, Outcome, assess
-from scoring.figures import Language
+from scoring.formatting import Language
 from tests.api.conftest import AS_OF
 from tests.api.shop import COVERS, shop_bundle, shop_vector
 

@@ -20,7 +20,7 @@ from api.scores.stored import find
 from api.settings import Settings
 from api.vectors import inputs_of, to_vector
 from features.store import VectorStore
-from scoring import Bundle, assess
+from scoring import Bundle, assess, serialize_assessment
 from tests.api.conftest import AS_OF, NEWCOMER, NOW, SELLERS, Opener, bank_of
 
 if TYPE_CHECKING:
@@ -50,12 +50,14 @@ def test_a_score_is_read_back_byte_for_byte_where_location_says(client: TestClie
     assert read.headers["cache-control"] == made.headers["cache-control"] == "no-store"
 
 
-def test_the_body_holds_the_assessments_canonical_bytes(client: TestClient, bundle: Bundle) -> None:
+def test_the_body_contains_the_serialized_assessment(client: TestClient, bundle: Bundle) -> None:
     response = client.post("/v1/scores", json={"seller_id": SELLERS[1], "purpose": "credit_application"})
     home = client.app.state.services.settings.home
     stored = VectorStore(home / "vectors.db").latest(SELLERS[1])
     assert stored is not None
-    assert b'"assessment":' + assess(bundle, [to_vector(stored, NOW.date())])[0].canonical_bytes in response.content
+    assert (
+        b'"assessment":' + serialize_assessment(assess(bundle, [to_vector(stored, NOW.date())])[0]) in response.content
+    )
 
 
 def test_points_sum_to_the_score_for_every_seller(client: TestClient) -> None:

@@ -1,4 +1,4 @@
-"""The import rules that the import contract cannot see, read from the code itself."""
+"""Import rules that import-linter cannot check, verified on the syntax tree of the code."""
 
 import ast
 import subprocess
@@ -18,7 +18,7 @@ HOMES = {
     "numba": {"scoring/kernel/compiled.py"},
     "mlflow": {"training/registry/", "training/served_model.py", "api/model_store.py"},
 }
-"""Libraries that only these files and packages may name; `served_model` is what MLflow itself executes."""
+"""Libraries that only these files and packages may import; MLflow executes `served_model` itself."""
 
 PURE = {"scoring", "numpy", "lightgbm", "numba"} | (
     set(sys.stdlib_module_names) - {"os", "io", "pathlib", "socket", "sqlite3", "time", "tempfile", "shutil", "random"}
@@ -30,15 +30,17 @@ def modules(*packages: str) -> list[Path]:
 
 
 def naming(word: str, *packages: str) -> list[Path]:
-    """Return the modules in which a word stands anywhere: the others need not be parsed."""
+    """Return the modules that contain a word; only these are parsed."""
     return [path for path in modules(*packages) if word in path.read_text(encoding="utf-8")]
 
 
 @cache
 def nodes(path: Path) -> tuple[ast.Import | ast.ImportFrom | ast.Call | ast.Attribute, ...]:
-    """Return what these tests look at in a file, which is parsed once for all of them."""
-    found = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-    return tuple(node for node in found if isinstance(node, ast.Import | ast.ImportFrom | ast.Call | ast.Attribute))
+    """Return the imports, calls and attributes of a file; each file is parsed once."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tuple(
+        node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom | ast.Call | ast.Attribute)
+    )
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -54,7 +56,7 @@ def top(name: str) -> str:
 
 
 @pytest.mark.parametrize("library", HOMES)
-def test_a_library_behind_an_adapter_is_named_in_its_own_module_alone(library: str) -> None:
+def test_a_library_behind_an_adapter_is_imported_by_its_adapter_only(library: str) -> None:
     importing = {
         path.relative_to(ROOT).as_posix() for path in naming(library, *PACKAGES) if library in map(top, imported(path))
     }
@@ -62,7 +64,7 @@ def test_a_library_behind_an_adapter_is_named_in_its_own_module_alone(library: s
     assert not [path for path in importing if not path.startswith(tuple(HOMES[library]))]
 
 
-def test_ibis_backends_are_opened_in_the_engines_alone() -> None:
+def test_only_engines_open_ibis_backends() -> None:
     opening = {
         path.relative_to(ROOT).as_posix()
         for path in naming("connect", *PACKAGES)

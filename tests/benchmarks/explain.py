@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.explain import contributions, prove
+from scoring.explain import contributions, verify_tables
 from scoring.kernel.tables import build
 from scoring.kernel.trees import read_trees
 from scoring.model import Model
@@ -108,7 +108,7 @@ def kernel(scale: Scale) -> dict[str, float]:
     """Measure one row and many, and the making of the tables."""
     text = model_text(scale)
     model = Model.from_text(text)
-    prove(model)
+    verify_tables(model)
     matrix = rows_of_sellers(scale.rows, scale.features, seed=3)
     return _tables(text) | _single(model, matrix[: scale.single]) | _batch(model, matrix, scale.repetitions)
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring import Bundle, BundleParts, Policy, Reference, Vector, Verdict, advise, pack
+from scoring import AdviceVerdict, Bundle, BundleParts, Policy, Reference, Vector, advise, pack
 from scoring.model import Calibration
 from scoring.scale import Scale
 from scoring.sheet import FeatureEntry, FeatureSheet, Reach, Sizes
@@ -49,9 +49,9 @@ def advice(asked: Asked) -> dict[str, float]:
         began = time.perf_counter()
         given = advise(bundle, vector)
         seconds = time.perf_counter() - began
-        if given.verdict is not Verdict.REACHED:
+        if given.verdict is not AdviceVerdict.REACHED:
             taken.append(seconds)
-            found += given.verdict is Verdict.FOUND
+            found += given.verdict is AdviceVerdict.FOUND
         if len(taken) == asked.sellers:
             break
     return {

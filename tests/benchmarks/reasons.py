@@ -21,7 +21,7 @@ from features.catalogue import CATALOGUE
 from features.intake import OperatingStore, ingest, open_store
 from features.pipeline import all_sellers, compute_frame, latest_midnight
 from scoring import Assessment, Bundle, Vector, assess, pack
-from scoring.reasons import Reason
+from scoring.reason_catalogue import Reason
 from tests.benchmarks.features import Target
 from tests.benchmarks.simulation import PARTS, SPLIT, part_of
 from training.columns import Columns

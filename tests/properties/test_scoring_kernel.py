@@ -1,4 +1,4 @@
-"""Our tables against LightGBM and against the definition, over models trained and models grown by hypothesis."""
+"""Contribution tables equal LightGBM and the definition, for trained models and for random trees."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scoring.explain import contributions, prove
-from scoring.kernel.compiled import in_blocks, row_by_row
+from scoring.explain import contributions, verify_tables
+from scoring.kernel.compiled import explain_blocks, explain_rows
 from scoring.kernel.groups import plan
 from scoring.kernel.trees import read_trees
 from scoring.model import Model
@@ -29,7 +29,7 @@ _CLOSE = 1e-12
 
 @lru_cache(maxsize=8)
 def _trained(seed: int, depth: int, zero_as_missing: bool) -> tuple[Model, NDArray[np.float64]]:
-    """A model of 2 to 6 features, the last with categories, and rows of its training; margins are of order one."""
+    """Return a model of 2 to 6 features, the last one categorical, and some training rows; margins are around one."""
     rng = np.random.default_rng(seed)
     features = int(rng.integers(2, 7))
     matrix = np.round(rng.normal(size=(1500, features)), 2)
@@ -59,47 +59,45 @@ def _trained(seed: int, depth: int, zero_as_missing: bool) -> tuple[Model, NDArr
 @settings(max_examples=repeat(2, 200), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(2, 8), zero_as_missing=st.booleans())
 @pytest.mark.slow
-def test_trained_models_are_explained_as_lightgbm_does_to_rounding(
-    seed: int, depth: int, zero_as_missing: bool
-) -> None:
+def test_explanations_of_trained_models_equal_lightgbm(seed: int, depth: int, zero_as_missing: bool) -> None:
     model, matrix = _trained(seed, depth, zero_as_missing)
-    _assert_explained_as_lightgbm_does(model, matrix)
+    _assert_equal_to_lightgbm(model, matrix)
 
 
 @settings(max_examples=repeat(10, 600), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(0, 7), features=st.integers(1, 5))
-def test_models_of_any_splits_are_explained_as_lightgbm_does_to_rounding(seed: int, depth: int, features: int) -> None:
+def test_explanations_of_random_trees_equal_lightgbm(seed: int, depth: int, features: int) -> None:
     forest = Forest(seed, features, depth=depth)
-    _assert_explained_as_lightgbm_does(Model.from_text(forests.text(forest)), forests.rows(forest, 60, seed))
+    _assert_equal_to_lightgbm(Model.from_text(forests.text(forest)), forests.rows(forest, 60, seed))
 
 
-def _assert_explained_as_lightgbm_does(model: Model, matrix: NDArray[np.float64]) -> None:
-    """Assert that every way of ours gives LightGBM's contributions to rounding, and its margins to the bit."""
-    theirs = np.asarray(model.booster.predict(matrix, pred_contrib=True))
+def _assert_equal_to_lightgbm(model: Model, matrix: NDArray[np.float64]) -> None:
+    """Assert that all our functions give LightGBM's contributions except for rounding, and its margins to the bit."""
+    expected = np.asarray(model.booster.predict(matrix, pred_contrib=True))
     assert model.tables is not None
-    ours = contributions(model, matrix)
-    assert np.abs(ours.values - theirs[:, :-1]).max() <= _CLOSE
-    assert np.abs(ours.base - theirs[:, -1]).max() <= _CLOSE
-    for way in (row_by_row, in_blocks):
+    actual = contributions(model, matrix)
+    assert np.abs(actual.values - expected[:, :-1]).max() <= _CLOSE
+    assert np.abs(actual.base - expected[:, -1]).max() <= _CLOSE
+    for explain in (explain_rows, explain_blocks):
         values, margins = np.zeros(matrix.shape), np.zeros(len(matrix))
-        way(model.tables, matrix, values, margins)
-        assert values.tobytes() == ours.values.tobytes()
+        explain(model.tables, matrix, values, margins)
+        assert values.tobytes() == actual.values.tobytes()
         assert margins.tobytes() == np.asarray(model.booster.predict(matrix, raw_score=True)).tobytes()
-    prove(model)
+    verify_tables(model)
 
 
 @settings(max_examples=repeat(15, 400), deadline=None)
-@given(seed=_SEEDS, depth=st.integers(0, 5), features=st.integers(1, 5), least_cover=st.integers(0, 1))
-def test_contributions_are_shapley_values_also_where_no_training_row_went(
-    seed: int, depth: int, features: int, least_cover: int
+@given(seed=_SEEDS, depth=st.integers(0, 5), features=st.integers(1, 5), min_cover=st.integers(0, 1))
+def test_contributions_are_shapley_values_even_in_nodes_without_training_rows(
+    seed: int, depth: int, features: int, min_cover: int
 ) -> None:
-    forest = Forest(seed, features, 2, depth, least_cover)
+    forest = Forest(seed, features, 2, depth, min_cover)
     model = Model.from_text(forests.text(forest))
     matrix = forests.rows(forest, 3, seed)
-    found = contributions(model, matrix)
-    for row, values in zip(matrix.tolist(), found.values, strict=True):
+    actual = contributions(model, matrix)
+    for row, values in zip(matrix.tolist(), actual.values, strict=True):
         base, expected = shapley(model.booster.dump_model(), row)
-        assert abs(found.base - base) <= _CLOSE
+        assert abs(actual.base - base) <= _CLOSE
         assert np.abs(values - expected).max() <= _CLOSE
 
 
@@ -110,8 +108,8 @@ def test_a_row_has_the_same_bits_alone_in_any_batch_and_on_any_threads(seed: int
     model = Model.from_text(forests.text(forest))
     matrix = forests.rows(forest, 600, seed)
     alone = np.vstack([contributions(model, matrix[[row]]).values for row in range(len(matrix))])
-    places = list(range(len(matrix)))
-    order.shuffle(places)  # type: ignore[attr-defined]
+    indexes = list(range(len(matrix)))
+    order.shuffle(indexes)  # type: ignore[attr-defined]
     for size, threads in (
         (2, 1),
         (32, 2),
@@ -124,7 +122,7 @@ def test_a_row_has_the_same_bits_alone_in_any_batch_and_on_any_threads(seed: int
         (600, 3),
         (600, 9),
     ):
-        batch = places[:size]
+        batch = indexes[:size]
         together = contributions(model, matrix[batch], threads).values
         assert together.tobytes() == alone[batch].tobytes()
     other_layout = np.asfortranarray(np.float64(matrix))
@@ -133,9 +131,7 @@ def test_a_row_has_the_same_bits_alone_in_any_batch_and_on_any_threads(seed: int
 
 @settings(max_examples=repeat(15, 400), deadline=None)
 @given(seed=_SEEDS, depth=st.integers(0, 7), features=st.integers(1, 5))
-def test_groups_hold_every_leaf_once_in_tables_no_larger_than_those_of_single_leaves(
-    seed: int, depth: int, features: int
-) -> None:
+def test_groups_contain_every_leaf_once(seed: int, depth: int, features: int) -> None:
     trees = read_trees(forests.text(Forest(seed, features, depth=depth)))
     groups = plan(trees).groups
     values = [leaf.value for group in groups for leaf in group.leaves]

@@ -1,4 +1,4 @@
-"""Hamilton's method as a property: whole numbers that sum to what they must, each as near as that allows."""
+"""Properties of the largest-remainder method: integers with the given total, each close to its exact value."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def matrices(draw: st.DrawFn) -> NDArray[np.float64]:
 
 
 def near_totals(exact: NDArray[np.float64]) -> st.SearchStrategy[NDArray[np.int64]]:
-    """Totals within one of the exact sum, as the rounding of the base makes them."""
+    """Return totals within one of the exact sum, as they result from the rounding of the base."""
     offsets = st.lists(st.floats(-0.999, 0.999), min_size=len(exact), max_size=len(exact))
     return offsets.map(lambda off: np.rint(np.clip(np.array(off) * 0.5, -0.5, 0.5) + exact.sum(axis=1)).astype(int))
 
 
 @_QUICK
 @given(st.data())
-def test_rows_sum_to_their_totals_however_far_away(data: st.DataObject) -> None:
+def test_rows_sum_to_any_total(data: st.DataObject) -> None:
     exact = data.draw(matrices())
     totals = np.array(
         data.draw(st.lists(st.integers(-5000, 5000), min_size=len(exact), max_size=len(exact))), dtype=np.int64
@@ -44,16 +44,16 @@ def test_rows_sum_to_their_totals_however_far_away(data: st.DataObject) -> None:
 
 @_QUICK
 @given(st.data())
-def test_each_is_a_neighbour_of_its_exact_value_unless_the_total_forbids(data: st.DataObject) -> None:
+def test_each_integer_is_next_to_its_exact_value_if_the_total_permits(data: st.DataObject) -> None:
     exact = data.draw(matrices())
     totals = data.draw(near_totals(exact))
     rounded = largest_remainder(exact, totals)
     assert rounded.sum(axis=1).tolist() == totals.tolist()
     floors, ceilings = np.floor(exact), np.ceil(exact)
     reachable = (floors.sum(axis=1) <= totals) & (totals <= floors.sum(axis=1) + exact.shape[1])
-    off = np.abs(rounded - exact)
-    assert (off[reachable] <= 1.0).all()
-    assert (off < 2.0).all()
+    distance = np.abs(rounded - exact)
+    assert (distance[reachable] <= 1.0).all()
+    assert (distance < 2.0).all()
     assert (rounded[reachable] >= floors[reachable]).all()
     whole = (floors == ceilings).all(axis=1) & (totals == floors.sum(axis=1))
     assert (rounded[whole] == exact[whole]).all()
@@ -61,7 +61,7 @@ def test_each_is_a_neighbour_of_its_exact_value_unless_the_total_forbids(data: s
 
 @_QUICK
 @given(st.data())
-def test_rows_know_nothing_of_each_other(data: st.DataObject) -> None:
+def test_rows_are_independent_of_each_other(data: st.DataObject) -> None:
     exact = data.draw(matrices())
     totals = data.draw(near_totals(exact))
     together = largest_remainder(exact, totals)
@@ -77,8 +77,8 @@ def test_units_go_to_the_largest_remainders_and_ties_to_the_first_columns(data: 
     exact = data.draw(matrices())
     totals = data.draw(near_totals(exact))
     rounded = largest_remainder(exact, totals)
-    remainders, given_up = exact - np.floor(exact), rounded - np.floor(exact)
-    for remainder, units in zip(remainders, given_up, strict=True):
+    remainders, added = exact - np.floor(exact), rounded - np.floor(exact)
+    for remainder, units in zip(remainders, added, strict=True):
         ranked = sorted(range(len(remainder)), key=lambda column: (-remainder[column], column))
         received = [units[column] for column in ranked]
         assert received == sorted(received, reverse=True)

@@ -1,4 +1,4 @@
-"""Small real bundles and vectors for tests of scoring: LightGBM models trained here, with missing values."""
+"""Small bundles and vectors for tests of scoring; the LightGBM models are trained here, on data with missing values."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ AS_OF = date(2026, 1, 31)
 REQUESTED_ON = date(2026, 2, 1)
 COVERS = {"orders": AS_OF, "refunds": AS_OF}
 MAX_AGE_DAYS = 7
-LEAST_TENURE = 90.0
+MIN_TENURE = 90.0
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to make a small model; the same recipe gives the same model text."""
+    """Settings of a small model; the same recipe gives the same model text."""
 
     seed: int = 1
     features: int = 4
@@ -38,17 +38,17 @@ class Recipe:
 
 
 def names(count: int) -> tuple[str, ...]:
-    """The first feature is the one that the history threshold reads."""
+    """Return the first names; the history threshold is on the first feature."""
     return ("tenure", "refunds", "sales", "visits", "buyers", "spread", "age", "mix")[:count]
 
 
 def signs(count: int) -> tuple[int, ...]:
-    """The directions of the first features: +1 where a higher value raises risk."""
+    """Return the signs of the first features: +1 if a higher value raises risk."""
     return (-1, 1, -1, -1, -1, 1, -1, 1)[:count]
 
 
 def rows(recipe: Recipe, count: int, seed: int) -> NDArray[np.float64]:
-    """Rows like those that the model was trained on: heavy tails, exact zeros, missing values."""
+    """Return rows with the distribution of the training data: heavy tails, exact zeros, missing values."""
     rng = np.random.default_rng(seed)
     matrix = np.round(rng.normal(size=(count, recipe.features)) ** 3, 3)
     matrix[rng.random(matrix.shape) < 0.1] = 0.0
@@ -57,11 +57,11 @@ def rows(recipe: Recipe, count: int, seed: int) -> NDArray[np.float64]:
 
 
 def booster(recipe: Recipe) -> lightgbm.Booster:
-    """Train a model whose risk follows the signs of all features, two of them together."""
+    """Train a model whose risk follows the signs of all features, with an interaction of two."""
     rng = np.random.default_rng(recipe.seed)
     matrix = rows(recipe, recipe.rows, recipe.seed)
-    known = np.nan_to_num(matrix, nan=0.7) * signs(recipe.features)
-    margin = known.sum(axis=1) * 0.8 - 1.0 + np.maximum(known[:, 0], 0.0) * np.maximum(known[:, -1], 0.0)
+    risk = np.nan_to_num(matrix, nan=0.7) * signs(recipe.features)
+    margin = risk.sum(axis=1) * 0.8 - 1.0 + np.maximum(risk[:, 0], 0.0) * np.maximum(risk[:, -1], 0.0)
     bad = rng.random(recipe.rows) < 1.0 / (1.0 + np.exp(-np.clip(margin, -5, 5)))
     data = lightgbm.Dataset(matrix, bad.astype(float), feature_name=list(names(recipe.features)))
     parameters = {
@@ -82,25 +82,25 @@ def booster(recipe: Recipe) -> lightgbm.Booster:
 
 
 def sheet(count: int = 4, groups: Sequence[str] | None = None) -> FeatureSheet:
-    """A sheet of the first features, each in its own reason group unless `groups` says otherwise."""
+    """Return a sheet of the first features, each in its own reason group unless `groups` is given."""
     chosen = names(count)
     entries = tuple(
         FeatureEntry(name, name.capitalize(), "ratio", sign, True, False, group, 0.5, tables=("orders",))
         for name, sign, group in zip(chosen, signs(count), groups or chosen, strict=True)
     )
     return FeatureSheet(
-        CATALOGUE, entries, (HistoryThreshold("tenure", LEAST_TENURE),), ("orders", "refunds"), MAX_AGE_DAYS
+        CATALOGUE, entries, (HistoryThreshold("tenure", MIN_TENURE),), ("orders", "refunds"), MAX_AGE_DAYS
     )
 
 
 def policy(scale: Scale | None = None, calibration: Calibration | None = None) -> Policy:
-    """The default scale with a calibration that is not the identity."""
+    """Return a policy with the default scale and a calibration that is not the identity."""
     bands = Bands((Band("A", 0.05), Band("B", 0.2), Band("C", 0.5), Band("D", 0.8), Band("E", 1.0)))
     return Policy(calibration or Calibration(0.9, -0.3), scale or Scale(), bands, "90+ days past due within 12 months")
 
 
 def parts(recipe: Recipe | None = None, its_policy: Policy | None = None) -> BundleParts:
-    """The parts of a bundle that verifies."""
+    """Return the parts of a valid bundle."""
     recipe = recipe or Recipe()
     return BundleParts(
         booster(recipe).model_to_string(),
@@ -112,16 +112,16 @@ def parts(recipe: Recipe | None = None, its_policy: Policy | None = None) -> Bun
 
 
 def bundle(recipe: Recipe | None = None, its_policy: Policy | None = None) -> Bundle:
-    """A verified bundle of a small model."""
+    """Return a verified bundle of a small model."""
     return Bundle.from_files(pack(parts(recipe, its_policy)))
 
 
 def vectors(matrix: NDArray[np.float64]) -> list[Vector]:
-    """Vectors of long-standing sellers with full coverage; NaN becomes missing, and no tenure is too short."""
+    """Return vectors of sellers with a long history and full coverage; NaN becomes missing."""
     return [vector(tuple(None if np.isnan(value) else value for value in row)) for row in matrix.tolist()]
 
 
 def vector(values: Sequence[float | None], seller: str = "S-1") -> Vector:
-    """One vector whose first value is moved above the history threshold."""
-    first = LEAST_TENURE + abs(values[0] or 0.0)
+    """Return a vector with the first value moved above the history threshold."""
+    first = MIN_TENURE + abs(values[0] or 0.0)
     return Vector(seller, AS_OF, REQUESTED_ON, COVERS, CATALOGUE, (first, *values[1:]))

@@ -1,4 +1,4 @@
-"""Models grown at random and written as LightGBM's text: every kind of split, also where no training would put it."""
+"""Random models in LightGBM's text format, with every kind of split, including those that training never creates."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ _WORDS = 2
 
 @dataclass(frozen=True)
 class Forest:
-    """How to grow a model; the same forest gives the same text. The last feature holds categories."""
+    """Settings of a random model; equal settings give equal texts. The last feature is categorical."""
 
     seed: int
     features: int = 4
     trees: int = 3
     depth: int = 3
-    least_cover: int = 1
+    min_cover: int = 1
 
 
 @dataclass
-class _Growing:
-    """A tree as lines: numbers of its splits by LightGBM's names, and of its leaves."""
+class _TreeBuilder:
+    """A tree under construction: entries of its splits by LightGBM's names, and values of its leaves."""
 
     rng: np.random.Generator
     forest: Forest
@@ -37,24 +37,24 @@ class _Growing:
     sets: list[int] = field(default_factory=list)
 
     def grow(self, depth: int) -> tuple[int, int]:
-        """Grow what hangs below here; return its number, as a child is told, and its training rows."""
+        """Add a subtree, and return its number as a child and its training rows."""
         if depth == 0 or self.rng.random() < 0.15:
             self.values.append(float(self.rng.normal()))
-            self.covers.append(int(self.rng.integers(self.forest.least_cover, 30)))
+            self.covers.append(int(self.rng.integers(self.forest.min_cover, 30)))
             return ~(len(self.values) - 1), self.covers[-1]
-        place = len(self.splits.setdefault("split_feature", []))
+        index = len(self.splits.setdefault("split_feature", []))
         for name, entry in self._split().items():
             self.splits.setdefault(name, []).append(entry)
         for name in ("left_child", "right_child", "internal_count"):
             self.splits.setdefault(name, []).append("")
         left, on_left = self.grow(depth - 1)
         right, on_right = self.grow(depth - 1)
-        if on_left + on_right == 0:  # both are leaves then; no training row came to neither
+        if on_left + on_right == 0:  # then both are leaves; a split needs at least one training row
             self.covers[~right] = on_right = 1
-        here = {"left_child": left, "right_child": right, "internal_count": on_left + on_right}
-        for name, number in here.items():
-            self.splits[name][place] = str(number)
-        return place, on_left + on_right
+        entries = {"left_child": left, "right_child": right, "internal_count": on_left + on_right}
+        for name, number in entries.items():
+            self.splits[name][index] = str(number)
+        return index, on_left + on_right
 
     def _split(self) -> dict[str, str]:
         feature = int(self.rng.integers(self.forest.features))
@@ -76,7 +76,7 @@ class _Growing:
         yield f"num_cat={len(self.sets) // _WORDS}"
         yield from (f"{name}={' '.join(entries)}" for name, entries in self.splits.items())
         if self.sets:
-            yield "cat_boundaries=" + " ".join(str(place) for place in range(0, len(self.sets) + 1, _WORDS))
+            yield "cat_boundaries=" + " ".join(str(start) for start in range(0, len(self.sets) + 1, _WORDS))
             yield "cat_threshold=" + " ".join(map(str, self.sets))
         yield f"leaf_value={' '.join(map(repr, self.values))}"
         yield f"leaf_count={' '.join(map(str, self.covers))}"
@@ -84,9 +84,9 @@ class _Growing:
 
 
 def text(forest: Forest) -> str:
-    """Return the model in LightGBM's form."""
+    """Return the model in LightGBM's text format."""
     rng = np.random.default_rng(forest.seed)
-    names = [f"f{place}" for place in range(forest.features)]
+    names = [f"f{index}" for index in range(forest.features)]
     head = [
         *("tree", "version=v4", "num_class=1", "num_tree_per_iteration=1", "label_index=0"),
         f"max_feature_idx={forest.features - 1}",
@@ -96,14 +96,14 @@ def text(forest: Forest) -> str:
         "",
     ]
     for number in range(forest.trees):
-        tree = _Growing(rng, forest)
+        tree = _TreeBuilder(rng, forest)
         tree.grow(forest.depth)
         head += [f"Tree={number}", *tree.lines(), "", ""]
     return "\n".join([*head, "end of trees", "", "parameters:", "end of parameters", "", "pandas_categorical:null", ""])
 
 
 def rows(forest: Forest, count: int, seed: int) -> NDArray[np.float64]:
-    """Rows at thresholds and just beside them, missing, endless, next to zero, and of categories and what is none."""
+    """Return rows at and next to thresholds, with NaN, infinities, values near zero, and some invalid categories."""
     rng = np.random.default_rng(seed)
     around = [np.nextafter(value, side) for value in _THRESHOLDS for side in (-np.inf, value, np.inf)]
     matrix = rng.choice([*around, *_NEAR], size=(count, forest.features))

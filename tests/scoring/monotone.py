@@ -1,4 +1,4 @@
-"""A small monotone bundle that knows what sellers of two sizes reached, for tests of advice."""
+"""A small monotone bundle with reaches for sellers of two sizes, for tests of advice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNITS = ("days", "ratio", "ratio", "stars", "hours", "plain", "USD")
 DIGITS = (1, 3, 3, 2, 1, 4, 0)
 SMALL = 1000.0
 HOURS = 12.0
-"""What a share of 1 is in hours."""
+"""Hours that correspond to a share of 1."""
 REACHES: Mapping[str, tuple[Reach | None, ...]] = {
     "refunds": (Reach(0.0513, 0.2), Reach(0.01, 0.6)),
     "stars": (Reach(4.4, 0.3), Reach(4.83, 1.5)),
@@ -32,7 +32,7 @@ REACHES: Mapping[str, tuple[Reach | None, ...]] = {
 
 @lru_cache(maxsize=32)
 def bundle(seed: int = 1, depth: int = 3) -> Bundle:
-    """Train a model that keeps the signs, on risk to which all features add, some together."""
+    """Train a model with monotone constraints; the risk depends on all features, with an interaction of two."""
     rng = np.random.default_rng(seed)
     matrix = rows(rng, 900)
     shares = matrix[:, [1, 2, 4, 5]] / (1, 1, HOURS, 1)
@@ -73,7 +73,7 @@ def bundle(seed: int = 1, depth: int = 3) -> Bundle:
 
 
 def rows(rng: np.random.Generator, count: int) -> np.ndarray:
-    """Rows of sellers: shares between 0 and 1, stars between 1 and 5, sales around the limit of small ones."""
+    """Return rows of sellers: shares between 0 and 1, stars between 1 and 5, sales around the size limit."""
     shares = rng.beta(1.3, 3.0, (count, 4))
     stars = 5.0 - rng.gamma(2.0, 0.5, count).clip(0, 4)
     sales = np.round(SMALL * rng.lognormal(0.0, 1.0, count), 2)
@@ -82,7 +82,7 @@ def rows(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def vectors(seed: int, count: int, missing: float = 0.1) -> list[Vector]:
-    """Vectors of such sellers, with some values missing, but never tenure or sales."""
+    """Return vectors of such sellers with some missing values, but never tenure or sales."""
     rng = np.random.default_rng(seed)
     matrix = rows(rng, count)
     hidden = rng.random(matrix.shape) < missing

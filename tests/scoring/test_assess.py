@@ -1,4 +1,4 @@
-"""The one call: outcomes with their order and exact edges, refused vectors, and bytes that do not change."""
+"""`assess`: outcomes with their precedence and exact limits, rejected vectors, and stable bytes."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from scoring import Assessment, Bundle, Outcome, Vector, VectorError, assess
-from scoring.assess import SCALE_LIMIT, Shortfall
+from scoring import Assessment, Bundle, Outcome, Vector, VectorError, assess, serialize_assessment
+from scoring.assessment import SCALE_LIMIT
 from scoring.model import Calibration
+from scoring.outcome import Shortfall
 from scoring.scale import Scale
 from scoring.sheet import Activity
 from tests.scoring import build
@@ -27,20 +28,24 @@ def one(vector: Vector, bundle: Bundle = BUNDLE) -> Assessment:
     return assess(bundle, [vector])[0]
 
 
+def serialized(bundle: Bundle, vectors: list[Vector]) -> list[bytes]:
+    return [serialize_assessment(assessment) for assessment in assess(bundle, vectors)]
+
+
 def covered(vector: Vector, **days_before: int) -> Vector:
-    """The vector with coverage that ends so many days before the request; a negative number is after it."""
-    later = {table: vector.requested_on - timedelta(days=days) for table, days in days_before.items()}
-    return replace(vector, covers_through={**vector.covers_through, **later})
+    """Return the vector with tables that end this number of days before the request; a negative number is after it."""
+    changed = {table: vector.requested_on - timedelta(days=days) for table, days in days_before.items()}
+    return replace(vector, covers_through={**vector.covers_through, **changed})
 
 
-def valued(vector: Vector, place: int, value: Any) -> Vector:
+def with_value(vector: Vector, column: int, value: Any) -> Vector:
     values = list(vector.values)
-    values[place] = value
+    values[column] = value
     return replace(vector, values=tuple(values))
 
 
-def asked_on(vector: Vector, days: int) -> Vector:
-    """The vector requested so many days after the midnight of its values."""
+def requested_after(vector: Vector, days: int) -> Vector:
+    """Return the vector, requested this number of days after the midnight of its values."""
     return replace(vector, requested_on=vector.as_of + timedelta(days=days))
 
 
@@ -48,7 +53,7 @@ def without(vector: Vector, *tables: str) -> Vector:
     return replace(vector, covers_through={k: v for k, v in vector.covers_through.items() if k not in tables})
 
 
-def test_a_scored_assessment_says_all_of_it() -> None:
+def test_a_scored_assessment_is_complete() -> None:
     result = one(GOOD)
     assert result.outcome is Outcome.SCORED
     assert result.shortfalls == ()
@@ -64,7 +69,7 @@ def test_a_scored_assessment_says_all_of_it() -> None:
     assert result.versions.scale == {"points": 600.0, "odds": 30.0, "double": 40.0, "min": 300, "max": 900}
 
 
-def test_score_probability_and_band_are_of_one_margin() -> None:
+def test_score_probability_and_band_follow_from_the_margin() -> None:
     vectors = build.vectors(MATRIX)
     matrix = np.array([[np.nan if value is None else value for value in vector.values] for vector in vectors])
     margins = BUNDLE.model.booster.predict(matrix, raw_score=True)
@@ -84,24 +89,24 @@ def test_a_higher_score_never_has_a_higher_probability() -> None:
 
 
 @pytest.mark.parametrize("ends", [(590, 591), (300, 420), (880, 900)])
-def test_the_ends_of_the_scale_are_a_contribution_and_change_no_probability(ends: tuple[int, int]) -> None:
+def test_an_end_of_the_scale_is_a_contribution_and_does_not_change_the_probability(ends: tuple[int, int]) -> None:
     narrow = build.bundle(its_policy=build.policy(Scale(min=ends[0], max=ends[1])))
-    endless = build.bundle(its_policy=build.policy(Scale(min=-10_000, max=10_000)))
+    wide = build.bundle(its_policy=build.policy(Scale(min=-10_000, max=10_000)))
     vectors = build.vectors(MATRIX)
     limits = 0
-    for result, free in zip(assess(narrow, vectors), assess(endless, vectors), strict=True):
+    for result, unlimited in zip(assess(narrow, vectors), assess(wide, vectors), strict=True):
         assert result.score is not None
-        assert free.score is not None
-        assert result.score == min(max(free.score, ends[0]), ends[1])
-        assert result.probability_of_default == free.probability_of_default
+        assert unlimited.score is not None
+        assert result.score == min(max(unlimited.score, ends[0]), ends[1])
+        assert result.probability_of_default == unlimited.probability_of_default
         assert result.explanation is not None
         points = [item.points for item in result.explanation.contributions]
         assert result.explanation.base_points + sum(points) == result.score
         last = result.explanation.contributions[-1]
-        assert (last.feature == SCALE_LIMIT) == (result.score != free.score)
+        assert (last.feature == SCALE_LIMIT) == (result.score != unlimited.score)
         if last.feature == SCALE_LIMIT:
             limits += 1
-            assert last.points == result.score - free.score
+            assert last.points == result.score - unlimited.score
             assert (last.value, last.typical, last.reason_group) == (None, None, None)
     assert limits
 
@@ -124,41 +129,41 @@ def test_the_ends_of_the_scale_are_a_contribution_and_change_no_probability(ends
         ),
         (covered(GOOD, orders=-1), "scored", []),
         (covered(GOOD, traffic=400), "scored", []),
-        # the age is measured against the request, whatever the midnight of the values
-        (asked_on(GOOD, 7), "scored", []),
+        # the age is measured against the request and not against the midnight of the values
+        (requested_after(GOOD, 7), "scored", []),
         (
-            asked_on(GOOD, 8),
+            requested_after(GOOD, 8),
             "stale_data",
             [
                 ("orders", "2026-01-31", "at most 7 days before 2026-02-08"),
                 ("refunds", "2026-01-31", "at most 7 days before 2026-02-08"),
             ],
         ),
-        (asked_on(covered(GOOD, orders=-60, refunds=-60), 8), "stale_data", None),
-        (asked_on(GOOD, -1), "scored", []),
-        (valued(GOOD, 0, 90.0), "scored", []),
-        (valued(GOOD, 0, math.nextafter(90.0, 0)), "insufficient_history", [("tenure", 89.99999999999999, 90.0)]),
-        (valued(GOOD, 0, None), "insufficient_history", [("tenure", None, 90.0)]),
-        # what comes first is said: a withheld table before its age, and both before the seller's history
+        (requested_after(covered(GOOD, orders=-60, refunds=-60), 8), "stale_data", None),
+        (requested_after(GOOD, -1), "scored", []),
+        (with_value(GOOD, 0, 90.0), "scored", []),
+        (with_value(GOOD, 0, math.nextafter(90.0, 0)), "insufficient_history", [("tenure", 89.99999999999999, 90.0)]),
+        (with_value(GOOD, 0, None), "insufficient_history", [("tenure", None, 90.0)]),
+        # precedence: a missing table, then the age of a table, then the seller's history
         (
-            valued(covered(without(GOOD, "refunds"), orders=99), 0, 1.0),
+            with_value(covered(without(GOOD, "refunds"), orders=99), 0, 1.0),
             "insufficient_data",
             [("refunds", None, "delivered")],
         ),
         (
-            valued(covered(GOOD, refunds=9), 0, 1.0),
+            with_value(covered(GOOD, refunds=9), 0, 1.0),
             "stale_data",
             [("refunds", "2026-01-23", "at most 7 days before 2026-02-01")],
         ),
     ],
 )
-def test_outcomes_at_their_edges_and_in_their_order(
+def test_outcomes_at_their_limits_and_by_precedence(
     vector: Vector, outcome: str, shortfalls: list[tuple[Any, Any, Any]] | None
 ) -> None:
     result = one(vector)
     assert result.outcome == outcome
     if shortfalls is not None:
-        assert [(each.what, each.found, each.needed) for each in result.shortfalls] == shortfalls
+        assert [(item.what, item.found, item.needed) for item in result.shortfalls] == shortfalls
     numbers = (result.score, result.band, result.probability_of_default, result.explanation)
     if outcome == "scored":
         assert None not in numbers
@@ -167,43 +172,43 @@ def test_outcomes_at_their_edges_and_in_their_order(
 
 
 ACTIVITY = replace(BUNDLE, sheet=replace(BUNDLE.sheet, activity=Activity("visits", 60.0, since="tenure")))
-"""A bundle that takes the fourth feature for the days since the last sale."""
+"""A bundle that treats the fourth feature as the days since the last sale."""
 
 
 @pytest.mark.parametrize(
-    ("since_last", "tenure", "outcome"),
+    ("days_since_sale", "tenure", "outcome"),
     [
         (60.0, 500.0, "scored"),
         (math.nextafter(60.0, 61), 500.0, "inactive"),
         (274.0, 500.0, "inactive"),
         (None, 500.0, "inactive"),
-        # a young seller who stopped has stopped
+        # inactivity takes precedence over a short history
         (61.0, 70.0, "inactive"),
         (10.0, 70.0, "insufficient_history"),
-        # nobody who never sold has stopped
+        # a seller without any sale is not inactive
         (None, None, "insufficient_history"),
     ],
 )
-def test_a_seller_who_stopped_is_inactive_and_not_new(
-    since_last: float | None, tenure: float | None, outcome: str
+def test_a_seller_without_recent_sales_is_inactive(
+    days_since_sale: float | None, tenure: float | None, outcome: str
 ) -> None:
-    result = one(valued(valued(GOOD, 3, since_last), 0, tenure), ACTIVITY)
+    result = one(with_value(with_value(GOOD, 3, days_since_sale), 0, tenure), ACTIVITY)
     assert result.outcome == outcome
     if outcome == "inactive":
         short = () if tenure is None or tenure >= 90.0 else (Shortfall("tenure", tenure, 90.0),)
-        assert result.shortfalls == (Shortfall("visits", since_last, 60.0), *short)
+        assert result.shortfalls == (Shortfall("visits", days_since_sale, 60.0), *short)
         assert (result.score, result.band, result.explanation) == (None, None, None)
 
 
-def test_old_data_come_before_activity_and_history() -> None:
-    result = one(asked_on(valued(GOOD, 3, 274.0), 30), ACTIVITY)
+def test_stale_data_take_precedence_over_activity_and_history() -> None:
+    result = one(requested_after(with_value(GOOD, 3, 274.0), 30), ACTIVITY)
     assert result.outcome is Outcome.STALE_DATA
 
 
-def test_data_through_is_the_oldest_coverage_of_the_tables_that_matter() -> None:
+def test_data_through_is_the_earliest_end_of_the_required_tables() -> None:
     assert one(covered(GOOD, orders=3, refunds=5, traffic=300)).data_through == "2026-01-27"
     assert one(covered(without(GOOD, "orders"), refunds=2)).data_through == "2026-01-30"
-    # values as of a midnight rest on nothing after it
+    # values as of a midnight use no later data
     assert one(covered(GOOD, orders=-9, refunds=-9)).data_through == "2026-01-31"
     assert one(without(GOOD, "orders", "refunds")).data_through is None
 
@@ -211,61 +216,65 @@ def test_data_through_is_the_oldest_coverage_of_the_tables_that_matter() -> None
 @pytest.mark.parametrize(
     ("vector", "sentence"),
     [
-        (replace(GOOD, catalogue="sha256:other"), "made by catalogue sha256:other, but the model was trained with"),
+        (
+            replace(GOOD, catalogue="sha256:other"),
+            "computed with catalogue sha256:other, but the model was trained",
+        ),
         (replace(GOOD, values=GOOD.values[:3]), "has 3 values; the model needs 4"),
         (replace(GOOD, values=(*GOOD.values, 1.0)), "has 5 values; the model needs 4"),
         (replace(GOOD, values=()), "has 0 values"),
         *(
-            (valued(GOOD, place, value), f"holds {value!r} for ")
-            for place in (0, 3)
+            (with_value(GOOD, column, value), f"has {value!r} for ")
+            for column in (0, 3)
             for value in (math.nan, math.inf, -math.inf, True, False, "0.5", "", [], 1j)
         ),
     ],
 )
-def test_vectors_that_do_not_meet_the_sheet_are_refused(vector: Vector, sentence: str) -> None:
-    with pytest.raises(VectorError) as refusal:
+def test_a_vector_that_does_not_fit_the_sheet_is_rejected(vector: Vector, sentence: str) -> None:
+    with pytest.raises(VectorError) as error:
         assess(BUNDLE, [GOOD, vector])
-    assert sentence in str(refusal.value)
-    assert "seller S-1" in str(refusal.value)
+    assert sentence in str(error.value)
+    assert "seller S-1" in str(error.value)
 
 
-def test_an_unscorable_seller_with_a_broken_value_is_still_refused() -> None:
+def test_an_invalid_value_is_rejected_even_without_a_score() -> None:
     with pytest.raises(VectorError):
-        one(valued(without(GOOD, "orders"), 1, math.nan))
+        one(with_value(without(GOOD, "orders"), 1, math.nan))
 
 
-def test_a_whole_number_is_the_same_vector_as_its_double() -> None:
-    as_int = one(valued(GOOD, 1, 2))
-    assert as_int.score == one(valued(GOOD, 1, 2.0)).score
+def test_an_integer_equals_its_double() -> None:
+    as_int = one(with_value(GOOD, 1, 2))
+    assert as_int.score == one(with_value(GOOD, 1, 2.0)).score
 
 
-def test_no_vectors_no_assessments() -> None:
+def test_no_vectors_give_no_assessments() -> None:
     assert assess(BUNDLE, []) == []
 
 
-def test_outcomes_in_a_batch_stay_with_their_vectors() -> None:
-    short, late, withheld = valued(GOOD, 0, 1.0), covered(GOOD, orders=30), without(GOOD, "orders")
+def test_a_batch_equals_single_assessments() -> None:
+    new_seller, stale, incomplete = with_value(GOOD, 0, 1.0), covered(GOOD, orders=30), without(GOOD, "orders")
     scored = build.vectors(MATRIX[:4])
-    batch = [short, scored[0], late, scored[1], scored[2], withheld, scored[3], short]
-    assert [each.canonical_bytes for each in assess(BUNDLE, batch)] == [one(vector).canonical_bytes for vector in batch]
+    batch = [new_seller, scored[0], stale, scored[1], scored[2], incomplete, scored[3], new_seller]
+    assert assess(BUNDLE, batch) == [one(vector) for vector in batch]
+    assert serialized(BUNDLE, batch) == [serialize_assessment(one(vector)) for vector in batch]
 
 
-def test_canonical_bytes_are_json_of_the_whole_assessment() -> None:
+def test_the_serialized_assessment_is_complete() -> None:
     result = one(GOOD)
-    assert json.loads(result.canonical_bytes) == json.loads(json.dumps(result.to_dict()))
-    assert b"\xe5\x8d\x96" in result.canonical_bytes
-    assert b"seller_id" not in result.canonical_bytes
+    assert json.loads(serialize_assessment(result)) == json.loads(json.dumps(result.to_dict()))
+    assert "卖".encode() in serialize_assessment(result)
+    assert b"seller_id" not in serialize_assessment(result)
 
 
-def test_bytes_survive_packing_and_a_second_reading_of_the_bundle() -> None:
+def test_assessments_are_equal_with_a_bundle_that_is_packed_and_read_again() -> None:
     vectors = build.vectors(MATRIX)
-    again = build.bundle()
-    assert again is not BUNDLE
-    assert [r.canonical_bytes for r in assess(again, vectors)] == [r.canonical_bytes for r in assess(BUNDLE, vectors)]
+    second = build.bundle()
+    assert second is not BUNDLE
+    assert serialized(second, vectors) == serialized(BUNDLE, vectors)
 
 
-def test_extreme_margins_still_have_a_probability() -> None:
+def test_extreme_margins_have_a_probability() -> None:
     steep = build.bundle(its_policy=build.policy(calibration=Calibration(1_000.0, 0.0)))
-    found = {result.probability_of_default for result in assess(steep, build.vectors(MATRIX))}
-    assert found <= {0.0, 1.0} | {p for p in found if p is not None and 0 < p < 1}
-    assert {0.0, 1.0} <= found
+    probabilities = {result.probability_of_default for result in assess(steep, build.vectors(MATRIX))}
+    assert all(probability is not None and 0 <= probability <= 1 for probability in probabilities)
+    assert {0.0, 1.0} <= probabilities

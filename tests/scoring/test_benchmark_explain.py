@@ -1,4 +1,4 @@
-"""The measurement of explanations, small: every figure with a target is given, and what must be right is right."""
+"""The benchmark of explanations at a small scale: every metric with a target is measured, and results are correct."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from tests.benchmarks.explain import TARGETS, Scale, run
 SMALL = Scale(training_rows=400, features=15, trees=20, rows=600, single=10, repetitions=1, advised=10, sellers=300)
 
 
-def here(work: Callable[..., dict[str, float]], *given: Any) -> dict[str, float]:
-    return work(*given)
+def in_process(work: Callable[..., dict[str, float]], *arguments: Any) -> dict[str, float]:
+    return work(*arguments)
 
 
 @pytest.mark.soak
-# shap sets up its colour maps in matplotlib's older way when it is imported
+# on import, shap uses a deprecated way of matplotlib to set up its colour maps
 @pytest.mark.filterwarnings("ignore:The (set_bad|set_over|set_under) function will be:PendingDeprecationWarning")
-def test_all_figures_are_given_and_the_small_ones_hold(capsys: pytest.CaptureFixture[str]) -> None:
-    figures = run(SMALL, here)
-    assert set(TARGETS) <= set(figures)
-    assert all(map(math.isfinite, figures.values()))
-    assert figures["explain.portfolio_sellers"] == 300
-    assert figures["explain.largest_difference"] <= 1e-12
-    assert 0 < figures["explain.advice_found_share"] < 1
+def test_all_metrics_are_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = run(SMALL, in_process)
+    assert set(TARGETS) <= set(metrics)
+    assert all(map(math.isfinite, metrics.values()))
+    assert metrics["explain.portfolio_sellers"] == 300
+    assert metrics["explain.largest_difference"] <= 1e-12
+    assert 0 < metrics["explain.advice_found_share"] < 1
     printed = capsys.readouterr().out
     assert all(name in printed for name in TARGETS)

@@ -1,4 +1,4 @@
-"""A bundle is what its manifest says, agrees with itself and comes back as it went in; all else is refused."""
+"""Bundles: packing and reading, and rejection of altered, incomplete and contradictory files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BYTES = st.sampled_from(sorted(PACKED)).flatmap(
 
 
 def with_manifest(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Declare the files as they are: what a forger who knows the format would write."""
+    """Return the files with a matching manifest, as a forger with knowledge of the format would write it."""
     declared = {name: sha256(content) for name, content in files.items() if name != MANIFEST}
     return {**files, MANIFEST: canonical_json({"format": FORMAT, "files": declared})}
 
@@ -41,7 +41,7 @@ def edited(name: str, edit: Callable[[Any], object]) -> dict[str, bytes]:
     return with_manifest({**PACKED, name: json.dumps(data).encode()})
 
 
-def test_what_was_packed_comes_back() -> None:
+def test_a_packed_bundle_is_read_unchanged() -> None:
     bundle = Bundle.from_files(PACKED)
     assert bundle.sheet == PARTS.sheet
     assert bundle.policy == PARTS.policy
@@ -52,37 +52,37 @@ def test_what_was_packed_comes_back() -> None:
     assert bundle.model_digest == sha256(PARTS.model_text.encode())
 
 
-def test_same_parts_give_the_same_bytes_and_other_parts_another_digest() -> None:
+def test_equal_parts_give_equal_bytes_and_other_parts_another_digest() -> None:
     assert pack(build.parts(build.Recipe(trees=3))) == PACKED
-    others = [
+    changed = [
         replace(PARTS, policy=build.policy(calibration=Calibration(0.9, -0.31))),
         replace(PARTS, reasons=replace(PARTS.reasons, version="2026-02")),
-        replace(PARTS, reference=Reference("others", {}, {})),
+        replace(PARTS, reference=Reference("other sellers", {}, {})),
         replace(PARTS, sheet=replace(PARTS.sheet, max_age_days=8)),
         build.parts(build.Recipe(trees=4)),
     ]
-    digests = {Bundle.from_files(pack(parts)).digest for parts in others}
-    assert len(digests | {Bundle.from_files(PACKED).digest}) == len(others) + 1
+    digests = {Bundle.from_files(pack(parts)).digest for parts in changed}
+    assert len(digests | {Bundle.from_files(PACKED).digest}) == len(changed) + 1
 
 
 @pytest.mark.repeated
 @settings(max_examples=repeat(60, 3_000), deadline=None)
 @given(_BYTES)
-def test_any_byte_changed_in_any_file_is_found(change: tuple[str, int, int]) -> None:
-    name, place, mask = change
+def test_any_changed_byte_in_any_file_is_detected(change: tuple[str, int, int]) -> None:
+    name, position, mask = change
     content = bytearray(PACKED[name])
-    content[place] ^= mask
+    content[position] ^= mask
     with pytest.raises(BundleError):
         Bundle.from_files({**PACKED, name: bytes(content)})
 
 
 @pytest.mark.parametrize("name", [MANIFEST, *FILES])
-def test_each_file_is_needed(name: str) -> None:
+def test_each_file_is_required(name: str) -> None:
     with pytest.raises(BundleError, match=name):
         Bundle.from_files({other: content for other, content in PACKED.items() if other != name})
 
 
-def test_a_file_too_many_is_refused_by_name() -> None:
+def test_an_extra_file_is_rejected_by_name() -> None:
     with pytest.raises(BundleError, match=r"notes\.txt"):
         Bundle.from_files({**PACKED, "notes.txt": b""})
     with pytest.raises(BundleError, match=r"notes\.txt"):
@@ -104,20 +104,20 @@ def test_a_file_too_many_is_refused_by_name() -> None:
         (b'{"files":{},"format":1}', "of format 1; this program reads format 2. Train and promote a model"),
     ],
 )
-def test_a_manifest_that_says_nothing_is_refused(manifest: bytes, sentence: str) -> None:
+def test_an_invalid_manifest_is_rejected(manifest: bytes, sentence: str) -> None:
     with pytest.raises(BundleError, match=sentence):
         Bundle.from_files({**PACKED, MANIFEST: manifest})
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.endswith(".json")])
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b"null", b"7", b"\xff"])
-def test_a_file_in_another_form_is_refused_though_its_digest_is_right(name: str, content: bytes) -> None:
-    with pytest.raises(BundleError, match="not in the form of format 2"):
+def test_an_invalid_file_is_rejected_despite_a_correct_digest(name: str, content: bytes) -> None:
+    with pytest.raises(BundleError, match="does not follow format 2"):
         Bundle.from_files(with_manifest({**PACKED, name: content}))
 
 
 @pytest.mark.parametrize("text", [b"", b"not a model", b"tree\nversion=v4\n", b"\xff\xfe"])
-def test_a_text_that_is_no_model_is_refused(text: bytes) -> None:
+def test_an_invalid_model_text_is_rejected(text: bytes) -> None:
     with pytest.raises(BundleError):
         Bundle.from_files(with_manifest({**PACKED, "model.txt": text}))
 
@@ -136,16 +136,16 @@ def _set(*path: str | int, to: object) -> Callable[[Any], None]:
     [
         ("features.json", lambda sheet: sheet["entries"].reverse(), "in the same order; only in one of them: none"),
         ("features.json", lambda sheet: sheet["entries"].pop(), "only in one of them: visits"),
-        ("features.json", _set("entries", 1, "name", to="tenure"), "names a feature twice"),
+        ("features.json", _set("entries", 1, "name", to="tenure"), "two features of the same name"),
         ("features.json", _set("entries", 1, "sign", to=2), "has the sign 2"),
         ("features.json", _set("entries", 1, "typical", to=math.nan), "typical value nan"),
-        ("features.json", _set("entries", 1, "colour", to="red"), "not in the form"),
-        ("features.json", _set("entries", 1, "reason_group", to="weather"), "lacking: weather"),
+        ("features.json", _set("entries", 1, "colour", to="red"), "does not follow format"),
+        ("features.json", _set("entries", 1, "reason_group", to="weather"), "absent: weather"),
         ("features.json", _set("history", 0, "feature", to="age_of_cat"), "that the sheet lacks: age_of_cat"),
         ("features.json", _set("history", 0, "least", to=math.nan), "history threshold of tenure is nan"),
-        ("reasons.json", lambda reasons: reasons["entries"].pop(), "lacking: visits"),
-        ("reasons.json", lambda reasons: reasons["entries"].append(reasons["entries"][0]), "twice: tenure"),
-        ("reasons.json", lambda reasons: reasons["entries"][0]["side"].pop("seller"), "not in the form"),
+        ("reasons.json", lambda reasons: reasons["entries"].pop(), "absent: visits"),
+        ("reasons.json", lambda reasons: reasons["entries"].append(reasons["entries"][0]), "duplicated: tenure"),
+        ("reasons.json", lambda reasons: reasons["entries"][0]["side"].pop("seller"), "does not follow format"),
         ("policy.json", _set("calibration", "slope", to=0.0), "slope above 0 and an intercept.*found slope=0.0"),
         ("policy.json", _set("calibration", "slope", to=-1.0), "slope above 0"),
         ("policy.json", _set("calibration", "slope", to=math.nan), "slope above 0"),
@@ -155,14 +155,14 @@ def _set(*path: str | int, to: object) -> Callable[[Any], None]:
         ("policy.json", _set("calibration", "intercept", to=math.inf), "both at most 1000 in size"),
         ("policy.json", _set("scale", "odds", to=0), "A scale needs"),
         ("policy.json", _set("scale", "points", to=math.nan), "A scale needs"),
-        ("policy.json", _set("scale", "points", to="600"), "not in the form"),
-        ("policy.json", _set("bands", "items", to=[]), "rise and end"),
-        ("policy.json", _set("bands", "items", 0, "up_to", to=math.nan), "rise and end"),
+        ("policy.json", _set("scale", "points", to="600"), "does not follow format"),
+        ("policy.json", _set("bands", "items", to=[]), "increase and end"),
+        ("policy.json", _set("bands", "items", 0, "up_to", to=math.nan), "increase and end"),
         ("reference.json", _set("validation", "auc", to=math.nan), "must be a finite number"),
-        ("reference.json", _set("validation", to=None), "not in the form"),
+        ("reference.json", _set("validation", to=None), "does not follow format"),
     ],
 )
-def test_contradictions_are_refused_though_the_manifest_is_right(
+def test_contradictions_are_rejected_despite_a_correct_manifest(
     name: str, edit: Callable[[Any], object], sentence: str
 ) -> None:
     with pytest.raises(BundleError, match=sentence):
@@ -183,12 +183,12 @@ def _entries(names: tuple[str, ...]) -> tuple[FeatureEntry, ...]:
         {"model_text": "not a model"},
     ],
 )
-def test_pack_refuses_what_could_never_be_read_back(change: dict[str, Any]) -> None:
+def test_pack_rejects_parts_that_could_not_be_read(change: dict[str, Any]) -> None:
     with pytest.raises(BundleError):
         pack(replace(PARTS, **change))
 
 
-def test_parts_that_cannot_hold_are_refused_when_made() -> None:
+def test_invalid_parts_are_rejected_on_creation() -> None:
     with pytest.raises(BundleError, match="slope above 0"):
         Calibration(-0.1, 0.0)
     with pytest.raises(BundleError, match="history threshold of tenure is inf"):
@@ -197,13 +197,13 @@ def test_parts_that_cannot_hold_are_refused_when_made() -> None:
         FeatureEntry("tenure", "Tenure", "days", 1, True, False, "tenure", math.inf)
 
 
-def test_from_files_takes_any_mapping_of_parts_that_agree() -> None:
-    again = BundleParts(PARTS.model_text, PARTS.sheet, PARTS.policy, PARTS.reasons, PARTS.reference)
-    assert Bundle.from_files(dict(reversed(pack(again).items()))).digest == Bundle.from_files(PACKED).digest
+def test_from_files_accepts_the_files_in_any_order() -> None:
+    copy = BundleParts(PARTS.model_text, PARTS.sheet, PARTS.policy, PARTS.reasons, PARTS.reference)
+    assert Bundle.from_files(dict(reversed(pack(copy).items()))).digest == Bundle.from_files(PACKED).digest
 
 
-def test_trees_that_do_not_lie_where_the_text_says_are_read_all_the_same() -> None:
-    """LightGBM would end the process over it: a leaf's value was written shorter, and the manifest made anew."""
+def test_a_wrong_line_of_tree_sizes_is_ignored() -> None:
+    """With it, LightGBM would crash the process. Here, a shorter value of a leaf makes the sizes wrong."""
     text = build.parts().model_text
     leaves = re.search(r"^leaf_value=(\S+)", text, re.MULTILINE)
     assert leaves is not None
@@ -211,3 +211,10 @@ def test_trees_that_do_not_lie_where_the_text_says_are_read_all_the_same() -> No
     assert "tree_sizes=" in altered
     bundle = Bundle.from_files(pack(replace(build.parts(), model_text=altered)))
     assert bundle.model.trees[0].values[0] == 0.5
+
+
+def test_a_model_that_reads_a_feature_that_is_not_scored_is_rejected() -> None:
+    parts = build.parts()
+    entries = tuple(replace(entry, scored=entry.name != "visits") for entry in parts.sheet.entries)
+    with pytest.raises(BundleError, match="reads visits, which is not scored according to the feature sheet"):
+        pack(replace(parts, sheet=replace(parts.sheet, entries=entries)))

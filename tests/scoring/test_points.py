@@ -1,4 +1,4 @@
-"""Points by worked numbers: rounding, the ends of the scale, and rows without features."""
+"""Points in worked examples: rounding, the ends of the scale, and rows without features."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def explained(base: float, *rows: tuple[float, ...]) -> Contributions:
         ([0.0, 0.0], -3, [-1, -2]),
     ],
 )
-def test_largest_remainder_by_hand(exact: list[float], total: int, rounded: list[int]) -> None:
+def test_largest_remainder(exact: list[float], total: int, rounded: list[int]) -> None:
     assert largest_remainder(np.array([exact]), np.array([total])).tolist() == [rounded]
 
 
-def test_half_a_log_odds_less_risk_earns_the_points_of_the_docstring() -> None:
+def test_half_a_unit_of_log_odds_gives_the_points_of_the_docstring() -> None:
     points = to_points(explained(-math.log(30), (-0.5, 0.0)), IDENTITY, Scale())
     assert points.base == 600
     assert points.score.tolist() == [629]
@@ -46,7 +46,7 @@ def test_half_a_log_odds_less_risk_earns_the_points_of_the_docstring() -> None:
     assert points.scale_limit.tolist() == [0]
 
 
-def test_calibration_shifts_the_base_and_stretches_the_features() -> None:
+def test_calibration_shifts_the_base_and_scales_the_features() -> None:
     # log-odds = 0.5 + 2 * (-1 + 0.1) = -1.3
     points = to_points(explained(-1.0, (0.1,)), Calibration(2.0, 0.5), Scale())
     assert points.base == round(Scale().offset + 1.5 * Scale().factor)
@@ -55,7 +55,7 @@ def test_calibration_shifts_the_base_and_stretches_the_features() -> None:
 
 
 @pytest.mark.parametrize(("phi", "score"), [(-9.0, 900), (9.0, 300)])
-def test_what_an_end_of_the_scale_cuts_off_is_a_contribution_of_its_own(phi: float, score: int) -> None:
+def test_points_beyond_an_end_of_the_scale_are_a_separate_contribution(phi: float, score: int) -> None:
     points = to_points(explained(-2.0, (phi, phi / 3)), IDENTITY, Scale())
     assert points.score.tolist() == [score]
     assert points.scale_limit[0] * phi > 0
@@ -73,8 +73,8 @@ def test_scores_exactly_at_the_ends_are_not_limited() -> None:
 
 def test_a_difference_far_below_a_point_breaks_no_tie() -> None:
     half = 0.5 / Scale().factor
-    noisy = explained(-math.log(30), (-half, -half - 1e-14))
-    assert to_points(noisy, IDENTITY, Scale()).features.tolist() == [[1, 0]]
+    almost_equal = explained(-math.log(30), (-half, -half - 1e-14))
+    assert to_points(almost_equal, IDENTITY, Scale()).features.tolist() == [[1, 0]]
 
 
 def test_no_rows_give_no_points() -> None:
@@ -83,5 +83,5 @@ def test_no_rows_give_no_points() -> None:
     assert points.features.shape == (0, 3)
 
 
-def test_a_model_of_no_features_gives_the_base_alone() -> None:
+def test_a_model_without_features_gives_the_base_only() -> None:
     assert largest_remainder(np.empty((2, 0)), np.array([0, 0])).shape == (2, 0)

@@ -1,4 +1,4 @@
-"""The public face of scoring: its names, its errors, its examples, and contributions that must add up."""
+"""The public interface of scoring: names, errors, examples in docstrings, and contributions that must add up."""
 
 from __future__ import annotations
 
@@ -20,18 +20,20 @@ MODULES = [importlib.import_module(module.name) for module in pkgutil.walk_packa
 WITH_EXAMPLES = {
     "scoring.bands",
     "scoring.canonical",
-    "scoring.figures",
+    "scoring.formatting",
     "scoring.kernel.tables",
     "scoring.points",
-    "scoring.reasons",
+    "scoring.policy",
+    "scoring.reason_catalogue",
     "scoring.scale",
     "scoring.track_record",
 }
 
 
-def test_exported_names_are_the_public_face_sorted_and_there() -> None:
+def test_exported_names_are_the_public_interface() -> None:
     assert scoring.__all__ == [
         "Advice",
+        "AdviceVerdict",
         "Assessment",
         "Bundle",
         "BundleError",
@@ -39,9 +41,9 @@ def test_exported_names_are_the_public_face_sorted_and_there() -> None:
         "Changes",
         "Criterion",
         "Eligibility",
+        "EligibilityInputs",
         "ExplanationError",
-        "FeaturesError",
-        "Grounds",
+        "FeatureSheetError",
         "Outcome",
         "Policy",
         "Product",
@@ -50,19 +52,19 @@ def test_exported_names_are_the_public_face_sorted_and_there() -> None:
         "ScoringError",
         "TableTooLargeError",
         "TreeError",
-        "Unmet",
+        "UnmetCriterion",
         "Vector",
         "VectorError",
-        "Verdict",
         "advise",
         "assess",
         "changes",
         "eligibility",
         "pack",
+        "serialize_assessment",
     ]
     modules = {module.__name__.removeprefix("scoring.") for module in MODULES}
     public = {name for name in vars(scoring) if not name.startswith("_")} - (
-        modules - {"assess", "changes", "eligibility"}
+        modules - {"advise", "assess", "changes", "eligibility"}
     )
     assert public == set(scoring.__all__)
 
@@ -74,41 +76,41 @@ def test_all_errors_are_scoring_errors() -> None:
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__)
-def test_examples_of_docstrings_are_true(module: ModuleType) -> None:
+def test_examples_in_docstrings_are_correct(module: ModuleType) -> None:
     names = {"np": np}
-    tried = doctest.testmod(module, extraglobs=names)
-    assert tried.failed == 0
-    assert (tried.attempted > 0) == (module.__name__ in WITH_EXAMPLES)
+    results = doctest.testmod(module, extraglobs=names)
+    assert results.failed == 0
+    assert (results.attempted > 0) == (module.__name__ in WITH_EXAMPLES)
 
 
-class _Lying:
-    """A booster whose contributions are not its margin's."""
+class _FakeBooster:
+    """A booster with the given contributions and margin."""
 
-    def __init__(self, contributed: list[float], margin: float) -> None:
-        self._contributed, self._margin = contributed, margin
+    def __init__(self, contributions: list[float], margin: float) -> None:
+        self._contributions, self._margin = contributions, margin
 
     def predict(self, matrix: np.ndarray, *, pred_contrib: bool = False, raw_score: bool = False) -> np.ndarray:
         assert pred_contrib != raw_score
-        return np.array([self._contributed] * len(matrix)) if pred_contrib else np.full(len(matrix), self._margin)
+        return np.array([self._contributions] * len(matrix)) if pred_contrib else np.full(len(matrix), self._margin)
 
 
 @pytest.mark.parametrize(
-    ("contributed", "margin", "sentence"),
+    ("values", "margin", "message"),
     [
         ([0.5, np.nan, -1.0], 0.0, "not a finite number"),
         ([0.5, np.inf, -1.0], 0.0, "not a finite number"),
-        ([0.5, 0.5, -1.0], 1e-5, "miss the model's margin by 1e-05"),
+        ([0.5, 0.5, -1.0], 1e-5, "differ from the model's margin by 1e-05"),
     ],
 )
-def test_contributions_that_do_not_hold_give_no_score(contributed: list[float], margin: float, sentence: str) -> None:
-    lying = Model("", ("a", "b"), _Lying(contributed, margin), (), None)
-    with pytest.raises(ExplanationError, match=sentence):
-        contributions(lying, np.zeros((2, 2)))
+def test_contributions_that_do_not_add_up_give_no_score(values: list[float], margin: float, message: str) -> None:
+    model = Model("", ("a", "b"), _FakeBooster(values, margin), (), None)
+    with pytest.raises(ExplanationError, match=message):
+        contributions(model, np.zeros((2, 2)))
 
 
-def test_rounding_noise_in_contributions_is_no_lie() -> None:
-    honest = Model("", ("a", "b"), _Lying([0.5, 0.5, -1.0], 1e-12), (), None)
-    assert contributions(honest, np.zeros((2, 2))).base == -1.0
+def test_rounding_noise_in_contributions_is_accepted() -> None:
+    model = Model("", ("a", "b"), _FakeBooster([0.5, 0.5, -1.0], 1e-12), (), None)
+    assert contributions(model, np.zeros((2, 2))).base == -1.0
 
 
 def test_a_bundle_keeps_the_order_of_its_model() -> None:

@@ -1,4 +1,4 @@
-"""The scale by worked numbers, and the bands at their edges."""
+"""The scale in worked examples, and the bands at their limits."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_scales_of_other_libraries(scale: Scale, odds_good: float, points: float
     assert scale.points_at(1 / (1 + odds_good)) == pytest.approx(points, abs=1e-9)
 
 
-def test_factor_and_offset_are_the_worked_numbers_of_the_docstring() -> None:
+def test_factor_and_offset_are_those_of_the_docstring() -> None:
     assert Scale().factor == pytest.approx(57.7078, abs=1e-4)
     assert Scale().offset == pytest.approx(403.7243, abs=1e-4)
     assert Scale().points_at(0.5) == Scale().offset
 
 
 @pytest.mark.parametrize(
-    "broken",
+    "wrong",
     [
         {"odds": 0.0},
         {"odds": -30.0},
@@ -52,9 +52,9 @@ def test_factor_and_offset_are_the_worked_numbers_of_the_docstring() -> None:
         {"min": 901},
     ],
 )
-def test_a_scale_that_cannot_hold_is_refused(broken: dict[str, float]) -> None:
+def test_an_invalid_scale_is_rejected(wrong: dict[str, float]) -> None:
     with pytest.raises(BundleError, match="A scale needs"):
-        Scale(**broken)  # type: ignore[arg-type]
+        Scale(**wrong)  # type: ignore[arg-type]
 
 
 BANDS = Bands((Band("A", 0.015), Band("B", 0.05), Band("C", 1.0)))
@@ -71,7 +71,7 @@ BANDS = Bands((Band("A", 0.015), Band("B", 0.05), Band("C", 1.0)))
         (1.0, "C"),
     ],
 )
-def test_a_band_admits_its_own_limit_and_nothing_above(probability: float, letter: str) -> None:
+def test_a_band_includes_its_limit(probability: float, letter: str) -> None:
     assert BANDS.of(probability) == letter
 
 
@@ -90,6 +90,6 @@ def test_a_band_admits_its_own_limit_and_nothing_above(probability: float, lette
         (-0.1, 1.0),
     ],
 )
-def test_bands_that_do_not_rise_to_one_are_refused(limits: tuple[float, ...]) -> None:
-    with pytest.raises(BundleError, match=r"rise and end at 1\.0"):
+def test_band_limits_that_do_not_increase_to_one_are_rejected(limits: tuple[float, ...]) -> None:
+    with pytest.raises(BundleError, match=r"increase and end at 1\.0"):
         Bands(tuple(Band(letter, limit) for letter, limit in zip("ABCDE", limits, strict=False)))

@@ -1,4 +1,4 @@
-"""Where a score stands among the tested loans, held against counting; what contradicts itself is refused."""
+"""The track record: percentages compared with counting, and rejection of contradictory records."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ def record(scores: list[int]) -> TrackRecord:
 
 
 @given(scores=SCORES, score=st.integers(290, 910))
-def test_a_score_stands_where_counting_puts_it(scores: list[int], score: int) -> None:
-    lower = sum(each < score for each in scores)
-    assert record(scores).lower_in_100(score) == lower * 100 // len(scores)
+def test_percent_below_equals_counting(scores: list[int], score: int) -> None:
+    lower = sum(other < score for other in scores)
+    assert record(scores).percent_below(score) == lower * 100 // len(scores)
 
 
-def test_it_travels_in_the_bundle_and_older_bundles_have_none() -> None:
-    told = record([500, 600, 640])
-    bundle = Bundle.from_files(pack(replace(PARTS, reference=replace(PARTS.reference, track_record=told))))
-    assert bundle.reference.track_record == told
-    assert told.count == 50
+def test_it_is_part_of_the_bundle_and_absent_in_older_bundles() -> None:
+    track_record = record([500, 600, 640])
+    bundle = Bundle.from_files(pack(replace(PARTS, reference=replace(PARTS.reference, track_record=track_record))))
+    assert bundle.reference.track_record == track_record
+    assert track_record.count == 50
     assert Bundle.from_files(pack(PARTS)).reference.track_record is None
 
 
-def test_it_must_be_told_by_the_bundles_own_bands() -> None:
+def test_it_must_have_the_bands_of_the_bundle() -> None:
     for bands in (BANDS[:-1], BANDS[::-1]):
-        told = replace(record([500]), bands=bands)
+        track_record = replace(record([500]), bands=bands)
         with pytest.raises(BundleError, match="A, B, C, D, E"):
-            pack(replace(PARTS, reference=replace(PARTS.reference, track_record=told)))
+            pack(replace(PARTS, reference=replace(PARTS.reference, track_record=track_record)))
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,6 @@ def test_it_must_be_told_by_the_bundles_own_bands() -> None:
         ((500,) * 101, (BandRecord("A", 0, 0),)),
     ],
 )
-def test_what_cannot_be_is_refused(scores: tuple[int, ...], bands: tuple[BandRecord, ...]) -> None:
+def test_a_contradictory_track_record_is_rejected(scores: tuple[int, ...], bands: tuple[BandRecord, ...]) -> None:
     with pytest.raises(BundleError, match="track record"):
         TrackRecord("loans", scores, bands)

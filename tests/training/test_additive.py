@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from scoring.explain import contributions, prove
+from scoring.explain import contributions, verify_tables
 from scoring.model import Model
 from tests.training.datasets import dataset
 from training.additive import Steps, additive_model, weighted_sum
@@ -92,7 +92,7 @@ def test_the_tables_of_scoring_agree_with_lightgbm_where_steps_are_many() -> Non
         Steps(column, np.sort(rng.normal(size=49)), np.sort(rng.normal(size=50)), rng.integers(1, 30, 50))
         for column in range(COLUMNS)
     ]
-    prove(Model.from_text(additive_model(many, -2.0, COLUMNS).model_to_string()))
+    verify_tables(Model.from_text(additive_model(many, -2.0, COLUMNS).model_to_string()))
 
 
 def test_a_missing_value_is_at_the_riskiest_end_once_columns_are_merged() -> None:
@@ -109,7 +109,7 @@ def test_a_missing_value_is_at_the_riskiest_end_once_columns_are_merged() -> Non
     as_columns = np.array([[1.0, 3.0], [FARTHEST, 9.0], [0.0, -FARTHEST], [FARTHEST, -FARTHEST]])
     assert merged.predict(shown, raw_score=True).tolist() == trained.predict(as_columns, raw_score=True).tolist()
     model = Model.from_text(merged.model_to_string())
-    assert [set(sides) for sides in model.missing_goes] == [{"right"}, set(), {"left"}]
+    assert [set(sides) for sides in model.missing_direction] == [{"right"}, set(), {"left"}]
     assert contributions(model, shown).values[3] == pytest.approx([0.9 - -0.04, 0.0, 0.8 - -0.1])
 
 

@@ -130,9 +130,9 @@ def parts(loans: Dataset, fitted: FittedModel) -> BundleParts:
 def test_the_sheet_says_how_missing_values_are_taken_and_the_bundle_holds_the_model_to_it(parts: BundleParts) -> None:
     bundle = Bundle.from_files(pack(parts))
     assert {entry.missing for entry in bundle.sheet.entries} == {"riskiest"}
-    for entry, sides in zip(bundle.sheet.entries, bundle.model.missing_goes, strict=True):
+    for entry, sides in zip(bundle.sheet.entries, bundle.model.missing_direction, strict=True):
         assert sides <= {1: {"right"}, -1: {"left"}, 0: {"left", "right"}}[entry.sign]
-    assert any(bundle.model.missing_goes)
+    assert any(bundle.model.missing_direction)
 
 
 @pytest.mark.parametrize(("found", "instead"), [("8", "10"), ("10", "8"), ("8", "2")])
@@ -142,7 +142,7 @@ def test_a_model_that_takes_missing_values_otherwise_is_refused(parts: BundlePar
         for line in parts.model_text.splitlines()
         if not line.startswith("tree_sizes=")
     )
-    with pytest.raises(BundleError, match=r"a missing \w+ is taken at its riskiest end, but the model sends it"):
+    with pytest.raises(BundleError, match=r"a missing \w+ counts as its riskiest value, but the model sends it"):
         pack(replace(parts, model_text=altered))
     as_trained = tuple(replace(entry, missing="as_trained") for entry in parts.sheet.entries)
     pack(replace(parts, model_text=altered, sheet=replace(parts.sheet, entries=as_trained)))

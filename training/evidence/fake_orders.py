@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.pipeline import compute_frame
+from scoring.serialization import serialize_assessment
 from training.errors import TrainingError
 from training.evidence.fake_order_rows import (
     NamedRows,
@@ -169,7 +170,7 @@ def _requested(bundle: Bundle, computed: pd.DataFrame) -> list[Assessment]:
 
 def _expect_equal(originals: list[Assessment], copies: list[Assessment]) -> None:
     for original, copy in zip(originals, copies, strict=True):
-        if original.canonical_bytes != copy.canonical_bytes:
+        if serialize_assessment(original) != serialize_assessment(copy):
             raise TrainingError(
                 f"A seller scored as of {original.as_of} has {original.score} points, but his copy, which bought "
                 f"nothing, has {copy.score}: the training set is not of the operating data as they are now; build it "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from markupsafe import Markup
 
 from features.catalogue import CATALOGUE
-from scoring.reasons import code_of
+from scoring.reason_catalogue import code_of
 from training.dataset import UNDATED
 from training.evidence.card_approval import BEGIN, END
 from training.evidence.limits import Standing

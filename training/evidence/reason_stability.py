@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from scoring.reasons import MOST_REASONS
+from scoring.reasons import MAX_REASONS
 from training.evidence.limits import Limit, LimitCheck, Standing, alarms
 from training.evidence.metrics import Estimate
 from training.evidence.statistics import mean_interval
@@ -186,7 +186,7 @@ def _by_scorecard(card: Scorecard, bundle: Bundle) -> AskReasons:
 def _costliest(names: Sequence[str], points: NDArray[np.float64], group_of: Mapping[str, str]) -> Iterator[str]:
     told: set[str] = set()
     for place in np.argsort(points, kind="stable").tolist():
-        if points[place] >= 0 or len(told) == MOST_REASONS:
+        if points[place] >= 0 or len(told) == MAX_REASONS:
             return
         if group_of[names[place]] not in told:
             told.add(group_of[names[place]])

@@ -288,7 +288,7 @@ def _summary(tables: Sequence[WithholdingGain], most: WithholdingGain, refused: 
     without = "all answers" if refused == 1 else f"{refused:.0%} of the answers or more"
     gained = f"The largest gain of a row is {most.most:.0f} points, by {most.what}." if most.most > 0 else ""
     return (
-        f"Asked: can a seller gain points by withholding data? For up to {_ROWS_TESTED} test rows drawn at random, each "
+        f"Can a seller gain points by withholding data? For up to {_ROWS_TESTED} test rows drawn at random, each "
         f"required table ({names}) was left out of the delivery; {without} then carry no number. In a second run, the "
         "table was delivered and every value that depends on it was hidden. For up to "
         f"{_HIDDEN:,} rows, each value in turn was hidden. {gained or 'No row gained a point.'} The limit is "
@@ -301,7 +301,7 @@ def _summary_of_rows(gains: Sequence[WithholdingGain]) -> str:
         return "That a delivered table lacks rows of one seller was not measured: no operating data are at hand."
     named = "; ".join(f"{gain.what} {gain.most:.0f} ({gain.beyond:.0%})" for gain in gains)
     return (
-        f"For up to {_ROWS_TESTED} sellers, all rows of each optional table were left out of a delivery that has the table. "
+        f"For up to {_ROWS_TESTED} sellers, all rows of each optional table were left out of a delivery. "
         f"The largest gain in points and the share of sellers who gain more than {MOST_GAIN:.0f}: {named}. Leaving out "
         "only a part of the rows, such as those of paid visits, was not measured."
     )

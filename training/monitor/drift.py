@@ -229,8 +229,8 @@ def psi_text(found: Stability) -> str:
 
 def _summary(watched: MonitoredModel, rows: tuple[int, int], score: Drift | None, features: Mapping[str, Drift]) -> str:
     moved = (
-        f"The score has {psi_text(score.stability)} against loans of the same time as the training rows, of sellers whom "
-        "the model never saw."
+        f"The score has {psi_text(score.stability)} against loans of the same time as the training rows, of "
+        "sellers that the model never saw."
         if score is not None
         else "The score was not compared: too few sellers of that time were kept from training."
     )

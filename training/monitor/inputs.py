@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from scoring.assess import SCALE_LIMIT
+from scoring.assessment import SCALE_LIMIT
 from scoring.explain import contributions
 from scoring.points import to_points
 from training.errors import LabelError, MonitorError

@@ -197,8 +197,8 @@ def _problems(given: MonitorInputs) -> Iterator[str]:
     for digest in given.models.lost:
         count = int((given.scores["model"] == digest).sum())
         yield (
-            f"{count:,} scores are of the bundle {short_digest(digest)}, which is neither kept nor registered, so they are "
-            "not monitored; restore it from a backup of the state folder."
+            f"{count:,} scores are of the bundle {short_digest(digest)}, which is neither kept nor registered, so they "
+            "are not monitored; restore it from a backup of the state folder."
         )
 
 

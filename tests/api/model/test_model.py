@@ -13,8 +13,8 @@ from api.model.schemas import CardInterval, ModelCard, Reasons
 from api.model.service import card, reason_catalogue
 from api.model_store import Served
 from scoring import Bundle, BundleParts, pack
-from scoring.figures import figure
-from scoring.reasons import LEAST_GAIN, MOST_REASONS
+from scoring.formatting import format_value
+from scoring.reasons import MAX_REASONS, MIN_GAIN
 from scoring.sheet import Activity
 from scoring.track_record import BandRecord, TrackRecord, percentiles
 from tests.api.conftest import SELLERS
@@ -141,7 +141,7 @@ def test_each_reason_says_its_words_and_its_features(client: TestClient, bundle:
     answer = client.get("/v1/reasons").json()
     found = Reasons.model_validate(answer)
     assert found == reason_catalogue(bundle)
-    assert (found.version, found.most, found.least_gain) == (bundle.reasons.version, MOST_REASONS, LEAST_GAIN)
+    assert (found.version, found.most, found.least_gain) == (bundle.reasons.version, MAX_REASONS, MIN_GAIN)
     sides = {(each.feature, each.side) for each in found.reasons}
     scored = bundle.sheet.scored_entries
     assert sides == {(entry.name, side) for entry in scored for side in (entry.side, "missing")}
@@ -154,7 +154,7 @@ def test_each_reason_says_its_words_and_its_features(client: TestClient, bundle:
     given = score["assessment"]["explanation"]["reasons"]
     assert given
     for each in given:
-        value, typical = (figure(each[name], each["unit"]) for name in ("value", "typical"))
+        value, typical = (format_value(each[name], each["unit"]) for name in ("value", "typical"))
         assert words[each["code"]].format(value=value, typical=typical) == each["statement"]
 
 

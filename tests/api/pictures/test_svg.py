@@ -15,7 +15,7 @@ from api.pictures.svg import waterfall_svg
 from api.vectors import to_vector
 from features.store import StoredVector
 from scoring import Assessment, Bundle, assess
-from scoring.assess import SCALE_LIMIT, Explanation, GroupPoints
+from scoring.assessment import SCALE_LIMIT, Explanation, GroupPoints
 from tests.api.conftest import NAMES, SNAPSHOT
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"

@@ -13,12 +13,12 @@ from api.pictures.steps import steps_of
 from api.pictures.terminal import NOTICE, advice, shown, trend
 from api.vectors import to_vector
 from features.store import StoredVector
-from scoring import Advice, Assessment, Bundle, Changes, Verdict, assess
-from scoring.advice import Change, OpenReason, Option, Relation, Step, Unanswered
-from scoring.assess import SCALE_LIMIT, Explanation, GroupPoints
+from scoring import Advice, AdviceVerdict, Assessment, Bundle, Changes, assess
+from scoring.advice import Change, OpenReason, OpenReasonCause, Option, Relation, Step
+from scoring.assessment import SCALE_LIMIT, Explanation, GroupPoints
 from scoring.changes import FeatureChange
 from scoring.freshness import TableGap
-from scoring.reasons import Reason
+from scoring.reason_catalogue import Reason
 from tests.api.conftest import NAMES, SNAPSHOT
 
 
@@ -31,7 +31,7 @@ def _printed(assessment: Assessment, encoding: str = "utf-8", *, color: bool = F
     written = io.BytesIO()
     file = io.TextIOWrapper(written, encoding=encoding)
     console = Console(file=file, width=80, force_terminal=color, color_system="truecolor" if color else None)
-    console.print(shown(Looked("S-1", assessment, None, Advice(Verdict.NO_STEP, "B", "A"))))
+    console.print(shown(Looked("S-1", assessment, None, Advice(AdviceVerdict.NO_STEP, "B", "A"))))
     file.flush()
     return written.getvalue().decode(encoding)
 
@@ -151,7 +151,7 @@ def test_options_are_told_with_every_change() -> None:
         Change("h", "Handling", "hours", "fulfilment", 40.0, 31.5),
     )
     option = Option(changes, 0.5, 641, 16, "A")
-    assert _lines(advice(Advice(Verdict.FOUND, "B", "A", (option,), days=90))) == [
+    assert _lines(advice(Advice(AdviceVerdict.FOUND, "B", "A", (option,), days=90))) == [
         "To reach band A, if all else stays as it is",
         "  1. score 641 (+16), band A",
         "     Return rate: from 6.2% to 4.1%",
@@ -163,10 +163,13 @@ def test_options_are_told_with_every_change() -> None:
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        (Advice(Verdict.REACHED, "A", "A"), "Band A is reached."),
-        (Advice(Verdict.REACHED, "B", "D"), "Band B is reached, and no better one than D was asked for."),
-        (Advice(Verdict.NO_STEP, "C", "B", days=90), "No change that sellers of this size made in 90 days raises"),
-        (Advice(Verdict.NO_SCORE, None, None), "Without a score"),
+        (Advice(AdviceVerdict.REACHED, "A", "A"), "Band A is reached."),
+        (Advice(AdviceVerdict.REACHED, "B", "D"), "Band B is reached, and no better one than D was asked for."),
+        (
+            Advice(AdviceVerdict.NO_STEP, "C", "B", days=90),
+            "No change that sellers of this size made in 90 days raises",
+        ),
+        (Advice(AdviceVerdict.NO_SCORE, None, None), "Without a score"),
     ],
 )
 def test_where_nothing_is_advised_it_says_why(given: Advice, said: str) -> None:
@@ -178,11 +181,11 @@ def test_steps_are_told_though_the_band_is_out_of_reach() -> None:
     step = Step(change, 607, 7, Relation.PRINCIPAL_REASON, "R_HIGH")
     reason = Reason("T_LOW", "tenure", "t", "Time on the platform", "low", 99.0, 700.0, "days", None, None, -30, 21)
     given = Advice(
-        Verdict.OUT_OF_REACH,
+        AdviceVerdict.OUT_OF_REACH,
         "C",
         "B",
         steps=(step,),
-        open_reasons=(OpenReason(reason, Unanswered.CHANGES_SLOWLY),),
+        open_reasons=(OpenReason(reason, OpenReasonCause.CHANGES_SLOWLY),),
         farthest=607,
         days=90,
     )

@@ -25,9 +25,9 @@ from api.report.service import waterfalls
 from api.report.standing import standing_of
 from api.vectors import to_vector
 from features.store import StoredVector
-from scoring import Advice, Assessment, Bundle, BundleParts, Outcome, Verdict, assess, pack
+from scoring import Advice, AdviceVerdict, Assessment, Bundle, BundleParts, Outcome, assess, pack, serialize_assessment
 from scoring.advice import Change, Option
-from scoring.assess import Shortfall
+from scoring.outcome import Shortfall
 from scoring.track_record import BandRecord, TrackRecord, percentiles
 from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, bank_of
 
@@ -138,7 +138,7 @@ def answered(assessment: Assessment, **envelope: Any) -> dict[str, Any]:
         "consent_id": "consent-17",
         "ledger": {"chain": "bank-1", "position": 7, "head": "5f70"},
         "receipt": RECEIPT,
-        "assessment": json.loads(assessment.canonical_bytes),
+        "assessment": json.loads(serialize_assessment(assessment)),
         **envelope,
     }
 
@@ -245,7 +245,7 @@ def test_the_comparison_is_that_of_the_bundle_that_made_the_score(client: TestCl
     page = Read(shown(client, score).text).text
     standing = standing_of(assessed(recorded), recorded)
     assert standing is not None
-    lower = recorded.reference.track_record.lower_in_100(score["assessment"]["score"])
+    lower = recorded.reference.track_record.percent_below(score["assessment"]["score"])
     assert f"{lower} in 100 of 100 loans of 2025" in page
     assert f"{score['assessment']['band']} (this score)" in page
     assert "E 100.0% 0 0.0% 0 –" in page
@@ -277,7 +277,7 @@ def test_the_picture_holds_this_score_wherever_it_lies(recorded: Bundle, score: 
 def test_advice_is_told_with_what_it_is_worth(bundle: Bundle) -> None:
     change = Change("signal_01", "Signal <1>", "ratio", "group_1", 0.0621, 0.041)
     option = Option((change,), 0.4, 655, 12, "A")
-    page = written(answered(assessed(bundle)), bundle, Advice(Verdict.FOUND, "B", "A", (option,), days=90))
+    page = written(answered(assessed(bundle)), bundle, Advice(AdviceVerdict.FOUND, "B", "A", (option,), days=90))
     assert "Signal <1> from 6.2% to 4.1%: 655 points, +12" in Read(page).text
     assert "Signal &lt;1&gt;" in page
 

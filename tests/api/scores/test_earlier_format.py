@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -32,13 +32,6 @@ OPERATIONS = {
 }
 
 
-@dataclass(frozen=True)
-class EarlierAssessment:
-    """An assessment in the form of an earlier version."""
-
-    canonical_bytes: bytes
-
-
 def earlier_form(plain: dict[str, Any]) -> dict[str, Any]:
     """Return an assessment as an earlier version wrote it."""
     explanation = plain["explanation"]
@@ -58,14 +51,15 @@ def store(services: Services, chain: str, purpose: str) -> str:
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         figures: Any = self_view.figures_of(services, connection, SELLER, now)
-        assessment = earlier_form(assess(services.champion.bundle, [figures.vector])[0].to_dict())
+        assessment = assess(services.champion.bundle, [figures.vector])[0]
+        serialized = canonical_json(earlier_form(assessment.to_dict()))
         inputs = {name: each for name, each in json.loads(figures.inputs).items() if name != "requested_on"}
         figures = SimpleNamespace(stored=figures.stored, inputs=canonical_json(inputs))
         bundle: Any = SimpleNamespace(digest="sha256:" + "0" * 64)
-        body: Any = EarlierAssessment(canonical_json(assessment))
-        made = Made(figures, bundle, body, chain, purpose)
+        made = Made(figures, bundle, assessment, chain, purpose)
         seller = services.ledger.seller(connection, SELLER)
-        score = recorded(services, made, seller, services.ledger.hold(connection, chain), now)
+        with patch("api.scores.recording.serialize_assessment", return_value=serialized):
+            score = recorded(services, made, seller, services.ledger.hold(connection, chain), now)
         keep(connection, [score])
     return score.score.id
 

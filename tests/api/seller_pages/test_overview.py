@@ -37,9 +37,9 @@ from api.seller_pages.routes import Here
 from api.seller_pages.standing import Standing, Unscored
 from api.seller_pages.words import words_of
 from api.settings import Settings
-from scoring import Grounds, Outcome, Product, eligibility
+from scoring import EligibilityInputs, Outcome, Product, eligibility
 from scoring.bands import Band, Bands
-from scoring.figures import Language
+from scoring.formatting import Language
 from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, Opener
 from tests.api.products.conftest import LINE, Desk, land
 from tests.api.seller_pages.conftest import Browser, text_of
@@ -53,10 +53,10 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 BANDS = Bands((Band("A", 0.05), Band("B", 0.1), Band("C", 0.2), Band("D", 0.4), Band("E", 1.0)))
 RATES = {"USD": 1.0, "CNY": 0.145, "VND": 0.00004}
 PRODUCT = Product("Line", "USD", "C", 12, frozenset(), 2.0, 1_000, 50_000, {"A": 0.06, "B": 0.08, "C": 0.12}, 365)
-GROUNDS = Grounds("B", "CN", 24.0, 10_000.0, {})
+GROUNDS = EligibilityInputs("B", "CN", 24.0, 10_000.0, {})
 
 
-def offer(bank: str, grounds: Grounds = GROUNDS, **terms: Any) -> Offer:
+def offer(bank: str, grounds: EligibilityInputs = GROUNDS, **terms: Any) -> Offer:
     product = replace(PRODUCT, **terms)
     rate = RATES[product.currency]
     sales = None if grounds.monthly_sales is None else grounds.monthly_sales / rate

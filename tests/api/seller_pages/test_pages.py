@@ -20,7 +20,7 @@ from api.ledger.verification import verify
 from api.scores.index_check import IndexCheck
 from api.scores.repository import scores
 from api.self_view import service as self_view
-from scoring.figures import Language
+from scoring.formatting import Language
 from tests.api.conftest import AS_OF, NEWCOMER, SELLERS, SNAPSHOT, bank_of, snapshot_of
 from tests.api.seller_pages.conftest import Browser, text_of
 

@@ -13,10 +13,10 @@ from api.pictures.steps import steps_of
 from api.seller_pages.reasons import reasons_of
 from api.seller_pages.words import words_of
 from api.settings import Settings
-from scoring import Advice, Bundle, Verdict, advise, assess
-from scoring.assess import SCALE_LIMIT
-from scoring.figures import Language, figure
-from scoring.reasons import Reason
+from scoring import Advice, AdviceVerdict, Bundle, advise, assess
+from scoring.assessment import SCALE_LIMIT
+from scoring.formatting import Language, format_value
+from scoring.reason_catalogue import Reason
 from scoring.scale import Scale
 from tests.api.conftest import NOW, Opener
 from tests.api.products.conftest import Desk
@@ -107,8 +107,8 @@ def test_every_reason_of_every_shop_lies_on_its_side_and_names_both_values() -> 
             assert (reason.value > reason.typical) is (reason.side == "high")
             for language in Language:
                 said = bundle.reasons.statement(reason, "seller", language)
-                assert figure(reason.value, reason.unit, language) in said
-                assert figure(reason.typical, reason.unit, language) in said
+                assert format_value(reason.value, reason.unit, language) in said
+                assert format_value(reason.typical, reason.unit, language) in said
     assert found >= 4
 
 
@@ -124,7 +124,7 @@ def test_steps_are_shown_though_the_band_is_out_of_reach(
 ) -> None:
     bundle, words = shop_bundle(), words_of(language)
     found = advice("returns", bundle)
-    assert found.verdict is Verdict.OUT_OF_REACH
+    assert found.verdict is AdviceVerdict.OUT_OF_REACH
     assert found.steps
     shown = page(serve_shops(bundle), "returns", "/improve", language)
     text = text_of(shown)
@@ -148,7 +148,7 @@ def test_without_a_step_the_reasons_and_why_they_take_longer_are_shown(
 ) -> None:
     bundle = shop_bundle()
     found = advice("stuck", bundle)
-    assert (found.verdict, found.steps) == (Verdict.NO_STEP, ())
+    assert (found.verdict, found.steps) == (AdviceVerdict.NO_STEP, ())
     (later,) = found.open_reasons
     shown = page(serve_shops(bundle), "stuck", "/improve", language)
     text = text_of(shown)
@@ -166,7 +166,7 @@ def test_without_a_step_the_reasons_and_why_they_take_longer_are_shown(
 def test_without_a_step_or_a_reason_nothing_is_announced(serve_shops: ShopServer) -> None:
     bundle = shop_bundle(best=0.000_01)
     found = advice("settled", bundle)
-    assert (found.verdict, found.open_reasons) == (Verdict.NO_STEP, ())
+    assert (found.verdict, found.open_reasons) == (AdviceVerdict.NO_STEP, ())
     text = text_of(page(serve_shops(bundle), "settled", "/improve"))
     assert "would raise your score now. Keep your figures as they are." in text
     assert "over a longer time:" not in text
@@ -174,7 +174,7 @@ def test_without_a_step_or_a_reason_nothing_is_announced(serve_shops: ShopServer
 
 def test_in_the_best_band_there_is_nothing_to_raise(serve_shops: ShopServer) -> None:
     bundle = shop_bundle()
-    assert advice("settled", bundle).verdict is Verdict.REACHED
+    assert advice("settled", bundle).verdict is AdviceVerdict.REACHED
     assert "the best there is" in text_of(page(serve_shops(bundle), "settled", "/improve"))
 
 

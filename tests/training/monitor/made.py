@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from scoring import Bundle
-from scoring.assess import Outcome
+from scoring.outcome import Outcome
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import boosted, bundle
 from training.errors import ComparisonError

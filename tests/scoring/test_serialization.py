@@ -1,4 +1,4 @@
-"""What is written from remembered parts is the canonical JSON of the plain values, to the byte."""
+"""Serialization with cached texts equals the canonical JSON of the plain values, to the byte."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.assess import Assessment, Contribution, Explanation, GroupPoints, Outcome, Shortfall, Versions
+from scoring.assessment import Assessment, Contribution, Explanation, GroupPoints, Versions
 from scoring.canonical import canonical_json
 from scoring.freshness import TableGap
-from scoring.reasons import Reason
+from scoring.outcome import Outcome, Shortfall
+from scoring.reason_catalogue import Reason
+from scoring.serialization import serialize_assessment
 from tests.counts import repeat
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.none() | FINITE | st.integers()
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
-# one or two of each, so that what is remembered of one feature could be taken for another's
+# few values, so that a wrong cache key would return the text of another feature
 FEW = st.sampled_from(["a", "b", '"', "退款"])
 CONTRIBUTIONS = st.builds(
     Contribution, FEW, FEW, VALUES, FEW, st.sampled_from([None, 0.0, -0.0, 1, 1.0]), st.integers(), st.none() | FEW
@@ -68,17 +70,17 @@ ASSESSMENTS = st.builds(
 @pytest.mark.repeated
 @settings(max_examples=repeat(30, 1_000))
 @given(ASSESSMENTS)
-def test_it_is_the_canonical_json_of_the_plain_values(assessment: Assessment) -> None:
-    assert assessment.canonical_bytes == canonical_json(assessment.to_dict())
+def test_it_equals_the_canonical_json_of_the_plain_values(assessment: Assessment) -> None:
+    assert serialize_assessment(assessment) == canonical_json(assessment.to_dict())
 
 
-@pytest.mark.parametrize("place", ["value", "typical"])
+@pytest.mark.parametrize("field", ["value", "typical"])
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
-def test_what_is_not_finite_is_refused(place: str, number: float) -> None:
-    known: dict[str, Any] = {"value": 0.5, "typical": 0.5, place: number}
-    contribution = Contribution("a", "A", known["value"], "ratio", known["typical"], 1, None)
+def test_a_number_that_is_not_finite_is_rejected(field: str, number: float) -> None:
+    numbers: dict[str, Any] = {"value": 0.5, "typical": 0.5, field: number}
+    contribution = Contribution("a", "A", numbers["value"], "ratio", numbers["typical"], 1, None)
     explanation = Explanation(600, "all", (), (contribution,), ())
     versions = Versions("", "", "", "", {})
     assessment = Assessment(Outcome.SCORED, 601, "A", 0.1, "", "", "", None, explanation, (), (), versions)
     with pytest.raises(ValueError, match="not JSON compliant"):
-        _ = assessment.canonical_bytes
+        serialize_assessment(assessment)

@@ -1,10 +1,10 @@
-"""Values as people read them, in both languages."""
+"""Formatted values in both languages."""
 
 from __future__ import annotations
 
 import pytest
 
-from scoring.figures import Language, figure
+from scoring.formatting import Language, format_value
 
 
 @pytest.mark.parametrize(
@@ -26,10 +26,8 @@ from scoring.figures import Language, figure
         (0.0, "count", "0"),
     ],
 )
-def test_a_value_has_its_unit_and_no_more_digits_than_a_person_reads(
-    value: float | None, unit: str, expected: str
-) -> None:
-    assert figure(value, unit) == expected
+def test_a_value_has_its_unit_and_few_digits(value: float | None, unit: str, expected: str) -> None:
+    assert format_value(value, unit) == expected
 
 
 @pytest.mark.parametrize(
@@ -45,5 +43,5 @@ def test_a_value_has_its_unit_and_no_more_digits_than_a_person_reads(
         (4.83333, "stars", "4.83星"),
     ],
 )
-def test_a_value_in_chinese_has_no_word_of_english(value: float | None, unit: str, expected: str) -> None:
-    assert figure(value, unit, Language.CHINESE) == expected
+def test_a_value_in_chinese(value: float | None, unit: str, expected: str) -> None:
+    assert format_value(value, unit, Language.CHINESE) == expected
