@@ -7,43 +7,43 @@ from typing import Final
 
 from fastapi import FastAPI
 
-import api.access.endpoints
-import api.consents.endpoints
-import api.consents.requests.endpoints
-import api.health.endpoints
-import api.metrics.endpoints
-import api.model.endpoints
-import api.products.endpoints
-import api.receipts.endpoints
-import api.reviews.endpoints
-import api.scores.endpoints
-import api.seller_sessions.endpoints
-import api.sellers.endpoints
 from api import described
+from api.access.endpoints import router as tokens_router
 from api.access.refusals import install_refusals
 from api.checkpointing import sending
+from api.consents.endpoints import router as consents_router
+from api.consents.requests.endpoints import router as consent_requests_router
+from api.health.endpoints import router as health_router
 from api.metrics.counted import Counted
+from api.metrics.endpoints import router as metrics_router
 from api.middleware import BodyLimit, RequestContext
+from api.model.endpoints import router as model_router
 from api.problems import describe_problems, install_handlers
+from api.products.endpoints import router as products_router
+from api.receipts.endpoints import router as receipts_router
+from api.reviews.endpoints import router as reviews_router
+from api.scores.endpoints import router as scores_router
 from api.seller_pages import refusals, rooms
+from api.seller_sessions.endpoints import router as seller_sessions_router
+from api.sellers.endpoints import router as sellers_router
 from api.services import open_services
 from api.settings import Settings
 from api.strict import StrictJson
 from api.watch import watching
 
-_ROOMS: Final = (
-    api.scores,
-    api.model,
-    api.products,
-    api.sellers,
-    api.consents,
-    api.consents.requests,
-    api.seller_sessions,
-    api.reviews,
-    api.receipts,
-    api.access,
-    api.health,
-    api.metrics,
+_ROUTERS: Final = (
+    scores_router,
+    model_router,
+    products_router,
+    sellers_router,
+    consents_router,
+    consent_requests_router,
+    seller_sessions_router,
+    reviews_router,
+    receipts_router,
+    tokens_router,
+    health_router,
+    metrics_router,
 )
 """In the order in which the OpenAPI document tells of them."""
 
@@ -94,8 +94,8 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     rooms.install_pages(app)
-    for room in _ROOMS:
-        app.include_router(room.endpoints.router)
+    for router in _ROUTERS:
+        app.include_router(router)
     app.add_middleware(StrictJson)
     app.add_middleware(BodyLimit, told=refusals.told)
     app.add_middleware(RequestContext, counted=counted)

@@ -6,8 +6,8 @@ could see two requests. Both are looked at behind the token, so that a stranger 
 
 from __future__ import annotations
 
+import collections
 import json
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -67,7 +67,7 @@ def once(request: Request) -> None:
     if b"&" not in request.scope["query_string"]:
         return
     known = {each.alias for each in request.scope["route"].dependant.query_params}
-    given = Counter(name for name, _ in request.query_params.multi_items())
+    given = collections.Counter(name for name, _ in request.query_params.multi_items())
     twice = [
         {"where": f"query/{name}", "rule": "once", "message": f"Give it once; it was given {count} times"}
         for name, count in given.items()
@@ -94,7 +94,7 @@ def _says_json(scope: Scope) -> bool:
 def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        name = next(name for name, count in collections.Counter(name for name, _ in pairs).items() if count > 1)
         raise MalformedJson(f"The name {name[:_LONGEST_NAME]!r} stands twice in one object; send each name once.")
     return found
 

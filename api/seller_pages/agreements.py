@@ -10,10 +10,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, select
 
 from api.access.repository import clients
-from api.consents import repository as consents
-from api.consents.repository import Consent
-from api.consents.requests import repository as requests
-from api.consents.requests.repository import Request, State
+from api.consents.repository import Consent, consents
+from api.consents.requests.repository import Request, State, requests
 from api.database import UtcDateTime
 from api.ledger.tables import ledger, seller_keys
 from api.scores.repository import scores
@@ -54,19 +52,19 @@ def _latest(table: Table, moment: ColumnElement[Any]) -> Select[Any]:
     )
 
 
-_ASKED = _latest(requests.requests, requests.requests.c.asked_at)
-_GRANTED = _latest(consents.consents, consents.consents.c.recorded_at)
+_ASKED = _latest(requests, requests.c.asked_at)
+_GRANTED = _latest(consents, consents.c.recorded_at)
 
 _NOW = bindparam("now", type_=UtcDateTime())
 _PENDING = _ASKED.where(
-    requests.requests.c.consent_id.is_(None),
-    requests.requests.c.declined_at.is_(None),
-    requests.requests.c.expires_at > _NOW,
+    requests.c.consent_id.is_(None),
+    requests.c.declined_at.is_(None),
+    requests.c.expires_at > _NOW,
 )
 _IN_FORCE = _GRANTED.where(
-    consents.consents.c.revoked_at.is_(None),
-    consents.consents.c.granted_at <= _NOW,
-    consents.consents.c.ends_at > _NOW,
+    consents.c.revoked_at.is_(None),
+    consents.c.granted_at <= _NOW,
+    consents.c.ends_at > _NOW,
 )
 
 

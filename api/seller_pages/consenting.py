@@ -9,9 +9,9 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Query, Response
 
 from api import errors
-from api.consents import service as consents
+from api.consents import service as consent_service
 from api.consents.repository import State
-from api.consents.requests import service as requests
+from api.consents.requests import service as request_service
 from api.consents.requests.repository import State as Requested
 from api.consents.service import Terms
 from api.seller_pages.agreements import agreements_of
@@ -50,13 +50,13 @@ def grant(
 ) -> Response:
     """Allow what a bank asked, for so many days."""
     with sessions.acting(services.engine, seller.signed_in) as connection:
-        asked = requests.find(connection, None, str(request_id))
+        asked = request_service.find(connection, None, str(request_id))
         if asked.seller_id != seller.subject:
             raise errors.ConsentRequestUnknown
         if asked.state(datetime.now(UTC)) is not Requested.PENDING:
             raise errors.ConsentRequestClosed
         terms = Terms(seller.subject, asked.bank_id, asked.purpose, timedelta(days=int(days)))
-        consents.grant(connection, services.ledger, terms, RECORDED_BY)
+        consent_service.grant(connection, services.ledger, terms, RECORDED_BY)
     return to("/seller/consents?done=granted")
 
 
@@ -64,9 +64,9 @@ def grant(
 def decline(seller: SignedIn, services: Wired, request_id: Annotated[UUID, Form()]) -> Response:
     """Decline what a bank asked."""
     with sessions.acting(services.engine, seller.signed_in) as connection:
-        if requests.find(connection, None, str(request_id)).seller_id != seller.subject:
+        if request_service.find(connection, None, str(request_id)).seller_id != seller.subject:
             raise errors.ConsentRequestUnknown
-        requests.decline(connection, str(request_id), datetime.now(UTC))
+        request_service.decline(connection, str(request_id), datetime.now(UTC))
     return to("/seller/consents?done=declined")
 
 
@@ -74,7 +74,7 @@ def decline(seller: SignedIn, services: Wired, request_id: Annotated[UUID, Form(
 def revoke(seller: SignedIn, services: Wired, consent_id: Annotated[UUID, Form()]) -> Response:
     """Withdraw a consent: from the answer on nothing new is scored by it."""
     with sessions.acting(services.engine, seller.signed_in) as connection:
-        if consents.find(connection, None, str(consent_id)).seller_id != seller.subject:
+        if consent_service.find(connection, None, str(consent_id)).seller_id != seller.subject:
             raise errors.ConsentUnknown
-        consents.revoke(connection, services.ledger, str(consent_id), RECORDED_BY)
+        consent_service.revoke(connection, services.ledger, str(consent_id), RECORDED_BY)
     return to("/seller/consents?done=revoked")
