@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-import api.cli
+import api.cli.main
 import features.cli
 import features.importers_cli
 import training.cli
@@ -37,9 +37,9 @@ app = typer.Typer(
 
 def _ledger() -> ScoreSource:
     """Return the service's scores and bundles as monitoring asks for them."""
-    from api.given import given_scores, shadow_scores
-    from api.kept_bundles import load_bundle
-    from api.model_store import load_champion
+    from api.models.bundle_store import load_bundle
+    from api.models.registry import load_champion
+    from api.scores.export import export_scores, export_shadow_scores
     from api.settings import load_settings
     from training.monitor.score_log import SCORES, SHADOW, ScoreSource
 
@@ -58,8 +58,8 @@ def _ledger() -> ScoreSource:
             return None
 
     return ScoreSource(
-        scores=lambda: _frame(given_scores(settings), list(SCORES)),
-        shadow=lambda: _frame(shadow_scores(settings), list(SHADOW)),
+        scores=lambda: _frame(export_scores(settings), list(SCORES)),
+        shadow=lambda: _frame(export_shadow_scores(settings), list(SHADOW)),
         bundle=kept,
         champion=champion,
     )
@@ -76,7 +76,7 @@ for commands in (
     training.monitor.cli.mounted(_ledger),
     features.cli.app,
     features.importers_cli.app,
-    api.cli.app,
+    api.cli.main.app,
 ):
     app.add_typer(commands)
 

@@ -7,29 +7,28 @@ from typing import Final
 
 from fastapi import FastAPI
 
-from api import described
-from api.access.endpoints import router as tokens_router
-from api.access.refusals import install_refusals
-from api.checkpointing import sending
+from api.auth.endpoints import keys_router as receipts_router
+from api.auth.endpoints import sessions_router as seller_sessions_router
+from api.auth.endpoints import token_router as tokens_router
+from api.auth.token_request import install_token_errors
+from api.consents.endpoints import requests_router as consent_requests_router
 from api.consents.endpoints import router as consents_router
-from api.consents.requests.endpoints import router as consent_requests_router
-from api.health.endpoints import router as health_router
-from api.metrics.counted import Counted
-from api.metrics.endpoints import router as metrics_router
-from api.middleware import BodyLimit, RequestContext
-from api.model.endpoints import router as model_router
-from api.problems import describe_problems, install_handlers
+from api.kit import openapi
+from api.kit.middleware import BodyLimit, RequestContext, RequestMetrics, StrictJson
+from api.kit.openapi import describe_problems
+from api.kit.problems import install_handlers
+from api.ledger.checkpoints import sending
+from api.models.endpoints import router as model_router
+from api.operations.health import router as health_router
+from api.operations.metrics import router as metrics_router
+from api.operations.model_reloader import run_reloader
 from api.products.endpoints import router as products_router
-from api.receipts.endpoints import router as receipts_router
 from api.reviews.endpoints import router as reviews_router
 from api.scores.endpoints import router as scores_router
-from api.seller_pages import refusals, rooms
-from api.seller_sessions.endpoints import router as seller_sessions_router
 from api.sellers.endpoints import router as sellers_router
 from api.services import open_services
 from api.settings import Settings
-from api.strict import StrictJson
-from api.watch import watching
+from api.web import error_pages, routing
 
 _ROUTERS: Final = (
     scores_router,
@@ -70,22 +69,22 @@ def create_app(settings: Settings) -> FastAPI:
 
     Example: `uvicorn.run(create_app(load_settings()))`.
     """
-    counted = Counted()
+    counted = RequestMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_services(settings, counted) as services:
             app.state.services = services
-            with watching(app.state) as app.state.watch, sending(app.state):
+            with run_reloader(app.state) as app.state.watch, sending(app.state):
                 yield
 
     app = FastAPI(
         title="SellerScore",
         version=version("sellerscore"),
         description=_DESCRIPTION,
-        contact=described.CONTACT,
-        servers=described.servers(settings.issuer),
-        openapi_tags=described.tags(),
+        contact=openapi.CONTACT,
+        servers=openapi.servers(settings.issuer),
+        openapi_tags=openapi.tags(),
         lifespan=lifespan,
         redirect_slashes=False,
         # their pages load scripts from another host; /openapi.json says the same
@@ -93,14 +92,14 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    rooms.install_pages(app)
+    routing.install_pages(app)
     for router in _ROUTERS:
         app.include_router(router)
     app.add_middleware(StrictJson)
-    app.add_middleware(BodyLimit, told=refusals.told)
+    app.add_middleware(BodyLimit, told=error_pages.error_response)
     app.add_middleware(RequestContext, counted=counted)
-    install_handlers(app, refusals.told)
-    install_refusals(app)
+    install_handlers(app, error_pages.error_response)
+    install_token_errors(app)
     describe_problems(app)
-    described.describe_examples(app)
+    openapi.describe_examples(app)
     return app

@@ -15,16 +15,15 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
-from api.access.demo import RECORDED_BY, demo_bank, demo_consent, demo_products
-from api.access.granting import TOKEN_PATH
 from api.app import create_app
+from api.auth.sessions import UserKind, login_url
+from api.auth.tokens import TOKEN_PATH
 from api.errors import AddressTakenError
-from api.scores.schemas import Purpose
-from api.seller_sessions.endpoints import login_page
-from api.seller_sessions.repository import Person
+from api.kit.fields import Purpose
+from api.operations.demo import RECORDED_BY, demo_bank, demo_consent, demo_products
+from api.scores.inputs import example_vector
 from api.services import Services
 from api.settings import Settings
-from api.vectors import example_vector
 from features.errors import StoreError
 from scoring import ScoringError
 
@@ -110,7 +109,7 @@ def _how_to_call(services: Services, address: str) -> str:
     if not demo_consent(found, services.engine, services.ledger, example.seller_id, _PURPOSE):
         return "The demo bank may score no seller: the consent was revoked; `POST /v1/consents` grants another."
     curl = curl_of(str(found), address, example.seller_id)
-    page = login_page(services.engine, Person.SELLER, example.seller_id, address, by=RECORDED_BY)
+    page = login_url(services.engine, UserKind.SELLER, example.seller_id, address, by=RECORDED_BY)
     return f"Score a seller, as the demo bank:\n  {curl}\nLook at that seller's pages (the link works once):\n  {page}"
 
 

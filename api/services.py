@@ -9,20 +9,18 @@ from typing import Annotated
 from fastapi import Depends, Request
 from sqlalchemy import Engine
 
-from api.access.parts import Access, open_access
-from api.batches import Batches
-from api.idempotency.keys import Keys
-from api.keyring import KeyRing
-from api.keys.rings import Use, opened
-from api.ledger.checkpoints import Sent
-from api.ledger.opening import open_ledger
-from api.ledger.service import Ledger
-from api.metrics.counted import Counted
-from api.model_store import Served, load_challenger, load_champion
+from api.auth.signing_keys import KeyRing, Use, open_ring
+from api.auth.tokens import Auth, open_auth
+from api.kit.background import DegradedConditions
+from api.kit.batching import RequestBatcher
+from api.kit.idempotency import IdempotencyKeys
+from api.kit.middleware import RequestMetrics, reject_duplicate_parameters
+from api.ledger.checkpoints import SentCheckpoints
+from api.ledger.store import Ledger, open_ledger
+from api.models.bundle_store import ServedModel
+from api.models.registry import load_challenger, load_champion
+from api.scores.shadow import ShadowScorer
 from api.settings import Settings
-from api.shadow.service import Shadow
-from api.strict import once
-from api.troubles import Troubles
 from features.store import VectorStore
 
 
@@ -30,27 +28,27 @@ from features.store import VectorStore
 class Services:
     """The parts that endpoints work with; `shadow` is there where a challenger is.
 
-    While the service runs, `api.watch` puts others with another model or key in their place, whole: a request ends with
-    those that it began with.
+    `api.operations.model_reloader` replaces the whole container when the model or a key changes, so a request ends
+    with the parts that it began with.
     """
 
     settings: Settings
-    champion: Served
-    shadow: Shadow | None
+    champion: ServedModel
+    shadow: ShadowScorer | None
     vectors: VectorStore
     engine: Engine
-    access: Access
+    access: Auth
     ledger: Ledger
-    batches: Batches
+    batches: RequestBatcher
     receipts: KeyRing
-    idempotency: Keys
-    troubles: Troubles
-    counted: Counted
-    sent: Sent
+    idempotency: IdempotencyKeys
+    troubles: DegradedConditions
+    counted: RequestMetrics
+    sent: SentCheckpoints
 
 
 @contextmanager
-def open_services(settings: Settings, counted: Counted) -> Iterator[Services]:
+def open_services(settings: Settings, counted: RequestMetrics) -> Iterator[Services]:
     """Open everything, or nothing: each part that cannot be opened says why in one sentence.
 
     A bundle is proved and what explains a row compiled as it is loaded, so the first request is as fast as any.
@@ -59,18 +57,18 @@ def open_services(settings: Settings, counted: Counted) -> Iterator[Services]:
         StartError: a key, the model or the database cannot be used.
         ScoringError: the champion's bundle does not verify.
     """
-    access = open_access(settings)
+    access = open_auth(settings)
     champion, challenger = load_champion(settings), load_challenger(settings)
-    receipts = opened(settings, Use.RECEIPTS)
+    receipts = open_ring(settings, Use.RECEIPTS)
     engine, ledger = open_ledger(settings)
     # one that was promoted would score everything twice
     beside = challenger is not None and challenger.bundle.digest != champion.bundle.digest
-    shadow = Shadow(challenger, engine) if challenger is not None and beside else None
-    batches = Batches()
+    shadow = ShadowScorer(challenger, engine) if challenger is not None and beside else None
+    batches = RequestBatcher()
     try:
         vectors = VectorStore(settings.vectors_path)
-        idempotency = Keys(ledger.master, timedelta(days=settings.idempotency_days))
-        told = (Troubles(), counted, Sent())
+        idempotency = IdempotencyKeys(ledger.master, timedelta(days=settings.idempotency_days))
+        told = (DegradedConditions(), counted, SentCheckpoints())
         parts = (vectors, engine, access, ledger, batches, receipts, idempotency)
         yield Services(settings, champion, shadow, *parts, *told)
     finally:
@@ -82,7 +80,7 @@ def open_services(settings: Settings, counted: Counted) -> Iterator[Services]:
 
 async def _services(request: Request) -> Services:
     # here, since every endpoint asks for the parts and a look of its own would cost each request as much as its route
-    once(request)
+    reject_duplicate_parameters(request)
     services: Services = request.app.state.services
     return services
 

@@ -11,7 +11,7 @@ import pytest
 from argon2 import PasswordHasher
 from hypothesis import HealthCheck, settings
 
-from api.access import client_secrets
+from api.auth import credentials
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - pytest creates a folder of its own in it
 SLOW_FIXTURES = frozenset({"chromium_path", "open_client", "postgres", "registry", "served", "spark", "start", "world"})
@@ -50,9 +50,9 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def cheap_secrets() -> Iterator[None]:
-    """Hash client secrets at argon2's lowest cost; `tests/api/access/test_secrets.py` checks the real one."""
+    """Hash client secrets at argon2's lowest cost; `tests/api/auth/test_secrets.py` checks the real one."""
     cheap = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client_secrets, "_hasher", cheap)
-        patch.setattr(client_secrets, "_NOBODYS", cheap.hash("no secret"))
+        patch.setattr(credentials, "_hasher", cheap)
+        patch.setattr(credentials, "_DUMMY_HASH", cheap.hash("no secret"))
         yield

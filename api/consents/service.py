@@ -2,32 +2,41 @@
 
 Consents of a bank change, and are looked up for a score, by who holds the bank's chain: so what was scored before a
 revocation stands before it in the chain, and what comes after finds it.
+
+Ask for a consent, and decline; granting one is `api.consents.service.grant`, which answers what was asked.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection
 
-from api.access import repository as access
-from api.access.rights import Kind
-from api.consents import proof, repository
-from api.consents.repository import Consent
-from api.consents.requests import repository as requests
-from api.errors import BankUnknown, ConsentRequired, ConsentUnknown, InvalidRequest
-from api.ledger.service import Draft, Ledger, Seller
+from api.auth import clients as access
+from api.auth.scopes import ClientKind
+from api.consents import ledger_entries, repository
+from api.consents import repository as requests
+from api.consents.repository import Consent, ConsentRequest, ConsentRequestState
+from api.errors import (
+    BankUnknown,
+    ConsentRequestClosed,
+    ConsentRequestUnknown,
+    ConsentRequired,
+    ConsentUnknown,
+    InvalidRequest,
+)
+from api.kit.fields import Clock
+from api.ledger.store import BoundSeller, EntryDraft, Ledger
 
 LONGEST: Final = timedelta(days=366)
 """A seller cannot agree to more at once; who still agrees then says so again."""
 
-_CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
-Clock = Callable[[], datetime]
+_CLOCKS_DIFFER: Final = timedelta(minutes=1)
 
 
 def utc_now() -> datetime:
@@ -36,7 +45,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Terms:
+class ConsentTerms:
     """What a seller agrees to.
 
     `granted_at` is when the seller acted, None for now; `ends` is the moment at which it holds no more, or how long
@@ -50,7 +59,9 @@ class Terms:
     granted_at: datetime | None = None
 
 
-def require(connection: Connection, seller_id: str, bank_id: str, purpose: str | None, clock: Clock) -> Consent:
+def require_active_consent(
+    connection: Connection, seller_id: str, bank_id: str, purpose: str | None, clock: Clock
+) -> Consent:
     """Return the consent by which a bank may score a seller for a purpose now, or look at them (None) for any.
 
     Before what is appended by it: after `Ledger.hold`, so that a revocation was committed before, or comes after.
@@ -60,22 +71,24 @@ def require(connection: Connection, seller_id: str, bank_id: str, purpose: str |
     """
     among = repository.unrevoked(connection, [seller_id]).get(seller_id, ())
     # read afterwards: by a moment before, a consent that was renewed meanwhile would lie ahead
-    return required(among, bank_id, purpose, clock())
+    return require_consent(among, bank_id, purpose, clock())
 
 
-def required(among: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent:
+def require_consent(among: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent:
     """Return the one of a seller's consents that `require` would; they are unrevoked, and in the order of reading.
 
     Raises:
         ConsentRequired: none of them is in force.
     """
-    found = repository.holding(among, bank_id, purpose, now)
+    found = repository.active_consent(among, bank_id, purpose, now)
     if found is None:
         raise ConsentRequired
     return found
 
 
-def grant(connection: Connection, ledger: Ledger, terms: Terms, by: str, clock: Clock = utc_now) -> Consent:
+def grant_consent(
+    connection: Connection, ledger: Ledger, terms: ConsentTerms, by: str, clock: Clock = utc_now
+) -> Consent:
     """Record a seller's consent, in the table and in the bank's chain, and answer what the bank had asked.
 
     It takes the place of one that is in force for the same bank and purpose, so that revoking leaves none behind; the
@@ -92,12 +105,12 @@ def grant(connection: Connection, ledger: Ledger, terms: Terms, by: str, clock: 
         BankUnknown: there is no such bank, or it is revoked.
         InvalidRequest: the time is over, too long, or begins ahead; or the seller ended such a consent since.
     """
-    _known_bank(connection, terms.bank_id)
+    _require_bank(connection, terms.bank_id)
     seller = ledger.seller(connection, terms.seller_id)
     ledger.hold(connection, terms.bank_id)
     now = clock()
     consent = _consent(terms, by, now)
-    before = repository.in_force(connection, terms.seller_id, terms.bank_id, terms.purpose, now)
+    before = repository.is_in_force(connection, terms.seller_id, terms.bank_id, terms.purpose, now)
     if before is not None:
         if (before.granted_at, before.ends_at) == (consent.granted_at, consent.ends_at):
             return before
@@ -106,65 +119,65 @@ def grant(connection: Connection, ledger: Ledger, terms: Terms, by: str, clock: 
         # a message that comes late or twice must not bring back what the seller ended since
         raise _not_allowed("granted_at", "The seller revoked after that moment; give the moment of a later act")
     asked = requests.ungranted(connection, (terms.seller_id, terms.bank_id, terms.purpose), now)
-    repository.add(connection, consent)
+    repository.insert_consent(connection, consent)
     request_id = None
-    if asked is not None and requests.answer(connection, asked.id, now, consent.id):
+    if asked is not None and requests.close_request(connection, asked.id, now, consent.id):
         request_id = asked.id
-    content = proof.of_consent(consent, request_id)
-    ledger.append(connection, seller, Draft(consent.bank_id, proof.CONSENT, content, now))
+    content = ledger_entries.consent_entry(consent, request_id)
+    ledger.append(connection, seller, EntryDraft(consent.bank_id, ledger_entries.CONSENT, content, now))
     return consent
 
 
-def revoke(connection: Connection, ledger: Ledger, consent_id: str, by: str, clock: Clock = utc_now) -> Consent:
+def revoke_consent(connection: Connection, ledger: Ledger, consent_id: str, by: str, clock: Clock = utc_now) -> Consent:
     """Revoke a consent: nothing is scored by it from now on. Once more changes nothing.
 
     Raises:
         ConsentUnknown: there is none under the id.
     """
-    found = find(connection, None, consent_id)
+    found = find_consent(connection, None, consent_id)
     seller = ledger.seller(connection, found.seller_id)
     ledger.hold(connection, found.bank_id)
     # read again, since an erasure or another revocation may have come first
-    consent = find(connection, None, consent_id)
+    consent = find_consent(connection, None, consent_id)
     if consent.revoked_at is not None:
         return consent
     return _revoke(connection, ledger, seller, consent, (by, None, clock()))
 
 
-def find(connection: Connection, bank_id: str | None, consent_id: str) -> Consent:
+def find_consent(connection: Connection, bank_id: str | None, consent_id: str) -> Consent:
     """Return a consent, a bank's own where it is a bank that wants it.
 
     Raises:
         ConsentUnknown: there is none under the id, or it is another bank's.
     """
-    found = repository.find(connection, consent_id)
+    found = repository.select_consent(connection, consent_id)
     if found is None or bank_id not in {None, found.bank_id}:
         raise ConsentUnknown
     return found
 
 
-def forget(connection: Connection, seller_id: str) -> tuple[int, int]:
+def forget_consents(connection: Connection, seller_id: str) -> tuple[int, int]:
     """Remove a seller's consents and what banks asked of them, and return how many there were of each."""
-    return repository.forget(connection, seller_id), requests.forget(connection, seller_id)
+    return repository.delete_consents(connection, seller_id), requests.delete_requests(connection, seller_id)
 
 
 def _revoke(
-    connection: Connection, ledger: Ledger, seller: Seller, consent: Consent, act: tuple[str, str | None, datetime]
+    connection: Connection, ledger: Ledger, seller: BoundSeller, consent: Consent, act: tuple[str, str | None, datetime]
 ) -> Consent:
     by, replaced_by, now = act
-    repository.revoke(connection, consent.id, now)
-    content = proof.of_revocation(consent, by, replaced_by)
-    ledger.append(connection, seller, Draft(consent.bank_id, proof.REVOCATION, content, now))
+    repository.store_revocation(connection, consent.id, now)
+    content = ledger_entries.revocation_entry(consent, by, replaced_by)
+    ledger.append(connection, seller, EntryDraft(consent.bank_id, ledger_entries.REVOCATION, content, now))
     return replace(consent, revoked_at=now)
 
 
-def _known_bank(connection: Connection, bank_id: str) -> None:
-    client = access.find(connection, bank_id)
-    if client is None or client.kind is not Kind.BANK or client.revoked_at is not None:
+def _require_bank(connection: Connection, bank_id: str) -> None:
+    client = access.find_client(connection, bank_id)
+    if client is None or client.kind is not ClientKind.BANK or client.revoked_at is not None:
         raise BankUnknown
 
 
-def _consent(terms: Terms, by: str, now: datetime) -> Consent:
+def _consent(terms: ConsentTerms, by: str, now: datetime) -> Consent:
     granted_at = terms.granted_at or now
     if granted_at > now + _CLOCKS_DIFFER:
         raise _not_allowed("granted_at", "It lies ahead; give the moment at which the seller acted, or leave it out")
@@ -190,3 +203,48 @@ def _consent(terms: Terms, by: str, now: datetime) -> Consent:
 
 def _not_allowed(field: str, message: str) -> InvalidRequest:
     return InvalidRequest(invalid=[{"where": f"body/{field}", "rule": "consent_time", "message": message}])
+
+
+MOST_OPEN_REQUESTS: Final = timedelta(days=30)
+"""How long a request waits for the seller, and how long one that was declined keeps the bank from asking again."""
+
+
+def create_request(connection: Connection, bank_id: str, seller_id: str, purpose: str, now: datetime) -> ConsentRequest:
+    """Record that a bank asks for a seller's consent, whether there is such a seller or not.
+
+    A request that is still open, or was declined and would be open by now, is the answer to asking once more.
+    """
+    repository.lock_bank(connection, bank_id)
+    before = repository.ungranted(connection, (seller_id, bank_id, purpose), now)
+    if before is not None:
+        return before
+    request = ConsentRequest(str(uuid.uuid4()), seller_id, bank_id, purpose, now, now + MOST_OPEN_REQUESTS)
+    repository.insert_request(connection, request)
+    return request
+
+
+def find_request(connection: Connection, bank_id: str | None, request_id: str) -> ConsentRequest:
+    """Return a request, a bank's own where it is a bank that wants it.
+
+    Raises:
+        ConsentRequestUnknown: there is none under the id, or it is another bank's.
+    """
+    request = repository.select_request(connection, request_id)
+    if request is None or bank_id not in {None, request.bank_id}:
+        raise ConsentRequestUnknown
+    return request
+
+
+def decline_request(connection: Connection, request_id: str, now: datetime) -> ConsentRequest:
+    """Record that the seller declines; once more changes nothing.
+
+    Raises:
+        ConsentRequestUnknown: there is none under the id.
+        ConsentRequestClosed: it was granted, or has expired.
+    """
+    find_request(connection, None, request_id)
+    declined = repository.close_request(connection, request_id, now, None)
+    request = find_request(connection, None, request_id)
+    if not declined and request.state(now) is not ConsentRequestState.DECLINED:
+        raise ConsentRequestClosed
+    return request

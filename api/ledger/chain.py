@@ -83,7 +83,7 @@ class Tip:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class LedgerFault:
     """What is wrong, and at which row of which chain."""
 
     chain: str
@@ -91,7 +91,7 @@ class Fault:
     what: str
 
 
-def written(moment: datetime) -> str:
+def format_timestamp(moment: datetime) -> str:
     """Return a moment as rows hold it.
 
     Example:
@@ -150,11 +150,11 @@ class ChainCheck:
         # after a damaged row either its stored or its computed head is what the next one was made with
         self._before: tuple[bytes, ...] = (START,)
 
-    def look(self, row: Row) -> Iterator[Fault]:
+    def look(self, row: Row) -> Iterator[LedgerFault]:
         """Yield what is wrong with the next row."""
         position = row.header.position
         if position < self._next:
-            yield Fault(self._chain, position, "a row at a position that the chain does not have")
+            yield LedgerFault(self._chain, position, "a row at a position that the chain does not have")
             return
         if position > self._next:
             yield self._missing(position - 1)
@@ -162,26 +162,28 @@ class ChainCheck:
         self._next = position + 1
         computed = [head(before, row.header, row.commitment, row.sealed) for before in self._before]
         if self._before and row.head not in computed:
-            yield Fault(
+            yield LedgerFault(
                 self._chain, position, "the row does not follow from the one before: it or its place was changed"
             )
         self._before = (row.head, *computed)
 
-    def end(self, tip: Tip) -> Iterator[Fault]:
+    def end(self, tip: Tip) -> Iterator[LedgerFault]:
         """Yield what is missing before where the chain should stand."""
         if tip.position >= self._next:
             yield self._missing(tip.position)
         elif tip.position < self._next - 1:
-            yield Fault(self._chain, tip.position + 1, "the row is not counted by its chain: it was added from outside")
+            yield LedgerFault(
+                self._chain, tip.position + 1, "the row is not counted by its chain: it was added from outside"
+            )
         elif self._before and tip.head not in self._before[:1]:
-            yield Fault(self._chain, tip.position, "the last row is not the one that its chain stands at")
+            yield LedgerFault(self._chain, tip.position, "the last row is not the one that its chain stands at")
 
-    def _missing(self, last: int) -> Fault:
+    def _missing(self, last: int) -> LedgerFault:
         what = "the row is missing" if last == self._next else f"the rows from here to {last} are missing"
-        return Fault(self._chain, self._next, what)
+        return LedgerFault(self._chain, self._next, what)
 
 
-def verify(chain: str, rows: Iterable[Row], tip: Tip | None = None) -> list[Fault]:
+def verify(chain: str, rows: Iterable[Row], tip: Tip | None = None) -> list[LedgerFault]:
     """Return what is wrong with a whole chain; nothing for a chain that is whole.
 
     Example: `verify("bank-1", [])` is `[]`.

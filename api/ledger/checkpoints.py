@@ -1,30 +1,50 @@
 """Checkpoints: where every chain stood at a moment, signed, to be kept where the database's keepers cannot reach.
 
 A chain that was cut, or written anew, no longer comes to the head that a checkpoint tells.
+
+Posts a checkpoint to an address: no redirects, a few seconds, and no secret of the address in a message.
+
+Checkpoints that leave the database by themselves: posted to an address that its keepers cannot reach.
+
+A receiver that is away is told in the log, in readiness and in the metrics; it never stops a score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
+from starlette.datastructures import State
 
-from api.errors import SignatureError
-from api.keyring import KeyRing
-from api.ledger import repository
-from api.ledger.chain import Tip, written
-from api.signed import joined, read_object
+from api.auth.signing_keys import KeyRing
+from api.errors import DatabaseUnavailable, InputError, OutputError, SignatureError
+from api.kit.background import RepeatingTask
+from api.kit.database import snapshot
+from api.ledger import store
+from api.ledger.chain import Tip, format_timestamp
+from api.ledger.receipts import join_canonical, read_object
+from api.services import Services
+from api.settings import without_login
 from scoring.canonical import canonical_json
 
 _FIELD: Final = "signature"
+
+
 _KIND: Final = "checkpoint+jws"
 
 
 @dataclass(frozen=True)
-class Latest:
+class SentCheckpoint:
     """A checkpoint that was taken: when, and how many rows of all chains it covers."""
 
     at: datetime
@@ -32,25 +52,25 @@ class Latest:
 
 
 @dataclass
-class Sent:
+class SentCheckpoints:
     """What was sent since the service began; `latest` is replaced whole."""
 
-    latest: Latest | None = None
+    latest: SentCheckpoint | None = None
 
 
-def make(connection: Connection, ring: KeyRing, now: datetime) -> bytes:
+def make_checkpoint(connection: Connection, ring: KeyRing, now: datetime) -> bytes:
     """Return a checkpoint of all chains as a signed JSON object.
 
     Example: `{"chains":[{"chain":"bank-3f9c","head":"5f70...","position":4812}],"made_at":"...","signature":"..."}`.
     """
-    tips = repository.tips(connection)
+    tips = store.tips(connection)
     chains = [{"chain": name, "position": tip.position, "head": tip.head.hex()} for name, tip in tips.items()]
-    fields = {"chains": canonical_json(chains), "made_at": canonical_json(written(now))}
-    signature = ring.sign(joined(fields), _KIND)
-    return joined({**fields, _FIELD: canonical_json(signature)})
+    fields = {"chains": canonical_json(chains), "made_at": canonical_json(format_timestamp(now))}
+    signature = ring.sign(join_canonical(fields), _KIND)
+    return join_canonical({**fields, _FIELD: canonical_json(signature)})
 
 
-def read(content: bytes, jwks: Mapping[str, Any]) -> dict[str, Tip]:
+def read_checkpoint(content: bytes, jwks: Mapping[str, Any]) -> dict[str, Tip]:
     """Return where each chain stood by a checkpoint.
 
     Raises:
@@ -61,3 +81,129 @@ def read(content: bytes, jwks: Mapping[str, Any]) -> dict[str, Tip]:
         return {each["chain"]: Tip(int(each["position"]), bytes.fromhex(each["head"])) for each in found["chains"]}
     except (KeyError, TypeError, ValueError) as error:
         raise SignatureError("It is signed, but holds no chains; give a file made by `ledger checkpoint`.") from error
+
+
+TIMEOUT_SECONDS: Final = 10.0
+
+
+_TRIES: Final = 4
+
+
+_FIRST_TRY_PAUSE: Final = 1.0
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Whoever was named takes the checkpoint, and nobody to whom they point."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Follow none; the answer counts as a refusal."""
+
+
+def host_of(address: str) -> str:
+    """Return the host of an address, which is all that is told of it: the rest may hold a secret.
+
+    Raises:
+        InputError: it is neither https nor http, or holds a user or password.
+    """
+    try:
+        parts = urlsplit(address)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        parts, host = urlsplit(""), None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise InputError("A checkpoint is sent to an address that begins with https:// or http://; give such a one.")
+    try:
+        without_login(address)
+    except ValueError as error:
+        raise InputError(f"The address of a checkpoint {error}.") from error
+    return host
+
+
+def post(address: str, content: bytes) -> None:
+    """Post a checkpoint once; anything but a success is a refusal, a redirect too.
+
+    Raises:
+        InputError: the address is neither https nor http.
+        OutputError: it was not taken; the message names the host alone, since an address may hold a secret.
+    """
+    host = host_of(address)
+    request = urllib.request.Request(  # noqa: S310 - its scheme was looked at
+        address, content, {"Content-Type": "application/json", "User-Agent": "sellerscore"}, method="POST"
+    )
+    try:
+        opener = urllib.request.build_opener(_NoRedirect)
+        with opener.open(request, timeout=TIMEOUT_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        error.close()
+        reason = f"it answered {error.code}"
+    except (OSError, HTTPException, ValueError) as error:
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        reason = getattr(cause, "strerror", None) or type(cause).__name__
+    raise OutputError(f"The checkpoint was not taken by {host} ({reason}); see that it listens, and send again.")
+
+
+def post_with_patience(address: str, content: bytes, tries: int = _TRIES) -> None:
+    """Post a checkpoint, a few times with growing pauses where it is not taken.
+
+    Raises:
+        InputError: as `post`.
+        OutputError: it was not taken the last time either.
+    """
+    for number in range(tries - 1):
+        try:
+            post(address, content)
+        except OutputError:
+            time.sleep(_FIRST_TRY_PAUSE * 2**number)
+        else:
+            return
+    post(address, content)
+
+
+_FIRST_PAUSE: Final = 1.0
+
+
+_DOUBLINGS: Final = 20
+
+
+class CheckpointSender:
+    """Sends a checkpoint of all chains now and then, by the keys that are in force then.
+
+    Example: `Sender(app.state, "https://notary.example/checkpoints").send()` returns the seconds until the next one.
+    """
+
+    def __init__(self, state: State, address: str) -> None:
+        self._state = state
+        self._address = address
+        self._failed = 0
+
+    def send(self) -> float:
+        """Send one; after a failure the next follows soon, then with growing pauses up to the usual one."""
+        services: Services = self._state.services
+        usual = 60.0 * services.settings.checkpoint_minutes
+        now, latest = datetime.now(UTC), services.sent.latest
+        try:
+            with snapshot(services.engine) as connection:
+                content = make_checkpoint(connection, services.receipts, now)
+            post(self._address, content)
+        except (OutputError, DatabaseUnavailable) as error:
+            since = "the service began" if latest is None else f"{latest.at:%Y-%m-%d %H:%M} UTC"
+            services.troubles.tell("checkpoints", f"none was taken since {since}.", str(error))
+            self._failed += 1
+            return min(_FIRST_PAUSE * 2.0 ** min(self._failed, _DOUBLINGS), usual)
+        self._failed = 0
+        services.sent.latest = SentCheckpoint(now, sum(each["position"] for each in json.loads(content)["chains"]))
+        services.troubles.tell("checkpoints", None)
+        return usual
+
+
+@contextmanager
+def sending(state: State) -> Iterator[None]:
+    """Send checkpoints while the block runs, in a thread, where an address is set; the first at once."""
+    address = state.services.settings.checkpoint_url
+    thread = None if address is None else RepeatingTask("checkpoints", CheckpointSender(state, address).send)
+    try:
+        yield
+    finally:
+        if thread is not None:
+            thread.close()

@@ -11,9 +11,9 @@ from itertools import accumulate
 from sqlalchemy import Connection, select
 
 from api.ledger.chain import ERASURE, PLAIN, RETENTION, Header, Row
-from api.ledger.sealing import SealBrokenError
-from api.ledger.service import content_of
-from api.ledger.tables import ledger as rows
+from api.ledger.encryption import DecryptionError
+from api.ledger.store import ledger as rows
+from api.ledger.store import read_content
 
 
 class Positions:
@@ -37,7 +37,7 @@ _NONE = Positions(())
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RemovalRecords:
     """All that whole records say, by chain and subject, and by chain."""
 
     _erased: dict[tuple[str, str], set[int]] = field(default_factory=dict)
@@ -57,7 +57,7 @@ class Recorded:
         return (_listed(content) if row.header.kind == ERASURE else _ranges(row, content)) is not None
 
 
-def recorded_in(connection: Connection) -> Recorded:
+def read_removals(connection: Connection) -> RemovalRecords:
     """Read all records that are whole; what is wrong with others is told where they stand."""
     erased: dict[tuple[str, str], set[int]] = {}
     dropped: dict[str, list[tuple[int, int]]] = {}
@@ -67,15 +67,15 @@ def recorded_in(connection: Connection) -> Recorded:
             erased.setdefault((header.chain, header.subject), set()).update(_listed(content) or ())
         elif header.kind == RETENTION:
             dropped.setdefault(header.chain, []).extend(_ranges(row, content) or ())
-    return Recorded(erased, {chain: Positions(ranges) for chain, ranges in dropped.items()})
+    return RemovalRecords(erased, {chain: Positions(ranges) for chain, ranges in dropped.items()})
 
 
 def _records(connection: Connection) -> Iterator[tuple[Row, bytes]]:
     for found in connection.execute(select(rows).where(rows.c.kind.in_(PLAIN))):
         row = Row(Header(*found[:5]), *found[5:])
         try:
-            yield row, content_of(row, None)
-        except SealBrokenError:
+            yield row, read_content(row, None)
+        except DecryptionError:
             continue
 
 

@@ -11,15 +11,13 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import ColumnElement, Connection, Engine, String, Table, select, type_coerce
 
-from api.database import UtcDateTime, snapshot
-from api.ledger import repository
-from api.ledger.chain import PLAIN, START, ChainCheck, Fault, Header, Row, Tip, written
-from api.ledger.records import Recorded, recorded_in
-from api.ledger.repository import PORTIONS, SellerKey
-from api.ledger.sealing import SealBrokenError
-from api.ledger.service import Ledger, content_of
-from api.ledger.tables import ledger as rows
-from api.ledger.tables import seller_keys
+from api.kit.database import UtcDateTime, snapshot
+from api.ledger import store
+from api.ledger.chain import PLAIN, START, ChainCheck, Header, LedgerFault, Row, Tip, format_timestamp
+from api.ledger.encryption import DecryptionError
+from api.ledger.records import RemovalRecords, read_removals
+from api.ledger.store import PORTIONS, Ledger, SellerKey, read_content, seller_keys
+from api.ledger.store import ledger as rows
 
 _BATCH: Final = 200
 _COLUMNS: Final = len(rows.c)
@@ -33,7 +31,7 @@ _OTHER_HEAD: Final = "the row is another than the one that the checkpoint tells"
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class CheckedRow:
     """A row, its content where it can be read, and its seller's key; a content that was dropped is not looked for."""
 
     row: Row
@@ -44,18 +42,18 @@ class Looked:
 class Check(Protocol):
     """What else is held against the ledger, such as an index into it."""
 
-    def batch(self, connection: Connection, looked: Sequence[Looked]) -> Iterator[Fault]:
+    def batch(self, connection: Connection, looked: Sequence[CheckedRow]) -> Iterator[LedgerFault]:
         """Yield what differs beside these rows, which are of one chain and in order of position."""
 
-    def rest(self, connection: Connection) -> Iterator[Fault]:
+    def rest(self, connection: Connection) -> Iterator[LedgerFault]:
         """Yield what stands beside no row at all."""
 
 
-Look = Callable[[Any, Header, Mapping[str, Any]], str | None]
+LedgerCheck = Callable[[Any, Header, Mapping[str, Any]], str | None]
 """A method of a check that is told a row's header and content, and says what is wrong, None where nothing is."""
 
 
-def judged(check: Check, looks: Mapping[str, Look], each: Looked) -> Iterator[Fault]:
+def check_row(check: Check, looks: Mapping[str, LedgerCheck], each: CheckedRow) -> Iterator[LedgerFault]:
     """Yield what a check finds wrong with one row, if it looks at rows of its kind and the content can be read.
 
     Example: `yield from judged(self, {"score": ScoreCheck.score}, looked)`.
@@ -74,7 +72,7 @@ def judged(check: Check, looks: Mapping[str, Look], each: Looked) -> Iterator[Fa
     except (ValueError, KeyError, TypeError):
         found = f"the content is no {header.kind}"
     if found is not None:
-        yield Fault(header.chain, header.position, found)
+        yield LedgerFault(header.chain, header.position, found)
 
 
 def stored_rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
@@ -93,7 +91,7 @@ def _moment(stored: object) -> str | None:
     if stored is None:
         return None
     try:
-        return written(datetime.fromisoformat(f"{stored}+00:00"))
+        return format_timestamp(datetime.fromisoformat(f"{stored}+00:00"))
     except ValueError:
         return str(stored)
 
@@ -110,29 +108,29 @@ class Report:
     erased: int
     retained: int
     uncovered: int
-    faults: tuple[Fault, ...]
+    faults: tuple[LedgerFault, ...]
 
 
 @dataclass
-class Looker:
+class Verifier:
     """What looking at a ledger takes and counts; use `verify`, or `looker` within a transaction of one's own."""
 
     connection: Connection
     ledger: Ledger
     checks: Sequence[Check]
     checkpoint: Mapping[str, Tip]
-    recorded: Recorded
+    recorded: RemovalRecords
     keys: dict[bytes, bytes | None] = field(default_factory=dict)
     looked_at: int = 0
     unreadable: int = 0
     dropped: int = 0
     uncovered: int = 0
 
-    def chain(self, name: str, found: Iterator[Any], tip: Tip) -> Iterator[Fault]:
+    def chain(self, name: str, found: Iterator[Any], tip: Tip) -> Iterator[LedgerFault]:
         """Yield what is wrong with one chain."""
         check, last = ChainCheck(name), 0
         while batch := list(islice(found, _BATCH)):
-            looked: list[Looked] = []
+            looked: list[CheckedRow] = []
             for each in batch:
                 row = Row(Header(*each[:5]), *each[5:_COLUMNS])
                 yield from check.look(row)
@@ -146,50 +144,50 @@ class Looker:
         known = self.checkpoint.get(name, Tip(0, START))
         if last < known.position:
             what = f"the chain is cut: the checkpoint tells of rows up to {known.position}"
-            yield Fault(name, last + 1, what)
+            yield LedgerFault(name, last + 1, what)
 
-    def _against_checkpoint(self, row: Row) -> Iterator[Fault]:
+    def _against_checkpoint(self, row: Row) -> Iterator[LedgerFault]:
         known = self.checkpoint.get(row.header.chain, Tip(0, START))
         self.uncovered += row.header.position > known.position
         if row.header.position == known.position and row.head != known.head:
-            yield Fault(row.header.chain, known.position, _OTHER_HEAD)
+            yield LedgerFault(row.header.chain, known.position, _OTHER_HEAD)
 
-    def _content(self, row: Row, key: Sequence[Any], looked: list[Looked]) -> Iterator[Fault]:
+    def _content(self, row: Row, key: Sequence[Any], looked: list[CheckedRow]) -> Iterator[LedgerFault]:
         """Yield what is wrong with a row's content, and add the row to those looked at."""
         header, has_key = row.header, key[0] is not None
         is_record = header.kind in PLAIN
         erased = self.recorded.erased(header)
         if has_key and (is_record or erased):
-            yield Fault(header.chain, header.position, _KEY_STAYS)
+            yield LedgerFault(header.chain, header.position, _KEY_STAYS)
         if not has_key and not is_record:
             self.unreadable += erased
             if not erased:
-                yield Fault(header.chain, header.position, _NO_KEY)
+                yield LedgerFault(header.chain, header.position, _NO_KEY)
         dropped = self.recorded.dropped(header)
         if row.is_dropped is not dropped:
-            yield Fault(header.chain, header.position, _DROPPED if row.is_dropped else _CONTENT_STAYS)
+            yield LedgerFault(header.chain, header.position, _DROPPED if row.is_dropped else _CONTENT_STAYS)
         self.dropped += row.is_dropped and dropped
         if row.is_dropped or not (has_key or is_record):
-            looked.append(Looked(row))
+            looked.append(CheckedRow(row))
             return
         yield from self._readable(row, None if is_record else self._key(key), looked)
 
-    def _readable(self, row: Row, key: bytes | None, looked: list[Looked]) -> Iterator[Fault]:
+    def _readable(self, row: Row, key: bytes | None, looked: list[CheckedRow]) -> Iterator[LedgerFault]:
         """Yield what is wrong with a content that should open."""
         header = row.header
         is_record = header.kind in PLAIN
-        content = _opened(row, key) if is_record or key is not None else None
-        looked.append(Looked(row, content, key))
+        content = _decrypt_row(row, key) if is_record or key is not None else None
+        looked.append(CheckedRow(row, content, key))
         if content is None or (is_record and not self.recorded.understands(row, content)):
             fault = _BAD_CONTENT if is_record or key is not None else _BAD_KEY
-            yield Fault(header.chain, header.position, fault)
+            yield LedgerFault(header.chain, header.position, fault)
 
     def _key(self, found: Sequence[Any]) -> bytes | None:
         key = SellerKey(*found)
         if key.wrapped not in self.keys:
             try:
                 self.keys[key.wrapped] = self.ledger.unwrapped(key)
-            except SealBrokenError:
+            except DecryptionError:
                 self.keys[key.wrapped] = None
         return self.keys[key.wrapped]
 
@@ -216,21 +214,21 @@ def verify(
         DatabaseUnavailable: the database does not answer.
     """
     with snapshot(engine) as connection:
-        return look(looker(connection, ledger, checks, checkpoint), advance)
+        return check_ledger(open_verifier(connection, ledger, checks, checkpoint), advance)
 
 
-def looker(
+def open_verifier(
     connection: Connection, ledger: Ledger, checks: Sequence[Check] = (), checkpoint: Mapping[str, Tip] | None = None
-) -> Looker:
+) -> Verifier:
     """Return what `look` takes; the records are read first, since they come after the rows they speak of."""
-    return Looker(connection, ledger, checks, checkpoint or {}, recorded_in(connection))
+    return Verifier(connection, ledger, checks, checkpoint or {}, read_removals(connection))
 
 
-def look(at: Looker, advance: Callable[[int], None] | None = None) -> Report:
+def check_ledger(at: Verifier, advance: Callable[[int], None] | None = None) -> Report:
     """Look at every row of every chain within a transaction that is open already."""
-    connection, tips, seen = at.connection, repository.tips(at.connection), set()
-    faults: list[Fault] = []
-    for name, found in groupby(_every(connection, advance), key=lambda each: str(each[0])):
+    connection, tips, seen = at.connection, store.tips(at.connection), set()
+    faults: list[LedgerFault] = []
+    for name, found in groupby(_iterate_rows(connection, advance), key=lambda each: str(each[0])):
         seen.add(name)
         faults += at.chain(name, found, tips.get(name, Tip(0, START)))
     for name in sorted({*tips, *at.checkpoint} - seen):
@@ -240,7 +238,7 @@ def look(at: Looker, advance: Callable[[int], None] | None = None) -> Report:
     return Report(at.looked_at, len(seen), at.unreadable, at.dropped, at.uncovered, tuple(faults))
 
 
-def _every(connection: Connection, advance: Callable[[int], None] | None) -> Iterator[Any]:
+def _iterate_rows(connection: Connection, advance: Callable[[int], None] | None) -> Iterator[Any]:
     wanted = (
         select(rows, seller_keys)
         .select_from(rows.outerjoin(seller_keys, seller_keys.c.subject == rows.c.subject))
@@ -252,8 +250,8 @@ def _every(connection: Connection, advance: Callable[[int], None] | None) -> Ite
         yield found
 
 
-def _opened(row: Row, key: bytes | None) -> bytes | None:
+def _decrypt_row(row: Row, key: bytes | None) -> bytes | None:
     try:
-        return content_of(row, key)
-    except SealBrokenError:
+        return read_content(row, key)
+    except DecryptionError:
         return None

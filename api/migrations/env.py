@@ -1,18 +1,17 @@
-"""The Alembic environment: runs the revisions on the connection and in the transaction of `api.database.migrate`."""
+"""The Alembic environment: runs the revisions in the transaction of `api.kit.database.migrate`."""
 
 from alembic import context
 
-import api.access.repository
+import api.auth.clients
+import api.auth.sessions
 import api.consents.repository
-import api.consents.requests.repository
-import api.idempotency.repository
-import api.ledger.tables
+import api.kit.idempotency
+import api.ledger.store
 import api.products.repository
 import api.reviews.repository
 import api.scores.repository
-import api.seller_sessions.repository
-import api.shadow.repository  # noqa: F401 - each module adds its tables to the metadata
-from api.database import metadata
+import api.scores.shadow  # noqa: F401 - each module adds its tables to the metadata
+from api.kit.database import metadata
 
 context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
 context.run_migrations()

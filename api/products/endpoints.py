@@ -7,21 +7,20 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from api import errors
-from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
-from api.access.rights import Scope
-from api.database import transaction
-from api.ids import ScoreId
-from api.moments import Moment
-from api.problems import problem_responses
+from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, require_scope
+from api.auth.scopes import Scope
+from api.kit.database import transaction
+from api.kit.fields import Moment, ScoreId
+from api.kit.openapi import problem_responses
 from api.products import repository, service
-from api.products.given import checked
-from api.products.grounds import grounds_of
-from api.products.schemas import EligibilityShown, ProductList, ProductShown, ProductsShown
-from api.scores.stored import find
+from api.products.eligibility import eligibility_inputs
+from api.products.schemas import EligibilityResponse, ProductList, ProductResponse, ProductsResponse
+from api.products.service import validate_products
+from api.scores.repository import find_score
 from api.services import Services, Wired
 from features.errors import StoreError
 
-router = APIRouter(tags=["products"], route_class=CallerFirst)
+router = APIRouter(tags=["products"], route_class=AuthenticatedRoute)
 logger = logging.getLogger(__name__)
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
@@ -37,7 +36,7 @@ At = Annotated[
 ]
 
 
-def _answers(about: str) -> dict[int | str, dict[str, Any]]:
+def _responses(about: str) -> dict[int | str, dict[str, Any]]:
     return {200: {"description": about, "headers": RATE_HEADERS}}
 
 
@@ -45,49 +44,52 @@ def _answers(about: str) -> dict[int | str, dict[str, Any]]:
     "/v1/products",
     operation_id="replaceProducts",
     summary="Replace the bank's products",
-    response_model=ProductsShown,
-    responses=_answers("The products as they hold from now on.")
+    response_model=ProductsResponse,
+    responses=_responses("The products as they hold from now on.")
     | problem_responses(*_COMMON, *_BODY, errors.VectorsUnavailable),
 )
 def replace_products(
-    bank: Annotated[Bank, needs(Scope.PRODUCTS_WRITE)], services: Wired, products: ProductList, response: Response
-) -> ProductsShown:
+    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_WRITE)],
+    services: Wired,
+    products: ProductList,
+    response: Response,
+) -> ProductsResponse:
     """Have exactly these products from now on: new ones hold, changed ones get a version, others are withdrawn.
 
     All at once or none. What held before is kept with its time. The same list again changes nothing.
     """
-    given = checked(products.products, services.champion.bundle.policy.bands, _convertible(services))
+    given = validate_products(products.products, services.champion.bundle.policy.bands, _convertible(services))
     with transaction(services.engine, writes=True) as connection:
-        service.replace(connection, bank.id, given)
-        held = repository.held(connection, bank.id)
+        service.replace_products(connection, bank.id, given)
+        held = repository.list_products(connection, bank.id)
     response.headers.update(_PRIVATE)
-    return ProductsShown(products=[ProductShown.of(each) for each in held])
+    return ProductsResponse(products=[ProductResponse.of(each) for each in held])
 
 
 @router.get(
     "/v1/products",
     operation_id="listProducts",
     summary="List the bank's products",
-    response_model=ProductsShown,
-    responses=_answers("The bank's products.") | problem_responses(*_COMMON),
+    response_model=ProductsResponse,
+    responses=_responses("The bank's products.") | problem_responses(*_COMMON),
 )
 def list_products(
-    bank: Annotated[Bank, needs(Scope.PRODUCTS_READ)], services: Wired, response: Response, at: At = None
-) -> ProductsShown:
+    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: Wired, response: Response, at: At = None
+) -> ProductsResponse:
     """Return the bank's own products as they hold, or held at a moment."""
-    moment = _gone_by(at, None)
+    moment = _parse_at(at, None)
     with transaction(services.engine) as connection:
-        held = repository.held(connection, bank.id, moment)
+        held = repository.list_products(connection, bank.id, moment)
     response.headers.update(_PRIVATE)
-    return ProductsShown(products=[ProductShown.of(each) for each in held])
+    return ProductsResponse(products=[ProductResponse.of(each) for each in held])
 
 
 @router.get(
     "/v1/scores/{score_id}/eligibility",
     operation_id="getEligibility",
     summary="Hold the bank's products against a score",
-    response_model=EligibilityShown,
-    responses=_answers("Each product: open with limit and price, or what is not met.")
+    response_model=EligibilityResponse,
+    responses=_responses("Each product: open with limit and price, or what is not met.")
     | problem_responses(
         *_COMMON,
         errors.ScoreUnknown,
@@ -99,12 +101,12 @@ def list_products(
     ),
 )
 def get_eligibility(
-    bank: Annotated[Bank, needs(Scope.PRODUCTS_READ)],
+    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)],
     services: Wired,
     score_id: ScoreId,
     response: Response,
     at: At = None,
-) -> EligibilityShown:
+) -> EligibilityResponse:
     """Tell for which of the bank's products the seller of one of its scores qualifies, and what lacks for the others.
 
     It rests on what was stored with the score, so it can be made again; limits are indicative. Sales that integrity
@@ -112,16 +114,16 @@ def get_eligibility(
     it has expired or its data are too old for a new one.
     """
     with transaction(services.engine) as connection:
-        score = find(connection, services.ledger, bank.id, str(score_id))
+        score = find_score(connection, services.ledger, bank.id, str(score_id))
         if score is None:
             raise errors.ScoreUnknown
-        moment = _gone_by(at, score.scored_at)
+        moment = _parse_at(at, score.scored_at)
         known, offers = service.offers_of_bank(connection, services, score, bank.name, moment)
     response.headers.update(_PRIVATE)
-    return EligibilityShown.of(known, grounds_of(known, _DOLLAR, moment), offers, moment)
+    return EligibilityResponse.of(known, eligibility_inputs(known, _DOLLAR, moment), offers, moment)
 
 
-def _gone_by(at: datetime | None, since: datetime | None) -> datetime:
+def _parse_at(at: datetime | None, since: datetime | None) -> datetime:
     now = datetime.now(UTC)
     if at is None:
         return now

@@ -26,8 +26,8 @@ from sqlalchemy import (
     update,
 )
 
-from api.access.repository import clients
-from api.database import UtcDateTime, metadata
+from api.auth.clients import clients
+from api.kit.database import UtcDateTime, metadata
 from scoring import Product
 from scoring.canonical import canonical_json
 
@@ -54,7 +54,7 @@ Index(
 
 
 @dataclass(frozen=True)
-class Version:
+class ProductVersion:
     """A product as it held from `since` up to, and not at, `until`; None is still. Versions count from 1."""
 
     bank_id: str
@@ -66,33 +66,33 @@ class Version:
 
 
 # built once: making a statement takes longer than running it
-_HELD_AT: Final = and_(
+_VALID_AT: Final = and_(
     products.c.since <= bindparam("at", type_=UtcDateTime()),
     or_(_HOLDS, products.c.until > bindparam("at", type_=UtcDateTime())),
 )
-_EVERYONES: Final = (
+_ACTIVE: Final = (
     select(clients.c.name, products)
     .join_from(products, clients, clients.c.id == products.c.bank_id)
-    .where(_HELD_AT, clients.c.revoked_at.is_(None))
+    .where(_VALID_AT, clients.c.revoked_at.is_(None))
     .order_by(clients.c.name, products.c.bank_id, products.c.product_id)
 )
 
 
-def lock(connection: Connection, bank_id: str) -> None:
+def lock_products(connection: Connection, bank_id: str) -> None:
     """Let nobody else replace the bank's products until the transaction ends."""
     connection.execute(select(clients.c.id).where(clients.c.id == bank_id).with_for_update())
 
 
-def held(connection: Connection, bank_id: str, at: datetime | None = None) -> list[Version]:
+def list_products(connection: Connection, bank_id: str, at: datetime | None = None) -> list[ProductVersion]:
     """Return the products of a bank in order of their ids, as they hold now or held at a moment."""
-    holds = _HOLDS if at is None else _HELD_AT
+    holds = _HOLDS if at is None else _VALID_AT
     wanted = select(products).where(products.c.bank_id == bank_id, holds).order_by(products.c.product_id)
     return [read(found) for found in connection.execute(wanted, {} if at is None else {"at": at})]
 
 
-def everyones(connection: Connection, at: datetime) -> list[tuple[str, Version]]:
+def list_active(connection: Connection, at: datetime) -> list[tuple[str, ProductVersion]]:
     """Return the products that held at a moment, each after its bank's name; none of a bank that is revoked."""
-    return [(found[0], read(found[1:])) for found in connection.execute(_EVERYONES, {"at": at})]
+    return [(found[0], read(found[1:])) for found in connection.execute(_ACTIVE, {"at": at})]
 
 
 def last_versions(connection: Connection, bank_id: str) -> dict[str, int]:
@@ -110,13 +110,13 @@ def last_change(connection: Connection, bank_id: str) -> datetime | None:
     return max((each for each in moments if each is not None), default=None)
 
 
-def end(connection: Connection, bank_id: str, product_ids: Sequence[str], now: datetime) -> None:
+def end_versions(connection: Connection, bank_id: str, product_ids: Sequence[str], now: datetime) -> None:
     """Let products hold no more from a moment on."""
     ending = products.c.bank_id == bank_id, products.c.product_id.in_(product_ids), _HOLDS
     connection.execute(update(products).where(*ending).values(until=now))
 
 
-def add(connection: Connection, version: Version) -> None:
+def insert_versions(connection: Connection, version: ProductVersion) -> None:
     """Store a version that is new."""
     values = {**vars(version), "content": _written(version.product)}
     del values["product"]
@@ -127,10 +127,10 @@ def _written(product: Product) -> str:
     return canonical_json({**asdict(product), "countries": sorted(product.countries)}).decode()
 
 
-def read(found: Sequence[Any]) -> Version:
+def read(found: Sequence[Any]) -> ProductVersion:
     """Return the version that a row of the table holds."""
     bank_id, product_id, version, since, until, content = found
-    return Version(bank_id, product_id, version, since, until, _product(content))
+    return ProductVersion(bank_id, product_id, version, since, until, _product(content))
 
 
 # looked through at every page of offers, by as many as look

@@ -9,10 +9,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from api.ledger.chain import written
-from api.products.grounds import SHARES, Told
-from api.products.repository import Version
-from api.products.service import Offer
+from api.ledger.chain import format_timestamp
+from api.products.eligibility import SHARES, Offer, ScoreFacts
+from api.products.repository import ProductVersion
 from scoring import Criterion, EligibilityInputs, Outcome, UnmetCriterion
 
 MOST: Final = 50
@@ -48,11 +47,11 @@ Name = Annotated[
 ]
 
 
-class _Shown(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class ProductTerms(_Shown):
+class ProductTerms(_Response):
     """What a product offers, and to whom."""
 
     id: str = Field(
@@ -78,7 +77,7 @@ class ProductTerms(_Shown):
     term_days: Whole = Field(description="Days from disbursement to the last instalment.", examples=[365])
 
 
-class ProductList(_Shown):
+class ProductList(_Response):
     """All the products that a bank has from now on."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"products": [_EXAMPLE]}]})
@@ -86,7 +85,7 @@ class ProductList(_Shown):
     products: list[ProductTerms] = Field(max_length=MOST, description="Every product; what is not here is withdrawn.")
 
 
-class ProductShown(ProductTerms):
+class ProductResponse(ProductTerms):
     """A product in the version that holds, or held at the moment that was asked for."""
 
     version: int = Field(description="Counts the changes of the product, from 1.", examples=[3])
@@ -96,25 +95,25 @@ class ProductShown(ProductTerms):
     )
 
     @classmethod
-    def of(cls, version: Version) -> ProductShown:
+    def of(cls, version: ProductVersion) -> ProductResponse:
         """Show a version."""
         product = version.product
         return cls(
             id=version.product_id,
             **{**vars(product), "countries": sorted(product.countries), "prices": dict(product.prices)},
             version=version.version,
-            since=written(version.since),
-            until=None if version.until is None else written(version.until),
+            since=format_timestamp(version.since),
+            until=None if version.until is None else format_timestamp(version.until),
         )
 
 
-class ProductsShown(_Shown):
+class ProductsResponse(_Response):
     """A bank's products, in order of their ids."""
 
-    products: list[ProductShown] = Field(description="Every product that holds, or held at the moment asked for.")
+    products: list[ProductResponse] = Field(description="Every product that holds, or held at the moment asked for.")
 
 
-class UnmetShown(_Shown):
+class UnmetCriterionResponse(_Response):
     """A criterion that is not met."""
 
     criterion: Criterion = Field(description="Which; `checked_sales` names the features that could not be looked at.")
@@ -127,12 +126,12 @@ class UnmetShown(_Shown):
     )
 
     @classmethod
-    def of(cls, unmet: UnmetCriterion) -> UnmetShown:
+    def of(cls, unmet: UnmetCriterion) -> UnmetCriterionResponse:
         """Show an unmet criterion."""
         return cls(**vars(unmet))
 
 
-class DoubtShown(_Shown):
+class DoubtResponse(_Response):
     """The share of sales that an integrity feature doubts."""
 
     feature: str = Field(description="Name of the feature.", examples=[SHARES[0]])
@@ -142,7 +141,7 @@ class DoubtShown(_Shown):
     )
 
 
-class OfferShown(_Shown):
+class OfferResponse(_Response):
     """A product held against the score: a limit and a price, or every criterion that is not met."""
 
     id: str = Field(description="The bank's id of the product.", examples=["working-capital"])
@@ -164,10 +163,10 @@ class OfferShown(_Shown):
     limit: int | None = Field(description="Indicative limit; null where not eligible.", examples=[23_520])
     price: float | None = Field(description="Yearly rate; null where not eligible.", examples=[0.08])
     term_days: int = Field(description="Days from disbursement to the last instalment.", examples=[365])
-    unmet: list[UnmetShown] = Field(description="Every criterion that is not met; empty where eligible.")
+    unmet: list[UnmetCriterionResponse] = Field(description="Every criterion that is not met; empty where eligible.")
 
     @classmethod
-    def of(cls, offer: Offer, known: Told) -> OfferShown:
+    def of(cls, offer: Offer, known: ScoreFacts) -> OfferResponse:
         """Show an offer, or why it is none."""
         found, grounds = offer.eligibility, offer.grounds
         return cls(
@@ -182,11 +181,11 @@ class OfferShown(_Shown):
             limit=found.limit,
             price=found.price,
             term_days=offer.product.term_days,
-            unmet=[UnmetShown.of(each) for each in found.unmet],
+            unmet=[UnmetCriterionResponse.of(each) for each in found.unmet],
         )
 
 
-class EligibilityShown(_Shown):
+class EligibilityResponse(_Response):
     """A bank's products held against one of its scores, as of a moment; the same whenever it is asked for again."""
 
     score_id: str = Field(description="The score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
@@ -210,11 +209,13 @@ class EligibilityShown(_Shown):
         description="Months since the first order, of 365 / 12 days; null where not known, or from data too old.",
         examples=[30.5],
     )
-    doubts: list[DoubtShown] = Field(description="What was looked at before sales carry a limit.")
-    products: list[OfferShown] = Field(description="Every product of the bank, in order of their ids.")
+    doubts: list[DoubtResponse] = Field(description="What was looked at before sales carry a limit.")
+    products: list[OfferResponse] = Field(description="Every product of the bank, in order of their ids.")
 
     @classmethod
-    def of(cls, known: Told, grounds: EligibilityInputs, offers: list[Offer], at: datetime) -> EligibilityShown:
+    def of(
+        cls, known: ScoreFacts, grounds: EligibilityInputs, offers: list[Offer], at: datetime
+    ) -> EligibilityResponse:
         """Show what came of holding products against a score."""
         return cls(
             score_id=known.score.id,
@@ -222,12 +223,12 @@ class EligibilityShown(_Shown):
             outcome=Outcome(known.outcome),
             band=known.band,
             as_of=known.as_of,
-            at=written(at),
-            expires_at=written(known.expires_at),
+            at=format_timestamp(at),
+            expires_at=format_timestamp(known.expires_at),
             expired=known.expired(at),
             data_too_old=known.too_old(at),
             country=known.country,
             months_trading=grounds.months_trading,
-            doubts=[DoubtShown(feature=name, share=share) for name, share in grounds.doubts.items()],
-            products=[OfferShown.of(each, known) for each in offers],
+            doubts=[DoubtResponse(feature=name, share=share) for name, share in grounds.doubts.items()],
+            products=[OfferResponse.of(each, known) for each in offers],
         )

@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    Float,
     Index,
     Row,
     String,
@@ -26,8 +25,9 @@ from sqlalchemy import (
     update,
 )
 
-from api.cursors import After, following
-from api.database import UtcDateTime, metadata
+from api.kit.database import UtcDateTime, metadata
+from api.kit.pagination import PagePosition, after_position
+from api.scores.inputs import Correction, corrections
 
 reviews = Table(
     "reviews",
@@ -51,28 +51,15 @@ reviews = Table(
     Index("reviews_opened", "opened_at", "id"),
 )
 
-corrections = Table(
-    "corrections",
-    metadata,
-    Column("review_id", String(36), primary_key=True),
-    Column("seller_id", String(200), nullable=False),
-    Column("as_of", String(10), nullable=False),
-    Column("feature", String(100), nullable=False),
-    Column("found", Float(), nullable=True),
-    Column("value", Float(), nullable=True),
-    Column("corrected_at", UtcDateTime(), nullable=False),
-    Index("corrections_seller", "seller_id", "as_of"),
-)
 
-
-class Kind(StrEnum):
+class ReviewKind(StrEnum):
     """What is asked: that a figure is wrong, or that a person looks at the score."""
 
     DISPUTE = "dispute"
     REVIEW = "review"
 
 
-class State(StrEnum):
+class ReviewState(StrEnum):
     """How far it has come."""
 
     OPEN = "open"
@@ -80,7 +67,7 @@ class State(StrEnum):
     DECIDED = "decided"
 
 
-class Outcome(StrEnum):
+class ReviewOutcome(StrEnum):
     """What was decided: the figure was wrong and is corrected, or what there is stands."""
 
     CORRECTED = "corrected"
@@ -93,7 +80,7 @@ class Review:
 
     id: str
     seller_id: str
-    kind: Kind
+    kind: ReviewKind
     feature: str | None
     score_id: str | None
     statement: str
@@ -103,16 +90,16 @@ class Review:
     taken_by: str | None = None
     decided_at: datetime | None = None
     decided_by: str | None = None
-    outcome: Outcome | None = None
+    outcome: ReviewOutcome | None = None
     reason: str | None = None
     new_score_id: str | None = None
 
     @property
-    def state(self) -> State:
+    def state(self) -> ReviewState:
         """How far it has come."""
         if self.decided_at is not None:
-            return State.DECIDED
-        return State.OPEN if self.taken_at is None else State.IN_REVIEW
+            return ReviewState.DECIDED
+        return ReviewState.OPEN if self.taken_at is None else ReviewState.IN_REVIEW
 
     def overdue(self, now: datetime) -> bool:
         """Return whether it should have been decided by now."""
@@ -120,33 +107,19 @@ class Review:
 
 
 @dataclass(frozen=True, slots=True)
-class Correction:
-    """A figure of the data of one midnight as it is to be; `found` is what it was before."""
-
-    review_id: str
-    seller_id: str
-    as_of: str
-    feature: str
-    found: float | None
-    value: float | None
-    corrected_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class ReviewQuery:
     """Which reviews to list; None leaves a condition out. `oldest_first` is the order of the queue."""
 
     seller_id: str | None
-    state: State | None
-    after: After | None
+    state: ReviewState | None
+    after: PagePosition | None
     limit: int
     oldest_first: bool = False
 
 
 # built once: making a statement takes longer than running it
-_IN_ORDER: Final = select(corrections).order_by(corrections.c.corrected_at, corrections.c.review_id)
-_CORRECTIONS: Final = _IN_ORDER.where(corrections.c.seller_id.in_(bindparam("sellers", expanding=True)))
-_CORRECTIONS_OF_ONE: Final = _IN_ORDER.where(corrections.c.seller_id == bindparam("seller"))
+
+
 _LATEST: Final = (
     select(reviews)
     .where(reviews.c.seller_id == bindparam("seller"))
@@ -155,50 +128,50 @@ _LATEST: Final = (
 )
 
 
-def add(connection: Connection, review: Review) -> None:
+def insert_review(connection: Connection, review: Review) -> None:
     """Store a review under its id, which is new."""
     values = {name: getattr(review, name) for name in reviews.c.keys()}  # noqa: SIM118 - names, not columns
     connection.execute(insert(reviews).values(**values))
 
 
-def find(connection: Connection, review_id: str) -> Review | None:
+def select_review(connection: Connection, review_id: str) -> Review | None:
     """Return the review with the id, or None."""
     found = connection.execute(select(reviews).where(reviews.c.id == review_id)).one_or_none()
-    return None if found is None else _read(found)
+    return None if found is None else _review(found)
 
 
-def is_listed(connection: Connection, place: After) -> bool:
+def is_listed(connection: Connection, place: PagePosition) -> bool:
     """Return whether a review stands at a place in the list of all."""
-    found = find(connection, place.id)
+    found = select_review(connection, place.id)
     return found is not None and found.opened_at == place.moment
 
 
 def undecided(connection: Connection, seller_id: str) -> Sequence[Review]:
     """Return the seller's reviews that wait for a decision."""
     wanted = select(reviews).where(reviews.c.seller_id == seller_id, reviews.c.decided_at.is_(None))
-    return [_read(found) for found in connection.execute(wanted.order_by(reviews.c.opened_at))]
+    return [_review(found) for found in connection.execute(wanted.order_by(reviews.c.opened_at))]
 
 
-def change(connection: Connection, review_id: str, **values: Any) -> None:
+def update_review(connection: Connection, review_id: str, **values: Any) -> None:
     """Write what became of a review."""
     connection.execute(update(reviews).where(reviews.c.id == review_id).values(**values))
 
 
 def latest(connection: Connection, seller_id: str, most: int) -> Sequence[Review]:
     """Return so many of the seller's reviews, latest first."""
-    return [_read(found) for found in connection.execute(_LATEST, {"seller": seller_id, "most": most})]
+    return [_review(found) for found in connection.execute(_LATEST, {"seller": seller_id, "most": most})]
 
 
-def listed(connection: Connection, wanted: Wanted) -> Sequence[Review]:
+def list_reviews(connection: Connection, wanted: ReviewQuery) -> Sequence[Review]:
     """Return a page of reviews, and one more where there is a next page."""
     conditions = [] if wanted.seller_id is None else [reviews.c.seller_id == wanted.seller_id]
     if wanted.state is not None:
         conditions.append(_STATES[wanted.state])
     if wanted.after is not None:
-        conditions.append(following(reviews.c.opened_at, reviews.c.id, wanted.after))
+        conditions.append(after_position(reviews.c.opened_at, reviews.c.id, wanted.after))
     order = [reviews.c.opened_at, reviews.c.id] if wanted.oldest_first else _NEWEST
     query = select(reviews).where(*conditions).order_by(*order).limit(wanted.limit + 1)
-    return [_read(found) for found in connection.execute(query)]
+    return [_review(found) for found in connection.execute(query)]
 
 
 def counts(connection: Connection, now: datetime) -> tuple[int, int]:
@@ -209,43 +182,33 @@ def counts(connection: Connection, now: datetime) -> tuple[int, int]:
     return int(total), int(late)
 
 
-def correct(connection: Connection, correction: Correction) -> None:
+def insert_correction(connection: Connection, correction: Correction) -> None:
     """Store how a figure is to be."""
     values = {name: getattr(correction, name) for name in corrections.c.keys()}  # noqa: SIM118 - names, not columns
     connection.execute(insert(corrections).values(**values))
 
 
-def corrections_of(connection: Connection, seller_id: str) -> Sequence[Correction]:
-    """Return the seller's corrections, oldest first: of two of one figure the later one counts."""
-    return [Correction(*each) for each in connection.execute(_CORRECTIONS_OF_ONE, {"seller": seller_id})]
-
-
-def corrections_of_all(connection: Connection, seller_ids: Sequence[str]) -> dict[str, list[Correction]]:
-    """Return the corrections of those of these sellers who have some."""
-    found: dict[str, list[Correction]] = {}
-    for each in connection.execute(_CORRECTIONS, {"sellers": seller_ids}):
-        correction = Correction(*each)
-        found.setdefault(correction.seller_id, []).append(correction)
-    return found
-
-
-def forget(connection: Connection, seller_id: str) -> int:
+def delete_reviews(connection: Connection, seller_id: str) -> int:
     """Remove a seller's reviews and corrections, and return how many reviews there were."""
     connection.execute(delete(corrections).where(corrections.c.seller_id == seller_id))
     return connection.execute(delete(reviews).where(reviews.c.seller_id == seller_id)).rowcount
 
 
 _NEWEST: Final = [reviews.c.opened_at.desc(), reviews.c.id.desc()]
-_STATES: Final[dict[State, ColumnElement[bool]]] = {
-    State.OPEN: reviews.c.decided_at.is_(None) & reviews.c.taken_at.is_(None),
-    State.IN_REVIEW: reviews.c.decided_at.is_(None) & reviews.c.taken_at.is_not(None),
-    State.DECIDED: reviews.c.decided_at.is_not(None),
+
+
+_STATES: Final[dict[ReviewState, ColumnElement[bool]]] = {
+    ReviewState.OPEN: reviews.c.decided_at.is_(None) & reviews.c.taken_at.is_(None),
+    ReviewState.IN_REVIEW: reviews.c.decided_at.is_(None) & reviews.c.taken_at.is_not(None),
+    ReviewState.DECIDED: reviews.c.decided_at.is_not(None),
 }
+
+
 _KIND_AT, _OUTCOME_AT = 2, 12
 
 
-def _read(found: Row[Any]) -> Review:
+def _review(found: Row[Any]) -> Review:
     values = list(found)
-    values[_KIND_AT] = Kind(values[_KIND_AT])
-    values[_OUTCOME_AT] = None if values[_OUTCOME_AT] is None else Outcome(values[_OUTCOME_AT])
+    values[_KIND_AT] = ReviewKind(values[_KIND_AT])
+    values[_OUTCOME_AT] = None if values[_OUTCOME_AT] is None else ReviewOutcome(values[_OUTCOME_AT])
     return Review(*values)

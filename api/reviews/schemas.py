@@ -8,15 +8,15 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.ledger.chain import written
-from api.reviews.repository import Kind, Outcome, Review, State
+from api.ledger.chain import format_timestamp
+from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision
 
 _ID = "7d0c5a1e-5b3f-4c1a-9a52-6f1d2e3c4b5a"
 _SCORE = "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"
 
 
-class DecisionGiven(BaseModel):
+class DecisionCreate(BaseModel):
     """What an operator decides; with `corrected`, what the figure is to be."""
 
     model_config = ConfigDict(
@@ -26,7 +26,7 @@ class DecisionGiven(BaseModel):
         },
     )
 
-    outcome: Outcome = Field(description="`corrected`: a figure was wrong; `confirmed`: what there is stands.")
+    outcome: ReviewOutcome = Field(description="`corrected`: a figure was wrong; `confirmed`: what there is stands.")
     reason: str = Field(
         min_length=1, max_length=LONGEST_STATEMENT, description="Why; the seller reads it, and the ledger keeps it."
     )
@@ -39,7 +39,7 @@ class DecisionGiven(BaseModel):
 
     @model_validator(mode="after")
     def _value_where_corrected(self) -> Self:
-        if (self.outcome is Outcome.CORRECTED) is (self.value is None):
+        if (self.outcome is ReviewOutcome.CORRECTED) is (self.value is None):
             raise PydanticCustomError("review", "Give a value with `corrected`, and none with `confirmed`")
         return self
 
@@ -49,30 +49,30 @@ class DecisionGiven(BaseModel):
         return Decision(self.outcome, self.reason, self.feature, self.value)
 
 
-class ReviewShown(BaseModel):
+class ReviewResponse(BaseModel):
     """Something that a seller asked to have looked at, and what became of it."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: str = Field(description="Id of the review.", examples=[_ID])
     seller_id: str = Field(description="Who asks.", examples=["S-000001"])
-    kind: Kind = Field(description="`dispute` of a figure, or `review` of the score by a person.")
+    kind: ReviewKind = Field(description="`dispute` of a figure, or `review` of the score by a person.")
     feature: str | None = Field(description="The disputed figure.", examples=["return_rate_90d"])
     score_id: str | None = Field(description="The seller's own score at that time.", examples=[_SCORE])
     statement: str = Field(description="What the seller says.", examples=["Two returns were counted twice."])
-    state: State = Field(description="How far it has come by now.")
+    state: ReviewState = Field(description="How far it has come by now.")
     opened_at: str = Field(description="When it was asked, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
     due_at: str = Field(description="By when it must be decided, UTC.", examples=["2026-03-03T09:30:00.000000Z"])
     overdue: bool = Field(description="Whether it should have been decided by now.")
     taken_by: str | None = Field(description="Who took it up.", examples=["operator-3f9c2a7d5e1b0846"])
     decided_at: str | None = Field(description="When it was decided, UTC.", examples=["2026-02-03T12:00:00.000000Z"])
     decided_by: str | None = Field(description="Who decided.", examples=["operator-3f9c2a7d5e1b0846"])
-    outcome: Outcome | None = Field(description="What was decided.")
+    outcome: ReviewOutcome | None = Field(description="What was decided.")
     reason: str | None = Field(description="Why.", examples=["The platform confirms it."])
     new_score_id: str | None = Field(description="The score that was made with the corrected figure.", examples=[None])
 
     @classmethod
-    def of(cls, review: Review, now: datetime) -> ReviewShown:
+    def of(cls, review: Review, now: datetime) -> ReviewResponse:
         """Show a review as it stands at a moment."""
         return cls(
             id=review.id,
@@ -82,11 +82,11 @@ class ReviewShown(BaseModel):
             score_id=review.score_id,
             statement=review.statement,
             state=review.state,
-            opened_at=written(review.opened_at),
-            due_at=written(review.due_at),
+            opened_at=format_timestamp(review.opened_at),
+            due_at=format_timestamp(review.due_at),
             overdue=review.overdue(now),
             taken_by=review.taken_by,
-            decided_at=None if review.decided_at is None else written(review.decided_at),
+            decided_at=None if review.decided_at is None else format_timestamp(review.decided_at),
             decided_by=review.decided_by,
             outcome=review.outcome,
             reason=review.reason,
@@ -99,7 +99,7 @@ class ReviewPage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    items: list[ReviewShown] = Field(description="The reviews of this page.")
+    items: list[ReviewResponse] = Field(description="The reviews of this page.")
     next_cursor: str | None = Field(
         description="What `cursor` takes for the next page; null on the last.", examples=["WyIyMDI2LTAyLTAx"]
     )

@@ -11,15 +11,16 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from api.database import transaction
 from api.errors import InvalidRequest, ReviewDecided, ReviewUnknown, TooManyReviews
-from api.ledger.service import Draft
-from api.reviews import proof, repository
-from api.reviews.repository import Correction, Kind, Outcome, Review
-from api.scores.recording import Made
-from api.scores.stored import StoredScore
-from api.self_view import service as self_view
-from api.self_view.service import CHAIN
+from api.kit.database import transaction
+from api.ledger.store import EntryDraft
+from api.reviews import ledger_entries, repository
+from api.reviews.repository import Review, ReviewKind, ReviewOutcome
+from api.scores import self_view
+from api.scores.inputs import Correction
+from api.scores.issuance import ScoreDraft
+from api.scores.repository import StoredScore
+from api.scores.self_view import CHAIN
 from api.services import Services
 
 ANSWERED_WITHIN: Final = timedelta(days=30)
@@ -35,7 +36,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReviewDraft:
     """What a seller asks to have looked at: a figure, or where there is none the score as a whole."""
 
     seller_id: str
@@ -48,13 +49,13 @@ class Asked:
 class Decision:
     """What an operator decides; where it corrects, `feature` is the figure and `value` what it is to be."""
 
-    outcome: Outcome
+    outcome: ReviewOutcome
     reason: str
     feature: str | None = None
     value: float | None = None
 
 
-def ask(connection: Connection, services: Services, asked: Asked, clock: Clock = utc_now) -> Review:
+def open_review(connection: Connection, services: Services, asked: ReviewDraft, clock: Clock = utc_now) -> Review:
     """Open a review; a figure that is disputed already is answered with that dispute.
 
     Args:
@@ -68,7 +69,7 @@ def ask(connection: Connection, services: Services, asked: Asked, clock: Clock =
         TooManyReviews: as many as may be are open.
         InvalidRequest: there is no such figure, or nothing is said.
     """
-    statement = _said(asked.statement, "statement", "Say in 1 to {} characters what is to be looked at")
+    statement = _decision_text(asked.statement, "statement", "Say in 1 to {} characters what is to be looked at")
     if asked.feature is not None and asked.feature not in services.champion.bundle.sheet.names:
         raise _not_allowed("feature", "There is no such figure")
     # one after the other, so that they can be counted
@@ -79,26 +80,26 @@ def ask(connection: Connection, services: Services, asked: Asked, clock: Clock =
         return same
     if len(waiting) >= MOST_OPEN:
         raise TooManyReviews
-    kind = Kind.REVIEW if asked.feature is None else Kind.DISPUTE
+    kind = ReviewKind.REVIEW if asked.feature is None else ReviewKind.DISPUTE
     made = (str(uuid.uuid4()), asked.seller_id, kind, asked.feature, asked.score_id, statement)
     review = Review(*made, now, now + ANSWERED_WITHIN)
-    repository.add(connection, review)
+    repository.insert_review(connection, review)
     return review
 
 
-def find(connection: Connection, review_id: str) -> Review:
+def find_review(connection: Connection, review_id: str) -> Review:
     """Return a review.
 
     Raises:
         ReviewUnknown: there is none under the id.
     """
-    found = repository.find(connection, review_id)
+    found = repository.select_review(connection, review_id)
     if found is None:
         raise ReviewUnknown
     return found
 
 
-def take(services: Services, review_id: str, by: str, clock: Clock = utc_now) -> Review:
+def assign(services: Services, review_id: str, by: str, clock: Clock = utc_now) -> Review:
     """Take a review up; who takes one up that another has takes it over.
 
     Raises:
@@ -107,17 +108,17 @@ def take(services: Services, review_id: str, by: str, clock: Clock = utc_now) ->
     """
     with transaction(services.engine, writes=True) as connection:
         # the seller before the chain, as everywhere
-        services.ledger.seller(connection, find(connection, review_id).seller_id)
+        services.ledger.seller(connection, find_review(connection, review_id).seller_id)
         services.ledger.hold(connection, CHAIN)
-        review = find(connection, review_id)
+        review = find_review(connection, review_id)
         if review.decided_at is not None:
             raise ReviewDecided
         taken_at = review.taken_at or clock()
-        repository.change(connection, review.id, taken_at=taken_at, taken_by=by)
+        repository.update_review(connection, review.id, taken_at=taken_at, taken_by=by)
     return replace(review, taken_at=taken_at, taken_by=by)
 
 
-def decide(services: Services, review_id: str, by: str, decision: Decision, clock: Clock = utc_now) -> Review:
+def decide_review(services: Services, review_id: str, by: str, decision: Decision, clock: Clock = utc_now) -> Review:
     """Decide a review, and where a figure is corrected score the seller anew; recorded all together or not at all.
 
     The new score is made by the bundle in force, and names the review and the score that it takes the place of.
@@ -128,23 +129,23 @@ def decide(services: Services, review_id: str, by: str, decision: Decision, cloc
         InvalidRequest: there is no reason, no such figure, or no finite value where one is to be corrected.
         SellerUnknown: there are no figures of the seller that could be corrected.
     """
-    reason = _said(decision.reason, "reason", "Give the reason in 1 to {} characters; the seller reads it")
+    reason = _decision_text(decision.reason, "reason", "Give the reason in 1 to {} characters; the seller reads it")
     with transaction(services.engine, writes=True) as connection:
-        seller_id = find(connection, review_id).seller_id
+        seller_id = find_review(connection, review_id).seller_id
         # the seller before the chain, as everywhere; whoever decides holds the chain, so a decision is made once
         seller = services.ledger.seller(connection, seller_id)
         services.ledger.hold(connection, CHAIN)
-        review = find(connection, review_id)
+        review = find_review(connection, review_id)
         if review.decided_at is not None:
             raise ReviewDecided
         now = clock()
         correction = _correction(services, connection, review, decision, now)
-        content = proof.of_decision(review, by, decision.outcome, reason, correction)
-        services.ledger.append(connection, seller, Draft(CHAIN, proof.DECISION, content, now))
+        content = ledger_entries.decision_entry(review, by, decision.outcome, reason, correction)
+        services.ledger.append(connection, seller, EntryDraft(CHAIN, ledger_entries.DECISION, content, now))
         score: StoredScore | None = None
         if correction is not None:
-            repository.correct(connection, correction)
-            made = _rescored(services, connection, review, now)
+            repository.insert_correction(connection, correction)
+            made = _rescore(services, connection, review, now)
             score = self_view.record(services, connection, seller, made, now)
         values: dict[str, Any] = {
             "taken_at": review.taken_at or now,
@@ -155,14 +156,14 @@ def decide(services: Services, review_id: str, by: str, decision: Decision, cloc
             "reason": reason,
             "new_score_id": None if score is None else score.id,
         }
-        repository.change(connection, review.id, **values)
+        repository.update_review(connection, review.id, **values)
     return replace(review, **values)
 
 
 def _correction(
     services: Services, connection: Connection, review: Review, decision: Decision, now: datetime
 ) -> Correction | None:
-    if decision.outcome is not Outcome.CORRECTED:
+    if decision.outcome is not ReviewOutcome.CORRECTED:
         return None
     names = services.champion.bundle.sheet.names
     feature = decision.feature or review.feature
@@ -176,13 +177,13 @@ def _correction(
     return Correction(review.id, review.seller_id, as_of, feature, found, float(decision.value), now)
 
 
-def _rescored(services: Services, connection: Connection, review: Review, now: datetime) -> Made:
+def _rescore(services: Services, connection: Connection, review: Review, now: datetime) -> ScoreDraft:
     before = self_view.latest_id(connection, review.seller_id)
     named = {"review_id": review.id} | ({} if before is None else {"replaces": before})
     return self_view.assessed(services, self_view.figures_of(services, connection, review.seller_id, now), **named)
 
 
-def _said(text: str, field: str, rule: str) -> str:
+def _decision_text(text: str, field: str, rule: str) -> str:
     # browsers send line ends as two characters and count one; what is no text, no database keeps
     said = text.replace("\r\n", "\n").strip()
     if not said or len(said) > LONGEST_STATEMENT or "\0" in said:

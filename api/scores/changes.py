@@ -9,18 +9,18 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from api.database import transaction
 from api.errors import LedgerDamaged, ScoreErased, ScoreNotReplayable, ScoresNotComparable, ScoreUnknown
+from api.kit.database import transaction
+from api.models.bundle_store import find_bundle
 from api.scores import repository
-from api.scores.assessed import assessment_of
-from api.scores.changes_schemas import Basis, Compared, FeatureMoved, ScoreChanges
-from api.scores.replay import bundle_of, vector_of
-from api.scores.repository import Kept
-from api.scores.stored import StoredScore, open_kept
+from api.scores.envelope import parse_assessment
+from api.scores.inputs import parse_vector
+from api.scores.repository import ScoreRow, StoredScore, open_score
+from api.scores.schemas import Basis, Compared, FeatureMoved, ScoreChanges
 from api.services import Services
 from scoring import Assessment, Changes, ScoringError, assess, changes
 
-_SAID: Final = {
+_BASIS_TEXTS: Final = {
     Basis.SAME_MODEL: "The same model made both scores, so all of the difference is by feature.",
     Basis.RESTATED: "Another model made the later score; by_model is what it says of the earlier figures, the rest is "
     "by feature.",
@@ -30,18 +30,18 @@ _SAID: Final = {
 
 
 @dataclass(frozen=True)
-class _Told:
+class _OpenedScore:
     """A stored score and the assessment in it."""
 
     stored: StoredScore
     assessment: Assessment
 
     @classmethod
-    def of(cls, stored: StoredScore) -> _Told:
-        return cls(stored, assessment_of(stored.body))
+    def of(cls, stored: StoredScore) -> _OpenedScore:
+        return cls(stored, parse_assessment(stored.body))
 
 
-def changes_since(services: Services, bank_id: str, score_id: str, since: str) -> ScoreChanges:
+def compare_scores(services: Services, bank_id: str, score_id: str, since: str) -> ScoreChanges:
     """Compare a stored score of a bank with an earlier one of the same seller.
 
     Args:
@@ -60,32 +60,32 @@ def changes_since(services: Services, bank_id: str, score_id: str, since: str) -
         DatabaseUnavailable: the database does not answer.
     """
     with transaction(services.engine) as connection:
-        found = [repository.find(connection, bank_id, each) for each in (since, score_id)]
-    earlier, later = _known(found[0], "No score is stored under the id in `since`."), _known(found[1])
-    before, now = _opened(services, earlier, "in `since`"), _opened(services, later, "in the path")
+        found = [repository.select_score(connection, bank_id, each) for each in (since, score_id)]
+    earlier, later = _find(found[0], "No score is stored under the id in `since`."), _find(found[1])
+    before, now = _open(services, earlier, "in `since`"), _open(services, later, "in the path")
     _expect_in_order(before, now, earlier.index.position, later.index.position)
     if before.assessment.score is None or now.assessment.score is None:
-        return _answer(before, now, Basis.NO_NUMBER, None)
+        return _response(before, now, Basis.NO_NUMBER, None)
     restated = _restated(services, before, now)
     basis = _basis(before, now, restated)
-    return _answer(before, now, basis, changes(before.assessment, now.assessment, restated))
+    return _response(before, now, basis, changes(before.assessment, now.assessment, restated))
 
 
-def _known(kept: Kept | None, otherwise: str | None = None) -> Kept:
+def _find(kept: ScoreRow | None, otherwise: str | None = None) -> ScoreRow:
     if kept is None:
         raise ScoreUnknown(otherwise)
     return kept
 
 
-def _opened(services: Services, kept: Kept, place: str) -> _Told:
+def _open(services: Services, kept: ScoreRow, place: str) -> _OpenedScore:
     try:
-        return _Told.of(open_kept(services.ledger, kept))
+        return _OpenedScore.of(open_score(services.ledger, kept))
     except ScoreErased as gone:
         # of the same kind, since one that is past its time is told from one that was erased
         raise type(gone)(f"It is the score {place} that cannot be read. {gone.detail}") from gone
 
 
-def _expect_in_order(before: _Told, now: _Told, earlier: int, later: int) -> None:
+def _expect_in_order(before: _OpenedScore, now: _OpenedScore, earlier: int, later: int) -> None:
     if before.stored.seller_id != now.stored.seller_id:
         raise ScoresNotComparable("The two scores are of two sellers; give in `since` an earlier one of the same.")
     if earlier >= later:
@@ -100,40 +100,40 @@ def _expect_in_order(before: _Told, now: _Told, earlier: int, later: int) -> Non
         )
 
 
-def _restated(services: Services, before: _Told, now: _Told) -> Assessment | None:
+def _restated(services: Services, before: _OpenedScore, now: _OpenedScore) -> Assessment | None:
     """Return what the later model says of the earlier figures; None where one model made both, or it cannot."""
     one, other = before.assessment.versions, now.assessment.versions
     if one.bundle == other.bundle or one.catalogue != other.catalogue:
         return None
-    bundle = bundle_of(services, now.stored.bundle)
+    bundle = find_bundle(services, now.stored.bundle)
     try:
-        return assess(bundle, [vector_of(json.loads(before.stored.inputs))])[0]
+        return assess(bundle, [parse_vector(json.loads(before.stored.inputs))])[0]
     except ScoringError as error:
         raise ScoreNotReplayable from error
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
 
 
-def _basis(before: _Told, now: _Told, restated: Assessment | None) -> Basis:
+def _basis(before: _OpenedScore, now: _OpenedScore, restated: Assessment | None) -> Basis:
     if before.stored.bundle == now.stored.bundle:
         return Basis.SAME_MODEL
     return Basis.MODEL_ONLY if restated is None or restated.score is None else Basis.RESTATED
 
 
-def _answer(before: _Told, now: _Told, basis: Basis, found: Changes | None) -> ScoreChanges:
+def _response(before: _OpenedScore, now: _OpenedScore, basis: Basis, found: Changes | None) -> ScoreChanges:
     return ScoreChanges(
         seller_id=now.stored.seller_id,
         before=_compared(before),
         now=_compared(now),
         basis=basis,
-        statement=_SAID[basis],
+        statement=_BASIS_TEXTS[basis],
         difference=None if found is None else found.now - found.before,
         by_model=None if found is None else found.by_model,
         features=[] if found is None else [FeatureMoved(**vars(each)) for each in found.features],
     )
 
 
-def _compared(told: _Told) -> Compared:
+def _compared(told: _OpenedScore) -> Compared:
     assessment = told.assessment
     return Compared(
         id=told.stored.id,

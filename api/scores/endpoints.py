@@ -8,25 +8,21 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 
 from api import errors
-from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
-from api.access.rights import Scope
-from api.cursors import Cursor, Limit
-from api.idempotency.keys import REPLAYED, IdempotencyKey
-from api.ids import ScoreId
-from api.problems import problem_responses
-from api.report.service import report
-from api.scores import service
-from api.scores.changes import changes_since
-from api.scores.changes_schemas import ScoreChanges
-from api.scores.listing import list_scores
-from api.scores.listing_schemas import ScorePage
-from api.scores.moments import EXPIRED, expired
-from api.scores.replay import replay
-from api.scores.schemas import DifferenceShown, Replay, Score, ScoreRequest, SellerId
-from api.scores.stored import StoredScore
+from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, require_scope
+from api.auth.scopes import Scope
+from api.kit.fields import ScoreId, SellerId
+from api.kit.idempotency import REPLAYED, IdempotencyKey
+from api.kit.openapi import problem_responses
+from api.kit.pagination import Cursor, Limit
+from api.scores import issuance, service
+from api.scores.changes import compare_scores
+from api.scores.envelope import EXPIRED, expiry_header
+from api.scores.repository import StoredScore
+from api.scores.schemas import DifferenceResponse, Replay, Score, ScoreChanges, ScorePage, ScoreRequest
 from api.services import Wired
+from api.web.report import report_page
 
-router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=CallerFirst)
+router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=AuthenticatedRoute)
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
 _COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable)
@@ -101,7 +97,10 @@ _REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
     ),
 )
 async def create_score(
-    bank: Annotated[Bank, needs(Scope.SCORES_WRITE)], services: Wired, request: ScoreRequest, key: IdempotencyKey
+    bank: Annotated[Bank, require_scope(Scope.SCORES_WRITE)],
+    services: Wired,
+    request: ScoreRequest,
+    key: IdempotencyKey,
 ) -> Response:
     """Score the seller from the latest data, store the score and return it.
 
@@ -110,9 +109,9 @@ async def create_score(
     answer, byte for byte, whatever has changed since. What was refused or failed leaves the key free. A key is
     remembered for some days (a week unless the operator says otherwise).
     """
-    made = await service.create(services, service.Wanted(bank.id, request, key))
+    made = await issuance.issue_score(services, issuance.ScoreWanted(bank.id, request, key))
     again = {REPLAYED: "true"} if made.replayed else {}
-    return _answer(made.score, 201, {"Location": f"/v1/scores/{made.score.id}", **again})
+    return _response(made.score, 201, {"Location": f"/v1/scores/{made.score.id}", **again})
 
 
 @router.get(
@@ -123,7 +122,7 @@ async def create_score(
     responses=_LISTED | problem_responses(*_COMMON, errors.InvalidRequest),
 )
 def get_scores(
-    bank: Annotated[Bank, needs(Scope.SCORES_READ)],
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
     services: Wired,
     response: Response,
     *,
@@ -137,7 +136,7 @@ def get_scores(
     Items are light; `GET /v1/scores/{id}` has the whole score. A seller of whom there is no score has an empty list.
     """
     response.headers.update(_PRIVATE)
-    return list_scores(services, bank.id, seller_id, (cursor, limit), datetime.now(UTC))
+    return service.list_scores(services, bank.id, seller_id, (cursor, limit), datetime.now(UTC))
 
 
 @router.get(
@@ -147,10 +146,10 @@ def get_scores(
     response_class=Response,
     responses=_READ | problem_responses(*_COMMON, *_UNREADABLE, errors.InvalidRequest),
 )
-def get_score(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
+def get_score(bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
     """Return the stored score, byte for byte as the request that made it was answered; another bank's is not known."""
-    score = service.get(services, bank.id, str(score_id))
-    return _answer(score, 200, expired(score.body, datetime.now(UTC)))
+    score = service.get_score(services, bank.id, str(score_id))
+    return _response(score, 200, expiry_header(score.body, datetime.now(UTC)))
 
 
 @router.get(
@@ -170,7 +169,7 @@ def get_score(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, 
     ),
 )
 def get_changes(
-    bank: Annotated[Bank, needs(Scope.SCORES_READ)],
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
     services: Wired,
     response: Response,
     score_id: ScoreId,
@@ -182,7 +181,7 @@ def get_changes(
     difference. Rounding to whole points is part of the features' points, so that sums are exact.
     """
     response.headers.update(_PRIVATE)
-    return changes_since(services, bank.id, str(score_id), str(since))
+    return compare_scores(services, bank.id, str(score_id), str(since))
 
 
 @router.get(
@@ -192,13 +191,13 @@ def get_changes(
     response_class=HTMLResponse,
     responses=_PAGE | problem_responses(*_COMMON, *_UNREADABLE, errors.ScoreOfEarlierFormat, errors.InvalidRequest),
 )
-def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
+def get_report(bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
     """Return one HTML file that needs nothing else: save it, read it or print it on A4.
 
     It shows the score, its reasons and its waterfall, where it stands among the loans that the model was tested on, and
     how to check the receipt. An expired score says so; an outcome without a number says what lacked.
     """
-    return report(services, bank, str(score_id), datetime.now(UTC))
+    return report_page(services, bank, str(score_id), datetime.now(UTC))
 
 
 @router.post(
@@ -217,16 +216,16 @@ def get_report(bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired,
     ),
 )
 def replay_score(
-    bank: Annotated[Bank, needs(Scope.SCORES_READ)], services: Wired, score_id: ScoreId, response: Response
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: Wired, score_id: ScoreId, response: Response
 ) -> Replay:
     """Make the assessment again from the stored inputs, by the bundle that made it; nothing is stored.
 
     Any difference says that something stored was changed, and is named; another bank's score is not known.
     """
     response.headers.update(_PRIVATE)
-    found = [DifferenceShown(**vars(each)) for each in replay(services, bank.id, str(score_id))]
+    found = [DifferenceResponse(**vars(each)) for each in service.replay_score(services, bank.id, str(score_id))]
     return Replay(matches=not found, differences=found)
 
 
-def _answer(score: StoredScore, status: int, headers: dict[str, str]) -> Response:
+def _response(score: StoredScore, status: int, headers: dict[str, str]) -> Response:
     return Response(score.body, status, {**_PRIVATE, **headers}, "application/json")

@@ -1,8 +1,13 @@
 """The index of scores: where each stands in the ledger, which holds what it is. A row is written once, never changed.
 
 Nothing here tells of a seller once their key is destroyed: the receipt is sealed under it, the rest is no secret.
+
+Scores as they are stored, opened: between the index, the ledger and the answer.
 """
 
+from __future__ import annotations
+
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,11 +29,14 @@ from sqlalchemy import (
     update,
 )
 
-from api.database import UtcDateTime, metadata
+from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
+from api.kit.database import UtcDateTime, metadata
 from api.ledger.chain import Header
 from api.ledger.chain import Row as LedgerRow
-from api.ledger.repository import PORTIONS, SellerKey
-from api.ledger.tables import ledger, seller_keys
+from api.ledger.encryption import DecryptionError
+from api.ledger.store import PORTIONS, Ledger, SellerKey, ledger, read_content, seller_keys
+from api.scores import envelope
+from scoring.canonical import canonical_json
 
 scores = Table(
     "scores",
@@ -47,21 +55,35 @@ scores = Table(
 
 
 _PLACE = (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)
-_KEPT = select(scores, ledger, seller_keys).select_from(
+
+
+_COLUMNS = select(scores, ledger, seller_keys).select_from(
     scores.join(ledger, _PLACE).outerjoin(seller_keys, seller_keys.c.subject == scores.c.subject)
 )
+
+
 # built once: making a statement takes longer than running it
-_FIND = _KEPT.where(scores.c.id == bindparam("wanted"), scores.c.chain == bindparam("bank"))
-_PAGE = _KEPT.where(scores.c.chain == bindparam("bank")).order_by(scores.c.position.desc()).limit(bindparam("most"))
+_SELECT = _COLUMNS.where(scores.c.id == bindparam("wanted"), scores.c.chain == bindparam("bank"))
+
+
+_PAGE = _COLUMNS.where(scores.c.chain == bindparam("bank")).order_by(scores.c.position.desc()).limit(bindparam("most"))
+
+
 _POSITION = select(scores.c.position).where(
     scores.c.id == bindparam("wanted"),
     scores.c.chain == bindparam("bank"),
     scores.c.scored_at == bindparam("moment", type_=scores.c.scored_at.type),
 )
+
+
 _ADD = insert(scores)
+
+
 _FORGET = (
     update(scores).where(scores.c.chain == bindparam("of"), scores.c.position == bindparam("at")).values(receipt=None)
 )
+
+
 _LATEST = (
     select(scores.c.id)
     .select_from(scores.join(seller_keys, seller_keys.c.subject == scores.c.subject))
@@ -72,7 +94,7 @@ _LATEST = (
 
 
 @dataclass(frozen=True)
-class Indexed:
+class ScoreIndexEntry:
     """Where a score stands: `chain` is the id of the bank that asked, which alone reads it.
 
     `receipt` is encrypted, and None once the content was dropped.
@@ -89,28 +111,28 @@ class Indexed:
 
 
 @dataclass(frozen=True)
-class Kept:
+class ScoreRow:
     """All that is stored of a score: its place, its row of the ledger, and the seller's key unless it is destroyed."""
 
-    index: Indexed
+    index: ScoreIndexEntry
     row: LedgerRow
     key: SellerKey | None
 
 
-def add(connection: Connection, indexes: Sequence[Indexed]) -> None:
+def insert_scores(connection: Connection, indexes: Sequence[ScoreIndexEntry]) -> None:
     """Store where scores stand, under their ids, which are new."""
     if indexes:
         connection.execute(_ADD, [vars(each) for each in indexes])
 
 
-def find(connection: Connection, bank_id: str, score_id: str) -> Kept | None:
+def select_score(connection: Connection, bank_id: str, score_id: str) -> ScoreRow | None:
     """Return what is stored of the bank's score under the id, or None; another bank's is none."""
-    found = connection.execute(_FIND, {"bank": bank_id, "wanted": score_id}).one_or_none()
-    return None if found is None else _read(found)
+    found = connection.execute(_SELECT, {"bank": bank_id, "wanted": score_id}).one_or_none()
+    return None if found is None else _score_row(found)
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ScoreQuery:
     """Which of a bank's scores a page holds: one seller's or all, before a position of the chain or from its tip."""
 
     bank_id: str
@@ -125,14 +147,14 @@ def position_of(connection: Connection, bank_id: str, score_id: str, scored_at: 
     return connection.execute(_POSITION, wanted).scalar_one_or_none()
 
 
-def newest(connection: Connection, listed: Listed) -> list[Kept]:
+def newest(connection: Connection, listed: ScoreQuery) -> list[ScoreRow]:
     """Return a bank's scores, last recorded first; with a seller those alone that can still be read."""
     wanted = _PAGE
     if listed.seller_id is not None:
         wanted = wanted.where(seller_keys.c.seller_id == listed.seller_id)
     if listed.before is not None:
         wanted = wanted.where(scores.c.position < listed.before)
-    return [_read(found) for found in connection.execute(wanted, {"bank": listed.bank_id, "most": listed.most})]
+    return [_score_row(found) for found in connection.execute(wanted, {"bank": listed.bank_id, "most": listed.most})]
 
 
 def latest_of(connection: Connection, chain: str, seller_id: str, most: int) -> list[str]:
@@ -149,13 +171,13 @@ def ids_of(connection: Connection, seller_id: str) -> list[tuple[str, str]]:
     ]
 
 
-def every(connection: Connection, since: datetime | None = None) -> Iterator[Kept]:
+def iterate_rows(connection: Connection, since: datetime | None = None) -> Iterator[ScoreRow]:
     """Yield every stored score, or those since a moment, oldest first, without holding them all."""
-    wanted = _KEPT.order_by(scores.c.scored_at, scores.c.id)
+    wanted = _COLUMNS.order_by(scores.c.scored_at, scores.c.id)
     if since is not None:
         wanted = wanted.where(scores.c.scored_at >= since)
     for found in connection.execute(wanted, execution_options=PORTIONS):
-        yield _read(found)
+        yield _score_row(found)
 
 
 def forget_receipts(connection: Connection, chain: str, positions: Sequence[int]) -> None:
@@ -165,13 +187,103 @@ def forget_receipts(connection: Connection, chain: str, positions: Sequence[int]
 
 
 _INDEX, _LEDGER = len(scores.c), len(ledger.c)
+
+
 _HEADER: Final = 5
 
 
-def _read(found: Row[Any]) -> Kept:
+def _score_row(found: Row[Any]) -> ScoreRow:
     index, row, key = found[:_INDEX], found[_INDEX : _INDEX + _LEDGER], found[_INDEX + _LEDGER :]
-    return Kept(
-        Indexed(*index),
+    return ScoreRow(
+        ScoreIndexEntry(*index),
         LedgerRow(Header(*row[:_HEADER]), *row[_HEADER:]),
         None if key[0] is None else SellerKey(*key),
     )
+
+
+@dataclass(frozen=True)
+class StoredScore:
+    """One score: `body` is the answer as it was sent, `inputs` and `bundle` are what it can be made from again."""
+
+    id: str
+    bank_id: str
+    seller_id: str
+    purpose: str
+    scored_at: datetime
+    bundle: str
+    inputs: bytes
+    body: bytes
+
+
+def find_score(connection: Connection, ledger: Ledger, bank_id: str, score_id: str) -> StoredScore | None:
+    """Return the bank's score stored under the id, or None; another bank's is none.
+
+    Raises:
+        ScoreErased: the seller was erased.
+        LedgerDamaged: what is stored is not what was.
+    """
+    kept = select_score(connection, bank_id, score_id)
+    return None if kept is None else open_score(ledger, kept)
+
+
+def iterate_scores(connection: Connection, ledger: Ledger, since: datetime | None = None) -> Iterator[StoredScore]:
+    """Yield every score that can be read, oldest first; erased and dropped ones are left out.
+
+    Args:
+        connection: of the database.
+        ledger: that holds them.
+        since: leave out what was scored before this moment.
+
+    Raises:
+        LedgerDamaged: what is stored is not what was.
+    """
+    for kept in iterate_rows(connection, since):
+        if kept.key is not None and not kept.row.is_dropped:
+            yield open_score(ledger, kept)
+
+
+def envelope_of(ledger: Ledger, kept: ScoreRow) -> dict[str, Any]:
+    """Return what a score says, for who shows some of it: neither its receipt nor its bytes are put together.
+
+    Raises:
+        ScoreErased: the seller's key is destroyed.
+        ScorePastRetention: what it was is kept no more.
+        LedgerDamaged: it does not open, or is not what was committed to.
+    """
+    seller = _require_readable(kept)
+    try:
+        content = envelope.parse_content(read_content(kept.row, ledger.unwrapped(seller)))
+        found: dict[str, Any] = content["envelope"]
+    except (DecryptionError, json.JSONDecodeError, KeyError) as error:
+        raise LedgerDamaged from error
+    return found
+
+
+def open_score(ledger: Ledger, kept: ScoreRow, *, committed: bool = True) -> StoredScore:
+    """Open what is stored; see `content_of` for `committed`.
+
+    Raises:
+        ScoreErased: the seller's key is destroyed.
+        ScorePastRetention: what it was is kept no more.
+        LedgerDamaged: something does not open, or is not what was committed to.
+    """
+    seller = _require_readable(kept)
+    try:
+        key = ledger.unwrapped(seller)
+        content = envelope.parse_content(read_content(kept.row, key, committed=committed))
+        receipt = envelope.open_receipt(key, kept.index.id, kept.index.receipt or b"")
+        body = envelope.rebuild_response(content, kept.row, receipt)
+        bundle, inputs = content["bundle"], canonical_json(content["inputs"])
+    except (DecryptionError, json.JSONDecodeError, KeyError) as error:
+        raise LedgerDamaged from error
+    index = kept.index
+    return StoredScore(index.id, index.chain, seller.seller_id, index.purpose, index.scored_at, bundle, inputs, body)
+
+
+def _require_readable(kept: ScoreRow) -> SellerKey:
+    """Return the key of a score that is still there to be read."""
+    if kept.key is None:
+        raise ScoreErased
+    if kept.row.is_dropped:
+        raise ScorePastRetention
+    return kept.key

@@ -1,56 +1,17 @@
-"""What goes in and out: requests that allow nothing unknown, answers in which no field has a default."""
+"""What goes in and out: requests that allow nothing unknown, answers in which no field has a default.
 
-import re
-from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
+What `GET /v1/scores/{id}/changes` answers.
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
-from pydantic_core import PydanticCustomError
-
-from scoring import Outcome
-
-SELLER_ID: Final = (
-    r"^[^\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u1680\u180e\u2000-\u200f\u2028-\u202f"
-    r"\u205f-\u206f\u3000\ue000-\uf8ff\ufeff\ufff0-\uffff"
-    "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
-    "\U000e0020-\U000e007f\U000f0000-\U000ffffd\U00100000-\U0010fffd]+$"
-)
-"""No control characters, no spaces but the plain one, nothing invisible, no private letters: what intake lets in.
-
-In the syntax that Python, ECMA 262 and Rust share, so that the OpenAPI document says exactly what is checked; they have
-no common way to write what lies beyond U+FFFF, so that stands there itself.
+What `GET /v1/scores` answers: one light item a score, since a page of whole ones would be megabytes.
 """
 
-_PRINTABLE: Final = re.compile(SELLER_ID)
+from enum import StrEnum
+from typing import Any, Literal
 
+from pydantic import BaseModel, ConfigDict, Field
 
-def _printable(text: str) -> str:
-    if not _PRINTABLE.fullmatch(text):
-        raise PydanticCustomError(
-            "printable", "It holds a control, invisible or private character, or a space other than the plain one"
-        )
-    return text
-
-
-SellerId = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=200,
-        description="The platform's id of the seller; printable characters.",
-        examples=["S-000001"],
-        json_schema_extra={"pattern": SELLER_ID},
-    ),
-    AfterValidator(_printable),
-]
-"""The type of a field or parameter that names a seller."""
-
-
-class Purpose(StrEnum):
-    """What a score is asked for."""
-
-    CREDIT_APPLICATION = "credit_application"
-    ACCOUNT_REVIEW = "account_review"
+from api.kit.fields import Purpose, SellerId
+from scoring import Outcome
 
 
 class ScoreRequest(BaseModel):
@@ -178,7 +139,7 @@ class Versions(_Answer):
     scale: ScaleDeclared = Field(description="The scale, since scales differ.")
 
 
-class AssessmentShown(_Answer):
+class AssessmentResponse(_Answer):
     """The assessment: a pure function of the seller's values, the request's date and the model."""
 
     outcome: Outcome = Field(
@@ -205,7 +166,7 @@ class AssessmentShown(_Answer):
     versions: Versions = Field(description="What it was made with.")
 
 
-class Place(_Answer):
+class LedgerPosition(_Answer):
     """Where the score stands in the ledger; a checkpoint from later on proves that it still does."""
 
     chain: str = Field(description="The chain of rows; its name is the bank's id.", examples=["bank-3f9c2a7d5e1b0846"])
@@ -213,7 +174,7 @@ class Place(_Answer):
     head: str = Field(description="What the chain comes to with this row, SHA-256.", examples=["5f70" * 16])
 
 
-class DifferenceShown(_Answer):
+class DifferenceResponse(_Answer):
     """One value of the assessment that is not as it was stored."""
 
     path: str = Field(description="JSON pointer into the assessment.", examples=["/explanation/contributions/3/value"])
@@ -225,7 +186,7 @@ class Replay(_Answer):
     """What came of making a score again from its stored inputs."""
 
     matches: bool = Field(description="Whether the assessment is the same, to the byte.")
-    differences: list[DifferenceShown] = Field(description="Every value that differs; empty where it matches.")
+    differences: list[DifferenceResponse] = Field(description="Every value that differs; empty where it matches.")
 
 
 class Score(_Answer):
@@ -240,10 +201,118 @@ class Score(_Answer):
     )
     scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
     expires_at: str = Field(description="Until when to rely on it, UTC.", examples=["2026-03-03T09:30:00.000Z"])
-    assessment: AssessmentShown = Field(description="The outcome and why.")
-    ledger: Place = Field(description="Where it stands in the ledger.")
+    assessment: AssessmentResponse = Field(description="The outcome and why.")
+    ledger: LedgerPosition = Field(description="Where it stands in the ledger.")
     receipt: str = Field(
         description="Compact JWS (Ed25519, typ `receipt+jws`) over the canonical JSON of all the other fields, payload "
         "attached; /.well-known/jwks.json has the keys.",
         examples=["eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoiLi4uIiwidHlwIjoicmVjZWlwdCtqd3MifQ.eyJhc3Nlc3NtZW50Ijp7fX0.c2ln"],
+    )
+
+
+class Basis(StrEnum):
+    """How two scores could be compared."""
+
+    SAME_MODEL = "same_model"
+    RESTATED = "restated"
+    MODEL_ONLY = "model_only"
+    NO_NUMBER = "no_number"
+
+
+class _ChangesResponse(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Compared(_ChangesResponse):
+    """One of the two scores."""
+
+    id: str = Field(description="Id of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
+    scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
+    as_of: str = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
+    outcome: Outcome = Field(description="Only `scored` carries a number.")
+    score: int | None = Field(description="The score; null without a number.", examples=[612])
+    band: str | None = Field(description="The band; null without a number.", examples=["B"])
+    bundle: str = Field(description="Digest of the model bundle that made it.", examples=["sha256:9b02"])
+
+
+class FeatureMoved(_ChangesResponse):
+    """What the move of one feature is worth."""
+
+    feature: str = Field(
+        description="Name of the feature; `scale_limit` where an end of the scale cut a score off.",
+        examples=["refund_rate_90d"],
+    )
+    label: str = Field(description="The feature in words.", examples=["Refund rate, 90 days"])
+    unit: str = Field(description="Unit of before and now.", examples=["ratio"])
+    before: float | None = Field(description="Value of the earlier score; null where missing.", examples=[0.051])
+    now: float | None = Field(description="Value of the later score; null where missing.", examples=[0.034])
+    points: int = Field(description="Points by which it moved the score; never 0.", examples=[14])
+
+
+class ScoreChanges(_ChangesResponse):
+    """From an earlier score to a later one: by_model and the points of all features sum to the difference, exactly."""
+
+    seller_id: str = Field(description="Whom both are of.", examples=["S-000001"])
+    before: Compared = Field(description="The earlier score.")
+    now: Compared = Field(description="The later score.")
+    basis: Basis = Field(
+        description="`same_model`: one model made both, and all is by feature. `restated`: the earlier figures were "
+        "scored by the later model too, which tells model and figures apart. `model_only`: the later model cannot "
+        "score the earlier figures, so all is the model's. `no_number`: one of them has no number, so there is no "
+        "difference."
+    )
+    statement: str = Field(
+        description="The same in words.",
+        examples=["The same model made both scores, so all of the difference is by feature."],
+    )
+    difference: int | None = Field(description="Points from before to now; null where there is none.", examples=[13])
+    by_model: int | None = Field(
+        description="Points of it that another model makes; null where there is no difference.", examples=[0]
+    )
+    features: list[FeatureMoved] = Field(description="Every feature that moved the score, most points first.")
+
+
+class ScoreState(StrEnum):
+    """Whether a listed score can be read."""
+
+    READABLE = "readable"
+    ERASED = "erased"
+    PAST_RETENTION = "past_retention"
+    DAMAGED = "damaged"
+
+
+class ScoreItem(BaseModel):
+    """A score in a list. Of one that cannot be read only what the index knows is told, the rest is null."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str = Field(
+        description="Id of the score; GET /v1/scores/{id} has all of it.",
+        examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"],
+    )
+    state: ScoreState = Field(
+        description="`readable`; `erased`, its seller was erased, or `past_retention`, what it was is kept no more: "
+        "reading it answers 410; `damaged`, what is stored is not what was written and reading it answers 500."
+    )
+    seller_id: str | None = Field(description="Whom it is of.", examples=["S-000001"])
+    purpose: str = Field(description="What it was asked for.", examples=["credit_application"])
+    scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
+    expires_at: str | None = Field(description="Until when to rely on it, UTC.", examples=["2026-03-03T09:30:00.000Z"])
+    expired: bool | None = Field(description="Whether that is over.", examples=[False])
+    as_of: str | None = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
+    outcome: Outcome | None = Field(description="Only `scored` carries a number.")
+    score: int | None = Field(description="The score; null without a number.", examples=[625])
+    band: str | None = Field(description="A (best) to E; null without a number.", examples=["B"])
+    probability_of_default: float | None = Field(description="Null without a number.", examples=[0.0212])
+
+
+class ScorePage(BaseModel):
+    """A page of a bank's scores, newest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[ScoreItem] = Field(description="The scores of this page, the last recorded first.")
+    next_cursor: str | None = Field(
+        description="Give it as `cursor` for the next page; null where this is the last.",
+        examples=["WyIyMDI2LTAyLTAxVDA5OjMwOjAwKzAwOjAwIiwiMGI4ZiJd"],
     )

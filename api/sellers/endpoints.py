@@ -6,15 +6,16 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Response
 
 from api import errors
-from api.access.callers import RATE_HEADERS, REFUSALS, Bank, CallerFirst, needs
-from api.access.rights import Scope
-from api.problems import problem_responses
-from api.scores.schemas import SellerId
-from api.sellers import page, service
+from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, require_scope
+from api.auth.scopes import Scope
+from api.kit.fields import SellerId
+from api.kit.openapi import problem_responses
+from api.sellers import service
 from api.sellers.schemas import Profile
 from api.services import Wired
+from api.web import documents
 
-router = APIRouter(prefix="/v1/sellers", tags=["sellers"], route_class=CallerFirst)
+router = APIRouter(prefix="/v1/sellers", tags=["sellers"], route_class=AuthenticatedRoute)
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
 _REFUSED: Final = problem_responses(
@@ -48,13 +49,15 @@ _OfSeller = Annotated[
     response_class=Response,
     responses=_SHOWN | _REFUSED,
 )
-def get_profile(bank: Annotated[Bank, needs(Scope.PROFILES_READ)], services: Wired, seller_id: _OfSeller) -> Response:
+def get_profile(
+    bank: Annotated[Bank, require_scope(Scope.PROFILES_READ)], services: Wired, seller_id: _OfSeller
+) -> Response:
     """Return what the platform knows of a seller who consented to this bank, whatever the consent is for.
 
     It is as of the midnight through which data had landed. That the bank looked is recorded on its chain of the
     ledger, and shown to the seller.
     """
-    return service.look(services, bank.id, seller_id, _as_json)
+    return service.view_profile(services, bank.id, seller_id, _as_json)
 
 
 @router.get(
@@ -65,12 +68,14 @@ def get_profile(bank: Annotated[Bank, needs(Scope.PROFILES_READ)], services: Wir
     responses=_PAGE | _REFUSED,
 )
 def get_profile_page(
-    bank: Annotated[Bank, needs(Scope.PROFILES_READ)], services: Wired, seller_id: _OfSeller
+    bank: Annotated[Bank, require_scope(Scope.PROFILES_READ)], services: Wired, seller_id: _OfSeller
 ) -> Response:
     """Return the same as a page: one file, to be read on a screen or printed. It is recorded as a look, too."""
     now = datetime.now(UTC)
     most = services.champion.bundle.sheet.max_age_days
-    return service.look(services, bank.id, seller_id, lambda profile: page.of(profile, now, most))
+    return service.view_profile(
+        services, bank.id, seller_id, lambda profile: documents.profile_document(profile, now, most)
+    )
 
 
 def _as_json(profile: Profile) -> Response:

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import time_machine
 
-from api.access.demo import demo_bank
 from api.app import create_app
-from api.database import open_database
+from api.kit.database import open_database
+from api.operations.demo import demo_bank
 from api.settings import Settings
 from features.store import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, pack

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import lightgbm
 import numpy as np
 
-from api.kept_bundles import keep
+from api.models.bundle_store import save_bundle
 from features.store import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, Vector, pack
 from scoring.bands import Band, Bands
@@ -171,7 +171,7 @@ def serve_bundle(client: TestClient, bundle: Bundle) -> Iterator[TestClient]:
     """Make a bundle the model in force of a running service."""
     services = client.app.state.services
     files = pack(BundleParts(bundle.model.text, bundle.sheet, bundle.policy, bundle.reasons, bundle.reference))
-    keep(services.settings, bundle.digest, files)
+    save_bundle(services.settings, bundle.digest, files)
     client.app.state.services = replace(services, champion=replace(services.champion, bundle=bundle))
     try:
         yield client

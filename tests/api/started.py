@@ -17,11 +17,11 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from api.access.demo import demo_bank
-from api.consents.service import Clock, Terms, grant, utc_now
-from api.database import transaction
-from api.metrics.counted import Counted
-from api.scores.schemas import Purpose
+from api.consents.service import ConsentTerms, grant_consent, utc_now
+from api.kit.database import transaction
+from api.kit.fields import Clock, Purpose
+from api.kit.middleware import RequestMetrics
+from api.operations.demo import demo_bank
 from api.services import Services, open_services
 from api.settings import Settings
 from tests.api.postgres import FRESH, database_name, replace_database
@@ -37,10 +37,10 @@ def consent(
     """Let a bank score sellers, for every purpose, from when they acted; return the ids of the consents."""
     with transaction(services.engine, writes=True) as connection:
         terms = [
-            Terms(seller_id, bank_id, str(purpose), timedelta(days=90), acted)
+            ConsentTerms(seller_id, bank_id, str(purpose), timedelta(days=90), acted)
             for seller_id, purpose in product(sellers, Purpose)
         ]
-        return [grant(connection, services.ledger, each, "tests", clock).id for each in terms]
+        return [grant_consent(connection, services.ledger, each, "tests", clock).id for each in terms]
 
 
 def demo_credentials(settings: Settings) -> tuple[str, str]:
@@ -79,7 +79,7 @@ class Started:
         if kind == "postgresql":
             url = _another_database(settings.database_url, f"started_{len(self._prepared)}")
         made = settings.model_copy(update={"home": home, "database_url": url, "mlflow_uri": self._registry})
-        with open_services(made, Counted()) as services:
+        with open_services(made, RequestMetrics()) as services:
             demo_bank(made.demo_bank_path, services.engine, datetime.now(UTC))
             consent(services, demo_credentials(made)[0], *consenting)
         self._prepared[kind, _day(), consenting] = made

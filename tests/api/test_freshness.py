@@ -16,14 +16,14 @@ import time_machine
 from click.testing import Result
 from typer.testing import CliRunner
 
-from api.cli import app
+from api.cli.main import app
 from api.settings import Settings
 from scoring import Bundle, BundleParts, pack
 from tests.api.conftest import AS_OF, NOW, SELLERS, SNAPSHOT, Opener, token_for
 from tests.api.products.conftest import LINE, Desk, land
-from tests.api.report.test_report import Read
-from tests.api.seller_pages.conftest import Browser, text_of
 from tests.api.shop import COVERS, SHOPS, fill_shops, serve_bundle, shop_bundle
+from tests.api.web.conftest import Browser, text_of
+from tests.api.web.test_report import Read
 from tests.statements import reason_catalogue
 
 LAST_FRESH, FIRST_STALE = AS_OF + timedelta(days=7), AS_OF + timedelta(days=8)

@@ -21,10 +21,10 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from api.consents.ledger_check import ConsentCheck
-from api.database import transaction
+from api.consents.ledger_entries import ConsentCheck
+from api.kit.database import transaction
 from api.ledger.verification import verify
-from api.scores.index_check import IndexCheck
+from api.scores.ledger_entries import ScoreIndexCheck
 from api.scores.repository import scores
 from api.services import Services
 from api.settings import Settings
@@ -126,7 +126,7 @@ def test_every_answer_outlives_the_kill(today: date, stored_in: Settings, open_c
         again = {key: score(client, key, seller_id).content for key, seller_id in asked.sellers.items()}
         assert asked.answers.items() <= again.items()
         assert stored(services) == len(asked.sellers) == len(set(again.values()))
-        checks = [IndexCheck(services.receipts.jwks), ConsentCheck()]
+        checks = [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]
         assert verify(services.engine, services.ledger, checks).faults == ()
 
 

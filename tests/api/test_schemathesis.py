@@ -20,9 +20,9 @@ from schemathesis import GenerationMode
 from schemathesis.python.asgi import shutdown_lifespans
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from api.access import service
-from api.access.rights import Kind, scopes_of
 from api.app import create_app
+from api.auth import clients as service
+from api.auth.scopes import ClientKind, scopes_of
 from api.settings import Settings
 from tests.api.conftest import NEWCOMER, SELLERS, fill
 from tests.api.started import consent
@@ -52,7 +52,7 @@ class Service:
     """A running service, as Schemathesis asks it: clients of all scopes, one a kind, and what is there."""
 
     schema: BaseSchema
-    clients: dict[Kind, str]
+    clients: dict[ClientKind, str]
     scores: list[str]
     consents: list[str]
     requests: list[str]
@@ -62,7 +62,7 @@ class Service:
         """Return a token of a kind that may make the call; none where none is needed."""
         asked = _PATHS[path][method.lower()].get("security", [])
         scopes = {scope for each in asked for scope in each.get("oauth2", ())}
-        kind = next((kind for kind in Kind if scopes & set(map(str, scopes_of(kind)))), None)
+        kind = next((kind for kind in ClientKind if scopes & set(map(str, scopes_of(kind)))), None)
         if kind is None:
             return {}
         # a fresh token each time: a long run outlives one
@@ -80,8 +80,8 @@ def running(registry: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     app = create_app(Settings(home=home, MLFLOW_TRACKING_URI=registry, **many))
     schema = schemathesis.openapi.from_asgi("/openapi.json", app)
     engine, now = app.state.services.engine, datetime.now(UTC)
-    clients = {kind: service.create(engine, kind, f"A {kind}", now=now).client.id for kind in Kind}
-    consents = consent(app.state.services, clients[Kind.BANK], *SELLERS, NEWCOMER)
+    clients = {kind: service.create_client(engine, kind, f"A {kind}", now=now).client.id for kind in ClientKind}
+    consents = consent(app.state.services, clients[ClientKind.BANK], *SELLERS, NEWCOMER)
     found = Service(schema, clients, [], consents, [], app)
     asking = found.headers("POST", "/v1/consent-requests")
     for seller_id in SELLERS[:2]:
@@ -118,7 +118,7 @@ def known(running: Service, operation: APIOperation) -> dict[str, Any]:
     if operation.label == "GET /v1/scores/{score_id}/changes":
         parts["query"] = {"since": running.scores[0]}
     if operation.label == "POST /v1/consents":
-        bank_id = running.clients[Kind.BANK]
+        bank_id = running.clients[ClientKind.BANK]
         parts["body"] = {"seller_id": SELLERS[2], "bank_id": bank_id, "purpose": "account_review", "days": 30}
         parts["media_type"] = "application/json"
     if operation.label == "POST /v1/scores":

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import duckdb
 import pytest
 
-from api.scores.schemas import SELLER_ID
+from api.kit.fields import SELLER_ID
 from features.intake.rules import _INVISIBLE
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from api.database import open_database
 from api.errors import SettingsError
+from api.kit.database import open_database
 from api.settings import load_settings
 
 

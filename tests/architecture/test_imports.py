@@ -16,7 +16,7 @@ HOMES = {
     "pyspark": {"features/engines/spark.py"},
     "py4j": {"features/engines/spark.py"},
     "numba": {"scoring/kernel/compiled.py"},
-    "mlflow": {"training/registry/", "training/served_model.py", "api/model_store.py"},
+    "mlflow": {"training/registry/", "training/served_model.py", "api/models/registry.py"},
 }
 """Libraries that only these files and packages may import; MLflow executes `served_model` itself."""
 

@@ -23,9 +23,9 @@ from urllib.error import URLError
 
 import numpy as np
 
-from api.consents.service import Terms, grant
-from api.database import transaction
-from api.ledger.opening import open_ledger
+from api.consents.service import ConsentTerms, grant_consent
+from api.kit.database import transaction
+from api.ledger.store import open_ledger
 from api.settings import load_settings
 from features.store import Snapshot, VectorStore
 from scoring import pack
@@ -155,8 +155,8 @@ def _consent(ground: Ground, database_url: str | None) -> None:
     try:
         with transaction(engine, writes=True) as connection:
             for number in range(len(ground.values)):
-                terms = Terms(_seller(number), bank_id, _PURPOSE, timedelta(days=30))
-                grant(connection, ledger, terms, by="benchmark")
+                terms = ConsentTerms(_seller(number), bank_id, _PURPOSE, timedelta(days=30))
+                grant_consent(connection, ledger, terms, by="benchmark")
     finally:
         engine.dispose()
 

@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from api.portfolio import write_portfolio
+from api.scores.export import write_portfolio
 from features.store import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, pack
 from scoring.model import Calibration

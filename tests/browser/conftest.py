@@ -24,14 +24,14 @@ import pytest
 import time_machine
 import uvicorn
 
-from api.access import service as access
-from api.access.rights import Kind
 from api.app import create_app
-from api.seller_sessions import service as sessions
-from api.seller_sessions.repository import Person
+from api.auth import clients as access
+from api.auth import sessions
+from api.auth.scopes import ClientKind
+from api.auth.sessions import UserKind
+from api.scores.inputs import to_vector
 from api.services import Services
 from api.settings import Settings
-from api.vectors import to_vector
 from features.store import VectorStore
 from scoring import Outcome, assess
 from tests.world import shared_world
@@ -74,13 +74,13 @@ class Site:
         found: Services = self.app.state.services
         return found
 
-    def client(self, kind: Kind, name: str) -> tuple[str, str]:
+    def client(self, kind: ClientKind, name: str) -> tuple[str, str]:
         """Make a client, and return its id and secret."""
-        made = access.create(self.services.engine, kind, name, now=datetime.now(UTC))
+        made = access.create_client(self.services.engine, kind, name, now=datetime.now(UTC))
         assert made.secret is not None
         return made.client.id, made.secret
 
-    def link(self, subject: str, kind: Person = Person.SELLER, language: str | None = None) -> str:
+    def link(self, subject: str, kind: UserKind = UserKind.SELLER, language: str | None = None) -> str:
         made = sessions.make_link(
             self.services.engine, kind, subject, by="tests", now=datetime.now(UTC), language=language
         )
@@ -96,7 +96,7 @@ class Looking:
     complaints: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
 
-    def log_in(self, subject: str, kind: Person = Person.SELLER, language: str | None = None) -> None:
+    def log_in(self, subject: str, kind: UserKind = UserKind.SELLER, language: str | None = None) -> None:
         self.page.goto(self.site.link(subject, kind, language))
         self.page.click("button.main")
 

@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from api.access.rights import Kind
-from api.consents.requests import service as requests
-from api.consents.service import Terms, grant
-from api.database import transaction
+from api.auth.scopes import ClientKind
+from api.auth.sessions import UserKind
+from api.consents import service as requests
+from api.consents.service import ConsentTerms, grant_consent
+from api.kit.database import transaction
 from api.products import service as products
 from api.reviews import service as reviews
-from api.reviews.repository import Outcome
-from api.reviews.service import Asked, Decision
-from api.seller_sessions.repository import Person
+from api.reviews.repository import ReviewOutcome
+from api.reviews.service import Decision, ReviewDraft
 from scoring import Product
 from tests.browser.conftest import Look, Looking, Site
 
@@ -33,23 +33,32 @@ MOST_BYTES = 100_000
 def furnished(site: Site) -> str:
     """A seller of whom every page has something to show, and the operator who looks at the queue."""
     seller_id, services, now = site.scored[0], site.services, datetime.now(UTC)
-    banks = [site.client(Kind.BANK, name)[0] for name in ("Bank of the North", "华夏跨境银行")]
+    banks = [site.client(ClientKind.BANK, name)[0] for name in ("Bank of the North", "华夏跨境银行")]
     bands = services.champion.bundle.policy.bands.names
     prices = {name: 0.06 + 0.02 * place for place, name in enumerate(bands)}
     working = Product("Working capital", "USD", bands[-1], 1, frozenset(), 1.5, 10, 50_000, prices, 180)
     only = {bands[0]: 0.05}
     growth = Product("Growth loan", "EUR", bands[0], 60, frozenset({"DE"}), 3.0, 90_000, 500_000, only, 360)
     with transaction(services.engine, writes=True) as connection:
-        products.replace(connection, banks[0], {"working": working, "growth": growth}, now)
+        products.replace_products(connection, banks[0], {"working": working, "growth": growth}, now)
         for bank_id in banks:
-            requests.ask(connection, bank_id, seller_id, "credit_application", now)
-        grant(connection, services.ledger, Terms(seller_id, banks[1], "account_review", timedelta(days=90)), "tests")
+            requests.create_request(connection, bank_id, seller_id, "credit_application", now)
+        grant_consent(
+            connection,
+            services.ledger,
+            ConsentTerms(seller_id, banks[1], "account_review", timedelta(days=90)),
+            "tests",
+        )
     figure = services.champion.bundle.sheet.names[3]
     late = now - timedelta(days=31)
     with transaction(services.engine, writes=True) as connection:
-        decided = reviews.ask(connection, services, Asked(seller_id, None, None, "Please look at my score."))
-        reviews.ask(connection, services, Asked(seller_id, figure, None, "It is wrong."), lambda: late)
-    reviews.decide(services, decided.id, "tests", Decision(Outcome.CONFIRMED, "We looked at every figure."))
+        decided = reviews.open_review(
+            connection, services, ReviewDraft(seller_id, None, None, "Please look at my score.")
+        )
+        reviews.open_review(connection, services, ReviewDraft(seller_id, figure, None, "It is wrong."), lambda: late)
+    reviews.decide_review(
+        services, decided.id, "tests", Decision(ReviewOutcome.CONFIRMED, "We looked at every figure.")
+    )
     return seller_id
 
 
@@ -122,7 +131,7 @@ def test_the_pages_of_who_has_no_score_are_sound(site: Site, look: Look, scheme:
 def test_the_queue_of_operators_is_sound(site: Site, furnished: str, look: Look, *, width: int, scheme: str) -> None:
     assert furnished
     looking = look(width, scheme=scheme, bypass_csp=True)
-    looking.log_in(site.client(Kind.OPERATOR, "An operator")[0], Person.OPERATOR)
+    looking.log_in(site.client(ClientKind.OPERATOR, "An operator")[0], UserKind.OPERATOR)
     require_sound(looking, f"queue-{width}-{scheme}")
     for number in range(2):
         looking.open("/operator")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
-from api.access.rights import Kind
+from api.auth.scopes import ClientKind
 from tests.browser.conftest import Look, Looking, Site
 
 STATEMENT: Final = "Two returns were counted twice."
@@ -22,7 +22,7 @@ class Bank:
     def __init__(self, site: Site, name: str) -> None:
         self.address = site.address
         form = {"grant_type": "client_credentials"}
-        answer = httpx.post(f"{site.address}/oauth/token", data=form, auth=site.client(Kind.BANK, name))
+        answer = httpx.post(f"{site.address}/oauth/token", data=form, auth=site.client(ClientKind.BANK, name))
         self.headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
 
     def score(self, seller_id: str) -> httpx.Response:

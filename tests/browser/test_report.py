@@ -7,20 +7,20 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from api.access.rights import Kind
-from api.consents.service import Terms, grant
-from api.database import transaction
+from api.auth.scopes import ClientKind
+from api.consents.service import ConsentTerms, grant_consent
+from api.kit.database import transaction
 from tests.browser.conftest import Look, Site
 
 
 @pytest.fixture(scope="module")
 def report(site: Site) -> tuple[str, str]:
     """The path of a report, and the token that opens it."""
-    bank_id, secret = site.client(Kind.BANK, "华夏跨境银行 & Co")
+    bank_id, secret = site.client(ClientKind.BANK, "华夏跨境银行 & Co")
     services, seller_id = site.services, site.scored[0]
     with transaction(services.engine, writes=True) as connection:
-        terms = Terms(seller_id, bank_id, "credit_application", timedelta(days=90))
-        grant(connection, services.ledger, terms, "tests")
+        terms = ConsentTerms(seller_id, bank_id, "credit_application", timedelta(days=90))
+        grant_consent(connection, services.ledger, terms, "tests")
     with httpx.Client(base_url=site.address, timeout=60) as client:
         form = {"grant_type": "client_credentials"}
         token = client.post("/oauth/token", data=form, auth=(bank_id, secret)).json()["access_token"]

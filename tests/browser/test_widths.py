@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api.access.rights import Kind
-from api.consents.requests import service as requests
-from api.consents.service import Terms, grant
-from api.database import transaction
+from api.auth.scopes import ClientKind
+from api.consents import service as requests
+from api.consents.service import ConsentTerms, grant_consent
+from api.kit.database import transaction
 from api.products import service as products
 from api.reviews import service as reviews
-from api.reviews.service import Asked
+from api.reviews.service import ReviewDraft
 from scoring import Product
-from tests.api.seller_pages.self_views import Differs, store_self_view
+from tests.api.web.self_views import Differs, store_self_view
 from tests.browser.conftest import Look, Looking, Site
 from tests.browser.test_accessibility import PAGES
 
@@ -42,7 +42,7 @@ TARGETS = """() => [...document.querySelectorAll('.ways a')].map(each => {
 def named(site: Site) -> str:
     """A seller with long names on every page, and a history with every kind of change."""
     seller_id, services, now = site.scored[0], site.services, datetime.now(UTC)
-    bank_ids = [site.client(Kind.BANK, name)[0] for name in (LONG[:100], LONG_CHINESE[:100])]
+    bank_ids = [site.client(ClientKind.BANK, name)[0] for name in (LONG[:100], LONG_CHINESE[:100])]
     bands = services.champion.bundle.policy.bands.names
     prices = {name: 0.06 + 0.02 * place for place, name in enumerate(bands)}
     line = Product(LONG, "USD", bands[-1], 1, frozenset(), 1.5, 10, 50_000, prices, 180)
@@ -59,13 +59,13 @@ def named(site: Site) -> str:
     ):
         store_self_view(services, seller_id, now - timedelta(days=days), differs)
     with transaction(services.engine, writes=True) as connection:
-        products.replace(connection, bank_ids[0], {"line": line}, now)
-        products.replace(connection, bank_ids[1], {"growth": growth}, now)
+        products.replace_products(connection, bank_ids[0], {"line": line}, now)
+        products.replace_products(connection, bank_ids[1], {"growth": growth}, now)
         for bank_id in bank_ids:
-            requests.ask(connection, bank_id, seller_id, "credit_application", now)
-            terms = Terms(seller_id, bank_id, "account_review", timedelta(days=90))
-            grant(connection, services.ledger, terms, "tests")
-        reviews.ask(connection, services, Asked(seller_id, None, None, "W" * 400))
+            requests.create_request(connection, bank_id, seller_id, "credit_application", now)
+            terms = ConsentTerms(seller_id, bank_id, "account_review", timedelta(days=90))
+            grant_consent(connection, services.ledger, terms, "tests")
+        reviews.open_review(connection, services, ReviewDraft(seller_id, None, None, "W" * 400))
     return seller_id
 
 

@@ -1,8 +1,8 @@
 """The examples in docs/api.md: which there are, and their text as the API answers today.
 
 Each JSON example begins with a fence such as "```json createScore", which names its operation, or "```json problem
-consent-required", which names a problem type. Examples of problems and of the operations in `api/openapi_examples.json`
-are written from there by `updated`; all others were recorded from a running service.
+consent-required", which names a problem type. Examples of problems and of the operations in
+`api/kit/openapi_examples.json` are written from there by `updated`; all others were recorded from a running service.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def examples(page: str) -> list[Example]:
 
 def updated(page: str) -> str:
     """Return the page with today's examples of problems and of operations with a stored call."""
-    stored = json.loads((Path(__file__).parents[2] / "api" / "openapi_examples.json").read_text(encoding="utf-8"))
+    stored = json.loads(
+        (Path(__file__).parents[2] / "api" / "kit" / "openapi_examples.json").read_text(encoding="utf-8")
+    )
     current = {f"{PROBLEM}{slug}": value for slug, value in problem_examples().items()}
     current |= {name: call["answer"] for name, call in stored.items()}
 

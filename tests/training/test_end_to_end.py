@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from api.vectors import to_vector
+from api.scores.inputs import to_vector
 from features.catalogue import CATALOGUE
 from features.store import VectorStore
 from scoring import Bundle

@@ -10,18 +10,16 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from api.access import service as access
-from api.access.rights import Kind
+from api.auth import clients as access
+from api.auth.scopes import ClientKind
 from api.consents import service
-from api.consents.ledger_check import ConsentCheck
-from api.consents.repository import Consent
-from api.consents.requests import service as requests
-from api.consents.requests.repository import Request
-from api.consents.service import Terms
-from api.database import open_database, transaction
+from api.consents import service as requests
+from api.consents.ledger_entries import ConsentCheck
+from api.consents.repository import Consent, ConsentRequest
+from api.consents.service import ConsentTerms
+from api.kit.database import open_database, transaction
 from api.ledger.chain import Row
-from api.ledger.repository import rows_of
-from api.ledger.service import Draft, Ledger
+from api.ledger.store import EntryDraft, Ledger, rows_of
 from api.ledger.verification import verify
 from tests.api.ledger.conftest import MASTER, NOW
 
@@ -41,30 +39,32 @@ class Room:
     second: str
 
     def grant(self, *, at: datetime = NOW, by: str = "platform-1", **terms: Any) -> Consent:
-        wanted = Terms(**{"seller_id": SELLER, "bank_id": self.bank, "purpose": PURPOSE, "ends": 30 * DAY, **terms})
+        wanted = ConsentTerms(
+            **{"seller_id": SELLER, "bank_id": self.bank, "purpose": PURPOSE, "ends": 30 * DAY, **terms}
+        )
         with transaction(self.engine, writes=True) as connection:
-            return service.grant(connection, self.ledger, wanted, by, lambda: at)
+            return service.grant_consent(connection, self.ledger, wanted, by, lambda: at)
 
     def revoke(self, consent: Consent, at: datetime = NOW) -> Consent:
         with transaction(self.engine, writes=True) as connection:
-            return service.revoke(connection, self.ledger, consent.id, "platform-1", lambda: at)
+            return service.revoke_consent(connection, self.ledger, consent.id, "platform-1", lambda: at)
 
     def required(self, at: datetime = NOW, seller_id: str = SELLER, purpose: str = PURPOSE) -> Consent:
         with transaction(self.engine) as connection:
-            return service.require(connection, seller_id, self.bank, purpose, lambda: at)
+            return service.require_active_consent(connection, seller_id, self.bank, purpose, lambda: at)
 
-    def ask(self, at: datetime = NOW, seller_id: str = SELLER, bank: str | None = None) -> Request:
+    def ask(self, at: datetime = NOW, seller_id: str = SELLER, bank: str | None = None) -> ConsentRequest:
         with transaction(self.engine, writes=True) as connection:
-            return requests.ask(connection, bank or self.bank, seller_id, PURPOSE, at)
+            return requests.create_request(connection, bank or self.bank, seller_id, PURPOSE, at)
 
-    def decline(self, request: Request, at: datetime = NOW) -> Request:
+    def decline(self, request: ConsentRequest, at: datetime = NOW) -> ConsentRequest:
         with transaction(self.engine, writes=True) as connection:
-            return requests.decline(connection, request.id, at)
+            return requests.decline_request(connection, request.id, at)
 
     def append(self, kind: str, content: bytes, *, at: datetime = NOW, seller_id: str = SELLER) -> Row:
         with transaction(self.engine, writes=True) as connection:
             seller = self.ledger.seller(connection, seller_id)
-            return self.ledger.append(connection, seller, Draft(self.bank, kind, content, at))
+            return self.ledger.append(connection, seller, EntryDraft(self.bank, kind, content, at))
 
     def rows(self) -> list[Row]:
         with transaction(self.engine) as connection:
@@ -78,6 +78,6 @@ class Room:
 @pytest.fixture
 def room(database: str) -> Iterator[Room]:
     engine = open_database(database)
-    banks = [access.create(engine, Kind.BANK, name, now=NOW).client.id for name in ("A", "B")]
+    banks = [access.create_client(engine, ClientKind.BANK, name, now=NOW).client.id for name in ("A", "B")]
     yield Room(engine, Ledger(MASTER), *banks)
     engine.dispose()

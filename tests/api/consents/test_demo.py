@@ -6,12 +6,11 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from api.access.demo import demo_consent
 from api.consents import repository
-from api.consents.service import revoke
-from api.database import transaction
-from api.ledger.repository import rows_of, seller_key
-from api.ledger.service import content_of
+from api.consents.service import revoke_consent
+from api.kit.database import transaction
+from api.ledger.store import read_content, rows_of, seller_key
+from api.operations.demo import demo_consent
 from api.server import _how_to_call
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, bank_of
@@ -33,7 +32,7 @@ def test_the_seller_of_the_printed_curl_has_agreed_once(settings: Settings, open
             rows = list(rows_of(connection, bank_of(client)))
             key = services.ledger.unwrapped(seller_key(connection, SELLERS[0]))
     assert [row.header.kind for row in rows] == ["consent", "score"]
-    assert json.loads(content_of(rows[0], key))["recorded_by"] == "demo"
+    assert json.loads(read_content(rows[0], key))["recorded_by"] == "demo"
 
 
 def test_what_was_revoked_is_not_granted_again_and_the_curl_is_not_shown(
@@ -43,14 +42,14 @@ def test_what_was_revoked_is_not_granted_again_and_the_curl_is_not_shown(
         services = client.app.state.services
         _how_to_call(services, ADDRESS)
         with transaction(services.engine, writes=True) as connection:
-            found = repository.latest(connection, SELLERS[0], bank_of(client), PURPOSE)
+            found = repository.latest_consents(connection, SELLERS[0], bank_of(client), PURPOSE)
             assert found is not None
-            revoke(connection, services.ledger, found.id, "platform-1")
+            revoke_consent(connection, services.ledger, found.id, "platform-1")
         shown = _how_to_call(services, ADDRESS)
         assert "the consent was revoked" in shown
         assert "curl" not in shown
         with transaction(services.engine) as connection:
-            assert repository.in_force(connection, SELLERS[0], bank_of(client), PURPOSE, datetime.now(UTC)) is None
+            assert repository.is_in_force(connection, SELLERS[0], bank_of(client), PURPOSE, datetime.now(UTC)) is None
 
 
 def test_without_a_demo_bank_nobody_agrees(settings: Settings, open_client: Opener) -> None:
@@ -61,4 +60,4 @@ def test_without_a_demo_bank_nobody_agrees(settings: Settings, open_client: Open
         path = settings.home / "nothing.netrc"
         assert demo_consent(path, services.engine, services.ledger, SELLERS[0], PURPOSE) is False
         with transaction(services.engine) as connection:
-            assert repository.latest(connection, SELLERS[0], bank_of(client), PURPOSE) is None
+            assert repository.latest_consents(connection, SELLERS[0], bank_of(client), PURPOSE) is None

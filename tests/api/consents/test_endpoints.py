@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.access import service as access
-from api.access.rights import Kind
 from api.app import create_app
-from api.consents.requests.schemas import ConsentRequestShown
-from api.consents.schemas import ConsentShown
-from api.cursors import After, read, written
+from api.auth import clients as access
+from api.auth.scopes import ClientKind
+from api.consents.schemas import ConsentRequestResponse, ConsentResponse
+from api.kit.pagination import PagePosition, format_cursor, parse_cursor
 from api.services import Services
 from api.settings import Settings
-from tests.api.access.conftest import Known
+from tests.api.auth.conftest import Known
 from tests.api.conftest import NOW, SELLERS, fill, migrated_database
 
 if TYPE_CHECKING:
@@ -33,15 +32,17 @@ class Desk:
 
     def __init__(self, client: TestClient) -> None:
         self.client = client
-        self.platform, self.bank, self.second = (self.new(each) for each in (Kind.PLATFORM, Kind.BANK, Kind.BANK))
+        self.platform, self.bank, self.second = (
+            self.new(each) for each in (ClientKind.PLATFORM, ClientKind.BANK, ClientKind.BANK)
+        )
 
     @property
     def services(self) -> Services:
         found: Services = self.client.app.state.services
         return found
 
-    def new(self, kind: Kind) -> Known:
-        made = access.create(self.services.engine, kind, "A client", now=datetime.now(UTC))
+    def new(self, kind: ClientKind) -> Known:
+        made = access.create_client(self.services.engine, kind, "A client", now=datetime.now(UTC))
         return Known(made.client.id, made.secret or "", kind)
 
     def call(self, known: Known, method: str, path: str, **given: Any) -> Response:
@@ -62,8 +63,8 @@ class Desk:
         return self.call(known or self.bank, "POST", "/v1/consent-requests", json=body)
 
 
-def _scopes(kind: Kind) -> Any:
-    from api.access.rights import scopes_of
+def _scopes(kind: ClientKind) -> Any:
+    from api.auth.scopes import scopes_of
 
     return scopes_of(kind)
 
@@ -95,7 +96,7 @@ def test_a_bank_scores_from_the_grant_to_the_revocation(desk: Desk) -> None:
     assert made.status_code == 201, made.text
     assert made.headers["cache-control"] == "no-store"
     consent = made.json()
-    assert consent == ConsentShown.model_validate(consent).model_dump(mode="json")
+    assert consent == ConsentResponse.model_validate(consent).model_dump(mode="json")
     granted, ends = (datetime.fromisoformat(consent[name]) for name in ("granted_at", "ends_at"))
     assert (consent["state"], ends - granted) == ("in_force", timedelta(days=90))
     score = desk.score()
@@ -144,7 +145,7 @@ def test_a_request_is_answered_alike_for_a_seller_who_does_not_exist(desk: Desk)
     assert {real.status_code, none.status_code} == {202}
     for name in ("state", "bank_id", "purpose", "declined_at", "consent_id"):
         assert real.json()[name] == none.json()[name]
-    assert real.json() == ConsentRequestShown.model_validate(real.json()).model_dump(mode="json")
+    assert real.json() == ConsentRequestResponse.model_validate(real.json()).model_dump(mode="json")
     assert desk.ask(SELLERS[5]).content == real.content
     assert desk.call(desk.second, "GET", real.headers["Location"]).status_code == 404
     assert desk.call(desk.second, "GET", "/v1/consent-requests").json()["items"] == []
@@ -252,14 +253,14 @@ def test_a_cursor_that_was_not_given_is_refused(desk: Desk, path: str) -> None:
     def listed(cursor: str, by: Known = desk.bank) -> Response:
         return desk.call(by, "GET", path, params={"cursor": cursor, "limit": 2})
 
-    cursor, after = items["next_cursor"], read(items["next_cursor"])
+    cursor, after = items["next_cursor"], parse_cursor(items["next_cursor"])
     assert [each["id"] for each in listed(cursor).json()["items"]] == [made[0].json()["id"]]
     assert listed(cursor, desk.platform).status_code == 200
     otherwise = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).replace(b"T", b" ", 1)
     for bent in (
-        written(After(after.moment + timedelta(microseconds=1), after.id)),
-        written(After(after.moment, after.id[:-1])),
-        written(After(after.moment, "z")),
+        format_cursor(PagePosition(after.moment + timedelta(microseconds=1), after.id)),
+        format_cursor(PagePosition(after.moment, after.id[:-1])),
+        format_cursor(PagePosition(after.moment, "z")),
         base64.urlsafe_b64encode(otherwise).decode().rstrip("="),
     ):
         refused = listed(bent)

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from api.consents.proof import of_consent, of_revocation
-from api.database import transaction
-from api.ledger.repository import destroy_key
-from api.sellers.proof import VIEW
+from api.consents.ledger_entries import consent_entry, revocation_entry
+from api.kit.database import transaction
+from api.ledger.store import destroy_key
+from api.sellers.service import VIEW
 from scoring.canonical import canonical_json
 from tests.api.consents.conftest import DAY, OTHER, PURPOSE, SELLER, Room
 from tests.api.ledger.conftest import NOW
@@ -82,7 +82,7 @@ def before_it(room: Room) -> tuple[int, str]:
         connection.execute(text("DELETE FROM ledger"))
         connection.execute(text("DELETE FROM chains"))
     place = score(room, wanted.id, purpose=OTHER)
-    room.append("consent", of_consent(wanted, None))
+    room.append("consent", consent_entry(wanted, None))
     return place, NONE
 
 
@@ -129,12 +129,12 @@ def when_it_had_ended(room: Room) -> tuple[int, str]:
 
 def twice(room: Room) -> tuple[int, str]:
     consent = room.grant()
-    return room.append("consent", of_consent(consent, None)).header.position, "the consent is recorded twice"
+    return room.append("consent", consent_entry(consent, None)).header.position, "the consent is recorded twice"
 
 
 def a_revocation_of_nothing(room: Room) -> tuple[int, str]:
     consent = room.grant()
-    row = room.append("revocation", of_revocation(consent, "x", None), seller_id="卖家-2")
+    row = room.append("revocation", revocation_entry(consent, "x", None), seller_id="卖家-2")
     return row.header.position, "the revocation is of no consent that its seller gave this bank before"
 
 

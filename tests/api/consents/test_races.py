@@ -13,18 +13,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from api.consents import repository
-from api.consents.ledger_check import ConsentCheck
-from api.consents.service import Terms, grant, require, revoke, utc_now
-from api.database import transaction
-from api.erasure import erase
+from api.consents.ledger_entries import ConsentCheck
+from api.consents.service import ConsentTerms, grant_consent, require_active_consent, revoke_consent, utc_now
 from api.errors import ConsentRequired, ConsentUnknown, SellerUnknown
-from api.ledger.chain import written
-from api.ledger.repository import rows_of
-from api.ledger.service import Draft
+from api.kit.database import transaction
+from api.kit.fields import Purpose
+from api.ledger.chain import format_timestamp
+from api.ledger.store import EntryDraft, rows_of
 from api.ledger.verification import verify
-from api.scores import service
-from api.scores.index_check import IndexCheck
-from api.scores.schemas import Purpose, ScoreRequest
+from api.operations.retention import erase_seller
+from api.scores import issuance
+from api.scores.ledger_entries import ScoreIndexCheck
+from api.scores.schemas import ScoreRequest
 from api.services import Services
 from api.settings import Settings
 from tests.api.conftest import SELLERS, Opener, bank_of
@@ -52,27 +52,29 @@ def scoring(services: Services, bank_id: str, ended: list[type[Exception]]) -> N
     until = time.monotonic() + 30
     while time.monotonic() < until:
         try:
-            asyncio.run(service.create(services, service.Wanted(bank_id, request)))
+            asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank_id, request)))
         except (ConsentRequired, SellerUnknown) as refused:
             ended.append(type(refused))
             return
 
 
 def whole(services: Services) -> bool:
-    return verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
+    return (
+        verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
+    )
 
 
 def test_no_score_stands_after_the_revocation(client: TestClient) -> None:
     services, bank = client.app.state.services, bank_of(client)
     ended: list[type[Exception]] = []
     with transaction(services.engine) as connection:
-        consent = require(connection, SELLERS[0], bank, PURPOSE, utc_now)
+        consent = require_active_consent(connection, SELLERS[0], bank, PURPOSE, utc_now)
     with ThreadPoolExecutor(WRITERS) as pool:
         for _ in range(WRITERS):
             pool.submit(scoring, services, bank, ended)
         time.sleep(0.5)
         with transaction(services.engine, writes=True) as connection:
-            revoked = revoke(connection, services.ledger, consent.id, "platform-1")
+            revoked = revoke_consent(connection, services.ledger, consent.id, "platform-1")
     assert ended == [ConsentRequired] * WRITERS
     with transaction(services.engine) as connection:
         headers = [row.header for row in rows_of(connection, bank)]
@@ -81,7 +83,7 @@ def test_no_score_stands_after_the_revocation(client: TestClient) -> None:
     assert kinds.count("score") >= 1
     assert "score" not in kinds[place:]
     assert revoked.revoked_at is not None
-    assert headers[place].recorded_at == written(revoked.revoked_at)
+    assert headers[place].recorded_at == format_timestamp(revoked.revoked_at)
     assert all(each.recorded_at < headers[place].recorded_at for each in headers if each.kind == "score")
     assert whole(services)
 
@@ -93,11 +95,11 @@ def test_an_erasure_among_those_who_score_leaves_nothing_behind(client: TestClie
         for _ in range(8):
             pool.submit(scoring, services, bank, ended)
         time.sleep(0.3)
-        erase(services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
+        erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
     assert len(ended) == 8
     with transaction(services.engine) as connection:
         kinds = [row.header.kind for row in rows_of(connection, bank)]
-        assert repository.latest(connection, SELLERS[0], bank, PURPOSE) is None
+        assert repository.latest_consents(connection, SELLERS[0], bank, PURPOSE) is None
     assert kinds[-1] == "erasure"
     assert whole(services)
 
@@ -107,10 +109,10 @@ def appended(room: Room, holds: threading.Event, release: threading.Event) -> No
     with transaction(room.engine, writes=True) as connection:
         seller = room.ledger.seller(connection, SELLER)
         tip = room.ledger.hold(connection, room.bank)
-        require(connection, SELLER, room.bank, PURPOSE, lambda: NOW)
+        require_active_consent(connection, SELLER, room.bank, PURPOSE, lambda: NOW)
         holds.set()
         release.wait(20)
-        room.ledger.append(connection, seller, Draft(room.bank, "note", b"{}", NOW), tip)
+        room.ledger.append(connection, seller, EntryDraft(room.bank, "note", b"{}", NOW), tip)
 
 
 def test_a_revocation_waits_for_what_was_begun_under_the_consent(room: Room) -> None:
@@ -132,7 +134,7 @@ def test_what_comes_while_a_revocation_is_under_way_waits_and_finds_it(room: Roo
     consent = room.grant()
     with ThreadPoolExecutor(1) as pool:
         with transaction(room.engine, writes=True) as connection:
-            revoke(connection, room.ledger, consent.id, "platform-1", lambda: NOW)
+            revoke_consent(connection, room.ledger, consent.id, "platform-1", lambda: NOW)
             late = pool.submit(appended, room, threading.Event(), threading.Event())
             time.sleep(0.3)
             assert not late.done()
@@ -143,9 +145,9 @@ def test_what_comes_while_a_revocation_is_under_way_waits_and_finds_it(room: Roo
 
 def test_of_grants_at_once_one_is_in_force_and_revoking_it_leaves_none(room: Room) -> None:
     def agree(number: int) -> None:
-        terms = Terms(SELLER, room.bank, PURPOSE, (number + 1) * DAY)
+        terms = ConsentTerms(SELLER, room.bank, PURPOSE, (number + 1) * DAY)
         with transaction(room.engine, writes=True) as connection:
-            grant(connection, room.ledger, terms, "platform-1")
+            grant_consent(connection, room.ledger, terms, "platform-1")
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(agree, range(16)))
@@ -169,7 +171,7 @@ def test_of_two_revocations_at_once_one_is_recorded_and_both_say_the_same(room: 
 def test_a_consent_erased_meanwhile_is_not_revoked(room: Room) -> None:
     consent = room.grant()
     with transaction(room.engine, writes=True) as connection:
-        repository.forget(connection, SELLER)
+        repository.delete_consents(connection, SELLER)
         room.ledger.erase(connection, SELLER, "asked", NOW)
     with pytest.raises(ConsentUnknown):
         room.revoke(consent)
@@ -186,7 +188,7 @@ def test_who_is_consented_to_all_the_time_is_never_refused(client: TestClient) -
     def score() -> int:
         made = 0
         while time.monotonic() < until:
-            asyncio.run(service.create(services, service.Wanted(bank, request)))
+            asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request)))
             made += 1
         return made
 
@@ -195,7 +197,12 @@ def test_who_is_consented_to_all_the_time_is_never_refused(client: TestClient) -
         while time.monotonic() < until:
             renewed += 1
             with transaction(services.engine, writes=True) as connection:
-                grant(connection, services.ledger, Terms(SELLERS[0], bank, PURPOSE, DAY * (1 + renewed % 90)), "tests")
+                grant_consent(
+                    connection,
+                    services.ledger,
+                    ConsentTerms(SELLERS[0], bank, PURPOSE, DAY * (1 + renewed % 90)),
+                    "tests",
+                )
         return renewed
 
     with ThreadPoolExecutor(5) as pool:

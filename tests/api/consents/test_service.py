@@ -8,12 +8,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from api.access import service as access
-from api.access.rights import Kind
+from api.auth import clients as access
+from api.auth.scopes import ClientKind
 from api.consents import service
-from api.consents.requests import service as requests
+from api.consents import service as requests
 from api.consents.service import LONGEST
-from api.database import transaction
 from api.errors import (
     BankUnknown,
     ConsentRequestClosed,
@@ -22,8 +21,8 @@ from api.errors import (
     ConsentUnknown,
     InvalidRequest,
 )
-from api.ledger.repository import seller_key
-from api.ledger.service import content_of
+from api.kit.database import transaction
+from api.ledger.store import read_content, seller_key
 from tests.api.consents.conftest import DAY, OTHER, SELLER, Room
 from tests.api.ledger.conftest import NOW
 
@@ -54,15 +53,15 @@ def test_any_purpose_is_enough_to_look(room: Room) -> None:
     with transaction(room.engine) as connection:
         for seller in (SELLER, "S-nobody"):
             with pytest.raises(ConsentRequired):
-                service.require(connection, seller, room.bank, None, lambda: NOW)
+                service.require_active_consent(connection, seller, room.bank, None, lambda: NOW)
     room.grant(purpose=OTHER, ends=9 * DAY)
     last = room.grant(ends=10 * DAY)
     with transaction(room.engine) as connection:
-        assert service.require(connection, SELLER, room.bank, None, lambda: NOW) == last
+        assert service.require_active_consent(connection, SELLER, room.bank, None, lambda: NOW) == last
         with pytest.raises(ConsentRequired):
-            service.require(connection, SELLER, room.second, None, lambda: NOW)
+            service.require_active_consent(connection, SELLER, room.second, None, lambda: NOW)
         with pytest.raises(ConsentRequired):
-            service.require(connection, SELLER, room.bank, None, lambda: NOW + 10 * DAY)
+            service.require_active_consent(connection, SELLER, room.bank, None, lambda: NOW + 10 * DAY)
 
 
 def test_a_revocation_holds_at_once_and_once(room: Room) -> None:
@@ -81,10 +80,10 @@ def test_a_newer_consent_takes_the_place_of_the_older_and_revoking_leaves_none(r
     new = room.grant(at=NOW + DAY, ends=60 * DAY)
     assert room.required(NOW + 2 * DAY) == new
     with transaction(room.engine) as connection:
-        assert service.find(connection, None, old.id).revoked_at == NOW + DAY
+        assert service.find_consent(connection, None, old.id).revoked_at == NOW + DAY
         (revocation,) = (row for row in room.rows() if row.header.kind == "revocation")
         key = room.ledger.unwrapped(seller_key(connection, SELLER))
-    said = json.loads(content_of(revocation, key))
+    said = json.loads(read_content(revocation, key))
     assert said == {"consent_id": old.id, "recorded_by": "platform-1", "replaced_by": new.id}
     room.revoke(new, NOW + 2 * DAY)
     with pytest.raises(ConsentRequired):
@@ -129,8 +128,8 @@ def test_the_longest_time_and_a_clock_that_is_ahead_are_taken(room: Room) -> Non
 
 
 def test_a_bank_that_may_not_call_is_granted_nothing(room: Room) -> None:
-    platform = access.create(room.engine, Kind.PLATFORM, "P", now=NOW).client.id
-    access.revoke(room.engine, Kind.BANK, room.second, NOW)
+    platform = access.create_client(room.engine, ClientKind.PLATFORM, "P", now=NOW).client.id
+    access.revoke_client(room.engine, ClientKind.BANK, room.second, NOW)
     for nobody in ("bank-nobody", platform, room.second):
         with pytest.raises(BankUnknown):
             room.grant(bank_id=nobody)
@@ -142,10 +141,10 @@ def test_a_consent_that_there_is_not_is_not_revoked_and_another_banks_not_found(
     consent = room.grant()
     with transaction(room.engine, writes=True) as connection:
         with pytest.raises(ConsentUnknown):
-            service.revoke(connection, room.ledger, "no such", "platform-1")
+            service.revoke_consent(connection, room.ledger, "no such", "platform-1")
         with pytest.raises(ConsentUnknown):
-            service.find(connection, room.second, consent.id)
-        assert service.find(connection, room.bank, consent.id) == consent
+            service.find_consent(connection, room.second, consent.id)
+        assert service.find_consent(connection, room.bank, consent.id) == consent
 
 
 def test_a_bank_cannot_flood_and_asks_again_when_it_may(room: Room) -> None:
@@ -171,13 +170,13 @@ def test_a_grant_answers_what_the_bank_asked_and_nobody_else(room: Room) -> None
     request, other = room.ask(), room.ask(bank=room.second)
     consent = room.grant(at=NOW + DAY)
     with transaction(room.engine) as connection:
-        answered = requests.find(connection, room.bank, request.id)
+        answered = requests.find_request(connection, room.bank, request.id)
         assert (answered.consent_id, answered.state(NOW)) == (consent.id, "granted")
-        assert requests.find(connection, None, other.id).state(NOW) == "pending"
+        assert requests.find_request(connection, None, other.id).state(NOW) == "pending"
         with pytest.raises(ConsentRequestUnknown):
-            requests.find(connection, room.second, request.id)
+            requests.find_request(connection, room.second, request.id)
         key = room.ledger.unwrapped(seller_key(connection, SELLER))
-    assert json.loads(content_of(room.rows()[-1], key))["request_id"] == request.id
+    assert json.loads(read_content(room.rows()[-1], key))["request_id"] == request.id
     with pytest.raises(ConsentRequestClosed):
         room.decline(request, NOW + DAY)
 
@@ -191,7 +190,10 @@ def test_a_request_that_was_declined_or_has_expired_is_not_granted_by_a_later_co
     room.grant()
     room.grant(bank_id=room.second, at=expired.expires_at)
     with transaction(room.engine) as connection:
-        assert [requests.find(connection, None, each.id).consent_id for each in (declined, expired)] == [None, None]
+        assert [requests.find_request(connection, None, each.id).consent_id for each in (declined, expired)] == [
+            None,
+            None,
+        ]
 
 
 def test_an_act_from_before_the_revocation_brings_nothing_back(room: Room) -> None:

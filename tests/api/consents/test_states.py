@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from api.access import service as access
-from api.access.rights import Kind
 from api.app import create_app
-from api.consents.ledger_check import ConsentCheck
-from api.erasure import erase
+from api.auth import clients as access
+from api.auth.scopes import ClientKind
+from api.consents.ledger_entries import ConsentCheck
 from api.errors import SellerUnknown
 from api.ledger.verification import verify
-from api.scores.index_check import IndexCheck
+from api.operations.retention import erase_seller
+from api.scores.ledger_entries import ScoreIndexCheck
 from api.settings import Settings
 from tests.api.conftest import SELLERS, fill
 from tests.counts import STATES
@@ -56,8 +56,8 @@ class Consents(RuleBasedStateMachine):
         services = self.client.app.state.services
         fill(services.settings.home)
         self.services = services
-        self.platform = self.new(Kind.PLATFORM)
-        self.banks = [self.new(Kind.BANK), self.new(Kind.BANK)]
+        self.platform = self.new(ClientKind.PLATFORM)
+        self.banks = [self.new(ClientKind.BANK), self.new(ClientKind.BANK)]
         self.has_data = {SELLERS[0], SELLERS[1]}
         self.in_force: dict[tuple[str, int, str], str] = {}
         self.consents: dict[str, tuple[str, int, str]] = {}
@@ -66,8 +66,8 @@ class Consents(RuleBasedStateMachine):
         self.scores: dict[str, tuple[str, int, bytes]] = {}
         self.erased: set[str] = set()
 
-    def new(self, kind: Kind) -> BankModel:
-        made = access.create(self.services.engine, kind, "A client", now=datetime.now(UTC))
+    def new(self, kind: ClientKind) -> BankModel:
+        made = access.create_client(self.services.engine, kind, "A client", now=datetime.now(UTC))
         bank = BankModel(made.client.id, made.secret or "", "")
         bank.token = self.token(bank)
         return bank
@@ -162,7 +162,9 @@ class Consents(RuleBasedStateMachine):
         if known.revoked:
             return
         now = datetime.now(UTC)
-        made = access.rotate(self.services.engine, Kind.BANK, known.id, key=None, overlap=timedelta(0), now=now)
+        made = access.rotate_credential(
+            self.services.engine, ClientKind.BANK, known.id, key=None, overlap=timedelta(0), now=now
+        )
         assert self.asked(known, known.secret).status_code == 401
         known.secret = made.secret or ""
         # the token of before is good for its ten minutes; now and then the new one is used
@@ -173,7 +175,7 @@ class Consents(RuleBasedStateMachine):
         # so seldom that most of an example has two banks
         if len(self.scores) < 3 or any(each.revoked for each in self.banks):
             return
-        access.revoke(self.services.engine, Kind.BANK, self.banks[bank].id, datetime.now(UTC))
+        access.revoke_client(self.services.engine, ClientKind.BANK, self.banks[bank].id, datetime.now(UTC))
         self.banks[bank].revoked = True
         assert self.asked(self.banks[bank], self.banks[bank].secret).status_code == 401
 
@@ -184,7 +186,7 @@ class Consents(RuleBasedStateMachine):
             key[0] == seller for keys in (self.consents.values(), self.pending, self.declined) for key in keys
         )
         try:
-            erase(services.engine, services.ledger, services.vectors, seller_id=seller, reason="asked", now=now)
+            erase_seller(services.engine, services.ledger, services.vectors, seller_id=seller, reason="asked", now=now)
         except SellerUnknown:
             # what another example left of them is erased by then, too
             assert not known
@@ -203,7 +205,7 @@ class Consents(RuleBasedStateMachine):
                 shown = self.call(bank, "GET", "/v1/consents", params={"state": "in_force", "limit": 200}).json()
                 mine = {each for (_, of, _), each in self.in_force.items() if of == number}
                 assert {each["id"] for each in shown["items"]} == mine
-        checks = [IndexCheck(self.services.receipts.jwks), ConsentCheck()]
+        checks = [ScoreIndexCheck(self.services.receipts.jwks), ConsentCheck()]
         assert verify(self.services.engine, self.services.ledger, checks).faults == ()
 
 

@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Engine
 
-from api.database import open_database, transaction
+from api.kit.database import open_database, transaction
 from api.ledger.chain import Row
-from api.ledger.repository import rows_of
-from api.ledger.service import Draft, Ledger
+from api.ledger.store import EntryDraft, Ledger, rows_of
 from api.ledger.verification import Report, verify
 from tests.api.conftest import migrated_database
 
@@ -30,7 +29,7 @@ class Made:
     ledger: Ledger
 
     def append(self, chain: str, seller_id: str, content: bytes, seconds: int = 0) -> Row:
-        draft = Draft(chain, "note", content, NOW + timedelta(seconds=seconds))
+        draft = EntryDraft(chain, "note", content, NOW + timedelta(seconds=seconds))
         with transaction(self.engine, writes=True) as connection:
             return self.ledger.append(connection, self.ledger.seller(connection, seller_id), draft)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from api.ledger.chain import START, Header, Row, Tip, commit, head, salted, verify, written
+from api.ledger.chain import START, Header, Row, Tip, commit, format_timestamp, head, salted, verify
 from tests.api.ledger.conftest import NOW
 
 CHAIN = "bank-1"
@@ -22,7 +22,7 @@ def chain_of(length: int) -> list[Row]:
     before = START
     for position in range(1, length + 1):
         both = salted(b'{"n":%d}' % position)
-        header = Header(CHAIN, position, "score", written(NOW), f"subject-{position % 3}")
+        header = Header(CHAIN, position, "score", format_timestamp(NOW), f"subject-{position % 3}")
         rows.append(Row(header, commit(both), both, head(before, header, commit(both), both)))
         before = rows[-1].head
     return rows
@@ -77,7 +77,7 @@ def test_rows_swapped_are_found(first: int, second: int) -> None:
 def test_a_row_put_in_is_found(after: int) -> None:
     """Even one that follows from the row before it: those behind it do not follow from it."""
     both = salted(b"{}")
-    header = Header(CHAIN, after + 1, "score", written(NOW), "subject-9")
+    header = Header(CHAIN, after + 1, "score", format_timestamp(NOW), "subject-9")
     added = Row(header, commit(both), both, head(ROWS[after - 1].head, header, commit(both), both))
     behind = [replace(row, header=replace(row.header, position=row.header.position + 1)) for row in ROWS[after:]]
     rows = [*ROWS[:after], added, *behind]

@@ -12,10 +12,10 @@ from click.testing import Result
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from api.cli import app
-from api.database import transaction
+from api.auth.signing_keys import KeyRing
+from api.cli.main import app
 from api.errors import InputError, LedgerKeyError, OutputError, SellerUnknown, SignatureError
-from api.keyring import KeyRing
+from api.kit.database import transaction
 from api.settings import Settings
 from features.intake import ingest, open_store
 from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of

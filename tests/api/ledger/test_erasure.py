@@ -12,21 +12,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import Connection, inspect, text
 
-from api.consents.ledger_check import ConsentCheck
-from api.database import transaction
-from api.erasure import Erased, erase
+from api.consents.ledger_entries import ConsentCheck
 from api.errors import SellerUnknown
-from api.given import given_scores
-from api.ledger import repository
-from api.ledger.repository import SellerKey, rows_of, seller_key
-from api.ledger.sealing import SealBrokenError
-from api.ledger.service import content_of
+from api.kit.database import transaction
+from api.ledger import store
+from api.ledger.encryption import DecryptionError
+from api.ledger.store import SellerKey, read_content, rows_of, seller_key
 from api.ledger.verification import verify
-from api.scores.index_check import IndexCheck
+from api.operations.retention import ErasureReport, erase_seller
+from api.scores import shadow
+from api.scores.export import export_scores
+from api.scores.ledger_entries import ScoreIndexCheck
+from api.scores.shadow import ScoreNumbers, ShadowScore
 from api.services import Services
 from api.settings import Settings
-from api.shadow import repository as shadow
-from api.shadow.repository import Numbers, ShadowScore
 from scoring import assess
 from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener, bank_of
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
@@ -50,15 +49,17 @@ def ask(client: TestClient, seller_id: str) -> dict[str, Any]:
     return dict(answer.json())
 
 
-def erased(services: Services, seller_id: str) -> Erased:
-    return erase(services.engine, services.ledger, services.vectors, seller_id=seller_id, reason="asked", now=NOW)
+def erased(services: Services, seller_id: str) -> ErasureReport:
+    return erase_seller(
+        services.engine, services.ledger, services.vectors, seller_id=seller_id, reason="asked", now=NOW
+    )
 
 
 def test_an_erased_seller_is_gone_and_the_others_stay(client: TestClient) -> None:
     services: Services = client.app.state.services
     scores = {seller: ask(client, seller) for seller in (NEWCOMER, *SELLERS[:3])}
     done = erased(services, NEWCOMER)
-    assert done == Erased({bank_of(client): [1, 2, 9]}, vectors=1, consents=2, requests=0)
+    assert done == ErasureReport({bank_of(client): [1, 2, 9]}, vectors=1, consents=2, requests=0)
     for answer in (
         client.get(f"/v1/scores/{scores[NEWCOMER]['id']}"),
         client.post(f"/v1/scores/{scores[NEWCOMER]['id']}/replay"),
@@ -68,9 +69,9 @@ def test_an_erased_seller_is_gone_and_the_others_stay(client: TestClient) -> Non
     assert (again.status_code, again.json()["type"]) == (403, "/problems/consent-required")
     for seller in SELLERS[:3]:
         assert client.get(f"/v1/scores/{scores[seller]['id']}").json() == scores[seller]
-    report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()])
+    report = verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()])
     assert (report.rows, report.erased, report.faults) == (13, 3, ())
-    assert [row.seller_id for row in given_scores(services.settings)] == list(SELLERS[:3])
+    assert [row.seller_id for row in export_scores(services.settings)] == list(SELLERS[:3])
 
 
 def test_nothing_that_is_stored_tells_of_an_erased_seller(client: TestClient) -> None:
@@ -101,10 +102,12 @@ def test_what_a_challenger_said_goes_too(client: TestClient) -> None:
     services: Services = client.app.state.services
     ids = [ask(client, seller)["id"] for seller in (NEWCOMER, SELLERS[0])]
     with transaction(services.engine) as connection:
-        shadow.add(connection, [ShadowScore(each, "sha256:rival", Numbers("scored", 611, "B", 0.02)) for each in ids])
+        shadow.insert_shadow_scores(
+            connection, [ShadowScore(each, "sha256:rival", ScoreNumbers("scored", 611, "B", 0.02)) for each in ids]
+        )
     erased(services, NEWCOMER)
     with transaction(services.engine) as connection:
-        assert [each.score_id for each in shadow.every(connection)] == ids[1:]
+        assert [each.score_id for each in shadow.iterate_shadow_scores(connection)] == ids[1:]
 
 
 def test_who_comes_back_is_somebody_new(client: TestClient) -> None:
@@ -123,13 +126,13 @@ def test_who_comes_back_is_somebody_new(client: TestClient) -> None:
     assert [number for number, each in enumerate(subjects, 1) if each == old_subject] == [1, 2, 9, 10]
     assert old_subject != new_subject
     assert erased(services, NEWCOMER).positions == {bank_of(client): [11, 12, 13]}
-    report = verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()])
+    report = verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()])
     assert (report.erased, report.faults) == (6, ())
 
 
 def test_a_seller_who_was_never_scored_loses_their_vectors(client: TestClient) -> None:
     services: Services = client.app.state.services
-    assert erased(services, SELLERS[9]) == Erased({}, vectors=1, consents=0, requests=0)
+    assert erased(services, SELLERS[9]) == ErasureReport({}, vectors=1, consents=0, requests=0)
     assert services.vectors.latest(SELLERS[9]) is None
     assert services.vectors.latest(SELLERS[8]) is not None
     for nobody in (SELLERS[9], "S-nobody"):
@@ -144,7 +147,7 @@ def test_an_erasure_while_a_score_is_made_follows_it(
     services: Services = client.app.state.services
     if scored_before:
         ask(client, NEWCOMER)
-    erasing: list[Future[Erased]] = []
+    erasing: list[Future[ErasureReport]] = []
 
     with ThreadPoolExecutor(1) as pool:
 
@@ -154,7 +157,7 @@ def test_an_erasure_while_a_score_is_made_follows_it(
             assert not erasing[0].done()
             return assess(*given)
 
-        monkeypatch.setattr("api.scores.figures.assess", slow)
+        monkeypatch.setattr("api.scores.inputs.assess", slow)
         made = ask(client, NEWCOMER)
         assert len(erasing[0].result(30).positions[bank_of(client)]) == 2 + 1 + scored_before
     assert client.get(f"/v1/scores/{made['id']}").status_code == 410
@@ -178,15 +181,15 @@ def test_after_an_erasure_nobody_comes_back_by_an_old_vector(client: TestClient,
 
 
 def test_a_key_that_is_erased_before_it_is_read_is_made_anew(empty: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, looks = repository.seller_key, []
+    found, looks = store.seller_key, []
 
     def late(connection: Connection, seller_id: str) -> SellerKey | None:
         looks.append(seller_id)
         if len(looks) == 2:
-            repository.destroy_key(connection, seller_id)
+            store.destroy_key(connection, seller_id)
         return found(connection, seller_id)
 
-    monkeypatch.setattr(repository, "seller_key", late)
+    monkeypatch.setattr(store, "seller_key", late)
     with transaction(empty.engine, writes=True) as connection:
         made = empty.ledger.seller(connection, "S-1")
         assert found(connection, "S-1").subject == made.subject
@@ -199,7 +202,7 @@ def test_an_erasure_lists_its_rows_in_every_chain_and_says_why(filled: Made) -> 
     for chain in CHAINS:
         row = filled.rows(chain)[-1]
         assert (row.header.kind, row.header.position) == ("erasure", ROWS + 2)
-        assert json.loads(content_of(row, None)) == {"positions": [3, 9], "reason": "asked for it"}
+        assert json.loads(read_content(row, None)) == {"positions": [3, 9], "reason": "asked for it"}
     report = filled.verify()
     assert (report.erased, report.faults) == (8, ())
     assert filled.erase("S-2") == {}
@@ -208,8 +211,8 @@ def test_an_erasure_lists_its_rows_in_every_chain_and_says_why(filled: Made) -> 
 def test_without_the_key_a_row_does_not_open(filled: Made) -> None:
     row = filled.rows(CHAINS[0])[0]
     for key in (None, bytes(32)):
-        with pytest.raises(SealBrokenError):
-            content_of(row, key)
+        with pytest.raises(DecryptionError):
+            read_content(row, key)
 
 
 def test_rows_after_the_erasure_hold_on(filled: Made) -> None:

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from typer.testing import CliRunner
 
-import api.ledger.posting
-from api.checkpointing import Sender
-from api.cli import app
+import api.ledger.checkpoints
+from api.auth.signing_keys import KeyRing
+from api.cli.main import app
 from api.errors import InputError, OutputError, SettingsError
-from api.keyring import KeyRing
-from api.ledger.checkpoints import read
-from api.ledger.posting import post
+from api.ledger.checkpoints import CheckpointSender, post, read_checkpoint
 from api.settings import Settings, load_settings
 from tests.api.conftest import SELLERS, Opener, bank_of
 from tests.api.receiver import Receiver, receiving
@@ -39,7 +37,7 @@ def receiver() -> Iterator[Receiver]:
 def run(stored_in: Settings, open_client: Opener, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("SELLERSCORE_HOME", str(stored_in.home))
     monkeypatch.setenv("SELLERSCORE_DATABASE_URL", stored_in.database_url)
-    monkeypatch.setattr(api.ledger.posting, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(api.ledger.checkpoints, "_FIRST_PAUSE", 0.01)
     with open_client(stored_in, consenting=SELLERS[:1]) as client:
         ask(client)
     return lambda *given: CliRunner().invoke(app, ["ledger", "checkpoint", *given], catch_exceptions=False)
@@ -65,7 +63,7 @@ def test_the_command_posts_what_it_would_write(
     assert "taken by 127.0.0.1" in done.stdout
     assert "hunter2" not in done.stdout
     assert len(receiver.posted) == 3, "tried again after two failures"
-    tips = read(receiver.posted[-1][1], KeyRing.open(stored_in.receipt_keys_path).jwks)
+    tips = read_checkpoint(receiver.posted[-1][1], KeyRing.open(stored_in.receipt_keys_path).jwks)
     assert [tip.position for tip in tips.values()] == [ROWS]
 
 
@@ -121,12 +119,12 @@ def test_while_serving_checkpoints_are_sent_with_the_keys_of_then(
         KeyRing.rotate(stored_in.receipt_keys_path, datetime.now(UTC))
         client.app.state.watch.soon()
         until(lambda: len(client.app.state.services.receipts.keys) == 2)
-        assert Sender(client.app.state, receiver.address).send() == 3600.0
+        assert CheckpointSender(client.app.state, receiver.address).send() == 3600.0
         services = client.app.state.services
         assert services.sent.latest.rows == ROWS
         chain = bank_of(client)
     newest = {"keys": services.receipts.jwks["keys"][:1]}
-    assert read(receiver.posted[-1][1], newest)[chain].position == ROWS
+    assert read_checkpoint(receiver.posted[-1][1], newest)[chain].position == ROWS
     assert len(receiver.posted) >= 2, "at the start, and now"
 
 
@@ -135,7 +133,7 @@ def test_a_receiver_that_is_away_is_told_once_and_scores_go_on(
 ) -> None:
     caplog.set_level(logging.WARNING)
     with open_client(stored_in) as client:
-        sender = Sender(client.app.state, receiver.address)
+        sender = CheckpointSender(client.app.state, receiver.address)
         receiver.statuses = [500] * 12
         pauses = [sender.send() for _ in range(12)]
         assert pauses == sorted(pauses)

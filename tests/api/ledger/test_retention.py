@@ -16,26 +16,24 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-import api.ledger.service
-from api.cli import app
-from api.consents.ledger_check import ConsentCheck
-from api.database import transaction
-from api.erasure import erase
+import api.ledger.store
+from api.cli.main import app
+from api.consents.ledger_entries import ConsentCheck
 from api.errors import InputError
+from api.kit.database import transaction
+from api.kit.fields import Purpose
 from api.ledger.chain import Header, Row, digest_of
-from api.ledger.records import Positions, Recorded
-from api.ledger.repository import Due, rows_of, tips
-from api.ledger.service import ranges
+from api.ledger.receipts import verify_receipt
+from api.ledger.records import Positions, RemovalRecords
+from api.ledger.store import RetentionCutoff, ranges, rows_of, tips
 from api.ledger.verification import Report, verify
-from api.receipts.service import verify as verify_receipt
-from api.retention import due, retain
-from api.scores import service, stored
-from api.scores.index_check import IndexCheck
-from api.scores.schemas import Purpose, ScoreRequest
+from api.operations.retention import drop_expired, erase_seller, retention_cutoff
+from api.scores import issuance, repository, shadow
+from api.scores.ledger_entries import ScoreIndexCheck
+from api.scores.schemas import ScoreRequest
+from api.scores.shadow import ScoreNumbers, ShadowScore
 from api.services import Services
 from api.settings import Settings
-from api.shadow import repository as shadow
-from api.shadow.repository import Numbers, ShadowScore
 from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 from tests.api.started import consent
@@ -64,7 +62,9 @@ def answers(client: TestClient) -> dict[str, list[bytes]]:
 
     def made(seller: str, now: datetime) -> bytes:
         request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        return bytes(asyncio.run(service.create(services, service.Wanted(bank, request, now=now))).score.body)
+        return bytes(
+            asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request, now=now))).score.body
+        )
 
     old = [made(seller, THEN + timedelta(days=number)) for number, seller in enumerate(OLD)]
     consent(services, bank, *YOUNG)
@@ -72,11 +72,11 @@ def answers(client: TestClient) -> dict[str, list[bytes]]:
 
 
 def looked(services: Services, **given: Any) -> Report:
-    return verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()], **given)
+    return verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()], **given)
 
 
 def dropped(services: Services, before: datetime = CUT) -> dict[str, int]:
-    return dict(retain(services.engine, services.ledger, before=before, now=datetime.now(UTC)))
+    return dict(drop_expired(services.engine, services.ledger, before=before, now=datetime.now(UTC)))
 
 
 def read(client: TestClient, answer: bytes, after: str = "") -> Any:
@@ -106,7 +106,7 @@ def test_what_is_past_its_time_cannot_be_read_and_all_else_stays(
     assert (report.faults, report.retained, report.uncovered) == ((), 3, 1)
     with transaction(services.engine) as connection:
         after = list(rows_of(connection, bank))
-        assert len(list(stored.every(connection, services.ledger))) == 4
+        assert len(list(repository.iterate_scores(connection, services.ledger))) == 4
         left = connection.execute(text("SELECT count(*) FROM scores WHERE receipt IS NOT NULL")).scalar_one()
     assert left == 4
     assert [row.head for row in after[:-1]] == [row.head for row in before]
@@ -121,18 +121,20 @@ def test_what_challengers_said_goes_too(client: TestClient, answers: dict[str, l
     services = client.app.state.services
     ids = [json.loads(answer)["id"] for answer in (*answers["old"], *answers["young"])]
     with transaction(services.engine) as connection:
-        shadow.add(connection, [ShadowScore(each, "sha256:rival", Numbers("scored", 611, "B", 0.02)) for each in ids])
+        shadow.insert_shadow_scores(
+            connection, [ShadowScore(each, "sha256:rival", ScoreNumbers("scored", 611, "B", 0.02)) for each in ids]
+        )
     dropped(services, before=THEN + timedelta(days=3))
     with transaction(services.engine) as connection:
-        assert {each.score_id for each in shadow.every(connection)} == set(ids[3:])
+        assert {each.score_id for each in shadow.iterate_shadow_scores(connection)} == set(ids[3:])
 
 
 def test_twice_is_once_and_a_dry_run_is_nothing(client: TestClient, answers: dict[str, list[bytes]]) -> None:
     services, bank = client.app.state.services, bank_of(client)
-    assert due(services.engine, CUT) == {bank: 5}
+    assert retention_cutoff(services.engine, CUT) == {bank: 5}
     assert read(client, answers["old"][0]).status_code == 200
     assert dropped(services) == {bank: 5}
-    assert (due(services.engine, CUT), dropped(services)) == ({}, {})
+    assert (retention_cutoff(services.engine, CUT), dropped(services)) == ({}, {})
     assert looked(services).rows == CONSENTS + len(OLD) + 2 * len(YOUNG) + len(YOUNG) + 1
 
 
@@ -140,7 +142,7 @@ def test_erasing_before_and_after_is_accepted_too(client: TestClient, answers: d
     services = client.app.state.services
 
     def forget(seller: str) -> None:
-        erase(
+        erase_seller(
             services.engine,
             services.ledger,
             services.vectors,
@@ -163,13 +165,13 @@ def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
     client: TestClient, answers: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services, bank = client.app.state.services, bank_of(client)
-    monkeypatch.setattr(api.ledger.service, "_DROPPED_AT_ONCE", 2)
+    monkeypatch.setattr(api.ledger.store, "_DROPPED_AT_ONCE", 2)
 
     def stop(done: int) -> None:
         raise KeyboardInterrupt(done)
 
     with pytest.raises(KeyboardInterrupt):
-        retain(services.engine, services.ledger, before=CUT, now=datetime.now(UTC), advance=stop)
+        drop_expired(services.engine, services.ledger, before=CUT, now=datetime.now(UTC), advance=stop)
     assert (looked(services).faults, looked(services).retained) == ((), 2)
     assert read(client, answers["old"][2]).content == answers["old"][2]
     assert dropped(services) == {bank: 3}
@@ -179,14 +181,14 @@ def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
 @pytest.mark.databases
 def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     services, bank = client.app.state.services, bank_of(client)
-    monkeypatch.setattr(api.ledger.service, "_DROPPED_AT_ONCE", 3)
+    monkeypatch.setattr(api.ledger.store, "_DROPPED_AT_ONCE", 3)
     request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
     for _ in range(40):
-        asyncio.run(service.create(services, service.Wanted(bank, request, now=THEN)))
+        asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request, now=THEN)))
     consent(services, bank, SELLERS[0])
-    wanted = service.Wanted(bank, request)
+    wanted = issuance.ScoreWanted(bank, request)
     with ThreadPoolExecutor(4) as pool:
-        made = [pool.submit(asyncio.run, service.create(services, wanted)) for _ in range(40)]
+        made = [pool.submit(asyncio.run, issuance.issue_score(services, wanted)) for _ in range(40)]
         both = [pool.submit(dropped, services) for _ in range(2)]
         assert sum(each.result().get(bank, 0) for each in both) == 40
         bodies = [each.result().score.body for each in made]
@@ -199,7 +201,11 @@ def _drop(made: Made) -> None:
     with transaction(made.engine, writes=True) as connection:
         for chain in CHAINS:
             assert (
-                len(made.ledger.drop(connection, chain, Due(frozenset({"note"}), NOW + timedelta(seconds=4)), 0, NOW))
+                len(
+                    made.ledger.drop(
+                        connection, chain, RetentionCutoff(frozenset({"note"}), NOW + timedelta(seconds=4)), 0, NOW
+                    )
+                )
                 == 4
             )
 
@@ -273,9 +279,9 @@ def test_a_record_that_is_gone_or_changed_is_found_with_all_that_it_spoke_of(fil
 )
 def test_a_record_speaks_of_rows_before_it_alone(positions: str, is_one: bool) -> None:
     record = Row(Header("bank-b", 7, "retention", "", ""), b"", b"", b"")
-    assert Recorded.understands(record, f'{{"positions":{positions}}}'.encode()) is is_one
-    assert not Recorded.understands(record, b"[]")
-    assert not Recorded.understands(record, b"{")
+    assert RemovalRecords.understands(record, f'{{"positions":{positions}}}'.encode()) is is_one
+    assert not RemovalRecords.understands(record, b"[]")
+    assert not RemovalRecords.understands(record, b"{")
 
 
 @given(st.sets(st.integers(1, 60)))

@@ -10,31 +10,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.errors import LedgerKeyError
-from api.ledger.sealing import SealBrokenError, master_key, new_key, opened, seal
+from api.ledger.encryption import DecryptionError, decrypt, encrypt, master_key, new_key
 
 KEY = new_key()
 
 
 @given(st.binary(max_size=200), st.binary(max_size=40))
 def test_what_was_sealed_opens_in_its_place_alone(content: bytes, place: bytes) -> None:
-    sealed = seal(KEY, content, place)
-    assert opened(KEY, sealed, place) == content
+    sealed = encrypt(KEY, content, place)
+    assert decrypt(KEY, sealed, place) == content
     for key, other in ((new_key(), place), (KEY, place + b"x")):
-        with pytest.raises(SealBrokenError):
-            opened(key, sealed, other)
+        with pytest.raises(DecryptionError):
+            decrypt(key, sealed, other)
 
 
 @given(st.binary(max_size=60), st.integers(0), st.integers(0, 7))
 def test_any_altered_bit_and_any_cut_is_found(content: bytes, at: int, bit: int) -> None:
-    sealed = seal(KEY, content, b"place")
+    sealed = encrypt(KEY, content, b"place")
     at %= len(sealed)
     for altered in (sealed[:at] + bytes([sealed[at] ^ (1 << bit)]) + sealed[at + 1 :], sealed[:at]):
-        with pytest.raises(SealBrokenError):
-            opened(KEY, altered, b"place")
+        with pytest.raises(DecryptionError):
+            decrypt(KEY, altered, b"place")
 
 
 def test_equal_contents_are_sealed_differently() -> None:
-    assert len({seal(KEY, b"same", b"place") for _ in range(50)}) == 50
+    assert len({encrypt(KEY, b"same", b"place") for _ in range(50)}) == 50
 
 
 def test_those_who_begin_at_once_have_one_master_key(tmp_path: Path) -> None:

@@ -13,9 +13,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from api.ledger.chain import START, Tip
-from api.ledger.repository import tips
-from api.ledger.service import Draft, Ledger, _record
-from api.ledger.verification import Report, look, looker
+from api.ledger.store import EntryDraft, Ledger, _record, tips
+from api.ledger.verification import Report, check_ledger, open_verifier
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
 pytestmark = pytest.mark.databases
@@ -36,7 +35,7 @@ def tampered(made: Made) -> Iterator[Connection]:
 
 
 def found(connection: Connection, made: Made, checkpoint: dict[str, Tip] | None = None) -> Report:
-    return look(looker(connection, made.ledger, (), checkpoint))
+    return check_ledger(open_verifier(connection, made.ledger, (), checkpoint))
 
 
 def places(report: Report) -> set[tuple[str, int]]:
@@ -242,7 +241,7 @@ def test_an_erasure_that_lists_nothing_is_found_though_it_is_chained(filled: Mad
     with filled.engine.begin() as connection:
         connection.execute(text("DELETE FROM seller_keys WHERE seller_id = 'S-1'"))
         subject = filled.rows(CHAINS[0])[1].header.subject
-        _record(connection, subject, Draft(CHAINS[0], "erasure", content, NOW))
+        _record(connection, subject, EntryDraft(CHAINS[0], "erasure", content, NOW))
     at = places(filled.verify())
     assert {(CHAINS[0], 2), (CHAINS[0], 8), (CHAINS[0], LAST + 1)} <= at
 

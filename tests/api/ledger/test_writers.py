@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from api.database import open_database, transaction
-from api.ledger.service import Draft, Ledger
+from api.kit.database import open_database, transaction
+from api.ledger.store import EntryDraft, Ledger
 from tests.api.ledger.conftest import CHAINS, MASTER, NOW, Made
 from tests.api.postgres import fresh_database
 from tests.counts import repeat
@@ -26,8 +26,8 @@ ROOT = Path(__file__).parents[3]
 WRITER = """
 import sys, threading
 from datetime import UTC, datetime
-from api.database import open_database, transaction
-from api.ledger.service import Draft, Ledger
+from api.kit.database import open_database, transaction
+from api.ledger.store import Draft, Ledger
 
 engine, ledger = open_database(sys.argv[1]), Ledger(bytes.fromhex(sys.argv[2]))
 
@@ -84,7 +84,7 @@ def test_on_postgresql_one_bank_does_not_wait_for_another(postgres: str) -> None
         made = Made(open_database(address), Ledger(MASTER))
         with transaction(made.engine, writes=True) as connection:
             seller = made.ledger.seller(connection, "S-1")
-            made.ledger.append(connection, seller, Draft(CHAINS[0], "note", b"{}", NOW))
+            made.ledger.append(connection, seller, EntryDraft(CHAINS[0], "note", b"{}", NOW))
             # what waited for the other chain would give up after five seconds
             assert made.append(CHAINS[1], "S-2", b"{}").header.position == 1
         assert [len(made.rows(chain)) for chain in CHAINS] == [1, 1]
@@ -96,7 +96,7 @@ def test_a_long_chain_is_looked_at_whole(empty: Made) -> None:
     with transaction(empty.engine, writes=True) as connection:
         seller = empty.ledger.seller(connection, "S-1")
         for number in range(450):
-            empty.ledger.append(connection, seller, Draft(CHAINS[0], "note", b'{"n":%d}' % number, NOW))
+            empty.ledger.append(connection, seller, EntryDraft(CHAINS[0], "note", b'{"n":%d}' % number, NOW))
     report = empty.verify()
     assert (report.rows, report.faults) == (450, ())
 

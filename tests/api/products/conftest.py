@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from api.database import transaction
-from api.scores.stored import StoredScore, find
+from api.kit.database import transaction
+from api.scores.repository import StoredScore, find_score
 from api.services import Services
 from api.settings import Settings
 from features.circumstances.stored import CircumstanceSet
@@ -87,7 +87,7 @@ class Desk:
 
     def stored(self, score_id: str) -> StoredScore:
         with transaction(self.services.engine) as connection:
-            found = find(connection, self.services.ledger, self.bank, score_id)
+            found = find_score(connection, self.services.ledger, self.bank, score_id)
         assert found is not None
         return found
 

@@ -12,15 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.access import service as access
-from api.access.rights import Kind
-from api.database import transaction
-from api.erasure import erase
+from api.auth import clients as access
+from api.auth.scopes import ClientKind
+from api.kit.database import transaction
+from api.operations.retention import erase_seller
 from api.products import repository
-from api.products.grounds import grounds_of
-from api.products.schemas import EligibilityShown, ProductList
-from api.products.service import offers, offers_of_bank
-from api.products.service import replace as replace_products
+from api.products.eligibility import eligibility_inputs
+from api.products.schemas import EligibilityResponse, ProductList
+from api.products.service import offers, offers_of_bank, replace_products
 from api.settings import Settings
 from tests.api.conftest import AS_OF, SNAPSHOT, Opener
 from tests.api.products.conftest import LINE, Desk, land
@@ -219,7 +218,7 @@ def test_a_score_of_old_data_or_expired_opens_nothing_and_says_so(desk: Desk) ->
         with transaction(desk.services.engine) as connection:
             known, found = offers_of_bank(connection, desk.services, stored, "Bank", at)
             (offered,) = offers(connection, desk.services, stored, at)
-        answer = EligibilityShown.of(known, grounds_of(known, "USD", at), found, at)
+        answer = EligibilityResponse.of(known, eligibility_inputs(known, "USD", at), found, at)
         assert (answer.expired, answer.data_too_old) == (at >= expires, at >= stale)
         assert (answer.months_trading is None) is not is_open
         assert answer.products[0].eligible is is_open is offered.eligibility.eligible
@@ -239,12 +238,14 @@ def test_an_outcome_without_a_number_opens_nothing(stored_in: Settings, open_cli
 def test_products_of_every_bank_are_offered_but_of_the_revoked(desk: Desk) -> None:
     now, engine = datetime.now(UTC), desk.services.engine
     desk.put(LINE)
-    others = [access.create(engine, Kind.BANK, name, now=now).client.id for name in ("Another bank", "Gone bank")]
+    others = [
+        access.create_client(engine, ClientKind.BANK, name, now=now).client.id for name in ("Another bank", "Gone bank")
+    ]
     with transaction(engine, writes=True) as connection:
-        (mine,) = repository.held(connection, desk.bank)
+        (mine,) = repository.list_products(connection, desk.bank)
         for bank in others:
             replace_products(connection, bank, {"theirs": mine.product})
-    access.revoke(engine, Kind.BANK, others[1], now)
+    access.revoke_client(engine, ClientKind.BANK, others[1], now)
     score = desk.score("S")
     with transaction(engine) as connection:
         found = offers(connection, desk.services, desk.stored(score["id"]))
@@ -260,7 +261,9 @@ def test_products_of_every_bank_are_offered_but_of_the_revoked(desk: Desk) -> No
 def test_an_erased_sellers_eligibility_is_gone(desk: Desk) -> None:
     desk.put(LINE)
     score, services = desk.score("S"), desk.services
-    erase(services.engine, services.ledger, services.vectors, seller_id="S", reason="asked", now=datetime.now(UTC))
+    erase_seller(
+        services.engine, services.ledger, services.vectors, seller_id="S", reason="asked", now=datetime.now(UTC)
+    )
     answer = desk.client.get(f"/v1/scores/{score['id']}/eligibility")
     assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.products.grounds import (
+from api.products.eligibility import (
     BEYOND_VISITS,
     FIRST_ORDER,
     SHARES,

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.database import transaction
-from api.products.service import Offer, offers
+from api.kit.database import transaction
+from api.products.eligibility import Offer
+from api.products.service import offers
 from api.settings import Settings
 from tests.api.conftest import Opener
 from tests.api.products.conftest import LINE, RATES, Desk, land

@@ -13,12 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine, func, select
 
-from api.access import service as access
-from api.access.rights import Kind
-from api.database import open_database, transaction
+from api.auth import clients as access
+from api.auth.scopes import ClientKind
+from api.kit.database import open_database, transaction
 from api.products import repository
-from api.products.repository import Version, products
-from api.products.service import replace as replace_products
+from api.products.repository import ProductVersion, products
+from api.products.service import replace_products
 from scoring import Product
 from tests.api.ledger.conftest import NOW
 
@@ -39,7 +39,7 @@ def engine(database: str) -> Iterator[Engine]:
 
 
 def new_bank(engine: Engine) -> str:
-    return access.create(engine, Kind.BANK, "Bank", now=NOW).client.id
+    return access.create_client(engine, ClientKind.BANK, "Bank", now=NOW).client.id
 
 
 def put(engine: Engine, bank: str, given: dict[str, Product], now: datetime) -> None:
@@ -47,15 +47,15 @@ def put(engine: Engine, bank: str, given: dict[str, Product], now: datetime) -> 
         replace_products(connection, bank, given, now)
 
 
-def held(engine: Engine, bank: str, at: datetime | None = None) -> dict[str, Version]:
+def held(engine: Engine, bank: str, at: datetime | None = None) -> dict[str, ProductVersion]:
     with transaction(engine) as connection:
-        return {each.product_id: each for each in repository.held(connection, bank, at)}
+        return {each.product_id: each for each in repository.list_products(connection, bank, at)}
 
 
 def test_a_product_is_read_back_as_it_was_written(engine: Engine) -> None:
     bank = new_bank(engine)
     put(engine, bank, {"a": LINE}, NOW)
-    assert held(engine, bank)["a"] == Version(bank, "a", 1, NOW, None, LINE)
+    assert held(engine, bank)["a"] == ProductVersion(bank, "a", 1, NOW, None, LINE)
 
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -83,7 +83,7 @@ def test_what_held_at_a_moment_is_what_was_put_last_before_it(
         assert all(one.until is not None and one.until <= two.since for one, two in pairwise(versions))
 
 
-def everything(engine: Engine, bank: str) -> list[Version]:
+def everything(engine: Engine, bank: str) -> list[ProductVersion]:
     with transaction(engine) as connection:
         wanted = select(products).where(products.c.bank_id == bank).order_by(products.c.product_id, products.c.version)
         return [repository.read(found) for found in connection.execute(wanted)]

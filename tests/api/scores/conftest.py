@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from api import erasure
-from api.kept_bundles import keep
+from api.models.bundle_store import save_bundle
+from api.operations import retention
 from api.services import Services
 from api.settings import Settings
 from features.store import Snapshot
@@ -49,7 +49,9 @@ class Bank:
 
     def erase(self, seller_id: str) -> None:
         services, now = self.services, datetime.now(UTC)
-        erasure.erase(services.engine, services.ledger, services.vectors, seller_id=seller_id, reason="asked", now=now)
+        retention.erase_seller(
+            services.engine, services.ledger, services.vectors, seller_id=seller_id, reason="asked", now=now
+        )
 
     def move_on(self, days: int, seed: int, *, catalogue: str = SNAPSHOT.catalogue) -> Snapshot:
         """Give every seller other figures, as of some days later."""
@@ -64,7 +66,7 @@ class Bank:
     def judged_by(self, bundle: Bundle) -> Iterator[None]:
         """Let another model be in force."""
         services = self.services
-        keep(services.settings, bundle.digest, files_of(bundle))
+        save_bundle(services.settings, bundle.digest, files_of(bundle))
         self.client.app.state.services = replace(services, champion=replace(services.champion, bundle=bundle))
         try:
             yield

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import api.scores.replay
-from api.retention import retain
+import api.scores.service
+from api.operations.retention import drop_expired
 from scoring import Bundle
 from scoring.model import Calibration
 from scoring.scale import Scale
@@ -166,7 +166,7 @@ def test_a_score_that_cannot_be_read_is_said_which(bank: Bank) -> None:
         assert f"the score {words} that cannot be read. The seller was erased" in answer.json()["detail"]
     now = datetime.now(UTC)
     moment = datetime.fromisoformat(after["scored_at"])
-    retain(bank.services.engine, bank.services.ledger, before=moment, now=now)
+    drop_expired(bank.services.engine, bank.services.ledger, before=moment, now=now)
     answer = changed(bank, after, before)
     assert (answer.status_code, answer.json()["type"]) == (410, "/problems/past-retention")
     assert "the score in `since` that cannot be read. What this score was" in answer.json()["detail"]
@@ -176,7 +176,7 @@ def test_the_earlier_model_need_not_be_kept_and_the_later_one_must(bank: Bank, o
     former, latter = others
 
     def forget(bundle: Bundle) -> None:
-        api.scores.replay._kept_bundle.cache_clear()
+        api.scores.service._kept_bundle.cache_clear()
         shutil.rmtree(bank.services.settings.home / "bundles" / bundle.digest.removeprefix("sha256:"))
 
     with bank.judged_by(former):

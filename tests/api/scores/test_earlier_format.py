@@ -11,16 +11,16 @@ from unittest.mock import patch
 import pytest
 
 from api.app import create_app
-from api.database import transaction
-from api.scores.recording import Made, keep, recorded
-from api.self_view import service as self_view
+from api.kit.database import transaction
+from api.scores import self_view
+from api.scores.issuance import ScoreDraft, record_draft, store_scores
 from api.services import Services
 from api.settings import Settings
 from scoring import Bundle, assess
 from scoring.canonical import canonical_json
 from tests.api.conftest import SELLERS, Opener
 from tests.api.scores.conftest import Bank
-from tests.api.seller_pages.conftest import Browser, text_of
+from tests.api.web.conftest import Browser, text_of
 
 TYPE = "/problems/score-of-earlier-format"
 SELLER = SELLERS[0]
@@ -56,11 +56,11 @@ def store(services: Services, chain: str, purpose: str) -> str:
         inputs = {name: each for name, each in json.loads(figures.inputs).items() if name != "requested_on"}
         figures = SimpleNamespace(stored=figures.stored, inputs=canonical_json(inputs))
         bundle: Any = SimpleNamespace(digest="sha256:" + "0" * 64)
-        made = Made(figures, bundle, assessment, chain, purpose)
+        made = ScoreDraft(figures, bundle, assessment, chain, purpose)
         seller = services.ledger.seller(connection, SELLER)
-        with patch("api.scores.recording.serialize_assessment", return_value=serialized):
-            score = recorded(services, made, seller, services.ledger.hold(connection, chain), now)
-        keep(connection, [score])
+        with patch("api.scores.issuance.serialize_assessment", return_value=serialized):
+            score = record_draft(services, made, seller, services.ledger.hold(connection, chain), now)
+        store_scores(connection, [score])
     return score.score.id
 
 
@@ -106,6 +106,6 @@ def test_a_seller_with_such_a_score_gets_a_new_one_and_sees_both(
             assert browser.get(f"/seller{path}").status_code == 200, path
         assert "scoring model updated" in text_of(browser.get("/seller"))
         with transaction(browser.services.engine) as connection:
-            view = self_view.standing(browser.services, connection, SELLER, datetime.now(UTC))
+            view = self_view.find_current(browser.services, connection, SELLER, datetime.now(UTC))
         assert view is not None
         assert view.assessment["versions"]["bundle"] == bundle.digest

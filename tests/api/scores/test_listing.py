@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text, update
 
-from api.access import service
-from api.access.rights import Kind
-from api.scores.listing import list_scores
-from api.scores.listing_schemas import ScorePage
+from api.auth import clients
+from api.auth.scopes import ClientKind
 from api.scores.repository import scores
+from api.scores.schemas import ScorePage
+from api.scores.service import list_scores
 from tests.api.conftest import NEWCOMER, SELLERS
 from tests.api.scores.conftest import Bank
 
@@ -93,7 +93,7 @@ def test_the_history_of_one_seller_is_his_alone(bank: Bank) -> None:
 def test_a_bank_lists_its_own_alone_and_no_cursor_of_another(bank: Bank) -> None:
     made = [bank.score()["id"] for _ in range(3)]
     cursor = bank.page(limit=1)["next_cursor"]
-    other = service.create(bank.services.engine, Kind.BANK, "Another", now=datetime.now(UTC))
+    other = clients.create_client(bank.services.engine, ClientKind.BANK, "Another", now=datetime.now(UTC))
     answer = bank.client.post(
         "/oauth/token", data={"grant_type": "client_credentials"}, auth=(other.client.id, str(other.secret))
     )

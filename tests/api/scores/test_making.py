@@ -9,17 +9,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import event
 
-from api.access import service as clients
-from api.access.rights import Kind
-from api.consents.ledger_check import ConsentCheck
-from api.database import transaction
+from api.auth import clients
+from api.auth.scopes import ClientKind
+from api.consents.ledger_entries import ConsentCheck
 from api.errors import ConsentRequired, IdempotencyKeyReused, VectorsDoNotFitModel
-from api.ledger.repository import tips
+from api.kit.database import transaction
+from api.kit.fields import Purpose
+from api.ledger.store import tips
 from api.ledger.verification import verify
-from api.scores import again
-from api.scores.index_check import IndexCheck
-from api.scores.making import Answered, Asked, make
-from api.scores.schemas import Purpose, ScoreRequest
+from api.scores import service
+from api.scores.issuance import IssuanceRequest, IssuedScore, issue_scores
+from api.scores.ledger_entries import ScoreIndexCheck
+from api.scores.schemas import ScoreRequest
 from api.services import Services
 from scoring import Bundle
 from scoring.model import Calibration
@@ -28,33 +29,35 @@ from tests.api.scores.conftest import Bank, files_of
 from tests.api.started import consent
 
 
-def asked(services: Services, bank_id: str, seller_id: str, key: str | None = None) -> Asked:
+def asked(services: Services, bank_id: str, seller_id: str, key: str | None = None) -> IssuanceRequest:
     request = ScoreRequest(seller_id=seller_id, purpose=Purpose.CREDIT_APPLICATION)
-    named = None if key is None else services.idempotency.named(bank_id, key, again.asked(request))
-    return Asked(services, bank_id, request, named)
+    named = None if key is None else services.idempotency.named(bank_id, key, service.request_key(request))
+    return IssuanceRequest(services, bank_id, request, named)
 
 
 def second_bank(services: Services, *sellers: str) -> str:
-    made = clients.create(services.engine, Kind.BANK, "Second", now=NOW).client.id
+    made = clients.create_client(services.engine, ClientKind.BANK, "Second", now=NOW).client.id
     consent(services, made, *sellers)
     return made
 
 
 def whole(services: Services) -> bool:
-    return verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
+    return (
+        verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
+    )
 
 
 @pytest.mark.databases
 def test_each_gets_what_it_would_alone_and_all_share_one_commit(bank: Bank) -> None:
     services, first = bank.services, bank_of(bank.client)
     second = second_bank(services, SELLERS[0])
-    (before,) = make([asked(services, first, SELLERS[2], key="sent before")])
-    assert isinstance(before, Answered)
+    (before,) = issue_scores([asked(services, first, SELLERS[2], key="sent before")])
+    assert isinstance(before, IssuedScore)
     with transaction(services.engine) as connection:
         began = tips(connection)
     commits: list[int] = []
     event.listen(services.engine, "commit", lambda _: commits.append(1))
-    found = make(
+    found = issue_scores(
         [
             asked(services, first, SELLERS[0]),
             asked(services, first, "S-nobody"),
@@ -67,8 +70,16 @@ def test_each_gets_what_it_would_alone_and_all_share_one_commit(bank: Bank) -> N
     )
     assert len(commits) == 1
     kinds = [type(each) for each in found]
-    assert kinds == [Answered, ConsentRequired, Answered, ConsentRequired, Answered, IdempotencyKeyReused, Answered]
-    scores = [each for each in found if isinstance(each, Answered)]
+    assert kinds == [
+        IssuedScore,
+        ConsentRequired,
+        IssuedScore,
+        ConsentRequired,
+        IssuedScore,
+        IdempotencyKeyReused,
+        IssuedScore,
+    ]
+    scores = [each for each in found if isinstance(each, IssuedScore)]
     assert [each.replayed for each in scores] == [False, False, True, False]
     assert scores[2].score.body == before.score.body
     bodies = [json.loads(each.score.body) for each in scores]
@@ -90,9 +101,9 @@ def test_each_is_scored_by_the_model_that_its_request_began_with(bank: Bank, bun
     other = Bundle.from_files(files_of(replace(bundle, policy=policy)))
     swapped = replace(services, champion=replace(services.champion, bundle=other))
     sides = [services, swapped, services, swapped, swapped, services]
-    found = make([asked(side, chain, seller) for side, seller in zip(sides, SELLERS, strict=False)])
+    found = issue_scores([asked(side, chain, seller) for side, seller in zip(sides, SELLERS, strict=False)])
     for side, seller, each in zip(sides, SELLERS, found, strict=False):
-        assert isinstance(each, Answered)
+        assert isinstance(each, IssuedScore)
         assert each.score.seller_id == seller
         assert json.loads(each.score.inputs)["seller_id"] == seller
         assert json.loads(each.score.body)["assessment"]["versions"]["bundle"] == side.champion.bundle.digest
@@ -101,11 +112,11 @@ def test_each_is_scored_by_the_model_that_its_request_began_with(bank: Bank, bun
 
 def test_alone_or_beside_others_an_assessment_is_the_same_to_the_byte(bank: Bank) -> None:
     services, chain = bank.services, bank_of(bank.client)
-    together = make([asked(services, chain, seller) for seller in SELLERS[:20]])
-    alone = [make([asked(services, chain, seller)])[0] for seller in SELLERS[:20]]
+    together = issue_scores([asked(services, chain, seller) for seller in SELLERS[:20]])
+    alone = [issue_scores([asked(services, chain, seller)])[0] for seller in SELLERS[:20]]
     for one, other in zip(together, alone, strict=True):
-        assert isinstance(one, Answered)
-        assert isinstance(other, Answered)
+        assert isinstance(one, IssuedScore)
+        assert isinstance(other, IssuedScore)
         assessments = [json.loads(each.score.body)["assessment"] for each in (one, other)]
         assert assessments[0] == assessments[1]
         assert one.score.inputs == other.score.inputs
@@ -118,12 +129,12 @@ def test_what_fails_stores_nothing_of_anyone(bank: Bank) -> None:
         before = tips(connection)
     services.vectors.replace(other_catalogue(), [(SELLERS[0], (400.0,))])
     with pytest.raises(VectorsDoNotFitModel):
-        make([asked(services, chain, SELLERS[0], key="free")])
+        issue_scores([asked(services, chain, SELLERS[0], key="free")])
     with transaction(services.engine) as connection:
         assert tips(connection) == before
     bank.move_on(3, 5)
-    (made,) = make([asked(services, chain, SELLERS[0], key="free")])
-    assert isinstance(made, Answered)
+    (made,) = issue_scores([asked(services, chain, SELLERS[0], key="free")])
+    assert isinstance(made, IssuedScore)
     assert not made.replayed
 
 
@@ -131,8 +142,8 @@ def test_a_consent_that_took_the_place_of_another_counts_until_it_ends(bank: Ban
     services, chain = bank.services, bank_of(bank.client)
 
     def consent_of(now: datetime) -> str | None:
-        (found,) = make([replace(asked(services, chain, SELLERS[0]), now=now)])
-        return json.loads(found.score.body)["consent_id"] if isinstance(found, Answered) else None
+        (found,) = issue_scores([replace(asked(services, chain, SELLERS[0]), now=now)])
+        return json.loads(found.score.body)["consent_id"] if isinstance(found, IssuedScore) else None
 
     former, (new, _) = consent_of(datetime.now(UTC)), consent(services, chain, SELLERS[0])
     assert former not in {None, new}

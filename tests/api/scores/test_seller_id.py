@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from api.scores.schemas import SellerId
+from api.kit.fields import SellerId
 
 ADAPTER: TypeAdapter[str] = TypeAdapter(SellerId)
 DOCUMENTED = jsonschema_rs.validator_for(ADAPTER.json_schema())

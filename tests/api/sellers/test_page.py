@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from api.sellers import page
 from api.sellers.schemas import Peers
-from api.sellers.shown import profile_of
+from api.sellers.service import profile_response
+from api.web import documents
 from features.picture.peers import Scope
 from features.picture.picture import Gap
 from features.picture.series import SUMS
@@ -18,7 +18,9 @@ NOW = datetime(2024, 4, 2, 9, 30, tzinfo=UTC)
 
 
 def words(now: datetime = NOW, **picture: object) -> str:
-    return bytes(page.of(profile_of(read(**picture), "consent-1", now.date()), now, 7).body).decode()
+    return bytes(
+        documents.profile_document(profile_response(read(**picture), "consent-1", now.date()), now, 7).body
+    ).decode()
 
 
 @pytest.mark.parametrize(
@@ -43,7 +45,7 @@ def words(now: datetime = NOW, **picture: object) -> str:
     ],
 )
 def test_whom_a_seller_is_compared_with(peers: Peers, said: str) -> None:
-    assert page.peers_in_words(peers) == said
+    assert documents.peers_in_words(peers) == said
 
 
 @pytest.mark.parametrize(("days", "old"), [(0, False), (7, False), (8, True)])
@@ -53,7 +55,7 @@ def test_data_too_old_for_a_score_are_said_to_be(days: int, old: bool) -> None:
 
 
 def test_every_gap_has_words() -> None:
-    assert set(page.GAPS) == set(Gap)
+    assert set(documents.GAPS) == set(Gap)
 
 
 def test_questions_are_asked_or_not_or_not_known() -> None:
@@ -76,5 +78,5 @@ def test_the_figure_above_a_picture_is_the_latest_that_will_not_change() -> None
 
 def test_the_age_of_the_data_is_told_from_the_day_of_the_request() -> None:
     assert "delivered through 2024-03-30, 3 days old" in words()
-    assert profile_of(read(), "c", date(2024, 3, 31)).coverage[0].age_days == 1
+    assert profile_response(read(), "c", date(2024, 3, 31)).coverage[0].age_days == 1
     assert T.isoformat() in words()

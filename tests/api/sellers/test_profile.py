@@ -17,16 +17,16 @@ import pytest
 
 from api.consents import repository as consents
 from api.consents import service as consenting
-from api.consents.ledger_check import ConsentCheck
-from api.database import transaction
-from api.erasure import erase
-from api.ledger import repository as ledger
-from api.ledger.service import content_of
+from api.consents.ledger_entries import ConsentCheck
+from api.kit.database import transaction
+from api.ledger import store as ledger
+from api.ledger.store import read_content
 from api.ledger.verification import verify
-from api.scores.index_check import IndexCheck
+from api.operations.retention import erase_seller
+from api.scores.ledger_entries import ScoreIndexCheck
 from api.sellers import service as looking
-from api.sellers.proof import VIEW
 from api.sellers.schemas import Profile
+from api.sellers.service import VIEW
 from features.picture.picture import picture_of
 from features.store import VectorStore
 from tests.api.conftest import bank_of
@@ -64,7 +64,7 @@ def looks(client: TestClient) -> list[dict[str, str]]:
             if row.header.kind == VIEW:
                 known = [key for key in ledger.some_seller_keys(connection) if key.subject == row.header.subject]
                 key = services.ledger.unwrapped(known[0]) if known else None
-                found.append(json.loads(content_of(row, key)))
+                found.append(json.loads(read_content(row, key)))
     return found
 
 
@@ -114,9 +114,9 @@ def test_a_seller_without_any_row_is_described_by_what_is_not_known(client: Test
 def test_without_consent_nobody_can_tell_whether_there_is_such_a_seller(client: TestClient, form: str) -> None:
     services = services_of(client)
     with transaction(services.engine, writes=True) as connection:
-        wanted = consents.Wanted(bank_of(client), SELLERS[1], None, None, 10)
-        for each in consents.listed(connection, wanted, datetime.now(UTC)):
-            consenting.revoke(connection, services.ledger, each.id, "tests")
+        wanted = consents.ConsentQuery(bank_of(client), SELLERS[1], None, None, 10)
+        for each in consents.list_consents(connection, wanted, datetime.now(UTC)):
+            consenting.revoke_consent(connection, services.ledger, each.id, "tests")
     revoked, nobody = asked(client, SELLERS[1], form), asked(client, "nobody", form)
     assert (revoked.status_code, revoked.json()["type"]) == (403, "/problems/consent-required")
     assert (nobody.status_code, nobody.content) == (403, revoked.content)
@@ -143,7 +143,7 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
     def revoke_all() -> None:
         for each in held:
             with transaction(services.engine, writes=True) as connection:
-                consenting.revoke(connection, services.ledger, each.id, "tests")
+                consenting.revoke_consent(connection, services.ledger, each.id, "tests")
 
     with ThreadPoolExecutor(1) as pool:
 
@@ -173,7 +173,7 @@ def test_each_look_is_on_the_ledger_with_the_digest_of_what_was_seen(client: Tes
     assert {each["seller_id"] for each in found} == {SELLERS[2]}
     assert {each["consent_id"] for each in found} == {read(client, SELLERS[2]).consent_id}
     services = services_of(client)
-    checks = [IndexCheck(services.receipts.jwks), ConsentCheck()]
+    checks = [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]
     assert verify(services.engine, services.ledger, checks).faults == ()
 
 
@@ -181,10 +181,12 @@ def test_an_erased_seller_has_no_picture_and_the_ledger_stays_whole(client: Test
     services = services_of(client)
     assert asked(client, SELLERS[3]).status_code == 200
     now = datetime.now(UTC)
-    erase(services.engine, services.ledger, services.vectors, seller_id=SELLERS[3], reason="asked for", now=now)
+    erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[3], reason="asked for", now=now)
     assert asked(client, SELLERS[3]).status_code in {403, 404}
     assert services.vectors.picture(SELLERS[3]) is None
-    assert verify(services.engine, services.ledger, [IndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
+    assert (
+        verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
+    )
 
 
 def test_vectors_without_pictures_say_so(client: TestClient) -> None:

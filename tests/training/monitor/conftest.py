@@ -19,11 +19,12 @@ from typer.testing import CliRunner
 import sellerscore
 from api.consents import repository as consents
 from api.consents.repository import Consent
-from api.database import transaction
-from api.kept_bundles import keep, load_bundle, read_files, read_pointer
-from api.metrics.counted import Counted
-from api.scores import service
-from api.scores.schemas import Purpose, ScoreRequest
+from api.kit.database import transaction
+from api.kit.fields import Purpose
+from api.kit.middleware import RequestMetrics
+from api.models.bundle_store import load_bundle, read_files, read_pointer, save_bundle
+from api.scores import issuance
+from api.scores.schemas import ScoreRequest
 from api.services import Services, open_services
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
@@ -78,7 +79,7 @@ def other_model(settings: Settings) -> str:
         own.policy, calibration=Calibration(own.policy.calibration.slope, own.policy.calibration.intercept + 1)
     )
     files = pack(BundleParts(own.model.text, own.sheet, policy, own.reasons, own.reference))
-    keep(settings, Bundle.from_files(files).digest, files)
+    save_bundle(settings, Bundle.from_files(files).digest, files)
     return Bundle.from_files(files).digest
 
 
@@ -88,13 +89,13 @@ def agree(services: Services, sellers: tuple[str, ...]) -> None:
         for seller in sellers:
             asked = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=90))
             services.ledger.seller(connection, seller)
-            consents.add(connection, Consent(f"of-{seller}", *asked, None, now, "tests"))
+            consents.insert_consent(connection, Consent(f"of-{seller}", *asked, None, now, "tests"))
 
 
 def give(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
         asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        asyncio.run(service.create(services, service.Wanted("bank-0", asked)))
+        asyncio.run(issuance.issue_score(services, issuance.ScoreWanted("bank-0", asked)))
 
 
 def _as_if_the_tested_model_served(home: Path) -> None:
@@ -114,7 +115,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
         [(seller, day) for seller in made.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]
     )
     computed = compute_frame(store, pairs)
-    with open_services(made.settings, Counted()) as services:
+    with open_services(made.settings, RequestMetrics()) as services:
         made = replace(made, other=other_model(made.settings))
         for day in MIDNIGHTS:
             covers = dict.fromkeys(covered_days(store), day)

@@ -15,12 +15,12 @@ import time_machine
 from typer.testing import CliRunner
 
 import sellerscore
-from api.database import transaction
-from api.given import given_scores
-from api.ledger.opening import open_ledger
-from api.scores import stored as scores
-from api.shadow import repository as shadows
-from api.shadow.repository import Numbers, ShadowScore
+from api.kit.database import transaction
+from api.ledger.store import open_ledger
+from api.scores import repository as scores
+from api.scores import shadow as shadows
+from api.scores.export import export_scores
+from api.scores.shadow import ScoreNumbers, ShadowScore
 from features.errors import StoreError
 from features.intake import open_store
 from features.pipeline import accepted_rows
@@ -86,7 +86,7 @@ def expected_vintages(served: Served) -> dict[str, list[int]]:
     champion = json.loads(first.read_text())["digest"]
     scored = {
         (score.seller_id, score.as_of.date())
-        for score in given_scores(served.settings)
+        for score in export_scores(served.settings)
         if score.model == champion and score.outcome == "scored"
     }
     counts = {f"{day:%Y-%m}": [0, 0] for day in MIDNIGHTS}
@@ -162,11 +162,13 @@ def test_figures_and_the_report_stand_in_mlflow(served: Served, then: dict[str, 
 def test_a_challenger_is_shown_beside(run: Run, mine: Served) -> None:
     engine, ledger = open_ledger(mine.settings)
     with transaction(engine) as connection:
-        given = list(scores.every(connection, ledger))[: len(mine.sellers)]
+        given = list(scores.iterate_scores(connection, ledger))[: len(mine.sellers)]
         bodies = [json.loads(each.body)["assessment"] for each in given]
-        said = [Numbers(body["outcome"], *_other(body)) for body in bodies]
+        said = [ScoreNumbers(body["outcome"], *_other(body)) for body in bodies]
         pairs = zip(given, said, strict=True)
-        shadows.add(connection, [ShadowScore(each.id, "sha256:rival", numbers) for each, numbers in pairs])
+        shadows.insert_shadow_scores(
+            connection, [ShadowScore(each.id, "sha256:rival", numbers) for each, numbers in pairs]
+        )
     engine.dispose()
     (line,) = study(found_by(run, mine.home, "--today", END), "shadow")["tables"]["Challengers beside it"]
     # some of them were asked about again as of the same midnight, which then stands

@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 
 import sellerscore
-from api.database import open_database, transaction
-from api.given import given_scores, shadow_scores
-from api.ledger.opening import open_ledger
-from api.scores import stored as scores
+from api.kit.database import open_database, transaction
+from api.ledger.store import open_ledger
+from api.scores import repository as scores
+from api.scores import shadow as shadows
+from api.scores.export import export_scores, export_shadow_scores
+from api.scores.shadow import ScoreNumbers, ShadowScore
 from api.settings import Settings
-from api.shadow import repository as shadows
-from api.shadow.repository import Numbers, ShadowScore
 from features.catalogue import CATALOGUE
 from tests.training.monitor.conftest import MIDNIGHTS, SECOND, SELLERS, Served
 from training.monitor.score_log import SCORES, SHADOW, until
 
 
 def test_every_answer_is_a_row(served: Served) -> None:
-    rows = list(given_scores(served.settings))
+    rows = list(export_scores(served.settings))
     engine, ledger = open_ledger(served.settings)
     with transaction(engine) as connection:
-        stored = {each.id: each for each in scores.every(connection, ledger)}
+        stored = {each.id: each for each in scores.iterate_scores(connection, ledger)}
     engine.dispose()
     assert len(rows) == len(stored) == 2 * (SELLERS + 5) + SECOND
     assert [row.scored_at for row in rows] == sorted(row.scored_at for row in rows)
@@ -67,21 +67,21 @@ def test_what_a_challenger_says_comes_in_the_order_of_the_scores(served: Served,
     settings = Settings(home=home)
     (home / "sellerscore.db").write_bytes((served.home / "sellerscore.db").read_bytes())
     shutil.copytree(served.home / "keys", home / "keys")
-    first, second = [row.score_id for row in given_scores(settings)][:2]
+    first, second = [row.score_id for row in export_scores(settings)][:2]
     engine = open_database(settings.database_url)
     with transaction(engine) as connection:
         found = [
-            ShadowScore(second, "sha256:b", Numbers("stale_data", None, None, None)),
-            ShadowScore(first, "sha256:b", Numbers("scored", 611, "B", 0.02)),
+            ShadowScore(second, "sha256:b", ScoreNumbers("stale_data", None, None, None)),
+            ShadowScore(first, "sha256:b", ScoreNumbers("scored", 611, "B", 0.02)),
         ]
-        shadows.add(connection, found)
+        shadows.insert_shadow_scores(connection, found)
     engine.dispose()
-    rows = [vars(row) for row in shadow_scores(settings)]
+    rows = [vars(row) for row in export_shadow_scores(settings)]
     assert [row["score_id"] for row in rows] == [first, second]
     assert list(rows[0].values()) == [first, "sha256:b", "scored", 611, 0.02]
 
 
 def test_where_there_is_no_database_none_is_made(tmp_path: Path) -> None:
     settings = Settings(home=tmp_path)
-    assert list(given_scores(settings)) == list(shadow_scores(settings)) == []
+    assert list(export_scores(settings)) == list(export_shadow_scores(settings)) == []
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from api.portfolio import write_portfolio
+from api.scores.export import write_portfolio
 from features.store import Snapshot, StoredVector
 from scoring import Bundle
 from scoring.bundle import BundleParts, pack

@@ -1,0 +1,1 @@
+"""The commands of the `sellerscore` console command that the API provides."""

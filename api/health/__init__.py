@@ -1,1 +1,0 @@
-"""Health: whether the process answers, and whether it could score."""

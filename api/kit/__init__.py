@@ -1,0 +1,1 @@
+"""Building blocks that every resource uses: database, fields, problems, pagination, idempotency keys, middleware."""

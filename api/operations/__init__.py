@@ -1,0 +1,1 @@
+"""Operations: health, metrics, the model reloader, retention and erasure, the demo bank."""

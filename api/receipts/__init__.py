@@ -1,1 +1,0 @@
-"""Receipts: each score is signed, and whoever has the public keys can check it without us."""

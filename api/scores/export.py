@@ -1,0 +1,272 @@
+"""The scores that were given, and a challenger's beside them, as flat rows for whoever watches the models at work.
+
+What a row holds is what monitoring asks for (`training.monitor.score_log`); `sellerscore.py` hands it over. No score is
+written or changed; where there is no database yet there are no rows, and none is made.
+
+Every seller of the latest snapshot through the one assess, into a file of a row each. Internal and unsigned.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sqlalchemy import Connection
+from sqlalchemy.engine import make_url
+
+from api.errors import OutputError
+from api.kit.database import transaction
+from api.ledger.store import Ledger, open_ledger
+from api.scores import shadow
+from api.scores.inputs import to_vector
+from api.scores.repository import StoredScore, iterate_scores
+from api.scores.self_view import PURPOSE as SELF_VIEW
+from api.settings import Settings
+from features.store import StoredVector
+from scoring import Assessment, Bundle, assess
+from scoring.assessment import SCALE_LIMIT
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class ExportedScore:
+    """One answer: what was said of whom as of when, by which bundle, from what values.
+
+    Times are in UTC without a zone; `valid_days` is the time from scoring to expiry; `values` are the features in the
+    order of the bundle's sheet, NaN where missing.
+    """
+
+    score_id: str
+    model: str
+    seller_id: str
+    as_of: datetime
+    scored_at: datetime
+    valid_days: float
+    outcome: str
+    score: int | None
+    probability_of_default: float | None
+    values: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ExportedShadowScore:
+    """What a challenger's bundle says to the request that made a score."""
+
+    score_id: str
+    model: str
+    outcome: str
+    score: int | None
+    probability_of_default: float | None
+
+
+def export_scores(settings: Settings) -> Iterator[ExportedScore]:
+    """Yield every score that a bank was given and that can be read, oldest first; those of erased sellers cannot.
+
+    Example: `pandas.DataFrame(vars(score) for score in given_scores(load_settings()))`.
+
+    Raises:
+        DatabaseSetupError: the database is there and cannot be opened.
+        DatabaseUnavailable: it does not answer.
+    """
+    with _reading(settings) as opened:
+        yield from (
+            () if opened is None else (_flat(each) for each in iterate_scores(*opened) if each.purpose != SELF_VIEW)
+        )
+
+
+def export_shadow_scores(settings: Settings) -> Iterator[ExportedShadowScore]:
+    """Yield what challengers said to the same requests, in the order of the scores.
+
+    Raises:
+        DatabaseSetupError: the database is there and cannot be opened.
+        DatabaseUnavailable: it does not answer.
+    """
+    with _reading(settings) as opened:
+        for each in () if opened is None else shadow.iterate_shadow_scores(opened[0]):
+            numbers = each.numbers
+            yield ExportedShadowScore(
+                each.score_id, each.bundle, numbers.outcome, numbers.score, numbers.probability_of_default
+            )
+
+
+@contextmanager
+def _reading(settings: Settings) -> Iterator[tuple[Connection, Ledger] | None]:
+    """Yield a connection for one transaction and the ledger, None where there is no database."""
+    address = make_url(settings.database_url)
+    file = address.database if address.get_backend_name() == "sqlite" else None
+    # by os.path, since a folder that may not be read holds no scores either
+    if file is not None and not os.path.isfile(file):  # noqa: PTH113
+        yield None
+        return
+    engine, ledger = open_ledger(settings)
+    try:
+        with transaction(engine) as connection:
+            yield connection, ledger
+    finally:
+        engine.dispose()
+
+
+def _flat(stored: StoredScore) -> ExportedScore:
+    envelope, inputs = json.loads(stored.body), json.loads(stored.inputs)
+    assessment: dict[str, Any] = envelope["assessment"]
+    made, expires = (datetime.fromisoformat(envelope[name]) for name in ("scored_at", "expires_at"))
+    return ExportedScore(
+        score_id=stored.id,
+        model=stored.bundle,
+        seller_id=stored.seller_id,
+        as_of=datetime.fromisoformat(assessment["as_of"]),
+        scored_at=made.replace(tzinfo=None),
+        valid_days=(expires - made).total_seconds() / 86_400,
+        outcome=assessment["outcome"],
+        score=assessment["score"],
+        probability_of_default=assessment["probability_of_default"],
+        values=np.array([np.nan if value is None else value for value in inputs["values"]], dtype=np.float64),
+    )
+
+
+SUFFIXES: Final = (".csv", ".parquet")
+
+
+_CHUNK: Final = 2_000
+
+
+_PREFIX: Final = "points_"
+
+
+@dataclass(frozen=True)
+class PortfolioReport:
+    """What was written: rows by outcome, and of the scored ones how many sum to their score (it must be all)."""
+
+    sellers: int
+    outcomes: Mapping[str, int]
+    scored: int
+    summing: int
+
+
+def require_writable(out: Path) -> None:
+    """Check before any scoring that a file of a known kind may stand at the path.
+
+    Raises:
+        OutputError: the suffix is another, the folder is not there, or a folder stands in the file's place.
+    """
+    if out.suffix not in SUFFIXES:
+        raise OutputError(f"The output {out.name} must end in one of {', '.join(SUFFIXES)}.")
+    if not out.parent.is_dir():
+        raise OutputError(f"The folder {out.parent} is not there; make it, or name another.")
+    if out.is_dir():
+        raise OutputError(f"The output {out} is a folder; name a file.")
+
+
+def write_portfolio(
+    bundle: Bundle, stored: Iterable[StoredVector], requested_on: date, out: Path, progress: Callable[[int], None]
+) -> PortfolioReport:
+    """Assess every seller and write a row each; the file appears whole, or not at all.
+
+    Args:
+        bundle: the model in force.
+        stored: the sellers' vectors, read as a stream.
+        requested_on: the day of the scores (UTC), against which the age of the data is measured.
+        out: a path that ends in .csv or .parquet; a file already there is replaced.
+        progress: called with the number of sellers done after each chunk.
+
+    Raises:
+        OutputError: the file cannot be written there, or a row's points do not sum to its score.
+        StoreError: no snapshot is stored.
+        ScoringError: the vectors do not meet the bundle.
+    """
+    outcomes: Counter[str] = Counter()
+    summing, threads = 0, os.cpu_count() or 1
+    with _finish_file(out) as scratch, _writer(scratch, out.suffix, _schema(bundle)) as write:
+        for chunk in _chunks(iter(stored)):
+            results = assess(bundle, [to_vector(stored, requested_on) for stored in chunk], threads)
+            outcomes.update(str(result.outcome) for result in results)
+            summing += sum(map(_sums, results))
+            write([_row(seller.seller_id, result) for seller, result in zip(chunk, results, strict=True)])
+            progress(outcomes.total())
+        report = PortfolioReport(outcomes.total(), dict(sorted(outcomes.items())), outcomes["scored"], summing)
+        if report.summing != report.scored:
+            raise OutputError(
+                f"Only {summing} of {report.scored} scores equal the sum of their points; nothing written."
+            )
+    return report
+
+
+def _chunks(stored: Iterator[StoredVector]) -> Iterator[list[StoredVector]]:
+    while chunk := list(islice(stored, _CHUNK)):
+        yield chunk
+
+
+def _row(seller_id: str, result: Assessment) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "seller_id": seller_id,
+        "outcome": str(result.outcome),
+        "score": result.score,
+        "band": result.band,
+        "probability_of_default": result.probability_of_default,
+    }
+    if result.explanation is not None:
+        row["reasons"] = ";".join(reason.code for reason in result.explanation.reasons)
+        row["base_points"] = result.explanation.base_points
+        row[_PREFIX + SCALE_LIMIT] = 0
+        row |= {_PREFIX + item.feature: item.points for item in result.explanation.contributions}
+    return row
+
+
+def _sums(result: Assessment) -> bool:
+    if result.score is None or result.explanation is None:
+        return False
+    points = sum(item.points for item in result.explanation.contributions)
+    return result.explanation.base_points + points == result.score
+
+
+def _schema(bundle: Bundle) -> pa.Schema:
+    import pyarrow as pa
+
+    known = {
+        "seller_id": pa.string(),
+        "outcome": pa.string(),
+        "score": pa.int64(),
+        "band": pa.string(),
+        "probability_of_default": pa.float64(),
+        "reasons": pa.string(),
+        "base_points": pa.int64(),
+    }
+    points = {
+        _PREFIX + name: pa.int64() for name in (*(entry.name for entry in bundle.sheet.scored_entries), SCALE_LIMIT)
+    }
+    return pa.schema(list((known | points).items()))
+
+
+@contextmanager
+def _finish_file(out: Path) -> Iterator[Path]:
+    require_writable(out)
+    scratch = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        yield scratch
+        scratch.replace(out)
+    except OSError as error:
+        raise OutputError(f"The output {out} cannot be written: {error.strerror}.") from error
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def _writer(path: Path, suffix: str, schema: pa.Schema) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
+    import pyarrow as pa
+    from pyarrow import csv, parquet
+
+    opened = csv.CSVWriter(path, schema) if suffix == ".csv" else parquet.ParquetWriter(path, schema)
+    with opened as writer:
+        yield lambda rows: writer.write_table(pa.Table.from_pylist(rows, schema=schema))

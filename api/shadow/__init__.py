@@ -1,1 +1,0 @@
-"""Shadow scores: what a challenger would have scored for the same requests; kept beside, and shown to no bank."""

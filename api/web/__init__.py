@@ -1,0 +1,1 @@
+"""Pages for people: seller pages, operator pages, printable documents and charts."""

@@ -1,0 +1,247 @@
+"""Contents of the seller's overview: best offer, next step, consent requests, past scores. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from markupsafe import Markup
+
+from api.products.eligibility import Offer
+from api.scores.self_view_history import Change, PastScore
+from api.web.advice_views import OfferView, missing_criteria, offer_view
+from api.web.charts import ChartPoint, history_picture
+from api.web.consent_pages import Access
+from api.web.labels import PURPOSES
+from api.web.score_views import MissingScore, ScoreOverview
+from api.web.translations import N_, Translator
+from scoring import Criterion, Outcome, UnmetCriterion
+
+_REQUESTS: Final = 3
+"""Number of consent requests on the overview; the page of consents has all."""
+
+_NAMES: Final = 3
+"""Number of banks that the line on access names."""
+
+
+@dataclass(frozen=True)
+class Financing:
+    """The best open offer and the number of other open ones, or the nearest closed offer and what it still needs."""
+
+    best: OfferView | None
+    others: int
+    nearest: OfferView | None
+    missing: str
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """The next step: one line and one button."""
+
+    text: str
+    button: str
+    address: str
+
+
+@dataclass(frozen=True)
+class AccessView:
+    """Pending consent requests, the number of further ones, and one line on the banks with access."""
+
+    requests: tuple[str, ...]
+    more: int
+    line: str
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One past score as the table shows it."""
+
+    day: str
+    result: str
+    change: str
+    scored: bool
+
+
+@dataclass(frozen=True)
+class History:
+    """Past scores: a chart if there are at least two, and a table, latest first."""
+
+    picture: Markup | None
+    latest: str
+    rows: tuple[HistoryRow, ...]
+
+
+@dataclass(frozen=True)
+class Overview:
+    """Everything that the overview shows."""
+
+    standing: ScoreOverview | MissingScore
+    financing: Financing
+    step: NextStep
+    access: AccessView
+    history: History
+
+
+def best_offer(offers: Sequence[Offer], usd_per_unit: Mapping[str, float]) -> Offer | None:
+    """Return the open offer with the largest amount; of equal amounts the one with the lowest annual rate.
+
+    Amounts are compared in US dollars at the rates that were stored with the score.
+    """
+
+    def order(offer: Offer) -> tuple[float, float, str, str]:
+        amount = (offer.eligibility.limit or 0) * usd_per_unit.get(offer.product.currency, 0.0)
+        return -amount, offer.eligibility.price or 0.0, offer.bank_name, offer.product_id
+
+    return min((each for each in offers if each.eligibility.eligible), key=order, default=None)
+
+
+def nearest_offer(offers: Sequence[Offer]) -> Offer | None:
+    """Return the closed offer that is nearest to being open.
+
+    Offers that the seller cannot open (another country, outdated bands) come last. Then the offer with the fewest
+    unmet criteria comes first, then the one with the smallest relative gaps, then the one that admits more bands.
+    """
+
+    def order(offer: Offer) -> tuple[int, int, float, int, str, str]:
+        unmet = offer.eligibility.unmet
+        out_of_reach = sum(each.criterion in _OUT_OF_REACH for each in unmet)
+        admitted = len(offer.product.prices)
+        return out_of_reach, len(unmet), sum(map(_relative_gap, unmet)), -admitted, offer.bank_name, offer.product_id
+
+    return min((each for each in offers if not each.eligibility.eligible), key=order, default=None)
+
+
+def _relative_gap(unmet: UnmetCriterion) -> float:
+    if unmet.gap is None or isinstance(unmet.needed, str):
+        return 1.0 if unmet.gap is None else unmet.gap
+    return unmet.gap / max(unmet.needed, 1.0)
+
+
+def financing_of(offers: Sequence[Offer], usd_per_unit: Mapping[str, float], words: Translator) -> Financing:
+    """Return what a seller qualifies for over all banks, in a language."""
+    best = best_offer(offers, usd_per_unit)
+    if best is not None:
+        others = sum(each.eligibility.eligible for each in offers) - 1
+        return Financing(offer_view(best, words), others, None, "")
+    nearest = nearest_offer(offers)
+    if nearest is None:
+        return Financing(None, 0, None, "")
+    return Financing(None, 0, offer_view(nearest, words), missing_criteria(nearest, words))
+
+
+def next_step(
+    standing: ScoreOverview | MissingScore, financing: Financing, access: Access, words: Translator
+) -> NextStep:
+    """Return the one thing to do next: answer a request, see an offer, raise the score, or check the data."""
+    if access.pending:
+        return _answer_step(access, words)
+    if financing.best is not None:
+        text = N_("You may qualify for up to %(amount)s from %(bank)s. See how to apply.")
+        said = words.say(text, bank=financing.best.bank, amount=financing.best.limit)
+        return NextStep(said, words.say(N_("See the offer")), "/seller/products")
+    if isinstance(standing, MissingScore):
+        text, button = N_("See which of your data we have received."), N_("Check my data")
+        return NextStep(words.say(text), words.say(button), "/seller/data")
+    if not standing.best:
+        text, button = N_("See which changes would raise your score."), N_("Raise my score")
+        return NextStep(words.say(text), words.say(button), "/seller/improve")
+    text, button = N_("You are in the best band. Check that your data are complete."), N_("Check my data")
+    return NextStep(words.say(text), words.say(button), "/seller/data")
+
+
+def _answer_step(access: Access, words: Translator) -> NextStep:
+    address = "/seller/consents"
+    if len(access.pending) > 1:
+        text = words.count(
+            "%(n)s bank request waits for your answer.",
+            "%(n)s bank requests wait for your answer.",
+            len(access.pending),
+        )
+        return NextStep(text, words.say(N_("Answer the requests")), address)
+    ((bank, request),) = access.pending
+    text = words.say(
+        N_("%(bank)s asks to see your data. Answer by %(day)s."), bank=bank, day=words.day(request.expires_at.date())
+    )
+    return NextStep(text, words.say(N_("Answer the request")), address)
+
+
+def access_view(access: Access, words: Translator) -> AccessView:
+    """Return pending requests and the banks with access, in a language."""
+    requests = tuple(
+        words.say(
+            N_("%(bank)s requests your score for %(purpose)s. Answer by %(day)s."),
+            bank=bank,
+            purpose=words.say(PURPOSES.get(request.purpose, request.purpose)),
+            day=words.day(request.expires_at.date()),
+        )
+        for bank, request in access.pending
+    )
+    banks = list(dict.fromkeys(bank for bank, _ in access.in_force))
+    return AccessView(requests[:_REQUESTS], max(len(requests) - _REQUESTS, 0), _access_line(banks, words))
+
+
+def _access_line(banks: Sequence[str], words: Translator) -> str:
+    if not banks:
+        return words.say(N_("No bank has access to your data now."))
+    names = list(banks[:_NAMES])
+    if len(banks) > _NAMES:
+        names.append(words.say(N_("%(n)s more"), n=words.number(len(banks) - _NAMES)))
+    return words.say(N_("Access now: %(banks)s."), banks=words.listing(names))
+
+
+def history_view(scores: Sequence[PastScore], words: Translator) -> History:
+    """Return past scores as a chart and a table; `scores` are in order of time, oldest first."""
+    rows = [
+        HistoryRow(
+            words.day(each.scored_at.date()), _result(each, words), words.say(CHANGES[each.change]), bool(each.score)
+        )
+        for each in scores
+    ]
+    points = [
+        ChartPoint(each.score, each.change in _MODEL, f"{row.day}: {row.result} ({row.change})")
+        for each, row in zip(scores, rows, strict=True)
+    ]
+    numbers = [each.score for each in scores if each.score is not None]
+    picture = None
+    if len(scores) > 1 and numbers:
+        said = words.say(
+            N_("Your past scores from %(first)s to %(last)s, between %(low)s and %(high)s points."),
+            first=rows[0].day,
+            last=rows[-1].day,
+            low=min(numbers),
+            high=max(numbers),
+        )
+        picture = history_picture(points, (rows[0].day, rows[-1].day), said)
+    latest = words.say(N_("Last change on %(day)s: %(change)s."), day=rows[-1].day, change=rows[-1].change)
+    return History(picture, latest, tuple(reversed(rows)))
+
+
+def _result(score: PastScore, words: Translator) -> str:
+    if score.score is None:
+        why = words.say(NO_SCORE.get(score.outcome, score.outcome))
+        return words.say(N_("No score: %(reason)s"), reason=why)
+    return words.say(N_("%(score)s, band %(band)s"), score=score.score, band=score.band)
+
+
+CHANGES: Final[Mapping[Change, str]] = {
+    Change.FIRST: N_("first score"),
+    Change.DATA: N_("new data"),
+    Change.MODEL: N_("scoring model updated"),
+    Change.DATA_AND_MODEL: N_("new data and updated scoring model"),
+    Change.CORRECTION: N_("corrected figure"),
+    Change.AGE: N_("the data became too old"),
+    Change.RENEWAL: N_("renewed, same data and model"),
+}
+"""What changed since the score before."""
+
+NO_SCORE: Final[Mapping[str, str]] = {
+    Outcome.INSUFFICIENT_HISTORY: N_("not enough sales history"),
+    "inactive": N_("no recent sales"),
+    Outcome.INSUFFICIENT_DATA: N_("data missing"),
+    Outcome.STALE_DATA: N_("data out of date"),
+}
+"""Each outcome without a number, in a few words."""
+
+_MODEL: Final = frozenset({Change.MODEL, Change.DATA_AND_MODEL})
+_OUT_OF_REACH: Final = frozenset({Criterion.COUNTRY, Criterion.BANDS})

@@ -1,0 +1,201 @@
+"""What the terminal shows of an assessment: every point of it, in 80 columns, with or without colour."""
+
+import io
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console, RenderableType
+
+from api.cli.preview import NOTICE, ScorePreview, advice, render_preview, trend
+from api.scores.inputs import to_vector
+from api.web.waterfall import waterfall_steps
+from features.store import StoredVector
+from scoring import Advice, AdviceVerdict, Assessment, Bundle, Changes, assess
+from scoring.advice import Change, OpenReason, OpenReasonCause, Option, Relation, Step
+from scoring.assessment import SCALE_LIMIT, Explanation, GroupPoints
+from scoring.changes import FeatureChange
+from scoring.freshness import TableGap
+from scoring.reason_catalogue import Reason
+from tests.api.conftest import NAMES, SNAPSHOT
+
+
+def _assessment(bundle: Bundle, days: float = 400.0) -> Assessment:
+    values = (days, *(number / 10 for number in range(1, len(NAMES) - 1)), None)
+    return assess(bundle, [to_vector(StoredVector("S-1", SNAPSHOT, values))])[0]
+
+
+def _printed(assessment: Assessment, encoding: str = "utf-8", *, color: bool = False) -> str:
+    written = io.BytesIO()
+    file = io.TextIOWrapper(written, encoding=encoding)
+    console = Console(file=file, width=80, force_terminal=color, color_system="truecolor" if color else None)
+    console.print(render_preview(ScorePreview("S-1", assessment, None, Advice(AdviceVerdict.NO_STEP, "B", "A"))))
+    file.flush()
+    return written.getvalue().decode(encoding)
+
+
+def _explanation(points: list[int], limit: int = 0) -> Explanation:
+    groups = [GroupPoints(f"g{i}", f"Group {i}", earned) for i, earned in enumerate(points)]
+    if limit:
+        groups.append(GroupPoints(SCALE_LIMIT, "Limit of the scale", limit))
+    return Explanation(600, "population", tuple(groups), (), ())
+
+
+@given(st.lists(st.integers(-90, 90), max_size=30), st.integers(-50, 50))
+def test_steps_lead_from_base_to_score(points: list[int], limit: int) -> None:
+    steps = waterfall_steps(_explanation(points, limit))
+    reached = 600
+    for step in steps:
+        assert step.start == reached
+        reached += step.points
+    assert reached == 600 + sum(points) + limit
+    assert len(steps) == sum(earned != 0 for earned in [*points, limit])
+
+
+def test_each_group_is_a_step_the_largest_first_and_the_limit_of_the_scale_last() -> None:
+    steps = waterfall_steps(_explanation([1, 14, 0, -9], limit=-30))
+    assert [(step.label, step.points) for step in steps] == [
+        ("Group 1", 14),
+        ("Group 3", -9),
+        ("Group 0", 1),
+        ("Limit of the scale", -30),
+    ]
+
+
+def test_a_score_is_printed_with_its_points_and_reasons(bundle: Bundle) -> None:
+    assessment = _assessment(bundle)
+    text = _printed(assessment)
+    assert assessment.explanation is not None
+    assert f"Score {assessment.score}" in text
+    assert f"band {assessment.band}" in text
+    assert "90+ days past due within 12 months" in text
+    assert NOTICE in text
+    assert 0 < len(assessment.explanation.reasons) <= 4
+    for reason in assessment.explanation.reasons:
+        assert f"{reason.gain:+4d}  {reason.statement}" in text
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def test_without_colour_there_is_no_escape_and_gains_still_differ_from_losses(bundle: Bundle) -> None:
+    text = _printed(_assessment(bundle))
+    assert "\x1b" not in text
+    assert "█" in text
+    assert "▒" in text
+    assert "\x1b[32m" in _printed(_assessment(bundle), color=True)
+
+
+def test_a_terminal_without_utf8_gets_plain_characters(bundle: Bundle) -> None:
+    text = _printed(_assessment(bundle), "ascii")
+    assert "++" in text
+    assert "--" in text
+
+
+@pytest.mark.parametrize(
+    "label", ["A label that is rather longer than any column of eighty could hold beside the rest"]
+)
+def test_long_labels_stay_in_eighty_columns(bundle: Bundle, label: str) -> None:
+    assessment = _assessment(bundle)
+    assert assessment.explanation is not None
+    longer = tuple(each._replace(label=label) for each in assessment.explanation.groups)
+    text = _printed(replace(assessment, explanation=replace(assessment.explanation, groups=longer)))
+    assert max(len(line) for line in text.splitlines()) <= 80
+    assert "█" in text
+
+
+def test_an_outcome_without_a_number_says_what_lacks(bundle: Bundle) -> None:
+    text = _printed(_assessment(bundle, days=41.0))
+    assert "Sales on too few days for a score (insufficient_history)" in text
+    assert "days_on_platform: 41. A score needs 90." in text
+    assert "Score " not in text
+    assert NOTICE in text
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [
+        (TableGap("traffic", "2026-01-02"), "The table traffic ends on 2026-01-02, too long ago;"),
+        (TableGap("traffic", None), "The table traffic was not delivered;"),
+    ],
+)
+def test_a_table_that_the_score_does_without_is_named(bundle: Bundle, gap: TableGap, said: str) -> None:
+    text = " ".join(_printed(replace(_assessment(bundle), table_gaps=(gap,))).split())
+    assert f"{said} figures that rest on it count as missing." in text
+    assert "count as missing" not in _printed(_assessment(bundle))
+
+
+def _lines(shown: RenderableType) -> list[str]:
+    console = Console(file=io.StringIO(), width=100)
+    console.print(shown)
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+
+
+def test_what_changed_adds_up_in_print() -> None:
+    moved = tuple(FeatureChange(f"f{i}", f"Feature {i}", "ratio", 0.1, None, 8 - i) for i in range(8))
+    lines = _lines(trend(Changes("2026-01-31", 600, 640, 4, moved)))
+    assert lines[:2] == [
+        "By today's model, since 2026-01-31: 600 then, 640 now (+40)",
+        "    +8  Feature 0: 10.0% then, not known now",
+    ]
+    assert lines[-2:] == ["    +6  3 others", "    +4  another model judges the same figures"]
+    assert 600 + sum(int(line.split()[0]) for line in lines[1:]) == 640
+    assert _lines(trend(Changes("2026-01-31", 600, 600, 0, ()))) == [
+        "By today's model, since 2026-01-31: 600 then, 600 now (+0)"
+    ]
+
+
+def test_options_are_told_with_every_change() -> None:
+    changes = (
+        Change("r", "Return rate", "ratio", "returns", 0.0621, 0.041),
+        Change("h", "Handling", "hours", "fulfilment", 40.0, 31.5),
+    )
+    option = Option(changes, 0.5, 641, 16, "A")
+    assert _lines(advice(Advice(AdviceVerdict.FOUND, "B", "A", (option,), days=90))) == [
+        "To reach band A, if all else stays as it is",
+        "  1. score 641 (+16), band A",
+        "     Return rate: from 6.2% to 4.1%",
+        "     Handling: from 40 hours to 31.5 hours",
+        "  Each change is no larger than one in ten sellers of this size made in 90 days.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (Advice(AdviceVerdict.REACHED, "A", "A"), "Band A is reached."),
+        (Advice(AdviceVerdict.REACHED, "B", "D"), "Band B is reached, and no better one than D was asked for."),
+        (
+            Advice(AdviceVerdict.NO_STEP, "C", "B", days=90),
+            "No change that sellers of this size made in 90 days raises",
+        ),
+        (Advice(AdviceVerdict.NO_SCORE, None, None), "Without a score"),
+    ],
+)
+def test_where_nothing_is_advised_it_says_why(given: Advice, said: str) -> None:
+    assert said in " ".join(_lines(advice(given)))
+
+
+def test_steps_are_told_though_the_band_is_out_of_reach() -> None:
+    change = Change("r", "Return rate", "ratio", "returns", 0.0621, 0.041)
+    step = Step(change, 607, 7, Relation.PRINCIPAL_REASON, "R_HIGH")
+    reason = Reason("T_LOW", "tenure", "t", "Time on the platform", "low", 99.0, 700.0, "days", None, None, -30, 21)
+    given = Advice(
+        AdviceVerdict.OUT_OF_REACH,
+        "C",
+        "B",
+        steps=(step,),
+        open_reasons=(OpenReason(reason, OpenReasonCause.CHANGES_SLOWLY),),
+        farthest=607,
+        days=90,
+    )
+    assert _lines(advice(given)) == [
+        "Steps that raise the score; together they lead to 607, not to band B",
+        "    +7  Return rate: from 6.2% to 4.1%",
+        "What takes longer, and what the score gains at the typical value",
+        "   +21  Time on the platform: it follows from months of trading",
+    ]
+
+
+def test_an_end_of_the_scale_has_no_value_to_tell() -> None:
+    moved = (FeatureChange(SCALE_LIMIT, "Limit of the scale", "points", None, None, -7),)
+    assert _lines(trend(Changes("2026-01-31", 600, 593, 0, moved)))[1] == "    -7  Limit of the scale"

@@ -1,0 +1,91 @@
+"""The small pictures, held against files that a person has looked at, and against what they must never do."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from itertools import pairwise
+from pathlib import Path
+from xml.etree import ElementTree as Xml
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api.web.charts import HEIGHT, WIDTH, SeriesData, bar_svg, bars_svg, dot_svg, line_svg, strip_svg
+
+GOLDEN = Path(__file__).parent / "golden"
+YEAR = ("2025-01-06", "2025-12-31")
+SETTLED = (*[False] * 11, True)
+SALES = SeriesData((None, None, 0, 10, 25, -5, 40, 38, 21, 22, 30, 12), SETTLED, YEAR)
+RATING = SeriesData((None, 4.2, 4.4, None, 4.4, 4.1, 4.0, 3.6, 3.9, 4.4, 4.5, 4.45), SETTLED, YEAR, floor=1.0)
+PICTURES = {
+    "bars": bars_svg(SALES, "Net sales in twelve steps"),
+    "line": line_svg(RATING, "Average rating in twelve steps"),
+    "nothing": bars_svg(SeriesData((None,) * 12, SETTLED, YEAR), "Nothing"),
+    "bar": bar_svg(71),
+    "no_bar": bar_svg(None),
+    "dot": dot_svg(22),
+    "strip": strip_svg([0, 1, 15, 30, 31], 30),
+}
+FIGURES = st.lists(st.none() | st.floats(-1e18, 1e18) | st.integers(-(2**62), 2**62), min_size=1, max_size=12)
+
+
+def tree_of(drawn: str) -> Xml.Element:
+    return Xml.fromstring(drawn)  # noqa: S314 - ours
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_picture_is_as_it_was_looked_at(name: str) -> None:
+    path = GOLDEN / f"{name}.svg"
+    if os.environ.get("SELLERSCORE_WRITE_GOLDEN"):  # after looking at them
+        path.write_text(PICTURES[name] + "\n", encoding="utf-8")
+    assert PICTURES[name] + "\n" == path.read_text(encoding="utf-8")
+
+
+@given(FIGURES, st.booleans())
+def test_whatever_the_figures_all_is_drawn_inside(values: list[float | None], provisional: bool) -> None:
+    points = SeriesData(values, [provisional] * len(values), ("a", "b"))
+    for drawn, mark in ((bars_svg(points, "x"), "rect"), (line_svg(points, "x"), "circle")):
+        tree = tree_of(drawn)
+        assert len(tree.findall(mark)) == sum(value is not None for value in values)
+        for each in tree:
+            for name in ("x", "x1", "cx", "y", "y1", "cy"):
+                most = WIDTH if "x" in name else HEIGHT
+                place = float(each.get(name, "0"))
+                assert math.isfinite(place)
+                assert -5 <= place <= most
+        assert all(float(each.get("height", "0")) >= 0 for each in tree.findall("rect"))
+
+
+@given(st.lists(st.integers(0, 10**9), min_size=2, max_size=12))
+def test_a_taller_bar_is_a_larger_figure(values: list[int]) -> None:
+    tree = tree_of(bars_svg(SeriesData(values, [False] * len(values), ("a", "b")), "x"))
+    heights = [float(each.get("height", "")) for each in tree.findall("rect")]
+    for (value, height), (other, taller) in pairwise(zip(values, heights, strict=True)):
+        assert (height <= taller) if value <= other else (height >= taller)
+
+
+@given(st.text())
+def test_no_word_becomes_markup(words: str) -> None:
+    drawn = bars_svg(SeriesData((1.0,), (False,), (words, words)), words)
+    tree = tree_of(drawn)
+    assert len(tree) == 4  # a bar, the line, two words
+    assert len((tree.get("aria-label") or "").replace("�", "")) <= len(words)
+
+
+@pytest.mark.parametrize("drawn", PICTURES.values(), ids=list(PICTURES))
+def test_pictures_obey_a_strict_policy_and_take_the_colours_of_the_page(drawn: str) -> None:
+    assert not re.search(r"style=|<style|<script|href|url\(|#[0-9a-f]{3}", drawn)
+    assert 'fill="currentColor"' in drawn or 'stroke="currentColor"' in drawn
+    assert ("aria-label" in drawn) != ("aria-hidden" in drawn)
+
+
+@given(st.integers(0, 100))
+def test_a_bar_is_as_long_as_its_number(percent: int) -> None:
+    bar = tree_of(bar_svg(percent)).findall("rect")[1]
+    assert float(bar.get("width", "")) == pytest.approx(max(percent * 2, 1))
+    assert float(tree_of(dot_svg(percent)).findall("circle")[0].get("cx", "")) == pytest.approx(
+        5 + 1.9 * percent, abs=0.06
+    )
