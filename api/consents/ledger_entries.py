@@ -12,19 +12,10 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from api.consents.repository import Consent, consents
-from api.ledger.chain import Header, LedgerFault, format_timestamp
+from api.ledger import chain
+from api.ledger.chain import CONSENT, REVOCATION, SELF_CHAIN, VIEW, Header, LedgerFault, format_timestamp
 from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
-from api.scores import envelope as answer
-from api.scores.self_view import CHAIN
-from api.sellers.service import VIEW
 from scoring.canonical import canonical_json
-
-CONSENT: Final = "consent"
-"""The kind of a row that records a consent."""
-
-
-REVOCATION: Final = "revocation"
-"""The kind of a row that records that a consent holds no more."""
 
 
 def consent_entry(consent: Consent, request_id: str | None) -> bytes:
@@ -130,7 +121,7 @@ class ConsentCheck:
         """Return what is wrong with the consent of a score."""
         envelope = content["envelope"]
         if "consent_id" not in envelope:
-            return None if header.chain == CHAIN else "the score names no consent"
+            return None if header.chain == SELF_CHAIN else "the score names no consent"
         return self._relied(header, envelope["consent_id"], "score", envelope["purpose"])
 
     def view(self, header: Header, content: Mapping[str, Any]) -> str | None:
@@ -158,6 +149,6 @@ class ConsentCheck:
 _VIEWS: Final[Mapping[str, LedgerCheck]] = {
     CONSENT: ConsentCheck.consent,
     REVOCATION: ConsentCheck.revocation,
-    answer.SCORE: ConsentCheck.score,
+    chain.SCORE: ConsentCheck.score,
     VIEW: ConsentCheck.view,
 }

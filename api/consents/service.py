@@ -30,6 +30,7 @@ from api.errors import (
     InvalidRequest,
 )
 from api.kit.fields import Clock
+from api.ledger import chain
 from api.ledger.store import BoundSeller, EntryDraft, Ledger
 
 LONGEST: Final = timedelta(days=366)
@@ -124,7 +125,7 @@ def grant_consent(
     if asked is not None and requests.close_request(connection, asked.id, now, consent.id):
         request_id = asked.id
     content = ledger_entries.consent_entry(consent, request_id)
-    ledger.append(connection, seller, EntryDraft(consent.bank_id, ledger_entries.CONSENT, content, now))
+    ledger.append(connection, seller, EntryDraft(consent.bank_id, chain.CONSENT, content, now))
     return consent
 
 
@@ -167,7 +168,7 @@ def _revoke(
     by, replaced_by, now = act
     repository.store_revocation(connection, consent.id, now)
     content = ledger_entries.revocation_entry(consent, by, replaced_by)
-    ledger.append(connection, seller, EntryDraft(consent.bank_id, ledger_entries.REVOCATION, content, now))
+    ledger.append(connection, seller, EntryDraft(consent.bank_id, chain.REVOCATION, content, now))
     return replace(consent, revoked_at=now)
 
 

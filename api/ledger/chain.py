@@ -19,14 +19,20 @@ from scoring.canonical import canonical_json
 START: Final = bytes(32)
 """What stands for the head before the first row."""
 
+
 SALT_BYTES: Final = 32
+
+
 ERASURE: Final = "erasure"
 """The kind of a row that records that a seller's rows can be read no more; its own content is not encrypted."""
+
 
 RETENTION: Final = "retention"
 """The kind of a row that records whose contents were dropped since they had been kept long enough; not encrypted."""
 
+
 PLAIN: Final = frozenset({ERASURE, RETENTION})
+
 
 _DIGEST_BYTES: Final = 32
 """A sealed content is longer: nonce, salt and tag alone are."""
@@ -196,3 +202,27 @@ def verify(chain: str, rows: Iterable[Row], tip: Tip | None = None) -> list[Ledg
     check = ChainCheck(chain)
     faults = [fault for row in rows for fault in check.look(row)]
     return faults if tip is None else [*faults, *check.end(tip)]
+
+
+SELF_CHAIN: Final = "self"
+"""The chain of all self views, and what stands for a bank in them; clients' ids have another form."""
+
+
+SCORE: Final = "score"
+"""The kind of a row that holds a score."""
+
+
+DECISION: Final = "decision"
+"""The kind of a row that records what was decided of a review, and why."""
+
+
+CONSENT: Final = "consent"
+"""The kind of a row that records a consent."""
+
+
+REVOCATION: Final = "revocation"
+"""The kind of a row that records that a consent holds no more."""
+
+
+VIEW: Final = "view"
+"""The kind of a row of the ledger that records that a bank looked at a seller's picture."""

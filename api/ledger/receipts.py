@@ -18,7 +18,6 @@ from typing import Any, Final
 
 from api.auth.signing_keys import KeyRing, verified
 from api.errors import InputError, SignatureError
-from api.scores.envelope import RECEIPT
 from api.settings import Settings
 from scoring.canonical import canonical_json
 
@@ -175,3 +174,6 @@ def _set_in(file: Path) -> dict[str, Any]:
     if not sound:
         raise InputError(f"The file {file} holds no JWK set; save what /.well-known/jwks.json answers.")
     return {"keys": found["keys"]}
+
+
+RECEIPT: Final = "receipt+jws"

@@ -20,14 +20,15 @@ from api.errors import SellerUnknown
 from api.kit import database
 from api.kit.database import transaction
 from api.ledger import store
+from api.ledger.chain import SCORE
 from api.ledger.store import Ledger, RetentionCutoff
 from api.reviews import repository as reviews
-from api.scores import envelope, shadow
 from api.scores import repository as scores
+from api.scores import shadow
 from features.intake.erasing import erase_rows
 from features.store import VectorStore
 
-KINDS: Final = frozenset({envelope.SCORE})
+KINDS: Final = frozenset({SCORE})
 """Kinds of rows whose contents are dropped; records of the ledger itself are kept."""
 
 

@@ -11,16 +11,12 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from api.ledger.chain import Header, LedgerFault, format_timestamp
+from api.ledger import chain
+from api.ledger.chain import DECISION, SELF_CHAIN, Header, LedgerFault, format_timestamp
 from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
 from api.reviews.repository import Review, ReviewOutcome, reviews
-from api.scores import envelope as answer
 from api.scores.inputs import Correction, corrections
-from api.scores.self_view import CHAIN
 from scoring.canonical import canonical_json
-
-DECISION: Final = "decision"
-"""The kind of a row that records what was decided of a review, and why."""
 
 
 def decision_entry(
@@ -126,9 +122,9 @@ class ReviewCheck:
                 yield LedgerFault(header.chain, header.position, what)
         for review in asked.values():
             if any(review[name] is not None for name in _UNDECIDED):
-                yield LedgerFault(CHAIN, 0, "the table of reviews holds a decision that the ledger does not")
+                yield LedgerFault(SELF_CHAIN, 0, "the table of reviews holds a decision that the ledger does not")
         for _ in figures:
-            yield LedgerFault(CHAIN, 0, "the table of corrections holds one that the ledger does not")
+            yield LedgerFault(SELF_CHAIN, 0, "the table of corrections holds one that the ledger does not")
 
     def decision(self, header: Header, content: Mapping[str, Any]) -> str | None:
         """Return what is wrong with the row of a decision."""
@@ -138,7 +134,7 @@ class ReviewCheck:
         if content["review_id"] in self._known:
             return "the review is decided twice"
         self._known[content["review_id"]] = decided
-        if header.chain != CHAIN:
+        if header.chain != SELF_CHAIN:
             return "the decision is in the chain of a bank"
         return "the decision corrects a figure and names none" if missing else None
 
@@ -158,7 +154,7 @@ class ReviewCheck:
         return None
 
 
-_VIEWS: Final[Mapping[str, LedgerCheck]] = {DECISION: ReviewCheck.decision, answer.SCORE: ReviewCheck.score}
+_VIEWS: Final[Mapping[str, LedgerCheck]] = {DECISION: ReviewCheck.decision, chain.SCORE: ReviewCheck.score}
 
 
 def _of_review(decided: _RecordedDecision, found: _Row | None) -> Iterator[str]:

@@ -22,15 +22,9 @@ from api.auth.signing_keys import KeyRing
 from api.errors import LedgerDamaged, ScoreOfEarlierFormat
 from api.ledger.chain import Row
 from api.ledger.encryption import decrypt, encrypt
-from api.ledger.receipts import attach_payload, detach_payload, join_canonical
+from api.ledger.receipts import RECEIPT, attach_payload, detach_payload, join_canonical
 from scoring import Assessment
 from scoring.canonical import canonical_json
-
-SCORE: Final = "score"
-"""The kind of a row that holds a score."""
-
-
-RECEIPT: Final = "receipt+jws"
 
 
 def content(bundle: str, envelope: Mapping[str, bytes], inputs: bytes) -> bytes:

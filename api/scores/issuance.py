@@ -29,7 +29,7 @@ from api.kit import idempotency as keys
 from api.kit.database import transaction
 from api.kit.idempotency import RequestKey, UsedKey
 from api.ledger import store as ledger_rows
-from api.ledger.chain import Row, Tip
+from api.ledger.chain import SCORE, Row, Tip
 from api.ledger.store import BoundSeller, EntryDraft, build_entry
 from api.scores import envelope as answer
 from api.scores import inputs, repository, service
@@ -91,7 +91,7 @@ def record_draft(services: Services, made: ScoreDraft, seller: BoundSeller, tip:
     parts = {name: canonical_json(value) for name, value in envelope.items()}
     parts["assessment"] = serialize_assessment(made.assessment)
     inputs, digest = made.figures.inputs, made.bundle.digest
-    row = build_entry(seller, EntryDraft(made.chain, answer.SCORE, answer.content(digest, parts, inputs), now), tip)
+    row = build_entry(seller, EntryDraft(made.chain, SCORE, answer.content(digest, parts, inputs), now), tip)
     body, receipt = answer.signed_response(parts, row, services.receipts)
     sealed = answer.seal_receipt(seller.key, score_id, receipt)
     index = ScoreIndexEntry(

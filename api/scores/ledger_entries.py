@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from api.errors import SignatureError
-from api.ledger.chain import LedgerFault
+from api.ledger import receipts
+from api.ledger.chain import SCORE, LedgerFault
 from api.ledger.encryption import DecryptionError
 from api.ledger.receipts import attach_payload, verify_strictly
 from api.ledger.store import ledger
@@ -36,7 +37,7 @@ class ScoreIndexCheck:
         for each in looked:
             header = each.row.header
             found = index.pop(header.position, None)
-            if found is not None or header.kind == envelope.SCORE:
+            if found is not None or header.kind == SCORE:
                 yield from (LedgerFault(header.chain, header.position, what) for what in self._differing(each, found))
 
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
@@ -51,7 +52,7 @@ class ScoreIndexCheck:
         if found is None:
             yield "the index does not hold the score"
             return
-        if header.kind != envelope.SCORE:
+        if header.kind != SCORE:
             yield "the index holds a score, but the row is none"
             return
         expected = {"subject": header.subject, "scored_at": header.recorded_at}
@@ -76,7 +77,7 @@ class ScoreIndexCheck:
         try:
             receipt = envelope.open_receipt(each.key or b"", found["id"], found["receipt"])
             payload = envelope.signed_payload(kept, each.row)
-            return verify_strictly(attach_payload(receipt, payload), envelope.RECEIPT, self._jwks) == payload
+            return verify_strictly(attach_payload(receipt, payload), receipts.RECEIPT, self._jwks) == payload
         except (DecryptionError, SignatureError, ValueError):
             return False
 

@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from api.errors import ScoreUnknown
 from api.kit.cache import TtlCache
 from api.kit.database import transaction
+from api.ledger.chain import SELF_CHAIN
 from api.ledger.store import BoundSeller
 from api.scores import inputs
 from api.scores import repository as scores
@@ -23,10 +24,9 @@ from api.scores.repository import StoredScore, open_score
 from api.services import Services
 from scoring.freshness import tables_too_old
 
-CHAIN: Final = "self"
-"""The chain of all self views, and what stands for a bank in them; clients' ids have another form."""
-
 PURPOSE: Final = "self_view"
+
+
 _SHOWN: Final = 2
 
 
@@ -138,7 +138,7 @@ def issue_self_view(services: Services, seller_id: str, now: datetime) -> SelfVi
     """
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        services.ledger.hold(connection, CHAIN)
+        services.ledger.hold(connection, SELF_CHAIN)
         # once more: of two who look at once the second finds what the first made, and an erasure has removed figures
         latest = figures_of(services, connection, seller_id, now)
         known = _find(services, connection, seller_id)
@@ -167,7 +167,7 @@ def assessed(services: Services, latest: CorrectedVector, **named: str) -> Score
         ScoreNotExplained: the model's contributions do not add up.
     """
     bundle = services.champion.bundle
-    return ScoreDraft(latest, bundle, inputs.assess_inputs(bundle, [latest])[0], CHAIN, PURPOSE, named)
+    return ScoreDraft(latest, bundle, inputs.assess_inputs(bundle, [latest])[0], SELF_CHAIN, PURPOSE, named)
 
 
 def record(
@@ -182,23 +182,23 @@ def record(
         made: the score.
         now: the moment.
     """
-    score = record_draft(services, made, seller, services.ledger.hold(connection, CHAIN), now)
+    score = record_draft(services, made, seller, services.ledger.hold(connection, SELF_CHAIN), now)
     store_scores(connection, [score])
     return score.score
 
 
 def latest_id(connection: Connection, seller_id: str) -> str | None:
     """Return the id of the seller's latest self view."""
-    return next(iter(scores.latest_of(connection, CHAIN, seller_id, 1)), None)
+    return next(iter(scores.latest_of(connection, SELF_CHAIN, seller_id, 1)), None)
 
 
 def _find(services: Services, connection: Connection, seller_id: str) -> list[OpenedScore]:
-    ids = scores.latest_of(connection, CHAIN, seller_id, _SHOWN)
+    ids = scores.latest_of(connection, SELF_CHAIN, seller_id, _SHOWN)
     return [_CACHE.get(each, partial(_open, services, connection, each)) for each in ids]
 
 
 def _open(services: Services, connection: Connection, score_id: str) -> OpenedScore:
-    kept = scores.select_score(connection, CHAIN, score_id)
+    kept = scores.select_score(connection, SELF_CHAIN, score_id)
     if kept is None:
         raise ScoreUnknown
     return OpenedScore(open_score(services.ledger, kept))

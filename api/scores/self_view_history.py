@@ -14,9 +14,10 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from api.kit.cache import TtlCache
+from api.ledger.chain import SELF_CHAIN
 from api.scores import repository as scores
 from api.scores.repository import ScoreQuery, ScoreRow, StoredScore, open_score
-from api.scores.self_view import CHAIN, SelfView
+from api.scores.self_view import SelfView
 from api.services import Services
 from scoring import Outcome
 from scoring.canonical import canonical_json
@@ -76,7 +77,7 @@ def history_of(services: Services, connection: Connection, view: SelfView) -> li
     Raises:
         LedgerDamaged: a stored score does not open or does not match its commitment.
     """
-    stored = scores.newest(connection, ScoreQuery(CHAIN, view.score.seller_id, None, LONGEST + 1))
+    stored = scores.newest(connection, ScoreQuery(SELF_CHAIN, view.score.seller_id, None, LONGEST + 1))
     current = [each for each in (view.earlier, view.opened) if each is not None]
     shown = {each.score.id for each in current}
     older = [kept for kept in reversed(stored) if kept.index.id not in shown and not kept.row.is_dropped]

@@ -20,6 +20,7 @@ from api.consents.service import utc_now
 from api.errors import SellerUnknown, VectorsUnavailable
 from api.kit.database import transaction
 from api.kit.fields import Clock
+from api.ledger.chain import VIEW
 from api.ledger.store import EntryDraft
 from api.sellers import schemas as told
 from api.sellers.schemas import Profile
@@ -28,9 +29,6 @@ from features.errors import StoreError
 from features.picture.picture import FamilyIndex, FeatureShown, FlagShown, Picture, SeriesShown, TableShown, picture_of
 from features.store import VectorStore
 from scoring.canonical import canonical_json
-
-VIEW: Final = "view"
-"""The kind of a row of the ledger that records that a bank looked at a seller's picture."""
 
 
 def view_entry(picture: Picture, consent_id: str, body: bytes) -> bytes:

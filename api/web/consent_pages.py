@@ -30,9 +30,9 @@ from api.consents.repository import (
 from api.consents.repository import ConsentRequestState as Requested
 from api.consents.service import ConsentTerms
 from api.kit.database import UtcDateTime
+from api.ledger.chain import SELF_CHAIN
 from api.ledger.store import ledger, seller_keys
 from api.scores.repository import scores
-from api.scores.self_view import CHAIN
 from api.services import Wired
 from api.web.labels import ACCESS_KINDS, CONFIRMATIONS, CONSENT_STATES, PURPOSES, REQUEST_STATES
 from api.web.rendering import page, redirect
@@ -54,7 +54,7 @@ _ACCESSED = (
     )
     .where(
         seller_keys.c.seller_id == bindparam("seller"),
-        ledger.c.chain != CHAIN,
+        ledger.c.chain != SELF_CHAIN,
         ledger.c.kind.in_(list(ACCESS_KINDS)),
     )
     .order_by(ledger.c.recorded_at.desc())

@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from api.consents.ledger_entries import consent_entry, revocation_entry
 from api.kit.database import transaction
+from api.ledger.chain import VIEW
 from api.ledger.store import destroy_key
-from api.sellers.service import VIEW
 from scoring.canonical import canonical_json
 from tests.api.consents.conftest import DAY, OTHER, PURPOSE, SELLER, Room
 from tests.api.ledger.conftest import NOW

@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 from api.auth.signing_keys import KeyRing
 from api.cli.main import app
 from api.errors import InputError, SignatureError
-from api.ledger.receipts import verify_receipt
-from api.scores.envelope import RECEIPT
+from api.ledger.receipts import RECEIPT, verify_receipt
 from api.settings import Settings
 from scoring.canonical import canonical_json
 from tests.api.conftest import NEWCOMER, SELLERS, Opener, fill

@@ -12,6 +12,7 @@ import pytest
 
 from api.app import create_app
 from api.kit.database import transaction
+from api.ledger.chain import SELF_CHAIN
 from api.scores import self_view
 from api.scores.issuance import ScoreDraft, record_draft, store_scores
 from api.services import Services
@@ -101,7 +102,7 @@ def test_a_seller_with_such_a_score_gets_a_new_one_and_sees_both(
 ) -> None:
     with open_client(stored_in, ()) as client:
         browser = Browser(client).log_in(SELLER)
-        store(browser.services, self_view.CHAIN, self_view.PURPOSE)
+        store(browser.services, SELF_CHAIN, self_view.PURPOSE)
         for path in ("", "/reasons", "/improve", "/products", "/data", "/download"):
             assert browser.get(f"/seller{path}").status_code == 200, path
         assert "scoring model updated" in text_of(browser.get("/seller"))

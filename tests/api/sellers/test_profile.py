@@ -20,13 +20,13 @@ from api.consents import service as consenting
 from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import transaction
 from api.ledger import store as ledger
+from api.ledger.chain import VIEW
 from api.ledger.store import read_content
 from api.ledger.verification import verify
 from api.operations.retention import erase_seller
 from api.scores.ledger_entries import ScoreIndexCheck
 from api.sellers import service as looking
 from api.sellers.schemas import Profile
-from api.sellers.service import VIEW
 from features.picture.picture import picture_of
 from features.store import VectorStore
 from tests.api.conftest import bank_of

@@ -9,14 +9,15 @@ import pytest
 from sqlalchemy import text
 
 from api.kit.database import transaction
+from api.ledger.chain import DECISION, SCORE, SELF_CHAIN
 from api.ledger.store import EntryDraft
 from api.ledger.verification import verify
 from api.operations.retention import drop_expired, erase_seller
-from api.reviews import ledger_entries, service
+from api.reviews import service
 from api.reviews.ledger_entries import ReviewCheck
 from api.reviews.repository import Review, ReviewOutcome
 from api.reviews.service import Decision
-from api.scores import envelope, self_view
+from api.scores import self_view
 from scoring.canonical import canonical_json
 from tests.api.conftest import SELLERS
 from tests.api.web.conftest import Browser, asked
@@ -44,7 +45,7 @@ def change(browser: Browser, statement: str) -> None:
         connection.execute(text(statement))
 
 
-def append(browser: Browser, kind: str, content: object, chain: str = self_view.CHAIN) -> None:
+def append(browser: Browser, kind: str, content: object, chain: str = SELF_CHAIN) -> None:
     services, now = browser.services, datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, SELLERS[0])
@@ -121,9 +122,9 @@ def test_rows_that_the_ledger_does_not_know_are_found(browser: Browser) -> None:
 def test_rows_of_the_ledger_that_do_not_fit_one_another_are_found(browser: Browser) -> None:
     review = decided(browser, CONFIRM)
     told = {"bundle": "b", "envelope": {"id": "x", "purpose": "self_view", "review_id": review.id}, "inputs": {}}
-    append(browser, envelope.SCORE, told)
-    append(browser, envelope.SCORE, {**told, "envelope": {**told["envelope"], "review_id": "no such"}})
-    append(browser, ledger_entries.DECISION, {"review_id": "less"})
+    append(browser, SCORE, told)
+    append(browser, SCORE, {**told, "envelope": {**told["envelope"], "review_id": "no such"}})
+    append(browser, DECISION, {"review_id": "less"})
     assert [what for _, _, what in faults(browser)] == [
         "the score names a review by which nothing was corrected",
         "the score names a review of which no decision about its seller stands before",
@@ -134,7 +135,7 @@ def test_rows_of_the_ledger_that_do_not_fit_one_another_are_found(browser: Brows
 def test_a_review_leads_to_one_score(browser: Browser) -> None:
     review = decided(browser, CORRECT)
     told = {"bundle": "b", "envelope": {"id": "x", "purpose": "self_view", "review_id": review.id}, "inputs": {}}
-    append(browser, envelope.SCORE, told)
+    append(browser, SCORE, told)
     assert faults(browser) == [("self", 3, "the review led to another score before")]
 
 

@@ -16,6 +16,7 @@ from api.auth import clients as access
 from api.auth.scopes import ClientKind
 from api.consents import service as consents
 from api.kit.database import transaction
+from api.ledger import chain
 from api.ledger.verification import verify
 from api.scores import self_view
 from api.scores.ledger_entries import ScoreIndexCheck
@@ -33,7 +34,7 @@ def score_of(browser: Browser, seller_id: str) -> dict[str, Any]:
 
 def made(browser: Browser) -> list[Any]:
     with transaction(browser.services.engine) as connection:
-        return list(connection.execute(select(scores).where(scores.c.chain == self_view.CHAIN)))
+        return list(connection.execute(select(scores).where(scores.c.chain == chain.SELF_CHAIN)))
 
 
 def number(text: str) -> int:

@@ -16,9 +16,10 @@ from api.auth.sessions import UserKind
 from api.errors import InvalidRequest, ReviewDecided, TooManyReviews
 from api.kit.database import transaction
 from api.kit.pagination import format_cursor, parse_cursor
+from api.ledger import chain
 from api.ledger.store import read_content, rows_of
 from api.ledger.verification import verify
-from api.reviews import ledger_entries, repository, service
+from api.reviews import repository, service
 from api.reviews.repository import ReviewOutcome, ReviewState
 from api.reviews.service import Decision
 from api.scores import self_view
@@ -41,7 +42,7 @@ def decisions(browser: Browser) -> list[dict[str, Any]]:
     services = browser.services
     with transaction(services.engine) as connection:
         key = services.ledger.seller(connection, SELLER).key
-        rows = [row for row in rows_of(connection, self_view.CHAIN) if row.header.kind == ledger_entries.DECISION]
+        rows = [row for row in rows_of(connection, chain.SELF_CHAIN) if row.header.kind == chain.DECISION]
         return [json.loads(read_content(row, key)) for row in rows]
 
 
@@ -69,7 +70,7 @@ def test_a_corrected_figure_makes_a_new_score_that_names_the_old_one(browser: Br
     found = next(c["value"] for c in before["assessment"]["explanation"]["contributions"] if c["feature"] == FIGURE)
     assert told == {"found": found, "review_id": review_id}
     for score_id in (before["id"], after["id"]):
-        assert replay_score(services, self_view.CHAIN, score_id) == []
+        assert replay_score(services, chain.SELF_CHAIN, score_id) == []
     (decision,) = decisions(browser)
     assert decision["reason"] == "So it is."
     assert decision["correction"] == {"as_of": "2026-01-31", "feature": FIGURE, "found": found, "value": 0.01}
