@@ -17,8 +17,8 @@ from api.kit import openapi
 from api.kit.middleware import BodyLimit, RequestContext, RequestMetrics, StrictJson
 from api.kit.openapi import describe_problems
 from api.kit.problems import install_handlers
-from api.ledger.checkpoints import sending
 from api.models.endpoints import router as model_router
+from api.operations.checkpoint_sender import send_checkpoints
 from api.operations.health import router as health_router
 from api.operations.metrics import router as metrics_router
 from api.operations.model_reloader import run_reloader
@@ -28,7 +28,8 @@ from api.scores.endpoints import router as scores_router
 from api.sellers.endpoints import router as sellers_router
 from api.services import open_services
 from api.settings import Settings
-from api.web import error_pages, routing
+from api.web import consent_pages, error_pages, login, review_pages, score_pages, seller_data
+from api.web.routing import PageRouter
 
 _ROUTERS: Final = (
     scores_router,
@@ -45,6 +46,16 @@ _ROUTERS: Final = (
     metrics_router,
 )
 """In the order in which the OpenAPI document tells of them."""
+
+_PAGES: Final = (
+    score_pages.router,
+    consent_pages.router,
+    review_pages.seller_router,
+    login.session_router,
+    seller_data.download_router,
+    login.router,
+    review_pages.operator_router,
+)
 
 _DESCRIPTION: Final = """\
 A credit score for online sellers, from their orders, refunds and traffic.
@@ -75,7 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with open_services(settings, counted) as services:
             app.state.services = services
-            with run_reloader(app.state) as app.state.watch, sending(app.state):
+            with run_reloader(app.state) as app.state.watch, send_checkpoints(app.state):
                 yield
 
     app = FastAPI(
@@ -92,7 +103,10 @@ def create_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    routing.install_pages(app)
+    # one flat list of routes: a router inside a router would search for the route a second time
+    app.include_router(
+        PageRouter(include_in_schema=False, routes=[route for router in _PAGES for route in router.routes])
+    )
     for router in _ROUTERS:
         app.include_router(router)
     app.add_middleware(StrictJson)

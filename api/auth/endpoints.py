@@ -21,9 +21,10 @@ from api.auth import sessions
 from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Platform, require_scope
 from api.auth.scopes import Scope, format_scopes
 from api.auth.sessions import LOGIN_PATH, SessionCreate, SessionLink, UserKind
-from api.auth.signing_keys import TOKEN_LIFETIME, TOKEN_PATH
+from api.auth.signing_keys import TOKEN_LIFETIME
 from api.auth.token_grant import IssuedToken, authenticate_client, issue_token
 from api.auth.token_request import NO_STORE, TokenForm, TokenResponse, expect_form, read_request, token_error_responses
+from api.auth.tokens import TOKEN_PATH
 from api.kit.openapi import problem_responses
 from api.ledger.chain import format_timestamp
 from api.services import Wired

@@ -22,7 +22,6 @@ from api.errors import (
     ModelStoreError,
     StartError,
 )
-from api.services import Services
 from api.settings import Settings
 from scoring import Bundle, ScoringError
 
@@ -218,15 +217,15 @@ def _kept_bundle(settings: Settings, digest: str) -> Bundle:
     return load_bundle(settings, digest)
 
 
-def find_bundle(services: Services, digest: str) -> Bundle:
+def find_bundle(champion: ServedModel, settings: Settings, digest: str) -> Bundle:
     """Return the bundle that made a score, the one in force or a kept one.
 
     Raises:
         BundleNotKept: it is gone or damaged.
     """
-    if digest == services.champion.bundle.digest:
-        return services.champion.bundle
+    if digest == champion.bundle.digest:
+        return champion.bundle
     try:
-        return _kept_bundle(services.settings, digest)
+        return _kept_bundle(settings, digest)
     except (StartError, ScoringError) as error:
         raise BundleNotKept from error

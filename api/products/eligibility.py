@@ -203,6 +203,6 @@ def evaluate_products(
         LedgerDamaged: what is stored is no score.
     """
     require_current(score.body)
-    bundle = find_bundle(services, score.bundle)
+    bundle = find_bundle(services.champion, services.settings, score.bundle)
     known = read_facts(score, bundle)
     return known, [_offer(known, name, each, (bundle.policy.bands, at)) for name, each in versions]

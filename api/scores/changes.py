@@ -105,7 +105,7 @@ def _restated(services: Services, before: _OpenedScore, now: _OpenedScore) -> As
     one, other = before.assessment.versions, now.assessment.versions
     if one.bundle == other.bundle or one.catalogue != other.catalogue:
         return None
-    bundle = find_bundle(services, now.stored.bundle)
+    bundle = find_bundle(services.champion, services.settings, now.stored.bundle)
     try:
         return assess(bundle, [parse_vector(json.loads(before.stored.inputs))])[0]
     except ScoringError as error:

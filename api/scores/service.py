@@ -140,7 +140,7 @@ def replay_score(services: Services, bank_id: str, score_id: str) -> list[Differ
         vector = parse_vector(json.loads(score.inputs))
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
-    bundle = find_bundle(services, score.bundle)
+    bundle = find_bundle(services.champion, services.settings, score.bundle)
     try:
         made = json.loads(serialize_assessment(assess(bundle, [vector])[0]))
     except ScoringError as error:

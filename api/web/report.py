@@ -254,7 +254,7 @@ def waterfalls(seller_id: str, assessment: Assessment) -> dict[str, str]:
 
 def _bundle(services: Services, score: StoredScore) -> Bundle | None:
     try:
-        return find_bundle(services, score.bundle)
+        return find_bundle(services.champion, services.settings, score.bundle)
     except BundleNotKept:
         logger.warning("the bundle %s is not kept whole; reports on its scores say less", score.bundle)
         return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial, wraps
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -25,14 +25,11 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Scope
 
-import api.web.review_pages
 from api import errors
 from api.auth.sessions import ActiveSession, UserKind
 from api.kit.database import transaction
 from api.kit.problems import problem_of, request_id_of
 from api.services import Services
-from api.web import consent_pages, login, review_pages, score_pages, seller_data
-from api.web import login as acts
 from api.web.error_pages import error_page, error_response
 from api.web.rendering import Viewer, load_session
 
@@ -223,19 +220,3 @@ class PageRouter(APIRouter):
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Return whether a page is asked for."""
         return super().matches(scope) if scope["path"].startswith(_PLACES) else (Match.NONE, {})
-
-
-def install_pages(app: FastAPI) -> None:
-    """Put the pages before every other room."""
-    app.include_router(_ROUTER)
-
-
-_ROUTER: Final = PageRouter(
-    include_in_schema=False,
-    # in one row, since a router within a router looks for the route once more
-    routes=[
-        route
-        for room in (score_pages, consent_pages, review_pages, acts, seller_data, login, api.web.review_pages)
-        for route in room.router.routes
-    ],
-)
