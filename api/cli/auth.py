@@ -256,7 +256,7 @@ def list_keys(as_json: _KeysAsJson = False) -> None:
         typer.echo(f"{each['use']:<9} {each['kid']}  {each['standing']}")
 
 
-@keys_app.command()
+@keys_app.command("rotate")
 def rotate_keys(
     use: Annotated[_Use, typer.Argument(help="Which keys.")],
     delay_minutes: Annotated[

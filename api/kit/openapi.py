@@ -76,7 +76,7 @@ def _exemplify(operation: dict[str, Any], made: dict[str, Any]) -> None:
 
 @cache
 def _examples() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((files("api") / _EXAMPLES).read_text(encoding="utf-8"))
+    found: dict[str, Any] = json.loads((files("api.kit") / _EXAMPLES).read_text(encoding="utf-8"))
     return found
 
 

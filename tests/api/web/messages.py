@@ -16,12 +16,9 @@ import api
 from features.catalogue import CATALOGUE
 
 API = Path(next(iter(api.__path__)))
-PAGES = API / "seller_pages"
+PAGES = API / "web"
 TEMPLATES = sorted((PAGES / "templates").glob("*.html"))
-CODE = [
-    API / "outcomes.py",
-    *sorted(path for room in ("seller_pages", "review_pages") for path in (API / room).glob("*.py")),
-]
+CODE = sorted(PAGES.glob("*.py"))
 _KEYWORDS = {"N_": None, "_": None, "say": None, "count": (1, 2), "ngettext": (1, 2)}
 
 Sentence = str | tuple[str, str]
