@@ -147,7 +147,7 @@ def test_an_unknown_client_costs_the_same_comparison(
         compared.append(kept is not None)
         return credentials.verify_secret(text, kept)
 
-    monkeypatch.setattr(token_grant, "matches", matches)
+    monkeypatch.setattr(token_grant, "verify_secret", matches)
     other = bank.secret[:-1] + ("A" if bank.secret[-1] != "A" else "B")
     attempts = [(bank.id, bank.secret[:-1] + "~"), (bank.id, other), ("bank-0000000000000000", bank.secret), ("no", "")]
     for client_id, secret in attempts:

@@ -84,7 +84,7 @@ def test_score_draws_the_waterfall_into_a_file(run, tmp_path: Path) -> None:
 
 
 def test_advice_aims_at_a_band_that_there_is(run) -> None:
-    with pytest.raises(VectorError, match="no band 'Z'; the bands of the bundle are A, B, C, D, E"):
+    with pytest.raises(VectorError, match="Unknown band 'Z'; the bands of the bundle are A, B, C, D, E"):
         run("score", SELLERS[0], "--to-band", "Z")
     assert json.loads(run("score", SELLERS[0], "--to-band", "E", "--json").stdout)["advice"]["verdict"] == "reached"
     printed = run("score", SELLERS[0], "--to-band", "E").stdout

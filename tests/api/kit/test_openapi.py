@@ -14,9 +14,9 @@ from api.scores.schemas import ScoreRequest
 from api.settings import Settings
 
 MAY_BE_LEFT_OUT = {
-    "ConsentGrant": {"granted_at", "ends_at", "days"},
-    "SessionWanted": {"language"},
-    "DecisionGiven": {"feature", "value"},
+    "ConsentCreate": {"granted_at", "ends_at", "days"},
+    "SessionCreate": {"language"},
+    "DecisionCreate": {"feature", "value"},
 }
 """Fields of requests; an answer has them all."""
 

@@ -38,7 +38,7 @@ def receiver() -> Iterator[Receiver]:
 def run(stored_in: Settings, open_client: Opener, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("SELLERSCORE_HOME", str(stored_in.home))
     monkeypatch.setenv("SELLERSCORE_DATABASE_URL", stored_in.database_url)
-    monkeypatch.setattr(api.ledger.checkpoints, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(api.ledger.checkpoints, "_FIRST_TRY_PAUSE", 0.01)
     with open_client(stored_in, consenting=SELLERS[:1]) as client:
         ask(client)
     return lambda *given: CliRunner().invoke(app, ["ledger", "checkpoint", *given], catch_exceptions=False)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import api.scores.service
+import api.models.bundle_store
 from api.operations.retention import drop_expired
 from scoring import Bundle
 from scoring.model import Calibration
@@ -176,7 +176,7 @@ def test_the_earlier_model_need_not_be_kept_and_the_later_one_must(bank: Bank, o
     former, latter = others
 
     def forget(bundle: Bundle) -> None:
-        api.scores.service._kept_bundle.cache_clear()
+        api.models.bundle_store._kept_bundle.cache_clear()
         shutil.rmtree(bank.services.settings.home / "bundles" / bundle.digest.removeprefix("sha256:"))
 
     with bank.judged_by(former):

@@ -92,7 +92,7 @@ def test_a_database_that_is_away_is_told_wherever_one_looks(browser: Browser, mo
         raise OperationalError("SELECT", {}, Exception("away"))
 
     browser.log_in(SELLERS[0])
-    monkeypatch.setattr(sessions.repository, "find", away)
+    monkeypatch.setattr(sessions, "select_session", away)
     answer = browser.get("/seller")
     assert is_page(answer, 503, "The service does not answer right now")
     assert '<a class="button" href="/seller">Try again</a>' in answer.text

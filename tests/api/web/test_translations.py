@@ -22,7 +22,7 @@ NAMES = {"English", "中文"}
 
 def test_sentences_are_found_in_templates_in_code_and_in_the_catalogue() -> None:
     places = set(SENTENCES.values())
-    assert {"overview_of_score.html", "consents.html", "wording.py", "refusals.py", "catalogue"} <= places
+    assert {"overview_of_score.html", "consents.html", "labels.py", "error_pages.py", "catalogue"} <= places
     assert len(SENTENCES) > 300
 
 
