@@ -21,7 +21,7 @@ from api.models.bundle_store import ServedModel
 from api.models.registry import load_challenger, load_champion
 from api.scores.shadow import ShadowScorer
 from api.settings import Settings
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from features.contract_examples import DELIVERY, EXAMPLES, MEANINGS, MEANINGS_BY_TABLE
-from features.intake.delivery import ABSENT, BASE_CURRENCY, FIRST_DAY, LONGEST_SOURCE
-from features.intake.quality.words import PURPOSE, permitted
+from features.ingest.delivery import ABSENT, BASE_CURRENCY, FIRST_DAY, LONGEST_SOURCE
+from features.quality.explanations import PURPOSE, permitted
 from features.schema import FX_RATES, TABLES, Column, Kind, Need, Table
 
 BEGIN: Final = "<!-- generated: run python -m features.contract_page -->"

@@ -23,7 +23,7 @@ from training.labels import LOANS, DefaultDefinition, Labels, label_loans
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
 
 
 CATALOGUE_SIGNS: Final[Mapping[str, int]] = {feature.name: feature.sign for feature in CATALOGUE}
@@ -210,7 +210,7 @@ def to_vectors(computed: pd.DataFrame, covers_through: Mapping[str, date]) -> li
         computed: indexed by (seller_id, as_of), a column per feature.
         covers_through: the midnight through which each delivered table is complete.
     """
-    from features.vectors import rows_of
+    from features.materialize import rows_of
 
     catalogue = digest(CATALOGUE)
     return [

@@ -18,7 +18,7 @@ from training.split_settings import SplitConfig
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from training.registry import Version
 
 Section = TypeVar("Section")

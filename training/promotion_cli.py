@@ -218,7 +218,7 @@ def challenge(
 def _source(labels: Path | None) -> LabelSource:
     from datetime import UTC, datetime
 
-    from features.intake import open_store
+    from features.ingest import open_store
     from training.holdout import LabelSource
 
     return LabelSource(open_store(state_folder() / "operating"), labels, datetime.now(UTC).date())

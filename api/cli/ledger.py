@@ -182,7 +182,7 @@ def erase(
     from datetime import UTC, datetime
 
     from api.operations.retention import erase_seller as erased_now
-    from features.store import VectorStore
+    from features.store.vectors import VectorStore
 
     with _open() as (settings, engine, ledger):
         done = erased_now(

@@ -19,7 +19,7 @@ from api.cli.ledger import ledger_app, receipts_app
 
 if TYPE_CHECKING:
     from api.cli.preview import ScorePreview
-    from features.store import StoredVector
+    from features.store.vectors import StoredVector
     from scoring import Bundle
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -132,7 +132,7 @@ def _write_svg(path: Path, looked: ScorePreview) -> None:
 def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:
     from api.models.registry import load_champion
     from api.settings import load_settings
-    from features.store import VectorStore
+    from features.store.vectors import VectorStore
 
     settings = load_settings()
     vectors = VectorStore(settings.vectors_path)

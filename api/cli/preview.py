@@ -25,7 +25,7 @@ from api.settings import Settings
 from api.web.outcome_texts import for_bank
 from api.web.translations import translator_for
 from api.web.waterfall import WaterfallStep, extent, waterfall_steps
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import Advice, AdviceVerdict, Assessment, Changes, advise, assess, changes
 from scoring.advice import OpenReasonCause
 from scoring.assessment import SCALE_LIMIT, Explanation

@@ -19,7 +19,7 @@ from api.kit.openapi import problem_responses
 from api.scores.inputs import to_vector
 from api.services import Services, Wired
 from features.errors import StoreError
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import ScoringError, assess
 from scoring.freshness import optional_gaps, required_gaps
 

@@ -25,7 +25,7 @@ from api.scores.shadow import ShadowScorer
 from api.services import Services
 from api.settings import Settings
 from features.errors import StoreError
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import BundleError, ScoringError, assess
 
 logger = logging.getLogger(__name__)

@@ -25,8 +25,8 @@ from api.ledger.store import Ledger, RetentionCutoff
 from api.reviews import repository as reviews
 from api.scores import repository as scores
 from api.scores import shadow
-from features.intake.erasing import erase_rows
-from features.store import VectorStore
+from features.ingest.erasure import erase_rows
+from features.store.vectors import VectorStore
 
 KINDS: Final = frozenset({SCORE})
 """Kinds of rows whose contents are dropped; records of the ledger itself are kept."""

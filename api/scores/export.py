@@ -32,7 +32,7 @@ from api.scores.inputs import to_vector
 from api.scores.repository import StoredScore, iterate_scores
 from api.scores.self_view import PURPOSE as SELF_VIEW
 from api.settings import Settings
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import Assessment, Bundle, assess
 from scoring.assessment import SCALE_LIMIT
 

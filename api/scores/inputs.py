@@ -34,7 +34,7 @@ from api.errors import (
 from api.kit.database import UtcDateTime, metadata
 from api.services import Services
 from features.errors import StoreError
-from features.store import StoredVector, VectorStore
+from features.store.vectors import StoredVector, VectorStore
 from scoring import (
     Assessment,
     Bundle,

@@ -26,12 +26,20 @@ from api.sellers import schemas as told
 from api.sellers.schemas import Profile
 from api.services import Services
 from features.errors import StoreError
-from features.picture.picture import FamilyIndex, FeatureShown, FlagShown, Picture, SeriesShown, TableShown, picture_of
-from features.store import VectorStore
+from features.profile.profile import (
+    FamilyIndex,
+    ProfileFeature,
+    ProfileFlag,
+    ProfileSeries,
+    ProfileTable,
+    SellerProfile,
+    build_profile,
+)
+from features.store.vectors import VectorStore
 from scoring.canonical import canonical_json
 
 
-def view_entry(picture: Picture, consent_id: str, body: bytes) -> bytes:
+def view_entry(picture: SellerProfile, consent_id: str, body: bytes) -> bytes:
     """Return the content of its row: of whom, by which consent, of what data, and the digest of the answer."""
     return canonical_json(
         {
@@ -47,7 +55,7 @@ def view_entry(picture: Picture, consent_id: str, body: bytes) -> bytes:
 _DIRECTIONS: Final = {-1: "higher", 0: "neither", 1: "lower"}
 
 
-def profile_response(picture: Picture, consent_id: str, today: date) -> told.Profile:
+def profile_response(picture: SellerProfile, consent_id: str, today: date) -> told.Profile:
     """Return the answer.
 
     Args:
@@ -82,7 +90,7 @@ def _family(each: FamilyIndex) -> told.FamilyIndex:
     )
 
 
-def _series(each: SeriesShown) -> told.Series:
+def _series(each: ProfileSeries) -> told.Series:
     return told.Series(
         series=each.series.name,
         label=each.series.label,
@@ -95,7 +103,7 @@ def _series(each: SeriesShown) -> told.Series:
     )
 
 
-def _feature(each: FeatureShown, family: str) -> told.FeatureStanding:
+def _feature(each: ProfileFeature, family: str) -> told.FeatureStanding:
     feature = each.feature
     return told.FeatureStanding(
         feature=feature.name,
@@ -112,7 +120,7 @@ def _feature(each: FeatureShown, family: str) -> told.FeatureStanding:
     )
 
 
-def _table(each: TableShown, today: date) -> told.TableCoverage:
+def _table(each: ProfileTable, today: date) -> told.TableCoverage:
     return told.TableCoverage(
         table=each.table,
         need=each.need,
@@ -127,7 +135,7 @@ def _table(each: TableShown, today: date) -> told.TableCoverage:
     )
 
 
-def _flag(each: FlagShown) -> told.Flag:
+def _flag(each: ProfileFlag) -> told.Flag:
     return told.Flag(
         flag=each.flag.name,
         question=each.flag.question,
@@ -187,10 +195,10 @@ def view_profile(
     return answer
 
 
-def _load_profile(vectors: VectorStore, seller_id: str) -> Picture:
+def _load_profile(vectors: VectorStore, seller_id: str) -> SellerProfile:
     try:
         found = vectors.picture(seller_id)
-        picture = None if found is None else picture_of(*found)
+        picture = None if found is None else build_profile(*found)
     except StoreError as error:
         logger.warning("no picture can be read: %s", error)
         raise VectorsUnavailable from error

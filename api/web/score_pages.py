@@ -28,7 +28,7 @@ from api.web.rendering import page, render_template
 from api.web.routing import PageContext, SellerPage, SessionRoute
 from api.web.score_views import MissingScore, reasons_of, score_overview
 from features.errors import StoreError
-from features.picture.picture import Picture, picture_of
+from features.profile.profile import SellerProfile, build_profile
 
 logger = logging.getLogger(__name__)
 
@@ -175,10 +175,10 @@ def _data(seller: PageContext, services: Services, view: SelfView) -> dict[str, 
     }
 
 
-def _picture(services: Services, seller_id: str) -> Picture | None:
+def _picture(services: Services, seller_id: str) -> SellerProfile | None:
     try:
         found = services.vectors.picture(seller_id)
-        return None if found is None else picture_of(*found)
+        return None if found is None else build_profile(*found)
     except StoreError as error:
         logger.warning("no picture can be read: %s", error)
         return None

@@ -30,9 +30,9 @@ from api.web.labels import TABLES
 from api.web.routing import SellerPage, SessionRoute
 from api.web.translations import N_, Translator
 from features.errors import StoreError
-from features.picture.picture import Gap, Picture, SeriesShown, TableShown
-from features.picture.stored import encoded
-from features.store import StoredVector
+from features.profile.profile import MissingReason, ProfileSeries, ProfileTable, SellerProfile
+from features.store.profiles import encode
+from features.store.vectors import StoredVector
 from scoring.canonical import canonical_json
 from scoring.sheet import FeatureEntry
 
@@ -70,12 +70,12 @@ class FigureRow:
     value: str
 
 
-def table_rows(picture: Picture, words: Translator) -> tuple[TableRow, ...]:
+def table_rows(picture: SellerProfile, words: Translator) -> tuple[TableRow, ...]:
     """Return the tables as the seller reads them."""
     return tuple(_table(each, words) for each in picture.coverage)
 
 
-def sales_series(picture: Picture, words: Translator) -> Sales | None:
+def sales_series(picture: SellerProfile, words: Translator) -> Sales | None:
     """Return a year of net sales, None where there are none to show."""
     shown = next(each for each in picture.series if each.series.name == SALES)
     if shown.gap is not None:
@@ -103,16 +103,18 @@ def feature_rows(
     )
 
 
-def _table(each: TableShown, words: Translator) -> TableRow:
+def _table(each: ProfileTable, words: Translator) -> TableRow:
     name = words.say(TABLES.get(each.table, each.table))
     through = words.day(each.covers_through) if each.covers_through else words.say(N_("not delivered"))
     if each.first_day is None or each.last_day is None:
-        nothing = words.say(N_("not delivered") if each.gap is Gap.NOT_DELIVERED else N_("no records of yours"))
+        nothing = words.say(
+            N_("not delivered") if each.gap is MissingReason.NOT_DELIVERED else N_("no records of yours")
+        )
         return TableRow(name, through, nothing, "", known=False)
     return TableRow(name, through, words.day(each.first_day), words.day(each.last_day), known=True)
 
 
-def _steps(picture: Picture, shown: SeriesShown, words: Translator) -> Iterator[tuple[str, str, bool]]:
+def _steps(picture: SellerProfile, shown: ProfileSeries, words: Translator) -> Iterator[tuple[str, str, bool]]:
     for step, value in zip(picture.steps, shown.values, strict=True):
         amount = words.say(N_("not known")) if value is None else words.money(round(value / _MICROS))
         yield f"{words.day(step.begins)} – {words.day(step.ends)}", amount, step.settled
@@ -225,7 +227,7 @@ def _picture(services: Services, seller_id: str) -> bytes:
         found = services.vectors.picture(seller_id)
     except StoreError:
         found = None
-    return b"null" if found is None else encoded(found[1]).encode()
+    return b"null" if found is None else encode(found[1]).encode()
 
 
 _SECTIONS: Final[dict[str, Callable[[Services, str], Iterator[bytes]]]] = {

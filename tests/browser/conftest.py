@@ -32,7 +32,7 @@ from api.auth.sessions import UserKind
 from api.scores.inputs import to_vector
 from api.services import Services
 from api.settings import Settings
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import Outcome, assess
 from tests.world import shared_world
 

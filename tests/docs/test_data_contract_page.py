@@ -10,9 +10,9 @@ from pathlib import Path
 
 from features import contract_page
 from features.contract_examples import DELIVERY, EXAMPLES, MEANINGS, MEANINGS_BY_TABLE
-from features.intake import ingest
-from features.intake.delivery import ConstantRate, Terms, open_delivery
-from features.schema import BY_NAME, TABLES
+from features.ingest import ingest
+from features.ingest.delivery import Terms, open_delivery
+from features.schema import BY_NAME, TABLES, ConstantRate
 
 PAGE = (Path(__file__).parents[2] / "docs" / "data-contract.md").read_text(encoding="utf-8")
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from features import store as store_module
-from features.circumstances.stored import Circumstances, CircumstanceSet
 from features.errors import StoreError
-from features.store import Snapshot, StoredVector, VectorStore
+from features.store import vectors as store_module
+from features.store.seller_context import SellerContext, SellerContextSet
+from features.store.vectors import Snapshot, StoredVector, VectorStore
 
 SNAPSHOT = Snapshot(date(2024, 3, 1), "data-1", "sha256:aa", {"orders": date(2024, 3, 1), "refunds": date(2024, 2, 29)})
 NEXT = replace(SNAPSHOT, as_of=date(2024, 3, 2), data_version="data-2")
@@ -249,21 +249,21 @@ def test_a_snapshot_replaced_between_two_looks_of_one_read_does_not_mix_in(
     assert store.latest("S1") is None
 
 
-CHINA = CircumstanceSet({"USD": 1.0, "CNY": 0.145}, [("S1", "CN", "CNY"), ("S2", None, None)])
+CHINA = SellerContextSet({"USD": 1.0, "CNY": 0.145}, [("S1", "CN", "CNY"), ("S2", None, None)])
 
 
 def test_circumstances_come_with_the_latest_vector_and_leave_with_the_snapshot(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS, circumstances=CHINA)
     found = [store.latest(seller) for seller in ("S1", "S2")]
     assert [each and each.circumstances for each in found] == [
-        Circumstances("CN", "CNY", {"USD": 1.0, "CNY": 0.145}),
-        Circumstances(None, None, {"USD": 1.0, "CNY": 0.145}),
+        SellerContext("CN", "CNY", {"USD": 1.0, "CNY": 0.145}),
+        SellerContext(None, None, {"USD": 1.0, "CNY": 0.145}),
     ]
     assert store.usd_per_unit() == {"USD": 1.0, "CNY": 0.145}
     store.replace(NEXT, ROWS)
     later = store.latest("S1")
     assert later is not None
-    assert later.circumstances == Circumstances()
+    assert later.circumstances == SellerContext()
     assert store.usd_per_unit() == {}
 
 
@@ -271,7 +271,7 @@ def test_a_sellers_circumstances_are_removed_with_the_vectors_and_overwritten(
     store: VectorStore, tmp_path: Path
 ) -> None:
     store.replace(
-        SNAPSHOT, [*ROWS, ("S-to-forget", (0.5,))], circumstances=CircumstanceSet({}, [("S-to-forget", "CN", "CNY")])
+        SNAPSHOT, [*ROWS, ("S-to-forget", (0.5,))], circumstances=SellerContextSet({}, [("S-to-forget", "CN", "CNY")])
     )
     assert store.remove("S-to-forget") == 1
     assert not [file.name for file in (tmp_path / "var").iterdir() if b"S-to-forget" in file.read_bytes()]

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.facts import TILE_KEYS
-from features.intake import OperatingStore, StoredDelivery
+from features.ingest import OperatingStore, StoredDelivery
 from features.schema import BY_NAME, Kind
-from features.tile_store import SOURCES
+from features.store.tiles import SOURCES
 from training.evidence.fake_order_strategies import BUDGET_SHARE, SalesPattern, Strategy
 
 if TYPE_CHECKING:

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from matplotlib.figure import Figure
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from scoring import Assessment, Bundle
     from training.dataset import Dataset
     from training.evidence.study import ReviewedModel

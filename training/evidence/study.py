@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from scoring import Bundle
     from training.dataset import Dataset
     from training.evidence.fake_order_strategies import FakeOrdersConfig

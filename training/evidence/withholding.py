@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE
 from features.pipeline import compute_frame
-from features.tile_store import SOURCES
+from features.store.tiles import SOURCES
 from training.evidence.fake_order_rows import NamedRows, copy_rows, first_rows, rows_of, with_new_ids, write_store
 from training.evidence.limits import LimitCheck, Standing, alarms
 from training.evidence.study import Finding, assess_rows, sample_rows, scorable_rows, scores
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from scoring import Assessment, Bundle
     from training.evidence.study import ReviewedModel
 

@@ -136,7 +136,7 @@ def _writable(report: Path | None, today: date) -> Path:
 def _monitor(asked: _Request, page: Path, *, as_json: bool) -> MonitorResult:
     from rich.console import Console
 
-    from features.durable import replace_text
+    from features.store.folders import replace_text
     from training.monitor.report import render
     from training.monitor.run import monitor, result_tables
     from training.monitor.run import to_json as shown_as_json
@@ -158,7 +158,7 @@ def _monitor(asked: _Request, page: Path, *, as_json: bool) -> MonitorResult:
 
 
 def _score_source(asked: _Request) -> MonitorInputs:
-    from features.intake import open_store
+    from features.ingest import open_store
     from training.holdout import LabelSource
     from training.monitor.inputs import read_portfolio
     from training.monitor.run import MonitorInputs

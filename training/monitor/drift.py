@@ -24,8 +24,8 @@ import numpy as np
 
 from features.catalogue import CATALOGUE, digest
 from features.expressions import DaysOnPlatform, DaysSinceFirst, OldestStore, measures_of
-from features.intake.quality.psi import ACT, WATCH, Stability, Verdict
 from features.pipeline import compute_frame
+from features.quality.psi import ACT, WATCH, Stability, Verdict
 from training.errors import TrainingError
 from training.evidence import drift as psi
 from training.evidence.drift import SCORE, Drift, Sample, drifts

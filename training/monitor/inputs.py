@@ -28,7 +28,7 @@ from training.monitor.score_log import SCORED, SCORES
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from scoring import Bundle
 
 

@@ -11,7 +11,7 @@ from rich.console import Console, RenderableType
 from api.cli.preview import NOTICE, ScorePreview, advice, render_preview, trend
 from api.scores.inputs import to_vector
 from api.web.waterfall import waterfall_steps
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import Advice, AdviceVerdict, Assessment, Bundle, Changes, assess
 from scoring.advice import Change, OpenReason, OpenReasonCause, Option, Relation, Step
 from scoring.assessment import SCALE_LIMIT, Explanation, GroupPoints

@@ -15,7 +15,7 @@ from api.models.bundle_store import save_bundle
 from api.operations import retention
 from api.services import Services
 from api.settings import Settings
-from features.store import Snapshot
+from features.store.vectors import Snapshot
 from scoring import Bundle, BundleParts, pack
 from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener
 

@@ -19,7 +19,7 @@ from api.scores.inputs import inputs_of, to_vector
 from api.scores.repository import find_score
 from api.scores.schemas import Score
 from api.settings import Settings
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import Bundle, assess, serialize_assessment
 from tests.api.conftest import AS_OF, NEWCOMER, NOW, SELLERS, Opener, bank_of
 

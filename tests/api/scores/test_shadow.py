@@ -24,7 +24,7 @@ from api.scores.inputs import to_vector
 from api.scores.shadow import Pair, ScoreNumbers, ShadowScore, ShadowScorer
 from api.services import Services
 from api.settings import Settings
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import Bundle, assess, pack
 from scoring.bundle import BundleParts
 from scoring.model import Calibration

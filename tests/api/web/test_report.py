@@ -22,7 +22,7 @@ from api.models.bundle_store import save_bundle
 from api.scores.inputs import to_vector
 from api.web.documents import render_document
 from api.web.report import build_report, score_position, waterfalls
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import Advice, AdviceVerdict, Assessment, Bundle, BundleParts, Outcome, assess, pack, serialize_assessment
 from scoring.advice import Change, Option
 from scoring.outcome import Shortfall

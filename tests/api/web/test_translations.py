@@ -10,7 +10,7 @@ import pytest
 from api.web.labels import TABLES
 from api.web.translations import Language, translator_for
 from features.catalogue import CATALOGUE
-from features.picture.steps import TABLES as TILES
+from features.profile.compute import TABLES as TILES
 from tests.api.web.messages import CODE, TEMPLATES, every_sentence, plain_text_of, translated
 
 SENTENCES = every_sentence()

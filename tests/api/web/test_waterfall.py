@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api.scores.inputs import to_vector
 from api.web.waterfall import extent, narrow_waterfall_svg, waterfall_steps, waterfall_svg
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import Assessment, Bundle, assess
 from scoring.assessment import SCALE_LIMIT, Explanation, GroupPoints
 from tests.api.conftest import NAMES, SNAPSHOT

@@ -22,7 +22,7 @@ from api.scores import shadow as shadows
 from api.scores.export import export_scores
 from api.scores.shadow import ScoreNumbers, ShadowScore
 from features.errors import StoreError
-from features.intake import open_store
+from features.ingest import open_store
 from features.pipeline import accepted_rows
 from tests.training.monitor.conftest import END, MIDNIGHTS, SECOND, Run, Served
 from tests.world import World, shared_world
