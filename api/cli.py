@@ -22,7 +22,7 @@ from api.seller_sessions.cli import link
 
 if TYPE_CHECKING:
     from api.looked import Looked
-    from features.store import StoredVector
+    from features.store.vectors import StoredVector
     from scoring import Bundle
 
 app = typer.Typer(no_args_is_help=True, add_completion=False)
@@ -136,7 +136,7 @@ def _write_svg(path: Path, looked: Looked) -> None:
 def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:
     from api.model_store import load_champion
     from api.settings import load_settings
-    from features.store import VectorStore
+    from features.store.vectors import VectorStore
 
     settings = load_settings()
     vectors = VectorStore(settings.vectors_path)

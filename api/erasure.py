@@ -20,8 +20,8 @@ from api.reviews import repository as reviews
 from api.seller_sessions import repository as sessions
 from api.seller_sessions.repository import Person
 from api.shadow import repository as shadow
-from features.intake.erasing import erase_rows
-from features.store import VectorStore
+from features.ingest.erasure import erase_rows
+from features.store.vectors import VectorStore
 
 _SCRUBBED: Final = (
     "seller_keys",

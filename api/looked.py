@@ -10,7 +10,7 @@ from api.errors import SellerUnknown
 from api.model_store import load_champion
 from api.settings import Settings
 from api.vectors import example_vector, to_vector
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import Advice, Assessment, Changes, advise, assess, changes
 
 

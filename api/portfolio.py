@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from api.errors import OutputError
 from api.vectors import to_vector
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import Assessment, Bundle, assess
 from scoring.assess import SCALE_LIMIT
 

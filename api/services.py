@@ -23,7 +23,7 @@ from api.settings import Settings
 from api.shadow.service import Shadow
 from api.strict import once
 from api.troubles import Troubles
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 
 
 @dataclass(frozen=True)

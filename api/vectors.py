@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import Final
 
-from features.store import StoredVector, VectorStore
+from features.store.vectors import StoredVector, VectorStore
 from scoring import Bundle, Outcome, Vector, assess
 from scoring.canonical import canonical_json
 

@@ -27,7 +27,7 @@ from api.shadow.service import Shadow
 from api.troubles import Troubles
 from api.vectors import to_vector
 from features.errors import StoreError
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import BundleError, ScoringError, assess
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from features.home import state_folder
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from features.intake import IntakeReport
+    from features.ingest import IngestReport
 
 app = typer.Typer()
 
@@ -40,7 +40,7 @@ def ingest(
     """
     from rich.console import Console
 
-    from features.intake import ingest as take_in
+    from features.ingest import ingest as take_in
 
     errors = Console(stderr=True)
     with errors.status("Reading the delivery") as status:
@@ -123,7 +123,7 @@ def features(
 
 def _land(quiet: bool) -> None:
     """Bring tiles and vectors up to date with a delivery that has landed, if it says through which day it reaches."""
-    from features.intake import open_store
+    from features.ingest import open_store
     from features.pipeline import covered_days
 
     if "orders" in covered_days(open_store(state_folder() / "operating")):
@@ -140,14 +140,14 @@ def _store_vectors(as_json: bool, quiet: bool = False) -> None:
 
     from rich.console import Console
 
-    from features.intake import open_store
-    from features.store import VectorStore
-    from features.vectors import refresh
+    from features.ingest import open_store
+    from features.materialize import materialize_vectors
+    from features.store.vectors import VectorStore
 
     home = state_folder()
     store = open_store(home / "operating")
     with Console(stderr=True).status("Computing features from tiles"):
-        snapshot, sellers = refresh(store, VectorStore(home / "vectors.db"))
+        snapshot, sellers = materialize_vectors(store, VectorStore(home / "vectors.db"))
     if as_json:
         typer.echo(json.dumps({"as_of": snapshot.as_of.isoformat(), "sellers": sellers, "data": snapshot.data_version}))
     elif not quiet:
@@ -159,8 +159,8 @@ def _write_frame(engine: _Engine, midnights: list[date], out: Path, as_json: boo
 
     from rich.console import Console
 
-    from features.frame_folder import write_frame
-    from features.intake import open_store
+    from features.ingest import open_store
+    from features.materialize import materialize_frame
     from features.pipeline import latest_midnight
 
     store = open_store(state_folder() / "operating")
@@ -172,7 +172,7 @@ def _write_frame(engine: _Engine, midnights: list[date], out: Path, as_json: boo
         "ask up to then.",
     )
     with Console(stderr=True).status(f"Computing features on {engine}"):
-        rows = write_frame(store, days, out.absolute(), engine.value)
+        rows = materialize_frame(store, days, out.absolute(), engine.value)
     if as_json:
         typer.echo(json.dumps({"as_of": [day.isoformat() for day in days], "rows": rows, "out": str(out)}))
     else:
@@ -193,9 +193,9 @@ def _print_catalogue(markdown: bool, as_json: bool) -> None:
         typer.echo("\n".join(describe.text()))
 
 
-def _write_page(report: IntakeReport, delivery: Path, out: Path | None) -> Path:
-    from features.intake import open_store
-    from features.intake.quality import write_page
+def _write_page(report: IngestReport, delivery: Path, out: Path | None) -> Path:
+    from features.ingest import open_store
+    from features.quality import write_page
 
     home = state_folder()
     digest, *again = report.delivery_id.split("-")
@@ -203,10 +203,10 @@ def _write_page(report: IntakeReport, delivery: Path, out: Path | None) -> Path:
     return write_page(open_store(home / "operating"), report, delivery.resolve().name, place)
 
 
-def _print_quarantine(console: Console, report: IntakeReport) -> None:
+def _print_quarantine(console: Console, report: IngestReport) -> None:
     """Print where the quarantined rows of each table are, and a few of them."""
     from features.engines.duckdb import open_engine
-    from features.intake.quality.quarantine import example_lines, reasons
+    from features.quality.analysis import example_lines, quarantine_reasons
 
     tables = [each for each in report.tables if each.rejected]
     if not tables:
@@ -216,15 +216,15 @@ def _print_quarantine(console: Console, report: IntakeReport) -> None:
         for each in tables:
             file = folder / f"{each.table}.parquet"
             lines = [f"  {each.table}: quarantined rows are in {file}. Examples, with ids shortened:"]
-            lines += [f"    {line}" for line in example_lines(reasons(engine, each, file))]
+            lines += [f"    {line}" for line in example_lines(quarantine_reasons(engine, each, file))]
             console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
-def _print_report(report: IntakeReport) -> None:
+def _print_report(report: IngestReport) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from features.intake.quality.words import explain
+    from features.quality.explanations import explain
     from features.schema import BY_NAME
 
     table = Table("table", box=None, header_style="bold")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from features.intake.quality.words import PURPOSE, permitted
+from features.quality.explanations import PURPOSE, permitted
 from features.schema import TABLES, Column, Kind, Need, Table
 
 BEGIN: Final = "<!-- tables: written by python -m features.contract_page -->"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 
 from features.engines.duckdb import open_engine
 from features.errors import CatalogueError, StoreError
-from features.passes import INDEX, reading
+from features.executor import INDEX, map_engine_errors
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
 
 _FIRST: Final = "first"
 """The first midnight as of which a seller is known."""
@@ -106,7 +106,7 @@ def _require(holds: pd.Series, requested: pd.DataFrame, rest: Callable[[str], st
 
 def _known_from(store: OperatingStore) -> tuple[pd.Series, date]:
     """Return the first midnight as of which each seller is known, by seller, and as of which any order is."""
-    with reading(store), open_engine() as engine:
+    with map_engine_errors(store), open_engine() as engine:
         sellers, orders = (
             engine.read_parquet([str(file) for file in store.files(table)]) for table in ("sellers", "orders")
         )

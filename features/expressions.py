@@ -301,7 +301,7 @@ class RushOrders(Measure, tag="rush_orders"):
     orders: int
 
 
-# Of the seller's loans (see `features.loans`)
+# Of the seller's loans (see `features.measures.repayment`)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,16 @@ from features.catalogue.definition import measures_in, parties_of, tables_of
 from features.coverage import requested_pairs, require_covered
 from features.engines.duckdb import open_engine
 from features.errors import StoreError
-from features.evaluate import value_of
+from features.executor import (
+    INDEX,
+    Sources,
+    compute_for_pairs,
+    compute_in_chunks,
+    index_by_pair,
+    map_engine_errors,
+    parties,
+    value_of,
+)
 from features.expressions import (
     AgeTotal,
     DaysOnPlatform,
@@ -31,15 +40,14 @@ from features.expressions import (
     Total,
 )
 from features.measures import measured_parts
-from features.measures.scope import PAIR, Scope, column
+from features.measures.scope import PAIR, PairScope, column_name
 from features.measures.windows import plain
-from features.passes import INDEX, Sources, computed, indexed, over_pairs, parties, reading
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
 
 WAITED_FOR: Final = 7
 """By how many days a table may end before the orders and still set the date of an online vector."""
@@ -55,7 +63,7 @@ _LATEST: Final = DaysSinceFirst | DaysSinceLast | LatestDay
 
 def feature_table(
     tiles: Mapping[str, ir.Table],
-    scope: Scope,
+    scope: PairScope,
     known_since: Mapping[str, date],
     catalogue: Sequence[Feature] = CATALOGUE,
     begins: Mapping[str, date] = MappingProxyType({}),
@@ -71,7 +79,7 @@ def feature_table(
         begins: the day on which the platform began to record a table; a window that reaches back before it is
             missing, for its first days would read as days on which nothing happened.
     """
-    wanted = sorted(measures_in(catalogue), key=column)
+    wanted = sorted(measures_in(catalogue), key=column_name)
     measured = scope.pairs.select(PAIR, *INDEX)
     for number, part in enumerate(measured_parts(tiles, scope, wanted)):
         # names that differ let Ibis make one flat join of all parts, not a query within a query for each
@@ -82,7 +90,7 @@ def feature_table(
         return {table: day for table, day in days.items() if day > scope.first}
 
     known = measured.select(
-        *INDEX, **{column(item): _known(item, measured, {*known_since}, late(item)) for item in wanted}
+        *INDEX, **{column_name(item): _known(item, measured, {*known_since}, late(item)) for item in wanted}
     )
     return known.select(
         *INDEX, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
@@ -137,15 +145,17 @@ def compute_frame(
         A frame of float64 columns in catalogue order, NaN where missing, indexed and sorted by (seller_id, as_of).
     """
 
-    def expressions(sources: Sources, scope: Scope) -> dict[str, ir.Table]:
+    def expressions(sources: Sources, scope: PairScope) -> dict[str, ir.Table]:
         return {"frame": feature_table(sources.tables, scope, sources.known_since, catalogue, sources.begins)}
 
-    return indexed(over_pairs(store, pairs, expressions, measures_in(catalogue), threads)["frame"]).astype("float64")
+    return index_by_pair(compute_for_pairs(store, pairs, expressions, measures_in(catalogue), threads)["frame"]).astype(
+        "float64"
+    )
 
 
 def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
     """Return the pairs of every seller whom the platform knew as of a midnight, for `frame`."""
-    with reading(store), open_engine() as engine:
+    with map_engine_errors(store), open_engine() as engine:
         sellers = engine.read_parquet([str(file) for file in store.files("sellers")])
         known = sellers.filter(sellers.visible_from <= as_of).select("seller_id").distinct().to_pyarrow()
     pairs: pd.DataFrame = known.to_pandas().assign(as_of=as_of)
@@ -163,12 +173,14 @@ def described(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
         Columns `country`, and `marketplace`, that of the oldest store held; missing where nothing was known. Indexed
         and sorted by (seller_id, as_of).
     """
-    with reading(store), open_engine() as engine:
-        found = computed(engine, parties(engine, store), pairs, lambda scope: {"described": _descriptions(scope)})
-    return indexed(found["described"])
+    with map_engine_errors(store), open_engine() as engine:
+        found = compute_in_chunks(
+            engine, parties(engine, store), pairs, lambda scope: {"described": _descriptions(scope)}
+        )
+    return index_by_pair(found["described"])
 
 
-def _descriptions(scope: Scope) -> ir.Table:
+def _descriptions(scope: PairScope) -> ir.Table:
     held = scope.held.group_by(PAIR).agg(marketplace=scope.held.marketplace.argmin(scope.held.opened_at))
     return scope.pairs.left_join(held, PAIR).select(*INDEX, "country", "marketplace")
 
@@ -179,7 +191,7 @@ def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:
     Raises:
         StoreError: a stored file is missing or damaged.
     """
-    with reading(store), open_engine() as engine:
+    with map_engine_errors(store), open_engine() as engine:
         rows = engine.read_parquet([str(file) for file in store.files(table)]).to_pyarrow()
     held: pd.DataFrame = rows.to_pandas(date_as_object=False)
     return held
@@ -230,8 +242,8 @@ def _whole_from(measure: Measure, table: str, begins: Mapping[str, date]) -> dat
 
 def _shown(measure: Measure, measured: ir.Table) -> ir.NumericValue:
     if isinstance(measure, _MAY_BE_MISSING):
-        return measured[column(measure)]
+        return measured[column_name(measure)]
     if isinstance(measure, Total | AgeTotal) and measure.net:
-        of, less = (measured[column(item)].coalesce(0) for item in plain(measure))
+        of, less = (measured[column_name(item)].coalesce(0) for item in plain(measure))
         return of - less
-    return measured[column(measure)].coalesce(0)
+    return measured[column_name(measure)].coalesce(0)

@@ -76,11 +76,17 @@ class Table:
 
 
 CHANNELS: Final = ("search", "ads", "livestream", "social", "direct", "other")
+
+
 REFUND_REASONS: Final = ("return", "refund", "cancel", "dispute", "chargeback")
+
+
 FULFILMENT_EVENTS: Final = ("shipped", "delivered", "lost")
+
 
 _MAX_MONEY: Final = 1e12
 """Largest amount in any currency; keeps every sum of micro-USD inside 64 bits for a seller of any real size."""
+
 
 _KNOWN_AT: Final = Column("known_at", Kind.TIME)
 
@@ -99,6 +105,7 @@ def _count(name: str, minimum: float = 0.0) -> Column:
 
 _CURRENCY: Final = Column("currency", Kind.CURRENCY)
 
+
 SELLERS: Final = Table(
     "sellers",
     ("seller_id", "known_at"),
@@ -112,6 +119,8 @@ SELLERS: Final = Table(
     ),
     Need.REQUIRED,
 )
+
+
 STORES: Final = Table(
     "stores",
     ("store_id", "known_at"),
@@ -124,6 +133,8 @@ STORES: Final = Table(
     ),
     Need.REQUIRED,
 )
+
+
 ORDERS: Final = Table(
     "orders",
     ("order_id",),
@@ -143,6 +154,8 @@ ORDERS: Final = Table(
     event_time="ordered_at",
     money="amount",
 )
+
+
 REFUNDS: Final = Table(
     "refunds",
     ("refund_id",),
@@ -160,6 +173,8 @@ REFUNDS: Final = Table(
     event_time="refunded_at",
     money="amount",
 )
+
+
 TRAFFIC: Final = Table(
     "traffic",
     ("store_id", "day", "channel"),
@@ -178,6 +193,8 @@ TRAFFIC: Final = Table(
     event_time="day",
     money="ad_spend",
 )
+
+
 FULFILMENTS: Final = Table(
     "fulfilments",
     ("order_id", "event"),
@@ -191,6 +208,8 @@ FULFILMENTS: Final = Table(
     Need.OPTIONAL,
     event_time="at",
 )
+
+
 RATINGS: Final = Table(
     "ratings",
     ("store_id", "day"),
@@ -204,6 +223,8 @@ RATINGS: Final = Table(
     Need.OPTIONAL,
     event_time="day",
 )
+
+
 PURCHASES: Final = Table(
     "purchases",
     ("purchase_id",),
@@ -220,6 +241,8 @@ PURCHASES: Final = Table(
     event_time="purchased_at",
     money="amount",
 )
+
+
 FX_RATES: Final = Table(
     "fx_rates",
     ("day", "currency"),
@@ -232,6 +255,8 @@ FX_RATES: Final = Table(
     Need.OPTIONAL,
     event_time="day",
 )
+
+
 LOANS: Final = Table(
     "loans",
     ("loan_id",),
@@ -248,6 +273,8 @@ LOANS: Final = Table(
     event_time="disbursed_at",
     money="principal",
 )
+
+
 INSTALMENTS: Final = Table(
     "instalments",
     ("loan_id", "due_on"),
@@ -255,6 +282,8 @@ INSTALMENTS: Final = Table(
     Need.OPTIONAL,
     event_time="due_on",
 )
+
+
 PAYMENTS: Final = Table(
     "payments",
     ("payment_id",),
@@ -262,6 +291,7 @@ PAYMENTS: Final = Table(
     Need.OPTIONAL,
     event_time="paid_at",
 )
+
 
 TABLES: Final = (
     SELLERS,
@@ -279,4 +309,13 @@ TABLES: Final = (
 )
 """Every table, in the order intake takes them: what others refer to comes first."""
 
+
 BY_NAME: Final = {table.name: table for table in TABLES}
+
+
+@dataclass(frozen=True)
+class ConstantRate:
+    """US dollars for one unit of `currency`, on every day of a delivery."""
+
+    currency: str
+    usd_per_unit: float

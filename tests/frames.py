@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE
-from features.intake import OperatingStore
+from features.ingest import OperatingStore
 from features.pipeline import compute_frame
 
 INDEX = ["seller_id", "as_of"]

@@ -152,7 +152,7 @@ def challenge(
 def _source(labels: Path | None) -> Source:
     from datetime import UTC, datetime
 
-    from features.intake import open_store
+    from features.ingest import open_store
     from training.unseen import Source
 
     return Source(open_store(state_folder() / "operating"), labels, datetime.now(UTC).date())

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from training.config import TrainConfig
     from training.labels import Labels
     from training.registry import Registered
@@ -123,7 +123,7 @@ def _trained(
     """Train, show the steps on standard error, and register the model."""
     import os
 
-    from features.intake import open_store
+    from features.ingest import open_store
     from training.steps import shown_steps
 
     # threads that wait give way: by default they spin, which on a busy machine costs many times the work itself

@@ -19,7 +19,7 @@ from training.labels import LOANS, DefaultDefinition, Labels, label_loans
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
 
 UNDATED: Final = date(1970, 1, 1)
 """The midnight of all rows of a table without dates, so that no row counts as later than another."""

@@ -136,7 +136,7 @@ def _writable(report: Path | None, today: date) -> Path:
 def _monitored(asked: _Asked, page: Path, *, as_json: bool) -> Monitoring:
     from rich.console import Console
 
-    from features.durable import replace_text
+    from features.store.folders import replace_text
     from training.monitor.report import render
     from training.monitor.show import as_json as shown_as_json
     from training.monitor.show import tables
@@ -159,7 +159,7 @@ def _monitored(asked: _Asked, page: Path, *, as_json: bool) -> Monitoring:
 
 
 def _given(asked: _Asked) -> Given:
-    from features.intake import open_store
+    from features.ingest import open_store
     from training.monitor.ledger import until
     from training.monitor.models import models
     from training.monitor.portfolio import read_portfolio

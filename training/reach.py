@@ -20,7 +20,7 @@ from scoring.sheet import HistoryThreshold, Reach, Sizes
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
 
 SIZE: Final = "settled_net_sales_365d"
 DAYS: Final = 90

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from training.dataset import Dataset
 
 

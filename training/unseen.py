@@ -17,7 +17,7 @@ from training.split import Evidence, SplitConfig, is_unseen
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from training.registry import Version
 
 Section = TypeVar("Section")

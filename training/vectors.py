@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from features.catalogue import CATALOGUE, digest
-from features.vectors import rows_of
+from features.materialize import rows_of
 from scoring import Vector
 
 NOBODY: Final = "example, no seller"

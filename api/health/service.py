@@ -11,7 +11,7 @@ from api.health.schemas import Ready
 from api.services import Services
 from api.vectors import to_vector
 from features.errors import StoreError
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import ScoringError, assess
 from scoring.freshness import optional_gaps, required_gaps
 

@@ -121,7 +121,7 @@ def erase(
     from datetime import UTC, datetime
 
     from api.erasure import erase as erased_now
-    from features.store import VectorStore
+    from features.store.vectors import VectorStore
 
     with _opened() as (settings, engine, ledger):
         done = erased_now(

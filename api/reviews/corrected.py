@@ -9,7 +9,7 @@ from datetime import date
 
 from api.reviews.repository import Correction
 from api.vectors import inputs_of, to_vector
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import Vector
 from scoring.canonical import canonical_json
 

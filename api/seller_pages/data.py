@@ -11,7 +11,7 @@ from markupsafe import Markup
 from api.seller_pages.pictures import columns_picture
 from api.seller_pages.wording import TABLES
 from api.seller_pages.words import N_, Words
-from features.picture.picture import Gap, Picture, SeriesShown, TableShown
+from features.profile.profile import MissingReason, ProfileSeries, ProfileTable, SellerProfile
 from scoring.sheet import FeatureEntry
 
 SALES: Final = "net_sales"
@@ -46,12 +46,12 @@ class FigureRow:
     value: str
 
 
-def tables_of(picture: Picture, words: Words) -> tuple[TableRow, ...]:
+def tables_of(picture: SellerProfile, words: Words) -> tuple[TableRow, ...]:
     """Return the tables as the seller reads them."""
     return tuple(_table(each, words) for each in picture.coverage)
 
 
-def sales_of(picture: Picture, words: Words) -> Sales | None:
+def sales_of(picture: SellerProfile, words: Words) -> Sales | None:
     """Return a year of net sales, None where there are none to show."""
     shown = next(each for each in picture.series if each.series.name == SALES)
     if shown.gap is not None:
@@ -77,16 +77,18 @@ def figures_of(sheet: Sequence[FeatureEntry], values: Sequence[float | None], wo
     )
 
 
-def _table(each: TableShown, words: Words) -> TableRow:
+def _table(each: ProfileTable, words: Words) -> TableRow:
     name = words.say(TABLES.get(each.table, each.table))
     through = words.day(each.covers_through) if each.covers_through else words.say(N_("not delivered"))
     if each.first_day is None or each.last_day is None:
-        nothing = words.say(N_("not delivered") if each.gap is Gap.NOT_DELIVERED else N_("no records of yours"))
+        nothing = words.say(
+            N_("not delivered") if each.gap is MissingReason.NOT_DELIVERED else N_("no records of yours")
+        )
         return TableRow(name, through, nothing, "", known=False)
     return TableRow(name, through, words.day(each.first_day), words.day(each.last_day), known=True)
 
 
-def _steps(picture: Picture, shown: SeriesShown, words: Words) -> Iterator[tuple[str, str, bool]]:
+def _steps(picture: SellerProfile, shown: ProfileSeries, words: Words) -> Iterator[tuple[str, str, bool]]:
     for step, value in zip(picture.steps, shown.values, strict=True):
         amount = words.say(N_("not known")) if value is None else words.money(round(value / _MICROS))
         yield f"{words.day(step.begins)} – {words.day(step.ends)}", amount, step.settled

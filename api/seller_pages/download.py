@@ -22,8 +22,8 @@ from api.seller_pages.agreements import looks_of
 from api.seller_pages.routes import SessionFirst, SignedIn
 from api.services import Services, Wired
 from features.errors import StoreError
-from features.picture.stored import encoded
-from features.store import StoredVector
+from features.store.profiles import encode
+from features.store.vectors import StoredVector
 from scoring.canonical import canonical_json
 
 router = APIRouter(prefix="/seller/download", route_class=SessionFirst, include_in_schema=False)
@@ -126,7 +126,7 @@ def _picture(services: Services, seller_id: str) -> bytes:
         found = services.vectors.picture(seller_id)
     except StoreError:
         found = None
-    return b"null" if found is None else encoded(found[1]).encode()
+    return b"null" if found is None else encode(found[1]).encode()
 
 
 _PARTS: Final[dict[str, Callable[[Services, str], Iterator[bytes]]]] = {

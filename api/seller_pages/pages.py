@@ -29,7 +29,7 @@ from api.seller_pages.routes import Here, SessionFirst, SignedIn
 from api.seller_pages.standing import Unscored, standing_of
 from api.services import Services, Wired
 from features.errors import StoreError
-from features.picture.picture import Picture, picture_of
+from features.profile.profile import SellerProfile, build_profile
 
 logger = logging.getLogger(__name__)
 
@@ -174,10 +174,10 @@ def _data(seller: Here, services: Services, view: SelfView) -> dict[str, Any]:
     }
 
 
-def _picture(services: Services, seller_id: str) -> Picture | None:
+def _picture(services: Services, seller_id: str) -> SellerProfile | None:
     try:
         found = services.vectors.picture(seller_id)
-        return None if found is None else picture_of(*found)
+        return None if found is None else build_profile(*found)
     except StoreError as error:
         logger.warning("no picture can be read: %s", error)
         return None

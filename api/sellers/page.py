@@ -14,17 +14,17 @@ from api.pages.documents import document
 from api.pictures.scales import bar_svg, dot_svg, strip_svg
 from api.pictures.series import Points, bars_svg, line_svg
 from api.sellers.schemas import FamilyIndex, FeatureStanding, Flag, Peers, Profile, Series, Step, TableCoverage
-from features.picture.peers import Scope
-from features.picture.picture import Gap
-from features.picture.series import STEP_DAYS, STEPS
+from features.profile.profile import MissingReason
+from features.profile.series import STEP_DAYS, STEPS
+from features.store.profiles import PeerScope
 from scoring.figures import figure
 
 GAPS: Final = {
-    Gap.NOT_DELIVERED: "not delivered by the platform",
-    Gap.NO_ROWS: "nothing delivered of this seller",
-    Gap.NO_VALUE: "cannot be computed",
-    Gap.TOO_FEW_PEERS: "too few peers to compare with",
-    Gap.NO_DIRECTION: "nothing here is better higher or lower",
+    MissingReason.NOT_DELIVERED: "not delivered by the platform",
+    MissingReason.NO_ROWS: "nothing delivered of this seller",
+    MissingReason.NO_VALUE: "cannot be computed",
+    MissingReason.TOO_FEW_PEERS: "too few peers to compare with",
+    MissingReason.NO_DIRECTION: "nothing here is better higher or lower",
 }
 """Why something is not known, in words."""
 
@@ -71,7 +71,9 @@ def of(profile: Profile, now: datetime, max_age_days: int) -> Response:
         raised=[_flag(each) for each in profile.flags if each.raised],
         quiet=[_flag(each) for each in profile.flags if each.raised is False],
         unknown=[
-            f"{each.label} ({GAPS[each.missing or Gap.NO_VALUE]})" for each in profile.flags if each.raised is None
+            f"{each.label} ({GAPS[each.missing or MissingReason.NO_VALUE]})"
+            for each in profile.flags
+            if each.raised is None
         ],
         panels=[_panel(each, profile.steps) for each in profile.series],
         compared=list(_compared(profile)),
@@ -86,12 +88,12 @@ def peers_in_words(peers: Peers) -> str:
     Example: "the 212 other sellers of the category home in the middle third by settled net sales".
     """
     match peers.scope:
-        case Scope.CATEGORY_AND_SIZE:
+        case PeerScope.CATEGORY_AND_SIZE:
             within = f"of the category {peers.category} in the {peers.size} third by settled net sales"
             return f"the {peers.others:,} other sellers {within}"
-        case Scope.CATEGORY:
+        case PeerScope.CATEGORY:
             return f"the {peers.others:,} other sellers of the category {peers.category}"
-        case Scope.ALL:
+        case PeerScope.ALL:
             return f"the {peers.others:,} other sellers with settled sales, of every category"
     return "nobody: there are too few sellers with settled sales to compare with"
 
@@ -112,7 +114,7 @@ def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
 
 def _family(each: FamilyIndex) -> Row:
     if each.index is None:
-        said = GAPS[each.missing or Gap.NO_VALUE]
+        said = GAPS[each.missing or MissingReason.NO_VALUE]
         return Row(each.label, "–", bar_svg(None), said)
     said = f"{each.counted} of {each.of} figures"
     return Row(each.label, str(each.index), bar_svg(each.index), said)
@@ -129,7 +131,7 @@ def _feature(each: FeatureStanding) -> Row:
     value = figure(each.value, each.unit) if each.value is not None else "–"
     place = each.percentile if each.direction == "neither" else each.no_better
     if place is None:
-        said = GAPS[each.missing or Gap.NO_VALUE]
+        said = GAPS[each.missing or MissingReason.NO_VALUE]
     elif each.direction == "neither":
         said = f"{place}% are at most there"
     else:
@@ -173,9 +175,9 @@ def _table(each: TableCoverage) -> Row:
     strip = strip_svg(each.days_by_step, STEP_DAYS)
     days = f"{each.days_with_rows:,} of {_DAYS} days"
     if each.covers_through is None:
-        return Row(each.table.capitalize(), days, strip, GAPS[Gap.NOT_DELIVERED])
+        return Row(each.table.capitalize(), days, strip, GAPS[MissingReason.NOT_DELIVERED])
     old = "1 day old" if each.age_days == 1 else f"{each.age_days} days old"
-    since = f"since {each.first_day}" if each.first_day else GAPS[each.missing or Gap.NO_ROWS]
+    since = f"since {each.first_day}" if each.first_day else GAPS[each.missing or MissingReason.NO_ROWS]
     return Row(each.table.capitalize(), days, strip, f"{since}; delivered through {each.covers_through}, {old}")
 
 

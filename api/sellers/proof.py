@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 from typing import Final
 
-from features.picture.picture import Picture
+from features.profile.profile import SellerProfile
 from scoring.canonical import canonical_json
 
 VIEW: Final = "view"
 """The kind of a row of the ledger that records that a bank looked at a seller's picture."""
 
 
-def of_view(picture: Picture, consent_id: str, body: bytes) -> bytes:
+def of_view(picture: SellerProfile, consent_id: str, body: bytes) -> bytes:
     """Return the content of its row: of whom, by which consent, of what data, and the digest of the answer."""
     return canonical_json(
         {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from features.picture.peers import LEAST, Scope
-from features.picture.picture import Gap
+from features.profile.peers import LEAST
+from features.profile.profile import MissingReason
+from features.store.profiles import PeerScope
 
 _WHY = (
     "Why it is null, else null. `not_delivered`: the platform has not delivered a table that it rests on; `no_rows`: "
@@ -23,7 +24,7 @@ class _Answer(BaseModel):
 class Peers(_Answer):
     """Whom the seller is compared with: sellers with settled sales in 12 months, never fewer than thirty others."""
 
-    scope: Scope = Field(
+    scope: PeerScope = Field(
         description="`category_and_size`: of the same category and third by settled net sales of 12 months; where "
         "these are too few `category`; where these are, `all`; where these are too, `none`."
     )
@@ -46,7 +47,7 @@ class FamilyIndex(_Answer):
     )
     counted: int = Field(description="Features that it is the mean of.", examples=[10])
     of: int = Field(description="Features of the family with a good direction.", examples=[11])
-    missing: Gap | None = Field(description=_WHY, examples=[None])
+    missing: MissingReason | None = Field(description=_WHY, examples=[None])
 
 
 class Step(_Answer):
@@ -77,7 +78,7 @@ class Series(_Answer):
     data_through: str | None = Field(
         description="The midnight through which its tables were delivered.", examples=["2026-01-01"]
     )
-    missing: Gap | None = Field(description=_WHY, examples=[None])
+    missing: MissingReason | None = Field(description=_WHY, examples=[None])
 
 
 class FeatureStanding(_Answer):
@@ -101,7 +102,7 @@ class FeatureStanding(_Answer):
         examples=[81],
     )
     others: int = Field(description="Peers with a value to compare with.", examples=[210])
-    missing: Gap | None = Field(description=_WHY, examples=[None])
+    missing: MissingReason | None = Field(description=_WHY, examples=[None])
 
 
 class TableCoverage(_Answer):
@@ -124,7 +125,7 @@ class TableCoverage(_Answer):
         "count on their order's day.",
         examples=[[28, 30, 27]],
     )
-    missing: Gap | None = Field(description=_WHY, examples=[None])
+    missing: MissingReason | None = Field(description=_WHY, examples=[None])
 
 
 class Flag(_Answer):
@@ -143,7 +144,7 @@ class Flag(_Answer):
     why: str = Field(
         description="Why the threshold is where it is.", examples=["Trying one's own shop takes one order."]
     )
-    missing: Gap | None = Field(description=_WHY, examples=[None])
+    missing: MissingReason | None = Field(description=_WHY, examples=[None])
 
 
 class Profile(_Answer):

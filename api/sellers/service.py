@@ -18,8 +18,8 @@ from api.sellers.schemas import Profile
 from api.sellers.shown import profile_of
 from api.services import Services
 from features.errors import StoreError
-from features.picture.picture import Picture, picture_of
-from features.store import VectorStore
+from features.profile.profile import SellerProfile, build_profile
+from features.store.vectors import VectorStore
 
 logger = logging.getLogger(__name__)
 
@@ -62,10 +62,10 @@ def look(
     return answer
 
 
-def _picture_of(vectors: VectorStore, seller_id: str) -> Picture:
+def _picture_of(vectors: VectorStore, seller_id: str) -> SellerProfile:
     try:
         found = vectors.picture(seller_id)
-        picture = None if found is None else picture_of(*found)
+        picture = None if found is None else build_profile(*found)
     except StoreError as error:
         logger.warning("no picture can be read: %s", error)
         raise VectorsUnavailable from error

@@ -6,12 +6,19 @@ from datetime import date
 from typing import Final
 
 from api.sellers import schemas as told
-from features.picture.picture import FamilyIndex, FeatureShown, FlagShown, Picture, SeriesShown, TableShown
+from features.profile.profile import (
+    FamilyIndex,
+    ProfileFeature,
+    ProfileFlag,
+    ProfileSeries,
+    ProfileTable,
+    SellerProfile,
+)
 
 _DIRECTIONS: Final = {-1: "higher", 0: "neither", 1: "lower"}
 
 
-def profile_of(picture: Picture, consent_id: str, today: date) -> told.Profile:
+def profile_of(picture: SellerProfile, consent_id: str, today: date) -> told.Profile:
     """Return the answer.
 
     Args:
@@ -46,7 +53,7 @@ def _family(each: FamilyIndex) -> told.FamilyIndex:
     )
 
 
-def _series(each: SeriesShown) -> told.Series:
+def _series(each: ProfileSeries) -> told.Series:
     return told.Series(
         series=each.series.name,
         label=each.series.label,
@@ -59,7 +66,7 @@ def _series(each: SeriesShown) -> told.Series:
     )
 
 
-def _feature(each: FeatureShown, family: str) -> told.FeatureStanding:
+def _feature(each: ProfileFeature, family: str) -> told.FeatureStanding:
     feature = each.feature
     return told.FeatureStanding(
         feature=feature.name,
@@ -76,7 +83,7 @@ def _feature(each: FeatureShown, family: str) -> told.FeatureStanding:
     )
 
 
-def _table(each: TableShown, today: date) -> told.TableCoverage:
+def _table(each: ProfileTable, today: date) -> told.TableCoverage:
     return told.TableCoverage(
         table=each.table,
         need=each.need,
@@ -91,7 +98,7 @@ def _table(each: TableShown, today: date) -> told.TableCoverage:
     )
 
 
-def _flag(each: FlagShown) -> told.Flag:
+def _flag(each: ProfileFlag) -> told.Flag:
     return told.Flag(
         flag=each.flag.name,
         question=each.flag.question,

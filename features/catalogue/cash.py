@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from features.catalogue.definition import Feature
-from features.catalogue.known import if_any
+from features.catalogue.definition import Feature, if_any
 from features.catalogue.sales import net_sales
 from features.expressions import AgeTotal, DaysSinceLast, Expr, GroupSquares, LargestGroup, Least, Number, Total
 

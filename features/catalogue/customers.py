@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from features.catalogue.definition import Feature
-from features.catalogue.known import if_buyers
+from features.catalogue.definition import Feature, if_buyers
 from features.expressions import BuyerOrders, Buyers, BuyerSales, BuyerSquares, Number, ReturningBuyers, TopBuyer, Total
 
 _SPENT: Final = Total("gross", 180)

@@ -1,4 +1,7 @@
-"""What a feature is: a frozen definition in words and data, with no engine code."""
+"""What a feature is: a frozen definition in words and data, with no engine code.
+
+Where a seller's silence in a delivered table is unknown, not zero.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +20,7 @@ from features.expressions import (
     LoansRepaid,
     Marketplaces,
     Measure,
+    Number,
     OldestStore,
     Owed,
     PastDueDays,
@@ -24,6 +28,7 @@ from features.expressions import (
     RushOrders,
     Stores,
     TopBuyer,
+    Total,
     WorstPastDue,
     measures_of,
 )
@@ -44,9 +49,11 @@ from features.semantics import digest_of
 
 _OF_ORDERS = BuyerOrders | Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
 
+
 _OF_LOANS = Instalments | LateInstalments | LoansRepaid | PastDueDays | WorstPastDue
 
-_BOUGHT = ("no", "up", "down", "both")
+
+_GAMEABLE = ("no", "up", "down", "both")
 
 
 @dataclass(frozen=True)
@@ -85,8 +92,8 @@ class Feature:
     def __post_init__(self) -> None:
         if self.sign not in (-1, 0, 1):
             raise CatalogueError(f"{self.name} has the sign {self.sign}; allowed are -1, 0 and +1.")
-        if self.bought not in _BOUGHT:
-            raise CatalogueError(f"{self.name} is bought {self.bought!r}; allowed are {', '.join(_BOUGHT)}.")
+        if self.bought not in _GAMEABLE:
+            raise CatalogueError(f"{self.name} is bought {self.bought!r}; allowed are {', '.join(_GAMEABLE)}.")
         measures = measures_of(self.expression)
         unknown = sorted(frozenset().union(*map(facts_of, measures)) - set(BY_NAME))
         if unknown:
@@ -195,3 +202,34 @@ def _feature_semantics(feature: Feature) -> dict[str, object]:
         "structural": feature.structural,
         "gameable": feature.bought,
     }
+
+
+def if_any(fact: str, days: int) -> Expr:
+    """One where the seller has some of a fact in a window, else missing; a value times it is missing with it.
+
+    No advertising says something beside visits. Beside sales without a single visit, nobody has told of the traffic.
+
+    Example: `Total("ad_spend", 90) / Total("gross", 90) * if_any("visits", 90)`.
+    """
+    return Total(fact, days) / Total(fact, days)
+
+
+def if_buyers(days: int) -> Expr:
+    """One where an order of a window names its buyer, else missing; a value times it is missing with it.
+
+    A platform that records no buyer ids says nothing about loyal buyers, dependence on one, or own accounts.
+
+    Example: `TopBuyer(180) / Total("gross", 180) * if_buyers(180)`.
+    """
+    return Buyers(days) / Buyers(days)
+
+
+def if_sold_since(days: int) -> Expr:
+    """One where the first order is at least so many days ago, else missing; a value times it is missing with it.
+
+    Months before a seller began are no months without sales.
+
+    Example: `Least(months) * if_sold_since(390)`.
+    """
+    beyond = DaysSinceFirst() - Number(days - 1.0)
+    return beyond / beyond

@@ -2,9 +2,8 @@
 
 from typing import Final
 
-from features.catalogue.definition import Feature
+from features.catalogue.definition import Feature, if_buyers
 from features.catalogue.fulfilment import DELIVERED
-from features.catalogue.known import if_buyers
 from features.catalogue.sales import net_sales, settled_share
 from features.expressions import BuyerOrders, Greatest, Number, RushOrders, Total
 

@@ -5,8 +5,7 @@ Amounts rather than counts or days, and never more than the usual level: a fake 
 
 from typing import Final
 
-from features.catalogue.definition import Feature
-from features.catalogue.known import if_sold_since
+from features.catalogue.definition import Feature, if_sold_since
 from features.catalogue.sales import net_sales
 from features.expressions import DaysSinceFirst, Expr, Least, LeastKnown, Number, Total
 

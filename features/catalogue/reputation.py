@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from features.catalogue.definition import Feature
-from features.catalogue.known import if_any
+from features.catalogue.definition import Feature, if_any
 from features.expressions import Expr, Number, Total
 
 _STARS: Final = Number(0.01)

@@ -2,8 +2,7 @@
 
 from typing import Final
 
-from features.catalogue.definition import Feature
-from features.catalogue.known import if_sold_since
+from features.catalogue.definition import Feature, if_sold_since
 from features.catalogue.sales import SETTLED, net_sales
 from features.expressions import AgeTotal, Expr, Greatest, Least, Number, Total
 

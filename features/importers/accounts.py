@@ -13,7 +13,7 @@ from features.importers.exports import View
 from features.importers.mapping import ACCOUNTS
 from features.importers.report import SourceReport
 from features.importers.sql import MappingSql
-from features.intake.rules import ROW_MALFORMED
+from features.ingest.rules import ROW_MALFORMED
 from features.schema import BY_NAME
 
 _COLUMNS: Final = MappingProxyType({"source": "VARCHAR", "mapped_to": "VARCHAR", "reason": "VARCHAR", "rows": "BIGINT"})

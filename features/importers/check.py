@@ -14,8 +14,8 @@ from features.errors import DeliveryError
 from features.importers.mapping import Mapping
 from features.importers.report import ImportReport
 from features.importers.run import ImportOptions, import_delivery
-from features.intake.ingestion import ingest
-from features.intake.report import RULE_SEPARATOR, IntakeReport
+from features.ingest.ingest_delivery import ingest
+from features.ingest.report import RULE_SEPARATOR, IngestReport
 from features.schema import BY_NAME, Need
 
 
@@ -87,8 +87,8 @@ def check_mapping(
         return _check(mapping, report, taken, quarantined)
 
 
-def _check(mapping: Mapping, report: ImportReport, taken: IntakeReport, quarantined: Path) -> Check:
-    from features.intake.quality.words import PURPOSE
+def _check(mapping: Mapping, report: ImportReport, taken: IngestReport, quarantined: Path) -> Check:
+    from features.quality.explanations import PURPOSE
 
     missing = tuple(
         MissingTable(name, table.need, PURPOSE[name])
@@ -112,7 +112,7 @@ def _check(mapping: Mapping, report: ImportReport, taken: IntakeReport, quaranti
 def _problems(table: str, counts: ReadOnly[str, int], file: Path) -> list[Problem]:
     import pyarrow.parquet as pq
 
-    from features.intake.quality.words import column_of, explain
+    from features.quality.explanations import column_of, explain
 
     rows = pq.read_table(file)
     rules = [each.split(RULE_SEPARATOR) for each in rows.column("rules").to_pylist()]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from features.errors import DeliveryError
 from features.importers.mapping import Mapping, SourceFile
 from features.importers.sql import identifier, quoted
-from features.intake.columns import TextFormat, columns_of
-from features.intake.sources import literal, open_source
+from features.ingest.columns import TextFormat, columns_of
+from features.ingest.sources import literal, open_source
 from features.schema import Column, Kind, Need, Table
 
 if TYPE_CHECKING:

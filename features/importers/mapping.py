@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from features.errors import MappingError
-from features.intake.delivery import ABSENT
+from features.ingest.delivery import ABSENT
 from features.schema import BY_NAME, Need
 
 MAPPING_FILE: Final = "mapping.toml"

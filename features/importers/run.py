@@ -23,13 +23,13 @@ from features.importers.mapping import Mapping
 from features.importers.report import ImportReport
 from features.importers.sql import MappingSql, identifier, quoted
 from features.importers.terms import copy_rates, covered_through, first_days, rate_of, write_labels, write_terms
-from features.intake.sources import literal
+from features.ingest.sources import literal
 from features.schema import BY_NAME, Need, Table
 
 if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
-    from features.intake.delivery import ConstantRate
+    from features.schema import ConstantRate
 
 Progress = Callable[[str], None]
 

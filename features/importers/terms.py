@@ -15,10 +15,10 @@ from typing import Final
 from features.errors import DeliveryError
 from features.importers.mapping import LABELS, Mapping
 from features.importers.sql import MappingSql, identifier, quoted
-from features.intake.delivery import BASE_CURRENCY, TERMS_FILE, ConstantRate, constant_rate, table_file
-from features.intake.sources import literal
+from features.ingest.delivery import BASE_CURRENCY, TERMS_FILE, constant_rate, table_file
+from features.ingest.sources import literal
 from features.iso import CURRENCIES
-from features.schema import BY_NAME, FX_RATES, ORDERS
+from features.schema import BY_NAME, FX_RATES, ORDERS, ConstantRate
 
 LABELS_FILE: Final = "labels.csv"
 """Next to the tables, for training: seller_id, bad (true or false), as_of. `ingest` does not read it."""

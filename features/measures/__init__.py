@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
-from features.buyers import REGULAR
 from features.expressions import Measure
 from features.facts import LOAN_TABLES
-from features.loans import loan_books
-from features.measures import buyers, days, groups, parties, repayment, windows
-from features.measures.scope import Scope
+from features.measures import buyers, daily, groups, parties, repayment, windows
+from features.measures.repayment import loan_books
+from features.measures.scope import PairScope
+from features.tiles import REPEAT
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -34,12 +34,12 @@ def prepared(
     made = dict(loan_books({name: tiles[name] for name in LOAN_TABLES if name in tiles}))
     if "orders" in tiles:
         made[parties.FIRST] = parties.first_orders(tiles["orders"])
-    if REGULAR in tiles:
-        made[buyers.RUSHED] = buyers.rushed(tiles[REGULAR], wanted, span)
+    if REPEAT in tiles:
+        made[buyers.RUSHED] = buyers.rushed(tiles[REPEAT], wanted, span)
     return made
 
 
-def measured_parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
+def measured_parts(tiles: Mapping[str, ir.Table], scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
     """Yield tables with at most one row per pair and a column per measure (see `scope.column`).
 
     A pair without a row in a part shows nothing of it. A measure with `net` stands as its two plain parts.
@@ -50,7 +50,7 @@ def measured_parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collecti
         wanted: the measures.
     """
     yield from windows.parts(tiles, scope, wanted)
-    yield from days.parts(tiles, scope, wanted)
+    yield from daily.parts(tiles, scope, wanted)
     yield from groups.parts(tiles, scope, wanted)
     yield from buyers.parts(tiles, scope, wanted)
     yield from parties.parts(tiles, scope, wanted)

@@ -13,7 +13,6 @@ from datetime import date, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from features.buyers import LONE, REGULAR
 from features.exact import EXACT, exact, total
 from features.expressions import (
     BuyerOrders,
@@ -25,7 +24,8 @@ from features.expressions import (
     RushOrders,
     TopBuyer,
 )
-from features.measures.scope import PAIR, Scope, column, seen, with_own, within
+from features.measures.scope import PAIR, PairScope, column_name, visible_rows, with_related_party, within
+from features.tiles import ONE_TIME, REPEAT
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -37,12 +37,12 @@ OfBuyers = BuyerOrders | Buyers | BuyerSales | BuyerSquares | ReturningBuyers | 
 Window = tuple[int, int]
 
 
-def parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
+def parts(tiles: Mapping[str, ir.Table], scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
     """Yield one part with every measure of buyers, and one for each measure of rushes."""
-    mine = sorted((item for item in wanted if isinstance(item, OfBuyers)), key=column)
-    if mine and REGULAR in tiles:
-        rows = with_own(seen(tiles[REGULAR], scope, max(map(_reach, mine))), scope)
-        yield _both(_of_lone(tiles[LONE], scope, mine), _of_regulars(rows.filter(~rows.own), mine), mine)
+    mine = sorted((item for item in wanted if isinstance(item, OfBuyers)), key=column_name)
+    if mine and REPEAT in tiles:
+        rows = with_related_party(visible_rows(tiles[REPEAT], scope, max(map(_reach, mine))), scope)
+        yield _both(_of_lone(tiles[ONE_TIME], scope, mine), _of_regulars(rows.filter(~rows.own), mine), mine)
     for item in wanted:
         if isinstance(item, RushOrders) and RUSHED in tiles:
             yield _rushes(tiles[RUSHED], scope, item)
@@ -56,8 +56,8 @@ def _window(item: OfBuyers) -> Window:
     return item.days, getattr(item, "lag", 0)
 
 
-def _of_lone(tiles: ir.Table, scope: Scope, wanted: list[OfBuyers]) -> ir.Table:
-    rows = seen(tiles, scope, max(map(_reach, wanted)))
+def _of_lone(tiles: ir.Table, scope: PairScope, wanted: list[OfBuyers]) -> ir.Table:
+    rows = visible_rows(tiles, scope, max(map(_reach, wanted)))
 
     def value(item: OfBuyers) -> ir.Value:
         inside = within(rows.ago, *_window(item))
@@ -70,7 +70,7 @@ def _of_lone(tiles: ir.Table, scope: Scope, wanted: list[OfBuyers]) -> ir.Table:
                 return rows.largest.max(where=inside).coalesce(0)
         return rows.count(where=False).cast("int64")  # one order is neither a second one nor a return
 
-    return rows.group_by(PAIR).agg(**{column(item): value(item) for item in wanted})
+    return rows.group_by(PAIR).agg(**{column_name(item): value(item) for item in wanted})
 
 
 def _of_regulars(sales: ir.Table, wanted: list[OfBuyers]) -> ir.Table:
@@ -82,7 +82,7 @@ def _of_regulars(sales: ir.Table, wanted: list[OfBuyers]) -> ir.Table:
         for lower, upper in spans
     }
     by_buyer = sales.group_by(PAIR, "buyer_id").agg(**sums)
-    return by_buyer.group_by(PAIR).agg(**{column(item): _value(item, by_buyer, spans) for item in wanted})
+    return by_buyer.group_by(PAIR).agg(**{column_name(item): _value(item, by_buyer, spans) for item in wanted})
 
 
 def _sum_of(fact: str, buyers: ir.Table, spans: list[Window], window: Window) -> ir.IntegerValue:
@@ -117,7 +117,9 @@ def _both(lone: ir.Table, regular: ir.Table, wanted: list[OfBuyers]) -> ir.Table
     rows = ibis.union(lone, regular.select(*lone.columns))
     return rows.group_by(PAIR).agg(
         **{
-            column(item): rows[column(item)].max() if isinstance(item, TopBuyer) else rows[column(item)].sum()
+            column_name(item): rows[column_name(item)].max()
+            if isinstance(item, TopBuyer)
+            else rows[column_name(item)].sum()
             for item in wanted
         }
     )
@@ -143,8 +145,8 @@ def rushed(regular: ir.Table, wanted: Collection[Measure], span: tuple[date, dat
     return near.semi_join(busy, hour)
 
 
-def _rushes(tiles: ir.Table, scope: Scope, item: RushOrders) -> ir.Table:
-    rows = with_own(seen(tiles, scope, item.days), scope)
+def _rushes(tiles: ir.Table, scope: PairScope, item: RushOrders) -> ir.Table:
+    rows = with_related_party(visible_rows(tiles, scope, item.days), scope)
     sales = rows.filter(~rows.own)
     hours = sales.group_by(PAIR, "buyer_id", "ago", "hour").agg(orders=total(sales.orders))
-    return hours.group_by(PAIR).agg(**{column(item): total(hours.orders, hours.orders >= item.orders)})
+    return hours.group_by(PAIR).agg(**{column_name(item): total(hours.orders, hours.orders >= item.orders)})

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from features.exact import exact, total
 from features.expressions import Groups, GroupSquares, HomeTotal, LargestGroup, Measure, MedianOf
 from features.facts import BY_NAME
-from features.measures.scope import PAIR, Scope, column, seen, with_own, within
+from features.measures.scope import PAIR, PairScope, column_name, visible_rows, with_related_party, within
 from features.measures.windows import counts
 
 if TYPE_CHECKING:
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 OfGroups = Groups | GroupSquares | HomeTotal | LargestGroup | MedianOf
 
 
-def parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
+def parts(tiles: Mapping[str, ir.Table], scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
     """Yield a part for each key of each table, and one for each median."""
-    mine = sorted((item for item in wanted if isinstance(item, OfGroups)), key=column)
+    mine = sorted((item for item in wanted if isinstance(item, OfGroups)), key=column_name)
     for table in sorted({BY_NAME[item.fact].table for item in mine} & tiles.keys()):
         those = [item for item in mine if BY_NAME[item.fact].table == table]
         grouped = scope.keep(_grouped(tiles[table], scope, those))
@@ -27,9 +27,9 @@ def parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measur
             yield from _of_key(_regrouped(grouped, key), scope, [item for item in those if item.key == key])
 
 
-def _grouped(tiles: ir.Table, scope: Scope, wanted: list[OfGroups]) -> ir.Table:
+def _grouped(tiles: ir.Table, scope: PairScope, wanted: list[OfGroups]) -> ir.Table:
     """Return `pair`, all keys in use, and the sum of each fact over each window in use."""
-    rows = with_own(seen(tiles, scope, max(item.days + item.lag for item in wanted)), scope)
+    rows = with_related_party(visible_rows(tiles, scope, max(item.days + item.lag for item in wanted)), scope)
     windows = {_window(item): item for item in wanted}
     sums = {
         name: total(counts(rows, item.fact), within(rows.ago, item.days, item.lag)) for name, item in windows.items()
@@ -46,12 +46,12 @@ def _window(item: OfGroups) -> str:
     return f"{item.fact}_{item.days}_{item.lag}"
 
 
-def _of_key(grouped: ir.Table, scope: Scope, wanted: list[OfGroups]) -> Iterator[ir.Table]:
+def _of_key(grouped: ir.Table, scope: PairScope, wanted: list[OfGroups]) -> Iterator[ir.Table]:
     medians = [item for item in wanted if isinstance(item, MedianOf)]
     others = [item for item in wanted if not isinstance(item, MedianOf)]
     if others:
         rows = grouped.inner_join(scope.pairs.select(PAIR, "country", "base_currency"), PAIR)
-        yield rows.group_by(PAIR).agg(**{column(item): _value(item, rows) for item in others})
+        yield rows.group_by(PAIR).agg(**{column_name(item): _value(item, rows) for item in others})
     for item in medians:
         yield _median(grouped, item)
 
@@ -78,4 +78,4 @@ def _median(grouped: ir.Table, item: MedianOf) -> ir.Table:
     ordered = ibis.window(group_by=PAIR, order_by=item.key, preceding=None, following=0)
     rows = rows.mutate(up_to=rows.n.sum().over(ordered), all=rows.n.sum().over(group_by=PAIR))
     upper = rows.filter(rows.up_to * 2 >= rows["all"])
-    return upper.group_by(PAIR).agg(**{column(item): upper[item.key].min()})
+    return upper.group_by(PAIR).agg(**{column_name(item): upper[item.key].min()})

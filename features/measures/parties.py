@@ -16,7 +16,7 @@ from features.expressions import (
     Stores,
 )
 from features.festivals import festival_days
-from features.measures.scope import PAIR, Scope, column, with_own, within
+from features.measures.scope import PAIR, PairScope, column_name, with_related_party, within
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -25,11 +25,11 @@ FIRST: Final = "first_orders"
 """The name under which `first_orders` stands among the tiles."""
 
 
-def parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
+def parts(tiles: Mapping[str, ir.Table], scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
     """Yield a part for each source: versions of the seller, stores held, the first order, the calendar."""
     if DaysOnPlatform() in wanted:
         days = scope.pairs.as_of.delta(scope.pairs.onboarded_at.cast("date"), unit="day")
-        yield scope.pairs.select(PAIR, **{column(DaysOnPlatform()): days})
+        yield scope.pairs.select(PAIR, **{column_name(DaysOnPlatform()): days})
     yield from _stores(scope, wanted)
     if DaysSinceFirst() in wanted and FIRST in tiles:
         yield _first_order(tiles[FIRST], scope)
@@ -38,14 +38,14 @@ def parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measur
         yield _festivals(scope, festivals)
 
 
-def _stores(scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
+def _stores(scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
     held = scope.held
     values = {
         Stores(): held.count(),
         Marketplaces(): held.marketplace.nunique(),
         OldestStore(): held.as_of.delta(held.opened_at.cast("date"), unit="day").max(),
     }
-    asked = {column(item): value for item, value in values.items() if item in wanted}
+    asked = {column_name(item): value for item, value in values.items() if item in wanted}
     if asked:
         yield held.group_by(PAIR).agg(**asked)
 
@@ -69,15 +69,15 @@ def first_orders(tiles: ir.Table) -> ir.Table:
     return known.filter(known.before.isnull() | (known.day < known.before)).drop("before")
 
 
-def _first_order(first: ir.Table, scope: Scope) -> ir.Table:
+def _first_order(first: ir.Table, scope: PairScope) -> ir.Table:
     held = scope.held.select(PAIR, "as_of", "store_id")
     shown = held.inner_join(first, "store_id").filter(lambda t: t.visible_from <= t.as_of)
-    sales = with_own(shown, scope).filter(lambda t: ~t.own)
+    sales = with_related_party(shown, scope).filter(lambda t: ~t.own)
     first = sales.group_by(PAIR, "as_of").agg(day=sales.day.min())
-    return first.select(PAIR, **{column(DaysSinceFirst()): first.as_of.delta(first.day, unit="day")})
+    return first.select(PAIR, **{column_name(DaysSinceFirst()): first.as_of.delta(first.day, unit="day")})
 
 
-def _festivals(scope: Scope, wanted: list[FestivalDays]) -> ir.Table:
+def _festivals(scope: PairScope, wanted: list[FestivalDays]) -> ir.Table:
     import ibis
 
     far = max(item.days + item.lag for item in wanted)
@@ -87,6 +87,6 @@ def _festivals(scope: Scope, wanted: list[FestivalDays]) -> ir.Table:
     midnights = scope.pairs.select("as_of").distinct().cross_join(calendar)
     ago = midnights.as_of.delta(midnights.day, unit="day")
     counted = midnights.group_by("as_of").agg(
-        **{column(item): midnights.count(where=within(ago, item.days, item.lag)) for item in wanted}
+        **{column_name(item): midnights.count(where=within(ago, item.days, item.lag)) for item in wanted}
     )
     return scope.pairs.select(PAIR, "as_of").inner_join(counted, "as_of").drop("as_of")

@@ -1,4 +1,9 @@
-"""Measures of a seller's loans: what was paid late, how late, and what is still owed.
+"""Loans of a seller, what fell due of them and what was paid: few rows, read apart from the tiles of his stores.
+
+A loan is one contract in one currency. So all of it is worth what its principal was on the day it was paid out: no
+exchange rate makes an instalment that was paid in full look short.
+
+Measures of a seller's loans: what was paid late, how late, and what is still owed.
 
 Payments settle the oldest instalment first. When an instalment was covered depends on all payments that a midnight
 sees, so nothing here adds up by day; the rows are few.
@@ -7,44 +12,97 @@ sees, so nothing here adds up by day; the rows are few.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from features.exact import exact, total
 from features.expressions import Instalments, LateInstalments, LoansRepaid, Measure, Owed, PastDueDays, WorstPastDue
 from features.facts import COVERED, LATE_DAYS
-from features.loans import DUE, LENT, PAID
-from features.measures.scope import PAIR, Scope, column
+from features.measures.scope import PAIR, PairScope, column_name
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
+
+LENT: Final = "loans_lent"
+
+
+DUE: Final = "loans_due"
+
+
+PAID: Final = "loans_paid"
+
+
+_MOST: Final = 1e14
+"""A hundred million US dollars in micro-USD, intake's bound for any amount; here an absurd row is cut to it."""
+
+
+def loan_books(tables: Mapping[str, ir.Table]) -> Iterator[tuple[str, ir.Table]]:
+    """Yield LENT, DUE and PAID, as far as their tables are there, with `seller_id`, `loan_id` and `visible_from`.
+
+    LENT has `lent_on` and `term_days`, PAID `paid_on`, DUE `due_on`, and each its `micros`. What belongs to a loan is
+    visible once the loan is, too.
+
+    Args:
+        tables: accepted rows of LOAN_TABLES, by name.
+    """
+    if "loans" not in tables:
+        return
+    loans = tables["loans"]
+    lent_on = loans.disbursed_at.cast("date")
+    yield LENT, loans.select("seller_id", "loan_id", "visible_from", "term_days", lent_on=lent_on, micros=_worth(loans))
+    if "instalments" in tables:
+        due = _of_loans(tables["instalments"], loans)
+        yield DUE, due.select("seller_id", "loan_id", "visible_from", "due_on", "micros")
+    if "payments" in tables:
+        paid = _of_loans(tables["payments"], loans)
+        paid_on = paid.paid_at.cast("date")
+        yield PAID, paid.select("seller_id", "loan_id", "visible_from", "micros", paid_on=paid_on)
+
+
+def _worth(loans: ir.Table) -> ir.IntegerValue:
+    import ibis
+
+    return ibis.ifelse(loans.principal > 0, loans.amount_micros, 0)
+
+
+def _of_loans(rows: ir.Table, loans: ir.Table) -> ir.Table:
+    """Append whose loan a row belongs to, and what its amount is worth at the loan's own rate."""
+    import ibis
+
+    of = loans.select("loan_id", "seller_id", "principal", "amount_micros", loan_seen="visible_from")
+    both = rows.inner_join(of, "loan_id")
+    share = ibis.ifelse(both.principal > 0, both.amount / both.principal, 0.0)
+    micros = ibis.least(share * both.amount_micros, _MOST).round().cast("int64")
+    return both.mutate(visible_from=ibis.greatest(both.visible_from, both.loan_seen), micros=micros)
+
+
 OfInstalments = Instalments | LateInstalments | PastDueDays | WorstPastDue
 
 
-def parts(books: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
+def parts(books: Mapping[str, ir.Table], scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
     """Yield one part with the measures of instalments, one of loans repaid, and one of what is owed."""
     if not books.keys() >= {LENT, PAID}:
         return
-    paid = scope.keep(_paid(_seen(books[PAID], scope)))
+    paid = scope.keep(_payments_of(_visible(books[PAID], scope)))
     if Owed() in wanted:
-        yield _owed(_seen(books[LENT], scope), paid)
-    mine = sorted((item for item in wanted if isinstance(item, OfInstalments)), key=column)
+        yield _owed_amount(_visible(books[LENT], scope), paid)
+    mine = sorted((item for item in wanted if isinstance(item, OfInstalments)), key=column_name)
     if DUE not in books or not (mine or LoansRepaid() in wanted):
         return
-    due = scope.keep(_settled(_seen(books[DUE], scope), paid))
+    due = scope.keep(_is_settled(_visible(books[DUE], scope), paid))
     if mine:
-        yield due.group_by(PAIR).agg(**{column(item): _value(item, due) for item in mine})
+        yield due.group_by(PAIR).agg(**{column_name(item): _value(item, due) for item in mine})
     if LoansRepaid() in wanted:
-        yield _repaid(_seen(books[LENT], scope), due)
+        yield _repaid(_visible(books[LENT], scope), due)
 
 
-def _seen(rows: ir.Table, scope: Scope) -> ir.Table:
+def _visible(rows: ir.Table, scope: PairScope) -> ir.Table:
     """Return the rows of each pair's loans that it sees: here the time rule is applied to them."""
     joined = scope.pairs.select(PAIR, "seller_id", "as_of").inner_join(rows, "seller_id")
     return joined.filter(joined.visible_from <= joined.as_of)
 
 
-def _paid(seen: ir.Table) -> ir.Table:
+def _payments_of(seen: ir.Table) -> ir.Table:
     """Return what was paid of each loan up to the end of each day with a payment."""
     import ibis
 
@@ -53,7 +111,7 @@ def _paid(seen: ir.Table) -> ir.Table:
     return days.select(PAIR, "loan_id", "paid_on", "micros", so_far=days.micros.sum().over(up_to))
 
 
-def _settled(seen: ir.Table, paid: ir.Table) -> ir.Table:
+def _is_settled(seen: ir.Table, paid: ir.Table) -> ir.Table:
     """Return each instalment with `ago`, days since it fell due, and `covered_on`, null where it is not yet covered."""
     import ibis
 
@@ -93,10 +151,10 @@ def _repaid(lent: ir.Table, due: ir.Table) -> ir.Table:
     loans = due.group_by(PAIR, "loan_id").agg(unpaid=due.count(where=due.covered_on.isnull()))
     over = lent.filter(lent.as_of.delta(lent.lent_on, unit="day") > lent.term_days).select(PAIR, "loan_id")
     done = loans.filter(loans.unpaid == 0).semi_join(over, [PAIR, "loan_id"])
-    return done.group_by(PAIR).agg(**{column(LoansRepaid()): done.count()})
+    return done.group_by(PAIR).agg(**{column_name(LoansRepaid()): done.count()})
 
 
-def _owed(lent: ir.Table, paid: ir.Table) -> ir.Table:
+def _owed_amount(lent: ir.Table, paid: ir.Table) -> ir.Table:
     """Add up the principal that payments have not reached; a loan overpaid sets off no other."""
     import ibis
 
@@ -104,4 +162,4 @@ def _owed(lent: ir.Table, paid: ir.Table) -> ir.Table:
     both = lent.select(PAIR, "loan_id", "micros").left_join(sums, [PAIR, "loan_id"])
     left = ibis.greatest(exact(both.micros) - both.paid.coalesce(0), 0)
     owed = both.mutate(left=left)
-    return owed.group_by(PAIR).agg(**{column(Owed()): owed.left.sum()})
+    return owed.group_by(PAIR).agg(**{column_name(Owed()): owed.left.sum()})

@@ -17,7 +17,7 @@ PAIR: Final = "pair"
 
 
 @dataclass(frozen=True)
-class Scope:
+class PairScope:
     """The pairs asked for, as tables.
 
     Attributes:
@@ -46,7 +46,7 @@ def scope_of(
     stores: ir.Table,
     span: tuple[date, date],
     keep: Callable[[ir.Table], ir.Table],
-) -> Scope:
+) -> PairScope:
     """Find out who holds which store as of then.
 
     Args:
@@ -58,12 +58,12 @@ def scope_of(
     """
     import ibis
 
-    held = keep(_held(pairs, stores))
-    described = keep(_housed(_described(pairs, sellers), held))
+    held = keep(_stores_held(pairs, stores))
+    described = keep(_with_store_set(_described(pairs, sellers), held))
     first = described.select("house").distinct()
     houses = held.semi_join(first, held[PAIR] == first.house).select(PAIR, "store_id")
     own = ibis.union(pairs.select(PAIR, insider="seller_id"), held.select(PAIR, insider="store_id"), distinct=True)
-    return Scope(described, held, keep(houses), keep(own), *span, keep)
+    return PairScope(described, held, keep(houses), keep(own), *span, keep)
 
 
 def _described(pairs: ir.Table, sellers: ir.Table) -> ir.Table:
@@ -73,7 +73,7 @@ def _described(pairs: ir.Table, sellers: ir.Table) -> ir.Table:
     return pairs.left_join(latest, PAIR).drop(f"{PAIR}_right")
 
 
-def _held(pairs: ir.Table, stores: ir.Table) -> ir.Table:
+def _stores_held(pairs: ir.Table, stores: ir.Table) -> ir.Table:
     # A store is the seller's whom its latest version known by as_of names.
     ever = stores.select("store_id", "seller_id").distinct().inner_join(pairs, "seller_id")
     versions = stores.select("store_id", "known_at", "visible_from", "marketplace", "opened_at", owner="seller_id")
@@ -86,7 +86,7 @@ def _held(pairs: ir.Table, stores: ir.Table) -> ir.Table:
     return mine.select(PAIR, "as_of", "store_id", "marketplace", "opened_at")
 
 
-def _housed(pairs: ir.Table, held: ir.Table) -> ir.Table:
+def _with_store_set(pairs: ir.Table, held: ir.Table) -> ir.Table:
     import ibis
 
     stores = held.group_by(PAIR).agg(stores=held.store_id.collect().sort())
@@ -95,13 +95,13 @@ def _housed(pairs: ir.Table, held: ir.Table) -> ir.Table:
     return known.mutate(house=known[PAIR].min().over(same)).drop("stores")
 
 
-def reachable(tiles: ir.Table, scope: Scope, days: int) -> ir.Table:
+def reachable(tiles: ir.Table, scope: PairScope, days: int) -> ir.Table:
     """Return the tile rows that any midnight of the scope may see, at most `days` back."""
     near = (tiles.day < scope.last, tiles.day >= scope.first - timedelta(days=days))
     return tiles.filter(tiles.visible_from <= scope.last, *near)
 
 
-def seen(tiles: ir.Table, scope: Scope, days: int) -> ir.Table:
+def visible_rows(tiles: ir.Table, scope: PairScope, days: int) -> ir.Table:
     """Return the tile rows that each pair sees of its stores, at most `days` back.
 
     They have `pair`, and `ago`: 1 for the day before as_of. This is where the time rule is applied to tiles.
@@ -112,7 +112,7 @@ def seen(tiles: ir.Table, scope: Scope, days: int) -> ir.Table:
     return within.filter(within.ago >= 1, within.ago <= days)
 
 
-def with_own(rows: ir.Table, scope: Scope) -> ir.Table:
+def with_related_party(rows: ir.Table, scope: PairScope) -> ir.Table:
     """Append `own`: whether the row is of orders that the seller placed with himself."""
     if "insider" not in rows.columns:
         import ibis
@@ -123,7 +123,7 @@ def with_own(rows: ir.Table, scope: Scope) -> ir.Table:
     return joined.mutate(own=joined.own_pair.notnull()).drop("own_pair", "own_insider")
 
 
-def column(measure: Measure) -> str:
+def column_name(measure: Measure) -> str:
     """Return the column name of a measure: its tag and its settings.
 
     Example:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from features.exact import exact, total
 from features.expressions import AgeTotal, DaysSinceLast, Measure, Total
 from features.facts import BY_NAME, TILE_KEYS
-from features.measures.scope import PAIR, Scope, column, seen, with_own, within
+from features.measures.scope import PAIR, PairScope, column_name, visible_rows, with_related_party, within
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -29,12 +29,12 @@ def plain(measure: Total | AgeTotal) -> list[Total | AgeTotal]:
     return [kind(fact, measure.days, measure.lag) for fact in facts]
 
 
-def parts(tiles: Mapping[str, ir.Table], scope: Scope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
+def parts(tiles: Mapping[str, ir.Table], scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
     """Yield one part a table, with the plain totals of its facts."""
     mine: set[OfWindows] = {item for item in wanted if isinstance(item, DaysSinceLast)}
     mine |= {each for item in wanted if isinstance(item, Total | AgeTotal) for each in plain(item)}
     for table in TILE_KEYS:
-        those = sorted((item for item in mine if BY_NAME[item.fact].table == table), key=column)
+        those = sorted((item for item in mine if BY_NAME[item.fact].table == table), key=column_name)
         if those and table in tiles:
             yield _of_windows(_between_edges(tiles[table], scope, those), those)
 
@@ -43,12 +43,12 @@ def _window(item: OfWindows) -> tuple[int, int]:
     return item.days, getattr(item, "lag", 0)
 
 
-def _between_edges(tiles: ir.Table, scope: Scope, wanted: list[OfWindows]) -> ir.Table:
+def _between_edges(tiles: ir.Table, scope: PairScope, wanted: list[OfWindows]) -> ir.Table:
     """Add rows up to `pair` and `edge`, the first edge of a window at or beyond their `ago`."""
     import ibis
 
     edges = sorted({edge for item in wanted for edge in (_window(item)[1], sum(_window(item)))} - {0})
-    rows = with_own(seen(tiles, scope, edges[-1]), scope)
+    rows = with_related_party(visible_rows(tiles, scope, edges[-1]), scope)
     edge = ibis.cases(*((rows.ago <= edge, edge) for edge in edges), else_=edges[-1]).cast("int32")
     sums = {_part(item): _added_up(item, rows) for item in wanted}
     return rows.group_by(PAIR, edge=edge).agg(**sums)
@@ -80,4 +80,4 @@ def _of_windows(between: ir.Table, wanted: list[OfWindows]) -> ir.Table:
         inside, part = within(between.edge, *_window(item)), between[_part(item)]
         return part.min(where=inside) if isinstance(item, DaysSinceLast) else total(part, inside)
 
-    return between.group_by(PAIR).agg(**{column(item): value(item) for item in wanted})
+    return between.group_by(PAIR).agg(**{column_name(item): value(item) for item in wanted})

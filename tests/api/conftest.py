@@ -20,7 +20,7 @@ from api.access.demo import demo_bank
 from api.app import create_app
 from api.database import open_database
 from api.settings import Settings
-from features.store import Snapshot, VectorStore
+from features.store.vectors import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, pack
 from scoring.bands import Band, Bands
 from scoring.model import Calibration

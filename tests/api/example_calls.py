@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import lightgbm
 import numpy as np
 
-from features.store import Snapshot, VectorStore
+from features.store.vectors import Snapshot, VectorStore
 from scoring import BundleParts, Policy, Reference, pack
 from scoring.bands import Band, Bands
 from scoring.bundle import read_reasons

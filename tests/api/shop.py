@@ -18,7 +18,7 @@ import lightgbm
 import numpy as np
 
 from api.kept_bundles import keep
-from features.store import Snapshot, VectorStore
+from features.store.vectors import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, Vector, pack
 from scoring.bands import Band, Bands
 from scoring.bundle import read_reasons

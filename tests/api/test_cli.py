@@ -27,7 +27,7 @@ from api.errors import OutputError, SellerUnknown
 from api.portfolio import write_portfolio
 from api.settings import Settings
 from features.errors import StoreError
-from features.store import StoredVector, VectorStore
+from features.store.vectors import StoredVector, VectorStore
 from scoring import Bundle, VectorError
 from tests import command
 from tests.api.conftest import NEWCOMER, NOW, SELLERS, SNAPSHOT, Opener, fill, other_catalogue, snapshot_of

@@ -19,7 +19,7 @@ from api.scores.schemas import Score
 from api.scores.stored import find
 from api.settings import Settings
 from api.vectors import inputs_of, to_vector
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import Bundle, assess
 from tests.api.conftest import AS_OF, NEWCOMER, NOW, SELLERS, Opener, bank_of
 

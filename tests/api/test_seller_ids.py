@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from api.scores.schemas import SELLER_ID
-from features.intake.rules import _INVISIBLE
+from features.ingest.rules import _INVISIBLE
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

@@ -24,7 +24,7 @@ from api.shadow import repository
 from api.shadow.repository import Numbers, Pair, ShadowScore
 from api.shadow.service import Shadow
 from api.vectors import to_vector
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import Bundle, assess, pack
 from scoring.bundle import BundleParts
 from scoring.model import Calibration

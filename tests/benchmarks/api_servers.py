@@ -27,7 +27,7 @@ from api.consents.service import Terms, grant
 from api.database import transaction
 from api.ledger.opening import open_ledger
 from api.settings import load_settings
-from features.store import Snapshot, VectorStore
+from features.store.vectors import Snapshot, VectorStore
 from scoring import pack
 from scoring.model import Calibration
 from tests.api.conftest import register

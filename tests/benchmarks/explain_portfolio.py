@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from api.portfolio import write_portfolio
-from features.store import Snapshot, VectorStore
+from features.store.vectors import Snapshot, VectorStore
 from scoring import Bundle, BundleParts, Policy, Reference, pack
 from scoring.model import Calibration
 from scoring.scale import Scale

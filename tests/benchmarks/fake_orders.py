@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from features.intake import OperatingStore, ingest, open_store
+from features.ingest import OperatingStore, ingest, open_store
 from scoring import Bundle, pack
 from training.calibrate import affine
 from training.dataset import Dataset, build, loan_labels

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
 
 _CORES: Final = 2
 _SCANS: Final = 3
@@ -88,9 +88,9 @@ class _Clock:
 def build(job: Job) -> Built:
     """Do a job: ingest, fold tiles, make the frame of all sellers."""
     from features.engines.duckdb import open_engine
-    from features.intake import ingest, open_store
+    from features.ingest import ingest, open_store
     from features.pipeline import compute_frame
-    from features.tile_store import current_tiles
+    from features.store.tiles import current_tiles
 
     clock = _Clock()
     if job.delivery is not None:
@@ -149,7 +149,7 @@ def scan_seconds(delivery: Path) -> float:
 def baseline(store: Path, midnights: tuple[date, ...], out: Path) -> Built:
     """Make the same frame with pandas from the same accepted files."""
     from features.facts import LOAN_TABLES
-    from features.intake import open_store
+    from features.ingest import open_store
     from tests.benchmarks.pandas_baseline import frames
     from tests.benchmarks.pandas_baseline.sight import SUMMED
 
@@ -167,9 +167,9 @@ def read_p99_ms(store: Path, frame: Path, reads: int) -> float:
     """Return the 99th percentile of reading one seller's stored vector as the API does, sellers at random."""
     import pandas as pd
 
-    from features.intake import open_store
-    from features.store import VectorStore
-    from features.vectors import rows_of, snapshot_of
+    from features.ingest import open_store
+    from features.materialize import rows_of, snapshot_of
+    from features.store.vectors import VectorStore
 
     computed = pd.read_parquet(frame)
     latest = computed[computed.index.get_level_values("as_of") == computed.index.get_level_values("as_of").max()]

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE
-from features.intake import OperatingStore, ingest, open_store
+from features.ingest import OperatingStore, ingest, open_store
 from features.pipeline import all_sellers, compute_frame, latest_midnight
 from scoring import Assessment, Bundle, Vector, assess, pack
 from scoring.reasons import Reason

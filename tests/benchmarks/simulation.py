@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from features.intake import ingest, open_store
+from features.ingest import ingest, open_store
 from tests.benchmarks.features import Target
 from training.calibrate import affine, probabilities
 from training.columns import Columns

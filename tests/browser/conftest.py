@@ -32,7 +32,7 @@ from api.seller_sessions.repository import Person
 from api.services import Services
 from api.settings import Settings
 from api.vectors import to_vector
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import Outcome, assess
 from tests.world import shared_world
 

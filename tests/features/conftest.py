@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from features.intake import ingest
-from tests.features.intake.build import order, write
+from features.ingest import ingest
+from tests.features.ingest.build import order, write
 from tests.oracles.festivals import few_festivals
 
 __all__ = ["few_festivals"]

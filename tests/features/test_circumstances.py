@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from features import vectors
-from features.circumstances.stored import Circumstances
-from features.intake import ingest, open_store
-from features.passes import INDEX
-from features.picture.series import digest
-from features.picture.stored import PictureSet
-from features.store import VectorStore
-from features.vectors import refresh
-from tests.features.intake.build import seller, write_some
+from features import materialize
+from features.executor import INDEX
+from features.ingest import ingest, open_store
+from features.materialize import materialize_vectors
+from features.profile.series import digest
+from features.store.profiles import ProfileSet
+from features.store.seller_context import SellerContext
+from features.store.vectors import VectorStore
+from tests.features.ingest.build import seller, write_some
 
 T = datetime(2024, 3, 6)  # noqa: DTZ001 - the contract's times are UTC without a zone
 
@@ -24,8 +24,8 @@ def test_what_is_known_at_the_midnight_comes_with_the_vector(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # features and pictures take seconds, and are in question elsewhere
-    monkeypatch.setattr(vectors, "compute_frame", lambda _, pairs: pairs.set_index(INDEX).assign(feature=1.0))
-    monkeypatch.setattr(vectors, "land", lambda *_: PictureSet(digest(), ()))
+    monkeypatch.setattr(materialize, "compute_frame", lambda _, pairs: pairs.set_index(INDEX).assign(feature=1.0))
+    monkeypatch.setattr(materialize, "land", lambda *_: ProfileSet(digest(), ()))
     rates = [
         {"day": date(2024, 3, day), "currency": "CNY", "usd_per_unit": rate, "known_at": known}
         for day, rate, known in ((3, 0.13, T), (4, 0.14, T), (5, 0.15, T + timedelta(seconds=1)), (6, 0.16, T))
@@ -40,9 +40,9 @@ def test_what_is_known_at_the_midnight_comes_with_the_vector(
     }
     ingest(write_some(tmp_path / "d", terms, sellers=versions, fx_rates=rates), begun)
     stored = VectorStore(tmp_path / "vectors.db")
-    snapshot, _ = refresh(open_store(begun), stored)
+    snapshot, _ = materialize_vectors(open_store(begun), stored)
     assert snapshot.as_of == T.date()
     found = stored.latest("S1")
     assert found is not None
-    assert found.circumstances == Circumstances("VN", "CNY", {"CNY": 0.14, "GBP": 1.25, "USD": 1.0})
+    assert found.circumstances == SellerContext("VN", "CNY", {"CNY": 0.14, "GBP": 1.25, "USD": 1.0})
     assert stored.sellers_in(snapshot) == 1

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from features.errors import CatalogueError, FeaturesError, StoreError
-from features.intake import OperatingStore
+from features.ingest import OperatingStore
 from features.pipeline import compute_frame, frame
 from tests.oracles.accepted import features_named, write_accepted
 from tests.oracles.market import Market

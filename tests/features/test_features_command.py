@@ -15,18 +15,17 @@ import pytest
 from typer.testing import CliRunner, Result
 
 import sellerscore
-from features import frame_folder
+from features import materialize
 from features.catalogue import CATALOGUE, FAMILIES
 from features.describe import markdown
 from features.engines import spark
 from features.engines.duckdb import open_engine
 from features.errors import EngineError, StoreError
-from features.frame_folder import ENGINES, write_frame
-from features.intake import ingest, open_store
+from features.ingest import ingest, open_store
+from features.materialize import ENGINES, materialize_frame, snapshot_of
 from features.pipeline import compute_frame, latest_midnight
-from features.store import VectorStore
-from features.tile_store import current_tiles
-from features.vectors import snapshot_of
+from features.store.tiles import current_tiles
+from features.store.vectors import VectorStore
 from tests.oracles.accepted import features_named, frame_from, write_accepted
 from tests.oracles.delivered import NO_RATES, deliver, in_dollars
 from tests.oracles.market import MIDNIGHTS, Shape, market
@@ -58,7 +57,7 @@ FEW = features_named("orders_90d", "store_count")
 @pytest.fixture
 def few_features(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write frames of two features; all of them take seconds to compile."""
-    monkeypatch.setattr(frame_folder, "compute_frame", partial(compute_frame, catalogue=FEW))
+    monkeypatch.setattr(materialize, "compute_frame", partial(compute_frame, catalogue=FEW))
 
 
 def run(*arguments: str) -> Result:
@@ -68,7 +67,7 @@ def run(*arguments: str) -> Result:
 @pytest.mark.slow
 def test_vectors_are_stored_when_no_frame_is_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(home / "operating")
-    monkeypatch.setattr("features.vectors.refresh", lambda *_: (snapshot_of(store), 1234))
+    monkeypatch.setattr("features.materialize.refresh", lambda *_: (snapshot_of(store), 1234))
     stored = json.loads(run("--json").stdout)
     as_of = latest_midnight(store).isoformat()
     assert stored == {"as_of": as_of, "sellers": 1234, "data": store.version}
@@ -94,7 +93,7 @@ def test_vectors_are_stored_when_nothing_is_asked_for_and_a_frame_when_it_is(hom
 def test_a_frame_on_disk_is_the_frame_of_the_sellers_known_by_each_midnight(home: Path, tmp_path: Path) -> None:
     store = open_store(home / "operating")
     days = (MIDNIGHTS[4], MIDNIGHTS[0], MIDNIGHTS[4])
-    rows = write_frame(store, days, tmp_path / "some" / "frame")
+    rows = materialize_frame(store, days, tmp_path / "some" / "frame")
     found = pd.read_parquet(tmp_path / "some" / "frame").set_index(["seller_id", "as_of"]).sort_index()
     known = {
         (row["seller_id"], day)
@@ -112,10 +111,10 @@ def test_a_frame_on_disk_is_the_frame_of_the_sellers_known_by_each_midnight(home
 def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
     store = write_accepted({}, tmp_path / "store")
     with pytest.raises(StoreError, match="is there already"):
-        write_frame(store, MIDNIGHTS[:1], tmp_path)
+        materialize_frame(store, MIDNIGHTS[:1], tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be made: Not a directory"):
-        write_frame(store, MIDNIGHTS[:1], tmp_path / "file" / "frame")
+        materialize_frame(store, MIDNIGHTS[:1], tmp_path / "file" / "frame")
 
 
 @pytest.mark.usefixtures("few_features")

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE, TENURE_AND_RECENCY
-from features.intake import OperatingStore
+from features.ingest import OperatingStore
 from features.pipeline import all_sellers, compute_frame
 from tests.oracles.accepted import features_named, frame_from, write_accepted
 from tests.oracles.market import Market

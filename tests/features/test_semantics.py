@@ -19,9 +19,9 @@ from features.expressions import AgeTotal, DaysSinceLast, Expr, Number, Root, To
 from features.facts import Fact
 from features.festivals import festivals
 from features.measures import windows
-from features.measures.scope import Scope, column
-from features.picture import series
-from features.picture.series import Series
+from features.measures.scope import PairScope, column_name
+from features.profile import series
+from features.profile.series import Series
 from features.semantics import digest_of, to_json
 
 KINDS = [item for item in vars(expressions).values() if isclass(item) and issubclass(item, Expr) and item is not Expr]
@@ -32,7 +32,7 @@ def series_digest() -> str:
 
 
 def everything() -> dict[str, object]:
-    columns = sorted(map(column, measures_in(CATALOGUE)))
+    columns = sorted(map(column_name, measures_in(CATALOGUE)))
     return {"catalogue": digest(CATALOGUE), "tiles": tile_digest(), "series": series_digest(), "columns": columns}
 
 
@@ -71,7 +71,7 @@ def sql_of_totals() -> str:
     pairs = ibis.table({"pair": "int32", "as_of": "date"}, name="pairs")
     held = ibis.table({"pair": "int32", "as_of": "date", "store_id": "string"}, name="held")
     own = ibis.table({"pair": "int32", "insider": "string"}, name="own")
-    scope = Scope(pairs, held, held, own, date(2024, 1, 1), date(2024, 3, 1), keep=lambda table: table)
+    scope = PairScope(pairs, held, held, own, date(2024, 1, 1), date(2024, 3, 1), keep=lambda table: table)
     wanted = (Total("gross", 90), AgeTotal("gross", 30), DaysSinceLast("gross", 365))
     (part,) = windows.parts({"orders": ibis.table(day, name="orders")}, scope, wanted)
     return str(ibis.to_sql(part, dialect="duckdb"))
@@ -99,8 +99,8 @@ def test_a_kind_of_expression_without_a_tag_cannot_be_defined() -> None:
 
 def test_measures_have_columns_of_their_own() -> None:
     measures = measures_in(CATALOGUE)
-    assert len({column(item).lower() for item in measures}) == len(measures)
-    assert column(Total("gross", 90, 30, net="refunded")) == "total(fact=gross, days=90, lag=30, net=refunded)"
+    assert len({column_name(item).lower() for item in measures}) == len(measures)
+    assert column_name(Total("gross", 90, 30, net="refunded")) == "total(fact=gross, days=90, lag=30, net=refunded)"
 
 
 @pytest.mark.parametrize(

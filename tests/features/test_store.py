@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from features import store as store_module
-from features.circumstances.stored import Circumstances, CircumstanceSet
 from features.errors import StoreError
-from features.picture.series import digest
-from features.picture.stored import PictureSet
-from features.store import Snapshot, StoredVector, VectorStore
+from features.profile.series import digest
+from features.store import vectors as store_module
+from features.store.profiles import ProfileSet
+from features.store.seller_context import SellerContext, SellerContextSet
+from features.store.vectors import Snapshot, StoredVector, VectorStore
 
 SNAPSHOT = Snapshot(date(2024, 3, 1), "data-1", "sha256:aa", {"orders": date(2024, 3, 1), "refunds": date(2024, 2, 29)})
 NEXT = replace(SNAPSHOT, as_of=date(2024, 3, 2), data_version="data-2")
@@ -252,21 +252,21 @@ def test_a_snapshot_replaced_between_two_looks_of_one_read_does_not_mix_in(
     assert store.latest("S1") is None
 
 
-CHINA = CircumstanceSet({"USD": 1.0, "CNY": 0.145}, [("S1", "CN", "CNY"), ("S2", None, None)])
+CHINA = SellerContextSet({"USD": 1.0, "CNY": 0.145}, [("S1", "CN", "CNY"), ("S2", None, None)])
 
 
 def test_circumstances_come_with_the_latest_vector_and_leave_with_the_snapshot(store: VectorStore) -> None:
     store.replace(SNAPSHOT, ROWS, circumstances=CHINA)
     found = [store.latest(seller) for seller in ("S1", "S2")]
     assert [each and each.circumstances for each in found] == [
-        Circumstances("CN", "CNY", {"USD": 1.0, "CNY": 0.145}),
-        Circumstances(None, None, {"USD": 1.0, "CNY": 0.145}),
+        SellerContext("CN", "CNY", {"USD": 1.0, "CNY": 0.145}),
+        SellerContext(None, None, {"USD": 1.0, "CNY": 0.145}),
     ]
     assert store.usd_per_unit() == {"USD": 1.0, "CNY": 0.145}
     store.replace(NEXT, ROWS)
     later = store.latest("S1")
     assert later is not None
-    assert later.circumstances == Circumstances()
+    assert later.circumstances == SellerContext()
     assert store.usd_per_unit() == {}
 
 
@@ -274,20 +274,20 @@ def test_a_sellers_circumstances_are_removed_with_the_vectors_and_overwritten(
     store: VectorStore, tmp_path: Path
 ) -> None:
     store.replace(
-        SNAPSHOT, [*ROWS, ("S-to-forget", (0.5,))], circumstances=CircumstanceSet({}, [("S-to-forget", "CN", "CNY")])
+        SNAPSHOT, [*ROWS, ("S-to-forget", (0.5,))], circumstances=SellerContextSet({}, [("S-to-forget", "CN", "CNY")])
     )
     assert store.remove("S-to-forget") == 1
     assert not [file.name for file in (tmp_path / "var").iterdir() if b"S-to-forget" in file.read_bytes()]
 
 
 def test_a_file_from_before_circumstances_is_read_and_counts_as_not_there(store: VectorStore, tmp_path: Path) -> None:
-    store.replace(SNAPSHOT, ROWS, PictureSet(digest(), []), CHINA)
+    store.replace(SNAPSHOT, ROWS, ProfileSet(digest(), []), CHINA)
     assert store.sellers_in(SNAPSHOT, pictured=True) == 2
     with closing(sqlite3.connect(tmp_path / "var" / "vectors.db")) as connection, connection:
         connection.executescript("DROP TABLE rates; DROP TABLE circumstances")
     found = store.latest("S1")
     assert found is not None
-    assert found.circumstances == Circumstances()
+    assert found.circumstances == SellerContext()
     assert store.usd_per_unit() == {}
     assert store.sellers_in(SNAPSHOT) == 2
     assert store.sellers_in(SNAPSHOT, pictured=True) is None

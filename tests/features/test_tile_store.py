@@ -19,12 +19,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import durable, tile_store, tiles
+from features import tiles
 from features.engines.duckdb import open_engine
 from features.errors import StoreError
 from features.festivals import festival_days
-from features.intake import OperatingStore
-from features.tile_store import current_tiles
+from features.ingest import OperatingStore
+from features.store import folders
+from features.store import tiles as tile_store
+from features.store.tiles import current_tiles
 from tests.oracles.accepted import (
     dealt,
     features_named,
@@ -230,8 +232,8 @@ def at_step(step: int, act: Callable[[], None], patch: pytest.MonkeyPatch) -> No
 
         return counted
 
-    patch.setattr(tile_store, "flush", counting(durable.flush))
-    patch.setattr(tile_store, "replace_text", counting(durable.replace_text))
+    patch.setattr(tile_store, "flush", counting(folders.sync_file))
+    patch.setattr(tile_store, "replace_text", counting(folders.replace_text))
 
 
 class KilledError(BaseException):

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from features import vectors
+from features import materialize
 from features.cli import app
-from features.intake import OperatingStore, open_store
-from features.store import Snapshot, VectorStore
-from features.vectors import refresh, snapshot_of
-from tests.features.intake.build import store, write_some
+from features.ingest import OperatingStore, open_store
+from features.materialize import materialize_vectors, snapshot_of
+from features.store.vectors import Snapshot, VectorStore
+from tests.features.ingest.build import store, write_some
 from tests.world import World, shared_world
 
 
@@ -31,8 +31,8 @@ def test_vectors_of_the_same_data_are_computed_once(
     stored, snapshot = VectorStore(tmp_path / "vectors.db"), snapshot_of(operating)
     sellers = stored.sellers_in(snapshot, pictured=True)
     assert sellers
-    monkeypatch.setattr(vectors, "compute_frame", None)  # whoever computes again fails
-    assert refresh(operating, stored) == (snapshot, sellers)
+    monkeypatch.setattr(materialize, "compute_frame", None)  # whoever computes again fails
+    assert materialize_vectors(operating, stored) == (snapshot, sellers)
 
 
 def test_the_command_lands_what_it_takes_and_says_so(
@@ -45,7 +45,7 @@ def test_the_command_lands_what_it_takes_and_says_so(
         landed.append(snapshot_of(operating))
         return landed[-1], 1234
 
-    monkeypatch.setattr(vectors, "refresh", refreshed)
+    monkeypatch.setattr(materialize, "refresh", refreshed)
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
     begun.rename(tmp_path / "operating")
     told = CliRunner().invoke(app, ["ingest", str(write_some(tmp_path / "d", stores=[store("T2")]))])

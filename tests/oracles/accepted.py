@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 
 from features.catalogue import CATALOGUE, Feature
 from features.engines.duckdb import open_engine
-from features.intake import OperatingStore, StoredDelivery
+from features.ingest import OperatingStore, StoredDelivery
 from features.pipeline import compute_frame
 from features.schema import BY_NAME, Kind, Need
-from features.tile_store import current_tiles
+from features.store.tiles import current_tiles
 from tests.oracles.seller_sight import EVENT_TIME, Row, Rows, midnight
 
 _TYPES = {Kind.TIME: pa.timestamp("us"), Kind.DAY: pa.date32(), Kind.COUNT: pa.int64()}

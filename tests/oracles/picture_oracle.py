@@ -1,4 +1,4 @@
-"""The sums of twelve steps and the days that each table tells of, by hand: loops over rows, from docs/picture.md alone.
+"""The sums of twelve steps and the days that each table tells of, by hand: loops over rows, from docs/profile.md alone.
 
 It shares no code with `features`, so that agreeing with it says something; it is as slow as it is plain.
 """

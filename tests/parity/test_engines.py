@@ -17,13 +17,13 @@ import pytest
 from typer.testing import CliRunner
 
 import sellerscore
-from features import cluster
-from features.cluster import current_tiles, write_frame
+from features import materialize
 from features.engines.duckdb import open_engine
-from features.frame_folder import write_frame as write_on
-from features.intake import OperatingStore, ingest, open_store
-from features.tile_store import TileSet
-from features.tile_store import current_tiles as tiles_of_duckdb
+from features.ingest import OperatingStore, ingest, open_store
+from features.materialize import _write_frame_on_spark, current_spark_tiles
+from features.materialize import materialize_frame as write_on
+from features.store.tiles import TileSet
+from features.store.tiles import current_tiles as tiles_of_duckdb
 from tests.oracles.accepted import features_named, frame_from, write_accepted
 from tests.oracles.delivered import NO_RATES, deliver, in_dollars, rates_of
 from tests.oracles.market import MIDNIGHTS, Market, Shape, market
@@ -61,12 +61,12 @@ class Built:
 def test_a_small_market_has_the_same_tiles_and_features_on_both(spark: Backend, tmp_path: Path) -> None:
     store, names = write_accepted(market(SMALL), tmp_path / "store"), [feature.name for feature in FEW]
     days = MIDNIGHTS[:2]
-    assert cluster.write_frame(spark, store, days, tmp_path / "frame", FEW) > 0
+    assert materialize._write_frame_on_spark(spark, store, days, tmp_path / "frame", FEW) > 0
     found = read_frame(tmp_path / "frame", names)
     expected = frame_from(store, list(found.index), catalogue=FEW).set_axis(found.index)
     assert expected.notna().any().all(), "a feature that is always missing agrees with anything"
     assert differences(found, expected) == []
-    tiles = current_tiles(spark, store)
+    tiles = current_spark_tiles(spark, store)
     with open_engine() as engine:
         assert_same_tiles(tiles, tiles_of_duckdb(engine, store))
 
@@ -82,7 +82,7 @@ def test_what_a_delivery_declares_is_the_same_on_both(spark: Backend, tmp_path: 
     ingest(folder, tmp_path / "store")
     store, known = open_store(tmp_path / "store"), ("settled_net_sales_90d", "cancel_rate_180d", "visits_90d")
     catalogue = features_named(*known, "top_buyer_share_180d", "orders_beyond_visits_30d")
-    assert cluster.write_frame(spark, store, MIDNIGHTS[:2], tmp_path / "frame", catalogue) > 0
+    assert materialize._write_frame_on_spark(spark, store, MIDNIGHTS[:2], tmp_path / "frame", catalogue) > 0
     found = read_frame(tmp_path / "frame", [feature.name for feature in catalogue])
     expected = frame_from(store, list(found.index), catalogue=catalogue).set_axis(found.index)
     assert differences(found, expected) == []
@@ -102,9 +102,9 @@ def built(spark: Backend, tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("built")
     store = _in_two(together(SHAPES), folder / "store")
     with _rows_held_by_the_driver() as held:
-        first = current_tiles(spark, OperatingStore(store.folder, store.deliveries[:1]))
-        tiles = current_tiles(spark, store)
-        assert write_frame(spark, store, MIDNIGHTS, folder / "frame") > 0
+        first = current_spark_tiles(spark, OperatingStore(store.folder, store.deliveries[:1]))
+        tiles = current_spark_tiles(spark, store)
+        assert _write_frame_on_spark(spark, store, MIDNIGHTS, folder / "frame") > 0
     return Built(store, first, tiles, folder / "frame", held)
 
 
@@ -146,8 +146,8 @@ def test_tiles_that_are_there_are_not_computed_again(built: Built, spark: Backen
         raise AssertionError("the tiles were computed again")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("features.cluster.folds._fold", nothing_left_to_do)
-        assert current_tiles(spark, built.store) == built.tiles
+        patch.setattr("features.store.vectors.tiles._fold", nothing_left_to_do)
+        assert current_spark_tiles(spark, built.store) == built.tiles
 
 
 @pytest.mark.soak
@@ -172,8 +172,8 @@ def test_an_owner_who_was_a_buyer_has_all_tiles_made_anew(spark: Backend, tmp_pa
     before = write_accepted(rows, tmp_path)
     after = write_accepted({"sellers": [], "stores": [late | {"opened_at": order["ordered_at"]}]}, tmp_path)
     store = OperatingStore(tmp_path, (*before.deliveries, *after.deliveries))
-    current_tiles(spark, before)
-    folders = {path.parent.name.rpartition("-")[0] for path in current_tiles(spark, store).files["orders"]}
+    current_spark_tiles(spark, before)
+    folders = {path.parent.name.rpartition("-")[0] for path in current_spark_tiles(spark, store).files["orders"]}
     assert folders == {"0-2"}
 
 

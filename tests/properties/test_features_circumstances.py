@@ -18,10 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import example, given
 
-from features.circumstances.landing import land
-from features.intake import OperatingStore
-from features.intake.delivery import ConstantRate
-from features.intake.store import StoredDelivery
+from features.ingest import OperatingStore
+from features.materialize import compute_context
+from features.schema import ConstantRate
+from features.store.operating import StoredDelivery
 from tests.counts import repeat
 from tests.oracles.accepted import write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
@@ -93,7 +93,7 @@ def test_circumstances_equal_the_naive_definition(shape: Shape) -> None:
     sellers = [*(f"S{number}" for number in range(shape.sellers)), "nobody"]
     pairs = pd.DataFrame({"seller_id": sellers, "as_of": as_of})
     with TemporaryDirectory() as folder:
-        found = land(stored(rows, fx, constants, Path(folder)), pairs, as_of)
+        found = compute_context(stored(rows, fx, constants, Path(folder)), pairs, as_of)
     assert found.usd_per_unit == rates_by_hand(fx, constants, as_of)
     seen = visible(rows, as_of)
     expected = {}

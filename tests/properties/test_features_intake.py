@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE
-from features.intake import ingest, open_store
+from features.ingest import ingest, open_store
 from tests.oracles.accepted import frame_bytes, frame_from
 from tests.oracles.delivered import NO_RATES, deliver, in_dollars, rates_of
 from tests.oracles.intruders import with_intruders

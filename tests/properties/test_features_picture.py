@@ -2,7 +2,7 @@
 
 The markets hold late rows, versions of owners, several stores of one owner, refunds with and without orders, orders
 that owners place with themselves, months of every length and a leap day; what intake makes of identical rows and other
-currencies is shown in tests/features/picture.
+currencies is shown in tests/features/profile.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import pytest
 from hypothesis import example, given
 
 from features.catalogue import CATALOGUE
-from features.picture.landing import land
-from features.picture.series import SUMS
-from features.picture.stored import StoredPicture, encoded
+from features.profile.compute import compute_profiles
+from features.profile.series import SUMS
+from features.store.profiles import StoredProfile, encode
 from tests.counts import repeat
 from tests.oracles import picture_oracle
 from tests.oracles.accepted import write_accepted
@@ -30,7 +30,7 @@ from tests.oracles.shapes import SHAPES, examples
 
 def pictures(
     rows: Rows, sellers: Iterable[str], as_of: date, *, parts: int = 1, threads: int = 2
-) -> dict[str, StoredPicture]:
+) -> dict[str, StoredProfile]:
     """Return the pictures of sellers, by way of accepted files."""
     with TemporaryDirectory() as folder:
         store = write_accepted(rows, Path(folder), parts)
@@ -39,7 +39,7 @@ def pictures(
         )
         # what is compared among peers is another test's question
         features = pd.DataFrame(0.0, index, [feature.name for feature in CATALOGUE])
-        return dict(land(store, features, threads).pictures)
+        return dict(compute_profiles(store, features, threads).pictures)
 
 
 @pytest.mark.slow
@@ -73,10 +73,10 @@ def test_the_oracle_is_not_agreed_with_by_silence() -> None:
 def test_threads_and_how_rows_were_delivered_change_no_bit() -> None:
     shape = Shape(seed=3, sellers=20, events=90)
     rows, sellers = market(shape), [f"S{number}" for number in range(20)]
-    first = {seller: encoded(each) for seller, each in pictures(rows, sellers, MIDNIGHTS[1], threads=1).items()}
+    first = {seller: encode(each) for seller, each in pictures(rows, sellers, MIDNIGHTS[1], threads=1).items()}
     for parts, threads in ((1, 4), (3, 2)):
         again = pictures(rows, sellers, MIDNIGHTS[1], parts=parts, threads=threads)
-        assert {seller: encoded(each) for seller, each in again.items()} == first
+        assert {seller: encode(each) for seller, each in again.items()} == first
 
 
 @pytest.mark.soak

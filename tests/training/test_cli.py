@@ -75,7 +75,7 @@ def test_runs_that_a_kill_left_are_told_beside_the_output(tmp_path: Path, monkey
         raise LabelError("There are no loans.")
 
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
-    monkeypatch.setattr("features.intake.open_store", lambda _: None)
+    monkeypatch.setattr("features.ingest.open_store", lambda _: None)
     monkeypatch.setattr("training.registry.require", lambda _: ("train 9b02cf5a", "train 5a31de9b"))
     monkeypatch.setattr("training.dataset.loan_labels", lambda *_: SimpleNamespace(rows=()))
     monkeypatch.setattr("training.dataset.build", none)
@@ -89,7 +89,7 @@ def test_settings_of_a_label_table_without_one_are_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
-    monkeypatch.setattr("features.intake.open_store", lambda _: None)
+    monkeypatch.setattr("features.ingest.open_store", lambda _: None)
     monkeypatch.setattr("training.registry.require", lambda _: ())
     settings = tmp_path / "training.toml"
     settings.write_text("[labels]\nhorizon_days = 56\n")
@@ -105,7 +105,7 @@ def test_the_embargo_of_a_label_table_without_a_horizon_is_said_on_standard_erro
         raise LabelError("Enough.")
 
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
-    monkeypatch.setattr("features.intake.open_store", lambda _: None)
+    monkeypatch.setattr("features.ingest.open_store", lambda _: None)
     monkeypatch.setattr("training.registry.require", lambda _: ())
     monkeypatch.setattr("training.dataset.build", stop)
     table, settings = tmp_path / "labels.csv", tmp_path / "training.toml"

@@ -11,7 +11,7 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from features.errors import StoreError
-from features.intake import OperatingStore, StoredDelivery, open_store
+from features.ingest import OperatingStore, StoredDelivery, open_store
 from features.pipeline import compute_frame, latest_midnight
 from tests.world import World, shared_world
 from training.dataset import Origin, build, loan_labels

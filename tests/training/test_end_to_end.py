@@ -17,7 +17,7 @@ from pyarrow import parquet
 
 from api.vectors import to_vector
 from features.catalogue import CATALOGUE
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from scoring import Bundle
 from scoring.explain import contributions
 from scoring.vector import to_matrix

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE
-from features.intake import OperatingStore, ingest, open_store
+from features.ingest import OperatingStore, ingest, open_store
 from features.pipeline import accepted_rows, compute_frame, latest_midnight
 from tests.world import World, shared_world
 from training.dataset import build, loan_labels

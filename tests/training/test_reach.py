@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE
-from features.intake import OperatingStore, open_store
+from features.ingest import OperatingStore, open_store
 from features.pipeline import all_sellers, latest_midnight
 from tests.frames import frame_of
 from tests.world import shared_world

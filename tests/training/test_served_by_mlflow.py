@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from features.catalogue import CATALOGUE
-from features.store import VectorStore
+from features.store.vectors import VectorStore
 from tests.command import CLOCK, done
 from tests.world import World, shared_world
 from training.registry import MODEL_NAME, Registry

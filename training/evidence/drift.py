@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.intake.quality.psi import ACT, WATCH, Stability, Verdict, stability
+from features.quality.psi import ACT, WATCH, Stability, Verdict, stability
 from training.evidence.finding import Finding
 from training.evidence.limits import Limit, LimitCheck, Standing, alarms
 from training.evidence.metrics import Estimate

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from features.pipeline import compute_frame
-from features.tile_store import SOURCES
+from features.store.tiles import SOURCES
 from training.evidence.fake_orders.copies import NamedRows, copied, first_rows, renamed, rows_of, write_store
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
 
 HONEST: Final = "as he is"
 """The copy that hides nothing."""

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
 
 _TRIES: Final = 40
 """Random sellers tried for each labelled row; where none of them qualifies, nearly all sellers have loans."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from features.intake.quality.psi import ACT
+from features.quality.psi import ACT
 from training.evidence import drift
 from training.evidence.asking import scorable
 from training.evidence.crossfit import cross_fitted
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from features.intake import OperatingStore
-    from features.intake.quality.psi import Stability
+    from features.ingest import OperatingStore
+    from features.quality.psi import Stability
     from training.evidence.subject import Subject
 
 ROWS: Final = 1_500

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from scoring.bundle import Bundle
     from training.dataset import Dataset
     from training.evidence.fake_orders import FakeOrdersConfig

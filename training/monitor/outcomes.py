@@ -19,7 +19,7 @@ from training.labels import DefaultDefinition, LabelConfig, label_loans, read_la
 if TYPE_CHECKING:
     import pandas as pd
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
 
 _TABLES = ("loans", "instalments", "payments")
 _DEFINITION = re.compile(r"(\d+)\+ days past due within (\d+) months")

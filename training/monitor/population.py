@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from features.catalogue import CATALOGUE, digest
-from features.intake.quality.psi import ACT, WATCH, Stability, Verdict
 from features.pipeline import compute_frame
+from features.quality.psi import ACT, WATCH, Stability, Verdict
 from training.errors import TrainingError
 from training.evidence import drift as psi
 from training.evidence.drift import SCORE, Drift, Sample, drifts

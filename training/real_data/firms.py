@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from features.catalogue import TENURE_AND_RECENCY
 from features.importers import ImportOptions, ImportReport, find_mapping, import_delivery
-from features.intake import IntakeReport, OperatingStore, ingest, open_store
+from features.ingest import IngestReport, OperatingStore, ingest, open_store
 from features.pipeline import all_sellers, compute_frame, latest_midnight
 from scoring import Assessment, assess
 from training.config import TrainConfig
@@ -61,7 +61,7 @@ class Study:
     """All that was found, before it is written down."""
 
     invoices: ImportReport
-    intake: IntakeReport
+    intake: IngestReport
     aucs: dict[str, Estimate]
     run: Run
     labelled: int

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.importers import ImportOptions, find_mapping, import_delivery
-from features.intake import IntakeReport, ingest, open_store
+from features.ingest import IngestReport, ingest, open_store
 from training.columns import Columns
 from training.config import TrainConfig
 from training.dataset import Dataset, build
@@ -117,7 +117,7 @@ class ShareResult:
 class Study:
     """What ingest made of the data, the cutoffs, and the results by label."""
 
-    intake: IntakeReport
+    intake: IngestReport
     merchants: int
     cutoffs: tuple[str, ...]
     results: tuple[ShareResult, ...]

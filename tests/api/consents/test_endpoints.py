@@ -125,7 +125,7 @@ def test_the_refusal_is_the_same_whoever_the_seller_is(desk: Desk) -> None:
 
 def test_without_a_consent_no_vector_is_looked_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    monkeypatch.setattr("features.store.VectorStore.latest", lambda _, seller_id: asked.append(seller_id))
+    monkeypatch.setattr("features.store.vectors.VectorStore.latest", lambda _, seller_id: asked.append(seller_id))
     assert desk.score(SELLERS[4]).status_code == 403
     assert asked == []
     desk.grant(SELLERS[4])

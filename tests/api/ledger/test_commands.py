@@ -17,9 +17,9 @@ from api.database import transaction
 from api.errors import InputError, LedgerKeyError, OutputError, SellerUnknown, SignatureError
 from api.keyring import KeyRing
 from api.settings import Settings
-from features.intake import ingest, open_store
+from features.ingest import ingest, open_store
 from tests.api.conftest import NEWCOMER, SELLERS, Opener, bank_of
-from tests.features.intake.build import accepted, order, seller, store, write
+from tests.features.ingest.build import accepted, order, seller, store, write
 
 if TYPE_CHECKING:
     from starlette.testclient import TestClient

@@ -13,7 +13,7 @@ from api.pictures.narrow import narrow_waterfall_svg
 from api.pictures.steps import extent, steps_of
 from api.pictures.svg import waterfall_svg
 from api.vectors import to_vector
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import Assessment, Bundle, assess
 from scoring.assess import SCALE_LIMIT, Explanation, GroupPoints
 from tests.api.conftest import NAMES, SNAPSHOT

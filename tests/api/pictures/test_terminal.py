@@ -12,7 +12,7 @@ from api.looked import Looked
 from api.pictures.steps import steps_of
 from api.pictures.terminal import NOTICE, advice, shown, trend
 from api.vectors import to_vector
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import Advice, Assessment, Bundle, Changes, Verdict, assess
 from scoring.advice import Change, OpenReason, Option, Relation, Step, Unanswered
 from scoring.assess import SCALE_LIMIT, Explanation, GroupPoints

@@ -12,8 +12,8 @@ from api.database import transaction
 from api.scores.stored import StoredScore, find
 from api.services import Services
 from api.settings import Settings
-from features.circumstances.stored import CircumstanceSet
-from features.store import Snapshot, VectorStore
+from features.store.seller_context import SellerContextSet
+from features.store.vectors import Snapshot, VectorStore
 from tests.api.conftest import NAMES, SNAPSHOT, Opener, bank_of
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def land(into: Settings, sellers: Sellers, country: str = "CN", snapshot: Snapsh
     """Store vectors of sellers who are steady but for what is given, all of one country."""
     filled = {seller: {**STEADY, **given} for seller, given in sellers.items()}
     rows = [(seller, tuple(values.get(name, 0.3) for name in NAMES)) for seller, values in filled.items()]
-    known = CircumstanceSet(RATES, [(seller, country, "CNY") for seller in sellers])
+    known = SellerContextSet(RATES, [(seller, country, "CNY") for seller in sellers])
     landed = replace(snapshot, data_version=f"{snapshot.data_version}-products")
     VectorStore(into.vectors_path).replace(landed, rows, circumstances=known)
 

@@ -24,7 +24,7 @@ from api.report.contents import report_of
 from api.report.service import waterfalls
 from api.report.standing import standing_of
 from api.vectors import to_vector
-from features.store import StoredVector
+from features.store.vectors import StoredVector
 from scoring import Advice, Assessment, Bundle, BundleParts, Outcome, Verdict, assess, pack
 from scoring.advice import Change, Option
 from scoring.assess import Shortfall

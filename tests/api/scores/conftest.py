@@ -15,7 +15,7 @@ from api import erasure
 from api.kept_bundles import keep
 from api.services import Services
 from api.settings import Settings
-from features.store import Snapshot
+from features.store.vectors import Snapshot
 from scoring import Bundle, BundleParts, pack
 from tests.api.conftest import NAMES, NEWCOMER, SELLERS, SNAPSHOT, Opener
 

@@ -10,7 +10,7 @@ import pytest
 from api.seller_pages.wording import TABLES
 from api.seller_pages.words import Language, words_of
 from features.catalogue import CATALOGUE
-from features.picture.steps import TABLES as TILES
+from features.profile.compute import TABLES as TILES
 from tests.api.seller_pages.messages import CODE, TEMPLATES, every_sentence, plain_text_of, translated
 
 SENTENCES = every_sentence()

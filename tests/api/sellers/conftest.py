@@ -12,10 +12,10 @@ import pytest
 
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
-from features.picture.landing import land
+from features.materialize import rows_of
 from features.pipeline import compute_frame
-from features.store import Snapshot, VectorStore
-from features.vectors import rows_of
+from features.profile.compute import compute_profiles
+from features.store.vectors import Snapshot, VectorStore
 from tests.api.conftest import Opener
 from tests.oracles.accepted import write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
@@ -40,7 +40,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = write_accepted(rows, folder)
     features = compute_frame(store, pd.DataFrame({"seller_id": [*SELLERS, TRICKY], "as_of": AS_OF}))
     snapshot = Snapshot(AS_OF, "data-1", digest(CATALOGUE), dict.fromkeys(COVERED, AS_OF))
-    VectorStore(folder / "vectors.db").replace(snapshot, rows_of(features), land(store, features))
+    VectorStore(folder / "vectors.db").replace(snapshot, rows_of(features), compute_profiles(store, features))
     return folder / "vectors.db"
 
 

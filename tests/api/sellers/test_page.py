@@ -9,10 +9,10 @@ import pytest
 from api.sellers import page
 from api.sellers.schemas import Peers
 from api.sellers.shown import profile_of
-from features.picture.peers import Scope
-from features.picture.picture import Gap
-from features.picture.series import SUMS
-from tests.features.picture.test_picture import FLAGS, T, read
+from features.profile.profile import MissingReason
+from features.profile.series import SUMS
+from features.store.profiles import PeerScope
+from tests.features.profile.test_picture import FLAGS, T, read
 
 NOW = datetime(2024, 4, 2, 9, 30, tzinfo=UTC)
 
@@ -25,19 +25,19 @@ def words(now: datetime = NOW, **picture: object) -> str:
     ("peers", "said"),
     [
         (
-            Peers(scope=Scope.CATEGORY_AND_SIZE, category="home", size="middle", others=1212),
+            Peers(scope=PeerScope.CATEGORY_AND_SIZE, category="home", size="middle", others=1212),
             "the 1,212 other sellers of the category home in the middle third by settled net sales",
         ),
         (
-            Peers(scope=Scope.CATEGORY, category="home", size=None, others=40),
+            Peers(scope=PeerScope.CATEGORY, category="home", size=None, others=40),
             "the 40 other sellers of the category home",
         ),
         (
-            Peers(scope=Scope.ALL, category=None, size=None, others=31),
+            Peers(scope=PeerScope.ALL, category=None, size=None, others=31),
             "the 31 other sellers with settled sales, of every category",
         ),
         (
-            Peers(scope=Scope.NONE, category=None, size=None, others=0),
+            Peers(scope=PeerScope.NONE, category=None, size=None, others=0),
             "nobody: there are too few sellers with settled sales to compare with",
         ),
     ],
@@ -53,7 +53,7 @@ def test_data_too_old_for_a_score_are_said_to_be(days: int, old: bool) -> None:
 
 
 def test_every_gap_has_words() -> None:
-    assert set(page.GAPS) == set(Gap)
+    assert set(page.GAPS) == set(MissingReason)
 
 
 def test_questions_are_asked_or_not_or_not_known() -> None:

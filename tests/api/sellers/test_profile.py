@@ -27,8 +27,8 @@ from api.scores.index_check import IndexCheck
 from api.sellers import service as looking
 from api.sellers.proof import VIEW
 from api.sellers.schemas import Profile
-from features.picture.picture import picture_of
-from features.store import VectorStore
+from features.profile.profile import build_profile
+from features.store.vectors import VectorStore
 from tests.api.conftest import bank_of
 from tests.api.sellers.conftest import AS_OF, SELLERS, TRICKY
 
@@ -73,7 +73,7 @@ def test_the_answer_is_the_stored_picture_and_its_indexes_can_be_worked_out_from
         answer = read(client, seller)
         stored = services_of(client).vectors.picture(seller)
         assert stored is not None
-        picture = picture_of(*stored)
+        picture = build_profile(*stored)
         assert (answer.seller_id, answer.as_of) == (seller, AS_OF.isoformat())
         assert [each.value for each in answer.features] == list(stored[0].values)
         assert [each.values for each in answer.series] == [list(each.values) for each in picture.series]

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from features.importers import ImportOptions, ImportReport, find_mapping, import_delivery, read_mapping, write_template
-from features.intake import OperatingStore, ingest, open_store
+from features.ingest import OperatingStore, ingest, open_store
 
 NOW = datetime(2026, 6, 1)  # noqa: DTZ001 - as the contract's times
 

@@ -7,7 +7,7 @@ import pytest
 
 from features.errors import MappingError
 from tests.features.importers.exports import imported, write_rows
-from tests.features.intake.build import Row, accepted
+from tests.features.ingest.build import Row, accepted
 
 ITEM = """
 amazon-order-id merchant-order-id purchase-date last-updated-date order-status fulfillment-channel sales-channel

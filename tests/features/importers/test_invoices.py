@@ -12,9 +12,9 @@ import pytest
 
 from features.errors import FeaturesError
 from features.importers import ImportOptions, ImportReport, find_mapping, import_delivery
-from features.intake import ingest, open_store
-from features.intake.delivery import open_delivery
-from tests.features.intake.build import accepted
+from features.ingest import ingest, open_store
+from features.ingest.delivery import open_delivery
+from tests.features.ingest.build import accepted
 
 MARCH = date(2019, 3, 1)
 SALES = [

@@ -7,12 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from features.intake import OperatingStore
-from features.picture.landing import land
-from features.picture.series import SUMS
+from features.ingest import OperatingStore
 from features.pipeline import all_sellers, covered_days, frame, latest_midnight
+from features.profile.compute import compute_profiles
+from features.profile.series import SUMS
 from tests.features.importers.exports import imported, write_rows
-from tests.features.intake.build import accepted
+from tests.features.ingest.build import accepted
 
 FIRST = date(2016, 1, 1)
 
@@ -72,7 +72,7 @@ def test_refunds_are_known_to_be_zero_and_buyers_to_be_missing(store: OperatingS
 def test_the_profile_shows_buyers_as_unknown(store: OperatingStore) -> None:
     assert not store.names_buyers
     values = frame(store, all_sellers(store, FIRST + timedelta(days=200)))
-    ((_, picture),) = land(store, values).pictures
+    ((_, picture),) = compute_profiles(store, values).pictures
     sums = dict(zip(SUMS, picture.sums, strict=True))
     assert sums["buyers"] is None
     assert sums["orders"] is not None

@@ -7,7 +7,7 @@ import pytest
 
 from features.importers import ImportReport, SourceReport
 from tests.features.importers.exports import imported, write_rows
-from tests.features.intake.build import Row, accepted
+from tests.features.ingest.build import Row, accepted
 
 
 def order(number: str, status: str = "delivered", day: int = 1) -> Row:

@@ -10,7 +10,7 @@ import pytest
 from features.errors import MappingError
 from features.importers import ImportOptions, find_mapping, import_delivery
 from tests.features.importers.exports import imported, write_rows
-from tests.features.intake.build import Row, accepted
+from tests.features.ingest.build import Row, accepted
 
 
 def line(number: object, quantity: object, price: object, **changes: object) -> Row:

@@ -12,9 +12,9 @@ import pytest
 
 from features.errors import DeliveryError, FeaturesError, MappingError
 from features.importers import ImportOptions, SourceReport, find_mapping, import_delivery, read_mapping, shipped
-from features.intake import ingest, open_store
+from features.ingest import ingest, open_store
 from tests.features.importers.exports import run_template, template
-from tests.features.intake.build import accepted
+from tests.features.ingest.build import accepted
 
 ACCOUNTS = "SELECT 'orders' AS source, 'order' AS mapped_to, NULL AS reason, {rows} AS rows{more} UNION ALL "
 ACCOUNTS += "SELECT 'refunds', 'refund', NULL, 1{zero}"

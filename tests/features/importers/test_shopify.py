@@ -4,9 +4,9 @@ from datetime import datetime
 from pathlib import Path
 
 from features.importers import ImportOptions, find_mapping, import_delivery
-from features.intake import ingest, open_store
+from features.ingest import ingest, open_store
 from tests.features.importers.exports import imported, write_rows
-from tests.features.intake.build import Row, accepted
+from tests.features.ingest.build import Row, accepted
 
 HEADER = """
 Name,Email,Financial Status,Paid at,Fulfillment Status,Fulfilled at,Accepts Marketing,Currency,Subtotal,Shipping,Taxes,

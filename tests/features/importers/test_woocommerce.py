@@ -4,7 +4,7 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.features.importers.exports import imported, write_rows
-from tests.features.intake.build import Row, accepted
+from tests.features.ingest.build import Row, accepted
 
 COLUMNS = """
 order_id order_number order_date paid_date status shipping_total shipping_tax_total fee_total fee_tax_total tax_total

@@ -11,7 +11,7 @@ import pytest
 
 from features.catalogue import CATALOGUE
 from features.facts import LOAN_TABLES
-from features.intake import OperatingStore
+from features.ingest import OperatingStore
 from features.pipeline import compute_frame
 from tests.oracles.accepted import write_accepted
 from tests.oracles.seller_sight import midnight

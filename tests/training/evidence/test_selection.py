@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.intake import OperatingStore, open_store
+from features.ingest import OperatingStore, open_store
 from features.pipeline import accepted_rows
 from tests.frames import frame_of
 from tests.training.datasets import TELLING

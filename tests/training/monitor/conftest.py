@@ -27,10 +27,10 @@ from api.scores.schemas import Purpose, ScoreRequest
 from api.services import Services, open_services
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
-from features.intake import open_store
+from features.ingest import open_store
+from features.materialize import rows_of
 from features.pipeline import accepted_rows, compute_frame, covered_days
-from features.store import Snapshot, VectorStore
-from features.vectors import rows_of
+from features.store.vectors import Snapshot, VectorStore
 from scoring import Bundle
 from scoring.bundle import BundleParts, pack
 from scoring.model import Calibration

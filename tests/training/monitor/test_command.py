@@ -22,7 +22,7 @@ from api.scores import stored as scores
 from api.shadow import repository as shadows
 from api.shadow.repository import Numbers, ShadowScore
 from features.errors import StoreError
-from features.intake import open_store
+from features.ingest import open_store
 from features.pipeline import accepted_rows
 from tests.training.monitor.conftest import END, MIDNIGHTS, SECOND, Run, Served
 from tests.world import World, shared_world

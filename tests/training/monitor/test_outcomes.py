@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from features.intake import OperatingStore, open_store
+from features.ingest import OperatingStore, open_store
 from features.pipeline import accepted_rows
 from tests.oracles.labels_oracle import Loan, after_months, label
 from tests.training.monitor.made import DEFINITION

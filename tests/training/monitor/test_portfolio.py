@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from api.portfolio import write_portfolio
-from features.store import Snapshot, StoredVector
+from features.store.vectors import Snapshot, StoredVector
 from scoring import Bundle
 from scoring.bundle import BundleParts, pack
 from scoring.model import Calibration

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.intake import open_store
+from features.ingest import open_store
 from tests.world import World, shared_world
 from training.dataset import build, loan_labels
 from training.errors import ComparisonError

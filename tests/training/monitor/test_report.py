@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from tests.features.intake.quality.test_page import Reader
+from tests.features.quality.test_page import Reader
 from tests.training.monitor.made import TODAY, Known, judged, reference, small_bundle, watched
 from tests.training.monitor.test_population import moved, population
 from tests.training.monitor.test_shadow import beside

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from features.intake import OperatingStore
+    from features.ingest import OperatingStore
     from scoring import Assessment, Bundle
 
 HONEST: Final = "as he is"

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from features.facts import TILE_KEYS
-from features.intake import OperatingStore, StoredDelivery
+from features.ingest import OperatingStore, StoredDelivery
 from features.schema import BY_NAME, Kind
-from features.tile_store import SOURCES
+from features.store.tiles import SOURCES
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from features.intake import OperatingStore
+from features.ingest import OperatingStore
 from features.pipeline import compute_frame
 from tests.oracles.accepted import write_accepted
 from tests.training.evidence.fake_orders.shops import PAIRS, T, marketplace

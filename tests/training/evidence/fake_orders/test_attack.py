@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.intake import OperatingStore
+from features.ingest import OperatingStore
 from scoring import Bundle
 from tests.frames import frame_of
 from tests.training.datasets import dataset

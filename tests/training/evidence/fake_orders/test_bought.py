@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from features.catalogue import CATALOGUE, Feature
-from features.intake import OperatingStore
+from features.ingest import OperatingStore
 from features.pipeline import compute_frame
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import boosted, bundle

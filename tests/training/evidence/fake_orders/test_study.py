@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from features.intake import OperatingStore
+from features.ingest import OperatingStore
 from scoring import Bundle
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence.fake_orders import study

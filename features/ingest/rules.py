@@ -1,0 +1,162 @@
+"""Why a row can be turned away: the rules of a table, derived from its columns in the contract.
+
+Rules are ordered; a row that breaks several is counted under the first, and all of them are reported. Their names are
+stable: reports, stored quarantines and partners' tickets hold them.
+"""
+
+import operator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date, datetime
+from functools import reduce
+from types import MappingProxyType
+from typing import Final
+
+import ibis
+import ibis.expr.types as ir
+
+from features.ingest.delivery import FIRST_DAY
+from features.ingest.report import RULE_SEPARATOR
+from features.iso import COUNTRIES, CURRENCIES
+from features.schema import LOANS, SELLERS, STORES, Column, Kind, Table
+
+ROW_MALFORMED: Final = "row_malformed"
+"""A CSV row with more or fewer fields than its header, or with bytes that are not UTF-8 or were lost before (U+FFFD):
+no column of it can be trusted."""
+RATE_UNKNOWN: Final = "rate_unknown"
+"""No US dollar rate for the row's currency and day was known when the row became visible."""
+KEY_CONFLICT: Final = "key_conflict"
+"""Another row holds the key with other content."""
+
+REFERENCES: Final = {"seller_id": SELLERS, "store_id": STORES, "loan_id": LOANS}
+"""Columns that name a row of another table, which must then be known. Orders may arrive after what refers to them."""
+
+WAITING: Final = frozenset({RATE_UNKNOWN, *(f"{column.removesuffix('_id')}_unknown" for column in REFERENCES)})
+"""Rules that a row may keep later without a change of its own, once the store knows what it waits for."""
+
+LAST_DAY: Final = date(2100, 12, 31)
+_MAX_TEXT: Final = 200
+_INVISIBLE: Final = (
+    r"[\p{C}\p{Zl}\p{Zp}\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}\x{205F}\x{2065}\x{3000}\x{FFF0}-\x{FFFF}]"
+)
+"""Every control, format and blank character but the plain space: an id with one cannot be read, typed or asked for
+(the service refuses the same)."""
+
+_UNREADABLE: Final = {
+    Kind.ID: "not_an_id",
+    Kind.TEXT: "not_a_text",
+    Kind.CURRENCY: "unknown",
+    Kind.COUNTRY: "unknown",
+    Kind.TIME: "not_a_time",
+    Kind.DAY: "not_a_day",
+    Kind.MONEY: "not_a_number",
+    Kind.NUMBER: "not_a_number",
+    Kind.COUNT: "not_a_number",
+}
+
+CODES: Final = MappingProxyType({Kind.CURRENCY: CURRENCIES, Kind.COUNTRY: COUNTRIES})
+Codes = Mapping[Kind, ir.Column]
+"""The codes of CODES as columns: hundreds of literals take longer to compile than a small delivery to read."""
+
+
+@ibis.udf.scalar.builtin(name="url_encode")  # type: ignore[untyped-decorator]
+def _as_in_url(text: str) -> str:  # type: ignore[empty-body]
+    """Return the text with all but letters, digits and `_.~-` in their escaped form, as the engine writes it."""
+
+
+Rule = tuple[str, ir.BooleanValue]
+"""A name, and the predicate that holds for the rows that break it."""
+
+
+def column_rules(column: Column, raw: ir.Value, value: ir.Value, codes: Codes) -> Iterator[Rule]:
+    """Yield the rules of one column in order, over its trimmed raw value and what it was cast to.
+
+    `codes` hold CODES where the engine can look them up.
+
+    Example: for orders.amount `amount_missing`, `amount_not_a_number`, `amount_not_finite`, `amount_negative`,
+    `amount_too_large`.
+    """
+    if not column.nullable:
+        yield f"{column.name}_missing", raw.isnull()
+    yield f"{column.name}_{_UNREADABLE[column.kind]}", raw.notnull() & value.isnull()
+    for ending, broken in _value_rules(column, value, codes):
+        yield f"{column.name}_{ending}", broken
+
+
+def _value_rules(column: Column, value: ir.Value, codes: Codes) -> Iterator[Rule]:
+    match column.kind:
+        case Kind.ID:
+            yield "too_long", value.length() > _MAX_TEXT
+            # all characters of most ids stay as they are in a URL, which is quicker to see than to search each of them
+            plain = _as_in_url(value) == value
+            yield "not_an_id", ibis.ifelse(plain, ibis.literal(False), value.re_search(_INVISIBLE))
+        case Kind.TEXT:
+            yield "too_long", value.length() > _MAX_TEXT
+            if column.allowed is not None:
+                yield "not_allowed", value.notin(column.allowed)
+        case Kind.CURRENCY | Kind.COUNTRY:
+            yield "unknown", value.notin(codes[column.kind])
+        case Kind.TIME | Kind.DAY:
+            day = value.cast("date")
+            yield "out_of_range", ~day.between(FIRST_DAY, LAST_DAY)
+        case Kind.MONEY | Kind.NUMBER | Kind.COUNT:
+            yield from _number_rules(column, value)
+
+
+def _number_rules(column: Column, value: ir.Value) -> Iterator[Rule]:
+    # isnan() will not do: Parquet statistics leave NaN out, and DuckDB believes them, so that it finds none in a file
+    # whose extremes are ordinary numbers. Only a finite number less itself is zero.
+    yield "not_finite", ~(value - value == 0)
+    if column.kind is Kind.COUNT:
+        yield "not_whole", value % 1 != 0
+    if column.minimum is not None:
+        yield ("negative" if column.minimum == 0 else "too_small"), value < column.minimum
+    if column.maximum is not None:
+        yield "too_large", value > column.maximum
+
+
+def references_of(table: Table) -> tuple[tuple[str, Table], ...]:
+    """Return the columns of `table` that must name a known row, each with the table it names.
+
+    Example: for stores `(("seller_id", SELLERS),)`; for loans the same; for sellers nothing.
+    """
+    return tuple(
+        (column.name, REFERENCES[column.name])
+        for column in table.columns
+        if column.name in REFERENCES and REFERENCES[column.name] is not table
+    )
+
+
+def reference_rule(column: str, value: ir.Value, known: ir.Column | None) -> Rule:
+    """Return the rule that `value` must be one of `known`, None if no row of that table ever came.
+
+    Example: `store_unknown`.
+    """
+    return f"{column.removesuffix('_id')}_unknown", value.notnull() if known is None else value.notin(known)
+
+
+def future_rule(known_at: ir.TimestampValue, latest: datetime) -> Rule:
+    """Return the rule that a row was known by `latest`; one such row would otherwise move all coverage there."""
+    return "known_at_in_future", known_at > ibis.literal(latest)
+
+
+def every_broken(groups: Iterable[list[Rule]]) -> ir.StringValue:
+    """Return the names of the rules that a row breaks, of each group the first, separated; empty if it keeps them all.
+
+    Rules of one column are a group: an amount that is not finite need not be called too large as well.
+    """
+    names = [(first_broken(group) + RULE_SEPARATOR).fill_null("") for group in groups]
+    return _stripped(reduce(operator.add, names))
+
+
+def joined(first: ir.StringValue, second: ir.StringValue) -> ir.StringValue:
+    """Return two texts of `every_broken` as one."""
+    return _stripped(first + RULE_SEPARATOR + second)
+
+
+def _stripped(names: ir.StringValue) -> ir.StringValue:
+    return names.re_replace(f"^{RULE_SEPARATOR}|{RULE_SEPARATOR}$", "")
+
+
+def first_broken(rules: list[Rule]) -> ir.StringValue:
+    """Return the name of the first rule that a row breaks, null where it keeps them all."""
+    return ibis.cases(*((broken, name) for name, broken in rules))

@@ -1,0 +1,281 @@
+"""One table's file, opened: its columns checked, its rows counted, a CSV converted into Parquet of text.
+
+Nothing is judged here but whether there are rows to judge.
+
+From what a file holds to what the contract means: one cast for each kind, null where a value cannot be read so.
+
+Ibis values in, Ibis values out. What a null then means (missing, or unreadable) is for `rules`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import io
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from types import MappingProxyType
+from typing import BinaryIO, Final
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from features.ingest.columns import CSV, REPLACED, TextFormat, extra_columns, readable
+from features.schema import Kind, Table
+
+_BATCH_BYTES: Final = 1 << 24
+
+
+_NO_ROWS: Final = "Empty CSV file"
+"""How the reader of CSV begins to refuse a file of nothing but a line of names, if that line has no end."""
+
+
+ROW_NUMBER: Final = "row_number"
+"""The number of a row in the delivered file, counted from 1 after the header."""
+
+
+_NUMBERED: Final = pa.field(ROW_NUMBER, pa.int64())
+
+
+@dataclass(frozen=True)
+class MalformedRow:
+    """A row of a text file of which no field can be trusted: its number (see ROW_NUMBER) and its text."""
+
+    number: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A readable Parquet file of one table.
+
+    `rows` counts its rows; `malformed` holds the CSV rows that had another number of fields than the header or were not
+    UTF-8, in their order, and are not in the file; `ignored_columns` names those that are not in the contract. If
+    `numbered`, the column ROW_NUMBER holds the number that each row has in the delivered file.
+    """
+
+    path: Path
+    rows: int
+    malformed: tuple[MalformedRow, ...]
+    ignored_columns: tuple[str, ...]
+    numbered: bool = False
+
+
+def open_source(table: Table, path: Path, work: Path, text: TextFormat = CSV, name: str | None = None) -> Source:
+    """Return `path` as a Parquet file, converted into the folder `work` if it is a text file.
+
+    `name` is that of the converted file, by default the table's.
+
+    Raises:
+        DeliveryError: the file is not readable as what its name says, or lacks a column of the contract.
+    """
+    ignored = extra_columns(table, path, text)
+    with readable(path):
+        if path.suffix != ".parquet":
+            return _from_csv(table, path, work / f"{name or table.name}.csv.parquet", ignored, text)
+        return Source(path, pq.read_metadata(path).num_rows, (), ignored)
+
+
+def empty_source(table: Table, work: Path) -> Source:
+    """Return a file of `table` without rows, written into the folder `work`."""
+    schema = pa.schema([(name, pa.string()) for name in table.column_names])
+    path = work / f"{table.name}.empty.parquet"
+    pq.write_table(schema.empty_table(), path)
+    return Source(path, 0, (), ())
+
+
+def read_through(path: Path) -> None:
+    """Decode every value of a Parquet file; DeliveryError where one cannot be. A CSV was read through when opened."""
+    if path.suffix != ".parquet":
+        return
+    with readable(path):
+        for _ in pq.ParquetFile(path, page_checksum_verification=True).iter_batches():
+            pass
+
+
+def literal(path: Path) -> str:
+    """Return `path` so that an engine that expands wildcards takes each character as itself."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
+
+
+def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...], text: TextFormat) -> Source:
+    """Write the well-formed rows of a CSV as Parquet of text columns and ROW_NUMBER; keep the text of the others."""
+    schema = pa.schema([(name, pa.string()) for name in table.column_names])
+    malformed: list[MalformedRow] = []
+    rows = 0
+    with pq.ParquetWriter(out, schema.append(_NUMBERED), compression="zstd") as writer:
+        for batch in _batches(path, text, schema, malformed):
+            writer.write_batch(batch)
+            rows += batch.num_rows
+    malformed.sort(key=lambda row: row.number)
+    return Source(out, rows + len(malformed), tuple(malformed), ignored, numbered=True)
+
+
+def _batches(
+    path: Path, text: TextFormat, schema: pa.Schema, malformed: list[MalformedRow]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the well-formed rows of a CSV with their numbers, and append the others to `malformed`."""
+    unsplit: list[int] = []
+
+    def set_aside(row: pacsv.InvalidRow) -> str:
+        unsplit.append(row.number - 1)  # the reader counts the header too
+        malformed.append(MalformedRow(unsplit[-1], row.text))
+        return "skip"
+
+    with path.open("rb") as stream, _open(stream, text, schema, set_aside) as reader:
+        first = 0
+        for batch in reader:
+            numbers = _numbers(np.arange(first, first + batch.num_rows), unsplit)
+            first += batch.num_rows
+            spoilt = functools.reduce(pc.or_, [pc.match_substring(column, REPLACED) for column in batch.columns])
+            lines = [",".join(row.values()) for row in batch.filter(spoilt).to_pylist()]
+            malformed += map(MalformedRow, numbers[spoilt.to_numpy(zero_copy_only=False)].tolist(), lines)
+            yield batch.append_column(_NUMBERED, pa.array(numbers)).filter(pc.invert(spoilt))
+
+
+def _open(
+    stream: BinaryIO, text: TextFormat, schema: pa.Schema, on_malformed: Callable[[pacsv.InvalidRow], str]
+) -> AbstractContextManager[Iterable[pa.RecordBatch]]:
+    """Return the reader of a CSV; one without batches if the file is one line without an end."""
+    try:
+        reader: AbstractContextManager[Iterable[pa.RecordBatch]] = pacsv.open_csv(
+            Utf8(stream, text.encoding),
+            # one thread alone counts rows; it takes no longer, since decoding the stream takes one in any case
+            read_options=pacsv.ReadOptions(block_size=_BATCH_BYTES, use_threads=False),
+            parse_options=pacsv.ParseOptions(
+                delimiter=text.delimiter,
+                quote_char=text.quote or False,
+                newlines_in_values=bool(text.quote),
+                invalid_row_handler=on_malformed,
+            ),
+            convert_options=pacsv.ConvertOptions(column_types=schema, include_columns=schema.names),
+        )
+    except pa.ArrowInvalid as error:
+        if _NO_ROWS not in str(error):
+            raise
+        return nullcontext(())
+    return reader
+
+
+def _numbers(places: np.ndarray, left_out: Sequence[int]) -> np.ndarray:
+    """Return the numbers of rows in a file, counted from 1, from their places among the rows that were not left out.
+
+    Example: if rows 2 and 3 were left out, the rows at places 0 and 1 (counted from 0) have the numbers 1 and 4.
+    """
+    before = np.asarray(left_out, dtype=np.int64) - 1 - np.arange(len(left_out))
+    return np.asarray(places + 1 + np.searchsorted(before, places, side="right"))
+
+
+class Utf8(io.RawIOBase):
+    """A stream as UTF-8, in which every byte that is not of its encoding reads as the replacement character.
+
+    The reader of CSV would refuse a whole file for one such byte.
+    """
+
+    def __init__(self, stream: BinaryIO, encoding: str = "utf-8") -> None:
+        self._stream = stream
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes, none at the end; at most `size` of them where `size` is 12 or more."""
+        # Each byte may grow to three, and up to three bytes of a begun character wait from the block before.
+        while raw := self._stream.read(max(size // 3 - 3, 1)):
+            if text := self._decoder.decode(raw):  # nothing yet where all that came begins a character
+                return text.encode()
+        return self._decoder.decode(b"", final=True).encode()
+
+
+TIMESTAMP: Final = dt.Timestamp(scale=6)
+"""How every time is kept: UTC without a zone, in microseconds."""
+
+
+_INSTANT: Final = dt.Timestamp(timezone="UTC")
+
+
+_ISO_8601: Final = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
+
+
+_CAST_BLANKS: Final = (" ", "\t", "\n", "\r")
+
+
+_NUMBER: Final = r"(?i)^[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
+
+
+def trim(raw: ir.Value) -> ir.Value:
+    """Return `raw` without the blanks around it and with empty text as null; other types come back as they are."""
+    if raw.type().is_string():
+        # Hardly any value has blanks, and looking for them costs a third of stripping every one.
+        return ibis.ifelse(reduce(operator.or_, map(raw.contains, _CAST_BLANKS)), raw.strip(), raw).nullif("")
+    if raw.type().is_unknown():  # a Parquet column of type null: nothing but nulls
+        return ibis.null(dt.string)
+    return raw
+
+
+def cast_column(raw: ir.Value, kind: Kind) -> ir.Value:
+    """Return `raw` as `kind`, null where it cannot be read so; `raw` has been `trimmed`.
+
+    Example: text `2024-05-01T08:00:00+08:00` as TIME is 2024-05-01 00:00:00; the number 7.5 as COUNT stays 7.5, so
+    that a rule can say that it is not whole; a boolean is never a number, and a fraction never an id.
+    """
+    return _CASTS[kind](raw)
+
+
+def _text(raw: ir.Value) -> ir.Value:
+    if raw.type().is_string() or raw.type().is_integer() or raw.type().is_uuid():
+        return raw.cast(dt.string)
+    return ibis.null(dt.string)
+
+
+def _time(raw: ir.Value) -> ir.Value:
+    kind = raw.type()
+    if kind.is_string():
+        return ibis.ifelse(raw.re_search(_ISO_8601), raw.try_cast(_INSTANT), ibis.null(_INSTANT)).cast(TIMESTAMP)
+    if kind.is_timestamp() or kind.is_date():
+        return raw.cast(TIMESTAMP)
+    return ibis.null(TIMESTAMP)
+
+
+def _day(raw: ir.Value) -> ir.Value:
+    if raw.type().is_date():
+        return raw
+    time = _time(raw)
+    return time.date().nullif(ibis.ifelse(time == time.truncate("D"), ibis.null(dt.date), time.date()))
+
+
+def _number(raw: ir.Value) -> ir.Value:
+    kind = raw.type()
+    if kind.is_string():
+        return ibis.ifelse(raw.re_search(_NUMBER), raw.try_cast(dt.float64), ibis.null(dt.float64))
+    if kind.is_numeric() and not kind.is_boolean():
+        return raw.cast(dt.float64)
+    return ibis.null(dt.float64)
+
+
+_CASTS: Final[Mapping[Kind, Callable[[ir.Value], ir.Value]]] = MappingProxyType(
+    {
+        Kind.ID: _text,
+        Kind.TEXT: _text,
+        Kind.CURRENCY: _text,
+        Kind.COUNTRY: _text,
+        Kind.TIME: _time,
+        Kind.DAY: _day,
+        Kind.MONEY: _number,
+        Kind.NUMBER: _number,
+        Kind.COUNT: _number,
+    }
+)

@@ -1,0 +1,286 @@
+"""What each column of a table holds: how often nothing, how many values, least, median, greatest, most frequent.
+
+How a delivery differs from what was stored before it, column by column and in rows per day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import ibis
+import numpy as np
+
+from features.ingest.deduplication import key_hash
+from features.ingest.money import MICROS
+from features.ingest.validation import read_files
+from features.quality.psi import Stability, stability
+from features.schema import Column, Kind, Table
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
+    from ibis.backends.duckdb import Backend
+
+
+MOST_CATEGORIES: Final = frozenset({Kind.TEXT, Kind.CURRENCY, Kind.COUNTRY})
+
+
+ORDERED: Final = frozenset({Kind.TIME, Kind.DAY, Kind.MONEY, Kind.COUNT, Kind.NUMBER})
+
+
+EXACT_ROWS: Final = 5_000_000
+"""Up to so many rows, different values are counted; beyond, estimated within some percent, and called so."""
+
+
+MOST_FREQUENT: Final = 5
+
+
+_LONGEST: Final = 40
+
+
+Value = float | int | date | datetime | None
+
+
+@dataclass(frozen=True)
+class Category:
+    """One value of a column and how many accepted rows have it."""
+
+    value: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """One column. `empty` counts among `delivered` rows (accepted or quarantined), all else among accepted ones.
+
+    `estimated` says that `distinct` is within some percent only.
+    """
+
+    name: str
+    kind: Kind
+    delivered: int
+    empty: int
+    filled: int
+    distinct: int
+    estimated: bool
+    least: Value = None
+    median: Value = None
+    greatest: Value = None
+    frequent: tuple[Category, ...] = ()
+
+    @property
+    def rest(self) -> int:
+        """Rows with none of the most frequent values."""
+        return self.filled - sum(each.rows for each in self.frequent)
+
+
+def summarize_columns(table: Table, rows: ir.Table, quarantined: ir.Table) -> tuple[ColumnSummary, ...]:
+    """Return the profile of every column of `table`; `quarantined` holds the rows turned away, as text.
+
+    Lines of a CSV that could not be parted into columns count nowhere here.
+    """
+    count = int(rows.count().to_pyarrow().as_py())
+    exact = count <= EXACT_ROWS
+    found = rows.agg(
+        **{name: value for column in table.columns for name, value in _statistics(column, rows, exact).items()}
+    )
+    numbers = found.to_pyarrow().to_pylist()[0]
+    parted = quarantined.filter(quarantined.row.isnull())
+    empties = parted.agg(delivered=parted.count(), **{name: parted[name].isnull().sum() for name in table.column_names})
+    aside = {name: int(value or 0) for name, value in empties.to_pyarrow().to_pylist()[0].items()}
+    return tuple(
+        ColumnSummary(
+            name=column.name,
+            kind=column.kind,
+            delivered=count + aside["delivered"],
+            empty=count - numbers[f"{column.name}:filled"] + aside[column.name],
+            filled=numbers[f"{column.name}:filled"],
+            distinct=numbers[f"{column.name}:distinct"],
+            estimated=not exact,
+            least=numbers.get(f"{column.name}:least"),
+            median=numbers.get(f"{column.name}:median"),
+            greatest=numbers.get(f"{column.name}:greatest"),
+            frequent=_frequent(column, rows),
+        )
+        for column in table.columns
+    )
+
+
+def _statistics(column: Column, rows: ir.Table, exact: bool) -> dict[str, ir.Value]:
+    values = rows[column.name]
+    asked = {
+        f"{column.name}:filled": values.count(),
+        f"{column.name}:distinct": values.nunique() if exact else values.approx_nunique(),
+    }
+    if column.kind not in ORDERED:
+        return asked
+    ends = {"least": values.min(), "median": values.median(), "greatest": values.max()}
+    return asked | {f"{column.name}:{name}": value for name, value in ends.items()}
+
+
+def _frequent(column: Column, rows: ir.Table) -> tuple[Category, ...]:
+    if column.kind not in MOST_CATEGORIES:
+        return ()
+    values = rows.filter(rows[column.name].notnull())
+    counts = values.group_by(value=values[column.name]).agg(rows=values.count())
+    most = counts.order_by(counts.rows.desc(), counts.value).limit(MOST_FREQUENT).to_pyarrow().to_pylist()
+    return tuple(Category(row["value"][:_LONGEST], row["rows"]) for row in most)
+
+
+GROUPS: Final = 200
+"""Stores are gathered in so many groups, which are drawn again for the intervals."""
+
+
+CATEGORIES: Final = 20
+"""So many of the values most frequent before have a bin of their own; all others share one."""
+
+
+_TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 10))
+
+
+_OWNERS: Final = ("store_id", "seller_id", "loan_id", "currency")
+
+
+OTHER: Final = "all others"
+
+
+@dataclass(frozen=True)
+class Bin:
+    """A range or value with its share of the rows before and of the delivery's."""
+
+    label: str
+    before: float
+    now: float
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """How far one column has moved; `label` says what was compared, such as "amount, US dollars"."""
+
+    label: str
+    stability: Stability
+    bins: tuple[Bin, ...]
+
+    @property
+    def most_moved(self) -> Bin:
+        """The bin whose share changed most."""
+        return max(self.bins, key=lambda each: abs(each.now - each.before))
+
+
+@dataclass(frozen=True)
+class TableDrift:
+    """One table against all accepted rows of it that were stored before; per day counts days with rows."""
+
+    table: str
+    rows_before: int
+    rows_now: int
+    per_day_before: float
+    per_day_now: float
+    columns: tuple[ColumnDrift, ...]
+
+    @property
+    def ratio(self) -> float:
+        """Rows a day in the delivery over rows a day before."""
+        return self.per_day_now / self.per_day_before
+
+
+@dataclass(frozen=True)
+class _BinnedColumn:
+    """A column as bins: what to call it, their names, and the expression that numbers a row's bin."""
+
+    label: str
+    names: tuple[str, ...]
+    edges: Sequence[float | str]
+    column: str
+    scale: float = 1.0
+
+    def code(self, rows: ir.Table) -> ir.Value:
+        values = rows[self.column]
+        if self.edges and isinstance(self.edges[0], str):
+            return ibis.cases(*((values == edge, n) for n, edge in enumerate(self.edges)), else_=len(self.edges))
+        steps = [(values <= edge, n) for n, edge in enumerate(self.edges)]
+        return ibis.cases(*steps, else_=len(self.edges))
+
+
+@dataclass(frozen=True)
+class Sides:
+    """The same table twice: the accepted rows stored before, and those of the delivery, with their days."""
+
+    before: ir.Table
+    now: ir.Table
+    before_by_day: Mapping[date, int]
+    now_by_day: Mapping[date, int]
+
+
+def drift(engine: Backend, table: Table, sides: Sides, work: Path) -> TableDrift | None:
+    """Return how a table's rows differ from those before; None where either side has none.
+
+    Numbers are parted at the tenths of the rows before, amounts in US dollars; categories by value. Ids and times are
+    not compared: they differ by their nature. `work` takes intermediate files.
+    """
+    rows_before, rows_now = (sum(days.values()) for days in (sides.before_by_day, sides.now_by_day))
+    if not rows_before or not rows_now:
+        return None
+    binned = [_bin(table, column, sides.before) for column in table.columns if _compare(column)]
+    coded = [_encode(table, rows, binned) for rows in (sides.before, sides.now)]
+    counts = [_counts(engine, rows, binned, work / f"{table.name}.{n}.parquet") for n, rows in enumerate(coded)]
+    return TableDrift(
+        table.name,
+        rows_before,
+        rows_now,
+        rows_before / len(sides.before_by_day),
+        rows_now / len(sides.now_by_day),
+        tuple(_column_drift(each, before, now) for each, before, now in zip(binned, *counts, strict=True)),
+    )
+
+
+def _compare(column: Column) -> bool:
+    return column.kind not in {Kind.ID, Kind.TIME, Kind.DAY}
+
+
+def _bin(table: Table, column: Column, before: ir.Table) -> _BinnedColumn:
+    if column.kind in {Kind.TEXT, Kind.CURRENCY, Kind.COUNTRY}:
+        counts = before.group_by(value=before[column.name]).agg(rows=before.count())
+        most = counts.order_by(counts.rows.desc(), counts.value).limit(CATEGORIES).value.to_pyarrow().to_pylist()
+        return _BinnedColumn(column.name, (*most, OTHER), tuple(most), column.name)
+    if column.name == table.money:
+        return _tenths(f"{column.name}, US dollars", "amount_micros", before, MICROS)
+    return _tenths(column.name, column.name, before, 1)
+
+
+def _tenths(label: str, column: str, before: ir.Table, scale: float) -> _BinnedColumn:
+    found = before.agg(tenths=before[column].quantile(list(_TENTHS))).to_pyarrow().to_pylist()[0]["tenths"]
+    edges = sorted(set(found))
+    shown = [f"{edge / scale:,.4g}" for edge in edges]
+    names = (f"to {shown[0]}", *(f"to {edge}" for edge in shown[1:]), f"over {shown[-1]}")
+    return _BinnedColumn(label, names, tuple(edges), column, scale)
+
+
+def _encode(table: Table, rows: ir.Table, binned: Sequence[_BinnedColumn]) -> ir.Table:
+    owner = next(name for name in _OWNERS if name in table.column_names)
+    group = (key_hash(rows, [owner]) % GROUPS).cast("int16")
+    return rows.select(owner_group=group, **{f"bin_{n}": each.code(rows).cast("int8") for n, each in enumerate(binned)})
+
+
+def _counts(engine: Backend, coded: ir.Table, binned: Sequence[_BinnedColumn], path: Path) -> list[np.ndarray]:
+    """Return for each column the rows by group of stores and bin."""
+    # One pass over the rows; a byte a column of what remains is then counted column by column.
+    coded.to_parquet(path)
+    kept = read_files(engine, [path])
+    return [_by_group(kept, f"bin_{n}", len(each.names)) for n, each in enumerate(binned)]
+
+
+def _by_group(coded: ir.Table, name: str, bins: int) -> np.ndarray:
+    counted = coded.group_by("owner_group", name).agg(rows=coded.count()).to_pyarrow()
+    counts = np.zeros((GROUPS, bins))
+    counts[counted["owner_group"].to_numpy(), counted[name].to_numpy()] = counted["rows"].to_numpy()
+    return counts
+
+
+def _column_drift(binned: _BinnedColumn, before: np.ndarray, now: np.ndarray) -> ColumnDrift:
+    shares = [counts.sum(axis=0) / counts.sum() for counts in (before, now)]
+    bins = tuple(Bin(name, float(b), float(n)) for name, b, n in zip(binned.names, *shares, strict=True))
+    return ColumnDrift(binned.label, stability(before, now), bins)

@@ -1,0 +1,1 @@
+"""Stores of the state folder: accepted operating data, tiles, vectors, seller context and profiles."""

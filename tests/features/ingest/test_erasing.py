@@ -1,0 +1,364 @@
+"""A seller's rows go from every file, nobody else's do, and no delivery brings them back."""
+
+from __future__ import annotations
+
+import json
+import pkgutil
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from random import Random
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import features.ingest.erasure
+import features.materialize
+from features.engines.duckdb import open_engine
+from features.errors import StoreError
+from features.ingest import IngestReport, OperatingStore, erase_rows, ingest, open_store
+from features.ingest.erasure import ErasedSellers, read_erased
+from features.materialize import materialize_vectors
+from features.pipeline import all_sellers, compute_frame
+from features.store.profiles import ProfileSet
+from features.store.seller_context import SellerContextSet
+from features.store.tiles import current_tiles
+from features.store.vectors import VectorStore
+from tests.counts import repeat
+from tests.features.ingest.build import AT, EPOCH, Row, order, seller, store, write, write_orders, write_some
+
+pytestmark = pytest.mark.slow
+
+GONE, STAYS = "S-gone", "S1"
+LATER = AT + timedelta(days=40)
+
+
+def loan(loan_id: str, seller_id: str) -> Row:
+    row: Row = {"loan_id": loan_id, "seller_id": seller_id, "disbursed_at": AT, "principal": 100.0, "currency": "USD"}
+    return {**row, "term_days": 90, "known_at": AT}
+
+
+def instalment(loan_id: str) -> Row:
+    return {"loan_id": loan_id, "due_on": date(2024, 4, 5), "amount": 50.0, "known_at": AT}
+
+
+def refund(refund_id: str, store_id: str) -> Row:
+    row: Row = {"refund_id": refund_id, "order_id": None, "store_id": store_id, "refunded_at": AT, "amount": 1.0}
+    return {**row, "currency": "USD", "reason": "return", "known_at": AT}
+
+
+def world(folder: Path, gone: bool = True) -> Path:
+    """Two deliveries of two sellers: S1 with T1 and T2; and, if asked, S-gone with G1 and G2, of everything some.
+
+    An order of G9 waits in quarantine for a store that nobody knows yet.
+    """
+    theirs = lambda *rows: list(rows) if gone else []  # noqa: E731 - short, and used on every line below
+    first = write(
+        folder / "d1",
+        sellers=[seller(), *theirs(seller(GONE))],
+        stores=[store(), store("T2"), *theirs(store("G1", seller_id=GONE), store("G2", seller_id=GONE))],
+        orders=[
+            order("O1"),
+            order("O2", store_id="T2"),
+            *theirs(order("OG1", store_id="G1"), order("OG2", store_id="G2")),
+            *theirs(order("bad", store_id="G1", amount=-1.0)),
+        ],
+        refunds=[refund("R1", "T1"), *theirs(refund("RG", "G1"))],
+        loans=[loan("L1", STAYS), *theirs(loan("LG", GONE))],
+        instalments=[instalment("L1"), *theirs(instalment("LG"))],
+    )
+    last = order("O3", ordered_at=LATER, known_at=LATER)
+    second = write_orders(folder / "d2", last, order("NG9", store_id="G9"), *theirs(order("OG3", store_id="G2")))
+    for delivery in (first, second):
+        ingest(delivery, folder / "store")
+    return folder / "store"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store with S-gone, its tiles folded; not to be changed."""
+    folder = tmp_path_factory.mktemp("erasing")
+    with open_engine() as engine:
+        current_tiles(engine, open_store(world(folder / "with")))
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made / "with", tmp_path / "with")
+    return tmp_path / "with" / "store"
+
+
+def rows(folder: Path) -> Iterator[tuple[str, Row]]:
+    for path in sorted(folder.rglob("*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            yield f"{path.parent.name}/{path.name}", row
+
+
+def naming(folder: Path) -> list[tuple[str, Row]]:
+    """Rows anywhere in the folder, of tiles too, that name the seller, a store or a loan of theirs."""
+    ids = {GONE, "G1", "G2", "LG"}
+    return [found for found in rows(folder) if ids & {str(value) for value in found[1].values()}]
+
+
+def counts_agree(folder: Path) -> None:
+    held = open_store(folder)
+    for each in held.deliveries:
+        assert {table: pq.read_metadata(held.files(table, [each])[0]).num_rows for table in each.rows} == dict(
+            each.rows
+        )
+
+
+def features_of(store: OperatingStore) -> pd.DataFrame:
+    return compute_frame(store, all_sellers(store, date(2024, 5, 1)))
+
+
+def of_deliveries(found: Iterable[tuple[str, Row]]) -> list[tuple[str, Row]]:
+    """Return those rows that deliveries brought, without those of tiles."""
+    return [(path, row) for path, row in found if path.split("/")[0] in {"accepted", "quarantined"}]
+
+
+def test_nothing_names_the_seller_any_more_and_all_else_stays(folder: Path) -> None:
+    before, theirs = of_deliveries(rows(folder)), naming(folder)
+    assert {path.split("/")[0] for path, _ in theirs} > {"accepted", "quarantined"}, "tiles name them too"
+    assert erase_rows(folder, GONE) == len(of_deliveries(theirs))
+    assert naming(folder) == []
+    assert not list((folder / "tiles").rglob("*.parquet")), "what was made of the rows is gone too"
+    counts_agree(folder)
+    assert of_deliveries(rows(folder)) == [each for each in before if each not in theirs]
+    assert erase_rows(folder, GONE) == 0
+
+
+@pytest.mark.soak
+def test_all_is_as_if_they_never_were(folder: Path, tmp_path: Path) -> None:
+    never = world(tmp_path / "without", gone=False)
+    before = features_of(open_store(folder))
+    assert {each for each, _ in before.index} == {STAYS, GONE}
+    erase_rows(folder, GONE)
+    for table in ("sellers", "stores", "orders", "loans", "instalments"):
+        kept = [[pq.read_table(path).to_pylist() for path in open_store(each).files(table)] for each in (folder, never)]
+        assert kept[0] == kept[1], table
+    after = features_of(open_store(folder))
+    pd.testing.assert_frame_equal(after, features_of(open_store(never)))
+    pd.testing.assert_frame_equal(after, before.loc[[STAYS]])
+
+
+def test_the_list_tells_nobody_who_was_erased(folder: Path) -> None:
+    erase_rows(folder, GONE)
+    text = (folder / "erased.json").read_text()
+    assert not any(name in text for name in (GONE, '"G1"', '"LG"'))
+    assert stat.S_IMODE((folder / "erased.key").stat().st_mode) == 0o600
+    assert read_erased(folder).holds("store_id", "G2")
+    assert not read_erased(folder).holds("store_id", "T1")
+
+
+def test_the_same_delivery_again_brings_nothing_back(folder: Path) -> None:
+    erase_rows(folder, GONE)
+    for name in ("d1", "d2"):
+        assert ingest(folder.parent / name, folder).already_ingested
+    assert naming(folder) == []
+    counts_agree(folder)
+
+
+def test_a_new_delivery_brings_nothing_back_and_its_counts_add_up(folder: Path, tmp_path: Path) -> None:
+    erase_rows(folder, GONE)
+    delivery = write(
+        tmp_path / "new",
+        sellers=[seller(GONE, category="toys")],
+        stores=[store("G1", seller_id=GONE), store("G9", seller_id=GONE)],
+        orders=[
+            order("N1"),
+            order("NG1", store_id="G1"),
+            order("NG9", store_id="G9"),
+            order("NG2", store_id="G2", amount=-1.0),
+        ],
+        loans=[loan("LG2", GONE)],
+        instalments=[instalment("LG2")],
+    )
+    report = ingest(delivery, folder)
+    assert naming(folder) == []
+    assert [row for _, row in rows(folder) if {"G9", "LG2"} & {str(value) for value in row.values()}] == []
+    orders = report.table("orders")
+    assert (orders.read, orders.accepted, orders.erased, orders.quarantined) == (4, 1, 3, {})
+    assert [report.table(name).erased for name in ("sellers", "stores", "loans", "instalments")] == [1, 2, 1, 1]
+    assert IngestReport.from_json(report.to_json()) == report
+    counts_agree(folder)
+
+
+def test_rows_that_waited_in_quarantine_go_once_their_store_is_known(folder: Path, tmp_path: Path) -> None:
+    assert [path for path, row in rows(folder) if row.get("store_id") == "G9"] == ["quarantined/orders.parquet"]
+    erase_rows(folder, GONE)
+    ingest(write_some(tmp_path / "late", stores=[store("G9", seller_id=GONE)]), folder)
+    assert [path for path, row in rows(folder) if row.get("store_id") == "G9"] == []
+    assert read_erased(folder).swept
+
+
+def test_a_store_that_changed_hands_keeps_its_rows(folder: Path, tmp_path: Path) -> None:
+    sold = store("G1", seller_id=STAYS, known_at=EPOCH + timedelta(days=700))
+    ingest(write_some(tmp_path / "sold", stores=[sold]), folder)
+    erase_rows(folder, GONE)
+    left = {str(row.get("order_id")) for _, row in rows(folder) if row.get("store_id") == "G1"}
+    assert left == {"OG1", "bad", "None"}
+    assert {row["store_id"] for _, row in naming(folder)} == {"G1"}
+    assert all(row.get("seller_id") != GONE for _, row in rows(folder))
+
+
+def test_a_line_that_could_not_be_read_goes_where_it_names_an_erased_id(folder: Path, tmp_path: Path) -> None:
+    delivery = write_orders(tmp_path / "csv")
+    (delivery / "orders.parquet").unlink(missing_ok=True)
+    names = "order_id,store_id,buyer_id,ordered_at,amount,currency,channel,buyer_country,items,known_at"
+    good = "C1,T1,B1,2024-03-05T10:00:00,1.0,USD,ads,US,1,2024-03-05T10:00:00"
+    (delivery / "orders.csv").write_text(f"{names}\n{good}\nx,G1,too,few\ny,T1,too,few\n")
+    assert ingest(delivery, folder).table("orders").quarantined == {"row_malformed": 2}
+    erase_rows(folder, GONE)
+    assert [row["row"] for _, row in rows(folder) if row.get("row")] == ["y,T1,too,few"]
+
+
+def test_vectors_of_who_was_erased_while_they_were_computed_are_not_stored(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def erased_meanwhile(_: object, pairs: pd.DataFrame) -> pd.DataFrame:
+        erase_rows(folder, GONE)
+        return pairs.set_index(["seller_id", "as_of"]).assign(feature=1.0)
+
+    monkeypatch.setattr(features.materialize, "compute_frame", erased_meanwhile)
+    monkeypatch.setattr(features.materialize, "land", lambda *_: ProfileSet("", ()))
+    monkeypatch.setattr(features.materialize, "land_circumstances", lambda *_: SellerContextSet({}, ()))
+    vectors = VectorStore(tmp_path / "vectors.db")
+    materialize_vectors(open_store(folder), vectors)
+    assert [each.seller_id for each in vectors.all_latest()] == [STAYS]
+
+
+class KilledError(BaseException):
+    """Stands for the process ending there: nothing may catch it."""
+
+
+STEPS = ("os.fsync", "os.replace", "pathlib.Path.replace", "pathlib.Path.unlink", "shutil.rmtree")
+
+
+def erase_until(step: int, folder: Path) -> bool:
+    """Erase, and end before a step that touches the disk; return whether it came to that."""
+    left = step
+
+    def dying(real: Callable[..., object]) -> Callable[..., object]:
+        def act(*given: object, **named: object) -> object:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise KilledError
+            return real(*given, **named)
+
+        return act
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in STEPS:
+            patch.setattr(name, dying(pkgutil.resolve_name(name)))
+        try:
+            erase_rows(folder, GONE)
+        except KilledError:
+            return True
+    return False
+
+
+def test_stopped_at_a_step_it_is_finished_by_whoever_comes_next(folder: Path, tmp_path: Path) -> None:
+    next_delivery = write_some(tmp_path / "next", stores=[store("T3")])
+    every = repeat(7, 1)
+    for step in range(0, 200, every):
+        copy = Path(shutil.copytree(folder, tmp_path / str(step)))
+        if not erase_until(step, copy):
+            break
+        if step == 2 * every:
+            ingest(next_delivery, copy)
+        else:
+            erase_rows(copy, GONE)
+        assert naming(copy) == [], step
+        assert read_erased(copy).swept
+        counts_agree(copy)
+    assert every < step < 200
+
+
+_ERASE = """
+import os, signal, sys
+from pathlib import Path
+left = [int(sys.argv[1])]
+def dying(real):
+    def step(*given, **named):
+        left[0] -= 1
+        if left[0] < 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return real(*given, **named)
+    return step
+import shutil
+for home, name in ((os, "fsync"), (os, "replace"), (Path, "replace"), (Path, "unlink"), (shutil, "rmtree")):
+    setattr(home, name, dying(getattr(home, name)))
+from features.ingest import erase_rows
+erase_rows(Path(sys.argv[2]), sys.argv[3])
+"""
+
+
+@pytest.mark.soak
+def test_killed_at_any_step_it_is_finished_by_whoever_comes_next(folder: Path, tmp_path: Path) -> None:
+    features_of(open_store(folder))
+    ends: list[int] = []
+    steps = [0, *Random().sample(range(1, 60), 5)]  # noqa: S311 - others each run
+    for number, step in enumerate(steps):
+        copy = Path(shutil.copytree(folder, tmp_path / str(number)))
+        command = [sys.executable, "-c", _ERASE, str(step), str(copy), GONE]
+        ends.append(subprocess.run(command, check=False, timeout=120).returncode)
+        known = (copy / "erased.json").exists()
+        if number % 2 and known:
+            ingest(write_orders(tmp_path / f"next-{number}", order("N1")), copy)
+        else:
+            erase_rows(copy, GONE)
+        assert naming(copy) == [], step
+        assert read_erased(copy).swept
+        counts_agree(copy)
+        assert {each for each, _ in features_of(open_store(copy)).index} == {STAYS}
+    assert -signal.SIGKILL in ends
+
+
+def test_a_list_that_cannot_be_read_lets_no_delivery_in(folder: Path, tmp_path: Path) -> None:
+    erase_rows(folder, GONE)
+    delivery = write_orders(tmp_path / "next", order("N1"))
+    (folder / "erased.key").rename(folder / "elsewhere")
+    with pytest.raises(StoreError, match="whose rows may not be kept"):
+        ingest(delivery, folder)
+    (folder / "elsewhere").rename(folder / "erased.key")
+    (folder / "erased.json").write_text("{")
+    with pytest.raises(StoreError, match="whose rows may not be kept"):
+        ingest(delivery, folder)
+
+
+def test_of_nobody_nothing_is_removed(folder: Path, tmp_path: Path) -> None:
+    before = of_deliveries(rows(folder))
+    assert erase_rows(folder, "nobody") == 0
+    assert of_deliveries(rows(folder)) == before
+    assert erase_rows(tmp_path / "not there", GONE) == 0
+    assert not (tmp_path / "not there").exists()
+
+
+@pytest.mark.repeated
+@settings(max_examples=repeat(30, 1_000))
+@given(st.text(), st.text(), st.sampled_from(["seller_id", "store_id", "loan_id"]))
+def test_an_id_is_erased_as_what_it_is_alone(one: str, other: str, column: str) -> None:
+    erased = ErasedSellers(b"key").with_ids(column, [one])
+    assert erased.holds(column, one)
+    assert erased.holds(column, other) is (one == other)
+    assert not any(erased.holds(each, one) for each in {"seller_id", "store_id", "loan_id"} - {column})
+
+
+def test_the_list_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    features.ingest.erasure.write_erased(
+        tmp_path, features.ingest.erasure.with_key(tmp_path, ErasedSellers(b"")).with_ids("seller_id", ["é", "S 1"])
+    )
+    found = read_erased(tmp_path)
+    assert (found.swept, found.among("seller_id", ["é", None, "S", "S 1"])) == (False, ["é", "S 1"])
+    assert json.loads((tmp_path / "erased.json").read_text())["hashes"]["store_id"] == []

@@ -1,0 +1,291 @@
+"""Every rule turns away the row that breaks it, under its own name, and lets the rows beside it pass."""
+
+import shutil
+from collections import Counter
+from datetime import date, datetime
+from io import BytesIO
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.engines.duckdb import open_engine
+from features.ingest import IngestReport, ingest, open_store
+from features.ingest.deduplication import key_hash
+from features.ingest.rules import column_rules, first_broken
+from features.ingest.sources import Utf8, cast_column, trim
+from features.schema import ORDERS
+from tests.counts import repeat
+from tests.features.ingest.build import Row, accepted, order, quarantined, seller, store, write, write_csv, write_some
+
+# rule -> what is wrong about an order whose id is that rule, all values as text
+BROKEN: dict[str, dict[str, object]] = {
+    "order_id_too_long": {"order_id": "x" * 201},
+    "order_id_not_an_id": {"order_id": "O\u200b1"},
+    "store_id_missing": {"store_id": " "},
+    "store_unknown": {"store_id": "T9"},
+    "buyer_id_not_an_id": {"buyer_id": "B\u200b1"},
+    "ordered_at_missing": {"ordered_at": ""},
+    "ordered_at_not_a_time": {"ordered_at": "yesterday"},
+    "ordered_at_out_of_range": {"ordered_at": "1989-12-31"},
+    "amount_missing": {"amount": ""},
+    "amount_not_a_number": {"amount": "1_000"},
+    "amount_not_finite": {"amount": "nan"},
+    "amount_negative": {"amount": "-0.01"},
+    "amount_too_large": {"amount": "1000000000001"},
+    "currency_missing": {"currency": ""},
+    "currency_unknown": {"currency": "usd"},
+    "channel_missing": {"channel": ""},
+    "channel_not_allowed": {"channel": "telephone"},
+    "buyer_country_missing": {"buyer_country": ""},
+    "buyer_country_unknown": {"buyer_country": "UK"},
+    "items_missing": {"items": ""},
+    "items_not_a_number": {"items": "two"},
+    "items_not_whole": {"items": "1.5"},
+    "items_not_finite": {"items": "inf"},
+    "items_too_small": {"items": "0"},
+    "items_too_large": {"items": "1e10"},
+    "known_at_missing": {"known_at": ""},
+    "known_at_not_a_time": {"known_at": "2024-02-30"},
+    "known_at_out_of_range": {"known_at": "2101-01-01T00:00:00Z"},
+    "known_at_in_future": {"known_at": "2100-12-31T00:00:00Z"},
+    "rate_unknown": {"currency": "CNY"},
+}
+
+# reads -> other ways of saying what is allowed, which must pass
+ALLOWED: dict[str, dict[str, object]] = {
+    "blanks around": {"store_id": " T1 ", "amount": " 12.50 ", "channel": "ads ", "items": " 3 "},
+    "exponent": {"amount": "1e3"},
+    "whole with a point": {"items": "2.0"},
+    "zero amount": {"amount": "0"},
+    "largest amount": {"amount": "1e8"},
+    "zulu": {"ordered_at": "2024-03-05T10:00Z"},
+    "offset": {"ordered_at": "2024-03-05 10:00:00.25+0800"},
+    "day for a time": {"ordered_at": "2024-03-05"},
+    "id of any script with a plain space": {"buyer_id": "é 张 😀"},
+    "unknown country": {"buyer_country": "ZZ"},
+    "guest": {"buyer_id": ""},
+}
+
+
+SEVERAL = order("several", store_id=None, amount=-1.0, currency="XXX")
+
+
+@pytest.fixture(scope="module")
+def store_of_module(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the begun store that deliveries of several tests go into."""
+    return Path(shutil.copytree(first_delivery, tmp_path_factory.mktemp("rules") / "store"))
+
+
+@pytest.fixture(scope="module")
+def taken(store_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[IngestReport, dict[str, list[str]]]:
+    """One CSV delivery with every broken and every allowed row: its report, and order ids by rule."""
+    delivery = tmp_path_factory.mktemp("csv")
+    rows = [order(**{"order_id": name, **changes}) for name, changes in (BROKEN | ALLOWED).items()]
+    write_csv(delivery / "orders.csv", [*rows, order(""), SEVERAL, order("naïve"), order("café")])
+    content = (delivery / "orders.csv").read_bytes().replace("café".encode(), b"caf\xe9")
+    (delivery / "orders.csv").write_bytes(content + b"O7,T1,too,few\nO8,\xe9\n")
+    report = ingest(delivery, store_of_module)
+    by_rule: dict[str, list[str]] = {}
+    for row in quarantined(store_of_module, report.delivery_id, "orders"):
+        by_rule.setdefault(str(row["rule"]), []).append(str(row["order_id"] or row["row"]))
+    return report, by_rule
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_rule_names_the_row_that_broke_it(rule: str, taken: tuple[IngestReport, dict[str, list[str]]]) -> None:
+    expected = str(BROKEN[rule].get("order_id", rule))
+    assert [name for name in taken[1][rule] if name != "several"] == [expected]
+
+
+def test_what_is_allowed_passes_and_nothing_else(taken: tuple[IngestReport, dict[str, list[str]]]) -> None:
+    report, by_rule = taken
+    orders = report.table("orders")
+    others = {"order_id_missing": 1, "row_malformed": 3}
+    assert orders.quarantined == dict.fromkeys(BROKEN, 1) | {"store_id_missing": 2} | others
+    assert by_rule["order_id_missing"] == ["None"]
+    assert orders.accepted == len(ALLOWED) + 1
+    assert orders.read == orders.accepted + sum(orders.quarantined.values())
+
+
+def test_first_rule_in_contract_order_names_the_row(taken: tuple[IngestReport, dict[str, list[str]]]) -> None:
+    assert [rule for rule, ids in taken[1].items() if "several" in ids] == ["store_id_missing"]
+
+
+def test_every_rule_that_a_row_breaks_is_reported(
+    taken: tuple[IngestReport, dict[str, list[str]]], store_of_module: Path
+) -> None:
+    report, _ = taken
+    rows = quarantined(store_of_module, report.delivery_id, "orders")
+    every = {str(row["order_id"]): str(row["rules"]).split(",") for row in rows}
+    assert every["several"] == ["store_id_missing", "amount_negative", "currency_unknown"]
+    assert every["rate_unknown"] == ["rate_unknown"]
+    assert every["items_not_finite"] == ["items_not_finite"], "one rule a column"
+    assert all(str(row["rules"]).split(",")[0] == row["rule"] for row in rows)
+    broken = report.table("orders").broken
+    assert broken["amount_negative"] == report.table("orders").quarantined["amount_negative"] + 1
+    assert sum(broken.values()) == sum(map(len, every.values())) + 3  # of four malformed rows all have no id
+
+
+def test_a_rate_that_is_unknown_is_reported_beside_another_fault(tmp_path: Path) -> None:
+    orders = [order("O1", currency="CNY", items=0), order("O2", amount=9e11), order("O3", amount=9e11, items=0)]
+    orders += [order("O4"), order("O4", items=0), order("O4", currency="CNY", items=0)]
+    report = ingest(write(tmp_path / "d", orders=orders), tmp_path / "s")
+    rows = quarantined(tmp_path / "s", report.delivery_id, "orders")
+    assert sorted((row["order_id"], row["rules"]) for row in rows) == [
+        ("O1", "items_too_small,rate_unknown"),
+        ("O2", "amount_too_large"),
+        ("O3", "items_too_small,amount_too_large"),
+        ("O4", "items_too_small"),
+        ("O4", "items_too_small,rate_unknown"),
+    ]
+
+
+def test_one_row_that_is_not_utf_8_stops_no_other(
+    taken: tuple[IngestReport, dict[str, list[str]]], store_of_module: Path
+) -> None:
+    assert "naïve" in {row["order_id"] for row in accepted(open_store(store_of_module), "orders")}
+    lines = sorted(taken[1]["row_malformed"])
+    assert lines[0] == "O7,T1,too,few"
+    assert lines[1] == "O8,\N{REPLACEMENT CHARACTER}"
+    assert lines[2].startswith("caf\N{REPLACEMENT CHARACTER},T1,B1,2024-03-05")
+
+
+@pytest.mark.slow
+def test_references_follow_what_was_accepted(tmp_path: Path) -> None:
+    stores = [store(), store("T2", seller_id="S9")]
+    loan: Row = {"loan_id": "L1", "disbursed_at": datetime(2024, 1, 1), "principal": 5.0, "currency": "USD"}  # noqa: DTZ001
+    loan |= {"term_days": 90, "known_at": datetime(2024, 1, 1)}  # noqa: DTZ001
+    payment: Row = {"payment_id": "P1", "paid_at": datetime(2024, 1, 2), "amount": 1.0}  # noqa: DTZ001
+    payment |= {"known_at": datetime(2024, 1, 2)}  # noqa: DTZ001
+    delivery = write(
+        tmp_path / "d",
+        sellers=[seller(), seller("S3", country="XX")],
+        stores=stores,
+        orders=[order(), order("O2", store_id="T2")],
+        loans=[{**loan, "seller_id": "S1"}, {**loan, "loan_id": "L2", "seller_id": "S3"}],
+        payments=[{**payment, "loan_id": "L1"}, {**payment, "payment_id": "P2", "loan_id": "L2"}],
+    )
+    report = ingest(delivery, tmp_path / "s")
+    broken = {table.table: dict(table.quarantined) for table in report.tables}
+    assert broken == {
+        "sellers": {"country_unknown": 1},
+        "stores": {"seller_unknown": 1},
+        "orders": {"store_unknown": 1},
+        "loans": {"seller_unknown": 1},
+        "payments": {"loan_unknown": 1},
+    }
+
+
+def test_rows_wait_for_a_table_that_never_came(tmp_path: Path) -> None:
+    payment: Row = {"payment_id": "P1", "loan_id": "L1", "paid_at": "2024-02-02", "amount": 5, "known_at": "2024-02-02"}
+    report = ingest(write(tmp_path / "d", payments=[payment]), tmp_path / "s")
+    assert report.table("payments").quarantined == {"loan_unknown": 1}
+
+
+INVISIBLE = "\x00\x07\x7f\x85\xa0\xad\u200b\u200e\u2003\u2028\u2029\u3000\ufeff\ue000"
+
+
+@pytest.fixture(scope="module")
+def odd(store_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[IngestReport, list[Row]]:
+    """A Parquet delivery with not-a-numbers and ids with invisible characters: its report, and orders set aside."""
+    nan, folder = float("nan"), tmp_path_factory.mktemp("odd")
+    orders = [order(f"N{n}", amount=nan if n == 3 else 1.0 + n) for n in range(10)]
+    for n, character in enumerate(INVISIBLE):
+        orders += [order(f"I{n}{character}1"), order(f"buyer {n}", buyer_id=f"B{character}1")]
+    rating: Row = {"store_id": "T1", "ratings": 4, "known_at": datetime(2024, 2, 1)}  # noqa: DTZ001
+    ratings = [{**rating, "day": date(2024, 1, n + 1), "stars": nan if n == 3 else 1 + n / 5} for n in range(10)]
+    report = ingest(write_some(folder / "d", orders=orders, ratings=ratings), store_of_module)
+    return report, quarantined(store_of_module, report.delivery_id, "orders")
+
+
+def test_not_a_number_is_found_among_ordinary_numbers_whose_statistics_leave_it_out(
+    odd: tuple[IngestReport, list[Row]],
+) -> None:
+    # DuckDB answers isnan() from a file's statistics, in which NaN does not stand
+    assert odd[0].table("ratings").quarantined == {"stars_not_finite": 1}
+    assert [row["order_id"] for row in odd[1] if row["rule"] == "amount_not_finite"] == ["N3"]
+    assert odd[0].table("orders").accepted == 9
+
+
+@pytest.mark.parametrize("number", range(len(INVISIBLE)), ids=lambda number: ascii(INVISIBLE[number]))
+def test_an_id_that_cannot_be_asked_for_is_turned_away(number: int, odd: tuple[IngestReport, list[Row]]) -> None:
+    rules = {str(row["order_id"]): row["rule"] for row in odd[1]}
+    assert rules[f"I{number}{INVISIBLE[number]}1"] == "order_id_not_an_id"
+    assert rules[f"buyer {number}"] == "buyer_id_not_an_id"
+
+
+TYPES: dict[str, tuple[str, pa.Array, dict[str, int]]] = {
+    "id of integers": ("buyer_id", pa.array([7, 8]), {}),
+    "id of fractions": ("buyer_id", pa.array([7.0, 8.0]), {"buyer_id_not_an_id": 2}),
+    "column of nulls": ("order_id", pa.nulls(2), {"order_id_missing": 2}),
+    "time of booleans": ("ordered_at", pa.array([True, False]), {"ordered_at_not_a_time": 2}),
+    "time of integers": ("ordered_at", pa.array([20240101, 1]), {"ordered_at_not_a_time": 2}),
+    "time with a zone": (
+        "ordered_at",
+        pa.array([0, 1_700_000_000], pa.timestamp("s", "Asia/Shanghai")),
+        {"ordered_at_out_of_range": 1},
+    ),
+    "time at the ends": ("known_at", pa.array([-(2**62), 2**62], pa.timestamp("us")), {"known_at_out_of_range": 2}),
+    "amount of booleans": ("amount", pa.array([True, False]), {"amount_not_a_number": 2}),
+    "amount of decimals": (
+        "amount",
+        pa.array(["1.25", "-3"], pa.string()).cast(pa.decimal128(12, 2)),
+        {"amount_negative": 1},
+    ),
+    "amount of floats": ("amount", pa.array([float("inf"), 1e300]), {"amount_not_finite": 1, "amount_too_large": 1}),
+    "items beyond integers": ("items", pa.array([float("inf"), 1e300]), {"items_not_finite": 1, "items_too_large": 1}),
+    "amount of lists": ("amount", pa.array([[1.0], [2.0]]), {"amount_not_a_number": 2}),
+}
+
+
+def test_a_column_of_another_type_breaks_a_rule_or_none(tmp_path: Path) -> None:
+    """All of them in one query; what a delivery makes of each is seen in `make soak`."""
+    names = dict(zip(TYPES, (f"c{number}" for number in range(len(TYPES))), strict=True))
+    pq.write_table(
+        pa.table({names[case]: values for case, (_, values, _) in TYPES.items()}), tmp_path / "types.parquet"
+    )
+    with open_engine(threads=1) as engine:
+        rows = engine.read_parquet(str(tmp_path / "types.parquet"))
+        broken = {}
+        for case, (name, _, _) in TYPES.items():
+            column, raw = ORDERS.column(name), trim(rows[names[case]])
+            value = cast_column(raw, column.kind)
+            broken[names[case]] = first_broken(list(column_rules(column, raw, value, {})))
+        found = engine.to_pyarrow(rows.select(**broken)).to_pydict()
+    counted = {case: dict(Counter(rule for rule in found[names[case]] if rule)) for case in TYPES}
+    assert counted == {case: expected for case, (_, _, expected) in TYPES.items()}
+
+
+@pytest.mark.parametrize(
+    "case", ["amount of lists", *(pytest.param(each, marks=pytest.mark.soak) for each in TYPES if "lists" not in each)]
+)
+def test_a_column_of_another_type_is_read_or_named(case: str, begun: Path, tmp_path: Path) -> None:
+    column, values, expected = TYPES[case]
+    orders = pa.Table.from_pylist([order(f"{case} 1"), order(f"{case} 2")])
+    orders = orders.set_column(orders.column_names.index(column), column, values)
+    report = ingest(write_some(tmp_path / "d", {"covers_through": {"orders": "2024-05-01"}}, orders=orders), begun)
+    assert report.table("orders").quarantined == expected
+    assert ("orders" in report.covers_through) == (sum(expected.values()) < 2), "covered if any row was usable"
+
+
+def test_keys_share_a_hash_only_where_they_are_equal_here() -> None:
+    rows = ibis.memtable(pa.table({"a": ["x", "x", "y"], "b": ["1", "1", "1"]}))
+    with open_engine(threads=1) as engine:
+        hashes = engine.to_pyarrow(rows.select(h=key_hash(rows, ["a", "b"]))).column("h").to_pylist()
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+@pytest.mark.repeated
+@settings(max_examples=repeat(20, 500), deadline=None)
+@given(st.lists(st.sampled_from([b"a", "é".encode(), "😀".encode(), b"\xe9", b"\xf0\x9f"])), st.integers(12, 15))
+def test_bytes_come_through_in_blocks_as_they_would_at_once(parts: list[bytes], size: int) -> None:
+    content = b"".join(parts)
+    stream = Utf8(BytesIO(content))
+    blocks = list(iter(lambda: stream.read(size), b""))
+    assert max(map(len, blocks), default=0) <= size
+    assert b"".join(blocks) == content.decode(errors="replace").encode()

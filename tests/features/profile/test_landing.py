@@ -1,0 +1,168 @@
+"""From deliveries to pictures: identical rows, currencies, categories that change, days on the edges of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from features.catalogue import CATALOGUE
+from features.ingest import OperatingStore, ingest, open_store
+from features.profile.compute import compute_profiles
+from features.profile.series import SUMS
+from features.store.profiles import StoredProfile
+from tests.oracles import picture_oracle
+from tests.oracles.accepted import write_accepted
+from tests.oracles.by_hand import T, Trade
+from tests.oracles.delivered import deliver, rates_of
+from tests.oracles.market import MIDNIGHTS, Market, Shape, market, prefixed
+from tests.oracles.market_events import CURRENCIES
+from tests.oracles.seller_sight import midnight, visible
+
+pytestmark = pytest.mark.slow
+
+
+def landed(store: Any, sellers: list[str], as_of: date) -> dict[str, StoredProfile]:
+    index = pd.MultiIndex.from_product([sellers, [pd.Timestamp(as_of)]], names=["seller_id", "as_of"])
+    features = pd.DataFrame(1.0, index, [feature.name for feature in CATALOGUE])
+    return dict(compute_profiles(store, features).pictures)
+
+
+def sums_of(picture: StoredProfile) -> dict[str, tuple[int, ...] | None]:
+    return dict(zip(SUMS, picture.sums, strict=True))
+
+
+@pytest.mark.soak
+def test_identical_rows_count_once_and_currencies_become_dollars(tmp_path: Path) -> None:
+    rows, as_of = market(Shape(seed=2, sellers=6, events=60)), MIDNIGHTS[1]
+    rates = rates_of(rows, CURRENCIES)
+    store = tmp_path / "store"
+    ingest(deliver(rows, rates, tmp_path / "first"), store)
+    again = ingest(
+        deliver({**rows, "orders": [*rows["orders"], *rows["orders"][:5]]}, rates, tmp_path / "again"), store
+    )
+    assert again.table("orders").accepted == 0
+    assert len({row["currency"] for row in rows["orders"]}) > 2
+    sellers = [f"S{number}" for number in range(6)]
+    seen = visible(rows, as_of)
+    for seller, picture in landed(open_store(store), sellers, as_of).items():
+        for name, expected in picture_oracle.sums(seen, seller, as_of).items():
+            found = sums_of(picture)[name]
+            assert (found is None) == (expected is None)
+            # an amount in its currency and back is right to a micro-dollar an order
+            assert all(abs(a - b) <= 60 for a, b in zip(found or (), expected or (), strict=True)), name
+
+
+def several_versions() -> Trade:
+    trade = Trade()
+    (party,) = trade.rows["sellers"]
+    later = {"category": "toys", "known_at": midnight(T) - timedelta(days=1)}
+    too_late = {"category": "never", "known_at": midnight(T) + timedelta(seconds=1)}
+    trade.rows["sellers"] = [party | too_late, party | {"category": "home"}, party | later]
+    trade.rows["sellers"] += [
+        party | {"seller_id": f"P{number}", "category": category}
+        for number, category in enumerate(["toys"] * 31 + ["home"] * 31 + ["never"] * 31)
+    ]
+    return trade
+
+
+def edges_of_steps() -> Trade:
+    trade = Trade()
+    for ago in (1, 30, 31, 360, 361):
+        trade.order(ago, ago)
+    trade.order(0, 1_000)
+    trade.order(5, 2_000, known_at=midnight(T) + timedelta(microseconds=1))
+    own = trade.order(40, 4_000, buyer_id="A2")
+    trade.refund(own, midnight(T) - timedelta(days=39), 4_000)
+    trade.refund(trade.order(45, 100), midnight(T) - timedelta(days=2), 30)
+    return trade
+
+
+def buyers_who_return() -> Trade:
+    trade = Trade()
+    # A2 is a store of the seller's own
+    for buyer, agos in {"a": (10, 20, 40), "b": (15, 120), "c": (15, 121), "d": (5,), "A2": (3, 50)}.items():
+        for ago in agos:
+            trade.order(ago, 1, buyer_id=buyer)
+    return trade
+
+
+def store_sold() -> Trade:
+    trade = Trade()
+    trade.order(10, 7)
+    (shop, _) = trade.rows["stores"]
+    trade.rows["stores"].append(shop | {"seller_id": "other", "known_at": midnight(T) - timedelta(days=3)})
+    trade.rows["sellers"].append(trade.rows["sellers"][0] | {"seller_id": "other"})
+    return trade
+
+
+TRADES = (several_versions, edges_of_steps, buyers_who_return, store_sold)
+
+
+@dataclass(frozen=True)
+class Landed:
+    """The trades in one store, since each fold takes a second, and the pictures of all their sellers."""
+
+    store: OperatingStore
+    pictures: dict[str, StoredProfile]
+
+    def of(self, trade: Callable[[], Trade], seller: str = "S") -> StoredProfile:
+        return self.pictures[f"{trade.__name__}:{seller}"]
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> Landed:
+    rows: Market = {}
+    for trade in TRADES:
+        for table, those in prefixed(trade().rows, f"{trade.__name__}:").items():
+            rows.setdefault(table, []).extend(those)
+    store = write_accepted(rows, tmp_path_factory.mktemp("trades"))
+    return Landed(store, landed(store, sorted({row["seller_id"] for row in rows["sellers"]}), T))
+
+
+def test_the_category_is_that_of_the_latest_version_known_by_then(found: Landed) -> None:
+    peers = found.of(several_versions).peers
+    assert (peers.category, peers.others) == ("toys", 31)
+
+
+def test_a_day_lies_in_its_step_and_a_late_row_in_none(found: Landed) -> None:
+    picture = found.of(edges_of_steps)
+    gross, refunded = (sums_of(picture)[name] or () for name in ("gross", "refunded"))
+    assert [each // 1_000_000 for each in gross] == [360, *[0] * 9, 131, 31]
+    assert [each // 1_000_000 for each in refunded] == [*[0] * 10, 30, 0]
+    orders = picture.coverage["orders"]
+    # the order of one's own is no sale, but a day on which the table tells something
+    assert orders.days == (1, *[0] * 9, 3, 2)
+    assert (orders.first, orders.last) == (T - timedelta(days=361), T - timedelta(days=1))
+
+
+def test_buyers_are_new_unless_they_came_in_the_ninety_days_before(found: Landed) -> None:
+    sums = sums_of(found.of(buyers_who_return))
+    assert (sums["buyers"] or ())[-1] == 4
+    assert (sums["earlier_buyers"] or ())[-1] == 2
+
+
+def test_what_nobody_delivered_is_unknown_and_what_one_seller_lacks_is_nothing(tmp_path: Path) -> None:
+    trade = Trade()
+    trade.rows["ratings"] = []
+    trade.rows["traffic"] = [row | {"known_at": midnight(T) + timedelta(days=1)} for row in trade.rows["traffic"]]
+    picture = landed(write_accepted(trade.rows, tmp_path), ["S"], T)["S"]
+    assert {name for name, steps in sums_of(picture).items() if steps is None} == (
+        {"ratings", "star_hundredths", "visits", "ad_spend"} | {"gross", "orders", "buyers", "earlier_buyers"}
+    )
+    assert sums_of(picture)["purchased"] == (0,) * 12
+    assert picture.coverage == {}
+
+
+def test_no_sellers_have_no_pictures(found: Landed) -> None:
+    assert landed(found.store, [], T) == {}
+
+
+def test_a_store_that_changes_hands_takes_its_days_along(found: Landed) -> None:
+    assert (sums_of(found.of(store_sold))["gross"] or ())[-1] == 0
+    assert (sums_of(found.of(store_sold, "other"))["gross"] or ())[-1] == 7_000_000

@@ -1,0 +1,54 @@
+"""Steps of thirty days and the figures of each."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features.profile.series import SERIES, STEPS, SUMS, Series, figure_of, steps_before
+
+RATE = Series("r", "R", "A rate.", "ratio", "returned", over="gross")
+NET = Series("n", "N", "A difference.", "micro-USD", "gross", less="refunded")
+STARS = Series("s", "S", "Stars.", "stars", "star_hundredths", over="ratings")
+
+
+@given(st.dates(date(2019, 1, 1), date(2030, 1, 1)))
+def test_steps_follow_one_another_to_the_midnight_whatever_the_months(as_of: date) -> None:
+    steps = steps_before(as_of)
+    assert len(steps) == STEPS
+    assert steps[-1].ends == as_of
+    assert all(before.ends == after.begins for before, after in pairwise(steps))
+    assert {step.ends - step.begins for step in steps} == {timedelta(days=30)}
+    assert [step.settled for step in steps] == [True] * 11 + [False]
+
+
+def test_a_leap_day_is_a_day() -> None:
+    assert steps_before(date(2024, 3, 30))[-1].begins == date(2024, 2, 29)
+    assert steps_before(date(2023, 3, 30))[-1].begins == date(2023, 2, 28)
+
+
+@pytest.mark.parametrize(
+    ("series", "sums", "figure"),
+    [
+        (NET, {"gross": 2**53 + 1, "refunded": 0}, 2**53 + 1),
+        (NET, {"gross": 5, "refunded": 7}, -2),
+        (NET, {"gross": 5, "refunded": None}, None),
+        (RATE, {"returned": 1, "gross": 4}, 0.25),
+        (RATE, {"returned": 1, "gross": 0}, None),
+        (STARS, {"star_hundredths": 1770, "ratings": 4}, 4.425),
+    ],
+)
+def test_figures(series: Series, sums: dict[str, int | None], figure: float | None) -> None:
+    found = figure_of(series, sums)
+    assert found == figure
+    assert isinstance(found, int) == isinstance(figure, int)
+
+
+def test_names_are_told_once_and_their_sums_are_stored() -> None:
+    assert len({series.name for series in SERIES}) == len({series.label for series in SERIES}) == len(SERIES)
+    assert {name for series in SERIES for name in series.sums} == set(SUMS)
+    assert all(series.meaning.endswith(".") and series.tables for series in SERIES)
