@@ -98,6 +98,11 @@ class Measure(Expr, tag="measure"):
         """
         return sum(getattr(self, name, 0) for name in ("days", "lag", "before"))
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The `days` and the `lag` of the window."""
+        return getattr(self, "days", 0), getattr(self, "lag", 0)
+
 
 # Measures of daily facts
 
