@@ -49,7 +49,7 @@ def profile_of(picture: SellerProfile, consent_id: str, today: date) -> told.Pro
 
 def _family(each: FamilyIndex) -> told.FamilyIndex:
     return told.FamilyIndex(
-        family=each.name, label=each.label, index=each.index, counted=each.counted, of=each.of, missing=each.gap
+        family=each.name, label=each.label, index=each.index, counted=each.counted, of=each.of, missing=each.missing
     )
 
 
@@ -62,7 +62,7 @@ def _series(each: ProfileSeries) -> told.Series:
         values=list(each.values),
         settles=each.series.settles,
         data_through=_day(each.data_through),
-        missing=each.gap,
+        missing=each.missing,
     )
 
 
@@ -79,7 +79,7 @@ def _feature(each: ProfileFeature, family: str) -> told.FeatureStanding:
         percentile=each.percentile,
         no_better=each.no_better,
         others=each.others,
-        missing=each.gap,
+        missing=each.missing,
     )
 
 
@@ -94,7 +94,7 @@ def _table(each: ProfileTable, today: date) -> told.TableCoverage:
         months_of_history=each.months_of_history,
         days_with_rows=sum(each.days),
         days_by_step=list(each.days),
-        missing=each.gap,
+        missing=each.missing,
     )
 
 
@@ -109,7 +109,7 @@ def _flag(each: ProfileFlag) -> told.Flag:
         unit=each.feature.unit,
         threshold=each.flag.threshold,
         why=each.flag.why,
-        missing=each.gap,
+        missing=each.missing,
     )
 
 
