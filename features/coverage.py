@@ -1,4 +1,4 @@
-"""Validation of requested (seller, midnight) pairs: their form, and what the store covers of them."""
+"""Validation of requested (seller, midnight) pairs: their form, and whether the store covers them."""
 
 from __future__ import annotations
 
@@ -31,16 +31,32 @@ def requested_pairs(pairs: pd.DataFrame) -> pd.DataFrame:
     if missing:
         raise CatalogueError(f"The pairs have no column {' and no column '.join(missing)}. Give seller_id and as_of.")
     sellers = pairs["seller_id"].reset_index(drop=True)
-    _refuse(~sellers.map(lambda seller: isinstance(seller, str) and bool(seller)), pairs, "seller_id", "a text")
-    given = pairs["as_of"].reset_index(drop=True)
-    try:
-        days = pd.to_datetime(given.astype(object), errors="coerce", format="ISO8601")
-    except (TypeError, ValueError) as error:  # time zones, mixed with none or with one another
-        raise CatalogueError(_no_zones()) from error
-    if isinstance(days.dtype, pd.DatetimeTZDtype):
-        raise CatalogueError(_no_zones())
-    _refuse(days.isna() | (days != days.dt.normalize()), pairs, "as_of", "a date, or a timestamp at midnight")
+    _reject(~sellers.map(lambda seller: isinstance(seller, str) and bool(seller)), pairs, "seller_id", "a text")
+    days = _midnights(pairs["as_of"].reset_index(drop=True))
+    _reject(days.isna() | (days != days.dt.normalize()), pairs, "as_of", "a date, or a timestamp at midnight")
     return pd.DataFrame({"seller_id": sellers.astype(object), "as_of": days.astype("datetime64[us]")})
+
+
+def _midnights(values: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    zoned = "A value of as_of has a time zone. All times are UTC: give dates, or timestamps without a time zone."
+    try:
+        days = pd.to_datetime(values.astype(object), errors="coerce", format="ISO8601")
+    except (TypeError, ValueError) as error:  # time zones, mixed with none or with one another
+        raise CatalogueError(zoned) from error
+    if isinstance(days.dtype, pd.DatetimeTZDtype):
+        raise CatalogueError(zoned)
+    return days
+
+
+def _reject(invalid: pd.Series, pairs: pd.DataFrame, column: str, allowed: str) -> None:
+    if invalid.any():
+        row = int(invalid.to_numpy().argmax())
+        raise CatalogueError(
+            f"{int(invalid.sum()):,} of {len(pairs):,} pairs have no valid {column}; the first is "
+            f"'{pairs[column].iloc[row]}' in row {row}. Give {allowed}."
+        )
 
 
 def require_covered(store: OperatingStore, requested: pd.DataFrame, latest: date) -> None:
@@ -48,7 +64,7 @@ def require_covered(store: OperatingStore, requested: pd.DataFrame, latest: date
 
     Args:
         store: accepted operating data.
-        requested: of `requested_pairs`.
+        requested: the result of `requested_pairs`.
         latest: the latest midnight that the store covers.
 
     Raises:
@@ -59,7 +75,7 @@ def require_covered(store: OperatingStore, requested: pd.DataFrame, latest: date
     if requested.empty:
         return
     known, first_order = _known_from(store)
-    days = requested["as_of"]
+    sellers, days = requested["seller_id"], requested["as_of"]
     _require(
         days <= pd.Timestamp(latest),
         requested,
@@ -76,13 +92,13 @@ def require_covered(store: OperatingStore, requested: pd.DataFrame, latest: date
             f"{first}. Use dates from {first_order} on."
         ),
     )
-    since = requested["seller_id"].map(known)
+    since = sellers.map(known)
     _require(
         since.notna(),
         requested,
         lambda first: (
-            f"of {requested['seller_id'][since.isna()].nunique():,} sellers who are not in the store; the "
-            f"first is {first}. Use the seller_id of the table sellers."
+            f"of {sellers[since.isna()].nunique():,} sellers who are not in the store; the first is {first}. "
+            "Use the seller_id of the table sellers."
         ),
     )
     _require(
@@ -96,7 +112,6 @@ def require_covered(store: OperatingStore, requested: pd.DataFrame, latest: date
 
 
 def _require(holds: pd.Series, requested: pd.DataFrame, rest: Callable[[str], str]) -> None:
-    """Refuse the pairs for which a condition does not hold."""
     if holds.all():
         return
     seller, day = requested[~holds].iloc[0]
@@ -105,7 +120,7 @@ def _require(holds: pd.Series, requested: pd.DataFrame, rest: Callable[[str], st
 
 
 def _known_from(store: OperatingStore) -> tuple[pd.Series, date]:
-    """Return the first midnight as of which each seller is known, by seller, and as of which any order is."""
+    """Return the first midnight as of which each seller is known, by seller, and that of the first order."""
     with map_engine_errors(store), open_engine() as engine:
         sellers, orders = (
             engine.read_parquet([str(file) for file in store.files(table)]) for table in ("sellers", "orders")
@@ -114,16 +129,3 @@ def _known_from(store: OperatingStore) -> tuple[pd.Series, date]:
         first_order: date = orders.visible_from.min().as_scalar().to_pyarrow().as_py()
     known: pd.Series = since.to_pandas(date_as_object=False).set_index("seller_id")[_FIRST]
     return known, first_order
-
-
-def _refuse(broken: pd.Series, pairs: pd.DataFrame, column: str, allowed: str) -> None:
-    if broken.any():
-        row = int(broken.to_numpy().argmax())
-        raise CatalogueError(
-            f"{int(broken.sum()):,} of {len(pairs):,} pairs have no valid {column}; the first is "
-            f"'{pairs[column].iloc[row]}' in row {row}. Give {allowed}."
-        )
-
-
-def _no_zones() -> str:
-    return "A value of as_of has a time zone. All times are UTC: give dates, or timestamps without a time zone."

@@ -1,6 +1,6 @@
-"""Exact arithmetic in the engines: whole numbers of 64 bits, and their products in decimals of 38 digits.
+"""Exact arithmetic on the engines: 64-bit integers, and decimals of 38 digits for their products.
 
-Sums of doubles depend on the order in which threads add them; these do not.
+Sums of doubles depend on the order in which threads add them; sums of integers do not.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
 EXACT: Final = "decimal(38, 0)"
 
 _MOST: Final = 9 * 10**18
-"""No real sum comes near; but one absurd delivery must not stop the frames of all sellers."""
+"""Limit of stored sums: no real sum is that large, and one absurd delivery must not fail the frames of all sellers."""
 
 
 def exact(value: ir.NumericValue) -> ir.DecimalValue:
-    """Return whole numbers as decimals, whose products leave 64 bits unharmed.
+    """Return integers as decimals, whose products may exceed 64 bits.
 
-    Example: the square of a day's 3,000,000,000 micro-USD is 9e18, and of a week of them beyond 64 bits.
+    Example: the square of a day's 3,000,000,000 micro-USD is 9e18; the squares of a week exceed 64 bits.
     """
     decimal: ir.DecimalValue = value.cast(EXACT)
     return decimal
 
 
 def total(value: ir.IntegerValue, where: ir.BooleanValue | None = None) -> ir.IntegerScalar:
-    """Return the sum of whole numbers, 0 over no rows."""
+    """Return the sum of integers, 0 over no rows."""
     summed: ir.IntegerScalar = value.sum(where=where).coalesce(0)
     return summed
 
 
 def stored_total(value: ir.IntegerValue, where: ir.BooleanValue | None = None) -> ir.IntegerScalar:
-    """Return the same, of 64 bits also where it is written to a file, and at most 9e18.
+    """Return the sum of non-negative integers as int64, also when written to a file; at most 9e18.
 
-    DuckDB adds in 128 bits, which Ibis takes for 64: it would drop a plain cast, and Parquet would hold doubles.
+    DuckDB adds in 128 bits, which Ibis takes for 64: it would drop a plain cast, and Parquet would contain doubles.
     """
     import ibis
 
@@ -43,11 +43,11 @@ def stored_total(value: ir.IntegerValue, where: ir.BooleanValue | None = None) -
 
 
 def whole(value: ir.IntegerValue) -> ir.IntegerValue:
-    """Return whole numbers of 64 bits where they leave the engine, at most 9e18 and at least -9e18.
+    """Return a sum of integers as int64 for results that leave the engine, between -9e18 and 9e18.
 
-    DuckDB's sums are of 128 bits, which Ibis takes for 64; as doubles they would lose their last digits.
+    DuckDB adds in 128 bits, which Ibis takes for 64: as doubles, large sums would lose their last digits.
     """
     import ibis
 
-    held: ir.IntegerValue = ibis.least(ibis.greatest(exact(value), -_MOST), _MOST).cast("int64")
-    return held
+    cut: ir.IntegerValue = ibis.least(ibis.greatest(exact(value), -_MOST), _MOST).cast("int64")
+    return cut

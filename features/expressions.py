@@ -1,7 +1,7 @@
-"""The small language that features are written in: measures over windows, and arithmetic on them. Data, no engine code.
+"""The expression language of features: measures over time windows and arithmetic on them, without engine code.
 
-A measure is one number made of the rows that a seller shows as of T. A window of `days` with a `lag` is
-[T - lag - days, T - lag). Arithmetic is in doubles; whatever cannot be known is missing, and missing spreads.
+A measure is one number for a seller as of T. A window of `days` with a `lag` is [T - lag - days, T - lag).
+Arithmetic uses doubles. A value that cannot be computed is missing, and so is everything computed from it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Expr:
-    """Anything with a value for a seller as of T; `+ - * /` combine expressions into new ones.
+    """Base of all expressions: a value for a seller as of T. `+ - * /` combine expressions and plain numbers.
 
     Attributes:
         tag: names the kind of expression in digests and column names. It stays when the class is renamed, and changes
@@ -25,18 +25,21 @@ class Expr:
         super().__init_subclass__()
         cls.tag = tag
 
-    def __add__(self, other: Expr) -> Expr:
-        return Arithmetic("+", self, other)
+    def __add__(self, other: Expr | float) -> Expr:
+        return Arithmetic("+", self, _as_expression(other))
 
-    def __sub__(self, other: Expr) -> Expr:
-        return Arithmetic("-", self, other)
+    def __sub__(self, other: Expr | float) -> Expr:
+        return Arithmetic("-", self, _as_expression(other))
 
-    def __mul__(self, other: Expr) -> Expr:
-        return Arithmetic("*", self, other)
+    def __rsub__(self, other: float) -> Expr:
+        return Arithmetic("-", Number(float(other)), self)
 
-    def __truediv__(self, other: Expr) -> Expr:
-        """Divide; missing where the divisor is zero or less: a rate of nothing is unknown."""
-        return Arithmetic("/", self, other)
+    def __mul__(self, other: Expr | float) -> Expr:
+        return Arithmetic("*", self, _as_expression(other))
+
+    def __truediv__(self, other: Expr | float) -> Expr:
+        """Divide; missing if the divisor is zero or negative, because a rate of nothing is unknown."""
+        return Arithmetic("/", self, _as_expression(other))
 
 
 @dataclass(frozen=True)
@@ -57,76 +60,95 @@ class Arithmetic(Expr, tag="arithmetic"):
 
 @dataclass(frozen=True)
 class Root(Expr, tag="root"):
-    """The square root of what is never negative."""
+    """The square root of a value that is never negative."""
 
     of: Expr
 
 
 @dataclass(frozen=True)
-class Least(Expr, tag="least"):
-    """The smallest of several values; missing where one is."""
+class Several(Expr, tag="several"):
+    """Base of the expressions that choose one of several values."""
 
     of: tuple[Expr, ...]
 
 
-@dataclass(frozen=True)
-class LeastKnown(Expr, tag="least_known"):
-    """The smallest of the values that are not missing; missing where all are."""
-
-    of: tuple[Expr, ...]
+class Least(Several, tag="least"):
+    """The smallest of several values; missing if one is missing."""
 
 
-@dataclass(frozen=True)
-class Greatest(Expr, tag="greatest"):
-    """The largest of several values; missing where one is."""
+class LeastKnown(Several, tag="least_known"):
+    """The smallest of the values that are not missing; missing if all are."""
 
-    of: tuple[Expr, ...]
+
+class Greatest(Several, tag="greatest"):
+    """The largest of several values; missing if one is missing."""
 
 
 @dataclass(frozen=True)
 class Measure(Expr, tag="measure"):
-    """Base of what is aggregated; all else is arithmetic."""
+    """Base of everything that is aggregated from rows."""
+
+    @property
+    def reach(self) -> int:
+        """The number of days that the measure looks back from T; 0 if it has no window.
+
+        Example:
+            >>> Total("gross", 90, 30).reach
+            120
+        """
+        return sum(getattr(self, name, 0) for name in ("days", "lag", "before"))
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """The `days` and the `lag` of the window."""
+        return getattr(self, "days", 0), getattr(self, "lag", 0)
 
 
-# Of daily facts, wherever in the window their day lies
+# Measures of daily facts
 
 
 @dataclass(frozen=True)
-class Total(Measure, tag="total"):
-    """The sum of a fact over a window; `net` names a fact to subtract: `Total("gross", 90, 30, "refunded")`."""
+class FactMeasure(Measure, tag="fact_measure"):
+    """Base of the measures of one fact over a window."""
 
     fact: str
     days: int
     lag: int = 0
-    net: str | None = None
 
 
 @dataclass(frozen=True)
-class AgeTotal(Measure, tag="age_total"):
-    """The sum over a window of a fact times the days that it lies back, 1 for the day before T."""
+class NetMeasure(FactMeasure, tag="net_measure"):
+    """Base of the measures of a fact less another, `net`: `Total("gross", 90, 30, net="refunded")`."""
 
-    fact: str
-    days: int
-    lag: int = 0
     net: str | None = None
 
 
-# Of a seller's daily totals, over all stores
+class Total(NetMeasure, tag="total"):
+    """The sum of a fact over a window."""
+
+
+class AgeTotal(NetMeasure, tag="age_total"):
+    """The sum of a fact times its age in days (1 for the day before T) over a window."""
 
 
 @dataclass(frozen=True)
-class Spread(Measure, tag="spread"):
-    """n times the sum of squared daily totals less the square of their sum, exact; n^2 times their variance."""
+class DaysSinceLast(Measure, tag="days_since_last"):
+    """Days from the latest of the last `days` with a fact above zero to T; missing if there is none."""
 
     fact: str
     days: int
-    lag: int = 0
-    net: str | None = None
+
+
+# Measures of a seller's daily totals over all stores
+
+
+class Spread(NetMeasure, tag="spread"):
+    """n times the sum of squared daily totals less the square of their sum, exact: n^2 times their variance."""
 
 
 @dataclass(frozen=True)
 class ProductTotal(Measure, tag="product_total"):
-    """The sum over a window's days of one fact's daily total times another's, exact."""
+    """The sum over the days of a window of one fact's daily total times another's, exact."""
 
     fact: str
     other: str
@@ -134,13 +156,8 @@ class ProductTotal(Measure, tag="product_total"):
     lag: int = 0
 
 
-@dataclass(frozen=True)
-class PeakDay(Measure, tag="peak_day"):
+class PeakDay(FactMeasure, tag="peak_day"):
     """The largest daily total of a fact in a window, at least zero."""
-
-    fact: str
-    days: int
-    lag: int = 0
 
 
 @dataclass(frozen=True)
@@ -153,89 +170,50 @@ class PeakDays(Measure, tag="peak_days"):
     lag: int = 0
 
 
-@dataclass(frozen=True)
-class MedianDay(Measure, tag="median_day"):
-    """The median of a fact's daily totals over the days of a window that have more than none; missing without any."""
-
-    fact: str
-    days: int
-    lag: int = 0
-    net: str | None = None
+class MedianDay(NetMeasure, tag="median_day"):
+    """The median of a fact's daily totals above zero in a window; missing without any."""
 
 
-@dataclass(frozen=True)
-class LatestDay(Measure, tag="latest_day"):
-    """Days from the latest day on which a fact's total is more than none to T; missing where no day's is."""
+class LatestDay(NetMeasure, tag="latest_day"):
+    """Days from the latest day with a fact's total above zero to T; missing without any."""
 
-    fact: str
-    days: int
-    lag: int = 0
-    net: str | None = None
+
+class ActiveDays(FactMeasure, tag="active_days"):
+    """The number of days of a window with a fact's total above zero."""
+
+
+# Measures by a further key of the tiles
 
 
 @dataclass(frozen=True)
-class ActiveDays(Measure, tag="active_days"):
-    """How many days of a window have more than none of a fact."""
+class KeyMeasure(Measure, tag="key_measure"):
+    """Base of the measures of a fact by the values of a key: `Groups("buyer_country", "orders", 180)`."""
 
+    key: str
     fact: str
     days: int
     lag: int = 0
 
 
-@dataclass(frozen=True)
-class DaysSinceLast(Measure, tag="days_since_last"):
-    """Days from the latest day with more than none of a fact to T, looking back `days`; missing if there is none."""
-
-    fact: str
-    days: int
-
-
-# Of a fact's rows by a further key of their tiles
-
-
-@dataclass(frozen=True)
-class MedianOf(Measure, tag="median_of"):
+class MedianOf(KeyMeasure, tag="median_of"):
     """The lower median of a whole-number key over the rows that a fact counts: `MedianOf("hours", "shipped", 90)`."""
 
-    key: str
-    fact: str
-    days: int
-    lag: int = 0
+
+class Groups(KeyMeasure, tag="groups"):
+    """The number of key values with a fact above zero."""
 
 
-@dataclass(frozen=True)
-class Groups(Measure, tag="groups"):
-    """How many values of a key have more than none of a fact in a window: `Groups("buyer_country", "orders", 180)`."""
-
-    key: str
-    fact: str
-    days: int
-    lag: int = 0
+class GroupSquares(KeyMeasure, tag="group_squares"):
+    """The sum over key values of a fact's squared sum, exact; a concentration index divides it by the total."""
 
 
-@dataclass(frozen=True)
-class GroupSquares(Measure, tag="group_squares"):
-    """The sum over a key's values of the squared sum of a fact, exact; the raw material of a concentration."""
-
-    key: str
-    fact: str
-    days: int
-    lag: int = 0
-
-
-@dataclass(frozen=True)
-class LargestGroup(Measure, tag="largest_group"):
+class LargestGroup(KeyMeasure, tag="largest_group"):
     """The largest sum of a fact over the values of a key, at least zero."""
-
-    key: str
-    fact: str
-    days: int
-    lag: int = 0
 
 
 @dataclass(frozen=True)
 class HomeTotal(Measure, tag="home_total"):
-    """The sum of a fact over rows whose key is the seller's own `column` as of T: sales in his own country."""
+    """The sum of a fact over rows whose key equals the seller's own `column` as of T, such as domestic sales."""
 
     key: str
     column: str
@@ -244,135 +222,122 @@ class HomeTotal(Measure, tag="home_total"):
     lag: int = 0
 
 
-# Of buyers
+# Measures of buyers
 
 
 @dataclass(frozen=True)
-class Buyers(Measure, tag="buyers"):
-    """How many distinct buyers ordered at least `orders` times in a window."""
+class BuyerMeasure(Measure, tag="buyer_measure"):
+    """Base of the measures of buyers. Orders without a buyer id count as one buyer's where the docstring says so."""
 
     days: int
+
+
+@dataclass(frozen=True)
+class Buyers(BuyerMeasure, tag="buyers"):
+    """The number of distinct buyers with at least `orders` orders in a window."""
+
     orders: int = 1
     lag: int = 0
 
 
-@dataclass(frozen=True)
-class BuyerOrders(Measure, tag="buyer_orders"):
-    """How many orders of a window name their buyer."""
-
-    days: int
+class BuyerOrders(BuyerMeasure, tag="buyer_orders"):
+    """The number of orders of a window that name their buyer."""
 
 
 @dataclass(frozen=True)
-class ReturningBuyers(Measure, tag="returning_buyers"):
-    """How many distinct buyers of the latest `days` had ordered in the `before` days before those, too."""
+class ReturningBuyers(BuyerMeasure, tag="returning_buyers"):
+    """The number of distinct buyers of the latest `days` who also ordered in the `before` days before."""
 
-    days: int
     before: int
 
 
 @dataclass(frozen=True)
-class BuyerSales(Measure, tag="buyer_sales"):
-    """What buyers spent in a window who ordered at least `orders` times in it."""
+class BuyerSales(BuyerMeasure, tag="buyer_sales"):
+    """Gross sales of a window to buyers with at least `orders` orders in it."""
 
-    days: int
     orders: int
 
 
-@dataclass(frozen=True)
-class BuyerSquares(Measure, tag="buyer_squares"):
-    """The sum over buyers of their squared spending in a window, exact; orders that name no buyer are one buyer's."""
-
-    days: int
+class BuyerSquares(BuyerMeasure, tag="buyer_squares"):
+    """The sum over buyers of their squared spending, exact; orders without a buyer id count as one buyer's."""
 
 
-@dataclass(frozen=True)
-class TopBuyer(Measure, tag="top_buyer"):
-    """The most that one buyer spent in a window, at least zero; orders that name no buyer are one buyer's."""
-
-    days: int
+class TopBuyer(BuyerMeasure, tag="top_buyer"):
+    """The spending of the largest buyer, at least zero; orders without a buyer id count as one buyer's."""
 
 
 @dataclass(frozen=True)
-class RushOrders(Measure, tag="rush_orders"):
-    """How many orders of a window came from a buyer who placed at least `orders` in the same hour of the clock."""
+class RushOrders(BuyerMeasure, tag="rush_orders"):
+    """The number of orders whose buyer placed at least `orders` in the same hour of the clock."""
 
-    days: int
     orders: int
 
 
-# Of the seller's loans (see `features.measures.repayment`)
+# Measures of the seller's loans (see `features.measures.repayment`)
 
 
 @dataclass(frozen=True)
-class Instalments(Measure, tag="instalments"):
-    """How many instalments fell due in the last `days`."""
+class LoanMeasure(Measure, tag="loan_measure"):
+    """Base of the measures of loans."""
+
+
+@dataclass(frozen=True)
+class InstalmentMeasure(LoanMeasure, tag="instalment_measure"):
+    """Base of the measures of instalments of the last `days`."""
 
     days: int
 
 
-@dataclass(frozen=True)
-class LateInstalments(Measure, tag="late_instalments"):
-    """How many instalments that fell due in the last `days` were more than LATE_DAYS past due."""
-
-    days: int
+class Instalments(InstalmentMeasure, tag="instalments"):
+    """The number of instalments that fell due."""
 
 
-@dataclass(frozen=True)
-class PastDueDays(Measure, tag="past_due_days"):
-    """The days past due of all instalments that fell due in the last `days`, added up."""
-
-    days: int
+class LateInstalments(InstalmentMeasure, tag="late_instalments"):
+    """The number of instalments that fell due and were more than LATE_DAYS past due."""
 
 
-@dataclass(frozen=True)
-class WorstPastDue(Measure, tag="worst_past_due"):
-    """The most days past due of any instalment that was not yet covered on some day of the last `days`."""
-
-    days: int
+class PastDueDays(InstalmentMeasure, tag="past_due_days"):
+    """The sum of the days past due of the instalments that fell due."""
 
 
-@dataclass(frozen=True)
-class LoansRepaid(Measure, tag="loans_repaid"):
-    """How many loans are past their term with nothing unpaid."""
+class WorstPastDue(InstalmentMeasure, tag="worst_past_due"):
+    """The most days past due of an instalment that was unpaid on some day of the window."""
 
 
-@dataclass(frozen=True)
-class Owed(Measure, tag="owed"):
-    """The principal of all loans that payments have not reached, micro-USD."""
+class LoansRepaid(LoanMeasure, tag="loans_repaid"):
+    """The number of loans past their term with nothing unpaid."""
 
 
-# Of the seller himself, and of the calendar
+class Owed(LoanMeasure, tag="owed"):
+    """The unpaid principal of all loans, micro-USD."""
 
 
-@dataclass(frozen=True)
+# Measures of the seller and of the calendar
+
+
 class DaysSinceFirst(Measure, tag="days_since_first"):
-    """Days from the first order day ever to T; missing where there was none."""
+    """Days from the first order to T; missing without an order."""
 
 
-@dataclass(frozen=True)
 class DaysOnPlatform(Measure, tag="days_on_platform"):
     """Days from the seller's onboarding to T."""
 
 
-@dataclass(frozen=True)
 class Stores(Measure, tag="stores"):
-    """How many stores the seller owns as of T."""
+    """The number of the seller's stores as of T."""
 
 
-@dataclass(frozen=True)
 class Marketplaces(Measure, tag="marketplaces"):
-    """On how many marketplaces the seller owns a store as of T."""
+    """The number of marketplaces on which the seller has a store as of T."""
 
 
-@dataclass(frozen=True)
 class OldestStore(Measure, tag="oldest_store"):
     """Days from the opening of the seller's oldest store to T; missing without a store."""
 
 
 @dataclass(frozen=True)
 class FestivalDays(Measure, tag="festival_days"):
-    """How many days of a window are festival days; a matter of the calendar alone."""
+    """The number of festival days in a window."""
 
     days: int
     lag: int = 0
@@ -392,7 +357,20 @@ def measures_of(expression: Expr) -> frozenset[Measure]:
             return measures_of(left) | measures_of(right)
         case Root(inner):
             return measures_of(inner)
-        case Greatest(several) | Least(several) | LeastKnown(several):
-            return frozenset().union(*(measures_of(each) for each in several))
-        case _:
-            return frozenset()
+        case Several(values):
+            return frozenset().union(*map(measures_of, values))
+    return frozenset()
+
+
+def at_most(value: Expr, limit: float) -> Expr:
+    """Return the value, or the limit if that is smaller; missing if the value is."""
+    return Least((value, _as_expression(limit)))
+
+
+def at_least(value: Expr, limit: float) -> Expr:
+    """Return the value, or the limit if that is larger; missing if the value is."""
+    return Greatest((value, _as_expression(limit)))
+
+
+def _as_expression(value: Expr | float) -> Expr:
+    return value if isinstance(value, Expr) else Number(float(value))

@@ -1,6 +1,6 @@
-"""Daily facts: what of each row is added up, and by which keys. Data only; `tiles` executes them.
+"""Daily facts: what is added up of each row, and by which keys. Data only; `tiles` computes them.
 
-All facts are integers (counts, hours, or micro-USD), so that their sums are exact in any order.
+All facts are integers (counts, hours or micro-USD), so that their sums are exact in any order.
 """
 
 from dataclasses import dataclass
@@ -9,11 +9,16 @@ from typing import ClassVar, Final
 
 @dataclass(frozen=True)
 class Fact:
-    """One thing to add up.
+    """One sum over the rows of a table, by day.
 
-    `adds` names an integer column (None counts rows); `where` admits rows whose column holds one of the values.
-    `own_store` facts take the orders that owners place with themselves; all others leave them out, for they
-    are no sales. A fact of `refunds` or `fulfilments` falls on the day of its order, where that is named.
+    Facts of `refunds` and `fulfilments` count on the day of their order, if the row names one.
+
+    Attributes:
+        name: stable identifier.
+        table: the table whose rows are added up.
+        adds: the integer column to add up; None counts rows.
+        where: a column and its permitted values; other rows are left out.
+        own_store: the fact covers related-party orders only; all other facts leave them out, since they are no sales.
     """
 
     tag: ClassVar[str] = "fact"
@@ -26,23 +31,23 @@ class Fact:
 
 
 QUICK_REFUND_HOURS: Final = 48
-"""Money that goes back sooner after the order than goods could travel was never meant to stay."""
+"""A refund within these hours of the order comes before goods can arrive."""
 
 LATE_SHIPPING_HOURS: Final = 72
 LATE_DELIVERY_HOURS: Final = 21 * 24
-"""Parcels across borders take 7 to 19 days; beyond three weeks a buyer has begun to ask."""
+"""Cross-border parcels take 7 to 19 days; after three weeks a delivery is late."""
 
 WEEKEND: Final = (5, 6)
 """Saturday and Sunday, counted from Monday as 0."""
 
 LOAN_TABLES: Final = ("loans", "instalments", "payments")
-"""The tables of a seller's loans, which no store has and which `loans` reads as they are."""
+"""The tables of a seller's loans. They have no tiles: `measures.repayment` reads the accepted rows."""
 
 LATE_DAYS: Final = 3
-"""Days past due that a transfer over a weekend takes; only what is later is late."""
+"""Days past due that a bank transfer over a weekend takes; more is late."""
 
 COVERED: Final = (999, 1000)
-"""An instalment is paid once this share of all that fell due with it and before is: coins are not owed."""
+"""An instalment is paid once payments reach this share of all that fell due up to it; less is rounding."""
 
 TILE_KEYS: Final = {
     "orders": ("buyer_country", "currency"),
@@ -52,7 +57,7 @@ TILE_KEYS: Final = {
     "ratings": (),
     "purchases": ("supplier_id",),
 }
-"""The tables that have tiles, and by what further keys their rows are added up beside store, day and visibility."""
+"""The tables with tiles, and the keys of their tiles in addition to store, day and visibility."""
 
 _RETURNED: Final = ("reason", ("return", "refund"))
 _DISPUTED: Final = ("reason", ("dispute", "chargeback"))
@@ -93,9 +98,9 @@ FACTS: Final = (
     Fact("purchases", "purchases"),
     Fact("purchased", "purchases", "amount_micros"),
 )
-"""Every fact, in the order of the tiles' columns. Beside the contract's columns they read what `tiles` marks:
-`season`, `weekpart` (of the order's day), `speed` (`quick`: money back within QUICK_REFUND_HOURS of the order, not as a
-cancel), `come_back` (the order's channel, of returns), `dated` (`return`: a return that names its order), `days_after`
-and `hours` (whole ones, from the order on), `pace`, and `star_hundredths` (hundredths of a star, of all ratings)."""
+"""Every fact, in the order of the tiles' columns. `tiles` adds these columns to those of the contract: `season` and
+`weekpart` of the order's day; `speed` (`quick`: refunded within QUICK_REFUND_HOURS, not a cancellation); `come_back`
+(the order's channel, of returns); `dated` (`return`: a return that names its order); `days_after` and `hours` (whole,
+since the order); `pace`; `star_hundredths` (hundredths of a star, of all ratings)."""
 
 BY_NAME: Final = {fact.name: fact for fact in FACTS}

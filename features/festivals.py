@@ -1,7 +1,4 @@
-"""The shopping festivals on which sales are high for everyone: a matter of the calendar, known for all years ahead.
-
-11.11 and the days that lead to it, Black Friday to Cyber Monday, 12.12, the run-up to Christmas, 6.18.
-"""
+"""Shopping festivals: 6.18, 11.11, Black Friday to Cyber Monday, 12.12 and the days before Christmas."""
 
 from __future__ import annotations
 
@@ -20,7 +17,7 @@ def festivals(year: int) -> tuple[tuple[date, date], ...]:
     Example: in 2024 Black Friday is 29 November, so `(date(2024, 11, 29), date(2024, 12, 2))` is among them.
     """
     november = date(year, 11, 1)
-    # The fourth Thursday of November is Thanksgiving; Black Friday is the day after.
+    # the day after Thanksgiving, the fourth Thursday of November
     black_friday = november + timedelta(days=(_FRIDAY - 1 - november.weekday()) % 7 + 22)
     return (
         (date(year, 6, 16), date(year, 6, 18)),

@@ -1,8 +1,8 @@
-"""The pipeline: accepted operating data and (seller, midnight) pairs in, feature frame out.
+"""The feature pipeline: from accepted operating data and (seller, midnight) pairs to a feature frame.
 
     accepted rows -> daily tiles -> measures of each pair -> features
 
-Every step is an Ibis expression, so that one definition runs on every engine; `passes` executes them.
+Every step is an Ibis expression, so that one definition runs on every engine; `executor` runs them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from features.expressions import (
     OldestStore,
     Total,
 )
-from features.measures import measured_parts
+from features.measures import measure_tables
 from features.measures.scope import PAIR, PairScope, column_name
 from features.measures.windows import plain
 
@@ -49,16 +49,16 @@ if TYPE_CHECKING:
 
     from features.ingest import OperatingStore
 
-WAITED_FOR: Final = 7
-"""By how many days a table may end before the orders and still set the date of an online vector."""
+_MAX_LAG: Final = 7
+"""The days that a table may end before the orders and still set the date of an online vector."""
 
 _MAY_BE_MISSING: Final = (
     DaysOnPlatform | DaysSinceFirst | DaysSinceLast | LatestDay | MedianDay | MedianOf | OldestStore
 )
-"""Measures of which nothing seen is no zero."""
+"""Measures that are missing, not zero, without visible rows."""
 
 _LATEST: Final = DaysSinceFirst | DaysSinceLast | LatestDay
-"""Measures that a window without its oldest days leaves right."""
+"""Measures that stay correct if the oldest days of their window were not recorded."""
 
 
 def feature_table(
@@ -71,26 +71,26 @@ def feature_table(
     """Return the expression of a frame: one row per pair, a double per feature in catalogue order, null if missing.
 
     Args:
-        tiles: tiles by name, and what is `prepared`; those of a table that was never delivered are absent.
-        scope: the pairs asked for, and what each holds as of then.
-        known_since: the first midnight at which any row of a table was visible; as of earlier ones, and for tables
-            not named, what rests on the table is missing.
+        tiles: tiles by name, and the tables of `prepare_tables`; tables that were never delivered are absent.
+        scope: the requested pairs.
+        known_since: the first midnight at which any row of a table was visible. As of earlier midnights, and for tables
+            that are not named, measures of the table are missing.
         catalogue: the features to compute.
-        begins: the day on which the platform began to record a table; a window that reaches back before it is
-            missing, for its first days would read as days on which nothing happened.
+        begins: the day on which the platform began to record a table. A window that starts before it is missing, since
+            its first days would count as days without events.
     """
-    wanted = sorted(measures_in(catalogue), key=column_name)
+    measures = sorted(measures_in(catalogue), key=column_name)
     measured = scope.pairs.select(PAIR, *INDEX)
-    for number, part in enumerate(measured_parts(tiles, scope, wanted)):
-        # names that differ let Ibis make one flat join of all parts, not a query within a query for each
-        measured = measured.left_join(scope.keep(part), PAIR, rname=f"{{name}}_{number}")
+    for number, table in enumerate(measure_tables(tiles, scope, measures)):
+        # distinct names let Ibis make one flat join instead of nested queries
+        measured = measured.left_join(scope.keep(table), PAIR, rname=f"{{name}}_{number}")
 
     def late(item: Measure) -> dict[str, date]:
-        days = {table: max(day, _whole_from(item, table, begins)) for table, day in known_since.items()}
+        days = {table: max(day, _complete_from(item, table, begins)) for table, day in known_since.items()}
         return {table: day for table, day in days.items() if day > scope.first}
 
     known = measured.select(
-        *INDEX, **{column_name(item): _known(item, measured, {*known_since}, late(item)) for item in wanted}
+        *INDEX, **{column_name(item): _known(item, measured, {*known_since}, late(item)) for item in measures}
     )
     return known.select(
         *INDEX, **{feature.name: value_of(feature.expression, known).cast("float64") for feature in catalogue}
@@ -107,14 +107,14 @@ def frame(
 
     Args:
         store: accepted operating data.
-        pairs: columns `seller_id` and `as_of` (dates, timestamps at midnight or ISO dates), in any order; a pair may
-            occur more than once.
+        pairs: columns `seller_id` and `as_of` (dates, timestamps at midnight or ISO dates), in any order, with
+            duplicates.
         catalogue: the features to compute.
-        threads: how many the engine may use; the values do not depend on it.
+        threads: number of threads of the engine; the values do not depend on it.
 
     Returns:
-        A frame of float64 columns in catalogue order, NaN where missing, indexed by (seller_id, as_of). Its rows are
-        those of `pairs`, in the same order, including duplicates.
+        A frame of float64 columns in catalogue order, NaN if missing, indexed by (seller_id, as_of), with one row for
+        each row of `pairs`, in the same order.
 
     Raises:
         CatalogueError: the pairs lack a column or a value, or an `as_of` is not a midnight in UTC.
@@ -133,28 +133,27 @@ def compute_frame(
 ) -> pd.DataFrame:
     """Compute features for distinct (seller, midnight) pairs, without the checks of `frame`.
 
-    Sellers who are unknown and dates that are not covered have missing values.
+    The values of unknown sellers and of dates that are not covered are missing.
 
     Args:
         store: accepted operating data.
-        pairs: columns `seller_id` and `as_of` (dates or timestamps at midnight); doubles are computed once.
+        pairs: columns `seller_id` and `as_of` (dates or timestamps at midnight); duplicates are computed once.
         catalogue: the features to compute.
-        threads: how many the engine may use; the values do not depend on it.
+        threads: number of threads of the engine; the values do not depend on it.
 
     Returns:
-        A frame of float64 columns in catalogue order, NaN where missing, indexed and sorted by (seller_id, as_of).
+        A frame of float64 columns in catalogue order, NaN if missing, indexed and sorted by (seller_id, as_of).
     """
 
     def expressions(sources: Sources, scope: PairScope) -> dict[str, ir.Table]:
         return {"frame": feature_table(sources.tables, scope, sources.known_since, catalogue, sources.begins)}
 
-    return index_by_pair(compute_for_pairs(store, pairs, expressions, measures_in(catalogue), threads)["frame"]).astype(
-        "float64"
-    )
+    computed = compute_for_pairs(store, pairs, expressions, measures_in(catalogue), threads)
+    return index_by_pair(computed["frame"]).astype("float64")
 
 
 def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
-    """Return the pairs of every seller whom the platform knew as of a midnight, for `frame`."""
+    """Return the pairs of every seller known as of a midnight, for `frame`."""
     with map_engine_errors(store), open_engine() as engine:
         sellers = engine.read_parquet([str(file) for file in store.files("sellers")])
         known = sellers.filter(sellers.visible_from <= as_of).select("seller_id").distinct().to_pyarrow()
@@ -162,88 +161,86 @@ def all_sellers(store: OperatingStore, as_of: date) -> pd.DataFrame:
     return pairs
 
 
-def described(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-    """Return what is known of each seller as of each midnight that is no feature: for reports by segment.
+def seller_segments(store: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Return the attributes of each seller as of each midnight that reports segment by.
 
     Args:
         store: accepted operating data.
         pairs: columns `seller_id` and `as_of`, as for `frame`.
 
     Returns:
-        Columns `country`, and `marketplace`, that of the oldest store held; missing where nothing was known. Indexed
-        and sorted by (seller_id, as_of).
+        Columns `country` and `marketplace` (of the oldest store), missing if unknown, indexed and sorted by
+        (seller_id, as_of).
     """
     with map_engine_errors(store), open_engine() as engine:
-        found = compute_in_chunks(
-            engine, parties(engine, store), pairs, lambda scope: {"described": _descriptions(scope)}
-        )
-    return index_by_pair(found["described"])
+        computed = compute_in_chunks(engine, parties(engine, store), pairs, lambda scope: {"all": _segments(scope)})
+    return index_by_pair(computed["all"])
 
 
-def _descriptions(scope: PairScope) -> ir.Table:
-    held = scope.held.group_by(PAIR).agg(marketplace=scope.held.marketplace.argmin(scope.held.opened_at))
-    return scope.pairs.left_join(held, PAIR).select(*INDEX, "country", "marketplace")
+def _segments(scope: PairScope) -> ir.Table:
+    stores = scope.stores
+    oldest = stores.group_by(PAIR).agg(marketplace=stores.marketplace.argmin(stores.opened_at))
+    return scope.pairs.left_join(oldest, PAIR).select(*INDEX, "country", "marketplace")
 
 
 def accepted_rows(store: OperatingStore, table: str) -> pd.DataFrame:
-    """Return all accepted rows of a table, for what is small enough to hold, such as loans.
+    """Return all accepted rows of a table that fits into memory, such as loans.
 
     Raises:
         StoreError: a stored file is missing or damaged.
     """
     with map_engine_errors(store), open_engine() as engine:
         rows = engine.read_parquet([str(file) for file in store.files(table)]).to_pyarrow()
-    held: pd.DataFrame = rows.to_pandas(date_as_object=False)
-    return held
+    frame: pd.DataFrame = rows.to_pandas(date_as_object=False)
+    return frame
 
 
 def latest_midnight(store: OperatingStore) -> date:
-    """Return the date of an online vector: the midnight through which orders and what keeps up with them are delivered.
+    """Return the date of an online vector: the midnight through which orders and all tables that keep up are delivered.
 
-    A table that ends at most `WAITED_FOR` days before the orders is waited for: as of a later day, its undelivered
-    days would read as days on which nothing happened. One that ends earlier is not: it counts as missing.
+    A table keeps up if it ends at most 7 days before the orders: after its end, undelivered days would count as days
+    without events. A table that ends earlier counts as missing instead.
 
     Raises:
         StoreError: no day of orders is covered.
     """
     covered = covered_days(store)
     if "orders" not in covered:
-        raise StoreError("The store covers no day of orders, on which every feature rests; ingest orders first.")
+        raise StoreError("The store covers no day of orders, which every feature needs; ingest orders first.")
     ends = covered["orders"]
-    return min(day for day in covered.values() if (ends - day).days <= WAITED_FOR)
+    return min(day for day in covered.values() if (ends - day).days <= _MAX_LAG)
 
 
 def covered_days(store: OperatingStore) -> dict[str, date]:
-    """Return the midnight through which each table of the catalogue was delivered; those never delivered are absent."""
+    """Return the midnight through which each table of the catalogue was delivered; others are absent."""
     used = frozenset().union(*(feature.tables for feature in CATALOGUE))
     return {name: day for name, day in store.covers_through.items() if name in used}
 
 
 def _known(measure: Measure, measured: ir.Table, tables: set[str], late: Mapping[str, date]) -> ir.Value:
-    """Return the measure, zero where nothing was seen, missing where its tables were not delivered, or not by then."""
+    """Return the measure: zero without visible rows, missing if its tables were not delivered by then."""
     import ibis
 
     used = tables_of(measure) | parties_of(measure)
     if not tables >= used:
         return ibis.null("float64")
-    value = _shown(measure, measured)
+    value = _visible_value(measure, measured)
     for table in sorted(used & late.keys()):
         value = ibis.ifelse(measured.as_of >= late[table], value, ibis.null(value.type()))
     return value.cast("float64")
 
 
-def _whole_from(measure: Measure, table: str, begins: Mapping[str, date]) -> date:
-    """Return the first midnight whose window of a measure holds no day before the platform recorded the table."""
+def _complete_from(measure: Measure, table: str, begins: Mapping[str, date]) -> date:
+    """Return the first midnight at which the window of a measure includes only recorded days of the table."""
     if table not in begins or isinstance(measure, _LATEST):
         return date.min
-    reach = sum(getattr(measure, name, 0) for name in ("days", "lag", "before"))
-    return begins[table] + timedelta(days=reach)
+    return begins[table] + timedelta(days=measure.reach)
 
 
-def _shown(measure: Measure, measured: ir.Table) -> ir.NumericValue:
+def _visible_value(measure: Measure, measured: ir.Table) -> ir.NumericValue:
     if isinstance(measure, _MAY_BE_MISSING):
         return measured[column_name(measure)]
     if isinstance(measure, Total | AgeTotal) and measure.net:
-        of, less = (measured[column_name(item)].coalesce(0) for item in plain(measure))
-        return of - less
+        gross, net = (measured[column_name(item)].coalesce(0) for item in plain(measure))
+        return gross - net
     return measured[column_name(measure)].coalesce(0)

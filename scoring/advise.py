@@ -81,7 +81,7 @@ def advise(bundle: Bundle, vector: Vector, band: str | None = None) -> Advice:
         band: the letter of the band to reach; by default the next better band.
 
     Example: `advise(bundle, vector).options[0].changes[0]` is
-    `Change("return_rate_90d", "Return rate, 90 days", "ratio", "returns", 0.0621, 0.041)`.
+    `Change("return_rate_90d", "Return rate, 90 settled days", "ratio", "returns", 0.0621, 0.041)`.
 
     Raises:
         VectorError: the vector does not fit the bundle, or the bundle has no such band.

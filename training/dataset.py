@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from features.catalogue import CATALOGUE, digest
 from features.coverage import require_covered
 from features.errors import StoreError
-from features.pipeline import accepted_rows, all_sellers, compute_frame, described, latest_midnight
+from features.pipeline import accepted_rows, all_sellers, compute_frame, latest_midnight, seller_segments
 from scoring import Vector
 from training.errors import LabelError
 from training.labels import LOANS, DefaultDefinition, Labels, label_loans
@@ -191,7 +191,7 @@ def build(store: OperatingStore, labels: Labels) -> Dataset:
             raise LabelError(f"Of the labels, {str(error).replace(' pairs are ', ' rows are ', 1)}") from error
     aligned, about = (
         computed.reindex(pd.MultiIndex.from_frame(pairs)).reset_index(drop=True)
-        for computed in (compute_frame(store, pairs), described(store, pairs))
+        for computed in (compute_frame(store, pairs), seller_segments(store, pairs))
     )
     used = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
     present = tuple(name for name in used if store.has(name))

@@ -167,7 +167,7 @@ def doubts(values: Mapping[str, float | None]) -> dict[str, float | None]:
     Example: 0.2 beyond 0.2 is half of all orders.
     """
     beyond = values.get(BEYOND_VISITS)
-    share = None if beyond is None else beyond / (CEILING.value + beyond)
+    share = None if beyond is None else beyond / (CEILING + beyond)
     return {**{name: values.get(name) for name in SHARES}, BEYOND_VISITS: share}
 
 

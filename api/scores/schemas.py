@@ -60,7 +60,7 @@ class Reason(_Answer):
     )
     group: str = Field(description="The feature's reason group.", examples=["returns"])
     feature: str = Field(description="Name of the feature.", examples=["return_rate_90d"])
-    label: str = Field(description="The feature in words.", examples=["Return rate, 90 days"])
+    label: str = Field(description="The feature in words.", examples=["Return rate, 90 settled days"])
     side: Literal["high", "low", "missing"] = Field(
         description="Where the value lies: above typical, below it, or nowhere.", examples=["high"]
     )

@@ -85,7 +85,7 @@ class FeatureStanding(_Answer):
     """One feature of the seller and where it stands among peers."""
 
     feature: str = Field(description="Stable name of the feature.", examples=["return_rate_90d"])
-    label: str = Field(description="The feature in words.", examples=["Return rate, 90 days"])
+    label: str = Field(description="The feature in words.", examples=["Return rate, 90 settled days"])
     meaning: str = Field(description="What the number is.", examples=["Number of orders in the last 90 days."])
     family: str = Field(description="Stable name of its family.", examples=["quality"])
     value: float | None = Field(description="The seller's value.", examples=[0.034])

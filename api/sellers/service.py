@@ -86,7 +86,7 @@ def profile_response(picture: SellerProfile, consent_id: str, today: date) -> to
 
 def _family(each: FamilyIndex) -> told.FamilyIndex:
     return told.FamilyIndex(
-        family=each.name, label=each.label, index=each.index, counted=each.counted, of=each.of, missing=each.gap
+        family=each.name, label=each.label, index=each.index, counted=each.counted, of=each.of, missing=each.missing
     )
 
 
@@ -99,7 +99,7 @@ def _series(each: ProfileSeries) -> told.Series:
         values=list(each.values),
         settles=each.series.settles,
         data_through=_day(each.data_through),
-        missing=each.gap,
+        missing=each.missing,
     )
 
 
@@ -116,7 +116,7 @@ def _feature(each: ProfileFeature, family: str) -> told.FeatureStanding:
         percentile=each.percentile,
         no_better=each.no_better,
         others=each.others,
-        missing=each.gap,
+        missing=each.missing,
     )
 
 
@@ -131,7 +131,7 @@ def _table(each: ProfileTable, today: date) -> told.TableCoverage:
         months_of_history=each.months_of_history,
         days_with_rows=sum(each.days),
         days_by_step=list(each.days),
-        missing=each.gap,
+        missing=each.missing,
     )
 
 
@@ -146,7 +146,7 @@ def _flag(each: ProfileFlag) -> told.Flag:
         unit=each.feature.unit,
         threshold=each.flag.threshold,
         why=each.flag.why,
-        missing=each.gap,
+        missing=each.missing,
     )
 
 

@@ -78,7 +78,7 @@ def table_rows(picture: SellerProfile, words: Translator) -> tuple[TableRow, ...
 def sales_series(picture: SellerProfile, words: Translator) -> Sales | None:
     """Return a year of net sales, None where there are none to show."""
     shown = next(each for each in picture.series if each.series.name == SALES)
-    if shown.gap is not None:
+    if shown.missing is not None:
         return None
     amounts = [None if value is None else value / _MICROS for value in shown.values]
     known = [value for value in amounts if value is not None]
@@ -108,7 +108,7 @@ def _table(each: ProfileTable, words: Translator) -> TableRow:
     through = words.day(each.covers_through) if each.covers_through else words.say(N_("not delivered"))
     if each.first_day is None or each.last_day is None:
         nothing = words.say(
-            N_("not delivered") if each.gap is MissingReason.NOT_DELIVERED else N_("no records of yours")
+            N_("not delivered") if each.missing is MissingReason.NOT_DELIVERED else N_("no records of yours")
         )
         return TableRow(name, through, nothing, "", known=False)
     return TableRow(name, through, words.day(each.first_day), words.day(each.last_day), known=True)

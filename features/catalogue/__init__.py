@@ -1,4 +1,4 @@
-"""The catalogue: every feature, in the order of each vector, matrix and tie; definitions by family in its modules."""
+"""The catalogue: all features in the order of vectors and matrices; each family has a module."""
 
 from typing import Final
 
@@ -36,7 +36,7 @@ FAMILIES: Final = {
     "Reputation": REPUTATION,
     "Integrity": INTEGRITY,
 }
-"""Families in the order of the questions: how much, which way, how steadily, how well, to whom, since when."""
+"""Features by family. The order of families and features is that of every vector."""
 
 CATALOGUE: Final[tuple[Feature, ...]] = tuple(feature for family in FAMILIES.values() for feature in family)
 
@@ -44,6 +44,7 @@ TENURE_AND_RECENCY: Final = frozenset(
     {"days_on_platform", "days_since_first_order", "days_since_last_sale", "days_since_last_purchase"}
     | {"oldest_store_days"}
 )
-"""They say since and until when a seller was seen: where outcomes carry no date, they can carry the outcome."""
+"""Features that depend on the first and last day in the data. In data sets whose outcomes have no date, they can leak
+the outcome."""
 
 __all__ = ["CATALOGUE", "FAMILIES", "TENURE_AND_RECENCY", "Feature", "digest"]

@@ -1,97 +1,81 @@
-"""Across borders: where buyers are, and in what money they pay."""
+"""Cross-border features: buyer countries and order currencies."""
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature
-from features.expressions import Expr, Groups, GroupSquares, HomeTotal, LargestGroup, Number, Total
+from features.expressions import Expr, Groups, GroupSquares, HomeTotal, LargestGroup, Total
 
 _GROSS: Final = Total("gross", 180)
-_ONE: Final = Number(1.0)
 
 
 def _at_home(days: int) -> Expr:
     return HomeTotal("buyer_country", "country", "gross", days) / Total("gross", days)
 
 
+_feature = partial(Feature, reason_group="markets")
+
 CROSS_BORDER: Final = (
-    Feature(
-        "country_concentration_180d",
-        "Concentration of buyer countries, 180 days",
-        "Sum over buyer countries of their squared share of gross sales (Herfindahl index), last 180 days.",
-        "ratio",
-        180,
-        GroupSquares("buyer_country", "gross", 180) / _GROSS / _GROSS,
-        1,
-        "Who sells to one country stands and falls with its rules.",
-        "markets",
+    _feature(
+        name="country_concentration_180d",
+        label="Buyer country concentration, last 180 days",
+        meaning="Sum over buyer countries of squared shares of gross sales (Herfindahl index), last 180 days.",
+        expression=GroupSquares("buyer_country", "gross", 180) / _GROSS / _GROSS,
+        sign=1,
+        sign_reason="A seller with one market depends on the rules of one country.",
     ),
-    Feature(
-        "top_country_share_180d",
-        "Largest buyer country's share, 180 days",
-        "Gross sales to the country that buys most, over all of the last 180 days.",
-        "ratio",
-        180,
-        LargestGroup("buyer_country", "gross", 180) / _GROSS,
-        1,
-        "One corridor that closes should not close the firm.",
-        "markets",
+    _feature(
+        name="top_country_share_180d",
+        label="Largest buyer country, share of sales, last 180 days",
+        meaning="Gross sales to the buyer country with the highest sales, over all of the last 180 days.",
+        expression=LargestGroup("buyer_country", "gross", 180) / _GROSS,
+        sign=1,
+        sign_reason="The closing of one market should not endanger the business.",
     ),
-    Feature(
-        "country_count_180d",
-        "Buyer countries, 180 days",
-        "Number of countries from which orders came in the last 180 days.",
-        "count",
-        180,
-        Groups("buyer_country", "orders", 180) * _ONE,
-        0,
-        "More countries are reach, and more work.",
-        "markets",
+    _feature(
+        name="country_count_180d",
+        label="Buyer countries, last 180 days",
+        meaning="Number of countries from which orders came in the last 180 days.",
+        unit="count",
+        expression=Groups("buyer_country", "orders", 180) * 1.0,
+        sign=0,
+        sign_reason="More countries mean more reach and more work.",
     ),
-    Feature(
-        "home_share_180d",
-        "Sales at home, 180 days",
-        "Gross sales to buyers in the seller's own country, over all of the last 180 days.",
-        "ratio",
-        180,
-        _at_home(180),
-        0,
-        "Home and export markets carry different risks.",
-        "markets",
+    _feature(
+        name="home_share_180d",
+        label="Domestic sales, share of sales, last 180 days",
+        meaning="Gross sales to buyers in the seller's own country, over all of the last 180 days.",
+        expression=_at_home(180),
+        sign=0,
+        sign_reason="Domestic and export markets carry different risks.",
     ),
-    Feature(
-        "home_share_change",
-        "Change of sales at home",
-        "Share of sales at home of the last 90 days less that of the last 180.",
-        "pp",
-        180,
-        HomeTotal("buyer_country", "country", "gross", 90) / Total("gross", 90)
+    _feature(
+        name="home_share_change",
+        label="Domestic sales, share of sales, change against 180 days",
+        meaning="Domestic share of sales of the last 90 days less that of the last 180.",
+        unit="pp",
+        expression=HomeTotal("buyer_country", "country", "gross", 90) / Total("gross", 90)
         - HomeTotal("buyer_country", "country", "gross", 180) / _GROSS,
-        0,
-        "A shift of markets can be growth or retreat.",
-        "markets",
+        sign=0,
+        sign_reason="A shift between markets can be growth or retreat.",
     ),
-    Feature(
-        "currency_count_180d",
-        "Currencies, 180 days",
-        "Number of currencies in which orders were paid in the last 180 days.",
-        "count",
-        180,
-        Groups("currency", "orders", 180) * _ONE,
-        0,
-        "More currencies spread the risk of each and add their costs.",
-        "markets",
+    _feature(
+        name="currency_count_180d",
+        label="Order currencies, last 180 days",
+        meaning="Number of currencies in which orders were paid in the last 180 days.",
+        unit="count",
+        expression=Groups("currency", "orders", 180) * 1.0,
+        sign=0,
+        sign_reason="More currencies spread exchange-rate risk and add costs.",
         structural=True,
     ),
-    Feature(
-        "foreign_currency_share_180d",
-        "Sales in foreign money, 180 days",
-        "Share of gross sales of the last 180 days that were paid in another currency than the seller's own.",
-        "ratio",
-        180,
-        _ONE - HomeTotal("currency", "base_currency", "gross", 180) / _GROSS,
-        0,
-        "Foreign money can rise or fall against the costs at home.",
-        "markets",
+    _feature(
+        name="foreign_currency_share_180d",
+        label="Foreign-currency sales, share of sales, last 180 days",
+        meaning="Share of gross sales of the last 180 days that were paid in another currency than the seller's own.",
+        expression=1 - HomeTotal("currency", "base_currency", "gross", 180) / _GROSS,
+        sign=0,
+        sign_reason="Foreign currency can rise or fall against the seller's costs.",
         structural=True,
     ),
 )

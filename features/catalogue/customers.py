@@ -1,94 +1,77 @@
-"""Customers: how many, how loyal, how concentrated. Buyers are counted exactly."""
+"""Customer features: number, loyalty and concentration of buyers, counted exactly."""
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature, if_buyers
-from features.expressions import BuyerOrders, Buyers, BuyerSales, BuyerSquares, Number, ReturningBuyers, TopBuyer, Total
+from features.expressions import BuyerOrders, Buyers, BuyerSales, BuyerSquares, ReturningBuyers, TopBuyer, Total
 
 _SPENT: Final = Total("gross", 180)
 
+_feature = partial(Feature, reason_group="customers")
+
 CUSTOMERS: Final = (
-    Feature(
-        "orders_per_buyer_180d",
-        "Orders per buyer, 180 days",
-        "Number of orders of the last 180 days that name their buyer, divided by the number of distinct buyers.",
-        "count",
-        180,
-        BuyerOrders(180) / Buyers(180),
-        0,
-        "Loyal buyers and few fake ones look alike here; other features tell them apart.",
-        "customers",
-        bought="down",
+    _feature(
+        name="orders_per_buyer_180d",
+        label="Orders per buyer, last 180 days",
+        meaning="Orders of the last 180 days that name their buyer, divided by the number of distinct buyers.",
+        unit="count",
+        expression=BuyerOrders(180) / Buyers(180),
+        sign=0,
+        sign_reason="Loyal buyers and a few fake buyers look alike here; other features tell them apart.",
+        gameable="down",
     ),
-    Feature(
-        "buyer_concentration_180d",
-        "Concentration of buyers, 180 days",
-        "Sum over buyers of their squared share of gross sales (Herfindahl index), last 180 days: 1 is one buyer.",
-        "ratio",
-        180,
-        BuyerSquares(180) / _SPENT / _SPENT * if_buyers(180),
-        1,
-        "Who depends on one buyer falls with it.",
-        "customers",
+    _feature(
+        name="buyer_concentration_180d",
+        label="Buyer concentration, last 180 days",
+        meaning="Sum over buyers of squared shares of gross sales (Herfindahl index), last 180 days; 1 is one buyer.",
+        expression=BuyerSquares(180) / _SPENT / _SPENT * if_buyers(180),
+        sign=1,
+        sign_reason="A seller who depends on one buyer fails when that buyer leaves.",
         actionable=True,
     ),
-    Feature(
-        "top_buyer_share_180d",
-        "Largest buyer's share, 180 days",
-        "What the largest buyer spent, over the gross sales of the last 180 days.",
-        "ratio",
-        180,
-        TopBuyer(180) / _SPENT * if_buyers(180),
-        1,
-        "One buyer who leaves should not take the firm along.",
-        "customers",
+    _feature(
+        name="top_buyer_share_180d",
+        label="Largest buyer, share of sales, last 180 days",
+        meaning="Sales to the largest buyer over the gross sales of the last 180 days.",
+        expression=TopBuyer(180) / _SPENT * if_buyers(180),
+        sign=1,
+        sign_reason="The loss of one buyer should not endanger the business.",
         actionable=True,
     ),
-    Feature(
-        "repeat_buyer_share_180d",
-        "Returning buyers, 180 days",
-        "Share of the buyers of the last 180 days who ordered at least twice in them.",
-        "ratio",
-        180,
-        Buyers(180, orders=2) / Buyers(180),
-        0,
-        "Returning buyers are worth most, but are cheap to fake.",
-        "customers",
-        bought="both",
+    _feature(
+        name="repeat_buyer_share_180d",
+        label="Repeat buyers, share of buyers, last 180 days",
+        meaning="Share of the buyers of the last 180 days who ordered at least twice in that period.",
+        expression=Buyers(180, orders=2) / Buyers(180),
+        sign=0,
+        sign_reason="Repeat buyers are the most valuable ones, but cheap to fake.",
+        gameable="both",
     ),
-    Feature(
-        "repeat_sales_share_180d",
-        "Repeat buyers' share of sales, 180 days",
-        "Gross sales to buyers who ordered at least twice in the last 180 days, over all of those days.",
-        "ratio",
-        180,
-        BuyerSales(180, orders=2) / _SPENT * if_buyers(180),
-        -1,
-        "Buyers who come back are sales that need not be won anew.",
-        "customers",
+    _feature(
+        name="repeat_sales_share_180d",
+        label="Repeat buyers, share of sales, last 180 days",
+        meaning="Gross sales to buyers with at least two orders in the last 180 days, over all gross sales.",
+        expression=BuyerSales(180, orders=2) / _SPENT * if_buyers(180),
+        sign=-1,
+        sign_reason="Sales to repeat buyers need no new advertising.",
     ),
-    Feature(
-        "new_buyer_share_90d",
-        "New buyers, 90 days",
-        "Share of the buyers of the last 90 days who had not ordered in the 90 days before.",
-        "ratio",
-        180,
-        Number(1.0) - ReturningBuyers(90, before=90) / Buyers(90),
-        0,
-        "New buyers are growth, or a purchase of it.",
-        "customers",
-        bought="up",
+    _feature(
+        name="new_buyer_share_90d",
+        label="New buyers, share of buyers, last 90 days",
+        meaning="Share of the buyers of the last 90 days who had not ordered in the 90 days before.",
+        expression=1 - ReturningBuyers(90, before=90) / Buyers(90),
+        sign=0,
+        sign_reason="New buyers can be growth, or growth that was paid for.",
+        gameable="up",
     ),
-    Feature(
-        "buyer_trend_90d",
-        "Trend of buyers, 90 days",
-        "Number of buyers of the last 90 days divided by that of the 90 days before.",
-        "ratio",
-        180,
-        Buyers(90) / Buyers(90, lag=90),
-        0,
-        "A shop that loses its customers loses its sales next; but new ones can be bought.",
-        "customers",
-        bought="both",
+    _feature(
+        name="buyer_trend_90d",
+        label="Buyer trend, last 90 days",
+        meaning="Number of buyers of the last 90 days divided by that of the 90 days before.",
+        expression=Buyers(90) / Buyers(90, lag=90),
+        sign=0,
+        sign_reason="Losing customers precedes losing sales, but new customers can be faked.",
+        gameable="both",
     ),
 )

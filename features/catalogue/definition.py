@@ -1,36 +1,23 @@
-"""What a feature is: a frozen definition in words and data, with no engine code.
-
-Where a seller's silence in a delivered table is unknown, not zero.
-"""
+"""The definition of a feature, conditions that make values missing, and the digests of definitions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from features.catalogue.semantics import digest_of
 from features.errors import CatalogueError
 from features.expressions import (
-    BuyerOrders,
+    BuyerMeasure,
     Buyers,
-    BuyerSales,
-    BuyerSquares,
     DaysSinceFirst,
     Expr,
     HomeTotal,
-    Instalments,
-    LateInstalments,
-    LoansRepaid,
+    LoanMeasure,
     Marketplaces,
     Measure,
-    Number,
     OldestStore,
     Owed,
-    PastDueDays,
-    ReturningBuyers,
-    RushOrders,
     Stores,
-    TopBuyer,
     Total,
-    WorstPastDue,
     measures_of,
 )
 from features.facts import (
@@ -47,82 +34,80 @@ from features.facts import (
 )
 from features.festivals import festivals
 
-_OF_ORDERS = BuyerOrders | Buyers | BuyerSales | BuyerSquares | DaysSinceFirst | ReturningBuyers | RushOrders | TopBuyer
-
-
-_OF_LOANS = Instalments | LateInstalments | LoansRepaid | PastDueDays | WorstPastDue
-
-
 _GAMEABLE = ("no", "up", "down", "both")
+_WORDING = ("label", "meaning", "sign_reason")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Feature:
-    """One feature of the catalogue.
+    """One feature of the catalogue. Its window and tables are derived from its expression.
 
     Attributes:
         name: stable identifier, `refund_rate_90d`.
-        label: what a credit officer reads, `Refund rate, 90 days`.
-        meaning: one sentence that says exactly what the number is.
-        unit: `ratio`, `pp` (percentage points, a difference of two ratios), `USD`, `days`, `hours`, `count`, `stars`.
-        window: how many days back the definition looks; None for the whole history.
+        label: short label for credit officers and sellers, `Refund rate, last 90 days`.
+        meaning: one sentence with the exact definition.
         expression: the definition itself.
-        sign: +1 a higher value raises risk, -1 lowers it, 0 it may do either: then no model reads it.
+        sign: +1 if a higher value raises risk, -1 if it lowers risk, 0 if it may do either: then no model uses it.
         sign_reason: the credit rationale of the sign, or why there is none, in one sentence.
-        reason_group: features that say the same thing to a person share one.
-        actionable: the seller can change it within months, honestly.
-        structural: it counts stores, marketplaces or currencies, so splitting a store changes it.
-        bought: which way fake orders for a twentieth of a month's sales, with visits, parcels and ratings, move it
-            by more than their money weighs: `up`, `down`, `both` or `no`. A model may not reward such a move.
+        reason_group: features with the same message to a person share one.
+        unit: `ratio`, `pp` (percentage points, a difference of two ratios), `USD`, `days`, `hours`, `count`, `stars`.
+        actionable: the seller can honestly change it within months.
+        structural: it counts stores, marketplaces or currencies, so that splitting a store changes it.
+        gameable: the direction in which fake orders worth 5% of a month's sales, with visits, parcels and ratings,
+            move it by more than their share of sales: `up`, `down`, `both` or `no`. No model rewards such a move.
+
+    Raises:
+        CatalogueError: the sign, the direction of `gameable`, a fact or a key of the expression does not exist.
     """
 
     name: str
     label: str
     meaning: str
-    unit: str
-    window: int | None
     expression: Expr
     sign: int
     sign_reason: str
     reason_group: str
+    unit: str = "ratio"
     actionable: bool = False
     structural: bool = False
-    bought: str = "no"
+    gameable: str = "no"
 
     def __post_init__(self) -> None:
         if self.sign not in (-1, 0, 1):
-            raise CatalogueError(f"{self.name} has the sign {self.sign}; allowed are -1, 0 and +1.")
-        if self.bought not in _GAMEABLE:
-            raise CatalogueError(f"{self.name} is bought {self.bought!r}; allowed are {', '.join(_GAMEABLE)}.")
+            raise CatalogueError(f"{self.name} has the sign {self.sign}. Use -1, 0 or +1.")
+        if self.gameable not in _GAMEABLE:
+            raise CatalogueError(f"{self.name} is gameable {self.gameable!r}. Use one of {', '.join(_GAMEABLE)}.")
         measures = measures_of(self.expression)
         unknown = sorted(frozenset().union(*map(facts_of, measures)) - set(BY_NAME))
         if unknown:
-            raise CatalogueError(f"{self.name} uses facts that are not defined: {', '.join(unknown)}.")
+            raise CatalogueError(f"{self.name} uses unknown facts: {', '.join(unknown)}. See features.facts.")
         for measure in measures:
-            self._expect_key(measure)
+            key, fact = getattr(measure, "key", None), getattr(measure, "fact", "")
+            if key is not None and key not in TILE_KEYS[BY_NAME[fact].table]:
+                raise CatalogueError(f"{self.name} groups {fact} by {key}, which is not a key of its tiles.")
 
-    def _expect_key(self, measure: Measure) -> None:
-        key, fact = getattr(measure, "key", None), getattr(measure, "fact", "")
-        if key is not None and key not in TILE_KEYS[BY_NAME[fact].table]:
-            raise CatalogueError(f"{self.name} groups {fact} by {key}, which its tiles do not keep.")
+    @property
+    def window(self) -> int | None:
+        """The number of days that the definition looks back; None if it uses the whole history."""
+        return max((measure.reach for measure in measures_of(self.expression)), default=0) or None
 
     @property
     def scored(self) -> bool:
-        """Whether a model may read it: it has one direction, and fake orders cannot buy a better value.
+        """Whether a model may use it: it has one direction, and fake orders cannot improve it cheaply.
 
         Features that are not scored serve the seller's profile and the integrity checks.
         """
         better = "down" if self.sign > 0 else "up"
-        return self.sign != 0 and self.bought not in (better, "both")
+        return self.sign != 0 and self.gameable not in (better, "both")
 
     @property
     def tables(self) -> frozenset[str]:
         """The tables without which the value is missing."""
-        return frozenset().union(*(tables_of(measure) for measure in measures_of(self.expression)))
+        return frozenset().union(*map(tables_of, measures_of(self.expression)))
 
 
 def measures_in(catalogue: Sequence[Feature]) -> frozenset[Measure]:
-    """Return every measure that the features are made of."""
+    """Return every measure that the features use."""
     return frozenset().union(*(measures_of(feature.expression) for feature in catalogue))
 
 
@@ -131,23 +116,24 @@ def facts_of(measure: Measure) -> frozenset[str]:
 
     Example: `facts_of(Total("gross", 90, net="refunded"))` is `{"gross", "refunded"}`.
     """
-    named = (getattr(measure, attribute, None) for attribute in ("fact", "other", "net"))
-    return frozenset(name for name in named if name)
+    names = (getattr(measure, attribute, None) for attribute in ("fact", "other", "net"))
+    return frozenset(name for name in names if name)
 
 
 def tables_of(measure: Measure) -> frozenset[str]:
-    """Return the event tables that a measure reads; an absent one makes it missing."""
-    if isinstance(measure, _OF_ORDERS):
-        return frozenset({"orders"})
-    if isinstance(measure, _OF_LOANS):
-        return frozenset(LOAN_TABLES)
-    if isinstance(measure, Owed):
-        return frozenset({"loans", "payments"})
+    """Return the event tables that a measure reads; if one is absent, the measure is missing."""
+    match measure:
+        case BuyerMeasure() | DaysSinceFirst():
+            return frozenset({"orders"})
+        case Owed():
+            return frozenset({"loans", "payments"})
+        case LoanMeasure():
+            return frozenset(LOAN_TABLES)
     return frozenset(BY_NAME[fact].table for fact in facts_of(measure))
 
 
 def parties_of(measure: Measure) -> frozenset[str]:
-    """Return the tables of parties that a measure reads: what nobody had told yet of them is unknown too."""
+    """Return which of the tables `sellers` and `stores` a measure reads."""
     match measure:
         case Stores() | Marketplaces() | OldestStore():
             return frozenset({"stores"})
@@ -156,10 +142,10 @@ def parties_of(measure: Measure) -> frozenset[str]:
     return frozenset()
 
 
-def digest(catalogue: tuple[Feature, ...]) -> str:
-    """Return the SHA-256 over what the features mean; it names the catalogue in vectors and in models.
+def digest(catalogue: Sequence[Feature]) -> str:
+    """Return the SHA-256 over the semantics of the features; it identifies the catalogue in vectors and models.
 
-    Labels, meanings and sign reasons are not part of it: better wording needs no retraining.
+    Labels, meanings and sign reasons are not part of it, so that better wording needs no retraining.
 
     Example: `digest(CATALOGUE)` is `sha256:…`, 64 hexadecimal digits.
     """
@@ -173,7 +159,7 @@ def digest(catalogue: tuple[Feature, ...]) -> str:
 
 
 def tile_digest() -> str:
-    """Return the SHA-256 over what stored tiles are computed from; tiles of another digest are built again."""
+    """Return the SHA-256 over the semantics of tiles; stored tiles with another digest are computed again."""
     return digest_of(_tile_semantics())
 
 
@@ -191,23 +177,14 @@ def _tile_semantics() -> dict[str, object]:
 
 
 def _feature_semantics(feature: Feature) -> dict[str, object]:
-    return {
-        "name": feature.name,
-        "unit": feature.unit,
-        "window": feature.window,
-        "expression": feature.expression,
-        "sign": feature.sign,
-        "reason_group": feature.reason_group,
-        "actionable": feature.actionable,
-        "structural": feature.structural,
-        "gameable": feature.bought,
-    }
+    names = (field.name for field in fields(feature) if field.name not in _WORDING)
+    return {"window": feature.window, **{name: getattr(feature, name) for name in names}}
 
 
 def if_any(fact: str, days: int) -> Expr:
-    """One where the seller has some of a fact in a window, else missing; a value times it is missing with it.
+    """Return 1 if a fact of a window is above zero, else missing, to be multiplied with a value.
 
-    No advertising says something beside visits. Beside sales without a single visit, nobody has told of the traffic.
+    Zero advertising means something if there are visits. With sales but no visit at all, traffic was not reported.
 
     Example: `Total("ad_spend", 90) / Total("gross", 90) * if_any("visits", 90)`.
     """
@@ -215,9 +192,9 @@ def if_any(fact: str, days: int) -> Expr:
 
 
 def if_buyers(days: int) -> Expr:
-    """One where an order of a window names its buyer, else missing; a value times it is missing with it.
+    """Return 1 if an order of a window names its buyer, else missing, to be multiplied with a value.
 
-    A platform that records no buyer ids says nothing about loyal buyers, dependence on one, or own accounts.
+    Without buyer ids nothing is known about repeat buyers, dependence on one buyer or related parties.
 
     Example: `TopBuyer(180) / Total("gross", 180) * if_buyers(180)`.
     """
@@ -225,11 +202,11 @@ def if_buyers(days: int) -> Expr:
 
 
 def if_sold_since(days: int) -> Expr:
-    """One where the first order is at least so many days ago, else missing; a value times it is missing with it.
+    """Return 1 if the first order is at least so many days ago, else missing, to be multiplied with a value.
 
-    Months before a seller began are no months without sales.
+    Months before the first order are not months without sales.
 
     Example: `Least(months) * if_sold_since(390)`.
     """
-    beyond = DaysSinceFirst() - Number(days - 1.0)
+    beyond = DaysSinceFirst() - (days - 1)
     return beyond / beyond

@@ -1,101 +1,82 @@
-"""Integrity: what only looks like a sale. Fake orders are cheap; these features make them cost points."""
+"""Integrity features: signs of fake orders, so that they cost points."""
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature, if_buyers
 from features.catalogue.fulfilment import DELIVERED
 from features.catalogue.sales import net_sales, settled_share
-from features.expressions import BuyerOrders, Greatest, Number, RushOrders, Total
+from features.expressions import BuyerOrders, RushOrders, Total, at_least
 
-CEILING: Final = Number(0.2)
-"""Orders per visit that no honest shop is seen to keep up: one visitor in five buys."""
+CEILING: Final = 0.2
+"""Orders per visit that no honest store sustains: one order in five visits."""
 
-_ZERO: Final = Number(0.0)
 _UNMOVED: Final = Total("shipped", 180, DELIVERED) - Total("delivered", 180, DELIVERED) - Total("lost", 180, DELIVERED)
 
+_feature = partial(Feature, reason_group="integrity")
+
 INTEGRITY: Final = (
-    Feature(
-        "quick_refund_share_180d",
-        "Refunds within two days, 180 days",
-        "Value refunded within 48 hours, not as a cancellation, over the value of orders, of 180 settled days.",
-        "ratio",
-        210,
-        settled_share("quickly_refunded", 180),
-        1,
-        "Money that goes back before goods can travel is a mark of fake orders.",
-        "integrity",
+    _feature(
+        name="quick_refund_share_180d",
+        label="Refunds within 48 hours, share of sales, 180 settled days",
+        meaning="Value refunded within 48 hours, except cancellations, over the value of orders, 180 settled days.",
+        expression=settled_share("quickly_refunded", 180),
+        sign=1,
+        sign_reason="A refund before the goods can arrive is a mark of fake orders.",
     ),
-    Feature(
-        "own_store_share_180d",
-        "Related-party orders, 180 days",
-        "Value of orders from own accounts over gross sales, last 180 days.",
-        "ratio",
-        180,
-        Total("own_store_gross", 180) / Total("gross", 180) * if_buyers(180),
-        1,
-        "Whoever buys from himself has something to hide.",
-        "integrity",
-        bought="up",
+    _feature(
+        name="own_store_share_180d",
+        label="Related-party orders, share of sales, last 180 days",
+        meaning="Value of orders from related parties (the seller's own accounts) over gross sales, last 180 days.",
+        expression=Total("own_store_gross", 180) / Total("gross", 180) * if_buyers(180),
+        sign=1,
+        sign_reason="Orders that sellers place with themselves inflate sales.",
+        gameable="up",
     ),
-    Feature(
-        "orders_beyond_visits_30d",
-        "Orders beyond visits, 30 days",
-        "How far orders per visit of the last 30 days exceed 0.2, at least 0.",
-        "ratio",
-        30,
-        Greatest((Total("orders", 30) / Total("visits", 30) - CEILING, _ZERO)),
-        1,
-        "Orders without visits were not found by shopping.",
-        "integrity",
+    _feature(
+        name="orders_beyond_visits_30d",
+        label="Orders beyond one per 5 visits, last 30 days",
+        meaning="How far orders per visit of the last 30 days exceed 0.2, at least 0.",
+        expression=at_least(Total("orders", 30) / Total("visits", 30) - CEILING, 0),
+        sign=1,
+        sign_reason="Orders without visits do not come from shopping buyers.",
     ),
-    Feature(
-        "orders_beyond_visits_180d",
-        "Orders beyond visits, 180 days",
-        "How far orders per visit of the last 180 days exceed 0.2, at least 0.",
-        "ratio",
-        180,
-        Greatest((Total("orders", 180) / Total("visits", 180) - CEILING, _ZERO)),
-        1,
-        "Orders without visits were not found by shopping.",
-        "integrity",
+    _feature(
+        name="orders_beyond_visits_180d",
+        label="Orders beyond one per 5 visits, last 180 days",
+        meaning="How far orders per visit of the last 180 days exceed 0.2, at least 0.",
+        expression=at_least(Total("orders", 180) / Total("visits", 180) - CEILING, 0),
+        sign=1,
+        sign_reason="Orders without visits over half a year do not come from shopping buyers.",
     ),
-    Feature(
-        "rush_order_share_180d",
-        "Orders in rushes, 180 days",
-        "Share of orders from a buyer who placed at least 3 in that hour (UTC), of those of 180 days that name one.",
-        "ratio",
-        180,
-        RushOrders(180, orders=3) / BuyerOrders(180),
-        1,
-        "A marketplace's own rule: three orders an hour from one buyer are not shopping.",
-        "integrity",
-    ),
-    Feature(
-        "unmoved_parcel_share_180d",
-        "Parcels that never moved, 180 days",
-        "Shipped orders less delivered and lost ones over shipped, of 180 days that ended 45 days ago, at least 0.",
-        "ratio",
-        225,
-        Greatest(
-            (
-                (Total("shipped", 180, 45) - Total("delivered", 180, 45) - Total("lost", 180, 45))
-                / Total("shipped", 180, 45),
-                _ZERO,
-            )
+    _feature(
+        name="rush_order_share_180d",
+        label="Orders at 3 or more per buyer and hour, last 180 days",
+        meaning=(
+            "Share of orders, of those of 180 days that name a buyer, whose buyer placed 3 or more in one hour (UTC)."
         ),
-        1,
-        "Tracking that never moves may be a label without a parcel.",
-        "integrity",
+        expression=RushOrders(180, orders=3) / BuyerOrders(180),
+        sign=1,
+        sign_reason="Three orders an hour from one buyer are a marketplace's own test for fake orders.",
     ),
-    Feature(
-        "sales_spike_30d",
-        "Sudden rise of sales, 30 days",
-        "Gross sales of the last 30 days over the monthly settled net sales before, less 2, at least 0.",
-        "ratio",
-        120,
-        Greatest((Total("gross", 30) * Number(3.0) / net_sales(90) - Number(2.0), _ZERO)),
-        0,
-        "A spike before an application may be bought, or honest growth; it is asked about and costs nobody points.",
-        "integrity",
+    _feature(
+        name="unmoved_parcel_share_180d",
+        label="Shipped parcels without an outcome, 180 days",
+        meaning=(
+            "Shipped less delivered and lost orders over shipped ones, 180 days that ended 45 days ago, at least 0."
+        ),
+        expression=at_least(_UNMOVED / Total("shipped", 180, DELIVERED), 0),
+        sign=1,
+        sign_reason="A shipment without a delivery or a loss may be a label without a parcel.",
+    ),
+    _feature(
+        name="sales_spike_30d",
+        label="Sudden rise of sales, last 30 days",
+        meaning="Gross sales of the last 30 days over the monthly net sales of 90 settled days, less 2, at least 0.",
+        expression=at_least(Total("gross", 30) * 3 / net_sales(90) - 2, 0),
+        sign=0,
+        sign_reason=(
+            "A spike before an application can be fake or honest growth; it prompts a question and costs no points."
+        ),
     ),
 )

@@ -1,98 +1,83 @@
-"""Repayment: how earlier and running loans of the same seller were paid, what any credit analyst looks at first.
+"""Repayment features: payment record of the seller's earlier and running loans.
 
-Where loans are delivered, a seller without one is known never to have been late: zero, not missing (ADR 26).
+If loans are delivered, a seller without a loan was never late: the value is zero, not missing (ADR 26).
 """
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature
 from features.catalogue.sales import net_sales
 from features.expressions import (
     Expr,
-    Greatest,
     Instalments,
     LateInstalments,
     LoansRepaid,
-    Number,
     Owed,
     PastDueDays,
     WorstPastDue,
+    at_least,
 )
-
-_ONE: Final = Number(1.0)
 
 
 def _of_instalments(value: Expr, days: int) -> Expr:
-    return value / Greatest((Instalments(days), _ONE))
+    return value / at_least(Instalments(days), 1)
 
+
+_feature = partial(Feature, reason_group="repayment")
 
 REPAYMENT: Final = (
-    Feature(
-        "loans_repaid",
-        "Loans repaid",
-        "Number of earlier loans that are past their term with every instalment paid.",
-        "count",
-        None,
-        LoansRepaid() * _ONE,
-        -1,
-        "Who has repaid before has shown that he can and will.",
-        "repayment",
+    _feature(
+        name="loans_repaid",
+        label="Loans repaid in full",
+        meaning="Number of earlier loans that are past their term with every instalment paid.",
+        unit="count",
+        expression=LoansRepaid() * 1.0,
+        sign=-1,
+        sign_reason="A seller who has repaid before has shown ability and willingness to repay.",
     ),
-    Feature(
-        "worst_days_past_due_365d",
-        "Most days past due, 12 months",
-        "The most days past due of any instalment that was unpaid on some day of the last 365; 0 without one.",
-        "days",
-        365,
-        WorstPastDue(365) * _ONE,
-        1,
-        "The longest delay shows how near a firm came to not paying.",
-        "repayment",
+    _feature(
+        name="worst_days_past_due_365d",
+        label="Longest delay of an instalment, last 365 days",
+        meaning="Most days past due of an instalment that was unpaid on some day of the last 365; 0 without one.",
+        unit="days",
+        expression=WorstPastDue(365) * 1.0,
+        sign=1,
+        sign_reason="The longest delay shows how close the seller came to default.",
     ),
-    Feature(
-        "average_days_past_due_90d",
-        "Days past due on average, 90 days",
-        "Days past due of the instalments that fell due in the last 90 days, on average; 0 without one.",
-        "days",
-        90,
-        _of_instalments(PastDueDays(90), 90),
-        1,
-        "Whoever lacked the cash for the latest instalments will lack it for the next.",
-        "repayment",
+    _feature(
+        name="average_days_past_due_90d",
+        label="Average delay of instalments, last 90 days",
+        meaning="Average days past due of the instalments due in the last 90 days; 0 without one.",
+        unit="days",
+        expression=_of_instalments(PastDueDays(90), 90),
+        sign=1,
+        sign_reason="A seller who lacked cash for the latest instalments is likely to lack it for the next.",
         actionable=True,
     ),
-    Feature(
-        "average_days_past_due_365d",
-        "Days past due on average, 12 months",
-        "Days past due of the instalments that fell due in the last 365 days, on average; 0 without one.",
-        "days",
-        365,
-        _of_instalments(PastDueDays(365), 365),
-        1,
-        "A habit of paying late shows over a year.",
-        "repayment",
+    _feature(
+        name="average_days_past_due_365d",
+        label="Average delay of instalments, last 365 days",
+        meaning="Average days past due of the instalments due in the last 365 days; 0 without one.",
+        unit="days",
+        expression=_of_instalments(PastDueDays(365), 365),
+        sign=1,
+        sign_reason="A full year shows a habit of late payment.",
     ),
-    Feature(
-        "late_instalment_share_365d",
-        "Share of instalments paid late, 12 months",
-        "Share of the instalments that fell due in the last 365 days that were more than 3 days past due; 0 without "
-        "one.",
-        "ratio",
-        365,
-        _of_instalments(LateInstalments(365), 365),
-        1,
-        "Many small delays are a want of cash that one long delay may hide.",
-        "repayment",
+    _feature(
+        name="late_instalment_share_365d",
+        label="Late instalments, share of instalments, last 365 days",
+        meaning="Share of instalments due in the last 365 days that were more than 3 days past due; 0 without one.",
+        expression=_of_instalments(LateInstalments(365), 365),
+        sign=1,
+        sign_reason="Many short delays show a lack of cash that one long delay may hide.",
     ),
-    Feature(
-        "owed_over_monthly_sales",
-        "Owed on loans over monthly sales",
-        "Principal of all loans that is not yet paid back, over a third of the net sales of 90 settled days.",
-        "ratio",
-        120,
-        Owed() / (net_sales(90) / Number(3.0)),
-        1,
-        "Each instalment of a running loan is paid before the next lender's.",
-        "repayment",
+    _feature(
+        name="owed_over_monthly_sales",
+        label="Unpaid loan principal against monthly net sales",
+        meaning="Unpaid principal of all loans, over a third of the net sales of 90 settled days.",
+        expression=Owed() / (net_sales(90) / 3),
+        sign=1,
+        sign_reason="Instalments of existing loans compete with those of a new one.",
     ),
 )

@@ -1,67 +1,61 @@
-"""Reputation: how ratings change; their level says less."""
+"""Reputation features: average ratings and their changes."""
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature, if_any
-from features.expressions import Expr, Number, Total
+from features.expressions import Expr, Total
 
-_STARS: Final = Number(0.01)
+_STARS: Final = 0.01
 
 
 def _stars(days: int) -> Expr:
     return Total("star_hundredths", days) / Total("ratings", days) * _STARS
 
 
+_feature = partial(Feature, reason_group="reputation")
+
 REPUTATION: Final = (
-    Feature(
-        "rating_90d",
-        "Rating, 90 days",
-        "Average stars of all ratings of the last 90 days, 1 to 5.",
-        "stars",
-        90,
-        _stars(90),
-        -1,
-        "Satisfied buyers come back and do not dispute.",
-        "reputation",
+    _feature(
+        name="rating_90d",
+        label="Average rating, last 90 days",
+        meaning="Average stars of all ratings of the last 90 days, 1 to 5.",
+        unit="stars",
+        expression=_stars(90),
+        sign=-1,
+        sign_reason="Satisfied buyers return and do not open disputes.",
         actionable=True,
-        bought="up",
+        gameable="up",
     ),
-    Feature(
-        "rating_change",
-        "Change of the rating",
-        "Average stars of the last 90 days less those of the last 365.",
-        "stars",
-        365,
-        _stars(90) - _stars(365),
-        -1,
-        "Ratings that slip run ahead of returns and of sales.",
-        "reputation",
+    _feature(
+        name="rating_change",
+        label="Average rating, change against 365 days",
+        meaning="Average stars of the last 90 days less those of the last 365.",
+        unit="stars",
+        expression=_stars(90) - _stars(365),
+        sign=-1,
+        sign_reason="Falling ratings precede returns and falling sales.",
         actionable=True,
-        bought="both",
+        gameable="both",
     ),
-    Feature(
-        "rating_change_recent",
-        "Recent change of the rating",
-        "Average stars of the last 30 days less those of the last 90.",
-        "stars",
-        90,
-        _stars(30) - _stars(90),
-        -1,
-        "The last weeks show what is going wrong now.",
-        "reputation",
+    _feature(
+        name="rating_change_recent",
+        label="Average rating, change of the last 30 days",
+        meaning="Average stars of the last 30 days less those of the last 90.",
+        unit="stars",
+        expression=_stars(30) - _stars(90),
+        sign=-1,
+        sign_reason="The latest ratings show current problems.",
         actionable=True,
-        bought="both",
+        gameable="both",
     ),
-    Feature(
-        "ratings_per_order_180d",
-        "Ratings per order, 180 days",
-        "Number of ratings divided by the number of orders in the last 180 days; missing without a rating in them.",
-        "ratio",
-        180,
-        Total("ratings", 180) / Total("orders", 180) * if_any("ratings", 180),
-        0,
-        "Buyers rate what delights and what annoys them.",
-        "reputation",
-        bought="both",
+    _feature(
+        name="ratings_per_order_180d",
+        label="Ratings per order, last 180 days",
+        meaning="Number of ratings per order of the last 180 days; missing without a rating.",
+        expression=Total("ratings", 180) / Total("orders", 180) * if_any("ratings", 180),
+        sign=0,
+        sign_reason="Buyers rate what they like and what they dislike.",
+        gameable="both",
     ),
 )

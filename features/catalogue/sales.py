@@ -1,119 +1,108 @@
-"""Level of sales: settled net sales, once refunds have had time to come."""
+"""Sales level features: net sales of settled days, orders and order values."""
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature
-from features.expressions import Expr, MedianDay, Number, Total
+from features.expressions import Expr, MedianDay, Total
 
 SETTLED: Final = 30
-"""Days after which most refunds of an order have come; younger orders are not settled (shipping takes 7 to 19 days)."""
+"""Days after which most refunds of an order are known (shipping takes 7 to 19 days); then its day is settled."""
 
-USD: Final = Number(1e-6)
+USD: Final = 1e-6
 
 
 def net_sales(days: int, lag: int = SETTLED) -> Total:
-    """Orders of the window less all that was refunded of them, in micro-USD."""
+    """Return gross sales of a window less all refunds of them, in micro-USD."""
     return Total("gross", days, lag, net="refunded")
 
 
 def settled_share(fact: str, days: int, lag: int = SETTLED) -> Expr:
-    """A fact over the gross sales of the same settled window."""
+    """Return a fact over the gross sales of the same settled window."""
     return Total(fact, days, lag) / Total("gross", days, lag)
 
 
+_feature = partial(Feature, reason_group="sales_level")
+
 SALES: Final = (
-    Feature(
-        "settled_net_sales_30d",
-        "Settled net sales, 30 days",
-        "Sales of the 30 days that ended 30 days ago, less everything refunded of them.",
-        "USD",
-        60,
-        net_sales(30) * USD,
-        -1,
-        "The latest settled month is what instalments would have been paid from.",
-        "sales_level",
-        bought="up",
+    _feature(
+        name="settled_net_sales_30d",
+        label="Net sales, 30 settled days",
+        meaning="Sales less refunds of the orders of 30 settled days.",
+        unit="USD",
+        expression=net_sales(30) * USD,
+        sign=-1,
+        sign_reason="Instalments are paid from current turnover; this is the latest month whose refunds are known.",
+        gameable="up",
     ),
-    Feature(
-        "settled_net_sales_90d",
-        "Settled net sales, 90 days",
-        "Sales of the 90 days that ended 30 days ago, less everything refunded of them.",
-        "USD",
-        120,
-        net_sales(90) * USD,
-        -1,
-        "Larger turnover that stayed sold carries an instalment more easily.",
-        "sales_level",
+    _feature(
+        name="settled_net_sales_90d",
+        label="Net sales, 90 settled days",
+        meaning="Sales less refunds of the orders of 90 settled days.",
+        unit="USD",
+        expression=net_sales(90) * USD,
+        sign=-1,
+        sign_reason="A seller with higher net sales can carry an instalment more easily.",
     ),
-    Feature(
-        "settled_net_sales_365d",
-        "Settled net sales, 12 months",
-        "Sales of the 365 days that ended 30 days ago, less everything refunded of them.",
-        "USD",
-        395,
-        net_sales(365) * USD,
-        -1,
-        "A full year of turnover shows size without the season.",
-        "sales_level",
+    _feature(
+        name="settled_net_sales_365d",
+        label="Net sales, 365 settled days",
+        meaning="Sales less refunds of the orders of 365 settled days.",
+        unit="USD",
+        expression=net_sales(365) * USD,
+        sign=-1,
+        sign_reason="A full year shows the size of the business without seasonal effects.",
     ),
-    Feature(
-        "orders_90d",
-        "Orders, 90 days",
-        "Number of orders in the last 90 days.",
-        "count",
-        90,
-        Total("orders", 90) * Number(1.0),
-        0,
-        "Counts of orders are cheap to inflate, so they earn nothing by rule.",
-        "sales_level",
-        bought="up",
+    _feature(
+        name="orders_90d",
+        label="Orders, last 90 days",
+        meaning="Number of orders in the last 90 days.",
+        unit="count",
+        expression=Total("orders", 90) * 1.0,
+        sign=0,
+        sign_reason="Order counts are cheap to inflate with fake orders.",
+        gameable="up",
     ),
-    Feature(
-        "average_order_180d",
-        "Average order value, 180 days",
-        "Gross sales of the last 180 days divided by the number of orders.",
-        "USD",
-        180,
-        Total("gross", 180) / Total("orders", 180) * USD,
-        -1,
-        "Small tickets leave little after shipping and fees.",
-        "order_size",
-        bought="down",
+    _feature(
+        name="average_order_180d",
+        label="Average order value, last 180 days",
+        meaning="Gross sales of the last 180 days divided by the number of orders.",
+        unit="USD",
+        expression=Total("gross", 180) / Total("orders", 180) * USD,
+        sign=-1,
+        sign_reason="Small orders leave little margin after shipping and fees.",
+        reason_group="order_size",
+        gameable="down",
     ),
-    Feature(
-        "average_order_change",
-        "Change of the average order value",
-        "Average order value of the last 90 days divided by that of the last 365.",
-        "ratio",
-        365,
-        (Total("gross", 90) / Total("orders", 90)) / (Total("gross", 365) / Total("orders", 365)),
-        0,
-        "Selling cheaper may clear stock or win customers.",
-        "order_size",
-        bought="both",
+    _feature(
+        name="average_order_change",
+        label="Average order value, last 90 against 365 days",
+        meaning="Average order value of the last 90 days divided by that of the last 365.",
+        expression=(Total("gross", 90) / Total("orders", 90)) / (Total("gross", 365) / Total("orders", 365)),
+        sign=0,
+        sign_reason="Lower prices may clear stock or win customers.",
+        reason_group="order_size",
+        gameable="both",
     ),
-    Feature(
-        "items_per_order_180d",
-        "Items per order, 180 days",
-        "Number of items sold divided by the number of orders in the last 180 days.",
-        "count",
-        180,
-        Total("items", 180) / Total("orders", 180),
-        0,
-        "Baskets differ by trade, not by risk.",
-        "order_size",
-        bought="both",
+    _feature(
+        name="items_per_order_180d",
+        label="Items per order, last 180 days",
+        meaning="Number of items sold divided by the number of orders in the last 180 days.",
+        unit="count",
+        expression=Total("items", 180) / Total("orders", 180),
+        sign=0,
+        sign_reason="Basket sizes depend on the trade, not on risk.",
+        reason_group="order_size",
+        gameable="both",
     ),
-    Feature(
-        "typical_day_sales_180d",
-        "Sales of a typical day, 180 days",
-        "Median of daily net sales over those of 180 settled days with more than none.",
-        "USD",
-        210,
-        MedianDay("gross", 180, SETTLED, net="refunded") * USD,
-        -1,
-        "The typical day carries the instalments; single large days do not move it.",
-        "sales_level",
-        bought="down",
+    _feature(
+        name="typical_day_sales_180d",
+        label="Median daily net sales, 180 settled days",
+        meaning="Median daily net sales over those of 180 settled days with net sales above zero.",
+        unit="USD",
+        expression=MedianDay("gross", 180, SETTLED, net="refunded") * USD,
+        sign=-1,
+        sign_reason="The typical day pays the instalments; a few large days do not move the median.",
+        gameable="down",
     ),
 )

@@ -1,98 +1,82 @@
-"""Season and spikes: festivals, weekends, livestreams, and what remains without them."""
+"""Season and spike features: festivals, weekends, livestreams, and the trend without them."""
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature, if_sold_since
 from features.catalogue.sales import SETTLED
-from features.expressions import Expr, FestivalDays, Number, PeakDays, Total
+from features.expressions import Expr, FestivalDays, PeakDays, Total
 
 
 def _plain_daily(days: int, lag: int = 0) -> Expr:
     # gross sales of a day that is no festival, in micro-USD
-    return (Total("gross", days, lag) - Total("festival_gross", days, lag)) / (
-        Number(float(days)) - FestivalDays(days, lag)
-    )
+    return (Total("gross", days, lag) - Total("festival_gross", days, lag)) / (float(days) - FestivalDays(days, lag))
 
+
+_feature = partial(Feature, reason_group="stability")
 
 SEASONALITY: Final = (
-    Feature(
-        "livestream_share_180d",
-        "Livestream share of sales, 180 days",
-        "Gross sales through livestreams divided by all gross sales of the last 180 days.",
-        "ratio",
-        180,
-        Total("livestream_gross", 180) / Total("gross", 180),
-        0,
-        "Livestreams bring both growth and returns.",
-        "stability",
+    _feature(
+        name="livestream_share_180d",
+        label="Livestream sales, share of sales, last 180 days",
+        meaning="Gross sales through livestreams divided by all gross sales of the last 180 days.",
+        expression=Total("livestream_gross", 180) / Total("gross", 180),
+        sign=0,
+        sign_reason="Livestreams bring both growth and returns.",
     ),
-    Feature(
-        "livestream_share_change",
-        "Change of the livestream share",
-        "Livestream share of sales of the last 90 days less that of the last 365.",
-        "pp",
-        365,
-        Total("livestream_gross", 90) / Total("gross", 90) - Total("livestream_gross", 365) / Total("gross", 365),
-        0,
-        "Livestreams bring both growth and returns.",
-        "stability",
+    _feature(
+        name="livestream_share_change",
+        label="Livestream sales, share of sales, change against 365 days",
+        meaning="Livestream share of sales of the last 90 days less that of the last 365.",
+        unit="pp",
+        expression=Total("livestream_gross", 90) / Total("gross", 90)
+        - Total("livestream_gross", 365) / Total("gross", 365),
+        sign=0,
+        sign_reason="A shift to livestreams brings both growth and returns.",
     ),
-    Feature(
-        "livestream_return_rate_180d",
-        "Return rate of livestream sales, 180 days",
-        "Value returned or refunded of livestream orders over their value, orders of 180 days that ended 30 days ago.",
-        "ratio",
-        210,
-        Total("livestream_returned", 180, SETTLED) / Total("livestream_gross", 180, SETTLED),
-        1,
-        "Goods bought in minutes come back in weeks.",
-        "returns",
+    _feature(
+        name="livestream_return_rate_180d",
+        label="Return rate of livestream sales, 180 settled days",
+        meaning="Value returned or refunded over the value of the livestream orders of 180 settled days.",
+        expression=Total("livestream_returned", 180, SETTLED) / Total("livestream_gross", 180, SETTLED),
+        sign=1,
+        sign_reason="Impulse purchases are returned more often.",
+        reason_group="returns",
         actionable=True,
-        bought="down",  # few sales are made live, so that few fake ones outweigh them
+        gameable="down",  # there are few livestream sales, so that a few fake orders outweigh them
     ),
-    Feature(
-        "top_days_share_365d",
-        "Share of the best 4 days, 12 months",
-        "Gross sales of the best 4 of the last 365 days over those of all; missing where the first order is less than "
-        "365 days ago.",
-        "ratio",
-        365,
-        PeakDays("gross", 4, 365) / Total("gross", 365) * if_sold_since(365),
-        1,
-        "A year that rests on four days leaves little for the instalments of the others.",
-        "stability",
+    _feature(
+        name="top_days_share_365d",
+        label="Best 4 days, share of sales, last 365 days",
+        meaning=(
+            "Gross sales of the best 4 of the last 365 days over all; missing until 365 days after the first order."
+        ),
+        expression=PeakDays("gross", 4, 365) / Total("gross", 365) * if_sold_since(365),
+        sign=1,
+        sign_reason="Sales concentrated on four days leave little for the instalments of the other months.",
     ),
-    Feature(
-        "festival_share_365d",
-        "Festival share of sales, 12 months",
-        "Gross sales on festival days (see docs/features.md) over those of the last 365 days.",
-        "ratio",
-        365,
-        Total("festival_gross", 365) / Total("gross", 365),
-        0,
-        "Festival sales are real, but come once a year.",
-        "stability",
+    _feature(
+        name="festival_share_365d",
+        label="Festival sales, share of sales, last 365 days",
+        meaning="Gross sales on festival days (see docs/features.md) over those of the last 365 days.",
+        expression=Total("festival_gross", 365) / Total("gross", 365),
+        sign=0,
+        sign_reason="Festival sales are real, but come once a year.",
     ),
-    Feature(
-        "plain_sales_trend_90d",
-        "Sales trend without festivals, 90 days",
-        "Gross sales on days that are no festival per such day, last 90 days, over the same of the 90 days before.",
-        "ratio",
-        180,
-        _plain_daily(90) / _plain_daily(90, 90),
-        0,
-        "What remains of a trend when the festivals are taken out; not settled, so it earns nothing by rule.",
-        "stability",
+    _feature(
+        name="plain_sales_trend_90d",
+        label="Sales trend without festivals, last 90 days",
+        meaning="Gross sales per day without a festival, last 90 days, over the same of the 90 days before.",
+        expression=_plain_daily(90) / _plain_daily(90, 90),
+        sign=0,
+        sign_reason="The trend without festival days; the sales are not settled yet, so a rise proves little.",
     ),
-    Feature(
-        "weekend_share_180d",
-        "Weekend share of sales, 180 days",
-        "Gross sales on Saturdays and Sundays (UTC) divided by all of the last 180 days.",
-        "ratio",
-        180,
-        Total("weekend_gross", 180) / Total("gross", 180),
-        0,
-        "Trades differ in when their buyers have time.",
-        "stability",
+    _feature(
+        name="weekend_share_180d",
+        label="Weekend sales, share of sales, last 180 days",
+        meaning="Gross sales on Saturdays and Sundays (UTC) divided by all of the last 180 days.",
+        expression=Total("weekend_gross", 180) / Total("gross", 180),
+        sign=0,
+        sign_reason="Shopping days depend on the trade, not on risk.",
     ),
 )

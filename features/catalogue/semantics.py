@@ -1,6 +1,6 @@
-"""Digests of definitions: the SHA-256 over what they mean, as canonical JSON.
+"""Digests of definitions: SHA-256 over their canonical JSON.
 
-Expressions and facts enter under their tags, so a digest depends neither on class names nor on how Python prints them.
+Expressions and facts are named by their tags, so that a digest depends neither on class names nor on Python's `repr`.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from features.facts import Fact
 
 
 def to_json(value: object) -> object:
-    """Return a definition as JSON values: an expression or a fact is an object with its tag as the only key.
+    """Return a definition as JSON values. An expression or a fact is an object with its tag as the only key.
 
     Example:
         >>> to_json(Root(Number(2.0)))
         {'root': {'of': {'number': {'value': 2.0}}}}
 
     Raises:
-        TypeError: the value, or one inside it, is of a type that no definition uses.
+        TypeError: the value, or a value inside it, has an unsupported type.
     """
     match value:
         case None | bool() | int() | float() | str():

@@ -1,68 +1,59 @@
-"""Tenure and breadth: how long and how widely a seller has been seen."""
+"""Tenure and breadth features: age of the business, number of stores and marketplaces."""
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature
-from features.expressions import DaysOnPlatform, DaysSinceFirst, Marketplaces, Number, OldestStore, Stores
+from features.expressions import DaysOnPlatform, DaysSinceFirst, Marketplaces, OldestStore, Stores
 
-_ONE: Final = Number(1.0)
+_feature = partial(Feature, reason_group="tenure")
 
 TENURE: Final = (
-    Feature(
-        "days_on_platform",
-        "Days on the platform",
-        "Days from the seller's onboarding to the score's date.",
-        "days",
-        None,
-        DaysOnPlatform() * _ONE,
-        -1,
-        "The young fail more often.",
-        "tenure",
+    _feature(
+        name="days_on_platform",
+        label="Days on the platform",
+        meaning="Days from the seller's onboarding to the date of the score.",
+        unit="days",
+        expression=DaysOnPlatform() * 1.0,
+        sign=-1,
+        sign_reason="Young businesses fail more often.",
     ),
-    Feature(
-        "days_since_first_order",
-        "Days since the first order",
-        "Days from the first order ever to the score's date.",
-        "days",
-        None,
-        DaysSinceFirst() * _ONE,
-        -1,
-        "A long record of selling is a long record of surviving.",
-        "tenure",
+    _feature(
+        name="days_since_first_order",
+        label="Days since the first order",
+        meaning="Days from the first order to the date of the score.",
+        unit="days",
+        expression=DaysSinceFirst() * 1.0,
+        sign=-1,
+        sign_reason="A long sales history shows that a business survives.",
     ),
-    Feature(
-        "oldest_store_days",
-        "Age of the oldest store",
-        "Days from the opening of the oldest store that the seller owns to the score's date.",
-        "days",
-        None,
-        OldestStore() * _ONE,
-        -1,
-        "A store that stood for years has seen bad ones.",
-        "tenure",
+    _feature(
+        name="oldest_store_days",
+        label="Age of the oldest store, days",
+        meaning="Days from the opening of the seller's oldest store to the date of the score.",
+        unit="days",
+        expression=OldestStore() * 1.0,
+        sign=-1,
+        sign_reason="An old store has survived bad years.",
     ),
-    Feature(
-        "store_count",
-        "Stores",
-        "Number of stores that the seller owns.",
-        "count",
-        None,
-        Stores() * _ONE,
-        0,
-        "More stores are neither better nor worse by themselves.",
-        "tenure",
+    _feature(
+        name="store_count",
+        label="Stores",
+        meaning="Number of stores that the seller owns.",
+        unit="count",
+        expression=Stores() * 1.0,
+        sign=0,
+        sign_reason="A higher number of stores is neither better nor worse.",
         structural=True,
     ),
-    Feature(
-        "marketplace_count",
-        "Marketplaces",
-        "Number of marketplaces on which the seller owns a store.",
-        "count",
-        None,
-        Marketplaces() * _ONE,
-        0,
-        "More marketplaces spread a risk and divide attention.",
-        "tenure",
+    _feature(
+        name="marketplace_count",
+        label="Marketplaces",
+        meaning="Number of marketplaces on which the seller owns a store.",
+        unit="count",
+        expression=Marketplaces() * 1.0,
+        sign=0,
+        sign_reason="More marketplaces spread a risk and divide attention.",
         structural=True,
     ),
 )

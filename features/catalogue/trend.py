@@ -1,12 +1,12 @@
-"""Direction of sales: against the months before, the year before, and the best month."""
+"""Sales trend features: against earlier months, the same season a year earlier, and the best month."""
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature, if_sold_since
 from features.catalogue.sales import SETTLED, net_sales
-from features.expressions import AgeTotal, Expr, Greatest, Least, Number, Total
+from features.expressions import AgeTotal, Expr, Greatest, Least, Total, at_most
 
-_ONE: Final = Number(1.0)
 _MONTHS: Final = tuple(net_sales(30, SETTLED + 30 * month) for month in range(12))
 _YEAR_BEFORE: Final = SETTLED + 365
 
@@ -16,134 +16,112 @@ def _growth(days: int) -> Expr:
     n = float(days)
     total, ages = net_sales(days), AgeTotal("gross", days, SETTLED, net="refunded")
     # Each day weighs n + 1 - 2 * (its days before the window's end), which is twice its distance from the middle.
-    tilt = total * Number(n + 1 + 2 * SETTLED) - ages * Number(2.0)
-    return tilt / total * Number(6 * n / (n * n - 1))
+    tilt = total * (n + 1 + 2 * SETTLED) - ages * 2
+    return tilt / total * (6 * n / (n * n - 1))
 
+
+_feature = partial(Feature, reason_group="sales_trend")
 
 TREND: Final = (
-    Feature(
-        "sales_trend_30d",
-        "Sales trend, 30 days",
-        "Settled net sales of 30 days divided by those of the 30 days before.",
-        "ratio",
-        90,
-        net_sales(30) / net_sales(30, SETTLED + 30),
-        -1,
-        "The latest month shows a turn first.",
-        "sales_trend",
+    _feature(
+        name="sales_trend_30d",
+        label="Sales trend, 30 settled days",
+        meaning="Net sales of 30 settled days divided by those of the 30 days before.",
+        expression=net_sales(30) / net_sales(30, SETTLED + 30),
+        sign=-1,
+        sign_reason="The latest month is the first to show a change of direction.",
         actionable=True,
-        bought="up",
+        gameable="up",
     ),
-    Feature(
-        "sales_trend_90d",
-        "Sales trend, 90 days",
-        "Settled net sales of 90 days divided by those of the 90 days before; missing where the first order is less "
-        "than 210 days ago.",
-        "ratio",
-        210,
-        net_sales(90) / net_sales(90, SETTLED + 90) * if_sold_since(210),
-        -1,
-        "Growing sales come before repayment, shrinking ones before default.",
-        "sales_trend",
+    _feature(
+        name="sales_trend_90d",
+        label="Sales trend, 90 settled days",
+        meaning=(
+            "Net sales of 90 settled days over those of the 90 before; missing until 210 days after the first order."
+        ),
+        expression=net_sales(90) / net_sales(90, SETTLED + 90) * if_sold_since(210),
+        sign=-1,
+        sign_reason="Falling sales precede default; growing sales support repayment.",
         actionable=True,
     ),
-    Feature(
-        "sales_trend_180d",
-        "Sales trend, 180 days",
-        "Settled net sales of 180 days divided by those of the 180 days before; missing where the first order is less "
-        "than 390 days ago.",
-        "ratio",
-        390,
-        net_sales(180) / net_sales(180, SETTLED + 180) * if_sold_since(390),
-        -1,
-        "The longer trend is less noisy and includes the season.",
-        "sales_trend",
+    _feature(
+        name="sales_trend_180d",
+        label="Sales trend, 180 settled days",
+        meaning=(
+            "Net sales of 180 settled days over those of the 180 before; missing until 390 days after the first order."
+        ),
+        expression=net_sales(180) / net_sales(180, SETTLED + 180) * if_sold_since(390),
+        sign=-1,
+        sign_reason="A longer trend is less noisy and less seasonal.",
         actionable=True,
     ),
-    Feature(
-        "sales_year_on_year",
-        "Sales against the year before",
-        "Settled net sales of 90 days divided by those of the same 90 days one year earlier; missing where the first "
-        "order is less than 485 days ago.",
-        "ratio",
-        485,
-        net_sales(90) / net_sales(90, _YEAR_BEFORE) * if_sold_since(485),
-        -1,
-        "The same season a year ago is the fairest comparison.",
-        "sales_trend",
+    _feature(
+        name="sales_year_on_year",
+        label="Sales against the same 90 days a year earlier",
+        meaning="Net sales of 90 settled days over those a year earlier; missing until 485 days after the first order.",
+        expression=net_sales(90) / net_sales(90, _YEAR_BEFORE) * if_sold_since(485),
+        sign=-1,
+        sign_reason="Comparing the same season of two years removes seasonal effects.",
         actionable=True,
     ),
-    Feature(
-        "sales_growth_180d",
-        "Growth of sales, 180 days",
-        "Rise of a least-squares line through 180 settled days of net sales, from end to end, over their mean; missing "
-        "where the first order is less than 210 days ago.",
-        "ratio",
-        210,
-        _growth(180) * if_sold_since(210),
-        -1,
-        "All days together tell a direction that two totals may miss.",
-        "sales_trend",
+    _feature(
+        name="sales_growth_180d",
+        label="Trend-line growth of sales, 180 settled days",
+        meaning=(
+            "Rise of a least-squares line through 180 settled days of net sales, from end to end, over their "
+            "mean; missing until 210 days after the first order."
+        ),
+        expression=_growth(180) * if_sold_since(210),
+        sign=-1,
+        sign_reason="A line through all days shows a direction that the totals of two periods can miss.",
         actionable=True,
     ),
-    Feature(
-        "order_trend_90d",
-        "Trend of orders, 90 days",
-        "Number of orders of the last 90 days divided by that of the 90 days before.",
-        "ratio",
-        180,
-        Total("orders", 90) / Total("orders", 90, 90),
-        0,
-        "Orders not yet settled show a turn early, but can be bought.",
-        "sales_trend",
-        bought="both",
+    _feature(
+        name="order_trend_90d",
+        label="Order trend, last 90 days",
+        meaning="Number of orders of the last 90 days divided by that of the 90 days before.",
+        expression=Total("orders", 90) / Total("orders", 90, 90),
+        sign=0,
+        sign_reason="Unsettled orders show a change early, but fake orders can inflate them.",
+        gameable="both",
     ),
-    Feature(
-        "recent_sales_hold",
-        "Recent sales against usual",
-        "Gross sales of the last 30 days over the monthly settled net sales before, at most 1: only a fall counts.",
-        "ratio",
-        120,
-        Least((Total("gross", 30) * Number(3.0) / net_sales(90), _ONE)),
-        -1,
-        "A sudden fall shows distress early; a sudden rise can be bought, so it earns nothing.",
-        "sales_trend",
+    _feature(
+        name="recent_sales_hold",
+        label="Sales of the last 30 days against usual",
+        meaning="Gross sales of the last 30 days over the monthly net sales of 90 settled days, at most 1.",
+        expression=at_most(Total("gross", 30) * 3 / net_sales(90), 1),
+        sign=-1,
+        sign_reason="A sudden fall is an early sign of distress; a sudden rise can be faked and earns nothing.",
         actionable=True,
-        bought="up",
+        gameable="up",
     ),
-    Feature(
-        "recent_week_hold",
-        "Last week against usual",
-        "Gross sales of the last 7 days, times 90/7, over the settled net sales of 90 days, at most 1.",
-        "ratio",
-        120,
-        Least((Total("gross", 7) * Number(90 / 7) / net_sales(90), _ONE)),
-        -1,
-        "A week without sales is the first sign of a shop that stopped.",
-        "sales_trend",
-        bought="up",
+    _feature(
+        name="recent_week_hold",
+        label="Sales of the last 7 days against usual",
+        meaning="Gross sales of the last 7 days, times 90/7, over the net sales of 90 settled days, at most 1.",
+        expression=at_most(Total("gross", 7) * (90 / 7) / net_sales(90), 1),
+        sign=-1,
+        sign_reason="A week without sales is the first sign that a store has stopped trading.",
+        gameable="up",
     ),
-    Feature(
-        "drawdown_from_best_month",
-        "Fall from the best month",
-        "One minus the latest settled month's net sales over the best month's of the last twelve.",
-        "ratio",
-        390,
-        _ONE - net_sales(30) / Greatest(_MONTHS),
-        1,
-        "The further below its own peak, the more of its costs a firm no longer earns.",
-        "sales_trend",
+    _feature(
+        name="drawdown_from_best_month",
+        label="Fall from the best of 12 settled months",
+        meaning="One minus the net sales of the latest over those of the best of 12 settled months.",
+        expression=1 - net_sales(30) / Greatest(_MONTHS),
+        sign=1,
+        sign_reason="Fixed costs are sized for the peak; the deeper the fall, the less of them is covered.",
     ),
-    Feature(
-        "worst_month_share",
-        "Worst month against the average",
-        "Net sales of the worst of twelve settled months of 30 days, times twelve, over those of all twelve; missing "
-        "where the first order is less than 390 days ago.",
-        "ratio",
-        390,
-        Least(_MONTHS) * Number(12.0) / net_sales(360) * if_sold_since(390),
-        -1,
-        "An instalment falls due in the worst month too.",
-        "stability",
+    _feature(
+        name="worst_month_share",
+        label="Weakest of 12 settled months against the average",
+        meaning=(
+            "Net sales of the weakest over the average of 12 settled months; missing until 390 days after the "
+            "first order."
+        ),
+        expression=Least(_MONTHS) * 12 / net_sales(360) * if_sold_since(390),
+        sign=-1,
+        sign_reason="Instalments also fall due in the weakest month.",
+        reason_group="stability",
     ),
 )

@@ -1,12 +1,11 @@
-"""Steadiness of sales: how regularly they come, and how long ago the last."""
+"""Sales stability features: variation of daily sales, days with orders, time since the last sale."""
 
+from functools import partial
 from typing import Final
 
 from features.catalogue.definition import Feature, if_sold_since
 from features.catalogue.sales import SETTLED, net_sales
-from features.expressions import ActiveDays, Expr, LatestDay, Number, PeakDay, Root, Spread, Total
-
-_ONE: Final = Number(1.0)
+from features.expressions import ActiveDays, Expr, LatestDay, PeakDay, Root, Spread, Total
 
 
 def _variation(days: int) -> Expr:
@@ -14,91 +13,78 @@ def _variation(days: int) -> Expr:
     return Root(Spread("gross", days, SETTLED, net="refunded")) / net_sales(days) * if_sold_since(SETTLED + days)
 
 
+_feature = partial(Feature, reason_group="stability")
+
 VOLATILITY: Final = (
-    Feature(
-        "daily_sales_variation_90d",
-        "Variation of daily sales, 90 days",
-        "Standard deviation of daily settled net sales over their mean, 90 days, days without sales included; "
-        "missing where the first order is less than 120 days ago.",
-        "ratio",
-        120,
-        _variation(90),
-        1,
-        "Irregular income misses due dates.",
-        "stability",
+    _feature(
+        name="daily_sales_variation_90d",
+        label="Variation of daily net sales, 90 settled days",
+        meaning=(
+            "Standard deviation of daily net sales over their mean, 90 settled days, days without sales "
+            "included; missing until 120 days after the first order."
+        ),
+        expression=_variation(90),
+        sign=1,
+        sign_reason="Irregular income makes it harder to pay on the due date.",
     ),
-    Feature(
-        "daily_sales_variation_365d",
-        "Variation of daily sales, 12 months",
-        "Standard deviation of daily settled net sales over their mean, 365 days, days without sales included; "
-        "missing where the first order is less than 395 days ago.",
-        "ratio",
-        395,
-        _variation(365),
-        1,
-        "A year shows the irregularity that one season hides.",
-        "stability",
+    _feature(
+        name="daily_sales_variation_365d",
+        label="Variation of daily net sales, 365 settled days",
+        meaning=(
+            "Standard deviation of daily net sales over their mean, 365 settled days, days without sales "
+            "included; missing until 395 days after the first order."
+        ),
+        expression=_variation(365),
+        sign=1,
+        sign_reason="A full year shows irregular income that one season can hide.",
     ),
-    Feature(
-        "active_day_share_30d",
-        "Days with sales, 30 days",
-        "Share of the last 30 days on which at least one order came.",
-        "ratio",
-        30,
-        ActiveDays("orders", 30) / Number(30.0),
-        -1,
-        "Who sold on most days of the month is in business today.",
-        "stability",
+    _feature(
+        name="active_day_share_30d",
+        label="Days with orders, share of the last 30 days",
+        meaning="Share of the last 30 days with at least one order.",
+        expression=ActiveDays("orders", 30) / 30,
+        sign=-1,
+        sign_reason="A seller with orders on most days of the month is trading today.",
         actionable=True,
-        bought="up",
+        gameable="up",
     ),
-    Feature(
-        "active_day_share_90d",
-        "Days with sales, 90 days",
-        "Share of the last 90 days on which at least one order came.",
-        "ratio",
-        90,
-        ActiveDays("orders", 90) / Number(90.0),
-        -1,
-        "Regular trading is a running business.",
-        "stability",
+    _feature(
+        name="active_day_share_90d",
+        label="Days with orders, share of the last 90 days",
+        meaning="Share of the last 90 days with at least one order.",
+        expression=ActiveDays("orders", 90) / 90,
+        sign=-1,
+        sign_reason="Regular orders show a running business.",
         actionable=True,
-        bought="up",
+        gameable="up",
     ),
-    Feature(
-        "active_days_365d",
-        "Days with sales, 12 months",
-        "Number of the last 365 days on which at least one order came.",
-        "days",
-        365,
-        ActiveDays("orders", 365) * _ONE,
-        -1,
-        "Regular trading over a year is a running business.",
-        "stability",
-        bought="up",
+    _feature(
+        name="active_days_365d",
+        label="Days with orders, last 365 days",
+        meaning="Number of the last 365 days with at least one order.",
+        unit="days",
+        expression=ActiveDays("orders", 365) * 1.0,
+        sign=-1,
+        sign_reason="Regular orders over a full year show a running business.",
+        gameable="up",
     ),
-    Feature(
-        "top_day_share_180d",
-        "Best day's share of sales, 180 days",
-        "Gross sales of the best day divided by those of the last 180 days; missing where the first order is less than "
-        "180 days ago.",
-        "ratio",
-        180,
-        PeakDay("gross", 180) / Total("gross", 180) * if_sold_since(180),
-        1,
-        "Half a year that rests on one day leaves little for the instalments of the others.",
-        "stability",
+    _feature(
+        name="top_day_share_180d",
+        label="Best day, share of sales, last 180 days",
+        meaning="Gross sales of the best of the last 180 days over all; missing until 180 days after the first order.",
+        expression=PeakDay("gross", 180) / Total("gross", 180) * if_sold_since(180),
+        sign=1,
+        sign_reason="Sales concentrated on one day leave little for the instalments of other months.",
     ),
-    Feature(
-        "days_since_last_sale",
-        "Days since the last sale",
-        "Days from the latest day with sales that were not all cancelled to the score's date, looking back 365 days.",
-        "days",
-        365,
-        LatestDay("gross", 365, net="cancelled") * _ONE,
-        1,
-        "A shop that has stopped selling cannot repay from sales.",
-        "recency",
-        bought="down",
+    _feature(
+        name="days_since_last_sale",
+        label="Days since the last sale",
+        meaning="Days since the latest day with sales that were not all cancelled, of the last 365.",
+        unit="days",
+        expression=LatestDay("gross", 365, net="cancelled") * 1.0,
+        sign=1,
+        sign_reason="A seller who has stopped selling cannot repay from sales.",
+        reason_group="recency",
+        gameable="down",
     ),
 )

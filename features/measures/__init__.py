@@ -1,7 +1,6 @@
-"""From tiles to measures: what each seller's visible tiles add up to over the windows that the catalogue asks for.
+"""Measures: the numbers that each (seller, midnight) pair's visible tiles add up to.
 
-`scope` says who sees what; `windows`, `days`, `groups`, `buyers`, `parties` and `repayment` each make the measures of
-one kind.
+`scope` applies the time rule and finds each seller's stores; the other modules compute one kind of measures each.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING
 from features.expressions import Measure
 from features.facts import LOAN_TABLES
 from features.measures import buyers, daily, groups, parties, repayment, windows
-from features.measures.repayment import loan_books
 from features.measures.scope import PairScope
 from features.tiles import REPEAT
 
@@ -21,37 +19,37 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 
-def prepared(
-    tiles: Mapping[str, ir.Table], wanted: Collection[Measure], span: tuple[date, date]
+def prepare_tables(
+    tiles: Mapping[str, ir.Table], measures: Collection[Measure], span: tuple[date, date]
 ) -> dict[str, ir.Table]:
-    """Return the few rows that some measures need, by the names under which `measured_parts` looks for them.
+    """Return the small tables that some measures read, by the names under which `measure_tables` expects them.
 
-    They are made of tiles, and of accepted rows of LOAN_TABLES, which stand among them by their own names.
-
-    They depend on no pair, so whoever makes several frames computes them once for the `span` from the earliest to the
-    latest midnight.
-    """
-    made = dict(loan_books({name: tiles[name] for name in LOAN_TABLES if name in tiles}))
-    if "orders" in tiles:
-        made[parties.FIRST] = parties.first_orders(tiles["orders"])
-    if REPEAT in tiles:
-        made[buyers.RUSHED] = buyers.rushed(tiles[REPEAT], wanted, span)
-    return made
-
-
-def measured_parts(tiles: Mapping[str, ir.Table], scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
-    """Yield tables with at most one row per pair and a column per measure (see `scope.column`).
-
-    A pair without a row in a part shows nothing of it. A measure with `net` stands as its two plain parts.
+    They depend on no pair, so that several frames share them.
 
     Args:
-        tiles: tiles by name, as `tiles` and `buyers` make them, and what is `prepared` from them and from loans.
-        scope: the pairs asked for.
-        wanted: the measures.
+        tiles: tiles by name, and accepted rows of LOAN_TABLES.
+        measures: the measures to compute.
+        span: the earliest and the latest midnight of the frames.
     """
-    yield from windows.parts(tiles, scope, wanted)
-    yield from daily.parts(tiles, scope, wanted)
-    yield from groups.parts(tiles, scope, wanted)
-    yield from buyers.parts(tiles, scope, wanted)
-    yield from parties.parts(tiles, scope, wanted)
-    yield from repayment.parts(tiles, scope, wanted)
+    prepared = dict(repayment.loan_books({name: tiles[name] for name in LOAN_TABLES if name in tiles}))
+    if "orders" in tiles:
+        prepared[parties.FIRST] = parties.first_orders(tiles["orders"])
+    if REPEAT in tiles:
+        prepared[buyers.RUSHED] = buyers.rush_rows(tiles[REPEAT], measures, span)
+    return prepared
+
+
+def measure_tables(
+    tiles: Mapping[str, ir.Table], scope: PairScope, measures: Collection[Measure]
+) -> Iterator[ir.Table]:
+    """Yield tables with at most one row per pair and a column per measure (see `scope.column_name`).
+
+    A pair that is absent from a table has no visible rows for it. A measure with `net` has two plain columns.
+
+    Args:
+        tiles: tiles by name, and the tables of `prepare_tables`.
+        scope: the requested pairs.
+        measures: the measures to compute.
+    """
+    for module in (windows, daily, groups, buyers, parties, repayment):
+        yield from module.tables(tiles, scope, measures)

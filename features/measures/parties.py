@@ -1,4 +1,4 @@
-"""Measures of the seller himself, of the stores that he holds, of his first order, and of the calendar."""
+"""Measures of the seller, the seller's stores, the first order, and the calendar."""
 
 from __future__ import annotations
 
@@ -22,71 +22,68 @@ if TYPE_CHECKING:
     import ibis.expr.types as ir
 
 FIRST: Final = "first_orders"
-"""The name under which `first_orders` stands among the tiles."""
+"""The name of the table of `first_orders`."""
 
 
-def parts(tiles: Mapping[str, ir.Table], scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
-    """Yield a part for each source: versions of the seller, stores held, the first order, the calendar."""
-    if DaysOnPlatform() in wanted:
+def tables(tiles: Mapping[str, ir.Table], scope: PairScope, measures: Collection[Measure]) -> Iterator[ir.Table]:
+    """Yield a table for each source: versions of the seller, stores, the first order, the calendar."""
+    if DaysOnPlatform() in measures:
         days = scope.pairs.as_of.delta(scope.pairs.onboarded_at.cast("date"), unit="day")
         yield scope.pairs.select(PAIR, **{column_name(DaysOnPlatform()): days})
-    yield from _stores(scope, wanted)
-    if DaysSinceFirst() in wanted and FIRST in tiles:
-        yield _first_order(tiles[FIRST], scope)
-    festivals = [item for item in wanted if isinstance(item, FestivalDays)]
-    if festivals:
+    yield from _stores(scope.stores, measures)
+    if DaysSinceFirst() in measures and FIRST in tiles:
+        yield _days_since_first(tiles[FIRST], scope)
+    if festivals := [item for item in measures if isinstance(item, FestivalDays)]:
         yield _festivals(scope, festivals)
 
 
-def _stores(scope: PairScope, wanted: Collection[Measure]) -> Iterator[ir.Table]:
-    held = scope.held
+def _stores(stores: ir.Table, measures: Collection[Measure]) -> Iterator[ir.Table]:
     values = {
-        Stores(): held.count(),
-        Marketplaces(): held.marketplace.nunique(),
-        OldestStore(): held.as_of.delta(held.opened_at.cast("date"), unit="day").max(),
+        Stores(): stores.count(),
+        Marketplaces(): stores.marketplace.nunique(),
+        OldestStore(): stores.as_of.delta(stores.opened_at.cast("date"), unit="day").max(),
     }
-    asked = {column_name(item): value for item, value in values.items() if item in wanted}
-    if asked:
-        yield held.group_by(PAIR).agg(**asked)
+    mine = {column_name(item): value for item, value in values.items() if item in measures}
+    if mine:
+        yield stores.group_by(PAIR).agg(**mine)
 
 
 def first_orders(tiles: ir.Table) -> ir.Table:
-    """Return the day of each store's and insider's first order by visibility, where it is earlier than those before.
+    """Return the first order day of each store and related-party id, and each earlier one that became visible later.
 
-    Asked once for all frames: few rows are left of all tiles.
+    Computed once for all frames, since few rows remain.
     """
     import ibis
 
     keys = ("store_id", "insider")
     sold = tiles.filter(tiles.orders > 0)
-    # Nearly all days come to be known in their order: only those that may be a first need sorting.
+    # nearly all days become visible in their order: only the rows that may be a first day need sorting
     soonest = sold.group_by(*keys).agg(since=sold.visible_from.min(), first=sold.day.argmin(sold.visible_from))
     same = [sold.store_id == soonest.store_id, sold.insider.identical_to(soonest.insider)]
     early = sold.inner_join(soonest, same).filter(lambda t: (t.visible_from == t.since) | (t.day < t.first))
-    shown = early.group_by(*keys, "visible_from").agg(day=early.day.min())
+    days = early.group_by(*keys, "visible_from").agg(day=early.day.min())
     before = ibis.window(group_by=keys, order_by="visible_from", preceding=(None, 1))
-    known = shown.mutate(before=shown.day.min().over(before))
+    known = days.mutate(before=days.day.min().over(before))
     return known.filter(known.before.isnull() | (known.day < known.before)).drop("before")
 
 
-def _first_order(first: ir.Table, scope: PairScope) -> ir.Table:
-    held = scope.held.select(PAIR, "as_of", "store_id")
-    shown = held.inner_join(first, "store_id").filter(lambda t: t.visible_from <= t.as_of)
-    sales = with_related_party(shown, scope).filter(lambda t: ~t.own)
-    first = sales.group_by(PAIR, "as_of").agg(day=sales.day.min())
-    return first.select(PAIR, **{column_name(DaysSinceFirst()): first.as_of.delta(first.day, unit="day")})
+def _days_since_first(first: ir.Table, scope: PairScope) -> ir.Table:
+    stores = scope.stores.select(PAIR, "as_of", "store_id")
+    visible = stores.inner_join(first, "store_id").filter(lambda t: t.visible_from <= t.as_of)
+    sales = with_related_party(visible, scope).filter(lambda t: ~t.own)
+    days = sales.group_by(PAIR, "as_of").agg(day=sales.day.min())
+    return days.select(PAIR, **{column_name(DaysSinceFirst()): days.as_of.delta(days.day, unit="day")})
 
 
-def _festivals(scope: PairScope, wanted: list[FestivalDays]) -> ir.Table:
+def _festivals(scope: PairScope, measures: list[FestivalDays]) -> ir.Table:
     import ibis
 
-    far = max(item.days + item.lag for item in wanted)
-    first = scope.first - timedelta(days=far)
+    first = scope.first - timedelta(days=max(item.reach for item in measures))
     days = [day for day in festival_days(first.year, scope.last.year) if first <= day < scope.last]
     calendar = ibis.memtable({"day": days}, schema={"day": "date"})
     midnights = scope.pairs.select("as_of").distinct().cross_join(calendar)
     ago = midnights.as_of.delta(midnights.day, unit="day")
-    counted = midnights.group_by("as_of").agg(
-        **{column_name(item): midnights.count(where=within(ago, item.days, item.lag)) for item in wanted}
+    counts = midnights.group_by("as_of").agg(
+        **{column_name(item): midnights.count(where=within(ago, *item.span)) for item in measures}
     )
-    return scope.pairs.select(PAIR, "as_of").inner_join(counted, "as_of").drop("as_of")
+    return scope.pairs.select(PAIR, "as_of").inner_join(counts, "as_of").drop("as_of")

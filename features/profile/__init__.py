@@ -1,5 +1,4 @@
-"""The picture of a seller: operating indexes, twelve months, standing among peers, coverage, and questions to ask.
+"""The seller profile: operating indexes, twelve-month series, peer ranks, data coverage and integrity questions.
 
-What many sellers must be looked at for is computed when data has landed (`landing`, with `steps` and `peers`) and
-stored beside the vectors (`stored`); what follows from that is made when it is read (`picture`).
+`compute` computes sums and ranks of all sellers when data lands; `profile` builds one seller's profile from them.
 """

@@ -1,15 +1,9 @@
-"""Tiles added up by seller and step: the facts of each table, the days that it tells of, and distinct buyers.
-
-One row a seller and step, so that twelve steps cost one look at a year of tiles, and little of it in Python. What each
-midnight sees is `features.measures.scope`'s to say, as for every feature.
-
-What is computed for the picture when data has landed: one pass over a year of tiles, for all sellers at once.
-"""
+"""Computation of profiles when data lands: sums by step, days with rows and peer ranks of all sellers."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -35,75 +29,89 @@ if TYPE_CHECKING:
 
     from features.ingest import OperatingStore
 
-
-STEP: Final = "step"
-
-
-DAYS: Final = "days"
-"""Days of a step with at least one row, own-store orders too; refunds and parcels count on their order's day."""
-
-
-FIRST, LAST, ENDS = "first_ago", "last_ago", "_ends"
-"""Days since the first and the last day with a row; what the names of these tables end with."""
-
-
 TABLES: Final = tuple(TILE_KEYS)
+SIZE: Final = "settled_net_sales_365d"
+"""The feature that defines the size of a seller."""
+
+_SIZE_INDEX: Final = [feature.name for feature in CATALOGUE].index(SIZE)
+_CATEGORIES: Final = "categories"
+_STEP: Final = "step"
+_DAYS: Final = "days"
+_FIRST, _LAST, _ENDS = "first_ago", "last_ago", "_ends"
+_ALL_DAYS: Final = 36_500
+"""More days than the history of any platform."""
+
+Whole = NDArray[np.int64]
 
 
-_EVER: Final = 36_500
-"""Days back that are more than any platform's history."""
+def compute_profiles(store: OperatingStore, features: pd.DataFrame, threads: int | None = None) -> ProfileSet:
+    """Compute the profiles of sellers whose features are known, all as of one midnight.
+
+    Args:
+        store: accepted operating data.
+        features: a frame of the catalogue as of one midnight, with every seller, as from `frame`.
+        threads: number of threads of the engine; the result does not depend on it.
+    """
+    sellers = list(features.index.get_level_values("seller_id"))
+    pairs = features.index.to_frame(index=False)
+    expressions = partial(_expressions, names_buyers=store.names_buyers)
+    tables = compute_for_pairs(store, pairs, expressions, threads=threads)
+    as_of = pairs["as_of"].iloc[0].date() if sellers else date.min
+    categories = dict(zip(*(tables[_CATEGORIES][name].to_pylist() for name in ("seller_id", "category")), strict=True))
+    values = features.to_numpy()
+    ranks = standings([categories.get(seller) for seller in sellers], values[:, _SIZE_INDEX], values)
+    return ProfileSet(digest(), _profiles(sellers, as_of, ranks, _year(tables, sellers)))
 
 
-def step_tables(tables: Mapping[str, ir.Table], scope: PairScope) -> Iterator[tuple[str, ir.Table]]:
-    """Yield tables of seller_id, `step` (0 the oldest) and whole numbers; a step without rows is absent."""
-    for name in TABLES:
-        if name in tables:
-            yield name, _series_name(_of_table(name, tables[name], scope), scope)
-    if ONE_TIME in tables:
-        yield ONE_TIME, _series_name(_one_time_buyers(tables[ONE_TIME], scope), scope)
+def _expressions(sources: Sources, scope: PairScope, *, names_buyers: bool) -> dict[str, ir.Table]:
+    """Return tables by seller_id: for each tile table its sums by step and its first and last day, and categories."""
 
+    def is_known(tile: str) -> bool:
+        # a table that was not delivered by T is unknown, not zero; so are buyers without ids
+        table = tile if tile in TABLES else "orders"
+        delivered = table in sources.known_since and sources.known_since[table] <= scope.last
+        return delivered and (names_buyers or tile not in (ONE_TIME, REPEAT))
 
-def regular_buyers(tables: Mapping[str, ir.Table], scope: PairScope) -> Iterator[tuple[str, ir.Table]]:
-    """Yield seller_id and the columns `of_step` of buyers who came more than once, if any table tells of buyers."""
-    if REPEAT in tables:
-        yield REPEAT, _series_name(_repeat_buyers(tables[REPEAT], scope), scope)
-
-
-def first_and_last(tables: Mapping[str, ir.Table], scope: PairScope) -> Iterator[tuple[str, ir.Table]]:
-    """Yield, by table, seller_id and how many days ago the seller's first and last day with a row were."""
-    for name in TABLES:
-        if name in tables:
-            rows = visible_rows(tables[name], scope, _EVER)
-            ends = rows.group_by(PAIR).agg(**{FIRST: rows.ago.max(), LAST: rows.ago.min()})
-            yield f"{name}{ENDS}", _series_name(ends, scope)
-
-
-def _series_name(rows: ir.Table, scope: PairScope) -> ir.Table:
+    tiles = {name: table for name, table in sources.tables.items() if is_known(name)}
+    by_pair = {name: _sums_by_step(name, tiles[name], scope) for name in TABLES if name in tiles}
+    by_pair |= {f"{name}{_ENDS}": _first_and_last(tiles[name], scope) for name in TABLES if name in tiles}
+    if ONE_TIME in tiles:
+        by_pair[ONE_TIME] = _one_time_buyers(tiles[ONE_TIME], scope)
+    if REPEAT in tiles:
+        by_pair[REPEAT] = _repeat_buyers(tiles[REPEAT], scope)
     pairs = scope.pairs.select(PAIR, "seller_id")
-    return rows.inner_join(pairs, PAIR).drop(PAIR)
+    by_seller = {name: rows.inner_join(pairs, PAIR).drop(PAIR) for name, rows in by_pair.items()}
+    return by_seller | {_CATEGORIES: _categories(sources.tables["sellers"], scope)}
 
 
 def _step(rows: ir.Table) -> ir.IntegerValue:
+    """Return the step of a row; 0 is the oldest."""
     step: ir.IntegerValue = STEPS - 1 - ((rows.ago - 1) // STEP_DAYS)
     return step.cast("int64")
 
 
-def _of_table(name: str, tiles: ir.Table, scope: PairScope) -> ir.Table:
+def _sums_by_step(name: str, tiles: ir.Table, scope: PairScope) -> ir.Table:
     rows = with_related_party(visible_rows(tiles, scope, STEPS * STEP_DAYS), scope)
-    sums = {each: whole(total(counts(rows, each))) for each in SUMS if table_of(each) == name and each in rows.columns}
-    return rows.group_by(PAIR, **{STEP: _step(rows)}).agg(**{DAYS: rows.ago.nunique()}, **sums)
+    mine = [fact for fact in SUMS if table_of(fact) == name and fact in rows.columns]
+    sums = {fact: whole(total(counts(rows, fact))) for fact in mine}
+    return rows.group_by(PAIR, **{_STEP: _step(rows)}).agg(**{_DAYS: rows.ago.nunique()}, **sums)
+
+
+def _first_and_last(tiles: ir.Table, scope: PairScope) -> ir.Table:
+    """Return how many days ago the first and the last day with a row were."""
+    rows = visible_rows(tiles, scope, _ALL_DAYS)
+    return rows.group_by(PAIR).agg(**{_FIRST: rows.ago.max(), _LAST: rows.ago.min()})
 
 
 def _one_time_buyers(tiles: ir.Table, scope: PairScope) -> ir.Table:
-    """Return the buyers who came once, who add up like any fact; none of them had come before."""
     rows = visible_rows(tiles, scope, STEPS * STEP_DAYS)
-    return rows.group_by(PAIR, **{STEP: _step(rows)}).agg(**{BUYERS: whole(total(rows.buyers))})
+    return rows.group_by(PAIR, **{_STEP: _step(rows)}).agg(**{BUYERS: whole(total(rows.buyers))})
 
 
 def _repeat_buyers(tiles: ir.Table, scope: PairScope) -> ir.Table:
-    """Return, in a column a step, buyers who came more than once: those who came, and those who had come before.
+    """Return, in a column per step, the number of repeat buyers, and of those who also ordered in the steps before.
 
-    A buyer is a number with a bit for each step in which he came, so he is looked at once for all steps.
+    A buyer is an integer with a bit for each step with an order, so that all steps are counted in one pass.
     """
     import ibis
 
@@ -111,113 +119,59 @@ def _repeat_buyers(tiles: ir.Table, scope: PairScope) -> ir.Table:
         lambda t: ~t.own & t.buyer_id.notnull()
     )
     bit = ibis.literal(1, "int64") << (_step(rows) + NEW_AFTER)
-    buyers = rows.group_by(PAIR, "buyer_id").agg(came=bit.bit_or())
-    counts = {}
+    buyers = rows.group_by(PAIR, "buyer_id").agg(steps=bit.bit_or())
+    columns = {}
     for step in range(STEPS):
         now, before = (1 << NEW_AFTER) << step, ((1 << NEW_AFTER) - 1) << step
-        came = (buyers.came & now) != 0
-        counts[of_step(BUYERS, step)] = buyers.count(where=came)
-        counts[of_step(EARLIER, step)] = buyers.count(where=came & ((buyers.came & before) != 0))
-    return buyers.group_by(PAIR).agg(**counts)
+        ordered = (buyers.steps & now) != 0
+        columns[_of_step(BUYERS, step)] = buyers.count(where=ordered)
+        columns[_of_step(EARLIER, step)] = buyers.count(where=ordered & ((buyers.steps & before) != 0))
+    return buyers.group_by(PAIR).agg(**columns)
 
 
-def of_step(name: str, step: int) -> str:
-    """Return the column of a sum that stands in a column a step."""
+def _of_step(name: str, step: int) -> str:
     return f"{name}_{step}"
 
 
-SIZE: Final = "settled_net_sales_365d"
-"""The feature by which sellers are smaller or larger."""
-
-
-_CATEGORIES, _KNOWN = "categories", "known"
-
-
-_SIZE_AT: Final = [feature.name for feature in CATALOGUE].index(SIZE)
-
-
-Whole = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Year:
-    """Sums and days of all sellers by step, and days since the first and last row; rows as sellers are given."""
-
-    sums: Mapping[str, Whole | None]
-    days: Mapping[str, Whole]
-    ends: Mapping[str, Whole]
-
-
-def compute_profiles(store: OperatingStore, features: pd.DataFrame, threads: int | None = None) -> ProfileSet:
-    """Compute the pictures of sellers whose features are known, all as of one midnight.
-
-    Args:
-        store: accepted operating data.
-        features: a frame of the catalogue as of one midnight, as `frame` makes it, of every seller.
-        threads: how many the engine may use; nothing depends on it.
-    """
-    sellers = list(features.index.get_level_values("seller_id"))
-    pairs = features.index.to_frame(index=False)
-    found = compute_for_pairs(store, pairs, partial(_expressions, buyers=store.names_buyers), threads=threads)
-    as_of = pairs["as_of"].iloc[0].date() if sellers else date.min
-    categories = dict(zip(*(found[_CATEGORIES][name].to_pylist() for name in ("seller_id", "category")), strict=True))
-    values = features.to_numpy()
-    compared = standings([categories.get(seller) for seller in sellers], values[:, _SIZE_AT], values)
-    return ProfileSet(digest(), _profiles(sellers, as_of, compared, _compute_year(found, sellers)))
-
-
-def _expressions(sources: Sources, scope: PairScope, *, buyers: bool) -> dict[str, ir.Table]:
-    # what nobody has delivered by T is unknown, not zero; so are buyers if no platform names them
-    unknown = () if buyers else (ONE_TIME, REPEAT)
-    visible = {
-        name: table
-        for name, table in sources.tables.items()
-        if name not in unknown and _is_known(name, sources, scope.last)
-    }
-    return {
-        **dict(step_tables(visible, scope)),
-        **dict(regular_buyers(visible, scope)),
-        **dict(first_and_last(visible, scope)),
-        _CATEGORIES: _categories(sources.tables["sellers"], scope),
-    }
-
-
-def _is_known(tile: str, sources: Sources, as_of: date) -> bool:
-    table = tile if tile in TABLES else "orders"
-    return table in sources.known_since and sources.known_since[table] <= as_of
-
-
 def _categories(sellers: ir.Table, scope: PairScope) -> ir.Table:
-    """Return seller_id and the category that the latest version of the seller known as of then names."""
+    """Return seller_id and the category of the latest version of the seller known as of then."""
     known = scope.pairs.select(PAIR, "seller_id", "as_of").inner_join(sellers, "seller_id")
     known = known.filter(known.visible_from <= known.as_of)
     return known.group_by("seller_id").agg(category=known.category.argmax(known.known_at))
 
 
-def _compute_year(found: Mapping[str, pa.Table], sellers: Sequence[str]) -> _Year:
-    sums: dict[str, Whole | None] = dict.fromkeys(SUMS)
-    days: dict[str, Whole] = {}
-    ends: dict[str, Whole] = {}
-    for name, table in found.items():
-        rows = _matrix_rows(table, sellers)
-        if STEP in table.column_names:
-            place = (rows, table[STEP].to_numpy())
-            sums |= {each: _matrix(table, each, place, len(sellers)) for each in SUMS if each in table.column_names}
-        if DAYS in table.column_names:
-            days[name] = _matrix(table, DAYS, place, len(sellers))
+@dataclass(frozen=True)
+class _Year:
+    """Matrices with a row per seller: sums and days with rows by step, days since the first and last row by table."""
+
+    sums: dict[str, Whole] = field(default_factory=dict)
+    days: dict[str, Whole] = field(default_factory=dict)
+    ends: dict[str, Whole] = field(default_factory=dict)
+
+
+def _year(tables: Mapping[str, pa.Table], sellers: Sequence[str]) -> _Year:
+    year, count = _Year(), len(sellers)
+    for name, table in tables.items():
+        rows = _seller_rows(table, sellers)
         if name == REPEAT:
-            wide = {each: _wide(table, each, rows, len(sellers)) for each in (BUYERS, EARLIER)}
-            lone = sums[BUYERS]
-            sums |= {EARLIER: wide[EARLIER], BUYERS: wide[BUYERS] if lone is None else wide[BUYERS] + lone}
-        if FIRST in table.column_names:
-            those = np.full((len(sellers), 2), UNKNOWN, np.int64)
-            those[rows] = np.column_stack([table[each].to_numpy() for each in (FIRST, LAST)])
-            ends[name.removesuffix(ENDS)] = those
-    return _Year(sums, days, ends)
+            buyers, earlier = (
+                _matrix(table, rows, count, [_of_step(each, step) for step in range(STEPS)])
+                for each in (BUYERS, EARLIER)
+            )
+            year.sums.update({BUYERS: year.sums.get(BUYERS, 0) + buyers, EARLIER: earlier})
+        elif name.endswith(_ENDS):
+            year.ends[name.removesuffix(_ENDS)] = _matrix(table, rows, count, [_FIRST, _LAST], UNKNOWN)
+        elif _STEP in table.column_names:
+            year.sums.update(
+                {each: _step_matrix(table, rows, count, each) for each in SUMS if each in table.column_names}
+            )
+            if _DAYS in table.column_names:
+                year.days[name] = _step_matrix(table, rows, count, _DAYS)
+    return year
 
 
-def _matrix_rows(table: pa.Table, sellers: Sequence[str]) -> Whole:
-    """Return which of the sellers each row of a table is of."""
+def _seller_rows(table: pa.Table, sellers: Sequence[str]) -> Whole:
+    """Return the index of the seller of each row of a table."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -225,40 +179,34 @@ def _matrix_rows(table: pa.Table, sellers: Sequence[str]) -> Whole:
     return rows
 
 
-def _wide(table: pa.Table, name: str, rows: Whole, sellers: int) -> Whole:
-    """Return the columns of a sum that stands in a column a step."""
-    matrix = np.zeros((sellers, STEPS), np.int64)
-    matrix[rows] = np.column_stack([table[of_step(name, step)].to_numpy() for step in range(STEPS)])
+def _matrix(table: pa.Table, rows: Whole, count: int, names: Sequence[str], fill: int = 0) -> Whole:
+    matrix = np.full((count, len(names)), fill, np.int64)
+    matrix[rows] = np.column_stack([table[name].to_numpy() for name in names])
     return matrix
 
 
-def _matrix(table: pa.Table, name: str, place: tuple[Whole, Whole], sellers: int) -> Whole:
-    """Return a column as a row a seller and a column a step; zero where there is no row."""
-    matrix = np.zeros((sellers, STEPS), np.int64)
-    matrix[place] = table[name].to_numpy()
+def _step_matrix(table: pa.Table, rows: Whole, count: int, name: str) -> Whole:
+    matrix = np.zeros((count, STEPS), np.int64)
+    matrix[rows, table[_STEP].to_numpy()] = table[name].to_numpy()
     return matrix
 
 
 def _profiles(
-    sellers: Sequence[str], as_of: date, compared: Standings, year: _Year
+    sellers: Sequence[str], as_of: date, ranks: Standings, year: _Year
 ) -> Iterator[tuple[str, StoredProfile]]:
-    sums: list[list[Steps | None]] = [_rows_of_series(year.sums[name], len(sellers)) for name in SUMS]
-    at_most, at_least = (_optional(each) for each in (compared.at_most, compared.at_least))
-    ranks = zip(at_most, at_least, compared.others.tolist(), strict=True)
-    steps = zip(*sums, strict=True)
-    for row, (seller, group, known, rank) in enumerate(zip(sellers, compared.groups, steps, ranks, strict=True)):
-        yield seller, StoredProfile(group, known, tuple(zip(*rank, strict=True)), dict(_coverage(year, row, as_of)))
-
-
-def _rows_of_series(matrix: Whole | None, sellers: int) -> list[Steps | None]:
-    return [None] * sellers if matrix is None else list(map(tuple, matrix.tolist()))
+    none: list[Steps | None] = [None] * len(sellers)
+    sums = [list(map(tuple, year.sums[name].tolist())) if name in year.sums else none for name in SUMS]
+    percents = zip(_optional(ranks.at_most), _optional(ranks.at_least), ranks.others.tolist(), strict=True)
+    rows = zip(sellers, ranks.groups, zip(*sums, strict=True), percents, strict=True)
+    for row, (seller, group, steps, rank) in enumerate(rows):
+        yield seller, StoredProfile(group, steps, tuple(zip(*rank, strict=True)), dict(_coverage(year, row, as_of)))
 
 
 def _optional(percents: Whole) -> list[list[int | None]]:
     values = percents.astype(object)
     values[percents == UNKNOWN] = None
-    found: list[list[int | None]] = values.tolist()
-    return found
+    rows: list[list[int | None]] = values.tolist()
+    return rows
 
 
 def _coverage(year: _Year, row: int, as_of: date) -> Iterator[tuple[str, Coverage]]:

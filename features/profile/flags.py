@@ -1,6 +1,6 @@
-"""Questions of integrity: where a feature passes a stated threshold, there is something to ask. Not a verdict.
+"""Integrity questions: raised if a feature exceeds a stated threshold. A question is not a verdict.
 
-Thresholds are conventions, stated with each question, and fitted to nothing.
+Thresholds are conventions, stated with each question, and not fitted to data.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Final
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Flag:
     """One question.
 
     Attributes:
         name: stable identifier.
-        feature: the feature of the catalogue that it looks at.
-        threshold: raised where the value is more than this.
-        question: what to ask, in plain words.
-        why: why the threshold is where it is.
+        feature: the feature that it checks.
+        threshold: raised if the value is greater.
+        question: the question to the seller.
+        why: the reason for the threshold.
     """
 
     name: str
@@ -30,53 +30,53 @@ class Flag:
 
 FLAGS: Final = (
     Flag(
-        "own_store_orders",
-        "own_store_share_180d",
-        0.01,
-        "Why does the seller order from their own stores?",
-        "Trying one's own shop takes an order or two, not one in a hundred by value.",
+        name="own_store_orders",
+        feature="own_store_share_180d",
+        threshold=0.01,
+        question="Why does the seller order from their own stores?",
+        why="Testing a store takes one or two orders, not 1% of sales.",
     ),
     Flag(
-        "rushed_orders",
-        "rush_order_share_180d",
-        0.01,
-        "Who are the buyers that order three times or more within an hour?",
-        "Shoppers forget an item now and then; one order in a hundred in such rushes is a habit.",
+        name="rushed_orders",
+        feature="rush_order_share_180d",
+        threshold=0.01,
+        question="Who are the buyers that order three times or more within an hour?",
+        why="Buyers sometimes forget an item; more than 1% of orders is a pattern.",
     ),
     Flag(
-        "orders_without_visits",
-        "orders_beyond_visits_30d",
-        0.0,
-        "How do so many orders come from so few visits, lately?",
-        "No shop is seen to keep up more than one order in five visits; the feature counts what exceeds it.",
+        name="orders_without_visits",
+        feature="orders_beyond_visits_30d",
+        threshold=0.0,
+        question="Why are there so many orders for so few visits in the last 30 days?",
+        why="No store sustains more than one order in five visits; the feature is the excess.",
     ),
     Flag(
-        "orders_without_visits_half_year",
-        "orders_beyond_visits_180d",
-        0.0,
-        "How have so many orders come from so few visits over half a year?",
-        "The same ceiling of one order in five visits, over 180 days.",
+        name="orders_without_visits_half_year",
+        feature="orders_beyond_visits_180d",
+        threshold=0.0,
+        question="Why are there so many orders for so few visits over half a year?",
+        why="The same limit of one order in five visits, over 180 days.",
     ),
     Flag(
-        "quick_refunds",
-        "quick_refund_share_180d",
-        0.05,
-        "Why does money go back within two days, before goods could travel?",
-        "A mistaken order is cancelled; refunds this quick are rare, and a twentieth of sales is many.",
+        name="quick_refunds",
+        feature="quick_refund_share_180d",
+        threshold=0.05,
+        question="Why are orders refunded within two days, before the goods can arrive?",
+        why="Mistaken orders are cancelled, so that such quick refunds are rare; 5% of sales is a lot.",
     ),
     Flag(
-        "unmoved_parcels",
-        "unmoved_parcel_share_180d",
-        0.05,
-        "Where are the parcels that were shipped and never arrived?",
-        "45 days suffice across any border; some events are never reported, one in twenty is more than that.",
+        name="unmoved_parcels",
+        feature="unmoved_parcel_share_180d",
+        threshold=0.05,
+        question="Where are the parcels that were shipped and never arrived?",
+        why="45 days suffice across any border. Some events are never reported, but fewer than 5%.",
     ),
     Flag(
-        "sudden_rise",
-        "sales_spike_30d",
-        0.0,
-        "What made sales of the last month more than double?",
-        "The feature counts what exceeds twice the usual month: a season may explain it, so may an application.",
+        name="sudden_rise",
+        feature="sales_spike_30d",
+        threshold=0.0,
+        question="What made sales of the last month more than double?",
+        why="The feature is the excess over twice the usual month; the reason can be a season or the application.",
     ),
 )
-"""Every question, the plainest first."""
+"""Every question, in the order of the profile."""

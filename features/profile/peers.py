@@ -1,8 +1,8 @@
-"""Standing among peers: who is compared with whom, and how many of those do no better. Whole numbers alone.
+"""Peer ranks: the peer group of each seller and the percentage of its members at most or at least at a value.
 
-A peer has settled sales in twelve months. Peers are of the same category and third by those sales; where fewer than
-LEAST others are, of the same category; where these are fewer, all. Fewer than LEAST are nobody's peers: a rank among a
-handful would tell on them.
+A peer has settled net sales in the last twelve months. A seller is compared with the other peers of the same category
+and third by those sales; if these are fewer than LEAST, with the category; if these are fewer, with all. Smaller groups
+are not used, since ranks would reveal the values of a few sellers.
 """
 
 from __future__ import annotations
@@ -17,30 +17,24 @@ from numpy.typing import NDArray
 from features.store.profiles import PeerGroup, PeerScope
 
 LEAST: Final = 30
-
-
 SIZES: Final = ("smaller", "middle", "larger")
-"""The thirds of a category by settled net sales of twelve months, from the smallest."""
-
+"""The thirds of a category by settled net sales of twelve months, smallest first."""
 
 UNKNOWN: Final = -1
 
-
 Floats = NDArray[np.float64]
-
-
 Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Standings:
-    """Of each seller (row) and feature (column), in whole percent of the others with a value, rounded down.
+    """Ranks of each seller (row) and feature (column), in percent of the other peers with a value, rounded down.
 
     Attributes:
-        groups: the peers of each seller.
-        at_most: whose value is at most his; UNKNOWN where he has none, or fewer than LEAST others have one.
-        at_least: whose value is at least his.
-        others: how many others have a value.
+        groups: the peer group of each seller.
+        at_most: percentage with at most the seller's value; UNKNOWN without a value or with fewer than LEAST others.
+        at_least: percentage with at least the seller's value.
+        others: the number of other peers with a value.
     """
 
     groups: Sequence[PeerGroup]
@@ -50,8 +44,8 @@ class Standings:
 
 
 @dataclass(frozen=True)
-class _ChosenGroup:
-    """Who is compared with a group, and who is in it; indices of rows."""
+class _Comparison:
+    """The row indices of sellers and of the members of the group with which they are compared."""
 
     group: tuple[PeerScope, str | None, str | None]
     sellers: Whole
@@ -59,52 +53,46 @@ class _ChosenGroup:
 
 
 def standings(categories: Sequence[str | None], sizes: Floats, values: Floats) -> Standings:
-    """Compare every seller with his peers.
+    """Return the ranks of every seller among the peers.
 
     Args:
-        categories: of each seller; None where unknown.
-        sizes: settled net sales of twelve months; NaN, zero or less is no peer, and of no size.
-        values: a row a seller, a column a feature, NaN where missing.
+        categories: the category of each seller; None if unknown.
+        sizes: settled net sales of twelve months; a seller with NaN, zero or less is no peer and has no size.
+        values: a row per seller, a column per feature, NaN if missing.
 
-    Example: of 31 sellers of one category with sales alike and values 0 to 30, the one with 27 stands at 90% `at_most`
-    and 10% `at_least`.
+    Example: of 31 sellers of one category with equal sales and values 0 to 30, the one with 27 has 90% `at_most` and
+    10% `at_least`.
     """
     count, width = values.shape
     groups = [PeerGroup(PeerScope.NONE, None, None, 0)] * count
-    found = {name: np.full((count, width), UNKNOWN, np.int64) for name in ("at_most", "at_least")}
+    at_most, at_least = (np.full((count, width), UNKNOWN, np.int64) for _ in range(2))
     others = np.zeros((count, width), np.int64)
-    for chosen in _choose(categories, sizes):
-        within = np.isin(chosen.sellers, chosen.members)
-        for row, inside in zip(chosen.sellers.tolist(), within.tolist(), strict=True):
-            scope, category, size = chosen.group
-            groups[row] = PeerGroup(scope, category, size, len(chosen.members) - inside)
+    for comparison in _comparisons(categories, sizes):
+        rows, members = comparison.sellers, comparison.members
+        is_member = np.isin(rows, members)
+        for row, inside in zip(rows.tolist(), is_member.tolist(), strict=True):
+            groups[row] = PeerGroup(*comparison.group, len(members) - inside)
         for feature in range(width):
-            most, least, n = _rank(values[chosen.sellers, feature], values[chosen.members, feature], within)
-            found["at_most"][chosen.sellers, feature] = most
-            found["at_least"][chosen.sellers, feature] = least
-            others[chosen.sellers, feature] = n
-    return Standings(groups, found["at_most"], found["at_least"], others)
+            ranks = _rank(values[rows, feature], values[members, feature], is_member)
+            at_most[rows, feature], at_least[rows, feature], others[rows, feature] = ranks
+    return Standings(groups, at_most, at_least, others)
 
 
-def _rank(mine: Floats, members: Floats, within: NDArray[np.bool_]) -> tuple[Whole, Whole, Whole]:
-    """Return whole percent of others at most and at least each value, and how many others have one."""
+def _rank(values: Floats, members: Floats, is_member: NDArray[np.bool_]) -> tuple[Whole, Whole, Whole]:
+    """Return the percentage of others at most and at least at each value, and the number of others with a value."""
     known = np.sort(members[~np.isnan(members)])
-    has = ~np.isnan(mine)
-    himself = (within & has).astype(np.int64)
-    others = len(known) - himself
-    at_most = np.searchsorted(known, mine, side="right") - himself
-    at_least = len(known) - np.searchsorted(known, mine, side="left") - himself
-    told = has & (others >= LEAST)
-    divisor = np.maximum(others, 1)
-    return (
-        np.where(told, 100 * at_most // divisor, UNKNOWN),
-        np.where(told, 100 * at_least // divisor, UNKNOWN),
-        others,
-    )
+    has = ~np.isnan(values)
+    itself = (is_member & has).astype(np.int64)
+    others = len(known) - itself
+    at_most = np.searchsorted(known, values, side="right") - itself
+    at_least = len(known) - np.searchsorted(known, values, side="left") - itself
+    ranked, divisor = has & (others >= LEAST), np.maximum(others, 1)
+    most, least = (np.where(ranked, 100 * count // divisor, UNKNOWN) for count in (at_most, at_least))
+    return most, least, others
 
 
-def _choose(categories: Sequence[str | None], sizes: Floats) -> Iterator[_ChosenGroup]:
-    """Yield each seller in the smallest of his groups that is large enough; those without any are left out."""
+def _comparisons(categories: Sequence[str | None], sizes: Floats) -> Iterator[_Comparison]:
+    """Yield each seller once, with the smallest group that is large enough; sellers without one are left out."""
     peer = sizes > 0
     everyone = np.flatnonzero(peer)
     rest = [np.flatnonzero([category is None for category in categories])]
@@ -113,16 +101,16 @@ def _choose(categories: Sequence[str | None], sizes: Floats) -> Iterator[_Chosen
         left = rows
         for size, third in zip(SIZES, _thirds(members, sizes), strict=True):
             if len(third) > LEAST:
-                yield _ChosenGroup((PeerScope.CATEGORY_AND_SIZE, category, size), third, third)
+                yield _Comparison((PeerScope.CATEGORY_AND_SIZE, category, size), third, third)
                 left = np.setdiff1d(left, third)
         enough = _is_large_enough(left, members)
         if enough.any():
-            yield _ChosenGroup((PeerScope.CATEGORY, category, None), left[enough], members)
+            yield _Comparison((PeerScope.CATEGORY, category, None), left[enough], members)
         rest.append(left[~enough])
     left = np.sort(np.concatenate(rest))
     enough = _is_large_enough(left, everyone)
     if enough.any():
-        yield _ChosenGroup((PeerScope.ALL, None, None), left[enough], everyone)
+        yield _Comparison((PeerScope.ALL, None, None), left[enough], everyone)
 
 
 def _is_large_enough(sellers: Whole, members: Whole) -> NDArray[np.bool_]:
@@ -139,7 +127,7 @@ def _by_category(categories: Sequence[str | None]) -> Iterator[tuple[str, Whole]
 
 
 def _thirds(members: Whole, sizes: Floats) -> list[Whole]:
-    """Part members by size; sellers of equal sales stay together."""
+    """Return the members by size; sellers with equal sales are in the same third."""
     if not len(members):
         return [members] * len(SIZES)
     ordered = np.sort(sizes[members])

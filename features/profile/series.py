@@ -1,6 +1,6 @@
-"""Twelve steps of thirty days before T, oldest first: what is added up of each, and the figures made of the sums.
+"""Twelve-month series of a seller: 12 steps of 30 days before T, the sums stored for each, and the values computed.
 
-Data, like the catalogue. Sums are stored, whole numbers; figures are made of them when they are read.
+Sums are stored as integers; values are computed from them when a profile is read.
 """
 
 from __future__ import annotations
@@ -17,29 +17,30 @@ from features.facts import BY_NAME, LATE_SHIPPING_HOURS
 STEPS: Final = 12
 STEP_DAYS: Final = 30
 SETTLED_AFTER: Final = 30
-"""Days that refunds are given to come; a step that ended later may still lose some of its sales."""
+"""Days after which most refunds are known; a step that ended later may still lose some of its sales."""
 
 NEW_AFTER: Final = 3
 """Steps without an order after which a buyer counts as new."""
 
 BUYERS, EARLIER = "buyers", "earlier_buyers"
-"""Distinct buyers of a step, and those of them who had ordered in the NEW_AFTER steps before it: sums beside facts."""
+"""Sums besides the facts: distinct buyers of a step, and those who also ordered in the NEW_AFTER steps before."""
+
+_CHANGING: Final = frozenset({"refunds", "fulfilments"})
+"""Tables whose rows count on their order's day and can arrive later."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Series:
-    """One figure of each step: a sum, less another, over a third.
+    """One value per step: a sum, less another, over a third.
 
     Attributes:
         name: stable identifier.
-        label: what a credit officer reads.
-        meaning: one sentence that says what the figure of a step is.
-        unit: `micro-USD`, `count`, `ratio`, or `stars`, of which the sums are hundredths.
+        label: short label for credit officers.
+        meaning: one sentence with the exact definition.
+        unit: `micro-USD`, `count`, `ratio`, or `stars`, whose sums are hundredths.
         of: the sum.
         less: a sum to subtract.
-        over: a sum to divide by; where it is zero there is no figure.
-        since: the table whose first row of the seller says since when a step without rows means none.
-        settles: refunds, or parcels that leave, still move it after the step has ended.
+        over: a sum to divide by; if it is zero, there is no value.
     """
 
     name: str
@@ -49,23 +50,31 @@ class Series:
     of: str
     less: str | None = None
     over: str | None = None
-    since: str = "orders"
-    settles: bool = False
 
     @property
     def sums(self) -> tuple[str, ...]:
-        """The sums that it is made of."""
+        """The sums that the series uses."""
         return tuple(name for name in (self.of, self.less, self.over) if name)
 
     @property
     def tables(self) -> frozenset[str]:
-        """The tables without which there is no figure."""
+        """The tables without which there is no value."""
         return frozenset(map(table_of, self.sums))
+
+    @property
+    def since(self) -> str:
+        """The table whose first row of the seller starts the series; later steps without rows count as zero."""
+        return next(iter(self.tables - _CHANGING - {"orders"}), "orders")
+
+    @property
+    def settles(self) -> bool:
+        """Whether later refunds or parcels can still change a step that has ended."""
+        return not self.tables.isdisjoint(_CHANGING)
 
 
 @dataclass(frozen=True)
 class Step:
-    """Thirty days, from the first midnight to the second; `settled` once refunds have had their time."""
+    """Thirty days from midnight `begins` to midnight `ends`; `settled` once most refunds are known."""
 
     begins: date
     ends: date
@@ -74,105 +83,109 @@ class Step:
 
 SERIES: Final = (
     Series(
-        "net_sales",
-        "Net sales",
-        "Sales of the step's orders less everything refunded of them by T.",
-        "micro-USD",
-        "gross",
+        name="net_sales",
+        label="Net sales",
+        meaning="Gross sales of the step's orders less all refunds of them known at T.",
+        unit="micro-USD",
+        of="gross",
         less="refunded",
-        settles=True,
     ),
-    Series("gross_sales", "Gross sales", "Sales of the step's orders.", "micro-USD", "gross"),
-    Series("orders", "Orders", "Number of orders.", "count", "orders"),
+    Series(name="gross_sales", label="Gross sales", meaning="Gross sales of the step.", unit="micro-USD", of="gross"),
+    Series(name="orders", label="Orders", meaning="Number of orders.", unit="count", of="orders"),
     Series(
-        "average_order", "Average order", "Gross sales over the number of orders.", "micro-USD", "gross", over="orders"
+        name="average_order",
+        label="Average order",
+        meaning="Gross sales over the number of orders.",
+        unit="micro-USD",
+        of="gross",
+        over="orders",
     ),
     Series(
-        "return_rate",
-        "Return rate",
-        "Value returned or refunded of the step's orders by T, over gross sales.",
-        "ratio",
-        "returned",
+        name="return_rate",
+        label="Return rate",
+        meaning="Value returned or refunded of the step's orders, as known at T, over gross sales.",
+        unit="ratio",
+        of="returned",
         over="gross",
-        settles=True,
     ),
     Series(
-        "cancel_rate",
-        "Cancellation rate",
-        "Value cancelled of the step's orders by T, over gross sales.",
-        "ratio",
-        "cancelled",
+        name="cancel_rate",
+        label="Cancellation rate",
+        meaning="Value cancelled of the step's orders, as known at T, over gross sales.",
+        unit="ratio",
+        of="cancelled",
         over="gross",
-        settles=True,
     ),
     Series(
-        "dispute_rate",
-        "Dispute rate",
-        "Value disputed or charged back of the step's orders by T, over gross sales.",
-        "ratio",
-        "disputed",
+        name="dispute_rate",
+        label="Dispute rate",
+        meaning="Value disputed or charged back of the step's orders, as known at T, over gross sales.",
+        unit="ratio",
+        of="disputed",
         over="gross",
-        settles=True,
     ),
     Series(
-        "late_shipping",
-        "Late shipping",
-        f"Share of the step's shipped orders that took more than {LATE_SHIPPING_HOURS} hours to leave.",
-        "ratio",
-        "shipped_late",
+        name="late_shipping",
+        label="Late shipping",
+        meaning=f"Share of the step's shipped orders that took more than {LATE_SHIPPING_HOURS} hours to ship.",
+        unit="ratio",
+        of="shipped_late",
         over="shipped",
-        settles=True,
     ),
-    Series("visits", "Visits", "Visits to the stores.", "count", "visits", since="traffic"),
-    Series("conversion", "Orders per visit", "Orders over visits.", "ratio", "orders", over="visits", since="traffic"),
-    Series("ad_spend", "Advertising", "What advertising cost.", "micro-USD", "ad_spend", since="traffic"),
+    Series(name="visits", label="Visits", meaning="Visits to the stores.", unit="count", of="visits"),
     Series(
-        "ad_spend_share",
-        "Advertising over sales",
-        "Advertising over gross sales.",
-        "ratio",
-        "ad_spend",
+        name="conversion",
+        label="Orders per visit",
+        meaning="Orders over visits.",
+        unit="ratio",
+        of="orders",
+        over="visits",
+    ),
+    Series(name="ad_spend", label="Advertising", meaning="Advertising cost.", unit="micro-USD", of="ad_spend"),
+    Series(
+        name="ad_spend_share",
+        label="Advertising over sales",
+        meaning="Advertising cost over gross sales.",
+        unit="ratio",
+        of="ad_spend",
         over="gross",
-        since="traffic",
     ),
-    Series("buyers", "Buyers", "Number of distinct buyers.", "count", BUYERS),
+    Series(name="buyers", label="Buyers", meaning="Number of distinct buyers.", unit="count", of=BUYERS),
     Series(
-        "new_buyer_share",
-        "New buyers",
-        f"Share of the step's buyers who had not ordered in the {NEW_AFTER * STEP_DAYS} days before it.",
-        "ratio",
-        BUYERS,
+        name="new_buyer_share",
+        label="New buyers",
+        meaning=f"Share of the step's buyers who had not ordered in the {NEW_AFTER * STEP_DAYS} days before it.",
+        unit="ratio",
+        of=BUYERS,
         less=EARLIER,
         over=BUYERS,
     ),
     Series(
-        "rating",
-        "Average rating",
-        "Average stars of the step's ratings, 1 to 5.",
-        "stars",
-        "star_hundredths",
+        name="rating",
+        label="Average rating",
+        meaning="Average stars of the step's ratings, 1 to 5.",
+        unit="stars",
+        of="star_hundredths",
         over="ratings",
-        since="ratings",
     ),
     Series(
-        "purchases",
-        "Bought from suppliers",
-        "Value bought from suppliers.",
-        "micro-USD",
-        "purchased",
-        since="purchases",
+        name="purchases",
+        label="Bought from suppliers",
+        meaning="Value of purchases from suppliers.",
+        unit="micro-USD",
+        of="purchased",
     ),
 )
-"""Every series, in the order of the questions: how much, how well it stays sold, found how, bought by whom."""
+"""Every series, in the order of the profile."""
 
 
 def table_of(name: str) -> str:
-    """Return the table that a sum is of."""
+    """Return the table of a sum."""
     return "orders" if name in (BUYERS, EARLIER) else BY_NAME[name].table
 
 
 SUMS: Final = tuple(dict.fromkeys(name for series in SERIES for name in series.sums))
-"""What is added up of each step, in the order in which it is stored."""
+"""The sums of each step, in the order in which they are stored."""
 
 
 def steps_before(as_of: date) -> tuple[Step, ...]:
@@ -185,25 +198,24 @@ def steps_before(as_of: date) -> tuple[Step, ...]:
     return tuple(Step(end - timedelta(days=STEP_DAYS), end, end <= settled) for end in ends)
 
 
-def figure_of(series: Series, sums: Mapping[str, int | None]) -> int | float | None:
-    """Return a figure from the sums of one step: whole where it is no rate, None where it is unknown.
+def step_value(series: Series, sums: Mapping[str, int | None]) -> int | float | None:
+    """Return the value of a step from its sums: an integer unless it is a rate; None if unknown.
 
-    Example: of `Series("r", ..., "ratio", "returned", over="gross")` and 1 over 4 it is 0.25; over 0 it is None.
+    Example: of `Series(of="returned", over="gross", ...)` and sums of 1 and 4 it is 0.25; over 0 it is None.
     """
-    if any(sums[name] is None for name in series.sums):
+    of, less, over = (sums[name] if name else 0 for name in (series.of, series.less, series.over))
+    if of is None or less is None or over is None:
         return None
-    of, less, over = ((sums[name] or 0) if name else None for name in (series.of, series.less, series.over))
-    value = (of or 0) - (less or 0)
-    if over is None:
-        return value
+    if series.over is None:
+        return of - less
     if over <= 0:
         return None
-    return value / (over * 100) if series.unit == "stars" else value / over
+    return (of - less) / (over * 100) if series.unit == "stars" else (of - less) / over
 
 
 @cache
 def digest() -> str:
-    """Return the SHA-256 over what is stored of the steps; sums of another digest are computed again.
+    """Return the SHA-256 over the definitions of stored steps; sums with another digest are computed again.
 
     Example: `digest()` is `sha256:…`, 64 hexadecimal digits.
     """

@@ -34,8 +34,8 @@ _REASONS = Path(__file__).parents[2] / "training" / "reasons.json"
 """The reason catalogue that training packs."""
 _FEATURES = (
     ("days_since_first_order", "Days since the first order", "days", -1, "tenure"),
-    ("settled_net_sales_90d", "Settled net sales, 90 days", "USD", -1, "sales_level"),
-    ("return_rate_90d", "Return rate, 90 days", "ratio", 1, "returns"),
+    ("settled_net_sales_90d", "Net sales, 90 settled days", "USD", -1, "sales_level"),
+    ("return_rate_90d", "Return rate, 90 settled days", "ratio", 1, "returns"),
     ("disputed_value_365d", "Disputed value, 365 days", "ratio", 1, "disputes"),
 )
 

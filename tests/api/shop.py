@@ -62,14 +62,14 @@ _ORDERS: Final = ("orders",)
 _VISITS: Final = ("orders", "traffic")
 _ENTRIES: Final = (
     ("Days since the first order", "days", -1, "tenure", _ORDERS),
-    ("Days with sales, 12 months", "days", 0, "stability", _ORDERS),
+    ("Days with orders, last 365 days", "days", 0, "stability", _ORDERS),
     ("Days since the last sale", "days", 0, "recency", _ORDERS),
-    ("Settled net sales, 12 months", "USD", -1, "sales_level", ("orders", "refunds")),
-    ("Return rate, 90 days", "ratio", 1, "returns", ("orders", "refunds")),
+    ("Net sales, 365 settled days", "USD", -1, "sales_level", ("orders", "refunds")),
+    ("Return rate, 90 settled days", "ratio", 1, "returns", ("orders", "refunds")),
     ("Sales to returning buyers, 180 days", "ratio", -1, "customers", _ORDERS),
-    ("Advertising over sales, 90 days", "ratio", 1, "advertising", _VISITS),
-    ("Orders beyond visits, 180 days", "ratio", 1, "integrity", _VISITS),
-    ("Orders in rushes, 180 days", "ratio", 1, "integrity", _ORDERS),
+    ("Advertising cost, share of sales, last 90 days", "ratio", 1, "advertising", _VISITS),
+    ("Orders beyond one per 5 visits, last 180 days", "ratio", 1, "integrity", _VISITS),
+    ("Orders at 3 or more per buyer and hour, last 180 days", "ratio", 1, "integrity", _ORDERS),
 )
 
 

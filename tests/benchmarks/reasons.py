@@ -196,9 +196,9 @@ def _columns_before() -> Columns:
     for feature in CATALOGUE:
         sign = _BEFORE.get(feature.name, feature.sign)
         better = "down" if sign > 0 else "up"
-        if feature.bought == "both" or (sign and feature.bought == better):
+        if feature.gameable == "both" or (sign and feature.gameable == better):
             not_read.add(feature.name)
-        signs[feature.name] = sign or one_sided.get(feature.bought, 0)
+        signs[feature.name] = sign or one_sided.get(feature.gameable, 0)
     return Columns.of(signs, signs, not_read)
 
 

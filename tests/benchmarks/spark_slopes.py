@@ -18,7 +18,8 @@ import pyarrow.dataset as ds
 
 from features.engines.spark import open_engine
 from features.ingest import OperatingStore, ingest, open_store
-from features.materialize import _write_frame_on_spark, current_spark_tiles
+from features.materialize import write_spark_frame
+from features.store.tiles import current_spark_tiles
 from training.simulation import SimulationConfig, simulate
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def _measure(engine: Backend, size: str, store: OperatingStore) -> None:
     tiles = store.folder / "tiles-spark"
     for name, step in (
         ("tiles", lambda: len(current_spark_tiles(engine, store).files)),
-        ("13 frames", lambda: _write_frame_on_spark(engine, store, MONTHLY, store.folder / "monthly")),
-        ("1 frame", lambda: _write_frame_on_spark(engine, store, MONTHLY[:1], store.folder / "latest")),
+        ("13 frames", lambda: write_spark_frame(engine, store, MONTHLY, store.folder / "monthly")),
+        ("1 frame", lambda: write_spark_frame(engine, store, MONTHLY[:1], store.folder / "latest")),
     ):
         seconds, processor, out = _timed(engine, step)
         sizes = f"{orders:>10,} {rows:>10,} {_rows(tiles):>10,} {_megabytes(accepted):>8.1f} {_megabytes(tiles):>8.1f}"

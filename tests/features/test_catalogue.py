@@ -1,4 +1,4 @@
-"""The catalogue as data: complete for people, consistent with itself, and named by a digest that misses nothing."""
+"""The catalogue: complete texts, consistent definitions, and a digest over the semantics."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from features.expressions import (
     PastDueDays,
     PeakDay,
     ProductTotal,
+    ReturningBuyers,
     Root,
     Spread,
     Stores,
@@ -49,7 +50,7 @@ UNITS = {"ratio", "pp", "USD", "days", "hours", "count", "stars"}
 
 
 def feature(expression: Expr, **other: Any) -> Feature:
-    common = {"label": "L", "meaning": "M.", "unit": "ratio", "window": 30, "sign_reason": "R.", "reason_group": "g"}
+    common = {"label": "L", "meaning": "M.", "sign_reason": "R.", "reason_group": "g"}
     return Feature(**{"name": "tested_30d", "expression": expression, "sign": 0, **common, **other})
 
 
@@ -61,7 +62,7 @@ def test_names_are_unique_and_all_of_them_have_an_oracle() -> None:
 
 
 @pytest.mark.parametrize("item", CATALOGUE, ids=NAMES)
-def test_a_feature_speaks_to_people(item: Feature) -> None:
+def test_a_feature_has_complete_texts(item: Feature) -> None:
     assert item.name.isidentifier()
     assert item.name == item.name.lower()
     assert item.label
@@ -77,17 +78,23 @@ def test_labels_and_meanings_are_unique() -> None:
     assert len({item.meaning for item in CATALOGUE}) == len(CATALOGUE)
 
 
-@pytest.mark.parametrize("item", CATALOGUE, ids=NAMES)
-def test_the_declared_window_is_how_far_the_expression_looks_back(item: Feature) -> None:
-    measures = measures_of(item.expression)
-    far = [
-        each.days + getattr(each, "lag", 0) + getattr(each, "before", 0) for each in measures if hasattr(each, "days")
-    ]
-    assert item.window == (max(far) if far else None)
+@pytest.mark.parametrize(
+    ("expression", "window"),
+    [
+        (Total("gross", 30), 30),
+        (Total("gross", 90, 30) / Total("gross", 30), 120),
+        (Least((Total("gross", 90), DaysSinceLast("purchases", 365))), 365),
+        (Number(1.0) - ReturningBuyers(90, before=90) / Buyers(90), 180),
+        (Total("gross", 90) * DaysSinceFirst(), 90),
+        (DaysSinceFirst() - Stores(), None),
+    ],
+)
+def test_the_window_of_a_feature_is_how_far_its_expression_looks_back(expression: Expr, window: int | None) -> None:
+    assert feature(expression).window == window
 
 
 @pytest.mark.parametrize("item", CATALOGUE, ids=NAMES)
-def test_only_what_counts_stores_marketplaces_or_currencies_is_structural(item: Feature) -> None:
+def test_only_counts_of_stores_marketplaces_or_currencies_are_structural(item: Feature) -> None:
     measures = measures_of(item.expression)
     by_currency = any(getattr(each, "key", None) == "currency" for each in measures)
     assert item.structural == (by_currency or not measures.isdisjoint({Stores(), Marketplaces()}))
@@ -113,7 +120,7 @@ def test_only_what_counts_stores_marketplaces_or_currencies_is_structural(item: 
         (Owed() / Total("gross", 30), {"loans", "payments", "orders"}),
     ],
 )
-def test_a_feature_rests_on_the_tables_of_all_its_measures(expression: Expr, tables: set[str]) -> None:
+def test_the_tables_of_a_feature_are_those_of_all_its_measures(expression: Expr, tables: set[str]) -> None:
     assert feature(expression).tables == tables
 
 
@@ -131,24 +138,29 @@ def test_a_feature_rests_on_the_tables_of_all_its_measures(expression: Expr, tab
         Greatest((Number(1.0), Total("profit", 30))),
     ],
 )
-def test_an_unknown_fact_is_refused_wherever_it_stands(expression: Expr) -> None:
-    with pytest.raises(CatalogueError, match=r"^tested_30d uses facts that are not defined: profit\.$"):
+def test_an_unknown_fact_is_rejected_anywhere_in_an_expression(expression: Expr) -> None:
+    with pytest.raises(CatalogueError, match=r"^tested_30d uses unknown facts: profit\."):
         feature(expression)
 
 
 @pytest.mark.parametrize("measure", [Groups("supplier_id", "gross", 30), HomeTotal("hours", "country", "gross", 30)])
-def test_a_key_that_the_tiles_do_not_keep_is_refused(measure: Measure) -> None:
-    with pytest.raises(CatalogueError, match=r"which its tiles do not keep"):
+def test_a_key_that_tiles_do_not_have_is_rejected(measure: Measure) -> None:
+    with pytest.raises(CatalogueError, match="which is not a key of its tiles"):
         feature(measure)
 
 
 @pytest.mark.parametrize("sign", [-2, 2, 0.5])
-def test_a_sign_is_one_of_three(sign: Any) -> None:
-    with pytest.raises(CatalogueError, match=r"allowed are -1, 0 and \+1"):
+def test_an_invalid_sign_is_rejected(sign: Any) -> None:
+    with pytest.raises(CatalogueError, match=r"Use -1, 0 or \+1"):
         feature(Total("gross", 30), sign=sign)
 
 
-def test_measures_are_found_under_every_kind_of_expression() -> None:
+def test_an_invalid_direction_of_fake_orders_is_rejected() -> None:
+    with pytest.raises(CatalogueError, match=r"Use one of no, up, down, both\."):
+        feature(Total("gross", 30), gameable="yes")
+
+
+def test_measures_of_an_expression_are_found_at_every_depth() -> None:
     gross, visits, peak = Total("gross", 30), Total("visits", 30), PeakDay("gross", 30)
     whole = Root(gross / visits) + Least((peak, Number(1.0))) * Greatest((gross, Stores())) - Buyers(30)
     found: frozenset[Measure] = measures_of(whole)
@@ -156,15 +168,14 @@ def test_measures_are_found_under_every_kind_of_expression() -> None:
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Feature)])
-def test_the_digest_changes_with_every_attribute_of_a_feature_but_its_wording(name: str) -> None:
+def test_the_digest_covers_every_attribute_of_a_feature_except_its_texts(name: str) -> None:
     changed: dict[str, Any] = {
         "unit": "USD",
-        "window": 31,
         "expression": Total("gross", 31),
         "sign": 1,
         "actionable": True,
         "structural": True,
-        "bought": "up",
+        "gameable": "up",
     }
     one = feature(Total("gross", 30))
     other = replace(one, **{name: changed.get(name, "other")})
@@ -177,7 +188,7 @@ def test_the_digest_changes_with_order_and_membership() -> None:
     assert digest(CATALOGUE) != digest(CATALOGUE[:-1])
 
 
-def test_the_digest_changes_with_the_facts_and_what_quick_and_late_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_digest_changes_with_facts_and_with_their_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(CATALOGUE)
     monkeypatch.setattr(definition, "QUICK_REFUND_HOURS", facts.QUICK_REFUND_HOURS + 1)
     assert digest(CATALOGUE) != before
@@ -199,7 +210,7 @@ def test_the_digest_changes_with_a_number_in_an_expression() -> None:
     assert digest((feature(gross * Number(1e-6)),)) != digest((feature(gross * Number(1e-5)),))
 
 
-def test_the_digest_is_the_same_in_every_process_and_reads_as_one() -> None:
+def test_the_digest_is_stable_and_names_its_algorithm() -> None:
     assert digest(CATALOGUE) == digest(tuple(replace(item) for item in CATALOGUE))
     kind, _, value = digest(CATALOGUE).partition(":")
     assert kind == "sha256"

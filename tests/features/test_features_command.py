@@ -146,7 +146,7 @@ def test_the_catalogue_is_told_in_words_as_a_page_and_as_data() -> None:
     words = " ".join(told.split())
     assert all(f"{feature.sign_reason}" in words and feature.meaning in words for feature in CATALOGUE)
     assert "; reason group " in words
-    assert "; looks back " in words
+    assert "; window " in words
     assert run("--describe", "--markdown").stdout == markdown()
     data = json.loads(run("--describe", "--json").stdout)
     assert [each["name"] for each in data] == [feature.name for feature in CATALOGUE]

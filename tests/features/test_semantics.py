@@ -73,7 +73,7 @@ def sql_of_totals() -> str:
     own = ibis.table({"pair": "int32", "insider": "string"}, name="own")
     scope = PairScope(pairs, held, held, own, date(2024, 1, 1), date(2024, 3, 1), keep=lambda table: table)
     wanted = (Total("gross", 90), AgeTotal("gross", 30), DaysSinceLast("gross", 365))
-    (part,) = windows.parts({"orders": ibis.table(day, name="orders")}, scope, wanted)
+    (part,) = windows.tables({"orders": ibis.table(day, name="orders")}, scope, wanted)
     return str(ibis.to_sql(part, dialect="duckdb"))
 
 

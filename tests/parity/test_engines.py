@@ -20,9 +20,9 @@ import sellerscore
 from features import materialize
 from features.engines.duckdb import open_engine
 from features.ingest import OperatingStore, ingest, open_store
-from features.materialize import _write_frame_on_spark, current_spark_tiles
 from features.materialize import materialize_frame as write_on
-from features.store.tiles import TileSet
+from features.materialize import write_spark_frame
+from features.store.tiles import TileSet, current_spark_tiles
 from features.store.tiles import current_tiles as tiles_of_duckdb
 from tests.oracles.accepted import features_named, frame_from, write_accepted
 from tests.oracles.delivered import NO_RATES, deliver, in_dollars, rates_of
@@ -61,7 +61,7 @@ class Built:
 def test_a_small_market_has_the_same_tiles_and_features_on_both(spark: Backend, tmp_path: Path) -> None:
     store, names = write_accepted(market(SMALL), tmp_path / "store"), [feature.name for feature in FEW]
     days = MIDNIGHTS[:2]
-    assert materialize._write_frame_on_spark(spark, store, days, tmp_path / "frame", FEW) > 0
+    assert materialize.write_spark_frame(spark, store, days, tmp_path / "frame", FEW) > 0
     found = read_frame(tmp_path / "frame", names)
     expected = frame_from(store, list(found.index), catalogue=FEW).set_axis(found.index)
     assert expected.notna().any().all(), "a feature that is always missing agrees with anything"
@@ -82,7 +82,7 @@ def test_what_a_delivery_declares_is_the_same_on_both(spark: Backend, tmp_path: 
     ingest(folder, tmp_path / "store")
     store, known = open_store(tmp_path / "store"), ("settled_net_sales_90d", "cancel_rate_180d", "visits_90d")
     catalogue = features_named(*known, "top_buyer_share_180d", "orders_beyond_visits_30d")
-    assert materialize._write_frame_on_spark(spark, store, MIDNIGHTS[:2], tmp_path / "frame", catalogue) > 0
+    assert materialize.write_spark_frame(spark, store, MIDNIGHTS[:2], tmp_path / "frame", catalogue) > 0
     found = read_frame(tmp_path / "frame", [feature.name for feature in catalogue])
     expected = frame_from(store, list(found.index), catalogue=catalogue).set_axis(found.index)
     assert differences(found, expected) == []
@@ -104,7 +104,7 @@ def built(spark: Backend, tmp_path_factory: pytest.TempPathFactory) -> Built:
     with _rows_held_by_the_driver() as held:
         first = current_spark_tiles(spark, OperatingStore(store.folder, store.deliveries[:1]))
         tiles = current_spark_tiles(spark, store)
-        assert _write_frame_on_spark(spark, store, MIDNIGHTS, folder / "frame") > 0
+        assert write_spark_frame(spark, store, MIDNIGHTS, folder / "frame") > 0
     return Built(store, first, tiles, folder / "frame", held)
 
 

@@ -109,7 +109,7 @@ def test_only_honest_work_is_advised_and_of_a_reason_group_what_follows_soonest(
         assert feature.window is not None
         assert feature.window <= 400
         # what cheap fakes do, and what more orders, real or not, would do by themselves
-        assert feature.bought in {"no", "up" if feature.sign > 0 else "down"}
+        assert feature.gameable in {"no", "up" if feature.sign > 0 else "down"}
         assert feature.reason_group not in {"sales_level", "sales_trend", "stability", "recency", "tenure", "customers"}
         others = [
             other.window

@@ -61,7 +61,7 @@ whichever direction. *Plain LightGBM* reads 20 features of payments written for 
 
 ### What does the guard against fake orders cost?
 
-A model reads no feature that fake orders can move cheaply (`bought` in [features.md](features.md)). The same trainer
+A model reads no feature that fake orders can move cheaply (`gameable` in [features.md](features.md)). The same trainer
 that may read them as well reaches:
 
 | label | with the guard | without it |

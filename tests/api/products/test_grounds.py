@@ -81,4 +81,4 @@ def test_doubts_are_shares_and_none_where_a_feature_is_missing(beyond: float | N
         assert doubted is not None
         # of c + e orders a visit, what is not doubted is c
         assert 0 <= doubted < 1 or beyond > 1e5
-        assert math.isclose((1 - doubted) * (CEILING.value + beyond), CEILING.value, rel_tol=1e-6)
+        assert math.isclose((1 - doubted) * (CEILING + beyond), CEILING, rel_tol=1e-6)

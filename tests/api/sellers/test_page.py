@@ -12,7 +12,7 @@ from api.web import documents
 from features.profile.profile import MissingReason
 from features.profile.series import SUMS
 from features.store.profiles import PeerScope
-from tests.features.profile.test_picture import FLAGS, T, read
+from tests.features.profile.test_profile import FLAGS, T, read
 
 NOW = datetime(2024, 4, 2, 9, 30, tzinfo=UTC)
 

@@ -26,5 +26,5 @@ def test_a_threshold_is_where_more_is_worse() -> None:
     assert all(flag.question.endswith("?") and flag.why.endswith(".") for flag in FLAGS)
 
 
-def test_the_page_of_the_picture_is_what_its_definitions_say() -> None:
-    assert (ROOT / "docs" / "picture.md").read_text(encoding="utf-8") == markdown()
+def test_the_profile_page_matches_its_definitions() -> None:
+    assert (ROOT / "docs" / "profile.md").read_text(encoding="utf-8") == markdown()

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.profile.series import SERIES, STEPS, SUMS, Series, figure_of, steps_before
+from features.profile.series import SERIES, STEPS, SUMS, Series, step_value, steps_before
 
-RATE = Series("r", "R", "A rate.", "ratio", "returned", over="gross")
-NET = Series("n", "N", "A difference.", "micro-USD", "gross", less="refunded")
-STARS = Series("s", "S", "Stars.", "stars", "star_hundredths", over="ratings")
+RATE = Series(name="r", label="R", meaning="A rate.", unit="ratio", of="returned", over="gross")
+NET = Series(name="n", label="N", meaning="A difference.", unit="micro-USD", of="gross", less="refunded")
+STARS = Series(name="s", label="S", meaning="Stars.", unit="stars", of="star_hundredths", over="ratings")
 
 
 @given(st.dates(date(2019, 1, 1), date(2030, 1, 1)))
@@ -43,7 +43,7 @@ def test_a_leap_day_is_a_day() -> None:
     ],
 )
 def test_figures(series: Series, sums: dict[str, int | None], figure: float | None) -> None:
-    found = figure_of(series, sums)
+    found = step_value(series, sums)
     assert found == figure
     assert isinstance(found, int) == isinstance(figure, int)
 

@@ -51,13 +51,13 @@ def moves(store: OperatingStore, known: pd.DataFrame) -> pd.DataFrame:
 @pytest.mark.parametrize("feature", CATALOGUE, ids=[each.name for each in CATALOGUE])
 def test_a_feature_that_fake_orders_move_cheaply_is_declared_so(feature: Feature, moves: pd.DataFrame) -> None:
     for way in ("up", "down"):
-        if feature.bought not in (way, "both"):
+        if feature.gameable not in (way, "both"):
             assert moves.loc[feature.name, way] <= 1.0, f"it can be bought {way}"
 
 
 def test_declarations_are_not_for_nothing(moves: pd.DataFrame) -> None:
     """Shops whose every day is alike show half of what can be bought; the rest needs returns, livestreams, a slump."""
-    declared = [each for each in CATALOGUE if each.bought != "no"]
+    declared = [each for each in CATALOGUE if each.gameable != "no"]
     shown = [each.name for each in declared if moves.loc[each.name].max() > 1.0]
     assert len(shown) >= 0.5 * len(declared), sorted({each.name for each in declared} - set(shown))
 
@@ -65,10 +65,10 @@ def test_declarations_are_not_for_nothing(moves: pd.DataFrame) -> None:
 @pytest.mark.parametrize("feature", CATALOGUE, ids=[each.name for each in CATALOGUE])
 def test_no_column_rewards_what_can_be_bought(feature: Feature) -> None:
     columns = Columns.of([feature.name])
-    if feature.bought in ("up", "both"):
+    if feature.gameable in ("up", "both"):
         assert -1 not in columns.signs, "lower risk for more of it"
-    if feature.bought in ("down", "both"):
+    if feature.gameable in ("down", "both"):
         assert 1 not in columns.signs, "lower risk for less of it"
     # what has no direction is not scored at all
-    if feature.bought == "no" or not feature.sign:
+    if feature.gameable == "no" or not feature.sign:
         assert columns.signs == ((feature.sign,) if feature.sign else ())

@@ -50,14 +50,14 @@ def test_ranks_are_told_in_the_good_direction() -> None:
     for each in read().features:
         assert each.percentile == 40
         assert each.no_better == {-1: 40, 0: None, 1: 70}[each.feature.sign]
-        assert each.gap is None
+        assert each.missing is None
 
 
 def test_an_index_is_the_mean_of_what_is_ranked_halves_up() -> None:
     names = [feature.name for feature in FAMILIES["Tenure and breadth"] if feature.sign]
     assert family(read(), "Tenure and breadth").index == 40
     found = family(read(ranks={names[0]: (41, 0, 99), names[1]: UNRANKED}), "Tenure and breadth")
-    assert (found.index, found.counted, found.of, found.gap) == (41, 2, 3, None)  # 40.5
+    assert (found.index, found.counted, found.of, found.missing) == (41, 2, 3, None)  # 40.5
     found = family(
         read(ranks={names[0]: (100, 0, 99), names[1]: (0, 0, 99), names[2]: (1, 0, 99)}), "Tenure and breadth"
     )
@@ -68,12 +68,12 @@ def test_an_index_that_is_not_known_says_why() -> None:
     names = [feature.name for feature in FAMILIES["Reputation"]]
     unranked, nothing = dict.fromkeys(names, UNRANKED), dict.fromkeys(names)
     undelivered = replace(SNAPSHOT, covers_through={"orders": T})
-    assert family(read(ranks=unranked), "Reputation").gap is MissingReason.TOO_FEW_PEERS
-    assert family(read(nothing, unranked), "Reputation").gap is MissingReason.NO_VALUE
-    assert family(read(nothing, unranked, undelivered), "Reputation").gap is MissingReason.NOT_DELIVERED
+    assert family(read(ranks=unranked), "Reputation").missing is MissingReason.TOO_FEW_PEERS
+    assert family(read(nothing, unranked), "Reputation").missing is MissingReason.NO_VALUE
+    assert family(read(nothing, unranked, undelivered), "Reputation").missing is MissingReason.NOT_DELIVERED
     assert family(read(nothing, unranked, peers=PeerGroup(PeerScope.NONE, None, None, 0)), "Reputation").index is None
     found = [each for each in read(nothing, unranked, undelivered).features if each.feature.name == "rating_90d"]
-    assert [each.gap for each in found] == [MissingReason.NOT_DELIVERED]
+    assert [each.missing for each in found] == [MissingReason.NOT_DELIVERED]
 
 
 def test_a_step_before_the_first_row_is_unknown_and_one_after_it_is_nothing() -> None:
@@ -84,9 +84,9 @@ def test_a_step_before_the_first_row_is_unknown_and_one_after_it_is_nothing() ->
     assert series(read(coverage=began, sums=nothing), "orders").values == (None,) * 9 + (0, 0, 0)
     # refunds are none since the first order, whenever the first refund came
     assert series(read(coverage={"orders": TABLE}), "net_sales").values == (0,) * 12
-    assert series(read(coverage={"orders": TABLE}), "visits").gap is MissingReason.NO_ROWS
+    assert series(read(coverage={"orders": TABLE}), "visits").missing is MissingReason.NO_ROWS
     rates = series(read(coverage=began, sums=nothing), "return_rate")
-    assert (set(rates.values), rates.gap) == ({None}, MissingReason.NO_VALUE)
+    assert (set(rates.values), rates.missing) == ({None}, MissingReason.NO_VALUE)
 
 
 def test_a_step_that_nobody_has_delivered_yet_is_unknown() -> None:
@@ -98,10 +98,11 @@ def test_a_step_that_nobody_has_delivered_yet_is_unknown() -> None:
     assert series(read(snapshot=replace(SNAPSHOT, covers_through=covers)), "net_sales").values == (0,) * 12
     del covers["refunds"]
     assert (
-        series(read(snapshot=replace(SNAPSHOT, covers_through=covers)), "net_sales").gap is MissingReason.NOT_DELIVERED
+        series(read(snapshot=replace(SNAPSHOT, covers_through=covers)), "net_sales").missing
+        is MissingReason.NOT_DELIVERED
     )
     sums = tuple(None if name == "visits" else (1,) * 12 for name in SUMS)
-    assert series(read(sums=sums), "conversion").gap is MissingReason.NOT_DELIVERED
+    assert series(read(sums=sums), "conversion").missing is MissingReason.NOT_DELIVERED
     assert series(read(sums=sums), "orders").values == (1,) * 12
 
 
@@ -110,13 +111,13 @@ def test_a_question_is_raised_above_its_threshold_and_not_at_it() -> None:
         for value, raised in ((flag.threshold, False), (flag.threshold + 1e-9, True), (0.0, False), (None, None)):
             found = next(each for each in read({flag.feature: value}).flags if each.flag == flag)
             assert (found.value, found.raised) == (value, raised)
-            assert (found.gap is None) == (value is not None)
+            assert (found.missing is None) == (value is not None)
 
 
 def test_coverage_tells_of_every_table() -> None:
     covers = {name: T for name in EVERY if name != "purchases"}
     found = read(snapshot=replace(SNAPSHOT, covers_through=covers), coverage={"orders": TABLE}).coverage
-    told = {each.table: (each.months_of_history, sum(each.days), each.gap) for each in found}
+    told = {each.table: (each.months_of_history, sum(each.days), each.missing) for each in found}
     assert told == {
         "orders": (12, 3, None),
         **dict.fromkeys(("refunds", "traffic", "fulfilments", "ratings"), (None, 0, MissingReason.NO_ROWS)),

@@ -16,7 +16,7 @@ from features.ingest import OperatingStore, ingest, open_store
 from features.profile.compute import compute_profiles
 from features.profile.series import SUMS
 from features.store.profiles import StoredProfile
-from tests.oracles import picture_oracle
+from tests.oracles import profile_oracle
 from tests.oracles.accepted import write_accepted
 from tests.oracles.by_hand import T, Trade
 from tests.oracles.delivered import deliver, rates_of
@@ -51,7 +51,7 @@ def test_identical_rows_count_once_and_currencies_become_dollars(tmp_path: Path)
     sellers = [f"S{number}" for number in range(6)]
     seen = visible(rows, as_of)
     for seller, picture in landed(open_store(store), sellers, as_of).items():
-        for name, expected in picture_oracle.sums(seen, seller, as_of).items():
+        for name, expected in profile_oracle.sums(seen, seller, as_of).items():
             found = sums_of(picture)[name]
             assert (found is None) == (expected is None)
             # an amount in its currency and back is right to a micro-dollar an order

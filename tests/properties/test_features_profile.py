@@ -21,7 +21,7 @@ from features.profile.compute import compute_profiles
 from features.profile.series import SUMS
 from features.store.profiles import StoredProfile, encode
 from tests.counts import repeat
-from tests.oracles import picture_oracle
+from tests.oracles import profile_oracle
 from tests.oracles.accepted import write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
 from tests.oracles.seller_sight import Rows, midnight, visible
@@ -53,8 +53,8 @@ def test_sums_and_days_equal_the_oracle(shape: Shape) -> None:
     as_of = MIDNIGHTS[shape.seed % len(MIDNIGHTS)]
     seen = visible(rows, as_of)
     for seller, found in pictures(rows, sellers, as_of).items():
-        assert dict(zip(SUMS, found.sums, strict=True)) == picture_oracle.sums(seen, seller, as_of)
-        expected = picture_oracle.coverage(seen, seller, as_of)
+        assert dict(zip(SUMS, found.sums, strict=True)) == profile_oracle.sums(seen, seller, as_of)
+        expected = profile_oracle.coverage(seen, seller, as_of)
         assert {name: vars(each) for name, each in found.coverage.items()} == {
             name: vars(each) for name, each in expected.items()
         }
@@ -63,7 +63,7 @@ def test_sums_and_days_equal_the_oracle(shape: Shape) -> None:
 def test_the_oracle_is_not_agreed_with_by_silence() -> None:
     shape = Shape(seed=1, sellers=20, events=90)
     seen = visible(market(shape), MIDNIGHTS[0])
-    found = [picture_oracle.sums(seen, f"S{number}", MIDNIGHTS[0]) for number in range(20)]
+    found = [profile_oracle.sums(seen, f"S{number}", MIDNIGHTS[0]) for number in range(20)]
     for name in SUMS:
         values = [value for sums in found for value in sums[name] or ()]
         assert len(set(values)) >= 3, name

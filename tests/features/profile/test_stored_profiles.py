@@ -119,5 +119,5 @@ def test_vectors_from_before_there_were_pictures_get_them_once(
     assert materialize_vectors(operating, held) == (snapshot, len(plain))
     assert [(each.seller_id, each.values) for each in held.all_latest()] == plain
     assert held.picture(plain[0][0]) is not None
-    monkeypatch.setattr(materialize, "land", None)  # whoever computes again fails
+    monkeypatch.setattr(materialize, "compute_profiles", None)  # whoever computes again fails
     assert materialize_vectors(operating, held) == (snapshot, len(plain))
