@@ -1,6 +1,6 @@
 """The console command: mounts each package's commands, and turns what they refuse into one sentence and exit code 2.
 
-It also hands the scores that were given from the service, which keeps them, to monitoring, which may not know it.
+It also passes the scores of the service to monitoring, which may not import the service.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ app = typer.Typer(
 )
 
 
-def _ledger() -> ScoreSource:
-    """Return the service's scores and bundles as monitoring asks for them."""
+def _score_source() -> ScoreSource:
+    """Return the scores and bundles of the service for monitoring."""
     from api.models.bundle_store import load_bundle
     from api.models.registry import load_champion
     from api.scores.export import export_scores, export_shadow_scores
@@ -73,7 +73,7 @@ def _frame(rows: Iterable[object], columns: list[str]) -> pd.DataFrame:
 
 for commands in (
     training.cli.app,
-    training.monitor.cli.mounted(_ledger),
+    training.monitor.cli.monitor_app(_score_source),
     features.cli.app,
     features.importers.cli.app,
     api.cli.main.app,

@@ -1,7 +1,8 @@
-"""Two models on the same rows: how much better or worse the candidate is, and how far that could be chance."""
+"""Comparison of two models on the same rows: differences of metrics with intervals, agreement of scores, segments."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -22,17 +23,17 @@ if TYPE_CHECKING:
     from training.dataset import Dataset
 
 FIGURES: Final = ("auc", "gini", "ks", "brier", "log_loss")
-"""What is compared; of the last two less is better."""
+"""The compared metrics; for the last two, less is better."""
 
 NEAR: Final = 20
-"""Points within which two scores say much the same: half of what doubles the odds."""
+"""Scores within this number of points count as near: half of the points that double the odds."""
 
 
 @dataclass(frozen=True)
 class Paired:
-    """A figure of both models on the same rows, and candidate minus champion with its 95% interval.
+    """A metric of both models on the same rows, and candidate less champion with its 95% interval.
 
-    The interval is of the difference on the same resamples, so that what both models find hard cancels out.
+    The interval is that of the difference on the same resamples, so that rows that are hard for both cancel out.
     """
 
     candidate: float
@@ -42,7 +43,7 @@ class Paired:
 
 @dataclass(frozen=True)
 class Segment:
-    """A part of the rows, such as `country` `VN`, and the AUC there; None where there are too few rows of a kind."""
+    """A part of the rows, such as `country` `VN`, with its AUC; None if there are too few bad or good rows."""
 
     by: str
     value: str
@@ -53,9 +54,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How alike the scores are: rank correlation (Spearman), mean distance in points, and shares of the rows.
+    """Agreement of the scores: rank correlation (Spearman), mean distance in points, and shares of the rows.
 
-    There is no correlation where a model gives everyone the same score.
+    The correlation is None if one model gives all rows the same score.
     """
 
     rank_correlation: float | None
@@ -66,7 +67,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All that was found on `rows` rows, `bad` of them bad."""
+    """The result of a comparison on `rows` rows, of which `bad` are bad."""
 
     rows: int
     bad: int
@@ -76,66 +77,85 @@ class Comparison:
 
 
 def compare(candidate: Bundle, champion: Bundle, rows: Dataset, seed: int = 7) -> Comparison:
-    """Judge both models on the same rows.
+    """Compare two bundles on the same rows.
 
-    Example: a difference in AUC of `0.012 (-0.004 to 0.027)` says that the candidate ranked better, and that another
-    such sample of loans could say the opposite.
+    Example: an AUC difference of `0.012 (-0.004 to 0.027)` means that the candidate ranked better, but that another
+    sample of loans could show the opposite.
 
     Args:
-        candidate: the bundle that may come.
-        champion: the bundle that is there.
-        rows: unseen by both, with both kinds of outcome.
+        candidate: the bundle that may become the champion.
+        champion: the bundle of the champion.
+        rows: rows that neither was trained on, with both kinds of outcome.
         seed: of the bootstrap.
 
     Raises:
-        ComparisonError: a bundle was trained with another catalogue than the other's, or the rows'.
+        ComparisonError: a bundle was trained with another catalogue than that of the rows.
     """
     for version, bundle in (("candidate", candidate), ("champion", champion)):
         if bundle.sheet.catalogue != rows.catalogue:
             raise ComparisonError(
-                f"The {version} was trained with the catalogue {bundle.sheet.catalogue[:19]}, and these rows are of "
-                f"{rows.catalogue[:19]}. Compare the test predictions that both runs stored."
+                f"The {version} was trained with the catalogue {bundle.sheet.catalogue[:19]}, but the rows have the "
+                f"catalogue {rows.catalogue[:19]}. Compare the test predictions that both runs stored."
             )
     return compare_predictions(predict(candidate, rows), predict(champion, rows), seed)
 
 
 def compare_predictions(ours: pd.DataFrame, theirs: pd.DataFrame, seed: int = 7) -> Comparison:
-    """Compare the predictions of two models for the same loans in the same order; see `predictions.COLUMNS`.
+    """Compare the test predictions of two models for the same loans in the same order.
 
-    Outcomes and segments are those of the candidate's table, `ours`.
+    Args:
+        ours: the candidate's, with the columns `predictions.COLUMNS`; outcomes and segments are read from it.
+        theirs: the champion's.
+        seed: of the bootstrap.
     """
     bad = ours["bad"].to_numpy(dtype=bool)
     probabilities = (ours["probability"].to_numpy(), theirs["probability"].to_numpy())
     return Comparison(
         rows=len(bad),
         bad=int(bad.sum()),
-        figures=_paired(bad, *probabilities, seed),
-        agreement=_agreement(ours, theirs),
+        figures=paired(bad, *probabilities, seed=seed),
+        agreement=agreement(ours, theirs),
         segments=tuple(_segments(ours, probabilities, seed)),
     )
 
 
-def _paired(
+def paired(
     bad: NDArray[np.bool_],
-    ours: NDArray[np.float64],
-    theirs: NDArray[np.float64],
-    seed: int,
+    candidate: NDArray[np.float64],
+    champion: NDArray[np.float64],
+    *,
+    seed: int = 7,
     names: tuple[str, ...] = FIGURES,
+    sellers: pd.Series | None = None,
 ) -> dict[str, Paired]:
-    # the same seed draws the same rows for both
-    (mine, mine_drawn), (other, other_drawn) = (resampled(bad, each, seed, names) for each in (ours, theirs))
+    """Return metrics of two models on the same rows.
+
+    Args:
+        bad: shape (n,), True if the loan is bad.
+        candidate: shape (n,), the candidate's probabilities of default.
+        champion: shape (n,), the champion's probabilities of default.
+        seed: of the bootstrap; both models are measured on the same resamples.
+        names: of the metrics.
+        sellers: the seller of each row; all rows of a seller are resampled together.
+    """
+    (ours, our_samples), (theirs, their_samples) = (
+        resampled(bad, probability, seed, names, sellers) for probability in (candidate, champion)
+    )
     return {
         name: Paired(
-            mine[name], other[name], Estimate.of(mine[name] - other[name], mine_drawn[name] - other_drawn[name])
+            ours[name], theirs[name], Estimate.of(ours[name] - theirs[name], our_samples[name] - their_samples[name])
         )
         for name in names
     }
 
 
-def _agreement(ours: pd.DataFrame, theirs: pd.DataFrame) -> Agreement:
+def agreement(ours: pd.DataFrame, theirs: pd.DataFrame) -> Agreement:
+    """Return the agreement of two models from the columns `score` and `band`; shares are NaN without rows."""
     from scipy.stats import spearmanr
 
-    one, other = ours["score"].to_numpy(), theirs["score"].to_numpy()
+    one, other = ours["score"].to_numpy(dtype=np.float64), theirs["score"].to_numpy(dtype=np.float64)
+    if not len(one):
+        return Agreement(None, math.nan, math.nan, math.nan)
     apart = np.abs(one - other)
     constant = len(set(one)) == 1 or len(set(other)) == 1
     return Agreement(
@@ -149,16 +169,11 @@ def _agreement(ours: pd.DataFrame, theirs: pd.DataFrame) -> Agreement:
 def _segments(
     ours: pd.DataFrame, probabilities: tuple[NDArray[np.float64], NDArray[np.float64]], seed: int
 ) -> Iterator[Segment]:
-    bad = ours["bad"].to_numpy(dtype=bool)
     for by in SEGMENTS:
         for value in in_order(by, ours[by]):
             inside = (ours[by] == value).to_numpy()
-            yield _segment((by, value), bad[inside], (probabilities[0][inside], probabilities[1][inside]), seed)
-
-
-def _segment(
-    named: tuple[str, str], bad: NDArray[np.bool_], given: tuple[NDArray[np.float64], NDArray[np.float64]], seed: int
-) -> Segment:
-    rows, bads = len(bad), int(bad.sum())
-    judged = min(bads, rows - bads) >= LEAST_OF_A_KIND
-    return Segment(*named, rows, bads, _paired(bad, *given, seed, ("auc",))["auc"] if judged else None)
+            bad = ours["bad"].to_numpy(dtype=bool)[inside]
+            auc = None
+            if min(bad.sum(), (~bad).sum()) >= LEAST_OF_A_KIND:
+                auc = paired(bad, *(each[inside] for each in probabilities), seed=seed, names=("auc",))["auc"]
+            yield Segment(by, value, len(bad), int(bad.sum()), auc)

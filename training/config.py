@@ -1,10 +1,14 @@
-"""All settings of a training run, with one digest: defaults where they are defined, overridden by a TOML file."""
+"""All settings of a training run and of monitoring; a TOML file overrides the defaults."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
 
 from training.errors import ConfigError
 from training.evidence.fake_order_strategies import FakeOrdersConfig
@@ -16,6 +20,9 @@ from training.search import SearchConfig
 from training.settings import STRICT
 from training.split import longest_days
 from training.split_settings import SplitConfig
+
+if TYPE_CHECKING:
+    from training.evidence.metrics import Estimate
 
 
 @dataclass(frozen=True)
@@ -65,9 +72,133 @@ class TrainConfig:
         return "sha256:" + hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def as_toml(self) -> str:
-        """Write every setting as a settings file."""
-        return "\n".join(
-            f"[{name}]\n"
-            + "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in section.items())
-            for name, section in asdict(self).items()
-        )
+        """Return every setting as the content of a settings file."""
+        return _sections_as_toml(asdict(self))
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The allowed range of a monitored metric.
+
+    Example:
+        >>> str(Threshold(0.8, 1.25)), str(Threshold(upper=0.25))
+        ('0.8 to 1.25', 'at most 0.25')
+    """
+
+    lower: float = -math.inf
+    upper: float = math.inf
+
+    def is_breached(self, metric: Estimate) -> bool:
+        """Return whether the whole interval of a metric lies outside the range."""
+        return metric.low > self.upper or metric.high < self.lower
+
+    def __str__(self) -> str:
+        if math.isinf(self.lower):
+            return f"at most {self.upper:g}"
+        return f"at least {self.lower:g}" if math.isinf(self.upper) else f"{self.lower:g} to {self.upper:g}"
+
+
+@dataclass(frozen=True)
+class DriftThresholds:
+    """Thresholds of drift and of the availability of scores.
+
+    Attributes:
+        days: length of the analysis period, which ends today.
+        score_psi_most: largest PSI of the score; banks usually act above 0.25.
+        feature_psi_most: largest PSI of a feature.
+        least_sellers: smallest number of sellers for which drift is measured.
+        unusable_share_most: largest share of `insufficient_data` and `stale_data` in the analysis period.
+    """
+
+    __pydantic_config__ = STRICT
+
+    days: Annotated[int, Field(ge=1)] = 90
+    score_psi_most: Annotated[float, Field(gt=0)] = 0.25
+    feature_psi_most: Annotated[float, Field(gt=0)] = 0.25
+    least_sellers: Annotated[int, Field(ge=20)] = 50
+    unusable_share_most: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+
+@dataclass(frozen=True)
+class OutcomeThresholds:
+    """Thresholds of performance and calibration.
+
+    Attributes:
+        vintages: number of the latest vintages with matured loans that can raise alarms; older ones are only shown.
+        least_of_a_kind: smallest number of bad loans, and of good loans, for an AUC or a calibration slope.
+        observed_over_expected_least: below it the model is too strict.
+        observed_over_expected_most: above it the model is too lenient.
+        slope_least: smallest calibration slope; below it predictions are too extreme.
+        slope_most: largest calibration slope; above it predictions are too close to the average.
+        auc_loss_most: largest loss of AUC since the validation of the bundle.
+    """
+
+    __pydantic_config__ = STRICT
+
+    vintages: Annotated[int, Field(ge=1)] = 12
+    least_of_a_kind: Annotated[int, Field(ge=2)] = 10
+    observed_over_expected_least: Annotated[float, Field(ge=0, le=1)] = 0.8
+    observed_over_expected_most: Annotated[float, Field(ge=1)] = 1.25
+    slope_least: Annotated[float, Field(ge=0, le=1)] = 0.8
+    slope_most: Annotated[float, Field(ge=1)] = 1.25
+    auc_loss_most: Annotated[float, Field(ge=0, le=1)] = 0.05
+
+    @property
+    def observed_over_expected(self) -> Threshold:
+        """The allowed range of observed over expected defaults."""
+        return Threshold(self.observed_over_expected_least, self.observed_over_expected_most)
+
+    @property
+    def slope(self) -> Threshold:
+        """The allowed range of the calibration slope."""
+        return Threshold(self.slope_least, self.slope_most)
+
+
+@dataclass(frozen=True)
+class FreshnessThresholds:
+    """Largest age of the data. For the tables that scores need, the bundle sets it (`max_age_days`).
+
+    Attributes:
+        outcome_days_most: largest age of loans, instalments and payments, in days.
+    """
+
+    __pydantic_config__ = STRICT
+
+    outcome_days_most: Annotated[int, Field(ge=0)] = 45
+
+
+@dataclass(frozen=True)
+class PortfolioConfig:
+    """What a file of `score-portfolio` does not contain: the number of days for which each score is valid."""
+
+    __pydantic_config__ = STRICT
+
+    validity_days: Annotated[int, Field(ge=1)] = 30
+
+
+@dataclass(frozen=True)
+class MonitorConfig:
+    """All settings of monitoring; in a file each field is a section, see `settings.read_settings`.
+
+    Example:
+        >>> MonitorConfig(drift=DriftThresholds(days=30)).as_toml().splitlines()[:2]
+        ['[drift]', 'days = 30']
+    """
+
+    __pydantic_config__ = STRICT
+
+    drift: DriftThresholds = field(default_factory=DriftThresholds)
+    outcomes: OutcomeThresholds = field(default_factory=OutcomeThresholds)
+    freshness: FreshnessThresholds = field(default_factory=FreshnessThresholds)
+    portfolio: PortfolioConfig = field(default_factory=PortfolioConfig)
+
+    def as_toml(self) -> str:
+        """Return every setting as the content of a settings file."""
+        return _sections_as_toml(asdict(self))
+
+
+def _sections_as_toml(sections: dict[str, dict[str, object]]) -> str:
+    return "\n".join(
+        f"[{name}]\n" + "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in section.items())
+        for name, section in sections.items()
+    )

@@ -1,11 +1,8 @@
-"""What became of requests: with a score or without, month by month.
+"""Availability: whether requests get a score, whether anything was scored at all, and how old the data are.
 
-How old the data are: up to which midnight each table is complete, against today.
-
-A score compares tables with its own midnight and never with a clock, so that it can be replayed; that all tables stop
-at once is for whoever runs the service to see, and here is where they see it.
-
-Was anything scored at all? Where nothing was, every other study is silent, and silence must not read as health.
+A score compares the age of tables with its own midnight, so that it can be replayed. Monitoring compares them with
+today, and thus detects that deliveries have stopped. Without any score the other studies have no result, which must
+not look like a good result.
 """
 
 from __future__ import annotations
@@ -17,118 +14,109 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from scoring import Outcome
+from training.config import Threshold
+from training.evidence.limits import shares
 from training.evidence.metrics import Estimate
 from training.evidence.statistics import wilson_interval
 from training.evidence.study import Finding
-from training.monitor.score_log import SCORED, months
+from training.monitor.score_log import SCORED, month_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from scoring import Bundle
-    from training.monitor.config import FreshnessLimits
+    from training.config import FreshnessThresholds
     from training.monitor.subject import MonitoredModel
 
-
 BY_MONTH: Final = "Answers by month"
-
+BY_TABLE: Final = "Age by table"
 
 UNUSABLE: Final = (Outcome.INSUFFICIENT_DATA, Outcome.STALE_DATA)
-"""Answers without a number that are the data's fault, not a young seller's lot."""
+"""Outcomes without a score because of the data, not because of the seller."""
+
+_OUTCOME_TABLES: Final = ("loans", "instalments", "payments")
+_NO_SCORES: Final = (
+    "Scores come from POST /v1/scores, or from a file of `sellerscore score-portfolio` with --portfolio. Check that "
+    "the service runs and uses this state folder."
+)
 
 
-_OUTCOMES_TITLE: Final = "Who got a score?"
-
-
-def request_outcomes(watched: MonitoredModel) -> Finding:
-    """Count answers by outcome, each seller and midnight once."""
-    scores, recent = watched.scores, watched.recent
-    lacking = recent["outcome"].isin(UNUSABLE)
-    share = _share(int(lacking.sum()), len(recent)) if len(recent) else None
-    limit = watched.config.drift.unusable_share_most
-    alarm = ""
-    if share is not None and share.low > limit:
-        alarm = (
-            f"Of answers as of the last {watched.config.drift.days} days {_percent(share)} lack a number because data "
-            f"are withheld or stale, surely more than {limit:.0%}."
-        )
-    return Finding(
-        "answers",
-        _OUTCOMES_TITLE,
-        _outcomes_summary(watched, share),
-        figures={
-            "given": float(len(scores)),
-            "recent": float(len(recent)),
-            "in_force": float(in_force(watched)),
-            **(share.figures("unusable_share") if share is not None else {}),
-        },
-        tables={BY_MONTH: by_month(scores)},
-        alarms=(alarm,) if alarm else (),
-    )
-
-
-def in_force(watched: MonitoredModel) -> int:
-    """Return how many answers with a score have not expired at the midnight of today, counted from their own."""
-    import pandas as pd
-
-    scores = watched.scores
-    ends = scores["as_of"] + pd.to_timedelta(scores["valid_days"], unit="D")
-    return int(((ends > pd.Timestamp(watched.today)) & (scores["outcome"] == Outcome.SCORED)).sum())
-
-
-def by_month(scores: pd.DataFrame) -> pd.DataFrame:
-    """Return a line a month of as_of: answers, sellers, the share of each outcome, and how old the data were.
-
-    `days_old` is the median of days from as_of to the request, missing where no request has a time.
-    """
-    import pandas as pd
-
-    lines = []
-    for month, part in scores.groupby(months(scores["as_of"])):
-        shares = {outcome.value: float((part["outcome"] == outcome).mean()) for outcome in Outcome}
-        age = (part["scored_at"] - part["as_of"]).dt.total_seconds().median() / 86_400
-        counts = {"answers": len(part), "sellers": part["seller_id"].nunique()}
-        lines.append({"month": month, **counts, **shares, "days_old": float(age)})
-    return pd.DataFrame(lines, columns=["month", "answers", "sellers", *(each.value for each in Outcome), "days_old"])
-
-
-def _share(hits: int, rows: int) -> Estimate:
+def share(hits: int, rows: int) -> Estimate:
+    """Return a share of rows with its 95% Wilson interval."""
     low, high = (float(end) for end in wilson_interval(hits, rows))
     return Estimate(hits / rows, low, high)
 
 
-def _percent(share: Estimate) -> str:
-    return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
-
-
-def _outcomes_summary(watched: MonitoredModel, share: Estimate | None) -> str:
-    scores = watched.scores
-    scored = float((scores["outcome"] == Outcome.SCORED).mean())
-    asleep = "" if watched.in_use else " The model is not in use, so its alarms are shown and not counted."
-    lately = (
-        f"None is as of the last {watched.config.drift.days} days.{asleep}"
-        if share is None
-        else f"Of the {len(watched.recent):,} as of the last {watched.config.drift.days} days, {_percent(share)} lack "
-        "a number because data are withheld or stale."
+def request_outcomes(monitored: MonitoredModel) -> Finding:
+    """Count assessments by outcome, one for each seller and midnight."""
+    recent, limits = monitored.recent, monitored.config.drift
+    unusable = share(int(recent["outcome"].isin(UNUSABLE).sum()), len(recent)) if len(recent) else None
+    alarms = []
+    if unusable is not None and Threshold(upper=limits.unusable_share_most).is_breached(unusable):
+        alarms.append(
+            f"{shares(unusable)} of the assessments of the last {limits.days} days have no score because data are "
+            f"missing or stale. Threshold: at most {limits.unusable_share_most:.0%}."
+        )
+    return Finding(
+        "answers",
+        "Availability of scores",
+        _outcomes_summary(monitored, unusable),
+        figures={
+            "given": float(len(monitored.scores)),
+            "recent": float(len(recent)),
+            "in_force": float(count_valid(monitored)),
+            **(unusable.figures("unusable_share") if unusable is not None else {}),
+        },
+        tables={BY_MONTH: by_month(monitored.scores)},
+        alarms=tuple(alarms),
     )
+
+
+def count_valid(monitored: MonitoredModel) -> int:
+    """Return the number of scores that are still valid at the midnight of today."""
+    import pandas as pd
+
+    scores = monitored.scores
+    ends = scores["as_of"] + pd.to_timedelta(scores["valid_days"], unit="D")
+    return int(((ends > pd.Timestamp(monitored.today)) & (scores["outcome"] == SCORED)).sum())
+
+
+def by_month(scores: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for each month of `as_of`: assessments, sellers, the share of each outcome, and the age of the data.
+
+    `days_old` is the median number of days from `as_of` to the request; missing if no request has a time.
+    """
+    import pandas as pd
+
+    rows = []
+    for month, part in scores.groupby(month_of(scores["as_of"])):
+        outcomes = {outcome.value: float((part["outcome"] == outcome).mean()) for outcome in Outcome}
+        age = (part["scored_at"] - part["as_of"]).dt.total_seconds().median() / 86_400
+        counts = {"answers": len(part), "sellers": part["seller_id"].nunique()}
+        rows.append({"month": month, **counts, **outcomes, "days_old": float(age)})
+    return pd.DataFrame(rows, columns=["month", "answers", "sellers", *(each.value for each in Outcome), "days_old"])
+
+
+def _outcomes_summary(monitored: MonitoredModel, unusable: Estimate | None) -> str:
+    scores, days = monitored.scores, monitored.config.drift.days
     first, last = (scores["as_of"].agg(end).date() for end in ("min", "max"))
+    scored = float((scores["outcome"] == SCORED).mean())
+    if unusable is None:
+        unused = "" if monitored.in_use else " The model is not in use, so its alarms are shown but not counted."
+        recent = f"None is from the last {days} days.{unused}"
+    else:
+        recent = (
+            f"{shares(unusable)} of the {len(monitored.recent):,} assessments of the last {days} days have no score "
+            "because data are missing or stale."
+        )
     return (
-        f"{len(scores):,} answers to {scores['seller_id'].nunique():,} sellers, as of {first} to {last}; {scored:.1%} "
-        f"with a score. {lately} A seller who was asked about several times as of one midnight counts once."
+        f"{len(scores):,} assessments of {scores['seller_id'].nunique():,} sellers, as of {first} to {last}; "
+        f"{scored:.1%} have a score. {recent} Several requests for one seller and midnight count once."
     )
 
 
-BY_TABLE: Final = "Age by table"
-
-
-_OUTCOMES: Final = ("loans", "instalments", "payments")
-
-
-_FRESHNESS_TITLE: Final = "How old are the data?"
-
-
-class Use(StrEnum):
-    """What a table is there for."""
+class TableUse(StrEnum):
+    """What a table is needed for."""
 
     SCORES = "scores"
     OUTCOMES = "outcomes"
@@ -137,163 +125,143 @@ class Use(StrEnum):
 
 @dataclass(frozen=True)
 class TableAge:
-    """A table's age in days, None where it was never delivered, and the most that is allowed, None for no limit."""
+    """The age of a table in days, None if it was never delivered, and the largest allowed age, None without one."""
 
     table: str
-    use: Use
+    use: TableUse
     through: date | None
     days: int | None
     most: int | None
 
     @property
     def stale(self) -> bool:
-        """Whether it is older than allowed, or lacking where scores need it."""
+        """Whether it is older than allowed, or missing although scores need it."""
         if self.days is None:
-            return self.use is Use.SCORES
+            return self.use is TableUse.SCORES
         return self.most is not None and self.days > self.most
 
     @property
     def state(self) -> str:
-        """The same in a word."""
+        """One word for the reader."""
         if self.stale:
             return "lacking" if self.days is None else "stale"
         return "no limit" if self.most is None else "fresh"
 
 
 def freshness(
-    covers_through: Mapping[str, date], today: date, bundle: Bundle | None, limits: FreshnessLimits
+    covers_through: Mapping[str, date], today: date, bundle: Bundle | None, thresholds: FreshnessThresholds
 ) -> Finding:
-    """Judge the age of every table at the midnight of today.
+    """Compare the age of every table with its threshold.
 
     Args:
         covers_through: the midnight through which each delivered table is complete.
-        today: the midnight of monitoring; what is complete beyond it has no age.
-        bundle: the model in force, which says what tables scores need and how old those may be; None where there is
-            none, so that nobody can say.
-        limits: of the tables of outcomes.
+        today: the midnight of monitoring; a table that is complete beyond it has the age 0.
+        bundle: the champion, which names the tables that scores need and their largest age; None without a champion.
+        thresholds: for the outcome tables.
     """
-    found = list(_ages(covers_through, today, bundle, limits))
-    stale = [each for each in found if each.stale]
-    of_scores = [each.days for each in found if each.use is Use.SCORES and each.days is not None]
-    of_outcomes = [each.days for each in found if each.use is Use.OUTCOMES and each.days is not None]
-    figures = {"stale_tables": float(len(stale))}
-    for name, days in (("oldest_days", of_scores), ("outcomes_days", of_outcomes)):
-        figures |= {name: float(max(days))} if days else {}
+    ages = list(_ages(covers_through, today, bundle, thresholds))
+    figures = {"stale_tables": float(sum(age.stale for age in ages))}
+    for name, use in (("oldest_days", TableUse.SCORES), ("outcomes_days", TableUse.OUTCOMES)):
+        if days := [age.days for age in ages if age.use is use and age.days is not None]:
+            figures[name] = float(max(days))
     return Finding(
         "freshness",
-        _FRESHNESS_TITLE,
-        _freshness_summary(found, today, bundle),
+        "Freshness of the data",
+        _freshness_summary(ages, today, bundle),
         figures=figures,
-        tables={BY_TABLE: _table(found)} if found else {},
-        alarms=tuple(_alarms(stale)),
+        tables={BY_TABLE: _age_table(ages)} if ages else {},
+        alarms=tuple(_freshness_alarms(ages)),
     )
 
 
 def _ages(
-    covers_through: Mapping[str, date], today: date, bundle: Bundle | None, limits: FreshnessLimits
+    covers_through: Mapping[str, date], today: date, bundle: Bundle | None, thresholds: FreshnessThresholds
 ) -> Iterator[TableAge]:
     needed: tuple[str, ...] = ()
     if bundle is not None:
-        # without an optional table that never came, scores take what rests on it as missing
+        # features of an optional table that was never delivered are missing, not stale
         delivered = [name for name in bundle.sheet.optional_tables if name in covers_through]
         needed = (*bundle.sheet.required_tables, *delivered)
-    names = sorted({*covers_through, *needed}, key=lambda name: (list(Use).index(_use(name, needed)), name))
-    for name in names:
-        use = _use(name, needed)
+    most = {
+        TableUse.SCORES: bundle.sheet.max_age_days if bundle is not None else None,
+        TableUse.OUTCOMES: thresholds.outcome_days_most,
+        TableUse.NEITHER: None,
+    }
+    uses = {name: _use(name, needed) for name in {*covers_through, *needed}}
+    for name, use in sorted(uses.items(), key=lambda item: (list(TableUse).index(item[1]), item[0])):
         through = covers_through.get(name)
-        days = None if through is None else max(0, (today - through).days)
-        allowed = {
-            Use.SCORES: bundle.sheet.max_age_days if bundle is not None else None,
-            Use.OUTCOMES: limits.outcome_days_most,
-            Use.NEITHER: None,
-        }
-        yield TableAge(name, use, through, days, allowed[use])
+        yield TableAge(name, use, through, None if through is None else max(0, (today - through).days), most[use])
 
 
-def _use(table: str, needed: tuple[str, ...]) -> Use:
+def _use(table: str, needed: tuple[str, ...]) -> TableUse:
     if table in needed:
-        return Use.SCORES
-    return Use.OUTCOMES if table in _OUTCOMES else Use.NEITHER
+        return TableUse.SCORES
+    return TableUse.OUTCOMES if table in _OUTCOME_TABLES else TableUse.NEITHER
 
 
-def _alarms(stale: list[TableAge]) -> Iterator[str]:
-    lacking = [each.table for each in stale if each.days is None]
-    if lacking:
-        yield f"Scores need {', '.join(lacking)}, which never came: every answer is insufficient_data."
-    for use, words in ((Use.SCORES, "Data that scores rest on"), (Use.OUTCOMES, "Outcomes")):
-        late = [each for each in stale if each.use is use and each.days is not None]
+def _freshness_alarms(ages: list[TableAge]) -> Iterator[str]:
+    if missing := [age.table for age in ages if age.stale and age.days is None]:
+        yield f"Scores need {', '.join(missing)}, never delivered. Every request returns insufficient_data."
+    for use, tables in ((TableUse.SCORES, "Tables for scores"), (TableUse.OUTCOMES, "Outcome tables")):
+        late = [age for age in ages if age.stale and age.use is use and age.days is not None]
         if late:
-            named = ", ".join(f"{each.table} {each.days} days" for each in late)
-            yield f"{words} are older than the {late[0].most} days allowed: {named}."
+            named = ", ".join(f"{age.table} {age.days} days" for age in late)
+            yield f"{tables} are older than the {late[0].most} days allowed: {named}."
 
 
-def _table(found: list[TableAge]) -> pd.DataFrame:
+def _age_table(ages: list[TableAge]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame(
-        [
-            {
-                "table": each.table,
-                "needed_for": each.use.value,
-                "complete_through": "never came" if each.through is None else each.through.isoformat(),
-                "days_old": float("nan") if each.days is None else float(each.days),
-                "allowed": float("nan") if each.most is None else float(each.most),
-                "state": each.state,
-            }
-            for each in found
-        ]
+        {
+            "table": age.table,
+            "needed_for": age.use.value,
+            "complete_through": "never delivered" if age.through is None else age.through.isoformat(),
+            "days_old": float("nan") if age.days is None else float(age.days),
+            "allowed": float("nan") if age.most is None else float(age.most),
+            "state": age.state,
+        }
+        for age in ages
     )
 
 
-def _freshness_summary(found: list[TableAge], today: date, bundle: Bundle | None) -> str:
-    judged = (
-        f"The model in force allows {bundle.sheet.max_age_days} days for the tables that scores rest on"
+def _freshness_summary(ages: list[TableAge], today: date, bundle: Bundle | None) -> str:
+    allowed = (
+        f"The champion allows {bundle.sheet.max_age_days} days for the tables that scores need"
         if bundle is not None
-        else "No model is in force, so nobody says how old the tables that scores rest on may be"
+        else "There is no champion, so no largest age is known for the tables that scores need"
     )
-    return (
-        f"Asked: is every table complete up to the midnight of {today}? {judged}. "
-        f"{sum(each.stale for each in found)} of {len(found)} tables are stale or lacking."
-    )
-
-
-_PERIOD_TITLE: Final = "Was anything scored?"
-
-
-_FROM: Final = (
-    "Scores come from POST /v1/scores, or from a file of `sellerscore score-portfolio` with --portfolio; a service "
-    "that should have given some may be down, or write elsewhere."
-)
+    return f"{sum(age.stale for age in ages)} of {len(ages)} tables are stale or missing on {today}. {allowed}."
 
 
 def period(scores: pd.DataFrame, today: date, days: int) -> Finding:
-    """Count the answers, and those with a score, as of the last days up to today, of all models together.
+    """Count the assessments, and those with a score, in the analysis period, for all models together.
 
-    Example: of a service that nobody asked for a month, with `days` of 30, the figures are `answers` 0 and `scored` 0.
+    Example: if nobody requested a score for a month, with `days` of 30, the figures are `answers` 0 and `scored` 0.
 
     Args:
-        scores: a frame of `ledger.SCORES` as `ledger.until` returns it.
+        scores: a frame of `SCORES` as `select_scores` returns it.
         today: the midnight of monitoring.
-        days: how many days are looked at.
+        days: length of the analysis period.
     """
     import pandas as pd
 
     recent = scores[scores["as_of"] > pd.Timestamp(today) - pd.Timedelta(days=days)]
     scored = int((recent["outcome"] == SCORED).sum())
-    figures = {"answers": float(len(recent)), "scored": float(scored)}
-    return Finding("period", _PERIOD_TITLE, _period_summary(scores, (len(recent), scored), today, days), figures)
-
-
-def _period_summary(scores: pd.DataFrame, counts: tuple[int, int], today: date, days: int) -> str:
-    answers, scored = counts
     if scored:
-        return f"{answers:,} answers are as of the last {days} days, {scored:,} of them with a score."
-    if answers:
-        return f"Nothing was scored: of {answers:,} answers as of the last {days} days none carries a score."
-    if not len(scores):
-        return f"No score is known as of {today} or earlier, so nothing but the age of the data is monitored. {_FROM}"
-    last = scores["as_of"].max().date()
-    return (
-        f"Nothing was scored as of the last {days} days; the latest answer is as of {last}. What was found below is of "
-        f"older scores. {_FROM}"
+        summary = f"{scored:,} of {len(recent):,} assessments of the last {days} days have a score."
+    elif len(recent):
+        summary = f"Nothing was scored: none of {len(recent):,} assessments of the last {days} days has a score."
+    elif len(scores):
+        last = scores["as_of"].max().date()
+        summary = (
+            f"Nothing was scored in the last {days} days; the latest assessment is as of {last}. The results below are "
+            f"about older scores. {_NO_SCORES}"
+        )
+    else:
+        summary = (
+            f"There is no score as of {today} or earlier. Only the freshness of the data is monitored. {_NO_SCORES}"
+        )
+    return Finding(
+        "period", "Scores in the analysis period", summary, {"answers": float(len(recent)), "scored": float(scored)}
     )

@@ -1,6 +1,6 @@
-"""The command `monitor`: watches the models at work, writes a report, and tells a scheduler whether to wake somebody.
+"""The command `monitor`: monitors the models in use, writes a report, and ends with an exit code for a scheduler.
 
-The scores that were given are the service's, which training may not read: whoever mounts the command hands them over.
+Training may not read the score log of the service; `sellerscore.py` passes a `ScoreSource`.
 """
 
 from __future__ import annotations
@@ -14,40 +14,43 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.home import state_folder
+from training.output import Output, OutputOption
 
 if TYPE_CHECKING:
     from scoring import Bundle
-    from training.monitor.config import MonitorConfig
+    from training.config import MonitorConfig
     from training.monitor.run import MonitorInputs, MonitorResult
     from training.monitor.score_log import ScoreSource
     from training.registry import Registry
 
 _Portfolio = Annotated[
-    Path | None, typer.Option(help="A file of `score-portfolio`, to monitor instead of the scores that were given.")
+    Path | None, typer.Option(help="File of `score-portfolio` to monitor instead of the scores of the service.")
 ]
 _AsOf = Annotated[
-    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The midnight of the portfolio; or a column as_of in it.")
+    datetime | None,
+    typer.Option(formats=["%Y-%m-%d"], help="Date of the portfolio, unless the file has a column as_of."),
 ]
 _PortfolioModel = Annotated[
-    str | None,
-    typer.Option(help="The version or alias that made the portfolio; the champion unless you say otherwise."),
+    str | None, typer.Option(help="Version or alias that scored the portfolio. Default: the champion.")
 ]
 _Today = Annotated[
-    datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], help="The midnight (UTC) to monitor as of; what came later is left out."),
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Date of monitoring (UTC); later data are left out.")
 ]
-_Labels = Annotated[Path | None, typer.Option(help="The label table that the model was trained on, if it was on one.")]
+_Labels = Annotated[Path | None, typer.Option(help="Label table that the model was trained on, if any.")]
 _Config = Annotated[
-    Path | None, typer.Option(help="A TOML file of limits; --show-config prints them all with their defaults.")
+    Path | None, typer.Option(help="TOML file with thresholds; --show-config prints all with their defaults.")
 ]
-_Report = Annotated[Path | None, typer.Option(help="The page to write; monitor/DATE.html in the state folder if none.")]
+_Report = Annotated[
+    Path | None, typer.Option(help="File of the HTML report. Default: monitor/DATE.html in the state folder.")
+]
+_ShowConfig = Annotated[bool, typer.Option("--show-config", help="Print the thresholds as TOML and exit.")]
 
 
 @dataclass(frozen=True)
 class _Request:
-    """What the command was asked to look at."""
+    """The options of the command."""
 
-    ledger: ScoreSource
+    source: ScoreSource
     registry: Registry
     portfolio: Path | None
     as_of: date | None
@@ -57,10 +60,10 @@ class _Request:
     config: MonitorConfig
 
 
-def mounted(ledger: Callable[[], ScoreSource]) -> typer.Typer:
-    """Return the command over a ledger, which is asked for when the command runs.
+def monitor_app(source: Callable[[], ScoreSource]) -> typer.Typer:
+    """Return the command for a score source, which is opened when the command runs.
 
-    Example: `app.add_typer(mounted(ledger))`.
+    Example: `app.add_typer(monitor_app(open_source))`.
     """
     app = typer.Typer()
 
@@ -74,131 +77,121 @@ def mounted(ledger: Callable[[], ScoreSource]) -> typer.Typer:
         labels: _Labels = None,
         config: _Config = None,
         report: _Report = None,
-        show_config: Annotated[bool, typer.Option("--show-config", help="Print the limits as TOML and end.")] = False,
-        as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+        show_config: _ShowConfig = False,
+        output: OutputOption = Output.TABLE,
     ) -> None:
-        """Watch the models at work: drift, outcomes by vintage, calibration, age of the data; writes an HTML report.
+        """Monitor drift, performance by vintage, calibration and freshness of the data. Writes an HTML report.
 
-        Ends with 0 where all is well, 1 with an alarm (also when MLflow is away: the report is written, and says so),
-        2 on bad input, 3 where nothing was scored in the days that are looked at (`days` of drift), and no other alarm.
+        Exit codes: 0 no alarm; 1 alarm, also if MLflow cannot be reached (the report is still written); 2 invalid
+        input; 3 nothing was scored in the analysis period and there is no other alarm.
 
         Example: sellerscore monitor
-        Example: sellerscore monitor --portfolio all.csv --as-of 2026-01-01 --today 2026-06-01 --json
+        Example: sellerscore monitor --portfolio all.csv --as-of 2026-01-01 --today 2026-06-01 --output json
         """
-        from training.monitor.config import MonitorConfig
+        from datetime import UTC
+
+        from training.config import MonitorConfig
         from training.registry import Registry
         from training.settings import read_settings
 
-        limits = read_settings(config, MonitorConfig)
+        thresholds = read_settings(config, MonitorConfig)
         if show_config:
-            typer.echo(limits.as_toml(), nl=False)
+            typer.echo(thresholds.as_toml(), nl=False)
             return
-        day = _day(today) or _today()
+        day = (today or datetime.now(UTC)).date()
         page = _writable(report, day)
+        as_of_day = None if as_of is None else as_of.date()
         registry = Registry.in_folder(state_folder())
-        asked = _Request(ledger(), registry, portfolio, _day(as_of), portfolio_model, labels, day, limits)
-        raise typer.Exit(_status(_monitor(asked, page, as_json=as_json)))
+        request = _Request(source(), registry, portfolio, as_of_day, portfolio_model, labels, day, thresholds)
+        result = _monitor(request, page, output)
+        if result.alarms:
+            raise typer.Exit(1)
+        raise typer.Exit(3 if result.nothing_scored else 0)
 
     return app
 
 
-def _status(found: MonitorResult) -> int:
-    """Return what the command ends with; 2 is bad input's, which is raised."""
-    if found.alarms:
-        return 1
-    return 3 if found.nothing_scored else 0
-
-
-def _day(given: datetime | None) -> date | None:
-    return None if given is None else given.date()
-
-
-def _today() -> date:
-    from datetime import UTC
-
-    return datetime.now(UTC).date()
-
-
 def _writable(report: Path | None, today: date) -> Path:
-    """Return where the page goes, checked before any work."""
+    """Return the path of the report, checked before any work."""
     from training.errors import MonitorError
 
     if report is None:
         report = state_folder() / "monitor" / f"{today}.html"
         report.parent.mkdir(parents=True, exist_ok=True)
     if not report.parent.is_dir():
-        raise MonitorError(f"The folder {report.parent} is not there; make it, or name another for the report.")
+        raise MonitorError(
+            f"The folder {report.parent} does not exist. Create it, or choose another one for the report."
+        )
     if report.is_dir():
-        raise MonitorError(f"The report {report} is a folder; name a file.")
+        raise MonitorError(f"The report {report} is a folder. Give the path of a file.")
     return report
 
 
-def _monitor(asked: _Request, page: Path, *, as_json: bool) -> MonitorResult:
+def _monitor(request: _Request, page: Path, output: Output) -> MonitorResult:
     from rich.console import Console
 
     from features.store.folders import replace_text
     from training.monitor.report import render
-    from training.monitor.run import monitor, result_tables
-    from training.monitor.run import to_json as shown_as_json
+    from training.monitor.run import monitor, result_tables, to_json
+    from training.steps import shown_steps
 
-    with Console(stderr=True).status("Reading the scores that were given") as status:
-        given = _score_source(asked)
-        found = monitor(given, asked.config, lambda step: status.update(f"Monitoring {step}"))
-        status.update("Logging to MLflow")
-        found, run_ids = _log(asked, given, found)
-        replace_text(page, render(found, asked.config))
-    if as_json:
-        typer.echo(shown_as_json(found, str(page), run_ids))
-        return found
+    with shown_steps("Reading scores") as step:
+        inputs = _read_inputs(request)
+        result = monitor(inputs, request.config, step)
+        step("Logging to MLflow")
+        result, run_ids = _log(request, inputs, result)
+        replace_text(page, render(result, request.config))
+    if output is Output.JSON:
+        typer.echo(to_json(result, str(page), run_ids))
+        return result
     console = Console()
-    for part in result_tables(found):
+    for part in result_tables(result):
         console.print(part, soft_wrap=isinstance(part, str))
     console.print(f"Report: {page}", soft_wrap=True, markup=False)
-    return found
+    return result
 
 
-def _score_source(asked: _Request) -> MonitorInputs:
+def _read_inputs(request: _Request) -> MonitorInputs:
     from features.ingest import open_store
     from training.holdout import LabelSource
     from training.monitor.inputs import read_portfolio
     from training.monitor.run import MonitorInputs
-    from training.monitor.score_log import known_models, until
+    from training.monitor.score_log import find_models, select_scores
     from training.monitor.subject import References
 
     store = open_store(state_folder() / "operating")
-    champion, asked_for = asked.ledger.champion(), ""
-    if asked.portfolio is None:
-        scores = asked.ledger.scores()
+    champion, selected = request.source.champion(), ""
+    if request.portfolio is None:
+        scores = request.source.scores()
     else:
-        maker = _model_of_portfolio(asked, champion)
-        scores = read_portfolio(asked.portfolio, maker, asked.as_of, asked.config.portfolio.validity_days)
-        asked_for = maker.digest
-    known = until(scores, asked.today)
+        bundle = _portfolio_bundle(request, champion)
+        scores = read_portfolio(request.portfolio, bundle, request.as_of, request.config.portfolio.validity_days)
+        selected = bundle.digest
+    scores = select_scores(scores, request.today)
     return MonitorInputs(
-        scores=known,
-        shadow=asked.ledger.shadow(),
-        models=known_models(known["model"], asked.ledger, asked.registry),
+        scores=scores,
+        shadow=request.source.shadow(),
+        models=find_models(scores["model"], request.source, request.registry),
         champion=champion,
-        references=References(LabelSource(store, asked.labels, asked.today), state_folder() / "monitor"),
-        today=asked.today,
-        asked_for=asked_for,
+        references=References(LabelSource(store, request.labels, request.today), state_folder() / "monitor"),
+        today=request.today,
+        selected=selected,
     )
 
 
-def _model_of_portfolio(asked: _Request, champion: Bundle | None) -> Bundle:
-    """Return the bundle that made the portfolio."""
+def _portfolio_bundle(request: _Request, champion: Bundle | None) -> Bundle:
     from training.errors import MonitorError
     from training.registry import find_version, load_bundle
 
-    if asked.portfolio_model is not None:
-        return load_bundle(asked.registry, find_version(asked.registry, asked.portfolio_model))
+    if request.portfolio_model is not None:
+        return load_bundle(request.registry, find_version(request.registry, request.portfolio_model))
     if champion is None:
-        raise MonitorError("There is no champion that could have made the portfolio; name --portfolio-model.")
+        raise MonitorError("There is no champion. Name the model of the portfolio with --portfolio-model.")
     return champion
 
 
-def _log(asked: _Request, given: MonitorInputs, found: MonitorResult) -> tuple[MonitorResult, tuple[str, ...]]:
-    """Log what was found, and return it with the ids of its runs; a registry that is away is an alarm."""
+def _log(request: _Request, inputs: MonitorInputs, result: MonitorResult) -> tuple[MonitorResult, tuple[str, ...]]:
+    """Log the result to MLflow, and return it with the run IDs; if the registry cannot be reached, add an alarm."""
     from dataclasses import replace
 
     from training.errors import RegistryError
@@ -206,13 +199,12 @@ def _log(asked: _Request, given: MonitorInputs, found: MonitorResult) -> tuple[M
     from training.monitor.run import monitoring_runs, to_json
     from training.registry.monitoring import log_monitoring
 
-    if given.models.registry_away:
-        return found, ()
-    files = {"report.html": render(found, asked.config), "monitor.json": to_json(found, "report.html", ())}
+    if inputs.models.registry_error:
+        return result, ()
+    files = {"report.html": render(result, request.config), "monitor.json": to_json(result, "report.html", ())}
+    runs = monitoring_runs(result, inputs.references.source.store.version)
     try:
-        return found, log_monitoring(
-            asked.registry, monitoring_runs(found, given.references.source.store.version), files
-        )
+        return result, log_monitoring(request.registry, runs, files)
     except RegistryError as error:
-        said = f"{error} What was found is in the report alone."
-        return replace(found, troubles=(*found.troubles, said)), ()
+        problem = f"{error} Nothing was logged to MLflow; the report is complete."
+        return replace(result, problems=(*result.problems, problem)), ()

@@ -1,18 +1,13 @@
-"""Features that grow by a day a day: that sellers are older than those of the training rows is the calendar's doing.
+"""Drift: the population stability index (PSI) of the score and of every feature against the training population.
 
-The training rows are of years past, so that the ages of the same sellers lie beyond any limit from the first month on,
-and an alarm that always rings is none. A population that has become younger no calendar explains: that is news.
+Each seller counts once, with the latest score in the analysis period, so that sellers with daily requests do not
+dominate. Both samples contain only sellers with enough history for a score.
 
-Has the population moved? The stability index (PSI) of the score and of every feature against `reference`.
+The PSI is `sum((now - before) * ln(now / before))` over the shares in the tenths of the reference (Siddiqi, Credit Risk
+Scorecards, 2006, ch. 9). Intervals are those of `evidence.drift`: groups of sellers are resampled, and the part due to
+chance is subtracted (basic bootstrap; Davison and Hinkley, Bootstrap methods and their application, 1997, ch. 5).
 
-Each seller counts once, by the latest score in the days that are now, so that one whom banks ask about daily does not
-stand for many. Rows of the reference without history enough for a score are left out, as they are here. That sellers
-got older is listed and raises no alarm (`ageing`).
-
-The index is `sum((now - before) * ln(now / before))` over shares by the tenths of the reference (Siddiqi, Credit Risk
-Scorecards, 2006, ch. 9). Intervals are those of `evidence.drift`: groups of sellers drawn again, the same for both
-sides, and what chance alone adds taken off (the basic bootstrap; Davison and Hinkley, Bootstrap methods and their
-application, 1997, ch. 5).
+Training rows are from past years, so seller ages always drift upwards. Such drift is listed but raises no alarm.
 """
 
 from __future__ import annotations
@@ -25,19 +20,20 @@ import numpy as np
 from features.catalogue import CATALOGUE, digest
 from features.expressions import DaysOnPlatform, DaysSinceFirst, OldestStore, measures_of
 from features.pipeline import compute_frame
-from features.quality.psi import ACT, WATCH, Stability, Verdict
+from features.quality.psi import ACT, WATCH, Verdict
+from training.config import Threshold
 from training.errors import TrainingError
-from training.evidence import drift as psi
-from training.evidence.drift import SCORE, Drift, Sample, drifts
+from training.evidence.drift import SCORE, Sample, drifts, table
+from training.evidence.metrics import Estimate
 from training.evidence.study import Finding
-from training.monitor.score_log import SCORED, months
+from training.monitor.score_log import SCORED, month_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from training.evidence.drift import Drift, Sample
+    from features.quality.psi import Stability
+    from training.evidence.drift import Drift
     from training.monitor.subject import MonitoredModel, Reference
-
 
 AGES: Final = frozenset(
     feature.name
@@ -48,20 +44,26 @@ AGES: Final = frozenset(
         for measure in measures_of(feature.expression)
     )
 )
-"""What only time moves, and only upwards: `days_on_platform`, `days_since_first_order`, `oldest_store_days`."""
+"""Features that grow by a day a day: `days_on_platform`, `days_since_first_order`, `oldest_store_days`."""
+
+BY_FEATURE: Final = "PSI by feature"
+BY_MONTH: Final = "PSI of the score by month"
+_TITLE: Final = "Drift"
+_NAMED: Final = 5
 
 
 def only_older(before: Sample, now: Sample, found: Mapping[str, Drift]) -> frozenset[str]:
-    """Return the features whose move is that sellers got older, by the median of the values known.
+    """Return the age features that drifted because sellers got older, by the median of the known values.
 
-    One that is missing more or less often than before, above all else that moved, has not only got older.
+    A feature whose share of missing values changed most is not among them.
 
-    Example: of sellers who were 400 days old and are 700 now, it holds `days_on_platform`; of some 100 days old, not.
+    Example: if sellers were 400 days old in training and are 700 days old now, the result contains `days_on_platform`;
+    if they are 100 days old now, it does not.
 
     Args:
         before: the training rows.
-        now: the rows that are compared with them.
-        found: how far each feature has moved.
+        now: the rows of the analysis period.
+        found: the drift of each feature.
     """
     return frozenset(
         name
@@ -70,52 +72,42 @@ def only_older(before: Sample, now: Sample, found: Mapping[str, Drift]) -> froze
     )
 
 
-BY_FEATURE: Final = "PSI by feature"
-
-
-BY_MONTH: Final = "PSI of the score by month"
-
-
-_TITLE: Final = "Has the population moved?"
-
-
-_NAMED: Final = 5
-
-
-def drift(watched: MonitoredModel) -> Finding:
-    """Compare sellers scored lately with the population that the model was made from."""
-    now = _latest(watched.recent)
-    least = watched.config.drift.least_sellers
-    if len(now) < least:
-        said = (
-            f"Not measured: {len(now)} sellers got a score as of the last {watched.config.drift.days} days, and "
-            f"{least} are needed."
+def drift(monitored: MonitoredModel) -> Finding:
+    """Compare the sellers of the analysis period with the training population of the model."""
+    now, limits = _latest(monitored.recent), monitored.config.drift
+    if len(now) < limits.least_sellers:
+        return Finding(
+            "drift",
+            _TITLE,
+            f"Not measured: {len(now)} sellers got a score in the last {limits.days} days; {limits.least_sellers} are "
+            "needed.",
         )
-        return Finding("drift", _TITLE, said)
     try:
-        reference = watched.references.of(watched.model)
+        reference = monitored.references.load(monitored.model)
     except TrainingError as error:
         return Finding("drift", _TITLE, f"Not measured: the training population is not known. {error}")
-    score = _of_score(watched, reference, now)
-    sample = _features_of(watched, now)
+    score, sample = _score_drift(monitored, reference, now), _features(monitored, now)
     features = {} if sample is None else drifts(reference.features, sample)
     older = frozenset[str]() if sample is None else only_older(reference.features, sample, features)
-    moved = {name: each for name, each in features.items() if _above_limit(each, watched.config.drift.feature_psi_most)}
-    surely = {name: each for name, each in moved.items() if name not in older}
-    grown = sorted(older & moved.keys())
-    found = features if score is None else {SCORE: score, **features}
+    threshold = Threshold(upper=limits.feature_psi_most)
+    moved = {name for name, each in features.items() if threshold.is_breached(psi_estimate(each.stability))}
+    drifted = {name: each for name, each in features.items() if name in moved - older}
+    grown = sorted(older & moved)
+    rows = (len(reference.features.values), len(now))
     return Finding(
         "drift",
         _TITLE,
-        _summary(watched, (len(reference.features.values), len(now)), score, features) + _of_age(grown),
+        _summary(monitored, rows, score, features) + _age_summary(grown),
         figures={
             "sellers": float(len(now)),
-            **_score_figures(score),
-            **_feature_figures(features, surely),
-            **({"features_only_older": float(len(grown))} if features else {}),
+            **({} if score is None else _psi_figures("score_psi", score.stability)),
+            **_feature_figures(features, drifted, grown),
         },
-        tables={BY_FEATURE: _table(watched, found, older), BY_MONTH: _by_month(watched, reference)},
-        alarms=tuple(_alarms(watched, score, surely)),
+        tables={
+            BY_FEATURE: _table(monitored, features if score is None else {SCORE: score, **features}, older),
+            BY_MONTH: _by_month(monitored, reference),
+        },
+        alarms=tuple(_alarms(monitored, score, drifted)),
     )
 
 
@@ -124,46 +116,56 @@ def _latest(scores: pd.DataFrame) -> pd.DataFrame:
     return scores[scores["outcome"] == SCORED].drop_duplicates("seller_id", keep="last")
 
 
-def _of_score(watched: MonitoredModel, reference: Reference, now: pd.DataFrame) -> Drift | None:
-    """Compare scores with those of rows that the model never saw; None where there are too few of them."""
+def _score_drift(monitored: MonitoredModel, reference: Reference, now: pd.DataFrame) -> Drift | None:
+    """Compare scores with those of rows that the model was not trained on; None if there are too few of them."""
     before = reference.score
-    if before is None or len(before.values) < watched.config.drift.least_sellers:
+    if before is None or len(before.values) < monitored.config.drift.least_sellers:
         return None
     return drifts(before, Sample(now[[SCORE]], now["seller_id"]))[SCORE]
 
 
-def _features_of(watched: MonitoredModel, now: pd.DataFrame) -> Sample | None:
-    """Return the features that scores rest on: as they were kept, else computed again as of then; or none."""
+def _features(monitored: MonitoredModel, now: pd.DataFrame) -> Sample | None:
+    """Return the features of the scores, stored or computed; None if the catalogue of the model is another one."""
     import pandas as pd
 
-    sheet = watched.model.bundle.sheet
+    sheet = monitored.model.bundle.sheet
     if now["values"].notna().all():
         features = pd.DataFrame(np.stack(now["values"].to_list()), columns=list(sheet.names))
     elif sheet.catalogue == digest(CATALOGUE):
         pairs = now[["seller_id", "as_of"]]
-        computed = compute_frame(watched.references.source.store, pairs)
+        computed = compute_frame(monitored.references.source.store, pairs)
         features = computed.reindex(pd.MultiIndex.from_frame(pairs)).reset_index(drop=True)
     else:
         return None
     return Sample(features, now["seller_id"])
 
 
-def _above_limit(found: Drift, limit: float) -> bool:
-    return found.stability.low is not None and found.stability.low > limit
+def psi_estimate(stability: Stability) -> Estimate:
+    """Return a PSI as an estimate; its interval is NaN if there are too few groups of sellers."""
+    low, high = (float("nan") if end is None else end for end in (stability.low, stability.high))
+    return Estimate(stability.psi, low, high)
 
 
-def _score_figures(score: Drift | None) -> dict[str, float]:
-    return {} if score is None else {"score_psi": score.stability.psi, **_ends("score_psi", score.stability)}
+def psi_text(stability: Stability) -> str:
+    """Return a PSI as text: `PSI 0.312 (0.261 to 0.370)`."""
+    return f"PSI {psi_estimate(stability)}" if stability.low is not None else f"PSI {stability.psi:.3f}"
 
 
-def _feature_figures(features: Mapping[str, Drift], surely: Mapping[str, Drift]) -> dict[str, float]:
+def _psi_figures(name: str, stability: Stability) -> dict[str, float]:
+    return psi_estimate(stability).figures(name) if stability.low is not None else {name: stability.psi}
+
+
+def _feature_figures(
+    features: Mapping[str, Drift], drifted: Mapping[str, Drift], grown: Collection[str]
+) -> dict[str, float]:
     if not features:
         return {}
     return {
         "largest_feature_psi": max(each.stability.psi for each in features.values()),
         "features_to_watch": float(_count(features, Verdict.WATCH)),
         "features_to_act_on": float(_count(features, Verdict.ACT)),
-        "features_surely_moved": float(len(surely)),
+        "features_surely_moved": float(len(drifted)),
+        "features_only_older": float(len(grown)),
     }
 
 
@@ -171,78 +173,70 @@ def _count(found: Mapping[str, Drift], verdict: Verdict) -> int:
     return sum(each.stability.verdict is verdict for each in found.values())
 
 
-def _table(watched: MonitoredModel, found: Mapping[str, Drift], older: Collection[str]) -> pd.DataFrame:
-    labels = {entry.name: entry.label for entry in watched.model.bundle.sheet.entries} | {SCORE: "Score"}
-    table = psi.table(found, ("training", "now"))
-    table.insert(0, "label", table["figure"].map(labels))
-    return table.assign(explained=["sellers got older" if name in older else "" for name in table["figure"]])
+def _table(monitored: MonitoredModel, found: Mapping[str, Drift], older: Collection[str]) -> pd.DataFrame:
+    labels = {entry.name: entry.label for entry in monitored.model.bundle.sheet.entries} | {SCORE: "Score"}
+    rows = table(found, ("training", "now"))
+    rows.insert(0, "label", rows["figure"].map(labels))
+    return rows.assign(explained=["sellers got older" if name in older else "" for name in rows["figure"]])
 
 
-def _of_age(grown: Collection[str]) -> str:
+def _by_month(monitored: MonitoredModel, reference: Reference) -> pd.DataFrame:
+    """Return the PSI of the score for each month with enough sellers."""
+    import pandas as pd
+
+    rows = []
+    for month, part in monitored.scores.groupby(month_of(monitored.scores["as_of"])):
+        now = _latest(part)
+        score = _score_drift(monitored, reference, now) if len(now) >= monitored.config.drift.least_sellers else None
+        if score is not None:
+            rows.append({"month": month, "sellers": len(now), **_psi_figures("psi", score.stability)})
+    return pd.DataFrame(rows)
+
+
+def _alarms(monitored: MonitoredModel, score: Drift | None, drifted: Mapping[str, Drift]) -> Iterator[str]:
+    limits = monitored.config.drift
+    threshold = Threshold(upper=limits.score_psi_most)
+    if score is not None and threshold.is_breached(psi_estimate(score.stability)):
+        yield (
+            f"The score has drifted: {psi_text(score.stability)}. Threshold: {threshold}. The largest change: scores "
+            f"{score.bin} were {score.before:.0%} in training and are {score.now:.0%} now."
+        )
+    if drifted:
+        named = [f"{name} ({psi_text(each.stability)})" for name, each in list(drifted.items())[:_NAMED]]
+        more = f", and {len(drifted) - _NAMED} more" if len(drifted) > _NAMED else ""
+        yield (
+            f"{len(drifted)} {'feature has' if len(drifted) == 1 else 'features have'} drifted: {', '.join(named)}"
+            f"{more}. Threshold: PSI of {Threshold(upper=limits.feature_psi_most)}."
+        )
+
+
+def _summary(
+    monitored: MonitoredModel, rows: tuple[int, int], score: Drift | None, features: Mapping[str, Drift]
+) -> str:
+    of_score = (
+        f"Score: {psi_text(score.stability)}, compared with loans of the training period whose sellers the model was "
+        "not trained on."
+        if score is not None
+        else "The score was not compared, because too few sellers of the training period were held out."
+    )
+    of_features = (
+        f"Features: {_count(features, Verdict.ACT)} of {len(features)} have a PSI above {ACT}, "
+        f"{_count(features, Verdict.WATCH)} from {WATCH} to {ACT}."
+        if features
+        else "Features were not compared, because their values are not stored and this program has another catalogue."
+    )
+    return (
+        f"{rows[1]:,} sellers with a score in the last {monitored.config.drift.days} days are compared with "
+        f"{rows[0]:,} training rows with enough history for a score. {of_score} {of_features} A PSI below {WATCH} is "
+        f"stable; banks usually act above {ACT}. An alarm needs a whole 95% interval above the threshold. Training "
+        "rows are borrowers, so a population with many sellers who never borrow shows some drift from the first day."
+    )
+
+
+def _age_summary(grown: Collection[str]) -> str:
     if not grown:
         return ""
     return (
-        f" Sellers got older, as the calendar has it: {', '.join(grown)} lie surely beyond the limit and raise no "
-        "alarm. What that does to scores is in the index of the score, which does."
-    )
-
-
-def _by_month(watched: MonitoredModel, reference: Reference) -> pd.DataFrame:
-    """Return the PSI of the score month by month, for months with sellers enough."""
-    import pandas as pd
-
-    lines = []
-    for month, part in watched.scores.groupby(months(watched.scores["as_of"])):
-        now = _latest(part)
-        found = _of_score(watched, reference, now) if len(now) >= watched.config.drift.least_sellers else None
-        if found is not None:
-            ends = _ends("psi", found.stability)
-            lines.append({"month": month, "sellers": len(now), "psi": found.stability.psi, **ends})
-    return pd.DataFrame(lines)
-
-
-def _ends(name: str, found: Stability) -> dict[str, float]:
-    return {} if found.low is None or found.high is None else {f"{name}_low": found.low, f"{name}_high": found.high}
-
-
-def _alarms(watched: MonitoredModel, score: Drift | None, surely: Mapping[str, Drift]) -> Iterator[str]:
-    limits = watched.config.drift
-    if score is not None and _above_limit(score, limits.score_psi_most):
-        yield (
-            f"The score's distribution has moved: {psi_text(score.stability)}, surely above {limits.score_psi_most:g}. "
-            f"Most moved are scores {score.bin}: {score.now:.0%} now, {score.before:.0%} before."
-        )
-    if surely:
-        named = [f"{name} ({psi_text(each.stability)})" for name, each in list(surely.items())[:_NAMED]]
-        more = f", and {len(surely) - _NAMED} more" if len(surely) > _NAMED else ""
-        yield (
-            f"{len(surely)} {'feature has' if len(surely) == 1 else 'features have'} moved surely beyond "
-            f"{limits.feature_psi_most:g}: {', '.join(named)}{more}."
-        )
-
-
-def psi_text(found: Stability) -> str:
-    """Return an index in words: `PSI 0.312 (0.261 to 0.370)`."""
-    interval = "" if found.low is None else f" ({found.low:.3f} to {found.high:.3f})"
-    return f"PSI {found.psi:.3f}{interval}"
-
-
-def _summary(watched: MonitoredModel, rows: tuple[int, int], score: Drift | None, features: Mapping[str, Drift]) -> str:
-    moved = (
-        f"The score has {psi_text(score.stability)} against loans of the same time as the training rows, of "
-        "sellers that the model never saw."
-        if score is not None
-        else "The score was not compared: too few sellers of that time were kept from training."
-    )
-    told = (
-        f"Of {len(features)} features {_count(features, Verdict.ACT)} lie above {ACT} and "
-        f"{_count(features, Verdict.WATCH)} from {WATCH} to {ACT}."
-        if features
-        else "Features were not compared: the scores came without them, and this program computes others."
-    )
-    return (
-        f"Asked: are the {rows[1]:,} sellers scored as of the last {watched.config.drift.days} days like the "
-        f"{rows[0]:,} training rows with history enough for a score? {moved} {told} Below {WATCH} is stable, above "
-        f"{ACT} the practice acts; an alarm is raised where the whole interval lies above the limit. The training "
-        "rows are borrowers: where many are scored who never borrow, some distance is there from the first day."
+        f" {', '.join(grown)} exceed the threshold only because sellers got older, which raises no alarm. The effect "
+        "on scores is part of the PSI of the score."
     )

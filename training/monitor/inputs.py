@@ -1,16 +1,13 @@
-"""What became of loans as far as it is known today: matured or still open, bad so far or not.
+"""What monitoring reads: outcomes of loans as known today, and scores from a portfolio file.
 
-Bad is what the model was trained to predict. A loan is matured once it has had all its months; before that it is open
-whatever it has done, since of young loans the bad are known early and the good are not: to count the ones without
-waiting for the others would make every recent month look terrible.
-
-A file that `sellerscore score-portfolio` wrote, as scores that were given.
+A loan is bad by the definition that the model was trained to predict. It is matured when the months of that definition
+are over. Until then it is open, whatever its payments show: bad loans are known early and good ones late, so a default
+rate that includes young bad loans would be far too high.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -23,7 +20,7 @@ from scoring.explain import contributions
 from scoring.points import to_points
 from training.errors import LabelError, MonitorError
 from training.labels import DefaultDefinition, LabelConfig, label_loans, read_label_table
-from training.monitor.score_log import SCORED, SCORES
+from training.monitor.score_log import SCORED, SCORES, short_digest
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,22 +28,21 @@ if TYPE_CHECKING:
     from features.ingest import OperatingStore
     from scoring import Bundle
 
-
-_TABLES = ("loans", "instalments", "payments")
-
-
-_DEFINITION = re.compile(r"(\d+)\+ days past due within (\d+) months")
+_TABLES: Final = ("loans", "instalments", "payments")
+_DEFINITION: Final = re.compile(r"(\d+)\+ days past due within (\d+) months")
+_POINTS: Final = "points_"
+_REQUIRED: Final = ("seller_id", "outcome", "score", "probability_of_default", "base_points")
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Loans and what is known of them.
+    """Loans and their outcomes.
 
     Attributes:
-        loans: columns `seller_id`, `day` (the midnight that begins its day of disbursement), `matured` and `bad`
-            (so far), a row a loan.
-        known_through: outcomes before this midnight are known; None where there is no record of them.
-        unknown: why there are no loans to judge by; empty where there are some.
+        loans: a row for each loan with the columns `seller_id`, `day` (the midnight at the start of the day of
+            disbursement), `matured`, and `bad` (so far).
+        known_through: outcomes before this midnight are known; None without outcome tables.
+        unknown: why there are no loans; empty if there are some.
     """
 
     loans: pd.DataFrame
@@ -54,77 +50,74 @@ class Outcomes:
     unknown: str = ""
 
 
-def outcomes(
+def load_outcomes(
     store: OperatingStore, definition: str, today: date, table: Path | None = None, config: LabelConfig | None = None
 ) -> Outcomes:
-    """Return what is known at the midnight of today of the loans in a store, or of the rows of a label table.
+    """Return the outcomes, as known at the midnight of today, of the loans in a store or of the rows of a label table.
 
-    Rows that became known after today are left out, so that a day in the past can be monitored again as it was.
+    Rows with a later `known_at` are left out, so that monitoring of a past day gives the same result again.
 
     Args:
         store: the operating data.
-        definition: what bad means, in the words of a bundle, such as `90+ days past due within 12 months`.
+        definition: of default, as in a bundle, such as `90+ days past due within 12 months`.
         today: the midnight of monitoring.
         table: an external label table.
-        config: its horizon and definition, as the model was trained with; without a horizon all its rows are matured.
+        config: horizon and definition of the label table, as in training; without a horizon all rows are matured.
 
     Raises:
         LabelError: the label table cannot be read.
     """
     if table is not None:
-        return _from_labels(table, definition, today, config or LabelConfig())
-    words = _DEFINITION.fullmatch(definition)
-    if words is None:
-        return Outcomes(
-            _no_outcomes(), None, f'Loans cannot be judged by "{definition}"; give its label table with --labels.'
-        )
-    lacking = [name for name in _TABLES if name not in store.covers_through or not store.rows(name)]
-    if lacking:
-        return Outcomes(_no_outcomes(), None, f"The operating data hold no {' and no '.join(lacking)}.")
+        return _from_label_table(table, definition, today, config or LabelConfig())
+    match = _DEFINITION.fullmatch(definition)
+    if match is None:
+        return _no_outcomes(f'Loans do not show the outcome "{definition}". Give the label table with --labels.')
+    missing = [name for name in _TABLES if name not in store.covers_through or not store.rows(name)]
+    if missing:
+        return _no_outcomes(f"The operating data contain no {' and no '.join(missing)}.")
     through = min(*(store.covers_through[name] for name in _TABLES), today)
-    return _of_loans(_as_known(store, today), through, DefaultDefinition(int(words[1]), int(words[2])))
+    return _from_loans(_known_rows(store, today), through, DefaultDefinition(int(match[1]), int(match[2])))
 
 
-def _of_loans(tables: dict[str, pd.DataFrame], through: date, definition: DefaultDefinition) -> Outcomes:
-    """Label loans one by one, and keep those whose outcome is open."""
+def _from_loans(tables: dict[str, pd.DataFrame], through: date, definition: DefaultDefinition) -> Outcomes:
     import pandas as pd
 
     loans = tables["loans"]
     loans = loans[loans["loan_id"].isin(tables["instalments"]["loan_id"])]
     if loans.empty:
-        return Outcomes(_no_outcomes(), through, f"No loan with instalments was paid out before {through}.")
+        return _no_outcomes(f"No loan with instalments was disbursed before {through}.", through)
     end = pd.Timestamp(through) - pd.DateOffset(months=definition.months)
     try:
-        # labels name their rows by seller, of whom several loans of one day could not be told apart
-        named = tables | {"loans": loans.assign(seller_id=loans["loan_id"])}
-        rows = label_loans(named, through, definition).rows
-        bad = set(rows.loc[rows["bad"], "seller_id"])
-    except LabelError:  # no outcome is known yet: all are open
+        # labels are by seller and day; the loan ID as seller separates several loans of one seller and day
+        by_loan = tables | {"loans": loans.assign(seller_id=loans["loan_id"])}
+        labels = label_loans(by_loan, through, definition).rows
+        bad = set(labels.loc[labels["bad"], "seller_id"])
+    except LabelError:  # no outcome is known yet: all loans are open
         bad = set()
     day = loans["disbursed_at"].dt.normalize()
-    found = pd.DataFrame(
+    rows = pd.DataFrame(
         {"seller_id": loans["seller_id"], "day": day, "matured": day <= end, "bad": loans["loan_id"].isin(bad)}
     )
-    return Outcomes(found.sort_values(["day", "seller_id"], ignore_index=True), through)
+    return Outcomes(rows.sort_values(["day", "seller_id"], ignore_index=True), through)
 
 
-def _from_labels(table: Path, definition: str, today: date, config: LabelConfig) -> Outcomes:
+def _from_label_table(table: Path, definition: str, today: date, config: LabelConfig) -> Outcomes:
     import pandas as pd
 
-    known = read_label_table(table, replace(config, horizon_days=0))
-    if definition != known.definition:
-        return Outcomes(_no_outcomes(), None, f'The model predicts "{definition}", which a label table does not say.')
-    rows = known.rows[known.rows["as_of"] < pd.Timestamp(today)].reset_index(drop=True)
+    labels = read_label_table(table, replace(config, horizon_days=0))
+    if definition != labels.definition:
+        return _no_outcomes(f'The model predicts "{definition}", but the label table contains "{labels.definition}".')
+    rows = labels.rows[labels.rows["as_of"] < pd.Timestamp(today)].reset_index(drop=True)
     if rows.empty:
-        return Outcomes(_no_outcomes(), today, f"The label table has no row as of before {today}.")
+        return _no_outcomes(f"The label table has no row as of a day before {today}.", today)
     matured = rows["as_of"] <= pd.Timestamp(today) - pd.Timedelta(days=config.horizon_days)
-    # the outcome of a row whose horizon has not ended was not known yet
-    found = rows.assign(matured=matured, bad=rows["bad"] & matured)
-    return Outcomes(found.rename(columns={"as_of": "day"}), today)
+    # before the end of the horizon the outcome was not known yet
+    rows = rows.assign(matured=matured, bad=rows["bad"] & matured)
+    return Outcomes(rows.rename(columns={"as_of": "day"}), today)
 
 
-def _as_known(store: OperatingStore, today: date) -> dict[str, pd.DataFrame]:
-    """Return the rows that the platform knew by today; of instalments also those that are not due yet."""
+def _known_rows(store: OperatingStore, today: date) -> dict[str, pd.DataFrame]:
+    """Return the rows known by today, including instalments that are due later."""
     import pandas as pd
 
     from features.pipeline import accepted_rows
@@ -135,46 +128,33 @@ def _as_known(store: OperatingStore, today: date) -> dict[str, pd.DataFrame]:
     return known | {"loans": known["loans"][known["loans"]["disbursed_at"] < midnight]}
 
 
-def _no_outcomes() -> pd.DataFrame:
+def _no_outcomes(reason: str, known_through: date | None = None) -> Outcomes:
     import pandas as pd
 
-    return pd.DataFrame(
-        {
-            "seller_id": pd.Series(dtype="str"),
-            "day": pd.Series(dtype="datetime64[us]"),
-            "matured": pd.Series(dtype=bool),
-            "bad": pd.Series(dtype=bool),
-        }
-    )
-
-
-_POINTS: Final = "points_"
-
-
-_NEEDED: Final = ("seller_id", "outcome", "score", "probability_of_default", "base_points")
+    kinds = {"seller_id": "str", "day": "datetime64[us]", "matured": "bool", "bad": "bool"}
+    return Outcomes(pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in kinds.items()}), known_through, reason)
 
 
 def read_portfolio(path: Path, bundle: Bundle, as_of: date | None, valid_days: int) -> pd.DataFrame:
-    """Read a portfolio as a frame of `ledger.SCORES`.
+    """Read a portfolio file as a frame of `SCORES`.
 
-    The file names neither its model nor its midnight. That the bundle made it is checked by its columns and its base
-    points; the midnight is given, or stands in a column `as_of` that somebody added, so that the files of several
-    months can be put together.
+    The file does not name its model; its columns and base points are compared with those of the bundle. Files of
+    several months can be combined if a column `as_of` is added.
 
     Args:
-        path: a .csv or .parquet file.
-        bundle: what made it.
-        as_of: the midnight of all rows, where the file has no column for it.
-        valid_days: for how many days each score may be relied on.
+        path: a .csv or .parquet file that `sellerscore score-portfolio` wrote.
+        bundle: the bundle that issued the scores.
+        as_of: the midnight of all rows; not needed if the file has a column `as_of`.
+        valid_days: number of days for which each score is valid.
 
     Raises:
-        MonitorError: the file cannot be read, is no portfolio or another model's, or nobody says of which midnight.
+        MonitorError: the file cannot be read, is not a portfolio of this model, or has no date.
     """
     import pandas as pd
 
     rows = _read(path)
     _require_columns(path, list(rows.columns), bundle)
-    _require_base(path, rows["base_points"], bundle)
+    _require_base_points(path, rows["base_points"], bundle)
     return pd.DataFrame(
         {
             "score_id": [f"{path.name}:{line}" for line in range(2, len(rows) + 2)],
@@ -196,11 +176,10 @@ def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
 
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": _read_csv, ".parquet": pd.read_parquet}
-    if path.suffix not in readers:
-        raise MonitorError(f"The portfolio {path.name} must end in one of {', '.join(readers)}.")
+    if path.suffix not in {".csv", ".parquet"}:
+        raise MonitorError(f"Unknown portfolio format {path.name}. Use a .csv or .parquet file.")
     try:
-        return readers[path.suffix](path)
+        return _read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
     except OSError as error:
         raise MonitorError(f"The portfolio {path} cannot be read ({error.strerror or error}).") from error
     except (ValueError, pa.ArrowException) as error:
@@ -211,7 +190,7 @@ def _read(path: Path) -> pd.DataFrame:
 def _read_csv(path: Path) -> pd.DataFrame:
     import pandas as pd
 
-    # an id such as 007 or NA is text
+    # an ID such as 007 or NA is text
     return pd.read_csv(
         path,
         dtype={"seller_id": str, "outcome": str, "as_of": str},
@@ -221,29 +200,29 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def _require_columns(path: Path, columns: list[str], bundle: Bundle) -> None:
-    lacking = [name for name in _NEEDED if name not in columns]
-    if lacking:
+    missing = [name for name in _REQUIRED if name not in columns]
+    if missing:
         raise MonitorError(
-            f"The file {path.name} lacks the columns {', '.join(lacking)}; give one that `sellerscore score-portfolio` "
+            f"The file {path.name} has no columns {', '.join(missing)}. Use a file that `sellerscore score-portfolio` "
             "wrote."
         )
-    found = {name.removeprefix(_POINTS) for name in columns if name.startswith(_POINTS)}
-    differing = sorted(found ^ {*(entry.name for entry in bundle.sheet.scored_entries), SCALE_LIMIT})
+    actual = {name.removeprefix(_POINTS) for name in columns if name.startswith(_POINTS)}
+    differing = sorted(actual ^ {*(entry.name for entry in bundle.sheet.scored_entries), SCALE_LIMIT})
     if differing:
         raise MonitorError(
-            f"The portfolio {path.name} is of another model than {bundle.digest[:19]}: {len(differing)} features are "
-            f"not those of both, the first is {differing[0]}; name its model with --portfolio-model."
+            f"The portfolio {path.name} and the model {short_digest(bundle.digest)} differ in {len(differing)} "
+            f"features, such as {differing[0]}. Name the model of the portfolio with --portfolio-model."
         )
 
 
-def _require_base(path: Path, found: pd.Series, bundle: Bundle) -> None:
-    """Refuse a file whose base points, of which each model has one number, are another's."""
-    bases = set(found.dropna().unique().tolist())
-    own = base_points(bundle)
-    if bases - {own}:
+def _require_base_points(path: Path, actual: pd.Series, bundle: Bundle) -> None:
+    """Check that all rows have the base points of the bundle; every model has one number of base points."""
+    expected = base_points(bundle)
+    if numbers := sorted({*actual.dropna().unique().tolist()} - {expected}):
         raise MonitorError(
-            f"The portfolio {path.name} has the base points {', '.join(f'{each:g}' for each in sorted(bases))} and the "
-            f"model {bundle.digest[:19]} has {own}; name the model that made it with --portfolio-model."
+            f"The portfolio {path.name} has the base points {', '.join(f'{number:g}' for number in numbers)}, but the "
+            f"model {short_digest(bundle.digest)} has {expected}. Name the model of the portfolio with "
+            "--portfolio-model."
         )
 
 
@@ -260,28 +239,27 @@ def _midnights(path: Path, rows: pd.DataFrame, as_of: date | None) -> pd.Series:
     if "as_of" not in rows.columns:
         if as_of is None:
             raise MonitorError(
-                f"The portfolio {path.name} does not say as of which midnight it is; give --as-of YYYY-MM-DD (what "
-                "`sellerscore score` shows beside the seller), or add a column as_of."
+                f"The portfolio {path.name} has no date. Give --as-of YYYY-MM-DD (the date that `sellerscore score` "
+                "shows), or add a column as_of."
             )
         return pd.Series(pd.Timestamp(as_of), index=rows.index, dtype="datetime64[us]")
-    found = pd.to_datetime(rows["as_of"], format="ISO8601", errors="coerce").astype("datetime64[us]")
-    broken = (found.isna() | (found != found.dt.normalize())).to_numpy()
-    if broken.any():
-        line = int(broken.argmax()) + 2
-        raise MonitorError(f"The portfolio {path.name} needs a date (YYYY-MM-DD) for as_of; row {line} has none.")
-    return found
+    dates = pd.to_datetime(rows["as_of"], format="ISO8601", errors="coerce").astype("datetime64[us]")
+    _require_all(path, dates.notna() & (dates == dates.dt.normalize()), "as_of must be a date (YYYY-MM-DD)")
+    return dates
 
 
 def _numbers(path: Path, rows: pd.DataFrame, column: str) -> pd.Series:
-    """Return a column of numbers that are there exactly where the outcome is `scored`."""
+    """Return a column that has a number if and only if the outcome is `scored`."""
     import pandas as pd
 
-    found = pd.to_numeric(rows[column], errors="coerce").astype(float)
-    broken = (found.notna() != (rows["outcome"] == SCORED)).to_numpy()
-    if broken.any():
-        line = int(broken.argmax()) + 2
+    numbers = pd.to_numeric(rows[column], errors="coerce").astype(float)
+    rule = f"{column} must be a number if the outcome is {SCORED}, and empty otherwise"
+    _require_all(path, numbers.notna() == (rows["outcome"] == SCORED), rule)
+    return numbers
+
+
+def _require_all(path: Path, valid: pd.Series, rule: str) -> None:
+    if not valid.all():
         raise MonitorError(
-            f"The portfolio {path.name} needs a {column} where the outcome is {SCORED} and nowhere else; row {line} "
-            "breaks this."
+            f"Row {int((~valid).to_numpy().argmax()) + 2} of the portfolio {path.name} is not valid: {rule}."
         )
-    return found

@@ -1,266 +1,236 @@
-"""How scores fared, by vintage: the month of the midnight that a score speaks of.
+"""Performance: default rate and ranking of matured loans by vintage, and challengers compared with the model.
 
-Only matured loans are judged, in every vintage. A loan whose months are not over says nothing yet, and least of all
-when it is bad already: of its vintage the bad show first, and a rate of those known so far would be far too high. Such
-loans are counted beside, as open and as bad so far, and enter no rate, no interval and no alarm. Which loans are
-matured depends on their day alone and never on how they fare, so that a vintage that is matured in part is judged
-without bias on the part that is.
-
-What challengers say to the same requests, beside the model whose scores were given.
+A vintage is the month of `as_of` of the score. Rates, intervals and alarms use matured loans only (see
+`training.monitor.inputs`). Whether a loan is matured depends on its day alone and not on its payments, so the matured
+part of a vintage is an unbiased sample of it. Open loans, and those that are bad so far, are counted separately.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from training.compare import NEAR, Paired
-from training.evidence.metrics import Estimate, evaluate, resampled
-from training.evidence.statistics import wilson_interval
+from training.compare import NEAR, agreement, paired
+from training.config import Threshold
+from training.evidence.metrics import Estimate, evaluate
 from training.evidence.study import Finding
+from training.monitor.availability import share
 from training.monitor.score_log import SCORED, short_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import pandas as pd
 
     from training.monitor.subject import MonitoredModel
 
-
 BY_VINTAGE: Final = "Performance by vintage"
+CHALLENGERS: Final = "Challengers"
+
+NOT_MEASURED: Final = Estimate(float("nan"), float("nan"), float("nan"))
+
+_TITLE: Final = "Performance"
+_SMALLEST: Final = 5e-7
+"""Half of the last digit of a stored probability: a stored 0 is below it."""
 
 
-NOTHING: Final = Estimate(float("nan"), float("nan"), float("nan"))
-
-
-LEAST_PROBABILITY: Final = 5e-7
-"""Half of the last digit that a probability is given with: what is given as 0 lies below it."""
-
-
-_VINTAGES_TITLE: Final = "How did scores fare?"
-
-
-def vintages(watched: MonitoredModel) -> Finding:
-    """Judge matured loans by vintage, and those of the latest vintages together."""
-    loans, judged = watched.loans, latest(watched)
-    table = by_vintage(watched)
-    counts = {
+def vintages(monitored: MonitoredModel) -> Finding:
+    """Measure default rate and AUC of the matured loans of the latest vintages, together and by vintage."""
+    loans, matured = monitored.loans, latest_loans(monitored)
+    rows = by_vintage(monitored)
+    figures = {
         "loans": float(len(loans)),
-        "unmatched": float(unmatched(watched)),
-        "learnt": float(watched.learnt),
+        "unmatched": float(count_unmatched(monitored)),
+        "learnt": float(monitored.training_loans),
         "open": float((~loans["matured"]).sum()),
         "bad_so_far": float((loans["bad"] & ~loans["matured"]).sum()),
-        "matured": float(len(judged)),
-        "bad": float(judged["bad"].sum()),
+        "matured": float(len(matured)),
+        "bad": float(matured["bad"].sum()),
     }
-    tables = {BY_VINTAGE: table} if len(table) else {}
-    if judged.empty:
-        return Finding("vintages", _VINTAGES_TITLE, f"{_counted(watched)} {_no_vintages(watched)}", counts, tables)
-    rate, ranked = default_rate(judged), _ranking(watched, judged)
-    expected = float(judged["probability_of_default"].mean())
-    figures = {**counts, **rate.figures("default_rate"), "expected_rate": expected}
-    for name, figure in ranked.items():
-        figures |= figure.figures(name)
-    said = f"{_counted(watched)} {_summary(judged, rate, expected, ranked)}"
-    return Finding("vintages", _VINTAGES_TITLE, said, figures, tables, alarms=tuple(_alarms(watched, ranked)))
+    tables = {BY_VINTAGE: rows} if len(rows) else {}
+    if matured.empty:
+        return Finding("vintages", _TITLE, f"{_counts(monitored)} {_no_matured(monitored)}", figures, tables)
+    rate, ranking = default_rate(matured), _ranking(monitored, matured)
+    expected = float(matured["probability_of_default"].mean())
+    figures |= {**rate.figures("default_rate"), "expected_rate": expected}
+    for name, metric in ranking.items():
+        figures |= metric.figures(name)
+    summary = f"{_counts(monitored)} {_summary(matured, rate, expected, ranking)}"
+    return Finding("vintages", _TITLE, summary, figures, tables, alarms=tuple(_alarms(monitored, ranking)))
 
 
-def matured(watched: MonitoredModel) -> pd.DataFrame:
-    """Return the loans that met a score and have had all their months, with probabilities above 0 and below 1."""
-    loans = watched.loans[watched.loans["matured"]]
-    bounded = loans["probability_of_default"].clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-    return loans.assign(probability_of_default=bounded)
+def matured_loans(monitored: MonitoredModel) -> pd.DataFrame:
+    """Return the matched loans that are matured, with probabilities strictly between 0 and 1."""
+    loans = monitored.loans[monitored.loans["matured"]]
+    return loans.assign(probability_of_default=_bounded(loans["probability_of_default"]))
 
 
-def latest(watched: MonitoredModel) -> pd.DataFrame:
-    """Return the matured loans of the latest vintages that have any, as many as the limits say."""
-    found = matured(watched)
-    counted = sorted(found["vintage"].unique())[-watched.config.outcomes.vintages :]
-    return found[found["vintage"].isin(counted)]
+def _bounded(probability: pd.Series) -> pd.Series:
+    return probability.clip(_SMALLEST, 1 - _SMALLEST)
 
 
-def unmatched(watched: MonitoredModel) -> int:
-    """Return how many loans were paid out since the first score and met none that was valid."""
-    loans = watched.outcomes.loans
-    return int((loans["day"] >= watched.scores["as_of"].min()).sum()) - len(watched.loans) - watched.learnt
+def latest_loans(monitored: MonitoredModel) -> pd.DataFrame:
+    """Return the matured loans of the latest `outcomes.vintages` vintages that have any."""
+    loans = matured_loans(monitored)
+    months = sorted(loans["vintage"].unique())[-monitored.config.outcomes.vintages :]
+    return loans[loans["vintage"].isin(months)]
+
+
+def count_unmatched(monitored: MonitoredModel) -> int:
+    """Return the number of loans since the first score that match no valid score."""
+    loans = monitored.outcomes.loans
+    since = int((loans["day"] >= monitored.scores["as_of"].min()).sum())
+    return since - len(monitored.loans) - monitored.training_loans
 
 
 def default_rate(loans: pd.DataFrame) -> Estimate:
-    """Return the share of loans that went bad, with its 95% interval (Wilson); loans count as independent."""
-    low, high = (float(end) for end in wilson_interval(loans["bad"].sum(), len(loans)))
-    return Estimate(float(loans["bad"].mean()), low, high)
+    """Return the share of bad loans with its 95% Wilson interval, which assumes independent loans."""
+    return share(int(loans["bad"].sum()), len(loans))
 
 
-def has_enough_loans(watched: MonitoredModel, loans: pd.DataFrame) -> bool:
-    """Whether there are loans of both kinds enough to be ranked, or to fit a slope to."""
+def has_enough_loans(monitored: MonitoredModel, loans: pd.DataFrame) -> bool:
+    """Return whether there are enough bad and good loans for an AUC or a calibration slope."""
     bad = int(loans["bad"].sum())
-    return min(bad, len(loans) - bad) >= watched.config.outcomes.least_of_a_kind
+    return min(bad, len(loans) - bad) >= monitored.config.outcomes.least_of_a_kind
 
 
-def by_vintage(watched: MonitoredModel) -> pd.DataFrame:
-    """Return a line a vintage, those without a matured loan too."""
+def by_vintage(monitored: MonitoredModel) -> pd.DataFrame:
+    """Return a row for each vintage, including those without a matured loan."""
     import pandas as pd
 
-    judged = dict(list(matured(watched).groupby("vintage")))
-    lines = []
-    for vintage, loans in watched.loans.groupby("vintage"):
-        known = judged.get(vintage, loans.iloc[:0])
-        rate, expected = NOTHING, float("nan")
-        if len(known):
-            rate, expected = default_rate(known), float(known["probability_of_default"].mean())
-        ranked = _ranking(watched, known)
-        lines.append(
+    matured = dict(list(matured_loans(monitored).groupby("vintage")))
+    rows = []
+    for vintage, loans in monitored.loans.groupby("vintage"):
+        part = matured.get(vintage, loans.iloc[:0])
+        ranking = _ranking(monitored, part)
+        rows.append(
             {
                 "vintage": vintage,
-                "state": _vintage_state(len(known), len(loans)),
+                "state": _state(len(part), len(loans)),
                 "loans": len(loans),
-                "matured": len(known),
-                "bad": int(known["bad"].sum()),
-                **rate.figures("default_rate"),
-                "expected_rate": expected,
-                **ranked.get("auc", NOTHING).figures("auc"),
-                **ranked.get("gini", NOTHING).figures("gini"),
-                "open": len(loans) - len(known),
+                "matured": len(part),
+                "bad": int(part["bad"].sum()),
+                **(default_rate(part) if len(part) else NOT_MEASURED).figures("default_rate"),
+                "expected_rate": float(part["probability_of_default"].mean()),
+                **ranking.get("auc", NOT_MEASURED).figures("auc"),
+                **ranking.get("gini", NOT_MEASURED).figures("gini"),
+                "open": len(loans) - len(part),
                 "bad_so_far": int((loans["bad"] & ~loans["matured"]).sum()),
             }
         )
-    return pd.DataFrame(lines)
+    return pd.DataFrame(rows)
 
 
-def _vintage_state(known: int, loans: int) -> str:
-    if known == loans:
+def _state(matured: int, loans: int) -> str:
+    if matured == loans:
         return "matured"
-    return "matured in part" if known else "not matured yet"
+    return "matured in part" if matured else "not matured yet"
 
 
-def _ranking(watched: MonitoredModel, loans: pd.DataFrame) -> dict[str, Estimate]:
-    """Return AUC and Gini where there are outcomes enough of both kinds, else nothing."""
-    if not has_enough_loans(watched, loans):
+def _ranking(monitored: MonitoredModel, loans: pd.DataFrame) -> dict[str, Estimate]:
+    """Return AUC and Gini, or nothing if there are too few bad or good loans."""
+    if not has_enough_loans(monitored, loans):
         return {}
-    bad = loans["bad"].to_numpy(dtype=bool)
-    return evaluate(
-        bad,
-        loans["probability_of_default"].to_numpy(dtype=np.float64),
-        names=("auc", "gini"),
-        sellers=loans["seller_id"],
-    )
+    bad, probability = loans["bad"].to_numpy(dtype=bool), loans["probability_of_default"].to_numpy(dtype=np.float64)
+    return evaluate(bad, probability, names=("auc", "gini"), sellers=loans["seller_id"])
 
 
-def _alarms(watched: MonitoredModel, ranked: dict[str, Estimate]) -> Iterator[str]:
-    validated = watched.model.bundle.reference.validation.get("auc")
-    if validated is None or "auc" not in ranked:
+def _alarms(monitored: MonitoredModel, ranking: dict[str, Estimate]) -> Iterator[str]:
+    validated = monitored.model.bundle.reference.validation.get("auc")
+    if validated is None or "auc" not in ranking:
         return
-    limit = validated - watched.config.outcomes.auc_loss_most
-    if ranked["auc"].high < limit:
+    threshold = validated - monitored.config.outcomes.auc_loss_most
+    if Threshold(lower=threshold).is_breached(ranking["auc"]):
         yield (
-            f"The model ranks worse than when it was validated: AUC {ranked['auc']} on matured loans, {validated:.3f} "
-            f"then; surely below {limit:.3f}, which is allowed."
+            f"The AUC on matured loans is {ranking['auc']}; it was {validated:.3f} at validation. Threshold: at least "
+            f"{threshold:.3f}."
         )
 
 
-def _counted(watched: MonitoredModel) -> str:
-    outcomes = watched.outcomes
+def _counts(monitored: MonitoredModel) -> str:
+    outcomes = monitored.outcomes
     if outcomes.unknown:
         return outcomes.unknown
-    learnt = f" {watched.learnt:,} more did that the model learnt from, and are left out." if watched.learnt else ""
+    trained = monitored.training_loans
+    left_out = f" {trained:,} more match a score but were used in training; they are left out." if trained else ""
     return (
-        f"Outcomes are known up to {outcomes.known_through}. {len(watched.loans):,} loans met a score: they were paid "
-        f"out while it was valid. {unmatched(watched):,} since the first score met none.{learnt}"
+        f"Outcomes are known up to {outcomes.known_through}. {len(monitored.loans):,} loans match a score: they were "
+        f"disbursed while it was valid. {count_unmatched(monitored):,} loans since the first score match none."
+        f"{left_out}"
     )
 
 
-def _no_vintages(watched: MonitoredModel) -> str:
-    if watched.loans.empty:
-        return "So nobody can say yet how scores fared."
+def _no_matured(monitored: MonitoredModel) -> str:
+    if monitored.loans.empty:
+        return "Performance cannot be measured yet."
     return (
-        f"None of them has had all its months ({watched.model.bundle.policy.default_definition}), so nobody can say "
-        "yet how scores fared; those that are bad already are no measure of the others."
+        f"None of them is matured ({monitored.model.bundle.policy.default_definition}), so performance cannot be "
+        "measured yet. Loans that are already bad say nothing about the others."
     )
 
 
-def _summary(judged: pd.DataFrame, rate: Estimate, expected: float, ranked: dict[str, Estimate]) -> str:
-    order = f"AUC is {ranked['auc']}" if ranked else "bad or good loans are too few to rank"
+def _summary(matured: pd.DataFrame, rate: Estimate, expected: float, ranking: dict[str, Estimate]) -> str:
+    ranked = f"The AUC is {ranking['auc']}" if ranking else "There are too few bad or good loans for an AUC"
     return (
-        f"Of the {len(judged):,} that have had all their months, in {judged['vintage'].nunique()} vintages, "
-        f"{int(judged['bad'].sum()):,} went bad: {rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}), where the model "
-        f"said {expected:.1%}; {order}. Loans that are still open, also those that are bad so far, enter none of these "
-        "figures. Intervals of rates (Wilson) take loans as independent, those of AUC draw sellers as a whole: a bad "
-        "year for all of them makes a vintage less certain."
+        f"{len(matured):,} loans of {matured['vintage'].nunique()} vintages are matured. {int(matured['bad'].sum()):,} "
+        f"of them are bad: {rate.value:.1%} ({rate.low:.1%} to {rate.high:.1%}); the model expected {expected:.1%}. "
+        f"{ranked}. Open loans, including those that are bad so far, are not part of these metrics. Intervals of rates "
+        "(Wilson) assume independent loans; intervals of AUC resample sellers. In a year that is bad for all sellers, "
+        "a vintage is less certain than its interval shows."
     )
 
 
-CHALLENGERS: Final = "Challengers beside it"
-
-
-_SHADOW_TITLE: Final = "What do challengers say?"
-
-
-def shadow(watched: MonitoredModel) -> Finding:
-    """Hold every challenger that scored the same requests beside the model."""
+def shadow(monitored: MonitoredModel) -> Finding:
+    """Compare every challenger that scored the same requests with the model."""
     import pandas as pd
 
-    pairs = watched.scores.merge(watched.shadow, on="score_id", suffixes=("", "_beside"))
+    title = "Challengers"
+    pairs = monitored.scores.merge(monitored.shadow, on="score_id", suffixes=("", "_challenger"))
     if pairs.empty:
-        return Finding("shadow", _SHADOW_TITLE, "No challenger scored beside it.")
-    lines = [_line(watched, str(digest), part) for digest, part in pairs.groupby("model_beside")]
-    said = (
-        f"{len(lines)} challenger{'s' if len(lines) > 1 else ''} scored some of the same requests, shown to nobody. "
-        f"Points are the challenger's less the given ones; near means within {NEAR}. AUC is on matured loans that met "
-        "such a score; its difference, challenger less this model, has a bootstrap interval on the same resamples."
+        return Finding("shadow", title, "No challenger scored the same requests.")
+    rows = [_compare(monitored, str(digest), part) for digest, part in pairs.groupby("model_challenger")]
+    summary = (
+        f"{len(rows)} challenger{'s' if len(rows) > 1 else ''} scored some of the same requests; no bank sees these "
+        f"scores. Points are challenger less model; `near` is the share within {NEAR} points. AUC is measured on "
+        "matured loans that match such a score; its difference has a bootstrap interval on the same resamples."
     )
-    newest = lines[-1] if len(lines) == 1 else max(lines, key=lambda line: str(line["last"]))
+    newest = max(rows, key=lambda row: str(row["last"]))
     named = ("pairs", "mean_points", "near", "same_band", "auc_difference")
     figures = {name: float(newest[name]) for name in named if not np.isnan(float(newest[name]))}
-    return Finding("shadow", _SHADOW_TITLE, said, figures, {CHALLENGERS: pd.DataFrame(lines)})
+    return Finding("shadow", title, summary, figures, {CHALLENGERS: pd.DataFrame(rows)})
 
 
-def _line(watched: MonitoredModel, digest: str, pairs: pd.DataFrame) -> dict[str, str | float]:
-    bands = watched.model.bundle.policy.bands
-    both = pairs[(pairs["outcome"] == SCORED) & (pairs["outcome_beside"] == SCORED)]
-    apart = (both["score_beside"] - both["score"]).to_numpy(dtype=np.float64)
-    letters = [[bands.of(each) for each in both[f"probability_of_default{end}"]] for end in ("", "_beside")]
+def _compare(monitored: MonitoredModel, digest: str, pairs: pd.DataFrame) -> dict[str, str | float]:
+    bands = monitored.model.bundle.policy.bands
+    both = pairs[(pairs["outcome"] == SCORED) & (pairs["outcome_challenger"] == SCORED)]
+    ours, theirs = (
+        both[[f"score{end}"]]
+        .set_axis(["score"], axis="columns")
+        .assign(band=[bands.of(probability) for probability in both[f"probability_of_default{end}"]])
+        for end in ("", "_challenger")
+    )
+    found = agreement(ours, theirs)
     return {
         "challenger": short_digest(digest),
         "pairs": len(pairs),
         "last": pairs["as_of"].max().date().isoformat(),
-        "same_outcome": float((pairs["outcome"] == pairs["outcome_beside"]).mean()),
-        "rank_correlation": _rank_correlation(both),
-        "mean_points": float(apart.mean()) if len(apart) else float("nan"),
-        "near": float((np.abs(apart) <= NEAR).mean()) if len(apart) else float("nan"),
-        "same_band": float(np.mean([a == b for a, b in zip(*letters, strict=True)])) if len(apart) else float("nan"),
-        **_ranks(watched, both),
+        "same_outcome": float((pairs["outcome"] == pairs["outcome_challenger"]).mean()),
+        "rank_correlation": float("nan") if found.rank_correlation is None else found.rank_correlation,
+        "mean_points": float((theirs["score"] - ours["score"]).mean()),
+        "near": found.within_20_points,
+        "same_band": found.same_band,
+        **_compare_auc(monitored, both),
     }
 
 
-def _rank_correlation(both: pd.DataFrame) -> float:
-    """Return Spearman's coefficient of both scores; NaN where one of them is the same for everyone."""
-    from scipy.stats import spearmanr
-
-    if both["score"].nunique() < 2 or both["score_beside"].nunique() < 2:  # noqa: PLR2004 - two are no constant
-        return float("nan")
-    return float(spearmanr(both["score"], both["score_beside"]).statistic)
-
-
-def _ranks(watched: MonitoredModel, both: pd.DataFrame) -> dict[str, float]:
-    """Return AUC of both on the matured loans that met one of these scores, and the difference."""
-    loans = latest(watched).merge(both[["score_id", "probability_of_default_beside"]], on="score_id")
-    if not has_enough_loans(watched, loans):
-        found = Paired(float("nan"), float("nan"), NOTHING)
-    else:
+def _compare_auc(monitored: MonitoredModel, both: pd.DataFrame) -> dict[str, float]:
+    """Return the AUC of challenger and model on the matured loans that match one of these scores."""
+    loans = latest_loans(monitored).merge(both[["score_id", "probability_of_default_challenger"]], on="score_id")
+    auc, auc_given, difference = float("nan"), float("nan"), NOT_MEASURED
+    if has_enough_loans(monitored, loans):
+        ours, theirs = loans["probability_of_default"], _bounded(loans["probability_of_default_challenger"])
+        probabilities = (theirs.to_numpy(dtype=np.float64), ours.to_numpy(dtype=np.float64))
         bad = loans["bad"].to_numpy(dtype=bool)
-        beside = loans["probability_of_default_beside"].clip(LEAST_PROBABILITY, 1 - LEAST_PROBABILITY)
-        # the same seed draws the same rows for both
-        ours, theirs = (
-            resampled(bad, each.to_numpy(dtype=np.float64), names=("auc",), sellers=loans["seller_id"])
-            for each in (loans["probability_of_default"], beside)
-        )
-        difference = Estimate.of(theirs[0]["auc"] - ours[0]["auc"], theirs[1]["auc"] - ours[1]["auc"])
-        found = Paired(theirs[0]["auc"], ours[0]["auc"], difference)
-    return {
-        "loans": len(loans),
-        "auc": found.candidate,
-        "auc_given": found.champion,
-        **found.difference.figures("auc_difference"),
-    }
+        found = paired(bad, *probabilities, names=("auc",), sellers=loans["seller_id"])["auc"]
+        auc, auc_given, difference = found.candidate, found.champion, found.difference
+    return {"loans": len(loans), "auc": auc, "auc_given": auc_given, **difference.figures("auc_difference")}

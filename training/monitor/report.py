@@ -1,9 +1,7 @@
-"""Figures of a study as shapes: where an interval begins and ends, how wide a share is. The template draws them.
+"""The HTML report of monitoring, with its charts.
 
-Charts are rows of HTML with a drawn strip each, not one picture: so that their words stay as large as all others on a
-narrow screen, and take the colours of a dark one.
-
-The report: one page of HTML with everything in it, no script, no network, light and dark, narrow and wide.
+The page needs no script and no network, and suits light and dark, narrow and wide screens. A chart is a list of HTML
+rows with an SVG strip each, so that its text keeps its size on a narrow screen.
 """
 
 from __future__ import annotations
@@ -20,67 +18,55 @@ from training.evidence.report_blocks import of_frame
 from training.monitor import availability, calibration, drift, performance
 
 if TYPE_CHECKING:
-    import pandas as pd
     from jinja2 import Environment
 
+    from training.config import MonitorConfig, Threshold
     from training.evidence.study import Finding
-    from training.monitor.config import MonitorConfig
     from training.monitor.run import MonitorResult
 
-
 WIDTH: Final = 1000.0
-"""Every strip is so many units wide and stretched to the room there is."""
+"""Width of every strip in SVG units."""
 
+_MAX_FEATURES: Final = 15
+_MAX_MONTHS: Final = 24
+_MAX_PSI: Final = 1.0
+_RATIO_RANGE: Final = (0.25, 4.0)
 
-_FEATURES: Final = 15
-
-
-_MONTHS: Final = 24
-
-
-_PSI_END: Final = 1.0
-
-
-_RATIO_ENDS: Final = (0.25, 4.0)
-
-
-Line = Mapping[str, Any]
-
-
+Row = Mapping[str, Any]
 Scale = Callable[[float], float]
 
 
 @dataclass(frozen=True)
 class Strip:
-    """One line of a chart: its name, a note, the words of its value, and places from 0 to `WIDTH`.
+    """One row of a chart: name, note, value as text, and positions from 0 to `WIDTH`.
 
-    `low` and `high` are the ends of the interval, `beside` a second value to compare with; None draws nothing.
+    `low` and `high` are the ends of the interval, `expected` a second mark; None is not drawn.
     """
 
     name: str
     note: str
-    words: str
+    text: str
     at: float | None
     low: float | None = None
     high: float | None = None
-    beside: float | None = None
+    expected: float | None = None
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """Values with intervals on one scale; `limits` are upright lines, `ends` the words below both ends."""
+    """Values with intervals on one scale; `thresholds` are dashed lines, `ends` the labels of the scale."""
 
     kind: ClassVar = "intervals"
     title: str
     strips: tuple[Strip, ...]
     ends: tuple[str, str]
-    limits: tuple[float, ...] = ()
+    thresholds: tuple[float, ...] = ()
     legend: str = ""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A piece of a bar: what it is of, where it begins and how wide it is."""
+class Segment:
+    """A segment of a bar: label, start and width."""
 
     name: str
     x: float
@@ -89,16 +75,16 @@ class Piece:
 
 @dataclass(frozen=True)
 class Bar:
-    """One bar of shares."""
+    """A bar of shares."""
 
     name: str
     note: str
-    pieces: tuple[Piece, ...]
+    segments: tuple[Segment, ...]
 
 
 @dataclass(frozen=True)
 class Shares:
-    """Bars of shares of the same kinds."""
+    """Bars with the same segments."""
 
     kind: ClassVar = "shares"
     title: str
@@ -110,132 +96,123 @@ Chart = Intervals | Shares
 
 
 def charts(finding: Finding, config: MonitorConfig) -> Iterator[Chart]:
-    """Yield the charts of a study's tables, in the order of the tables; tables that none is made for have none."""
+    """Yield a chart for each table of a study that has one."""
     for title, table in finding.tables.items():
         if title in _CHARTS and len(table):
-            lines = _lines(table)
-            of_months = lines if title == drift.BY_FEATURE else lines[-_MONTHS:]
-            yield _CHARTS[title](title, of_months, config)
+            rows = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+            yield _CHARTS[title](title, rows if title == drift.BY_FEATURE else rows[-_MAX_MONTHS:], config)
 
 
-def _lines(table: pd.DataFrame) -> list[Line]:
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+def _psi_by_feature(title: str, rows: Sequence[Row], config: MonitorConfig) -> Intervals:
+    largest = sorted(rows, key=lambda row: (row["figure"] != SCORE, -row["psi"]))[: _MAX_FEATURES + 1]
+    names = [(row["label"], f"largest change: {row['moved_most']}") for row in largest]
+    return _psi(f"{title}: largest drift", names, largest, config.drift.feature_psi_most)
 
 
-def _psi_by_feature(title: str, lines: Sequence[Line], config: MonitorConfig) -> Intervals:
-    shown = sorted(lines, key=lambda line: (line["figure"] != SCORE, -line["psi"]))[: _FEATURES + 1]
-    names = [(line["label"], f"most moved: {line['moved_most']}") for line in shown]
-    limits = (config.drift.feature_psi_most,)
-    return _psi(f"{title}: those that moved farthest", names, shown, limits)
+def _psi_by_month(title: str, rows: Sequence[Row], config: MonitorConfig) -> Intervals:
+    names = [(row["month"], f"{row['sellers']:,} sellers") for row in rows]
+    return _psi(title, names, rows, config.drift.score_psi_most)
 
 
-def _psi_by_month(title: str, lines: Sequence[Line], config: MonitorConfig) -> Intervals:
-    names = [(line["month"], f"{line['sellers']:,} sellers") for line in lines]
-    return _psi(title, names, lines, (config.drift.score_psi_most,))
-
-
-def _psi(title: str, names: list[tuple[str, str]], lines: Sequence[Line], limits: tuple[float, ...]) -> Intervals:
-    most = max(_number(line.get("psi_high"), line["psi"]) for line in lines)
-    end = min(_PSI_END, max(2 * max(limits), most))
+def _psi(title: str, names: list[tuple[str, str]], rows: Sequence[Row], threshold: float) -> Intervals:
+    most = max(_number(row.get("psi_high"), row["psi"]) for row in rows)
+    end = min(_MAX_PSI, max(2 * threshold, most))
 
     def scale(value: float) -> float:
         return WIDTH * min(value, end) / end
 
     strips = tuple(
-        Strip(name, note, _interval(line, "psi", "{:.3f}"), scale(line["psi"]), *_ends(line, "psi", scale))
-        for (name, note), line in zip(names, lines, strict=True)
+        Strip(name, note, _text(row, "psi", "{:.3f}"), scale(row["psi"]), *_ends(row, "psi", scale))
+        for (name, note), row in zip(names, rows, strict=True)
     )
-    beyond = " or more" if most > end else ""
-    legend = f"the dashed line is the limit, {limits[0]:g}"
-    return Intervals(title, strips, ("0", f"{end:.2g}{beyond}"), tuple(map(scale, limits)), legend)
+    ends = ("0", f"{end:.2g}{' or more' if most > end else ''}")
+    return Intervals(title, strips, ends, (scale(threshold),), f"the dashed line is the threshold, {threshold:g}")
 
 
-def _rates(title: str, lines: Sequence[Line], _: MonitorConfig) -> Intervals:
-    high = [_number(line["default_rate_high"], 0.0) for line in lines]
-    end = max(*high, *(_number(line["expected_rate"], 0.0) for line in lines), 0.01)
+def _rates(title: str, rows: Sequence[Row], _: MonitorConfig) -> Intervals:
+    highest = (_number(row[name], 0.0) for row in rows for name in ("default_rate_high", "expected_rate"))
+    end = max(0.01, *highest)
 
     def scale(value: float) -> float:
         return WIDTH * value / end
 
-    strips = []
-    for line in lines:
-        closed = f"{line['bad']:,} bad of {line['matured']:,} matured loans" if line["matured"] else ""
-        still = f"{line['open']:,} still open, {line['bad_so_far']:,} of them bad so far" if line["open"] else ""
-        note = "; ".join(filter(None, (closed, still)))
-        if not line["matured"]:
-            strips.append(Strip(line["vintage"], note, line["state"], None))
-            continue
-        words = f"{_interval(line, 'default_rate', '{:.1%}')}, expected {line['expected_rate']:.1%}"
-        at, beside = scale(line["default_rate"]), scale(line["expected_rate"])
-        strips.append(Strip(line["vintage"], note, words, at, *_ends(line, "default_rate", scale), beside))
+    strips = tuple(_rate_strip(row, scale) for row in rows)
     return Intervals(
-        title, tuple(strips), ("0%", f"{end:.0%}"), legend="the thin second mark is what the model expected"
+        title, strips, ("0%", f"{end:.0%}"), legend="the thin second mark is the rate that the model expected"
     )
 
 
-def _ratios(title: str, lines: Sequence[Line], config: MonitorConfig) -> Intervals:
-    first, last = _RATIO_ENDS
+def _rate_strip(row: Row, scale: Scale) -> Strip:
+    matured = f"{row['bad']:,} bad of {row['matured']:,} matured loans" if row["matured"] else ""
+    still = f"{row['open']:,} open, {row['bad_so_far']:,} of them bad so far" if row["open"] else ""
+    note = "; ".join(filter(None, (matured, still)))
+    if not row["matured"]:
+        return Strip(row["vintage"], note, row["state"], None)
+    text = f"{_text(row, 'default_rate', '{:.1%}')}, expected {row['expected_rate']:.1%}"
+    low, high = _ends(row, "default_rate", scale)
+    return Strip(row["vintage"], note, text, scale(row["default_rate"]), low, high, scale(row["expected_rate"]))
+
+
+def _ratios(title: str, rows: Sequence[Row], config: MonitorConfig) -> Intervals:
+    first, last = _RATIO_RANGE
 
     def scale(value: float) -> float:
         inside = min(max(value, first), last)
         return WIDTH * math.log(inside / first) / math.log(last / first)
 
-    of = "vintage" if "vintage" in lines[0] else "band"
     strips = tuple(
         Strip(
-            line[of] if of == "vintage" else f"Band {line[of]}",
-            f"{line['bad']:,} bad of {line['loans']:,}, {line['expected_bad']:,.1f} expected",
-            _interval(line, "observed_over_expected", "{:.2f}"),
-            scale(line["observed_over_expected"]),
-            *_ends(line, "observed_over_expected", scale),
+            row["vintage"] if "vintage" in row else f"Band {row['band']}",
+            f"{row['bad']:,} bad of {row['loans']:,}, {row['expected_bad']:,.1f} expected",
+            _text(row, "observed_over_expected", "{:.2f}"),
+            scale(row["observed_over_expected"]),
+            *_ends(row, "observed_over_expected", scale),
         )
-        for line in lines
+        for row in rows
     )
-    limits = config.outcomes.observed_over_expected_least, 1.0, config.outcomes.observed_over_expected_most
-    legend = f"the dashed lines are {limits[0]:g}, 1 and {limits[2]:g}; the scale is logarithmic"
+    threshold: Threshold = config.outcomes.observed_over_expected
+    lines = (threshold.lower, 1.0, threshold.upper)
     return Intervals(
         f"{title}: observed over expected defaults",
         strips,
         ("¼ or less", "4 or more"),
-        tuple(map(scale, limits)),
-        legend,
+        tuple(map(scale, lines)),
+        f"the dashed lines are {lines[0]:g}, 1 and {lines[2]:g}; the scale is logarithmic",
     )
 
 
-def _answers(title: str, lines: Sequence[Line], _: MonitorConfig) -> Shares:
-    kinds = tuple(each.value for each in Outcome)
-    return Shares(title, kinds, tuple(_bar(line, kinds) for line in lines))
+def _outcomes(title: str, rows: Sequence[Row], _: MonitorConfig) -> Shares:
+    kinds = tuple(outcome.value for outcome in Outcome)
+    return Shares(title, kinds, tuple(_bar(row, kinds) for row in rows))
 
 
-def _bar(line: Line, kinds: tuple[str, ...]) -> Bar:
-    pieces, x = [], 0.0
+def _bar(row: Row, kinds: tuple[str, ...]) -> Bar:
+    segments, x = [], 0.0
     for kind in kinds:
-        width = WIDTH * float(line[kind])
-        pieces.append(Piece(f"{kind.replace('_', ' ')}: {line[kind]:.1%}", round(x, 1), round(width, 1)))
+        width = WIDTH * float(row[kind])
+        segments.append(Segment(f"{kind.replace('_', ' ')}: {row[kind]:.1%}", round(x, 1), round(width, 1)))
         x += width
-    return Bar(line["month"], f"{line['answers']:,} answers, {line['sellers']:,} sellers", tuple(pieces))
+    return Bar(row["month"], f"{row['answers']:,} assessments, {row['sellers']:,} sellers", tuple(segments))
 
 
-def _ends(line: Line, name: str, scale: Scale) -> tuple[float | None, float | None]:
-    ends = [_number(line.get(f"{name}_{end}"), math.nan) for end in ("low", "high")]
-    if any(map(math.isnan, ends)):
-        return None, None
-    return scale(ends[0]), scale(ends[1])
+def _ends(row: Row, name: str, scale: Scale) -> tuple[float | None, float | None]:
+    low, high = (_number(row.get(f"{name}_{end}"), math.nan) for end in ("low", "high"))
+    return (None, None) if math.isnan(low + high) else (scale(low), scale(high))
 
 
-def _interval(line: Line, name: str, shape: str) -> str:
-    low, high = (_number(line.get(f"{name}_{end}"), math.nan) for end in ("low", "high"))
-    interval = "" if math.isnan(low) else f" ({shape.format(low)} to {shape.format(high)})"
-    return shape.format(line[name]) + interval
+def _text(row: Row, name: str, template: str) -> str:
+    low, high = (_number(row.get(f"{name}_{end}"), math.nan) for end in ("low", "high"))
+    interval = "" if math.isnan(low) else f" ({template.format(low)} to {template.format(high)})"
+    return template.format(row[name]) + interval
 
 
-def _number(value: object, otherwise: float) -> float:
-    """Return a number that is there; what is missing in a frame is NaN, or not even a column."""
-    return value if isinstance(value, float) and not math.isnan(value) else otherwise
+def _number(value: object, default: float) -> float:
+    """Return a number from a frame, or the default if it is missing (NaN, or no such column)."""
+    return value if isinstance(value, float) and not math.isnan(value) else default
 
 
-_CHARTS: Final[Mapping[str, Callable[[str, Sequence[Line], MonitorConfig], Chart]]] = {
-    availability.BY_MONTH: _answers,
+_CHARTS: Final[Mapping[str, Callable[[str, Sequence[Row], MonitorConfig], Chart]]] = {
+    availability.BY_MONTH: _outcomes,
     drift.BY_FEATURE: _psi_by_feature,
     drift.BY_MONTH: _psi_by_month,
     performance.BY_VINTAGE: _rates,
@@ -244,15 +221,14 @@ _CHARTS: Final[Mapping[str, Callable[[str, Sequence[Line], MonitorConfig], Chart
 }
 
 
-def render(found: MonitorResult, config: MonitorConfig) -> str:
-    """Return the page; what came with the data is escaped.
+def render(result: MonitorResult, config: MonitorConfig) -> str:
+    """Return the report as HTML; all data in it are escaped.
 
-    Example: `Path("monitor.html").write_text(render(monitor(given, config), config))`.
+    Example: `Path("monitor.html").write_text(render(monitor(inputs, config), config))`.
     """
-    return (
-        _environment()
-        .get_template("report.html")
-        .render(found=found, config=config, charts=lambda finding: list(charts(finding, config)), of_frame=of_frame)
+    template = _environment().get_template("report.html")
+    return template.render(
+        result=result, config=config, charts=lambda finding: list(charts(finding, config)), of_frame=of_frame
     )
 
 

@@ -1,7 +1,4 @@
-"""The whole of monitoring: every model that gave scores, study by study, and the age of the data.
-
-What monitoring found, for a terminal, for a program, and for MLflow.
-"""
+"""A run of monitoring: the studies of every model that issued scores, and the result as table, JSON and MLflow runs."""
 
 from __future__ import annotations
 
@@ -12,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
+from rich.markup import escape
 from rich.table import Table
 
 from training.evidence.study import Finding
@@ -20,23 +18,21 @@ from training.labels import LabelConfig
 from training.monitor.availability import freshness, period, request_outcomes
 from training.monitor.calibration import calibration
 from training.monitor.drift import drift
-from training.monitor.inputs import Outcomes, outcomes
+from training.monitor.inputs import Outcomes, load_outcomes
 from training.monitor.performance import shadow, vintages
 from training.monitor.score_log import KnownModels, short_digest
 from training.monitor.subject import MonitoredModel
 from training.registry import ALARM, NOT_MEASURED
-from training.registry.monitoring import Monitored
+from training.registry.monitoring import MonitoringRun
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pandas as pd
     from rich.console import RenderableType
 
     from scoring import Bundle
-    from training.monitor.config import MonitorConfig
+    from training.config import MonitorConfig
     from training.monitor.subject import References
-
+    from training.steps import Step
 
 STUDIES: Final[tuple[Callable[[MonitoredModel], Finding], ...]] = (
     request_outcomes,
@@ -45,25 +41,21 @@ STUDIES: Final[tuple[Callable[[MonitoredModel], Finding], ...]] = (
     calibration,
     shadow,
 )
-"""What is asked of each model, in the order to show it."""
-
-
-Step = Callable[[str], None]
-"""Is told what begins, for a progress display."""
+"""The studies of each model, in the order of the report."""
 
 
 @dataclass(frozen=True)
 class MonitorInputs:
-    """What monitoring looks at.
+    """What a run of monitoring reads.
 
     Attributes:
-        scores: a frame of `ledger.SCORES` as `ledger.until` returns it.
-        shadow: a frame of `ledger.SHADOW`.
-        models: those that gave the scores.
-        champion: the bundle in force, None where there is none.
-        references: of training populations; their source is also that of outcomes.
+        scores: a frame of `SCORES` as `select_scores` returns it.
+        shadow: a frame of `SHADOW`.
+        models: the models that issued the scores.
+        champion: the bundle of the champion, None without one.
+        references: access to training populations; their source is also that of outcomes.
         today: the midnight of monitoring.
-        asked_for: the digest of a bundle whose alarms count in any case, as the champion's do.
+        selected: the digest of a bundle whose alarms always count, like the champion's.
     """
 
     scores: pd.DataFrame
@@ -72,229 +64,211 @@ class MonitorInputs:
     champion: Bundle | None
     references: References
     today: date
-    asked_for: str = ""
+    selected: str = ""
 
 
 @dataclass(frozen=True)
 class ModelResult:
-    """What was found of one model."""
+    """The results of one model."""
 
-    watched: MonitoredModel
+    monitored: MonitoredModel
     findings: tuple[Finding, ...]
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """Alarms of all studies; they count only where the model is in use."""
+        """Alarms of all studies; they count only if the model is in use."""
         return tuple(alarm for finding in self.findings for alarm in finding.alarms)
 
     @property
     def name(self) -> str:
-        """What to call the model."""
-        return self.watched.model.name
+        """Display name of the model."""
+        return self.monitored.model.name
 
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """What was found on one day.
+    """The result of a run of monitoring.
 
     Attributes:
         today: the midnight of monitoring.
-        period: whether anything was scored in the days that are now.
+        period: the number of scores in the analysis period.
         freshness: the age of the data.
-        models: the champion first, then those in use, then by how lately each gave a score.
-        troubles: what kept something from being monitored or logged; each is an alarm.
+        models: the champion first, then the models in use, then by the date of the latest score.
+        problems: what could not be monitored or logged, and why; each is an alarm.
     """
 
     today: date
     period: Finding
     freshness: Finding
     models: tuple[ModelResult, ...]
-    troubles: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
 
     @property
     def nothing_scored(self) -> bool:
-        """Whether no model gave any score in the days that are now, so that no alarm could come of one."""
+        """Whether no model issued a score in the analysis period, so that no study could raise an alarm."""
         return self.period.figures["scored"] == 0
 
     @property
-    def said(self) -> str:
-        """What there is to say before all else, where nothing was scored; else empty."""
+    def notice(self) -> str:
+        """Explanation if nothing was scored; else empty."""
         return self.period.said if self.nothing_scored else ""
 
     @property
     def alarms(self) -> tuple[str, ...]:
-        """Every alarm that counts, with whom it is about; those of models not in use stand in their own part alone."""
-        in_use = (each for each in self.models if each.watched.in_use)
-        of_models = (f"{each.name.capitalize()}: {alarm}" for each in in_use for alarm in each.alarms)
-        return (*self.troubles, *self.freshness.alarms, *of_models)
+        """Every alarm that counts, with the name of its model; alarms of models not in use are in their part only."""
+        in_use = (result for result in self.models if result.monitored.in_use)
+        of_models = (f"{result.name.capitalize()}: {alarm}" for result in in_use for alarm in result.alarms)
+        return (*self.problems, *self.freshness.alarms, *of_models)
 
 
-def monitor(given: MonitorInputs, config: MonitorConfig, step: Step = lambda _: None) -> MonitorResult:
-    """Look at every model that gave scores, and at the age of the data.
+def monitor(inputs: MonitorInputs, config: MonitorConfig, step: Step = lambda _: None) -> MonitorResult:
+    """Run the studies of every model, and check the age of the data.
 
     Args:
-        given: the scores and what is known around them.
-        config: the limits.
-        step: told what begins.
+        inputs: scores, models and outcomes.
+        config: the thresholds.
+        step: receives the name of each step.
 
     Raises:
         LabelError: the label table of outcomes cannot be read.
         StoreError: the operating data cannot be read.
     """
-    found = [_study(each, step) for each in _monitored_models(given, config)]
-    found.sort(key=_rank, reverse=True)
+    results = [_study(monitored, step) for monitored in _monitored_models(inputs, config)]
+    results.sort(key=_rank, reverse=True)
     step("age of the data")
-    store = given.references.source.store
-    bundle = given.champion or (found[0].watched.model.bundle if found else None)
+    bundle = inputs.champion or (results[0].monitored.model.bundle if results else None)
     return MonitorResult(
-        given.today,
-        period(given.scores, given.today, config.drift.days),
-        freshness(store.covers_through, given.today, bundle, config.freshness),
-        tuple(found),
-        tuple(_problems(given)),
+        inputs.today,
+        period(inputs.scores, inputs.today, config.drift.days),
+        freshness(inputs.references.source.store.covers_through, inputs.today, bundle, config.freshness),
+        tuple(results),
+        tuple(_problems(inputs)),
     )
 
 
-def _rank(found: ModelResult) -> tuple[bool, bool, pd.Timestamp]:
-    watched = found.watched
-    return watched.in_force, watched.in_use, watched.scores["as_of"].max()
+def _rank(result: ModelResult) -> tuple[bool, bool, pd.Timestamp]:
+    monitored = result.monitored
+    return monitored.is_selected, monitored.in_use, monitored.scores["as_of"].max()
 
 
-def _monitored_models(given: MonitorInputs, config: MonitorConfig) -> Iterator[MonitoredModel]:
-    known: dict[tuple[str, LabelConfig], Outcomes] = {}
-    source = given.references.source
-    for digest, model in given.models.known.items():
+def _monitored_models(inputs: MonitorInputs, config: MonitorConfig) -> Iterator[MonitoredModel]:
+    loaded: dict[tuple[str, LabelConfig], Outcomes] = {}
+    source = inputs.references.source
+    selected = {inputs.selected, inputs.champion.digest if inputs.champion is not None else ""}
+    for digest, model in inputs.models.by_digest.items():
         labels = LabelConfig() if model.version is None else label_config(model.version)
         definition = model.bundle.policy.default_definition
-        if (definition, labels) not in known:
-            found = outcomes(source.store, definition, given.today, source.table, labels)
-            known[definition, labels] = found
-        scores = given.scores[given.scores["model"] == digest].reset_index(drop=True)
-        champion = given.champion is not None and digest == given.champion.digest
+        if (definition, labels) not in loaded:
+            loaded[definition, labels] = load_outcomes(source.store, definition, inputs.today, source.table, labels)
         yield MonitoredModel(
             model,
-            scores,
-            known[definition, labels],
-            given.shadow,
-            given.references,
-            given.today,
+            inputs.scores[inputs.scores["model"] == digest].reset_index(drop=True),
+            loaded[definition, labels],
+            inputs.shadow,
+            inputs.references,
+            inputs.today,
             config,
-            in_force=champion or digest == given.asked_for,
+            is_selected=digest in selected,
         )
 
 
-def _study(watched: MonitoredModel, step: Step) -> ModelResult:
-    found = []
+def _study(monitored: MonitoredModel, step: Step) -> ModelResult:
+    findings = []
     for study in STUDIES:
-        step(f"{watched.model.name}: {study.__name__}")
-        found.append(study(watched))
-    return ModelResult(watched, tuple(found))
+        step(f"{monitored.model.name}: {study.__name__.replace('_', ' ')}")
+        findings.append(study(monitored))
+    return ModelResult(monitored, tuple(findings))
 
 
-def _problems(given: MonitorInputs) -> Iterator[str]:
-    if given.models.registry_away:
-        yield f"{given.models.registry_away} Versions are not known, and nothing is logged there."
-    for digest in given.models.lost:
-        count = int((given.scores["model"] == digest).sum())
+def _problems(inputs: MonitorInputs) -> Iterator[str]:
+    if inputs.models.registry_error:
+        yield f"{inputs.models.registry_error} Versions are unknown, and nothing is logged to MLflow."
+    for digest in inputs.models.missing:
         yield (
-            f"{count:,} scores are of the bundle {short_digest(digest)}, which is neither kept nor registered, so they "
-            "are not monitored; restore it from a backup of the state folder."
+            f"{int((inputs.scores['model'] == digest).sum()):,} scores are not monitored, because their bundle "
+            f"{short_digest(digest)} is neither stored nor registered. Restore it from a backup of the state folder."
         )
-
-
-_NOTHING: Final = "–"
-
-
-Figures = Mapping[str, float]
 
 
 def result_figures(findings: tuple[Finding, ...]) -> dict[str, float]:
-    """Return the figures of all studies: `drift.score_psi`."""
+    """Return the figures of all studies, such as `drift.score_psi`."""
     return {f"{finding.name}.{name}": value for finding in findings for name, value in finding.figures.items()}
 
 
-def result_tables(found: MonitorResult) -> Iterator[RenderableType]:
-    """Yield what to print: a column a model, then every alarm that counts."""
-    if found.said:
-        yield found.said
-    if found.models:
-        columns = [each.name if each.watched.in_use else f"{each.name}, not in use" for each in found.models]
+def result_tables(result: MonitorResult) -> Iterator[RenderableType]:
+    """Yield the output for a terminal: a column for each model, then every alarm that counts."""
+    if result.notice:
+        yield result.notice
+    if result.models:
+        columns = [each.name if each.monitored.in_use else f"{each.name}, not in use" for each in result.models]
         table = Table("", *columns, box=None, header_style="bold")
-        for label, cell in _LINES.items():
-            table.add_row(label, *(cell(result_figures(each.findings)) for each in found.models))
+        figures = [result_figures(each.findings) for each in result.models]
+        for label, (name, template, second) in _ROWS.items():
+            table.add_row(label, *(_cell(values, name, template, second) for values in figures))
         yield table
-    stale = found.freshness.figures["stale_tables"]
-    state = f"{stale:.0f} tables are stale or lacking" if stale else "every table is fresh"
-    yield f"Data as of {found.today}: {state}."
-    for alarm in found.alarms:
-        yield f"[red]Alarm[/red] {_escaped(alarm)}"
-    if not found.alarms:
-        yield "No alarm, but nothing was scored." if found.nothing_scored else "[green]No alarm.[/green]"
+    stale = result.freshness.figures["stale_tables"]
+    state = f"{stale:.0f} tables are stale or missing" if stale else "every table is fresh"
+    yield f"Data as of {result.today}: {state}."
+    for alarm in result.alarms:
+        yield f"[red]Alarm[/red] {escape(alarm)}"
+    if not result.alarms:
+        yield "No alarm, but nothing was scored." if result.nothing_scored else "[green]No alarm.[/green]"
 
 
-def to_json(found: MonitorResult, report: str, run_ids: tuple[str, ...]) -> str:
-    """Return all of it as JSON; NaN is null.
+_COUNTS: Final = "{value:,.0f}, {second:,.0f}"
+_ROWS: Final[Mapping[str, tuple[str, str, str]]] = {
+    "assessments, recent": ("answers.given", _COUNTS, "answers.recent"),
+    "PSI of the score": ("drift.score_psi", "{value:.3f} ({low:.3f} to {high:.3f})", ""),
+    "features with drift": ("drift.features_surely_moved", "{value:.0f}", ""),
+    "matured loans, bad": ("vintages.matured", _COUNTS, "vintages.bad"),
+    "open loans, bad so far": ("vintages.open", _COUNTS, "vintages.bad_so_far"),
+    "observed over expected": ("calibration.observed_over_expected", "{value:.2f} ({low:.2f} to {high:.2f})", ""),
+    "calibration slope": ("calibration.slope", "{value:.2f} ({low:.2f} to {high:.2f})", ""),
+    "AUC": ("vintages.auc", "{value:.3f} ({low:.3f} to {high:.3f})", ""),
+}
+"""The rows of the terminal table: figure, template, and a second figure in the same cell."""
+
+
+def _cell(figures: Mapping[str, float], name: str, template: str, second: str) -> str:
+    if name not in figures:
+        return "–"
+    ends = {end: figures.get(f"{name}_{end}", math.nan) for end in ("low", "high")}
+    return template.format(value=figures[name], second=figures.get(second, math.nan), **ends)
+
+
+def to_json(result: MonitorResult, report: str, run_ids: tuple[str, ...]) -> str:
+    """Return the whole result as JSON; NaN becomes null.
 
     Args:
-        found: what was found.
-        report: where the page lies.
-        run_ids: of the runs in MLflow, none where nothing was logged.
+        result: of monitoring.
+        report: path of the HTML report.
+        run_ids: of the MLflow runs; empty if nothing was logged.
     """
-    whole = {
-        "today": found.today.isoformat(),
-        "alarms": list(found.alarms),
-        "said": found.said,
-        "nothing_scored": found.nothing_scored,
-        "period": _finding(found.period),
-        "freshness": _finding(found.freshness),
-        "models": [_model(each) for each in found.models],
+    content = {
+        "today": result.today.isoformat(),
+        "alarms": list(result.alarms),
+        "said": result.notice,
+        "nothing_scored": result.nothing_scored,
+        "period": _finding_fields(result.period),
+        "freshness": _finding_fields(result.freshness),
+        "models": [_model_fields(each) for each in result.models],
         "report": report,
         "run_ids": list(run_ids),
     }
-    return json.dumps(whole, ensure_ascii=False, allow_nan=False)
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
 
 
-def monitoring_runs(found: MonitorResult, data_version: str) -> tuple[Monitored, ...]:
-    """Return the runs to log: one a model, or one of the data alone where no model gave a score."""
-    shared = {"today": found.today.isoformat(), "data_version": data_version}
-    shared["nothing_scored"] = str(found.nothing_scored).lower()
-    of_all = (found.period, found.freshness)
-    if not found.models:
-        return (_run(f"monitor {found.today}", shared, of_all),)
-    made = []
-    for each in found.models:
-        model = each.watched.model
-        tags = {"bundle": model.bundle.digest, "in_use": str(each.watched.in_use).lower()}
-        if model.version is not None:
-            tags["version"] = str(model.version.number)
-        name = f"monitor {found.today} {each.name}"
-        made.append(_run(name, shared | tags, (*of_all, *each.findings)))
-    return tuple(made)
-
-
-def _run(name: str, tags: dict[str, str], findings: tuple[Finding, ...]) -> Monitored:
-    raised = {finding.name: " ".join(finding.alarms) for finding in findings if finding.alarms}
-    silent = {finding.name: finding.said for finding in findings if not finding.figures}
-    lines = []
-    for finding in findings:
-        lines += [f"**{finding.title}** {finding.said}", *(f"- Alarm: {alarm}" for alarm in finding.alarms), ""]
-    counted = sum(len(finding.alarms) for finding in findings)
-    named = {f"{ALARM}{study}": words for study, words in raised.items()}
-    named |= {f"{NOT_MEASURED}{study}": words for study, words in silent.items()}
-    return Monitored(name, {**tags, "alarms": str(counted), **named}, "\n".join(lines), result_figures(findings))
-
-
-def _model(each: ModelResult) -> dict[str, Any]:
-    model = each.watched.model
+def _model_fields(result: ModelResult) -> dict[str, Any]:
+    model = result.monitored.model
     return {
         "bundle": model.bundle.digest,
         "version": None if model.version is None else model.version.number,
-        "in_use": each.watched.in_use,
-        "findings": [_finding(finding) for finding in each.findings],
+        "in_use": result.monitored.in_use,
+        "findings": [_finding_fields(finding) for finding in result.findings],
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _finding_fields(finding: Finding) -> dict[str, Any]:
     return {
         "name": finding.name,
         "title": finding.title,
@@ -305,40 +279,42 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): _plain_text(value) for name, value in row.items()} for row in frame.to_dict("records")]
+def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
+    return [
+        {
+            str(name): None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in row.items()
+        }
+        for row in frame.to_dict("records")
+    ]
 
 
-def _plain_text(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+def monitoring_runs(result: MonitorResult, data_version: str) -> tuple[MonitoringRun, ...]:
+    """Return the MLflow runs to log: one for each model, or one for the data if no model issued a score."""
+    tags = {"today": result.today.isoformat(), "data_version": data_version}
+    tags["nothing_scored"] = str(result.nothing_scored).lower()
+    shared, name = (result.period, result.freshness), f"monitor {result.today}"
+    if not result.models:
+        return (_monitoring_run(name, tags, shared),)
+    return tuple(
+        _monitoring_run(f"{name} {each.name}", tags | _model_tags(each), (*shared, *each.findings))
+        for each in result.models
+    )
 
 
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
-
-
-def _cell(name: str, shape: str, beside: str = "") -> Callable[[Figures], str]:
-    """Return what writes a figure, its interval and one beside it into a shape; a dash where it was not measured."""
-
-    def write(found: Figures) -> str:
-        if name not in found:
-            return _NOTHING
-        ends = {end: found.get(f"{name}_{end}", math.nan) for end in ("low", "high")}
-        return shape.format(value=found[name], beside=found.get(beside, math.nan), **ends)
-
-    return write
+def _model_tags(result: ModelResult) -> dict[str, str]:
+    model = result.monitored.model
+    version = {} if model.version is None else {"version": str(model.version.number)}
+    return {"bundle": model.bundle.digest, "in_use": str(result.monitored.in_use).lower(), **version}
 
 
-_LINES: Final[Mapping[str, Callable[[Figures], str]]] = {
-    "answers, recent ones": _cell("answers.given", "{value:,.0f}, {beside:,.0f}", "answers.recent"),
-    "PSI of the score": _cell("drift.score_psi", "{value:.3f} ({low:.3f} to {high:.3f})"),
-    "features surely moved": _cell("drift.features_surely_moved", "{value:.0f}"),
-    "matured loans, bad": _cell("vintages.matured", "{value:,.0f}, {beside:,.0f}", "vintages.bad"),
-    "open loans, bad so far": _cell("vintages.open", "{value:,.0f}, {beside:,.0f}", "vintages.bad_so_far"),
-    "observed over expected": _cell("calibration.observed_over_expected", "{value:.2f} ({low:.2f} to {high:.2f})"),
-    "calibration slope": _cell("calibration.slope", "{value:.2f} ({low:.2f} to {high:.2f})"),
-    "AUC": _cell("vintages.auc", "{value:.3f} ({low:.3f} to {high:.3f})"),
-}
-"""The lines of the short table, and how each is written."""
+def _monitoring_run(name: str, tags: dict[str, str], findings: tuple[Finding, ...]) -> MonitoringRun:
+    note = []
+    for finding in findings:
+        note += [f"**{finding.title}** {finding.said}", *(f"- Alarm: {alarm}" for alarm in finding.alarms), ""]
+        if finding.alarms:
+            tags = tags | {f"{ALARM}{finding.name}": " ".join(finding.alarms)}
+        if not finding.figures:
+            tags = tags | {f"{NOT_MEASURED}{finding.name}": finding.said}
+    count = sum(len(finding.alarms) for finding in findings)
+    return MonitoringRun(name, {**tags, "alarms": str(count)}, "\n".join(note), result_figures(findings))

@@ -1,18 +1,7 @@
-"""The scores that were given, as monitoring reads them: who hands them over, in what form, and which of them count.
+"""The score log: which scores were issued, by which models, and the loan that each score led to.
 
-Training may not read the service's database. `sellerscore.py`, which knows both, hands over what is asked for here.
-
-Which score a loan was given on.
-
-A loan belongs to the latest score of its seller, by the same model, that was valid on the day of its disbursement: from
-`as_of` on (the midnight that begins that day included, which is how training rows are made) and for as many days as the
-score may be relied on. So a score meets no loan before its midnight, none after it expired, and several where several
-were paid out meanwhile; a loan meets one score of each model at most, however often its seller was scored.
-
-The days of validity count from `as_of` and not from the request: a number speaks of the seller as of then. Where a
-request comes days after its midnight, loans of the last such days of its validity go unmatched, and are counted so.
-
-The models whose scores are monitored: the bundle of each, and the version under which it is registered.
+Training may not read the database of the service. `sellerscore.py`, which may import both packages, passes a
+`ScoreSource` to monitoring.
 """
 
 from __future__ import annotations
@@ -30,46 +19,42 @@ from training.registry.monitoring import registered
 if TYPE_CHECKING:
     import pandas as pd
 
-    from scoring import Bundle
-
-
 SCORES: Final = {
-    "score_id": "id of the score, unique",
-    "model": "digest of the bundle that made it, such as sha256:9b02...",
-    "seller_id": "whom it is of",
-    "as_of": "datetime64, the midnight that it speaks of",
-    "scored_at": "datetime64 in UTC, when it was made; missing where nobody knows",
-    "valid_days": "float, for how many days it may be relied on",
-    "outcome": "`scored`, or why there is no number",
-    "score": "float, whole points; missing where there is no number",
-    "probability_of_default": "float; missing where there is no number",
-    "values": "float64 array of the features in the order of the bundle's sheet, NaN missing; None where not kept",
+    "score_id": "ID of the score, unique",
+    "model": "digest of the bundle, such as sha256:9b02...",
+    "seller_id": "ID of the scored seller",
+    "as_of": "datetime64, the midnight as of which the seller was assessed",
+    "scored_at": "datetime64 in UTC, time of the request; missing if unknown",
+    "valid_days": "float, number of days for which the score is valid",
+    "outcome": "`scored`, or the reason for no score",
+    "score": "float, whole points; missing without a score",
+    "probability_of_default": "float; missing without a score",
+    "values": "float64 array of the features in the order of the feature sheet, NaN if missing; None if not stored",
 }
-"""Columns of a frame of scores given, and what each holds."""
-
+"""Columns of a frame of scores, with their meaning."""
 
 SHADOW: Final = {
-    "score_id": "id of the score that was given for the same request",
+    "score_id": "ID of the champion's score for the same request",
     "model": "digest of the challenger's bundle",
-    "outcome": "as in scores",
-    "score": "as in scores",
-    "probability_of_default": "as in scores",
+    "outcome": "as in SCORES",
+    "score": "as in SCORES",
+    "probability_of_default": "as in SCORES",
 }
-"""Columns of a frame of a challenger's scores, which nobody was given."""
-
+"""Columns of a frame of shadow scores, with their meaning."""
 
 SCORED: Final = "scored"
+_DIGEST_LENGTH: Final = 19
 
 
 @dataclass(frozen=True)
 class ScoreSource:
-    """What the service keeps. Each part is asked for when it is needed, since it may be large or not there.
+    """Access to the data of the service; each function reads when it is called.
 
     Attributes:
-        scores: returns a frame of `SCORES`, empty where no score was ever given.
+        scores: returns a frame of `SCORES`, which may be empty.
         shadow: returns a frame of `SHADOW`.
-        bundle: returns the bundle with a digest, None where the service keeps none.
-        champion: returns the bundle in force, None where there is none.
+        bundle: returns the stored bundle with a digest, or None.
+        champion: returns the bundle of the champion, or None.
     """
 
     scores: Callable[[], pd.DataFrame]
@@ -78,13 +63,12 @@ class ScoreSource:
     champion: Callable[[], Bundle | None]
 
 
-def until(scores: pd.DataFrame, today: date) -> pd.DataFrame:
-    """Return the scores as of today or earlier, oldest first, each seller and midnight once a model.
+def select_scores(scores: pd.DataFrame, today: date) -> pd.DataFrame:
+    """Return the scores as of today or earlier, oldest first, one for each model, seller and midnight.
 
-    An assessment is a function of vector and bundle: who is asked about twice as of one midnight, by two banks or in
-    two files, has one score, and counts once. Where data came in between, the later one stands. The clock of
-    everything here is `as_of`, so that a replay, and scores made afterwards for an earlier midnight, count where they
-    belong.
+    Several requests for one seller and midnight count once, because the assessment is a function of vector and bundle.
+    If data arrived in between, the latest request counts. All of monitoring counts time by `as_of`, so that replayed
+    and backdated scores count where they belong.
 
     Args:
         scores: a frame of `SCORES`.
@@ -92,32 +76,35 @@ def until(scores: pd.DataFrame, today: date) -> pd.DataFrame:
     """
     import pandas as pd
 
-    # a frame without a number in a column does not know that it holds numbers
+    # a column without any number has no numeric type
     typed = scores.astype(dict.fromkeys(("score", "probability_of_default", "valid_days"), float))
     typed = typed.astype(dict.fromkeys(("as_of", "scored_at"), "datetime64[us]"))
-    known = typed[typed["as_of"] <= pd.Timestamp(today)]
-    ordered = known.sort_values(["as_of", "seller_id", "scored_at", "score_id"], na_position="first")
+    past = typed[typed["as_of"] <= pd.Timestamp(today)]
+    ordered = past.sort_values(["as_of", "seller_id", "scored_at", "score_id"], na_position="first")
     return ordered.drop_duplicates(["model", "seller_id", "as_of"], keep="last", ignore_index=True)
 
 
-def months(as_of: pd.Series) -> pd.Series:
-    """Return the month of each midnight, by which scores are gathered: `2026-01`."""
-    named: pd.Series = as_of.dt.strftime("%Y-%m")
-    return named
+def month_of(as_of: pd.Series) -> pd.Series:
+    """Return the month of each midnight, such as `2026-01`."""
+    month: pd.Series = as_of.dt.strftime("%Y-%m")
+    return month
 
 
 def match_loans(scores: pd.DataFrame, loans: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each loan that met a score of one model.
+    """Match each loan with the latest score of its seller that was valid on the day of disbursement.
 
-    Example: a score as of 2025-03-01 that is valid for 30 days meets loans of 2025-03-01 to 2025-03-30.
+    A score is valid for `valid_days` days from `as_of` on, the first day included, as in training rows. A score can
+    match several loans; a loan matches at most one score of a model.
+
+    Example: a score as of 2025-03-01 that is valid for 30 days matches loans of 2025-03-01 to 2025-03-30.
 
     Args:
-        scores: of one model, a frame of `ledger.SCORES` as `ledger.until` returns it; those without a number meet none.
+        scores: the scores of one model, as `select_scores` returns them; those without a number match no loan.
         loans: `Outcomes.loans`.
 
     Returns:
-        The loans' columns, `score_id`, `as_of`, `score` and `probability_of_default` of the score, and its `vintage`
-        (the month of as_of), by day and seller.
+        The columns of the matched loans, `score_id`, `as_of`, `score` and `probability_of_default` of the score, and
+        its `vintage` (the month of `as_of`).
     """
     import pandas as pd
 
@@ -128,27 +115,23 @@ def match_loans(scores: pd.DataFrame, loans: pd.DataFrame) -> pd.DataFrame:
     age = pairs["day"] - pairs["as_of"]
     valid = pairs[(age >= pd.Timedelta(0)) & (age < pd.to_timedelta(pairs["valid_days"], unit="D"))]
     latest = valid.sort_values(["loan", "as_of"]).drop_duplicates("loan", keep="last")
-    found = latest.drop(columns=["loan", "valid_days"]).reset_index(drop=True)
-    return found.assign(vintage=months(found["as_of"]))
-
-
-_SHORT: Final = 19
-"""Characters of a digest that tell it from any other: `sha256:` and twelve more."""
+    matched = latest.drop(columns=["loan", "valid_days"]).reset_index(drop=True)
+    return matched.assign(vintage=month_of(matched["as_of"]))
 
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A model that gave scores; `version` is None where none that is registered has its bundle, or none is known."""
+    """A model that issued scores; `version` is None if no registered version has its bundle."""
 
     bundle: Bundle
     version: Version | None = None
 
     @property
     def name(self) -> str:
-        """What to call it: `version 3`, or its bundle where no version is known."""
-        return (
-            f"bundle {short_digest(self.bundle.digest)}" if self.version is None else f"version {self.version.number}"
-        )
+        """Display name: `version 3`, or `bundle sha256:9b02cf5a31de` if the version is unknown."""
+        if self.version is None:
+            return f"bundle {short_digest(self.bundle.digest)}"
+        return f"version {self.version.number}"
 
 
 @dataclass(frozen=True)
@@ -156,41 +139,41 @@ class KnownModels:
     """Models by the digest of their bundles.
 
     Attributes:
-        known: those whose bundle could be read.
-        lost: digests of the others.
-        registry_away: why the registry could not be asked; empty where it could.
+        by_digest: the models whose bundle could be read.
+        missing: digests of the other models.
+        registry_error: why the registry could not be read; empty if it could.
     """
 
-    known: Mapping[str, KnownModel] = field(default_factory=dict)
-    lost: tuple[str, ...] = ()
-    registry_away: str = ""
+    by_digest: Mapping[str, KnownModel] = field(default_factory=dict)
+    missing: tuple[str, ...] = ()
+    registry_error: str = ""
 
 
 def short_digest(digest: str) -> str:
-    """Return the beginning of a digest: `sha256:9b02cf5a31de`."""
-    return digest[:_SHORT]
+    """Return the beginning of a digest, such as `sha256:9b02cf5a31de`."""
+    return digest[:_DIGEST_LENGTH]
 
 
-def known_models(digests: Iterable[str], ledger: ScoreSource, registry: Registry) -> KnownModels:
-    """Find bundles and versions: bundles where the service keeps them, else in the registry.
+def find_models(digests: Iterable[str], source: ScoreSource, registry: Registry) -> KnownModels:
+    """Find bundles and versions by digest: bundles in the service's store, then in the registry.
 
-    A registry that is away takes the versions with it and nothing else, as long as the bundles are kept.
+    If the registry cannot be reached, versions are unknown and stored bundles are still found.
     """
     wanted = sorted(set(digests))
-    away, versions = "", {}
+    error, versions = "", {}
     try:
         versions = registered(registry, wanted)
-    except RegistryError as error:
-        away = str(error)
-    known = {}
+    except RegistryError as failure:
+        error = str(failure)
+    models = {}
     for digest in wanted:
-        bundle = ledger.bundle(digest) or _fetch(registry, versions.get(digest))
+        bundle = source.bundle(digest) or _download(registry, versions.get(digest))
         if bundle is not None:
-            known[digest] = KnownModel(bundle, versions.get(digest))
-    return KnownModels(known, tuple(digest for digest in wanted if digest not in known), away)
+            models[digest] = KnownModel(bundle, versions.get(digest))
+    return KnownModels(models, tuple(digest for digest in wanted if digest not in models), error)
 
 
-def _fetch(registry: Registry, version: Version | None) -> Bundle | None:
+def _download(registry: Registry, version: Version | None) -> Bundle | None:
     if version is None:
         return None
     try:

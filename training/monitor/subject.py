@@ -1,9 +1,7 @@
-"""The population that a model was made from: what the scores given are held against.
+"""The monitored model, and its reference: the training population with which scores are compared.
 
-It is made again from the operating data, which give the same features as of a midnight for ever, and then kept beside
-them: so that monitoring stays quick, and goes on where the registry is away or a newer catalogue has come.
-
-One model under watch, with all that studies of it may look at.
+A reference is computed from the operating data, which give the same features for a midnight at any time, and then
+stored. Monitoring therefore stays fast, and works without the registry and with a newer catalogue.
 """
 
 from __future__ import annotations
@@ -24,44 +22,39 @@ from training.errors import ComparisonError
 from training.evidence.drift import SCORE, Sample
 from training.evidence.study import scorable_rows, scores
 from training.holdout import LabelSource
-from training.monitor.score_log import match_loans
+from training.monitor.score_log import match_loans, short_digest
 from training.split import Evidence, is_unseen
 from training.split_settings import SplitConfig
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from training.monitor.config import MonitorConfig
+    from training.config import MonitorConfig
     from training.monitor.inputs import Outcomes
     from training.monitor.score_log import KnownModel
     from training.registry import Version
 
+MAX_ROWS: Final = 20_000
+"""Larger training populations are sampled: more rows take longer and hardly narrow an interval."""
 
-ROWS: Final = 20_000
-"""More training rows than this are drawn from: others would narrow an interval by less than they cost."""
+_MAX_DIFFERENCE: Final = 0.01
+"""Loans that were reported late change the number of training rows a little; a larger share is another population."""
 
-
-_MAY_DIFFER: Final = 0.01
-"""Loans that were reported late, or taken back, change the population by a few; more than this share is another one."""
-
-
-_LOGGED: Final = ("evidence", "train_before", "train_rows", "split.unseen_share", "split.salt")
-
-
+_REQUIRED_PARAMS: Final = ("evidence", "train_before", "train_rows", "split.unseen_share", "split.salt")
 _SEED: Final = 7
-
-
 _TRAINED_ON: Final = "learnt"
+"""The column of a stored reference that marks training rows."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What scores given are held against, rows with history enough for a score alone.
+    """The reference of a model; only rows with enough history for a score.
 
     Attributes:
         features: of the training rows of the tested model.
-        score: of loans of the same time whose sellers were not in these rows. They are training rows of the final fit,
-            so their scores may be more extreme than those of new loans. None if the tested model was trained on all.
+        score: of loans of the same period whose sellers were not in the training rows; None if the tested model was
+            trained on all rows. The final fit was trained on these loans, so their scores may be more extreme than
+            those of new loans.
     """
 
     features: Sample
@@ -70,97 +63,92 @@ class Reference:
 
 @dataclass(frozen=True)
 class References:
-    """Makes and keeps references: `source` of labelled rows, and the folder that keeps them."""
+    """Computes and stores references: the source of labelled rows, and the folder of the stored references."""
 
     source: LabelSource
     folder: Path
 
-    def of(self, model: KnownModel) -> Reference:
+    def load(self, model: KnownModel) -> Reference:
         """Return the reference of a model.
 
         Raises:
-            TrainingError: it cannot be made again: the version is not known, or its labels are not there.
+            TrainingError: it cannot be computed, because the version or its labels are unknown.
         """
-        kept = self.folder / f"reference-{model.bundle.digest.removeprefix('sha256:')[:16]}.parquet"
+        path = self.folder / f"reference-{model.bundle.digest.removeprefix('sha256:')[:16]}.parquet"
         names = list(model.bundle.sheet.names)
-        rows = _read(kept, names)
+        rows = _read(path, names)
         if rows is None:
-            rows = self._made(model)
-            _store(rows, kept)
+            rows = self._compute(model)
+            _store(rows, path)
         rows = rows[scorable_rows(model.bundle, rows[names])]
-        learnt, other = rows[rows[_TRAINED_ON]], rows[~rows[_TRAINED_ON]]
-        score = scores(model.bundle, other[names].to_numpy(dtype=np.float64))
+        training, rest = rows[rows[_TRAINED_ON]], rows[~rows[_TRAINED_ON]]
+        score = scores(model.bundle, rest[names].to_numpy(dtype=np.float64))
         return Reference(
-            Sample(learnt[names], learnt["seller_id"]),
-            Sample(other[[]].assign(**{SCORE: score}), other["seller_id"]) if len(other) else None,
+            Sample(training[names], training["seller_id"]),
+            Sample(rest[[]].assign(**{SCORE: score}), rest["seller_id"]) if len(rest) else None,
         )
 
-    def _made(self, model: KnownModel) -> pd.DataFrame:
+    def _compute(self, model: KnownModel) -> pd.DataFrame:
+        import pandas as pd
+
         version, catalogue = model.version, model.bundle.sheet.catalogue
         if version is None or not has_training_record(version):
-            raise ComparisonError("No registered version is known that says what it was trained on.")
+            raise ComparisonError("No registered version of this model records the rows it was trained on.")
         if catalogue != digest(CATALOGUE):
             raise ComparisonError(
-                f"It was trained with the catalogue {catalogue[:19]}, and this program computes another, "
-                f"{digest(CATALOGUE)[:19]}."
+                f"The model was trained with the catalogue {short_digest(catalogue)}, but this program computes "
+                f"{short_digest(digest(CATALOGUE))}."
             )
-        rows = _of_its_time(version, self.source.labels(version).rows)
-        found, learnt = int(rows[_TRAINED_ON].sum()), int(version.params["train_rows"])
-        if abs(found - learnt) > _MAY_DIFFER * learnt:
+        labelled = self.source.labels(version).rows
+        rows = labelled[labelled["as_of"] < pd.Timestamp(version.params["train_before"])]
+        rows = rows.assign(**{_TRAINED_ON: _is_training_row_of_tested_model(version, rows)})
+        actual, expected = int(rows[_TRAINED_ON].sum()), int(version.params["train_rows"])
+        if abs(actual - expected) > _MAX_DIFFERENCE * expected:
             raise ComparisonError(
-                f"It was trained on {learnt} rows, and the operating data hold {found} of that time and those "
-                "sellers; ingest what it was trained on."
+                f"The model was trained on {expected} rows, but the operating data contain {actual} rows of that "
+                "period and those sellers. Ingest the data that it was trained on."
             )
-        if len(rows) > ROWS:
-            rows = rows.sample(ROWS, random_state=_SEED)
+        if len(rows) > MAX_ROWS:
+            rows = rows.sample(MAX_ROWS, random_state=_SEED)
         computed = compute_frame(self.source.store, rows[["seller_id", "as_of"]]).reset_index()
         return computed.merge(rows[["seller_id", "as_of", _TRAINED_ON]].drop_duplicates(), on=["seller_id", "as_of"])
 
 
-def _of_its_time(version: Version, rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the labelled rows of the time that the tested model of a version learnt from, and which of them it did."""
-    import pandas as pd
-
-    earlier = rows[rows["as_of"] < pd.Timestamp(version.params["train_before"])]
-    return earlier.assign(**{_TRAINED_ON: _is_training_row_by_time(version, earlier)})
-
-
 def has_training_record(version: Version) -> bool:
-    """Whether the run of a version logged what it learnt from."""
-    return all(name in version.params for name in _LOGGED)
+    """Return whether the run of a version logged which rows it was trained on."""
+    return all(name in version.params for name in _REQUIRED_PARAMS)
 
 
 def is_training_row(version: Version, rows: pd.DataFrame) -> pd.Series:
-    """Return True for the labelled rows (`seller_id`, `as_of`) that the model that serves learnt from."""
+    """Return True for the labelled rows (`seller_id`, `as_of`) that the served model was trained on."""
     import pandas as pd
 
     if before := version.params.get("served_before"):
         return rows["as_of"] < pd.Timestamp(before)
-    return _is_training_row_by_time(version, rows)
+    return _is_training_row_of_tested_model(version, rows)
 
 
-def _is_training_row_by_time(version: Version, rows: pd.DataFrame) -> pd.Series:
+def _is_training_row_of_tested_model(version: Version, rows: pd.DataFrame) -> pd.Series:
+    """Return True for the labelled rows that the tested model was trained on."""
     import pandas as pd
 
     earlier = rows["as_of"] < pd.Timestamp(version.params["train_before"])
-    if version.params["evidence"] != Evidence.OUT_OF_TIME:  # it learnt from every row there was then
+    if version.params["evidence"] != Evidence.OUT_OF_TIME:
         return earlier
     split = SplitConfig(unseen_share=float(version.params["split.unseen_share"]), salt=version.params["split.salt"])
     return earlier & ~is_unseen(rows["seller_id"], split)
 
 
 def _read(path: Path, names: Sequence[str]) -> pd.DataFrame | None:
-    """Return what is kept; None where nothing is, or nothing that can be read and fits."""
+    """Return a stored reference; None if there is none, or it is damaged or lacks columns."""
     import pandas as pd
     import pyarrow as pa
 
-    if not path.is_file():
-        return None
     try:
-        found: pd.DataFrame = pd.read_parquet(path)
-    except (ValueError, pa.ArrowException):
+        rows: pd.DataFrame = pd.read_parquet(path)
+    except (FileNotFoundError, ValueError, pa.ArrowException):
         return None
-    return found if {"seller_id", _TRAINED_ON, *names} <= set(found.columns) else None
+    return rows if {"seller_id", _TRAINED_ON, *names} <= set(rows.columns) else None
 
 
 def _store(rows: pd.DataFrame, path: Path) -> None:
@@ -172,17 +160,17 @@ def _store(rows: pd.DataFrame, path: Path) -> None:
 
 @dataclass(frozen=True)
 class MonitoredModel:
-    """A model and the scores that it gave until today.
+    """A model, the scores that it issued until today, and what its studies need.
 
     Attributes:
         model: its bundle and version.
-        scores: a frame of `ledger.SCORES`, each seller and midnight once.
-        outcomes: of loans, by the bundle's definition of bad.
-        shadow: a frame of `ledger.SHADOW`, what challengers said to the same requests.
-        references: of training populations.
+        scores: a frame of `SCORES`, one row for each seller and midnight.
+        outcomes: of loans, by the bundle's definition of default.
+        shadow: a frame of `SHADOW`: challengers' scores for the same requests.
+        references: access to training populations.
         today: the midnight of monitoring.
-        config: the limits.
-        in_force: whether it is watched in any case, as the champion or because somebody asked for it.
+        config: the thresholds.
+        is_selected: whether it is the champion or the model of a given portfolio.
     """
 
     model: KnownModel
@@ -192,24 +180,24 @@ class MonitoredModel:
     references: References
     today: date
     config: MonitorConfig
-    in_force: bool = False
+    is_selected: bool = False
 
     @cached_property
     def loans(self) -> pd.DataFrame:
-        """The loans that met one of the scores (`matching.matched`), without those that the model learnt from."""
-        return self._matched[~self._learnt].reset_index(drop=True)
+        """The loans that match a score (see `match_loans`), without those that the model was trained on."""
+        return self._matched[~self._is_training].reset_index(drop=True)
 
     @property
-    def learnt(self) -> int:
-        """How many loans met a score that the model learnt from: some do where scores are made for the past."""
-        return int(self._learnt.sum())
+    def training_loans(self) -> int:
+        """Number of loans that match a score but were trained on, as happens with backdated scores."""
+        return int(self._is_training.sum())
 
     @cached_property
     def _matched(self) -> pd.DataFrame:
         return match_loans(self.scores, self.outcomes.loans)
 
     @cached_property
-    def _learnt(self) -> pd.Series:
+    def _is_training(self) -> pd.Series:
         import pandas as pd
 
         rows = self._matched
@@ -219,13 +207,13 @@ class MonitoredModel:
 
     @property
     def recent(self) -> pd.DataFrame:
-        """The scores of the last days, as many as the limits say."""
+        """The scores of the analysis period: the last `drift.days` days."""
         import pandas as pd
 
-        first = pd.Timestamp(self.today) - pd.Timedelta(days=self.config.drift.days)
-        return self.scores[self.scores["as_of"] > first]
+        start = pd.Timestamp(self.today) - pd.Timedelta(days=self.config.drift.days)
+        return self.scores[self.scores["as_of"] > start]
 
     @property
     def in_use(self) -> bool:
-        """Whether it is in force or gave any score in those days; alarms of others are shown and wake nobody."""
-        return self.in_force or len(self.recent) > 0
+        """Whether it is selected or issued a score in the analysis period; only then do its alarms count."""
+        return self.is_selected or len(self.recent) > 0

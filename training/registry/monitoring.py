@@ -22,7 +22,7 @@ _ABOUT: Final = (
 
 
 @dataclass(frozen=True)
-class Monitored:
+class MonitoringRun:
     """What a run says: its name, tags, note and figures by study (`drift.score_psi`)."""
 
     name: str
@@ -46,7 +46,7 @@ def registered(registry: Registry, bundles: Iterable[str]) -> dict[str, Version]
     return {digest: find_version(registry, str(numbers[digest])) for digest in sorted(wanted & numbers.keys())}
 
 
-def log_monitoring(registry: Registry, runs: Iterable[Monitored], files: Mapping[str, str]) -> tuple[str, ...]:
+def log_monitoring(registry: Registry, runs: Iterable[MonitoringRun], files: Mapping[str, str]) -> tuple[str, ...]:
     """Log a run for each model that was monitored, each with the same files, and return their ids.
 
     Args:

@@ -1,4 +1,4 @@
-"""The page stands alone, is well formed, names no seller, and says what the figures say."""
+"""The report as HTML, JSON, MLflow runs and terminal table: self-contained, without seller IDs, equal figures."""
 
 from __future__ import annotations
 
@@ -15,13 +15,20 @@ import pytest
 from rich.console import Console
 
 from tests.features.quality.test_page import Reader
-from tests.training.monitor.made import TODAY, Known, judged, reference, small_bundle, watched
-from tests.training.monitor.test_population import moved, population
-from tests.training.monitor.test_shadow import beside
+from tests.training.monitor.builders import (
+    TODAY,
+    FixedReference,
+    matured_model,
+    monitored_model,
+    reference,
+    small_bundle,
+)
+from tests.training.monitor.test_drift import drifted_model, population
+from tests.training.monitor.test_performance import challenger_scores
+from training.config import FreshnessThresholds, MonitorConfig
 from training.monitor import availability, calibration, performance
 from training.monitor import drift as drifts
 from training.monitor.availability import freshness, period
-from training.monitor.config import FreshnessLimits, MonitorConfig
 from training.monitor.report import WIDTH, Intervals, Shares, charts, render
 from training.monitor.run import STUDIES, ModelResult, MonitorResult, monitoring_runs, result_tables, to_json
 from training.monitor.score_log import KnownModel
@@ -32,46 +39,46 @@ HOSTILE = "<script>alert('x')</script> & loans"
 CONFIG = MonitorConfig()
 
 
-def everything() -> MonitoredModel:
-    """A model with scores of two years: matured, open, moved, beside a challenger."""
+def full_model() -> MonitoredModel:
+    """A model with scores of two years: matured, open, drifted_model, challenger_scores a challenger."""
     rng = np.random.default_rng(1)
-    made = judged(rng, 1_500, wrong=1.9, months=24)
-    early = made.scores[made.scores["as_of"] < "2025-10-01"]
-    late = moved(1, score=-80).scores
-    known = made.outcomes.loans.assign(matured=lambda rows: rows["day"] < "2025-01-01")
+    model = matured_model(rng, 1_500, wrong=1.9, months=24)
+    early = model.scores[model.scores["as_of"] < "2025-10-01"]
+    late = drifted_model(1, score=-80).scores
+    rows = model.outcomes.loans.assign(matured=lambda rows: rows["day"] < "2025-01-01")
     points, matrix = population(rng, 800)
     bundle = replace(small_bundle(), reference=replace(small_bundle().reference, population=HOSTILE))
     version = Version(3, "run", {}, {}, {}, {})
-    return watched(
+    return monitored_model(
         pd.concat([early, late.assign(score_id="n-" + late["score_id"])], ignore_index=True),
-        known,
+        rows,
         model=KnownModel(bundle, version),
-        references=Known(reference(points, matrix)),
-        in_force=True,
-        shadow=beside(made, 0.4),
+        references=FixedReference(reference(points, matrix)),
+        is_selected=True,
+        shadow=challenger_scores(model, 0.4),
     )
 
 
-def of_model(found: MonitoredModel) -> ModelResult:
+def model_result(found: MonitoredModel) -> ModelResult:
     return ModelResult(found, tuple(study(found) for study in STUDIES))
 
 
 @pytest.fixture(scope="module")
-def monitoring() -> MonitorResult:
-    """The model in force with everything there is, one that is not in use any more, stale data and a trouble."""
-    asleep = judged(np.random.default_rng(2), 900, wrong=3.0)
+def result() -> MonitorResult:
+    """The model in force with full_model there is, one that is not in use any more, stale data and a trouble."""
+    unused = matured_model(np.random.default_rng(2), 900, wrong=3.0)
     covers = {"orders": date(2025, 12, 1), "refunds": TODAY, "loans": TODAY}
-    age = freshness(covers, TODAY, small_bundle(), FreshnessLimits())
-    lately = period(everything().scores, TODAY, 90)
-    return MonitorResult(TODAY, lately, age, (of_model(everything()), of_model(asleep)), (f"{HOSTILE} away.",))
+    age = freshness(covers, TODAY, small_bundle(), FreshnessThresholds())
+    recent = period(full_model().scores, TODAY, 90)
+    return MonitorResult(TODAY, recent, age, (model_result(full_model()), model_result(unused)), (f"{HOSTILE} away.",))
 
 
 @pytest.fixture(scope="module")
-def page(monitoring: MonitorResult) -> str:
-    return render(monitoring, CONFIG)
+def page(result: MonitorResult) -> str:
+    return render(result, CONFIG)
 
 
-def test_the_page_stands_alone_and_is_well_formed(page: str) -> None:
+def test_the_page_is_self_contained_and_well_formed(page: str) -> None:
     reader = Reader(page)
     assert not re.search(r"https?://|url\(|@import|javascript:", page)
     assert not {"script", "link", "iframe", "object", "form", "img"} & {tag for tag, _ in reader.tags}
@@ -88,32 +95,30 @@ def test_the_page_stands_alone_and_is_well_formed(page: str) -> None:
     assert "max-width: 48rem" in page
 
 
-def test_what_came_from_elsewhere_is_text(page: str) -> None:
+def test_data_are_escaped(page: str) -> None:
     assert "<script" not in page
     assert Reader(page).text.count(HOSTILE) >= 2
 
 
-def test_no_seller_is_named(page: str) -> None:
+def test_the_page_contains_no_seller_id(page: str) -> None:
     assert not re.search(r"\b[ST]-\d{5}\b", page)
 
 
-def test_every_alarm_is_on_the_page_and_only_those_of_models_in_use_at_its_top(
-    page: str, monitoring: MonitorResult
-) -> None:
+def test_all_alarms_are_on_the_page_and_those_that_count_at_its_top(page: str, result: MonitorResult) -> None:
     text = Reader(page).text
-    first, second = monitoring.models
+    first, second = result.models
     assert len(first.alarms) >= 3
     assert second.alarms
-    assert all(" ".join(alarm.split()) in text for alarm in (*monitoring.alarms, *second.alarms))
-    top = text.partition("How old are the data?")[0]
-    assert all(f"Version 3: {alarm}" in monitoring.alarms for alarm in first.alarms)
+    assert all(" ".join(alarm.split()) in text for alarm in (*result.alarms, *second.alarms))
+    top = text.partition("Freshness of the data")[0]
+    assert all(f"Version 3: {alarm}" in result.alarms for alarm in first.alarms)
     assert not any(alarm in top for alarm in second.alarms)
     assert "not in use" in text
     assert "orders 31 days" in top
 
 
-def test_charts_are_drawn_from_the_tables(monitoring: MonitorResult) -> None:
-    findings = {finding.name: finding for finding in monitoring.models[0].findings}
+def test_charts_show_the_tables(result: MonitorResult) -> None:
+    findings = {finding.name: finding for finding in result.models[0].findings}
     drawn = {name: list(charts(finding, CONFIG)) for name, finding in findings.items()}
     assert {name: len(each) for name, each in drawn.items()} == {
         "answers": 1,
@@ -124,27 +129,27 @@ def test_charts_are_drawn_from_the_tables(monitoring: MonitorResult) -> None:
     }
     for chart in (chart for each in drawn.values() for chart in each if isinstance(chart, Intervals)):
         for strip in chart.strips:
-            for at in (strip.at, strip.low, strip.high, strip.beside):
+            for at in (strip.at, strip.low, strip.high, strip.expected):
                 assert at is None or 0 <= at <= WIDTH
             if strip.low is not None:
                 assert strip.low <= strip.at <= strip.high
     (rates,) = drawn["vintages"]
-    lines = findings["vintages"].tables[performance.BY_VINTAGE].to_dict("records")[-24:]
-    for strip, line in zip(rates.strips, lines, strict=True):
-        assert strip.name == line["vintage"]
-        if not line["matured"]:
-            assert (strip.at, strip.words) == (None, "not matured yet")
-            assert strip.note == f"{line['open']} still open, {line['bad_so_far']} of them bad so far"
+    rows = findings["vintages"].tables[performance.BY_VINTAGE].to_dict("records")[-24:]
+    for strip, row in zip(rates.strips, rows, strict=True):
+        assert strip.name == row["vintage"]
+        if not row["matured"]:
+            assert (strip.at, strip.text) == (None, "not matured yet")
+            assert strip.note == f"{row['open']} open, {row['bad_so_far']} of them bad so far"
             continue
-        assert strip.words.startswith(f"{line['default_rate']:.1%} ({line['default_rate_low']:.1%} to ")
-        assert strip.at / strip.beside == pytest.approx(line["default_rate"] / line["expected_rate"])
+        assert strip.text.startswith(f"{row['default_rate']:.1%} ({row['default_rate_low']:.1%} to ")
+        assert strip.at / strip.expected == pytest.approx(row["default_rate"] / row["expected_rate"])
     by_vintage, by_band = drawn["calibration"]
     ratio = findings["calibration"].tables[calibration.BY_BAND].iloc[-1]["observed_over_expected"]
     assert by_band.strips[-1].at == pytest.approx(WIDTH * math.log(ratio / 0.25) / math.log(16))
-    assert by_vintage.limits[1] == pytest.approx(WIDTH / 2), "one lies in the middle of the scale"
+    assert by_vintage.thresholds[1] == pytest.approx(WIDTH / 2), "1 is in the middle of the scale"
     (answered,) = drawn["answers"]
     assert isinstance(answered, Shares)
-    assert all(sum(piece.width for piece in bar.pieces) == pytest.approx(WIDTH, abs=0.5) for bar in answered.bars)
+    assert all(sum(segment.width for segment in bar.segments) == pytest.approx(WIDTH, abs=0.5) for bar in answered.bars)
     assert [bar.name for bar in answered.bars] == findings["answers"].tables[availability.BY_MONTH]["month"].tolist()[
         -24:
     ]
@@ -155,52 +160,54 @@ def test_charts_are_drawn_from_the_tables(monitoring: MonitorResult) -> None:
     assert len(findings["drift"].tables[drifts.BY_FEATURE]) == len(small_bundle().sheet.names) + 1
 
 
-def test_what_a_program_reads_is_the_same(monitoring: MonitorResult) -> None:
-    found = json.loads(to_json(monitoring, "page.html", ("r1",)))
-    assert found["alarms"] == list(monitoring.alarms)
+def test_the_json_contains_the_same_result(result: MonitorResult) -> None:
+    found = json.loads(to_json(result, "page.html", ("r1",)))
+    assert found["alarms"] == list(result.alarms)
     assert (found["report"], found["run_ids"], found["today"]) == ("page.html", ["r1"], "2026-01-01")
     assert [model["version"] for model in found["models"]] == [3, None]
-    line = next(each for each in found["models"][0]["findings"] if each["name"] == "vintages")
-    last = line["tables"][performance.BY_VINTAGE][-1]
-    assert last["default_rate"] is None, "what is not known is null"
+    row = next(each for each in found["models"][0]["findings"] if each["name"] == "vintages")
+    last = row["tables"][performance.BY_VINTAGE][-1]
+    assert last["default_rate"] is None, "a missing value is null"
 
 
-def test_runs_for_mlflow_hold_figures_alarms_and_words(monitoring: MonitorResult) -> None:
-    first, second = monitoring_runs(monitoring, "data-1")
+def test_mlflow_runs_contain_figures_alarms_and_a_note(result: MonitorResult) -> None:
+    first, second = monitoring_runs(result, "data-1")
     assert first.tags["version"] == "3"
     assert first.tags["in_use"] == "true"
     assert second.tags["in_use"] == "false"
     assert "version" not in second.tags
-    assert int(first.tags["alarms"]) == len(monitoring.freshness.alarms) + len(monitoring.models[0].alarms)
-    assert first.tags["alarm.calibration"].startswith("The level of probabilities is wrong")
+    assert int(first.tags["alarms"]) == len(result.freshness.alarms) + len(result.models[0].alarms)
+    assert first.tags["alarm.calibration"].startswith("Observed over expected defaults are")
     assert first.figures["freshness.stale_tables"] == 2
     assert all(math.isfinite(value) for value in (*first.figures.values(), *second.figures.values()))
-    assert "- Alarm: The level" in first.note
+    assert "- Alarm: Observed over expected" in first.note
 
 
-def test_silence_does_not_read_as_health(monitoring: MonitorResult) -> None:
-    nothing = period(everything().scores.head(0), TODAY, 90)
-    fresh = freshness(dict.fromkeys(("orders", "refunds", "traffic", "loans"), TODAY), TODAY, None, FreshnessLimits())
-    silent = MonitorResult(TODAY, nothing, replace(fresh, alarms=()), ())
-    assert (silent.nothing_scored, monitoring.nothing_scored) == (True, False)
-    assert not silent.alarms
-    page = Reader(render(silent, CONFIG)).text
+def test_without_scores_the_report_does_not_look_good(result: MonitorResult) -> None:
+    nothing = period(full_model().scores.head(0), TODAY, 90)
+    fresh = freshness(
+        dict.fromkeys(("orders", "refunds", "traffic", "loans"), TODAY), TODAY, None, FreshnessThresholds()
+    )
+    empty = MonitorResult(TODAY, nothing, replace(fresh, alarms=()), ())
+    assert (empty.nothing_scored, result.nothing_scored) == (True, False)
+    assert not empty.alarms
+    page = Reader(render(empty, CONFIG)).text
     assert "nothing scored" in page
-    assert "No figure lies surely beyond its limit" not in page
-    assert "No alarm, but nothing was scored." in list(result_tables(silent))
-    found = json.loads(to_json(silent, "page.html", ()))
+    assert "No metric exceeds its threshold" not in page
+    assert "No alarm, but nothing was scored." in list(result_tables(empty))
+    found = json.loads(to_json(empty, "page.html", ()))
     assert (found["nothing_scored"], found["period"]["figures"]) == (True, {"answers": 0.0, "scored": 0.0})
-    (run,) = monitoring_runs(silent, "data-1")
+    (run,) = monitoring_runs(empty, "data-1")
     assert (run.tags["nothing_scored"], run.figures["period.scored"]) == ("true", 0.0)
-    assert "No score is known as of 2026-01-01" in run.note
+    assert "There is no score as of 2026-01-01" in run.note
 
 
-def test_the_short_table_has_a_column_a_model(monitoring: MonitorResult) -> None:
+def test_the_terminal_table_has_a_column_for_each_model(result: MonitorResult) -> None:
     console = Console(width=160, file=StringIO())
-    for part in result_tables(monitoring):
+    for part in result_tables(result):
         console.print(part)
     text = console.file.getvalue()
     assert re.search(r"version 3 +bundle sha256:\w{12}, not in use", text)
-    ratio = next(f for f in monitoring.models[0].findings if f.name == "calibration").figures
+    ratio = next(f for f in result.models[0].findings if f.name == "calibration").figures
     assert f"{ratio['observed_over_expected']:.2f} (" in text
-    assert "2 tables are stale or lacking" in text
+    assert "2 tables are stale or missing" in text

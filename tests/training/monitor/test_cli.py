@@ -1,4 +1,4 @@
-"""The command on a marketplace that was trained on and served for real."""
+"""The command `monitor` on a marketplace with a trained and served model."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ from features.ingest import open_store
 from features.pipeline import accepted_rows
 from tests.training.monitor.conftest import END, MIDNIGHTS, SECOND, Run, Served
 from tests.world import World, shared_world
+from training.config import DriftThresholds, MonitorConfig
 from training.errors import ConfigError, MonitorError, RegistryError
-from training.monitor.config import DriftLimits, MonitorConfig
 from training.registry.connection import Registry, connected
 from training.registry.monitoring import MONITORING
 
 pytestmark = pytest.mark.slow
 
 THEN = "2024-11-20"
-"""A day on which both midnights were scored and no loan after them had matured."""
+"""A day on which both midnights were scored and no loan after them was matured."""
 
 
 @pytest.fixture
 def world(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> World:
-    """The world before any score was given."""
+    """The world before any score was issued."""
     return shared_world(tmp_path_factory).copy(tmp_path)
 
 
@@ -52,15 +52,15 @@ def mine(served: Served, tmp_path: Path) -> Served:
 
 @pytest.fixture(scope="module")
 def then(served: Served) -> dict[str, Any]:
-    """What was found of the served marketplace as of a day in the past."""
+    """The result for the served marketplace on a past day."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SELLERSCORE_HOME", str(served.home))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        return json.loads(CliRunner().invoke(sellerscore.app, ["monitor", "--today", THEN, "--json"]).stdout)
+        return json.loads(CliRunner().invoke(sellerscore.app, ["monitor", "--today", THEN, "--output", "json"]).stdout)
 
 
-def found_by(run: Run, home: Path, *arguments: object) -> dict[str, Any]:
-    return json.loads(run(home, "--json", *arguments).stdout)
+def run_json(run: Run, home: Path, *arguments: object) -> dict[str, Any]:
+    return json.loads(run(home, "--output", "json", *arguments).stdout)
 
 
 def study(found: dict[str, Any], name: str, model: int = 0) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def study(found: dict[str, Any], name: str, model: int = 0) -> dict[str, Any]:
 
 
 def expected_vintages(served: Served) -> dict[str, list[int]]:
-    """Loans that met a score of the champion, and bad ones, by month: recounted from the tables in plain Python."""
+    """Count loans that match a score of the champion, and bad ones, by month, in plain Python."""
     store = open_store(served.home / "operating")
     loans, due, paid = (accepted_rows(store, name) for name in ("loans", "instalments", "payments"))
     loans = loans[loans["disbursed_at"].between(*map(pd.Timestamp, ("2024-10-01", "2024-12-01")))]
@@ -101,50 +101,50 @@ def expected_vintages(served: Served) -> dict[str, list[int]]:
     return counts
 
 
-def test_vintages_of_scores_that_the_service_gave(run: Run, served: Served) -> None:
-    result = run(served.home, "--json", "--today", END)
+def test_vintages_equal_a_plain_count(run: Run, served: Served) -> None:
+    result = run(served.home, "--output", "json", "--today", END)
     found = json.loads(result.stdout)
     assert found["nothing_scored"], "all scores are a year old"
     # so small a model may miss the defaults of a band; nothing else may be wrong
     assert all("Observed over expected defaults" in alarm for alarm in found["alarms"])
     assert result.exit_code == (1 if found["alarms"] else 3)
-    lines = study(found, "vintages")["tables"]["Performance by vintage"]
-    assert {line["vintage"]: [line["matured"], line["bad"]] for line in lines} == expected_vintages(served)
-    assert sum(line["matured"] for line in lines) > 30
-    assert all(line["state"] == "matured" for line in lines)
+    rows = study(found, "vintages")["tables"]["Performance by vintage"]
+    assert {row["vintage"]: [row["matured"], row["bad"]] for row in rows} == expected_vintages(served)
+    assert sum(row["matured"] for row in rows) > 30
+    assert all(row["state"] == "matured" for row in rows)
     champion, other = found["models"]
     assert (champion["version"], champion["in_use"]) == (1, True)
     assert (other["version"], other["bundle"], other["in_use"]) == (None, served.other, False)
     assert study(found, "answers")["figures"]["given"] == 2 * len(served.sellers), (
-        "who was asked about twice counts once"
+        "two requests for one midnight count once"
     )
     assert study(found, "answers", 1)["figures"]["given"] == SECOND
     ratios = [study(found, "calibration", model)["figures"]["observed_over_expected"] for model in (0, 1)]
     assert ratios[0] > ratios[1], "the second model expects more"
 
 
-def test_a_replay_says_what_was_known_then(run: Run, served: Served, then: dict[str, Any]) -> None:
+def test_a_past_day_gives_the_result_of_that_day(run: Run, served: Served, then: dict[str, Any]) -> None:
     assert then["models"][0]["in_use"]
     figures = study(then, "vintages")["figures"]
     assert figures["matured"] == 0
     assert figures["open"] > 10
-    assert "has had all its months" in study(then, "vintages")["said"]
+    assert "is matured (90+ days" in study(then, "vintages")["said"]
     assert study(then, "drift")["figures"]["sellers"] > 50
     assert not then["nothing_scored"]
     assert then["freshness"]["figures"]["stale_tables"] == 0
-    again = found_by(run, served.home, "--today", THEN)
-    assert {**again, "run_ids": []} == {**then, "run_ids": []}
-    before = found_by(run, served.home, "--today", "2024-09-01")
+    second = run_json(run, served.home, "--today", THEN)
+    assert {**second, "run_ids": []} == {**then, "run_ids": []}
+    before = run_json(run, served.home, "--today", "2024-09-01")
     assert before["models"] == []
-    assert before["said"].startswith("No score is known as of 2024-09-01 or earlier")
+    assert before["said"].startswith("There is no score as of 2024-09-01 or earlier")
 
 
-def test_figures_and_the_report_stand_in_mlflow(served: Served, then: dict[str, Any]) -> None:
+def test_figures_and_report_are_logged_to_mlflow(served: Served, then: dict[str, Any]) -> None:
     found = then
     with connected(Registry.on_sqlite(served.home)) as client:
         runs = [client.get_run(each) for each in found["run_ids"]]
         experiment = client.get_experiment_by_name(MONITORING)
-        kept = {file.path for file in client.list_artifacts(runs[0].info.run_id)}
+        artifacts = {file.path for file in client.list_artifacts(runs[0].info.run_id)}
     assert len(runs) == len(found["models"]) == 2
     first = runs[0].data
     assert runs[0].info.experiment_id == experiment.experiment_id
@@ -155,25 +155,25 @@ def test_figures_and_the_report_stand_in_mlflow(served: Served, then: dict[str, 
     assert first.metrics["drift/score_psi"] == pytest.approx(study(found, "drift")["figures"]["score_psi"])
     assert first.metrics["freshness/stale_tables"] == 0
     assert first.tags["not_measured.calibration"].startswith("Not measured")
-    assert "**Has the population moved?**" in first.tags["mlflow.note.content"]
-    assert kept == {"report.html", "monitor.json"}
+    assert "**Drift**" in first.tags["mlflow.note.content"]
+    assert artifacts == {"report.html", "monitor.json"}
 
 
-def test_a_challenger_is_shown_beside(run: Run, mine: Served) -> None:
+def test_a_challenger_is_compared(run: Run, mine: Served) -> None:
     engine, ledger = open_ledger(mine.settings)
     with transaction(engine) as connection:
-        given = list(scores.iterate_scores(connection, ledger))[: len(mine.sellers)]
-        bodies = [json.loads(each.body)["assessment"] for each in given]
-        said = [ScoreNumbers(body["outcome"], *_other(body)) for body in bodies]
-        pairs = zip(given, said, strict=True)
+        issued = list(scores.iterate_scores(connection, ledger))[: len(mine.sellers)]
+        bodies = [json.loads(each.body)["assessment"] for each in issued]
+        numbers = [ScoreNumbers(body["outcome"], *_other(body)) for body in bodies]
+        pairs = zip(issued, numbers, strict=True)
         shadows.insert_shadow_scores(
             connection, [ShadowScore(each.id, "sha256:rival", numbers) for each, numbers in pairs]
         )
     engine.dispose()
-    (line,) = study(found_by(run, mine.home, "--today", END), "shadow")["tables"]["Challengers beside it"]
-    # some of them were asked about again as of the same midnight, which then stands
-    assert line["pairs"] == len(mine.sellers) - 5
-    assert (line["same_outcome"], line["mean_points"]) == (1.0, 10.0)
+    (row,) = study(run_json(run, mine.home, "--today", END), "shadow")["tables"]["Challengers"]
+    # some sellers have a second request for the same midnight, which counts
+    assert row["pairs"] == len(mine.sellers) - 5
+    assert (row["same_outcome"], row["mean_points"]) == (1.0, 10.0)
 
 
 def _other(body: dict[str, Any]) -> tuple[int | None, str | None, float | None]:
@@ -182,16 +182,16 @@ def _other(body: dict[str, Any]) -> tuple[int | None, str | None, float | None]:
     return body["score"] + 10, body["band"], body["probability_of_default"] * 0.8
 
 
-def test_before_any_score_only_the_age_of_the_data_is_watched(run: Run, world: World) -> None:
+def test_without_scores_only_freshness_is_monitored(run: Run, world: World) -> None:
     fresh = run(world.home, "--today", END)
     assert fresh.exit_code == 3
-    assert "No score is known as of 2026-01-01" in fresh.stdout
+    assert "There is no score as of 2026-01-01" in fresh.stdout
     assert "every table is fresh" in fresh.stdout
     assert "No alarm, but nothing was scored." in fresh.stdout
-    assert not (world.home / "sellerscore.db").exists(), "watching makes no database"
+    assert not (world.home / "sellerscore.db").exists(), "monitoring creates no database"
     stale = run(world.home, "--today", "2026-03-01")
-    assert stale.exit_code == 1, "an alarm goes before nothing scored"
-    (alarm,) = re.findall("Alarm Data that scores rest on are older than the 7 days allowed: (.*)", stale.stdout)
+    assert stale.exit_code == 1, "an alarm has priority over an empty period"
+    (alarm,) = re.findall("Alarm Tables for scores are older than the 7 days allowed: (.*)", stale.stdout)
     assert {"orders 59 days", "refunds 59 days"} <= set(re.findall(r"\w+ \d+ days", alarm))
     assert (world.home / "monitor" / "2026-03-01.html").is_file()
     with connected(Registry.on_sqlite(world.home)) as client:
@@ -201,46 +201,46 @@ def test_before_any_score_only_the_age_of_the_data_is_watched(run: Run, world: W
     assert {first.data.tags["alarms"], second.data.tags["alarms"]} == {"0", str(len(alarms))}, alarms
 
 
-def test_a_registry_that_is_away_loses_nothing_but_the_log(
+def test_without_the_registry_only_the_log_is_missing(
     run: Run, mine: Served, then: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    result = run(mine.home, "--today", THEN, "--json")
+    result = run(mine.home, "--today", THEN, "--output", "json")
     found = json.loads(result.stdout)
     assert result.exit_code == 1
     assert found["run_ids"] == []
-    (away, *others) = found["alarms"]
-    assert away.startswith("The MLflow registry at http://127.0.0.1:9 does not answer; ")
-    assert away.endswith("Versions are not known, and nothing is logged there.")
-    names = [name.split(":")[0] for name in others]
+    (unreachable, *rest) = found["alarms"]
+    assert unreachable.startswith("The MLflow registry at http://127.0.0.1:9 does not answer; ")
+    assert unreachable.endswith("Versions are unknown, and nothing is logged to MLflow.")
+    names = [name.split(":")[0] for name in rest]
     assert all(name.startswith("Bundle sha256") for name in names)
-    assert study(found, "drift")["figures"] == study(then, "drift")["figures"], "the reference is kept"
-    assert away.replace("'", "&#39;")[:60] in Path(found["report"]).read_text()
+    assert study(found, "drift")["figures"] == study(then, "drift")["figures"], "the reference is stored"
+    assert unreachable.replace("'", "&#39;")[:60] in Path(found["report"]).read_text()
 
 
-def test_a_registry_that_fails_at_the_end_leaves_the_report(
-    run: Run, mine: Served, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_if_logging_fails_the_report_is_complete(run: Run, mine: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object, **__: object) -> None:
         raise OSError("the disk is full")
 
     monkeypatch.setattr("mlflow.log_metrics", gone)
     result = run(mine.home, "--today", THEN)
     assert result.exit_code == 1
-    assert "failed: the disk is full What was found is in the report alone." in " ".join(result.stdout.split())
+    assert "failed: the disk is full Nothing was logged to MLflow; the report is complete." in " ".join(
+        result.stdout.split()
+    )
     assert (mine.home / "monitor" / f"{THEN}.html").is_file()
 
 
-def test_scores_of_a_bundle_that_is_lost_are_an_alarm(run: Run, mine: Served) -> None:
+def test_scores_of_a_missing_bundle_raise_an_alarm(run: Run, mine: Served) -> None:
     shutil.rmtree(mine.home / "bundles" / mine.other.removeprefix("sha256:"))
-    found = found_by(run, mine.home, "--today", END)
+    found = run_json(run, mine.home, "--today", END)
     assert [model["version"] for model in found["models"]] == [1]
-    (lost,) = [alarm for alarm in found["alarms"] if "neither kept nor registered" in alarm]
-    assert lost.startswith(f"{SECOND} scores are of the bundle {mine.other[:19]}")
+    (missing,) = [alarm for alarm in found["alarms"] if "neither stored nor registered" in alarm]
+    assert missing.startswith(f"{SECOND} scores are not monitored, because their bundle {mine.other[:19]}")
 
 
-def test_a_portfolio_stands_in_for_scores_that_were_given(
+def test_a_portfolio_replaces_the_scores_of_the_service(
     run: Run, mine: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out, page = tmp_path / "all.csv", tmp_path / "page.html"
@@ -249,41 +249,41 @@ def test_a_portfolio_stands_in_for_scores_that_were_given(
     with time_machine.travel(f"{MIDNIGHTS[-1]} 09:00"):
         assert CliRunner().invoke(sellerscore.app, ["score-portfolio", "--out", str(out)]).exit_code == 0
     pd.read_csv(out, dtype=str).head(300).to_csv(out, index=False)
-    asked = ("--portfolio", out, "--portfolio-model", "1", "--as-of", END, "--today", END, "--report", page)
-    found = found_by(run, mine.home, *asked)
+    arguments = ("--portfolio", out, "--portfolio-model", "1", "--as-of", END, "--today", END, "--report", page)
+    found = run_json(run, mine.home, *arguments)
     assert found["report"] == str(page)
     assert page.is_file()
     assert study(found, "answers")["figures"]["given"] == len(pd.read_csv(out))
     drift = study(found, "drift")["figures"]
     assert drift["sellers"] > 50
-    assert drift["features_to_act_on"] > 0, "features are computed anew as of then"
-    assert "0 loans met a score" in study(found, "vintages")["said"]
+    assert drift["features_to_act_on"] > 0, "features are computed as of the portfolio's date"
+    assert "0 loans match a score" in study(found, "vintages")["said"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "words"),
+    ("arguments", "error", "message"),
     [
         (("--portfolio", "none.csv"), MonitorError, "The portfolio none.csv cannot be read"),
         (("--config", "none.toml"), ConfigError, "settings file none.toml cannot be read"),
-        (("--report", "/nowhere/page.html"), MonitorError, "The folder /nowhere is not there"),
+        (("--report", "/nowhere/page.html"), MonitorError, "The folder /nowhere does not exist"),
         (("--report", "/tmp"), MonitorError, "The report /tmp is a folder"),  # noqa: S108 - a folder that is there
         (("--portfolio", "x.csv", "--portfolio-model", "9"), RegistryError, "There is no version 9"),
     ],
 )
-def test_bad_input_is_refused(
-    run: Run, served: Served, arguments: tuple[str, ...], error: type[Exception], words: str
+def test_invalid_input_is_rejected(
+    run: Run, served: Served, arguments: tuple[str, ...], error: type[Exception], message: str
 ) -> None:
-    with pytest.raises(error, match=words) as refusal:
+    with pytest.raises(error, match=message) as refusal:
         run(served.home, *arguments)
     assert "\n" not in str(refusal.value)
 
 
-def test_without_operating_data_there_is_nothing_to_watch(run: Run, tmp_path: Path) -> None:
+def test_without_operating_data_the_command_fails(run: Run, tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="holds no operating data; ingest a delivery first"):
         run(tmp_path)
 
 
-def test_the_whole_command_ends_with_two_and_a_sentence(
+def test_invalid_input_ends_with_exit_code_2(
     served: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SELLERSCORE_HOME", str(served.home))
@@ -296,14 +296,14 @@ def test_the_whole_command_ends_with_two_and_a_sentence(
     assert printed.out == ""
 
 
-def test_limits_are_shown_as_they_are_read(run: Run, tmp_path: Path) -> None:
+def test_show_config_prints_the_thresholds(run: Run, tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text("[drift]\ndays = 30\n")
     assert run(tmp_path, "--show-config").stdout == MonitorConfig().as_toml()
-    shown = run(tmp_path, "--show-config", "--config", tmp_path / "limits.toml").stdout
-    assert shown == MonitorConfig(drift=DriftLimits(days=30)).as_toml()
+    printed = run(tmp_path, "--show-config", "--config", tmp_path / "limits.toml").stdout
+    assert printed == MonitorConfig(drift=DriftThresholds(days=30)).as_toml()
 
 
-def test_today_is_now_unless_it_is_said(run: Run, world: World) -> None:
-    found = found_by(run, world.home)
+def test_today_is_the_default_date(run: Run, world: World) -> None:
+    found = run_json(run, world.home)
     assert abs(datetime.now(UTC).date() - date.fromisoformat(found["today"])) <= timedelta(days=1)
     assert found["freshness"]["figures"]["stale_tables"] > 0

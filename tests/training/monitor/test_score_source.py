@@ -1,4 +1,4 @@
-"""The rows that the service hands over are the answers that it gave, and reading them changes nothing."""
+"""The score source: the rows that monitoring reads equal the stored scores, and reading changes nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from api.scores.shadow import ScoreNumbers, ShadowScore
 from api.settings import Settings
 from features.catalogue import CATALOGUE
 from tests.training.monitor.conftest import MIDNIGHTS, SECOND, SELLERS, Served
-from training.monitor.score_log import SCORES, SHADOW, until
+from training.monitor.score_log import SCORES, SHADOW, select_scores
 
 
 def test_every_answer_is_a_row(served: Served) -> None:
@@ -45,20 +45,20 @@ def test_every_answer_is_a_row(served: Served) -> None:
         assert len(row.values) == len(CATALOGUE)
 
 
-def test_the_ledger_that_the_command_wires_has_the_columns_asked_for(
+def test_the_score_source_of_the_command_has_the_expected_columns(
     served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SELLERSCORE_HOME", str(served.home))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    ledger = sellerscore._ledger()
-    frame = ledger.scores()
+    source = sellerscore._score_source()
+    frame = source.scores()
     assert list(frame.columns) == list(SCORES)
-    assert len(until(frame, MIDNIGHTS[0])) == SELLERS
-    assert list(ledger.shadow().columns) == list(SHADOW)
-    champion = ledger.champion()
-    assert ledger.bundle(champion.digest).digest == champion.digest
-    assert ledger.bundle(served.other).digest == served.other
-    assert ledger.bundle("sha256:" + "0" * 64) is None
+    assert len(select_scores(frame, MIDNIGHTS[0])) == SELLERS
+    assert list(source.shadow().columns) == list(SHADOW)
+    champion = source.champion()
+    assert source.bundle(champion.digest).digest == champion.digest
+    assert source.bundle(served.other).digest == served.other
+    assert source.bundle("sha256:" + "0" * 64) is None
 
 
 def test_what_a_challenger_says_comes_in_the_order_of_the_scores(served: Served, tmp_path: Path) -> None:

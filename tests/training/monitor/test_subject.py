@@ -1,4 +1,4 @@
-"""The training population made again from the operating data, and kept."""
+"""References: the training population, computed from the operating data and stored."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ def model(world: World) -> KnownModel:
 
 
 @pytest.fixture(scope="module")
-def made(world: World, model: KnownModel, tmp_path_factory: pytest.TempPathFactory) -> References:
-    """References that have been asked once; the features of a population take seconds."""
-    references = References(LabelSource(open_store(world.home / "operating")), tmp_path_factory.mktemp("kept"))
-    references.of(model)
+def stored(world: World, model: KnownModel, tmp_path_factory: pytest.TempPathFactory) -> References:
+    """References with one stored population; computing it takes seconds."""
+    references = References(LabelSource(open_store(world.home / "operating")), tmp_path_factory.mktemp("stored"))
+    references.load(model)
     return references
 
 
 @pytest.fixture
-def references(made: References, tmp_path: Path) -> References:
-    """References that have not been asked yet."""
-    return References(made.source, tmp_path)
+def references(stored: References, tmp_path: Path) -> References:
+    """References with an empty folder."""
+    return References(stored.source, tmp_path)
 
 
-def test_it_is_the_rows_that_the_model_learnt_from(world: World, model: KnownModel, made: References) -> None:
+def test_a_reference_contains_the_training_rows(world: World, model: KnownModel, stored: References) -> None:
     store = open_store(world.home / "operating")
     known = loan_labels(store)
     before = known.rows["as_of"] < model.version.params["train_before"]
@@ -58,7 +58,7 @@ def test_it_is_the_rows_that_the_model_learnt_from(world: World, model: KnownMod
     assert len(train.rows) == int(model.version.params["train_rows"])
     enough = scorable_rows(model.bundle, train.features)
     expected = train.features[enough].assign(seller_id=train.rows["seller_id"][enough])
-    found = made.of(model)
+    found = stored.load(model)
     ours = found.features.values.assign(seller_id=found.features.sellers)
     order = list(expected.columns)
     pd.testing.assert_frame_equal(
@@ -70,53 +70,53 @@ def test_it_is_the_rows_that_the_model_learnt_from(world: World, model: KnownMod
     assert sorted(found.score.values[SCORE]) == sorted(unseen.tolist())
 
 
-def test_what_is_kept_serves_where_the_version_is_not_known(model: KnownModel, made: References) -> None:
-    first = made.of(model)
-    (kept,) = made.folder.iterdir()
-    assert kept.name == f"reference-{model.bundle.digest[7:23]}.parquet"
-    again = made.of(replace(model, version=None))
-    pd.testing.assert_frame_equal(first.features.values, again.features.values)
-    assert np.array_equal(first.score.values[SCORE], again.score.values[SCORE])
+def test_a_stored_reference_does_not_need_the_version(model: KnownModel, stored: References) -> None:
+    first = stored.load(model)
+    (path,) = stored.folder.iterdir()
+    assert path.name == f"reference-{model.bundle.digest[7:23]}.parquet"
+    second = stored.load(replace(model, version=None))
+    pd.testing.assert_frame_equal(first.features.values, second.features.values)
+    assert np.array_equal(first.score.values[SCORE], second.score.values[SCORE])
 
 
 @pytest.mark.parametrize(
-    ("params", "words"),
+    ("params", "message"),
     [
-        ({"train_rows": "9999"}, "It was trained on 9999 rows, and the operating data hold"),
+        ({"train_rows": "9999"}, "The model was trained on 9999 rows, but the operating data contain"),
         ({"default_definition": "60+ days past due"}, 'Version 1 predicts "60'),
     ],
 )
-def test_another_population_is_refused(
-    model: KnownModel, references: References, params: dict[str, str], words: str
+def test_another_population_is_rejected(
+    model: KnownModel, references: References, params: dict[str, str], message: str
 ) -> None:
     version = replace(model.version, params={**model.version.params, **params})
-    with pytest.raises(ComparisonError, match=words):
-        references.of(replace(model, version=version))
+    with pytest.raises(ComparisonError, match=message):
+        references.load(replace(model, version=version))
     assert not list(references.folder.iterdir())
 
 
-def test_what_cannot_be_made_says_why(model: KnownModel, references: References) -> None:
-    with pytest.raises(ComparisonError, match="No registered version is known that says what it was trained on"):
-        references.of(replace(model, version=None))
+def test_a_reference_that_cannot_be_computed_raises_an_error(model: KnownModel, references: References) -> None:
+    with pytest.raises(ComparisonError, match="No registered version of this model records the rows it was trained on"):
+        references.load(replace(model, version=None))
     silent = replace(model.version, params={"evidence": "out_of_time"})
-    with pytest.raises(ComparisonError, match="No registered version is known"):
-        references.of(replace(model, version=silent))
+    with pytest.raises(ComparisonError, match="No registered version of this model"):
+        references.load(replace(model, version=silent))
     retired = replace(model.bundle, sheet=replace(model.bundle.sheet, catalogue="sha256:retired"))
-    with pytest.raises(ComparisonError, match="trained with the catalogue sha256:retired, and this program"):
-        references.of(replace(model, bundle=retired))
+    with pytest.raises(ComparisonError, match="trained with the catalogue sha256:retired, but this program"):
+        references.load(replace(model, bundle=retired))
 
 
-def test_a_model_that_learnt_from_every_row_has_no_scores_to_compare(
-    model: KnownModel, made: References, references: References
+def test_a_model_trained_on_all_rows_has_no_reference_scores(
+    model: KnownModel, stored: References, references: References
 ) -> None:
     params = {**model.version.params, "evidence": "out_of_fold"}
-    learnt = loan_labels(references.source.store).rows["as_of"] < params["train_before"]
-    version = replace(model.version, params={**params, "train_rows": str(int(learnt.sum()))})
-    (kept,) = made.folder.iterdir()
-    broken = references.folder / kept.name
+    trained_on = loan_labels(references.source.store).rows["as_of"] < params["train_before"]
+    version = replace(model.version, params={**params, "train_rows": str(int(trained_on.sum()))})
+    (path,) = stored.folder.iterdir()
+    broken = references.folder / path.name
     broken.write_bytes(b"PAR1 no more")
-    found = references.of(replace(model, version=version))
+    found = references.load(replace(model, version=version))
     assert found.score is None
-    both = made.of(model)
+    both = stored.load(model)
     assert len(found.features.values) == len(both.features.values) + len(both.score.values)
-    assert broken.stat().st_size > 10_000, "what was broken is made again"
+    assert broken.stat().st_size > 10_000, "what was broken is computed anew"
