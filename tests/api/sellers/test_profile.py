@@ -136,7 +136,7 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the look would stand behind the revocation of what it rests on, though both were in order."""
-    services, bank, written = services_of(client), bank_of(client), looking.proof.of_view
+    services, bank, written = services_of(client), bank_of(client), looking.view_entry
     with transaction(services.engine) as connection:
         held = consents.unrevoked(connection, [SELLERS[1]])[SELLERS[1]]
 
@@ -154,7 +154,7 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
             return written(*given)
 
         revoking: list[Future[None]] = []
-        monkeypatch.setattr(looking.proof, "of_view", slow)
+        monkeypatch.setattr(looking, "view_entry", slow)
         assert asked(client, SELLERS[1], FORMS[0]).status_code == 200
         revoking[0].result(30)
     with transaction(services.engine) as connection:
