@@ -133,7 +133,7 @@ class AgeTotal(NetMeasure, tag="age_total"):
 
 @dataclass(frozen=True)
 class DaysSinceLast(Measure, tag="days_since_last"):
-    """Days from the latest of the last `days` with a fact above zero to T; missing if there is none."""
+    """Days from the latest of the last `days` with a fact above zero to T; missing without such a day."""
 
     fact: str
     days: int
@@ -227,7 +227,7 @@ class HomeTotal(Measure, tag="home_total"):
 
 @dataclass(frozen=True)
 class BuyerMeasure(Measure, tag="buyer_measure"):
-    """Base of the measures of buyers. Orders without a buyer id count as one buyer's where the docstring says so."""
+    """Base of the measures of buyers. Orders without a buyer id count as no buyer unless documented otherwise."""
 
     days: int
 

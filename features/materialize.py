@@ -66,15 +66,15 @@ def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Sn
     context = compute_context(store, computed.index.to_frame(index=False), snapshot.as_of)
     erased = read_erased(store.folder)
 
-    def kept(rows: Iterable[Row]) -> Iterator[Row]:
+    def without_erased(rows: Iterable[Row]) -> Iterator[Row]:
         # sellers may have been erased during the computation
         return (row for row in rows if not erased.holds("seller_id", row[0]))
 
     return snapshot, vectors.replace(
         snapshot,
-        kept(rows_of(computed)),
-        ProfileSet(profiles.definitions, kept(profiles.pictures)),
-        SellerContextSet(context.usd_per_unit, kept(context.sellers)),
+        without_erased(rows_of(computed)),
+        ProfileSet(profiles.definitions, without_erased(profiles.pictures)),
+        SellerContextSet(context.usd_per_unit, without_erased(context.sellers)),
     )
 
 

@@ -49,7 +49,7 @@ class Rows:
     keep: Callable[[ir.Table], ir.Table] = lambda table: table
 
     def all(self, name: str) -> ir.Table | None:
-        """Return fresh and stored rows of a table; None if there are none."""
+        """Return fresh and stored rows of a table; None without rows."""
         parts = [rows[name] for rows in (self.fresh, self.stored) if name in rows]
         return _union(parts) if parts else None
 

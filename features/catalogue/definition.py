@@ -48,7 +48,7 @@ class Feature:
         meaning: one sentence with the exact definition.
         expression: the definition itself.
         sign: +1 if a higher value raises risk, -1 if it lowers risk, 0 if it may do either: then no model uses it.
-        sign_reason: the credit rationale of the sign, or why there is none, in one sentence.
+        sign_reason: the credit rationale of the sign, or the reason for sign 0, in one sentence.
         reason_group: features with the same message to a person share one.
         unit: `ratio`, `pp` (percentage points, a difference of two ratios), `USD`, `days`, `hours`, `count`, `stars`.
         actionable: the seller can honestly change it within months.
@@ -202,7 +202,7 @@ def if_buyers(days: int) -> Expr:
 
 
 def if_sold_since(days: int) -> Expr:
-    """Return 1 if the first order is at least so many days ago, else missing, to be multiplied with a value.
+    """Return 1 if the first order is at least `days` ago, else missing, to be multiplied with a value.
 
     Months before the first order are not months without sales.
 

@@ -1,1 +1,1 @@
-"""Where definitions are executed. Each engine is one module, and only that module names it."""
+"""Engines that execute expressions. Each engine is one module, the only one that imports it."""

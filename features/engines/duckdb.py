@@ -1,4 +1,4 @@
-"""The embedded engine: Ibis on DuckDB. The only module that names DuckDB."""
+"""The embedded engine: Ibis on DuckDB. The only module that imports DuckDB."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_engine(threads: int | None = None, memory_limit: str = "4GB") -> Iterator[Backend]:
-    """Open an in-memory Ibis backend that spills to a temporary folder; both are gone when the block ends.
+    """Open an in-memory Ibis backend that spills to a temporary folder; both are removed at the end of the block.
 
-    Times are UTC whatever the machine says. Results that must not depend on `threads` are integers.
+    Times are UTC regardless of the machine. Results that must not depend on `threads` are integers.
 
     Example:
         >>> with open_engine(threads=1) as engine:
@@ -37,7 +37,7 @@ def open_engine(threads: int | None = None, memory_limit: str = "4GB") -> Iterat
         backend = ibis.duckdb.connect(**settings)
         backend.raw_sql("SET TimeZone = 'UTC'")
         if backend.raw_sql("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
-            # our commands show their own; some notebooks have none and may not even turn it off
+            # our commands have their own; in some notebooks the setting cannot be changed
             backend.raw_sql("SET enable_progress_bar = false")
         try:
             yield backend
@@ -47,9 +47,9 @@ def open_engine(threads: int | None = None, memory_limit: str = "4GB") -> Iterat
 
 @contextmanager
 def workspace(engine: Backend) -> Iterator[Callable[[ir.Table], ir.Table]]:
-    """Yield a function that computes a table now and returns it to be read again; all are dropped when the block ends.
+    """Yield a function that computes a table now and returns it for repeated reading; the block drops all at its end.
 
-    Ibis' own `cache` would drop them whenever Python frees them, in words that this engine no longer parses.
+    Ibis' own `cache` drops tables when Python frees them, with SQL that this version of DuckDB does not parse.
     """
     import ibis
 
@@ -67,9 +67,9 @@ def workspace(engine: Backend) -> Iterator[Callable[[ir.Table], ir.Table]]:
 
 
 def confine(engine: Backend, files: Sequence[str], folders: Sequence[str]) -> None:
-    """Let the engine read `files`, read and write in `folders`, and touch nothing else until it is closed.
+    """Restrict the engine to reading `files` and to reading and writing in `folders`, until it is closed.
 
-    Both are compared as text with what a query names, wildcards included.
+    Both are compared as text with the paths in a query, wildcards included.
     """
 
     def listed(paths: Sequence[str]) -> str:
@@ -88,7 +88,7 @@ def statements(engine: Backend, sql: str) -> list[tuple[str, str]]:
 
 
 def engine_errors() -> type[Exception]:
-    """Return the base of all errors that the engine raises, to be named in an `except` clause."""
+    """Return the base class of the engine's errors, for an `except` clause."""
     import duckdb
 
     base: type[Exception] = duckdb.Error
@@ -96,7 +96,7 @@ def engine_errors() -> type[Exception]:
 
 
 def out_of_memory() -> type[Exception]:
-    """Return the error that the engine raises where what it may use of memory does not suffice."""
+    """Return the class of the engine's out-of-memory errors."""
     import duckdb
 
     error: type[Exception] = duckdb.OutOfMemoryException

@@ -1,6 +1,6 @@
-"""The engine of a cluster: Ibis on PySpark. The only module that names PySpark.
+"""The cluster engine: Ibis on PySpark. The only module that imports PySpark.
 
-Tables are read from Parquet and written to Parquet by the executors; no rows pass through the driver unless asked for.
+Executors read and write Parquet; rows reach the driver only through `fetch`.
 """
 
 from __future__ import annotations
@@ -23,26 +23,28 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 MASTER: Final = "SELLERSCORE_SPARK_MASTER"
-"""The environment variable that names the cluster, as Spark spells it."""
+"""The environment variable with the Spark master URL."""
 
-_EVERYWHERE: Final = {
+_SETTINGS: Final = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",  # a sum that does not fit is an error, never null
-    "spark.sql.autoBroadcastJoinThreshold": "64m",  # the ids of millions of stores, so that orders stay where they are
+    "spark.sql.autoBroadcastJoinThreshold": "64m",  # the ids of millions of stores, so that orders are not shuffled
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
 }
-_ON_THIS_MACHINE: Final = {
+_LOCAL: Final = {
     "spark.ui.enabled": "false",
     "spark.driver.host": "127.0.0.1",
     "spark.driver.bindAddress": "127.0.0.1",
     "spark.driver.memory": "4g",
 }
-"""Beside them, where executors are threads of the driver; on a cluster all this is for its own configuration to say."""
+"""Further settings if executors are threads of the driver; a cluster has its own configuration."""
+
+_OLDEST_JAVA: Final = 17
 
 
 def master() -> str:
-    """Return the cluster to compute on: what the environment names, else every core of this machine.
+    """Return the Spark master: from the environment, else all cores of this machine.
 
     Example: with `SELLERSCORE_SPARK_MASTER=yarn`, `yarn`; without, `local[*]`.
     """
@@ -53,38 +55,38 @@ def master() -> str:
 def open_engine(cluster: str | None = None) -> Iterator[Backend]:
     """Open an Ibis backend on a Spark session of the cluster; the session ends with the block.
 
-    A session that is there already, such as a notebook's, is used as it is and left open.
+    An existing session, such as a notebook's, is used unchanged and left open.
 
     Args:
-        cluster: a Spark master URL, `master()` if None; memory, cores and the rest are Spark's own configuration.
+        cluster: a Spark master URL, `master()` if None; memory and cores come from Spark's configuration.
 
     Raises:
         EngineError: PySpark or Java is not installed, or the session cannot be started.
     """
     with warnings.catch_warnings():
-        # said of all of pandas 3; what passes through pandas here are a few plain values
+        # a general warning about pandas 3; only a few plain values pass through pandas here
         warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-        session, ours = _session(cluster or master())
+        session, started = _session(cluster or master())
         import ibis
 
         try:
             yield ibis.pyspark.connect(session)
         finally:
-            if ours:
+            if started:
                 session.stop()
 
 
 def _session(cluster: str) -> tuple[SparkSession, bool]:
-    """Return a session, and whether it was started for this."""
+    """Return a session, and whether it is a new one."""
     try:
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise EngineError(
             "PySpark is not installed; install sellerscore with its extra `spark`, or use --engine duckdb."
         ) from error
-    found = SparkSession.getActiveSession()
-    if found is not None:
-        return found, False
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active, False
     expect_java()
     builder = SparkSession.builder.master(cluster).appName("sellerscore")
     try:
@@ -99,21 +101,21 @@ def _session(cluster: str) -> tuple[SparkSession, bool]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep what Java writes to the error stream while it starts from the terminal: traces that the error sums up."""
-    kept = os.dup(2)
+    """Hide what Java writes to the error stream while it starts: traces that the error message summarizes."""
+    stderr = os.dup(2)
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr, 2)
+        os.close(stderr)
 
 
 def _settings(cluster: str) -> dict[str, str]:
     if not cluster.startswith("local"):
-        return _EVERYWHERE
-    return {**_EVERYWHERE, **_ON_THIS_MACHINE, "spark.sql.shuffle.partitions": str(_threads(cluster))}
+        return _SETTINGS
+    return {**_SETTINGS, **_LOCAL, "spark.sql.shuffle.partitions": str(_threads(cluster))}
 
 
 def _threads(cluster: str) -> int:
@@ -122,10 +124,10 @@ def _threads(cluster: str) -> int:
 
 
 def expect_java() -> None:
-    """Find a Java that Spark can run on.
+    """Check that Java 17 or later is installed.
 
     Raises:
-        EngineError: there is none, or it is older than 17.
+        EngineError: it is not.
     """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home, "bin"))) if home else shutil.which("java")
@@ -133,30 +135,24 @@ def expect_java() -> None:
         raise EngineError(
             "Spark needs Java 17 or later, and none was found; install one or set JAVA_HOME, or use --engine duckdb."
         )
-    told = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
-    version = told.partition('version "')[2].partition('"')[0]
+    output = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    version = output.partition('version "')[2].partition('"')[0]
     if int(version.split(".")[0] or 0) < _OLDEST_JAVA:
         raise EngineError(
-            f"Spark needs Java 17 or later, and {java} is {version or 'none that tells its version'}; "
+            f"Spark needs Java 17 or later, and {java} is {version or 'of unknown version'}; "
             "set JAVA_HOME to a newer one, or use --engine duckdb."
         )
 
 
-_OLDEST_JAVA: Final = 17
-
-
 def read_parquet(engine: Backend, paths: Sequence[Path]) -> ir.Table:
-    """Return the rows of Parquet files, or of folders of them, of one schema.
-
-    Ibis' own takes one path only.
-    """
+    """Return the rows of Parquet files or folders with one schema. The method of Ibis takes one path only."""
     return _named(engine, engine._session.read.parquet(*map(str, paths)))
 
 
 def write_parquet(engine: Backend, table: ir.Table, folder: Path) -> ir.Table:
-    """Compute a table into a new folder of Parquet files; return it to be read from there.
+    """Compute a table into a new folder of Parquet files and return the table of these files.
 
-    Ibis' own would have Spark look into the files again for a schema that is known.
+    The schema is known, so that Spark need not read it from the files as with the method of Ibis.
     """
     engine._run_pre_execute_hooks(table)
     rows = engine._session.sql(engine.compile(table))
@@ -173,19 +169,16 @@ def _named(engine: Backend, rows: DataFrame) -> ir.Table:
 
 
 def fetch(engine: Backend, table: ir.Table) -> list[dict[str, Any]]:
-    """Return the rows of a small table to the driver.
-
-    Ibis' own passes through pandas, by a keyword that pandas 3 deprecates.
-    """
+    """Return the rows of a small table to the driver. The method of Ibis uses a keyword that pandas 3 deprecates."""
     return [row.asDict() for row in engine._session.sql(engine.compile(table)).collect()]
 
 
 @contextmanager
 def workspace(engine: Backend, folder: Path) -> Iterator[Callable[[ir.Table], ir.Table]]:
-    """Yield a function that computes a table now, into a folder of `folder`, and returns it to be read again.
+    """Yield a function that computes a table now, into a subfolder of `folder`, and returns it for repeated reading.
 
-    Written rather than cached: a lost executor takes nothing with it, and each query's plan stays short. All is deleted
-    when the block ends.
+    The tables are written, not cached, so that they survive the loss of an executor and query plans stay short. The
+    block deletes them at its end.
     """
     import ibis
 
@@ -201,7 +194,7 @@ def workspace(engine: Backend, folder: Path) -> Iterator[Callable[[ir.Table], ir
 
 
 def engine_errors() -> tuple[type[Exception], ...]:
-    """Return the bases of all errors that the engine raises, to be named in an `except` clause."""
+    """Return the base classes of the engine's errors, for an `except` clause."""
     from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
@@ -209,6 +202,6 @@ def engine_errors() -> tuple[type[Exception], ...]:
 
 
 def reason_of(error: Exception) -> str:
-    """Return what an error of the engine says, in one line: Java's own words where Python only says who was called."""
+    """Return the message of an engine error in one line; for errors of a Java call, the message of Java."""
     lines = [line.removeprefix(": ") for line in str(error).splitlines()] or [type(error).__name__]
     return lines[1] if lines[0].startswith("An error occurred while calling") and len(lines) > 1 else lines[0]

@@ -47,14 +47,14 @@ FLAGS: Final = (
         name="orders_without_visits",
         feature="orders_beyond_visits_30d",
         threshold=0.0,
-        question="Why are there so many orders for so few visits in the last 30 days?",
+        question="Why is there more than one order per five visits in the last 30 days?",
         why="No store sustains more than one order in five visits; the feature is the excess.",
     ),
     Flag(
         name="orders_without_visits_half_year",
         feature="orders_beyond_visits_180d",
         threshold=0.0,
-        question="Why are there so many orders for so few visits over half a year?",
+        question="Why is there more than one order per five visits over half a year?",
         why="The same limit of one order in five visits, over 180 days.",
     ),
     Flag(

@@ -23,7 +23,7 @@ NEW_AFTER: Final = 3
 """Steps without an order after which a buyer counts as new."""
 
 BUYERS, EARLIER = "buyers", "earlier_buyers"
-"""Sums besides the facts: distinct buyers of a step, and those who also ordered in the NEW_AFTER steps before."""
+"""Further sums: distinct buyers of a step, and those who also ordered in the NEW_AFTER steps before."""
 
 _CHANGING: Final = frozenset({"refunds", "fulfilments"})
 """Tables whose rows count on their order's day and can arrive later."""

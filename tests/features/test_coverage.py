@@ -1,4 +1,4 @@
-"""The checked frame: it has the rows requested, in their order, and refuses what the store does not cover."""
+"""Validation of requested pairs: rows in the requested order, and errors for what the store does not cover."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ def pairs(*rows: tuple[object, object]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["seller_id", "as_of"])
 
 
-def test_rows_are_those_requested_in_their_order_with_duplicates(store: OperatingStore) -> None:
-    asked = pairs(("S2", LAST), ("S1", date(2024, 1, 13)), ("S2", date(2024, 2, 13)), ("S2", LAST), ("S1", LAST))
-    found = frame(store, asked, FEW)
-    assert list(found.index) == [(seller, pd.Timestamp(day)) for seller, day in asked.to_numpy().tolist()]
+def test_rows_follow_the_request_in_order_and_with_duplicates(store: OperatingStore) -> None:
+    requested = pairs(("S2", LAST), ("S1", date(2024, 1, 13)), ("S2", date(2024, 2, 13)), ("S2", LAST), ("S1", LAST))
+    found = frame(store, requested, FEW)
+    assert list(found.index) == [(seller, pd.Timestamp(day)) for seller, day in requested.to_numpy().tolist()]
     assert found["active_days_365d"].tolist() == [20.0, 11.0, 11.0, 20.0, 20.0]
-    distinct = compute_frame(store, asked, FEW)
+    distinct = compute_frame(store, requested, FEW)
     assert len(distinct) == 4
     pd.testing.assert_frame_equal(found[~found.index.duplicated()].sort_index(), distinct, check_index_type=False)
 
@@ -60,7 +60,7 @@ def test_dates_may_be_text_dates_or_timestamps_of_any_unit(store: OperatingStore
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("requested", "message"),
     [
         (
             [("S1", LAST), ("S1", date(2024, 3, 2)), ("S2", date(2024, 4, 1))],
@@ -80,16 +80,16 @@ def test_dates_may_be_text_dates_or_timestamps_of_any_unit(store: OperatingStore
         ),
     ],
 )
-def test_what_the_store_does_not_cover_is_refused_with_what_is_allowed(
-    store: OperatingStore, asked: list[tuple[object, object]], words: str
+def test_uncovered_pairs_are_rejected_with_the_allowed_values(
+    store: OperatingStore, requested: list[tuple[object, object]], message: str
 ) -> None:
     with pytest.raises(StoreError) as caught:
-        frame(store, pairs(*asked), FEW)
-    assert words in str(caught.value)
+        frame(store, pairs(*requested), FEW)
+    assert message in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("asked", "words"),
+    ("requested", "message"),
     [
         (pd.DataFrame({"seller": ["S1"]}), "The pairs have no column seller_id and no column as_of."),
         (
@@ -103,13 +103,13 @@ def test_what_the_store_does_not_cover_is_refused_with_what_is_allowed(
         (pairs(("S1", pd.Timestamp("2024-03-01", tz="Asia/Shanghai"))), "A value of as_of has a time zone"),
     ],
 )
-def test_pairs_of_another_form_are_one_sentence(store: OperatingStore, asked: pd.DataFrame, words: str) -> None:
+def test_pairs_of_an_invalid_form_are_rejected(store: OperatingStore, requested: pd.DataFrame, message: str) -> None:
     with pytest.raises(CatalogueError) as caught:
-        frame(store, asked, FEW)
-    assert words in str(caught.value)
+        frame(store, requested, FEW)
+    assert message in str(caught.value)
 
 
-def test_a_store_without_orders_is_one_sentence(store: OperatingStore, tmp_path: Path) -> None:
+def test_a_store_without_orders_is_rejected(store: OperatingStore, tmp_path: Path) -> None:
     empty = OperatingStore(tmp_path, ())
     with pytest.raises(FeaturesError, match="covers no day of orders"):
         frame(empty, pairs(("S1", LAST)), FEW)

@@ -1,7 +1,7 @@
-"""The frame by hand-made examples: one small seller at a time, every number worked out in the test.
+"""The frame on small examples whose values are computed by hand in each test.
 
-All examples are sellers of one store, since folding and compiling take far longer than computing: each test adds its
-rows before its `yield`, and looks at the frame of its sellers after it.
+All examples are sellers of one shared store, since building tiles and compiling take far longer than computing. Each
+test adds its rows before its `yield` and checks the frame after it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TABLES = ("sellers", "stores", "orders", "refunds", "traffic", "purchases")
 
 
 class Seller:
-    """One seller of one store, known long since, and the rows that a test gives them; ids are theirs alone."""
+    """A seller with one store and the rows that a test adds; all ids are unique to the seller."""
 
     def __init__(self, rows: Market, seller_id: str) -> None:
         self.rows, self.id, self.store = rows, seller_id, f"{seller_id}-A"
@@ -39,11 +39,11 @@ class Seller:
         self.owns(self.store)
 
     def owns(self, store_id: str, known_at: datetime = START) -> None:
-        """Add that the store is theirs."""
+        """Add a version of a store that names the seller as owner."""
         self.rows["stores"].append({"store_id": store_id, "seller_id": self.id, "known_at": known_at})
 
     def order(self, ago: int, dollars: int = 100, **other: Any) -> str:
-        """Add an order of noon `ago` days before T, known at once; return its id."""
+        """Add an order at noon `ago` days before T, known at the same time; return its id."""
         name = f"{self.id}-O{len(self.rows['orders'])}"
         at = other.pop("ordered_at", midnight(T) - timedelta(days=ago) + NOON)
         row = {"order_id": name, "store_id": self.store, "buyer_id": f"{self.id}-B", "ordered_at": at}
@@ -52,13 +52,13 @@ class Seller:
         return name
 
     def refund(self, order_id: str | None, at: datetime, dollars: int, **other: Any) -> None:
-        """Add a refund, known at once."""
+        """Add a refund, known at the same time."""
         name = f"{self.id}-R{len(self.rows['refunds'])}"
         row = {"refund_id": name, "order_id": order_id, "store_id": self.store, "amount_micros": dollars * USD}
         self.rows["refunds"].append(row | {"refunded_at": at, "known_at": at, "reason": "return"} | other)
 
     def at(self, *days: date) -> pd.DataFrame:
-        """Return the frame as of T, or as of the days given."""
+        """Return the frame as of T, or as of other days."""
         return self.frame.loc[[(self.id, pd.Timestamp(day)) for day in days or (T,)]]
 
     def now(self) -> dict[str, float]:
@@ -71,17 +71,17 @@ EXAMPLES: dict[str, Example] = {}
 
 
 def example(test: Example) -> Callable[[dict[str, Iterator[None]]], None]:
-    """Make a test of an example: the rows that it adds before its `yield` go into the one store of all."""
+    """Turn an example into a test; the rows that it adds before its `yield` go into the shared store."""
 
-    def rest_of_it(examples: dict[str, Iterator[None]]) -> None:
-        # taken out, for an example that has ended would pass without a look
+    def run_checks(examples: dict[str, Iterator[None]]) -> None:
+        # removed, since a finished example would pass without a check
         next(examples.pop(test.__name__), None)
 
     EXAMPLES[test.__name__] = test
-    return rest_of_it
+    return run_checks
 
 
-class Everything:
+class SharedStore:
     """All examples, each at its `yield`, with the store and the frame of all their sellers."""
 
     def __init__(self, folder: Path) -> None:
@@ -100,25 +100,25 @@ class Everything:
 
 
 @pytest.fixture(scope="module")
-def everything(tmp_path_factory: pytest.TempPathFactory) -> Everything:
-    return Everything(tmp_path_factory.mktemp("everything"))
+def shared(tmp_path_factory: pytest.TempPathFactory) -> SharedStore:
+    return SharedStore(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture
-def examples(everything: Everything) -> dict[str, Iterator[None]]:
-    return everything.examples
+def examples(shared: SharedStore) -> dict[str, Iterator[None]]:
+    return shared.examples
 
 
 @pytest.fixture
 def alone() -> Seller:
-    """A seller whose store no other shares, for what follows from all the rows of a table."""
+    """A seller in a store of its own, for tests that depend on all rows of a table."""
     seller = Seller({name: [] for name in TABLES}, "S")
     seller.order(40)
     return seller
 
 
 @example
-def test_the_last_sale_is_one_that_was_not_cancelled(seller: Seller) -> Iterator[None]:
+def test_the_last_sale_ignores_cancelled_sales(seller: Seller) -> Iterator[None]:
     gone, half, back = seller.order(5, 40), seller.order(20, 40), seller.order(30, 40)
     seller.refund(gone, midnight(T) - timedelta(days=4), 40, reason="cancel")
     seller.refund(half, midnight(T) - timedelta(days=19), 39, reason="cancel")
@@ -128,7 +128,7 @@ def test_the_last_sale_is_one_that_was_not_cancelled(seller: Seller) -> Iterator
 
 
 @example
-def test_a_window_holds_its_first_day_and_not_the_day_before(seller: Seller) -> Iterator[None]:
+def test_a_window_includes_its_first_day_and_not_the_day_before(seller: Seller) -> Iterator[None]:
     seller.order(90)
     seller.order(91)
     yield
@@ -140,7 +140,7 @@ def test_a_window_holds_its_first_day_and_not_the_day_before(seller: Seller) -> 
 
 
 @example
-def test_an_order_at_the_midnight_itself_is_seen_the_day_after(seller: Seller) -> Iterator[None]:
+def test_an_order_at_midnight_counts_from_the_next_day(seller: Seller) -> Iterator[None]:
     seller.order(0, ordered_at=midnight(T))
     seller.order(1, ordered_at=midnight(T) - timedelta(microseconds=1), known_at=midnight(T))
     yield
@@ -148,7 +148,7 @@ def test_an_order_at_the_midnight_itself_is_seen_the_day_after(seller: Seller) -
 
 
 @example
-def test_what_is_learned_late_counts_from_then_on(seller: Seller) -> Iterator[None]:
+def test_a_late_row_counts_from_the_midnight_after_it_is_known(seller: Seller) -> Iterator[None]:
     seller.order(200)
     seller.order(10, known_at=midnight(T) + timedelta(microseconds=1))
     yield
@@ -156,7 +156,7 @@ def test_what_is_learned_late_counts_from_then_on(seller: Seller) -> Iterator[No
 
 
 @example
-def test_settled_sales_lose_what_was_refunded_on_the_day_of_the_order(seller: Seller) -> Iterator[None]:
+def test_a_refund_reduces_settled_sales_on_the_day_of_its_order(seller: Seller) -> Iterator[None]:
     sold = seller.order(31, 100)
     seller.order(30, 1000)
     seller.refund(sold, midnight(T) - timedelta(days=2), 40)
@@ -167,7 +167,7 @@ def test_settled_sales_lose_what_was_refunded_on_the_day_of_the_order(seller: Se
 
 
 @example
-def test_a_refund_of_no_order_counts_on_its_own_day(seller: Seller) -> Iterator[None]:
+def test_a_refund_without_order_counts_on_its_own_day(seller: Seller) -> Iterator[None]:
     seller.order(31, 100)
     seller.refund(None, midnight(T) - timedelta(days=30), 40)
     seller.refund(None, midnight(T) - timedelta(days=31), 10)
@@ -176,7 +176,7 @@ def test_a_refund_of_no_order_counts_on_its_own_day(seller: Seller) -> Iterator[
 
 
 @example
-def test_a_refund_waits_for_its_order(seller: Seller) -> Iterator[None]:
+def test_a_refund_counts_once_its_order_is_visible(seller: Seller) -> Iterator[None]:
     seller.order(60, 100)
     late = seller.order(50, 100, known_at=midnight(T) + NOON)
     seller.refund(late, midnight(T) - timedelta(days=45), 100)
@@ -187,7 +187,7 @@ def test_a_refund_waits_for_its_order(seller: Seller) -> Iterator[None]:
 
 
 @example
-def test_a_quick_refund_is_under_48_hours_and_no_cancel(seller: Seller) -> Iterator[None]:
+def test_a_quick_refund_is_within_48_hours_and_not_a_cancellation(seller: Seller) -> Iterator[None]:
     day = midnight(T) - timedelta(days=40)
     for delay, reason in ((48 * 3600, "return"), (48 * 3600 - 1, "return"), (60, "cancel"), (60, "dispute")):
         sold = seller.order(40, 100, ordered_at=day)
@@ -197,12 +197,12 @@ def test_a_quick_refund_is_under_48_hours_and_no_cancel(seller: Seller) -> Itera
 
 
 @example
-def test_what_owners_buy_of_themselves_is_no_sale(seller: Seller) -> Iterator[None]:
+def test_related_party_orders_are_no_sales(seller: Seller) -> Iterator[None]:
     second = f"{seller.id}-A2"
     seller.owns(second)
     seller.order(40, 100)
-    bought = ((39, seller.id), (38, seller.store), (400, second))
-    own = [seller.order(ago, 50, buyer_id=buyer) for ago, buyer in bought]
+    accounts = ((39, seller.id), (38, seller.store), (400, second))
+    own = [seller.order(ago, 50, buyer_id=buyer) for ago, buyer in accounts]
     seller.refund(own[0], midnight(T) - timedelta(days=38), 50)
     yield
     found = seller.now()
@@ -213,7 +213,7 @@ def test_what_owners_buy_of_themselves_is_no_sale(seller: Seller) -> Iterator[No
 
 
 @example
-def test_a_buyer_who_opens_a_store_later_was_a_buyer_before(seller: Seller) -> Iterator[None]:
+def test_a_buyer_becomes_a_related_party_when_the_store_is_known(seller: Seller) -> Iterator[None]:
     buyer = f"{seller.id}-B1"
     seller.order(100, buyer_id=buyer)
     seller.owns(buyer, midnight(T) + NOON)
@@ -225,7 +225,7 @@ def test_a_buyer_who_opens_a_store_later_was_a_buyer_before(seller: Seller) -> I
 
 
 @example
-def test_history_moves_with_the_store_to_whom_holds_it(seller: Seller) -> Iterator[None]:
+def test_the_history_of_a_store_moves_to_its_new_owner(seller: Seller) -> Iterator[None]:
     seller.order(100)
     seller.rows["stores"].append({"store_id": seller.store, "seller_id": "S-buyer", "known_at": midnight(T) + NOON})
     seller.rows["sellers"].append({"seller_id": "S-buyer", "onboarded_at": START, "known_at": START})
@@ -236,7 +236,7 @@ def test_history_moves_with_the_store_to_whom_holds_it(seller: Seller) -> Iterat
 
 
 @example
-def test_the_latest_version_of_a_seller_known_then_holds(seller: Seller) -> Iterator[None]:
+def test_the_latest_known_version_of_a_seller_applies(seller: Seller) -> Iterator[None]:
     other = {"seller_id": seller.id, "onboarded_at": START - timedelta(days=10)}
     seller.rows["sellers"].append(other | {"known_at": midnight(T) + NOON})
     yield
@@ -252,7 +252,7 @@ def test_an_empty_window_is_zero(seller: Seller) -> Iterator[None]:
 
 
 @example
-def test_a_rate_of_nothing_is_missing_and_so_is_one_of_less(seller: Seller) -> Iterator[None]:
+def test_a_rate_with_a_divisor_of_zero_or_less_is_missing(seller: Seller) -> Iterator[None]:
     seller.refund(None, midnight(T) - timedelta(days=40), 10)
     seller.order(1000)
     yield
@@ -264,7 +264,7 @@ def test_a_rate_of_nothing_is_missing_and_so_is_one_of_less(seller: Seller) -> I
 
 
 @example
-def test_the_same_sale_every_day_varies_by_nothing_but_rounding(seller: Seller) -> Iterator[None]:
+def test_equal_daily_sales_have_no_variation(seller: Seller) -> Iterator[None]:
     seller.refund(None, START, 0)
     for ago in range(31, 121):
         seller.order(ago, 333)
@@ -273,7 +273,7 @@ def test_the_same_sale_every_day_varies_by_nothing_but_rounding(seller: Seller) 
 
 
 @example
-def test_amounts_at_the_contracts_end_stay_exact(seller: Seller) -> Iterator[None]:
+def test_the_largest_amounts_of_the_contract_stay_exact(seller: Seller) -> Iterator[None]:
     largest = 10**8
     for ago in (31, 32, 120):
         seller.order(ago, largest, buyer_id=f"{seller.id}-B{ago}")
@@ -294,39 +294,39 @@ def test_an_absent_table_is_missing(alone: Seller, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_table_is_missing_as_of_midnights_before_its_first_row_could_be_seen(alone: Seller, tmp_path: Path) -> None:
+def test_a_table_is_missing_before_its_first_visible_row(alone: Seller, tmp_path: Path) -> None:
     rate = features_named("return_rate_90d")
     alone.refund("elsewhere", midnight(T), 1)
     found = frame_from(write_accepted(alone.rows, tmp_path), [(alone.id, T), (alone.id, NEXT)], catalogue=rate)
     assert found["return_rate_90d"].isna().to_list() == [True, False]
 
 
-def test_a_seller_nobody_knows_is_a_row_of_nothing(everything: Everything) -> None:
-    found = everything.frame.loc[("nobody", pd.Timestamp(T))]
+def test_an_unknown_seller_has_no_history(shared: SharedStore) -> None:
+    found = shared.frame.loc[("nobody", pd.Timestamp(T))]
     assert found["store_count"] == found["active_days_365d"] == 0
     assert found[sorted(TENURE_AND_RECENCY)].isna().all()
 
 
-def test_a_frame_is_doubles_in_catalogue_order_sorted_and_without_doubles_of_rows(everything: Everything) -> None:
-    found = everything.frame
+def test_a_frame_has_distinct_sorted_rows_of_doubles_in_catalogue_order(shared: SharedStore) -> None:
+    found = shared.frame
     assert list(found.columns) == [feature.name for feature in CATALOGUE]
     assert set(found.dtypes.astype(str)) == {"float64"}
     assert found.index.names == ["seller_id", "as_of"]
-    assert list(found.index) == [(name, pd.Timestamp(day)) for name, day in sorted(set(everything.pairs))]
-    assert len(found) < len(everything.pairs)
+    assert list(found.index) == [(name, pd.Timestamp(day)) for name, day in sorted(set(shared.pairs))]
+    assert len(found) < len(shared.pairs)
 
 
 @pytest.mark.parametrize("as_of", [pd.to_datetime([T]), pd.to_datetime([T]).as_unit("s")])
-def test_midnights_may_be_timestamps_and_a_part_of_the_catalogue_gives_that_part(
-    everything: Everything, as_of: pd.DatetimeIndex
+def test_midnights_may_be_timestamps_and_the_catalogue_may_be_a_subset(
+    shared: SharedStore, as_of: pd.DatetimeIndex
 ) -> None:
     part = features_named("orders_per_buyer_180d")
-    found = compute_frame(everything.store, pd.DataFrame({"seller_id": ["S0"], "as_of": as_of}), part, threads=1)
+    found = compute_frame(shared.store, pd.DataFrame({"seller_id": ["S0"], "as_of": as_of}), part, threads=1)
     assert list(found.index) == [("S0", pd.Timestamp(T))]
-    pd.testing.assert_frame_equal(found, everything.frame.loc[[("S0", pd.Timestamp(T))], ["orders_per_buyer_180d"]])
+    pd.testing.assert_frame_equal(found, shared.frame.loc[[("S0", pd.Timestamp(T))], ["orders_per_buyer_180d"]])
 
 
-def test_all_sellers_are_those_known_by_then(tmp_path: Path) -> None:
+def test_all_sellers_are_those_known_as_of_the_midnight(tmp_path: Path) -> None:
     rows: Market = {name: [] for name in TABLES}
     Seller(rows, "S")
     rows["sellers"].append({"seller_id": "S2", "onboarded_at": START, "known_at": midnight(T) + NOON})

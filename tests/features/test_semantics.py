@@ -59,7 +59,7 @@ def test_a_renamed_class_changes_no_digest_and_no_column(rename_classes: Callabl
     assert everything() == before
 
 
-def test_a_renamed_class_changes_no_sql(rename_classes: Callable[[], None]) -> None:
+def test_renaming_a_class_changes_no_sql(rename_classes: Callable[[], None]) -> None:
     before = sql_of_totals()
     assert "total(fact=gross, days=90, lag=0, net=None)" in before
     rename_classes()
@@ -77,7 +77,7 @@ def sql_of_totals() -> str:
     return str(ibis.to_sql(part, dialect="duckdb"))
 
 
-def test_another_wording_changes_no_digest(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rewording_changes_no_digest(monkeypatch: pytest.MonkeyPatch) -> None:
     before = everything()
     reworded = tuple(replace(item, label="L", meaning="M.", sign_reason="R.") for item in CATALOGUE)
     monkeypatch.setattr(series, "SERIES", tuple(replace(item, label="L", meaning="M.") for item in series.SERIES))
@@ -85,7 +85,7 @@ def test_another_wording_changes_no_digest(monkeypatch: pytest.MonkeyPatch) -> N
     assert everything() == before
 
 
-def test_each_kind_of_expression_has_a_tag_of_its_own() -> None:
+def test_each_kind_of_expression_has_its_own_tag() -> None:
     tags = [kind.tag for kind in (*KINDS, Fact)]
     assert len(set(tags)) == len(tags) > 40
     assert all(tag.isidentifier() and tag == tag.lower() for tag in tags)
@@ -97,7 +97,7 @@ def test_a_kind_of_expression_without_a_tag_cannot_be_defined() -> None:
         type("Untagged", (Total,), {})
 
 
-def test_measures_have_columns_of_their_own() -> None:
+def test_each_measure_has_its_own_column() -> None:
     measures = measures_in(CATALOGUE)
     assert len({column_name(item).lower() for item in measures}) == len(measures)
     assert column_name(Total("gross", 90, 30, net="refunded")) == "total(fact=gross, days=90, lag=30, net=refunded)"
@@ -116,9 +116,7 @@ def test_measures_have_columns_of_their_own() -> None:
         ("festivals", lambda year: festivals(year)[1:]),
     ],
 )
-def test_what_tiles_are_computed_from_changes_both_digests(
-    name: str, value: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_definition_of_tiles_is_in_both_digests(name: str, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     tiles, catalogue = tile_digest(), digest(CATALOGUE)
     monkeypatch.setattr(definition, name, value)
     assert tile_digest() != tiles
@@ -126,7 +124,7 @@ def test_what_tiles_are_computed_from_changes_both_digests(
 
 
 @pytest.mark.parametrize(("name", "value"), [("LATE_DAYS", 4), ("COVERED", (99, 100))])
-def test_what_only_loans_are_computed_from_leaves_tiles_as_they_are(
+def test_the_definition_of_loans_is_only_in_the_catalogue_digest(
     name: str, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiles, catalogue = tile_digest(), digest(CATALOGUE)
@@ -145,7 +143,7 @@ def test_what_only_loans_are_computed_from_leaves_tiles_as_they_are(
         ("BY_NAME", {**facts.BY_NAME, "gross": replace(facts.BY_NAME["gross"], own_store=True)}),
     ],
 )
-def test_what_is_stored_of_the_steps_changes_the_digest_of_series(
+def test_the_definition_of_stored_steps_is_in_the_digest_of_series(
     name: str, value: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = series_digest()
@@ -162,12 +160,12 @@ def test_definitions_as_json() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), {1, 2}, b"90", CATALOGUE[0], series.SERIES[0]])
-def test_a_value_that_no_definition_uses_is_refused(value: object) -> None:
+def test_a_value_of_an_unsupported_type_is_rejected(value: object) -> None:
     with pytest.raises(TypeError, match="cannot be part of a definition"):
         digest_of({"inside": [value]})
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_number_that_json_does_not_have_is_refused(value: float) -> None:
+def test_a_number_without_a_json_form_is_rejected(value: float) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         digest_of({"expression": Number(value)})

@@ -1,4 +1,4 @@
-"""Larger is never worse: more sales of the same kind, or more visits, move no scored feature to its risky side."""
+"""Growth is never risk: more sales of the same kind, or more visits, move no scored feature in its risky direction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNS = {feature.name: feature.sign for feature in CATALOGUE if feature.scored}
 
 
 def larger(rows: Market, times: int) -> Market:
-    """The same business with every amount of trade so many times as large; its loans stay what they are."""
+    """Return the same business with all amounts multiplied, except loans."""
     grown = deepcopy(rows)
     for table in ("orders", "refunds", "purchases", "traffic"):
         for row in grown[table]:

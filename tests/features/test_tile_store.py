@@ -207,7 +207,7 @@ def test_tiles_spoilt_in_the_middle_say_what_to_delete(folded: Folded, tmp_path:
     store = copied(folded.store, tmp_path)
     for path in (tmp_path / "tiles").rglob("orders*.parquet"):
         path.write_bytes(bytes(path.stat().st_size))
-    with pytest.raises(StoreError, match=r"delete .*tiles, which is made anew"):
+    with pytest.raises(StoreError, match=r"delete .*tiles; it is rebuilt from accepted rows"):
         frame_from(store, PAIRS, catalogue=features_named("orders_90d"))
 
 

@@ -1,6 +1,6 @@
-"""The sums of twelve steps and the days that each table tells of, by hand: loops over rows, from docs/profile.md alone.
+"""Naive oracle of profiles: sums of twelve steps and days with rows, by loops over rows.
 
-It shares no code with `features`, so that agreeing with it says something; it is as slow as it is plain.
+It follows docs/profile.md and shares no code with `features`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Covered:
 
 
 def sums(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict[str, tuple[int, ...] | None]:
-    """Return each sum by step, oldest first; None where nobody had delivered the table."""
+    """Return each sum by step, oldest first; None if the table was not delivered."""
     found = sight(seen, seller_id, as_of)
     wanted: dict[str, tuple[str, Callable[[Entry], int]]] = {
         "gross": ("orders", lambda e: e.row["amount_micros"]),
@@ -44,14 +44,14 @@ def sums(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict
         "star_hundredths": ("ratings", lambda e: e.row["ratings"] * _hundredths(e.row["stars"])),
         "purchased": ("purchases", lambda e: e.row["amount_micros"]),
     }
-    made = {
+    totals = {
         name: tuple(sum(map(value, _of_step(found.entries[table], step))) for step in range(12))
         if table in found.known
         else None
         for name, (table, value) in wanted.items()
     }
     known = "orders" in found.known
-    return made | {
+    return totals | {
         "buyers": tuple(len(_buyers(found, step)) for step in range(12)) if known else None,
         "earlier_buyers": tuple(_came_before(found, step) for step in range(12)) if known else None,
     }
@@ -83,7 +83,7 @@ def _came_before(found: Sight, step: int) -> int:
 
 
 def coverage(seen: Mapping[str, Sequence[Row]], seller_id: str, as_of: date) -> dict[str, Covered]:
-    """Return what each table tells of the seller, own-store orders too; absent where it tells of no day."""
+    """Return the days with rows of each table, including related-party orders; tables without rows are absent."""
     held = {store["store_id"] for store in sight(seen, seller_id, as_of).stores}
     orders = {row["order_id"]: row for row in seen["orders"]}
     found = {}

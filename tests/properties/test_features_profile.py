@@ -1,8 +1,8 @@
-"""Every sum and covered day of the picture equals the naive oracle, exactly; late rows and threads change nothing.
+"""Every sum and covered day of a profile equals the naive oracle, exactly; late rows and threads change nothing.
 
 The markets hold late rows, versions of owners, several stores of one owner, refunds with and without orders, orders
-that owners place with themselves, months of every length and a leap day; what intake makes of identical rows and other
-currencies is shown in tests/features/profile.
+that owners place with themselves, months of every length and a leap day. Duplicates and other currencies are tested in
+tests/features/profile.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from tests.oracles.seller_sight import Rows, midnight, visible
 from tests.oracles.shapes import SHAPES, examples
 
 
-def pictures(
+def profiles(
     rows: Rows, sellers: Iterable[str], as_of: date, *, parts: int = 1, threads: int = 2
 ) -> dict[str, StoredProfile]:
-    """Return the pictures of sellers, by way of accepted files."""
+    """Return the profiles of sellers, computed from accepted files."""
     with TemporaryDirectory() as folder:
         store = write_accepted(rows, Path(folder), parts)
         index = pd.MultiIndex.from_tuples(
             [(each, pd.Timestamp(as_of)) for each in sellers], names=["seller_id", "as_of"]
         )
-        # what is compared among peers is another test's question
+        # peer ranks are tested elsewhere
         features = pd.DataFrame(0.0, index, [feature.name for feature in CATALOGUE])
         return dict(compute_profiles(store, features, threads).pictures)
 
@@ -52,7 +52,7 @@ def test_sums_and_days_equal_the_oracle(shape: Shape) -> None:
     sellers = [*(f"S{number}" for number in range(shape.sellers)), "nobody"]
     as_of = MIDNIGHTS[shape.seed % len(MIDNIGHTS)]
     seen = visible(rows, as_of)
-    for seller, found in pictures(rows, sellers, as_of).items():
+    for seller, found in profiles(rows, sellers, as_of).items():
         assert dict(zip(SUMS, found.sums, strict=True)) == profile_oracle.sums(seen, seller, as_of)
         expected = profile_oracle.coverage(seen, seller, as_of)
         assert {name: vars(each) for name, each in found.coverage.items()} == {
@@ -60,7 +60,7 @@ def test_sums_and_days_equal_the_oracle(shape: Shape) -> None:
         }
 
 
-def test_the_oracle_is_not_agreed_with_by_silence() -> None:
+def test_the_markets_have_varied_sums() -> None:
     shape = Shape(seed=1, sellers=20, events=90)
     seen = visible(market(shape), MIDNIGHTS[0])
     found = [profile_oracle.sums(seen, f"S{number}", MIDNIGHTS[0]) for number in range(20)]
@@ -70,12 +70,12 @@ def test_the_oracle_is_not_agreed_with_by_silence() -> None:
 
 
 @pytest.mark.soak
-def test_threads_and_how_rows_were_delivered_change_no_bit() -> None:
+def test_threads_and_the_split_of_deliveries_change_no_bit() -> None:
     shape = Shape(seed=3, sellers=20, events=90)
     rows, sellers = market(shape), [f"S{number}" for number in range(20)]
-    first = {seller: encode(each) for seller, each in pictures(rows, sellers, MIDNIGHTS[1], threads=1).items()}
+    first = {seller: encode(each) for seller, each in profiles(rows, sellers, MIDNIGHTS[1], threads=1).items()}
     for parts, threads in ((1, 4), (3, 2)):
-        again = pictures(rows, sellers, MIDNIGHTS[1], parts=parts, threads=threads)
+        again = profiles(rows, sellers, MIDNIGHTS[1], parts=parts, threads=threads)
         assert {seller: encode(each) for seller, each in again.items()} == first
 
 
@@ -88,8 +88,8 @@ def test_rows_known_after_t_change_nothing() -> None:
     admitted = visible(rows, as_of)
     assert sum(map(len, admitted.values())) < sum(map(len, rows.values()))
     late = {name: [*those, *(_late(name, row, end) for row in those[:20])] for name, those in rows.items()}
-    before = pictures(admitted, sellers, as_of)
-    assert pictures(late, sellers, as_of) == before
+    before = profiles(admitted, sellers, as_of)
+    assert profiles(late, sellers, as_of) == before
 
 
 def _late(table: str, row: dict[str, object], end: datetime) -> dict[str, object]:

@@ -1,6 +1,6 @@
-"""Countries, currencies and rates as of T equal the naive definition: loops over rows, the latest known by T.
+"""Countries, currencies and rates as of T equal a naive definition: loops over rows, the latest known by T.
 
-The markets hold sellers of several versions, known early and late; rates lie where days, ages and arrival have edges.
+The markets have sellers with several versions, known early and late, and rates at the limits of day, age and arrival.
 """
 
 from __future__ import annotations

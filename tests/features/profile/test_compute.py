@@ -1,4 +1,4 @@
-"""From deliveries to pictures: identical rows, currencies, categories that change, days on the edges of steps."""
+"""Computation of profiles from deliveries: duplicates, currencies, changed categories, days at the edges of steps."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ from tests.oracles.seller_sight import midnight, visible
 pytestmark = pytest.mark.slow
 
 
-def landed(store: Any, sellers: list[str], as_of: date) -> dict[str, StoredProfile]:
+def computed_profiles(store: Any, sellers: list[str], as_of: date) -> dict[str, StoredProfile]:
     index = pd.MultiIndex.from_product([sellers, [pd.Timestamp(as_of)]], names=["seller_id", "as_of"])
     features = pd.DataFrame(1.0, index, [feature.name for feature in CATALOGUE])
     return dict(compute_profiles(store, features).pictures)
 
 
-def sums_of(picture: StoredProfile) -> dict[str, tuple[int, ...] | None]:
-    return dict(zip(SUMS, picture.sums, strict=True))
+def sums_of(profile: StoredProfile) -> dict[str, tuple[int, ...] | None]:
+    return dict(zip(SUMS, profile.sums, strict=True))
 
 
 @pytest.mark.soak
@@ -50,9 +50,9 @@ def test_identical_rows_count_once_and_currencies_become_dollars(tmp_path: Path)
     assert len({row["currency"] for row in rows["orders"]}) > 2
     sellers = [f"S{number}" for number in range(6)]
     seen = visible(rows, as_of)
-    for seller, picture in landed(open_store(store), sellers, as_of).items():
+    for seller, profile in computed_profiles(open_store(store), sellers, as_of).items():
         for name, expected in profile_oracle.sums(seen, seller, as_of).items():
-            found = sums_of(picture)[name]
+            found = sums_of(profile)[name]
             assert (found is None) == (expected is None)
             # an amount in its currency and back is right to a micro-dollar an order
             assert all(abs(a - b) <= 60 for a, b in zip(found or (), expected or (), strict=True)), name
@@ -85,7 +85,7 @@ def edges_of_steps() -> Trade:
 
 def buyers_who_return() -> Trade:
     trade = Trade()
-    # A2 is a store of the seller's own
+    # A2 is a store of the seller
     for buyer, agos in {"a": (10, 20, 40), "b": (15, 120), "c": (15, 121), "d": (5,), "A2": (3, 50)}.items():
         for ago in agos:
             trade.order(ago, 1, buyer_id=buyer)
@@ -105,64 +105,64 @@ TRADES = (several_versions, edges_of_steps, buyers_who_return, store_sold)
 
 
 @dataclass(frozen=True)
-class Landed:
-    """The trades in one store, since each fold takes a second, and the pictures of all their sellers."""
+class Computed:
+    """The trades in one store, since each fold takes a second, and the profiles of all their sellers."""
 
     store: OperatingStore
-    pictures: dict[str, StoredProfile]
+    profiles: dict[str, StoredProfile]
 
     def of(self, trade: Callable[[], Trade], seller: str = "S") -> StoredProfile:
-        return self.pictures[f"{trade.__name__}:{seller}"]
+        return self.profiles[f"{trade.__name__}:{seller}"]
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> Landed:
+def found(tmp_path_factory: pytest.TempPathFactory) -> Computed:
     rows: Market = {}
     for trade in TRADES:
         for table, those in prefixed(trade().rows, f"{trade.__name__}:").items():
             rows.setdefault(table, []).extend(those)
     store = write_accepted(rows, tmp_path_factory.mktemp("trades"))
-    return Landed(store, landed(store, sorted({row["seller_id"] for row in rows["sellers"]}), T))
+    return Computed(store, computed_profiles(store, sorted({row["seller_id"] for row in rows["sellers"]}), T))
 
 
-def test_the_category_is_that_of_the_latest_version_known_by_then(found: Landed) -> None:
+def test_the_category_is_that_of_the_latest_known_version(found: Computed) -> None:
     peers = found.of(several_versions).peers
     assert (peers.category, peers.others) == ("toys", 31)
 
 
-def test_a_day_lies_in_its_step_and_a_late_row_in_none(found: Landed) -> None:
-    picture = found.of(edges_of_steps)
-    gross, refunded = (sums_of(picture)[name] or () for name in ("gross", "refunded"))
+def test_rows_count_in_their_step_unless_they_are_late(found: Computed) -> None:
+    profile = found.of(edges_of_steps)
+    gross, refunded = (sums_of(profile)[name] or () for name in ("gross", "refunded"))
     assert [each // 1_000_000 for each in gross] == [360, *[0] * 9, 131, 31]
     assert [each // 1_000_000 for each in refunded] == [*[0] * 10, 30, 0]
-    orders = picture.coverage["orders"]
-    # the order of one's own is no sale, but a day on which the table tells something
+    orders = profile.coverage["orders"]
+    # a related-party order is no sale, but a day with rows
     assert orders.days == (1, *[0] * 9, 3, 2)
     assert (orders.first, orders.last) == (T - timedelta(days=361), T - timedelta(days=1))
 
 
-def test_buyers_are_new_unless_they_came_in_the_ninety_days_before(found: Landed) -> None:
+def test_buyers_are_new_without_an_order_in_the_ninety_days_before(found: Computed) -> None:
     sums = sums_of(found.of(buyers_who_return))
     assert (sums["buyers"] or ())[-1] == 4
     assert (sums["earlier_buyers"] or ())[-1] == 2
 
 
-def test_what_nobody_delivered_is_unknown_and_what_one_seller_lacks_is_nothing(tmp_path: Path) -> None:
+def test_undelivered_tables_are_unknown_and_delivered_ones_without_rows_zero(tmp_path: Path) -> None:
     trade = Trade()
     trade.rows["ratings"] = []
     trade.rows["traffic"] = [row | {"known_at": midnight(T) + timedelta(days=1)} for row in trade.rows["traffic"]]
-    picture = landed(write_accepted(trade.rows, tmp_path), ["S"], T)["S"]
-    assert {name for name, steps in sums_of(picture).items() if steps is None} == (
+    profile = computed_profiles(write_accepted(trade.rows, tmp_path), ["S"], T)["S"]
+    assert {name for name, steps in sums_of(profile).items() if steps is None} == (
         {"ratings", "star_hundredths", "visits", "ad_spend"} | {"gross", "orders", "buyers", "earlier_buyers"}
     )
-    assert sums_of(picture)["purchased"] == (0,) * 12
-    assert picture.coverage == {}
+    assert sums_of(profile)["purchased"] == (0,) * 12
+    assert profile.coverage == {}
 
 
-def test_no_sellers_have_no_pictures(found: Landed) -> None:
-    assert landed(found.store, [], T) == {}
+def test_no_sellers_have_no_profiles(found: Computed) -> None:
+    assert computed_profiles(found.store, [], T) == {}
 
 
-def test_a_store_that_changes_hands_takes_its_days_along(found: Landed) -> None:
+def test_the_days_of_a_store_move_to_its_new_owner(found: Computed) -> None:
     assert (sums_of(found.of(store_sold))["gross"] or ())[-1] == 0
     assert (sums_of(found.of(store_sold, "other"))["gross"] or ())[-1] == 7_000_000

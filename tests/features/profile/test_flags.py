@@ -1,4 +1,4 @@
-"""Questions rest on features that there are, in the units that they have, and say so in docs/profile.md."""
+"""Integrity questions: valid features and thresholds, and their page docs/profile.md."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from features.profile.flags import FLAGS
 ROOT = Path(__file__).parents[3]
 
 
-def test_each_feature_of_integrity_is_asked_about_once() -> None:
+def test_each_integrity_feature_has_one_question() -> None:
     assert sorted(flag.feature for flag in FLAGS) == sorted(feature.name for feature in INTEGRITY)
     assert len({flag.name for flag in FLAGS}) == len({flag.question for flag in FLAGS}) == len(FLAGS)
 
 
-def test_a_threshold_is_where_more_is_worse() -> None:
+def test_thresholds_apply_to_features_that_raise_risk() -> None:
     signs = {feature.name: feature.sign for feature in CATALOGUE}
-    # a sudden rise may be honest growth: it is asked about, and costs nobody points
+    # a sudden rise may be honest growth, so it prompts a question and costs no points
     either = {flag.feature for flag in FLAGS if signs[flag.feature] != 1}
     assert either == {"sales_spike_30d"}
     assert all(0 <= flag.threshold < 1 for flag in FLAGS)

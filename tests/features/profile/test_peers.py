@@ -1,4 +1,4 @@
-"""Standing among peers: against counting by hand, and nobody among so few that a rank would tell on them."""
+"""Peer ranks: compared with a count by hand, and never shown for groups that are too small."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALUES = (math.nan, 0.0, 0.0, 1.0, 2.0, 3.0, 4.0)
 
 
 def peers_by_hand(sellers: Sequence[tuple[str | None, float, float]], row: int) -> tuple[PeerScope, list[int]]:
-    """Return whom a seller is compared with, himself left out, by the words of docs/profile.md."""
+    """Return the scope and the other peers of a seller, by the definition in docs/profile.md."""
     category, size, _ = sellers[row]
 
     def others(rows: list[int]) -> list[int]:
@@ -57,7 +57,7 @@ def market(seed: int, count: int) -> list[tuple[str | None, float, float]]:
 @example(1, 420)
 @example(1, 130)
 @example(1, 45)
-def test_ranks_are_those_counted_by_hand(seed: int, count: int) -> None:
+def test_ranks_equal_a_count_by_hand(seed: int, count: int) -> None:
     sellers = market(seed, count)
     categories = [category for category, _, _ in sellers]
     sizes, values = (np.array([each[at] for each in sellers], float) for at in (1, 2))
@@ -92,15 +92,15 @@ def test_groups_widen_until_there_are_thirty_others(count: int, scopes: set[Peer
     assert (found.at_most == UNKNOWN).all() == (scopes == {PeerScope.NONE})
 
 
-def test_thirds_are_told_from_the_smallest() -> None:
+def test_thirds_are_ordered_from_the_smallest() -> None:
     found = standings(*line_of(3 * (LEAST + 1)))
     assert [group.size for group in found.groups] == [size for size in SIZES for _ in range(LEAST + 1)]
-    # each is compared with his third alone: the first of it with nobody below
+    # each seller is compared within the third, so that the first has no peer below
     assert found.at_most[:, 0].reshape(3, -1)[:, 0].tolist() == [0, 0, 0]
     assert found.at_most[:, 0].reshape(3, -1)[:, -1].tolist() == [100, 100, 100]
 
 
-def test_who_sold_nothing_is_nobodys_peer_and_yet_compared() -> None:
+def test_a_seller_without_sales_is_compared_but_is_no_peer() -> None:
     categories, sizes, values = line_of(LEAST + 1)
     sizes[0] = 0.0
     found = standings(categories, sizes, values)
@@ -109,7 +109,7 @@ def test_who_sold_nothing_is_nobodys_peer_and_yet_compared() -> None:
     assert (found.at_most[0, 0], found.at_least[0, 0]) == (0, 100)
 
 
-def test_a_feature_that_few_others_have_has_no_rank() -> None:
+def test_a_feature_with_few_values_has_no_rank() -> None:
     categories, sizes, values = line_of(LEAST + 1)
     values[1] = np.nan
     found = standings(categories, sizes, values)
@@ -117,6 +117,6 @@ def test_a_feature_that_few_others_have_has_no_rank() -> None:
     assert (found.at_most == UNKNOWN).all()
 
 
-def test_nobody_at_all_is_compared_with_nobody() -> None:
+def test_no_sellers_have_no_groups() -> None:
     found = standings([], np.zeros(0), np.zeros((0, 3)))
     assert (found.groups, found.at_most.shape) == ([], (0, 3))

@@ -1,4 +1,4 @@
-"""What follows from stored sums and ranks when a picture is read: figures and gaps, indexes, coverage, questions."""
+"""The profile of a seller from stored sums and ranks: values, missing reasons, indexes, coverage and questions."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ def read(
     snapshot: Snapshot = SNAPSHOT,
     **stored: object,
 ) -> SellerProfile:
-    """Return a picture in which every sum is 1 in each step, every value 1.0 and every rank 40% and 70%, but for."""
+    """Return a profile with sums of 1, values of 1.0 and ranks of 40% and 70%, except for the arguments."""
     vector = tuple((values or {}).get(feature.name, 1.0) for feature in CATALOGUE)
     standings = tuple((ranks or {}).get(feature.name, (40, 70, 99)) for feature in CATALOGUE)
     plain = StoredProfile(GROUP, ((1,) * 12,) * len(SUMS), standings, dict.fromkeys(EVERY, TABLE))
     return build_profile(StoredVector("S", snapshot, vector), replace(plain, **stored))
 
 
-def series(picture: SellerProfile, name: str) -> ProfileSeries:
-    return next(each for each in picture.series if each.series.name == name)
+def series(profile: SellerProfile, name: str) -> ProfileSeries:
+    return next(each for each in profile.series if each.series.name == name)
 
 
-def family(picture: SellerProfile, label: str) -> FamilyIndex:
-    return next(each for each in picture.families if each.label == label)
+def family(profile: SellerProfile, label: str) -> FamilyIndex:
+    return next(each for each in profile.families if each.label == label)
 
 
-def test_ranks_are_told_in_the_good_direction() -> None:
+def test_ranks_follow_the_sign_of_the_feature() -> None:
     for each in read().features:
         assert each.percentile == 40
         assert each.no_better == {-1: 40, 0: None, 1: 70}[each.feature.sign]
         assert each.missing is None
 
 
-def test_an_index_is_the_mean_of_what_is_ranked_halves_up() -> None:
+def test_an_index_is_the_mean_of_ranks_halves_up() -> None:
     names = [feature.name for feature in FAMILIES["Tenure and breadth"] if feature.sign]
     assert family(read(), "Tenure and breadth").index == 40
     found = family(read(ranks={names[0]: (41, 0, 99), names[1]: UNRANKED}), "Tenure and breadth")
@@ -64,7 +64,7 @@ def test_an_index_is_the_mean_of_what_is_ranked_halves_up() -> None:
     assert found.index == 34  # 33.67
 
 
-def test_an_index_that_is_not_known_says_why() -> None:
+def test_an_unknown_index_has_a_reason() -> None:
     names = [feature.name for feature in FAMILIES["Reputation"]]
     unranked, nothing = dict.fromkeys(names, UNRANKED), dict.fromkeys(names)
     undelivered = replace(SNAPSHOT, covers_through={"orders": T})
@@ -76,7 +76,7 @@ def test_an_index_that_is_not_known_says_why() -> None:
     assert [each.missing for each in found] == [MissingReason.NOT_DELIVERED]
 
 
-def test_a_step_before_the_first_row_is_unknown_and_one_after_it_is_nothing() -> None:
+def test_a_step_is_unknown_before_the_first_row_and_zero_after_it() -> None:
     began = {**dict.fromkeys(EVERY, TABLE), "orders": replace(TABLE, first=T - timedelta(days=60))}
     nothing = tuple((0,) * 12 for _ in SUMS)
     assert series(read(coverage=began, sums=nothing), "orders").values == (None,) * 10 + (0, 0)
@@ -89,7 +89,7 @@ def test_a_step_before_the_first_row_is_unknown_and_one_after_it_is_nothing() ->
     assert (set(rates.values), rates.missing) == ({None}, MissingReason.NO_VALUE)
 
 
-def test_a_step_that_nobody_has_delivered_yet_is_unknown() -> None:
+def test_a_step_after_the_last_delivery_is_unknown() -> None:
     covers = {**SNAPSHOT.covers_through, "refunds": T - timedelta(days=30)}
     found = series(read(snapshot=replace(SNAPSHOT, covers_through=covers)), "net_sales")
     assert found.values == (0,) * 11 + (None,)
@@ -106,7 +106,7 @@ def test_a_step_that_nobody_has_delivered_yet_is_unknown() -> None:
     assert series(read(sums=sums), "orders").values == (1,) * 12
 
 
-def test_a_question_is_raised_above_its_threshold_and_not_at_it() -> None:
+def test_a_question_is_raised_above_its_threshold_only() -> None:
     for flag in FLAGS:
         for value, raised in ((flag.threshold, False), (flag.threshold + 1e-9, True), (0.0, False), (None, None)):
             found = next(each for each in read({flag.feature: value}).flags if each.flag == flag)
@@ -114,7 +114,7 @@ def test_a_question_is_raised_above_its_threshold_and_not_at_it() -> None:
             assert (found.missing is None) == (value is not None)
 
 
-def test_coverage_tells_of_every_table() -> None:
+def test_coverage_lists_every_table() -> None:
     covers = {name: T for name in EVERY if name != "purchases"}
     found = read(snapshot=replace(SNAPSHOT, covers_through=covers), coverage={"orders": TABLE}).coverage
     told = {each.table: (each.months_of_history, sum(each.days), each.missing) for each in found}
@@ -126,6 +126,6 @@ def test_coverage_tells_of_every_table() -> None:
     assert {each.table: each.need for each in found}["refunds"] == "expected"
 
 
-def test_vectors_of_another_catalogue_are_not_named_by_this_one() -> None:
+def test_vectors_of_another_catalogue_are_rejected() -> None:
     with pytest.raises(StoreError, match="another catalogue"):
         read(snapshot=replace(SNAPSHOT, catalogue="sha256:other"))

@@ -1,4 +1,4 @@
-"""Steps of thirty days and the figures of each."""
+"""Twelve-month series: steps of 30 days and their values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STARS = Series(name="s", label="S", meaning="Stars.", unit="stars", of="star_hun
 
 
 @given(st.dates(date(2019, 1, 1), date(2030, 1, 1)))
-def test_steps_follow_one_another_to_the_midnight_whatever_the_months(as_of: date) -> None:
+def test_steps_are_contiguous_and_end_at_the_midnight(as_of: date) -> None:
     steps = steps_before(as_of)
     assert len(steps) == STEPS
     assert steps[-1].ends == as_of
@@ -32,7 +32,7 @@ def test_a_leap_day_is_a_day() -> None:
 
 
 @pytest.mark.parametrize(
-    ("series", "sums", "figure"),
+    ("series", "sums", "expected"),
     [
         (NET, {"gross": 2**53 + 1, "refunded": 0}, 2**53 + 1),
         (NET, {"gross": 5, "refunded": 7}, -2),
@@ -42,13 +42,13 @@ def test_a_leap_day_is_a_day() -> None:
         (STARS, {"star_hundredths": 1770, "ratings": 4}, 4.425),
     ],
 )
-def test_figures(series: Series, sums: dict[str, int | None], figure: float | None) -> None:
+def test_step_values(series: Series, sums: dict[str, int | None], expected: float | None) -> None:
     found = step_value(series, sums)
-    assert found == figure
-    assert isinstance(found, int) == isinstance(figure, int)
+    assert found == expected
+    assert isinstance(found, int) == isinstance(expected, int)
 
 
-def test_names_are_told_once_and_their_sums_are_stored() -> None:
+def test_names_and_labels_are_unique_and_all_sums_are_stored() -> None:
     assert len({series.name for series in SERIES}) == len({series.label for series in SERIES}) == len(SERIES)
     assert {name for series in SERIES for name in series.sums} == set(SUMS)
     assert all(series.meaning.endswith(".") and series.tables for series in SERIES)
