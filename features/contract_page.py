@@ -1,7 +1,4 @@
-"""The tables of docs/data-contract.md, written from `features.schema`, so that page and rules cannot differ.
-
-`python -m features.contract_page` brings the page up to date.
-"""
+"""Generate the tables of docs/data-contract.md from `features.schema`: `python -m features.contract_page`."""
 
 from __future__ import annotations
 
@@ -76,7 +73,7 @@ def tables() -> str:
 
 
 def updated(page: str) -> str:
-    """Return the text of the page with its generated part as it should be; ValueError if the page has no such part."""
+    """Return the page with its generated part updated; raise ValueError if it has no such part."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
@@ -97,9 +94,9 @@ def _lines(table: Table) -> Iterator[str]:
 def _row(table: Table, column: Column) -> str:
     meaning = _MEANINGS_IN.get((table.name, column.name), _MEANINGS.get(column.name, ""))
     special = column.allowed is not None or column.kind in {Kind.COUNT, Kind.NUMBER}
-    words = [permitted(column).replace(" | ", ", ")] if special else []
-    words += ["may be empty"] if column.nullable else []
-    return f"| `{column.name}` | {column.kind} | {meaning} | {'; '.join(words)} |"
+    notes = [permitted(column).replace(" | ", ", ")] if special else []
+    notes += ["may be empty"] if column.nullable else []
+    return f"| `{column.name}` | {column.kind} | {meaning} | {'; '.join(notes)} |"
 
 
 def _kinds() -> Iterator[str]:

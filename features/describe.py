@@ -1,4 +1,4 @@
-"""The catalogue in words: `docs/features.md` and what `sellerscore features --describe` prints are made here."""
+"""The catalogue in words: `docs/features.md` and what `sellerscore features describe` prints are made here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SIGNS: Final = {1: "raises risk", -1: "lowers risk", 0: "either way"}
 
 _PREFACE: Final = """# Features
 
-Made from the catalogue by `sellerscore features --describe --markdown`; a test holds the two together.
+Made from the catalogue by `sellerscore features describe --markdown`; a test holds the two together.
 {count} features in {families} families, each a number that one seller has as of a midnight T (UTC).
 
 ## What the words mean

@@ -102,7 +102,7 @@ def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Sn
     Example: after a delivery that covers orders through 2026-01-01, every seller has a vector as of that midnight.
     """
     snapshot = snapshot_of(store)
-    if held := vectors.sellers_in(snapshot, pictured=True):
+    if held := vectors.count_sellers(snapshot, complete=True):
         return snapshot, held
     computed = compute_frame(store, all_sellers(store, snapshot.as_of))
     pictures = compute_profiles(store, computed)
@@ -116,7 +116,7 @@ def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Sn
     return snapshot, vectors.replace(
         snapshot,
         kept(rows_of(computed)),
-        ProfileSet(pictures.definitions, kept(pictures.pictures)),
+        ProfileSet(pictures.definitions, kept(pictures.profiles)),
         SellerContextSet(known.usd_per_unit, kept(known.sellers)),
     )
 

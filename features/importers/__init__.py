@@ -1,4 +1,4 @@
-"""Importers: exports of shops and marketplaces become deliveries for `ingest`, by mappings of SQL."""
+"""Importers: convert exports of shops and marketplaces into deliveries for `ingest`, by SQL mappings."""
 
 from features.importers.check import Check, check_mapping
 from features.importers.mapping import Mapping, find_mapping, read_mapping, shipped, write_template

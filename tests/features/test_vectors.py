@@ -1,4 +1,4 @@
-"""Vectors are made when a delivery lands, once for the same data and definitions."""
+"""Vectors are computed when a delivery is ingested, once for the same data and definitions."""
 
 from __future__ import annotations
 
@@ -26,29 +26,28 @@ def test_vectors_of_the_same_data_are_computed_once(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     operating = open_store(world.home / "operating")
-    # a delivery that lands is ready for scoring
     shutil.copy(world.home / "vectors.db", tmp_path / "vectors.db")
     stored, snapshot = VectorStore(tmp_path / "vectors.db"), snapshot_of(operating)
-    sellers = stored.sellers_in(snapshot, pictured=True)
+    sellers = stored.count_sellers(snapshot, complete=True)
     assert sellers
-    monkeypatch.setattr(materialize, "compute_frame", None)  # whoever computes again fails
+    monkeypatch.setattr(materialize, "compute_frame", None)  # a second computation would fail
     assert materialize_vectors(operating, stored) == (snapshot, sellers)
 
 
-def test_the_command_lands_what_it_takes_and_says_so(
+def test_the_command_computes_vectors_and_prints_their_number(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    landed: list[Snapshot] = []
+    computed: list[Snapshot] = []
 
-    def refreshed(operating: OperatingStore, stored: VectorStore) -> tuple[Snapshot, int]:
-        assert stored.sellers_in(snapshot_of(operating)) is None
-        landed.append(snapshot_of(operating))
-        return landed[-1], 1234
+    def compute(operating: OperatingStore, stored: VectorStore) -> tuple[Snapshot, int]:
+        assert stored.count_sellers(snapshot_of(operating)) is None
+        computed.append(snapshot_of(operating))
+        return computed[-1], 1234
 
-    monkeypatch.setattr(materialize, "refresh", refreshed)
+    monkeypatch.setattr(materialize, "materialize_vectors", compute)
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
     begun.rename(tmp_path / "operating")
-    told = CliRunner().invoke(app, ["ingest", str(write_some(tmp_path / "d", stores=[store("T2")]))])
-    assert told.exit_code == 0, told.output
-    assert f"Vectors of 1,234 sellers as of {landed[0].as_of}" in told.output
-    assert landed == [snapshot_of(open_store(tmp_path / "operating"))]
+    result = CliRunner().invoke(app, ["ingest", str(write_some(tmp_path / "d", stores=[store("T2")]))])
+    assert result.exit_code == 0, result.output
+    assert f"Vectors of 1,234 sellers as of {computed[0].as_of}" in result.output
+    assert computed == [snapshot_of(open_store(tmp_path / "operating"))]

@@ -127,7 +127,7 @@ def test_the_same_ledger_gives_the_same_delivery(imported: tuple[ImportReport, P
         ("enterprise_id,defaulted\nE1,true\nE1,false\n", 0.145, "CNY", "E1 is 'false' and 'true'; allowed are"),
         (FIRMS, None, "CNY", "Give the US dollars for one CNY with --usd-per-unit"),
         ("enterprise_id,defaulted\nE1,perhaps\n", 0.145, "CNY", "'perhaps'; allowed are true, false"),
-        ("enterprise_id,x\nE8,1\n", 0.145, "CNY", "nothing that becomes an order.*enterprise_unknown"),
+        ("enterprise_id,x\nE8,1\n", 0.145, "CNY", "No row of the export becomes an order.*enterprise_unknown"),
     ],
 )
 def test_a_ledger_that_cannot_be_read_is_refused(

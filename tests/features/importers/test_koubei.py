@@ -72,7 +72,7 @@ def test_refunds_are_known_to_be_zero_and_buyers_to_be_missing(store: OperatingS
 def test_the_profile_shows_buyers_as_unknown(store: OperatingStore) -> None:
     assert not store.names_buyers
     values = frame(store, all_sellers(store, FIRST + timedelta(days=200)))
-    ((_, picture),) = compute_profiles(store, values).pictures
+    ((_, picture),) = compute_profiles(store, values).profiles
     sums = dict(zip(SUMS, picture.sums, strict=True))
     assert sums["buyers"] is None
     assert sums["orders"] is not None

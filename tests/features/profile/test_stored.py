@@ -48,18 +48,18 @@ def stored(store: VectorStore, snapshot: Snapshot, sellers: Iterable[str], made_
 def test_a_picture_is_read_as_it_was_written(store: VectorStore) -> None:
     assert decode(encode(PICTURE)) == PICTURE
     stored(store, SNAPSHOT, ["S1", "S2"])
-    found = store.picture("S2")
+    found = store.profile("S2")
     assert found is not None
     assert (found[0].seller_id, found[0].snapshot, found[1]) == ("S2", SNAPSHOT, PICTURE)
-    assert store.picture("S3") is None
-    assert store.picture("\udcff") is None
+    assert store.profile("S3") is None
+    assert store.profile("\udcff") is None
 
 
 def test_those_of_the_snapshot_before_are_gone(store: VectorStore, tmp_path: Path) -> None:
     stored(store, SNAPSHOT, ["S-before"])
     stored(store, NEXT, ["S2"])
-    assert store.picture("S-before") is None
-    assert store.picture("S2") is not None
+    assert store.profile("S-before") is None
+    assert store.profile("S2") is not None
     assert store.remove("S-before") == 1
     assert not [file for file in tmp_path.iterdir() if b"S-before" in file.read_bytes()]
 
@@ -67,8 +67,8 @@ def test_those_of_the_snapshot_before_are_gone(store: VectorStore, tmp_path: Pat
 def test_a_seller_removed_leaves_no_byte_of_a_picture(store: VectorStore, tmp_path: Path) -> None:
     stored(store, SNAPSHOT, ["S-to-forget", "S-to-keep"])
     assert store.remove("S-to-forget") == 1
-    assert store.picture("S-to-forget") is None
-    assert store.picture("S-to-keep") is not None
+    assert store.profile("S-to-forget") is None
+    assert store.profile("S-to-keep") is not None
     assert not [file for file in tmp_path.iterdir() if b"S-to-forget" in file.read_bytes()]
 
 
@@ -78,10 +78,10 @@ def test_pictures_of_other_definitions_or_none_are_not_shown(store: VectorStore)
             stored(store, SNAPSHOT, ["S1"], made_by)
         else:
             store.replace(SNAPSHOT, [("S1", VECTOR)])
-        with pytest.raises(StoreError, match="run `sellerscore features`"):
-            store.picture("S1")
-        assert store.sellers_in(SNAPSHOT) == 1
-        assert store.sellers_in(SNAPSHOT, pictured=True) is None
+        with pytest.raises(StoreError, match="Run `sellerscore features`"):
+            store.profile("S1")
+        assert store.count_sellers(SNAPSHOT) == 1
+        assert store.count_sellers(SNAPSHOT, complete=True) is None
 
 
 def test_a_picture_that_cannot_be_made_leaves_what_was_stored(store: VectorStore) -> None:
@@ -93,7 +93,7 @@ def test_a_picture_that_cannot_be_made_leaves_what_was_stored(store: VectorStore
 
     with pytest.raises(StoreError, match="killed"):
         store.replace(NEXT, [("S1", VECTOR)], ProfileSet(definitions(), failing()))
-    found = store.picture("S1")
+    found = store.profile("S1")
     assert found is not None
     assert found[0].snapshot == SNAPSHOT
 
@@ -103,7 +103,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return shared_world(tmp_path_factory)
 
 
-def test_vectors_from_before_there_were_pictures_get_them_once(
+def test_missing_profiles_of_stored_vectors_are_computed_once(
     world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(world.home / "vectors.db", tmp_path / "vectors.db")
@@ -111,13 +111,12 @@ def test_vectors_from_before_there_were_pictures_get_them_once(
     snapshot = snapshot_of(operating)
     plain = [(each.seller_id, each.values) for each in held.all_latest()][:40]
     held.replace(snapshot, plain)
-    assert held.sellers_in(snapshot, pictured=True) is None
+    assert held.count_sellers(snapshot, complete=True) is None
     index = pd.MultiIndex.from_tuples([(seller, pd.Timestamp(snapshot.as_of)) for seller, _ in plain], names=INDEX)
     features = pd.DataFrame([values for _, values in plain], index, dtype="float64")
-    # computed by another test; pictures are what is missing
     monkeypatch.setattr(materialize, "compute_frame", lambda *_: features)
     assert materialize_vectors(operating, held) == (snapshot, len(plain))
     assert [(each.seller_id, each.values) for each in held.all_latest()] == plain
-    assert held.picture(plain[0][0]) is not None
-    monkeypatch.setattr(materialize, "land", None)  # whoever computes again fails
+    assert held.profile(plain[0][0]) is not None
+    monkeypatch.setattr(materialize, "compute_profiles", None)  # a second computation would fail
     assert materialize_vectors(operating, held) == (snapshot, len(plain))

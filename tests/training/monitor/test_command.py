@@ -278,7 +278,7 @@ def test_bad_input_is_refused(
 
 
 def test_without_operating_data_there_is_nothing_to_watch(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds no operating data; ingest a delivery first"):
+    with pytest.raises(StoreError, match=r"has no operating data\. Ingest a delivery first"):
         run(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""From a delivery to what is read with a vector: country, base currency and rates as of the latest covered midnight."""
+"""Seller contexts from a delivery: country, base currency and rates as of the latest covered midnight."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.features.ingest.build import seller, write_some
 T = datetime(2024, 3, 6)  # noqa: DTZ001 - the contract's times are UTC without a zone
 
 
-def test_what_is_known_at_the_midnight_comes_with_the_vector(
+def test_the_context_is_what_was_known_at_the_midnight(
     begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # features and pictures take seconds, and are in question elsewhere
+    # features and profiles take seconds and have tests of their own
     monkeypatch.setattr(materialize, "compute_frame", lambda _, pairs: pairs.set_index(INDEX).assign(feature=1.0))
-    monkeypatch.setattr(materialize, "land", lambda *_: ProfileSet(digest(), ()))
+    monkeypatch.setattr(materialize, "compute_profiles", lambda *_: ProfileSet(digest(), ()))
     rates = [
         {"day": date(2024, 3, day), "currency": "CNY", "usd_per_unit": rate, "known_at": known}
         for day, rate, known in ((3, 0.13, T), (4, 0.14, T), (5, 0.15, T + timedelta(seconds=1)), (6, 0.16, T))
@@ -44,5 +44,5 @@ def test_what_is_known_at_the_midnight_comes_with_the_vector(
     assert snapshot.as_of == T.date()
     found = stored.latest("S1")
     assert found is not None
-    assert found.circumstances == SellerContext("VN", "CNY", {"CNY": 0.14, "GBP": 1.25, "USD": 1.0})
-    assert stored.sellers_in(snapshot) == 1
+    assert found.context == SellerContext("VN", "CNY", {"CNY": 0.14, "GBP": 1.25, "USD": 1.0})
+    assert stored.count_sellers(snapshot) == 1
