@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from collections.abc import Mapping as ReadOnly
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import DeliveryError
@@ -57,10 +55,6 @@ class Check:
     def clean(self) -> bool:
         """Whether no row would be quarantined."""
         return not self.problems
-
-    def to_json(self) -> str:
-        """Return the check as JSON text."""
-        return json.dumps(asdict(self), default=date.isoformat, indent=2, sort_keys=True) + "\n"
 
 
 def check_mapping(

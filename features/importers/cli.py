@@ -11,7 +11,7 @@ import typer
 from features.output import Output, OutputOption, print_json
 
 if TYPE_CHECKING:
-    from features.importers import Check
+    from features.importers import Check, ImportReport
 
 app = typer.Typer()
 
@@ -70,23 +70,25 @@ def import_export(
     if check == (out is not None):
         raise typer.BadParameter("Give --out DELIVERY to write a delivery, or --check to write nothing.")
 
+    from dataclasses import asdict
+
     from rich.console import Console
 
-    from features.importers import ImportOptions, check_mapping, find_mapping, import_delivery
+    from features.importers import Check, ImportOptions, check_mapping, find_mapping, import_delivery
 
     mapping = find_mapping(name)
     covered = None if covers_through is None else covers_through.date()
     options = ImportOptions(_settings(settings or []), usd_per_unit, fx_rates, covered)
     with Console(stderr=True).status("Starting") as status:
         if out is not None:
-            report = import_delivery(mapping, source, out, options, status.update)
+            result: Check | ImportReport = import_delivery(mapping, source, out, options, status.update)
         else:
-            checked = check_mapping(mapping, source, options, status.update)
-    if out is not None:
-        typer.echo(report.to_json() if output is Output.JSON else str(report))
-        return
-    typer.echo(checked.to_json() if output is Output.JSON else _format(checked))
-    if not checked.clean:
+            result = check_mapping(mapping, source, options, status.update)
+    if output is Output.JSON:
+        print_json(asdict(result))
+    else:
+        typer.echo(_format(result) if isinstance(result, Check) else str(result))
+    if isinstance(result, Check) and not result.clean:
         raise typer.Exit(2)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping as ReadOnly
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
@@ -69,10 +68,6 @@ class ImportReport:
     labels: int
     covers_through: date
     absent: tuple[str, ...] = ()
-
-    def to_json(self) -> str:
-        """Return the report as JSON text."""
-        return json.dumps(asdict(self), default=date.isoformat, indent=2, sort_keys=True) + "\n"
 
     def __str__(self) -> str:
         written = ", ".join(f"{count:,} {table}" for table, count in self.written.items())
