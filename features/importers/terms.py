@@ -68,9 +68,8 @@ def covered_through(sql: MappingSql, draft: Path, tables: Iterable[str]) -> date
         event = BY_NAME[name].event_time
         if event is None or name == FX_RATES.name:
             continue
-        before = (
-            "try_cast(known_at AS TIMESTAMP) - INTERVAL 1 MICROSECOND"  # a row known at a midnight is covered by it
-        )
+        # a row known at a midnight is covered by it
+        before = "try_cast(known_at AS TIMESTAMP) - INTERVAL 1 MICROSECOND"
         latest = f"greatest(try_cast({identifier(event)} AS TIMESTAMP), {before})"
         file = quoted(literal(draft / f"{name}.parquet"))
         day = sql.value(f"SELECT max({latest})::DATE FROM read_parquet({file})")  # noqa: S608 - our own file

@@ -25,8 +25,8 @@ REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 """Stands for undecodable bytes of a text file."""
 
 _DELIMITERS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
-_MOST_NAMES: Final = 12
-_LONGEST_NAME: Final = 200
+_MAX_NAMES: Final = 12
+_MAX_LENGTH: Final = 200
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,11 @@ def extra_columns(table: Table, path: Path, text: TextFormat) -> tuple[str, ...]
 
 
 def _list_names(names: list[str]) -> str:
-    shown = [repr(name[:_LONGEST_NAME])[1:-1] for name in names[:_MOST_NAMES]]
+    first = [repr(name[:_MAX_LENGTH])[1:-1] for name in names[:_MAX_NAMES]]
     if len(names) == 1:
-        return f"the one column '{shown[0]}'"
-    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
-    return f"the columns {', '.join(shown)}{more}"
+        return f"the one column '{first[0]}'"
+    more = f" and {len(names) - len(first):,} more" if len(names) > len(first) else ""
+    return f"the columns {', '.join(first)}{more}"
 
 
 def _remedy(path: Path, names: list[str], text: TextFormat) -> str:

@@ -150,7 +150,7 @@ def resolve_erased_ids(erased: ErasedSellers, folder: Path) -> ErasedSellers:
                     if row[column] and (kind == "accepted" or erased.holds("seller_id", row["seller_id"])):
                         owners.setdefault(row[column], set()).add(row["seller_id"])
         erased = erased.with_ids(
-            column, [id_ for id_, held in owners.items() if all(erased.holds("seller_id", owner) for owner in held)]
+            column, [id_ for id_, sellers in owners.items() if all(erased.holds("seller_id", each) for each in sellers)]
         )
     return erased
 

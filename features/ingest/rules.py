@@ -124,12 +124,12 @@ def references_of(table: Table) -> tuple[tuple[str, Table], ...]:
     )
 
 
-def reference_rule(column: str, value: ir.Value, known: ir.Column | None) -> Rule:
-    """Return the rule that `value` must be one of `known`, which is None if that table has no rows.
+def reference_rule(column: str, value: ir.Value, ids: ir.Column | None) -> Rule:
+    """Return the rule that `value` must be one of `ids`, which is None if that table has no rows.
 
     Example: `store_unknown`.
     """
-    return f"{column.removesuffix('_id')}_unknown", value.notnull() if known is None else value.notin(known)
+    return f"{column.removesuffix('_id')}_unknown", value.notnull() if ids is None else value.notin(ids)
 
 
 def future_rule(known_at: ir.TimestampValue, latest: datetime) -> Rule:

@@ -208,16 +208,16 @@ def lateness(table: Table, rows: ir.Table) -> Lateness | None:
         largest=late.seconds.max(),
         **{f"bucket_{n}": (late.bucket == n).sum() for n in range(len(BUCKETS))},
     )
-    found = numbers.to_pyarrow().to_pylist()[0]
-    if not found["rows"]:
+    row = numbers.to_pyarrow().to_pylist()[0]
+    if not row["rows"]:
         return None
     return Lateness(
         table.name,
-        found["rows"],
-        found["late"],
-        timedelta(seconds=float(found["median"])),
-        timedelta(seconds=float(found["largest"])),
-        tuple(found[f"bucket_{n}"] for n in range(len(BUCKETS))),
+        row["rows"],
+        row["late"],
+        timedelta(seconds=float(row["median"])),
+        timedelta(seconds=float(row["largest"])),
+        tuple(row[f"bucket_{n}"] for n in range(len(BUCKETS))),
     )
 
 

@@ -84,11 +84,11 @@ class Finding:
 
 def findings(quality: Quality) -> tuple[Finding, ...]:
     """Return the findings of a delivery, most serious first."""
-    found = [*_missing_tables(quality), *_behind(quality)]
+    results = [*_missing_tables(quality), *_behind(quality)]
     for table in quality.tables:
-        found += [*_quarantined(table), *_backdated(table), *_days(table), *_late(table), *_drifted(table)]
-    found += [*_waiting(quality), *_ignored(quality)]
-    return tuple(sorted(found, key=lambda each: each.level))
+        results += [*_quarantined(table), *_backdated(table), *_days(table), *_late(table), *_drifted(table)]
+    results += [*_waiting(quality), *_ignored(quality)]
+    return tuple(sorted(results, key=lambda each: each.level))
 
 
 def _missing_tables(quality: Quality) -> Iterator[Finding]:

@@ -47,7 +47,7 @@ class Fold:
     Attributes:
         deliveries: their ids and tables.
         folder: the name of the fold's folder.
-        files: the size in bytes of each file by tile, to detect damaged files.
+        files: the size of each file by tile (see `_size`), to detect damaged files.
         known_since: the first midnight at which any row of a table was visible.
     """
 
@@ -165,9 +165,9 @@ def _read_folds(manifest: AtomicFolder, store: OperatingStore) -> tuple[Fold, ..
 
 
 def _size(path: Path) -> int:
-    """Return the bytes of a file, or of the files in a folder; -1 if it does not exist."""
+    """Return the bytes of a file, or the number of files in a folder of Spark; -1 if it does not exist."""
     if path.is_dir():
-        return sum(each.stat().st_size for each in path.iterdir())
+        return len(list(path.iterdir()))
     return path.stat().st_size if path.exists() else -1
 
 

@@ -121,7 +121,7 @@ def test_an_item_with_an_id_counts_once(tmp_path: Path) -> None:
     assert [row["amount"] for row in accepted(store, "orders")] == [40.0]
 
 
-def test_separators_of_thousands_are_read_and_unreadable_amounts_refused(tmp_path: Path) -> None:
+def test_separators_of_thousands_are_read_and_unreadable_amounts_are_rejected(tmp_path: Path) -> None:
     rows = [
         item("111-1", "2,500.00", item_promotion_discount="-1,000.00", item_tax=None),
         item("111-2", "9.00", shipping_price="4,5"),
@@ -150,7 +150,7 @@ def test_a_decimal_comma(tmp_path: Path) -> None:
         (["03/04/2024", "2024-03-25"], {"date_format": "%m/%d/%Y"}, ["2024-03-04", "2024-03-25"]),
     ],
 )
-def test_dates_of_a_settlement_have_one_form(
+def test_dates_of_a_settlement_have_one_format(
     days: list[str], settings: dict[str, str], expected: list[str], tmp_path: Path
 ) -> None:
     flows = [refund(posted_date=day, order_id=f"111-{day}") | {"adjustment-id": day} for day in days]
@@ -167,7 +167,7 @@ def test_dates_of_a_settlement_have_one_form(
         (["25/03/2024", "03/25/2024"], "begins with the day in '25/03/2024' but with the month in '03/25/2024'. Set"),
     ],
 )
-def test_an_unclear_order_of_dates_is_refused(days: list[str], words: str, tmp_path: Path) -> None:
+def test_an_unclear_order_of_dates_is_rejected(days: list[str], words: str, tmp_path: Path) -> None:
     write_rows(tmp_path / "r" / "orders.txt", [item("111-1", "90.00")], "\t")
     write_rows(tmp_path / "r" / "settlement.txt", [refund(posted_date=day) for day in days], "\t")
     with pytest.raises(MappingError) as error:

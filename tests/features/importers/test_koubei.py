@@ -1,4 +1,4 @@
-"""Payments of a day become as many orders; a platform without refunds and buyer ids is known to have none."""
+"""The Koubei mapping: payments of a day become orders, and refunds and buyer ids are declared absent."""
 
 import os
 from datetime import date, datetime, timedelta
@@ -78,7 +78,7 @@ def test_the_profile_shows_buyers_as_unknown(store: OperatingStore) -> None:
     assert sums["orders"] is not None
 
 
-def test_visits_are_missing_where_the_window_reaches_back_before_they_were_recorded(tmp_path: Path) -> None:
+def test_visits_are_missing_if_the_window_begins_before_their_first_row(tmp_path: Path) -> None:
     source = koubei(tmp_path / "k")
     views = [{"shop_id": 1, "day": FIRST + timedelta(days=100 + ago), "views": 10} for ago in range(100)]
     write_rows(source / "views.csv", views)
@@ -91,7 +91,7 @@ def test_visits_are_missing_where_the_window_reaches_back_before_they_were_recor
 
 
 @pytest.mark.soak
-def test_every_row_of_the_real_data_is_accounted_for(tmp_path: Path) -> None:
+def test_every_row_of_the_real_data_is_counted(tmp_path: Path) -> None:
     source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "koubei"
     if not source.is_dir():
         pytest.skip(f"no data in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")

@@ -1,4 +1,4 @@
-"""Olist's nine tables: an order of several sellers is one order of each."""
+"""The Olist mapping: nine tables, and one order per seller of a joint order."""
 
 from datetime import date
 from pathlib import Path
@@ -103,7 +103,7 @@ def test_without_an_optional_table(name: str, tmp_path: Path) -> None:
     assert store.rows("orders") == 4
 
 
-def test_what_cannot_be_used_is_left_out_with_a_reason_that_shows_it(tmp_path: Path) -> None:
+def test_unusable_rows_are_not_mapped_and_have_a_reason(tmp_path: Path) -> None:
     folder = olist(tmp_path / "o")
     orders = [
         order("o1"),
@@ -184,7 +184,7 @@ def test_identical_rows_are_counted_once(tmp_path: Path) -> None:
     assert (ratings["ratings"], ratings["stars"]) == (3, 3.0)
 
 
-def test_of_rows_with_one_key_and_other_values_the_first_usable_one_is_used_whole(tmp_path: Path) -> None:
+def test_the_first_usable_row_of_a_key_is_mapped(tmp_path: Path) -> None:
     folder = olist(tmp_path / "o")
     orders = [order("o1", "paid"), order("o1"), order("o1", "canceled"), order("o2", "shipped", 2)]
     orders += [order("o2", "approved", 2), order("o2", "approved", 2)]
@@ -244,7 +244,7 @@ def test_an_item_or_review_without_a_number_and_an_empty_freight_have_a_reason(t
         ("review_creation_date", "yesterday"),
     ],
 )
-def test_an_unreadable_date_of_a_review_has_a_reason_that_shows_it(column: str, value: str, tmp_path: Path) -> None:
+def test_an_unreadable_date_of_a_review_has_a_reason_with_the_value(column: str, value: str, tmp_path: Path) -> None:
     folder = olist(tmp_path / "o")
     reviews = [review("o1", 5), {**review("o2", 4), column: value}, review("o2", 0)]
     write_rows(folder / "olist_order_reviews_dataset.csv", reviews)

@@ -1,4 +1,4 @@
-"""Invoice lines add up to orders, cancellations to refunds; every line is counted."""
+"""Sums of invoice lines: orders, refunds of cancellations, and the count of every line."""
 
 import os
 from datetime import datetime
@@ -109,7 +109,7 @@ def test_an_unknown_time_zone_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_every_line_of_the_real_data_is_accounted_for(tmp_path: Path) -> None:
+def test_every_line_of_the_real_data_is_counted(tmp_path: Path) -> None:
     source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "online-retail"
     if not source.is_dir():
         pytest.skip(f"no data in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")

@@ -101,7 +101,7 @@ def test_orders_of_two_sellers_are_distinct(tmp_path: Path) -> None:
     assert {str(row["opened_at"])[:10] for row in accepted(store, "stores")} == {"2023-02-01"}
 
 
-def test_an_unreadable_refund_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_refund_is_rejected(tmp_path: Path) -> None:
     rows = [order("#1001", 1, "9.00"), order("#1002", 2, "9.00", Refunded_Amount="some")]
     report, _ = imported("shopify", write_rows(tmp_path / "orders.csv", rows), tmp_path, seller_id="S7")
     (lines,) = report.sources

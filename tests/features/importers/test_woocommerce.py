@@ -68,7 +68,7 @@ def test_an_order_export(tmp_path: Path) -> None:
     }
 
 
-def test_refunds_are_read_as_they_are_written(tmp_path: Path) -> None:
+def test_refunds_are_read_in_all_formats(tmp_path: Path) -> None:
     rows = [
         order(1, order_total="2,000.00", refund_items="amount:1,234.50|reason:broken|date:2024-05-20 12:00:00"),
         order(
