@@ -8,7 +8,6 @@ import operator
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from functools import reduce
-from types import MappingProxyType
 from typing import Final
 
 import ibis
@@ -53,7 +52,7 @@ _UNREADABLE: Final = {
     Kind.COUNT: "not_a_number",
 }
 
-CODES: Final = MappingProxyType({Kind.CURRENCY: CURRENCIES, Kind.COUNTRY: COUNTRIES})
+CODES: Final = {Kind.CURRENCY: CURRENCIES, Kind.COUNTRY: COUNTRIES}
 Codes = Mapping[Kind, ir.Column]
 """CODES as columns of engine tables: hundreds of literals take longer to compile than a small delivery to read."""
 

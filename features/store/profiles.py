@@ -109,8 +109,7 @@ def read_definitions(connection: sqlite3.Connection, snapshot_id: int) -> str | 
 def read_profile(connection: sqlite3.Connection, seller_id: bytes, snapshot_id: int) -> StoredProfile | None:
     """Return a seller's profile in a snapshot; the id is bytes, since it may not be valid text."""
     row = connection.execute(
-        "SELECT content FROM pictures WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?",
-        (seller_id, snapshot_id),
+        "SELECT content FROM pictures WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?", (seller_id, snapshot_id)
     ).fetchone()
     return None if row is None else decode(row[0])
 

@@ -250,10 +250,7 @@ def test_an_unreadable_date_of_a_review_has_a_reason_with_the_value(column: str,
     write_rows(folder / "olist_order_reviews_dataset.csv", reviews)
     report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
     reported = accounts(report, "reviews")
-    assert (reported.mapped, reported.not_mapped) == (
-        {"rating": 1},
-        {"date_unreadable": 1, "score_not_from_1_to_5": 1},
-    )
+    assert (reported.mapped, reported.not_mapped) == ({"rating": 1}, {"date_unreadable": 1, "score_not_from_1_to_5": 1})
     assert reported.details == {
         "date_unreadable": f"{column} '{value}' cannot be read; write dates as 2018-01-31 10:00:00",
         "score_not_from_1_to_5": "review_score '0'",
@@ -275,11 +272,7 @@ def test_a_date_before_the_purchase_is_left_empty_and_counted(tmp_path: Path) ->
     write_rows(folder / "olist_order_items_dataset.csv", items)
     report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
     reported = accounts(report, "orders")
-    assert reported.mapped == {
-        "cancelled_order_with_date_left_empty": 1,
-        "order": 1,
-        "order_with_date_left_empty": 2,
-    }
+    assert reported.mapped == {"cancelled_order_with_date_left_empty": 1, "order": 1, "order_with_date_left_empty": 2}
     detail = "order_delivered_carrier_date '{}' is before order_purchase_timestamp '{}' and left empty"
     shown = reported.details["cancelled_order_with_date_left_empty"]
     assert shown == detail.format(early, "2018-01-03 10:00:00")

@@ -76,10 +76,7 @@ def contested(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """All cases in one delivery, since each table takes half a second; read only."""
     folder = tmp_path_factory.mktemp("contested")
     place = Path(shutil.copytree(first_delivery, folder / "store"))
-    terms = {
-        "constant_rate": {"currency": "CNY", "usd_per_unit": 0.145},
-        "covers_through": {"orders": "2024-04-01"},
-    }
+    terms = {"constant_rate": {"currency": "CNY", "usd_per_unit": 0.145}, "covers_through": {"orders": "2024-04-01"}}
     ingest(write_some(folder / "a", terms, orders=[order("R1", currency="CNY")]), place)
     refund = {"refund_id": "F1", "order_id": " ", "store_id": "T1", "refunded_at": AT, "amount": 1.0}
     refund |= {"currency": "USD", "reason": "refund", "known_at": AT}

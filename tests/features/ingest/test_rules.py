@@ -207,9 +207,7 @@ def odd(store_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return report, quarantined(store_of_module, report.delivery_id, "orders")
 
 
-def test_nan_is_found_although_parquet_statistics_omit_it(
-    odd: tuple[IngestReport, list[Row]],
-) -> None:
+def test_nan_is_found_although_parquet_statistics_omit_it(odd: tuple[IngestReport, list[Row]]) -> None:
     assert odd[0].table("ratings").quarantined == {"stars_not_finite": 1}
     assert [row["order_id"] for row in odd[1] if row["rule"] == "amount_not_finite"] == ["N3"]
     assert odd[0].table("orders").accepted == 9
