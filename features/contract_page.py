@@ -72,7 +72,7 @@ def tables() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def updated(page: str) -> str:
+def update_page(page: str) -> str:
     """Return the page with its generated part updated; raise ValueError if it has no such part."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
@@ -112,4 +112,4 @@ def _kinds() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(updated(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    PAGE.write_text(update_page(PAGE.read_text(encoding="utf-8")), encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from features.errors import DeliveryError
 from features.importers.mapping import Mapping, SourceFile
-from features.importers.sql import identifier, quoted
+from features.importers.sql import identifier, quote
 from features.ingest.columns import TextFormat, columns_of
 from features.ingest.sources import literal, open_source
 from features.schema import Column, Kind, Need, Table
@@ -92,7 +92,7 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
         table = _table(source, columns_of(path, _format(source)))
         file = open_source(table, path, work, _format(source), name=f"{source.name}.{number}")
         names = ", ".join(_selected(engine, source, file.path, table))
-        origin = f"file_row_number + {rows} AS {ROW}, {quoted(_name(path, files))} AS {FILE}"
+        origin = f"file_row_number + {rows} AS {ROW}, {quote(_name(path, files))} AS {FILE}"
         parts.append(f"SELECT {names}, {origin} FROM {_parquet(file.path)}")  # noqa: S608
         opened.append(file.path)
         if file.malformed and first_malformed is None:
@@ -134,4 +134,4 @@ def _selected(engine: Backend, source: SourceFile, path: Path, table: Table) -> 
 
 
 def _parquet(path: Path) -> str:
-    return f"read_parquet({quoted(literal(path))}, file_row_number=true)"
+    return f"read_parquet({quote(literal(path))}, file_row_number=true)"

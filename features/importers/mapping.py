@@ -158,7 +158,7 @@ class Mapping:
         return {name: str(value) for name, value in values.items()}
 
 
-def shipped() -> dict[str, Path]:
+def shipped_mappings() -> dict[str, Path]:
     """Return the folders of the shipped mappings by name."""
     return {path.parent.name: path.parent for path in sorted(_SHIPPED.glob(f"*/{MAPPING_FILE}"))}
 
@@ -169,11 +169,11 @@ def find_mapping(name: str) -> Mapping:
     Raises:
         MappingError: there is neither, or the folder is not a valid mapping.
     """
-    folder = shipped().get(name, Path(name))
+    folder = shipped_mappings().get(name, Path(name))
     if folder.is_dir():
         return read_mapping(folder)
     raise MappingError(
-        f"There is no importer {name!r}. Use one of {', '.join(shipped())}, or the path of a mapping folder; "
+        f"There is no importer {name!r}. Use one of {', '.join(shipped_mappings())}, or the path of a mapping folder; "
         "`sellerscore import --template FOLDER` writes one to start from."
     )
 

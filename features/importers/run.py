@@ -19,7 +19,7 @@ from features.errors import DeliveryError, MappingError
 from features.importers.exports import View, find_files, open_view
 from features.importers.mapping import Mapping
 from features.importers.report import ImportReport, source_reports
-from features.importers.sql import MappingSql, identifier, quoted
+from features.importers.sql import MappingSql, identifier, quote
 from features.importers.terms import copy_rates, covered_through, first_days, rate_of, write_labels, write_terms
 from features.ingest.sources import literal
 from features.schema import BY_NAME, Need, Table
@@ -79,7 +79,7 @@ def import_delivery(
         work.mkdir()
         views = _open(engine, mapping, files, work, notify)
         for name, value in values.items():
-            engine.raw_sql(f"SET VARIABLE {identifier(name)} = {quoted(value)}")
+            engine.raw_sql(f"SET VARIABLE {identifier(name)} = {quote(value)}")
         read = [path for view in views.values() for path in view.files]
         confine(engine, _as_text(read), _as_text([draft]))
         report = _write(MappingSql(mapping, engine), views, draft, options, notify)
@@ -176,5 +176,5 @@ def _write_table(sql: MappingSql, table: Table, selected: list[str], path: Path)
     )
     order = ", ".join(map(identifier, dict.fromkeys((*table.key, *table.column_names))))
     query = f"SELECT {names} FROM {sql.select(table.name)} ORDER BY {order}"  # noqa: S608 - a checked SELECT
-    sql.run(table.name, f"COPY ({query}) TO {quoted(str(path))} (FORMAT parquet, COMPRESSION zstd)")
-    return int(sql.value(f"SELECT count(*) FROM read_parquet({quoted(literal(path))})"))  # noqa: S608 - our own file
+    sql.run(table.name, f"COPY ({query}) TO {quote(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+    return int(sql.value(f"SELECT count(*) FROM read_parquet({quote(literal(path))})"))  # noqa: S608 - our own file

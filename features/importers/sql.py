@@ -111,7 +111,7 @@ class MappingSql:
             raise MappingError(f"{self.mapping.name}: {file}.sql: {reason}{position}") from error
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     """Return text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 

@@ -14,7 +14,7 @@ from typing import Final
 
 from features.errors import DeliveryError
 from features.importers.mapping import LABELS, Mapping
-from features.importers.sql import MappingSql, identifier, quoted
+from features.importers.sql import MappingSql, identifier, quote
 from features.ingest.delivery import BASE_CURRENCY, TERMS_FILE, constant_rate, table_file
 from features.ingest.sources import literal
 from features.iso import CURRENCIES
@@ -35,7 +35,7 @@ def rate_of(sql: MappingSql, table: Path, rate: ConstantRate | None, usd_per_uni
         DeliveryError: the tables have two foreign currencies, or one without a rate, or no order has an
             ISO 4217 currency.
     """
-    query = f"SELECT DISTINCT currency FROM read_parquet({quoted(literal(table))}) WHERE currency IS NOT NULL"  # noqa: S608
+    query = f"SELECT DISTINCT currency FROM read_parquet({quote(literal(table))}) WHERE currency IS NOT NULL"  # noqa: S608
     codes = {str(row[0]) for row in sql.query(query).fetchall()} | ({rate.currency} if rate else set())
     valid = codes & CURRENCIES
     if codes and not valid and table.stem == ORDERS.name:
@@ -71,7 +71,7 @@ def covered_through(sql: MappingSql, draft: Path, tables: Iterable[str]) -> date
         # a row known at a midnight is covered by it
         before = "try_cast(known_at AS TIMESTAMP) - INTERVAL 1 MICROSECOND"
         latest = f"greatest(try_cast({identifier(event)} AS TIMESTAMP), {before})"
-        file = quoted(literal(draft / f"{name}.parquet"))
+        file = quote(literal(draft / f"{name}.parquet"))
         day = sql.value(f"SELECT max({latest})::DATE FROM read_parquet({file})")  # noqa: S608 - our own file
         if day is not None:
             ends[name] = day + timedelta(days=1)
@@ -123,7 +123,7 @@ def first_days(sql: MappingSql, draft: Path, tables: Iterable[str]) -> dict[str,
     for name in tables:
         event = BY_NAME[name].event_time
         if event is not None and name in sql.mapping.begin:
-            file = quoted(literal(draft / f"{name}.parquet"))
+            file = quote(literal(draft / f"{name}.parquet"))
             query = f"SELECT min(try_cast({identifier(event)} AS TIMESTAMP))::DATE FROM read_parquet({file})"  # noqa: S608
             days[name] = sql.value(query)
     return {name: day for name, day in days.items() if day is not None}

@@ -76,12 +76,12 @@ def ingest(delivery: Path, store: Path, progress: Progress | None = None, now: d
         earlier = read_report(store, ids[-1]) if ids else None
         if earlier is not None and not _can_accept_more(earlier, before):
             notify(f"this delivery is already in the store: {digest[:12]}")
-            return earlier.repeated()
+            return earlier.as_repeated()
         run = IngestRun(opened, f"{digest}-{len(ids) + 1}" if ids else digest, before, latest)
         report = ingest_tables(run, draft, notify)
         if earlier is not None and not any(table.accepted for table in report.tables):
             notify(f"this delivery is already in the store, and no further row can be accepted: {digest[:12]}")
-            return earlier.repeated()
+            return earlier.as_repeated()
         commit(before, draft, _stored_delivery(run, report))
         # rows that waited in quarantine may turn out to belong to an erased seller
         finish_erasure(read_store(store))

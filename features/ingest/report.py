@@ -89,7 +89,7 @@ class IngestReport:
         """Return the report of one table; raise KeyError if the delivery does not contain it."""
         return {report.table: report for report in self.tables}[name]
 
-    def repeated(self) -> Self:
+    def as_repeated(self) -> Self:
         """Return this report, marked as already ingested."""
         return replace(self, already_ingested=True)
 

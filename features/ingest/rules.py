@@ -145,7 +145,7 @@ def every_broken(groups: Iterable[list[Rule]]) -> ir.StringValue:
     return _stripped(reduce(operator.add, names))
 
 
-def joined(first: ir.StringValue, second: ir.StringValue) -> ir.StringValue:
+def join_rules(first: ir.StringValue, second: ir.StringValue) -> ir.StringValue:
     """Return two results of `every_broken` as one."""
     return _stripped(first + RULE_SEPARATOR + second)
 

@@ -225,7 +225,7 @@ def _with_money_rules(job: TableIngest, rows: ir.Table, money: str) -> ir.Table:
     no_rate = (rules.RATE_UNKNOWN, rows.usd_per_unit.isnull() & convertible)
     too_large = rows.amount_micros.isnull() & rows.usd_per_unit.notnull() & ~rows.rules.contains(f"{money}_")
     more = rules.every_broken([[no_rate], [(f"{money}_too_large", too_large)]])
-    return rows.mutate(rules=rules.joined(rows.rules, more))
+    return rows.mutate(rules=rules.join_rules(rows.rules, more))
 
 
 def _with_micros(job: TableIngest, rows: ir.Table, rates: ir.Table | None) -> ir.Table:

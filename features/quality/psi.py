@@ -49,7 +49,7 @@ class Stability:
         return Verdict.UNKNOWN if self.low is None else verdict(self.psi)
 
     @property
-    def settled(self) -> bool:
+    def is_certain(self) -> bool:
         """Whether both ends of the interval have the same verdict."""
         return self.low is not None and self.high is not None and verdict(self.low) == verdict(self.high)
 

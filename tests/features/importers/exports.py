@@ -25,7 +25,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, object]], delimiter: str 
     return path
 
 
-def imported(
+def import_and_ingest(
     name: str, source: Path, folder: Path, usd_per_unit: float | None = None, **settings: str
 ) -> tuple[ImportReport, OperatingStore]:
     """Import an export with a shipped mapping and ingest it; no row may be quarantined."""

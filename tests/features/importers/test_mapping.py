@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from features.errors import MappingError
-from features.importers import find_mapping, read_mapping, shipped, write_template
+from features.importers import find_mapping, read_mapping, shipped_mappings, write_template
 from features.schema import BY_NAME, Need
 from tests.features.importers.exports import template
 
 TOML = (Path("features") / "importers" / "template" / "mapping.toml").resolve()
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_mappings())
 def test_every_shipped_mapping_can_be_read(name: str) -> None:
     mapping = find_mapping(name)
     assert mapping.name == name

@@ -11,7 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import DeliveryError, FeaturesError, MappingError
-from features.importers import ImportOptions, SourceReport, find_mapping, import_delivery, read_mapping, shipped
+from features.importers import (
+    ImportOptions,
+    SourceReport,
+    find_mapping,
+    import_delivery,
+    read_mapping,
+    shipped_mappings,
+)
 from features.ingest import ingest, open_store
 from tests.features.importers.exports import run_template, template
 from tests.features.ingest.build import accepted
@@ -296,7 +303,7 @@ def test_utf_8_read_as_another_encoding_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_mappings())
 def test_an_export_without_rows_is_rejected(name: str, end: str, tmp_path: Path) -> None:
     mapping = find_mapping(name)
     for source in mapping.sources:

@@ -55,7 +55,7 @@ def test_the_same_delivery_twice_changes_nothing(begun: Path, first_delivery_fol
     first = read_report(begun, before.deliveries[0].delivery_id)
     again = ingest(first_delivery_folder, begun)
     assert again.already_ingested
-    assert again == first.repeated()
+    assert again == first.as_repeated()
     assert open_store(begun) == before
 
 

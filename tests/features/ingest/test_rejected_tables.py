@@ -67,7 +67,7 @@ def test_an_unreadable_table_is_rejected_and_ingested_once_corrected(case: str, 
     after = _digests(begun)
     assert before.items() <= after.items(), "earlier files are unchanged"
     assert not [name for name in after.keys() - before.keys() if name.endswith("orders.parquet")]
-    assert ingest(bad, begun) == report.repeated()
+    assert ingest(bad, begun) == report.as_repeated()
     corrected = ingest(valid, begun)
     assert corrected.rejected_tables == ()
     assert (corrected.table("orders").accepted, corrected.table("stores").duplicates) == (1, 1)

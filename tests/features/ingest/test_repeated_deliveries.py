@@ -20,7 +20,7 @@ def test_waiting_rows_are_accepted_once_the_missing_rows_have_arrived(begun: Pat
     waiting = write_orders(tmp_path / "w", *rows, order("O5", currency="EUR"), fx_rates=rates)
     first = ingest(waiting, begun)
     assert first.table("orders").quarantined == {"rate_unknown": 1, "amount_negative": 1, "store_unknown": 1}
-    assert ingest(waiting, begun) == first.repeated(), "no new delivery"
+    assert ingest(waiting, begun) == first.as_repeated(), "no new delivery"
     ingest(write_some(tmp_path / "r", fx_rates=[CNY], stores=[store("T2")]), begun)
     again = ingest(waiting, begun)
     orders = again.table("orders")
@@ -30,7 +30,7 @@ def test_waiting_rows_are_accepted_once_the_missing_rows_have_arrived(begun: Pat
     micros = {row["order_id"]: row["amount_micros"] for row in accepted(open_store(begun), "orders")}
     assert micros == {"O0": 12_500_000, "O1": 12_500_000, "O2": 1_812_500, "O4": 12_500_000, "O5": 1_812_500}
     before = open_store(begun)
-    assert ingest(waiting, begun) == again.repeated()
+    assert ingest(waiting, begun) == again.as_repeated()
     assert open_store(begun) == before
 
 
@@ -40,7 +40,7 @@ def test_new_deliveries_without_the_missing_rows_change_nothing(begun: Path, tmp
     assert first.table("stores").quarantined == {"seller_unknown": 1}
     ingest(write_some(tmp_path / "other", stores=[store("T3")]), begun)
     before = open_store(begun)
-    assert ingest(waiting, begun) == first.repeated()
+    assert ingest(waiting, begun) == first.as_repeated()
     assert open_store(begun) == before
     assert len(list((begun / "deliveries").iterdir())) == len(before.deliveries)
 

@@ -71,7 +71,7 @@ def test_many_rows_of_another_distribution_give_certain_drift() -> None:
     assert found.low is not None
     assert found.high is not None
     assert 0.25 < found.low <= found.psi <= found.high
-    assert (found.verdict, found.settled) == (Verdict.ACT, True)
+    assert (found.verdict, found.is_certain) == (Verdict.ACT, True)
 
 
 def test_one_changed_store_among_many_is_not_settled() -> None:
@@ -79,7 +79,7 @@ def test_one_changed_store_among_many_is_not_settled() -> None:
     now[7] = [3000, 0]
     found = stability(before, now)
     assert found.verdict is Verdict.ACT
-    assert not found.settled
+    assert not found.is_certain
     assert found.low is not None
     assert found.low < 0.1
 
@@ -88,7 +88,7 @@ def test_too_few_groups_have_no_interval_and_no_verdict() -> None:
     rows = _sample(200, 50, [0.5, 0.5], 1)
     few = rows * (np.arange(200) < FEWEST_GROUPS - 1)[:, None]
     found = stability(rows, few)
-    assert (found.low, found.high, found.verdict, found.settled) == (None, None, Verdict.UNKNOWN, False)
+    assert (found.low, found.high, found.verdict, found.is_certain) == (None, None, Verdict.UNKNOWN, False)
 
 
 def test_the_same_counts_give_the_same_interval() -> None:

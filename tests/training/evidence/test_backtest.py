@@ -42,7 +42,7 @@ def fitted(sample: Sample) -> Fitted:
 
 
 @pytest.fixture(scope="module")
-def repeated(sample: Sample, fitted: Fitted) -> LeftOut:
+def as_repeated(sample: Sample, fitted: Fitted) -> LeftOut:
     found = repeat_origins(sample, CONFIG, fitted)
     assert found is not None
     return found

@@ -105,9 +105,9 @@ def _settings(texts: list[str]) -> dict[str, str]:
 def _print_importers(output: Output) -> None:
     from dataclasses import asdict
 
-    from features.importers import read_mapping, shipped
+    from features.importers import read_mapping, shipped_mappings
 
-    mappings = [read_mapping(folder) for folder in shipped().values()]
+    mappings = [read_mapping(folder) for folder in shipped_mappings().values()]
     if output is Output.JSON:
         names = ("name", "title", "description", "sources", "parameters", "absent")
         print_json([{name: asdict(each)[name] for name in names} for each in mappings])
