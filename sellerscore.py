@@ -13,7 +13,7 @@ import typer
 
 import api.cli.main
 import features.cli
-import features.importers.cli
+import features.import_cli
 import training.cli
 import training.monitor.cli
 from api.errors import ApiError, StartError
@@ -75,7 +75,7 @@ for commands in (
     training.cli.app,
     training.monitor.cli.monitor_app(_score_source),
     features.cli.app,
-    features.importers.cli.app,
+    features.import_cli.app,
     api.cli.main.app,
 ):
     app.add_typer(commands)

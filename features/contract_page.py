@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from features.contract_examples import DELIVERY, EXAMPLES, MEANINGS, MEANINGS_BY_TABLE
-from features.ingest.delivery import ABSENT, BASE_CURRENCY, FIRST_DAY, LONGEST_SOURCE
+from features.ingest.delivery import ABSENT, BASE_CURRENCY, FIRST_DAY, MAX_SOURCE
 from features.quality.explanations import PURPOSE, permitted
 from features.schema import FX_RATES, TABLES, Column, Kind, Need, Table
 
@@ -40,7 +40,7 @@ DELIVERY_FIELDS: Final[Mapping[str, DeliveryField]] = {
     "source": DeliveryField(
         "text",
         "The origin of the rows. Training reports and the model card print it.",
-        f"one line of 1 to {LONGEST_SOURCE} characters",
+        f"one line of 1 to {MAX_SOURCE} characters",
     ),
     "covers_through": DeliveryField(
         "object: table to date",

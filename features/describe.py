@@ -13,7 +13,7 @@ _SIGNS: Final = {1: "raises risk", -1: "lowers risk", 0: "either way"}
 
 _PREFACE: Final = """# Features
 
-Generated from the catalogue by `sellerscore features --describe --markdown`; a test compares the two.
+Generated from the catalogue by `sellerscore features describe --markdown`; a test compares the two.
 {count} features in {families} families. Each is one number for a seller as of a midnight T (UTC).
 
 ## Definitions

@@ -1,28 +1,28 @@
-"""Everything that features refuses, as one tree.
+"""The error tree of `features`.
 
 FeaturesError
-├── DeliveryError      a delivery that cannot be read as the contract says
-├── MappingError       an importer that does not exist, or a mapping folder that cannot be used
-├── StoreError         the operating data or vectors asked for are not there
-├── EngineError        an engine that this machine cannot start
-└── CatalogueError     a definition or a frame request that cannot hold
+├── DeliveryError      a delivery that cannot be ingested
+├── MappingError       an unknown importer, or an invalid mapping folder
+├── StoreError         operating data or vectors that are missing or cannot be read or written
+├── EngineError        an engine that cannot be started
+└── CatalogueError     an invalid definition or frame request
 """
 
 
 class FeaturesError(Exception):
-    """Base of all errors of this package; its message is one sentence for the person at the command line."""
+    """Base of all errors of this package. The message is for the user of the command."""
 
 
 class DeliveryError(FeaturesError):
-    """A delivery as a whole cannot be taken: a required file or column is missing or unreadable. Nothing was stored."""
+    """A delivery cannot be ingested or an export cannot be imported. Nothing was stored."""
 
 
 class MappingError(FeaturesError):
-    """An importer does not exist, a mapping folder breaks a rule, or its SQL fails. Nothing was written."""
+    """An importer does not exist, a mapping folder is invalid, or its SQL fails. Nothing was written."""
 
 
 class StoreError(FeaturesError):
-    """The store does not hold what was asked for, such as a seller's vector before any delivery."""
+    """A store has no data yet, or cannot be read or written."""
 
 
 class EngineError(FeaturesError):
@@ -30,4 +30,4 @@ class EngineError(FeaturesError):
 
 
 class CatalogueError(FeaturesError):
-    """A feature definition contradicts itself or the tables it names."""
+    """A feature definition or a requested frame is invalid."""

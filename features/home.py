@@ -1,13 +1,13 @@
-"""The one state folder: `var/` beside the working directory, or where SELLERSCORE_HOME says."""
+"""The state folder: `var/` in the working directory, or the folder in SELLERSCORE_HOME."""
 
 import os
 from pathlib import Path
 
 
 def state_folder() -> Path:
-    """Return the folder that holds all state; it need not exist yet.
+    """Return the folder of all state, which may not exist yet.
 
-    Example: with `SELLERSCORE_HOME=/srv/sellerscore` set, `state_folder()` is `Path("/srv/sellerscore")`;
-    an empty value means the default.
+    Example: with `SELLERSCORE_HOME=/srv/sellerscore`, `state_folder()` is `Path("/srv/sellerscore")`. An empty value
+    selects the default.
     """
     return Path(os.environ.get("SELLERSCORE_HOME") or "var").absolute()

@@ -1,4 +1,4 @@
-"""The codes that operating data may name: currencies of ISO 4217 and countries of ISO 3166-1. Data only."""
+"""Valid currency codes (ISO 4217) and country codes (ISO 3166-1)."""
 
 from typing import Final
 
@@ -19,13 +19,13 @@ CURRENCIES: Final = _codes(
     ANG CUC HRK SLL ZWL
     """
 )
-"""ISO 4217 money in use, funds codes with it; the last line went out of use since 2022 and stays valid in history.
+"""ISO 4217 currencies and funds codes. Those of the last line were withdrawn since 2022 and remain valid for old rows.
 
-Metals (XAU), units of account (XDR) and test codes (XTS) are not what anyone pays with, so they are not here.
+Metals (XAU), units of account (XDR) and test codes (XTS) are not included.
 """
 
 UNKNOWN_COUNTRY: Final = "ZZ"
-"""ISO's user-assigned code for "unknown"; a source that knows no country writes it rather than guess."""
+"""The user-assigned code for an unknown country."""
 
 COUNTRIES: Final = _codes(
     f"""
@@ -39,4 +39,4 @@ COUNTRIES: Final = _codes(
     VG VI VN VU WF WS YE YT ZA ZM ZW {UNKNOWN_COUNTRY}
     """
 )
-"""ISO 3166-1 alpha-2, all 249 officially assigned codes, and the code for an unknown country."""
+"""The 249 officially assigned ISO 3166-1 alpha-2 codes, and the code for an unknown country."""

@@ -59,7 +59,7 @@ def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Sn
     Example: after a delivery that covers orders through 2026-01-01, every seller has a vector as of that midnight.
     """
     snapshot = snapshot_of(store)
-    if stored := vectors.sellers_in(snapshot, pictured=True):
+    if stored := vectors.count_sellers(snapshot, complete=True):
         return snapshot, stored
     computed = compute_frame(store, all_sellers(store, snapshot.as_of))
     profiles = compute_profiles(store, computed)
@@ -73,7 +73,7 @@ def materialize_vectors(store: OperatingStore, vectors: VectorStore) -> tuple[Sn
     return snapshot, vectors.replace(
         snapshot,
         without_erased(rows_of(computed)),
-        ProfileSet(profiles.definitions, without_erased(profiles.pictures)),
+        ProfileSet(profiles.definitions, without_erased(profiles.profiles)),
         SellerContextSet(context.usd_per_unit, without_erased(context.sellers)),
     )
 

@@ -1,6 +1,6 @@
-"""The contract of operating data: tables, keys, columns and what each may hold. Data only; intake enforces it.
+"""The data contract: tables, keys, columns and permitted values. Data only; `features.ingest` enforces it.
 
-All times are UTC. `known_at` (when the platform learned of the row) stands in every table.
+All times are UTC. Every table has `known_at`, the time at which the platform learned of the row.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Final
 
 
 class Kind(StrEnum):
-    """What a column holds; intake casts to it and names the rows that cannot be cast."""
+    """The kind of values of a column. Ingest casts to it and quarantines rows that cannot be cast."""
 
     ID = "id"
     TEXT = "text"
@@ -23,7 +23,7 @@ class Kind(StrEnum):
 
 
 class Need(StrEnum):
-    """How much a delivery loses without the table."""
+    """How much a delivery needs the table."""
 
     REQUIRED = "required"
     EXPECTED = "expected"
@@ -32,10 +32,10 @@ class Need(StrEnum):
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its kind, the values it may take, and whether it may be empty.
+    """One column: its kind, its permitted values, and whether it may be empty.
 
-    Example: `Column("channel", Kind.TEXT, allowed=CHANNELS)`. `minimum` bounds MONEY, COUNT and NUMBER
-    from below and `maximum` from above, both included.
+    Example: `Column("channel", Kind.TEXT, allowed=CHANNELS)`. `minimum` and `maximum` are inclusive bounds of MONEY,
+    COUNT and NUMBER.
     """
 
     name: str
@@ -50,9 +50,10 @@ class Column:
 class Table:
     """One table of the contract.
 
-    `event_time` names the column the one time rule reads; a DAY column's event time is the start of its
-    day; `None` (sellers, stores) means that the row is a version whose time is `known_at` alone.
-    `money` names the column to convert to micro-USD at the rate of the event's day.
+    Attributes:
+        event_time: the column with the time of the event (of a DAY, the start of the day). None for sellers and stores,
+            whose rows are versions with `known_at` as their only time.
+        money: the column that is converted to micro-USD at the rate of the event's day.
     """
 
     name: str
@@ -63,11 +64,8 @@ class Table:
     money: str | None = None
 
     def column(self, name: str) -> Column:
-        """Return the column called `name`; KeyError where the contract has none."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
+        """Return the column called `name`; raise KeyError if it does not exist."""
+        return {column.name: column for column in self.columns}[name]
 
     @property
     def column_names(self) -> tuple[str, ...]:
@@ -75,20 +73,23 @@ class Table:
         return tuple(column.name for column in self.columns)
 
 
-CHANNELS: Final = ("search", "ads", "livestream", "social", "direct", "other")
+@dataclass(frozen=True)
+class ConstantRate:
+    """US dollars for one unit of `currency`, on every day of a delivery."""
 
+    currency: str
+    usd_per_unit: float
+
+
+CHANNELS: Final = ("search", "ads", "livestream", "social", "direct", "other")
 
 REFUND_REASONS: Final = ("return", "refund", "cancel", "dispute", "chargeback")
 
-
 FULFILMENT_EVENTS: Final = ("shipped", "delivered", "lost")
 
-
+_CURRENCY: Final = Column("currency", Kind.CURRENCY)
 _MAX_MONEY: Final = 1e12
-"""Largest amount in any currency; keeps every sum of micro-USD inside 64 bits for a seller of any real size."""
-
-
-_KNOWN_AT: Final = Column("known_at", Kind.TIME)
+"""The largest amount in any currency. It keeps sums of micro-USD of any real seller within 64 bits."""
 
 
 def _id(name: str, *, nullable: bool = False) -> Column:
@@ -103,195 +104,166 @@ def _count(name: str, minimum: float = 0.0) -> Column:
     return Column(name, Kind.COUNT, minimum=minimum, maximum=1e9)
 
 
-_CURRENCY: Final = Column("currency", Kind.CURRENCY)
+def _table(
+    name: str,
+    key: tuple[str, ...],
+    need: Need,
+    *columns: Column,
+    event_time: str | None = None,
+    money: str | None = None,
+) -> Table:
+    return Table(name, key, (*columns, Column("known_at", Kind.TIME)), need, event_time, money)
 
 
-SELLERS: Final = Table(
+SELLERS: Final = _table(
     "sellers",
     ("seller_id", "known_at"),
-    (
-        _id("seller_id"),
-        Column("country", Kind.COUNTRY),
-        Column("base_currency", Kind.CURRENCY),
-        Column("category", Kind.TEXT),
-        Column("onboarded_at", Kind.TIME),
-        _KNOWN_AT,
-    ),
     Need.REQUIRED,
+    _id("seller_id"),
+    Column("country", Kind.COUNTRY),
+    Column("base_currency", Kind.CURRENCY),
+    Column("category", Kind.TEXT),
+    Column("onboarded_at", Kind.TIME),
 )
 
-
-STORES: Final = Table(
+STORES: Final = _table(
     "stores",
     ("store_id", "known_at"),
-    (
-        _id("store_id"),
-        _id("seller_id"),
-        Column("marketplace", Kind.TEXT),
-        Column("opened_at", Kind.TIME),
-        _KNOWN_AT,
-    ),
     Need.REQUIRED,
+    _id("store_id"),
+    _id("seller_id"),
+    Column("marketplace", Kind.TEXT),
+    Column("opened_at", Kind.TIME),
 )
 
-
-ORDERS: Final = Table(
+ORDERS: Final = _table(
     "orders",
     ("order_id",),
-    (
-        _id("order_id"),
-        _id("store_id"),
-        _id("buyer_id", nullable=True),
-        Column("ordered_at", Kind.TIME),
-        _money(),
-        _CURRENCY,
-        Column("channel", Kind.TEXT, allowed=CHANNELS),
-        Column("buyer_country", Kind.COUNTRY),
-        _count("items", minimum=1),
-        _KNOWN_AT,
-    ),
     Need.REQUIRED,
+    _id("order_id"),
+    _id("store_id"),
+    _id("buyer_id", nullable=True),
+    Column("ordered_at", Kind.TIME),
+    _money(),
+    _CURRENCY,
+    Column("channel", Kind.TEXT, allowed=CHANNELS),
+    Column("buyer_country", Kind.COUNTRY),
+    _count("items", minimum=1),
     event_time="ordered_at",
     money="amount",
 )
 
-
-REFUNDS: Final = Table(
+REFUNDS: Final = _table(
     "refunds",
     ("refund_id",),
-    (
-        _id("refund_id"),
-        _id("order_id", nullable=True),
-        _id("store_id"),
-        Column("refunded_at", Kind.TIME),
-        _money(),
-        _CURRENCY,
-        Column("reason", Kind.TEXT, allowed=REFUND_REASONS),
-        _KNOWN_AT,
-    ),
     Need.EXPECTED,
+    _id("refund_id"),
+    _id("order_id", nullable=True),
+    _id("store_id"),
+    Column("refunded_at", Kind.TIME),
+    _money(),
+    _CURRENCY,
+    Column("reason", Kind.TEXT, allowed=REFUND_REASONS),
     event_time="refunded_at",
     money="amount",
 )
 
-
-TRAFFIC: Final = Table(
+TRAFFIC: Final = _table(
     "traffic",
     ("store_id", "day", "channel"),
-    (
-        _id("store_id"),
-        Column("day", Kind.DAY),
-        Column("channel", Kind.TEXT, allowed=CHANNELS),
-        _count("visits"),
-        _count("visitors"),
-        _count("add_to_carts"),
-        _money("ad_spend"),
-        _CURRENCY,
-        _KNOWN_AT,
-    ),
     Need.EXPECTED,
+    _id("store_id"),
+    Column("day", Kind.DAY),
+    Column("channel", Kind.TEXT, allowed=CHANNELS),
+    _count("visits"),
+    _count("visitors"),
+    _count("add_to_carts"),
+    _money("ad_spend"),
+    _CURRENCY,
     event_time="day",
     money="ad_spend",
 )
 
-
-FULFILMENTS: Final = Table(
+FULFILMENTS: Final = _table(
     "fulfilments",
     ("order_id", "event"),
-    (
-        _id("order_id"),
-        _id("store_id"),
-        Column("event", Kind.TEXT, allowed=FULFILMENT_EVENTS),
-        Column("at", Kind.TIME),
-        _KNOWN_AT,
-    ),
     Need.OPTIONAL,
+    _id("order_id"),
+    _id("store_id"),
+    Column("event", Kind.TEXT, allowed=FULFILMENT_EVENTS),
+    Column("at", Kind.TIME),
     event_time="at",
 )
 
-
-RATINGS: Final = Table(
+RATINGS: Final = _table(
     "ratings",
     ("store_id", "day"),
-    (
-        _id("store_id"),
-        Column("day", Kind.DAY),
-        _count("ratings", minimum=1),
-        Column("stars", Kind.NUMBER, minimum=1.0, maximum=5.0),
-        _KNOWN_AT,
-    ),
     Need.OPTIONAL,
+    _id("store_id"),
+    Column("day", Kind.DAY),
+    _count("ratings", minimum=1),
+    Column("stars", Kind.NUMBER, minimum=1.0, maximum=5.0),
     event_time="day",
 )
 
-
-PURCHASES: Final = Table(
+PURCHASES: Final = _table(
     "purchases",
     ("purchase_id",),
-    (
-        _id("purchase_id"),
-        _id("store_id"),
-        _id("supplier_id"),
-        Column("purchased_at", Kind.TIME),
-        _money(),
-        _CURRENCY,
-        _KNOWN_AT,
-    ),
     Need.OPTIONAL,
+    _id("purchase_id"),
+    _id("store_id"),
+    _id("supplier_id"),
+    Column("purchased_at", Kind.TIME),
+    _money(),
+    _CURRENCY,
     event_time="purchased_at",
     money="amount",
 )
 
-
-FX_RATES: Final = Table(
+FX_RATES: Final = _table(
     "fx_rates",
     ("day", "currency"),
-    (
-        Column("day", Kind.DAY),
-        Column("currency", Kind.CURRENCY),
-        Column("usd_per_unit", Kind.NUMBER, minimum=1e-9, maximum=1e6),
-        _KNOWN_AT,
-    ),
     Need.OPTIONAL,
+    Column("day", Kind.DAY),
+    Column("currency", Kind.CURRENCY),
+    Column("usd_per_unit", Kind.NUMBER, minimum=1e-9, maximum=1e6),
     event_time="day",
 )
 
-
-LOANS: Final = Table(
+LOANS: Final = _table(
     "loans",
     ("loan_id",),
-    (
-        _id("loan_id"),
-        _id("seller_id"),
-        Column("disbursed_at", Kind.TIME),
-        _money("principal"),
-        _CURRENCY,
-        _count("term_days", minimum=1),
-        _KNOWN_AT,
-    ),
     Need.OPTIONAL,
+    _id("loan_id"),
+    _id("seller_id"),
+    Column("disbursed_at", Kind.TIME),
+    _money("principal"),
+    _CURRENCY,
+    _count("term_days", minimum=1),
     event_time="disbursed_at",
     money="principal",
 )
 
-
-INSTALMENTS: Final = Table(
+INSTALMENTS: Final = _table(
     "instalments",
     ("loan_id", "due_on"),
-    (_id("loan_id"), Column("due_on", Kind.DAY), _money(), _KNOWN_AT),
     Need.OPTIONAL,
+    _id("loan_id"),
+    Column("due_on", Kind.DAY),
+    _money(),
     event_time="due_on",
 )
 
-
-PAYMENTS: Final = Table(
+PAYMENTS: Final = _table(
     "payments",
     ("payment_id",),
-    (_id("payment_id"), _id("loan_id"), Column("paid_at", Kind.TIME), _money(), _KNOWN_AT),
     Need.OPTIONAL,
+    _id("payment_id"),
+    _id("loan_id"),
+    Column("paid_at", Kind.TIME),
+    _money(),
     event_time="paid_at",
 )
-
 
 TABLES: Final = (
     SELLERS,
@@ -307,15 +279,6 @@ TABLES: Final = (
     INSTALMENTS,
     PAYMENTS,
 )
-"""Every table, in the order intake takes them: what others refer to comes first."""
-
+"""All tables in the order of ingest: tables that others refer to come first."""
 
 BY_NAME: Final = {table.name: table for table in TABLES}
-
-
-@dataclass(frozen=True)
-class ConstantRate:
-    """US dollars for one unit of `currency`, on every day of a delivery."""
-
-    currency: str
-    usd_per_unit: float

@@ -79,7 +79,7 @@ def inputs_of(stored: StoredVector, requested_on: date) -> bytes:
             "catalogue": snapshot.catalogue,
             "values": stored.values,
             "data_version": snapshot.data_version,
-            **vars(stored.circumstances),
+            **vars(stored.context),
         }
     )
 

@@ -197,7 +197,7 @@ def view_profile(
 
 def _load_profile(vectors: VectorStore, seller_id: str) -> SellerProfile:
     try:
-        found = vectors.picture(seller_id)
+        found = vectors.profile(seller_id)
         picture = None if found is None else build_profile(*found)
     except StoreError as error:
         logger.warning("no picture can be read: %s", error)

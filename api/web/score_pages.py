@@ -177,7 +177,7 @@ def _data(seller: PageContext, services: Services, view: SelfView) -> dict[str, 
 
 def _picture(services: Services, seller_id: str) -> SellerProfile | None:
     try:
-        found = services.vectors.picture(seller_id)
+        found = services.vectors.profile(seller_id)
         return None if found is None else build_profile(*found)
     except StoreError as error:
         logger.warning("no picture can be read: %s", error)

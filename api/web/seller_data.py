@@ -224,7 +224,7 @@ def _vector(stored: StoredVector, names: tuple[str, ...]) -> bytes:
 
 def _picture(services: Services, seller_id: str) -> bytes:
     try:
-        found = services.vectors.picture(seller_id)
+        found = services.vectors.profile(seller_id)
     except StoreError:
         found = None
     return b"null" if found is None else encode(found[1]).encode()

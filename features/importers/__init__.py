@@ -1,7 +1,7 @@
-"""Importers: exports of shops and marketplaces become deliveries for `ingest`, by mappings of SQL."""
+"""Importers: convert exports of shops and marketplaces into deliveries for `ingest`, by SQL mappings."""
 
 from features.importers.check import Check, check_mapping
-from features.importers.mapping import Mapping, find_mapping, read_mapping, shipped, write_template
+from features.importers.mapping import Mapping, find_mapping, read_mapping, shipped_mappings, write_template
 from features.importers.report import ImportReport, SourceReport
 from features.importers.run import ImportOptions, import_delivery
 
@@ -15,6 +15,6 @@ __all__ = [
     "find_mapping",
     "import_delivery",
     "read_mapping",
-    "shipped",
+    "shipped_mappings",
     "write_template",
 ]

@@ -1,13 +1,11 @@
-"""Check a mapping: import into a temporary folder, ingest that by the contract's rules, report what would fail."""
+"""Check a mapping: import into a temporary folder, ingest the result, and report which rows would fail."""
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Callable
 from collections.abc import Mapping as ReadOnly
-from dataclasses import asdict, dataclass, replace
-from datetime import date
+from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import DeliveryError
@@ -23,7 +21,7 @@ from features.schema import BY_NAME, Need
 class Problem:
     """Rows of a table that `ingest` would quarantine for one rule.
 
-    `example` is a value that breaks the rule, None for a rule about whole rows; `permitted` is what is allowed.
+    `example` is a value that breaks the rule, None for a rule about whole rows.
     """
 
     table: str
@@ -36,7 +34,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class MissingTable:
-    """A table that the mapping does not write, and what cannot be computed without it."""
+    """A table that the mapping does not write, and what is missing without it."""
 
     table: str
     need: Need
@@ -45,10 +43,7 @@ class MissingTable:
 
 @dataclass(frozen=True)
 class Check:
-    """What an import would write, and what `ingest` would do with it.
-
-    `accepted` counts rows by table, `duplicates` too.
-    """
+    """The import report and the number of rows by table that `ingest` would accept, drop and quarantine."""
 
     report: ImportReport
     accepted: dict[str, int]
@@ -61,15 +56,11 @@ class Check:
         """Whether no row would be quarantined."""
         return not self.problems
 
-    def to_json(self) -> str:
-        """Return the check as JSON text."""
-        return json.dumps(asdict(self), default=date.isoformat, indent=2, sort_keys=True) + "\n"
-
 
 def check_mapping(
     mapping: Mapping, source: Path, options: ImportOptions, progress: Callable[[str], None] | None = None
 ) -> Check:
-    """Return what `mapping` makes of the export `source`, judged by the rules of `ingest`; writes nothing that stays.
+    """Import the export `source` and validate it by the rules of `ingest`, without writing anything permanently.
 
     Raises:
         DeliveryError, MappingError: as `import_delivery`.
@@ -78,16 +69,16 @@ def check_mapping(
         delivery, store = Path(folder) / "delivery", Path(folder) / "store"
         report = import_delivery(mapping, source, delivery, options, progress)
         try:
-            taken = ingest(delivery, store, progress)
+            ingested = ingest(delivery, store, progress)
         except DeliveryError as error:
             raise DeliveryError(
                 str(error).replace(f"{delivery}/", "").replace(str(delivery), "the delivery")
             ) from error
-        quarantined = store / "deliveries" / taken.delivery_id / "quarantined"
-        return _check(mapping, report, taken, quarantined)
+        quarantined = store / "deliveries" / ingested.delivery_id / "quarantined"
+        return _check(mapping, report, ingested, quarantined)
 
 
-def _check(mapping: Mapping, report: ImportReport, taken: IngestReport, quarantined: Path) -> Check:
+def _check(mapping: Mapping, report: ImportReport, ingested: IngestReport, quarantined: Path) -> Check:
     from features.quality.explanations import PURPOSE
 
     missing = tuple(
@@ -96,12 +87,12 @@ def _check(mapping: Mapping, report: ImportReport, taken: IngestReport, quaranti
         if name not in report.written and name not in mapping.absent and name != "fx_rates"
     )
     return Check(
-        report=replace(report),
-        accepted={each.table: each.accepted for each in taken.tables},
-        duplicates={each.table: each.duplicates for each in taken.tables},
+        report=report,
+        accepted={each.table: each.accepted for each in ingested.tables},
+        duplicates={each.table: each.duplicates for each in ingested.tables},
         problems=tuple(
             problem
-            for each in taken.tables
+            for each in ingested.tables
             if each.quarantined
             for problem in _problems(each.table, each.broken, quarantined / f"{each.table}.parquet")
         ),
@@ -116,15 +107,15 @@ def _problems(table: str, counts: ReadOnly[str, int], file: Path) -> list[Proble
 
     rows = pq.read_table(file)
     rules = [each.split(RULE_SEPARATOR) for each in rows.column("rules").to_pylist()]
-    found = []
+    problems = []
     for rule, count in counts.items():
         column, explanation = column_of(BY_NAME[table], rule), explain(BY_NAME[table], rule)
         example = None if column is None else rows.column(column)[_first_with(rule, rules)].as_py()
-        found.append(
+        problems.append(
             Problem(table, rule, count, explanation.wrong, explanation.permitted or explanation.remedy, example)
         )
-    return found
+    return problems
 
 
 def _first_with(rule: str, rules: list[list[str]]) -> int:
-    return next(place for place, each in enumerate(rules) if rule in each)
+    return next(number for number, broken in enumerate(rules) if rule in broken)

@@ -1,4 +1,4 @@
-"""The files of an export, opened as views: names matched, columns checked, text trimmed, malformed rows counted."""
+"""Files of an export: match their names, check their columns, and open them as views with trimmed text."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from features.errors import DeliveryError
 from features.importers.mapping import Mapping, SourceFile
-from features.importers.sql import identifier, quoted
+from features.importers.sql import identifier, quote
 from features.ingest.columns import TextFormat, columns_of
 from features.ingest.sources import literal, open_source
 from features.schema import Column, Kind, Need, Table
@@ -31,9 +31,11 @@ _BLANKS: Final = "' \t\r\n\u00a0\ufeff'"
 class View:
     """One source of the export as a view of the engine.
 
-    `files` are the Parquet files that it reads, none if an optional source was not there. `rows` counts all rows of the
-    export's files, `malformed` those of them that could not be read as a row; `first_malformed` is the number of the
-    first of these.
+    Attributes:
+        files: the Parquet files that the view reads; none if an optional source is missing.
+        rows: the rows of the export's files, malformed ones included.
+        malformed: the rows that cannot be read.
+        first_malformed: the row number of the first of them.
     """
 
     name: str
@@ -54,27 +56,26 @@ def find_files(mapping: Mapping, source: Path) -> dict[str, list[Path]]:
         if len(required) != 1:
             names = ", ".join(each.files[0] for each in mapping.sources)
             raise DeliveryError(
-                f"{source} is one file, but {mapping.name} reads several. Name the folder with {names}."
+                f"{source} is one file, but {mapping.name} reads several. Name the folder that contains {names}."
             )
         return {required[0].name: [source]}
     if not source.is_dir():
-        raise DeliveryError(f"{source} is not a folder or file. Name the folder that holds the export.")
-    found = {each.name: _matching(source, each) for each in mapping.sources}
-    missing = [each for each in mapping.sources if each.required and not found[each.name]]
+        raise DeliveryError(f"{source} is not a folder or file. Name the folder of the export.")
+    files = {each.name: _matching(source, each) for each in mapping.sources}
+    missing = [each for each in mapping.sources if each.required and not files[each.name]]
     if missing:
-        wanted = "; ".join(f"{each.name} ({' or '.join(each.files)})" for each in missing)
-        there = ", ".join(sorted(path.name for path in source.iterdir())[:20]) or "no files"
-        raise DeliveryError(f"{source} lacks a file for {wanted}. It holds {there}.")
-    return found
+        patterns = "; ".join(f"{each.name} ({' or '.join(each.files)})" for each in missing)
+        names = ", ".join(sorted(path.name for path in source.iterdir())[:20]) or "no files"
+        raise DeliveryError(f"{source} lacks a file for {patterns}. It contains {names}.")
+    return files
 
 
 def _matching(folder: Path, source: SourceFile) -> list[Path]:
     paths = {path for pattern in source.files for path in folder.glob(pattern) if path.is_file()}
-    found = sorted(paths)
-    twice = [path for path in found if path.with_suffix(".csv") in paths and path.suffix == ".parquet"]
-    if twice:
-        raise DeliveryError(f"{twice[0]} is there as Parquet and as CSV. Keep one of the two.")
-    return found
+    for path in sorted(paths):
+        if path.suffix == ".parquet" and path.with_suffix(".csv") in paths:
+            raise DeliveryError(f"{path} exists as Parquet and as CSV. Keep one of the two.")
+    return sorted(paths)
 
 
 def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path) -> View:
@@ -91,7 +92,7 @@ def open_view(engine: Backend, source: SourceFile, files: list[Path], work: Path
         table = _table(source, columns_of(path, _format(source)))
         file = open_source(table, path, work, _format(source), name=f"{source.name}.{number}")
         names = ", ".join(_selected(engine, source, file.path, table))
-        origin = f"file_row_number + {rows} AS {ROW}, {quoted(_name(path, files))} AS {FILE}"
+        origin = f"file_row_number + {rows} AS {ROW}, {quote(_name(path, files))} AS {FILE}"
         parts.append(f"SELECT {names}, {origin} FROM {_parquet(file.path)}")  # noqa: S608
         opened.append(file.path)
         if file.malformed and first_malformed is None:
@@ -115,8 +116,8 @@ def _format(source: SourceFile) -> TextFormat:
     return TextFormat(source.delimiter, source.encoding, source.quote, f"[sources.{source.name}] in mapping.toml")
 
 
-def _table(source: SourceFile, there: list[str]) -> Table:
-    names = (*source.columns, *(name for name in source.optional_columns if name in there))
+def _table(source: SourceFile, columns: list[str]) -> Table:
+    names = (*source.columns, *(name for name in source.optional_columns if name in columns))
     return Table(source.name, (), tuple(Column(name, Kind.TEXT) for name in names), Need.OPTIONAL)
 
 
@@ -133,4 +134,4 @@ def _selected(engine: Backend, source: SourceFile, path: Path, table: Table) -> 
 
 
 def _parquet(path: Path) -> str:
-    return f"read_parquet({quoted(literal(path))}, file_row_number=true)"
+    return f"read_parquet({quote(literal(path))}, file_row_number=true)"

@@ -1,18 +1,20 @@
-"""Mappings: how the export of a shop or marketplace becomes a delivery, as a folder of SQL and a `mapping.toml`.
+"""Mapping folders: SQL files and a `mapping.toml` that convert the export of a shop or marketplace into a delivery.
 
-A mapping holds one SELECT per table of the contract (`orders.sql`), `accounts.sql`, which counts the outcome of each
+A mapping has one SELECT per table of the contract (`orders.sql`), `accounts.sql`, which counts the outcome of each
 source row, and optionally `prepare.sql` (intermediate tables) and `labels.sql` (outcomes for training).
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection
 from collections.abc import Mapping as ReadOnly
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, StrictBool, StringConstraints, TypeAdapter
 
 from features.errors import MappingError
 from features.ingest.delivery import ABSENT
@@ -25,50 +27,105 @@ LABELS: Final = "labels"
 
 _SHIPPED: Final = Path(__file__).parent / "mappings"
 _TEMPLATE: Final = Path(__file__).parent / "template"
-_TOP: Final = ("title", "description", "source", "absent", "sources", "parameters", "tables")
-_SOURCE: Final = ("files", "columns", "optional_columns", "required", "delimiter", "encoding", "quote")
 
 
-@dataclass(frozen=True)
+def _one_of(allowed: Collection[str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in allowed:
+            raise ValueError(f"allowed are {', '.join(allowed)}")
+        return name
+
+    return AfterValidator(check)
+
+
+def _check_identifier(name: str) -> str:
+    if not name.isidentifier():
+        raise ValueError("use letters, digits and underscores")
+    return name
+
+
+def _check_encoding(name: str) -> str:
+    try:
+        "".encode(name)
+    except LookupError as error:
+        raise ValueError("use a name such as utf-8 or cp1252") from error
+    return name
+
+
+def _add_names(tables: Any) -> Any:
+    """Add its key to each table as `name`."""
+    return {key: {**each, "name": key} for key, each in tables.items()} if isinstance(tables, dict) else tables
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+_Character = Annotated[str, StringConstraints(max_length=1)]
+_Name = Annotated[str, AfterValidator(_check_identifier)]
+_CONFIG: Final = ConfigDict(extra="forbid")
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
 class SourceFile:
     """One file of the export, which becomes the view `name`.
 
     Attributes:
         files: file name patterns, such as `orders_export*.csv`; all files that match are read as one.
-        columns: names of columns that the file must have.
-        optional_columns: names of columns that are read as empty if the file lacks them.
+        columns: columns that the file must have.
+        optional_columns: columns that are read as empty if the file lacks them.
         required: whether the import needs the file.
-        delimiter: what separates the fields of a text file.
-        encoding: of a text file, such as `utf-8` or `cp1252`.
-        quote: what encloses fields of a text file; empty if nothing does.
+        delimiter: the field delimiter of a text file.
+        encoding: the encoding of a text file, such as `utf-8` or `cp1252`.
+        quote: the quote of a text file; empty for none.
     """
 
-    name: str
-    files: tuple[str, ...]
-    columns: tuple[str, ...]
-    optional_columns: tuple[str, ...] = ()
-    required: bool = True
-    delimiter: str = ","
-    encoding: str = "utf-8"
-    quote: str = '"'
+    name: _Name
+    files: tuple[Text, ...]
+    columns: tuple[Text, ...]
+    optional_columns: tuple[Text, ...] = ()
+    required: StrictBool = True
+    delimiter: Annotated[_Character, StringConstraints(min_length=1)] = ","
+    encoding: Annotated[str, AfterValidator(_check_encoding)] = "utf-8"
+    quote: _Character = '"'
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
 class Parameter:
-    """A value that the export lacks, such as the seller's id; None as `default` means that the user must set it."""
+    """A value that the export lacks, such as the seller's id. Without a default, the user must set it."""
 
-    name: str
-    help: str
-    default: str | None = None
+    name: _Name
+    help: Text
+    default: Text | None = None
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
+class _TableSettings:
+    name: Annotated[str, _one_of(BY_NAME)]
+    needs: tuple[str, ...] = ()
+    begins_with_first_row: StrictBool = False
+
+
+@pydantic.dataclasses.dataclass(frozen=True, config=_CONFIG)
+class _MappingToml:
+    title: Text
+    description: Text
+    source: Text
+    sources: Annotated[dict[str, SourceFile], BeforeValidator(_add_names)]
+    absent: tuple[Annotated[str, _one_of(ABSENT)], ...] = ()
+    parameters: Annotated[dict[str, Parameter], BeforeValidator(_add_names)] = field(default_factory=dict)
+    tables: Annotated[dict[str, _TableSettings], BeforeValidator(_add_names)] = field(default_factory=dict)
+
+
+_KINDS: Final = {"sources": SourceFile, "parameters": Parameter, "tables": _TableSettings}
 
 
 @dataclass(frozen=True)
 class Mapping:
-    """A mapping folder, read and checked.
+    """A validated mapping folder.
 
-    `sql` holds the text of each `.sql` file by its name without ending. `needs` names, per table, optional sources
-    without which the table is left out of the delivery. `absent` is what the platform does not have. `begin` names the
-    tables that the platform began to record on the day of their first row.
+    Attributes:
+        sql: the text of each `.sql` file by its name without suffix.
+        needs: by table, the optional sources without which the table is left out.
+        absent: what the platform does not have.
+        begin: tables that the platform began to record on the day of their first row.
     """
 
     name: str
@@ -88,84 +145,98 @@ class Mapping:
         Raises:
             MappingError: a setting is not a parameter of the mapping, or a parameter without a default is not set.
         """
-        known = {parameter.name: parameter for parameter in self.parameters}
+        parameters = {parameter.name: parameter for parameter in self.parameters}
         for name in settings:
-            if name not in known:
-                allowed = ", ".join(known) or "none"
+            if name not in parameters:
+                allowed = ", ".join(parameters) or "none"
                 raise MappingError(f"{self.name} has no parameter {name!r}. Its parameters are: {allowed}.")
-        values = {name: settings.get(name, parameter.default) for name, parameter in known.items()}
+        values = {name: settings.get(name, parameter.default) for name, parameter in parameters.items()}
         missing = [name for name, value in values.items() if not value]
         if missing:
-            meanings = "; ".join(f"--set {name}=... ({known[name].help})" for name in missing)
+            meanings = "; ".join(f"--set {name}=... ({parameters[name].help.rstrip('.')})" for name in missing)
             raise MappingError(f"{self.name} needs a value for {', '.join(missing)}. Add {meanings}.")
         return {name: str(value) for name, value in values.items()}
 
 
-def shipped() -> dict[str, Path]:
+def shipped_mappings() -> dict[str, Path]:
     """Return the folders of the shipped mappings by name."""
     return {path.parent.name: path.parent for path in sorted(_SHIPPED.glob(f"*/{MAPPING_FILE}"))}
 
 
 def find_mapping(name: str) -> Mapping:
-    """Return the shipped mapping of that name, or the one in the folder of that path.
+    """Return the shipped mapping of that name, or the mapping in the folder of that path.
 
     Raises:
-        MappingError: there is neither, or the folder is not a mapping.
+        MappingError: there is neither, or the folder is not a valid mapping.
     """
-    folders = shipped()
-    if name in folders:
-        return read_mapping(folders[name])
-    if Path(name).is_dir():
-        return read_mapping(Path(name))
+    folder = shipped_mappings().get(name, Path(name))
+    if folder.is_dir():
+        return read_mapping(folder)
     raise MappingError(
-        f"There is no importer {name!r}. Use one of {', '.join(folders)}, or the path of a mapping folder; "
+        f"There is no importer {name!r}. Use one of {', '.join(shipped_mappings())}, or the path of a mapping folder; "
         "`sellerscore import --template FOLDER` writes one to start from."
     )
 
 
 def write_template(folder: Path) -> tuple[str, ...]:
-    """Write a commented mapping into the new folder, to be edited, and return the names of its files."""
+    """Write a commented mapping into the new folder and return the names of its files."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise MappingError(f"{folder} is not empty. Name a new folder for the template.")
-    files = sorted(path for path in _TEMPLATE.rglob("*") if path.is_file())
+    files = sorted(path.relative_to(_TEMPLATE) for path in _TEMPLATE.rglob("*") if path.is_file())
     for path in files:
-        target = folder / path.relative_to(_TEMPLATE)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(path.read_bytes())
-    return tuple(str(path.relative_to(_TEMPLATE)) for path in files)
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes((_TEMPLATE / path).read_bytes())
+    return tuple(map(str, files))
 
 
 def read_mapping(folder: Path) -> Mapping:
     """Return the mapping in a folder.
 
     Raises:
-        MappingError: a file is missing, or `mapping.toml` names something that is not allowed.
+        MappingError: a file is missing, or `mapping.toml` is invalid.
     """
     path = folder / MAPPING_FILE
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
         sql = {file.stem: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.sql"))}
+        toml = TypeAdapter(_MappingToml).validate_python(content)
     except FileNotFoundError as error:
-        raise MappingError(f"{folder} holds no {MAPPING_FILE}, so it is not a mapping folder.") from error
+        raise MappingError(f"{folder} has no {MAPPING_FILE}, so it is not a mapping folder.") from error
+    except pydantic.ValidationError as error:
+        raise MappingError(f"{path}: {_describe(error)}.") from error
     except (OSError, ValueError) as error:
         raise MappingError(f"{path} cannot be read: {error}.") from error
-    _expect_known(path, "", content, _TOP)
     _expect_sql(folder, sql)
-    sources = tuple(_source(path, name, each) for name, each in _tables(path, content, "sources"))
-    if not sources:
-        raise MappingError(f"{path} names no [sources.NAME]. Name at least one file of the export.")
+    if not toml.sources:
+        raise MappingError(f"{path} has no [sources.NAME]. Name at least one file of the export.")
+    for source in (source for table in toml.tables.values() for source in table.needs):
+        if source not in toml.sources:
+            raise MappingError(f"{path}: needs: {source!r} is not a source. Allowed are {', '.join(toml.sources)}.")
     return Mapping(
         name=folder.resolve().name,
-        title=_text(path, "title", content.get("title")),
-        description=_text(path, "description", content.get("description")),
-        source=_text(path, "source", content.get("source")),
-        sources=sources,
-        parameters=tuple(_parameter(path, name, each) for name, each in _tables(path, content, "parameters")),
-        sql=MappingProxyType(sql),
-        needs=MappingProxyType(_needs(path, content, sources)),
-        begin=tuple(_begin(path, content)),
-        absent=_absent(path, content.get("absent", [])),
+        title=toml.title,
+        description=toml.description,
+        source=toml.source,
+        sources=tuple(toml.sources.values()),
+        parameters=tuple(toml.parameters.values()),
+        sql=sql,
+        needs={name: table.needs for name, table in toml.tables.items()},
+        absent=toml.absent,
+        begin=tuple(name for name, table in toml.tables.items() if table.begins_with_first_row),
     )
+
+
+def _describe(error: pydantic.ValidationError) -> str:
+    """Return the first error as text: its field, the value and what is allowed."""
+    first = min(error.errors(), key=lambda each: each["type"] != "unexpected_keyword_argument")
+    *tables, name = map(str, first["loc"])
+    location = ".".join((*tables, name))
+    if first["type"] == "unexpected_keyword_argument":
+        allowed = fields(_KINDS[tables[0]] if tables else _MappingToml)
+        return f"{location} is unknown. Allowed are {', '.join(field.name for field in allowed)}"
+    if first["type"] == "missing":
+        return f"{location} is missing"
+    return f"{location} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
 
 
 def _expect_sql(folder: Path, sql: ReadOnly[str, str]) -> None:
@@ -179,98 +250,3 @@ def _expect_sql(folder: Path, sql: ReadOnly[str, str]) -> None:
     missing = [f"{name}.sql" for name in (*required, ACCOUNTS) if name not in sql]
     if missing:
         raise MappingError(f"{folder} lacks {', '.join(missing)}. Every mapping needs them.")
-
-
-def _tables(path: Path, content: ReadOnly[str, Any], name: str) -> list[tuple[str, dict[str, Any]]]:
-    tables = content.get(name, {})
-    if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
-        raise MappingError(f"{path}: {name} must be tables such as [{name}.NAME].")
-    for each in tables:
-        if not each.isidentifier():
-            raise MappingError(f"{path}: [{name}.{each}] is not a name. Use letters, digits and underscores.")
-    return list(tables.items())
-
-
-def _source(path: Path, name: str, content: dict[str, Any]) -> SourceFile:
-    where = f"[sources.{name}] "
-    _expect_known(path, where, content, _SOURCE)
-    required = content.get("required", True)
-    if not isinstance(required, bool):
-        raise MappingError(f"{path}: {where}required is {required!r}. Allowed are true and false.")
-    delimiter, encoding = content.get("delimiter", ","), content.get("encoding", "utf-8")
-    if not isinstance(delimiter, str) or len(delimiter) != 1:
-        raise MappingError(f'{path}: {where}delimiter is {delimiter!r}. Use one character, such as "," or "\\t".')
-    quote = content.get("quote", '"')
-    if not isinstance(quote, str) or len(quote) > 1:
-        raise MappingError(f"{path}: {where}quote is {quote!r}. Use one character, or nothing.")
-    try:
-        "".encode(encoding)
-    except (LookupError, TypeError) as error:
-        raise MappingError(f"{path}: {where}encoding is {encoding!r}. Use a name such as utf-8 or cp1252.") from error
-    return SourceFile(
-        name,
-        _texts(path, f"{where}files", content.get("files")),
-        _texts(path, f"{where}columns", content.get("columns")),
-        _texts(path, f"{where}optional_columns", content.get("optional_columns", [])),
-        required,
-        delimiter,
-        encoding,
-        quote,
-    )
-
-
-def _parameter(path: Path, name: str, content: dict[str, Any]) -> Parameter:
-    where = f"[parameters.{name}] "
-    _expect_known(path, where, content, ("help", "default"))
-    default = content.get("default")
-    return Parameter(
-        name,
-        _text(path, f"{where}help", content.get("help")).rstrip("."),
-        None if default is None else _text(path, f"{where}default", default),
-    )
-
-
-def _needs(path: Path, content: ReadOnly[str, Any], sources: tuple[SourceFile, ...]) -> dict[str, tuple[str, ...]]:
-    needs = {}
-    known = tuple(source.name for source in sources)
-    for table, each in _tables(path, content, "tables"):
-        _expect_known(path, "tables: ", {table: each}, tuple(BY_NAME))
-        _expect_known(path, f"[tables.{table}] ", each, ("needs", "begins_with_first_row"))
-        needs[table] = _texts(path, f"[tables.{table}] needs", each.get("needs", []))
-        _expect_known(path, f"[tables.{table}] needs: ", dict.fromkeys(needs[table]), known)
-    return needs
-
-
-def _begin(path: Path, content: ReadOnly[str, Any]) -> Iterator[str]:
-    for table, each in _tables(path, content, "tables"):
-        value = each.get("begins_with_first_row", False)
-        if not isinstance(value, bool):
-            raise MappingError(
-                f"{path}: [tables.{table}] begins_with_first_row is {value!r}. Allowed are true and false."
-            )
-        if value:
-            yield table
-
-
-def _absent(path: Path, value: object) -> tuple[str, ...]:
-    names = _texts(path, "absent", value)
-    _expect_known(path, "absent: ", dict.fromkeys(names), ABSENT)
-    return names
-
-
-def _expect_known(path: Path, where: str, content: ReadOnly[str, object], allowed: tuple[str, ...]) -> None:
-    for key in content:
-        if key not in allowed:
-            raise MappingError(f"{path}: {where}{key!r} is not known. Allowed are {', '.join(allowed)}.")
-
-
-def _text(path: Path, where: str, value: object) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise MappingError(f"{path}: {where} is {value!r}. It must be text.")
-    return value.strip()
-
-
-def _texts(path: Path, where: str, value: object) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-        raise MappingError(f'{path}: {where} is {value!r}. It must be a list of text such as ["orders.csv"].')
-    return tuple(value)

@@ -1,4 +1,4 @@
-"""The SQL of a mapping, executed: each file is checked to be what it may be, and errors name the file."""
+"""Execute the SQL of a mapping: only permitted statements run, and errors name the file."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ A plain cast to TIMESTAMP would drop the offset of `2023-01-15 10:32:11 -0500`.
 _IS_CURRENCY: Final = f"CREATE MACRO is_currency(code) AS list_contains({sorted(CURRENCIES)}, code)"
 """The function `is_currency` of a mapping: whether a code is an ISO 4217 currency.
 
-The base currency of a seller is often that of an order. It must not be the code of an order that will be quarantined:
-the seller would be quarantined with it, and so would all orders.
+Mappings that take the base currency of a seller from an order need it: an invalid code would quarantine the seller and
+all of its orders.
 """
 
 
 @dataclass(frozen=True)
 class MappingSql:
-    """A mapping on an engine that holds its sources as views."""
+    """A mapping and the engine that has its sources as views."""
 
     mapping: Mapping
     engine: Backend
@@ -55,67 +55,67 @@ class MappingSql:
         return self.query(text).fetchone()[0]
 
     def prepare(self) -> None:
-        """Execute `prepare.sql`, if the mapping has it; it may only create tables and views."""
+        """Execute `prepare.sql`, if present; only CREATE statements are allowed."""
         if PREPARE not in self.mapping.sql:
             return
-        with self._naming(PREPARE):
+        with self._map_errors(PREPARE):
             for kind, text in statements(self.engine, self.mapping.sql[PREPARE]):
                 if kind != "CREATE":
                     raise MappingError(
-                        f"{self.mapping.name}: prepare.sql holds a {kind} statement. Only CREATE is allowed."
+                        f"{self.mapping.name}: prepare.sql has a {kind} statement. Only CREATE is allowed."
                     )
                 self.query(text)
 
     def select(self, name: str) -> str:
-        """Create a view of the one SELECT of a file, and return the view's name as an identifier."""
-        with self._naming(name):
-            found = statements(self.engine, self.mapping.sql[name])
-        kinds = [kind for kind, _ in found]
+        """Create a view from the SELECT of a file and return its name as an SQL identifier."""
+        with self._map_errors(name):
+            parsed = statements(self.engine, self.mapping.sql[name])
+        kinds = [kind for kind, _ in parsed]
         if kinds != ["SELECT"]:
             raise MappingError(
-                f"{self.mapping.name}: {name}.sql holds {' and '.join(kinds) or 'no statement'}. "
+                f"{self.mapping.name}: {name}.sql has {' and '.join(kinds) or 'no statement'}. "
                 "It must be exactly one SELECT."
             )
         view = identifier(f"{name}.sql")
-        self.run(name, f"CREATE OR REPLACE VIEW {view} AS {found[0][1]}")
+        self.run(name, f"CREATE OR REPLACE VIEW {view} AS {parsed[0][1]}")
         return view
 
     def columns(self, name: str) -> list[str]:
         """Return the names of the columns that a file selects."""
         select = self.select(name)
-        with self._naming(name):
+        with self._map_errors(name):
             return [str(row[0]) for row in self.query(f"DESCRIBE SELECT * FROM {select}").fetchall()]  # noqa: S608
 
     def rows(self, name: str, kinds: ReadOnly[str, str]) -> list[dict[str, Any]]:
         """Return the rows that a file selects: the columns `kinds`, each cast to its type."""
         select = self.select(name)
         columns = ", ".join(f"CAST({identifier(column)} AS {kind})" for column, kind in kinds.items())
-        with self._naming(name):
+        with self._map_errors(name):
             rows = self.query(f"SELECT {columns} FROM {select}").fetchall()  # noqa: S608 - a checked SELECT
         return [dict(zip(kinds, row, strict=True)) for row in rows]
 
     def run(self, name: str, text: str) -> Any:
-        """Execute a statement that uses the SELECT of a file, whose name an error bears."""
-        with self._naming(name):
+        """Execute a statement that uses the SELECT of a file; errors name the file."""
+        with self._map_errors(name):
             return self.query(text)
 
     @contextmanager
-    def _naming(self, file: str) -> Iterator[None]:
+    def _map_errors(self, file: str) -> Iterator[None]:
         try:
             yield
         except engine_errors() as error:
-            first, *others = str(error).strip().splitlines() or [type(error).__name__]
-            place = "".join(f" ({line.strip()})" for line in others if line.startswith("LINE "))
-            # what a mapping raises by error() is a sentence of its own
-            words = first.removeprefix("Invalid Input Error: ")
-            raise MappingError(f"{self.mapping.name}: {file}.sql: {words}{place}") from error
+            first, *rest = str(error).strip().splitlines() or [type(error).__name__]
+            position = "".join(f" ({line.strip()})" for line in rest if line.startswith("LINE "))
+            # the text of error() in a mapping is a complete sentence
+            reason = first.removeprefix("Invalid Input Error: ")
+            raise MappingError(f"{self.mapping.name}: {file}.sql: {reason}{position}") from error
 
 
-def quoted(text: str) -> str:
-    """Return text as a literal of SQL."""
+def quote(text: str) -> str:
+    """Return text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def identifier(name: str) -> str:
-    """Return a name as an identifier of SQL."""
+    """Return a name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

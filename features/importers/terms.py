@@ -1,4 +1,4 @@
-"""The terms of a written delivery: rates, the midnight covered, labels, and `delivery.json`."""
+"""The terms of a written delivery: rates, coverage, labels and `delivery.json`."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from typing import Final
 
 from features.errors import DeliveryError
 from features.importers.mapping import LABELS, Mapping
-from features.importers.sql import MappingSql, identifier, quoted
+from features.importers.sql import MappingSql, identifier, quote
 from features.ingest.delivery import BASE_CURRENCY, TERMS_FILE, constant_rate, table_file
 from features.ingest.sources import literal
 from features.iso import CURRENCIES
 from features.schema import BY_NAME, FX_RATES, ORDERS, ConstantRate
 
 LABELS_FILE: Final = "labels.csv"
-"""Next to the tables, for training: seller_id, bad (true or false), as_of. `ingest` does not read it."""
+"""Labels for training: seller_id, bad (true or false), as_of. `ingest` ignores the file."""
 
 _LABEL_COLUMNS: Final = ("seller_id", "bad", "as_of")
 
 
 def rate_of(sql: MappingSql, table: Path, rate: ConstantRate | None, usd_per_unit: float | None) -> ConstantRate | None:
-    """Return the constant rate of a delivery after one more of its tables was written; None if all is in US dollars.
+    """Return the constant rate of a delivery after one more table; None if all amounts are in US dollars.
 
     A code that is not an ISO 4217 currency needs no rate: `ingest` quarantines its rows as `currency_unknown`.
 
     Raises:
-        DeliveryError: the tables hold two currencies other than US dollars, or one without a rate; or no order has an
+        DeliveryError: the tables have two foreign currencies, or one without a rate, or no order has an
             ISO 4217 currency.
     """
-    query = f"SELECT DISTINCT currency FROM read_parquet({quoted(literal(table))}) WHERE currency IS NOT NULL"  # noqa: S608
-    there = {str(row[0]) for row in sql.query(query).fetchall()} | ({rate.currency} if rate else set())
-    known = there & CURRENCIES
-    if there and not known and table.stem == ORDERS.name:
-        found = " or ".join(map(repr, sorted(there)[:5]))
-        raise DeliveryError(f"All orders have currency {found}. Use ISO 4217 codes such as USD or CNY.")
-    foreign = sorted(known - {BASE_CURRENCY})
+    query = f"SELECT DISTINCT currency FROM read_parquet({quote(literal(table))}) WHERE currency IS NOT NULL"  # noqa: S608
+    codes = {str(row[0]) for row in sql.query(query).fetchall()} | ({rate.currency} if rate else set())
+    valid = codes & CURRENCIES
+    if codes and not valid and table.stem == ORDERS.name:
+        names = " or ".join(map(repr, sorted(codes)[:5]))
+        raise DeliveryError(f"All orders have currency {names}. Use ISO 4217 codes such as USD or CNY.")
+    foreign = sorted(valid - {BASE_CURRENCY})
     if not foreign:
         return rate
     if len(foreign) > 1:
@@ -63,30 +63,31 @@ def covered_through(sql: MappingSql, draft: Path, tables: Iterable[str]) -> date
     Raises:
         DeliveryError: the latest event is in the future.
     """
-    found: dict[str, date] = {}
+    ends: dict[str, date] = {}
     for name in tables:
         event = BY_NAME[name].event_time
         if event is None or name == FX_RATES.name:
             continue
-        before = "try_cast(known_at AS TIMESTAMP) - INTERVAL 1 MICROSECOND"  # known at a midnight is known by then
-        seen = f"greatest(try_cast({identifier(event)} AS TIMESTAMP), {before})"
-        file = quoted(literal(draft / f"{name}.parquet"))
-        day = sql.value(f"SELECT max({seen})::DATE FROM read_parquet({file})")  # noqa: S608 - our own file
+        # a row known at a midnight is covered by it
+        before = "try_cast(known_at AS TIMESTAMP) - INTERVAL 1 MICROSECOND"
+        latest = f"greatest(try_cast({identifier(event)} AS TIMESTAMP), {before})"
+        file = quote(literal(draft / f"{name}.parquet"))
+        day = sql.value(f"SELECT max({latest})::DATE FROM read_parquet({file})")  # noqa: S608 - our own file
         if day is not None:
-            found[name] = day + timedelta(days=1)
-    if not found:
+            ends[name] = day + timedelta(days=1)
+    if not ends:
         raise DeliveryError("No row has a readable time. Correct the mapping or the export.")
-    table = max(found, key=lambda name: found[name])
-    if found[table] > datetime.now(UTC).date() + timedelta(days=1):
+    table = max(ends, key=lambda name: ends[name])
+    if ends[table] > datetime.now(UTC).date() + timedelta(days=1):
         raise DeliveryError(
-            f"The latest row of {table} is of {found[table] - timedelta(days=1)}, which is in the future. Correct the "
+            f"The latest row of {table} is of {ends[table] - timedelta(days=1)}, which is in the future. Correct the "
             "export, or set the midnight through which it is complete with --covers-through."
         )
-    return found[table]
+    return ends[table]
 
 
 def write_labels(sql: MappingSql, draft: Path, covered: date) -> int:
-    """Write `labels.csv` if the mapping has labels, and return how many there are."""
+    """Write `labels.csv` if the mapping has labels, and return their number."""
     if LABELS not in sql.mapping.sql:
         return 0
     sql.query(f"SET VARIABLE covers_through = DATE '{covered}'")
@@ -117,15 +118,15 @@ def copy_rates(file: Path | None, draft: Path) -> None:
 
 
 def first_days(sql: MappingSql, draft: Path, tables: Iterable[str]) -> dict[str, date]:
-    """Return the day of the first row of each table that the platform began to record with it."""
-    found = {}
+    """Return the day of the first row of each table that began with it (`begins_with_first_row`)."""
+    days = {}
     for name in tables:
         event = BY_NAME[name].event_time
         if event is not None and name in sql.mapping.begin:
-            file = quoted(literal(draft / f"{name}.parquet"))
+            file = quote(literal(draft / f"{name}.parquet"))
             query = f"SELECT min(try_cast({identifier(event)} AS TIMESTAMP))::DATE FROM read_parquet({file})"  # noqa: S608
-            found[name] = sql.value(query)
-    return {name: day for name, day in found.items() if day is not None}
+            days[name] = sql.value(query)
+    return {name: day for name, day in days.items() if day is not None}
 
 
 def write_terms(

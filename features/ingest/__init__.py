@@ -1,8 +1,8 @@
-"""Deliveries of operating data in: validated row by row, stored whole or not at all, read back by table."""
+"""Ingest of operating data: validate deliveries row by row, store them atomically, and read them by table."""
 
 from features.ingest.erasure import erase_rows
 from features.ingest.ingest_delivery import ingest
-from features.ingest.report import IngestReport, TableReport
+from features.ingest.report import IngestReport, TableReport, read_report
 from features.store.operating import OperatingStore, StoredDelivery, open_store
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "erase_rows",
     "ingest",
     "open_store",
+    "read_report",
 ]

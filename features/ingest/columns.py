@@ -1,6 +1,6 @@
-"""The columns of a delivered file: read from its header and compared with those that are needed.
+"""Column names of a delivered file: read from the header and compared with the columns that are needed.
 
-If columns are missing, the error names what was found and the likely cause: another delimiter, encoding or name.
+If columns are missing, the error lists the columns found and the likely cause: delimiter, encoding or names.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from features.errors import DeliveryError
 from features.schema import Table
 
 ROW: Final = "file_row_number"
-"""The engine's name for the place of a row in its file, counted from 0."""
+"""The engine's name for the position of a row in its file, counted from 0."""
 REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
-"""What bytes become that are not of a text file's encoding."""
+"""Stands for undecodable bytes of a text file."""
 
 _DELIMITERS: Final = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a vertical bar"}
-_MOST_NAMES: Final = 12
-_LONGEST_NAME: Final = 200
+_MAX_NAMES: Final = 12
+_MAX_LENGTH: Final = 200
 
 
 @dataclass(frozen=True)
 class TextFormat:
-    """How a text file is written: what separates its fields and encloses them (nothing if empty), and its encoding.
+    """The format of a text file: delimiter, encoding and quote (empty for none).
 
-    `declared_in` is where the user can change these and the names of columns, such as `[sources.orders] in
-    mapping.toml`; empty if nothing can be changed, as in the contract.
+    `declared_in` is where the user can change the format and the column names, such as `[sources.orders] in
+    mapping.toml`; empty if they are fixed, as in the contract.
     """
 
     delimiter: str = ","
@@ -48,20 +48,20 @@ CSV: Final = TextFormat()
 
 
 def columns_of(path: Path, text: TextFormat = CSV) -> list[str]:
-    """Return the column names of a Parquet or text file; DeliveryError if it cannot be read."""
+    """Return the column names of a Parquet or text file; raise DeliveryError if it cannot be read."""
     with readable(path):
         return list(pq.read_schema(path).names) if path.suffix == ".parquet" else _header(path, text)
 
 
 @contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Turn what a damaged file raises in the block into a DeliveryError."""
+    """Convert the errors of a damaged file into a DeliveryError."""
     try:
         yield
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         kind = path.suffix.removeprefix(".")
         raise DeliveryError(
-            f"{path} cannot be read as {kind}: {_first_sentence(error)}; deliver the file again, whole"
+            f"{path} cannot be read as {kind}: {_first_sentence(error)}. Deliver a complete file."
         ) from error
 
 
@@ -79,38 +79,34 @@ def extra_columns(table: Table, path: Path, text: TextFormat) -> tuple[str, ...]
     missing = [name for name in table.column_names if name not in names]
     if missing:
         raise DeliveryError(
-            f"{path} lacks {', '.join(missing)}. It has {_listed(names)}. The columns of {table.name} are "
+            f"{path} lacks {', '.join(missing)}. It has {_list_names(names)}. The columns of {table.name} are "
             f"{', '.join(table.column_names)}. {_remedy(path, names, text)}"
         )
     # Engines ignore case in names, so a file with both `Amount` and `amount` is ambiguous.
     twice = [name for name, count in Counter(name.casefold() for name in names).items() if count > 1]
     for name in table.column_names:
         if name in twice:
-            raise DeliveryError(f"{path} has the column {name} more than once; name each column once")
+            raise DeliveryError(f"{path} has the column {name} more than once. Name each column once.")
     if ROW in (name.casefold() for name in names):
-        raise DeliveryError(f"{path} has a column {ROW}, a name kept for intake itself; leave the column out")
+        raise DeliveryError(f"{path} has a column {ROW}, which is reserved. Leave the column out.")
     return tuple(sorted(set(names) - set(table.column_names)))
 
 
-def _listed(names: list[str]) -> str:
-    """Return the first columns of a file in words.
-
-    Example: `_listed(["a;b"])` is "the one column 'a;b'".
-    """
-    shown = [repr(name[:_LONGEST_NAME])[1:-1] for name in names[:_MOST_NAMES]]
+def _list_names(names: list[str]) -> str:
+    first = [repr(name[:_MAX_LENGTH])[1:-1] for name in names[:_MAX_NAMES]]
     if len(names) == 1:
-        return f"the one column '{shown[0]}'"
-    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
-    return f"the columns {', '.join(shown)}{more}"
+        return f"the one column '{first[0]}'"
+    more = f" and {len(names) - len(first):,} more" if len(names) > len(first) else ""
+    return f"the columns {', '.join(first)}{more}"
 
 
 def _remedy(path: Path, names: list[str], text: TextFormat) -> str:
-    """Return what to do about missing columns: a wrong delimiter or encoding explains them better than wrong names."""
+    """Return how to fix missing columns. A wrong delimiter or encoding is more likely than wrong names."""
     if path.suffix != ".parquet":
         if delimiter := _other_delimiter(names, text):
-            found, expected = (_DELIMITERS.get(each, repr(each)) for each in (delimiter, text.delimiter))
+            actual, expected = (_DELIMITERS.get(each, repr(each)) for each in (delimiter, text.delimiter))
             return (
-                f"Its fields seem to be separated by {found}, not {expected}. Save the file with {expected} between "
+                f"Its fields seem to be separated by {actual}, not {expected}. Save the file with {expected} between "
                 f"fields{_or_set('delimiter', delimiter, text)}"
             )
         if encoding := _other_encoding(names, text):
@@ -126,14 +122,12 @@ def _or_set(setting: str, value: str, text: TextFormat) -> str:
 
 
 def _other_delimiter(names: list[str], text: TextFormat) -> str | None:
-    """Return the delimiter that is in a header more often than that of the format."""
     header = text.delimiter.join(names)
     most = max((text.delimiter, *_DELIMITERS), key=header.count)
     return None if most == text.delimiter else most
 
 
 def _other_encoding(names: list[str], text: TextFormat) -> str | None:
-    """Return an encoding to try if a header was not written in that of the format."""
     header = "".join(names)
     if REPLACED in header:
         return "cp1252" if text.encoding.casefold().replace("-", "") == "utf8" else "utf-8"
@@ -144,18 +138,17 @@ def _other_encoding(names: list[str], text: TextFormat) -> str | None:
 
 
 def _header(path: Path, text: TextFormat) -> list[str]:
-    """Return the names in a text file's first line."""
     with path.open(encoding=text.encoding, errors="replace", newline="\n") as stream:
         first = stream.readline().encode()
     if not first.strip():
-        raise DeliveryError(f"{path} is empty; a CSV begins with a line of column names")
+        raise DeliveryError(f"{path} is empty. A CSV begins with a line of column names.")
     if b"\0" in first:
         raise DeliveryError(
-            f"{path} is not {text.encoding.upper()} but looks like UTF-16; save it as {text.encoding.upper()}"
+            f"{path} is not {text.encoding.upper()} but looks like UTF-16. Save it as {text.encoding.upper()}"
             f"{_or_set('encoding', 'utf-16', text)}"
         )
     table = pacsv.read_csv(
-        pa.BufferReader(first + b"\n"),  # a file may be one line without an end, which the reader takes for empty
+        pa.BufferReader(first + b"\n"),  # the reader takes one line without a line end for an empty file
         read_options=pacsv.ReadOptions(autogenerate_column_names=True),
         parse_options=pacsv.ParseOptions(delimiter=text.delimiter, quote_char=text.quote or False),
     )

@@ -1,7 +1,7 @@
-"""Which of several rows with one key counts: identical copies are dropped, and of different contents one wins.
+"""Deduplication: identical rows are dropped, and of rows with one key and different content one is accepted.
 
-The stored row wins; else the one known first; else the smaller content. The outcome depends on the rows alone, not on
-their order in a file or on threads.
+A stored row wins over delivered ones, then the row known first, then the smaller content. The result depends only on
+the rows, not on their order in a file or on threads.
 """
 
 import operator
@@ -29,9 +29,9 @@ def _hash(key: str) -> int:  # type: ignore[empty-body]
 
 
 def key_hash(rows: ir.Table, key: Sequence[str]) -> ir.IntegerValue:
-    """Return a number that is equal for equal keys; different keys may share it, so it finds suspects only."""
+    """Return a number that is equal for equal keys; different keys can have the same number."""
     texts = [rows[name].cast(dt.string) for name in key]
-    # DuckDB's hash takes one of 25 numbered ids for another; what it takes for another shifted by one is not the same.
+    # DuckDB's hash collides for one in 25 numbered ids; combined with the hash of the text shifted by one, it does not
     return reduce(operator.xor, (_hash(part) for text in texts for part in (text, text.substr(1))))
 
 
@@ -39,23 +39,23 @@ def find_shared_keys(delivered: ir.Table, stored: ir.Table | None, key: Sequence
     """Return the hashes of keys that occur twice in the delivery, or in the delivery and in the store.
 
     Args:
-        delivered: the key's columns and KEY_HASH. Within a delivery hashes stand in for keys, because 20 million of
-            them fit where the strings do not.
-        stored: the key's columns; the few keys of a day's delivery are looked up there without hashing every row.
+        delivered: the key's columns and KEY_HASH. Hashes replace keys here, since those of 20 million rows fit into
+            memory and the keys do not.
+        stored: the key's columns. The few keys of a day's delivery are looked up without hashing every stored row.
         key: the key's columns.
     """
-    twice = delivered.group_by(KEY_HASH).having(delivered.count() > 1).agg()
+    repeated = delivered.group_by(KEY_HASH).having(delivered.count() > 1).agg()
     if stored is None:
-        return twice
-    again = delivered.semi_join(stored.semi_join(delivered, key), key)
-    return twice.union(again.select(KEY_HASH), distinct=True)
+        return repeated
+    in_store = delivered.semi_join(stored.semi_join(delivered, key), key)
+    return repeated.union(in_store.select(KEY_HASH), distinct=True)
 
 
 def resolve_duplicates(rows: ir.Table, table: Table) -> ir.Table:
-    """Append `fate` to rows of which some share a key; rows that the store holds already are among them.
+    """Append `status` (ACCEPTED, DUPLICATE or REJECTED) to delivered and stored rows of which some share a key.
 
-    `rows` holds the contract's columns, `stored` and `rule`. Rows that broke a rule stay out of the contest, except
-    those that only wait for a rate: where the store holds their content they are duplicates after all.
+    `rows` has the contract's columns, `stored` and `rule`. Rows that broke a rule are rejected without comparison,
+    except those that only lack a rate: they are duplicates if the store has the same content.
     """
     rows = rows.mutate(competes=rows.rule.isnull() | (rows.rule == RATE_UNKNOWN))
     content = ["competes", *table.column_names]
@@ -64,12 +64,12 @@ def resolve_duplicates(rows: ir.Table, table: Table) -> ir.Table:
         copy=ibis.row_number().over(group_by=content, order_by=[rows.stored.desc()]),
     )
     preference = [rows.content_stored.desc(), rows.rule.notnull(), rows.known_at, *(rows[name] for name in content)]
-    rows = rows.mutate(place=ibis.rank().over(group_by=["competes", *table.key], order_by=preference))
-    fate = ibis.cases(
+    rows = rows.mutate(rank=ibis.rank().over(group_by=["competes", *table.key], order_by=preference))
+    status = ibis.cases(
         (rows.competes & rows.content_stored & ~rows.stored, DUPLICATE),
-        (rows.rule.notnull() | (rows.place > 0), REJECTED),
-        (rows.copy > 0, DUPLICATE),
+        (rows.rule.notnull() | (rows["rank"] > 0), REJECTED),
+        (rows["copy"] > 0, DUPLICATE),
         else_=ACCEPTED,
     )
-    rule = ibis.ifelse(fate == REJECTED, rows.rule.coalesce(KEY_CONFLICT), None)
-    return rows.mutate(fate=fate, rule=rule).drop("competes", "content_stored", "copy", "place")
+    rule = ibis.ifelse(status == REJECTED, rows.rule.coalesce(KEY_CONFLICT), None)
+    return rows.mutate(status=status, rule=rule).drop("competes", "content_stored", "copy", "rank")

@@ -1,15 +1,11 @@
-"""Sellers who were erased, by keyed hashes of their ids: no row of theirs is kept, whenever it is delivered again.
+"""Erasure of sellers: keyed hashes of erased ids, and the removal of their rows from the store and from deliveries.
 
-The list says that somebody was erased and never who; whether an id is one of theirs can be asked, with the key at hand.
-
-Removes the rows of erased sellers: from a store, when one is erased, and from a delivery, before it is stored.
-
-What counts first is the list: it is written before any file is touched, so whoever comes after a kill goes on.
+The list of hashes is written before any file is changed. If the process is killed, the next erasure or ingest continues
+from the list. The hashes do not reveal an id; the key is needed to check one.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import hmac
 import json
@@ -19,10 +15,9 @@ import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final
 
 import pyarrow as pa
@@ -30,54 +25,44 @@ import pyarrow.parquet as pq
 
 from features.errors import StoreError
 from features.ingest.report import RULE_SEPARATOR, TableReport
-from features.store.folders import replace_text, sync_file
+from features.store.folders import AtomicFolder, move_into_place, replace_text
 from features.store.operating import OperatingStore, open_for_writing, read_store, update_counts
 
 _LIST: Final = "erased.json"
-
-
 _KEY: Final = "erased.key"
-
+_CACHES: Final = ("tiles", "tiles-spark")
+_SEPARATORS: Final = re.compile(r"[,;\t|\"\s]+")
 
 ID_COLUMNS: Final = ("seller_id", "store_id", "loan_id")
-"""By which of its columns a row is a seller's, in the order in which they are found out."""
-
-
-_BETWEEN: Final = re.compile(r"[,;\t|\"\s]+")
+"""The columns that identify a seller's rows, in the order in which their ids are resolved."""
 
 
 @dataclass(frozen=True)
 class ErasedSellers:
-    """The hashes of erased ids by column; `swept` says that no stored row has one of them any more."""
+    """The hashes of erased ids by column; `swept` is true once no stored row has one of them."""
 
     key: bytes
-    hashes: Mapping[str, frozenset[str]] = field(default_factory=lambda: MappingProxyType({}))
+    hashes: Mapping[str, frozenset[str]] = field(default_factory=dict)
     swept: bool = True
 
     def __bool__(self) -> bool:
-        """Return whether anybody was erased."""
+        """Return whether any id is erased."""
         return any(self.hashes.values())
 
     def holds(self, column: str, value: str | None) -> bool:
-        """Return whether an id is an erased one."""
+        """Return whether an id is erased."""
         return value is not None and self._hash(column, value) in self.hashes.get(column, ())
 
     def named_in(self, line: str | None) -> bool:
-        """Return whether a line that could not be read as a row names an erased id."""
-        words = _BETWEEN.split(line) if line else ()
+        """Return whether a malformed line contains an erased id."""
+        words = _SEPARATORS.split(line) if line else ()
         return any(self.holds(column, word) for column in ID_COLUMNS for word in words)
 
-    def among(self, column: str, values: Iterable[str | None]) -> list[str]:
-        """Return those of some ids that were erased."""
-        return [value for value in values if value is not None and self.holds(column, value)]
-
     def with_ids(self, column: str, values: Iterable[str]) -> ErasedSellers:
-        """Return the list with more ids in it, to be swept for."""
-        known = self.hashes.get(column, frozenset())
-        more = known | {self._hash(column, value) for value in values}
-        if more == known:
-            return self
-        return replace(self, hashes=MappingProxyType({**self.hashes, column: more}), swept=False)
+        """Return the list with more ids, not swept yet if any of them is new."""
+        earlier = self.hashes.get(column, frozenset())
+        hashes = earlier | {self._hash(column, value) for value in values}
+        return self if hashes == earlier else replace(self, hashes={**self.hashes, column: hashes}, swept=False)
 
     def _hash(self, column: str, value: str) -> str:
         content = f"{column} {value}".encode("utf-8", "surrogateescape")
@@ -85,35 +70,36 @@ class ErasedSellers:
 
 
 def read_erased(store: Path) -> ErasedSellers:
-    """Return who was erased from the store in a folder; nobody where there is no list.
+    """Return the erased sellers of the store in a folder; an empty list if it has no list.
 
     Raises:
-        StoreError: the list or its key cannot be read, so that nobody knows whose rows may be kept.
+        StoreError: the list or its key cannot be read.
     """
     try:
+        path = store / _KEY
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip()) if path.exists() else b""
         if not (store / _LIST).exists():
-            return ErasedSellers(_read_key(store) or b"")
+            return ErasedSellers(key)
         content = json.loads((store / _LIST).read_text(encoding="utf-8"))
-        hashes = {column: frozenset(map(str, content["hashes"][column])) for column in ID_COLUMNS}
-        key = _read_key(store)
-        if key is None:
+        if not key:
             raise ValueError("no key")
-        return ErasedSellers(key, MappingProxyType(hashes), bool(content["swept"]))
+        hashes = {column: frozenset(map(str, content["hashes"][column])) for column in ID_COLUMNS}
+        return ErasedSellers(key, hashes, bool(content["swept"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
-            f"{store / _LIST} or {_KEY} beside it cannot be read, which say whose rows may not be kept; restore both "
-            "from a backup"
+            f"{store / _LIST} or {_KEY} in the same folder cannot be read. They list the erased sellers, whose rows "
+            "must not be stored. Restore both from a backup."
         ) from error
 
 
 def write_erased(store: Path, erased: ErasedSellers) -> None:
-    """Write the list durably and in one step; from then on it binds whoever takes a delivery."""
+    """Write the list of erased sellers, durably and in one step. Every later ingest applies it."""
     hashes = {column: sorted(erased.hashes.get(column, ())) for column in ID_COLUMNS}
     replace_text(store / _LIST, json.dumps({"swept": erased.swept, "hashes": hashes}, indent=1) + "\n")
 
 
-def open_with_key(store: Path, erased: ErasedSellers) -> ErasedSellers:
-    """Return the list with a key, making one for its owner alone where there is none."""
+def ensure_key(store: Path, erased: ErasedSellers) -> ErasedSellers:
+    """Return the list with a key; create a key that only the owner can read if the store has none."""
     if erased.key:
         return erased
     key = secrets.token_bytes(32)
@@ -121,149 +107,142 @@ def open_with_key(store: Path, erased: ErasedSellers) -> ErasedSellers:
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
         file.write(key.hex() + "\n")
-    sync_file(draft)
-    draft.replace(store / _KEY)
-    sync_file(store)
+    move_into_place(draft, store / _KEY)
     return replace(erased, key=key)
 
 
-def _read_key(store: Path) -> bytes | None:
-    path = store / _KEY
-    return bytes.fromhex(path.read_text(encoding="ascii").strip()) if path.exists() else None
-
-
-_CACHES: Final = ("tiles", "tiles-spark")
-"""Folders of what is made of accepted rows, and can be made anew."""
-
-
 def erase_rows(folder: Path, seller_id: str) -> int:
-    """Remove a seller's rows from the store in a folder, and let none in again; return how many rows were removed.
+    """Remove a seller's rows from the store in a folder, reject them from now on, and return the number removed.
 
-    All rows of a store that nobody else ever held are theirs, and so are their loans with all payments. A store that
-    changed hands keeps its rows, since they are another's too. It waits for a delivery that is being taken.
+    This includes all rows of stores that never had another owner, and the seller's loans with their payments. A store
+    that changed hands keeps its rows, since they also belong to another seller. If a delivery is being ingested, wait.
 
     Example: `erase_rows(Path("var/operating"), "S-000005")` is 1,204; the second time 0.
 
     Raises:
-        StoreError: the store cannot be read or written; what was begun goes on with the next erasure or delivery.
+        StoreError: the store cannot be read or written. The next erasure or ingest continues.
     """
     if not folder.exists():
         return 0
     with open_for_writing(folder):
-        erased = open_with_key(folder, read_erased(folder)).with_ids("seller_id", [seller_id])
+        erased = ensure_key(folder, read_erased(folder)).with_ids("seller_id", [seller_id])
         erased = resolve_erased_ids(erased, folder)
-        # from here on whoever takes a delivery, or comes after a kill, knows all that is to go
+        # from here on, a later process can complete the erasure
         write_erased(folder, replace(erased, swept=False))
-        return remove_erased_rows(read_store(folder), erased)
+        return _remove_erased_rows(read_store(folder), erased)
 
 
 def finish_erasure(store: OperatingStore) -> None:
-    """Go on with an erasure that was stopped in between; the caller holds the store."""
+    """Complete an erasure that was interrupted. The caller holds the write lock of the store."""
     erased = read_erased(store.folder)
     if not erased.swept:
-        remove_erased_rows(store, erased)
+        _remove_erased_rows(store, erased)
 
 
 def resolve_erased_ids(erased: ErasedSellers, folder: Path) -> ErasedSellers:
-    """Return the list with the stores and loans of erased sellers, as all files of a store tell them by now."""
+    """Return the list with the ids of the stores and loans of erased sellers, from all files of a store."""
     for table, column in (("stores", "store_id"), ("loans", "loan_id")):
         owners: dict[str, set[str]] = {}
         for kind in ("accepted", "quarantined"):
             for file in _files(folder, f"{kind}/{table}.parquet"):
                 for row in _rows(file, [column, "seller_id"]):
-                    # what broke a rule says whose a thing may be, and takes it from nobody
+                    # a quarantined row can name an erased owner, but is no evidence of another owner
                     if row[column] and (kind == "accepted" or erased.holds("seller_id", row["seller_id"])):
                         owners.setdefault(row[column], set()).add(row["seller_id"])
-        theirs = [each for each, held in owners.items() if all(erased.holds("seller_id", owner) for owner in held)]
-        erased = erased.with_ids(column, theirs)
+        erased = erased.with_ids(
+            column, [id_ for id_, sellers in owners.items() if all(erased.holds("seller_id", each) for each in sellers)]
+        )
     return erased
 
 
-def remove_erased_rows(store: OperatingStore, erased: ErasedSellers) -> int:
-    """Remove every row with an erased id from every file of the store, and what was made of them."""
-    with _remove_caches(store.folder):
-        removed = sum(without(path, erased) for path in _files(store.folder, "*.parquet"))
+def _remove_erased_rows(store: OperatingStore, erased: ErasedSellers) -> int:
+    """Remove all rows with an erased id from the store, and the caches that were computed from them."""
+    with _removed_caches(store.folder):
+        removed = sum(remove_rows(path, erased) for path in _files(store.folder, "*.parquet"))
         update_counts(store)
         write_erased(store.folder, replace(erased, swept=True))
     return removed
 
 
 def without_erased(report: TableReport, accepted: Path, quarantined: Path, erased: ErasedSellers) -> TableReport:
-    """Remove the rows of erased sellers from a table that was just taken, and count them as such."""
-    gone = without(accepted, erased)
-    rejected = without(quarantined, erased)
-    if not gone + rejected:
+    """Remove the rows of erased sellers from the files of a newly ingested table; return the corrected counts."""
+    from_accepted, from_quarantined = remove_rows(accepted, erased), remove_rows(quarantined, erased)
+    if not from_accepted + from_quarantined:
         return report
     first, every = report.quarantined, report.broken
-    if rejected:
+    if from_quarantined:
         rows = list(_rows(quarantined, ["rule", "rules"]))
-        first = _counted(str(row["rule"]) for row in rows)
-        every = _counted(rule for row in rows for rule in str(row["rules"]).split(RULE_SEPARATOR))
-    return replace(report, accepted=report.accepted - gone, erased=gone + rejected, quarantined=first, broken=every)
+        first = _count(str(row["rule"]) for row in rows)
+        every = _count(rule for row in rows for rule in str(row["rules"]).split(RULE_SEPARATOR))
+    return replace(
+        report,
+        accepted=report.accepted - from_accepted,
+        erased=from_accepted + from_quarantined,
+        quarantined=first,
+        broken=every,
+    )
 
 
-def _counted(rules: Iterable[str]) -> dict[str, int]:
+def _count(rules: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(rules).items()))
 
 
-def without(path: Path, erased: ErasedSellers) -> int:
-    """Rewrite a file without the rows of erased sellers, durably and in one step, and return how many there were."""
+def remove_rows(path: Path, erased: ErasedSellers) -> int:
+    """Rewrite a file without the rows of erased sellers, durably and in one step; return the number of those rows."""
     schema = pq.read_schema(path)
-    there = [name for name in (*ID_COLUMNS, "row") if name in schema.names]
-    total: int = sum(part.num_rows - int(_keeps(part, erased).true_count) for part in _parts(path, there))
-    if not total:
+    columns = [name for name in (*ID_COLUMNS, "row") if name in schema.names]
+    removed: int = sum(batch.num_rows - int(_remaining(batch, erased).true_count) for batch in _batches(path, columns))
+    if not removed:
         return 0
     draft = path.with_name(f".{path.name}.new")
     with pq.ParquetWriter(draft, schema, compression="zstd", compression_level=1) as writer:
-        for part in _parts(path):
-            writer.write_batch(part.filter(_keeps(part, erased)))
-    sync_file(draft)
-    draft.replace(path)
-    sync_file(path.parent)
-    return total
+        for batch in _batches(path):
+            writer.write_batch(batch.filter(_remaining(batch, erased)))
+    move_into_place(draft, path)
+    return removed
 
 
-def _keeps(part: pa.RecordBatch, erased: ErasedSellers) -> pa.BooleanArray:
-    """Return for each row whether it may stay; an id is hashed once, however many rows name it."""
+def _remaining(batch: pa.RecordBatch, erased: ErasedSellers) -> pa.BooleanArray:
+    """Return for each row whether it remains. Each distinct id is hashed once."""
     import pyarrow.compute as pc
 
-    stays = pa.array([True] * part.num_rows, pa.bool_())
-    for column in (name for name in ID_COLUMNS if name in part.schema.names):
-        gone = erased.among(column, part.column(column).unique().to_pylist())
-        stays = pc.and_(stays, pc.invert(pc.is_in(part.column(column), pa.array(gone, part.schema.field(column).type))))
-    if "row" in part.schema.names:
-        named = [erased.named_in(line) for line in part.column("row").to_pylist()]
-        stays = pc.and_(stays, pa.array([not each for each in named], pa.bool_()))
-    return stays
+    remaining = pa.array([True] * batch.num_rows, pa.bool_())
+    for name in (name for name in ID_COLUMNS if name in batch.schema.names):
+        column = batch.column(name)
+        ids = [value for value in column.unique().to_pylist() if erased.holds(name, value)]
+        remaining = pc.and_(remaining, pc.invert(pc.is_in(column, pa.array(ids, column.type))))
+    if "row" in batch.schema.names:
+        lines = batch.column("row").to_pylist()
+        remaining = pc.and_(remaining, pa.array([not erased.named_in(line) for line in lines], pa.bool_()))
+    return remaining
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    """Return the Parquet files of all deliveries, of one that is being taken too, but for its intermediate ones."""
-    found = (path for home in ("deliveries", "orphaned") for path in (folder / home).rglob(pattern))
-    return sorted(path for path in found if path.parent.name in {"accepted", "quarantined"} and path.name[0] != ".")
+    """Return the Parquet files of all deliveries, including one in progress, without intermediate files."""
+    paths = (path for home in ("deliveries", "orphaned") for path in (folder / home).rglob(pattern))
+    return sorted(path for path in paths if path.parent.name in {"accepted", "quarantined"} and path.name[0] != ".")
 
 
-def _parts(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+def _batches(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(path) as file:
         yield from file.iter_batches(columns=columns)
 
 
 def _rows(path: Path, columns: list[str]) -> Iterator[dict[str, Any]]:
-    for part in _parts(path, columns):
-        yield from part.to_pylist()
+    for batch in _batches(path, columns):
+        yield from batch.to_pylist()
 
 
 @contextmanager
-def _remove_caches(folder: Path) -> Iterator[None]:
-    """Delete what was made of the rows, and keep whoever makes it anew waiting until the block ends."""
-    tiles = folder / "tiles"
-    tiles.mkdir(exist_ok=True)
-    with (tiles / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for cache in _CACHES:
-            # the list of what counts first: without it the rest is nothing but files
-            (folder / cache / "manifest.json").unlink(missing_ok=True)
-            for path in (folder / cache).glob("*"):
+def _removed_caches(folder: Path) -> Iterator[None]:
+    """Delete the tiles, and keep other processes from rebuilding them until the block ends."""
+    with ExitStack() as locks:
+        for cache in (folder / name for name in _CACHES):
+            home = AtomicFolder(cache, cache)
+            locks.enter_context(home.lock())
+            # without the manifest, all other files are unused
+            home.manifest.unlink(missing_ok=True)
+            for path in cache.iterdir():
                 if path.is_dir():
                     shutil.rmtree(path)
         yield

@@ -1,26 +1,33 @@
-"""What became of a delivery, row by row in counts. Every row read has exactly one fate, or there is no report."""
+"""The ingest report: counts of accepted, duplicate, quarantined and erased rows by table, as a value and as JSON."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
+from pathlib import Path
 from typing import Self
 
-from features.errors import FeaturesError
+from pydantic import TypeAdapter
+
+from features.errors import FeaturesError, StoreError
 
 RULE_SEPARATOR = ","
-"""Between the names of all rules that a quarantined row breaks."""
+"""Separates the names of the rules that a quarantined row breaks."""
 
 
 @dataclass(frozen=True)
 class TableReport:
-    """The fates of one table's rows.
-
-    `quarantined` counts each quarantined row once, under the first rule that it breaks; `broken` counts it under every
-    rule that it breaks. `erased` are rows of sellers who were erased: not one of them is kept.
+    """The number of rows of one table by status.
 
     Example: `TableReport("orders", read=10, accepted=7, duplicates=1, quarantined={"amount_negative": 2})`.
-    Counts that do not add up raise FeaturesError: such a delivery must not be stored.
+
+    Attributes:
+        quarantined: quarantined rows by the first rule that each row breaks.
+        broken: quarantined rows by every rule that they break; one row may count several times.
+        erased: rows of erased sellers. None of them is stored.
+
+    Raises:
+        FeaturesError: the counts do not add up to `read`.
     """
 
     table: str
@@ -33,11 +40,11 @@ class TableReport:
     broken: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        fates = self.accepted + self.duplicates + self.rejected + self.erased
-        if fates != self.read:
+        counted = self.accepted + self.duplicates + self.rejected + self.erased
+        if counted != self.read:
             raise FeaturesError(
-                f"{self.table}: {self.read} rows were read but {fates} have a fate; nothing was stored, "
-                "please report this as a defect of intake"
+                f"{self.table}: {self.read} rows were read but {counted} have a status. Nothing was stored. "
+                "Report this as a defect of ingest."
             )
 
     @property
@@ -48,9 +55,9 @@ class TableReport:
 
 @dataclass(frozen=True)
 class RejectedTable:
-    """A table that could not be taken as a whole: its files by name, and in one sentence what is wrong with them.
+    """A table that was rejected as a whole: the names of its files and the error.
 
-    Example: `SetAside("orders", ("orders.parquet",), "orders.parquet lacks amount; the columns of orders are ...")`.
+    Example: `RejectedTable("orders", ("orders.parquet",), "orders.parquet lacks amount. ...")`.
     """
 
     table: str
@@ -60,11 +67,14 @@ class RejectedTable:
 
 @dataclass(frozen=True)
 class IngestReport:
-    """What `ingest` did with one delivery; `already_ingested` says that the store held it before.
+    """The result of ingesting one delivery.
 
-    `covers_through` is what this delivery covers; `ignored_files` are names that the contract does not know;
-    `set_aside` are tables of which no row could be read, and which the delivery therefore does not cover. `absent` is
-    what the delivery declares that its platform does not have.
+    Attributes:
+        covers_through: the midnight through which each table of this delivery is complete.
+        ignored_files: names of files that are not tables of the contract.
+        already_ingested: whether the store already held the delivery.
+        rejected_tables: tables that could not be read. The delivery does not cover them.
+        absent: what the delivery declares that its platform does not have.
     """
 
     delivery_id: str
@@ -72,38 +82,29 @@ class IngestReport:
     covers_through: Mapping[str, date]
     ignored_files: tuple[str, ...] = ()
     already_ingested: bool = False
-    set_aside: tuple[RejectedTable, ...] = ()
+    rejected_tables: tuple[RejectedTable, ...] = ()
     absent: tuple[str, ...] = ()
 
     def table(self, name: str) -> TableReport:
-        """Return the report of one table; KeyError where the delivery did not hold it."""
-        for report in self.tables:
-            if report.table == name:
-                return report
-        raise KeyError(name)
+        """Return the report of one table; raise KeyError if the delivery does not contain it."""
+        return {report.table: report for report in self.tables}[name]
 
-    def repeated(self) -> Self:
-        """Return the same report for a delivery that the store already holds."""
+    def as_repeated(self) -> Self:
+        """Return this report, marked as already ingested."""
         return replace(self, already_ingested=True)
 
     def to_json(self) -> str:
-        """Return the report as JSON text; `from_json` reads it back equal."""
+        """Return the report as JSON text."""
         return json.dumps(asdict(self), default=date.isoformat, indent=2, sort_keys=True) + "\n"
 
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Return the report that `to_json` wrote."""
-        fields = json.loads(text)
-        tables = tuple(
-            TableReport(**{**table, "ignored_columns": tuple(table["ignored_columns"])})
-            for table in fields.pop("tables")
-        )
-        covers = {name: date.fromisoformat(day) for name, day in fields.pop("covers_through").items()}
-        ignored = tuple(fields.pop("ignored_files"))
-        spoilt = tuple(
-            RejectedTable(each["table"], tuple(each["files"]), each["why"]) for each in fields.pop("set_aside")
-        )
-        absent = tuple(fields.pop("absent"))
-        return cls(
-            tables=tables, covers_through=covers, ignored_files=ignored, set_aside=spoilt, absent=absent, **fields
-        )
+
+def read_report(store: Path, delivery_id: str) -> IngestReport:
+    """Return the report of a delivery in the store folder `store`; raise StoreError if it cannot be read.
+
+    Example: `read_report(Path("var/operating"), store.deliveries[-1].delivery_id).table("orders").accepted`.
+    """
+    path = store / "deliveries" / delivery_id / "report.json"
+    try:
+        return TypeAdapter(IngestReport).validate_json(path.read_bytes())
+    except (OSError, ValueError, FeaturesError) as error:
+        raise StoreError(f"{path} cannot be read as an ingest report. Restore it from a backup.") from error

@@ -1,14 +1,13 @@
-"""Why a row can be turned away: the rules of a table, derived from its columns in the contract.
+"""Validation rules of a table, derived from its columns in the contract.
 
-Rules are ordered; a row that breaks several is counted under the first, and all of them are reported. Their names are
-stable: reports, stored quarantines and partners' tickets hold them.
+Rules are ordered. A row that breaks several is counted under the first, and all of them are reported. Rule names are
+stable, since reports and stored quarantines contain them.
 """
 
 import operator
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
 from functools import reduce
-from types import MappingProxyType
 from typing import Final
 
 import ibis
@@ -20,26 +19,26 @@ from features.iso import COUNTRIES, CURRENCIES
 from features.schema import LOANS, SELLERS, STORES, Column, Kind, Table
 
 ROW_MALFORMED: Final = "row_malformed"
-"""A CSV row with more or fewer fields than its header, or with bytes that are not UTF-8 or were lost before (U+FFFD):
-no column of it can be trusted."""
+"""A CSV row with more or fewer fields than its header, or with bytes that are not UTF-8 (or replaced by U+FFFD)."""
 RATE_UNKNOWN: Final = "rate_unknown"
 """No US dollar rate for the row's currency and day was known when the row became visible."""
 KEY_CONFLICT: Final = "key_conflict"
-"""Another row holds the key with other content."""
+"""Another row has the same key and different content."""
 
 REFERENCES: Final = {"seller_id": SELLERS, "store_id": STORES, "loan_id": LOANS}
-"""Columns that name a row of another table, which must then be known. Orders may arrive after what refers to them."""
+"""Columns that must name a known row of another table. Orders are not among them: they may arrive after rows that name
+them."""
 
 WAITING: Final = frozenset({RATE_UNKNOWN, *(f"{column.removesuffix('_id')}_unknown" for column in REFERENCES)})
-"""Rules that a row may keep later without a change of its own, once the store knows what it waits for."""
+"""Rules that an unchanged row can pass later, once the store has the row that it refers to."""
 
 LAST_DAY: Final = date(2100, 12, 31)
 _MAX_TEXT: Final = 200
 _INVISIBLE: Final = (
     r"[\p{C}\p{Zl}\p{Zp}\x{A0}\x{1680}\x{2000}-\x{200A}\x{202F}\x{205F}\x{2065}\x{3000}\x{FFF0}-\x{FFFF}]"
 )
-"""Every control, format and blank character but the plain space: an id with one cannot be read, typed or asked for
-(the service refuses the same)."""
+"""Control, format and blank characters except the space. They are not allowed in ids, which must be readable and
+typeable; the service rejects the same characters."""
 
 _UNREADABLE: Final = {
     Kind.ID: "not_an_id",
@@ -53,24 +52,22 @@ _UNREADABLE: Final = {
     Kind.COUNT: "not_a_number",
 }
 
-CODES: Final = MappingProxyType({Kind.CURRENCY: CURRENCIES, Kind.COUNTRY: COUNTRIES})
+CODES: Final = {Kind.CURRENCY: CURRENCIES, Kind.COUNTRY: COUNTRIES}
 Codes = Mapping[Kind, ir.Column]
-"""The codes of CODES as columns: hundreds of literals take longer to compile than a small delivery to read."""
+"""CODES as columns of engine tables: hundreds of literals take longer to compile than a small delivery to read."""
 
 
 @ibis.udf.scalar.builtin(name="url_encode")  # type: ignore[untyped-decorator]
 def _as_in_url(text: str) -> str:  # type: ignore[empty-body]
-    """Return the text with all but letters, digits and `_.~-` in their escaped form, as the engine writes it."""
+    """Return the text in URL encoding."""
 
 
 Rule = tuple[str, ir.BooleanValue]
-"""A name, and the predicate that holds for the rows that break it."""
+"""A name, and the predicate that is true for rows that break the rule."""
 
 
 def column_rules(column: Column, raw: ir.Value, value: ir.Value, codes: Codes) -> Iterator[Rule]:
-    """Yield the rules of one column in order, over its trimmed raw value and what it was cast to.
-
-    `codes` hold CODES where the engine can look them up.
+    """Yield the rules of one column in order, from its trimmed raw value and its cast value.
 
     Example: for orders.amount `amount_missing`, `amount_not_a_number`, `amount_not_finite`, `amount_negative`,
     `amount_too_large`.
@@ -86,7 +83,7 @@ def _value_rules(column: Column, value: ir.Value, codes: Codes) -> Iterator[Rule
     match column.kind:
         case Kind.ID:
             yield "too_long", value.length() > _MAX_TEXT
-            # all characters of most ids stay as they are in a URL, which is quicker to see than to search each of them
+            # most ids are equal to their URL encoding, a faster test than a search of every character
             plain = _as_in_url(value) == value
             yield "not_an_id", ibis.ifelse(plain, ibis.literal(False), value.re_search(_INVISIBLE))
         case Kind.TEXT:
@@ -103,8 +100,8 @@ def _value_rules(column: Column, value: ir.Value, codes: Codes) -> Iterator[Rule
 
 
 def _number_rules(column: Column, value: ir.Value) -> Iterator[Rule]:
-    # isnan() will not do: Parquet statistics leave NaN out, and DuckDB believes them, so that it finds none in a file
-    # whose extremes are ordinary numbers. Only a finite number less itself is zero.
+    # isnan() is not reliable: Parquet statistics omit NaN, and DuckDB skips files whose extremes are ordinary numbers.
+    # Only a finite number minus itself is zero.
     yield "not_finite", ~(value - value == 0)
     if column.kind is Kind.COUNT:
         yield "not_whole", value % 1 != 0
@@ -115,7 +112,7 @@ def _number_rules(column: Column, value: ir.Value) -> Iterator[Rule]:
 
 
 def references_of(table: Table) -> tuple[tuple[str, Table], ...]:
-    """Return the columns of `table` that must name a known row, each with the table it names.
+    """Return the columns of `table` that must name a known row, each with the table of that row.
 
     Example: for stores `(("seller_id", SELLERS),)`; for loans the same; for sellers nothing.
     """
@@ -126,30 +123,30 @@ def references_of(table: Table) -> tuple[tuple[str, Table], ...]:
     )
 
 
-def reference_rule(column: str, value: ir.Value, known: ir.Column | None) -> Rule:
-    """Return the rule that `value` must be one of `known`, None if no row of that table ever came.
+def reference_rule(column: str, value: ir.Value, ids: ir.Column | None) -> Rule:
+    """Return the rule that `value` must be one of `ids`, which is None if that table has no rows.
 
     Example: `store_unknown`.
     """
-    return f"{column.removesuffix('_id')}_unknown", value.notnull() if known is None else value.notin(known)
+    return f"{column.removesuffix('_id')}_unknown", value.notnull() if ids is None else value.notin(ids)
 
 
 def future_rule(known_at: ir.TimestampValue, latest: datetime) -> Rule:
-    """Return the rule that a row was known by `latest`; one such row would otherwise move all coverage there."""
+    """Return the rule that `known_at` must not be after `latest`; such a row would extend the coverage of its table."""
     return "known_at_in_future", known_at > ibis.literal(latest)
 
 
 def every_broken(groups: Iterable[list[Rule]]) -> ir.StringValue:
-    """Return the names of the rules that a row breaks, of each group the first, separated; empty if it keeps them all.
+    """Return the first broken rule of each group, joined by RULE_SEPARATOR; empty for a valid row.
 
-    Rules of one column are a group: an amount that is not finite need not be called too large as well.
+    Rules of one column are a group: an amount that is not finite is not reported as too large as well.
     """
     names = [(first_broken(group) + RULE_SEPARATOR).fill_null("") for group in groups]
     return _stripped(reduce(operator.add, names))
 
 
-def joined(first: ir.StringValue, second: ir.StringValue) -> ir.StringValue:
-    """Return two texts of `every_broken` as one."""
+def join_rules(first: ir.StringValue, second: ir.StringValue) -> ir.StringValue:
+    """Return two results of `every_broken` as one."""
     return _stripped(first + RULE_SEPARATOR + second)
 
 
@@ -158,5 +155,5 @@ def _stripped(names: ir.StringValue) -> ir.StringValue:
 
 
 def first_broken(rules: list[Rule]) -> ir.StringValue:
-    """Return the name of the first rule that a row breaks, null where it keeps them all."""
+    """Return the name of the first rule that a row breaks, null for a valid row."""
     return ibis.cases(*((broken, name) for name, broken in rules))

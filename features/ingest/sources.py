@@ -1,16 +1,11 @@
-"""One table's file, opened: its columns checked, its rows counted, a CSV converted into Parquet of text.
+"""Table files: open Parquet, convert CSV to Parquet of text, and cast columns to the kinds of the contract.
 
-Nothing is judged here but whether there are rows to judge.
-
-From what a file holds to what the contract means: one cast for each kind, null where a value cannot be read so.
-
-Ibis values in, Ibis values out. What a null then means (missing, or unreadable) is for `rules`.
+A value that cannot be cast becomes null; `rules` distinguishes missing from unreadable values.
 """
 
 from __future__ import annotations
 
 import codecs
-import functools
 import io
 import operator
 import re
@@ -19,7 +14,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
-from types import MappingProxyType
 from typing import BinaryIO, Final
 
 import ibis
@@ -35,22 +29,18 @@ from features.ingest.columns import CSV, REPLACED, TextFormat, extra_columns, re
 from features.schema import Kind, Table
 
 _BATCH_BYTES: Final = 1 << 24
-
-
 _NO_ROWS: Final = "Empty CSV file"
-"""How the reader of CSV begins to refuse a file of nothing but a line of names, if that line has no end."""
-
+"""The start of the CSV reader's error if a file is one line of names without a line end."""
 
 ROW_NUMBER: Final = "row_number"
 """The number of a row in the delivered file, counted from 1 after the header."""
-
 
 _NUMBERED: Final = pa.field(ROW_NUMBER, pa.int64())
 
 
 @dataclass(frozen=True)
 class MalformedRow:
-    """A row of a text file of which no field can be trusted: its number (see ROW_NUMBER) and its text."""
+    """A row of a text file that cannot be split into fields or decoded: its number (see ROW_NUMBER) and its text."""
 
     number: int
     text: str
@@ -60,9 +50,11 @@ class MalformedRow:
 class Source:
     """A readable Parquet file of one table.
 
-    `rows` counts its rows; `malformed` holds the CSV rows that had another number of fields than the header or were not
-    UTF-8, in their order, and are not in the file; `ignored_columns` names those that are not in the contract. If
-    `numbered`, the column ROW_NUMBER holds the number that each row has in the delivered file.
+    Attributes:
+        rows: the number of delivered rows, malformed ones included.
+        malformed: CSV rows with a wrong number of fields or undecodable bytes, in order. They are not in the file.
+        ignored_columns: columns that are not in the contract.
+        numbered: whether the column ROW_NUMBER has the number of each row in the delivered file.
     """
 
     path: Path
@@ -78,7 +70,7 @@ def open_source(table: Table, path: Path, work: Path, text: TextFormat = CSV, na
     `name` is that of the converted file, by default the table's.
 
     Raises:
-        DeliveryError: the file is not readable as what its name says, or lacks a column of the contract.
+        DeliveryError: the file cannot be read in the format of its suffix, or lacks a column of the contract.
     """
     ignored = extra_columns(table, path, text)
     with readable(path):
@@ -88,7 +80,7 @@ def open_source(table: Table, path: Path, work: Path, text: TextFormat = CSV, na
 
 
 def empty_source(table: Table, work: Path) -> Source:
-    """Return a file of `table` without rows, written into the folder `work`."""
+    """Write a file of `table` without rows into the folder `work`, and return it."""
     schema = pa.schema([(name, pa.string()) for name in table.column_names])
     path = work / f"{table.name}.empty.parquet"
     pq.write_table(schema.empty_table(), path)
@@ -96,7 +88,7 @@ def empty_source(table: Table, work: Path) -> Source:
 
 
 def read_through(path: Path) -> None:
-    """Decode every value of a Parquet file; DeliveryError where one cannot be. A CSV was read through when opened."""
+    """Decode every value of a Parquet file; raise DeliveryError if one is damaged. Opening a CSV does so already."""
     if path.suffix != ".parquet":
         return
     with readable(path):
@@ -105,12 +97,12 @@ def read_through(path: Path) -> None:
 
 
 def literal(path: Path) -> str:
-    """Return `path` so that an engine that expands wildcards takes each character as itself."""
+    """Return `path` with its wildcard characters escaped."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def _from_csv(table: Table, path: Path, out: Path, ignored: tuple[str, ...], text: TextFormat) -> Source:
-    """Write the well-formed rows of a CSV as Parquet of text columns and ROW_NUMBER; keep the text of the others."""
+    """Write the well-formed rows of a CSV as Parquet of text columns and ROW_NUMBER."""
     schema = pa.schema([(name, pa.string()) for name in table.column_names])
     malformed: list[MalformedRow] = []
     rows = 0
@@ -128,30 +120,30 @@ def _batches(
     """Yield the well-formed rows of a CSV with their numbers, and append the others to `malformed`."""
     unsplit: list[int] = []
 
-    def set_aside(row: pacsv.InvalidRow) -> str:
+    def skip(row: pacsv.InvalidRow) -> str:
         unsplit.append(row.number - 1)  # the reader counts the header too
         malformed.append(MalformedRow(unsplit[-1], row.text))
         return "skip"
 
-    with path.open("rb") as stream, _open(stream, text, schema, set_aside) as reader:
+    with path.open("rb") as stream, _open(stream, text, schema, skip) as reader:
         first = 0
         for batch in reader:
             numbers = _numbers(np.arange(first, first + batch.num_rows), unsplit)
             first += batch.num_rows
-            spoilt = functools.reduce(pc.or_, [pc.match_substring(column, REPLACED) for column in batch.columns])
-            lines = [",".join(row.values()) for row in batch.filter(spoilt).to_pylist()]
-            malformed += map(MalformedRow, numbers[spoilt.to_numpy(zero_copy_only=False)].tolist(), lines)
-            yield batch.append_column(_NUMBERED, pa.array(numbers)).filter(pc.invert(spoilt))
+            undecodable = reduce(pc.or_, [pc.match_substring(column, REPLACED) for column in batch.columns])
+            lines = [",".join(row.values()) for row in batch.filter(undecodable).to_pylist()]
+            malformed += map(MalformedRow, numbers[undecodable.to_numpy(zero_copy_only=False)].tolist(), lines)
+            yield batch.append_column(_NUMBERED, pa.array(numbers)).filter(pc.invert(undecodable))
 
 
 def _open(
     stream: BinaryIO, text: TextFormat, schema: pa.Schema, on_malformed: Callable[[pacsv.InvalidRow], str]
 ) -> AbstractContextManager[Iterable[pa.RecordBatch]]:
-    """Return the reader of a CSV; one without batches if the file is one line without an end."""
+    """Return the reader of a CSV; it has no batches if the file is one line without a line end."""
     try:
         reader: AbstractContextManager[Iterable[pa.RecordBatch]] = pacsv.open_csv(
             Utf8(stream, text.encoding),
-            # one thread alone counts rows; it takes no longer, since decoding the stream takes one in any case
+            # rows are numbered only on one thread; that is as fast, since decoding the stream takes one thread anyway
             read_options=pacsv.ReadOptions(block_size=_BATCH_BYTES, use_threads=False),
             parse_options=pacsv.ParseOptions(
                 delimiter=text.delimiter,
@@ -168,19 +160,19 @@ def _open(
     return reader
 
 
-def _numbers(places: np.ndarray, left_out: Sequence[int]) -> np.ndarray:
-    """Return the numbers of rows in a file, counted from 1, from their places among the rows that were not left out.
+def _numbers(positions: np.ndarray, skipped: Sequence[int]) -> np.ndarray:
+    """Return the row numbers in the file, counted from 1, of positions among the rows that were not skipped.
 
-    Example: if rows 2 and 3 were left out, the rows at places 0 and 1 (counted from 0) have the numbers 1 and 4.
+    Example: if rows 2 and 3 are skipped, the positions 0 and 1 have the row numbers 1 and 4.
     """
-    before = np.asarray(left_out, dtype=np.int64) - 1 - np.arange(len(left_out))
-    return np.asarray(places + 1 + np.searchsorted(before, places, side="right"))
+    before = np.asarray(skipped, dtype=np.int64) - 1 - np.arange(len(skipped))
+    return np.asarray(positions + 1 + np.searchsorted(before, positions, side="right"))
 
 
 class Utf8(io.RawIOBase):
-    """A stream as UTF-8, in which every byte that is not of its encoding reads as the replacement character.
+    """A stream recoded to UTF-8, with the replacement character for undecodable bytes.
 
-    The reader of CSV would refuse a whole file for one such byte.
+    The CSV reader would reject the whole file for one such byte.
     """
 
     def __init__(self, stream: BinaryIO, encoding: str = "utf-8") -> None:
@@ -188,49 +180,42 @@ class Utf8(io.RawIOBase):
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
 
     def readable(self) -> bool:
-        """Return that it can be read."""
+        """Return True."""
         return True
 
     def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes, none at the end; at most `size` of them where `size` is 12 or more."""
-        # Each byte may grow to three, and up to three bytes of a begun character wait from the block before.
+        """Return the next bytes, none at the end; at most `size` of them if `size` is 12 or more."""
+        # each byte may grow to three, and up to three bytes of an incomplete character remain from the block before
         while raw := self._stream.read(max(size // 3 - 3, 1)):
-            if text := self._decoder.decode(raw):  # nothing yet where all that came begins a character
+            if text := self._decoder.decode(raw):  # empty if the block ends within its only character
                 return text.encode()
         return self._decoder.decode(b"", final=True).encode()
 
 
 TIMESTAMP: Final = dt.Timestamp(scale=6)
-"""How every time is kept: UTC without a zone, in microseconds."""
-
+"""The type of all stored times: UTC without a zone, in microseconds."""
 
 _INSTANT: Final = dt.Timestamp(timezone="UTC")
-
-
 _ISO_8601: Final = r"^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}(:?\d{2})?)?)?$"
-
-
 _CAST_BLANKS: Final = (" ", "\t", "\n", "\r")
-
-
 _NUMBER: Final = r"(?i)^[+-]?((\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?|nan|inf|infinity)$"
 
 
 def trim(raw: ir.Value) -> ir.Value:
-    """Return `raw` without the blanks around it and with empty text as null; other types come back as they are."""
+    """Return text without surrounding blanks, empty text as null; return other types unchanged."""
     if raw.type().is_string():
-        # Hardly any value has blanks, and looking for them costs a third of stripping every one.
+        # few values have blanks, and searching for blanks takes a third of the time of stripping
         return ibis.ifelse(reduce(operator.or_, map(raw.contains, _CAST_BLANKS)), raw.strip(), raw).nullif("")
-    if raw.type().is_unknown():  # a Parquet column of type null: nothing but nulls
+    if raw.type().is_unknown():  # a Parquet column of type null
         return ibis.null(dt.string)
     return raw
 
 
 def cast_column(raw: ir.Value, kind: Kind) -> ir.Value:
-    """Return `raw` as `kind`, null where it cannot be read so; `raw` has been `trimmed`.
+    """Return a trimmed value as `kind`, null if it cannot be cast.
 
-    Example: text `2024-05-01T08:00:00+08:00` as TIME is 2024-05-01 00:00:00; the number 7.5 as COUNT stays 7.5, so
-    that a rule can say that it is not whole; a boolean is never a number, and a fraction never an id.
+    Example: text `2024-05-01T08:00:00+08:00` as TIME is 2024-05-01 00:00:00. The number 7.5 as COUNT stays 7.5, so that
+    a rule can report it as not whole. A boolean is never a number, and a fraction is never an id.
     """
     return _CASTS[kind](raw)
 
@@ -266,16 +251,9 @@ def _number(raw: ir.Value) -> ir.Value:
     return ibis.null(dt.float64)
 
 
-_CASTS: Final[Mapping[Kind, Callable[[ir.Value], ir.Value]]] = MappingProxyType(
-    {
-        Kind.ID: _text,
-        Kind.TEXT: _text,
-        Kind.CURRENCY: _text,
-        Kind.COUNTRY: _text,
-        Kind.TIME: _time,
-        Kind.DAY: _day,
-        Kind.MONEY: _number,
-        Kind.NUMBER: _number,
-        Kind.COUNT: _number,
-    }
-)
+_CASTS: Final[Mapping[Kind, Callable[[ir.Value], ir.Value]]] = {
+    **dict.fromkeys((Kind.ID, Kind.TEXT, Kind.CURRENCY, Kind.COUNTRY), _text),
+    **dict.fromkeys((Kind.MONEY, Kind.NUMBER, Kind.COUNT), _number),
+    Kind.TIME: _time,
+    Kind.DAY: _day,
+}

@@ -1,7 +1,4 @@
-"""The page about one delivery: what came in, what became of it, how full, how late, how different from before.
-
-Reads what intake stored and its report; decides nothing and writes nothing but the page.
-"""
+"""The data quality page of a delivery: row status, quarantine, coverage, lateness, drift and column summaries."""
 
 from features.quality.page import write_page
 

@@ -1,7 +1,4 @@
-"""What each column of a table holds: how often nothing, how many values, least, median, greatest, most frequent.
-
-How a delivery differs from what was stored before it, column by column and in rows per day.
-"""
+"""Column summaries (empty, distinct, least, median, greatest, most frequent) and drift against earlier deliveries."""
 
 from __future__ import annotations
 
@@ -25,21 +22,14 @@ if TYPE_CHECKING:
     from ibis.backends.duckdb import Backend
 
 
-MOST_CATEGORIES: Final = frozenset({Kind.TEXT, Kind.CURRENCY, Kind.COUNTRY})
-
-
+CATEGORICAL: Final = frozenset({Kind.TEXT, Kind.CURRENCY, Kind.COUNTRY})
 ORDERED: Final = frozenset({Kind.TIME, Kind.DAY, Kind.MONEY, Kind.COUNT, Kind.NUMBER})
 
-
 EXACT_ROWS: Final = 5_000_000
-"""Up to so many rows, different values are counted; beyond, estimated within some percent, and called so."""
-
+"""With more rows, distinct values are estimated, within some percent."""
 
 MOST_FREQUENT: Final = 5
-
-
-_LONGEST: Final = 40
-
+_MAX_LENGTH: Final = 40
 
 Value = float | int | date | datetime | None
 
@@ -54,9 +44,9 @@ class Category:
 
 @dataclass(frozen=True)
 class ColumnSummary:
-    """One column. `empty` counts among `delivered` rows (accepted or quarantined), all else among accepted ones.
+    """One column; `empty` is of the `delivered` rows (accepted or quarantined), all other figures of accepted rows.
 
-    `estimated` says that `distinct` is within some percent only.
+    If `estimated`, `distinct` is an estimate within some percent.
     """
 
     name: str
@@ -78,25 +68,23 @@ class ColumnSummary:
 
 
 def summarize_columns(table: Table, rows: ir.Table, quarantined: ir.Table) -> tuple[ColumnSummary, ...]:
-    """Return the profile of every column of `table`; `quarantined` holds the rows turned away, as text.
+    """Return the summary of every column of `table`, from accepted and quarantined rows.
 
-    Lines of a CSV that could not be parted into columns count nowhere here.
+    Malformed lines of a CSV are not counted.
     """
     count = int(rows.count().to_pyarrow().as_py())
     exact = count <= EXACT_ROWS
-    found = rows.agg(
-        **{name: value for column in table.columns for name, value in _statistics(column, rows, exact).items()}
-    )
-    numbers = found.to_pyarrow().to_pylist()[0]
-    parted = quarantined.filter(quarantined.row.isnull())
-    empties = parted.agg(delivered=parted.count(), **{name: parted[name].isnull().sum() for name in table.column_names})
-    aside = {name: int(value or 0) for name, value in empties.to_pyarrow().to_pylist()[0].items()}
+    statistics = {name: value for column in table.columns for name, value in _statistics(column, rows, exact).items()}
+    numbers = rows.agg(**statistics).to_pyarrow().to_pylist()[0]
+    split = quarantined.filter(quarantined.row.isnull())
+    empties = split.agg(delivered=split.count(), **{name: split[name].isnull().sum() for name in table.column_names})
+    rejected = {name: int(value or 0) for name, value in empties.to_pyarrow().to_pylist()[0].items()}
     return tuple(
         ColumnSummary(
             name=column.name,
             kind=column.kind,
-            delivered=count + aside["delivered"],
-            empty=count - numbers[f"{column.name}:filled"] + aside[column.name],
+            delivered=count + rejected["delivered"],
+            empty=count - numbers[f"{column.name}:filled"] + rejected[column.name],
             filled=numbers[f"{column.name}:filled"],
             distinct=numbers[f"{column.name}:distinct"],
             estimated=not exact,
@@ -111,45 +99,40 @@ def summarize_columns(table: Table, rows: ir.Table, quarantined: ir.Table) -> tu
 
 def _statistics(column: Column, rows: ir.Table, exact: bool) -> dict[str, ir.Value]:
     values = rows[column.name]
-    asked = {
+    statistics = {
         f"{column.name}:filled": values.count(),
         f"{column.name}:distinct": values.nunique() if exact else values.approx_nunique(),
     }
     if column.kind not in ORDERED:
-        return asked
+        return statistics
     ends = {"least": values.min(), "median": values.median(), "greatest": values.max()}
-    return asked | {f"{column.name}:{name}": value for name, value in ends.items()}
+    return statistics | {f"{column.name}:{name}": value for name, value in ends.items()}
 
 
 def _frequent(column: Column, rows: ir.Table) -> tuple[Category, ...]:
-    if column.kind not in MOST_CATEGORIES:
+    if column.kind not in CATEGORICAL:
         return ()
     values = rows.filter(rows[column.name].notnull())
     counts = values.group_by(value=values[column.name]).agg(rows=values.count())
     most = counts.order_by(counts.rows.desc(), counts.value).limit(MOST_FREQUENT).to_pyarrow().to_pylist()
-    return tuple(Category(row["value"][:_LONGEST], row["rows"]) for row in most)
+    return tuple(Category(row["value"][:_MAX_LENGTH], row["rows"]) for row in most)
 
 
 GROUPS: Final = 200
-"""Stores are gathered in so many groups, which are drawn again for the intervals."""
+"""The number of groups of stores, which are resampled for the intervals."""
 
 
 CATEGORIES: Final = 20
-"""So many of the values most frequent before have a bin of their own; all others share one."""
+"""The number of most frequent earlier values with a bin of their own; all others share one bin."""
 
-
-_TENTHS: Final = tuple(tenth / 10 for tenth in range(1, 10))
-
-
+_DECILES: Final = tuple(tenth / 10 for tenth in range(1, 10))
 _OWNERS: Final = ("store_id", "seller_id", "loan_id", "currency")
-
-
 OTHER: Final = "all others"
 
 
 @dataclass(frozen=True)
 class Bin:
-    """A range or value with its share of the rows before and of the delivery's."""
+    """A range or value with its shares of the earlier rows and of the delivery's rows."""
 
     label: str
     before: float
@@ -158,7 +141,7 @@ class Bin:
 
 @dataclass(frozen=True)
 class ColumnDrift:
-    """How far one column has moved; `label` says what was compared, such as "amount, US dollars"."""
+    """The drift of one column; `label` is what is compared, such as "amount, US dollars"."""
 
     label: str
     stability: Stability
@@ -172,7 +155,7 @@ class ColumnDrift:
 
 @dataclass(frozen=True)
 class TableDrift:
-    """One table against all accepted rows of it that were stored before; per day counts days with rows."""
+    """The drift of one table against all its earlier accepted rows; rows per day are of days with rows."""
 
     table: str
     rows_before: int
@@ -183,13 +166,13 @@ class TableDrift:
 
     @property
     def ratio(self) -> float:
-        """Rows a day in the delivery over rows a day before."""
+        """Rows per day of the delivery divided by earlier rows per day."""
         return self.per_day_now / self.per_day_before
 
 
 @dataclass(frozen=True)
 class _BinnedColumn:
-    """A column as bins: what to call it, their names, and the expression that numbers a row's bin."""
+    """The bins of a column: its label, and the names and edges of the bins."""
 
     label: str
     names: tuple[str, ...]
@@ -207,7 +190,7 @@ class _BinnedColumn:
 
 @dataclass(frozen=True)
 class Sides:
-    """The same table twice: the accepted rows stored before, and those of the delivery, with their days."""
+    """The accepted rows of one table from earlier deliveries and from this one, with their rows by day."""
 
     before: ir.Table
     now: ir.Table
@@ -216,10 +199,10 @@ class Sides:
 
 
 def drift(engine: Backend, table: Table, sides: Sides, work: Path) -> TableDrift | None:
-    """Return how a table's rows differ from those before; None where either side has none.
+    """Return the drift of a table; None if either side has no rows.
 
-    Numbers are parted at the tenths of the rows before, amounts in US dollars; categories by value. Ids and times are
-    not compared: they differ by their nature. `work` takes intermediate files.
+    Numbers are binned at the deciles of the earlier rows (amounts in US dollars), categories by value. Ids and times
+    are not compared, since they always differ. `work` is the folder for intermediate files.
     """
     rows_before, rows_now = (sum(days.values()) for days in (sides.before_by_day, sides.now_by_day))
     if not rows_before or not rows_now:
@@ -242,20 +225,20 @@ def _compare(column: Column) -> bool:
 
 
 def _bin(table: Table, column: Column, before: ir.Table) -> _BinnedColumn:
-    if column.kind in {Kind.TEXT, Kind.CURRENCY, Kind.COUNTRY}:
+    if column.kind in CATEGORICAL:
         counts = before.group_by(value=before[column.name]).agg(rows=before.count())
         most = counts.order_by(counts.rows.desc(), counts.value).limit(CATEGORIES).value.to_pyarrow().to_pylist()
         return _BinnedColumn(column.name, (*most, OTHER), tuple(most), column.name)
     if column.name == table.money:
-        return _tenths(f"{column.name}, US dollars", "amount_micros", before, MICROS)
-    return _tenths(column.name, column.name, before, 1)
+        return _decile_bins(f"{column.name}, US dollars", "amount_micros", before, MICROS)
+    return _decile_bins(column.name, column.name, before, 1)
 
 
-def _tenths(label: str, column: str, before: ir.Table, scale: float) -> _BinnedColumn:
-    found = before.agg(tenths=before[column].quantile(list(_TENTHS))).to_pyarrow().to_pylist()[0]["tenths"]
-    edges = sorted(set(found))
-    shown = [f"{edge / scale:,.4g}" for edge in edges]
-    names = (f"to {shown[0]}", *(f"to {edge}" for edge in shown[1:]), f"over {shown[-1]}")
+def _decile_bins(label: str, column: str, before: ir.Table, scale: float) -> _BinnedColumn:
+    deciles = before.agg(deciles=before[column].quantile(list(_DECILES))).to_pyarrow().to_pylist()[0]["deciles"]
+    edges = sorted(set(deciles))
+    texts = [f"{edge / scale:,.4g}" for edge in edges]
+    names = (*(f"to {edge}" for edge in texts), f"over {texts[-1]}")
     return _BinnedColumn(label, names, tuple(edges), column, scale)
 
 
@@ -267,10 +250,10 @@ def _encode(table: Table, rows: ir.Table, binned: Sequence[_BinnedColumn]) -> ir
 
 def _counts(engine: Backend, coded: ir.Table, binned: Sequence[_BinnedColumn], path: Path) -> list[np.ndarray]:
     """Return for each column the rows by group of stores and bin."""
-    # One pass over the rows; a byte a column of what remains is then counted column by column.
+    # one pass over the rows writes a byte per column, which is then counted column by column
     coded.to_parquet(path)
-    kept = read_files(engine, [path])
-    return [_by_group(kept, f"bin_{n}", len(each.names)) for n, each in enumerate(binned)]
+    codes = read_files(engine, [path])
+    return [_by_group(codes, f"bin_{n}", len(each.names)) for n, each in enumerate(binned)]
 
 
 def _by_group(coded: ir.Table, name: str, bins: int) -> np.ndarray:

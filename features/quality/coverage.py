@@ -1,7 +1,4 @@
-"""Which days have rows, which have none or few, and which tables of the contract did not come at all.
-
-How long after it happened the platform knew: what comes late is missing from every score until then.
-"""
+"""Coverage and lateness of a delivery: days with, without and with few rows, missing tables, and time to `known_at`."""
 
 from __future__ import annotations
 
@@ -24,23 +21,17 @@ if TYPE_CHECKING:
 
 
 DENSE: Final = 0.9
-
-
 BUSY: Final = 30
-"""Where this share of days has rows, and half of those so many, a day without one does not happen by chance."""
-
+"""A table is dense if DENSE of its days have rows and the median day has BUSY rows: an empty day is then no chance."""
 
 STRAGGLERS: Final = 0.05
-"""Days before and after the rest with less than this share of a usual day hold what came late or is to come."""
-
+"""First and last days with less than this share of a typical day are late or incomplete rows, not coverage."""
 
 THIN: Final = 0.25
-"""A day with less than this share of the median of the days before it looks half delivered."""
-
+"""A day with less than this share of the median of the days before it is probably incomplete."""
 
 BEFORE: Final = 28
-"""Days before a day that it is held against, of which half must have rows."""
-
+"""The number of days before a day with which it is compared; half of them must have rows."""
 
 _DAY: Final = timedelta(days=1)
 
@@ -54,7 +45,7 @@ class Days:
 
     @property
     def count(self) -> int:
-        """How many days."""
+        """The number of days."""
         return (self.last - self.first).days + 1
 
     def __str__(self) -> str:
@@ -63,10 +54,10 @@ class Days:
 
 @dataclass(frozen=True)
 class TableCoverage:
-    """The days of one table's accepted rows; versions (sellers, stores) lie on the day they were known.
+    """The days of one table's accepted rows, by event time, or by `known_at` for sellers and stores.
 
-    `gaps` and `thin` are named for a `dense` table only: where most days have no row, one without says nothing. Both
-    are looked for among the days from the first to the last that is no straggler.
+    `gaps` (days without rows) and `thin` (days with few rows) are reported for `dense` tables only, without the
+    stragglers at both ends.
     """
 
     table: str
@@ -79,18 +70,21 @@ class TableCoverage:
 
     @property
     def typical(self) -> float:
-        """The median of rows on days that have some."""
+        """The median number of rows of days with rows."""
         return median(self.by_day.values())
 
     @property
     def missing_days(self) -> int:
-        """Days of the span without a row."""
+        """The number of days without rows."""
         return self.span.count - len(self.by_day)
 
 
 @dataclass(frozen=True)
 class MissingTable:
-    """A table that did not come with the delivery; `stored_through` is what earlier deliveries cover, if any."""
+    """A table that is not in the delivery.
+
+    `stored_through` is the coverage of earlier deliveries, if any; `why` is the error if the table was rejected.
+    """
 
     table: str
     need: Need
@@ -101,39 +95,39 @@ class MissingTable:
 
 
 def rows_by_day(table: Table, rows: ir.Table) -> dict[date, int]:
-    """Return how many rows each day has, by event time, or by `known_at` where a row is a version."""
+    """Return the number of rows by day of the event, or of `known_at` for tables without events."""
     day = rows[table.event_time or "known_at"].cast("date")
     counts = rows.group_by(day=day).agg(rows=rows.count()).order_by("day").to_pyarrow().to_pylist()
     return {each["day"]: each["rows"] for each in counts}
 
 
 def coverage(table: Table, by_day: Mapping[date, int], covers_through: date | None) -> TableCoverage | None:
-    """Return what a table's days say; None where it has no accepted row."""
+    """Return the coverage of a table; None if it has no accepted row."""
     if not by_day:
         return None
     body = _body(by_day)
-    held = {day: rows for day, rows in by_day.items() if body.first <= day <= body.last}
-    dense = table.event_time is not None and len(held) >= DENSE * body.count and median(held.values()) >= BUSY
+    inside = {day: rows for day, rows in by_day.items() if body.first <= day <= body.last}
+    dense = table.event_time is not None and len(inside) >= DENSE * body.count and median(inside.values()) >= BUSY
     since = {day: rows for day, rows in by_day.items() if body.first <= day}
     return TableCoverage(
         table.name,
         by_day,
         Days(min(by_day), max(by_day)),
         dense,
-        tuple(_gaps(held)) if dense else (),
+        tuple(_gaps(inside)) if dense else (),
         tuple(_thin(since)) if dense else (),
         covers_through,
     )
 
 
 def _body(by_day: Mapping[date, int]) -> Days:
-    """Return the days from the first to the last with no less than a share of what a usual row's day has."""
-    passed, usual = 0, 0
-    for usual in sorted(by_day.values()):
-        passed += usual
+    """Return the days without the stragglers at both ends. Half of all rows are on days up to the typical size."""
+    passed, typical = 0, 0
+    for typical in sorted(by_day.values()):
+        passed += typical
         if 2 * passed >= sum(by_day.values()):
             break
-    days = [day for day, rows in by_day.items() if rows >= STRAGGLERS * usual]
+    days = [day for day, rows in by_day.items() if rows >= STRAGGLERS * typical]
     return Days(min(days), max(days))
 
 
@@ -148,9 +142,9 @@ def _thin(by_day: Mapping[date, int]) -> list[date]:
 
 
 def missing_tables(report: IngestReport, stored_through: Mapping[str, date | None]) -> tuple[MissingTable, ...]:
-    """Return the contract's tables of which the delivery gave nothing; `stored_through` are those that came before."""
-    came = {each.table for each in report.tables}
-    why = {each.table: each.why for each in report.set_aside}
+    """Return the tables that are not in the delivery; `stored_through` is the coverage of earlier deliveries."""
+    delivered = {each.table for each in report.tables}
+    why = {each.table: each.why for each in report.rejected_tables}
     return tuple(
         MissingTable(
             table.name,
@@ -161,15 +155,12 @@ def missing_tables(report: IngestReport, stored_through: Mapping[str, date | Non
             why.get(table.name),
         )
         for table in TABLES
-        if table.name not in came
+        if table.name not in delivered
     )
 
 
 _HOUR: Final = 3600
-
-
 _DAY_SECONDS: Final = 24 * _HOUR
-
 
 BUCKETS: Final = (
     ("known before", 0),
@@ -180,14 +171,14 @@ BUCKETS: Final = (
     ("7 to 30 days", 30 * _DAY_SECONDS),
     ("over 30 days", None),
 )
-"""Names, and seconds up to which (included, but for the first) a row belongs to them."""
+"""Names and upper bounds in seconds. Bounds are inclusive, except the first."""
 
 
 @dataclass(frozen=True)
 class Lateness:
-    """One table's `known_at` less its event time; a day's event is over at its end, and is late from there on.
+    """The time from event to `known_at` of one table; for a `day`, from the end of the day.
 
-    `buckets` counts rows by BUCKETS, in order; `late` those known more than a day after.
+    `buckets` counts rows by BUCKETS; `late` counts rows known more than a day after the event.
     """
 
     table: str
@@ -199,10 +190,10 @@ class Lateness:
 
 
 def lateness(table: Table, rows: ir.Table) -> Lateness | None:
-    """Return how late a table's accepted rows were known; None for versions, which have no event, and without rows.
+    """Return the lateness of a table's accepted rows; None without rows, and for sellers and stores.
 
-    Example: an order at 2024-03-01 23:00 known at 2024-03-03 00:00 is 25 hours late; a row of traffic of the day
-    2024-03-01 known then, one day.
+    Example: an order at 2024-03-01 23:00 known at 2024-03-03 00:00 is 25 hours late; a traffic row of 2024-03-01 known
+    then is one day late.
     """
     if table.event_time is None:
         return None
@@ -217,21 +208,21 @@ def lateness(table: Table, rows: ir.Table) -> Lateness | None:
         largest=late.seconds.max(),
         **{f"bucket_{n}": (late.bucket == n).sum() for n in range(len(BUCKETS))},
     )
-    found = numbers.to_pyarrow().to_pylist()[0]
-    if not found["rows"]:
+    row = numbers.to_pyarrow().to_pylist()[0]
+    if not row["rows"]:
         return None
     return Lateness(
         table.name,
-        found["rows"],
-        found["late"],
-        timedelta(seconds=float(found["median"])),
-        timedelta(seconds=float(found["largest"])),
-        tuple(found[f"bucket_{n}"] for n in range(len(BUCKETS))),
+        row["rows"],
+        row["late"],
+        timedelta(seconds=float(row["median"])),
+        timedelta(seconds=float(row["largest"])),
+        tuple(row[f"bucket_{n}"] for n in range(len(BUCKETS))),
     )
 
 
 def _seconds(table: Table, rows: ir.Table) -> ir.NumericValue:
     name = table.event_time or "known_at"
-    # whole seconds to Ibis and fractions to DuckDB, so said outright
+    # epoch_seconds is an integer to Ibis and a fraction in DuckDB, so the cast is explicit
     event, known = (time.cast("timestamp").epoch_seconds().cast("float64") for time in (rows[name], rows.known_at))
     return known - event - (_DAY_SECONDS if table.column(name).kind is Kind.DAY else 0)

@@ -1,7 +1,4 @@
-"""Numbers, shares, times and lengths of time as a reader wants them.
-
-What of a delivery needs a person's attention, gravest first, each in one sentence.
-"""
+"""Findings of the data quality page, most serious first, and the formats of its numbers."""
 
 from __future__ import annotations
 
@@ -17,16 +14,12 @@ from features.quality.psi import ACT, WATCH
 from features.schema import BY_NAME, Need
 
 _SMALLEST: Final = 0.0001
-
-
 _MANY: Final = 1000
-
-
 _UNITS: Final = ((86_400, "days"), (3600, "hours"), (60, "minutes"))
 
 
 def number(value: float | date | None) -> str:
-    """Return a number with thousands apart, a time to the second, nothing as a dash.
+    """Return a number with thousands separators, a time to the minute, and None as a dash.
 
     Example: 1234567 is "1,234,567", 0.12345 "0.123", 12345.678 "12,345.68".
     """
@@ -42,7 +35,7 @@ def number(value: float | date | None) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share in percent; what is there never reads as nothing.
+    """Return a share in percent. A share above zero is never shown as zero.
 
     Example: 0.1234 is "12.3%", 0.00123 "0.12%", 0.00001 "under 0.01%", 0 "0%".
     """
@@ -54,7 +47,10 @@ def percent(share: float) -> str:
 
 
 def duration(time: timedelta) -> str:
-    """Return a length of time in its largest fitting unit; example: "1.5 hours", and "1.5 hours before" below zero."""
+    """Return a duration in its largest fitting unit.
+
+    Example: 5,400 seconds are "1.5 hours", -5,400 seconds "1.5 hours before".
+    """
     seconds = abs(time.total_seconds())
     after = " before" if time < timedelta(0) else ""
     for unit, name in _UNITS:
@@ -64,22 +60,14 @@ def duration(time: timedelta) -> str:
 
 
 QUARANTINED_WATCH: Final = 0.005
-
-
 QUARANTINED_ACT: Final = 0.05
-
-
 LATE: Final = 0.1
-
-
 RATE_CHANGE: Final = 2.0
-
-
-_NAMED: Final = 3
+_MAX_ITEMS: Final = 3
 
 
 class Level(IntEnum):
-    """How grave a finding is."""
+    """The severity of a finding."""
 
     ACT = 0
     WATCH = 1
@@ -88,31 +76,31 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to attend to."""
+    """A problem of the data, as a sentence."""
 
     level: Level
-    words: str
+    text: str
 
 
 def findings(quality: Quality) -> tuple[Finding, ...]:
-    """Return what needs attention; empty where nothing does."""
-    found = [*_missing_tables(quality), *_behind(quality)]
+    """Return the findings of a delivery, most serious first."""
+    results = [*_missing_tables(quality), *_behind(quality)]
     for table in quality.tables:
-        found += [*_quarantined(table), *_backdated(table), *_days(table), *_late(table), *_drifted(table)]
-    found += [*_waiting(quality), *_unknown_to_the_contract(quality)]
-    return tuple(sorted(found, key=lambda each: each.level))
+        results += [*_quarantined(table), *_backdated(table), *_days(table), *_late(table), *_drifted(table)]
+    results += [*_waiting(quality), *_ignored(quality)]
+    return tuple(sorted(results, key=lambda each: each.level))
 
 
 def _missing_tables(quality: Quality) -> Iterator[Finding]:
     for table in quality.missing:
         if table.why is not None:
-            yield Finding(Level.ACT, f"{table.table}: set aside as a whole. {table.why}.")
+            yield Finding(Level.ACT, f"{table.table}: rejected as a whole. {table.why.rstrip('.')}.")
         elif table.need is not Need.OPTIONAL and table.stored_through is None:
-            yield Finding(Level.WATCH, f"{table.table}: never came, so this is unknown: {table.purpose}.")
+            yield Finding(Level.WATCH, f"{table.table}: never delivered, so this is missing: {table.purpose}.")
 
 
 def _behind(quality: Quality) -> Iterator[Finding]:
-    """Tables that are complete through an earlier midnight than others of the same delivery."""
+    """Yield tables with shorter coverage than others of the same delivery."""
     covered = quality.report.covers_through
     events = {name: day for name, day in covered.items() if BY_NAME[name].need is not Need.OPTIONAL}
     events = {name: day for name, day in events.items() if BY_NAME[name].event_time is not None}
@@ -123,28 +111,28 @@ def _behind(quality: Quality) -> Iterator[Finding]:
 
 
 def _quarantined(table: TableQuality) -> Iterator[Finding]:
-    fates = table.fates
-    share = fates.rejected / fates.read if fates.read else 0.0
+    report = table.report
+    share = report.rejected / report.read if report.read else 0.0
     if share >= QUARANTINED_WATCH:
         most = table.reasons[0]
         level = Level.ACT if share >= QUARANTINED_ACT else Level.WATCH
-        what = "no row went in" if fates.rejected == fates.read else f"{percent(share)} of rows are in quarantine"
-        often = f"{number(most.rows)} of {number(fates.rejected)}"
-        yield Finding(level, f"{table.name}: {what}, most often ({often}) for this: {most.explanation.wrong}")
+        what = "no row was accepted" if report.rejected == report.read else f"{percent(share)} of rows are quarantined"
+        often = f"{number(most.rows)} of {number(report.rejected)}"
+        yield Finding(level, f"{table.name}: {what}. Most frequent reason ({often}): {most.explanation.wrong}")
 
 
 def _waiting(quality: Quality) -> Iterator[Finding]:
-    """Rows that will be let in without a change of their own."""
-    waits = {
-        table.name: sum(rows for rule, rows in table.fates.quarantined.items() if rule in WAITING)
+    """Yield the rows that wait for other rows."""
+    waiting = {
+        table.name: sum(rows for rule, rows in table.report.quarantined.items() if rule in WAITING)
         for table in quality.tables
     }
-    named = [f"{name} {number(rows)}" for name, rows in waits.items() if rows]
+    named = [f"{name} {number(rows)}" for name, rows in waiting.items() if rows]
     if named:
         yield Finding(
             Level.NOTE,
-            f"{number(sum(waits.values()))} rows wait for a seller, store, loan or rate that has not come "
-            f"({', '.join(named)}); deliver that, then this delivery again.",
+            f"{number(sum(waiting.values()))} rows wait for a seller, store, loan or rate "
+            f"({', '.join(named)}). Deliver it, then repeat this delivery.",
         )
 
 
@@ -154,7 +142,7 @@ def _days(table: TableQuality) -> Iterator[Finding]:
         return
     if covered.gaps:
         days = sum(gap.count for gap in covered.gaps)
-        yield Finding(Level.ACT, f"{table.name}: no row on {_some(days, 'day')}: {_list(covered.gaps)}.")
+        yield Finding(Level.ACT, f"{table.name}: no rows on {_some(days, 'day')}: {_list(covered.gaps)}.")
     if covered.thin:
         yield Finding(
             Level.WATCH,
@@ -168,22 +156,24 @@ def _some(count: int, noun: str) -> str:
 
 
 def _list(items: Sequence[object]) -> str:
-    named = ", ".join(str(item) for item in items[:_NAMED])
-    return named if len(items) <= _NAMED else f"{named} and {len(items) - _NAMED} more"
+    named = ", ".join(str(item) for item in items[:_MAX_ITEMS])
+    return named if len(items) <= _MAX_ITEMS else f"{named} and {len(items) - _MAX_ITEMS} more"
 
 
 def _late(table: TableQuality) -> Iterator[Finding]:
     late = table.lateness
     if late is not None and late.late >= LATE * late.rows:
-        yield Finding(Level.WATCH, f"{table.name}: {percent(late.late / late.rows)} of rows came more than a day late.")
+        yield Finding(
+            Level.WATCH, f"{table.name}: {percent(late.late / late.rows)} of rows were known more than a day late."
+        )
 
 
 def _backdated(table: TableQuality) -> Iterator[Finding]:
     if table.backdated:
         yield Finding(
             Level.ACT,
-            f"{table.name}: {_some(table.backdated, 'row')} came now that the platform says it knew by "
-            f"{table.complete}, through which an earlier delivery was complete; features made since did not see them.",
+            f"{table.name}: {_some(table.backdated, 'row')} with known_at at or before {table.complete}, although "
+            "an earlier delivery declared the table complete through it. Features computed since did not include them.",
         )
 
 
@@ -192,20 +182,20 @@ def _drifted(table: TableQuality) -> Iterator[Finding]:
     if moved is None:
         return
     for column in moved.columns:
-        surely = column.stability.low
-        if surely is not None and surely >= WATCH:
+        low = column.stability.low
+        if low is not None and low >= WATCH:
             most = column.most_moved
             yield Finding(
-                Level.ACT if surely > ACT else Level.WATCH,
-                f"{table.name}: {column.label} differs from before (PSI {column.stability.psi:.2f}, at least "
-                f"{surely:.2f}): “{most.label}” has {percent(most.now)} of rows, before {percent(most.before)}.",
+                Level.ACT if low > ACT else Level.WATCH,
+                f"{table.name}: {column.label} has drifted (PSI {column.stability.psi:.2f}, at least "
+                f"{low:.2f}): “{most.label}” has {percent(most.now)} of rows, {percent(most.before)} before.",
             )
     dense = table.coverage is not None and table.coverage.dense
     if dense and not 1 / RATE_CHANGE <= moved.ratio <= RATE_CHANGE:
-        yield Finding(Level.WATCH, f"{table.name}: {moved.ratio:.2g} times as many rows a day as before.")
+        yield Finding(Level.WATCH, f"{table.name}: {moved.ratio:.2g} times as many rows per day as before.")
 
 
-def _unknown_to_the_contract(quality: Quality) -> list[Finding]:
-    found = [f"the column {name} of {table.name}" for table in quality.tables for name in table.fates.ignored_columns]
-    found += [f"the file {name}" for name in quality.report.ignored_files]
-    return [Finding(Level.NOTE, f"Not in the contract, so not read: {_list(found)}.")] if found else []
+def _ignored(quality: Quality) -> list[Finding]:
+    names = [f"the column {name} of {table.name}" for table in quality.tables for name in table.report.ignored_columns]
+    names += [f"the file {name}" for name in quality.report.ignored_files]
+    return [Finding(Level.NOTE, f"Ignored, since not in the contract: {_list(names)}.")] if names else []

@@ -1,13 +1,8 @@
-"""Numbers to shapes: where a bar begins and how wide it is, which cell of a strip is how dark. Templates draw them.
-
-The page itself: one HTML file without a script, a request or a dependency, readable for years.
-"""
+"""The data quality page: one static HTML file without scripts or network requests, and the geometry of its charts."""
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -17,13 +12,13 @@ from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from features.quality import findings as show
 from features.quality import psi
 from features.quality.analysis import Quality, analyse_delivery
 from features.quality.columns import ColumnSummary
-from features.quality.coverage import BUCKETS, Days, TableCoverage
-from features.quality.findings import findings
+from features.quality.coverage import BUCKETS, Days
+from features.quality.findings import duration, findings, number, percent
 from features.quality.psi import ACT
+from features.store.folders import replace_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -33,103 +28,87 @@ if TYPE_CHECKING:
 
 
 WIDTH: Final = 1000.0
-"""Every chart is so many units wide and stretched to the room there is."""
-
+"""The width of every chart in units; the browser scales it."""
 
 CELLS: Final = 400
-
-
 LEVELS: Final = 5
-"""Shades, l1 to l5; a profile names as many values."""
+"""The number of shades, and of the most frequent values in a column summary."""
 
-
-_LEAST: Final = 6.0
-
-
+_MIN_WIDTH: Final = 6.0
 _OUTLIERS: Final = 0.001
-
-
 _STRETCH: Final = 1.5
-
-
 _WEEK: Final = 7
-
-
 _PSI_END: Final = 2 * ACT
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a bar: what it is of, where it begins, how wide it is, and the words for it."""
+    """A part of a bar: its kind, position, width and label."""
 
     kind: str
     x: float
     width: float
-    words: str
+    label: str
 
 
 def bar(counts: Mapping[str, int]) -> tuple[Part, ...]:
-    """Part one bar by counts; whatever is there at all stays wide enough to be seen.
+    """Split a bar by counts. Every part with a count above zero stays visible.
 
     Example: `{"accepted": 3, "quarantined": 1}` is 750 wide, then 250.
     """
     total = sum(counts.values())
-    shown = {kind: count for kind, count in counts.items() if count}
-    widths = {kind: max(WIDTH * count / total, _LEAST) for kind, count in shown.items()}
+    widths = {kind: max(WIDTH * count / total, _MIN_WIDTH) for kind, count in counts.items() if count}
     scale = WIDTH / sum(widths.values()) if widths else 1.0
     parts, x = [], 0.0
     for kind, width in widths.items():
-        parts.append(Part(kind, round(x, 1), round(width * scale, 1), f"{kind}: {shown[kind]:,}"))
+        parts.append(Part(kind, round(x, 1), round(width * scale, 1), f"{kind}: {counts[kind]:,}"))
         x += width * scale
     return tuple(parts)
 
 
 def shares(column: ColumnSummary) -> tuple[Part, ...]:
-    """Part one bar by a column's most frequent values, darkest first."""
+    """Split a bar by a column's most frequent values, darkest first."""
     parts, x = [], 0.0
-    for place, each in enumerate(column.frequent):
+    for rank, each in enumerate(column.frequent):
         width = WIDTH * each.rows / column.filled
-        parts.append(Part(f"l{LEVELS - place}", round(x, 1), round(width, 1), f"{each.value}: {each.rows:,}"))
+        parts.append(Part(f"l{LEVELS - rank}", round(x, 1), round(width, 1), f"{each.value}: {each.rows:,}"))
         x += width
     return tuple(parts)
 
 
 @dataclass(frozen=True)
 class Axis:
-    """The days that all strips share, in cells of `step` days each."""
+    """The days of all strips, in cells of `step` days."""
 
     span: Days
     step: int
 
     @property
     def cells(self) -> int:
-        """How many cells."""
+        """The number of cells."""
         return ceil(self.span.count / self.step)
 
     def cell(self, day: date) -> int:
-        """Return the cell of a day; of one off the axis, a number off the cells."""
+        """Return the number of the cell of a day, which may be off the axis."""
         return (day - self.span.first).days // self.step
 
     def x(self, day: date) -> float:
-        """Return where a day begins."""
+        """Return the position of the start of a day."""
         return round(WIDTH * (day - self.span.first).days / (self.cells * self.step), 2)
 
     @property
     def ticks(self) -> tuple[date, ...]:
-        """Three days to name under the strips: first, middle, last."""
+        """The days of the labels: first, middle, last."""
         return self.span.first, self.span.first + timedelta(days=self.span.count // 2), self.span.last
 
 
 def axis(tables: Sequence[Mapping[date, int]]) -> Axis | None:
-    """Return an axis over the days of all tables, in cells of a day or of whole weeks.
-
-    Where a table's few rows far from the rest would stretch it, they stay off it.
-    """
-    held = [by_day for by_day in tables if by_day]
-    if not held:
+    """Return an axis over the days of all tables, in cells of a day or of whole weeks, without distant outliers."""
+    filled = [by_day for by_day in tables if by_day]
+    if not filled:
         return None
-    ends = [_ends(by_day) for by_day in held]
-    most = Days(min(map(min, held)), max(map(max, held)))
+    ends = [_ends(by_day) for by_day in filled]
+    most = Days(min(map(min, filled)), max(map(max, filled)))
     near = Days(min(first for first, _ in ends), max(last for _, last in ends))
     span = most if most.count <= _STRETCH * near.count else near
     return Axis(span, 1 if span.count <= CELLS else _WEEK * ceil(span.count / CELLS / _WEEK))
@@ -151,7 +130,7 @@ def _ends(by_day: Mapping[date, int]) -> tuple[date, date]:
 
 @dataclass(frozen=True)
 class Strip:
-    """One table's days: a path for each level of darkness, and one for the gaps that mean something."""
+    """One table's days: SVG paths of the shades and of gaps, the position of the coverage, and rows off the axis."""
 
     levels: tuple[str, ...]
     gaps: str
@@ -160,7 +139,7 @@ class Strip:
 
 
 def strip(by_day: Mapping[date, int], gaps: Sequence[Days], covers_through: date | None, on: Axis) -> Strip:
-    """Return a table's strip on the axis; `beyond` counts rows on days off it."""
+    """Return a table's strip on the axis."""
     rows = [0] * on.cells
     beyond = 0
     for day, count in by_day.items():
@@ -180,7 +159,7 @@ def strip(by_day: Mapping[date, int], gaps: Sequence[Days], covers_through: date
 
 
 def _runs(shades: Sequence[int], level: int) -> Iterator[tuple[int, int]]:
-    """Yield where each run of cells of one level begins and how long it is."""
+    """Yield the position and length of each run of cells of one level."""
     at = 0
     for shade, run in groupby(shades):
         length = len(list(run))
@@ -201,39 +180,30 @@ def _path(runs: Iterator[tuple[int, int]], wide: float) -> str:
 
 
 def psi_x(value: float) -> float:
-    """Return where an index lies on a scale from 0 to twice the threshold of acting."""
+    """Return the position of an index on a scale from 0 to twice the threshold `ACT`."""
     return round(WIDTH * min(value, _PSI_END) / _PSI_END, 1)
 
 
 def write_page(store: OperatingStore, report: IngestReport, name: str, out: Path) -> Path:
-    """Write the page about a delivery that the store holds, and return where it lies.
+    """Write the page about a stored delivery and return its path.
 
     Args:
-        store: the store with the delivery in it.
-        report: what intake said of the delivery.
-        name: what to call the delivery, such as the name of its folder.
-        out: the file to write; its folder is made, an older page replaced in one step.
+        store: the store that has the delivery.
+        report: the ingest report of the delivery.
+        name: the name of the delivery, such as that of its folder.
+        out: the file to write. Its folder is created, and an older page is replaced in one step.
 
     Raises:
-        StoreError: the store does not hold the delivery.
+        StoreError: the store does not have the delivery.
     """
-    text = render(analyse_delivery(store, report, name))
     out.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{out.name}-", dir=out.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-        Path(draft).chmod(0o644)
-        Path(draft).replace(out)
-    finally:
-        Path(draft).unlink(missing_ok=True)
+    replace_text(out, render(analyse_delivery(store, report, name)))
     return out
 
 
 def render(quality: Quality) -> str:
-    """Return the page as HTML; everything that came with the delivery is escaped."""
-    covered = [table.coverage for table in quality.tables if table.coverage is not None]
-    events = [each for each in covered if _is_event(quality, each)]
+    """Return the page as HTML. All values of the delivery are escaped."""
+    events = [each.coverage for each in quality.tables if each.coverage is not None and each.lateness is not None]
     return (
         _environment()
         .get_template("page.html")
@@ -247,10 +217,6 @@ def render(quality: Quality) -> str:
     )
 
 
-def _is_event(quality: Quality, covered: TableCoverage) -> bool:
-    return any(table.name == covered.table and table.lateness is not None for table in quality.tables)
-
-
 @cache
 def _environment() -> Environment:
     import jinja2
@@ -262,6 +228,6 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": show.number, "percent": show.percent, "duration": show.duration}
+    environment.filters |= {"number": number, "percent": percent, "duration": duration}
     environment.globals |= {"charts": sys.modules[__name__], "psi": psi, "zip": zip}
     return environment

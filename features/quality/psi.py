@@ -1,4 +1,4 @@
-"""The population stability index of counts by bin, and how sure of it one can be: arithmetic alone."""
+"""The population stability index (PSI) with a bootstrap interval."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 WATCH: Final = 0.1
 ACT: Final = 0.25
 FEWEST_GROUPS: Final = 10
-"""Resampling fewer groups of stores than this would only pretend to know."""
+"""With fewer groups of stores, resampling gives no useful interval."""
 
 LEAST_SHARE: Final = 1e-4
-"""A smaller share counts as this one, so that an empty bin is rare rather than infinitely far."""
+"""Smaller shares are raised to this one, so that an empty bin does not give an infinite index."""
 
 _RESAMPLES: Final = 400
 _ENDS: Final = (2.5, 97.5)
@@ -27,7 +27,7 @@ _SEED: Final = 7
 
 
 class Verdict(StrEnum):
-    """The words of the practice: below 0.1, from 0.1, above 0.25; and where there is too little to tell."""
+    """The usual verdicts: stable below 0.1, watch from 0.1, act above 0.25; unknown with too little data."""
 
     STABLE = "stable"
     WATCH = "watch"
@@ -37,10 +37,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Stability:
-    """A PSI with its 95% interval, both ends missing where there are too few groups.
-
-    `settled` says that the whole interval has the verdict's word.
-    """
+    """A PSI with its 95% interval, whose ends are None with too few groups."""
 
     psi: float
     low: float | None
@@ -48,24 +45,27 @@ class Stability:
 
     @property
     def verdict(self) -> Verdict:
-        """The word for the index itself."""
+        """The verdict of the index itself."""
         return Verdict.UNKNOWN if self.low is None else verdict(self.psi)
 
     @property
-    def settled(self) -> bool:
-        """Whether both ends of the interval have the same word."""
+    def is_certain(self) -> bool:
+        """Whether both ends of the interval have the same verdict."""
         return self.low is not None and self.high is not None and verdict(self.low) == verdict(self.high)
 
 
 def verdict(psi: float) -> Verdict:
-    """Return the practice's word for an index; example: 0.1 is watch, 0.25 still is, 0.26 is act."""
+    """Return the verdict of an index.
+
+    Example: 0.1 and 0.25 are watch, 0.26 is act.
+    """
     if psi > ACT:
         return Verdict.ACT
     return Verdict.WATCH if psi >= WATCH else Verdict.STABLE
 
 
 def index(before: Counts, now: Counts) -> Counts:
-    """Return `sum((n - b) * ln(n / b))` over the last axis, of shares of two rows of counts, none below LEAST_SHARE.
+    """Return `sum((n - b) * ln(n / b))` over the last axis, for the shares b and n of two arrays of counts.
 
     Example: shares 50:50 become 80:20: 0.3 * ln(0.8 / 0.5) - 0.3 * ln(0.2 / 0.5) = 0.416.
     """
@@ -77,17 +77,16 @@ def index(before: Counts, now: Counts) -> Counts:
 def stability(before: Counts, now: Counts) -> Stability:
     """Return the index of counts by group of stores (rows) and bin (columns), with its interval.
 
-    Rows of one store resemble each other, so whole groups of stores are drawn again, the same for both sides. What
-    chance alone adds to the index is taken off (the basic bootstrap); the interval always holds the index itself.
+    Rows of one store are similar, so whole groups of stores are resampled, the same for both sides. The interval is a
+    basic bootstrap, which subtracts what chance adds to the index; it always contains the index.
     """
     value = float(index(before.sum(axis=0), now.sum(axis=0)))
-    drawn_from = np.flatnonzero(now.sum(axis=1) > 0)
-    if len(drawn_from) < FEWEST_GROUPS:
+    present = np.flatnonzero(now.sum(axis=1) > 0)
+    if len(present) < FEWEST_GROUPS:
         return Stability(value, None, None)
     groups = len(before)
     weights = np.random.default_rng(_SEED).multinomial(groups, np.full(groups, 1 / groups), size=_RESAMPLES)
-    drawn_before, drawn_now = weights @ before, weights @ now
-    held = (drawn_before.sum(axis=1) > 0) & (drawn_now.sum(axis=1) > 0)
-    drawn = index(drawn_before[held], drawn_now[held])
-    lower, upper = np.percentile(drawn, _ENDS)
+    sampled_before, sampled_now = weights @ before, weights @ now
+    filled = (sampled_before.sum(axis=1) > 0) & (sampled_now.sum(axis=1) > 0)
+    lower, upper = np.percentile(index(sampled_before[filled], sampled_now[filled]), _ENDS)
     return Stability(value, max(0.0, min(value, 2 * value - upper)), max(value, 2 * value - lower))

@@ -1,1 +1,1 @@
-"""Stores of the state folder: accepted operating data, tiles, vectors, seller context and profiles."""
+"""Stores of operating data, tiles, feature vectors, profiles and seller contexts."""

@@ -1,13 +1,23 @@
-"""Writes that survive a power cut: what is acknowledged is on the disk, what is replaced is whole before or after."""
+"""Durable files and atomic folders: drafts, fsync, a write lock, and a manifest whose replacement is the commit."""
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Final
+
+_DRAFT: Final = ".incoming-"
 
 
 def sync_file(path: Path) -> None:
-    """Wait until a file's content, or the names in a folder, are on the disk."""
+    """Wait until the content of a file, or the list of names in a folder, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -15,13 +25,83 @@ def sync_file(path: Path) -> None:
         os.close(handle)
 
 
+def move_into_place(draft: Path, path: Path) -> None:
+    """Replace the file `path` by the file `draft`, durably and in one step: readers see the old file or the new one."""
+    sync_file(draft)
+    os.replace(draft, path)  # noqa: PTH105 - unlike rename, replace overwrites a file on every system
+    sync_file(path.parent)
+
+
 def replace_text(path: Path, text: str) -> None:
-    """Write a small file durably and in one step: a reader sees the old text or the new one, never a part.
+    """Write a small text file, durably and in one step.
 
     Example: `replace_text(Path("manifest.json"), "{}")`.
     """
     draft = path.with_name(f"{path.name}.new")
     draft.write_text(text, encoding="utf-8")
-    sync_file(draft)
-    os.replace(draft, path)  # noqa: PTH105 - the name says what happens to a file already there
-    sync_file(path.parent)
+    move_into_place(draft, path)
+
+
+@contextmanager
+def draft_folder(parent: Path, mode: int = 0o700) -> Iterator[Path]:
+    """Create a folder under `parent` for unfinished files; delete it at the end unless it was renamed."""
+    draft = parent / f"{_DRAFT}{secrets.token_hex(8)}"
+    draft.mkdir(mode=mode, parents=True)
+    try:
+        yield draft
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class AtomicFolder:
+    """A folder of immutable entries. Only the entries that `manifest.json` lists count.
+
+    A writer builds an entry in a draft folder. `commit` flushes it, renames it and replaces the manifest. A process
+    that is killed before that leaves only a draft or an unlisted entry.
+
+    Attributes:
+        root: the folder of the manifest and the lock.
+        entries: the folder of the entries; `root` or a folder in it.
+    """
+
+    root: Path
+    entries: Path
+
+    @property
+    def manifest(self) -> Path:
+        """The file that lists the entries."""
+        return self.root / "manifest.json"
+
+    def read(self) -> Any:
+        """Return the content of the manifest; raise OSError or ValueError if it cannot be read."""
+        return json.loads(self.manifest.read_text(encoding="utf-8"))
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Admit one writer at a time; the others wait."""
+        self.entries.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def draft(self, mode: int = 0o700) -> Iterator[Path]:
+        """Lock the folder, delete the drafts of killed writers, and yield a new draft for one entry."""
+        with self.lock():
+            for unfinished in self.entries.glob(f"{_DRAFT}*"):
+                shutil.rmtree(unfinished)
+            with draft_folder(self.entries, mode) as draft:
+                yield draft
+
+    def commit(self, draft: Path, name: str, manifest: object) -> None:
+        """Make the draft the entry `name`: flush its files, rename it, then replace the manifest."""
+        for path in [*(path for path in draft.rglob("*") if path.is_file()), *draft.rglob("*/"), draft]:
+            sync_file(path)
+        draft.rename(self.entries / name)
+        sync_file(self.entries)
+        self.replace_manifest(manifest)
+
+    def replace_manifest(self, manifest: object) -> None:
+        """Write the manifest as JSON, durably and in one step."""
+        replace_text(self.manifest, json.dumps(manifest, indent=2, default=str) + "\n")

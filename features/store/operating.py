@@ -1,45 +1,43 @@
-"""The store of accepted operating data: a folder a delivery, and a manifest that alone says which of them count.
+"""The operating store: the accepted rows of all deliveries as Parquet files, and the manifest of committed deliveries.
 
-Replacing the manifest is the one moment of commit. A delivery's folder that the manifest does not name may still have
-counted once, where an older manifest came back from a backup: it is moved to `orphaned/`, never deleted.
+A delivery folder that the manifest does not list may be real data if an older manifest was restored from a backup. It
+is moved to `orphaned/` and never deleted.
 """
 
-import fcntl
 import hashlib
-import json
 import re
-import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
-from features.errors import FeaturesError, StoreError
-from features.ingest.report import IngestReport
+from features.errors import StoreError
 from features.schema import ConstantRate
-from features.store.folders import replace_text, sync_file
+from features.store.folders import AtomicFolder
 
-_MANIFEST: Final = "manifest.json"
-_INCOMING: Final = ".incoming-"
 _SHORT_ID: Final = 8
-_FOLDER_NAME: Final = 5
+_MAX_IDS: Final = 5
 _DELIVERY_ID: Final = re.compile(r"[0-9a-f]{64}(-\d+)?")
 
 
 @dataclass(frozen=True)
 class StoredDelivery:
-    """A committed delivery: its id, the midnight through which each table is complete, and accepted rows by table.
+    """A committed delivery.
 
-    The id is the delivery's digest, with `-2` and so on where it was taken again for rows that had to wait.
-    `constant_rate` is what it was converted at, if it named one. `source` is the origin of its rows, if it named one.
-    `absent` is what it declares that the platform does not have (see `delivery.ABSENT`), `begins` the day on which the
-    platform began to record a table, for tables that it declares.
+    Attributes:
+        delivery_id: the delivery's digest, with `-2` and so on if it was ingested again for its waiting rows.
+        covers_through: the midnight through which each table is complete.
+        rows: accepted rows by table.
+        constant_rate: the rate at which amounts were converted, if the delivery names one.
+        source: the origin of the rows, if stated.
+        absent: what the platform does not have (see `delivery.ABSENT`).
+        begins: the day on which the platform began to record a table, if declared.
     """
 
     delivery_id: str
@@ -48,12 +46,12 @@ class StoredDelivery:
     constant_rate: ConstantRate | None = None
     source: str | None = None
     absent: tuple[str, ...] = ()
-    begins: Mapping[str, date] = field(default_factory=lambda: MappingProxyType({}))
+    begins: Mapping[str, date] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class OperatingStore:
-    """The accepted rows of all deliveries, to read.
+    """The accepted rows of all deliveries, for reading.
 
     Example: `open_store(Path("var/operating")).files("orders")` are Parquet files with the contract's columns,
     `amount_micros` (int64 micro-USD, tables with money) and `visible_from` (the first midnight that sees the row).
@@ -64,17 +62,13 @@ class OperatingStore:
 
     @property
     def version(self) -> str:
-        """The data version: SHA-256 over the ids of the deliveries in the order they came."""
+        """The data version: SHA-256 over the delivery ids in the order of ingest."""
         return hashlib.sha256("\n".join(each.delivery_id for each in self.deliveries).encode()).hexdigest()
 
     @property
     def covers_through(self) -> Mapping[str, date]:
-        """The latest midnight through which each table is complete; a table that never came is absent."""
-        latest: dict[str, date] = {}
-        for delivery in self.deliveries:
-            for table, day in delivery.covers_through.items():
-                latest[table] = max(day, latest.get(table, day))
-        return MappingProxyType(latest)
+        """The latest midnight through which each delivered table is complete."""
+        return _reduce_days(max, (each.covers_through for each in self.deliveries))
 
     @property
     def absent(self) -> frozenset[str]:
@@ -83,38 +77,34 @@ class OperatingStore:
 
     @property
     def names_buyers(self) -> bool:
-        """Whether a delivery holds orders and does not declare that they name no buyer."""
+        """Whether a delivery has orders and does not declare that they name no buyer."""
         return any("orders" in each.rows and "buyer_ids" not in each.absent for each in self.deliveries)
 
     @property
     def begins(self) -> Mapping[str, date]:
-        """The day on which the platform began to record a table: the earliest declared one."""
-        earliest: dict[str, date] = {}
-        for delivery in self.deliveries:
-            for table, day in delivery.begins.items():
-                earliest[table] = min(day, earliest.get(table, day))
-        return MappingProxyType(earliest)
+        """The earliest declared day on which the platform began to record a table."""
+        return _reduce_days(min, (each.begins for each in self.deliveries))
 
     def has(self, table: str) -> bool:
-        """Return whether `table` is there to compute from: its rows, or the declaration that there are none."""
+        """Return whether `table` has rows or is declared absent."""
         return table in self.covers_through and (self.rows(table) > 0 or table in self.absent)
 
     @property
     def origins(self) -> tuple[str, ...]:
-        """The origin of the rows in words, one text for each origin, in the order in which they came.
+        """The distinct origins of the rows, in the order of ingest.
 
-        Deliveries that name no source share one text, which names the first of them by the start of their ids.
+        All deliveries without a source share one text, which names the first of them by the start of their ids.
 
         Example: `("simulated by sellerscore, seed 7", "operating data of 1 delivery as ingested: 1f3a9c0d")`.
         """
         unnamed = list(dict.fromkeys(each.delivery_id[:_SHORT_ID] for each in self.deliveries if each.source is None))
         count = f"{len(unnamed)} deliveries" if len(unnamed) > 1 else "1 delivery"
-        more = f" and {len(unnamed) - _FOLDER_NAME} more" if len(unnamed) > _FOLDER_NAME else ""
-        ingested = f"operating data of {count} as ingested: {', '.join(unnamed[:_FOLDER_NAME])}{more}"
+        more = f" and {len(unnamed) - _MAX_IDS} more" if len(unnamed) > _MAX_IDS else ""
+        ingested = f"operating data of {count} as ingested: {', '.join(unnamed[:_MAX_IDS])}{more}"
         return tuple(dict.fromkeys(ingested if each.source is None else each.source for each in self.deliveries))
 
     def files(self, table: str, deliveries: Sequence[StoredDelivery] | None = None) -> tuple[Path, ...]:
-        """Return the accepted files of `table` in the order of the deliveries, of all or of those named."""
+        """Return the accepted files of `table` in the order of ingest, of all deliveries or of the given ones."""
         return tuple(
             self.folder / "deliveries" / each.delivery_id / "accepted" / f"{table}.parquet"
             for each in (self.deliveries if deliveries is None else deliveries)
@@ -122,158 +112,110 @@ class OperatingStore:
         )
 
     def rows(self, table: str) -> int:
-        """Return how many rows of `table` were accepted over all deliveries."""
+        """Return the number of accepted rows of `table` over all deliveries."""
         return sum(each.rows.get(table, 0) for each in self.deliveries)
 
-    def takes(self, digest: str) -> tuple[str, ...]:
-        """Return the ids under which the delivery with this digest was taken, oldest first; empty if it never was."""
+    def ids_of(self, digest: str) -> tuple[str, ...]:
+        """Return the ids under which the delivery with this digest was ingested, oldest first."""
         return tuple(each.delivery_id for each in self.deliveries if each.delivery_id.split("-")[0] == digest)
 
-    def report(self, delivery_id: str) -> IngestReport:
-        """Return the report of a committed delivery; StoreError where it is lost."""
-        path = self.folder / "deliveries" / delivery_id / "report.json"
-        try:
-            return IngestReport.from_json(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, FeaturesError) as error:
-            raise StoreError(
-                f"{path} cannot be read as the report of a stored delivery; restore it from a backup"
-            ) from error
+
+def _reduce_days(choose: Callable[[date, date], date], days: Iterable[Mapping[str, date]]) -> dict[str, date]:
+    chosen: dict[str, date] = {}
+    for by_table in days:
+        for table, day in by_table.items():
+            chosen[table] = choose(day, chosen.get(table, day))
+    return chosen
 
 
 def open_store(folder: Path) -> OperatingStore:
     """Return the store in `folder`.
 
     Raises:
-        StoreError: nothing was ever ingested there, or its manifest cannot be read.
+        StoreError: the store has no delivery, or its manifest cannot be read.
     """
     store = read_store(folder)
     if not store.deliveries:
-        raise StoreError(f"{folder} holds no operating data; ingest a delivery first")
+        raise StoreError(f"{folder} has no operating data. Ingest a delivery first.")
     return store
 
 
 def read_store(folder: Path) -> OperatingStore:
-    """Return the store in `folder`, which may be empty or not exist yet."""
-    path = folder / _MANIFEST
+    """Return the store in `folder`, which may be empty or not exist yet; raise StoreError if it cannot be read."""
+    home = _atomic(folder)
     try:
-        if not path.exists():
-            _refuse_lost_manifest(folder)
+        if home.manifest.exists():
+            deliveries = TypeAdapter(tuple[StoredDelivery, ...]).validate_python(home.read()["deliveries"])
+            return OperatingStore(folder, deliveries)
+        # a new store starts with a manifest, so deliveries without one mean that it was lost
+        if not any(_delivery_folders(folder)):
             return OperatingStore(folder, ())
-        listed = json.loads(path.read_text(encoding="utf-8"))["deliveries"]
-        return OperatingStore(folder, tuple(map(_from_entry, listed)))
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{path} cannot be read as the list of deliveries; restore it from a backup or ingest into a new store"
-        ) from error
+        raise StoreError(_unreadable(home, "cannot be read as the list of deliveries")) from error
+    raise StoreError(_unreadable(home, "is missing, but the store has deliveries"))
 
 
-def _refuse_lost_manifest(folder: Path) -> None:
-    """Raise StoreError where deliveries lie but nothing says which count; a new store begins with a manifest."""
-    if any(_delivery_folders(folder)):
-        raise StoreError(
-            f"{folder} holds deliveries but no {_MANIFEST} that lists them; restore it from a backup or ingest into a "
-            "new store"
-        )
+def _unreadable(home: AtomicFolder, what: str) -> str:
+    return f"{home.manifest} {what}. Restore it from a backup, or ingest into a new store."
 
 
-def _delivery_folders(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.glob("deliveries/*") if path.is_dir() and _DELIVERY_ID.fullmatch(path.name))
+def _atomic(folder: Path) -> AtomicFolder:
+    return AtomicFolder(folder, folder / "deliveries")
 
 
-def _from_entry(entry: dict[str, Any]) -> StoredDelivery:
-    # an older entry has no rate, no source or nothing absent
-    covers, rows, rate = entry["covers_through"], entry["rows"], entry.get("constant_rate")
-    source = entry.get("source")
-    if not isinstance(covers, dict) or not isinstance(rows, dict):
-        raise TypeError("covers_through and rows are objects")
-    days, begins = (
-        MappingProxyType({table: date.fromisoformat(str(day)) for table, day in each.items()})
-        for each in (covers, entry.get("begins", {}))
-    )
-    counts = {table: int(count) for table, count in rows.items()}
-    constant = None if rate is None else ConstantRate(str(rate["currency"]), float(rate["usd_per_unit"]))
-    named, absent = None if source is None else str(source), tuple(map(str, entry.get("absent", ())))
-    return StoredDelivery(str(entry["delivery_id"]), days, MappingProxyType(counts), constant, named, absent, begins)
-
-
-def _to_entry(delivery: StoredDelivery) -> dict[str, object]:
-    days = {table: day.isoformat() for table, day in delivery.covers_through.items()}
-    rate = {} if delivery.constant_rate is None else {"constant_rate": asdict(delivery.constant_rate)}
-    source = {} if delivery.source is None else {"source": delivery.source}
-    absent = {"absent": list(delivery.absent)} if delivery.absent else {}
-    entry = {"delivery_id": delivery.delivery_id, "covers_through": days, "rows": dict(delivery.rows)}
-    begins = {"begins": {table: day.isoformat() for table, day in delivery.begins.items()}} if delivery.begins else {}
-    return {**entry, **rate, **source, **absent, **begins}
+def _delivery_folders(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("deliveries/*") if path.is_dir() and _DELIVERY_ID.fullmatch(path.name)]
 
 
 @contextmanager
 def open_for_writing(folder: Path) -> Iterator[Path]:
-    """Hold the store for one writer and yield a folder to build a delivery in; wait while another writes.
+    """Lock the store for one writer and yield a draft folder for a delivery; other writers wait.
 
-    What a killed writer left behind is cleared away first, and so is the yielded folder at the end if nobody committed
-    it. A folder that cannot be written is a StoreError.
+    Raises:
+        StoreError: the folder cannot be written, or its manifest cannot be read.
     """
     try:
-        (folder / "deliveries").mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            _clear_leftovers(folder)
-            incoming = Path(tempfile.mkdtemp(prefix=_INCOMING, dir=folder / "deliveries"))
-            try:
-                yield incoming
-            finally:
-                shutil.rmtree(incoming, ignore_errors=True)
+        with _atomic(folder).draft() as draft:
+            _move_orphans(folder)
+            yield draft
     except (FileExistsError, NotADirectoryError) as error:
-        raise StoreError(f"{folder} is not a folder; name a folder for the store") from error
+        raise StoreError(f"{folder} is not a folder. Name a folder for the store.") from error
     except OSError as error:
         raise StoreError(
-            f"{folder} cannot be written as a store: {error.strerror or error}; name a folder with room and the right "
-            "to write"
+            f"{folder} cannot be written as a store: {error.strerror or error}. Use a folder with free space and write "
+            "permission."
         ) from error
 
 
-def _clear_leftovers(folder: Path) -> None:
-    """Delete what no writer finished, and move aside what the manifest does not name."""
+def _move_orphans(folder: Path) -> None:
+    """Move delivery folders that the manifest does not list to `orphaned/`, and write the manifest of a new store."""
     store = read_store(folder)
-    if not (folder / _MANIFEST).exists():
+    if not _atomic(folder).manifest.exists():
         _replace_manifest(folder, ())
-    for unfinished in folder.glob(f"deliveries/{_INCOMING}*"):
-        shutil.rmtree(unfinished)
     committed = {each.delivery_id for each in store.deliveries}
-    for path in list(_delivery_folders(folder)):
+    for path in _delivery_folders(folder):
         if path.name not in committed:
             (folder / "orphaned").mkdir(exist_ok=True)
             path.rename(tempfile.mkdtemp(prefix=f"{path.name}.", dir=folder / "orphaned"))
 
 
-def commit(store: OperatingStore, incoming: Path, delivery: StoredDelivery) -> None:
-    """Make the delivery built in `incoming` part of the store, durably and in one step.
-
-    Files reach the disk, then their folder its place, then the manifest is replaced: before that the delivery does not
-    exist, after it it does.
-    """
-    for path in [*(path for path in incoming.rglob("*") if path.is_file()), *incoming.rglob("*/"), incoming]:
-        sync_file(path)
-    home = store.folder / "deliveries"
-    incoming.rename(home / delivery.delivery_id)
-    sync_file(home)
-    _replace_manifest(store.folder, (*store.deliveries, delivery))
+def commit(store: OperatingStore, draft: Path, delivery: StoredDelivery) -> None:
+    """Add the delivery in the folder `draft` to the store, durably and in one step."""
+    _atomic(store.folder).commit(draft, delivery.delivery_id, _manifest((*store.deliveries, delivery)))
 
 
 def update_counts(store: OperatingStore) -> None:
-    """Let the manifest say how many rows the accepted files hold now, in one step; the deliveries stay who they are."""
+    """Set the row counts in the manifest to those of the accepted files, in one step."""
     counted = (
-        replace(
-            each,
-            rows=MappingProxyType(
-                {table: pq.read_metadata(store.files(table, [each])[0]).num_rows for table in each.rows}
-            ),
-        )
+        replace(each, rows={name: pq.read_metadata(store.files(name, [each])[0]).num_rows for name in each.rows})
         for each in store.deliveries
     )
     _replace_manifest(store.folder, tuple(counted))
 
 
 def _replace_manifest(folder: Path, deliveries: tuple[StoredDelivery, ...]) -> None:
-    content = {"deliveries": [_to_entry(each) for each in deliveries]}
-    replace_text(folder / _MANIFEST, json.dumps(content, indent=2) + "\n")
+    _atomic(folder).replace_manifest(_manifest(deliveries))
+
+
+def _manifest(deliveries: tuple[StoredDelivery, ...]) -> dict[str, object]:
+    return {"deliveries": [asdict(each) for each in deliveries]}

@@ -1,4 +1,4 @@
-"""What is stored of each seller's picture, as text, in the file of the vectors: of the latest snapshot alone."""
+"""Seller profiles in the vector file: their types, their JSON, and reading and writing those of the latest snapshot."""
 
 from __future__ import annotations
 
@@ -22,17 +22,34 @@ CREATE TABLE IF NOT EXISTS pictures (
 );
 """
 
-
 Steps = tuple[int, ...]
 
-
 StoredStanding = tuple[int | None, int | None, int]
-"""Percent of others whose value is at most, and at least, the seller's; how many others have one."""
+"""Percent of peers with a value at most, and at least, the seller's; number of peers with a value."""
+
+
+class PeerScope(StrEnum):
+    """The group with which a seller is compared."""
+
+    CATEGORY_AND_SIZE = "category_and_size"
+    CATEGORY = "category"
+    ALL = "all"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class PeerGroup:
+    """The peers of one seller: their scope, category and size third, and their number without the seller."""
+
+    scope: PeerScope
+    category: str | None
+    size: str | None
+    others: int
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """What one table holds of one seller as of T: his first and last day with a row, and days with rows by step.
+    """The rows of one table of a seller as of T: first and last day with a row, and days with rows by step.
 
     Example: a store opened 40 days ago that sells daily has orders on 10 days of step 10 and on 30 of step 11.
     """
@@ -44,13 +61,13 @@ class Coverage:
 
 @dataclass(frozen=True)
 class StoredProfile:
-    """What was computed of one seller when the data landed.
+    """The stored values of one seller's profile.
 
     Attributes:
-        peers: whom the seller is compared with.
-        sums: each of `SUMS`, by step; None where its table was never delivered.
-        standings: of each feature, in catalogue order.
-        coverage: by table; one that holds no row of the seller is absent.
+        peers: the group with which the seller is compared.
+        sums: the series of `SUMS`, by step; None if its table was never delivered.
+        standings: the position among peers of each feature, in catalogue order.
+        coverage: coverage by table; tables without rows of the seller are absent.
     """
 
     peers: PeerGroup
@@ -61,89 +78,69 @@ class StoredProfile:
 
 @dataclass(frozen=True)
 class ProfileSet:
-    """The pictures of one snapshot, and the digest of what they were made by."""
+    """The profiles of one snapshot, and the digest of the definitions from which they were computed."""
 
     definitions: str
-    pictures: Iterable[tuple[str, StoredProfile]]
+    profiles: Iterable[tuple[str, StoredProfile]]
 
 
-def write_profiles(connection: sqlite3.Connection, snapshot_id: int, made: ProfileSet | None) -> None:
-    """Put the pictures of a snapshot, if any, in the place of all that are stored, within the caller's transaction."""
+def write_profiles(connection: sqlite3.Connection, snapshot_id: int, profiles: ProfileSet | None) -> None:
+    """Replace all stored profiles by those of a snapshot, within the caller's transaction."""
     connection.execute("DELETE FROM pictures")
     connection.execute("DELETE FROM picture_sets")
-    if made is None:
+    if profiles is None:
         return
-    connection.execute("INSERT INTO picture_sets VALUES (?, ?)", (snapshot_id, made.definitions))
-    rows = ((seller, snapshot_id, encode(picture)) for seller, picture in made.pictures)
+    connection.execute("INSERT INTO picture_sets VALUES (?, ?)", (snapshot_id, profiles.definitions))
+    rows = ((seller, snapshot_id, encode(profile)) for seller, profile in profiles.profiles)
     connection.executemany("INSERT INTO pictures VALUES (?, ?, ?)", rows)
 
 
-def remove_profiles(connection: sqlite3.Connection, seller_id: str) -> None:
-    """Remove a seller's picture, within the caller's transaction."""
+def remove_profile(connection: sqlite3.Connection, seller_id: str) -> None:
+    """Remove a seller's profile, within the caller's transaction."""
     connection.execute("DELETE FROM pictures WHERE seller_id = ?", (seller_id,))
 
 
-def definitions_of(connection: sqlite3.Connection, snapshot_id: int) -> str | None:
-    """Return what the pictures of a snapshot were made by; None where it has none."""
-    found = connection.execute("SELECT definitions FROM picture_sets WHERE snapshot_id = ?", (snapshot_id,)).fetchone()
-    return None if found is None else str(found[0])
+def read_definitions(connection: sqlite3.Connection, snapshot_id: int) -> str | None:
+    """Return the digest of the definitions of a snapshot's profiles; None if it has no profiles."""
+    row = connection.execute("SELECT definitions FROM picture_sets WHERE snapshot_id = ?", (snapshot_id,)).fetchone()
+    return None if row is None else str(row[0])
 
 
 def read_profile(connection: sqlite3.Connection, seller_id: bytes, snapshot_id: int) -> StoredProfile | None:
-    """Return a seller's picture in a snapshot; the id in bytes, which may be no text."""
-    found = connection.execute(
-        "SELECT content FROM pictures WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?",
-        (seller_id, snapshot_id),
+    """Return a seller's profile in a snapshot; the id is bytes, since it may not be valid text."""
+    row = connection.execute(
+        "SELECT content FROM pictures WHERE seller_id = CAST(? AS TEXT) AND snapshot_id = ?", (seller_id, snapshot_id)
     ).fetchone()
-    return None if found is None else decode(found[0])
+    return None if row is None else decode(row[0])
 
 
-def encode(picture: StoredProfile) -> str:
-    """Return a picture as compact JSON.
+def encode(profile: StoredProfile) -> str:
+    """Return a profile as compact JSON.
 
     Example: a coverage is `"orders":["2024-01-01","2024-02-29",[0,30]]`.
     """
-    peers = picture.peers
+    peers = profile.peers
     content = {
         "peers": [peers.scope, peers.category, peers.size, peers.others],
-        "sums": picture.sums,
-        "standings": picture.standings,
+        "sums": profile.sums,
+        "standings": profile.standings,
         "coverage": {
-            name: [each.first.isoformat(), each.last.isoformat(), each.days] for name, each in picture.coverage.items()
+            name: [each.first.isoformat(), each.last.isoformat(), each.days] for name, each in profile.coverage.items()
         },
     }
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False)
 
 
 def decode(content: str) -> StoredProfile:
-    """Return the picture that `encoded` wrote."""
-    found = json.loads(content)
-    scope, category, size, others = found["peers"]
+    """Return the profile from the text of `encode`."""
+    fields = json.loads(content)
+    scope, category, size, others = fields["peers"]
     return StoredProfile(
         PeerGroup(PeerScope(scope), category, size, others),
-        tuple(None if steps is None else tuple(steps) for steps in found["sums"]),
-        tuple(map(tuple, found["standings"])),
+        tuple(None if steps is None else tuple(steps) for steps in fields["sums"]),
+        tuple(map(tuple, fields["standings"])),
         {
             name: Coverage(date.fromisoformat(first), date.fromisoformat(last), tuple(days))
-            for name, (first, last, days) in found["coverage"].items()
+            for name, (first, last, days) in fields["coverage"].items()
         },
     )
-
-
-class PeerScope(StrEnum):
-    """Whom a seller is compared with."""
-
-    CATEGORY_AND_SIZE = "category_and_size"
-    CATEGORY = "category"
-    ALL = "all"
-    NONE = "none"
-
-
-@dataclass(frozen=True)
-class PeerGroup:
-    """The peers of one seller: how they were chosen, of what category and third, and how many they are beside him."""
-
-    scope: PeerScope
-    category: str | None
-    size: str | None
-    others: int

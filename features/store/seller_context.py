@@ -1,9 +1,4 @@
-"""What is known of a seller as of T that is no feature: the country, the base currency, and what currencies are worth.
-
-Computed when data has landed (`landing`), stored beside the vectors (`stored`).
-
-What is stored of sellers' circumstances and of rates, in the file of the vectors: of the latest snapshot alone.
-"""
+"""Seller context in the vector file: country, base currency and exchange rates as of the latest snapshot."""
 
 from __future__ import annotations
 
@@ -26,7 +21,6 @@ CREATE TABLE IF NOT EXISTS circumstances (
 ) WITHOUT ROWID;
 """
 
-
 _READ: Final = (
     "SELECT country, base_currency, usd_per_unit FROM rates LEFT JOIN circumstances "
     "ON circumstances.snapshot_id = rates.snapshot_id AND seller_id = CAST(? AS TEXT) WHERE rates.snapshot_id = ?"
@@ -35,9 +29,9 @@ _READ: Final = (
 
 @dataclass(frozen=True)
 class SellerContext:
-    """A seller's country and base currency, None where not known, and US dollars for a unit of each known currency.
+    """A seller's country and base currency, None if unknown, and US dollars for one unit of each known currency.
 
-    Example: `Circumstances("CN", "CNY", {"CNY": 0.145, "USD": 1.0})`.
+    Example: `SellerContext("CN", "CNY", {"CNY": 0.145, "USD": 1.0})`.
     """
 
     country: str | None = None
@@ -46,41 +40,41 @@ class SellerContext:
 
 
 UNKNOWN_CONTEXT: Final = SellerContext()
-"""The circumstances in a snapshot that was stored without any."""
+"""The context of a seller without a stored context."""
 
 
 @dataclass(frozen=True)
 class SellerContextSet:
-    """The circumstances of one snapshot: rates that all share, and seller id, country and base currency of each."""
+    """The contexts of one snapshot: shared rates, and seller id, country and base currency of each seller."""
 
     usd_per_unit: Mapping[str, float]
     sellers: Iterable[tuple[str, str | None, str | None]]
 
 
-def write_context(connection: sqlite3.Connection, snapshot_id: int, made: SellerContextSet | None) -> None:
-    """Put those of a snapshot, if any, in the place of all that are stored, within the caller's transaction."""
+def write_context(connection: sqlite3.Connection, snapshot_id: int, contexts: SellerContextSet | None) -> None:
+    """Replace all stored contexts by those of a snapshot, within the caller's transaction."""
     connection.execute("DELETE FROM circumstances")
     connection.execute("DELETE FROM rates")
-    if made is None:
+    if contexts is None:
         return
-    rates = json.dumps(dict(sorted(made.usd_per_unit.items())), allow_nan=False)
+    rates = json.dumps(dict(sorted(contexts.usd_per_unit.items())), allow_nan=False)
     connection.execute("INSERT INTO rates VALUES (?, ?)", (snapshot_id, rates))
-    rows = ((seller, snapshot_id, country, currency) for seller, country, currency in made.sellers)
+    rows = ((seller, snapshot_id, country, currency) for seller, country, currency in contexts.sellers)
     connection.executemany("INSERT INTO circumstances VALUES (?, ?, ?, ?)", rows)
 
 
 def remove_context(connection: sqlite3.Connection, seller_id: str) -> None:
-    """Remove a seller's circumstances, within the caller's transaction."""
+    """Remove a seller's context, within the caller's transaction."""
     connection.execute("DELETE FROM circumstances WHERE seller_id = ?", (seller_id,))
 
 
-def rates_of(connection: sqlite3.Connection, snapshot_id: int) -> dict[str, float] | None:
-    """Return US dollars for a unit of each currency; None where none were stored with the snapshot."""
-    found = connection.execute("SELECT usd_per_unit FROM rates WHERE snapshot_id = ?", (snapshot_id,)).fetchone()
-    return None if found is None else dict(json.loads(found[0]))
+def read_rates(connection: sqlite3.Connection, snapshot_id: int) -> dict[str, float] | None:
+    """Return US dollars for one unit of each currency; None if the snapshot has no rates."""
+    row = connection.execute("SELECT usd_per_unit FROM rates WHERE snapshot_id = ?", (snapshot_id,)).fetchone()
+    return None if row is None else dict(json.loads(row[0]))
 
 
 def read_context(connection: sqlite3.Connection, seller_id: bytes, snapshot_id: int) -> SellerContext:
-    """Return a seller's circumstances in a snapshot."""
-    found = connection.execute(_READ, (seller_id, snapshot_id)).fetchone()
-    return UNKNOWN_CONTEXT if found is None else SellerContext(found[0], found[1], json.loads(found[2]))
+    """Return a seller's context in a snapshot."""
+    row = connection.execute(_READ, (seller_id, snapshot_id)).fetchone()
+    return UNKNOWN_CONTEXT if row is None else SellerContext(row[0], row[1], json.loads(row[2]))

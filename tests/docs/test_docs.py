@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 import sellerscore
 from features.describe import markdown
-from features.importers import shipped
+from features.importers import shipped_mappings
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "mlflow" / "README.md"]
@@ -91,7 +91,7 @@ def test_the_page_of_features_is_what_the_catalogue_says() -> None:
 
 def test_the_data_contract_names_every_importer() -> None:
     page = (ROOT / "docs" / "data-contract.md").read_text(encoding="utf-8")
-    assert all(f"| `{name}` |" in page for name in shipped())
+    assert all(f"| `{name}` |" in page for name in shipped_mappings())
 
 
 def test_a_lock_names_no_index() -> None:

@@ -1,4 +1,4 @@
-"""`sellerscore features`: what it writes, what it tells of the catalogue, and what it refuses in one sentence."""
+"""`sellerscore features` and its subcommands `list`, `describe` and `frame`."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from tests.oracles.market import MIDNIGHTS, Shape, market
 from tests.oracles.shapes import MAY_BE_ABSENT
 
 ROWS = in_dollars(market(Shape(seed=6, sellers=3, events=30, absent=frozenset(MAY_BE_ABSENT) - {"orders"})))
-"""Orders alone: what the features of other tables are is not in question here."""
+"""Only orders, since these tests do not depend on the other tables."""
 
 
 @pytest.fixture(scope="module")
-def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state folder that has taken the rows in and folded their tiles; not to be changed."""
-    folder = tmp_path_factory.mktemp("taken")
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with the rows and their tiles; read only."""
+    folder = tmp_path_factory.mktemp("ingested")
     ingest(deliver(ROWS, NO_RATES, folder / "delivery"), folder / "home" / "operating")
     with open_engine() as engine:
         current_tiles(engine, open_store(folder / "home" / "operating"))
@@ -46,9 +46,9 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(taken: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(ingested: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path / "home"))
-    return Path(shutil.copytree(taken, tmp_path / "home"))
+    return Path(shutil.copytree(ingested, tmp_path / "home"))
 
 
 FEW = features_named("orders_90d", "store_count")
@@ -65,21 +65,21 @@ def run(*arguments: str) -> Result:
 
 
 @pytest.mark.slow
-def test_vectors_are_stored_when_no_frame_is_asked_for(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_reports_the_stored_vectors(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(home / "operating")
-    monkeypatch.setattr("features.materialize.refresh", lambda *_: (snapshot_of(store), 1234))
-    stored = json.loads(run("--json").stdout)
+    monkeypatch.setattr("features.materialize.materialize_vectors", lambda *_: (snapshot_of(store), 1234))
+    stored = json.loads(run("--output", "json").stdout)
     as_of = latest_midnight(store).isoformat()
     assert stored == {"as_of": as_of, "sellers": 1234, "data": store.version}
     assert f"Vectors of 1,234 sellers as of {as_of}" in run().stdout
 
 
 @pytest.mark.slow
-def test_vectors_are_stored_when_nothing_is_asked_for_and_a_frame_when_it_is(home: Path) -> None:
-    stored = json.loads(run("--json").stdout)
+def test_features_stores_vectors_and_frame_writes_a_frame_only(home: Path) -> None:
+    stored = json.loads(run("--output", "json").stdout)
     assert stored["sellers"] == len(list(VectorStore(home / "vectors.db").all_latest()))
     (home / "vectors.db").unlink()
-    written = json.loads(run("--out", str(home / "frame"), "--json").stdout)
+    written = json.loads(run("frame", "--out", str(home / "frame"), "--output", "json").stdout)
     assert (written["as_of"], written["rows"]) == ([stored["as_of"]], stored["sellers"])
     assert not (home / "vectors.db").exists()
     found = pd.read_parquet(home / "frame")
@@ -90,7 +90,7 @@ def test_vectors_are_stored_when_nothing_is_asked_for_and_a_frame_when_it_is(hom
 
 @pytest.mark.usefixtures("few_features")
 @pytest.mark.slow
-def test_a_frame_on_disk_is_the_frame_of_the_sellers_known_by_each_midnight(home: Path, tmp_path: Path) -> None:
+def test_a_frame_on_disk_has_the_sellers_known_by_each_midnight(home: Path, tmp_path: Path) -> None:
     store = open_store(home / "operating")
     days = (MIDNIGHTS[4], MIDNIGHTS[0], MIDNIGHTS[4])
     rows = materialize_frame(store, days, tmp_path / "some" / "frame")
@@ -108,7 +108,7 @@ def test_a_frame_on_disk_is_the_frame_of_the_sellers_known_by_each_midnight(home
     assert [path.name for path in (tmp_path / "some").iterdir()] == ["frame"]
 
 
-def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(tmp_path: Path) -> None:
     store = write_accepted({}, tmp_path / "store")
     with pytest.raises(StoreError, match="is there already"):
         materialize_frame(store, MIDNIGHTS[:1], tmp_path)
@@ -119,10 +119,10 @@ def test_a_folder_that_is_there_is_not_written_over(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("few_features")
 @pytest.mark.slow
-def test_a_midnight_before_all_data_has_no_rows_and_one_beyond_orders_is_refused(home: Path) -> None:
-    early = run("--as-of", "1990-01-01", "--out", str(home / "early"))
+def test_a_midnight_before_all_data_has_no_rows_and_one_after_coverage_is_rejected(home: Path) -> None:
+    early = run("frame", "--as-of", "1990-01-01", "--out", str(home / "early"))
     assert early.stdout.startswith("0 rows")
-    beyond = run("--as-of", "2100-01-01", "--out", str(home / "beyond"))
+    beyond = run("frame", "--as-of", "2100-01-01", "--out", str(home / "beyond"))
     assert beyond.exit_code == 2
     assert "were delivered through" in " ".join(beyond.output.split())
     assert not (home / "beyond").exists()
@@ -137,51 +137,57 @@ def test_vectors_wait_for_a_table_that_ends_up_to_a_week_before_orders(home: Pat
     assert latest_midnight(delivered) == orders - timedelta(days=back)
 
 
-def test_the_catalogue_is_told_in_words_as_a_page_and_as_data() -> None:
-    told = run("--describe").stdout
-    assert all(family in told for family in FAMILIES)
-    lines = told.splitlines()
+def test_the_catalogue_is_printed_as_text_as_a_page_and_as_json() -> None:
+    text = run("describe").stdout
+    assert all(family in text for family in FAMILIES)
+    lines = text.splitlines()
     assert all(feature.name in lines for feature in CATALOGUE)
     assert max(map(len, lines)) <= 100
-    words = " ".join(told.split())
+    words = " ".join(text.split())
     assert all(f"{feature.sign_reason}" in words and feature.meaning in words for feature in CATALOGUE)
     assert "; reason group " in words
-    assert "; window " in words
-    assert run("--describe", "--markdown").stdout == markdown()
-    data = json.loads(run("--describe", "--json").stdout)
+    assert "; looks back " in words
+    assert run("describe", "--markdown").stdout == markdown()
+    data = json.loads(run("describe", "--output", "json").stdout)
+    assert data == json.loads(run("list", "--output", "json").stdout)
     assert [each["name"] for each in data] == [feature.name for feature in CATALOGUE]
     assert all(each["meaning"] and each["unit"] and each["sign_reason"] for each in data)
 
 
+def test_list_has_a_line_for_each_feature_and_describe_has_the_fields_of_one() -> None:
+    assert [line.split()[0] for line in run("list").stdout.splitlines()[1:]] == [each.name for each in CATALOGUE]
+    feature = CATALOGUE[0]
+    assert f"meaning: {feature.meaning}" in run("describe", feature.name).stdout
+    assert json.loads(run("describe", feature.name, "--output", "json").stdout)["unit"] == feature.unit
+
+
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["--engine", "spark"], "--engine spark is for a frame; name its folder with --out"),
-        (["--as-of", "2024-03-01"], "--as-of is for a frame; name its folder with --out"),
-        (["--markdown"], "--markdown is for --describe"),
-        (["--describe", "--markdown", "--json"], "--markdown and --json are two forms; name one"),
-        (["--describe", "--out", "frame"], "--describe computes nothing; leave out the other options"),
-        (["--engine", "dask", "--out", "frame"], "'dask' is not one of 'duckdb', 'spark'"),
-        (["--as-of", "2024-02-30", "--out", "frame"], "'2024-02-30' does not match the format"),
+        (["frame", "--engine", "spark"], "Missing option '--out'"),
+        (["describe", "--markdown", "--output", "json"], "--markdown describes all features. Leave out the rest."),
+        (["describe", "orders"], "Unknown feature 'orders'."),
+        (["frame", "--engine", "dask", "--out", "frame"], "'dask' is not one of 'duckdb', 'spark'"),
+        (["frame", "--as-of", "2024-02-30", "--out", "frame"], "'2024-02-30' does not match the format"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(arguments: list[str], said: str) -> None:
+def test_invalid_arguments_exit_with_2(arguments: list[str], message: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
-    assert said in " ".join(result.output.split())
+    assert message in " ".join(result.output.split())
 
 
-def test_every_engine_that_the_command_offers_writes_frames() -> None:
-    offered = run("--help").output
+def test_the_help_lists_every_engine() -> None:
+    offered = run("frame", "--help").output
     assert all(engine in offered for engine in ENGINES)
     assert "SELLERSCORE_SPARK_MASTER" in offered
 
 
 @pytest.mark.parametrize(
-    ("version", "said"), [(None, "none was found"), ("11.0.20", "is 11.0.20"), ("1.8.0_392", "is 1.8.0_392")]
+    ("version", "message"), [(None, "none was found"), ("11.0.20", "is 11.0.20"), ("1.8.0_392", "is 1.8.0_392")]
 )
-def test_without_a_java_that_spark_can_run_on_the_command_says_so(
-    version: str | None, said: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_a_missing_or_old_java_exits_with_2(
+    version: str | None, message: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (home / "java" / "bin").mkdir(parents=True)
     if version is not None:
@@ -189,25 +195,27 @@ def test_without_a_java_that_spark_can_run_on_the_command_says_so(
         java.write_text(f"#!/bin/sh\necho 'openjdk version \"{version}\" 2023-07-18' >&2\n")
         java.chmod(0o755)
     monkeypatch.setenv("JAVA_HOME", str(home / "java"))
-    monkeypatch.setattr(sys, "argv", ["sellerscore", "features", "--engine", "spark", "--out", str(home / "frame")])
+    monkeypatch.setattr(
+        sys, "argv", ["sellerscore", "features", "frame", "--engine", "spark", "--out", str(home / "frame")]
+    )
     with pytest.raises(SystemExit) as ended:
         sellerscore.main()
     assert ended.value.code == 2
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "Spark needs Java 17 or later" in told
-    assert said in told
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "Spark needs Java 17 or later" in error
+    assert message in error
     assert not (home / "frame").exists()
 
 
-def test_without_pyspark_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pyspark_raises_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyspark", None)
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(EngineError, match="extra `spark`"), spark.open_engine():
         pass
 
 
-def test_the_master_is_what_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_master(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(spark.MASTER, raising=False)
     assert spark.master() == "local[*]"
     monkeypatch.setenv(spark.MASTER, "yarn")

@@ -35,7 +35,7 @@ def test_vectors_of_the_same_data_are_computed_once(
     operating = open_store(world.home / "operating")
     shutil.copy(world.home / "vectors.db", tmp_path / "vectors.db")
     stored, snapshot = VectorStore(tmp_path / "vectors.db"), snapshot_of(operating)
-    sellers = stored.sellers_in(snapshot, pictured=True)
+    sellers = stored.count_sellers(snapshot, complete=True)
     assert sellers
     monkeypatch.setattr(materialize, "compute_frame", None)  # a second computation fails
     assert materialize_vectors(operating, stored) == (snapshot, sellers)
@@ -47,7 +47,7 @@ def test_the_ingest_command_computes_vectors_and_reports_them(
     snapshots: list[Snapshot] = []
 
     def materialize_fake(operating: OperatingStore, stored: VectorStore) -> tuple[Snapshot, int]:
-        assert stored.sellers_in(snapshot_of(operating)) is None
+        assert stored.count_sellers(snapshot_of(operating)) is None
         snapshots.append(snapshot_of(operating))
         return snapshots[-1], 1234
 
@@ -84,5 +84,5 @@ def test_seller_context_uses_what_is_known_at_the_midnight(
     assert snapshot.as_of == T.date()
     found = stored.latest("S1")
     assert found is not None
-    assert found.circumstances == SellerContext("VN", "CNY", {"CNY": 0.14, "GBP": 1.25, "USD": 1.0})
-    assert stored.sellers_in(snapshot) == 1
+    assert found.context == SellerContext("VN", "CNY", {"CNY": 0.14, "GBP": 1.25, "USD": 1.0})
+    assert stored.count_sellers(snapshot) == 1

@@ -1,4 +1,4 @@
-"""Tiles on disk: folded delivery by delivery they are what one fold makes, and a kill leaves them before or after."""
+"""The tile store: tiles updated per delivery equal tiles computed at once, and updates are atomic."""
 
 from __future__ import annotations
 
@@ -45,18 +45,18 @@ from tests.oracles.shapes import MAY_BE_ABSENT, examples
 SHAPE = Shape(seed=4, sellers=8, events=40)
 PAIRS = pairs_of(SHAPE, MIDNIGHTS[1:3])
 SMALL = Shape(seed=4, sellers=4, events=10, absent=frozenset(MAY_BE_ABSENT) - {"orders", "refunds"})
-"""Tables that fold in half the time, where what is folded is another test's question."""
+"""Tables whose tiles take half the time, for tests that do not depend on the content."""
 MANIFEST = "manifest.json"
 
 
 def folds(store: OperatingStore) -> list[dict[str, Any]]:
-    """Return the folds that the manifest counts."""
+    """Return the folds in the manifest."""
     listed: list[dict[str, Any]] = json.loads((store.folder / "tiles" / MANIFEST).read_text())["folds"]
     return listed
 
 
 def contents(store: OperatingStore) -> dict[str, list[str]]:
-    """Return the rows of the tiles of a store, in one order, after bringing them up to date."""
+    """Return the sorted rows of the tiles of a store, after an update."""
     with open_engine() as engine:
         files = current_tiles(engine, store).files
     return {
@@ -68,8 +68,7 @@ def contents(store: OperatingStore) -> dict[str, list[str]]:
 @pytest.mark.soak
 @given(seed=st.integers(0, 2**16), parts=st.integers(2, 4))
 @examples(8)
-def test_folding_delivery_by_delivery_is_folding_once(tmp_path_factory: Any, seed: int, parts: int) -> None:
-    """Each day the features of a store of three folds are held against the oracle."""
+def test_updates_per_delivery_equal_one_computation(tmp_path_factory: Any, seed: int, parts: int) -> None:
     rows, folder = market(replace(SHAPE, seed=seed)), tmp_path_factory.mktemp("tiles")
     store = fold_in_turn(dealt(rows, folder / "parts", parts, seed))
     assert len(folds(store)) == parts + 1
@@ -78,32 +77,32 @@ def test_folding_delivery_by_delivery_is_folding_once(tmp_path_factory: Any, see
     assert frame_bytes(frame_from(store, PAIRS)) == frame_bytes(once)
 
 
-def test_a_fold_adds_to_those_before_and_nothing_is_folded_twice(tmp_path: Path) -> None:
+def test_an_update_adds_a_fold_and_leaves_the_others_unchanged(tmp_path: Path) -> None:
     store = dealt(market(SMALL), tmp_path, 1, 0)
     fold(first(store, 1))
-    before = written(tmp_path)
+    before = modification_times(tmp_path)
     fold(store)
-    after = written(tmp_path)
+    after = modification_times(tmp_path)
     fold(store)
     assert before.items() < after.items()
-    assert written(tmp_path) == after
+    assert modification_times(tmp_path) == after
     assert [len(each["deliveries"]) for each in folds(store)] == [1, 1]
 
 
-def test_many_folds_become_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tile_store, "_MOST_FOLDS", 1)
+def test_too_many_folds_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tile_store, "_MAX_FOLDS", 1)
     store = dealt(market(SMALL), tmp_path, 1, 0)
     fold_in_turn(store)
     assert [len(each["deliveries"]) for each in folds(store)] == [2]
 
 
-def written(home: Path) -> dict[Path, int]:
-    """Return when each file of tiles was written."""
+def modification_times(home: Path) -> dict[Path, int]:
+    """Return the modification time of each tile file."""
     return {path: path.stat().st_mtime_ns for path in (home / "tiles").rglob("*.parquet")}
 
 
 @pytest.mark.slow
-def test_a_buyer_who_turns_out_to_be_a_store_makes_all_tiles_anew(tmp_path: Path) -> None:
+def test_all_tiles_are_rebuilt_if_a_buyer_becomes_a_related_party(tmp_path: Path) -> None:
     rows = market(SMALL)
     buyer = next(row["buyer_id"] for row in rows["orders"] if str(row["buyer_id"]).startswith("B"))
     late = {**rows["stores"][0], "store_id": buyer}
@@ -118,25 +117,25 @@ def test_a_buyer_who_turns_out_to_be_a_store_makes_all_tiles_anew(tmp_path: Path
 
 
 def copied(store: OperatingStore, folder: Path) -> OperatingStore:
-    """Return the store in a folder of its own."""
+    """Return a copy of the store in another folder."""
     shutil.copytree(store.folder, folder, dirs_exist_ok=True)
     return replace(store, folder=folder)
 
 
 @dataclass(frozen=True)
 class Folded:
-    """A store whose tiles are up to date, not to be changed, and their rows."""
+    """A store with current tiles, and their rows; read only."""
 
     store: OperatingStore
     contents: dict[str, list[str]]
 
 
-class FoldedAgainError(Exception):
-    """Stands for the fold that would follow."""
+class UpdateError(Exception):
+    """Raised in place of an update."""
 
 
-def may_not_fold(*_: object) -> None:
-    raise FoldedAgainError
+def reject_update(*_: object) -> None:
+    raise UpdateError
 
 
 @pytest.fixture(scope="module")
@@ -145,46 +144,48 @@ def folded(tmp_path_factory: pytest.TempPathFactory) -> Folded:
     return Folded(store, contents(store))
 
 
-def test_tiles_that_are_whole_are_not_made_anew(folded: Folded, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tile_store, "_add", may_not_fold)
+def test_current_tiles_are_not_rebuilt(folded: Folded, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tile_store, "_add_fold", reject_update)
     fold(folded.store)
 
 
-def test_tiles_of_other_definitions_are_noticed(
+def test_tiles_of_other_definitions_are_rebuilt(
     folded: Folded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = copied(folded.store, tmp_path)
     monkeypatch.setattr(tile_store, "tile_digest", lambda: "of another catalogue")
-    monkeypatch.setattr(tile_store, "_add", may_not_fold)
-    with pytest.raises(FoldedAgainError):
+    monkeypatch.setattr(tile_store, "_add_fold", reject_update)
+    with pytest.raises(UpdateError):
         fold(store)
 
 
-HARMS = ("manifest", "file", "entry", "earlier form", "cut short", "another")
+DAMAGES = ("manifest", "file", "entry", "earlier form", "cut short", "another")
 
 
-@pytest.mark.parametrize("harm", HARMS)
-def test_harmed_tiles_are_noticed(harm: str, folded: Folded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_tiles_are_detected(
+    damage: str, folded: Folded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     store = copied(folded.store, tmp_path)
-    spoil(tmp_path / "tiles", harm)
-    monkeypatch.setattr(tile_store, "_add", may_not_fold)
-    with pytest.raises(FoldedAgainError):
+    damage_tiles(tmp_path / "tiles", damage)
+    monkeypatch.setattr(tile_store, "_add_fold", reject_update)
+    with pytest.raises(UpdateError):
         fold(store)
 
 
 @pytest.mark.parametrize(
-    "harm", ["cut short", *(pytest.param(harm, marks=pytest.mark.soak) for harm in HARMS if harm != "cut short")]
+    "damage", ["cut short", *(pytest.param(each, marks=pytest.mark.soak) for each in DAMAGES if each != "cut short")]
 )
-def test_harmed_tiles_are_made_anew(harm: str, folded: Folded, tmp_path: Path) -> None:
+def test_damaged_tiles_are_rebuilt(damage: str, folded: Folded, tmp_path: Path) -> None:
     store = copied(folded.store, tmp_path)
-    spoil(tmp_path / "tiles", harm)
+    damage_tiles(tmp_path / "tiles", damage)
     assert contents(store) == folded.contents
 
 
-def spoil(tiles: Path, harm: str) -> None:
-    """Harm the tiles in one way."""
+def damage_tiles(tiles: Path, damage: str) -> None:
+    """Damage the tiles in one way."""
     manifest = tiles / MANIFEST
-    match harm:
+    match damage:
         case "manifest":
             manifest.write_bytes(b"\xff{")
         case "file":
@@ -203,7 +204,7 @@ def spoil(tiles: Path, harm: str) -> None:
             manifest.write_text('{"definitions": 1, "folds": [{"folder": 3}]}')
 
 
-def test_tiles_spoilt_in_the_middle_say_what_to_delete(folded: Folded, tmp_path: Path) -> None:
+def test_tiles_with_damaged_content_raise_with_a_remedy(folded: Folded, tmp_path: Path) -> None:
     store = copied(folded.store, tmp_path)
     for path in (tmp_path / "tiles").rglob("orders*.parquet"):
         path.write_bytes(bytes(path.stat().st_size))
@@ -211,15 +212,15 @@ def test_tiles_spoilt_in_the_middle_say_what_to_delete(folded: Folded, tmp_path:
         frame_from(store, PAIRS, catalogue=features_named("orders_90d"))
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_raises(tmp_path: Path) -> None:
     store = write_accepted(market(SMALL), tmp_path)
     (tmp_path / "tiles").write_text("in the way")
-    with pytest.raises(StoreError, match="give the store room and the right to write"):
+    with pytest.raises(StoreError, match="Give the store free space and write permission"):
         fold(store)
 
 
 def at_step(step: int, act: Callable[[], None], patch: pytest.MonkeyPatch) -> None:
-    """Let `act` happen at the given durable step of folding."""
+    """Call `act` at the given durable step of an update."""
     count = 0
 
     def counting(real: Callable[..., None]) -> Callable[..., None]:
@@ -232,12 +233,12 @@ def at_step(step: int, act: Callable[[], None], patch: pytest.MonkeyPatch) -> No
 
         return counted
 
-    patch.setattr(tile_store, "flush", counting(folders.sync_file))
-    patch.setattr(tile_store, "replace_text", counting(folders.replace_text))
+    patch.setattr(folders, "sync_file", counting(folders.sync_file))
+    patch.setattr(folders, "replace_text", counting(folders.replace_text))
 
 
 class KilledError(BaseException):
-    """Stands for the process ending there: nothing may catch it."""
+    """Simulates the end of the process: no handler catches it."""
 
 
 def stop() -> None:
@@ -252,7 +253,7 @@ def test_a_stop_leaves_the_tiles_before_or_after(step: int, tmp_path: Path, monk
     before, undisturbed = folds(store), copied(store, tmp_path / "undisturbed")
     with monkeypatch.context() as patch:
         at_step(step, stop, patch)
-        # a kill clears nothing away, so what it leaves behind must be left here too
+        # a killed process does not clean up either
         patch.setattr(shutil, "rmtree", lambda *_, **__: None)
         if step == 99:
             fold(store)
@@ -265,11 +266,11 @@ def test_a_stop_leaves_the_tiles_before_or_after(step: int, tmp_path: Path, monk
 
 def assert_recovers(store: OperatingStore, undisturbed: OperatingStore) -> None:
     assert contents(store) == contents(undisturbed)
-    assert not list((store.folder / "tiles").glob(".fold-*"))
+    assert not list((store.folder / "tiles").glob(".incoming-*"))
 
 
 def killed_at(step: int, store: OperatingStore) -> None:
-    """Fold, and be killed at the given durable step of it."""
+    """Update the tiles, and be killed at the given durable step."""
     with pytest.MonkeyPatch.context() as patch:
         at_step(step, lambda: os.kill(os.getpid(), signal.SIGKILL), patch)
         fold(store)
@@ -289,7 +290,7 @@ def test_a_kill_leaves_the_tiles_before_or_after(step: int, tmp_path: Path) -> N
     assert_recovers(store, undisturbed)
 
 
-def test_two_who_fold_at_once_fold_once(tmp_path: Path) -> None:
+def test_two_concurrent_threads_update_once(tmp_path: Path) -> None:
     store = write_accepted(market(SMALL), tmp_path, parts=2, seed=3)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(fold, (store, store)))
@@ -297,7 +298,7 @@ def test_two_who_fold_at_once_fold_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_two_processes_that_fold_at_once_fold_once(tmp_path: Path) -> None:
+def test_two_concurrent_processes_update_once(tmp_path: Path) -> None:
     store = write_accepted(market(SMALL), tmp_path, parts=2, seed=3)
     spawn = multiprocessing.get_context("spawn")
     processes = [spawn.Process(target=fold, args=(store,)) for _ in range(2)]
@@ -316,7 +317,7 @@ def assert_folded_once(store: OperatingStore) -> None:
 
 
 @pytest.mark.slow
-def test_festivals_of_all_years_are_folded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_festivals_of_all_years_are_in_the_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiles, "festival_days", festival_days)  # not those of the tests' years alone
     days = [date(1990, 6, 15), date(1990, 6, 16), date(2100, 12, 20), date(2100, 12, 21)]
     order = {"store_id": "T0", "buyer_id": "B", "amount_micros": 1}

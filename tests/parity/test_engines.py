@@ -146,14 +146,14 @@ def test_tiles_that_are_there_are_not_computed_again(built: Built, spark: Backen
         raise AssertionError("the tiles were computed again")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("features.store.vectors.tiles._fold", nothing_left_to_do)
+        patch.setattr("features.store.tiles._add_fold", nothing_left_to_do)
         assert current_spark_tiles(spark, built.store) == built.tiles
 
 
 @pytest.mark.soak
 def test_nothing_is_left_but_folds_and_the_frame(built: Built) -> None:
-    left = [path.name for path in (built.store.folder / "tiles-spark").iterdir()]
-    assert sorted(name.rpartition("-")[0] for name in left) == ["0-1", "1-2"]
+    left = sorted(path.name.partition("-")[0] for path in (built.store.folder / "tiles-spark").iterdir())
+    assert left == [".lock", "fold", "fold", "manifest.json"]
 
 
 @pytest.mark.soak
@@ -172,9 +172,10 @@ def test_an_owner_who_was_a_buyer_has_all_tiles_made_anew(spark: Backend, tmp_pa
     before = write_accepted(rows, tmp_path)
     after = write_accepted({"sellers": [], "stores": [late | {"opened_at": order["ordered_at"]}]}, tmp_path)
     store = OperatingStore(tmp_path, (*before.deliveries, *after.deliveries))
-    current_spark_tiles(spark, before)
-    folders = {path.parent.name.rpartition("-")[0] for path in current_spark_tiles(spark, store).files["orders"]}
-    assert folders == {"0-2"}
+    earlier, rebuilt = (
+        {path.parent for path in current_spark_tiles(spark, each).files["orders"]} for each in (before, store)
+    )
+    assert earlier.isdisjoint(rebuilt)
 
 
 @pytest.mark.soak
@@ -188,7 +189,7 @@ def test_the_command_writes_the_same_frame_on_both_engines(
     days = [part for day in MIDNIGHTS[-2:] for part in ("--as-of", day.isoformat())]
     told = {}
     for engine in ("duckdb", "spark"):
-        asked = ["features", "--engine", engine, *days, "--out", str(tmp_path / engine), "--json"]
+        asked = ["features", "frame", "--engine", engine, *days, "--out", str(tmp_path / engine), "--output", "json"]
         result = CliRunner().invoke(sellerscore.app, asked)
         assert result.exit_code == 0, result.output
         told[engine] = json.loads(result.stdout)

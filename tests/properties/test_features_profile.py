@@ -39,7 +39,7 @@ def profiles(
         )
         # peer ranks are tested elsewhere
         features = pd.DataFrame(0.0, index, [feature.name for feature in CATALOGUE])
-        return dict(compute_profiles(store, features, threads).pictures)
+        return dict(compute_profiles(store, features, threads).profiles)
 
 
 @pytest.mark.slow

@@ -173,7 +173,7 @@ def test_a_training_with_all_its_studies_measures_each_or_says_why_not(mine: Wor
 
 def test_the_same_delivery_again_changes_nothing(mine: World) -> None:
     before = mine.digests()
-    assert json.loads(done(mine.home, "ingest", mine.delivery, "--json"))["already_ingested"]
+    assert json.loads(done(mine.home, "ingest", mine.delivery, "--output", "json"))["already_ingested"]
     assert mine.digests() == before
 
 
@@ -208,14 +208,14 @@ def test_a_broken_label_table_is_a_sentence(mine: World, tmp_path: Path) -> None
 
 def test_a_first_delivery_without_orders_is_a_sentence(fresh: World, small: Path, tmp_path: Path) -> None:
     orders = parquet.read_table(small / "orders.parquet")
-    assert "holds no orders" in refused(fresh, "ingest", with_orders(small, tmp_path / "none", None))
+    assert "has no orders" in refused(fresh, "ingest", with_orders(small, tmp_path / "none", None))
     assert "has no rows" in refused(fresh, "ingest", with_orders(small, tmp_path / "empty", orders.slice(0, 0)))
 
 
 def test_bad_rows_are_quarantined_each_by_its_rule_and_the_rest_is_taken(
     fresh: World, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("features.cli._land", lambda quiet: quiet)  # vectors of these rows would take seconds
+    monkeypatch.setattr("features.cli._update_vectors", lambda quiet: quiet)  # vectors of these rows would take seconds
     rows = parquet.read_table(small / "orders.parquet")
     good = [row for row in rows.to_pylist() if row["amount"] is not None and 0 < row["amount"] < 1e6][:20]
     unlike = ({"amount": float("nan")}, {"amount": -5.0}, {"currency": "XXX"}, {"currency": None})
@@ -227,7 +227,7 @@ def test_bad_rows_are_quarantined_each_by_its_rule_and_the_rest_is_taken(
     parquet.write_table(
         spoiled.set_column(spoiled.column_names.index("amount"), "amount", lists), delivery / "refunds.parquet"
     )
-    ended = run(fresh.home, "ingest", delivery, "--json")
+    ended = run(fresh.home, "ingest", delivery, "--output", "json")
     assert (ended.returncode, f"all {len(spoiled):,} rows of refunds were quarantined" in ended.stderr) == (2, True)
     found = {each["table"]: each for each in json.loads(ended.stdout)["tables"]}
     orders, refunds = found["orders"], found["refunds"]
@@ -241,8 +241,8 @@ def test_bad_rows_are_quarantined_each_by_its_rule_and_the_rest_is_taken(
 
 
 def test_without_data_each_command_says_what_comes_first(fresh: World) -> None:
-    assert "ingest a delivery first" in refused(fresh, "train")
-    assert "ingest a delivery first" in refused(fresh, "features")
+    assert "Ingest a delivery first" in refused(fresh, "train")
+    assert "Ingest a delivery first" in refused(fresh, "features")
     assert "run `sellerscore train`" in refused(fresh, "promote", *APPROVAL)
 
 

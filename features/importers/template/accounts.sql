@@ -1,6 +1,6 @@
--- The outcome of every row of every source. The counts must add up to the rows read, or the import is refused.
+-- The outcome of every row of every source. The counts must add up to the rows read, or the import fails.
 -- Exactly one of mapped_to and reason is set. A column named after a table must add up to the rows written to it. The
--- optional column detail explains a reason, such as by a value that was found.
+-- optional column detail explains a reason, for example by a value.
 SELECT
     'orders' AS source, CASE WHEN reason IS NULL THEN 'order' END AS mapped_to, reason,
     CASE reason

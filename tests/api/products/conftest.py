@@ -52,7 +52,7 @@ def land(into: Settings, sellers: Sellers, country: str = "CN", snapshot: Snapsh
     rows = [(seller, tuple(values.get(name, 0.3) for name in NAMES)) for seller, values in filled.items()]
     known = SellerContextSet(RATES, [(seller, country, "CNY") for seller in sellers])
     landed = replace(snapshot, data_version=f"{snapshot.data_version}-products")
-    VectorStore(into.vectors_path).replace(landed, rows, circumstances=known)
+    VectorStore(into.vectors_path).replace(landed, rows, contexts=known)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def looks(client: TestClient) -> list[dict[str, str]]:
 def test_the_answer_is_the_stored_picture_and_its_indexes_can_be_worked_out_from_it(client: TestClient) -> None:
     for seller in (SELLERS[0], SELLERS[7], TRICKY):
         answer = read(client, seller)
-        stored = services_of(client).vectors.picture(seller)
+        stored = services_of(client).vectors.profile(seller)
         assert stored is not None
         picture = build_profile(*stored)
         assert (answer.seller_id, answer.as_of) == (seller, AS_OF.isoformat())
@@ -183,7 +183,7 @@ def test_an_erased_seller_has_no_picture_and_the_ledger_stays_whole(client: Test
     now = datetime.now(UTC)
     erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[3], reason="asked for", now=now)
     assert asked(client, SELLERS[3]).status_code in {403, 404}
-    assert services.vectors.picture(SELLERS[3]) is None
+    assert services.vectors.profile(SELLERS[3]) is None
     assert (
         verify(services.engine, services.ledger, [ScoreIndexCheck(services.receipts.jwks), ConsentCheck()]).faults == ()
     )

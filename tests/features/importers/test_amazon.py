@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import MappingError
-from tests.features.importers.exports import imported, write_rows
+from tests.features.importers.exports import import_and_ingest, write_rows
 from tests.features.ingest.build import Row, accepted
 
 ITEM = """
@@ -65,7 +65,7 @@ def test_orders_and_settlements(tmp_path: Path) -> None:
     # the tab-separated reports quote nothing, so a quotation mark is part of the text
     text = (folder / "all-orders-march.txt").read_text().replace('"Screen 24"" black"', 'Screen 24" black')
     (folder / "all-orders-march.txt").write_text(text)
-    report, store = imported("amazon", folder, tmp_path, seller_id="S9")
+    report, store = import_and_ingest("amazon", folder, tmp_path, seller_id="S9")
     items, settlements = report.sources
     assert items.mapped == {"item_of_order": 3}
     assert items.not_mapped == {"cancelled": 1, "not_sold_on_amazon": 1, "price_missing_or_unreadable": 1}
@@ -91,7 +91,7 @@ def test_orders_and_settlements(tmp_path: Path) -> None:
 
 
 def test_without_settlements_refunds_are_unknown(tmp_path: Path) -> None:
-    report, store = imported("amazon", write_rows(tmp_path / "o.txt", ITEMS, "\t"), tmp_path, seller_id="S9")
+    report, store = import_and_ingest("amazon", write_rows(tmp_path / "o.txt", ITEMS, "\t"), tmp_path, seller_id="S9")
     assert dict(report.written) == {"sellers": 1, "stores": 2, "orders": 2}
     assert not store.has("refunds")
 
@@ -107,7 +107,7 @@ def test_lines_of_overlapping_reports_count_once(tmp_path: Path) -> None:
     write_rows(folder / "orders2.txt", [*march, item("111-2", "9.00", sku="B", item_tax=None)], "\t")
     write_rows(folder / "settlement1.txt", [refund(sku="A"), refund(sku="A")], "\t")
     write_rows(folder / "settlement2.txt", [refund(sku="A"), refund(sku="A", settlement_id="9002")], "\t")
-    report, store = imported("amazon", folder, tmp_path, seller_id="S9")
+    report, store = import_and_ingest("amazon", folder, tmp_path, seller_id="S9")
     items, settlements = report.sources
     assert (items.mapped, items.not_mapped) == ({"item_of_order": 3}, {"repeated": 2, "updated_in_another_line": 1})
     assert (settlements.mapped, settlements.not_mapped) == ({"part_of_refund": 3}, {"repeated": 1})
@@ -117,18 +117,20 @@ def test_lines_of_overlapping_reports_count_once(tmp_path: Path) -> None:
 
 def test_an_item_with_an_id_counts_once(tmp_path: Path) -> None:
     line = {**item("111-1", "40.00", item_tax=None), "order-item-id": "7"}
-    _, store = imported("amazon", write_rows(tmp_path / "orders.txt", [line, line], "\t"), tmp_path, seller_id="S9")
+    _, store = import_and_ingest(
+        "amazon", write_rows(tmp_path / "orders.txt", [line, line], "\t"), tmp_path, seller_id="S9"
+    )
     assert [row["amount"] for row in accepted(store, "orders")] == [40.0]
 
 
-def test_separators_of_thousands_are_read_and_unreadable_amounts_refused(tmp_path: Path) -> None:
+def test_separators_of_thousands_are_read_and_unreadable_amounts_are_rejected(tmp_path: Path) -> None:
     rows = [
         item("111-1", "2,500.00", item_promotion_discount="-1,000.00", item_tax=None),
         item("111-2", "9.00", shipping_price="4,5"),
     ]
     write_rows(tmp_path / "r" / "orders.txt", rows, "\t")
     write_rows(tmp_path / "r" / "settlement.txt", [refund(), {**refund(), "amount": "-1.000,00"}], "\t")
-    report, store = imported("amazon", tmp_path / "r", tmp_path, seller_id="S9")
+    report, store = import_and_ingest("amazon", tmp_path / "r", tmp_path, seller_id="S9")
     items, settlements = report.sources
     assert items.not_mapped == settlements.not_mapped == {"amount_unreadable": 1}
     assert items.details["amount_unreadable"].startswith("shipping-price '4,5' cannot be read")
@@ -138,7 +140,7 @@ def test_separators_of_thousands_are_read_and_unreadable_amounts_refused(tmp_pat
 
 def test_a_decimal_comma(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "orders.txt", [item("111-1", "1.234,50", item_tax="2 000,5")], "\t")
-    _, store = imported("amazon", export, tmp_path, seller_id="S9", decimal=",")
+    _, store = import_and_ingest("amazon", export, tmp_path, seller_id="S9", decimal=",")
     assert [row["amount"] for row in accepted(store, "orders")] == [3235.0]
 
 
@@ -150,13 +152,13 @@ def test_a_decimal_comma(tmp_path: Path) -> None:
         (["03/04/2024", "2024-03-25"], {"date_format": "%m/%d/%Y"}, ["2024-03-04", "2024-03-25"]),
     ],
 )
-def test_dates_of_a_settlement_have_one_form(
+def test_dates_of_a_settlement_have_one_format(
     days: list[str], settings: dict[str, str], expected: list[str], tmp_path: Path
 ) -> None:
     flows = [refund(posted_date=day, order_id=f"111-{day}") | {"adjustment-id": day} for day in days]
     write_rows(tmp_path / "r" / "orders.txt", [item("111-1", "90.00")], "\t")
     write_rows(tmp_path / "r" / "settlement.txt", flows, "\t")
-    _, store = imported("amazon", tmp_path / "r", tmp_path, None, seller_id="S9", **settings)
+    _, store = import_and_ingest("amazon", tmp_path / "r", tmp_path, None, seller_id="S9", **settings)
     assert sorted(str(row["refunded_at"])[:10] for row in accepted(store, "refunds")) == expected
 
 
@@ -167,21 +169,21 @@ def test_dates_of_a_settlement_have_one_form(
         (["25/03/2024", "03/25/2024"], "begins with the day in '25/03/2024' but with the month in '03/25/2024'. Set"),
     ],
 )
-def test_an_unclear_order_of_dates_is_refused(days: list[str], words: str, tmp_path: Path) -> None:
+def test_an_unclear_order_of_dates_is_rejected(days: list[str], words: str, tmp_path: Path) -> None:
     write_rows(tmp_path / "r" / "orders.txt", [item("111-1", "90.00")], "\t")
     write_rows(tmp_path / "r" / "settlement.txt", [refund(posted_date=day) for day in days], "\t")
     with pytest.raises(MappingError) as error:
-        imported("amazon", tmp_path / "r", tmp_path, seller_id="S9")
+        import_and_ingest("amazon", tmp_path / "r", tmp_path, seller_id="S9")
     assert words in str(error.value)
 
 
 def test_a_store_that_began_before_the_export(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "orders.txt", [item("111-1", "9.00")], "\t")
-    _, store = imported("amazon", export, tmp_path, seller_id="S9", since="2022-05-01")
+    _, store = import_and_ingest("amazon", export, tmp_path, seller_id="S9", since="2022-05-01")
     assert {str(row["opened_at"])[:10] for row in accepted(store, "stores")} == {"2022-05-01"}
     assert {str(row["onboarded_at"])[:10] for row in accepted(store, "sellers")} == {"2022-05-01"}
     for since in ("2024-03-02", "May"):
         with pytest.raises(
             MappingError, match=rf"since is '{since}'. Set a day not after the first order \(2024-03-01\)"
         ):
-            imported("amazon", export, tmp_path / since, seller_id="S9", since=since)
+            import_and_ingest("amazon", export, tmp_path / since, seller_id="S9", since=since)

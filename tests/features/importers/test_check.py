@@ -1,4 +1,4 @@
-"""`--check` reports what ingest would do, with an example and what is permitted, and leaves nothing behind."""
+"""`sellerscore import --check` reports what ingest would do and leaves no files; the other options of the command."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,8 @@ from features.errors import DeliveryError
 from features.importers import ImportOptions, check_mapping, read_mapping
 from tests.command import done, run
 from tests.features.importers.exports import template
+
+JSON = ("--output", "json")
 
 
 def test_problems_have_an_example_and_what_is_permitted(tmp_path: Path) -> None:
@@ -24,7 +26,7 @@ def test_problems_have_an_example_and_what_is_permitted(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
-def test_a_code_that_is_no_currency_is_a_problem_of_its_rows_alone(tmp_path: Path) -> None:
+def test_an_invalid_currency_affects_its_rows_only(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     orders = folder / "example" / "orders.csv"
     orders.write_text(orders.read_text().replace("USD", "EUR").replace("75.00,EUR", "75.00,DEM2"))
@@ -35,7 +37,7 @@ def test_a_code_that_is_no_currency_is_a_problem_of_its_rows_alone(tmp_path: Pat
     assert checked.accepted["orders"] == 3
 
 
-def test_a_delivery_that_ingest_refuses_is_named_without_the_temporary_folder(tmp_path: Path) -> None:
+def test_an_error_of_ingest_does_not_name_the_temporary_folder(tmp_path: Path) -> None:
     folder = template(
         tmp_path / "m",
         sellers="SELECT * REPLACE (NULL AS seller_id) FROM (SELECT NULL AS seller_id, "
@@ -53,17 +55,17 @@ def test_the_command_imports_checks_lists_and_writes_a_template(tmp_path: Path) 
     assert "orders: 4 of 4 rows would be accepted" in text
     assert "No row would be quarantined." in text
     report = json.loads(
-        done(home, "import", folder, folder / "example", "--out", tmp_path / "d", "--set", "seller_id=S1", "--json")
+        done(home, "import", folder, folder / "example", "--out", tmp_path / "d", "--set", "seller_id=S1", *JSON)
     )
     assert report["written"] == {"orders": 4, "refunds": 1, "sellers": 1, "stores": 1}
     done(home, "ingest", tmp_path / "d")
     assert "koubei: " in done(home, "import", "--list")
-    names = [each["name"] for each in json.loads(done(home, "import", "--list", "--json"))]
+    names = [each["name"] for each in json.loads(done(home, "import", "--list", *JSON))]
     assert "online-retail" in names
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (("import",), "Name an importer and the export"),
         (("import", "koubei", "x"), "Give --out DELIVERY to write a delivery, or --check"),
@@ -72,13 +74,13 @@ def test_the_command_imports_checks_lists_and_writes_a_template(tmp_path: Path) 
         (("import", "koubei", "x", "--check", "--set", "country"), "--set country is not NAME=VALUE"),
     ],
 )
-def test_bad_input_is_one_sentence_and_exit_code_2(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+def test_invalid_arguments_exit_with_2(arguments: tuple[str, ...], message: str, tmp_path: Path) -> None:
     result = run(tmp_path / "home", *arguments)
     assert result.returncode == 2
-    assert words in " ".join(result.stderr.replace("│", " ").split())
+    assert message in " ".join(result.stderr.replace("│", " ").split())
 
 
-def test_a_check_with_problems_ends_with_2(tmp_path: Path) -> None:
+def test_a_check_with_problems_exits_with_2(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     orders = folder / "example" / "orders.csv"
     orders.write_text(orders.read_text().replace("75.00", "-75.00"))

@@ -1,4 +1,4 @@
-"""Every invoice becomes what the shipped mapping documents, or is counted with a reason."""
+"""The invoice mapping: every invoice is mapped as documented, or counted with a reason."""
 
 import csv
 import os
@@ -64,7 +64,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> tuple[ImportReport, Pa
     return import_invoices(ledger(folder / "l"), folder / "d"), folder / "d"
 
 
-def test_each_invoice_becomes_what_the_mapping_says(imported: tuple[ImportReport, Path], tmp_path: Path) -> None:
+def test_each_invoice_is_mapped_as_documented(imported: tuple[ImportReport, Path], tmp_path: Path) -> None:
     report, delivery = imported
     firms, sales, purchases = report.sources
     assert (firms.mapped, firms.not_mapped) == ({"seller": 2}, {"no_invoice": 1})
@@ -95,7 +95,7 @@ def test_each_invoice_becomes_what_the_mapping_says(imported: tuple[ImportReport
     assert [str(row["onboarded_at"])[:10] for row in accepted(store, "sellers")] == ["2019-02-27", "2019-06-30"]
 
 
-def test_labels_are_written_beside_and_the_rating_nowhere(imported: tuple[ImportReport, Path]) -> None:
+def test_labels_are_written_and_ratings_are_not(imported: tuple[ImportReport, Path]) -> None:
     with (imported[1] / "labels.csv").open() as stream:
         assert list(csv.DictReader(stream)) == [
             {"seller_id": "E1", "bad": "false", "as_of": "2019-07-01"},
@@ -127,10 +127,10 @@ def test_the_same_ledger_gives_the_same_delivery(imported: tuple[ImportReport, P
         ("enterprise_id,defaulted\nE1,true\nE1,false\n", 0.145, "CNY", "E1 is 'false' and 'true'; allowed are"),
         (FIRMS, None, "CNY", "Give the US dollars for one CNY with --usd-per-unit"),
         ("enterprise_id,defaulted\nE1,perhaps\n", 0.145, "CNY", "'perhaps'; allowed are true, false"),
-        ("enterprise_id,x\nE8,1\n", 0.145, "CNY", "nothing that becomes an order.*enterprise_unknown"),
+        ("enterprise_id,x\nE8,1\n", 0.145, "CNY", "No row of the export becomes an order.*enterprise_unknown"),
     ],
 )
-def test_a_ledger_that_cannot_be_read_is_refused(
+def test_a_ledger_that_cannot_be_read_is_rejected(
     firms: str, rate: float | None, currency: str, words: str, tmp_path: Path
 ) -> None:
     source = ledger(tmp_path / "l", firms)
@@ -139,7 +139,7 @@ def test_a_ledger_that_cannot_be_read_is_refused(
     assert [path.name for path in tmp_path.iterdir()] == ["l"]
 
 
-def test_a_folder_in_use_and_a_missing_file_are_refused(tmp_path: Path) -> None:
+def test_a_folder_in_use_and_a_missing_file_are_rejected(tmp_path: Path) -> None:
     source = ledger(tmp_path / "l")
     with pytest.raises(FeaturesError, match="is not empty"):
         import_invoices(source, source)
@@ -149,7 +149,7 @@ def test_a_folder_in_use_and_a_missing_file_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_every_row_of_the_real_ledger_is_accounted_for(tmp_path: Path) -> None:
+def test_every_row_of_the_real_ledger_is_counted(tmp_path: Path) -> None:
     source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "sme-invoices"
     if not source.is_dir():
         pytest.skip(f"no real invoices in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")

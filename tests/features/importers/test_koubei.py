@@ -1,4 +1,4 @@
-"""Payments of a day become as many orders; a platform without refunds and buyer ids is known to have none."""
+"""The Koubei mapping: payments of a day become orders, and refunds and buyer ids are declared absent."""
 
 import os
 from datetime import date, datetime, timedelta
@@ -11,7 +11,7 @@ from features.ingest import OperatingStore
 from features.pipeline import all_sellers, covered_days, frame, latest_midnight
 from features.profile.compute import compute_profiles
 from features.profile.series import SUMS
-from tests.features.importers.exports import imported, write_rows
+from tests.features.importers.exports import import_and_ingest, write_rows
 from tests.features.ingest.build import accepted
 
 FIRST = date(2016, 1, 1)
@@ -33,7 +33,7 @@ def koubei(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> OperatingStore:
     folder = tmp_path_factory.mktemp("koubei")
-    report, store = imported("koubei", koubei(folder / "k"), folder, usd_per_unit=0.15)
+    report, store = import_and_ingest("koubei", koubei(folder / "k"), folder, usd_per_unit=0.15)
     shops, payments, views = report.sources
     assert (dict(shops.mapped), dict(shops.not_mapped)) == ({"seller": 1}, {"no_payments": 1})
     assert payments.mapped == {"day_of_orders": 200}
@@ -72,17 +72,17 @@ def test_refunds_are_known_to_be_zero_and_buyers_to_be_missing(store: OperatingS
 def test_the_profile_shows_buyers_as_unknown(store: OperatingStore) -> None:
     assert not store.names_buyers
     values = frame(store, all_sellers(store, FIRST + timedelta(days=200)))
-    ((_, picture),) = compute_profiles(store, values).pictures
+    ((_, picture),) = compute_profiles(store, values).profiles
     sums = dict(zip(SUMS, picture.sums, strict=True))
     assert sums["buyers"] is None
     assert sums["orders"] is not None
 
 
-def test_visits_are_missing_where_the_window_reaches_back_before_they_were_recorded(tmp_path: Path) -> None:
+def test_visits_are_missing_if_the_window_begins_before_their_first_row(tmp_path: Path) -> None:
     source = koubei(tmp_path / "k")
     views = [{"shop_id": 1, "day": FIRST + timedelta(days=100 + ago), "views": 10} for ago in range(100)]
     write_rows(source / "views.csv", views)
-    _, store = imported("koubei", source, tmp_path, usd_per_unit=0.15)
+    _, store = import_and_ingest("koubei", source, tmp_path, usd_per_unit=0.15)
     assert store.begins == {"traffic": FIRST + timedelta(days=100)}
     days = [FIRST + timedelta(days=number) for number in (150, 189, 190)]
     values = frame(store, pd.DataFrame({"seller_id": "1", "as_of": days}))["visits_90d"].tolist()
@@ -91,11 +91,11 @@ def test_visits_are_missing_where_the_window_reaches_back_before_they_were_recor
 
 
 @pytest.mark.soak
-def test_every_row_of_the_real_data_is_accounted_for(tmp_path: Path) -> None:
+def test_every_row_of_the_real_data_is_counted(tmp_path: Path) -> None:
     source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "koubei"
     if not source.is_dir():
         pytest.skip(f"no data in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")
-    report, store = imported("koubei", source, tmp_path, usd_per_unit=0.15)
+    report, store = import_and_ingest("koubei", source, tmp_path, usd_per_unit=0.15)
     assert [each.read for each in report.sources] == [1_333, 312_426, 80_708]
     assert all(not each.not_mapped for each in report.sources)
     assert store.rows("orders") == 34_432_587

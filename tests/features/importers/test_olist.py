@@ -1,4 +1,4 @@
-"""Olist's nine tables: an order of several sellers is one order of each."""
+"""The Olist mapping: nine tables, and one order per seller of a joint order."""
 
 from datetime import date
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from features.importers import ImportReport, SourceReport
-from tests.features.importers.exports import imported, write_rows
+from tests.features.importers.exports import import_and_ingest, write_rows
 from tests.features.ingest.build import Row, accepted
 
 
@@ -65,7 +65,7 @@ def olist(folder: Path) -> Path:
 
 
 def test_the_nine_tables(tmp_path: Path) -> None:
-    report, store = imported("olist", olist(tmp_path / "o"), tmp_path, usd_per_unit=0.3)
+    report, store = import_and_ingest("olist", olist(tmp_path / "o"), tmp_path, usd_per_unit=0.3)
     accounts = {each.source: (dict(each.mapped), dict(each.not_mapped)) for each in report.sources}
     assert accounts == {
         "orders": ({"order": 2, "cancelled_order": 1}, {"no_items": 1}),
@@ -98,12 +98,12 @@ def test_the_nine_tables(tmp_path: Path) -> None:
 def test_without_an_optional_table(name: str, tmp_path: Path) -> None:
     folder = olist(tmp_path / "o")
     (folder / f"{name}.csv").unlink()
-    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    report, store = import_and_ingest("olist", folder, tmp_path, usd_per_unit=0.3)
     assert ("ratings" in report.written) == ("reviews" not in name)
     assert store.rows("orders") == 4
 
 
-def test_what_cannot_be_used_is_left_out_with_a_reason_that_shows_it(tmp_path: Path) -> None:
+def test_unusable_rows_are_not_mapped_and_have_a_reason(tmp_path: Path) -> None:
     folder = olist(tmp_path / "o")
     orders = [
         order("o1"),
@@ -124,7 +124,7 @@ def test_what_cannot_be_used_is_left_out_with_a_reason_that_shows_it(tmp_path: P
     items += [item("o2", "A", "2.00", 3), item("o2", "A", "1,50", 4), {**item("o2", "A", "1", 5), "price": None}]
     write_rows(folder / "olist_order_items_dataset.csv", items)
     write_rows(folder / "olist_order_reviews_dataset.csv", [review("o1", 5), review("o2", 4, "12/31/2018")])
-    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    report, store = import_and_ingest("olist", folder, tmp_path, usd_per_unit=0.3)
     assert [(row["order_id"], row["amount"]) for row in accepted(store, "orders")] == [("o1-A", 60.0), ("o2-A", 12.0)]
     by_source = {each.source: each for each in report.sources}
     assert dict(by_source["orders"].not_mapped) == {
@@ -169,7 +169,7 @@ def test_identical_rows_are_counted_once(tmp_path: Path) -> None:
     write_rows(folder / "olist_order_payments_dataset.csv", payments)
     customers = [{"customer_id": f"c-o{n}", "customer_unique_id": f"u{n}"} for n in (1, 2, 1)]
     write_rows(folder / "olist_customers_dataset.csv", customers)
-    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    report, store = import_and_ingest("olist", folder, tmp_path, usd_per_unit=0.3)
     assert {each.source: (dict(each.mapped), dict(each.not_mapped)) for each in report.sources[:5]} == {
         "orders": ({"order": 2}, {"repeated": 1}),
         "items": ({"item_of_order": 3}, {"repeated": 1}),
@@ -184,7 +184,7 @@ def test_identical_rows_are_counted_once(tmp_path: Path) -> None:
     assert (ratings["ratings"], ratings["stars"]) == (3, 3.0)
 
 
-def test_of_rows_with_one_key_and_other_values_the_first_usable_one_is_used_whole(tmp_path: Path) -> None:
+def test_the_first_usable_row_of_a_key_is_mapped(tmp_path: Path) -> None:
     folder = olist(tmp_path / "o")
     orders = [order("o1", "paid"), order("o1"), order("o1", "canceled"), order("o2", "shipped", 2)]
     orders += [order("o2", "approved", 2), order("o2", "approved", 2)]
@@ -196,7 +196,7 @@ def test_of_rows_with_one_key_and_other_values_the_first_usable_one_is_used_whol
     write_rows(folder / "olist_order_payments_dataset.csv", payments)
     customers = [{"customer_id": "c-o1", "customer_unique_id": each} for each in ("u9", "u1")]
     write_rows(folder / "olist_customers_dataset.csv", customers)
-    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    report, store = import_and_ingest("olist", folder, tmp_path, usd_per_unit=0.3)
     sources = ("orders", "items", "customers", "reviews", "order_payments")
     assert {source: dict(accounts(report, source).not_mapped) for source in sources} == {
         "orders": {"order_status_unknown": 1, "repeated_differs": 3},
@@ -223,7 +223,7 @@ def test_an_item_or_review_without_a_number_and_an_empty_freight_have_a_reason(t
     write_rows(folder / "olist_order_items_dataset.csv", items)
     reviews = [review("o1", 5), {**review("o1", 5), "review_id": None}]
     write_rows(folder / "olist_order_reviews_dataset.csv", reviews)
-    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    report, store = import_and_ingest("olist", folder, tmp_path, usd_per_unit=0.3)
     assert accounts(report, "items").not_mapped == {
         "freight_value_missing": 1,
         "freight_value_unreadable": 1,
@@ -244,16 +244,13 @@ def test_an_item_or_review_without_a_number_and_an_empty_freight_have_a_reason(t
         ("review_creation_date", "yesterday"),
     ],
 )
-def test_an_unreadable_date_of_a_review_has_a_reason_that_shows_it(column: str, value: str, tmp_path: Path) -> None:
+def test_an_unreadable_date_of_a_review_has_a_reason_with_the_value(column: str, value: str, tmp_path: Path) -> None:
     folder = olist(tmp_path / "o")
     reviews = [review("o1", 5), {**review("o2", 4), column: value}, review("o2", 0)]
     write_rows(folder / "olist_order_reviews_dataset.csv", reviews)
-    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    report, store = import_and_ingest("olist", folder, tmp_path, usd_per_unit=0.3)
     reported = accounts(report, "reviews")
-    assert (reported.mapped, reported.not_mapped) == (
-        {"rating": 1},
-        {"date_unreadable": 1, "score_not_from_1_to_5": 1},
-    )
+    assert (reported.mapped, reported.not_mapped) == ({"rating": 1}, {"date_unreadable": 1, "score_not_from_1_to_5": 1})
     assert reported.details == {
         "date_unreadable": f"{column} '{value}' cannot be read; write dates as 2018-01-31 10:00:00",
         "score_not_from_1_to_5": "review_score '0'",
@@ -273,13 +270,9 @@ def test_a_date_before_the_purchase_is_left_empty_and_counted(tmp_path: Path) ->
     write_rows(folder / "olist_orders_dataset.csv", orders)
     items = [item(f"o{n}", "A", "10.00") for n in range(1, 5)]
     write_rows(folder / "olist_order_items_dataset.csv", items)
-    report, store = imported("olist", folder, tmp_path, usd_per_unit=0.3)
+    report, store = import_and_ingest("olist", folder, tmp_path, usd_per_unit=0.3)
     reported = accounts(report, "orders")
-    assert reported.mapped == {
-        "cancelled_order_with_date_left_empty": 1,
-        "order": 1,
-        "order_with_date_left_empty": 2,
-    }
+    assert reported.mapped == {"cancelled_order_with_date_left_empty": 1, "order": 1, "order_with_date_left_empty": 2}
     detail = "order_delivered_carrier_date '{}' is before order_purchase_timestamp '{}' and left empty"
     shown = reported.details["cancelled_order_with_date_left_empty"]
     assert shown == detail.format(early, "2018-01-03 10:00:00")

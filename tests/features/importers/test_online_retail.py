@@ -1,4 +1,4 @@
-"""Invoice lines add up to orders, cancellations to refunds; every line is counted."""
+"""Sums of invoice lines: orders, refunds of cancellations, and the count of every line."""
 
 import os
 from datetime import datetime
@@ -9,7 +9,7 @@ import pytest
 
 from features.errors import MappingError
 from features.importers import ImportOptions, find_mapping, import_delivery
-from tests.features.importers.exports import imported, write_rows
+from tests.features.importers.exports import import_and_ingest, write_rows
 from tests.features.ingest.build import Row, accepted
 
 
@@ -40,7 +40,7 @@ LINES = [
 
 def test_lines_add_up(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "retail.csv", LINES, encoding="utf-8")
-    report, store = imported("online-retail", export, tmp_path, usd_per_unit=1.58, seller_id="shop")
+    report, store = import_and_ingest("online-retail", export, tmp_path, usd_per_unit=1.58, seller_id="shop")
     assert report.sources[0].mapped == {
         "discount_after_sale": 1,
         "discount_of_order": 1,
@@ -74,7 +74,7 @@ def test_manual_lines_of_a_cancellation_are_refunds_and_equal_lines_are_all_kept
     lines += [line("C536379", -1, "9.00", StockCode="M", InvoiceDate="12/2/2010 9:41")] * 2
     lines += [line("536365", 1, "5.00", StockCode=code) for code in ("AMAZONFEE", "Bank Charges", "CRUK")]
     export = write_rows(tmp_path / "retail.csv", lines)
-    report, store = imported("online-retail", export, tmp_path, usd_per_unit=1.58)
+    report, store = import_and_ingest("online-retail", export, tmp_path, usd_per_unit=1.58)
     (reported,) = report.sources
     assert reported.mapped == {"line_of_order": 3, "line_of_refund": 2}
     assert reported.not_mapped == {"fee": 3}
@@ -109,11 +109,11 @@ def test_an_unknown_time_zone_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_every_line_of_the_real_data_is_accounted_for(tmp_path: Path) -> None:
+def test_every_line_of_the_real_data_is_counted(tmp_path: Path) -> None:
     source = Path(os.environ.get("SELLERSCORE_SHARED_DATA", "../shared/data")) / "online-retail"
     if not source.is_dir():
         pytest.skip(f"no data in {source}; set SELLERSCORE_SHARED_DATA to the folder that holds them")
-    report, store = imported("online-retail", source, tmp_path, usd_per_unit=1.58)
+    report, store = import_and_ingest("online-retail", source, tmp_path, usd_per_unit=1.58)
     (lines,) = report.sources
     assert lines.mapped == {"discount_after_sale": 77, "line_of_order": 530_089, "line_of_refund": 9_138}
     assert lines.not_mapped == {"adjustment": 3, "fee": 87, "price_of_zero": 2_515}

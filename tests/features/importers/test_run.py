@@ -1,4 +1,4 @@
-"""A mapping runs in a sandbox, gives the same bytes each time, and loses no row without a reason."""
+"""Running a mapping: the sandbox, reproducible output, rates, coverage, and the count of every source row."""
 
 import hashlib
 import json
@@ -11,7 +11,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.errors import DeliveryError, FeaturesError, MappingError
-from features.importers import ImportOptions, SourceReport, find_mapping, import_delivery, read_mapping, shipped
+from features.importers import (
+    ImportOptions,
+    SourceReport,
+    find_mapping,
+    import_delivery,
+    read_mapping,
+    shipped_mappings,
+)
 from features.ingest import ingest, open_store
 from tests.features.importers.exports import run_template, template
 from tests.features.ingest.build import accepted
@@ -53,7 +60,7 @@ def test_the_same_export_gives_the_same_bytes(tmp_path: Path) -> None:
     assert digest(tmp_path / "one") == digest(tmp_path / "two")
 
 
-def test_a_table_without_its_source_is_left_out(tmp_path: Path) -> None:
+def test_a_table_without_its_source_is_omitted(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     (folder / "example" / "refunds.csv").unlink()
     assert "refunds" not in run_template(folder, tmp_path / "d").written
@@ -61,15 +68,15 @@ def test_a_table_without_its_source_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("file", "sql", "words"),
+    ("file", "sql", "message"),
     [
         ("orders", "SELECT * FROM read_csv('/etc/passwd')", "orders.sql: Permission Error"),
         ("orders", "SELECT * FROM '/etc/hostname'", "orders.sql: "),
         ("prepare", "CREATE TABLE a AS SELECT * FROM read_text('/etc/hostname')", "prepare.sql: Permission Error"),
-        ("prepare", "SET enable_external_access = true", "holds a SET statement. Only CREATE"),
-        ("prepare", "ATTACH '/tmp/other.db'", "holds a ATTACH statement"),
-        ("orders", "SELECT 1; SELECT 2", "holds SELECT and SELECT. It must be exactly one SELECT"),
-        ("orders", "CREATE TABLE x AS SELECT 1", "holds CREATE. It must be"),
+        ("prepare", "SET enable_external_access = true", "has a SET statement. Only CREATE"),
+        ("prepare", "ATTACH '/tmp/other.db'", "has a ATTACH statement"),
+        ("orders", "SELECT 1; SELECT 2", "has SELECT and SELECT. It must be exactly one SELECT"),
+        ("orders", "CREATE TABLE x AS SELECT 1", "has CREATE. It must be"),
         ("orders", "SELEC 1", "orders.sql: Parser Error"),
         ("orders", "SELECT nothing FROM an_order", "orders.sql: Binder Error"),
         ("orders", "SELECT order_number AS order_id FROM an_order", "orders.sql lacks store_id, ordered_at, amount"),
@@ -86,15 +93,15 @@ def test_a_table_without_its_source_is_left_out(tmp_path: Path) -> None:
         ("accounts", accounts(4).replace("NULL", "'lost'"), "Exactly one of the two must be set"),
     ],
 )
-def test_sql_that_must_not_run_or_does_not_add_up_is_refused(file: str, sql: str, words: str, tmp_path: Path) -> None:
+def test_forbidden_sql_and_wrong_counts_are_rejected(file: str, sql: str, message: str, tmp_path: Path) -> None:
     folder = template(tmp_path / "m", **{file: sql})
     with pytest.raises(FeaturesError) as error:
         run_template(folder, tmp_path / "d")
-    assert words in str(error.value)
+    assert message in str(error.value)
     assert [path.name for path in tmp_path.iterdir()] == ["m"], "nothing was written"
 
 
-def test_a_comment_at_the_end_and_a_semicolon_are_fine(tmp_path: Path) -> None:
+def test_a_final_comment_and_a_semicolon_are_allowed(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     for name in ("orders", "accounts"):
         path = folder / f"{name}.sql"
@@ -124,7 +131,7 @@ EXAMPLES = {
     "Decimal comma": ("75.00", '"1.234,50"', Decimal("1234.50")),
     "Separators of thousands": ("75.00", '"1,234.50"', Decimal("1234.50")),
 }
-"""Commented examples in the template's prepare.sql: a value of the last order, how it is written, what is read."""
+"""Commented examples in the template's prepare.sql: a value of the last order, its new text, and the value read."""
 
 
 def test_every_commented_example_of_the_template_is_tested(tmp_path: Path) -> None:
@@ -147,7 +154,7 @@ def test_a_commented_example_of_the_template_works(title: str, tmp_path: Path) -
     assert report.written["orders"] + sum(report.sources[0].not_mapped.values()) == 4
 
 
-def test_an_offset_is_kept_and_an_unreadable_value_is_shown(tmp_path: Path) -> None:
+def test_an_offset_is_applied_and_an_unreadable_value_is_reported(tmp_path: Path) -> None:
     folder = rewritten(template(tmp_path / "m"), "21:30:00Z", "21:30:00-0500")
     more = "1005,31.12.2024,,US,1,5.00,USD,ads\n1006,2025-01-01T00:00:00Z,,US,1,5 USD,USD,ads\n"
     orders = folder / "example" / "orders.csv"
@@ -161,7 +168,7 @@ def test_an_offset_is_kept_and_an_unreadable_value_is_shown(tmp_path: Path) -> N
     }
 
 
-def test_a_report_that_loses_a_row_is_refused() -> None:
+def test_a_report_with_a_lost_row_raises() -> None:
     with pytest.raises(FeaturesError, match=r"3 rows were read but accounts.sql counts 2"):
         SourceReport("payments", 3, {"order": 1}, {"amount_missing": 1})
 
@@ -191,12 +198,12 @@ def test_two_currencies_need_rates_by_day(tmp_path: Path) -> None:
     lines = [f"2025-01-01,{code},1.2,2025-01-01T00:00:00Z" for code in ("EUR", "GBP")]
     rates.write_text("\n".join(["day,currency,usd_per_unit,known_at", *lines]) + "\n")
     run_template(folder, tmp_path / "d", fx_rates=rates)
-    taken = ingest(tmp_path / "d", tmp_path / "s")
-    assert taken.table("fx_rates").accepted == 2
-    assert taken.table("orders").quarantined == {"rate_unknown": 1}, "that of February is older than 31 days"
+    ingested = ingest(tmp_path / "d", tmp_path / "s")
+    assert ingested.table("fx_rates").accepted == 2
+    assert ingested.table("orders").quarantined == {"rate_unknown": 1}, "the rate of January is too old for February"
 
 
-def test_a_code_that_is_no_currency_is_quarantined_and_the_rate_converts_the_rest(tmp_path: Path) -> None:
+def test_an_invalid_currency_is_quarantined_and_the_rate_converts_the_rest(tmp_path: Path) -> None:
     folder = currencies(template(tmp_path / "m"), "EUR", "DEM2", "EUR", "EUR")
     run_template(folder, tmp_path / "d", usd_per_unit=1.1)
     terms = json.loads((tmp_path / "d" / "delivery.json").read_text())
@@ -209,7 +216,7 @@ def test_a_code_that_is_no_currency_is_quarantined_and_the_rate_converts_the_res
         run_template(currencies(template(tmp_path / "n"), "RMB"), tmp_path / "e", usd_per_unit=0.14)
 
 
-def test_coverage_is_that_of_the_latest_event_or_as_set(tmp_path: Path) -> None:
+def test_coverage_follows_the_latest_event_or_the_option(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     assert run_template(folder, tmp_path / "d", covers_through=date(2025, 3, 1)).covers_through == date(2025, 3, 1)
     orders = folder / "example" / "orders.csv"
@@ -225,12 +232,12 @@ def test_a_single_file_is_the_only_required_source(tmp_path: Path) -> None:
     assert (report.written["orders"], len(report.sources)) == (4, 1)
 
 
-def test_files_of_one_source_add_up_and_parquet_keeps_its_types(tmp_path: Path) -> None:
+def test_files_of_one_source_are_combined_and_parquet_keeps_its_types(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     columns = {name: [None] for name in ("customer_email", "country", "channel")}
     more = {**columns, "order_number": [7], "created_at": [date(2025, 2, 20)], "items": [1], "total": [3.5]}
-    place = folder / "example" / "orders [2].parquet"
-    pq.write_table(pa.table({**more, "currency": ["USD"]}), place)
+    path = folder / "example" / "orders [2].parquet"
+    pq.write_table(pa.table({**more, "currency": ["USD"]}), path)
     orders = folder / "orders.sql"
     orders.write_text(orders.read_text().replace("order_number AS order_id", "order_number::VARCHAR AS order_id"))
     report = run_template(folder, tmp_path / "[d]*")
@@ -246,7 +253,7 @@ def test_missing_files_and_columns_are_named(tmp_path: Path) -> None:
     assert "items, sum, currency, channel. The columns of orders are order_number," in str(error.value)
     assert "rename columns in the file, or correct those of [sources.orders] in mapping.toml" in str(error.value)
     orders.unlink()
-    with pytest.raises(DeliveryError, match=r"lacks a file for orders \(orders\*.csv or .*It holds refunds.csv"):
+    with pytest.raises(DeliveryError, match=r"lacks a file for orders \(orders\*.csv or .*It contains refunds.csv"):
         run_template(folder, tmp_path / "d")
     with pytest.raises(DeliveryError, match="is not a folder or file"):
         run_template(folder, tmp_path / "d", tmp_path / "nowhere")
@@ -259,7 +266,7 @@ def rewritten(folder: Path, old: str, new: str, encoding: str = "utf-8") -> Path
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "encoding", "words"),
+    ("old", "new", "encoding", "messages"),
     [
         (",", ";", "utf-8", ("the one column 'order_number;created_at;", "by a semicolon, not a comma", '";" under')),
         (",", "\t", "utf-8", (r"'order_number\tcreated_at\t", "by a tab, not a comma", r'delimiter = "\t" under')),
@@ -268,14 +275,14 @@ def rewritten(folder: Path, old: str, new: str, encoding: str = "utf-8") -> Path
         ("channel", ",".join(f"c{n}" for n in range(9)), "utf-8", ("c0, c1, c2, c3, c4 and 4 more.",)),
     ],
 )
-def test_another_delimiter_or_encoding_is_named(
-    old: str, new: str, encoding: str, words: tuple[str, ...], tmp_path: Path
+def test_a_wrong_delimiter_or_encoding_is_named(
+    old: str, new: str, encoding: str, messages: tuple[str, ...], tmp_path: Path
 ) -> None:
     folder = rewritten(template(tmp_path / "m"), old, new, encoding)
     with pytest.raises(DeliveryError) as error:
         run_template(folder, tmp_path / "d")
-    for each in words:
-        assert each in str(error.value)
+    for message in messages:
+        assert message in str(error.value)
 
 
 def test_the_delimiter_and_encoding_of_the_message_work(tmp_path: Path) -> None:
@@ -296,8 +303,8 @@ def test_utf_8_read_as_another_encoding_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("end", ["", "\n"])
-@pytest.mark.parametrize("name", shipped())
-def test_an_export_of_column_names_alone_is_named(name: str, end: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", shipped_mappings())
+def test_an_export_without_rows_is_rejected(name: str, end: str, tmp_path: Path) -> None:
     mapping = find_mapping(name)
     for source in mapping.sources:
         path = tmp_path / "e" / source.files[-1].replace("*", "").replace(".parquet", ".csv")
@@ -306,31 +313,31 @@ def test_an_export_of_column_names_alone_is_named(name: str, end: str, tmp_path:
     settings = {each.name: "S1" for each in mapping.parameters if each.default is None}
     with pytest.raises(DeliveryError) as error:
         import_delivery(mapping, tmp_path / "e", tmp_path / "d", ImportOptions(settings))
-    assert "nothing that becomes an order" in str(error.value)
+    assert "No row of the export becomes an order" in str(error.value)
     assert f"{mapping.sources[0].name}: no rows, only column names" in str(error.value)
 
 
-def test_an_out_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_output_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = template(tmp_path / "m")
     (tmp_path / "file").write_text("")
-    with pytest.raises(DeliveryError, match="lies under a file"):
+    with pytest.raises(DeliveryError, match="is inside a file"):
         run_template(folder, tmp_path / "file" / "d")
     with pytest.raises(DeliveryError, match="is not empty"):
         run_template(folder, folder)
 
-    def refuse(**_: object) -> str:
+    def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
     with pytest.raises(DeliveryError, match="cannot be written: Permission denied"):
         run_template(folder, tmp_path / "d")
 
 
-def test_an_export_without_orders_is_refused(tmp_path: Path) -> None:
+def test_an_export_without_orders_is_rejected(tmp_path: Path) -> None:
     folder = template(tmp_path / "m")
     orders = folder / "example" / "orders.csv"
     orders.write_text(orders.read_text().replace("T", " at "))
-    with pytest.raises(DeliveryError, match=r"nothing that becomes an order.*4 created_at_unreadable"):
+    with pytest.raises(DeliveryError, match=r"No row of the export becomes an order.*4 created_at_unreadable"):
         run_template(folder, tmp_path / "d")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from features.importers import ImportOptions, find_mapping, import_delivery
 from features.ingest import ingest, open_store
-from tests.features.importers.exports import imported, write_rows
+from tests.features.importers.exports import import_and_ingest, write_rows
 from tests.features.ingest.build import Row, accepted
 
 HEADER = """
@@ -47,7 +47,7 @@ ROWS = [
 
 def test_an_orders_export(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "export" / "orders_export_1.csv", ROWS)
-    report, store = imported("shopify", export.parent, tmp_path, seller_id="S7")
+    report, store = import_and_ingest("shopify", export.parent, tmp_path, seller_id="S7")
     (lines,) = report.sources
     assert lines.mapped == {"line_of_order": 4, "line_of_cancelled_order": 2}
     assert lines.not_mapped == {
@@ -91,7 +91,7 @@ def test_a_first_order_in_an_unknown_currency_does_not_quarantine_the_shop(tmp_p
 def test_orders_of_two_sellers_are_distinct(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "orders_export.csv", [order("#1001", 1, "9.00", Refunded_Amount="2.00")])
     for seller in ("S1", "S2"):
-        imported("shopify", export, tmp_path / seller, seller_id=seller, since="2023-02-01")
+        import_and_ingest("shopify", export, tmp_path / seller, seller_id=seller, since="2023-02-01")
         ingest(tmp_path / seller / "d", tmp_path / "s")
     store = open_store(tmp_path / "s")
     assert {row["order_id"] for row in accepted(store, "orders")} == {"S1-shopify:#1001", "S2-shopify:#1001"}
@@ -101,9 +101,9 @@ def test_orders_of_two_sellers_are_distinct(tmp_path: Path) -> None:
     assert {str(row["opened_at"])[:10] for row in accepted(store, "stores")} == {"2023-02-01"}
 
 
-def test_an_unreadable_refund_is_refused(tmp_path: Path) -> None:
+def test_an_unreadable_refund_is_rejected(tmp_path: Path) -> None:
     rows = [order("#1001", 1, "9.00"), order("#1002", 2, "9.00", Refunded_Amount="some")]
-    report, _ = imported("shopify", write_rows(tmp_path / "orders.csv", rows), tmp_path, seller_id="S7")
+    report, _ = import_and_ingest("shopify", write_rows(tmp_path / "orders.csv", rows), tmp_path, seller_id="S7")
     (lines,) = report.sources
     assert lines.not_mapped == {"refunded_amount_unreadable": 1}
     assert lines.details == {"refunded_amount_unreadable": "Refunded Amount 'some' cannot be read"}

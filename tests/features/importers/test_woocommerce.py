@@ -3,7 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
-from tests.features.importers.exports import imported, write_rows
+from tests.features.importers.exports import import_and_ingest, write_rows
 from tests.features.ingest.build import Row, accepted
 
 COLUMNS = """
@@ -42,7 +42,7 @@ ROWS = [
 
 def test_an_order_export(tmp_path: Path) -> None:
     export = write_rows(tmp_path / "order_export_2024.csv", ROWS)
-    report, store = imported("woocommerce", export, tmp_path, usd_per_unit=1.08, seller_id="S8", country="DE")
+    report, store = import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1.08, seller_id="S8", country="DE")
     (source,) = report.sources
     assert source.mapped == {"order": 5, "cancelled_order": 1}
     assert source.not_mapped == {
@@ -68,7 +68,7 @@ def test_an_order_export(tmp_path: Path) -> None:
     }
 
 
-def test_refunds_are_read_as_they_are_written(tmp_path: Path) -> None:
+def test_refunds_are_read_in_all_formats(tmp_path: Path) -> None:
     rows = [
         order(1, order_total="2,000.00", refund_items="amount:1,234.50|reason:broken|date:2024-05-20 12:00:00"),
         order(
@@ -83,7 +83,7 @@ def test_refunds_are_read_as_they_are_written(tmp_path: Path) -> None:
         order(28),
     ]
     export = write_rows(tmp_path / "orders.csv", rows)
-    report, store = imported("woocommerce", export, tmp_path, usd_per_unit=1, seller_id="S8")
+    report, store = import_and_ingest("woocommerce", export, tmp_path, usd_per_unit=1, seller_id="S8")
     (source,) = report.sources
     assert source.not_mapped == {"refund_amount_unreadable": 2, "refund_date_unreadable": 1}
     assert source.details == {
@@ -112,7 +112,9 @@ def test_an_order_on_hold_counts_once_it_is_paid(tmp_path: Path) -> None:
         order(3, status="wc-on-hold", paid_date="soon"),
     ]
     export = write_rows(tmp_path / "orders.csv", rows)
-    report, store = imported("woocommerce", export, tmp_path, usd_per_unit=1, seller_id="S8", since="2020-01-01")
+    report, store = import_and_ingest(
+        "woocommerce", export, tmp_path, usd_per_unit=1, seller_id="S8", since="2020-01-01"
+    )
     (source,) = report.sources
     assert source.mapped == {"order": 2}
     assert source.not_mapped == {"on_hold_before_payment": 1, "paid_date_unreadable": 1}

@@ -1,4 +1,4 @@
-"""Small deliveries by hand: rows of the contract that are right, with what a test changes about them."""
+"""Small deliveries for tests: valid rows of the contract, with the changes of a test."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ def order(order_id: str = "O1", **changes: object) -> Row:
 
 
 def write(folder: Path, terms: Mapping[str, object] | None = None, **tables: Iterable[Row] | pa.Table) -> Path:
-    """Write a delivery as Parquet; sellers S1 and stores T1 are there unless given."""
+    """Write a delivery as Parquet; by default with seller S1, store T1 and order O1."""
     folder.mkdir(parents=True)
     base: dict[str, Iterable[Row] | pa.Table] = {"sellers": [seller()], "stores": [store()], "orders": [order()]}
     for name, rows in {**base, **tables}.items():
@@ -47,36 +47,36 @@ def write(folder: Path, terms: Mapping[str, object] | None = None, **tables: Ite
 
 
 def write_some(folder: Path, terms: Mapping[str, object] | None = None, **tables: Iterable[Row] | pa.Table) -> Path:
-    """Write a later delivery: nothing but the tables given. Stores are taken in half the time of orders."""
+    """Write a later delivery with only the given tables. Stores take half the time of orders."""
     return write(folder, terms, **{"sellers": [], "stores": [], "orders": [], **tables})
 
 
 def write_orders(folder: Path, *orders: Row, **tables: Iterable[Row]) -> Path:
-    """Write a later delivery: orders, without the sellers and stores that they refer to."""
+    """Write a later delivery of orders, without sellers and stores."""
     return write_some(folder, orders=orders, **tables)
 
 
 def write_csv(path: Path, rows: Iterable[Row]) -> None:
     """Write rows as CSV with every value as text."""
     rows = list(rows)
-    columns = {name: pa.array([_words(row[name]) for row in rows], pa.string()) for name in rows[0]}
+    columns = {name: pa.array([_to_text(row[name]) for row in rows], pa.string()) for name in rows[0]}
     pacsv.write_csv(pa.table(columns), path)
 
 
-def _words(value: object) -> str:
+def _to_text(value: object) -> str:
     if value is None:
         return ""
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def accepted(store: OperatingStore, table: str) -> list[Row]:
-    """All accepted rows of a table, in the order of the deliveries and of the key within."""
+    """Return all accepted rows of a table, ordered by key."""
     rows = [row for path in store.files(table) for row in pq.read_table(path).to_pylist()]
     return sorted(rows, key=lambda row: str(next(iter(row.values()))))
 
 
 def quarantined(folder: Path, delivery_id: str, table: str) -> list[Row]:
-    """The rows of a delivery that were set aside, as text with their rule."""
+    """Return the quarantined rows of a delivery, as text with their rule."""
     path = folder / "deliveries" / delivery_id / "quarantined" / f"{table}.parquet"
     rows: list[Row] = pq.read_table(path).to_pylist()
     return rows

@@ -1,7 +1,7 @@
-"""Ingest again and again, killed at the first step that touches the disk, then the second, until none is left.
+"""Ingest a delivery repeatedly, killed at the first step that changes the disk, then the second, until the last.
 
-Run as a process of its own, which forks: `python -m tests.features.ingest.killed STORE DELIVERY WORK`. Prints a line a
-step: which, and whether the store then held the delivery. The stores are left in WORK, one a step.
+Run as a process of its own, which forks: `python -m tests.features.ingest.killed STORE DELIVERY WORK`. It prints one
+line per step: its number, the number of stored deliveries, and the step. WORK has one store per step.
 """
 
 import os

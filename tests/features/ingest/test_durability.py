@@ -1,4 +1,4 @@
-"""A stop at any step leaves the store as before or as after; two writers take turns. `test_killed` stops for real."""
+"""Ingest is atomic: a stop at any step leaves the store before or after the delivery, and writers take turns."""
 
 import pkgutil
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tests.features.ingest.build import accepted, store, write_some
 
 
 class Killed(BaseException):
-    """Stands for the process ending there: nothing may catch it."""
+    """Simulates the end of the process: no handler catches it."""
 
 
 def _ids(folder: Path) -> list[object]:
@@ -30,7 +30,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize(("when", "target"), STEPS)
-def test_a_stop_at_any_step_leaves_before_or_after(
+def test_a_stop_at_any_step_leaves_the_store_before_or_after(
     target: str, when: str, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     second = write_some(tmp_path / "b", stores=[store("T2")])
@@ -43,7 +43,7 @@ def test_a_stop_at_any_step_leaves_before_or_after(
 
     with monkeypatch.context() as patch:
         patch.setattr(target, stop)
-        # A kill runs no clean-up either, so what it leaves behind must be left here too.
+        # a killed process does not clean up either
         patch.setattr("shutil.rmtree", lambda *_, **__: None)
         with pytest.raises(Killed):
             ingest(second, begun)
@@ -51,11 +51,11 @@ def test_a_stop_at_any_step_leaves_before_or_after(
     assert _ids(begun) == (["T1", "T2"] if committed else ["T1"])
     ingest(second, begun)
     assert _ids(begun) == ["T1", "T2"]
-    assert len(list((begun / "deliveries").iterdir())) == 2, "leftovers are gone"
+    assert len(list((begun / "deliveries").iterdir())) == 2, "drafts are deleted"
 
 
 @pytest.mark.slow
-def test_two_at_once_take_turns(begun: Path, tmp_path: Path) -> None:
+def test_two_concurrent_writers_take_turns(begun: Path, tmp_path: Path) -> None:
     deliveries = [write_some(tmp_path / name, stores=[store(f"T{name}"), store("T2")]) for name in "ab"]
     with ThreadPoolExecutor(2) as pool:
         reports = list(pool.map(lambda delivery: ingest(delivery, begun), deliveries))

@@ -1,4 +1,4 @@
-"""A delivery goes in whole, once, in any order of its rows; or it is refused in a sentence and nothing changes."""
+"""A delivery is ingested once, in any order of its rows, or rejected with an error without changing the store."""
 
 import json
 import shutil
@@ -14,8 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from features.errors import DeliveryError, FeaturesError, StoreError
-from features.ingest import IngestReport, TableReport, ingest, open_store
-from tests.features.ingest import spoil
+from features.ingest import IngestReport, TableReport, ingest, open_store, read_report
+from tests.features.ingest import damage
 from tests.features.ingest.build import (
     AT,
     EPOCH,
@@ -34,33 +34,34 @@ from tests.oracles.shapes import examples
 LATER = AT + timedelta(hours=1)
 
 
-def test_report_reads_back_equal_and_names_what_it_ignored(begun: Path, tmp_path: Path) -> None:
+def test_the_stored_report_is_equal_and_names_ignored_files_and_columns(begun: Path, tmp_path: Path) -> None:
     delivery = write_some(tmp_path / "it's [odd] *", stores=[store("T2", note="extra")] * 2)
     (delivery / "truth").mkdir()
-    report = ingest(delivery, begun.rename(tmp_path / "store [x]*"))
+    folder = begun.rename(tmp_path / "store [x]*")
+    report = ingest(delivery, folder)
     assert (report.table("stores").accepted, report.table("stores").duplicates) == (1, 1)
-    assert IngestReport.from_json(report.to_json()) == report
+    assert read_report(folder, report.delivery_id) == report
     assert report.ignored_files == ("truth",)
     assert report.table("stores").ignored_columns == ("note",)
 
 
-def test_a_report_whose_counts_do_not_add_up_cannot_be_made() -> None:
-    with pytest.raises(FeaturesError, match="3 rows were read but 2 have a fate"):
+def test_counts_that_do_not_add_up_raise() -> None:
+    with pytest.raises(FeaturesError, match="3 rows were read but 2 have a status"):
         TableReport("orders", read=3, accepted=1, duplicates=0, quarantined={"amount_negative": 1})
 
 
-def test_the_same_delivery_twice_changes_nothing(begun: Path, taken_first: Path) -> None:
+def test_the_same_delivery_twice_changes_nothing(begun: Path, first_delivery_folder: Path) -> None:
     before = open_store(begun)
-    first = before.report(before.deliveries[0].delivery_id)
-    again = ingest(taken_first, begun)
+    first = read_report(begun, before.deliveries[0].delivery_id)
+    again = ingest(first_delivery_folder, begun)
     assert again.already_ingested
-    assert again == first.repeated()
+    assert again == first.as_repeated()
     assert open_store(begun) == before
 
 
 @dataclass(frozen=True)
 class Contested:
-    """A store into which one more delivery went, which repeats and contradicts what came before and itself."""
+    """A store after a delivery with duplicates and conflicts of its own rows and of stored rows."""
 
     folder: Path
     report: IngestReport
@@ -72,13 +73,10 @@ class Contested:
 
 @pytest.fixture(scope="module")
 def contested(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> Contested:
-    """All of it in one delivery, since each table takes half a second; not to be changed."""
+    """All cases in one delivery, since each table takes half a second; read only."""
     folder = tmp_path_factory.mktemp("contested")
     place = Path(shutil.copytree(first_delivery, folder / "store"))
-    terms = {
-        "constant_rate": {"currency": "CNY", "usd_per_unit": 0.145},
-        "covers_through": {"orders": "2024-04-01"},
-    }
+    terms = {"constant_rate": {"currency": "CNY", "usd_per_unit": 0.145}, "covers_through": {"orders": "2024-04-01"}}
     ingest(write_some(folder / "a", terms, orders=[order("R1", currency="CNY")]), place)
     refund = {"refund_id": "F1", "order_id": " ", "store_id": "T1", "refunded_at": AT, "amount": 1.0}
     refund |= {"currency": "USD", "reason": "refund", "known_at": AT}
@@ -97,14 +95,14 @@ def contested(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) ->
     return Contested(place, ingest(delivery, place))
 
 
-def test_copies_are_dropped_and_losers_set_aside(contested: Contested) -> None:
+def test_copies_are_dropped_and_conflicts_are_quarantined(contested: Contested) -> None:
     orders = contested.report.table("orders")
     # a copy each of O1, O0 and R1; two of O1 that were known later, and one of O0 that came later
     assert (orders.read, orders.accepted, orders.duplicates) == (10, 3, 3)
     assert orders.quarantined == {"key_conflict": 3, "rate_unknown": 1}
 
 
-def test_of_contents_the_first_known_wins(contested: Contested) -> None:
+def test_the_row_known_first_is_accepted(contested: Contested) -> None:
     assert [(row["amount"], row["known_at"]) for row in contested.orders("O1")] == [(12.5, AT)]
     assert len(contested.orders("O2", "O3")) == 2
 
@@ -116,7 +114,7 @@ def test_the_stored_row_wins_over_one_known_earlier(contested: Contested) -> Non
     assert (loser["rule"], loser["known_at"]) == ("key_conflict", "2023-01-01 00:00:00")
 
 
-def test_a_stored_row_is_a_duplicate_even_where_its_rate_is_gone(contested: Contested) -> None:
+def test_a_copy_of_a_stored_row_is_a_duplicate_even_without_a_rate(contested: Contested) -> None:
     assert [row["amount_micros"] for row in contested.orders("R1", "R2")] == [1_812_500]
     aside = quarantined(contested.folder, contested.report.delivery_id, "orders")
     assert [row["order_id"] for row in aside if row["rule"] == "rate_unknown"] == ["R2"]
@@ -135,12 +133,10 @@ def test_an_empty_optional_table_is_no_error(contested: Contested) -> None:
     assert contested.report.table("fx_rates").read == 0
 
 
-def test_the_store_says_what_it_covers_and_its_version_follows_the_deliveries(
-    contested: Contested, first_delivery: Path
-) -> None:
+def test_coverage_and_version_of_the_store_follow_the_deliveries(contested: Contested, first_delivery: Path) -> None:
     first, last = open_store(first_delivery), open_store(contested.folder)
     assert first.covers_through["orders"] == AT.date()
-    assert last.covers_through["orders"] == date(2024, 4, 1), "a late delivery takes nothing back"
+    assert last.covers_through["orders"] == date(2024, 4, 1), "a late delivery does not reduce coverage"
     assert (first.covers_through["sellers"], last.covers_through["sellers"]) == (EPOCH.date(), LATER.date())
     assert last.version != first.version
     assert [len(pq.read_table(path)) for path in last.files("orders")] == [1, 1, 3]
@@ -148,25 +144,25 @@ def test_the_store_says_what_it_covers_and_its_version_follows_the_deliveries(
     assert len(last.files("stores")) == 1
 
 
-REFUSED = {
+REJECTED = {
     "no table": (
-        lambda d: [spoil.without(d, f"{name}.parquet") for name in ("sellers", "stores", "orders")],
+        lambda d: [damage.delete(d, f"{name}.parquet") for name in ("sellers", "stores", "orders")],
         "no table of",
     ),
-    "no orders": (lambda d: spoil.without(d, "orders.parquet"), "holds no orders"),
-    "no rows": (spoil.no_rows, "has no rows"),
-    "csv beside": (spoil.csv_beside, "as Parquet and as CSV"),
-    "cut off": (spoil.cut, "cannot be read as parquet"),
-    "corrupt": (spoil.corrupt, "was not taken, for no orders were delivered before: orders.parquet cannot be read"),
-    "columns": (spoil.columns, "lacks amount, items"),
-    "column twice": (spoil.twice, "column amount more than once"),
-    "utf-16": (spoil.utf_16, "save it as UTF-8"),
-    "empty csv": (spoil.empty_csv, "is empty"),
-    "a folder": (spoil.folder_instead, r"orders\.parquet is not a file"),
-    "kept name": (spoil.kept_name, "a name kept for intake itself; leave the column out"),
+    "no orders": (lambda d: damage.delete(d, "orders.parquet"), "has no orders"),
+    "no rows": (damage.delete_rows, "has no rows"),
+    "csv and parquet": (damage.add_csv, "as Parquet and as CSV"),
+    "cut off": (damage.truncate, "cannot be read as parquet"),
+    "corrupt": (damage.corrupt, "because no orders were delivered before: orders.parquet cannot be read"),
+    "columns": (damage.drop_columns, "lacks amount, items"),
+    "column twice": (damage.duplicate_column, "column amount more than once"),
+    "utf-16": (damage.write_utf_16, "Save it as UTF-8"),
+    "empty csv": (damage.write_empty_csv, "is empty"),
+    "a folder": (damage.replace_by_folder, r"orders\.parquet is not a file"),
+    "kept name": (damage.add_reserved_column, "which is reserved. Leave the column out"),
     "not json": (lambda d: (d / "delivery.json").write_text("{"), "cannot be read as JSON"),
     "not an object": (lambda d: (d / "delivery.json").write_text("[]"), "expected an object"),
-    "unknown term": (lambda d: (d / "delivery.json").write_text('{"cover": 1}'), "'cover' is not known"),
+    "unknown term": (lambda d: (d / "delivery.json").write_text('{"cover": 1}'), "'cover' is unknown"),
     "unknown table": (lambda d: (d / "delivery.json").write_text('{"covers_through": {"x": "2024-01-01"}}'), "'x'"),
     "no day": (lambda d: (d / "delivery.json").write_text('{"covers_through": {"orders": 3}}'), "expected a day"),
     "deep json": (lambda d: (d / "delivery.json").write_text("[" * 100_000), "cannot be read as JSON"),
@@ -176,7 +172,7 @@ REFUSED = {
     "no rate": (lambda d: _rate(d, "CNY", "much"), "usd_per_unit 'much'"),
     "negative rate": (lambda d: _rate(d, "CNY", -1), "usd_per_unit -1"),
     "no currency": (lambda d: _rate(d, "RMB", 0.1), "currency 'RMB'"),
-    "dear dollar": (lambda d: _rate(d, "USD", 2), "a dollar is one dollar"),
+    "dear dollar": (lambda d: _rate(d, "USD", 2), "for USD; expected 1"),
 }
 
 
@@ -189,16 +185,16 @@ def _rate(delivery: Path, currency: str, rate: object) -> None:
     (delivery / "delivery.json").write_text(json.dumps(terms))
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_be_taken_is_refused_in_a_sentence(case: str, tmp_path: Path) -> None:
-    harm, words = REFUSED[case]
+@pytest.mark.parametrize("case", REJECTED)
+def test_an_invalid_delivery_is_rejected_with_one_sentence(case: str, tmp_path: Path) -> None:
+    harm, message = REJECTED[case]
     delivery = write(tmp_path / "d")
     harm(delivery)
-    with pytest.raises(DeliveryError, match=words) as refusal:
+    with pytest.raises(DeliveryError, match=message) as rejection:
         ingest(delivery, tmp_path / "s")
-    assert "\n" not in str(refusal.value)
+    assert "\n" not in str(rejection.value)
     assert not list((tmp_path / "s").glob("deliveries/*"))
-    with pytest.raises(StoreError, match="ingest a delivery first"):
+    with pytest.raises(StoreError, match="Ingest a delivery first"):
         open_store(tmp_path / "s")
 
 
@@ -216,14 +212,14 @@ MIXED = [
     *(order("O1", amount=amount, known_at=at) for amount in (2.0, 1.0, 2.0) for at in (LATER, AT)),
     *(order("O2", store_id="T9"), order("O2"), order("O2"), order("O3", amount=-1.0), order("", currency="EUR")),
 ]
-"""Copies and contradictions of one key, rules broken alone and beside a row that breaks none."""
+"""Copies and conflicts of one key, and rows that break rules."""
 
 
 @pytest.mark.soak
 @given(st.lists(ORDERS, min_size=1, max_size=30), st.randoms(use_true_random=False))
 @example(MIXED, Random(1))  # noqa: S311 - an order of rows, nothing secret
 @examples(40)
-def test_counts_add_up_and_order_and_repetition_do_not_matter(
+def test_counts_add_up_and_order_and_repetition_have_no_effect(
     first_delivery: Path, tmp_path_factory: pytest.TempPathFactory, rows: list[Row], random: Random
 ) -> None:
     folder = tmp_path_factory.mktemp("any")

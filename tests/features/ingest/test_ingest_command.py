@@ -1,4 +1,4 @@
-"""What `sellerscore ingest` prints of rows that break rules, and how it ends."""
+"""Output and exit codes of `sellerscore ingest`."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def test_each_rule_is_printed_with_what_is_permitted(tmp_path: Path) -> None:
     result = run(tmp_path / "home", "ingest", write(tmp_path / "d", orders=orders))
     assert result.returncode == 0
     lines = " ".join(result.stdout.split())
-    assert "orders: 2 channel_not_allowed: channel is none of the values that the contract lists." in lines
+    assert "orders: 2 channel_not_allowed: channel is not one of the values in the contract." in lines
     assert "Permitted: search | ads | livestream | social | direct | other." in lines
     assert "orders: 1 items_too_small:" in lines
     assert "Permitted: a whole number from 1 to 1,000,000,000." in lines
@@ -62,22 +62,22 @@ def test_rows_of_parquet_have_numbers_in_a_conflict_too(tmp_path: Path) -> None:
     table = table.append_column("row_number", pa.array([7, 7, 7]))
     delivery = write(tmp_path / "d", orders=table)
     out = run(tmp_path / "home", "ingest", delivery).stdout
-    assert "row 1: key_conflict: O…. Send each event once" in out, "the row with the smaller content is kept"
+    assert "row 1: key_conflict: O…. Send each event once" in out, "the row with the smaller content is accepted"
     assert "row 3: store_unknown: store_id is 'T…'. Permitted: the store_id of an accepted row of stores." in out
     assert "secret" not in out
-    assert run(tmp_path / "home", "ingest", delivery).stdout.count("row 3: store_unknown") == 1, "again, the same"
+    assert run(tmp_path / "home", "ingest", delivery).stdout.count("row 3: store_unknown") == 1, "repeated"
 
 
-def test_a_table_of_which_no_row_is_accepted_ends_with_2_and_one_sentence(tmp_path: Path) -> None:
+def test_a_table_without_accepted_rows_exits_with_2_and_one_sentence(tmp_path: Path) -> None:
     result = run(tmp_path / "home", "ingest", write(tmp_path / "d", orders=[order()], ratings=RATINGS))
     assert result.returncode == 2
-    assert "sellerscore: all 2 rows of ratings were quarantined; correct them" in result.stderr
+    assert "sellerscore: all 2 rows of ratings were quarantined. Correct them" in result.stderr
     files = (tmp_path / "home" / "operating").rglob("accepted/orders.parquet")
     assert [pq.read_metadata(path).num_rows for path in files] == [1]
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"absent": "refunds"}'])
-def test_terms_that_cannot_be_read_end_with_2(text: str, tmp_path: Path) -> None:
+def test_an_invalid_delivery_json_exits_with_2(text: str, tmp_path: Path) -> None:
     delivery = write(tmp_path / "d")
     (delivery / "delivery.json").write_text(text)
     result = run(tmp_path / "home", "ingest", delivery)

@@ -1,4 +1,4 @@
-"""A process killed at each step that touches the disk leaves the store before or after; two processes take turns."""
+"""Killed processes leave the store before or after the delivery; two processes take turns."""
 
 import signal
 import subprocess
@@ -9,11 +9,11 @@ from random import Random
 
 import pytest
 
-from features.ingest import ingest, open_store
+from features.ingest import ingest, open_store, read_report
 from tests.counts import repeat
-from tests.features.ingest import spoil
+from tests.features.ingest import damage
 from tests.features.ingest.build import accepted, order, write_orders
-from tests.features.ingest.test_taken_again import CNY
+from tests.features.ingest.test_repeated_deliveries import CNY
 
 _INGEST = "import sys; from pathlib import Path; from features.ingest import ingest; ingest(*map(Path, sys.argv[1:]))"
 
@@ -25,28 +25,28 @@ def _ids(folder: Path) -> list[object]:
 @pytest.mark.soak
 def test_killed_at_each_step(begun: Path, tmp_path: Path) -> None:
     delivery = write_orders(tmp_path / "d", order("O2"), order("O3"), fx_rates=[CNY])
-    spoil.corrupt(delivery, "fx_rates")
+    damage.corrupt(delivery, "fx_rates")
     (tmp_path / "work").mkdir()
     command = [sys.executable, "-m", "tests.features.ingest.killed", begun, delivery, tmp_path / "work"]
     killed = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False, timeout=300)
     assert killed.returncode == 0, killed.stderr
     steps = [line.split(maxsplit=2) for line in killed.stdout.splitlines()]
-    places = [place for _, _, place in steps]
-    assert {"before to_parquet", "after to_parquet", "before fsync", "after rename", "before replace"} <= set(places)
+    done = [place for _, _, place in steps]
+    assert {"before to_parquet", "after to_parquet", "before fsync", "after rename", "before replace"} <= set(done)
     committed = [deliveries == "2" for _, deliveries, _ in steps]
-    assert committed == sorted(committed), "once in, it stays in"
+    assert committed == sorted(committed), "a commit is final"
     assert True in committed
-    assert places[committed.index(True)] == "after replace", "one step commits"
+    assert done[committed.index(True)] == "after replace", "one step commits"
     before = open_store(begun)
     for number, (_, _, place) in enumerate(steps):
         folder = tmp_path / "work" / str(number)
         left = open_store(folder)
         assert left.deliveries[:1] == before.deliveries, place
         assert _ids(folder) == (["O0", "O2", "O3"] if committed[number] else ["O0"]), place
-    # what any of them left behind does not stand in the way of the next
+    # the next ingest succeeds after each of them
     for number in Random(5).sample(range(len(steps)), 4):  # noqa: S311
         folder = tmp_path / "work" / str(number)
-        assert [each.table for each in ingest(delivery, folder).set_aside] == ["fx_rates"]
+        assert [each.table for each in ingest(delivery, folder).rejected_tables] == ["fx_rates"]
         assert len(open_store(folder).deliveries) == 2
         assert not list((folder / "deliveries").glob(".incoming-*"))
 
@@ -55,7 +55,7 @@ def test_killed_at_each_step(begun: Path, tmp_path: Path) -> None:
 @pytest.mark.repeated
 def test_killed_at_any_moment(begun: Path, tmp_path: Path) -> None:
     delivery = write_orders(tmp_path / "d", order("O2"))
-    random = Random()  # noqa: S311 - another moment each run
+    random = Random()  # noqa: S311 - another moment in each run
     for _ in range(repeat(1, 20)):
         process = subprocess.Popen([sys.executable, "-c", _INGEST, str(delivery), str(begun)])
         time.sleep(random.uniform(0.3, 2.5))
@@ -67,14 +67,14 @@ def test_killed_at_any_moment(begun: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_two_processes_do_not_mix(begun: Path, tmp_path: Path) -> None:
+def test_two_processes_take_turns(begun: Path, tmp_path: Path) -> None:
     deliveries = [
         write_orders(tmp_path / name, *(order(f"{name}{n}") for n in range(50)), order("O1")) for name in "ab"
     ]
     running = [subprocess.Popen([sys.executable, "-c", _INGEST, str(each), str(begun)]) for each in deliveries]
     assert [process.wait(timeout=120) for process in running] == [0, 0]
     held = open_store(begun)
-    reports = [held.report(each.delivery_id) for each in held.deliveries[1:]]
+    reports = [read_report(begun, each.delivery_id) for each in held.deliveries[1:]]
     assert [report.table("orders").accepted for report in reports] == [51, 50]
     assert [report.table("orders").duplicates for report in reports] == [0, 1]
     assert _ids(begun) == sorted(["O0", "O1", *(f"{name}{n}" for name in "ab" for n in range(50))])

@@ -1,6 +1,5 @@
 """Amounts become integer micro-USD at the latest rate known when the row became visible."""
 
-import json
 import shutil
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -26,7 +25,7 @@ def rate(days_before: int, usd_per_unit: float, known_at: datetime | None = None
 
 
 def micros(folder: Path) -> dict[object, object]:
-    """Return what the orders of a store became, by their ids."""
+    """Return the converted amounts of the orders of a store, by order id."""
     return {row["order_id"]: row["amount_micros"] for row in accepted(open_store(folder), "orders")}
 
 
@@ -36,8 +35,8 @@ def cny(order_id: str = "O1", **changes: object) -> Row:
 
 
 @pytest.fixture(scope="module")
-def found(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[object, object]:
-    """What orders of one delivery became, for taking one takes a second: the rates of each test are of a currency."""
+def converted(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[object, object]:
+    """The converted amounts of one delivery, since an ingest takes a second. Each test has a currency of its own."""
     folder = tmp_path_factory.mktemp("money")
     place = Path(shutil.copytree(first_delivery, folder / "store"))
     next_midnight = DAY + timedelta(days=1)
@@ -64,50 +63,42 @@ def found(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> dic
 AMOUNTS = (0.0000005, 0.0000015, 0.01, 33.33, 1e8)
 
 
-def test_the_rate_of_the_events_day_converts(found: dict[object, object]) -> None:
-    assert found["day"] == 2_000_000
+def test_the_rate_of_the_events_day_converts(converted: dict[object, object]) -> None:
+    assert converted["day"] == 2_000_000
 
 
-def test_a_rate_learned_late_converts_only_rows_visible_later(found: dict[object, object]) -> None:
-    assert (found["seen before"], found["seen later"]) == (1_000_000, 2_000_000)
+def test_a_rate_known_late_converts_only_rows_visible_later(converted: dict[object, object]) -> None:
+    assert (converted["seen before"], converted["seen later"]) == (1_000_000, 2_000_000)
 
 
-def test_a_rate_known_at_the_very_midnight_counts(found: dict[object, object]) -> None:
-    assert found["at midnight"] == 2_000_000
+def test_a_rate_known_at_the_midnight_itself_is_used(converted: dict[object, object]) -> None:
+    assert converted["at midnight"] == 2_000_000
 
 
-def test_a_rate_stands_in_for_31_days_and_no_longer(found: dict[object, object]) -> None:
-    assert found["31 days"] == 1_000_000
-    assert "32 days" not in found
+def test_a_rate_is_used_for_at_most_31_days(converted: dict[object, object]) -> None:
+    assert converted["31 days"] == 1_000_000
+    assert "32 days" not in converted
 
 
-def test_halves_are_rounded_away_from_zero_and_no_amount_is_lost(found: dict[object, object]) -> None:
+def test_halves_are_rounded_away_from_zero_and_no_amount_is_lost(converted: dict[object, object]) -> None:
     expected = [int(Decimal(amount * 1.0 * 1_000_000).quantize(Decimal(1), ROUND_HALF_UP)) for amount in AMOUNTS]
-    assert [found[f"P{number}"] for number in range(len(AMOUNTS))] == expected == [1, 2, 10_000, 33_330_000, 10**14]
+    assert [converted[f"P{number}"] for number in range(len(AMOUNTS))] == expected == [1, 2, 10_000, 33_330_000, 10**14]
 
 
-def test_the_constant_rate_covers_its_currency_on_every_day_and_is_kept_with_its_delivery(
+def test_the_constant_rate_converts_its_currency_on_every_day_and_is_stored_with_its_delivery(
     begun: Path, tmp_path: Path
 ) -> None:
     terms: dict[str, object] = {"constant_rate": {"currency": "CNY", "usd_per_unit": 1e6}}
     orders = [cny(amount=12.5), cny("O2", currency="EUR"), cny("large", amount=1e11)]
     report = ingest(write_some(tmp_path / "d", terms, orders=orders, fx_rates=[rate(0, 0.2)]), begun)
-    # what is too large in dollars is named after its amount
     assert report.table("orders").quarantined == {"amount_too_large": 1, "rate_unknown": 1}
     assert micros(begun) == {"O0": 12_500_000, "O1": 12_500_000_000_000}
     store = open_store(begun)
     assert [each.constant_rate for each in store.deliveries] == [None, ConstantRate("CNY", 1e6)]
-    manifest = begun / "manifest.json"
-    listed = json.loads(manifest.read_text())
-    for entry in listed["deliveries"]:
-        entry.pop("constant_rate", None)
-    manifest.write_text(json.dumps(listed))
-    assert [each.constant_rate for each in open_store(begun).deliveries] == [None, None], "an old manifest has none"
-    assert open_store(begun).version == store.version
 
 
 @pytest.mark.soak
-def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_has_no_effect(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     random = Random(7)  # noqa: S311 - test data
     rows = [
         cny(f"O{random.randrange(2500)}", amount=random.randrange(1, 9) / 3, known_at=DAY + random.randrange(60) * HOUR)
@@ -115,18 +106,18 @@ def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ]
     delivery = write(tmp_path / "d", orders=rows, fx_rates=[rate(1, 0.1), rate(0, 0.2, known_at=DAY + 30 * HOUR)])
     pq.write_table(pq.read_table(delivery / "orders.parquet"), delivery / "orders.parquet", row_group_size=200)
-    found = []
+    converted = []
     for threads in (1, 4):
         monkeypatch.setattr(
             "features.ingest.ingest_delivery.open_engine", lambda t=threads: engine.open_engine(threads=t)
         )
         report = ingest(delivery, tmp_path / f"s{threads}")
-        found.append((report.tables, accepted(open_store(tmp_path / f"s{threads}"), "orders")))
-    assert found[0] == found[1]
-    assert found[0][0][-1].quarantined["key_conflict"] > 0
+        converted.append((report.tables, accepted(open_store(tmp_path / f"s{threads}"), "orders")))
+    assert converted[0] == converted[1]
+    assert converted[0][0][-1].quarantined["key_conflict"] > 0
 
 
-def test_accepted_files_hold_the_types_that_readers_rely_on(first_delivery: Path) -> None:
+def test_accepted_files_have_the_documented_types(first_delivery: Path) -> None:
     schema = pq.read_schema(open_store(first_delivery).files("orders")[0])
     kinds = {name: schema.field(name).type for name in ("order_id", "ordered_at", "amount", "items", "amount_micros")}
     assert kinds == {

@@ -1,4 +1,4 @@
-"""Every rule turns away the row that breaks it, under its own name, and lets the rows beside it pass."""
+"""Every rule quarantines the rows that break it, and accepts the others."""
 
 import shutil
 from collections import Counter
@@ -22,7 +22,7 @@ from features.schema import ORDERS
 from tests.counts import repeat
 from tests.features.ingest.build import Row, accepted, order, quarantined, seller, store, write, write_csv, write_some
 
-# rule -> what is wrong about an order whose id is that rule, all values as text
+# rule -> changes of an order whose id is the rule, all values as text
 BROKEN: dict[str, dict[str, object]] = {
     "order_id_too_long": {"order_id": "x" * 201},
     "order_id_not_an_id": {"order_id": "O\u200b1"},
@@ -56,7 +56,7 @@ BROKEN: dict[str, dict[str, object]] = {
     "rate_unknown": {"currency": "CNY"},
 }
 
-# reads -> other ways of saying what is allowed, which must pass
+# other valid spellings of values
 ALLOWED: dict[str, dict[str, object]] = {
     "blanks around": {"store_id": " T1 ", "amount": " 12.50 ", "channel": "ads ", "items": " 3 "},
     "exponent": {"amount": "1e3"},
@@ -77,13 +77,15 @@ SEVERAL = order("several", store_id=None, amount=-1.0, currency="XXX")
 
 @pytest.fixture(scope="module")
 def store_of_module(first_delivery: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the begun store that deliveries of several tests go into."""
+    """A copy of the store that the deliveries of several tests share."""
     return Path(shutil.copytree(first_delivery, tmp_path_factory.mktemp("rules") / "store"))
 
 
 @pytest.fixture(scope="module")
-def taken(store_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[IngestReport, dict[str, list[str]]]:
-    """One CSV delivery with every broken and every allowed row: its report, and order ids by rule."""
+def ingested(
+    store_of_module: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[IngestReport, dict[str, list[str]]]:
+    """One CSV delivery with all invalid and valid rows: its report, and order ids by rule."""
     delivery = tmp_path_factory.mktemp("csv")
     rows = [order(**{"order_id": name, **changes}) for name, changes in (BROKEN | ALLOWED).items()]
     write_csv(delivery / "orders.csv", [*rows, order(""), SEVERAL, order("naïve"), order("café")])
@@ -97,13 +99,15 @@ def taken(store_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> tu
 
 
 @pytest.mark.parametrize("rule", BROKEN)
-def test_rule_names_the_row_that_broke_it(rule: str, taken: tuple[IngestReport, dict[str, list[str]]]) -> None:
+def test_a_rule_quarantines_the_row_that_breaks_it(
+    rule: str, ingested: tuple[IngestReport, dict[str, list[str]]]
+) -> None:
     expected = str(BROKEN[rule].get("order_id", rule))
-    assert [name for name in taken[1][rule] if name != "several"] == [expected]
+    assert [name for name in ingested[1][rule] if name != "several"] == [expected]
 
 
-def test_what_is_allowed_passes_and_nothing_else(taken: tuple[IngestReport, dict[str, list[str]]]) -> None:
-    report, by_rule = taken
+def test_valid_rows_are_accepted_and_no_others(ingested: tuple[IngestReport, dict[str, list[str]]]) -> None:
+    report, by_rule = ingested
     orders = report.table("orders")
     others = {"order_id_missing": 1, "row_malformed": 3}
     assert orders.quarantined == dict.fromkeys(BROKEN, 1) | {"store_id_missing": 2} | others
@@ -112,26 +116,26 @@ def test_what_is_allowed_passes_and_nothing_else(taken: tuple[IngestReport, dict
     assert orders.read == orders.accepted + sum(orders.quarantined.values())
 
 
-def test_first_rule_in_contract_order_names_the_row(taken: tuple[IngestReport, dict[str, list[str]]]) -> None:
-    assert [rule for rule, ids in taken[1].items() if "several" in ids] == ["store_id_missing"]
+def test_a_row_is_counted_under_its_first_broken_rule(ingested: tuple[IngestReport, dict[str, list[str]]]) -> None:
+    assert [rule for rule, ids in ingested[1].items() if "several" in ids] == ["store_id_missing"]
 
 
-def test_every_rule_that_a_row_breaks_is_reported(
-    taken: tuple[IngestReport, dict[str, list[str]]], store_of_module: Path
+def test_all_broken_rules_of_a_row_are_reported(
+    ingested: tuple[IngestReport, dict[str, list[str]]], store_of_module: Path
 ) -> None:
-    report, _ = taken
+    report, _ = ingested
     rows = quarantined(store_of_module, report.delivery_id, "orders")
     every = {str(row["order_id"]): str(row["rules"]).split(",") for row in rows}
     assert every["several"] == ["store_id_missing", "amount_negative", "currency_unknown"]
     assert every["rate_unknown"] == ["rate_unknown"]
-    assert every["items_not_finite"] == ["items_not_finite"], "one rule a column"
+    assert every["items_not_finite"] == ["items_not_finite"], "one rule per column"
     assert all(str(row["rules"]).split(",")[0] == row["rule"] for row in rows)
     broken = report.table("orders").broken
     assert broken["amount_negative"] == report.table("orders").quarantined["amount_negative"] + 1
     assert sum(broken.values()) == sum(map(len, every.values())) + 3  # of four malformed rows all have no id
 
 
-def test_a_rate_that_is_unknown_is_reported_beside_another_fault(tmp_path: Path) -> None:
+def test_an_unknown_rate_is_reported_with_other_rules(tmp_path: Path) -> None:
     orders = [order("O1", currency="CNY", items=0), order("O2", amount=9e11), order("O3", amount=9e11, items=0)]
     orders += [order("O4"), order("O4", items=0), order("O4", currency="CNY", items=0)]
     report = ingest(write(tmp_path / "d", orders=orders), tmp_path / "s")
@@ -145,18 +149,18 @@ def test_a_rate_that_is_unknown_is_reported_beside_another_fault(tmp_path: Path)
     ]
 
 
-def test_one_row_that_is_not_utf_8_stops_no_other(
-    taken: tuple[IngestReport, dict[str, list[str]]], store_of_module: Path
+def test_a_row_that_is_not_utf_8_affects_no_other_row(
+    ingested: tuple[IngestReport, dict[str, list[str]]], store_of_module: Path
 ) -> None:
     assert "naïve" in {row["order_id"] for row in accepted(open_store(store_of_module), "orders")}
-    lines = sorted(taken[1]["row_malformed"])
+    lines = sorted(ingested[1]["row_malformed"])
     assert lines[0] == "O7,T1,too,few"
     assert lines[1] == "O8,\N{REPLACEMENT CHARACTER}"
     assert lines[2].startswith("caf\N{REPLACEMENT CHARACTER},T1,B1,2024-03-05")
 
 
 @pytest.mark.slow
-def test_references_follow_what_was_accepted(tmp_path: Path) -> None:
+def test_references_must_name_accepted_rows(tmp_path: Path) -> None:
     stores = [store(), store("T2", seller_id="S9")]
     loan: Row = {"loan_id": "L1", "disbursed_at": datetime(2024, 1, 1), "principal": 5.0, "currency": "USD"}  # noqa: DTZ001
     loan |= {"term_days": 90, "known_at": datetime(2024, 1, 1)}  # noqa: DTZ001
@@ -181,7 +185,7 @@ def test_references_follow_what_was_accepted(tmp_path: Path) -> None:
     }
 
 
-def test_rows_wait_for_a_table_that_never_came(tmp_path: Path) -> None:
+def test_rows_wait_for_a_table_without_rows(tmp_path: Path) -> None:
     payment: Row = {"payment_id": "P1", "loan_id": "L1", "paid_at": "2024-02-02", "amount": 5, "known_at": "2024-02-02"}
     report = ingest(write(tmp_path / "d", payments=[payment]), tmp_path / "s")
     assert report.table("payments").quarantined == {"loan_unknown": 1}
@@ -192,7 +196,7 @@ INVISIBLE = "\x00\x07\x7f\x85\xa0\xad\u200b\u200e\u2003\u2028\u2029\u3000\ufeff\
 
 @pytest.fixture(scope="module")
 def odd(store_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[IngestReport, list[Row]]:
-    """A Parquet delivery with not-a-numbers and ids with invisible characters: its report, and orders set aside."""
+    """A Parquet delivery with NaN values and ids with invisible characters: its report and its quarantined orders."""
     nan, folder = float("nan"), tmp_path_factory.mktemp("odd")
     orders = [order(f"N{n}", amount=nan if n == 3 else 1.0 + n) for n in range(10)]
     for n, character in enumerate(INVISIBLE):
@@ -203,17 +207,14 @@ def odd(store_of_module: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     return report, quarantined(store_of_module, report.delivery_id, "orders")
 
 
-def test_not_a_number_is_found_among_ordinary_numbers_whose_statistics_leave_it_out(
-    odd: tuple[IngestReport, list[Row]],
-) -> None:
-    # DuckDB answers isnan() from a file's statistics, in which NaN does not stand
+def test_nan_is_found_although_parquet_statistics_omit_it(odd: tuple[IngestReport, list[Row]]) -> None:
     assert odd[0].table("ratings").quarantined == {"stars_not_finite": 1}
     assert [row["order_id"] for row in odd[1] if row["rule"] == "amount_not_finite"] == ["N3"]
     assert odd[0].table("orders").accepted == 9
 
 
 @pytest.mark.parametrize("number", range(len(INVISIBLE)), ids=lambda number: ascii(INVISIBLE[number]))
-def test_an_id_that_cannot_be_asked_for_is_turned_away(number: int, odd: tuple[IngestReport, list[Row]]) -> None:
+def test_an_id_with_an_invisible_character_is_quarantined(number: int, odd: tuple[IngestReport, list[Row]]) -> None:
     rules = {str(row["order_id"]): row["rule"] for row in odd[1]}
     assert rules[f"I{number}{INVISIBLE[number]}1"] == "order_id_not_an_id"
     assert rules[f"buyer {number}"] == "buyer_id_not_an_id"
@@ -243,8 +244,8 @@ TYPES: dict[str, tuple[str, pa.Array, dict[str, int]]] = {
 }
 
 
-def test_a_column_of_another_type_breaks_a_rule_or_none(tmp_path: Path) -> None:
-    """All of them in one query; what a delivery makes of each is seen in `make soak`."""
+def test_a_column_of_another_type_is_cast_or_breaks_a_rule(tmp_path: Path) -> None:
+    """All of them in one query; `make soak` ingests each of them."""
     names = dict(zip(TYPES, (f"c{number}" for number in range(len(TYPES))), strict=True))
     pq.write_table(
         pa.table({names[case]: values for case, (_, values, _) in TYPES.items()}), tmp_path / "types.parquet"
@@ -264,7 +265,7 @@ def test_a_column_of_another_type_breaks_a_rule_or_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "case", ["amount of lists", *(pytest.param(each, marks=pytest.mark.soak) for each in TYPES if "lists" not in each)]
 )
-def test_a_column_of_another_type_is_read_or_named(case: str, begun: Path, tmp_path: Path) -> None:
+def test_a_column_of_another_type_is_ingested_or_quarantined(case: str, begun: Path, tmp_path: Path) -> None:
     column, values, expected = TYPES[case]
     orders = pa.Table.from_pylist([order(f"{case} 1"), order(f"{case} 2")])
     orders = orders.set_column(orders.column_names.index(column), column, values)
@@ -273,7 +274,7 @@ def test_a_column_of_another_type_is_read_or_named(case: str, begun: Path, tmp_p
     assert ("orders" in report.covers_through) == (sum(expected.values()) < 2), "covered if any row was usable"
 
 
-def test_keys_share_a_hash_only_where_they_are_equal_here() -> None:
+def test_equal_keys_have_equal_hashes() -> None:
     rows = ibis.memtable(pa.table({"a": ["x", "x", "y"], "b": ["1", "1", "1"]}))
     with open_engine(threads=1) as engine:
         hashes = engine.to_pyarrow(rows.select(h=key_hash(rows, ["a", "b"]))).column("h").to_pylist()
@@ -283,7 +284,7 @@ def test_keys_share_a_hash_only_where_they_are_equal_here() -> None:
 @pytest.mark.repeated
 @settings(max_examples=repeat(20, 500), deadline=None)
 @given(st.lists(st.sampled_from([b"a", "é".encode(), "😀".encode(), b"\xe9", b"\xf0\x9f"])), st.integers(12, 15))
-def test_bytes_come_through_in_blocks_as_they_would_at_once(parts: list[bytes], size: int) -> None:
+def test_reading_in_blocks_gives_the_same_text_as_reading_at_once(parts: list[bytes], size: int) -> None:
     content = b"".join(parts)
     stream = Utf8(BytesIO(content))
     blocks = list(iter(lambda: stream.read(size), b""))

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.slow
 def computed_profiles(store: Any, sellers: list[str], as_of: date) -> dict[str, StoredProfile]:
     index = pd.MultiIndex.from_product([sellers, [pd.Timestamp(as_of)]], names=["seller_id", "as_of"])
     features = pd.DataFrame(1.0, index, [feature.name for feature in CATALOGUE])
-    return dict(compute_profiles(store, features).pictures)
+    return dict(compute_profiles(store, features).profiles)
 
 
 def sums_of(profile: StoredProfile) -> dict[str, tuple[int, ...] | None]:

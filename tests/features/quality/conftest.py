@@ -1,21 +1,21 @@
-"""The two deliveries and what the page says of them, made once."""
+"""Two deliveries and their analyses, computed once."""
 
 import pytest
 
 from features.quality.analysis import Quality
-from tests.features.quality.made import Made, make
+from tests.features.quality.deliveries import Deliveries, make
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+def deliveries(tmp_path_factory: pytest.TempPathFactory) -> Deliveries:
     return make(tmp_path_factory.mktemp("quality"))
 
 
 @pytest.fixture(scope="session")
-def first(made: Made) -> Quality:
-    return made.quality(0)
+def first(deliveries: Deliveries) -> Quality:
+    return deliveries.quality(0)
 
 
 @pytest.fixture(scope="session")
-def second(made: Made) -> Quality:
-    return made.quality(1)
+def second(deliveries: Deliveries) -> Quality:
+    return deliveries.quality(1)

@@ -1,4 +1,4 @@
-"""The stability index is the sum of its definition, and its interval admits what few rows cannot tell."""
+"""The population stability index equals its definition, and its interval reflects the number of rows."""
 
 from math import log
 
@@ -29,7 +29,7 @@ COUNTS = st.integers(2, 12).flatmap(
 @pytest.mark.repeated
 @settings(max_examples=repeat(20, 500))
 @given(COUNTS)
-def test_the_index_is_its_definition_and_never_negative(counts: tuple[list[int], list[int]]) -> None:
+def test_the_index_equals_its_definition_and_is_never_negative(counts: tuple[list[int], list[int]]) -> None:
     before, now = counts
     found = float(index(np.array(before, float), np.array(now, float)))
     assert found == pytest.approx(by_hand(before, now), rel=1e-9, abs=1e-12)
@@ -41,56 +41,56 @@ def test_worked_example() -> None:
     assert float(index(np.array([50.0, 50.0]), np.array([80.0, 20.0]))) == pytest.approx(0.416, abs=5e-4)
 
 
-def test_a_bin_that_neither_side_has_counts_for_nothing() -> None:
+def test_an_empty_bin_adds_nothing() -> None:
     assert float(index(np.array([5.0, 5.0, 0.0]), np.array([1.0, 1.0, 0.0]))) == 0
 
 
 @pytest.mark.parametrize(
-    ("psi", "word"), [(0.0999, Verdict.STABLE), (0.1, Verdict.WATCH), (0.25, Verdict.WATCH), (0.2501, Verdict.ACT)]
+    ("psi", "expected"), [(0.0999, Verdict.STABLE), (0.1, Verdict.WATCH), (0.25, Verdict.WATCH), (0.2501, Verdict.ACT)]
 )
-def test_the_words_of_the_practice(psi: float, word: Verdict) -> None:
-    assert verdict(psi) is word
+def test_verdicts(psi: float, expected: Verdict) -> None:
+    assert verdict(psi) is expected
 
 
-def _drawn(groups: int, rows: int, shares: list[float], seed: int) -> np.ndarray:
+def _sample(groups: int, rows: int, shares: list[float], seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(rows, shares, size=groups).astype(float)
 
 
-def test_few_rows_of_the_same_kind_are_never_surely_different() -> None:
+def test_few_rows_of_the_same_distribution_give_no_certain_drift() -> None:
     tenths = [0.1] * 10
-    before = _drawn(200, 1000, tenths, 0)
+    before = _sample(200, 1000, tenths, 0)
     for seed in range(1, 21):
-        found = stability(before, _drawn(200, 1, tenths, seed)[:, :] * (np.arange(200) < 30)[:, None])
-        assert found.psi > 0.1, "thirty rows in ten bins look different by chance alone"
+        found = stability(before, _sample(200, 1, tenths, seed)[:, :] * (np.arange(200) < 30)[:, None])
+        assert found.psi > 0.1, "thirty rows in ten bins differ by chance"
         assert found.low is not None
         assert found.low < 0.1, seed
 
 
-def test_many_rows_of_another_kind_surely_are() -> None:
-    found = stability(_drawn(200, 100, [0.5, 0.5], 1), _drawn(200, 100, [0.8, 0.2], 2))
+def test_many_rows_of_another_distribution_give_certain_drift() -> None:
+    found = stability(_sample(200, 100, [0.5, 0.5], 1), _sample(200, 100, [0.8, 0.2], 2))
     assert found.low is not None
     assert found.high is not None
     assert 0.25 < found.low <= found.psi <= found.high
-    assert (found.verdict, found.settled) == (Verdict.ACT, True)
+    assert (found.verdict, found.is_certain) == (Verdict.ACT, True)
 
 
-def test_one_store_among_many_that_changed_is_not_settled() -> None:
-    before, now = _drawn(200, 10, [0.5, 0.5], 1), _drawn(200, 10, [0.5, 0.5], 2)
+def test_one_changed_store_among_many_is_not_settled() -> None:
+    before, now = _sample(200, 10, [0.5, 0.5], 1), _sample(200, 10, [0.5, 0.5], 2)
     now[7] = [3000, 0]
     found = stability(before, now)
     assert found.verdict is Verdict.ACT
-    assert not found.settled
+    assert not found.is_certain
     assert found.low is not None
     assert found.low < 0.1
 
 
-def test_too_few_groups_have_no_interval_and_no_word() -> None:
-    rows = _drawn(200, 50, [0.5, 0.5], 1)
+def test_too_few_groups_have_no_interval_and_no_verdict() -> None:
+    rows = _sample(200, 50, [0.5, 0.5], 1)
     few = rows * (np.arange(200) < FEWEST_GROUPS - 1)[:, None]
     found = stability(rows, few)
-    assert (found.low, found.high, found.verdict, found.settled) == (None, None, Verdict.UNKNOWN, False)
+    assert (found.low, found.high, found.verdict, found.is_certain) == (None, None, Verdict.UNKNOWN, False)
 
 
 def test_the_same_counts_give_the_same_interval() -> None:
-    before, now = _drawn(200, 30, [0.2] * 5, 3), _drawn(200, 3, [0.2] * 5, 4)
+    before, now = _sample(200, 30, [0.2] * 5, 3), _sample(200, 3, [0.2] * 5, 4)
     assert stability(before, now) == stability(before, now)

@@ -279,7 +279,7 @@ def test_invalid_input_is_rejected(
 
 
 def test_without_operating_data_the_command_fails(run: Run, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="holds no operating data; ingest a delivery first"):
+    with pytest.raises(StoreError, match=r"has no operating data\. Ingest a delivery first"):
         run(tmp_path)
 
 

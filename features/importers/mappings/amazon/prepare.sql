@@ -105,7 +105,7 @@ GROUP BY source_file;
 -- Else `03/04/24` would be a day of the year 3.
 CREATE MACRO iso(text) AS CASE WHEN regexp_matches(text::VARCHAR, '^\d{4}-') THEN utc(text) END;
 
--- Currency and dates of a settlement may stand on its first row alone.
+-- Currency and dates of a settlement may be on its first row only.
 CREATE TABLE settled AS
 SELECT
     "settlement-id" AS settlement, "transaction-type" AS kind, "order-id" AS number, "adjustment-id" AS adjustment,

@@ -17,7 +17,7 @@ SELECT
     supplier_id::VARCHAR, try_cast(net_amount AS DOUBLE), try_cast(tax_amount AS DOUBLE)
 FROM purchase_invoices;
 
--- `dated` rows show that an enterprise trades. A number that is used again for another invoice gets a suffix: the
+-- `dated` rows show that an enterprise trades. A number that is reused for another invoice gets a suffix: the
 -- invoices of one number are ordered by day first, so a longer ledger later gives the same ids. Identical rows get one
 -- id, and `ingest` counts them as duplicates.
 CREATE TABLE invoice AS

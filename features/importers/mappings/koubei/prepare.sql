@@ -5,7 +5,7 @@ FROM shops
 WHERE shop_id IS NOT NULL
 GROUP BY 1;
 
--- The outcome of each payments row: an order per payment, or the reason why there is none.
+-- The outcome of each payments row: an order per payment, or the reason why it is not mapped.
 CREATE TABLE paid AS
 SELECT
     shop.id, try_cast(day AS DATE) AS day, try_cast(payments AS BIGINT) AS payments, shop.ticket,

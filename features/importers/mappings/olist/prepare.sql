@@ -13,7 +13,7 @@ CREATE MACRO repeated(place, differs) AS
 CREATE MACRO repeated_detail(place, differs) AS
     CASE WHEN place > 1 AND differs <> '' THEN differs || '; the first usable row is kept' END;
 
--- `fault` is the reason why an order cannot be used, `too_early` names its dates that cannot be true.
+-- `fault` is the reason why an order cannot be used, `too_early` names its impossible dates.
 CREATE TABLE read_order AS
 SELECT
     *,
@@ -75,7 +75,7 @@ SELECT
     order_id, customer_id, order_status AS status, purchased,
     CASE WHEN shipped >= purchased THEN shipped END AS shipped,
     CASE WHEN delivered >= purchased THEN delivered END AS delivered,
-    -- nothing says when an order was canceled: the last moment that is known of it
+    -- the export has no time of cancellation, so use the last known time of the order
     greatest(purchased, approved, shipped) AS last_moment
 FROM checked_order
 WHERE reason IS NULL;
@@ -142,7 +142,7 @@ GROUP BY order_id, seller_id;
 CREATE TABLE seller AS
 SELECT seller_id, date_trunc('day', min(purchased)) AS since FROM sale GROUP BY seller_id;
 
--- What a seller sold first is the category, so that nothing later is told of earlier days.
+-- The category is that of the first sale, so that it does not reveal later sales on earlier days.
 CREATE TABLE category AS
 SELECT
     seller_id,

@@ -29,7 +29,7 @@ SELECT
     Country AS country_name
 FROM lines;
 
--- What a line would be part of, and the reason why it cannot be. D is a discount: on an invoice it lowers the order; a
+-- What a line belongs to, or the reason why it is not mapped. D is a discount: on an invoice it lowers the order; a
 -- credit note for one names no invoice and returns no goods, so it is a refund apart from those of goods. M is booked by
 -- hand and counts as goods do. Equal lines of one invoice all count: without a line number, they may be two sales.
 CREATE TABLE checked AS

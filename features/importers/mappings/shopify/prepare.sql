@@ -12,7 +12,7 @@ CREATE MACRO began(first_order_at) AS CASE
     ))
 END;
 
--- What concerns the whole order stands on its first line alone.
+-- Only the first line of an order has the values of the whole order.
 CREATE TABLE sale AS
 SELECT
     "Name" AS number,

@@ -14,7 +14,7 @@ END;
 
 CREATE MACRO moment(text) AS coalesce(utc(text), try_strptime(text::VARCHAR, getvariable('date_format')));
 
--- A comma, a blank or an apostrophe may separate thousands, and a currency sign may stand before or after the number.
+-- A comma, a blank or an apostrophe may separate thousands, and a currency sign may precede or follow the number.
 CREATE MACRO plain(text) AS regexp_replace(text::VARCHAR, '^([+-]?)\s*\p{Sc}\s*|\s*\p{Sc}$', '\1');
 
 CREATE MACRO money(text) AS try_cast(CASE
@@ -22,8 +22,8 @@ CREATE MACRO money(text) AS try_cast(CASE
         THEN regexp_replace(plain(text), '[^\d.+-]', '', 'g')
 END AS DECIMAL(18, 2));
 
--- refund_items holds refunds such as `amount:10.00|reason:too small|date:2020-06-04 10:00:00`, separated by semicolons. A
--- reason may hold a semicolon, so a refund begins only where the key of the first refund follows.
+-- refund_items has refunds such as `amount:10.00|reason:too small|date:2020-06-04 10:00:00`, separated by semicolons. A
+-- reason may contain a semicolon, so a refund begins only before the key of the first refund.
 CREATE TABLE refund AS
 SELECT
     source_row, place, amount_text, date_text, money(amount_text) AS amount, moment(date_text) AS dated

@@ -1,4 +1,4 @@
-"""A store that cannot be one, a file that may not be read, a folder that may not be written: each a sentence."""
+"""The folder of the operating store: unusable folders, lost manifests and reports, and unrelated files in it."""
 
 import shutil
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.counts import repeat
 from tests.features.ingest.build import order, store, write, write_orders, write_some
 
 
-def test_a_store_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_a_store_is_rejected(tmp_path: Path) -> None:
     delivery = write(tmp_path / "d")
     with pytest.raises(DeliveryError, match="is not a folder"):
         ingest(tmp_path / "absent", tmp_path / "s")
@@ -26,22 +26,21 @@ def test_a_store_that_cannot_be_one_is_refused(tmp_path: Path) -> None:
         ingest(delivery, tmp_path / "broken")
 
 
-# Rights do not bind the superuser, under whom tests may run, so the system's refusal is put in place of its answer.
+# permissions do not bind the superuser, so the tests raise the error of the system themselves
 def _refuse(*_: object, **__: object) -> None:
     raise PermissionError(13, "Permission denied")
 
 
-@pytest.mark.parametrize("step", ["pathlib.Path.mkdir", "tempfile.mkdtemp"])
-def test_a_store_that_may_not_be_written_is_refused(
-    step: str, begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_store_without_write_permission_is_rejected(
+    begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = write_orders(tmp_path / "d", order("O2"))
-    monkeypatch.setattr(step, _refuse)
+    monkeypatch.setattr("pathlib.Path.mkdir", _refuse)
     with pytest.raises(StoreError, match="cannot be written as a store: Permission denied"):
         ingest(delivery, begun)
 
 
-def test_a_file_that_may_not_be_read_is_named(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_read_permission_is_named(begun: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     delivery = write_orders(tmp_path / "d", order("O2"))
     monkeypatch.setattr("hashlib.file_digest", _refuse)
     with pytest.raises(DeliveryError, match=r"orders\.parquet cannot be read: Permission denied"):
@@ -49,21 +48,21 @@ def test_a_file_that_may_not_be_read_is_named(begun: Path, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("content", [None, "", "{}", "[]", "3"])
-def test_a_lost_report_is_named_when_its_delivery_comes_again(
-    content: str | None, begun: Path, taken_first: Path
+def test_a_lost_report_is_named_when_its_delivery_is_repeated(
+    content: str | None, begun: Path, first_delivery_folder: Path
 ) -> None:
     (report,) = begun.rglob("report.json")
     report.unlink() if content is None else report.write_text(content)
-    with pytest.raises(StoreError, match=r"report\.json cannot be read as the report"):
-        ingest(taken_first, begun)
+    with pytest.raises(StoreError, match=r"report\.json cannot be read as an ingest report"):
+        ingest(first_delivery_folder, begun)
 
 
-def test_a_lost_manifest_stops_intake_and_loses_nothing(begun: Path, tmp_path: Path) -> None:
+def test_a_lost_manifest_stops_ingest_and_loses_nothing(begun: Path, tmp_path: Path) -> None:
     manifest = begun / "manifest.json"
     saved = manifest.read_bytes()
     manifest.unlink()
     for attempt in (open_store, lambda store: ingest(write_orders(tmp_path / "d", order("O2")), store)):
-        with pytest.raises(StoreError, match="restore it from a backup"):
+        with pytest.raises(StoreError, match="Restore it from a backup"):
             attempt(begun)
     manifest.write_bytes(saved)
     assert len(open_store(begun).files("orders")) == 1
@@ -71,7 +70,7 @@ def test_a_lost_manifest_stops_intake_and_loses_nothing(begun: Path, tmp_path: P
 
 
 @pytest.mark.repeated
-def test_an_older_manifest_sets_later_deliveries_aside_and_they_can_come_again(begun: Path, tmp_path: Path) -> None:
+def test_an_older_manifest_orphans_later_deliveries_and_they_can_be_repeated(begun: Path, tmp_path: Path) -> None:
     older = (begun / "manifest.json").read_bytes()
     second, third = (write_some(tmp_path / name, stores=[store(name)]) for name in ("T2", "T3"))
     lost = ingest(second, begun).delivery_id
@@ -81,13 +80,13 @@ def test_an_older_manifest_sets_later_deliveries_aside_and_they_can_come_again(b
         ingest(third, begun)
         assert not (begun / "deliveries" / lost).exists()
         ingest(second, begun)
-    aside = [path.name.split(".")[0] for path in (begun / "orphaned").iterdir()]
-    assert aside.count(lost) == rounds
+    orphans = [path.name.split(".")[0] for path in (begun / "orphaned").iterdir()]
+    assert orphans.count(lost) == rounds
     assert all((path / "accepted" / "stores.parquet").is_file() for path in (begun / "orphaned").iterdir())
     assert open_store(begun).rows("stores") == 3
 
 
-def test_strangers_in_the_store_are_left_alone(begun: Path, tmp_path: Path) -> None:
+def test_unrelated_files_in_the_store_are_kept(begun: Path, tmp_path: Path) -> None:
     (begun / "deliveries" / ".DS_Store").write_text("")
     (begun / "deliveries" / "notes").mkdir()
     shutil.copytree(begun / "deliveries" / "notes", begun / "deliveries" / ".incoming-left")
@@ -97,6 +96,6 @@ def test_strangers_in_the_store_are_left_alone(begun: Path, tmp_path: Path) -> N
     assert ".incoming-left" not in names
 
 
-def test_an_empty_home_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_home_selects_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELLERSCORE_HOME", "")
     assert state_folder() == Path.cwd() / "var"

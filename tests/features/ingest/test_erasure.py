@@ -1,4 +1,4 @@
-"""A seller's rows go from every file, nobody else's do, and no delivery brings them back."""
+"""Erasure removes all rows of a seller and no others, and later deliveries do not add them again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ import features.ingest.erasure
 import features.materialize
 from features.engines.duckdb import open_engine
 from features.errors import StoreError
-from features.ingest import IngestReport, OperatingStore, erase_rows, ingest, open_store
+from features.ingest import OperatingStore, erase_rows, ingest, open_store, read_report
 from features.ingest.erasure import ErasedSellers, read_erased
 from features.materialize import materialize_vectors
 from features.pipeline import all_sellers, compute_frame
@@ -56,9 +56,9 @@ def refund(refund_id: str, store_id: str) -> Row:
 
 
 def world(folder: Path, gone: bool = True) -> Path:
-    """Two deliveries of two sellers: S1 with T1 and T2; and, if asked, S-gone with G1 and G2, of everything some.
+    """Ingest two deliveries of two sellers: S1 with T1 and T2, and with `gone` also S-gone with G1 and G2.
 
-    An order of G9 waits in quarantine for a store that nobody knows yet.
+    An order of the unknown store G9 waits in quarantine.
     """
     theirs = lambda *rows: list(rows) if gone else []  # noqa: E731 - short, and used on every line below
     first = write(
@@ -83,8 +83,8 @@ def world(folder: Path, gone: bool = True) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The store with S-gone, its tiles folded; not to be changed."""
+def ingested(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store with S-gone and its tiles; read only."""
     folder = tmp_path_factory.mktemp("erasing")
     with open_engine() as engine:
         current_tiles(engine, open_store(world(folder / "with")))
@@ -92,8 +92,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made / "with", tmp_path / "with")
+def folder(ingested: Path, tmp_path: Path) -> Path:
+    shutil.copytree(ingested / "with", tmp_path / "with")
     return tmp_path / "with" / "store"
 
 
@@ -104,7 +104,7 @@ def rows(folder: Path) -> Iterator[tuple[str, Row]]:
 
 
 def naming(folder: Path) -> list[tuple[str, Row]]:
-    """Rows anywhere in the folder, of tiles too, that name the seller, a store or a loan of theirs."""
+    """Return the rows in the folder, of tiles too, that name the seller or one of its stores and loans."""
     ids = {GONE, "G1", "G2", "LG"}
     return [found for found in rows(folder) if ids & {str(value) for value in found[1].values()}]
 
@@ -122,23 +122,23 @@ def features_of(store: OperatingStore) -> pd.DataFrame:
 
 
 def of_deliveries(found: Iterable[tuple[str, Row]]) -> list[tuple[str, Row]]:
-    """Return those rows that deliveries brought, without those of tiles."""
+    """Return the rows of deliveries, without those of tiles."""
     return [(path, row) for path, row in found if path.split("/")[0] in {"accepted", "quarantined"}]
 
 
-def test_nothing_names_the_seller_any_more_and_all_else_stays(folder: Path) -> None:
+def test_erasure_removes_all_rows_of_the_seller_and_no_others(folder: Path) -> None:
     before, theirs = of_deliveries(rows(folder)), naming(folder)
     assert {path.split("/")[0] for path, _ in theirs} > {"accepted", "quarantined"}, "tiles name them too"
     assert erase_rows(folder, GONE) == len(of_deliveries(theirs))
     assert naming(folder) == []
-    assert not list((folder / "tiles").rglob("*.parquet")), "what was made of the rows is gone too"
+    assert not list((folder / "tiles").rglob("*.parquet")), "tiles are deleted"
     counts_agree(folder)
     assert of_deliveries(rows(folder)) == [each for each in before if each not in theirs]
     assert erase_rows(folder, GONE) == 0
 
 
 @pytest.mark.soak
-def test_all_is_as_if_they_never_were(folder: Path, tmp_path: Path) -> None:
+def test_an_erased_store_equals_a_store_without_the_seller(folder: Path, tmp_path: Path) -> None:
     never = world(tmp_path / "without", gone=False)
     before = features_of(open_store(folder))
     assert {each for each, _ in before.index} == {STAYS, GONE}
@@ -151,7 +151,7 @@ def test_all_is_as_if_they_never_were(folder: Path, tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(after, before.loc[[STAYS]])
 
 
-def test_the_list_tells_nobody_who_was_erased(folder: Path) -> None:
+def test_the_list_does_not_reveal_erased_ids(folder: Path) -> None:
     erase_rows(folder, GONE)
     text = (folder / "erased.json").read_text()
     assert not any(name in text for name in (GONE, '"G1"', '"LG"'))
@@ -160,7 +160,7 @@ def test_the_list_tells_nobody_who_was_erased(folder: Path) -> None:
     assert not read_erased(folder).holds("store_id", "T1")
 
 
-def test_the_same_delivery_again_brings_nothing_back(folder: Path) -> None:
+def test_a_repeated_delivery_restores_nothing(folder: Path) -> None:
     erase_rows(folder, GONE)
     for name in ("d1", "d2"):
         assert ingest(folder.parent / name, folder).already_ingested
@@ -168,7 +168,7 @@ def test_the_same_delivery_again_brings_nothing_back(folder: Path) -> None:
     counts_agree(folder)
 
 
-def test_a_new_delivery_brings_nothing_back_and_its_counts_add_up(folder: Path, tmp_path: Path) -> None:
+def test_a_new_delivery_restores_nothing_and_its_counts_add_up(folder: Path, tmp_path: Path) -> None:
     erase_rows(folder, GONE)
     delivery = write(
         tmp_path / "new",
@@ -189,11 +189,11 @@ def test_a_new_delivery_brings_nothing_back_and_its_counts_add_up(folder: Path, 
     orders = report.table("orders")
     assert (orders.read, orders.accepted, orders.erased, orders.quarantined) == (4, 1, 3, {})
     assert [report.table(name).erased for name in ("sellers", "stores", "loans", "instalments")] == [1, 2, 1, 1]
-    assert IngestReport.from_json(report.to_json()) == report
+    assert read_report(folder, report.delivery_id) == report
     counts_agree(folder)
 
 
-def test_rows_that_waited_in_quarantine_go_once_their_store_is_known(folder: Path, tmp_path: Path) -> None:
+def test_waiting_rows_are_removed_once_their_store_is_known(folder: Path, tmp_path: Path) -> None:
     assert [path for path, row in rows(folder) if row.get("store_id") == "G9"] == ["quarantined/orders.parquet"]
     erase_rows(folder, GONE)
     ingest(write_some(tmp_path / "late", stores=[store("G9", seller_id=GONE)]), folder)
@@ -211,7 +211,7 @@ def test_a_store_that_changed_hands_keeps_its_rows(folder: Path, tmp_path: Path)
     assert all(row.get("seller_id") != GONE for _, row in rows(folder))
 
 
-def test_a_line_that_could_not_be_read_goes_where_it_names_an_erased_id(folder: Path, tmp_path: Path) -> None:
+def test_a_malformed_line_is_removed_if_it_contains_an_erased_id(folder: Path, tmp_path: Path) -> None:
     delivery = write_orders(tmp_path / "csv")
     (delivery / "orders.parquet").unlink(missing_ok=True)
     names = "order_id,store_id,buyer_id,ordered_at,amount,currency,channel,buyer_country,items,known_at"
@@ -222,30 +222,30 @@ def test_a_line_that_could_not_be_read_goes_where_it_names_an_erased_id(folder: 
     assert [row["row"] for _, row in rows(folder) if row.get("row")] == ["y,T1,too,few"]
 
 
-def test_vectors_of_who_was_erased_while_they_were_computed_are_not_stored(
+def test_vectors_of_a_seller_erased_during_the_computation_are_not_stored(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def erased_meanwhile(_: object, pairs: pd.DataFrame) -> pd.DataFrame:
+    def erase_during_computation(_: object, pairs: pd.DataFrame) -> pd.DataFrame:
         erase_rows(folder, GONE)
         return pairs.set_index(["seller_id", "as_of"]).assign(feature=1.0)
 
-    monkeypatch.setattr(features.materialize, "compute_frame", erased_meanwhile)
-    monkeypatch.setattr(features.materialize, "land", lambda *_: ProfileSet("", ()))
-    monkeypatch.setattr(features.materialize, "land_circumstances", lambda *_: SellerContextSet({}, ()))
+    monkeypatch.setattr(features.materialize, "compute_frame", erase_during_computation)
+    monkeypatch.setattr(features.materialize, "compute_profiles", lambda *_: ProfileSet("", ()))
+    monkeypatch.setattr(features.materialize, "compute_context", lambda *_: SellerContextSet({}, ()))
     vectors = VectorStore(tmp_path / "vectors.db")
     materialize_vectors(open_store(folder), vectors)
     assert [each.seller_id for each in vectors.all_latest()] == [STAYS]
 
 
 class KilledError(BaseException):
-    """Stands for the process ending there: nothing may catch it."""
+    """Simulates the end of the process: no handler catches it."""
 
 
 STEPS = ("os.fsync", "os.replace", "pathlib.Path.replace", "pathlib.Path.unlink", "shutil.rmtree")
 
 
 def erase_until(step: int, folder: Path) -> bool:
-    """Erase, and end before a step that touches the disk; return whether it came to that."""
+    """Erase, and stop before the given step that changes the disk; return whether it was reached."""
     left = step
 
     def dying(real: Callable[..., object]) -> Callable[..., object]:
@@ -268,7 +268,7 @@ def erase_until(step: int, folder: Path) -> bool:
     return False
 
 
-def test_stopped_at_a_step_it_is_finished_by_whoever_comes_next(folder: Path, tmp_path: Path) -> None:
+def test_the_next_writer_completes_a_stopped_erasure(folder: Path, tmp_path: Path) -> None:
     next_delivery = write_some(tmp_path / "next", stores=[store("T3")])
     every = repeat(7, 1)
     for step in range(0, 200, every):
@@ -305,7 +305,7 @@ erase_rows(Path(sys.argv[2]), sys.argv[3])
 
 
 @pytest.mark.soak
-def test_killed_at_any_step_it_is_finished_by_whoever_comes_next(folder: Path, tmp_path: Path) -> None:
+def test_the_next_writer_completes_a_killed_erasure(folder: Path, tmp_path: Path) -> None:
     features_of(open_store(folder))
     ends: list[int] = []
     steps = [0, *Random().sample(range(1, 60), 5)]  # noqa: S311 - others each run
@@ -325,19 +325,19 @@ def test_killed_at_any_step_it_is_finished_by_whoever_comes_next(folder: Path, t
     assert -signal.SIGKILL in ends
 
 
-def test_a_list_that_cannot_be_read_lets_no_delivery_in(folder: Path, tmp_path: Path) -> None:
+def test_an_unreadable_list_stops_ingest(folder: Path, tmp_path: Path) -> None:
     erase_rows(folder, GONE)
     delivery = write_orders(tmp_path / "next", order("N1"))
     (folder / "erased.key").rename(folder / "elsewhere")
-    with pytest.raises(StoreError, match="whose rows may not be kept"):
+    with pytest.raises(StoreError, match="whose rows must not be stored"):
         ingest(delivery, folder)
     (folder / "elsewhere").rename(folder / "erased.key")
     (folder / "erased.json").write_text("{")
-    with pytest.raises(StoreError, match="whose rows may not be kept"):
+    with pytest.raises(StoreError, match="whose rows must not be stored"):
         ingest(delivery, folder)
 
 
-def test_of_nobody_nothing_is_removed(folder: Path, tmp_path: Path) -> None:
+def test_an_unknown_seller_removes_nothing(folder: Path, tmp_path: Path) -> None:
     before = of_deliveries(rows(folder))
     assert erase_rows(folder, "nobody") == 0
     assert of_deliveries(rows(folder)) == before
@@ -348,17 +348,18 @@ def test_of_nobody_nothing_is_removed(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.repeated
 @settings(max_examples=repeat(30, 1_000))
 @given(st.text(), st.text(), st.sampled_from(["seller_id", "store_id", "loan_id"]))
-def test_an_id_is_erased_as_what_it_is_alone(one: str, other: str, column: str) -> None:
+def test_an_id_is_erased_in_its_column_only(one: str, other: str, column: str) -> None:
     erased = ErasedSellers(b"key").with_ids(column, [one])
     assert erased.holds(column, one)
     assert erased.holds(column, other) is (one == other)
     assert not any(erased.holds(each, one) for each in {"seller_id", "store_id", "loan_id"} - {column})
 
 
-def test_the_list_reads_back_as_it_was_written(tmp_path: Path) -> None:
+def test_the_stored_list_is_equal(tmp_path: Path) -> None:
     features.ingest.erasure.write_erased(
-        tmp_path, features.ingest.erasure.with_key(tmp_path, ErasedSellers(b"")).with_ids("seller_id", ["é", "S 1"])
+        tmp_path, features.ingest.erasure.ensure_key(tmp_path, ErasedSellers(b"")).with_ids("seller_id", ["é", "S 1"])
     )
     found = read_erased(tmp_path)
-    assert (found.swept, found.among("seller_id", ["é", None, "S", "S 1"])) == (False, ["é", "S 1"])
+    assert [found.holds("seller_id", each) for each in ("é", None, "S", "S 1")] == [True, False, False, True]
+    assert not found.swept
     assert json.loads((tmp_path / "erased.json").read_text())["hashes"]["store_id"] == []

@@ -1,4 +1,4 @@
-"""Rows that wait for others go in when their delivery comes again after those; nothing else is ever taken twice."""
+"""A repeated delivery changes nothing, except that waiting rows are accepted once the missing rows have arrived."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,14 +13,14 @@ CNY: Row = {"day": AT.date(), "currency": "CNY", "usd_per_unit": 0.145, "known_a
 
 
 @pytest.mark.slow
-def test_rows_go_in_once_what_they_wait_for_has_come(begun: Path, tmp_path: Path) -> None:
+def test_waiting_rows_are_accepted_once_the_missing_rows_have_arrived(begun: Path, tmp_path: Path) -> None:
     rows = [order("O1"), order("O2", currency="CNY"), order("O3", amount=-1.0), order("O4", store_id="T2")]
-    # a rate of the day itself waits for none, an older one stands in only once no other can come
+    # an older rate is used only once the rates of its day are complete
     rates = [{**CNY, "currency": "EUR"}, {**CNY, "day": AT.date() - timedelta(days=1), "usd_per_unit": 0.5}]
     waiting = write_orders(tmp_path / "w", *rows, order("O5", currency="EUR"), fx_rates=rates)
     first = ingest(waiting, begun)
     assert first.table("orders").quarantined == {"rate_unknown": 1, "amount_negative": 1, "store_unknown": 1}
-    assert ingest(waiting, begun) == first.repeated(), "nothing has come since"
+    assert ingest(waiting, begun) == first.as_repeated(), "no new delivery"
     ingest(write_some(tmp_path / "r", fx_rates=[CNY], stores=[store("T2")]), begun)
     again = ingest(waiting, begun)
     orders = again.table("orders")
@@ -30,22 +30,22 @@ def test_rows_go_in_once_what_they_wait_for_has_come(begun: Path, tmp_path: Path
     micros = {row["order_id"]: row["amount_micros"] for row in accepted(open_store(begun), "orders")}
     assert micros == {"O0": 12_500_000, "O1": 12_500_000, "O2": 1_812_500, "O4": 12_500_000, "O5": 1_812_500}
     before = open_store(begun)
-    assert ingest(waiting, begun) == again.repeated()
+    assert ingest(waiting, begun) == again.as_repeated()
     assert open_store(begun) == before
 
 
-def test_what_came_since_but_lets_nothing_in_changes_nothing(begun: Path, tmp_path: Path) -> None:
+def test_new_deliveries_without_the_missing_rows_change_nothing(begun: Path, tmp_path: Path) -> None:
     waiting = write_some(tmp_path / "w", stores=[store("T2", seller_id="S9")])
     first = ingest(waiting, begun)
     assert first.table("stores").quarantined == {"seller_unknown": 1}
     ingest(write_some(tmp_path / "other", stores=[store("T3")]), begun)
     before = open_store(begun)
-    assert ingest(waiting, begun) == first.repeated()
+    assert ingest(waiting, begun) == first.as_repeated()
     assert open_store(begun) == before
     assert len(list((begun / "deliveries").iterdir())) == len(before.deliveries)
 
 
-def test_a_table_that_was_delivered_need_not_come_again_even_if_no_row_was_let_in(tmp_path: Path) -> None:
+def test_a_required_table_without_accepted_rows_need_not_be_repeated(tmp_path: Path) -> None:
     rates: dict[str, list[Row]] = {"sellers": [], "stores": [], "orders": [], "fx_rates": [CNY]}
     with pytest.raises(DeliveryError, match="none were delivered before"):
         ingest(write(tmp_path / "early", None, **rates), tmp_path / "s")
@@ -54,7 +54,7 @@ def test_a_table_that_was_delivered_need_not_come_again_even_if_no_row_was_let_i
     assert ingest(write(tmp_path / "r", None, **rates), tmp_path / "s").table("fx_rates").accepted == 1
 
 
-def test_a_row_known_later_than_tomorrow_moves_no_coverage(begun: Path, tmp_path: Path) -> None:
+def test_a_row_known_after_tomorrow_does_not_extend_coverage(begun: Path, tmp_path: Path) -> None:
     now = datetime.fromisoformat("2024-06-01T08:00:00+08:00")
     tomorrow = datetime(2024, 6, 2)  # noqa: DTZ001 - the contract's times are UTC without a zone
     rows = [store("T2", known_at=tomorrow), store("T3", known_at=tomorrow + timedelta(microseconds=1))]
@@ -64,6 +64,6 @@ def test_a_row_known_later_than_tomorrow_moves_no_coverage(begun: Path, tmp_path
     assert open_store(begun).covers_through["stores"] == tomorrow.date()
 
 
-def test_the_clock_decides_where_no_moment_is_given(begun: Path, tmp_path: Path) -> None:
+def test_the_default_time_of_ingest_is_the_current_time(begun: Path, tmp_path: Path) -> None:
     report = ingest(write_some(tmp_path / "d", stores=[store("T2", known_at=datetime(2099, 1, 1))]), begun)  # noqa: DTZ001
     assert report.table("stores").quarantined == {"known_at_in_future": 1}

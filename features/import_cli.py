@@ -1,4 +1,4 @@
-"""The command `sellerscore import`: run, check, list and start mappings."""
+"""The command `sellerscore import`: run, check and list mappings, and write a template."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from features.output import Output, OutputOption, print_json
+
 if TYPE_CHECKING:
-    from features.importers import Check
+    from features.importers import Check, ImportReport
 
 app = typer.Typer()
 
@@ -45,20 +47,20 @@ def import_export(
     ] = None,
     list_all: Annotated[bool, typer.Option("--list", help="List the shipped importers and their parameters.")] = False,
     template: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write a commented mapping into a new folder, to be edited.")
+        Path | None, typer.Option(metavar="FOLDER", help="Write a commented mapping to edit into a new folder.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+    output: OutputOption = Output.TABLE,
 ) -> None:
-    """Turn the export of a shop or marketplace into a delivery for `ingest`; every source row is accounted for.
+    """Convert the export of a shop or marketplace into a delivery for `ingest`. Every source row is counted.
 
     Example: sellerscore import koubei data/koubei --out var/koubei --usd-per-unit 0.15
 
-    What would be quarantined: sellerscore import koubei data/koubei --usd-per-unit 0.15 --check
+    Check it first: sellerscore import koubei data/koubei --usd-per-unit 0.15 --check
 
     Your own mapping: sellerscore import --template my-shop, then sellerscore import my-shop EXPORT --check
     """
     if list_all:
-        _print_importers(as_json)
+        _print_importers(output)
         return
     if template is not None:
         _write_template(template)
@@ -68,23 +70,25 @@ def import_export(
     if check == (out is not None):
         raise typer.BadParameter("Give --out DELIVERY to write a delivery, or --check to write nothing.")
 
+    from dataclasses import asdict
+
     from rich.console import Console
 
-    from features.importers import ImportOptions, check_mapping, find_mapping, import_delivery
+    from features.importers import Check, ImportOptions, check_mapping, find_mapping, import_delivery
 
     mapping = find_mapping(name)
     covered = None if covers_through is None else covers_through.date()
     options = ImportOptions(_settings(settings or []), usd_per_unit, fx_rates, covered)
     with Console(stderr=True).status("Starting") as status:
         if out is not None:
-            report = import_delivery(mapping, source, out, options, status.update)
+            result: Check | ImportReport = import_delivery(mapping, source, out, options, status.update)
         else:
-            checked = check_mapping(mapping, source, options, status.update)
-    if out is not None:
-        typer.echo(report.to_json() if as_json else str(report))
-        return
-    typer.echo(checked.to_json() if as_json else _words(checked))
-    if not checked.clean:
+            result = check_mapping(mapping, source, options, status.update)
+    if output is Output.JSON:
+        print_json(asdict(result))
+    else:
+        typer.echo(_format(result) if isinstance(result, Check) else str(result))
+    if isinstance(result, Check) and not result.clean:
         raise typer.Exit(2)
 
 
@@ -98,26 +102,15 @@ def _settings(texts: list[str]) -> dict[str, str]:
     return settings
 
 
-def _print_importers(as_json: bool) -> None:
-    import json
+def _print_importers(output: Output) -> None:
     from dataclasses import asdict
 
-    from features.importers import read_mapping, shipped
+    from features.importers import read_mapping, shipped_mappings
 
-    mappings = [read_mapping(folder) for folder in shipped().values()]
-    if as_json:
-        entries = [
-            {
-                "name": each.name,
-                "title": each.title,
-                "description": each.description,
-                "sources": [asdict(source) for source in each.sources],
-                "parameters": [asdict(parameter) for parameter in each.parameters],
-                "absent": each.absent,
-            }
-            for each in mappings
-        ]
-        typer.echo(json.dumps(entries, indent=2))
+    mappings = [read_mapping(folder) for folder in shipped_mappings().values()]
+    if output is Output.JSON:
+        names = ("name", "title", "description", "sources", "parameters", "absent")
+        print_json([{name: asdict(each)[name] for name in names} for each in mappings])
         return
     for each in mappings:
         typer.echo(f"{each.name}: {each.title}")
@@ -136,7 +129,7 @@ def _write_template(folder: Path) -> None:
     typer.echo(f"  sellerscore import {folder} EXPORT --check")
 
 
-def _words(checked: Check) -> str:
+def _format(checked: Check) -> str:
     lines = [str(checked.report), ""]
     for table, written in checked.report.written.items():
         lines.append(f"{table}: {checked.accepted.get(table, 0):,} of {written:,} rows would be accepted")

@@ -1,4 +1,4 @@
-"""Two deliveries for the page, each drawn row by row in plain Python so that a test can count them again."""
+"""Two random deliveries for the quality page; tests count their rows in plain Python."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from random import Random
 
 from features.ingest import IngestReport, ingest, open_store
 from features.quality.analysis import Quality, analyse_delivery
-from tests.features.ingest import spoil
+from tests.features.ingest import damage
 from tests.features.ingest.build import Row, order, seller, store, write, write_some
 
 START = datetime(2024, 1, 1)  # noqa: DTZ001
@@ -24,15 +24,15 @@ BUYER = "secret-buyer-of-things"
 
 
 @dataclass(frozen=True)
-class Made:
-    """A store with two deliveries: their folders, reports, and the rows of orders that were written."""
+class Deliveries:
+    """A store with two deliveries, their reports, and the valid rows of orders."""
 
     store: Path
     reports: tuple[IngestReport, IngestReport]
     orders: tuple[list[Row], list[Row]]
 
-    def quality(self, place: int) -> Quality:
-        return analyse_delivery(open_store(self.store), self.reports[place], f"delivery {place}")
+    def quality(self, number: int) -> Quality:
+        return analyse_delivery(open_store(self.store), self.reports[number], f"delivery {number}")
 
 
 def _orders(random: Random, first: int, days: int, prefix: str) -> list[Row]:
@@ -59,14 +59,14 @@ def _orders(random: Random, first: int, days: int, prefix: str) -> list[Row]:
 
 
 def _broken(rows: list[Row]) -> list[Row]:
-    """Copies of rows, each with something wrong."""
+    """Return copies of rows, each with an error."""
     wrong: list[Row] = [{"amount": -3.25}, {"channel": "pigeon"}, {"buyer_country": None}, {"store_id": "T99"}]
     wrong += [{"channel": HOSTILE}, {"buyer_id": f"{BUYER}\u200b"}]
     return [{**row, "order_id": f"X{n}", **wrong[n % len(wrong)]} for n, row in enumerate(rows[:45])]
 
 
-def make(folder: Path) -> Made:
-    random = Random(11)  # noqa: S311 - drawn rows, no secret
+def make(folder: Path) -> Deliveries:
+    random = Random(11)  # noqa: S311 - test data
     sellers = [seller(), seller("S2", category=HOSTILE)]
     stores = [store(f"T{n}", marketplace=HOSTILE if n % 2 else "amazon") for n in range(30)]
     first = _orders(random, 0, DAYS, "A")
@@ -77,11 +77,11 @@ def make(folder: Path) -> Made:
         folder / HOSTILE.replace("/", "_"), stores=[], sellers=[], orders=[*second, *first[:5]], traffic=traffic
     )
     reports = ingest(one, folder / "store"), ingest(two, folder / "store")
-    return Made(folder / "store", reports, (first, second))
+    return Deliveries(folder / "store", reports, (first, second))
 
 
-def spoilt(folder: Path) -> Path:
-    """Return a delivery of a new store and of orders cut off."""
-    delivery = write_some(folder / "spoilt", stores=[store("T2")], orders=[order()])
-    spoil.cut(delivery)
+def damaged(folder: Path) -> Path:
+    """Return a delivery with a new store and truncated orders."""
+    delivery = write_some(folder / "damaged", stores=[store("T2")], orders=[order()])
+    damage.truncate(delivery)
     return Path(shutil.move(delivery, folder / "delivery"))

@@ -1,4 +1,4 @@
-"""Whatever intake can say of a row or a table, the page can say in plain words."""
+"""Every rule and table has an explanation, and examples are masked."""
 
 from datetime import date, datetime, timedelta
 
@@ -18,7 +18,7 @@ CODES = {kind: ibis.table({"code": "string"}, name=kind).code for kind in (Kind.
 
 
 def _rules(table: Table) -> dict[str, str | None]:
-    """Every rule of a table with the column it is about, from the code that makes the rules."""
+    """Return the rules of a table with their columns, from the code that generates the rules."""
     rules: dict[str, str | None] = dict.fromkeys((ROW_MALFORMED, RATE_UNKNOWN, KEY_CONFLICT))
     for column in table.columns:
         value = ibis.table({"x": TYPES.get(column.kind, "string")}, name="t").x
@@ -29,13 +29,13 @@ def _rules(table: Table) -> dict[str, str | None]:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_every_rule_of_every_table_is_explained_and_knows_its_column(table: Table) -> None:
+def test_every_rule_of_every_table_is_explained_and_has_its_column(table: Table) -> None:
     for rule, column in _rules(table).items():
         assert column_of(table, rule) == column, rule
-        words = explain(table, rule)
-        assert words.wrong.endswith(".")
-        assert words.remedy.endswith(".")
-        assert "{" not in words.wrong
+        explanation = explain(table, rule)
+        assert explanation.wrong.endswith(".")
+        assert explanation.remedy.endswith(".")
+        assert "{" not in explanation.wrong
 
 
 def test_an_unknown_code_names_the_standard_of_its_column() -> None:
@@ -45,11 +45,11 @@ def test_an_unknown_code_names_the_standard_of_its_column() -> None:
     assert "ISO 3166" not in str(explain(ORDERS, "currency_unknown"))
 
 
-def test_every_table_says_what_it_is_for() -> None:
+def test_every_table_has_a_purpose() -> None:
     assert set(PURPOSE) == {table.name for table in TABLES}
 
 
-SHOWN = [
+MASKED = [
     ("order_id", "O-00012345", "O-0…45"),
     ("order_id", "O1", "O…"),
     ("order_id", "O\u202e1234567", "O·1…67"),
@@ -70,17 +70,17 @@ SHOWN = [
 ]
 
 
-@pytest.mark.parametrize(("column", "value", "shown"), SHOWN)
-def test_examples_are_shortened_hidden_or_shown_by_their_shape(column: str, value: str | None, shown: str) -> None:
-    assert mask(ORDERS, column, value) == shown
+@pytest.mark.parametrize(("column", "value", "expected"), MASKED)
+def test_examples_are_shortened_hidden_or_reduced_to_their_shape(column: str, value: str | None, expected: str) -> None:
+    assert mask(ORDERS, column, value) == expected
 
 
-def test_suppliers_are_hidden_as_buyers_are() -> None:
+def test_suppliers_are_hidden_too() -> None:
     assert mask(PURCHASES, "supplier_id", "ACME") == "hidden"
     assert mask(TRAFFIC, "day", "2024-01-01") == "2024-01-01"
 
 
-def test_numbers_shares_and_lengths_of_time_as_a_reader_wants_them() -> None:
+def test_formats_of_numbers_shares_and_durations() -> None:
     assert [number(each) for each in (1234567, 12345.678, 0.12345, 2.0, None)] == [
         "1,234,567",
         "12,345.68",

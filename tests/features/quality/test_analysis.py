@@ -1,4 +1,4 @@
-"""Every number of the page, counted again in plain Python from the rows that were written."""
+"""The numbers of the analysis equal those counted in plain Python."""
 
 from collections import Counter
 from datetime import date, timedelta
@@ -12,7 +12,7 @@ from features.quality.columns import ColumnSummary, TableDrift
 from features.quality.coverage import BUCKETS, coverage
 from features.schema import ORDERS, RATINGS
 from tests.features.ingest.build import Row
-from tests.features.quality.made import DAYS, GAP, START, THIN, Made
+from tests.features.quality.deliveries import DAYS, GAP, START, THIN, Deliveries
 from tests.features.quality.test_psi import by_hand
 
 pytestmark = pytest.mark.slow
@@ -30,11 +30,11 @@ def _values(rows: list[Row], name: str) -> list[float]:
     return [row[name] for row in rows]  # type: ignore[misc]
 
 
-def test_fates_add_up_and_reasons_are_what_was_broken(first: Quality, made: Made) -> None:
+def test_counts_by_status_and_by_rule(first: Quality, deliveries: Deliveries) -> None:
     table = _table(first)
-    assert (table.fates.read, table.fates.accepted, table.fates.duplicates) == (
-        len(made.orders[0]) + 52,
-        len(made.orders[0]),
+    assert (table.report.read, table.report.accepted, table.report.duplicates) == (
+        len(deliveries.orders[0]) + 52,
+        len(deliveries.orders[0]),
         7,
     )
     assert {reason.rule: reason.rows for reason in table.reasons} == {
@@ -46,13 +46,13 @@ def test_fates_add_up_and_reasons_are_what_was_broken(first: Quality, made: Made
     }
     assert [reason.rows for reason in table.reasons] == sorted((8, 15, 8, 7, 7), reverse=True)
     for reason in table.reasons:
-        assert reason.share == pytest.approx(reason.rows / table.fates.read)
+        assert reason.share == pytest.approx(reason.rows / table.report.read)
         assert len(reason.examples) == 3
 
 
 @pytest.mark.parametrize("name", ["amount", "items", "ordered_at", "known_at"])
-def test_least_median_and_greatest(name: str, first: Quality, made: Made) -> None:
-    values, column = _values(made.orders[0], name), _column(first, name)
+def test_least_median_and_greatest(name: str, first: Quality, deliveries: Deliveries) -> None:
+    values, column = _values(deliveries.orders[0], name), _column(first, name)
     assert (column.least, column.greatest) == (min(values), max(values))
     if name in {"amount", "items"}:
         assert column.median == pytest.approx(median(values))
@@ -62,26 +62,28 @@ def test_least_median_and_greatest(name: str, first: Quality, made: Made) -> Non
 
 
 @pytest.mark.parametrize("name", ["order_id", "store_id", "buyer_id", "buyer_country", "amount", "channel"])
-def test_different_values_and_empty_ones(name: str, first: Quality, made: Made) -> None:
+def test_distinct_and_empty_values(name: str, first: Quality, deliveries: Deliveries) -> None:
     column = _column(first, name)
-    assert column.distinct == len(set(_values(made.orders[0], name)))
+    assert column.distinct == len(set(_values(deliveries.orders[0], name)))
     assert not column.estimated
-    # the broken rows count among the delivered, the duplicates do not
-    assert column.delivered == len(made.orders[0]) + 45
+    # delivered rows include broken ones, but no duplicates
+    assert column.delivered == len(deliveries.orders[0]) + 45
     assert column.empty == (8 if name == "buyer_country" else 0)
 
 
-def test_most_frequent_values(first: Quality, made: Made) -> None:
+def test_most_frequent_values(first: Quality, deliveries: Deliveries) -> None:
     column = _column(first, "buyer_country")
-    counted = sorted(Counter(_values(made.orders[0], "buyer_country")).items(), key=lambda each: (-each[1], each[0]))
+    counted = sorted(
+        Counter(_values(deliveries.orders[0], "buyer_country")).items(), key=lambda each: (-each[1], each[0])
+    )
     assert [(each.value, each.rows) for each in column.frequent] == counted[:5]
     assert column.rest == sum(rows for _, rows in counted[5:])
 
 
-def test_lateness(first: Quality, made: Made) -> None:
+def test_lateness(first: Quality, deliveries: Deliveries) -> None:
     found = _table(first).lateness
     assert found is not None
-    late = [row["known_at"] - row["ordered_at"] for row in made.orders[0]]  # type: ignore[operator]
+    late = [row["known_at"] - row["ordered_at"] for row in deliveries.orders[0]]  # type: ignore[operator]
     assert found.rows == len(late)
     assert found.late == sum(each > timedelta(days=1) for each in late)
     assert (found.median, found.largest) == (median(late), max(late))
@@ -96,10 +98,10 @@ def test_versions_have_no_lateness(first: Quality) -> None:
     assert _table(first, "sellers").lateness is None
 
 
-def test_days_gaps_and_thin_days(first: Quality, made: Made) -> None:
+def test_days_gaps_and_thin_days(first: Quality, deliveries: Deliveries) -> None:
     found = _table(first).coverage
     assert found is not None
-    assert found.by_day == Counter(row["ordered_at"].date() for row in made.orders[0])  # type: ignore[attr-defined]
+    assert found.by_day == Counter(row["ordered_at"].date() for row in deliveries.orders[0])  # type: ignore[attr-defined]
     assert [(gap.first, gap.last) for gap in found.gaps] == [
         ((START + timedelta(days=GAP[0])).date(), (START + timedelta(days=GAP[1])).date())
     ]
@@ -112,7 +114,7 @@ def _days(rows: dict[int, int]) -> dict[date, int]:
     return {date(2024, 1, 1) + timedelta(days=day): count for day, count in rows.items()}
 
 
-def test_stragglers_hide_no_gap_and_are_none() -> None:
+def test_stragglers_hide_no_gap_and_are_not_gaps() -> None:
     days = dict.fromkeys(range(100, 130), 1000) | dict.fromkeys(range(40, 100, 7), 3)
     del days[110]
     found = coverage(ORDERS, _days(days), None)
@@ -120,21 +122,21 @@ def test_stragglers_hide_no_gap_and_are_none() -> None:
     assert [str(gap) for gap in found.gaps] == [str(date(2024, 1, 1) + timedelta(days=110))]
 
 
-def test_a_last_day_that_came_half_is_thin() -> None:
+def test_an_incomplete_last_day_is_thin() -> None:
     found = coverage(ORDERS, _days(dict.fromkeys(range(30), 100) | {30: 2}), None)
     assert found is not None
     assert found.thin == (date(2024, 1, 31),)
 
 
 @pytest.mark.parametrize("days", [dict.fromkeys(range(0, 60, 7), 500), dict.fromkeys({*range(60)} - {30}, 3)])
-def test_where_days_are_few_or_rows_are_a_day_without_one_says_nothing(days: dict[int, int]) -> None:
+def test_sparse_tables_have_no_gaps(days: dict[int, int]) -> None:
     found = coverage(RATINGS, _days(days), None)
     assert found is not None
     assert (found.dense, found.gaps, found.thin) == (False, (), ())
     assert found.missing_days > 0
 
 
-def test_tables_that_did_not_come(first: Quality, second: Quality) -> None:
+def test_missing_tables(first: Quality, second: Quality) -> None:
     missing = {each.table: each for each in first.missing}
     assert {"refunds", "traffic", "loans"} <= missing.keys()
     assert not {"sellers", "stores", "orders"} & missing.keys()
@@ -152,45 +154,47 @@ def _drift(second: Quality) -> TableDrift:
     return found
 
 
-def test_a_first_delivery_has_nothing_to_compare_with(first: Quality) -> None:
+def test_a_first_delivery_has_no_drift(first: Quality) -> None:
     assert first.first
     assert all(table.drift is None for table in first.tables)
 
 
-def test_rows_a_day(second: Quality, made: Made) -> None:
+def test_rows_per_day(second: Quality, deliveries: Deliveries) -> None:
     found = _drift(second)
-    assert (found.rows_before, found.rows_now) == (len(made.orders[0]), len(made.orders[1]))
-    assert found.ratio == pytest.approx((len(made.orders[1]) / 10) / (len(made.orders[0]) / (DAYS - len(GAP))))
+    assert (found.rows_before, found.rows_now) == (len(deliveries.orders[0]), len(deliveries.orders[1]))
+    assert found.ratio == pytest.approx(
+        (len(deliveries.orders[1]) / 10) / (len(deliveries.orders[0]) / (DAYS - len(GAP)))
+    )
 
 
-def test_drift_of_a_category(second: Quality, made: Made) -> None:
+def test_drift_of_a_category(second: Quality, deliveries: Deliveries) -> None:
     column = next(each for each in _drift(second).columns if each.label == "channel")
-    before, now = (Counter(_values(rows, "channel")) for rows in made.orders)
+    before, now = (Counter(_values(rows, "channel")) for rows in deliveries.orders)
     named = [*sorted(before, key=lambda each: (-before[each], each)), "all others"]
     assert [each.label for each in column.bins] == named
     others = sum(rows for value, rows in now.items() if value not in before)
     counts = [[before[value] for value in named[:-1]] + [0], [now[value] for value in named[:-1]] + [others]]
     assert column.stability.psi == pytest.approx(by_hand(*counts))
-    assert column.most_moved.label == "all others", "livestream was not there before"
+    assert column.most_moved.label == "all others", "livestream is a new value"
 
 
-def test_drift_of_an_amount(second: Quality, made: Made) -> None:
+def test_drift_of_an_amount(second: Quality, deliveries: Deliveries) -> None:
     column = next(each for each in _drift(second).columns if each.label == "amount, US dollars")
-    before, now = (sorted(_values(rows, "amount")) for rows in made.orders)
+    before, now = (sorted(_values(rows, "amount")) for rows in deliveries.orders)
     edges = [float("-inf"), *quantiles(before, n=10, method="inclusive"), float("inf")]
     counts = [[sum(low < value <= high for value in side) for low, high in pairwise(edges)] for side in (before, now)]
     assert [each.before for each in column.bins] == pytest.approx([count / len(before) for count in counts[0]])
     assert [each.now for each in column.bins] == pytest.approx([count / len(now) for count in counts[1]])
     assert column.stability.psi == pytest.approx(by_hand(*counts))
     assert column.stability.low is not None
-    assert column.stability.low > 0.25, "amounts have become four times as large"
+    assert column.stability.low > 0.25, "amounts are four times as large"
 
 
-def test_drift_of_ties_is_binned_by_their_values(second: Quality, made: Made) -> None:
+def test_drift_of_ties_is_binned_by_their_values(second: Quality, deliveries: Deliveries) -> None:
     column = next(each for each in _drift(second).columns if each.label == "items")
-    before, now = (Counter(_values(rows, "items")) for rows in made.orders)
+    before, now = (Counter(_values(rows, "items")) for rows in deliveries.orders)
     assert column.stability.psi < 0.1
     assert sum(each.before for each in column.bins) == pytest.approx(1)
     assert [each.label for each in column.bins] == ["to 1", "to 2", "to 5", "over 5"]
     assert [each.now for each in column.bins] == pytest.approx([now[n] / now.total() for n in (1, 2, 5)] + [0])
-    assert before.total() == len(made.orders[0])
+    assert before.total() == len(deliveries.orders[0])
