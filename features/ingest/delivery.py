@@ -28,7 +28,7 @@ ABSENT: Final = ("refunds", "buyer_ids")
 """What a delivery can declare that its platform does not have. Without refunds, there are zero refunds; without
 `buyer_ids`, orders name no buyer."""
 
-_MAX_SOURCE: Final = 200
+MAX_SOURCE: Final = 200
 """The maximum length of `source` in `delivery.json`."""
 
 
@@ -186,9 +186,9 @@ def _source(path: Path, value: object) -> str | None:
     if value is None:
         return None
     text = value.strip() if isinstance(value, str) else ""
-    if not text or not text.isprintable() or len(text) > _MAX_SOURCE:
+    if not text or not text.isprintable() or len(text) > MAX_SOURCE:
         raise DeliveryError(
-            f"{path}: source is {_format(value)}; expected one line of 1 to {_MAX_SOURCE} characters that names the "
+            f"{path}: source is {_format(value)}; expected one line of 1 to {MAX_SOURCE} characters that names the "
             "origin of the rows, such as 'orders of marketplace X'"
         )
     return text
