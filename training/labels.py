@@ -82,7 +82,7 @@ class Labels:
         matured_through: rows up to this `as_of` have a final outcome. Of later rows only the bad ones are known, so
             that training or testing on them would be biased.
         definition: the definition of bad.
-        unscheduled: number of loans without known instalments, for which it is unknown whether they are late.
+        unscheduled: number of loans without known instalments. Whether they are late is unknown.
         source: where the outcomes come from.
         horizon_days: days after `as_of` at which the outcomes of a label table were observed; None if unknown, and
             for loans, whose definition states the months.

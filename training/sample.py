@@ -32,7 +32,7 @@ _BATCH: Final = 16_384
 """Rows predicted at once, which limits how many are read at once."""
 
 ROWS_AT_ONCE: Final = 16_384
-"""Rows of a row group: 20 MB of the catalogue's columns, all that is in memory at once besides the bins."""
+"""Rows of a row group: 20 MB of the catalogue's columns, the only values in memory at once in addition to the bins."""
 
 Part = tuple[NDArray[np.int64], NDArray[np.int64]]
 """Row numbers to train on, and row numbers that are left out."""

@@ -185,7 +185,7 @@ def midnights(times: pd.Series) -> pd.Series:
         raise TableError(
             f"{int(dates.isna().sum())} values of the time column {times.name!r} are not dates. The first is "
             f"{first!r}. Use dates such as 2024-01-31, all in one form; 31.01.2024, 31-Jan-2024 and years work as "
-            "well. Dates with slashes do not, because the day and the month cannot be told apart."
+            "well. Dates with slashes do not, because the day and the month can be confused."
         )
     midnight: pd.Series = dates.dt.tz_localize(None).dt.normalize()
     return midnight

@@ -182,10 +182,10 @@ def test_what_cannot_be_done_is_a_sentence(mine: World) -> None:
         (("score", "S-nobody"), 'No operating data of the seller "S-nobody"'),
         (("promote", "99", *APPROVAL), "There is no version 99 of sellerscore; registered are 1."),
         (("train", "--labels", "none.csv"), "There is no label table at none.csv"),
-        (("simulate", "--days", "365", "--out", "new"), "days is 365; give a value from 366 to 3660"),
-        (("simulate", "--sellers", "0", "--out", "new"), "sellers is 0; give a value from 1"),
+        (("simulate", "--days", "365", "--out", "new"), "days is 365. Use a value from 366 to 3660"),
+        (("simulate", "--sellers", "0", "--out", "new"), "sellers is 0. Use a value from 1"),
         # a simulation never mixes with files that are there
-        (("simulate", "--out", mine.home), "name a folder that is new or empty"),
+        (("simulate", "--out", mine.home), "Use a new or empty folder"),
     ]
     for arguments, sentence in cases:
         assert sentence in refused(mine, *arguments)

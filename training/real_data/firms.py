@@ -56,7 +56,7 @@ _FIT: Final = FitConfig(
 
 _LINES: Final = {
     "fixed features": "",
-    "of those, without tenure and recency": "_without_tenure",
+    "fixed features without tenure and recency": "_without_tenure",
     "whole catalogue": "_whole_catalogue",
 }
 """Lines of the table of AUCs, and the suffixes of their figures."""

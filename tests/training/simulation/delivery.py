@@ -1,4 +1,4 @@
-"""A delivery as the tests read it: frames without the rows that were added as mess."""
+"""A delivery as the tests read it: frames without the rows that were added as bad_rows."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -44,7 +44,7 @@ class Delivery:
 
     @cache  # noqa: B019
     def good(self, table: str) -> pd.DataFrame:
-        """The rows as they were before the mess: the first of each key among those the contract allows."""
+        """The rows as they were before the bad_rows: the first of each key among those the contract allows."""
         rows = self.raw(table)
         if table in MONEY:
             rows = rows[~self.bad(table)].drop_duplicates(list(BY_NAME[table].key))

@@ -131,7 +131,7 @@ def test_the_last_shock_begins_in_the_out_of_time_period_and_costs_orders() -> N
     assert config.days - 485 <= first < config.days - 365
     # The same luck in both worlds: what differs is the shock alone.
     wanted, undisturbed = (
-        run_economy(traits, world, np.random.default_rng(3)).diary.wanted[first + 10 : first + 20].sum()
+        run_economy(traits, world, np.random.default_rng(3)).history.wanted[first + 10 : first + 20].sum()
         for world in (replace(market, spell=market.spell * [[0], [0], [1]]), calm)
     )
     assert 0.70 < wanted / undisturbed < 0.92

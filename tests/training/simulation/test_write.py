@@ -154,7 +154,7 @@ def test_progress_counts_sellers_up_to_all(tmp_path: Path) -> None:
 
 def test_a_used_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "orders.parquet").write_text("mine")
-    with pytest.raises(SimulationError, match="already holds files; name a folder that is new or empty"):
+    with pytest.raises(SimulationError, match=r"is not empty\. Use a new or empty folder"):
         simulate(SMALL, tmp_path)
     assert (tmp_path / "orders.parquet").read_text() == "mine"
 
@@ -182,7 +182,7 @@ def test_amounts_have_two_decimals(delivery: Delivery) -> None:
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     with (
-        pytest.raises(SimulationError, match="lies under a file"),
+        pytest.raises(SimulationError, match="is inside a file"),
         new_delivery(tmp_path / "file" / "d", date(2024, 1, 1), "a test"),
     ):
         pass
