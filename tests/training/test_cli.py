@@ -40,11 +40,11 @@ def test_trials_override_the_settings_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("trials", ["-1", "10001", "many"])
-def test_a_number_of_trials_that_cannot_be_is_refused(trials: str) -> None:
+def test_an_invalid_number_of_trials_is_rejected(trials: str) -> None:
     assert CliRunner().invoke(app, ["train", "--show-config", "--trials", trials]).exit_code == 2
 
 
-def test_help_shows_how_it_is_used() -> None:
+def test_help_shows_the_options_and_examples() -> None:
     said = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["train", "--help"]).stdout
     for words in (
         "--trials",
@@ -56,7 +56,7 @@ def test_help_shows_how_it_is_used() -> None:
         assert words in said
 
 
-def test_figures_alarms_and_where_to_look_are_printed(
+def test_metrics_alarms_and_the_registered_version_are_printed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "250")
@@ -69,7 +69,7 @@ def test_figures_alarms_and_where_to_look_are_printed(
     assert "MLflow run abc" in printed
 
 
-def test_a_program_is_given_figures_facts_and_alarms(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_output_has_metrics_facts_and_alarms(capsys: pytest.CaptureFixture[str]) -> None:
     print_run(made_run(), RegisteredVersion(3, "abc"), OutputFormat.JSON)
     found = json.loads(capsys.readouterr().out)
     assert (found["version"], found["run_id"], found["bundle"]) == (3, "abc", made_run().bundle.digest)
@@ -78,7 +78,9 @@ def test_a_program_is_given_figures_facts_and_alarms(capsys: pytest.CaptureFixtu
     assert found["facts"]["test_rows"] == 700
 
 
-def test_runs_that_a_kill_left_are_told_beside_the_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ended_runs_of_killed_processes_are_reported_on_standard_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def none(*_: object) -> None:
         raise LabelError("There are no loans.")
 
@@ -93,7 +95,7 @@ def test_runs_that_a_kill_left_are_told_beside_the_output(tmp_path: Path, monkey
     assert "Marked runs of killed processes as KILLED in MLflow: train 9b02cf5a, train 5a31de9b." in result.stderr
 
 
-def test_settings_of_a_label_table_without_one_are_one_sentence(
+def test_settings_of_a_label_table_without_a_table_are_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SELLERSCORE_HOME", str(tmp_path))
@@ -106,7 +108,7 @@ def test_settings_of_a_label_table_without_one_are_one_sentence(
     assert "describe a label table. Name the table with --labels" in str(result.exception)
 
 
-def test_the_embargo_of_a_label_table_without_a_horizon_is_said_on_standard_error(
+def test_the_embargo_without_a_horizon_is_reported_on_standard_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stop(*_: object) -> None:
@@ -157,7 +159,9 @@ def invoked(home: Path, *arguments: str) -> Result:
 
 
 @pytest.mark.slow
-def test_a_run_is_logged_with_its_evidence_and_no_version_exists(home: Path, requests: list[TableRequest]) -> None:
+def test_a_table_run_is_logged_with_its_evidence_and_no_version_exists(
+    home: Path, requests: list[TableRequest]
+) -> None:
     options = ("--target", "status", "--bad", "CHGOFF", "--time", "approved", "--group", "bank")
     declared = ("--raises", "amount", "--lowers", "staff", "--leave-out", "term", "--horizon-days", "90")
     printed = invoked(home, *options, *declared).stdout
@@ -165,7 +169,7 @@ def test_a_run_is_logged_with_its_evidence_and_no_version_exists(home: Path, req
     assert requests == [TableRequest("loans.csv", "status", "CHGOFF", "approved", "bank", signs, ("term",), 90)]
     assert "later rows of other groups" in printed
     assert "Alarm Leaks: A leaks." in printed
-    assert "it cannot become the champion" in printed
+    assert "cannot become the champion" in printed
     registry = Registry.on_sqlite(home)
     with connected(registry) as client:
         experiment = client.get_experiment_by_name(TABLES)
@@ -184,7 +188,7 @@ def test_a_run_is_logged_with_its_evidence_and_no_version_exists(home: Path, req
 
 
 @pytest.mark.slow
-def test_a_program_gets_the_run_and_its_figures(home: Path, requests: list[TableRequest]) -> None:
+def test_json_output_of_a_table_run_has_the_run_and_its_metrics(home: Path, requests: list[TableRequest]) -> None:
     found = json.loads(invoked(home, "--target", "status", "--bad", "CHGOFF", "--output", "json").stdout)
     assert requests
     assert set(found) == {"run_id", "figures", "logistic", "facts", "alarms"}
@@ -192,13 +196,13 @@ def test_a_program_gets_the_run_and_its_figures(home: Path, requests: list[Table
 
 
 @pytest.mark.slow
-def test_a_column_has_one_direction(home: Path) -> None:
+def test_a_column_with_two_directions_is_rejected(home: Path) -> None:
     with pytest.raises(TableError, match="'term' is named by --raises and by --lowers"):
         invoked(home, "--target", "status", "--raises", "term", "--lowers", "term")
 
 
 @pytest.mark.slow
-def test_what_cannot_be_trained_on_is_refused_before_the_registry_is_reached(
+def test_an_unusable_table_is_rejected_before_the_registry_is_contacted(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def reached(_: object) -> None:

@@ -20,7 +20,7 @@ def test_months_take_at_most_as_many_days(months: int, days: int) -> None:
     assert longest_days(months) == days
 
 
-def test_an_embargo_shorter_than_an_outcome_is_a_sentence(tmp_path: Path) -> None:
+def test_an_embargo_shorter_than_an_outcome_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "training.toml"
     path.write_text("[labels]\nmonths = 18\n")
     with pytest.raises(ConfigError, match=r"Outcomes take up to 550 days \(labels.months is 18\), but .* is 366. Set"):
@@ -56,7 +56,7 @@ def test_the_embargo_follows_the_horizon_of_a_label_table(tmp_path: Path) -> Non
     assert read_settings(path, TrainConfig).split.embargo_days == 400
 
 
-def test_an_embargo_that_is_set_stays_and_must_cover_the_horizon(tmp_path: Path) -> None:
+def test_a_configured_embargo_stays_and_must_cover_the_horizon(tmp_path: Path) -> None:
     path = tmp_path / "training.toml"
     path.write_text("[labels]\nhorizon_days = 56\n[split]\nembargo_days = 90\n")
     assert read_settings(path, TrainConfig).split.embargo_days == 90
@@ -96,11 +96,11 @@ def test_defaults_change_nothing() -> None:
 
 @pytest.mark.parametrize("setting", ["only", "exclude"])
 @pytest.mark.parametrize("name", ["no_such_feature", "visits_90d"])  # the second has no direction
-def test_a_feature_that_no_model_may_read_is_refused_with_the_list(setting: str, name: str) -> None:
+def test_a_feature_that_no_model_may_read_is_rejected_with_the_list(setting: str, name: str) -> None:
     with pytest.raises(ConfigError, match=f"features.{setting} names '{name}'.*Use one of .*return_rate_90d"):
         FeatureConfig(**{setting: (name,)}).apply(dataset(60))
 
 
-def test_leaving_out_everything_is_refused() -> None:
+def test_excluding_all_features_is_rejected() -> None:
     with pytest.raises(ConfigError, match="leave no feature"):
         FeatureConfig(only=SOME, exclude=SOME).apply(dataset(60))

@@ -1,4 +1,4 @@
-"""Training on a real Dask cluster of two workers: the same signs, rounds and missing values, and as good a model."""
+"""Training on a Dask cluster of two workers: same signs, rounds and missing values, and an equally good model."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def alone(loans: Dataset) -> FittedModel:
 
 
 @pytest.mark.soak
-def test_both_workers_learn_with_the_settings_of_one_machine(
+def test_both_workers_train_with_the_settings_of_one_machine(
     client: Client, fitted: FittedModel, alone: FittedModel
 ) -> None:
     assert len(client.ncores()) == 2
@@ -89,7 +89,7 @@ def test_both_workers_learn_with_the_settings_of_one_machine(
 
 
 @pytest.mark.soak
-def test_it_ranks_unseen_loans_as_well_as_one_machine_does(fitted: FittedModel, alone: FittedModel) -> None:
+def test_it_ranks_other_loans_as_well_as_one_machine(fitted: FittedModel, alone: FittedModel) -> None:
     """The difference, with its bootstrap interval on the same resamples, is within the noise of the figure itself."""
     unseen = dataset(3000, 1000, seed=2)
     bad = unseen.rows["bad"].to_numpy()
@@ -112,7 +112,7 @@ def test_margins_out_of_fold_are_those_of_other_models(fitted: FittedModel, stor
     assert auc(stored.bad == 1, fitted.out_of_fold) < auc(stored.bad == 1, margins) - 0.03
 
 
-def test_signs_and_hidden_values_hold_where_the_outcomes_speak_against_them(
+def test_signs_and_missing_values_hold_even_if_outcomes_contradict_them(
     client: Client, tmp_path: Path, loans: Dataset
 ) -> None:
     rng = np.random.default_rng(2)
@@ -137,7 +137,7 @@ def test_signs_and_hidden_values_hold_where_the_outcomes_speak_against_them(
         assert (change * SIGNS[NAMES[place]] >= -1e-12).all(), NAMES[place]
 
 
-def test_a_cluster_that_is_named_is_used_and_left_running(
+def test_a_configured_cluster_is_used_and_keeps_running(
     client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(SCHEDULER, client.scheduler.address)
@@ -166,7 +166,7 @@ def test_a_whole_run_on_a_cluster_ranks_as_one_from_memory(
         assert theirs.figures[name].low < ours.figures[name].value < theirs.figures[name].high
 
 
-def test_no_scheduler_at_the_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_scheduler_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.engine_dask, "_TIMEOUT", 0.2)
     for address in ("tcp://127.0.0.1:9", "nowhere:at all"):
         monkeypatch.setenv(SCHEDULER, address)
@@ -177,14 +177,14 @@ def test_no_scheduler_at_the_address_is_one_sentence(monkeypatch: pytest.MonkeyP
             pass
 
 
-def test_workers_that_cannot_open_the_rows_are_named(client: Client, tmp_path: Path) -> None:
+def test_workers_that_cannot_open_the_rows_are_an_error(client: Client, tmp_path: Path) -> None:
     sample = stored_sample(dataset(300, 100), tmp_path / "rows.parquet")
     (tmp_path / "rows.parquet").unlink()
     with pytest.raises(ClusterError, match=r"^2 of 2 Dask workers cannot open .*rows.parquet. The first is tcp://"):
         boost_on(client, sample, CONFIG, 1)
 
 
-def test_a_cluster_without_workers_is_one_sentence(stored: Sample) -> None:
+def test_a_cluster_without_workers_is_an_error(stored: Sample) -> None:
     class Empty:
         def run(self, _: object) -> dict[str, bool]:
             return {}
@@ -193,7 +193,7 @@ def test_a_cluster_without_workers_is_one_sentence(stored: Sample) -> None:
         boost_on(Empty(), stored, CONFIG, 1)
 
 
-def test_a_worker_that_fails_is_one_sentence(client: Client, stored: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_worker_is_an_error(client: Client, stored: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: object) -> None:
         raise LightGBMError("Socket recv error, Connection reset by peer (code: 104)\nand more")
 
@@ -205,7 +205,7 @@ def test_a_worker_that_fails_is_one_sentence(client: Client, stored: Sample, mon
 @pytest.mark.repeated
 @settings(max_examples=repeat(8, 15), deadline=None)
 @given(places=st.sets(st.integers(0, 1499), min_size=1), count=st.integers(1, 40))
-def test_shares_hold_every_row_once_and_in_order(stored: Sample, places: set[int], count: int) -> None:
+def test_shares_have_every_row_once_and_in_order(stored: Sample, places: set[int], count: int) -> None:
     chosen = stored.take(np.array(sorted(places)))
     shares = list(training.engine_dask._shares(chosen.matrix, chosen.bad, count))
     assert 1 <= len(shares) <= count

@@ -1,4 +1,4 @@
-"""The final fit learns from every matured loan, and the study tells if it scores unlike the tested model."""
+"""Final fit: trained on every matured loan; the study raises an alarm if it scores unlike the tested model."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def final(loans: Dataset, tested: Package, holdout: Dataset) -> FinalFit:
     return fit_final(loans, holdout, tested, CONFIG, memory_engine())
 
 
-def test_it_learns_from_every_matured_loan_and_from_no_other(loans: Dataset, final: FinalFit) -> None:
+def test_it_trains_on_all_matured_loans_only(loans: Dataset, final: FinalFit) -> None:
     assert final.rows == len(loans.rows) - 1
     assert final.bad == int(loans.rows["bad"].iloc[1:].sum())
     assert final.parts.reference.population.startswith(f"{final.rows} training rows")

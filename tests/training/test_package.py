@@ -1,4 +1,4 @@
-"""The feature sheet of a bundle: selected features are scored and may have a reach, others are neither."""
+"""Bundle parts: selected features are scored and may have a reach, others are neither."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_scored_are_the_features_that_were_selected(loans: Dataset, selected: Fi
     assert bundle.sheet.names == tuple(NAMES)
 
 
-def test_what_is_always_missing_is_not_scored(loans: Dataset) -> None:
+def test_an_always_missing_feature_is_not_scored(loans: Dataset) -> None:
     every = boosted_trees(loans, CONFIG, 20)
     assert "ad_spend_share_90d" in every.features
     bundle = Bundle.from_files(pack(bundle_parts(Package(loans, every, Calibration(0.9, 0.1), {}))))

@@ -68,7 +68,7 @@ def pairs(store: OperatingStore) -> list[Pair]:
     ]
 
 
-def test_what_is_told_is_what_one_in_ten_did(store: OperatingStore, reached: ObservedReach) -> None:
+def test_the_reach_is_what_one_in_ten_sellers_achieves(store: OperatingStore, reached: ObservedReach) -> None:
     seen = pairs(store)
     assert reached.sizes is not None
     assert reached.sizes.limits == pytest.approx(np.percentile([b[SIZE] for _, b, _ in seen], [100 / 3, 200 / 3]))
@@ -97,7 +97,7 @@ def test_what_is_told_is_what_one_in_ten_did(store: OperatingStore, reached: Obs
     assert told >= 3
 
 
-def test_only_honest_work_is_advised_and_of_a_reason_group_what_follows_soonest() -> None:
+def test_advisable_features_follow_honest_work_with_the_shortest_window() -> None:
     features = advisable_features()
     groups = [feature.reason_group for feature in features]
     assert len(set(groups)) == len(groups) >= 3
@@ -119,7 +119,7 @@ def test_only_honest_work_is_advised_and_of_a_reason_group_what_follows_soonest(
         assert feature.window == min(others)
 
 
-def test_of_too_few_sellers_nothing_is_told(
+def test_too_few_sellers_have_no_reach(
     store: OperatingStore, reached: ObservedReach, computed: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, sellers = computed[0], computed[0].index.get_level_values("seller_id").unique()

@@ -1,4 +1,4 @@
-"""Refits differ in their models and in the features selected; each is trained on whole sellers of one draw."""
+"""Refits: other models and features, each trained on whole sellers of one bootstrap sample."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_refits_are_the_bundle_with_other_models_of_as_many_rounds(trained: Trai
     assert [bundle.digest for bundle in again] == [bundle.digest for bundle in made]
 
 
-def test_each_refit_scores_the_features_that_its_draw_selects(trained: Trained) -> None:
+def test_each_refit_scores_the_features_selected_on_its_sample(trained: Trained) -> None:
     sample, parts = trained
     made = refit_models(sample, CONFIG, RECIPE, parts, count=3, step=lambda _: None)
     selected = [{entry.name for entry in bundle.sheet.scored_entries} for bundle in made]
@@ -54,7 +54,7 @@ def test_each_refit_scores_the_features_that_its_draw_selects(trained: Trained) 
         assert [(entry.name, entry.typical, entry.sign) for entry in bundle.sheet.entries] == plain
 
 
-def test_a_draw_takes_sellers_with_all_their_loans(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bootstrap_sample_has_sellers_with_all_their_loans(trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
     sample, parts = trained
     draws: list[Sample] = []
 
@@ -73,6 +73,6 @@ def test_a_draw_takes_sellers_with_all_their_loans(trained: Trained, monkeypatch
     assert not np.array_equal(draws[0].sellers, draws[1].sellers)
 
 
-def test_none_are_made_where_none_are_asked_for(trained: Trained) -> None:
+def test_a_count_of_0_gives_no_refits(trained: Trained) -> None:
     sample, parts = trained
     assert refit_models(sample, CONFIG, RECIPE, parts, count=0, step=lambda _: None) == ()

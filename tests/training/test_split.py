@@ -37,7 +37,7 @@ def test_no_seller_is_on_both_sides(split: Split) -> None:
     assert train.isdisjoint(test)
 
 
-def test_the_embargo_lies_between_and_the_test_ends_where_outcomes_do(loans: Dataset, split: Split) -> None:
+def test_the_embargo_separates_the_parts_and_the_test_ends_with_the_outcomes(loans: Dataset, split: Split) -> None:
     assert split.evidence is Evidence.OUT_OF_TIME
     last = loans.labels.matured_through
     assert split.test_from == last - timedelta(days=CONFIG.test_days - 1)
@@ -49,7 +49,7 @@ def test_the_embargo_lies_between_and_the_test_ends_where_outcomes_do(loans: Dat
     assert gap > pd.Timedelta(days=CONFIG.embargo_days)
 
 
-def test_every_row_that_may_be_used_is_used(loans: Dataset, split: Split) -> None:
+def test_every_eligible_row_is_used(loans: Dataset, split: Split) -> None:
     unseen = is_unseen(loans.rows["seller_id"], CONFIG)
     early = loans.rows["as_of"] < pd.Timestamp(split.train_before)
     late = loans.rows["as_of"] >= pd.Timestamp(split.test_from)
@@ -86,7 +86,7 @@ def test_features_stay_with_their_rows(loans: Dataset, split: Split) -> None:
         assert len(mine.merge(whole_rows.drop_duplicates(), how="left", indicator=True).query("_merge != 'both'")) == 0
 
 
-def test_the_split_knows_nothing_of_the_order_of_rows(loans: Dataset, split: Split) -> None:
+def test_the_split_does_not_depend_on_the_order_of_rows(loans: Dataset, split: Split) -> None:
     order = np.random.default_rng(0).permutation(len(loans.rows))
     shuffled = replace(
         loans,
@@ -99,7 +99,7 @@ def test_the_split_knows_nothing_of_the_order_of_rows(loans: Dataset, split: Spl
         assert one.rows.sort_values(key).to_numpy().tolist() == other.rows.sort_values(key).to_numpy().tolist()
 
 
-def test_a_seller_is_unseen_by_the_id_alone_and_in_the_share_asked_for() -> None:
+def test_held_out_sellers_depend_on_the_id_and_have_the_configured_share() -> None:
     sellers = pd.Series([f"S-{number}" for number in range(4_000)])
     unseen = is_unseen(sellers, CONFIG)
     assert unseen.mean() == pytest.approx(CONFIG.unseen_share, abs=0.03)
@@ -111,21 +111,21 @@ def test_a_seller_is_unseen_by_the_id_alone_and_in_the_share_asked_for() -> None
     assert (more | ~unseen).all()
 
 
-def test_too_short_a_span_is_a_sentence() -> None:
+def test_too_short_a_period_is_an_error() -> None:
     with pytest.raises(
         LabelError, match=r"The training \(before .*\) part has 0 bad of 0 labels and needs at least 20"
     ):
         out_of_time(dataset(300, days=300), CONFIG)
 
 
-def test_a_test_without_defaults_is_a_sentence(loans: Dataset) -> None:
+def test_a_test_without_defaults_is_an_error(loans: Dataset) -> None:
     late = loans.rows["as_of"] > pd.Timestamp("2024-06-01")
     repaid = replace(loans, rows=loans.rows.assign(bad=loans.rows["bad"] & ~late))
     with pytest.raises(LabelError, match=r"The test \(from 2024-09-04\) part has 0 bad of \d+ labels"):
         out_of_time(repaid, CONFIG)
 
 
-def test_labels_of_one_midnight_are_all_trained_on_and_measured_out_of_fold() -> None:
+def test_labels_of_one_midnight_are_all_in_both_parts() -> None:
     table = dataset(200, days=1)
     assert not table.spans_time
     split = whole(table)
@@ -134,7 +134,7 @@ def test_labels_of_one_midnight_are_all_trained_on_and_measured_out_of_fold() ->
 
 
 @pytest.mark.parametrize(("kind", "value"), [("bad", False), ("good", True)])
-def test_too_few_of_a_kind_teach_nothing(kind: str, value: bool) -> None:
+def test_too_few_rows_of_an_outcome_are_an_error(kind: str, value: bool) -> None:
     table = dataset(200, days=1)
     other = table.rows["bad"] != value
     keep = ~other | (other.cumsum() < MIN_PER_CLASS)
@@ -153,7 +153,7 @@ def refusal(rows: Dataset, config: SplitConfig) -> str:
     return str(caught.value)
 
 
-def test_the_settings_named_work_and_give_the_counts_named() -> None:
+def test_the_advised_settings_work_and_give_the_stated_counts() -> None:
     rows = with_horizon(dataset(1_500, days=300), 56)
     said = refusal(rows, SplitConfig())
     named = re.search(
@@ -168,7 +168,7 @@ def test_the_settings_named_work_and_give_the_counts_named() -> None:
     assert embargo == 56
 
 
-def test_a_test_that_is_too_long_is_shortened_too() -> None:
+def test_advice_shortens_a_test_that_is_too_long() -> None:
     rows = with_horizon(dataset(1_500, days=150), 56)
     said = refusal(rows, SplitConfig())
     named = re.search(r"Set split\.embargo_days to 56 and split\.test_days to (\d+): then training has", said)
@@ -176,7 +176,7 @@ def test_a_test_that_is_too_long_is_shortened_too() -> None:
     out_of_time(rows, SplitConfig(embargo_days=56, test_days=int(named[1])))
 
 
-def test_without_a_horizon_the_longest_that_works_is_named() -> None:
+def test_without_a_horizon_advice_names_the_longest_possible() -> None:
     rows = with_horizon(dataset(1_500, days=300), None)
     said = refusal(rows, SplitConfig())
     named = re.search(
@@ -189,14 +189,14 @@ def test_without_a_horizon_the_longest_that_works_is_named() -> None:
     assert find_advice(rows, longest + 1, 120, unseen) is None
 
 
-def test_labels_that_no_setting_splits_are_described() -> None:
+def test_labels_that_no_setting_can_split_are_described() -> None:
     said = refusal(with_horizon(dataset(300, days=50), 56), SplitConfig(embargo_days=56))
     assert "No split.test_days works: the 300 labels" in said
     assert "outcomes take 56 days" in said
     assert "or give all labels one as_of, so that the model is tested out of fold" in said
 
 
-def test_the_labels_of_one_seller_are_not_sent_out_of_fold() -> None:
+def test_labels_of_one_seller_get_no_advice_to_test_out_of_fold() -> None:
     said = refusal(with_horizon(dataset(300, sellers=1, days=300), 56), SplitConfig(embargo_days=56))
     assert "Add labels of a longer period or of more sellers." in said
 

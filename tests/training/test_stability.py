@@ -1,4 +1,4 @@
-"""Selection by stability: what holds in every period is kept, and what turns between periods is not."""
+"""Feature selection by stability: columns that rank in every period are selected."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def kept_names(found: Stability) -> set[str]:
     return {NAMES[place] for place in found.selected}
 
 
-def test_a_column_that_turns_between_periods_is_dropped_though_it_ranks_well_pooled() -> None:
+def test_a_column_that_reverses_between_periods_is_not_selected() -> None:
     sample = sample_of()
     pooled = auc(sample.bad == 1, np.asarray(sample.matrix)[:, NAMES.index("turning")])
     assert pooled > 0.6
@@ -71,7 +71,7 @@ def test_the_gini_is_the_mean_over_periods_in_the_declared_direction() -> None:
         assert found.error[place] == pytest.approx(max(between, chance))
 
 
-def test_a_column_bound_the_wrong_way_is_dropped() -> None:
+def test_a_column_with_the_wrong_sign_is_not_selected() -> None:
     sample = sample_of()
     wrong = replace(sample.columns, signs=(-1, *sample.columns.signs[1:]))
     found = measure_stability(replace(sample, columns=wrong), 2.5)
@@ -79,11 +79,11 @@ def test_a_column_bound_the_wrong_way_is_dropped() -> None:
     assert "steady" not in kept_names(found)
 
 
-def test_with_no_errors_every_column_is_kept() -> None:
+def test_a_threshold_of_0_selects_every_column() -> None:
     assert kept_names(measure_stability(sample_of(), 0.0)) == set(NAMES)
 
 
-def test_the_strongest_are_kept_where_hardly_any_is_beyond_chance() -> None:
+def test_the_strongest_columns_are_always_selected() -> None:
     rng = np.random.default_rng(4)
     names = [f"noise_{number}" for number in range(8)]
     features = pd.DataFrame(rng.normal(size=(300, 8)), columns=names)
@@ -94,7 +94,7 @@ def test_the_strongest_are_kept_where_hardly_any_is_beyond_chance() -> None:
     assert set(found.selected) == set(np.argsort(-found.gini)[:MIN_SELECTED])
 
 
-def test_both_columns_of_a_feature_without_a_direction_are_kept() -> None:
+def test_both_columns_of_a_feature_without_a_direction_are_selected() -> None:
     """Risk that is high at both ends ranks loans in neither direction, yet trees learn it from the two columns."""
     rng = np.random.default_rng(5)
     names = ["valley", *(f"told_{number}" for number in range(MIN_SELECTED)), "noise"]
@@ -107,7 +107,7 @@ def test_both_columns_of_a_feature_without_a_direction_are_kept() -> None:
     assert [names[columns.feature_of[place]] for place in found.selected] == ["valley", "valley", *names[1:-1]]
 
 
-def test_outcomes_of_one_kind_rank_nothing() -> None:
+def test_equal_outcomes_have_a_gini_of_0() -> None:
     sample = sample_of()
     found = measure_stability(replace(sample, bad=np.ones(len(sample.bad)), days=None), 2.5)
     assert not found.gini.any()
@@ -145,7 +145,7 @@ def test_of_one_period_the_text_claims_no_stability() -> None:
     assert "1 periods" not in text
 
 
-def test_columns_that_are_kept_without_ranking_are_counted() -> None:
+def test_columns_selected_without_ranking_are_counted() -> None:
     sample = sample_of()
     columns = Columns.of(NAMES, {**SIGNS, "noise": 0}, not_scored=())
     assert "Exceptions are 2 that belong to a feature without a declared direction." in said(

@@ -1,4 +1,4 @@
-"""Directions of columns: declared ones stand, clear ones come from training rows, and noise chooses none."""
+"""Directions of columns: declared ones stay, clear ones come from training rows, noise sets none."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def table(rows: int = 1_000, noise: int = 5, seed: int = 1) -> Dataset:
     return as_dataset(pd.DataFrame(columns), TableForm("bad", 1))
 
 
-def test_clear_directions_come_from_the_rows_and_declared_ones_stand() -> None:
+def test_clear_directions_come_from_the_rows_and_declared_ones_stay() -> None:
     found = {each.column: each for each in find_directions(table(), {"income": 1})}
     assert (found["debt"].sign, found["debt"].source) == (1, "training rows")
     assert (found["income"].sign, found["income"].source) == (1, "declared")
@@ -32,7 +32,7 @@ def test_clear_directions_come_from_the_rows_and_declared_ones_stand() -> None:
     assert (found["one"].sign, found["one"].source) == (0, "none")
 
 
-def test_noise_chooses_no_direction() -> None:
+def test_noise_sets_no_direction() -> None:
     """One column in 370 is clear by chance, so that a few hundred hardly choose any."""
     found = find_directions(table(500, noise=300), {})
     chosen = [each for each in found if each.column.startswith("noise") and each.sign]

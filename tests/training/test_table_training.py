@@ -1,4 +1,4 @@
-"""The evidence on a table: the split by time and group, settings by size, and leak alarms that ring for leaks."""
+"""Training on tables: the split by time and group, settings by size, and alarms for leaks."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ def test_noise_is_not_ranked_out_of_fold() -> None:
     """Directions that were chosen on the rows that are then predicted would rank even noise."""
     rng = np.random.default_rng(3)
     noise = pd.DataFrame(rng.normal(size=(600, 25))).add_prefix("x").assign(bad=rng.integers(0, 2, 600))
-    with suppress(TrainingError):  # which is what training says of a model that ranks no better than chance
+    with suppress(TrainingError):  # raised if the model ranks no better than chance
         assert train_table(noise, TableRequest("noise", "bad")).figures["auc"].value < 0.55
 
 
@@ -231,7 +231,7 @@ def test_settings_follow_from_the_number_of_bad_rows() -> None:
     assert sizes[-1] == 31
 
 
-def test_that_a_value_is_missing_stays_a_feature_where_the_value_cannot_be_one() -> None:
+def test_missingness_of_an_excluded_column_stays_a_feature() -> None:
     table = loans(300)
     table = table.assign(recovered=np.where(table["status"] == "CHGOFF", 1.0, np.nan))
     kept, why = usable_columns(table, HONEST)
@@ -240,7 +240,7 @@ def test_that_a_value_is_missing_stays_a_feature_where_the_value_cannot_be_one()
     assert why["recovered"] == "one value, or none; whether it has a value is the feature recovered_known"
 
 
-def test_columns_that_cannot_be_features_are_left_out_with_the_reason() -> None:
+def test_unusable_columns_are_excluded_with_the_reason() -> None:
     table = loans(300).assign(one=1.0, wide=np.inf, mixed=[1, "a"] * 150)
     kept, why = usable_columns(table, HONEST)
     assert {"amount", "staff", "new", "place"} <= set(kept)
@@ -267,7 +267,7 @@ def test_columns_that_cannot_be_features_are_left_out_with_the_reason() -> None:
         (TableRequest("t", "place", bad="urban", time="status"), "values of the time column 'status' are not dates"),
     ],
 )
-def test_a_request_that_does_not_fit_the_table_is_one_sentence(request_: TableRequest, words: str) -> None:
+def test_a_request_that_does_not_fit_the_table_is_an_error(request_: TableRequest, words: str) -> None:
     with pytest.raises(TableError) as caught:
         read_request(loans(200), request_)
     assert words in str(caught.value)
@@ -275,7 +275,7 @@ def test_a_request_that_does_not_fit_the_table_is_one_sentence(request_: TableRe
 
 
 @pytest.mark.parametrize("rows", [0, 5])
-def test_a_target_without_values_is_named(rows: int) -> None:
+def test_a_target_without_values_is_an_error(rows: int) -> None:
     table = loans(200).head(rows).assign(status=None)
     with pytest.raises(TableError, match=rf"'status' has no value in the {rows} rows of the table. Use a table"):
         read_request(table, TableRequest("t", "status"))

@@ -39,7 +39,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_columns_and_types_are_the_contracts(delivery: Delivery, table: Table) -> None:
+def test_columns_and_types_follow_the_contract(delivery: Delivery, table: Table) -> None:
     schema = pq.read_schema(delivery.folder / f"{table.name}.parquet")
     assert {name: schema.field(name).type for name in schema.names} == {
         column.name: TYPES[column.kind] for column in table.columns
@@ -47,7 +47,7 @@ def test_columns_and_types_are_the_contracts(delivery: Delivery, table: Table) -
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
-def test_good_rows_have_values_and_single_keys(delivery: Delivery, table: Table) -> None:
+def test_valid_rows_have_values_and_unique_keys(delivery: Delivery, table: Table) -> None:
     rows = delivery.good(table.name)
     assert len(rows) > 0
     assert not rows.isna().any().any()
@@ -60,7 +60,7 @@ def test_good_rows_have_values_and_single_keys(delivery: Delivery, table: Table)
 
 
 @pytest.mark.parametrize("table", sorted(MONEY))
-def test_the_mess_is_as_counted(delivery: Delivery, table: str) -> None:
+def test_bad_rows_are_counted(delivery: Delivery, table: str) -> None:
     rows, summary = delivery.raw(table), delivery.summary
     bad = delivery.bad(table)
     assert bad.sum() == summary.malformed[table] > 0
@@ -71,7 +71,7 @@ def test_the_mess_is_as_counted(delivery: Delivery, table: str) -> None:
     assert 0.0005 < bad.mean() < 0.002
 
 
-def test_rows_are_counted_and_about_as_many_as_asked(delivery: Delivery) -> None:
+def test_row_counts_match_the_files_and_the_configuration(delivery: Delivery) -> None:
     rows = delivery.summary.rows
     assert {name: len(delivery.raw(name)) for name in (table.name for table in TABLES)} == {
         name: count for name, count in rows.items() if name != "truth"
@@ -80,7 +80,7 @@ def test_rows_are_counted_and_about_as_many_as_asked(delivery: Delivery) -> None
     assert 0.04 < rows["refunds"] / rows["orders"] < 0.10
 
 
-def test_nothing_is_known_before_it_happens_or_after_the_delivery(delivery: Delivery) -> None:
+def test_rows_become_known_after_the_event_and_before_the_delivery(delivery: Delivery) -> None:
     for table in TABLES:
         rows = delivery.good(table.name)
         assert rows["known_at"].max() <= delivery.end
@@ -95,7 +95,7 @@ def test_about_one_row_in_seventy_is_late(delivery: Delivery) -> None:
     assert 0.01 < late / len(orders) < 0.02
 
 
-def test_every_row_refers_to_what_was_delivered(delivery: Delivery) -> None:
+def test_every_row_refers_to_delivered_rows(delivery: Delivery) -> None:
     known = {name: set(delivery.good(name).iloc[:, 0]) for name in ("sellers", "stores", "orders", "loans")}
     for table in TABLES:
         rows = delivery.good(table.name)
@@ -134,9 +134,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path: Pa
     assert digests(tmp_path / "one")["orders.parquet"] != digests(tmp_path / "other")["orders.parquet"]
 
 
-def test_more_sellers_leave_the_chunks_before_them_as_they_were(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_sellers_do_not_change_earlier_chunks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sellers, "CHUNK_SELLERS", 6)
     monkeypatch.setattr(run, "CHUNK_SELLERS", 6)
     simulate(SimulationConfig(**{**vars(SMALL), "sellers": 6}), tmp_path / "few")
@@ -152,20 +150,20 @@ def test_progress_counts_sellers_up_to_all(tmp_path: Path) -> None:
     assert told == [(12, 12)]
 
 
-def test_a_used_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
+def test_a_folder_with_files_is_rejected_and_not_changed(tmp_path: Path) -> None:
     (tmp_path / "orders.parquet").write_text("mine")
     with pytest.raises(SimulationError, match=r"is not empty\. Use a new or empty folder"):
         simulate(SMALL, tmp_path)
     assert (tmp_path / "orders.parquet").read_text() == "mine"
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+def test_a_file_instead_of_a_folder_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(SimulationError, match="is a file"):
         simulate(SMALL, tmp_path / "out")
 
 
-def test_a_run_that_is_cut_off_leaves_nothing(tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_no_files(tmp_path: Path) -> None:
     def cut(_done: int, _of: int) -> None:
         raise KeyboardInterrupt
 
@@ -179,7 +177,7 @@ def test_amounts_have_two_decimals(delivery: Delivery) -> None:
     assert np.array_equal(amounts.round(2), amounts)
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unwritable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(SimulationError, match="is inside a file"),
@@ -187,7 +185,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: p
     ):
         pass
 
-    # Rights do not bind the superuser, under whom tests may run.
+    # tests may run as the superuser, who can write anywhere
     def refuse(**_: object) -> str:
         raise PermissionError(13, "Permission denied")
 
