@@ -79,13 +79,13 @@ def run_economy(traits: Traits, market: Market, rng: np.random.Generator) -> Eco
         state.cash += loans.lend(day, state, history, active & (state.closed_on == NEVER), rng)
         _drift(state, traits, active, rng)
         _ban_accounts(day, state, active, rng)
-        wanted = _demand(day, state, world, rng) * active
-        fakes = loans.fake_orders(day, wanted, rng)
-        demand = daily_demand(wanted, state, traits)
+        expected = _demand(day, state, world, rng) * active
+        fakes = loans.fake_orders(day, expected, rng)
+        demand = daily_demand(expected, state, traits)
         history.spike[day] = demand.spike
         history.sales[day] = trade.sell(day, demand, traits, rng)
         history.gross[day] = history.sales[day] + trade.add_fake_orders(fake_batch(day, fakes, traits, rng), count)
-        history.wanted[day], history.refunds[day] = wanted, trade.refund_due[day]
+        history.expected[day], history.refunds[day] = expected, trade.refund_due[day]
         history.health[day], history.stress[day] = state.health, state.stress
         _update_cash(day, state, world, history, active)
         state.cash -= _FAKE_COMMISSION * fakes * traits.price
@@ -139,10 +139,10 @@ def _demand(day: int, state: State, world: World, rng: np.random.Generator) -> F
     traits, market = world.traits, world.market
     hit = np.array([shock.demand for shock in market.shocks]) * market.spell[:, day]
     noise = rng.normal(0, 0.12, len(traits))
-    wanted = traits.size * market.season[day] * np.exp(state.trend + traits.exposure @ hit + noise)
+    expected = traits.size * market.season[day] * np.exp(state.trend + traits.exposure @ hit + noise)
     live = np.flatnonzero(rng.random(len(traits)) < traits.livestream)
-    wanted[live] *= 3 + 4 * rng.pareto(2.2, len(live))
-    faded: FloatArray = wanted * np.exp(-np.maximum(day - state.closed_on, 0) / _FADE_DAYS)
+    expected[live] *= 3 + 4 * rng.pareto(2.2, len(live))
+    faded: FloatArray = expected * np.exp(-np.maximum(day - state.closed_on, 0) / _FADE_DAYS)
     return faded
 
 

@@ -30,9 +30,9 @@ _LEAST_TENURE: Final = 120
 _LOOK_BACK: Final = 90
 _LEAST_SALES_USD: Final = 300.0
 _APPROVED_SHARE: Final = 0.95
-_ASK_CHANCE: Final = 0.08
+_APPLICATION_CHANCE: Final = 0.08
 """Daily probability that a seller without a loan applies; under full stress it is three times as high."""
-_DRESSING_DAYS: Final = (20, 45)
+_FAKING_DAYS: Final = (20, 45)
 _PAUSE_DAYS: Final = (5, 30)
 """Days until the next application after repayment, and after a rejection."""
 
@@ -82,10 +82,10 @@ class LoanBook:
         """Start without loans."""
         count = len(self.traits)
         self.open, self.defaulted = (np.zeros(count, dtype=np.bool_) for _ in range(2))
-        self.number, self.since, self.instalment, self.total, self.paid, self.may_ask_from = (
+        self.number, self.since, self.instalment, self.total, self.paid, self.may_apply_from = (
             np.zeros(count, dtype=np.int64) for _ in range(6)
         )
-        self.rate, self.asks_on = np.ones(count), np.full(count, NEVER, dtype=np.int64)
+        self.rate, self.applies_on = np.ones(count), np.full(count, NEVER, dtype=np.int64)
 
     def lend(
         self, day: int, state: State, history: DailyHistory, trading: Mask, rng: np.random.Generator
@@ -102,7 +102,7 @@ class LoanBook:
             & (sales[-30:].mean(axis=0) > 0.5 * sales.mean(axis=0))
             & (rng.random(len(applicants)) < _APPROVED_SHARE)
         )
-        self.may_ask_from[applicants] = day + _PAUSE_DAYS[1]
+        self.may_apply_from[applicants] = day + _PAUSE_DAYS[1]
         months = rng.uniform(*_MONTHS, len(applicants)) * 30 * sales.mean(axis=0)
         periods = rng.choice(_TERMS, len(applicants))
         if approved.any():
@@ -114,13 +114,13 @@ class LoanBook:
 
     def _applicants(self, day: int, state: State, trading: Mask, rng: np.random.Generator) -> IntArray:
         """Return who applies today: honest sellers at once, fakers after some weeks of more fake orders."""
-        chance = _ASK_CHANCE * (1 + 2 * state.stress)
+        chance = _APPLICATION_CHANCE * (1 + 2 * state.stress)
         free = trading & ~self.open
-        wants = free & (day >= self.may_ask_from) & (self.asks_on == NEVER) & (rng.random(len(chance)) < chance)
-        delay = rng.integers(*_DRESSING_DAYS, len(chance)) * self.traits.faker
-        self.asks_on = np.where(wants, day + delay, self.asks_on)
-        asks = free & (self.asks_on <= day)
-        self.asks_on = np.where(asks, NEVER, self.asks_on)
+        wants = free & (day >= self.may_apply_from) & (self.applies_on == NEVER) & (rng.random(len(chance)) < chance)
+        delay = rng.integers(*_FAKING_DAYS, len(chance)) * self.traits.faker
+        self.applies_on = np.where(wants, day + delay, self.applies_on)
+        asks = free & (self.applies_on <= day)
+        self.applies_on = np.where(asks, NEVER, self.applies_on)
         return np.flatnonzero(asks)
 
     def _disburse(self, day: int, who: IntArray, usd: FloatArray, periods: IntArray, known: Snapshot) -> FloatArray:
@@ -135,10 +135,10 @@ class LoanBook:
         paid_out: FloatArray = principal * rate / 100
         return paid_out
 
-    def fake_orders(self, day: int, wanted: FloatArray, rng: np.random.Generator) -> IntArray:
+    def fake_orders(self, day: int, expected: FloatArray, rng: np.random.Generator) -> IntArray:
         """Return the number of fake orders of each seller today; fakers place more before a loan application."""
-        dressing = (self.asks_on != NEVER) & (day >= HISTORY_DAYS - _DRESSING_DAYS[1])
-        return fake_counts(wanted, self.traits.faker, dressing, rng)
+        before_loan = (self.applies_on != NEVER) & (day >= HISTORY_DAYS - _FAKING_DAYS[1])
+        return fake_counts(expected, self.traits.faker, before_loan, rng)
 
     def owed_usd(self) -> FloatArray:
         """Return the open debt of each seller, due or not, in USD."""
@@ -163,7 +163,7 @@ class LoanBook:
     def _close(self, day: int, who: IntArray) -> None:
         self.open[who] = False
         self.defaulted[who] = False
-        self.may_ask_from[who] = day + _PAUSE_DAYS[0]
+        self.may_apply_from[who] = day + _PAUSE_DAYS[0]
 
     def _record_defaults(self, day: int) -> None:
         """Record defaults. Payments cover the oldest instalment first; its due date starts the days past due."""

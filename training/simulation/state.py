@@ -39,11 +39,11 @@ class State:
 class DailyHistory:
     """Daily values, days x sellers, in USD or counts.
 
-    `gross` includes fake orders, `sales` does not. `wanted` is the demand in orders; `spike` marks days far above the
+    `gross` includes fake orders, `sales` does not. `expected` is the demand in orders; `spike` marks days far above the
     expected sales.
     """
 
-    wanted: NDArray[np.float32]
+    expected: NDArray[np.float32]
     ads: NDArray[np.float32]
     health: NDArray[np.float32]
     stress: NDArray[np.float32]
@@ -55,10 +55,10 @@ class DailyHistory:
     @classmethod
     def blank(cls, days: int, count: int) -> DailyHistory:
         """Return an empty history."""
-        wanted, ads, health, stress = (np.zeros((days, count), dtype=np.float32) for _ in range(4))
+        expected, ads, health, stress = (np.zeros((days, count), dtype=np.float32) for _ in range(4))
         sales, refunds, gross = (np.zeros((days, count)) for _ in range(3))
         spike = np.zeros((days, count), dtype=np.bool_)
-        return cls(wanted, ads, health, stress, spike, sales, refunds, gross)
+        return cls(expected, ads, health, stress, spike, sales, refunds, gross)
 
 
 @dataclass(frozen=True)

@@ -60,27 +60,25 @@ class Batch:
 
 @dataclass(frozen=True)
 class Demand:
-    """Demand of a day, one value per seller: expected orders, share served, and probabilities of cancel and return."""
+    """Demand of a day, one value per seller: expected orders, spikes, and probabilities of cancel and return."""
 
-    wanted: FloatArray
-    served: FloatArray
+    expected: FloatArray
     spike: NDArray[np.bool_]
     cancelled: FloatArray
     returned: FloatArray
 
 
-def daily_demand(wanted: FloatArray, state: State, traits: Traits) -> Demand:
+def daily_demand(expected: FloatArray, state: State, traits: Traits) -> Demand:
     """Return the demand of a day.
 
     If the stock lasts for less than three days, orders are not served or are cancelled. Low skill, low health and
     spikes increase returns.
     """
-    spike = wanted * traits.price > _SPIKE * state.fast
-    served = np.clip(state.stock / (3 * GOODS_SHARE * wanted * traits.price + 1e-9), 0.05, 1)
+    spike = expected * traits.price > _SPIKE * state.fast
+    served = np.clip(state.stock / (3 * GOODS_SHARE * expected * traits.price + 1e-9), 0.05, 1)
     returned = _RETURN_SHARE * traits.returns * np.exp(-0.30 * traits.skill - 0.38 * state.health)
     return Demand(
-        wanted=wanted * served,
-        served=served,
+        expected=expected * served,
         spike=spike,
         cancelled=_CANCEL_SHARE + 0.15 * state.stress + 0.10 * (1 - served),
         returned=np.minimum(returned * np.where(spike, 1.6, 1.0), 0.5),
@@ -101,7 +99,7 @@ class Trade:
 
     def sell(self, day: int, demand: Demand, traits: Traits, rng: np.random.Generator) -> FloatArray:
         """Add the real orders of a day and return the sales of each seller in USD."""
-        seller = np.repeat(np.arange(len(traits), dtype=np.int32), rng.poisson(demand.wanted))
+        seller = np.repeat(np.arange(len(traits), dtype=np.int32), rng.poisson(demand.expected))
         spread = traits.price_sd[seller]
         usd: FloatArray = traits.price[seller] * np.exp(spread * rng.standard_normal(len(seller)) - spread**2 / 2)
         usd = np.maximum(usd, 1.0).round(2)
@@ -152,12 +150,12 @@ _FAKE_REFUND_SHARE: Final = 0.40
 
 
 def fake_counts(
-    wanted: FloatArray, faker: NDArray[np.bool_], before_loan: NDArray[np.bool_], rng: np.random.Generator
+    expected: FloatArray, faker: NDArray[np.bool_], before_loan: NDArray[np.bool_], rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Return the number of fake orders of each seller today; more before a loan application."""
-    burst = before_loan & (rng.random(len(wanted)) < _BURST_CHANCE)
+    burst = before_loan & (rng.random(len(expected)) < _BURST_CHANCE)
     rate = np.where(burst, _BURST_RATE, _BACKGROUND_RATE) * faker
-    counts: NDArray[np.int64] = rng.poisson(np.minimum(wanted, 50.0) * rate)
+    counts: NDArray[np.int64] = rng.poisson(np.minimum(expected, 50.0) * rate)
     return counts
 
 

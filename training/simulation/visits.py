@@ -84,7 +84,7 @@ def _traffic(reports: _Reports, chunk: ChunkContext, rng: np.random.Generator) -
     """Return the rows of one reporting interval, drawn from the expected visits."""
     traits, history = chunk.traits, chunk.economy.history
     quality = np.exp(0.22 * traits.skill + 0.22 * history.health - 0.3 * history.stress)
-    visitors = history.wanted / (_CONVERSION * quality)
+    visitors = history.expected / (_CONVERSION * quality)
     share = paid_share(ad_share(history.health, history.stress, traits.skill) * traits.ad_taste)
     paid, live = reports.sums(visitors * share), reports.sums(visitors * history.spike * LIVE_SHARE)
     free = np.maximum(reports.sums(visitors) - paid - live, 0)
@@ -120,7 +120,7 @@ def rating_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
     seller, slot = np.nonzero(np.arange(MOST_STORES) < traits.stores[:, None])
     share = np.diff(traits.store_share, prepend=0.0, axis=1)[seller, slot]
     reports = _Reports(_WEEK, seller, slot, share)
-    counts = rng.poisson(reports.sums(history.wanted * _RATED_SHARE))
+    counts = rng.poisson(reports.sums(history.expected * _RATED_SHARE))
     period, store = np.nonzero(counts)
     day, owner = reports.last_day(period), seller[store]
     ratings = counts[period, store]

@@ -130,11 +130,11 @@ def test_the_last_shock_begins_in_the_out_of_time_period_and_costs_orders() -> N
     first = market.shocks[-1].first_day
     assert config.days - 485 <= first < config.days - 365
     # The same luck in both worlds: what differs is the shock alone.
-    wanted, undisturbed = (
-        run_economy(traits, world, np.random.default_rng(3)).history.wanted[first + 10 : first + 20].sum()
+    expected, undisturbed = (
+        run_economy(traits, world, np.random.default_rng(3)).history.expected[first + 10 : first + 20].sum()
         for world in (replace(market, spell=market.spell * [[0], [0], [1]]), calm)
     )
-    assert 0.70 < wanted / undisturbed < 0.92
+    assert 0.70 < expected / undisturbed < 0.92
 
 
 def test_truth_has_a_row_for_each_loan_and_each_seller_at_the_end(delivery: Delivery) -> None:
