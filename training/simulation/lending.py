@@ -33,6 +33,7 @@ _APPROVED_SHARE: Final = 0.95
 _APPLICATION_CHANCE: Final = 0.08
 """Daily probability that a seller without a loan applies; under full stress it is three times as high."""
 _FAKING_DAYS: Final = (20, 45)
+"""Days for which a faker places more fake orders before an application."""
 _PAUSE_DAYS: Final = (5, 30)
 """Days until the next application after repayment, and after a rejection."""
 
