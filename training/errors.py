@@ -1,57 +1,55 @@
-"""Everything that training refuses, as one tree.
+"""Errors of this package.
 
 TrainingError
-├── ClusterError       the Dask cluster cannot be reached, or lost a worker
-├── ComparisonError    two models that cannot be judged on the same rows
-├── ConfigError        a settings file that cannot be used
-├── LabelError         no usable labels: no loans, one class only, too few defaults
-├── MonitorError       scores to monitor that cannot be read as such (in `training.errors`)
-├── PromotionError     a model that may not become the champion, or nothing to go back to
-├── RegistryError      the registry cannot be reached, or lacks the version asked for
-├── SimulationError    a simulation that cannot be run as asked (in `training.errors`)
-└── TableError         a table that others made cannot be trained on
+├── ClusterError       the Dask cluster cannot be reached, or a worker failed
+├── ComparisonError    two models that cannot be compared on the same rows
+├── ConfigError        an invalid settings file
+├── LabelError         no usable labels: no loans, one outcome only, or too few defaults
+├── MonitorError       scores that monitoring cannot read
+├── PromotionError     a model that may not become the champion, or no version to roll back to
+├── RegistryError      the registry cannot be reached, or does not have the version
+├── SimulationError    an invalid configuration or output folder of a simulation
+└── TableError         a table that cannot be used for training
 
-What monitoring refuses; see `training.errors` for the tree that it belongs to.
-
-What the simulation refuses.
+The message of every error is one plain sentence or a few, ready to be printed.
 """
 
 
 class TrainingError(Exception):
-    """Base of all errors of this package; its message is one plain sentence."""
+    """Base class of all errors of this package."""
 
 
 class ClusterError(TrainingError):
-    """Dask is not installed, its scheduler does not answer, or a worker cannot open the rows or was lost."""
+    """Dask is not installed, its scheduler does not answer, or a worker failed or cannot open the rows."""
 
 
 class ComparisonError(TrainingError):
-    """Two models cannot be judged on the same rows: other catalogues, other definitions of bad, no rows unseen."""
+    """Two models cannot be compared: other catalogues, other definitions of bad, or no rows outside their training."""
 
 
 class ConfigError(TrainingError):
-    """A settings file cannot be read, names an unknown setting, or gives one a value that it cannot have."""
+    """A settings file cannot be read, has an unknown setting, or has a value that is not allowed."""
 
 
 class LabelError(TrainingError):
-    """There is nothing to learn from: no labels, one class only, or too few defaults."""
-
-
-class PromotionError(TrainingError):
-    """The champion was not moved: a gate failed, the approver trained the model, or another moved it meanwhile."""
-
-
-class RegistryError(TrainingError):
-    """The MLflow registry cannot be reached, or does not hold the version asked for."""
-
-
-class TableError(TrainingError):
-    """A table that others made has no label, no rows, or columns that are neither numbers nor categories."""
+    """There are no usable labels: no rows, one outcome only, or too few defaults."""
 
 
 class MonitorError(TrainingError):
-    """The scores to monitor cannot be read as such: a portfolio of another model, without a day, or no portfolio."""
+    """The scores to monitor cannot be read: no portfolio, a portfolio of another model, or one without a day."""
+
+
+class PromotionError(TrainingError):
+    """The champion was not changed: a gate failed, the approver trained the model, or someone else changed it."""
+
+
+class RegistryError(TrainingError):
+    """The MLflow registry cannot be reached, or does not have the version."""
 
 
 class SimulationError(TrainingError):
-    """A simulation that cannot be run as asked; its message is one sentence for the person at the command line."""
+    """The configuration or the output folder of a simulation is invalid."""
+
+
+class TableError(TrainingError):
+    """A table has no label, no rows, or columns that are neither numbers nor categories."""

@@ -107,13 +107,13 @@ def compare(
     Example: sellerscore compare challenger 3 --json
     """
     from training.compare_versions import Contender, compare_versions
-    from training.registry import Registry, find_version
 
     # moved
-    from training.steps import shown_steps
+    from training.console import show_steps
+    from training.registry import Registry, find_version
 
     registry = Registry.in_folder(state_folder())
-    with shown_steps("Reaching the MLflow registry") as step:
+    with show_steps("Reaching the MLflow registry") as step:
         ours, theirs = find_version(registry, candidate), find_version(registry, champion)
         step("Fetching both bundles")
         contenders = [Contender.load(registry, each) for each in (ours, theirs)]
@@ -141,6 +141,8 @@ def promote(
     Example: sellerscore promote 4 --approved-by "Wei Zhang" --reason "Better on new sellers, see the comparison"
     Example: sellerscore promote --show-gates > gates.toml; edit it; sellerscore promote 4 --gates gates.toml ...
     """
+    # moved
+    from training.console import show_steps
     from training.gate_inputs import collect_inputs
     from training.gates import Gates, evaluate_gates
     from training.promotion import Approval
@@ -148,16 +150,13 @@ def promote(
     from training.registry import Registry, Version
     from training.settings import read_settings
 
-    # moved
-    from training.steps import shown_steps
-
     limits = read_settings(gates, Gates)
     if show_gates:
         typer.echo(limits.as_toml(), nl=False)
         return
     approval = Approval.now(approved_by, reason)
     registry = Registry.in_folder(state_folder())
-    with shown_steps("Reaching the MLflow registry") as step:
+    with show_steps("Reaching the MLflow registry") as step:
 
         def ask(candidate: Version, before: Version | None) -> tuple[Check, ...]:
             return evaluate_gates(limits, collect_inputs(registry, _source(labels), candidate, before, step))

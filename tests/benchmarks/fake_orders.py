@@ -1,6 +1,6 @@
-"""What fake orders buy: 500 sellers who are honest by the simulation's truth, each in the best of 20 mixes.
+"""Gain from fake orders: 500 sellers who are honest by the simulation's truth, each with the best of 20 strategies.
 
-The model has seen none of them. Only here and in `simulation` is the truth read.
+The model was not trained on them. Only this module, `simulation` and the tests of the simulation read the truth.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ from training.evidence.fake_orders import AttackResult, report, run_attack, samp
 from training.fit import FitConfig, fit, fit_calibration
 from training.package import Package, bundle_parts
 from training.simulation import SimulationConfig, simulate
-from training.split import out_of_time
-from training.split_settings import SplitConfig
+from training.split import SplitConfig, out_of_time
 
 SEED = 107
-"""Looked at by no one who chose features or settings: 1, 104, 105 and 106 were."""
+"""Not used for the choice of features or settings; seeds 1, 104, 105 and 106 were."""
 
 ASKED = 500
 SPLIT = SplitConfig(unseen_share=0.5)
@@ -29,7 +28,7 @@ SPLIT = SplitConfig(unseen_share=0.5)
 
 
 _NAMED = {f"gaining_share{end}": f"share_over_5_points{end}" for end in ("", "_low", "_high")}
-"""What some figures of the study are called in var/bench.json."""
+"""Names of some figures of the study in var/bench.json."""
 
 
 def run(sellers: int = 10_000, orders_per_seller: int = 400, asked: int = ASKED) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""Are the stated reasons true? 2,000 scored sellers of a marketplace that nothing was tuned on, checked from outside.
+"""Truth of the principal reasons of 2,000 scored sellers, on a marketplace that nothing was tuned on.
 
-The check is written anew: a second way of counting points, from the model's margin alone, and a reader of the
-statements. `gini_cost` is what one direction per feature costs: the same trainer with the features and directions of
-the version before, judged on the same loans.
+The check is independent of the product: it computes points from the model's margin alone and parses the statements.
+`gini_cost` is the cost of one direction per feature: the same training with the features and directions of the previous
+version, tested on the same loans.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ from training.simulation import SimulationConfig, simulate
 from training.split import hold_out, out_of_time
 
 SEED: Final = 211
-"""Looked at by no one who chose directions, settings or the rules of reasons; that was done on seeds 1 and 2."""
+"""Not used for the choice of directions, settings or rules of reasons; seeds 1 and 2 were."""
 
 SELLERS: Final = 16_000
 ASKED: Final = 2_000
-LEAST_GAIN: Final = 2
+MIN_GAIN: Final = 2
 
 TARGETS: Final = {
     "reasons.true_share": Target(1.0, at_most=False),
@@ -56,7 +56,7 @@ _BEFORE: Final = {
     "top_days_share_365d": 0,
     "sales_spike_30d": 1,
 }
-"""Signs of the version before, where they were others."""
+"""Signs of the previous version that differ from today."""
 
 
 def run(sellers: int = SELLERS, asked: int = ASKED, orders_per_seller: int = 400) -> dict[str, float]:
@@ -104,7 +104,7 @@ def verdicts(bundle: Bundle, chosen: Sequence[tuple[Vector, Assessment]]) -> dic
 
 
 def is_true(bundle: Bundle, vector: Vector, reason: Reason) -> bool:
-    """Return whether the seller's own value lies on the side of typical that a reason states, or is missing."""
+    """Return whether the seller's value is on the side of typical that a reason states, or is missing."""
     entry = next(each for each in bundle.sheet.entries if each.name == reason.feature)
     value = vector.values[bundle.sheet.names.index(reason.feature)]
     if reason.side == "missing" or value is None or entry.typical is None:
@@ -114,7 +114,7 @@ def is_true(bundle: Bundle, vector: Vector, reason: Reason) -> bool:
 
 
 def are_verified(bundle: Bundle, found: Sequence[tuple[Vector, Reason]]) -> Iterator[bool]:
-    """Yield whether the score with the stated figure at its typical value is higher by what the reason says."""
+    """Yield whether the score with the feature at its typical value is higher by the stated gain."""
     rows = np.array([_row(vector) for vector, _ in found])
     changed = rows.copy()
     for row, (_, reason) in zip(changed, found, strict=True):
@@ -122,11 +122,11 @@ def are_verified(bundle: Bundle, found: Sequence[tuple[Vector, Reason]]) -> Iter
         row[place] = bundle.sheet.entries[place].typical
     gains = scores_apart(bundle, changed) - scores_apart(bundle, rows)
     for gain, (_, reason) in zip(gains.tolist(), found, strict=True):
-        yield gain >= LEAST_GAIN and gain == reason.gain
+        yield gain >= MIN_GAIN and gain == reason.gain
 
 
 def scores_apart(bundle: Bundle, rows: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return scores before the ends of the scale, from the model's raw margins alone."""
+    """Return scores without the limits of the scale, from the model's raw margins alone."""
     margins = np.asarray(bundle.model.booster.predict(rows, raw_score=True))
     policy = bundle.policy
     log_odds = policy.calibration.intercept + policy.calibration.slope * margins
@@ -135,7 +135,7 @@ def scores_apart(bundle: Bundle, rows: NDArray[np.float64]) -> NDArray[np.int64]
 
 
 def is_specific(reason: Reason) -> bool:
-    """Return whether a statement names the value and the typical value, or says that data are missing."""
+    """Return whether a statement names the value and the typical value, or states that data are missing."""
     if reason.side == "missing" or reason.value is None:
         return bool(re.search(r"not known|not delivered|too old|not checked", reason.statement))
     named = reason.statement.partition(": ")[2]

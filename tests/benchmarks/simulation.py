@@ -1,7 +1,7 @@
-"""How near the model comes to an oracle: three simulated marketplaces, test loans later in time and of unseen sellers.
+"""Model compared with an oracle on three simulated marketplaces; test loans are later and of other sellers.
 
-The oracle is the same trainer given all hidden state at T beside the features; the floor is a logistic model on sales
-and tenure alone. The only code outside the simulation's tests that reads the truth.
+The oracle is the same training with all hidden state at T in addition to the features. The floor is a logistic model on
+sales and tenure only. Only this module, `fake_orders` and the tests of the simulation read the truth.
 """
 
 from __future__ import annotations
@@ -24,19 +24,18 @@ from training.dataset import Dataset, build, loan_labels
 from training.evidence.bands import judged_bands
 from training.evidence.metrics import evaluate
 from training.fit import FitConfig, fit_calibration, fit_sample, probabilities
-from training.logistic import logistic
 from training.package import BANDS
+from training.real_data.cross_validation import logistic
 from training.sample import Sample
 from training.simulation import SimulationConfig, simulate
-from training.split import Split, hold_out
-from training.split_settings import SplitConfig
+from training.split import Split, SplitConfig, hold_out
 
 SEEDS: Final = (101, 102, 103)
 """No setting was chosen on these; that was done on seeds 1, 2 and 3."""
 
 PARTS: Final = 5
-"""Parts of the sellers; each is judged by models that learnt on all others, so that every test loan is of a seller
-unseen by its model and none is wasted."""
+"""Number of parts of the sellers. Each is tested with a model trained on the other parts, so that every test loan is of
+a seller that its model was not trained on, and every loan is used."""
 
 SPLIT: Final = SplitConfig()
 FLOOR: Final = ["settled_net_sales_365d", "days_on_platform"]
@@ -57,7 +56,7 @@ Predictions = dict[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Scale:
-    """How large each marketplace is."""
+    """Size of each marketplace."""
 
     sellers: int = 20_000
     orders_per_seller: int = 400
@@ -102,10 +101,10 @@ def study(seed: int, scale: Scale) -> dict[str, float]:
 
 
 def judge(dataset: Dataset, hidden: pd.DataFrame) -> dict[str, float]:
-    """Train on each part's other sellers, predict its later loans, and return the figures of all of them together."""
+    """Train on the sellers of the other parts, predict the later loans of each part, and return the pooled figures."""
     part = part_of(dataset.rows["seller_id"])
-    judged = [_predictions(hold_out(dataset, SPLIT, part == number), hidden) for number in range(PARTS)]
-    bad, model, oracle, floor = (np.concatenate([one[name] for one in judged]) for name in judged[0])
+    predictions = [_predictions(hold_out(dataset, SPLIT, part == number), hidden) for number in range(PARTS)]
+    bad, model, oracle, floor = (np.concatenate([one[name] for one in predictions]) for name in predictions[0])
     figures = {name: evaluate(bad, each) for name, each in (("model", model), ("oracle", oracle), ("floor", floor))}
     gini = {name: each["gini"].value for name, each in figures.items()}
     bands = judged_bands(BANDS, bad, model)
@@ -136,12 +135,12 @@ def part_of(seller_ids: pd.Series) -> pd.Series:
 
 def _predictions(split: Split, hidden: pd.DataFrame) -> Predictions:
     train, test = split.train, split.test
-    told = [pd.concat([part.features, hidden_of(hidden, part)], axis=1) for part in (train, test)]
+    with_hidden = [pd.concat([part.features, hidden_of(hidden, part)], axis=1) for part in (train, test)]
     plain = logistic().fit(train.features[FLOOR], train.rows["bad"])
     return {
         "bad": test.rows["bad"].to_numpy(),
         "model": _boosted(split, train.features, test.features),
-        "oracle": _boosted(split, *told, free=True),
+        "oracle": _boosted(split, *with_hidden, free=True),
         "floor": plain.predict_proba(test.features[FLOOR])[:, 1],
     }
 
@@ -163,7 +162,7 @@ def hidden_of(hidden: pd.DataFrame, part: Dataset) -> pd.DataFrame:
 
 
 def _boosted(split: Split, train: pd.DataFrame, test: pd.DataFrame, *, free: bool = False) -> np.ndarray:
-    """Predict as a run does; a free model may take every feature at its word, also what fake orders could buy."""
+    """Predict as a run does; a free model may read every feature, including gameable ones."""
     rows, config = split.train.rows, FitConfig(extra_trees=not free)
     columns = Columns.of(map(str, train.columns), not_scored=()) if free else None
     fitted = fit_sample(Sample.of(train, rows["bad"], rows["seller_id"], rows["as_of"], columns), config)

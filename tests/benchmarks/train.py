@@ -1,4 +1,4 @@
-"""What our fit costs beside bare LightGBM on the same matrix with the same parameters, and what a whole run takes."""
+"""Time of our fit compared with bare LightGBM on the same matrix and parameters, and time of a whole run."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ TARGETS: Final = {"train.over_bare_lightgbm": Target(1.3), "train.whole_run_seco
 
 _NAMES: Final = [feature.name for feature in CATALOGUE]
 _SIGNS: Final = tuple(feature.sign for feature in CATALOGUE)
-_TELLING: Final = 20
+_INFORMATIVE: Final = 20
 """Features that the outcomes depend on."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a measurement is."""
+    """Size of a measurement."""
 
     rows: int = 260_000
     trees: int = 300
@@ -42,10 +42,10 @@ class Scale:
 def run(scale: Scale = Scale()) -> dict[str, float]:
     """Measure, print, and return the figures under the names of var/bench.json.
 
-    The whole run has no operating data, so that of its studies those of fake orders and of sellers without a loan,
-    which compute features, are not in it; they look at a stated number of sellers, however many rows there are.
+    The whole run has no operating data, so it excludes the studies that compute features: fake orders and sellers
+    without a loan. Their time depends on a fixed number of sellers, not on the number of rows.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command does, before LightGBM is there
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command does, before LightGBM is imported
     import lightgbm  # noqa: F401 - loading it is no part of a fit
 
     made = rows_of_loans(scale.rows)
@@ -61,7 +61,7 @@ def run(scale: Scale = Scale()) -> dict[str, float]:
     figures = {
         "train.fit_seconds": float(np.median(ours)),
         "train.bare_lightgbm_seconds": float(np.median(bare)),
-        # each pair was measured within a minute, so that what else the machine did falls on both
+        # each pair is measured within a minute, so that other load on the machine affects both
         "train.over_bare_lightgbm": float(np.median(np.divide(ours, bare))),
         "train.whole_run_seconds": whole,
         "train.whole_run_processor_seconds": time.process_time() - busy,
@@ -77,8 +77,8 @@ def rows_of_loans(rows: int, seed: int = 1) -> Dataset:
     """Return loans over three years whose outcomes follow the signs of some features; heavy tails, a tenth missing."""
     rng = np.random.default_rng(seed)
     matrix = rng.lognormal(size=(rows, len(_NAMES)))
-    direction = np.array([sign or 1 for sign in _SIGNS[:_TELLING]])
-    risk = np.tanh(matrix[:, :_TELLING] - 1.0) @ direction
+    direction = np.array([sign or 1 for sign in _SIGNS[:_INFORMATIVE]])
+    risk = np.tanh(matrix[:, :_INFORMATIVE] - 1.0) @ direction
     bad = rng.random(rows) < 1.0 / (1.0 + np.exp(2.5 - 0.5 * risk))
     matrix[rng.random(matrix.shape) < 0.1] = np.nan
     last = date(2025, 1, 1)
@@ -92,7 +92,7 @@ def rows_of_loans(rows: int, seed: int = 1) -> Dataset:
     about = pd.DataFrame({"country": rng.choice(["CN", "VN"], rows), "marketplace": rng.choice(["a", "b"], rows)})
     labels = Labels(table, 0, last, "90+ days past due within 12 months")
     features = pd.DataFrame(matrix, columns=_NAMES)
-    # history enough for a score, without which some studies would have nothing to do
+    # enough history for a score, which some studies need
     features["days_since_first_order"] = rng.uniform(100, 2_000, rows)
     features["active_days_365d"] = rng.uniform(20, 365, rows)
     return Dataset(table, features, about, labels, digest(CATALOGUE), "made", ("orders", "refunds", "traffic"))

@@ -15,12 +15,12 @@ from training.fit import FitConfig, FittedModel, boost
 from training.labels import Labels
 from training.sample import Sample
 from training.scorecard import Scorecard, fit_scorecard
-from training.stability import stability
+from training.stability import measure_stability
 
 NAMES = [feature.name for feature in CATALOGUE]
 SIGNS = {feature.name: feature.sign for feature in CATALOGUE}
-TELLING = [feature.name for feature in CATALOGUE if feature.scored][:8]
-"""The features that outcomes are made of: some that a model reads."""
+INFORMATIVE = [feature.name for feature in CATALOGUE if feature.scored][:8]
+"""The features that the outcomes depend on."""
 
 TABLES = ("orders", "refunds", "traffic")
 COVERED = sorted({name for feature in CATALOGUE for name in feature.tables})
@@ -30,13 +30,13 @@ OBSERVED = date(2026, 1, 1)
 
 
 def dataset(rows: int = 600, sellers: int = 200, *, seed: int = 1, days: int = 1000, missing: float = 0.1) -> Dataset:
-    """Loans of some sellers over the days before 2025-01-01, a fifth of them bad; those of TELLING matter.
+    """Loans of some sellers over the days before 2025-01-01, a fifth of them bad; those of INFORMATIVE matter.
 
     With `days` 1, all rows are as of one midnight, as in a label table.
     """
     rng = np.random.default_rng(seed)
     matrix = rng.normal(size=(rows, len(NAMES)))
-    risk = sum((SIGNS[name] or 1) * matrix[:, NAMES.index(name)] for name in TELLING) * 0.5
+    risk = sum((SIGNS[name] or 1) * matrix[:, NAMES.index(name)] for name in INFORMATIVE) * 0.5
     bad = rng.random(rows) < 1 / (1 + np.exp(1.7 - risk))
     matrix[rng.random(matrix.shape) < missing] = np.nan
     features = pd.DataFrame(matrix, columns=NAMES)
@@ -64,9 +64,9 @@ def boosted_trees(loans: Dataset, config: FitConfig, rounds: int) -> FittedModel
     return FittedModel(
         booster=sample.columns.merge(boost(sample, config, rounds)),
         recipe=Recipe(Kind.LIGHTGBM, rounds, 1.0),
-        shown=sample.columns.shown,
+        features=sample.columns.read_features,
         choice=None,
-        stability=stability(sample, 0.0),
+        stability=measure_stability(sample, 0.0),
         out_of_fold=np.zeros(len(sample.bad)),
     )
 
@@ -74,5 +74,5 @@ def boosted_trees(loans: Dataset, config: FitConfig, rounds: int) -> FittedModel
 def small_scorecard(
     features: pd.DataFrame, bad: pd.Series, seed: int = 7, signs: Mapping[str, int] = CATALOGUE_SIGNS
 ) -> Scorecard:
-    """Fit a scorecard of the features in TELLING alone, in place of `fit_scorecard`: one of all takes seconds."""
-    return fit_scorecard(features[TELLING], bad, seed, signs)
+    """Fit a scorecard of the features in INFORMATIVE alone, in place of `fit_scorecard`: one of all takes seconds."""
+    return fit_scorecard(features[INFORMATIVE], bad, seed, signs)

@@ -1,4 +1,4 @@
-"""The regression with bounded weights: signs hold whatever the outcomes say, and without them it is scikit-learn's."""
+"""Bounded logistic regression: signs hold for any outcomes; without active bounds it equals scikit-learn."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def sample_of(matrix: NDArray[np.float64], bad: NDArray[np.bool_], signs: tuple[
     return Sample(columns, shown, bad.astype(float), np.arange(len(bad)), None)
 
 
-def telling(rows: int = 2_000, seed: int = 1, missing: float = 0.0) -> Sample:
+def informative(rows: int = 2_000, seed: int = 1, missing: float = 0.0) -> Sample:
     """Risk rises along the first column, falls along the second, and has nothing to do with the third."""
     rng = np.random.default_rng(seed)
     matrix = rng.normal(size=(rows, 3))
@@ -45,8 +45,8 @@ def turned(sample: Sample) -> Sample:
 
 
 @pytest.mark.parametrize("binning", BINNINGS)
-def test_a_column_that_speaks_against_its_sign_has_no_weight(binning: Callable[[Sample], Binned]) -> None:
-    with_signs, against = telling(), turned(telling())
+def test_a_column_that_contradicts_its_sign_has_no_weight(binning: Callable[[Sample], Binned]) -> None:
+    with_signs, against = informative(), turned(informative())
     found = fit_bounded(binning(with_signs), with_signs, 1.0).weights
     assert (found >= 0).all()
     assert found[:2].min() > 0.1
@@ -59,7 +59,7 @@ def test_a_column_that_speaks_against_its_sign_has_no_weight(binning: Callable[[
     arrays.arrays(np.bool_, 60),
     st.sampled_from([0.1, 10.0, 1000.0]),
 )
-def test_risk_never_falls_along_a_sign_nor_where_a_value_is_hidden(
+def test_risk_never_falls_along_a_sign_or_for_a_missing_value(
     matrix: NDArray[np.float64], bad: NDArray[np.bool_], shrinkage: float
 ) -> None:
     signs = (1, -1)
@@ -74,11 +74,11 @@ def test_risk_never_falls_along_a_sign_nor_where_a_value_is_hidden(
         assert (sign * np.diff(margins) >= -1e-12).all()
 
 
-def test_where_no_bound_binds_it_is_scikit_learns_regression() -> None:
-    sample = telling()
+def test_without_active_bounds_it_equals_scikit_learn() -> None:
+    sample = informative()
     risk = normal_scores(sample).matrix(sample)
     # noise has no direction: the two columns that tell are compared, so that no weight ends at 0
-    two = sample.only([0, 1])
+    two = sample.select_columns([0, 1])
     fitted = fit_bounded(normal_scores(two), two, 5.0)
     spread = risk[:, :2].std(axis=0)
     theirs = LogisticRegression(C=1 / 5.0, tol=1e-10, max_iter=1_000).fit(risk[:, :2] / spread, sample.bad)
@@ -88,7 +88,7 @@ def test_where_no_bound_binds_it_is_scikit_learns_regression() -> None:
 
 
 def test_more_shrinkage_gives_smaller_weights_and_keeps_the_mean() -> None:
-    sample = telling()
+    sample = informative()
     sizes = []
     for shrinkage in (1.0, 100.0, 10_000.0):
         fitted = fit_bounded(normal_scores(sample), sample, shrinkage)
@@ -147,7 +147,7 @@ def test_normal_scores_are_those_of_ranks_whatever_the_scale(sign: int) -> None:
 
 
 @pytest.mark.parametrize("sign", [1, -1])
-def test_many_missing_values_are_a_step_of_their_own(sign: int) -> None:
+def test_many_missing_values_have_their_own_step(sign: int) -> None:
     matrix = np.random.default_rng(5).normal(size=(1_000, 1))
     matrix[:300] = np.nan
     sample = sample_of(matrix, np.zeros(1_000, dtype=bool), (sign,))
@@ -160,7 +160,7 @@ def test_many_missing_values_are_a_step_of_their_own(sign: int) -> None:
 
 
 def test_steps_count_every_row_once() -> None:
-    sample = telling(500, missing=0.1)
+    sample = informative(500, missing=0.1)
     for binned in (normal_scores(sample), evidence_bins(sample)):
         for edges, risk, rows in zip(binned.edges, binned.risk, binned.rows, strict=True):
             assert rows.sum() == 500
@@ -170,7 +170,7 @@ def test_steps_count_every_row_once() -> None:
 
 
 def test_more_rows_than_a_regression_needs_are_thinned_evenly() -> None:
-    sample = telling(1_000)
+    sample = informative(1_000)
     assert thinned(sample, 1_000) is sample
     fewer = thinned(sample, 100)
     places = np.linspace(0, 999, 100).astype(int)

@@ -1,4 +1,4 @@
-"""The choice of the kind: the average serves unless another kind is better on the same rows beyond chance."""
+"""Model selection: the average is chosen unless another kind is better on the same rows beyond chance."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def of_sums() -> Choice:
     return chosen(loans(3_000, 24))
 
 
-def test_the_average_serves_where_no_kind_is_better_beyond_chance() -> None:
+def test_the_average_is_chosen_unless_a_kind_is_better_beyond_chance() -> None:
     found = chosen(loans(400, 3))
     for kind in Kind:
         below, error = found.behind[kind]
@@ -55,7 +55,7 @@ def test_the_average_serves_where_no_kind_is_better_beyond_chance() -> None:
     assert found.recipe.kind is Kind.AVERAGE
 
 
-def test_the_regression_serves_where_it_is_better_beyond_chance(of_sums: Choice) -> None:
+def test_the_regression_is_chosen_if_it_is_better_beyond_chance(of_sums: Choice) -> None:
     """A sum of many features is what a regression is, and few trees are not."""
     below, error = of_sums.behind[Kind.LOGISTIC]
     assert below < -BEYOND_CHANCE * error < 0
@@ -63,7 +63,7 @@ def test_the_regression_serves_where_it_is_better_beyond_chance(of_sums: Choice)
     assert of_sums.losses[Kind.LOGISTIC] == min(of_sums.losses.values())
 
 
-def test_trees_serve_where_two_features_count_together_only() -> None:
+def test_trees_are_chosen_for_interactions() -> None:
     found = chosen(loans(4_000, 2, together=True), replace(CONFIG, max_rounds=300))
     below, error = found.behind[Kind.LIGHTGBM]
     assert below < -BEYOND_CHANCE * error
@@ -92,19 +92,19 @@ def test_without_later_rows_folds_of_sellers_compare() -> None:
 
 
 @pytest.mark.parametrize("kind", [Kind.LIGHTGBM, Kind.SCORECARD])
-def test_only_kinds_among_those_allowed_serve(kind: Kind) -> None:
+def test_only_allowed_kinds_are_chosen(kind: Kind) -> None:
     sample = loans(500, 3)
     parts = sample.origins(1, 7)
-    grown = [boost(sample.rows(inside), CONFIG, 20) for inside, _ in parts]
+    grown = [boost(sample.take(inside), CONFIG, 20) for inside, _ in parts]
     found = choose(sample, parts, grown, 20, (kind,), out_of_time=True)
     assert found.recipe.kind is kind
     assert set(found.losses) == set(Kind)
 
 
-def test_the_finding_states_what_serves_and_how_the_kinds_compare(of_sums: Choice) -> None:
+def test_the_finding_states_the_choice_and_the_comparison(of_sums: Choice) -> None:
     found = of_sums.finding()
     assert found.name == "candidates"
-    assert found.said.startswith("The logistic serves. 4 kinds of models were compared on ")
+    assert found.said.startswith("The logistic is chosen. 4 kinds of models were compared on ")
     assert "later loans of other borrowers" in found.said
     assert found.figures == {f"{kind}_log_loss": of_sums.losses[kind] for kind in Kind}
     table = found.tables["Log-loss"].set_index("model")
@@ -130,7 +130,7 @@ def test_more_rows_than_a_regression_needs_are_thinned(monkeypatch: pytest.Monke
     monkeypatch.setattr(training.candidates, "MOST_ROWS", 100)
     few = regression(sample, Kind.LOGISTIC, 10.0)
     places = np.linspace(0, 999, 100).astype(int)
-    expected = regression(sample.rows(places), Kind.LOGISTIC, 10.0)
+    expected = regression(sample.take(places), Kind.LOGISTIC, 10.0)
     assert few.model_to_string() == expected.model_to_string()
 
 
@@ -149,7 +149,7 @@ def test_losses_are_those_of_calibrated_margins(slope: float, shift: float, seed
 
 
 @pytest.mark.parametrize("margins", [np.zeros(1_000), -3.0 - 2.0 * BAD, 40.0 - BAD])
-def test_margins_that_rank_nothing_or_the_wrong_way_have_the_loss_of_the_share(margins: np.ndarray) -> None:
+def test_useless_margins_have_the_loss_of_the_bad_share(margins: np.ndarray) -> None:
     losses = training.candidates._losses(margins, BAD.astype(float))
     share = BAD.mean()
     assert losses == pytest.approx(np.where(BAD, -np.log(share), -np.log(1 - share)))
@@ -166,7 +166,7 @@ def test_rows_of_one_seller_count_as_one_in_the_standard_error() -> None:
     assert training.candidates._difference(each, np.arange(1_000))[1] == pytest.approx(error / np.sqrt(10))
 
 
-def test_the_largest_shrinkage_within_a_standard_error_of_the_least_loss_is_taken() -> None:
+def test_the_largest_shrinkage_within_one_standard_error_is_chosen() -> None:
     rng = np.random.default_rng(3)
     good = rng.normal(size=1_000) + 1.5 * BAD
     nearly = good + 0.01 * rng.normal(size=1_000)

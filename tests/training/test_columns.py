@@ -1,4 +1,4 @@
-"""Columns: whatever LightGBM makes of them, hiding a value never lowers the risk; merged, the model is the same."""
+"""LightGBM columns: hiding a value never lowers the risk, and the merged model equals the model of columns."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def margins(booster: lightgbm.Booster, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(booster.predict(matrix, raw_score=True))
 
 
-def test_no_value_hidden_lowers_the_risk(loans: Dataset, fitted: FittedModel) -> None:
+def test_hiding_a_value_never_lowers_the_risk(loans: Dataset, fitted: FittedModel) -> None:
     shown = loans.features.to_numpy()
     before = margins(fitted.booster, shown)
     used = {int(place) for place in np.flatnonzero(fitted.booster.feature_importance())}
@@ -53,7 +53,7 @@ def test_no_value_hidden_lowers_the_risk(loans: Dataset, fitted: FittedModel) ->
         assert (margins(fitted.booster, hidden) >= before).all(), NAMES[place]
 
 
-def test_no_set_of_values_hidden_lowers_the_risk(loans: Dataset, fitted: FittedModel) -> None:
+def test_hiding_several_values_never_lowers_the_risk(loans: Dataset, fitted: FittedModel) -> None:
     rng = np.random.default_rng(6)
     shown = loans.features.to_numpy()
     before = margins(fitted.booster, shown)
@@ -62,7 +62,7 @@ def test_no_set_of_values_hidden_lowers_the_risk(loans: Dataset, fitted: FittedM
         assert (margins(fitted.booster, hidden) >= before).all()
 
 
-def test_lightgbm_left_to_itself_rewards_hiding(loans: Dataset) -> None:
+def test_plain_lightgbm_rewards_hiding(loans: Dataset) -> None:
     """The tests before are not empty: on the same rows, missing values as LightGBM takes them do pay."""
     matrix = loans.features.to_numpy()
     plain = Columns(tuple(NAMES), tuple(range(len(NAMES))), tuple(SIGNS[name] for name in NAMES))
@@ -77,7 +77,7 @@ def test_lightgbm_left_to_itself_rewards_hiding(loans: Dataset) -> None:
     assert max(falls) > 0.2
 
 
-def test_the_merged_model_gives_the_margins_of_its_columns_to_the_bit(loans: Dataset) -> None:
+def test_the_merged_model_has_the_margins_of_its_columns(loans: Dataset) -> None:
     sample = Sample.of_dataset(loans)
     trained = boost(sample, CONFIG, 60)
     merged = sample.columns.merge(trained)
@@ -89,7 +89,7 @@ def test_the_merged_model_gives_the_margins_of_its_columns_to_the_bit(loans: Dat
 
 
 def test_a_free_feature_may_take_any_shape() -> None:
-    """Risk that is highest at both ends and lowest in the middle is learnt, although each column has one direction."""
+    """The model fits risk that is highest at both ends, although each column has one direction."""
     rng = np.random.default_rng(7)
     value = rng.uniform(-3, 3, 3_000)
     bad = pd.Series(rng.random(3_000) < 1 / (1 + np.exp(3 - value**2)))
@@ -100,11 +100,11 @@ def test_a_free_feature_may_take_any_shape() -> None:
     assert hidden >= max(left, right)
 
 
-def test_columns_are_those_of_scored_features_and_two_where_nothing_is_declared() -> None:
+def test_scored_features_have_one_column_and_undeclared_features_two() -> None:
     # visits have no direction, and fake orders buy late shipping down: no column shows them
     shown = ["return_rate_90d", "visits_90d", "late_shipping_share_90d", "days_on_platform", "not in the catalogue"]
     columns = Columns.of(shown)
-    assert columns.shows == (0, 3, 4, 4)
+    assert columns.feature_of == (0, 3, 4, 4)
     assert columns.signs == (1, -1, 1, -1)
     rows = pd.DataFrame([[0.1, 5.0, 0.2, 4.5, 7.0], [np.nan] * 5], columns=shown)
     assert columns.matrix(rows).tolist() == [
@@ -113,7 +113,7 @@ def test_columns_are_those_of_scored_features_and_two_where_nothing_is_declared(
     ]
 
 
-def test_explanations_of_hidden_values_sum_and_no_feature_counts_twice(loans: Dataset, fitted: FittedModel) -> None:
+def test_explanations_of_hidden_values_sum_to_the_margin(loans: Dataset, fitted: FittedModel) -> None:
     model = Model.from_text(fitted.booster.model_to_string())
     shown = loans.features.to_numpy()[:50]
     hidden = np.where(np.random.default_rng(8).random(shown.shape) < 0.5, np.nan, shown)
@@ -127,7 +127,7 @@ def parts(loans: Dataset, fitted: FittedModel) -> BundleParts:
     return bundle_parts(Package(loans, fitted, Calibration(1.0, 0.0), {}))
 
 
-def test_the_sheet_says_how_missing_values_are_taken_and_the_bundle_holds_the_model_to_it(parts: BundleParts) -> None:
+def test_the_bundle_checks_that_missing_values_are_the_riskiest(parts: BundleParts) -> None:
     bundle = Bundle.from_files(pack(parts))
     assert {entry.missing for entry in bundle.sheet.entries} == {"riskiest"}
     for entry, sides in zip(bundle.sheet.entries, bundle.model.missing_direction, strict=True):
@@ -136,7 +136,7 @@ def test_the_sheet_says_how_missing_values_are_taken_and_the_bundle_holds_the_mo
 
 
 @pytest.mark.parametrize(("found", "instead"), [("8", "10"), ("10", "8"), ("8", "2")])
-def test_a_model_that_takes_missing_values_otherwise_is_refused(parts: BundleParts, found: str, instead: str) -> None:
+def test_a_model_with_other_missing_values_is_rejected(parts: BundleParts, found: str, instead: str) -> None:
     altered = "\n".join(
         f"decision_type={line.partition('=')[2].replace(found, instead)}" if line.startswith("decision_type=") else line
         for line in parts.model_text.splitlines()

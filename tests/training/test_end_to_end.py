@@ -1,4 +1,4 @@
-"""The whole path by the real command: what it scores adds up, and what it refuses is a sentence that harms nothing."""
+"""All commands from ingest to scores: points sum, and errors are one sentence and change nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def refused(world: World, *arguments: str | Path, runner: Callable[..., Completed] = run) -> str:
-    """Run a command that must be refused in one sentence and leave everything stored as it was."""
+    """Run a command that must fail with one sentence and change no stored file; return the sentence."""
     before = world.digests()
     result = runner(world.home, *arguments)
     assert result.returncode == 2, result.stdout + result.stderr
@@ -88,7 +88,7 @@ def with_orders(small: Path, folder: Path, orders: pa.Table | None) -> Path:
     return copied
 
 
-def test_every_scored_row_of_the_portfolio_sums(portfolio: pd.DataFrame) -> None:
+def test_points_of_every_scored_row_of_the_portfolio_sum_to_the_score(portfolio: pd.DataFrame) -> None:
     scored = portfolio[portfolio["outcome"] == "scored"]
     assert len(scored) > 100
     points = [name for name in portfolio.columns if name.startswith("points_")]
@@ -130,14 +130,16 @@ def test_sellers_without_a_score_have_no_number(portfolio: pd.DataFrame) -> None
     assert others.drop(columns="outcome").isna().all(axis=None)
 
 
-def test_an_unscored_seller_is_so_alone_as_in_the_portfolio(world: World, portfolio: pd.DataFrame) -> None:
+def test_an_unscored_seller_has_the_same_outcome_alone_and_in_the_portfolio(
+    world: World, portfolio: pd.DataFrame
+) -> None:
     seller = portfolio["score"].isna().idxmax()
     alone = json.loads(done(world.home, "score", seller, "--json"))["assessment"]
     assert alone["outcome"] == portfolio.loc[seller, "outcome"]
     assert (alone["score"], alone["explanation"]) == (None, None)
 
 
-def test_one_seller_is_scored_by_a_process_as_in_the_portfolio(world: World, portfolio: pd.DataFrame) -> None:
+def test_a_seller_has_the_same_score_alone_and_in_the_portfolio(world: World, portfolio: pd.DataFrame) -> None:
     seller = portfolio["score"].idxmax()
     printed = run_process(world.home, "score", seller, "--json")
     assert printed.returncode == 0, printed.stderr
@@ -155,11 +157,11 @@ def test_one_seller_is_scored_by_a_process_as_in_the_portfolio(world: World, por
 
 
 @pytest.mark.soak
-def test_a_training_with_all_its_studies_measures_each_or_says_why_not(mine: World, tmp_path: Path) -> None:
+def test_a_run_with_all_studies_measures_each_or_states_why_not(mine: World, tmp_path: Path) -> None:
     """The world's own training leaves out the studies that take long."""
     settings = tmp_path / "settings.toml"
     settings.write_text("[fit]\nmax_rounds = 60\nthreads = 1\n\n[refits]\ncount = 2\n\n[fake_orders]\nsellers = 10\n")
-    trained = json.loads(done(mine.home, "train", "--config", settings, "--json"))
+    trained = json.loads(done(mine.home, "train", "--config", settings, "--output", "json"))
     with connected(Registry.on_sqlite(mine.home)) as client:
         data = client.get_run(trained["run_id"]).data
         measured = {Path(kept.path).name for kept in client.list_artifacts(trained["run_id"], "evidence")}
@@ -171,48 +173,48 @@ def test_a_training_with_all_its_studies_measures_each_or_says_why_not(mine: Wor
     assert not [tag for tag in data.tags if tag.startswith(DECLINED)]
 
 
-def test_the_same_delivery_again_changes_nothing(mine: World) -> None:
+def test_a_second_ingest_of_a_delivery_changes_nothing(mine: World) -> None:
     before = mine.digests()
     assert json.loads(done(mine.home, "ingest", mine.delivery, "--output", "json"))["already_ingested"]
     assert mine.digests() == before
 
 
-def test_what_cannot_be_done_is_a_sentence(mine: World) -> None:
+def test_an_impossible_request_is_a_one_line_error(mine: World) -> None:
     cases: list[tuple[tuple[str | Path, ...], str]] = [
         (("score", "S-nobody"), 'No operating data of the seller "S-nobody"'),
         (("promote", "99", *APPROVAL), "There is no version 99 of sellerscore; registered are 1."),
         (("train", "--labels", "none.csv"), "There is no label table at none.csv"),
-        (("simulate", "--days", "365", "--out", "new"), "days is 365; give a value from 366 to 3660"),
-        (("simulate", "--sellers", "0", "--out", "new"), "sellers is 0; give a value from 1"),
+        (("simulate", "--days", "365", "--out", "new"), "days is 365. Use a value from 366 to 3660"),
+        (("simulate", "--sellers", "0", "--out", "new"), "sellers is 0. Use a value from 1"),
         # a simulation never mixes with files that are there
-        (("simulate", "--out", mine.home), "name a folder that is new or empty"),
+        (("simulate", "--out", mine.home), "Use a new or empty folder"),
     ]
     for arguments, sentence in cases:
         assert sentence in refused(mine, *arguments)
 
 
-def test_a_process_that_is_refused_ends_with_two_and_a_sentence(mine: World) -> None:
+def test_a_rejected_process_exits_with_2_and_a_message(mine: World) -> None:
     assert "none" in refused(mine, "ingest", "none", runner=run_process)
 
 
-def test_a_broken_label_table_is_a_sentence(mine: World, tmp_path: Path) -> None:
+def test_an_invalid_label_table_is_a_one_line_error(mine: World, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     for row, sentence in (
-        ("S-000001,perhaps,2025-01-01", "line 2 has not"),
-        ("S-nobody,true,2025-01-01", "not in the store, the first is 'S-nobody'"),
+        ("S-000001,perhaps,2025-01-01", "Line 2 of the label table"),
+        ("S-nobody,true,2025-01-01", "not in the store. The first is 'S-nobody'"),
         ("S-000001,true,2025-01-01", "has 1 bad of 1 labels and needs at least 20"),
     ):
         labels.write_text(f"seller_id,bad,as_of\n{row}\n")
         assert sentence in refused(mine, "train", "--labels", labels)
 
 
-def test_a_first_delivery_without_orders_is_a_sentence(fresh: World, small: Path, tmp_path: Path) -> None:
+def test_a_first_delivery_without_orders_is_rejected(fresh: World, small: Path, tmp_path: Path) -> None:
     orders = parquet.read_table(small / "orders.parquet")
     assert "has no orders" in refused(fresh, "ingest", with_orders(small, tmp_path / "none", None))
     assert "has no rows" in refused(fresh, "ingest", with_orders(small, tmp_path / "empty", orders.slice(0, 0)))
 
 
-def test_bad_rows_are_quarantined_each_by_its_rule_and_the_rest_is_taken(
+def test_bad_rows_are_quarantined_by_rule_and_the_rest_is_accepted(
     fresh: World, small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("features.cli._update_vectors", lambda quiet: quiet)  # vectors of these rows would take seconds
@@ -240,12 +242,12 @@ def test_bad_rows_are_quarantined_each_by_its_rule_and_the_rest_is_taken(
     assert refunds["quarantined"]["amount_not_a_number"] > 0.8 * len(spoiled) > 0
 
 
-def test_without_data_each_command_says_what_comes_first(fresh: World) -> None:
+def test_without_data_each_command_names_the_first_step(fresh: World) -> None:
     assert "Ingest a delivery first" in refused(fresh, "train")
     assert "Ingest a delivery first" in refused(fresh, "features")
     assert "run `sellerscore train`" in refused(fresh, "promote", *APPROVAL)
 
 
-def test_a_cluster_that_does_not_answer_is_a_sentence(mine: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_cluster_is_a_one_line_error(mine: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SELLERSCORE_DASK_SCHEDULER", "nowhere:at all")
     assert "No Dask scheduler answers at nowhere:at all" in refused(mine, "train", "--engine", "dask")

@@ -1,4 +1,4 @@
-"""The fit: reproducible, bound by its monotone signs on real predictions, and honest in what it calls out of fold."""
+"""Model fitting: reproducible, monotone in signed features, and out of fold where it says so."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ import pytest
 import sklearn.model_selection
 
 import training.fit
-from tests.training.datasets import NAMES, SIGNS, TELLING, dataset
+from tests.training.datasets import INFORMATIVE, NAMES, SIGNS, dataset
 from training.candidates import Kind, Recipe
 from training.columns import Columns
-from training.cross_validation import cross_validated_auc
 from training.dataset import Dataset
 from training.evidence.metrics import auc
 from training.fit import FitConfig, FittedModel, boost, choose_recipe, fit, fit_rows, fit_sample
-from training.logistic import logistic
+from training.real_data.cross_validation import cross_validated_auc, logistic
 from training.sample import Sample
-from training.stability import stability
+from training.stability import measure_stability
 
 pytestmark = pytest.mark.slow
 
@@ -56,7 +55,7 @@ def test_another_seed_gives_another_model(loans: Dataset, fitted: FittedModel) -
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_no_move_of_a_signed_feature_goes_against_its_sign(loans: Dataset, kind: Kind) -> None:
+def test_predictions_follow_the_sign_of_every_feature(loans: Dataset, kind: Kind) -> None:
     """Labels that speak against the signs, so that only the constraint keeps the model from following them."""
     rng = np.random.default_rng(2)
     signed = [name for name in NAMES if SIGNS[name]]
@@ -65,8 +64,8 @@ def test_no_move_of_a_signed_feature_goes_against_its_sign(loans: Dataset, kind:
     ].fillna(0.0).sum(axis=1)
     bad = pd.Series(rng.random(len(against)) < 1 / (1 + np.exp(1.0 - against.clip(-4, 4))))
     sample = Sample.of(loans.features, bad, loans.rows["seller_id"])
-    shown, booster = fit_rows(sample, replace(CONFIG, stability=0.0), Recipe(kind, 120, 10.0))
-    assert shown == sample.columns.shown
+    features, booster = fit_rows(sample, replace(CONFIG, stability=0.0), Recipe(kind, 120, 10.0))
+    assert features == sample.columns.read_features
     base = loans.features.to_numpy()[:150]
     before = booster.predict(base, raw_score=True)
     read = np.flatnonzero(booster.feature_importance())
@@ -83,7 +82,7 @@ def test_no_move_of_a_signed_feature_goes_against_its_sign(loans: Dataset, kind:
 def test_the_signs_bind_in_the_direction_of_the_catalogue(fitted: FittedModel, loans: Dataset) -> None:
     """The features that made the outcomes do move the predictions, so that the test before is not empty."""
     base = loans.features.to_numpy()[:150]
-    moving = [name for name in TELLING if SIGNS[name]]
+    moving = [name for name in INFORMATIVE if SIGNS[name]]
     assert moving
     for name in moving:
         low, high = base.copy(), base.copy()
@@ -109,7 +108,7 @@ def test_a_seller_is_never_on_both_sides_of_a_fold(loans: Dataset, monkeypatch: 
     assert set.union(*(outside for _, outside in seen[CONFIG.folds :])) == set(sellers)
 
 
-def test_later_rows_of_other_sellers_say_when_to_stop(loans: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_stopping_uses_later_rows_of_other_sellers(loans: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rounds are those after which the loss on the rows left out is least, on average over the origins."""
     parts: list[tuple[int, int]] = []
     original = training.fit.boost
@@ -137,7 +136,7 @@ def test_later_rows_of_other_sellers_say_when_to_stop(loans: Dataset, monkeypatc
     )
 
 
-def test_outcomes_that_nothing_explains_end_the_training_at_once(loans: Dataset) -> None:
+def test_random_outcomes_stop_training_early(loans: Dataset) -> None:
     rng = np.random.default_rng(3)
     sample = Sample.of_dataset(loans)
     usual, _ = choose_recipe(sample, CONFIG)
@@ -145,7 +144,7 @@ def test_outcomes_that_nothing_explains_end_the_training_at_once(loans: Dataset)
     assert 1 <= shuffled.rounds < usual.rounds / 2
 
 
-def test_where_time_says_nothing_folds_of_sellers_choose(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_time_the_recipe_is_chosen_on_folds_of_sellers(monkeypatch: pytest.MonkeyPatch) -> None:
     made = dataset(400, 150, days=1)
     of_folds = [len(outside) for _, outside in Sample.of_dataset(made).folds(CONFIG.folds, CONFIG.seed)]
     left_out: list[int] = []
@@ -160,38 +159,38 @@ def test_where_time_says_nothing_folds_of_sellers_choose(monkeypatch: pytest.Mon
     assert left_out == of_folds
 
 
-def test_the_model_reads_only_stable_columns_also_in_the_folds(loans: Dataset) -> None:
+def test_the_model_and_its_folds_read_only_stable_columns(loans: Dataset) -> None:
     """Features without any bearing on outcomes are not read; out of fold each fold selects its own."""
     sample = Sample.of_dataset(loans)
     found = fit_sample(sample, CONFIG)
-    expected = stability(sample, CONFIG.stability)
-    assert found.stability.kept == expected.kept
-    assert found.shown == sample.only(expected.kept).columns.shown
+    expected = measure_stability(sample, CONFIG.stability)
+    assert found.stability.selected == expected.selected
+    assert found.features == sample.select_columns(expected.selected).columns.read_features
     read = {NAMES[place] for place in np.flatnonzero(found.booster.feature_importance())}
-    assert read <= found.shown < sample.columns.shown
-    assert len(read & set(TELLING)) >= len(TELLING) - 2
+    assert read <= found.features < sample.columns.read_features
+    assert len(read & set(INFORMATIVE)) >= len(INFORMATIVE) - 2
     inside, outside = sample.folds(CONFIG.folds, CONFIG.seed)[0]
-    rows = sample.rows(inside)
-    kept = stability(rows, CONFIG.stability).kept
-    trees = boost(rows.only(kept), CONFIG, found.recipe.rounds)
-    expected_margins = trees.predict(sample.only(kept).rows(outside).matrix, raw_score=True)
+    rows = sample.take(inside)
+    selected = measure_stability(rows, CONFIG.stability).selected
+    trees = boost(rows.select_columns(selected), CONFIG, found.recipe.rounds)
+    expected_margins = trees.predict(sample.select_columns(selected).take(outside).matrix, raw_score=True)
     assert found.out_of_fold[outside].tolist() == expected_margins.tolist()
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_a_kind_that_the_settings_name_serves(loans: Dataset, kind: Kind) -> None:
+def test_a_kind_named_by_the_settings_is_chosen(loans: Dataset, kind: Kind) -> None:
     part = loans.select(loans.rows.index.to_series() < 500)
-    sample = Sample.of_dataset(part).only(range(6))
+    sample = Sample.of_dataset(part).select_columns(range(6))
     found = fit_sample(sample, replace(CONFIG, model=kind.value, origins=1))
     assert found.recipe.kind is kind
     assert found.choice is not None
     assert found.choice.is_named
-    assert "as the settings say" in found.choice.finding().said
+    assert "as set by fit.model" in found.choice.finding().said
     assert np.isfinite(found.out_of_fold).all()
 
 
 def test_settings_that_name_no_kind_compare_all(loans: Dataset) -> None:
-    sample = Sample.of_dataset(loans).only(range(6))
+    sample = Sample.of_dataset(loans).select_columns(range(6))
     found = fit_sample(sample, replace(CONFIG, model="auto"))
     assert found.choice is not None
     assert found.choice.recipe == found.recipe
@@ -199,8 +198,8 @@ def test_settings_that_name_no_kind_compare_all(loans: Dataset) -> None:
     assert set(found.choice.losses) == set(Kind)
 
 
-def test_margins_are_by_models_that_did_not_see_the_seller() -> None:
-    """Outcomes that only the seller explains: in sample they are learnt by heart, out of fold they are chance."""
+def test_margins_come_from_models_not_trained_on_the_seller() -> None:
+    """Outcomes depend on the seller only: the model fits them in sample, but out of fold they are chance."""
     rng = np.random.default_rng(4)
     seller = rng.integers(0, 40, 1200)
     bad = pd.Series(rng.random(40)[seller] < 0.4)
@@ -209,13 +208,13 @@ def test_margins_are_by_models_that_did_not_see_the_seller() -> None:
     assert auc(bad.to_numpy(), found.out_of_fold) < 0.7
 
 
-def test_margins_out_of_fold_rank_where_there_is_something_to_learn(loans: Dataset, fitted: FittedModel) -> None:
+def test_out_of_fold_margins_rank_loans(loans: Dataset, fitted: FittedModel) -> None:
     out_of_fold = auc(loans.rows["bad"].to_numpy(), fitted.out_of_fold)
     in_sample = auc(loans.rows["bad"].to_numpy(), fitted.booster.predict(loans.features.to_numpy()))
     assert 0.65 < out_of_fold < in_sample
 
 
-def test_every_row_has_a_margin_and_the_model_its_names(fitted: FittedModel, loans: Dataset) -> None:
+def test_every_row_has_a_margin_and_the_model_has_feature_names(fitted: FittedModel, loans: Dataset) -> None:
     assert np.isfinite(fitted.out_of_fold).all()
     assert fitted.out_of_fold.shape == (len(loans.rows),)
     assert fitted.booster.feature_name() == NAMES
@@ -234,7 +233,7 @@ def test_few_bad_loans_grow_shallow_trees(bad: int, depth: int) -> None:
 
 
 @pytest.mark.parametrize(("rows", "threads"), [(19_999, 1), (20_000, 3)])
-def test_few_rows_are_left_to_one_thread(rows: int, threads: int) -> None:
+def test_few_rows_use_one_thread(rows: int, threads: int) -> None:
     assert FitConfig(threads=3).parameters(Columns.of(NAMES), rows, rows // 10)["num_threads"] == threads
 
 
@@ -243,7 +242,7 @@ def test_every_parameter_is_one_that_lightgbm_knows(loans: Dataset) -> None:
     parameters = FitConfig().parameters(columns, len(loans.rows), int(loans.rows["bad"].sum())) | {"num_iterations": 1}
     assert parameters["monotone_constraints"] == list(columns.signs)
     assert parameters["feature_fraction"] == FitConfig().feature_fraction
-    # a table without signs has two columns a feature, of which a tree sees half as many
+    # a table without signs has two columns per feature, so a tree uses half the share of columns
     free = FitConfig().parameters(Columns.of(["a", "b"]), 1_000, 100)
     assert free["feature_fraction"] == FitConfig().feature_fraction / 2
     text = lightgbm.train(
@@ -266,7 +265,7 @@ def test_cross_validation_of_a_perfect_of_a_blind_and_of_an_inverse_predictor() 
     assert inverse.value == 0.0
 
 
-def test_cross_validation_never_shows_a_predictor_what_it_predicts() -> None:
+def test_cross_validation_predicts_held_out_rows_only() -> None:
     rng = np.random.default_rng(1)
     bad = pd.Series(rng.random(100) < 0.3)
     features = pd.DataFrame({"row": np.arange(100.0)})
@@ -285,7 +284,7 @@ def test_cross_validation_never_shows_a_predictor_what_it_predicts() -> None:
     assert chance.low < 0.5 < chance.high
 
 
-def test_the_logistic_model_beside_takes_missing_values_and_ranks(loans: Dataset) -> None:
+def test_the_logistic_baseline_accepts_missing_values_and_ranks(loans: Dataset) -> None:
     features, bad = loans.features[NAMES[:30]].assign(store_count=np.nan), loans.rows["bad"]
     half = len(features) // 2
     predicted = logistic().fit(features[:half], bad[:half]).predict_proba(features[half:])[:, 1]

@@ -1,4 +1,4 @@
-"""What came to be known after a loan was disbursed cannot enter the training set, however it is planted."""
+"""Rows that become known after a loan was disbursed never enter the training dataset."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The study of public tables: nothing judged was seen, differences are paired, and the page says what was missed."""
+"""Study of public tables: tested on held-out rows, paired differences, and the section of the page."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.cross_validation import HeldOutPredictions, predict_held_out
 from training.evidence.metrics import Estimate, auc
 from training.fit import FitConfig
-from training.real_data import credit, credit_page
+from training.real_data import credit
 from training.real_data.credit import BARE, MODEL, SCORECARD, CreditTable, HoldOut, TableResult, a_quarter, five_folds
+from training.real_data.cross_validation import HeldOutPredictions, predict_held_out
 from training.tables import TableForm, as_dataset, read_table
 
 pytestmark = pytest.mark.slow
@@ -42,7 +42,7 @@ def judged() -> TableResult:
         return credit.evaluate_table(TABLE, TABLE.hold_outs[0], as_dataset(applicants(), TABLE.form))
 
 
-def test_every_row_is_left_out_once_by_folds_and_a_quarter_by_the_other() -> None:
+def test_folds_leave_out_every_row_once_and_the_other_split_a_quarter() -> None:
     bad = np.arange(1_000) % 4 == 0
     folds = list(five_folds(bad))
     assert sorted(np.concatenate([outside for _, outside in folds]).tolist()) == list(range(1_000))
@@ -52,7 +52,7 @@ def test_every_row_is_left_out_once_by_folds_and_a_quarter_by_the_other() -> Non
     assert sorted([*inside, *outside]) == list(range(1_000))
 
 
-def test_a_table_is_judged_by_models_that_never_saw_the_row(judged: TableResult) -> None:
+def test_a_table_is_tested_on_rows_that_were_not_trained_on(judged: TableResult) -> None:
     assert (judged.rows, judged.bad) == (400, int(applicants()["bad"].sum()))
     for name in (MODEL, SCORECARD, BARE):
         assert 0.7 < judged.auc[name].value < 0.95
@@ -63,7 +63,7 @@ def test_a_table_is_judged_by_models_that_never_saw_the_row(judged: TableResult)
     assert 0.5 < judged.figures[MODEL]["calibration_slope"].value < 1.5
 
 
-def test_outcomes_that_nothing_explains_are_ranked_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_outcomes_are_ranked_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(credit, "TRIALS", 0)
     shuffled = applicants().assign(bad=np.random.default_rng(5).permutation(applicants()["bad"]))
     made = as_dataset(shuffled, TABLE.form)
@@ -89,30 +89,33 @@ def test_differences_are_on_the_same_resamples() -> None:
     assert 0 < over.low < over.value < over.high
 
 
-def test_figures_and_page_say_what_was_found(judged: TableResult) -> None:
+def test_figures_and_page_have_the_results(judged: TableResult) -> None:
     numbers = credit.figures([judged])
     assert numbers["made_five_folds_lightgbm_auc"] == judged.auc[MODEL].value
     assert numbers["made_five_folds_auc_over_scorecard_low"] == judged.over[SCORECARD].low
     assert numbers["made_five_folds_given_auc"] == 0.7
     assert all(np.isfinite(value) for value in numbers.values())
-    page = credit_page.page([judged])
+    page = credit.page([judged])
     assert f"| A made table: five stratified folds | 400 ({judged.bad}) | 0.7 | {judged.auc[MODEL]} |" in page
-    assert "Our LightGBM reaches the figure given in 1 of 1 lines, and is behind the scorecard by more" in page
+    assert (
+        "Our LightGBM reaches the published figure in 1 of 1 lines. It is worse than the scorecard beyond chance"
+        in page
+    )
     assert str(judged.figures[SCORECARD]["brier"]) in page
 
 
-def test_the_page_says_so_where_a_figure_was_missed_and_the_scorecard_won(judged: TableResult) -> None:
+def test_the_page_states_missed_figures_and_a_better_scorecard(judged: TableResult) -> None:
     above = judged.auc[MODEL].high
     level, behind = (
         replace(judged, over={**judged.over, SCORECARD: Estimate(-0.02, -0.03, high)}) for high in (0.01, -0.01)
     )
     near, far = (
-        replace(level, hold_out=replace(judged.hold_out, given=given)) for given in (above - 1e-4, above + 1e-4)
+        replace(level, hold_out=replace(judged.hold_out, published=auc)) for auc in (above - 1e-4, above + 1e-4)
     )
-    page = credit_page.page([near, far, behind])
+    page = credit.page([near, far, behind])
     assert (
-        "reaches the figure given in 1 of 3 lines (not on A made table, whose interval holds it; "
-        "A made table, whose interval ends below it), and is behind the scorecard by more than chance in 1 of 3."
+        "reaches the published figure in 1 of 3 lines (not for A made table, where the interval includes it; "
+        "A made table, where the interval ends below it). It is worse than the scorecard beyond chance in 1 of 3."
     ) in page
 
 
@@ -127,4 +130,6 @@ def test_the_quarter_is_the_split_of_the_published_benchmark() -> None:
     ((inside, outside),) = a_quarter(bad)
     settings = {"objective": "binary", "learning_rate": 0.01, "max_depth": 10, "verbosity": -1, "num_threads": 1}
     booster = lightgbm.train(settings, lightgbm.Dataset(features[inside], bad[inside].astype(float)))
-    assert auc(bad[outside], booster.predict(features[outside])) == pytest.approx(table.hold_outs[0].given, abs=5e-4)
+    assert auc(bad[outside], booster.predict(features[outside])) == pytest.approx(
+        table.hold_outs[0].published, abs=5e-4
+    )

@@ -1,4 +1,4 @@
-"""A whole run on a made dataset: what it packs, what it measures, and what it says of itself."""
+"""A training run on generated data: bundle, metrics, findings and facts."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def of_one_midnight() -> Watched:
     return watched(dataset(300, days=1), CONFIG, {})
 
 
-def test_what_takes_long_is_told_as_it_begins(whole: Watched) -> None:
+def test_progress_is_reported_for_every_long_step(whole: Watched) -> None:
     begun = [step.split()[0] for step in whole.steps]
     fitted = [
         "search",
@@ -104,7 +104,7 @@ def test_what_takes_long_is_told_as_it_begins(whole: Watched) -> None:
         "select",
         "fit",
         "record",
-        "measure",
+        "test",
         "refit",
         "refit",
         "scorecard",
@@ -123,7 +123,7 @@ def test_typical_values_are_medians_of_the_training_rows(loans: Dataset, run: Ru
     assert run.tested.sheet.entries[NAMES.index("ad_spend_share_90d")].typical is None
 
 
-def test_the_sheet_is_the_catalogue_and_what_the_training_data_had(run: Run) -> None:
+def test_the_sheet_has_the_catalogue_and_the_tables_of_the_training_data(run: Run) -> None:
     sheet = run.tested.sheet
     assert sheet.names == tuple(feature.name for feature in CATALOGUE)
     assert [(entry.sign, entry.label, entry.unit) for entry in sheet.entries] == [
@@ -141,7 +141,7 @@ def test_the_sheet_is_the_catalogue_and_what_the_training_data_had(run: Run) -> 
     assert scored == set(selection["feature"][selection["kept"]])
 
 
-def test_the_reference_says_what_was_measured_and_on_whom(loans: Dataset, run: Run) -> None:
+def test_the_reference_has_the_metrics_and_the_population(loans: Dataset, run: Run) -> None:
     reference = run.tested.reference
     assert reference.validation == {name: estimate.value for name, estimate in run.figures.items()}
     trained = out_of_time(loans, CONFIG.split).train
@@ -163,14 +163,14 @@ def test_the_track_record_is_that_of_the_test_loans(run: Run, of_one_midnight: W
     assert "was not trained on its seller" in alone.loans
 
 
-def test_the_bundle_says_what_the_model_is_for_as_its_card_does(run: Run) -> None:
+def test_the_bundle_states_the_intended_use(run: Run) -> None:
     use = run.bundle.reference.intended_use
     assert use[0].startswith("Ranks online sellers")
     assert any("Not for consumers" in each for each in use[1:])
     assert all(each.startswith("- ") for each in use[1:])
 
 
-def test_the_bundle_that_serves_learnt_from_all_matured_loans(loans: Dataset, run: Run) -> None:
+def test_the_served_bundle_is_trained_on_all_matured_loans(loans: Dataset, run: Run) -> None:
     matured = loans.rows["as_of"] <= pd.Timestamp(loans.labels.matured_through)
     assert run.facts["served_rows"] == int(matured.sum()) > run.facts["train_rows"] + run.facts["test_rows"]
     assert run.facts["served_before"] == (loans.labels.matured_through + timedelta(days=1)).isoformat()
@@ -187,7 +187,7 @@ def test_the_bundle_that_serves_learnt_from_all_matured_loans(loans: Dataset, ru
     assert found.figures["rows"] == run.facts["served_rows"]
 
 
-def test_where_nothing_is_left_to_learn_the_tested_bundle_serves(of_one_midnight: Watched) -> None:
+def test_without_further_loans_the_tested_bundle_serves(of_one_midnight: Watched) -> None:
     run = of_one_midnight.run
     assert run.files == run.tested_files
     assert "served_rows" not in run.facts
@@ -195,7 +195,7 @@ def test_where_nothing_is_left_to_learn_the_tested_bundle_serves(of_one_midnight
     assert found.said.startswith("Does not apply")
 
 
-def test_figures_are_those_of_later_loans_of_unseen_sellers(loans: Dataset, run: Run) -> None:
+def test_metrics_are_those_of_later_loans_of_other_sellers(loans: Dataset, run: Run) -> None:
     test = out_of_time(loans, CONFIG.split).test
     probability = [
         result.probability_of_default for result in assess(run.tested, to_vectors(indexed(test), covers(test)))
@@ -217,7 +217,7 @@ def covers(part: Dataset) -> dict[str, object]:
     return dict.fromkeys(COVERED, last)
 
 
-def test_the_same_inputs_give_the_same_bundle_and_name(
+def test_the_same_inputs_give_the_same_bundle_and_digest(
     loans: Dataset, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a search too, whose trials depend on a seed."""
@@ -227,12 +227,12 @@ def test_the_same_inputs_give_the_same_bundle_and_name(
     assert again.facts == run.facts
 
 
-def test_other_inputs_have_another_name(loans: Dataset, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_inputs_have_another_digest(loans: Dataset, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     _without_studies(monkeypatch)
     assert train(loans, CONFIG).facts["inputs"] != run.facts["inputs"]
 
 
-def test_the_dataset_digest_names_content(loans: Dataset) -> None:
+def test_the_dataset_digest_depends_on_the_content(loans: Dataset) -> None:
     assert replace(loans, data_version="another").digest == loans.digest
     labels = loans.labels
     others = [
@@ -247,14 +247,14 @@ def test_the_dataset_digest_names_content(loans: Dataset) -> None:
     assert len({each.digest for each in [loans, *others]}) == 8
 
 
-def test_what_went_in_is_named_by_one_digest(loans: Dataset, run: Run) -> None:
+def test_one_digest_identifies_all_inputs(loans: Dataset, run: Run) -> None:
     assert run.facts["dataset"] == loans.digest
     assert run.facts["config"] == replace(CONFIG, search=SearchConfig(2), refits=RefitConfig(2)).digest
     assert str(run.facts["inputs"]).startswith("sha256:")
     assert run.facts["inputs"] not in {run.facts["dataset"], run.facts["config"]}
 
 
-def test_labels_of_one_midnight_are_measured_out_of_fold(of_one_midnight: Watched) -> None:
+def test_labels_of_one_midnight_are_tested_out_of_fold(of_one_midnight: Watched) -> None:
     found = of_one_midnight.run
     assert found.facts["evidence"] == "out_of_fold"
     assert found.facts["train_rows"] == found.facts["test_rows"] == 300
@@ -262,21 +262,21 @@ def test_labels_of_one_midnight_are_measured_out_of_fold(of_one_midnight: Watche
     assert Bundle.from_files(found.files).digest == found.bundle.digest
 
 
-def test_a_run_shows_the_scorecard_and_the_search_among_its_findings(run: Run) -> None:
+def test_findings_include_the_scorecard_and_the_search(run: Run) -> None:
     found = {finding.name: finding for finding in run.findings}
     assert len(found["search"].tables["Trials"]) == 2
     weights = found["scorecard"].tables["Features"]
     assert set(weights["feature"]) == set(NAMES) - NOT_SCORED - {"ad_spend_share_90d"}
 
 
-def test_a_run_has_the_predictions_that_it_was_measured_by(whole: Watched) -> None:
+def test_a_run_has_the_predictions_of_its_metrics(whole: Watched) -> None:
     predictions = whole.run.predictions
     assert predictions is not None
     np.testing.assert_array_equal(predictions["probability"], whole.subject.probability)
     assert whole.run.figures["auc"].value == auc(predictions["bad"].to_numpy(), predictions["probability"].to_numpy())
 
 
-def test_every_study_is_made_of_the_model(run: Run) -> None:
+def test_every_study_has_a_finding(run: Run) -> None:
     assert [finding.name for finding in run.findings] == [
         "search",
         "stability",
@@ -294,17 +294,15 @@ def test_every_study_is_made_of_the_model(run: Run) -> None:
     assert "no operating data are at hand" in found["fake_orders"].said
 
 
-def test_studies_see_scores_that_are_worth_the_probabilities(whole: Watched, of_one_midnight: Watched) -> None:
+def test_studies_receive_scores_that_match_the_probabilities(whole: Watched, of_one_midnight: Watched) -> None:
     for found in (whole.subject, of_one_midnight.subject):
         scale = found.bundle.policy.scale
         worth = [scale.points_at(probability) for probability in found.probability]
         assert found.score == pytest.approx(np.clip(worth, scale.min, scale.max), abs=0.5001)
 
 
-def test_studies_see_training_rows_scored_by_models_that_did_not_know_their_sellers(
-    whole: Watched, of_one_midnight: Watched
-) -> None:
-    """The model's own scores of them part good and bad farther, since it learnt them."""
+def test_studies_receive_out_of_fold_scores_of_training_rows(whole: Watched, of_one_midnight: Watched) -> None:
+    """The scores by the model itself separate good and bad better, because it was trained on these rows."""
     found = whole.subject
     bad = found.train.rows["bad"].to_numpy()
     own = scores(found.bundle, found.train.features.to_numpy())
@@ -312,24 +310,24 @@ def test_studies_see_training_rows_scored_by_models_that_did_not_know_their_sell
     assert of_one_midnight.subject.train_score.tolist() == of_one_midnight.subject.score.tolist()
 
 
-def test_settings_found_by_the_search_are_the_facts_of_the_run(run: Run) -> None:
+def test_facts_have_the_settings_found_by_the_search(run: Run) -> None:
     found = {finding.name: finding for finding in run.findings}["search"]
     best = found.tables["Trials"].sort_values("log_loss").iloc[0]
-    taken = "the best of them was taken" in found.said
+    taken = "The best trial is used." in found.said
     assert run.facts["fit.learning_rate"] == (best["learning_rate"] if taken else CONFIG.fit.learning_rate)
     assert run.facts["search.trials"] == 2
 
 
 def test_the_recipe_is_among_the_facts(run: Run) -> None:
     (choice,) = (each for each in run.findings if each.name == "candidates")
-    assert choice.said.startswith(f"The {run.facts['model']} serves. ")
+    assert choice.said.startswith(f"The {run.facts['model']} is chosen. ")
     assert run.facts["model"] in {"average", "lightgbm", "logistic", "scorecard"}
     (rounds,) = (each for each in run.findings if each.name == "rounds")
     assert run.facts["rounds"] == rounds.figures["rounds"]
     assert run.facts["shrinkage"] in SHRINKAGES
 
 
-def test_the_settings_that_the_card_prints_give_the_same_model_without_a_search(
+def test_the_settings_of_the_card_reproduce_the_model_without_a_search(
     loans: Dataset, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _without_studies(monkeypatch)
@@ -343,14 +341,14 @@ def test_the_settings_that_the_card_prints_give_the_same_model_without_a_search(
     assert train(loans, config).bundle.model_digest == run.bundle.model_digest
 
 
-def test_every_plot_is_drawn_and_none_is_left_open(run: Run) -> None:
+def test_every_plot_is_drawn_and_closed(run: Run) -> None:
     assert set(run.plots) == {"roc", "calibration", "score_distribution"}
     assert all(figure.axes and figure.axes[0].has_data() for figure in run.plots.values())
     assert plt.get_fignums() == []
 
 
 @pytest.mark.parametrize("feature", [each for each in CATALOGUE if each.scored], ids=lambda each: each.name)
-def test_every_scored_feature_has_words_for_each_reader_in_both_languages(feature: Feature) -> None:
+def test_every_scored_feature_has_texts_for_each_reader_in_both_languages(feature: Feature) -> None:
     catalogue = reason_catalogue()
     entry = catalogue.of_feature[feature.name]
     assert feature.reason_group in {group.name for group in catalogue.groups}

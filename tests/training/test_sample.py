@@ -1,4 +1,4 @@
-"""Which rows are left out: later rows of other sellers, or folds of sellers; never one seller on both sides."""
+"""Training samples: periods, rolling origins and folds never have a seller on both sides."""
 
 from __future__ import annotations
 
@@ -40,9 +40,7 @@ def days_of(sample: Sample, places: np.ndarray) -> np.ndarray:
     st.integers(1, 8),
     st.integers(1, 12),
 )
-def test_periods_are_consecutive_days_with_bad_loans_enough(
-    rows: list[tuple[int, bool]], most: int, least: int
-) -> None:
+def test_periods_are_consecutive_and_have_enough_bad_loans(rows: list[tuple[int, bool]], most: int, least: int) -> None:
     sample = made_of([day for day, _ in rows], [bad for _, bad in rows])
     periods = sample.periods(most, least)
     assert len(periods) <= most
@@ -55,7 +53,7 @@ def test_periods_are_consecutive_days_with_bad_loans_enough(
         assert days_of(sample, earlier).max() < days_of(sample, later).min()
 
 
-def test_periods_hold_about_as_many_bad_loans_each() -> None:
+def test_periods_have_about_equal_numbers_of_bad_loans() -> None:
     rng = np.random.default_rng(1)
     sample = made_of(rng.integers(0, 500, 4_000).tolist(), (rng.random(4_000) < 0.2).tolist())
     counts = [sample.bad[places].sum() for places in sample.periods(5, 10)]
@@ -88,7 +86,7 @@ def test_origins_leave_out_later_rows_of_other_sellers(sample: Sample) -> None:
 
 @settings(max_examples=30)
 @given(st.integers(0, 2**31 - 1), st.integers(1, 6), st.integers(2, 60))
-def test_origins_hold_for_any_seed_and_days_are_not_torn_apart(seed: int, count: int, days: int) -> None:
+def test_origins_keep_days_together_for_any_seed(seed: int, count: int, days: int) -> None:
     rng = np.random.default_rng(seed)
     sellers = rng.integers(0, 100, 600)
     sample = made_of(rng.integers(0, days, 600).tolist(), (rng.random(600) < 0.3).tolist(), sellers.tolist())
@@ -102,7 +100,7 @@ def test_origins_hold_for_any_seed_and_days_are_not_torn_apart(seed: int, count:
             assert 5 <= sample.bad[places].sum() <= len(places) - 5
 
 
-def test_the_seed_draws_the_halves_of_sellers(sample: Sample) -> None:
+def test_the_seed_determines_the_halves_of_sellers(sample: Sample) -> None:
     first, again, other = (sample.origins(1, seed)[0][1].tolist() for seed in (7, 7, 8))
     assert first == again != other
 
@@ -115,15 +113,15 @@ def test_one_day_or_too_few_bad_loans_have_no_origins() -> None:
     assert Sample.of(made.features, only_early, made.rows["seller_id"], days).origins(3, 7) == []
 
 
-def test_only_some_columns_of_the_same_rows(sample: Sample) -> None:
-    fewer = sample.only([4, 1])
-    assert fewer.columns.shows == (sample.columns.shows[4], sample.columns.shows[1])
+def test_select_columns_keeps_the_rows(sample: Sample) -> None:
+    fewer = sample.select_columns([4, 1])
+    assert fewer.columns.feature_of == (sample.columns.feature_of[4], sample.columns.feature_of[1])
     assert fewer.columns.signs == (sample.columns.signs[4], sample.columns.signs[1])
     assert fewer.columns.features == sample.columns.features
     assert np.array_equal(fewer.matrix, np.asarray(sample.matrix)[:, [4, 1]])
     assert fewer.bad is sample.bad
     assert fewer.days is sample.days
-    assert fewer.columns.shown == {sample.columns.features[place] for place in fewer.columns.shows}
+    assert fewer.columns.read_features == {sample.columns.features[place] for place in fewer.columns.feature_of}
 
 
 def test_folds_leave_out_every_row_once_and_sellers_whole(sample: Sample) -> None:
@@ -135,9 +133,9 @@ def test_folds_leave_out_every_row_once_and_sellers_whole(sample: Sample) -> Non
 
 
 @pytest.mark.parametrize("kind", ["bad", "good"])
-def test_too_few_sellers_with_a_kind_of_loan_is_a_sentence(kind: str) -> None:
+def test_too_few_sellers_with_an_outcome_are_an_error(kind: str) -> None:
     of_three = pd.Series([f"S-{number % 3}" for number in range(60)] + [f"T-{number}" for number in range(200)])
     bad = pd.Series([True] * 60 + [False] * 200) if kind == "bad" else pd.Series([False] * 60 + [True] * 200)
     sample = Sample.of(pd.DataFrame({"free": np.arange(260.0)}), bad, of_three)
-    with pytest.raises(LabelError, match=f"The {kind} loans to learn from are of 3 sellers, too few for 5 folds"):
+    with pytest.raises(LabelError, match=f"Only 3 sellers have {kind} training loans, too few for 5 folds"):
         sample.folds(5, 7)

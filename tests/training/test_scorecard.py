@@ -1,4 +1,4 @@
-"""The scorecard: bins that obey the signs, missing values in a bin of their own, features without values left out."""
+"""Benchmark scorecard: bins follow the signs, missing values have a bin, constant features are omitted."""
 
 from __future__ import annotations
 
@@ -27,23 +27,21 @@ def card(loans: tuple[pd.DataFrame, pd.Series]) -> Scorecard:
     return fit_scorecard(features[:600], bad[:600])
 
 
-def test_it_ranks_rows_that_it_has_not_seen(loans: tuple[pd.DataFrame, pd.Series], card: Scorecard) -> None:
+def test_it_ranks_held_out_rows(loans: tuple[pd.DataFrame, pd.Series], card: Scorecard) -> None:
     features, bad = loans
     predicted = card.probability(features[600:])
     assert ((predicted > 0) & (predicted < 1)).all()
     assert auc(bad[600:].to_numpy(), predicted) > 0.65
 
 
-def test_features_without_two_values_are_left_out(card: Scorecard) -> None:
+def test_constant_features_are_omitted(card: Scorecard) -> None:
     assert set(card.binnings) == set(NAMES[:20])
     assert set(card.table()["feature"]) == set(NAMES[:20])
-    with pytest.raises(TrainingError, match="Every feature has one value"):
+    with pytest.raises(TrainingError, match="Every feature has the same value"):
         fit_scorecard(pd.DataFrame({"same": [1.0] * 50, "none": [np.nan] * 50}), pd.Series([True, False] * 25))
 
 
-def test_default_rates_move_from_bin_to_bin_as_the_sign_says(
-    loans: tuple[pd.DataFrame, pd.Series], card: Scorecard
-) -> None:
+def test_default_rates_follow_the_sign_from_bin_to_bin(loans: tuple[pd.DataFrame, pd.Series], card: Scorecard) -> None:
     """Also where the outcomes speak against the sign."""
     against = fit_scorecard(loans[0], ~loans[1])
     for fitted in (card, against):
@@ -54,7 +52,7 @@ def test_default_rates_move_from_bin_to_bin_as_the_sign_says(
             assert any((steps * direction >= -1e-9).all() for direction in directions), name
 
 
-def test_missing_values_are_a_bin_of_their_own() -> None:
+def test_missing_values_have_their_own_bin() -> None:
     rng = np.random.default_rng(2)
     bad = pd.Series(rng.random(800) < 0.2)
     value = pd.Series(rng.normal(size=800)).mask(bad & (rng.random(800) < 0.8))
@@ -75,7 +73,7 @@ def test_information_is_that_of_the_bins(loans: tuple[pd.DataFrame, pd.Series], 
     assert (found["weight"] > 0).mean() > 0.7
 
 
-def test_values_a_rounding_apart_are_cut_like_one() -> None:
+def test_values_that_differ_by_rounding_are_in_one_bin() -> None:
     rng = np.random.default_rng(3)
     bad = pd.Series(rng.random(600) < 0.3)
     nearly_one = np.where(rng.random(600) < 0.5, 1.0, 1.0 - 1.1e-16 * rng.integers(1, 4, 600))
@@ -98,7 +96,7 @@ def test_contributions_add_up_to_the_log_odds(loans: tuple[pd.DataFrame, pd.Seri
 
 
 def test_the_bins_of_columns_are_those_of_the_scorecard_and_never_fall_in_risk() -> None:
-    """A value at a split lies in the bin that begins there, as optbinning has it; hidden ones at the riskiest end."""
+    """A value equal to a split is in the bin that begins there, as in optbinning; missing ones are the riskiest."""
     rng = np.random.default_rng(4)
     value = pd.Series(np.where(rng.random(1_200) < 0.3, 0.0, rng.normal(size=1_200)))
     bad = pd.Series(rng.random(1_200) < 1 / (1 + np.exp(1.5 - value)))

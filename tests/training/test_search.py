@@ -1,4 +1,4 @@
-"""The search: a fixed budget, the same for the same inputs, judged on later rows, and only taken beyond chance."""
+"""Hyperparameter search: deterministic, evaluated on later rows, and used only if better beyond chance."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.training.datasets import dataset
 from training.fit import FitConfig
 from training.sample import Part, Sample
 from training.search import SearchConfig, search
-from training.stability import stability
+from training.stability import measure_stability
 
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=5, folds=3, threads=1)
 
@@ -32,13 +32,13 @@ def quiet(_: str) -> None:
     pass
 
 
-def test_without_trials_the_configured_settings_stand(sample: Sample) -> None:
+def test_without_trials_the_configured_settings_are_used(sample: Sample) -> None:
     assert SearchConfig().trials == 0
     found = search(sample, CONFIG, 0, quiet)
     assert (found.best, found.findings) == (CONFIG, ())
 
 
-def test_the_same_inputs_find_the_same_and_another_seed_tries_others(sample: Sample) -> None:
+def test_the_search_is_deterministic_for_a_seed(sample: Sample) -> None:
     one, again = (search(sample, CONFIG, 4, quiet) for _ in range(2))
     assert one.best == again.best
     (found,), (as_before,) = one.findings, again.findings
@@ -66,44 +66,46 @@ def losses(
     return asked
 
 
-def test_the_best_trial_is_taken_where_it_beats_what_was_configured(
+def test_the_best_trial_is_used_if_it_beats_the_configured_settings(
     sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = losses(monkeypatch, 0.5, [0.6, 0.4, 0.45])
     found = search(sample, CONFIG, 3, quiet)
     assert found.best == list(dict.fromkeys(asked))[2]
-    assert "the best of them was taken" in found.findings[0].said
+    assert "The best trial is used." in found.findings[0].said
     assert found.findings[0].figures["best_log_loss"] == pytest.approx(0.4)
     assert (found.best.max_rounds, found.best.seed, found.best.folds) == (40, 7, 3)
 
 
-def test_the_configured_settings_are_kept_where_no_trial_beats_them(
+def test_the_configured_settings_are_used_if_no_trial_beats_them(
     sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     losses(monkeypatch, 0.3, [0.6, 0.4, 0.45])
     found = search(sample, CONFIG, 3, quiet)
     assert found.best == CONFIG
-    assert "no trial was better beyond chance, so the configured were kept" in found.findings[0].said
+    assert "No trial was better beyond chance, so the configured settings are used." in found.findings[0].said
 
 
-def test_a_trial_that_is_only_luckier_is_not_taken(sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_that_is_better_by_chance_is_not_used(
+    sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is better by 0.01 on average; the standard error over six parts is 0.1, or 0.001."""
     assert parts == 6
     losses(monkeypatch, 0.5, [0.49], spread=0.1 * np.sqrt(5.0))
     lucky = search(sample, CONFIG, 1, quiet)
     assert lucky.best == CONFIG
     assert lucky.findings[0].figures["best_log_loss"] == pytest.approx(0.49)
-    assert "no trial was better beyond chance" in lucky.findings[0].said
+    assert "No trial was better beyond chance" in lucky.findings[0].said
     asked = losses(monkeypatch, 0.5, [0.49], spread=0.001 * np.sqrt(5.0))
     assert search(sample, CONFIG, 1, quiet).best == asked[-1] != CONFIG
 
 
-def test_trials_are_judged_on_later_rows_of_other_sellers_and_on_stable_columns(
+def test_trials_are_evaluated_on_later_rows_of_other_sellers(
     sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[FitConfig] = []
-    columns = sample.only(stability(sample, CONFIG.stability).kept).columns
-    assert columns.shown < sample.columns.shown
+    columns = sample.select_columns(measure_stability(sample, CONFIG.stability).selected).columns
+    assert columns.read_features < sample.columns.read_features
     original = training.search.boost
 
     def watched(inside: Sample, config: FitConfig, rounds: int, stop_on: Sample) -> lightgbm.Booster:
@@ -121,13 +123,13 @@ def test_trials_are_judged_on_later_rows_of_other_sellers_and_on_stable_columns(
     assert len(tried) == 2 * parts
 
 
-def test_where_time_says_nothing_trials_are_judged_on_folds_of_sellers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_time_trials_are_evaluated_on_folds_of_sellers(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = losses(monkeypatch, 0.5, [0.6])
     search(Sample.of_dataset(dataset(400, 150, days=1)), CONFIG, 1, quiet)
     assert len(asked) == 2 * CONFIG.folds
 
 
-def test_a_poor_trial_is_given_up_after_its_first_part_and_counts(
+def test_a_poor_trial_is_pruned_after_its_first_part(
     sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = losses(monkeypatch, 0.5, [0.4, 0.4, 0.4, 0.4, 0.4, 0.9])
@@ -145,7 +147,7 @@ def test_progress_names_the_trial_and_the_best_so_far(sample: Sample, monkeypatc
     said: list[str] = []
     search(sample, CONFIG, 2, said.append)
     assert said == [
-        "search settings: log-loss of those configured, before 2 trials",
+        "search settings: log-loss of the configured settings, before 2 trials",
         "search settings: trial 1 of 2, best log-loss 0.50000",
         "search settings: trial 2 of 2, best log-loss 0.50000",
     ]

@@ -1,4 +1,4 @@
-"""Settings files: what they may say, and the one sentence that answers what they may not."""
+"""Settings files: defaults, overrides and errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-def test_without_a_file_all_is_default() -> None:
+def test_without_a_file_all_settings_have_their_defaults() -> None:
     assert read_settings(None, TrainConfig) == TrainConfig()
 
 
@@ -29,7 +29,7 @@ def test_a_file_changes_what_it_names_and_the_digest(tmp_path: Path) -> None:
     assert config.digest != TrainConfig().digest
 
 
-def test_what_is_shown_is_read_back(tmp_path: Path) -> None:
+def test_printed_settings_can_be_read_back(tmp_path: Path) -> None:
     shown = TrainConfig().as_toml()
     assert read_settings(written(tmp_path, shown), TrainConfig) == TrainConfig()
     assert set(tomllib.loads(shown)) == {"labels", "split", "features", "search", "fit", "refits", "fake_orders"}
@@ -54,12 +54,12 @@ def test_what_is_shown_is_read_back(tmp_path: Path) -> None:
         ("[labels]\nmonths = 0", "labels.months is 0"),
     ],
 )
-def test_a_broken_file_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_file_is_an_error(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigError, match="settings file") as raised:
         read_settings(written(tmp_path, text), TrainConfig)
     assert words in str(raised.value)
 
 
-def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read_settings(tmp_path / "none.toml", TrainConfig)

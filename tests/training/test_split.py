@@ -1,19 +1,21 @@
-"""The split: later loans of unseen sellers, an embargo between, and the same for any order of the rows."""
+"""Train/test split: later loans of other sellers, an embargo, and advice on settings that work."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.training.datasets import dataset
-from training.dataset import LEAST_OF_A_CLASS, Dataset
+from training.dataset import MIN_PER_CLASS, Dataset
 from training.errors import LabelError
-from training.split import Evidence, Split, is_unseen, out_of_time, whole
-from training.split_settings import SplitConfig
+from training.split import Evidence, Split, SplitConfig, find_advice, is_unseen, out_of_time, whole
 
 CONFIG = SplitConfig()
 
@@ -35,7 +37,7 @@ def test_no_seller_is_on_both_sides(split: Split) -> None:
     assert train.isdisjoint(test)
 
 
-def test_the_embargo_lies_between_and_the_test_ends_where_outcomes_do(loans: Dataset, split: Split) -> None:
+def test_the_embargo_separates_the_parts_and_the_test_ends_with_the_outcomes(loans: Dataset, split: Split) -> None:
     assert split.evidence is Evidence.OUT_OF_TIME
     last = loans.labels.matured_through
     assert split.test_from == last - timedelta(days=CONFIG.test_days - 1)
@@ -47,7 +49,7 @@ def test_the_embargo_lies_between_and_the_test_ends_where_outcomes_do(loans: Dat
     assert gap > pd.Timedelta(days=CONFIG.embargo_days)
 
 
-def test_every_row_that_may_be_used_is_used(loans: Dataset, split: Split) -> None:
+def test_every_eligible_row_is_used(loans: Dataset, split: Split) -> None:
     unseen = is_unseen(loans.rows["seller_id"], CONFIG)
     early = loans.rows["as_of"] < pd.Timestamp(split.train_before)
     late = loans.rows["as_of"] >= pd.Timestamp(split.test_from)
@@ -84,7 +86,7 @@ def test_features_stay_with_their_rows(loans: Dataset, split: Split) -> None:
         assert len(mine.merge(whole_rows.drop_duplicates(), how="left", indicator=True).query("_merge != 'both'")) == 0
 
 
-def test_the_split_knows_nothing_of_the_order_of_rows(loans: Dataset, split: Split) -> None:
+def test_the_split_does_not_depend_on_the_order_of_rows(loans: Dataset, split: Split) -> None:
     order = np.random.default_rng(0).permutation(len(loans.rows))
     shuffled = replace(
         loans,
@@ -97,7 +99,7 @@ def test_the_split_knows_nothing_of_the_order_of_rows(loans: Dataset, split: Spl
         assert one.rows.sort_values(key).to_numpy().tolist() == other.rows.sort_values(key).to_numpy().tolist()
 
 
-def test_a_seller_is_unseen_by_the_id_alone_and_in_the_share_asked_for() -> None:
+def test_held_out_sellers_depend_on_the_id_and_have_the_configured_share() -> None:
     sellers = pd.Series([f"S-{number}" for number in range(4_000)])
     unseen = is_unseen(sellers, CONFIG)
     assert unseen.mean() == pytest.approx(CONFIG.unseen_share, abs=0.03)
@@ -109,21 +111,21 @@ def test_a_seller_is_unseen_by_the_id_alone_and_in_the_share_asked_for() -> None
     assert (more | ~unseen).all()
 
 
-def test_too_short_a_span_is_a_sentence() -> None:
+def test_too_short_a_period_is_an_error() -> None:
     with pytest.raises(
         LabelError, match=r"The training \(before .*\) part has 0 bad of 0 labels and needs at least 20"
     ):
         out_of_time(dataset(300, days=300), CONFIG)
 
 
-def test_a_test_without_defaults_is_a_sentence(loans: Dataset) -> None:
+def test_a_test_without_defaults_is_an_error(loans: Dataset) -> None:
     late = loans.rows["as_of"] > pd.Timestamp("2024-06-01")
     repaid = replace(loans, rows=loans.rows.assign(bad=loans.rows["bad"] & ~late))
     with pytest.raises(LabelError, match=r"The test \(from 2024-09-04\) part has 0 bad of \d+ labels"):
         out_of_time(repaid, CONFIG)
 
 
-def test_labels_of_one_midnight_are_all_trained_on_and_measured_out_of_fold() -> None:
+def test_labels_of_one_midnight_are_all_in_both_parts() -> None:
     table = dataset(200, days=1)
     assert not table.spans_time
     split = whole(table)
@@ -132,9 +134,84 @@ def test_labels_of_one_midnight_are_all_trained_on_and_measured_out_of_fold() ->
 
 
 @pytest.mark.parametrize(("kind", "value"), [("bad", False), ("good", True)])
-def test_too_few_of_a_kind_teach_nothing(kind: str, value: bool) -> None:
+def test_too_few_rows_of_an_outcome_are_an_error(kind: str, value: bool) -> None:
     table = dataset(200, days=1)
     other = table.rows["bad"] != value
-    keep = ~other | (other.cumsum() < LEAST_OF_A_CLASS)
+    keep = ~other | (other.cumsum() < MIN_PER_CLASS)
     with pytest.raises(LabelError, match=rf"has 19 {kind} of \d+ labels and needs at least 20"):
         whole(table.select(keep))
+
+
+def with_horizon(rows: Dataset, days: int | None) -> Dataset:
+    return replace(rows, labels=replace(rows.labels, horizon_days=days))
+
+
+def refusal(rows: Dataset, config: SplitConfig) -> str:
+    with pytest.raises(LabelError) as caught:
+        out_of_time(rows, config)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_advised_settings_work_and_give_the_stated_counts() -> None:
+    rows = with_horizon(dataset(1_500, days=300), 56)
+    said = refusal(rows, SplitConfig())
+    named = re.search(
+        r"Set split\.embargo_days to (\d+): then training has (\d+) labels, (\d+) bad, and the test (\d+), (\d+) bad",
+        said,
+    )
+    assert named is not None, said
+    embargo, *counts = map(int, named.groups())
+    split = out_of_time(rows, SplitConfig(embargo_days=embargo))
+    parts = (split.train.rows["bad"], split.test.rows["bad"])
+    assert counts == [figure for bad in parts for figure in (len(bad), int(bad.sum()))]
+    assert embargo == 56
+
+
+def test_advice_shortens_a_test_that_is_too_long() -> None:
+    rows = with_horizon(dataset(1_500, days=150), 56)
+    said = refusal(rows, SplitConfig())
+    named = re.search(r"Set split\.embargo_days to 56 and split\.test_days to (\d+): then training has", said)
+    assert named is not None, said
+    out_of_time(rows, SplitConfig(embargo_days=56, test_days=int(named[1])))
+
+
+def test_without_a_horizon_advice_names_the_longest_possible() -> None:
+    rows = with_horizon(dataset(1_500, days=300), None)
+    said = refusal(rows, SplitConfig())
+    named = re.search(
+        r"set labels\.horizon_days to that number of days \(at most (\d+)\) and split\.test_days to (\d+)", said
+    )
+    assert named is not None, said
+    longest, test_days = map(int, named.groups())
+    out_of_time(rows, SplitConfig(embargo_days=longest, test_days=test_days))
+    unseen = is_unseen(rows.rows["seller_id"], SplitConfig())
+    assert find_advice(rows, longest + 1, 120, unseen) is None
+
+
+def test_labels_that_no_setting_can_split_are_described() -> None:
+    said = refusal(with_horizon(dataset(300, days=50), 56), SplitConfig(embargo_days=56))
+    assert "No split.test_days works: the 300 labels" in said
+    assert "outcomes take 56 days" in said
+    assert "or give all labels one as_of, so that the model is tested out of fold" in said
+
+
+def test_labels_of_one_seller_get_no_advice_to_test_out_of_fold() -> None:
+    said = refusal(with_horizon(dataset(300, sellers=1, days=300), 56), SplitConfig(embargo_days=56))
+    assert "Add labels of a longer period or of more sellers." in said
+
+
+@settings(max_examples=30, deadline=None)
+@given(days=st.integers(1, 400), horizon=st.integers(0, 200), seed=st.integers(1, 5))
+def test_advice_never_names_a_setting_that_fails(days: int, horizon: int, seed: int) -> None:
+    rows = dataset(400, days=days, seed=seed)
+    unseen = is_unseen(rows.rows["seller_id"], SplitConfig())
+    found = find_advice(rows, horizon, 60, unseen)
+    if found is None:
+        for test_days in range(1, days + 1, 7):
+            with pytest.raises(LabelError):
+                out_of_time(rows, SplitConfig(test_days=test_days, embargo_days=horizon))
+    else:
+        split = out_of_time(rows, SplitConfig(test_days=found.test_days, embargo_days=found.embargo_days))
+        assert len(split.train.rows) == found.train
+        assert int(split.test.rows["bad"].sum()) == found.test_bad

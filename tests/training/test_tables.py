@@ -1,4 +1,4 @@
-"""Tables that others made: what a cell becomes, what is refused in one sentence, and the same training behind it."""
+"""Labelled tables: encoding of cells, errors of unusable tables, and training like on the catalogue."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def applicants(rows: int = 600, seed: int = 1) -> pd.DataFrame:
     return pd.DataFrame({"debt": debt, "income": shown, "purpose": purpose, "bad": bad.astype(int)})
 
 
-def test_numbers_stay_truths_count_and_text_becomes_flags() -> None:
+def test_numbers_stay_booleans_are_0_or_1_and_text_becomes_flags() -> None:
     table = pd.DataFrame(
         {
             "whole": pd.array([3, None, 5], dtype="Int64"),
@@ -73,7 +73,7 @@ def test_copies_of_a_row_are_one_borrower() -> None:
     assert len({first, second, fourth}) == 3
 
 
-def test_the_digest_is_of_values_outcomes_and_signs() -> None:
+def test_the_digest_depends_on_values_outcomes_and_signs() -> None:
     table = applicants(50)
     others = [
         as_dataset(table.assign(debt=table["debt"] + 1), FORM),
@@ -84,7 +84,7 @@ def test_the_digest_is_of_values_outcomes_and_signs() -> None:
     assert len({as_dataset(table, FORM).digest, *(each.digest for each in others)}) == 4
 
 
-def test_the_training_behind_is_that_of_sellers() -> None:
+def test_tables_are_trained_like_the_catalogue() -> None:
     """Declared signs bind, hiding never pays, names of all kinds survive, rare flags count for the scorecard too."""
     form = TableForm("bad", 1, signs={"debt owed, {all}": 1, "income": -1})
     made, unseen = (
@@ -109,8 +109,8 @@ def test_the_training_behind_is_that_of_sellers() -> None:
     assert card.table().set_index("feature").loc["purpose=boat", "bins"] == 2
 
 
-def test_a_column_that_is_named_like_a_feature_of_sellers_is_free_all_the_same() -> None:
-    """`store_count` has a sign in the catalogue, which says nothing about a table of others."""
+def test_a_column_named_like_a_catalogue_feature_has_no_sign() -> None:
+    """Signs of the catalogue do not apply to tables."""
     made = as_dataset(applicants().rename(columns={"debt": "refund_rate_90d", "income": "visits_90d"}), FORM)
     assert Sample.of_dataset(made).columns.signs[:4] == (1, -1, 1, -1)
     fewer = made.features[["refund_rate_90d", "visits_90d"]]
@@ -124,33 +124,49 @@ def test_a_column_that_is_named_like_a_feature_of_sellers_is_free_all_the_same()
         (
             lambda table: table,
             TableForm("default", 1),
-            "has no column 'default' for its label; its columns are",
+            "has no column 'default' for its label. Its columns are",
         ),
         (lambda table: table, TableForm("bad", 1, "id"), "has no column 'id' for its identifier"),
         (lambda table: table.iloc[:0], FORM, "The table has no rows"),
-        (lambda table: table[["bad"]], FORM, "has no column beside bad, so there is nothing"),
+        (lambda table: table[["bad"]], FORM, "has no features: its only columns are bad"),
         (lambda table: table.set_axis(["a", "a", "b", "bad"], axis=1), FORM, "has 2 columns named 'a'"),
-        (lambda table: table.assign(bad=0), FORM, "The column 'bad' holds 0 and never 1, which is said to mean bad"),
-        (lambda table: table.assign(bad=1), FORM, "The column 'bad' holds only 1; a label has two values"),
-        (lambda table: table.assign(bad=[0, 1, 2] * 200), FORM, "The column 'bad' holds 3 values, 0, 1, 2; a label"),
-        (lambda table: table.assign(bad=["yes", "no"] * 300), FORM, "holds 'no', 'yes' and never 1, which is said"),
-        (lambda table: table.assign(bad=table["bad"].where(table.index > 4)), FORM, "5 of 600 rows have no 'bad'"),
-        (lambda table: table.assign(debt=np.inf), FORM, "The column 'debt' holds 600 infinite values"),
-        (lambda table: table.assign(name=[f"n{row}" for row in table.index]), FORM, f"and may have {MOST_CATEGORIES}"),
-        (lambda table: table.assign(day=pd.Timestamp("2020-01-01")), FORM, "'day' holds neither numbers nor text"),
-        (lambda table: table.assign(**{"a b": 1.0, "a,b": 2.0}), FORM, "'a,b' and 'a b' are one name to a model, a_b"),
+        (lambda table: table.assign(bad=0), FORM, "never has the value 1, which should mean bad. Its values are 0."),
+        (lambda table: table.assign(bad=1), FORM, "The column 'bad' has only the value 1. A label has two values"),
+        (lambda table: table.assign(bad=[0, 1, 2] * 200), FORM, "The column 'bad' has 3 values, 0, 1, 2. A label"),
+        (
+            lambda table: table.assign(bad=["yes", "no"] * 300),
+            FORM,
+            "bad. Its values are 'no', 'yes'.",
+        ),
+        (
+            lambda table: table.assign(bad=table["bad"].where(table.index > 4)),
+            FORM,
+            "5 of 600 rows have no value",
+        ),
+        (lambda table: table.assign(debt=np.inf), FORM, "The column 'debt' has 600 infinite values"),
+        (
+            lambda table: table.assign(name=[f"n{row}" for row in table.index]),
+            FORM,
+            f"at most {MOST_CATEGORIES} are",
+        ),
+        (lambda table: table.assign(day=pd.Timestamp("2020-01-01")), FORM, "'day' has neither numbers nor text"),
+        (
+            lambda table: table.assign(**{"a b": 1.0, "a,b": 2.0}),
+            FORM,
+            "'a,b' and 'a b' have the same name",
+        ),
         (lambda table: table, TableForm("bad", 1, signs={"wage": 1}), "A sign is declared for 'wage', but the columns"),
-        (lambda table: table, TableForm("bad", 1, signs={"purpose": 1}), "for 'purpose', which holds text; only a"),
+        (lambda table: table, TableForm("bad", 1, signs={"purpose": 1}), "for 'purpose', which is text. Only numbers"),
     ],
 )
-def test_a_table_that_cannot_be_trained_on_is_one_sentence(broken: object, form: TableForm, said: str) -> None:
+def test_an_unusable_table_is_a_one_line_error(broken: object, form: TableForm, said: str) -> None:
     with pytest.raises(TableError) as caught:
         as_dataset(broken(applicants()), form)  # type: ignore[operator]
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"There is no table at .*none.parquet"):
         read_table(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("a,b\n1,2\n")
@@ -173,7 +189,7 @@ def test_a_file_that_is_no_table_is_one_sentence(tmp_path: Path) -> None:
         (["28-Feb-2023", "1-Mar-2024"], ["2023-02-28", "2024-03-01"]),
     ],
 )
-def test_times_of_many_forms_are_midnights(times: object, days: list[str]) -> None:
+def test_times_in_many_formats_become_midnights(times: object, days: list[str]) -> None:
     table = pd.DataFrame({"a": [1.0, 2.0], "when": times, "bad": [0, 1]})
     made = as_dataset(table, TableForm("bad", 1, time="when"))
     assert made.rows["as_of"].dt.strftime("%Y-%m-%d").tolist() == days
@@ -189,12 +205,12 @@ def test_times_of_many_forms_are_midnights(times: object, days: list[str]) -> No
 @pytest.mark.parametrize(
     "times", [["soon", "2024-01-01"], [None, "2024-01-01"], [12, 2024], [202413, 202401], [2024.5, 2024]]
 )
-def test_a_time_that_is_no_date_is_one_sentence(times: list[object]) -> None:
-    with pytest.raises(TableError, match=r"1 values of the time column 'when' are no dates; the first is"):
+def test_a_time_that_is_not_a_date_is_an_error(times: list[object]) -> None:
+    with pytest.raises(TableError, match=r"1 values of the time column 'when' are not dates. The first is"):
         as_dataset(pd.DataFrame({"a": [1.0, 2.0], "when": times, "bad": [0, 1]}), TableForm("bad", 1, time="when"))
 
 
-def test_a_csv_table_is_read_with_its_gaps(tmp_path: Path) -> None:
+def test_a_csv_table_keeps_missing_values(tmp_path: Path) -> None:
     (tmp_path / "loans.CSV").write_text("debt,home,bad\n1.5,own,0\n,,1\n")
     made = as_dataset(read_table(tmp_path / "loans.CSV"), FORM)
     assert made.features.columns.tolist() == ["debt", "home=own"]
@@ -215,7 +231,7 @@ def test_a_csv_table_is_read_with_its_gaps(tmp_path: Path) -> None:
         max_size=40,
     )
 )
-def test_every_cell_can_be_told_from_its_features(cells: list[tuple[float, str | None]]) -> None:
+def test_features_determine_every_cell(cells: list[tuple[float, str | None]]) -> None:
     table = pd.DataFrame({"number": [number for number, _ in cells], "text": pd.Series([text for _, text in cells])})
     features = as_dataset(table.assign(bad=[0, 1] * (len(cells) // 2) + [0] * (len(cells) % 2)), FORM).features
     flags = features.drop(columns=["number"])
@@ -234,6 +250,6 @@ def test_days_come_first_in_dates_with_dots() -> None:
 
 
 @pytest.mark.parametrize("broken", ["01/02/2024", "2024-13-01", "soon"])
-def test_a_date_that_may_be_misread_is_refused(broken: str) -> None:
-    with pytest.raises(TableError, match=r"1 values of the time column 'on' are no dates.*2024-01-31, all in one form"):
+def test_an_ambiguous_date_is_rejected(broken: str) -> None:
+    with pytest.raises(TableError, match=r"column 'on' are not dates.*2024-01-31, all in one form"):
         midnights(pd.Series(["2024-01-31", broken], name="on"))

@@ -131,11 +131,11 @@ def _monitor(request: _Request, page: Path, output: Output) -> MonitorResult:
     from rich.console import Console
 
     from features.store.folders import replace_text
+    from training.console import show_steps
     from training.monitor.report import render
     from training.monitor.run import monitor, result_tables, to_json
-    from training.steps import shown_steps
 
-    with shown_steps("Reading scores") as step:
+    with show_steps("Reading scores") as step:
         inputs = _read_inputs(request)
         result = monitor(inputs, request.config, step)
         step("Logging to MLflow")

@@ -1,6 +1,6 @@
-"""A simulated marketplace: operating data whose causes are known, delivered as the contract says.
+"""Simulated marketplace: operating data with known causes, as a delivery that follows the data contract.
 
-Hidden state causes demand, cash and defaults; the delivery shows only what a platform would see.
+A hidden state causes demand, cash and defaults. The delivery contains only what a platform can observe.
 """
 
 from training.errors import SimulationError

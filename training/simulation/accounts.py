@@ -1,49 +1,42 @@
-"""The quieter tables: sellers and stores, purchases from suppliers, loans with their instalments and payments.
+"""Rows of sellers, stores, purchases, loans, instalments and payments, and of the table `truth`.
 
-The hidden state of sellers as of a midnight: for tests and studies only, beside the delivery and never in it.
+`truth` has the hidden state of sellers as of a midnight. It is for tests and studies only and not part of the delivery.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from training.simulation.economy import FIXED_SHARE
-from training.simulation.lending import PERIOD_DAYS
+from training.simulation.lending import PERIOD_DAYS, Disbursals, Payments
 from training.simulation.market import CATEGORIES, COUNTRIES, CURRENCIES
-from training.simulation.orders import Setting, store_column
-from training.simulation.rows import Coded, Column, Rows, known_times, numbered, waking_hours
+from training.simulation.orders import ChunkContext, store_column
+from training.simulation.rows import Coded, Column, FloatArray, Rows, known_times, numbered, waking_hours
 from training.simulation.sellers import BASE_CURRENCY, MARKETPLACES, MOST_STORES, seller_ids, store_ids
 from training.simulation.state import GOODS_SHARE, Snapshot
 
 _SUPPLIERS: Final = 4
-
-
 _CATEGORY_CHANGE_SHARE: Final = 0.02
-
-
 _STORE_CORRECTION_SHARE: Final = 0.01
-
-
 _BASE_CURRENCIES: Final = tuple(BASE_CURRENCY[country] for country in COUNTRIES)
 
 
-def seller_rows(setting: Setting, rng: np.random.Generator) -> Rows:
-    """Sellers as of joining; a few move to another category later, as a second version."""
-    traits = setting.traits
-    joined = setting.clock.at(traits.joined, np.zeros(len(traits)))
-    first = Rows(
+def seller_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
+    """Return sellers as of joining. A few change their category later, as a second version."""
+    traits = chunk.traits
+    joined = chunk.clock.at(traits.joined, np.zeros(len(traits)))
+    first = Rows.of(
         "sellers",
-        {
-            "seller_id": seller_ids(traits.number),
-            "country": Coded(traits.country, COUNTRIES),
-            "base_currency": Coded(traits.country, _BASE_CURRENCIES),
-            "category": Coded(traits.category, CATEGORIES),
-            "onboarded_at": joined,
-            "known_at": joined,
-        },
+        seller_id=seller_ids(traits.number),
+        country=Coded(traits.country, COUNTRIES),
+        base_currency=Coded(traits.country, _BASE_CURRENCIES),
+        category=Coded(traits.category, CATEGORIES),
+        onboarded_at=joined,
+        known_at=joined,
     )
     moved = np.flatnonzero(rng.random(len(traits)) < _CATEGORY_CHANGE_SHARE)
     later = joined[moved] + rng.integers(100, 900, len(moved)).astype("timedelta64[D]")
@@ -51,21 +44,19 @@ def seller_rows(setting: Setting, rng: np.random.Generator) -> Rows:
     return first.append(first.take(moved).replace(category=category, known_at=later))
 
 
-def store_rows(setting: Setting, rng: np.random.Generator) -> Rows:
-    """Stores as of opening; for a few the marketplace was noted wrongly and is corrected within weeks."""
-    traits = setting.traits
+def store_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
+    """Return stores as of opening. For a few, the marketplace is wrong at first and corrected within weeks."""
+    traits = chunk.traits
     seller, slot = np.nonzero(np.arange(MOST_STORES) < traits.stores[:, None])
-    opened = setting.clock.at(traits.store_opened[seller, slot], np.zeros(len(seller)))
+    opened = chunk.clock.at(traits.store_opened[seller, slot], np.zeros(len(seller)))
     number = traits.number[seller]
-    right = Rows(
+    right = Rows.of(
         "stores",
-        {
-            "store_id": store_ids(number, slot),
-            "seller_id": seller_ids(number),
-            "marketplace": Coded(traits.marketplace[seller, slot], MARKETPLACES),
-            "opened_at": opened,
-            "known_at": opened,
-        },
+        store_id=store_ids(number, slot),
+        seller_id=seller_ids(number),
+        marketplace=Coded(traits.marketplace[seller, slot], MARKETPLACES),
+        opened_at=opened,
+        known_at=opened,
     )
     wrong = rng.random(len(right)) < _STORE_CORRECTION_SHARE
     noted = Coded(((traits.marketplace[seller, slot] + wrong) % len(MARKETPLACES)).astype(np.int32), MARKETPLACES)
@@ -74,47 +65,46 @@ def store_rows(setting: Setting, rng: np.random.Generator) -> Rows:
     return right.replace(marketplace=noted).append(corrected)
 
 
-def purchase_rows(setting: Setting, rng: np.random.Generator) -> Rows:
-    """Stock bought from a handful of suppliers, paid in the seller's own currency, booked on the first store."""
-    traits, (day, seller, usd) = setting.traits, setting.economy.purchases
+def purchase_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
+    """Return purchases of stock from a few suppliers, in the seller's currency, booked on the first store."""
+    traits, (day, seller, usd) = chunk.traits, chunk.economy.purchases
     order = np.argsort(seller, kind="stable")
     day, seller, usd = day[order], seller[order], usd[order]
     rank = np.arange(len(seller)) - np.searchsorted(seller, seller)
     number = traits.number[seller]
     currency = np.array([CURRENCIES.index(code) for code in _BASE_CURRENCIES])[traits.country[seller]]
-    at = setting.clock.at(day, waking_hours(rng, len(day)))
-    columns: dict[str, Column] = {
-        "purchase_id": numbered("P", (number, 6), (rank, 5)),
-        "store_id": store_column(seller, np.zeros_like(seller), traits),
-        "supplier_id": numbered("U", (number, 6), ((rng.random(len(day)) ** 2 * _SUPPLIERS).astype(np.int32), 1)),
-        "purchased_at": at,
-        "amount": np.maximum(np.round(usd / setting.market.usd[day, currency], 2), 0.01),
-        "currency": Coded(currency.astype(np.int32), CURRENCIES),
-        "known_at": known_times(at, rng),
-    }
-    return Rows("purchases", columns)
-
-
-def loan_ids(setting: Setting, seller: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.bytes_]:
-    """Ids of loans: `L-000123-02` is the second loan of seller 123."""
-    return numbered("L", (setting.traits.number[seller], 6), (number, 2))
-
-
-def loan_rows(setting: Setting, rng: np.random.Generator) -> tuple[Rows, Rows]:
-    """Loans in working hours, and their instalments; the lender reports both within minutes."""
-    batches = setting.economy.loans.disbursals
-    day, seller, number, principal, total, instalment, periods = (
-        _joined([getattr(batch, name) for batch in batches])
-        for name in ("days", "seller", "number", "principal", "total", "instalment", "periods")
+    at = chunk.clock.at(day, waking_hours(rng, len(day)))
+    return Rows.of(
+        "purchases",
+        purchase_id=numbered("P", (number, 6), (rank, 5)),
+        store_id=store_column(seller, np.zeros_like(seller), traits),
+        supplier_id=numbered("U", (number, 6), ((rng.random(len(day)) ** 2 * _SUPPLIERS).astype(np.int32), 1)),
+        purchased_at=at,
+        amount=np.maximum(np.round(usd / chunk.market.usd[day, currency], 2), 0.01),
+        currency=Coded(currency.astype(np.int32), CURRENCIES),
+        known_at=known_times(at, rng),
     )
-    at = setting.clock.at(day, rng.uniform(0.37, 0.7, len(day)))
-    loan_id, known_at = loan_ids(setting, seller, number), at + np.timedelta64(5, "m")
+
+
+def loan_ids(chunk: ChunkContext, seller: NDArray[np.int64], number: NDArray[np.int64]) -> NDArray[np.bytes_]:
+    """Return loan IDs: `L-000123-02` is the second loan of seller 123."""
+    return numbered("L", (chunk.traits.number[seller], 6), (number, 2))
+
+
+def loan_rows(chunk: ChunkContext, rng: np.random.Generator) -> tuple[Rows, Rows]:
+    """Return loans, disbursed in working hours, and their instalments; the lender reports both within minutes."""
+    batches = chunk.economy.loans.disbursals
+    day, seller, number, principal, total, instalment, periods = (
+        _column(batches, name) for name in ("day", "seller", "number", "principal", "total", "instalment", "periods")
+    )
+    at = chunk.clock.at(day, rng.uniform(0.37, 0.7, len(day)))
+    loan_id, known_at = loan_ids(chunk, seller, number), at + np.timedelta64(5, "m")
     loans: dict[str, Column] = {
         "loan_id": loan_id,
-        "seller_id": seller_ids(setting.traits.number[seller]),
+        "seller_id": seller_ids(chunk.traits.number[seller]),
         "disbursed_at": at,
         "principal": principal / 100,
-        "currency": Coded(setting.traits.country[seller], _BASE_CURRENCIES),
+        "currency": Coded(chunk.traits.country[seller], _BASE_CURRENCIES),
         "term_days": (periods * PERIOD_DAYS).astype(np.int32),
         "known_at": known_at,
     }
@@ -124,42 +114,39 @@ def loan_rows(setting: Setting, rng: np.random.Generator) -> tuple[Rows, Rows]:
     amount = np.where(last, total[each] - instalment[each] * step, instalment[each])
     plan: dict[str, Column] = {
         "loan_id": loan_id[each],
-        "due_on": setting.clock.days(day[each] + PERIOD_DAYS * (step + 1)),
+        "due_on": chunk.clock.days(day[each] + PERIOD_DAYS * (step + 1)),
         "amount": amount / 100,
         "known_at": known_at[each],
     }
     return Rows("loans", loans), Rows("instalments", plan)
 
 
-def payment_rows(setting: Setting, rng: np.random.Generator) -> Rows:
-    """What was paid, late in the day that had the cash."""
-    batches = setting.economy.loans.payments
-    day, seller, number, amount = (
-        _joined([getattr(batch, name) for batch in batches]) for name in ("days", "seller", "number", "amount")
+def payment_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
+    """Return payments, made late on the day that had the cash."""
+    batches = chunk.economy.loans.payments
+    day, seller, number, amount = (_column(batches, name) for name in ("day", "seller", "number", "amount"))
+    at = chunk.clock.at(day, rng.uniform(0.71, 0.99, len(day)))
+    return Rows.of(
+        "payments",
+        payment_id=numbered("Y", (chunk.traits.number[seller], 6), (number, 2), (day, 4)),
+        loan_id=loan_ids(chunk, seller, number),
+        paid_at=at,
+        amount=amount / 100,
+        known_at=known_times(at, rng),
     )
-    at = setting.clock.at(day, rng.uniform(0.71, 0.99, len(day)))
-    columns: dict[str, Column] = {
-        "payment_id": numbered("Y", (setting.traits.number[seller], 6), (number, 2), (day, 4)),
-        "loan_id": loan_ids(setting, seller, number),
-        "paid_at": at,
-        "amount": amount / 100,
-        "known_at": known_times(at, rng),
-    }
-    return Rows("payments", columns)
 
 
-def _joined(parts: list[NDArray[np.int64]]) -> NDArray[np.int64]:
+def _column(batches: Sequence[Disbursals | Payments], name: str) -> NDArray[np.int64]:
+    """Return an attribute of all batches as one column; a single value is repeated for each row."""
+    parts = [np.broadcast_to(getattr(batch, name), len(batch.seller)) for batch in batches]
     return np.concatenate([np.zeros(0, dtype=np.int64), *parts])
 
 
-FloatArray = NDArray[np.float64]
-
-
-def truth_rows(setting: Setting) -> Rows:
-    """One row a loan, as of the midnight that begins its day, and one row a seller at the end of the record."""
-    economy, traits = setting.economy, setting.traits
-    end = len(setting.market.season)
-    last = Snapshot.of(end, np.arange(len(traits)), economy.final, economy.diary)
+def truth_rows(chunk: ChunkContext) -> Rows:
+    """Return one row per loan as of the midnight before disbursement, and one per seller at the end of the period."""
+    economy, traits = chunk.economy, chunk.traits
+    end = len(chunk.market.season)
+    last = Snapshot.of(end, np.arange(len(traits)), economy.final, economy.history)
     snapshots = [last, *(batch.known for batch in economy.loans.disbursals)]
     day = np.concatenate([np.full(len(shot.seller), shot.day) for shot in snapshots])
     seller = np.concatenate([shot.seller for shot in snapshots])
@@ -168,9 +155,9 @@ def truth_rows(setting: Setting) -> Rows:
     moving = {name: np.concatenate([getattr(shot, name) for shot in snapshots]) for name in Snapshot.moving_names()}
     columns: dict[str, Column] = {
         "seller_id": seller_ids(traits.number[seller]),
-        "as_of": setting.clock.at(day, np.zeros(len(day))),
-        "loan_id": np.where(number > 0, loan_ids(setting, seller, number), b""),
-        **_fixed(setting, seller, day),
+        "as_of": chunk.clock.at(day, np.zeros(len(day))),
+        "loan_id": np.where(number > 0, loan_ids(chunk, seller, number), b""),
+        **_fixed(chunk, seller, day),
         **moving,
         "open_debt": debt,
     }
@@ -179,15 +166,15 @@ def truth_rows(setting: Setting) -> Rows:
 
 
 def _daily_outgoings(moving: dict[str, FloatArray]) -> FloatArray:
-    """Refunds, ads and fixed costs of a usual day, with the goods that the expected sales need, USD."""
+    """Return refunds, ads, fixed costs and the goods for the expected sales of an average day, in USD."""
     monthly = moving["refunds"] + moving["ads"]
     daily: FloatArray = monthly / 30 + FIXED_SHARE * moving["usual_sales"] + GOODS_SHARE * moving["expected_sales"]
     return daily
 
 
-def _fixed(setting: Setting, seller: NDArray[np.int64], day: NDArray[np.int64]) -> dict[str, Column]:
-    """Traits, and how the shocks under way on the day hit this seller."""
-    traits, market = setting.traits, setting.market
+def _fixed(chunk: ChunkContext, seller: NDArray[np.int64], day: NDArray[np.int64]) -> dict[str, Column]:
+    """Return the traits, and how the current shocks affect this seller."""
+    traits, market = chunk.traits, chunk.market
     felt = market.spell[:, np.maximum(day - 1, 0)].T * traits.exposure[seller]
     shocks: dict[str, Column] = {
         f"shock_{n + 1}_exposure": traits.exposure[seller, n] for n in range(len(market.shocks))

@@ -1,4 +1,4 @@
-"""What all sellers share: the calendar with its festivals, exchange rates, and the shocks that hit many at once."""
+"""The market: calendar with festivals, exchange rates, and shocks that affect many sellers at once."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from datetime import date, timedelta
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training.simulation.config import HISTORY_DAYS, SimulationConfig
-from training.simulation.rows import Coded, Column, Rows
-
-FloatArray = NDArray[np.float64]
+from training.simulation.rows import Coded, FloatArray, Rows
 
 CURRENCIES: Final = ("USD", "EUR", "GBP", "CNY", "VND", "INR", "CAD", "JPY")
 _USD_PER_UNIT: Final = (1.0, 1.09, 1.26, 0.141, 0.0000403, 0.0120, 0.738, 0.0069)
-"""Rough levels of 2022 to 2024; each currency wanders from its level."""
+"""Approximate levels of 2022 to 2024; each rate is a random walk around its level."""
 _FX_DAILY_SD: Final = 0.003
 """Standard deviation of a day's log move."""
 _FRIDAY: Final = 4
 _FX_LEAD_DAYS: Final = 40
-"""Rates are listed from this many days before the record, so that no early row lacks one."""
+"""Number of days before the period for which rates are listed, so that no early row lacks one."""
 
 COUNTRIES: Final = ("CN", "US", "DE", "GB", "IN", "VN")
 CATEGORIES: Final = ("fashion", "electronics", "home", "beauty", "toys", "auto")
@@ -32,9 +29,9 @@ _WEEKDAY: Final = (1.02, 1.0, 0.98, 0.97, 0.98, 1.0, 1.05)
 
 @dataclass(frozen=True)
 class Shock:
-    """A hit on many sellers: its first day, its length, and who feels it how much (1 is the average seller).
+    """A shock to many sellers: first day, length, and its strength by country and category (1 is the average seller).
 
-    `demand` is the log change of orders at the height; `cost` the share of sales that shipping then costs more.
+    `demand` is the log change of orders at the peak; `cost` is the increase of shipping costs as a share of sales.
     """
 
     first_day: int
@@ -46,10 +43,10 @@ class Shock:
 
 
 def shocks_of(days: int) -> tuple[Shock, ...]:
-    """The shocks of a record of `days` days; the last starts inside the out-of-time period.
+    """Return the shocks of a period of `days` days; the last one starts inside the out-of-time test.
 
-    Out-of-time loans are those of the 120 days that end a year before the record does. DOMAIN.md: orders down 15%
-    in a quarter, with dearer shipping, and not for all alike.
+    Out-of-time loans are those of the 120 days that end a year before the period ends. In a typical shock, orders fall
+    by 15% in a quarter and shipping costs rise, not equally for all sellers.
     """
     return (
         Shock(int(days * 0.30), 90, -0.14, 0.01, (1.5, 0.6, 0.8, 0.8, 1.0, 1.4), (1.0, 1.4, 1.2, 0.7, 0.9, 0.9)),
@@ -62,13 +59,13 @@ def shocks_of(days: int) -> tuple[Shock, ...]:
 
 @dataclass(frozen=True)
 class Market:
-    """The shared course of events, one value a day.
+    """The market conditions, one value per day.
 
     Attributes:
         season: demand factor of weekday and festival, about 1.
-        stock_up: mean `season` over the next six weeks: what sellers buy stock for.
-        spell: shocks x days, 0 where a shock is not felt and 1 at its height.
-        shocks: the shocks themselves, as `spell` numbers them.
+        stock_up: mean `season` over the next six weeks; sellers buy stock for this period.
+        spell: shocks x days, from 0 (no effect) to 1 (peak).
+        shocks: the shocks, in the order of `spell`.
         usd: days x currencies, USD per unit.
     """
 
@@ -80,7 +77,7 @@ class Market:
 
 
 def build_market(config: SimulationConfig, rng: np.random.Generator) -> Market:
-    """Draw the shared course of a simulation."""
+    """Return the market conditions of a simulation."""
     season = _season(config.start, config.days + 42)
     ahead = np.convolve(season, np.full(42, 1 / 42), mode="valid")[: config.days]
     shocks = shocks_of(config.days)
@@ -94,7 +91,7 @@ def _season(start: date, days: int) -> FloatArray:
 
 
 def _festival(day: date) -> float:
-    """Demand factor of the shopping festivals: 11.11, Black Friday to Cyber Monday, 6.18, and December."""
+    """Return the demand factor of the festivals: 11.11, Black Friday to Cyber Monday, 6.18 and December."""
     november = date(day.year, 11, 1)
     black_friday = november + timedelta(days=(_FRIDAY - 1 - november.weekday()) % 7 + 22)
     factors = [
@@ -113,14 +110,14 @@ def _festival(day: date) -> float:
 
 
 def _spell(shock: Shock, days: int) -> FloatArray:
-    """Rise over 10 days, hold, and fade with a half-life of a month."""
+    """Return the strength of a shock: it rises over 10 days, holds, and fades with a half-life of a month."""
     since = np.arange(days) - shock.first_day
     rise = np.clip(since / 10, 0, 1)
     return rise * np.where(since > shock.days, 0.5 ** ((since - shock.days) / 30), 1.0)
 
 
 def _exchange_rates(days: int, rng: np.random.Generator) -> FloatArray:
-    """Random walks about the levels, pulled back slowly; the dollar is 1."""
+    """Return slowly mean-reverting random walks around the levels; the dollar is 1."""
     moves = rng.normal(0, _FX_DAILY_SD, (days, len(CURRENCIES)))
     moves[:, 0] = 0
     walk = np.zeros_like(moves)
@@ -130,16 +127,16 @@ def _exchange_rates(days: int, rng: np.random.Generator) -> FloatArray:
 
 
 def fx_rows(market: Market, start: date) -> Rows:
-    """The table of rates: a day's rate becomes known at 17:00 of that day."""
+    """Return the table of rates. A day's rate becomes known at 17:00 of that day."""
     led = np.concatenate([np.repeat(market.usd[:1], _FX_LEAD_DAYS, axis=0), market.usd])
     days = np.datetime64(start, "D") + np.arange(-_FX_LEAD_DAYS, len(market.usd))
     day = np.repeat(days, len(CURRENCIES))
     codes = np.tile(np.arange(len(CURRENCIES), dtype=np.int32), len(days))
     known_at = day.astype("datetime64[us]") + np.timedelta64(17, "h")
-    columns: dict[str, Column] = {
-        "day": day,
-        "currency": Coded(codes, CURRENCIES),
-        "usd_per_unit": led.ravel(),
-        "known_at": known_at,
-    }
-    return Rows("fx_rates", columns)
+    return Rows.of(
+        "fx_rates",
+        day=day,
+        currency=Coded(codes, CURRENCIES),
+        usd_per_unit=led.ravel(),
+        known_at=known_at,
+    )

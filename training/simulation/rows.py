@@ -1,8 +1,6 @@
-"""Rows of one table as numpy columns: what the rooms of the simulation hand to each other and to the writer.
+"""Rows of a table as numpy columns, IDs, random choices, and times of events and of when they become known.
 
-Ids travel as fixed-width bytes and repeated words as codes, because Python strings would cost a microsecond each.
-
-From day numbers to times: when in the day things happen, and when the platform learns of them.
+IDs are fixed-width bytes and repeated words are codes, because a Python string would cost a microsecond each.
 """
 
 from __future__ import annotations
@@ -17,16 +15,16 @@ from numpy.typing import NDArray
 
 AnyArray = NDArray[Any]
 
-
+FloatArray = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
-
 
 Index = NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
 class Coded:
-    """A column of few words: `words[codes[i]]` stands in row i."""
+    """A categorical column: row i has the value `words[codes[i]]`."""
 
     codes: NDArray[np.int32]
     words: tuple[str, ...]
@@ -35,16 +33,11 @@ class Coded:
         return len(self.codes)
 
     def take(self, index: Index | Mask) -> Coded:
-        """The same words at the rows of `index` (positions or a mask)."""
+        """Return the rows of `index` (positions or a mask)."""
         return Coded(self.codes[index], self.words)
 
-    def with_word(self, at: Mask, word: str) -> Coded:
-        """A copy with `word` in the rows where `at` holds, whether or not the column knew it."""
-        words = self.words if word in self.words else (*self.words, word)
-        return Coded(np.where(at, words.index(word), self.codes).astype(np.int32), words)
-
     def append(self, other: Coded) -> Coded:
-        """These rows, then `other`'s."""
+        """Return these rows followed by those of `other`."""
         words = tuple(dict.fromkeys(self.words + other.words))
         recode = np.array([words.index(word) for word in other.words], dtype=np.int32)
         return Coded(np.concatenate([self.codes, recode[other.codes]]), words)
@@ -55,34 +48,39 @@ Column = AnyArray | Coded
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of the table `table`; every column has the same length. An empty id is a null."""
+    """Rows of the table `table`; all columns have the same length. An empty ID is a null."""
 
     table: str
     columns: Mapping[str, Column]
+
+    @classmethod
+    def of(cls, table: str, **columns: Column) -> Rows:
+        """Return rows of a table with these columns."""
+        return cls(table, columns)
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values())))
 
     def array(self, name: str) -> AnyArray:
-        """The column `name`, which must not be coded."""
+        """Return the column `name`, which must not be categorical."""
         column = self.columns[name]
-        assert not isinstance(column, Coded), name  # noqa: S101 - the rooms decide which columns are coded
+        assert not isinstance(column, Coded), name  # noqa: S101 - a mistake of the caller
         return column
 
     def take(self, index: Index | Mask) -> Rows:
-        """The rows at `index` (positions or a mask)."""
-        taken = {
+        """Return the rows of `index` (positions or a mask)."""
+        columns = {
             name: column.take(index) if isinstance(column, Coded) else column[index]
             for name, column in self.columns.items()
         }
-        return Rows(self.table, taken)
+        return Rows(self.table, columns)
 
     def replace(self, **columns: Column) -> Rows:
-        """The same rows with other values in the named columns."""
+        """Return the rows with other values in the named columns."""
         return Rows(self.table, {**self.columns, **columns})
 
     def append(self, other: Rows) -> Rows:
-        """These rows, then `other`'s."""
+        """Return these rows followed by those of `other`."""
         joined: dict[str, Column] = {}
         for name, column in self.columns.items():
             more = other.columns[name]
@@ -94,7 +92,7 @@ class Rows:
 
 
 def numbered(prefix: str, *parts: tuple[AnyArray, int]) -> NDArray[np.bytes_]:
-    """Ids made of a prefix and zero-padded numbers of fixed width, as fixed-width bytes.
+    """Return IDs of a prefix and zero-padded numbers, as fixed-width bytes.
 
     Example: `numbered("T", (np.array([12]), 6), (np.array([1]), 1))` is `[b"T-000012-1"]`.
     """
@@ -113,7 +111,7 @@ def numbered(prefix: str, *parts: tuple[AnyArray, int]) -> NDArray[np.bytes_]:
 
 
 def pick(cumulative: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Column numbers drawn row by row from cumulative shares.
+    """Return one column number per row, drawn from cumulative shares.
 
     Example: shares 0.5 and 0.5 are cumulative `[[0.5, 1.0]]`; a draw of 0.7 picks column 1.
     """
@@ -123,7 +121,7 @@ def pick(cumulative: NDArray[np.float64], draws: NDArray[np.float64]) -> NDArray
 
 
 def cumulative(shares: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Rows of weights as cumulative shares that end in 1."""
+    """Return rows of weights as cumulative shares that end in 1."""
     summed = np.cumsum(np.asarray(shares, dtype=np.float64), axis=1)
     ends: NDArray[np.float64] = summed / summed[:, -1:]
     return ends
@@ -131,45 +129,37 @@ def cumulative(shares: Sequence[Sequence[float]]) -> NDArray[np.float64]:
 
 Times = NDArray[np.datetime64]
 
-
 _DAY_US: Final = 86_400_000_000
-
-
 _LATE_SHARE: Final = 0.015
-
-
 _LATE_HOURS: Final = 40.0
-"""Typical delay of a late row; the log has standard deviation 1, so that some take weeks."""
-
+"""Median delay of a late row beyond a day; the log has standard deviation 1, so that some take weeks."""
 
 _LONGEST_LATE_DAYS: Final = 60.0
-
-
 _USUAL_HOURS: Final = 1.0
-"""Mean delay of a row that is on time."""
+"""Mean delay of a punctual row."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Times of a record that starts at midnight UTC of `start`."""
+    """Converts day numbers to times; day 0 starts at midnight UTC of `start`."""
 
     start: date
 
     def at(self, day: NDArray[Any], of_day: NDArray[np.float64]) -> Times:
-        """Times `of_day` (0 to below 1) into the days numbered `day`.
+        """Return times: day numbers plus fractions of a day `of_day` (0 to below 1).
 
-        Example: day 1 and 0.5 of a record from 2022-01-01 is 2022-01-02 12:00.
+        Example: day 1 and 0.5 with a start of 2022-01-01 is 2022-01-02 12:00.
         """
         micros = day.astype(np.int64) * _DAY_US + (of_day * _DAY_US).astype(np.int64)
         return np.datetime64(self.start, "us") + micros.astype("timedelta64[us]")
 
     def days(self, day: NDArray[Any]) -> Times:
-        """Calendar days of day numbers."""
+        """Return the calendar days of day numbers."""
         return np.datetime64(self.start, "D") + day.astype("timedelta64[D]")
 
 
 def known_times(event: Times, rng: np.random.Generator) -> Times:
-    """When the platform learns of events: mostly within hours, and 1.5% of them days or weeks late."""
+    """Return when events become known: mostly within hours; 1.5% of them are days or weeks late."""
     count = len(event)
     hours = rng.exponential(_USUAL_HOURS, count)
     late = np.flatnonzero(rng.random(count) < _LATE_SHARE)
@@ -179,6 +169,6 @@ def known_times(event: Times, rng: np.random.Generator) -> Times:
 
 
 def waking_hours(rng: np.random.Generator, count: int) -> NDArray[np.float64]:
-    """Times of day at which buyers buy: around mid-afternoon UTC, rarely at night."""
+    """Return times of day of purchases: around mid-afternoon UTC, rarely at night."""
     draws: NDArray[np.float64] = (rng.random((2, count)).sum(axis=0) / 2 * 0.95 + 0.15) % 1.0
     return draws

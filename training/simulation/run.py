@@ -1,13 +1,11 @@
-"""One simulation from configuration to delivery.
+"""Run of a simulation, from the configuration to the delivery.
 
-The market comes first, then sellers chunk by chunk, so that memory does not grow with their number.
+Sellers are simulated in chunks, so that memory does not grow with their number.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 
@@ -17,29 +15,11 @@ from training.simulation.accounts import loan_rows, payment_rows, purchase_rows,
 from training.simulation.config import SimulationConfig, SimulationSummary
 from training.simulation.economy import run_economy
 from training.simulation.market import Market, build_market, fx_rows
-from training.simulation.orders import Setting, fulfilment_rows, gather, order_rows, refund_rows
+from training.simulation.orders import ChunkContext, collect_orders, fulfilment_rows, order_rows, refund_rows
 from training.simulation.rows import Clock, Rows
 from training.simulation.sellers import CHUNK_SELLERS, draw_traits
 from training.simulation.visits import rating_rows, traffic_rows
-from training.simulation.write import TRUTH, BadRows, DeliveryWriter, new_delivery, with_bad_rows
-
-
-@dataclass
-class _Tally:
-    """Counts over all chunks, for the summary."""
-
-    malformed: Counter[str] = field(default_factory=Counter)
-    duplicates: Counter[str] = field(default_factory=Counter)
-    conflicts: Counter[str] = field(default_factory=Counter)
-    loans: int = 0
-    defaults: int = 0
-    fakers: int = 0
-
-    def add(self, table: str, mess: BadRows) -> None:
-        """Count the bad rows of one table of one chunk."""
-        self.malformed[table] += mess.malformed
-        self.duplicates[table] += mess.duplicates
-        self.conflicts[table] += mess.conflicts
+from training.simulation.write import TRUTH, DeliveryWriter, new_delivery, with_bad_rows
 
 
 def simulate(
@@ -47,8 +27,8 @@ def simulate(
 ) -> SimulationSummary:
     """Simulate a marketplace and write its operating data to `out` as one delivery.
 
-    `out` gets `<table>.parquet` for each table of the contract, `delivery.json`, and `truth/truth.parquet`, the
-    hidden state that nothing but tests and studies may read. `progress` is told the sellers done and their number.
+    `out` receives `<table>.parquet` for each table of the contract, `delivery.json`, and `truth/truth.parquet`, the
+    hidden state, which only tests and studies may read. `progress` receives the number of sellers done and in total.
 
     Example:
         >>> summary = simulate(SimulationConfig(sellers=200), Path("delivery"))  # doctest: +SKIP
@@ -56,69 +36,54 @@ def simulate(
         201342
 
     Raises:
-        SimulationError: `out` already holds something.
+        SimulationError: `out` is not empty or cannot be written.
     """
     streams = np.random.SeedSequence(config.seed).spawn(2)
     market = build_market(config, np.random.default_rng(streams[0]))
     starts = range(0, config.sellers, CHUNK_SELLERS)
-    tally = _Tally()
+    totals = np.zeros(3, dtype=np.int64)
     with new_delivery(out, config.end, f"simulated by sellerscore, seed {config.seed}") as writer:
         writer.write(fx_rows(market, config.start))
         for first, stream in zip(starts, streams[1].spawn(len(starts)), strict=True):
-            _chunk((config, market, first), np.random.default_rng(stream), writer, tally)
+            totals += _simulate_chunk(config, market, first, np.random.default_rng(stream), writer)
             if progress is not None:
                 progress(min(first + CHUNK_SELLERS, config.sellers), config.sellers)
-    return _summary(writer, tally)
+    loans, defaults, fakers = totals.tolist()
+    counts = {name: dict(counter) for name, counter in writer.counts.items()}
+    return SimulationSummary(**counts, loans=loans, defaults=defaults, fakers=fakers)
 
 
-def _chunk(
-    plan: tuple[SimulationConfig, Market, int], rng: np.random.Generator, writer: DeliveryWriter, tally: _Tally
-) -> None:
-    """Live the lives of one chunk of sellers and write what they left behind."""
-    config, market, first = plan
+def _simulate_chunk(
+    config: SimulationConfig, market: Market, first: int, rng: np.random.Generator, writer: DeliveryWriter
+) -> tuple[int, int, int]:
+    """Simulate one chunk of sellers and write its rows; return the numbers of loans, defaults and fakers."""
     traits = draw_traits(config, market, first, rng)
-    setting = Setting(traits, run_economy(traits, market, rng), market, Clock(config.start))
-    for table in _tables(setting, rng):
-        rows, mess = with_bad_rows(_known_by(table, config.end), rng)
-        tally.add(table.table, mess)
-        writer.write(rows)
-    tally.loans += sum(len(batch.seller) for batch in setting.economy.loans.disbursals)
-    tally.defaults += len(setting.economy.loans.defaults)
-    tally.fakers += int(traits.faker.sum())
+    chunk = ChunkContext(traits, run_economy(traits, market, rng), market, Clock(config.start))
+    for table in _tables(chunk, rng):
+        writer.write(*with_bad_rows(_known_by(table, config.end), rng))
+    loans = chunk.economy.loans
+    return sum(len(batch.seller) for batch in loans.disbursals), len(loans.defaults), int(traits.faker.sum())
 
 
-def _tables(setting: Setting, rng: np.random.Generator) -> Iterator[Rows]:
-    """Every table of a chunk in turn, so that only one is held at a time."""
-    yield seller_rows(setting, rng)
-    yield store_rows(setting, rng)
-    deals = gather(setting.economy, setting.traits, rng)
-    orders = order_rows(deals, setting, rng)
+def _tables(chunk: ChunkContext, rng: np.random.Generator) -> Iterator[Rows]:
+    """Yield the tables of a chunk one by one, so that only one is in memory."""
+    yield seller_rows(chunk, rng)
+    yield store_rows(chunk, rng)
+    placed = collect_orders(chunk.economy, chunk.traits, rng)
+    orders = order_rows(placed, chunk, rng)
     yield orders
-    yield refund_rows(deals, orders, setting, rng)
-    yield fulfilment_rows(deals, orders, setting, rng)
-    yield traffic_rows(setting, rng)
-    yield rating_rows(setting, rng)
-    yield purchase_rows(setting, rng)
-    yield from loan_rows(setting, rng)
-    yield payment_rows(setting, rng)
-    yield truth_rows(setting)
+    yield refund_rows(placed, orders, chunk, rng)
+    yield fulfilment_rows(placed, orders, chunk, rng)
+    yield traffic_rows(chunk, rng)
+    yield rating_rows(chunk, rng)
+    yield purchase_rows(chunk, rng)
+    yield from loan_rows(chunk, rng)
+    yield payment_rows(chunk, rng)
+    yield truth_rows(chunk)
 
 
 def _known_by(rows: Rows, end: date) -> Rows:
-    """What is learned after the end of the record is not delivered."""
+    """Return the rows that are known by the end of the period."""
     if rows.table == TRUTH:
         return rows
     return rows.take(rows.array("known_at") <= np.datetime64(end, "us"))
-
-
-def _summary(writer: DeliveryWriter, tally: _Tally) -> SimulationSummary:
-    return SimulationSummary(
-        rows=dict(writer.rows),
-        malformed=dict(tally.malformed),
-        duplicates=dict(tally.duplicates),
-        conflicts=dict(tally.conflicts),
-        late=dict(writer.late),
-        loans=tally.loans,
-        defaults=tally.defaults,
-        fakers=tally.fakers,
-    )

@@ -1,4 +1,4 @@
-"""Who sells: the hidden traits that cause everything else, and the public rows about sellers and their stores."""
+"""Traits of the sellers: the fixed hidden state that causes everything else, and the IDs of sellers and stores."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from features.schema import CHANNELS
 from training.simulation.config import SimulationConfig
 from training.simulation.market import CATEGORIES, COUNTRIES, CURRENCIES, Market
-from training.simulation.rows import AnyArray, cumulative, numbered, pick
+from training.simulation.rows import AnyArray, FloatArray, cumulative, numbered, pick
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
 
 BASE_CURRENCY: Final = {"CN": "CNY", "US": "USD", "DE": "EUR", "GB": "GBP", "IN": "INR", "VN": "VND"}
@@ -24,7 +23,7 @@ _PRICE_USD: Final = (34.0, 80.0, 48.0, 27.0, 30.0, 58.0)
 _PRICE_SD: Final = (0.50, 0.70, 0.65, 0.45, 0.55, 0.70)
 """Standard deviation of the log of an order's amount within one seller."""
 _RETURNS: Final = (1.35, 1.05, 0.9, 0.8, 0.85, 0.95)
-"""Returns of a category relative to all: clothes come back."""
+"""Returns of a category relative to the average."""
 
 MARKETPLACES: Final = ("us-bazaar", "eu-bazaar", "uk-market", "cn-mall", "in-mart", "sea-shop")
 _HOME_MARKET: Final = (
@@ -35,14 +34,14 @@ _HOME_MARKET: Final = (
     (0.20, 0.04, 0.06, 0.00, 0.66, 0.04),
     (0.22, 0.08, 0.02, 0.04, 0.00, 0.64),
 )
-"""Where sellers of each country (rows) open stores (columns)."""
+"""Shares of the marketplaces (columns) among the stores of sellers by country (rows)."""
 
 MOST_STORES: Final = 4
 _STORE_COUNT_SHARE: Final = (0.76, 0.16, 0.06, 0.02)
 _SIZE_SD: Final = 0.95
 """Standard deviation of log size: the top 1% of sellers have about 9 times the median's orders."""
 _PRESENT_SHARE: Final = 0.60
-"""Mean share of the record in which a seller trades, growth and closures included; seen in runs of this model."""
+"""Mean share of the period in which a seller trades, including growth and closures; measured in simulations."""
 _JOINED_BEFORE: Final = 0.50
 _JOINED_BY_FIRST_YEAR: Final = 0.72
 _LIVESTREAM_SHARE: Final = 0.25
@@ -50,42 +49,41 @@ _SIDE_CHANNELS: Final = tuple(CHANNELS.index(name) for name in ("social", "direc
 _AD_TASTE_SD: Final = 0.20
 
 CHUNK_SELLERS: Final = 500
-"""Sellers simulated at once: bounds memory, and gives each chunk its own random stream."""
+"""Sellers simulated at once: limits memory; each chunk has its own random stream."""
 
 _HEALTH_MEAN_SD: Final = 0.45
 _FAKER_HEALTH: Final = 0.6
-"""How much lower the health of those who fake returns to."""
+"""Decrease of the mean health of sellers who place fake orders."""
 _MARGIN: Final = 0.36
 _MARGIN_SD: Final = 0.02
-"""Share of a sale left after goods (42%), shipping and commission; DOMAIN.md puts shipping alone near 30%, half of
-which the buyer pays here."""
+"""Share of a sale that remains after goods (42%), shipping and commission. The buyer pays half of the shipping."""
 _CAPITAL_DAYS: Final = 18.0
 _CAPITAL_SD: Final = 0.3
-"""Cash kept, in days of sales, and the spread of its log; most sellers have under six months of liquidity."""
+"""Cash reserve in days of sales, and the spread of its log. Most sellers have liquidity for less than six months."""
 
 
 @dataclass(frozen=True)
 class Traits:
-    """The fixed hidden state of a chunk of sellers, one value a seller.
+    """The fixed hidden state of a chunk of sellers, one value per seller.
 
     Attributes:
-        number: seller numbers, as in the ids.
-        joined: first day on the platform, negative before the record.
-        size: orders a day when nothing has grown or shrunk.
+        number: seller number, as in the IDs.
+        joined: first day on the platform, negative before the period.
+        size: orders per day without growth or decline.
         price: mean order, USD. price_sd: spread of its log.
-        health_mean: where health returns to; a unit of health is about one standard deviation.
-        margin: share of a sale left after goods, shipping and commission.
-        capital: cash the owner keeps, in days of sales.
+        health_mean: long-term mean of health; a unit of health is about one standard deviation.
+        margin: share of a sale that remains after goods, shipping and commission.
+        capital: cash reserve in days of sales.
         skill: quality of work, standard normal.
-        returns: returns of the category relative to all.
-        loyalty: chance that an order comes from an earlier buyer.
-        livestream: livestream events a day, 0 for most.
-        ad_taste: factor on what ads bring: some buy dear clicks, some cheap ones, about 1.
-        side_channel: code of the channel that brings unpaid visitors besides search.
-        faker: places fake orders.
-        exposure: sellers x shocks, how hard each shock hits (1 is the average seller).
+        returns: returns of the category relative to the average.
+        loyalty: probability that an order comes from an earlier buyer.
+        livestream: livestream events per day, 0 for most.
+        ad_taste: factor of the visitors from ads, about 1: some sellers buy expensive clicks, some cheap ones.
+        side_channel: code of the channel that brings unpaid visitors, in addition to search.
+        faker: True if the seller places fake orders.
+        exposure: sellers x shocks, strength of each shock (1 is the average seller).
         store_share: sellers x 4 cumulative shares of orders. store_opened: the day each store opens.
-        marketplace: sellers x 4 codes. stores: how many of the four exist.
+        marketplace: sellers x 4 codes. stores: number of stores, up to four.
     """
 
     number: IntArray
@@ -143,7 +141,7 @@ def draw_traits(config: SimulationConfig, market: Market, first: int, rng: np.ra
         ad_taste=np.exp(rng.normal(0, _AD_TASTE_SD, count)),
         side_channel=rng.choice(_SIDE_CHANNELS, count).astype(np.int32),
         faker=faker,
-        exposure=_felt(market, country, category) * np.exp(rng.normal(0, 0.25, (count, 1))),
+        exposure=_exposure(market, country, category) * np.exp(rng.normal(0, 0.25, (count, 1))),
         stores=stores,
         store_share=_store_shares(stores, rng),
         store_opened=opened,
@@ -154,7 +152,7 @@ def draw_traits(config: SimulationConfig, market: Market, first: int, rng: np.ra
 
 
 def _joining_days(days: int, count: int, rng: np.random.Generator) -> IntArray:
-    """Half joined before the record, a fifth in its first year, the rest later, but not in the last two months."""
+    """Return joining days: half before the period, a fifth in its first year, the rest up to 60 days before its end."""
     late = max(days - 60, 1)
     before = -np.minimum(rng.exponential(500, count), 2200)
     first_year = rng.uniform(0, min(365, late), count)
@@ -165,20 +163,20 @@ def _joining_days(days: int, count: int, rng: np.random.Generator) -> IntArray:
 
 
 def _sizes(config: SimulationConfig, count: int, rng: np.random.Generator) -> FloatArray:
-    """Orders a day: lognormal, with the mean that makes the asked number of orders."""
+    """Return lognormal orders per day, with the mean that gives the configured number of orders."""
     mean = config.orders_per_seller / (config.days * _PRESENT_SHARE)
     return mean * np.exp(rng.normal(-(_SIZE_SD**2) / 2, _SIZE_SD, count))
 
 
-def _felt(market: Market, country: IntArray, category: IntArray) -> FloatArray:
-    """Sellers x shocks: how hard country and category are hit."""
+def _exposure(market: Market, country: IntArray, category: IntArray) -> FloatArray:
+    """Return the strength of each shock for country and category, sellers x shocks."""
     return np.stack(
         [np.array(shock.countries)[country] * np.array(shock.categories)[category] for shock in market.shocks], axis=1
     )
 
 
 def _stores(joined: IntArray, days: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """How many stores each seller has, and when each opens: the first on joining, others within three years."""
+    """Return the number of stores and their opening days: the first on joining, the others within three years."""
     count = len(joined)
     stores = 1 + rng.choice(MOST_STORES, count, p=_STORE_COUNT_SHARE).astype(np.int32)
     wait = np.sort(rng.integers(20, 1000, (count, MOST_STORES)), axis=1)
@@ -195,17 +193,17 @@ def _store_shares(stores: IntArray, rng: np.random.Generator) -> FloatArray:
 
 
 def seller_ids(seller: AnyArray) -> NDArray[np.bytes_]:
-    """Ids of sellers: `S-000123`."""
+    """Return seller IDs: `S-000123`."""
     return numbered("S", (seller, 6))
 
 
 def store_ids(seller: AnyArray, slot: AnyArray) -> NDArray[np.bytes_]:
-    """Ids of stores: `T-000123-1` is the first store of seller 123."""
+    """Return store IDs: `T-000123-1` is the first store of seller 123."""
     return numbered("T", (seller, 6), (slot + 1, 1))
 
 
 def base_rates(traits: Traits, market: Market) -> FloatArray:
-    """Days x sellers: USD per unit of each seller's base currency."""
+    """Return USD per unit of each seller's base currency, days x sellers."""
     currency = np.array([CURRENCIES.index(BASE_CURRENCY[country]) for country in COUNTRIES])
     rates: FloatArray = market.usd[:, currency[traits.country]]
     return rates

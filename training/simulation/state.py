@@ -1,4 +1,4 @@
-"""The moving state of a chunk of sellers, and the diary of what happened on each day."""
+"""The changing state of a chunk of sellers, its daily history, and snapshots."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from training.simulation.rows import FloatArray
 
 GOODS_SHARE: Final = 0.42
 """Cost of goods in a sale."""
 NEVER: Final = 10**6
-"""A day that does not come."""
+"""A day after the end of every simulation."""
 
 
 @dataclass
 class State:
-    """The moving hidden state, one value a seller; at the top of the loop it is as of the day's midnight.
+    """The changing hidden state, one value per seller; at the start of the loop it is as of the day's midnight.
 
-    `fast` and `slow` are the sales that the seller expects (two weeks' memory) and has grown used to (six months'),
-    in USD a day; `stock` is goods at cost; `stress` runs from 0 to 1 as cash falls short.
+    `fast` and `slow` are moving averages of daily sales over two weeks and six months, in USD; `stock` is goods at
+    cost; `stress` rises from 0 to 1 as cash runs short.
     """
 
     health: FloatArray
@@ -36,14 +36,14 @@ class State:
 
 
 @dataclass(frozen=True)
-class Diary:
-    """What happened, days x sellers, for the rooms that write events: all in USD or counts of a day.
+class DailyHistory:
+    """Daily values, days x sellers, in USD or counts.
 
-    `gross` includes fake orders, `sales` does not. `wanted` is the orders that visitors came for;
-    `spike` marks days far above what the seller expected.
+    `gross` includes fake orders, `sales` does not. `expected` is the demand in orders; `spike` marks days far above the
+    expected sales.
     """
 
-    wanted: NDArray[np.float32]
+    expected: NDArray[np.float32]
     ads: NDArray[np.float32]
     health: NDArray[np.float32]
     stress: NDArray[np.float32]
@@ -53,19 +53,19 @@ class Diary:
     gross: FloatArray
 
     @classmethod
-    def blank(cls, days: int, count: int) -> Diary:
-        """A diary in which nothing has happened yet."""
-        wanted, ads, health, stress = (np.zeros((days, count), dtype=np.float32) for _ in range(4))
+    def blank(cls, days: int, count: int) -> DailyHistory:
+        """Return an empty history."""
+        expected, ads, health, stress = (np.zeros((days, count), dtype=np.float32) for _ in range(4))
         sales, refunds, gross = (np.zeros((days, count)) for _ in range(3))
         spike = np.zeros((days, count), dtype=np.bool_)
-        return cls(wanted, ads, health, stress, spike, sales, refunds, gross)
+        return cls(expected, ads, health, stress, spike, sales, refunds, gross)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The moving hidden state of some sellers as of a midnight, one value a seller; nothing later is in it.
+    """The changing hidden state of some sellers as of a midnight, one value per seller, without later events.
 
-    `net_sales` and `refunds` are true USD of the 30 days before, `ads` the same; stock and cash as in `State`.
+    `net_sales`, `refunds` and `ads` are USD of the 30 days before, without fake orders; stock and cash as in `State`.
     """
 
     day: int
@@ -85,27 +85,27 @@ class Snapshot:
 
     @staticmethod
     def moving_names() -> tuple[str, ...]:
-        """The names of the state itself, without day and seller."""
+        """Return the names of all fields except day and seller."""
         return tuple(field.name for field in fields(Snapshot) if field.name not in {"day", "seller"})
 
     @classmethod
-    def of(cls, day: int, seller: NDArray[np.int64], state: State, diary: Diary) -> Snapshot:
-        """Read the state of `seller` before anything of `day` has happened."""
+    def of(cls, day: int, seller: NDArray[np.int64], state: State, history: DailyHistory) -> Snapshot:
+        """Return the state of `seller` before the events of `day`."""
         month = slice(max(day - 30, 0), day)
-        refunds = diary.refunds[month, seller].sum(axis=0)
+        refunds = history.refunds[month, seller].sum(axis=0)
         return cls(
             day=day,
             seller=seller,
             health=state.health[seller],
-            drift=state.health[seller] - diary.health[max(day - 90, 0), seller],
+            drift=state.health[seller] - history.health[max(day - 90, 0), seller],
             trend=state.trend[seller],
             cash=state.cash[seller],
             stock=state.stock[seller],
             stress=state.stress[seller],
             expected_sales=state.fast[seller],
             usual_sales=state.slow[seller],
-            net_sales=diary.sales[month, seller].sum(axis=0) - refunds,
+            net_sales=history.sales[month, seller].sum(axis=0) - refunds,
             refunds=refunds,
-            ads=diary.ads[month, seller].sum(axis=0).astype(np.float64),
-            receivable=diary.sales[max(day - 14, 0) : day, seller].sum(axis=0),
+            ads=history.ads[month, seller].sum(axis=0).astype(np.float64),
+            receivable=history.sales[max(day - 14, 0) : day, seller].sum(axis=0),
         )

@@ -1,6 +1,6 @@
-"""What a store's owner sees besides orders: traffic by channel, and ratings.
+"""Rows of traffic by channel and of ratings.
 
-Small stores get their traffic report once a week; the row stands at the last day of the week.
+Small stores have weekly traffic rows, dated at the last day of the week.
 """
 
 from __future__ import annotations
@@ -21,30 +21,28 @@ from training.simulation.orders import (
     LIVESTREAM,
     SEARCH,
     SEARCH_SHARE,
-    Setting,
+    ChunkContext,
     paid_share,
     store_column,
 )
-from training.simulation.rows import AnyArray, Coded, Column, Rows, known_times
+from training.simulation.rows import AnyArray, Coded, FloatArray, Rows, known_times
 from training.simulation.sellers import MOST_STORES
 
-FloatArray = NDArray[np.float64]
-
 _DAILY_FROM: Final = 5.0
-"""Orders a day from which a seller's traffic is reported daily, not weekly."""
+"""Orders per day from which a seller has daily instead of weekly traffic rows."""
 _WEEK: Final = 7
 _CONVERSION: Final = 0.030
 """Orders over visits of the average seller."""
 _VISITORS_SHARE: Final = 0.8
 _LEAST_COST: Final = 0.01
-"""USD of ads below which nothing is billed."""
+"""Minimum ad cost in USD."""
 _CART_SHARE: Final = 0.09
 _RATED_SHARE: Final = 0.12
 
 
 @dataclass(frozen=True)
 class _Reports:
-    """Stores with one reporting rhythm, and their sums by period: periods x stores."""
+    """Stores with the same reporting interval of `days`."""
 
     days: int
     seller: NDArray[np.int64]
@@ -52,86 +50,87 @@ class _Reports:
     share: FloatArray
 
     def sums(self, values: AnyArray) -> FloatArray:
-        """Sum days x sellers over whole periods and give each store its share."""
+        """Return sums over whole intervals, divided among the stores: intervals x stores."""
         periods = len(values) // self.days
         by_period = values[: periods * self.days].reshape(periods, self.days, -1).sum(axis=1)
         shared: FloatArray = by_period[:, self.seller] * self.share
         return shared
 
     def last_day(self, period: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The day at which the report of a period stands."""
+        """Return the last day of each interval."""
         return (period + 1) * self.days - 1
 
 
-def _reports(setting: Setting) -> tuple[_Reports, _Reports]:
-    """The stores that are reported weekly, then daily."""
-    traits = setting.traits
+def _reports(chunk: ChunkContext) -> tuple[_Reports, _Reports]:
+    """Return the stores with weekly rows and those with daily rows."""
+    traits = chunk.traits
     share = np.diff(traits.store_share, prepend=0.0, axis=1)
     seller, slot = np.nonzero(np.arange(MOST_STORES) < traits.stores[:, None])
     daily = traits.size[seller] >= _DAILY_FROM
-    weekly, each_day = (
-        _Reports(days, seller[which], slot[which], share[seller[which], slot[which]])
-        for days, which in ((_WEEK, ~daily), (1, daily))
+    weekly_stores, daily_stores = (
+        _Reports(days, seller[mask], slot[mask], share[seller[mask], slot[mask]])
+        for days, mask in ((_WEEK, ~daily), (1, daily))
     )
-    return weekly, each_day
+    return weekly_stores, daily_stores
 
 
-def traffic_rows(setting: Setting, rng: np.random.Generator) -> Rows:
-    """Visits by store, day and channel, with what the ads cost; channels without visits have no row."""
-    weekly, daily = (_traffic(reports, setting, rng) for reports in _reports(setting))
+def traffic_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
+    """Return visits and ad costs by store, day and channel; channels without either have no row."""
+    weekly, daily = (_traffic(reports, chunk, rng) for reports in _reports(chunk))
     return weekly.append(daily)
 
 
-def _traffic(reports: _Reports, setting: Setting, rng: np.random.Generator) -> Rows:
-    """One rhythm's rows: expected visits by period, store and channel, then the draw."""
-    traits, diary = setting.traits, setting.economy.diary
-    came = diary.wanted / (_CONVERSION * np.exp(0.22 * traits.skill + 0.22 * diary.health - 0.3 * diary.stress))
-    share = paid_share(ad_share(diary.health, diary.stress, traits.skill) * traits.ad_taste)
-    paid, live = reports.sums(came * share), reports.sums(came * diary.spike * LIVE_SHARE)
-    free = np.maximum(reports.sums(came) - paid - live, 0)
+def _traffic(reports: _Reports, chunk: ChunkContext, rng: np.random.Generator) -> Rows:
+    """Return the rows of one reporting interval, drawn from the expected visits."""
+    traits, history = chunk.traits, chunk.economy.history
+    quality = np.exp(0.22 * traits.skill + 0.22 * history.health - 0.3 * history.stress)
+    visitors = history.expected / (_CONVERSION * quality)
+    share = paid_share(ad_share(history.health, history.stress, traits.skill) * traits.ad_taste)
+    paid, live = reports.sums(visitors * share), reports.sums(visitors * history.spike * LIVE_SHARE)
+    free = np.maximum(reports.sums(visitors) - paid - live, 0)
     means = np.zeros((*paid.shape, len(CHANNELS)))
     means[:, :, ADS], means[:, :, LIVESTREAM] = paid, live
     means[:, :, SEARCH] = free * SEARCH_SHARE
     means[:, np.arange(len(reports.seller)), traits.side_channel[reports.seller]] = free * (1 - SEARCH_SHARE)
     counts = rng.poisson(means)
     cost = np.zeros_like(means)
-    cost[:, :, ADS] = reports.sums(diary.ads)
+    cost[:, :, ADS] = reports.sums(history.ads)
     period, store, channel = np.nonzero((counts > 0) | (cost >= _LEAST_COST))
     visits = counts[period, store, channel]
     day, seller, slot = reports.last_day(period), reports.seller[store], reports.slot[store]
     currency = CURRENCY_OF_MARKETPLACE[traits.marketplace[seller, slot]].astype(np.int32)
-    spent = cost[period, store, channel] / setting.market.usd[day, currency]
-    columns: dict[str, Column] = {
-        "store_id": store_column(seller, slot, traits),
-        "day": setting.clock.days(day),
-        "channel": Coded(channel.astype(np.int32), CHANNELS),
-        "visits": visits.astype(np.int32),
-        "visitors": rng.binomial(visits, _VISITORS_SHARE).astype(np.int32),
-        "add_to_carts": rng.binomial(visits, _CART_SHARE).astype(np.int32),
-        "ad_spend": np.round(spent, 2),
-        "currency": Coded(currency, CURRENCIES),
-        "known_at": known_times(setting.clock.at(day + 1, np.zeros(len(day))), rng),
-    }
-    return Rows("traffic", columns)
+    spent = cost[period, store, channel] / chunk.market.usd[day, currency]
+    return Rows.of(
+        "traffic",
+        store_id=store_column(seller, slot, traits),
+        day=chunk.clock.days(day),
+        channel=Coded(channel.astype(np.int32), CHANNELS),
+        visits=visits.astype(np.int32),
+        visitors=rng.binomial(visits, _VISITORS_SHARE).astype(np.int32),
+        add_to_carts=rng.binomial(visits, _CART_SHARE).astype(np.int32),
+        ad_spend=np.round(spent, 2),
+        currency=Coded(currency, CURRENCIES),
+        known_at=known_times(chunk.clock.at(day + 1, np.zeros(len(day))), rng),
+    )
 
 
-def rating_rows(setting: Setting, rng: np.random.Generator) -> Rows:
-    """Weekly ratings of each store: the weak and the pressed slip, by little."""
-    traits, diary = setting.traits, setting.economy.diary
+def rating_rows(chunk: ChunkContext, rng: np.random.Generator) -> Rows:
+    """Return weekly ratings of each store; low health and high stress lower them slightly."""
+    traits, history = chunk.traits, chunk.economy.history
     seller, slot = np.nonzero(np.arange(MOST_STORES) < traits.stores[:, None])
     share = np.diff(traits.store_share, prepend=0.0, axis=1)[seller, slot]
     reports = _Reports(_WEEK, seller, slot, share)
-    counts = rng.poisson(reports.sums(diary.wanted * _RATED_SHARE))
+    counts = rng.poisson(reports.sums(history.expected * _RATED_SHARE))
     period, store = np.nonzero(counts)
-    day, who = reports.last_day(period), seller[store]
-    given = counts[period, store]
-    mood = 4.35 + 0.12 * traits.skill[who] + 0.14 * diary.health[day, who] - 0.3 * diary.stress[day, who]
-    stars = mood + 0.9 / np.sqrt(given) * rng.standard_normal(len(given))
-    columns: dict[str, Column] = {
-        "store_id": store_column(who, slot[store], traits),
-        "day": setting.clock.days(day),
-        "ratings": given.astype(np.int32),
-        "stars": np.round(np.clip(stars, 1.0, 5.0), 2),
-        "known_at": known_times(setting.clock.at(day + 1, np.zeros(len(day))), rng),
-    }
-    return Rows("ratings", columns)
+    day, owner = reports.last_day(period), seller[store]
+    ratings = counts[period, store]
+    mood = 4.35 + 0.12 * traits.skill[owner] + 0.14 * history.health[day, owner] - 0.3 * history.stress[day, owner]
+    stars = mood + 0.9 / np.sqrt(ratings) * rng.standard_normal(len(ratings))
+    return Rows.of(
+        "ratings",
+        store_id=store_column(owner, slot[store], traits),
+        day=chunk.clock.days(day),
+        ratings=ratings.astype(np.int32),
+        stars=np.round(np.clip(stars, 1.0, 5.0), 2),
+        known_at=known_times(chunk.clock.at(day + 1, np.zeros(len(day))), rng),
+    )

@@ -1,8 +1,6 @@
-"""From numpy rows to Parquet files: the only room that names pyarrow, and the only one that touches the disk.
+"""Delivery files: numpy rows to Parquet, and the bad rows of a delivery (malformed, duplicate, conflicting).
 
-What goes wrong on the way: rows that no contract allows, rows sent twice, and rows that contradict another.
-
-Bad rows are added beside the good ones, never put in their place, so that their number is known exactly.
+Bad rows are added to the valid ones and never replace them, so that their number is known exactly.
 """
 
 from __future__ import annotations
@@ -11,7 +9,7 @@ import json
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -28,32 +26,31 @@ if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-
 TRUTH: Final = "truth"
-
-
+BAD_ROWS: Final = ("malformed", "duplicates", "conflicts")
 _LATE_AFTER: Final = np.timedelta64(24, "h")
 
 
 @dataclass
 class DeliveryWriter:
-    """Appends rows to one Parquet file a table below `folder`, and counts them."""
+    """Writes rows to one Parquet file per table in `folder`, and counts them."""
 
     folder: Path
     end: date
     source: str
-    rows: Counter[str] = field(default_factory=Counter)
-    late: Counter[str] = field(default_factory=Counter)
+    counts: dict[str, Counter[str]] = field(
+        default_factory=lambda: {name: Counter() for name in ("rows", "late", *BAD_ROWS)}
+    )
     files: dict[str, pq.ParquetWriter] = field(default_factory=dict)
 
-    def write(self, rows: Rows) -> None:
-        """Append rows to the file of their table."""
+    def write(self, rows: Rows, bad_rows: Mapping[str, int] | None = None) -> None:
+        """Append rows to the file of their table; `bad_rows` has the number of bad ones of each kind."""
         table = _arrow(rows)
         if rows.table not in self.files:
             self.files[rows.table] = _open(self._path(rows.table), table.schema)
         self.files[rows.table].write_table(table)
-        self.rows[rows.table] += len(rows)
-        self.late[rows.table] += _late(rows)
+        for kind, count in {"rows": len(rows), "late": _late(rows), **(bad_rows or {})}.items():
+            self.counts[kind][rows.table] += count
 
     def _path(self, table: str) -> Path:
         folder = self.folder / TRUTH if table == TRUTH else self.folder
@@ -61,7 +58,7 @@ class DeliveryWriter:
         return folder / f"{table}.parquet"
 
     def close(self) -> None:
-        """Finish the files, and write their coverage and origin."""
+        """Close the files and write `delivery.json` with coverage and source."""
         for file in self.files.values():
             file.close()
         covers = {table.name: self.end.isoformat() for table in TABLES}
@@ -71,41 +68,41 @@ class DeliveryWriter:
 
 @contextmanager
 def new_delivery(out: Path, end: date, source: str) -> Iterator[DeliveryWriter]:
-    """Write into a folder beside `out`, and put it in place when all is done: a kill leaves no half delivery.
+    """Yield a writer of a temporary folder that replaces `out` at the end, so that a kill leaves no partial delivery.
 
     Raises:
-        SimulationError: `out` is a file, or a folder that already holds something, or cannot be written.
+        SimulationError: `out` is a file, is not empty or cannot be written.
     """
     try:
-        refuse_used(out)
+        require_unused(out)
         out.parent.mkdir(parents=True, exist_ok=True)
-        workshop = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
         try:
-            writer = DeliveryWriter(workshop, end, source)
+            writer = DeliveryWriter(temporary, end, source)
             yield writer
             writer.close()
-            workshop.chmod(0o755)
-            workshop.replace(out)
+            temporary.chmod(0o755)
+            temporary.replace(out)
         finally:
-            shutil.rmtree(workshop, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise SimulationError(f"{out} lies under a file; name a folder that is new or empty.") from error
+        raise SimulationError(f"{out} is inside a file. Use a new or empty folder.") from error
     except OSError as error:
         raise SimulationError(
-            f"{out} cannot be written: {error.strerror or error}; name a new folder where you may write."
+            f"{out} cannot be written: {error.strerror or error}. Use a new folder in which you have write access."
         ) from error
 
 
-def refuse_used(out: Path) -> None:
-    """Raise SimulationError where a delivery cannot be put."""
+def require_unused(out: Path) -> None:
+    """Raise SimulationError if `out` is a file or not empty."""
     if out.exists() and not out.is_dir():
-        raise SimulationError(f"{out} is a file; name a folder that is new or empty.")
+        raise SimulationError(f"{out} is a file. Use a new or empty folder.")
     if out.is_dir() and any(out.iterdir()):
-        raise SimulationError(f"{out} already holds files; name a folder that is new or empty.")
+        raise SimulationError(f"{out} is not empty. Use a new or empty folder.")
 
 
 def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """Coded columns are stored as plain strings with Parquet's own dictionaries; unique ids have none."""
+    """Open a file: categorical columns are strings with Parquet dictionaries; unique IDs have no dictionary."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -116,13 +113,13 @@ def _open(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 def _late(rows: Rows) -> int:
-    """How many rows became known more than a day after their event, or after the end of their day."""
+    """Return the number of rows that became known more than a day after their event, or after the end of their day."""
     contract = BY_NAME.get(rows.table)
     if contract is None or contract.event_time is None:
         return 0
     event = rows.array(contract.event_time)
-    over = event + np.timedelta64(1, "D") if event.dtype == np.dtype("datetime64[D]") else event
-    return int((rows.array("known_at") - over > _LATE_AFTER).sum())
+    ended = event + np.timedelta64(1, "D") if event.dtype == np.dtype("datetime64[D]") else event
+    return int((rows.array("known_at") - ended > _LATE_AFTER).sum())
 
 
 def _arrow(rows: Rows) -> pa.Table:
@@ -143,7 +140,7 @@ def _arrow_column(column: Column) -> pa.Array:
 
 
 def _strings(ids: np.ndarray[Any, Any]) -> pa.Array:
-    """Fixed-width bytes as strings without a Python object per row; an empty id is a null."""
+    """Return fixed-width bytes as strings without a Python object per row; an empty ID is a null."""
     import pyarrow as pa
 
     width = ids.dtype.itemsize
@@ -160,110 +157,78 @@ def _strings(ids: np.ndarray[Any, Any]) -> pa.Array:
 
 
 _MALFORMED_SHARE: Final = 0.001
-
-
 _DUPLICATE_SHARE: Final = 0.0003
-
-
 _CONFLICT_SHARE: Final = 0.0001
 
+_NEGATIVE, _NOT_A_NUMBER = "negative", "not a number"
 
-_NOWHERE: Final = "T-999999-9"
-"""A store that no seller has."""
-
-
-_UNKNOWN_CURRENCY: Final = "XXQ"
-
-
-_UNKNOWN_CHANNEL: Final = "pigeon"
-
-
-_UNKNOWN_COUNTRY: Final = "UK"
-
-
-@dataclass(frozen=True)
-class BadRows:
-    """How many bad rows of each sort were added."""
-
-    malformed: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-
-
-Flaw = Callable[[Rows], Rows]
-
-
-def _negative(money: str) -> Flaw:
-    return lambda rows: rows.replace(**{money: -rows.array(money) - 1.0})
-
-
-def _not_a_number(money: str) -> Flaw:
-    return lambda rows: rows.replace(**{money: np.full(len(rows), np.nan)})
-
-
-def _word(column: str, word: str) -> Flaw:
-    return lambda rows: rows.replace(**{column: Coded(np.zeros(len(rows), dtype=np.int32), (word,))})
-
-
-_FLAWS: Final[Mapping[str, tuple[Flaw, ...]]] = {
+_FLAWS: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     "orders": (
-        _negative("amount"),
-        _not_a_number("amount"),
-        _word("currency", _UNKNOWN_CURRENCY),
-        _word("channel", _UNKNOWN_CHANNEL),
-        _word("buyer_country", _UNKNOWN_COUNTRY),
-        _word("store_id", _NOWHERE),
+        ("amount", _NEGATIVE),
+        ("amount", _NOT_A_NUMBER),
+        ("currency", "XXQ"),
+        ("channel", "pigeon"),
+        ("buyer_country", "UK"),
+        ("store_id", "T-999999-9"),
     ),
     "refunds": (
-        _negative("amount"),
-        _not_a_number("amount"),
-        _word("currency", _UNKNOWN_CURRENCY),
-        _word("reason", _UNKNOWN_CHANNEL),
-        _word("store_id", _NOWHERE),
+        ("amount", _NEGATIVE),
+        ("amount", _NOT_A_NUMBER),
+        ("currency", "XXQ"),
+        ("reason", "pigeon"),
+        ("store_id", "T-999999-9"),
     ),
     "traffic": (
-        _negative("ad_spend"),
-        _word("currency", _UNKNOWN_CURRENCY),
-        _word("channel", _UNKNOWN_CHANNEL),
-        _word("store_id", _NOWHERE),
+        ("ad_spend", _NEGATIVE),
+        ("currency", "XXQ"),
+        ("channel", "pigeon"),
+        ("store_id", "T-999999-9"),
     ),
 }
-
+"""The flaws of malformed rows by table: the column, and its invalid value."""
 
 _MONEY: Final = {"orders": "amount", "refunds": "amount", "traffic": "ad_spend"}
 
 
-def with_bad_rows(rows: Rows, rng: np.random.Generator) -> tuple[Rows, BadRows]:
-    """Add the bad rows; tables without money that buyers or ads move stay clean.
+def with_bad_rows(rows: Rows, rng: np.random.Generator) -> tuple[Rows, dict[str, int]]:
+    """Return the rows with bad rows added, and their number; only orders, refunds and traffic get bad rows.
 
-    A malformed row is a copy of a good one with one flaw and, where the table has ids of its own, a new id
-    (`X-...`); a conflict repeats a key with another amount. No row is the model of two bad ones.
+    A malformed row is a copy of a valid one with one flaw and, if the table has its own IDs, a new ID (`X-...`). A
+    conflict repeats a key with another amount. Each valid row is copied at most once.
     """
     if rows.table not in _FLAWS:
-        return rows, BadRows()
+        return rows, dict.fromkeys(BAD_ROWS, 0)
     luck = rng.random(len(rows))
     edges = np.cumsum([_MALFORMED_SHARE, _DUPLICATE_SHARE, _CONFLICT_SHARE])
-    sort = np.searchsorted(edges, luck, side="right")
-    models = [np.flatnonzero(sort == n) for n in range(3)]
-    messy = rows
+    kind = np.searchsorted(edges, luck, side="right")
+    sources = [np.flatnonzero(kind == n) for n in range(3)]
+    result = rows
     for bad in (
-        *_malformed_rows(_renamed(rows.take(models[0]))),
-        rows.take(models[1]),
-        _conflicting(rows.take(models[2])),
+        *_malformed_rows(_with_new_ids(rows.take(sources[0]))),
+        rows.take(sources[1]),
+        _conflicting(rows.take(sources[2])),
     ):
-        messy = messy.append(bad) if len(bad) else messy
-    return messy, BadRows(*(len(model) for model in models))
+        result = result.append(bad) if len(bad) else result
+    return result, dict(zip(BAD_ROWS, map(len, sources), strict=True))
 
 
 def _malformed_rows(rows: Rows) -> list[Rows]:
-    """The rows dealt out to the flaws of their table in turn."""
+    """Return the rows, each with one flaw of its table, in turn."""
     flaws = _FLAWS[rows.table]
     turn = np.arange(len(rows)) % len(flaws)
-    return [flaw(rows.take(turn == n)) for n, flaw in enumerate(flaws)]
+    return [_with_flaw(rows.take(turn == n), *flaw) for n, flaw in enumerate(flaws)]
 
 
-def _renamed(rows: Rows) -> Rows:
-    """Rows with ids of their own get fresh ones: the first letter becomes X."""
+def _with_flaw(rows: Rows, column: str, value: str) -> Rows:
+    if value == _NEGATIVE:
+        return rows.replace(**{column: -rows.array(column) - 1.0})
+    if value == _NOT_A_NUMBER:
+        return rows.replace(**{column: np.full(len(rows), np.nan)})
+    return rows.replace(**{column: Coded(np.zeros(len(rows), dtype=np.int32), (value,))})
+
+
+def _with_new_ids(rows: Rows) -> Rows:
+    """Return the rows with new IDs: the first letter becomes X."""
     key = {"orders": "order_id", "refunds": "refund_id"}.get(rows.table)
     if key is None or not len(rows):
         return rows

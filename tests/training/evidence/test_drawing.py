@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tests.training.datasets import TELLING
+from tests.training.datasets import INFORMATIVE
 from tests.training.evidence.subjects import subject
 from training.evidence import plots
 from training.evidence.drift import drift
@@ -47,10 +47,10 @@ def test_long_names_are_shortened_so_that_a_panel_has_room() -> None:
 
 def test_drift_is_drawn_by_label_and_clipped() -> None:
     found = subject()
-    moved = found.test.features.assign(**{TELLING[0]: found.test.features[TELLING[0]] + 50.0})
+    moved = found.test.features.assign(**{INFORMATIVE[0]: found.test.features[INFORMATIVE[0]] + 50.0})
     shown = drift(replace(found, test=replace(found.test, features=moved)))
     figure = shown.plots["by_feature"]
-    entry = next(each for each in found.bundle.sheet.entries if each.name == TELLING[0])
+    entry = next(each for each in found.bundle.sheet.entries if each.name == INFORMATIVE[0])
     assert shown.tables["PSI by feature"]["psi"].max() > 1.0
     assert words(figure)[:2] == ["Score", entry.label]
     assert figure.axes[0].get_xlim()[1] == 1.0

@@ -11,7 +11,7 @@ import pytest
 from features.ingest import OperatingStore, open_store
 from features.pipeline import accepted_rows
 from tests.frames import frame_of
-from tests.training.datasets import TELLING
+from tests.training.datasets import INFORMATIVE
 from tests.training.evidence.subjects import subject, with_test
 from tests.world import shared_world
 from training.evidence.drift import Sample
@@ -57,7 +57,7 @@ def computed() -> list[pd.DataFrame]:
 @pytest.fixture(scope="module")
 def sides(store: OperatingStore, lent: ReviewedModel, computed: list[pd.DataFrame]) -> SelectionSamples:
     def recorded(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
-        computed.append(frame_of(asked, pairs, ("days_since_first_order", "active_days_365d", *TELLING)))
+        computed.append(frame_of(asked, pairs, ("days_since_first_order", "active_days_365d", *INFORMATIVE)))
         return computed[-1]
 
     with pytest.MonkeyPatch.context() as patch:

@@ -1,4 +1,4 @@
-"""A delivery as the tests read it: frames without the rows that were added as mess."""
+"""A delivery for the tests: frames with and without the added bad rows."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -32,7 +32,7 @@ class Delivery:
         return pq.read_table(self.folder / "truth" / "truth.parquet").to_pandas()
 
     def bad(self, table: str) -> pd.Series:
-        """Rows of a messy table that the contract forbids."""
+        """Return which rows of a table violate the contract."""
         rows, column = self.raw(table), BY_NAME[table].column(WORDS[table])
         flawed = (
             ~(rows[MONEY[table]] >= 0)
@@ -44,7 +44,7 @@ class Delivery:
 
     @cache  # noqa: B019
     def good(self, table: str) -> pd.DataFrame:
-        """The rows as they were before the mess: the first of each key among those the contract allows."""
+        """Return the valid rows: the first of each key among those that the contract allows."""
         rows = self.raw(table)
         if table in MONEY:
             rows = rows[~self.bad(table)].drop_duplicates(list(BY_NAME[table].key))

@@ -21,10 +21,10 @@ def test_end_is_the_day_after_the_last() -> None:
     ],
 )
 def test_a_value_out_of_range_is_named_with_what_is_allowed(name: str, value: float, allowed: str) -> None:
-    with pytest.raises(SimulationError, match=f"{name} is {value}; give a value {allowed}"):
+    with pytest.raises(SimulationError, match=f"{name} is {value}. Use a value {allowed}"):
         SimulationConfig(**{name: value})  # type: ignore[arg-type]
 
 
-def test_a_start_that_no_contract_can_date_is_refused() -> None:
-    with pytest.raises(SimulationError, match="would begin on 1950-01-01"):
+def test_a_start_outside_the_contract_is_rejected() -> None:
+    with pytest.raises(SimulationError, match="The first day 1950-01-01 is not allowed"):
         SimulationConfig(start=date(1950, 1, 1))

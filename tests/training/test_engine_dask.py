@@ -1,4 +1,4 @@
-"""Training on a real Dask cluster of two workers: the same signs, rounds and missing values, and as good a model."""
+"""Training on a Dask cluster of two workers: same signs, rounds and missing values, and an equally good model."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from tests.training.datasets import NAMES, SIGNS, dataset
 from training.config import TrainConfig
 from training.dataset import Dataset
 from training.engine_dask import SCHEDULER, boost_on, cluster
-from training.engine_names import Engine
-from training.engines import open_engine
+from training.engines import Engine, open_engine
 from training.errors import ClusterError
 from training.evidence.metrics import Estimate, auc, resampled
 from training.fit import FitConfig, FittedModel, fit_sample
@@ -75,7 +74,7 @@ def alone(loans: Dataset) -> FittedModel:
 
 
 @pytest.mark.soak
-def test_both_workers_learn_with_the_settings_of_one_machine(
+def test_both_workers_train_with_the_settings_of_one_machine(
     client: Client, fitted: FittedModel, alone: FittedModel
 ) -> None:
     assert len(client.ncores()) == 2
@@ -90,7 +89,7 @@ def test_both_workers_learn_with_the_settings_of_one_machine(
 
 
 @pytest.mark.soak
-def test_it_ranks_unseen_loans_as_well_as_one_machine_does(fitted: FittedModel, alone: FittedModel) -> None:
+def test_it_ranks_other_loans_as_well_as_one_machine(fitted: FittedModel, alone: FittedModel) -> None:
     """The difference, with its bootstrap interval on the same resamples, is within the noise of the figure itself."""
     unseen = dataset(3000, 1000, seed=2)
     bad = unseen.rows["bad"].to_numpy()
@@ -113,7 +112,7 @@ def test_margins_out_of_fold_are_those_of_other_models(fitted: FittedModel, stor
     assert auc(stored.bad == 1, fitted.out_of_fold) < auc(stored.bad == 1, margins) - 0.03
 
 
-def test_signs_and_hidden_values_hold_where_the_outcomes_speak_against_them(
+def test_signs_and_missing_values_hold_even_if_outcomes_contradict_them(
     client: Client, tmp_path: Path, loans: Dataset
 ) -> None:
     rng = np.random.default_rng(2)
@@ -138,7 +137,7 @@ def test_signs_and_hidden_values_hold_where_the_outcomes_speak_against_them(
         assert (change * SIGNS[NAMES[place]] >= -1e-12).all(), NAMES[place]
 
 
-def test_a_cluster_that_is_named_is_used_and_left_running(
+def test_a_configured_cluster_is_used_and_keeps_running(
     client: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv(SCHEDULER, client.scheduler.address)
@@ -160,54 +159,54 @@ def test_a_whole_run_on_a_cluster_ranks_as_one_from_memory(
     loans = dataset(8_000, 2_500)
     config = TrainConfig(fit=CONFIG, refits=RefitConfig(0))
     with open_engine(Engine.DASK, tmp_path) as dask:
-        ours = train(loans, config, learner=dask)
+        ours = train(loans, config, engine=dask)
     theirs = train(loans, config)
     assert ours.files != theirs.files, "workers find bins of their own"
     for name in ("auc", "brier"):
         assert theirs.figures[name].low < ours.figures[name].value < theirs.figures[name].high
 
 
-def test_no_scheduler_at_the_address_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.engine_dask, "_PATIENCE", 0.2)
+def test_an_unreachable_scheduler_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training.engine_dask, "_TIMEOUT", 0.2)
     for address in ("tcp://127.0.0.1:9", "nowhere:at all"):
         monkeypatch.setenv(SCHEDULER, address)
         with (
-            pytest.raises(ClusterError, match=f"^No Dask scheduler answers at {address}; {SCHEDULER} takes"),
+            pytest.raises(ClusterError, match=f"^No Dask scheduler answers at {address}. Set {SCHEDULER}"),
             cluster(),
         ):
             pass
 
 
-def test_workers_that_cannot_open_the_rows_are_named(client: Client, tmp_path: Path) -> None:
+def test_workers_that_cannot_open_the_rows_are_an_error(client: Client, tmp_path: Path) -> None:
     sample = stored_sample(dataset(300, 100), tmp_path / "rows.parquet")
     (tmp_path / "rows.parquet").unlink()
-    with pytest.raises(ClusterError, match=r"^2 of 2 Dask workers cannot open .*rows.parquet, the first is tcp://"):
+    with pytest.raises(ClusterError, match=r"^2 of 2 Dask workers cannot open .*rows.parquet. The first is tcp://"):
         boost_on(client, sample, CONFIG, 1)
 
 
-def test_a_cluster_without_workers_is_one_sentence(stored: Sample) -> None:
+def test_a_cluster_without_workers_is_an_error(stored: Sample) -> None:
     class Empty:
         def run(self, _: object) -> dict[str, bool]:
             return {}
 
-    with pytest.raises(ClusterError, match="has no workers; start some"):
+    with pytest.raises(ClusterError, match=r"has no workers\. Start workers"):
         boost_on(Empty(), stored, CONFIG, 1)
 
 
-def test_a_worker_that_fails_is_one_sentence(client: Client, stored: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_worker_is_an_error(client: Client, stored: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     def lost(*_: object) -> None:
         raise LightGBMError("Socket recv error, Connection reset by peer (code: 104)\nand more")
 
     monkeypatch.setattr(DaskLGBMRegressor, "fit", lost)
-    with pytest.raises(ClusterError, match=r"^A worker of the Dask cluster failed \(Socket .*104\)\); look at"):
+    with pytest.raises(ClusterError, match=r"^A worker of the Dask cluster failed \(Socket .*104\)\)\. Check its log"):
         boost_on(client, stored, CONFIG, 1)
 
 
 @pytest.mark.repeated
 @settings(max_examples=repeat(8, 15), deadline=None)
 @given(places=st.sets(st.integers(0, 1499), min_size=1), count=st.integers(1, 40))
-def test_shares_hold_every_row_once_and_in_order(stored: Sample, places: set[int], count: int) -> None:
-    chosen = stored.rows(np.array(sorted(places)))
+def test_shares_have_every_row_once_and_in_order(stored: Sample, places: set[int], count: int) -> None:
+    chosen = stored.take(np.array(sorted(places)))
     shares = list(training.engine_dask._shares(chosen.matrix, chosen.bad, count))
     assert 1 <= len(shares) <= count
     assert np.concatenate([share.matrix() for share in shares]).tobytes() == chosen.matrix[0 : len(places)].tobytes()

@@ -1,4 +1,4 @@
-"""The evidence on a table: the split by time and group, settings by size, and leak alarms that ring for leaks."""
+"""Training on tables: the split by time and group, settings by size, and alarms for leaks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from training.fit import fit_sample
 from training.refits import RefitConfig
 from training.run import Run
 from training.sample import Sample
-from training.table_directions import Direction, directed
+from training.table_directions import Direction, apply_directions
 from training.table_training import TableRequest, command_of, read_request, table_config, train_table, usable_columns
 
 pytestmark = pytest.mark.slow
@@ -82,9 +82,9 @@ def test_a_column_whose_risk_is_high_at_both_ends_is_read() -> None:
     samples = []
     for each in (made, unseen):
         dataset, _ = read_request(each, request)
-        samples.append(directed(dataset, tuple(Direction(name, 0, "none", 0.0) for name in dataset.features)))
+        samples.append(apply_directions(dataset, tuple(Direction(name, 0, "none", 0.0) for name in dataset.features)))
     fitted = fit_sample(Sample.of_dataset(samples[0]), replace(config.fit, model="lightgbm", max_rounds=150, folds=2))
-    assert {"age_rising", "age_falling"} <= fitted.shown
+    assert {"age_rising", "age_falling"} <= fitted.features
     margins = fitted.booster.predict(samples[1].features.to_numpy(), raw_score=True)
     assert auc(unseen["bad"].to_numpy(dtype=bool), margins) > 0.75
 
@@ -220,7 +220,7 @@ def test_noise_is_not_ranked_out_of_fold() -> None:
     """Directions that were chosen on the rows that are then predicted would rank even noise."""
     rng = np.random.default_rng(3)
     noise = pd.DataFrame(rng.normal(size=(600, 25))).add_prefix("x").assign(bad=rng.integers(0, 2, 600))
-    with suppress(TrainingError):  # which is what training says of a model that ranks no better than chance
+    with suppress(TrainingError):  # raised if the model ranks no better than chance
         assert train_table(noise, TableRequest("noise", "bad")).figures["auc"].value < 0.55
 
 
@@ -231,7 +231,7 @@ def test_settings_follow_from_the_number_of_bad_rows() -> None:
     assert sizes[-1] == 31
 
 
-def test_that_a_value_is_missing_stays_a_feature_where_the_value_cannot_be_one() -> None:
+def test_missingness_of_an_excluded_column_stays_a_feature() -> None:
     table = loans(300)
     table = table.assign(recovered=np.where(table["status"] == "CHGOFF", 1.0, np.nan))
     kept, why = usable_columns(table, HONEST)
@@ -240,7 +240,7 @@ def test_that_a_value_is_missing_stays_a_feature_where_the_value_cannot_be_one()
     assert why["recovered"] == "one value, or none; whether it has a value is the feature recovered_known"
 
 
-def test_columns_that_cannot_be_features_are_left_out_with_the_reason() -> None:
+def test_unusable_columns_are_excluded_with_the_reason() -> None:
     table = loans(300).assign(one=1.0, wide=np.inf, mixed=[1, "a"] * 150)
     kept, why = usable_columns(table, HONEST)
     assert {"amount", "staff", "new", "place"} <= set(kept)
@@ -258,16 +258,16 @@ def test_columns_that_cannot_be_features_are_left_out_with_the_reason() -> None:
         (TableRequest("t", "state"), "The table has no column 'state' (--target). Its columns are 'name', 'bank'"),
         (TableRequest("t", "status", time="day"), "The table has no column 'day' (--time)."),
         (TableRequest("t", "status", leave_out=("x",)), "The table has no column 'x' (--leave-out)."),
-        (TableRequest("t", "status"), "no value that is known to mean bad. Its values are "),
-        (TableRequest("t", "status", bad="lost"), "The target 'status' has no 'lost'. Its values are "),
+        (TableRequest("t", "status"), "no value that means bad by default. Its values are "),
+        (TableRequest("t", "status", bad="lost"), "The target 'status' has no value 'lost'. Its values are "),
         (
             TableRequest("t", "status", "CHGOFF", signs={"name": 1}),
             "direction is declared for 'name', which is not among",
         ),
-        (TableRequest("t", "place", bad="urban", time="status"), "values of the time column 'status' are no dates"),
+        (TableRequest("t", "place", bad="urban", time="status"), "values of the time column 'status' are not dates"),
     ],
 )
-def test_a_request_that_does_not_fit_the_table_is_one_sentence(request_: TableRequest, words: str) -> None:
+def test_a_request_that_does_not_fit_the_table_is_an_error(request_: TableRequest, words: str) -> None:
     with pytest.raises(TableError) as caught:
         read_request(loans(200), request_)
     assert words in str(caught.value)
@@ -275,9 +275,9 @@ def test_a_request_that_does_not_fit_the_table_is_one_sentence(request_: TableRe
 
 
 @pytest.mark.parametrize("rows", [0, 5])
-def test_a_target_without_values_is_named(rows: int) -> None:
+def test_a_target_without_values_is_an_error(rows: int) -> None:
     table = loans(200).head(rows).assign(status=None)
-    with pytest.raises(TableError, match=rf"'status' has no value in the {rows} rows of the table. Give a table"):
+    with pytest.raises(TableError, match=rf"'status' has no value in the {rows} rows of the table. Use a table"):
         read_request(table, TableRequest("t", "status"))
 
 

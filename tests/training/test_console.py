@@ -1,23 +1,23 @@
-"""Steps are lines in a log, and a spinner on a terminal."""
+"""Console output: progress on a terminal and in a log."""
 
 import pytest
 
-from training.steps import shown_steps
+from training.console import show_steps
 
 
-def test_in_a_log_each_step_is_a_line_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown_steps("Reading loans.csv") as step:
+def test_a_log_has_one_line_per_step_with_the_elapsed_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with show_steps("Reading loans.csv") as step:
         step("fit the model on [697] rows")
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines() == ["    0 s  Reading loans.csv", "    0 s  Fit the model on [697] rows"]
 
 
-def test_on_a_terminal_the_steps_leave_nothing_behind(
+def test_a_terminal_shows_the_steps_on_standard_error_only(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with shown_steps("Reading loans.csv") as step:
+    with show_steps("Reading loans.csv") as step:
         step("fit the model")
     shown = capsys.readouterr()
     assert shown.out == ""

@@ -1,4 +1,4 @@
-"""Rows on disk: read as they would stand in memory, a row group at a time, and the same model to the letter."""
+"""Training engines: rows on disk equal rows in memory, and give the same model."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ from tests.training.datasets import dataset, small_scorecard
 from training.columns import Columns
 from training.config import TrainConfig
 from training.dataset import Dataset
-from training.engine_names import Engine
-from training.engines import open_engine
+from training.engines import Engine, open_engine
 from training.fit import FitConfig, boost, fit_sample
 from training.refits import RefitConfig
 from training.run import train
@@ -58,7 +57,7 @@ def test_the_same_model_and_margins_as_from_memory(loans: Dataset, stored: Sampl
     assert stored.matrix.groups.starts.tolist() == [*range(0, 897, 128), 900]
     assert ours.recipe == theirs.recipe
     assert ours.recipe.rounds > 1
-    assert ours.shown == theirs.shown
+    assert ours.features == theirs.features
     assert ours.booster.model_to_string() == theirs.booster.model_to_string()
     assert ours.out_of_fold.tobytes() == theirs.out_of_fold.tobytes()
 
@@ -71,19 +70,19 @@ def test_a_whole_run_from_disk_is_the_one_from_memory(tmp_path: Path, monkeypatc
     loans = dataset(1_800, 600)
     config = TrainConfig(fit=CONFIG, search=SearchConfig(1), refits=RefitConfig(1))
     with open_engine(Engine.BATCHES, tmp_path) as batches:
-        assert train(loans, config, learner=batches).files == train(loans, config).files
+        assert train(loans, config, engine=batches).files == train(loans, config).files
 
 
-def test_the_same_model_of_rows_drawn_more_than_once(loans: Dataset, stored: Sample) -> None:
+def test_the_same_model_from_rows_that_occur_more_than_once(loans: Dataset, stored: Sample) -> None:
     drawn = np.sort(np.random.default_rng(3).integers(0, 900, 900))
-    texts = [boost(each.rows(drawn), CONFIG, 5).model_to_string() for each in (stored, Sample.of_dataset(loans))]
+    texts = [boost(each.take(drawn), CONFIG, 5).model_to_string() for each in (stored, Sample.of_dataset(loans))]
     assert texts[0] == texts[1]
 
 
 @pytest.mark.repeated
 @settings(max_examples=repeat(20, 60), deadline=None)
 @given(st.data())
-def test_any_rows_are_read_as_they_stand_in_memory(loans: Dataset, stored: Sample, data: st.DataObject) -> None:
+def test_any_rows_from_disk_equal_those_in_memory(loans: Dataset, stored: Sample, data: st.DataObject) -> None:
     """Views of views, rising or not, doubled or not; then a row and a slice of them."""
     ours, theirs = stored.matrix, Sample.of_dataset(loans).matrix
     for _ in range(data.draw(st.integers(0, 2))):
@@ -96,7 +95,7 @@ def test_any_rows_are_read_as_they_stand_in_memory(loans: Dataset, stored: Sampl
     assert ours[row:end].tobytes() == np.ascontiguousarray(theirs[row:end]).tobytes()
 
 
-def test_frames_are_appended_whatever_their_sizes(tmp_path: Path) -> None:
+def test_frames_of_any_size_are_appended(tmp_path: Path) -> None:
     frames = [pd.DataFrame({"a": np.arange(size, dtype=float), "b": np.nan}) for size in (1, 300, 2)]
     write_rows(iter(frames), tmp_path / "rows.parquet")
     columns = Columns(("a", "b"), (0, 1), (1, -1))
@@ -127,7 +126,7 @@ def peak(work: Callable[[], object]) -> int:
         pa.set_memory_pool(usual)
 
 
-def test_memory_holds_a_row_group_however_many_rows_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_memory_use_is_one_row_group_for_any_number_of_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the numbers, that is: LightGBM's own bins are a byte or two for a value, see docs/scale.md."""
     monkeypatch.setattr(training.sample, "ROWS_AT_ONCE", 500)
     rows, wide = 30_000, 40
@@ -145,7 +144,7 @@ def test_memory_holds_a_row_group_however_many_rows_there_are(tmp_path: Path, mo
     assert peak(lambda: learn(whole=False)) < numbers / 3
 
 
-def test_the_room_of_an_engine_is_cleared_away(loans: Dataset, tmp_path: Path) -> None:
+def test_an_engine_deletes_its_files(loans: Dataset, tmp_path: Path) -> None:
     with open_engine(Engine.BATCHES, tmp_path / "state") as batches:
         sample = batches.sample(loans)
         assert sample.matrix.groups.path.is_file()

@@ -1,4 +1,4 @@
-"""Cause before effect: refunds follow orders, defaults follow empty tills, fakers have no visitors."""
+"""Causes precede effects: refunds follow orders, defaults follow a lack of cash, fake orders have no visitors."""
 
 from dataclasses import replace
 from functools import cache
@@ -65,7 +65,7 @@ def test_the_first_loan_comes_after_a_year_and_none_overlaps_another(delivery: D
     assert (settled.loc[before["loan_id"], "last"].to_numpy() < following.to_numpy()).all()
 
 
-def test_nobody_pays_more_than_is_owed_or_before_it_is_due(delivery: Delivery) -> None:
+def test_payments_never_exceed_or_precede_what_is_due(delivery: Delivery) -> None:
     paid = delivery.good("payments").groupby("loan_id")["amount"].sum()
     owed = delivery.good("instalments").groupby("loan_id")["amount"].sum()
     assert (paid <= owed[paid.index] + 0.005).all()
@@ -74,7 +74,7 @@ def test_nobody_pays_more_than_is_owed_or_before_it_is_due(delivery: Delivery) -
     assert (first_paid >= first_due[first_paid.index]).all()
 
 
-def test_defaults_counted_inside_are_those_that_the_tables_show(delivery: Delivery) -> None:
+def test_counted_defaults_match_the_tables(delivery: Delivery) -> None:
     assert len(bad_loans(delivery)) == pytest.approx(delivery.summary.defaults, abs=2)
     assert 0.04 < delivery.summary.defaults / delivery.summary.loans < 0.20
 
@@ -130,11 +130,11 @@ def test_the_last_shock_begins_in_the_out_of_time_period_and_costs_orders() -> N
     first = market.shocks[-1].first_day
     assert config.days - 485 <= first < config.days - 365
     # The same luck in both worlds: what differs is the shock alone.
-    wanted, undisturbed = (
-        run_economy(traits, world, np.random.default_rng(3)).diary.wanted[first + 10 : first + 20].sum()
+    expected, undisturbed = (
+        run_economy(traits, world, np.random.default_rng(3)).history.expected[first + 10 : first + 20].sum()
         for world in (replace(market, spell=market.spell * [[0], [0], [1]]), calm)
     )
-    assert 0.70 < wanted / undisturbed < 0.92
+    assert 0.70 < expected / undisturbed < 0.92
 
 
 def test_truth_has_a_row_for_each_loan_and_each_seller_at_the_end(delivery: Delivery) -> None:
