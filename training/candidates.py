@@ -137,8 +137,9 @@ class Choice:
         return Finding(
             name="candidates",
             title="Choice of the model",
-            said=f"The {self.recipe.kind} serves{', as the settings say' if self.is_named else ''}. {len(self.losses)} "
-            f"kinds of models were compared on {rows:,} {where} inside the training part ({bad:,} bad). {rule}",
+            summary=f"The {self.recipe.kind} serves{', as the settings say' if self.is_named else ''}. "
+            f"{len(self.losses)} kinds of models were compared on {rows:,} {where} inside the training part ({bad:,} "
+            f"bad). {rule}",
             figures={f"{kind}_log_loss": loss for kind, loss in self.losses.items()},
             tables={"Log-loss": table},
         )

@@ -16,10 +16,10 @@ from scoring.scale import Scale
 from training.config import TrainConfig
 from training.engines import TrainingEngine
 from training.evidence import plots
-from training.evidence.backtest import backtest
-from training.evidence.final_fit import final_fit, no_final_fit
+from training.evidence.backtest import study_backtest
+from training.evidence.final_fit import no_final_fit, study_final_fit
 from training.evidence.metrics import Estimate, evaluate
-from training.evidence.rounds import boosting_rounds, loss_curve
+from training.evidence.rounds import loss_curve, study_boosting_rounds
 from training.evidence.studies import NOT_FOR_TABLES, STUDIES, table_finding
 from training.evidence.study import Finding, ReviewedModel, whole_scores
 from training.final_fit import FinalFit, fit_final
@@ -153,7 +153,7 @@ def train(
         files = pack(final.parts)
     subject = _subject(Bundle.from_files(tested_files), split, trained, predicted)
     subject = replace(subject, served=Bundle.from_files(files), refits=again, card_refits=cards, store=store)
-    findings = [*_studied(subject, step), no_final_fit() if final is None else final_fit(subject, final)]
+    findings = [*_studied(subject, step), no_final_fit() if final is None else study_final_fit(subject, final)]
     return Run(
         files,
         tested_files,
@@ -177,7 +177,7 @@ def _trained(part: Dataset, config: TrainConfig, step: Step, learner: TrainingEn
     found = Finding(
         name="scorecard",
         title="Benchmark scorecard",
-        said=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
+        summary=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
         "study of ranking compares the model with it on the same test loans.",
         tables={"Features": scorecard.table()},
     )
@@ -191,8 +191,9 @@ def _fit_findings(sample: Sample, fitted: FittedModel, config: TrainConfig) -> I
     yield stability_finding(sample, fitted.stability)
     if fitted.choice is not None:
         yield fitted.choice.finding()
-        yield backtest(fitted.choice, repeat_origins(sample, config.fit, fitted), config.fit.seed)
-    yield boosting_rounds(loss_curve(sample.only(fitted.stability.kept), config.fit), fitted.recipe.rounds, config.fit)
+        yield study_backtest(fitted.choice, repeat_origins(sample, config.fit, fitted), config.fit.seed)
+    curve = loss_curve(sample.only(fitted.stability.kept), config.fit)
+    yield study_boosting_rounds(curve, fitted.recipe.rounds, config.fit)
 
 
 def _predicted(split: Split, trained: _Trained) -> _Predicted:

@@ -147,7 +147,7 @@ def _finding(study: Study, first: float, *, taken: bool) -> Finding:
     return Finding(
         name="search",
         title="Search of settings",
-        said=f"{len(study.trials)} settings were tried inside the training part, {given_up} of them given up before "
+        summary=f"{len(study.trials)} settings were tried inside the training part, {given_up} of them given up before "
         f"the last part. The configured settings have a log-loss of {first:.5f}, the best of all {best:.5f}: "
         f"{kept}.",
         figures={

@@ -104,7 +104,7 @@ def stability_finding(sample: Sample, found: Stability) -> Finding:
     return Finding(
         name="stability",
         title="Selection of features",
-        said=" ".join(_said(sample, found)),
+        summary=" ".join(_said(sample, found)),
         figures={"kept": kept, "dropped": len(table) - kept, "periods": found.periods},
         tables={"Features": table},
     )

@@ -116,7 +116,7 @@ def _print_run(run: Run, request: TableRequest, run_id: str, *, as_json: bool) -
         + (f" Left out: {facts['set_apart']:,} rows, {_why_left_out(request)}." if facts["set_apart"] else "")
     )
     columns = next(finding for finding in run.findings if finding.name == "columns")
-    console.print(columns.said, highlight=False)
+    console.print(columns.summary, highlight=False)
     print_alarms(run, console)
     console.print(
         f"Run {run_id} of the experiment {TABLES} in MLflow has the model card and the evidence (make mlflow). The "

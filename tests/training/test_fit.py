@@ -186,7 +186,7 @@ def test_a_kind_that_the_settings_name_serves(loans: Dataset, kind: Kind) -> Non
     assert found.recipe.kind is kind
     assert found.choice is not None
     assert found.choice.is_named
-    assert "as the settings say" in found.choice.finding().said
+    assert "as the settings say" in found.choice.finding().summary
     assert np.isfinite(found.out_of_fold).all()
 
 

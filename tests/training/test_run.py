@@ -20,7 +20,8 @@ from training.candidates import SHRINKAGES
 from training.config import TrainConfig
 from training.dataset import NOT_SCORED, Dataset, to_vectors
 from training.evidence.metrics import auc
-from training.evidence.model_card import CardInput, sections
+from training.evidence.model_card import sections
+from training.evidence.model_card_evidence import CardInput
 from training.evidence.report_blocks import Code
 from training.evidence.studies import STUDIES, Study
 from training.evidence.study import Finding, ReviewedModel, scores
@@ -165,7 +166,7 @@ def test_the_track_record_is_that_of_the_test_loans(run: Run, of_one_midnight: W
 
 def test_the_bundle_says_what_the_model_is_for_as_its_card_does(run: Run) -> None:
     use = run.bundle.reference.intended_use
-    assert use[0].startswith("Ranks online sellers")
+    assert use[0].startswith("The model ranks online sellers")
     assert any("Not for consumers" in each for each in use[1:])
     assert all(each.startswith("- ") for each in use[1:])
 
@@ -192,7 +193,7 @@ def test_where_nothing_is_left_to_learn_the_tested_bundle_serves(of_one_midnight
     assert run.files == run.tested_files
     assert "served_rows" not in run.facts
     (found,) = (each for each in run.findings if each.name == "final_fit")
-    assert found.said.startswith("Does not apply")
+    assert found.summary.startswith("Does not apply")
 
 
 def test_figures_are_those_of_later_loans_of_unseen_sellers(loans: Dataset, run: Run) -> None:
@@ -291,7 +292,7 @@ def test_every_study_is_made_of_the_model(run: Run) -> None:
     found = {finding.name: finding for finding in run.findings}
     assert found["monotone"].figures["violations"] == 0.0
     assert found["reasons"].figures["kept_under_refits"] > 0.0
-    assert "no operating data are at hand" in found["fake_orders"].said
+    assert "there are no operating data" in found["fake_orders"].summary
 
 
 def test_studies_see_scores_that_are_worth_the_probabilities(whole: Watched, of_one_midnight: Watched) -> None:
@@ -315,14 +316,14 @@ def test_studies_see_training_rows_scored_by_models_that_did_not_know_their_sell
 def test_settings_found_by_the_search_are_the_facts_of_the_run(run: Run) -> None:
     found = {finding.name: finding for finding in run.findings}["search"]
     best = found.tables["Trials"].sort_values("log_loss").iloc[0]
-    taken = "the best of them was taken" in found.said
+    taken = "the best of them was taken" in found.summary
     assert run.facts["fit.learning_rate"] == (best["learning_rate"] if taken else CONFIG.fit.learning_rate)
     assert run.facts["search.trials"] == 2
 
 
 def test_the_recipe_is_among_the_facts(run: Run) -> None:
     (choice,) = (each for each in run.findings if each.name == "candidates")
-    assert choice.said.startswith(f"The {run.facts['model']} serves. ")
+    assert choice.summary.startswith(f"The {run.facts['model']} serves. ")
     assert run.facts["model"] in {"average", "lightgbm", "logistic", "scorecard"}
     (rounds,) = (each for each in run.findings if each.name == "rounds")
     assert run.facts["rounds"] == rounds.figures["rounds"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from training.evidence.bands import judged_bands
+from training.evidence.bands import measure_bands
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.study import Finding
 from training.monitor.performance import NOTHING, has_enough_loans, latest, matured
@@ -23,7 +23,7 @@ from training.monitor.performance import NOTHING, has_enough_loans, latest, matu
 if TYPE_CHECKING:
     import pandas as pd
 
-    from training.evidence.bands import JudgedBand
+    from training.evidence.bands import BandMetrics
     from training.monitor.subject import MonitoredModel
 
 BY_VINTAGE: Final = "Calibration by vintage"
@@ -91,12 +91,12 @@ def _parts(loans: pd.DataFrame) -> Iterator[Part]:
         yield part(str(vintage), some)
 
 
-def _bands(watched: MonitoredModel, loans: pd.DataFrame) -> list[JudgedBand]:
+def _bands(watched: MonitoredModel, loans: pd.DataFrame) -> list[BandMetrics]:
     probability = loans["probability_of_default"].to_numpy(dtype=np.float64)
-    return judged_bands(watched.model.bundle.policy.bands, loans["bad"].to_numpy(dtype=bool), probability)
+    return measure_bands(watched.model.bundle.policy.bands, loans["bad"].to_numpy(dtype=bool), probability)
 
 
-def _of_band(band: JudgedBand) -> Part:
+def _of_band(band: BandMetrics) -> Part:
     return Part(band.name, band.rows, band.bad, band.expected)
 
 
@@ -123,7 +123,7 @@ def _vintage_table(watched: MonitoredModel) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _band_table(bands: list[JudgedBand]) -> pd.DataFrame:
+def _band_table(bands: list[BandMetrics]) -> pd.DataFrame:
     import pandas as pd
 
     return pd.DataFrame([_figures(_of_band(band), "band") for band in bands])
@@ -181,7 +181,7 @@ def _parts_beyond(watched: MonitoredModel, parts: Mapping[str, list[Part]]) -> I
             )
 
 
-def _order(bands: list[JudgedBand]) -> Iterator[str]:
+def _order(bands: list[BandMetrics]) -> Iterator[str]:
     for better, worse in combinations(bands, 2):
         if better.observed.low > worse.observed.high:
             yield (

@@ -27,8 +27,7 @@ from features.expressions import DaysOnPlatform, DaysSinceFirst, OldestStore, me
 from features.intake.quality.psi import ACT, WATCH, Stability, Verdict
 from features.pipeline import compute_frame
 from training.errors import TrainingError
-from training.evidence import drift as psi
-from training.evidence.drift import SCORE, Drift, Sample, drifts
+from training.evidence.drift import SCORE, Drift, Sample, drift_table, measure_drifts
 from training.evidence.study import Finding
 from training.monitor.score_log import SCORED, months
 
@@ -98,7 +97,7 @@ def drift(watched: MonitoredModel) -> Finding:
         return Finding("drift", _TITLE, f"Not measured: the training population is not known. {error}")
     score = _of_score(watched, reference, now)
     sample = _features_of(watched, now)
-    features = {} if sample is None else drifts(reference.features, sample)
+    features = {} if sample is None else measure_drifts(reference.features, sample)
     older = frozenset[str]() if sample is None else only_older(reference.features, sample, features)
     moved = {name: each for name, each in features.items() if _above_limit(each, watched.config.drift.feature_psi_most)}
     surely = {name: each for name, each in moved.items() if name not in older}
@@ -129,7 +128,7 @@ def _of_score(watched: MonitoredModel, reference: Reference, now: pd.DataFrame) 
     before = reference.score
     if before is None or len(before.values) < watched.config.drift.least_sellers:
         return None
-    return drifts(before, Sample(now[[SCORE]], now["seller_id"]))[SCORE]
+    return measure_drifts(before, Sample(now[[SCORE]], now["seller_id"]))[SCORE]
 
 
 def _features_of(watched: MonitoredModel, now: pd.DataFrame) -> Sample | None:
@@ -173,7 +172,7 @@ def _count(found: Mapping[str, Drift], verdict: Verdict) -> int:
 
 def _table(watched: MonitoredModel, found: Mapping[str, Drift], older: Collection[str]) -> pd.DataFrame:
     labels = {entry.name: entry.label for entry in watched.model.bundle.sheet.entries} | {SCORE: "Score"}
-    table = psi.table(found, ("training", "now"))
+    table = drift_table(found, ("training", "now"))
     table.insert(0, "label", table["figure"].map(labels))
     return table.assign(explained=["sellers got older" if name in older else "" for name in table["figure"]])
 

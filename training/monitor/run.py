@@ -119,7 +119,7 @@ class MonitorResult:
     @property
     def said(self) -> str:
         """What there is to say before all else, where nothing was scored; else empty."""
-        return self.period.said if self.nothing_scored else ""
+        return self.period.summary if self.nothing_scored else ""
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -274,10 +274,10 @@ def monitoring_runs(found: MonitorResult, data_version: str) -> tuple[Monitored,
 
 def _run(name: str, tags: dict[str, str], findings: tuple[Finding, ...]) -> Monitored:
     raised = {finding.name: " ".join(finding.alarms) for finding in findings if finding.alarms}
-    silent = {finding.name: finding.said for finding in findings if not finding.figures}
+    silent = {finding.name: finding.summary for finding in findings if not finding.figures}
     lines = []
     for finding in findings:
-        lines += [f"**{finding.title}** {finding.said}", *(f"- Alarm: {alarm}" for alarm in finding.alarms), ""]
+        lines += [f"**{finding.title}** {finding.summary}", *(f"- Alarm: {alarm}" for alarm in finding.alarms), ""]
     counted = sum(len(finding.alarms) for finding in findings)
     named = {f"{ALARM}{study}": words for study, words in raised.items()}
     named |= {f"{NOT_MEASURED}{study}": words for study, words in silent.items()}
@@ -298,7 +298,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "name": finding.name,
         "title": finding.title,
-        "said": finding.said,
+        "said": finding.summary,
         "figures": dict(finding.figures),
         "tables": {title: _records(frame) for title, frame in finding.tables.items()},
         "alarms": list(finding.alarms),

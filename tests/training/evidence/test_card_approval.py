@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.training.evidence.test_card import given
+from tests.training.evidence.test_model_card import given
 from training.evidence.card_approval import CardApproval, approve_html, approve_markdown
 from training.evidence.model_card import HTML, MARKDOWN, write_card
 from training.evidence.study import Finding

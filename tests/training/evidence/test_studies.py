@@ -51,9 +51,9 @@ def test_intervals_have_both_ends_and_hold_their_figure(findings: dict[str, Find
 
 def test_each_says_what_was_asked_or_why_not(findings: dict[str, Finding]) -> None:
     for finding in findings.values():
-        assert finding.said.endswith(".")
-        assert finding.said.startswith("Asked: ") or not finding.figures
-        assert "nan" not in finding.said.lower().split()
+        assert finding.summary.endswith(".")
+        assert "?" in finding.summary or not finding.figures
+        assert "nan" not in finding.summary.lower().split()
 
 
 def test_tables_are_small_and_plots_hold_something(findings: dict[str, Finding]) -> None:

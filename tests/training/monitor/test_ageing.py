@@ -45,7 +45,7 @@ def test_a_year_later_no_alarm_rings_for_age_and_it_is_told() -> None:
     table = found.tables[BY_FEATURE].set_index("figure")
     assert (table.loc[sorted(AGES), "psi_low"] > 0.25).all(), "they are listed with what they are"
     assert set(table.loc[sorted(AGES), "explained"]) == {"sellers got older"}
-    assert "Sellers got older, as the calendar has it: days_on_platform, days_since_first_order" in found.said
+    assert "Sellers got older, as the calendar has it: days_on_platform, days_since_first_order" in found.summary
 
 
 @pytest.mark.parametrize("name", sorted(AGES))
@@ -54,7 +54,7 @@ def test_sellers_who_got_younger_are_news(name: str) -> None:
     (alarm,) = found.alarms
     assert f"1 feature has moved surely beyond 0.25: {name} (PSI" in alarm
     assert found.figures["features_only_older"] == 0
-    assert "got older" not in found.said
+    assert "got older" not in found.summary
 
 
 def test_ages_that_are_no_longer_known_are_news() -> None:

@@ -64,7 +64,7 @@ def test_a_model_that_gave_nothing_lately_is_not_in_use_unless_it_is_in_force() 
     given = scores(asked(0, 5, "2025-06-01"))
     old, champion = watched(given), watched(given, in_force=True)
     assert (old.in_use, champion.in_use) == (False, True)
-    assert "the last 90 days. The model is not in use" in request_outcomes(old).said
-    assert "not in use" not in request_outcomes(champion).said
+    assert "the last 90 days. The model is not in use" in request_outcomes(old).summary
+    assert "not in use" not in request_outcomes(champion).summary
     assert "unusable_share" not in request_outcomes(old).figures
     assert watched(scores(asked(0, 1, TODAY.isoformat()))).in_use

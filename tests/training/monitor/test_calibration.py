@@ -162,7 +162,7 @@ def test_too_few_of_a_kind_have_a_level_and_no_slope() -> None:
     found = calibration(watched(given, known))
     assert found.figures["observed_over_expected"] == pytest.approx(1.0)
     assert "slope" not in found.figures
-    assert "too few to fit a slope" in found.said
+    assert "too few to fit a slope" in found.summary
 
 
 def test_a_probability_given_as_zero_is_no_certainty() -> None:
@@ -177,6 +177,6 @@ def test_a_probability_given_as_zero_is_no_certainty() -> None:
 def test_without_matured_loans_nothing_is_measured() -> None:
     made = judged(np.random.default_rng(2), 50)
     still = watched(made.scores, made.outcomes.loans.assign(matured=False))
-    assert calibration(still).said.startswith("Not measured")
+    assert calibration(still).summary.startswith("Not measured")
     assert not calibration(still).figures
     assert vintages(replace(still, model=still.model)).figures["open"] == 50

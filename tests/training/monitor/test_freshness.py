@@ -55,5 +55,5 @@ def test_a_replay_before_the_data_end_finds_no_age() -> None:
 def test_without_a_model_there_is_no_limit_for_what_scores_rest_on() -> None:
     found = freshness(COVERS, date(2027, 1, 1), None, FreshnessLimits(outcome_days_most=400))
     assert not found.alarms
-    assert "No model is in force" in found.said
+    assert "No model is in force" in found.summary
     assert "oldest_days" not in found.figures

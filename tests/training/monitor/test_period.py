@@ -24,7 +24,7 @@ TODAY = date(2026, 1, 1)
 def test_what_was_scored_is_counted_by_its_midnight(rows: list[str], counts: tuple[int, int], words: str) -> None:
     found = period(scores({"seller_id": "S-1", "as_of": day} for day in rows), TODAY, 90)
     assert (found.figures["answers"], found.figures["scored"]) == counts
-    assert found.said.startswith(words)
+    assert found.summary.startswith(words)
 
 
 def test_answers_without_a_number_are_no_scores() -> None:
@@ -33,4 +33,4 @@ def test_answers_without_a_number_are_no_scores() -> None:
     )
     found = period(given, TODAY, 90)
     assert found.figures == {"answers": 4.0, "scored": 0.0}
-    assert found.said == "Nothing was scored: of 4 answers as of the last 90 days none carries a score."
+    assert found.summary == "Nothing was scored: of 4 answers as of the last 90 days none carries a score."

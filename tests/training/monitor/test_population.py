@@ -116,7 +116,7 @@ def test_a_catalogue_of_the_past_leaves_the_score_to_compare() -> None:
     found = drift(_score_alone(1))
     assert "score_psi" in found.figures
     assert "largest_feature_psi" not in found.figures
-    assert "Features were not compared" in found.said
+    assert "Features were not compared" in found.summary
 
 
 def test_who_is_asked_about_daily_counts_once() -> None:
@@ -144,16 +144,15 @@ def test_only_the_days_that_are_now_count_and_each_month_is_told() -> None:
 def test_without_a_number_a_seller_is_not_compared() -> None:
     made = moved(3, rows=80)
     unscored = made.scores.assign(outcome="insufficient_history", score=np.nan)
-    assert (
-        "0 sellers got a score as of the last 90 days, and 50 are needed" in drift(replace(made, scores=unscored)).said
-    )
+    summary = drift(replace(made, scores=unscored)).summary
+    assert "0 sellers got a score as of the last 90 days, and 50 are needed" in summary
 
 
 def test_too_few_sellers_and_an_unknown_reference_are_said() -> None:
     few = drift(moved(1, rows=49))
-    assert few.said == "Not measured: 49 sellers got a score as of the last 90 days, and 50 are needed."
+    assert few.summary == "Not measured: 49 sellers got a score as of the last 90 days, and 50 are needed."
     unknown = drift(replace(moved(1), references=Known()))
-    assert unknown.said == "Not measured: the training population is not known. Nobody knows it."
+    assert unknown.summary == "Not measured: the training population is not known. Nobody knows it."
     assert not few.figures
     assert not unknown.alarms
 
@@ -163,6 +162,6 @@ def test_a_model_that_saw_every_row_has_its_features_compared_alone() -> None:
     known = Known(replace(made.references.reference, score=None))
     found = drift(replace(made, references=known))
     assert "score_psi" not in found.figures
-    assert "The score was not compared" in found.said
+    assert "The score was not compared" in found.summary
     assert len(found.alarms) == 1
     assert found.tables[BY_MONTH].empty

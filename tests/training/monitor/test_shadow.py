@@ -82,4 +82,4 @@ def test_one_score_for_all_has_no_correlation() -> None:
 
 def test_without_a_challenger_it_says_so() -> None:
     made = judged(np.random.default_rng(1), 20)
-    assert shadow(made).said == "No challenger scored beside it."
+    assert shadow(made).summary == "No challenger scored beside it."

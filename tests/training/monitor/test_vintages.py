@@ -86,8 +86,8 @@ def test_loans_without_a_valid_score_are_counted() -> None:
     ]
     found = vintages(watched(given, loans(paid_out)))
     assert (found.figures["loans"], found.figures["unmatched"], found.figures["bad"]) == (1, 2, 0)
-    assert "1 loans met a score" in found.said
-    assert "2 since the first score met none" in found.said
+    assert "1 loans met a score" in found.summary
+    assert "2 since the first score met none" in found.summary
 
 
 def test_loans_that_the_model_learnt_from_are_no_evidence() -> None:
@@ -107,7 +107,7 @@ def test_loans_that_the_model_learnt_from_are_no_evidence() -> None:
     assert 0.6 * early < figures["learnt"] < 0.8 * early
     assert figures["learnt"] + figures["loans"] == 300
     assert figures["unmatched"] == 0
-    assert f"{figures['learnt']:.0f} more did that the model learnt from" in vintages(found).said
+    assert f"{figures['learnt']:.0f} more did that the model learnt from" in vintages(found).summary
     final = {**params, "served_before": "2024-09-01"}
     found = watched(
         made.scores, made.outcomes.loans, model=KnownModel(small_bundle(), Version(3, "r", final, {}, {}, {}))
@@ -135,7 +135,7 @@ def test_only_the_latest_vintages_are_judged_together() -> None:
 def test_without_matured_loans_it_says_so_and_raises_nothing(known: list | None, words: str) -> None:
     given = scores([{"seller_id": "A", "as_of": "2025-12-01"}])
     found = vintages(watched(given, None if known is None else loans(known)))
-    assert words in found.said
+    assert words in found.summary
     assert not found.alarms
     assert "default_rate" not in found.figures
 
@@ -152,4 +152,4 @@ def test_a_model_that_ranks_as_validated_raises_no_alarm_and_one_that_does_not_d
 def test_outcomes_name_the_day_up_to_which_they_are_known() -> None:
     made = judged(np.random.default_rng(1), 100)
     found = watched(made.scores, outcomes=Outcomes(made.outcomes.loans, None, f"No {DEFINITION}."))
-    assert vintages(found).said.startswith(f"No {DEFINITION}.")
+    assert vintages(found).summary.startswith(f"No {DEFINITION}.")

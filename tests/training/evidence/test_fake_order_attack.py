@@ -12,13 +12,13 @@ from features.intake import OperatingStore
 from scoring import Bundle
 from tests.frames import frame_of
 from tests.training.datasets import dataset
-from tests.training.evidence.fake_orders.shops import PAIRS
+from tests.training.evidence.shops import PAIRS
 from tests.training.evidence.subjects import boosted, bundle
 from training.dataset import NOT_SCORED, Dataset
 from training.errors import TrainingError
-from training.evidence import fake_orders as attack_room
+from training.evidence import fake_order_attack as attack_room
+from training.evidence.fake_order_attack import AttackResult, run_attack
 from training.evidence.fake_order_strategies import EXTRAS, Strategy
-from training.evidence.fake_orders import AttackResult, run_attack
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,7 @@ ASKED = (
 BOUGHT = (
     Strategy("settled", 30, 30),
     Strategy("own", 30, own=1.0),
-    Strategy("quiet", 30, quiet=True, size=0.05, beside=EXTRAS),
+    Strategy("quiet", 30, quiet=True, size=0.05, extras=EXTRAS),
     Strategy("back at once", 30, 30, refunded=1.0, refund_after=1),
     Strategy("back too late", 30, 30, refunded=1.0, refund_after=61),
     Strategy("live", 30, channel="livestream"),
@@ -158,7 +158,7 @@ def test_sellers_share_stores_of_copies_by_the_number_of_their_orders(
         lots.append(lot["orders_90d"].tolist())
         return pd.DataFrame({"seller_id": lot.index}), pd.DataFrame({"visits_90d": lot["orders_90d"]})
 
-    monkeypatch.setattr(attack_room, "_attacked", attacked)
+    monkeypatch.setattr(attack_room, "_attack_batch", attacked)
     found = run_attack(naive, store, pd.DataFrame({"orders_90d": [4_000, 5_000, 2_000, 30_000, 10]}), BOUGHT)
     assert lots == [[4_000, 5_000, 2_000], [30_000], [10]]
     assert found.gains["seller_id"].tolist() == [0, 1, 2, 3, 4]

@@ -14,10 +14,10 @@ from features.pipeline import compute_frame
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import boosted, bundle
 from training.columns import Columns
-from training.evidence import fake_orders as attack_room
-from training.evidence.fake_order_rows import copy_rows
+from training.evidence import fake_order_attack as attack_room
+from training.evidence.fake_order_attack import HONEST, run_attack
 from training.evidence.fake_order_strategies import STRATEGIES
-from training.evidence.fake_orders import HONEST, run_attack
+from training.evidence.store_copies import copy_rows
 
 pytestmark = pytest.mark.slow
 

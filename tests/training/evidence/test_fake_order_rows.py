@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracles.accepted import write_accepted
-from tests.training.evidence.fake_orders.shops import PAIRS, USD, T, marketplace
-from training.evidence.fake_order_rows import budget, generate_rows, place_orders, rows_of
+from tests.training.evidence.shops import PAIRS, USD, T, marketplace
+from training.evidence.fake_order_rows import budget, generate_rows, place_orders
 from training.evidence.fake_order_strategies import (
     COMMISSION,
     EXTRAS,
@@ -24,6 +24,7 @@ from training.evidence.fake_order_strategies import (
     Strategy,
     sales_patterns,
 )
+from training.evidence.store_copies import rows_of
 
 
 def test_habits_are_those_of_the_last_ninety_days_that_were_seen(rows: dict[str, pa.Table]) -> None:
@@ -57,7 +58,7 @@ def test_the_mixes_are_twenty_different_ones_within_the_budget() -> None:
     )
     assert any(mix.own for mix in STRATEGIES)
     assert any(mix.refund_after > 30 for mix in STRATEGIES)
-    assert {name for mix in STRATEGIES for name in mix.beside} == set(EXTRAS)
+    assert {name for mix in STRATEGIES for name in mix.extras} == set(EXTRAS)
 
 
 def test_how_many_orders_a_budget_buys_and_what_they_cost() -> None:
@@ -118,7 +119,7 @@ def test_fakes_resemble_true_orders_in_all_but_buyer_time_and_amount(
     rows: dict[str, pa.Table], sellers: list[SalesPattern]
 ) -> None:
     made = generate_rows(
-        sellers, Strategy("half price", 30, size=0.5, refunded=1.0, refund_after=10, beside=EXTRAS), rows
+        sellers, Strategy("half price", 30, size=0.5, refunded=1.0, refund_after=10, extras=EXTRAS), rows
     )
     orders = made["orders"].to_pandas(date_as_object=False)
     assert orders.groupby("store_id")["amount_micros"].agg(["count", "sum"]).to_dict("index") == {
@@ -147,7 +148,7 @@ def test_nothing_is_faked_in_a_table_that_was_never_delivered(
     rows: dict[str, pa.Table], sellers: list[SalesPattern]
 ) -> None:
     lacking = {name: table for name, table in rows.items() if name not in ("traffic", "refunds")}
-    assert set(generate_rows(sellers, Strategy("all", 30, refunded=1.0, beside=EXTRAS), lacking)) == {
+    assert set(generate_rows(sellers, Strategy("all", 30, refunded=1.0, extras=EXTRAS), lacking)) == {
         "orders",
         "fulfilments",
         "ratings",
