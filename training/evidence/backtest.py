@@ -75,8 +75,6 @@ def study_backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Findi
 
 @dataclass(frozen=True)
 class _Predictions:
-    """Left-out rows with the probabilities of the model and of the scorecard."""
-
     bad: NDArray[np.bool_]
     sellers: NDArray[np.int64]
     days: NDArray[np.int64] | None

@@ -74,13 +74,12 @@ def measure_bands(bands: Bands, bad: NDArray[np.bool_], probability: NDArray[np.
 
 
 def _inversions(metrics: list[BandMetrics]) -> list[tuple[BandMetrics, BandMetrics]]:
-    """Return the pairs in which the better band has the higher observed rate; equal rates are no inversion."""
     pairs = combinations(metrics, 2)
     return [(better, worse) for better, worse in pairs if better.observed.value > worse.observed.value]
 
 
 def _ties(metrics: list[BandMetrics]) -> str:
-    """Return a sentence on neighbouring bands of equal observed rates; empty if there are none."""
+    """Return a sentence on neighbouring bands with equal observed rates, or an empty text."""
     groups = [list(group) for _, group in groupby(metrics, key=lambda band: band.observed.value)]
     ties = [
         f"{', '.join(band.name for band in group[:-1])} and {group[-1].name} ({group[0].observed.value:.1%})"
@@ -102,7 +101,7 @@ def _check_order(metrics: list[BandMetrics]) -> Iterator[LimitCheck]:
     for better, worse in certain:
         note = (
             f"Band {better.name} defaults more than band {worse.name}: {better.observed} against {worse.observed}. Do "
-            "not use the bands before you know the cause. Recalibrate or retrain the model."
+            "not use the bands. Find the cause, and recalibrate or retrain the model."
         )
         yield LimitCheck(figure, f"{better.name} above {worse.name}", limit, Standing.ALARM, note)
     if wrong and not certain:

@@ -65,7 +65,7 @@ class Drift:
         low, high = self.stability.low, self.stability.high
         if low is None or high is None:
             return Estimate(self.stability.psi, 0.0, self.stability.psi)
-        return Estimate(self.stability.psi, low, high)
+        return Estimate(self.stability.psi, float(low), float(high))
 
 
 def study_drift(subject: ReviewedModel) -> Finding:
@@ -149,7 +149,6 @@ def _counts(values: NDArray[np.float64], ends: NDArray[np.float64], groups: NDAr
 
 
 def _bin_name(ends: NDArray[np.float64], index: int) -> str:
-    """Return the range of values in a bin, or the value if the bin has only one."""
     if not len(ends):
         return "any value"
     # an end just below a value means that the value has a bin of its own
@@ -231,7 +230,6 @@ def _summary(subject: ReviewedModel, score: Estimate, features: int, count: Mapp
 
 
 def _plot(drifts: Mapping[str, Drift], labels: Mapping[str, str]) -> Figure:
-    """Draw the PSI of the score and of the features with the largest PSI, up to `_PSI_END`."""
     shown = sorted(drifts.items(), key=lambda item: (item[0] != SCORE, -item[1].stability.psi))[:_SHOWN]
     estimates = [Estimate.exact(each.stability.psi) if each.stability.low is None else each.psi for _, each in shown]
     heading = f"PSI ({WATCH} watch, {ACT} act)"

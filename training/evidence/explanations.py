@@ -121,7 +121,6 @@ def _draw(subject: ReviewedModel, most: int) -> pd.DataFrame:
 
 
 def _partner(pairs: Pairs, feature: int) -> int:
-    """Return the feature with the largest interaction with this one."""
     size = pairs.size[feature].copy()
     size[feature] = -1.0
     return int(size.argmax())

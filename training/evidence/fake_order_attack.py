@@ -6,20 +6,17 @@ with an error.
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from features.pipeline import compute_frame
 from scoring.serialization import serialize_assessment
 from training.errors import TrainingError
 from training.evidence.fake_order_rows import budget, generate_rows
 from training.evidence.fake_order_strategies import MICROS, STRATEGIES, SalesPattern, Strategy, sales_patterns
-from training.evidence.store_copies import NamedRows, copy_rows, first_rows, rows_of, with_new_ids, write_store
+from training.evidence.store_copies import NamedRows, compute_copies, rows_of, with_new_ids
 from training.evidence.study import assess_rows
 
 if TYPE_CHECKING:
@@ -92,7 +89,10 @@ def _attack_batch(
     if not sellers:
         return pd.DataFrame(), pd.DataFrame()
     known = known[known.index.isin([seller.seller_id for seller in sellers], level="seller_id")]
-    copies = _score_copies(bundle, store, _CopiedSellers(rows, sellers, strategies))
+    names = [HONEST, *(strategy.name for strategy in strategies)]
+    deliveries = {"true": _true_rows(rows, names), "fake": _fake_rows(rows, sellers, strategies)}
+    frames = compute_copies(store, known.index.to_frame(index=False), names, deliveries)
+    copies = {name: _assess_frame(bundle, frame) for name, frame in frames.items()}
     _require_equal(_assess_frame(bundle, known), copies[HONEST])
     gains, by_feature = [], []
     for strategy in strategies:
@@ -103,44 +103,14 @@ def _attack_batch(
     return pd.DataFrame(gains), pd.DataFrame(np.array(by_feature), columns=scored)
 
 
-@dataclass(frozen=True)
-class _CopiedSellers:
-    """Sellers with their true rows, and the strategies of their copies."""
-
-    rows: dict[str, pa.Table]
-    sellers: list[SalesPattern]
-    strategies: Sequence[Strategy]
-
-    @property
-    def names(self) -> list[str]:
-        return [HONEST, *(strategy.name for strategy in self.strategies)]
-
-    def true(self) -> NamedRows:
-        for copy in self.names:
-            yield from with_new_ids(self.rows, copy)
-
-    def fake(self) -> NamedRows:
-        for strategy in self.strategies:
-            yield from with_new_ids(generate_rows(self.sellers, strategy, self.rows), strategy.name)
-
-    def pairs(self) -> Iterator[tuple[str, np.datetime64]]:
-        """Yield the id and the midnight of every copy, in the order of the names and then of the sellers."""
-        for copy in self.names:
-            for seller in self.sellers:
-                yield copy_rows(seller.seller_id, copy), seller.as_of
+def _true_rows(rows: dict[str, pa.Table], copies: Sequence[str]) -> NamedRows:
+    for copy in copies:
+        yield from with_new_ids(rows, copy)
 
 
-def _score_copies(bundle: Bundle, store: OperatingStore, copied: _CopiedSellers) -> dict[str, list[Assessment]]:
-    """Return the assessments of every copy, by its name, in the order of the sellers."""
-    import pandas as pd
-
-    pairs = pd.DataFrame(copied.pairs(), columns=["seller_id", "as_of"])
-    with tempfile.TemporaryDirectory(prefix="sellerscore-fake-orders-") as folder:
-        deliveries = {"first": first_rows(store), "true": copied.true(), "fake": copied.fake()}
-        computed = compute_frame(write_store(Path(folder), store, deliveries), pairs)
-    assessments = _assess_frame(bundle, computed.reindex(pd.MultiIndex.from_frame(pairs)))
-    count = len(copied.sellers)
-    return {name: assessments[number * count : (number + 1) * count] for number, name in enumerate(copied.names)}
+def _fake_rows(rows: dict[str, pa.Table], sellers: list[SalesPattern], strategies: Sequence[Strategy]) -> NamedRows:
+    for strategy in strategies:
+        yield from with_new_ids(generate_rows(sellers, strategy, rows), strategy.name)
 
 
 def _assess_frame(bundle: Bundle, frame: pd.DataFrame) -> list[Assessment]:

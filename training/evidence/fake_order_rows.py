@@ -83,7 +83,6 @@ def place_orders(seller: SalesPattern, strategy: Strategy) -> FakeOrders:
 
 
 def _days_ago(seller: SalesPattern, strategy: Strategy, count: int) -> NDArray[np.int64]:
-    """Return the number of days before the midnight at which each order is placed."""
     window = np.arange(strategy.ended + 1, strategy.ended + strategy.days + 1)
     quiet = np.setdiff1d(window, seller.busy) if strategy.quiet else window
     days = quiet if len(quiet) else window

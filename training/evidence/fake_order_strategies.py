@@ -46,8 +46,8 @@ _SHOWN: Final = ("visits", "visitors", "add_to_carts")
 class FakeOrdersConfig:
     """Settings of the study: the number of sellers to attack. 0 skips the study, and the gate then fails.
 
-    The default finds a weakness within seconds; `make bench` uses 500. No more sellers are added once they have
-    `orders` true orders of 90 days together, so that large sellers do not slow the study down.
+    The default finds a weakness within seconds; `make bench` uses 500. Sellers are added until they have `orders`
+    true orders of 90 days together, so that large sellers do not slow the study down.
     """
 
     __pydantic_config__ = STRICT
@@ -204,7 +204,6 @@ def _pattern_of(
 
 
 def _owners(stores: pa.Table) -> pd.Series:
-    """Return the owner of each store by its latest version."""
     versions: pd.DataFrame = stores.select(["store_id", "seller_id", "known_at"]).to_pandas()
     return versions.sort_values("known_at").drop_duplicates("store_id", keep="last").set_index("store_id")["seller_id"]
 

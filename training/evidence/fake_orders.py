@@ -143,7 +143,6 @@ def _summary(figures: dict[str, float], gaining: Estimate, sellers: str, strateg
 
 
 def _by_strategy(result: AttackResult) -> pd.DataFrame:
-    """Return a line for each strategy, the largest mean gain first."""
     best = result.best["mix"].value_counts(normalize=True)
     lines = result.gains.groupby("mix", sort=False).agg(
         median_orders=("orders", "median"),
@@ -170,7 +169,6 @@ def _by_feature(result: AttackResult) -> pd.DataFrame:
 
 
 def _plot(points: pd.Series) -> Figure:
-    """Draw the share of sellers who gain at least so many points."""
     ordered = np.sort(points.to_numpy())[::-1]
     share = np.arange(1, len(ordered) + 1) / len(ordered)
     figure, axes = new_plot(6.4, 4.0)

@@ -87,7 +87,6 @@ def estimate_slope(
 
 
 def _seller_numbers(sellers: Sequence[str]) -> tuple[NDArray[np.int64], int]:
-    """Return the number of each loan's seller, and how many sellers there are."""
     import pandas as pd
 
     numbers, names = pd.factorize(np.asarray(sellers, dtype=object))

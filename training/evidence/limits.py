@@ -142,6 +142,6 @@ def quantity(number: int, noun: str) -> str:
 
 
 def first_names(names: Sequence[str], most: int = 5) -> str:
-    """Return names as a list of at most so many: `a, b and 3 more` of five names with `most` 2."""
+    """Return the first names and the number of the others; with `most` 2, five names are `a, b and 3 more`."""
     shown = ", ".join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -10,17 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.statistics import (
-    Line,
-    Ranked,
-    Sample,
-    cumulative,
-    draw_resamples,
-    recalibration,
-    total,
-    wilson_interval,
-    without_resampling,
-)
+from training.evidence.statistics import RESAMPLES, Line, draw_resamples, recalibration, total, wilson_interval
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,11 +109,11 @@ def resampled(
     names: Collection[str] | None = None,
     sellers: pd.Series | None = None,
 ) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
-    """Return metrics of all rows, and of each resample, from which the interval of a difference of two models comes."""
-    loans = _Loans(Ranked.of(bad, probability, _seller_numbers(sellers)))
+    """Return metrics of all rows and of each resample, to compute the interval of a difference of two models."""
+    loans = _Loans.of(bad, probability)
     chosen = [name for name in _METRICS if names is None or name in names]
-    value = {name: _METRICS[name](_all_rows(loans)) for name in chosen}
-    samples = (_Resample(loans, sample) for sample in draw_resamples(loans.ranked, seed))
+    value = {name: _METRICS[name](loans.all) for name in chosen}
+    samples = loans.resamples(seed, _seller_numbers(sellers))
     resamples = [[_METRICS[name](sample) for name in chosen] for sample in samples]
     return value, dict(zip(chosen, np.array(resamples).T, strict=True))
 
@@ -139,11 +129,9 @@ def paired_auc(
     import pandas as pd
 
     numbers: NDArray[np.int64] = pd.factorize(sellers)[0]
-    loans = [_Loans(Ranked.of(bad, each, numbers)) for each in predictions]
-    value = [_all_rows(each).auc for each in loans]
-    resamples = [
-        np.array([_Resample(each, sample).auc for sample in draw_resamples(each.ranked, seed, draws)]) for each in loans
-    ]
+    loans = [_Loans.of(bad, each) for each in predictions]
+    value = [each.all.auc for each in loans]
+    resamples = [np.array([sample.auc for sample in each.resamples(seed, numbers, draws)]) for each in loans]
     return (
         Estimate.of(value[0], resamples[0]),
         Estimate.of(value[1], resamples[1]),
@@ -168,80 +156,94 @@ def auc(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
         >>> auc(np.array([True, False, False]), np.array([0.3, 0.1, 0.3]))
         0.75
     """
-    return _all_rows(_Loans(Ranked.of(bad, probability))).auc
+    return _Loans.of(bad, probability).all.auc
 
 
 def ks(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> float:
     """Return the largest distance between the cumulative distributions of good and bad."""
-    return _all_rows(_Loans(Ranked.of(bad, probability))).ks
+    return _Loans.of(bad, probability).all.ks
 
 
 @dataclass(frozen=True)
 class _Loans:
-    """Ranked loans, with the values that every resample of them needs."""
+    """Loans sorted by outcome (bad first) and then by probability, with the values that every resample needs."""
 
-    ranked: Ranked
+    order: NDArray[np.int64]
+    bad: NDArray[np.bool_]
+    probability: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> _Loans:
+        order = np.lexsort((probability, ~bad))
+        return cls(order, bad[order], probability[order])
 
     @cached_property
-    def log_odds(self) -> NDArray[np.float64]:
-        p = np.clip(np.concatenate([self.ranked.bad, self.ranked.good]), _LEAST, 1.0 - _LEAST)
-        return np.asarray(np.log(p) - np.log1p(-p))
+    def rank(self) -> NDArray[np.int64]:
+        return np.unique(self.probability, return_inverse=True)[1]
 
     @cached_property
     def outcome(self) -> NDArray[np.float64]:
-        return np.repeat([1.0, 0.0], [len(self.ranked.bad), len(self.ranked.good)])
+        return self.bad.astype(np.float64)
+
+    @cached_property
+    def log_odds(self) -> NDArray[np.float64]:
+        p = np.clip(self.probability, _LEAST, 1.0 - _LEAST)
+        return np.asarray(np.log(p) - np.log1p(-p))
 
     @cached_property
     def squares(self) -> NDArray[np.float64]:
-        return np.concatenate([(1.0 - self.ranked.bad) ** 2, self.ranked.good**2])
+        return np.where(self.bad, 1.0 - self.probability, self.probability) ** 2
 
     @cached_property
     def losses(self) -> NDArray[np.float64]:
         # -ln of the predicted probability of the observed outcome
-        return np.logaddexp(0.0, np.where(self.outcome == 1.0, -self.log_odds, self.log_odds))
+        return np.logaddexp(0.0, np.where(self.bad, -self.log_odds, self.log_odds))
 
     @cached_property
     def line(self) -> Line:
-        return recalibration(self.log_odds, self.outcome, np.ones(len(self.outcome)))
+        return recalibration(self.log_odds, self.outcome, np.ones(len(self.bad)))
+
+    @property
+    def all(self) -> _Resample:
+        """The sample in which every loan counts once."""
+        return _Resample(self, np.ones(len(self.bad)))
+
+    def resamples(self, seed: int, sellers: NDArray[np.int64] | None, count: int = RESAMPLES) -> Iterator[_Resample]:
+        """Draw resamples; `sellers` are in the original order of the loans."""
+        original = np.empty_like(self.bad)
+        original[self.order] = self.bad
+        return (_Resample(self, weight[self.order]) for weight in draw_resamples(original, seed, sellers, count))
 
 
 @dataclass(frozen=True)
 class _Resample:
-    """One sample of the loans; each of its metrics is computed once."""
-
     loans: _Loans
-    sample: Sample
+    weight: NDArray[np.float64]
+
+    @cached_property
+    def counts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bad and good loans by rising probability."""
+        rank, weight = self.loans.rank, self.weight
+        bads = np.bincount(rank, weight * self.loans.outcome)
+        return bads, np.bincount(rank, weight) - bads
 
     @cached_property
     def auc(self) -> float:
-        below, up_to = cumulative(self.sample.good)[self.loans.ranked.among_good]
-        pairs = float(self.sample.bad.sum() * self.sample.good.sum())
-        return total(self.sample.bad, below + up_to) / (2.0 * pairs)
+        bads, goods = self.counts
+        below = np.cumsum(goods) - goods
+        return total(bads, 2.0 * below + goods) / (2.0 * float(bads.sum() * goods.sum()))
 
     @cached_property
     def ks(self) -> float:
-        # the gap is widest at a bad row or just before one, because only good rows come between
-        ranked = self.loans.ranked
-        bads, goods = (
-            cumulative(counts)[among] / counts.sum()
-            for counts, among in ((self.sample.bad, ranked.among_bad), (self.sample.good, ranked.among_good))
-        )
+        bads, goods = (np.cumsum(counts) / counts.sum() for counts in self.counts)
         return float(np.abs(bads - goods).max())
 
     @cached_property
     def line(self) -> Line:
         return recalibration(self.loans.log_odds, self.loans.outcome, self.weight, self.loans.line)
 
-    @cached_property
-    def weight(self) -> NDArray[np.float64]:
-        return np.concatenate([self.sample.bad, self.sample.good])
-
     def mean(self, values: NDArray[np.float64]) -> float:
         return total(self.weight, values) / float(self.weight.sum())
-
-
-def _all_rows(loans: _Loans) -> _Resample:
-    return _Resample(loans, without_resampling(loans.ranked))
 
 
 _METRICS: Final[dict[str, Callable[[_Resample], float]]] = {

@@ -88,7 +88,6 @@ def study_leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
 
 
 def _sample(subject: ReviewedModel, most: int) -> Dataset:
-    """Return the training rows, or so many of them drawn at random."""
     train = subject.train
     if len(train.rows) <= most:
         return train

@@ -29,7 +29,7 @@ _RATES: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return an empty figure of so many inches, without pyplot and its global state."""
+    """Return an empty figure of a size in inches, without pyplot and its global state."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
@@ -94,7 +94,6 @@ def forest(
 
 
 def _draw_beyond(axes: Axes, values: NDArray[np.float64], lines: NDArray[np.int64], end: float) -> None:
-    """Draw values that are larger than the end of a panel: an arrow at the end, then the value."""
     axes.plot(np.full(len(values), end), lines, ">", color=BAD, markersize=5, clip_on=False)
     for value, line in zip(values, lines, strict=True):
         axes.annotate(
@@ -104,7 +103,7 @@ def _draw_beyond(axes: Axes, values: NDArray[np.float64], lines: NDArray[np.int6
 
 
 def shorten(name: str, most: int = LONGEST) -> str:
-    """Return a name of at most so many characters, with an ellipsis in the middle: names often differ at the end.
+    """Return a name of at most `most` characters, with an ellipsis in the middle: names often differ at the end.
 
     Example: `shorten("number_of_late_payments_12m", 16)` is `number_o…nts_12m`.
     """
@@ -115,7 +114,7 @@ def shorten(name: str, most: int = LONGEST) -> str:
 
 
 def wrap(name: str, width: int = 38) -> str:
-    """Return a label in lines of at most so many characters.
+    """Return a label in lines of at most `width` characters.
 
     Example: `wrap("Share of repeat buyers, 180 days", 24)` is `Share of repeat buyers,` and `180 days` below it.
     """
@@ -177,7 +176,6 @@ def calibration(bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> Fig
 
 
 def _axis_ends(rates: NDArray[np.float64]) -> tuple[float, float]:
-    """Return the ends of a logarithmic axis that shows all rates above 0.1%."""
     positive = rates[rates > 0]
     return float(max(positive.min(initial=1.0) * 0.8, 0.001)), float(min(positive.max(initial=0.01) * 1.25, 1.0))
 

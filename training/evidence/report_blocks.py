@@ -161,7 +161,6 @@ def of_figures(title: str, figures: Mapping[str, float]) -> Table:
 
 
 def _without_ends(names: Sequence[str]) -> list[str]:
-    """Return the names that are not an end of the interval of another name."""
     ends = {f"{name}_{end}" for name in names for end in ("low", "high")}
     return [name for name in names if name not in ends]
 

@@ -140,7 +140,6 @@ def _table(all_segments: list[Segment], by: str) -> pd.DataFrame:
 
 
 def _check_coverage(all_segments: list[Segment]) -> LimitCheck:
-    """Check how many ways of grouping the loans have enough outcomes, and name those that have not."""
     ways = list(dict.fromkeys(segment.by for segment in all_segments))
     uncovered = [by for by in ways if not _is_covered([segment for segment in all_segments if segment.by == by])]
     figure, limit = "number of ways to group the loans with enough outcomes", f"at least {LEAST_JUDGED} of {len(ways)}"

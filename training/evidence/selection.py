@@ -1,7 +1,6 @@
 """Selection bias: only approved sellers have outcomes; how different they are from sellers without a loan.
 
-The study measures the bias. It does not correct it, because nobody can observe the outcomes of loans that were never
-made.
+The study measures the bias. It does not correct it, because loans that were never made have no outcomes.
 """
 
 from __future__ import annotations
@@ -226,7 +225,6 @@ def _checks(
 
 
 def _propensity(subject: ReviewedModel, samples: SelectionSamples) -> NDArray[np.float64]:
-    """Return the probability of being labelled, of the labelled rows and then of the others."""
     import pandas as pd
 
     both = pd.concat([samples.labelled.values, samples.others.values]).drop(columns=SCORE)

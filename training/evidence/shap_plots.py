@@ -75,7 +75,7 @@ def interactions(size: NDArray[np.float64], names: list[str], chosen: NDArray[np
     np.fill_diagonal(shown, np.nan)
     figure = new_figure(8.2, 6.4)
     axes = figure.subplots()
-    image = axes.imshow(shown, cmap=_shades(), vmin=0.0)
+    image = axes.imshow(shown, cmap=_colours("white", GOOD), vmin=0.0)
     middle = np.nanmax(shown, initial=0.0) / 2
     for (row, column), value in np.ndenumerate(shown):
         if row != column:
@@ -126,15 +126,8 @@ def _scatter(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner
     )
 
 
-def _colours() -> Colormap:
-    """Return the colours of low to high values."""
+def _colours(*colours: str) -> Colormap:
+    """Return a colour map from low to high values."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("values", [GOOD, "#d9b44a", BAD])
-
-
-def _shades() -> Colormap:
-    """Return the colours of small to large amounts."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("amounts", ["white", GOOD])
+    return LinearSegmentedColormap.from_list("values", colours or (GOOD, "#d9b44a", BAD))

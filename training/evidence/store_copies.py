@@ -5,7 +5,8 @@ Amounts and times of visibility are those of the accepted rows, so a copy has ex
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
@@ -14,16 +15,44 @@ from typing import TYPE_CHECKING, Any, Final
 
 from features.facts import TILE_KEYS
 from features.intake import OperatingStore, StoredDelivery
+from features.pipeline import compute_frame
 from features.schema import BY_NAME, Kind
 from features.tile_store import SOURCES
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 _SEPARATOR: Final = ":"
 
 NamedRows = Iterable[tuple[str, "pa.Table"]]
 """Rows with the name of their table; a table may have several parts."""
+
+
+def compute_copies(
+    store: OperatingStore, pairs: pd.DataFrame, copies: Sequence[str], deliveries: Mapping[str, NamedRows]
+) -> dict[str, pd.DataFrame]:
+    """Return the features of copied sellers, computed in one temporary store.
+
+    Args:
+        store: the operating data of the originals.
+        pairs: `seller_id` and `as_of` of the originals.
+        copies: the names of the copies.
+        deliveries: the rows of all copies, by the name of their delivery.
+
+    Returns:
+        Frames by the name of the copy, each in the order of `pairs`.
+    """
+    import pandas as pd
+
+    requested = pd.concat(
+        [pairs.assign(seller_id=[copy_rows(seller, copy) for seller in pairs["seller_id"]]) for copy in copies]
+    )[["seller_id", "as_of"]].reset_index(drop=True)
+    with tempfile.TemporaryDirectory(prefix="sellerscore-copies-") as folder:
+        written = write_store(Path(folder), store, {"first": first_rows(store), **deliveries})
+        frame = compute_frame(written, requested).reindex(pd.MultiIndex.from_frame(requested))
+    count = len(pairs)
+    return {copy: frame.iloc[number * count : (number + 1) * count] for number, copy in enumerate(copies)}
 
 
 def rows_of(store: OperatingStore, sellers: Iterable[str], last: date) -> dict[str, pa.Table]:
@@ -112,7 +141,6 @@ def _write_table(folder: Path, delivery: StoredDelivery, parts: NamedRows) -> St
 
 
 def _table_file(folder: Path, delivery: StoredDelivery, table: str) -> Path:
-    """Return the path of the file of a delivery and table, and create its folder."""
     (file,) = OperatingStore(folder, (replace(delivery, rows={table: 1}),)).files(table)
     file.parent.mkdir(parents=True, exist_ok=True)
     return file

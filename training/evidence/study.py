@@ -160,12 +160,12 @@ def scorable_rows(bundle: Bundle, features: pd.DataFrame) -> NDArray[np.bool_]:
 
 
 def sample_rows(bundle: Bundle, rows: Dataset, most: int, seed: int) -> NDArray[np.int64]:
-    """Return the positions of at most so many scorable rows, drawn at random and sorted."""
+    """Return the positions of at most `most` scorable rows, drawn at random and sorted."""
     return draw_positions(np.flatnonzero(scorable_rows(bundle, rows.features)), most, seed)
 
 
 def draw_positions(positions: NDArray[np.int64], most: int, seed: int) -> NDArray[np.int64]:
-    """Return at most so many of the positions, drawn at random and sorted."""
+    """Return at most `most` of the positions, drawn at random and sorted."""
     if len(positions) <= most:
         return positions
     return np.sort(np.random.default_rng(seed).choice(positions, most, replace=False))

@@ -1,6 +1,6 @@
 """Withholding of data: what a score gains if a table, a single value, or a seller's rows of a table are hidden.
 
-If nobody delivers a table, it is missing, and so are its features. If only one seller's rows are absent from a
+If a table is not delivered, it is missing, and so are its features. If only one seller's rows are absent from a
 delivered table, the seller looks like one without any such rows; each feature's definition decides whether that is zero
 or missing. So the study sets nothing to missing itself: it leaves the rows out of a store of copies and computes the
 features from the rest.
@@ -8,21 +8,18 @@ features from the rest.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.catalogue import CATALOGUE
-from features.pipeline import compute_frame
 from features.tile_store import SOURCES
 from training.evidence.limits import LimitCheck, Standing, alarm_if, first_names
 from training.evidence.metrics import build_table
-from training.evidence.store_copies import NamedRows, copy_rows, first_rows, rows_of, with_new_ids, write_store
+from training.evidence.store_copies import NamedRows, compute_copies, rows_of, with_new_ids
 from training.evidence.study import Finding, assess_rows, sample_rows, scorable_rows, scores
 
 if TYPE_CHECKING:
@@ -54,7 +51,7 @@ _HIDDEN: Final = 2_000
 """Most rows of which each value in turn is hidden."""
 
 _ORDERS: Final = 20_000
-"""No more sellers are copied once they have so many orders of 90 days together."""
+"""Sellers are copied until they have this many orders of 90 days together."""
 
 
 @dataclass(frozen=True)
@@ -194,17 +191,9 @@ def without_rows(store: OperatingStore, pairs: pd.DataFrame) -> dict[str, pd.Dat
     Returns:
         Frames by the name of the table left out, `UNCHANGED` for none, each in the order of `pairs`.
     """
-    import pandas as pd
-
     rows = rows_of(store, pairs["seller_id"].unique(), pairs["as_of"].max().date())
     copies = (UNCHANGED, *optional_tables(store))
-    requested = pd.concat([_pairs_of_copy(pairs, copy) for copy in copies], ignore_index=True)
-    with tempfile.TemporaryDirectory(prefix="sellerscore-hidden-rows-") as folder:
-        deliveries = {"first": first_rows(store), "true": _rows_of_copies(rows, copies)}
-        computed = compute_frame(write_store(Path(folder), store, deliveries), requested)
-    frame = computed.reindex(pd.MultiIndex.from_frame(requested))
-    count = len(pairs)
-    return {copy: frame.iloc[number * count : (number + 1) * count] for number, copy in enumerate(copies)}
+    return compute_copies(store, pairs, copies, {"true": _rows_of_copies(rows, copies)})
 
 
 def _rows_of_copies(rows: dict[str, pa.Table], copies: Sequence[str]) -> NamedRows:
@@ -212,12 +201,7 @@ def _rows_of_copies(rows: dict[str, pa.Table], copies: Sequence[str]) -> NamedRo
         yield from with_new_ids({name: table for name, table in rows.items() if name != copy}, copy)
 
 
-def _pairs_of_copy(pairs: pd.DataFrame, copy: str) -> pd.DataFrame:
-    return pairs.assign(seller_id=[copy_rows(seller, copy) for seller in pairs["seller_id"]])[["seller_id", "as_of"]]
-
-
 def _scores_or_nan(bundle: Bundle, features: pd.DataFrame) -> NDArray[np.float64]:
-    """Return scores, NaN for rows without enough history."""
     numbers = scores(bundle, features.to_numpy()).astype(np.float64)
     return np.where(scorable_rows(bundle, features), numbers, np.nan)
 

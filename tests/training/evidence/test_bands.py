@@ -40,7 +40,7 @@ def test_each_band_holds_its_rows_and_their_rates() -> None:
 
 
 def planted(rates: dict[float, float], rows: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Rows by expected rate, of which as many went bad as the observed rate says."""
+    """Rows with the given expected rates and observed default rates."""
     bad = np.concatenate([np.arange(rows) < observed * rows for observed in rates.values()])
     return bad, np.repeat(list(rates), rows)
 

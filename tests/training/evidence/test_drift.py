@@ -150,7 +150,7 @@ def test_a_score_that_moved_raises_an_alarm() -> None:
 
 
 def test_training_rows_have_the_scores_of_models_that_did_not_see_them() -> None:
-    """The model's own scores of what it learnt from lie farther apart, which would look like drift."""
+    """The model's scores of its own training rows are more extreme, which would look like drift."""
     found = subject()
     stretched = replace(found, train_score=found.train_score + np.where(found.train.rows["bad"], -60, 60))
     assert study_drift(stretched).figures["score_psi"] > 3 * study_drift(found).figures["score_psi"]

@@ -1,4 +1,4 @@
-"""Points and pairs of features against the definition, on a small model; what the study says of a larger one."""
+"""Points and interactions against their definition on a small model, and the finding of a larger one."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_pairs_are_those_of_the_definition_missing_values_included(small: pd.Dat
     assert interaction_points(found, small).gap < 1e-9
 
 
-def test_the_weightiest_features_come_first(finding: Finding) -> None:
+def test_the_features_with_the_most_points_come_first(finding: Finding) -> None:
     found = subject()
     table = finding.tables["Points by feature"]
     size = np.abs(explain(found.bundle, found.test.features).points).mean(axis=0)
@@ -103,7 +103,7 @@ def test_features_that_are_always_and_never_missing_are_drawn_too(finding: Findi
     assert study_explanations(changed).alarms == ()
 
 
-def test_a_model_that_looks_at_nothing_has_nothing_to_show() -> None:
+def test_a_constant_model_has_no_contributions() -> None:
     found = subject()
     few = found.train.select(found.train.rows.index.to_series() < 30)
     finding = study_explanations(replace(found, served=packed(found.train, boosted(few, trees=1))))

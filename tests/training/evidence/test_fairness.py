@@ -16,7 +16,7 @@ from training.package import BANDS
 
 
 def unequal(share_of_vn: float, rows: int = 700) -> ReviewedModel:
-    """Half of all CN rows are in band B, and so many of VN; one in ten goes bad, everywhere."""
+    """Half of the CN rows and the given share of the VN rows are in band B; one in ten defaults in both."""
     number = np.arange(rows)
     country = np.where(number % 2 == 0, "CN", "VN")
     accepted = np.where(country == "CN", (number // 2) % 2 == 0, (number // 2) % 50 < 50 * share_of_vn)

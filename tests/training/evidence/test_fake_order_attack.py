@@ -17,6 +17,7 @@ from tests.training.evidence.subjects import boosted, bundle
 from training.dataset import NOT_SCORED, Dataset
 from training.errors import TrainingError
 from training.evidence import fake_order_attack as attack_room
+from training.evidence import store_copies
 from training.evidence.fake_order_attack import AttackResult, run_attack
 from training.evidence.fake_order_strategies import EXTRAS, Strategy
 
@@ -83,7 +84,7 @@ def struck(naive: Bundle, store: OperatingStore, known: pd.DataFrame) -> Struck:
         return seen[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attack_room, "compute_frame", spy)
+        patch.setattr(store_copies, "compute_frame", spy)
         return run_attack(naive, store, known, BOUGHT), seen[0]
 
 
@@ -99,7 +100,7 @@ def bought(struck: Struck) -> pd.DataFrame:
     return of_s.set_axis([who.partition(":")[0] for who, _ in of_s.index])
 
 
-def test_what_each_mix_does_to_the_features_by_hand(bought: pd.DataFrame) -> None:
+def test_the_effect_of_each_strategy_on_features_by_hand(bought: pd.DataFrame) -> None:
     before = bought.loc[attack_room.HONEST]
     more = (bought - before)["settled_net_sales_30d"].drop(attack_room.HONEST).round(6)
     assert more.to_dict() == {
@@ -117,7 +118,7 @@ def test_what_each_mix_does_to_the_features_by_hand(bought: pd.DataFrame) -> Non
     assert bought.loc["live", "livestream_share_180d"] == pytest.approx(37.5 / (90 * 50 + 37.5))
 
 
-def test_small_orders_fill_the_quiet_days_and_what_is_faked_beside_counts(bought: pd.DataFrame) -> None:
+def test_small_orders_and_their_extras_change_counts(bought: pd.DataFrame) -> None:
     before, after = bought.loc[attack_room.HONEST], bought.loc["quiet"]
     assert before["active_day_share_30d"] == 0.5
     assert after["active_day_share_30d"] == 1.0
@@ -131,7 +132,7 @@ def test_small_orders_fill_the_quiet_days_and_what_is_faked_beside_counts(bought
     assert after["rush_order_share_180d"] == 0
 
 
-def test_a_mix_buys_what_the_model_rewards_and_loses_what_it_doubts(found: AttackResult) -> None:
+def test_a_strategy_gains_and_loses_points_as_the_model_rewards_its_features(found: AttackResult) -> None:
     gains = found.gains.pivot_table(index="seller_id", columns="mix", values="points")
     assert gains.loc["S", "quiet"] > 20
     assert gains.loc["S", "own"] < 0
@@ -181,6 +182,6 @@ def test_a_copy_that_differs_from_its_original_stops_the_study(
         originals = known.droplevel("as_of").loc[[who.partition(":")[2] for who in pairs["seller_id"]]]
         return (originals * 0.9).set_index(pd.MultiIndex.from_frame(pairs))
 
-    monkeypatch.setattr(attack_room, "compute_frame", amiss)
-    with pytest.raises(TrainingError, match="bought nothing"):
+    monkeypatch.setattr(store_copies, "compute_frame", amiss)
+    with pytest.raises(TrainingError, match="copy without fake orders"):
         run_attack(naive, store, known, BOUGHT)

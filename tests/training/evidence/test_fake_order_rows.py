@@ -27,7 +27,7 @@ from training.evidence.fake_order_strategies import (
 from training.evidence.store_copies import rows_of
 
 
-def test_habits_are_those_of_the_last_ninety_days_that_were_seen(rows: dict[str, pa.Table]) -> None:
+def test_sales_patterns_are_of_the_last_ninety_visible_days(rows: dict[str, pa.Table]) -> None:
     small, large = sales_patterns(rows, PAIRS)
     assert (small.monthly, small.usual, budget(small)) == (15 * 50 * USD, 50 * USD, 37_500_000)
     assert (large.monthly, large.usual, budget(large)) == (30 * 50 * USD, 50 * USD, 75 * USD)
@@ -38,7 +38,7 @@ def test_habits_are_those_of_the_last_ninety_days_that_were_seen(rows: dict[str,
     assert (small.account, large.account) == ("A", "Z")
 
 
-def test_orders_from_own_accounts_are_no_habit(tmp_path: Path) -> None:
+def test_orders_from_own_accounts_are_not_part_of_the_pattern(tmp_path: Path) -> None:
     rows = marketplace()
     for order in rows["orders"]:
         if order["order_id"] in ("O-S-1", "O-S-3"):
@@ -86,7 +86,7 @@ _MIXES = st.builds(
 
 
 @given(mix=_MIXES, monthly=st.integers(20 * USD, 10_000 * USD), orders=st.integers(1, 60))
-def test_every_mix_spends_the_whole_budget_on_its_days(mix: Strategy, monthly: int, orders: int) -> None:
+def test_every_strategy_spends_the_whole_budget_on_its_days(mix: Strategy, monthly: int, orders: int) -> None:
     busy = np.arange(1, 400, 3)
     seller = SalesPattern("S", np.datetime64(T, "D"), monthly, np.arange(orders), busy, np.zeros(3), "A")
     fakes = place_orders(seller, mix)

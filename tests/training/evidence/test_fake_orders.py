@@ -18,7 +18,7 @@ from training.evidence.fake_orders import report, study_fake_orders
 
 
 def made_attack(points: list[int], mixes: tuple[str, ...] = ("one", "two")) -> AttackResult:
-    """Sellers who gain so many points in the first mix and one less in the second, for $100 each."""
+    """Sellers with the given gain in the first strategy and one point less in the second, for $100 each."""
     lines = [
         {"seller_id": f"S-{who}", "mix": mix, "orders": 4, "face_usd": 100.0, "cost_usd": 8.0 + place}
         | {"points": gained - place, "bands": int(gained > 20)}
@@ -82,7 +82,7 @@ def test_where_nobody_repaid_nothing_is_measured_either(store: OperatingStore) -
     assert finding.declined
 
 
-def test_who_sold_his_stores_has_nothing_to_spend(store: OperatingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seller_without_stores_has_no_budget(store: OperatingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(_: Bundle, __: OperatingStore, ___: pd.DataFrame) -> AttackResult:
         return AttackResult(pd.DataFrame(), pd.DataFrame())
 
@@ -93,7 +93,7 @@ def test_who_sold_his_stores_has_nothing_to_spend(store: OperatingStore, monkeyp
     assert finding.declined
 
 
-def test_a_setting_asks_for_none(store: OperatingStore) -> None:
+def test_the_settings_can_skip_the_study(store: OperatingStore) -> None:
     finding = study_fake_orders(replace(subject(), store=store, fake_orders=FakeOrdersConfig(sellers=0)))
     assert finding.summary.endswith("the settings request no seller.")
     assert finding.figures == {}

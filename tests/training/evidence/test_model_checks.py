@@ -22,7 +22,7 @@ def honest() -> ReviewedModel:
 
 
 def planted(honest: ReviewedModel, **columns: np.ndarray) -> ReviewedModel:
-    """The small model trained anew with some features replaced."""
+    """The small model, retrained with some features replaced."""
     train = replace(honest.train, features=honest.train.features.assign(**columns))
     return reviewed(bundle(train, boosted(train, trees=5)), train, honest.test)
 
@@ -64,7 +64,7 @@ def test_a_copy_among_honest_values_is_found_by_what_it_adds(honest: ReviewedMod
 
 
 def test_a_model_that_ranks_too_well_is_an_alarm_whatever_each_feature_tells(honest: ReviewedModel) -> None:
-    """Blurred copies of the outcome, none of which tells enough alone, together know it."""
+    """Blurred copies of the outcome are weak alone and perfect together."""
     knowing = np.where(honest.bad, 0.6, 0.4) + np.random.default_rng(1).normal(0, 0.03, len(honest.bad))
     finding = study_leaks(replace(honest, probability=knowing))
     assert finding.figures["model_auc"] > 0.95
@@ -95,7 +95,7 @@ def disobedient() -> ReviewedModel:
     return reviewed(bundle(train, boosted(train, signs)), train, train)
 
 
-def test_a_model_that_obeys_has_no_violation_and_was_really_moved() -> None:
+def test_a_monotone_model_has_no_violation_in_moves_that_change_it() -> None:
     finding = study_monotonicity(subject(), MOVES)
     table = finding.tables["Moves by feature"]
     assert table["feature"].tolist() == SIGNED
@@ -138,7 +138,7 @@ def test_the_largest_violation_is_no_larger_than_any_move_can_be(disobedient: Re
     assert found.largest_violation == pytest.approx(max(reached), rel=0.05)
 
 
-def test_a_feature_that_nobody_knows_cannot_be_moved() -> None:
+def test_a_feature_without_values_cannot_be_moved() -> None:
     found = with_test(subject(), return_rate_90d=np.nan)
     table = study_monotonicity(found, MOVES).tables["Moves by feature"].set_index("feature")
     assert table.loc["return_rate_90d", "moves"] == 0

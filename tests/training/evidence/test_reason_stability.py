@@ -135,7 +135,7 @@ def test_only_rows_with_history_enough_are_asked(few: ReviewedModel) -> None:
     assert study_reasons(found).figures["rows"] == 35.0
 
 
-def test_where_nobody_can_be_scored_the_study_says_so(few: ReviewedModel) -> None:
+def test_without_scorable_rows_the_study_is_not_made(few: ReviewedModel) -> None:
     finding = study_reasons(with_test(few, active_days_365d=1.0))
     assert finding.figures == {}
     assert "no test row has enough history" in finding.summary

@@ -1,4 +1,4 @@
-"""Segments against scikit-learn; what has too few outcomes; what must not go unseen."""
+"""Segments against scikit-learn; segments with too few outcomes; alarms."""
 
 from __future__ import annotations
 

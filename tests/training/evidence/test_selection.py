@@ -1,4 +1,4 @@
-"""Those who have outcomes against those who have none: who is drawn, how far they lie, and what weights can tell."""
+"""Selection bias: the draw of sellers without a loan, their difference, and reweighted calibration."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_draws_are_those_of_the_seed(store: OperatingStore, loans: pd.DataFrame)
     assert not one.equals(other)
 
 
-def test_the_study_finds_what_parts_both(lent: ReviewedModel, sides: SelectionSamples) -> None:
+def test_the_study_measures_the_difference(lent: ReviewedModel, sides: SelectionSamples) -> None:
     finding = compare_samples(lent, sides)
     figures = finding.figures
     assert figures["propensity_auc"] > 0.95
@@ -109,7 +109,7 @@ def test_the_study_finds_what_parts_both(lent: ReviewedModel, sides: SelectionSa
     assert f"{figures['labelled']:,.0f} labelled rows with {figures['others']:,.0f} sellers" in finding.summary
 
 
-def test_others_are_those_with_history_enough_as_of_their_midnights(
+def test_sellers_without_a_loan_have_enough_history_as_of_their_midnights(
     store: OperatingStore, lent: ReviewedModel, sides: SelectionSamples, computed: list[pd.DataFrame]
 ) -> None:
     found, pairs = computed[0], sample_unlabelled(store, lent.test.rows, lent.seed, each=2)
@@ -147,7 +147,7 @@ def population(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
     return features, rng.random(rows) < 1 / (1 + np.exp(-features["x"]))
 
 
-def test_weights_show_the_calibration_of_those_who_have_no_outcome() -> None:
+def test_weights_show_the_calibration_of_sellers_without_outcomes() -> None:
     """The model expects a tenth everywhere; where x is low, where few are approved, a third goes bad."""
     features, approved = population(40_000, 3)
     x = features["x"].to_numpy()
@@ -167,7 +167,7 @@ def test_equal_propensities_change_nothing() -> None:
     assert found.effective_rows == pytest.approx(200)
 
 
-def test_no_row_speaks_for_more_than_49_others() -> None:
+def test_no_row_has_a_weight_above_49() -> None:
     bad = np.arange(1_000) == 0
     propensity = np.where(bad, 1e-9, 0.5)
     found = reweight(bad, np.full(1_000, 0.049), propensity, seed=1)

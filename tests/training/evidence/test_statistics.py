@@ -14,14 +14,12 @@ from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from training.evidence.metrics import auc, evaluate, resampled
 from training.evidence.statistics import (
-    Ranked,
     draw_resamples,
     mean_interval,
     predict_by_single_features,
     predict_out_of_fold,
     recalibration,
     wilson_interval,
-    without_resampling,
 )
 
 
@@ -36,17 +34,6 @@ def judged(count: int, seed: int = 3) -> tuple[NDArray[np.bool_], NDArray[np.flo
     return rng.random(count) < logistic(-0.4 + 0.7 * predicted), logistic(predicted)
 
 
-def counted(ranked: Ranked, bad: NDArray[np.bool_], seed: int, count: int) -> list[NDArray[np.float64]]:
-    """The resamples as how often each row was drawn, in the rows' own order."""
-    found = []
-    for sample in draw_resamples(ranked, seed, count):
-        weight = np.empty(len(bad))
-        weight[np.flatnonzero(bad)[ranked.bad_order]] = sample.bad
-        weight[np.flatnonzero(~bad)[ranked.good_order]] = sample.good
-        found.append(weight)
-    return found
-
-
 @pytest.mark.parametrize("seed", range(5))
 def test_slope_and_intercept_are_those_of_an_unpenalised_logistic_regression(seed: int) -> None:
     bad, probability = judged(400, seed)
@@ -58,7 +45,7 @@ def test_slope_and_intercept_are_those_of_an_unpenalised_logistic_regression(see
     assert intercept == pytest.approx(oracle.intercept_[0], abs=1e-4)
 
 
-def test_what_made_the_outcomes_is_found_again() -> None:
+def test_the_true_slope_and_intercept_are_recovered() -> None:
     bad, probability = judged(20_000)
     found = evaluate(bad, probability, names=("calibration_slope", "calibration_intercept"))
     assert found["calibration_slope"].value == pytest.approx(0.7, abs=0.05)
@@ -73,7 +60,7 @@ def test_the_start_does_not_matter() -> None:
 
 
 @pytest.mark.parametrize("probability", [[0.1, 0.2, 0.8, 0.9], [0.0, 0.0, 1.0, 1.0]])
-def test_predictions_that_part_good_and_bad_have_a_finite_slope(probability: list[float]) -> None:
+def test_predictions_that_separate_good_and_bad_have_a_finite_slope(probability: list[float]) -> None:
     figures = evaluate(np.array([False, False, True, True]), np.array(probability))
     assert all(np.isfinite([each.value, each.low, each.high]).all() for each in figures.values())
     assert figures["calibration_slope"].value > 1
@@ -92,7 +79,7 @@ def test_a_constant_prediction_keeps_its_slope_and_moves_its_intercept() -> None
     assert intercept == pytest.approx(np.log(0.25), abs=1e-4)
 
 
-def test_intervals_are_as_wide_as_theory_says() -> None:
+def test_intervals_have_the_width_of_theory() -> None:
     bad, probability = judged(3_000)
     found = evaluate(bad, probability)
     design = np.column_stack([np.ones(len(bad)), np.log(probability / (1 - probability))])
@@ -104,9 +91,8 @@ def test_intervals_are_as_wide_as_theory_says() -> None:
 
 def test_figures_of_a_resample_are_those_of_its_rows() -> None:
     bad, probability = judged(250)
-    ranked = Ranked.of(bad, probability)
     _, drawn = resampled(bad, probability, seed=11)
-    for number, weight in enumerate(counted(ranked, bad, 11, 5)):
+    for number, weight in enumerate(draw_resamples(bad, 11, count=5)):
         rows = np.repeat(np.arange(len(bad)), weight.astype(int))
         truth, predicted = bad[rows], probability[rows]
         gaps = [abs((predicted[truth] <= cut).mean() - (predicted[~truth] <= cut).mean()) for cut in predicted]
@@ -122,10 +108,9 @@ def test_figures_of_a_resample_are_those_of_its_rows() -> None:
 
 def test_resamples_draw_as_many_rows_as_there_are_and_never_lack_a_kind() -> None:
     bad = np.arange(40) == 7
-    ranked = Ranked.of(bad, np.linspace(0.1, 0.9, 40))
-    drawn = list(draw_resamples(ranked, seed=1, count=300))
-    assert {sample.bad.sum() + sample.good.sum() for sample in drawn} == {40.0}
-    counts = np.array([sample.bad.sum() for sample in drawn])
+    drawn = list(draw_resamples(bad, seed=1, count=300))
+    assert {weight.sum() for weight in drawn} == {40.0}
+    counts = np.array([weight[bad].sum() for weight in drawn])
     assert counts.min() >= 1
     # a binomial of 40 draws with one in forty, without its zeros
     assert counts.mean() == pytest.approx(1 / (1 - (39 / 40) ** 40), abs=0.15)
@@ -133,22 +118,16 @@ def test_resamples_draw_as_many_rows_as_there_are_and_never_lack_a_kind() -> Non
 
 def test_every_row_is_drawn_equally_often() -> None:
     bad = np.arange(30) < 10
-    ranked = Ranked.of(bad, np.random.default_rng(0).random(30))
-    mean = np.mean(counted(ranked, bad, 5, 4_000), axis=0)
+    mean = np.mean(list(draw_resamples(bad, 5, count=4_000)), axis=0)
     assert mean == pytest.approx(1.0, abs=0.08)
 
 
 def test_two_models_are_compared_on_the_same_rows() -> None:
+    """A model that ranks in the opposite order has one minus the AUC on every resample."""
     bad, probability = judged(100)
-    other = np.random.default_rng(2).permutation(probability)
-    one, two = (counted(Ranked.of(bad, each), bad, 4, 3) for each in (probability, other))
-    assert all((first == second).all() for first, second in zip(one, two, strict=True))
-
-
-def test_the_sample_of_all_rows_counts_each_once() -> None:
-    bad, probability = judged(50)
-    sample = without_resampling(Ranked.of(bad, probability))
-    assert (sample.bad.sum(), sample.good.sum()) == (bad.sum(), (~bad).sum())
+    _, one = resampled(bad, probability, seed=4, names=("auc",))
+    _, two = resampled(bad, 1 - probability, seed=4, names=("auc",))
+    assert one["auc"] + two["auc"] == pytest.approx(np.ones(len(one["auc"])))
 
 
 def test_only_the_figures_asked_for_are_computed() -> None:
@@ -157,7 +136,7 @@ def test_only_the_figures_asked_for_are_computed() -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(st.integers(1, 3_000).flatmap(lambda rows: st.tuples(st.integers(0, rows), st.just(rows))))
-def test_wilson_is_that_of_scipy_and_holds_the_share(counts: tuple[int, int]) -> None:
+def test_wilson_is_that_of_scipy_and_contains_the_share(counts: tuple[int, int]) -> None:
     hits, rows = counts
     low, high = wilson_interval(hits, rows)
     oracle = binomtest(hits, rows).proportion_ci(method="wilson")
@@ -165,7 +144,7 @@ def test_wilson_is_that_of_scipy_and_holds_the_share(counts: tuple[int, int]) ->
     assert low <= hits / rows <= high
 
 
-def test_of_no_rows_nothing_is_known() -> None:
+def test_without_rows_the_interval_is_zero_to_one() -> None:
     low, high = wilson_interval([0, 0], [0, 10])
     assert low.tolist() == [0.0, 0.0]
     assert high.tolist() == [1.0, pytest.approx(0.278, abs=1e-3)]
@@ -178,11 +157,11 @@ def test_a_mean_has_the_normal_interval() -> None:
     assert mean_interval(np.array([1.0, 3.0])) == pytest.approx((2, 2 - 1.96, 2 + 1.96), abs=1e-3)
 
 
-def test_one_value_says_nothing_of_its_spread() -> None:
+def test_one_value_has_an_infinite_interval() -> None:
     assert mean_interval(np.array([4.0])) == (4.0, -np.inf, np.inf)
 
 
-def test_what_features_cannot_tell_is_chance() -> None:
+def test_features_without_a_signal_reach_chance() -> None:
     rng = np.random.default_rng(1)
     features = pd.DataFrame(rng.normal(size=(1_500, 2)), columns=["x", "y"])
     approved = rng.random(1_500) < 1 / (1 + np.exp(-features["x"]))
@@ -194,7 +173,7 @@ def test_what_features_cannot_tell_is_chance() -> None:
     assert true - 0.05 < auc(approved, found) < true + 0.02
 
 
-def test_models_never_learn_from_rows_of_the_same_seller() -> None:
+def test_models_are_not_trained_on_rows_of_the_same_seller() -> None:
     rng = np.random.default_rng(1)
     mark = np.repeat(rng.normal(size=100), 10)
     inside = np.repeat(rng.random(100) < 0.5, 10)
@@ -221,7 +200,7 @@ def rows() -> tuple[pd.DataFrame, np.ndarray, pd.Series]:
     return features, truth, pd.Series(np.arange(2_000) // 2)
 
 
-def test_each_feature_alone_tells_what_it_can(rows: tuple[pd.DataFrame, np.ndarray, pd.Series]) -> None:
+def test_each_feature_alone_reaches_its_auc(rows: tuple[pd.DataFrame, np.ndarray, pd.Series]) -> None:
     features, truth, sellers = rows
     found = {name: auc(truth, told) for name, told in predict_by_single_features(features, truth, sellers, 1).items()}
     assert found["high"] == pytest.approx(roc_auc_score(truth, features["high"]), abs=0.06)
@@ -231,7 +210,7 @@ def test_each_feature_alone_tells_what_it_can(rows: tuple[pd.DataFrame, np.ndarr
     assert found["nothing"] == pytest.approx(0.5, abs=0.05)
 
 
-def test_one_feature_alone_never_learns_from_rows_of_the_same_seller() -> None:
+def test_single_feature_models_are_not_trained_on_rows_of_the_same_seller() -> None:
     rng = np.random.default_rng(1)
     features = pd.DataFrame({"mark": np.repeat(rng.permutation(40), 50)})
     truth = np.repeat(rng.random(40) < 0.5, 50)

@@ -42,7 +42,7 @@ def few() -> ReviewedModel:
 
 @pytest.fixture(scope="module")
 def silent() -> ReviewedModel:
-    """A model that learnt from silence: whoever says nothing of returns repays."""
+    """A model in which sellers without a return rate repay."""
     train = dataset(1_500, 500, seed=1)
     returns = train.features["return_rate_90d"].mask(~train.rows["bad"])
     train = replace(train, features=train.features.assign(return_rate_90d=returns))
@@ -55,20 +55,20 @@ def hidden(few: ReviewedModel) -> dict[str, WithholdingGain]:
     return {gain.what: gain for gain in by_value(few)}
 
 
-def test_a_gain_is_of_those_who_still_have_a_number() -> None:
+def test_a_gain_counts_rows_that_still_have_a_score() -> None:
     before, after = np.array([600.0, 600.0, 600.0, 600.0]), np.array([606.0, 590.0, np.nan, 605.0])
     assert WithholdingGain.of("x", before, after) == WithholdingGain("x", 4, 0.25, 6.0, pytest.approx(1 / 3), 0.25)
     assert WithholdingGain.of("x", before, np.full(4, np.nan)) == WithholdingGain("x", 4, 1.0, 0.0, 0.0, 0.0)
     assert WithholdingGain.of("x", np.empty(0), np.empty(0)) == WithholdingGain("x", 0, 0.0, 0.0, 0.0, 0.0)
 
 
-def test_a_table_that_is_not_delivered_leaves_no_number(few: ReviewedModel) -> None:
+def test_a_table_that_is_not_delivered_leaves_no_score(few: ReviewedModel) -> None:
     withheld, _ = by_table(few)
     assert [gain.what for gain in withheld] == list(TABLES)
     assert {gain.without_number for gain in withheld} == {1.0}
 
 
-def test_hiding_what_rests_on_a_table_is_what_assessments_say(few: ReviewedModel) -> None:
+def test_the_gain_from_hiding_a_tables_values_is_that_of_assessments(few: ReviewedModel) -> None:
     rows, matrix = few.test.rows, few.test.features.to_numpy()
     hidden = matrix.copy()
     hidden[:, ["traffic" in feature.tables for feature in CATALOGUE]] = np.nan
@@ -83,7 +83,7 @@ def test_hiding_what_rests_on_a_table_is_what_assessments_say(few: ReviewedModel
 
 
 @pytest.mark.parametrize("name", NAMES[:3])
-def test_hiding_one_value_is_what_assessments_say(
+def test_the_gain_from_hiding_one_value_is_that_of_assessments(
     few: ReviewedModel, hidden: dict[str, WithholdingGain], name: str
 ) -> None:
     shown = few.test.features[name].notna().to_numpy()
@@ -96,12 +96,12 @@ def test_hiding_one_value_is_what_assessments_say(
     assert found.gained_too_much == pytest.approx(np.mean(np.array(gained) > 5))
 
 
-def test_who_hides_history_gets_no_number(hidden: dict[str, WithholdingGain]) -> None:
+def test_hidden_history_gives_no_score(hidden: dict[str, WithholdingGain]) -> None:
     assert hidden["active_days_365d"].without_number == 1.0
     assert hidden["return_rate_90d"].without_number == 0.0
 
 
-def test_silence_that_pays_raises_an_alarm_with_its_name(silent: ReviewedModel) -> None:
+def test_a_gain_by_a_hidden_value_raises_an_alarm_with_its_name(silent: ReviewedModel) -> None:
     finding = study_withholding(silent)
     assert finding.figures["most_gain"] > 40
     assert finding.figures["most_gain"] == max(
@@ -122,15 +122,13 @@ def test_a_model_that_cannot_be_moved_raises_none(few: ReviewedModel) -> None:
     assert "No row gained a point" in finding.summary
 
 
-def test_where_nobody_can_be_scored_the_study_says_so(few: ReviewedModel) -> None:
+def test_without_scorable_rows_the_study_is_not_made(few: ReviewedModel) -> None:
     finding = study_withholding(with_test(few, active_days_365d=1.0))
     assert finding.figures == {}
     assert "no test row has enough history" in finding.summary
 
 
-def test_rows_that_are_lacking_are_scored_as_assessments_say(
-    few: ReviewedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_scores_without_rows_are_those_of_assessments(few: ReviewedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """Features with and without rows are made up here; `test_hidden_rows` has those of a store."""
     few = with_test(few, orders_90d=1.0)  # whose orders are not known is not asked
     rows = few.test.rows.assign(seller_id=[f"S-{row}" for row in range(len(few.test.rows))])
@@ -161,16 +159,16 @@ def test_rows_that_are_lacking_are_scored_as_assessments_say(
     assert gains["purchases"].rows == 0, "who has none cannot hide them"
 
 
-def test_without_a_store_rows_are_not_measured_and_that_is_said(few: ReviewedModel) -> None:
+def test_without_a_store_rows_are_not_measured(few: ReviewedModel) -> None:
     finding = study_withholding(few)
     assert not [name for name in finding.figures if "by_rows" in name]
     assert "was not measured: no operating data" in finding.summary
 
 
-def test_lacking_rows_raise_an_alarm_where_silence_does_not_tell(
+def test_missing_rows_raise_an_alarm_unless_they_look_like_an_honest_zero(
     silent: ReviewedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of refunds a gain is told and counted, and no alarm: nobody can tell it from an honest zero."""
+    """A gain without refunds is reported without an alarm, because it looks like an honest zero."""
 
     def lacking(_: object, pairs: pd.DataFrame) -> dict[str, pd.DataFrame]:
         shown = silent.test.features.loc[silent.test.rows["seller_id"].isin(pairs["seller_id"])]
@@ -178,7 +176,7 @@ def test_lacking_rows_raise_an_alarm_where_silence_does_not_tell(
         return {UNCHANGED: shown, "refunds": hidden, lacking_table: hidden}
 
     monkeypatch.setattr("training.evidence.withholding.without_rows", lacking)
-    monkeypatch.setattr("training.evidence.withholding._NAMED", 50)
+    monkeypatch.setattr("training.evidence.withholding.first_names", ", ".join)
     asked = replace(silent, store=object())
     for lacking_table in ("purchases", "traffic"):
         finding = study_withholding(asked)
@@ -231,12 +229,14 @@ def found(store: OperatingStore) -> dict[str, pd.DataFrame]:
     return without_rows(store, PAIRS)
 
 
-def test_each_optional_table_that_is_delivered_is_asked(store: OperatingStore, found: dict[str, pd.DataFrame]) -> None:
+def test_each_delivered_optional_table_is_measured(store: OperatingStore, found: dict[str, pd.DataFrame]) -> None:
     assert optional_tables(store) == ("refunds", "traffic", "fulfilments", "ratings", "purchases", *LOAN_TABLES)
     assert list(found) == [UNCHANGED, *optional_tables(store)]
 
 
-def test_who_hides_nothing_is_as_he_was(store: OperatingStore, found: dict[str, pd.DataFrame]) -> None:
+def test_an_unchanged_copy_has_the_features_of_its_original(
+    store: OperatingStore, found: dict[str, pd.DataFrame]
+) -> None:
     some = [feature for feature in CATALOGUE if feature.name in OF_EACH_TABLE]
     wanted = compute_frame(store, PAIRS, some).reindex(pd.MultiIndex.from_frame(PAIRS))
     assert len(some) == len(OF_EACH_TABLE)
@@ -244,7 +244,7 @@ def test_who_hides_nothing_is_as_he_was(store: OperatingStore, found: dict[str, 
 
 
 @pytest.mark.parametrize("table", ["traffic", "fulfilments", "ratings", "purchases"])
-def test_rows_that_are_lacking_leave_nothing_but_missing_values(found: dict[str, pd.DataFrame], table: str) -> None:
+def test_missing_rows_leave_only_missing_values(found: dict[str, pd.DataFrame], table: str) -> None:
     """So that they go to the riskiest end, and hiding them raises no score, whatever the model (ADR 13)."""
     before, after = found[UNCHANGED].to_numpy(), found[table].to_numpy()
     moved = (before != after) & ~(np.isnan(before) & np.isnan(after))
@@ -252,15 +252,15 @@ def test_rows_that_are_lacking_leave_nothing_but_missing_values(found: dict[str,
     assert np.isnan(after[moved]).all(), found[UNCHANGED].columns[(moved & ~np.isnan(after)).any(axis=0)].tolist()
 
 
-def test_refunds_that_are_lacking_read_as_none(found: dict[str, pd.DataFrame]) -> None:
-    """What never came back and what nobody delivered look alike, so this table's silence is taken at its word."""
+def test_missing_refunds_count_as_zero(found: dict[str, pd.DataFrame]) -> None:
+    """Refunds that did not occur and refunds that were not delivered look alike."""
     assert "refunds" in TOLD_BY_SILENCE
     assert (found[UNCHANGED]["return_rate_90d"] > 0).all()
     assert (found["refunds"]["return_rate_90d"] == 0).all()
 
 
-def test_loans_that_are_lacking_read_as_none(found: dict[str, pd.DataFrame]) -> None:
-    """Who never borrowed and whose loans nobody delivered look alike, so their silence is taken at its word, too."""
+def test_missing_loans_count_as_zero(found: dict[str, pd.DataFrame]) -> None:
+    """Sellers without loans and sellers whose loans were not delivered look alike."""
     assert set(LOAN_TABLES) - {"payments"} <= TOLD_BY_SILENCE
     shown = found[UNCHANGED][["loans_repaid", "worst_days_past_due_365d", "average_days_past_due_365d"]]
     assert shown.to_numpy().tolist() == [[1, 10, 10]] * len(PAIRS)
@@ -268,7 +268,7 @@ def test_loans_that_are_lacking_read_as_none(found: dict[str, pd.DataFrame]) -> 
         assert (found[table][shown.columns] == 0).all(axis=None)
 
 
-def test_payments_that_are_lacking_were_never_made(found: dict[str, pd.DataFrame]) -> None:
+def test_missing_payments_count_as_not_paid(found: dict[str, pd.DataFrame]) -> None:
     """Hiding what was paid can only look worse: it is no silence."""
     assert "payments" not in TOLD_BY_SILENCE
     assert (found["payments"]["worst_days_past_due_365d"] > 100).all()
