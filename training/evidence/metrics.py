@@ -224,8 +224,8 @@ class _Resample:
     def counts(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Bad and good loans by rising probability."""
         rank, weight = self.loans.rank, self.weight
-        bads = np.bincount(rank, weight * self.loans.outcome)
-        return bads, np.bincount(rank, weight) - bads
+        bads = np.bincount(rank, weight * self.loans.outcome).astype(np.float64)
+        return bads, np.bincount(rank, weight).astype(np.float64) - bads
 
     @cached_property
     def auc(self) -> float:
