@@ -136,7 +136,7 @@ class Choice:
         return Finding(
             name="candidates",
             title="Choice of the model",
-            said=f"The {self.recipe.kind} is chosen{', as set by fit.model' if self.is_named else ''}. "
+            summary=f"The {self.recipe.kind} is chosen{', as set by fit.model' if self.is_named else ''}. "
             f"{len(self.losses)} kinds of models were compared on {rows:,} {where} inside the training part ({bad:,} "
             f"bad). {rule}",
             figures={f"{kind}_log_loss": loss for kind, loss in self.losses.items()},

@@ -101,7 +101,7 @@ def print_table_run(run: Run, request: TableRequest, run_id: str, experiment: st
     if facts["set_apart"]:
         counts += f" Not used: {facts['set_apart']:,} rows {_exclusion(request)}."
     columns = next(finding for finding in run.findings if finding.name == "columns")
-    _print_tables(run, counts, columns.said)
+    _print_tables(run, counts, columns.summary)
     typer.echo(
         f"The model card and the evidence are in MLflow run {run_id} of the experiment {experiment} (make mlflow). "
         "The model is not registered and cannot become the champion."

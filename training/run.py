@@ -16,10 +16,10 @@ from scoring.scale import Scale
 from training.config import TrainConfig
 from training.engines import TrainingEngine, memory_engine
 from training.evidence import plots
-from training.evidence.backtest import backtest
-from training.evidence.final_fit import final_fit, no_final_fit
+from training.evidence.backtest import study_backtest
+from training.evidence.final_fit import no_final_fit, study_final_fit
 from training.evidence.metrics import Estimate, evaluate
-from training.evidence.rounds import boosting_rounds, loss_curve
+from training.evidence.rounds import loss_curve, study_boosting_rounds
 from training.evidence.studies import NOT_FOR_TABLES, STUDIES, table_finding
 from training.evidence.study import Finding, ReviewedModel, whole_scores
 from training.final_fit import FinalFit, fit_final
@@ -151,7 +151,7 @@ def train(
         files = pack(final.parts)
     reviewed = _reviewed_model(Bundle.from_files(tested_files), split, trained, predicted)
     reviewed = replace(reviewed, served=Bundle.from_files(files), refits=refits, card_refits=cards, store=store)
-    findings = [*_run_studies(reviewed, step), no_final_fit() if final is None else final_fit(reviewed, final)]
+    findings = [*_run_studies(reviewed, step), no_final_fit() if final is None else study_final_fit(reviewed, final)]
     return Run(
         files,
         tested_files,
@@ -175,7 +175,7 @@ def _train_models(part: Dataset, config: TrainConfig, step: Callable[[str], None
     card_finding = Finding(
         name="scorecard",
         title="Benchmark scorecard",
-        said=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
+        summary=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
         "study of discrimination compares the model with it on the same test loans.",
         tables={"Features": scorecard.table()},
     )
@@ -189,8 +189,8 @@ def _fit_findings(sample: Sample, fitted: FittedModel, config: TrainConfig) -> I
     yield stability_finding(sample, fitted.stability)
     if fitted.choice is not None:
         yield fitted.choice.finding()
-        yield backtest(fitted.choice, repeat_origins(sample, config.fit, fitted), config.fit.seed)
-    yield boosting_rounds(
+        yield study_backtest(fitted.choice, repeat_origins(sample, config.fit, fitted), config.fit.seed)
+    yield study_boosting_rounds(
         loss_curve(sample.select_columns(fitted.stability.selected), config.fit), fitted.recipe.rounds, config.fit
     )
 

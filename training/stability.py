@@ -102,7 +102,7 @@ def stability_finding(sample: Sample, stability: Stability) -> Finding:
     return Finding(
         name="stability",
         title="Selection of features",
-        said=" ".join(_sentences(sample, stability)),
+        summary=" ".join(_sentences(sample, stability)),
         figures={"kept": selected, "dropped": len(table) - selected, "periods": stability.periods},
         tables={"Features": table},
     )

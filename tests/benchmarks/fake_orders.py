@@ -13,7 +13,8 @@ import pandas as pd
 from features.ingest import OperatingStore, ingest, open_store
 from scoring import Bundle, pack
 from training.dataset import Dataset, build, loan_labels
-from training.evidence.fake_orders import AttackResult, report, run_attack, sample_sellers
+from training.evidence.fake_order_attack import AttackResult, run_attack
+from training.evidence.fake_orders import report, sample_sellers
 from training.fit import FitConfig, fit, fit_calibration
 from training.package import Package, bundle_parts
 from training.simulation import SimulationConfig, simulate

@@ -21,7 +21,7 @@ from features.ingest import ingest, open_store
 from tests.benchmarks.features import Target
 from training.columns import Columns
 from training.dataset import Dataset, build, loan_labels
-from training.evidence.bands import judged_bands
+from training.evidence.bands import measure_bands
 from training.evidence.metrics import evaluate
 from training.fit import FitConfig, fit_calibration, fit_sample, probabilities
 from training.package import BANDS
@@ -107,7 +107,7 @@ def judge(dataset: Dataset, hidden: pd.DataFrame) -> dict[str, float]:
     bad, model, oracle, floor = (np.concatenate([one[name] for one in predictions]) for name in predictions[0])
     figures = {name: evaluate(bad, each) for name, each in (("model", model), ("oracle", oracle), ("floor", floor))}
     gini = {name: each["gini"].value for name, each in figures.items()}
-    bands = judged_bands(BANDS, bad, model)
+    bands = measure_bands(BANDS, bad, model)
     slope = figures["model"]["calibration_slope"]
     return {
         "test_rows": len(bad),

@@ -88,7 +88,7 @@ def test_without_later_rows_folds_of_sellers_compare() -> None:
     found = chosen(sample)
     assert not found.out_of_time
     assert found.rows == (400, int(sample.bad.sum()))
-    assert "400 loans of other borrowers" in found.finding().said
+    assert "400 loans of other borrowers" in found.finding().summary
 
 
 @pytest.mark.parametrize("kind", [Kind.LIGHTGBM, Kind.SCORECARD])
@@ -104,8 +104,8 @@ def test_only_allowed_kinds_are_chosen(kind: Kind) -> None:
 def test_the_finding_states_the_choice_and_the_comparison(of_sums: Choice) -> None:
     found = of_sums.finding()
     assert found.name == "candidates"
-    assert found.said.startswith("The logistic is chosen. 4 kinds of models were compared on ")
-    assert "later loans of other borrowers" in found.said
+    assert found.summary.startswith("The logistic is chosen. 4 kinds of models were compared on ")
+    assert "later loans of other borrowers" in found.summary
     assert found.figures == {f"{kind}_log_loss": of_sums.losses[kind] for kind in Kind}
     table = found.tables["Log-loss"].set_index("model")
     assert set(table.index) == {"average", "lightgbm", "logistic", "scorecard"}

@@ -14,7 +14,7 @@ from tests.training.datasets import dataset
 from tests.training.evidence.subjects import subject
 from training.dataset import Dataset
 from training.engines import memory_engine
-from training.evidence.final_fit import final_fit
+from training.evidence.final_fit import study_final_fit
 from training.final_fit import FinalFit, fit_final
 from training.fit import FitConfig, fit_sample, out_of_fold
 from training.package import Package
@@ -69,7 +69,7 @@ def test_predictions_of_the_test_loans_are_out_of_fold(
 
 def test_a_final_fit_that_gives_the_same_scores_raises_no_alarm() -> None:
     tested = subject()
-    found = final_fit(tested, _final(tested.probability))
+    found = study_final_fit(tested, _final(tested.probability))
     assert found.alarms == ()
     assert found.figures["rank_correlation"] == pytest.approx(1.0)
     assert found.figures["probability_ratio"] == pytest.approx(1.0)
@@ -90,7 +90,7 @@ def test_a_final_fit_that_gives_other_scores_raises_an_alarm(change: object, ala
     assert callable(change)
     tested = subject()
     margins = np.log(tested.probability / (1 - tested.probability))
-    found = final_fit(tested, replace(_final(tested.probability), margins=change(margins)))
+    found = study_final_fit(tested, replace(_final(tested.probability), margins=change(margins)))
     assert any(alarm in each for each in found.alarms)
     assert all("train again" in each for each in found.alarms)
 

@@ -185,7 +185,7 @@ def test_a_kind_named_by_the_settings_is_chosen(loans: Dataset, kind: Kind) -> N
     assert found.recipe.kind is kind
     assert found.choice is not None
     assert found.choice.is_named
-    assert "as set by fit.model" in found.choice.finding().said
+    assert "as set by fit.model" in found.choice.finding().summary
     assert np.isfinite(found.out_of_fold).all()
 
 

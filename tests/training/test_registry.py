@@ -21,7 +21,8 @@ from tests.training.runs import made_run
 from training.dataset import EXAMPLE_SELLER, Dataset, example_row, served_rows, to_vectors
 from training.errors import RegistryError
 from training.evidence.card_approval import CardApproval
-from training.evidence.model_card import CardInput, write_card
+from training.evidence.model_card import write_card
+from training.evidence.model_card_evidence import CardInput
 from training.registry import (
     CHAMPION,
     EXPERIMENT,

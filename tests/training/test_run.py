@@ -192,7 +192,7 @@ def test_without_further_loans_the_tested_bundle_serves(of_one_midnight: Watched
     assert run.files == run.tested_files
     assert "served_rows" not in run.facts
     (found,) = (each for each in run.findings if each.name == "final_fit")
-    assert found.said.startswith("Does not apply")
+    assert found.summary.startswith("Does not apply")
 
 
 def test_metrics_are_those_of_later_loans_of_other_sellers(loans: Dataset, run: Run) -> None:
@@ -291,7 +291,7 @@ def test_every_study_has_a_finding(run: Run) -> None:
     found = {finding.name: finding for finding in run.findings}
     assert found["monotone"].figures["violations"] == 0.0
     assert found["reasons"].figures["kept_under_refits"] > 0.0
-    assert "no operating data are at hand" in found["fake_orders"].said
+    assert "no operating data are at hand" in found["fake_orders"].summary
 
 
 def test_studies_receive_scores_that_match_the_probabilities(whole: Watched, of_one_midnight: Watched) -> None:
@@ -313,14 +313,14 @@ def test_studies_receive_out_of_fold_scores_of_training_rows(whole: Watched, of_
 def test_facts_have_the_settings_found_by_the_search(run: Run) -> None:
     found = {finding.name: finding for finding in run.findings}["search"]
     best = found.tables["Trials"].sort_values("log_loss").iloc[0]
-    taken = "The best trial is used." in found.said
+    taken = "The best trial is used." in found.summary
     assert run.facts["fit.learning_rate"] == (best["learning_rate"] if taken else CONFIG.fit.learning_rate)
     assert run.facts["search.trials"] == 2
 
 
 def test_the_recipe_is_among_the_facts(run: Run) -> None:
     (choice,) = (each for each in run.findings if each.name == "candidates")
-    assert choice.said.startswith(f"The {run.facts['model']} is chosen. ")
+    assert choice.summary.startswith(f"The {run.facts['model']} is chosen. ")
     assert run.facts["model"] in {"average", "lightgbm", "logistic", "scorecard"}
     (rounds,) = (each for each in run.findings if each.name == "rounds")
     assert run.facts["rounds"] == rounds.figures["rounds"]

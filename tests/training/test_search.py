@@ -72,7 +72,7 @@ def test_the_best_trial_is_used_if_it_beats_the_configured_settings(
     asked = losses(monkeypatch, 0.5, [0.6, 0.4, 0.45])
     found = search(sample, CONFIG, 3, quiet)
     assert found.best == list(dict.fromkeys(asked))[2]
-    assert "The best trial is used." in found.findings[0].said
+    assert "The best trial is used." in found.findings[0].summary
     assert found.findings[0].figures["best_log_loss"] == pytest.approx(0.4)
     assert (found.best.max_rounds, found.best.seed, found.best.folds) == (40, 7, 3)
 
@@ -83,7 +83,7 @@ def test_the_configured_settings_are_used_if_no_trial_beats_them(
     losses(monkeypatch, 0.3, [0.6, 0.4, 0.45])
     found = search(sample, CONFIG, 3, quiet)
     assert found.best == CONFIG
-    assert "No trial was better beyond chance, so the configured settings are used." in found.findings[0].said
+    assert "No trial was better beyond chance, so the configured settings are used." in found.findings[0].summary
 
 
 def test_a_trial_that_is_better_by_chance_is_not_used(
@@ -95,7 +95,7 @@ def test_a_trial_that_is_better_by_chance_is_not_used(
     lucky = search(sample, CONFIG, 1, quiet)
     assert lucky.best == CONFIG
     assert lucky.findings[0].figures["best_log_loss"] == pytest.approx(0.49)
-    assert "No trial was better beyond chance" in lucky.findings[0].said
+    assert "No trial was better beyond chance" in lucky.findings[0].summary
     asked = losses(monkeypatch, 0.5, [0.49], spread=0.001 * np.sqrt(5.0))
     assert search(sample, CONFIG, 1, quiet).best == asked[-1] != CONFIG
 

@@ -117,8 +117,8 @@ def test_the_finding_lists_every_column_with_its_gini() -> None:
     sample = sample_of()
     found = stability_finding(sample, measure_stability(sample, 2.5))
     assert found.figures == {"kept": 3, "dropped": 3, "periods": MOST_PERIODS}
-    assert found.said.startswith("Of 6 columns that a model may read, 3 are selected: over 8 periods")
-    assert found.said.endswith("The other columns would rank loans by what held in one period only, or by chance.")
+    assert found.summary.startswith("Of 6 columns that a model may read, 3 are selected: over 8 periods")
+    assert found.summary.endswith("The other columns would rank loans by what held in one period only, or by chance.")
     table = found.tables["Features"].set_index("feature")
     assert table["gini"].is_monotonic_decreasing
     assert set(table.index[table["kept"]]) == {"steady", "weaker", "falling"}
@@ -127,7 +127,7 @@ def test_the_finding_lists_every_column_with_its_gini() -> None:
 
 
 def said(sample: Sample, errors: float) -> str:
-    return stability_finding(sample, measure_stability(sample, errors)).said
+    return stability_finding(sample, measure_stability(sample, errors)).summary
 
 
 def test_with_a_threshold_of_0_the_text_claims_no_selection() -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from training.errors import TableError, TrainingError
 from training.evidence.metrics import auc
-from training.evidence.model_card import CardInput, write_card
-from training.evidence.model_checks import leaks
+from training.evidence.model_card import write_card
+from training.evidence.model_card_evidence import CardInput
+from training.evidence.model_checks import study_leaks
 from training.evidence.studies import NOT_FOR_TABLES, STUDIES
 from training.fit import fit_sample
 from training.refits import RefitConfig
@@ -57,7 +58,7 @@ HONEST = TableRequest("loans.csv", "status", bad="chgoff", leave_out=("term", "c
 
 def quick(patch: pytest.MonkeyPatch) -> None:
     """Leave out of a run what takes long and is tested elsewhere."""
-    patch.setattr("training.run.STUDIES", {"leaks": leaks})
+    patch.setattr("training.run.STUDIES", {"leaks": study_leaks})
     patch.setattr("training.table_training.RefitConfig", lambda _: RefitConfig(0))
 
 
@@ -172,10 +173,10 @@ def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
     found = {finding.name: finding for finding in whole.findings}
     assert set(STUDIES) <= set(found)
     for name in NOT_FOR_TABLES:
-        assert found[name].said.startswith("Does not apply")
+        assert found[name].summary.startswith("Does not apply")
         assert not found[name].figures
     assert found["monotone"].figures["violations"] == 0
-    assert found["drift"].said.startswith("Not studied")
+    assert found["drift"].summary.startswith("Not studied")
     assert found["columns"].tables["Columns left out"]["column"].tolist() == [
         *("term", "charged_off", "name", "bank", "approved")
     ]
@@ -186,8 +187,8 @@ def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
     page = text["model_card.md"]
     assert "The service cannot score with this model." in page
     assert "sellerscore train-table loans.csv --target status --bad chgoff" in page
-    assert "This model is of a table. It is not registered and cannot be promoted." in page
-    assert "The rows are of the table loans.csv. The figures hold for rows like these." in page
+    assert "This model was trained on a table. It is not registered and cannot be promoted." in page
+    assert "The rows come from the table loans.csv. The figures are valid for rows like these." in page
     assert "sellerscore promote" not in page
     assert "1970" not in page
     assert "training rows without dates" in whole.bundle.reference.population
@@ -195,8 +196,8 @@ def test_every_study_runs_or_states_that_it_does_not_apply(whole: Run) -> None:
     assert "earlier origins" not in page
     assert "of other borrowers" in page
     assert "other sellers" not in page
-    assert "over borrowers." in found["discrimination"].said
-    assert "marketplace" not in page.partition("## Limits")[2].partition("##")[0]
+    assert "over borrowers." in found["discrimination"].summary
+    assert "marketplace" not in page.partition("## Limitations")[2].partition("##")[0]
 
 
 def test_scores_of_a_table_have_points_that_sum_and_generic_reasons(whole: Run) -> None:

@@ -1,8 +1,8 @@
-"""Backtest: several origins inside the training part, each tested on the period after it and on other borrowers.
+"""Backtest: model and scorecard on several earlier out-of-time tests inside the training part, on other borrowers.
 
-The model and the scorecard are fitted to the rows before each origin and judged on the same later rows, so that their
-difference is paired. The origins are repeated with another draw of borrowers. Where the rows do not allow
-origins in time, folds of borrowers take their place. The rows of the test proper take no part.
+Both are fitted to the rows before each origin and tested on the same later rows, so their difference is paired. The
+origins are repeated with another draw of borrowers. If the rows do not allow origins in time, folds of borrowers
+replace them. The test rows of the run are not used.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from training.candidates import Choice, Kind
 from training.evidence.discrimination import compare_ranking
 from training.evidence.level import estimate_level
-from training.evidence.limits import Limit, alarms, quantity
+from training.evidence.limits import Limit, quantity
+from training.evidence.metrics import build_table
+from training.evidence.statistics import logistic
 from training.evidence.study import Finding
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
 PERIODS: Final = 3
 LEAST_BAD: Final = 10
-"""Defaults of a period for which figures are printed; fewer carry no claim."""
+"""Fewest defaults of a period in the table."""
 
 DIFFERENCE: Final = Limit("difference in AUC on earlier origins (model less scorecard)", 0.0, at_least=True)
 FOLD_DIFFERENCE: Final = Limit("difference in AUC on folds of borrowers (model less scorecard)", 0.0, at_least=True)
@@ -34,7 +36,7 @@ _ACTION: Final = "Set fit.model to scorecard, or look for features whose effect 
 _FOLD_ACTION: Final = "The scorecard ranks loans of other borrowers better: prefer it, or train on more loans."
 
 
-def backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Finding:
+def study_backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Finding:
     """Compare the chosen model with the scorecard on the rows that the origins left out.
 
     Args:
@@ -42,49 +44,37 @@ def backtest(choice: Choice, repeated: LeftOut | None, seed: int) -> Finding:
         repeated: the rows that the same origins leave out with another draw of borrowers, if there are any.
         seed: of the resamples.
     """
-    import pandas as pd
-
-    draws = [_Compared.of(choice.left_out, choice)]
+    draws = [_Predictions.of(choice.left_out, choice)]
     if repeated is not None:
-        draws.append(_Compared.of(repeated, choice))
-    rows = _Compared.joined(draws)
-    found = rows.ranking(seed)
-    bad = int(rows.bad.sum())
-    in_time = choice.out_of_time
-    limit, action = (DIFFERENCE, _ACTION) if in_time else (FOLD_DIFFERENCE, _FOLD_ACTION)
-    check = limit.check(found.difference, action, quantity(bad, "default"))
-    tables = {"By period": pd.DataFrame(_periods(rows, seed))} if in_time else {}
+        draws.append(_Predictions.of(repeated, choice))
+    rows = _Predictions.joined(draws)
+    ranking, bad = rows.ranking(seed), int(rows.bad.sum())
+    is_timed = choice.out_of_time
+    limit, action = (DIFFERENCE, _ACTION) if is_timed else (FOLD_DIFFERENCE, _FOLD_ACTION)
+    tables = {"By period": build_table(_by_period(rows, seed))} if is_timed else {}
     if len(draws) > 1:
-        tables["By draw of borrowers"] = pd.DataFrame(_by_draw(draws, seed))
+        tables["By draw of borrowers"] = build_table(_by_draw(draws, seed))
     repeats = ", with two draws of borrowers" if len(draws) > 1 else ""
     fitted, where = (
         (f"Fitted to the loans before each of several origins{repeats}", "later loans of other borrowers")
-        if in_time
+        if is_timed
         else ("Fitted without each of several folds of borrowers in turn", "loans of the fold left out")
     )
+    difference = ranking.difference
     return Finding(
         "backtest",
-        "Backtest on earlier origins" if in_time else "Backtest on folds of borrowers",
-        f"{fitted}, the {choice.recipe.kind} ranks "
-        f"{len(rows.bad):,} {where} ({bad:,} bad) with an AUC of {found.model}, the scorecard with {found.scorecard}. "
-        f"The paired difference is {found.difference.value:+.3f} ({found.difference.low:+.3f} to "
-        f"{found.difference.high:+.3f}), borrowers drawn as a whole.",
-        figures={
-            "defaults": float(bad),
-            **found.model.figures("auc"),
-            **found.scorecard.figures("scorecard_auc"),
-            **found.difference.figures("auc_difference"),
-        },
+        "Backtest on earlier origins" if is_timed else "Backtest on folds of borrowers",
+        f"{fitted}, the {choice.recipe.kind} ranks {len(rows.bad):,} {where} ({bad:,} defaults) with an AUC of "
+        f"{ranking.model}, the scorecard with {ranking.scorecard}. The paired difference is {difference.value:+.3f} "
+        f"({difference.low:+.3f} to {difference.high:+.3f}). The interval comes from resampling borrowers.",
+        figures={"defaults": float(bad), **ranking.figures},
         tables={title: table for title, table in tables.items() if len(table)},
-        alarms=alarms((check,)),
-        checks=(check,),
+        checks=(limit.check(difference, action, quantity(bad, "default")),),
     )
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """Left-out rows with the probabilities of the model and of the scorecard."""
-
+class _Predictions:
     bad: NDArray[np.bool_]
     sellers: NDArray[np.int64]
     days: NDArray[np.int64] | None
@@ -92,21 +82,21 @@ class _Compared:
     scorecard: NDArray[np.float64]
 
     @classmethod
-    def of(cls, rows: LeftOut, choice: Choice) -> _Compared:
-        model, scorecard = (_probability(rows.margins[kind]) for kind in (choice.recipe.kind, Kind.SCORECARD))
+    def of(cls, rows: LeftOut, choice: Choice) -> _Predictions:
+        model, scorecard = (logistic(rows.margins[kind]) for kind in (choice.recipe.kind, Kind.SCORECARD))
         return cls(rows.bad, rows.sellers, rows.days, model, scorecard)
 
     @classmethod
-    def joined(cls, draws: Sequence[_Compared]) -> _Compared:
-        days = [each.days for each in draws if each.days is not None]
+    def joined(cls, draws: Sequence[_Predictions]) -> _Predictions:
+        days = [draw.days for draw in draws if draw.days is not None]
         bad, sellers, model, scorecard = (
-            np.concatenate([getattr(each, name) for each in draws]) for name in ("bad", "sellers", "model", "scorecard")
+            np.concatenate([getattr(draw, name) for draw in draws]) for name in ("bad", "sellers", "model", "scorecard")
         )
         return cls(bad, sellers, np.concatenate(days) if days else None, model, scorecard)
 
-    def select(self, chosen: NDArray[np.bool_]) -> _Compared:
+    def select(self, chosen: NDArray[np.bool_]) -> _Predictions:
         days = None if self.days is None else self.days[chosen]
-        return _Compared(self.bad[chosen], self.sellers[chosen], days, self.model[chosen], self.scorecard[chosen])
+        return _Predictions(self.bad[chosen], self.sellers[chosen], days, self.model[chosen], self.scorecard[chosen])
 
     def ranking(self, seed: int) -> RankingComparison:
         import pandas as pd
@@ -114,20 +104,13 @@ class _Compared:
         return compare_ranking(self.bad, (self.model, self.scorecard), pd.Series(self.sellers), seed)
 
 
-def _by_draw(draws: Sequence[_Compared], seed: int) -> Iterator[dict[str, object]]:
+def _by_draw(draws: Sequence[_Predictions], seed: int) -> Iterator[dict[str, object]]:
     for number, rows in enumerate(draws, 1):
-        found = rows.ranking(seed)
-        yield {
-            "draw": number,
-            "loans": len(rows.bad),
-            "bad": int(rows.bad.sum()),
-            "auc": str(found.model),
-            "scorecard_auc": str(found.scorecard),
-            "difference": str(found.difference),
-        }
+        ranking = rows.ranking(seed)
+        yield {"draw": number, **_counts_and_auc(rows, ranking), "difference": str(ranking.difference)}
 
 
-def _periods(rows: _Compared, seed: int) -> Iterator[dict[str, object]]:
+def _by_period(rows: _Predictions, seed: int) -> Iterator[dict[str, object]]:
     """Yield a row for each period with enough defaults: AUC of both models, and observed over expected defaults."""
     if rows.days is None:
         return
@@ -137,19 +120,19 @@ def _periods(rows: _Compared, seed: int) -> Iterator[dict[str, object]]:
         part = rows.select(period == number)
         if not LEAST_BAD <= part.bad.sum() < len(part.bad) or part.days is None:
             continue
-        ranked = part.ranking(seed)
         level = estimate_level(part.bad, part.model, [str(seller) for seller in part.sellers], seed)
         yield {
             "from": str(np.datetime64(int(part.days.min()), "D")),
             "to": str(np.datetime64(int(part.days.max()), "D")),
-            "loans": len(part.bad),
-            "bad": int(part.bad.sum()),
-            "auc": str(ranked.model),
-            "scorecard_auc": str(ranked.scorecard),
+            **_counts_and_auc(part, part.ranking(seed)),
             "observed_over_expected": str(level.ratio),
         }
 
 
-def _probability(margins: NDArray[np.float64]) -> NDArray[np.float64]:
-    probability: NDArray[np.float64] = 0.5 + 0.5 * np.tanh(0.5 * margins)
-    return probability
+def _counts_and_auc(rows: _Predictions, ranking: RankingComparison) -> dict[str, object]:
+    return {
+        "loans": len(rows.bad),
+        "bad": int(rows.bad.sum()),
+        "auc": str(ranking.model),
+        "scorecard_auc": str(ranking.scorecard),
+    }

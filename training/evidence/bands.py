@@ -1,4 +1,4 @@
-"""Do the bands mean what they say? Expected and observed default rates of each, and whether risk rises with each."""
+"""Calibration by band: expected and observed default rate of each band, and the order of the bands."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.limits import LimitCheck, Standing, alarms, quantity
-from training.evidence.metrics import Estimate
+from training.evidence.limits import LimitCheck, Standing, quantity
+from training.evidence.metrics import Estimate, build_table
+from training.evidence.plots import BAD, GOOD, new_plot
 from training.evidence.segments import ratio_check
-from training.evidence.statistics import wilson_interval
 from training.evidence.study import Finding
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class JudgedBand:
-    """One band with rows in it: the mean probability of default that the model gave, and the share that went bad."""
+class BandMetrics:
+    """One band that holds rows: the mean probability of default, and the observed default rate."""
 
     name: str
     up_to: float
@@ -36,155 +36,140 @@ class JudgedBand:
     observed: Estimate
 
 
-def by_band(subject: ReviewedModel) -> Finding:
-    """Hold observed default rates against expected ones by band."""
+def study_bands(subject: ReviewedModel) -> Finding:
+    """Compare observed with expected default rates by band."""
     bands = subject.bundle.policy.bands
-    found = judged_bands(bands, subject.bad, subject.probability)
-    checks = (*_order(found), *_levels(found))
-    rising = not _inversions(found)
-    figures = {f"observed_{each.name.lower()}": each.observed.value for each in found}
-    figures |= {f"expected_{each.name.lower()}": each.expected for each in found}
+    metrics = measure_bands(bands, subject.bad, subject.probability)
+    rising = not _inversions(metrics)
+    figures = {f"observed_{band.name.lower()}": band.observed.value for band in metrics}
+    figures |= {f"expected_{band.name.lower()}": band.expected for band in metrics}
     return Finding(
         "bands",
         "Calibration by band",
-        _said(len(bands.items), found, rising=rising),
+        _summary(len(bands.items), metrics, rising=rising),
         figures={"in_order": float(rising), **figures},
-        tables={"By band": _table(found)},
-        plots={"by_band": _plot(found)},
-        alarms=alarms(checks),
-        checks=checks,
+        tables={"By band": _table(metrics)},
+        plots={"by_band": _plot(metrics)},
+        checks=(*_check_order(metrics), *_check_levels(metrics)),
     )
 
 
 def band_of(bands: Bands, probability: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return the place of each probability's band, 0 the best; the same as `bands.of`, for many rows."""
+    """Return the index of each probability's band, 0 for the best; the same as `bands.of`, for many rows."""
     limits = [band.up_to for band in bands.items]
     return np.searchsorted(limits, probability, side="left")
 
 
-def judged_bands(bands: Bands, bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> list[JudgedBand]:
-    """Judge each band that holds a row, the best first."""
-    place = band_of(bands, probability)
-    found = []
+def measure_bands(bands: Bands, bad: NDArray[np.bool_], probability: NDArray[np.float64]) -> list[BandMetrics]:
+    """Return the metrics of each band that holds a row, the best first."""
+    index = band_of(bands, probability)
+    metrics = []
     for number, band in enumerate(bands.items):
-        inside = place == number
+        inside = index == number
         rows, bads = int(inside.sum()), int(bad[inside].sum())
         if rows:
-            low, high = (float(end) for end in wilson_interval(bads, rows))
             expected = float(probability[inside].mean())
-            found.append(JudgedBand(band.name, band.up_to, rows, bads, expected, Estimate(bads / rows, low, high)))
-    return found
+            metrics.append(BandMetrics(band.name, band.up_to, rows, bads, expected, Estimate.share(bads, rows)))
+    return metrics
 
 
-def _inversions(found: list[JudgedBand]) -> list[tuple[JudgedBand, JudgedBand]]:
-    """Return the pairs in which the better band has the higher observed rate; equal rates are no inversion."""
-    return [(better, worse) for better, worse in combinations(found, 2) if better.observed.value > worse.observed.value]
+def _inversions(metrics: list[BandMetrics]) -> list[tuple[BandMetrics, BandMetrics]]:
+    pairs = combinations(metrics, 2)
+    return [(better, worse) for better, worse in pairs if better.observed.value > worse.observed.value]
 
 
-def _ties(found: list[JudgedBand]) -> str:
-    """Return a sentence on neighbouring bands of equal observed rates; empty if there are none."""
-    tied = [list(group) for _, group in groupby(found, key=lambda each: each.observed.value)]
-    shown = [
-        f"{', '.join(each.name for each in group[:-1])} and {group[-1].name} ({group[0].observed.value:.1%})"
-        for group in tied
+def _ties(metrics: list[BandMetrics]) -> str:
+    """Return a sentence on neighbouring bands with equal observed rates, or an empty text."""
+    groups = [list(group) for _, group in groupby(metrics, key=lambda band: band.observed.value)]
+    ties = [
+        f"{', '.join(band.name for band in group[:-1])} and {group[-1].name} ({group[0].observed.value:.1%})"
+        for group in groups
         if len(group) > 1
     ]
-    if not shown:
+    if not ties:
         return ""
     return (
-        f" Bands of equal observed rates: {'; '.join(shown)}. That is no violation of the order: bands with few loans "
+        f" Bands with equal observed rates: {'; '.join(ties)}. That is no violation of the order: bands with few loans "
         "often have equal rates."
     )
 
 
-def _order(found: list[JudgedBand]) -> Iterator[LimitCheck]:
+def _check_order(metrics: list[BandMetrics]) -> Iterator[LimitCheck]:
     figure, limit = "order of the observed default rates", "no better band above a worse one"
-    wrong = _inversions(found)
+    wrong = _inversions(metrics)
     certain = [(better, worse) for better, worse in wrong if better.observed.low > worse.observed.high]
     for better, worse in certain:
         note = (
             f"Band {better.name} defaults more than band {worse.name}: {better.observed} against {worse.observed}. Do "
-            "not use the bands before you have found out why; recalibrate or retrain."
+            "not use the bands. Find the cause, and recalibrate or retrain the model."
         )
         yield LimitCheck(figure, f"{better.name} above {worse.name}", limit, Standing.ALARM, note)
     if wrong and not certain:
         pairs = ", ".join(f"{better.name} above {worse.name}" for better, worse in wrong)
         note = (
             f"The observed default rate does not rise with every band: {pairs}. It raises no alarm, because the 95% "
-            f"intervals overlap: {quantity(sum(each.bad for each in found), 'default')} are too few to decide."
+            f"intervals overlap: {quantity(sum(band.bad for band in metrics), 'default')} are too few to decide."
         )
         yield LimitCheck(figure, pairs, limit, Standing.UNCERTAIN, note)
     if not wrong:
-        yield LimitCheck(figure, "rises, with equal rates" if _ties(found) else "rises", limit, Standing.WITHIN)
+        yield LimitCheck(figure, "rises, with equal rates" if _ties(metrics) else "rises", limit, Standing.WITHIN)
 
 
-def _levels(found: list[JudgedBand]) -> Iterator[LimitCheck]:
-    action = "Recalibrate the model, or move the limits of the bands."
-    for each in found:
-        figure = f"ratio of expected to observed defaults of band {each.name}"
-        # without a default, no value bounds the ratio from above
+def _check_levels(metrics: list[BandMetrics]) -> Iterator[LimitCheck]:
+    for band in metrics:
+        # without a default, the ratio has no upper bound
         value, low, high = (
-            each.expected / rate if rate > 0 else float("inf")
-            for rate in (each.observed.value, each.observed.high, each.observed.low)
+            band.expected / rate if rate > 0 else float("inf")
+            for rate in (band.observed.value, band.observed.high, band.observed.low)
         )
         yield ratio_check(
-            figure,
+            f"ratio of expected to observed defaults of band {band.name}",
             Estimate(value, low, high),
-            action,
-            f"{quantity(each.rows, 'loan')} with {quantity(each.bad, 'default')}",
+            "Recalibrate the model, or move the limits of the bands.",
+            f"{quantity(band.rows, 'loan')} with {quantity(band.bad, 'default')}",
         )
 
 
-def _said(bands: int, found: list[JudgedBand], *, rising: bool) -> str:
-    inside = sum(each.observed.low <= each.expected <= each.observed.high for each in found)
-    empty = "" if len(found) == bands else f" {bands - len(found)} of {bands} bands hold no row."
-    ties = _ties(found)
+def _summary(bands: int, metrics: list[BandMetrics], *, rising: bool) -> str:
+    inside = sum(band.observed.low <= band.expected <= band.observed.high for band in metrics)
+    empty = "" if len(metrics) == bands else f" {bands - len(metrics)} of {bands} bands hold no loans."
+    ties = _ties(metrics)
     if not rising:
         verdict = "does not rise with every band"
     else:
         verdict = "never falls from a better band to a worse one" if ties else "rises with every band"
     return (
-        "Asked: do loans default as often as their band predicts, and more often in each worse band? The observed rate "
-        f"{verdict}, and the expected one lies within the observed one's 95% interval (Wilson) in {inside} of "
-        f"{len(found)}.{ties}{empty}"
+        "Does each band default at the expected rate, and each worse band at a higher one? The observed rate "
+        f"{verdict}. The expected rate lies within the 95% interval (Wilson) of the observed one in {inside} of "
+        f"{len(metrics)} bands.{ties}{empty}"
     )
 
 
-def _table(found: list[JudgedBand]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "band": each.name,
-                "probability_up_to": each.up_to,
-                "rows": each.rows,
-                "bad": each.bad,
-                "expected": each.expected,
-                "observed": each.observed.value,
-                "observed_low": each.observed.low,
-                "observed_high": each.observed.high,
-            }
-            for each in found
-        ]
+def _table(metrics: list[BandMetrics]) -> pd.DataFrame:
+    return build_table(
+        {
+            "band": band.name,
+            "probability_up_to": band.up_to,
+            "rows": band.rows,
+            "bad": band.bad,
+            "expected": band.expected,
+            "observed": band.observed,
+        }
+        for band in metrics
     )
 
 
-def _plot(found: list[JudgedBand]) -> Figure:
-    from training.evidence.report_blocks import BAD, GOOD, new_figure, plain
-
-    figure = new_figure(5.6, 3.8)
-    axes = figure.subplots()
-    places = np.arange(len(found))
-    value, low, high = (np.array([getattr(each.observed, end) for each in found]) for end in ("value", "low", "high"))
-    axes.vlines(places, low, high, color=GOOD, linewidth=1.5)
-    axes.plot(places, value, "o", color=GOOD, label="observed, 95% interval")
-    axes.plot(places, [each.expected for each in found], "D", color=BAD, fillstyle="none", label="expected")
-    axes.set_xticks(places, [f"{each.name}\n{each.rows:,} rows" for each in found])
+def _plot(metrics: list[BandMetrics]) -> Figure:
+    figure, axes = new_plot(5.6, 3.8)
+    ticks = np.arange(len(metrics))
+    value, low, high = (np.array([getattr(band.observed, end) for band in metrics]) for end in ("value", "low", "high"))
+    axes.vlines(ticks, low, high, color=GOOD, linewidth=1.5)
+    axes.plot(ticks, value, "o", color=GOOD, label="observed, 95% interval")
+    axes.plot(ticks, [band.expected for band in metrics], "D", color=BAD, fillstyle="none", label="expected")
+    axes.set_xticks(ticks, [f"{band.name}\n{band.rows:,} rows" for band in metrics])
     axes.set_ylabel("Default rate")
     axes.yaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
     axes.set_ylim(bottom=0)
-    axes.set_xlim(-0.5, len(found) - 0.5)
+    axes.set_xlim(-0.5, len(metrics) - 0.5)
     axes.legend(frameon=False, loc="upper left")
-    plain(axes)
     return figure

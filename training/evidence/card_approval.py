@@ -1,4 +1,4 @@
-"""The approval on a model card: filled in when a version is promoted, on the text of the card as its run stores it."""
+"""The approval on a model card: a promotion fills it into the card that the run stored."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 BEGIN: Final = "<!-- approval -->"
 END: Final = "<!-- end of approval -->"
-"""Comments around the approval, in Markdown and HTML alike; text of others cannot hold them, because `<` is escaped."""
+"""Comments around the approval, in Markdown and HTML. Other text cannot contain them, because `<` is escaped."""
 
 NOT_APPROVED: Final = (
     "This model is not approved yet, and no alarm is accepted. `sellerscore promote` records who approved it and "
@@ -24,7 +24,7 @@ _APPROVAL: Final = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTAL
 
 @dataclass(frozen=True)
 class CardApproval:
-    """Who approved a version, when and why, and the studies whose alarms were accepted."""
+    """The approver of a version, the time and the reason, and the studies whose alarms were accepted."""
 
     version: int
     by: str
@@ -61,7 +61,7 @@ def _fill(text: str, approval: CardApproval, shown: str, before: str) -> str:
     if not _APPROVAL.search(text):
         return text
     text = _APPROVAL.sub(lambda _: f"{BEGIN}{shown}{END}", text)
-    # an earlier promotion may have accepted others
+    # an earlier promotion may have accepted other alarms
     text = text.replace(f"{before}{_ACCEPTED.partition('{')[0]}", f"{before}{_LABEL.partition('{')[0]}")
     for study in approval.accepted:
         text = text.replace(before + _LABEL.format(study=study), before + _ACCEPTED.format(study=study))

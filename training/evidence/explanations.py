@@ -1,4 +1,4 @@
-"""What does the model look at? Points by feature, how they depend on its value, and which features act together."""
+"""Feature contributions: points by feature, their dependence on the value, and interactions between features."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from scoring.explain import contributions
 from training.evidence import shap_plots
-from training.evidence.limits import LimitCheck, Standing, alarms
-from training.evidence.study import Finding
+from training.evidence.limits import LimitCheck, alarm_if
+from training.evidence.metrics import build_table
+from training.evidence.study import Finding, draw_positions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
     from training.evidence.study import ReviewedModel
 
 ROWS: Final = 500
-"""Rows whose points are drawn: more would hide each other."""
+"""Most rows in a plot: more would hide each other."""
 
 PAIR_ROWS: Final = 200
-"""Rows whose points are parted into pairs of features, which costs as much as all other plots together."""
+"""Most rows whose interactions are computed, which costs as much as all other plots together."""
 
 _DEPENDENCE: Final = 6
 _HEATMAP: Final = 10
@@ -40,52 +41,49 @@ class ExplainedRows:
 
     @property
     def order(self) -> NDArray[np.int64]:
-        """Places of the features, that which moves scores most first."""
+        """Positions of the features, the largest mean contribution first."""
         return np.argsort(-np.abs(self.points).mean(axis=0), kind="stable")
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Points of some rows by pair of features, shape (features, features): the mean of their size.
+    """Mean absolute points of some rows by pair of features, shape (features, features).
 
-    What two features do only together is shared out to both halves of the table; the diagonal is what each does alone.
-    `gap` is how far the pairs of any row miss its contributions, in points.
+    The interaction of two features is split equally between both halves of the table; the diagonal is the effect of
+    each feature alone. `gap` is the largest difference between the sum of a row's pairs and its contributions, in
+    points.
     """
 
     size: NDArray[np.float64]
     gap: float
 
 
-def explanations(subject: ReviewedModel) -> Finding:
-    """Draw the points of test rows: a summary, dependence on the value of the weightiest features, and pairs."""
+def study_explanations(subject: ReviewedModel) -> Finding:
+    """Plot the points of test rows: a summary, dependence on the value of the main features, and interactions."""
     explained = explain(subject.served, _draw(subject, ROWS))
     pairs = interaction_points(subject.served, _draw(subject, PAIR_ROWS))
-    names = list(explained.features.columns)
     labels = _labels(subject.served)
-    drawn = explained.features.set_axis(labels, axis=1)
-    top = explained.order[:_DEPENDENCE]
-    partners = {int(place): _partner(pairs, int(place)) for place in top}
-    together = _together(pairs, names)
+    labelled = explained.features.set_axis(labels, axis=1)
+    partners = {int(feature): _partner(pairs, int(feature)) for feature in explained.order[:_DEPENDENCE]}
+    interactions = _interaction_table(pairs, list(explained.features.columns))
     weights = _weights(subject.served, explained)
-    check = _check(pairs.gap)
     return Finding(
         "explanations",
-        "What the score rests on",
-        _said(explained, weights, together),
+        "Feature contributions",
+        _summary(explained, weights, interactions),
         figures={"top_ten_share": float(weights["share_of_all"].head(10).sum()), "largest_gap_of_pairs": pairs.gap},
-        tables={"Points by feature": weights.head(_LISTED), "Features that act together": together.head(_LISTED)},
+        tables={"Points by feature": weights.head(_LISTED), "Features that act together": interactions.head(_LISTED)},
         plots={
-            "summary": shap_plots.summary(drawn, explained.points, "Points (to the right: higher score)"),
-            "dependence": shap_plots.dependence(drawn, explained.points, partners),
+            "summary": shap_plots.summary(labelled, explained.points, "Points (to the right: higher score)"),
+            "dependence": shap_plots.dependence(labelled, explained.points, partners),
             "interactions": shap_plots.interactions(pairs.size, labels, explained.order[:_HEATMAP]),
         },
-        alarms=alarms((check,)),
-        checks=(check,),
+        checks=(_check(pairs.gap),),
     )
 
 
 def _labels(bundle: Bundle) -> list[str]:
-    """Return the label of each feature as plots show it; features of one label keep their names."""
+    """Return the label of each feature for plots; features with the same label get their names added."""
     labels = [entry.label for entry in bundle.sheet.entries]
     return [
         entry.label if labels.count(entry.label) == 1 else f"{entry.label} ({entry.name})"
@@ -94,16 +92,16 @@ def _labels(bundle: Bundle) -> list[str]:
 
 
 def explain(bundle: Bundle, features: pd.DataFrame) -> ExplainedRows:
-    """Return the exact points of each feature in each row, before they are made whole."""
+    """Return the exact points of each feature in each row, before rounding."""
     values = contributions(bundle.model, features.to_numpy()).values
     return ExplainedRows(features, -_factor(bundle) * values)
 
 
 def interaction_points(bundle: Bundle, features: pd.DataFrame) -> Pairs:
-    """Part the points of rows into pairs of features (SHAP interaction values; Lundberg et al., 2020).
+    """Split the points of rows into pairs of features (SHAP interaction values; Lundberg et al., 2020).
 
-    They come from shap, which reads the bundle's own trees, missing values included; that each row of pairs adds up to
-    the contribution that scoring gives is checked.
+    shap computes them from the bundle's own trees, including missing values. `gap` checks that the pairs of a feature
+    add up to the contribution that scoring computes.
     """
     import shap
 
@@ -119,23 +117,20 @@ def _factor(bundle: Bundle) -> float:
 
 def _draw(subject: ReviewedModel, most: int) -> pd.DataFrame:
     features = subject.test.features
-    if len(features) <= most:
-        return features
-    return features.iloc[np.sort(np.random.default_rng(subject.seed).choice(len(features), most, replace=False))]
+    return features.iloc[draw_positions(np.arange(len(features)), most, subject.seed)]
 
 
-def _partner(pairs: Pairs, place: int) -> int:
-    """Return the feature that acts most together with this one."""
-    others = pairs.size[place].copy()
-    others[place] = -1.0
-    return int(others.argmax())
+def _partner(pairs: Pairs, feature: int) -> int:
+    size = pairs.size[feature].copy()
+    size[feature] = -1.0
+    return int(size.argmax())
 
 
 def _weights(bundle: Bundle, explained: ExplainedRows) -> pd.DataFrame:
     import pandas as pd
 
     size = np.abs(explained.points).mean(axis=0)
-    entries = [bundle.sheet.entries[place] for place in explained.order]
+    entries = [bundle.sheet.entries[feature] for feature in explained.order]
     return pd.DataFrame(
         {
             "feature": [entry.name for entry in entries],
@@ -146,43 +141,36 @@ def _weights(bundle: Bundle, explained: ExplainedRows) -> pd.DataFrame:
     )
 
 
-def _together(pairs: Pairs, names: list[str]) -> pd.DataFrame:
-    import pandas as pd
-
+def _interaction_table(pairs: Pairs, names: list[str]) -> pd.DataFrame:
     one, two = np.triu_indices(len(names), k=1)
     size = pairs.size[one, two] + pairs.size[two, one]
     order = np.argsort(-size, kind="stable")
-    order = order[size[order] > 0]
-    return pd.DataFrame(
-        {
-            "feature": [names[place] for place in one[order]],
-            "with": [names[place] for place in two[order]],
-            "mean_points": size[order],
-        }
+    rows = (
+        {"feature": names[one[pair]], "with": names[two[pair]], "mean_points": size[pair]}
+        for pair in order[size[order] > 0]
     )
+    return build_table(rows, ["feature", "with", "mean_points"])
 
 
-def _said(explained: ExplainedRows, weights: pd.DataFrame, together: pd.DataFrame) -> str:
+def _summary(explained: ExplainedRows, weights: pd.DataFrame, interactions: pd.DataFrame) -> str:
     first = weights["feature"].iloc[0]
-    pair = "No two features act together."
-    if len(together):
-        one, two, size = together.iloc[0]
-        pair = f"Most together act {one} and {two}, by {size:.1f} points on average."
+    largest = "No two features interact."
+    if len(interactions):
+        one, two, size = interactions.iloc[0]
+        largest = f"The largest interaction is that of {one} and {two}, {size:.1f} points on average."
     return (
-        "Asked: which figures move the score, and which only together with another? Over "
-        f"{len(explained.features)} test rows drawn at random {first} moves it most, by "
-        f"{weights['mean_points'].iloc[0]:.1f} points on average either way; the ten weightiest make "
-        f"{weights['share_of_all'].head(10).sum():.0%} of all points. {pair} Points are exact shares (SHAP) against "
+        "Which features determine the score, alone and together with others? Over "
+        f"{len(explained.features)} test rows drawn at random, {first} contributes most: "
+        f"{weights['mean_points'].iloc[0]:.1f} points on average, up or down. The ten largest features contribute "
+        f"{weights['share_of_all'].head(10).sum():.0%} of all points. {largest} Points are exact SHAP values against "
         "the training population."
     )
 
 
 def _check(gap: float) -> LimitCheck:
-    figure, found, limit = "difference of feature pairs to contributions, in points", f"{gap:.2g}", f"{_TOLERANCE:g}"
-    if gap <= _TOLERANCE:
-        return LimitCheck(figure, found, f"at most {limit}", Standing.WITHIN)
     note = (
-        f"Pairs of features miss the contributions that scoring gives by up to {gap:.3g} points, above the limit of "
-        f"{limit}. Do not rely on the table and plot of feature pairs."
+        f"The interactions of a feature differ from its contribution by up to {gap:.3g} points, above the limit of "
+        f"{_TOLERANCE:g}. Do not use the table and plot of interactions."
     )
-    return LimitCheck(figure, found, f"at most {limit}", Standing.ALARM, note)
+    figure = "difference of feature pairs to contributions, in points"
+    return alarm_if(gap > _TOLERANCE, figure, f"{gap:.2g}", f"at most {_TOLERANCE:g}", note)

@@ -1,6 +1,6 @@
-"""Do sellers of some countries or sizes fare worse? Gaps in score, in good bands, and in refusals of those who repaid.
+"""Fairness: gaps between countries and sizes in score, share in good bands, and rejection of sellers who repaid.
 
-A gap is not yet unfair: groups may differ in risk, so the default rate stands beside. It is what a reviewer must see.
+A gap is not proof of unfair treatment, because groups may differ in risk. The tables therefore show default rates, too.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.evidence.bands import band_of
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms, quantity
-from training.evidence.metrics import Estimate
-from training.evidence.statistics import mean_interval, wilson_interval
+from training.evidence.limits import Limit, LimitCheck, Standing, quantity
+from training.evidence.metrics import NO_ESTIMATE, Estimate, build_table, expand_intervals
+from training.evidence.plots import forest
+from training.evidence.statistics import mean_interval
 from training.evidence.study import Finding, group_rows, in_order
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ if TYPE_CHECKING:
     from training.evidence.study import ReviewedModel
 
 GOOD_BANDS: Final = 2
-"""The best bands, A and B: what a bank is taken to accept without a closer look."""
+"""Number of best bands (A and B) whose loans count as accepted."""
 
 LEAST_ROWS: Final = 30
-"""A smaller group is shown and not compared: one seller more or less would move its share by percent points."""
+"""A smaller group is shown but not compared: one seller more or less would move its share by percentage points."""
 
 FOUR_FIFTHS: Final = 0.8
-"""The rule of thumb of US enforcement agencies (29 CFR 1607.4 D): a group accepted less than four fifths as often as
-the group accepted most deserves a question."""
+"""The rule of US enforcement agencies (29 CFR 1607.4 D): examine a group that is accepted less than four fifths as
+often as the group that is accepted most often."""
 
 _BY: Final = ("country", "size")
 _DRAWS: Final = 2_000
@@ -40,17 +41,17 @@ _DRAWS: Final = 2_000
 
 @dataclass(frozen=True)
 class GroupMetrics:
-    """How one group fares.
+    """Score, default rate and acceptance of one group.
 
     Attributes:
-        by: what parts the rows, `country` or `size`.
+        by: how rows are grouped, `country` or `size`.
         name: of the group.
-        rows: how many it has.
+        rows: number of test loans.
         score: the mean, with its interval.
         default_rate: observed.
         accepted: share in the good bands.
-        refused: share outside of them among those who repaid; None where nobody did.
-        ratio: share accepted over that of the group accepted most; None where it is too small to compare.
+        refused: share outside of them among the loans that were repaid; None if none was repaid.
+        ratio: share accepted over that of the group with the highest share; None if the group is too small.
     """
 
     by: str
@@ -62,122 +63,121 @@ class GroupMetrics:
     refused: Estimate | None
     ratio: Estimate | None
 
+    @property
+    def label(self) -> str:
+        """The group as text: `country VN`."""
+        return f"{self.by} {self.name}"
 
-def fairness(subject: ReviewedModel) -> Finding:
-    """Hold countries and sizes against each other."""
-    found = {by: compared(subject, by) for by in _BY}
-    checks = tuple(check for by, each in found.items() for check in _checks(by, each))
-    names = " and ".join(band.name for band in subject.bundle.policy.bands.items[:GOOD_BANDS])
+
+def study_fairness(subject: ReviewedModel) -> Finding:
+    """Compare countries and sizes with each other."""
+    groups = {by: compare_groups(subject, by) for by in _BY}
+    bands = " and ".join(band.name for band in subject.bundle.policy.bands.items[:GOOD_BANDS])
     return Finding(
         "fairness",
         "Fairness between groups",
-        _said(found, names),
-        figures={name: value for by, each in found.items() for name, value in _figures(by, each).items()},
-        tables={f"By {by}": _table(each) for by, each in found.items()},
-        plots={"by_group": _plot([group for each in found.values() for group in each], names)},
-        alarms=alarms(checks),
-        checks=checks,
+        _summary(groups, bands),
+        figures={name: value for by, some in groups.items() for name, value in _figures(by, some).items()},
+        tables={f"By {by}": _table(some) for by, some in groups.items()},
+        plots={"by_group": _plot([group for some in groups.values() for group in some], bands)},
+        checks=tuple(check for by, some in groups.items() for check in _checks(by, some)),
     )
 
 
-def compared(subject: ReviewedModel, by: str) -> list[GroupMetrics]:
-    """Return every group of test rows, the large enough ones compared with the one accepted most."""
+def compare_groups(subject: ReviewedModel, by: str) -> list[GroupMetrics]:
+    """Return every group of test rows; large enough groups are compared with the one that is accepted most often."""
     of = group_rows(subject.test)[by]
     accepted = band_of(subject.bundle.policy.bands, subject.probability) < GOOD_BANDS
-    plain = [_group(subject, accepted, (of == name).to_numpy(), (by, name)) for name in in_order(by, of)]
-    judged = [each for each in plain if each.rows >= LEAST_ROWS]
-    best = max(judged, key=lambda each: each.accepted.value, default=None)
+    groups = [_group(subject, accepted, (of == name).to_numpy(), (by, name)) for name in in_order(by, of)]
+    large = [group for group in groups if group.rows >= LEAST_ROWS]
+    best = max(large, key=lambda group: group.accepted.value, default=None)
     if best is None or best.accepted.value == 0.0:
-        return plain
+        return groups
     rng = np.random.default_rng(subject.seed)
-    return [replace(each, ratio=_ratio(each, best, rng)) if each in judged else each for each in plain]
+    return [replace(group, ratio=_ratio(group, best, rng)) if group in large else group for group in groups]
 
 
 def _group(
-    subject: ReviewedModel, accepted: NDArray[np.bool_], inside: NDArray[np.bool_], named: tuple[str, str]
+    subject: ReviewedModel, accepted: NDArray[np.bool_], inside: NDArray[np.bool_], label: tuple[str, str]
 ) -> GroupMetrics:
-    repaid = inside & ~subject.bad
-    refused = _share((repaid & ~accepted).sum(), repaid.sum()) if repaid.any() else None
-    score = Estimate(*mean_interval(subject.score[inside].astype(np.float64)))
-    rows = int(inside.sum())
-    default_rate = float(subject.bad[inside].mean())
-    return GroupMetrics(*named, rows, score, default_rate, _share((inside & accepted).sum(), rows), refused, None)
-
-
-def _share(hits: int, rows: int) -> Estimate:
-    low, high = wilson_interval(hits, rows)
-    return Estimate(float(hits / rows), float(low), float(high))
+    by, name = label
+    repaid, rows = inside & ~subject.bad, int(inside.sum())
+    return GroupMetrics(
+        by=by,
+        name=name,
+        rows=rows,
+        score=Estimate(*mean_interval(subject.score[inside].astype(np.float64))),
+        default_rate=float(subject.bad[inside].mean()),
+        accepted=Estimate.share((inside & accepted).sum(), rows),
+        refused=Estimate.share((repaid & ~accepted).sum(), repaid.sum()) if repaid.any() else None,
+        ratio=None,
+    )
 
 
 def _ratio(group: GroupMetrics, best: GroupMetrics, rng: np.random.Generator) -> Estimate:
-    """Return one acceptance rate over another, with the interval of drawing both groups again."""
+    """Return one acceptance rate over another, with an interval from resampling both groups."""
     if group is best:
-        return Estimate(1.0, 1.0, 1.0)
-    ours, theirs = (rng.binomial(each.rows, each.accepted.value, _DRAWS) / each.rows for each in (group, best))
-    some = theirs > 0
-    return Estimate.of(group.accepted.value / best.accepted.value, ours[some] / theirs[some])
+        return Estimate.exact(1.0)
+    own, highest = (rng.binomial(each.rows, each.accepted.value, _DRAWS) / each.rows for each in (group, best))
+    positive = highest > 0
+    return Estimate.of(group.accepted.value / best.accepted.value, own[positive] / highest[positive])
 
 
-def _figures(by: str, found: list[GroupMetrics]) -> dict[str, float]:
-    judged = [each for each in found if each.rows >= LEAST_ROWS]
-    gaps = {"score_gap": [each.score for each in judged], "false_refusal_gap": [e.refused for e in judged if e.refused]}
-    figures: dict[str, float] = {}
-    for name, estimates in gaps.items():
-        if len(estimates) > 1:
-            figures |= _gap(estimates).figures(f"{by}_{name}")
-    ratios = [each.ratio for each in judged if each.ratio]
+def _figures(by: str, groups: list[GroupMetrics]) -> dict[str, float]:
+    large = [group for group in groups if group.rows >= LEAST_ROWS]
+    gaps = {
+        "score_gap": [group.score for group in large],
+        "false_refusal_gap": [group.refused for group in large if group.refused],
+    }
+    figures = {f"{by}_{name}": _gap(estimates) for name, estimates in gaps.items() if len(estimates) > 1}
+    ratios = [group.ratio for group in large if group.ratio]
     if len(ratios) > 1:
-        figures |= min(ratios, key=lambda ratio: ratio.value).figures(f"{by}_four_fifths_ratio")
-    return figures
+        figures[f"{by}_four_fifths_ratio"] = min(ratios, key=lambda ratio: ratio.value)
+    return expand_intervals(figures)
 
 
 def _gap(estimates: list[Estimate]) -> Estimate:
-    """Return the largest less the smallest; its interval joins theirs by squares (Newcombe, 1998, method 10)."""
-    top = max(estimates, key=lambda each: each.value)
-    bottom = min(estimates, key=lambda each: each.value)
+    """Return the largest less the smallest, with the interval of Newcombe (1998, method 10)."""
+    top = max(estimates, key=lambda estimate: estimate.value)
+    bottom = min(estimates, key=lambda estimate: estimate.value)
     gap = top.value - bottom.value
     below = np.hypot(top.value - top.low, bottom.high - bottom.value)
     above = np.hypot(top.high - top.value, bottom.value - bottom.low)
     return Estimate(gap, gap - float(below), gap + float(above))
 
 
-def _table(found: list[GroupMetrics]) -> pd.DataFrame:
-    import pandas as pd
-
-    nothing = Estimate(np.nan, np.nan, np.nan)
-    return pd.DataFrame(
-        [
-            {
-                each.by: each.name,
-                "rows": each.rows,
-                "default_rate": each.default_rate,
-                **each.score.figures("mean_score"),
-                **each.accepted.figures("good_band_share"),
-                **(each.ratio or nothing).figures("ratio_to_best"),
-                **(each.refused or nothing).figures("false_refusal_rate"),
-                "note": "" if each.rows >= LEAST_ROWS else f"too few to compare: {each.rows} rows",
-            }
-            for each in found
-        ]
+def _table(groups: list[GroupMetrics]) -> pd.DataFrame:
+    return build_table(
+        {
+            group.by: group.name,
+            "rows": group.rows,
+            "default_rate": group.default_rate,
+            "mean_score": group.score,
+            "good_band_share": group.accepted,
+            "ratio_to_best": group.ratio or NO_ESTIMATE,
+            "false_refusal_rate": group.refused or NO_ESTIMATE,
+            "note": "" if group.rows >= LEAST_ROWS else f"too few to compare: {group.rows} rows",
+        }
+        for group in groups
     )
 
 
-def _checks(by: str, found: list[GroupMetrics]) -> Iterator[LimitCheck]:
-    judged = [(each, each.ratio) for each in found if each.ratio is not None]
-    if len(judged) > 1:
-        (best, _), (lowest, ratio) = (pick(judged, key=lambda pair: pair[1].value) for pick in (max, min))
-        below = [pair for pair in judged if pair[1].value < FOUR_FIFTHS] or [(lowest, ratio)]
-        yield from (_check(each, share, best) for each, share in below)
-    few = [each.name for each in found if each.ratio is None]
+def _checks(by: str, groups: list[GroupMetrics]) -> Iterator[LimitCheck]:
+    compared = [(group, group.ratio) for group in groups if group.ratio is not None]
+    if len(compared) > 1:
+        (best, _), (lowest, ratio) = (pick(compared, key=lambda pair: pair[1].value) for pick in (max, min))
+        below = [pair for pair in compared if pair[1].value < FOUR_FIFTHS] or [(lowest, ratio)]
+        yield from (_check(group, share, best) for group, share in below)
+    few = [group.name for group in groups if group.ratio is None]
     if few:
-        why = f"fewer than {LEAST_ROWS} test loans each" if judged else "no group is large enough or has accepted loans"
+        why = f"fewer than {LEAST_ROWS} test loans each" if compared else "no group is large enough or has any accepted"
         note = (
-            f"{len(few)} of {len(found)} groups by {by} are not compared ({why}): {', '.join(few)}. It cannot be "
-            "claimed that the model treats them like the others."
+            f"{len(few)} of {len(groups)} groups by {by} are not compared ({why}): {', '.join(few)}. There is no "
+            "evidence that the model treats them like the other groups."
         )
-        limit = Limit("", FOUR_FIFTHS, at_least=True)
+        limit = str(Limit("", FOUR_FIFTHS, at_least=True))
         yield LimitCheck(
-            f"four-fifths ratio by {by}", f"not measured for {', '.join(few)}", str(limit), Standing.NOT_MEASURED, note
+            f"four-fifths ratio by {by}", f"not measured for {', '.join(few)}", limit, Standing.NOT_MEASURED, note
         )
 
 
@@ -186,41 +186,39 @@ def _check(group: GroupMetrics, ratio: Estimate, best: GroupMetrics) -> LimitChe
     change = "change the features or the limits of the bands, and document the decision."
     if own == other:
         action = (
-            f"The default rate is {own}, the same as for {best.by} {best.name}: default rates do not explain the "
-            f"gap. Examine which features cause it; {change}"
+            f"The default rate is {own}, the same as for {best.label}: default rates do not explain the gap. Examine "
+            f"which features cause it; {change}"
         )
     else:
         action = (
-            f"The default rate is {own} against {other} of {best.by} {best.name}. Examine whether this explains the "
-            f"gap; if it does not, {change}"
+            f"The default rate is {own} against {other} of {best.label}. Examine whether this explains the gap; if it "
+            f"does not, {change}"
         )
-    limit = Limit(f"four-fifths ratio of {group.by} {group.name}", FOUR_FIFTHS, at_least=True)
-    return limit.check(ratio, action, f"{quantity(group.rows, 'loan')} of {group.by} {group.name}")
+    limit = Limit(f"four-fifths ratio of {group.label}", FOUR_FIFTHS, at_least=True)
+    return limit.check(ratio, action, f"{quantity(group.rows, 'loan')} of {group.label}")
 
 
-def _said(found: dict[str, list[GroupMetrics]], names: str) -> str:
+def _summary(groups: dict[str, list[GroupMetrics]], bands: str) -> str:
     lowest = []
-    for by, each in found.items():
-        ratios = [(group.ratio, group.name) for group in each if group.ratio]
+    for by, some in groups.items():
+        ratios = [(group.ratio, group.name) for group in some if group.ratio]
         if len(ratios) > 1:
             ratio, name = min(ratios, key=lambda pair: pair[0].value)
-            lowest.append(f"By {by}, the lowest share over the highest is {ratio}, of {name}.")
+            lowest.append(f"By {by}, the lowest ratio to the highest share is {ratio}, for {name}.")
     return (
-        "Asked: are sellers of a country or size accepted less often than others? Loans in bands "
-        f"{names} count as accepted. Loans that were repaid and are in another band count as false refusals. "
+        f"Are sellers of a country or size accepted less often than others? Loans in bands {bands} count as accepted. "
+        "Loans that were repaid and are in another band count as false rejections. "
         f"{' '.join(lowest) or 'No two groups can be compared.'} The four-fifths rule requires {FOUR_FIFTHS} or more. "
-        "Country is not a feature of the model; size is. A gap may be one of risk, so the tables show default rates "
-        f"too. Groups of fewer than {LEAST_ROWS} rows are not compared."
+        "Country is not a feature of the model; size is. A gap may reflect a difference in risk, so the tables show "
+        f"default rates, too. Groups with fewer than {LEAST_ROWS} loans are not compared."
     )
 
 
-def _plot(found: list[GroupMetrics], names: str) -> Figure:
-    from training.evidence.report_blocks import forest
-
-    shown = [each for each in found if each.rows >= LEAST_ROWS and each.refused]
+def _plot(groups: list[GroupMetrics], bands: str) -> Figure:
+    compared = [group for group in groups if group.rows >= LEAST_ROWS and group.refused]
     columns = {
-        "Mean score": [each.score for each in shown],
-        f"Share in bands {names}": [each.accepted for each in shown],
-        "Refused of those who repaid": [each.refused for each in shown if each.refused],
+        "Mean score": [group.score for group in compared],
+        f"Share in bands {bands}": [group.accepted for group in compared],
+        "Share of repaid loans rejected": [group.refused for group in compared if group.refused],
     }
-    return forest([f"{each.by}: {each.name}" for each in shown], columns)
+    return forest([f"{group.by}: {group.name}" for group in compared], columns)

@@ -1,4 +1,4 @@
-"""Level: are as many loans bad as predicted? Observed over expected defaults, with an interval clustered by seller."""
+"""Overall calibration: observed over expected defaults, and the calibration slope, with intervals over sellers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.limits import Limit, alarms
+from training.evidence.limits import Limit
 from training.evidence.metrics import Estimate
+from training.evidence.statistics import draw_counts
 from training.evidence.study import Finding
 
 if TYPE_CHECKING:
@@ -21,14 +22,14 @@ MOST: Final = Limit("observed over expected defaults", 1.25)
 DRAWS: Final = 500
 
 _ACTION: Final = (
-    "Prices and limits that rest on the probability would be wrong by as much. Retrain with later outcomes; if they do "
-    "not change the level, look for what changed between the training loans and the test loans."
+    "Prices and limits that are set from the probability of default would be wrong by the same ratio. Retrain with "
+    "later outcomes. If the ratio does not change, find out what differs between the training and the test loans."
 )
 
 
 @dataclass(frozen=True)
 class LevelEstimate:
-    """Defaults observed, expected (the sum of the probabilities), and the ratio of both with its 95% interval."""
+    """Observed defaults, expected defaults (the sum of the probabilities), and their ratio with its 95% interval."""
 
     observed: int
     expected: float
@@ -38,7 +39,7 @@ class LevelEstimate:
 def estimate_level(
     bad: NDArray[np.bool_], probability: NDArray[np.float64], sellers: Sequence[str], seed: int = 7
 ) -> LevelEstimate:
-    """Compare defaults with their probabilities; all loans of a seller are drawn together (cluster bootstrap).
+    """Compare observed with expected defaults; all loans of a seller are drawn together (cluster bootstrap).
 
     Args:
         bad: True for the loans that defaulted.
@@ -46,67 +47,66 @@ def estimate_level(
         sellers: the seller of each loan.
         seed: of the resamples.
 
-    Example: 110 defaults where 100 were expected are a ratio of 1.1.
+    Example: 110 observed and 100 expected defaults are a ratio of 1.1.
     """
-    import pandas as pd
-
-    place, names = pd.factorize(np.asarray(sellers, dtype=object))
-    observed = np.bincount(place, weights=bad.astype(float), minlength=len(names))
-    expected = np.bincount(place, weights=probability, minlength=len(names))
+    numbers, count = _seller_numbers(sellers)
+    observed = np.bincount(numbers, weights=bad.astype(float), minlength=count)
+    expected = np.bincount(numbers, weights=probability, minlength=count)
     rng = np.random.default_rng(seed)
-    drawn = np.empty(DRAWS)
-    for number in range(DRAWS):
-        times = np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names))
-        drawn[number] = (times * observed).sum() / (times * expected).sum()
-    return LevelEstimate(
-        int(bad.sum()), float(expected.sum()), Estimate.of(float(observed.sum() / expected.sum()), drawn)
-    )
+    resamples = np.empty(DRAWS)
+    for draw in range(DRAWS):
+        times = draw_counts(rng, count)
+        resamples[draw] = (times * observed).sum() / (times * expected).sum()
+    ratio = Estimate.of(float(observed.sum() / expected.sum()), resamples)
+    return LevelEstimate(int(bad.sum()), float(expected.sum()), ratio)
 
 
 def estimate_slope(
     bad: NDArray[np.bool_], probability: NDArray[np.float64], sellers: Sequence[str], seed: int = 7
 ) -> Estimate:
-    """Return the calibration slope with an interval for which all loans of a seller are drawn together.
+    """Return the calibration slope; all loans of a seller are drawn together.
 
-    The slope is that of the logistic regression of outcomes on predicted log-odds: 1 where probabilities are right,
+    It is the slope of the logistic regression of outcomes on predicted log-odds: 1 if the probabilities are right,
     below 1 if they are too extreme. Arguments are those of `estimate_level`.
     """
-    import pandas as pd
     from sklearn.linear_model import LogisticRegression
 
-    place, names = pd.factorize(np.asarray(sellers, dtype=object))
+    numbers, count = _seller_numbers(sellers)
     log_odds = np.log(probability / (1.0 - probability)).reshape(-1, 1)
     rng = np.random.default_rng(seed)
 
     def slope(weights: NDArray[np.float64]) -> float:
         return float(LogisticRegression(C=np.inf).fit(log_odds, bad, sample_weight=weights).coef_[0, 0])
 
-    drawn = []
+    resamples = []
     for _ in range(DRAWS // 2):
-        weights = np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names))[place].astype(float)
+        weights = draw_counts(rng, count)[numbers]
         if 0 < weights[bad].sum() < weights.sum():
-            drawn.append(slope(weights))
-    return Estimate.of(slope(np.ones(len(bad))), np.array(drawn))
+            resamples.append(slope(weights))
+    return Estimate.of(slope(np.ones(len(bad))), np.array(resamples))
 
 
-def level(subject: ReviewedModel) -> Finding:
-    """Compare the defaults of the test loans with those that the model expected."""
-    found = estimate_level(
-        subject.bad, subject.probability, subject.test.rows["seller_id"].astype(str).tolist(), subject.seed
-    )
-    loans = f"{found.observed:,} defaults"
-    checks = tuple(limit.check(found.ratio, _ACTION, loans) for limit in (LEAST, MOST))
+def _seller_numbers(sellers: Sequence[str]) -> tuple[NDArray[np.int64], int]:
+    import pandas as pd
+
+    numbers, names = pd.factorize(np.asarray(sellers, dtype=object))
+    return numbers, len(names)
+
+
+def study_level(subject: ReviewedModel) -> Finding:
+    """Compare the observed defaults of the test loans with those that the model expected."""
+    sellers = subject.test.rows["seller_id"].astype(str).tolist()
+    level = estimate_level(subject.bad, subject.probability, sellers, subject.seed)
     return Finding(
         "level",
-        "Level of the predictions",
-        f"Asked: do as many test loans default as predicted? {found.observed:,} of {len(subject.bad):,} defaulted, and "
-        f"{found.expected:.1f} were expected. The ratio is {found.ratio}, with {subject.train.borrowers} "
-        "drawn as a whole.",
+        "Overall calibration",
+        f"Do as many test loans default as the model predicts? {level.observed:,} of {len(subject.bad):,} defaulted; "
+        f"the model expected {level.expected:.1f}. The ratio of observed to expected defaults is {level.ratio}. The "
+        f"interval comes from resampling {subject.train.borrowers}.",
         figures={
-            "observed": float(found.observed),
-            "expected": found.expected,
-            **found.ratio.figures("observed_over_expected"),
+            "observed": float(level.observed),
+            "expected": level.expected,
+            **level.ratio.figures("observed_over_expected"),
         },
-        alarms=alarms(checks),
-        checks=checks,
+        checks=tuple(limit.check(level.ratio, _ACTION, f"{level.observed:,} defaults") for limit in (LEAST, MOST)),
     )

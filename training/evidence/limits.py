@@ -1,12 +1,12 @@
 """Published limits of the studies' figures, and the result of each check: within the limit, uncertain, or an alarm.
 
-A figure beyond its limit raises an alarm if its whole 95% interval lies beyond the limit. If the interval reaches the
-limit, the check states the figure, the limit and the number of rows that are too few to decide.
+A figure beyond its limit raises an alarm if its whole 95% confidence interval lies beyond the limit. If the interval
+reaches the limit, the check states the figure, the limit and the number of rows that are too few to decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isinf, isnan
@@ -80,12 +80,12 @@ class Limit:
         return value < self.bound if self.at_least else value > self.bound
 
     def check(self, found: Estimate, action: str, sample: str) -> LimitCheck:
-        """Check a figure with an interval.
+        """Check a figure.
 
         Args:
-            found: the figure; both ends equal it where it has no interval.
+            found: the figure; `Estimate.exact` if it has no interval.
             action: what to do about an alarm, in one or two sentences.
-            sample: the rows that the figure rests on, such as `177 test loans`.
+            sample: the rows from which the figure was computed, such as `177 test loans`.
         """
         shown = shares(found) if self.percent else figures(found)
         if isnan(found.value):
@@ -100,15 +100,27 @@ class Limit:
         return LimitCheck(self.figure, shown, str(self), Standing.UNCERTAIN, f"{beyond} {why}")
 
 
+def alarm_if(beyond: object, figure: str, found: str, limit: str, note: str) -> LimitCheck:
+    """Return the check of a figure that has no interval; it is an alarm with the note if `beyond` is true."""
+    if beyond:
+        return LimitCheck(figure, found, limit, Standing.ALARM, note)
+    return LimitCheck(figure, found, limit, Standing.WITHIN)
+
+
+def alarms(checks: Iterable[LimitCheck]) -> tuple[str, ...]:
+    """Return the texts of those checks that are alarms."""
+    return tuple(check.note for check in checks if check.standing is Standing.ALARM)
+
+
 def figures(found: Estimate) -> str:
-    """Write a figure as `0.812 (0.790 to 0.833)`, without an interval where it has none."""
+    """Write a figure as `0.812 (0.790 to 0.833)`, or without the interval if it has none."""
     if isinf(found.high):
         return f"{found.low:.3f} or more"
     return str(found) if found.low < found.high else f"{found.value:.4g}"
 
 
 def shares(found: Estimate) -> str:
-    """Write a share as `5.3% (2.1% to 9.8%)`, without an interval where it has none."""
+    """Write a share as `5.3% (2.1% to 9.8%)`, or without the interval if it has none."""
     shown = f"{found.value:.1%}"
     return f"{shown} ({found.low:.1%} to {found.high:.1%})" if found.low < found.high else shown
 
@@ -129,6 +141,7 @@ def quantity(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def alarms(checks: Iterable[LimitCheck]) -> tuple[str, ...]:
-    """Return the texts of those checks that are alarms."""
-    return tuple(check.note for check in checks if check.standing is Standing.ALARM)
+def first_names(names: Sequence[str], most: int = 5) -> str:
+    """Return the first names and the number of the others; with `most` 2, five names are `a, b and 3 more`."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -1,112 +1,141 @@
-"""The first sections of the model card: alarms, what the evidence can and cannot show, and the published limits."""
+"""Input of the model card, and its sections on evidence: alarms, scope, published limits, and data."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from training.dataset import UNDATED
 from training.evidence.card_approval import NOT_APPROVED
 from training.evidence.limits import Standing, quantity, two_digits, uncertainty
+from training.evidence.metrics import Estimate
 from training.evidence.report_blocks import AlertBlock, Approval, Block, Bullets, Prose, Table, number
-from training.evidence.statistics import wilson_interval
+from training.split import Evidence
 
 if TYPE_CHECKING:
-    from training.evidence.metrics import Estimate
+    from matplotlib.figure import Figure
+
+    from scoring.bundle import Bundle
     from training.evidence.study import Finding
 
 SIMULATED: Final = "simulated"
 """The word with which a delivery states that its rows are not of real sellers."""
 
-_NOT_REGISTERED: Final = "This model is of a table. It is not registered and cannot be promoted."
+_NOT_REGISTERED: Final = "This model was trained on a table. It is not registered and cannot be promoted."
 _STUDY: Final = "discrimination"
 _FEW: Final = 50
-"""Defaults below which the card states that they prove little; the gates require as many by default."""
-
+"""The card warns about fewer defaults than this; the gates require as many by default."""
 
 Facts = Mapping[str, str | int | float]
 """Parameters, counts and digests of a run."""
 
 
-def alarm_blocks(findings: tuple[Finding, ...], facts: Facts) -> Iterator[Block]:
+@dataclass(frozen=True)
+class CardInput:
+    """The results of a run.
+
+    Attributes:
+        bundle: the trained bundle.
+        figures: performance metrics of the model on the test rows.
+        scorecard: those of the scorecard benchmark.
+        findings: of all studies.
+        plots: of the run, by file name without ending.
+        facts: parameters, counts and digests; settings have a point in their name.
+    """
+
+    bundle: Bundle
+    figures: Mapping[str, Estimate]
+    scorecard: Mapping[str, Estimate]
+    findings: tuple[Finding, ...]
+    plots: Mapping[str, Figure]
+    facts: Facts
+
+    @property
+    def is_table(self) -> bool:
+        """Whether the model was trained on a table."""
+        return self.facts.get("kind") == "table"
+
+    @property
+    def borrower(self) -> str:
+        """The word for a person or firm that is scored."""
+        return "borrower" if self.is_table else "seller"
+
+
+def alarm_blocks(run: CardInput) -> Iterator[Block]:
     """Yield every alarm, the approval, and the figures beyond a limit that raise no alarm, with the reason."""
-    raised = [(finding, alarm) for finding in findings for alarm in finding.alarms]
-    yield Prose(_NOT_REGISTERED) if facts.get("kind") == "table" else Approval(NOT_APPROVED)
-    if not raised:
-        yield Prose(f"None of {len(findings)} studies raised an alarm.")
-    for finding, alarm in raised:
+    alarms = [(finding, alarm) for finding in run.findings for alarm in finding.alarms]
+    yield Prose(_NOT_REGISTERED) if run.is_table else Approval(NOT_APPROVED)
+    if not alarms:
+        yield Prose(f"None of the {len(run.findings)} studies raised an alarm.")
+    for finding, alarm in alarms:
         yield AlertBlock(f"{finding.title}: {alarm}", finding.name)
-    others = [
+    notes = [
         f"{finding.title}: {check.note}"
-        for finding in findings
+        for finding in run.findings
         for check in finding.checks
         if check.note and check.standing is not Standing.ALARM
     ]
-    others += [f"{each.title}: {each.said}" for each in findings if not (each.figures or each.tables or each.plots)]
-    if others:
+    notes += [
+        f"{each.title}: {each.summary}" for each in run.findings if not (each.figures or each.tables or each.plots)
+    ]
+    if notes:
         yield Prose("These figures are beyond a limit without an alarm, or could not be measured:")
-        yield Bullets(tuple(others))
+        yield Bullets(tuple(notes))
 
 
-def evidence_blocks(facts: Facts, figures: Mapping[str, Estimate], findings: tuple[Finding, ...]) -> Iterator[Block]:
+def evidence_blocks(run: CardInput) -> Iterator[Block]:
     """Yield the origin of the data and what the number of defaults can show."""
-    yield Bullets(
-        (
-            _origin(facts),
-            f"Outcomes come from {facts['outcomes']}.",
-            *_sample(facts),
-            *_auc(facts, figures["auc"], findings),
-        )
-    )
+    yield Bullets((_origin(run), f"Outcomes come from {run.facts['outcomes']}.", *_sample(run), *_auc(run)))
 
 
-def _origin(facts: Facts) -> str:
-    origin = str(facts["origin"])
-    if facts.get("kind") == "table":
-        return f"The rows are of {origin}. The figures hold for rows like these."
-    stated = f"Operating data: {origin}, through {facts['data_through']}."
+def _origin(run: CardInput) -> str:
+    origin = str(run.facts["origin"])
+    if run.is_table:
+        return f"The rows come from {origin}. The figures are valid for rows like these."
+    data = f"Operating data: {origin}, through {run.facts['data_through']}."
     if SIMULATED not in origin:
-        return f"{stated} The figures hold for the sellers and the period of these data."
+        return f"{data} The figures are valid for the sellers and the period of these data."
     return (
-        f"{stated} The sellers, orders and loans are simulated. The figures are no evidence of how the model ranks "
-        "real sellers."
+        f"{data} The sellers, orders and loans are simulated. The figures are no evidence of how the model ranks real "
+        "sellers."
     )
 
 
-def _sample(facts: Facts) -> Iterator[str]:
-    rows, bad = int(facts["test_rows"]), int(facts["test_bad"])
-    low, high = (float(end) for end in wilson_interval(bad, rows))
+def _sample(run: CardInput) -> Iterator[str]:
+    rows, bad = int(run.facts["test_rows"]), int(run.facts["test_bad"])
+    rate = Estimate.share(bad, rows)
     yield (
-        f"Test sample: {rows:,} loans with {quantity(bad, 'default')}, a default rate of {bad / rows:.1%} (95% "
-        f"interval {low:.1%} to {high:.1%}). Training sample: {number(facts['train_rows'])} loans with "
-        f"{number(facts['train_bad'])} defaults."
+        f"Test sample: {rows:,} loans with {quantity(bad, 'default')}, a default rate of {rate.value:.1%} (95% "
+        f"interval {rate.low:.1%} to {rate.high:.1%}). Training sample: {number(run.facts['train_rows'])} loans with "
+        f"{number(run.facts['train_bad'])} defaults."
     )
     if bad < _FEW:
-        kind = "borrower" if facts.get("kind") == "table" else "seller"
         yield (
-            f"{quantity(bad, 'default')} prove little. They can show that a model ranks far better than chance. They "
-            "cannot show a small improvement, the default rate of a band to within a few percentage points, or equal "
-            f"quality for every kind of {kind}. {_FEW} defaults or more are the usual requirement."
+            f"{quantity(bad, 'default')} are weak evidence. They can show that a model ranks far better than chance. "
+            "They cannot show a small improvement, the default rate of a band to within a few percentage points, or "
+            f"equal quality for every kind of {run.borrower}. {_FEW} defaults or more are the usual requirement."
         )
 
 
-def _auc(facts: Facts, auc: Estimate, findings: tuple[Finding, ...]) -> Iterator[str]:
-    bad = int(facts["test_bad"])
-    paired: Mapping[str, float] = next((each.figures for each in findings if each.name == _STUDY), {})
+def _auc(run: CardInput) -> Iterator[str]:
+    bad, auc = int(run.facts["test_bad"]), run.figures["auc"]
+    paired: Mapping[str, float] = next((each.figures for each in run.findings if each.name == _STUDY), {})
     uncertain = uncertainty(paired.get("auc_low", auc.low), paired.get("auc_high", auc.high))
     yield (
-        f"{quantity(bad, 'default')}: an AUC measured on them is uncertain by {uncertain}. A difference smaller "
-        "than that to an AUC measured on other loans cannot be seen."
+        f"{quantity(bad, 'default')}: the AUC measured on them is uncertain by {uncertain}. A smaller difference from "
+        "an AUC measured on other loans is not significant."
     )
     if "auc_difference" in paired:
         least = (paired["auc_difference_high"] - paired["auc_difference_low"]) / 2
         yield (
-            f"On these same loans, two models can be distinguished only if their AUC differs by more than about "
+            "On these same loans, two models can be distinguished only if their AUC differs by more than about "
             f"{two_digits(least)}."
         )
 
 
 def limit_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
-    """Yield a table of every published limit, the figure that was measured, and the result."""
+    """Yield a table of every published limit, the measured figure, and the result."""
     yield Prose(
         "A figure beyond its limit raises an alarm if its whole 95% interval lies beyond the limit. An alarm blocks a "
         "promotion unless the gates file accepts the alarms of its study by name."
@@ -118,3 +147,57 @@ def limit_blocks(findings: tuple[Finding, ...]) -> Iterator[Block]:
     )
     if rows:
         yield Table("Limits and figures", ("study", "figure", "found", "limit", "result"), rows, (False,) * 5)
+
+
+def _explainer(bundle: Bundle) -> str:
+    tables = bundle.model.tables
+    if tables is None:
+        return (
+            "LightGBM computes contributions for every row (pred_contrib), because the trees are too deep for tables."
+        )
+    return f"Contributions come from tables of {tables.mib:.1f} MiB that are built when the model is loaded."
+
+
+def data_blocks(run: CardInput) -> Iterator[Block]:
+    """Yield the reference of explanations, the training and test samples, and the versions of the data."""
+    facts, bundle = run.facts, run.bundle
+    yield Prose(f"The reference of every explanation: {bundle.reference.population}. {_explainer(bundle)}")
+    rows = {
+        **_samples(run),
+        **_served(facts),
+        "test method": str(facts["evidence"]).replace("_", " "),
+        "excluded: outcome still open": number(facts["censored"]),
+        "excluded: without instalments": number(facts["unscheduled"]),
+        f"excluded: between the samples, or of {run.borrower}s kept apart": number(facts["set_apart"]),
+        "origin of the operating data": str(facts["origin"]),
+        "operating data through": str(facts["data_through"]),
+        "outcomes from": str(facts["outcomes"]),
+        "required tables": ", ".join(bundle.sheet.required_tables),
+        "optional tables": ", ".join(bundle.sheet.optional_tables),
+        "version of the operating data": str(facts["data_version"]),
+        "digest of the rows": str(facts["dataset"]),
+        "digest of the catalogue": str(facts["catalogue"]),
+    }
+    yield Table("Rows and versions", ("item", "value"), tuple(rows.items()), (False, False))
+
+
+def _samples(run: CardInput) -> dict[str, str]:
+    """Return the training and test rows with their period; out-of-fold rows have one day or no date."""
+    facts = run.facts
+    size = {
+        name: f"{number(facts[f'{name}_rows'])} ({number(facts[f'{name}_bad'])} defaults)" for name in ("train", "test")
+    }
+    if facts["evidence"] != Evidence.OUT_OF_FOLD:
+        train, test = f"as of before {facts['train_before']}", f"as of {facts['test_from']} or later"
+        return {"training rows": f"{size['train']}, {train}", "test rows": f"{size['test']}, {test}"}
+    is_undated = run.is_table and facts["test_from"] == UNDATED.isoformat()
+    when = "without dates" if is_undated else f"as of {facts['test_from']}"
+    test = "the training rows, each predicted by a model that was not trained on it"
+    return {"training rows": f"{size['train']}, {when}", "test rows": f"{size['test']}: {test}"}
+
+
+def _served(facts: Facts) -> dict[str, str]:
+    if "served_rows" not in facts:
+        return {}
+    size = f"{number(facts['served_rows'])} ({number(facts['served_bad'])} defaults)"
+    return {"training rows of the served model": f"{size}, as of before {facts['served_before']}"}

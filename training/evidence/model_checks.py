@@ -1,7 +1,4 @@
-"""Does a feature know the outcome? Whatever ranks outcomes too well to be true was hardly known before them.
-
-Does the served model obey every declared sign? Asked of the bundle itself, by moves that change one feature.
-"""
+"""Checks of the model itself: target leakage (features that contain the outcome) and monotonicity of each feature."""
 
 from __future__ import annotations
 
@@ -12,45 +9,44 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms
-from training.evidence.metrics import auc
-from training.evidence.statistics import predict_by_single_features, predict_out_of_fold
+from training.evidence.limits import Limit, LimitCheck, alarm_if, first_names
+from training.evidence.metrics import auc, build_table
+from training.evidence.statistics import logistic, predict_by_single_features, predict_out_of_fold
 from training.evidence.study import Finding, log_odds
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from scoring.bundle import Bundle
     from training.dataset import Dataset
     from training.evidence.study import ReviewedModel
 
-
 TOO_GOOD: Final = 0.95
-"""An AUC that no single operating figure reaches honestly: good application scores end near 0.8."""
-
+"""Largest plausible AUC of a single operating figure: good application scores reach about 0.8."""
 
 TOO_MUCH: Final = 0.10
-"""AUC that one feature of a hundred may add to all others: those that mean the same stand in for an honest one."""
-
+"""Largest plausible AUC that one feature adds to a hundred others, because similar features replace it."""
 
 TOO_WELL: Final = 0.95
-"""An AUC that no model of operating data reaches honestly on later loans. Several blurred copies of the outcome hide
-from the questions to one feature, and show here."""
-
+"""Largest plausible AUC of a model of operating data on later loans. It reveals several blurred copies of the outcome,
+which the tests of single features miss."""
 
 ROWS: Final = 8_000
-"""Training rows that are asked: a feature that knows outcomes shows on far fewer."""
+"""Most training rows to examine: leakage is visible on far fewer."""
 
+MOVES: Final = 10_000
+"""Random moves of each feature: enough to cross each of its splits from many sides."""
 
 _LEAST_OF_A_KIND: Final = 20
-
-
 _NAMED: Final = 3
+_BEYOND: Final = 0.1
+"""Moves also go beyond the observed range of a feature by this share of it, as future sellers may."""
+
+_MOST_ROWS: Final = 5_000
+_FIND_OUT: Final = "Find out when its values became known."
 
 
 @dataclass(frozen=True)
 class SingleFeatureAuc:
-    """What one feature tells of outcomes by itself: AUC on all rows, and on those that have a value, if enough do."""
+    """AUC of one feature alone, on all rows and on the rows with a value (None if too few outcomes are known)."""
 
     feature: str
     all_rows: float
@@ -58,34 +54,40 @@ class SingleFeatureAuc:
 
     @property
     def best(self) -> float:
-        """The better of both: a copy of the outcome that only some rows have is perfect on those."""
+        """The larger of both: a copy of the outcome that only some rows have is perfect on those."""
         return max(self.all_rows, self.known_rows or 0.0)
 
 
-def leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
-    """Ask every feature alone to rank the outcomes of training rows, and drop those that the model leans on most."""
+def study_leaks(subject: ReviewedModel, most: int = ROWS) -> Finding:
+    """Rank training outcomes by each feature alone, and measure the AUC lost without the most used feature."""
     rows = _sample(subject, most)
-    told = sorted(_single_feature_aucs(rows, subject.seed), key=lambda each: -each.best)
-    leant_on, lost = _reliance(subject, rows)
-    whole = auc(subject.bad, subject.probability)
-    checks = (*_alone(told), *_leak_checks(leant_on, lost, whole, told))
+    ranked = sorted(_single_feature_aucs(rows, subject.seed), key=lambda feature: -feature.best)
+    most_used, lost = _most_used(subject, rows)
+    model_auc = auc(subject.bad, subject.probability)
     return Finding(
         "leaks",
-        "Features that may know the outcome",
-        f"Asked: does a feature contain the outcome? Each of {len(told)} features alone ranked the outcomes of "
+        "Target leakage",
+        f"Does a feature contain the outcome? Each of {len(ranked)} features alone ranked the outcomes of "
         f"{len(rows.rows):,} training rows, by a shallow tree trained on other {rows.borrowers}. The best, "
-        f"{told[0].feature}, reaches AUC {told[0].best:.3f}; the limit is {TOO_GOOD}. Without {leant_on}, the feature "
-        f"that the model uses most, a small model loses {lost:.3f} of AUC; the limit is {TOO_MUCH}. The model itself "
-        f"reaches {whole:.3f} on the test rows; the limit is {TOO_WELL}.",
-        figures={"best_alone_auc": told[0].best, "lost_without_one_auc": lost, "model_auc": whole},
-        tables={"Features alone": _leak_table(told)},
-        alarms=alarms(checks),
-        checks=checks,
+        f"{ranked[0].feature}, reaches an AUC of {ranked[0].best:.3f}; the limit is {TOO_GOOD}. Without {most_used}, "
+        f"the feature that the model uses most, the AUC of a small model falls by {lost:.3f}; the limit is {TOO_MUCH}. "
+        f"The AUC of the model itself is {model_auc:.3f} on the test rows; the limit is {TOO_WELL}.",
+        figures={"best_alone_auc": ranked[0].best, "lost_without_one_auc": lost, "model_auc": model_auc},
+        tables={
+            "Features alone": build_table(
+                {
+                    "feature": feature.feature,
+                    "auc_alone": feature.all_rows,
+                    "auc_where_known": np.nan if feature.known_rows is None else feature.known_rows,
+                }
+                for feature in ranked
+            )
+        },
+        checks=(*_check_single_features(ranked), *_check_model(most_used, lost, model_auc, ranked)),
     )
 
 
 def _sample(subject: ReviewedModel, most: int) -> Dataset:
-    """Return the training rows, or so many of them drawn at random."""
     train = subject.train
     if len(train.rows) <= most:
         return train
@@ -101,10 +103,10 @@ def _single_feature_aucs(rows: Dataset, seed: int) -> Iterator[SingleFeatureAuc]
         yield SingleFeatureAuc(name, auc(bad, probability), auc(bad[known], probability[known]) if enough else None)
 
 
-def _reliance(subject: ReviewedModel, rows: Dataset) -> tuple[str, float]:
-    """Return the feature that the model under review uses most, and the AUC that a small model loses without it."""
+def _most_used(subject: ReviewedModel, rows: Dataset) -> tuple[str, float]:
+    """Return the feature that the reviewed model uses most, and the AUC that a small model loses without it."""
     bad, sellers = rows.rows["bad"].to_numpy(), rows.rows["seller_id"]
-    if len(rows.features.columns) == 1:  # without its only feature no model is left to compare with
+    if len(rows.features.columns) == 1:  # without its only feature, there is no model to compare with
         return str(rows.features.columns[0]), 0.0
     name = subject.bundle.sheet.names[int(subject.bundle.model.booster.feature_importance("gain").argmax())]
     with_it, without = (
@@ -114,79 +116,45 @@ def _reliance(subject: ReviewedModel, rows: Dataset) -> tuple[str, float]:
     return name, with_it - without
 
 
-def _alone(told: list[SingleFeatureAuc]) -> Iterator[LimitCheck]:
-    figure, limit = "AUC of one feature alone", f"at most {TOO_GOOD}"
-    beyond = [each for each in told if each.best > TOO_GOOD]
-    if not beyond:
-        yield LimitCheck(figure, f"{told[0].best:.3f}", limit, Standing.WITHIN)
-    for each in beyond:
+def _check_single_features(ranked: list[SingleFeatureAuc]) -> Iterator[LimitCheck]:
+    beyond = [feature for feature in ranked if feature.best > TOO_GOOD]
+    for feature in beyond or ranked[:1]:
         note = (
-            f"{each.feature} alone ranks outcomes with AUC {each.best:.3f}, above the limit of {TOO_GOOD}: too well "
-            "for anything known before them. Find out when its values became known."
+            f"{feature.feature} alone ranks outcomes with an AUC of {feature.best:.3f}, above the limit of {TOO_GOOD}. "
+            f"No feature that is known before the outcome ranks that well. {_FIND_OUT}"
         )
-        yield LimitCheck(figure, f"{each.best:.3f}", limit, Standing.ALARM, note)
+        yield alarm_if(beyond, "AUC of one feature alone", f"{feature.best:.3f}", f"at most {TOO_GOOD}", note)
 
 
-def _leak_checks(leant_on: str, lost: float, whole: float, told: list[SingleFeatureAuc]) -> Iterator[LimitCheck]:
-    suspects = ", ".join(f"{each.feature} ({each.best:.3f})" for each in told[:_NAMED])
-    yield _at_most(
-        Limit("AUC lost without the most used feature", TOO_MUCH),
-        lost,
-        f"{leant_on} alone adds {lost:.3f} of AUC to all other features, above the limit of {TOO_MUCH}: too much for "
-        "one of many. Find out when its values became known.",
+def _check_model(most_used: str, lost: float, model_auc: float, ranked: list[SingleFeatureAuc]) -> Iterator[LimitCheck]:
+    strongest = first_names([f"{each.feature} ({each.best:.3f})" for each in ranked[:_NAMED]])
+    limit = Limit("AUC lost without the most used feature", TOO_MUCH)
+    note = (
+        f"{most_used} alone adds {lost:.3f} of AUC to all other features, above the limit of {TOO_MUCH}. That is too "
+        f"much for one of many features. {_FIND_OUT}"
     )
-    yield _at_most(
-        Limit("AUC of the model on the test rows", TOO_WELL),
-        whole,
-        f"The model ranks the outcomes of the test rows with AUC {whole:.3f}, above the limit of {TOO_WELL}: too well "
-        f"for anything known before them. Several features may each hold a part of the outcome. Strongest alone, with "
-        f"their AUC: {suspects}; {leant_on} is used most. Find out when their values became known.",
+    yield alarm_if(limit.is_beyond(lost), limit.figure, f"{lost:.3f}", str(limit), note)
+    limit = Limit("AUC of the model on the test rows", TOO_WELL)
+    note = (
+        f"The model ranks the outcomes of the test rows with an AUC of {model_auc:.3f}, above the limit of {TOO_WELL}. "
+        "No model of features that are known before the outcome ranks that well. Several features may each contain a "
+        f"part of the outcome. The strongest features alone, with their AUC: {strongest}. The model uses {most_used} "
+        "most. Find out when the values of these features became known."
     )
-
-
-def _at_most(limit: Limit, value: float, alarm: str) -> LimitCheck:
-    """Check a figure without an interval."""
-    standing, note = (Standing.ALARM, alarm) if limit.is_beyond(value) else (Standing.WITHIN, "")
-    return LimitCheck(limit.figure, f"{value:.3f}", str(limit), standing, note)
-
-
-def _leak_table(told: list[SingleFeatureAuc]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "feature": each.feature,
-                "auc_alone": each.all_rows,
-                "auc_where_known": np.nan if each.known_rows is None else each.known_rows,
-            }
-            for each in told
-        ]
-    )
-
-
-MOVES: Final = 10_000
-"""A feature's random moves: enough to cross each of its splits from many sides."""
-
-
-_BEYOND: Final = 0.1
-"""Moves also reach this share of a feature's range past its ends, where the service may one day meet a seller."""
-
-
-_MOST_ROWS: Final = 5_000
+    yield alarm_if(limit.is_beyond(model_auc), limit.figure, f"{model_auc:.3f}", str(limit), note)
 
 
 @dataclass(frozen=True)
 class MonotonicityResult:
-    """What moving one feature did.
+    """The effect of moving one feature.
 
     Attributes:
         feature: its name.
-        sign: +1 where a higher value may only raise the probability of default, -1 where it may only lower it.
-        moves: how many were tried, each to another value; none where the feature was never known.
-        felt: how many changed the probability at all.
-        violations: how many changed it against the sign.
-        largest: the largest violation, in probability of default.
+        sign: +1 if a higher value may only raise the probability of default, -1 if it may only lower it.
+        moves: number of moves, each to another value; 0 if the feature has no value in any row.
+        felt: number of moves that changed the probability.
+        violations: number of moves that changed it against the sign.
+        largest_violation: in probability of default.
     """
 
     feature: str
@@ -194,36 +162,39 @@ class MonotonicityResult:
     moves: int
     felt: int
     violations: int
-    largest: float
+    largest_violation: float
 
 
-def monotone(subject: ReviewedModel, moves: int = MOVES) -> Finding:
-    """Move every signed feature of random test rows, and count where the probability went the wrong way."""
-    found = list(audit_signs(subject.served, subject.test.features.to_numpy(), moves, subject.seed))
-    check = _sign_check(found)
+def study_monotonicity(subject: ReviewedModel, moves: int = MOVES) -> Finding:
+    """Move every signed feature of random test rows, and count the changes of the probability against the sign."""
+    results = list(audit_signs(subject.served, subject.test.features.to_numpy(), moves, subject.seed))
+    violations, tried = sum(each.violations for each in results), sum(each.moves for each in results)
+    known = sum(each.moves > 0 for each in results)
     return Finding(
         "monotone",
-        "Signs that the model obeys",
-        _sign_summary(found, moves),
+        "Monotonicity",
+        "Can a higher value of a feature change the probability of default against its declared sign? In "
+        f"{tried:,} random moves of one feature at a time, {moves:,} for each of the {known} signed features that have "
+        f"a value in the test rows, {violations:,} did. Values are observed ones, and random ones between or slightly "
+        "beyond them.",
         figures={
-            "features": float(len(found)),
-            "moves": float(sum(each.moves for each in found)),
-            "violations": float(sum(each.violations for each in found)),
-            "largest_violation": max((each.largest for each in found), default=0.0),
+            "features": float(len(results)),
+            "moves": float(tried),
+            "violations": float(violations),
+            "largest_violation": max((each.largest_violation for each in results), default=0.0),
         },
-        tables={"Moves by feature": _sign_table(found)},
-        alarms=alarms((check,)),
-        checks=(check,),
+        tables={"Moves by feature": build_table(vars(each) for each in results)},
+        checks=(_check_signs(results, violations),),
     )
 
 
 def audit_signs(bundle: Bundle, rows: NDArray[np.float64], moves: int, seed: int) -> Iterator[MonotonicityResult]:
-    """Yield what single moves of each signed feature do to the probability of default.
+    """Yield the effect of single moves of each signed feature on the probability of default.
 
     Args:
-        bundle: as it would serve.
-        rows: where moves start, shape (rows, features), NaN where missing; a missing value cannot be moved.
-        moves: tried for each feature that is known in some row.
+        bundle: the bundle to serve.
+        rows: the rows from which moves start, shape (rows, features), NaN where missing; missing values are not moved.
+        moves: number of moves of each feature that has a value in some row.
         seed: of the moves.
     """
     rng = np.random.default_rng(seed)
@@ -241,10 +212,10 @@ def audit_signs(bundle: Bundle, rows: NDArray[np.float64], moves: int, seed: int
         moved = rows[start]
         moved[:, column] = _probe_values(rows[known, column], rows[start, column], rng)
         after = log_odds(bundle, moved)
-        # how far the log-odds went in the direction that the move may not take them
+        # the change of the log-odds in the forbidden direction
         upward = np.sign(moved[:, column] - rows[start, column]) * entry.sign
         wrong = upward * (before[start] - after) > 0
-        change = np.abs(_probability(after) - _probability(before[start]))
+        change = np.abs(logistic(after) - logistic(before[start]))
         felt = int((after != before[start]).sum())
         yield MonotonicityResult(
             entry.name, entry.sign, moves, felt, int(wrong.sum()), float(change[wrong].max(initial=0.0))
@@ -252,63 +223,30 @@ def audit_signs(bundle: Bundle, rows: NDArray[np.float64], moves: int, seed: int
 
 
 def _probe_values(
-    seen: NDArray[np.float64], start: NDArray[np.float64], rng: np.random.Generator
+    observed: NDArray[np.float64], start: NDArray[np.float64], rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Draw values to move to, none where it starts: half of them seen, others from anywhere between or a little beyond.
+    """Draw new values that differ from the start: half are observed ones, half lie between or slightly beyond them.
 
-    Where all that was seen is one value, beyond is a tenth of it, or of 1.
+    If all observed values are equal, the range extends by a tenth of the value, or of 1.
     """
-    low, high = float(seen.min()), float(seen.max())
+    low, high = float(observed.min()), float(observed.max())
     beyond = _BEYOND * ((high - low) or abs(high) or 1.0)
     anywhere = rng.uniform(low - beyond, high + beyond, len(start))
-    to = np.where(rng.random(len(start)) < 0.5, rng.choice(seen, len(start)), anywhere)  # noqa: PLR2004
+    to = np.where(rng.random(len(start)) < 0.5, rng.choice(observed, len(start)), anywhere)  # noqa: PLR2004
     return np.where(to == start, anywhere, to)
 
 
-def _probability(of: NDArray[np.float64]) -> NDArray[np.float64]:
-    return 0.5 + 0.5 * np.tanh(0.5 * of)
-
-
-def _sign_summary(found: list[MonotonicityResult], moves: int) -> str:
-    violations, tried = (sum(getattr(each, name) for each in found) for name in ("violations", "moves"))
-    known = sum(each.moves > 0 for each in found)
-    return (
-        "Asked: can a higher value of a feature ever change the probability of default against its declared sign? In "
-        f"{tried:,} random moves of one feature at a time, {moves:,} for each of the {known} signed features that test "
-        f"rows know, {violations:,} did. Values are observed ones, and random ones between or slightly beyond them."
+def _check_signs(results: list[MonotonicityResult], violations: int) -> LimitCheck:
+    broken = [each for each in results if each.violations]
+    worst = max(results, key=lambda each: each.largest_violation, default=None)
+    note = (
+        ""
+        if worst is None
+        else (
+            f"The model breaks the declared sign of {', '.join(each.feature for each in broken)}. The largest "
+            f"violation, {worst.largest_violation:.2g} in probability of default, is that of {worst.feature}. The "
+            "limit is 0. Do not promote the model. Train again with monotone constraints for these features."
+        )
     )
-
-
-def _sign_check(found: list[MonotonicityResult]) -> LimitCheck:
-    broken, violations = [each for each in found if each.violations], sum(each.violations for each in found)
-    note, standing = (_sign_alarm(broken), Standing.ALARM) if broken else ("", Standing.WITHIN)
-    return LimitCheck(
-        "number of moves of one feature against its declared sign", f"{violations:,}", "0", standing, note
-    )
-
-
-def _sign_alarm(broken: list[MonotonicityResult]) -> str:
-    worst = max(broken, key=lambda each: each.largest)
-    return (
-        f"The model breaks the declared sign of {', '.join(each.feature for each in broken)}; the largest violation, "
-        f"{worst.largest:.2g} in probability of default, is of {worst.feature}. The limit is 0. Do not promote it; "
-        "train again with these constraints."
-    )
-
-
-def _sign_table(found: list[MonotonicityResult]) -> pd.DataFrame:
-    import pandas as pd
-
-    return pd.DataFrame(
-        [
-            {
-                "feature": each.feature,
-                "sign": each.sign,
-                "moves": each.moves,
-                "felt": each.felt,
-                "violations": each.violations,
-                "largest_violation": each.largest,
-            }
-            for each in found
-        ]
-    )
+    figure = "number of moves of one feature against its declared sign"
+    return alarm_if(broken, figure, f"{violations:,}", "0", note)

@@ -1,8 +1,6 @@
-"""Published limits of the stability of reasons: under 1% noise in the values, and under refits on other sellers.
+"""Stability of reasons: how often a seller's reasons change under 1% noise in the inputs, and under refits.
 
-Are the reasons a seller is given steady? How often they change by noise in the input, and by training anew.
-
-Asked of the model and of the scorecard beside: what a simpler model would do is the measure of what is much.
+The scorecard benchmark is measured in the same way, as a reference.
 """
 
 from __future__ import annotations
@@ -15,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scoring.reasons import MAX_REASONS
-from training.evidence.limits import Limit, LimitCheck, Standing, alarms
-from training.evidence.metrics import Estimate
+from training.evidence.limits import Limit, LimitCheck, Standing
+from training.evidence.metrics import Estimate, build_table, expand_intervals
 from training.evidence.statistics import mean_interval
 from training.evidence.study import Finding, assess_rows, sample_rows
 
@@ -27,38 +25,108 @@ if TYPE_CHECKING:
     from training.evidence.study import ReviewedModel
     from training.scorecard import Scorecard
 
-
 NOISE_FIRST: Final = Limit("share of sellers whose first reason changes under 1% noise", 0.05, percent=True)
-
-
 NOISE_SET: Final = Limit("share of sellers whose set of reasons changes under 1% noise", 0.15, percent=True)
-
-
 REFIT_FIRST: Final = Limit("share of sellers whose first reason changes under a refit", 0.25, percent=True)
-
-
 REFIT_SET: Final = Limit("share of sellers whose set of reasons changes under a refit", 0.5, percent=True)
 
+ROWS: Final = 300
+"""Most rows to assess: half the width of an interval is then at most 6 percentage points."""
+
+NOISE: Final = 0.01
+DRAWS: Final = 3
 
 _NOISE: Final = (
     "Reasons must not depend on rounding errors. Prefer a model with fewer or coarser splits, or one feature for each "
     "reason."
 )
-
-
 _REFIT: Final = (
-    "A reason holds for this model; another sample of sellers of the same size would give other reasons. Explain each "
-    "decision with the reasons stored with its score, and do not compare reasons of different model versions. More "
-    "training loans reduce the share."
+    "A reason is valid for this model; another sample of sellers of the same size would give other reasons. Explain "
+    "each decision with the reasons stored with its score, and do not compare reasons of different model versions. "
+    "More training loans reduce the share."
 )
-
-
 _LIMITS: Final = {
     "other_first_by_noise": (NOISE_FIRST, _NOISE),
     "changed_by_noise": (NOISE_SET, _NOISE),
     "other_first_by_refits": (REFIT_FIRST, _REFIT),
     "changed_by_refits": (REFIT_SET, _REFIT),
 }
+_FIGURES: Final = {"changed": "changed_by", "first": "other_first_by", "kept": "kept_under"}
+_HEADINGS: Final = {"changed": "another set of four", "first": "another first reason", "kept": "reasons given again"}
+
+ReasonSets = list[tuple[str, ...]]
+"""The reason codes of each row, worst first."""
+
+GiveReasons = Callable[[NDArray[np.float64]], ReasonSets]
+"""Returns the reasons of rows of values."""
+
+
+@dataclass(frozen=True)
+class ReasonStability:
+    """Changes in the reasons of each row over several repetitions: shape (repetitions, rows).
+
+    `changed` is 1 if the set of reasons differs, `first` if the first reason differs; `kept` is the share of a row's
+    reasons that are given again.
+    """
+
+    changed: NDArray[np.float64]
+    first: NDArray[np.float64]
+    kept: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, reasons: ReasonSets, repetitions: Sequence[ReasonSets]) -> ReasonStability:
+        """Compare the original reasons with those of each repetition."""
+        pairs = [list(zip(reasons, other, strict=True)) for other in repetitions]
+        return cls(
+            np.array([[float(set(one) != set(two)) for one, two in row] for row in pairs]),
+            np.array([[float(one[:1] != two[:1]) for one, two in row] for row in pairs]),
+            np.array(
+                [[len(set(one) & set(two)) / len(one) if one else float(not two) for one, two in row] for row in pairs]
+            ),
+        )
+
+    def interval(self, measure: str) -> Estimate:
+        """Return the mean of one of the three and its 95% interval; the repetitions of one row count once."""
+        value, low, high = mean_interval(getattr(self, measure).mean(axis=0))
+        return Estimate(value, max(low, 0.0), min(high, 1.0))
+
+
+@dataclass(frozen=True)
+class ReasonComparison:
+    """The original reasons, and those of the repetitions by cause (`noise`, `refits`)."""
+
+    original: ReasonSets
+    repeated: Mapping[str, Sequence[ReasonSets]]
+
+    def stability(self) -> dict[str, ReasonStability]:
+        """Return the stability by cause."""
+        return {cause: ReasonStability.of(self.original, some) for cause, some in self.repeated.items()}
+
+
+def study_reasons(subject: ReviewedModel) -> Finding:
+    """Compare the reasons of some test rows with those under noise and those of each refit, for both models."""
+    bundle, title = subject.bundle, "Stability of reasons"
+    positions = sample_rows(bundle, subject.test, ROWS, subject.seed)
+    if not len(positions):
+        return Finding(
+            "reasons", title, "Not studied: no test row has enough history for a score, so none has reasons."
+        )
+    rows, matrix = subject.test.rows.iloc[positions], subject.test.features.to_numpy()[positions]
+    models = {
+        "model": [_reasons_of_bundle(each, rows) for each in (bundle, *subject.refits)],
+        "scorecard": [_reasons_of_scorecard(each, bundle) for each in (subject.card, *subject.card_refits)],
+    }
+    compared = {name: _compare_reasons(some, matrix, subject.seed) for name, some in models.items()}
+    stability = {name: comparison.stability() for name, comparison in compared.items()}
+    figures = {"rows": float(len(positions)), **_figures(stability["model"])}
+    return Finding(
+        "reasons",
+        title,
+        _summary(stability, len(positions), len(subject.refits)),
+        figures={**figures, **_figures(stability["scorecard"], "scorecard_")},
+        tables={"Steadiness by model": _by_model(stability), "Reasons given": _by_reason(compared["model"])},
+        checks=tuple(stability_checks(figures)),
+    )
 
 
 def stability_checks(figures: Mapping[str, float]) -> Iterator[LimitCheck]:
@@ -68,203 +136,111 @@ def stability_checks(figures: Mapping[str, float]) -> Iterator[LimitCheck]:
     """
     for name, (limit, action) in _LIMITS.items():
         if name not in figures:
-            note = f"The {limit.figure} was not measured, because no refits were made. Nothing can be claimed about it."
+            note = f"The {limit.figure} was not measured, because no refits were made. There is no evidence about it."
             yield LimitCheck(limit.figure, "not measured", str(limit), Standing.NOT_MEASURED, note)
             continue
-        value, low, high = (figures[f"{name}{end}"] for end in ("", "_low", "_high"))
-        yield limit.check(Estimate(value, low, high), action, f"{figures['rows']:,.0f} test rows")
+        estimate = Estimate(*(figures[f"{name}{end}"] for end in ("", "_low", "_high")))
+        yield limit.check(estimate, action, f"{figures['rows']:,.0f} test rows")
 
 
-ROWS: Final = 300
-"""Rows that are asked: half of an interval is then at most 6 percent points, and asking takes seconds."""
-
-
-NOISE: Final = 0.01
-
-
-DRAWS: Final = 3
-
-
-_FIGURES: Final = {"changed": "changed_by", "led": "other_first_by", "kept": "kept_under"}
-
-
-ReasonSets = list[tuple[str, ...]]
-"""The codes that each row was given, worst first."""
-
-
-AskReasons = Callable[[NDArray[np.float64]], ReasonSets]
-"""What gives reasons for rows of values."""
-
-
-@dataclass(frozen=True)
-class ReasonStability:
-    """What became of the reasons of each row, over several askings: shape (askings, rows).
-
-    `changed` is 1 where another set of reasons was given, `led` where another reason came first; `kept` is the share of
-    a row's reasons that were given again.
-    """
-
-    changed: NDArray[np.float64]
-    led: NDArray[np.float64]
-    kept: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, given: ReasonSets, again: Sequence[ReasonSets]) -> ReasonStability:
-        """Compare what was given with what was given later."""
-        pairs = [list(zip(given, other, strict=True)) for other in again]
-        changed = [[float(set(one) != set(two)) for one, two in asked] for asked in pairs]
-        led = [[float(one[:1] != two[:1]) for one, two in asked] for asked in pairs]
-        kept = [
-            [len(set(one) & set(two)) / len(one) if one else float(not two) for one, two in asked] for asked in pairs
-        ]
-        return cls(np.array(changed), np.array(led), np.array(kept))
-
-    def interval(self, what: str) -> tuple[float, float, float]:
-        """Return the mean of one of the three and its 95% interval; the askings of one row count once."""
-        value, low, high = mean_interval(getattr(self, what).mean(axis=0))
-        return value, max(low, 0.0), min(high, 1.0)
-
-
-@dataclass(frozen=True)
-class ReasonComparison:
-    """The reasons given at first, and by cause those given again."""
-
-    given: ReasonSets
-    again: Mapping[str, Sequence[ReasonSets]]
-
-    def steadiness(self) -> dict[str, ReasonStability]:
-        """Compare by cause."""
-        return {cause: ReasonStability.of(self.given, askings) for cause, askings in self.again.items()}
-
-
-def reasons(subject: ReviewedModel) -> Finding:
-    """Ask both models for the principal reasons of some test rows, again under noise, and again of each refit."""
-    bundle, title = subject.bundle, "Stability of reasons"
-    places = sample_rows(bundle, subject.test, ROWS, subject.seed)
-    if not len(places):
-        return Finding("reasons", title, "No test row has history enough for a score, so none has reasons.")
-    rows, matrix = subject.test.rows.iloc[places], subject.test.features.to_numpy()[places]
-    asked = {
-        "model": [_by_bundle(each, rows) for each in (bundle, *subject.refits)],
-        "scorecard": [_by_scorecard(each, bundle) for each in (subject.card, *subject.card_refits)],
-    }
-    told = {name: _compare_reasons(asks, matrix, subject.seed) for name, asks in asked.items()}
-    found = {name: each.steadiness() for name, each in told.items()}
-    checks = tuple(stability_checks({"rows": float(len(places)), **_figures(found["model"])}))
-    return Finding(
-        "reasons",
-        title,
-        _said(found, len(places), len(subject.refits)),
-        figures={"rows": float(len(places)), **_figures(found["model"]), **_figures(found["scorecard"], "scorecard_")},
-        tables={"Steadiness by model": _by_model(found), "Reasons given": _table(told["model"])},
-        alarms=alarms(checks),
-        checks=checks,
-    )
-
-
-def _by_bundle(bundle: Bundle, rows: pd.DataFrame) -> AskReasons:
+def _reasons_of_bundle(bundle: Bundle, rows: pd.DataFrame) -> GiveReasons:
     return lambda matrix: [
         tuple(reason.code for reason in each.explanation.reasons) if each.explanation else ()
         for each in assess_rows(bundle, rows, matrix)
     ]
 
 
-def _by_scorecard(card: Scorecard, bundle: Bundle) -> AskReasons:
-    """Return how a scorecard is asked: of each reason group its costliest feature, in points of the bundle's scale."""
+def _reasons_of_scorecard(card: Scorecard, bundle: Bundle) -> GiveReasons:
+    """Return a function for the scorecard's reasons: the costliest feature of each reason group."""
     group_of = {entry.name: entry.reason_group for entry in bundle.sheet.entries}
 
-    def ask(matrix: NDArray[np.float64]) -> ReasonSets:
+    def give_reasons(matrix: NDArray[np.float64]) -> ReasonSets:
         import pandas as pd
 
         added = card.contributions(pd.DataFrame(matrix, columns=bundle.sheet.names))
         names, points = list(map(str, added)), np.round(-bundle.policy.scale.factor * added.to_numpy())
         return [tuple(_costliest(names, row, group_of)) for row in points]
 
-    return ask
+    return give_reasons
 
 
 def _costliest(names: Sequence[str], points: NDArray[np.float64], group_of: Mapping[str, str]) -> Iterator[str]:
-    told: set[str] = set()
-    for place in np.argsort(points, kind="stable").tolist():
-        if points[place] >= 0 or len(told) == MAX_REASONS:
+    groups: set[str] = set()
+    for index in np.argsort(points, kind="stable").tolist():
+        if points[index] >= 0 or len(groups) == MAX_REASONS:
             return
-        if group_of[names[place]] not in told:
-            told.add(group_of[names[place]])
-            yield names[place]
+        if group_of[names[index]] not in groups:
+            groups.add(group_of[names[index]])
+            yield names[index]
 
 
-def _compare_reasons(asks: Sequence[AskReasons], matrix: NDArray[np.float64], seed: int) -> ReasonComparison:
-    first, *refits = asks
-    again = {
+def _compare_reasons(models: Sequence[GiveReasons], matrix: NDArray[np.float64], seed: int) -> ReasonComparison:
+    first, *refits = models
+    repeated = {
         "noise": [first(noisy) for noisy in add_noise(matrix, seed)],
         "refits": [refit(matrix) for refit in refits],
     }
-    return ReasonComparison(first(matrix), {cause: askings for cause, askings in again.items() if askings})
+    return ReasonComparison(first(matrix), {cause: some for cause, some in repeated.items() if some})
 
 
 def add_noise(matrix: NDArray[np.float64], seed: int) -> Iterator[NDArray[np.float64]]:
-    """Yield the rows with every value off by a normal error of one percent; what is missing stays missing."""
+    """Yield the rows with a normal error of one percent in every value; missing values stay missing."""
     rng = np.random.default_rng(seed)
     for _ in range(DRAWS):
         yield matrix * (1.0 + NOISE * rng.standard_normal(matrix.shape))
 
 
-def _figures(found: Mapping[str, ReasonStability], prefix: str = "") -> dict[str, float]:
-    figures: dict[str, float] = {}
-    for cause, steadiness in found.items():
-        for what, named in _FIGURES.items():
-            value, low, high = steadiness.interval(what)
-            name = f"{prefix}{named}_{cause}"
-            figures |= {name: value, f"{name}_low": low, f"{name}_high": high}
-    return figures
+def _figures(stability: Mapping[str, ReasonStability], prefix: str = "") -> dict[str, float]:
+    return expand_intervals(
+        {
+            f"{prefix}{name}_{cause}": each.interval(measure)
+            for cause, each in stability.items()
+            for measure, name in _FIGURES.items()
+        }
+    )
 
 
-def _by_model(found: Mapping[str, Mapping[str, ReasonStability]]) -> pd.DataFrame:
-    import pandas as pd
+def _by_model(stability: Mapping[str, Mapping[str, ReasonStability]]) -> pd.DataFrame:
+    def shown(share: Estimate) -> str:
+        return f"{share.value:.1%} ({share.low:.1%} to {share.high:.1%})"
 
-    lines = [
+    return build_table(
         {
             "by": name,
             "under": cause,
-            **{what: "{:.1%} ({:.1%} to {:.1%})".format(*each.interval(what)) for what in _FIGURES},
+            **{heading: shown(each.interval(measure)) for measure, heading in _HEADINGS.items()},
         }
-        for name, causes in found.items()
+        for name, causes in stability.items()
         for cause, each in causes.items()
-    ]
-    words = {"changed": "another set of four", "led": "another first reason", "kept": "reasons given again"}
-    return pd.DataFrame(lines).rename(columns=words)
+    )
 
 
-def _table(told: ReasonComparison) -> pd.DataFrame:
-    """Return a line a reason: how often it was given, and of those how often again."""
-    import pandas as pd
-
-    given, again, lines = told.given, told.again, []
-    for code in sorted({code for codes in given for code in codes}):
-        places = [place for place, codes in enumerate(given) if code in codes]
-        line: dict[str, object] = {"code": code, "given_share": len(places) / len(given)}
-        for cause, askings in again.items():
-            kept = [code in codes[place] for codes in askings for place in places]
-            line[f"kept_under_{cause}"] = float(np.mean(kept))
+def _by_reason(compared: ReasonComparison) -> pd.DataFrame:
+    """Return a line for each reason: how often it is given, and how often a repetition gives it again."""
+    original, repeated, lines = compared.original, compared.repeated, []
+    for code in sorted({code for codes in original for code in codes}):
+        rows = [row for row, codes in enumerate(original) if code in codes]
+        line: dict[str, object] = {"code": code, "given_share": len(rows) / len(original)}
+        for cause, some in repeated.items():
+            line[f"kept_under_{cause}"] = float(np.mean([code in codes[row] for codes in some for row in rows]))
         lines.append(line)
-    columns = ["code", "given_share", *(f"kept_under_{cause}" for cause in again)]
-    return pd.DataFrame(lines, columns=columns).sort_values("given_share", ascending=False, ignore_index=True)
+    columns = ["code", "given_share", *(f"kept_under_{cause}" for cause in repeated)]
+    return build_table(lines, columns).sort_values("given_share", ascending=False, ignore_index=True)
 
 
-def _said(by_model: Mapping[str, Mapping[str, ReasonStability]], rows: int, refits: int) -> str:
+def _summary(stability: Mapping[str, Mapping[str, ReasonStability]], rows: int, refits: int) -> str:
     causes = {
         "noise": f"an error of {NOISE:.0%} in every input",
         "refits": f"{refits} refits on other training sellers",
     }
-    found = by_model["model"]
-    beside = [f"{each.changed.mean():.1%} under {cause}" for cause, each in by_model["scorecard"].items()]
-    parts = [
-        f"under {causes[cause]} another set of at most four was given in {each.changed.mean():.1%} of cases, another "
-        f"first reason in {each.led.mean():.1%}, and {each.kept.mean():.1%} of all reasons were given again"
-        for cause, each in found.items()
+    scorecard = [f"{each.changed.mean():.1%} under {cause}" for cause, each in stability["scorecard"].items()]
+    changes = [
+        f"under {causes[cause]}, the set of at most four reasons changes in {each.changed.mean():.1%} of cases and the "
+        f"first reason in {each.first.mean():.1%}, and {each.kept.mean():.1%} of all reasons are given again"
+        for cause, each in stability["model"].items()
     ]
-    unmade = "" if refits else " No refits were made, so what training anew does to reasons was not measured."
+    no_refits = "" if refits else " No refits were made, so the effect of a refit on reasons was not measured."
     return (
-        f"Asked: would the same seller be told the same reasons again? Of {rows:,} test rows drawn at random, "
-        f"{'; '.join(parts)}. The scorecard beside would have given another set in {' and '.join(beside)}.{unmade}"
+        f"Does the same seller get the same reasons again? For {rows:,} random test rows: {'; '.join(changes)}. "
+        f"With the scorecard benchmark, the set changes in {' and '.join(scorecard)}.{no_refits}"
     )

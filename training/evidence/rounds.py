@@ -1,4 +1,4 @@
-"""The loss of each boosting round: on the rows that trees are grown on, and on rows that are left out."""
+"""Boosting rounds: the log-loss after each round, on the rows that trees are trained on and on rows left out."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evidence.plots import BAD, FAINT, GOOD, new_plot
 from training.evidence.study import Finding
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 NAME: Final = "rounds"
 TABLE: Final = "Loss by round"
 _LISTED: Final = 50
-"""Rounds in the table: enough for the shape of the curve."""
+"""Rounds in the table: enough to show the shape of the curve."""
 
 _TRAINING, _LEFT_OUT = "training", "left_out"
 
@@ -30,7 +31,7 @@ class LossCurve:
     """Log-loss after each round, shape (rounds,) each.
 
     Attributes:
-        training: on the rows that the trees are grown on.
+        training: on the rows that the trees are trained on.
         left_out: on later rows of other sellers, or on a fold of sellers.
         is_later: whether the rows left out are later.
     """
@@ -41,11 +42,11 @@ class LossCurve:
 
     @property
     def best(self) -> int:
-        """The round with the least loss on the rows left out, counted from 1."""
+        """The round with the lowest loss on the rows left out, counted from 1."""
         return int(self.left_out.argmin()) + 1
 
     def table(self) -> pd.DataFrame:
-        """Return up to 50 rounds at even distances, and the best round."""
+        """Return up to 50 rounds at equal distances, and the best round."""
         import pandas as pd
 
         rounds = len(self.left_out)
@@ -64,11 +65,11 @@ def loss_curve(sample: Sample, config: FitConfig) -> LossCurve:
 
     later = sample.origins(config.origins, config.seed)
     inside, outside = (later or sample.folds(config.folds, config.seed))[-1]
-    grown, left_out = sample.take(inside), sample.take(outside)
-    data = lightgbm.Dataset(grown.matrix, grown.bad)
+    train, left_out = sample.take(inside), sample.take(outside)
+    data = lightgbm.Dataset(train.matrix, train.bad)
     losses: dict[str, dict[str, list[float]]] = {}
     lightgbm.train(
-        config.parameters(sample.columns, len(grown.bad), int(grown.bad.sum())),
+        config.parameters(sample.columns, len(train.bad), int(train.bad.sum())),
         data,
         num_boost_round=config.max_rounds,
         valid_sets=[data, lightgbm.Dataset(left_out.matrix, left_out.bad, reference=data)],
@@ -79,28 +80,26 @@ def loss_curve(sample: Sample, config: FitConfig) -> LossCurve:
     return LossCurve(training, outside_loss, bool(later))
 
 
-def boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> Finding:
-    """Report the loss by round, and whether the number of rounds was limited by `fit.max_rounds`.
+def study_boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> Finding:
+    """Report the loss by round, and whether `fit.max_rounds` limited the number of rounds.
 
     Args:
         curve: the recorded losses.
-        rounds: of the boosted trees, in the recipe of the model.
+        rounds: number of rounds in the recipe of the model.
         config: the settings of the fit.
     """
     rows = "later rows of other borrowers" if curve.is_later else "a fold of borrowers"
     at_limit = curve.best > 0.98 * config.max_rounds
-    limit = (
-        f" The loss still fell at the limit of {config.max_rounds:,} rounds (fit.max_rounds): raise the limit or "
+    alarm = (
+        f"The loss was still falling at the limit of {config.max_rounds:,} rounds (fit.max_rounds): raise the limit or "
         "fit.learning_rate."
-        if at_limit
-        else ""
     )
     return Finding(
         NAME,
         "Boosting rounds",
-        f"Boosted trees have {rounds:,} rounds. The loss on {rows} was least after {curve.best:,} rounds: log-loss "
-        f"{curve.left_out[curve.best - 1]:.5f}, and {curve.training[curve.best - 1]:.5f} on the rows that the trees "
-        f"were grown on.{limit}",
+        f"The boosted trees have {rounds:,} rounds. The log-loss on {rows} is lowest after {curve.best:,} rounds: "
+        f"{curve.left_out[curve.best - 1]:.5f}. On the rows that the trees were trained on, it is "
+        f"{curve.training[curve.best - 1]:.5f} then.{f' {alarm}' if at_limit else ''}",
         figures={
             "rounds": float(rounds),
             "best_round": float(curve.best),
@@ -109,22 +108,18 @@ def boosting_rounds(curve: LossCurve, rounds: int, config: FitConfig) -> Finding
         },
         tables={TABLE: curve.table()},
         plots={"loss_by_round": _plot(curve, rounds)},
-        alarms=(limit.strip(),) if at_limit else (),
+        alarms=(alarm,) if at_limit else (),
     )
 
 
 def _plot(curve: LossCurve, rounds: int) -> Figure:
-    from training.evidence.report_blocks import BAD, FAINT, GOOD, new_figure, plain
-
-    figure = new_figure(6.4, 3.8)
-    axes = figure.subplots()
+    figure, axes = new_plot(6.4, 3.8)
     numbers = np.arange(1, len(curve.left_out) + 1)
-    axes.plot(numbers, curve.training, color=GOOD, label="rows that trees are grown on")
+    axes.plot(numbers, curve.training, color=GOOD, label="training rows")
     axes.plot(numbers, curve.left_out, color=BAD, label="rows left out")
-    axes.axvline(curve.best, color=FAINT, linestyle=":", linewidth=1, label=f"least loss, round {curve.best:,}")
+    axes.axvline(curve.best, color=FAINT, linestyle=":", linewidth=1, label=f"lowest loss, round {curve.best:,}")
     if rounds <= len(numbers):
         axes.axvline(rounds, color=FAINT, linestyle="--", linewidth=1, label=f"rounds of the model, {rounds:,}")
     axes.set(xlabel="Round", ylabel="Log-loss", title="Loss by boosting round")
     axes.legend(frameon=False, fontsize=8.5)
-    plain(axes)
     return figure

@@ -1,4 +1,4 @@
-"""SHAP plots of points: what each feature moves, how that depends on its value, and which features act together."""
+"""SHAP plots of points: contributions by feature, their dependence on the value, and interactions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from training.evidence.report_blocks import BAD, FAINT, GOOD, INK, fix_layout, new_figure, plain, shorten, wrap
+from training.evidence.plots import BAD, FAINT, GOOD, INK, fix_layout, new_figure, plain, shorten, wrap
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 15
 _MIDDLE: Final = (0.01, 0.99)
-"""The values between these shares of the rows are drawn; single giants would press all others into one line."""
+"""Quantiles of the values that are plotted; outliers would compress all other values into one line."""
 
 
 def summary(features: pd.DataFrame, points: NDArray[np.float64], label: str = "Points") -> Figure:
-    """Draw SHAP's beeswarm: a dot a row, the weightiest features first, coloured by the feature's value.
+    """Draw SHAP's beeswarm plot: a dot for each row, coloured by the feature's value, the main features first.
 
-    Features that no row knows are left out: they have no value to be coloured by.
+    Features without a value in any row are left out, because they have no value for the colour.
     """
     import matplotlib.pyplot as plt
     import shap
@@ -33,7 +33,7 @@ def summary(features: pd.DataFrame, points: NDArray[np.float64], label: str = "P
     shown = features.loc[:, known]
     names = [shorten(str(name)) for name in shown.columns]
     explanation = shap.Explanation(values=points[:, known], data=shown.to_numpy(), feature_names=names)
-    # shap draws on pyplot's current figure only, so one is lent to it and taken back
+    # shap draws only on pyplot's current figure, so open one and close it again
     figure = plt.figure(figsize=(9.4, 6.0), layout="constrained")
     shap.plots.beeswarm(explanation, max_display=_SHOWN, show=False, plot_size=None, color=_colours())
     figure.axes[0].set_xlabel(label, fontsize=11)
@@ -44,22 +44,22 @@ def summary(features: pd.DataFrame, points: NDArray[np.float64], label: str = "P
 
 
 def dependence(features: pd.DataFrame, points: NDArray[np.float64], partners: Mapping[int, int]) -> Figure:
-    """Draw, for each feature, its points by its value, coloured by the feature that it acts together with most.
+    """Draw the points of each feature by its value, coloured by the feature with the largest interaction.
 
     Args:
         features: values of some rows.
         points: of the same rows and features.
-        partners: places of the features to draw, in this order, each with the place of its partner.
+        partners: positions of the features to draw, in this order, each with the position of its partner.
     """
     import matplotlib.pyplot as plt
 
     columns = 2
     lines = -(-len(partners) // columns)
-    # lent to shap as in `summary`: it looks for pyplot's current figure to put a colour bar on
+    # shap puts its colour bar on pyplot's current figure, see `summary`
     figure = plt.figure(figsize=(9.4, 2.9 * lines), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
-    for axes, (place, partner) in zip(panels, partners.items(), strict=False):
-        _panel(axes, features.iloc[:, place], points[:, place], features.iloc[:, partner])
+    for axes, (feature, partner) in zip(panels, partners.items(), strict=False):
+        _panel(axes, features.iloc[:, feature], points[:, feature], features.iloc[:, partner])
     for axes in panels[len(partners) :]:
         axes.set_visible(False)
     for bar in figure.axes[len(panels) :]:
@@ -69,24 +69,24 @@ def dependence(features: pd.DataFrame, points: NDArray[np.float64], partners: Ma
     return figure
 
 
-def interactions(size: NDArray[np.float64], names: list[str], places: NDArray[np.int64]) -> Figure:
-    """Draw the mean points by pair of features, for those at `places`; what each does alone is left blank."""
-    shown = size[np.ix_(places, places)] * 2.0
+def interactions(size: NDArray[np.float64], names: list[str], chosen: NDArray[np.int64]) -> Figure:
+    """Draw the mean points by pair of the chosen features; the effect of each feature alone is left blank."""
+    shown = size[np.ix_(chosen, chosen)] * 2.0
     np.fill_diagonal(shown, np.nan)
     figure = new_figure(8.2, 6.4)
     axes = figure.subplots()
-    image = axes.imshow(shown, cmap=_shades(), vmin=0.0)
+    image = axes.imshow(shown, cmap=_colours("white", GOOD), vmin=0.0)
     middle = np.nanmax(shown, initial=0.0) / 2
     for (row, column), value in np.ndenumerate(shown):
         if row != column:
             ink = "white" if value > middle else INK
             axes.text(column, row, f"{value:.1f}", ha="center", va="center", fontsize=7.5, color=ink)
-    labels = [shorten(names[place]) for place in places]
+    labels = [shorten(names[feature]) for feature in chosen]
     axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
     axes.set_yticks(range(len(labels)), labels, fontsize=8)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    figure.colorbar(image, ax=axes, shrink=0.7, label="Mean points by both together")
+    figure.colorbar(image, ax=axes, shrink=0.7, label="Mean points of the interaction")
     return figure
 
 
@@ -94,7 +94,7 @@ def _panel(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner: 
     known = values.notna().to_numpy()
     axes.axhline(0.0, color=FAINT, linewidth=1, linestyle=":")
     if known.any():
-        _scattered(axes, values[known], points[known], partner[known])
+        _scatter(axes, values[known], points[known], partner[known])
     axes.set_xlabel(shorten(str(values.name)), fontsize=10)
     axes.set_ylabel("Points", fontsize=10)
     plain(axes)
@@ -103,8 +103,8 @@ def _panel(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner: 
         axes.legend(frameon=False, fontsize=7.5)
 
 
-def _scattered(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner: pd.Series) -> None:
-    """Draw SHAP's scatter, coloured by the partner's rank, since single giants would leave all others one colour."""
+def _scatter(axes: Axes, values: pd.Series, points: NDArray[np.float64], partner: pd.Series) -> None:
+    """Draw SHAP's scatter plot, coloured by the partner's rank, because outliers would give all others one colour."""
     import shap
 
     rank = partner.rank(pct=True).fillna(0.5).rename(wrap(f"{shorten(str(partner.name))}, by rank", 26))
@@ -126,15 +126,8 @@ def _scattered(axes: Axes, values: pd.Series, points: NDArray[np.float64], partn
     )
 
 
-def _colours() -> Colormap:
-    """Return the colours of low to high values."""
+def _colours(*colours: str) -> Colormap:
+    """Return a colour map from low to high values."""
     from matplotlib.colors import LinearSegmentedColormap
 
-    return LinearSegmentedColormap.from_list("values", [GOOD, "#d9b44a", BAD])
-
-
-def _shades() -> Colormap:
-    """Return the colours of none to much."""
-    from matplotlib.colors import LinearSegmentedColormap
-
-    return LinearSegmentedColormap.from_list("amounts", ["white", GOOD])
+    return LinearSegmentedColormap.from_list("values", colours or (GOOD, "#d9b44a", BAD))

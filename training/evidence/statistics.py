@@ -1,20 +1,13 @@
-"""Intervals that need no resampling of rows: of shares, and of means.
+"""Statistics of the studies: confidence intervals, bootstrap, calibration slope, and small out-of-fold models.
 
-The bootstrap of predictions: rows are ranked once, and a resample is how often each of them was drawn.
-
-If the sellers of the rows are given, sellers are drawn and each counts with all rows.
-
-So a resample costs a few passes over the rows and no sorting: 200 of 260,000 rows take seconds.
-
-Calibration slope and intercept: the logistic regression of outcomes on the log-odds that were predicted.
-
-What features can tell of a yes or no about rows, by small models that never saw the row's seller.
+A resample of the bootstrap is the number of times that each row was drawn, so its metrics need no sorting: 200
+resamples of 260,000 rows take seconds. If the sellers of the rows are given, sellers are drawn, each with all rows
+(cluster bootstrap).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,17 +16,45 @@ from numpy.typing import ArrayLike, NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-
 Z: Final = 1.959964
 """Standard errors on either side of a 95% interval of a normal figure."""
 
+RESAMPLES: Final = 200
+"""Enough for the ends of a 95% interval to be stable in the second digit."""
+
+_PRECISION: Final = 1e-4
+"""Precision of a normal prior around slope 1 and intercept 0 (standard deviation 100): negligible with more than a few
+rows, but it keeps the fit finite if predictions separate good and bad completely."""
+
+_TOLERANCE: Final = 1e-3
+"""Largest last step; the error that it leaves is about its square."""
+
+_MOST_STEPS: Final = 100
+_MOST_HALVINGS: Final = 40
+_FOLDS: Final = 3
+_ROUNDS: Final = 30
+_PARAMETERS: Final = {
+    "objective": "binary",
+    "num_leaves": 8,
+    "learning_rate": 0.1,
+    "min_data_in_leaf": 20,
+    "lambda_l2": 10.0,
+    "verbosity": -1,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,  # with a few thousand rows, a second thread costs more than it saves
+}
+_DEPTH: Final = 3
+_LEAST_IN_LEAF: Final = 10
+_LARGEST: Final = float(np.finfo(np.float32).max)
+
 
 def wilson_interval(hits: ArrayLike, rows: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the ends of the 95% interval of shares `hits / rows`; where there are no rows, 0 and 1.
+    """Return the ends of the 95% interval of shares `hits / rows`; 0 and 1 without rows.
 
-    Example: of 10 loans none went bad: the share is 0, its interval 0 to 0.278.
+    Example: none of 10 loans defaulted: the share is 0, its interval 0 to 0.278.
 
-    Formula: Wilson, Probable inference, 1927: it stays within 0 and 1 and holds for rare events too.
+    Formula: Wilson, Probable inference, 1927. It stays within 0 and 1 and is valid for rare events.
     """
     n = np.asarray(rows, dtype=np.float64)
     some = np.maximum(n, 1.0)
@@ -47,134 +68,75 @@ def wilson_interval(hits: ArrayLike, rows: ArrayLike) -> tuple[NDArray[np.float6
 def mean_interval(values: NDArray[np.float64]) -> tuple[float, float, float]:
     """Return the mean of independent values and its 95% interval, by the central limit theorem.
 
-    Example: two values 1 and 3 have the mean 2 and, by a standard error of 1, the interval 0.04 to 3.96.
+    Example: the values 1 and 3 have the mean 2, the standard error 1 and the interval 0.04 to 3.96.
     """
     middle = float(values.mean())
     half = Z * float(values.std(ddof=1)) / float(np.sqrt(len(values))) if len(values) > 1 else float("inf")
     return middle, middle - half, middle + half
 
 
-RESAMPLES: Final = 200
-"""Enough for the ends of a 95% interval to be steady in the second digit, and for a run to end the same day."""
+def draw_resamples(
+    bad: NDArray[np.bool_], seed: int, sellers: NDArray[np.int64] | None = None, count: int = RESAMPLES
+) -> Iterator[NDArray[np.float64]]:
+    """Draw as many rows (or sellers) as there are, with replacement; a draw without bad or good rows is repeated.
 
+    The same seed draws the same rows whatever their predictions, so two models are compared on the same resamples.
 
-@dataclass(frozen=True)
-class Ranked:
-    """Bad and good rows, each by rising probability of default, and where the bad ones stand among both.
+    Args:
+        bad: True for the bad rows; both outcomes must occur.
+        seed: of the draws.
+        sellers: the number of each row's seller, from 0: all rows of a seller are then drawn together.
+        count: number of resamples.
 
-    `bad_order` and `good_order` sort either kind; `among_bad` and `among_good` hold, for each bad row, how many rows of
-    the kind lie below it (first row) and at or below it (second row). `bad_sellers` and `good_sellers` are the
-    numbers of the rows' sellers before sorting; None if each row is drawn alone.
-    """
-
-    bad: NDArray[np.float64]
-    good: NDArray[np.float64]
-    bad_order: NDArray[np.int64]
-    good_order: NDArray[np.int64]
-    among_bad: NDArray[np.int64]
-    among_good: NDArray[np.int64]
-    bad_sellers: NDArray[np.int64] | None = None
-    good_sellers: NDArray[np.int64] | None = None
-
-    @classmethod
-    def of(
-        cls, bad: NDArray[np.bool_], probability: NDArray[np.float64], sellers: NDArray[np.int64] | None = None
-    ) -> Ranked:
-        """Rank the rows; both kinds must occur.
-
-        Args:
-            bad: True for the bad rows.
-            probability: of default of each row.
-            sellers: the number of each row's seller, from 0: all rows of a seller are then drawn together.
-        """
-        kinds = [probability[bad], probability[~bad]]
-        orders = [np.argsort(kind, kind="stable") for kind in kinds]
-        worse, better = (kind[order] for kind, order in zip(kinds, orders, strict=True))
-        among = [
-            np.stack([np.searchsorted(kind, worse, side) for side in ("left", "right")]) for kind in (worse, better)
-        ]
-        of_kinds = (None, None) if sellers is None else (sellers[bad], sellers[~bad])
-        return cls(worse, better, orders[0], orders[1], among[0], among[1], *of_kinds)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """How often each row counts, both kinds in the order of `Ranked`: once each, or as a resample drew them."""
-
-    bad: NDArray[np.float64]
-    good: NDArray[np.float64]
-
-
-def without_resampling(ranked: Ranked) -> Sample:
-    """Return the sample in which every row counts once."""
-    return Sample(np.ones(len(ranked.bad)), np.ones(len(ranked.good)))
-
-
-def draw_resamples(ranked: Ranked, seed: int, count: int = RESAMPLES) -> Iterator[Sample]:
-    """Draw as many rows (or sellers) as there are, with replacement; a draw that lacks a kind is repeated.
-
-    The same seed draws the same rows whatever was predicted for them, so that two models are compared on the same.
+    Yields:
+        The number of times that each row was drawn.
     """
     rng = np.random.default_rng(seed)
-    if ranked.bad_sellers is not None and ranked.good_sellers is not None:
-        yield from _of_sellers(ranked, ranked.bad_sellers, ranked.good_sellers, rng, count)
-        return
-    bads, goods = len(ranked.bad), len(ranked.good)
     for _ in range(count):
-        drawn = 0
-        while not 0 < drawn < bads + goods:
-            drawn = int(rng.binomial(bads + goods, bads / (bads + goods)))
-        counts = [
-            np.bincount(rng.integers(0, rows, times), minlength=rows).astype(np.float64)
-            for rows, times in ((bads, drawn), (goods, bads + goods - drawn))
-        ]
-        yield Sample(counts[0][ranked.bad_order], counts[1][ranked.good_order])
+        yield _draw_rows(rng, bad) if sellers is None else _draw_sellers(rng, bad, sellers)
 
 
-def _of_sellers(
-    ranked: Ranked,
-    bad_sellers: NDArray[np.int64],
-    good_sellers: NDArray[np.int64],
-    rng: np.random.Generator,
-    count: int,
-) -> Iterator[Sample]:
-    """Draw sellers, each with all rows."""
-    known = int(max(bad_sellers.max(), good_sellers.max())) + 1
-    for _ in range(count):
-        bads = goods = np.zeros(0)
-        while not (bads.sum() and goods.sum()):
-            times = np.bincount(rng.integers(0, known, known), minlength=known).astype(np.float64)
-            bads, goods = times[bad_sellers], times[good_sellers]
-        yield Sample(bads[ranked.bad_order], goods[ranked.good_order])
+def _draw_rows(rng: np.random.Generator, bad: NDArray[np.bool_]) -> NDArray[np.float64]:
+    rows, bads, drawn = len(bad), int(bad.sum()), 0
+    while not 0 < drawn < rows:
+        drawn = int(rng.binomial(rows, bads / rows))
+    weight = np.empty(rows)
+    weight[bad] = draw_counts(rng, bads, drawn)
+    weight[~bad] = draw_counts(rng, rows - bads, rows - drawn)
+    return weight
 
 
-def cumulative(counts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return running totals that begin at zero: `[2, 1]` is `[0, 2, 3]`."""
-    return np.concatenate([[0.0], np.cumsum(counts)])
+def _draw_sellers(rng: np.random.Generator, bad: NDArray[np.bool_], sellers: NDArray[np.int64]) -> NDArray[np.float64]:
+    weight = np.zeros(len(bad))
+    while not 0 < weight[bad].sum() < weight.sum():
+        weight = draw_counts(rng, int(sellers.max()) + 1)[sellers]
+    return weight
+
+
+def draw_counts(rng: np.random.Generator, count: int, draws: int | None = None) -> NDArray[np.float64]:
+    """Draw items with replacement, and return the number of times that each was drawn.
+
+    Args:
+        rng: the random numbers.
+        count: number of items.
+        draws: number of draws; as many as items unless given.
+    """
+    return np.bincount(rng.integers(0, count, count if draws is None else draws), minlength=count).astype(np.float64)
 
 
 def total(weights: NDArray[np.float64], values: NDArray[np.float64]) -> float:
     """Return the sum of weighted values.
 
-    Not by `@`: the linear algebra below it shares such a sum out to threads, so that its last digits would depend on
-    the machine, and on a busy one the threads wait for each other far longer than the sum takes.
+    This does not use `@`, which splits the sum between threads: its last digits would depend on the machine, and on a
+    busy machine the threads wait for each other far longer than the sum takes.
     """
     return float(np.einsum("i,i->", weights, values))
 
 
-_PRECISION: Final = 1e-4
-"""Of a normal prior around slope 1 and intercept 0 (deviation 100): nothing beside a handful of rows, but it keeps
-the fit finite where predictions part good and bad completely."""
-
-
-_TOLERANCE: Final = 1e-3
-"""Of the last step: what it leaves of the error is about its square."""
-
-
-_MOST_STEPS: Final = 100
-
-
-_MOST_HALVINGS: Final = 40
+def logistic(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the probabilities of log-odds, without overflow."""
+    probability: NDArray[np.float64] = 0.5 + 0.5 * np.tanh(0.5 * log_odds)
+    return probability
 
 
 Line = tuple[float, float]
@@ -187,19 +149,19 @@ def recalibration(
     weight: NDArray[np.float64],
     start: Line = (0.0, 1.0),
 ) -> Line:
-    """Return the intercept and slope that make `intercept + slope * log_odds` most likely.
+    """Return the maximum-likelihood intercept and slope of a logistic regression of outcomes on predicted log-odds.
 
-    A slope below 1 says that predictions are too extreme, above 1 that they are too timid. Example: log-odds that
-    are twice what they should be have the slope 0.5.
+    A slope below 1 means that predictions are too extreme, a slope above 1 that they are not extreme enough. Example:
+    predicted log-odds that are twice the true ones have the slope 0.5.
 
-    Found by Newton's method; a step that does not bring the gradient down is halved, which suffices as the
+    Newton's method finds them. A step that does not reduce the gradient is halved, which suffices because the
     likelihood is concave (Cox, Two further applications of a model for binary regression, 1958).
 
     Args:
-        log_odds: what was predicted, shape (n,).
-        bad: 1 where the loan went bad, else 0.
-        weight: how often each row counts.
-        start: where to begin; the fit of all rows is a good start for a resample of them.
+        log_odds: the predicted log-odds, shape (n,).
+        bad: 1 if the loan defaulted, else 0.
+        weight: the number of times that each row counts.
+        start: the first line; the fit of all rows is a good start for a resample of them.
     """
     line = np.array(start)
     gradient, curvature = _slopes(line, log_odds, bad, weight)
@@ -231,75 +193,47 @@ def _slopes(
     return gradient, curvature + _PRECISION * np.eye(2)
 
 
-_FOLDS: Final = 3
-
-
-_ROUNDS: Final = 30
-
-
-_PARAMETERS: Final = {
-    "objective": "binary",
-    "num_leaves": 8,
-    "learning_rate": 0.1,
-    "min_data_in_leaf": 20,
-    "lambda_l2": 10.0,
-    "verbosity": -1,
-    "deterministic": True,
-    "force_row_wise": True,
-    "num_threads": 1,  # of a few thousand rows, a second thread takes longer to wake than to help
-}
-
-
-_DEPTH: Final = 3
-
-
-_LEAST_IN_LEAF: Final = 10
-
-
-_LARGEST: Final = float(np.finfo(np.float32).max)
-
-
 def predict_out_of_fold(
     features: pd.DataFrame, truth: NDArray[np.bool_], sellers: pd.Series, seed: int
 ) -> NDArray[np.float64]:
-    """Return each row's probability of `truth`, by boosted trees on the rows of other sellers.
+    """Return each row's probability of `truth`, by boosted trees that were trained on rows of other sellers.
 
     Args:
-        features: what may tell, NaN where missing.
-        truth: what is to be told; both kinds must occur in as many sellers as there are folds.
-        sellers: whose rows they are.
+        features: the inputs, NaN where missing.
+        truth: the outcome to predict; both values must occur in as many sellers as there are folds.
+        sellers: the seller of each row.
         seed: of folds and models.
     """
     import lightgbm
 
-    matrix, found = features.to_numpy(), np.empty(len(features))
-    for known, unseen in _folds(_FOLDS, truth, sellers, seed):
-        data = lightgbm.Dataset(matrix[known], truth[known].astype(float))
+    matrix, predictions = features.to_numpy(), np.empty(len(features))
+    for train, test in _folds(_FOLDS, truth, sellers, seed):
+        data = lightgbm.Dataset(matrix[train], truth[train].astype(float))
         booster = lightgbm.train({**_PARAMETERS, "seed": seed}, data, num_boost_round=_ROUNDS)
-        found[unseen] = booster.predict(matrix[unseen])
-    return found
+        predictions[test] = booster.predict(matrix[test])
+    return predictions
 
 
 def predict_by_single_features(
     features: pd.DataFrame, truth: NDArray[np.bool_], sellers: pd.Series, seed: int
 ) -> dict[str, NDArray[np.float64]]:
-    """Return, for each feature, each row's probability of `truth` by one shallow tree on that feature of other sellers.
+    """Return each row's probability of `truth` by feature: a shallow tree on that feature alone, of other sellers.
 
-    A tree finds what lies in high values, in low ones, in some between, and in whether there is a value.
+    A tree also finds a signal in medium values and in missing values.
     """
     from sklearn.tree import DecisionTreeRegressor
 
     folds = _folds(2, truth, sellers, seed)
-    found = {}
+    predictions = {}
     for name in features.columns:
-        # trees of scikit-learn read float32: larger values share its end, and only the order matters
+        # scikit-learn's trees read float32; clipping keeps the order of values, and only the order matters
         values = features[[name]].clip(-_LARGEST, _LARGEST).to_numpy()
-        found[name] = np.empty(len(values))
-        for known, unseen in folds:
-            # a regression of 0 and 1 gives shares, and needs no rows of both kinds in every fold
+        predictions[name] = np.empty(len(values))
+        for train, test in folds:
+            # a regression of 0 and 1 predicts shares and does not need both outcomes in every fold
             tree = DecisionTreeRegressor(max_depth=_DEPTH, min_samples_leaf=_LEAST_IN_LEAF, random_state=seed)
-            found[name][unseen] = tree.fit(values[known], truth[known]).predict(values[unseen])
-    return found
+            predictions[name][test] = tree.fit(values[train], truth[train]).predict(values[test])
+    return predictions
 
 
 def _folds(

@@ -1,53 +1,53 @@
-"""The studies that every training run makes of its model, in the order in which the card shows them."""
+"""The studies of every training run, in the order of the model card."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from training.evidence.bands import by_band
-from training.evidence.begins import begins
-from training.evidence.discrimination import discrimination
-from training.evidence.drift import drift
-from training.evidence.explanations import explanations
-from training.evidence.fairness import fairness
+from training.evidence.bands import study_bands
+from training.evidence.discrimination import study_discrimination
+from training.evidence.drift import study_drift
+from training.evidence.explanations import study_explanations
+from training.evidence.fairness import study_fairness
 from training.evidence.fake_orders import study_fake_orders
-from training.evidence.level import level
-from training.evidence.model_checks import leaks, monotone
-from training.evidence.reason_stability import reasons
-from training.evidence.segments import by_segment
-from training.evidence.selection import selection
+from training.evidence.level import study_level
+from training.evidence.model_checks import study_leaks, study_monotonicity
+from training.evidence.reason_stability import study_reasons
+from training.evidence.segments import study_segments
+from training.evidence.selection import study_selection
 from training.evidence.study import Finding, ReviewedModel
-from training.evidence.withholding import withholding
+from training.evidence.table_coverage import study_table_coverage
+from training.evidence.withholding import study_withholding
 
 Study = Callable[[ReviewedModel], Finding]
 
 STUDIES: Final[Mapping[str, Study]] = {
-    "discrimination": discrimination,
-    "level": level,
-    "bands": by_band,
-    "segments": by_segment,
-    "drift": drift,
-    "begins": begins,
-    "monotone": monotone,
-    "explanations": explanations,
-    "reasons": reasons,
-    "fairness": fairness,
-    "selection": selection,
-    "withholding": withholding,
+    "discrimination": study_discrimination,
+    "level": study_level,
+    "bands": study_bands,
+    "segments": study_segments,
+    "drift": study_drift,
+    "begins": study_table_coverage,
+    "monotone": study_monotonicity,
+    "explanations": study_explanations,
+    "reasons": study_reasons,
+    "fairness": study_fairness,
+    "selection": study_selection,
+    "withholding": study_withholding,
     "fake_orders": study_fake_orders,
-    "leaks": leaks,
+    "leaks": study_leaks,
 }
 
 NOT_FOR_TABLES: Final[Mapping[str, str]] = {
-    "segments": "Segments",
+    "segments": "Performance by segment",
     "reasons": "Stability of reasons",
     "fairness": "Fairness between groups",
-    "selection": "Outcomes that only the approved have",
-    "withholding": "What withholding brings",
-    "fake_orders": "What fake orders buy",
+    "selection": "Selection bias",
+    "withholding": "Withholding of data",
+    "fake_orders": "Fake orders",
 }
-"""Studies of sellers, of the reason catalogue and of operating data, which do not apply to a table: their titles."""
+"""Titles of the studies that need sellers, the reason catalogue or operating data, and so do not apply to a table."""
 
 
 def table_finding(name: str) -> Finding:
@@ -55,5 +55,5 @@ def table_finding(name: str) -> Finding:
     return Finding(
         name,
         NOT_FOR_TABLES[name],
-        "Does not apply: the rows are of a table, without operating data and reasons of sellers.",
+        "Does not apply: the rows come from a table, without operating data and reasons of sellers.",
     )

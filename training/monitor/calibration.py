@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from training.evidence.bands import judged_bands
+from training.evidence.bands import measure_bands
 from training.evidence.metrics import Estimate, evaluate
 from training.evidence.study import Finding
 from training.monitor.performance import NOT_MEASURED, has_enough_loans, latest_loans, matured_loans
@@ -23,7 +23,7 @@ from training.monitor.performance import NOT_MEASURED, has_enough_loans, latest_
 if TYPE_CHECKING:
     import pandas as pd
 
-    from training.evidence.bands import JudgedBand
+    from training.evidence.bands import BandMetrics
     from training.monitor.subject import MonitoredModel
 
 BY_VINTAGE: Final = "Calibration by vintage"
@@ -97,12 +97,12 @@ def _vintages(loans: pd.DataFrame) -> list[Chunk]:
     return [Chunk.of(str(vintage), part) for vintage, part in loans.groupby("vintage")]
 
 
-def _bands(monitored: MonitoredModel, loans: pd.DataFrame) -> list[JudgedBand]:
+def _bands(monitored: MonitoredModel, loans: pd.DataFrame) -> list[BandMetrics]:
     probability = loans["probability_of_default"].to_numpy(dtype=np.float64)
-    return judged_bands(monitored.model.bundle.policy.bands, loans["bad"].to_numpy(dtype=bool), probability)
+    return measure_bands(monitored.model.bundle.policy.bands, loans["bad"].to_numpy(dtype=bool), probability)
 
 
-def _band_chunk(band: JudgedBand) -> Chunk:
+def _band_chunk(band: BandMetrics) -> Chunk:
     return Chunk(band.name, band.rows, band.bad, band.expected)
 
 
@@ -155,7 +155,7 @@ def _chunk_alarms(monitored: MonitoredModel, chunks: Mapping[str, list[Chunk]]) 
             )
 
 
-def _order_alarms(bands: list[JudgedBand]) -> Iterator[str]:
+def _order_alarms(bands: list[BandMetrics]) -> Iterator[str]:
     for better, worse in combinations(bands, 2):
         if better.observed.low > worse.observed.high:
             yield (

@@ -23,7 +23,7 @@ from features.pipeline import compute_frame
 from features.quality.psi import ACT, WATCH, Verdict
 from training.config import Threshold
 from training.errors import TrainingError
-from training.evidence.drift import SCORE, Sample, drifts, table
+from training.evidence.drift import SCORE, Sample, drift_table, measure_drifts
 from training.evidence.metrics import Estimate
 from training.evidence.study import Finding
 from training.monitor.score_log import SCORED, month_of
@@ -87,7 +87,7 @@ def drift(monitored: MonitoredModel) -> Finding:
     except TrainingError as error:
         return Finding("drift", _TITLE, f"Not measured: the training population is not known. {error}")
     score, sample = _score_drift(monitored, reference, now), _features(monitored, now)
-    features = {} if sample is None else drifts(reference.features, sample)
+    features = {} if sample is None else measure_drifts(reference.features, sample)
     older = frozenset[str]() if sample is None else only_older(reference.features, sample, features)
     threshold = Threshold(upper=limits.feature_psi_most)
     moved = {name for name, each in features.items() if threshold.is_breached(psi_estimate(each.stability))}
@@ -121,7 +121,7 @@ def _score_drift(monitored: MonitoredModel, reference: Reference, now: pd.DataFr
     before = reference.score
     if before is None or len(before.values) < monitored.config.drift.least_sellers:
         return None
-    return drifts(before, Sample(now[[SCORE]], now["seller_id"]))[SCORE]
+    return measure_drifts(before, Sample(now[[SCORE]], now["seller_id"]))[SCORE]
 
 
 def _features(monitored: MonitoredModel, now: pd.DataFrame) -> Sample | None:
@@ -175,7 +175,7 @@ def _count(found: Mapping[str, Drift], verdict: Verdict) -> int:
 
 def _table(monitored: MonitoredModel, found: Mapping[str, Drift], older: Collection[str]) -> pd.DataFrame:
     labels = {entry.name: entry.label for entry in monitored.model.bundle.sheet.entries} | {SCORE: "Score"}
-    rows = table(found, ("training", "now"))
+    rows = drift_table(found, ("training", "now"))
     rows.insert(0, "label", rows["figure"].map(labels))
     return rows.assign(explained=["sellers got older" if name in older else "" for name in rows["figure"]])
 

@@ -111,7 +111,7 @@ class MonitorResult:
     @property
     def notice(self) -> str:
         """Explanation if nothing was scored; else empty."""
-        return self.period.said if self.nothing_scored else ""
+        return self.period.summary if self.nothing_scored else ""
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -272,7 +272,7 @@ def _finding_fields(finding: Finding) -> dict[str, Any]:
     return {
         "name": finding.name,
         "title": finding.title,
-        "said": finding.said,
+        "said": finding.summary,
         "figures": dict(finding.figures),
         "tables": {title: _records(frame) for title, frame in finding.tables.items()},
         "alarms": list(finding.alarms),
@@ -311,10 +311,10 @@ def _model_tags(result: ModelResult) -> dict[str, str]:
 def _monitoring_run(name: str, tags: dict[str, str], findings: tuple[Finding, ...]) -> MonitoringRun:
     note = []
     for finding in findings:
-        note += [f"**{finding.title}** {finding.said}", *(f"- Alarm: {alarm}" for alarm in finding.alarms), ""]
+        note += [f"**{finding.title}** {finding.summary}", *(f"- Alarm: {alarm}" for alarm in finding.alarms), ""]
         if finding.alarms:
             tags = tags | {f"{ALARM}{finding.name}": " ".join(finding.alarms)}
         if not finding.figures:
-            tags = tags | {f"{NOT_MEASURED}{finding.name}": finding.said}
+            tags = tags | {f"{NOT_MEASURED}{finding.name}": finding.summary}
     count = sum(len(finding.alarms) for finding in findings)
     return MonitoringRun(name, {**tags, "alarms": str(count)}, "\n".join(note), result_figures(findings))

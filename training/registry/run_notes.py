@@ -54,4 +54,4 @@ def _paragraphs(run: Run, tags: Mapping[str, str]) -> Iterator[str]:
             *(f"| {name} | {figure} | {run.logistic_figures[name]} |" for name, figure in run.figures.items()),
         )
     )
-    yield from (f"**{finding.title}.** {finding.said}" for finding in run.findings)
+    yield from (f"**{finding.title}.** {finding.summary}" for finding in run.findings)

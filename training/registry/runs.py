@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from training.evidence.metrics import Estimate
-from training.evidence.model_card import CardInput, write_card
+from training.evidence.model_card import write_card
+from training.evidence.model_card_evidence import CardInput
 from training.evidence.rounds import NAME as ROUNDS
 from training.evidence.rounds import TABLE as LOSSES
 from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, TABLES, Registry, connected, locked
@@ -219,7 +220,7 @@ def _log_finding(finding: Finding) -> None:
     if finding.alarms:
         mlflow.set_tag(ALARM + finding.name, " ".join(finding.alarms))
     if not (finding.figures or finding.tables or finding.plots):
-        mlflow.set_tag((DECLINED if finding.declined else NOT_MEASURED) + finding.name, finding.said)
+        mlflow.set_tag((DECLINED if finding.declined else NOT_MEASURED) + finding.name, finding.summary)
 
 
 def _log_losses(client: Client, run_id: str, finding: Finding) -> None:

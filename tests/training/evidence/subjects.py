@@ -1,4 +1,4 @@
-"""Small models under review: a few trees that obey the catalogue's signs, with the rows that they are judged on."""
+"""Small models under review: a few trees that obey the catalogue's signs, with their training and test rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PARAMETERS = {
 def boosted(
     rows: Dataset, signs: dict[str, int] | None = None, trees: int = 30, not_scored: Collection[str] = NOT_SCORED
 ) -> lightgbm.Booster:
-    """Train a few trees on all rows, with the signs given: those of the catalogue unless said otherwise.
+    """Train a few trees on all rows, with the given signs (those of the catalogue by default).
 
     Features that are not scored are constant here, so that no tree reads them.
     """
@@ -56,7 +56,7 @@ def bundle(rows: Dataset, booster: lightgbm.Booster, not_scored: Collection[str]
 
 
 def packed(rows: Dataset, booster: lightgbm.Booster, not_scored: Collection[str] = NOT_SCORED) -> dict[str, bytes]:
-    """Pack a booster; typical values are medians, the calibration leaves the margin as it is."""
+    """Pack a booster; typical values are medians, and the calibration does not change the margin."""
     typical = rows.features.median()
     entries = tuple(
         FeatureEntry(
@@ -84,7 +84,7 @@ def packed(rows: Dataset, booster: lightgbm.Booster, not_scored: Collection[str]
 
 
 def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> ReviewedModel:
-    """Put a bundle under review, with predictions and scores that are its own."""
+    """Return a reviewed model with the bundle's own predictions and scores."""
     margin = np.asarray(bundled.model.booster.predict(test.features.to_numpy(), raw_score=True))
     probability, score = 1 / (1 + np.exp(-margin)), scores(bundled, test.features.to_numpy())
     plain = np.full(len(margin), float(train.rows["bad"].mean()))
@@ -109,7 +109,7 @@ def reviewed(bundled: Bundle, train: Dataset, test: Dataset) -> ReviewedModel:
 
 @cache
 def subject() -> ReviewedModel:
-    """One small model that most tests read; it learnt from 1,500 rows and is judged on 700 others."""
+    """The small model of most tests, trained on 1,500 rows and tested on 700 others."""
     train, test = dataset(1_500, 500, seed=1), dataset(700, 300, seed=2)
     return reviewed(bundle(train, boosted(train)), train, test)
 

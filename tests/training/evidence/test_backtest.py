@@ -8,7 +8,7 @@ import pytest
 
 from training.candidates import Kind, LeftOut
 from training.columns import Columns
-from training.evidence.backtest import LEAST_BAD, backtest
+from training.evidence.backtest import LEAST_BAD, study_backtest
 from training.evidence.metrics import auc
 from training.fit import FitConfig, FittedModel, fit_sample, repeat_origins
 from training.sample import Sample
@@ -65,7 +65,7 @@ def test_the_second_draw_leaves_out_other_sellers_of_the_same_periods(
 
 def test_figures_are_of_both_draws_together(fitted: FittedModel, repeated: LeftOut) -> None:
     assert fitted.choice is not None
-    found = backtest(fitted.choice, repeated, seed=7)
+    found = study_backtest(fitted.choice, repeated, seed=7)
     rows = (fitted.choice.left_out, repeated)
     bad = np.concatenate([each.bad for each in rows])
     own, scorecard = (
@@ -76,14 +76,14 @@ def test_figures_are_of_both_draws_together(fitted: FittedModel, repeated: LeftO
     assert found.figures["defaults"] == bad.sum()
     assert found.tables["By draw of borrowers"]["bad"].sum() == bad.sum()
     assert (found.tables["By period"]["bad"] >= LEAST_BAD).all()
-    assert "with two draws of borrowers" in found.said
+    assert "with two draws of borrowers" in found.summary
 
 
 def test_a_model_that_ranks_worse_than_the_scorecard_raises_an_alarm(fitted: FittedModel, repeated: LeftOut) -> None:
     assert fitted.choice is not None
     margins = {**repeated.margins, fitted.recipe.kind: np.random.default_rng(1).normal(size=len(repeated.bad))}
     worse = LeftOut(repeated.bad, repeated.sellers, repeated.days, margins)
-    (alarm,) = backtest(fitted.choice, worse, seed=7).alarms
+    (alarm,) = study_backtest(fitted.choice, worse, seed=7).alarms
     assert "below the limit of 0" in alarm
 
 
@@ -92,9 +92,9 @@ def test_without_dates_nothing_is_repeated() -> None:
     fitted = fit_sample(sample, CONFIG)
     assert repeat_origins(sample, CONFIG, fitted) is None
     assert fitted.choice is not None
-    found = backtest(fitted.choice, None, seed=7)
+    found = study_backtest(fitted.choice, None, seed=7)
     assert found.tables == {}
-    assert "two draws" not in found.said
+    assert "two draws" not in found.summary
     assert found.title == "Backtest on folds of borrowers"
-    assert found.said.startswith("Fitted without each of several folds of borrowers in turn, the ")
-    assert "origin" not in found.said + found.checks[0].figure
+    assert found.summary.startswith("Fitted without each of several folds of borrowers in turn, the ")
+    assert "origin" not in found.summary + found.checks[0].figure

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 
 from tests.training.evidence.subjects import subject, with_test
 from training.dataset import Dataset
-from training.evidence.bands import band_of, by_band, judged_bands
+from training.evidence.bands import band_of, measure_bands, study_bands
 from training.evidence.limits import LimitCheck, Standing
 from training.package import BANDS
 
@@ -29,7 +29,7 @@ def test_many_rows_get_the_bands_that_scoring_gives_one(probability: list[float]
 def test_each_band_holds_its_rows_and_their_rates() -> None:
     found = subject()
     bands = np.array([BANDS.of(each) for each in found.probability])
-    table = by_band(found).tables["By band"].set_index("band")
+    table = study_bands(found).tables["By band"].set_index("band")
     assert table["rows"].sum() == 700
     for name, row in table.iterrows():
         inside = bands == name
@@ -40,7 +40,7 @@ def test_each_band_holds_its_rows_and_their_rates() -> None:
 
 
 def planted(rates: dict[float, float], rows: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Rows by expected rate, of which as many went bad as the observed rate says."""
+    """Rows with the given expected rates and observed default rates."""
     bad = np.concatenate([np.arange(rows) < observed * rows for observed in rates.values()])
     return bad, np.repeat(list(rates), rows)
 
@@ -55,10 +55,10 @@ def planted(rates: dict[float, float], rows: int = 200) -> tuple[np.ndarray, np.
 )
 def test_the_order_of_bands_is_judged(rates: dict[float, float], rises: float, alarms: int) -> None:
     bad, probability = planted(rates)
-    finding = by_band(replace(subject(), test=planted_rows(bad), probability=probability))
+    finding = study_bands(replace(subject(), test=planted_rows(bad), probability=probability))
     assert finding.figures["in_order"] == rises
     assert len([alarm for alarm in finding.alarms if "defaults more than band" in alarm]) == alarms
-    assert ("rises with every band" in finding.said) == bool(rises)
+    assert ("rises with every band" in finding.summary) == bool(rises)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +72,12 @@ def test_equal_rates_are_no_violation_in_the_text_the_figure_and_the_limit(
     rates: dict[float, float], shown: str
 ) -> None:
     bad, probability = planted(rates, 20)
-    finding = by_band(replace(subject(), test=planted_rows(bad), probability=probability))
+    finding = study_bands(replace(subject(), test=planted_rows(bad), probability=probability))
     check = next(check for check in finding.checks if check.figure == "order of the observed default rates")
     assert (check.found, check.standing) == ("rises, with equal rates", Standing.WITHIN)
     assert finding.figures["in_order"] == 1.0
-    assert "never falls from a better band to a worse one" in finding.said
-    assert shown in finding.said
+    assert "never falls from a better band to a worse one" in finding.summary
+    assert shown in finding.summary
 
 
 def planted_rows(bad: np.ndarray) -> Dataset:
@@ -89,7 +89,7 @@ def planted_rows(bad: np.ndarray) -> Dataset:
 def judged(rates: dict[float, float], rows: int) -> dict[str, LimitCheck]:
     """The checks of planted rates by figure."""
     bad, probability = planted(rates, rows)
-    finding = by_band(replace(subject(), test=planted_rows(bad), probability=probability))
+    finding = study_bands(replace(subject(), test=planted_rows(bad), probability=probability))
     return {check.figure: check for check in finding.checks}
 
 
@@ -117,6 +117,6 @@ def test_an_order_that_may_be_chance_says_why_it_is_no_alarm() -> None:
 
 def test_an_empty_band_has_no_line_and_is_counted() -> None:
     bad, probability = planted({0.01: 0.01, 0.3: 0.3})
-    assert [each.name for each in judged_bands(BANDS, bad, probability)] == ["A", "E"]
+    assert [each.name for each in measure_bands(BANDS, bad, probability)] == ["A", "E"]
     found = with_test(subject(), bad=np.arange(700) < 7)
-    assert "4 of 5 bands hold no row" in by_band(replace(found, probability=np.full(700, 0.01))).said
+    assert "4 of 5 bands hold no loans" in study_bands(replace(found, probability=np.full(700, 0.01))).summary

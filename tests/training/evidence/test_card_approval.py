@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.training.evidence.test_card import given
+from tests.training.evidence.test_model_card import given
 from training.evidence.card_approval import CardApproval, approve_html, approve_markdown
 from training.evidence.model_card import HTML, MARKDOWN, write_card
 from training.evidence.study import Finding
@@ -22,7 +22,7 @@ def approval(*accepted: str, by: str = "Wei Zhang") -> CardApproval:
     return CardApproval(2, by, "2026-11-30T10:00:00Z", "better on new sellers", accepted)
 
 
-def test_a_card_says_that_nobody_approved_it_until_somebody_does() -> None:
+def test_a_card_is_not_approved_until_a_promotion() -> None:
     made = cards()
     assert all("This model is not approved yet" in text for text in made.values())
     text = approve_markdown(made[MARKDOWN], approval("drift"))

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tests.training.evidence.subjects import subject
-from training.evidence.discrimination import RankingComparison, compare_ranking, discrimination
+from training.evidence.discrimination import RankingComparison, compare_ranking, study_discrimination
 from training.evidence.limits import Standing, two_digits
 
 
@@ -71,27 +71,27 @@ def test_loans_of_one_seller_count_as_one() -> None:
 
 
 def test_a_sound_model_raises_no_alarm() -> None:
-    finding = discrimination(subject())
+    finding = study_discrimination(subject())
     assert finding.alarms == ()
     assert finding.figures["auc_low"] > 0.5
     assert finding.figures["scorecard_auc"] == 0.5
-    assert "The model ranks better." in finding.said
+    assert "The model ranks better." in finding.summary
 
 
 def test_a_model_that_ranks_like_chance_raises_an_alarm() -> None:
     found = subject()
-    finding = discrimination(replace(found, probability=np.full(700, 0.1)))
+    finding = study_discrimination(replace(found, probability=np.full(700, 0.1)))
     (alarm,) = finding.alarms
-    assert alarm.startswith("The AUC of the model is 0.5, no better than chance (0.5).")
+    assert alarm.startswith("The AUC of the model is 0.5, no better than a random ranking (0.5).")
 
 
 def test_a_model_that_is_worse_than_the_scorecard_beyond_chance_raises_an_alarm() -> None:
     found = subject()
     noise = np.random.default_rng(1).normal(0, 1.0, 700)
     worse = replace(found, scorecard=found.probability, probability=found.probability + 0.3 * noise)
-    finding = discrimination(worse)
+    finding = study_discrimination(worse)
     assert [alarm for alarm in finding.alarms if alarm.startswith("The difference in AUC (model less scorecard) is -0")]
-    assert "The model ranks worse." in finding.said
+    assert "The model ranks worse." in finding.summary
 
 
 def test_few_defaults_say_what_they_cannot_show() -> None:
@@ -99,10 +99,10 @@ def test_few_defaults_say_what_they_cannot_show() -> None:
     few = found.test.select(found.test.rows.index.to_series() < 60)
     noise = np.random.default_rng(4).normal(0, 0.05, 60)
     small = replace(found, test=few, probability=found.probability[:60] + noise, scorecard=found.probability[:60])
-    finding = discrimination(small)
+    finding = study_discrimination(small)
     bad = int(small.bad.sum())
-    assert f"{bad} defaults cannot show which of the two ranks better." in finding.said
-    assert f"A difference in AUC below about {two_digits(half(finding.figures))} cannot be seen" in finding.said
+    assert f"{bad} defaults are too few to show which of the two ranks better." in finding.summary
+    assert f"cannot show a difference in AUC below about {two_digits(half(finding.figures))}." in finding.summary
     by_figure = {check.figure: check for check in finding.checks}
     check = by_figure["difference in AUC (model less scorecard)"]
     if finding.figures["auc_difference"] < 0:

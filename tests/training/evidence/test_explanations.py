@@ -1,4 +1,4 @@
-"""Points and pairs of features against the definition, on a small model; what the study says of a larger one."""
+"""Points and interactions against their definition on a small model, and the finding of a larger one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.training.datasets import NAMES
 from tests.training.evidence.subjects import boosted, subject, with_test
 from tests.training.evidence.subjects import bundle as packed
 from training.evidence import shap_plots
-from training.evidence.explanations import explain, explanations, interaction_points
+from training.evidence.explanations import explain, interaction_points, study_explanations
 from training.evidence.study import Finding, log_odds
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ def small() -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def finding() -> Finding:
-    return explanations(subject())
+    return study_explanations(subject())
 
 
 def interaction(dump: dict[str, object], row: list[float], one: int, two: int) -> float:
@@ -68,7 +68,7 @@ def test_pairs_are_those_of_the_definition_missing_values_included(small: pd.Dat
     assert interaction_points(found, small).gap < 1e-9
 
 
-def test_the_weightiest_features_come_first(finding: Finding) -> None:
+def test_the_features_with_the_most_points_come_first(finding: Finding) -> None:
     found = subject()
     table = finding.tables["Points by feature"]
     size = np.abs(explain(found.bundle, found.test.features).points).mean(axis=0)
@@ -100,14 +100,14 @@ def test_features_that_are_always_and_never_missing_are_drawn_too(finding: Findi
     found = subject()
     first, second = finding.tables["Points by feature"]["feature"].head(2)
     changed = with_test(found, **{first: np.nan, second: found.test.features[second].fillna(0.0)})
-    assert explanations(changed).alarms == ()
+    assert study_explanations(changed).alarms == ()
 
 
-def test_a_model_that_looks_at_nothing_has_nothing_to_show() -> None:
+def test_a_constant_model_has_no_contributions() -> None:
     found = subject()
     few = found.train.select(found.train.rows.index.to_series() < 30)
-    finding = explanations(replace(found, served=packed(found.train, boosted(few, trees=1))))
-    assert "No two features act together" in finding.said
+    finding = study_explanations(replace(found, served=packed(found.train, boosted(few, trees=1))))
+    assert "No two features interact" in finding.summary
     assert finding.figures["top_ten_share"] == 0.0
     assert len(finding.tables["Features that act together"]) == 0
 

@@ -9,14 +9,14 @@ import pytest
 from scipy.stats import binomtest
 
 from tests.training.evidence.subjects import subject, with_test
-from training.evidence.fairness import fairness
+from training.evidence.fairness import study_fairness
 from training.evidence.limits import Standing
 from training.evidence.study import ReviewedModel
 from training.package import BANDS
 
 
 def unequal(share_of_vn: float, rows: int = 700) -> ReviewedModel:
-    """Half of all CN rows are in band B, and so many of VN; one in ten goes bad, everywhere."""
+    """Half of the CN rows and the given share of the VN rows are in band B; one in ten defaults in both."""
     number = np.arange(rows)
     country = np.where(number % 2 == 0, "CN", "VN")
     accepted = np.where(country == "CN", (number // 2) % 2 == 0, (number // 2) % 50 < 50 * share_of_vn)
@@ -27,7 +27,7 @@ def unequal(share_of_vn: float, rows: int = 700) -> ReviewedModel:
 def test_every_figure_is_that_of_its_group() -> None:
     found = subject()
     accepted = np.array([BANDS.of(each) in ("A", "B") for each in found.probability])
-    table = fairness(found).tables["By country"].set_index("country")
+    table = study_fairness(found).tables["By country"].set_index("country")
     shares = {}
     for country, row in table.iterrows():
         inside = (found.test.about["country"] == country).to_numpy()
@@ -45,7 +45,7 @@ def test_every_figure_is_that_of_its_group() -> None:
 
 
 def test_gaps_are_between_the_best_and_the_worst_group() -> None:
-    figures = fairness(unequal(0.3)).figures
+    figures = study_fairness(unequal(0.3)).figures
     assert figures["country_score_gap"] == pytest.approx(20)
     assert figures["country_four_fifths_ratio"] == pytest.approx(0.6)
     # of 50 in VN 15 are accepted, 5 go bad and 2 of those are accepted; of 10 in CN 5, 1 and none
@@ -56,7 +56,7 @@ def test_gaps_are_between_the_best_and_the_worst_group() -> None:
 
 def test_the_interval_of_a_ratio_is_that_of_drawing_rows_again() -> None:
     found = unequal(0.3)
-    figures = fairness(found).figures
+    figures = study_fairness(found).figures
     rng = np.random.default_rng(0)
     country, accepted = found.test.about["country"].to_numpy(), found.probability < 0.05
     drawn = [
@@ -70,7 +70,7 @@ def test_the_interval_of_a_ratio_is_that_of_drawing_rows_again() -> None:
 
 @pytest.mark.parametrize(("share", "alarms"), [(0.5, 0), (0.38, 0), (0.25, 1)])
 def test_only_what_is_surely_below_four_fifths_raises_an_alarm(share: float, alarms: int) -> None:
-    finding = fairness(unequal(share))
+    finding = study_fairness(unequal(share))
     assert len(finding.alarms) == alarms
     if alarms:
         assert finding.alarms[0].startswith("The four-fifths ratio of country VN is 0.5")
@@ -83,12 +83,12 @@ def test_only_what_is_surely_below_four_fifths_raises_an_alarm(share: float, ala
 def test_an_alarm_compares_default_rates_that_differ() -> None:
     found = unequal(0.25)
     riskier = with_test(found, bad=found.bad | ((found.test.about["country"] == "VN") & (np.arange(700) % 3 == 0)))
-    (alarm,) = fairness(riskier).alarms
+    (alarm,) = study_fairness(riskier).alarms
     assert "against 10.0% of country CN. Examine whether this explains the gap; if it does not, change" in alarm
 
 
 def test_a_ratio_below_the_limit_that_may_be_chance_says_why_it_is_no_alarm() -> None:
-    finding = fairness(unequal(0.38))
+    finding = study_fairness(unequal(0.38))
     assert finding.figures["country_four_fifths_ratio"] < 0.8
     (check,) = (check for check in finding.checks if check.figure == "four-fifths ratio of country VN")
     assert check.standing is Standing.UNCERTAIN
@@ -98,7 +98,7 @@ def test_a_ratio_below_the_limit_that_may_be_chance_says_why_it_is_no_alarm() ->
 def test_a_size_that_is_accepted_too_rarely_raises_an_alarm_too() -> None:
     found = subject()
     small = found.test.features["settled_net_sales_365d"].rank(method="first") <= 233
-    finding = fairness(replace(found, probability=np.where(small, 0.5, 0.01), score=np.where(small, 400, 700)))
+    finding = study_fairness(replace(found, probability=np.where(small, 0.5, 0.01), score=np.where(small, 400, 700)))
     assert [alarm for alarm in finding.alarms if alarm.startswith("The four-fifths ratio of size small is 0")]
 
 
@@ -107,7 +107,7 @@ def test_a_small_group_is_shown_and_not_compared() -> None:
     found = with_test(unequal(0.5), country=country)
     probability = found.probability.copy()
     probability[:29] = 0.01
-    finding = fairness(replace(found, probability=probability))
+    finding = study_fairness(replace(found, probability=probability))
     table = finding.tables["By country"].set_index("country")
     assert table.loc["DE", "note"] == "too few to compare: 29 rows"
     assert np.isnan(table.loc["DE", "ratio_to_best"])
@@ -120,11 +120,11 @@ def test_a_small_group_is_shown_and_not_compared() -> None:
 
 def test_groups_of_which_nobody_is_accepted_or_repaid_have_no_rate() -> None:
     found = with_test(unequal(0.5), bad=np.arange(700) % 2 == 1)
-    finding = fairness(replace(found, probability=np.full(700, 0.5)))
+    finding = study_fairness(replace(found, probability=np.full(700, 0.5)))
     table = finding.tables["By country"].set_index("country")
     assert table["ratio_to_best"].isna().all()
     assert np.isnan(table.loc["VN", "false_refusal_rate"])
     assert table.loc["CN", "false_refusal_rate"] == 1.0
     assert "country_four_fifths_ratio" not in finding.figures
-    assert "No two groups can be compared" in finding.said
+    assert "No two groups can be compared" in finding.summary
     assert finding.alarms == ()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.evidence.subjects import subject
-from training.evidence.level import estimate_level, estimate_slope, level
+from training.evidence.level import estimate_level, estimate_slope, study_level
 
 
 def test_the_ratio_is_defaults_over_the_sum_of_probabilities() -> None:
@@ -40,7 +40,7 @@ def test_right_probabilities_have_a_slope_of_one_and_halved_log_odds_of_two() ->
 
 
 def test_a_level_that_is_off_beyond_chance_raises_an_alarm() -> None:
-    assert level(subject()).alarms == ()
-    found = level(replace(subject(), probability=subject().probability / 4))
+    assert study_level(subject()).alarms == ()
+    found = study_level(replace(subject(), probability=subject().probability / 4))
     assert found.figures["observed_over_expected"] > 2
     assert "observed over expected defaults" in found.alarms[0]

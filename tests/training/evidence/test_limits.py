@@ -1,4 +1,4 @@
-"""A figure beyond its limit is an alarm if its interval is, and otherwise says why it is none."""
+"""A figure beyond its limit raises an alarm if its interval is beyond it, and otherwise states the reason."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.datasets import dataset
-from training.evidence.rounds import TABLE, boosting_rounds, loss_curve
+from training.evidence.rounds import TABLE, loss_curve, study_boosting_rounds
 from training.fit import FitConfig, boost
 from training.sample import Sample
 
@@ -43,9 +43,9 @@ def test_without_time_one_fold_of_sellers_is_left_out() -> None:
 def test_a_number_of_rounds_that_the_limit_decided_is_stated(most: int, at_limit: bool) -> None:
     config = replace(CONFIG, learning_rate=0.3, max_rounds=most, patience=20)
     curve = loss_curve(Sample.of_dataset(dataset(1_200, 400)), config)
-    found = boosting_rounds(curve, curve.best, config)
+    found = study_boosting_rounds(curve, curve.best, config)
     assert bool(found.figures["at_limit"]) is at_limit
-    assert ("raise the limit or fit.learning_rate" in found.said) is at_limit
+    assert ("raise the limit or fit.learning_rate" in found.summary) is at_limit
     assert bool(found.alarms) is at_limit
     table = found.tables[TABLE]
     assert len(table) <= 51

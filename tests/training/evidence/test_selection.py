@@ -1,4 +1,4 @@
-"""Those who have outcomes against those who have none: who is drawn, how far they lie, and what weights can tell."""
+"""Selection bias: the draw of sellers without a loan, their difference, and reweighted calibration."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.world import shared_world
 from training.evidence.drift import Sample
 from training.evidence.selection import (
     SelectionSamples,
-    compared,
+    compare_samples,
     reweight,
     sample_unlabelled,
-    selection,
     selection_samples,
+    study_selection,
 )
 from training.evidence.study import ReviewedModel
 
@@ -95,8 +95,8 @@ def test_draws_are_those_of_the_seed(store: OperatingStore, loans: pd.DataFrame)
     assert not one.equals(other)
 
 
-def test_the_study_finds_what_parts_both(lent: ReviewedModel, sides: SelectionSamples) -> None:
-    finding = compared(lent, sides)
+def test_the_study_measures_the_difference(lent: ReviewedModel, sides: SelectionSamples) -> None:
+    finding = compare_samples(lent, sides)
     figures = finding.figures
     assert figures["propensity_auc"] > 0.95
     assert figures["propensity_auc_low"] <= figures["propensity_auc"] <= figures["propensity_auc_high"]
@@ -105,13 +105,11 @@ def test_the_study_finds_what_parts_both(lent: ReviewedModel, sides: SelectionSa
     assert 0 < figures["others_scorable_share"] <= 1
     assert figures["effective_rows"] <= figures["labelled"]
     assert set(finding.plots) == {"score"}
-    assert "does not mend it" in finding.said
-    assert (
-        f"{figures['labelled']:,.0f} labelled rows were held against {figures['others']:,.0f} sellers" in finding.said
-    )
+    assert "does not correct it" in finding.summary
+    assert f"{figures['labelled']:,.0f} labelled rows with {figures['others']:,.0f} sellers" in finding.summary
 
 
-def test_others_are_those_with_history_enough_as_of_their_midnights(
+def test_sellers_without_a_loan_have_enough_history_as_of_their_midnights(
     store: OperatingStore, lent: ReviewedModel, sides: SelectionSamples, computed: list[pd.DataFrame]
 ) -> None:
     found, pairs = computed[0], sample_unlabelled(store, lent.test.rows, lent.seed, each=2)
@@ -124,22 +122,22 @@ def test_others_are_those_with_history_enough_as_of_their_midnights(
 
 
 def test_few_bad_rows_are_not_weighted(lent: ReviewedModel, sides: SelectionSamples) -> None:
-    finding = compared(with_test(lent, bad=np.arange(700) < 5), sides)
+    finding = compare_samples(with_test(lent, bad=np.arange(700) < 5), sides)
     assert "effective_rows" not in finding.figures
-    assert "Fewer than 10 of the labelled rows went bad" in finding.said
+    assert "Fewer than 10 of the labelled rows defaulted" in finding.summary
 
 
 def test_without_operating_data_the_study_is_skipped_with_a_sentence() -> None:
-    finding = selection(subject())
+    finding = study_selection(subject())
     assert finding.figures == {}
-    assert finding.said.startswith("Not studied: the labels came without operating data")
+    assert finding.summary.startswith("Not studied: the labels come without operating data")
 
 
 def test_a_side_that_is_too_small_is_not_compared(lent: ReviewedModel, sides: SelectionSamples) -> None:
     few = Sample(sides.others.values.head(49), sides.others.sellers.head(49))
-    finding = compared(lent, replace(sides, others=few))
+    finding = compare_samples(lent, replace(sides, others=few))
     assert finding.figures == {}
-    assert "and 49 sellers without a loan at the same midnights" in finding.said
+    assert "and 49 sellers without a loan at the same midnights" in finding.summary
 
 
 def population(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -149,7 +147,7 @@ def population(rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
     return features, rng.random(rows) < 1 / (1 + np.exp(-features["x"]))
 
 
-def test_weights_show_the_calibration_of_those_who_have_no_outcome() -> None:
+def test_weights_show_the_calibration_of_sellers_without_outcomes() -> None:
     """The model expects a tenth everywhere; where x is low, where few are approved, a third goes bad."""
     features, approved = population(40_000, 3)
     x = features["x"].to_numpy()
@@ -169,7 +167,7 @@ def test_equal_propensities_change_nothing() -> None:
     assert found.effective_rows == pytest.approx(200)
 
 
-def test_no_row_speaks_for_more_than_49_others() -> None:
+def test_no_row_has_a_weight_above_49() -> None:
     bad = np.arange(1_000) == 0
     propensity = np.where(bad, 1e-9, 0.5)
     found = reweight(bad, np.full(1_000, 0.049), propensity, seed=1)

@@ -27,12 +27,12 @@ def findings() -> dict[str, Finding]:
     return {name: study(poor) for name, study in STUDIES.items()}
 
 
-def test_each_goes_by_its_own_name_and_title(findings: dict[str, Finding]) -> None:
+def test_each_study_has_its_own_name_and_title(findings: dict[str, Finding]) -> None:
     assert {name: finding.name for name, finding in findings.items()} == dict(zip(findings, findings, strict=True))
     assert len({finding.title for finding in findings.values()}) == len(findings)
 
 
-def test_figures_are_numbers_under_names_that_mlflow_takes(findings: dict[str, Finding]) -> None:
+def test_figures_are_numbers_with_valid_mlflow_names(findings: dict[str, Finding]) -> None:
     for finding in findings.values():
         for name, figure in finding.figures.items():
             assert re.fullmatch(r"[a-z0-9_]+", name)
@@ -40,7 +40,7 @@ def test_figures_are_numbers_under_names_that_mlflow_takes(findings: dict[str, F
             assert math.isfinite(figure)
 
 
-def test_intervals_have_both_ends_and_hold_their_figure(findings: dict[str, Finding]) -> None:
+def test_intervals_have_both_ends_and_contain_their_figure(findings: dict[str, Finding]) -> None:
     for finding in findings.values():
         for name in finding.figures:
             ends = [f"{name}_{end}" for end in ("low", "high")]
@@ -49,14 +49,14 @@ def test_intervals_have_both_ends_and_hold_their_figure(findings: dict[str, Find
                 assert low <= finding.figures[name] <= high
 
 
-def test_each_says_what_was_asked_or_why_not(findings: dict[str, Finding]) -> None:
+def test_each_summary_asks_a_question_or_states_why_there_is_no_result(findings: dict[str, Finding]) -> None:
     for finding in findings.values():
-        assert finding.said.endswith(".")
-        assert finding.said.startswith("Asked: ") or not finding.figures
-        assert "nan" not in finding.said.lower().split()
+        assert finding.summary.endswith(".")
+        assert "?" in finding.summary or not finding.figures
+        assert "nan" not in finding.summary.lower().split()
 
 
-def test_tables_are_small_and_plots_hold_something(findings: dict[str, Finding]) -> None:
+def test_tables_are_small_and_plots_have_data(findings: dict[str, Finding]) -> None:
     for finding in findings.values():
         assert all(len(table) <= 250 for table in finding.tables.values())
         assert all(any(axes.has_data() for axes in plot.axes) for plot in finding.plots.values())
@@ -73,7 +73,7 @@ def test_every_alarm_is_a_check_that_names_its_limit(findings: dict[str, Finding
             assert "nan" not in check.note.split()
 
 
-def test_gates_find_the_figures_that_they_ask_for(findings: dict[str, Finding]) -> None:
+def test_studies_report_the_figures_of_the_gates(findings: dict[str, Finding]) -> None:
     logged = {f"{name}.{figure}" for name, finding in findings.items() for figure in finding.figures}
     asked = {"monotone.violations", "drift.score_psi", "withholding.most_gain", "discrimination.auc_difference_high"}
     assert asked <= logged

@@ -66,8 +66,8 @@ def test_a_model_without_recent_scores_is_in_use_only_if_selected() -> None:
     frame = scores(assessments(0, 5, "2025-06-01"))
     old, champion = monitored_model(frame), monitored_model(frame, is_selected=True)
     assert (old.in_use, champion.in_use) == (False, True)
-    assert "None is from the last 90 days. The model is not in use" in request_outcomes(old).said
-    assert "not in use" not in request_outcomes(champion).said
+    assert "None is from the last 90 days. The model is not in use" in request_outcomes(old).summary
+    assert "not in use" not in request_outcomes(champion).summary
     assert "unusable_share" not in request_outcomes(old).figures
     assert monitored_model(scores(assessments(0, 1, TODAY.isoformat()))).in_use
 
@@ -118,7 +118,7 @@ def test_tables_that_reach_beyond_today_have_no_age() -> None:
 def test_without_a_champion_there_is_no_limit_for_tables_of_scores() -> None:
     finding = freshness(COVERS, date(2027, 1, 1), None, FreshnessThresholds(outcome_days_most=400))
     assert not finding.alarms
-    assert "There is no champion" in finding.said
+    assert "There is no champion" in finding.summary
     assert "oldest_days" not in finding.figures
 
 
@@ -134,7 +134,7 @@ def test_without_a_champion_there_is_no_limit_for_tables_of_scores() -> None:
 def test_the_analysis_period_is_counted_by_as_of(rows: list[str], counts: tuple[int, int], words: str) -> None:
     finding = period(scores({"seller_id": "S-1", "as_of": day} for day in rows), TODAY, 90)
     assert (finding.figures["answers"], finding.figures["scored"]) == counts
-    assert finding.said.startswith(words)
+    assert finding.summary.startswith(words)
 
 
 def test_assessments_without_a_number_are_not_scores() -> None:
@@ -143,4 +143,4 @@ def test_assessments_without_a_number_are_not_scores() -> None:
     )
     finding = period(frame, TODAY, 90)
     assert finding.figures == {"answers": 4.0, "scored": 0.0}
-    assert finding.said == "Nothing was scored: none of 4 assessments of the last 90 days has a score."
+    assert finding.summary == "Nothing was scored: none of 4 assessments of the last 90 days has a score."

@@ -162,7 +162,7 @@ def test_too_few_bad_loans_have_a_ratio_but_no_slope() -> None:
     found = calibration(monitored_model(frame, rows))
     assert found.figures["observed_over_expected"] == pytest.approx(1.0)
     assert "slope" not in found.figures
-    assert "too few bad or good loans for a calibration slope" in found.said
+    assert "too few bad or good loans for a calibration slope" in found.summary
 
 
 def test_a_stored_probability_of_zero_is_not_exact() -> None:
@@ -177,6 +177,6 @@ def test_a_stored_probability_of_zero_is_not_exact() -> None:
 def test_without_matured_loans_calibration_is_not_measured() -> None:
     model = matured_model(np.random.default_rng(2), 50)
     open_model = monitored_model(model.scores, model.outcomes.loans.assign(matured=False))
-    assert calibration(open_model).said.startswith("Not measured")
+    assert calibration(open_model).summary.startswith("Not measured")
     assert not calibration(open_model).figures
     assert vintages(replace(open_model, model=open_model.model)).figures["open"] == 50

@@ -117,7 +117,7 @@ def test_with_another_catalogue_only_the_score_is_compared() -> None:
     finding = drift(_score_alone(1))
     assert "score_psi" in finding.figures
     assert "largest_feature_psi" not in finding.figures
-    assert "Features were not compared" in finding.said
+    assert "Features were not compared" in finding.summary
 
 
 def test_a_seller_with_daily_requests_counts_once() -> None:
@@ -147,14 +147,14 @@ def test_only_the_analysis_period_counts_and_each_month_has_a_row() -> None:
 def test_sellers_without_a_score_are_not_compared() -> None:
     model = drifted_model(3, rows=80)
     unscored = model.scores.assign(outcome="insufficient_history", score=np.nan)
-    assert "0 sellers got a score in the last 90 days; 50 are needed" in drift(replace(model, scores=unscored)).said
+    assert "0 sellers got a score in the last 90 days; 50 are needed" in drift(replace(model, scores=unscored)).summary
 
 
 def test_too_few_sellers_and_an_unknown_reference_are_reported() -> None:
     few = drift(drifted_model(1, rows=49))
-    assert few.said == "Not measured: 49 sellers got a score in the last 90 days; 50 are needed."
+    assert few.summary == "Not measured: 49 sellers got a score in the last 90 days; 50 are needed."
     unknown = drift(replace(drifted_model(1), references=FixedReference()))
-    assert unknown.said == "Not measured: the training population is not known. It is unknown."
+    assert unknown.summary == "Not measured: the training population is not known. It is unknown."
     assert not few.figures
     assert not unknown.alarms
 
@@ -164,7 +164,7 @@ def test_a_model_trained_on_all_rows_has_only_its_features_compared() -> None:
     references = FixedReference(replace(model.references.reference, score=None))
     finding = drift(replace(model, references=references))
     assert "score_psi" not in finding.figures
-    assert "The score was not compared" in finding.said
+    assert "The score was not compared" in finding.summary
     assert len(finding.alarms) == 1
     assert finding.tables[BY_MONTH].empty
 
@@ -201,7 +201,8 @@ def test_older_sellers_are_listed_without_an_alarm() -> None:
     assert (table.loc[sorted(AGES), "psi_low"] > 0.25).all(), "their PSI is listed"
     assert set(table.loc[sorted(AGES), "explained"]) == {"sellers got older"}
     assert (
-        "days_on_platform, days_since_first_order, oldest_store_days exceed the threshold only because" in finding.said
+        "days_on_platform, days_since_first_order, oldest_store_days exceed the threshold only because"
+        in finding.summary
     )
 
 
@@ -211,7 +212,7 @@ def test_younger_sellers_raise_an_alarm(name: str) -> None:
     (alarm,) = finding.alarms
     assert f"1 feature has drifted: {name} (PSI" in alarm
     assert finding.figures["features_only_older"] == 0
-    assert "got older" not in finding.said
+    assert "got older" not in finding.summary
 
 
 def test_missing_ages_raise_an_alarm() -> None:

@@ -87,8 +87,8 @@ def test_loans_without_a_valid_score_are_counted() -> None:
     ]
     finding = vintages(monitored_model(frame, loans(paid_out)))
     assert (finding.figures["loans"], finding.figures["unmatched"], finding.figures["bad"]) == (1, 2, 0)
-    assert "1 loans match a score" in finding.said
-    assert "2 loans since the first score match none" in finding.said
+    assert "1 loans match a score" in finding.summary
+    assert "2 loans since the first score match none" in finding.summary
 
 
 def test_loans_used_in_training_are_left_out() -> None:
@@ -108,7 +108,7 @@ def test_loans_used_in_training_are_left_out() -> None:
     assert 0.6 * early < figures["learnt"] < 0.8 * early
     assert figures["learnt"] + figures["loans"] == 300
     assert figures["unmatched"] == 0
-    assert f"{figures['learnt']:.0f} more match a score but were used in training" in vintages(finding).said
+    assert f"{figures['learnt']:.0f} more match a score but were used in training" in vintages(finding).summary
     final = {**params, "served_before": "2024-09-01"}
     finding = monitored_model(
         model.scores, model.outcomes.loans, model=KnownModel(small_bundle(), Version(3, "r", final, {}, {}, {}))
@@ -136,7 +136,7 @@ def test_only_the_latest_vintages_are_measured_together() -> None:
 def test_without_matured_loans_performance_is_not_measured(rows: list | None, words: str) -> None:
     frame = scores([{"seller_id": "A", "as_of": "2025-12-01"}])
     finding = vintages(monitored_model(frame, None if rows is None else loans(rows)))
-    assert words in finding.said
+    assert words in finding.summary
     assert not finding.alarms
     assert "default_rate" not in finding.figures
 
@@ -153,7 +153,7 @@ def test_only_an_auc_below_that_of_the_validation_raises_an_alarm() -> None:
 def test_the_summary_names_missing_outcomes() -> None:
     model = matured_model(np.random.default_rng(1), 100)
     finding = monitored_model(model.scores, outcomes=Outcomes(model.outcomes.loans, None, f"No {DEFINITION}."))
-    assert vintages(finding).said.startswith(f"No {DEFINITION}.")
+    assert vintages(finding).summary.startswith(f"No {DEFINITION}.")
 
 
 CHALLENGER = "sha256:" + "9" * 64
@@ -225,4 +225,4 @@ def test_a_constant_score_has_no_correlation() -> None:
 
 def test_without_a_challenger_nothing_is_compared() -> None:
     model = matured_model(np.random.default_rng(1), 20)
-    assert shadow(model).said == "No challenger scored the same requests."
+    assert shadow(model).summary == "No challenger scored the same requests."

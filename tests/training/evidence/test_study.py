@@ -1,13 +1,27 @@
-"""Groups of rows: borders, what is missing, and what is too rare for a line of its own."""
+"""Groups of rows, and scores of many rows at once against assessments."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from scoring import Vector, assess
+from scoring.model import Calibration
 from tests.training.evidence.subjects import subject
-from training.evidence.study import group_rows, in_order, most_common, size_groups, tenure_groups
+from training.evidence.study import (
+    group_rows,
+    in_order,
+    log_odds,
+    most_common,
+    scores,
+    size_groups,
+    tenure_groups,
+    whole_scores,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +76,37 @@ def test_every_row_is_in_one_group_of_each_kind() -> None:
         assert len(of) == len(test.rows)
         assert set(in_order(by, of)) == set(of)
     assert found["month"].tolist() == [f"{day:%Y-%m}" for day in test.rows["as_of"]]
+
+
+def test_scores_are_those_of_assessments() -> None:
+    found = subject()
+    bundle, rows = found.bundle, found.test.features.to_numpy()[:200]
+    day = date(2026, 1, 1)
+    vectors = [
+        Vector(
+            "S-1",
+            day,
+            day,
+            dict.fromkeys((*bundle.sheet.required_tables, *bundle.sheet.optional_tables), day),
+            bundle.sheet.catalogue,
+            tuple(None if np.isnan(value) else value for value in row),
+        )
+        for row in rows.tolist()
+    ]
+    answers = assess(bundle, vectors)
+    assert scores(bundle, rows).tolist() == [answer.score for answer in answers]
+    given = [answer.probability_of_default for answer in answers]
+    assert 1 / (1 + np.exp(-log_odds(bundle, rows))) == pytest.approx(given, abs=1e-6)
+
+
+def test_margins_are_calibrated_and_whole_points_up_to_the_ends_of_the_scale() -> None:
+    bundle = subject().bundle
+    timid = replace(bundle, policy=replace(bundle.policy, calibration=Calibration(2.0, 0.0)))
+    margins = np.array([0.0, np.log(2.0), -np.log(2.0), -99.0, 99.0])
+    assert whole_scores(bundle, margins).tolist() == [404, 364, 444, 900, 300]
+    assert whole_scores(timid, margins).tolist() == [404, 324, 484, 900, 300]
+
+
+def test_no_rows_have_no_scores() -> None:
+    nothing = np.empty((0, len(subject().bundle.sheet.names)))
+    assert len(scores(subject().bundle, nothing)) == 0

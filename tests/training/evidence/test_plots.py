@@ -11,9 +11,9 @@ import numpy as np
 from tests.training.datasets import INFORMATIVE
 from tests.training.evidence.subjects import subject
 from training.evidence import plots
-from training.evidence.drift import drift
+from training.evidence.drift import study_drift
 from training.evidence.metrics import Estimate
-from training.evidence.report_blocks import LONGEST, forest, shorten
+from training.evidence.plots import LONGEST, forest, shorten
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,7 +48,7 @@ def test_long_names_are_shortened_so_that_a_panel_has_room() -> None:
 def test_drift_is_drawn_by_label_and_clipped() -> None:
     found = subject()
     moved = found.test.features.assign(**{INFORMATIVE[0]: found.test.features[INFORMATIVE[0]] + 50.0})
-    shown = drift(replace(found, test=replace(found.test, features=moved)))
+    shown = study_drift(replace(found, test=replace(found.test, features=moved)))
     figure = shown.plots["by_feature"]
     entry = next(each for each in found.bundle.sheet.entries if each.name == INFORMATIVE[0])
     assert shown.tables["PSI by feature"]["psi"].max() > 1.0

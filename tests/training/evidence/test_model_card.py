@@ -1,4 +1,4 @@
-"""The model card: everything that a reviewer needs is in it, nothing that it is told can break out of it."""
+"""The model card contains everything that a reviewer needs, and escapes all text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import pytest
 
 from features.catalogue import CATALOGUE, digest
 from tests.training.evidence.subjects import subject
-from training.evidence.bands import by_band
+from training.evidence.bands import study_bands
 from training.evidence.limits import Limit, LimitCheck, alarms
 from training.evidence.metrics import Estimate
-from training.evidence.model_card import HTML, MARKDOWN, CardInput, sections, write_card
-from training.evidence.report_blocks import interval, new_figure, number, of_figures, of_frame
+from training.evidence.model_card import HTML, MARKDOWN, sections, write_card
+from training.evidence.model_card_evidence import CardInput
+from training.evidence.plots import new_figure
 from training.evidence.study import Finding
 
 EVIL = "<script>alert(1)</script> | [x](http://evil)"
@@ -64,7 +65,7 @@ def cards() -> dict[str, str]:
     broken = Finding(
         "broken", f"Of {EVIL}", f"Said {EVIL}", {"x": 1.0}, {f"By {EVIL}": table}, {}, (f"Alarm of {EVIL}",)
     )
-    return write_card(given(by_band(subject()), broken))
+    return write_card(given(study_bands(subject()), broken))
 
 
 class Page(HTMLParser):
@@ -97,14 +98,14 @@ def test_a_page_is_whole_loads_nothing_and_runs_nothing(cards: dict[str, str]) -
     assert anchors == set(re.findall(r'<section id="([^"]+)"', cards[HTML]))
 
 
-def test_it_says_how_contributions_are_found(cards: dict[str, str]) -> None:
-    assert all("Contributions are looked up in tables of 0." in page for page in cards.values())
+def test_the_explainer_is_stated(cards: dict[str, str]) -> None:
+    assert all("Contributions come from tables of 0." in page for page in cards.values())
     ours = given()
     deep = replace(ours.bundle, model=replace(ours.bundle.model, tables=None))
-    assert "works contributions out for every row (pred_contrib)" in write_card(replace(ours, bundle=deep))[MARKDOWN]
+    assert "computes contributions for every row (pred_contrib)" in write_card(replace(ours, bundle=deep))[MARKDOWN]
 
 
-def test_what_it_is_told_cannot_break_out(cards: dict[str, str]) -> None:
+def test_text_is_escaped(cards: dict[str, str]) -> None:
     assert "<script>" not in cards[HTML]
     assert "<script>" not in cards[MARKDOWN]
     assert "&lt;script&gt;" in cards[HTML]
@@ -121,17 +122,17 @@ def test_every_plot_is_embedded_in_html_and_linked_in_markdown(cards: dict[str, 
 
 
 @pytest.mark.parametrize("file", [HTML, MARKDOWN])
-def test_everything_that_a_reviewer_asks_for_is_there(cards: dict[str, str], file: str) -> None:
+def test_the_card_contains_everything_for_a_reviewer(cards: dict[str, str], file: str) -> None:
     text = re.sub(r"&#39;", "'", cards[file])
     bundle = subject().bundle
     for part in (
-        "Ranks online sellers who ask for business financing",
+        "The model ranks online sellers who request business financing",
         "at least 90 in “Days since the first order” and 10 in “",
         "Only loans that were paid out have outcomes",
         "90+ days past due within 12 months",
-        "600 points at odds of 30:1",
-        "12,345, 678 bad, as of before 2023-09-03",
-        "2,345, 123 bad, as of 2024-09-03 or later",
+        "A score of 600 points means odds of 30:1 of repaying",
+        "12,345 (678 defaults), as of before 2023-09-03",
+        "2,345 (123 defaults), as of 2024-09-03 or later",
         "v-17",
         "0.812 (0.790 to 0.830)",
         "0.790 (0.770 to 0.810)",
@@ -148,16 +149,16 @@ def test_everything_that_a_reviewer_asks_for_is_there(cards: dict[str, str], fil
         assert part in text
 
 
-def test_alarms_stand_first_and_again_where_they_were_raised(cards: dict[str, str]) -> None:
+def test_alarms_are_first_and_in_the_section_of_their_study(cards: dict[str, str]) -> None:
     assert [section.title for section in sections(given())][:3] == [
         "Alarms",
-        "What this evidence can and cannot show",
+        "Scope of the evidence",
         "Published limits",
     ]
     assert cards[MARKDOWN].count("> **Alarm (broken)** ") == 2
     assert cards[HTML].count('<p class="alarm"><strong>Alarm (broken)</strong> ') == 2
     calm = write_card(given(Finding("calm", "Calm", "Nothing.")))
-    assert "None of 1 studies raised an alarm." in calm[MARKDOWN]
+    assert "None of the 1 studies raised an alarm." in calm[MARKDOWN]
     assert 'class="alarm"' not in calm[HTML]
 
 
@@ -165,17 +166,17 @@ def study(*checks: LimitCheck) -> Finding:
     return Finding("drift", "Drift", "Compared.", {"x": 1.0}, alarms=alarms(checks), checks=checks)
 
 
-def test_figures_beyond_a_limit_without_an_alarm_stand_below_the_alarms_with_the_reason() -> None:
+def test_figures_beyond_a_limit_without_an_alarm_follow_the_alarms_with_the_reason() -> None:
     uncertain = Limit("PSI of the score", 0.25).check(Estimate(0.4, 0.2, 0.6), "Retrain.", "16 loans")
     certain = Limit("PSI of a feature", 0.25).check(Estimate(0.9, 0.8, 1.0), "Retrain.", "16 loans")
     text = write_card(given(study(uncertain, certain)))[MARKDOWN]
-    first = text[text.index("## Alarms") : text.index("## What this evidence")]
+    first = text[text.index("## Alarms") : text.index("## Scope of the evidence")]
     assert f"> **Alarm (drift)** Drift: {certain.note}" in first
     assert f"- Drift: {uncertain.note}" in first
     assert text.count(uncertain.note) == 2, "also in the section of the study"
 
 
-def test_every_limit_is_published_with_what_was_found() -> None:
+def test_every_limit_is_published_with_its_figure() -> None:
     checks = [
         Limit("PSI of the score", 0.25).check(Estimate(value, low, high), "Retrain.", "16 loans")
         for value, low, high in ((0.1, 0.05, 0.2), (0.4, 0.2, 0.6), (0.9, 0.8, 1.0))
@@ -191,16 +192,16 @@ def test_every_limit_is_published_with_what_was_found() -> None:
 
 def evidence(**facts: str | int) -> str:
     text = write_card(replace(given(), facts={**FACTS, **facts}))[MARKDOWN]
-    return text[text.index("## What this evidence") : text.index("## Published limits")]
+    return text[text.index("## Scope of the evidence") : text.index("## Published limits")]
 
 
-def test_simulated_data_are_called_no_evidence_of_real_sellers() -> None:
+def test_simulated_data_are_no_evidence_of_real_sellers() -> None:
     shown = evidence()
     assert "Operating data: simulated by sellerscore, seed 7; operating data of 1 delivery as ingested" in shown
     assert "The figures are no evidence of how the model ranks real sellers." in shown
     real = evidence(origin="operating data of 2 deliveries as ingested: 1f3a9c0d, 77e2b410")
     assert "simulated" not in real
-    assert "The figures hold for the sellers and the period of these data." in real
+    assert "The figures are valid for the sellers and the period of these data." in real
 
 
 def test_the_origin_of_outcomes_is_stated() -> None:
@@ -209,19 +210,19 @@ def test_the_origin_of_outcomes_is_stated() -> None:
     )
 
 
-def test_few_defaults_are_said_to_prove_little() -> None:
+def test_few_defaults_are_stated_as_weak_evidence() -> None:
     few = evidence(test_rows=177, test_bad=16)
     assert "Test sample: 177 loans with 16 defaults, a default rate of 9.0% (95% interval 5.6% to 14.2%)." in few
-    assert "16 defaults prove little." in few
-    assert "16 defaults: an AUC measured on them is uncertain by about ±0.02." in few
-    assert "prove little" not in evidence(test_rows=1_000, test_bad=50)
+    assert "16 defaults are weak evidence." in few
+    assert "16 defaults: the AUC measured on them is uncertain by about ±0.02." in few
+    assert "weak evidence" not in evidence(test_rows=1_000, test_bad=50)
 
 
 def test_the_smallest_difference_that_can_be_seen_is_computed() -> None:
     figures = {"auc_low": 0.7, "auc_high": 0.94, "auc_difference": 0.0, "auc_difference_low": -0.1}
     found = Finding("discrimination", "Ranking", "Compared.", {**figures, "auc_difference_high": 0.14})
     text = write_card(given(found))[MARKDOWN]
-    assert "an AUC measured on them is uncertain by about ±0.12." in text
+    assert "the AUC measured on them is uncertain by about ±0.12." in text
     assert "can be distinguished only if their AUC differs by more than about 0.12." in text
 
 
@@ -235,7 +236,7 @@ def test_settings_are_a_file_that_reads_back(cards: dict[str, str]) -> None:
     assert tomllib.loads(blocks[1]) == {"fit": {"learning_rate": 0.03, "seed": 7}, "split": {"salt": "sellerscore"}}
 
 
-def test_settings_that_a_search_found_ask_for_no_search() -> None:
+def test_settings_of_a_search_need_no_search() -> None:
     found = write_card(replace(given(), facts={**FACTS, "search.trials": 30}))[MARKDOWN]
     blocks = re.findall(r"```\n(.*?)\n```", found, flags=re.DOTALL)
     assert tomllib.loads(blocks[1])["search"] == {"trials": 0}
@@ -243,82 +244,42 @@ def test_settings_that_a_search_found_ask_for_no_search() -> None:
     assert re.search(r"settings before the search\W+sha256:c", found)
 
 
-def test_out_of_fold_evidence_is_called_so() -> None:
+def test_out_of_fold_evidence_is_stated() -> None:
     found = write_card(replace(given(), facts={**FACTS, "evidence": "out_of_fold"}))[MARKDOWN]
-    assert "measured on predictions out of fold" in found
-    assert "later loans of sellers never trained on" not in found
+    assert "tested on out-of-fold predictions" in found
+    assert "later loans of sellers that were not used in training" not in found
 
 
 def data(**facts: str) -> str:
     text = write_card(replace(given(), facts={**FACTS, "evidence": "out_of_fold", **facts}))[MARKDOWN]
-    return text[text.index("## Data") : text.index("## How good it is")]
+    return text[text.index("## Data") : text.index("## Performance")]
 
 
-def test_rows_that_are_predicted_out_of_fold_claim_no_later_test() -> None:
+def test_out_of_fold_rows_have_no_later_test_period() -> None:
     shown = data()
-    assert "| training rows | 12,345, 678 bad, as of 2024-09-03 |" in shown
-    assert "| 2,345, 123 bad: the training rows, each predicted by a model that was not trained on it |" in shown
+    assert "| training rows | 12,345 (678 defaults), as of 2024-09-03 |" in shown
+    assert "| 2,345 (123 defaults): the training rows, each predicted by a model that was not trained on it |" in shown
     assert "or later" not in shown
 
 
-def test_a_table_without_dates_claims_none() -> None:
+def test_a_table_without_dates_shows_none() -> None:
     shown = data(kind="table", test_from="1970-01-01", train_before="1970-01-02", command="sellerscore train-table x")
-    assert "| training rows | 12,345, 678 bad, without dates |" in shown
+    assert "| training rows | 12,345 (678 defaults), without dates |" in shown
     assert "1970" not in shown
     assert "of borrowers kept apart" in shown
 
 
-def test_a_bundle_that_needs_no_history_and_no_table_promises_none() -> None:
+def test_a_bundle_without_history_and_required_tables_states_neither() -> None:
     sheet = replace(subject().bundle.sheet, history=(), required_tables=())
     found = write_card(replace(given(), bundle=replace(subject().bundle, sheet=sheet)))[MARKDOWN]
     assert "short history" not in found
-    assert "withheld" not in found
+    assert "Not without current data" not in found
 
 
 def test_the_same_run_has_the_same_card() -> None:
     assert write_card(given()) == write_card(given())
 
 
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (None, "–"),
-        (float("nan"), "–"),
-        (np.float64("nan"), "–"),
-        (3, "3"),
-        (3.0, "3"),
-        (1234567, "1,234,567"),
-        (12345.6, "12,346"),
-        (581.333, "581.3"),
-        (0.12345, "0.123"),
-        (-0.5, "-0.500"),
-        (0.00012, "0.00012"),
-        (0.0, "0"),
-        ("CN", "CN"),
-        (True, "True"),
-    ],
-)
-def test_numbers_as_a_reader_wants_them(value: object, shown: str) -> None:
-    assert number(value) == shown
-
-
-def test_columns_with_ends_become_intervals() -> None:
-    frame = pd.DataFrame({"who": ["a"], "x": [0.5], "x_low": [0.25], "x_high": [0.75], "y": [2]})
-    table = of_frame("T", frame)
-    assert table.headings == ("who", "x", "y")
-    assert table.rows == (("a", "0.500 (0.250 to 0.750)", "2"),)
-    assert table.numbers == (False, True, True)
-    assert of_figures("F", {"a_b": 1.5, "a_b_low": 1.0, "a_b_high": 2.0, "c": 3.0}).rows == (
-        ("a b", "1.500 (1 to 2)"),
-        ("c", "3"),
-    )
-    assert interval("x", {"x": 0.5}) == "0.500"
-    assert interval("x", {"x": float("nan"), "x_low": 1.0, "x_high": 2.0}) == "–"
-
-
-def test_a_long_table_is_folded_away() -> None:
-    long = of_frame("T", pd.DataFrame({"x": range(16)}))
-    assert long.folded
-    assert not of_frame("T", pd.DataFrame({"x": range(15)})).folded
+def test_a_long_table_is_folded_in_html() -> None:
     found = write_card(given(Finding("long", "Long", "So.", tables={"T": pd.DataFrame({"x": range(16)})})))[HTML]
     assert "<summary>T <span>16 lines</span></summary>" in found

@@ -12,7 +12,7 @@ from features.ingest import OperatingStore
 from features.pipeline import compute_frame
 from tests.oracles.accepted import frame_bytes, write_accepted
 from tests.oracles.market import MIDNIGHTS, Shape, market
-from training.evidence.fake_order_rows import copy_rows, first_rows, rows_of, with_new_ids, write_store
+from training.evidence.store_copies import copy_rows, first_rows, rows_of, with_new_ids, write_store
 
 pytestmark = pytest.mark.slow
 

@@ -12,12 +12,13 @@ from features.ingest import OperatingStore
 from scoring import Bundle
 from tests.training.evidence.subjects import subject, with_test
 from training.evidence import fake_orders as study
+from training.evidence.fake_order_attack import AttackResult
 from training.evidence.fake_order_strategies import FakeOrdersConfig
-from training.evidence.fake_orders import AttackResult, report, study_fake_orders
+from training.evidence.fake_orders import report, study_fake_orders
 
 
 def made_attack(points: list[int], mixes: tuple[str, ...] = ("one", "two")) -> AttackResult:
-    """Sellers who gain so many points in the first mix and one less in the second, for $100 each."""
+    """Sellers with the given gain in the first strategy and one point less in the second, for $100 each."""
     lines = [
         {"seller_id": f"S-{who}", "mix": mix, "orders": 4, "face_usd": 100.0, "cost_usd": 8.0 + place}
         | {"points": gained - place, "bands": int(gained > 20)}
@@ -61,7 +62,7 @@ def test_of_mixes_that_gain_alike_the_cheapest_is_best() -> None:
 
 def test_without_operating_data_nothing_is_measured_and_the_finding_says_so() -> None:
     finding = study_fake_orders(subject())
-    assert "not measured" in finding.said
+    assert "Not measured" in finding.summary
     assert finding.figures == {}
     assert finding.alarms == ()
     assert not finding.declined
@@ -70,31 +71,31 @@ def test_without_operating_data_nothing_is_measured_and_the_finding_says_so() ->
 def test_without_orders_nothing_can_be_measured(store: OperatingStore) -> None:
     base = subject()
     finding = study_fake_orders(replace(base, store=store, test=replace(base.test, tables=("loans",))))
-    assert finding.said.endswith("the operating data hold no orders.")
+    assert finding.summary.endswith("the operating data have no orders.")
     assert not finding.declined
 
 
 def test_where_nobody_repaid_nothing_is_measured_either(store: OperatingStore) -> None:
     finding = study_fake_orders(replace(with_test(subject(), bad=True), store=store))
-    assert "repaid" in finding.said
+    assert "repaid" in finding.summary
     assert finding.figures == {}
     assert finding.declined
 
 
-def test_who_sold_his_stores_has_nothing_to_spend(store: OperatingStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seller_without_stores_has_no_budget(store: OperatingStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(_: Bundle, __: OperatingStore, ___: pd.DataFrame) -> AttackResult:
         return AttackResult(pd.DataFrame(), pd.DataFrame())
 
-    monkeypatch.setattr(study, "attack", nobody)
+    monkeypatch.setattr(study, "run_attack", nobody)
     finding = study_fake_orders(replace(with_test(subject(), orders_90d=30.0), store=store))
-    assert finding.said.endswith("no seller drawn from the test rows still had sales of his own stores.")
+    assert finding.summary.endswith("no seller drawn from the test rows still has sales of his own stores.")
     assert finding.figures == {}
     assert finding.declined
 
 
-def test_a_setting_asks_for_none(store: OperatingStore) -> None:
+def test_the_settings_can_skip_the_study(store: OperatingStore) -> None:
     finding = study_fake_orders(replace(subject(), store=store, fake_orders=FakeOrdersConfig(sellers=0)))
-    assert finding.said.endswith("the settings ask for no seller.")
+    assert finding.summary.endswith("the settings request no seller.")
     assert finding.figures == {}
     assert finding.declined
 
@@ -112,7 +113,7 @@ def test_the_study_lets_some_sellers_buy_who_repaid_and_can_be_scored(
         seen.append(known)
         return made_attack([0] * len(known))
 
-    monkeypatch.setattr(study, "attack", attacked)
+    monkeypatch.setattr(study, "run_attack", attacked)
     assert study_fake_orders(replace(asked, fake_orders=FakeOrdersConfig(sellers=40))).figures["sellers"] == 40
     study_fake_orders(replace(asked, seed=8))
     # a second seller of 6,000 orders passes the 7,000 that there may be

@@ -11,9 +11,9 @@ import pytest
 from features.ingest import OperatingStore
 from features.pipeline import compute_frame
 from tests.oracles.accepted import write_accepted
-from tests.training.evidence.fake_orders.shops import PAIRS, T, marketplace
-from training.evidence.fake_order_rows import rows_of
+from tests.training.evidence.shops import PAIRS, T, marketplace
 from training.evidence.fake_order_strategies import SalesPattern, sales_patterns
+from training.evidence.store_copies import rows_of
 
 
 @pytest.fixture(scope="session")

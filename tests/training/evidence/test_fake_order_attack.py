@@ -12,13 +12,14 @@ from features.ingest import OperatingStore
 from scoring import Bundle
 from tests.frames import frame_of
 from tests.training.datasets import dataset
-from tests.training.evidence.fake_orders.shops import PAIRS
+from tests.training.evidence.shops import PAIRS
 from tests.training.evidence.subjects import boosted, bundle
 from training.dataset import NOT_SCORED, Dataset
 from training.errors import TrainingError
-from training.evidence import fake_orders as attack_room
+from training.evidence import fake_order_attack as attack_room
+from training.evidence import store_copies
+from training.evidence.fake_order_attack import AttackResult, run_attack
 from training.evidence.fake_order_strategies import EXTRAS, Strategy
-from training.evidence.fake_orders import AttackResult, run_attack
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +45,7 @@ ASKED = (
 BOUGHT = (
     Strategy("settled", 30, 30),
     Strategy("own", 30, own=1.0),
-    Strategy("quiet", 30, quiet=True, size=0.05, beside=EXTRAS),
+    Strategy("quiet", 30, quiet=True, size=0.05, extras=EXTRAS),
     Strategy("back at once", 30, 30, refunded=1.0, refund_after=1),
     Strategy("back too late", 30, 30, refunded=1.0, refund_after=61),
     Strategy("live", 30, channel="livestream"),
@@ -83,7 +84,7 @@ def struck(naive: Bundle, store: OperatingStore, known: pd.DataFrame) -> Struck:
         return seen[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attack_room, "compute_frame", spy)
+        patch.setattr(store_copies, "compute_frame", spy)
         return run_attack(naive, store, known, BOUGHT), seen[0]
 
 
@@ -99,7 +100,7 @@ def bought(struck: Struck) -> pd.DataFrame:
     return of_s.set_axis([who.partition(":")[0] for who, _ in of_s.index])
 
 
-def test_what_each_mix_does_to_the_features_by_hand(bought: pd.DataFrame) -> None:
+def test_the_effect_of_each_strategy_on_features_by_hand(bought: pd.DataFrame) -> None:
     before = bought.loc[attack_room.HONEST]
     more = (bought - before)["settled_net_sales_30d"].drop(attack_room.HONEST).round(6)
     assert more.to_dict() == {
@@ -117,7 +118,7 @@ def test_what_each_mix_does_to_the_features_by_hand(bought: pd.DataFrame) -> Non
     assert bought.loc["live", "livestream_share_180d"] == pytest.approx(37.5 / (90 * 50 + 37.5))
 
 
-def test_small_orders_fill_the_quiet_days_and_what_is_faked_beside_counts(bought: pd.DataFrame) -> None:
+def test_small_orders_and_their_extras_change_counts(bought: pd.DataFrame) -> None:
     before, after = bought.loc[attack_room.HONEST], bought.loc["quiet"]
     assert before["active_day_share_30d"] == 0.5
     assert after["active_day_share_30d"] == 1.0
@@ -131,7 +132,7 @@ def test_small_orders_fill_the_quiet_days_and_what_is_faked_beside_counts(bought
     assert after["rush_order_share_180d"] == 0
 
 
-def test_a_mix_buys_what_the_model_rewards_and_loses_what_it_doubts(found: AttackResult) -> None:
+def test_a_strategy_gains_and_loses_points_as_the_model_rewards_its_features(found: AttackResult) -> None:
     gains = found.gains.pivot_table(index="seller_id", columns="mix", values="points")
     assert gains.loc["S", "quiet"] > 20
     assert gains.loc["S", "own"] < 0
@@ -158,7 +159,7 @@ def test_sellers_share_stores_of_copies_by_the_number_of_their_orders(
         lots.append(lot["orders_90d"].tolist())
         return pd.DataFrame({"seller_id": lot.index}), pd.DataFrame({"visits_90d": lot["orders_90d"]})
 
-    monkeypatch.setattr(attack_room, "_attacked", attacked)
+    monkeypatch.setattr(attack_room, "_attack_batch", attacked)
     found = run_attack(naive, store, pd.DataFrame({"orders_90d": [4_000, 5_000, 2_000, 30_000, 10]}), BOUGHT)
     assert lots == [[4_000, 5_000, 2_000], [30_000], [10]]
     assert found.gains["seller_id"].tolist() == [0, 1, 2, 3, 4]
@@ -181,6 +182,6 @@ def test_a_copy_that_differs_from_its_original_stops_the_study(
         originals = known.droplevel("as_of").loc[[who.partition(":")[2] for who in pairs["seller_id"]]]
         return (originals * 0.9).set_index(pd.MultiIndex.from_frame(pairs))
 
-    monkeypatch.setattr(attack_room, "compute_frame", amiss)
-    with pytest.raises(TrainingError, match="bought nothing"):
+    monkeypatch.setattr(store_copies, "compute_frame", amiss)
+    with pytest.raises(TrainingError, match="copy without fake orders"):
         run_attack(naive, store, known, BOUGHT)

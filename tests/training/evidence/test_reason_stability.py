@@ -10,7 +10,7 @@ import pytest
 from features.catalogue import CATALOGUE
 from tests.training.datasets import dataset, small_scorecard
 from tests.training.evidence.subjects import boosted, bundle, subject, with_test
-from training.evidence.reason_stability import ReasonStability, add_noise, reasons
+from training.evidence.reason_stability import ReasonStability, add_noise, study_reasons
 from training.evidence.study import Finding, ReviewedModel, assess_rows, sample_rows, scorable_rows
 
 
@@ -23,7 +23,7 @@ def few() -> ReviewedModel:
 
 @pytest.fixture(scope="module")
 def finding(few: ReviewedModel) -> Finding:
-    return reasons(few)
+    return study_reasons(few)
 
 
 def test_what_changed_what_led_and_what_was_kept() -> None:
@@ -31,7 +31,7 @@ def test_what_changed_what_led_and_what_was_kept() -> None:
     again = [("R2", "R1"), ("R1", "R3"), ("R1",), (), ("R1",)]
     found = ReasonStability.of(given, [again, given])
     assert found.changed.tolist() == [[0, 1, 1, 0, 1], [0, 0, 0, 0, 0]]
-    assert found.led.tolist() == [[1, 0, 0, 0, 1], [0, 0, 0, 0, 0]]
+    assert found.first.tolist() == [[1, 0, 0, 0, 1], [0, 0, 0, 0, 0]]
     assert found.kept.tolist() == [[1, 0.5, 0.5, 1, 0], [1, 1, 1, 1, 1]]
 
 
@@ -48,17 +48,17 @@ def test_noise_is_one_percent_of_each_value_and_leaves_missing_and_zero() -> Non
 
 
 def test_a_run_without_refits_says_so_and_gives_no_figure_of_them(finding: Finding) -> None:
-    assert "No refits were made" in finding.said
+    assert "No refits were made" in finding.summary
     assert not [name for name in finding.figures if "refits" in name]
     assert list(finding.tables["Reasons given"]) == ["code", "given_share", "kept_under_noise"]
 
 
 def test_a_refit_that_is_the_same_model_changes_nothing(few: ReviewedModel) -> None:
-    finding = reasons(replace(few, refits=(few.bundle, few.bundle)))
+    finding = study_reasons(replace(few, refits=(few.bundle, few.bundle)))
     assert finding.figures["changed_by_refits"] == finding.figures["other_first_by_refits"] == 0.0
     assert finding.figures["kept_under_refits"] == finding.figures["kept_under_refits_high"] == 1.0
     assert (finding.tables["Reasons given"]["kept_under_refits"] == 1.0).all()
-    assert "No refits" not in finding.said
+    assert "No refits" not in finding.summary
 
 
 def test_figures_are_those_of_asking_both_models(few: ReviewedModel) -> None:
@@ -69,7 +69,7 @@ def test_figures_are_those_of_asking_both_models(few: ReviewedModel) -> None:
         [{reason.code for reason in each.explanation.reasons} for each in assess_rows(asked, rows, matrix)]
         for asked in (few.bundle, refit)
     ]
-    finding = reasons(replace(few, refits=(refit,)))
+    finding = study_reasons(replace(few, refits=(refit,)))
     pairs = list(zip(*codes, strict=True))
     assert finding.figures["changed_by_refits"] == pytest.approx(np.mean([one != two for one, two in pairs]))
     kept = [len(one & two) / len(one) if one else float(not two) for one, two in pairs]
@@ -85,8 +85,8 @@ def test_figures_are_those_of_asking_both_models(few: ReviewedModel) -> None:
 def test_a_scorecard_refit_that_is_the_same_changes_nothing_and_another_does(few: ReviewedModel) -> None:
     other = dataset(1_500, 500, seed=9)
     refit = small_scorecard(other.features, other.rows["bad"])
-    same = reasons(replace(few, refits=(few.bundle,), card_refits=(few.card,))).figures
-    changed = reasons(replace(few, refits=(few.bundle,), card_refits=(refit,)))
+    same = study_reasons(replace(few, refits=(few.bundle,), card_refits=(few.card,))).figures
+    changed = study_reasons(replace(few, refits=(few.bundle,), card_refits=(refit,)))
     assert (same["scorecard_changed_by_refits"], same["scorecard_kept_under_refits"]) == (0.0, 1.0)
     assert changed.figures["scorecard_changed_by_refits"] > 0
     # by hand: of each group the feature that costs most, in points of weight times evidence
@@ -111,7 +111,7 @@ def test_a_scorecard_refit_that_is_the_same_changes_nothing_and_another_does(few
         ("scorecard", "noise"),
         ("scorecard", "refits"),
     ]
-    assert "The scorecard beside would have given another set" in changed.said
+    assert "With the scorecard benchmark, the set changes in" in changed.summary
 
 
 def test_intervals_hold_their_figure(finding: Finding) -> None:
@@ -132,10 +132,10 @@ def test_only_rows_with_history_enough_are_asked(few: ReviewedModel) -> None:
     assert len(set(drawn)) == 10
     assert (np.diff(drawn) > 0).all()
     assert drawn.min() >= 25
-    assert reasons(found).figures["rows"] == 35.0
+    assert study_reasons(found).figures["rows"] == 35.0
 
 
-def test_where_nobody_can_be_scored_the_study_says_so(few: ReviewedModel) -> None:
-    finding = reasons(with_test(few, active_days_365d=1.0))
+def test_without_scorable_rows_the_study_is_not_made(few: ReviewedModel) -> None:
+    finding = study_reasons(with_test(few, active_days_365d=1.0))
     assert finding.figures == {}
-    assert "No test row has history enough" in finding.said
+    assert "no test row has enough history" in finding.summary

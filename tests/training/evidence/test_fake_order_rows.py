@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.oracles.accepted import write_accepted
-from tests.training.evidence.fake_orders.shops import PAIRS, USD, T, marketplace
-from training.evidence.fake_order_rows import budget, generate_rows, place_orders, rows_of
+from tests.training.evidence.shops import PAIRS, USD, T, marketplace
+from training.evidence.fake_order_rows import budget, generate_rows, place_orders
 from training.evidence.fake_order_strategies import (
     COMMISSION,
     EXTRAS,
@@ -24,9 +24,10 @@ from training.evidence.fake_order_strategies import (
     Strategy,
     sales_patterns,
 )
+from training.evidence.store_copies import rows_of
 
 
-def test_habits_are_those_of_the_last_ninety_days_that_were_seen(rows: dict[str, pa.Table]) -> None:
+def test_sales_patterns_are_of_the_last_ninety_visible_days(rows: dict[str, pa.Table]) -> None:
     small, large = sales_patterns(rows, PAIRS)
     assert (small.monthly, small.usual, budget(small)) == (15 * 50 * USD, 50 * USD, 37_500_000)
     assert (large.monthly, large.usual, budget(large)) == (30 * 50 * USD, 50 * USD, 75 * USD)
@@ -37,7 +38,7 @@ def test_habits_are_those_of_the_last_ninety_days_that_were_seen(rows: dict[str,
     assert (small.account, large.account) == ("A", "Z")
 
 
-def test_orders_from_own_accounts_are_no_habit(tmp_path: Path) -> None:
+def test_orders_from_own_accounts_are_not_part_of_the_pattern(tmp_path: Path) -> None:
     rows = marketplace()
     for order in rows["orders"]:
         if order["order_id"] in ("O-S-1", "O-S-3"):
@@ -57,7 +58,7 @@ def test_the_mixes_are_twenty_different_ones_within_the_budget() -> None:
     )
     assert any(mix.own for mix in STRATEGIES)
     assert any(mix.refund_after > 30 for mix in STRATEGIES)
-    assert {name for mix in STRATEGIES for name in mix.beside} == set(EXTRAS)
+    assert {name for mix in STRATEGIES for name in mix.extras} == set(EXTRAS)
 
 
 def test_how_many_orders_a_budget_buys_and_what_they_cost() -> None:
@@ -85,7 +86,7 @@ _MIXES = st.builds(
 
 
 @given(mix=_MIXES, monthly=st.integers(20 * USD, 10_000 * USD), orders=st.integers(1, 60))
-def test_every_mix_spends_the_whole_budget_on_its_days(mix: Strategy, monthly: int, orders: int) -> None:
+def test_every_strategy_spends_the_whole_budget_on_its_days(mix: Strategy, monthly: int, orders: int) -> None:
     busy = np.arange(1, 400, 3)
     seller = SalesPattern("S", np.datetime64(T, "D"), monthly, np.arange(orders), busy, np.zeros(3), "A")
     fakes = place_orders(seller, mix)
@@ -118,7 +119,7 @@ def test_fakes_resemble_true_orders_in_all_but_buyer_time_and_amount(
     rows: dict[str, pa.Table], sellers: list[SalesPattern]
 ) -> None:
     made = generate_rows(
-        sellers, Strategy("half price", 30, size=0.5, refunded=1.0, refund_after=10, beside=EXTRAS), rows
+        sellers, Strategy("half price", 30, size=0.5, refunded=1.0, refund_after=10, extras=EXTRAS), rows
     )
     orders = made["orders"].to_pandas(date_as_object=False)
     assert orders.groupby("store_id")["amount_micros"].agg(["count", "sum"]).to_dict("index") == {
@@ -147,7 +148,7 @@ def test_nothing_is_faked_in_a_table_that_was_never_delivered(
     rows: dict[str, pa.Table], sellers: list[SalesPattern]
 ) -> None:
     lacking = {name: table for name, table in rows.items() if name not in ("traffic", "refunds")}
-    assert set(generate_rows(sellers, Strategy("all", 30, refunded=1.0, beside=EXTRAS), lacking)) == {
+    assert set(generate_rows(sellers, Strategy("all", 30, refunded=1.0, extras=EXTRAS), lacking)) == {
         "orders",
         "fulfilments",
         "ratings",

@@ -1,4 +1,4 @@
-"""What the catalogue says of fake orders, held against them in every mix: nothing else moves by more than money."""
+"""Features that fake orders move cheaply are declared gameable, for every strategy."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from features.pipeline import compute_frame
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import boosted, bundle
 from training.columns import Columns
-from training.evidence import fake_orders as attack_room
-from training.evidence.fake_order_rows import copy_rows
+from training.evidence import store_copies
+from training.evidence.fake_order_attack import HONEST, run_attack
 from training.evidence.fake_order_strategies import STRATEGIES
-from training.evidence.fake_orders import HONEST, run_attack
+from training.evidence.store_copies import copy_rows
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +36,7 @@ def moves(store: OperatingStore, known: pd.DataFrame) -> pd.DataFrame:
 
     made = dataset(600, 200)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attack_room, "compute_frame", spy)
+        patch.setattr(store_copies, "compute_frame", spy)
         run_attack(bundle(made, boosted(made)), store, known)
     of_each = {
         name: seen[0].loc[[copy_rows(seller, name) for seller, _ in known.index]].to_numpy()
@@ -55,7 +55,7 @@ def test_a_feature_that_fake_orders_move_cheaply_is_declared_so(feature: Feature
             assert moves.loc[feature.name, way] <= 1.0, f"it can be bought {way}"
 
 
-def test_declarations_are_not_for_nothing(moves: pd.DataFrame) -> None:
+def test_declared_features_can_be_moved(moves: pd.DataFrame) -> None:
     """Shops whose every day is alike show half of what can be bought; the rest needs returns, livestreams, a slump."""
     declared = [each for each in CATALOGUE if each.gameable != "no"]
     shown = [each.name for each in declared if moves.loc[each.name].max() > 1.0]
