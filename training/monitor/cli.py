@@ -133,12 +133,11 @@ def _monitor(request: _Request, page: Path, output: Output) -> MonitorResult:
     from features.durable import replace_text
     from training.monitor.report import render
     from training.monitor.run import monitor, result_tables, to_json
-    from training.steps import shown_steps
 
-    with shown_steps("Reading scores") as step:
+    with Console(stderr=True).status("Reading scores") as status:
         inputs = _read_inputs(request)
-        result = monitor(inputs, request.config, step)
-        step("Logging to MLflow")
+        result = monitor(inputs, request.config, lambda step: status.update(f"Monitoring {step}"))
+        status.update("Logging to MLflow")
         result, run_ids = _log(request, inputs, result)
         replace_text(page, render(result, request.config))
     if output is Output.JSON:
@@ -197,7 +196,7 @@ def _log(request: _Request, inputs: MonitorInputs, result: MonitorResult) -> tup
     from training.errors import RegistryError
     from training.monitor.report import render
     from training.monitor.run import monitoring_runs, to_json
-    from training.registry.monitoring import log_monitoring
+    from training.registry import log_monitoring
 
     if inputs.models.registry_error:
         return result, ()

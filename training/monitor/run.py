@@ -22,8 +22,7 @@ from training.monitor.inputs import Outcomes, load_outcomes
 from training.monitor.performance import shadow, vintages
 from training.monitor.score_log import KnownModels, short_digest
 from training.monitor.subject import MonitoredModel
-from training.registry import ALARM, NOT_MEASURED
-from training.registry.monitoring import MonitoringRun
+from training.registry import ALARM, NOT_MEASURED, MonitoringRun
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from scoring import Bundle, BundleError
 from training.errors import RegistryError
-from training.registry import Registry, Version, load_bundle
-from training.registry.monitoring import registered
+from training.registry import Registry, Version, find_by_bundle, load_bundle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,7 +161,7 @@ def find_models(digests: Iterable[str], source: ScoreSource, registry: Registry)
     wanted = sorted(set(digests))
     error, versions = "", {}
     try:
-        versions = registered(registry, wanted)
+        versions = find_by_bundle(registry, wanted)
     except RegistryError as failure:
         error = str(failure)
     models = {}

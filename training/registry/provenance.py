@@ -28,7 +28,7 @@ class LabelFile:
         """Read the file.
 
         Raises:
-            LabelError: there is no such file.
+            LabelError: the file does not exist.
         """
         try:
             return cls(path.name, path.read_bytes())
