@@ -1,13 +1,13 @@
-"""Additive models as LightGBM text: a step function of each column is a tree, and a sum of models is all their trees.
+"""Additive models as LightGBM text: each step function of a column is a tree, and a weighted sum joins all trees.
 
-A bundle holds one model text, and `scoring` explains trees exactly. A logistic regression on binned columns is a sum of
-step functions, each a tree with one column, so that it is scored and explained by the same code as boosted trees. The
-mean of several models is all their trees with their leaf values scaled.
+A bundle has one model text, and `scoring` explains trees exactly. A logistic regression on binned columns is a sum of
+step functions, each a tree with one column, so that the same code scores and explains it. The mean of several models
+has all their trees with scaled leaf values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import lightgbm
 
 _MISSING_IS_NAN: Final = 8
-"""LightGBM's `decision_type` of a numeric split where NaN is missing; columns hold none (see `Columns`)."""
+"""LightGBM's `decision_type` of a numeric split where NaN is missing; columns have none (see `Columns`)."""
 
 _SCALED: Final = frozenset({"leaf_value", "internal_value"})
 
@@ -28,10 +28,10 @@ class Steps:
     """A step function of one column.
 
     Attributes:
-        column: the place of the column.
+        column: index of the column.
         edges: rising; a value up to and including an edge is on its left. Shape (steps - 1,).
-        values: what each step adds to the log-odds. Shape (steps,).
-        rows: how many training rows lie on each step, at least one. Shape (steps,).
+        values: added to the log-odds on each step. Shape (steps,).
+        rows: number of training rows on each step, at least one. Shape (steps,).
 
     Example: `Steps(0, np.array([2.5]), np.array([-0.1, 0.4]), np.array([70, 30]))` adds -0.1 up to 2.5, else 0.4.
     """
@@ -46,9 +46,9 @@ def additive_model(steps: Sequence[Steps], intercept: float, columns: int) -> li
     """Return a model whose margin is the intercept plus all steps.
 
     Args:
-        steps: at most one function for each column.
-        intercept: log-odds of default, before the steps.
-        columns: how many columns the model is given.
+        steps: at most one function per column.
+        intercept: log-odds of default before the steps.
+        columns: number of columns of the model.
 
     Example: `additive_model([Steps(0, edges, values, rows)], -3.0, 1).predict(matrix, raw_score=True)`.
     """
@@ -66,7 +66,8 @@ def additive_model(steps: Sequence[Steps], intercept: float, columns: int) -> li
         f"feature_infos={' '.join(['[-1e+30:1e+30]'] * columns)}",
     ]
     total = int(steps[0].rows.sum()) if steps else 1
-    trees = ["\n".join(_constant(intercept, total)), *("\n".join(_tree(each)) for each in steps)]
+    constant = Steps(0, np.empty(0), np.array([intercept]), np.array([total]))
+    trees = [_tree(constant), *map(_tree, steps)]
     return _booster("\n".join(head), trees)
 
 
@@ -76,7 +77,7 @@ def weighted_sum(models: Sequence[lightgbm.Booster], weights: Sequence[float]) -
     Example: `weighted_sum([boosted, logistic], [0.5, 0.5])` is their mean in log-odds.
     """
     heads, trees = zip(*(_parts(model.model_to_string()) for model in models), strict=True)
-    scaled = [_scaled(tree, weight) for several, weight in zip(trees, weights, strict=True) for tree in several]
+    scaled = [_scaled(tree, weight) for group, weight in zip(trees, weights, strict=True) for tree in group]
     return _booster(heads[0], scaled)
 
 
@@ -89,7 +90,7 @@ def _booster(head: str, trees: Sequence[str]) -> lightgbm.Booster:
 
 
 def _parts(text: str) -> tuple[str, list[str]]:
-    """Return the head of a model text, without the sizes of its trees, and each tree without its number."""
+    """Return the head of a model text without tree sizes, and each tree without its number."""
     head, *blocks = text.partition("\nend of trees")[0].split("\nTree=")
     lines = [line for line in head.strip().splitlines() if not line.startswith("tree_sizes=")]
     return "\n".join(lines), [block.partition("\n")[2] for block in blocks]
@@ -105,45 +106,42 @@ def _scaled(tree: str, weight: float) -> str:
     return "\n".join(lines)
 
 
-def _constant(value: float, rows: int) -> Iterator[str]:
-    yield from ("num_leaves=1", "num_cat=0", "split_feature=", "split_gain=", "threshold=", "decision_type=")
-    yield from ("left_child=", "right_child=", f"leaf_value={value!r}", f"leaf_weight={rows}", f"leaf_count={rows}")
-    yield from ("internal_value=", "internal_weight=", "internal_count=", "is_linear=0", "shrinkage=1")
-
-
-def _tree(steps: Steps) -> Iterator[str]:
-    """Yield the lines of a balanced tree whose leaves are the steps, from left to right."""
-    nodes: list[tuple[int, int, int, int]] = []  # the edge, the children, and the rows that come there
+def _tree(steps: Steps) -> str:
+    """Return the text of a balanced tree whose leaves are the steps, from left to right."""
+    nodes: list[tuple[int, int, int, int]] = []  # edge, left child, right child, number of rows
 
     def grow(low: int, high: int) -> int:
-        """Return the node of the steps from low to high, which is excluded; a leaf is below 0."""
+        """Return the node of the steps from low to high (exclusive); leaves are negative."""
         if high - low == 1:
             return ~low
-        middle, place = (low + high) // 2, len(nodes)
+        middle, node = (low + high) // 2, len(nodes)
         nodes.append((middle - 1, 0, 0, int(steps.rows[low:high].sum())))
         left, right = grow(low, middle), grow(middle, high)
-        nodes[place] = (middle - 1, left, right, nodes[place][3])
-        return place
+        nodes[node] = (middle - 1, left, right, nodes[node][3])
+        return node
 
     grow(0, len(steps.values))
     edges, lefts, rights, counts = zip(*nodes, strict=True) if nodes else ((), (), (), ())
-    yield f"num_leaves={len(steps.values)}"
-    yield "num_cat=0"
-    yield f"split_feature={_row(steps.column for _ in nodes)}"
-    yield f"split_gain={_row(1 for _ in nodes)}"
-    yield f"threshold={_row(float(steps.edges[edge]) for edge in edges)}"
-    yield f"decision_type={_row(_MISSING_IS_NAN for _ in nodes)}"
-    yield f"left_child={_row(lefts)}"
-    yield f"right_child={_row(rights)}"
-    yield f"leaf_value={_row(map(float, steps.values))}"
-    yield f"leaf_weight={_row(map(int, steps.rows))}"
-    yield f"leaf_count={_row(map(int, steps.rows))}"
-    yield f"internal_value={_row(0 for _ in nodes)}"
-    yield f"internal_weight={_row(counts)}"
-    yield f"internal_count={_row(counts)}"
-    yield "is_linear=0"
-    yield "shrinkage=1"
+    fields: dict[str, Iterable[object]] = {
+        "num_leaves": [len(steps.values)],
+        "num_cat": [0],
+        "split_feature": [steps.column] * len(nodes),
+        "split_gain": [1] * len(nodes),
+        "threshold": [float(steps.edges[edge]) for edge in edges],
+        "decision_type": [_MISSING_IS_NAN] * len(nodes),
+        "left_child": lefts,
+        "right_child": rights,
+        "leaf_value": steps.values.tolist(),
+        "leaf_weight": steps.rows.tolist(),
+        "leaf_count": steps.rows.tolist(),
+        "internal_value": [0] * len(nodes),
+        "internal_weight": counts,
+        "internal_count": counts,
+        "is_linear": [0],
+        "shrinkage": [1],
+    }
+    return "\n".join(f"{name}={_row(values)}" for name, values in fields.items())
 
 
-def _row(numbers: object) -> str:
-    return " ".join(map(repr, numbers))  # type: ignore[call-overload]
+def _row(numbers: Iterable[object]) -> str:
+    return " ".join(map(repr, numbers))

@@ -1,13 +1,12 @@
-"""A logistic regression whose weights cannot be negative: each column may only raise risk in its own direction.
+"""Logistic regression with weights of at least 0, so that each column raises risk in its own direction only.
 
-Columns are turned so that more means riskier, cut into steps, and replaced by normal scores. The result is additive,
-so that it is explained exactly (see `additive`). With steps that optbinning finds, and their weights of evidence in
-place of normal scores, it is a scorecard (Siddiqi, Credit Risk Scorecards, ch. 6).
+Columns are reversed if needed so that more is riskier, cut into steps, and replaced by normal scores. The result is
+additive and therefore explained exactly (see `additive`). With the steps of optbinning and their weights of evidence
+instead of normal scores, it is a scorecard (Siddiqi, Credit Risk Scorecards, ch. 6).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
@@ -22,22 +21,23 @@ if TYPE_CHECKING:
     import lightgbm
 
 STEPS: Final = 200
-"""Steps of a column, each with about as many training rows: so fine that a small move of a value earns few points."""
+"""Number of steps of a column, with about equal numbers of training rows. With this many steps, a small move of a
+value earns few points."""
 
 _TAIL: Final = 0.005
-"""Normal scores end at this share of the rows: one extreme value says no more than that it is among the highest."""
+"""Share of the rows at which normal scores are clipped, so that an extreme value counts like the highest values."""
 
-_LEAST_SPREAD: Final = 1e-9
+_MIN_SPREAD: Final = 1e-9
 
 
 @dataclass(frozen=True)
 class Binned:
-    """Columns cut into steps, and the risk of each step on the scale that the regression weighs.
+    """Columns cut into steps, and the risk of each step: the input of the regression.
 
     Attributes:
-        edges: of each column, see `Steps`.
-        risk: of each step of each column; it never falls in the direction in which risk rises.
-        rows: how many training rows lie on each step.
+        edges: edges of each column, see `Steps`.
+        risk: risk of each step of each column; it never falls in the direction in which risk rises.
+        rows: number of training rows on each step.
     """
 
     edges: tuple[NDArray[np.float64], ...]
@@ -46,17 +46,15 @@ class Binned:
 
     def matrix(self, sample: Sample) -> NDArray[np.float64]:
         """Return the risk of each row's step, shape (rows, columns)."""
-        values = np.asarray(sample.matrix[0 : len(sample.bad)])
-        found = [risk[np.searchsorted(edges, values[:, number])] for number, edges, risk in self._columns()]
-        return np.column_stack(found) if found else np.empty((len(values), 0))
-
-    def _columns(self) -> Sequence[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
-        return list(zip(range(len(self.edges)), self.edges, self.risk, strict=True))
+        values = sample.values()
+        columns = zip(values.T, self.edges, self.risk, strict=True)
+        scores = [risk[np.searchsorted(edges, column)] for column, edges, risk in columns]
+        return np.column_stack(scores) if scores else np.empty((len(values), 0))
 
 
 @dataclass(frozen=True)
 class BoundedLogistic:
-    """A fitted regression: the binned columns, a weight for each (0 or more), and the intercept, in log-odds."""
+    """A fitted regression: the binned columns, a weight for each (at least 0), and the intercept in log-odds."""
 
     binned: Binned = field(repr=False)
     weights: NDArray[np.float64]
@@ -68,7 +66,7 @@ class BoundedLogistic:
         return margins
 
     def booster(self) -> lightgbm.Booster:
-        """Return the same model as LightGBM text, with a tree for each column that has a weight."""
+        """Return the model as a LightGBM booster with a tree for each column that has a weight."""
         steps = [
             Steps(number, edges, weight * risk, rows)
             for number, (edges, risk, rows, weight) in enumerate(
@@ -80,26 +78,25 @@ class BoundedLogistic:
 
 
 def normal_scores(sample: Sample, steps: int = STEPS) -> Binned:
-    """Cut each column into steps of about as many rows, and score a step by the normal quantile of its middle row.
+    """Cut each column into steps with about equal numbers of rows, and score each by the normal quantile of its middle.
 
-    Money and counts have heavy tails, which dominate a linear model; ranks have none. Missing values are at the
-    riskiest end of a column already. If there are enough of them, they have a step of their own.
+    The heavy tails of money and counts would dominate a linear model; ranks have none. Missing values are already at
+    the riskiest end of a column. If there are enough of them, they have a step of their own.
 
     Args:
         sample: the training rows.
-        steps: at most.
+        steps: maximum number of steps.
     """
     from scipy.stats import norm
 
-    values = np.asarray(sample.matrix[0 : len(sample.bad)])
     edges, risk, rows = [], [], []
-    for column, sign in zip(values.T, sample.columns.signs, strict=True):
+    for column, sign in zip(sample.values().T, sample.columns.signs, strict=True):
         ordered = np.sort(column)
-        # the values at which a step ends; the last step has no end
+        # the values at which steps end; the last step has no end
         ends = np.unique(ordered[(np.arange(1, steps) * len(ordered)) // steps])
         ends = ends[ends < ordered[-1]]
         below = int(np.searchsorted(ordered, ordered[-1]))
-        if 0 < below < len(ordered) * (steps - 1) / steps:  # the last value fills more than a step
+        if 0 < below < len(ordered) * (steps - 1) / steps:  # the highest value fills more than a step
             ends = np.union1d(ends, ordered[below - 1])
         upto = np.concatenate([[0], np.searchsorted(ordered, ends, side="right"), [len(ordered)]])
         middles = (upto[:-1] + upto[1:]) / (2 * len(ordered))
@@ -110,12 +107,12 @@ def normal_scores(sample: Sample, steps: int = STEPS) -> Binned:
 
 
 def fit_bounded(binned: Binned, sample: Sample, shrinkage: float) -> BoundedLogistic:
-    """Fit the weights by penalised maximum likelihood, each at least 0.
+    """Fit the weights, each at least 0, by penalized maximum likelihood.
 
     Args:
         binned: the columns.
         sample: the training rows.
-        shrinkage: what the squared weights of columns with a spread of 1 count against the likelihood; above 0.
+        shrinkage: L2 penalty of the weights of columns scaled to a spread of 1; above 0.
 
     Raises:
         TrainingError: the fit does not converge.
@@ -124,38 +121,38 @@ def fit_bounded(binned: Binned, sample: Sample, shrinkage: float) -> BoundedLogi
     from scipy.special import expit
 
     risk = binned.matrix(sample)
-    spread = np.maximum(risk.std(axis=0), _LEAST_SPREAD)
+    spread = np.maximum(risk.std(axis=0), _MIN_SPREAD)
     mean, bad = risk.mean(axis=0), sample.bad
     scaled = (risk - mean) / spread
 
     def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
         margins = weights[0] + scaled @ weights[1:]
-        missed = expit(margins) - bad
+        residual = expit(margins) - bad
         value = np.logaddexp(0.0, margins).sum() - bad @ margins + 0.5 * shrinkage * (weights[1:] ** 2).sum()
-        return value, np.concatenate([[missed.sum()], scaled.T @ missed + shrinkage * weights[1:]])
+        return value, np.concatenate([[residual.sum()], scaled.T @ residual + shrinkage * weights[1:]])
 
     share = float(np.clip(bad.mean(), 1e-6, 1 - 1e-6))
-    begin = np.concatenate([[np.log(share / (1 - share))], np.zeros(scaled.shape[1])])
+    start = np.concatenate([[np.log(share / (1 - share))], np.zeros(scaled.shape[1])])
     bounds = [(None, None), *([(0.0, None)] * scaled.shape[1])]
-    found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2_000})
-    if not np.isfinite(found.x).all():
+    result = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"maxiter": 2_000})
+    if not np.isfinite(result.x).all():
         raise TrainingError(
-            "The logistic regression does not converge on these rows; check the features for extreme values."
+            "The logistic regression does not converge on these rows. Check the features for extreme values."
         )
-    # a column without spread carries no information
-    weights = np.where(risk.std(axis=0) > _LEAST_SPREAD, found.x[1:] / spread, 0.0)
-    return BoundedLogistic(binned, weights, float(found.x[0] - mean @ weights))
+    # a constant column carries no information
+    weights = np.where(risk.std(axis=0) > _MIN_SPREAD, result.x[1:] / spread, 0.0)
+    return BoundedLogistic(binned, weights, float(result.x[0] - mean @ weights))
 
 
 def thinned(sample: Sample, most: int) -> Sample:
-    """Return the sample itself, or evenly spaced rows of it where it has more than `most`, read into memory.
+    """Return the sample in memory; if it has more than `most` rows, evenly spaced ones.
 
-    Some hundred weights are known as well from 100,000 rows as from millions, which need not fit in memory.
+    100,000 rows determine a few hundred weights as well as millions do, which need not fit in memory.
     """
-    places = np.arange(len(sample.bad))
-    if len(places) > most:
-        places = np.linspace(0, len(places) - 1, most).astype(np.int64)
+    rows = np.arange(len(sample.bad))
+    if len(rows) > most:
+        rows = np.linspace(0, len(rows) - 1, most).astype(np.int64)
     elif isinstance(sample.matrix, np.ndarray):
         return sample
-    rows = sample.rows(places)
-    return replace(rows, matrix=np.asarray(rows.matrix[0 : len(places)]))
+    thin = sample.take(rows)
+    return replace(thin, matrix=thin.values())

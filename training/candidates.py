@@ -1,9 +1,9 @@
-"""Kinds of models that may serve, and the choice among them on later loans of other sellers.
+"""Model selection: boosted trees, logistic regression, scorecard or an average, compared on later loans.
 
-Every kind obeys the declared directions, takes a missing value at the riskiest end, and is a sum of trees that the
-scoring package explains exactly: boosted trees, a logistic regression, a scorecard, and the mean of the first two in
-log-odds. The mean serves unless another kind is better on the same rows beyond chance, so that no model serves where a
-plain one beats it.
+Every kind of model obeys the declared directions, places a missing value at the riskiest end, and is a sum of trees
+that the scoring package explains exactly. The average is the mean of boosted trees and logistic regression in log-odds.
+It is chosen unless another kind is better on the same rows beyond chance, so that no model serves if a simpler one
+beats it.
 """
 
 from __future__ import annotations
@@ -26,18 +26,17 @@ if TYPE_CHECKING:
     import lightgbm
 
 MOST_ROWS: Final = 100_000
-"""Rows that a regression is fitted to; of more, evenly spaced ones are taken."""
+"""Maximum number of rows to fit a regression to. From more rows, evenly spaced ones are used."""
 
 SHRINKAGES: Final = (1.0, 10.0, 100.0, 1000.0)
-"""What the squared weights of a regression count against its log-likelihood; see `_shrinkage` for which is taken."""
-
+"""Candidate L2 penalties of a regression; see `_shrinkage` for the choice."""
 
 BEYOND_CHANCE: Final = 2.0
-"""Standard errors by which another kind must be better than the average to serve in its place."""
+"""Number of standard errors by which another kind must be better than the average to replace it."""
 
 
 class Kind(StrEnum):
-    """What a model is."""
+    """Kind of model."""
 
     AVERAGE = "average"
     LIGHTGBM = "lightgbm"
@@ -51,19 +50,19 @@ _BINS: Final[Mapping[Kind, Callable[[Sample], Binned]]] = {
 }
 
 Grow = Callable[[Sample, int], "lightgbm.Booster"]
-"""Grows boosted trees of a sample with this number of rounds."""
+"""Fits boosted trees to a sample with this number of rounds."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a model is fitted, once decided: its kind, the rounds of its trees and the shrinkage of its regression."""
+    """How to fit a model: its kind, the rounds of its trees and the shrinkage of its regression."""
 
     kind: Kind
     rounds: int
     shrinkage: float
 
     def fit(self, sample: Sample, grow: Grow) -> lightgbm.Booster:
-        """Return the model of a sample's columns."""
+        """Return a model of a sample's columns."""
         match self.kind:
             case Kind.LIGHTGBM:
                 return grow(sample, self.rounds)
@@ -75,13 +74,13 @@ class Recipe:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Rows that rolling origins leave out, and what each kind of model predicts for them.
+    """The rows that rolling origins leave out, and the predictions of each kind of model for them.
 
     Attributes:
-        bad: whether the row is bad.
-        sellers: the number of each row's seller.
-        days: the day of each row's midnight; None if the rows have no dates.
-        margins: by kind, raw log-odds of models of earlier rows of other sellers.
+        bad: True for bad rows.
+        sellers: number of each row's seller.
+        days: day of each row's midnight; None if the rows have no dates.
+        margins: by kind, raw log-odds from models of earlier rows of other sellers.
     """
 
     bad: NDArray[np.bool_]
@@ -92,17 +91,17 @@ class LeftOut:
 
 @dataclass(frozen=True)
 class Choice:
-    """The recipe chosen and how the kinds compare.
+    """The chosen recipe and the comparison of the kinds.
 
     Attributes:
-        recipe: what serves.
-        benchmark: the scorecard that it is compared with.
-        losses: by kind, the mean log-loss on rows left out, after calibration.
-        behind: by kind, how far its loss is above that of the mean of models, and the standard error of that.
-        out_of_time: whether those rows were later in time; else they are only of other sellers.
-        rows: how many rows were left out, in all, and how many of them are bad.
-        left_out: the rows themselves, with the margins of every kind.
-        is_named: whether the settings name the kind, so that the comparison decides nothing.
+        recipe: the recipe of the model.
+        benchmark: the recipe of the scorecard that it is compared with.
+        losses: by kind, the mean log-loss on the rows left out, after calibration.
+        behind: by kind, its loss minus that of the average, and the standard error of the difference.
+        out_of_time: True if the rows left out are later in time; otherwise they are only of other sellers.
+        rows: number of rows left out, and number of bad ones among them.
+        left_out: the rows left out, with the margins of every kind.
+        is_named: True if the settings name the kind, so that the comparison decides nothing.
     """
 
     recipe: Recipe
@@ -131,21 +130,22 @@ class Choice:
         rule = (
             ""
             if self.is_named
-            else "The average of boosted trees and logistic regression serves unless another kind has a lower loss on "
-            f"the same loans by more than {BEYOND_CHANCE:g} standard errors."
+            else "The average of boosted trees and logistic regression is chosen unless another kind has a lower loss "
+            f"on the same loans by more than {BEYOND_CHANCE:g} standard errors."
         )
         return Finding(
             name="candidates",
             title="Choice of the model",
-            said=f"The {self.recipe.kind} serves{', as the settings say' if self.is_named else ''}. {len(self.losses)} "
-            f"kinds of models were compared on {rows:,} {where} inside the training part ({bad:,} bad). {rule}",
+            said=f"The {self.recipe.kind} is chosen{', as set by fit.model' if self.is_named else ''}. "
+            f"{len(self.losses)} kinds of models were compared on {rows:,} {where} inside the training part ({bad:,} "
+            f"bad). {rule}",
             figures={f"{kind}_log_loss": loss for kind, loss in self.losses.items()},
             tables={"Log-loss": table},
         )
 
 
 def regression(sample: Sample, kind: Kind, shrinkage: float) -> lightgbm.Booster:
-    """Return a logistic regression or a scorecard of a sample's columns, as a sum of trees."""
+    """Return a logistic regression or a scorecard of a sample's columns as a sum of trees."""
     rows = thinned(sample, MOST_ROWS)
     return fit_bounded(_BINS[kind](rows), rows, shrinkage).booster()
 
@@ -153,26 +153,26 @@ def regression(sample: Sample, kind: Kind, shrinkage: float) -> lightgbm.Booster
 def choose(
     sample: Sample,
     parts: list[Part],
-    grown: list[lightgbm.Booster],
+    boosted: list[lightgbm.Booster],
     rounds: int,
-    among: Sequence[Kind],
+    allowed: Sequence[Kind],
     *,
     out_of_time: bool,
 ) -> Choice:
-    """Compare the kinds on the rows that each part leaves out, all on the same rows.
+    """Compare the kinds on the rows that the parts leave out and return the choice.
 
     Args:
         sample: the training rows.
-        parts: which rows to learn from, and which are left out.
-        grown: boosted trees of each part.
-        rounds: how many of their rounds count.
-        among: the kinds that may serve; all are compared.
-        out_of_time: whether what is left out is later in time.
+        parts: rows to train on and rows left out.
+        boosted: boosted trees of each part.
+        rounds: number of their rounds to use.
+        allowed: the kinds that may be chosen; all are compared.
+        out_of_time: True if the rows left out are later in time.
     """
     outside = np.concatenate([left for _, left in parts])
     bad, sellers = sample.bad[outside], sample.sellers[outside]
     trees = np.concatenate(
-        [_margins(sample.rows(left), each, rounds) for (_, left), each in zip(parts, grown, strict=True)]
+        [_margins(sample.take(left), booster, rounds) for (_, left), booster in zip(parts, boosted, strict=True)]
     )
     margins = {Kind.LIGHTGBM: trees}
     shrinkages: dict[Kind, float] = {}
@@ -183,35 +183,35 @@ def choose(
     margins[Kind.AVERAGE] = 0.5 * trees + 0.5 * margins[Kind.LOGISTIC]
     losses = {kind: _losses(margins[kind], bad) for kind in Kind}
     behind = {kind: _difference(losses[kind] - losses[Kind.AVERAGE], sellers) for kind in Kind}
-    better = [kind for kind in among if behind[kind][0] < -BEYOND_CHANCE * behind[kind][1]]
-    usual = Kind.AVERAGE if Kind.AVERAGE in among else among[0]
-    best = min(better, key=lambda kind: behind[kind][0], default=usual)
+    better = [kind for kind in allowed if behind[kind][0] < -BEYOND_CHANCE * behind[kind][1]]
+    default = Kind.AVERAGE if Kind.AVERAGE in allowed else allowed[0]
+    best = min(better, key=lambda kind: behind[kind][0], default=default)
     shrinkage = shrinkages[Kind.SCORECARD if best is Kind.SCORECARD else Kind.LOGISTIC]
     return Choice(
         Recipe(best, rounds, shrinkage),
         Recipe(Kind.SCORECARD, 0, shrinkages[Kind.SCORECARD]),
-        {kind: float(each.mean()) for kind, each in losses.items()},
+        {kind: float(loss.mean()) for kind, loss in losses.items()},
         behind,
         out_of_time,
         (len(bad), int(bad.sum())),
         LeftOut(bad > 0, sellers, None if sample.days is None else sample.days[outside], margins),
-        len(among) == 1,
+        len(allowed) == 1,
     )
 
 
 def predict_left_out(sample: Sample, parts: list[Part], recipes: Sequence[Recipe], grow: Grow) -> LeftOut:
-    """Fit recipes to the training rows of each part, and predict the rows that it leaves out.
+    """Fit recipes to the training rows of each part and predict the rows that it leaves out.
 
     Args:
         sample: the rows.
-        parts: training rows and left-out rows.
-        recipes: one of each kind wanted.
-        grow: grows boosted trees.
+        parts: rows to train on and rows left out.
+        recipes: the recipes, one per kind.
+        grow: fits boosted trees.
     """
     outside = np.concatenate([left for _, left in parts])
     margins = {
         recipe.kind: np.concatenate(
-            [sample.rows(left).margins(recipe.fit(sample.rows(inside), grow)) for inside, left in parts]
+            [sample.take(left).margins(recipe.fit(sample.take(inside), grow)) for inside, left in parts]
         )
         for recipe in recipes
     }
@@ -221,50 +221,45 @@ def predict_left_out(sample: Sample, parts: list[Part], recipes: Sequence[Recipe
 
 def _regressions(sample: Sample, parts: list[Part], kind: Kind) -> dict[float, NDArray[np.float64]]:
     """Return the margins of the rows left out, by shrinkage."""
-    found: dict[float, list[NDArray[np.float64]]] = {shrinkage: [] for shrinkage in SHRINKAGES}
+    by_shrinkage: dict[float, list[NDArray[np.float64]]] = {shrinkage: [] for shrinkage in SHRINKAGES}
     for inside, outside in parts:
-        rows, left = thinned(sample.rows(inside), MOST_ROWS), sample.rows(outside)
+        rows, left = thinned(sample.take(inside), MOST_ROWS), sample.take(outside)
         binned = _BINS[kind](rows)
-        for shrinkage, several in found.items():
-            several.append(fit_bounded(binned, rows, shrinkage).margins(left))
-    return {shrinkage: np.concatenate(several) for shrinkage, several in found.items()}
+        for shrinkage, margins in by_shrinkage.items():
+            margins.append(fit_bounded(binned, rows, shrinkage).margins(left))
+    return {shrinkage: np.concatenate(margins) for shrinkage, margins in by_shrinkage.items()}
 
 
 def _shrinkage(
     by_shrinkage: Mapping[float, NDArray[np.float64]], bad: NDArray[np.float64], sellers: NDArray[np.int64]
 ) -> float:
-    """Return the largest shrinkage whose loss is within a standard error of the least (Hastie et al., ESL, 7.10)."""
+    """Return the largest shrinkage whose loss is within one standard error of the lowest (Hastie et al., ESL, 7.10)."""
     losses = {shrinkage: _losses(margins, bad) for shrinkage, margins in by_shrinkage.items()}
-    least = min(losses.values(), key=lambda each: float(each.mean()))
-    near = []
-    for shrinkage, each in losses.items():
-        above, error = _difference(each - least, sellers)
-        if above <= error:
-            near.append(shrinkage)
-    return max(near)
+    lowest = min(losses.values(), key=lambda loss: float(loss.mean()))
+    differences = {shrinkage: _difference(loss - lowest, sellers) for shrinkage, loss in losses.items()}
+    return max(shrinkage for shrinkage, (above, error) in differences.items() if above <= error)
 
 
 def _margins(left: Sample, booster: lightgbm.Booster, rounds: int) -> NDArray[np.float64]:
-    values = np.asarray(left.matrix[0 : len(left.bad)])
-    return np.asarray(booster.predict(values, raw_score=True, num_iteration=rounds), dtype=np.float64)
+    return np.asarray(booster.predict(left.values(), raw_score=True, num_iteration=rounds), dtype=np.float64)
 
 
 def _losses(margins: NDArray[np.float64], bad: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return each row's log-loss once the margins are calibrated: kinds are compared by how they rank and spread."""
+    """Return each row's log-loss after calibration: the kinds are compared by how they rank and spread."""
     from sklearn.linear_model import LogisticRegression
 
-    shown = np.full(len(bad), np.log(bad.mean() / (1 - bad.mean())))
+    calibrated = np.full(len(bad), np.log(bad.mean() / (1 - bad.mean())))
     if margins.min() < margins.max():
         model = LogisticRegression(C=np.inf).fit(margins.reshape(-1, 1), bad)
-        # a model that ranks the wrong way is not turned around: it tells as much as the share of bad loans
+        # a model that ranks the wrong way is not reversed: it is as good as the share of bad loans
         if model.coef_[0, 0] > 0:
-            shown = float(model.intercept_[0]) + float(model.coef_[0, 0]) * margins
-    losses: NDArray[np.float64] = np.logaddexp(0.0, shown) - bad * shown
+            calibrated = float(model.intercept_[0]) + float(model.coef_[0, 0]) * margins
+    losses: NDArray[np.float64] = np.logaddexp(0.0, calibrated) - bad * calibrated
     return losses
 
 
-def _difference(each: NDArray[np.float64], sellers: NDArray[np.int64]) -> tuple[float, float]:
-    """Return the mean of differences, and its standard error with rows of a seller taken as one (Liang and Zeger)."""
-    mean = float(each.mean())
-    by_seller = np.bincount(sellers, weights=each - mean)
-    return mean, float(np.sqrt((by_seller**2).sum()) / len(each))
+def _difference(differences: NDArray[np.float64], sellers: NDArray[np.int64]) -> tuple[float, float]:
+    """Return the mean of differences and its standard error, clustered by seller (Liang and Zeger)."""
+    mean = float(differences.mean())
+    by_seller = np.bincount(sellers, weights=differences - mean)
+    return mean, float(np.sqrt((by_seller**2).sum()) / len(differences))

@@ -1,7 +1,8 @@
-"""Commands of this package: simulate a marketplace and train a model; `champion_cli` holds what comes after."""
+"""Console commands `simulate`, `train` and `train-table`; `promotion_cli` has `compare`, `promote` and `rollback`."""
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import training.promotion_cli
-import training.table_cli
 from features.home import state_folder
-from training.engine_names import Engine
-from training.run_output import print_run
+from training.console import OutputFormat, OutputOption
+from training.engines import Engine
 
 if TYPE_CHECKING:
     from features.intake import OperatingStore
@@ -23,26 +23,23 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 app.add_typer(training.promotion_cli.app)
-app.add_typer(training.table_cli.app)
 
-_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+_TrainedBy = Annotated[str | None, typer.Option(help="Name of the trainer. Default: your login name.")]
+_Columns = list[str] | None
 
 
 @app.command()
 def simulate(
-    out: Annotated[Path, typer.Option(help="The delivery folder to write; it must not exist or be empty.")],
-    sellers: Annotated[int, typer.Option(help="How many sellers.")] = 2000,
-    days: Annotated[int, typer.Option(help="How many days, four years by default.")] = 1461,
-    seed: Annotated[int, typer.Option(help="The same seed and end give the same marketplace.")] = 7,
+    out: Annotated[Path, typer.Option(help="Delivery folder to write. It must be new or empty.")],
+    sellers: Annotated[int, typer.Option(help="Number of sellers.")] = 2000,
+    days: Annotated[int, typer.Option(help="Number of days; the default is four years.")] = 1461,
+    seed: Annotated[int, typer.Option(help="Random seed. The same seed and end give the same data.")] = 7,
     end: Annotated[
         datetime | None,
-        typer.Option(
-            formats=["%Y-%m-%d"],
-            help="The last day of the data, yesterday (UTC) unless given, so that they are fresh.",
-        ),
+        typer.Option(formats=["%Y-%m-%d"], help="Last day of the data. Default: yesterday (UTC)."),
     ] = None,
 ) -> None:
-    """Simulate a marketplace: sellers, orders, refunds, traffic, loans; some fake orders, late and broken rows.
+    """Simulate a marketplace: sellers, orders, refunds, traffic and loans, with fake orders and late or invalid rows.
 
     Example: sellerscore simulate --sellers 2000 --out var/simulated
     Example: sellerscore simulate --sellers 2000 --seed 7 --end 2025-12-31 --out var/simulated
@@ -54,7 +51,7 @@ def simulate(
     from training.simulation import simulate as run
 
     last = end.date() if end else datetime.now(UTC).date() - timedelta(days=1)
-    # a day before the calendar's first is refused as any that is too early
+    # a first day before year 1 becomes the earliest date, which the configuration rejects
     ordinal = max(last.toordinal() - days + 1, date.min.toordinal())
     config = SimulationConfig(sellers=sellers, days=days, seed=seed, start=date.fromordinal(ordinal))
     with Progress(console=Console(stderr=True), transient=True) as bar:
@@ -62,37 +59,36 @@ def simulate(
         summary = run(config, out, lambda done, total: bar.update(task, completed=done, total=total))
     rows = sum(count for table, count in summary.rows.items() if table != "truth")
     typer.echo(
-        f"{out}: {rows:,} rows of {sellers:,} sellers over {days:,} days, {summary.rows['orders']:,} orders; "
-        f"{summary.loans:,} loans, {summary.defaults:,} of them defaulted; {summary.fakers:,} sellers fake orders."
+        f"Wrote {rows:,} rows to {out}: {sellers:,} sellers, {days:,} days, {summary.rows['orders']:,} orders, "
+        f"{summary.loans:,} loans ({summary.defaults:,} defaults). {summary.fakers:,} sellers place fake orders."
     )
 
 
 @app.command()
 def train(  # noqa: PLR0917 - options of the command, each given by its name
     labels: Annotated[
-        Path | None, typer.Option(help="A CSV with seller_id, bad, as_of; without it, loans in the store are labelled.")
+        Path | None,
+        typer.Option(help="Label table: a CSV file with seller_id, bad, as_of. Default: label the loans of the store."),
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="A TOML file of settings; --show-config prints them all with their defaults.")
+        Path | None, typer.Option(help="Settings file (TOML). --show-config prints all settings and their defaults.")
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option(min=0, max=10_000, help="Settings to search among; without it, what the settings file says."),
+        typer.Option(min=0, max=10_000, help="Number of trials of the search for settings. Overrides the file."),
     ] = None,
     engine: Annotated[
         Engine,
         typer.Option(
-            help="Where rows lie while they are learnt from: in memory, in batches from disk, or on a Dask cluster "
-            "(SELLERSCORE_DASK_SCHEDULER names its scheduler; without it two workers start on this machine)."
+            help="Where to keep the training data: in memory, on disk in batches, or on a Dask cluster. "
+            "SELLERSCORE_DASK_SCHEDULER is the address of its scheduler; without it, two local workers start."
         ),
     ] = Engine.MEMORY,
-    trained_by: Annotated[
-        str | None, typer.Option(help="Who trains; your login name unless you say otherwise.")
-    ] = None,
-    show_config: Annotated[bool, typer.Option("--show-config", help="Print the settings as TOML and end.")] = False,
-    as_json: _AsJson = False,
+    trained_by: _TrainedBy = None,
+    show_config: Annotated[bool, typer.Option("--show-config", help="Print the settings as TOML and exit.")] = False,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
-    """Train a model on the ingested data, measure it on later loans of unseen sellers, and register it in MLflow.
+    """Train a model on the ingested data, test it on later loans of other sellers, and register it in MLflow.
 
     Example: sellerscore train
     Example: sellerscore train --trials 50 --trained-by "Ana Silva"
@@ -102,6 +98,7 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     from dataclasses import replace
 
     from training.config import TrainConfig
+    from training.console import print_run
     from training.search import SearchConfig
     from training.settings import read_settings
 
@@ -111,25 +108,21 @@ def train(  # noqa: PLR0917 - options of the command, each given by its name
     if show_config:
         typer.echo(settings.as_toml(), nl=False)
         return
-    run, registered = _trained(settings, labels, engine, trained_by)
-    print_run(run, registered, as_json=as_json)
+    run, registered = _train_and_register(settings, labels, engine, trained_by)
+    print_run(run, registered, output)
 
 
-def _trained(
+def _train_and_register(
     settings: TrainConfig, labels: Path | None, engine: Engine, trained_by: str | None
 ) -> tuple[Run, RegisteredVersion]:
-    """Train, show the steps on standard error, and register the model."""
-    import os
-
     from features.intake import open_store
-    from training.steps import shown_steps
+    from training.console import show_steps
 
-    # threads that wait give way: by default they spin, which on a busy machine costs many times the work itself
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    _let_threads_sleep()
     home, started_at = state_folder(), datetime.now(UTC)
-    with shown_steps("Labelling loans" if labels is None else f"Reading the labels of {labels.name}") as step:
+    with show_steps("Labelling loans" if labels is None else f"Reading the labels of {labels.name}") as step:
         store = open_store(home / "operating")
-        known = _labels(store, labels, settings)  # mistakes in them show before the slow imports below
+        labelled = _labels(store, labels, settings)  # report mistakes in the labels before the slow imports below
         from training.dataset import build, example_row
         from training.engines import open_engine
         from training.labels import embargo_note
@@ -137,16 +130,16 @@ def _trained(
         from training.run import train as run_training
 
         provenance = Provenance(started_at, LabelFile.read(labels) if labels else None)
-        if labels and (note := embargo_note(known, settings.split.embargo_days)):
+        if labels and (note := embargo_note(labelled, settings.split.embargo_days)):
             typer.echo(note, err=True)
-        step("Reaching the MLflow registry")
+        step("Connecting to the MLflow registry")
         registry = Registry.in_folder(home)
-        if swept := require(registry):
-            typer.echo(f"Marked as KILLED what a killed process left running in MLflow: {', '.join(swept)}.", err=True)
-        with open_engine(engine, home) as learning:
-            step(f"Computing features of {len(known.rows):,} labelled rows")
-            dataset = build(store, known)
-            run = run_training(dataset, settings, step, store, learning)
+        if ended := require(registry):
+            typer.echo(f"Marked runs of killed processes as KILLED in MLflow: {', '.join(ended)}.", err=True)
+        with open_engine(engine, home) as training_engine:
+            step(f"Computing features of {len(labelled.rows):,} labelled rows")
+            dataset = build(store, labelled)
+            run = run_training(dataset, settings, step, store, training_engine)
         step("Registering the model in MLflow")
         return run, register(registry, run, example_row(dataset, store.covers_through), trained_by, provenance)
 
@@ -165,3 +158,71 @@ def _labels(store: OperatingStore, table: Path | None, settings: TrainConfig) ->
             "both settings to label the loans of the store."
         )
     return loan_labels(store, settings.labels.loan_definition)
+
+
+@app.command(name="train-table")
+def train_table(
+    file: Annotated[Path, typer.Argument(help="Parquet file, or CSV file with a header.")],
+    *,
+    target: Annotated[str, typer.Option(metavar="COLUMN", help="Column with the outcome. It has two values.")],
+    bad: Annotated[
+        str | None, typer.Option(metavar="VALUE", help="Value that means bad. Default: 1, true, yes or bad.")
+    ] = None,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="Date of each row: the latest rows are the test. Default: an out-of-fold test."
+        ),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Borrower. A borrower's rows are all in the same part.")
+    ] = None,
+    raises: Annotated[
+        _Columns, typer.Option(metavar="COLUMN", help="Column whose rise only raises risk. Repeatable.")
+    ] = None,
+    lowers: Annotated[
+        _Columns, typer.Option(metavar="COLUMN", help="Column whose rise only lowers risk. Repeatable.")
+    ] = None,
+    leave_out: Annotated[_Columns, typer.Option(metavar="COLUMN", help="Column to ignore. Repeatable.")] = None,
+    horizon_days: Annotated[
+        int, typer.Option(min=1, max=3_660, help="Days from a row's date to its outcome. Sets the embargo.")
+    ] = 1,
+    trained_by: _TrainedBy = None,
+    output: OutputOption = OutputFormat.TABLE,
+) -> None:
+    """Train a model on any labelled table and report the evidence: metrics, alarms, and a model card in MLflow.
+
+    The settings follow from the size of the table. The model is not registered and cannot become the champion.
+
+    Example: sellerscore train-table loans.csv --target default --time issued_on --group borrower_id
+
+    Example: sellerscore train-table credit.parquet --target creditability --bad bad --raises duration_in_month
+    """
+    from training.console import print_table_run, show_steps
+    from training.errors import TableError
+    from training.registry import TABLES, Provenance, Registry, log_table_run, require
+    from training.table_training import TableRequest, read_request
+    from training.table_training import train_table as run_training
+    from training.tables import read_table
+
+    _let_threads_sleep()
+    registry = Registry.in_folder(state_folder())
+    if both := sorted(set(raises or ()) & set(lowers or ())):
+        raise TableError(f"{both[0]!r} is named by --raises and by --lowers. State one direction.")
+    signs = {**dict.fromkeys(raises or (), 1), **dict.fromkeys(lowers or (), -1)}
+    request = TableRequest(file.name, target, bad, time, group, signs, tuple(leave_out or ()), horizon_days)
+    provenance = Provenance(datetime.now(UTC))
+    with show_steps(f"Reading {file.name}") as step:
+        table = read_table(file)
+        read_request(table, request)  # reject an unusable table before the registry is contacted
+        step("Connecting to the MLflow registry")
+        require(registry)
+        run = run_training(table, request, step)
+        step("Logging the run to MLflow")
+        run_id = log_table_run(registry, run, trained_by, provenance)
+    print_table_run(run, request, run_id, TABLES, output)
+
+
+def _let_threads_sleep() -> None:
+    """Let waiting OpenMP threads sleep. By default they spin, which slows a busy machine many times over."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")

@@ -1,4 +1,4 @@
-"""All settings of a training run and of monitoring; a TOML file overrides the defaults."""
+"""Settings of training and of monitoring: all sections of the settings files with their defaults."""
 
 from __future__ import annotations
 
@@ -12,26 +12,61 @@ from pydantic import Field
 
 from training.errors import ConfigError
 from training.evidence.fake_order_strategies import FakeOrdersConfig
-from training.feature_choice import FeatureConfig
 from training.fit import FitConfig
 from training.labels import LabelConfig
 from training.refits import RefitConfig
 from training.search import SearchConfig
 from training.settings import STRICT
-from training.split import longest_days
-from training.split_settings import SplitConfig
+from training.split import SplitConfig, longest_days
 
 if TYPE_CHECKING:
+    from training.dataset import Dataset
     from training.evidence.metrics import Estimate
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """All settings of a run; in a file each field is a section, see `settings.read_settings`.
+class FeatureConfig:
+    """The `[features]` section: the features that a model may read.
 
-    The embargo of the split covers the time that an outcome takes: `labels.months` for loans, `labels.horizon_days` for
-    a label table. With a horizon, `split.embargo_days` becomes the horizon unless the setting has another value than
-    its default.
+    Attributes:
+        only: the features that a model may read; empty for all scored features.
+        exclude: features that a model may not read.
+
+    Example: `FeatureConfig(exclude=("average_order_180d",))`.
+    """
+
+    __pydantic_config__ = STRICT
+
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    def apply(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with all other features marked as not scored.
+
+        Raises:
+            ConfigError: a name is not the name of a scored feature, or no feature is left.
+        """
+        names = [str(name) for name in dataset.features]
+        scored = [name for name in names if name not in dataset.not_scored]
+        for setting, values in (("only", self.only), ("exclude", self.exclude)):
+            if unknown := [name for name in values if name not in scored]:
+                raise ConfigError(
+                    f"features.{setting} names {unknown[0]!r}, which is not a feature that a model may read. Use one "
+                    f"of {', '.join(scored)}."
+                )
+        selected = [name for name in scored if (not self.only or name in self.only) and name not in self.exclude]
+        if not selected:
+            raise ConfigError("features.only and features.exclude leave no feature that a model may read.")
+        return replace(dataset, not_scored=frozenset(names) - frozenset(selected))
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All settings of a training run. In the settings file each field is a section; see `settings.read_settings`.
+
+    The embargo of the split must cover the time that an outcome takes: `labels.months` for loans,
+    `labels.horizon_days` for a label table. If a horizon is set and `split.embargo_days` has its default value, the
+    embargo becomes the horizon.
 
     Example:
         >>> TrainConfig(labels=LabelConfig(days_past_due=60)).as_toml().splitlines()[:2]
@@ -62,7 +97,7 @@ class TrainConfig:
             setting = f"horizon_days is {horizon}" if horizon else f"months is {self.labels.months}"
             raise ConfigError(
                 f"Outcomes take up to {needed} days (labels.{setting}), but split.embargo_days is "
-                f"{self.split.embargo_days}; set it to {needed} or more, so that training outcomes are known before "
+                f"{self.split.embargo_days}. Set it to {needed} or more, so that training outcomes are known before "
                 "the test begins."
             )
 
@@ -72,7 +107,7 @@ class TrainConfig:
         return "sha256:" + hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def as_toml(self) -> str:
-        """Return every setting as the content of a settings file."""
+        """Return all settings as the text of a settings file."""
         return _sections_as_toml(asdict(self))
 
 
@@ -193,7 +228,7 @@ class MonitorConfig:
     portfolio: PortfolioConfig = field(default_factory=PortfolioConfig)
 
     def as_toml(self) -> str:
-        """Return every setting as the content of a settings file."""
+        """Return all settings as the text of a settings file."""
         return _sections_as_toml(asdict(self))
 
 

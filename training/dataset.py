@@ -1,6 +1,6 @@
-"""The training set: a row a label, features as of its midnight, and one digest that names exactly this content.
+"""Training dataset: labelled rows with point-in-time features, and a digest of the content.
 
-Rows of a frame as scoring takes them: vectors for the one `assess`, and rows in the form of the served model.
+`to_vectors` and `served_rows` convert rows to the input of `scoring.assess` and of the registered model.
 """
 
 from __future__ import annotations
@@ -27,22 +27,20 @@ if TYPE_CHECKING:
 
 
 CATALOGUE_SIGNS: Final[Mapping[str, int]] = {feature.name: feature.sign for feature in CATALOGUE}
-
-
 NOT_SCORED: Final = frozenset(feature.name for feature in CATALOGUE if not feature.scored)
-
-
 UNDATED: Final = date(1970, 1, 1)
-"""The midnight of all rows of a table without dates, so that no row counts as later than another."""
+"""`as_of` of all rows of a table without dates."""
 
+MIN_PER_CLASS: Final = 20
+"""Minimum number of bad and of good training rows. With fewer, a model cannot be calibrated."""
 
-LEAST_OF_A_CLASS = 20
-"""Fewer bad (or good) rows than this teach nothing that could be calibrated."""
+EXAMPLE_SELLER: Final = "example, no seller"
+"""The seller ID in the input example of a registered model."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the rows come from, as recorded at intake.
+    """Where the rows come from, as recorded by ingest.
 
     Attributes:
         data: each origin of the operating data, see `OperatingStore.origins`; empty for tables without a store.
@@ -53,19 +51,26 @@ class Origin:
     through: date | None = None
 
     def __str__(self) -> str:
-        """Write the origins as one line: `simulated by sellerscore, seed 7`."""
+        """Return the origins as one line: `simulated by sellerscore, seed 7`."""
         return "; ".join(self.data) or "not recorded"
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Features and labels of the same rows, in the same order.
+    """Labels and features of the same rows, in the same order.
 
-    `rows` has seller_id, as_of and bad; `features` has a float64 column per feature of the catalogue; `about` has the
-    country and marketplace of each row's seller as of then, for reports by segment and never to learn from.
-    `tables` are the operating tables that were there to compute from. `signs` says which way risk moves along a
-    feature and `not_scored` which features no model reads: the catalogue's, but for tables that others made. `origin`
-    is where the rows come from. `is_table` is True if the features are not those of the catalogue.
+    Attributes:
+        rows: seller_id, as_of and bad.
+        features: a float64 column per feature of the catalogue (or of a table).
+        about: country and marketplace of each row's seller as of then, for reports by segment; no model reads them.
+        labels: the labels that the rows come from.
+        catalogue: digest of the feature catalogue.
+        data_version: version of the operating data.
+        tables: the operating tables that the features were computed from.
+        signs: by feature, the declared direction of risk.
+        not_scored: features that no model reads.
+        origin: where the rows come from.
+        is_table: True if the features are the columns of a table instead of the catalogue.
     """
 
     rows: pd.DataFrame
@@ -82,31 +87,36 @@ class Dataset:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all that training and evidence take from here: the name of this training set.
+        """SHA-256 over all that training and evidence use of this dataset.
 
-        That is every label, feature value and segment, the catalogue's digest, the tables that were there, what bad
-        means, and up to when outcomes are known, which decides the split.
+        That is every label, feature value and segment, the digest of the catalogue, the operating tables, the
+        definition of bad, and the day up to which outcomes are known, on which the split depends.
         """
-        known = (self.catalogue, *self.tables, self.labels.definition, self.labels.matured_through.isoformat())
-        content = hashlib.sha256("\n".join(known).encode())
+        head = (self.catalogue, *self.tables, self.labels.definition, self.labels.matured_through.isoformat())
+        content = hashlib.sha256("\n".join(head).encode())
         for table in (self.rows, self.about):
             content.update(table.to_csv(index=False).encode())
         content.update(self.features.to_numpy().tobytes())
         return "sha256:" + content.hexdigest()
 
     @property
+    def scored_features(self) -> pd.DataFrame:
+        """The features that a model may read."""
+        return self.features[[name for name in self.features if name not in self.not_scored]]
+
+    @property
     def spans_time(self) -> bool:
-        """False where all labels are as of one midnight, so that nothing can be tested later in time."""
+        """False if all labels have the same `as_of`, so that no later rows exist to test on."""
         return self.rows["as_of"].nunique() > 1
 
     @property
     def is_dated(self) -> bool:
-        """False for rows of a table that states no dates; their midnight is `UNDATED`."""
+        """False for rows of a table without dates, whose `as_of` is `UNDATED`."""
         return not self.is_table or self.spans_time or self.rows["as_of"].iloc[0].date() != UNDATED
 
     @property
     def period(self) -> str:
-        """The period of the rows in words: `as of 2024-01-01 to 2024-12-31`, `as of 2024-01-01` or `without dates`."""
+        """The period of the rows: `as of 2024-01-01 to 2024-12-31`, `as of 2024-01-01` or `without dates`."""
         if not self.is_dated:
             return "without dates"
         first, last = self.rows["as_of"].min().date(), self.rows["as_of"].max().date()
@@ -114,93 +124,95 @@ class Dataset:
 
     @property
     def borrowers(self) -> str:
-        """What `seller_id` names, in the plural: `sellers`, or `borrowers` for a table."""
+        """What `seller_id` identifies, in the plural: `sellers`, or `borrowers` for a table."""
         return "borrowers" if self.is_table else "sellers"
 
-    def require(self, what: str, least: int) -> None:
-        """Check that there are enough rows of both kinds.
+    def require(self, part: str, minimum: int) -> None:
+        """Check that there are enough rows of both outcomes.
 
         Raises:
-            LabelError: fewer than `least` bad or good rows in `what`.
+            LabelError: `part` has fewer than `minimum` bad or good rows.
         """
         bad = int(self.rows["bad"].sum())
         for kind, count in (("bad", bad), ("good", len(self.rows) - bad)):
-            if count < least:
+            if count < minimum:
                 advice = (
-                    "add rows with that outcome."
+                    "Add rows with that outcome."
                     if self.is_table
-                    else "deliver a longer span or more sellers, or ask for less of it under [labels] and [split]."
+                    else "Deliver a longer period or more sellers, or shorten the periods under [labels] and [split]."
                 )
                 raise LabelError(
-                    f"The {what} part has {count} {kind} of {len(self.rows)} labels and needs at least {least}; "
+                    f"The {part} part has {count} {kind} of {len(self.rows)} labels and needs at least {minimum}. "
                     f"{advice}"
                 )
 
     def select(self, chosen: pd.Series) -> Dataset:
-        """Return the dataset of the rows where the boolean `chosen` is true."""
-        kept = chosen.to_numpy()
+        """Return the dataset of the rows for which the boolean `chosen` is true."""
+        mask = chosen.to_numpy()
         return replace(
             self,
-            rows=self.rows[kept].reset_index(drop=True),
-            features=self.features[kept].reset_index(drop=True),
-            about=self.about[kept].reset_index(drop=True),
+            rows=self.rows[mask].reset_index(drop=True),
+            features=self.features[mask].reset_index(drop=True),
+            about=self.about[mask].reset_index(drop=True),
         )
 
 
 def loan_labels(store: OperatingStore, definition: DefaultDefinition | None = None) -> Labels:
-    """Label the loans of a store by the outcomes known up to the midnight that all three of its tables cover.
+    """Label the loans of a store by the outcomes known up to the midnight that all three loan tables cover.
 
     Raises:
-        LabelError: the store holds no loans, instalments or payments.
+        LabelError: the store has no loans, instalments or payments.
     """
     names = ("loans", "instalments", "payments")
     for name in names:
         if name not in store.covers_through or not store.rows(name):
-            raise LabelError(f"The store holds no {name}; ingest them, or give a label table with --labels.")
+            raise LabelError(f"The store has no {name}. Ingest them, or name a label table with --labels.")
     observed_through = min(store.covers_through[name] for name in names)
     return label_loans({name: accepted_rows(store, name) for name in names}, observed_through, definition)
 
 
 def build(store: OperatingStore, labels: Labels) -> Dataset:
-    """Compute the features of every label's (seller, midnight) and put both side by side.
+    """Return the dataset of some labels, with features computed as of each label's midnight.
 
     Raises:
-        LabelError: a label names a seller whom the store does not know, or a day that it does not cover.
+        LabelError: a label is of a seller that the store does not have, or of a day that it does not cover.
     """
     import pandas as pd
 
     rows, covered = labels.rows, latest_midnight(store)
-    last = rows["as_of"].max().date()
-    if last > covered:
-        raise LabelError(f"A label is as of {last}, but the operating data end at {covered}; deliver the days between.")
-    known = all_sellers(store, last)["seller_id"]
-    unknown = sorted(set(rows["seller_id"]) - set(known))
-    if unknown:
-        later = sorted(set(unknown) & set(all_sellers(store, covered)["seller_id"]))
-        if later:
-            raise LabelError(
-                f"{len(later)} of the labelled sellers were not known by {last}, the day of the last label, but only "
-                f"later; the first is {later[0]!r}. Label them as of a day on which they were known, or leave them out."
-            )
-        raise LabelError(f"{len(unknown)} of the labelled sellers are not in the store, the first is {unknown[0]!r}.")
+    _check_sellers(store, rows, covered)
     pairs = rows[["seller_id", "as_of"]]
     if labels.source != LOANS:
         try:
             require_covered(store, pairs, covered)
         except StoreError as error:
             raise LabelError(f"Of the labels, {str(error).replace(' pairs are ', ' rows are ', 1)}") from error
-    aligned, about = (
+    features, about = (
         computed.reindex(pd.MultiIndex.from_frame(pairs)).reset_index(drop=True)
         for computed in (compute_frame(store, pairs), described(store, pairs))
     )
-    used = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
-    present = tuple(name for name in used if store.has(name))
+    tables = sorted(frozenset().union(*(feature.tables for feature in CATALOGUE)))
+    present = tuple(name for name in tables if store.has(name))
     origin = Origin(store.origins, covered)
-    return Dataset(rows, aligned, about, labels, digest(CATALOGUE), store.version, present, origin=origin)
+    return Dataset(rows, features, about, labels, digest(CATALOGUE), store.version, present, origin=origin)
 
 
-EXAMPLE_SELLER: Final = "example, no seller"
-"""The id in the example that a registered model carries."""
+def _check_sellers(store: OperatingStore, rows: pd.DataFrame, covered: date) -> None:
+    last = rows["as_of"].max().date()
+    if last > covered:
+        raise LabelError(
+            f"A label is as of {last}, but the operating data end at {covered}. Deliver the days in between."
+        )
+    unknown = sorted(set(rows["seller_id"]) - set(all_sellers(store, last)["seller_id"]))
+    if not unknown:
+        return
+    later = sorted(set(unknown) & set(all_sellers(store, covered)["seller_id"]))
+    if later:
+        raise LabelError(
+            f"{len(later)} of the labelled sellers joined after {last}, the day of the last label. The first is "
+            f"{later[0]!r}. Label them as of a later day, or remove them."
+        )
+    raise LabelError(f"{len(unknown)} of the labelled sellers are not in the store. The first is {unknown[0]!r}.")
 
 
 def to_vectors(computed: pd.DataFrame, covers_through: Mapping[str, date]) -> list[Vector]:
@@ -220,23 +232,23 @@ def to_vectors(computed: pd.DataFrame, covers_through: Mapping[str, date]) -> li
 
 
 def served_rows(rows: pd.DataFrame, features: pd.DataFrame, covers_through: Mapping[str, date]) -> pd.DataFrame:
-    """Return rows in the form that the served model takes: see `served_model`.
+    """Return rows as input of the registered model, see `served_model`; each is scored on the day of its `as_of`.
 
     Args:
-        rows: `seller_id` and `as_of` of each; the score is asked for on that day.
-        features: their values, in the same order.
+        rows: `seller_id` and `as_of` of each row.
+        features: feature values, in the same order.
         covers_through: the midnight through which each delivered table is complete.
     """
     covers = json.dumps({name: day.isoformat() for name, day in sorted(covers_through.items())})
     days = rows["as_of"].dt.strftime("%Y-%m-%d")
-    made = features.assign(seller_id=rows["seller_id"], as_of=days, requested_on=days, covers_through=covers)
-    return made[["seller_id", "as_of", "requested_on", "covers_through", *features.columns]]
+    served = features.assign(seller_id=rows["seller_id"], as_of=days, requested_on=days, covers_through=covers)
+    return served[["seller_id", "as_of", "requested_on", "covers_through", *features.columns]]
 
 
 def example_row(dataset: Dataset, covers_through: Mapping[str, date]) -> pd.DataFrame:
-    """Return one row of nobody's as the served model takes it: the median of every feature, as of the latest midnight.
+    """Return the input example of the registered model: the median of every feature as of the latest midnight.
 
-    It is kept beside the model for whoever may read the registry, who may not know any seller's figures.
+    It belongs to no seller, because readers of the registry may not see the data of a seller.
     """
     import pandas as pd
 

@@ -1,7 +1,7 @@
-"""Training on a Dask cluster, by LightGBM's own integration: workers read their rows, and grow each tree together.
+"""Training on a Dask cluster through LightGBM's Dask integration: the workers fit each tree together.
 
-Rows lie in a Parquet file that every worker can open under the same name; what travels is which rows, and outcomes.
-The one module that names Dask.
+Every worker reads its rows from a Parquet file under the same path; only row numbers and outcomes are sent. No other
+module imports Dask.
 """
 
 from __future__ import annotations
@@ -31,62 +31,62 @@ if TYPE_CHECKING:
     from training.sample import Sample
 
 SCHEDULER: Final = "SELLERSCORE_DASK_SCHEDULER"
-"""The environment variable that names the scheduler of a cluster; without it, workers are started on this machine."""
+"""Environment variable with the address of the cluster's scheduler. Without it, workers start on this machine."""
 
 _LOCAL_WORKERS: Final = 2
 
-_SHARES_A_WORKER: Final = 4
-"""Rows are handed out in so many shares a worker, so that a worker reads one while it waits for the next."""
+_SHARES_PER_WORKER: Final = 4
+"""Number of shares of rows per worker. A worker reads one while the next is on its way."""
 
 _ADDRESSES: Final = re.compile(r"^\[(machines|local_listen_port): .*\n", re.MULTILINE)
-"""Lines of a model's text that tell where it was made, and would make it another at each making."""
+"""Lines of a model text with the addresses of the workers. They are removed so that the text is reproducible."""
 
-_PATIENCE: Final = 30
-"""Seconds until an address at which nobody answers is given up."""
+_TIMEOUT: Final = 30
+"""Seconds to wait for the scheduler."""
 
 
 @contextmanager
 def cluster() -> Iterator[Client]:
-    """Yield a client of the cluster that `SELLERSCORE_DASK_SCHEDULER` names, or of workers started here meanwhile.
+    """Yield a client of the cluster at `SELLERSCORE_DASK_SCHEDULER`, or of local workers that stop afterwards.
 
     Raises:
-        ClusterError: Dask is not installed, or nobody answers at the address.
+        ClusterError: Dask is not installed, or the scheduler does not answer.
     """
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ClusterError(
-            "Dask is not installed; install sellerscore with its extra `dask`, or train with --engine batches."
+            "Dask is not installed. Install sellerscore with the extra `dask`, or train with --engine batches."
         ) from error
     address = os.environ.get(SCHEDULER)
     if address is None:
         with LocalCluster(**_on_this_machine()) as local, Client(local) as client:
-            client.run(_say_nothing)
+            client.run(_silence)
             yield client
         return
     try:
-        client = Client(address, timeout=_PATIENCE)
+        client = Client(address, timeout=_TIMEOUT)
     except (OSError, ValueError) as error:
         raise ClusterError(
-            f"No Dask scheduler answers at {address}; {SCHEDULER} takes the address of one that runs, such as "
-            "tcp://10.0.0.5:8786, and without it workers are started on this machine."
+            f"No Dask scheduler answers at {address}. Set {SCHEDULER} to the address of a running scheduler, such as "
+            "tcp://10.0.0.5:8786, or unset it to start workers on this machine."
         ) from error
     with client:
         yield client
 
 
 def boost_on(client: Client, sample: Sample, config: FitConfig, rounds: int) -> lightgbm.Booster:
-    """Return a model of a sample's columns that the workers of a cluster grew together.
+    """Fit boosted trees to a sample on the workers of a cluster.
 
-    The settings are those of one machine, but for two things: each worker finds the bins of some columns from its own
-    rows, and across machines LightGBM keeps monotone signs by its `basic` method alone. So the model is not that of one
-    machine to the letter; it obeys the same signs and ranks as well.
+    The settings are those of one machine, with two differences: each worker finds the bins of some columns from its
+    own rows, and LightGBM supports only the `basic` method of monotone constraints across machines. The model therefore
+    differs from that of one machine; it obeys the same signs and ranks as well.
 
     Args:
-        client: of the cluster.
-        sample: rows that lie on disk, under a name that every worker can open.
+        client: client of the cluster.
+        sample: rows on disk, under a path that every worker can open.
         config: the settings.
-        rounds: how many trees, as an earlier fit chose them; the integration knows no early stopping.
+        rounds: number of trees, chosen by an earlier fit; the integration has no early stopping.
 
     Raises:
         ClusterError: there are no workers, one of them cannot open the file, or one was lost.
@@ -100,25 +100,25 @@ def boost_on(client: Client, sample: Sample, config: FitConfig, rounds: int) -> 
 
     stored = cast(StoredRows, sample.matrix)
     workers = _workers(client, stored.groups.path)
-    shares = list(_shares(stored, sample.bad, workers * _SHARES_A_WORKER))
+    shares = list(_shares(stored, sample.bad, workers * _SHARES_PER_WORKER))
     blocks = _blocks(client, shares, len(sample.columns.signs))
-    # a regression with the objective `binary` is what the classifier does, once that has asked which labels there are
+    # the classifier is a regressor with the objective `binary`, which first queries the labels
     model = DaskLGBMRegressor(client=client, n_estimators=rounds, **_settings(sample, config))
     try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it prints that it looks for ports
-            warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)  # nobody set it
-            model.fit(*(array.concatenate(each) for each in blocks))
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()):  # it prints messages about ports
+            warnings.filterwarnings("ignore", "Parameter n_jobs will be ignored", UserWarning)
+            model.fit(*(array.concatenate(block) for block in blocks))
     except (OSError, KilledWorker, CancelledError, LightGBMError) as error:
-        said = str(error).partition("\n")[0]
+        message = str(error).partition("\n")[0]
         raise ClusterError(
-            f"A worker of the Dask cluster failed ({said}); look at its log, then train again."
+            f"A worker of the Dask cluster failed ({message}). Check its log, then train again."
         ) from error
     return lightgbm.Booster(model_str=_ADDRESSES.sub("", model.booster_.model_to_string()))
 
 
 @dataclass(frozen=True)
 class _Share:
-    """Rows that one worker reads: row groups of a file, the places within them, and outcomes, small enough to send."""
+    """Rows for one worker: row groups of a file, positions in them, and outcomes; small enough to send."""
 
     path: Path
     columns: Columns
@@ -134,9 +134,9 @@ class _Share:
 
 
 def _shares(stored: StoredRows, bad: NDArray[np.float64], count: int) -> Iterator[_Share]:
-    groups = [(number, inside.astype(np.int32)) for number, inside in stored.by_group()]
+    groups = [(number, inside.astype(np.int32)) for number, inside in stored.groups.by_group(stored.rows)]
     ends = np.cumsum([len(inside) for _, inside in groups])
-    # each share ends where its part of the rows does, to the nearest row group
+    # shares have about equal numbers of rows and end with a row group
     last = np.unique(np.searchsorted(ends, len(stored) * np.arange(1, count + 1) / count))
     first = 0
     for end in np.minimum(last, len(groups) - 1) + 1:
@@ -146,54 +146,52 @@ def _shares(stored: StoredRows, bad: NDArray[np.float64], count: int) -> Iterato
 
 
 def _blocks(client: Client, shares: list[_Share], width: int) -> tuple[list[Any], list[Any]]:
-    """Return the blocks of the matrix and of the outcomes, each to be read where its share was sent."""
+    """Return the blocks of the matrix and of the outcomes; each is read by the worker that has its share."""
     from dask import array, delayed
 
     sent = client.scatter(shares, hash=False)  # in turn to each worker
-    heights = [len(share.bad) for share in shares]
-    matrix = [
-        array.from_delayed(delayed(_Share.matrix)(share), (height, width), np.float64)
-        for share, height in zip(sent, heights, strict=True)
-    ]
-    bad = [
-        array.from_delayed(delayed(_Share.outcomes)(share), (height,), np.float64)
-        for share, height in zip(sent, heights, strict=True)
-    ]
+    matrix, bad = [], []
+    for share, height in zip(sent, (len(share.bad) for share in shares), strict=True):
+        matrix.append(array.from_delayed(delayed(_Share.matrix)(share), (height, width), np.float64))
+        bad.append(array.from_delayed(delayed(_Share.outcomes)(share), (height,), np.float64))
     return matrix, bad
 
 
 def _settings(sample: Sample, config: FitConfig) -> dict[str, Any]:
-    chosen = config.parameters(sample.columns, len(sample.bad), int(sample.bad.sum())) | {
-        "monotone_constraints_method": "basic"
-    }
-    return {name: value for name, value in chosen.items() if name != "num_threads"}  # a worker uses those it has
+    parameters = config.parameters(sample.columns, len(sample.bad), int(sample.bad.sum()))
+    del parameters["num_threads"]  # a worker uses the threads that it has
+    return parameters | {"monotone_constraints_method": "basic"}
 
 
 def _workers(client: Client, path: Path) -> int:
-    """Count the workers, each of which must be able to open the rows."""
-    sees = client.run(path.is_file)
-    if not sees:
-        raise ClusterError("The Dask cluster has no workers; start some, then train again.")
-    blind = sorted(worker for worker, there in sees.items() if not there)
-    if blind:
+    """Return the number of workers.
+
+    Raises:
+        ClusterError: there are no workers, or one of them cannot open the file of the rows.
+    """
+    is_readable = client.run(path.is_file)
+    if not is_readable:
+        raise ClusterError("The Dask cluster has no workers. Start workers, then train again.")
+    failed = sorted(worker for worker, readable in is_readable.items() if not readable)
+    if failed:
         raise ClusterError(
-            f"{len(blind)} of {len(sees)} Dask workers cannot open {path}, the first is {blind[0]}; put the state "
-            "folder (SELLERSCORE_HOME) on storage that all of them see under one name."
+            f"{len(failed)} of {len(is_readable)} Dask workers cannot open {path}. The first is {failed[0]}. Put the "
+            "state folder (SELLERSCORE_HOME) on storage that all workers reach under the same path."
         )
-    return len(sees)
+    return len(is_readable)
 
 
-def _say_nothing() -> None:
-    """Let go of what LightGBM prints in a worker started here, which would stand among our own output."""
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
+def _silence() -> None:
+    """Discard standard output of a local worker: LightGBM prints there."""
+    with Path(os.devnull).open("wb") as devnull:
+        os.dup2(devnull.fileno(), 1)
 
 
 def _on_this_machine() -> dict[str, Any]:
     return {
         "n_workers": _LOCAL_WORKERS,
         "threads_per_worker": max(1, (os.cpu_count() or 1) // _LOCAL_WORKERS),
-        "processes": True,  # LightGBM has one network a process
+        "processes": True,  # LightGBM has one network per process
         "host": "127.0.0.1",
         "dashboard_address": None,
     }

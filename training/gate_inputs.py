@@ -17,8 +17,8 @@ from training.registry import Registry, Version, load_bundle
 
 if TYPE_CHECKING:
     from scoring import Bundle
+    from training.console import Step
     from training.dataset import Dataset
-    from training.steps import Step
 
 
 @dataclass(frozen=True)

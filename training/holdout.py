@@ -12,8 +12,7 @@ from pydantic import TypeAdapter
 from training.dataset import Dataset, build, loan_labels
 from training.errors import ComparisonError, LabelError
 from training.labels import LabelConfig, Labels, read_label_table
-from training.split import Evidence, is_unseen
-from training.split_settings import SplitConfig
+from training.split import Evidence, SplitConfig, is_unseen
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""Labels: which loans went bad, as of when that was known. Loans whose outcome is still open are counted, not used."""
+"""Labels: which loans went bad, from loan tables or from a label table. Loans with an open outcome are only counted."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CENT = 0.005
-"""Half of the smallest coin: less than that is not owed."""
+"""Half a cent: a smaller amount is not owed."""
 
 
 @dataclass(frozen=True)
 class DefaultDefinition:
-    """What bad means: this many days past due on any instalment within this many months of disbursement."""
+    """Definition of bad: days past due on any instalment, within a number of months of disbursement."""
 
     __pydantic_config__ = STRICT
 
@@ -29,19 +29,19 @@ class DefaultDefinition:
     months: Annotated[int, Field(ge=1, le=60)] = 12
 
     def __str__(self) -> str:
-        """Say it as every response says it: `90+ days past due within 12 months`."""
+        """Return the text of every response: `90+ days past due within 12 months`."""
         return f"{self.days_past_due}+ days past due within {self.months} months"
 
 
 @dataclass(frozen=True)
 class LabelConfig(DefaultDefinition):
-    """The `[labels]` section: what bad means for the loans of a store, or what a label table means by it.
+    """The `[labels]` section: the definition of bad for the loans of a store or for a label table.
 
     `days_past_due` and `months` apply to loans. `horizon_days` and `definition` apply to a label table.
 
     Attributes:
-        horizon_days: days after `as_of` at which the outcome was observed; 0 if the table does not state it.
-        definition: what bad means, in the words of responses and reports; empty if not stated.
+        horizon_days: days after `as_of` at which the outcome was observed; 0 if unknown.
+        definition: the definition of bad in responses and reports; empty if unknown.
 
     Example: `LabelConfig(horizon_days=56, definition="payments of the next 56 days below half of the 56 days before")`.
     """
@@ -58,30 +58,34 @@ class LabelConfig(DefaultDefinition):
 
     @property
     def table_definition(self) -> str:
-        """The definition of bad of a label table, in words."""
+        """The definition of bad of a label table as text."""
         return self.definition.strip() or UNSTATED_DEFINITION
 
 
 _NAMED: Final = 12
-"""Columns of a file that a message names."""
+"""Number of columns of a file that a message names."""
 
 LOANS: Final = "loans, instalments and payments of the operating data"
-"""The source of labels that are made from the loans of a store."""
+"""The source of labels of the loans of a store."""
 
 UNSTATED_DEFINITION: Final = "as the label table says"
-"""The definition of bad of a label table whose settings have none. Registered bundles hold this text: do not reword."""
+"""The definition of bad of a label table without one in the settings. Bundles hold this text: do not reword."""
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Labelled rows and how many were left out.
+    """Labelled rows, and counts of those left out.
 
-    `rows` has the columns `seller_id`, `as_of` (midnight, datetime64) and `bad` (bool), sorted by both.
-    `censored` counts loans that are neither bad yet nor over, `unscheduled` those without a known instalment, of which
-    nobody can say whether they are late. Rows as of `matured_through` or earlier have had all
-    their time; of later ones only the bad are known so far, which would mislead whoever trains or tests on them.
-    `source` names where the outcomes come from. `horizon_days` is after how many days the outcomes of a label table
-    were observed; None if the table does not state it, and for loans, whose months the definition states.
+    Attributes:
+        rows: `seller_id`, `as_of` (midnight, datetime64) and `bad` (bool), sorted by seller and `as_of`.
+        censored: number of loans that are not bad and whose outcome is still open.
+        matured_through: rows up to this `as_of` have a final outcome. Of later rows only the bad ones are known, so
+            that training or testing on them would be biased.
+        definition: the definition of bad.
+        unscheduled: number of loans without known instalments, for which it is unknown whether they are late.
+        source: where the outcomes come from.
+        horizon_days: days after `as_of` at which the outcomes of a label table were observed; None if unknown, and
+            for loans, whose definition states the months.
     """
 
     rows: pd.DataFrame
@@ -96,18 +100,18 @@ class Labels:
 def label_loans(
     tables: dict[str, pd.DataFrame], observed_through: date, definition: DefaultDefinition | None = None
 ) -> Labels:
-    """Label each loan by what its instalments and payments show up to a midnight.
+    """Label each loan by the instalments and payments known at a midnight.
 
-    An instalment is N days past due when the payments made before the N-th day after its due date do not cover
-    all that was due up to and including it.
+    An instalment is N days past due if the payments made before the N-th day after its due date do not cover the sum
+    of all instalments up to and including it.
 
     Args:
-        tables: `loans`, `instalments` and `payments` as the contract defines them.
+        tables: `loans`, `instalments` and `payments` of the data contract.
         observed_through: outcomes before this midnight are known.
-        definition: what bad means; 90+ days within 12 months unless said otherwise.
+        definition: the definition of bad; by default 90+ days within 12 months.
 
     Raises:
-        LabelError: there are no loans, or none whose outcome is known.
+        LabelError: there are no loans, or no outcome is known.
     """
     import pandas as pd
 
@@ -116,12 +120,12 @@ def label_loans(
     loans = tables["loans"][scheduled]
     if loans.empty:
         raise LabelError(
-            f"Of {len(scheduled)} loans none has instalments, so there is nothing to learn from; ingest loans, "
-            "instalments and payments, or give --labels."
+            f"None of the {len(scheduled)} loans has instalments. Ingest loans, instalments and payments, or name a "
+            "label table with --labels."
         )
     observed = pd.Timestamp(observed_through)
     end = loans["disbursed_at"].dt.normalize() + pd.DateOffset(months=definition.months)
-    # reindexed, not mapped: map cannot cast where no loan was ever late
+    # reindex instead of map, which cannot cast if no loan was ever late
     first_bad = _first_bad_day(tables, definition).reindex(loans["loan_id"])
     bad_from = first_bad.set_axis(loans.index).astype("datetime64[us]")
     is_bad = (bad_from <= end) & (bad_from <= observed)
@@ -137,21 +141,21 @@ def label_loans(
 
 
 def read_label_table(path: Path, config: LabelConfig | None = None, observed_through: date | None = None) -> Labels:
-    """Read an external label table: a CSV with `seller_id`, `bad` (true or false) and `as_of` (a date).
+    """Read an external label table: a CSV file with `seller_id`, `bad` (true or false) and `as_of` (a date).
 
-    With a horizon, a row is matured once its horizon has ended. Rows whose horizon ends after `observed_through` are
+    With a horizon, a row is matured when its horizon has ended. Rows whose horizon ends after `observed_through` are
     left out and counted as censored. Without a horizon, all rows count as matured.
 
     Args:
         path: the file.
-        config: the horizon and the definition of bad; not stated unless given.
-        observed_through: outcomes before this midnight are known; no limit unless given.
+        config: the horizon and the definition of bad; by default unknown.
+        observed_through: outcomes before this midnight are known; by default no limit.
 
     Example: with a horizon of 56 days and outcomes known up to 2024-03-01, a row as of 2024-01-05 is matured and a row
     as of 2024-01-06 is not.
 
     Raises:
-        LabelError: the file is missing, lacks a column or holds another value; or no row is matured.
+        LabelError: the file is missing, lacks a column or has an invalid value; or no row is matured.
     """
     config = config or LabelConfig()
     rows = _label_rows(path)
@@ -167,7 +171,7 @@ def read_label_table(path: Path, config: LabelConfig | None = None, observed_thr
 
 
 def embargo_note(labels: Labels, embargo_days: int) -> str:
-    """Return a note on the embargo of a label table that does not state its horizon; else an empty text.
+    """Return a note on the embargo of a label table without a horizon; otherwise an empty text.
 
     Example: "The label table does not state when its outcomes were observed, so the embargo is 366 days. ..."
     """
@@ -205,26 +209,32 @@ def _label_rows(path: Path) -> pd.DataFrame:
     lacking = {"seller_id", "bad", "as_of"} - set(table.columns)
     if lacking:
         raise LabelError(
-            f"The label table {path.name} lacks the columns: {', '.join(sorted(lacking))}. Its columns are "
-            f"{', '.join(map(str, table.columns[:_NAMED]))}. Give a CSV file with the header seller_id,as_of,bad."
+            f"The label table {path.name} lacks the columns {', '.join(sorted(lacking))}. Its columns are "
+            f"{', '.join(map(str, table.columns[:_NAMED]))}. Use a CSV file with the header seller_id,as_of,bad."
         )
     if table.empty:
-        raise LabelError(f"The label table {path.name} has no rows; give a line for each label.")
+        raise LabelError(f"The label table {path.name} has no rows. Add a line for each label.")
     truth = table["bad"].str.lower().map({"true": True, "false": False, "1": True, "0": False})
     as_of = pd.to_datetime(table["as_of"], format="%Y-%m-%d", errors="coerce")
-    broken = truth.isna() | as_of.isna() | (table["seller_id"] == "")
-    if broken.any():
-        line = int(broken.to_numpy().argmax()) + 2
+    invalid = truth.isna() | as_of.isna() | (table["seller_id"] == "")
+    if invalid.any():
         raise LabelError(
-            f"The label table {path.name} needs a seller_id, true or false for bad and a date (YYYY-MM-DD) for as_of "
-            f"on every line; line {line} has not."
+            f"Line {_first_line(invalid)} of the label table {path.name} is not valid. Every line needs a seller_id, "
+            "true or false for bad, and a date (YYYY-MM-DD) for as_of."
         )
     rows = pd.DataFrame({"seller_id": table["seller_id"], "as_of": as_of, "bad": truth.astype(bool)})
-    twice = rows.duplicated(["seller_id", "as_of"])
-    if twice.any():
-        line = int(twice.to_numpy().argmax()) + 2
-        raise LabelError(f"The label table {path.name} labels a seller twice as of the same day; line {line} is one.")
+    duplicates = rows.duplicated(["seller_id", "as_of"])
+    if duplicates.any():
+        raise LabelError(
+            f"Line {_first_line(duplicates)} of the label table {path.name} repeats a seller_id and as_of. Label a "
+            "seller once per day."
+        )
     return rows.sort_values(["seller_id", "as_of"], ignore_index=True)
+
+
+def _first_line(rows: pd.Series) -> int:
+    """Return the line number of the first row for which the boolean `rows` is true; the header is line 1."""
+    return int(rows.to_numpy().argmax()) + 2
 
 
 def _read_text_columns(path: Path) -> pd.DataFrame:
@@ -236,9 +246,12 @@ def _read_text_columns(path: Path) -> pd.DataFrame:
         table = pd.read_csv(path, dtype=str, keep_default_na=False)
     except ValueError as error:
         raise LabelError(f"The label table {path.name} cannot be read as CSV in UTF-8: {str(error).strip()}") from error
-    # where every line has a field more than the header, pandas takes the first for an index and shifts the rest
+    # if every line has one field more than the header, pandas uses the first as index and shifts the rest
     if not isinstance(table.index, pd.RangeIndex):
-        raise LabelError(f"The label table {path.name} has more fields on its lines than in its header.")
+        raise LabelError(
+            f"The label table {path.name} has more fields on its lines than in its header. Add the missing "
+            "column names."
+        )
     return table
 
 

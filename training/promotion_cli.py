@@ -15,8 +15,8 @@ import typer
 from rich.table import Table
 
 from features.home import state_folder
+from training.console import OutputFormat, OutputOption
 from training.gates import Check, GateVerdict
-from training.output import Output, OutputOption
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -45,7 +45,7 @@ def compare(
     champion: Annotated[str, typer.Argument(help="Version number or alias to compare it with.")] = "champion",
     *,
     labels: _Labels = None,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Compare two models on loans that neither was trained on, with 95% intervals of the differences.
 
@@ -55,17 +55,17 @@ def compare(
     Example: sellerscore compare challenger 3 --output json
     """
     from training.compare_versions import Contender, compare_versions
+    from training.console import show_steps
     from training.registry import Registry, find_version
-    from training.steps import shown_steps
 
     registry = Registry.in_folder(state_folder())
-    with shown_steps("Reaching the MLflow registry") as step:
+    with show_steps("Reaching the MLflow registry") as step:
         ours, theirs = find_version(registry, candidate), find_version(registry, champion)
         step("Downloading both bundles")
         contenders = [Contender.load(registry, version) for version in (ours, theirs)]
         step("Comparing on the loans that neither was trained on")
         comparison = compare_versions(registry, _source(labels), *contenders)
-    if output is Output.JSON:
+    if output is OutputFormat.JSON:
         typer.echo(json.dumps({"candidate": ours.number, "champion": theirs.number, **asdict(comparison)}))
         return
     _print(*comparison_tables(comparison, ours.number, theirs.number))
@@ -80,20 +80,20 @@ def promote(
     gates: _Gates = None,
     labels: _Labels = None,
     show_gates: _ShowGates = False,
-    output: OutputOption = Output.TABLE,
+    output: OutputOption = OutputFormat.TABLE,
 ) -> None:
     """Make a version the champion, which the service scores with, if all gates pass.
 
     Example: sellerscore promote 4 --approved-by "Wei Zhang" --reason "Better on new sellers, see the comparison"
     Example: sellerscore promote --show-gates > gates.toml; edit it; sellerscore promote 4 --gates gates.toml ...
     """
+    from training.console import show_steps
     from training.gate_inputs import collect_inputs
     from training.gates import Gates, evaluate_gates
     from training.promotion import Approval
     from training.promotion import promote as promote_version
     from training.registry import Registry, Version
     from training.settings import read_settings
-    from training.steps import shown_steps
 
     limits = read_settings(gates, Gates)
     if show_gates:
@@ -101,13 +101,13 @@ def promote(
         return
     approval = Approval.now(approved_by, reason)
     registry = Registry.in_folder(state_folder())
-    with shown_steps("Reaching the MLflow registry") as step:
+    with show_steps("Reaching the MLflow registry") as step:
 
         def evaluate(candidate: Version, champion: Version | None) -> tuple[Check, ...]:
             return evaluate_gates(limits, collect_inputs(registry, _source(labels), candidate, champion, step))
 
         change = promote_version(registry, version, approval, evaluate)
-    if output is Output.JSON:
+    if output is OutputFormat.JSON:
         typer.echo(json.dumps(change.fields()))
         return
     _print(gate_table(change.checks))
@@ -121,7 +121,7 @@ def promote(
 
 
 @app.command()
-def rollback(approved_by: _ApprovedBy = "", reason: _Reason = "", output: OutputOption = Output.TABLE) -> None:
+def rollback(approved_by: _ApprovedBy = "", reason: _Reason = "", output: OutputOption = OutputFormat.TABLE) -> None:
     """Make the champion's predecessor the champion again; a second rollback goes back further, never forward.
 
     Example: sellerscore rollback --approved-by "Wei Zhang" --reason "Refund rates read too high since Monday"
@@ -132,7 +132,7 @@ def rollback(approved_by: _ApprovedBy = "", reason: _Reason = "", output: Output
 
     approval = Approval.now(approved_by, reason)
     change = roll_back(Registry.in_folder(state_folder()), approval)
-    if output is Output.JSON:
+    if output is OutputFormat.JSON:
         typer.echo(json.dumps(change.fields()))
         return
     _print_change(change, f"rolled back by {approval.by}", "is withdrawn until it is promoted again")

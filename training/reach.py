@@ -1,7 +1,7 @@
-"""What sellers of each size were seen to reach in 90 days: how far advice may go (`scoring.advice`).
+"""Observed reach: how far sellers of each size moved their features in 90 days. It limits advice (`scoring.advice`).
 
-Looked at are the same sellers at midnights 90 days apart, up to the latest one covered. It shapes no score: only what a
-seller is told that others like him achieved.
+The same sellers are compared at midnights 90 days apart, up to the latest one that the data cover. The result changes
+no score, only the advice.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 SIZE: Final = "settled_net_sales_365d"
 DAYS: Final = 90
 SPANS: Final = 4
-"""A year back, so that every season is in it."""
+"""Number of spans: one year, which includes every season."""
 
-LEAST_SEEN: Final = 50
-"""Of fewer sellers one in ten is five or less: what so few reached is no promise."""
+MIN_SELLERS: Final = 50
+"""Minimum number of sellers. One in ten of fewer is at most five sellers, too few for a promise."""
 
 LONGEST: Final = 400
-"""Days that a feature may look back: a year of settled days. Of a longer one, 90 days change next to nothing."""
+"""Longest window of a feature in days: a year of settled days. 90 days hardly change a longer one."""
 
 MOST_SELLERS: Final = 5_000
-"""Enough for the tenth of a third of them to be some hundred and fifty a span; reading more only takes time."""
+"""Maximum number of sellers. One in ten of a third of them are about 150 per span, which is enough."""
 
 ONE_IN: Final = 10
 _SELL_MORE: Final = frozenset({"sales_trend", "stability", "customers"})
@@ -42,31 +42,30 @@ _SELL_MORE: Final = frozenset({"sales_trend", "stability", "customers"})
 
 
 @dataclass(frozen=True)
-class Reached:
-    """Size classes, and by feature what sellers of each reached; both empty where nothing could be looked at."""
+class ObservedReach:
+    """Size classes, and by feature the reach of each class; both empty if there are too few sellers."""
 
     sizes: Sizes | None = None
     by_feature: Mapping[str, tuple[Reach | None, ...]] = field(default_factory=dict)
 
 
-def advised() -> tuple[Feature, ...]:
-    """Return what a seller may be advised to change: of each reason group the feature that follows soonest.
+def advisable_features() -> tuple[Feature, ...]:
+    """Return the features that advice may name: in each reason group, the one with the shortest window.
 
-    The others of its group follow later and in the same direction. A change against the year before is of its group,
-    too, and looks back longest.
+    The others of the group follow later in the same direction.
 
-    Example: of returns it is the rate of 90 days, not those of a year and of the change against it.
+    Example: for returns it is the rate of 90 days, not that of a year or its change against the year before.
     """
-    soonest: dict[str, Feature] = {}
-    for feature in filter(_may_be_advised, CATALOGUE):
-        first = soonest.setdefault(feature.reason_group, feature)
+    shortest: dict[str, Feature] = {}
+    for feature in filter(_is_advisable, CATALOGUE):
+        first = shortest.setdefault(feature.reason_group, feature)
         if (feature.window or LONGEST) < (first.window or LONGEST):
-            soonest[feature.reason_group] = feature
-    return tuple(soonest.values())
+            shortest[feature.reason_group] = feature
+    return tuple(shortest.values())
 
 
-def _may_be_advised(feature: Feature) -> bool:
-    """Return whether honest work changes it within 90 days, in a known direction, and no cheap fakes do."""
+def _is_advisable(feature: Feature) -> bool:
+    """Return whether honest work changes the feature within 90 days in a known direction, and cheap fakes do not."""
     return (
         feature.actionable
         and feature.scored
@@ -77,49 +76,49 @@ def _may_be_advised(feature: Feature) -> bool:
     )
 
 
-def observed_reach(store: OperatingStore, history: tuple[HistoryThreshold, ...]) -> Reached:
+def observed_reach(store: OperatingStore, history: tuple[HistoryThreshold, ...]) -> ObservedReach:
     """Compare sellers with themselves 90 days later, over the last year that the store covers.
 
     Args:
         store: the operating data.
-        history: what a seller needs for a score; those who lacked it are not looked at, as their figures leap.
+        history: minimum history for a score. Sellers without it are excluded, because their features jump.
 
     Returns:
-        By size, thirds of the sellers' settled net sales of a year at the start: the value that one in ten has or
-        betters, and the move for the better that one in ten made, of all who had a value at the start; nothing for a
-        size of which too few were seen.
+        For each size class (thirds of the sellers by settled net sales of the year before the start): the value that
+        one in ten sellers reaches or exceeds, and the improvement that one in ten achieves, among all with a value at
+        the start. None for a class with too few sellers.
     """
     before, after = _pairs(store, history)
-    if before.index.nunique() < LEAST_SEEN:
-        return Reached()
+    if before.index.nunique() < MIN_SELLERS:
+        return ObservedReach()
     low, high = before[SIZE].quantile([1 / 3, 2 / 3])
     if not low < high:
-        return Reached()
+        return ObservedReach()
     sizes = Sizes(SIZE, (float(low), float(high)), DAYS)
-    of = before[SIZE].map(sizes.of).to_numpy()
-    found = {
-        feature.name: tuple(_reach(feature, before[of == size], after[of == size]) for size in range(3))
-        for feature in advised()
+    size_of = before[SIZE].map(sizes.of).to_numpy()
+    by_feature = {
+        feature.name: tuple(_reach(feature, before[size_of == size], after[size_of == size]) for size in range(3))
+        for feature in advisable_features()
     }
-    return Reached(sizes, {name: reach for name, reach in found.items() if any(reach)})
+    return ObservedReach(sizes, {name: reach for name, reach in by_feature.items() if any(reach)})
 
 
 def _pairs(store: OperatingStore, history: tuple[HistoryThreshold, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Return the features of the same sellers at the start and at the end of each span, row by row, by seller."""
+    """Return the features of the same sellers at the start and at the end of each span, indexed by seller."""
     import pandas as pd
 
     from features.pipeline import all_sellers, compute_frame, latest_midnight
 
     days = [latest_midnight(store) - timedelta(days=DAYS * span) for span in range(SPANS, -1, -1)]
     sellers = all_sellers(store, days[-1])["seller_id"].sort_values()
-    drawn = sellers.iloc[:: -(-len(sellers) // MOST_SELLERS) or 1]
-    computed = compute_frame(store, pd.concat([drawn.to_frame().assign(as_of=day) for day in days]))
+    sampled = sellers.iloc[:: -(-len(sellers) // MOST_SELLERS) or 1]
+    computed = compute_frame(store, pd.concat([sampled.to_frame().assign(as_of=day) for day in days]))
     spans = list(_spans(computed, days))
     before, after = (pd.concat(part) for part in zip(*spans, strict=True))
-    fit = before[SIZE].notna().to_numpy()
+    eligible = before[SIZE].notna().to_numpy()
     for threshold in history:
-        fit = fit & (before[threshold.feature] >= threshold.least).to_numpy()
-    return before[fit], after[fit]
+        eligible = eligible & (before[threshold.feature] >= threshold.least).to_numpy()
+    return before[eligible], after[eligible]
 
 
 def _spans(computed: pd.DataFrame, days: list[date]) -> Iterator[tuple[pd.DataFrame, pd.DataFrame]]:
@@ -130,12 +129,12 @@ def _spans(computed: pd.DataFrame, days: list[date]) -> Iterator[tuple[pd.DataFr
 
 
 def _reach(feature: Feature, before: pd.DataFrame, after: pd.DataFrame) -> Reach | None:
-    """Return what sellers of one size reached; one whose value is not there any more has reached nothing."""
-    known = before[feature.name].notna()
-    if before.index[known].nunique() < LEAST_SEEN:
+    """Return the reach of sellers of one size class. A value that is missing at the end counts as no improvement."""
+    has_value = before[feature.name].notna()
+    if before.index[has_value].nunique() < MIN_SELLERS:
         return None
-    end = after[feature.name][known.to_numpy()]
-    better = -feature.sign * (end.to_numpy() - before[feature.name][known].to_numpy())
+    end = after[feature.name][has_value.to_numpy()]
+    better = -feature.sign * (end.to_numpy() - before[feature.name][has_value].to_numpy())
     move = float(np.quantile(np.nan_to_num(better, nan=-np.inf), 1 - 1 / ONE_IN, method="lower"))
     best = float(end.quantile(1 / ONE_IN if feature.sign > 0 else 1 - 1 / ONE_IN))
     return Reach(best, move) if move > 0 and np.isfinite(best) else None

@@ -1,8 +1,8 @@
-"""One training run: split, search, fit, calibrate, measure, fit all, pack. Registers nothing; `registry` does."""
+"""One training run: split, search, fit, calibrate, test, final fit, pack. `registry` registers the result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from scoring.canonical import canonical_json, sha256
 from scoring.model import Calibration
 from scoring.scale import Scale
 from training.config import TrainConfig
-from training.engines import TrainingEngine
+from training.engines import TrainingEngine, memory_engine
 from training.evidence import plots
 from training.evidence.backtest import backtest
 from training.evidence.final_fit import final_fit, no_final_fit
@@ -26,14 +26,13 @@ from training.final_fit import FinalFit, fit_final
 from training.fit import FittedModel, calibrate_out_of_fold, fit_calibration, fit_sample, probabilities, repeat_origins
 from training.package import BANDS, HISTORY, Package, bundle_parts, track_record
 from training.predictions import test_predictions
-from training.reach import Reached, observed_reach
-from training.refits import refits, scorecard_refits
+from training.reach import ObservedReach, observed_reach
+from training.refits import refit_models, refit_scorecards
 from training.sample import Sample
 from training.scorecard import Scorecard, fit_scorecard
 from training.search import search
 from training.split import Evidence, Split, out_of_time, whole
 from training.stability import stability_finding
-from training.steps import Step
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,17 +44,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Run:
-    """What a run produced.
+    """The result of a training run.
 
     Attributes:
-        files: of the bundle that would serve: the recipe of the tested model, fitted on all matured loans.
-        tested_files: of the tested bundle; the same if it was trained on all loans already.
-        figures: of the tested model on the test part.
-        logistic_figures: those of the benchmark scorecard.
-        plots: of the test part.
-        findings: of all studies.
+        files: files of the bundle to serve: the recipe of the tested model, fitted on all matured loans.
+        tested_files: files of the tested bundle; the same if it is already trained on all loans.
+        figures: metrics of the tested model on the test part.
+        logistic_figures: metrics of the benchmark scorecard.
+        plots: plots of the test part.
+        findings: findings of all studies.
         facts: inputs, counts and settings.
-        predictions: of the test part, see `predictions.test_predictions`.
+        predictions: predictions of the test part, see `predictions.test_predictions`.
     """
 
     files: dict[str, bytes]
@@ -69,18 +68,18 @@ class Run:
 
     @property
     def bundle(self) -> Bundle:
-        """The bundle that would serve, verified anew from its files."""
+        """The bundle to serve, verified from its files."""
         return Bundle.from_files(self.files)
 
     @property
     def tested(self) -> Bundle:
-        """The tested bundle, verified anew from its files."""
+        """The tested bundle, verified from its files."""
         return Bundle.from_files(self.tested_files)
 
 
 @dataclass(frozen=True)
 class _Trained:
-    """What was learnt from the training part; `config` holds the settings that a search found."""
+    """The models of the training part; `config` has the settings that a search found."""
 
     config: TrainConfig
     sample: Sample
@@ -92,7 +91,7 @@ class _Trained:
 
 @dataclass(frozen=True)
 class _Predicted:
-    """Probabilities of default of the test rows, by the model and the benchmark scorecard; the model's raw margins."""
+    """Predictions for the test rows: raw margins of the model, and probabilities of default of both models."""
 
     margins: NDArray[np.float64]
     model: NDArray[np.float64]
@@ -102,88 +101,87 @@ class _Predicted:
 def train(
     dataset: Dataset,
     config: TrainConfig,
-    step: Step = lambda _: None,
+    step: Callable[[str], None] = lambda _: None,
     store: OperatingStore | None = None,
-    learner: TrainingEngine = TrainingEngine(),  # noqa: B008 - frozen
+    engine: TrainingEngine | None = None,
     *,
     split: Split | None = None,
 ) -> Run:
-    """Train on the earlier loans of some sellers, test on the later loans of others, and pack the model.
+    """Train on earlier loans of some sellers, test on later loans of other sellers, and pack the model.
 
-    Labels that are all as of one midnight (a label table) leave nothing later to test on: then the model takes all
-    rows, and what is measured are predictions out of fold.
+    If all labels are as of one midnight, there are no later rows to test on. Then the model is trained on all rows and
+    tested on its out-of-fold predictions.
 
     Args:
         dataset: labelled rows with features.
         config: all settings; the same dataset and config give the same model text on the same machine.
-        step: told what begins.
-        store: the operating data that the dataset was computed from, for studies that need more of them.
-        learner: where rows lie while they are learnt from, and what grows the trees; memory and this process if none
-            is given.
-        split: training and test part; those of the settings unless given.
+        step: reports progress.
+        store: the operating data of the dataset, for studies that need more of them.
+        engine: where to keep the training data and what fits the trees; by default memory and this process.
+        split: training and test part; by default from the settings.
 
     Raises:
-        TrainingError: the split lacks a class, or the model ranks no better than chance.
+        TrainingError: a part of the split lacks an outcome, or the model ranks no better than chance.
     """
+    engine = engine or memory_engine()
     if split is None:
         dataset = config.features.apply(dataset)
         split = out_of_time(dataset, config.split) if dataset.spans_time else whole(dataset)
-    trained = _trained(split.train, config, step, learner)
-    step(f"measure both on {len(split.test.rows):,} rows")
-    predicted = _predicted(split, trained)
-    bad = split.test.rows["bad"].to_numpy()
-    sellers = split.test.rows["seller_id"]
-    figures, beside = (
+    trained = _train_models(split.train, config, step, engine)
+    step(f"test both models on {len(split.test.rows):,} rows")
+    predicted = _predict(split, trained)
+    bad, sellers = split.test.rows["bad"].to_numpy(), split.test.rows["seller_id"]
+    figures, scorecard_figures = (
         evaluate(bad, each, config.fit.seed, sellers=sellers) for each in (predicted.model, predicted.scorecard)
     )
     if store is not None:
-        step("see what sellers reached in 90 days")
-    reached = Reached() if store is None else observed_reach(store, HISTORY)
+        step("measure how far sellers moved their features in 90 days")
+    reached = ObservedReach() if store is None else observed_reach(store, HISTORY)
     record = track_record(split, BANDS, Scale(), predicted.model)
     package = Package(split.train, trained.fitted, trained.calibration, figures, reached, record)
     parts = bundle_parts(package)
     fit, count = trained.config.fit, config.refits.count
-    again = refits(trained.sample, fit, trained.fitted.recipe, parts, count=count, step=step)
-    cards = scorecard_refits(split.train, trained.sample.sellers, fit.seed, count, step)
+    refits = refit_models(trained.sample, fit, trained.fitted.recipe, parts, count=count, step=step)
+    cards = refit_scorecards(split.train, trained.sample.sellers, fit.seed, count, step)
     tested_files = files = pack(parts)
     final = None
     if split.evidence is Evidence.OUT_OF_TIME and not dataset.is_table:
         step("fit all matured loans")
-        final = fit_final(dataset, split.test, package, fit, learner)
+        final = fit_final(dataset, split.test, package, fit, engine)
         files = pack(final.parts)
-    subject = _subject(Bundle.from_files(tested_files), split, trained, predicted)
-    subject = replace(subject, served=Bundle.from_files(files), refits=again, card_refits=cards, store=store)
-    findings = [*_studied(subject, step), no_final_fit() if final is None else final_fit(subject, final)]
+    reviewed = _reviewed_model(Bundle.from_files(tested_files), split, trained, predicted)
+    reviewed = replace(reviewed, served=Bundle.from_files(files), refits=refits, card_refits=cards, store=store)
+    findings = [*_run_studies(reviewed, step), no_final_fit() if final is None else final_fit(reviewed, final)]
     return Run(
         files,
         tested_files,
         figures,
-        beside,
-        _drawn(subject),
+        scorecard_figures,
+        _plots(reviewed),
         (*trained.findings, *findings),
         {**_facts(dataset, split, config, trained), **_final_facts(final)},
-        test_predictions(subject),
+        test_predictions(reviewed),
     )
 
 
-def _trained(part: Dataset, config: TrainConfig, step: Step, learner: TrainingEngine) -> _Trained:
-    sample, bad = learner.sample(part), part.rows["bad"]
+def _train_models(part: Dataset, config: TrainConfig, step: Callable[[str], None], engine: TrainingEngine) -> _Trained:
+    sample, bad = engine.sample(part), part.rows["bad"]
     searched = search(sample, config.fit, config.search.trials, step)
     step(f"select features, choose the model and fit it on {len(bad):,} rows")
-    fitted = fit_sample(sample, searched.best, learner.boost)
+    fitted = fit_sample(sample, searched.best, engine.boost)
     calibration = fit_calibration(fitted.out_of_fold, bad.to_numpy())
     step("fit the benchmark scorecard")
-    scorecard = fit_scorecard(_scorable(part), bad, config.fit.seed, part.signs)
-    found = Finding(
+    scorecard = fit_scorecard(part.scored_features, bad, config.fit.seed, part.signs)
+    card_finding = Finding(
         name="scorecard",
         title="Benchmark scorecard",
         said=f"A logistic scorecard with {len(scorecard.binnings)} binned features, trained on the same rows. The "
-        "study of ranking compares the model with it on the same test loans.",
+        "study of discrimination compares the model with it on the same test loans.",
         tables={"Features": scorecard.table()},
     )
     used = replace(config, fit=searched.best)
     step("record the loss of each round")
-    findings = (*searched.findings, *_fit_findings(sample, fitted, used), found)
+    findings = (*searched.findings, *_fit_findings(sample, fitted, used), card_finding)
     return _Trained(used, sample, fitted, calibration, scorecard, findings)
 
 
@@ -192,11 +190,13 @@ def _fit_findings(sample: Sample, fitted: FittedModel, config: TrainConfig) -> I
     if fitted.choice is not None:
         yield fitted.choice.finding()
         yield backtest(fitted.choice, repeat_origins(sample, config.fit, fitted), config.fit.seed)
-    yield boosting_rounds(loss_curve(sample.only(fitted.stability.kept), config.fit), fitted.recipe.rounds, config.fit)
+    yield boosting_rounds(
+        loss_curve(sample.select_columns(fitted.stability.selected), config.fit), fitted.recipe.rounds, config.fit
+    )
 
 
-def _predicted(split: Split, trained: _Trained) -> _Predicted:
-    """Predict the test part with both models; where that is the training part, out of fold."""
+def _predict(split: Split, trained: _Trained) -> _Predicted:
+    """Predict the test part with both models; out of fold if it is also the training part."""
     test = split.test.features
     if split.evidence is Evidence.OUT_OF_TIME:
         margins = np.asarray(trained.fitted.booster.predict(test.to_numpy(), raw_score=True))
@@ -204,7 +204,7 @@ def _predicted(split: Split, trained: _Trained) -> _Predicted:
     fit, sample = trained.config.fit, trained.sample
     folds = sample.folds(fit.folds, fit.seed)
     probability = calibrate_out_of_fold(trained.fitted.out_of_fold, split.train.rows["bad"].to_numpy(), folds)
-    # margins that the bundle's calibration turns into these probabilities, so that scores agree with them
+    # the margins for which the bundle's calibration gives these probabilities, so that scores agree with them
     odds = np.log(probability) - np.log1p(-probability)
     margins = (odds - trained.calibration.intercept) / trained.calibration.slope
     return _Predicted(margins, probability, _scorecard_out_of_fold(split.train, trained))
@@ -212,20 +212,15 @@ def _predicted(split: Split, trained: _Trained) -> _Predicted:
 
 def _scorecard_out_of_fold(part: Dataset, trained: _Trained) -> NDArray[np.float64]:
     fit, bad = trained.config.fit, part.rows["bad"]
-    found = np.empty(len(bad))
+    features, probability = part.scored_features, np.empty(len(bad))
     for inside, outside in trained.sample.folds(fit.folds, fit.seed):
-        card = fit_scorecard(_scorable(part).iloc[inside], bad.iloc[inside], fit.seed, part.signs)
-        found[outside] = card.probability(part.features.iloc[outside])
-    return found
+        card = fit_scorecard(features.iloc[inside], bad.iloc[inside], fit.seed, part.signs)
+        probability[outside] = card.probability(features.iloc[outside])
+    return probability
 
 
-def _scorable(part: Dataset) -> pd.DataFrame:
-    """Return the features that a model may read: the benchmark is a scorecard that a bank could use."""
-    return part.features[[name for name in part.features if name not in part.not_scored]]
-
-
-def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predicted) -> ReviewedModel:
-    """Return the tested model as studies see it, still without the final fit, refits and a store."""
+def _reviewed_model(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predicted) -> ReviewedModel:
+    """Return the tested model as the input of the studies, without the final fit, refits and store."""
     config = trained.config
     train_margins = predicted.margins if split.evidence is Evidence.OUT_OF_FOLD else trained.fitted.out_of_fold
     return ReviewedModel(
@@ -247,19 +242,18 @@ def _subject(bundle: Bundle, split: Split, trained: _Trained, predicted: _Predic
     )
 
 
-def _studied(subject: ReviewedModel, step: Step) -> Iterator[Finding]:
+def _run_studies(reviewed: ReviewedModel, step: Callable[[str], None]) -> Iterator[Finding]:
     for number, (name, study) in enumerate(STUDIES.items(), 1):
         step(f"study {number} of {len(STUDIES)}: {name.replace('_', ' ')}")
-        yield table_finding(name) if subject.train.is_table and name in NOT_FOR_TABLES else study(subject)
+        yield table_finding(name) if reviewed.train.is_table and name in NOT_FOR_TABLES else study(reviewed)
 
 
-def _drawn(subject: ReviewedModel) -> dict[str, Figure]:
-    """Return the plots of every run."""
-    bad, model = subject.bad, subject.probability
+def _plots(reviewed: ReviewedModel) -> dict[str, Figure]:
+    bad, model = reviewed.bad, reviewed.probability
     return {
-        "roc": plots.roc(bad, {"model": model, "scorecard": subject.scorecard}),
+        "roc": plots.roc(bad, {"model": model, "scorecard": reviewed.scorecard}),
         "calibration": plots.calibration(bad, model),
-        "score_distribution": plots.score_distribution(bad, subject.score),
+        "score_distribution": plots.score_distribution(bad, reviewed.score),
     }
 
 
@@ -270,7 +264,7 @@ def _final_facts(final: FinalFit | None) -> dict[str, str | int | float]:
 
 
 def _facts(dataset: Dataset, split: Split, config: TrainConfig, trained: _Trained) -> dict[str, str | int | float]:
-    """Say what went in and what was decided; settings are those used, where a search chose others than configured."""
+    """Return inputs, counts and decisions. The settings are those used, including those that a search found."""
     train_bad, test_bad = split.train.rows["bad"], split.test.rows["bad"]
     inputs = {"dataset": dataset.digest, "catalogue": dataset.catalogue, "config": config.digest}
     used = asdict(trained.config)
@@ -295,6 +289,6 @@ def _facts(dataset: Dataset, split: Split, config: TrainConfig, trained: _Traine
         "model": trained.fitted.recipe.kind.value,
         "rounds": trained.fitted.recipe.rounds,
         "shrinkage": trained.fitted.recipe.shrinkage,
-        "features": len(trained.fitted.shown),
+        "features": len(trained.fitted.features),
         **{f"{part}.{name}": value for part, section in used.items() for name, value in section.items()},
     }

@@ -1,7 +1,7 @@
-"""The benchmark that the model must beat: a classic scorecard, logistic on binned features, of the same rows.
+"""Benchmark scorecard: logistic regression on binned features, fitted to the same rows as the model.
 
-Each feature is cut into few bins whose default rates move as its sign says (optbinning), a bin is worth its weight of
-evidence, and a logistic regression with some shrinkage weighs the features (Siddiqi, Credit Risk Scorecards, ch. 6).
+Each feature is cut into few bins (optbinning) whose default rates follow its sign. The value of a bin is its weight of
+evidence, and a logistic regression with shrinkage weighs the features (Siddiqi, Credit Risk Scorecards, ch. 6).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
     from training.sample import Sample
 
 _TREND: Final = {1: "ascending", -1: "descending", 0: "auto_asc_desc"}
-"""How the default rate moves from bin to bin, by a feature's sign; a free one may take either direction."""
+"""How the default rate moves from bin to bin, by the sign of the feature; without a sign, in either direction."""
 
 _BINS: Final = 5
-_PIECES: Final = 10
-"""Of a feature before they are joined into bins, equally many rows each."""
+_PREBINS: Final = 10
+"""Number of quantile bins of a feature before optbinning joins them."""
 
 _SHRINKAGE: Final = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
-"""scikit-learn's C: what the likelihood counts against one of the squared weights; the best of three folds is taken."""
+"""Candidates for scikit-learn's C (the inverse of the L2 penalty), chosen on three folds."""
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class Scorecard:
 
     Attributes:
         binnings: by feature, its bins and their weights of evidence.
-        weights: the logistic regression on weights of evidence.
-        information: by feature, its information value: the mean weight of evidence of the good less that of the bad.
+        weights: logistic regression on the weights of evidence.
+        information: by feature, the information value: mean weight of evidence of good rows minus that of bad rows.
             Above 0.3 is strong.
-        usual: by feature, the mean weight of evidence of the rows that it learnt from.
+        mean_evidence: by feature, the mean weight of evidence of the training rows.
     """
 
     binnings: Mapping[str, OptimalBinning] = field(repr=False)
     weights: LogisticRegressionCV = field(repr=False)
     information: NDArray[np.float64] = field(repr=False)
-    usual: NDArray[np.float64] = field(repr=False)
+    mean_evidence: NDArray[np.float64] = field(repr=False)
 
     def probability(self, features: pd.DataFrame) -> NDArray[np.float64]:
         """Return the probability of default of each row, shape (rows,)."""
@@ -60,19 +60,19 @@ class Scorecard:
         return probability
 
     def contributions(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return what each feature adds to the log-odds of default, against the rows learnt from: SHAP of a sum.
+        """Return the SHAP value of each feature: its contribution to the log-odds of default.
 
-        Example: a feature of weight -0.8 and an evidence of -0.5, where the usual one is 0.1, adds 0.48.
+        Example: a feature with weight -0.8 and evidence -0.5, whose mean evidence is 0.1, contributes 0.48.
         """
         import pandas as pd
 
-        added = (_evidence(self.binnings, features) - self.usual) * self.weights.coef_[0]
+        added = (_evidence(self.binnings, features) - self.mean_evidence) * self.weights.coef_[0]
         return pd.DataFrame(added, columns=list(self.binnings), index=features.index)
 
     def table(self) -> pd.DataFrame:
-        """Return what the scorecard rests on: feature, bins, information value and weight, the strongest first.
+        """Return feature, number of bins, information value and weight, strongest first.
 
-        A weight below 0 turns the bins of a feature around, as happens among features that say the same.
+        A weight below 0 reverses the bins of a feature, which happens with correlated features.
         """
         import pandas as pd
 
@@ -81,7 +81,7 @@ class Scorecard:
                 "feature": list(self.binnings),
                 "bins": [len(binning.splits) + 1 for binning in self.binnings.values()],
                 "information_value": self.information.round(4),
-                # evidence counts good over bad, so that the regression of bad has its weights below zero
+                # evidence is log(good/bad), so the regression on bad has negative weights
                 "weight": (-self.weights.coef_[0]).round(4),
             }
         )
@@ -91,25 +91,23 @@ class Scorecard:
 def fit_scorecard(
     features: pd.DataFrame, bad: pd.Series, seed: int = 7, signs: Mapping[str, int] = CATALOGUE_SIGNS
 ) -> Scorecard:
-    """Fit a scorecard; a missing value is a bin of its own, and a feature without two values is left out.
+    """Fit a scorecard. Missing values have their own bin; a constant feature is omitted.
 
     Args:
         features: one float64 column per feature.
-        bad: True where the loan went bad; both kinds must occur.
-        seed: of the folds that choose the shrinkage.
-        signs: of the features, the catalogue's if none are given.
+        bad: True for bad loans; both outcomes must occur.
+        seed: seed of the folds that choose the shrinkage.
+        signs: signs of the features, by default those of the catalogue.
 
     Raises:
-        TrainingError: no feature has two values.
+        TrainingError: every feature is constant.
 
     Example: `fit_scorecard(features, bad).probability(features)`.
     """
     truth = bad.to_numpy()
     varied = [str(name) for name in features if features[name].nunique() > 1]
     if not varied:
-        raise TrainingError(
-            "Every feature has one value throughout, so there is nothing to learn from; look at the data."
-        )
+        raise TrainingError("Every feature has the same value in all rows, so no model can be trained. Check the data.")
     with _quiet():
         binnings = {
             name: _binning(name, features[name], signs).fit(features[name].to_numpy(), truth.astype(int))
@@ -121,15 +119,15 @@ def fit_scorecard(
 
 
 def evidence_bins(sample: Sample) -> Binned:
-    """Cut each column of a sample into a scorecard's bins, the risk of a bin being its weight of evidence, turned.
+    """Cut each column of a sample into the bins of a scorecard; the risk of a bin is its log-odds of default.
 
-    A default rate moves from bin to bin in the column's direction only; a missing value lies at the riskiest end.
+    Risk moves from bin to bin in the column's direction only. Missing values are at the riskiest end.
 
-    Example: `fit_bounded(evidence_bins(sample), sample, 10.0)` is a scorecard that may serve.
+    Example: `fit_bounded(evidence_bins(sample), sample, 10.0)` is a scorecard that can serve.
     """
     import pandas as pd
 
-    values = np.asarray(sample.matrix[0 : len(sample.bad)])
+    values = sample.values()
     names = [f"Column_{number}" for number in range(values.shape[1])]
     signs = dict(zip(names, sample.columns.signs, strict=True))
     edges, risk, rows = [], [], []
@@ -138,36 +136,35 @@ def evidence_bins(sample: Sample) -> Binned:
         if column.min() < column.max():
             with _quiet():
                 fitted = _binning(name, pd.Series(column), signs).fit(column, sample.bad.astype(int))
-            # a bin begins at its split, whereas a value up to and including an edge lies on its left
+            # a bin begins at its split, whereas a value equal to an edge is on its left
             splits = np.unique(np.nextafter(np.asarray(fitted.splits, dtype=np.float64), -np.inf))
         step = np.searchsorted(splits, column)
-        every = np.bincount(step, minlength=len(splits) + 1)
-        held = np.flatnonzero(every)
-        bad = np.bincount(step, weights=sample.bad, minlength=len(splits) + 1)[held]
-        log_odds = np.log((bad + 0.5) / (every[held] - bad + 0.5))
-        turned = log_odds if signs[name] > 0 else log_odds[::-1]
-        risen = np.maximum.accumulate(turned)
-        edges.append(splits[held[:-1]])
-        risk.append(risen if signs[name] > 0 else risen[::-1])
-        rows.append(every[held])
+        counts = np.bincount(step, minlength=len(splits) + 1)
+        used = np.flatnonzero(counts)
+        bad = np.bincount(step, weights=sample.bad, minlength=len(splits) + 1)[used]
+        log_odds = np.log((bad + 0.5) / (counts[used] - bad + 0.5))
+        order = slice(None, None, signs[name])
+        edges.append(splits[used[:-1]])
+        risk.append(np.maximum.accumulate(log_odds[order])[order])
+        rows.append(counts[used])
     return Binned(tuple(edges), tuple(risk), tuple(rows))
 
 
 def _binning(name: str, values: pd.Series, signs: Mapping[str, int]) -> OptimalBinning:
-    """Return how a feature is to be cut: where tenths of the rows end, or between any two values if there are few.
+    """Return the binning of a feature: at tenths of the rows, or between any two values if there are few.
 
-    Tenths would tear no rare value from the rest: a flag that one row in twenty has would be a single bin.
+    Tenths do not separate a rare value: a flag that is set in one row of twenty would have a single bin.
     """
     from optbinning import OptimalBinning
 
     trend = _TREND[signs.get(name, 0)]
-    if values.nunique() > _PIECES:
+    if values.nunique() > _PREBINS:
         return OptimalBinning(
-            name, prebinning_method="quantile", max_n_prebins=_PIECES, max_n_bins=_BINS, monotonic_trend=trend
+            name, prebinning_method="quantile", max_n_prebins=_PREBINS, max_n_bins=_BINS, monotonic_trend=trend
         )
-    known = np.unique(values.dropna())
-    between = np.unique((known[1:] + known[:-1]) / 2)  # values a rounding apart share the middle between them
-    return OptimalBinning(name, user_splits=between.tolist(), max_n_bins=_BINS, monotonic_trend=trend)
+    unique = np.unique(values.dropna())
+    middles = np.unique((unique[1:] + unique[:-1]) / 2)  # values that differ by rounding have the same middle
+    return OptimalBinning(name, user_splits=middles.tolist(), max_n_bins=_BINS, monotonic_trend=trend)
 
 
 def _evidence(binnings: Mapping[str, OptimalBinning], features: pd.DataFrame) -> NDArray[np.float64]:
@@ -196,10 +193,10 @@ def _regression(seed: int) -> LogisticRegressionCV:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Hold back what optbinning 1.0 is told by pandas 3.1 and scikit-learn 1.9, and no one here can change."""
+    """Suppress warnings of optbinning 1.0 with pandas 3.1 and scikit-learn 1.9."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Setting an item of incompatible dtype", DeprecationWarning)
         warnings.filterwarnings("ignore", "(divide by zero|invalid value) encountered", RuntimeWarning)
-        # tenths of a feature that is mostly one value: those between the same two ends are one, as they should be
+        # tenths of a feature that is mostly one value coincide, which is intended
         warnings.filterwarnings("ignore", "Bins whose width are too small", UserWarning)
         yield

@@ -1,4 +1,4 @@
-"""Search for LightGBM's settings: a fixed number of trials on later loans of other sellers; poor ones end early."""
+"""Hyperparameter search for LightGBM: a fixed number of trials on later loans of other sellers, with pruning."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from training.evidence.study import Finding
 from training.fit import FitConfig, boost
 from training.sample import Part, Sample
 from training.settings import STRICT
-from training.stability import stability
+from training.stability import measure_stability
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.trial import FrozenTrial
 
-_LEARNT_FROM: Final = 5
-"""Trials before one may be given up: the median of fewer says little."""
+_STARTUP_TRIALS: Final = 5
+"""Number of trials before pruning starts: the median of fewer is unreliable."""
 
 
 @dataclass(frozen=True)
 class SearchConfig:
-    """Number of settings to try in addition to the configured ones; 0 by default."""
+    """The `[search]` section: number of trials in addition to the configured settings."""
 
     __pydantic_config__ = STRICT
 
@@ -33,70 +33,70 @@ class SearchConfig:
 
 
 @dataclass(frozen=True)
-class Searched:
-    """The settings with the least log-loss, and what was tried."""
+class SearchResult:
+    """The best settings, and the findings of the search (none without trials)."""
 
     best: FitConfig
     findings: tuple[Finding, ...]
 
 
-def search(sample: Sample, configured: FitConfig, trials: int, step: Callable[[str], None]) -> Searched:
+def search(sample: Sample, configured: FitConfig, trials: int, step: Callable[[str], None]) -> SearchResult:
     """Try `trials` settings in addition to the configured ones and return the best. The result is deterministic.
 
-    A trial is judged by its log-loss on the rows that each rolling origin leaves out (later, of other sellers), where
-    its rounds stop; it is given up after a part at which its mean so far is above the median of the trials before
-    (Optuna's `MedianPruner`). The configured settings stand unless the best trial beats them on the same parts by more
-    than the standard error of the difference: the best of many trials may only be the luckiest.
+    A trial is evaluated by its log-loss on the rows that each rolling origin leaves out (later, of other sellers), with
+    early stopping. It is pruned after a part if its mean so far is above the median of earlier trials (Optuna's
+    `MedianPruner`). The configured settings are kept unless the best trial beats them on the same parts by more than
+    the standard error of the difference: the best of many trials may be only the luckiest.
 
     Args:
         sample: the training rows; test rows take no part.
-        configured: where to begin, and all settings that are not searched.
-        trials: the whole budget; with 0 the configured settings are returned.
-        step: receives the trial that begins.
+        configured: the starting point, and all settings that are not searched.
+        trials: number of trials; with 0 the configured settings are returned.
+        step: reports progress.
     """
     if trials == 0:
-        return Searched(configured, ())
+        return SearchResult(configured, ())
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=configured.seed),
-        pruner=optuna.pruners.MedianPruner(n_startup_trials=_LEARNT_FROM),
+        pruner=optuna.pruners.MedianPruner(n_startup_trials=_STARTUP_TRIALS),
     )
-    sample = sample.only(stability(sample, configured.stability).kept)
-    later = sample.origins(configured.origins, configured.seed)
-    folds = later or sample.folds(configured.folds, configured.seed)
-    step(f"search settings: log-loss of those configured, before {trials} trials")
-    usual = [_loss(sample, part, configured) for part in folds]
-    first = float(np.mean(usual))
+    sample = sample.select_columns(measure_stability(sample, configured.stability).selected)
+    origins = sample.origins(configured.origins, configured.seed)
+    parts = origins or sample.folds(configured.folds, configured.seed)
+    step(f"search settings: log-loss of the configured settings, before {trials} trials")
+    baseline = [_loss(sample, part, configured) for part in parts]
+    first = float(np.mean(baseline))
 
     def objective(trial: Trial) -> float:
         best = min([first, *(done.value for done in _completed(study))])
         step(f"search settings: trial {trial.number + 1} of {trials}, best log-loss {best:.5f}")
-        return _mean_loss(trial, sample, folds, _suggested(trial, configured))
+        return _mean_loss(trial, sample, parts, _suggest(trial, configured))
 
     study.optimize(objective, n_trials=trials)
-    better = [done for done in _completed(study) if _is_better(done.user_attrs["losses"], usual)]
+    better = [done for done in _completed(study) if _is_better(done.user_attrs["losses"], baseline)]
     best = min(better, key=lambda done: done.value, default=None)
     settings = configured if best is None else replace(configured, **best.params)
-    return Searched(settings, (_finding(study, first, taken=best is not None),))
+    return SearchResult(settings, (_finding(study, first, taken=best is not None),))
 
 
-def _is_better(losses: list[float], usual: list[float]) -> bool:
-    """Return whether losses are lower than the usual ones of the same parts by more than the standard error."""
-    below = np.array(usual) - np.array(losses)
+def _is_better(losses: list[float], baseline: list[float]) -> bool:
+    """Return whether the losses are below the baseline on the same parts by more than the standard error."""
+    below = np.array(baseline) - np.array(losses)
     error = below.std(ddof=1) / np.sqrt(len(below)) if len(below) > 1 else 0.0
     return bool(below.mean() > error)
 
 
-def _mean_loss(trial: Trial, sample: Sample, folds: list[Part], config: FitConfig) -> float:
+def _mean_loss(trial: Trial, sample: Sample, parts: list[Part], config: FitConfig) -> float:
     import optuna
 
     losses: list[float] = []
-    for number, part in enumerate(folds):
+    for number, part in enumerate(parts):
         losses.append(_loss(sample, part, config))
         trial.report(float(np.mean(losses)), number)
-        if number + 1 < len(folds) and trial.should_prune():
+        if number + 1 < len(parts) and trial.should_prune():
             raise optuna.TrialPruned
     trial.set_user_attr("losses", losses)
     return float(np.mean(losses))
@@ -104,11 +104,11 @@ def _mean_loss(trial: Trial, sample: Sample, folds: list[Part], config: FitConfi
 
 def _loss(sample: Sample, part: Part, config: FitConfig) -> float:
     inside, outside = part
-    booster = boost(sample.rows(inside), config, config.max_rounds, sample.rows(outside))
+    booster = boost(sample.take(inside), config, config.max_rounds, sample.take(outside))
     return float(booster.best_score["valid_0"]["binary_logloss"])
 
 
-def _suggested(trial: Trial, configured: FitConfig) -> FitConfig:
+def _suggest(trial: Trial, configured: FitConfig) -> FitConfig:
     return replace(
         configured,
         learning_rate=trial.suggest_float("learning_rate", 0.01, 0.1, log=True),
@@ -131,7 +131,7 @@ def _finding(study: Study, first: float, *, taken: bool) -> Finding:
     import pandas as pd
 
     done = _completed(study)
-    given_up = len(study.trials) - len(done)
+    pruned = len(study.trials) - len(done)
     best = min([first, *(trial.value for trial in done)])
     rows = [
         {
@@ -143,16 +143,19 @@ def _finding(study: Study, first: float, *, taken: bool) -> Finding:
         }
         for trial in study.trials
     ]
-    kept = "the best of them was taken" if taken else "no trial was better beyond chance, so the configured were kept"
+    outcome = (
+        "The best trial is used."
+        if taken
+        else "No trial was better beyond chance, so the configured settings are used."
+    )
     return Finding(
         name="search",
         title="Search of settings",
-        said=f"{len(study.trials)} settings were tried inside the training part, {given_up} of them given up before "
-        f"the last part. The configured settings have a log-loss of {first:.5f}, the best of all {best:.5f}: "
-        f"{kept}.",
+        said=f"{len(study.trials)} settings were tried inside the training part; {pruned} of them were pruned before "
+        f"the last part. The log-loss of the configured settings is {first:.5f}, the best is {best:.5f}. {outcome}",
         figures={
             "trials": len(study.trials),
-            "given_up": given_up,
+            "given_up": pruned,
             "configured_log_loss": first,
             "best_log_loss": best,
         },

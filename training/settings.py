@@ -1,4 +1,4 @@
-"""Settings files: TOML read into frozen dataclasses, checked whole before any work begins."""
+"""Settings files: read TOML into frozen dataclasses and validate it before any work begins."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from training.errors import ConfigError
 
 STRICT: Final = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-"""For `__pydantic_config__` of a dataclass that a file may fill: no unknown keys, no text for numbers, no infinity."""
+"""`__pydantic_config__` of a settings dataclass: no unknown keys, no text for numbers, no infinity."""
 
 Settings = TypeVar("Settings")
 
 
 def read_settings(path: Path | None, kind: type[Settings]) -> Settings:
-    """Return settings of a dataclass: its defaults, overridden by a TOML file with a section for each of its fields.
+    """Return an instance of a settings dataclass: its defaults, overridden by a TOML file.
 
-    Example: a file with `learning_rate = 0.05` under `[fit]` changes that setting of
-    `TrainConfig` and leaves all others.
+    The file has one section for each field of the dataclass.
+
+    Example: a file with `learning_rate = 0.05` under `[fit]` changes that setting of `TrainConfig` and no other.
 
     Raises:
-        ConfigError: the file cannot be read as TOML, names a setting that does not exist, or gives one a value that
-            it cannot have.
+        ConfigError: the file is not readable TOML, has an unknown setting, or has a value that is not allowed.
     """
     try:
         content = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
@@ -34,19 +34,18 @@ def read_settings(path: Path | None, kind: type[Settings]) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The settings file {path} is not TOML: {error}.") from error
     try:
-        # strictness lets a table stand for a dataclass in JSON only
+        # strict validation accepts a dict for a dataclass in JSON only
         return TypeAdapter(kind).validate_json(json.dumps(content, default=str))
     except ValidationError as error:
-        raise ConfigError(f"The settings file {path} cannot be used: {_sentence(error)}.") from error
+        raise ConfigError(f"The settings file {path} is not valid: {_first_error(error)}.") from error
     except ConfigError as error:
-        raise error if path is None else ConfigError(f"The settings file {path} cannot be used: {error}") from error
+        raise error if path is None else ConfigError(f"The settings file {path} is not valid: {error}") from error
 
 
-def _sentence(error: ValidationError) -> str:
-    """Say the first thing that is wrong: where, what was found, what is allowed."""
+def _first_error(error: ValidationError) -> str:
+    """Return the first error: the setting, its value and what is allowed."""
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
+    setting = ".".join(map(str, first["loc"]))
     if first["type"] == "unexpected_keyword_argument":
-        return f"there is no setting {where}"
-    found = first["input"]
-    return f"{where} is {found!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
+        return f"there is no setting {setting}"
+    return f"{setting} is {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -1,7 +1,7 @@
-"""Labelled tables that others made, as datasets of training: numbers as they are, a category as flags, gaps as gaps.
+"""Labelled tables as training datasets: numbers stay numbers, text becomes flags, missing values stay missing.
 
-No store and no catalogue stand behind them: a feature is a column, free unless a sign is declared for it, and the same
-fit, calibration, scorecard and figures of merit take it from there. Nothing here looks at outcomes to encode a value.
+There is no store and no catalogue behind such a table: each column is a feature without a sign, unless one is declared.
+Outcomes are never used to encode a value.
 """
 
 from __future__ import annotations
@@ -24,29 +24,32 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_CATEGORIES: Final = 50
-"""A text column of more different values is an identifier or free text rather than a category."""
+"""Maximum number of different values of a text column. A column with more is an identifier or free text."""
+
+_NAMED: Final = 5
+"""Number of values that a message lists."""
 
 _REST_OF_DATE: Final = {4: "0101", 6: "01", 8: ""}
-"""What makes a year, a year with its month, or a whole date of so many digits a date of eight digits."""
+"""Digits that complete a year, a year with month, or a date, by its number of digits."""
 
 _DATE_FORMATS: Final = ("ISO8601", "%d.%m.%Y", "%d-%b-%Y", "%d-%b-%y")
-"""Forms of dates in which day and month cannot be mistaken for each other."""
+"""Date formats in which day and month cannot be confused."""
 
 _UNSAFE: Final = re.compile(r"[^\w=.<>+-]+")
-"""What LightGBM's model text cannot hold in the name of a feature, or would read as its own."""
+"""Characters that LightGBM's model text does not allow in the name of a feature."""
 
 
 @dataclass(frozen=True)
 class TableForm:
-    """What the columns of a table are.
+    """The meaning of the columns of a table.
 
     Attributes:
-        label: the column that says what became of a row; it holds two values.
-        bad: the one of them that means bad.
-        identifier: the column that names the borrower, never a feature; without one, rows alike in every feature count
-            as one borrower, so that no copy of a row is on both sides of a fold.
-        signs: +1 for a column along which risk rises, -1 for one along which it falls; all others are free.
-        time: the column with the date of each row, never a feature; without one, all rows are as of one midnight.
+        label: column with the outcome, which has two values.
+        bad: the value that means bad.
+        identifier: column with the borrower, which is not a feature. Without one, rows with equal features count as
+            one borrower, so that no copy of a row is on both sides of a fold.
+        signs: +1 for a column along which risk rises, -1 for one along which it falls; others have no sign.
+        time: column with the date of each row, which is not a feature. Without one, all rows have the same `as_of`.
 
     Example: `TableForm("creditability", "bad")`.
     """
@@ -58,8 +61,8 @@ class TableForm:
     time: str | None = None
 
     @property
-    def others(self) -> tuple[str, ...]:
-        """The columns that are no features."""
+    def non_features(self) -> tuple[str, ...]:
+        """The columns that are not features."""
         return tuple(name for name in (self.label, self.identifier, self.time) if name is not None)
 
 
@@ -67,7 +70,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a table from a Parquet file, or from a CSV file whose name ends with `.csv`.
 
     Raises:
-        TableError: there is no such file, or it is not of that kind.
+        TableError: the file does not exist or cannot be read.
     """
     import pandas as pd
     import pyarrow.parquet as pq
@@ -81,57 +84,77 @@ def read_table(path: Path) -> pd.DataFrame:
             raise TableError(f"The table {path.name} cannot be read as CSV in UTF-8: {str(error).strip()}") from error
     try:
         table: pd.DataFrame = pq.ParquetFile(path).read().to_pandas()
-    except (OSError, ValueError) as error:  # pyarrow's own errors are both of them
+    except (OSError, ValueError) as error:  # base classes of pyarrow's errors
         raise TableError(f"The table {path.name} cannot be read as Parquet: {str(error).strip()}") from error
     return table
 
 
 def as_dataset(table: pd.DataFrame, form: TableForm) -> Dataset:
-    """Return a table as a dataset, in its own order.
+    """Return a table as a dataset, in the order of its rows.
 
-    A number stays what it is and true is 1. Text becomes a flag for each of its values, `purpose=education`, 1 where
-    the row has that value and else 0, and missing in all of them where it has none.
+    Numbers are not changed, and true is 1. Text becomes a flag for each of its values, such as `purpose=education`: 1
+    if the row has that value, otherwise 0, and missing if the row has no value.
 
     Example: rows `{"income": 900.0, "home": "own", "bad": 1}` with the form `TableForm("bad", 1)` have the features
-    `income` and, beside the flags of other homes, `home=own`.
+    `income`, `home=own` and the flags of other homes.
 
     Raises:
-        TableError: no rows, two columns of one name, no label, an outcome missing or not one of two, a column that is
+        TableError: no rows, two columns with one name, no label, a missing outcome or more than two, a column that is
             neither number nor category, an infinite value, or a sign for a column that is not a number.
     """
     import pandas as pd
 
     _require_columns(table, form)
     bad = _outcomes(table[form.label], form)
-    raw = table.drop(columns=list(form.others))
-    encoded = dict(_encoded(raw, form))
+    encoded = dict(_encode(table.drop(columns=list(form.non_features)), form))
     features = pd.DataFrame({name: values for name, (_, values) in encoded.items()}, index=table.index)
-    borrower = _alike(features) if form.identifier is None else table[form.identifier].astype(str)
+    if form.identifier is None:
+        borrower = features.groupby(list(features.columns), dropna=False, sort=False).ngroup().astype(str)
+    else:
+        borrower = table[form.identifier].astype(str)
     as_of = pd.Timestamp(UNDATED) if form.time is None else midnights(table[form.time])
     rows = pd.DataFrame({"seller_id": borrower, "as_of": as_of, "bad": bad}).reset_index(drop=True)
     about = pd.DataFrame({"country": "unknown", "marketplace": "unknown"}, index=rows.index)
     last = rows["as_of"].max().date()
     labels = Labels(rows, 0, last, f"{form.label} is {form.bad}", source=f"the column {form.label} of the table")
     signs = {name: sign for name, (sign, _) in encoded.items()}
+    digest = "sha256:" + hashlib.sha256(json.dumps(signs).encode()).hexdigest()
     features = features.reset_index(drop=True)
-    return Dataset(rows, features, about, labels, _digest(signs), "a table", (), signs, (), is_table=True)
+    return Dataset(rows, features, about, labels, digest, "a table", (), signs, (), is_table=True)
+
+
+def require_unique_names(table: pd.DataFrame) -> list[str]:
+    """Return the names of the columns.
+
+    Raises:
+        TableError: two columns have one name.
+    """
+    names = [str(name) for name in table.columns]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        count = names.count(duplicates[0])
+        raise TableError(f"The table has {count} columns named {duplicates[0]!r}. Give each column its own name.")
+    return names
+
+
+def list_some(values: list[str]) -> str:
+    """Return the first values of a list for a message: `'a', 'b' and 3 more`."""
+    listed = ", ".join(map(repr, values[:_NAMED]))
+    return f"{listed} and {len(values) - _NAMED} more" if len(values) > _NAMED else listed
 
 
 def _require_columns(table: pd.DataFrame, form: TableForm) -> None:
-    names = [str(name) for name in table.columns]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise TableError(f"The table has {names.count(twice[0])} columns named {twice[0]!r}; a name may stand once.")
-    for what, name in (("label", form.label), ("identifier", form.identifier), ("time", form.time)):
+    names = require_unique_names(table)
+    for role, name in (("label", form.label), ("identifier", form.identifier), ("time", form.time)):
         if name is not None and name not in names:
-            raise TableError(f"The table has no column {name!r} for its {what}; its columns are {_some(names)}.")
+            raise TableError(f"The table has no column {name!r} for its {role}. Its columns are {list_some(names)}.")
     if table.empty:
-        raise TableError("The table has no rows; there is nothing to learn from.")
+        raise TableError("The table has no rows.")
     unknown = sorted(set(form.signs) - set(names))
     if unknown:
-        raise TableError(f"A sign is declared for {unknown[0]!r}, but the columns of the table are {_some(names)}.")
-    if len(names) == len(form.others):
-        raise TableError(f"The table has no column beside {' and '.join(names)}, so there is nothing to learn from.")
+        raise TableError(f"A sign is declared for {unknown[0]!r}, but the columns of the table are {list_some(names)}.")
+    if len(names) == len(form.non_features):
+        raise TableError(f"The table has no features: its only columns are {' and '.join(names)}.")
 
 
 def midnights(times: pd.Series) -> pd.Series:
@@ -140,7 +163,7 @@ def midnights(times: pd.Series) -> pd.Series:
     Example: `2024`, `202403` and `20240305` are 2024-01-01, 2024-03-01 and 2024-03-05.
 
     Raises:
-        TableError: a value is missing or no date.
+        TableError: a value is missing or not a date.
     """
     import pandas as pd
     from pandas.api.types import is_numeric_dtype
@@ -148,53 +171,54 @@ def midnights(times: pd.Series) -> pd.Series:
     if is_numeric_dtype(times):
         text = times.where(times % 1 == 0).astype("Int64").astype("string")
         text += text.str.len().map(_REST_OF_DATE)
-        found = pd.to_datetime(text, format="%Y%m%d", errors="coerce")
+        dates = pd.to_datetime(text, format="%Y%m%d", errors="coerce")
     else:
         try:
-            read = [pd.to_datetime(times, errors="coerce", format=form) for form in _DATE_FORMATS]
-        except ValueError as error:  # pandas refuses times of different zones
+            candidates = [pd.to_datetime(times, errors="coerce", format=form) for form in _DATE_FORMATS]
+        except ValueError as error:  # pandas rejects times in different time zones
             raise TableError(
-                f"The time column {times.name!r} has times of different zones; give dates, or times of one zone."
+                f"The time column {times.name!r} has times in different time zones. Use dates, or one time zone."
             ) from error
-        found = min(read, key=lambda dates: int(dates.isna().sum()))
-    if found.isna().any():
-        first = times[found.isna()].iloc[0]
+        dates = min(candidates, key=lambda column: int(column.isna().sum()))
+    if dates.isna().any():
+        first = times[dates.isna()].iloc[0]
         raise TableError(
-            f"{int(found.isna().sum())} values of the time column {times.name!r} are no dates; the first is {first!r}. "
-            "Use dates such as 2024-01-31, all in one form; 31.01.2024, 31-Jan-2024 and years work as well. Dates with "
-            "slashes do not, because the day and the month cannot be told apart."
+            f"{int(dates.isna().sum())} values of the time column {times.name!r} are not dates. The first is "
+            f"{first!r}. Use dates such as 2024-01-31, all in one form; 31.01.2024, 31-Jan-2024 and years work as "
+            "well. Dates with slashes do not, because the day and the month cannot be told apart."
         )
-    midnight: pd.Series = found.dt.tz_localize(None).dt.normalize()
+    midnight: pd.Series = dates.dt.tz_localize(None).dt.normalize()
     return midnight
 
 
 def _outcomes(label: pd.Series, form: TableForm) -> pd.Series:
     missing = int(label.isna().sum())
     if missing:
-        raise TableError(
-            f"{missing} of {len(label)} rows have no {form.label!r}; leave out the rows whose outcome is not known."
-        )
+        raise TableError(f"{missing} of {len(label)} rows have no value in {form.label!r}. Remove these rows.")
     values = sorted(label.unique().tolist(), key=str)
     if form.bad not in values:
         raise TableError(
-            f"The column {form.label!r} holds {_some(values)} and never {form.bad!r}, which is said to mean bad."
+            f"The column {form.label!r} never has the value {form.bad!r}, which should mean bad. Its values are "
+            f"{list_some(values)}."
         )
     if len(values) != 2:  # noqa: PLR2004 - good and bad
-        found = f"only {values[0]!r}" if len(values) == 1 else f"{len(values)} values, {_some(values)}"
-        raise TableError(f"The column {form.label!r} holds {found}; a label has two values, one for good, one for bad.")
+        found = f"only the value {values[0]!r}" if len(values) == 1 else f"{len(values)} values, {list_some(values)}"
+        raise TableError(f"The column {form.label!r} has {found}. A label has two values, one for good, one for bad.")
     return label == form.bad
 
 
-def _encoded(raw: pd.DataFrame, form: TableForm) -> Iterator[tuple[str, tuple[int, pd.Series]]]:
-    """Yield the features of each column under names that a model can hold: the sign, and float64 values."""
-    taken: dict[str, str] = {}
+def _encode(raw: pd.DataFrame, form: TableForm) -> Iterator[tuple[str, tuple[int, pd.Series]]]:
+    """Yield the name of each feature, valid in a model text, with its sign and its float64 values."""
+    used: dict[str, str] = {}
     for name, column in raw.items():
         sign = form.signs.get(str(name), 0)
         for title, values in _features(column, sign):
             safe = _UNSAFE.sub("_", title)
-            if safe in taken:
-                raise TableError(f"{title!r} and {taken[safe]!r} are one name to a model, {safe}; rename one of them.")
-            taken[safe] = title
+            if safe in used:
+                raise TableError(
+                    f"The columns {title!r} and {used[safe]!r} have the same name in a model, {safe}. Rename one."
+                )
+            used[safe] = title
             yield safe, (sign, values)
 
 
@@ -202,45 +226,28 @@ def _features(column: pd.Series, sign: int) -> Iterator[tuple[str, pd.Series]]:
     from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
     if is_numeric_dtype(column) or is_bool_dtype(column) or column.isna().all():
-        yield str(column.name), _finite(column.astype("float64"))
+        values = column.astype("float64")
+        infinite = int(np.isinf(values).sum())
+        if infinite:
+            raise TableError(
+                f"The column {column.name!r} has {infinite} infinite values. Leave them empty, or use a finite value."
+            )
+        yield str(column.name), values
     elif sign:
-        raise TableError(f"A sign is declared for {column.name!r}, which holds text; only a number rises and falls.")
+        raise TableError(f"A sign is declared for {column.name!r}, which is text. Only numbers can have a sign.")
     else:
         yield from _flags(column)
 
 
-def _finite(column: pd.Series) -> pd.Series:
-    infinite = int(np.isinf(column).sum())
-    if infinite:
-        raise TableError(
-            f"The column {column.name!r} holds {infinite} infinite values; leave them empty, or give them a bound."
-        )
-    return column
-
-
 def _flags(column: pd.Series) -> Iterator[tuple[str, pd.Series]]:
-    known = column.notna()
-    values = sorted(column[known].unique().tolist(), key=str)
+    present = column.notna()
+    values = sorted(column[present].unique().tolist(), key=str)
     if not all(isinstance(value, str) for value in values):
-        raise TableError(f"The column {column.name!r} holds neither numbers nor text; give one of them.")
+        raise TableError(f"The column {column.name!r} has neither numbers nor text only. Use one of them.")
     if len(values) > MOST_CATEGORIES:
         raise TableError(
-            f"The text column {column.name!r} has {len(values)} different values and may have {MOST_CATEGORIES}; "
-            "name it as the identifier, or leave it out."
+            f"The text column {column.name!r} has {len(values)} different values; at most {MOST_CATEGORIES} are "
+            "allowed. Use it as the identifier, or remove it."
         )
     for value in values:
-        yield f"{column.name}={value}", (column == value).astype("float64").where(known)
-
-
-def _alike(features: pd.DataFrame) -> pd.Series:
-    """Return a name for each row that rows alike in every feature share."""
-    return features.groupby(list(features.columns), dropna=False, sort=False).ngroup().astype(str)
-
-
-def _digest(signs: Mapping[str, int]) -> str:
-    return "sha256:" + hashlib.sha256(json.dumps(signs).encode()).hexdigest()
-
-
-def _some(values: list[str]) -> str:
-    shown = ", ".join(map(repr, values[:5]))
-    return f"{shown} and {len(values) - 5} more" if len(values) > 5 else shown  # noqa: PLR2004 - enough to recognise
+        yield f"{column.name}={value}", (column == value).astype("float64").where(present)

@@ -24,12 +24,11 @@ from training.dataset import Dataset, build, loan_labels
 from training.evidence.bands import judged_bands
 from training.evidence.metrics import evaluate
 from training.fit import FitConfig, fit_calibration, fit_sample, probabilities
-from training.logistic import logistic
 from training.package import BANDS
+from training.real_data.cross_validation import logistic
 from training.sample import Sample
 from training.simulation import SimulationConfig, simulate
-from training.split import Split, hold_out
-from training.split_settings import SplitConfig
+from training.split import Split, SplitConfig, hold_out
 
 SEEDS: Final = (101, 102, 103)
 """No setting was chosen on these; that was done on seeds 1, 2 and 3."""

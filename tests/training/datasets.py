@@ -15,7 +15,7 @@ from training.fit import FitConfig, FittedModel, boost
 from training.labels import Labels
 from training.sample import Sample
 from training.scorecard import Scorecard, fit_scorecard
-from training.stability import stability
+from training.stability import measure_stability
 
 NAMES = [feature.name for feature in CATALOGUE]
 SIGNS = {feature.name: feature.sign for feature in CATALOGUE}
@@ -64,9 +64,9 @@ def boosted_trees(loans: Dataset, config: FitConfig, rounds: int) -> FittedModel
     return FittedModel(
         booster=sample.columns.merge(boost(sample, config, rounds)),
         recipe=Recipe(Kind.LIGHTGBM, rounds, 1.0),
-        shown=sample.columns.shown,
+        features=sample.columns.read_features,
         choice=None,
-        stability=stability(sample, 0.0),
+        stability=measure_stability(sample, 0.0),
         out_of_fold=np.zeros(len(sample.bad)),
     )
 

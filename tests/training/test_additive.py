@@ -126,7 +126,7 @@ def test_a_weighted_sum_has_the_weighted_margins(first: float, second: float) ->
 @pytest.fixture(scope="module")
 def mean_of_two() -> tuple[Sample, list[lightgbm.Booster], lightgbm.Booster]:
     """Boosted trees and step functions of the same columns, and their mean."""
-    sample = Sample.of_dataset(dataset(400, 150)).only(range(COLUMNS))
+    sample = Sample.of_dataset(dataset(400, 150)).select_columns(range(COLUMNS))
     trees = boost(sample, FitConfig(learning_rate=0.1, threads=1), 30)
     both = [trees, additive_model([STEEP, FALLING], -2.0, COLUMNS)]
     return sample, both, weighted_sum(both, (0.5, 0.5))

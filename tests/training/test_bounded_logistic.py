@@ -78,7 +78,7 @@ def test_where_no_bound_binds_it_is_scikit_learns_regression() -> None:
     sample = telling()
     risk = normal_scores(sample).matrix(sample)
     # noise has no direction: the two columns that tell are compared, so that no weight ends at 0
-    two = sample.only([0, 1])
+    two = sample.select_columns([0, 1])
     fitted = fit_bounded(normal_scores(two), two, 5.0)
     spread = risk[:, :2].std(axis=0)
     theirs = LogisticRegression(C=1 / 5.0, tol=1e-10, max_iter=1_000).fit(risk[:, :2] / spread, sample.bad)

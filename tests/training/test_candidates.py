@@ -95,7 +95,7 @@ def test_without_later_rows_folds_of_sellers_compare() -> None:
 def test_only_kinds_among_those_allowed_serve(kind: Kind) -> None:
     sample = loans(500, 3)
     parts = sample.origins(1, 7)
-    grown = [boost(sample.rows(inside), CONFIG, 20) for inside, _ in parts]
+    grown = [boost(sample.take(inside), CONFIG, 20) for inside, _ in parts]
     found = choose(sample, parts, grown, 20, (kind,), out_of_time=True)
     assert found.recipe.kind is kind
     assert set(found.losses) == set(Kind)
@@ -104,7 +104,7 @@ def test_only_kinds_among_those_allowed_serve(kind: Kind) -> None:
 def test_the_finding_states_what_serves_and_how_the_kinds_compare(of_sums: Choice) -> None:
     found = of_sums.finding()
     assert found.name == "candidates"
-    assert found.said.startswith("The logistic serves. 4 kinds of models were compared on ")
+    assert found.said.startswith("The logistic is chosen. 4 kinds of models were compared on ")
     assert "later loans of other borrowers" in found.said
     assert found.figures == {f"{kind}_log_loss": of_sums.losses[kind] for kind in Kind}
     table = found.tables["Log-loss"].set_index("model")
@@ -130,7 +130,7 @@ def test_more_rows_than_a_regression_needs_are_thinned(monkeypatch: pytest.Monke
     monkeypatch.setattr(training.candidates, "MOST_ROWS", 100)
     few = regression(sample, Kind.LOGISTIC, 10.0)
     places = np.linspace(0, 999, 100).astype(int)
-    expected = regression(sample.rows(places), Kind.LOGISTIC, 10.0)
+    expected = regression(sample.take(places), Kind.LOGISTIC, 10.0)
     assert few.model_to_string() == expected.model_to_string()
 
 

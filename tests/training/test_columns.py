@@ -104,7 +104,7 @@ def test_columns_are_those_of_scored_features_and_two_where_nothing_is_declared(
     # visits have no direction, and fake orders buy late shipping down: no column shows them
     shown = ["return_rate_90d", "visits_90d", "late_shipping_share_90d", "days_on_platform", "not in the catalogue"]
     columns = Columns.of(shown)
-    assert columns.shows == (0, 3, 4, 4)
+    assert columns.feature_of == (0, 3, 4, 4)
     assert columns.signs == (1, -1, 1, -1)
     rows = pd.DataFrame([[0.1, 5.0, 0.2, 4.5, 7.0], [np.nan] * 5], columns=shown)
     assert columns.matrix(rows).tolist() == [

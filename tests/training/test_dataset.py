@@ -1,11 +1,13 @@
-"""The training set refuses what the store cannot answer for."""
+"""Training dataset: rejected labels, and rows as input of scoring and of the registered model."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -13,8 +15,9 @@ from features.catalogue import CATALOGUE
 from features.errors import StoreError
 from features.intake import OperatingStore, StoredDelivery, open_store
 from features.pipeline import compute_frame, latest_midnight
+from tests.training.datasets import OBSERVED, TABLES, dataset
 from tests.world import World, shared_world
-from training.dataset import Origin, build, loan_labels
+from training.dataset import EXAMPLE_SELLER, Origin, build, example_row, loan_labels, served_rows
 from training.errors import LabelError
 from training.labels import Labels
 
@@ -40,7 +43,7 @@ def without(store: OperatingStore, table: str) -> OperatingStore:
 
 @pytest.mark.parametrize("table", ["loans", "instalments", "payments"])
 def test_loans_need_all_three_tables(world: World, table: str) -> None:
-    with pytest.raises(LabelError, match=f"holds no {table}"):
+    with pytest.raises(LabelError, match=f"The store has no {table}"):
         loan_labels(without(open_store(world.home / "operating"), table))
 
 
@@ -61,9 +64,9 @@ def test_a_label_after_the_data_is_refused(world: World) -> None:
 
 def test_a_label_before_a_seller_was_known_is_not_told_as_of_a_stranger(world: World) -> None:
     store = open_store(world.home / "operating")
-    with pytest.raises(LabelError, match=r"1 of the labelled sellers were not known by 2015-01-01.*is 'S-000001'"):
+    with pytest.raises(LabelError, match=r"1 of the labelled sellers joined after 2015-01-01.*is 'S-000001'"):
         build(store, labels_as_of("S-000001", date(2015, 1, 1)))
-    with pytest.raises(LabelError, match="1 of the labelled sellers are not in the store, the first is 'nobody'"):
+    with pytest.raises(LabelError, match=r"1 of the labelled sellers are not in the store\. The first is 'nobody'"):
         build(store, labels_as_of("nobody", latest_midnight(store)))
 
 
@@ -83,3 +86,34 @@ def test_a_lost_file_of_the_store_is_one_sentence(world: World, tmp_path: Path) 
     pairs = pd.DataFrame({"seller_id": ["S-000001"], "as_of": [date(2025, 1, 1)]})
     with pytest.raises(StoreError, match="cannot be read"):
         compute_frame(store, pairs, CATALOGUE[:1])
+
+
+COVERS = dict.fromkeys(TABLES, OBSERVED)
+NAMES = [feature.name for feature in CATALOGUE]
+
+
+def test_rows_are_in_the_served_form() -> None:
+    loans = dataset(60, days=1)
+    rows = served_rows(loans.rows, loans.features, COVERS)
+    assert list(rows.columns) == ["seller_id", "as_of", "requested_on", "covers_through", *NAMES]
+    assert rows["seller_id"].tolist() == loans.rows["seller_id"].tolist()
+    assert rows["as_of"].tolist() == ["2025-01-01"] * 60
+    assert json.loads(rows["covers_through"][0]) == dict.fromkeys(sorted(TABLES), "2026-01-01")
+    assert np.array_equal(rows[NAMES].to_numpy(), loans.features.to_numpy(), equal_nan=True)
+
+
+def test_the_example_is_typical_and_nobodys() -> None:
+    loans = dataset(60)
+    (row,) = example_row(loans, COVERS).to_dict("records")
+    assert row["seller_id"] == EXAMPLE_SELLER
+    assert EXAMPLE_SELLER not in set(loans.rows["seller_id"])
+    assert row["as_of"] == loans.rows["as_of"].max().date().isoformat()
+    assert {name: row[name] for name in NAMES} == loans.features.median().to_dict()
+
+
+def test_the_example_of_a_feature_that_nobody_has_is_missing() -> None:
+    loans = dataset(60)
+    loans.features[NAMES[0]] = np.nan
+    example = example_row(loans, COVERS)
+    assert example[NAMES].dtypes.eq("float64").all()
+    assert np.isnan(example[NAMES[0]][0])

@@ -159,7 +159,7 @@ def test_a_training_with_all_its_studies_measures_each_or_says_why_not(mine: Wor
     """The world's own training leaves out the studies that take long."""
     settings = tmp_path / "settings.toml"
     settings.write_text("[fit]\nmax_rounds = 60\nthreads = 1\n\n[refits]\ncount = 2\n\n[fake_orders]\nsellers = 10\n")
-    trained = json.loads(done(mine.home, "train", "--config", settings, "--json"))
+    trained = json.loads(done(mine.home, "train", "--config", settings, "--output", "json"))
     with connected(Registry.on_sqlite(mine.home)) as client:
         data = client.get_run(trained["run_id"]).data
         measured = {Path(kept.path).name for kept in client.list_artifacts(trained["run_id"], "evidence")}
@@ -198,8 +198,8 @@ def test_a_process_that_is_refused_ends_with_two_and_a_sentence(mine: World) -> 
 def test_a_broken_label_table_is_a_sentence(mine: World, tmp_path: Path) -> None:
     labels = tmp_path / "labels.csv"
     for row, sentence in (
-        ("S-000001,perhaps,2025-01-01", "line 2 has not"),
-        ("S-nobody,true,2025-01-01", "not in the store, the first is 'S-nobody'"),
+        ("S-000001,perhaps,2025-01-01", "Line 2 of the label table"),
+        ("S-nobody,true,2025-01-01", "not in the store. The first is 'S-nobody'"),
         ("S-000001,true,2025-01-01", "has 1 bad of 1 labels and needs at least 20"),
     ):
         labels.write_text(f"seller_id,bad,as_of\n{row}\n")

@@ -13,14 +13,13 @@ from scoring.model import Calibration
 from tests.training.datasets import dataset
 from tests.training.evidence.subjects import subject
 from training.dataset import Dataset
-from training.engines import TrainingEngine
+from training.engines import memory_engine
 from training.evidence.final_fit import final_fit
 from training.final_fit import FinalFit, fit_final
 from training.fit import FitConfig, fit_sample, out_of_fold
 from training.package import Package
 from training.sample import Sample
-from training.split import out_of_time
-from training.split_settings import SplitConfig
+from training.split import SplitConfig, out_of_time
 
 CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, max_rounds=30, folds=3, threads=1)
 
@@ -46,7 +45,7 @@ def holdout(loans: Dataset) -> Dataset:
 
 @pytest.fixture(scope="module")
 def final(loans: Dataset, tested: Package, holdout: Dataset) -> FinalFit:
-    return fit_final(loans, holdout, tested, CONFIG, TrainingEngine())
+    return fit_final(loans, holdout, tested, CONFIG, memory_engine())
 
 
 def test_it_learns_from_every_matured_loan_and_from_no_other(loans: Dataset, final: FinalFit) -> None:

@@ -14,13 +14,12 @@ import training.fit
 from tests.training.datasets import NAMES, SIGNS, TELLING, dataset
 from training.candidates import Kind, Recipe
 from training.columns import Columns
-from training.cross_validation import cross_validated_auc
 from training.dataset import Dataset
 from training.evidence.metrics import auc
 from training.fit import FitConfig, FittedModel, boost, choose_recipe, fit, fit_rows, fit_sample
-from training.logistic import logistic
+from training.real_data.cross_validation import cross_validated_auc, logistic
 from training.sample import Sample
-from training.stability import stability
+from training.stability import measure_stability
 
 pytestmark = pytest.mark.slow
 
@@ -65,8 +64,8 @@ def test_no_move_of_a_signed_feature_goes_against_its_sign(loans: Dataset, kind:
     ].fillna(0.0).sum(axis=1)
     bad = pd.Series(rng.random(len(against)) < 1 / (1 + np.exp(1.0 - against.clip(-4, 4))))
     sample = Sample.of(loans.features, bad, loans.rows["seller_id"])
-    shown, booster = fit_rows(sample, replace(CONFIG, stability=0.0), Recipe(kind, 120, 10.0))
-    assert shown == sample.columns.shown
+    features, booster = fit_rows(sample, replace(CONFIG, stability=0.0), Recipe(kind, 120, 10.0))
+    assert features == sample.columns.read_features
     base = loans.features.to_numpy()[:150]
     before = booster.predict(base, raw_score=True)
     read = np.flatnonzero(booster.feature_importance())
@@ -164,34 +163,34 @@ def test_the_model_reads_only_stable_columns_also_in_the_folds(loans: Dataset) -
     """Features without any bearing on outcomes are not read; out of fold each fold selects its own."""
     sample = Sample.of_dataset(loans)
     found = fit_sample(sample, CONFIG)
-    expected = stability(sample, CONFIG.stability)
-    assert found.stability.kept == expected.kept
-    assert found.shown == sample.only(expected.kept).columns.shown
+    expected = measure_stability(sample, CONFIG.stability)
+    assert found.stability.selected == expected.selected
+    assert found.features == sample.select_columns(expected.selected).columns.read_features
     read = {NAMES[place] for place in np.flatnonzero(found.booster.feature_importance())}
-    assert read <= found.shown < sample.columns.shown
+    assert read <= found.features < sample.columns.read_features
     assert len(read & set(TELLING)) >= len(TELLING) - 2
     inside, outside = sample.folds(CONFIG.folds, CONFIG.seed)[0]
-    rows = sample.rows(inside)
-    kept = stability(rows, CONFIG.stability).kept
-    trees = boost(rows.only(kept), CONFIG, found.recipe.rounds)
-    expected_margins = trees.predict(sample.only(kept).rows(outside).matrix, raw_score=True)
+    rows = sample.take(inside)
+    selected = measure_stability(rows, CONFIG.stability).selected
+    trees = boost(rows.select_columns(selected), CONFIG, found.recipe.rounds)
+    expected_margins = trees.predict(sample.select_columns(selected).take(outside).matrix, raw_score=True)
     assert found.out_of_fold[outside].tolist() == expected_margins.tolist()
 
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_kind_that_the_settings_name_serves(loans: Dataset, kind: Kind) -> None:
     part = loans.select(loans.rows.index.to_series() < 500)
-    sample = Sample.of_dataset(part).only(range(6))
+    sample = Sample.of_dataset(part).select_columns(range(6))
     found = fit_sample(sample, replace(CONFIG, model=kind.value, origins=1))
     assert found.recipe.kind is kind
     assert found.choice is not None
     assert found.choice.is_named
-    assert "as the settings say" in found.choice.finding().said
+    assert "as set by fit.model" in found.choice.finding().said
     assert np.isfinite(found.out_of_fold).all()
 
 
 def test_settings_that_name_no_kind_compare_all(loans: Dataset) -> None:
-    sample = Sample.of_dataset(loans).only(range(6))
+    sample = Sample.of_dataset(loans).select_columns(range(6))
     found = fit_sample(sample, replace(CONFIG, model="auto"))
     assert found.choice is not None
     assert found.choice.recipe == found.recipe

@@ -1,4 +1,4 @@
-"""What sellers reached in 90 days, against a plain count of the same pairs; and which features may be advised."""
+"""Observed reach against a plain count of the same pairs, and the features that may be advised."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from features.pipeline import all_sellers, latest_midnight
 from tests.frames import frame_of
 from tests.world import shared_world
 from training.package import HISTORY
-from training.reach import LEAST_SEEN, SIZE, Reached, advised, observed_reach
+from training.reach import MIN_SELLERS, SIZE, ObservedReach, advisable_features, observed_reach
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +33,7 @@ def computed() -> list[pd.DataFrame]:
 
 
 @pytest.fixture(scope="module")
-def reached(store: OperatingStore, computed: list[pd.DataFrame]) -> Reached:
+def reached(store: OperatingStore, computed: list[pd.DataFrame]) -> ObservedReach:
     def recorded(asked: OperatingStore, pairs: pd.DataFrame) -> pd.DataFrame:
         computed.append(frame_of(asked, pairs, asked_about()))
         return computed[-1]
@@ -45,7 +45,7 @@ def reached(store: OperatingStore, computed: list[pd.DataFrame]) -> Reached:
 
 def asked_about() -> set[str]:
     """Return the features that matter here: of all of them, one frame takes seconds."""
-    return {SIZE, *(each.name for each in advised()), *(each.feature for each in HISTORY)}
+    return {SIZE, *(each.name for each in advisable_features()), *(each.feature for each in HISTORY)}
 
 
 Pair = tuple[str, Values, Values]
@@ -68,17 +68,17 @@ def pairs(store: OperatingStore) -> list[Pair]:
     ]
 
 
-def test_what_is_told_is_what_one_in_ten_did(store: OperatingStore, reached: Reached) -> None:
+def test_what_is_told_is_what_one_in_ten_did(store: OperatingStore, reached: ObservedReach) -> None:
     seen = pairs(store)
     assert reached.sizes is not None
     assert reached.sizes.limits == pytest.approx(np.percentile([b[SIZE] for _, b, _ in seen], [100 / 3, 200 / 3]))
     told = 0
-    for feature in advised():
+    for feature in advisable_features():
         for size in range(3):
             of_size = [pair for pair in seen if sum(pair[1][SIZE] > limit for limit in reached.sizes.limits) == size]
             known = [(s, b[feature.name], a[feature.name]) for s, b, a in of_size if not np.isnan(b[feature.name])]
             reach = reached.by_feature.get(feature.name, (None,) * 3)[size]
-            if len({seller for seller, _, _ in known}) < LEAST_SEEN:
+            if len({seller for seller, _, _ in known}) < MIN_SELLERS:
                 assert reach is None
                 continue
             gains = sorted(
@@ -98,7 +98,7 @@ def test_what_is_told_is_what_one_in_ten_did(store: OperatingStore, reached: Rea
 
 
 def test_only_honest_work_is_advised_and_of_a_reason_group_what_follows_soonest() -> None:
-    features = advised()
+    features = advisable_features()
     groups = [feature.reason_group for feature in features]
     assert len(set(groups)) == len(groups) >= 3
     assert {"return_rate_90d", "ad_spend_share_90d"} <= {feature.name for feature in features}
@@ -120,10 +120,10 @@ def test_only_honest_work_is_advised_and_of_a_reason_group_what_follows_soonest(
 
 
 def test_of_too_few_sellers_nothing_is_told(
-    store: OperatingStore, reached: Reached, computed: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+    store: OperatingStore, reached: ObservedReach, computed: list[pd.DataFrame], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, sellers = computed[0], computed[0].index.get_level_values("seller_id").unique()
-    for few in (0, 4, LEAST_SEEN - 1):
+    for few in (0, 4, MIN_SELLERS - 1):
         some = known[known.index.get_level_values("seller_id").isin(sellers[:few])]
         monkeypatch.setattr("features.pipeline.compute_frame", lambda *_, some=some: some)
-        assert observed_reach(store, HISTORY) == Reached() != reached
+        assert observed_reach(store, HISTORY) == ObservedReach() != reached

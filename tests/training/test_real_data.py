@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from training.cross_validation import HeldOutPredictions, predict_held_out
 from training.evidence.metrics import Estimate, auc
 from training.fit import FitConfig
 from training.real_data import credit, credit_page
 from training.real_data.credit import BARE, MODEL, SCORECARD, CreditTable, HoldOut, TableResult, a_quarter, five_folds
+from training.real_data.cross_validation import HeldOutPredictions, predict_held_out
 from training.tables import TableForm, as_dataset, read_table
 
 pytestmark = pytest.mark.slow

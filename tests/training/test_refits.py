@@ -12,7 +12,7 @@ from tests.training.datasets import dataset
 from training.candidates import Kind, Recipe
 from training.fit import FitConfig, boost, fit_sample
 from training.package import Package, bundle_parts
-from training.refits import refits
+from training.refits import refit_models
 from training.sample import Sample
 
 CONFIG = FitConfig(model="lightgbm", learning_rate=0.1, max_rounds=20, folds=2, threads=1)
@@ -33,18 +33,18 @@ def test_refits_are_the_bundle_with_other_models_of_as_many_rounds(trained: Trai
     sample, parts = trained
     original = Bundle.from_files(pack(parts))
     said: list[str] = []
-    made = refits(sample, CONFIG, RECIPE, parts, count=3, step=said.append)
+    made = refit_models(sample, CONFIG, RECIPE, parts, count=3, step=said.append)
     assert len({bundle.model_digest for bundle in (*made, original)}) == 4
     assert [bundle.model.booster.num_trees() for bundle in made] == [ROUNDS] * 3
     assert all(bundle.policy == original.policy for bundle in made)
     assert said[-1] == "refit on a bootstrap sample of sellers, 3 of 3"
-    again = refits(sample, CONFIG, RECIPE, parts, count=3, step=said.append)
+    again = refit_models(sample, CONFIG, RECIPE, parts, count=3, step=said.append)
     assert [bundle.digest for bundle in again] == [bundle.digest for bundle in made]
 
 
 def test_each_refit_scores_the_features_that_its_draw_selects(trained: Trained) -> None:
     sample, parts = trained
-    made = refits(sample, CONFIG, RECIPE, parts, count=3, step=lambda _: None)
+    made = refit_models(sample, CONFIG, RECIPE, parts, count=3, step=lambda _: None)
     selected = [{entry.name for entry in bundle.sheet.scored_entries} for bundle in made]
     assert len({frozenset(names) for names in selected}) > 1
     plain = [(entry.name, entry.typical, entry.sign) for entry in parts.sheet.entries]
@@ -63,7 +63,7 @@ def test_a_draw_takes_sellers_with_all_their_loans(trained: Trained, monkeypatch
         return boost(drawn, config, rounds)
 
     monkeypatch.setattr(training.fit, "boost", watched)
-    refits(sample, CONFIG, RECIPE, parts, count=2, step=lambda _: None)
+    refit_models(sample, CONFIG, RECIPE, parts, count=2, step=lambda _: None)
     loans = np.bincount(sample.sellers)
     for drawn in draws:
         times = np.bincount(drawn.sellers, minlength=len(loans)) / np.maximum(loans, 1)
@@ -75,4 +75,4 @@ def test_a_draw_takes_sellers_with_all_their_loans(trained: Trained, monkeypatch
 
 def test_none_are_made_where_none_are_asked_for(trained: Trained) -> None:
     sample, parts = trained
-    assert refits(sample, CONFIG, RECIPE, parts, count=0, step=lambda _: None) == ()
+    assert refit_models(sample, CONFIG, RECIPE, parts, count=0, step=lambda _: None) == ()

@@ -104,7 +104,7 @@ def test_what_takes_long_is_told_as_it_begins(whole: Watched) -> None:
         "select",
         "fit",
         "record",
-        "measure",
+        "test",
         "refit",
         "refit",
         "scorecard",
@@ -315,14 +315,14 @@ def test_studies_see_training_rows_scored_by_models_that_did_not_know_their_sell
 def test_settings_found_by_the_search_are_the_facts_of_the_run(run: Run) -> None:
     found = {finding.name: finding for finding in run.findings}["search"]
     best = found.tables["Trials"].sort_values("log_loss").iloc[0]
-    taken = "the best of them was taken" in found.said
+    taken = "The best trial is used." in found.said
     assert run.facts["fit.learning_rate"] == (best["learning_rate"] if taken else CONFIG.fit.learning_rate)
     assert run.facts["search.trials"] == 2
 
 
 def test_the_recipe_is_among_the_facts(run: Run) -> None:
     (choice,) = (each for each in run.findings if each.name == "candidates")
-    assert choice.said.startswith(f"The {run.facts['model']} serves. ")
+    assert choice.said.startswith(f"The {run.facts['model']} is chosen. ")
     assert run.facts["model"] in {"average", "lightgbm", "logistic", "scorecard"}
     (rounds,) = (each for each in run.findings if each.name == "rounds")
     assert run.facts["rounds"] == rounds.figures["rounds"]

@@ -116,14 +116,14 @@ def test_one_day_or_too_few_bad_loans_have_no_origins() -> None:
 
 
 def test_only_some_columns_of_the_same_rows(sample: Sample) -> None:
-    fewer = sample.only([4, 1])
-    assert fewer.columns.shows == (sample.columns.shows[4], sample.columns.shows[1])
+    fewer = sample.select_columns([4, 1])
+    assert fewer.columns.feature_of == (sample.columns.feature_of[4], sample.columns.feature_of[1])
     assert fewer.columns.signs == (sample.columns.signs[4], sample.columns.signs[1])
     assert fewer.columns.features == sample.columns.features
     assert np.array_equal(fewer.matrix, np.asarray(sample.matrix)[:, [4, 1]])
     assert fewer.bad is sample.bad
     assert fewer.days is sample.days
-    assert fewer.columns.shown == {sample.columns.features[place] for place in fewer.columns.shows}
+    assert fewer.columns.read_features == {sample.columns.features[place] for place in fewer.columns.feature_of}
 
 
 def test_folds_leave_out_every_row_once_and_sellers_whole(sample: Sample) -> None:
@@ -139,5 +139,5 @@ def test_too_few_sellers_with_a_kind_of_loan_is_a_sentence(kind: str) -> None:
     of_three = pd.Series([f"S-{number % 3}" for number in range(60)] + [f"T-{number}" for number in range(200)])
     bad = pd.Series([True] * 60 + [False] * 200) if kind == "bad" else pd.Series([False] * 60 + [True] * 200)
     sample = Sample.of(pd.DataFrame({"free": np.arange(260.0)}), bad, of_three)
-    with pytest.raises(LabelError, match=f"The {kind} loans to learn from are of 3 sellers, too few for 5 folds"):
+    with pytest.raises(LabelError, match=f"Only 3 sellers have {kind} training loans, too few for 5 folds"):
         sample.folds(5, 7)

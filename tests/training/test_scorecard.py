@@ -37,7 +37,7 @@ def test_it_ranks_rows_that_it_has_not_seen(loans: tuple[pd.DataFrame, pd.Series
 def test_features_without_two_values_are_left_out(card: Scorecard) -> None:
     assert set(card.binnings) == set(NAMES[:20])
     assert set(card.table()["feature"]) == set(NAMES[:20])
-    with pytest.raises(TrainingError, match="Every feature has one value"):
+    with pytest.raises(TrainingError, match="Every feature has the same value"):
         fit_scorecard(pd.DataFrame({"same": [1.0] * 50, "none": [np.nan] * 50}), pd.Series([True, False] * 25))
 
 

@@ -11,7 +11,7 @@ from tests.training.datasets import dataset
 from training.fit import FitConfig
 from training.sample import Part, Sample
 from training.search import SearchConfig, search
-from training.stability import stability
+from training.stability import measure_stability
 
 CONFIG = FitConfig(learning_rate=0.1, max_rounds=40, patience=5, folds=3, threads=1)
 
@@ -72,7 +72,7 @@ def test_the_best_trial_is_taken_where_it_beats_what_was_configured(
     asked = losses(monkeypatch, 0.5, [0.6, 0.4, 0.45])
     found = search(sample, CONFIG, 3, quiet)
     assert found.best == list(dict.fromkeys(asked))[2]
-    assert "the best of them was taken" in found.findings[0].said
+    assert "The best trial is used." in found.findings[0].said
     assert found.findings[0].figures["best_log_loss"] == pytest.approx(0.4)
     assert (found.best.max_rounds, found.best.seed, found.best.folds) == (40, 7, 3)
 
@@ -83,7 +83,7 @@ def test_the_configured_settings_are_kept_where_no_trial_beats_them(
     losses(monkeypatch, 0.3, [0.6, 0.4, 0.45])
     found = search(sample, CONFIG, 3, quiet)
     assert found.best == CONFIG
-    assert "no trial was better beyond chance, so the configured were kept" in found.findings[0].said
+    assert "No trial was better beyond chance, so the configured settings are used." in found.findings[0].said
 
 
 def test_a_trial_that_is_only_luckier_is_not_taken(sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_a_trial_that_is_only_luckier_is_not_taken(sample: Sample, parts: int, m
     lucky = search(sample, CONFIG, 1, quiet)
     assert lucky.best == CONFIG
     assert lucky.findings[0].figures["best_log_loss"] == pytest.approx(0.49)
-    assert "no trial was better beyond chance" in lucky.findings[0].said
+    assert "No trial was better beyond chance" in lucky.findings[0].said
     asked = losses(monkeypatch, 0.5, [0.49], spread=0.001 * np.sqrt(5.0))
     assert search(sample, CONFIG, 1, quiet).best == asked[-1] != CONFIG
 
@@ -102,8 +102,8 @@ def test_trials_are_judged_on_later_rows_of_other_sellers_and_on_stable_columns(
     sample: Sample, parts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[FitConfig] = []
-    columns = sample.only(stability(sample, CONFIG.stability).kept).columns
-    assert columns.shown < sample.columns.shown
+    columns = sample.select_columns(measure_stability(sample, CONFIG.stability).selected).columns
+    assert columns.read_features < sample.columns.read_features
     original = training.search.boost
 
     def watched(inside: Sample, config: FitConfig, rounds: int, stop_on: Sample) -> lightgbm.Booster:
@@ -145,7 +145,7 @@ def test_progress_names_the_trial_and_the_best_so_far(sample: Sample, monkeypatc
     said: list[str] = []
     search(sample, CONFIG, 2, said.append)
     assert said == [
-        "search settings: log-loss of those configured, before 2 trials",
+        "search settings: log-loss of the configured settings, before 2 trials",
         "search settings: trial 1 of 2, best log-loss 0.50000",
         "search settings: trial 2 of 2, best log-loss 0.50000",
     ]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from training.dataset import Dataset
-from training.table_directions import CLEAR, FALLING, RISING, directed, directions
+from training.table_directions import CLEAR, FALLING, RISING, apply_directions, find_directions
 from training.tables import TableForm, as_dataset
 
 
@@ -24,24 +24,24 @@ def table(rows: int = 1_000, noise: int = 5, seed: int = 1) -> Dataset:
 
 
 def test_clear_directions_come_from_the_rows_and_declared_ones_stand() -> None:
-    found = {each.column: each for each in directions(table(), {"income": 1})}
-    assert (found["debt"].sign, found["debt"].how) == (1, "training rows")
-    assert (found["income"].sign, found["income"].how) == (1, "declared")
+    found = {each.column: each for each in find_directions(table(), {"income": 1})}
+    assert (found["debt"].sign, found["debt"].source) == (1, "training rows")
+    assert (found["income"].sign, found["income"].source) == (1, "declared")
     assert found["income"].standard_errors < -CLEAR
-    assert (found["age"].sign, found["age"].how) == (0, "none")
-    assert (found["one"].sign, found["one"].how) == (0, "none")
+    assert (found["age"].sign, found["age"].source) == (0, "none")
+    assert (found["one"].sign, found["one"].source) == (0, "none")
 
 
 def test_noise_chooses_no_direction() -> None:
     """One column in 370 is clear by chance, so that a few hundred hardly choose any."""
-    found = directions(table(500, noise=300), {})
+    found = find_directions(table(500, noise=300), {})
     chosen = [each for each in found if each.column.startswith("noise") and each.sign]
     assert len(chosen) <= 4
 
 
 def test_a_column_without_a_direction_is_two_features_of_the_same_values() -> None:
     rows = table()
-    made = directed(rows, directions(rows, {}))
+    made = apply_directions(rows, find_directions(rows, {}))
     assert {"debt", "income", "age" + RISING, "age" + FALLING} <= set(made.features)
     assert "age" not in made.features
     assert (made.signs["age" + RISING], made.signs["age" + FALLING]) == (1, -1)

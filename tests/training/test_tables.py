@@ -124,23 +124,39 @@ def test_a_column_that_is_named_like_a_feature_of_sellers_is_free_all_the_same()
         (
             lambda table: table,
             TableForm("default", 1),
-            "has no column 'default' for its label; its columns are",
+            "has no column 'default' for its label. Its columns are",
         ),
         (lambda table: table, TableForm("bad", 1, "id"), "has no column 'id' for its identifier"),
         (lambda table: table.iloc[:0], FORM, "The table has no rows"),
-        (lambda table: table[["bad"]], FORM, "has no column beside bad, so there is nothing"),
+        (lambda table: table[["bad"]], FORM, "has no features: its only columns are bad"),
         (lambda table: table.set_axis(["a", "a", "b", "bad"], axis=1), FORM, "has 2 columns named 'a'"),
-        (lambda table: table.assign(bad=0), FORM, "The column 'bad' holds 0 and never 1, which is said to mean bad"),
-        (lambda table: table.assign(bad=1), FORM, "The column 'bad' holds only 1; a label has two values"),
-        (lambda table: table.assign(bad=[0, 1, 2] * 200), FORM, "The column 'bad' holds 3 values, 0, 1, 2; a label"),
-        (lambda table: table.assign(bad=["yes", "no"] * 300), FORM, "holds 'no', 'yes' and never 1, which is said"),
-        (lambda table: table.assign(bad=table["bad"].where(table.index > 4)), FORM, "5 of 600 rows have no 'bad'"),
-        (lambda table: table.assign(debt=np.inf), FORM, "The column 'debt' holds 600 infinite values"),
-        (lambda table: table.assign(name=[f"n{row}" for row in table.index]), FORM, f"and may have {MOST_CATEGORIES}"),
-        (lambda table: table.assign(day=pd.Timestamp("2020-01-01")), FORM, "'day' holds neither numbers nor text"),
-        (lambda table: table.assign(**{"a b": 1.0, "a,b": 2.0}), FORM, "'a,b' and 'a b' are one name to a model, a_b"),
+        (lambda table: table.assign(bad=0), FORM, "never has the value 1, which should mean bad. Its values are 0."),
+        (lambda table: table.assign(bad=1), FORM, "The column 'bad' has only the value 1. A label has two values"),
+        (lambda table: table.assign(bad=[0, 1, 2] * 200), FORM, "The column 'bad' has 3 values, 0, 1, 2. A label"),
+        (
+            lambda table: table.assign(bad=["yes", "no"] * 300),
+            FORM,
+            "bad. Its values are 'no', 'yes'.",
+        ),
+        (
+            lambda table: table.assign(bad=table["bad"].where(table.index > 4)),
+            FORM,
+            "5 of 600 rows have no value",
+        ),
+        (lambda table: table.assign(debt=np.inf), FORM, "The column 'debt' has 600 infinite values"),
+        (
+            lambda table: table.assign(name=[f"n{row}" for row in table.index]),
+            FORM,
+            f"at most {MOST_CATEGORIES} are",
+        ),
+        (lambda table: table.assign(day=pd.Timestamp("2020-01-01")), FORM, "'day' has neither numbers nor text"),
+        (
+            lambda table: table.assign(**{"a b": 1.0, "a,b": 2.0}),
+            FORM,
+            "'a,b' and 'a b' have the same name",
+        ),
         (lambda table: table, TableForm("bad", 1, signs={"wage": 1}), "A sign is declared for 'wage', but the columns"),
-        (lambda table: table, TableForm("bad", 1, signs={"purpose": 1}), "for 'purpose', which holds text; only a"),
+        (lambda table: table, TableForm("bad", 1, signs={"purpose": 1}), "for 'purpose', which is text. Only numbers"),
     ],
 )
 def test_a_table_that_cannot_be_trained_on_is_one_sentence(broken: object, form: TableForm, said: str) -> None:
@@ -190,7 +206,7 @@ def test_times_of_many_forms_are_midnights(times: object, days: list[str]) -> No
     "times", [["soon", "2024-01-01"], [None, "2024-01-01"], [12, 2024], [202413, 202401], [2024.5, 2024]]
 )
 def test_a_time_that_is_no_date_is_one_sentence(times: list[object]) -> None:
-    with pytest.raises(TableError, match=r"1 values of the time column 'when' are no dates; the first is"):
+    with pytest.raises(TableError, match=r"1 values of the time column 'when' are not dates. The first is"):
         as_dataset(pd.DataFrame({"a": [1.0, 2.0], "when": times, "bad": [0, 1]}), TableForm("bad", 1, time="when"))
 
 
@@ -235,5 +251,5 @@ def test_days_come_first_in_dates_with_dots() -> None:
 
 @pytest.mark.parametrize("broken", ["01/02/2024", "2024-13-01", "soon"])
 def test_a_date_that_may_be_misread_is_refused(broken: str) -> None:
-    with pytest.raises(TableError, match=r"1 values of the time column 'on' are no dates.*2024-01-31, all in one form"):
+    with pytest.raises(TableError, match=r"column 'on' are not dates.*2024-01-31, all in one form"):
         midnights(pd.Series(["2024-01-31", broken], name="on"))

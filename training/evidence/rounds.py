@@ -64,7 +64,7 @@ def loss_curve(sample: Sample, config: FitConfig) -> LossCurve:
 
     later = sample.origins(config.origins, config.seed)
     inside, outside = (later or sample.folds(config.folds, config.seed))[-1]
-    grown, left_out = sample.rows(inside), sample.rows(outside)
+    grown, left_out = sample.take(inside), sample.take(outside)
     data = lightgbm.Dataset(grown.matrix, grown.bad)
     losses: dict[str, dict[str, list[float]]] = {}
     lightgbm.train(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.home import state_folder
-from training.output import Output, OutputOption
+from training.console import OutputFormat, OutputOption
 
 if TYPE_CHECKING:
     from scoring import Bundle
@@ -78,7 +78,7 @@ def monitor_app(source: Callable[[], ScoreSource]) -> typer.Typer:
         config: _Config = None,
         report: _Report = None,
         show_config: _ShowConfig = False,
-        output: OutputOption = Output.TABLE,
+        output: OutputOption = OutputFormat.TABLE,
     ) -> None:
         """Monitor drift, performance by vintage, calibration and freshness of the data. Writes an HTML report.
 
@@ -127,7 +127,7 @@ def _writable(report: Path | None, today: date) -> Path:
     return report
 
 
-def _monitor(request: _Request, page: Path, output: Output) -> MonitorResult:
+def _monitor(request: _Request, page: Path, output: OutputFormat) -> MonitorResult:
     from rich.console import Console
 
     from features.durable import replace_text
@@ -140,7 +140,7 @@ def _monitor(request: _Request, page: Path, output: Output) -> MonitorResult:
         status.update("Logging to MLflow")
         result, run_ids = _log(request, inputs, result)
         replace_text(page, render(result, request.config))
-    if output is Output.JSON:
+    if output is OutputFormat.JSON:
         typer.echo(to_json(result, str(page), run_ids))
         return result
     console = Console()

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from scoring import Bundle
     from training.config import MonitorConfig
+    from training.console import Step
     from training.monitor.subject import References
-    from training.steps import Step
 
 STUDIES: Final[tuple[Callable[[MonitoredModel], Finding], ...]] = (
     request_outcomes,

@@ -23,8 +23,7 @@ from training.evidence.drift import SCORE, Sample
 from training.evidence.study import scorable_rows, scores
 from training.holdout import LabelSource
 from training.monitor.score_log import match_loans, short_digest
-from training.split import Evidence, is_unseen
-from training.split_settings import SplitConfig
+from training.split import Evidence, SplitConfig, is_unseen
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,5 +1,5 @@
-"""`make real-data`: trained and judged on data that nobody here made; writes docs/real-data.md.
+"""`make real-data`: train and test on data from outside this project; writes docs/real-data.md.
 
-`firms` takes 425 real firms the whole way, from invoices to explained scores. `credit` takes public credit tables
-through the same fit, calibration, scorecard and figures, to hold them against what others published.
+`firms` takes 425 real firms from invoices to explained scores. `koubei` predicts falling sales of real merchants.
+`credit` trains on public credit tables, whose published results are the reference.
 """

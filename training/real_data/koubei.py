@@ -1,16 +1,15 @@
-"""The study of real merchants: Koubei's daily payments, tested later in time and on merchants never trained on.
+"""Study of real merchants: Koubei's daily payments, tested on later rows of merchants that were not trained on.
 
-The label is made from outcomes: payments of the 56 days from `as_of` on below half (or 70%) of those of the 56 days
-before. Cutoffs, test period and the halves of merchants are fixed in advance; the test is the latest two cutoffs. The
-model is what `sellerscore train` makes with its default settings. It is compared with its scorecard, with a logistic
-regression on all features of the catalogue and with LightGBM on 20 plain features, on the same rows.
+A row is bad if the payments of the 56 days from `as_of` are below half (or 70%) of those of the 56 days before.
+Cutoffs, test period and the halves of merchants were fixed in advance; the test is the latest two cutoffs. The model is
+that of `sellerscore train` with default settings. It is compared on the same rows with the benchmark scorecard, with a
+logistic regression on all features of the catalogue, and with LightGBM on 20 plain features.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,58 +26,53 @@ from training.evidence.fake_order_strategies import FakeOrdersConfig
 from training.evidence.level import LevelEstimate, estimate_level, estimate_slope
 from training.evidence.metrics import Estimate
 from training.fit import FitConfig, fit_sample
-from training.labels import LabelConfig, Labels
-from training.logistic import logistic
-from training.real_data.koubei_features import plain_features
+from training.labels import LabelConfig
+from training.real_data.cross_validation import logistic
+from training.real_data.koubei_data import HORIZON_DAYS, daily_payments, label_rows, labels_of, plain_features
 from training.refits import RefitConfig
 from training.run import train
 from training.sample import Sample
 from training.search import search
-from training.split import out_of_time
-from training.split_settings import SplitConfig
+from training.split import SplitConfig, out_of_time
 
 if TYPE_CHECKING:
     import pandas as pd
 
-HORIZON_DAYS: Final = 56
-LEAST_HISTORY_DAYS: Final = 90
-LEAST_PAYMENTS: Final = 200
-FIRST_CUTOFF: Final = "2015-11-15"
 TEST_DAYS: Final = 31
 """The latest cutoff and the first of the month before."""
 
 UNSEEN_SHARE: Final = 0.5
 SPLITS: Final = ("a", "b", "c")
-"""Salts of the halves of merchants, fixed before any result was seen."""
+"""Salts that divide the merchants into halves, fixed before any result was known."""
 
 SHARES: Final = (0.5, 0.7)
-"""A merchant is bad whose payments fall below this share."""
+"""A merchant is bad if the payments fall below this share."""
 
 USD_PER_CNY: Final = 0.15
 MODEL, SCORECARD, LOGISTIC, PLAIN = "model", "scorecard", "logistic", "plain_lightgbm"
 BASELINES: Final = (SCORECARD, LOGISTIC, PLAIN)
 UNGUARDED: Final = "unguarded"
-"""The same trainer, which may also read the features that fake orders can move."""
+"""The same training, which may also read the features that fake orders can move."""
 
 SEARCHED: Final = "searched"
-"""The same trainer after a search of its settings."""
+"""The same training after a search for settings."""
 
 TRIALS: Final = 20
-"""Settings that the search tries."""
+"""Number of trials of the search."""
 
 
 @dataclass(frozen=True)
 class SplitResult:
-    """One half of merchants, tested.
+    """Test results of one division of the merchants.
 
     Attributes:
-        salt: of the halves.
-        train: rows of the training part and how many are bad.
-        test: the same of the test part.
+        salt: salt of the division.
+        train: number of training rows, and of bad ones among them.
+        test: number of test rows, and of bad ones among them.
         auc: by model, with a 95% interval clustered by merchant.
-        above: by other model, the AUC of our model less its own, paired.
-        kind: the kind of model that was chosen.
-        features: how many features it reads.
+        above: by other model, the AUC of our model minus that of the other, paired.
+        kind: the chosen kind of model.
+        features: number of features that it reads.
     """
 
     salt: str
@@ -97,7 +91,7 @@ class SplitResult:
 
 @dataclass(frozen=True)
 class ShareResult:
-    """All splits of one label: the share of payments, the splits, and the level of all their test rows together."""
+    """Results of one label: the share of payments, the splits, and the calibration on all their test rows."""
 
     share: float
     splits: tuple[SplitResult, ...]
@@ -110,13 +104,13 @@ class ShareResult:
 
     @property
     def best_baseline_auc(self) -> float:
-        """The mean over the splits of the best baseline of each."""
+        """The mean over the splits of the AUC of the best baseline."""
         return float(np.mean([split.auc[split.best_baseline].value for split in self.splits]))
 
 
 @dataclass(frozen=True)
 class Study:
-    """What ingest made of the data, the cutoffs, and the results by label."""
+    """Results of the study: the ingest report, the cutoffs, and the results by label."""
 
     intake: IntakeReport
     merchants: int
@@ -125,7 +119,7 @@ class Study:
 
 
 def study(source: Path, home: Path, step: Callable[[str], None]) -> Study:
-    """Import, ingest, label, train and test; `home` is a state folder of this study's own."""
+    """Import, ingest, label, train and test; `home` is a state folder for this study."""
     import pandas as pd
 
     step("Koubei: importing payments")
@@ -142,49 +136,13 @@ def study(source: Path, home: Path, step: Callable[[str], None]) -> Study:
     for share in SHARES:
         labels = labels_of(rows, share)
         labelled = replace(dataset, rows=labels.rows, labels=labels)
-        results.append(_judge(labelled, plain, share, step))
+        results.append(_evaluate(labelled, plain, share, step))
     cutoffs = tuple(str(day.date()) for day in sorted(rows["as_of"].unique()))
     return Study(intake, rows["seller_id"].nunique(), cutoffs, tuple(results))
 
 
-def daily_payments(payments: pd.DataFrame) -> pd.DataFrame:
-    """Return payments by shop (rows) and day (columns, none left out), 0 where there is no row."""
-    import pandas as pd
-
-    table = payments.assign(day=pd.to_datetime(payments["day"]), seller_id=payments["shop_id"].astype(str))
-    wide = table.pivot_table(index="seller_id", columns="day", values="payments", aggfunc="sum")
-    return wide.reindex(columns=pd.date_range(wide.columns.min(), wide.columns.max())).fillna(0.0)
-
-
-def label_rows(daily: pd.DataFrame) -> pd.DataFrame:
-    """Return a row for each merchant and cutoff with enough history: seller_id, as_of, payments before and after."""
-    import pandas as pd
-
-    payments, days = daily.to_numpy(), pd.DatetimeIndex(daily.columns)
-    last = days[-1] - timedelta(days=HORIZON_DAYS - 1)
-    first_day = (payments > 0).argmax(axis=1)
-    parts = []
-    for cutoff in [pd.Timestamp(FIRST_CUTOFF), *pd.date_range(FIRST_CUTOFF, last, freq="MS")]:
-        at = int(days.searchsorted(cutoff))
-        before = payments[:, at - HORIZON_DAYS : at].sum(axis=1)
-        after = payments[:, at : at + HORIZON_DAYS].sum(axis=1)
-        known = (first_day <= at - LEAST_HISTORY_DAYS) & (before >= LEAST_PAYMENTS)
-        part = pd.DataFrame({"seller_id": list(daily.index), "as_of": cutoff, "before": before, "after": after})
-        parts.append(part[known])
-    rows: pd.DataFrame = pd.concat(parts).sort_values(["seller_id", "as_of"], ignore_index=True)
-    return rows
-
-
-def labels_of(rows: pd.DataFrame, share: float) -> Labels:
-    """Return the labels of rows: bad where payments fall below the share."""
-    labelled = rows[["seller_id", "as_of"]].assign(bad=rows["after"] < share * rows["before"])
-    words = f"payments of the next {HORIZON_DAYS} days below {share:.0%} of those of the {HORIZON_DAYS} days before"
-    matured = rows["as_of"].max().date()
-    return Labels(labelled, 0, matured, words, source="daily payments", horizon_days=HORIZON_DAYS)
-
-
 def config_of(salt: str, definition: str) -> TrainConfig:
-    """Return the default settings, with this study's label and split."""
+    """Return the default settings with the label and split of this study."""
     return TrainConfig(
         labels=LabelConfig(horizon_days=HORIZON_DAYS, definition=definition),
         split=SplitConfig(test_days=TEST_DAYS, unseen_share=UNSEEN_SHARE, salt=salt),
@@ -193,14 +151,14 @@ def config_of(salt: str, definition: str) -> TrainConfig:
     )
 
 
-def _judge(dataset: Dataset, plain: pd.DataFrame, share: float, step: Callable[[str], None]) -> ShareResult:
+def _evaluate(dataset: Dataset, plain: pd.DataFrame, share: float, step: Callable[[str], None]) -> ShareResult:
     splits, pooled = [], []
     for salt in SPLITS:
         step(f"Koubei: payments below {share:.0%}, split {salt}")
         result, truth, predicted, merchants = _split(dataset, plain, salt)
         splits.append(result)
         pooled.append((truth, predicted, merchants))
-    bad, probability = (np.concatenate([part[place] for part in pooled]) for place in (0, 1))
+    bad, probability = (np.concatenate([part[index] for part in pooled]) for index in (0, 1))
     owners = [name for part in pooled for name in part[2]]
     slope = estimate_slope(bad, probability, owners)
     return ShareResult(share, tuple(splits), slope, estimate_level(bad, probability, owners))
@@ -215,7 +173,7 @@ def _split(
         raise TypeError("a run that was tested out of time has predictions")
     parts = out_of_time(dataset, config.split)
     bad = parts.test.rows["bad"].to_numpy()
-    inside, outside = (_places(dataset, part) for part in (parts.train, parts.test))
+    inside, outside = (_row_numbers(dataset, part) for part in (parts.train, parts.test))
     predicted = {
         MODEL: run.predictions["probability"].to_numpy(),
         SCORECARD: run.predictions["scorecard"].to_numpy(),
@@ -226,8 +184,8 @@ def _split(
     }
     merchants = parts.test.rows["seller_id"]
     against = {
-        name: compare_ranking(bad, (predicted[MODEL], each), merchants, config.fit.seed)
-        for name, each in predicted.items()
+        name: compare_ranking(bad, (predicted[MODEL], probability), merchants, config.fit.seed)
+        for name, probability in predicted.items()
         if name != MODEL
     }
     result = SplitResult(
@@ -242,19 +200,19 @@ def _split(
     return result, bad, predicted[MODEL], merchants.tolist()
 
 
-def _places(dataset: Dataset, part: Dataset) -> NDArray[np.int64]:
-    """Return where the rows of a part are in the dataset."""
+def _row_numbers(dataset: Dataset, part: Dataset) -> NDArray[np.int64]:
+    """Return the positions of the rows of a part in the dataset."""
     import pandas as pd
 
     keys = ["seller_id", "as_of"]
-    places: NDArray[np.int64] = pd.MultiIndex.from_frame(dataset.rows[keys]).get_indexer(
+    numbers: NDArray[np.int64] = pd.MultiIndex.from_frame(dataset.rows[keys]).get_indexer(
         pd.MultiIndex.from_frame(part.rows[keys])
     )
-    return places
+    return numbers
 
 
 def _logistic(inside: Dataset, outside: Dataset) -> NDArray[np.float64]:
-    """Predict by a logistic regression on every feature that varies, in whichever direction."""
+    """Predict with a logistic regression on every feature that is not constant, in either direction."""
     varied = [name for name in inside.features if inside.features[name].nunique() > 1]
     model = logistic().fit(inside.features[varied], inside.rows["bad"])
     predicted: NDArray[np.float64] = model.predict_proba(outside.features[varied])[:, 1]
@@ -280,7 +238,7 @@ def _plain_lightgbm(inside: pd.DataFrame, bad: pd.Series, outside: pd.DataFrame)
 
 
 def _unguarded(inside: Dataset, outside: Dataset, config: FitConfig) -> NDArray[np.float64]:
-    """Predict as the model does, with the features that fake orders can move as well: what leaving them out costs."""
+    """Predict with the model trained on the features that fake orders can move as well: the cost of excluding them."""
     features = [str(name) for name in inside.features]
     directed = Columns.of(features, not_scored=[name for name in features if not inside.signs.get(name)])
     rows = inside.rows
@@ -290,17 +248,17 @@ def _unguarded(inside: Dataset, outside: Dataset, config: FitConfig) -> NDArray[
 
 
 def _searched(inside: Dataset, outside: Dataset, config: FitConfig) -> NDArray[np.float64]:
-    """Predict as the model does with the settings that `sellerscore train --trials 20` finds."""
+    """Predict with the model trained with the settings that `sellerscore train --trials 20` finds."""
     sample = Sample.of_dataset(inside)
-    found = search(sample, config, TRIALS, lambda _: None)
-    model = fit_sample(sample, found.best).booster
+    best = search(sample, config, TRIALS, lambda _: None).best
+    model = fit_sample(sample, best).booster
     return np.asarray(model.predict(outside.features.to_numpy(), raw_score=True))
 
 
-def figures(found: Study) -> dict[str, float]:
-    """Return what goes into var/real-data.json, such as `koubei_50_auc`."""
+def figures(results: Study) -> dict[str, float]:
+    """Return the figures of var/real-data.json, such as `koubei_50_auc`."""
     numbers: dict[str, float] = {}
-    for result in found.results:
+    for result in results.results:
         begin = f"koubei_{result.share * 100:.0f}"
         numbers[f"{begin}_auc"] = result.mean_auc(MODEL)
         numbers[f"{begin}_best_baseline_auc"] = result.best_baseline_auc

@@ -1,4 +1,4 @@
-"""The part of docs/real-data.md on real merchants."""
+"""Section of docs/real-data.md on real merchants."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from typing import Final
 from training.evidence.metrics import Estimate
 from training.real_data.koubei import (
     BASELINES,
-    HORIZON_DAYS,
-    LEAST_HISTORY_DAYS,
-    LEAST_PAYMENTS,
     LOGISTIC,
     MODEL,
     PLAIN,
@@ -21,105 +18,107 @@ from training.real_data.koubei import (
     SplitResult,
     Study,
 )
+from training.real_data.koubei_data import HORIZON_DAYS, MIN_HISTORY_DAYS, MIN_PAYMENTS
 
 NEAR: Final = 0.01
-"""How far below the best baseline our AUC may lie on a single split."""
+"""Largest distance below the best baseline that counts as equal on a single split."""
 
 _PAGE: Final = """## On {merchants:,} real merchants
 
-Written by `make real-data`; figures are in `var/real-data.json`. Daily payments of Chinese merchants on Koubei and
-Alipay (IJCAI-17 competition), {first} to {last}. The data were not made by this project. The importer `koubei` turns
-each payment into an order; refunds and buyer IDs do not exist there and are declared absent.
+`make real-data` writes this page; the figures are in `var/real-data.json`. The data are daily payments of Chinese
+merchants on Koubei and Alipay (IJCAI-17 competition), {first} to {last}. They come from outside this project. The
+importer `koubei` turns each payment into an order; the data have no refunds and no buyer IDs, and the importer declares
+both as absent.
 
 | table | read | accepted | duplicates | quarantined |
 |---|---|---|---|---|
 {intake}
 
-### What is predicted, and how it is tested
+### Label and test
 
-A merchant is *bad* if the payments of the {horizon} days from the cutoff on are below half (or 70%) of those of the
-{horizon} days before. Cutoffs are {first} and the first of each month until {last}; a merchant needs {history} days of
-history and {payments} payments in the {horizon} days before. The test is the latest two cutoffs, on the half of the
-merchants that is kept from training. Training ends {horizon} days before the test begins. Three halves (a, b, c) were
-fixed before any result was seen. The model is what `sellerscore train` makes with its default settings.
+A merchant is *bad* if the payments of the {horizon} days from the cutoff are below half (or 70%) of those of the
+{horizon} days before. Cutoffs are {first} and the first day of each month until {last}. A merchant needs {history} days
+of history and {payments} payments in the {horizon} days before the cutoff. The test is the latest two cutoffs, on the
+half of the merchants that is kept from training. Training ends {horizon} days before the test begins. Three halves
+(a, b, c) were fixed before any result was known. The model is that of `sellerscore train` with default settings.
 
-Three things were chosen while looking at these test rows, which flatters the result: the five features of the latest
-and weakest weeks, the penalty of the trees, and that the level does not follow the latest months. The number of
+Three choices were made with knowledge of these test rows, which makes the result optimistic: the five features of the
+latest and weakest weeks, the penalty of the trees, and that the level does not follow the latest months. The number of
 standard errors in the selection of features (1.5) was chosen on earlier origins inside the training rows. The merchants
-and days that are kept for a blind test took no part.
+and days that are reserved for a blind test were not used.
 
-### Does it rank?
+### Ranking
 
-AUC on the test rows; in brackets a 95% interval, merchants drawn as a whole. *Scorecard* is the benchmark that every
-run trains on the features that a model may read. *Logistic* is a regression on every feature of the catalogue, in
-whichever direction. *Plain LightGBM* reads 20 features of payments written for this study
-(`training/real_data/koubei_features.py`). *Above the best* is our model less the best of the three, paired.
+AUC on the test rows, with a 95% interval clustered by merchant. *Scorecard* is the benchmark that every run trains on
+the features that a model may read. *Logistic* is a regression on every feature of the catalogue, in either direction.
+*Plain LightGBM* reads 20 features of payments written for this study (`training/real_data/koubei_data.py`). *Above the
+best* is our model minus the best of the three, paired.
 
 {auc}
 
 {verdict}
 
-### What does the guard against fake orders cost?
+### Cost of the protection against fake orders
 
-A model reads no feature that fake orders can move cheaply (`bought` in [features.md](features.md)). The same trainer
-that may read them as well reaches:
+A model reads no feature that fake orders can move cheaply (`bought` in [features.md](features.md)). The table compares
+it with the same training on all directed features (mean AUC).
 
-| label | with the guard | without it |
+| label | with the protection | without it |
 |---|---|---|
 {guard}
 
-### Does a search of settings help?
+### Effect of a search for settings
 
-`sellerscore train --trials {trials}` tries {trials} settings on earlier origins inside the training part, and takes the
+`sellerscore train --trials {trials}` tries {trials} settings on earlier origins inside the training part and uses the
 best if it is better beyond chance.
 
-| label, half | default settings | after the search | default less search |
+| label, half | default settings | after the search | default minus search |
 |---|---|---|---|
 {searched}
 
-### Are the probabilities right?
+### Calibration
 
-All test rows of the three halves together; intervals clustered by merchant.
+All test rows of the three halves together, with intervals clustered by merchant.
 
 | label | defaults observed | expected | observed over expected | calibration slope |
 |---|---|---|---|---|
 {level}
 
-Between 1% and 11% of merchants are bad, depending on the month: in winter holidays and in July, when universities are
-empty, many shops close for weeks. The training rows hold one winter and no July, so no model can be fitted to the
-level of July. The ranking holds, because shops that once closed for weeks are recognised.
+Between 1% and 11% of merchants are bad, depending on the month: in the winter holidays and in July, when universities
+are empty, many shops close for weeks. The training rows have one winter and no July, so no model can learn the level of
+July. The ranking holds, because the model recognizes shops that once closed for weeks.
 """
 
 
-def page(found: Study) -> str:
+def page(results: Study) -> str:
     """Return the section."""
     return _PAGE.format(
-        merchants=found.merchants,
-        first=found.cutoffs[0],
-        last=found.cutoffs[-1],
+        merchants=results.merchants,
+        first=results.cutoffs[0],
+        last=results.cutoffs[-1],
         horizon=HORIZON_DAYS,
-        history=LEAST_HISTORY_DAYS,
-        payments=LEAST_PAYMENTS,
+        history=MIN_HISTORY_DAYS,
+        payments=MIN_PAYMENTS,
         intake="\n".join(
             f"| {each.table} | {each.read:,} | {each.accepted:,} | {each.duplicates:,} | {each.rejected:,} |"
-            for each in found.intake.tables
+            for each in results.intake.tables
         ),
-        auc="\n".join(_auc_table(found)),
-        verdict=_verdict(found),
+        auc="\n".join(_auc_table(results)),
+        verdict=_verdict(results),
         guard="\n".join(
             f"| below {each.share:.0%} | {each.mean_auc(MODEL):.3f} | {each.mean_auc(UNGUARDED):.3f} |"
-            for each in found.results
+            for each in results.results
         ),
         trials=TRIALS,
-        searched="\n".join(_searched_line(result, split) for result in found.results for split in result.splits),
-        level="\n".join(map(_level_line, found.results)),
+        searched="\n".join(_searched_line(result, split) for result in results.results for split in result.splits),
+        level="\n".join(map(_level_line, results.results)),
     )
 
 
-def _auc_table(found: Study) -> list[str]:
+def _auc_table(results: Study) -> list[str]:
     heads = ("label, half", "training (bad)", "test (bad)", "our model", "scorecard", "logistic", "plain LightGBM")
     lines = [f"| {' | '.join(heads)} | above the best |", "|---|---|---|---|---|---|---|---|"]
-    for result in found.results:
+    for result in results.results:
         lines += [_auc_line(result, split) for split in result.splits]
         means = " | ".join(f"{result.mean_auc(name):.3f}" for name in (MODEL, SCORECARD, LOGISTIC, PLAIN))
         above = result.mean_auc(MODEL) - result.best_baseline_auc
@@ -140,16 +139,16 @@ def _searched_line(result: ShareResult, split: SplitResult) -> str:
     return f"| below {result.share:.0%}, {split.salt} | {aucs} | {_signed(split.above[SEARCHED])} |"
 
 
-def _signed(found: Estimate) -> str:
-    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+def _signed(difference: Estimate) -> str:
+    return f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
 
 
-def _verdict(found: Study) -> str:
-    splits = [split for result in found.results for split in result.splits]
+def _verdict(results: Study) -> str:
+    splits = [split for result in results.results for split in result.splits]
     near = sum(split.above[split.best_baseline].value >= -NEAR for split in splits)
     worse = sum(split.above[split.best_baseline].high < 0 for split in splits)
     return (
-        f"Our model is at most {NEAR} below the best of the three on {near} of {len(splits)} splits, and is behind it "
+        f"On {near} of {len(splits)} splits, our model is at most {NEAR} below the best of the three. It is worse "
         f"beyond chance on {worse}."
     )
 

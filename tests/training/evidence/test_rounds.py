@@ -24,7 +24,7 @@ def test_losses_are_those_of_the_model_after_each_round() -> None:
     curve = loss_curve(sample, CONFIG)
     assert curve.is_later
     inside, outside = sample.origins(CONFIG.origins, CONFIG.seed)[-1]
-    grown, left_out = sample.rows(inside), sample.rows(outside)
+    grown, left_out = sample.take(inside), sample.take(outside)
     booster = boost(grown, CONFIG, CONFIG.max_rounds)
     for number in (1, 20, len(curve.left_out)):
         for rows, losses in ((grown, curve.training), (left_out, curve.left_out)):

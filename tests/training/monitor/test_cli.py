@@ -28,8 +28,7 @@ from tests.training.monitor.conftest import END, MIDNIGHTS, SECOND, Run, Served
 from tests.world import World, shared_world
 from training.config import DriftThresholds, MonitorConfig
 from training.errors import ConfigError, MonitorError, RegistryError
-from training.registry.connection import Registry, connected
-from training.registry.monitoring import MONITORING
+from training.registry.connection import MONITORING, Registry, connected
 
 pytestmark = pytest.mark.slow
 

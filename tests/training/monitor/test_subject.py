@@ -19,8 +19,7 @@ from training.holdout import LabelSource
 from training.monitor.score_log import KnownModel
 from training.monitor.subject import References
 from training.registry import Registry, find_version, load_bundle
-from training.split import is_unseen
-from training.split_settings import SplitConfig
+from training.split import SplitConfig, is_unseen
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from training.fit import fit_sample
 from training.refits import RefitConfig
 from training.run import Run
 from training.sample import Sample
-from training.table_directions import Direction, directed
+from training.table_directions import Direction, apply_directions
 from training.table_training import TableRequest, command_of, read_request, table_config, train_table, usable_columns
 
 pytestmark = pytest.mark.slow
@@ -82,9 +82,9 @@ def test_a_column_whose_risk_is_high_at_both_ends_is_read() -> None:
     samples = []
     for each in (made, unseen):
         dataset, _ = read_request(each, request)
-        samples.append(directed(dataset, tuple(Direction(name, 0, "none", 0.0) for name in dataset.features)))
+        samples.append(apply_directions(dataset, tuple(Direction(name, 0, "none", 0.0) for name in dataset.features)))
     fitted = fit_sample(Sample.of_dataset(samples[0]), replace(config.fit, model="lightgbm", max_rounds=150, folds=2))
-    assert {"age_rising", "age_falling"} <= fitted.shown
+    assert {"age_rising", "age_falling"} <= fitted.features
     margins = fitted.booster.predict(samples[1].features.to_numpy(), raw_score=True)
     assert auc(unseen["bad"].to_numpy(dtype=bool), margins) > 0.75
 
@@ -258,13 +258,13 @@ def test_columns_that_cannot_be_features_are_left_out_with_the_reason() -> None:
         (TableRequest("t", "state"), "The table has no column 'state' (--target). Its columns are 'name', 'bank'"),
         (TableRequest("t", "status", time="day"), "The table has no column 'day' (--time)."),
         (TableRequest("t", "status", leave_out=("x",)), "The table has no column 'x' (--leave-out)."),
-        (TableRequest("t", "status"), "no value that is known to mean bad. Its values are "),
-        (TableRequest("t", "status", bad="lost"), "The target 'status' has no 'lost'. Its values are "),
+        (TableRequest("t", "status"), "no value that means bad by default. Its values are "),
+        (TableRequest("t", "status", bad="lost"), "The target 'status' has no value 'lost'. Its values are "),
         (
             TableRequest("t", "status", "CHGOFF", signs={"name": 1}),
             "direction is declared for 'name', which is not among",
         ),
-        (TableRequest("t", "place", bad="urban", time="status"), "values of the time column 'status' are no dates"),
+        (TableRequest("t", "place", bad="urban", time="status"), "values of the time column 'status' are not dates"),
     ],
 )
 def test_a_request_that_does_not_fit_the_table_is_one_sentence(request_: TableRequest, words: str) -> None:
@@ -277,7 +277,7 @@ def test_a_request_that_does_not_fit_the_table_is_one_sentence(request_: TableRe
 @pytest.mark.parametrize("rows", [0, 5])
 def test_a_target_without_values_is_named(rows: int) -> None:
     table = loans(200).head(rows).assign(status=None)
-    with pytest.raises(TableError, match=rf"'status' has no value in the {rows} rows of the table. Give a table"):
+    with pytest.raises(TableError, match=rf"'status' has no value in the {rows} rows of the table. Use a table"):
         read_request(table, TableRequest("t", "status"))
 
 

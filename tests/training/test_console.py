@@ -2,11 +2,11 @@
 
 import pytest
 
-from training.steps import shown_steps
+from training.console import show_steps
 
 
 def test_in_a_log_each_step_is_a_line_with_its_time(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown_steps("Reading loans.csv") as step:
+    with show_steps("Reading loans.csv") as step:
         step("fit the model on [697] rows")
     shown = capsys.readouterr()
     assert shown.out == ""
@@ -17,7 +17,7 @@ def test_on_a_terminal_the_steps_leave_nothing_behind(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    with shown_steps("Reading loans.csv") as step:
+    with show_steps("Reading loans.csv") as step:
         step("fit the model")
     shown = capsys.readouterr()
     assert shown.out == ""

@@ -21,8 +21,7 @@ from tests.training.datasets import dataset, small_scorecard
 from training.columns import Columns
 from training.config import TrainConfig
 from training.dataset import Dataset
-from training.engine_names import Engine
-from training.engines import open_engine
+from training.engines import Engine, open_engine
 from training.fit import FitConfig, boost, fit_sample
 from training.refits import RefitConfig
 from training.run import train
@@ -58,7 +57,7 @@ def test_the_same_model_and_margins_as_from_memory(loans: Dataset, stored: Sampl
     assert stored.matrix.groups.starts.tolist() == [*range(0, 897, 128), 900]
     assert ours.recipe == theirs.recipe
     assert ours.recipe.rounds > 1
-    assert ours.shown == theirs.shown
+    assert ours.features == theirs.features
     assert ours.booster.model_to_string() == theirs.booster.model_to_string()
     assert ours.out_of_fold.tobytes() == theirs.out_of_fold.tobytes()
 
@@ -71,12 +70,12 @@ def test_a_whole_run_from_disk_is_the_one_from_memory(tmp_path: Path, monkeypatc
     loans = dataset(1_800, 600)
     config = TrainConfig(fit=CONFIG, search=SearchConfig(1), refits=RefitConfig(1))
     with open_engine(Engine.BATCHES, tmp_path) as batches:
-        assert train(loans, config, learner=batches).files == train(loans, config).files
+        assert train(loans, config, engine=batches).files == train(loans, config).files
 
 
 def test_the_same_model_of_rows_drawn_more_than_once(loans: Dataset, stored: Sample) -> None:
     drawn = np.sort(np.random.default_rng(3).integers(0, 900, 900))
-    texts = [boost(each.rows(drawn), CONFIG, 5).model_to_string() for each in (stored, Sample.of_dataset(loans))]
+    texts = [boost(each.take(drawn), CONFIG, 5).model_to_string() for each in (stored, Sample.of_dataset(loans))]
     assert texts[0] == texts[1]
 
 
