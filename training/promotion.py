@@ -64,7 +64,7 @@ class Change:
 
     Attributes:
         champion: the new champion.
-        replaced: the champion before it; None if there was none.
+        replaced: the previous champion; None for the first one.
         checks: of all gates; a rollback has none.
         accepted: the studies whose alarms the gates file accepted.
         card: why the approval could not be written on the model card; None if it was.
@@ -87,7 +87,7 @@ def promote(registry: Registry, wanted: str, approval: Approval, evaluate: Evalu
     Args:
         registry: the MLflow registry.
         wanted: a version number or an alias, such as `challenger`.
-        approval: who approves and why; written to tags of the version.
+        approval: written to tags of the version.
         evaluate: evaluates the gates.
 
     Raises:

@@ -38,7 +38,7 @@ def rows() -> Dataset:
 
 @cache
 def models() -> tuple[Bundle, Bundle]:
-    """A model of thirty trees and one of two, which learnt from the same rows."""
+    """Return a model of thirty trees and one of two trees, trained on the same rows."""
     train = dataset(1_500, 500, seed=1)
     return bundle(train, boosted(train)), bundle(train, boosted(train, trees=2))
 

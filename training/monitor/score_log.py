@@ -1,4 +1,4 @@
-"""The score log: which scores were issued, by which models, and the loan that each score led to.
+"""The score log: scores, the models that issued them, and the loans that match each score.
 
 Training may not read the database of the service. `sellerscore.py`, which may import both packages, passes a
 `ScoreSource` to monitoring.

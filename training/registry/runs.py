@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from training.run import Run
 
 TRAINED_BY: Final = "trained_by"
-"""The tag with the name of the trainer, who may not approve the version."""
+"""The tag with the name of the trainer. The trainer may not approve the version."""
 
 ALARM: Final = "alarm."
 """Prefix of the tags with the alarms of a study."""

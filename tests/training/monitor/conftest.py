@@ -47,7 +47,7 @@ Run = Callable[..., Result]
 
 @dataclass(frozen=True)
 class Served:
-    """A state folder whose service gave scores: to which sellers, and by which bundle besides the champion."""
+    """A state folder with issued scores, their sellers, and the digest of a second bundle."""
 
     home: Path
     sellers: tuple[str, ...]
@@ -98,7 +98,7 @@ def give(services: Services, sellers: tuple[str, ...]) -> None:
 
 
 def _as_if_the_tested_model_served(home: Path) -> None:
-    """Forget the final fit: it learnt from all loans of the past, so that none of them could judge its scores."""
+    """Remove the record of the final fit, which was trained on all past loans, so that loans can be matched."""
     with closing(sqlite3.connect(home / "mlflow.db")) as registry, registry:
         assert registry.execute("DELETE FROM params WHERE key = 'served_before'").rowcount == 1
 
