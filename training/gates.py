@@ -28,15 +28,14 @@ class Gates:
 
     Attributes:
         test_bad_least: smallest number of bad test loans. With fewer, intervals are so wide that a poor model passes.
-        calibration_slope_least: smallest calibration slope; passes also if the 95% interval contains 1.
-        calibration_slope_most: largest calibration slope; 1 is perfect, below 1 predictions are too extreme.
+        calibration_slope_least, calibration_slope_most: range of the calibration slope; passes also if the 95% interval
+            contains 1, which is perfect. Below 1 predictions are too extreme.
         monotone_violations_most: largest number of changes of one feature that move the risk against its direction.
         score_psi_most: largest PSI of the score, training against test; passes also if the interval reaches it. Banks
             usually act above 0.25.
         auc_interval_above_chance: whether the whole 95% interval of the AUC must be above 0.5. If false, only the
             estimate must; for samples with too few defaults for a narrow interval.
-        level_least: smallest ratio of observed over expected defaults; passes also if the 95% interval contains 1.
-        level_most: largest ratio of observed over expected defaults.
+        level_least, level_most: range of observed over expected defaults; passes also if the 95% interval contains 1.
         segment_auc_worse_most: largest loss of AUC against the champion in a country or size; passes also if the
             interval of the difference reaches 0.
         champion_comparable: whether the gate fails if the champion cannot be compared on the same loans.
@@ -158,24 +157,37 @@ def _check(gate: str, passed: bool, summary: str) -> Check:
     return Check(gate, GateVerdict.PASSED if passed else GateVerdict.FAILED, summary)
 
 
-def _at_most(gate: str, figure: str, limit: Callable[[Gates], float], label: str) -> _FigureGate:
-    """Return a gate with an upper limit; NaN fails."""
+def _at_most(gate: str, figure: str, limit: str, label: str) -> _FigureGate:
+    """Return a gate with the upper limit of that name; NaN fails."""
 
     def test(gates: Gates, value: float) -> tuple[bool, str]:
-        return value <= limit(gates), f"{label}: {value:.4g}; limit: at most {limit(gates):.4g}"
+        most: float = getattr(gates, limit)
+        return value <= most, f"{label}: {value:.4g}; limit: at most {most:.4g}"
 
     return _FigureGate(gate, (figure,), test)
 
 
+def _with_interval(figure: str) -> tuple[str, str, str]:
+    return figure, f"{figure}_low", f"{figure}_high"
+
+
+def _near_one(label: str, least: float, most: float, *ratio: float) -> tuple[bool, str]:
+    value, low, high = ratio
+    return least <= value <= most or low <= 1 <= high, (
+        f"{label}: {value:.2f} ({low:.2f} to {high:.2f}); limit: {least} to {most}, or a 95% interval that contains 1"
+    )
+
+
 def _calibrated(gates: Gates, slope: float, low: float, high: float) -> tuple[bool, str]:
     least, most = gates.calibration_slope_least, gates.calibration_slope_most
-    passed, certain = least <= slope <= most or low <= 1 <= high, least <= low and high <= most
-    summary = (
-        f"calibration slope: {slope:.2f} ({low:.2f} to {high:.2f}); limit: {least} to {most}, or a 95% interval that "
-        "contains 1"
-    )
-    unsure = "" if certain or not passed else f"; these loans cannot exclude a slope from {low:.2f} to {high:.2f}"
-    return passed, summary + unsure
+    passed, summary = _near_one("calibration slope", least, most, slope, low, high)
+    if passed and not (least <= low and high <= most):
+        summary += f"; these loans cannot exclude a slope from {low:.2f} to {high:.2f}"
+    return passed, summary
+
+
+def _level(gates: Gates, *ratio: float) -> tuple[bool, str]:
+    return _near_one("observed over expected defaults", gates.level_least, gates.level_most, *ratio)
 
 
 def _discriminating(gates: Gates, *figures: float) -> tuple[bool, str]:
@@ -187,14 +199,6 @@ def _discriminating(gates: Gates, *figures: float) -> tuple[bool, str]:
         f"AUC less that of the scorecard on the same loans: {difference:+.3f} ({worst:+.3f} to {best:+.3f}); limit: "
         f"upper end at least 0. {defaults:.0f} defaults cannot show a difference below about "
         f"{two_digits((best - worst) / 2)}"
-    )
-
-
-def _level(gates: Gates, ratio: float, low: float, high: float) -> tuple[bool, str]:
-    least, most = gates.level_least, gates.level_most
-    return least <= ratio <= most or low <= 1 <= high, (
-        f"observed over expected defaults: {ratio:.2f} ({low:.2f} to {high:.2f}); limit: {least} to {most}, or a 95% "
-        "interval that contains 1"
     )
 
 
@@ -238,11 +242,9 @@ def _fake_orders(gates: Gates, share: float, sellers: float) -> tuple[bool, str]
 def _alarms(gates: Gates, inputs: GateInputs) -> Check:
     raised = {name.removeprefix(ALARM): text for name, text in sorted(inputs.tags.items()) if name.startswith(ALARM)}
     accepted = [study for study in raised if study in gates.accepted_alarms]
-    parts = [f"{study}: {text}" for study, text in raised.items() if study not in accepted]
-    failed = bool(parts)
-    if accepted:
-        parts.append(f"the gates file accepts the alarms of {', '.join(accepted)}")
-    return _check("alarms", not failed, "; ".join(parts) or "no study raised an alarm")
+    open_alarms = [f"{study}: {text}" for study, text in raised.items() if study not in accepted]
+    note = [f"the gates file accepts the alarms of {', '.join(accepted)}"] if accepted else []
+    return _check("alarms", not open_alarms, "; ".join(open_alarms + note) or "no study raised an alarm")
 
 
 def _sums(_: Gates, inputs: GateInputs) -> Check:
@@ -282,38 +284,20 @@ def _segments(gates: Gates, inputs: GateInputs) -> Check:
 _MOST_FINAL_PSI: Final = 0.25
 _MOST_FINAL_RATIO: Final = 2.0
 
-_AUC: Final = (
-    *("discrimination.auc", "discrimination.auc_low", "discrimination.auc_high"),
-    *(f"discrimination.auc_difference{end}" for end in ("", "_low", "_high")),
-    "discrimination.defaults",
-)
-_SLOPE: Final = ("model.calibration_slope", "model.calibration_slope_low", "model.calibration_slope_high")
-
-_LEVEL: Final = tuple(f"level.observed_over_expected{end}" for end in ("", "_low", "_high"))
-_BACKTEST: Final = tuple(f"backtest.auc_difference{end}" for end in ("", "_low", "_high"))
+_AUCS: Final = (*_with_interval("discrimination.auc"), *_with_interval("discrimination.auc_difference"))
 
 _GATES: Final[tuple[Callable[[Gates, GateInputs], Check], ...]] = (
     _sums,
     _outcomes,
-    _at_most(
-        "monotone",
-        "monotone.violations",
-        lambda gates: gates.monotone_violations_most,
-        "changes against a declared direction",
-    ),
-    _FigureGate("calibration", _SLOPE, _calibrated),
-    _FigureGate("level", _LEVEL, _level),
-    _FigureGate("discrimination", _AUC, _discriminating),
-    _FigureGate("backtest", _BACKTEST, _backtested),
+    _at_most("monotone", "monotone.violations", "monotone_violations_most", "changes against a declared direction"),
+    _FigureGate("calibration", _with_interval("model.calibration_slope"), _calibrated),
+    _FigureGate("level", _with_interval("level.observed_over_expected"), _level),
+    _FigureGate("discrimination", (*_AUCS, "discrimination.defaults"), _discriminating),
+    _FigureGate("backtest", _with_interval("backtest.auc_difference"), _backtested),
     _FigureGate("drift", ("drift.score_psi", "drift.score_psi_low"), _stable),
     _FigureGate("final_fit", ("final_fit.score_psi_low", "final_fit.probability_ratio"), _same_scores),
     _segments,
-    _at_most(
-        "withholding",
-        "withholding.most_gain",
-        lambda gates: gates.hiding_gain_most,
-        "points gained by withholding data",
-    ),
+    _at_most("withholding", "withholding.most_gain", "hiding_gain_most", "points gained by withholding data"),
     _FigureGate("fake_orders", ("fake_orders.gaining_share", "fake_orders.sellers"), _fake_orders),
     _alarms,
 )

@@ -131,8 +131,8 @@ def _monitor(request: _Request, page: Path, output: OutputFormat) -> MonitorResu
     from rich.console import Console
 
     from features.durable import replace_text
-    from training.monitor.report import render
-    from training.monitor.run import monitor, result_tables, to_json
+    from training.monitor.report import render, to_json
+    from training.monitor.run import monitor, result_tables
 
     with Console(stderr=True).status("Reading scores") as status:
         inputs = _read_inputs(request)
@@ -194,8 +194,8 @@ def _log(request: _Request, inputs: MonitorInputs, result: MonitorResult) -> tup
     from dataclasses import replace
 
     from training.errors import RegistryError
-    from training.monitor.report import render
-    from training.monitor.run import monitoring_runs, to_json
+    from training.monitor.report import render, to_json
+    from training.monitor.run import monitoring_runs
     from training.registry import log_monitoring
 
     if inputs.models.registry_error:

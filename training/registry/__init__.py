@@ -14,7 +14,7 @@ from training.registry.aliases import (
 )
 from training.registry.artifacts import load_predictions, write_approval
 from training.registry.connection import EXPERIMENT, MODEL_NAME, TABLES, Registry, locked
-from training.registry.provenance import LabelFile, Provenance
+from training.registry.provenance import LabelFile, Provenance, login_name
 from training.registry.runs import (
     ALARM,
     DECLINED,
@@ -24,7 +24,6 @@ from training.registry.runs import (
     RegisteredVersion,
     log_monitoring,
     log_table_run,
-    login_name,
     register,
     require,
 )

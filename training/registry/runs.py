@@ -16,7 +16,7 @@ from training.evidence.rounds import NAME as ROUNDS
 from training.evidence.rounds import TABLE as LOSSES
 from training.registry.artifacts import log_bundle, log_file, log_predictions
 from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, TABLES, Registry, connected, locked
-from training.registry.provenance import Provenance, provenance_tags
+from training.registry.provenance import Provenance, login_name, provenance_tags
 from training.registry.run_lifecycle import end_abandoned_runs, start_run
 from training.registry.summaries import EVIDENCE, describe_run, evidence_summary
 from training.registry.versions import TESTED, TESTED_FOLDER
@@ -144,10 +144,9 @@ def register(
 def log_table_run(
     registry: Registry, run: Run, trained_by: str | None = None, provenance: Provenance | None = None
 ) -> str:
-    """Log a run on a table with all its evidence, and return its ID.
+    """Log a run on a table with all its evidence in its own experiment, and return its ID.
 
-    It has an experiment of its own and registers no version, so its model can never become the champion. The files of
-    its bundle are artifacts of the run.
+    No version is registered, so its model can never become the champion. The bundle is an artifact of the run.
 
     Args:
         registry: the MLflow registry.
@@ -222,17 +221,6 @@ def _log_run(client: Client, run_id: str, run: Run, tags: Mapping[str, str], pro
 def metric_name(figure: str) -> str:
     """Return the name of a figure in MLflow, which groups metrics by slash: `drift.score_psi` is `drift/score_psi`."""
     return figure.replace(".", "/", 1)
-
-
-def login_name() -> str:
-    """Return the login name of this process, or `user 1000` if its number has no name."""
-    import getpass
-    import os
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
 
 
 def _tags(run: Run, trained_by: str | None, provenance: Provenance) -> dict[str, str]:

@@ -208,7 +208,7 @@ def test_without_the_registry_only_the_log_is_missing(
     assert result.exit_code == 1
     assert found["run_ids"] == []
     (unreachable, *rest) = found["alarms"]
-    assert unreachable.startswith("The MLflow registry at http://127.0.0.1:9 does not answer; ")
+    assert unreachable.startswith("The MLflow registry at http://127.0.0.1:9 does not answer. ")
     assert unreachable.endswith("Versions are unknown, and nothing is logged to MLflow.")
     names = [name.split(":")[0] for name in rest]
     assert all(name.startswith("Bundle sha256") for name in names)

@@ -29,8 +29,8 @@ from training.config import FreshnessThresholds, MonitorConfig
 from training.monitor import availability, calibration, performance
 from training.monitor import drift as drifts
 from training.monitor.availability import freshness, period
-from training.monitor.report import WIDTH, Intervals, Shares, charts, render
-from training.monitor.run import STUDIES, ModelResult, MonitorResult, monitoring_runs, result_tables, to_json
+from training.monitor.report import WIDTH, Intervals, Shares, charts, render, to_json
+from training.monitor.run import STUDIES, ModelResult, MonitorResult, monitoring_runs, result_tables
 from training.monitor.score_log import KnownModel
 from training.monitor.subject import MonitoredModel
 from training.registry import Version
