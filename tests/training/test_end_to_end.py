@@ -180,7 +180,7 @@ def test_the_same_delivery_again_changes_nothing(mine: World) -> None:
 def test_what_cannot_be_done_is_a_sentence(mine: World) -> None:
     cases: list[tuple[tuple[str | Path, ...], str]] = [
         (("score", "S-nobody"), 'No operating data of the seller "S-nobody"'),
-        (("promote", "99", *APPROVAL), "There is no version 99 of sellerscore; registered are 1."),
+        (("promote", "99", *APPROVAL), "Unknown version 99 of sellerscore. Registered versions: 1."),
         (("train", "--labels", "none.csv"), "There is no label table at none.csv"),
         (("simulate", "--days", "365", "--out", "new"), "days is 365; give a value from 366 to 3660"),
         (("simulate", "--sellers", "0", "--out", "new"), "sellers is 0; give a value from 1"),

@@ -264,7 +264,7 @@ def test_a_portfolio_replaces_the_scores_of_the_service(
         (("--config", "none.toml"), ConfigError, "settings file none.toml cannot be read"),
         (("--report", "/nowhere/page.html"), MonitorError, "The folder /nowhere does not exist"),
         (("--report", "/tmp"), MonitorError, "The report /tmp is a folder"),  # noqa: S108 - a folder that is there
-        (("--portfolio", "x.csv", "--portfolio-model", "9"), RegistryError, "There is no version 9"),
+        (("--portfolio", "x.csv", "--portfolio-model", "9"), RegistryError, "Unknown version 9"),
     ],
 )
 def test_invalid_input_is_rejected(
