@@ -243,7 +243,7 @@ def test_bad_rows_are_quarantined_each_by_its_rule_and_the_rest_is_taken(
 def test_without_data_each_command_says_what_comes_first(fresh: World) -> None:
     assert "ingest a delivery first" in refused(fresh, "train")
     assert "ingest a delivery first" in refused(fresh, "features")
-    assert "run `sellerscore train`" in refused(fresh, "promote", *APPROVAL)
+    assert "Run `sellerscore train`" in refused(fresh, "promote", *APPROVAL)
 
 
 def test_a_cluster_that_does_not_answer_is_a_sentence(mine: World, monkeypatch: pytest.MonkeyPatch) -> None:
