@@ -67,7 +67,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The result of a comparison on `rows` rows, of which `bad` are bad."""
+    """The result of a comparison; `rows` is the number of rows, `bad` the number of bad ones."""
 
     rows: int
     bad: int

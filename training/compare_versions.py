@@ -1,7 +1,7 @@
-"""Registered versions compared on the same loans, also where they were trained with different catalogues.
+"""Comparison of registered versions on the same loans, also across catalogues.
 
 Versions of this program's catalogue predict the loans again, with the outcomes known now. Versions of different
-catalogues are compared by the test predictions that their runs stored, on the loans that both were tested on.
+catalogues are compared by their stored test predictions, on the loans that both were tested on.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Contender:
-    """A version with the bundle that it was tested with, and its test rows if they were computed already."""
+    """A version with its tested bundle, and its test rows if they are already computed."""
 
     version: Version
     bundle: Bundle
@@ -35,12 +35,12 @@ class Contender:
 
     @classmethod
     def load(cls, registry: Registry, version: Version) -> Contender:
-        """Fetch the bundle that a version was tested with."""
+        """Download the tested bundle of a version."""
         return cls(version, load_tested(registry, version))
 
     @property
     def is_computable(self) -> bool:
-        """Whether this program computes the features of the version's catalogue."""
+        """Whether this program has the catalogue of the version."""
         return self.bundle.sheet.catalogue == digest(CATALOGUE)
 
 
@@ -48,9 +48,9 @@ def compare_versions(registry: Registry, source: LabelSource, candidate: Contend
     """Compare two versions on loans that neither was trained on.
 
     Args:
-        registry: holds the test predictions of both runs.
+        registry: contains the test predictions of both runs.
         source: of the labelled rows.
-        candidate: the version that may become champion.
+        candidate: the version that may become the champion.
         champion: the version to compare it with.
 
     Raises:
@@ -62,13 +62,13 @@ def compare_versions(registry: Registry, source: LabelSource, candidate: Contend
     if candidate.is_computable and champion.is_computable:
         rows = shared_rows(_rows(source, candidate), candidate.version, champion.version)
         return compare(candidate.bundle, champion.bundle, rows)
-    ours, theirs = (_predictions(registry, source, each) for each in (candidate, champion))
+    ours, theirs = (_predictions(registry, source, contender) for contender in (candidate, champion))
     ours, theirs = shared_loans(ours, theirs)
     bad = int(ours["bad"].sum())
     if min(bad, len(ours) - bad) < LEAST_OF_A_KIND:
         raise ComparisonError(
             f"Version {candidate.version.number} and version {champion.version.number} were trained with different "
-            f"catalogues, and only {len(ours)} loans, {bad} of them bad, were in the tests of both. Train version "
+            f"catalogues, and only {len(ours)} loans, {bad} of them bad, were in both tests. Train version "
             f"{champion.version.number} again with this catalogue, or test both on the same period and sellers "
             "(split.test_days, split.unseen_share and split.salt)."
         )
@@ -83,8 +83,8 @@ def _predictions(registry: Registry, source: LabelSource, contender: Contender) 
         theirs = contender.bundle.sheet.catalogue[:19]
         raise ComparisonError(
             f"Version {contender.version.number} was trained with the catalogue {theirs}, this program "
-            f"computes {digest(CATALOGUE)[:19]}, and its run stored no test predictions. Compare the figures "
-            "that each run logged (`make mlflow`), or train it again with this catalogue."
+            f"computes {digest(CATALOGUE)[:19]}, and its run stored no test predictions. Compare the metrics "
+            "of both runs in MLflow (`make mlflow`), or train it again with this catalogue."
         )
     return stored
 

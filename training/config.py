@@ -1,4 +1,4 @@
-"""All settings of a training run and of monitoring; a TOML file overrides the defaults."""
+"""Settings of training and of monitoring: all sections of the settings files with their defaults."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from training.split import SplitConfig, longest_days
 
 if TYPE_CHECKING:
     from training.dataset import Dataset
+    from training.evidence.metrics import Estimate
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,6 @@ class FeatureConfig:
         if not selected:
             raise ConfigError("features.only and features.exclude leave no feature that a model may read.")
         return replace(dataset, not_scored=frozenset(names) - frozenset(selected))
-
-
-if TYPE_CHECKING:
-    from training.evidence.metrics import Estimate
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class TrainConfig:
         return "sha256:" + hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
     def as_toml(self) -> str:
-        """Return every setting as the content of a settings file."""
+        """Return all settings as the text of a settings file."""
         return _sections_as_toml(asdict(self))
 
 
@@ -231,7 +228,7 @@ class MonitorConfig:
     portfolio: PortfolioConfig = field(default_factory=PortfolioConfig)
 
     def as_toml(self) -> str:
-        """Return every setting as the content of a settings file."""
+        """Return all settings as the text of a settings file."""
         return _sections_as_toml(asdict(self))
 
 

@@ -1,8 +1,8 @@
-"""What gates judge a version by: what its run logged, and what its bundle does on its test rows at this moment."""
+"""Inputs of the gates: the figures that a run logged, and the scores of its bundle on the test rows now."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TYPE_CHECKING
@@ -17,12 +17,13 @@ from training.registry import Registry, Version, load_bundle
 
 if TYPE_CHECKING:
     from scoring import Bundle
+    from training.console import Step
     from training.dataset import Dataset
 
 
 @dataclass(frozen=True)
 class PointSumCheck:
-    """How many test rows the bundle scored, and in how many of them the points missed the score."""
+    """Number of scored test rows, and of those whose points do not add up to the score."""
 
     scored: int
     missed: int
@@ -30,16 +31,16 @@ class PointSumCheck:
 
 @dataclass(frozen=True)
 class GateInputs:
-    """What the gates judge by.
+    """Inputs of the gates.
 
     Attributes:
-        sums: from scoring the test rows at this moment.
-        test_rows: how many loans the run measured the model on; None where it does not say.
-        test_bad: how many of them went bad.
-        metrics: logged by the run, by name, such as `drift.score_psi`.
+        sums: from scoring the test rows now.
+        test_rows: number of test loans of the run; None if it was not logged.
+        test_bad: number of bad test loans; None if it was not logged.
+        metrics: figures that the run logged, such as `drift.score_psi`.
         tags: of the run.
-        comparison: with the champion, where there is one that can be compared.
-        incomparable: why the champion cannot be compared; None where there is a comparison, or no champion.
+        comparison: with the champion; None if there is no comparison.
+        incomparable: why the champion cannot be compared; None if it can, or there is no champion.
     """
 
     sums: PointSumCheck
@@ -52,29 +53,29 @@ class GateInputs:
 
 
 def collect_inputs(
-    registry: Registry, source: LabelSource, candidate: Version, champion: Version | None, step: Callable[[str], None]
+    registry: Registry, source: LabelSource, candidate: Version, champion: Version | None, step: Step
 ) -> GateInputs:
-    """Score a candidate's test rows, and compare it on them with the champion, if there is one.
+    """Score the test rows of a candidate, and compare it with the champion, if there is one.
 
     Args:
-        registry: where both bundles are.
+        registry: the MLflow registry.
         source: of the test rows.
-        candidate: the version that may become champion.
-        champion: the version that it would replace.
-        step: told what begins, for a progress display.
+        candidate: the version that may become the champion.
+        champion: the current champion.
+        step: receives the name of each step, for progress.
 
     Raises:
         TrainingError: there are no test rows, or the registry cannot be reached.
-        ScoringError: a bundle does not verify, or does not explain its scores.
+        ScoringError: a bundle is invalid, or does not explain its scores.
     """
-    step(f"Fetching the bundle of version {candidate.number}")
+    step(f"Downloading the bundle of version {candidate.number}")
     bundle = load_bundle(registry, candidate)
     step(f"Computing the test rows of version {candidate.number}")
     rows = test_rows(source, candidate)
     if rows.catalogue != bundle.sheet.catalogue:
         raise ComparisonError(
-            f"Version {candidate.number} was trained with the catalogue {bundle.sheet.catalogue[:19]} and this program "
-            f"computes {rows.catalogue[:19]}, so its test rows cannot be scored; train again with this one."
+            f"Version {candidate.number} was trained with the catalogue {bundle.sheet.catalogue[:19]}, but this "
+            f"program computes {rows.catalogue[:19]}. Train again with this program."
         )
     sums = check_point_sums(bundle, rows, source.store.covers_through)
     comparison, incomparable = None, None
@@ -95,7 +96,7 @@ def _count(version: Version, name: str) -> int | None:
 
 
 def check_point_sums(bundle: Bundle, rows: Dataset, covers_through: Mapping[str, date]) -> PointSumCheck:
-    """Score rows as the service does, and count those whose base and points do not add up to the score, exactly."""
+    """Score rows as the service does, and count those whose points do not add up to the score exactly."""
     import pandas as pd
 
     indexed = rows.features.set_index(pd.MultiIndex.from_frame(rows.rows[["seller_id", "as_of"]]))

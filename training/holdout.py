@@ -1,4 +1,4 @@
-"""Rows that registered models never learnt from, taken from the operating data as they are now."""
+"""Holdout rows: rows that registered models were not trained on, from the current operating data."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 Section = TypeVar("Section")
 
 LEAST_OF_A_KIND: Final = 2
-"""Bad and good rows, each, without which no figure of merit means anything; intervals tell how little it means."""
+"""Smallest number of bad rows, and of good rows, for any metric; intervals show how uncertain it is."""
 
 
 @dataclass(frozen=True)
 class LabelSource:
-    """Where labelled rows come from: the loans of a store, or a label table, with features from that store.
+    """Source of labelled rows: the loans of a store or a label table, with features from the store.
 
     Outcomes of a label table are known up to `observed_through`, see `read_label_table`.
     """
@@ -38,54 +38,53 @@ class LabelSource:
     observed_through: date | None = None
 
     def labels(self, version: Version) -> Labels:
-        """Return the labels that a version was trained to predict, as they are known now.
+        """Return the labels that a version was trained to predict, as known now.
 
         Raises:
-            ComparisonError: it was trained on labels of another origin.
-            LabelError: there are none, or the table cannot be read.
+            ComparisonError: it was trained on other labels.
+            LabelError: there are no labels, or the table cannot be read.
         """
         config = label_config(version)
         if self.table is None:
-            known = loan_labels(self.store, config.loan_definition)
+            labels = loan_labels(self.store, config.loan_definition)
         else:
-            known = read_label_table(self.table, config, self.observed_through)
-        if known.definition != _definition(version):
+            labels = read_label_table(self.table, config, self.observed_through)
+        if labels.definition != _definition(version):
             raise ComparisonError(
-                f'Version {version.number} predicts "{_definition(version)}", and these labels are '
-                f'"{known.definition}"; name the label table that it was trained on with --labels, or none where it '
-                "was trained on loans."
+                f'Version {version.number} predicts "{_definition(version)}", but these labels are '
+                f'"{labels.definition}". Give the label table of the training with --labels; leave the option out if '
+                "the version was trained on loans."
             )
-        return known
+        return labels
 
 
 def test_rows(source: LabelSource, version: Version) -> Dataset:
-    """Return the rows to test a version on, with features: of unseen sellers, from the day its own test began.
+    """Return the test rows of a version with features: held-out sellers, from the start of its test period.
 
-    They are those of its training, and the loans that have matured since. A version that learnt from every row there
-    was is given them all.
+    They include loans that have matured since the training. A version that was trained on all rows gets all rows.
 
     Raises:
-        ComparisonError: the labels are not those that it was trained to predict.
-        LabelError: no such rows.
+        ComparisonError: the version was trained to predict other labels.
+        LabelError: there are no such rows.
     """
-    known = source.labels(version)
-    rows = known.rows[known.rows["as_of"].dt.date <= known.matured_through]
+    labels = source.labels(version)
+    rows = labels.rows[labels.rows["as_of"].dt.date <= labels.matured_through]
     if _is_out_of_time(version):
         rows = rows[_never_trained_on(version, rows)]
     if rows.empty:
         raise LabelError(
-            f"None of the {len(known.rows)} labelled rows is of a seller whom version {version.number} never saw, from "
-            f"{version.params.get('test_from')} on; ingest the data that it was trained on, or later ones."
+            f"None of the {len(labels.rows)} labelled rows is from {version.params.get('test_from')} or later and of a "
+            f"seller that version {version.number} was not trained on. Ingest the data of the training, or later data."
         )
-    return build(source.store, replace(known, rows=rows.reset_index(drop=True)))
+    return build(source.store, replace(labels, rows=rows.reset_index(drop=True)))
 
 
 def shared_rows(rows: Dataset, candidate: Version, champion: Version) -> Dataset:
-    """Return those test rows of the candidate that the champion did not learn from either.
+    """Return the test rows of the candidate that the champion was not trained on either.
 
     Raises:
-        ComparisonError: the two predict different outcomes, or one of them was not tested out of time.
-        LabelError: too few bad or good rows are left.
+        ComparisonError: the versions predict different outcomes, or one was not tested out of time.
+        LabelError: there are too few bad or good rows.
     """
     require_comparable(candidate, champion)
     shared = rows.select(_never_trained_on(champion, rows.rows))
@@ -97,18 +96,18 @@ def require_comparable(candidate: Version, champion: Version) -> None:
     """Check that two versions predict the same outcome and that both were tested out of time.
 
     Raises:
-        ComparisonError: they do not, or were not.
+        ComparisonError: one of these does not hold.
     """
     if _definition(candidate) != _definition(champion):
         raise ComparisonError(
-            f'Version {candidate.number} predicts "{_definition(candidate)}" and version {champion.number} '
-            f'"{_definition(champion)}"; models that answer different questions cannot be compared.'
+            f'Version {candidate.number} predicts "{_definition(candidate)}", but version {champion.number} predicts '
+            f'"{_definition(champion)}". Models of different outcomes cannot be compared.'
         )
     for version in (candidate, champion):
         if not _is_out_of_time(version):
             raise ComparisonError(
-                f"Version {version.number} learnt from every row there was (it was measured out of fold), so there "
-                "are none on which it could be compared."
+                f"Version {version.number} was trained on all rows (its test is out of fold), so there are no rows to "
+                "compare it on."
             )
 
 

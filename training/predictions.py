@@ -1,8 +1,8 @@
-"""Test predictions: what a model predicted for each loan of a test, as a table that outlives its features.
+"""Test predictions: a table with the prediction for each test loan, stored with the run.
 
-With it, two models of different catalogues can be compared on the loans that both were tested on. A loan is named by a
-key instead of its seller, since more people may read the registry than may read seller IDs; `loan_keys` computes the
-same keys for a frame of one's own.
+With these tables, two models of different catalogues can be compared on the loans that both were tested on. A loan has
+a key instead of a seller ID, because more people may read the registry than seller IDs. `loan_keys` computes the same
+keys for your own rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LOAN: Final = "loan"
 SEGMENTS: Final = ("country", "size")
-"""The groups by which models are compared."""
+"""Groups of the comparison."""
 
 COLUMNS: Final = (LOAN, "as_of", "bad", "probability", "score", "band", *SEGMENTS)
 _KEY_LENGTH: Final = 24
@@ -34,7 +34,7 @@ def predict(bundle: Bundle, rows: Dataset) -> pd.DataFrame:
     """Return the predictions of a bundle for rows of its catalogue.
 
     Returns:
-        The columns of `COLUMNS`: the key of the loan, its midnight and outcome, probability of default, score, band,
+        The columns of `COLUMNS`: the key of the loan, its date and outcome, probability of default, score, band,
         country and size; in the order of the rows.
     """
     matrix = rows.features.to_numpy()
@@ -43,15 +43,15 @@ def predict(bundle: Bundle, rows: Dataset) -> pd.DataFrame:
 
 
 def test_predictions(subject: ReviewedModel) -> pd.DataFrame:
-    """Return the predictions with which a run measured its model, and in the column `scorecard` the benchmark's."""
-    found = _table(subject.bundle, subject.test, subject.probability, subject.score)
-    return found.assign(scorecard=subject.scorecard)
+    """Return the predictions of the tested model; the column `scorecard` has those of the benchmark."""
+    table = _table(subject.bundle, subject.test, subject.probability, subject.score)
+    return table.assign(scorecard=subject.scorecard)
 
 
 def loan_keys(rows: pd.DataFrame) -> pd.Series:
     """Return a key for each labelled row, from its `seller_id`, `as_of` and `bad`: the same in every run.
 
-    Loans of one seller as of one midnight are numbered, those that were repaid first.
+    Loans of one seller and midnight are numbered, good ones first.
 
     Example: the key of seller `S-1` as of 2025-01-31 begins with `a4d8`, in every run.
     """
@@ -60,8 +60,8 @@ def loan_keys(rows: pd.DataFrame) -> pd.Series:
     pair: pd.Series = rows["seller_id"].astype(str) + " " + pd.to_datetime(rows["as_of"]).dt.strftime("%Y-%m-%d")
     sorted_pair = pair[rows["bad"].sort_values(kind="stable").index]
     number = sorted_pair.groupby(sorted_pair).cumcount().reindex(rows.index)
-    named: pd.Series = pair + " " + number.astype(str)
-    return named.map(_key)
+    text: pd.Series = pair + " " + number.astype(str)
+    return text.map(_key)
 
 
 def _key(text: str) -> str:
@@ -75,12 +75,12 @@ def shared_loans(ours: pd.DataFrame, theirs: pd.DataFrame) -> tuple[pd.DataFrame
 
 
 def _table(bundle: Bundle, rows: Dataset, probability: NDArray[np.float64], score: NDArray[np.int64]) -> pd.DataFrame:
-    of_each = group_rows(rows)
-    found = rows.rows[["as_of", "bad"]].assign(
+    groups = group_rows(rows)
+    table = rows.rows[["as_of", "bad"]].assign(
         loan=loan_keys(rows.rows),
         probability=probability,
         score=score,
-        band=[bundle.policy.bands.of(each) for each in probability.tolist()],
-        **{by: of_each.get(by, UNKNOWN) for by in SEGMENTS},
+        band=[bundle.policy.bands.of(value) for value in probability.tolist()],
+        **{by: groups.get(by, UNKNOWN) for by in SEGMENTS},
     )
-    return found[list(COLUMNS)].reset_index(drop=True)
+    return table[list(COLUMNS)].reset_index(drop=True)

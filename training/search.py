@@ -152,7 +152,8 @@ def _finding(study: Study, first: float, *, taken: bool) -> Finding:
         name="search",
         title="Search of settings",
         summary=f"{len(study.trials)} settings were tried inside the training part; {pruned} of them were pruned "
-        f"before the last part. The log-loss of the configured settings is {first:.5f}, the best is {best:.5f}. {outcome}",
+        f"before the last part. The log-loss of the configured settings is {first:.5f}, the best is {best:.5f}. "
+        f"{outcome}",
         figures={
             "trials": len(study.trials),
             "given_up": pruned,

@@ -1,7 +1,7 @@
-"""What MLflow runs when it loads or serves the model: rows in, assessments out, through the one `assess`.
+"""The MLflow model: input rows to assessments, through `scoring.assess`.
 
-MLflow executes this file by itself (models from code), beside a copy of the scoring package; it may import nothing
-else of ours.
+MLflow runs this file on its own (models from code) with a copy of the scoring package, so it may import no other
+package of this project.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from scoring import Bundle, Vector, assess, serialize_assessment
 
 
 class SellerScoreModel(mlflow.pyfunc.PythonModel):  # type: ignore[misc]
-    """A row holds seller_id, as_of, requested_on (YYYY-MM-DD), covers_through (JSON object), a column per feature."""
+    """Input columns: seller_id, as_of, requested_on (YYYY-MM-DD), covers_through (JSON object), and every feature."""
 
     def load_context(self, context: Any) -> None:
-        """Verify and build the bundle that travels with the model."""
+        """Load and verify the bundle of the model."""
         folder = Path(context.artifacts["bundle"])
         self.bundle = Bundle.from_files({file.name: file.read_bytes() for file in folder.iterdir()})
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
-        """Return seller_id and the assessment's canonical JSON, a row for a row."""
+        """Return seller_id and the assessment as canonical JSON for each row."""
         vectors = [self._vector(row) for row in model_input.to_dict("records")]
         texts = [serialize_assessment(assessment).decode() for assessment in assess(self.bundle, vectors)]
         return pd.DataFrame({"seller_id": [vector.seller_id for vector in vectors], "assessment": texts})

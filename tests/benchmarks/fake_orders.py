@@ -40,7 +40,7 @@ def run(sellers: int = 10_000, orders_per_seller: int = 400, asked: int = ASKED)
         ingest(delivery, home)
         found = _attacked(open_store(home), fakers(delivery / "truth" / "truth.parquet"), asked)
     finding = report(found, "sellers who are honest by the simulation's truth")
-    print(finding.said, flush=True)
+    print(finding.summary, flush=True)
     for title, table in finding.tables.items():
         print(f"\n{title}\n{table.round(3).to_string(index=False)}", flush=True)
     return {f"fake_orders.{_NAMED.get(name, name)}": value for name, value in finding.figures.items()}

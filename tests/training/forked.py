@@ -21,7 +21,7 @@ _PARENT = """
 import json, os, sys, traceback
 import mlflow
 import training.registry
-from training.registry import begun, connection
+from training.registry import connection, run_lifecycle
 print("ready", flush=True)
 for line in sys.stdin:
     act, asked = json.loads(line)

@@ -38,7 +38,7 @@ def rows() -> Dataset:
 
 @cache
 def models() -> tuple[Bundle, Bundle]:
-    """A model of thirty trees and one of two, which learnt from the same rows."""
+    """Return a model of thirty trees and one of two trees, trained on the same rows."""
     train = dataset(1_500, 500, seed=1)
     return bundle(train, boosted(train)), bundle(train, boosted(train, trees=2))
 
@@ -58,17 +58,17 @@ def test_each_figure_is_that_of_the_model_and_the_difference_is_theirs() -> None
     assert (found.rows, found.bad) == (900, int(bad.sum()))
 
 
-def test_a_better_model_is_seen_though_each_alone_is_unsure() -> None:
-    """What both find hard cancels out, so the interval of the difference is hardly wider than the model's own."""
+def test_a_better_model_is_detected_although_each_auc_is_uncertain() -> None:
+    """Rows that are hard for both cancel out, so the interval of the difference is narrow."""
     found = compare(*models(), rows()).figures["auc"]
     margin = np.asarray(models()[0].model.booster.predict(rows().features.to_numpy(), raw_score=True))
     own = evaluate(rows().rows["bad"].to_numpy(), margin, names=("auc",))["auc"]
     assert found.difference.low > 0
-    # drawn apart it would be 1.4 times as wide
+    # on independent resamples it would be 1.4 times as wide
     assert found.difference.high - found.difference.low < 1.2 * (own.high - own.low)
 
 
-def test_the_other_way_round_every_difference_turns_its_sign() -> None:
+def test_swapping_the_models_changes_the_sign_of_differences() -> None:
     there, back = compare(*models(), rows()), compare(*reversed(models()), rows())
     for name in FIGURES:
         one, other = there.figures[name].difference, back.figures[name].difference
@@ -76,7 +76,7 @@ def test_the_other_way_round_every_difference_turns_its_sign() -> None:
     assert vars(there.agreement) == pytest.approx(vars(back.agreement))
 
 
-def test_a_model_is_no_better_than_itself() -> None:
+def test_a_model_does_not_differ_from_itself() -> None:
     found = compare(models()[0], models()[0], rows())
     for paired in found.figures.values():
         assert (paired.difference.value, paired.difference.low, paired.difference.high) == (0, 0, 0)
@@ -85,7 +85,7 @@ def test_a_model_is_no_better_than_itself() -> None:
     assert agreement.rank_correlation == pytest.approx(1)
 
 
-def test_agreement_is_about_the_scores_that_the_service_gives() -> None:
+def test_agreement_equals_that_of_the_assessments() -> None:
     found = compare(*models(), rows()).agreement
     indexed = rows().features.set_index(pd.MultiIndex.from_frame(rows().rows[["seller_id", "as_of"]]))
     pairs = list(zip(*(assess(model, to_vectors(indexed, COVERS)) for model in models()), strict=True))
@@ -95,50 +95,50 @@ def test_agreement_is_about_the_scores_that_the_service_gives() -> None:
     assert found.same_band == pytest.approx(np.mean([one.band == other.band for one, other in pairs]))
 
 
-def test_a_model_that_says_the_same_of_everyone_has_no_correlation() -> None:
+def test_a_constant_score_has_no_correlation() -> None:
     train = dataset(1_500, 500, seed=1)
     constant = bundle(train, boosted(train, trees=1))
     flat = replace(rows(), features=rows().features * np.nan)
     assert compare(constant, models()[0], flat).agreement.rank_correlation is None
 
 
-def test_segments_hold_every_row_once_and_too_few_are_not_judged() -> None:
+def test_segments_contain_every_row_once() -> None:
     few = rows().about.assign(country=["DE"] * 12 + ["CN"] * 888)
     found = compare(*models(), replace(rows(), about=few)).segments
     for by in ("country", "size"):
         assert sum(each.rows for each in found if each.by == by) == 900
         assert sum(each.bad for each in found if each.by == by) == int(rows().rows["bad"].sum())
-    judged = {each.value: each.auc for each in found if each.by == "country"}
-    assert judged["DE"] is None
-    assert judged["CN"] is not None
+    by_country = {each.value: each.auc for each in found if each.by == "country"}
+    assert by_country["DE"] is None
+    assert by_country["CN"] is not None
     assert [each.value for each in found if each.by == "size"] == ["small", "medium", "large", "unknown"]
 
 
-def test_what_is_printed_names_both_versions_and_says_where_there_is_too_little() -> None:
+def test_the_output_names_both_versions_and_small_segments() -> None:
     few = rows().about.assign(country=["DE"] * 12 + ["CN"] * 888)
     console = Console(width=160, record=True, file=StringIO())
     for part in comparison_tables(compare(*models(), replace(rows(), about=few)), 4, 3):
         console.print(part)
     printed = console.export_text()
-    assert "On 900 loans that neither was trained on" in printed
+    assert "900 loans that neither was trained on" in printed
     assert re.search(r"version 4 +version 3 +difference", printed)
     assert re.search(r"auc +0\.\d{3} +0\.\d{3} +\+0\.\d{3} \(\+", printed)
-    assert re.search(r"country DE +12 +\d +too few to judge", printed)
+    assert re.search(r"country DE +12 +\d +too few loans", printed)
     assert re.search(r"size small +\d+ +\d+ +0\.\d{3}", printed)
 
 
-def test_a_bundle_of_another_catalogue_than_the_rows_is_one_sentence() -> None:
+def test_a_bundle_of_another_catalogue_is_rejected() -> None:
     ours, theirs = models()
     other = replace(theirs, sheet=replace(theirs.sheet, catalogue="sha256:" + "0" * 64))
     with pytest.raises(ComparisonError, match="The champion was trained with the catalogue sha256:000"):
         compare(ours, other, rows())
-    with pytest.raises(ComparisonError, match=r"The candidate was .*, and these rows are of sha256:111"):
+    with pytest.raises(ComparisonError, match=r"The candidate was .*, but the rows have the catalogue sha256:111"):
         compare(ours, theirs, replace(rows(), catalogue="sha256:" + "1" * 64))
 
 
 def version(number: int, **params: object) -> Version:
-    """A version that was tested from 2023-01-01 on, on the sellers that the usual salt keeps apart."""
-    usual = {
+    """Return a version with a test from 2023-01-01 on, on the sellers held out by the default salt."""
+    default = {
         "evidence": "out_of_time",
         "test_from": "2023-01-01",
         "default_definition": rows().labels.definition,
@@ -147,36 +147,36 @@ def version(number: int, **params: object) -> Version:
         "split.test_days": "120",
         "split.embargo_days": "366",
     }
-    return Version(number, "run", {**usual, **{name: str(value) for name, value in params.items()}}, {}, {}, {})
+    return Version(number, "run", {**default, **{name: str(value) for name, value in params.items()}}, {}, {}, {})
 
 
-def test_shared_rows_are_later_and_of_sellers_whom_the_champion_never_saw() -> None:
+def test_shared_rows_are_later_and_of_sellers_held_out_from_the_champion() -> None:
     found = shared_rows(rows(), version(2), version(1, test_from="2024-01-01", **{"split.salt": "another"}))
     assert found.rows["as_of"].min() >= pd.Timestamp("2024-01-01")
     sellers, everyone = found.rows["seller_id"].nunique(), rows().rows["seller_id"].nunique()
     assert 0.1 < sellers / everyone < 0.4
-    usual = shared_rows(rows(), version(2), version(1, test_from="2024-01-01"))
-    assert set(usual.rows["seller_id"]) != set(found.rows["seller_id"])
+    default = shared_rows(rows(), version(2), version(1, test_from="2024-01-01"))
+    assert set(default.rows["seller_id"]) != set(found.rows["seller_id"])
     half = shared_rows(rows(), version(2), version(1, test_from="2024-01-01", **{"split.unseen_share": 0.6}))
-    assert set(half.rows["seller_id"]) > set(usual.rows["seller_id"])
+    assert set(half.rows["seller_id"]) > set(default.rows["seller_id"])
 
 
 @pytest.mark.parametrize(
-    ("candidate", "champion", "words"),
+    ("candidate", "champion", "message"),
     [
-        ({}, {"default_definition": "60+ days"}, 'predicts "90.*" and version 1 "60.* cannot be compared'),
-        ({}, {"evidence": "out_of_fold"}, "Version 1 learnt from every row there was"),
-        ({"evidence": "out_of_fold"}, {}, "Version 2 learnt from every row there was"),
+        ({}, {"default_definition": "60+ days"}, 'predicts "90.*", but version 1 predicts "60.* cannot be compared'),
+        ({}, {"evidence": "out_of_fold"}, "Version 1 was trained on all rows"),
+        ({"evidence": "out_of_fold"}, {}, "Version 2 was trained on all rows"),
     ],
 )
-def test_models_without_shared_rows_are_one_sentence(
-    candidate: dict[str, object], champion: dict[str, object], words: str
+def test_models_that_cannot_be_compared_are_rejected(
+    candidate: dict[str, object], champion: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(ComparisonError, match=words):
+    with pytest.raises(ComparisonError, match=message):
         shared_rows(rows(), version(2, **candidate), version(1, **champion))
 
 
-def test_too_few_shared_outcomes_are_one_sentence() -> None:
+def test_too_few_shared_outcomes_are_rejected() -> None:
     labels = Labels(rows().rows, 0, OBSERVED, rows().labels.definition)
     few = replace(rows(), rows=rows().rows.assign(bad=False), labels=labels)
     with pytest.raises(LabelError, match="unseen by version 2 and version 1 part has 0 bad"):

@@ -1,4 +1,4 @@
-"""Versions of one catalogue predict again; those of different catalogues meet by their stored test predictions."""
+"""Comparison of versions: the same catalogue predicts again, different catalogues use stored test predictions."""
 
 from __future__ import annotations
 
@@ -42,23 +42,23 @@ def contender(number: int, other_catalogue: bool = False, **params: str) -> Cont
 def stored(monkeypatch: pytest.MonkeyPatch) -> dict[int, pd.DataFrame]:
     """The stored predictions of each version; of version 1, those of the first 300 rows and of some others."""
     second = pd.concat([predict(MODELS[1], ROWS).iloc[:300], predict(MODELS[1], LATER)], ignore_index=True)
-    held = {1: second.sample(frac=1.0, random_state=1), 2: predict(MODELS[0], ROWS)}
-    monkeypatch.setattr(training.compare_versions, "load_predictions", lambda _, version: held.get(version.number))
-    return held
+    tables = {1: second.sample(frac=1.0, random_state=1), 2: predict(MODELS[0], ROWS)}
+    monkeypatch.setattr(training.compare_versions, "load_predictions", lambda _, version: tables.get(version.number))
+    return tables
 
 
-def compared(candidate: Contender, champion: Contender) -> Comparison:
+def comparison(candidate: Contender, champion: Contender) -> Comparison:
     registry: Registry = None  # type: ignore[assignment]
     source: LabelSource = None  # type: ignore[assignment]
     return compare_versions(registry, source, candidate, champion)
 
 
 @pytest.mark.parametrize("candidate_is_other", [False, True])
-def test_versions_of_different_catalogues_meet_on_the_loans_that_both_were_tested_on(
+def test_versions_of_different_catalogues_are_compared_on_shared_test_loans(
     stored: dict[int, pd.DataFrame], candidate_is_other: bool
 ) -> None:
     assert set(stored) == {1, 2}
-    found = compared(contender(2, candidate_is_other), contender(1, other_catalogue=True))
+    found = comparison(contender(2, candidate_is_other), contender(1, other_catalogue=True))
     expected = compare(*MODELS, ROWS.select(ROWS.rows.index.to_series() < 300))
     assert (found.rows, found.figures, found.agreement) == (300, expected.figures, expected.agreement)
     assert expected.figures["auc"].difference.value > 0
@@ -66,23 +66,23 @@ def test_versions_of_different_catalogues_meet_on_the_loans_that_both_were_teste
 
 def test_versions_of_this_catalogue_predict_again(stored: dict[int, pd.DataFrame]) -> None:
     stored.clear()
-    found = compared(contender(2), contender(1))
+    found = comparison(contender(2), contender(1))
     assert 100 < found.rows < 500
 
 
-def test_a_run_of_another_catalogue_without_predictions_is_one_sentence(stored: dict[int, pd.DataFrame]) -> None:
+def test_a_run_of_another_catalogue_without_predictions_is_rejected(stored: dict[int, pd.DataFrame]) -> None:
     del stored[1]
     with pytest.raises(ComparisonError, match=r"Version 1 was trained with the catalogue sha256:0+, .* stored no test"):
-        compared(contender(2), contender(1, other_catalogue=True))
+        comparison(contender(2), contender(1, other_catalogue=True))
 
 
-def test_too_few_loans_in_both_tests_is_one_sentence(stored: dict[int, pd.DataFrame]) -> None:
+def test_too_few_loans_in_both_tests_are_rejected(stored: dict[int, pd.DataFrame]) -> None:
     stored[1] = predict(MODELS[1], LATER)
-    with pytest.raises(ComparisonError, match="only 0 loans, 0 of them bad, were in the tests of both"):
-        compared(contender(2), contender(1, other_catalogue=True))
+    with pytest.raises(ComparisonError, match="only 0 loans, 0 of them bad, were in both tests"):
+        comparison(contender(2), contender(1, other_catalogue=True))
 
 
-def test_what_was_not_tested_out_of_time_is_not_compared(stored: dict[int, pd.DataFrame]) -> None:
+def test_a_version_without_an_out_of_time_test_is_rejected(stored: dict[int, pd.DataFrame]) -> None:
     assert stored
-    with pytest.raises(ComparisonError, match="Version 1 learnt from every row"):
-        compared(contender(2), contender(1, other_catalogue=True, evidence="out_of_fold"))
+    with pytest.raises(ComparisonError, match="Version 1 was trained on all rows"):
+        comparison(contender(2), contender(1, other_catalogue=True, evidence="out_of_fold"))

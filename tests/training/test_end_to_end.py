@@ -182,7 +182,7 @@ def test_a_second_ingest_of_a_delivery_changes_nothing(mine: World) -> None:
 def test_an_impossible_request_is_a_one_line_error(mine: World) -> None:
     cases: list[tuple[tuple[str | Path, ...], str]] = [
         (("score", "S-nobody"), 'No operating data of the seller "S-nobody"'),
-        (("promote", "99", *APPROVAL), "There is no version 99 of sellerscore; registered are 1."),
+        (("promote", "99", *APPROVAL), "Unknown version 99 of sellerscore. Registered versions: 1."),
         (("train", "--labels", "none.csv"), "There is no label table at none.csv"),
         (("simulate", "--days", "365", "--out", "new"), "days is 365. Use a value from 366 to 3660"),
         (("simulate", "--sellers", "0", "--out", "new"), "sellers is 0. Use a value from 1"),
@@ -245,7 +245,7 @@ def test_bad_rows_are_quarantined_by_rule_and_the_rest_is_accepted(
 def test_without_data_each_command_names_the_first_step(fresh: World) -> None:
     assert "Ingest a delivery first" in refused(fresh, "train")
     assert "Ingest a delivery first" in refused(fresh, "features")
-    assert "run `sellerscore train`" in refused(fresh, "promote", *APPROVAL)
+    assert "Run `sellerscore train`" in refused(fresh, "promote", *APPROVAL)
 
 
 def test_an_unreachable_cluster_is_a_one_line_error(mine: World, monkeypatch: pytest.MonkeyPatch) -> None:

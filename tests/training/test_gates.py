@@ -1,4 +1,4 @@
-"""Gates: each stands in the way of what it is for, and of what was never measured; a file may loosen them by name."""
+"""Gates: each stops a model for its own reason, or if its figure was not measured; a file can loosen them."""
 
 from __future__ import annotations
 
@@ -44,55 +44,54 @@ GOOD = {
 }
 
 
-def grounds(
-    changes: dict[str, float] | None = None, tags: dict[str, str] | None = None, **others: object
+def inputs(
+    changes: dict[str, float] | None = None, tags: dict[str, str] | None = None, **changed_inputs: object
 ) -> GateInputs:
-    """What a good first model is judged by, with some of it changed."""
+    """Return the gate inputs of a good first model, with some changes."""
     counts = {"sums": PointSumCheck(100, 0), "test_rows": 400, "test_bad": 50}
-    return GateInputs(**{**counts, "metrics": {**GOOD, **(changes or {})}, "tags": tags or {}, **others})
+    return GateInputs(**{**counts, "metrics": {**GOOD, **(changes or {})}, "tags": tags or {}, **changed_inputs})
 
 
-def compared(*segments: tuple[str, Estimate | None]) -> Comparison:
-    """A comparison of which the gates see the segments only."""
+def comparison_of(*segments: tuple[str, Estimate | None]) -> Comparison:
+    """Return a comparison with these segments."""
     found = (
-        Segment("country", value, 100, 20, None if lost is None else Paired(0.7, 0.7 - lost.value, lost))
-        for value, lost in segments
+        Segment("country", value, 100, 20, None if loss is None else Paired(0.7, 0.7 - loss.value, loss))
+        for value, loss in segments
     )
     return Comparison(200, 40, {}, Agreement(0.9, 3.0, 1.0, 0.9), tuple(found))
 
 
-def stopped(gates: Gates, given: GateInputs) -> list[str]:
-    return [check.gate for check in failed_gates(evaluate_gates(gates, given))]
+def failed(gates: Gates, gate_inputs: GateInputs) -> list[str]:
+    return [check.gate for check in failed_gates(evaluate_gates(gates, gate_inputs))]
 
 
-def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
-    checks = evaluate_gates(Gates(), grounds())
+def test_a_good_first_model_passes_with_a_summary_of_each_gate() -> None:
+    checks = evaluate_gates(Gates(), inputs())
     assert failed_gates(checks) == ()
     verdicts = {check.gate: check.verdict for check in checks}
     assert verdicts.pop("segments") is GateVerdict.DOES_NOT_APPLY
     assert set(verdicts.values()) == {GateVerdict.PASSED}
-    said = {check.gate: check.said for check in checks}
-    assert said["calibration"] == (
-        "the calibration slope is 1.02 (0.93 to 1.11); required is 0.9 to 1.1, or 1 within its 95% interval; with "
-        "these loans, a slope from 0.93 to 1.11 cannot be excluded"
+    summary = {check.gate: check.summary for check in checks}
+    assert summary["calibration"] == (
+        "calibration slope: 1.02 (0.93 to 1.11); limit: 0.9 to 1.1, or a 95% interval that contains 1; these loans "
+        "cannot exclude a slope from 0.93 to 1.11"
     )
-    assert said["drift"] == (
-        "the PSI of the score is 0.040, its 95% interval begins at 0.000; allowed is 0.25 at most, or an interval that "
+    assert summary["drift"] == (
+        "PSI of the score: 0.040, lower end of its 95% interval 0.000; limit: at most 0.25, or an interval that "
         "reaches it"
     )
-    assert said["outcomes"] == (
-        "50 of 400 test loans went bad; required are 50 or more; an AUC measured on them is uncertain by about ±0.06"
+    assert summary["outcomes"] == (
+        "50 of 400 test loans are bad; limit: at least 50; the AUC is uncertain by about ±0.06"
     )
-    assert said["discrimination"] == (
-        "AUC is 0.800 (0.740 to 0.860); required is above 0.5 with its whole 95% interval. AUC less that of the "
-        "scorecard on the same loans is +0.020 (-0.010 to +0.050); its upper end must not lie below 0. 50 defaults "
-        "cannot show a difference below about 0.03"
+    assert summary["discrimination"] == (
+        "AUC: 0.800 (0.740 to 0.860); limit: 95% interval above 0.5. AUC less that of the scorecard on the same loans: "
+        "+0.020 (-0.010 to +0.050); limit: upper end at least 0. 50 defaults cannot show a difference below about 0.03"
     )
-    assert said["fake_orders"] == (
-        "5.0% of 30 sellers gain by fake orders; allowed is 0.05 at most; of all sellers it may be 1.2% to 19.1%"
+    assert summary["fake_orders"] == (
+        "5.0% of 30 sellers gain from fake orders; limit: at most 0.05; 95% interval: 1.2% to 19.1%"
     )
-    assert said["alarms"] == "no study raised an alarm"
-    assert "100 of 100 test rows" in said["sums"]
+    assert summary["alarms"] == "no study raised an alarm"
+    assert "100 of 100 test rows" in summary["sums"]
 
 
 @pytest.mark.parametrize(
@@ -122,130 +121,128 @@ def test_a_good_first_model_passes_and_each_gate_says_what_it_saw() -> None:
         ("calibration", {"model.calibration_slope": 1.2, "model.calibration_slope_low": 1.01}),
     ],
 )
-def test_each_gate_stops_what_it_is_for_and_no_other_does(gate: str, changes: dict[str, float]) -> None:
-    assert stopped(Gates(), grounds(changes)) == [gate]
+def test_each_gate_fails_alone(gate: str, changes: dict[str, float]) -> None:
+    assert failed(Gates(), inputs(changes)) == [gate]
 
 
-def test_few_defaults_are_no_fault_of_the_calibration() -> None:
+def test_an_uncertain_calibration_slope_passes() -> None:
     unsure = {"model.calibration_slope": 0.6, "model.calibration_slope_low": 0.1, "model.calibration_slope_high": 1.3}
-    assert stopped(Gates(), grounds(unsure)) == []
+    assert failed(Gates(), inputs(unsure)) == []
 
 
-def test_so_few_bad_loans_that_every_interval_passes_stop_it() -> None:
-    """As a test of 18 loans with 2 bad was measured: any slope, any drift may be chance."""
+def test_too_few_bad_loans_fail() -> None:
+    """With 2 bad of 18 test loans, intervals are so wide that the other gates pass."""
     wide = {
         "model.calibration_slope": 1.35,
         "model.calibration_slope_low": 0.79,
         "model.calibration_slope_high": 36.5,
         "drift.score_psi": 1.86,
     }
-    few = grounds(wide, test_rows=18, test_bad=2)
+    few = inputs(wide, test_rows=18, test_bad=2)
     (check,) = failed_gates(evaluate_gates(Gates(), few))
     assert check.gate == "outcomes"
-    assert check.said.startswith("2 of 18 test loans went bad; required are 50 or more")
-    assert stopped(Gates(), grounds(test_bad=49)) == ["outcomes"]
-    assert stopped(Gates(test_bad_least=2), few) == []
-    assert stopped(Gates(), grounds(test_bad=None)) == ["outcomes"]
+    assert check.summary.startswith("2 of 18 test loans are bad; limit: at least 50")
+    assert failed(Gates(), inputs(test_bad=49)) == ["outcomes"]
+    assert failed(Gates(test_bad_least=2), few) == []
+    assert failed(Gates(), inputs(test_bad=None)) == ["outcomes"]
 
 
-def test_few_test_rows_are_no_drift() -> None:
-    assert stopped(Gates(), grounds({"drift.score_psi": 0.9, "drift.score_psi_low": 0.25})) == []
+def test_an_uncertain_psi_passes() -> None:
+    assert failed(Gates(), inputs({"drift.score_psi": 0.9, "drift.score_psi_low": 0.25})) == []
 
 
 @pytest.mark.parametrize("name", sorted(GOOD))
-def test_what_was_not_measured_fails(name: str) -> None:
-    given = grounds()
-    lacking = replace(given, metrics={key: value for key, value in GOOD.items() if key != name})
+def test_a_figure_that_was_not_measured_fails(name: str) -> None:
+    gate_inputs = inputs()
+    lacking = replace(gate_inputs, metrics={key: value for key, value in GOOD.items() if key != name})
     (check,) = failed_gates(evaluate_gates(Gates(), lacking))
-    assert f"{name} was not measured in its run" in check.said
+    assert f"{name} was not measured" in check.summary
 
 
-def test_a_study_that_had_nothing_to_measure_says_why_and_stops_nobody() -> None:
+def test_the_gate_of_a_study_with_nothing_to_measure_does_not_apply() -> None:
     metrics = {key: value for key, value in GOOD.items() if not key.startswith("fake_orders.")}
-    given = grounds(metrics=metrics, tags={"not_measured.fake_orders": "These sellers are not simulated."})
-    verdicts = {check.gate: check for check in evaluate_gates(Gates(), given)}
+    gate_inputs = inputs(metrics=metrics, tags={"not_measured.fake_orders": "These sellers are not simulated."})
+    verdicts = {check.gate: check for check in evaluate_gates(Gates(), gate_inputs)}
     assert verdicts["fake_orders"].verdict is GateVerdict.DOES_NOT_APPLY
-    assert verdicts["fake_orders"].said == "These sellers are not simulated."
-    assert stopped(Gates(), given) == []
+    assert verdicts["fake_orders"].summary == "These sellers are not simulated."
+    assert failed(Gates(), gate_inputs) == []
 
 
-def test_a_study_that_the_settings_declined_fails_unless_the_file_accepts_it() -> None:
-    """Else whoever trains turns a gate off in the settings of the training."""
+def test_the_gate_of_a_skipped_study_fails_unless_the_file_accepts_it() -> None:
+    """Otherwise the trainer could turn a gate off in the settings of the training."""
     metrics = {key: value for key, value in GOOD.items() if not key.startswith("fake_orders.")}
-    given = grounds(metrics=metrics, tags={"declined.fake_orders": "The settings ask for no seller."})
-    (check,) = failed_gates(evaluate_gates(Gates(), given))
+    gate_inputs = inputs(metrics=metrics, tags={"declined.fake_orders": "The settings ask for no seller."})
+    (check,) = failed_gates(evaluate_gates(Gates(), gate_inputs))
     assert check.gate == "fake_orders"
-    assert check.said.endswith(
-        "was not measured in its run (The settings ask for no seller.); train again with other settings"
-    )
-    assert stopped(Gates(may_be_unmeasured=("fake_orders",)), given) == []
+    assert check.summary.endswith("was not measured (The settings ask for no seller.); train again with other settings")
+    assert failed(Gates(may_be_unmeasured=("fake_orders",)), gate_inputs) == []
 
 
-def test_too_few_sellers_let_buy_fake_orders_say_how_to_ask_more() -> None:
-    given = grounds({"fake_orders.sellers": 1.0, "fake_orders.gaining_share": 0.0})
-    (check,) = failed_gates(evaluate_gates(Gates(), given))
-    assert "0.0% of 1 sellers gain by fake orders; allowed is 0.05 at most, and of 30 sellers at least" in check.said
-    assert stopped(Gates(fake_orders_sellers_least=1), given) == []
+def test_too_few_attacked_sellers_fail() -> None:
+    gate_inputs = inputs({"fake_orders.sellers": 1.0, "fake_orders.gaining_share": 0.0})
+    (check,) = failed_gates(evaluate_gates(Gates(), gate_inputs))
+    assert "0.0% of 1 sellers gain from fake orders; limit: at most 0.05, of at least 30 sellers" in check.summary
+    assert failed(Gates(fake_orders_sellers_least=1), gate_inputs) == []
 
 
-def test_a_file_may_accept_what_was_not_measured_by_name() -> None:
+def test_a_file_can_accept_studies_that_were_not_measured() -> None:
     metrics = {key: value for key, value in GOOD.items() if not key.startswith(("fake_orders.", "drift."))}
-    given = grounds(metrics=metrics)
-    assert stopped(Gates(may_be_unmeasured=("fake_orders",)), given) == ["drift"]
-    assert stopped(Gates(may_be_unmeasured=("fake_orders", "drift")), given) == []
+    gate_inputs = inputs(metrics=metrics)
+    assert failed(Gates(may_be_unmeasured=("fake_orders",)), gate_inputs) == ["drift"]
+    assert failed(Gates(may_be_unmeasured=("fake_orders", "drift")), gate_inputs) == []
 
 
 @pytest.mark.parametrize("sums", [PointSumCheck(100, 1), PointSumCheck(0, 0)])
-def test_one_row_that_misses_its_score_stops_it_and_so_does_none_scored(sums: PointSumCheck) -> None:
-    assert stopped(Gates(may_be_unmeasured=("monotone",)), grounds(sums=sums)) == ["sums"]
+def test_wrong_point_sums_and_no_scored_row_fail(sums: PointSumCheck) -> None:
+    assert failed(Gates(may_be_unmeasured=("monotone",)), inputs(sums=sums)) == ["sums"]
 
 
-def test_alarms_stop_it_until_each_is_accepted_by_name() -> None:
+def test_alarms_fail_until_each_is_accepted() -> None:
     tags = {"alarm.leaks": "A label copy.", "alarm.bands": "Band D is empty.", "bundle": "sha256:1"}
-    (check,) = failed_gates(evaluate_gates(Gates(accepted_alarms=("bands",)), grounds(tags=tags)))
-    assert (check.gate, check.said) == (
+    (check,) = failed_gates(evaluate_gates(Gates(accepted_alarms=("bands",)), inputs(tags=tags)))
+    assert (check.gate, check.summary) == (
         "alarms",
-        "leaks: A label copy.; accepted by the gates file are the alarms of bands",
+        "leaks: A label copy.; the gates file accepts the alarms of bands",
     )
     (accepted,) = (
-        c for c in evaluate_gates(Gates(accepted_alarms=("bands", "leaks")), grounds(tags=tags)) if c.gate == "alarms"
+        c for c in evaluate_gates(Gates(accepted_alarms=("bands", "leaks")), inputs(tags=tags)) if c.gate == "alarms"
     )
-    assert (accepted.verdict, accepted.said) == (
+    assert (accepted.verdict, accepted.summary) == (
         GateVerdict.PASSED,
-        "accepted by the gates file are the alarms of bands, leaks",
+        "the gates file accepts the alarms of bands, leaks",
     )
 
 
-def test_the_alarm_of_boosting_rounds_may_be_accepted() -> None:
-    """It is raised by a finding of the fit, which is not among the studies."""
+def test_the_alarm_of_boosting_rounds_can_be_accepted() -> None:
+    """The fit raises it, which is not a study."""
     tags = {"alarm.rounds": "The loss still fell at the limit.", "bundle": "sha256:1"}
-    assert stopped(Gates(), grounds(tags=tags)) == ["alarms"]
-    assert stopped(Gates(accepted_alarms=("rounds",)), grounds(tags=tags)) == []
+    assert failed(Gates(), inputs(tags=tags)) == ["alarms"]
+    assert failed(Gates(accepted_alarms=("rounds",)), inputs(tags=tags)) == []
 
 
-def test_a_segment_that_is_worse_beyond_the_limit_and_beyond_chance_stops_it() -> None:
+def test_a_segment_that_is_worse_beyond_limit_and_chance_fails() -> None:
     worse, within, unsure = Estimate(-0.05, -0.08, -0.01), Estimate(-0.01, -0.02, -0.005), Estimate(-0.05, -0.12, 0.01)
-    found = compared(("CN", worse), ("VN", within), ("DE", unsure), ("US", None), ("GB", Estimate(0.1, 0.05, 0.2)))
-    (check,) = failed_gates(evaluate_gates(Gates(), grounds(comparison=found)))
+    found = comparison_of(("CN", worse), ("VN", within), ("DE", unsure), ("US", None), ("GB", Estimate(0.1, 0.05, 0.2)))
+    (check,) = failed_gates(evaluate_gates(Gates(), inputs(comparison=found)))
     assert check.gate == "segments"
-    assert "in country CN by -0.050 (-0.080 to -0.010) of 4 segments" in check.said
-    assert stopped(Gates(segment_auc_worse_most=0.05), grounds(comparison=found)) == []
+    assert "in country CN by -0.050 (-0.080 to -0.010) of 4 segments" in check.summary
+    assert failed(Gates(segment_auc_worse_most=0.05), inputs(comparison=found)) == []
 
 
-def test_segments_without_outcomes_enough_say_so() -> None:
-    checks = evaluate_gates(Gates(), grounds(comparison=compared(("CN", None))))
+def test_segments_with_too_few_outcomes_are_reported() -> None:
+    checks = evaluate_gates(Gates(), inputs(comparison=comparison_of(("CN", None))))
     (check,) = (check for check in checks if check.gate == "segments")
     assert check.verdict is GateVerdict.DOES_NOT_APPLY
-    assert "it cannot be claimed that none is ranked worse" in check.said
+    assert "a worse ranking cannot be excluded" in check.summary
 
 
-def test_a_champion_that_cannot_be_compared_stops_it_unless_the_file_says_otherwise() -> None:
-    given = grounds(incomparable="They were trained with different catalogues.")
-    assert stopped(Gates(), given) == ["segments"]
-    assert stopped(Gates(champion_comparable=False), given) == []
+def test_a_champion_that_cannot_be_compared_fails_unless_the_file_accepts_it() -> None:
+    gate_inputs = inputs(incomparable="They were trained with different catalogues.")
+    assert failed(Gates(), gate_inputs) == ["segments"]
+    assert failed(Gates(champion_comparable=False), gate_inputs) == []
 
 
-def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
+def test_limits_can_be_written_and_read(tmp_path: Path) -> None:
     path = tmp_path / "gates.toml"
     path.write_text(Gates().as_toml())
     assert read_settings(path, Gates) == Gates()
@@ -254,7 +251,7 @@ def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("psi = 1", "there is no setting psi"),
         ("score_psi_most = 'much'", "score_psi_most is 'much'"),
@@ -265,17 +262,17 @@ def test_limits_that_are_shown_are_read_back(tmp_path: Path) -> None:
         ("accepted_alarms = 'all'", "accepted_alarms is 'all'"),
         (
             "accepted_alarms = ['leak']",
-            "accepted_alarms names 'leak', which is no study; there are backtest, bands, begins,",
+            "accepted_alarms names the unknown study 'leak'. Known studies: backtest, bands, begins,",
         ),
-        ("may_be_unmeasured = ['fake_order']", "may_be_unmeasured names 'fake_order', which is no study"),
+        ("may_be_unmeasured = ['fake_order']", "may_be_unmeasured names the unknown study 'fake_order'"),
     ],
 )
-def test_a_broken_file_of_gates_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_gates_file_is_rejected(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "gates.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match="settings file") as raised:
         read_settings(path, Gates)
-    assert words in str(raised.value)
+    assert message in str(raised.value)
 
 
 SMALL = {
@@ -300,18 +297,18 @@ def demo() -> Gates:
     return read_settings(Path(__file__).parents[2] / "training" / "simulation" / "gates.toml", Gates)
 
 
-def test_the_gates_of_the_demo_let_its_model_pass() -> None:
-    assert stopped(demo(), grounds(SMALL, test_rows=177, test_bad=16)) == []
+def test_the_demo_model_passes_the_demo_gates() -> None:
+    assert failed(demo(), inputs(SMALL, test_rows=177, test_bad=16)) == []
 
 
 @pytest.mark.parametrize(
-    ("gate", "changes", "others"),
+    ("gate", "changes", "changed_inputs"),
     [
         ("sums", {}, {"sums": PointSumCheck(176, 1)}),
         ("outcomes", {}, {"test_bad": 5}),
         ("monotone", {"monotone.violations": 1.0}, {}),
         ("calibration", {"model.calibration_slope": 0.4, "model.calibration_slope_high": 0.9}, {}),
-        # an AUC of 0.123, which these gates once let pass, and one that 16 defaults cannot tell from chance
+        # a reversed ranking, and an AUC below that of chance
         ("discrimination", {"discrimination.auc": 0.123, "discrimination.auc_low": 0.05}, {}),
         ("discrimination", {"discrimination.auc": 0.49, "discrimination.auc_low": 0.37}, {}),
         ("discrimination", {"discrimination.auc_difference_high": -0.11}, {}),
@@ -322,20 +319,20 @@ def test_the_gates_of_the_demo_let_its_model_pass() -> None:
         ("alarms", {}, {"tags": {"alarm.monotone": "A move against its sign."}}),
     ],
 )
-def test_each_gate_of_the_demo_can_fail_on_a_sample_of_its_size(
-    gate: str, changes: dict[str, float], others: dict[str, object]
-) -> None:
-    assert stopped(demo(), grounds({**SMALL, **changes}, **{"test_rows": 177, "test_bad": 16, **others})) == [gate]
+def test_each_demo_gate_can_fail(gate: str, changes: dict[str, float], changed_inputs: dict[str, object]) -> None:
+    assert failed(demo(), inputs({**SMALL, **changes}, **{"test_rows": 177, "test_bad": 16, **changed_inputs})) == [
+        gate
+    ]
 
 
-def test_the_gates_of_the_tests_world_can_fail_too() -> None:
+def test_the_gates_of_the_test_world_can_fail() -> None:
     gates = read_settings(Path(__file__).parents[1] / "world_gates.toml", Gates)
-    assert stopped(gates, grounds(SMALL, test_rows=40, test_bad=5)) == []
-    assert stopped(gates, grounds({**SMALL, "discrimination.auc": 0.5}, test_rows=40, test_bad=5)) == ["discrimination"]
-    assert stopped(gates, grounds(SMALL, test_rows=40, test_bad=2)) == ["outcomes"]
+    assert failed(gates, inputs(SMALL, test_rows=40, test_bad=5)) == []
+    assert failed(gates, inputs({**SMALL, "discrimination.auc": 0.5}, test_rows=40, test_bad=5)) == ["discrimination"]
+    assert failed(gates, inputs(SMALL, test_rows=40, test_bad=2)) == ["outcomes"]
 
 
-def test_each_alarm_that_the_demo_accepts_has_its_reason_beside() -> None:
+def test_each_accepted_alarm_of_the_demo_has_a_comment() -> None:
     text = (Path(__file__).parents[2] / "training" / "simulation" / "gates.toml").read_text()
     block = text[text.index("accepted_alarms = [") :]
     for study in demo().accepted_alarms:
@@ -343,18 +340,18 @@ def test_each_alarm_that_the_demo_accepts_has_its_reason_beside() -> None:
         assert before[-1].strip().startswith("#"), study
 
 
-def test_a_sample_with_too_narrow_an_interval_may_be_judged_by_its_estimate() -> None:
+def test_the_auc_estimate_alone_can_be_enough() -> None:
     chance = {"discrimination.auc": 0.6, "discrimination.auc_low": 0.4}
-    assert stopped(Gates(), grounds(chance)) == ["discrimination"]
-    assert stopped(Gates(auc_interval_above_chance=False), grounds(chance)) == []
+    assert failed(Gates(), inputs(chance)) == ["discrimination"]
+    assert failed(Gates(auc_interval_above_chance=False), inputs(chance)) == []
     none = {"discrimination.auc": 0.5, "discrimination.auc_low": 0.4}
-    assert stopped(Gates(auc_interval_above_chance=False), grounds(none)) == ["discrimination"]
+    assert failed(Gates(auc_interval_above_chance=False), inputs(none)) == ["discrimination"]
 
 
-def test_the_gates_of_the_demo_stay_strict_where_the_number_of_loans_does_not_matter() -> None:
+def test_the_demo_gates_are_strict_where_sample_size_does_not_matter() -> None:
     path = Path(__file__).parents[2] / "training" / "simulation" / "gates.toml"
-    usual = Gates()
+    default = Gates()
     kept = ("monotone_violations_most", "hiding_gain_most", "score_psi_most", "may_be_unmeasured")
     for name in (*kept, "auc_interval_above_chance"):
-        assert getattr(demo(), name) == getattr(usual, name)
-    assert set(tomllib.loads(path.read_text())) < set(vars(usual))
+        assert getattr(demo(), name) == getattr(default, name)
+    assert set(tomllib.loads(path.read_text())) < set(vars(default))

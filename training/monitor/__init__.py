@@ -1,1 +1,1 @@
-"""Watches models at work: the scores that were given, held against the training population and the outcomes so far."""
+"""Monitoring of the models in use: drift, performance, calibration and freshness of the data, with alarms."""

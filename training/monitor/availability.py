@@ -237,7 +237,7 @@ def _freshness_summary(ages: list[TableAge], today: date, bundle: Bundle | None)
 def period(scores: pd.DataFrame, today: date, days: int) -> Finding:
     """Count the assessments, and those with a score, in the analysis period, for all models together.
 
-    Example: if nobody requested a score for a month, with `days` of 30, the figures are `answers` 0 and `scored` 0.
+    Example: without requests for a month and with `days` of 30, the figures are `answers` 0 and `scored` 0.
 
     Args:
         scores: a frame of `SCORES` as `select_scores` returns it.

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from features.home import state_folder
-from training.output import Output, OutputOption
+from training.console import OutputFormat, OutputOption
 
 if TYPE_CHECKING:
     from scoring import Bundle
@@ -78,7 +78,7 @@ def monitor_app(source: Callable[[], ScoreSource]) -> typer.Typer:
         config: _Config = None,
         report: _Report = None,
         show_config: _ShowConfig = False,
-        output: OutputOption = Output.TABLE,
+        output: OutputOption = OutputFormat.TABLE,
     ) -> None:
         """Monitor drift, performance by vintage, calibration and freshness of the data. Writes an HTML report.
 
@@ -127,21 +127,20 @@ def _writable(report: Path | None, today: date) -> Path:
     return report
 
 
-def _monitor(request: _Request, page: Path, output: Output) -> MonitorResult:
+def _monitor(request: _Request, page: Path, output: OutputFormat) -> MonitorResult:
     from rich.console import Console
 
     from features.store.folders import replace_text
-    from training.console import show_steps
-    from training.monitor.report import render
-    from training.monitor.run import monitor, result_tables, to_json
+    from training.monitor.report import render, to_json
+    from training.monitor.run import monitor, result_tables
 
-    with show_steps("Reading scores") as step:
+    with Console(stderr=True).status("Reading scores") as status:
         inputs = _read_inputs(request)
-        result = monitor(inputs, request.config, step)
-        step("Logging to MLflow")
+        result = monitor(inputs, request.config, lambda step: status.update(f"Monitoring {step}"))
+        status.update("Logging to MLflow")
         result, run_ids = _log(request, inputs, result)
         replace_text(page, render(result, request.config))
-    if output is Output.JSON:
+    if output is OutputFormat.JSON:
         typer.echo(to_json(result, str(page), run_ids))
         return result
     console = Console()
@@ -195,9 +194,9 @@ def _log(request: _Request, inputs: MonitorInputs, result: MonitorResult) -> tup
     from dataclasses import replace
 
     from training.errors import RegistryError
-    from training.monitor.report import render
-    from training.monitor.run import monitoring_runs, to_json
-    from training.registry.monitoring import log_monitoring
+    from training.monitor.report import render, to_json
+    from training.monitor.run import monitoring_runs
+    from training.registry import log_monitoring
 
     if inputs.models.registry_error:
         return result, ()

@@ -165,7 +165,7 @@ def _no_matured(monitored: MonitoredModel) -> str:
         return "Performance cannot be measured yet."
     return (
         f"None of them is matured ({monitored.model.bundle.policy.default_definition}), so performance cannot be "
-        "measured yet. Loans that are already bad say nothing about the others."
+        "measured yet. Early defaults do not show the default rate."
     )
 
 

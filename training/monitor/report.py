@@ -1,4 +1,4 @@
-"""The HTML report of monitoring, with its charts.
+"""The report of monitoring as HTML with charts, and as JSON.
 
 The page needs no script and no network, and suits light and dark, narrow and wide screens. A chart is a list of HTML
 rows with an SVG strip each, so that its text keeps its size on a narrow screen.
@@ -6,6 +6,7 @@ rows with an SVG strip each, so that its text keeps its size on a narrow screen.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from training.evidence.report_blocks import of_frame
 from training.monitor import availability, calibration, drift, performance
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jinja2 import Environment
 
     from training.config import MonitorConfig, Threshold
     from training.evidence.study import Finding
-    from training.monitor.run import MonitorResult
+    from training.monitor.run import ModelResult, MonitorResult
 
 WIDTH: Final = 1000.0
 """Width of every strip in SVG units."""
@@ -243,3 +245,56 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def to_json(result: MonitorResult, report: str, run_ids: tuple[str, ...]) -> str:
+    """Return the whole result as JSON; NaN becomes null.
+
+    Args:
+        result: of monitoring.
+        report: path of the HTML report.
+        run_ids: of the MLflow runs; empty if nothing was logged.
+    """
+    content = {
+        "today": result.today.isoformat(),
+        "alarms": list(result.alarms),
+        "said": result.notice,
+        "nothing_scored": result.nothing_scored,
+        "period": _finding_fields(result.period),
+        "freshness": _finding_fields(result.freshness),
+        "models": [_model_fields(each) for each in result.models],
+        "report": report,
+        "run_ids": list(run_ids),
+    }
+    return json.dumps(content, ensure_ascii=False, allow_nan=False)
+
+
+def _model_fields(result: ModelResult) -> dict[str, Any]:
+    model = result.monitored.model
+    return {
+        "bundle": model.bundle.digest,
+        "version": None if model.version is None else model.version.number,
+        "in_use": result.monitored.in_use,
+        "findings": [_finding_fields(finding) for finding in result.findings],
+    }
+
+
+def _finding_fields(finding: Finding) -> dict[str, Any]:
+    return {
+        "name": finding.name,
+        "title": finding.title,
+        "said": finding.summary,
+        "figures": dict(finding.figures),
+        "tables": {title: _records(frame) for title, frame in finding.tables.items()},
+        "alarms": list(finding.alarms),
+    }
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
+    return [
+        {
+            str(name): None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in row.items()
+        }
+        for row in frame.to_dict("records")
+    ]

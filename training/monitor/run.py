@@ -1,13 +1,12 @@
-"""A run of monitoring: the studies of every model that issued scores, and the result as table, JSON and MLflow runs."""
+"""A run of monitoring: the studies of every model that issued scores, and the result as table and MLflow runs."""
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from rich.markup import escape
 from rich.table import Table
@@ -22,8 +21,7 @@ from training.monitor.inputs import Outcomes, load_outcomes
 from training.monitor.performance import shadow, vintages
 from training.monitor.score_log import KnownModels, short_digest
 from training.monitor.subject import MonitoredModel
-from training.registry import ALARM, NOT_MEASURED
-from training.registry.monitoring import MonitoringRun
+from training.registry import ALARM, NOT_MEASURED, MonitoringRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,13 +32,7 @@ if TYPE_CHECKING:
     from training.console import Step
     from training.monitor.subject import References
 
-STUDIES: Final[tuple[Callable[[MonitoredModel], Finding], ...]] = (
-    request_outcomes,
-    drift,
-    vintages,
-    calibration,
-    shadow,
-)
+STUDIES: Final = (request_outcomes, drift, vintages, calibration, shadow)
 """The studies of each model, in the order of the report."""
 
 
@@ -133,7 +125,7 @@ def monitor(inputs: MonitorInputs, config: MonitorConfig, step: Step = lambda _:
         LabelError: the label table of outcomes cannot be read.
         StoreError: the operating data cannot be read.
     """
-    results = [_study(monitored, step) for monitored in _monitored_models(inputs, config)]
+    results = [ModelResult(each, tuple(_study(each, step))) for each in _monitored_models(inputs, config)]
     results.sort(key=_rank, reverse=True)
     step("age of the data")
     bundle = inputs.champion or (results[0].monitored.model.bundle if results else None)
@@ -172,12 +164,10 @@ def _monitored_models(inputs: MonitorInputs, config: MonitorConfig) -> Iterator[
         )
 
 
-def _study(monitored: MonitoredModel, step: Step) -> ModelResult:
-    findings = []
+def _study(monitored: MonitoredModel, step: Step) -> Iterator[Finding]:
     for study in STUDIES:
         step(f"{monitored.model.name}: {study.__name__.replace('_', ' ')}")
-        findings.append(study(monitored))
-    return ModelResult(monitored, tuple(findings))
+        yield study(monitored)
 
 
 def _problems(inputs: MonitorInputs) -> Iterator[str]:
@@ -236,76 +226,24 @@ def _cell(figures: Mapping[str, float], name: str, template: str, second: str) -
     return template.format(value=figures[name], second=figures.get(second, math.nan), **ends)
 
 
-def to_json(result: MonitorResult, report: str, run_ids: tuple[str, ...]) -> str:
-    """Return the whole result as JSON; NaN becomes null.
-
-    Args:
-        result: of monitoring.
-        report: path of the HTML report.
-        run_ids: of the MLflow runs; empty if nothing was logged.
-    """
-    content = {
-        "today": result.today.isoformat(),
-        "alarms": list(result.alarms),
-        "said": result.notice,
-        "nothing_scored": result.nothing_scored,
-        "period": _finding_fields(result.period),
-        "freshness": _finding_fields(result.freshness),
-        "models": [_model_fields(each) for each in result.models],
-        "report": report,
-        "run_ids": list(run_ids),
-    }
-    return json.dumps(content, ensure_ascii=False, allow_nan=False)
-
-
-def _model_fields(result: ModelResult) -> dict[str, Any]:
-    model = result.monitored.model
-    return {
-        "bundle": model.bundle.digest,
-        "version": None if model.version is None else model.version.number,
-        "in_use": result.monitored.in_use,
-        "findings": [_finding_fields(finding) for finding in result.findings],
-    }
-
-
-def _finding_fields(finding: Finding) -> dict[str, Any]:
-    return {
-        "name": finding.name,
-        "title": finding.title,
-        "said": finding.summary,
-        "figures": dict(finding.figures),
-        "tables": {title: _records(frame) for title, frame in finding.tables.items()},
-        "alarms": list(finding.alarms),
-    }
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, object]]:
-    return [
-        {
-            str(name): None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in row.items()
-        }
-        for row in frame.to_dict("records")
-    ]
-
-
 def monitoring_runs(result: MonitorResult, data_version: str) -> tuple[MonitoringRun, ...]:
     """Return the MLflow runs to log: one for each model, or one for the data if no model issued a score."""
-    tags = {"today": result.today.isoformat(), "data_version": data_version}
-    tags["nothing_scored"] = str(result.nothing_scored).lower()
-    shared, name = (result.period, result.freshness), f"monitor {result.today}"
+    tags = {
+        "today": result.today.isoformat(),
+        "data_version": data_version,
+        "nothing_scored": str(result.nothing_scored).lower(),
+    }
+    name, shared = f"monitor {result.today}", (result.period, result.freshness)
     if not result.models:
         return (_monitoring_run(name, tags, shared),)
-    return tuple(
-        _monitoring_run(f"{name} {each.name}", tags | _model_tags(each), (*shared, *each.findings))
-        for each in result.models
-    )
-
-
-def _model_tags(result: ModelResult) -> dict[str, str]:
-    model = result.monitored.model
-    version = {} if model.version is None else {"version": str(model.version.number)}
-    return {"bundle": model.bundle.digest, "in_use": str(result.monitored.in_use).lower(), **version}
+    runs = []
+    for each in result.models:
+        model = each.monitored.model
+        own = {"bundle": model.bundle.digest, "in_use": str(each.monitored.in_use).lower()}
+        if model.version is not None:
+            own["version"] = str(model.version.number)
+        runs.append(_monitoring_run(f"{name} {each.name}", tags | own, (*shared, *each.findings)))
+    return tuple(runs)
 
 
 def _monitoring_run(name: str, tags: dict[str, str], findings: tuple[Finding, ...]) -> MonitoringRun:

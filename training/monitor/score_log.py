@@ -1,4 +1,4 @@
-"""The score log: which scores were issued, by which models, and the loan that each score led to.
+"""The score log: scores, the models that issued them, and the loans that match each score.
 
 Training may not read the database of the service. `sellerscore.py`, which may import both packages, passes a
 `ScoreSource` to monitoring.
@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from scoring import Bundle, BundleError
 from training.errors import RegistryError
-from training.registry import Registry, Version, load_bundle
-from training.registry.monitoring import registered
+from training.registry import Registry, Version, find_by_bundle, load_bundle
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,7 +161,7 @@ def find_models(digests: Iterable[str], source: ScoreSource, registry: Registry)
     wanted = sorted(set(digests))
     error, versions = "", {}
     try:
-        versions = registered(registry, wanted)
+        versions = find_by_bundle(registry, wanted)
     except RegistryError as failure:
         error = str(failure)
     models = {}

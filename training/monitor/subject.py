@@ -139,7 +139,7 @@ def _is_training_row_of_tested_model(version: Version, rows: pd.DataFrame) -> pd
 
 
 def _read(path: Path, names: Sequence[str]) -> pd.DataFrame | None:
-    """Return a stored reference; None if there is none, or it is damaged or lacks columns."""
+    """Return a stored reference; None if it is missing, damaged or without a column."""
     import pandas as pd
     import pyarrow as pa
 

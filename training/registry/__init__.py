@@ -1,4 +1,4 @@
-"""Runs, models and aliases in MLflow: the one package of training that names it (the file that MLflow serves aside)."""
+"""Runs, models and aliases in MLflow. Only this package and `served_model` of training import mlflow."""
 
 from training.registry.aliases import (
     CHALLENGER,
@@ -12,23 +12,23 @@ from training.registry.aliases import (
     set_challenger,
     set_champion,
 )
-from training.registry.approved_card import write_approval
+from training.registry.artifacts import load_predictions, write_approval
 from training.registry.connection import EXPERIMENT, MODEL_NAME, TABLES, Registry, locked
-from training.registry.predictions import load_predictions
-from training.registry.provenance import LabelFile, Provenance
-from training.registry.published import EVIDENCE
+from training.registry.provenance import LabelFile, Provenance, login_name
 from training.registry.runs import (
     ALARM,
     DECLINED,
     NOT_MEASURED,
     TRAINED_BY,
+    MonitoringRun,
     RegisteredVersion,
+    log_monitoring,
     log_table_run,
-    login_name,
     register,
     require,
 )
-from training.registry.versions import LATEST, Version, find_version, load_bundle, load_tested
+from training.registry.summaries import EVIDENCE
+from training.registry.versions import LATEST, Version, find_by_bundle, find_version, load_bundle, load_tested
 
 __all__ = [
     "ALARM",
@@ -47,16 +47,19 @@ __all__ = [
     "TRAINED_BY",
     "WITHDRAWN",
     "LabelFile",
+    "MonitoringRun",
     "Provenance",
     "RegisteredVersion",
     "Registry",
     "Version",
     "aliases",
+    "find_by_bundle",
     "find_version",
     "load_bundle",
     "load_predictions",
     "load_tested",
     "locked",
+    "log_monitoring",
     "log_table_run",
     "login_name",
     "recover_aliases",

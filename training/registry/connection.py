@@ -1,4 +1,4 @@
-"""Where the registry is, and how it is reached: MLflow pointed there for a while, its failures told in one sentence."""
+"""Connection to the MLflow registry: its address, a client, error messages, and locks between processes."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ MODEL_NAME: Final = "sellerscore"
 EXPERIMENT: Final = "sellerscore"
 
 TABLES: Final = "sellerscore-tables"
-"""The experiment of trainings on tables, whose models are never registered."""
+"""The experiment of trainings on tables; their models are never registered."""
 
 MONITORING: Final = "sellerscore-monitor"
-"""The experiment of monitoring, apart from that of training."""
+"""The experiment of monitoring runs."""
 
-_QUIET: Final = {
+_DEFAULTS: Final = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
 }
-"""Defaults of ours for MLflow: no bars, no calls home, and no minutes of retries when its server is away."""
+"""Environment variables for MLflow: no progress bars, no telemetry, and a single retry."""
 
 _ADDRESSES: Final = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-"""MLflow writes the address in use into these; left there, they would name a server to whom nobody pointed."""
+"""Environment variables that MLflow sets on connection; they are restored afterwards."""
 
-_MADE: Final[set[str]] = set()
-"""SQLite files that this process has asked for their tables."""
+_INITIALIZED: Final[set[str]] = set()
+"""SQLite registries whose tables this process has created or seen."""
 
 
 @dataclass(frozen=True)
 class Registry:
-    """Where runs are tracked and models registered: `uri` of the tracking server, `artifacts` of a new experiment.
+    """The MLflow registry: `uri` of the tracking server, `artifacts` the folder for artifacts of new experiments.
 
     Example: `Registry("sqlite:////srv/sellerscore/mlflow.db", Path("/srv/sellerscore/mlartifacts"))`.
     """
@@ -53,33 +53,33 @@ class Registry:
 
     @classmethod
     def in_folder(cls, home: Path) -> Registry:
-        """Return the registry of a state folder: SQLite, unless MLFLOW_TRACKING_URI names a server.
+        """Return the registry of a state folder: SQLite, unless MLFLOW_TRACKING_URI is set.
 
         Raises:
-            RegistryError: the folder cannot be made.
+            RegistryError: the folder cannot be created.
         """
         own = cls.on_sqlite(home)
         return cls(os.environ.get("MLFLOW_TRACKING_URI") or own.uri, own.artifacts)
 
     @classmethod
     def on_sqlite(cls, home: Path) -> Registry:
-        """Return the registry that is a SQLite file of a state folder, whatever the environment names.
+        """Return the SQLite registry of a state folder, also if MLFLOW_TRACKING_URI is set.
 
         Raises:
-            RegistryError: the folder cannot be made.
+            RegistryError: the folder cannot be created.
         """
         from sqlalchemy import URL
 
         try:
             home.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise RegistryError(f"The state folder {home} cannot be made ({error.strerror}).") from error
-        address = URL.create("sqlite", database=str(home / "mlflow.db"))  # escapes what a path may hold
+            raise RegistryError(f"The state folder {home} cannot be created ({error.strerror}).") from error
+        address = URL.create("sqlite", database=str(home / "mlflow.db"))  # escapes the path
         return cls(address.render_as_string(hide_password=False), home / "mlartifacts")
 
     @property
-    def shown(self) -> str:
-        """The address for people to read: a password in it is hidden."""
+    def masked_uri(self) -> str:
+        """The address with a hidden password, for messages."""
         from sqlalchemy.engine import make_url
         from sqlalchemy.exc import ArgumentError
 
@@ -91,16 +91,16 @@ class Registry:
 
 @contextmanager
 def locked(registry: Registry, name: str) -> Iterator[None]:
-    """Let one process of this machine at a time do what `name` says; the next one waits. A kill frees the lock.
+    """Hold a lock that one process of this machine can have at a time; others wait. A kill releases it.
 
     Raises:
         RegistryError: the folder of the registry cannot be used.
     """
     from sqlalchemy.engine import make_url
 
-    # beside the database where there is one, which other state folders may share
-    beside = make_url(registry.uri).database if registry.uri.startswith("sqlite:") else None
-    folder = Path(beside).parent if beside else registry.artifacts.parent
+    # several state folders may share a database, so the lock is in its folder
+    database = make_url(registry.uri).database if registry.uri.startswith("sqlite:") else None
+    folder = Path(database).parent if database else registry.artifacts.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / f"{name}.lock").open("w")
@@ -113,10 +113,10 @@ def locked(registry: Registry, name: str) -> Iterator[None]:
 
 @contextmanager
 def connected(registry: Registry) -> Iterator[Client]:
-    """Yield a client of the registry; MLflow's chatter is held back and its failures become one sentence.
+    """Yield a client of the registry, without MLflow's log messages; its errors become one sentence.
 
     Raises:
-        RegistryError: the registry cannot be reached, or refuses.
+        RegistryError: the registry cannot be reached, or rejects the request.
     """
     _require_address(registry)
     import mlflow
@@ -125,7 +125,7 @@ def connected(registry: Registry) -> Iterator[Client]:
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    for name, value in _QUIET.items():
+    for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     before = {name: os.environ[name] for name in _ADDRESSES if name in os.environ}
     try:
@@ -134,17 +134,19 @@ def connected(registry: Registry) -> Iterator[Client]:
         yield _client(registry)
     except ImportError as error:
         raise RegistryError(
-            f"The MLflow registry at {registry.shown} needs the Python package {error.name}, which is not installed; "
-            f"install it, or set MLFLOW_TRACKING_URI to the address of an MLflow server."
+            f"The MLflow registry at {registry.masked_uri} needs the Python package {error.name}, which is not "
+            f"installed. Install it, or set MLFLOW_TRACKING_URI to the address of an MLflow server."
         ) from error
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        if _unanswered(error):
+        if _is_connection_error(error):
             raise RegistryError(
-                f"The MLflow registry at {registry.shown} does not answer; start it, or set MLFLOW_TRACKING_URI to "
-                "where it is."
+                f"The MLflow registry at {registry.masked_uri} does not answer. Start it, or set "
+                "MLFLOW_TRACKING_URI to its address."
             ) from error
-        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(registry.uri, registry.shown)
-        raise RegistryError(f"The MLflow registry at {registry.shown} failed: {reason}{_advice(reason)}") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(registry.uri, registry.masked_uri)
+        raise RegistryError(
+            f"The MLflow registry at {registry.masked_uri} failed: {reason}{_advice(reason)}"
+        ) from error
     finally:
         for name in _ADDRESSES:
             os.environ.pop(name, None)
@@ -152,40 +154,40 @@ def connected(registry: Registry) -> Iterator[Client]:
 
 
 def _client(registry: Registry) -> Client:
-    """Return a client; it makes the tables of a SQLite file, one process at a time, for two at once would collide."""
+    """Return a client, after one process has created the tables of a SQLite file."""
     import mlflow
 
-    if not registry.uri.startswith("sqlite:") or registry.uri in _MADE:
+    if not registry.uri.startswith("sqlite:") or registry.uri in _INITIALIZED:
         return mlflow.MlflowClient()
     with locked(registry, "registry"):
         client = mlflow.MlflowClient()
         client.search_experiments(max_results=1)
         client.search_registered_models(max_results=1)
-    _MADE.add(registry.uri)
+    _INITIALIZED.add(registry.uri)
     return client
 
 
 def _require_address(registry: Registry) -> None:
-    """Turn away what MLflow would take for a folder, and make it."""
+    """Reject an address that MLflow would create as a folder."""
     scheme, separator, _ = registry.uri.partition(":")
     if not separator or not scheme.strip():
         raise RegistryError(
-            f"{registry.uri!r} is no address of an MLflow registry; set MLFLOW_TRACKING_URI to one such as "
-            "http://127.0.0.1:5000 or sqlite:////srv/sellerscore/mlflow.db, or to nothing for that of the state folder."
+            f"Invalid registry address {registry.uri!r}. Set MLFLOW_TRACKING_URI to an address such as "
+            "http://127.0.0.1:5000 or sqlite:////srv/sellerscore/mlflow.db, or leave it empty to use the state folder."
         )
 
 
 def _advice(reason: str) -> str:
-    """Return what to do about a file of SQLite that is in use or damaged, nothing where that is not what failed."""
+    """Return advice for a SQLite file that is locked or damaged; else nothing."""
     if "database is locked" in reason:
-        return "; another process writes to it, so try again in a moment."
+        return ". Another process is writing to it. Try again in a moment."
     if "malformed" in reason or "not a database" in reason:
-        return "; restore the file from a backup, or move it away to begin anew."
+        return ". Restore the file from a backup, or move it away to start with an empty registry."
     return ""
 
 
-def _unanswered(error: BaseException) -> bool:
-    """Return whether nobody answered over the network: MLflow tells it as a failure of its own, for that reason."""
+def _is_connection_error(error: BaseException) -> bool:
+    """Return whether the server could not be reached; MLflow wraps such errors in its own."""
     from requests.exceptions import ConnectionError as NoConnectionError
     from requests.exceptions import Timeout
 

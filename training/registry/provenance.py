@@ -1,4 +1,4 @@
-"""Provenance of a run: the commit of the program, the label table, and the time at which training began."""
+"""Provenance of a run: login name, commit of the program, label table, and the time when training began."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class LabelFile:
         """Read the file.
 
         Raises:
-            LabelError: there is no such file.
+            LabelError: the file does not exist.
         """
         try:
             return cls(path.name, path.read_bytes())
@@ -96,3 +96,14 @@ def _git(root: Path, *arguments: str) -> str:
         timeout=_SECONDS,
     )
     return done.stdout.strip()
+
+
+def login_name() -> str:
+    """Return the login name of this process, or `user 1000` if its number has no name."""
+    import getpass
+    import os
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"

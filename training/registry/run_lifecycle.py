@@ -1,23 +1,17 @@
-"""Who does something in the registry, so that others can tell whether he is still at it: host, process, its start.
+"""The lifecycle of MLflow runs: start and end, also by a signal, and runs that a killed process abandoned.
 
-Only what is surely gone is called gone: another host's process, or one that this system does not show, may be at work.
-
-Runs that are begun in MLflow, and that end with it: finished, failed or killed, but never left as if still running.
-
-A kill that no program notices (kill -9, a lack of memory, a loss of power) leaves a run that says RUNNING for ever; the
-next training on that host finds it by the process that it names, and ends it.
+`kill -9`, lack of memory or a power failure leaves a run in the state RUNNING. Every run therefore names its process,
+and the next training on the same host ends the runs whose process is gone.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -26,116 +20,56 @@ from typing import TYPE_CHECKING, Final, NoReturn
 if TYPE_CHECKING:
     from training.registry.connection import Client
 
+PROCESS: Final = "process"
+"""The tag with the process of a run or of a promotion, see `current_process`."""
 
-_PROC: Final = Path("/proc")
+_START: Final = 19
+"""Position of the start time among the fields of /proc/PID/stat after the command's name."""
 
-
-_MACHINE: Final = Path("/etc/machine-id")
-
-
-_STARTED: Final = 19
-"""Place of the start among the fields of /proc/PID/stat that follow the command's name."""
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process: where it runs, its number there, and when it started, in the words of that host.
-
-    Two processes of one number never start at the same tick of the same boot. Where a system does not tell, `started`
-    is empty, and a process of that number that is there counts as this one.
-
-    Example: `Process("scoring-1/5e0c11d2", 4711, "0d1f2c7e 8812345")`.
-    """
-
-    host: str
-    pid: int
-    started: str
-
-    @classmethod
-    def own(cls) -> Process:
-        """Return this process."""
-        return cls(_this_process(), os.getpid(), _started(os.getpid()))
-
-    @classmethod
-    def read(cls, text: str) -> Process | None:
-        """Return the process that `str` wrote down, None where it is no such text."""
-        host, _, rest = text.partition(" ")
-        pid, _, started = rest.partition(" ")
-        return cls(host, int(pid), started) if host and pid.isdecimal() else None
-
-    def __str__(self) -> str:
-        return f"{self.host} {self.pid} {self.started}".rstrip()
-
-    def is_gone(self) -> bool:
-        """Return whether it surely ended: it was of this host, and its number is free or another's by now."""
-        return self.host == _this_process() and (
-            not _is_running(self.pid) or bool(self.started and _started(self.pid) not in {"", self.started})
-        )
+_SIGNAL_EXIT: Final = 128
+"""A process that a signal ended has this number plus the signal's as its exit code."""
 
 
-def _this_process() -> str:
-    """Return the host's name, and what tells machines of one name apart, and containers that count processes anew."""
-    told = [_format(_MACHINE.read_text), _format(lambda: str((_PROC / "self" / "ns" / "pid").readlink()))]
-    return f"{socket.gethostname()}/{hashlib.sha256(' '.join(told).encode()).hexdigest()[:8]}"
+def current_process() -> str:
+    """Return host, process ID and start time of this process, such as `scoring-1 4711 8812345`."""
+    return f"{socket.gethostname()} {os.getpid()} {_start_time(os.getpid())}"
 
 
-def _format(ask: Callable[[], str]) -> str:
-    """Return what the system tells, nothing where it does not."""
+def has_ended(process: str) -> bool:
+    """Return whether a process is known to have ended; False for another host, and on systems without /proc."""
+    host, _, rest = process.partition(" ")
+    pid, _, start = rest.partition(" ")
+    return host == socket.gethostname() and pid.isdecimal() and bool(start) and _start_time(int(pid)) != start
+
+
+def _start_time(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot; empty if it is not running."""
     try:
-        return ask()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     except OSError:
         return ""
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return not _is_over(pid)
-
-
-def _fields(pid: int) -> list[str]:
-    """Return what Linux tells of a process after its command's name, which may hold spaces; nothing elsewhere."""
-    return _format((_PROC / str(pid) / "stat").read_text).rpartition(")")[2].split()
-
-
-def _is_over(pid: int) -> bool:
-    """Return whether nothing is left of a process but its number, until its parent asks how it ended."""
-    return _fields(pid)[:1] in (["Z"], ["X"])
-
-
-def _started(pid: int) -> str:
-    """Return the boot and the tick at which a process started; nothing where the system does not tell."""
-    fields, boot = _fields(pid), _format((_PROC / "sys" / "kernel" / "random" / "boot_id").read_text)
-    return f"{boot.partition('-')[0]} {fields[_STARTED]}" if boot and len(fields) > _STARTED else ""
-
-
-PROCESS: Final = "process"
-"""The tag of a run, and of what a promotion intends, that says which process is at it: host, number and start."""
-
-
-_SIGNALLED: Final = 128
-"""A shell tells that a signal ended a process by this and the signal's number."""
+    return "" if fields[0] in {"Z", "X"} else fields[_START]
 
 
 @contextmanager
 def start_run(experiment: str, name: str, started_at: datetime | None = None) -> Iterator[str]:
-    """Begin a run, the active one of MLflow's functions until the end, and yield its id.
+    """Start a run, make it MLflow's active run, and yield its ID.
 
-    It ends FINISHED, or KILLED by Ctrl-C or SIGTERM, or FAILED by any other exception, which goes on its way. SIGTERM
-    becomes `SystemExit` meanwhile, so that all that is open is closed; the process then ends with 143.
+    It ends as FINISHED, as KILLED on Ctrl-C or SIGTERM, or as FAILED on any other exception, which is raised again.
+    During the run, SIGTERM raises `SystemExit` with the exit code 143, so that open resources are closed.
 
     Args:
-        experiment: the id of the experiment.
+        experiment: the ID of the experiment.
         name: of the run.
-        started_at: the start that MLflow shows, in UTC; now unless given.
+        started_at: the start time that MLflow shows, in UTC; now by default.
     """
     import mlflow
+    from mlflow.tracking.context.registry import resolve_tags
 
-    with _stopped_by_signal(), mlflow.start_run(run_id=_create_run(experiment, name, started_at)) as run:
+    start = None if started_at is None else int(started_at.timestamp() * 1000)
+    # mlflow.start_run takes no start time
+    created = mlflow.MlflowClient().create_run(experiment, start, resolve_tags({PROCESS: current_process()}), name)
+    with _exit_on_sigterm(), mlflow.start_run(run_id=created.info.run_id) as run:
         try:
             yield run.info.run_id
         except (KeyboardInterrupt, SystemExit):
@@ -143,52 +77,38 @@ def start_run(experiment: str, name: str, started_at: datetime | None = None) ->
             raise
 
 
-def _create_run(experiment: str, name: str, started_at: datetime | None) -> str:
-    """Create a run with the tags that `mlflow.start_run` would give it; only this way takes a start time."""
-    from mlflow import MlflowClient
-    from mlflow.tracking.context.registry import resolve_tags
-
-    start = None if started_at is None else int(started_at.timestamp() * 1000)
-    run = MlflowClient().create_run(experiment, start, resolve_tags({PROCESS: str(Process.own())}), name)
-    return str(run.info.run_id)
-
-
 def end_abandoned_runs(client: Client, *experiments: str) -> tuple[str, ...]:
-    """End as KILLED the runs that processes of this host began and left, and return their names.
-
-    A run that names no process, one of another host, or one that is still there is left alone.
+    """End the runs of ended processes of this host as KILLED, and return their names.
 
     Args:
         client: of the registry.
-        experiments: names of those to look at; one that does not exist has no runs.
+        experiments: names of experiments, which need not exist.
 
-    Example: `sweep(client, "sellerscore")` is `("train 9b02cf5a",)` after a `kill -9` of a training.
+    Example: after a `kill -9` of a training, `end_abandoned_runs(client, "sellerscore")` is `("train 9b02cf5a",)`.
     """
-    found = [experiment for name in experiments if (experiment := client.get_experiment_by_name(name)) is not None]
-    if not found:
+    existing = [found for name in experiments if (found := client.get_experiment_by_name(name)) is not None]
+    if not existing:
         return ()
-    ids = [str(experiment.experiment_id) for experiment in found]
-    left = []
-    for run in client.search_runs(ids, "attributes.status = 'RUNNING'", max_results=1_000):
-        process = Process.read(run.data.tags.get(PROCESS, ""))
-        if process is not None and process.is_gone():
-            client.set_terminated(run.info.run_id, "KILLED")
-            left.append(str(run.info.run_name))
-    return tuple(left)
+    ids = [str(experiment.experiment_id) for experiment in existing]
+    running = client.search_runs(ids, "attributes.status = 'RUNNING'", max_results=1_000)
+    abandoned = [run for run in running if has_ended(run.data.tags.get(PROCESS, ""))]
+    for run in abandoned:
+        client.set_terminated(run.info.run_id, "KILLED")
+    return tuple(str(run.info.run_name) for run in abandoned)
 
 
 @contextmanager
-def _stopped_by_signal() -> Iterator[None]:
-    """Let SIGTERM raise `SystemExit`, where this is the thread that signals come to and nobody else handles it."""
+def _exit_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM raise `SystemExit`, unless this is not the main thread or the signal has another handler."""
     if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
         yield
         return
-    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGTERM, _exit)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _stop(number: int, _: FrameType | None) -> NoReturn:
-    raise SystemExit(_SIGNALLED + number)
+def _exit(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(_SIGNAL_EXIT + number)

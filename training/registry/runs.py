@@ -1,10 +1,10 @@
-"""A run as a reviewer finds it in MLflow: a model card, figures, plots, evidence, a note, and the model it made."""
+"""MLflow runs: a training with all its evidence and the registered version, and a run for each monitored model."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,12 +15,11 @@ from training.evidence.model_card import write_card
 from training.evidence.model_card_evidence import CardInput
 from training.evidence.rounds import NAME as ROUNDS
 from training.evidence.rounds import TABLE as LOSSES
+from training.registry.artifacts import log_bundle, log_file, log_predictions
 from training.registry.connection import EXPERIMENT, MODEL_NAME, MONITORING, TABLES, Registry, connected, locked
-from training.registry.predictions import log_bundle, log_file, log_predictions
-from training.registry.provenance import Provenance, provenance_tags
-from training.registry.published import EVIDENCE, evidence_summary
+from training.registry.provenance import Provenance, login_name, provenance_tags
 from training.registry.run_lifecycle import end_abandoned_runs, start_run
-from training.registry.run_notes import note
+from training.registry.summaries import EVIDENCE, describe_run, evidence_summary
 from training.registry.versions import TESTED, TESTED_FOLDER
 
 if TYPE_CHECKING:
@@ -32,33 +31,43 @@ if TYPE_CHECKING:
     from training.run import Run
 
 TRAINED_BY: Final = "trained_by"
-"""The tag that says who trained: whoever promotes must be another."""
+"""The tag with the name of the trainer. The trainer may not approve the version."""
 
 ALARM: Final = "alarm."
-"""A tag of this beginning, and the name of a study, holds what the study would not have go unseen."""
+"""Prefix of the tags with the alarms of a study."""
 
 NOT_MEASURED: Final = "not_measured."
-"""A tag of this beginning, and the name of a study, holds why the study had nothing to measure."""
+"""Prefix of the tags with the reason why a study had nothing to measure."""
 
 DECLINED: Final = "declined."
-"""A tag of this beginning, and the name of a study, holds why the study was not made though it could have been."""
+"""Prefix of the tags with the reason why the settings skipped a study."""
 
-_ABOUT: Final = (
-    "Each run is one training. Its description says what was found; figures are gathered by study; the model card, "
-    "plots, tables and the bundle are its artifacts. `sellerscore compare` holds two versions of the model against "
-    "each other."
-)
-_ABOUT_TABLES: Final = (
-    "Each run is one training on a table with `sellerscore train-table`: evidence about the table. Its models are not "
-    "registered, and the service cannot score with them."
-)
+_NOTE: Final = "mlflow.note.content"
+_TRAINING: Final = {"mlflow.experimentKind": "custom_model_development"}
+"""Without this tag MLflow shows an experiment as one about language models."""
+
+_EXPERIMENTS: Final[Mapping[str, Mapping[str, str]]] = {
+    EXPERIMENT: _TRAINING
+    | {
+        _NOTE: "Each run is one training. Its description summarizes the findings; metrics are grouped by study; model "
+        "card, plots, tables and bundle are its artifacts. `sellerscore compare` compares two versions of the model."
+    },
+    TABLES: _TRAINING
+    | {
+        _NOTE: "Each run is one training on a table with `sellerscore train-table`: evidence about the table. Its "
+        "models are not registered, and the service cannot score with them."
+    },
+    MONITORING: {
+        _NOTE: "Each run is one model on one day: its scores, compared with its training population and with the "
+        "outcomes known so far. Metrics are grouped by study; the report and the result as JSON are its artifacts. The "
+        "tag `version` is the registered version, `alarms` the number of metrics that exceed their threshold."
+    },
+}
 _ABOUT_MODEL: Final = (
-    "The service scores with the version that has the alias `champion`; `previous` is where a rollback leads, and "
-    "`challenger` one whose scores are kept beside and shown to nobody. `sellerscore promote` and `rollback` move them."
+    "The service scores with the version that has the alias `champion`. `previous` is the target of a rollback. The "
+    "service stores the scores of `challenger` for comparison; banks never see them. `sellerscore promote`, `rollback` "
+    "and `challenge` move the aliases."
 )
-
-_KIND: Final = {"mlflow.experimentKind": "custom_model_development"}
-"""So that MLflow shows it as the training of a model; by itself it takes an experiment for one of language models."""
 
 _SERVED: Final = Path(__file__).parent.parent / "served_model.py"
 _SCORING: Final = Path(__file__).parent.parent.parent / "scoring"
@@ -67,23 +76,33 @@ _DIGESTS: Final = ("dataset", "data_version", "catalogue", "evidence")
 
 @dataclass(frozen=True)
 class RegisteredVersion:
-    """A registered model version and the run that made it."""
+    """A registered model version and its run."""
 
     version: int
     run_id: str
 
 
+@dataclass(frozen=True)
+class MonitoringRun:
+    """The content of a monitoring run: name, tags, description, and figures by study, such as `drift.score_psi`."""
+
+    name: str
+    tags: Mapping[str, str]
+    note: str
+    figures: Mapping[str, float]
+
+
 def require(registry: Registry) -> tuple[str, ...]:
-    """Reach the registry once, so that a long training does not find it away at its end, and tidy up after the killed.
+    """Check that the registry can be reached before a long training, and end abandoned runs.
 
     Returns:
-        The names of runs that processes of this host left as running when they were killed, and that are now KILLED.
+        The names of the runs that killed processes of this host left, and that are now KILLED.
 
     Raises:
         RegistryError: the registry cannot be reached.
     """
     with connected(registry) as client, locked(registry, "experiment"):
-        _experiment(client, registry)
+        _experiment(client, registry, EXPERIMENT)
         return end_abandoned_runs(client, EXPERIMENT, MONITORING, TABLES)
 
 
@@ -96,30 +115,29 @@ def register(
 ) -> RegisteredVersion:
     """Log a run with all its evidence, and then register its bundle as a new version.
 
-    The version comes last, with all its tags in one step: where anything fails before, there is a failed run and no
-    version that somebody could promote.
+    The version is created last, with all its tags in one call: a failure leaves a failed run and no version.
 
     Args:
-        registry: where to.
-        run: what training produced.
-        example: one or more input rows as the served model takes them.
-        trained_by: who trained; the login name unless said otherwise.
+        registry: the MLflow registry.
+        run: the result of training.
+        example: one or more input rows of the served model.
+        trained_by: name of the trainer; the login name by default.
         provenance: the label table, and when training began.
 
     Raises:
         RegistryError: the registry cannot be reached.
     """
-    tags = {**_tags(run, (trained_by or "").strip() or login_name()), **provenance_tags(provenance)}
+    tags = _tags(run, trained_by, provenance)
     with connected(registry) as client:
-        experiment = _experiment(client, registry)
+        experiment = _experiment(client, registry, EXPERIMENT)
         with start_run(experiment, f"train {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
-            told = _log_run(client, run_id, run, tags, provenance)
-            made = _log_model(run, example)
+            description = _log_run(client, run_id, run, tags, provenance)
+            model = _log_model(run, example)
             if not client.search_registered_models(f"name='{MODEL_NAME}'"):
                 client.create_registered_model(MODEL_NAME, description=_ABOUT_MODEL)
             version_tags = {**tags, EVIDENCE: evidence_summary(run, datetime.now(UTC))}
             version = client.create_model_version(
-                MODEL_NAME, made.model_uri, run_id, version_tags, description=told, model_id=made.model_id
+                MODEL_NAME, model.model_uri, run_id, version_tags, description=description, model_id=model.model_id
             )
         return RegisteredVersion(int(version.version), run_id)
 
@@ -127,37 +145,61 @@ def register(
 def log_table_run(
     registry: Registry, run: Run, trained_by: str | None = None, provenance: Provenance | None = None
 ) -> str:
-    """Log a run on a table with all its evidence, and return its id.
+    """Log a run on a table with all its evidence in its own experiment, and return its ID.
 
-    It has an experiment of its own and registers no version, so that its model can never become the champion. The
-    files of its bundle are artifacts of the run.
+    No version is registered, so its model can never become the champion. The bundle is an artifact of the run.
 
     Args:
-        registry: where to.
-        run: what training produced.
-        trained_by: who trained; the login name unless given.
+        registry: the MLflow registry.
+        run: the result of training.
+        trained_by: name of the trainer; the login name by default.
         provenance: when training began.
 
     Raises:
         RegistryError: the registry cannot be reached.
     """
     provenance = provenance or Provenance()
-    tags = {**_tags(run, (trained_by or "").strip() or login_name()), **provenance_tags(provenance)}
     with connected(registry) as client:
-        experiment = _experiment(client, registry, TABLES, _ABOUT_TABLES)
+        experiment = _experiment(client, registry, TABLES)
         with start_run(experiment, f"table {run.bundle.digest[7:15]}", provenance.started_at) as run_id:
-            _log_run(client, run_id, run, tags, provenance)
+            _log_run(client, run_id, run, _tags(run, trained_by, provenance), provenance)
             log_bundle(run.files, "bundle")
     return run_id
 
 
-def _log_run(client: Client, run_id: str, run: Run, tags: Mapping[str, str], provenance: Provenance) -> str:
-    """Log facts, figures, plots, findings, predictions and the model card; return the description of the run."""
+def log_monitoring(registry: Registry, runs: Iterable[MonitoringRun], files: Mapping[str, str]) -> tuple[str, ...]:
+    """Log a run for each monitored model, each with the same files, and return their IDs.
+
+    Args:
+        registry: the MLflow registry.
+        runs: the content of each run.
+        files: text artifacts by name, such as `report.html`.
+
+    Raises:
+        RegistryError: the registry cannot be reached.
+    """
     import mlflow
 
+    ids = []
+    with connected(registry) as client:
+        experiment = _experiment(client, registry, MONITORING)
+        for run in runs:
+            with start_run(experiment, run.name) as run_id:
+                mlflow.set_tags({**run.tags, _NOTE: run.note})
+                mlflow.log_metrics({metric_name(name): value for name, value in run.figures.items()})
+                for name, text in files.items():
+                    mlflow.log_text(text, name)
+            ids.append(run_id)
+    return tuple(ids)
+
+
+def _log_run(client: Client, run_id: str, run: Run, tags: Mapping[str, str], provenance: Provenance) -> str:
+    """Log parameters, metrics, plots, findings, predictions and the model card; return the description."""
+    import mlflow
+
+    description = describe_run(run, tags)
     mlflow.log_params(run.facts)
-    told = note(run, tags)
-    mlflow.set_tags({**tags, "mlflow.note.content": told})
+    mlflow.set_tags({**tags, _NOTE: description})
     mlflow.log_metrics({**_metrics("model", run.figures), **_metrics("benchmark", run.logistic_figures)})
     for name, figure in run.plots.items():
         mlflow.log_figure(figure, f"plots/{name}.png")
@@ -171,50 +213,39 @@ def _log_run(client: Client, run_id: str, run: Run, tags: Mapping[str, str], pro
         _log_finding(finding)
         if finding.name == ROUNDS:
             _log_losses(client, run_id, finding)
-    for name, text in write_card(_card_input(run)).items():
+    card = CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
+    for name, text in write_card(card).items():
         mlflow.log_text(text, name)
-    return told
+    return description
 
 
-def shown_name(figure: str) -> str:
-    """Return the name of a figure in MLflow, whose pages gather by slash: `drift.score_psi` is `drift/score_psi`."""
+def metric_name(figure: str) -> str:
+    """Return the name of a figure in MLflow, which groups metrics by slash: `drift.score_psi` is `drift/score_psi`."""
     return figure.replace(".", "/", 1)
 
 
-def login_name() -> str:
-    """Return the name under which this process runs, or its number where the system knows no name."""
-    import getpass
-    import os
-
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"user {os.getuid()}"
-
-
-def _tags(run: Run, trained_by: str) -> dict[str, str]:
+def _tags(run: Run, trained_by: str | None, provenance: Provenance) -> dict[str, str]:
     return {
         **{name: str(run.facts[name]) for name in _DIGESTS},
         "bundle": run.bundle.digest,
         TESTED: run.tested.digest,
-        TRAINED_BY: trained_by,
+        TRAINED_BY: (trained_by or "").strip() or login_name(),
+        **provenance_tags(provenance),
     }
 
 
-def _metrics(model: str, figures: Mapping[str, Estimate]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name, estimate in figures.items():
-        place = shown_name(f"{model}.{name}")
-        found |= {place: estimate.value, f"{place}_low": estimate.low, f"{place}_high": estimate.high}
-    return found
+def _metrics(model: str, metrics: Mapping[str, Estimate]) -> dict[str, float]:
+    named = (estimate.figures(metric_name(f"{model}.{name}")) for name, estimate in metrics.items())
+    return {name: value for figures in named for name, value in figures.items()}
 
 
 def _log_finding(finding: Finding) -> None:
     import mlflow
 
-    mlflow.log_metrics({shown_name(f"{finding.name}.{figure}"): value for figure, value in finding.figures.items()})
+    mlflow.log_metrics({metric_name(f"{finding.name}.{figure}"): value for figure, value in finding.figures.items()})
     for title, table in finding.tables.items():
-        mlflow.log_text(table.to_csv(index=False), f"evidence/{finding.name}/{_file_name(title)}.csv")
+        file = re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
+        mlflow.log_text(table.to_csv(index=False), f"evidence/{finding.name}/{file}.csv")
     for name, figure in finding.plots.items():
         mlflow.log_figure(figure, f"evidence/{finding.name}/{name}.png")
     if finding.alarms:
@@ -224,7 +255,7 @@ def _log_finding(finding: Finding) -> None:
 
 
 def _log_losses(client: Client, run_id: str, finding: Finding) -> None:
-    """Log the loss of each listed round as a metric with the round as its step, which MLflow draws as a curve."""
+    """Log the loss of each listed boosting round as a metric with the round as its step, drawn as a curve."""
     from mlflow.entities import Metric
 
     table = finding.tables[LOSSES]
@@ -235,15 +266,6 @@ def _log_losses(client: Client, run_id: str, finding: Finding) -> None:
         for number, loss in zip(table["round"].tolist(), table[name].tolist(), strict=True)
     ]
     client.log_batch(run_id, metrics=metrics)
-
-
-def _card_input(run: Run) -> CardInput:
-    return CardInput(run.bundle, run.figures, run.logistic_figures, run.findings, run.plots, run.facts)
-
-
-def _file_name(title: str) -> str:
-    """Return a title as a file's name: `By country` is `by_country`."""
-    return re.sub(r"[^a-z0-9]+", "_", title.lower()).strip("_")
 
 
 def _log_model(run: Run, example: pd.DataFrame) -> ModelInfo:
@@ -268,9 +290,10 @@ def _log_model(run: Run, example: pd.DataFrame) -> ModelInfo:
         )
 
 
-def _experiment(client: Client, registry: Registry, name: str = EXPERIMENT, about: str = _ABOUT) -> str:
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return str(found.experiment_id)
+def _experiment(client: Client, registry: Registry, name: str) -> str:
+    """Return the ID of an experiment, which is created if it does not exist."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        return str(experiment.experiment_id)
     location = registry.artifacts.as_uri() if registry.uri.startswith("sqlite:") else None
-    return str(client.create_experiment(name, location, {"mlflow.note.content": about, **_KIND}))
+    return str(client.create_experiment(name, location, dict(_EXPERIMENTS[name])))

@@ -1,10 +1,10 @@
-"""Registered versions: found by number or alias, with what their run logged and the bundle that they hold."""
+"""Registered versions: found by number, alias or bundle, with what their run logged, and their bundles."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -17,24 +17,24 @@ from training.registry.connection import MODEL_NAME, Registry, connected
 if TYPE_CHECKING:
     from training.registry.connection import Client
 
-_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
-
 TESTED: Final = "tested_bundle"
-"""The tag that names the bundle with which a run measured its figures."""
+"""The tag with the digest of the bundle whose metrics a run measured."""
 
 TESTED_FOLDER: Final = "tested_bundle"
-"""The artifacts of a run that hold it, where another bundle serves."""
+"""The artifact folder of that bundle, if the registered bundle is another one."""
 
 LATEST: Final = "latest"
-"""What asks for the version that was registered last; MLflow keeps this word from being an alias."""
+"""The name of the version that was registered last; MLflow allows no alias of this name."""
+
+_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
 
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version and what is known of it.
+    """A registered version.
 
-    `params`, `metrics` and `tags` are what its run logged, all texts but the metrics, which have the names of their
-    findings, such as `drift.score_psi`; `record` holds the version's own tags, among them who approved it.
+    `params`, `metrics` and `tags` are those of its run; metrics have the names of their findings, such as
+    `drift.score_psi`. `record` contains the version's own tags, such as `approved_by`.
     """
 
     number: int
@@ -46,9 +46,9 @@ class Version:
 
 
 def find_version(registry: Registry, wanted: str = LATEST) -> Version:
-    """Return the version with a number or alias, the latest one unless said otherwise.
+    """Return the version with a number or alias; the latest one by default.
 
-    Example: `find(registry, "3")`, `find(registry, "champion")`.
+    Example: `find_version(registry, "3")`, `find_version(registry, "champion")`.
 
     Raises:
         RegistryError: there is no such version or alias, or the registry cannot be reached.
@@ -61,12 +61,26 @@ def find_version(registry: Registry, wanted: str = LATEST) -> Version:
     return Version(number, version.run_id, run.params, metrics, run.tags, version.tags)
 
 
-def load_bundle(registry: Registry, version: Version) -> Bundle:
-    """Fetch a version's bundle, verified to be the one that its run logged.
+def find_by_bundle(registry: Registry, digests: Iterable[str]) -> dict[str, Version]:
+    """Return the version of each registered bundle; the latest one if a bundle was registered twice.
+
+    Example: `find_by_bundle(registry, ["sha256:9b02..."])["sha256:9b02..."].number` is 3.
 
     Raises:
-        RegistryError: the model holds no bundle, or another; or the registry cannot be reached.
-        BundleError: its files do not verify.
+        RegistryError: the registry cannot be reached.
+    """
+    with connected(registry) as client:
+        versions = client.search_model_versions(f"name='{MODEL_NAME}'")
+    numbers = {each.tags.get("bundle"): each.version for each in sorted(versions, key=lambda each: int(each.version))}
+    return {digest: find_version(registry, str(numbers[digest])) for digest in sorted({*digests} & numbers.keys())}
+
+
+def load_bundle(registry: Registry, version: Version) -> Bundle:
+    """Download the bundle of a version, and check that its run logged the same digest.
+
+    Raises:
+        RegistryError: the model contains no bundle or another one, or the registry cannot be reached.
+        BundleError: the files do not match the manifest.
     """
     import mlflow.artifacts
 
@@ -74,45 +88,43 @@ def load_bundle(registry: Registry, version: Version) -> Bundle:
         with connected(registry) as client:
             address = client.get_model_version_download_uri(MODEL_NAME, str(version.number))
             root = Path(mlflow.artifacts.download_artifacts(address, dst_path=folder))
-        found = [path.parent for path in root.rglob(f"bundle/{MANIFEST}")]
-        if len(found) != 1:
-            raise RegistryError(f"Version {version.number} of {MODEL_NAME} holds {len(found)} bundles, not one.")
-        bundle = Bundle.from_files({file.name: file.read_bytes() for file in found[0].iterdir()})
-    if bundle.digest != version.tags.get("bundle"):
-        raise RegistryError(
-            f"Version {version.number} of {MODEL_NAME} holds the bundle {bundle.digest}, but its run logged "
-            f"{version.tags.get('bundle')}; train again."
-        )
-    return bundle
+        folders = [path.parent for path in root.rglob(f"bundle/{MANIFEST}")]
+        if len(folders) != 1:
+            raise RegistryError(f"Version {version.number} of {MODEL_NAME} contains {len(folders)} bundles, not one.")
+        return _verified_bundle(version, folders[0], version.tags.get("bundle"))
 
 
 def load_tested(registry: Registry, version: Version) -> Bundle:
-    """Fetch the bundle that a version was tested with, which learnt from no test loan.
+    """Download the bundle that the run tested, which was not trained on test loans.
 
-    It is the version's own bundle unless the run fitted the recipe again on all matured loans.
+    It is the registered bundle, unless the run fitted the model again on all matured loans.
 
     Raises:
-        RegistryError: the bundle is not there, or another is; or the registry cannot be reached.
-        BundleError: its files do not verify.
+        RegistryError: the run contains no such bundle or another one, or the registry cannot be reached.
+        BundleError: the files do not match the manifest.
     """
     import mlflow.artifacts
 
-    wanted = version.tags.get(TESTED)
-    if wanted is None or wanted == version.tags.get("bundle"):
+    digest = version.tags.get(TESTED)
+    if digest is None or digest == version.tags.get("bundle"):
         return load_bundle(registry, version)
     with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder, connected(registry):
-        place = Path(mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/{TESTED_FOLDER}", dst_path=folder))
-        bundle = Bundle.from_files({file.name: file.read_bytes() for file in place.iterdir()})
-    if bundle.digest != wanted:
+        path = mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/{TESTED_FOLDER}", dst_path=folder)
+        return _verified_bundle(version, Path(path), digest)
+
+
+def _verified_bundle(version: Version, folder: Path, digest: str | None) -> Bundle:
+    bundle = Bundle.from_files({file.name: file.read_bytes() for file in folder.iterdir()})
+    if bundle.digest != digest:
         raise RegistryError(
-            f"The run of version {version.number} holds the tested bundle {bundle.digest}, but logged {wanted}; train "
-            "again."
+            f"Version {version.number} of {MODEL_NAME} contains the bundle {bundle.digest}, but its run logged "
+            f"{digest}. Train again."
         )
     return bundle
 
 
 def aliases_of(client: Client) -> dict[str, int]:
-    """Return the version of each alias; empty where no model is registered."""
+    """Return the version of each alias; empty if no model is registered."""
     return {
         alias: int(number)
         for model in client.search_registered_models(f"name='{MODEL_NAME}'")
@@ -121,21 +133,19 @@ def aliases_of(client: Client) -> dict[str, int]:
 
 
 def _number(client: Client, wanted: str) -> int:
-    versions = sorted(int(found.version) for found in client.search_model_versions(f"name='{MODEL_NAME}'"))
+    versions = sorted(int(version.version) for version in client.search_model_versions(f"name='{MODEL_NAME}'"))
     if not versions:
-        raise RegistryError("No model is registered yet; run `sellerscore train` first.")
+        raise RegistryError("No model is registered yet. Run `sellerscore train` first.")
     if wanted == LATEST:
         return versions[-1]
+    registered = f"Registered versions: {', '.join(map(str, versions))}"
     if _NUMBER.fullmatch(wanted):
         if int(wanted) not in versions:
-            raise RegistryError(
-                f"There is no version {wanted} of {MODEL_NAME}; registered are {', '.join(map(str, versions))}."
-            )
+            raise RegistryError(f"Unknown version {wanted} of {MODEL_NAME}. {registered}.")
         return int(wanted)
-    known = aliases_of(client)
-    if wanted not in known:
+    aliases = aliases_of(client)
+    if wanted not in aliases:
         raise RegistryError(
-            f"No version of {MODEL_NAME} has the alias {wanted}; give a number from {', '.join(map(str, versions))}"
-            + (f", or {', '.join(sorted(known))}." if known else ".")
+            f"Unknown alias {wanted} of {MODEL_NAME}. {registered}; aliases: {', '.join(sorted(aliases)) or 'none'}."
         )
-    return known[wanted]
+    return aliases[wanted]

@@ -1,4 +1,4 @@
-"""A marketplace in which a service has given scores for two midnights of the past."""
+"""A marketplace whose service issued scores for two past midnights."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ Run = Callable[..., Result]
 
 @dataclass(frozen=True)
 class Served:
-    """A state folder whose service gave scores: to which sellers, and by which bundle besides the champion."""
+    """A state folder with issued scores, their sellers, and the digest of a second bundle."""
 
     home: Path
     sellers: tuple[str, ...]
@@ -66,14 +66,14 @@ def frames_once() -> Iterator[None]:
 
 
 def borrowers(home: Path) -> tuple[str, ...]:
-    """Sellers who borrowed around those midnights first, the latest first, so that their loans meet scores."""
+    """Return sellers, first those who borrowed around the midnights, so that their loans match scores."""
     loans = accepted_rows(open_store(home / "operating"), "loans").sort_values(["disbursed_at", "loan_id"])
     near = loans["disbursed_at"].between(pd.Timestamp("2024-09-20"), pd.Timestamp("2024-12-01"))
     return tuple(dict.fromkeys([*loans.loc[near, "seller_id"][::-1], *loans["seller_id"]]))[:SELLERS]
 
 
 def other_model(settings: Settings) -> str:
-    """Keep a second bundle, the champion's with another calibration, and return its digest."""
+    """Store a second bundle, the champion's with another calibration, and return its digest."""
     own = load_bundle(settings, read_pointer(settings, "champion").digest)
     policy = replace(
         own.policy, calibration=Calibration(own.policy.calibration.slope, own.policy.calibration.intercept + 1)
@@ -83,58 +83,60 @@ def other_model(settings: Settings) -> str:
     return Bundle.from_files(files).digest
 
 
-def agree(services: Services, sellers: tuple[str, ...]) -> None:
+def grant_consents(services: Services, sellers: tuple[str, ...]) -> None:
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         for seller in sellers:
-            asked = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=90))
+            fields = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=90))
             services.ledger.seller(connection, seller)
-            consents.insert_consent(connection, Consent(f"of-{seller}", *asked, None, now, "tests"))
+            consents.insert_consent(connection, Consent(f"of-{seller}", *fields, None, now, "tests"))
 
 
-def give(services: Services, sellers: tuple[str, ...]) -> None:
+def issue_scores(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
-        asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        asyncio.run(issuance.issue_score(services, issuance.ScoreWanted("bank-0", asked)))
+        request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
+        asyncio.run(issuance.issue_score(services, issuance.ScoreWanted("bank-0", request)))
 
 
-def _as_if_the_tested_model_served(home: Path) -> None:
-    """Forget the final fit: it learnt from all loans of the past, so that none of them could judge its scores."""
+def remove_final_fit(home: Path) -> None:
+    """Remove the record of the final fit, which was trained on all past loans, so that loans can be matched."""
     with closing(sqlite3.connect(home / "mlflow.db")) as registry, registry:
         assert registry.execute("DELETE FROM params WHERE key = 'served_before'").rowcount == 1
 
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
-    """Scores as the service makes and stores them; some sellers twice, some by a second model."""
+    """Scores of the real service; some sellers have two, some have one of a second model."""
     world: World = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("served"))
-    made = Served(world.home, borrowers(world.home), "")
-    _as_if_the_tested_model_served(world.home)
+    marketplace = Served(world.home, borrowers(world.home), "")
+    remove_final_fit(world.home)
     store, vectors = open_store(world.home / "operating"), VectorStore(world.home / "vectors.db")
     pairs = pd.DataFrame(
-        [(seller, day) for seller in made.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]
+        [(seller, day) for seller in marketplace.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]
     )
     computed = compute_frame(store, pairs)
-    with open_services(made.settings, RequestMetrics()) as services:
-        made = replace(made, other=other_model(made.settings))
+    with open_services(marketplace.settings, RequestMetrics()) as services:
+        marketplace = replace(marketplace, other=other_model(marketplace.settings))
         for day in MIDNIGHTS:
             covers = dict.fromkeys(covered_days(store), day)
             rows = computed[computed.index.get_level_values("as_of") == pd.Timestamp(day)]
             vectors.replace(Snapshot(day, store.version, digest(CATALOGUE), covers), rows_of(rows))
             with time_machine.travel(datetime(day.year, day.month, day.day, 9, tzinfo=UTC)):
                 if day == MIDNIGHTS[0]:
-                    agree(services, made.sellers)
-                give(services, (*made.sellers, *made.sellers[:5]))
-        second = load_bundle(made.settings, made.other)
+                    grant_consents(services, marketplace.sellers)
+                issue_scores(services, (*marketplace.sellers, *marketplace.sellers[:5]))
+        second = load_bundle(marketplace.settings, marketplace.other)
         with time_machine.travel(datetime(day.year, day.month, day.day, 10, tzinfo=UTC)):
-            give(replace(services, champion=replace(services.champion, bundle=second)), made.sellers[:SECOND])
-    assert read_files(world.home / "bundles" / made.other.removeprefix("sha256:"))
-    return made
+            issue_scores(
+                replace(services, champion=replace(services.champion, bundle=second)), marketplace.sellers[:SECOND]
+            )
+    assert read_files(world.home / "bundles" / marketplace.other.removeprefix("sha256:"))
+    return marketplace
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the whole command over a state folder; what it refuses is raised."""
+    """Return a function that runs the command on a state folder; errors are raised."""
 
     def invoke(home: Path, *arguments: object) -> Result:
         monkeypatch.setenv("SELLERSCORE_HOME", str(home))

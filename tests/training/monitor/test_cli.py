@@ -28,8 +28,7 @@ from tests.training.monitor.conftest import END, MIDNIGHTS, SECOND, Run, Served
 from tests.world import World, shared_world
 from training.config import DriftThresholds, MonitorConfig
 from training.errors import ConfigError, MonitorError, RegistryError
-from training.registry.connection import Registry, connected
-from training.registry.monitoring import MONITORING
+from training.registry.connection import MONITORING, Registry, connected
 
 pytestmark = pytest.mark.slow
 
@@ -211,7 +210,7 @@ def test_without_the_registry_only_the_log_is_missing(
     assert result.exit_code == 1
     assert found["run_ids"] == []
     (unreachable, *rest) = found["alarms"]
-    assert unreachable.startswith("The MLflow registry at http://127.0.0.1:9 does not answer; ")
+    assert unreachable.startswith("The MLflow registry at http://127.0.0.1:9 does not answer. ")
     assert unreachable.endswith("Versions are unknown, and nothing is logged to MLflow.")
     names = [name.split(":")[0] for name in rest]
     assert all(name.startswith("Bundle sha256") for name in names)
@@ -267,7 +266,7 @@ def test_a_portfolio_replaces_the_scores_of_the_service(
         (("--config", "none.toml"), ConfigError, "settings file none.toml cannot be read"),
         (("--report", "/nowhere/page.html"), MonitorError, "The folder /nowhere does not exist"),
         (("--report", "/tmp"), MonitorError, "The report /tmp is a folder"),  # noqa: S108 - a folder that is there
-        (("--portfolio", "x.csv", "--portfolio-model", "9"), RegistryError, "There is no version 9"),
+        (("--portfolio", "x.csv", "--portfolio-model", "9"), RegistryError, "Unknown version 9"),
     ],
 )
 def test_invalid_input_is_rejected(

@@ -29,8 +29,8 @@ from training.config import FreshnessThresholds, MonitorConfig
 from training.monitor import availability, calibration, performance
 from training.monitor import drift as drifts
 from training.monitor.availability import freshness, period
-from training.monitor.report import WIDTH, Intervals, Shares, charts, render
-from training.monitor.run import STUDIES, ModelResult, MonitorResult, monitoring_runs, result_tables, to_json
+from training.monitor.report import WIDTH, Intervals, Shares, charts, render, to_json
+from training.monitor.run import STUDIES, ModelResult, MonitorResult, monitoring_runs, result_tables
 from training.monitor.score_log import KnownModel
 from training.monitor.subject import MonitoredModel
 from training.registry import Version
@@ -65,7 +65,7 @@ def model_result(found: MonitoredModel) -> ModelResult:
 
 @pytest.fixture(scope="module")
 def result() -> MonitorResult:
-    """The model in force with full_model there is, one that is not in use any more, stale data and a trouble."""
+    """A result with a model in use, a model not in use, stale data and a problem."""
     unused = matured_model(np.random.default_rng(2), 900, wrong=3.0)
     covers = {"orders": date(2025, 12, 1), "refunds": TODAY, "loans": TODAY}
     age = freshness(covers, TODAY, small_bundle(), FreshnessThresholds())

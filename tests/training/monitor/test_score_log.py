@@ -146,7 +146,7 @@ def test_without_the_registry_stored_bundles_have_no_version(tmp_path: Path, mon
     found = find_models([own, other], source_with(small_bundle()), Registry("http://127.0.0.1:9", tmp_path))
     assert (list(found.by_digest), found.missing) == ([own], (other,))
     assert found.by_digest[own].version is None
-    assert found.registry_error.startswith("The MLflow registry at http://127.0.0.1:9 does not answer; ")
+    assert found.registry_error.startswith("The MLflow registry at http://127.0.0.1:9 does not answer. ")
 
 
 def test_a_registered_model_without_a_bundle_is_missing(registry: Registry) -> None:

@@ -113,9 +113,9 @@ def test_a_model_trained_on_all_rows_has_no_reference_scores(
     version = replace(model.version, params={**params, "train_rows": str(int(trained_on.sum()))})
     (path,) = stored.folder.iterdir()
     broken = references.folder / path.name
-    broken.write_bytes(b"PAR1 no more")
+    broken.write_bytes(b"PAR1 damaged")
     found = references.load(replace(model, version=version))
     assert found.score is None
     both = stored.load(model)
     assert len(found.features.values) == len(both.features.values) + len(both.score.values)
-    assert broken.stat().st_size > 10_000, "what was broken is computed anew"
+    assert broken.stat().st_size > 10_000, "a damaged reference is computed again"

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.conftest import copied_registry
-from tests.training.promotion.acts import lenient, wei
+from tests.training.promotion.builders import lenient, wei
 from training.promotion import promote
 from training.registry import MODEL_NAME, Registry
 from training.registry.connection import connected
@@ -18,7 +18,7 @@ Promoted = Callable[..., Registry]
 
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A registry of three versions, each of a run of its own by Ana, without any model files."""
+    """A registry of three versions, each with its own run by Ana, without model files."""
     folder: Path = tmp_path_factory.mktemp("template")
     with connected(Registry.on_sqlite(folder)) as client:
         experiment = client.create_experiment("sellerscore")
@@ -36,7 +36,7 @@ def registry(template: Path, tmp_path: Path) -> Registry:
 
 @pytest.fixture(scope="session")
 def promotions(template: Path) -> dict[tuple[str, ...], Path]:
-    """Folders of registries by the versions that were promoted in them, one after the other."""
+    """Folders of registries by the versions promoted in them, in order."""
     return {(): template}
 
 
@@ -44,13 +44,13 @@ def promotions(template: Path) -> dict[tuple[str, ...], Path]:
 def promoted(
     promotions: dict[tuple[str, ...], Path], tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
 ) -> Promoted:
-    """Return a registry in which Wei has promoted these versions; each row of promotions is made once and copied."""
+    """Return a registry in which Wei has promoted these versions; each sequence is created once and copied."""
 
-    def made(*versions: str) -> Path:
+    def create(*versions: str) -> Path:
         if versions not in promotions:
             folder: Path = tmp_path_factory.mktemp("promoted")
-            promote(copied_registry(made(*versions[:-1]), folder), versions[-1], wei(), lenient)
+            promote(copied_registry(create(*versions[:-1]), folder), versions[-1], wei(), lenient)
             promotions[versions] = folder
         return promotions[versions]
 
-    return lambda *versions: copied_registry(made(*versions), tmp_path)
+    return lambda *versions: copied_registry(create(*versions), tmp_path)

@@ -1,27 +1,33 @@
-"""Who becomes champion: gates and a second person first."""
+"""Promotion with gates and a second person, rollback, and challenge."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.training.promotion.acts import PASSED, lenient, strict, wei
+from tests.training.promotion.builders import PASSED, lenient, strict, wei
 from tests.training.promotion.conftest import Promoted
 from training.errors import PromotionError, RegistryError
 from training.promotion import Approval, challenge, promote, rollback
-from training.registry import CHALLENGER, CHAMPION, INTENDED, MODEL_NAME, PREVIOUS, Registry, aliases, find_version
+from training.registry import (
+    CHALLENGER,
+    CHAMPION,
+    INTENDED,
+    MODEL_NAME,
+    PREVIOUS,
+    WITHDRAWN,
+    Registry,
+    aliases,
+    find_version,
+)
 from training.registry.connection import connected
-
-if TYPE_CHECKING:
-    pass
 
 pytestmark = pytest.mark.slow
 
 
-def test_a_promotion_records_who_why_when_and_what_the_gates_said(registry: Registry) -> None:
+def test_a_promotion_records_approval_and_gates(registry: Registry) -> None:
     change = promote(registry, "1", wei("the first one"), lenient)
     assert (change.champion, change.replaced, change.checks) == (1, None, (PASSED,))
     assert aliases(registry) == {CHAMPION: 1}
@@ -35,7 +41,7 @@ def test_a_promotion_records_who_why_when_and_what_the_gates_said(registry: Regi
     ]
 
 
-def test_a_promotion_records_which_alarms_it_accepted(registry: Registry) -> None:
+def test_a_promotion_records_the_accepted_alarms(registry: Registry) -> None:
     with connected(registry) as client:
         run_id = client.get_model_version(MODEL_NAME, "2").run_id
         for study in ("drift", "bands"):
@@ -46,103 +52,137 @@ def test_a_promotion_records_which_alarms_it_accepted(registry: Registry) -> Non
     assert find_version(registry, "3").record["accepted_alarms"] == "none"
 
 
-def test_a_card_that_cannot_be_written_does_not_undo_the_promotion(
+def test_a_failure_to_write_the_card_does_not_undo_the_promotion(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_: object) -> None:
+    def unreachable(*_: object) -> None:
         raise RegistryError("The MLflow registry does not answer.")
 
-    monkeypatch.setattr("training.promotion.write_approval", away)
+    monkeypatch.setattr("training.promotion.write_approval", unreachable)
     change = promote(registry, "1", wei(), lenient)
     assert change.card == "The MLflow registry does not answer."
     assert aliases(registry) == {CHAMPION: 1}
 
 
-def test_the_latest_version_is_promoted_where_none_is_named(registry: Registry) -> None:
+def test_the_latest_version_can_be_promoted(registry: Registry) -> None:
     assert promote(registry, "latest", wei(), lenient).champion == 3
 
 
-def test_a_gate_that_fails_stops_it_and_is_listed(promoted: Promoted) -> None:
+def test_a_failed_gate_stops_the_promotion(promoted: Promoted) -> None:
     registry = promoted("1")
     before = dict(find_version(registry, "2").record)
-    with pytest.raises(PromotionError, match=r"Version 2 is not promoted; 1 of 2 gates failed:\n  - drift: the PSI"):
+    with pytest.raises(PromotionError, match=r"Version 2 is not promoted; 1 of 2 gates failed:\n  - drift: PSI"):
         promote(registry, "2", wei(), strict)
     assert aliases(registry) == {CHAMPION: 1}
     assert find_version(registry, "2").record == before
 
 
-def test_the_trainer_is_no_second_person_however_the_name_is_written(registry: Registry) -> None:
-    for name in (
-        "Ana Silva",
-        "ana silva",
-        "  Ana   SILVA ",
-        "Ａｎａ Silva",
-        "Ana\u200b Silva",
-        "A\u200dna \u2060Silva\ufeff",
-        "Ana\u00ad \u3164Silva\ufe0f",
-        "Ana\u200bSilva",
-        "AnaSilva",
-        "Silva, Ana",
-        "ana.silva",
-        "\u00c1na S\u00edlva",
-    ):
-        with pytest.raises(PromotionError, match="trained version 2 and cannot approve it as well"):
+def test_the_trainer_cannot_approve(registry: Registry) -> None:
+    for name in ("Ana Silva", "ana silva", "  Ana   SILVA ", "Ａｎａ Silva"):
+        with pytest.raises(PromotionError, match=r"trained version 2\. The approver must not be the trainer"):
             promote(registry, "2", Approval.now(name, "mine"), lenient)
     assert aliases(registry) == {}
 
 
 @pytest.mark.parametrize(
     ("by", "reason"),
-    [("", "good"), ("  ", "good"), ("Wei", ""), ("Wei", " "), ("\u200b", "good"), ("...", "good"), ("Wei", ".")],
+    [("", "good"), ("  ", "good"), ("Wei", ""), ("Wei", " ")],
 )
-def test_an_approval_has_a_name_and_a_reason(by: str, reason: str) -> None:
-    with pytest.raises(PromotionError, match=r"give --approved-by and --reason"):
+def test_an_approval_needs_a_name_and_a_reason(by: str, reason: str) -> None:
+    with pytest.raises(PromotionError, match=r"Give --approved-by and --reason"):
         Approval.now(by, reason)
 
 
-def test_whoever_has_another_name_is_another_person(registry: Registry) -> None:
+def test_another_name_can_approve(registry: Registry) -> None:
     names = ("Wei Zhang", "Ana Silveira", "\u5f20\u4f1f", "Silva", "\u0915\u093f\u0930\u0923")
     for version, name in zip((2, 3, 1, 2, 3), names, strict=True):
         assert promote(registry, str(version), Approval.now(name, "good"), lenient).champion == version
 
 
-def test_a_run_that_does_not_say_who_trained_can_have_no_second_person(registry: Registry) -> None:
+def test_a_run_without_a_trainer_cannot_be_approved(registry: Registry) -> None:
     with connected(registry) as client:
         client.delete_tag(find_version(registry, "2").run_id, "trained_by")
-    with pytest.raises(PromotionError, match="does not say who trained it"):
+    with pytest.raises(PromotionError, match="does not name its trainer"):
         promote(registry, "2", wei(), lenient)
 
 
-def test_the_champion_is_not_promoted_twice(promoted: Promoted) -> None:
+def test_the_champion_cannot_be_promoted_again(promoted: Promoted) -> None:
     registry = promoted("1")
-    with pytest.raises(PromotionError, match="Version 1 is the champion already; nothing was moved"):
+    with pytest.raises(PromotionError, match=r"Version 1 is already the champion\. Nothing was moved"):
         promote(registry, "1", wei(), lenient)
 
 
-def test_a_challenger_that_is_promoted_challenges_no_more(promoted: Promoted) -> None:
+def test_a_promoted_challenger_loses_its_alias(promoted: Promoted) -> None:
     registry = promoted("1")
     assert challenge(registry, "latest") == 3
     assert aliases(registry) == {CHAMPION: 1, CHALLENGER: 3}
     assert promote(registry, CHALLENGER, wei(), lenient).champion == 3
     assert aliases(registry) == {CHAMPION: 3, PREVIOUS: 1}
-    with pytest.raises(PromotionError, match="it has nobody to challenge"):
+    with pytest.raises(PromotionError, match="cannot be the challenger"):
         challenge(registry, "3")
 
 
-def test_a_registry_that_is_down_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_registry_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    away = Registry("http://127.0.0.1:9", tmp_path / "artifacts")
+    unreachable = Registry("http://127.0.0.1:9", tmp_path / "artifacts")
     for act in (
-        lambda: promote(away, "1", wei(), lenient),
-        lambda: rollback(away, wei()),
-        lambda: challenge(away, "1"),
+        lambda: promote(unreachable, "1", wei(), lenient),
+        lambda: rollback(unreachable, wei()),
+        lambda: challenge(unreachable, "1"),
     ):
         with pytest.raises(RegistryError, match="registry") as refusal:
             act()
         assert "\n" not in str(refusal.value)
 
 
-def test_a_folder_that_cannot_be_locked_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_locked_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RegistryError, match=r"folder .* cannot be used"):
         promote(Registry(f"sqlite:///{tmp_path}/file/mlflow.db", tmp_path), "1", wei(), lenient)
+
+
+def test_a_rollback_withdraws_the_champion(promoted: Promoted) -> None:
+    registry = promoted("1", "2", "3")
+    assert aliases(registry) == {CHAMPION: 3, PREVIOUS: 2}
+    change = rollback(registry, Approval.now("Ana Silva", "refunds read too high"))
+    assert (change.champion, change.replaced) == (2, 3)
+    assert aliases(registry) == {CHAMPION: 2, PREVIOUS: 1}
+    record = find_version(registry, "2").record
+    assert (record["rolled_back_by"], record["rolled_back_because"]) == ("Ana Silva", "refunds read too high")
+    assert (record["approved_by"], record["gates"]) == ("Wei Zhang", "passed: sums: all add up")
+    assert len([name for name in record if name.startswith("history.")]) == 2
+    assert find_version(registry, "3").record[WITHDRAWN] == (
+        f"by Ana Silva at {record['rolled_back_at']}: refunds read too high"
+    )
+    assert rollback(registry, wei()).champion == 1
+    assert aliases(registry) == {CHAMPION: 1}
+    with pytest.raises(PromotionError, match="Version 1 has no predecessor"):
+        rollback(registry, wei())
+
+
+def test_only_a_promotion_restores_a_withdrawn_version(promoted: Promoted) -> None:
+    """Otherwise two rollbacks would be a promotion by one person without gates."""
+    ana = Approval.now("Ana Silva", "my model")
+    registry = promoted("1", "2")
+    promote(registry, "1", wei("the old one is better"), lenient)
+    assert rollback(registry, ana).champion == 2
+    with pytest.raises(
+        PromotionError, match=r"Version 1, the predecessor of version 2, was withdrawn \(by Ana Silva at"
+    ):
+        rollback(registry, ana)
+    assert aliases(registry)[CHAMPION] == 2
+    with pytest.raises(PromotionError, match="must not be the trainer"):
+        promote(registry, "1", ana, lenient)
+    assert promote(registry, "1", wei(), lenient).champion == 1
+    assert WITHDRAWN not in find_version(registry, "1").record
+    promote(registry, "3", wei(), lenient)
+    assert rollback(registry, ana).champion == 1
+
+
+def test_the_first_champion_has_no_rollback_target(registry: Registry) -> None:
+    with pytest.raises(RegistryError, match="Unknown alias champion"):
+        rollback(registry, wei())
+    promote(registry, "1", wei(), lenient)
+    with pytest.raises(PromotionError, match="Version 1 has no predecessor"):
+        rollback(registry, wei())
+    assert aliases(registry) == {CHAMPION: 1}

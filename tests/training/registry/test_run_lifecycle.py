@@ -1,4 +1,4 @@
-"""Runs end with what they tell of: stopped, failed or killed, none says for ever that it is running."""
+"""Runs end as finished, failed or killed, also after a kill of their process."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from tests.training.forked import Child, Forks
 from training.errors import RegistryError
 from training.registry import EXPERIMENT, Registry, require
 from training.registry.connection import connected
-from training.registry.run_lifecycle import PROCESS, Process, start_run
+from training.registry.run_lifecycle import PROCESS, current_process, has_ended, start_run
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -26,12 +25,14 @@ _STAYS = """
 import sys, time
 from pathlib import Path
 from training.registry import Registry
-from training.registry.run_lifecycle import begun
+from training.registry.run_lifecycle import start_run
 from training.registry.connection import connected
 registry = Registry.on_sqlite(Path(sys.argv[0]))
-with connected(registry) as client, begun(client.get_experiment_by_name("sellerscore").experiment_id, "train stays"):
-    print("begun", flush=True)
-    time.sleep(300)
+with connected(registry) as client:
+    experiment = client.get_experiment_by_name("sellerscore").experiment_id
+    with start_run(experiment, "train stays"):
+        print("started", flush=True)
+        time.sleep(300)
 """
 
 
@@ -42,10 +43,10 @@ def registry(empty_registry: Path, tmp_path: Path) -> Registry:
 
 @pytest.fixture
 def other(registry: Registry, forks: Forks, tmp_path: Path) -> Child:
-    """Another process that has begun a run and stays in it."""
+    """Another process with a running run."""
     assert registry
     child = forks.start(_STAYS, tmp_path)
-    assert forks.line() == "begun"
+    assert forks.line() == "started"
     return child
 
 
@@ -59,14 +60,14 @@ def status(registry: Registry) -> str:
     return str(run.info.status)
 
 
-def left(registry: Registry, process: str | None) -> None:
-    """Leave a run that says it is running and names a process, or none."""
+def create_running(registry: Registry, process: str | None) -> None:
+    """Create a run in the state RUNNING, with its process or without."""
     with connected(registry) as client:
         experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-        client.create_run(experiment, tags={} if process is None else {PROCESS: process}, run_name="train left")
+        client.create_run(experiment, tags={} if process is None else {PROCESS: process}, run_name="train abandoned")
 
 
-def beginning(registry: Registry, end: BaseException | None, act: int | None = None) -> None:
+def run_until(registry: Registry, end: BaseException | None, act: int | None = None) -> None:
     with (
         connected(registry) as client,
         start_run(client.get_experiment_by_name(EXPERIMENT).experiment_id, "train here"),
@@ -79,11 +80,11 @@ def beginning(registry: Registry, end: BaseException | None, act: int | None = N
             raise end
 
 
-def test_a_run_that_ends_well_is_finished_and_names_its_process(registry: Registry) -> None:
-    beginning(registry, None)
+def test_a_successful_run_is_finished_and_names_its_process(registry: Registry) -> None:
+    run_until(registry, None)
     (run,) = runs(registry)
     assert run.info.status == "FINISHED"
-    assert Process.read(run.data.tags[PROCESS]) == Process.own()
+    assert run.data.tags[PROCESS] == current_process()
 
 
 @pytest.mark.parametrize(
@@ -94,30 +95,30 @@ def test_a_run_that_ends_well_is_finished_and_names_its_process(registry: Regist
         (KeyboardInterrupt(), KeyboardInterrupt, "KILLED"),
     ],
 )
-def test_what_ends_a_run_early_is_told(
+def test_an_exception_ends_the_run_as_failed_or_killed(
     registry: Registry, end: BaseException, raised: type[BaseException], expected: str
 ) -> None:
     with pytest.raises(raised):
-        beginning(registry, end)
+        run_until(registry, end)
     assert status(registry) == expected
 
 
-def test_a_terminated_run_is_killed_and_the_signal_is_as_before(registry: Registry) -> None:
+def test_sigterm_ends_the_run_as_killed_and_restores_the_handler(registry: Registry) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as ended:
-        beginning(registry, None, signal.SIGTERM)
+        run_until(registry, None, signal.SIGTERM)
     assert ended.value.code == 128 + signal.SIGTERM
     assert status(registry) == "KILLED"
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-def test_a_terminated_process_says_so_in_its_run(registry: Registry, other: Child) -> None:
+def test_a_terminated_process_ends_its_run(registry: Registry, other: Child) -> None:
     os.kill(other.pid, signal.SIGTERM)
     assert other.wait() == 128 + signal.SIGTERM
     assert status(registry) == "KILLED"
 
 
-def test_what_kill_9_left_is_swept_by_the_next_training_and_not_before(registry: Registry, other: Child) -> None:
+def test_the_next_training_ends_an_abandoned_run(registry: Registry, other: Child) -> None:
     assert require(registry) == ()
     assert status(registry) == "RUNNING"
     os.kill(other.pid, signal.SIGKILL)
@@ -128,39 +129,29 @@ def test_what_kill_9_left_is_swept_by_the_next_training_and_not_before(registry:
     assert require(registry) == ()
 
 
-def test_a_number_that_another_process_has_by_now_is_gone(registry: Registry) -> None:
-    left(registry, str(replace(Process.own(), started="0d1f2c7e 1")))
-    assert require(registry) == ("train left",)
+def test_a_reused_process_id_is_another_process(registry: Registry) -> None:
+    host, pid, start = current_process().split()
+    create_running(registry, f"{host} {pid} {int(start) - 1}")
+    assert require(registry) == ("train abandoned",)
 
 
 @pytest.mark.parametrize(
     "process",
-    [
-        None,
-        "",
-        "scoring-1",
-        "scoring-1 first 7",
-        str(replace(Process.own(), host="elsewhere/00000000", pid=4_000_000)),
-        str(Process.own()),
-        str(replace(Process.own(), started="")),
-    ],
-    ids=["none", "empty", "a host", "no number", "another host", "there", "start unknown"],
+    [None, "", "scoring-1", "scoring-1 first 7", "another-host 4000000 7", current_process()],
+    ids=["none", "empty", "a host", "no number", "another host", "running"],
 )
-def test_what_is_not_surely_gone_is_left_alone(registry: Registry, process: str | None) -> None:
-    left(registry, process)
+def test_other_runs_stay_running(registry: Registry, process: str | None) -> None:
+    create_running(registry, process)
     assert require(registry) == ()
     assert status(registry) == "RUNNING"
 
 
-def test_a_process_is_read_as_it_was_written() -> None:
-    own = Process.own()
-    assert Process.read(str(own)) == own
-    assert not own.is_gone()
-    assert replace(own, pid=4_000_000_000).is_gone() is False, "no number of this system says nothing"
-    with subprocess.Popen(["true"]) as ended:
-        assert ended.pid
+def test_an_ended_process_is_detected_before_its_parent_collects_it() -> None:
+    host, own_pid, start = current_process().split()
+    assert not has_ended(f"{host} {own_pid} {start}")
+    with subprocess.Popen(["true"]) as child:
         for _ in range(100):
-            if replace(own, pid=ended.pid, started="").is_gone():
+            if has_ended(f"{host} {child.pid} {start}"):
                 break
             time.sleep(0.05)
-        assert replace(own, pid=ended.pid, started="").is_gone(), "what waits for its parent has ended"
+        assert has_ended(f"{host} {child.pid} {start}")

@@ -1,4 +1,4 @@
-"""The registry on a real MLflow over SQLite: what a run leaves there, who is champion, and what MLflow then serves."""
+"""Runs and versions in a real MLflow over SQLite: what a run logs, the registered model, aliases."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from training.registry import (
     set_champion,
     write_approval,
 )
-from training.registry.run_notes import note
+from training.registry.summaries import describe_run
 from training.run import Run
 
 if TYPE_CHECKING:
@@ -81,8 +81,8 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Registration:
     return Registration(registry, loans, run, versions)
 
 
-def _pointed(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return MLflow, pointed at the registry; the variables that it writes are taken back after the test."""
+def _open_mlflow(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return MLflow, connected to the registry; the environment is restored after the test."""
     import mlflow
 
     for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"):
@@ -92,14 +92,14 @@ def _pointed(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> Modul
     return mlflow
 
 
-def test_versions_count_up_and_name_their_runs(registered: Registration) -> None:
+def test_versions_are_numbered_and_name_their_runs(registered: Registration) -> None:
     first, second = registered.versions
     assert (first.version, second.version) == (1, 2)
     assert first.run_id != second.run_id
     assert registered.client.get_model_version(MODEL_NAME, "2").run_id == second.run_id
 
 
-def test_a_run_says_what_it_was_made_of_and_what_was_measured(registered: Registration) -> None:
+def test_a_run_logs_parameters_metrics_and_plots(registered: Registration) -> None:
     run = registered.client.get_run(registered.versions[0].run_id)
     facts, bundle = registered.run.facts, registered.run.bundle
     assert run.data.params == {name: str(value) for name, value in facts.items()}
@@ -118,7 +118,7 @@ def test_a_run_says_what_it_was_made_of_and_what_was_measured(registered: Regist
     assert plots == {"roc.png", "calibration.png", "score_distribution.png"}
 
 
-def test_a_run_lasts_as_long_as_the_training_and_keeps_its_label_table(registered: Registration) -> None:
+def test_a_run_has_the_duration_of_the_training_and_its_label_table(registered: Registration) -> None:
     import mlflow.artifacts
 
     first, second = (registered.client.get_run(each.run_id) for each in registered.versions)
@@ -154,7 +154,7 @@ def _run_without_artifacts(registered: Registration) -> str:
     return str(run.info.run_id)
 
 
-def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) -> None:
+def test_a_run_logs_every_finding(registered: Registration) -> None:
     run = registered.client.get_run(registered.versions[0].run_id)
     assert (run.data.metrics["drift/score_psi"], run.data.metrics["leaks/best_alone_auc"]) == (0.04, 0.99)
     assert find_version(registered.registry, "1").metrics["drift.score_psi"] == 0.04
@@ -165,33 +165,31 @@ def test_a_run_tells_a_reviewer_what_each_study_found(registered: Registration) 
     assert not [name for name in run.data.tags if name.endswith(".drift")]
     kept = registered.client.list_artifacts(run.info.run_id, "evidence/drift")
     assert [item.path for item in kept] == ["evidence/drift/by_feature.csv"]
-    told = run.data.tags["mlflow.note.content"]
-    assert told == note(registered.run, run.data.tags)
-    assert told.startswith("Trained by Ana Silva on 1,500 loans (")
+    description = run.data.tags["mlflow.note.content"]
+    assert description == describe_run(registered.run, run.data.tags)
+    assert description.startswith("Trained by Ana Silva. Training: 1,500 loans (")
 
 
-def test_a_run_holds_its_model_card_beside_the_plots_that_it_links(
-    registered: Registration, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mlflow = _pointed(registered, monkeypatch)
-    made = write_card(CardInput(*(getattr(registered.run, name) for name in CARD)))
+def test_a_run_contains_the_model_card_and_its_plots(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = _open_mlflow(registered, monkeypatch)
+    card = write_card(CardInput(*(getattr(registered.run, name) for name in CARD)))
     run_id = registered.versions[0].run_id
-    for name, text in made.items():
+    for name, text in card.items():
         assert mlflow.artifacts.load_text(f"runs:/{run_id}/{name}") == text
-    assert set(made) == {"model_card.md", "model_card.html"}
+    assert set(card) == {"model_card.md", "model_card.html"}
     logged = {item.path for item in registered.client.list_artifacts(run_id, "plots")}
-    assert {link for link in logged if f"({link})" in made["model_card.md"]} == logged
+    assert {link for link in logged if f"({link})" in card["model_card.md"]} == logged
 
 
-def test_a_version_says_who_trained_it_and_what_it_is(registered: Registration) -> None:
+def test_a_version_names_its_trainer_and_bundle(registered: Registration) -> None:
     first, second = (registered.client.get_model_version(MODEL_NAME, number) for number in ("1", "2"))
     assert (first.tags["trained_by"], second.tags["trained_by"]) == ("Ana Silva", login_name())
     assert first.tags["bundle"] == registered.run.bundle.digest
-    assert first.description.startswith("Trained by Ana Silva on 1,500 loans")
+    assert first.description.startswith("Trained by Ana Silva. Training: 1,500 loans")
     assert "alias `champion`" in registered.client.get_registered_model(MODEL_NAME).description
 
 
-def test_a_version_holds_the_evidence_that_the_service_publishes(registered: Registration) -> None:
+def test_a_version_contains_the_evidence_summary(registered: Registration) -> None:
     tags = registered.client.get_model_version(MODEL_NAME, "1").tags
     found, facts = json.loads(tags["evidence_summary"]), registered.run.facts
     assert (found["origin"], found["data_through"]) == ("simulated by sellerscore, seed 7", "2026-01-01")
@@ -207,11 +205,11 @@ def test_a_version_holds_the_evidence_that_the_service_publishes(registered: Reg
     assert found["trained_at"].endswith("Z")
 
 
-def test_a_promotion_writes_the_approval_on_the_card(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_approval_is_written_on_the_card(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
     version = find_version(registered.registry, "2")
     approval = CardApproval(2, "Wei Zhang", "2026-11-30T10:00:00Z", "first", ("leaks",))
     write_approval(registered.registry, version, approval)
-    mlflow = _pointed(registered, monkeypatch)
+    mlflow = _open_mlflow(registered, monkeypatch)
     for name, label in (
         ("model_card.md", "**Accepted alarm (leaks)**"),
         ("model_card.html", "Accepted alarm (leaks)<"),
@@ -222,9 +220,7 @@ def test_a_promotion_writes_the_approval_on_the_card(registered: Registration, m
         assert "is not approved yet" not in text
 
 
-def test_what_fails_in_the_middle_leaves_no_version_to_promote(
-    registered: Registration, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_registration_leaves_no_version(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
     def gone(*_: object, **__: object) -> None:
         raise OSError("the disk is full")
 
@@ -239,18 +235,18 @@ def test_what_fails_in_the_middle_leaves_no_version_to_promote(
 
 
 def test_a_login_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nobody() -> str:
+    def unnamed() -> str:
         raise KeyError("getpwuid(): uid not found: 4711")
 
-    monkeypatch.setattr("getpass.getuser", nobody)
+    monkeypatch.setattr("getpass.getuser", unnamed)
     monkeypatch.setattr("os.getuid", lambda: 4711)
     assert login_name() == "user 4711"
 
 
-def test_the_bundle_comes_out_as_it_went_in(
+def test_the_bundle_is_stored_unchanged(
     registered: Registration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mlflow = _pointed(registered, monkeypatch)
+    mlflow = _open_mlflow(registered, monkeypatch)
     source = registered.client.get_model_version_download_uri(MODEL_NAME, "1")
     folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(tmp_path)))
     found = {path.name: path.read_bytes() for path in (folder / "artifacts" / "bundle").iterdir()}
@@ -262,23 +258,23 @@ def test_the_bundle_comes_out_as_it_went_in(
     assert not list(scoring.rglob("*.csv"))
 
 
-def test_what_mlflow_serves_is_what_assess_says(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
-    mlflow = _pointed(registered, monkeypatch)
+def test_mlflow_serves_the_same_assessments(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlflow = _open_mlflow(registered, monkeypatch)
     served = mlflow.pyfunc.load_model(f"models:/{MODEL_NAME}/2")
     rows = served_rows(registered.loans.rows.head(40), registered.loans.features.head(40), COVERS)
-    answer = served.predict(rows)
+    response = served.predict(rows)
     indexed = registered.loans.features.head(40).set_index([rows["seller_id"], registered.loans.rows["as_of"].head(40)])
     expected = assess(registered.run.bundle, to_vectors(indexed, COVERS))
-    assert answer["seller_id"].tolist() == rows["seller_id"].tolist()
-    # the class that MLflow loaded lives in its own copy of scoring, so the bytes are what can be compared
-    assert [text.encode() for text in answer["assessment"]] == [serialize_assessment(each) for each in expected]
-    assert {json.loads(text)["outcome"] for text in answer["assessment"]} == {"scored"}
+    assert response["seller_id"].tolist() == rows["seller_id"].tolist()
+    # MLflow loads its own copy of scoring, so only the bytes can be compared
+    assert [text.encode() for text in response["assessment"]] == [serialize_assessment(each) for each in expected]
+    assert {json.loads(text)["outcome"] for text in response["assessment"]} == {"scored"}
 
 
-def test_no_file_of_a_model_holds_a_sellers_id_or_figures(
+def test_no_file_of_a_model_contains_a_seller_id(
     registered: Registration, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mlflow = _pointed(registered, monkeypatch)
+    mlflow = _open_mlflow(registered, monkeypatch)
     source = registered.client.get_model_version_download_uri(MODEL_NAME, "1")
     folder = Path(mlflow.artifacts.download_artifacts(source, dst_path=str(tmp_path)))
     example = json.loads((folder / "input_example.json").read_text())
@@ -300,14 +296,14 @@ def test_a_version_is_found_by_number_or_alias_with_what_its_run_logged(register
     assert load_bundle(registered.registry, latest).digest == registered.run.bundle.digest
 
 
-def test_a_bundle_that_is_not_the_one_logged_is_refused(registered: Registration) -> None:
+def test_a_bundle_with_another_digest_is_rejected(registered: Registration) -> None:
     latest = find_version(registered.registry)
     altered = replace(latest, tags={**latest.tags, "bundle": "sha256:" + "0" * 64})
-    with pytest.raises(RegistryError, match=r"holds the bundle sha256:.* but its run logged sha256:0000"):
+    with pytest.raises(RegistryError, match=r"contains the bundle sha256:.* but its run logged sha256:0000"):
         load_bundle(registered.registry, altered)
 
 
-def test_the_champion_before_is_kept_as_previous(registered: Registration) -> None:
+def test_the_replaced_champion_becomes_previous(registered: Registration) -> None:
     registry = registered.registry
     set_champion(registry, 1, aliases(registry).get(CHAMPION), {"approved_by": "Wei"})
     set_champion(registry, 2, 1, {"approved_by": "Ana"})
@@ -321,23 +317,21 @@ def test_the_champion_before_is_kept_as_previous(registered: Registration) -> No
 @pytest.mark.parametrize(
     ("wanted", "words"),
     [
-        ("0", r"There is no version 0 of sellerscore; registered are 1, 2\."),
-        ("3", r"There is no version 3 of sellerscore; registered are 1, 2\."),
-        ("-1", r"There is no version -1 of sellerscore; registered are 1, 2\."),
-        ("--5", r"No version of sellerscore has the alias --5; give a number from 1, 2"),
-        ("9" * 5_000, r"No version of sellerscore has the alias 9+; give a number from 1, 2"),
-        ("nobody", r"No version of sellerscore has the alias nobody; give a number from 1, 2"),
+        ("0", r"Unknown version 0 of sellerscore\. Registered versions: 1, 2\."),
+        ("3", r"Unknown version 3 of sellerscore\. Registered versions: 1, 2\."),
+        ("-1", r"Unknown version -1 of sellerscore\. Registered versions: 1, 2\."),
+        ("--5", r"Unknown alias --5 of sellerscore\. Registered versions: 1, 2; aliases: "),
+        ("9" * 5_000, r"Unknown alias 9+ of sellerscore\. Registered versions: 1, 2"),
+        ("unnamed", r"Unknown alias unnamed of sellerscore\. Registered versions: 1, 2"),
     ],
 )
-def test_a_version_that_is_not_there_is_one_sentence(registered: Registration, wanted: str, words: str) -> None:
+def test_an_unknown_version_is_rejected(registered: Registration, wanted: str, words: str) -> None:
     with pytest.raises(RegistryError, match=words):
         find_version(registered.registry, wanted)
 
 
-def test_using_a_registry_leaves_the_environment_as_it_was(
-    registered: Registration, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """MLflow sets it when it connects, and the next registry of a folder would be that of the one before."""
+def test_the_environment_is_restored(registered: Registration, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow sets MLFLOW_TRACKING_URI when it connects; the next command would use the wrong registry."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     find_version(registered.registry)
     assert "MLFLOW_TRACKING_URI" not in os.environ

@@ -1,4 +1,4 @@
-"""Promotions as tests make them: gates that pass or fail, an approval, and a champion's alias that moves otherwise."""
+"""Builders for tests of promotions: gates that pass or fail, an approval, and failing moves of the champion."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 PASSED = Check("sums", GateVerdict.PASSED, "all add up")
-FAILED = Check("drift", GateVerdict.FAILED, "the PSI of the score is 0.4; allowed is 0.25 at most")
+FAILED = Check("drift", GateVerdict.FAILED, "PSI of the score: 0.4; limit: at most 0.25")
 
 
 def lenient(_candidate: Version, _champion: Version | None) -> tuple[Check, ...]:
@@ -31,7 +31,7 @@ def wei(reason: str = "better on new sellers") -> Approval:
 
 
 def alias_moves(monkeypatch: pytest.MonkeyPatch, move: Callable[[MlflowClient, str], None]) -> None:
-    """Let `move(client, number)` stand for how the registry moves the champion; other aliases move as ever."""
+    """Replace the move of the champion's alias by `move(client, number)`; other aliases move as usual."""
     from mlflow import MlflowClient
 
     real = MlflowClient.set_registered_model_alias

@@ -1,4 +1,4 @@
-"""Provenance of a run: the commit of the program, and the label table as it was."""
+"""Provenance of a run: the commit of the program and the label table."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def git(folder: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
-def test_the_commit_is_that_of_the_repository_which_tracks_the_program(repository: Path) -> None:
+def test_the_commit_is_that_of_the_repository_of_the_program(repository: Path) -> None:
     assert git_commit(repository) is None
     git(repository, "add", ".")
     git(repository, "commit", "-q", "-m", "Add it")

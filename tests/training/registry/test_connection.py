@@ -1,4 +1,4 @@
-"""A registry that is empty, elsewhere, away or no registry at all: one sentence, and nothing harmed."""
+"""Connection errors: an empty, unreachable or damaged registry gives one sentence."""
 
 from __future__ import annotations
 
@@ -14,62 +14,62 @@ from training.registry.connection import connected
 pytestmark = pytest.mark.slow
 
 
-def test_nothing_registered_yet_says_what_to_run(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError, match="No model is registered yet; run `sellerscore train` first"):
+def test_an_empty_registry_names_the_command_to_run(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match=r"No model is registered yet\. Run `sellerscore train` first"):
         find_version(Registry.in_folder(tmp_path / "home"))
 
 
 @pytest.mark.parametrize("uri", ["sqlite:////proc/none/mlflow.db", "http://127.0.0.1:9", "nonsense://x"])
-def test_a_registry_out_of_reach_is_one_sentence(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_registry_is_reported(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     for use in (find_version, require):
-        with pytest.raises(RegistryError, match="registry") as refusal:
+        with pytest.raises(RegistryError, match="registry") as error:
             use(Registry(uri, tmp_path))
-        assert "\n" not in str(refusal.value)
+        assert "\n" not in str(error.value)
 
 
-def test_the_sentence_of_a_registry_away_holds_no_password(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError) as refusal:
+def test_error_messages_contain_no_password(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError) as error:
         find_version(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
-    assert "secret" not in str(refusal.value)
+    assert "secret" not in str(error.value)
 
 
-def test_a_server_that_does_not_answer_is_said_plainly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_does_not_answer_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with pytest.raises(RegistryError) as refusal:
+    with pytest.raises(RegistryError) as error:
         find_version(Registry("http://anna:secret@127.0.0.1:9", tmp_path))
-    assert str(refusal.value) == (
-        "The MLflow registry at http://anna:***@127.0.0.1:9 does not answer; start it, or set MLFLOW_TRACKING_URI to "
-        "where it is."
+    assert str(error.value) == (
+        "The MLflow registry at http://anna:***@127.0.0.1:9 does not answer. Start it, or set MLFLOW_TRACKING_URI to "
+        "its address."
     )
 
 
 @pytest.mark.parametrize("uri", ["garbage", "./mlruns", ":"])
-def test_what_is_no_address_is_said_plainly(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_address_is_reported(uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(RegistryError, match="is no address of an MLflow registry; set MLFLOW_TRACKING_URI to one"):
+    with pytest.raises(RegistryError, match=r"Invalid registry address .*\. Set MLFLOW_TRACKING_URI to an address"):
         find_version(Registry(uri, tmp_path))
     assert not list(tmp_path.iterdir())
 
 
-def test_a_database_whose_driver_is_lacking_is_said_plainly(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError) as refusal:
+def test_a_missing_database_driver_is_reported(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError) as error:
         find_version(Registry("postgresql+nobodys://anna:secret@127.0.0.1:9/x", tmp_path))
-    assert "secret" not in str(refusal.value)
+    assert "secret" not in str(error.value)
     here = Registry(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
-    with pytest.raises(RegistryError, match="needs the Python package") as refusal, connected(here):
+    with pytest.raises(RegistryError, match="needs the Python package") as error, connected(here):
         raise ModuleNotFoundError("No module named 'psycopg2'", name="psycopg2")
-    assert "psycopg2, which is not installed; install it, or set MLFLOW_TRACKING_URI" in str(refusal.value)
+    assert "psycopg2, which is not installed. Install it, or set MLFLOW_TRACKING_URI" in str(error.value)
 
 
-def test_a_registry_that_is_no_database_is_one_sentence_and_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("not a database, but someone's notes\n" * 99)
+def test_another_file_is_reported_and_not_changed(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("not a database, but other text\n" * 99)
     with pytest.raises(RegistryError, match="failed: "):
         find_version(Registry.in_folder(tmp_path))
     assert (tmp_path / "mlflow.db").read_text().startswith("not a database")
 
 
-def test_a_state_folder_holds_its_registry_unless_a_server_is_named(
+def test_the_state_folder_has_a_registry_unless_a_server_is_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
@@ -79,7 +79,7 @@ def test_a_state_folder_holds_its_registry_unless_a_server_is_named(
     assert Registry.in_folder(tmp_path).uri == "http://mlflow.example:5000"
 
 
-def test_several_first_uses_at_once_make_one_registry(forks: Forks, tmp_path: Path) -> None:
+def test_concurrent_first_uses_create_one_registry(forks: Forks, tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from training.registry import Registry, require; "
         "require(Registry.on_sqlite(Path(sys.argv[0])))"
@@ -88,11 +88,14 @@ def test_several_first_uses_at_once_make_one_registry(forks: Forks, tmp_path: Pa
     assert [process.wait() for process in started] == [0] * 4
 
 
-def test_a_damaged_file_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_with_advice(tmp_path: Path) -> None:
     file = tmp_path / "mlflow.db"
     file.write_bytes(b"no database at all, whatever its name says" * 100)
     with (
-        pytest.raises(RegistryError, match=r"restore the file from a backup, or move it away to begin anew\.$"),
+        pytest.raises(
+            RegistryError,
+            match=r"\. Restore the file from a backup, or move it away to start with an empty registry\.$",
+        ),
         connected(Registry(f"sqlite:///{file}", tmp_path)) as client,
     ):
         client.search_registered_models()
