@@ -20,9 +20,9 @@ from scoring import Advice, AdviceVerdict, Bundle, Criterion, UnmetCriterion, ad
 from scoring.advice import Change, OpenReasonCause, Relation
 
 _NOT_PRINCIPAL: Final = {
-    Relation.LESSER_COST: N_("This figure costs points too, and is not one of your main reasons."),
+    Relation.LESSER_COST: N_("This figure also costs points, but it is not one of your main reasons."),
     Relation.NO_COST: N_("This figure does not lower your score today, but a better value would raise it."),
-    Relation.BETTER_THAN_TYPICAL: N_("You are better than typical here already; a further step still counts."),
+    Relation.BETTER_THAN_TYPICAL: N_("You are already better than typical here. A further improvement still raises your score."),
 }
 
 
@@ -324,10 +324,10 @@ _TEXTS: Final[Mapping[Criterion, Callable[[UnmetCriterion, Offer, Translator], s
 
 _NEXT_STEPS: Final[Mapping[Criterion, str]] = {
     Criterion.SCORE: N_("The overview shows what is missing."),
-    Criterion.BANDS: N_("Check again in a few days. You need not do anything."),
+    Criterion.BANDS: N_("Check again in a few days. You do not need to do anything."),
     Criterion.BAND: N_("“Improve” shows what leads to the next band."),
     Criterion.COUNTRY: N_("Ask your marketplace to check the country of your account."),
-    Criterion.MONTHS_TRADING: N_("Keep selling. You meet this requirement with time."),
+    Criterion.MONTHS_TRADING: N_("Keep selling. You will meet this requirement in time."),
     Criterion.CHECKED_SALES: N_("Ask your marketplace to share your visits and the tracking of your parcels."),
-    Criterion.MONTHLY_SALES: N_("Sales count after thirty days, less refunds."),
+    Criterion.MONTHLY_SALES: N_("Sales count after thirty days, minus refunds."),
 }

@@ -112,9 +112,9 @@ def _gap(gap: Mapping[str, Any], words: Translator) -> str:
     """Return in a sentence that the score does without a table."""
     table = words.say(TABLES.get(gap["table"], gap["table"]))
     if gap["data_through"] is None:
-        return words.say(N_("%(table)s: not delivered, so your score does without these data."), table=table)
+        return words.say(N_("%(table)s: not delivered. Your score does not use these data."), table=table)
     return words.say(
-        N_("%(table)s: only delivered until %(day)s, so your score does without these data."),
+        N_("%(table)s: only delivered until %(day)s. Your score does not use these data."),
         table=table,
         day=words.day(gap["data_through"]),
     )

@@ -83,7 +83,7 @@ def sales_series(picture: Picture, words: Translator) -> Sales | None:
     amounts = [None if value is None else value / _MICROS for value in shown.values]
     known = [value for value in amounts if value is not None]
     said = words.say(
-        N_("Your sales after refunds in twelve steps of thirty days, from %(low)s to %(high)s a step."),
+        N_("Your sales after refunds in twelve periods of thirty days, from %(low)s to %(high)s per period."),
         low=words.money(round(min(known))),
         high=words.money(round(max(known))),
     )

@@ -34,7 +34,7 @@ def test_the_link_of_an_operator_opens_the_queue_once(home: Settings, open_clien
     assert found is not None
     with open_client(home, ()) as client:
         browser = Browser(client)
-        assert "This opens the queue of reviews." in browser.get(f"/seller/login/{found[1]}").text
+        assert "This link opens the reviews." in browser.get(f"/seller/login/{found[1]}").text
         assert browser.use(found[1]).get("/operator").status_code == 200
     run("operator", "revoke", made[0])
     with pytest.raises(AccessError, match="no operator"):

@@ -106,7 +106,7 @@ def test_an_erased_seller_is_logged_out_and_nothing_is_left_of_what_they_asked(b
     )
     assert browser.get("/seller").status_code == 401
     browser.log_in(SELLERS[0])
-    assert "You have not asked for anything yet." in browser.get("/seller/reviews").text
+    assert "You have not sent any requests yet." in browser.get("/seller/reviews").text
     assert json.loads(browser.get("/seller/download").content)["scores"] == []
     fill(services.settings.home)
     assert browser.get("/seller").status_code == 200

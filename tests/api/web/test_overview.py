@@ -173,7 +173,7 @@ def test_the_next_step_follows_what_is_most_pressing(
 
 def test_requests_and_banks_with_access_are_named_up_to_three() -> None:
     found = access_view(Access(tuple(map(request, range(5))), tuple(map(consent, "ABCDAE"))), EN)
-    assert found.requests[0] == "Bank requests your score for an application for credit. Answer by 31 Mar 2026."
+    assert found.requests[0] == "Bank requests your score for a credit application. Answer by 31 Mar 2026."
     assert (len(found.requests), found.more) == (3, 2)
     assert found.line == "Access now: A, B, C and 2 more."
     assert access_view(Access((), ()), EN).line == "No bank has access to your data now."
@@ -257,19 +257,19 @@ def test_the_overview_follows_requests_and_consents(browser: Browser) -> None:
     seller_id, services, now = SELLERS[0], browser.services, datetime.now(UTC)
     bank_id = access.create_client(services.engine, ClientKind.BANK, "Bank <of> the North", now=now).client.id
     browser.log_in(seller_id)
-    assert "No bank is asking at the moment." in text_of(browser.get("/seller"))
+    assert "No bank is requesting your data at the moment." in text_of(browser.get("/seller"))
     with transaction(services.engine, writes=True) as connection:
         asked = requests.create_request(connection, bank_id, seller_id, "credit_application", now)
         requests.create_request(connection, bank_id, SELLERS[1], "account_review", now)
     page = text_of(browser.get("/seller"))
     assert "Bank <of> the North asks to see your data." in page
-    assert "Bank <of> the North requests your score for an application for credit." in page
+    assert "Bank <of> the North requests your score for a credit application." in page
     assert "Bank <of> the North" not in page.partition("Access now")[2]
     terms = ConsentTerms(seller_id, bank_id, asked.purpose, timedelta(days=9))
     with transaction(services.engine, writes=True) as connection:
         granted = consents.grant_consent(connection, services.ledger, terms, "tests")
     page = text_of(browser.get("/seller"))
-    assert "No bank is asking at the moment." in page
+    assert "No bank is requesting your data at the moment." in page
     assert "Bank <of> the North" in page.partition("Access now")[2]
     with transaction(services.engine, writes=True) as connection:
         consents.revoke_consent(connection, services.ledger, granted.id, "tests")

@@ -199,8 +199,8 @@ def test_consents_are_granted_seen_used_and_withdrawn(browser: Browser) -> None:
     assert browser.post("/seller/consents/grant", request_id=request_id, days="30").status_code == 409
     assert browser.client.post("/v1/scores", json=body).status_code == 201
     page = browser.get("/seller/consents?done=granted").text
-    assert "Scored you for an application for credit" in page
-    assert "Done: the bank may score you" in page
+    assert "Scored you for a credit application" in page
+    assert "Done. The bank can score you" in page
     (consent_id,) = set(re.findall(r'name="consent_id" value="([^"]+)"', page))
     assert browser.post("/seller/consents/revoke", consent_id=consent_id).status_code == 303
     assert browser.client.post("/v1/scores", json=body).status_code == 403

@@ -199,7 +199,7 @@ def test_only_so_many_are_open_and_one_of_each_figure(browser: Browser) -> None:
 def test_a_form_that_says_nothing_or_too_much_is_refused(browser: Browser, feature: str, statement: str) -> None:
     browser.log_in(SELLER).get("/seller/reviews")
     assert browser.post("/seller/reviews", feature=feature, statement=statement).status_code == 422
-    assert "You have not asked for anything yet." in browser.get("/seller/reviews").text
+    assert "You have not sent any requests yet." in browser.get("/seller/reviews").text
 
 
 def test_line_ends_count_as_the_browser_counts_them_and_what_is_no_text_is_refused(browser: Browser) -> None:
