@@ -24,18 +24,22 @@ from api.operations.metrics import router as metrics_router
 from api.operations.model_reloader import run_reloader
 from api.products.endpoints import router as products_router
 from api.reviews.endpoints import router as reviews_router
+from api.scores.endpoints import replay_router
 from api.scores.endpoints import router as scores_router
 from api.sellers.endpoints import router as sellers_router
 from api.services import open_services
 from api.settings import Settings
-from api.web import consent_pages, error_pages, login, review_pages, score_pages, seller_data
+from api.web import consent_pages, documents, error_pages, login, report, review_pages, score_pages, seller_data
 from api.web.routing import PageRouter
 
 _ROUTERS: Final = (
     scores_router,
+    report.router,
+    replay_router,
     model_router,
     products_router,
     sellers_router,
+    documents.router,
     consents_router,
     consent_requests_router,
     seller_sessions_router,

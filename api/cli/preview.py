@@ -153,7 +153,7 @@ def _with_number(assessment: Assessment, explanation: Explanation) -> Iterator[R
 
 
 def _without_number(assessment: Assessment) -> Iterator[RenderableType]:
-    told = for_bank(assessment.to_dict(), {}, translator_for(Language.ENGLISH))
+    told = for_bank(assessment, {}, translator_for(Language.ENGLISH))
     yield Text.assemble((told.title, "bold"), f" ({assessment.outcome})")
     yield from map(_indented, told.facts)
     yield Text(told.to_do)

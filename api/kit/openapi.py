@@ -6,6 +6,7 @@ The examples are calls that were made (`openapi_examples.json`); a test makes th
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -78,6 +79,60 @@ def _exemplify(operation: dict[str, Any], made: dict[str, Any]) -> None:
 def _examples() -> dict[str, Any]:
     found: dict[str, Any] = json.loads((files("api.kit") / _EXAMPLES).read_text(encoding="utf-8"))
     return found
+
+
+NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store"}
+"""Headers of every response that holds data of a seller or a bank."""
+
+LOCATION: Final[dict[str, Any]] = {"Location": {"description": "Path of the resource.", "schema": {"type": "string"}}}
+"""The description of the `Location` header, for `responses`."""
+
+RATE_HEADERS: Final[dict[str, Any]] = {
+    "RateLimit-Policy": {"description": "The rate limit of this client.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "Remaining calls, and seconds until all are available again. On every response to a client.",
+        "schema": {"type": "string"},
+    },
+}
+"""The descriptions of the headers of every response to an authenticated client."""
+
+BODY_PROBLEMS: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
+"""The problems of every endpoint with a JSON body."""
+
+CALLER_PROBLEMS: Final = (
+    errors.NotAuthenticated,
+    errors.InvalidToken,
+    errors.WrongCaller,
+    errors.InsufficientScope,
+    errors.TooManyRequests,
+)
+"""The problems of every endpoint that needs a token."""
+
+
+def responses(
+    status: int,
+    description: str,
+    *problems: type[errors.Problem],
+    headers: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> dict[int | str, dict[str, Any]]:
+    """Describe the responses of an endpoint that needs a token, for the `responses` parameter of its route.
+
+    The rate limit headers, the problems of callers and those of a failing service are added.
+
+    Example: `responses(201, "The stored consent.", *BODY_PROBLEMS, errors.BankUnknown, headers=LOCATION)`.
+
+    Args:
+        status: Status of the successful response.
+        description: Its description.
+        problems: Further problems of the endpoint.
+        headers: Descriptions of further headers of the successful response.
+        fields: Further fields of its OpenAPI description, such as `model` or `content`.
+    """
+    success = {"description": description, **fields, "headers": {**(headers or {}), **RATE_HEADERS}}
+    return {status: success} | problem_responses(
+        *CALLER_PROBLEMS, errors.InternalError, errors.DatabaseUnavailable, *problems
+    )
 
 
 def problem_responses(*kinds: type[errors.Problem]) -> dict[int | str, dict[str, Any]]:

@@ -22,7 +22,9 @@ from scoring.advice import Change, OpenReasonCause, Relation
 _NOT_PRINCIPAL: Final = {
     Relation.LESSER_COST: N_("This figure also costs points, but it is not one of your main reasons."),
     Relation.NO_COST: N_("This figure does not lower your score today, but a better value would raise it."),
-    Relation.BETTER_THAN_TYPICAL: N_("You are already better than typical here. A further improvement still raises your score."),
+    Relation.BETTER_THAN_TYPICAL: N_(
+        "You are already better than typical here. A further improvement still raises your score."
+    ),
 }
 
 

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from api.products.eligibility import Offer
 from api.scores.self_view_history import Change, PastScore
 from api.web.advice_views import OfferView, missing_criteria, offer_view
-from api.web.charts import ChartPoint, history_picture
+from api.web.charts import ChartPoint, score_history
 from api.web.consent_pages import Access
 from api.web.labels import PURPOSES
 from api.web.score_views import MissingScore, ScoreOverview
@@ -67,7 +67,7 @@ class HistoryRow:
 class History:
     """Past scores: a chart if there are at least two, and a table, latest first."""
 
-    picture: Markup | None
+    chart: Markup | None
     latest: str
     rows: tuple[HistoryRow, ...]
 
@@ -84,7 +84,7 @@ class Overview:
 
 
 def best_offer(offers: Sequence[Offer], usd_per_unit: Mapping[str, float]) -> Offer | None:
-    """Return the open offer with the largest amount; of equal amounts the one with the lowest annual rate.
+    """Return the open offer with the largest amount; among equal amounts the one with the lowest annual rate.
 
     Amounts are compared in US dollars at the rates that were stored with the score.
     """
@@ -99,8 +99,8 @@ def best_offer(offers: Sequence[Offer], usd_per_unit: Mapping[str, float]) -> Of
 def nearest_offer(offers: Sequence[Offer]) -> Offer | None:
     """Return the closed offer that is nearest to being open.
 
-    Offers that the seller cannot open (another country, outdated bands) come last. Then the offer with the fewest
-    unmet criteria comes first, then the one with the smallest relative gaps, then the one that admits more bands.
+    Offers that the seller cannot open (another country, outdated bands) are last. The order of the others is: fewest
+    unmet criteria, smallest relative gaps, most admitted bands.
     """
 
     def order(offer: Offer) -> tuple[int, int, float, int, str, str]:
@@ -138,8 +138,8 @@ def next_step(
         return _answer_step(access, words)
     if financing.best is not None:
         text = N_("You may qualify for up to %(amount)s from %(bank)s. See how to apply.")
-        said = words.say(text, bank=financing.best.bank, amount=financing.best.limit)
-        return NextStep(said, words.say(N_("See the offer")), "/seller/products")
+        line = words.say(text, bank=financing.best.bank, amount=financing.best.limit)
+        return NextStep(line, words.say(N_("See the offer")), "/seller/products")
     if isinstance(standing, MissingScore):
         text, button = N_("See which of your data we have received."), N_("Check my data")
         return NextStep(words.say(text), words.say(button), "/seller/data")
@@ -194,27 +194,27 @@ def history_view(scores: Sequence[PastScore], words: Translator) -> History:
     """Return past scores as a chart and a table; `scores` are in order of time, oldest first."""
     rows = [
         HistoryRow(
-            words.day(each.scored_at.date()), _result(each, words), words.say(CHANGES[each.change]), bool(each.score)
+            words.day(past.scored_at.date()), _result(past, words), words.say(CHANGES[past.change]), bool(past.score)
         )
-        for each in scores
+        for past in scores
     ]
     points = [
-        ChartPoint(each.score, each.change in _MODEL, f"{row.day}: {row.result} ({row.change})")
-        for each, row in zip(scores, rows, strict=True)
+        ChartPoint(past.score, past.change in _MODEL, f"{row.day}: {row.result} ({row.change})")
+        for past, row in zip(scores, rows, strict=True)
     ]
-    numbers = [each.score for each in scores if each.score is not None]
-    picture = None
+    numbers = [past.score for past in scores if past.score is not None]
+    chart = None
     if len(scores) > 1 and numbers:
-        said = words.say(
+        label = words.say(
             N_("Your past scores from %(first)s to %(last)s, between %(low)s and %(high)s points."),
             first=rows[0].day,
             last=rows[-1].day,
             low=min(numbers),
             high=max(numbers),
         )
-        picture = history_picture(points, (rows[0].day, rows[-1].day), said)
+        chart = score_history(points, (rows[0].day, rows[-1].day), label)
     latest = words.say(N_("Last change on %(day)s: %(change)s."), day=rows[-1].day, change=rows[-1].change)
-    return History(picture, latest, tuple(reversed(rows)))
+    return History(chart, latest, tuple(reversed(rows)))
 
 
 def _result(score: PastScore, words: Translator) -> str:
@@ -233,7 +233,7 @@ CHANGES: Final[Mapping[Change, str]] = {
     Change.AGE: N_("the data became too old"),
     Change.RENEWAL: N_("renewed, same data and model"),
 }
-"""What changed since the score before."""
+"""Texts for the change since the previous score."""
 
 NO_SCORE: Final[Mapping[str, str]] = {
     Outcome.INSUFFICIENT_HISTORY: N_("not enough sales history"),
@@ -241,7 +241,7 @@ NO_SCORE: Final[Mapping[str, str]] = {
     Outcome.INSUFFICIENT_DATA: N_("data missing"),
     Outcome.STALE_DATA: N_("data out of date"),
 }
-"""Each outcome without a number, in a few words."""
+"""Short texts for outcomes without a score."""
 
 _MODEL: Final = frozenset({Change.MODEL, Change.DATA_AND_MODEL})
 _OUT_OF_REACH: Final = frozenset({Criterion.COUNTRY, Criterion.BANDS})

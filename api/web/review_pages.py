@@ -173,7 +173,7 @@ def decide_on_review(
 def _values(services: Services, connection: Connection, seller_id: str) -> dict[str, float | None]:
     names = services.champion.bundle.sheet.names
     try:
-        values = self_view.figures_of(services, connection, seller_id, datetime.now(UTC)).stored.values
+        values = self_view.latest_inputs(services, connection, seller_id, datetime.now(UTC)).stored.values
     except (errors.SellerUnknown, errors.VectorsUnavailable):
         return {}
     return dict(zip(names, values, strict=True)) if len(names) == len(values) else {}

@@ -14,10 +14,10 @@ import pytest
 
 from api.consents import repository
 from api.consents.ledger_entries import ConsentCheck
-from api.consents.service import ConsentTerms, grant_consent, require_active_consent, revoke_consent, utc_now
+from api.consents.service import ConsentTerms, grant_consent, require_active_consent, revoke_consent
 from api.errors import ConsentRequired, ConsentUnknown, SellerUnknown
 from api.kit.database import transaction
-from api.kit.fields import Purpose
+from api.kit.fields import Purpose, utc_now
 from api.ledger.chain import format_timestamp
 from api.ledger.store import EntryDraft, rows_of
 from api.ledger.verification import verify
@@ -52,7 +52,7 @@ def scoring(services: Services, bank_id: str, ended: list[type[Exception]]) -> N
     until = time.monotonic() + 30
     while time.monotonic() < until:
         try:
-            asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank_id, request)))
+            asyncio.run(issuance.issue_score(services, bank_id, request))
         except (ConsentRequired, SellerUnknown) as refused:
             ended.append(type(refused))
             return
@@ -188,7 +188,7 @@ def test_who_is_consented_to_all_the_time_is_never_refused(client: TestClient) -
     def score() -> int:
         made = 0
         while time.monotonic() < until:
-            asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request)))
+            asyncio.run(issuance.issue_score(services, bank, request))
             made += 1
         return made
 

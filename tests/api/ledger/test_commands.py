@@ -114,8 +114,8 @@ def test_a_place_in_the_index_that_is_another_is_found(client: TestClient, run: 
     _alter(client, "UPDATE scores SET position = 99 WHERE position = 15")
     faults = json.loads(run("verify", "--json").stdout)["faults"]
     assert {(fault["position"], fault["what"]) for fault in faults} == {
-        (15, "the index does not hold the score"),
-        (99, "the index holds a score that the ledger does not"),
+        (15, "the score is missing in the index"),
+        (99, "the index has a score that is not in the ledger"),
     }
 
 

@@ -62,9 +62,7 @@ def answers(client: TestClient) -> dict[str, list[bytes]]:
 
     def made(seller: str, now: datetime) -> bytes:
         request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        return bytes(
-            asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request, now=now))).score.body
-        )
+        return bytes(asyncio.run(issuance.issue_score(services, bank, request, now=now)).score.body)
 
     old = [made(seller, THEN + timedelta(days=number)) for number, seller in enumerate(OLD)]
     consent(services, bank, *YOUNG)
@@ -184,11 +182,10 @@ def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.Monke
     monkeypatch.setattr(api.ledger.store, "_DROPPED_AT_ONCE", 3)
     request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
     for _ in range(40):
-        asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request, now=THEN)))
+        asyncio.run(issuance.issue_score(services, bank, request, now=THEN))
     consent(services, bank, SELLERS[0])
-    wanted = issuance.ScoreWanted(bank, request)
     with ThreadPoolExecutor(4) as pool:
-        made = [pool.submit(asyncio.run, issuance.issue_score(services, wanted)) for _ in range(40)]
+        made = [pool.submit(asyncio.run, issuance.issue_score(services, bank, request)) for _ in range(40)]
         both = [pool.submit(dropped, services) for _ in range(2)]
         assert sum(each.result().get(bank, 0) for each in both) == 40
         bodies = [each.result().score.body for each in made]

@@ -267,7 +267,7 @@ def test_a_registry_that_goes_away_is_one_line_and_the_model_serves_on(
 
 
 def test_a_challenger_comes_changes_and_goes_without_a_restart(
-    client: TestClient, registered: Registry, look: Callable[[], float], bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, registered: Registry, look: Callable[[], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = client.app.state.services
     assert services.shadow is None
@@ -286,8 +286,8 @@ def test_a_challenger_comes_changes_and_goes_without_a_restart(
         patched.setattr("api.models.registry._download", None)
         look()
     with transaction(services.engine) as connection:
-        (pair,) = shadows.beside(connection, services.ledger, first.challenger.bundle.digest)
-    assert (pair.score_id, pair.champion_bundle) == (score["id"], bundle.digest)
+        (item,) = shadows.iterate_shadow_scores(connection)
+    assert (item.score_id, item.bundle) == (score["id"], first.challenger.bundle.digest)
     registered.point("challenger", None)
     registered.point("champion", "1")
     look()

@@ -45,7 +45,7 @@ def words(now: datetime = NOW, **picture: object) -> str:
     ],
 )
 def test_whom_a_seller_is_compared_with(peers: Peers, said: str) -> None:
-    assert documents.peers_in_words(peers) == said
+    assert documents.describe_peers(peers) == said
 
 
 @pytest.mark.parametrize(("days", "old"), [(0, False), (7, False), (8, True)])

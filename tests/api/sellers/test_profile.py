@@ -136,7 +136,7 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the look would stand behind the revocation of what it rests on, though both were in order."""
-    services, bank, written = services_of(client), bank_of(client), looking.proof.of_view
+    services, bank, view_entry = services_of(client), bank_of(client), looking.view_entry
     with transaction(services.engine) as connection:
         held = consents.unrevoked(connection, [SELLERS[1]])[SELLERS[1]]
 
@@ -151,10 +151,10 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
             revoking.append(pool.submit(revoke_all))
             time.sleep(0.3)
             assert not revoking[0].done()
-            return written(*given)
+            return view_entry(*given)
 
         revoking: list[Future[None]] = []
-        monkeypatch.setattr(looking.proof, "of_view", slow)
+        monkeypatch.setattr(looking, "view_entry", slow)
         assert asked(client, SELLERS[1], FORMS[0]).status_code == 200
         revoking[0].result(30)
     with transaction(services.engine) as connection:
@@ -167,7 +167,7 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
 def test_each_look_is_on_the_ledger_with_the_digest_of_what_was_seen(client: TestClient) -> None:
     answers = [asked(client, SELLERS[2], form) for form in FORMS]
     found = looks(client)
-    assert [each["answer"] for each in found] == [
+    assert [each["response_digest"] for each in found] == [
         f"sha256:{hashlib.sha256(answer.content).hexdigest()}" for answer in answers
     ]
     assert {each["seller_id"] for each in found} == {SELLERS[2]}

@@ -93,7 +93,7 @@ def test_the_download_holds_all_that_is_held(browser: Browser) -> None:
     assert [each["purpose"] for each in held["requests"]] == ["account_review"]
     assert [each["statement"] for each in held["reviews"]] == ["Look at it, please."]
     assert held["vectors"][0]["values"]["days_on_platform"] == 400.0
-    assert {"consents", "views", "corrections", "picture", "made_at", "seller_id"} <= held.keys()
+    assert {"consents", "views", "corrections", "profile", "created_at", "seller_id"} <= held.keys()
 
 
 @pytest.mark.databases

@@ -216,18 +216,18 @@ def test_a_score_without_a_number_breaks_the_line_and_has_its_reason() -> None:
         ("4 Mar 2026", "620, band B", "scoring model updated"),
         ("3 Mar 2026", "No score: data out of date", "new data"),
     ]
-    assert found.picture is not None
-    assert found.picture.count("<polyline") == 2
-    assert found.picture.count('class="gap"') == 1
-    assert found.picture.count('class="point model"') == 1
-    assert "between 600 and 625 points" in found.picture
+    assert found.chart is not None
+    assert found.chart.count("<polyline") == 2
+    assert found.chart.count('class="gap"') == 1
+    assert found.chart.count('class="point model"') == 1
+    assert "between 600 and 625 points" in found.chart
     assert found.latest == "Last change on 5 Mar 2026: new data."
 
 
 def test_without_two_scores_or_a_number_there_is_no_chart() -> None:
-    assert history_view([past(0, 600, Change.FIRST)], EN).picture is None
-    assert history_view([past(0, None), past(1, None)], EN).picture is None
-    assert history_view([past(0, 600), past(0, None)], EN).picture is not None
+    assert history_view([past(0, 600, Change.FIRST)], EN).chart is None
+    assert history_view([past(0, None), past(1, None)], EN).chart is None
+    assert history_view([past(0, 600), past(0, None)], EN).chart is not None
 
 
 @pytest.fixture
@@ -291,7 +291,7 @@ def test_the_history_holds_the_latest_twelve_and_what_changed(browser: Browser) 
     assert len(found) == LONGEST
     assert [each.change for each in found] == [Change.DATA] * (LONGEST - 2) + [Change.DATA_AND_MODEL] * 2
     assert [each.score is None for each in found].index(True) == 4
-    assert found[-1].score == view.assessment["score"]
+    assert found[-1].score == view.assessment.score
     page = text_of(browser.log_in(seller_id).get("/seller"))
     assert "No score: data out of date" in page
     assert "new data and updated scoring model" in page

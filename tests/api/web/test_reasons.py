@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.settings import Settings
-from api.web.score_views import reasons_of
+from api.web.score_views import reasons_view
 from api.web.translations import translator_for
 from api.web.waterfall import waterfall_steps
 from scoring import Advice, AdviceVerdict, Bundle, advise, assess
@@ -192,13 +192,13 @@ def test_an_end_of_the_scale_is_neither_strength_nor_weakness_nor_reason(scale: 
     assert SCALE_LIMIT not in {reason.group for reason in explanation.reasons}
     assert waterfall_steps(explanation)[-1].label == limit.label
     for language in Language:
-        found = reasons_of(assessment.to_dict(), bundle, translator_for(language))
+        found = reasons_view(assessment, bundle, translator_for(language))
         assert found is not None
         rows = (*found.helps, *found.hurts, *found.neutral)
         assert SCALE_LIMIT not in {row.name for row in rows}
         assert limit.label not in {row.title for row in rows}
         assert found.limit == limit.points
-        assert found.base + found.added + found.taken + found.limit == found.score == assessment.score
+        assert found.base + found.added + found.deducted + found.limit == found.score == assessment.score
 
 
 @pytest.mark.parametrize(("scale", "shop"), CUT, ids=["top", "bottom"])

@@ -47,7 +47,7 @@ def decisions(browser: Browser) -> list[dict[str, Any]]:
 
 
 def view(browser: Browser) -> dict[str, Any]:
-    return self_view.current(browser.services, SELLER, datetime.now(UTC)).body
+    return self_view.current(browser.services, SELLER, datetime.now(UTC)).score.fields
 
 
 @pytest.mark.databases

@@ -95,7 +95,7 @@ def agree(services: Services, sellers: tuple[str, ...]) -> None:
 def give(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
         asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        asyncio.run(issuance.issue_score(services, issuance.ScoreWanted("bank-0", asked)))
+        asyncio.run(issuance.issue_score(services, "bank-0", asked))
 
 
 def _as_if_the_tested_model_served(home: Path) -> None:
