@@ -90,7 +90,7 @@ async def _serve(config: uvicorn.Config, listener: socket.socket, say: Callable[
         address = _address(listener)
         say(f"SellerScore listens on {address} (OpenAPI: {address}/openapi.json). Stop it with Ctrl+C.")
         say(_how_to_call(app.state.services, address))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.state.watch.soon)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.state.reloader.wake)
         await uvicorn.Server(config).serve(sockets=[listener])
 
 

@@ -25,7 +25,7 @@ from api.kit.database import transaction
 from api.kit.fields import ConsentId, RequestId, SellerId
 from api.kit.openapi import problem_responses
 from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cursor
-from api.services import Wired
+from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/consents", tags=["consents"], route_class=AuthenticatedRoute)
 
@@ -60,7 +60,7 @@ def _responses(status: int, about: str, **headers: Any) -> dict[int | str, dict[
 )
 def create_consent(
     platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     consent: ConsentCreate,
     response: Response,
 ) -> ConsentResponse:
@@ -84,7 +84,7 @@ def create_consent(
 )
 def list_consents(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: OfSeller = None,
@@ -111,7 +111,7 @@ def list_consents(
 )
 def get_consent(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     consent_id: ConsentId,
     response: Response,
 ) -> ConsentResponse:
@@ -131,7 +131,7 @@ def get_consent(
 )
 def revoke_consent(
     platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     consent_id: ConsentId,
     response: Response,
 ) -> ConsentResponse:
@@ -163,7 +163,7 @@ def _request_responses(status: int, about: str, **headers: Any) -> dict[int | st
 )
 def create_consent_request(
     bank: Annotated[Bank, require_scope(Scope.CONSENT_REQUESTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     request: ConsentRequestCreate,
     response: Response,
 ) -> ConsentRequestResponse:
@@ -188,7 +188,7 @@ def create_consent_request(
 )
 def list_consent_requests(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: OfSeller = None,
@@ -219,7 +219,7 @@ def list_consent_requests(
 )
 def get_consent_request(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     request_id: RequestId,
     response: Response,
 ) -> ConsentRequestResponse:
@@ -240,7 +240,7 @@ def get_consent_request(
 )
 def decline_consent_request(
     platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],  # noqa: ARG001 - says who may call
-    services: Wired,
+    services: ServicesDep,
     request_id: RequestId,
     response: Response,
 ) -> ConsentRequestResponse:

@@ -30,8 +30,9 @@ from api.errors import (
     InvalidRequest,
 )
 from api.kit.fields import Clock
-from api.ledger import chain
-from api.ledger.store import BoundSeller, EntryDraft, Ledger
+from api.ledger.chain import EntryKind
+from api.ledger.encryption import SellerKey
+from api.ledger.store import EntryDraft, Ledger
 
 LONGEST: Final = timedelta(days=366)
 """A seller cannot agree to more at once; who still agrees then says so again."""
@@ -108,7 +109,7 @@ def grant_consent(
     """
     _require_bank(connection, terms.bank_id)
     seller = ledger.seller(connection, terms.seller_id)
-    ledger.hold(connection, terms.bank_id)
+    ledger.lock_chain(connection, terms.bank_id)
     now = clock()
     consent = _consent(terms, by, now)
     before = repository.is_in_force(connection, terms.seller_id, terms.bank_id, terms.purpose, now)
@@ -125,7 +126,7 @@ def grant_consent(
     if asked is not None and requests.close_request(connection, asked.id, now, consent.id):
         request_id = asked.id
     content = ledger_entries.consent_entry(consent, request_id)
-    ledger.append(connection, seller, EntryDraft(consent.bank_id, chain.CONSENT, content, now))
+    ledger.append(connection, seller, EntryDraft(consent.bank_id, EntryKind.CONSENT, content, now))
     return consent
 
 
@@ -137,7 +138,7 @@ def revoke_consent(connection: Connection, ledger: Ledger, consent_id: str, by: 
     """
     found = find_consent(connection, None, consent_id)
     seller = ledger.seller(connection, found.seller_id)
-    ledger.hold(connection, found.bank_id)
+    ledger.lock_chain(connection, found.bank_id)
     # read again, since an erasure or another revocation may have come first
     consent = find_consent(connection, None, consent_id)
     if consent.revoked_at is not None:
@@ -163,12 +164,12 @@ def forget_consents(connection: Connection, seller_id: str) -> tuple[int, int]:
 
 
 def _revoke(
-    connection: Connection, ledger: Ledger, seller: BoundSeller, consent: Consent, act: tuple[str, str | None, datetime]
+    connection: Connection, ledger: Ledger, seller: SellerKey, consent: Consent, act: tuple[str, str | None, datetime]
 ) -> Consent:
     by, replaced_by, now = act
     repository.store_revocation(connection, consent.id, now)
     content = ledger_entries.revocation_entry(consent, by, replaced_by)
-    ledger.append(connection, seller, EntryDraft(consent.bank_id, chain.REVOCATION, content, now))
+    ledger.append(connection, seller, EntryDraft(consent.bank_id, EntryKind.REVOCATION, content, now))
     return replace(consent, revoked_at=now)
 
 

@@ -11,7 +11,7 @@ from api.auth.scopes import Scope
 from api.kit.openapi import problem_responses
 from api.models import card
 from api.models.schemas import ModelCard, Reasons
-from api.services import Wired
+from api.services import ServicesDep
 from scoring.canonical import sha256
 
 router = APIRouter(prefix="/v1", tags=["model"], route_class=AuthenticatedRoute)
@@ -41,7 +41,9 @@ IfNoneMatch = Annotated[
     | _REFUSED,
 )
 def get_model(
-    _: Annotated[Bank | Operator, require_scope(Scope.MODEL_READ)], services: Wired, if_none_match: IfNoneMatch = None
+    _: Annotated[Bank | Operator, require_scope(Scope.MODEL_READ)],
+    services: ServicesDep,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Return the use, limits, evidence, fairness, approval, bands, scale and features of the model in force.
 
@@ -60,7 +62,9 @@ def get_model(
     | _REFUSED,
 )
 def get_reasons(
-    _: Annotated[Bank | Operator, require_scope(Scope.MODEL_READ)], services: Wired, if_none_match: IfNoneMatch = None
+    _: Annotated[Bank | Operator, require_scope(Scope.MODEL_READ)],
+    services: ServicesDep,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Return every reason that a score may give, worded for banks and for sellers, in English and Chinese."""
     return _response(card.reason_catalogue(services.champion.bundle), if_none_match)

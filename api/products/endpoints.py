@@ -17,7 +17,7 @@ from api.products.eligibility import eligibility_inputs
 from api.products.schemas import EligibilityResponse, ProductList, ProductResponse, ProductsResponse
 from api.products.service import validate_products
 from api.scores.repository import find_score
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from features.errors import StoreError
 
 router = APIRouter(tags=["products"], route_class=AuthenticatedRoute)
@@ -50,7 +50,7 @@ def _responses(about: str) -> dict[int | str, dict[str, Any]]:
 )
 def replace_products(
     bank: Annotated[Bank, require_scope(Scope.PRODUCTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     products: ProductList,
     response: Response,
 ) -> ProductsResponse:
@@ -74,7 +74,7 @@ def replace_products(
     responses=_responses("The bank's products.") | problem_responses(*_COMMON),
 )
 def list_products(
-    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: Wired, response: Response, at: At = None
+    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: ServicesDep, response: Response, at: At = None
 ) -> ProductsResponse:
     """Return the bank's own products as they hold, or held at a moment."""
     moment = _parse_at(at, None)
@@ -102,7 +102,7 @@ def list_products(
 )
 def get_eligibility(
     bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     score_id: ScoreId,
     response: Response,
     at: At = None,

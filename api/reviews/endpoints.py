@@ -15,7 +15,7 @@ from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cu
 from api.reviews import repository, service
 from api.reviews.repository import ReviewQuery, ReviewState
 from api.reviews.schemas import DecisionCreate, ReviewPage, ReviewResponse
-from api.services import Wired
+from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"], route_class=AuthenticatedRoute)
 
@@ -37,7 +37,7 @@ def _responses(about: str) -> dict[int | str, dict[str, Any]]:
 )
 def list_reviews(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - says who may call
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: Annotated[
@@ -66,7 +66,7 @@ def list_reviews(
 )
 def get_review(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - says who may call
-    services: Wired,
+    services: ServicesDep,
     review_id: ReviewId,
     response: Response,
 ) -> ReviewResponse:
@@ -87,7 +87,7 @@ def get_review(
 )
 def take_review(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     review_id: ReviewId,
     response: Response,
 ) -> ReviewResponse:
@@ -116,7 +116,7 @@ def take_review(
 )
 def decide_review(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     review_id: ReviewId,
     given: DecisionCreate,
     response: Response,

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from api.ledger import chain
-from api.ledger.chain import DECISION, SELF_CHAIN, Header, LedgerFault, format_timestamp
+from api.kit.fields import format_timestamp
+from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
 from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
 from api.reviews.repository import Review, ReviewOutcome, reviews
 from api.scores.inputs import Correction, corrections
@@ -154,7 +154,10 @@ class ReviewCheck:
         return None
 
 
-_VIEWS: Final[Mapping[str, LedgerCheck]] = {DECISION: ReviewCheck.decision, chain.SCORE: ReviewCheck.score}
+_VIEWS: Final[Mapping[str, LedgerCheck]] = {
+    EntryKind.DECISION: ReviewCheck.decision,
+    EntryKind.SCORE: ReviewCheck.score,
+}
 
 
 def _of_review(decided: _RecordedDecision, found: _Row | None) -> Iterator[str]:

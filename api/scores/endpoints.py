@@ -19,7 +19,7 @@ from api.scores.changes import compare_scores
 from api.scores.envelope import EXPIRED, expiry_header
 from api.scores.repository import StoredScore
 from api.scores.schemas import DifferenceResponse, Replay, Score, ScoreChanges, ScorePage, ScoreRequest
-from api.services import Wired
+from api.services import ServicesDep
 from api.web.report import report_page
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=AuthenticatedRoute)
@@ -98,7 +98,7 @@ _REPLAYED: Final[dict[int | str, dict[str, Any]]] = {
 )
 async def create_score(
     bank: Annotated[Bank, require_scope(Scope.SCORES_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     request: ScoreRequest,
     key: IdempotencyKey,
 ) -> Response:
@@ -123,7 +123,7 @@ async def create_score(
 )
 def get_scores(
     bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: Annotated[SellerId | None, Query(description="Only this seller's: the history of one seller.")] = None,
@@ -146,7 +146,9 @@ def get_scores(
     response_class=Response,
     responses=_READ | problem_responses(*_COMMON, *_UNREADABLE, errors.InvalidRequest),
 )
-def get_score(bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
+def get_score(
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: ServicesDep, score_id: ScoreId
+) -> Response:
     """Return the stored score, byte for byte as the request that made it was answered; another bank's is not known."""
     score = service.get_score(services, bank.id, str(score_id))
     return _response(score, 200, expiry_header(score.body, datetime.now(UTC)))
@@ -170,7 +172,7 @@ def get_score(bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services:
 )
 def get_changes(
     bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     score_id: ScoreId,
     since: Annotated[UUID, Query(description="Id of an earlier score of the same seller.")],
@@ -191,7 +193,9 @@ def get_changes(
     response_class=HTMLResponse,
     responses=_PAGE | problem_responses(*_COMMON, *_UNREADABLE, errors.ScoreOfEarlierFormat, errors.InvalidRequest),
 )
-def get_report(bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
+def get_report(
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: ServicesDep, score_id: ScoreId
+) -> Response:
     """Return one HTML file that needs nothing else: save it, read it or print it on A4.
 
     It shows the score, its reasons and its waterfall, where it stands among the loans that the model was tested on, and
@@ -216,7 +220,10 @@ def get_report(bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services
     ),
 )
 def replay_score(
-    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: Wired, score_id: ScoreId, response: Response
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
+    services: ServicesDep,
+    score_id: ScoreId,
+    response: Response,
 ) -> Replay:
     """Make the assessment again from the stored inputs, by the bundle that made it; nothing is stored.
 

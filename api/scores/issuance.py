@@ -29,8 +29,9 @@ from api.kit import idempotency as keys
 from api.kit.database import transaction
 from api.kit.idempotency import RequestKey, UsedKey
 from api.ledger import store as ledger_rows
-from api.ledger.chain import SCORE, Row, Tip
-from api.ledger.store import BoundSeller, EntryDraft, build_entry
+from api.ledger.chain import EntryKind, Row, Tip
+from api.ledger.encryption import SellerKey
+from api.ledger.store import EntryDraft, build_entry
 from api.scores import envelope as answer
 from api.scores import inputs, repository, service
 from api.scores.envelope import format_optional_timestamp
@@ -67,7 +68,7 @@ class ScoreRecord:
     score: StoredScore
 
 
-def record_draft(services: Services, made: ScoreDraft, seller: BoundSeller, tip: Tip, now: datetime) -> ScoreRecord:
+def record_draft(services: Services, made: ScoreDraft, seller: SellerKey, tip: Tip, now: datetime) -> ScoreRecord:
     """Return what is to be stored of a score, signed by the keys of these services.
 
     Args:
@@ -91,7 +92,7 @@ def record_draft(services: Services, made: ScoreDraft, seller: BoundSeller, tip:
     parts = {name: canonical_json(value) for name, value in envelope.items()}
     parts["assessment"] = serialize_assessment(made.assessment)
     inputs, digest = made.figures.inputs, made.bundle.digest
-    row = build_entry(seller, EntryDraft(made.chain, SCORE, answer.content(digest, parts, inputs), now), tip)
+    row = build_entry(seller, EntryDraft(made.chain, EntryKind.SCORE, answer.content(digest, parts, inputs), now), tip)
     body, receipt = answer.signed_response(parts, row, services.receipts)
     sealed = answer.seal_receipt(seller.key, score_id, receipt)
     index = ScoreIndexEntry(
@@ -138,7 +139,7 @@ class _Held:
 
     now: datetime
 
-    sellers: Mapping[str, BoundSeller]
+    sellers: Mapping[str, SellerKey]
     tips: dict[str, Tip]
     used: Mapping[str, UsedKey]
     consents: Mapping[str, Sequence[Consent]]
@@ -151,7 +152,7 @@ class _AssessedInputs:
 
     asked: IssuanceRequest
     now: datetime
-    seller: BoundSeller
+    seller: SellerKey
     consent: Consent
     figures: CorrectedVector
 
@@ -184,7 +185,7 @@ def issue_scores(asked: Sequence[IssuanceRequest]) -> list[IssuedScore | Problem
 def _lock(connection: Connection, asked: Sequence[IssuanceRequest]) -> _Held:
     ledger, sellers = asked[0].services.ledger, sorted({each.request.seller_id for each in asked})
     known = ledger.sellers(connection, sellers)
-    tips = {chain: ledger.hold(connection, chain) for chain in sorted({each.bank_id for each in asked})}
+    tips = {chain: ledger.lock_chain(connection, chain) for chain in sorted({each.bank_id for each in asked})}
     return _Held(
         now=datetime.now(UTC),
         sellers=known,
@@ -253,7 +254,7 @@ def _store(connection: Connection, grounds: Sequence[_AssessedInputs], made: Seq
 
 def _publish(on: _AssessedInputs, score: ScoreRecord) -> None:
     services, assessment = on.asked.services, score.made.assessment
-    services.counted.scored(str(assessment.outcome))
+    services.metrics.record_score(str(assessment.outcome))
     if services.shadow is not None:
         services.shadow.offer(score.score.id, on.figures.vector)
 
@@ -289,10 +290,10 @@ async def issue_score(services: Services, wanted: ScoreWanted) -> IssuedScore:
     bank_id, request = wanted.bank_id, wanted.request
     named = None
     if wanted.key is not None:
-        named = services.idempotency.named(bank_id, wanted.key, service.request_key(request))
-    with nullcontext() if named is None else services.idempotency.at_work(named):
+        named = services.idempotency.key_for(bank_id, wanted.key, service.request_key(request))
+    with nullcontext() if named is None else services.idempotency.in_progress(named):
         # where chains can be written side by side, no bank waits for another
         queue = None if database.has_single_writer(services.engine) else bank_id
-        return await services.batches.ask(
+        return await services.batcher.submit(
             issue_scores, IssuanceRequest(services, bank_id, request, named, wanted.now), queue
         )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from api.errors import SignatureError
 from api.ledger import receipts
-from api.ledger.chain import SCORE, LedgerFault
+from api.ledger.chain import EntryKind, LedgerFault
 from api.ledger.encryption import DecryptionError
 from api.ledger.receipts import attach_payload, verify_strictly
 from api.ledger.store import ledger
@@ -37,7 +37,7 @@ class ScoreIndexCheck:
         for each in looked:
             header = each.row.header
             found = index.pop(header.position, None)
-            if found is not None or header.kind == SCORE:
+            if found is not None or header.kind == EntryKind.SCORE:
                 yield from (LedgerFault(header.chain, header.position, what) for what in self._differing(each, found))
 
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
@@ -52,7 +52,7 @@ class ScoreIndexCheck:
         if found is None:
             yield "the index does not hold the score"
             return
-        if header.kind != SCORE:
+        if header.kind != EntryKind.SCORE:
             yield "the index holds a score, but the row is none"
             return
         expected = {"subject": header.subject, "scored_at": header.recorded_at}

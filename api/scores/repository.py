@@ -33,8 +33,8 @@ from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
 from api.kit.database import UtcDateTime, metadata
 from api.ledger.chain import Header
 from api.ledger.chain import Row as LedgerRow
-from api.ledger.encryption import DecryptionError
-from api.ledger.store import PORTIONS, Ledger, SellerKey, ledger, read_content, seller_keys
+from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
+from api.ledger.store import PORTIONS, Ledger, ledger, read_content
 from api.scores import envelope
 from scoring.canonical import canonical_json
 
@@ -116,7 +116,7 @@ class ScoreRow:
 
     index: ScoreIndexEntry
     row: LedgerRow
-    key: SellerKey | None
+    key: WrappedSellerKey | None
 
 
 def insert_scores(connection: Connection, indexes: Sequence[ScoreIndexEntry]) -> None:
@@ -197,7 +197,7 @@ def _score_row(found: Row[Any]) -> ScoreRow:
     return ScoreRow(
         ScoreIndexEntry(*index),
         LedgerRow(Header(*row[:_HEADER]), *row[_HEADER:]),
-        None if key[0] is None else SellerKey(*key),
+        None if key[0] is None else WrappedSellerKey(*key),
     )
 
 
@@ -280,7 +280,7 @@ def open_score(ledger: Ledger, kept: ScoreRow, *, committed: bool = True) -> Sto
     return StoredScore(index.id, index.chain, seller.seller_id, index.purpose, index.scored_at, bundle, inputs, body)
 
 
-def _require_readable(kept: ScoreRow) -> SellerKey:
+def _require_readable(kept: ScoreRow) -> WrappedSellerKey:
     """Return the key of a score that is still there to be read."""
     if kept.key is None:
         raise ScoreErased

@@ -15,7 +15,7 @@ from api.errors import ScoreUnknown
 from api.kit.cache import TtlCache
 from api.kit.database import transaction
 from api.ledger.chain import SELF_CHAIN
-from api.ledger.store import BoundSeller
+from api.ledger.encryption import SellerKey
 from api.scores import inputs
 from api.scores import repository as scores
 from api.scores.inputs import CorrectedVector
@@ -138,7 +138,7 @@ def issue_self_view(services: Services, seller_id: str, now: datetime) -> SelfVi
     """
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        services.ledger.hold(connection, SELF_CHAIN)
+        services.ledger.lock_chain(connection, SELF_CHAIN)
         # once more: of two who look at once the second finds what the first made, and an erasure has removed figures
         latest = figures_of(services, connection, seller_id, now)
         known = _find(services, connection, seller_id)
@@ -171,7 +171,7 @@ def assessed(services: Services, latest: CorrectedVector, **named: str) -> Score
 
 
 def record(
-    services: Services, connection: Connection, seller: BoundSeller, made: ScoreDraft, now: datetime
+    services: Services, connection: Connection, seller: SellerKey, made: ScoreDraft, now: datetime
 ) -> StoredScore:
     """Append a self view to the ledger and its index, within the caller's transaction.
 
@@ -182,7 +182,7 @@ def record(
         made: the score.
         now: the moment.
     """
-    score = record_draft(services, made, seller, services.ledger.hold(connection, SELF_CHAIN), now)
+    score = record_draft(services, made, seller, services.ledger.lock_chain(connection, SELF_CHAIN), now)
     store_scores(connection, [score])
     return score.score
 

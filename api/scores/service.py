@@ -33,8 +33,8 @@ from api.kit import pagination
 from api.kit.database import transaction
 from api.kit.idempotency import RequestKey, UsedKey
 from api.kit.pagination import PagePosition
-from api.ledger.encryption import DecryptionError
-from api.ledger.store import BoundSeller, Ledger
+from api.ledger.encryption import DecryptionError, SellerKey
+from api.ledger.store import Ledger
 from api.models.bundle_store import find_bundle
 from api.scores import repository
 from api.scores.envelope import format_optional_timestamp, is_expired, require_format
@@ -169,7 +169,7 @@ def request_key(request: ScoreRequest) -> tuple[str, bytes]:
     return OPERATION, canonical_json(request.model_dump(mode="json"))
 
 
-def stored_score(named: RequestKey, seller: BoundSeller, score_id: str, now: datetime) -> tuple[RequestKey, UsedKey]:
+def stored_score(named: RequestKey, seller: SellerKey, score_id: str, now: datetime) -> tuple[RequestKey, UsedKey]:
     """Return what is stored so that a key stands from now on for a seller's score."""
     return named, UsedKey(OPERATION, named.mac(seller.key), score_id, now + named.kept_for)
 

@@ -12,7 +12,7 @@ from api.kit.fields import SellerId
 from api.kit.openapi import problem_responses
 from api.sellers import service
 from api.sellers.schemas import Profile
-from api.services import Wired
+from api.services import ServicesDep
 from api.web import documents
 
 router = APIRouter(prefix="/v1/sellers", tags=["sellers"], route_class=AuthenticatedRoute)
@@ -50,7 +50,7 @@ _OfSeller = Annotated[
     responses=_SHOWN | _REFUSED,
 )
 def get_profile(
-    bank: Annotated[Bank, require_scope(Scope.PROFILES_READ)], services: Wired, seller_id: _OfSeller
+    bank: Annotated[Bank, require_scope(Scope.PROFILES_READ)], services: ServicesDep, seller_id: _OfSeller
 ) -> Response:
     """Return what the platform knows of a seller who consented to this bank, whatever the consent is for.
 
@@ -68,7 +68,7 @@ def get_profile(
     responses=_PAGE | _REFUSED,
 )
 def get_profile_page(
-    bank: Annotated[Bank, require_scope(Scope.PROFILES_READ)], services: Wired, seller_id: _OfSeller
+    bank: Annotated[Bank, require_scope(Scope.PROFILES_READ)], services: ServicesDep, seller_id: _OfSeller
 ) -> Response:
     """Return the same as a page: one file, to be read on a screen or printed. It is recorded as a look, too."""
     now = datetime.now(UTC)

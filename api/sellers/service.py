@@ -20,7 +20,7 @@ from api.consents.service import utc_now
 from api.errors import SellerUnknown, VectorsUnavailable
 from api.kit.database import transaction
 from api.kit.fields import Clock
-from api.ledger.chain import VIEW
+from api.ledger.chain import EntryKind
 from api.ledger.store import EntryDraft
 from api.sellers import schemas as told
 from api.sellers.schemas import Profile
@@ -175,7 +175,7 @@ def view_profile(
     answer = answered(profile_response(picture, consented.id, today))
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        tip = services.ledger.hold(connection, bank_id)
+        tip = services.ledger.lock_chain(connection, bank_id)
         # once more under the chain, so that a revocation was committed before or comes after
         consent = consents.require_active_consent(connection, seller_id, bank_id, None, clock)
         if consent.id != consented.id:
@@ -183,7 +183,7 @@ def view_profile(
             picture = _load_profile(services.vectors, seller_id)
             answer = answered(profile_response(picture, consent.id, today))
         content = view_entry(picture, consent.id, bytes(answer.body))
-        services.ledger.append(connection, seller, EntryDraft(bank_id, VIEW, content, clock()), tip)
+        services.ledger.append(connection, seller, EntryDraft(bank_id, EntryKind.VIEW, content, clock()), tip)
     return answer
 
 

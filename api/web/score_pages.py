@@ -20,7 +20,7 @@ from api.products.repository import ProductVersion, list_active
 from api.scores import self_view
 from api.scores.self_view import SelfView
 from api.scores.self_view_history import PastScore, history_of
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from api.web import advice_views, seller_data
 from api.web.consent_pages import Access, access_of
 from api.web.overview import Overview, access_view, financing_of, history_view, next_step
@@ -38,7 +38,7 @@ _MESSAGES: Final[TtlCache[Markup]] = TtlCache(2_000)
 
 
 @router.get("")
-def show_overview(seller: SellerPage, services: Wired) -> Response:
+def show_overview(seller: SellerPage, services: ServicesDep) -> Response:
     """Show the score, the best offer, the next step, consent requests and past scores."""
     view = self_view_for(seller, services)
     if view is None:
@@ -61,19 +61,19 @@ def show_overview(seller: SellerPage, services: Wired) -> Response:
 
 
 @router.get("/reasons")
-def show_reasons(seller: SellerPage, services: Wired) -> Response:
+def show_reasons(seller: SellerPage, services: ServicesDep) -> Response:
     """Show every figure with its points."""
     return _of_score("reasons", "/seller/reasons", seller, services)
 
 
 @router.get("/improve")
-def show_advice(seller: SellerPage, services: Wired) -> Response:
+def show_advice(seller: SellerPage, services: ServicesDep) -> Response:
     """Show what would move the seller up a band."""
     return _of_score("improve", "/seller/improve", seller, services)
 
 
 @router.get("/products")
-def show_products(seller: SellerPage, services: Wired) -> Response:
+def show_products(seller: SellerPage, services: ServicesDep) -> Response:
     """Show the products of all banks: open with limit and price, or what is lacking."""
     view = self_view_for(seller, services)
     if view is None:
@@ -94,7 +94,7 @@ def show_products(seller: SellerPage, services: Wired) -> Response:
 
 
 @router.get("/data")
-def show_data(seller: SellerPage, services: Wired) -> Response:
+def show_data(seller: SellerPage, services: ServicesDep) -> Response:
     """Show what is held of the seller, and how fresh it is."""
     view = self_view_for(seller, services)
     if view is None:

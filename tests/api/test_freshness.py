@@ -127,7 +127,7 @@ def test_a_retry_after_the_clock_moved_gets_the_stored_answer(desk: Desk) -> Non
 def test_the_service_is_not_ready_where_every_score_would_be_stale(desk: Desk) -> None:
     with on(LAST_FRESH):
         ready = desk.client.get("/health/ready")
-        assert (ready.status_code, ready.json()["data_age_days"], ready.json()["troubles"]) == (200, 7, [])
+        assert (ready.status_code, ready.json()["data_age_days"], ready.json()["degraded"]) == (200, 7, [])
     with on(FIRST_STALE):
         answer = desk.client.get("/health/ready")
         assert desk.client.get("/health/live").status_code == 200
@@ -254,7 +254,7 @@ def test_an_optional_table_that_lags_leaves_the_score_and_is_a_reason_of_its_own
     assert [(each["side"], each["value"], each["data_through"]) for each in named] == [("missing", None, told)]
     assert named[0]["statement"] == bank
     ready = shops.desk.client.get("/health/ready")
-    assert (ready.status_code, ready.json()["troubles"]) == (200, [] if through is None else [TROUBLE])
+    assert (ready.status_code, ready.json()["degraded"]) == (200, [] if through is None else [TROUBLE])
     assert shops.desk.client.post(f"/v1/scores/{made['id']}/replay").json()["matches"] is True
     report = Read(shops.desk.client.get(f"/v1/scores/{made['id']}/report").text).text
     gap = "was not delivered" if through is None else "ends on 2026-01-03 and is too old to use"

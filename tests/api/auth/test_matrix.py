@@ -102,7 +102,7 @@ def issued(
     ring: KeyRing | None = None,
     scopes: frozenset[Scope] = frozenset(Scope),
 ) -> str:
-    tokens = running.services.access.tokens
+    tokens = running.services.auth.tokens
     by = Tokens(ring or tokens.ring, tokens.issuer)
     return by.issue(known.id, known.kind, scopes, datetime.now(UTC) - ago)
 
@@ -110,7 +110,7 @@ def issued(
 def resigned(running: Running, token: str, kind: str = TYPE, **claims: object) -> str:
     payload = token.split(".")[1]
     said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return running.services.access.tokens.ring.sign(json.dumps({**said, **claims}).encode(), kind)
+    return running.services.auth.tokens.ring.sign(json.dumps({**said, **claims}).encode(), kind)
 
 
 @broken

@@ -166,8 +166,8 @@ def test_of_two_services_on_one_database_one_makes_the_score(client: TestClient,
 @pytest.mark.databases
 def test_a_key_at_work_is_told_to_come_again(client: TestClient) -> None:
     services: Services = client.app.state.services
-    named = services.idempotency.named(bank_of(client), KEY, ("createScore", b"{}"))
-    with services.idempotency.at_work(named):
+    named = services.idempotency.key_for(bank_of(client), KEY, ("createScore", b"{}"))
+    with services.idempotency.in_progress(named):
         answer = ask(client)
         refused(answer, 409, "idempotency-key-in-flight")
         assert answer.headers["Retry-After"] == "1"

@@ -16,8 +16,8 @@ from api.consents.ledger_entries import ConsentCheck
 from api.errors import SellerUnknown
 from api.kit.database import transaction
 from api.ledger import store
-from api.ledger.encryption import DecryptionError
-from api.ledger.store import SellerKey, read_content, rows_of, seller_key
+from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_key
+from api.ledger.store import read_content, rows_of
 from api.ledger.verification import verify
 from api.operations.retention import ErasureReport, erase_seller
 from api.scores import shadow
@@ -183,7 +183,7 @@ def test_after_an_erasure_nobody_comes_back_by_an_old_vector(client: TestClient,
 def test_a_key_that_is_erased_before_it_is_read_is_made_anew(empty: Made, monkeypatch: pytest.MonkeyPatch) -> None:
     found, looks = store.seller_key, []
 
-    def late(connection: Connection, seller_id: str) -> SellerKey | None:
+    def late(connection: Connection, seller_id: str) -> WrappedSellerKey | None:
         looks.append(seller_id)
         if len(looks) == 2:
             store.destroy_key(connection, seller_id)

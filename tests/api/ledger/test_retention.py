@@ -24,8 +24,8 @@ from api.kit.database import transaction
 from api.kit.fields import Purpose
 from api.ledger.chain import Header, Row, digest_of
 from api.ledger.receipts import verify_receipt
-from api.ledger.records import Positions, RemovalRecords
-from api.ledger.store import RetentionCutoff, ranges, rows_of, tips
+from api.ledger.records import Positions, RemovalRecords, RetentionCutoff, drop_contents, to_ranges
+from api.ledger.store import rows_of, tips
 from api.ledger.verification import Report, verify
 from api.operations.retention import drop_expired, erase_seller, retention_cutoff
 from api.scores import issuance, repository, shadow
@@ -165,7 +165,7 @@ def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
     client: TestClient, answers: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services, bank = client.app.state.services, bank_of(client)
-    monkeypatch.setattr(api.ledger.store, "_DROPPED_AT_ONCE", 2)
+    monkeypatch.setattr(api.ledger.records, "_DROP_LIMIT", 2)
 
     def stop(done: int) -> None:
         raise KeyboardInterrupt(done)
@@ -181,7 +181,7 @@ def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
 @pytest.mark.databases
 def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     services, bank = client.app.state.services, bank_of(client)
-    monkeypatch.setattr(api.ledger.store, "_DROPPED_AT_ONCE", 3)
+    monkeypatch.setattr(api.ledger.records, "_DROP_LIMIT", 3)
     request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
     for _ in range(40):
         asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request, now=THEN)))
@@ -202,7 +202,7 @@ def _drop(made: Made) -> None:
         for chain in CHAINS:
             assert (
                 len(
-                    made.ledger.drop(
+                    drop_contents(
                         connection, chain, RetentionCutoff(frozenset({"note"}), NOW + timedelta(seconds=4)), 0, NOW
                     )
                 )
@@ -286,7 +286,7 @@ def test_a_record_speaks_of_rows_before_it_alone(positions: str, is_one: bool) -
 
 @given(st.sets(st.integers(1, 60)))
 def test_ranges_hold_what_they_are_made_of(positions: set[int]) -> None:
-    found = ranges(sorted(positions))
+    found = to_ranges(sorted(positions))
     held = Positions(found)
     assert {each for each in range(70) if each in held} == positions
     assert all(one[1] + 1 < other[0] for one, other in pairwise(found))

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from api.ledger.chain import START, Tip
-from api.ledger.store import EntryDraft, Ledger, _record, tips
+from api.ledger.store import EntryDraft, Ledger, append_plain, tips
 from api.ledger.verification import Report, check_ledger, open_verifier
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
@@ -241,7 +241,7 @@ def test_an_erasure_that_lists_nothing_is_found_though_it_is_chained(filled: Mad
     with filled.engine.begin() as connection:
         connection.execute(text("DELETE FROM seller_keys WHERE seller_id = 'S-1'"))
         subject = filled.rows(CHAINS[0])[1].header.subject
-        _record(connection, subject, EntryDraft(CHAINS[0], "erasure", content, NOW))
+        append_plain(connection, subject, EntryDraft(CHAINS[0], "erasure", content, NOW))
     at = places(filled.verify())
     assert {(CHAINS[0], 2), (CHAINS[0], 8), (CHAINS[0], LAST + 1)} <= at
 

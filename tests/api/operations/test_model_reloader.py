@@ -106,7 +106,7 @@ def bundle_of(score: dict[str, Any]) -> str:
 
 
 def told(client: TestClient) -> list[str]:
-    return list(client.get("/health/ready").json()["troubles"])
+    return list(client.get("/health/ready").json()["degraded"])
 
 
 @dataclass
@@ -360,7 +360,7 @@ def test_a_token_key_signs_no_receipt_that_anybody_takes(client: TestClient) -> 
     del score["receipt"]
     from scoring.canonical import canonical_json
 
-    forged = {**score, "receipt": services.access.tokens.ring.sign(canonical_json(score), "receipt+jws")}
+    forged = {**score, "receipt": services.auth.tokens.ring.sign(canonical_json(score), "receipt+jws")}
     with pytest.raises(SignatureError, match="not signed by a key that is known"):
         verify_receipt(canonical_json(forged), client.get("/.well-known/jwks.json").json())
 
@@ -390,7 +390,7 @@ def test_work_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptureFixt
     until = time.monotonic() + 30
     while "fails failed" not in caplog.text and time.monotonic() < until:
         time.sleep(0.01)
-    repeating.soon()
+    repeating.wake()
     assert done.wait(30)
     repeating.close()
 
@@ -398,12 +398,12 @@ def test_work_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptureFixt
 def test_troubles_are_logged_when_they_begin_change_and_end(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     troubles = DegradedConditions()
-    troubles.tell("b", None)
+    troubles.report("b", None)
     for why in ("first", "first", "second"):
-        troubles.tell("b", "is broken.", why)
-    troubles.tell("a", "is away.")
+        troubles.report("b", "is broken.", why)
+    troubles.report("a", "is away.")
     assert troubles.all == ["a: is away.", "b: is broken."]
-    troubles.tell("b", None)
+    troubles.report("b", None)
     assert troubles.all == ["a: is away."]
     assert [each.getMessage() for each in caplog.records] == [
         "b: is broken. first",

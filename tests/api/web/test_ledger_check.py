@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from api.kit.database import transaction
-from api.ledger.chain import DECISION, SCORE, SELF_CHAIN
+from api.ledger.chain import SELF_CHAIN, EntryKind
 from api.ledger.store import EntryDraft
 from api.ledger.verification import verify
 from api.operations.retention import drop_expired, erase_seller
@@ -122,9 +122,9 @@ def test_rows_that_the_ledger_does_not_know_are_found(browser: Browser) -> None:
 def test_rows_of_the_ledger_that_do_not_fit_one_another_are_found(browser: Browser) -> None:
     review = decided(browser, CONFIRM)
     told = {"bundle": "b", "envelope": {"id": "x", "purpose": "self_view", "review_id": review.id}, "inputs": {}}
-    append(browser, SCORE, told)
-    append(browser, SCORE, {**told, "envelope": {**told["envelope"], "review_id": "no such"}})
-    append(browser, DECISION, {"review_id": "less"})
+    append(browser, EntryKind.SCORE, told)
+    append(browser, EntryKind.SCORE, {**told, "envelope": {**told["envelope"], "review_id": "no such"}})
+    append(browser, EntryKind.DECISION, {"review_id": "less"})
     assert [what for _, _, what in faults(browser)] == [
         "the score names a review by which nothing was corrected",
         "the score names a review of which no decision about its seller stands before",
@@ -135,7 +135,7 @@ def test_rows_of_the_ledger_that_do_not_fit_one_another_are_found(browser: Brows
 def test_a_review_leads_to_one_score(browser: Browser) -> None:
     review = decided(browser, CORRECT)
     told = {"bundle": "b", "envelope": {"id": "x", "purpose": "self_view", "review_id": review.id}, "inputs": {}}
-    append(browser, SCORE, told)
+    append(browser, EntryKind.SCORE, told)
     assert faults(browser) == [("self", 3, "the review led to another score before")]
 
 

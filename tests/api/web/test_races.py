@@ -21,7 +21,8 @@ from api.consents.ledger_entries import ConsentCheck
 from api.consents.repository import consents as consents_table
 from api.errors import ReviewUnknown, SellerUnknown
 from api.kit.database import transaction
-from api.ledger.store import seller_key, seller_keys
+from api.ledger.encryption import seller_key, seller_keys
+from api.ledger.records import erase_subject
 from api.ledger.verification import verify
 from api.operations import retention
 from api.reviews import service
@@ -179,7 +180,7 @@ def test_a_review_is_taken_up_behind_the_sellers_key(browser: Browser) -> None:
             holds.set()
             assert release.wait(WAITS)
             delete_reviews(connection, SELLER)
-            services.ledger.erase(connection, SELLER, "x", datetime.now(UTC))
+            erase_subject(connection, SELLER, "x", datetime.now(UTC))
 
     with ThreadPoolExecutor(2) as pool:
         erasing = pool.submit(erase_slowly)

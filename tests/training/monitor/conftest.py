@@ -25,7 +25,8 @@ from api.kit.middleware import RequestMetrics
 from api.models.bundle_store import load_bundle, read_files, read_pointer, save_bundle
 from api.scores import issuance
 from api.scores.schemas import ScoreRequest
-from api.services import Services, open_services
+from api.app import open_services
+from api.services import Services
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
 from features.intake import open_store
