@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from api import errors
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, Platform, require_scope
+from api.auth.callers import AuthenticatedRoute, Bank, Platform, require_scope
 from api.auth.scopes import Scope
 from api.consents import repository, service
 from api.consents.repository import ConsentQuery, ConsentRequestState, ConsentState
@@ -23,7 +23,7 @@ from api.consents.schemas import (
 )
 from api.kit.database import transaction
 from api.kit.fields import ConsentId, RequestId, SellerId
-from api.kit.openapi import problem_responses
+from api.kit.openapi import CALLER_PROBLEMS, RATE_HEADERS, problem_responses
 from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cursor
 from api.services import ServicesDep
 
@@ -33,7 +33,7 @@ router = APIRouter(prefix="/v1/consents", tags=["consents"], route_class=Authent
 BODY: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
 
 
-COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
+COMMON: Final = (*CALLER_PROBLEMS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
 
 
 PRIVATE: Final = {"Cache-Control": "no-store"}

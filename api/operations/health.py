@@ -97,7 +97,7 @@ def _is_lagging(services: Services, vector: StoredVector, today: date) -> Iterat
     """Yield the optional tables that scores ignore because they are too old."""
     for gap in optional_gaps(services.champion.bundle.sheet, to_vector(vector, today)):
         if gap.data_through:
-            yield f"data: {gap.table} end on {gap.data_through}, which is too old; features of this table count as missing."
+            yield f"data: {gap.table} end on {gap.data_through}, which is too old; its features count as missing."
 
 
 def _database(services: Services) -> str | None:

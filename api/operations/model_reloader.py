@@ -20,9 +20,9 @@ from api.errors import KeyRingError, ModelMissingError, StartError
 from api.kit.background import DegradedConditions, RepeatingTask
 from api.models.bundle_store import ServedModel, drop_pointer
 from api.models.registry import CHALLENGER, CHAMPION, RegistryUnavailableError, fetch_current, save_pointer
+from api.scores import shadow as shadow_scoring
 from api.scores.inputs import to_vector
-from api.scores.shadow import ShadowScorer
-from api.services import Services
+from api.services import Services, ShadowScorer
 from api.settings import Settings
 from features.errors import StoreError
 from features.store import VectorStore
@@ -127,7 +127,9 @@ class ModelReloader:
         self._challenger_conditions.report("challenger", None)
         if found is None or found.bundle.digest == champion.bundle.digest:
             return None
-        return now if now is not None and found is now.challenger else ShadowScorer(found, services.engine)
+        return (
+            now if now is not None and found is now.challenger else shadow_scoring.ShadowScorer(found, services.engine)
+        )
 
 
 def _challenger(settings: Settings, champion: ServedModel, now: ServedModel | None) -> ServedModel | None:

@@ -19,7 +19,6 @@ from api.kit.database import transaction
 from api.ledger.chain import EntryKind
 from api.ledger.encryption import seller_key
 from api.ledger.records import RetentionCutoff, count_past_retention, drop_contents, erase_subject
-from api.ledger.store import Ledger
 from api.reviews import repository as reviews
 from api.scores import repository as scores
 from api.scores import shadow
@@ -46,7 +45,7 @@ def retention_cutoff(engine: Engine, before: datetime) -> Mapping[str, int]:
 
 
 def drop_expired(
-    engine: Engine, ledger: Ledger, *, before: datetime, now: datetime, advance: Callable[[int], None] | None = None
+    engine: Engine, *, before: datetime, now: datetime, advance: Callable[[int], None] | None = None
 ) -> Mapping[str, int]:
     """Drop the contents of all scores recorded before a time, with their receipts and shadow scores.
 
@@ -99,7 +98,6 @@ class ErasureReport:
 
 def erase_seller(
     engine: Engine,
-    ledger: Ledger,
     vectors: VectorStore,
     *,
     seller_id: str,

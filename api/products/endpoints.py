@@ -7,11 +7,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from api import errors
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, require_scope
+from api.auth.callers import AuthenticatedRoute, Bank, require_scope
 from api.auth.scopes import Scope
 from api.kit.database import transaction
 from api.kit.fields import Moment, ScoreId
-from api.kit.openapi import problem_responses
+from api.kit.openapi import CALLER_PROBLEMS, RATE_HEADERS, problem_responses
 from api.products import repository, service
 from api.products.eligibility import eligibility_inputs
 from api.products.schemas import EligibilityResponse, ProductList, ProductResponse, ProductsResponse
@@ -24,7 +24,7 @@ router = APIRouter(tags=["products"], route_class=AuthenticatedRoute)
 logger = logging.getLogger(__name__)
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
-_COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
+_COMMON: Final = (*CALLER_PROBLEMS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
 _BODY: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
 _DOLLAR: Final = "USD"
 At = Annotated[

@@ -6,11 +6,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from api import errors
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Operator, require_scope
+from api.auth.callers import AuthenticatedRoute, Operator, require_scope
 from api.auth.scopes import Scope
 from api.kit.database import transaction
 from api.kit.fields import ReviewId, SellerId
-from api.kit.openapi import problem_responses
+from api.kit.openapi import CALLER_PROBLEMS, RATE_HEADERS, problem_responses
 from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cursor
 from api.reviews import repository, service
 from api.reviews.repository import ReviewQuery, ReviewState
@@ -19,7 +19,7 @@ from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"], route_class=AuthenticatedRoute)
 
-_COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
+_COMMON: Final = (*CALLER_PROBLEMS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
 _BODY: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
 _PRIVATE: Final = {"Cache-Control": "no-store"}
 

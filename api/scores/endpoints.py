@@ -8,11 +8,11 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 
 from api import errors
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, require_scope
+from api.auth.callers import AuthenticatedRoute, Bank, require_scope
 from api.auth.scopes import Scope
 from api.kit.fields import ScoreId, SellerId
 from api.kit.idempotency import REPLAYED, IdempotencyKey
-from api.kit.openapi import problem_responses
+from api.kit.openapi import CALLER_PROBLEMS, RATE_HEADERS, problem_responses
 from api.kit.pagination import Cursor, Limit
 from api.scores import issuance, service
 from api.scores.changes import compare_scores
@@ -25,7 +25,7 @@ from api.web.report import report_page
 router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=AuthenticatedRoute)
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
-_COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable)
+_COMMON: Final = (*CALLER_PROBLEMS, errors.InternalError, errors.DatabaseUnavailable)
 _UNREADABLE: Final = (errors.ScoreUnknown, errors.ScoreErased, errors.ScorePastRetention, errors.LedgerDamaged)
 _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     201: {

@@ -104,7 +104,7 @@ def record_draft(services: Services, made: ScoreDraft, seller: SellerKey, tip: T
 
 def store_scores(connection: Connection, scores: Sequence[ScoreRecord]) -> None:
     """Store scores whose chains are held, each chain's in order."""
-    ledger_rows.insert_row(connection, [each.row for each in scores])
+    ledger_rows.append_rows(connection, [each.row for each in scores])
     repository.insert_scores(connection, [each.index for each in scores])
 
 

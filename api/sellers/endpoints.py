@@ -6,10 +6,10 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Response
 
 from api import errors
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, require_scope
+from api.auth.callers import AuthenticatedRoute, Bank, require_scope
 from api.auth.scopes import Scope
 from api.kit.fields import SellerId
-from api.kit.openapi import problem_responses
+from api.kit.openapi import CALLER_PROBLEMS, RATE_HEADERS, problem_responses
 from api.sellers import service
 from api.sellers.schemas import Profile
 from api.services import ServicesDep
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/sellers", tags=["sellers"], route_class=Authentic
 
 _PRIVATE: Final = {"Cache-Control": "no-store"}
 _REFUSED: Final = problem_responses(
-    *REFUSALS,
+    *CALLER_PROBLEMS,
     errors.ConsentRequired,
     errors.SellerUnknown,
     errors.InvalidRequest,

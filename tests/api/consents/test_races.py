@@ -95,7 +95,7 @@ def test_an_erasure_among_those_who_score_leaves_nothing_behind(client: TestClie
         for _ in range(8):
             pool.submit(scoring, services, bank, ended)
         time.sleep(0.3)
-        erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
+        erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
     assert len(ended) == 8
     with transaction(services.engine) as connection:
         kinds = [row.header.kind for row in rows_of(connection, bank)]

@@ -205,7 +205,7 @@ def test_after_an_erasure_the_key_answers_410_and_tells_nothing(client: TestClie
     ask(client, SELLERS[0], key=key)
     kept = ask(client, SELLERS[1], key="another")
     done = {"seller_id": SELLERS[0], "reason": "asked", "now": datetime.now(UTC)}
-    erase_seller(services.engine, services.ledger, services.vectors, **done)
+    erase_seller(services.engine, services.vectors, **done)
     refused(ask(client, SELLERS[0], key=key), 410, "erased")
     # whether it was this request that the key stood for can be told no more
     refused(ask(client, SELLERS[1], key=key), 410, "erased")

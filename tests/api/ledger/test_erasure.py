@@ -51,7 +51,7 @@ def ask(client: TestClient, seller_id: str) -> dict[str, Any]:
 
 def erased(services: Services, seller_id: str) -> ErasureReport:
     return erase_seller(
-        services.engine, services.ledger, services.vectors, seller_id=seller_id, reason="asked", now=NOW
+        services.engine, services.vectors, seller_id=seller_id, reason="asked", now=NOW
     )
 
 

@@ -15,7 +15,7 @@ import api.ledger.checkpoints
 from api.auth.signing_keys import KeyRing
 from api.cli.main import app
 from api.errors import InputError, OutputError, SettingsError
-from api.ledger.checkpoints import post, read_checkpoint
+from api.ledger.checkpoints import CheckpointSender, post, read_checkpoint
 from api.settings import Settings, load_settings
 from tests.api.conftest import SELLERS, Opener, bank_of
 from tests.api.receiver import Receiver, receiving

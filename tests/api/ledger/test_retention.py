@@ -76,7 +76,7 @@ def looked(services: Services, **given: Any) -> Report:
 
 
 def dropped(services: Services, before: datetime = CUT) -> dict[str, int]:
-    return dict(drop_expired(services.engine, services.ledger, before=before, now=datetime.now(UTC)))
+    return dict(drop_expired(services.engine, before=before, now=datetime.now(UTC)))
 
 
 def read(client: TestClient, answer: bytes, after: str = "") -> Any:
@@ -144,7 +144,6 @@ def test_erasing_before_and_after_is_accepted_too(client: TestClient, answers: d
     def forget(seller: str) -> None:
         erase_seller(
             services.engine,
-            services.ledger,
             services.vectors,
             seller_id=seller,
             reason="asked",
@@ -171,7 +170,7 @@ def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
         raise KeyboardInterrupt(done)
 
     with pytest.raises(KeyboardInterrupt):
-        drop_expired(services.engine, services.ledger, before=CUT, now=datetime.now(UTC), advance=stop)
+        drop_expired(services.engine, before=CUT, now=datetime.now(UTC), advance=stop)
     assert (looked(services).faults, looked(services).retained) == ((), 2)
     assert read(client, answers["old"][2]).content == answers["old"][2]
     assert dropped(services) == {bank: 3}

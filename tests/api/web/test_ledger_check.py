@@ -143,9 +143,9 @@ def test_erased_sellers_and_scores_past_their_time_are_no_fault(browser: Browser
     services, now = browser.services, datetime.now(UTC)
     for seller_id in SELLERS[:2]:
         decided(browser, CORRECT, seller_id)
-    erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="asked", now=now)
+    erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="asked", now=now)
     assert faults(browser) == []
-    drop_expired(services.engine, services.ledger, before=datetime.now(UTC), now=now)
+    drop_expired(services.engine, before=datetime.now(UTC), now=now)
     assert faults(browser) == []
     change(browser, "UPDATE reviews SET new_score_id = NULL")
     assert faults(browser) == [("self", 3, "the review corrected a figure and names no score that followed")]
