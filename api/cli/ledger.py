@@ -124,9 +124,9 @@ def erase(
         return
     rows = sum(map(len, report.positions.values()))
     typer.echo(
-        f"{rows:,} rows in {len(report.positions):,} chains can no longer be read. Deleted: {report.vectors:,} vectors, "
-        f"{report.consents:,} consents, {report.requests:,} consent requests and {report.rows:,} delivered rows. New "
-        "rows of this seller will be rejected."
+        f"{rows:,} rows in {len(report.positions):,} chains can no longer be read. Deleted: {report.vectors:,} "
+        f"vectors, {report.consents:,} consents, {report.requests:,} consent requests and {report.rows:,} delivered "
+        "rows. New rows of this seller will be rejected."
     )
     typer.echo("The original delivery folders are unchanged, and backups contain the data until they are replaced.")
 
@@ -159,8 +159,8 @@ def retain(
         raise InputError("There is no retention period. Use --days, or set SELLERSCORE_RETENTION_DAYS.")
     if period < settings.score_validity_days:
         raise InputError(
-            f"The retention period is {period} days. It must be at least {settings.score_validity_days} days, for which "
-            "scores are valid."
+            f"The retention period is {period} days. It must be at least {settings.score_validity_days} days, the "
+            "validity of scores."
         )
     before = now - timedelta(days=period)
     engine, _ = open_ledger(settings)

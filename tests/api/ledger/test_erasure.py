@@ -50,9 +50,7 @@ def ask(client: TestClient, seller_id: str) -> dict[str, Any]:
 
 
 def erased(services: Services, seller_id: str) -> ErasureReport:
-    return erase_seller(
-        services.engine, services.vectors, seller_id=seller_id, reason="asked", now=NOW
-    )
+    return erase_seller(services.engine, services.vectors, seller_id=seller_id, reason="asked", now=NOW)
 
 
 def test_an_erased_seller_is_gone_and_the_others_stay(client: TestClient) -> None:

@@ -41,9 +41,7 @@ WAITS = 20
 
 def erase(services: Services) -> None:
     now = datetime.now(UTC)
-    retention.erase_seller(
-        services.engine, services.vectors, seller_id=SELLER, reason="asked", now=now
-    )
+    retention.erase_seller(services.engine, services.vectors, seller_id=SELLER, reason="asked", now=now)
 
 
 def left(services: Services) -> tuple[int, ...]:
@@ -158,9 +156,7 @@ def test_who_consents_for_the_first_time_during_an_erasure_has_consented(
 
     monkeypatch.setattr(retention.reviews, "forget", forget_and_let_in)
     with pytest.raises(SellerUnknown):
-        retention.erase_seller(
-            services.engine, services.vectors, seller_id=seller, reason="x", now=datetime.now(UTC)
-        )
+        retention.erase_seller(services.engine, services.vectors, seller_id=seller, reason="x", now=datetime.now(UTC))
     assert verify(services.engine, services.ledger, [ConsentCheck()]).faults == ()
     with transaction(services.engine) as connection:
         assert seller_key(connection, seller) is not None
