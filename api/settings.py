@@ -34,8 +34,8 @@ def without_login(url: str) -> str:
     """
     if "@" in urlsplit(_web(url)).netloc:
         raise ValueError(
-            "must not have a user or password before the host. Put the secret of the receiver into the path or query, as "
-            "in https://notary.example/checkpoints?key=..., or configure the receiver to trust this host"
+            "must not have a user or password before the host. Put the secret of the receiver into the path or query, "
+            "as in https://notary.example/checkpoints?key=..., or configure the receiver to trust this host"
         )
     return url
 

@@ -245,8 +245,8 @@ def _verify(checkpoint: Path | None, jwks: Path | None) -> Report:
         tips = None if checkpoint is None else checkpoints.read_checkpoint(_read_file(checkpoint), keys)
         with transaction(engine) as connection:
             total = store.count(connection)
-        checks = [ScoreIndexCheck(keys), ConsentCheck(), ReviewCheck()]
         with track_progress("Verifying rows", total) as advance:
+            checks = (ScoreIndexCheck(keys), ConsentCheck(), ReviewCheck())
             return verification.verify(engine, ledger, checks, tips, advance)
 
 

@@ -85,7 +85,8 @@ class CardValidity(_Response):
 
     history: list[CardHistory] = Field(description="The outcome is `insufficient_history` below any of these minimums.")
     most_days_since_last_sale: float | None = Field(
-        description="The outcome is `inactive` beyond this number of days, for a seller with earlier sales; null without a limit.",
+        description="The outcome is `inactive` beyond this number of days, if the seller had sales before; null "
+        "without a limit.",
         examples=[60.0],
     )
     required_tables: list[str] = Field(

@@ -166,7 +166,7 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_the_commands_print_no_number_either(run: Run, tmp_path: Path) -> None:
     def outcome() -> dict[str, Any]:
-        return dict(json.loads(run("score", SELLERS[0], "--json").stdout)["assessment"])
+        return dict(json.loads(run("score", SELLERS[0], "--output", "json").stdout)["assessment"])
 
     def rows() -> list[dict[str, str]]:
         run("score-portfolio", "--out", str(tmp_path / "all.csv"))
@@ -179,7 +179,7 @@ def test_the_commands_print_no_number_either(run: Run, tmp_path: Path) -> None:
         assert (outcome()["outcome"], outcome()["score"]) == ("stale_data", None)
         printed = " ".join(run("score", SELLERS[0]).stdout.split())
         exported = rows()
-        summary = json.loads(run("score-portfolio", "--out", str(tmp_path / "all.csv"), "--json").stdout)
+        summary = json.loads(run("score-portfolio", "--out", str(tmp_path / "all.csv"), "--output", "json").stdout)
     assert "The data are too old for a score. (stale_data)" in printed
     assert "requested on 2026-02-08" in printed
     assert "band" not in printed

@@ -111,7 +111,7 @@ def test_it_is_used_once(signer: Signer) -> None:
     assert signer.asked(assertion).status_code == 200
     again = signer.asked(assertion)
     assert (again.status_code, again.json()["error"]) == (401, "invalid_client")
-    assert "used before" in again.json()["error_description"]
+    assert "already used" in again.json()["error_description"]
     same_jti = signer.signed(jti="once", aud=signer.running.services.auth.tokens.issuer)
     assert signer.asked(same_jti).status_code == 200
     assert signer.asked(signer.signed(jti="once")).status_code == 401

@@ -80,7 +80,7 @@ def test_each_has_a_bucket_of_its_own_and_looking_costs_nothing(limiter: Limiter
 
 
 def test_those_unheard_of_for_longest_are_forgotten(limiter: Limiter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.auth.rate_limits, "_MOST_BUCKETS", 2)
+    monkeypatch.setattr(api.auth.rate_limits, "_MAX_BUCKETS", 2)
     for who in ("a", "b", "a", "c"):
         limiter.consume(who)
     assert [limiter.peek(who).left for who in ("a", "c")] == [2, 3]
@@ -113,7 +113,9 @@ def limited(start: Callable[..., Running]) -> Running:
 def strict(limited: Running, clock: Clock) -> Running:
     """The service with full buckets and a clock that stands."""
     services = limited.services
-    limited.client.app.state.services = replace(services, auth=open_auth(services.settings, clock))
+    limited.client.app.state.services = replace(
+        services, auth=open_auth(services.settings, services.engine, services.batcher, clock)
+    )
     return limited
 
 

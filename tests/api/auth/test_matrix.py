@@ -15,7 +15,7 @@ import pytest
 
 from api.auth.scopes import ClientKind, Scope, scopes_of
 from api.auth.signing_keys import KeyRing
-from api.auth.tokens import TYPE, Tokens
+from api.auth.tokens import TYPE, AccessTokens
 from api.ledger.receipts import verify_receipt
 from tests.api.auth.conftest import Known, Running
 from tests.api.conftest import SELLERS
@@ -103,7 +103,7 @@ def issued(
     scopes: frozenset[Scope] = frozenset(Scope),
 ) -> str:
     tokens = running.services.auth.tokens
-    by = Tokens(ring or tokens.ring, tokens.issuer)
+    by = AccessTokens(ring or tokens.ring, tokens.issuer)
     return by.issue(known.id, known.kind, scopes, datetime.now(UTC) - ago)
 
 

@@ -143,7 +143,7 @@ def a_revocation_of_nothing(room: Room) -> tuple[int, str]:
 
 
 def no_consent_at_all(room: Room) -> tuple[int, str]:
-    return room.append("consent", b'{"consent_id":["x"]}').header.position, "the content is no consent"
+    return room.append("consent", b'{"consent_id":["x"]}').header.position, "the content is not a valid consent"
 
 
 @pytest.mark.parametrize(

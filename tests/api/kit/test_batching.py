@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.errors import DatabaseUnavailable, ScoreUnknown
-from api.kit.batching import AT_ONCE, RequestBatcher
+from api.kit.batching import MAX_BATCH, RequestBatcher
 
 PATIENCE = 30
 
@@ -71,9 +71,9 @@ def test_those_who_wait_are_answered_together_and_in_their_places(batches: Reque
 
 def test_a_batch_has_an_end(batches: RequestBatcher) -> None:
     asked = Asked(lambda each: each)
-    many = range(1, 2 * AT_ONCE + 2)
+    many = range(1, 2 * MAX_BATCH + 2)
     assert at_once(batches, asked, many) == list(many)
-    assert [len(each) for each in asked.batches] == [1, AT_ONCE, AT_ONCE, 1]
+    assert [len(each) for each in asked.batches] == [1, MAX_BATCH, MAX_BATCH, 1]
 
 
 def test_one_who_is_refused_is_refused_alone(batches: RequestBatcher) -> None:
@@ -224,7 +224,7 @@ def test_where_no_thread_can_begin_the_next_one_tries_again(
 def test_who_has_waited_too_long_is_told_and_not_begun(
     batches: RequestBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.kit.batching._PATIENCE", 0.05)
+    monkeypatch.setattr("api.kit.batching._MAX_WAIT_SECONDS", 0.05)
     asked = Asked(lambda each: each)
 
     async def stuck() -> list[Any]:

@@ -134,7 +134,7 @@ def test_a_seller_who_was_never_scored_loses_their_vectors(client: TestClient) -
     assert services.vectors.latest(SELLERS[9]) is None
     assert services.vectors.latest(SELLERS[8]) is not None
     for nobody in (SELLERS[9], "S-nobody"):
-        with pytest.raises(SellerUnknown, match="Nothing is stored"):
+        with pytest.raises(SellerUnknown, match="Nothing about this seller is stored"):
             erased(services, nobody)
 
 

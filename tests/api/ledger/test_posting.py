@@ -60,7 +60,7 @@ def test_the_command_posts_what_it_would_write(
     receiver.statuses = [503, 500]
     done = run("--to", receiver.address)
     assert done.exit_code == 0
-    assert "taken by 127.0.0.1" in done.stdout
+    assert "accepted by 127.0.0.1" in done.stdout
     assert "hunter2" not in done.stdout
     assert len(receiver.posted) == 3, "tried again after two failures"
     tips = read_checkpoint(receiver.posted[-1][1], KeyRing.open(stored_in.receipt_keys_path).jwks)
@@ -72,7 +72,7 @@ def test_what_is_not_taken_is_one_sentence_without_the_address(
     run: Callable[..., Any], receiver: Receiver, statuses: list[int]
 ) -> None:
     receiver.statuses = statuses
-    with pytest.raises(OutputError, match=r"was not taken by 127\.0\.0\.1 \(it answered") as caught:
+    with pytest.raises(OutputError, match=r"127\.0\.0\.1 did not accept the checkpoint \(status") as caught:
         run("--to", receiver.address)
     assert "hunter2" not in str(caught.value)
     assert {path.split("?")[0] for path, _ in receiver.posted} == {"/checkpoints"}, "no redirect is followed"
@@ -151,10 +151,10 @@ def test_a_receiver_that_is_away_is_told_once_and_scores_go_on(
         assert pauses == sorted(pauses)
         assert (pauses[0], pauses[-1]) == (2.0, 3600.0)
         assert client.get("/health/ready").json()["degraded"] == [
-            "checkpoints: none was taken since the service began."
+            "checkpoints: none was accepted since the service started."
         ]
         ask(client)
-        assert caplog.text.count("none was taken") == 1
+        assert caplog.text.count("none was accepted") == 1
         assert "hunter2" not in caplog.text
         assert sender.send() == 3600.0
         assert client.get("/health/ready").json()["degraded"] == []

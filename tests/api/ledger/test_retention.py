@@ -308,7 +308,7 @@ def test_the_command_says_what_it_would_do_then_does_it(
     client: TestClient, answers: dict[str, list[bytes]], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank = bank_of(client)
-    dry = json.loads(run("retain", "--days", "3650", "--dry-run", "--json").stdout)
+    dry = json.loads(run("retain", "--days", "3650", "--dry-run", "--output", "json").stdout)
     assert (dry["dry_run"], dry["rows"]) == (True, {bank: 5})
     assert read(client, answers["old"][0]).status_code == 200
     monkeypatch.setenv("SELLERSCORE_RETENTION_DAYS", "3650")
@@ -317,13 +317,13 @@ def test_the_command_says_what_it_would_do_then_does_it(
     assert "Backups" in done
     assert read(client, answers["old"][0]).status_code == 410
     assert run("verify").exit_code == 0
-    assert "5 contents were dropped after their time, each by a record." in run("verify").stdout
+    assert "5 contents were deleted after the retention period and recorded." in run("verify").stdout
     assert "0 contents" in run("retain").stdout
 
 
 def test_without_a_time_or_with_too_short_a_one_nothing_is_done(run: Callable[..., Any]) -> None:
     with pytest.raises(InputError, match="--days"):
         run("retain")
-    with pytest.raises(InputError, match="for at least as many; found 29"):
+    with pytest.raises(InputError, match="must be at least 30 days"):
         run("retain", "--days", "29")
     assert run("retain", "--days", "0").exit_code == 2

@@ -171,7 +171,7 @@ def test_a_chain_written_anew_is_seen_by_a_checkpoint(filled: Made) -> None:
     for number in range(LAST):
         filled.append(CHAINS[1], "S-9", b'{"n":%d}' % number)
     report = filled.verify(checkpoint=checkpoint)
-    assert "the row is another than the one that the checkpoint tells" in {fault.what for fault in report.faults}
+    assert "the head differs from the checkpoint" in {fault.what for fault in report.faults}
     assert (CHAINS[1], LAST) in places(report)
     assert report.uncovered == 3
 
@@ -195,7 +195,7 @@ def test_a_chain_that_is_gone_with_its_place_is_seen_by_a_checkpoint(untouched: 
         assert places(found(connection, untouched)) == set()
         (fault,) = found(connection, untouched, checkpoint).faults
     assert (fault.chain, fault.position) == (CHAINS[0], 1)
-    assert fault.what == f"the chain is cut: the checkpoint tells of rows up to {LAST}"
+    assert fault.what == f"the chain was cut: the checkpoint has rows up to {LAST}"
 
 
 def test_a_key_that_outlives_its_erasure_is_found(filled: Made) -> None:
@@ -207,7 +207,7 @@ def test_a_key_that_outlives_its_erasure_is_found(filled: Made) -> None:
         connection.execute(text(f"INSERT INTO seller_keys ({', '.join(key)}) VALUES ({values})"), dict(key))
     report = filled.verify()
     assert places(report) == {(chain, position) for chain in CHAINS for position in (2, 8, LAST + 1)}
-    assert {fault.what for fault in report.faults} == {"an erasure is recorded, but the key is still there"}
+    assert {fault.what for fault in report.faults} == {"an erasure is recorded, but the key is still stored"}
 
 
 def test_a_key_destroyed_without_a_record_is_found(untouched: Made) -> None:
@@ -216,7 +216,7 @@ def test_a_key_destroyed_without_a_record_is_found(untouched: Made) -> None:
         report = found(connection, untouched)
     assert places(report) == {(chain, position) for chain in CHAINS for position in (2, 8)}
     assert {fault.what for fault in report.faults} == {
-        "the row cannot be read, and no erasure of its seller is recorded"
+        "the content cannot be decrypted, and no erasure of its seller is recorded"
     }
 
 
@@ -248,7 +248,7 @@ def test_an_erasure_that_lists_nothing_is_found_though_it_is_chained(filled: Mad
 
 def test_another_master_key_opens_nothing(filled: Made) -> None:
     report = Made(filled.engine, Ledger(bytes(32))).verify()
-    assert {fault.what for fault in report.faults} == {"the key of the row's seller was changed"}
+    assert {fault.what for fault in report.faults} == {"the key of the seller was changed"}
 
 
 def _delete(connection: Connection, chain: str, where: str) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.errors import DatabaseUnavailable
-from api.kit.middleware import BOUNDS, CompletedRequest, RequestMetrics
+from api.kit.middleware import BUCKETS, CompletedRequest, RequestMetrics
 from api.ledger.checkpoints import SentCheckpoint
 from api.operations.metrics import render_metrics
 from api.settings import Settings
@@ -141,7 +141,7 @@ def test_a_histogram_adds_up(seconds: list[float]) -> None:
         assert found == {}
         return
     of = 'sellerscore_request_seconds_bucket{{le="{}",method="GET",route="/x"}}'.format
-    for bound in BOUNDS:
+    for bound in BUCKETS:
         assert found[of(bound)] == sum(each <= bound for each in seconds)
     assert found[of("+Inf")] == len(seconds)
     assert found['sellerscore_request_seconds_sum{method="GET",route="/x"}'] == pytest.approx(sum(seconds))

@@ -128,7 +128,7 @@ def test_rows_of_the_ledger_that_do_not_fit_one_another_are_found(browser: Brows
     assert [what for _, _, what in faults(browser)] == [
         "the score names a review by which nothing was corrected",
         "the score names a review of which no decision about its seller stands before",
-        "the content is no decision",
+        "the content is not a valid decision",
     ]
 
 
