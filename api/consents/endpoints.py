@@ -22,7 +22,7 @@ from api.kit.database import transaction
 from api.kit.fields import ConsentId, RequestId, SellerId
 from api.kit.openapi import BODY_PROBLEMS, LOCATION, NO_STORE, responses
 from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cursor
-from api.services import Wired
+from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/consents", tags=["consents"], route_class=AuthenticatedRoute)
 requests_router = APIRouter(prefix="/v1/consent-requests", tags=["consents"], route_class=AuthenticatedRoute)
@@ -47,7 +47,7 @@ OfSeller = Annotated[SellerId | None, Query(description="Only of this seller.", 
 )
 def create_consent(
     platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     consent: ConsentCreate,
     response: Response,
 ) -> ConsentResponse:
@@ -71,7 +71,7 @@ def create_consent(
 )
 def list_consents(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: OfSeller = None,
@@ -100,7 +100,7 @@ def list_consents(
 )
 def get_consent(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     consent_id: ConsentId,
     response: Response,
 ) -> ConsentResponse:
@@ -120,7 +120,7 @@ def get_consent(
 )
 def revoke_consent(
     platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     consent_id: ConsentId,
     response: Response,
 ) -> ConsentResponse:
@@ -146,7 +146,7 @@ def revoke_consent(
 )
 def create_consent_request(
     bank: Annotated[Bank, require_scope(Scope.CONSENT_REQUESTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     request: ConsentRequestCreate,
     response: Response,
 ) -> ConsentRequestResponse:
@@ -171,7 +171,7 @@ def create_consent_request(
 )
 def list_consent_requests(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: OfSeller = None,
@@ -203,7 +203,7 @@ def list_consent_requests(
 )
 def get_consent_request(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     request_id: RequestId,
     response: Response,
 ) -> ConsentRequestResponse:
@@ -225,7 +225,7 @@ def get_consent_request(
 )
 def decline_consent_request(
     platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],  # noqa: ARG001 - only checks the caller
-    services: Wired,
+    services: ServicesDep,
     request_id: RequestId,
     response: Response,
 ) -> ConsentRequestResponse:

@@ -9,8 +9,8 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from api.consents.repository import Consent, consents
-from api.ledger import chain
-from api.ledger.chain import CONSENT, REVOCATION, SELF_CHAIN, VIEW, Header, LedgerFault, format_timestamp
+from api.kit.fields import format_timestamp
+from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
 from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
 from scoring.canonical import canonical_json
 
@@ -140,8 +140,8 @@ class ConsentCheck:
 
 
 _CHECKS: Final[Mapping[str, LedgerCheck]] = {
-    CONSENT: ConsentCheck.consent,
-    REVOCATION: ConsentCheck.revocation,
-    chain.SCORE: ConsentCheck.score,
-    VIEW: ConsentCheck.view,
+    EntryKind.CONSENT: ConsentCheck.consent,
+    EntryKind.REVOCATION: ConsentCheck.revocation,
+    EntryKind.SCORE: ConsentCheck.score,
+    EntryKind.VIEW: ConsentCheck.view,
 }

@@ -10,8 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from api.consents.repository import Consent, ConsentRequest, ConsentRequestState, ConsentState
 from api.consents.service import LONGEST, ConsentTerms
-from api.kit.fields import Moment, Purpose, SellerId
-from api.ledger.chain import format_timestamp
+from api.kit.fields import Moment, Purpose, SellerId, format_timestamp
 
 ID = "4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"
 

@@ -27,8 +27,9 @@ from api.errors import (
     InvalidRequest,
 )
 from api.kit.fields import Clock, utc_now
-from api.ledger import chain
-from api.ledger.store import BoundSeller, EntryDraft, Ledger
+from api.ledger.chain import EntryKind
+from api.ledger.encryption import SellerKey
+from api.ledger.store import EntryDraft, Ledger
 
 LONGEST: Final = timedelta(days=366)
 """Longest duration of a consent. After that, the seller gives a new one."""
@@ -99,7 +100,7 @@ def grant_consent(
     """
     _require_bank(connection, terms.bank_id)
     seller = ledger.seller(connection, terms.seller_id)
-    ledger.hold(connection, terms.bank_id)
+    ledger.lock_chain(connection, terms.bank_id)
     now = clock()
     consent = _consent(terms, by, now)
     before = repository.is_in_force(connection, terms.seller_id, terms.bank_id, terms.purpose, now)
@@ -116,7 +117,7 @@ def grant_consent(
     if request is not None and repository.close_request(connection, request.id, now, consent.id):
         request_id = request.id
     content = ledger_entries.consent_entry(consent, request_id)
-    ledger.append(connection, seller, EntryDraft(consent.bank_id, chain.CONSENT, content, now))
+    ledger.append(connection, seller, EntryDraft(consent.bank_id, EntryKind.CONSENT, content, now))
     return consent
 
 
@@ -128,7 +129,7 @@ def revoke_consent(connection: Connection, ledger: Ledger, consent_id: str, by: 
     """
     unlocked = find_consent(connection, None, consent_id)
     seller = ledger.seller(connection, unlocked.seller_id)
-    ledger.hold(connection, unlocked.bank_id)
+    ledger.lock_chain(connection, unlocked.bank_id)
     # read again under the lock: an erasure or another revocation may have come first
     consent = find_consent(connection, None, consent_id)
     if consent.revoked_at is not None:
@@ -154,12 +155,12 @@ def forget_consents(connection: Connection, seller_id: str) -> tuple[int, int]:
 
 
 def _revoke(
-    connection: Connection, ledger: Ledger, seller: BoundSeller, consent: Consent, act: tuple[str, str | None, datetime]
+    connection: Connection, ledger: Ledger, seller: SellerKey, consent: Consent, act: tuple[str, str | None, datetime]
 ) -> Consent:
     by, replaced_by, now = act
     repository.store_revocation(connection, consent.id, now)
     content = ledger_entries.revocation_entry(consent, by, replaced_by)
-    ledger.append(connection, seller, EntryDraft(consent.bank_id, chain.REVOCATION, content, now))
+    ledger.append(connection, seller, EntryDraft(consent.bank_id, EntryKind.REVOCATION, content, now))
     return replace(consent, revoked_at=now)
 
 

@@ -1,6 +1,6 @@
-"""What the OpenAPI document says beside its operations: where the service is, what its parts are for, real examples.
+"""The OpenAPI document: tags, response and problem descriptions of endpoints, and recorded examples.
 
-The examples are calls that were made (`openapi_examples.json`); a test makes them again and holds the file to them.
+The examples are recorded calls (`openapi_examples.json`). A test repeats the calls and compares the file with them.
 """
 
 from __future__ import annotations
@@ -15,71 +15,24 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from api import errors
-from api.kit.problems import _HEADERS, _REFERENCE, MEDIA_TYPE, InvalidRequestDetails, ProblemDetails, respond
+from api.kit.problems import MEDIA_TYPE, InvalidRequestDetails, ProblemDetails, respond
+
+CONTACT: Final = {"name": "The operator of this service, who issued your credentials"}
 
 _EXAMPLES: Final = "openapi_examples.json"
 
-
-TAGS: Final = (
-    ("access", "Tokens: client credentials, by secret or by a signed assertion. Begin here."),
-    ("scores", "Score a seller, read what was scored, prove it, print it, and see why it changed."),
-    ("consents", "What sellers agreed to: the platform records it, a bank asks for it and sees what it was granted."),
-    ("sellers", "The picture of a seller who consented, and the link that logs a seller in."),
-    ("reviews", "Figures that sellers dispute and scores that they want a person to look at, for operators."),
-    ("products", "A bank's financing products, and what each asks of a seller."),
-    ("model", "The model and the reasons in force, as whoever relies on a score may know them."),
-    ("receipts", "The public keys by which receipts are checked without this service."),
-    ("health", "For whoever keeps the service running; only `/metrics` needs a token."),
-)
-"""The parts in the order in which a bank's engineer meets them."""
-
-
-CONTACT: Final = {"name": "The operator of this service, who gave you its credentials"}
-
-
-def tags() -> list[dict[str, Any]]:
-    """Return the tags as OpenAPI writes them."""
-    return [{"name": name, "description": said} for name, said in TAGS]
-
-
-def servers(address: str) -> list[dict[str, Any]]:
-    """Return where the service is reached, as OpenAPI writes it."""
-    return [{"url": address.rstrip("/"), "description": "This service."}]
-
-
-def describe_examples(app: FastAPI) -> None:
-    """Add to each operation an example of what is sent and of what is answered, from calls that were made."""
-    described = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        document = described()
-        for item in document["paths"].values():
-            for operation in item.values():
-                _exemplify(operation, _examples().get(operation["operationId"], {}))
-        return document
-
-    # the framework's documented way to extend the document
-    app.openapi = openapi  # type: ignore[method-assign]
-
-
-def _exemplify(operation: dict[str, Any], made: dict[str, Any]) -> None:
-    for parameter in operation.get("parameters", ()):
-        if parameter["name"] in made.get("parameters", {}):
-            parameter["example"] = made["parameters"][parameter["name"]]
-    if "body" in made:
-        for content in operation["requestBody"]["content"].values():
-            content["example"] = made["body"]
-    for status, response in operation["responses"].items():
-        if status.startswith("2") and "answer" in made:
-            for content in response["content"].values():
-                content["example"] = made["answer"]
-
-
-@cache
-def _examples() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((files("api.kit") / _EXAMPLES).read_text(encoding="utf-8"))
-    return found
-
+_TAGS: Final = {
+    "access": "Tokens: client credentials with a secret or a signed assertion. Start here.",
+    "scores": "Score a seller; read, list, replay, compare and print scores.",
+    "consents": "Consents of sellers: the platform records them, a bank requests them and reads its own.",
+    "sellers": "The profile of a seller who gave consent, and the link that logs a seller in.",
+    "reviews": "Reviews that sellers requested of feature values and scores, for operators.",
+    "products": "Financing products of a bank, and their criteria.",
+    "model": "The current model and reason catalogue.",
+    "receipts": "The public keys that verify receipts without this service.",
+    "health": "Operations; only `/metrics` needs a token.",
+}
+"""In the order in which a bank integrates them."""
 
 NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store"}
 """Headers of every response that holds data of a seller or a bank."""
@@ -107,6 +60,22 @@ CALLER_PROBLEMS: Final = (
     errors.TooManyRequests,
 )
 """The problems of every endpoint that needs a token."""
+
+_HEADERS: Final[Mapping[str, str]] = {
+    "Retry-After": "Seconds to wait before the next attempt.",
+    "WWW-Authenticate": "The required kind of token, and the fault of the one that was sent (RFC 6750).",
+}
+_REFERENCE: Final = "#/components/schemas/{model}"
+
+
+def tags() -> list[dict[str, Any]]:
+    """Return the tags as OpenAPI writes them."""
+    return [{"name": name, "description": description} for name, description in _TAGS.items()]
+
+
+def servers(address: str) -> list[dict[str, Any]]:
+    """Return the address of the service as OpenAPI writes it."""
+    return [{"url": address.rstrip("/"), "description": "This service."}]
 
 
 def responses(
@@ -136,7 +105,7 @@ def responses(
 
 
 def problem_responses(*kinds: type[errors.Problem]) -> dict[int | str, dict[str, Any]]:
-    """Describe problems for OpenAPI, those of one status together, each with its example.
+    """Describe problems, grouped by status, each with an example.
 
     Example: `problem_responses(SellerUnknown)` is `{404: {"description": ..., "content": ...}}`.
     """
@@ -148,35 +117,60 @@ def problem_responses(*kinds: type[errors.Problem]) -> dict[int | str, dict[str,
             kind.status,
             {"description": kind.title, "content": {MEDIA_TYPE: {"schema": schema, "examples": {}}}},
         )
-        if schema != (other := entry["content"][MEDIA_TYPE]["schema"]):
-            entry["content"][MEDIA_TYPE]["schema"] = {"anyOf": [other, schema]}
+        content = entry["content"][MEDIA_TYPE]
+        if content["schema"] != schema:
+            content["schema"] = {"anyOf": [content["schema"], schema]}
         if kind.title not in entry["description"]:
             entry["description"] += f"; or: {kind.title}"
-        for name in kind.usual_headers:
-            said = {"description": _HEADERS[name], "schema": {"type": "string"}}
-            entry.setdefault("headers", {})[name] = said
-        entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": _example(kind)}
+        for name in kind.default_headers:
+            entry.setdefault("headers", {})[name] = {"description": _HEADERS[name], "schema": {"type": "string"}}
+        content["examples"][kind.slug] = {"value": _problem_example(kind)}
     return described
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Add the schemas that `problem_responses` refers to; given as models they would count as plain JSON."""
-    described = app.openapi
+def _problem_example(kind: type[errors.Problem]) -> dict[str, Any]:
+    invalid = [{"where": "body/purpose", "rule": "missing", "message": "Field required"}]
+    listed = invalid if kind is errors.InvalidRequest else None
+    value: dict[str, Any] = json.loads(bytes(respond(kind(), "5f0c6f3e0f0b4d0f", listed).body))
+    return value
+
+
+def extend_document(app: FastAPI) -> None:
+    """Add the schemas of problems and the recorded examples to the OpenAPI document of an app.
+
+    Schemas of problems given as response models would be declared as `application/json`.
+    """
+    generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = described()
-        both = models_json_schema(
+        document = generate()
+        schemas = models_json_schema(
             [(ProblemDetails, "serialization"), (InvalidRequestDetails, "serialization")], ref_template=_REFERENCE
         )
-        document["components"]["schemas"] |= both[1]["$defs"]
+        document["components"]["schemas"] |= schemas[1]["$defs"]
+        for item in document["paths"].values():
+            for operation in item.values():
+                _add_examples(operation, _examples().get(operation["operationId"], {}))
         return document
 
     # the framework's documented way to extend the document
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _example(kind: type[errors.Problem]) -> dict[str, Any]:
-    invalid = [{"where": "body/purpose", "rule": "missing", "message": "Field required"}]
-    listed = invalid if kind is errors.InvalidRequest else None
-    value: dict[str, Any] = json.loads(bytes(respond(kind(), "5f0c6f3e0f0b4d0f", listed).body))
-    return value
+def _add_examples(operation: dict[str, Any], recorded: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] in recorded.get("parameters", {}):
+            parameter["example"] = recorded["parameters"][parameter["name"]]
+    if "body" in recorded:
+        for content in operation["requestBody"]["content"].values():
+            content["example"] = recorded["body"]
+    for status, response in operation["responses"].items():
+        if status.startswith("2") and "answer" in recorded:
+            for content in response["content"].values():
+                content["example"] = recorded["answer"]
+
+
+@cache
+def _examples() -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads((files("api.kit") / _EXAMPLES).read_text(encoding="utf-8"))
+    return recorded

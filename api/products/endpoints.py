@@ -17,7 +17,7 @@ from api.products.eligibility import eligibility_inputs
 from api.products.schemas import EligibilityResponse, ProductList, ProductResponse, ProductsResponse
 from api.products.service import validate_products
 from api.scores.repository import find_score
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from features.errors import StoreError
 
 router = APIRouter(tags=["products"], route_class=AuthenticatedRoute)
@@ -42,7 +42,7 @@ At = Annotated[
 )
 def replace_products(
     bank: Annotated[Bank, require_scope(Scope.PRODUCTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     products: ProductList,
     response: Response,
 ) -> ProductsResponse:
@@ -67,7 +67,7 @@ def replace_products(
     responses=responses(200, "The bank's products.", errors.InvalidRequest),
 )
 def list_products(
-    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: Wired, response: Response, at: At = None
+    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: ServicesDep, response: Response, at: At = None
 ) -> ProductsResponse:
     """Return the bank's own products, current or at a past time."""
     moment = _parse_at(at, None)
@@ -96,7 +96,7 @@ def list_products(
 )
 def get_eligibility(
     bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     score_id: ScoreId,
     response: Response,
     at: At = None,

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from api.ledger.chain import format_timestamp
+from api.kit.fields import format_timestamp
 from api.products.eligibility import SHARES, Offer, ScoreFacts
 from api.products.repository import ProductVersion
 from scoring import Criterion, EligibilityInputs, Outcome, UnmetCriterion

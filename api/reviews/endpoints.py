@@ -15,7 +15,7 @@ from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cu
 from api.reviews import repository, service
 from api.reviews.repository import ReviewQuery, ReviewState
 from api.reviews.schemas import DecisionCreate, ReviewPage, ReviewResponse
-from api.services import Wired
+from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"], route_class=AuthenticatedRoute)
 
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1/reviews", tags=["reviews"], route_class=Authentic
 )
 def list_reviews(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - only checks the caller
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: Annotated[SellerId | None, Query(description="Only of this seller.", examples=["S-000001"])] = None,
@@ -56,7 +56,7 @@ def list_reviews(
 )
 def get_review(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - only checks the caller
-    services: Wired,
+    services: ServicesDep,
     review_id: ReviewId,
     response: Response,
 ) -> ReviewResponse:
@@ -76,7 +76,7 @@ def get_review(
 )
 def take_review(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     review_id: ReviewId,
     response: Response,
 ) -> ReviewResponse:
@@ -106,7 +106,7 @@ def take_review(
 )
 def decide_review(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     review_id: ReviewId,
     decision: DecisionCreate,
     response: Response,

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from api.ledger import chain
-from api.ledger.chain import DECISION, SELF_CHAIN, Header, LedgerFault, format_timestamp
+from api.kit.fields import format_timestamp
+from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
 from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
 from api.reviews.repository import Review, ReviewOutcome, reviews
 from api.scores.inputs import Correction, corrections
@@ -145,7 +145,10 @@ class ReviewCheck:
         return None
 
 
-_CHECKS: Final[Mapping[str, LedgerCheck]] = {DECISION: ReviewCheck.decision, chain.SCORE: ReviewCheck.score}
+_CHECKS: Final[Mapping[str, LedgerCheck]] = {
+    EntryKind.DECISION: ReviewCheck.decision,
+    EntryKind.SCORE: ReviewCheck.score,
+}
 
 
 def _review_faults(decision: _RecordedDecision, row: _Row | None) -> Iterator[str]:

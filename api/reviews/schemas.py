@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.ledger.chain import format_timestamp
+from api.kit.fields import format_timestamp
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision
 

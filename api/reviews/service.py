@@ -13,8 +13,7 @@ from sqlalchemy import Connection
 from api.errors import InvalidRequest, ReviewDecided, ReviewUnknown, TooManyReviews
 from api.kit.database import transaction
 from api.kit.fields import Clock, utc_now
-from api.ledger import chain
-from api.ledger.chain import SELF_CHAIN
+from api.ledger.chain import SELF_CHAIN, EntryKind
 from api.ledger.store import EntryDraft
 from api.reviews import ledger_entries, repository
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome
@@ -67,7 +66,7 @@ def open_review(connection: Connection, services: Services, draft: ReviewDraft, 
     if draft.feature is not None and draft.feature not in services.champion.bundle.sheet.names:
         raise _not_allowed("feature", f"Unknown figure '{draft.feature}'. Use the name of a feature of the model")
     # the lock of the chain makes the count of open reviews exact
-    services.ledger.hold(connection, SELF_CHAIN)
+    services.ledger.lock_chain(connection, SELF_CHAIN)
     now, undecided = clock(), repository.undecided(connection, draft.seller_id)
     same = next((item for item in undecided if draft.feature and item.feature == draft.feature), None)
     if same is not None:
@@ -110,7 +109,7 @@ def assign(services: Services, review_id: str, by: str, clock: Clock = utc_now) 
     with transaction(services.engine, writes=True) as connection:
         # the seller's key before the chain, the order of all locks
         services.ledger.seller(connection, find_review(connection, review_id).seller_id)
-        services.ledger.hold(connection, SELF_CHAIN)
+        services.ledger.lock_chain(connection, SELF_CHAIN)
         review = find_review(connection, review_id)
         if review.decided_at is not None:
             raise ReviewDecided
@@ -135,14 +134,14 @@ def decide_review(services: Services, review_id: str, by: str, decision: Decisio
         seller_id = find_review(connection, review_id).seller_id
         # the seller's key before the chain; under the lock of the chain a review is decided only once
         seller = services.ledger.seller(connection, seller_id)
-        services.ledger.hold(connection, SELF_CHAIN)
+        services.ledger.lock_chain(connection, SELF_CHAIN)
         review = find_review(connection, review_id)
         if review.decided_at is not None:
             raise ReviewDecided
         now = clock()
         correction = _correction(services, connection, review, decision, now)
         content = ledger_entries.decision_entry(review, by, decision.outcome, reason, correction)
-        services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, chain.DECISION, content, now))
+        services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, EntryKind.DECISION, content, now))
         score: StoredScore | None = None
         if correction is not None:
             repository.insert_correction(connection, correction)

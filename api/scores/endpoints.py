@@ -18,7 +18,7 @@ from api.scores.changes import compare_scores
 from api.scores.envelope import EXPIRED, expiry_header
 from api.scores.repository import StoredScore
 from api.scores.schemas import DifferenceResponse, Replay, Score, ScoreChanges, ScorePage, ScoreRequest
-from api.services import Wired
+from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=AuthenticatedRoute)
 replay_router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=AuthenticatedRoute)
@@ -75,7 +75,7 @@ _EXPIRED_HEADER: Final = {
 )
 async def create_score(
     bank: Annotated[Bank, require_scope(Scope.SCORES_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     request: ScoreRequest,
     key: IdempotencyKey,
 ) -> Response:
@@ -100,7 +100,7 @@ async def create_score(
 )
 def get_scores(
     bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: Annotated[SellerId | None, Query(description="Only scores of this seller.")] = None,
@@ -125,7 +125,9 @@ def get_scores(
         200, "The score, byte for byte as issued.", *READ_PROBLEMS, headers=_EXPIRED_HEADER, model=Score
     ),
 )
-def get_score(bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
+def get_score(
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: ServicesDep, score_id: ScoreId
+) -> Response:
     """Return a stored score, byte for byte as the request that issued it. A bank reads its own scores only."""
     score = service.get_score(services, bank.id, str(score_id))
     return _response(score, 200, expiry_header(score.body, datetime.now(UTC)))
@@ -148,7 +150,7 @@ def get_score(bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services:
 )
 def get_changes(
     bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     score_id: ScoreId,
     since: Annotated[UUID, Query(description="ID of an earlier score of the same seller.")],
@@ -177,7 +179,10 @@ def get_changes(
     ),
 )
 def replay_score(
-    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: Wired, score_id: ScoreId, response: Response
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)],
+    services: ServicesDep,
+    score_id: ScoreId,
+    response: Response,
 ) -> Replay:
     """Recompute the assessment from the stored inputs with the bundle of the score; nothing is stored.
 

@@ -31,8 +31,9 @@ from api.kit import idempotency as keys
 from api.kit.database import transaction
 from api.kit.idempotency import RequestKey, UsedKey
 from api.ledger import store as ledger_rows
-from api.ledger.chain import SCORE, Row, Tip
-from api.ledger.store import BoundSeller, EntryDraft, build_entry
+from api.ledger.chain import EntryKind, Row, Tip
+from api.ledger.encryption import SellerKey
+from api.ledger.store import EntryDraft, build_entry
 from api.scores import envelope, inputs, repository, service
 from api.scores.envelope import format_milliseconds
 from api.scores.inputs import CorrectedVector, Correction, assess_inputs, load_inputs
@@ -99,7 +100,7 @@ class _LockedState:
     """
 
     now: datetime
-    sellers: Mapping[str, BoundSeller]
+    sellers: Mapping[str, SellerKey]
     tips: dict[str, Tip]
     used_keys: Mapping[str, UsedKey]
     consents: Mapping[str, Sequence[Consent]]
@@ -112,7 +113,7 @@ class _Prepared:
 
     request: IssuanceRequest
     now: datetime
-    seller: BoundSeller
+    seller: SellerKey
     consent: Consent
     inputs: CorrectedVector
 
@@ -146,12 +147,12 @@ async def issue_score(
     """
     request_key = None
     if key is not None:
-        request_key = services.idempotency.named(bank_id, key, service.request_key(request))
-    with nullcontext() if request_key is None else services.idempotency.at_work(request_key):
+        request_key = services.idempotency.key_for(bank_id, key, service.request_key(request))
+    with nullcontext() if request_key is None else services.idempotency.in_progress(request_key):
         # on a database with several writers, banks do not wait for each other
         queue = None if database.has_single_writer(services.engine) else bank_id
         pending = IssuanceRequest(services, bank_id, request, request_key, now)
-        return await services.batches.ask(issue_scores, pending, queue)
+        return await services.batcher.submit(issue_scores, pending, queue)
 
 
 def issue_scores(requests: Sequence[IssuanceRequest]) -> list[IssuedScore | Problem]:
@@ -182,7 +183,7 @@ def issue_scores(requests: Sequence[IssuanceRequest]) -> list[IssuedScore | Prob
 def _lock(connection: Connection, requests: Sequence[IssuanceRequest]) -> _LockedState:
     ledger, seller_ids = requests[0].services.ledger, sorted({request.request.seller_id for request in requests})
     sellers = ledger.sellers(connection, seller_ids)
-    tips = {chain: ledger.hold(connection, chain) for chain in sorted({request.bank_id for request in requests})}
+    tips = {chain: ledger.lock_chain(connection, chain) for chain in sorted({request.bank_id for request in requests})}
     return _LockedState(
         now=datetime.now(UTC),
         sellers=sellers,
@@ -243,7 +244,7 @@ def _record(prepared: Sequence[_Prepared], drafts: Sequence[ScoreDraft], tips: d
     return records
 
 
-def record_draft(services: Services, draft: ScoreDraft, seller: BoundSeller, tip: Tip, now: datetime) -> ScoreRecord:
+def record_draft(services: Services, draft: ScoreDraft, seller: SellerKey, tip: Tip, now: datetime) -> ScoreRecord:
     """Return the record of a draft, signed with the receipt key of the services.
 
     Args:
@@ -267,7 +268,9 @@ def record_draft(services: Services, draft: ScoreDraft, seller: BoundSeller, tip
     members = {name: canonical_json(value) for name, value in fields.items()}
     members["assessment"] = serialize_assessment(draft.assessment)
     vector, digest = draft.inputs.inputs, draft.bundle.digest
-    row = build_entry(seller, EntryDraft(draft.chain, SCORE, envelope.content(digest, members, vector), now), tip)
+    row = build_entry(
+        seller, EntryDraft(draft.chain, EntryKind.SCORE, envelope.content(digest, members, vector), now), tip
+    )
     body, receipt = envelope.signed_response(members, row, services.receipts)
     sealed = envelope.seal_receipt(seller.key, score_id, receipt)
     index = ScoreIndexEntry(
@@ -279,7 +282,7 @@ def record_draft(services: Services, draft: ScoreDraft, seller: BoundSeller, tip
 
 def store_scores(connection: Connection, records: Sequence[ScoreRecord]) -> None:
     """Store scores in chain order; their chains are locked."""
-    ledger_rows.insert_row(connection, [record.row for record in records])
+    ledger_rows.append_rows(connection, [record.row for record in records])
     repository.insert_scores(connection, [record.index for record in records])
 
 
@@ -296,6 +299,6 @@ def _store_keys(connection: Connection, prepared: Sequence[_Prepared], records: 
 
 def _publish(item: _Prepared, record: ScoreRecord) -> None:
     services = item.request.services
-    services.counted.scored(str(record.draft.assessment.outcome))
+    services.metrics.record_score(str(record.draft.assessment.outcome))
     if services.shadow is not None:
         services.shadow.offer(record.score.id, item.inputs.vector)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from api.errors import SignatureError
 from api.ledger import receipts
-from api.ledger.chain import SCORE, LedgerFault
+from api.ledger.chain import EntryKind, LedgerFault
 from api.ledger.encryption import DecryptionError
 from api.ledger.receipts import attach_payload, verify_strictly
 from api.ledger.store import ledger
@@ -37,7 +37,7 @@ class ScoreIndexCheck:
         for row in rows:
             header = row.row.header
             entry = index.pop(header.position, None)
-            if entry is not None or header.kind == SCORE:
+            if entry is not None or header.kind == EntryKind.SCORE:
                 yield from (LedgerFault(header.chain, header.position, fault) for fault in self._faults(row, entry))
 
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
@@ -52,7 +52,7 @@ class ScoreIndexCheck:
         if entry is None:
             yield "the score is missing in the index"
             return
-        if header.kind != SCORE:
+        if header.kind != EntryKind.SCORE:
             yield "the index has a score, but the ledger row is not a score"
             return
         expected = {"subject": header.subject, "scored_at": header.recorded_at}

@@ -33,8 +33,8 @@ from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
 from api.kit.database import UtcDateTime, metadata
 from api.ledger.chain import Header
 from api.ledger.chain import Row as LedgerRow
-from api.ledger.encryption import DecryptionError
-from api.ledger.store import PORTIONS, Ledger, SellerKey, ledger, read_content, seller_keys
+from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
+from api.ledger.store import PORTIONS, Ledger, ledger, read_content
 from api.scores import envelope
 from scoring import Assessment
 from scoring.canonical import canonical_json
@@ -117,7 +117,7 @@ class ScoreRow:
 
     index: ScoreIndexEntry
     row: LedgerRow
-    key: SellerKey | None
+    key: WrappedSellerKey | None
 
 
 def insert_scores(connection: Connection, indexes: Sequence[ScoreIndexEntry]) -> None:
@@ -197,7 +197,7 @@ def _score_row(joined: Row[Any]) -> ScoreRow:
     return ScoreRow(
         ScoreIndexEntry(*index),
         LedgerRow(Header(*row[:_HEADER]), *row[_HEADER:]),
-        None if key[0] is None else SellerKey(*key),
+        None if key[0] is None else WrappedSellerKey(*key),
     )
 
 
@@ -296,7 +296,7 @@ def open_score(ledger: Ledger, row: ScoreRow, *, committed: bool = True) -> Stor
     return StoredScore(index.id, index.chain, seller.seller_id, index.purpose, index.scored_at, bundle, inputs, body)
 
 
-def _require_readable(row: ScoreRow) -> SellerKey:
+def _require_readable(row: ScoreRow) -> WrappedSellerKey:
     if row.key is None:
         raise ScoreErased
     if row.row.is_dropped:

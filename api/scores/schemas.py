@@ -288,9 +288,9 @@ class ScoreItem(BaseModel):
         examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"],
     )
     state: ScoreState = Field(
-        description="`readable`. `erased`: the seller was erased; reading it returns 410. `past_retention`: the content was "
-        "dropped after its retention period; reading it returns 410. `damaged`: the content does not match its "
-        "commitment; reading it returns 500."
+        description="`readable`; `erased`: the seller was erased, reading it returns 410; `past_retention`: the "
+        "content was dropped after its retention period, reading it returns 410; `damaged`: the content does not match its "
+        "commitment, reading it returns 500."
     )
     seller_id: str | None = Field(description="ID of the scored seller.", examples=["S-000001"])
     purpose: str = Field(description="Purpose of the score.", examples=["credit_application"])

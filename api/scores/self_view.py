@@ -14,7 +14,7 @@ from api.errors import ScoreUnknown
 from api.kit.cache import TtlCache
 from api.kit.database import transaction
 from api.ledger.chain import SELF_CHAIN
-from api.ledger.store import BoundSeller
+from api.ledger.encryption import SellerKey
 from api.scores import inputs
 from api.scores import repository as scores
 from api.scores.inputs import CorrectedVector
@@ -117,7 +117,7 @@ def issue_self_view(services: Services, seller_id: str, now: datetime) -> SelfVi
     """Issue the seller's own score, unless a concurrent request has issued it; raises as `current` does."""
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        services.ledger.hold(connection, SELF_CHAIN)
+        services.ledger.lock_chain(connection, SELF_CHAIN)
         # read under the locks: another request may have issued the score, and an erasure removes the values
         vector = latest_inputs(services, connection, seller_id, now)
         stored = _load_latest(services, connection, seller_id)
@@ -150,10 +150,10 @@ def draft(services: Services, vector: CorrectedVector, **fields: str) -> ScoreDr
 
 
 def record(
-    services: Services, connection: Connection, seller: BoundSeller, score: ScoreDraft, now: datetime
+    services: Services, connection: Connection, seller: SellerKey, score: ScoreDraft, now: datetime
 ) -> StoredScore:
     """Append a self view to the ledger and its index in a writing transaction of the caller."""
-    recorded = record_draft(services, score, seller, services.ledger.hold(connection, SELF_CHAIN), now)
+    recorded = record_draft(services, score, seller, services.ledger.lock_chain(connection, SELF_CHAIN), now)
     store_scores(connection, [recorded])
     return recorded.score
 

@@ -26,8 +26,8 @@ from api.kit import pagination
 from api.kit.database import transaction
 from api.kit.idempotency import RequestKey, UsedKey
 from api.kit.pagination import PagePosition
-from api.ledger.encryption import DecryptionError
-from api.ledger.store import BoundSeller, Ledger
+from api.ledger.encryption import DecryptionError, SellerKey
+from api.ledger.store import Ledger
 from api.models.bundle_store import find_bundle
 from api.scores import repository
 from api.scores.envelope import format_milliseconds, is_expired, require_format
@@ -170,7 +170,7 @@ def request_key(request: ScoreRequest) -> tuple[str, bytes]:
     return OPERATION, canonical_json(request.model_dump(mode="json"))
 
 
-def used_key(key: RequestKey, seller: BoundSeller, score_id: str, now: datetime) -> tuple[RequestKey, UsedKey]:
+def used_key(key: RequestKey, seller: SellerKey, score_id: str, now: datetime) -> tuple[RequestKey, UsedKey]:
     """Return the row that binds a key to the seller's score."""
     return key, UsedKey(OPERATION, key.mac(seller.key), score_id, now + key.kept_for)
 

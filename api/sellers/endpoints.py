@@ -11,7 +11,7 @@ from api.kit.fields import SellerId
 from api.kit.openapi import NO_STORE, responses
 from api.sellers import service
 from api.sellers.schemas import Profile
-from api.services import Wired
+from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/sellers", tags=["sellers"], route_class=AuthenticatedRoute)
 
@@ -34,7 +34,7 @@ SellerInPath = Annotated[
     responses=responses(200, "The profile.", *PROFILE_PROBLEMS, model=Profile),
 )
 def get_profile(
-    bank: Annotated[Bank, require_scope(Scope.PROFILES_READ)], services: Wired, seller_id: SellerInPath
+    bank: Annotated[Bank, require_scope(Scope.PROFILES_READ)], services: ServicesDep, seller_id: SellerInPath
 ) -> Response:
     """Return the profile of a seller who has given this bank a consent, whatever its purpose.
 

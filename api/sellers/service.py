@@ -12,7 +12,7 @@ from api.consents import service as consents
 from api.errors import SellerUnknown, VectorsUnavailable
 from api.kit.database import transaction
 from api.kit.fields import Clock, utc_now
-from api.ledger.chain import VIEW
+from api.ledger.chain import EntryKind
 from api.ledger.store import EntryDraft
 from api.sellers import schemas
 from api.sellers.schemas import Profile
@@ -186,13 +186,13 @@ def record_view(services: Services, view: ProfileView, body: bytes, clock: Clock
     seller_id = view.stored.seller_id
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        tip = services.ledger.hold(connection, view.bank_id)
+        tip = services.ledger.lock_chain(connection, view.bank_id)
         # under the lock of the chain, so a revocation is committed before the view or follows it
         consent = consents.require_active_consent(connection, seller_id, view.bank_id, None, clock)
         if consent.id != view.consent_id:
             return False
         content = view_entry(view.stored, consent.id, body)
-        services.ledger.append(connection, seller, EntryDraft(view.bank_id, VIEW, content, clock()), tip)
+        services.ledger.append(connection, seller, EntryDraft(view.bank_id, EntryKind.VIEW, content, clock()), tip)
     return True
 
 

@@ -31,9 +31,10 @@ from api.consents.repository import ConsentRequestState as Requested
 from api.consents.service import ConsentTerms
 from api.kit.database import UtcDateTime
 from api.ledger.chain import SELF_CHAIN
-from api.ledger.store import ledger, seller_keys
+from api.ledger.encryption import seller_keys
+from api.ledger.store import ledger
 from api.scores.repository import scores
-from api.services import Wired
+from api.services import ServicesDep
 from api.web.labels import ACCESS_KINDS, CONFIRMATIONS, CONSENT_STATES, PURPOSES, REQUEST_STATES
 from api.web.rendering import page, redirect
 from api.web.routing import SellerPage, SessionRoute
@@ -202,7 +203,7 @@ def show_consents(seller: SellerPage, done: Annotated[str, Query(max_length=20)]
 @router.post("/grant")
 def grant_request(
     seller: SellerPage,
-    services: Wired,
+    services: ServicesDep,
     request_id: Annotated[UUID, Form()],
     days: Annotated[Literal["30", "90", "180", "365"], Form()],
 ) -> Response:
@@ -219,7 +220,7 @@ def grant_request(
 
 
 @router.post("/decline")
-def decline_request(seller: SellerPage, services: Wired, request_id: Annotated[UUID, Form()]) -> Response:
+def decline_request(seller: SellerPage, services: ServicesDep, request_id: Annotated[UUID, Form()]) -> Response:
     """Decline what a bank asked."""
     with sessions.session_transaction(services.engine, seller.signed_in) as connection:
         if request_service.find_request(connection, None, str(request_id)).seller_id != seller.subject:
@@ -229,7 +230,7 @@ def decline_request(seller: SellerPage, services: Wired, request_id: Annotated[U
 
 
 @router.post("/revoke")
-def revoke_consent_page(seller: SellerPage, services: Wired, consent_id: Annotated[UUID, Form()]) -> Response:
+def revoke_consent_page(seller: SellerPage, services: ServicesDep, consent_id: Annotated[UUID, Form()]) -> Response:
     """Withdraw a consent: from the answer on nothing new is scored by it."""
     with sessions.session_transaction(services.engine, seller.signed_in) as connection:
         if consent_service.find_consent(connection, None, str(consent_id)).seller_id != seller.subject:

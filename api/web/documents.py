@@ -24,7 +24,7 @@ from api.kit.openapi import responses
 from api.sellers.endpoints import PROFILE_PROBLEMS, SellerInPath
 from api.sellers.schemas import FamilyIndex, FeatureStanding, Flag, Peers, Profile, Series, Step, TableCoverage
 from api.sellers.service import open_profile, record_view
-from api.services import Wired
+from api.services import ServicesDep
 from api.web.charts import SeriesData, bar_chart, coverage_strip, line_chart, percent_bar, percent_dot
 from features.picture.peers import Scope
 from features.picture.picture import Gap
@@ -64,7 +64,7 @@ _WORST_RATING: Final = 1.0
     ),
 )
 def get_profile_page(
-    bank: Annotated[Bank, require_scope(Permission.PROFILES_READ)], services: Wired, seller_id: SellerInPath
+    bank: Annotated[Bank, require_scope(Permission.PROFILES_READ)], services: ServicesDep, seller_id: SellerInPath
 ) -> Response:
     """Return the profile as one HTML file for screen and paper. The access is recorded as for the JSON profile."""
     max_age_days = services.champion.bundle.sheet.max_age_days

@@ -15,7 +15,7 @@ from api import errors
 from api.auth import sessions
 from api.auth.oidc import CALLBACK_PATH, LoginAttempt, Provider
 from api.auth.sessions import LOGIN_PATH, UserKind
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from api.web.rendering import (
     STATIC,
     Viewer,
@@ -45,7 +45,7 @@ _ONE_YEAR: Final = {"Cache-Control": "public, max-age=31536000, immutable", "X-C
 
 
 @router.get(LOGIN_PATH + "/{token}")
-def show_login(request: Request, services: Wired, token: str) -> Response:
+def show_login(request: Request, services: ServicesDep, token: str) -> Response:
     """Show a button that uses the link up; looking at the page does not, since mail and chat programs look too."""
     _require_few_failures(services, request)
     try:
@@ -62,7 +62,7 @@ def show_login(request: Request, services: Wired, token: str) -> Response:
 
 
 @router.post(LOGIN_PATH)
-def log_in(request: Request, services: Wired, link_token: Annotated[str, Form(max_length=100)]) -> Response:
+def log_in(request: Request, services: ServicesDep, link_token: Annotated[str, Form(max_length=100)]) -> Response:
     """Use the link up and begin a session."""
     _require_few_failures(services, request)
     try:
@@ -83,10 +83,10 @@ async def get_asset(digest: str, name: str) -> Response:
 
 
 @router.get("/seller/oidc")
-def start_oidc(services: Wired) -> Response:
+def start_oidc(services: ServicesDep) -> Response:
     """Send the browser to the provider of logins that is set."""
     begun = LoginAttempt.new()
-    answer = redirect(_provider(services).address(begun))
+    answer = redirect(_provider(services).authorization_url(begun))
     answer.set_cookie(
         _OIDC_COOKIE, begun.cookie, max_age=_OIDC_COOKIE_SECONDS, secure=True, httponly=True, samesite="lax"
     )
@@ -96,7 +96,7 @@ def start_oidc(services: Wired) -> Response:
 @router.get(CALLBACK_PATH)
 def complete_oidc(
     request: Request,
-    services: Wired,
+    services: ServicesDep,
     state: Annotated[str, Query(max_length=200)] = "",
     code: Annotated[str, Query(max_length=2_000)] = "",
 ) -> Response:
@@ -104,7 +104,7 @@ def complete_oidc(
     _require_few_failures(services, request)
     now, provider = datetime.now(UTC), _provider(services)
     try:
-        seller_id = provider.seller_of(LoginAttempt.read(request.cookies.get(_OIDC_COOKIE, "")), state, code, now)
+        seller_id = provider.complete_login(LoginAttempt.read(request.cookies.get(_OIDC_COOKIE, "")), state, code, now)
     except errors.LoginFailed:
         _count_failure(services, request)
         raise
@@ -122,13 +122,13 @@ def _provider(services: Services) -> Provider:
 
 
 def _require_few_failures(services: Services, request: Request) -> None:
-    standing = services.access.limits.failures_of_address.look(_address(request))
+    standing = services.auth.limits.failures_of_address.peek(_address(request))
     if not standing.allowed:
         raise errors.TooManyRequests(headers=standing.headers)
 
 
 def _count_failure(services: Services, request: Request) -> None:
-    services.access.limits.failures_of_address.spend(_address(request))
+    services.auth.limits.failures_of_address.consume(_address(request))
 
 
 def _address(request: Request) -> str:
@@ -143,7 +143,7 @@ Back = Annotated[str, Form(max_length=200)]
 
 @session_router.post("/seller/language")
 def speak_to_seller(
-    seller: SellerPage, services: Wired, language: Annotated[Language, Form()], back: Back = ""
+    seller: SellerPage, services: ServicesDep, language: Annotated[Language, Form()], back: Back = ""
 ) -> Response:
     """Change the language and go back to the page."""
     return _set_language(seller, services, language, back)
@@ -151,20 +151,20 @@ def speak_to_seller(
 
 @session_router.post("/operator/language")
 def speak_to_operator(
-    operator: OperatorPage, services: Wired, language: Annotated[Language, Form()], back: Back = ""
+    operator: OperatorPage, services: ServicesDep, language: Annotated[Language, Form()], back: Back = ""
 ) -> Response:
     """Change the language and go back to the page."""
     return _set_language(operator, services, language, back)
 
 
 @session_router.post("/seller/logout")
-def log_seller_out(seller: SellerPage, services: Wired) -> Response:
+def log_seller_out(seller: SellerPage, services: ServicesDep) -> Response:
     """End the session."""
     return _log_out(seller, services)
 
 
 @session_router.post("/operator/logout")
-def log_operator_out(operator: OperatorPage, services: Wired) -> Response:
+def log_operator_out(operator: OperatorPage, services: ServicesDep) -> Response:
     """End the session."""
     return _log_out(operator, services)
 

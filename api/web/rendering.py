@@ -166,17 +166,17 @@ def load_session(request: Request, connection: Connection) -> ActiveSession:
         TooManyRequests: of this address, without a session; or of who is logged in.
     """
     services: Services = request.app.state.services
-    limits, now = services.access.limits, datetime.now(UTC)
+    limits, now = services.auth.limits, datetime.now(UTC)
     try:
         signed_in = sessions.find_session(connection, request.cookies.get(COOKIE, ""), now)
     except errors.NotSignedIn:
-        failed = limits.failures_of_address.spend(request.client.host if request.client else "")
+        failed = limits.failures_of_address.consume(request.client.host if request.client else "")
         if not failed.allowed:
             raise errors.TooManyRequests(headers=failed.headers) from None
         raise
     # known before anything is refused, so that a refusal is in the session's language and has a way back
     request.state.viewer = viewer_of(request, signed_in)
-    standing = limits.calls.spend((signed_in.session.kind, signed_in.session.subject))
+    standing = limits.calls.consume((signed_in.session.kind, signed_in.session.subject))
     if not standing.allowed:
         raise errors.TooManyRequests(headers=standing.headers)
     sessions.touch(services.engine, signed_in, now)

@@ -29,7 +29,7 @@ from api.scores.envelope import is_expired, parse_assessment
 from api.scores.inputs import parse_vector
 from api.scores.repository import StoredScore
 from api.scores.service import get_score
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from api.web.charts import CURRENT, add, render, svg
 from api.web.documents import render_document
 from api.web.outcome_texts import OutcomeText, for_bank
@@ -57,7 +57,9 @@ router = APIRouter(prefix="/v1/scores", tags=["scores"], route_class=Authenticat
         content={"text/html": {"schema": {"type": "string"}}},
     ),
 )
-def get_report(bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: Wired, score_id: ScoreId) -> Response:
+def get_report(
+    bank: Annotated[Bank, require_scope(Scope.SCORES_READ)], services: ServicesDep, score_id: ScoreId
+) -> Response:
     """Return one HTML file for screen and A4 paper that loads nothing else.
 
     It shows the score, its reasons, its waterfall, its position among the loans that the model was tested on, and how

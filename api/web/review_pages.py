@@ -20,7 +20,7 @@ from api.reviews import repository, service
 from api.reviews.repository import ReviewOutcome, ReviewQuery, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision, ReviewDraft
 from api.scores import self_view
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from api.web.labels import CONFIRMATIONS, KINDS, OUTCOMES, QUEUE_KINDS, STATES
 from api.web.rendering import page, redirect
 from api.web.routing import OperatorPage, SellerPage, SessionRoute
@@ -41,7 +41,7 @@ _FEATURE_LABELS: Final[TtlCache[Mapping[str, str]]] = TtlCache(10)
 @seller_router.get("")
 def show_reviews(
     seller: SellerPage,
-    services: Wired,
+    services: ServicesDep,
     done: Annotated[str, Query(max_length=20)] = "",
     feature: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
@@ -72,7 +72,7 @@ def labels_of(bundle: Bundle, words: Translator) -> Mapping[str, str]:
 @seller_router.post("")
 def ask_for_review(
     seller: SellerPage,
-    services: Wired,
+    services: ServicesDep,
     statement: Annotated[str, Form(max_length=2 * LONGEST_STATEMENT)],
     feature: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
@@ -122,7 +122,7 @@ def show_queue(operator: OperatorPage, done: Annotated[str, Query(max_length=20)
 
 @operator_router.get("/reviews/{review_id}")
 def show_review(
-    operator: OperatorPage, services: Wired, review_id: UUID, done: Annotated[str, Query(max_length=20)] = ""
+    operator: OperatorPage, services: ServicesDep, review_id: UUID, done: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
     """Show one review, the figure that it is about, and a form to decide it."""
     words, sheet = operator.viewer.words, services.champion.bundle.sheet
@@ -145,7 +145,7 @@ def show_review(
 
 
 @operator_router.post("/reviews/{review_id}/take")
-def take_review(operator: OperatorPage, services: Wired, review_id: UUID) -> Response:
+def take_review(operator: OperatorPage, services: ServicesDep, review_id: UUID) -> Response:
     """Take a review up."""
     service.assign(services, str(review_id), operator.subject)
     return redirect(f"/operator/reviews/{review_id}?done=taken")
@@ -154,7 +154,7 @@ def take_review(operator: OperatorPage, services: Wired, review_id: UUID) -> Res
 @operator_router.post("/reviews/{review_id}/decide")
 def decide_on_review(
     operator: OperatorPage,
-    services: Wired,
+    services: ServicesDep,
     review_id: UUID,
     outcome: Annotated[ReviewOutcome, Form()],
     reason: Annotated[str, Form(max_length=2 * LONGEST_STATEMENT)],

@@ -160,7 +160,7 @@ class SessionRoute(PageRoute):
                 return show(**{**given, name: here})
 
             services: Services = request.app.state.services
-            return await services.batches.ask(_make_each, (services.engine, made))
+            return await services.batcher.submit(_make_each, (services.engine, made))
 
         return shown
 

@@ -21,7 +21,7 @@ from api.products.repository import ProductVersion, list_active
 from api.scores import self_view
 from api.scores.self_view import SelfView
 from api.scores.self_view_history import PastScore, history_of
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from api.web import advice_views, seller_data
 from api.web.consent_pages import Access, access_of
 from api.web.overview import Overview, access_view, financing_of, history_view, next_step
@@ -39,7 +39,7 @@ _BODIES: Final[TtlCache[Markup]] = TtlCache(2_000)
 
 
 @router.get("")
-def show_overview(seller: SellerPage, services: Wired) -> Response:
+def show_overview(seller: SellerPage, services: ServicesDep) -> Response:
     """Show the score, the best offer, the next step, consent requests and past scores."""
     view = self_view_for(seller, services)
     if view is None:
@@ -61,19 +61,19 @@ def show_overview(seller: SellerPage, services: Wired) -> Response:
 
 
 @router.get("/reasons")
-def show_reasons(seller: SellerPage, services: Wired) -> Response:
+def show_reasons(seller: SellerPage, services: ServicesDep) -> Response:
     """Show every figure with its points."""
     return _score_page("reasons", seller, services)
 
 
 @router.get("/improve")
-def show_advice(seller: SellerPage, services: Wired) -> Response:
+def show_advice(seller: SellerPage, services: ServicesDep) -> Response:
     """Show the changes that lead to the next band."""
     return _score_page("improve", seller, services)
 
 
 @router.get("/products")
-def show_products(seller: SellerPage, services: Wired) -> Response:
+def show_products(seller: SellerPage, services: ServicesDep) -> Response:
     """Show the products of all banks: open with limit and price, or the unmet criteria."""
     view = self_view_for(seller, services)
     if view is None:
@@ -91,7 +91,7 @@ def show_products(seller: SellerPage, services: Wired) -> Response:
 
 
 @router.get("/data")
-def show_data(seller: SellerPage, services: Wired) -> Response:
+def show_data(seller: SellerPage, services: ServicesDep) -> Response:
     """Show the stored data of the seller and their age."""
     view = self_view_for(seller, services)
     if view is None:

@@ -21,7 +21,7 @@ from api.reviews import repository as reviews
 from api.scores import inputs
 from api.scores import repository as scores
 from api.scores.repository import open_score
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from api.web.charts import SeriesData, bar_chart
 from api.web.consent_pages import list_bank_access
 from api.web.labels import TABLES
@@ -123,7 +123,7 @@ _ALL: Final = 1_000_000
 
 
 @download_router.get("")
-def download(seller: SellerPage, services: Wired) -> StreamingResponse:
+def download(seller: SellerPage, services: ServicesDep) -> StreamingResponse:
     """Send all stored data of the seller as a JSON file."""
     headers = {
         "Cache-Control": "no-store",

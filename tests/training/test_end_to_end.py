@@ -132,14 +132,14 @@ def test_sellers_without_a_score_have_no_number(portfolio: pd.DataFrame) -> None
 
 def test_an_unscored_seller_is_so_alone_as_in_the_portfolio(world: World, portfolio: pd.DataFrame) -> None:
     seller = portfolio["score"].isna().idxmax()
-    alone = json.loads(done(world.home, "score", seller, "--json"))["assessment"]
+    alone = json.loads(done(world.home, "score", seller, "--output", "json"))["assessment"]
     assert alone["outcome"] == portfolio.loc[seller, "outcome"]
     assert (alone["score"], alone["explanation"]) == (None, None)
 
 
 def test_one_seller_is_scored_by_a_process_as_in_the_portfolio(world: World, portfolio: pd.DataFrame) -> None:
     seller = portfolio["score"].idxmax()
-    printed = run_process(world.home, "score", seller, "--json")
+    printed = run_process(world.home, "score", seller, "--output", "json")
     assert printed.returncode == 0, printed.stderr
     alone = json.loads(printed.stdout)["assessment"]
     row: dict[str, Any] = portfolio.loc[seller].to_dict()

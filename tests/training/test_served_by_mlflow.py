@@ -29,7 +29,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def test_a_row_over_http_is_assessed_as_by_the_command(world: World, tmp_path: Path) -> None:
-    found = json.loads(done(world.home, "score", "--json"))
+    found = json.loads(done(world.home, "score", "--output", "json"))
     seller, said = found["seller_id"], found["assessment"]
     stored = VectorStore(world.home / "vectors.db").latest(seller)
     assert stored is not None

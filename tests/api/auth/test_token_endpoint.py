@@ -188,7 +188,7 @@ def test_who_is_revoked_is_so_for_good_and_its_moment_stays(running: Running) ->
     bank, engine, now = running.new(), running.services.engine, datetime.now(UTC)
     first = clients.revoke_client(engine, ClientKind.BANK, bank.id, now)
     assert clients.revoke_client(engine, ClientKind.BANK, bank.id, now + timedelta(days=1)) == first
-    with pytest.raises(AccessError, match="for good"):
+    with pytest.raises(AccessError, match="cannot be undone"):
         clients.rotate_credential(engine, ClientKind.BANK, bank.id, key=None, overlap=timedelta(0), now=now)
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from api.consents import repository
 from api.consents.service import revoke_consent
 from api.kit.database import transaction
-from api.ledger.store import read_content, rows_of, seller_key
+from api.ledger.encryption import seller_key
+from api.ledger.store import read_content, rows_of
 from api.operations.demo import demo_consent
 from api.server import _how_to_call
 from api.settings import Settings

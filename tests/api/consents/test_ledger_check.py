@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from api.consents.ledger_entries import consent_entry, revocation_entry
 from api.kit.database import transaction
-from api.ledger.chain import VIEW
-from api.ledger.store import destroy_key
+from api.ledger.chain import EntryKind
+from api.ledger.encryption import destroy_key
+from api.ledger.records import erase_subject
 from scoring.canonical import canonical_json
 from tests.api.consents.conftest import DAY, OTHER, PURPOSE, SELLER, Room
 from tests.api.ledger.conftest import NOW
@@ -44,7 +45,7 @@ def test_scores_under_a_consent_are_whole(room: Room) -> None:
 def view(room: Room, consent_id: str, *, at: datetime = NOW, seller_id: str = SELLER) -> int:
     """Append a look at a picture, likewise."""
     content = canonical_json({"seller_id": seller_id, "consent_id": consent_id, "response_digest": "sha256:0"})
-    return room.append(VIEW, content, at=at, seller_id=seller_id).header.position
+    return room.append(EntryKind.VIEW, content, at=at, seller_id=seller_id).header.position
 
 
 def test_looks_under_a_consent_for_whatever_purpose_are_whole(room: Room) -> None:
@@ -61,7 +62,10 @@ def test_a_look_that_no_consent_allowed_is_named(room: Room, what: str) -> None:
     if what == "revoked":
         room.revoke(consent, NOW)
     if what == "no look":
-        assert (room.append(VIEW, b'{"seller_id":"x"}').header.position, "the content is no view") in room.faults()
+        assert (
+            room.append(EntryKind.VIEW, b'{"seller_id":"x"}').header.position,
+            "the content is not a valid view",
+        ) in room.faults()
         return
     place = view(
         room,
@@ -139,7 +143,7 @@ def a_revocation_of_nothing(room: Room) -> tuple[int, str]:
 
 
 def no_consent_at_all(room: Room) -> tuple[int, str]:
-    return room.append("consent", b'{"consent_id":["x"]}').header.position, "the content is no consent"
+    return room.append("consent", b'{"consent_id":["x"]}').header.position, "the content is not a valid consent"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +206,7 @@ def test_an_erasure_takes_the_consents_with_it_and_one_that_left_them_is_found(r
     other = room.grant(seller_id="卖家-2")
     score(room, other.id, seller_id="卖家-2")
     with transaction(room.engine, writes=True) as connection:
-        room.ledger.erase(connection, SELLER, "asked", NOW)
+        erase_subject(connection, SELLER, "asked", NOW)
         assert room.ledger is not None
     assert room.faults() == [(0, "the table of consents has a consent that is not in the ledger")]
     with transaction(room.engine, writes=True) as connection:

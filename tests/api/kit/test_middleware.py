@@ -90,7 +90,7 @@ def test_a_parameter_that_is_given_twice(shared_client: TestClient, query: str, 
     answer = shared_client.get(f"/v1/scores?{query}")
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request"), answer.text
     (told,) = answer.json()["errors"]
-    assert told == {"where": where, "rule": "once", "message": "Give it once; it was given 2 times"}
+    assert told == {"where": where, "rule": "once", "message": "Must occur once; it occurs 2 times"}
     del shared_client.headers["Authorization"]
     assert shared_client.get(f"/v1/scores?{query}").status_code == 401
 

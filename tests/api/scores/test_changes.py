@@ -166,7 +166,7 @@ def test_a_score_that_cannot_be_read_is_said_which(bank: Bank) -> None:
         assert f"The score {words} cannot be read. The seller was erased" in answer.json()["detail"]
     now = datetime.now(UTC)
     moment = datetime.fromisoformat(after["scored_at"])
-    drop_expired(bank.services.engine, bank.services.ledger, before=moment, now=now)
+    drop_expired(bank.services.engine, before=moment, now=now)
     answer = changed(bank, after, before)
     assert (answer.status_code, answer.json()["type"]) == (410, "/problems/past-retention")
     assert "The score in `since` cannot be read. What this score was" in answer.json()["detail"]

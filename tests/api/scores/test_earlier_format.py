@@ -60,7 +60,7 @@ def store(services: Services, chain: str, purpose: str) -> str:
         made = ScoreDraft(figures, bundle, assessment, chain, purpose)
         seller = services.ledger.seller(connection, SELLER)
         with patch("api.scores.issuance.serialize_assessment", return_value=serialized):
-            score = record_draft(services, made, seller, services.ledger.hold(connection, chain), now)
+            score = record_draft(services, made, seller, services.ledger.lock_chain(connection, chain), now)
         store_scores(connection, [score])
     return score.score.id
 

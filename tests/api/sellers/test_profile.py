@@ -20,7 +20,7 @@ from api.consents import service as consenting
 from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import transaction
 from api.ledger import store as ledger
-from api.ledger.chain import VIEW
+from api.ledger.chain import EntryKind
 from api.ledger.store import read_content
 from api.ledger.verification import verify
 from api.operations.retention import erase_seller
@@ -61,7 +61,7 @@ def looks(client: TestClient) -> list[dict[str, str]]:
     services, found = services_of(client), []
     with transaction(services.engine) as connection:
         for row in ledger.rows_of(connection, bank_of(client)):
-            if row.header.kind == VIEW:
+            if row.header.kind == EntryKind.VIEW:
                 known = [key for key in ledger.some_seller_keys(connection) if key.subject == row.header.subject]
                 key = services.ledger.unwrapped(known[0]) if known else None
                 found.append(json.loads(read_content(row, key)))
@@ -181,7 +181,7 @@ def test_an_erased_seller_has_no_picture_and_the_ledger_stays_whole(client: Test
     services = services_of(client)
     assert asked(client, SELLERS[3]).status_code == 200
     now = datetime.now(UTC)
-    erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[3], reason="asked for", now=now)
+    erase_seller(services.engine, services.vectors, seller_id=SELLERS[3], reason="asked for", now=now)
     assert asked(client, SELLERS[3]).status_code in {403, 404}
     assert services.vectors.picture(SELLERS[3]) is None
     assert (

@@ -101,9 +101,7 @@ def test_an_erased_seller_is_logged_out_and_nothing_is_left_of_what_they_asked(b
     browser.log_in(SELLERS[0]).get("/seller")
     browser.post("/seller/reviews", statement="Look at it, please.")
     services = browser.services
-    erase_seller(
-        services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="asked", now=datetime.now(UTC)
-    )
+    erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="asked", now=datetime.now(UTC))
     assert browser.get("/seller").status_code == 401
     browser.log_in(SELLERS[0])
     assert "You have not sent any requests yet." in browser.get("/seller/reviews").text

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from api.kit.database import transaction
-from api.ledger.chain import DECISION, SCORE, SELF_CHAIN
+from api.ledger.chain import SELF_CHAIN, EntryKind
 from api.ledger.store import EntryDraft
 from api.ledger.verification import verify
 from api.operations.retention import drop_expired, erase_seller
@@ -122,20 +122,20 @@ def test_rows_that_the_ledger_does_not_know_are_found(browser: Browser) -> None:
 def test_rows_of_the_ledger_that_do_not_fit_one_another_are_found(browser: Browser) -> None:
     review = decided(browser, CONFIRM)
     told = {"bundle": "b", "envelope": {"id": "x", "purpose": "self_view", "review_id": review.id}, "inputs": {}}
-    append(browser, SCORE, told)
-    append(browser, SCORE, {**told, "envelope": {**told["envelope"], "review_id": "no such"}})
-    append(browser, DECISION, {"review_id": "less"})
+    append(browser, EntryKind.SCORE, told)
+    append(browser, EntryKind.SCORE, {**told, "envelope": {**told["envelope"], "review_id": "no such"}})
+    append(browser, EntryKind.DECISION, {"review_id": "less"})
     assert [what for _, _, what in faults(browser)] == [
         "the score refers to a review without a correction",
         "the score refers to a review without an earlier decision about its seller",
-        "the content is no decision",
+        "the content is not a valid decision",
     ]
 
 
 def test_a_review_leads_to_one_score(browser: Browser) -> None:
     review = decided(browser, CORRECT)
     told = {"bundle": "b", "envelope": {"id": "x", "purpose": "self_view", "review_id": review.id}, "inputs": {}}
-    append(browser, SCORE, told)
+    append(browser, EntryKind.SCORE, told)
     assert faults(browser) == [("self", 3, "the review already has another new score")]
 
 
@@ -143,9 +143,9 @@ def test_erased_sellers_and_scores_past_their_time_are_no_fault(browser: Browser
     services, now = browser.services, datetime.now(UTC)
     for seller_id in SELLERS[:2]:
         decided(browser, CORRECT, seller_id)
-    erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="asked", now=now)
+    erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="asked", now=now)
     assert faults(browser) == []
-    drop_expired(services.engine, services.ledger, before=datetime.now(UTC), now=now)
+    drop_expired(services.engine, before=datetime.now(UTC), now=now)
     assert faults(browser) == []
     change(browser, "UPDATE reviews SET new_score_id = NULL")
     assert faults(browser) == [("self", 3, "the review corrected a figure, but has no new score")]

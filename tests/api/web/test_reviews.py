@@ -17,6 +17,7 @@ from api.errors import InvalidRequest, ReviewDecided, TooManyReviews
 from api.kit.database import transaction
 from api.kit.pagination import format_cursor, parse_cursor
 from api.ledger import chain
+from api.ledger.chain import EntryKind
 from api.ledger.store import read_content, rows_of
 from api.ledger.verification import verify
 from api.reviews import repository, service
@@ -42,7 +43,7 @@ def decisions(browser: Browser) -> list[dict[str, Any]]:
     services = browser.services
     with transaction(services.engine) as connection:
         key = services.ledger.seller(connection, SELLER).key
-        rows = [row for row in rows_of(connection, chain.SELF_CHAIN) if row.header.kind == chain.DECISION]
+        rows = [row for row in rows_of(connection, chain.SELF_CHAIN) if row.header.kind == EntryKind.DECISION]
         return [json.loads(read_content(row, key)) for row in rows]
 
 

@@ -17,6 +17,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import sellerscore
+from api.app import open_services
 from api.consents import repository as consents
 from api.consents.repository import Consent
 from api.kit.database import transaction
@@ -25,7 +26,7 @@ from api.kit.middleware import RequestMetrics
 from api.models.bundle_store import load_bundle, read_files, read_pointer, save_bundle
 from api.scores import issuance
 from api.scores.schemas import ScoreRequest
-from api.services import Services, open_services
+from api.services import Services
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
 from features.intake import open_store
