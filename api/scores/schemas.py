@@ -289,8 +289,8 @@ class ScoreItem(BaseModel):
     )
     state: ScoreState = Field(
         description="`readable`; `erased`: the seller was erased, reading it returns 410; `past_retention`: the "
-        "content was dropped after its retention period, reading it returns 410; `damaged`: the content does not match its "
-        "commitment, reading it returns 500."
+        "content was dropped after its retention period, reading it returns 410; `damaged`: the content does not match "
+        "its commitment, reading it returns 500."
     )
     seller_id: str | None = Field(description="ID of the scored seller.", examples=["S-000001"])
     purpose: str = Field(description="Purpose of the score.", examples=["credit_application"])

@@ -1,7 +1,4 @@
-"""Advice in the seller's words: steps that raise the score, each scored before it is shown.
-
-Financing products in words: open with limit and price, or each criterion that is not met and how far off. Pure.
-"""
+"""Views of advice and offers for the seller: verified changes of the score; limit and price or unmet criteria."""
 
 from __future__ import annotations
 
@@ -44,7 +41,7 @@ _NO_ADVICE_TEXTS: Final = {
 
 @dataclass(frozen=True)
 class ChangeView:
-    """One figure to change, from its value to the one to reach."""
+    """A change of one figure, from its value to the target."""
 
     label: str
     group: str
@@ -54,7 +51,7 @@ class ChangeView:
 
 @dataclass(frozen=True)
 class AdvisedChange:
-    """One change alone and the points that it gains; `note` says why it is no main reason, where it is none."""
+    """A single change and the points that it gains; `note` explains a change of a figure that is not a main reason."""
 
     change: ChangeView
     points: int
@@ -63,7 +60,7 @@ class AdvisedChange:
 
 @dataclass(frozen=True)
 class LaterView:
-    """A main reason that no step answers: the points at the typical value, and why that takes longer."""
+    """A main reason without a step: the points at the typical value, and why it takes longer."""
 
     statement: str
     points: int
@@ -72,7 +69,7 @@ class LaterView:
 
 @dataclass(frozen=True)
 class OptionView:
-    """Changes that together lead to a band, and what they are worth."""
+    """Changes that together lead to a band, with their points."""
 
     changes: tuple[ChangeView, ...]
     score: int
@@ -82,7 +79,7 @@ class OptionView:
 
 @dataclass(frozen=True)
 class AdviceView:
-    """The advice: a verdict that the template has words for, options, single steps, and what takes longer."""
+    """The advice: verdict, options, single steps, and improvements that take longer."""
 
     verdict: AdviceVerdict
     now: str | None
@@ -95,28 +92,23 @@ class AdviceView:
 
 
 _CACHE: Final[TtlCache[Advice]] = TtlCache(2_000)
-"""Advice by the id of the score and the digest of the bundle; to try all changes takes a while."""
+"""Advice by score ID and bundle digest; trying all changes is slow."""
 
 
 def advice_for(score: StoredScore, bundle: Bundle) -> Advice:
-    """Return what would raise a score.
-
-    Args:
-        score: the seller's own, issued with this bundle.
-        bundle: the model in force.
-    """
+    """Return the advice for a seller's own score, which was issued with this bundle."""
     return _CACHE.get((score.id, bundle.digest), lambda: advise(bundle, parse_vector(json.loads(score.inputs))))
 
 
 def advice_view(advice: Advice, bundle: Bundle, words: Translator) -> AdviceView:
     """Return advice in a language."""
 
-    def change(each: Change) -> ChangeView:
+    def view(change: Change) -> ChangeView:
         return ChangeView(
-            words.say(each.label),
-            bundle.reasons.label_of(each.reason_group, words.language),
-            words.figure(each.value, each.unit),
-            words.figure(each.to, each.unit),
+            words.say(change.label),
+            bundle.reasons.label_of(change.reason_group, words.language),
+            words.figure(change.value, change.unit),
+            words.figure(change.to, change.unit),
         )
 
     return AdviceView(
@@ -126,12 +118,12 @@ def advice_view(advice: Advice, bundle: Bundle, words: Translator) -> AdviceView
         advice.farthest,
         advice.days,
         tuple(
-            OptionView(tuple(map(change, option.changes)), option.score, option.points, option.band)
+            OptionView(tuple(map(view, option.changes)), option.score, option.points, option.band)
             for option in advice.options
         ),
         tuple(
             AdvisedChange(
-                change(step.change),
+                view(step.change),
                 step.points,
                 words.say(_NOT_PRINCIPAL[step.relation]) if step.relation in _NOT_PRINCIPAL else None,
             )
@@ -139,26 +131,26 @@ def advice_view(advice: Advice, bundle: Bundle, words: Translator) -> AdviceView
         ),
         tuple(
             LaterView(
-                bundle.reasons.statement(each.reason, "seller", words.language),
-                each.reason.gain,
-                words.say(_NO_ADVICE_TEXTS[each.why], days=advice.days or 0),
+                bundle.reasons.statement(item.reason, "seller", words.language),
+                item.reason.gain,
+                words.say(_NO_ADVICE_TEXTS[item.why], days=advice.days or 0),
             )
-            for each in advice.open_reasons
+            for item in advice.open_reasons
         ),
     )
 
 
 @dataclass(frozen=True)
 class UnmetCriterionView:
-    """One criterion that is not met, and what to do about it."""
+    """An unmet criterion and the next step."""
 
-    said: str
+    text: str
     advice: str
 
 
 @dataclass(frozen=True)
 class OfferView:
-    """A product as the seller reads it."""
+    """An offer in a language."""
 
     bank: str
     name: str
@@ -167,31 +159,31 @@ class OfferView:
     limit: str
     price: str
     term: str
-    hurdles: tuple[UnmetCriterionView, ...]
+    unmet: tuple[UnmetCriterionView, ...]
 
 
 def offer_view(offer: Offer, words: Translator) -> OfferView:
     """Return an offer in a language."""
-    found, product = offer.eligibility, offer.product
-    is_open = found.eligible and found.limit is not None and found.price is not None
+    result, product = offer.eligibility, offer.product
+    is_open = result.eligible and result.limit is not None and result.price is not None
     return OfferView(
         bank=offer.bank_name,
         name=product.name,
         product_id=offer.product_id,
         open=is_open,
-        limit=words.money(found.limit or 0, product.currency),
-        price=words.percent(found.price or 0.0, 2),
+        limit=words.money(result.limit or 0, product.currency),
+        price=words.percent(result.price or 0.0, 2),
         term=words.count("%(n)s day", "%(n)s days", product.term_days),
-        hurdles=tuple(_unmet_view(each, offer, words) for each in found.unmet),
+        unmet=tuple(_unmet_view(unmet, offer, words) for unmet in result.unmet),
     )
 
 
 def missing_criteria(offer: Offer, words: Translator) -> str:
-    """Return in one sentence what a closed offer still needs.
+    """Return one sentence with the unmet criteria of an offer.
 
     Example: "Still missing: band C or better and 4.5 more months of trading."
     """
-    needs = [_REQUIREMENTS[each.criterion](each, offer, words) for each in offer.eligibility.unmet]
+    needs = [_REQUIREMENTS[unmet.criterion](unmet, offer, words) for unmet in offer.eligibility.unmet]
     return words.say(N_("Still missing: %(list)s."), list=words.listing(needs))
 
 
@@ -236,7 +228,7 @@ def _months(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
         return words.say(
             N_("%(needed)s months of trading are required. Yours are not known."), needed=words.number(needed)
         )
-    # found is rounded down, so that the three numbers add up and the gap is never understated
+    # rounded down, so that the three numbers add up and the gap is not understated
     found = math.floor(10 * float(unmet.found)) / 10
     return words.say(
         N_("%(needed)s months of trading are required. You have %(found)s, so %(gap)s are missing."),
@@ -254,9 +246,9 @@ def _sales(unmet: UnmetCriterion, offer: Offer, words: Translator) -> str:
     currency = offer.product.currency
     needed = math.ceil(float(unmet.needed))
     if unmet.found is None:
-        said = words.money(needed, currency)
         return words.say(
-            N_("Monthly sales of %(needed)s after refunds are required. Yours are not known."), needed=said
+            N_("Monthly sales of %(needed)s after refunds are required. Yours are not known."),
+            needed=words.money(needed, currency),
         )
     found = math.floor(float(unmet.found))
     return words.say(

@@ -1,12 +1,11 @@
-"""Words for tables, purposes and states. Labels of figures and of their groups are in the bundle."""
+"""Labels of tables, purposes and states. Labels of features and reason groups are in the bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from api.consents.repository import ConsentRequestState as Requested
-from api.consents.repository import ConsentState as Consented
+from api.consents.repository import ConsentRequestState, ConsentState
 from api.reviews.repository import ReviewKind, ReviewOutcome, ReviewState
 from api.web.translations import N_
 
@@ -31,24 +30,24 @@ PURPOSES: Final[Mapping[str, str]] = {
     "self_view": N_("your own view"),
 }
 
-CONSENT_STATES: Final[Mapping[Consented, str]] = {
-    Consented.IN_FORCE: N_("in force"),
-    Consented.ENDED: N_("ended"),
-    Consented.REVOKED: N_("withdrawn"),
+CONSENT_STATES: Final[Mapping[ConsentState, str]] = {
+    ConsentState.IN_FORCE: N_("in force"),
+    ConsentState.ENDED: N_("ended"),
+    ConsentState.REVOKED: N_("withdrawn"),
 }
 
-REQUEST_STATES: Final[Mapping[Requested, str]] = {
-    Requested.PENDING: N_("waiting for your answer"),
-    Requested.GRANTED: N_("allowed"),
-    Requested.DECLINED: N_("declined"),
-    Requested.EXPIRED: N_("expired"),
+REQUEST_STATES: Final[Mapping[ConsentRequestState, str]] = {
+    ConsentRequestState.PENDING: N_("waiting for your answer"),
+    ConsentRequestState.GRANTED: N_("allowed"),
+    ConsentRequestState.DECLINED: N_("declined"),
+    ConsentRequestState.EXPIRED: N_("expired"),
 }
 
 ACCESS_KINDS: Final[Mapping[str, str]] = {
     "score": N_("Scored you for %(purpose)s"),
     "view": N_("Viewed your business figures"),
 }
-"""What a bank did, by the kind of the row in the ledger."""
+"""Actions of a bank, by the kind of the ledger row."""
 
 KINDS: Final[Mapping[ReviewKind, str]] = {
     ReviewKind.DISPUTE: N_("You disputed a figure"),
@@ -79,4 +78,4 @@ CONFIRMATIONS: Final[Mapping[str, str]] = {
     "taken": N_("Done. The review is assigned to you."),
     "decided": N_("Done. The decision is recorded."),
 }
-"""What was just done, by the name that the address of the page carries."""
+"""Confirmations of the last action, by the name in the page address."""
