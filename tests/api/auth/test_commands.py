@@ -21,7 +21,7 @@ from api.kit.database import open_database, transaction
 from api.operations.demo import demo_bank, demo_products
 from api.products import repository as products
 from api.products.service import replace_products
-from api.server import _how_to_call
+from api.server import _example_call
 from api.settings import Settings
 from scoring.bands import Band, Bands
 from tests.api.conftest import Opener
@@ -219,7 +219,7 @@ def test_serving_shows_a_curl_as_the_demo_bank_or_says_how_to_make_a_bank(
     settings: Settings, open_client: Opener, wanted: bool
 ) -> None:
     with open_client(settings.model_copy(update={"demo_bank": wanted})) as client:
-        shown = _how_to_call(client.app.state.services, "http://127.0.0.1:8000")
+        shown = _example_call(client.app.state.services, "http://127.0.0.1:8000")
     assert ("--netrc-file" in shown) is wanted
     assert ("sellerscore bank create" in shown) is not wanted
     assert settings.demo_bank_path.read_text().split()[4] not in shown
