@@ -53,7 +53,7 @@ def said(run, *arguments: str):
 def test_what_create_prints_is_good_at_once_and_shown_once(run, settings: Settings, open_client: Opener) -> None:
     printed = run("bank", "create", "Bank of the North").stdout
     client_id, secret = (re.search(rf"{name}\s+(\S+)", printed).group(1) for name in ("client_id", "client_secret"))
-    assert "shown once" in printed
+    assert "cannot be shown again" in printed
     assert secret not in run("bank", "list").stdout + run("bank", "list", "--output", "json").stdout
     with open_client(settings) as client:
         assert client.post("/oauth/token", data=FORM, auth=(client_id, secret)).status_code == 200
@@ -110,7 +110,7 @@ def test_a_key_is_registered_in_place_of_a_secret(run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "cannot be read"), ("no json", "no JSON"), ("{}", "kty"), ('{"kty":"OKP","d":"x"}', "private key")],
+    [(None, "cannot be read"), ("no json", "is not JSON"), ("{}", "kty"), ('{"kty":"OKP","d":"x"}', "private key")],
 )
 def test_a_key_file_that_is_none_is_one_sentence_and_makes_nobody(
     run, tmp_path: Path, content: str | None, sentence: str
