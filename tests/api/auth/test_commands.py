@@ -21,7 +21,7 @@ from api.kit.database import open_database, transaction
 from api.operations.demo import demo_bank, demo_products
 from api.products import repository as products
 from api.products.service import replace_products
-from api.server import _how_to_call
+from api.server import _example_call
 from api.settings import Settings
 from scoring.bands import Band, Bands
 from tests.api.conftest import Opener
@@ -53,7 +53,7 @@ def said(run, *arguments: str):
 def test_what_create_prints_is_good_at_once_and_shown_once(run, settings: Settings, open_client: Opener) -> None:
     printed = run("bank", "create", "Bank of the North").stdout
     client_id, secret = (re.search(rf"{name}\s+(\S+)", printed).group(1) for name in ("client_id", "client_secret"))
-    assert "shown once" in printed
+    assert "cannot be shown again" in printed
     assert secret not in run("bank", "list").stdout + run("bank", "list", "--output", "json").stdout
     with open_client(settings) as client:
         assert client.post("/oauth/token", data=FORM, auth=(client_id, secret)).status_code == 200
@@ -110,7 +110,7 @@ def test_a_key_is_registered_in_place_of_a_secret(run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "cannot be read"), ("no json", "no JSON"), ("{}", "kty"), ('{"kty":"OKP","d":"x"}', "private key")],
+    [(None, "cannot be read"), ("no json", "is not JSON"), ("{}", "kty"), ('{"kty":"OKP","d":"x"}', "private key")],
 )
 def test_a_key_file_that_is_none_is_one_sentence_and_makes_nobody(
     run, tmp_path: Path, content: str | None, sentence: str
@@ -219,7 +219,7 @@ def test_serving_shows_a_curl_as_the_demo_bank_or_says_how_to_make_a_bank(
     settings: Settings, open_client: Opener, wanted: bool
 ) -> None:
     with open_client(settings.model_copy(update={"demo_bank": wanted})) as client:
-        shown = _how_to_call(client.app.state.services, "http://127.0.0.1:8000")
+        shown = _example_call(client.app.state.services, "http://127.0.0.1:8000")
     assert ("--netrc-file" in shown) is wanted
     assert ("sellerscore bank create" in shown) is not wanted
     assert settings.demo_bank_path.read_text().split()[4] not in shown

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.util import urlsafe_b64decode
 
-from api.auth.signing_keys import KeyRing, verified
+from api.auth.signing_keys import KeyRing, verify_jws
 from api.errors import KeyRingError, SignatureError
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -74,7 +74,7 @@ def test_after_a_rotation_the_new_key_signs_and_the_old_one_still_verifies(tmp_p
         before.verify(after.sign(b"new", KIND), KIND)
     assert KeyRing.open(tmp_path).jwks == after.jwks
     with pytest.raises(SignatureError):
-        verified(old, KIND, {"keys": after.jwks["keys"][:1]})
+        verify_jws(old, KIND, {"keys": after.jwks["keys"][:1]})
 
 
 def test_those_who_begin_at_once_have_one_key(tmp_path: Path) -> None:

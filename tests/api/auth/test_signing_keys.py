@@ -85,9 +85,9 @@ def test_the_advice_is_that_of_the_keys(run, tmp_path: Path) -> None:
     for use in Use:
         open_ring(Settings(home=tmp_path), use)
     receipts, tokens = (run("rotate", str(use)).stdout for use in (Use.RECEIPTS, Use.TOKENS))
-    assert "Keep the older keys" in receipts
+    assert "Keep the former keys" in receipts
     assert "Keep" not in tokens
-    assert f"good for {'ten' if timedelta(minutes=10) == TOKEN_LIFETIME else TOKEN_LIFETIME} minutes" in tokens
+    assert f"valid for {'ten' if timedelta(minutes=10) == TOKEN_LIFETIME else TOKEN_LIFETIME} minutes" in tokens
 
 
 def test_a_key_of_tokens_is_no_longer_used_once_no_token_of_it_lives(tmp_path: Path, run) -> None:

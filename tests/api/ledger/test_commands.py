@@ -132,8 +132,8 @@ def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> 
     said = run("erase", NEWCOMER, "--reason", "asked for it")
     assert said.exit_code == 0
     assert (
-        "3 rows in 1 chains can be read no more; 1 vectors, 2 consents, 1 consent requests and 0 delivered rows are "
-        "gone, and none is let in again." in said.stdout
+        "3 rows in 1 chains can no longer be read. Deleted: 1 vectors, 2 consents, 1 consent requests and 0 delivered "
+        "rows. New rows of this seller will be rejected." in said.stdout
     )
     report = json.loads(run("verify", "--output", "json").stdout)
     assert (report["whole"], report["erased"], report["rows"]) == (True, 3, 18)
@@ -222,7 +222,11 @@ def test_the_ledger_is_not_opened_under_another_key(run: Run, stored_in: Setting
     key = stored_in.keys_path / "ledger-master"
     right = key.read_text()
     assert key.stat().st_mode & 0o777 == 0o600
-    for content, says in (("00" * 32, "of another ledger"), ("00", "holds no key"), (None, "is missing")):
+    for content, says in (
+        ("00" * 32, "belongs to another ledger"),
+        ("00", "is not a ledger key"),
+        (None, "is missing"),
+    ):
         if content is None:
             key.unlink()
         else:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, inspect, text
 from api.consents.ledger_entries import ConsentCheck
 from api.errors import SellerUnknown
 from api.kit.database import transaction
-from api.ledger import store
+from api.ledger import encryption
 from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_key
 from api.ledger.store import read_content, rows_of
 from api.ledger.verification import verify
@@ -179,15 +179,15 @@ def test_after_an_erasure_nobody_comes_back_by_an_old_vector(client: TestClient,
 
 
 def test_a_key_that_is_erased_before_it_is_read_is_made_anew(empty: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, looks = store.seller_key, []
+    found, looks = encryption.seller_key, []
 
     def late(connection: Connection, seller_id: str) -> WrappedSellerKey | None:
         looks.append(seller_id)
         if len(looks) == 2:
-            store.destroy_key(connection, seller_id)
+            encryption.destroy_key(connection, seller_id)
         return found(connection, seller_id)
 
-    monkeypatch.setattr(store, "seller_key", late)
+    monkeypatch.setattr(encryption, "seller_key", late)
     with transaction(empty.engine, writes=True) as connection:
         made = empty.ledger.seller(connection, "S-1")
         assert found(connection, "S-1").subject == made.subject

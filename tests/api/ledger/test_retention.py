@@ -231,7 +231,7 @@ def test_a_content_that_is_back_is_found(filled: Made) -> None:
     assert filled.verify().faults == ()
     _set(filled, row, row.sealed)
     assert _faults(filled) == {(CHAINS[0], 2)}
-    assert "the content is still there" in filled.verify().faults[0].what
+    assert "the content is still stored" in filled.verify().faults[0].what
 
 
 def test_a_digest_that_was_changed_is_found(filled: Made) -> None:

@@ -152,7 +152,7 @@ def test_a_tail_cut_by_one_who_knows_how_is_seen_by_a_checkpoint_alone(untouched
         assert places(found(connection, untouched)) == unaccounted
         report = found(connection, untouched, checkpoint)
         assert (CHAINS[1], left + 1) in places(report)
-        assert any("the chain is cut" in fault.what for fault in report.faults)
+        assert any("the chain was cut" in fault.what for fault in report.faults)
 
 
 def _stand_at(connection: Connection, chain: str, position: int) -> None:

@@ -122,8 +122,8 @@ def _refusal(settings: Settings, uri: str) -> str:
 def test_a_server_that_does_not_answer_is_said_plainly(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert _refusal(settings, "http://anna:secret@127.0.0.1:9") == (
-        "The MLflow registry at http://anna:***@127.0.0.1:9 does not answer; start it, or set MLFLOW_TRACKING_URI to "
-        "where it is."
+        "The MLflow registry at http://anna:***@127.0.0.1:9 does not respond. Start it, or set MLFLOW_TRACKING_URI to "
+        "its address."
     )
 
 
@@ -135,7 +135,7 @@ def test_a_database_whose_driver_is_lacking_is_said_plainly(
     address = "postgresql+psycopg2://anna:secret@127.0.0.1:9/x"
     assert _refusal(settings, address) == (
         "The MLflow registry at postgresql+psycopg2://anna:***@127.0.0.1:9/x needs the Python package psycopg2, which "
-        "is not installed; install it, or set MLFLOW_TRACKING_URI to the address of an MLflow server."
+        "is not installed. Install it, or set MLFLOW_TRACKING_URI to the address of an MLflow server."
     )
 
 
@@ -143,7 +143,7 @@ def test_another_failure_of_the_registry_is_one_sentence(settings: Settings, tmp
     (tmp_path / "mlflow.db").write_text("not a database, but someone's notes\n" * 99)
     for uri in (f"sqlite:///{tmp_path}/mlflow.db", "nonsense://anna:secret@nowhere"):
         assert re.fullmatch(
-            r"The MLflow registry at .* failed: .*; mend it, or set MLFLOW_TRACKING_URI to where another is\.",
+            r"The MLflow registry at .* failed: .*\. Repair it, or set MLFLOW_TRACKING_URI to another one\.",
             _refusal(settings, uri),
         )
 

@@ -254,7 +254,7 @@ def test_the_comparison_is_that_of_the_bundle_that_made_the_score(client: TestCl
 def test_without_the_models_bundle_the_page_says_less(client: TestClient, recorded: Bundle) -> None:
     with judged_by(client, recorded):
         score = ask(client)
-    api.models.bundle_store._kept_bundle.cache_clear()
+    api.models.bundle_store._load_cached.cache_clear()
     services = client.app.state.services
     folder = services.settings.home / "bundles" / recorded.digest.removeprefix("sha256:")
     (folder / "policy.json").unlink()
