@@ -14,19 +14,17 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
-    Row,
     Select,
     String,
     Table,
     bindparam,
     delete,
-    insert,
     select,
     update,
 )
 
 from api.auth.clients import clients
-from api.kit.database import UtcDateTime, metadata
+from api.kit.database import UtcDateTime, insert_row, metadata, row_to
 from api.kit.pagination import PagePosition, after_position
 
 consents = Table(
@@ -77,6 +75,9 @@ class Consent:
         if self.revoked_at is not None:
             return ConsentState.REVOKED
         return ConsentState.IN_FORCE if now < self.ends_at else ConsentState.ENDED
+
+
+_to_consent = row_to(Consent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +137,19 @@ def unrevoked(connection: Connection, seller_ids: Sequence[str]) -> dict[str, li
     """Return the unrevoked consents of these sellers for all banks, latest end first."""
     by_seller: dict[str, list[Consent]] = {}
     for row in connection.execute(_UNREVOKED, {"sellers": seller_ids}):
-        consent = _consent(row)
+        consent = _to_consent(row)
         by_seller.setdefault(consent.seller_id, []).append(consent)
     return by_seller
 
 
 def insert_consent(connection: Connection, consent: Consent) -> None:
     """Store a consent under a new ID."""
-    values = {name: getattr(consent, name) for name in consents.c.keys()}  # noqa: SIM118 - names, not columns
-    connection.execute(insert(consents).values(**values))
+    insert_row(connection, consents, consent)
 
 
 def select_consent(connection: Connection, consent_id: str) -> Consent | None:
     """Return the consent with the ID, or None."""
-    row = connection.execute(select(consents).where(consents.c.id == consent_id)).one_or_none()
-    return None if row is None else _consent(row)
+    return _to_consent(connection.execute(select(consents).where(consents.c.id == consent_id)).one_or_none())
 
 
 def latest_consents(connection: Connection, seller_id: str, bank_id: str, purpose: str) -> Consent | None:
@@ -158,8 +157,8 @@ def latest_consents(connection: Connection, seller_id: str, bank_id: str, purpos
     query = select(consents).where(
         consents.c.seller_id == seller_id, consents.c.bank_id == bank_id, consents.c.purpose == purpose
     )
-    row = connection.execute(query.order_by(consents.c.recorded_at.desc(), consents.c.id).limit(1)).one_or_none()
-    return None if row is None else _consent(row)
+    latest = query.order_by(consents.c.recorded_at.desc(), consents.c.id).limit(1)
+    return _to_consent(connection.execute(latest).one_or_none())
 
 
 def store_revocation(connection: Connection, consent_id: str, now: datetime) -> None:
@@ -170,7 +169,7 @@ def store_revocation(connection: Connection, consent_id: str, now: datetime) -> 
 def list_consents(connection: Connection, query: ConsentQuery, now: datetime) -> Sequence[Consent]:
     """Return a page of consents, newest first, and one more if there is a next page."""
     state = None if query.state is None else _consent_states(now)[ConsentState(query.state)]
-    return [_consent(row) for row in connection.execute(_page(consents, consents.c.recorded_at, query, state))]
+    return [_to_consent(row) for row in connection.execute(_page(consents, consents.c.recorded_at, query, state))]
 
 
 def _page(
@@ -206,10 +205,6 @@ def _consent_states(now: datetime) -> dict[ConsentState, ColumnElement[bool]]:
         ConsentState.ENDED: unrevoked & (consents.c.ends_at <= now),
         ConsentState.REVOKED: ~unrevoked,
     }
-
-
-def _consent(row: Row[Any]) -> Consent:
-    return Consent(**row._mapping)
 
 
 consent_requests = Table(
@@ -260,6 +255,7 @@ class ConsentRequest:
         return ConsentRequestState.PENDING if now < self.expires_at else ConsentRequestState.EXPIRED
 
 
+_to_request = row_to(ConsentRequest)
 _UNANSWERED: Final = consent_requests.c.consent_id.is_(None) & consent_requests.c.declined_at.is_(None)
 
 
@@ -270,14 +266,13 @@ def lock_bank(connection: Connection, bank_id: str) -> None:
 
 def insert_request(connection: Connection, request: ConsentRequest) -> None:
     """Store a request under a new ID."""
-    values = {name: getattr(request, name) for name in consent_requests.c.keys()}  # noqa: SIM118 - names, not columns
-    connection.execute(insert(consent_requests).values(**values))
+    insert_row(connection, consent_requests, request)
 
 
 def select_request(connection: Connection, request_id: str) -> ConsentRequest | None:
     """Return the request with the ID, or None."""
-    row = connection.execute(select(consent_requests).where(consent_requests.c.id == request_id)).one_or_none()
-    return None if row is None else _request(row)
+    query = select(consent_requests).where(consent_requests.c.id == request_id)
+    return _to_request(connection.execute(query).one_or_none())
 
 
 def ungranted(connection: Connection, key: tuple[str, str, str], now: datetime) -> ConsentRequest | None:
@@ -290,10 +285,8 @@ def ungranted(connection: Connection, key: tuple[str, str, str], now: datetime) 
         consent_requests.c.consent_id.is_(None),
         consent_requests.c.expires_at > now,
     )
-    row = connection.execute(
-        query.order_by(consent_requests.c.asked_at.desc(), consent_requests.c.id).limit(1)
-    ).one_or_none()
-    return None if row is None else _request(row)
+    latest = query.order_by(consent_requests.c.asked_at.desc(), consent_requests.c.id).limit(1)
+    return _to_request(connection.execute(latest).one_or_none())
 
 
 def close_request(connection: Connection, request_id: str, now: datetime, consent_id: str | None) -> bool:
@@ -307,7 +300,7 @@ def list_requests(connection: Connection, query: ConsentQuery, now: datetime) ->
     """Return a page of requests, newest first, and one more if there is a next page."""
     state = None if query.state is None else _request_states(now)[ConsentRequestState(query.state)]
     statement = _page(consent_requests, consent_requests.c.asked_at, query, state)
-    return [_request(row) for row in connection.execute(statement)]
+    return [_to_request(row) for row in connection.execute(statement)]
 
 
 def is_request_listed(connection: Connection, bank_id: str | None, place: PagePosition) -> bool:
@@ -329,7 +322,3 @@ def _request_states(now: datetime) -> dict[ConsentRequestState, ColumnElement[bo
         & consent_requests.c.declined_at.is_not(None),
         ConsentRequestState.GRANTED: consent_requests.c.consent_id.is_not(None),
     }
-
-
-def _request(row: Row[Any]) -> ConsentRequest:
-    return ConsentRequest(**row._mapping)

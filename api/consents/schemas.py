@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from api.consents.repository import Consent, ConsentRequest, ConsentRequestState, ConsentState
 from api.consents.service import LONGEST, ConsentTerms
-from api.kit.fields import Moment, Purpose, SellerId, format_timestamp
+from api.kit.fields import Moment, Purpose, SellerId, copy_fields
 
 ID = "4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"
 
@@ -84,17 +84,7 @@ class ConsentResponse(BaseModel):
     @classmethod
     def of(cls, consent: Consent, now: datetime) -> ConsentResponse:
         """Return the response of a consent at a time."""
-        return cls(
-            id=consent.id,
-            seller_id=consent.seller_id,
-            bank_id=consent.bank_id,
-            purpose=Purpose(consent.purpose),
-            state=consent.state(now),
-            granted_at=format_timestamp(consent.granted_at),
-            ends_at=format_timestamp(consent.ends_at),
-            revoked_at=None if consent.revoked_at is None else format_timestamp(consent.revoked_at),
-            recorded_at=format_timestamp(consent.recorded_at),
-        )
+        return cls(**copy_fields(cls, consent, state=consent.state(now)))
 
 
 class ConsentPage(BaseModel):
@@ -144,17 +134,7 @@ class ConsentRequestResponse(BaseModel):
     @classmethod
     def of(cls, request: ConsentRequest, now: datetime) -> ConsentRequestResponse:
         """Return the response of a request at a time."""
-        return cls(
-            id=request.id,
-            seller_id=request.seller_id,
-            bank_id=request.bank_id,
-            purpose=Purpose(request.purpose),
-            state=request.state(now),
-            asked_at=format_timestamp(request.asked_at),
-            expires_at=format_timestamp(request.expires_at),
-            declined_at=None if request.declined_at is None else format_timestamp(request.declined_at),
-            consent_id=request.consent_id,
-        )
+        return cls(**copy_fields(cls, request, state=request.state(now)))
 
 
 class ConsentRequestPage(BaseModel):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Path
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 _EXAMPLE: Final = "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"
@@ -32,6 +32,17 @@ Clock = Callable[[], datetime]
 def utc_now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(UTC)
+
+
+def copy_fields(model: type[BaseModel], record: object, **others: Any) -> dict[str, Any]:
+    """Return the fields of a response from the attributes of a record, with times as text; `others` replace them.
+
+    Example: `ConsentResponse(**copy_fields(ConsentResponse, consent, state=consent.state(now)))`.
+    """
+    values = {name: getattr(record, name) for name in model.model_fields if name not in others}
+    return {
+        name: format_timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()
+    } | others
 
 
 def format_timestamp(moment: datetime) -> str:

@@ -13,19 +13,17 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
-    Row,
     String,
     Table,
     Text,
     bindparam,
     delete,
     func,
-    insert,
     select,
     update,
 )
 
-from api.kit.database import UtcDateTime, metadata
+from api.kit.database import UtcDateTime, insert_row, metadata, row_to
 from api.kit.pagination import PagePosition, after_position
 from api.scores.inputs import Correction, corrections
 
@@ -106,6 +104,9 @@ class Review:
         return self.decided_at is None and now >= self.due_at
 
 
+_to_review = row_to(Review)
+
+
 @dataclass(frozen=True, slots=True)
 class ReviewQuery:
     """A page of reviews; None is no condition. `oldest_first` is the order of the operators' list."""
@@ -128,14 +129,12 @@ _LATEST: Final = (
 
 def insert_review(connection: Connection, review: Review) -> None:
     """Store a review under a new ID."""
-    values = {name: getattr(review, name) for name in reviews.c.keys()}  # noqa: SIM118 - names, not columns
-    connection.execute(insert(reviews).values(**values))
+    insert_row(connection, reviews, review)
 
 
 def select_review(connection: Connection, review_id: str) -> Review | None:
     """Return the review with the ID, or None."""
-    row = connection.execute(select(reviews).where(reviews.c.id == review_id)).one_or_none()
-    return None if row is None else _review(row)
+    return _to_review(connection.execute(select(reviews).where(reviews.c.id == review_id)).one_or_none())
 
 
 def is_listed(connection: Connection, place: PagePosition) -> bool:
@@ -147,7 +146,7 @@ def is_listed(connection: Connection, place: PagePosition) -> bool:
 def undecided(connection: Connection, seller_id: str) -> Sequence[Review]:
     """Return the seller's reviews without a decision."""
     query = select(reviews).where(reviews.c.seller_id == seller_id, reviews.c.decided_at.is_(None))
-    return [_review(row) for row in connection.execute(query.order_by(reviews.c.opened_at))]
+    return [_to_review(row) for row in connection.execute(query.order_by(reviews.c.opened_at))]
 
 
 def update_review(connection: Connection, review_id: str, **values: Any) -> None:
@@ -157,7 +156,7 @@ def update_review(connection: Connection, review_id: str, **values: Any) -> None
 
 def latest(connection: Connection, seller_id: str, most: int) -> Sequence[Review]:
     """Return the seller's latest reviews, at most `most`, latest first."""
-    return [_review(row) for row in connection.execute(_LATEST, {"seller": seller_id, "most": most})]
+    return [_to_review(row) for row in connection.execute(_LATEST, {"seller": seller_id, "most": most})]
 
 
 def list_reviews(connection: Connection, query: ReviewQuery) -> Sequence[Review]:
@@ -169,7 +168,7 @@ def list_reviews(connection: Connection, query: ReviewQuery) -> Sequence[Review]
         conditions.append(after_position(reviews.c.opened_at, reviews.c.id, query.after))
     order = [reviews.c.opened_at, reviews.c.id] if query.oldest_first else _NEWEST
     statement = select(reviews).where(*conditions).order_by(*order).limit(query.limit + 1)
-    return [_review(row) for row in connection.execute(statement)]
+    return [_to_review(row) for row in connection.execute(statement)]
 
 
 def counts(connection: Connection, now: datetime) -> tuple[int, int]:
@@ -182,8 +181,7 @@ def counts(connection: Connection, now: datetime) -> tuple[int, int]:
 
 def insert_correction(connection: Connection, correction: Correction) -> None:
     """Store a correction."""
-    values = {name: getattr(correction, name) for name in corrections.c.keys()}  # noqa: SIM118 - names, not columns
-    connection.execute(insert(corrections).values(**values))
+    insert_row(connection, corrections, correction)
 
 
 def delete_reviews(connection: Connection, seller_id: str) -> int:
@@ -200,13 +198,3 @@ _STATES: Final[dict[ReviewState, ColumnElement[bool]]] = {
     ReviewState.IN_REVIEW: reviews.c.decided_at.is_(None) & reviews.c.taken_at.is_not(None),
     ReviewState.DECIDED: reviews.c.decided_at.is_not(None),
 }
-
-
-_KIND_AT, _OUTCOME_AT = 2, 12
-
-
-def _review(row: Row[Any]) -> Review:
-    values = list(row)
-    values[_KIND_AT] = ReviewKind(values[_KIND_AT])
-    values[_OUTCOME_AT] = None if values[_OUTCOME_AT] is None else ReviewOutcome(values[_OUTCOME_AT])
-    return Review(*values)

@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.kit.fields import format_timestamp
+from api.kit.fields import copy_fields
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision
 
@@ -78,24 +78,7 @@ class ReviewResponse(BaseModel):
     @classmethod
     def of(cls, review: Review, now: datetime) -> ReviewResponse:
         """Return the response of a review at a time."""
-        return cls(
-            id=review.id,
-            seller_id=review.seller_id,
-            kind=review.kind,
-            feature=review.feature,
-            score_id=review.score_id,
-            statement=review.statement,
-            state=review.state,
-            opened_at=format_timestamp(review.opened_at),
-            due_at=format_timestamp(review.due_at),
-            overdue=review.overdue(now),
-            taken_by=review.taken_by,
-            decided_at=None if review.decided_at is None else format_timestamp(review.decided_at),
-            decided_by=review.decided_by,
-            outcome=review.outcome,
-            reason=review.reason,
-            new_score_id=review.new_score_id,
-        )
+        return cls(**copy_fields(cls, review, overdue=review.overdue(now)))
 
 
 class ReviewPage(BaseModel):

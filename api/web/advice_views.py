@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,15 +100,15 @@ def advice_for(score: StoredScore, bundle: Bundle) -> Advice:
     return _CACHE.get((score.id, bundle.digest), lambda: advise(bundle, parse_vector(json.loads(score.inputs))))
 
 
-def advice_view(advice: Advice, bundle: Bundle, words: Translator) -> AdviceView:
+def advice_view(advice: Advice, bundle: Bundle, translator: Translator) -> AdviceView:
     """Return advice in a language."""
 
     def view(change: Change) -> ChangeView:
         return ChangeView(
-            words.say(change.label),
-            bundle.reasons.label_of(change.reason_group, words.language),
-            words.figure(change.value, change.unit),
-            words.figure(change.to, change.unit),
+            translator.translate(change.label),
+            bundle.reasons.label_of(change.reason_group, translator.language),
+            translator.format_value(change.value, change.unit),
+            translator.format_value(change.to, change.unit),
         )
 
     return AdviceView(
@@ -125,15 +125,15 @@ def advice_view(advice: Advice, bundle: Bundle, words: Translator) -> AdviceView
             AdvisedChange(
                 view(step.change),
                 step.points,
-                words.say(_NOT_PRINCIPAL[step.relation]) if step.relation in _NOT_PRINCIPAL else None,
+                translator.translate(_NOT_PRINCIPAL[step.relation]) if step.relation in _NOT_PRINCIPAL else None,
             )
             for step in advice.steps
         ),
         tuple(
             LaterView(
-                bundle.reasons.statement(item.reason, "seller", words.language),
+                bundle.reasons.statement(item.reason, "seller", translator.language),
                 item.reason.gain,
-                words.say(_NO_ADVICE_TEXTS[item.why], days=advice.days or 0),
+                translator.translate(_NO_ADVICE_TEXTS[item.why], days=advice.days or 0),
             )
             for item in advice.open_reasons
         ),
@@ -162,7 +162,7 @@ class OfferView:
     unmet: tuple[UnmetCriterionView, ...]
 
 
-def offer_view(offer: Offer, words: Translator) -> OfferView:
+def offer_view(offer: Offer, translator: Translator) -> OfferView:
     """Return an offer in a language."""
     result, product = offer.eligibility, offer.product
     is_open = result.eligible and result.limit is not None and result.price is not None
@@ -171,157 +171,124 @@ def offer_view(offer: Offer, words: Translator) -> OfferView:
         name=product.name,
         product_id=offer.product_id,
         open=is_open,
-        limit=words.money(result.limit or 0, product.currency),
-        price=words.percent(result.price or 0.0, 2),
-        term=words.count("%(n)s day", "%(n)s days", product.term_days),
-        unmet=tuple(_unmet_view(unmet, offer, words) for unmet in result.unmet),
+        limit=translator.money(result.limit or 0, product.currency),
+        price=translator.percent(result.price or 0.0, 2),
+        term=translator.count("%(n)s day", "%(n)s days", product.term_days),
+        unmet=tuple(_unmet_view(unmet, offer, translator) for unmet in result.unmet),
     )
 
 
-def missing_criteria(offer: Offer, words: Translator) -> str:
+def missing_criteria(offer: Offer, translator: Translator) -> str:
     """Return one sentence with the unmet criteria of an offer.
 
     Example: "Still missing: band C or better and 4.5 more months of trading."
     """
-    needs = [_REQUIREMENTS[unmet.criterion](unmet, offer, words) for unmet in offer.eligibility.unmet]
-    return words.say(N_("Still missing: %(list)s."), list=words.listing(needs))
+    needs = [
+        translator.translate(_select(_CRITERIA[unmet.criterion].short, unmet), **_values(unmet, offer, translator))
+        for unmet in offer.eligibility.unmet
+    ]
+    return translator.translate(N_("Still missing: %(list)s."), list=translator.listing(needs))
 
 
-def _unmet_view(unmet: UnmetCriterion, offer: Offer, words: Translator) -> UnmetCriterionView:
-    return UnmetCriterionView(_TEXTS[unmet.criterion](unmet, offer, words), words.say(_NEXT_STEPS[unmet.criterion]))
+def _unmet_view(unmet: UnmetCriterion, offer: Offer, translator: Translator) -> UnmetCriterionView:
+    texts = _CRITERIA[unmet.criterion]
+    text = translator.translate(_select(texts.full, unmet), **_values(unmet, offer, translator))
+    return UnmetCriterionView(text, translator.translate(texts.next_step))
 
 
-def _score(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    return words.say(N_("A score in band %(band)s or better is required. You have no score now."), band=unmet.needed)
+def _select(texts: tuple[str, str], unmet: UnmetCriterion) -> str:
+    known, unknown = texts
+    return unknown if unmet.found is None else known
 
 
-def _bands(_: UnmetCriterion, __: Offer, words: Translator) -> str:
-    return words.say(N_("The bank has not yet updated this offer to the current bands."))
+def _values(unmet: UnmetCriterion, offer: Offer, translator: Translator) -> dict[str, str]:
+    """Return the values of the texts of a criterion.
+
+    The seller's value is rounded down, so that the three numbers add up and the gap is not understated.
+    """
+    match unmet.criterion:
+        case Criterion.BAND:
+            steps = translator.count("%(n)s band", "%(n)s bands", int(unmet.gap or 0))
+            return {"needed": str(unmet.needed), "found": str(unmet.found), "steps": steps}
+        case Criterion.COUNTRY:
+            names = translator.locale.territories
+            needed = translator.listing([names.get(code, code) for code in str(unmet.needed).split(", ")])
+            return {"needed": needed, "found": names.get(str(unmet.found), str(unmet.found))}
+        case Criterion.MONTHS_TRADING:
+            months = float(unmet.needed)
+            found = math.floor(10 * float(unmet.found or 0)) / 10
+            return {
+                "needed": translator.number(months),
+                "found": translator.number(found),
+                "gap": translator.number(round(months - found, 1)),
+            }
+        case Criterion.MONTHLY_SALES:
+            amount, sold = math.ceil(float(unmet.needed)), math.floor(float(unmet.found or 0))
+            amounts = {"needed": amount, "found": sold, "gap": amount - sold}
+            return {name: translator.money(value, offer.product.currency) for name, value in amounts.items()}
+    return {"needed": str(unmet.needed)}
 
 
-def _band(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    steps = words.count("%(n)s band", "%(n)s bands", int(unmet.gap or 0))
-    return words.say(
-        N_("Band %(needed)s or better is required. You are in band %(found)s, %(steps)s below."),
-        needed=unmet.needed,
-        found=unmet.found,
-        steps=steps,
-    )
+@dataclass(frozen=True)
+class _CriterionTexts:
+    """The texts of a criterion: (if the seller's value is known, if it is not), and the next step."""
+
+    full: tuple[str, str]
+    short: tuple[str, str]
+    next_step: str
 
 
-def _country(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    names, needed = words.locale.territories, _countries(unmet, words)
-    if unmet.found is None:
-        return words.say(N_("It is for sellers in %(needed)s. We do not have your country on record."), needed=needed)
-    found = names.get(str(unmet.found), str(unmet.found))
-    return words.say(N_("It is for sellers in %(needed)s. You are in %(found)s."), needed=needed, found=found)
-
-
-def _countries(unmet: UnmetCriterion, words: Translator) -> str:
-    names = words.locale.territories
-    return words.listing([names.get(code, code) for code in str(unmet.needed).split(", ")])
-
-
-def _months(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    needed = float(unmet.needed)
-    if unmet.found is None:
-        return words.say(
-            N_("%(needed)s months of trading are required. Yours are not known."), needed=words.number(needed)
-        )
-    # rounded down, so that the three numbers add up and the gap is not understated
-    found = math.floor(10 * float(unmet.found)) / 10
-    return words.say(
-        N_("%(needed)s months of trading are required. You have %(found)s, so %(gap)s are missing."),
-        needed=words.number(needed),
-        found=words.number(found),
-        gap=words.number(round(needed - found, 1)),
-    )
-
-
-def _checks(_: UnmetCriterion, __: Offer, words: Translator) -> str:
-    return words.say(N_("Your sales could not be checked against visits, parcels and buyers, so they do not count."))
-
-
-def _sales(unmet: UnmetCriterion, offer: Offer, words: Translator) -> str:
-    currency = offer.product.currency
-    needed = math.ceil(float(unmet.needed))
-    if unmet.found is None:
-        return words.say(
+_SCORE: Final = N_("A score in band %(needed)s or better is required. You have no score now.")
+_SCORE_SHORT: Final = N_("a score in band %(needed)s or better")
+_BANDS: Final = N_("The bank has not yet updated this offer to the current bands.")
+_BANDS_SHORT: Final = N_("an update of the offer by the bank")
+_BAND: Final = N_("Band %(needed)s or better is required. You are in band %(found)s, %(steps)s below.")
+_BAND_SHORT: Final = N_("band %(needed)s or better (you are in %(found)s)")
+_COUNTRY_SHORT: Final = N_("a business in %(needed)s")
+_CHECKS: Final = N_("Your sales could not be checked against visits, parcels and buyers, so they do not count.")
+_CHECKS_SHORT: Final = N_("visit and parcel data to check your sales")
+_CRITERIA: Final[Mapping[Criterion, _CriterionTexts]] = {
+    Criterion.SCORE: _CriterionTexts(
+        (_SCORE, _SCORE), (_SCORE_SHORT, _SCORE_SHORT), N_("The overview shows what is missing.")
+    ),
+    Criterion.BANDS: _CriterionTexts(
+        (_BANDS, _BANDS),
+        (_BANDS_SHORT, _BANDS_SHORT),
+        N_("Check again in a few days. You do not need to do anything."),
+    ),
+    Criterion.BAND: _CriterionTexts(
+        (_BAND, _BAND), (_BAND_SHORT, _BAND_SHORT), N_("“Improve” shows what leads to the next band.")
+    ),
+    Criterion.COUNTRY: _CriterionTexts(
+        (
+            N_("It is for sellers in %(needed)s. You are in %(found)s."),
+            N_("It is for sellers in %(needed)s. We do not have your country on record."),
+        ),
+        (_COUNTRY_SHORT, _COUNTRY_SHORT),
+        N_("Ask your marketplace to check the country of your account."),
+    ),
+    Criterion.MONTHS_TRADING: _CriterionTexts(
+        (
+            N_("%(needed)s months of trading are required. You have %(found)s, so %(gap)s are missing."),
+            N_("%(needed)s months of trading are required. Yours are not known."),
+        ),
+        (N_("%(gap)s more months of trading"), N_("%(needed)s months of trading")),
+        N_("Keep selling. You will meet this requirement in time."),
+    ),
+    Criterion.CHECKED_SALES: _CriterionTexts(
+        (_CHECKS, _CHECKS),
+        (_CHECKS_SHORT, _CHECKS_SHORT),
+        N_("Ask your marketplace to share your visits and the tracking of your parcels."),
+    ),
+    Criterion.MONTHLY_SALES: _CriterionTexts(
+        (
+            N_(
+                "Monthly sales of %(needed)s after refunds are required. %(found)s of yours count, so %(gap)s are "
+                "missing."
+            ),
             N_("Monthly sales of %(needed)s after refunds are required. Yours are not known."),
-            needed=words.money(needed, currency),
-        )
-    found = math.floor(float(unmet.found))
-    return words.say(
-        N_("Monthly sales of %(needed)s after refunds are required. %(found)s of yours count, so %(gap)s are missing."),
-        needed=words.money(needed, currency),
-        found=words.money(found, currency),
-        gap=words.money(needed - found, currency),
-    )
-
-
-def _needs_score(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    return words.say(N_("a score in band %(band)s or better"), band=unmet.needed)
-
-
-def _needs_bands(_: UnmetCriterion, __: Offer, words: Translator) -> str:
-    return words.say(N_("an update of the offer by the bank"))
-
-
-def _needs_band(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    return words.say(N_("band %(needed)s or better (you are in %(found)s)"), needed=unmet.needed, found=unmet.found)
-
-
-def _needs_country(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    return words.say(N_("a business in %(countries)s"), countries=_countries(unmet, words))
-
-
-def _needs_months(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    if unmet.found is None:
-        return words.say(N_("%(months)s months of trading"), months=words.number(float(unmet.needed)))
-    gap = float(unmet.needed) - math.floor(10 * float(unmet.found)) / 10
-    return words.say(N_("%(months)s more months of trading"), months=words.number(round(gap, 1)))
-
-
-def _needs_checks(_: UnmetCriterion, __: Offer, words: Translator) -> str:
-    return words.say(N_("visit and parcel data to check your sales"))
-
-
-def _needs_sales(unmet: UnmetCriterion, offer: Offer, words: Translator) -> str:
-    currency, needed = offer.product.currency, math.ceil(float(unmet.needed))
-    if unmet.found is None:
-        return words.say(N_("monthly sales of %(amount)s after refunds"), amount=words.money(needed, currency))
-    gap = words.money(needed - math.floor(float(unmet.found)), currency)
-    return words.say(N_("%(amount)s more monthly sales after refunds"), amount=gap)
-
-
-_REQUIREMENTS: Final[Mapping[Criterion, Callable[[UnmetCriterion, Offer, Translator], str]]] = {
-    Criterion.SCORE: _needs_score,
-    Criterion.BANDS: _needs_bands,
-    Criterion.BAND: _needs_band,
-    Criterion.COUNTRY: _needs_country,
-    Criterion.MONTHS_TRADING: _needs_months,
-    Criterion.CHECKED_SALES: _needs_checks,
-    Criterion.MONTHLY_SALES: _needs_sales,
-}
-
-
-_TEXTS: Final[Mapping[Criterion, Callable[[UnmetCriterion, Offer, Translator], str]]] = {
-    Criterion.SCORE: _score,
-    Criterion.BANDS: _bands,
-    Criterion.BAND: _band,
-    Criterion.COUNTRY: _country,
-    Criterion.MONTHS_TRADING: _months,
-    Criterion.CHECKED_SALES: _checks,
-    Criterion.MONTHLY_SALES: _sales,
-}
-
-
-_NEXT_STEPS: Final[Mapping[Criterion, str]] = {
-    Criterion.SCORE: N_("The overview shows what is missing."),
-    Criterion.BANDS: N_("Check again in a few days. You do not need to do anything."),
-    Criterion.BAND: N_("“Improve” shows what leads to the next band."),
-    Criterion.COUNTRY: N_("Ask your marketplace to check the country of your account."),
-    Criterion.MONTHS_TRADING: N_("Keep selling. You will meet this requirement in time."),
-    Criterion.CHECKED_SALES: N_("Ask your marketplace to share your visits and the tracking of your parcels."),
-    Criterion.MONTHLY_SALES: N_("Sales count after thirty days, minus refunds."),
+        ),
+        (N_("%(gap)s more monthly sales after refunds"), N_("monthly sales of %(needed)s after refunds")),
+        N_("Sales count after thirty days, minus refunds."),
+    ),
 }

@@ -169,7 +169,7 @@ def profile_document(profile: Profile, now: datetime, max_age_days: int) -> Resp
 
 
 def describe_peers(peers: Peers) -> str:
-    """Return the peer group of a seller in words.
+    """Return the peer group of a seller in translator.
 
     Example: "the 212 other sellers in the category home, middle third by settled net sales".
     """

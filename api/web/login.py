@@ -167,4 +167,4 @@ def _set_language(context: PageContext, services: Services, language: Language, 
 
 def _log_out(context: PageContext, services: Services) -> Response:
     sessions.end_session(services.engine, context.signed_in)
-    return clear_session_cookie(page("logged_out.html", Viewer(context.viewer.words)))
+    return clear_session_cookie(page("logged_out.html", Viewer(context.viewer.translator)))

@@ -93,14 +93,14 @@ def _case(assessment: Assessment, labels: Mapping[str, str], translator: Transla
 
 def _title(case: _Case, titles: Mapping[Outcome, str]) -> str:
     few = case.outcome is Outcome.INSUFFICIENT_HISTORY and not case.is_new
-    return case.translator.say(_TOO_FEW_DAYS if few else titles[case.outcome])
+    return case.translator.translate(_TOO_FEW_DAYS if few else titles[case.outcome])
 
 
 def _facts(case: _Case) -> Iterator[str]:
     for what, (found, needed) in case.shortfalls.items():
         match case.outcome:
             case Outcome.INSUFFICIENT_DATA:
-                yield case.translator.say(N_("%(table)s: not delivered."), table=_table(case, what))
+                yield case.translator.translate(N_("%(table)s: not delivered."), table=_table(case, what))
             case Outcome.STALE_DATA:
                 yield _old(case, what, date.fromisoformat(found))
             case Outcome.INACTIVE if what == _LAST_SALE:
@@ -110,7 +110,7 @@ def _facts(case: _Case) -> Iterator[str]:
 
 
 def _table(case: _Case, name: str) -> str:
-    return case.translator.say(TABLES.get(name, name))
+    return case.translator.translate(TABLES.get(name, name))
 
 
 def _old(case: _Case, table: str, through: date) -> str:
@@ -126,12 +126,12 @@ def _old(case: _Case, table: str, through: date) -> str:
 
 def _last_sale(case: _Case, days: float | None, most: float) -> str:
     if days is None:
-        return case.translator.say(
+        return case.translator.translate(
             N_("Last sale: before %(day)s. A score needs a sale in the last %(most)s days."),
             day=case.translator.day(case.as_of - timedelta(days=365)),
             most=case.translator.number(most),
         )
-    return case.translator.say(
+    return case.translator.translate(
         N_("Last sale: %(day)s, %(days)s days before the data end. A score needs a sale in the last %(most)s days."),
         day=case.translator.day(case.as_of - timedelta(days=int(days))),
         days=case.translator.number(days),
@@ -140,7 +140,7 @@ def _last_sale(case: _Case, days: float | None, most: float) -> str:
 
 
 def _short(case: _Case, what: str, found: float | None, needed: float) -> str:
-    say, number = case.translator.say, case.translator.number
+    say, number = case.translator.translate, case.translator.number
     if what == _FIRST_SALE and found is None:
         return say(N_("First sale: none on record."))
     if what == _FIRST_SALE and found is not None:
@@ -156,7 +156,7 @@ def _short(case: _Case, what: str, found: float | None, needed: float) -> str:
             found=number(found or 0),
             needed=number(needed),
         )
-    value = case.translator.say(N_("not known")) if found is None else number(found)
+    value = case.translator.translate(N_("not known")) if found is None else number(found)
     return say(
         N_("%(what)s: %(found)s. A score needs %(needed)s."),
         what=say(case.labels.get(what, what)),
@@ -174,7 +174,7 @@ def _due(case: _Case) -> str | None:
 
 
 def _bank_to_do(case: _Case) -> str:
-    say = case.translator.say
+    say = case.translator.translate
     match case.outcome:
         case Outcome.INACTIVE:
             return say(
@@ -201,7 +201,7 @@ def _bank_to_do(case: _Case) -> str:
 
 
 def _seller_to_do(case: _Case) -> str:
-    say = case.translator.say
+    say = case.translator.translate
     match case.outcome:
         case Outcome.INACTIVE:
             return say(

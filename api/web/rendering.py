@@ -54,7 +54,7 @@ class Asset:
 class Viewer:
     """The viewer of a page: language and session, if any."""
 
-    words: Translator
+    translator: Translator
     signed_in: ActiveSession | None = None
 
     @property
@@ -78,7 +78,7 @@ def viewer_of(request: Request, signed_in: ActiveSession | None = None, link_lan
 
 def render_template(template: str, viewer: Viewer, **values: object) -> str:
     """Return a rendered template; a missing variable raises an error."""
-    return _environment(viewer.words.language).get_template(template).render(viewer=viewer, **values)
+    return _environment(viewer.translator.language).get_template(template).render(viewer=viewer, **values)
 
 
 def page(template: str, viewer: Viewer, status: int = 200, /, **values: object) -> Response:
@@ -86,7 +86,7 @@ def page(template: str, viewer: Viewer, status: int = 200, /, **values: object) 
 
     Example: `page("overview.html", viewer, score=score)`.
     """
-    headers = {**_HEADERS, "Content-Language": viewer.words.tag}
+    headers = {**_HEADERS, "Content-Language": viewer.translator.tag}
     return Response(render_template(template, viewer, **values), status, headers, "text/html; charset=utf-8")
 
 
@@ -125,7 +125,7 @@ def assets() -> dict[str, Asset]:
 def _environment(language: Language) -> Environment:
     import jinja2
 
-    words = translator_for(language)
+    translator = translator_for(language)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("api.web", "templates"),
         autoescape=True,
@@ -135,7 +135,7 @@ def _environment(language: Language) -> Environment:
         auto_reload=False,
     )
     # the template escapes a translated sentence together with its values
-    environment.globals.update(_=words.say, ngettext=words.count, words=words, asset=_address)
+    environment.globals.update(_=translator.translate, ngettext=translator.count, translator=translator, asset=_address)
     return environment
 
 

@@ -38,10 +38,10 @@ def show_reviews(
     feature: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
     """Show a form for a review, and earlier reviews."""
-    words = seller.viewer.words
+    translator = seller.viewer.translator
     with seller.reading() as connection:
         reviews = repository.latest(connection, seller.subject, _MOST_SHOWN)
-    labels = labels_of(services.champion.bundle, words)
+    labels = labels_of(services.champion.bundle, translator)
     values = {
         "reviews": reviews,
         "labels": labels,
@@ -53,11 +53,12 @@ def show_reviews(
     return page("reviews.html", seller.viewer, **values, **texts)
 
 
-def labels_of(bundle: Bundle, words: Translator) -> Mapping[str, str]:
+def labels_of(bundle: Bundle, translator: Translator) -> Mapping[str, str]:
     """Return the label of every feature in a language."""
     entries = bundle.sheet.entries
     return _FEATURE_LABELS.get(
-        (bundle.digest, words.language), lambda: {entry.name: words.say(entry.label) for entry in entries}
+        (bundle.digest, translator.language),
+        lambda: {entry.name: translator.translate(entry.label) for entry in entries},
     )
 
 
@@ -113,16 +114,16 @@ def show_review(
     operator: OperatorPage, services: ServicesDep, review_id: UUID, done: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
     """Show a review with its figure and a form to decide it."""
-    words, sheet = operator.viewer.words, services.champion.bundle.sheet
+    translator, sheet = operator.viewer.translator, services.champion.bundle.sheet
     with operator.reading() as connection:
         review = service.find_review(connection, str(review_id))
         features = _feature_values(services, connection, review.seller_id)
-    labels = labels_of(services.champion.bundle, words)
+    labels = labels_of(services.champion.bundle, translator)
     units = {entry.name: entry.unit for entry in sheet.entries}
     values = {
         "review": review,
         "labels": labels,
-        "values": {name: words.figure(value, units[name]) for name, value in features.items()},
+        "values": {name: translator.format_value(value, units[name]) for name, value in features.items()},
         "raw": features.get(review.feature or ""),
         "done": CONFIRMATIONS.get(done),
         "now": datetime.now(UTC),

@@ -84,7 +84,7 @@ def show_products(seller: SellerPage, services: ServicesDep) -> Response:
 
     def body() -> Markup:
         offers = eligibility.evaluate_products(services, view.score, products, now)[1]
-        views = [advice_views.offer_view(offer, seller.viewer.words) for offer in offers]
+        views = [advice_views.offer_view(offer, seller.viewer.translator) for offer in offers]
         return _render_body("products", seller, {"offers": views})
 
     return _page("products", seller, view, (_versions(products),), body)
@@ -122,7 +122,7 @@ def _page(
     name: str, seller: PageContext, view: SelfView, key: tuple[Hashable, ...], body: Callable[[], Markup]
 ) -> Response:
     """Return a page whose body is cached under its name, the IDs of the view, the key and the language."""
-    text = _BODIES.get((name, *view.name, *key, seller.viewer.words.language), body)
+    text = _BODIES.get((name, *view.name, *key, seller.viewer.translator.language), body)
     return page(f"{name}.html", seller.viewer, body=text)
 
 
@@ -136,14 +136,14 @@ def _render_body(name: str, seller: PageContext, values: dict[str, Any]) -> Mark
 
 
 def _sections(name: str, seller: PageContext, services: Services, view: SelfView) -> dict[str, Any]:
-    bundle, words = services.champion.bundle, seller.viewer.words
-    standing = score_overview(view, bundle, words)
+    bundle, translator = services.champion.bundle, seller.viewer.translator
+    standing = score_overview(view, bundle, translator)
     if isinstance(standing, MissingScore):
         return {"unscored": standing}
-    reasons = reasons_view(view.assessment, bundle, words)
+    reasons = reasons_view(view.assessment, bundle, translator)
     values: dict[str, Any] = {"unscored": None, "standing": standing, "reasons": reasons}
     if name == "improve":
-        values["advice"] = advice_views.advice_view(advice_views.advice_for(view.score, bundle), bundle, words)
+        values["advice"] = advice_views.advice_view(advice_views.advice_for(view.score, bundle), bundle, translator)
     return values
 
 
@@ -155,29 +155,29 @@ def _overview(
     now: datetime,
 ) -> Overview:
     products, access, history = stored
-    words = seller.viewer.words
-    standing = score_overview(view, services.champion.bundle, words)
+    translator = seller.viewer.translator
+    standing = score_overview(view, services.champion.bundle, translator)
     facts, offers = eligibility.evaluate_products(services, view.score, products, now)
-    financing = financing_of(offers, facts.usd_per_unit, words)
+    financing = financing_of(offers, facts.usd_per_unit, translator)
     return Overview(
         standing=standing,
         financing=financing,
-        step=next_step(standing, financing, access, words),
-        access=access_view(access, words),
-        history=history_view(history, words),
+        step=next_step(standing, financing, access, translator),
+        access=access_view(access, translator),
+        history=history_view(history, translator),
     )
 
 
 def _data(seller: PageContext, services: Services, view: SelfView) -> dict[str, Any]:
-    words, profile = seller.viewer.words, _load_profile(services, seller.subject)
-    tables = () if profile is None else seller_data.table_rows(profile, words)
+    translator, profile = seller.viewer.translator, _load_profile(services, seller.subject)
+    tables = () if profile is None else seller_data.table_rows(profile, translator)
     values = json.loads(view.score.inputs)["values"]
     return {
         "tables": tables,
         "missing": any(not table.known for table in tables),
-        "sales": None if profile is None else seller_data.sales_series(profile, words),
-        "figures": seller_data.feature_rows(services.champion.bundle.sheet.entries, values, words),
-        "as_of": words.day(view.assessment.as_of),
+        "sales": None if profile is None else seller_data.sales_series(profile, translator),
+        "figures": seller_data.feature_rows(services.champion.bundle.sheet.entries, values, translator),
+        "as_of": translator.day(view.assessment.as_of),
     }
 
 

@@ -55,16 +55,16 @@ class MissingScore:
     as_of: str
 
 
-def score_overview(view: SelfView, bundle: Bundle, words: Translator) -> ScoreOverview | MissingScore:
+def score_overview(view: SelfView, bundle: Bundle, translator: Translator) -> ScoreOverview | MissingScore:
     """Return the overview of a score in a language."""
     assessment, previous = view.assessment, view.previous
     if assessment.score is None or assessment.band is None:
         labels = {entry.name: entry.label for entry in bundle.sheet.entries}
-        return MissingScore(for_seller(assessment, labels, words), words.day(assessment.as_of))
+        return MissingScore(for_seller(assessment, labels, translator), translator.day(assessment.as_of))
     before = None if previous is None else previous.fields["assessment"]["score"]
     bands, scale = bundle.policy.bands, bundle.policy.scale
     segments = band_segments(bands, scale, assessment.band)
-    label = words.say(
+    label = translator.translate(
         N_("Your score %(score)s is in band %(band)s, on a scale from %(min)s to %(max)s."),
         score=assessment.score,
         band=assessment.band,
@@ -76,14 +76,14 @@ def score_overview(view: SelfView, bundle: Bundle, words: Translator) -> ScoreOv
         band=assessment.band,
         best=assessment.band == bands.names[0],
         chart=band_scale(segments, assessment.score, before, label),
-        bands=tuple(_band_row(segment, words) for segment in reversed(segments)),
+        bands=tuple(_band_row(segment, translator) for segment in reversed(segments)),
         moved=None if before is None else assessment.score - before,
         before=before,
         model_updated=previous is not None and previous.bundle != view.score.bundle,
         corrected="replaces" in view.score.fields,
-        gaps=tuple(_gap(gap, words) for gap in assessment.table_gaps),
-        as_of=words.day(assessment.as_of),
-        expires=words.day(view.score.expires_at.astimezone(UTC).date()),
+        gaps=tuple(_gap(gap, translator) for gap in assessment.table_gaps),
+        as_of=translator.day(assessment.as_of),
+        expires=translator.day(view.score.expires_at.astimezone(UTC).date()),
     )
 
 
@@ -99,19 +99,19 @@ def band_segments(bands: Bands, scale: Scale, here: str) -> list[Segment]:
     return [segment for segment in reversed(segments) if segment.high > segment.low or segment.here]
 
 
-def _band_row(segment: Segment, words: Translator) -> BandRow:
-    points = f"{words.number(round(segment.low))}–{words.number(round(segment.high))}"
+def _band_row(segment: Segment, translator: Translator) -> BandRow:
+    points = f"{translator.number(round(segment.low))}–{translator.number(round(segment.high))}"
     return BandRow(segment.name, points, segment.here)
 
 
-def _gap(gap: TableGap, words: Translator) -> str:
-    table = words.say(TABLES.get(gap.table, gap.table))
+def _gap(gap: TableGap, translator: Translator) -> str:
+    table = translator.translate(TABLES.get(gap.table, gap.table))
     if gap.data_through is None:
-        return words.say(N_("%(table)s: not delivered. Your score does not use these data."), table=table)
-    return words.say(
+        return translator.translate(N_("%(table)s: not delivered. Your score does not use these data."), table=table)
+    return translator.translate(
         N_("%(table)s: only delivered until %(day)s. Your score does not use these data."),
         table=table,
-        day=words.day(gap.data_through),
+        day=translator.day(gap.data_through),
     )
 
 
@@ -140,7 +140,7 @@ class GroupRow:
 
 @dataclass(frozen=True)
 class PrincipalReason:
-    """One principal reason in the seller's words, and the points that the typical value would add."""
+    """One principal reason in the seller's translator, and the points that the typical value would add."""
 
     code: str
     statement: str
@@ -173,22 +173,26 @@ class Reasons:
         return sum(group.points for group in self.hurts)
 
 
-def reasons_view(assessment: Assessment, bundle: Bundle, words: Translator) -> Reasons | None:
+def reasons_view(assessment: Assessment, bundle: Bundle, translator: Translator) -> Reasons | None:
     """Return the points of an assessment by group, most points first; None without a score."""
     explanation = assessment.explanation
     if explanation is None or assessment.score is None:
         return None
     groups = [group for group in explanation.groups if group.group != SCALE_LIMIT]
     largest = max((abs(group.points) for group in groups), default=1)
-    texts = {reason.group: bundle.reasons.statement(reason, "seller", words.language) for reason in explanation.reasons}
+    texts = {
+        reason.group: bundle.reasons.statement(reason, "seller", translator.language) for reason in explanation.reasons
+    }
     rows = [
         GroupRow(
             name=group.group,
-            title=bundle.reasons.label_of(group.group, words.language),
+            title=bundle.reasons.label_of(group.group, translator.language),
             points=group.points,
             bar=points_bar(group.points, largest),
             reason=texts.get(group.group),
-            figures=_figures([item for item in explanation.contributions if item.reason_group == group.group], words),
+            figures=_figures(
+                [item for item in explanation.contributions if item.reason_group == group.group], translator
+            ),
         )
         for group in groups
     ]
@@ -207,13 +211,13 @@ def _sorted(rows: Iterable[GroupRow]) -> tuple[GroupRow, ...]:
     return tuple(sorted(rows, key=lambda row: -abs(row.points)))
 
 
-def _figures(contributions: Sequence[Contribution], words: Translator) -> tuple[FigureRow, ...]:
+def _figures(contributions: Sequence[Contribution], translator: Translator) -> tuple[FigureRow, ...]:
     rows = (
         FigureRow(
             item.feature,
-            words.say(item.label),
-            words.figure(item.value, item.unit),
-            words.figure(item.typical, item.unit),
+            translator.translate(item.label),
+            translator.format_value(item.value, item.unit),
+            translator.format_value(item.typical, item.unit),
             item.points,
         )
         for item in contributions

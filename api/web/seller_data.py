@@ -68,52 +68,56 @@ class FigureRow:
     value: str
 
 
-def table_rows(profile: Picture, words: Translator) -> tuple[TableRow, ...]:
+def table_rows(profile: Picture, translator: Translator) -> tuple[TableRow, ...]:
     """Return the delivered tables in a language."""
-    return tuple(_table(table, words) for table in profile.coverage)
+    return tuple(_table(table, translator) for table in profile.coverage)
 
 
-def sales_series(profile: Picture, words: Translator) -> Sales | None:
+def sales_series(profile: Picture, translator: Translator) -> Sales | None:
     """Return a year of net sales; None if there are no data."""
     series = next(item for item in profile.series if item.series.name == SALES)
     if series.gap is not None:
         return None
     amounts = [None if value is None else value / _MICROS for value in series.values]
     known = [value for value in amounts if value is not None]
-    label = words.say(
+    label = translator.translate(
         N_("Your sales after refunds in twelve periods of thirty days, from %(low)s to %(high)s per period."),
-        low=words.money(round(min(known))),
-        high=words.money(round(max(known))),
+        low=translator.money(round(min(known))),
+        high=translator.money(round(max(known))),
     )
     data = SeriesData(amounts, [not step.settled for step in profile.steps], None)
     chart = bar_chart(data, label, class_="picture") if max(known) > 0 else None
-    return Sales(chart, tuple(_steps(profile, series, words)))
+    return Sales(chart, tuple(_steps(profile, series, translator)))
 
 
 def feature_rows(
-    sheet: Sequence[FeatureEntry], values: Sequence[float | None], words: Translator
+    sheet: Sequence[FeatureEntry], values: Sequence[float | None], translator: Translator
 ) -> tuple[FigureRow, ...]:
     """Return every figure that the model reads, in the order of the catalogue."""
     return tuple(
-        FigureRow(entry.name, words.say(entry.label), words.figure(value, entry.unit))
+        FigureRow(entry.name, translator.translate(entry.label), translator.format_value(value, entry.unit))
         for entry, value in zip(sheet, values, strict=True)
         if entry.scored
     )
 
 
-def _table(table: TableShown, words: Translator) -> TableRow:
-    name = words.say(TABLES.get(table.table, table.table))
-    through = words.day(table.covers_through) if table.covers_through else words.say(N_("not delivered"))
+def _table(table: TableShown, translator: Translator) -> TableRow:
+    name = translator.translate(TABLES.get(table.table, table.table))
+    through = (
+        translator.day(table.covers_through) if table.covers_through else translator.translate(N_("not delivered"))
+    )
     if table.first_day is None or table.last_day is None:
-        missing = words.say(N_("not delivered") if table.gap is Gap.NOT_DELIVERED else N_("no records of yours"))
+        missing = translator.translate(
+            N_("not delivered") if table.gap is Gap.NOT_DELIVERED else N_("no records of yours")
+        )
         return TableRow(name, through, missing, "", known=False)
-    return TableRow(name, through, words.day(table.first_day), words.day(table.last_day), known=True)
+    return TableRow(name, through, translator.day(table.first_day), translator.day(table.last_day), known=True)
 
 
-def _steps(profile: Picture, series: SeriesShown, words: Translator) -> Iterator[tuple[str, str, bool]]:
+def _steps(profile: Picture, series: SeriesShown, translator: Translator) -> Iterator[tuple[str, str, bool]]:
     for step, value in zip(profile.steps, series.values, strict=True):
-        amount = words.say(N_("not known")) if value is None else words.money(round(value / _MICROS))
-        yield f"{words.day(step.begins)} – {words.day(step.ends)}", amount, step.settled
+        amount = translator.translate(N_("not known")) if value is None else translator.money(round(value / _MICROS))
+        yield f"{translator.day(step.begins)} – {translator.day(step.ends)}", amount, step.settled
 
 
 download_router = APIRouter(prefix="/seller/download", route_class=SessionRoute, include_in_schema=False)

@@ -53,7 +53,7 @@ class Translator:
         """The value of the `lang` attribute."""
         return _TAGS[self.language]
 
-    def say(self, text: str, /, **values: object) -> str:
+    def translate(self, text: str, /, **values: object) -> str:
         """Translate a sentence and fill in `%(name)s`; an unknown sentence stays in English."""
         translated = self.catalogue.gettext(text)
         return translated % values if values else translated
@@ -96,7 +96,7 @@ class Translator:
         """Format a time in UTC."""
         return _moment(value, self.language)
 
-    def figure(self, value: float | None, unit: str) -> str:
+    def format_value(self, value: float | None, unit: str) -> str:
         """Format a feature value with its unit, as in reason statements.
 
         Example: 0.0621 of `ratio` is 6.2%; None is "not known".

@@ -132,8 +132,8 @@ def test_steps_are_shown_though_the_band_is_out_of_reach(
     assert 'id="steps"' in shown.text
     for step in found.steps:
         change = step.change
-        assert words.figure(change.value, change.unit) in text
-        assert words.figure(change.to, change.unit) in text
+        assert words.format_value(change.value, change.unit) in text
+        assert words.format_value(change.to, change.unit) in text
         assert words.points(step.points) in text
     for each in found.open_reasons:
         assert bundle.reasons.statement(each.reason, "seller", language) in text
@@ -155,7 +155,7 @@ def test_without_a_step_the_reasons_and_why_they_take_longer_are_shown(
     assert bundle.reasons.statement(later.reason, "seller", language) in text
     why = {
         Language.ENGLISH: "This figure follows from months of business and changes slowly.",
-        Language.CHINESE: translator_for(language).say(
+        Language.CHINESE: translator_for(language).translate(
             "This figure follows from months of business and changes slowly."
         ),
     }
