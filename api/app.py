@@ -1,51 +1,62 @@
-"""The composition root: settings in, an application out. Nothing is opened by importing it."""
+"""The composition root: builds the application from settings, and opens its services at start."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
 from importlib.metadata import version
 from typing import Final
 
 from fastapi import FastAPI
 
-from api.auth.endpoints import keys_router as receipts_router
-from api.auth.endpoints import sessions_router as seller_sessions_router
-from api.auth.endpoints import token_router as tokens_router
+from api.auth.endpoints import keys_router, sessions_router, token_router
+from api.auth.signing_keys import KeyRing
 from api.auth.token_request import install_token_errors
-from api.consents.endpoints import requests_router as consent_requests_router
+from api.auth.tokens import open_auth
+from api.consents.endpoints import requests_router
 from api.consents.endpoints import router as consents_router
 from api.kit import openapi
+from api.kit.background import DegradedConditions, RepeatingTask
+from api.kit.batching import RequestBatcher
+from api.kit.idempotency import IdempotencyKeys
 from api.kit.middleware import BodyLimit, RequestContext, RequestMetrics, StrictJson
-from api.kit.openapi import describe_problems
 from api.kit.problems import install_handlers
+from api.ledger.checkpoints import CheckpointSender, SentCheckpoints
+from api.ledger.store import open_ledger
 from api.models.endpoints import router as model_router
-from api.operations.checkpoint_sender import send_checkpoints
+from api.models.registry import load_challenger, load_champion
 from api.operations.health import router as health_router
 from api.operations.metrics import router as metrics_router
 from api.operations.model_reloader import run_reloader
 from api.products.endpoints import router as products_router
 from api.reviews.endpoints import router as reviews_router
+from api.scores.endpoints import replay_router
 from api.scores.endpoints import router as scores_router
+from api.scores.shadow import ShadowScorer
 from api.sellers.endpoints import router as sellers_router
-from api.services import open_services
+from api.services import Services
 from api.settings import Settings
-from api.web import consent_pages, error_pages, login, review_pages, score_pages, seller_data
+from api.web import consent_pages, documents, error_pages, login, report, review_pages, score_pages, seller_data
 from api.web.routing import PageRouter
+from features.store.vectors import VectorStore
 
 _ROUTERS: Final = (
     scores_router,
+    report.router,
+    replay_router,
     model_router,
     products_router,
     sellers_router,
+    documents.router,
     consents_router,
-    consent_requests_router,
-    seller_sessions_router,
+    requests_router,
+    sessions_router,
     reviews_router,
-    receipts_router,
-    tokens_router,
+    keys_router,
+    token_router,
     health_router,
     metrics_router,
 )
-"""In the order in which the OpenAPI document tells of them."""
+"""In the order of the OpenAPI document."""
 
 _PAGES: Final = (
     score_pages.router,
@@ -61,32 +72,35 @@ _DESCRIPTION: Final = """\
 A credit score for online sellers, from their orders, refunds and traffic.
 
 Get a token at `POST /oauth/token` with the credentials that `sellerscore bank create` prints, and send it with every
-call. `RateLimit` headers say how many calls are left.
+call. The `RateLimit` headers state how many calls remain.
 
-A bank scores a seller under the seller's consent, which the platform records; `POST /v1/consent-requests` asks for it.
+A bank needs the consent of a seller to score them. The platform records consents; `POST /v1/consent-requests` requests
+one.
 
-The platform logs its seller in to the seller's pages: `POST /v1/seller-sessions` gives a link that works once. What
-sellers dispute there, operators decide at `/v1/reviews`.
+The platform logs sellers in to their pages: `POST /v1/seller-sessions` returns a link that works once. Sellers can
+request reviews there, which operators decide at `/v1/reviews`.
 
-Every number explains itself: `base_points` and the points of all contributions sum to the score, exactly.
-Every score has a place in its bank's ledger and a receipt, which the keys at `/.well-known/jwks.json` verify.
+Every score is explained: `base_points` and the points of all contributions sum exactly to the score.
+Every score has a row in the ledger of its bank and a receipt, which the keys at `/.well-known/jwks.json` verify.
 Errors are problem details (RFC 9457) with a stable `type`.
-Every answer carries `X-Request-Id`; send your own to keep it.
+Every response has an `X-Request-Id`; it is yours if you send one.
 """
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """Build the application; what it works with is opened when it starts and closed when it ends.
+    """Build the application. Its services open at startup and close at shutdown.
 
     Example: `uvicorn.run(create_app(load_settings()))`.
     """
-    counted = RequestMetrics()
+    metrics = RequestMetrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with open_services(settings, counted) as services:
+        with open_services(settings, metrics) as services:
             app.state.services = services
-            with run_reloader(app.state) as app.state.watch, send_checkpoints(app.state):
+            # the keys may be replaced while the service runs
+            sending = _send_checkpoints(services, keys=lambda: app.state.services.receipts)
+            with run_reloader(app.state) as app.state.reloader, sending:
                 yield
 
     app = FastAPI(
@@ -98,22 +112,81 @@ def create_app(settings: Settings) -> FastAPI:
         openapi_tags=openapi.tags(),
         lifespan=lifespan,
         redirect_slashes=False,
-        # their pages load scripts from another host; /openapi.json says the same
+        # the framework's pages load scripts from another host
         docs_url=None,
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
-    # one flat list of routes: a router inside a router would search for the route a second time
+    # one flat list of routes: nested routers would search for the route twice
     app.include_router(
         PageRouter(include_in_schema=False, routes=[route for router in _PAGES for route in router.routes])
     )
     for router in _ROUTERS:
         app.include_router(router)
     app.add_middleware(StrictJson)
-    app.add_middleware(BodyLimit, told=error_pages.error_response)
-    app.add_middleware(RequestContext, counted=counted)
+    app.add_middleware(BodyLimit, render_error=error_pages.error_response)
+    app.add_middleware(RequestContext, metrics=metrics)
     install_handlers(app, error_pages.error_response)
     install_token_errors(app)
-    describe_problems(app)
-    openapi.describe_examples(app)
+    openapi.extend_document(app)
     return app
+
+
+@contextmanager
+def open_services(settings: Settings, metrics: RequestMetrics) -> Iterator[Services]:
+    """Open all services, and close them at the end of the block.
+
+    Loading a model verifies its bundle and compiles its explanations, so the first request is as fast as any.
+
+    Raises:
+        StartError: A key, the model or the database cannot be used.
+        ScoringError: The bundle of the champion does not verify.
+    """
+    champion, challenger = load_champion(settings), load_challenger(settings)
+    engine, ledger = open_ledger(settings)
+    shadow = None
+    # a promoted challenger would score every request twice
+    if challenger is not None and challenger.bundle.digest != champion.bundle.digest:
+        shadow = ShadowScorer(challenger, engine)
+    batcher = RequestBatcher()
+    try:
+        yield Services(
+            settings=settings,
+            champion=champion,
+            shadow=shadow,
+            vectors=VectorStore(settings.vectors_path),
+            engine=engine,
+            auth=open_auth(settings, engine, batcher),
+            ledger=ledger,
+            batcher=batcher,
+            idempotency=IdempotencyKeys(ledger.master, timedelta(days=settings.idempotency_days)),
+            degraded=DegradedConditions(),
+            metrics=metrics,
+            sent_checkpoints=SentCheckpoints(),
+        )
+    finally:
+        batcher.close()
+        if shadow is not None:
+            shadow.close()
+        engine.dispose()
+
+
+@contextmanager
+def _send_checkpoints(services: Services, keys: Callable[[], KeyRing]) -> Iterator[None]:
+    """Send checkpoints in the background during the block, if the settings have an address."""
+    settings, task = services.settings, None
+    if settings.checkpoint_url is not None:
+        sender = CheckpointSender(
+            services.engine,
+            settings.checkpoint_url,
+            minutes=settings.checkpoint_minutes,
+            keys=keys,
+            degraded=services.degraded,
+            sent=services.sent_checkpoints,
+        )
+        task = RepeatingTask("checkpoints", sender.send)
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.close()

@@ -1,19 +1,19 @@
-"""Everything that the service refuses, as one tree: what stops a command, and what a caller is told as a problem.
+"""All errors of the API package, as one tree: errors that stop a command, and problems that HTTP callers receive.
 
 ApiError
-├── StartError                 the service or a command cannot begin
-│   ├── SettingsError          a setting that cannot hold
-│   ├── KeyRingError           signing keys that are no secret, or none
-│   ├── LedgerKeyError         a key of the ledger that is no secret, is missing or another
-│   ├── DatabaseSetupError     a database that would not keep what it acknowledged
+├── StartError                 the service or a command cannot start
+│   ├── SettingsError          a setting has a value that is not allowed
+│   ├── KeyRingError           the signing keys are missing, unreadable or readable by others
+│   ├── LedgerKeyError         the ledger key is missing, wrong or readable by others
+│   ├── DatabaseSetupError     the database cannot be opened or is not durable
 │   ├── ModelMissingError      no champion is registered
-│   ├── ModelStoreError        the registry or a kept bundle cannot be used
-│   └── AddressTakenError      the address to listen on is not free
-├── AccessError                a client, key or credentials file that is not as a command needs it
-├── SignatureError             a JWS that none of the known keys signed
-├── InputError                 a file that cannot be read or is not what it should be
-├── OutputError                a file that cannot be written as asked
-└── Problem                    an answer over HTTP, with a status and a stable type (RFC 9457)
+│   ├── ModelStoreError        the registry or a saved bundle cannot be used
+│   └── AddressTakenError      the listen address is not available
+├── AccessError                an invalid client, key or credentials file
+├── SignatureError             a JWS that no known key signed
+├── InputError                 a file that cannot be read or has the wrong content
+├── OutputError                a file that cannot be written
+└── Problem                    an HTTP error response with a status and a stable type (RFC 9457)
     ├── MalformedJson          400
     ├── NotAuthenticated       401
     ├── InvalidToken           401
@@ -37,8 +37,11 @@ ApiError
     ├── ScoreOfEarlierFormat   409
     ├── ConsentRequestClosed   409
     ├── ScoresNotComparable    409
+    ├── ReviewDecided          409
+    ├── TooManyReviews         409
     ├── ScoreErased            410
     │   └── ScorePastRetention 410
+    ├── LinkUsedUp             410
     ├── BodyTooLarge           413
     ├── UnsupportedMediaType   415
     ├── IdempotencyKeyReused   422
@@ -57,322 +60,363 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Final
 
 MAX_BODY_BYTES: Final = 64 * 1024
-"""No request of this service comes near it; a larger one is turned away before it is read."""
+"""Size limit of a request body. No valid request comes near it."""
 
 
 class ApiError(Exception):
-    """Base of all errors of this package; its message is one sentence for the person who reads it."""
+    """Base class of all errors of this package. The message is for people."""
 
 
 class StartError(ApiError):
-    """The service or a command cannot begin; nothing was changed."""
+    """The service or a command cannot start. Nothing was changed."""
 
 
 class SettingsError(StartError):
-    """A setting, from the environment or an option, holds a value that is not allowed."""
+    """A setting, from the environment or an option, has a value that is not allowed."""
 
 
 class KeyRingError(StartError):
-    """The signing keys cannot be read or made, are readable by others, or are none."""
+    """The signing keys are missing, cannot be read or created, or are readable by other users."""
 
 
 class LedgerKeyError(StartError):
-    """The key that wraps the sellers' keys is missing, readable by others, or of another ledger."""
+    """The key that encrypts the sellers' keys is missing, readable by other users, or belongs to another ledger."""
 
 
 class DatabaseSetupError(StartError):
-    """The database cannot be opened, or does not commit as durably as an acknowledged score needs."""
+    """The database cannot be opened or migrated, or its commits are not durable."""
 
 
 class ModelMissingError(StartError):
-    """No model is registered as champion, so there is nothing to score with."""
+    """No model is registered as champion."""
 
 
 class ModelStoreError(StartError):
-    """Neither the registry nor what is kept gives a whole bundle of the promoted digest, or none can be kept."""
+    """Neither the registry nor the state folder provides the promoted bundle, or a bundle cannot be saved."""
 
 
 class AddressTakenError(StartError):
-    """Another program listens on the address, or this machine does not have it."""
+    """The listen address is in use, or this machine does not have it."""
 
 
 class AccessError(ApiError):
-    """A client that there is not, a key that may not be registered, or credentials that are open to others."""
+    """An unknown client, a key that must not be registered, or a credentials file that other users can read."""
 
 
 class SignatureError(ApiError):
-    """What is said to be signed is not: altered, cut short, or signed by a key that is not known here."""
+    """A signature is invalid: the content was changed or truncated, or the key is unknown."""
 
 
 class InputError(ApiError):
-    """A file that was named cannot be read, or holds something else; nothing was done."""
+    """An input file cannot be read or has the wrong content. Nothing was done."""
 
 
 class OutputError(ApiError):
-    """An output file of an unknown kind, or where none can stand; nothing was written."""
+    """An output file cannot be written, or its type is unknown. Nothing was written."""
 
 
 class Problem(ApiError):  # noqa: N818 - the word of RFC 9457
-    """What a caller is told, as `application/problem+json`.
+    """An error response of type `application/problem+json`.
 
-    Each kind has a `status`, a stable `slug` (its type is `/problems/<slug>`), a `title`, and a `usual` detail for
-    when there is no more to say.
+    Each subclass has a `status`, a stable `slug` (its type is `/problems/<slug>`), a `title`, and a `default_detail`.
 
-    Example: `raise SellerUnknown()` answers 404 with type `/problems/unknown-seller`.
+    Example: `raise SellerUnknown()` responds with status 404 and type `/problems/unknown-seller`.
     """
 
     status: ClassVar[int]
     slug: ClassVar[str]
     title: ClassVar[str]
-    usual: ClassVar[str]
-    usual_headers: ClassVar[Mapping[str, str]] = {}
+    default_detail: ClassVar[str]
+    default_headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, detail: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        self.detail = detail or self.usual
-        self.headers = {**self.usual_headers, **(headers or {})}
+        self.detail = detail or self.default_detail
+        self.headers = {**self.default_headers, **(headers or {})}
         super().__init__(self.detail)
 
 
 class MalformedJson(Problem):
-    """The body is not JSON in UTF-8, or names a field twice, which readers take in two ways."""
+    """The body is not JSON in UTF-8, or repeats a name in one object."""
 
-    status, slug, title = 400, "malformed-json", "The body is not JSON"
-    usual = "The body cannot be read as JSON in UTF-8; send one JSON object."
+    status, slug, title = 400, "malformed-json", "The body is not valid JSON"
+    default_detail = "The body is not valid JSON in UTF-8. Send one JSON object in which each name occurs once."
 
 
 class NotAuthenticated(Problem):
-    """No token at all."""
+    """The request has no token."""
 
-    status, slug, title = 401, "not-authenticated", "A token is needed"
-    usual = "Get a token at `POST /oauth/token` and send it as `Authorization: Bearer <token>`."
-    usual_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="sellerscore"'}
+    status, slug, title = 401, "not-authenticated", "No access token"
+    default_detail = (
+        "The request has no access token. Get one at `POST /oauth/token` and send it as `Authorization: Bearer "
+        "<token>`."
+    )
+    default_headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Bearer realm="sellerscore"'}
 
 
 class InvalidToken(Problem):
-    """A token that is altered, expired or of another service, or whose client is revoked."""
+    """The token was changed, has expired or belongs to another service, or its client was revoked."""
 
-    status, slug, title = 401, "invalid-token", "The token is not valid"
-    usual = "The token is expired, revoked or not of this service; get another at `POST /oauth/token`."
-    usual_headers: ClassVar[Mapping[str, str]] = {
+    status, slug, title = 401, "invalid-token", "Invalid access token"
+    default_detail = (
+        "The access token has expired, was revoked or was not issued by this service. Get a new one at `POST "
+        "/oauth/token`."
+    )
+    default_headers: ClassVar[Mapping[str, str]] = {
         "WWW-Authenticate": 'Bearer realm="sellerscore", error="invalid_token"'
     }
 
 
 class NotSignedIn(Problem):
-    """A page without a session that holds: there is none, it is over, or it was ended."""
+    """A page was requested without an active session."""
 
     status, slug, title = 401, "not-signed-in", "You are not logged in"
-    usual = "The session is over; log in again from your marketplace."
+    default_detail = "Your session has ended. Log in again from your marketplace."
 
 
 class LoginFailed(Problem):
-    """The provider of logins did not prove who somebody is; the log says why, the answer does not."""
+    """The login provider did not confirm the identity of the user. The log states the cause, the response does not."""
 
-    status, slug, title = 401, "login-failed", "The login failed"
-    usual = "The login could not be completed; begin again."
+    status, slug, title = 401, "login-failed", "Login failed"
+    default_detail = "The login could not be completed. Please start again."
 
 
 class WrongCaller(Problem):
-    """A client of a kind that this endpoint is not for."""
+    """The endpoint is not available to this kind of client."""
 
-    status, slug, title = 403, "wrong-caller", "This is not for clients of this kind"
-    usual = "Clients of this kind have no such call; use the credentials of a client of the kind that has."
+    status, slug, title = 403, "wrong-caller", "Wrong kind of client"
+    default_detail = (
+        "This endpoint is not available to your kind of client. Use the credentials of a bank, the platform or an "
+        "operator, as the API reference states for this endpoint."
+    )
 
 
 class InsufficientScope(Problem):
-    """A token that was asked for without the scope that this endpoint needs."""
+    """The token lacks the scope of the endpoint."""
 
-    status, slug, title = 403, "insufficient-scope", "The token lacks a scope"
-    usual = "Ask for a token with the scope that the WWW-Authenticate header names, or for one with all scopes."
-    usual_headers: ClassVar[Mapping[str, str]] = {
+    status, slug, title = 403, "insufficient-scope", "Missing scope"
+    default_detail = (
+        "The access token lacks the scope that this endpoint requires. Request a token with the scope named in the "
+        "WWW-Authenticate header, or one with all your scopes."
+    )
+    default_headers: ClassVar[Mapping[str, str]] = {
         "WWW-Authenticate": 'Bearer realm="sellerscore", error="insufficient_scope"'
     }
 
     def __init__(self, scope: str | None = None) -> None:
-        said = self.usual_headers["WWW-Authenticate"]
-        super().__init__(headers={"WWW-Authenticate": f'{said}, scope="{scope}"'} if scope else None)
+        challenge = self.default_headers["WWW-Authenticate"]
+        super().__init__(headers={"WWW-Authenticate": f'{challenge}, scope="{scope}"'} if scope else None)
 
 
 class ConsentRequired(Problem):
-    """No consent of that seller for this bank and purpose is in force; said of a seller who does not exist too."""
+    """No active consent for this seller, bank and purpose. Unknown sellers get the same response."""
 
-    status, slug, title = 403, "consent-required", "The seller's consent is needed"
-    usual = (
-        "No consent of this seller for your bank and this purpose is in force; ask for it with "
-        "`POST /v1/consent-requests`."
+    status, slug, title = 403, "consent-required", "Consent required"
+    default_detail = (
+        "There is no active consent of this seller for your bank and this purpose. Request it with `POST "
+        "/v1/consent-requests`."
     )
 
 
 class FormRefused(Problem):
-    """A form that this session was not given, or that another site sent."""
+    """A form of another session or another site."""
 
-    status, slug, title = 403, "form-refused", "The form is not from this session"
-    usual = "Nothing was changed: the form was not made for this session; open the page again and retry."
+    status, slug, title = 403, "form-refused", "The form has expired"
+    default_detail = (
+        "Nothing was changed, because the form does not belong to your current session. Reload the page and try again."
+    )
 
 
 class RouteUnknown(Problem):
-    """A path that this service does not have."""
+    """No such path."""
 
-    status, slug, title = 404, "not-found", "There is nothing at this path"
-    usual = "No such path; /openapi.json lists them all."
+    status, slug, title = 404, "not-found", "Unknown path"
+    default_detail = "This path does not exist. See /openapi.json for all paths."
 
 
 class SellerUnknown(Problem):
-    """A seller of whom the latest snapshot holds no vector."""
+    """The latest feature snapshot has no vector of the seller."""
 
-    status, slug, title = 404, "unknown-seller", "The seller is not known"
-    usual = (
-        "No operating data of this seller is in the latest feature snapshot; check the seller_id, or ask again once "
-        "the platform has delivered."
+    status, slug, title = 404, "unknown-seller", "Unknown seller"
+    default_detail = (
+        "The latest feature snapshot has no operating data of this seller. Check the seller_id, or try again after "
+        "the next delivery of the platform."
     )
 
 
 class ScoreUnknown(Problem):
-    """An id under which no score of this bank is stored."""
+    """No score of this bank has the ID."""
 
-    status, slug, title = 404, "unknown-score", "The score is not known"
-    usual = "No score is stored under this id; use the id, or the Location header, of the answer that made it."
+    status, slug, title = 404, "unknown-score", "Unknown score"
+    default_detail = (
+        "No score of your bank has this ID. Use the `id`, or the Location header, of the response that created the "
+        "score."
+    )
 
 
 class BankUnknown(Problem):
-    """No bank of this id may call, so no consent can be for it."""
+    """No active bank has the ID."""
 
-    status, slug, title = 404, "unknown-bank", "The bank is not known"
-    usual = "There is no bank of this bank_id, or it was revoked; use the id that its consent request names."
+    status, slug, title = 404, "unknown-bank", "Unknown bank"
+    default_detail = "No active bank has this bank_id. Use the bank_id of the consent request."
 
 
 class ConsentUnknown(Problem):
-    """An id under which there is no consent that this caller may see."""
+    """The caller can see no consent with the ID."""
 
-    status, slug, title = 404, "unknown-consent", "The consent is not known"
-    usual = "No consent is recorded under this id; `GET /v1/consents` lists those there are."
+    status, slug, title = 404, "unknown-consent", "Unknown consent"
+    default_detail = "No consent has this ID. Use an ID from `GET /v1/consents`."
 
 
 class ConsentRequestUnknown(Problem):
-    """An id under which there is no request that this caller may see."""
+    """The caller can see no consent request with the ID."""
 
-    status, slug, title = 404, "unknown-consent-request", "The consent request is not known"
-    usual = "No consent request is recorded under this id; `GET /v1/consent-requests` lists those there are."
+    status, slug, title = 404, "unknown-consent-request", "Unknown consent request"
+    default_detail = "No consent request has this ID. Use an ID from `GET /v1/consent-requests`."
 
 
 class ReviewUnknown(Problem):
-    """An id under which nothing was asked to be looked at, by this seller."""
+    """The caller can see no review with the ID."""
 
-    status, slug, title = 404, "unknown-review", "The review is not known"
-    usual = "No review is recorded under this id; `GET /v1/reviews` lists those there are."
+    status, slug, title = 404, "unknown-review", "Unknown review"
+    default_detail = "No review has this ID. Use an ID from `GET /v1/reviews`."
 
 
 class MethodNotAllowed(Problem):
-    """A path that exists, called in a way that it does not answer."""
+    """The path does not support the method."""
 
-    status, slug, title = 405, "method-not-allowed", "The path does not answer this method"
-    usual = "The Allow header names the methods of this path."
+    status, slug, title = 405, "method-not-allowed", "Method not allowed"
+    default_detail = "This path does not support the method of the request. Use one that the Allow header lists."
 
 
 class BundleNotKept(Problem):
-    """The bundle that made a score is kept no more, or is damaged, so the score cannot be made again."""
+    """The bundle that issued a score is missing or damaged."""
 
-    status, slug, title = 409, "bundle-not-kept", "The model of the score is not kept"
-    usual = "The model that made this score is not kept whole; its operator puts bundles/ back from a backup."
+    status, slug, title = 409, "bundle-not-kept", "The model of the score is missing"
+    default_detail = (
+        "The model that issued this score is missing or damaged. Ask the operator to restore the folder bundles/ from "
+        "a backup."
+    )
 
 
 class IdempotencyKeyInFlight(Problem):
-    """A key under which another request is being worked on."""
+    """Another request with the key is in progress."""
 
-    status, slug, title = 409, "idempotency-key-in-flight", "A request with this key is being worked on"
-    usual = "Another request with this Idempotency-Key is not answered yet; send this one again after a second."
-    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+    status, slug, title = 409, "idempotency-key-in-flight", "A request with this key is in progress"
+    default_detail = "Another request with this Idempotency-Key is still in progress. Retry after one second."
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class ScoreNotReplayable(Problem):
-    """The stored inputs of a score do not meet the bundle that made it: they are not what was scored."""
+    """The stored inputs do not fit the bundle that issued the score."""
 
     status, slug, title = 409, "score-not-replayable", "The score cannot be replayed"
-    usual = "The stored inputs do not fit the score's model; `sellerscore ledger verify` tells what changed."
+    default_detail = (
+        "The stored inputs do not fit the model that issued this score. Ask the operator to run `sellerscore ledger "
+        "verify`."
+    )
 
 
 class ScoreOfEarlierFormat(Problem):
-    """The score was stored by an earlier version, whose assessments had other fields."""
+    """The score was stored by an earlier version, whose assessments have other fields."""
 
-    status, slug, title = 409, "score-of-earlier-format", "The score was stored in an earlier format"
-    usual = "It can be read and its receipt verified, but not replayed, compared or drawn. Request a new score."
+    status, slug, title = 409, "score-of-earlier-format", "The score has an earlier format"
+    default_detail = (
+        "This score has an earlier format. It can be read and its receipt verified, but not replayed, compared or "
+        "printed. Request a new score."
+    )
 
 
 class ConsentRequestClosed(Problem):
-    """A request that was granted or has expired can be declined no more."""
+    """The consent request was already granted or has expired."""
 
     status, slug, title = 409, "consent-request-closed", "The consent request is closed"
-    usual = "The request was granted or has expired; a consent is ended with `DELETE /v1/consents/{id}`."
+    default_detail = (
+        "The consent request was granted or has expired, so it cannot be declined. To end a consent, use `DELETE "
+        "/v1/consents/{id}`."
+    )
 
 
 class ScoresNotComparable(Problem):
-    """Two scores between which there is no change to tell: of two sellers, or not an earlier and a later one."""
+    """The two scores are not of one seller, or not in order of time."""
 
-    status, slug, title = 409, "scores-not-comparable", "The two scores cannot be compared"
-    usual = "Give in `since` an earlier score of the same seller; GET /v1/scores?seller_id= lists them."
+    status, slug, title = 409, "scores-not-comparable", "The scores cannot be compared"
+    default_detail = (
+        "The score in `since` must be an earlier score of the same seller. Use an ID from `GET /v1/scores?seller_id=`."
+    )
 
 
 class ReviewDecided(Problem):
-    """A decision is final: what was decided is decided once."""
+    """A decision on a review is final."""
 
-    status, slug, title = 409, "review-decided", "The review is decided"
-    usual = "The review was decided already, and a decision stands; the seller may ask for another."
+    status, slug, title = 409, "review-decided", "The review was already decided"
+    default_detail = "This review was already decided, and a decision is final. The seller can request another review."
 
 
 class TooManyReviews(Problem):
-    """A seller has as many reviews open as may be."""
+    """The seller has reached the limit of open reviews."""
 
-    status, slug, title = 409, "too-many-reviews", "Too many reviews are open"
-    usual = "As many reviews as may be are open at once; wait until one of them is decided."
+    status, slug, title = 409, "too-many-reviews", "Too many open reviews"
+    default_detail = "You have reached the limit of open reviews. Wait until one of them is decided."
 
 
 class ScoreErased(Problem):
-    """The seller was erased: that there was a score can still be proved, what it was cannot be read."""
+    """The seller was erased. The ledger still proves that the score was issued."""
 
-    status, slug, title = 410, "erased", "The score was erased with its seller"
-    usual = "The seller was erased, and with them what this score was; the ledger proves that it was given."
+    status, slug, title = 410, "erased", "The seller was erased"
+    default_detail = (
+        "The data of this seller were erased, including the content of this score. The ledger still proves that it "
+        "was issued."
+    )
 
 
 class ScorePastRetention(ScoreErased):
-    """What the score was is kept no more: that it was given can still be proved."""
+    """The retention period has ended. The ledger still proves that the score was issued."""
 
-    slug, title = "past-retention", "The score is past its time"
-    usual = "What this score was is no longer kept; the ledger and your receipt prove that it was given."
+    slug, title = "past-retention", "The retention period has ended"
+    default_detail = (
+        "The content of this score was deleted at the end of its retention period. The ledger and your receipt still "
+        "prove that it was issued."
+    )
 
 
 class LinkUsedUp(Problem):
-    """A login link that was used, has expired, or never was."""
+    """A login link that was used, has expired or never existed."""
 
-    status, slug, title = 410, "link-used-up", "The link works no more"
-    usual = "A login link works once, for ten minutes; open your score from your marketplace again."
+    status, slug, title = 410, "link-used-up", "This link has expired or was already used"
+    default_detail = "A login link works once and for ten minutes. Open your score from your marketplace again."
 
 
 class BodyTooLarge(Problem):
-    """More bytes than any request of this service needs."""
+    """The body exceeds the size limit."""
 
     status, slug, title = 413, "body-too-large", "The body is too large"
-    usual = f"The body is larger than {MAX_BODY_BYTES} bytes, the most that is read."
+    default_detail = f"The body exceeds the limit of {MAX_BODY_BYTES} bytes. Send a smaller body."
 
 
 class UnsupportedMediaType(Problem):
-    """A body that does not say that it is JSON."""
+    """The body is not declared as JSON."""
 
-    status, slug, title = 415, "unsupported-media-type", "The body is not declared as JSON"
-    usual = "Send the body as JSON with the header `Content-Type: application/json`."
+    status, slug, title = 415, "unsupported-media-type", "Unsupported content type"
+    default_detail = "The body is not declared as JSON. Send JSON with the header `Content-Type: application/json`."
 
 
 class IdempotencyKeyReused(Problem):
-    """A key that already stands for another request."""
+    """The key was already used for another request."""
 
-    status, slug, title = 422, "idempotency-key-reused", "The key stands for another request"
-    usual = "This Idempotency-Key was used for another request; repeat that one exactly, or take a new key."
+    status, slug, title = 422, "idempotency-key-reused", "The key belongs to another request"
+    default_detail = (
+        "This Idempotency-Key was already used for a different request. Repeat that request unchanged, or use a new "
+        "key."
+    )
 
 
 class InvalidRequest(Problem):
-    """A request that is readable, with values that are not allowed; the answer lists each."""
+    """The request has values that are not allowed. The response lists each of them."""
 
-    status, slug, title = 422, "invalid-request", "The request holds values that are not allowed"
-    usual = "Correct what `errors` lists and send the request again."
+    status, slug, title = 422, "invalid-request", "Invalid values"
+    default_detail = (
+        "The request has values that are not allowed. Correct those listed in `errors` and send the request again."
+    )
 
     def __init__(self, invalid: Sequence[Mapping[str, str]] = ()) -> None:
         self.invalid = invalid
@@ -380,63 +424,72 @@ class InvalidRequest(Problem):
 
 
 class TooManyRequests(Problem):
-    """A client that calls, or fails to prove itself, more often than it may."""
+    """The client exceeds its rate limit of calls or of failed authentications."""
 
     status, slug, title = 429, "too-many-requests", "Too many requests"
-    usual = "More calls, or more failed proofs of a client, than are allowed; wait the seconds that Retry-After says."
-    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
+    default_detail = (
+        "You have exceeded the rate limit of calls or of failed authentications. Wait the number of seconds in the "
+        "Retry-After header."
+    )
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "1"}
 
 
 class InternalError(Problem):
-    """A fault of the service; what went wrong is in its log under the request id, not in the answer."""
+    """An error of the service. The log has the cause under the request ID; the response does not."""
 
-    status, slug, title = 500, "internal-error", "The service failed"
-    usual = "An error that is not yours; report it with the request_id."
+    status, slug, title = 500, "internal-error", "Internal error"
+    default_detail = "The service failed; your request is not the cause. Report the request_id to the operator."
 
 
 class ScoreNotExplained(Problem):
-    """The model's contributions do not add up, and a score that cannot be explained is not given."""
+    """The contributions do not sum to the score, so no score is issued."""
 
     status, slug, title = 500, "score-not-explained", "The score cannot be explained"
-    usual = (
-        "The contributions of the model in force do not add up to its score, so none is given; report the request_id."
+    default_detail = (
+        "The contributions of the current model do not sum to the score, so no score was issued. Report the "
+        "request_id to the operator."
     )
 
 
 class LedgerDamaged(Problem):
-    """A row of the ledger is not what was written, so it is not shown as if it were."""
+    """A stored row differs from what was written, so it is not returned."""
 
     status, slug, title = 500, "ledger-damaged", "The stored score is damaged"
-    usual = "What is stored is not what was written, so it is not shown; report the request_id."
+    default_detail = (
+        "The stored score differs from what was written, so it is not returned. Report the request_id to the operator."
+    )
 
 
 class VectorsUnavailable(Problem):
-    """No feature vectors are stored, or they cannot be read."""
+    """There are no readable feature vectors."""
 
-    status, slug, title = 503, "no-vectors", "No feature vectors can be read"
-    usual = "The service has no readable feature vectors; its operator runs `sellerscore features` after an ingest."
+    status, slug, title = 503, "no-vectors", "No feature vectors"
+    default_detail = (
+        "The service has no readable feature vectors. Ask the operator to run `sellerscore features` after an ingest."
+    )
 
 
 class VectorsDoNotFitModel(Problem):
-    """Vectors made by another catalogue than the one that the model was trained with."""
+    """The vectors and the model have different feature catalogues."""
 
     status, slug, title = 503, "vectors-do-not-fit-model", "The vectors do not fit the model"
-    usual = (
-        "The stored feature vectors do not meet the model in force, so nothing was scored; its operator runs "
-        "`sellerscore features` with the model's catalogue, or trains and promotes a model, and restarts the service."
+    default_detail = (
+        "The stored feature vectors do not fit the current model, so nothing was scored. Ask the operator to run "
+        "`sellerscore features` with the catalogue of the model, or to train and promote a new model and restart the "
+        "service."
     )
 
 
 class DatabaseUnavailable(Problem):
-    """The database does not answer; nothing was stored, so the request may be sent again."""
+    """The database does not respond. Nothing was stored, so the request can be repeated."""
 
-    status, slug, title = 503, "database-unavailable", "The database does not answer"
-    usual = "The database does not answer, so nothing was stored; send the request again after a few seconds."
-    usual_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
+    status, slug, title = 503, "database-unavailable", "The database is unavailable"
+    default_detail = "The database does not respond, so nothing was stored. Retry after a few seconds."
+    default_headers: ClassVar[Mapping[str, str]] = {"Retry-After": "5"}
 
 
 class NotReady(Problem):
-    """A part that scoring needs is not there."""
+    """A component that scoring needs is unavailable."""
 
-    status, slug, title = 503, "not-ready", "The service is not ready to score"
-    usual = "database: the database does not answer."
+    status, slug, title = 503, "not-ready", "The service is not ready"
+    default_detail = "database: the database does not respond."

@@ -1,4 +1,4 @@
-"""Run the application on uvicorn: take the address first, then open everything, then say where it listens."""
+"""Runs the application on uvicorn, and prints its address and an example call."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ _GRACE_SECONDS = 10
 _PURPOSE = str(Purpose.CREDIT_APPLICATION)
 
 
-def run(settings: Settings, say: Callable[[str], None]) -> None:
-    """Serve until interrupted; `say` gets the lines that tell where, and a curl that works as printed.
+def run(settings: Settings, echo: Callable[[str], None]) -> None:
+    """Serve until interrupted. `echo` prints the address and a curl command that works as printed.
 
     Raises:
-        AddressTakenError: the address is not free.
-        StartError: a part cannot be opened.
-        ScoringError: the champion's bundle does not verify.
+        AddressTakenError: The address is not available.
+        StartError: A service cannot be opened.
+        ScoringError: The bundle of the champion does not verify.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # uvicorn stops serving and then raises what it was sent once more, which would end the process before it closes
-    signal.signal(signal.SIGTERM, _leave)
+    # uvicorn raises the signal again after it has stopped, which would end the process before it closes
+    signal.signal(signal.SIGTERM, _exit)
     with _listen(settings.host, settings.port) as listener:
-        # with port 0 the address is known only now, and tokens name it
+        # with port 0 the address is known only now, and tokens contain it
         settings = settings.model_copy(update={"public_url": settings.public_url or _address(listener)})
         config = _config(create_app(settings))
-        # uvicorn's own choice, which only its own start would take
+        # the loop of uvicorn's own start, which is not used here
         with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-            runner.run(_serve(config, listener, say))
+            runner.run(_serve(config, listener, echo))
 
 
-def _leave(number: int, _frame: object) -> None:
+def _exit(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
 def curl_of(credentials: str, address: str, seller_id: str) -> str:
-    """Return the shell command that gets a token, with the credentials in a netrc file, and scores a seller with it.
+    """Return a shell command that gets a token with the credentials in a netrc file, and scores a seller.
 
     Example: `curl -sS http://127.0.0.1:8000/v1/scores -H "Authorization: Bearer $(curl -sS --netrc-file ...)" ...`.
     """
@@ -83,50 +83,56 @@ def _config(app: FastAPI) -> uvicorn.Config:
     )
 
 
-async def _serve(config: uvicorn.Config, listener: socket.socket, say: Callable[[str], None]) -> None:
+async def _serve(config: uvicorn.Config, listener: socket.socket, echo: Callable[[str], None]) -> None:
     app: Any = config.app
-    # the lifespan runs here and not in uvicorn, which would answer its failure with a traceback
+    # the lifespan runs here, because uvicorn would print a traceback if it fails
     async with app.router.lifespan_context(app):
         address = _address(listener)
-        say(f"SellerScore listens on {address} (OpenAPI: {address}/openapi.json). Stop it with Ctrl+C.")
-        say(_how_to_call(app.state.services, address))
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.state.watch.soon)
+        echo(f"SellerScore listens on {address} (OpenAPI: {address}/openapi.json). Stop it with Ctrl+C.")
+        echo(_example_call(app.state.services, address))
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, app.state.reloader.wake)
         await uvicorn.Server(config).serve(sockets=[listener])
 
 
-def _how_to_call(services: Services, address: str) -> str:
+def _example_call(services: Services, address: str) -> str:
     try:
         example = example_vector(services.vectors, services.champion.bundle, datetime.now(UTC).date())
     except (StoreError, ScoringError) as error:
-        return f"It cannot score yet: {error}"
+        return f"The service cannot score yet: {error}"
     if example is None:
-        return "It cannot score yet: the latest snapshot holds no seller; run `sellerscore ingest` with some."
+        return "The service cannot score yet: the latest snapshot has no sellers. Run `sellerscore ingest`."
     settings = services.settings
-    found = demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)) if settings.demo_bank else None
-    if found is None:
-        return 'Call it as one of your banks; `sellerscore bank create "Example name"` makes one.'
-    demo_products(found, services.engine, services.champion.bundle.policy.bands)
-    if not demo_consent(found, services.engine, services.ledger, example.seller_id, _PURPOSE):
-        return "The demo bank may score no seller: the consent was revoked; `POST /v1/consents` grants another."
-    curl = curl_of(str(found), address, example.seller_id)
+    credentials = demo_bank(settings.demo_bank_path, services.engine, datetime.now(UTC)) if settings.demo_bank else None
+    if credentials is None:
+        return 'Call it as one of your banks. Create one with `sellerscore bank create "Example name"`.'
+    demo_products(credentials, services.engine, services.champion.bundle.policy.bands)
+    if not demo_consent(credentials, services.engine, services.ledger, example.seller_id, _PURPOSE):
+        return (
+            "The demo bank cannot score a seller: the consent was revoked. Record a new one with `POST /v1/consents`."
+        )
+    curl = curl_of(str(credentials), address, example.seller_id)
     page = login_url(services.engine, UserKind.SELLER, example.seller_id, address, by=RECORDED_BY)
-    return f"Score a seller, as the demo bank:\n  {curl}\nLook at that seller's pages (the link works once):\n  {page}"
+    return (
+        f"Score a seller, as the demo bank:\n  {curl}\nOpen the pages of that seller (the link works once):\n  {page}"
+    )
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # named as TCP, since asyncio asks for that before it sends small packets at once: without it the body of an answer
-    # waits for the far side's delayed acknowledgement of its head, some 40 ms
+    # with the protocol TCP, which asyncio needs to disable Nagle's algorithm: otherwise the body of a response waits
+    # about 40 ms for the delayed acknowledgement of its headers
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        # a service that was just stopped leaves its address in TIME_WAIT
+        # the address of a stopped service stays in TIME_WAIT
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
         listener.listen()
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        raise AddressTakenError(f"Cannot listen on {host}:{port} ({reason}); stop what does, or use --port.") from error
+        raise AddressTakenError(
+            f"Cannot listen on {host}:{port} ({reason}). Stop the other program, or use --port."
+        ) from error
     return listener
 
 

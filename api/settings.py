@@ -1,4 +1,4 @@
-"""Settings of the service, read from SELLERSCORE_* variables when asked for. No secret has a default."""
+"""Settings of the service, from SELLERSCORE_* variables. No secret has a default."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,29 +13,29 @@ from features.home import state_folder
 
 
 def _database(url: str) -> str:
-    # the address may hold a password, so the message does not repeat it
+    # the message must not repeat the value, which may hold a password
     if not url.startswith(("sqlite:///", "postgresql://")):
-        raise ValueError("must begin with sqlite:/// and name a file, or with postgresql:// and name a database")
+        raise ValueError("must be sqlite:/// and a file, or postgresql:// and a database")
     return url
 
 
 def _web(url: str) -> str:
-    # the address may hold a secret, so the message does not repeat it
+    # the message must not repeat the value, which may hold a secret
     if not url.startswith(("http://", "https://")):
-        raise ValueError("must begin with https:// or http://")
+        raise ValueError("must start with https:// or http://")
     return url
 
 
 def without_login(url: str) -> str:
-    """Return a web address that holds no user or password.
+    """Return a URL that has no user or password.
 
     Raises:
-        ValueError: it holds one, which nobody would be told: it would be taken for a part of the host.
+        ValueError: It has one, which would be sent as part of the host.
     """
     if "@" in urlsplit(_web(url)).netloc:
         raise ValueError(
-            "must not hold a user or password before the host; give the receiver's secret in path or query, as in "
-            "https://notary.example/checkpoints?key=..., or let the receiver trust this host"
+            "must not have a user or password before the host. Put the secret of the receiver into the path or query, "
+            "as in https://notary.example/checkpoints?key=..., or configure the receiver to trust this host"
         )
     return url
 
@@ -44,14 +44,14 @@ def _address(url: str) -> str:
     return _web(url).rstrip("/")
 
 
-def _beside(known: dict[str, Any], name: str) -> str:
-    # the home folder is not in `known` where it was refused; a path may hold what an address must escape
-    file = known.get("home", Path()) / name
+def _in_home(values: dict[str, Any], name: str) -> str:
+    # `home` is absent if it was invalid; a path may hold characters that a URL must escape
+    file = values.get("home", Path()) / name
     return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
 
 
 class Settings(BaseSettings):
-    """Where the service keeps and finds things, and where it listens.
+    """Settings of the service: state folder, databases, addresses, limits and periods.
 
     Example: with `SELLERSCORE_PORT=8080` set, `load_settings().port` is 8080.
     """
@@ -60,43 +60,45 @@ class Settings(BaseSettings):
 
     home: Annotated[Path, AfterValidator(Path.absolute)] = Field(default_factory=state_folder)
     database_url: Annotated[str, AfterValidator(_database)] = Field(
-        default_factory=lambda known: _beside(known, "sellerscore.db")
+        default_factory=lambda values: _in_home(values, "sellerscore.db")
     )
     mlflow_uri: str = Field(
-        # mlflow's own variable and no other, since training reads that one
+        # MLflow's own variable, which training uses too
         validation_alias="MLFLOW_TRACKING_URI",
-        default_factory=lambda known: _beside(known, "mlflow.db"),
+        default_factory=lambda values: _in_home(values, "mlflow.db"),
     )
     host: str = "127.0.0.1"
-    port: int = Field(default=8000, ge=0, le=65_535, description="0 lets the system choose a free one.")
+    port: int = Field(default=8000, ge=0, le=65_535, description="0 selects a free port.")
     public_url: Annotated[str, AfterValidator(_address)] | None = Field(
-        default=None, description="Where banks reach the service, as tokens and assertions name it."
+        default=None, description="Address at which banks reach the service; tokens and assertions contain it."
     )
     score_validity_days: int = Field(default=30, ge=1, le=366)
-    idempotency_days: int = Field(default=7, ge=1, le=366, description="How long an Idempotency-Key is remembered.")
-    rate_limit_calls: int = Field(default=6_000, ge=1, description="Calls a client may make in the time below.")
+    idempotency_days: int = Field(default=7, ge=1, le=366, description="How long an Idempotency-Key is stored.")
+    rate_limit_calls: int = Field(default=6_000, ge=1, description="Calls per client in the time below.")
     rate_limit_seconds: int = Field(default=60, ge=1, le=86_400)
-    failed_logins: int = Field(default=30, ge=1, description="Failed proofs of one client at one address, likewise.")
+    failed_logins: int = Field(default=30, ge=1, description="Failed authentications per client and address.")
     failed_logins_seconds: int = Field(default=60, ge=1, le=86_400)
     refresh_seconds: int = Field(
-        default=60, ge=1, le=86_400, description="How often a service looks for another champion and for new keys."
+        default=60, ge=1, le=86_400, description="Interval of checks for a new champion and new keys."
     )
     checkpoint_url: Annotated[str, AfterValidator(without_login)] | None = Field(
-        default=None, description="Where signed checkpoints of the ledger are posted while serving."
+        default=None, description="URL to which signed checkpoints of the ledger are posted."
     )
-    checkpoint_minutes: int = Field(default=60, ge=1, le=10_080, description="How often.")
+    checkpoint_minutes: int = Field(default=60, ge=1, le=10_080, description="Interval of checkpoints.")
     retention_days: int | None = Field(
-        default=None, ge=1, description="Days after which `ledger retain` drops what scores were; for ever if unset."
+        default=None,
+        ge=1,
+        description="Days after which `ledger retain` deletes the contents of scores; never if unset.",
     )
     oidc_issuer: Annotated[str, AfterValidator(_address)] | None = Field(
-        default=None, description="The OpenID Connect provider that logs sellers in, beside the platform's links."
+        default=None, description="OpenID Connect provider for seller logins, in addition to links of the platform."
     )
-    oidc_client_id: str | None = Field(default=None, description="This service's id at that provider.")
-    oidc_client_secret: SecretStr | None = Field(default=None, description="Its secret; none for a public client.")
-    oidc_claim: str = Field(default="sub", description="The claim of the ID token that is the platform's seller id.")
+    oidc_client_id: str | None = Field(default=None, description="Client ID of this service at the provider.")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="Client secret; unset for a public client.")
+    oidc_claim: str = Field(default="sub", description="Claim of the ID token with the platform's seller ID.")
     demo_bank: bool = Field(
         default=False,
-        description="Where there is no client yet, make a bank to try with, and record a seller's consent for it.",
+        description="If there is no client yet, create a demo bank and record a seller's consent for it.",
     )
 
     @property
@@ -111,7 +113,7 @@ class Settings(BaseSettings):
 
     @property
     def keys_path(self) -> Path:
-        """The folder of the service's own keys, each in a file or folder of its name."""
+        """The folder of the service's own keys."""
         return self.home / "keys"
 
     @property
@@ -126,30 +128,30 @@ class Settings(BaseSettings):
 
     @property
     def demo_bank_path(self) -> Path:
-        """The file of the demo bank's credentials, made at the first run, for its owner alone."""
+        """The private file of the demo bank's credentials, created at the first start."""
         return self.home / "demo-bank.netrc"
 
     @property
     def issuer(self) -> str:
-        """The name of this service in the tokens that it gives: where it is reached."""
+        """The issuer in tokens: the address of the service."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url or f"http://{host}:{self.port}"
 
 
-def load_settings(**given: object) -> Settings:
-    """Read the settings from the environment; what is `given` and not None comes first.
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings from the environment. Overrides that are not None take precedence.
 
     Example: `load_settings(port=8080, host=None)` takes the host from SELLERSCORE_HOST or its default.
 
     Raises:
-        SettingsError: a value is not allowed; the message names the variable and the rule, not the value.
+        SettingsError: A value is not allowed. The message names the variable and the rule, not the value.
     """
-    values: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    values: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
     try:
         return Settings(**values)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         name = "_".join(str(part) for part in first["loc"]).upper()
         raise SettingsError(
-            f"The setting {name} (SELLERSCORE_{name} or its option) is not allowed: {first['msg']}."
+            f"The value of the setting {name} (SELLERSCORE_{name} or its option) is invalid: {first['msg']}."
         ) from error

@@ -1,7 +1,7 @@
-"""Who calls, and what they may: the right that an endpoint needs stands in its signature, as a parameter's type.
+"""Authorization of API calls: the kind of caller and the scope that an endpoint requires are in its signature.
 
-A token is looked at before the body, so that a stranger learns nothing of what is accepted; and the client is looked up
-at every request, so that one who was revoked is refused at once, whatever tokens it holds.
+The token is verified before the body is read, so an unauthorized caller learns nothing about valid bodies. The client
+is looked up for each request, so a revoked client is rejected at once, even if its tokens have not expired.
 """
 
 from collections.abc import Callable, Coroutine, Sequence
@@ -19,27 +19,8 @@ from api import errors
 from api.auth import clients
 from api.auth.clients import Client
 from api.auth.scopes import SCOPE_DESCRIPTIONS, ClientKind, Scope
-from api.auth.tokens import TOKEN_PATH, Claims
+from api.auth.tokens import TOKEN_PATH, Auth, Claims
 from api.kit.database import transaction
-from api.services import Services
-
-REFUSALS: Final = (
-    errors.NotAuthenticated,
-    errors.InvalidToken,
-    errors.WrongCaller,
-    errors.InsufficientScope,
-    errors.TooManyRequests,
-)
-"""What every endpoint that needs a caller may answer."""
-
-RATE_HEADERS: Final[dict[str, dict[str, Any]]] = {
-    "RateLimit-Policy": {"description": "How often this client may call.", "schema": {"type": "string"}},
-    "RateLimit": {
-        "description": "Calls that are left, and the seconds until all are there again; on every answer to a client.",
-        "schema": {"type": "string"},
-    },
-}
-"""Headers of every answer to a known client, for OpenAPI."""
 
 _oauth2 = OAuth2(
     flows=OAuthFlows(
@@ -48,15 +29,15 @@ _oauth2 = OAuth2(
         )
     ),
     scheme_name="oauth2",
-    description=f"Client credentials: `POST {TOKEN_PATH}` gives a token of ten minutes. `sellerscore bank create` "
-    "makes a client.",
+    description=f"Client credentials: `POST {TOKEN_PATH}` issues a token that is valid for ten minutes. `sellerscore "
+    "bank create` creates a client.",
     auto_error=False,
 )
 
 
 @dataclass(frozen=True)
 class Caller:
-    """A client that proved itself with a token and is not revoked."""
+    """An authenticated client that is not revoked."""
 
     kind: ClassVar[ClientKind]
 
@@ -65,7 +46,7 @@ class Caller:
 
 
 class Bank(Caller):
-    """A bank; it sees its own records alone."""
+    """A bank. It can see only its own records."""
 
     kind = ClientKind.BANK
 
@@ -77,72 +58,72 @@ class Platform(Caller):
 
 
 class Operator(Caller):
-    """Whoever runs the service."""
+    """The operator of the service."""
 
     kind = ClientKind.OPERATOR
 
 
-_CALLERS: Final[dict[ClientKind, type[Caller]]] = {each.kind: each for each in (Bank, Platform, Operator)}
+_CALLERS: Final[dict[ClientKind, type[Caller]]] = {caller.kind: caller for caller in (Bank, Platform, Operator)}
 
 
-class _Needed:
-    """What `needs` asks for; the route has looked at it before this is called."""
+class _RequiredScope:
+    """The dependency of `require_scope`. The route has already authorized the caller."""
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
 
     async def __call__(self, request: Request, _: Annotated[str | None, Depends(_oauth2)]) -> Caller:
-        """Return the caller that the route found."""
+        """Return the caller that the route authorized."""
         caller: Caller = request.state.caller
         return caller
 
 
 def require_scope(scope: Scope) -> Any:
-    """Ask, in an endpoint's signature, for a caller whose token has a scope; the annotated type is the kind.
+    """Require a caller whose token has a scope. The annotated type of the parameter is the required kind.
 
-    Example: `bank: Annotated[Bank, needs(Scope.SCORES_WRITE)]`, on a router with `route_class=CallerFirst`;
-    `Bank | Operator` lets both in.
+    Example: `bank: Annotated[Bank, require_scope(Scope.SCORES_WRITE)]`, on a router with
+    `route_class=AuthenticatedRoute`. `Bank | Operator` allows both kinds.
     """
-    return Security(_Needed(scope), scopes=[str(scope)])
+    return Security(_RequiredScope(scope), scopes=[str(scope)])
 
 
 class AuthenticatedRoute(APIRoute):
-    """A route that looks at the token before it reads a body; each endpoint says with `needs` whom it answers.
+    """A route that authorizes the caller before it reads a body. Each endpoint must use `require_scope`.
 
-    Example: `APIRouter(route_class=CallerFirst)`.
+    Example: `APIRouter(route_class=AuthenticatedRoute)`.
 
     Raises:
-        TypeError: an endpoint says nothing of its caller; the service does not begin.
+        TypeError: An endpoint does not use `require_scope`; the service does not start.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the framework's handler behind the look at the token."""
-        answer = super().get_route_handler()
-        kinds, scope = self._needed()
+        """Return the handler of the framework, preceded by the authorization."""
+        handle = super().get_route_handler()
+        kinds, scope = self._requirement()
 
-        async def answer_caller(request: Request) -> Response:
-            request.state.caller = await _permitted(request, kinds, scope)
-            return await answer(request)
+        async def handle_authorized(request: Request) -> Response:
+            request.state.caller = await _authorize(request, kinds, scope)
+            return await handle(request)
 
-        return answer_caller
+        return handle_authorized
 
-    def _needed(self) -> tuple[frozenset[ClientKind], Scope]:
-        found = [each for each in self.dependant.dependencies if isinstance(each.call, _Needed)]
-        if len(found) != 1 or not isinstance(found[0].call, _Needed) or found[0].name is None:
-            raise TypeError(f"The endpoint {self.path} must have one parameter with `needs`, which says who may call.")
-        asked = get_type_hints(self.endpoint)[found[0].name]
-        return frozenset(each.kind for each in get_args(asked) or (asked,)), found[0].call.scope
+    def _requirement(self) -> tuple[frozenset[ClientKind], Scope]:
+        required = [each for each in self.dependant.dependencies if isinstance(each.call, _RequiredScope)]
+        if len(required) != 1 or not isinstance(required[0].call, _RequiredScope) or required[0].name is None:
+            raise TypeError(f"The endpoint {self.path} must have exactly one parameter with `require_scope`.")
+        annotated = get_type_hints(self.endpoint)[required[0].name]
+        return frozenset(each.kind for each in get_args(annotated) or (annotated,)), required[0].call.scope
 
 
-async def _permitted(request: Request, kinds: frozenset[ClientKind], scope: Scope) -> Caller:
-    services: Services = request.app.state.services
-    claims = _claims(request, services, await _oauth2(request))
-    standing = services.access.limits.calls.spend(claims.client_id)
-    # said on every answer from here on, by the middleware
-    request.state.answer_headers = standing.headers
-    if not standing.allowed:
-        raise errors.TooManyRequests(headers=standing.headers)
-    client = await services.batches.ask(_in_force, (services.engine, claims.client_id))
+async def _authorize(request: Request, kinds: frozenset[ClientKind], scope: Scope) -> Caller:
+    auth: Auth = request.app.state.services.auth
+    claims = _read_token(request, auth, await _oauth2(request))
+    limit = auth.limits.calls.consume(claims.client_id)
+    # the middleware adds these to every response, problems included
+    request.state.response_headers = limit.headers
+    if not limit.allowed:
+        raise errors.TooManyRequests(headers=limit.headers)
+    client = await auth.batcher.submit(_find_active_clients, (auth.engine, claims.client_id))
     if client.kind not in kinds:
         raise errors.WrongCaller
     if scope not in claims.scopes:
@@ -150,22 +131,21 @@ async def _permitted(request: Request, kinds: frozenset[ClientKind], scope: Scop
     return _CALLERS[client.kind](client.id, client.name)
 
 
-def _claims(request: Request, services: Services, authorization: str | None) -> Claims:
+def _read_token(request: Request, auth: Auth, authorization: str | None) -> Claims:
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise errors.NotAuthenticated
     try:
-        return services.access.tokens.read(token.strip(), datetime.now(UTC))
+        return auth.tokens.read(token.strip(), datetime.now(UTC))
     except errors.InvalidToken:
-        address = request.client.host if request.client else ""
-        failed = services.access.limits.failures_of_address.spend(address)
-        if not failed.allowed:
-            raise errors.TooManyRequests(headers=failed.headers) from None
+        limit = auth.limits.failures_of_address.consume(request.client.host if request.client else "")
+        if not limit.allowed:
+            raise errors.TooManyRequests(headers=limit.headers) from None
         raise
 
 
-def _in_force(asked: Sequence[tuple[Engine, str]]) -> list[Client | Exception]:
-    """Look up at once all clients whose requests have come; a client who was revoked is none."""
-    with transaction(asked[0][0]) as connection:
-        found = clients.find_active(connection, {client_id for _, client_id in asked})
-    return [found.get(client_id) or errors.InvalidToken() for _, client_id in asked]
+def _find_active_clients(requests: Sequence[tuple[Engine, str]]) -> list[Client | Exception]:
+    # one query for all requests of a batch
+    with transaction(requests[0][0]) as connection:
+        active = clients.find_active(connection, {client_id for _, client_id in requests})
+    return [active.get(client_id) or errors.InvalidToken() for _, client_id in requests]

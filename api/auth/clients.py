@@ -1,8 +1,7 @@
-"""The tables of clients, of their secrets and public keys, and of the assertions that were used.
+"""API clients and their credentials: tables, and the operations create, rotate, revoke and list.
 
-A client is never deleted, only revoked: scores name the bank that they were made for. A secret is a hash here.
-
-What an operator does with clients: create, rotate, revoke and list them. Each change is one transaction.
+A client is never deleted, only revoked, because scores name the bank that they were issued for. Secrets are stored as
+hashes.
 """
 
 from __future__ import annotations
@@ -35,7 +34,12 @@ from sqlalchemy.exc import IntegrityError
 from api.auth.credentials import NewSecret, PublicKey, make_secret
 from api.auth.scopes import ClientKind
 from api.errors import AccessError
-from api.kit.database import UtcDateTime, metadata, transaction
+from api.kit.database import UtcDateTime, insert_row, metadata, row_to, transaction
+
+OVERLAP: Final = timedelta(hours=24)
+"""How long a replaced credential stays valid, so that a bank can switch without an interruption."""
+
+_MAX_NAME: Final = 200
 
 clients = Table(
     "clients",
@@ -47,7 +51,6 @@ clients = Table(
     Column("revoked_at", UtcDateTime(), nullable=True),
 )
 
-
 _secrets = Table(
     "client_secrets",
     metadata,
@@ -57,7 +60,6 @@ _secrets = Table(
     Column("created_at", UtcDateTime(), nullable=False),
     Column("expires_at", UtcDateTime(), nullable=True),
 )
-
 
 _keys = Table(
     "client_keys",
@@ -69,7 +71,6 @@ _keys = Table(
     Column("expires_at", UtcDateTime(), nullable=True),
 )
 
-
 _used_assertions = Table(
     "used_assertions",
     metadata,
@@ -78,19 +79,15 @@ _used_assertions = Table(
     Column("expires_at", UtcDateTime(), nullable=False, index=True),
 )
 
-
-# built once: making a statement takes longer than running it
-_IN_FORCE: Final = select(clients).where(
+# built once: building a statement takes longer than running it
+_SELECT_ACTIVE: Final = select(clients).where(
     clients.c.id.in_(bindparam("ids", expanding=True)), clients.c.revoked_at.is_(None)
 )
 
 
-_CREDENTIALS: Final = (_secrets, _keys)
-
-
 @dataclass(frozen=True)
 class Client:
-    """Who may call; once revoked, never again."""
+    """An API client. A revoked client stays revoked."""
 
     id: str
     kind: ClientKind
@@ -101,7 +98,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Credential:
-    """What a client proves itself with, as lists show it: the name of a secret or the thumbprint of a key."""
+    """A credential as lists show it: the name of a secret or the thumbprint of a key."""
 
     name: str
     created_at: datetime
@@ -110,96 +107,60 @@ class Credential:
 
 @dataclass(frozen=True)
 class Credentials:
-    """All that a client may prove itself with now or once could."""
+    """All credentials of a client, expired ones included."""
 
     secrets: tuple[Credential, ...]
     keys: tuple[Credential, ...]
 
 
-def insert_client(connection: Connection, client: Client) -> None:
-    """Store a client under its id, which is new."""
-    connection.execute(insert(clients).values(**{**vars(client), "kind": str(client.kind)}))
+@dataclass(frozen=True)
+class CreatedClient:
+    """A client and its new secret, which cannot be shown again. The secret is None if the client has a key."""
+
+    client: Client
+    secret: str | None = field(repr=False)
+    old_until: datetime | None = None
+
+
+_to_client = row_to(Client)
 
 
 def find_client(connection: Connection, client_id: str) -> Client | None:
-    """Return the client with the id, revoked or not, or None."""
-    found = connection.execute(select(clients).where(clients.c.id == client_id)).one_or_none()
-    return None if found is None else _client(*found)
+    """Return a client, revoked or not, or None."""
+    return _to_client(connection.execute(select(clients).where(clients.c.id == client_id)).one_or_none())
 
 
 def find_active(connection: Connection, client_ids: Collection[str]) -> dict[str, Client]:
-    """Return those of these clients who are there and not revoked."""
-    found = connection.execute(_IN_FORCE, {"ids": list(client_ids)})
-    return {each.id: each for each in (_client(*values) for values in found)}
-
-
-def clients_of_kind(connection: Connection, kind: ClientKind) -> list[Client]:
-    """Return all clients of a kind, oldest first."""
-    wanted = select(clients).where(clients.c.kind == str(kind)).order_by(clients.c.created_at, clients.c.id)
-    return [_client(*found) for found in connection.execute(wanted)]
+    """Return those of the clients that exist and are not revoked."""
+    rows = connection.execute(_SELECT_ACTIVE, {"ids": list(client_ids)})
+    return {client.id: client for client in map(_to_client, rows)}
 
 
 def any_client(connection: Connection) -> bool:
-    """Tell whether there ever was a client."""
+    """Return whether a client was ever created."""
     return connection.execute(select(clients.c.id).limit(1)).first() is not None
 
 
-def store_revocation(connection: Connection, client_id: str, now: datetime) -> None:
-    """Mark a client as revoked; one that already is keeps its moment."""
-    unrevoked = (clients.c.id == client_id) & clients.c.revoked_at.is_(None)
-    connection.execute(update(clients).where(unrevoked).values(revoked_at=now))
-
-
-def add_secret(connection: Connection, client_id: str, *, name: str, hashed: str, now: datetime) -> None:
-    """Store the hash of a new secret, good until a rotation ends it."""
-    connection.execute(insert(_secrets).values(client_id=client_id, name=name, hash=hashed, created_at=now))
-
-
-def add_key(connection: Connection, client_id: str, *, thumbprint: str, jwk: Mapping[str, str], now: datetime) -> None:
-    """Store a client's public key; one that it had before is its key again."""
-    same = (_keys.c.client_id == client_id) & (_keys.c.thumbprint == thumbprint)
-    connection.execute(delete(_keys).where(same))
-    values = {"client_id": client_id, "thumbprint": thumbprint, "jwk": json.dumps(dict(jwk)), "created_at": now}
-    connection.execute(insert(_keys).values(**values))
-
-
-def end_credentials(connection: Connection, client_id: str, moment: datetime) -> None:
-    """Let every secret and key of a client end at a moment, unless it ends before."""
-    for table in _CREDENTIALS:
-        later = or_(table.c.expires_at.is_(None), table.c.expires_at > moment)
-        connection.execute(update(table).where(table.c.client_id == client_id, later).values(expires_at=moment))
-
-
 def find_secret_hash(connection: Connection, client_id: str, name: str, now: datetime) -> str | None:
-    """Return the hash of a client's secret of that name, None where it has none that is good now."""
-    wanted = select(_secrets.c.hash).where(
-        _secrets.c.client_id == client_id, _secrets.c.name == name, _valid_credential(_secrets, now)
+    """Return the hash of a client's secret of that name, or None if it has no such valid secret."""
+    query = select(_secrets.c.hash).where(
+        _secrets.c.client_id == client_id, _secrets.c.name == name, _is_valid(_secrets, now)
     )
-    return connection.execute(wanted).scalar_one_or_none()
+    return connection.execute(query).scalar_one_or_none()
 
 
 def public_keys(connection: Connection, client_id: str, now: datetime) -> list[dict[str, str]]:
-    """Return the public keys of a client that are good now, newest first."""
-    wanted = select(_keys.c.jwk).where(_keys.c.client_id == client_id, _valid_credential(_keys, now))
-    return [json.loads(jwk) for jwk in connection.scalars(wanted.order_by(_keys.c.created_at.desc()))]
-
-
-def credentials(connection: Connection, client_id: str) -> Credentials:
-    """Return what a client proves itself with, oldest first."""
-    return Credentials(
-        _rows_of_kind(connection, _secrets.c.name, client_id), _rows_of_kind(connection, _keys.c.thumbprint, client_id)
-    )
+    """Return the valid public keys of a client, newest first."""
+    query = select(_keys.c.jwk).where(_keys.c.client_id == client_id, _is_valid(_keys, now))
+    return [json.loads(jwk) for jwk in connection.scalars(query.order_by(_keys.c.created_at.desc()))]
 
 
 def use_assertion(connection: Connection, client_id: str, jti_digest: str, *, until: datetime, now: datetime) -> bool:
-    """Remember that a client used an assertion, and tell whether that was the first time.
-
-    Those that have expired are forgotten on the way: their time alone refuses them.
-    """
+    """Store the use of an assertion, and return whether it was the first. Delete expired uses."""
     connection.execute(delete(_used_assertions).where(_used_assertions.c.expires_at <= now))
     values = {"client_id": client_id, "jti_digest": jti_digest, "expires_at": until}
     try:
-        # a savepoint, since PostgreSQL would take nothing more in a transaction with a failed statement
+        # a savepoint, because PostgreSQL aborts a transaction in which a statement failed
         with connection.begin_nested():
             connection.execute(insert(_used_assertions).values(**values))
     except IntegrityError:
@@ -207,53 +168,23 @@ def use_assertion(connection: Connection, client_id: str, jti_digest: str, *, un
     return True
 
 
-def _rows_of_kind(connection: Connection, name: Column[Any], client_id: str) -> tuple[Credential, ...]:
-    table = name.table
-    wanted = select(name, table.c.created_at, table.c.expires_at).where(table.c.client_id == client_id)
-    return tuple(Credential(*found) for found in connection.execute(wanted.order_by(table.c.created_at)))
-
-
-def _valid_credential(table: Table, now: datetime) -> ColumnElement[bool]:
-    return or_(table.c.expires_at.is_(None), table.c.expires_at > now)
-
-
-def _client(client_id: str, kind: str, *rest: Any) -> Client:
-    return Client(client_id, ClientKind(kind), *rest)
-
-
-OVERLAP: Final = timedelta(hours=24)
-"""How long a credential lives on beside the one that replaces it, so that a bank may change it without a gap."""
-
-
-_LONGEST_NAME: Final = 200
-
-
-@dataclass(frozen=True)
-class CreatedClient:
-    """A client with its new secret, which nobody can show again; None where it has a key of its own."""
-
-    client: Client
-    secret: str | None = field(repr=False)
-    old_until: datetime | None = None
-
-
 def create_client(
     engine: Engine, kind: ClientKind, name: str, *, key: PublicKey | None = None, now: datetime
 ) -> CreatedClient:
-    """Make a client, with a secret or with the public key that it registers.
+    """Create a client with a secret, or with the public key that it registers.
 
-    Example: `create(engine, Kind.BANK, "Bank of the North", now=now).secret` is what the bank gets, once.
+    Example: `create_client(engine, ClientKind.BANK, "Bank of the North", now=now).secret` is the secret of the bank.
 
     Raises:
-        AccessError: the name is empty, too long or not printable.
-        DatabaseUnavailable: nothing was made.
+        AccessError: The name is empty, too long or not printable.
+        DatabaseUnavailable: Nothing was created.
     """
-    if not name.strip() or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise AccessError(f"The name must be 1 to {_LONGEST_NAME} printable characters.")
+    if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
+        raise AccessError(f"Invalid client name. Use 1 to {_MAX_NAME} printable characters.")
     client = Client(f"{kind}-{secrets.token_hex(8)}", kind, name.strip(), now, None)
     secret = None if key else make_secret()
     with transaction(engine, writes=True) as connection:
-        insert_client(connection, client)
+        insert_row(connection, clients, client)
         _add_credential(connection, client.id, key or secret, now)
     return CreatedClient(client, secret.text if secret else None)
 
@@ -261,50 +192,80 @@ def create_client(
 def rotate_credential(
     engine: Engine, kind: ClientKind, client_id: str, *, key: PublicKey | None, overlap: timedelta, now: datetime
 ) -> CreatedClient:
-    """Give a client a new secret, or the key that it registers; what it had before ends after the overlap.
+    """Give a client a new secret or public key. Its former credentials expire after the overlap.
 
     Raises:
-        AccessError: there is no such client, or it is revoked.
-        DatabaseUnavailable: nothing was changed.
+        AccessError: The client does not exist or is revoked.
+        DatabaseUnavailable: Nothing was changed.
     """
     secret = None if key else make_secret()
     with transaction(engine, writes=True) as connection:
         client = _require_client(connection, kind, client_id)
         if client.revoked_at is not None:
-            raise AccessError(f"The {kind} {client_id} is revoked, which is for good; create another.")
-        end_credentials(connection, client_id, now + overlap)
+            raise AccessError(f"The {kind} {client_id} is revoked, which cannot be undone. Create a new one.")
+        _expire_credentials(connection, client_id, now + overlap)
         _add_credential(connection, client_id, key or secret, now)
     return CreatedClient(client, secret.text if secret else None, now + overlap)
 
 
 def revoke_client(engine: Engine, kind: ClientKind, client_id: str, now: datetime) -> Client:
-    """Refuse a client from now on, with tokens that it holds too.
+    """Reject a client from now on, including its unexpired tokens. A second call changes nothing.
 
     Raises:
-        AccessError: there is no such client.
-        DatabaseUnavailable: nothing was changed.
+        AccessError: The client does not exist.
+        DatabaseUnavailable: Nothing was changed.
     """
     with transaction(engine, writes=True) as connection:
         _require_client(connection, kind, client_id)
-        store_revocation(connection, client_id, now)
+        active = (clients.c.id == client_id) & clients.c.revoked_at.is_(None)
+        connection.execute(update(clients).where(active).values(revoked_at=now))
         return _require_client(connection, kind, client_id)
 
 
 def list_clients(engine: Engine, kind: ClientKind) -> Mapping[Client, Credentials]:
-    """Return the clients of a kind, oldest first, and what each proves itself with."""
+    """Return the clients of a kind with their credentials, oldest first."""
+    query = select(clients).where(clients.c.kind == str(kind)).order_by(clients.c.created_at, clients.c.id)
     with transaction(engine) as connection:
-        return {each: credentials(connection, each.id) for each in clients_of_kind(connection, kind)}
+        rows = connection.execute(query).all()
+        return {client: _credentials(connection, client.id) for client in map(_to_client, rows)}
 
 
-def _add_credential(connection: Connection, client_id: str, given: PublicKey | NewSecret | None, now: datetime) -> None:
-    if isinstance(given, PublicKey):
-        add_key(connection, client_id, thumbprint=given.thumbprint, jwk=given.members, now=now)
-    elif given is not None:
-        add_secret(connection, client_id, name=given.name, hashed=given.hash, now=now)
+def _credentials(connection: Connection, client_id: str) -> Credentials:
+    def of(name: Column[Any]) -> tuple[Credential, ...]:
+        table = name.table
+        query = select(name, table.c.created_at, table.c.expires_at).where(table.c.client_id == client_id)
+        return tuple(Credential(*row) for row in connection.execute(query.order_by(table.c.created_at)))
+
+    return Credentials(of(_secrets.c.name), of(_keys.c.thumbprint))
+
+
+def _is_valid(table: Table, now: datetime) -> ColumnElement[bool]:
+    return or_(table.c.expires_at.is_(None), table.c.expires_at > now)
+
+
+def _expire_credentials(connection: Connection, client_id: str, at: datetime) -> None:
+    for table in (_secrets, _keys):
+        later = or_(table.c.expires_at.is_(None), table.c.expires_at > at)
+        connection.execute(update(table).where(table.c.client_id == client_id, later).values(expires_at=at))
+
+
+def _add_credential(
+    connection: Connection, client_id: str, credential: PublicKey | NewSecret | None, now: datetime
+) -> None:
+    if isinstance(credential, PublicKey):
+        # a key that the client had before becomes valid again
+        same = (_keys.c.client_id == client_id) & (_keys.c.thumbprint == credential.thumbprint)
+        connection.execute(delete(_keys).where(same))
+        jwk = json.dumps(dict(credential.members))
+        values = {"client_id": client_id, "thumbprint": credential.thumbprint, "jwk": jwk, "created_at": now}
+        connection.execute(insert(_keys).values(**values))
+    elif credential is not None:
+        values = {"client_id": client_id, "name": credential.name, "hash": credential.hash, "created_at": now}
+        connection.execute(insert(_secrets).values(**values))
 
 
 def _require_client(connection: Connection, kind: ClientKind, client_id: str) -> Client:
     client = find_client(connection, client_id)
     if client is None or client.kind is not kind:
-        raise AccessError(f'There is no {kind} "{client_id}"; `sellerscore {kind} list` shows those there are.')
+        raise AccessError(f'Unknown {kind} "{client_id}". Use an ID from `sellerscore {kind} list`.')
     return client

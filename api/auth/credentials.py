@@ -1,11 +1,8 @@
-"""Client secrets: random, shown once, kept as argon2id hashes, and proved in the same time whatever is wrong.
+"""Client credentials: secrets with argon2id hashes, registered public keys, and signed assertions.
 
-A secret is `sellerscore_<name>_<random>`: the name, no secret itself, finds the one hash to compare with, so that each
-attempt costs one comparison, of an unknown client too.
-
-Public keys that clients register, and what they sign with them: Ed25519, P-256 or RSA of 2048 bits and more.
-
-`private_key_jwt` (RFC 7523): a client signs who it is, for this service, for minutes, and never twice.
+A secret is `sellerscore_<name>_<random>`. The name is public and selects the one hash to compare with, so each attempt
+costs one comparison, also for unknown clients. An assertion (`private_key_jwt`, RFC 7523) is a JWT that the client
+signs for this service; it is valid for minutes and works once.
 """
 
 from __future__ import annotations
@@ -31,29 +28,31 @@ from joserfc.util import urlsafe_b64decode
 from api.auth.token_request import InvalidClientError
 from api.errors import AccessError
 
-_BYTES: Final = 32
-
+MAX_LIFETIME: Final = timedelta(minutes=5)
+"""How far in the future an assertion may expire."""
 
 _NAME_BYTES: Final = 6
-
-
-_MOST_CHARACTERS: Final = 200
-
-
-_SHAPE: Final = re.compile(r"sellerscore_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
-
+_SECRET_BYTES: Final = 32
+_MAX_SECRET: Final = 200
+_SECRET: Final = re.compile(r"sellerscore_([0-9a-f]{12})_[A-Za-z0-9_-]{43}")
 
 _hasher: Final = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
-"""Second of OWASP's settings for argon2id: 20 ms; a secret of 256 random bits needs no more."""
-
+"""The second of OWASP's settings for argon2id: 20 ms. A secret of 256 random bits needs no more."""
 
 _DUMMY_HASH: Final = "$argon2id$v=19$m=19456,t=2,p=1$LLHthjBSyno8n5UUUOiOgg$Pf2rJF/knxRjkhFEcCvcgCkdcnzls4NMDS0cMzOAnC0"
-"""A hash of the same cost that no secret has, to compare with where there is none."""
+"""A hash of equal cost that no secret has, for clients without one."""
+
+_MEMBERS: Final = {"OKP": ("kty", "crv", "x"), "EC": ("kty", "crv", "x", "y"), "RSA": ("kty", "n", "e")}
+_PRIVATE_MEMBERS: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
+_MIN_RSA_BITS: Final = 2048
+_MAX_FILE: Final = 16_384
+_CLOCK_SKEW: Final = timedelta(seconds=10)
+_MAX_JTI: Final = 200
 
 
 @dataclass(frozen=True)
 class NewSecret:
-    """A secret that was just made: `text` goes to the client, once; `name` and `hash` are kept."""
+    """A new secret. The client receives `text` once; `name` and `hash` are stored."""
 
     name: str
     text: str = field(repr=False)
@@ -61,143 +60,121 @@ class NewSecret:
 
 
 def make_secret() -> NewSecret:
-    """Make a secret of 256 random bits.
-
-    Example: its text is like `sellerscore_5f0c6f3e0f0b_Jq7…`.
-    """
+    """Return a new secret of 256 random bits, such as `sellerscore_5f0c6f3e0f0b_Jq7…`."""
     name = secrets.token_hex(_NAME_BYTES)
-    text = f"sellerscore_{name}_{secrets.token_urlsafe(_BYTES)}"
+    text = f"sellerscore_{name}_{secrets.token_urlsafe(_SECRET_BYTES)}"
     return NewSecret(name, text, _hasher.hash(text))
 
 
-def client_id_in(text: str) -> str | None:
-    """Return the name that a secret carries, None where it cannot be one of ours."""
-    found = _SHAPE.fullmatch(text)
-    return None if found is None else found[1]
+def secret_name(text: str) -> str | None:
+    """Return the public name in a secret, or None if the text does not have the form of a secret."""
+    match = _SECRET.fullmatch(text)
+    return None if match is None else match[1]
 
 
-def verify_secret(text: str, kept: str | None) -> bool:
-    """Tell whether the text is the secret with this hash; without a hash it takes as long, and is not."""
+def verify_secret(text: str, stored: str | None) -> bool:
+    """Return whether the text is the secret with this hash. Without a hash, take the same time and return False."""
     try:
-        return _hasher.verify(kept or _DUMMY_HASH, text[:_MOST_CHARACTERS]) and kept is not None
+        return _hasher.verify(stored or _DUMMY_HASH, text[:_MAX_SECRET]) and stored is not None
     except VerificationError:
         return False
 
 
-_MEMBERS: Final = {"OKP": ("kty", "crv", "x"), "EC": ("kty", "crv", "x", "y"), "RSA": ("kty", "n", "e")}
-
-
-_PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "k"})
-
-
-_LEAST_RSA_BITS: Final = 2048
-
-
-_LARGEST_FILE: Final = 16_384
-
-
 @dataclass(frozen=True)
 class PublicKey:
-    """A key that was checked: the members that make it one, and its thumbprint (RFC 7638)."""
+    """A validated public key: its required JWK members and its thumbprint (RFC 7638)."""
 
     members: Mapping[str, str]
     thumbprint: str
 
     @property
     def algorithms(self) -> tuple[str, ...]:
-        """What the key may sign with, the name that RFC 9864 replaced included, since most libraries still say it."""
+        """The allowed algorithms. `EdDSA` is the former name of `Ed25519` (RFC 9864), still in use."""
         return {"OKP": ("Ed25519", "EdDSA"), "EC": ("ES256",), "RSA": ("PS256",)}[self.members["kty"]]
 
     @property
     def imported(self) -> OKPKey | ECKey | RSAKey:
-        """The key as joserfc takes it."""
-        return _imported(self.members)
+        """The key as a joserfc object."""
+        return _import_key(self.members)
 
 
 def read_public_key(path: Path) -> PublicKey:
-    """Read a JWK file, as a bank's engineers send it.
+    """Read a public key from a JWK file.
 
     Raises:
-        AccessError: it cannot be read, holds no key that is allowed, or a private one.
+        AccessError: The file cannot be read, or holds a private key or one that is not allowed.
     """
     try:
         with path.open("rb") as file:
-            given = json.loads(file.read(_LARGEST_FILE))
+            jwk = json.loads(file.read(_MAX_FILE))
     except OSError as error:
         raise AccessError(f"The key file {path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise AccessError(
-            f"The key file {path} is no JSON; it must hold one public key as a JWK (RFC 7517)."
+            f"The key file {path} is not JSON. It must hold one public key as a JWK (RFC 7517)."
         ) from error
-    return public_key(given)
+    return public_key(jwk)
 
 
-def public_key(given: Any) -> PublicKey:
-    """Check a JWK and keep the members that make the key.
+def public_key(jwk: Any) -> PublicKey:
+    """Validate a public JWK.
 
     Example: `public_key({"kty": "OKP", "crv": "Ed25519", "x": "11qY…"}).algorithms` is `("Ed25519", "EdDSA")`.
 
     Raises:
-        AccessError: it is no JWK, a private key, or of a kind that is not allowed.
+        AccessError: The value is not a JWK, a private key, or of a kind that is not allowed.
     """
-    if isinstance(given, dict) and not _PRIVATE.isdisjoint(given):
-        raise AccessError("The file holds a private key; register the public half, and use no key that was sent about.")
-    names = _MEMBERS.get(str(given.get("kty")) if isinstance(given, dict) else "")
-    if names is None or not all(isinstance(given.get(name), str) for name in names):
+    if isinstance(jwk, dict) and not _PRIVATE_MEMBERS.isdisjoint(jwk):
+        raise AccessError(
+            "The file holds a private key. Register the public key only, and replace a private key that was sent."
+        )
+    names = _MEMBERS.get(str(jwk.get("kty")) if isinstance(jwk, dict) else "")
+    if names is None or not all(isinstance(jwk.get(name), str) for name in names):
         raise AccessError("The file must hold one public key as a JWK with kty OKP, EC or RSA.")
-    members = {name: given[name] for name in names}
+    members = {name: jwk[name] for name in names}
     try:
-        # before it is imported, since the library warns of a short key where we refuse it
+        # before the import, because the library only warns of a short key
         _require_allowed(members)
-        return PublicKey(members, _imported(members).thumbprint())
+        return PublicKey(members, _import_key(members).thumbprint())
     except (JoseError, ValueError, TypeError) as error:
-        raise AccessError("The JWK is no key: a member of it cannot be read.") from error
+        raise AccessError("The JWK is not a valid key: one of its members cannot be decoded.") from error
 
 
 def _require_allowed(members: Mapping[str, str]) -> None:
     if members["kty"] == "RSA":
         modulus = int.from_bytes(urlsafe_b64decode(members["n"].encode()), "big")
-        allowed = modulus.bit_length() >= _LEAST_RSA_BITS
+        allowed = modulus.bit_length() >= _MIN_RSA_BITS
     else:
         allowed = members["crv"] in {"Ed25519", "P-256"}
     if not allowed:
-        raise AccessError(f"The key must be Ed25519, P-256, or RSA of {_LEAST_RSA_BITS} bits or more.")
+        raise AccessError(f"The key must be Ed25519, P-256, or RSA of at least {_MIN_RSA_BITS} bits.")
 
 
-def _imported(members: Mapping[str, str]) -> OKPKey | ECKey | RSAKey:
+def _import_key(members: Mapping[str, str]) -> OKPKey | ECKey | RSAKey:
     kinds: Mapping[str, type[OKPKey | ECKey | RSAKey]] = {"OKP": OKPKey, "EC": ECKey, "RSA": RSAKey}
     return kinds[members["kty"]].import_key(dict(members))
 
 
-LONGEST: Final = timedelta(minutes=5)
-
-
-_CLOCKS_DIFFER: Final = timedelta(seconds=10)
-
-
-_LONGEST_JTI: Final = 200
-
-
 @dataclass(frozen=True)
 class UsedAssertion:
-    """What is remembered of an assertion, so that it counts once."""
+    """The part of a verified assertion that is stored, so that it works once."""
 
     jti_digest: str
     until: datetime
 
 
 class _Registry(jws.JWSRegistry):
-    """Takes `EdDSA` for `Ed25519`, which RFC 9864 calls it now; the library would warn of the old name."""
+    """Accepts `EdDSA` as `Ed25519`. The library would warn of the former name."""
 
     def get_alg(self, name: str) -> JWSAlgModel:
         return super().get_alg("Ed25519" if name == "EdDSA" else name)
 
 
 def subject_of(assertion: str) -> str:
-    """Return the client that an assertion names; nothing of it is proved yet.
+    """Return the client ID that an assertion claims. Nothing is verified.
 
     Raises:
-        InvalidClientError: it is no JWT.
+        InvalidClientError: It is not a JWT.
     """
     try:
         subject = json.loads(jws.extract_compact(assertion.encode()).payload)["sub"]
@@ -211,52 +188,50 @@ def subject_of(assertion: str) -> str:
 def verify_assertion(
     assertion: str, keys: Sequence[PublicKey], *, client_id: str, audiences: Collection[str], now: datetime
 ) -> UsedAssertion:
-    """Check an assertion of a client against its keys.
+    """Verify an assertion with the keys of a client.
 
-    Example: with `aud` the token endpoint, `iss` and `sub` the client, `jti` new and `exp` in four minutes it is good.
+    Example: an assertion with `aud` the token endpoint, `iss` and `sub` the client ID, a new `jti` and `exp` in four
+    minutes is valid.
 
     Raises:
-        InvalidClientError: none of the keys signed it, in the usual words; or a claim is not as it must be, and which.
+        InvalidClientError: None of the keys signed it, or a claim is invalid; the message names the claim.
     """
-    claims = next((found for key in keys if (found := _signed(assertion, key)) is not None), None)
+    claims = next((claims for key in keys if (claims := _verify_signature(assertion, key)) is not None), None)
     if claims is None:
         raise InvalidClientError
     if claims.get("iss") != client_id or claims.get("sub") != client_id:
-        raise InvalidClientError("In the assertion iss and sub must both be the client_id.")
-    said = claims.get("aud")
-    if not any(each in audiences for each in (said if isinstance(said, list) else [said]) if isinstance(each, str)):
+        raise InvalidClientError("The iss and sub of the assertion must both be the client_id.")
+    audience = claims.get("aud")
+    named = audience if isinstance(audience, list) else [audience]
+    if not any(isinstance(each, str) and each in audiences for each in named):
         raise InvalidClientError(f"The aud of the assertion must be {' or '.join(sorted(audiences))}.")
-    if _moment(claims, "nbf", now) > now + _CLOCKS_DIFFER or _moment(claims, "iat", now) > now + _CLOCKS_DIFFER:
-        raise InvalidClientError("The nbf or iat of the assertion lies ahead.")
-    return UsedAssertion(_jti(claims), _expiry(claims, now))
+    if _time(claims, "nbf", now) > now + _CLOCK_SKEW or _time(claims, "iat", now) > now + _CLOCK_SKEW:
+        raise InvalidClientError("The nbf or iat of the assertion is in the future.")
+    return UsedAssertion(_jti_digest(claims), _expiry(claims, now))
 
 
-def _signed(assertion: str, key: PublicKey) -> dict[str, Any] | None:
+def _verify_signature(assertion: str, key: PublicKey) -> dict[str, Any] | None:
+    # other header members, such as x5t, are allowed
+    registry = _Registry(algorithms=list(key.algorithms), strict_check_header=False)
     try:
-        signed = jws.deserialize_compact(assertion.encode(), key.imported, registry=_registry_of(key))
-        claims = json.loads(signed.payload)
+        claims = json.loads(jws.deserialize_compact(assertion.encode(), key.imported, registry=registry).payload)
     except (JoseError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return claims if isinstance(claims, dict) else None
 
 
-def _registry_of(key: PublicKey) -> _Registry:
-    # other members of the header, as x5t, are no reason to refuse
-    return _Registry(algorithms=list(key.algorithms), strict_check_header=False)
-
-
 def _expiry(claims: Mapping[str, Any], now: datetime) -> datetime:
     if "exp" not in claims:
         raise InvalidClientError("The assertion has no exp.")
-    expires = _moment(claims, "exp", now)
+    expires = _time(claims, "exp", now)
     if expires <= now:
         raise InvalidClientError("The assertion has expired.")
-    if expires > now + LONGEST:
-        raise InvalidClientError("The exp of the assertion is more than 5 minutes ahead.")
+    if expires > now + MAX_LIFETIME:
+        raise InvalidClientError("The exp of the assertion must be at most 5 minutes in the future.")
     return expires
 
 
-def _moment(claims: Mapping[str, Any], name: str, default: datetime) -> datetime:
+def _time(claims: Mapping[str, Any], name: str, default: datetime) -> datetime:
     value = claims.get(name)
     if value is None:
         return default
@@ -265,13 +240,11 @@ def _moment(claims: Mapping[str, Any], name: str, default: datetime) -> datetime
     try:
         return datetime.fromtimestamp(value, UTC)
     except (ValueError, OverflowError, OSError) as error:
-        raise InvalidClientError(f"The {name} of the assertion is no moment.") from error
+        raise InvalidClientError(f"The {name} of the assertion is out of range.") from error
 
 
-def _jti(claims: Mapping[str, Any]) -> str:
+def _jti_digest(claims: Mapping[str, Any]) -> str:
     jti = claims.get("jti")
-    if not isinstance(jti, str) or not 1 <= len(jti) <= _LONGEST_JTI:
-        raise InvalidClientError(
-            f"The jti of the assertion must be a text of 1 to {_LONGEST_JTI} characters, used once."
-        )
+    if not isinstance(jti, str) or not 1 <= len(jti) <= _MAX_JTI:
+        raise InvalidClientError(f"The jti of the assertion must be a unique text of 1 to {_MAX_JTI} characters.")
     return hashlib.sha256(jti.encode("utf-8", "surrogatepass")).hexdigest()

@@ -1,11 +1,7 @@
-"""`POST /oauth/token`.
+"""`POST /oauth/token`, `GET /.well-known/jwks.json` and `POST /v1/seller-sessions`.
 
-`GET /.well-known/jwks.json`: the public keys that verify receipts and checkpoints.
-
-Those of tokens are not among them: this service alone reads tokens, and whoever steals such a key must not be able to
-sign a receipt that anybody takes.
-
-`POST /v1/seller-sessions`: the platform logs its seller in.
+The published keys verify receipts and checkpoints. Token keys are not published: only this service reads tokens, and
+nobody who steals a token key can sign a receipt with it.
 """
 
 from datetime import UTC, datetime
@@ -18,39 +14,46 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api import errors
 from api.auth import sessions
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Platform, require_scope
+from api.auth.callers import AuthenticatedRoute, Platform, require_scope
 from api.auth.scopes import Scope, format_scopes
 from api.auth.sessions import LOGIN_PATH, SessionCreate, SessionLink, UserKind
 from api.auth.signing_keys import TOKEN_LIFETIME
-from api.auth.token_grant import IssuedToken, authenticate_client, issue_token
-from api.auth.token_request import NO_STORE, TokenForm, TokenResponse, expect_form, read_request, token_error_responses
-from api.auth.tokens import TOKEN_PATH
-from api.kit.openapi import problem_responses
-from api.ledger.chain import format_timestamp
-from api.services import Wired
+from api.auth.token_grant import authenticate_client, issue_token
+from api.auth.token_request import (
+    TOKEN_HEADERS,
+    TokenForm,
+    TokenResponse,
+    expect_form,
+    read_request,
+    token_error_responses,
+)
+from api.auth.tokens import TOKEN_PATH, Auth
+from api.kit.fields import format_timestamp
+from api.kit.openapi import BODY_PROBLEMS, NO_STORE, RATE_HEADERS, problem_responses, responses
+
+
+async def _auth(request: Request) -> Auth:
+    auth: Auth = request.app.state.services.auth
+    return auth
+
+
+AuthDep = Annotated[Auth, Depends(_auth)]
 
 _basic = HTTPBase(
     scheme="basic",
     scheme_name="client",
-    description=f"The client's id and secret, for `POST {TOKEN_PATH}` alone.",
+    description=f"The client's ID and secret, for `POST {TOKEN_PATH}` only.",
     auto_error=False,
 )
 
-
 token_router = APIRouter(tags=["access"])
-
-
-_GRANTED: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"description": "A token.", "model": TokenResponse, "headers": RATE_HEADERS}
-}
-
 
 _FORM: Final[dict[str, Any]] = {
     "requestBody": {
         "required": True,
         "content": {"application/x-www-form-urlencoded": {"schema": TokenForm.model_json_schema()}},
     },
-    # beside the header, which the signature names: other proofs stand in the form
+    # the alternative to the Authorization header: credentials in the form
     "security": [{}],
 }
 
@@ -61,44 +64,36 @@ _FORM: Final[dict[str, Any]] = {
     summary="Get a token",
     response_class=Response,
     openapi_extra=_FORM,
-    responses=_GRANTED
+    responses={200: {"description": "A token.", "model": TokenResponse, "headers": RATE_HEADERS}}
     | token_error_responses()
     | problem_responses(errors.BodyTooLarge, errors.TooManyRequests, errors.InternalError, errors.DatabaseUnavailable),
 )
-async def create_token(_: Annotated[object, Depends(_basic)], request: Request, services: Wired) -> Response:
-    """Exchange client credentials for a token of ten minutes (RFC 6749, 4.4).
+async def create_token(_: Annotated[object, Depends(_basic)], request: Request, auth: AuthDep) -> Response:
+    """Exchange client credentials for a token that is valid for ten minutes (RFC 6749, section 4.4).
 
-    The client proves itself with its secret, in the `Authorization: Basic` header or in the form, or with an assertion
-    that it signs (`private_key_jwt`, RFC 7523). Refusals are those of RFC 6749; all other errors are problem details.
+    The client authenticates with its secret, in the `Authorization: Basic` header or in the form, or with an assertion
+    that it signs (`private_key_jwt`, RFC 7523). Token errors are those of RFC 6749; all others are problem details.
     """
-    headers = request.headers
-    # before the body is read: whoever sends JSON is told to send a form, and not what is wrong with the JSON
-    expect_form(headers.get("content-type", ""))
-    asked = read_request(headers.get("authorization"), await request.body())
-    address = request.client.host if request.client else ""
-    access, now = services.access, datetime.now(UTC)
-    proved = await access.hash_in_thread(
-        partial(authenticate_client, access, services.engine, asked.proof, address=address, now=now)
+    # before the body is read, so that a caller who sends JSON learns that a form is required
+    expect_form(request.headers.get("content-type", ""))
+    token_request = read_request(request.headers.get("authorization"), await request.body())
+    address, now = request.client.host if request.client else "", datetime.now(UTC)
+    authenticated = await auth.hash_in_thread(
+        partial(authenticate_client, auth, token_request.proof, address=address, now=now)
     )
-    # said from here on, on refusals too
-    request.state.answer_headers = proved.standing.headers
-    return _token_response(issue_token(access, proved, asked.scope, now))
-
-
-def _token_response(granted: IssuedToken) -> Response:
-    answer = TokenResponse(
-        access_token=granted.token,
+    # the middleware adds these to every response, errors included
+    request.state.response_headers = authenticated.limit.headers
+    issued = issue_token(auth, authenticated, token_request.scope, now)
+    response = TokenResponse(
+        access_token=issued.token,
         token_type="Bearer",  # noqa: S106 - the word of the RFC
         expires_in=int(TOKEN_LIFETIME.total_seconds()),
-        scope=format_scopes(granted.scopes),
+        scope=format_scopes(issued.scopes),
     )
-    return Response(answer.model_dump_json(), 200, NO_STORE, "application/json")
+    return Response(response.model_dump_json(), 200, TOKEN_HEADERS, "application/json")
 
 
 keys_router = APIRouter(tags=["receipts"])
-
-
-_CACHED: Final = {"Cache-Control": "public, max-age=300"}
 
 
 class PublicKey(BaseModel):
@@ -106,18 +101,16 @@ class PublicKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    kty: str = Field(description="Kind of key.", examples=["OKP"])
+    kty: str = Field(description="Key type.", examples=["OKP"])
     crv: str = Field(description="Curve.", examples=["Ed25519"])
     x: str = Field(description="The public key, base64url.", examples=["11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"])
-    kid: str = Field(
-        description="Its thumbprint, which signatures name.", examples=["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxH"]
-    )
-    alg: str = Field(description="What it signs with.", examples=["Ed25519"])
-    use: str = Field(description="What it is for.", examples=["sig"])
+    kid: str = Field(description="Key ID in signatures: its thumbprint.", examples=["kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxH"])
+    alg: str = Field(description="Signature algorithm.", examples=["Ed25519"])
+    use: str = Field(description="Use of the key.", examples=["sig"])
 
 
 class KeySet(BaseModel):
-    """Public keys of receipts: the one that signs, older ones that still verify, and those that are to sign soon."""
+    """Public keys of receipts: the current key, former keys that still verify, and the next keys."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -127,25 +120,21 @@ class KeySet(BaseModel):
 @keys_router.get(
     "/.well-known/jwks.json",
     operation_id="getKeys",
-    summary="The service's public keys",
+    summary="Public keys of the service",
     response_model=KeySet,
     responses=problem_responses(errors.InternalError),
 )
-async def get_keys(services: Wired, response: Response) -> dict[str, Any]:
+async def get_keys(auth: AuthDep, response: Response) -> dict[str, Any]:
     """Return the keys that verify receipts and checkpoints, as a JWK set (RFC 7517).
 
-    A new key stands here minutes before it signs. Keep the set with receipts, so that they can be checked for ever.
+    A new key is published minutes before it signs. Store the set with your receipts, so that you can always verify
+    them.
     """
-    response.headers.update(_CACHED)
-    return services.receipts.jwks
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return auth.receipts.jwks
 
 
 sessions_router = APIRouter(prefix="/v1/seller-sessions", tags=["sellers"], route_class=AuthenticatedRoute)
-
-
-_CREATED: Final[dict[int | str, dict[str, Any]]] = {
-    201: {"description": "The link, which nobody can show again.", "headers": RATE_HEADERS}
-}
 
 
 @sessions_router.post(
@@ -154,32 +143,27 @@ _CREATED: Final[dict[int | str, dict[str, Any]]] = {
     operation_id="createSellerSession",
     summary="Log a seller in to their pages",
     response_model=SessionLink,
-    responses=_CREATED
-    | problem_responses(
-        *REFUSALS,
-        errors.MalformedJson,
-        errors.BodyTooLarge,
-        errors.UnsupportedMediaType,
-        errors.InvalidRequest,
-        errors.InternalError,
-        errors.DatabaseUnavailable,
-    ),
+    responses=responses(201, "The link, which cannot be shown again.", *BODY_PROBLEMS, errors.InvalidRequest),
 )
 def create_seller_session(
     platform: Annotated[Platform, require_scope(Scope.SELLER_SESSIONS_WRITE)],
-    services: Wired,
-    wanted: SessionCreate,
+    auth: AuthDep,
+    session: SessionCreate,
     response: Response,
 ) -> SessionLink:
-    """Make a link for a seller whom the platform has logged in; it works once, within ten minutes.
+    """Create a login link for a seller whom the platform has authenticated. It works once, within ten minutes.
 
-    It opens a page with a button, since what looks at links beforehand must not use them up. The session ends after 30
-    minutes without use and after 8 hours at the latest. A seller of whom there are no data yet may log in too.
+    The link opens a page with a button, so that link previews do not use it up. The session ends after 30 minutes
+    without use, and after 8 hours at the latest. Sellers without operating data can log in too.
     """
-    now, seller_id = datetime.now(UTC), wanted.seller_id
-    made = sessions.make_link(
-        services.engine, UserKind.SELLER, seller_id, by=platform.id, now=now, language=wanted.language
+    link = sessions.make_link(
+        auth.engine,
+        UserKind.SELLER,
+        session.seller_id,
+        by=platform.id,
+        now=datetime.now(UTC),
+        language=session.language,
     )
-    response.headers["Cache-Control"] = "no-store"
-    url = f"{services.settings.issuer}{LOGIN_PATH}/{made.token}"
-    return SessionLink(url=url, expires_at=format_timestamp(made.expires_at))
+    response.headers.update(NO_STORE)
+    url = f"{auth.tokens.issuer}{LOGIN_PATH}/{link.token}"
+    return SessionLink(url=url, expires_at=format_timestamp(link.expires_at))

@@ -1,6 +1,6 @@
-"""How often one may call: token buckets in memory, one a client, and for failed proofs one an address too.
+"""Rate limits of API calls and of failed authentications: token buckets in memory.
 
-Said in the headers of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` is the rule, `RateLimit` what is left.
+Responses state them in the headers of draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` and `RateLimit`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Final
 
-_MOST_BUCKETS: Final = 20_000
-"""Of strangers there may be any number: those unheard of for longest are forgotten, and begin with a full bucket."""
+_MAX_BUCKETS: Final = 20_000
+"""Strangers can create any number of buckets. Beyond this, the least recently used bucket is dropped, hence full."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """A bucket holds `quota` calls and fills evenly, from empty to full in `window` seconds.
+    """A bucket holds `quota` calls and refills evenly, from empty to full in `window` seconds.
 
-    Example: 6000 calls in 60 seconds are 100 a second in the long run, and 6000 at once after a pause.
+    Example: 6000 calls in 60 seconds allow 100 per second on average, and a burst of 6000 after a pause.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Policy:
 
 @dataclass(frozen=True)
 class RateLimitStatus:
-    """Where a caller stands after a call: whether it was within the limit, and what is left."""
+    """The result of a call: whether it is within the limit, and how many calls remain."""
 
     policy: Policy
     allowed: bool
@@ -39,7 +39,7 @@ class RateLimitStatus:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every answer to the caller carries; `t` is the seconds until the bucket is full."""
+        """The headers of every response to the caller. `t` is the number of seconds until the bucket is full."""
         rate = self.policy.quota / self.policy.window
         full = math.ceil((self.policy.quota - self.left) / rate)
         headers = {
@@ -58,9 +58,10 @@ class _Bucket:
 
 
 class Limiter:
-    """Buckets of one policy, by whoever calls.
+    """The buckets of one policy, by caller.
 
-    Example: `Limiter(Policy("client", 2, 60), clock).spend("bank-1").allowed` is true twice, then not for 30 seconds.
+    Example: `Limiter(Policy("client", 2, 60), clock).consume("bank-1").allowed` is true twice, then false for 30
+    seconds.
     """
 
     def __init__(self, policy: Policy, clock: Callable[[], float] = time.monotonic) -> None:
@@ -69,29 +70,29 @@ class Limiter:
         self._buckets: OrderedDict[Hashable, _Bucket] = OrderedDict()
         self._lock = threading.Lock()
 
-    def spend(self, who: Hashable) -> RateLimitStatus:
-        """Count one call, if there is one left."""
-        return self._look(who, 1.0)
+    def consume(self, caller: Hashable) -> RateLimitStatus:
+        """Count one call if one is left."""
+        return self._check(caller, 1.0)
 
-    def look(self, who: Hashable) -> RateLimitStatus:
-        """Say whether a call would be within the limit, without counting one."""
-        return self._look(who, 0.0)
+    def peek(self, caller: Hashable) -> RateLimitStatus:
+        """Return whether a call would be within the limit, without counting it."""
+        return self._check(caller, 0.0)
 
-    def _look(self, who: Hashable, cost: float) -> RateLimitStatus:
+    def _check(self, caller: Hashable, cost: float) -> RateLimitStatus:
         with self._lock:
-            bucket = self._filled(who)
+            bucket = self._refilled(caller)
             allowed = bucket.left >= 1
             bucket.left -= cost if allowed else 0
             return RateLimitStatus(self.policy, allowed, bucket.left)
 
-    def _filled(self, who: Hashable) -> _Bucket:
+    def _refilled(self, caller: Hashable) -> _Bucket:
         now = self._clock()
-        bucket = self._buckets.get(who)
+        bucket = self._buckets.get(caller)
         if bucket is None:
-            bucket = self._buckets[who] = _Bucket(float(self.policy.quota), now)
-            if len(self._buckets) > _MOST_BUCKETS:
+            bucket = self._buckets[caller] = _Bucket(float(self.policy.quota), now)
+            if len(self._buckets) > _MAX_BUCKETS:
                 self._buckets.popitem(last=False)
-        self._buckets.move_to_end(who)
+        self._buckets.move_to_end(caller)
         gained = (now - bucket.at) * self.policy.quota / self.policy.window
         bucket.left, bucket.at = min(float(self.policy.quota), bucket.left + gained), now
         return bucket
@@ -99,9 +100,9 @@ class Limiter:
 
 @dataclass(frozen=True)
 class RateLimits:
-    """All limits: of calls by a client, and of failed proofs by a client at an address, and by an address.
+    """The limits: calls per client, failed authentications per client and address, and per address.
 
-    A bank cannot be locked out by others who fail under its id elsewhere: they have buckets of their own.
+    Failures under the ID of a bank from other addresses do not lock the bank out.
     """
 
     calls: Limiter

@@ -1,4 +1,4 @@
-"""The kinds of callers and the scopes that each may hold; a scope is here once an endpoint asks for it."""
+"""Kinds of clients, and the scopes that each kind can request."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Final
 
 
 class ClientKind(StrEnum):
-    """What a client is; it never changes."""
+    """The kind of a client. It never changes."""
 
     BANK = "bank"
     PLATFORM = "platform"
@@ -14,7 +14,7 @@ class ClientKind(StrEnum):
 
 
 class Scope(StrEnum):
-    """A right that a token carries, as a client asks for it."""
+    """A permission that a token grants."""
 
     SCORES_WRITE = "scores:write"
     SCORES_READ = "scores:read"
@@ -33,20 +33,20 @@ class Scope(StrEnum):
 
 SCOPE_DESCRIPTIONS: Final[Mapping[Scope, str]] = {
     Scope.SCORES_WRITE: "Score a seller (banks).",
-    Scope.SCORES_READ: "Read the scores that were made for oneself (banks).",
-    Scope.CONSENTS_WRITE: "Record and revoke sellers' consents, and decline requests (the platform).",
-    Scope.CONSENTS_READ: "Read consents and requests for them (banks: their own; the platform: all).",
-    Scope.CONSENT_REQUESTS_WRITE: "Ask for sellers' consents (banks).",
-    Scope.METRICS_READ: "Read what the service counts of itself (operators).",
-    Scope.MODEL_READ: "Read the model card and the reasons in force (banks, operators).",
-    Scope.PROFILES_READ: "Read the pictures of sellers who consented (banks).",
-    Scope.PRODUCTS_WRITE: "Replace one's financing products (banks).",
-    Scope.PRODUCTS_READ: "Read one's financing products, and who qualifies for them (banks).",
-    Scope.SELLER_SESSIONS_WRITE: "Log sellers in to their pages (the platform).",
-    Scope.REVIEWS_READ: "Read what sellers ask to have looked at (operators).",
-    Scope.REVIEWS_WRITE: "Take up and decide what sellers ask to have looked at (operators).",
+    Scope.SCORES_READ: "Read own scores (banks).",
+    Scope.CONSENTS_WRITE: "Record and revoke consents, and decline consent requests (platform).",
+    Scope.CONSENTS_READ: "Read consents and consent requests (banks: their own; platform: all).",
+    Scope.CONSENT_REQUESTS_WRITE: "Request consents (banks).",
+    Scope.METRICS_READ: "Read metrics (operators).",
+    Scope.MODEL_READ: "Read the current model card and reason catalogue (banks, operators).",
+    Scope.PROFILES_READ: "Read profiles of sellers with an active consent (banks).",
+    Scope.PRODUCTS_WRITE: "Replace own financing products (banks).",
+    Scope.PRODUCTS_READ: "Read own financing products, and the eligibility of sellers (banks).",
+    Scope.SELLER_SESSIONS_WRITE: "Log sellers in to their pages (platform).",
+    Scope.REVIEWS_READ: "Read reviews (operators).",
+    Scope.REVIEWS_WRITE: "Assign and decide reviews (operators).",
 }
-"""Each scope in a sentence, as the OpenAPI document says it."""
+"""The scopes as the OpenAPI document describes them."""
 
 _SCOPES_OF_KIND: Final[Mapping[ClientKind, frozenset[Scope]]] = {
     ClientKind.BANK: frozenset(
@@ -67,18 +67,15 @@ _SCOPES_OF_KIND: Final[Mapping[ClientKind, frozenset[Scope]]] = {
 
 
 def scopes_of(kind: ClientKind) -> frozenset[Scope]:
-    """Return the scopes that clients of a kind may hold.
-
-    Example: `scopes_of(Kind.BANK)` holds `scores:write`; nobody else's do.
-    """
+    """Return the scopes that clients of a kind can request."""
     return _SCOPES_OF_KIND[kind]
 
 
 def format_scopes(scopes: frozenset[Scope]) -> str:
-    """Return scopes as RFC 6749 writes them, in alphabetical order.
+    """Return scopes in the format of RFC 6749, in alphabetical order.
 
     Example:
-        >>> written(frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ}))
+        >>> format_scopes(frozenset({Scope.SCORES_WRITE, Scope.SCORES_READ}))
         'scores:read scores:write'
     """
     return " ".join(sorted(scopes))

@@ -1,8 +1,6 @@
-"""The tables of one-time links and of sessions; both are kept by the digest of what their holder shows.
+"""Login links and sessions of sellers and operators: tables, lifecycle, and the schemas of `POST /v1/seller-sessions`.
 
-Links that log in once, and the sessions that they become. What is shown is random; its digest alone is stored.
-
-Seller sessions on the wire.
+A link logs a user in once and becomes a session. Links and sessions are random tokens; only their digests are stored.
 """
 
 from __future__ import annotations
@@ -18,17 +16,29 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Column, Connection, Engine, Index, Row, String, Table, bindparam, delete, insert, select, update
+from sqlalchemy import Column, Connection, Engine, Index, String, Table, bindparam, delete, select, update
 
-from api.auth import clients as access
+from api.auth.clients import find_client
 from api.auth.scopes import ClientKind
 from api.errors import LinkUsedUp, NotSignedIn
-from api.kit.database import UtcDateTime, metadata, transaction
+from api.kit.database import UtcDateTime, insert_row, metadata, row_to, transaction
 from api.kit.fields import SellerId
 from scoring.formatting import Language
+
+LOGIN_PATH: Final = "/seller/login"
+
+LINK_LIFETIME: Final = timedelta(minutes=10)
+IDLE: Final = timedelta(minutes=30)
+MAX_LIFETIME: Final = timedelta(hours=8)
+"""A session ends when it was not used for the time `IDLE`, and at this age in any case."""
+
+_TOUCH_INTERVAL: Final = timedelta(minutes=1)
+_TOKEN_BYTES: Final = 32
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+_FORMS: Final = b"sellerscore forms"
 
 links = Table(
     "login_links",
@@ -43,7 +53,6 @@ links = Table(
     Index("login_links_subject", "subject"),
 )
 
-
 sessions = Table(
     "sessions",
     metadata,
@@ -57,9 +66,16 @@ sessions = Table(
     Index("sessions_subject", "subject"),
 )
 
+# built once: building a statement takes longer than running it
+_FIND: Final = select(sessions).where(sessions.c.digest == bindparam("wanted"))
+_LOCK: Final = (
+    select(sessions.c.digest).where(sessions.c.digest == bindparam("wanted")).with_for_update(read=True, key_share=True)
+)
+_TOUCH: Final = update(sessions).where(sessions.c.digest == bindparam("wanted")).values(last_used_at=bindparam("now"))
+
 
 class UserKind(StrEnum):
-    """Who is logged in: a seller by the platform's id, or an operator by the id of its client."""
+    """The kind of a user: a seller (by the platform's ID), or an operator (by the ID of its client)."""
 
     SELLER = "seller"
     OPERATOR = "operator"
@@ -91,112 +107,13 @@ class Session:
     created_by: str
 
 
-# built once: making a statement takes longer than running it
-_FIND: Final = select(sessions).where(sessions.c.digest == bindparam("wanted"))
-
-
-_SELECT_ACTIVE: Final = (
-    select(sessions.c.digest).where(sessions.c.digest == bindparam("wanted")).with_for_update(read=True, key_share=True)
-)
-
-
-_UPDATE_LAST_USED: Final = (
-    update(sessions).where(sessions.c.digest == bindparam("wanted")).values(last_used_at=bindparam("now"))
-)
-
-
-def add_link(connection: Connection, link: Link) -> None:
-    """Store a link, and forget those that have expired."""
-    connection.execute(delete(links).where(links.c.expires_at <= link.created_at))
-    connection.execute(insert(links).values(**vars(link)))
-
-
-def take_link(connection: Connection, digest: str) -> Link | None:
-    """Remove a link and return it; of many who take it at once, one gets it."""
-    taken = connection.execute(delete(links).where(links.c.digest == digest).returning(*links.c)).one_or_none()
-    return None if taken is None else _link(taken)
-
-
-def find_link(connection: Connection, digest: str) -> Link | None:
-    """Return a link that nobody has taken yet."""
-    found = connection.execute(select(links).where(links.c.digest == digest)).one_or_none()
-    return None if found is None else _link(found)
-
-
-def insert_session(connection: Connection, session: Session, over: datetime) -> None:
-    """Store a session, and delete the sessions that were last used before a moment."""
-    connection.execute(delete(sessions).where(sessions.c.last_used_at <= over))
-    connection.execute(insert(sessions).values(**vars(session)))
-
-
-def select_session(connection: Connection, digest: str) -> Session | None:
-    """Return the session of that digest."""
-    found = connection.execute(_FIND, {"wanted": digest}).one_or_none()
-    return None if found is None else _session(found)
-
-
-def lock_session(connection: Connection, digest: str) -> bool:
-    """Return whether there still is a session, and let whoever ends it wait until the transaction ends."""
-    return connection.execute(_SELECT_ACTIVE, {"wanted": digest}).one_or_none() is not None
-
-
-def update_last_used(connection: Connection, digest: str, now: datetime) -> None:
-    """Remember that a session was used."""
-    connection.execute(_UPDATE_LAST_USED, {"wanted": digest, "now": now})
-
-
-def update_language(connection: Connection, digest: str, language: str) -> None:
-    """Remember the language of a session."""
-    connection.execute(update(sessions).where(sessions.c.digest == digest).values(language=language))
-
-
-def delete_session(connection: Connection, digest: str) -> None:
-    """End a session, for good."""
-    connection.execute(delete(sessions).where(sessions.c.digest == digest))
-
-
-def delete_sessions_of(connection: Connection, kind: UserKind, subject: str) -> int:
-    """End all sessions of a person, remove their links, and return how many sessions there were."""
-    connection.execute(delete(links).where(links.c.kind == kind, links.c.subject == subject))
-    ended = connection.execute(delete(sessions).where(sessions.c.kind == kind, sessions.c.subject == subject))
-    return ended.rowcount
-
-
-def _link(found: Row[Any]) -> Link:
-    values = list(found)
-    return Link(values[0], UserKind(values[1]), *values[2:])
-
-
-def _session(found: Row[Any]) -> Session:
-    values = list(found)
-    return Session(values[0], UserKind(values[1]), *values[2:])
-
-
-LINK_LIVES: Final = timedelta(minutes=10)
-
-
-IDLE: Final = timedelta(minutes=30)
-
-
-LONGEST: Final = timedelta(hours=8)
-"""A session ends so long after it was last used, and so long after it began whatever it is used for."""
-
-
-_SEEN_EVERY: Final = timedelta(minutes=1)
-
-
-_BYTES: Final = 32
-
-
-_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
-
-
-_FORMS: Final = b"sellerscore forms"
+_to_link = row_to(Link)
+_to_session = row_to(Session)
 
 
 @dataclass(frozen=True)
 class NewLink:
-    """A link as its maker hands it over: the token is in nobody's database."""
+    """The token of a new link, which is not stored, and its expiry."""
 
     token: str = field(repr=False)
     expires_at: datetime
@@ -204,144 +121,155 @@ class NewLink:
 
 @dataclass(frozen=True)
 class ActiveSession:
-    """A session and the secret that its cookie holds."""
+    """A session and the secret in its cookie."""
 
     session: Session
     secret: str = field(repr=False)
 
     @cached_property
     def form_token(self) -> str:
-        """What every form of this session carries: made of the cookie, which no other site can read."""
-        made = hmac.digest(self.secret.encode("ascii"), _FORMS, "sha256")
-        return urlsafe_b64encode(made).rstrip(b"=").decode("ascii")
+        """The token in every form of this session. It is derived from the cookie, which other sites cannot read."""
+        mac = hmac.digest(self.secret.encode("ascii"), _FORMS, "sha256")
+        return urlsafe_b64encode(mac).rstrip(b"=").decode("ascii")
 
     def allows(self, form_token: object) -> bool:
-        """Return whether a form was made for this session; how long that takes tells nothing."""
+        """Return whether a form belongs to this session, in constant time."""
         return isinstance(form_token, str) and hmac.compare_digest(form_token.encode(), self.form_token.encode())
 
 
 def make_link(
     engine: Engine, kind: UserKind, subject: str, *, by: str, now: datetime, language: str | None = None
 ) -> NewLink:
-    """Make a link that logs a person in once, within ten minutes.
+    """Create a link that logs a user in once, within ten minutes. Delete expired links.
 
     Args:
-        engine: of the database.
-        kind: who is to be logged in.
-        subject: the seller, or the client of the operator.
-        by: the client or command that asks.
-        now: the moment.
-        language: that the pages begin in; the browser's where there is none.
+        engine: Engine of the database.
+        kind: Kind of the user.
+        subject: The seller, or the client of the operator.
+        by: The client or command that creates the link.
+        now: Current time.
+        language: Initial language of the pages; by default that of the browser.
     """
-    token = secrets.token_urlsafe(_BYTES)
-    link = Link(_digest(token), kind, subject, language, now, now + LINK_LIVES, by)
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    link = Link(_digest(token), kind, subject, language, now, now + LINK_LIFETIME, by)
     with transaction(engine, writes=True) as connection:
-        add_link(connection, link)
+        connection.execute(delete(links).where(links.c.expires_at <= now))
+        insert_row(connection, links, link)
     return NewLink(token, link.expires_at)
 
 
+def login_url(engine: Engine, kind: UserKind, subject: str, address: str, *, by: str) -> str:
+    """Create a login link like `make_link` and return its URL at the address of the service."""
+    return f"{address}{LOGIN_PATH}/{make_link(engine, kind, subject, by=by, now=datetime.now(UTC)).token}"
+
+
 def peek_link(engine: Engine, token: str, now: datetime) -> Link:
-    """Return what a link is for without using it up.
+    """Return a link without using it.
 
     Raises:
-        LinkUsedUp: it was used, has expired, or is none.
+        LinkUsedUp: It was used, has expired or never existed.
     """
-    with transaction(engine) as connection:
-        link = find_link(connection, _digest(token)) if _SHAPE.fullmatch(token) else None
+    link = None
+    if _TOKEN.fullmatch(token):
+        with transaction(engine) as connection:
+            row = connection.execute(select(links).where(links.c.digest == _digest(token))).one_or_none()
+            link = _to_link(row)
     if link is None or link.expires_at <= now:
         raise LinkUsedUp
     return link
 
 
 def redeem_link(engine: Engine, token: str, now: datetime) -> ActiveSession:
-    """Use a link up and begin a session: of any number at once, one succeeds.
+    """Use a link and start a session. Of several concurrent calls, one succeeds.
 
     Raises:
-        LinkUsedUp: it was used, has expired, or is none.
+        LinkUsedUp: It was used, has expired or never existed.
     """
-    if not _SHAPE.fullmatch(token):
+    if not _TOKEN.fullmatch(token):
         raise LinkUsedUp
     with transaction(engine, writes=True) as connection:
-        link = take_link(connection, _digest(token))
+        used = delete(links).where(links.c.digest == _digest(token)).returning(*links.c)
+        link = _to_link(connection.execute(used).one_or_none())
         if link is None or link.expires_at <= now:
             raise LinkUsedUp
-        made = _new_token(link.kind, link.subject, link.language, link.created_by, now)
-        insert_session(connection, made.session, now - IDLE)
-    return made
+        return _start_session(connection, link.kind, link.subject, link.language, by=link.created_by, now=now)
 
 
 def start_session(engine: Engine, kind: UserKind, subject: str, *, by: str, now: datetime) -> ActiveSession:
-    """Begin a session of a person who proved elsewhere who they are."""
-    made = _new_token(kind, subject, None, by, now)
+    """Start a session of a user who was authenticated elsewhere."""
     with transaction(engine, writes=True) as connection:
-        insert_session(connection, made.session, now - IDLE)
-    return made
+        return _start_session(connection, kind, subject, None, by=by, now=now)
 
 
-def find_session(connection: Connection, secret: str, now: datetime) -> ActiveSession:
-    """Return the session that a cookie names.
-
-    Raises:
-        NotSignedIn: there is none, it is over, or its operator is revoked.
-    """
-    if not _SHAPE.fullmatch(secret):
-        raise NotSignedIn
-    session = select_session(connection, _digest(secret))
-    if session is None or not _is_valid(session, now) or not _may_log_in(connection, session):
-        raise NotSignedIn
+def _start_session(
+    connection: Connection, kind: UserKind, subject: str, language: str | None, *, by: str, now: datetime
+) -> ActiveSession:
+    secret = secrets.token_urlsafe(_TOKEN_BYTES)
+    session = Session(_digest(secret), kind, subject, language, now, now, by)
+    connection.execute(delete(sessions).where(sessions.c.last_used_at <= now - IDLE))
+    insert_row(connection, sessions, session)
     return ActiveSession(session, secret)
 
 
-def touch(engine: Engine, signed_in: ActiveSession, now: datetime) -> None:
-    """Remember that a session is used, where it was not remembered lately."""
-    if now - signed_in.session.last_used_at >= _SEEN_EVERY:
+def find_session(connection: Connection, secret: str, now: datetime) -> ActiveSession:
+    """Return the session of a cookie.
+
+    Raises:
+        NotSignedIn: There is no such session, it has ended, or its operator was revoked.
+    """
+    if not _TOKEN.fullmatch(secret):
+        raise NotSignedIn
+    session = _to_session(connection.execute(_FIND, {"wanted": _digest(secret)}).one_or_none())
+    if session is None or now >= min(session.last_used_at + IDLE, session.created_at + MAX_LIFETIME):
+        raise NotSignedIn
+    if session.kind is UserKind.OPERATOR:
+        client = find_client(connection, session.subject)
+        if client is None or client.kind is not ClientKind.OPERATOR or client.revoked_at is not None:
+            raise NotSignedIn
+    return ActiveSession(session, secret)
+
+
+def touch(engine: Engine, active: ActiveSession, now: datetime) -> None:
+    """Record the use of a session, at most once per minute."""
+    if now - active.session.last_used_at >= _TOUCH_INTERVAL:
         with transaction(engine, writes=True) as connection:
-            update_last_used(connection, signed_in.session.digest, now)
+            connection.execute(_TOUCH, {"wanted": active.session.digest, "now": now})
 
 
 @contextmanager
-def session_transaction(engine: Engine, signed_in: ActiveSession) -> Iterator[Connection]:
-    """Run one transaction in which somebody who is logged in does something.
+def session_transaction(engine: Engine, active: ActiveSession) -> Iterator[Connection]:
+    """Run one transaction on behalf of a logged-in user.
 
-    The session is held before the seller's key and before any chain: an erasure, which ends sessions first, is over
-    before, and then nothing is done, or it waits and finds what was done.
+    It locks the session before the seller's key and before any chain. An erasure, which ends sessions first, is
+    therefore either complete, and nothing is done here, or it waits and includes what is done here.
 
     Raises:
-        NotSignedIn: the session was ended since it was looked at.
-        DatabaseUnavailable: the database does not answer; nothing was stored.
+        NotSignedIn: The session has ended.
+        DatabaseUnavailable: The database does not respond; nothing was stored.
     """
     with transaction(engine, writes=True) as connection:
-        if not lock_session(connection, signed_in.session.digest):
+        if connection.execute(_LOCK, {"wanted": active.session.digest}).one_or_none() is None:
             raise NotSignedIn
         yield connection
 
 
-def set_language(engine: Engine, signed_in: ActiveSession, language: str) -> None:
+def set_language(engine: Engine, active: ActiveSession, language: str) -> None:
     """Change the language of a session."""
     with transaction(engine, writes=True) as connection:
-        update_language(connection, signed_in.session.digest, language)
+        of_session = sessions.c.digest == active.session.digest
+        connection.execute(update(sessions).where(of_session).values(language=language))
 
 
-def end_session(engine: Engine, signed_in: ActiveSession) -> None:
-    """Log out: the cookie is worth nothing from now on, wherever it was copied to."""
+def end_session(engine: Engine, active: ActiveSession) -> None:
+    """End a session. All copies of its cookie become invalid."""
     with transaction(engine, writes=True) as connection:
-        delete_session(connection, signed_in.session.digest)
+        connection.execute(delete(sessions).where(sessions.c.digest == active.session.digest))
 
 
-def _new_token(kind: UserKind, subject: str, language: str | None, by: str, now: datetime) -> ActiveSession:
-    secret = secrets.token_urlsafe(_BYTES)
-    return ActiveSession(Session(_digest(secret), kind, subject, language, now, now, by), secret)
-
-
-def _is_valid(session: Session, now: datetime) -> bool:
-    return now < session.last_used_at + IDLE and now < session.created_at + LONGEST
-
-
-def _may_log_in(connection: Connection, session: Session) -> bool:
-    if session.kind is UserKind.SELLER:
-        return True
-    client = access.find_client(connection, session.subject)
-    return client is not None and client.kind is ClientKind.OPERATOR and client.revoked_at is None
+def delete_sessions_of(connection: Connection, kind: UserKind, subject: str) -> None:
+    """Delete all sessions and links of a user."""
+    for table in (links, sessions):
+        connection.execute(delete(table).where(table.c.kind == kind, table.c.subject == subject))
 
 
 def _digest(token: str) -> str:
@@ -349,42 +277,25 @@ def _digest(token: str) -> str:
 
 
 class SessionCreate(BaseModel):
-    """Whom to log in."""
+    """The seller to log in."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"seller_id": "S-000001", "language": "zh"}]}
     )
 
-    seller_id: SellerId = Field(description="The platform's id of the seller, whom the platform has logged in.")
+    seller_id: SellerId = Field(description="The platform's ID of the seller, whom the platform has authenticated.")
     language: Language | None = Field(
-        default=None, description="The language that the pages begin in; the browser's where left out."
+        default=None, description="Initial language of the pages; that of the browser if omitted."
     )
 
 
 class SessionLink(BaseModel):
-    """A link that logs the seller in once; hand it to the seller's browser and keep no copy."""
+    """A link that logs the seller in once. Pass it to the seller's browser and keep no copy."""
 
     model_config = ConfigDict(extra="forbid")
 
     url: str = Field(
-        description="Where to send the seller's browser.",
+        description="URL for the seller's browser.",
         examples=["https://score.example/seller/login/aL0pZ3v6Jx2mQ8sT1uW4yB7cD9eF5gH0iK3lN6oR2sU"],
     )
-    expires_at: str = Field(description="Until when it can be used, UTC.", examples=["2026-02-01T09:40:00.000000Z"])
-
-
-LOGIN_PATH: Final = "/seller/login"
-
-
-def login_url(engine: Engine, kind: UserKind, subject: str, address: str, *, by: str) -> str:
-    """Return the address of a page that logs a person in once, for a command to print.
-
-    Args:
-        engine: of the database.
-        kind: who is to be logged in.
-        subject: the seller, or the client of the operator.
-        address: where the service is reached.
-        by: what asks.
-    """
-    made = make_link(engine, kind, subject, by=by, now=datetime.now(UTC))
-    return f"{address}{LOGIN_PATH}/{made.token}"
+    expires_at: str = Field(description="Expiry of the link, UTC.", examples=["2026-02-01T09:40:00.000000Z"])

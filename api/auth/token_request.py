@@ -1,14 +1,10 @@
-"""What the token endpoint looks like on the wire.
+"""The token request: form, credentials and error responses of `POST /oauth/token` (RFC 6749, sections 4.4 and 5.2).
 
-What the token endpoint refuses, word for word as RFC 6749 (5.2) has it: JSON with `error` and `error_description`.
-
-TokenRefused
+TokenRequestError
 ├── InvalidTokenRequestError    400 invalid_request
 ├── UnsupportedGrantTypeError   400 unsupported_grant_type
 ├── InvalidScopeError           400 invalid_scope
 └── InvalidClientError          401 invalid_client
-
-What a client shows at the token endpoint: a form (RFC 6749, 4.4.2) and one proof of who it is, read strictly.
 """
 
 from __future__ import annotations
@@ -28,7 +24,7 @@ from api.errors import ApiError
 
 
 class TokenForm(BaseModel):
-    """The form of a token request; how the client proves itself stands in the header or in the form."""
+    """The form of a token request. The credentials are in the header or in the form."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -38,16 +34,16 @@ class TokenForm(BaseModel):
     )
 
     grant_type: Literal["client_credentials"] = Field(description="Always `client_credentials`.")
-    scope: str = Field("", description="Scopes with spaces between; all that the client holds where left out.")
-    client_id: str = Field("", description="The client's id, where the header does not say it.")
-    client_secret: str = Field("", description="The client's secret, where the header does not hold it.")
+    scope: str = Field("", description="Scopes separated by spaces; all scopes of the client if omitted.")
+    client_id: str = Field("", description="The client ID, if it is not in the header.")
+    client_secret: str = Field("", description="The client secret, if it is not in the header.")
     client_assertion_type: str = Field(
         "", description="With a client_assertion: `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`."
     )
     client_assertion: str = Field(
         "",
-        description="A JWT signed with the client's registered key (`private_key_jwt`): iss and sub the client_id, aud "
-        "the token endpoint or the issuer, exp at most 5 minutes ahead, jti used once.",
+        description="A JWT signed with the client's registered key (`private_key_jwt`): iss and sub are the client_id, "
+        "aud is the token endpoint or the issuer, exp is at most 5 minutes in the future, jti is unique.",
     )
 
 
@@ -58,70 +54,72 @@ class TokenResponse(BaseModel):
 
     access_token: str = Field(description="A signed JWT (RFC 9068).", examples=["eyJhbGciOiJFZDI1NTE5Iiw…"])
     token_type: Literal["Bearer"] = Field(description="Always `Bearer`.", examples=["Bearer"])
-    expires_in: int = Field(description="Seconds that it is good for.", examples=[600])
-    scope: str = Field(description="What it allows, scopes with spaces between.", examples=["scores:read scores:write"])
+    expires_in: int = Field(description="Seconds until the token expires.", examples=[600])
+    scope: str = Field(description="Scopes of the token, separated by spaces.", examples=["scores:read scores:write"])
 
 
 class TokenError(BaseModel):
-    """Why no token is given (RFC 6749, 5.2)."""
+    """A token error (RFC 6749, section 5.2)."""
 
     model_config = ConfigDict(extra="forbid")
 
     error: Literal["invalid_request", "invalid_client", "unsupported_grant_type", "invalid_scope"] = Field(
-        description="What kind of refusal; stable.", examples=["invalid_client"]
+        description="Type of the error; stable.", examples=["invalid_client"]
     )
-    error_description: str = Field(description="The refusal in words.", examples=["A field is given more than once."])
+    error_description: str = Field(description="Description of the error.", examples=["A field occurs more than once."])
 
 
-NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-
+TOKEN_HEADERS: Final[Mapping[str, str]] = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 _MEDIA_TYPE: Final = "application/json"
 
 
 class TokenRequestError(ApiError):
-    """No token is given; `usual` is the description where there is no more to say.
+    """A token request failed.
 
-    A description holds no quotation marks and no backslash, which the RFC forbids.
+    The RFC forbids quotation marks and backslashes in descriptions.
     """
 
     status: ClassVar[int] = 400
     error: ClassVar[str]
-    usual: ClassVar[str]
+    default_description: ClassVar[str]
     headers: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, description: str | None = None) -> None:
-        self.description = description or self.usual
+        self.description = description or self.default_description
         super().__init__(self.description)
 
 
 class InvalidTokenRequestError(TokenRequestError):
-    """The request is no form, lacks a field, repeats one, or shows two proofs."""
+    """The request is not a form, lacks or repeats a field, or has more than one kind of credentials."""
 
-    error, usual = (
+    error, default_description = (
         "invalid_request",
-        "The request cannot be read as a form with grant_type and one proof of the client.",
+        "The request must be a form with grant_type and one kind of client credentials.",
     )
 
 
 class UnsupportedGrantTypeError(TokenRequestError):
-    """Another grant than client credentials is asked for."""
+    """The grant type is not client credentials."""
 
-    error, usual = "unsupported_grant_type", "The only grant here is client_credentials."
+    error, default_description = "unsupported_grant_type", "The grant type must be client_credentials."
 
 
 class InvalidScopeError(TokenRequestError):
-    """A scope is asked for that does not exist, or that clients of this kind do not hold."""
+    """A requested scope does not exist, or is not available to this kind of client."""
 
-    error, usual = "invalid_scope", "A scope is not one of this client; leave scope out to get all that it holds."
+    error, default_description = (
+        "invalid_scope",
+        "A requested scope is not available to this client. Omit scope to get all available scopes.",
+    )
 
 
 class InvalidClientError(TokenRequestError):
-    """The client is unknown or revoked, or did not prove itself: always the same words, so that none can be told."""
+    """The client is unknown or revoked, or its credentials are invalid. The message does not reveal which."""
 
     status, error = 401, "invalid_client"
-    usual = "The client is not known here, or what it showed does not prove that it is the one that it names."
-    # said to everyone, since HTTP asks for it with every 401
+    default_description = "The client is unknown or its credentials are invalid."
+    # HTTP requires it with every 401
     headers: ClassVar[Mapping[str, str]] = {"WWW-Authenticate": 'Basic realm="sellerscore", charset="UTF-8"'}
 
 
@@ -129,50 +127,47 @@ TOKEN_ERRORS: Final = (InvalidTokenRequestError, UnsupportedGrantTypeError, Inva
 
 
 def install_token_errors(app: FastAPI) -> None:
-    """Make each refusal the answer that the RFC describes."""
+    """Turn each token error into the response that the RFC defines."""
     app.add_exception_handler(TokenRequestError, _on_token_error)
 
 
 def token_error_responses() -> dict[int | str, dict[str, Any]]:
-    """Describe the refusals for OpenAPI, those of one status together, each with its example."""
+    """Describe the token errors for OpenAPI, grouped by status, each with an example."""
     described: dict[int | str, dict[str, Any]] = {}
     for kind in TOKEN_ERRORS:
         entry = described.setdefault(
             kind.status,
-            {"description": "No token is given.", "model": TokenError, "content": {_MEDIA_TYPE: {"examples": {}}}},
+            {"description": "No token is issued.", "model": TokenError, "content": {_MEDIA_TYPE: {"examples": {}}}},
         )
         entry["content"][_MEDIA_TYPE]["examples"][kind.error] = {"value": _content(kind())}
     described[401]["headers"] = {
-        "WWW-Authenticate": {"description": "How a client may prove itself.", "schema": {"type": "string"}}
+        "WWW-Authenticate": {"description": "How a client can authenticate.", "schema": {"type": "string"}}
     }
     return described
 
 
-def _content(refused: TokenRequestError) -> dict[str, str]:
-    return {"error": refused.error, "error_description": refused.description}
+def _content(error: TokenRequestError) -> dict[str, str]:
+    return {"error": error.error, "error_description": error.description}
 
 
 async def _on_token_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, TokenRequestError)  # noqa: S101 - what the handler is registered for
+    assert isinstance(error, TokenRequestError)  # noqa: S101 - the type that the handler is registered for
     body = json.dumps(_content(error), separators=(",", ":"))
-    return Response(body, error.status, {**NO_STORE, **error.headers}, _MEDIA_TYPE)
+    return Response(body, error.status, {**TOKEN_HEADERS, **error.headers}, _MEDIA_TYPE)
 
 
 ASSERTION_TYPE: Final = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
-
 GRANT_TYPE: Final = "client_credentials"
 
-
 _FORM: Final = "application/x-www-form-urlencoded"
-
 
 _MOST_FIELDS: Final = 50
 
 
 @dataclass(frozen=True)
 class SecretProof:
-    """A client id and its secret, from the header or the form."""
+    """A client ID and its secret, from the header or the form."""
 
     client_id: str
     secret: str = field(repr=False)
@@ -180,7 +175,7 @@ class SecretProof:
 
 @dataclass(frozen=True)
 class AssertionProof:
-    """A signed statement of the client (RFC 7523); `client_id` is what the form says beside, or None."""
+    """A signed assertion of the client (RFC 7523). `client_id` is the one in the form, or None."""
 
     client_id: str | None
     assertion: str = field(repr=False)
@@ -188,35 +183,35 @@ class AssertionProof:
 
 @dataclass(frozen=True)
 class TokenRequest:
-    """A readable request for a token: the proof, and the scopes asked for, or None for all."""
+    """A parsed token request: the credentials, and the requested scopes, or None for all."""
 
     proof: SecretProof | AssertionProof
     scope: str | None
 
 
 def expect_form(content_type: str) -> None:
-    """Look at what a body is declared to be.
+    """Check the content type of a body.
 
     Raises:
-        InvalidTokenRequestError: it is no form.
+        InvalidTokenRequestError: It is not a form.
     """
     if content_type.partition(";")[0].strip().lower() != _FORM:
-        raise InvalidTokenRequestError(f"The body must be a form: send it as {_FORM}.")
+        raise InvalidTokenRequestError(f"The body must be a form. Send it as {_FORM}.")
 
 
 def read_request(authorization: str | None, body: bytes) -> TokenRequest:
-    """Read a request for a token.
+    """Parse a token request.
 
-    Example: `read_request("Basic YTpi", b"grant_type=client_credentials")` shows the secret `b` of the client `a`.
+    Example: `read_request("Basic YTpi", b"grant_type=client_credentials")` has the secret `b` of the client `a`.
 
     Raises:
-        InvalidTokenRequestError: the form cannot be read, repeats a field, lacks one, or shows two proofs.
-        UnsupportedGrantTypeError: another grant than client credentials is asked for.
-        InvalidClientError: there is no proof, or the header holds none that can be read.
+        InvalidTokenRequestError: The form cannot be read, repeats or lacks a field, or has two kinds of credentials.
+        UnsupportedGrantTypeError: The grant type is not client credentials.
+        InvalidClientError: There are no credentials, or the header cannot be read.
     """
     form = _form(body)
     if "grant_type" not in form:
-        raise InvalidTokenRequestError("The field grant_type is missing; send grant_type=client_credentials.")
+        raise InvalidTokenRequestError("The field grant_type is missing. Send grant_type=client_credentials.")
     if form["grant_type"] != GRANT_TYPE:
         raise UnsupportedGrantTypeError
     return TokenRequest(_proof(authorization, form), form.get("scope"))
@@ -228,21 +223,23 @@ def _form(body: bytes) -> Mapping[str, str]:
         fields = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS)
     except ValueError as error:
         raise InvalidTokenRequestError(
-            "The form cannot be read; encode it as UTF-8 and escape what is not ASCII."
+            "The form cannot be read. Encode it as UTF-8 and percent-encode all characters that are not ASCII."
         ) from error
-    # a field without a value counts as left out (RFC 6749, 3.2)
-    given = [(name, value) for name, value in fields if value]
-    if len({name for name, _ in given}) != len(given):
-        raise InvalidTokenRequestError("A field is given more than once; send each once.")
-    return dict(given)
+    # a field without a value counts as omitted (RFC 6749, section 3.2)
+    present = [(name, value) for name, value in fields if value]
+    if len({name for name, _ in present}) != len(present):
+        raise InvalidTokenRequestError("A field occurs more than once. Send each field once.")
+    return dict(present)
 
 
 def _proof(authorization: str | None, form: Mapping[str, str]) -> SecretProof | AssertionProof:
-    ways = [authorization is not None, "client_secret" in form, "client_assertion" in form]
-    if sum(ways) > 1:
-        raise InvalidTokenRequestError("The client proves itself in more than one way; use one.")
+    if sum([authorization is not None, "client_secret" in form, "client_assertion" in form]) > 1:
+        raise InvalidTokenRequestError("The request has more than one kind of client credentials. Send one.")
     if authorization is not None:
-        return _agreeing(_basic(authorization), form)
+        proof = _basic(authorization)
+        if form.get("client_id", proof.client_id) != proof.client_id:
+            raise InvalidTokenRequestError("The client_id of the form differs from that of the header.")
+        return proof
     if "client_assertion" in form:
         if form.get("client_assertion_type") != ASSERTION_TYPE:
             raise InvalidTokenRequestError(f"The client_assertion_type must be {ASSERTION_TYPE}.")
@@ -250,12 +247,6 @@ def _proof(authorization: str | None, form: Mapping[str, str]) -> SecretProof | 
     if "client_secret" in form and "client_id" in form:
         return SecretProof(form["client_id"], form["client_secret"])
     raise InvalidClientError
-
-
-def _agreeing(shown: SecretProof, form: Mapping[str, str]) -> SecretProof:
-    if form.get("client_id", shown.client_id) != shown.client_id:
-        raise InvalidTokenRequestError("The header and the form name different clients.")
-    return shown
 
 
 def _basic(authorization: str) -> SecretProof:
@@ -269,5 +260,5 @@ def _basic(authorization: str) -> SecretProof:
     client_id, colon, secret = decoded.partition(":")
     if not colon:
         raise InvalidClientError
-    # both are form-encoded inside (RFC 6749, 2.3.1)
+    # both parts are form-encoded (RFC 6749, section 2.3.1)
     return SecretProof(unquote_plus(client_id), unquote_plus(secret))

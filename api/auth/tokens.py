@@ -1,8 +1,6 @@
-"""Access tokens: JWTs as RFC 9068 has them, signed with Ed25519 by the service's own key ring, good for ten minutes.
+"""Access tokens: JWTs (RFC 9068) signed with Ed25519, valid for ten minutes; and the state of authentication.
 
-A token says who and what for; whether the client is still one is for the database to say, at each request.
-
-What access holds while the service runs: keys, limits, and the few threads that may hash at once.
+A token states the client and its scopes. The database decides for each request whether the client is still active.
 """
 
 from __future__ import annotations
@@ -20,26 +18,36 @@ from typing import Any, Final, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
+from cachetools import LRUCache
+from sqlalchemy import Engine
 
 from api.auth.rate_limits import Limiter, Policy, RateLimits
 from api.auth.scopes import ClientKind, Scope, format_scopes
 from api.auth.signing_keys import TOKEN_LIFETIME, KeyRing, Use, open_ring
 from api.errors import InvalidToken, SignatureError
+from api.kit.batching import RequestBatcher
 from api.settings import Settings
 
+TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
 TYPE: Final = "at+jwt"
 
+_CACHE_SIZE: Final = 10_000
+"""Tokens whose signature is not verified again: some megabytes, and a tenth of a millisecond saved per request."""
 
-_REMEMBERED: Final = 10_000
-"""Tokens whose signature need not be checked again: some megabytes, and a tenth of a millisecond saved each time."""
+_MAX_TOKEN: Final = 4_096
 
+_HASHING_THREADS: Final = 2
+"""Hashing takes one core and 19 MiB for 20 ms. More threads would only delay scores."""
 
-_MOST_CHARACTERS: Final = 4_096
+_ADDRESS_FACTOR: Final = 10
+"""The limit of an address as a multiple of the limit of one client there, because banks may share an address."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Claims:
-    """What a token says of its holder."""
+    """The claims of a token."""
 
     client_id: str
     kind: ClientKind
@@ -47,30 +55,30 @@ class Claims:
     expires: float
 
 
-class Tokens:
-    """Makes tokens and reads them.
+class AccessTokens:
+    """Issues and reads tokens.
 
     Example:
-        >>> tokens = Tokens(KeyRing.open(folder), "https://score.example")  # doctest: +SKIP
-        >>> tokens.read(tokens.issue(claims_of_a_bank, now), now).kind  # doctest: +SKIP
-        <Kind.BANK: 'bank'>
+        >>> tokens = AccessTokens(KeyRing.open(folder), "https://score.example")  # doctest: +SKIP
+        >>> tokens.read(tokens.issue("bank-1", ClientKind.BANK, scopes, now), now).kind  # doctest: +SKIP
+        <ClientKind.BANK: 'bank'>
     """
 
     def __init__(self, ring: KeyRing, issuer: str) -> None:
         self.ring = ring
         self.issuer = issuer
-        self._known: dict[bytes, Claims] = {}
+        self._verified: Any = LRUCache(_CACHE_SIZE)
         self._lock = threading.Lock()
 
-    def take_up(self, ring: KeyRing) -> None:
-        """Use other keys from now on; what was found good by a key that is gone is looked at again."""
+    def replace_keys(self, ring: KeyRing) -> None:
+        """Use other keys from now on, and verify all signatures again."""
         with self._lock:
             self.ring = ring
-            self._known.clear()
+            self._verified.clear()
 
     def issue(self, client_id: str, kind: ClientKind, scopes: frozenset[Scope], now: datetime) -> str:
-        """Return a token for a client who has proved itself."""
-        began = int(now.timestamp())
+        """Return a token for an authenticated client."""
+        issued_at = int(now.timestamp())
         claims: dict[str, Any] = {
             "iss": self.issuer,
             "aud": self.issuer,
@@ -78,82 +86,73 @@ class Tokens:
             "client_id": client_id,
             "client_kind": str(kind),
             "scope": format_scopes(scopes),
-            "iat": began,
-            "exp": began + int(TOKEN_LIFETIME.total_seconds()),
+            "iat": issued_at,
+            "exp": issued_at + int(TOKEN_LIFETIME.total_seconds()),
             "jti": secrets.token_urlsafe(16),
         }
         return self.ring.sign(json.dumps(claims, separators=(",", ":")).encode(), TYPE)
 
     def read(self, token: str, now: datetime) -> Claims:
-        """Return what a token says.
+        """Return the claims of a token.
 
         Raises:
-            InvalidToken: it is altered, of another service or use, expired, or no token at all.
+            InvalidToken: It was changed, has expired, or was issued by another service or for another use.
         """
-        name = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        claims = self._known.get(name)
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        with self._lock:
+            claims: Claims | None = self._verified.get(digest)
         if claims is None:
-            claims = self._verified(token)
+            claims = self._verify(token)
+            with self._lock:
+                self._verified[digest] = claims
         if claims.expires <= now.timestamp():
-            self._known.pop(name, None)
             raise InvalidToken
-        self._remember(name, claims)
         return claims
 
-    def _verified(self, token: str) -> Claims:
-        if len(token) > _MOST_CHARACTERS or not token.isascii():
+    def _verify(self, token: str) -> Claims:
+        if len(token) > _MAX_TOKEN or not token.isascii():
             raise InvalidToken
         try:
-            said = json.loads(self.ring.verified(token, TYPE))
-            if said["iss"] != self.issuer or said["aud"] != self.issuer:
+            claims = json.loads(self.ring.verify(token, TYPE))
+            if claims["iss"] != self.issuer or claims["aud"] != self.issuer:
                 raise InvalidToken
-            scopes = frozenset(map(Scope, said["scope"].split()))
-            return Claims(said["sub"], ClientKind(said["client_kind"]), scopes, float(said["exp"]))
+            scopes = frozenset(map(Scope, claims["scope"].split()))
+            return Claims(claims["sub"], ClientKind(claims["client_kind"]), scopes, float(claims["exp"]))
         except (SignatureError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InvalidToken from error
-
-    def _remember(self, name: bytes, claims: Claims) -> None:
-        with self._lock:
-            if name not in self._known and len(self._known) >= _REMEMBERED:
-                del self._known[next(iter(self._known))]
-            self._known[name] = claims
-
-
-_HASHING_AT_ONCE: Final = 2
-"""Hashing takes a core and 19 MiB for 20 ms: more at once would only keep scores waiting."""
-
-
-_FAILURES_PER_ADDRESS: Final = 10
-"""Times as many for an address as for one client there, since banks may share one."""
-
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Auth:
-    """The parts by which callers prove themselves and are counted."""
+    """The state that authentication needs: database, tokens, rate limits, hashing threads, keys of receipts."""
 
-    tokens: Tokens
+    engine: Engine
+    batcher: RequestBatcher
+    tokens: AccessTokens
+    receipts: KeyRing
     limits: RateLimits
-    _hashing: CapacityLimiter = field(default_factory=partial(CapacityLimiter, _HASHING_AT_ONCE))
+    _hashing: CapacityLimiter = field(default_factory=partial(CapacityLimiter, _HASHING_THREADS))
 
     async def hash_in_thread(self, work: Callable[[], T]) -> T:
-        """Do work that hashes, in one of the few threads for it; other requests go on meanwhile."""
+        """Run a function that hashes in one of a few threads, without blocking other requests."""
         return await anyio.to_thread.run_sync(work, limiter=self._hashing)
 
 
-def open_auth(settings: Settings, clock: Callable[[], float] = time.monotonic) -> Auth:
-    """Read the keys of tokens, making the first where there is none.
+def open_auth(
+    settings: Settings, engine: Engine, batcher: RequestBatcher, clock: Callable[[], float] = time.monotonic
+) -> Auth:
+    """Read the signing keys, creating the first ones if there are none.
 
     Raises:
-        KeyRingError: the keys cannot be used.
+        KeyRingError: The keys cannot be used.
     """
     calls = Policy("client", settings.rate_limit_calls, settings.rate_limit_seconds)
-    failed = Policy("failures", settings.failed_logins, settings.failed_logins_seconds)
-    everyone = Policy("address", failed.quota * _FAILURES_PER_ADDRESS, failed.window)
-    limits = RateLimits(*(Limiter(policy, clock) for policy in (calls, failed, everyone)))
-    return Auth(Tokens(open_ring(settings, Use.TOKENS), settings.issuer), limits)
-
-
-TOKEN_PATH: Final = "/oauth/token"  # noqa: S105 - a path
+    failures = Policy("failures", settings.failed_logins, settings.failed_logins_seconds)
+    address = Policy("address", failures.quota * _ADDRESS_FACTOR, failures.window)
+    return Auth(
+        engine=engine,
+        batcher=batcher,
+        tokens=AccessTokens(open_ring(settings, Use.TOKENS), settings.issuer),
+        receipts=open_ring(settings, Use.RECEIPTS),
+        limits=RateLimits(*(Limiter(policy, clock) for policy in (calls, failures, address))),
+    )

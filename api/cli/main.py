@@ -1,11 +1,10 @@
-"""The commands that read the registered model: `serve`, `score` and `score-portfolio`; other rooms' are mounted.
+"""The commands `serve`, `score` and `score-portfolio`, and the mounting of the other API commands.
 
-Heavy libraries are imported inside the commands. Errors are raised; `sellerscore.py` turns them into one sentence.
+Heavy libraries are imported inside the commands. `sellerscore.py` prints errors as one sentence.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ import typer
 from api.auth.scopes import ClientKind
 from api.cli.auth import commands_of, keys_app, link
 from api.cli.ledger import ledger_app, receipts_app
+from api.cli.output import Output, OutputOption, print_json, track_progress
 
 if TYPE_CHECKING:
     from api.cli.preview import ScorePreview
@@ -33,21 +33,19 @@ for _kind in ClientKind:
         _commands.command("link")(link)
     app.add_typer(_commands, name=str(_kind))
 
-_AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program.")]
-
 
 @app.command()
 def serve(
-    host: Annotated[str | None, typer.Option(help="Address to listen on; 127.0.0.1 unless set.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 8000 unless set, 0 for any free one.")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; default 8000; 0 for any free port.")] = None,
     demo: Annotated[
         bool,
-        typer.Option("--demo", help="Make a bank, its products and a seller's consent to try with."),
+        typer.Option("--demo", help="Create a demo bank, its products and a seller's consent."),
     ] = False,
 ) -> None:
-    """Serve the HTTP API with the champion model, and print a curl that scores a seller.
+    """Serve the HTTP API with the champion model, and print a curl command that scores a seller.
 
-    Where banks reach it at another address, set SELLERSCORE_PUBLIC_URL to that: tokens and signed assertions name it.
+    If banks reach the service at another address, set SELLERSCORE_PUBLIC_URL to it; tokens and assertions contain it.
 
     Example: sellerscore serve --port 8000
     Example: sellerscore serve --demo
@@ -61,17 +59,18 @@ def serve(
 @app.command()
 def score(
     seller_id: Annotated[
-        str | None, typer.Argument(help="A seller of the latest feature snapshot; the first that has a score if none.")
+        str | None,
+        typer.Argument(help="ID of a seller in the latest feature snapshot; default: the first with a score."),
     ] = None,
     to_band: Annotated[
-        str | None, typer.Option("--to-band", help="The band that advice aims at; the next better one if none.")
+        str | None, typer.Option("--to-band", help="Target band of the advice; default: the next better one.")
     ] = None,
-    svg: Annotated[Path | None, typer.Option(help="Write the waterfall as SVG into this file too.")] = None,
-    as_json: _AsJson = False,
+    svg: Annotated[Path | None, typer.Option(help="Also write the waterfall chart to this SVG file.")] = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
-    """Print one seller's score, why it is what it is, what changed since the snapshot before, and what would help.
+    """Print the score of one seller with reasons, changes since the previous snapshot, and advice.
 
-    Internal and unsigned: nothing is stored.
+    For internal use: the score is not signed and not stored.
 
     Example: sellerscore score S-000005
     Example: sellerscore score S-000005 --to-band A --svg waterfall.svg
@@ -82,25 +81,26 @@ def score(
     from api.kit.fields import utc_now
     from api.settings import load_settings
 
-    looked = preview_score(load_settings(), seller_id, utc_now().date(), to_band)
+    preview = preview_score(load_settings(), seller_id, utc_now().date(), to_band)
     if svg is not None:
-        _write_svg(svg, looked)
-    if as_json:
-        _print_json({**looked.to_dict(), "notice": NOTICE})
+        _write_svg(svg, preview)
+    if output is Output.JSON:
+        print_json({**preview.to_dict(), "notice": NOTICE})
     else:
-        Console().print(render_preview(looked))
+        Console().print(render_preview(preview))
 
 
 @app.command("score-portfolio")
 def score_portfolio(
-    out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")],
-    as_json: _AsJson = False,
+    out: Annotated[Path, typer.Option(help="Output file: .csv or .parquet.")],
+    output: OutputOption = Output.TABLE,
 ) -> None:
-    """Score every seller of the latest snapshot into a file. Internal and unsigned: nothing is stored.
+    """Score every seller of the latest snapshot and write the scores to a file.
+
+    For internal use: the scores are not signed and not stored.
 
     Example: sellerscore score-portfolio --out portfolio.csv
     """
-    from api.cli.output import track_progress
     from api.cli.preview import NOTICE
     from api.kit.fields import utc_now
     from api.scores.export import require_writable, write_portfolio
@@ -109,8 +109,8 @@ def score_portfolio(
     bundle, stored = _champion_and_vectors()
     with track_progress("Scoring sellers") as advance:
         report = write_portfolio(bundle, stored, utc_now().date(), out, advance)
-    if as_json:
-        _print_json({"notice": NOTICE, "out": str(out), **asdict(report)})
+    if output is Output.JSON:
+        print_json({"notice": NOTICE, "out": str(out), **asdict(report)})
         return
     for outcome, count in report.outcomes.items():
         typer.echo(f"{outcome:<22}{count:>9,}")
@@ -119,14 +119,14 @@ def score_portfolio(
     typer.echo(NOTICE)
 
 
-def _write_svg(path: Path, looked: ScorePreview) -> None:
+def _write_svg(path: Path, preview: ScorePreview) -> None:
     from api.errors import OutputError
     from api.web.waterfall import waterfall_svg
 
     try:
-        path.write_text(waterfall_svg(looked.seller_id, looked.assessment, alone=True), encoding="utf-8")
+        path.write_text(waterfall_svg(preview.seller_id, preview.assessment, alone=True), encoding="utf-8")
     except OSError as error:
-        raise OutputError(f"The picture cannot be written to {path} ({error.strerror}); name another file.") from error
+        raise OutputError(f"The chart cannot be written to {path} ({error.strerror}). Use another file.") from error
 
 
 def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:
@@ -136,9 +136,5 @@ def _champion_and_vectors() -> tuple[Bundle, Iterator[StoredVector]]:
 
     settings = load_settings()
     vectors = VectorStore(settings.vectors_path)
-    next(vectors.all_latest(), None)  # refused before the model is fetched
+    next(vectors.all_latest(), None)  # fails before the model is fetched
     return load_champion(settings).bundle, vectors.all_latest()
-
-
-def _print_json(value: object) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))

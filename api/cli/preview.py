@@ -1,7 +1,4 @@
-"""What `sellerscore score` shows of a seller: the score, what changed since the snapshot before, what would help.
-
-One assessment in the terminal: from base to score, what changed, what would help. It says that it is internal.
-"""
+"""The preview of `sellerscore score`: score, reasons, changes since the previous snapshot, and advice; not stored."""
 
 from __future__ import annotations
 
@@ -35,7 +32,7 @@ from scoring.formatting import Language, format_value
 
 @dataclass(frozen=True)
 class ScorePreview:
-    """A seller's assessment; `changed` is none where there is no earlier score to compare with."""
+    """The assessment of a seller. `changed` is None without an earlier score."""
 
     seller_id: str
     assessment: Assessment
@@ -43,7 +40,7 @@ class ScorePreview:
     advice: Advice
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values for a program."""
+        """Return the preview as plain values for JSON."""
         return {
             "seller_id": self.seller_id,
             "assessment": self.assessment.to_dict(),
@@ -55,22 +52,22 @@ class ScorePreview:
 def preview_score(
     settings: Settings, seller_id: str | None, requested_on: date, band: str | None = None
 ) -> ScorePreview:
-    """Score a seller of the latest snapshot with the champion, and the snapshot before beside; nothing is stored.
+    """Score a seller with the champion, as of the latest and the previous snapshot. Nothing is stored.
 
     Args:
-        settings: where vectors and models are.
-        seller_id: whom to look at; the first who has a score if none.
-        requested_on: the day of the score (UTC), against which the age of the data is measured.
-        band: what advice aims at; the next better band if none.
+        settings: Settings of the service.
+        seller_id: ID of the seller; by default the first one with a score.
+        requested_on: Date of the score (UTC), which determines the age of the data.
+        band: Target band of the advice; by default the next better one.
 
     Raises:
-        SellerUnknown: the latest snapshot does not hold the seller.
-        StoreError: no snapshot is stored.
-        StartError: there is no champion.
-        ScoringError: the vectors do not meet the bundle, or it has no such band.
+        SellerUnknown: The latest snapshot does not have the seller.
+        StoreError: No snapshot is stored.
+        StartError: There is no champion.
+        ScoringError: The vectors do not fit the bundle, or it has no such band.
     """
     vectors = VectorStore(settings.vectors_path)
-    # looked up before the model, so that what is refused has fetched and written nothing
+    # before the model is loaded, so that a failure downloads and writes nothing
     stored = next(vectors.all_latest(), None) if seller_id is None else vectors.latest(seller_id)
     if stored is None:
         raise SellerUnknown(_no_vector(seller_id))
@@ -88,31 +85,31 @@ def preview_score(
 
 def _no_vector(seller_id: str | None) -> str:
     if seller_id is None:
-        return "The latest feature snapshot holds no seller; run `sellerscore ingest` with some."
-    return f'No operating data of the seller "{seller_id}" is in the latest feature snapshot; check the seller_id.'
+        return "The latest feature snapshot has no sellers. Run `sellerscore ingest`."
+    return f'The latest feature snapshot has no data of the seller "{seller_id}". Check the seller_id.'
 
 
-NOTICE: Final = "Internal and unsigned: printed only, not stored, no evidence for a bank."
+NOTICE: Final = "For internal use: not signed, not stored, no evidence for a bank."
 
 
 _CHANGES_SHOWN: Final = 5
 
 
-def render_preview(looked: ScorePreview) -> RenderableType:
-    """Return all that is known of a seller's score: why it is what it is, what changed, and what would help.
+def render_preview(preview: ScorePreview) -> RenderableType:
+    """Return a preview as Rich prints it.
 
-    Example: `Console().print(shown(look(settings, "S-1")))`.
+    Example: `Console().print(render_preview(preview_score(settings, "S-1", today)))`.
     """
-    parts = [waterfall(looked.seller_id, looked.assessment)]
-    if looked.changed is not None:
-        parts += [Text(), trend(looked.changed)]
-    if looked.assessment.score is not None:
-        parts += [Text(), advice(looked.advice)]
+    parts = [waterfall(preview.seller_id, preview.assessment)]
+    if preview.changed is not None:
+        parts += [Text(), trend(preview.changed)]
+    if preview.assessment.score is not None:
+        parts += [Text(), render_advice(preview.advice)]
     return Group(*parts, Text(), Text(NOTICE, style="yellow"))
 
 
 def waterfall(seller_id: str, assessment: Assessment) -> RenderableType:
-    """Return an assessment as Rich prints it: its steps as bars, or what lacked for a number.
+    """Return the waterfall of an assessment, or the reason why it has no score.
 
     Example: `Console().print(waterfall("S-1", assessment))`.
     """
@@ -144,23 +141,23 @@ def _with_number(assessment: Assessment, explanation: Explanation) -> Iterator[R
     yield Text()
     yield table
     if explanation.reasons:
-        yield Text("\nPrincipal reasons, and what the score gains with that figure at its typical value", "bold")
+        yield Text("\nPrincipal reasons, with the points gained at the typical value", "bold")
     for reason in explanation.reasons:
         yield _indented(f"{reason.gain:+4d}  {reason.statement}")
     for gap in assessment.table_gaps:
-        known = f"ends on {gap.data_through}, too long ago" if gap.data_through else "was not delivered"
-        yield Text(f"The table {gap.table} {known}; figures that rest on it count as missing.", "yellow")
+        state = f"ends on {gap.data_through}, which is too old" if gap.data_through else "was not delivered"
+        yield Text(f"The table {gap.table} {state}; its features count as missing.", "yellow")
 
 
 def _without_number(assessment: Assessment) -> Iterator[RenderableType]:
-    told = for_bank(assessment.to_dict(), {}, translator_for(Language.ENGLISH))
-    yield Text.assemble((told.title, "bold"), f" ({assessment.outcome})")
-    yield from map(_indented, told.facts)
-    yield Text(told.to_do)
+    texts = for_bank(assessment, {}, translator_for(Language.ENGLISH))
+    yield Text.assemble((texts.title, "bold"), f" ({assessment.outcome})")
+    yield from map(_indented, texts.facts)
+    yield Text(texts.to_do)
 
 
 def trend(changed: Changes) -> RenderableType:
-    """Return what became of a score since an earlier one by the same model, the largest changes first.
+    """Return the changes since an earlier score by the same model, largest first.
 
     Example: `Console().print(trend(changes(before, now)))`.
     """
@@ -168,9 +165,9 @@ def trend(changed: Changes) -> RenderableType:
     lines = [f"{each.points:+4d}  {each.label}{_then_and_now(each)}" for each in changed.features[:_CHANGES_SHOWN]]
     others = changed.features[_CHANGES_SHOWN:]
     if others:
-        lines.append(f"{sum(each.points for each in others):+4d}  {len(others)} others")
+        lines.append(f"{sum(each.points for each in others):+4d}  {len(others)} other features")
     if changed.by_model:
-        lines.append(f"{changed.by_model:+4d}  another model judges the same figures")
+        lines.append(f"{changed.by_model:+4d}  change of the scoring model")
     return Group(Text.assemble((f"By today's model, since {changed.since}: ", "bold"), head), *map(_indented, lines))
 
 
@@ -180,58 +177,60 @@ def _then_and_now(change: FeatureChange) -> str:
     return f": {format_value(change.before, change.unit)} then, {format_value(change.now, change.unit)} now"
 
 
-def advice(given: Advice) -> RenderableType:
-    """Return what would move the seller to the band asked for, or why nothing is advised.
+def render_advice(advice: Advice) -> RenderableType:
+    """Return the advice for reaching the target band, or the reason why there is none.
 
-    Example: `Console().print(advice(advise(bundle, vector)))`.
+    Example: `Console().print(render_advice(advise(bundle, vector)))`.
     """
-    match given.verdict:
+    match advice.verdict:
         case AdviceVerdict.FOUND:
-            return Group(*_options(given))
+            return Group(*_options(advice))
         case AdviceVerdict.REACHED:
-            said = f"Band {given.now} is reached, and no better one than {given.band} was asked for."
-            if given.now == given.band:
-                said = f"Band {given.now} is reached."
+            message = f"Band {advice.now} is reached. It is at least as good as the requested band {advice.band}."
+            if advice.now == advice.band:
+                message = f"Band {advice.now} is reached."
         case AdviceVerdict.OUT_OF_REACH | AdviceVerdict.NO_STEP:
-            return Group(*_steps(given))
+            return Group(*_steps(advice))
         case AdviceVerdict.NO_SCORE:
-            said = "Without a score there is no advice."
-    return Text(said)
+            message = "There is no advice without a score."
+    return Text(message)
 
 
-def _options(given: Advice) -> Iterator[RenderableType]:
-    yield Text(f"To reach band {given.band}, if all else stays as it is", "bold")
-    for number, option in enumerate(given.options, 1):
+def _options(advice: Advice) -> Iterator[RenderableType]:
+    yield Text(f"To reach band {advice.band}, with everything else unchanged", "bold")
+    for number, option in enumerate(advice.options, 1):
         yield _indented(f"{number}. score {option.score} ({option.points:+d}), band {option.band}")
         for each in option.changes:
             line = f"{each.label}: from {format_value(each.value, each.unit)} to {format_value(each.to, each.unit)}"
             yield Padding(Text(line), (0, 0, 0, 5))
-    yield _indented(f"Each change is no larger than one in ten sellers of this size made in {given.days} days.")
+    yield _indented(f"At least one in ten sellers of this size achieved each change within {advice.days} days.")
 
 
-def _steps(given: Advice) -> Iterator[RenderableType]:
-    if given.steps:
-        head = f"Steps that raise the score; together they lead to {given.farthest}, not to band {given.band}"
+def _steps(advice: Advice) -> Iterator[RenderableType]:
+    if advice.steps:
+        head = f"Changes that raise the score to {advice.farthest} in total, which does not reach band {advice.band}"
         yield Text(head, "bold")
     else:
-        yield Text(f"No change that sellers of this size made in {given.days or 90} days raises the score.", "bold")
-    for step in given.steps:
+        yield Text(
+            f"No change that sellers of this size achieved within {advice.days or 90} days raises the score.", "bold"
+        )
+    for step in advice.steps:
         change = step.change
         now, target = format_value(change.value, change.unit), format_value(change.to, change.unit)
         line = f"{change.label}: from {now} to {target}"
         yield _indented(f"{step.points:+4d}  {line}")
-    if given.open_reasons:
-        yield Text("What takes longer, and what the score gains at the typical value", "bold")
-    for each in given.open_reasons:
+    if advice.open_reasons:
+        yield Text("Reasons that take longer, with the points gained at the typical value", "bold")
+    for each in advice.open_reasons:
         yield _indented(f"{each.reason.gain:+4d}  {each.reason.label}: {_LATER[each.why]}")
 
 
 _LATER: Final = {
-    OpenReasonCause.CHANGES_SLOWLY: "it follows from months of trading",
-    OpenReasonCause.RARELY_IMPROVED: "sellers of this size rarely get there within months",
-    OpenReasonCause.BELOW_SCALE: "the score is at the lowest point of the scale, and this alone does not raise it",
+    OpenReasonCause.CHANGES_SLOWLY: "it changes over months of trading",
+    OpenReasonCause.RARELY_IMPROVED: "sellers of this size rarely improve it within months",
+    OpenReasonCause.BELOW_SCALE: "the score is at the bottom of the scale, and this change alone does not raise it",
     OpenReasonCause.NEEDS_TABLE: "the platform must deliver the table",
-    OpenReasonCause.NOT_COMPUTED: "it can be computed once there are enough data",
+    OpenReasonCause.NOT_COMPUTED: "it can be computed when there are enough data",
 }
 
 
@@ -241,7 +240,7 @@ def _indented(line: str) -> RenderableType:
 
 @dataclass(frozen=True)
 class _Bar:
-    """A step drawn between the lowest and highest points of the waterfall, as wide as its column."""
+    """The bar of a step, scaled to the width of its column."""
 
     step: WaterfallStep
     low: int
@@ -253,7 +252,7 @@ class _Bar:
         ends = sorted((self.step.start, self.step.start + self.step.points))
         left, right = (round((end - self.low) * scale) for end in ends)
         gain = self.step.points > 0
-        # without colour or outside UTF-8 the two directions still differ
+        # the directions differ also without colour and outside UTF-8
         mark = ("+" if gain else "-") if options.ascii_only else ("█" if gain else "▒")
         length = max(right - left, 1) if self.step.points else 0
         yield Segment(" " * left)

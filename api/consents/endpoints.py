@@ -1,15 +1,12 @@
-"""`POST /v1/consents`, `GET /v1/consents`, `GET /v1/consents/{id}` and `DELETE /v1/consents/{id}`.
-
-`POST` and `GET /v1/consent-requests`, one of them, and `POST /v1/consent-requests/{id}/decline`.
-"""
+"""`/v1/consents` and `/v1/consent-requests`: record, read and revoke consents; request, read and decline them."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
 from api import errors
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, Platform, require_scope
+from api.auth.callers import AuthenticatedRoute, Bank, Platform, require_scope
 from api.auth.scopes import Scope
 from api.consents import repository, service
 from api.consents.repository import ConsentQuery, ConsentRequestState, ConsentState
@@ -23,30 +20,14 @@ from api.consents.schemas import (
 )
 from api.kit.database import transaction
 from api.kit.fields import ConsentId, RequestId, SellerId
-from api.kit.openapi import problem_responses
+from api.kit.openapi import BODY_PROBLEMS, LOCATION, NO_STORE, responses
 from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cursor
-from api.services import Wired
+from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/consents", tags=["consents"], route_class=AuthenticatedRoute)
+requests_router = APIRouter(prefix="/v1/consent-requests", tags=["consents"], route_class=AuthenticatedRoute)
 
-
-BODY: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
-
-
-COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
-
-
-PRIVATE: Final = {"Cache-Control": "no-store"}
-
-
-LOCATION: Final[dict[str, Any]] = {"description": "Where to read it again.", "schema": {"type": "string"}}
-
-
-OfSeller = Annotated[SellerId | None, Query(description="Leave out all other sellers'.", examples=["S-000001"])]
-
-
-def _responses(status: int, about: str, **headers: Any) -> dict[int | str, dict[str, Any]]:
-    return {status: {"description": about, "headers": {**headers, **RATE_HEADERS}}}
+OfSeller = Annotated[SellerId | None, Query(description="Only of this seller.", examples=["S-000001"])]
 
 
 @router.post(
@@ -55,24 +36,30 @@ def _responses(status: int, about: str, **headers: Any) -> dict[int | str, dict[
     operation_id="createConsent",
     summary="Record a seller's consent",
     response_model=ConsentResponse,
-    responses=_responses(201, "The consent, as it is recorded.", Location=LOCATION)
-    | problem_responses(*COMMON, *BODY, errors.BankUnknown),
+    responses=responses(
+        201,
+        "The recorded consent.",
+        *BODY_PROBLEMS,
+        errors.InvalidRequest,
+        errors.BankUnknown,
+        headers=LOCATION,
+    ),
 )
 def create_consent(
     platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     consent: ConsentCreate,
     response: Response,
 ) -> ConsentResponse:
-    """Record that a seller lets a bank score them, for a purpose and a time; the bank may from the answer on.
+    """Record that a seller allows a bank to score them for a purpose and a time. The bank can score from then on.
 
-    It takes the place of a consent that is in force for the same bank and purpose, and grants what the bank had asked.
-    It is recorded on the bank's chain of the ledger. The very same again is answered with the consent that there is.
+    The consent replaces an active consent for the same bank and purpose, and grants a pending request of the bank. It
+    is recorded on the bank's chain of the ledger. The same request again returns the existing consent.
     """
     with transaction(services.engine, writes=True) as connection:
-        made = service.grant_consent(connection, services.ledger, consent.terms, platform.id)
-    response.headers.update({**PRIVATE, "Location": f"/v1/consents/{made.id}"})
-    return ConsentResponse.of(made, datetime.now(UTC))
+        created = service.grant_consent(connection, services.ledger, consent.terms, platform.id)
+    response.headers.update({**NO_STORE, "Location": f"/v1/consents/{created.id}"})
+    return ConsentResponse.of(created, datetime.now(UTC))
 
 
 @router.get(
@@ -80,26 +67,28 @@ def create_consent(
     operation_id="listConsents",
     summary="List consents",
     response_model=ConsentPage,
-    responses=_responses(200, "A page of consents, newest first.") | problem_responses(*COMMON),
+    responses=responses(200, "A page of consents, newest first.", errors.InvalidRequest),
 )
 def list_consents(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: OfSeller = None,
-    state: Annotated[ConsentState | None, Query(description="Leave out those in another state.")] = None,
+    state: Annotated[ConsentState | None, Query(description="Only in this state.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ConsentPage:
-    """List what a bank was granted, or, to the platform, what was granted to any bank; in force or not."""
-    now, bank_id = datetime.now(UTC), caller.id if isinstance(caller, Bank) else None
+    """List the consents of a bank, or of all banks for the platform, active or not."""
+    now, bank_id = datetime.now(UTC), _bank_id(caller)
     with transaction(services.engine) as connection:
-        after = resolve_cursor(cursor, lambda on: on if repository.is_consent_listed(connection, bank_id, on) else None)
-        found = repository.list_consents(connection, ConsentQuery(bank_id, seller_id, state, after, limit), now)
-    kept, following = paginate(found, limit, lambda each: PagePosition(each.recorded_at, each.id))
-    response.headers.update(PRIVATE)
-    return ConsentPage(items=[ConsentResponse.of(each, now) for each in kept], next_cursor=following)
+        after = resolve_cursor(
+            cursor, lambda place: place if repository.is_consent_listed(connection, bank_id, place) else None
+        )
+        rows = repository.list_consents(connection, ConsentQuery(bank_id, seller_id, state, after, limit), now)
+    items, next_cursor = paginate(rows, limit, lambda consent: PagePosition(consent.recorded_at, consent.id))
+    response.headers.update(NO_STORE)
+    return ConsentPage(items=[ConsentResponse.of(item, now) for item in items], next_cursor=next_cursor)
 
 
 @router.get(
@@ -107,19 +96,19 @@ def list_consents(
     operation_id="getConsent",
     summary="Read a consent",
     response_model=ConsentResponse,
-    responses=_responses(200, "The consent as it stands.") | problem_responses(*COMMON, errors.ConsentUnknown),
+    responses=responses(200, "The consent.", errors.InvalidRequest, errors.ConsentUnknown),
 )
 def get_consent(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     consent_id: ConsentId,
     response: Response,
 ) -> ConsentResponse:
-    """Return a consent as it stands now; one for another bank is not known."""
+    """Return a consent in its current state. A bank reads its own consents only."""
     with transaction(services.engine) as connection:
-        found = service.find_consent(connection, caller.id if isinstance(caller, Bank) else None, str(consent_id))
-    response.headers.update(PRIVATE)
-    return ConsentResponse.of(found, datetime.now(UTC))
+        consent = service.find_consent(connection, _bank_id(caller), str(consent_id))
+    response.headers.update(NO_STORE)
+    return ConsentResponse.of(consent, datetime.now(UTC))
 
 
 @router.delete(
@@ -127,56 +116,50 @@ def get_consent(
     operation_id="revokeConsent",
     summary="Revoke a consent",
     response_model=ConsentResponse,
-    responses=_responses(200, "The consent, revoked.") | problem_responses(*COMMON, errors.ConsentUnknown),
+    responses=responses(200, "The revoked consent.", errors.InvalidRequest, errors.ConsentUnknown),
 )
 def revoke_consent(
     platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     consent_id: ConsentId,
     response: Response,
 ) -> ConsentResponse:
-    """Revoke a consent: from the answer on nothing new is scored by it. Scores that were given stay readable.
+    """Revoke a consent. No new score uses it from then on; issued scores stay readable.
 
-    Once more changes nothing. The revocation is recorded on the bank's chain of the ledger.
+    Revoking again changes nothing. The revocation is recorded on the bank's chain of the ledger.
     """
     with transaction(services.engine, writes=True) as connection:
         revoked = service.revoke_consent(connection, services.ledger, str(consent_id), platform.id)
-    response.headers.update(PRIVATE)
+    response.headers.update(NO_STORE)
     return ConsentResponse.of(revoked, datetime.now(UTC))
-
-
-requests_router = APIRouter(prefix="/v1/consent-requests", tags=["consents"], route_class=AuthenticatedRoute)
-
-
-def _request_responses(status: int, about: str, **headers: Any) -> dict[int | str, dict[str, Any]]:
-    return {status: {"description": about, "headers": {**headers, **RATE_HEADERS}}}
 
 
 @requests_router.post(
     "",
     status_code=202,
     operation_id="createConsentRequest",
-    summary="Ask for a seller's consent",
+    summary="Request a seller's consent",
     response_model=ConsentRequestResponse,
-    responses=_request_responses(202, "The request, or the one that is open already.", Location=LOCATION)
-    | problem_responses(*COMMON, *BODY),
+    responses=responses(
+        202, "The request, new or already open.", *BODY_PROBLEMS, errors.InvalidRequest, headers=LOCATION
+    ),
 )
 def create_consent_request(
     bank: Annotated[Bank, require_scope(Scope.CONSENT_REQUESTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     request: ConsentRequestCreate,
     response: Response,
 ) -> ConsentRequestResponse:
-    """Ask for a seller's consent; the platform shows it to the seller. The answer is the same if there is none.
+    """Request a seller's consent. The platform shows it to the seller; an unknown seller gets the same response.
 
-    One request for a seller and purpose is open at a time, for 30 days; asking once more is answered with it, and so
-    is asking once more in that time after the seller declined.
+    One request per seller and purpose is open at a time, for 30 days. Another request in that time returns the open
+    one, also if the seller has declined it.
     """
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
-        made = service.create_request(connection, bank.id, request.seller_id, str(request.purpose), now)
-    response.headers.update({**PRIVATE, "Location": f"/v1/consent-requests/{made.id}"})
-    return ConsentRequestResponse.of(made, now)
+        created = service.create_request(connection, bank.id, request.seller_id, str(request.purpose), now)
+    response.headers.update({**NO_STORE, "Location": f"/v1/consent-requests/{created.id}"})
+    return ConsentRequestResponse.of(created, now)
 
 
 @requests_router.get(
@@ -184,29 +167,31 @@ def create_consent_request(
     operation_id="listConsentRequests",
     summary="List consent requests",
     response_model=ConsentRequestPage,
-    responses=_request_responses(200, "A page of requests, newest first.") | problem_responses(*COMMON),
+    responses=responses(200, "A page of requests, newest first.", errors.InvalidRequest),
 )
 def list_consent_requests(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     response: Response,
     *,
     seller_id: OfSeller = None,
-    state: Annotated[ConsentRequestState | None, Query(description="Leave out those in another state.")] = None,
+    state: Annotated[ConsentRequestState | None, Query(description="Only in this state.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ConsentRequestPage:
-    """List what a bank asked, or, to the platform, what any bank asked, to be shown to the seller whom it names.
+    """List the requests of a bank, or of all banks for the platform, which shows them to the named seller.
 
-    A seller_id is as the bank gave it: there may be no such seller.
+    A seller_id is as the bank sent it; the seller may not exist.
     """
-    now, bank_id = datetime.now(UTC), caller.id if isinstance(caller, Bank) else None
+    now, bank_id = datetime.now(UTC), _bank_id(caller)
     with transaction(services.engine) as connection:
-        after = resolve_cursor(cursor, lambda on: on if repository.is_request_listed(connection, bank_id, on) else None)
-        found = repository.list_requests(connection, ConsentQuery(bank_id, seller_id, state, after, limit), now)
-    kept, following = paginate(found, limit, lambda each: PagePosition(each.asked_at, each.id))
-    response.headers.update(PRIVATE)
-    return ConsentRequestPage(items=[ConsentRequestResponse.of(each, now) for each in kept], next_cursor=following)
+        after = resolve_cursor(
+            cursor, lambda place: place if repository.is_request_listed(connection, bank_id, place) else None
+        )
+        rows = repository.list_requests(connection, ConsentQuery(bank_id, seller_id, state, after, limit), now)
+    items, next_cursor = paginate(rows, limit, lambda request: PagePosition(request.asked_at, request.id))
+    response.headers.update(NO_STORE)
+    return ConsentRequestPage(items=[ConsentRequestResponse.of(item, now) for item in items], next_cursor=next_cursor)
 
 
 @requests_router.get(
@@ -214,20 +199,19 @@ def list_consent_requests(
     operation_id="getConsentRequest",
     summary="Read a consent request",
     response_model=ConsentRequestResponse,
-    responses=_request_responses(200, "The request as it stands.")
-    | problem_responses(*COMMON, errors.ConsentRequestUnknown),
+    responses=responses(200, "The request.", errors.InvalidRequest, errors.ConsentRequestUnknown),
 )
 def get_consent_request(
     caller: Annotated[Bank | Platform, require_scope(Scope.CONSENTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     request_id: RequestId,
     response: Response,
 ) -> ConsentRequestResponse:
-    """Return a request as it stands now; another bank's is not known."""
+    """Return a request in its current state. A bank reads its own requests only."""
     with transaction(services.engine) as connection:
-        found = service.find_request(connection, caller.id if isinstance(caller, Bank) else None, str(request_id))
-    response.headers.update(PRIVATE)
-    return ConsentRequestResponse.of(found, datetime.now(UTC))
+        request = service.find_request(connection, _bank_id(caller), str(request_id))
+    response.headers.update(NO_STORE)
+    return ConsentRequestResponse.of(request, datetime.now(UTC))
 
 
 @requests_router.post(
@@ -235,18 +219,23 @@ def get_consent_request(
     operation_id="declineConsentRequest",
     summary="Decline a consent request",
     response_model=ConsentRequestResponse,
-    responses=_request_responses(200, "The request, declined.")
-    | problem_responses(*COMMON, errors.ConsentRequestUnknown, errors.ConsentRequestClosed),
+    responses=responses(
+        200, "The declined request.", errors.InvalidRequest, errors.ConsentRequestUnknown, errors.ConsentRequestClosed
+    ),
 )
 def decline_consent_request(
-    platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],  # noqa: ARG001 - says who may call
-    services: Wired,
+    platform: Annotated[Platform, require_scope(Scope.CONSENTS_WRITE)],  # noqa: ARG001 - only checks the caller
+    services: ServicesDep,
     request_id: RequestId,
     response: Response,
 ) -> ConsentRequestResponse:
-    """Record that the seller declines; once more changes nothing. `POST /v1/consents` grants what was asked."""
+    """Record that the seller declines. Declining again changes nothing. `POST /v1/consents` grants a request."""
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         declined = service.decline_request(connection, str(request_id), now)
-    response.headers.update(PRIVATE)
+    response.headers.update(NO_STORE)
     return ConsentRequestResponse.of(declined, now)
+
+
+def _bank_id(caller: Bank | Platform) -> str | None:
+    return caller.id if isinstance(caller, Bank) else None

@@ -1,7 +1,4 @@
-"""How consents and revocations are written in a bank's chain, sealed under the seller's key like scores.
-
-Holds every score, every look at a picture and the table of consents against what the ledger tells of consents.
-"""
+"""Ledger entries of consents and revocations, and the check of scores, profile views and the table against them."""
 
 from __future__ import annotations
 
@@ -12,24 +9,19 @@ from typing import Any, Final
 from sqlalchemy import Connection
 
 from api.consents.repository import Consent, consents
-from api.ledger import chain
-from api.ledger.chain import CONSENT, REVOCATION, SELF_CHAIN, VIEW, Header, LedgerFault, format_timestamp
+from api.kit.fields import format_timestamp
+from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
 from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
 from scoring.canonical import canonical_json
 
 
 def consent_entry(consent: Consent, request_id: str | None) -> bytes:
-    """Return what the ledger keeps of a consent; its moment is that of the row.
-
-    Args:
-        consent: as it was granted.
-        request_id: the bank's request that it answers.
-    """
+    """Return the ledger content of a consent; `request_id` is the request that it grants."""
     return canonical_json({**consent_fields(consent), "recorded_by": consent.recorded_by, "request_id": request_id})
 
 
 def consent_fields(consent: Consent) -> dict[str, str]:
-    """Return what table and ledger must both say of a consent."""
+    """Return the fields of a consent that table and ledger share."""
     return {
         "consent_id": consent.id,
         "seller_id": consent.seller_id,
@@ -41,12 +33,12 @@ def consent_fields(consent: Consent) -> dict[str, str]:
 
 
 def revocation_entry(consent: Consent, by: str, replaced_by: str | None) -> bytes:
-    """Return what the ledger keeps of a revocation; its moment is that of the row.
+    """Return the ledger content of a revocation.
 
     Args:
-        consent: that holds no more.
-        by: who recorded it.
-        replaced_by: the seller's newer consent for the same bank and purpose, where that ends this one.
+        consent: the revoked consent.
+        by: the recorder.
+        replaced_by: the newer consent for the same bank and purpose, if it replaces this one.
     """
     return canonical_json({"consent_id": consent.id, "recorded_by": by, "replaced_by": replaced_by})
 
@@ -56,16 +48,16 @@ _FIELDS: Final = ("seller_id", "bank_id", "purpose", "granted_at", "ends_at", "r
 
 @dataclass(frozen=True, slots=True)
 class _RecordedConsent:
-    """A consent as its row of the ledger tells it, and when a later row revoked it."""
+    """A consent as the ledger records it, and the time of its revocation."""
 
     header: Header
-    told: Mapping[str, str]
+    fields: Mapping[str, str]
     revoked_at: str | None = None
 
     @property
     def row(self) -> dict[str, str | None]:
-        """What the table must hold."""
-        return {**self.told, "recorded_at": self.header.recorded_at, "revoked_at": self.revoked_at}
+        """The expected row of the table."""
+        return {**self.fields, "recorded_at": self.header.recorded_at, "revoked_at": self.revoked_at}
 
 
 @dataclass
@@ -74,81 +66,82 @@ class ConsentCheck:
 
     Sellers need no consent to see their own score, so scores in the chain `self` name none.
 
-    Example: `verify(engine, ledger, [IndexCheck(ring.jwks), ConsentCheck()])`.
+    Example: `verify(engine, ledger, [ScoreIndexCheck(ring.jwks), ConsentCheck()])`.
     """
 
-    _known: dict[str, _RecordedConsent] = field(default_factory=dict)
+    _consents: dict[str, _RecordedConsent] = field(default_factory=dict)
 
-    def batch(self, connection: Connection, looked: Sequence[CheckedRow]) -> Iterator[LedgerFault]:  # noqa: ARG002
-        """Yield what is wrong with consents, revocations and scores in these rows."""
-        for each in looked:
-            yield from check_row(self, _VIEWS, each)
+    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:  # noqa: ARG002
+        """Yield the faults of consents, revocations, scores and views in these rows."""
+        for row in rows:
+            yield from check_row(self, _CHECKS, row)
 
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
-        """Yield where the table of consents differs from the ledger."""
-        table = {each.pop("id"): each for each in stored_rows(connection, consents)}
-        for consent_id, recorded in self._known.items():
-            found, header = table.pop(consent_id, None), recorded.header
-            if found is None:
-                yield LedgerFault(header.chain, header.position, "the table of consents does not hold the consent")
+        """Yield the differences between the table of consents and the ledger."""
+        table = {row.pop("id"): row for row in stored_rows(connection, consents)}
+        for consent_id, recorded in self._consents.items():
+            row, header = table.pop(consent_id, None), recorded.header
+            if row is None:
+                yield LedgerFault(header.chain, header.position, "the consent is missing in the table of consents")
                 continue
-            differing = sorted(name for name, value in recorded.row.items() if found[name] != value)
+            differing = sorted(name for name, value in recorded.row.items() if row[name] != value)
             if differing:
-                what = f"the table of consents differs from the ledger in {', '.join(differing)}"
-                yield LedgerFault(header.chain, header.position, what)
-        for each in table.values():
-            yield LedgerFault(str(each["bank_id"]), 0, "the table of consents holds one that the ledger does not")
+                fault = f"the table of consents differs from the ledger in {', '.join(differing)}"
+                yield LedgerFault(header.chain, header.position, fault)
+        for row in table.values():
+            yield LedgerFault(str(row["bank_id"]), 0, "the table of consents has a consent that is not in the ledger")
 
     def consent(self, header: Header, content: Mapping[str, Any]) -> str | None:
-        """Return what is wrong with the row of a consent."""
-        told = {name: str(content[name]) for name in _FIELDS}
-        if content["consent_id"] in self._known:
+        """Return the fault of the row of a consent, or None."""
+        fields = {name: str(content[name]) for name in _FIELDS}
+        if content["consent_id"] in self._consents:
             return "the consent is recorded twice"
-        self._known[content["consent_id"]] = _RecordedConsent(header, told)
-        return None if told["bank_id"] == header.chain else "the consent is for another bank"
+        self._consents[content["consent_id"]] = _RecordedConsent(header, fields)
+        return None if fields["bank_id"] == header.chain else "the consent is for another bank"
 
     def revocation(self, header: Header, content: Mapping[str, Any]) -> str | None:
-        """Return what is wrong with the row of a revocation."""
-        known = self._of(header, content["consent_id"])
-        if known is None:
-            return "the revocation is of no consent that its seller gave this bank before"
-        if known.revoked_at is not None:
-            return "the consent was revoked before"
-        self._known[content["consent_id"]] = _RecordedConsent(known.header, known.told, header.recorded_at)
+        """Return the fault of the row of a revocation, or None."""
+        consent = self._find(header, content["consent_id"])
+        if consent is None:
+            return "the revocation has no earlier consent of its seller for this bank"
+        if consent.revoked_at is not None:
+            return "the consent is already revoked"
+        self._consents[content["consent_id"]] = _RecordedConsent(consent.header, consent.fields, header.recorded_at)
         return None
 
     def score(self, header: Header, content: Mapping[str, Any]) -> str | None:
-        """Return what is wrong with the consent of a score."""
+        """Return the fault of the consent of a score, or None."""
         envelope = content["envelope"]
         if "consent_id" not in envelope:
             return None if header.chain == SELF_CHAIN else "the score names no consent"
-        return self._relied(header, envelope["consent_id"], "score", envelope["purpose"])
+        return self._check_use(header, envelope["consent_id"], "score", envelope["purpose"])
 
     def view(self, header: Header, content: Mapping[str, Any]) -> str | None:
-        """Return what is wrong with the consent under which a bank looked at a picture, whatever it is for."""
-        return self._relied(header, content["consent_id"], "look")
+        """Return the fault of the consent of a profile view, or None; its purpose does not matter."""
+        return self._check_use(header, content["consent_id"], "view")
 
-    def _relied(self, header: Header, consent_id: str, what: str, purpose: str | None = None) -> str | None:
-        known = self._of(header, consent_id)
-        if known is None:
-            return f"the {what} rests on no consent that its seller gave this bank before"
-        if known.revoked_at is not None:
-            return f"the {what} rests on a consent that was revoked before"
-        if purpose is not None and known.told["purpose"] != purpose:
-            return f"the {what} rests on a consent for another purpose"
-        if not known.told["granted_at"] <= header.recorded_at < known.told["ends_at"]:
-            return f"the {what} was made at a time for which its consent does not hold"
+    def _check_use(self, header: Header, consent_id: str, use: str, purpose: str | None = None) -> str | None:
+        consent = self._find(header, consent_id)
+        if consent is None:
+            return f"the {use} has no earlier consent of its seller for this bank"
+        if consent.revoked_at is not None:
+            return f"the consent of the {use} was revoked before"
+        if purpose is not None and consent.fields["purpose"] != purpose:
+            return f"the consent of the {use} is for another purpose"
+        if not consent.fields["granted_at"] <= header.recorded_at < consent.fields["ends_at"]:
+            return f"the consent of the {use} was not active at that time"
         return None
 
-    def _of(self, header: Header, consent_id: str) -> _RecordedConsent | None:
-        known = self._known.get(consent_id)
-        same = known is not None and (known.header.chain, known.header.subject) == (header.chain, header.subject)
-        return known if same else None
+    def _find(self, header: Header, consent_id: str) -> _RecordedConsent | None:
+        consent = self._consents.get(consent_id)
+        if consent is None or (consent.header.chain, consent.header.subject) != (header.chain, header.subject):
+            return None
+        return consent
 
 
-_VIEWS: Final[Mapping[str, LedgerCheck]] = {
-    CONSENT: ConsentCheck.consent,
-    REVOCATION: ConsentCheck.revocation,
-    chain.SCORE: ConsentCheck.score,
-    VIEW: ConsentCheck.view,
+_CHECKS: Final[Mapping[str, LedgerCheck]] = {
+    EntryKind.CONSENT: ConsentCheck.consent,
+    EntryKind.REVOCATION: ConsentCheck.revocation,
+    EntryKind.SCORE: ConsentCheck.score,
+    EntryKind.VIEW: ConsentCheck.view,
 }

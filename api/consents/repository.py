@@ -1,8 +1,6 @@
-"""The table of consents: what is looked up at every score. The ledger holds the same, so that it can be proved.
+"""The tables of consents and consent requests. The ledger has the same consents as evidence.
 
-A seller's id stands here in clear; erasing the seller removes their rows.
-
-The table of consent requests. It says nothing of whether the seller whom a bank names exists.
+Both tables have seller IDs in plain text; erasing a seller deletes their rows. A request can name an unknown seller.
 """
 
 from collections.abc import Sequence
@@ -16,18 +14,17 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
-    Row,
+    Select,
     String,
     Table,
     bindparam,
     delete,
-    insert,
     select,
     update,
 )
 
 from api.auth.clients import clients
-from api.kit.database import UtcDateTime, metadata
+from api.kit.database import UtcDateTime, insert_row, metadata, row_to
 from api.kit.pagination import PagePosition, after_position
 
 consents = Table(
@@ -49,7 +46,7 @@ consents = Table(
 
 
 class ConsentState(StrEnum):
-    """Whether a consent holds."""
+    """State of a consent."""
 
     IN_FORCE = "in_force"
     ENDED = "ended"
@@ -58,9 +55,9 @@ class ConsentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """A seller lets a bank score them for a purpose, from `granted_at` up to and not at `ends_at`, or `revoked_at`.
+    """A seller's consent for a bank and purpose, active from `granted_at` until `ends_at` or `revoked_at`.
 
-    `recorded_by` is the client of the platform that recorded the seller's act at `recorded_at`, or what else did.
+    `recorded_by` is the client of the platform that recorded it at `recorded_at`, or another recorder.
     """
 
     id: str
@@ -74,15 +71,18 @@ class Consent:
     recorded_by: str
 
     def state(self, now: datetime) -> ConsentState:
-        """Return whether it holds at a moment that is not before it was granted."""
+        """Return the state at a time that is not before `granted_at`."""
         if self.revoked_at is not None:
             return ConsentState.REVOKED
         return ConsentState.IN_FORCE if now < self.ends_at else ConsentState.ENDED
 
 
+_to_consent = row_to(Consent)
+
+
 @dataclass(frozen=True, slots=True)
 class ConsentQuery:
-    """Which consents or requests to list, newest first; None leaves a condition out."""
+    """A page of consents or requests, newest first; None is no condition."""
 
     bank_id: str | None
     seller_id: str | None
@@ -91,7 +91,7 @@ class ConsentQuery:
     limit: int
 
 
-# built once: making a statement takes longer than running it
+# built once: building a statement takes longer than running it
 _UNREVOKED: Final = (
     select(consents)
     .where(consents.c.seller_id.in_(bindparam("sellers", expanding=True)), consents.c.revoked_at.is_(None))
@@ -103,64 +103,62 @@ _ENDED_SINCE: Final = select(consents.c.id).where(
     consents.c.seller_id == bindparam("seller"),
     consents.c.bank_id == bindparam("bank"),
     consents.c.purpose == bindparam("purpose"),
-    consents.c.revoked_at >= bindparam("acted", type_=UtcDateTime()),
+    consents.c.revoked_at >= bindparam("since", type_=UtcDateTime()),
 )
 
 
 def ended_since(connection: Connection, consent: Consent) -> bool:
-    """Return whether one of the same seller, bank and purpose was revoked or replaced after this one was given."""
-    asked = {"seller": consent.seller_id, "bank": consent.bank_id, "purpose": consent.purpose}
-    return connection.execute(_ENDED_SINCE, {**asked, "acted": consent.granted_at}).first() is not None
+    """Return whether a consent of the same seller, bank and purpose was revoked after this one was given."""
+    key = {"seller": consent.seller_id, "bank": consent.bank_id, "purpose": consent.purpose}
+    return connection.execute(_ENDED_SINCE, {**key, "since": consent.granted_at}).first() is not None
 
 
 def is_in_force(
     connection: Connection, seller_id: str, bank_id: str, purpose: str | None, now: datetime
 ) -> Consent | None:
-    """Return the consent of a seller for a bank that holds at a moment, the one that ends last; None is any purpose."""
+    """Return a seller's active consent for a bank, the one that ends last; for any purpose if None."""
     return active_consent(unrevoked(connection, [seller_id]).get(seller_id, ()), bank_id, purpose, now)
 
 
-def active_consent(among: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent | None:
-    """Return the first of a seller's consents that holds for a bank at a moment; None is any purpose."""
-    fit = (
-        each
-        for each in among
-        if each.bank_id == bank_id
-        and purpose in {None, each.purpose}
-        and each.granted_at <= now
-        and each.state(now) is ConsentState.IN_FORCE
+def active_consent(consents: Sequence[Consent], bank_id: str, purpose: str | None, now: datetime) -> Consent | None:
+    """Return the first of a seller's consents that is active for a bank; for any purpose if None."""
+    active = (
+        consent
+        for consent in consents
+        if consent.bank_id == bank_id
+        and purpose in {None, consent.purpose}
+        and consent.granted_at <= now
+        and consent.state(now) is ConsentState.IN_FORCE
     )
-    return next(fit, None)
+    return next(active, None)
 
 
 def unrevoked(connection: Connection, seller_ids: Sequence[str]) -> dict[str, list[Consent]]:
-    """Return the consents of these sellers that nobody revoked, for all banks; those that end last come first."""
-    found: dict[str, list[Consent]] = {}
-    for each in connection.execute(_UNREVOKED, {"sellers": seller_ids}):
-        consent = _consent(each)
-        found.setdefault(consent.seller_id, []).append(consent)
-    return found
+    """Return the unrevoked consents of these sellers for all banks, latest end first."""
+    by_seller: dict[str, list[Consent]] = {}
+    for row in connection.execute(_UNREVOKED, {"sellers": seller_ids}):
+        consent = _to_consent(row)
+        by_seller.setdefault(consent.seller_id, []).append(consent)
+    return by_seller
 
 
 def insert_consent(connection: Connection, consent: Consent) -> None:
-    """Store a consent under its id, which is new."""
-    values = {name: getattr(consent, name) for name in consents.c.keys()}  # noqa: SIM118 - names, not columns
-    connection.execute(insert(consents).values(**values))
+    """Store a consent under a new ID."""
+    insert_row(connection, consents, consent)
 
 
 def select_consent(connection: Connection, consent_id: str) -> Consent | None:
-    """Return the consent with the id, or None."""
-    found = connection.execute(select(consents).where(consents.c.id == consent_id)).one_or_none()
-    return None if found is None else _consent(found)
+    """Return the consent with the ID, or None."""
+    return _to_consent(connection.execute(select(consents).where(consents.c.id == consent_id)).one_or_none())
 
 
 def latest_consents(connection: Connection, seller_id: str, bank_id: str, purpose: str) -> Consent | None:
-    """Return the consent that was recorded last, whether it still holds or not."""
-    wanted = select(consents).where(
+    """Return the last recorded consent, active or not."""
+    query = select(consents).where(
         consents.c.seller_id == seller_id, consents.c.bank_id == bank_id, consents.c.purpose == purpose
     )
-    found = connection.execute(wanted.order_by(consents.c.recorded_at.desc(), consents.c.id).limit(1)).one_or_none()
-    return None if found is None else _consent(found)
+    latest = query.order_by(consents.c.recorded_at.desc(), consents.c.id).limit(1)
+    return _to_consent(connection.execute(latest).one_or_none())
 
 
 def store_revocation(connection: Connection, consent_id: str, now: datetime) -> None:
@@ -168,30 +166,35 @@ def store_revocation(connection: Connection, consent_id: str, now: datetime) -> 
     connection.execute(update(consents).where(consents.c.id == consent_id).values(revoked_at=now))
 
 
-def list_consents(connection: Connection, wanted: ConsentQuery, now: datetime) -> Sequence[Consent]:
-    """Return a page of consents, newest first, and one more where there is a next page."""
+def list_consents(connection: Connection, query: ConsentQuery, now: datetime) -> Sequence[Consent]:
+    """Return a page of consents, newest first, and one more if there is a next page."""
+    state = None if query.state is None else _consent_states(now)[ConsentState(query.state)]
+    return [_to_consent(row) for row in connection.execute(_page(consents, consents.c.recorded_at, query, state))]
+
+
+def _page(
+    table: Table, moment: Column[datetime], query: ConsentQuery, state: ColumnElement[bool] | None
+) -> Select[Any]:
     conditions = [
         column == value
-        for column, value in ((consents.c.bank_id, wanted.bank_id), (consents.c.seller_id, wanted.seller_id))
+        for column, value in ((table.c.bank_id, query.bank_id), (table.c.seller_id, query.seller_id))
         if value is not None
     ]
-    if wanted.state is not None:
-        conditions.append(_consent_states(now)[ConsentState(wanted.state)])
-    if wanted.after is not None:
-        conditions.append(after_position(consents.c.recorded_at, consents.c.id, wanted.after))
-    order = (consents.c.recorded_at.desc(), consents.c.id.desc())
-    query = select(consents).where(*conditions).order_by(*order).limit(wanted.limit + 1)
-    return [_consent(found) for found in connection.execute(query)]
+    if state is not None:
+        conditions.append(state)
+    if query.after is not None:
+        conditions.append(after_position(moment, table.c.id, query.after))
+    return select(table).where(*conditions).order_by(moment.desc(), table.c.id.desc()).limit(query.limit + 1)
 
 
 def is_consent_listed(connection: Connection, bank_id: str | None, place: PagePosition) -> bool:
-    """Return whether a consent stands at a place in the list of a bank, or in that of all."""
-    found = select_consent(connection, place.id)
-    return found is not None and found.recorded_at == place.moment and bank_id in {None, found.bank_id}
+    """Return whether a consent is at a position in the list of a bank, or of all banks."""
+    consent = select_consent(connection, place.id)
+    return consent is not None and consent.recorded_at == place.moment and bank_id in {None, consent.bank_id}
 
 
 def delete_consents(connection: Connection, seller_id: str) -> int:
-    """Remove a seller's consents, and return how many there were."""
+    """Delete a seller's consents and return their number."""
     return connection.execute(delete(consents).where(consents.c.seller_id == seller_id)).rowcount
 
 
@@ -202,10 +205,6 @@ def _consent_states(now: datetime) -> dict[ConsentState, ColumnElement[bool]]:
         ConsentState.ENDED: unrevoked & (consents.c.ends_at <= now),
         ConsentState.REVOKED: ~unrevoked,
     }
-
-
-def _consent(found: Row[Any]) -> Consent:
-    return Consent(**found._mapping)
 
 
 consent_requests = Table(
@@ -226,7 +225,7 @@ consent_requests = Table(
 
 
 class ConsentRequestState(StrEnum):
-    """What became of a request."""
+    """State of a consent request."""
 
     PENDING = "pending"
     GRANTED = "granted"
@@ -236,7 +235,7 @@ class ConsentRequestState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsentRequest:
-    """A bank asks for a seller's consent; `consent_id` is the consent that answered it."""
+    """A bank's request for a seller's consent; `consent_id` is the consent that granted it."""
 
     id: str
     seller_id: str
@@ -248,7 +247,7 @@ class ConsentRequest:
     consent_id: str | None = None
 
     def state(self, now: datetime) -> ConsentRequestState:
-        """Return what became of it by a moment."""
+        """Return the state at a time."""
         if self.consent_id is not None:
             return ConsentRequestState.GRANTED
         if self.declined_at is not None:
@@ -256,79 +255,62 @@ class ConsentRequest:
         return ConsentRequestState.PENDING if now < self.expires_at else ConsentRequestState.EXPIRED
 
 
+_to_request = row_to(ConsentRequest)
 _UNANSWERED: Final = consent_requests.c.consent_id.is_(None) & consent_requests.c.declined_at.is_(None)
 
 
 def lock_bank(connection: Connection, bank_id: str) -> None:
-    """Let a bank ask one thing at a time, until the transaction ends; tokens and scores wait for nothing."""
+    """Lock the requests of a bank until the transaction ends; tokens and scores do not wait for this lock."""
     connection.execute(select(clients.c.id).where(clients.c.id == bank_id).with_for_update(key_share=True)).one()
 
 
 def insert_request(connection: Connection, request: ConsentRequest) -> None:
-    """Store a request under its id, which is new."""
-    values = {name: getattr(request, name) for name in consent_requests.c.keys()}  # noqa: SIM118 - names, not columns
-    connection.execute(insert(consent_requests).values(**values))
+    """Store a request under a new ID."""
+    insert_row(connection, consent_requests, request)
 
 
 def select_request(connection: Connection, request_id: str) -> ConsentRequest | None:
-    """Return the request with the id, or None."""
-    found = connection.execute(select(consent_requests).where(consent_requests.c.id == request_id)).one_or_none()
-    return None if found is None else _request(found)
+    """Return the request with the ID, or None."""
+    query = select(consent_requests).where(consent_requests.c.id == request_id)
+    return _to_request(connection.execute(query).one_or_none())
 
 
-def ungranted(connection: Connection, of: tuple[str, str, str], now: datetime) -> ConsentRequest | None:
-    """Return the request of (seller, bank, purpose) that has not expired and was not granted, declined or not."""
-    seller_id, bank_id, purpose = of
-    wanted = select(consent_requests).where(
+def ungranted(connection: Connection, key: tuple[str, str, str], now: datetime) -> ConsentRequest | None:
+    """Return the request of (seller, bank, purpose) that is neither expired nor granted; it may be declined."""
+    seller_id, bank_id, purpose = key
+    query = select(consent_requests).where(
         consent_requests.c.seller_id == seller_id,
         consent_requests.c.bank_id == bank_id,
         consent_requests.c.purpose == purpose,
         consent_requests.c.consent_id.is_(None),
         consent_requests.c.expires_at > now,
     )
-    found = connection.execute(
-        wanted.order_by(consent_requests.c.asked_at.desc(), consent_requests.c.id).limit(1)
-    ).one_or_none()
-    return None if found is None else _request(found)
+    latest = query.order_by(consent_requests.c.asked_at.desc(), consent_requests.c.id).limit(1)
+    return _to_request(connection.execute(latest).one_or_none())
 
 
 def close_request(connection: Connection, request_id: str, now: datetime, consent_id: str | None) -> bool:
-    """Mark a request as granted by a consent, or as declined; of two answers at once the first counts.
-
-    Returns whether it was still open.
-    """
+    """Mark an open request as granted by a consent, or as declined if None; return whether it was open."""
     values = {"declined_at": now} if consent_id is None else {"consent_id": consent_id}
-    still = (consent_requests.c.id == request_id) & _UNANSWERED & (consent_requests.c.expires_at > now)
-    return connection.execute(update(consent_requests).where(still).values(**values)).rowcount == 1
+    is_open = (consent_requests.c.id == request_id) & _UNANSWERED & (consent_requests.c.expires_at > now)
+    return connection.execute(update(consent_requests).where(is_open).values(**values)).rowcount == 1
 
 
-def list_requests(connection: Connection, wanted: ConsentQuery, now: datetime) -> Sequence[ConsentRequest]:
-    """Return a page of requests, newest first, and one more where there is a next page."""
-    conditions = [
-        column == value
-        for column, value in (
-            (consent_requests.c.bank_id, wanted.bank_id),
-            (consent_requests.c.seller_id, wanted.seller_id),
-        )
-        if value is not None
-    ]
-    if wanted.state is not None:
-        conditions.append(_request_states(now)[ConsentRequestState(wanted.state)])
-    if wanted.after is not None:
-        conditions.append(after_position(consent_requests.c.asked_at, consent_requests.c.id, wanted.after))
-    order = (consent_requests.c.asked_at.desc(), consent_requests.c.id.desc())
-    query = select(consent_requests).where(*conditions).order_by(*order).limit(wanted.limit + 1)
-    return [_request(found) for found in connection.execute(query)]
+def list_requests(connection: Connection, query: ConsentQuery, now: datetime) -> Sequence[ConsentRequest]:
+    """Return a page of requests, newest first, and one more if there is a next page."""
+    state = None if query.state is None else _request_states(now)[ConsentRequestState(query.state)]
+    statement = _page(consent_requests, consent_requests.c.asked_at, query, state)
+    return [_to_request(row) for row in connection.execute(statement)]
 
 
 def is_request_listed(connection: Connection, bank_id: str | None, place: PagePosition) -> bool:
-    """Return whether a request stands at a place in the list of a bank, or in that of all."""
-    found = select_request(connection, place.id)
-    return found is not None and found.asked_at == place.moment and bank_id in {None, found.bank_id}
+    """Return whether a request is at a position in the list of a bank, or of all banks."""
+    request = select_request(connection, place.id)
+    return request is not None and request.asked_at == place.moment and bank_id in {None, request.bank_id}
 
 
 def delete_requests(connection: Connection, seller_id: str) -> int:
-    """Remove what was asked of a seller, and return how many requests there were."""
+    """Delete the requests to a seller and return their number."""
     return connection.execute(delete(consent_requests).where(consent_requests.c.seller_id == seller_id)).rowcount
 
 
@@ -340,7 +322,3 @@ def _request_states(now: datetime) -> dict[ConsentRequestState, ColumnElement[bo
         & consent_requests.c.declined_at.is_not(None),
         ConsentRequestState.GRANTED: consent_requests.c.consent_id.is_not(None),
     }
-
-
-def _request(found: Row[Any]) -> ConsentRequest:
-    return ConsentRequest(**found._mapping)

@@ -1,7 +1,4 @@
-"""Consents on the wire: requests that allow nothing unknown, answers in which no field has a default.
-
-Consent requests on the wire; an answer says nothing of whether there is such a seller.
-"""
+"""Schemas of consents and consent requests. Requests reject unknown fields; response fields have no defaults."""
 
 from __future__ import annotations
 
@@ -13,8 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from api.consents.repository import Consent, ConsentRequest, ConsentRequestState, ConsentState
 from api.consents.service import LONGEST, ConsentTerms
-from api.kit.fields import Moment, Purpose, SellerId
-from api.ledger.chain import format_timestamp
+from api.kit.fields import Moment, Purpose, SellerId, copy_fields
 
 ID = "4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"
 
@@ -23,7 +19,7 @@ BANK = "bank-3f9c2a7d5e1b0846"
 
 
 class ConsentCreate(BaseModel):
-    """What a seller agreed to, and when; `ends_at` or `days` says until when."""
+    """A consent that a seller has given; either `ends_at` or `days` sets its end."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -32,69 +28,63 @@ class ConsentCreate(BaseModel):
         },
     )
 
-    seller_id: SellerId = Field(description="The platform's id of the seller; printable characters.")
+    seller_id: SellerId = Field(description="The platform's ID of the seller; printable characters.")
     bank_id: str = Field(min_length=1, max_length=60, description="The bank that may score the seller.")
-    purpose: Purpose = Field(description="What scores may be for.")
+    purpose: Purpose = Field(description="Allowed purpose of scores.")
     granted_at: Moment | None = Field(
         default=None,
-        description="When the seller acted, with a time zone; the moment of this call where left out.",
+        description="When the seller gave the consent, with a time zone. The time of this call if left out.",
     )
     ends_at: Moment | None = Field(
         default=None,
-        description=f"The moment from which it holds no more, at most {LONGEST.days} days after granted_at.",
+        description=f"End of the consent, at most {LONGEST.days} days after granted_at.",
     )
     days: int | None = Field(
         default=None,
         ge=1,
         le=LONGEST.days,
         strict=True,
-        description="In place of ends_at: days from granted_at.",
+        description="Instead of ends_at: days from granted_at.",
     )
 
     @model_validator(mode="after")
     def _one_end(self) -> Self:
         if (self.ends_at is None) is (self.days is None):
-            raise PydanticCustomError("one_end", "Give either ends_at or days")
+            raise PydanticCustomError("one_end", "Send either ends_at or days, not both")
         return self
 
     @property
     def terms(self) -> ConsentTerms:
-        """What is to be recorded."""
+        """The terms to record."""
         ends: datetime | timedelta = self.ends_at or timedelta(days=self.days or 0)
         return ConsentTerms(self.seller_id, self.bank_id, str(self.purpose), ends, self.granted_at)
 
 
 class ConsentResponse(BaseModel):
-    """A consent: it holds from granted_at up to, and not at, ends_at, unless it is revoked before."""
+    """A consent. It is active from granted_at until ends_at (exclusive), unless it is revoked before."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str = Field(description="Id of the consent; scores name it.", examples=[ID])
-    seller_id: str = Field(description="Who agreed.", examples=["S-000001"])
+    id: str = Field(description="ID of the consent. Scores refer to it.", examples=[ID])
+    seller_id: str = Field(description="The seller who gave the consent.", examples=["S-000001"])
     bank_id: str = Field(description="The bank that may score the seller.", examples=[BANK])
-    purpose: Purpose = Field(description="What scores may be for.")
-    state: ConsentState = Field(description="Whether it holds now.")
-    granted_at: str = Field(description="When the seller acted, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
-    ends_at: str = Field(description="From when it holds no more, UTC.", examples=["2026-05-02T09:30:00.000000Z"])
-    revoked_at: str | None = Field(
-        description="When it was revoked, UTC; null where it was not.", examples=["2026-03-01T12:00:00.000000Z"]
+    purpose: Purpose = Field(description="Allowed purpose of scores.")
+    state: ConsentState = Field(description="Current state.")
+    granted_at: str = Field(
+        description="When the seller gave the consent, UTC.", examples=["2026-02-01T09:30:00.000000Z"]
     )
-    recorded_at: str = Field(description="When it was recorded, UTC.", examples=["2026-02-01T09:30:02.250000Z"])
+    ends_at: str = Field(description="End of the consent (exclusive), UTC.", examples=["2026-05-02T09:30:00.000000Z"])
+    revoked_at: str | None = Field(
+        description="When the consent was revoked, UTC; null if it was not.", examples=["2026-03-01T12:00:00.000000Z"]
+    )
+    recorded_at: str = Field(
+        description="When the consent was recorded, UTC.", examples=["2026-02-01T09:30:02.250000Z"]
+    )
 
     @classmethod
     def of(cls, consent: Consent, now: datetime) -> ConsentResponse:
-        """Show a consent as it stands at a moment."""
-        return cls(
-            id=consent.id,
-            seller_id=consent.seller_id,
-            bank_id=consent.bank_id,
-            purpose=Purpose(consent.purpose),
-            state=consent.state(now),
-            granted_at=format_timestamp(consent.granted_at),
-            ends_at=format_timestamp(consent.ends_at),
-            revoked_at=None if consent.revoked_at is None else format_timestamp(consent.revoked_at),
-            recorded_at=format_timestamp(consent.recorded_at),
-        )
+        """Return the response of a consent at a time."""
+        return cls(**copy_fields(cls, consent, state=consent.state(now)))
 
 
 class ConsentPage(BaseModel):
@@ -104,57 +94,47 @@ class ConsentPage(BaseModel):
 
     items: list[ConsentResponse] = Field(description="The consents of this page.")
     next_cursor: str | None = Field(
-        description="What `cursor` takes for the next page; null on the last.", examples=["WyIyMDI2LTAyLTAx"]
+        description="Cursor of the next page; null on the last page.", examples=["WyIyMDI2LTAyLTAx"]
     )
 
 
 class ConsentRequestCreate(BaseModel):
-    """Whose consent a bank asks for, and what for."""
+    """The seller and the purpose of a consent request."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"seller_id": "S-000001", "purpose": "credit_application"}]}
     )
 
-    seller_id: SellerId = Field(description="The platform's id of the seller; printable characters.")
-    purpose: Purpose = Field(description="What scores would be for.")
+    seller_id: SellerId = Field(description="The platform's ID of the seller; printable characters.")
+    purpose: Purpose = Field(description="Requested purpose of scores.")
 
 
 class ConsentRequestResponse(BaseModel):
-    """A request for a consent, and what became of it."""
+    """A bank's request for a seller's consent, and its state."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str = Field(description="Id of the request.", examples=["c1d2a9b4-5f7e-4a62-9a51-0f5d6f2b7e80"])
-    seller_id: str = Field(description="Whose consent is asked for, as the bank names them.", examples=["S-000001"])
-    bank_id: str = Field(description="The bank that asks.", examples=[BANK])
-    purpose: Purpose = Field(description="What scores would be for.")
-    state: ConsentRequestState = Field(
-        description="What became of it; `pending` says nothing of whether there is such a seller."
-    )
-    asked_at: str = Field(description="When it was asked, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
+    id: str = Field(description="ID of the request.", examples=["c1d2a9b4-5f7e-4a62-9a51-0f5d6f2b7e80"])
+    seller_id: str = Field(description="The seller, as the bank named them.", examples=["S-000001"])
+    bank_id: str = Field(description="The requesting bank.", examples=[BANK])
+    purpose: Purpose = Field(description="Requested purpose of scores.")
+    state: ConsentRequestState = Field(description="Current state. `pending` does not mean that the seller exists.")
+    asked_at: str = Field(description="When the bank sent the request, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
     expires_at: str = Field(
-        description="Until when it waits, UTC; until then asking once more is answered with it, unless granted.",
+        description="When the request expires, UTC. Until then a new request returns this one, unless it is granted.",
         examples=["2026-03-03T09:30:00.000000Z"],
     )
     declined_at: str | None = Field(
-        description="When the seller declined, UTC; null where they did not.", examples=["2026-02-02T08:00:00.000000Z"]
+        description="When the seller declined, UTC; null if they did not.", examples=["2026-02-02T08:00:00.000000Z"]
     )
-    consent_id: str | None = Field(description="The consent that answered it; null where none did.", examples=[ID])
+    consent_id: str | None = Field(
+        description="The consent that granted the request; null if there is none.", examples=[ID]
+    )
 
     @classmethod
     def of(cls, request: ConsentRequest, now: datetime) -> ConsentRequestResponse:
-        """Show a request as it stands at a moment."""
-        return cls(
-            id=request.id,
-            seller_id=request.seller_id,
-            bank_id=request.bank_id,
-            purpose=Purpose(request.purpose),
-            state=request.state(now),
-            asked_at=format_timestamp(request.asked_at),
-            expires_at=format_timestamp(request.expires_at),
-            declined_at=None if request.declined_at is None else format_timestamp(request.declined_at),
-            consent_id=request.consent_id,
-        )
+        """Return the response of a request at a time."""
+        return cls(**copy_fields(cls, request, state=request.state(now)))
 
 
 class ConsentRequestPage(BaseModel):
@@ -164,5 +144,5 @@ class ConsentRequestPage(BaseModel):
 
     items: list[ConsentRequestResponse] = Field(description="The requests of this page.")
     next_cursor: str | None = Field(
-        description="What `cursor` takes for the next page; null on the last.", examples=["WyIyMDI2LTAyLTAx"]
+        description="Cursor of the next page; null on the last page.", examples=["WyIyMDI2LTAyLTAx"]
     )

@@ -1,7 +1,4 @@
-"""Work that is done again and again beside the requests, in a thread that never holds up a start or an end.
-
-What is wrong and does not stop scoring: told in the log once when it begins, changes and ends, and by readiness.
-"""
+"""Background tasks that repeat in a thread, and the degraded conditions that they report to the log and readiness."""
 
 from __future__ import annotations
 
@@ -12,14 +9,13 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-
 _CLOSE_SECONDS: Final = 2.0
 
 
 class RepeatingTask:
-    """Does its work, waits the seconds that the work returns, and does it again; `soon` wakes it at once.
+    """Runs a function, waits the number of seconds that it returns, and runs it again. `wake` ends the wait.
 
-    Example: `Repeating("watch", watch.look, first=60.0)` looks a minute from now for the first time.
+    Example: `RepeatingTask("reloader", reloader.reload, first=60.0)` runs for the first time in one minute.
     """
 
     def __init__(self, name: str, work: Callable[[], float], first: float = 0.0) -> None:
@@ -27,17 +23,17 @@ class RepeatingTask:
         self._work = work
         self._first = first
         self._wake = threading.Event()
-        self._ended = False
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    def soon(self) -> None:
-        """Do the work now; where it is being done, once more after that."""
+    def wake(self) -> None:
+        """Run now. If the function is already running, run it once more afterwards."""
         self._wake.set()
 
     def close(self) -> None:
-        """End; work that takes longer than some seconds is left alone and ends with the process."""
-        self._ended = True
+        """Stop. A run that takes longer than a few seconds is abandoned and ends with the process."""
+        self._closed = True
         self._wake.set()
         self._thread.join(_CLOSE_SECONDS)
 
@@ -45,44 +41,50 @@ class RepeatingTask:
         pause = self._first
         while True:
             self._wake.wait(pause)
-            if self._ended:
+            if self._closed:
                 return
             self._wake.clear()
             try:
                 pause = self._work()
             except Exception:
-                # what nobody foresaw must not end the thread unseen; it is tried again
+                # an unexpected error must not end the thread silently
                 logger.exception("%s failed", self._name)
                 pause = max(pause, 60.0)
 
 
 class DegradedConditions:
-    """At most one trouble a part of the service.
+    """Problems that do not stop scoring, at most one per component of the service.
 
-    Example: `troubles.tell("model", "version 7 is refused.")` logs a warning; the same again logs nothing, and
-    `troubles.tell("model", None)` that it is over. `troubles.all` is `["model: version 7 is refused."]` meanwhile.
+    Example: `degraded.report("model", "version 7 was rejected.")` logs a warning; repeating it logs nothing. Until
+    `degraded.report("model", None)`, `degraded.all` is `["model: version 7 was rejected."]`.
     """
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[str, str]] = {}
+        self._conditions: dict[str, tuple[str, str]] = {}
 
-    def tell(self, part: str, what: str | None, why: str = "") -> None:
-        """Say how a part stands: `what` is for whoever asks, `why` for the log alone; None that all is well."""
-        before = self._known.get(part)
+    def report(self, part: str, what: str | None, why: str = "") -> None:
+        """Set or clear the condition of a component. Log it if it changed.
+
+        Args:
+            part: Name of the component.
+            what: The condition as `/health/ready` shows it, or None if the component is healthy.
+            why: The cause, for the log only.
+        """
+        before = self._conditions.get(part)
         if what is None:
-            if self._known.pop(part, None) is not None:
-                logger.info("%s: well again", part)
+            if self._conditions.pop(part, None) is not None:
+                logger.info("%s: recovered", part)
             return
-        self._known[part] = (what, why)
+        self._conditions[part] = (what, why)
         if before != (what, why):
             logger.warning("%s: %s", part, f"{what} {why}".rstrip())
 
     @property
     def parts(self) -> list[str]:
-        """The parts that have a trouble, in order."""
-        return sorted(self._known)
+        """The degraded components, in alphabetical order."""
+        return sorted(self._conditions)
 
     @property
     def all(self) -> list[str]:
-        """Every trouble in a sentence, the part before it, in order of part."""
-        return [f"{part}: {what}" for part, (what, _) in sorted(self._known.items())]
+        """The conditions, each with its component, in alphabetical order."""
+        return [f"{part}: {what}" for part, (what, _) in sorted(self._conditions.items())]

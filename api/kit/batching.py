@@ -1,8 +1,10 @@
-"""Answers those who ask the same at once together, since a look at the database takes as long for ten as for one.
+"""Request batching: concurrent requests of one kind are handled in one call.
 
-Nobody waits for others to come: who finds nobody at work is answered at once, and who comes meanwhile is in the next
-batch. Where a batch fails, each is answered alone, so that each fails alone; where the database fails, all are told,
-and nothing is tried twice, since a commit whose answer was lost may have happened.
+One database transaction takes about as long for ten requests as for one.
+
+No request waits for a batch to fill. An idle handler is called at once; requests that arrive while it runs form the
+next batch. If a batch fails, each of its requests is handled alone, so that each fails alone. If the database fails,
+all of them fail and none is retried, because a commit may have succeeded although its response was lost.
 """
 
 from __future__ import annotations
@@ -19,145 +21,140 @@ from typing import Any, Final, TypeVar
 
 from api.errors import DatabaseUnavailable
 
-AT_ONCE: Final = 32
-"""Most questions of one batch: a look saves most of its time by then, and the first does not wait for the last."""
+MAX_BATCH: Final = 32
+"""A batch of this size saves most of the time, and its first request does not wait long for its last."""
 
 _THREADS: Final = 16
-"""Queues of one kind of question that are worked off at once; one queue has one thread at a time."""
+"""Queues of one kind that are processed at the same time. One queue uses one thread at a time."""
 
-_PATIENCE: Final = 10.0
-"""Seconds after which one who is not begun yet is told that the database does not answer: it kept those before."""
+_MAX_WAIT_SECONDS: Final = 10.0
+"""A request that has waited longer fails with `DatabaseUnavailable`: earlier requests are stuck in the database."""
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-Answer = Callable[[Sequence[Q]], Sequence[A | Exception]]
-"""Gives the answers to questions, in their order; one that is an exception is raised for who asked."""
+Handler = Callable[[Sequence[Q]], Sequence[A | Exception]]
+"""Returns the responses to requests, in their order. An exception is raised for the request that it belongs to."""
 
 
 @dataclass(frozen=True)
 class _PendingRequest:
-    """A question, where its answer goes, and since when it waits."""
-
-    question: Any
-    answered: asyncio.Future[Any]
+    request: Any
+    response: asyncio.Future[Any]
     since: float
 
-    def take(self, found: Any) -> None:
-        if self.answered.done():
+    def resolve(self, result: Any) -> None:
+        if self.response.done():
             return
-        if isinstance(found, Exception):
-            self.answered.set_exception(found)
+        if isinstance(result, Exception):
+            self.response.set_exception(result)
         else:
-            self.answered.set_result(found)
+            self.response.set_result(result)
 
 
 class RequestBatcher:
-    """Answers questions in batches, on threads of its own; no thread is held by who waits.
+    """Handles requests in batches on its own threads; a waiting request holds no thread.
 
-    Questions of one kind take no thread from those of another, however long the database keeps them waiting.
+    Each handler has its own threads, so a slow kind of request does not delay the others.
 
-    Example: `await batches.ask(lengths, "abc")` is 3 where `lengths` is `lambda texts: [len(text) for text in texts]`.
+    Example: `await batcher.submit(lengths, "abc")` is 3 if `lengths` is `lambda texts: [len(text) for text in texts]`.
     """
 
     def __init__(self) -> None:
-        self._pools: dict[Answer[Any, Any], ThreadPoolExecutor] = {}
+        self._pools: dict[Handler[Any, Any], ThreadPoolExecutor] = {}
         self._queues: dict[Hashable, deque[_PendingRequest]] = {}
         self._lock = threading.Lock()
 
-    async def ask(self, answer: Answer[Q, A], question: Q, queue: Hashable = None) -> A:
-        """Return the answer; those of one queue are answered in the order in which they asked.
+    async def submit(self, handler: Handler[Q, A], request: Q, queue: Hashable = None) -> A:
+        """Return the response to a request. Requests of one queue are handled in the order of their arrival.
 
         Args:
-            answer: answers all who wait in the queue; the same function each time.
-            question: what is asked.
-            queue: tells those apart who must not wait for one another.
+            handler: Handles a batch. Pass the same function each time.
+            request: The request.
+            queue: Requests of different queues do not wait for one another.
 
         Raises:
-            DatabaseUnavailable: the database does not answer, or others have waited too long for it.
-            Exception: what `answer` raised or gave.
+            DatabaseUnavailable: The database does not respond, or the request waited too long for it.
+            Exception: Any exception that the handler raised or returned.
         """
-        mine = _PendingRequest(question, asyncio.get_running_loop().create_future(), time.monotonic())
+        own = _PendingRequest(request, asyncio.get_running_loop().create_future(), time.monotonic())
         with self._lock:
-            waiting = self._queues.get((answer, queue))
+            waiting = self._queues.get((handler, queue))
             if waiting is None:
-                # before it is said to be at work: where no thread can begin, the next one tries again
-                self._pool_of(answer).submit(self._work_off, answer, queue)
-                waiting = self._queues[answer, queue] = deque()
-            waiting.append(mine)
-        found: A = await mine.answered
-        return found
+                # the thread first: if none can start, the queue must not look busy
+                self._pool_of(handler).submit(self._process, handler, queue)
+                waiting = self._queues[handler, queue] = deque()
+            waiting.append(own)
+        response: A = await own.response
+        return response
 
     def close(self) -> None:
-        """Answer those who wait, and end the threads."""
+        """Handle the waiting requests and end the threads."""
         for pool in list(self._pools.values()):
             pool.shutdown()
 
-    def _pool_of(self, answer: Answer[Any, Any]) -> ThreadPoolExecutor:
-        if answer not in self._pools:
-            self._pools[answer] = ThreadPoolExecutor(_THREADS, thread_name_prefix="batches")
-        return self._pools[answer]
+    def _pool_of(self, handler: Handler[Any, Any]) -> ThreadPoolExecutor:
+        if handler not in self._pools:
+            self._pools[handler] = ThreadPoolExecutor(_THREADS, thread_name_prefix="batches")
+        return self._pools[handler]
 
-    def _work_off(self, answer: Answer[Any, Any], queue: Hashable) -> None:
-        goes_on = True
-        while goes_on:
+    def _process(self, handler: Handler[Any, Any], queue: Hashable) -> None:
+        active = True
+        while active:
             with self._lock:
-                waiting = self._queues[answer, queue]
-                batch = [waiting.popleft() for _ in range(min(AT_ONCE, len(waiting)))]
-            _settle(answer, batch)
-            goes_on = not self._rests(answer, queue, waiting)
+                waiting = self._queues[handler, queue]
+                batch = [waiting.popleft() for _ in range(min(MAX_BATCH, len(waiting)))]
+            _handle_batch(handler, batch)
+            active = not self._yield_queue(handler, queue, waiting)
 
-    def _rests(self, answer: Answer[Any, Any], queue: Hashable, waiting: Sequence[_PendingRequest]) -> bool:
-        """Return whether nobody waits, or who does is taken over by another thread."""
+    def _yield_queue(self, handler: Handler[Any, Any], queue: Hashable, waiting: Sequence[_PendingRequest]) -> bool:
+        """Return whether this thread is done with the queue: it is empty, or another thread continues."""
         with self._lock:
             if not waiting:
-                del self._queues[answer, queue]
+                del self._queues[handler, queue]
                 return True
             try:
-                # behind the other queues, so that a busy one keeps none of them waiting
-                self._pools[answer].submit(self._work_off, answer, queue)
+                # to the end of the pool's line, so that a busy queue does not starve the others
+                self._pools[handler].submit(self._process, handler, queue)
             except RuntimeError:
-                # closing, or no thread can begin
+                # the pool is closing, or no thread can start
                 return False
         return True
 
 
-def _settle(answer: Answer[Any, Any], batch: Sequence[_PendingRequest]) -> None:
-    """Answer all of a batch: who gave up is left out, and who has waited too long is told so."""
-    long_ago = time.monotonic() - _PATIENCE
-    _deliver([(each, DatabaseUnavailable()) for each in batch if each.since < long_ago])
-    wanted = [each for each in batch if each.since >= long_ago and not each.answered.cancelled()]
-    if not wanted:
+def _handle_batch(handler: Handler[Any, Any], batch: Sequence[_PendingRequest]) -> None:
+    """Handle a batch without its cancelled requests. Requests that waited too long fail."""
+    oldest = time.monotonic() - _MAX_WAIT_SECONDS
+    _deliver([(each, DatabaseUnavailable()) for each in batch if each.since < oldest])
+    active = [each for each in batch if each.since >= oldest and not each.response.cancelled()]
+    if not active:
         return
     try:
-        answers = list(zip(wanted, answer([each.question for each in wanted]), strict=True))
+        results = list(zip(active, handler([each.request for each in active]), strict=True))
     except DatabaseUnavailable:
-        answers = [(each, DatabaseUnavailable()) for each in wanted]
-    except BaseException as error:  # noqa: BLE001 - it is raised where it belongs
-        if len(wanted) > 1:
-            for each in wanted:
-                _settle(answer, [each])
+        results = [(each, DatabaseUnavailable()) for each in active]
+    except BaseException as error:  # noqa: BLE001 - it is raised for the request that caused it
+        if len(active) > 1:
+            for each in active:
+                _handle_batch(handler, [each])
             return
-        # a future takes no other
-        answers = [(wanted[0], error if _can_be_told(error) else RuntimeError(f"failed with {type(error).__name__}"))]
-    _deliver(answers)
+        # a future accepts no other exceptions
+        accepted = isinstance(error, Exception) and not isinstance(error, StopIteration)
+        results = [(active[0], error if accepted else RuntimeError(f"failed with {type(error).__name__}"))]
+    _deliver(results)
 
 
-def _can_be_told(error: BaseException) -> bool:
-    return isinstance(error, Exception) and not isinstance(error, StopIteration)
-
-
-def _deliver(answers: Sequence[tuple[_PendingRequest, Any]]) -> None:
-    """Wake each loop once: that costs as much as an answer is worth."""
+def _deliver(results: Sequence[tuple[_PendingRequest, Any]]) -> None:
+    # one wake-up per event loop: waking it costs as much as a response is worth
     by_loop: defaultdict[asyncio.AbstractEventLoop, list[tuple[_PendingRequest, Any]]] = defaultdict(list)
-    for waiting, found in answers:
-        by_loop[waiting.answered.get_loop()].append((waiting, found))
-    for loop, those in by_loop.items():
-        # a loop that has ended has nobody who waits
+    for pending, result in results:
+        by_loop[pending.response.get_loop()].append((pending, result))
+    for loop, of_loop in by_loop.items():
+        # a closed loop has no waiting requests
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(_take, those)
+            loop.call_soon_threadsafe(_resolve_all, of_loop)
 
 
-def _take(answers: Sequence[tuple[_PendingRequest, Any]]) -> None:
-    for waiting, found in answers:
-        waiting.take(found)
+def _resolve_all(results: Sequence[tuple[_PendingRequest, Any]]) -> None:
+    for pending, result in results:
+        pending.resolve(result)

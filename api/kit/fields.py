@@ -1,7 +1,4 @@
-"""Ids as paths name them.
-
-Moments: the clock, and moments as requests give them: RFC 3339, with a zone; a number is none.
-"""
+"""Field types that several resources share: IDs in paths, timestamps, seller IDs, purposes; and the UTC clock."""
 
 from __future__ import annotations
 
@@ -13,55 +10,74 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import Path
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-_EXAMPLE = "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"
+_EXAMPLE: Final = "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"
 
 
-def _id(of: str) -> Any:
-    return Path(description=f"Id of the {of}, as it was answered.", examples=[_EXAMPLE])
+def _id(resource: str) -> Any:
+    return Path(description=f"ID of the {resource}.", examples=[_EXAMPLE])
 
 
 ScoreId = Annotated[UUID, _id("score")]
-
-
 ConsentId = Annotated[UUID, _id("consent")]
-
-
 RequestId = Annotated[UUID, _id("consent request")]
-
-
 ReviewId = Annotated[UUID, _id("review")]
 
-
-_DATED: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+Clock = Callable[[], datetime]
+"""Returns the current time with a time zone."""
 
 
 def utc_now() -> datetime:
-    """Return the moment, UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
-def _dated(given: Any) -> Any:
-    if (isinstance(given, str) and not _DATED.match(given)) or isinstance(given, int | float):
-        raise PydanticCustomError("moment", "A date and time with a zone is needed, like 2026-02-01T09:30:00Z")
-    return given
+def copy_fields(model: type[BaseModel], record: object, **others: Any) -> dict[str, Any]:
+    """Return the fields of a response from the attributes of a record, with times as text; `others` replace them.
+
+    Example: `ConsentResponse(**copy_fields(ConsentResponse, consent, state=consent.state(now)))`.
+    """
+    values = {name: getattr(record, name) for name in model.model_fields if name not in others}
+    return {
+        name: format_timestamp(value) if isinstance(value, datetime) else value for name, value in values.items()
+    } | others
 
 
-def _utc(moment: datetime) -> datetime:
+def format_timestamp(moment: datetime) -> str:
+    """Return a time as responses and ledger rows write it: RFC 3339 in UTC with microseconds.
+
+    Example:
+        >>> format_timestamp(datetime(2026, 2, 1, 9, 30, tzinfo=UTC))
+        '2026-02-01T09:30:00.000000Z'
+    """
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+_TIMESTAMP: Final = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]")
+
+
+def _require_date_and_time(value: Any) -> Any:
+    if (isinstance(value, str) and not _TIMESTAMP.match(value)) or isinstance(value, int | float):
+        raise PydanticCustomError(
+            "moment", "Must be a date and time with a time zone (RFC 3339), such as 2026-02-01T09:30:00Z"
+        )
+    return value
+
+
+def _to_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
-        raise PydanticCustomError("moment", "The moment lies outside of the years 1 to 9999, UTC") from error
+        raise PydanticCustomError("moment", "Must be a time between the years 1 and 9999 in UTC") from error
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_dated), AfterValidator(_utc)]
-"""A moment with a zone, turned to UTC.
+Moment = Annotated[AwareDatetime, BeforeValidator(_require_date_and_time), AfterValidator(_to_utc)]
+"""A time with a time zone, converted to UTC.
 
-Example: `2026-02-01T09:30:00Z` is one; `90`, `"90"` and `2026-02-01` are none.
+Example: `2026-02-01T09:30:00Z` is valid. `90`, `"90"` and `2026-02-01` are not.
 """
-
 
 SELLER_ID: Final = (
     r"^[^\x00-\x1f\x7f-\xa0\xad\u0600-\u0605\u061c\u06dd\u070f\u0890-\u0891\u08e2\u1680\u180e\u2000-\u200f\u2028-\u202f"
@@ -69,12 +85,12 @@ SELLER_ID: Final = (
     "\U000110bd\U000110cd\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001"
     "\U000e0020-\U000e007f\U000f0000-\U000ffffd\U00100000-\U0010fffd]+$"
 )
-"""No control characters, no spaces but the plain one, nothing invisible, no private letters: what intake lets in.
+"""The pattern of a seller ID: no control, invisible or private characters, and no space except U+0020. Ingest applies
+the same rule.
 
-In the syntax that Python, ECMA 262 and Rust share, so that the OpenAPI document says exactly what is checked; they have
-no common way to write what lies beyond U+FFFF, so that stands there itself.
+The syntax is common to Python, ECMA 262 and Rust, so that the OpenAPI document states exactly what is checked. They
+share no escape for characters above U+FFFF, so those are written literally.
 """
-
 
 _PRINTABLE: Final = re.compile(SELLER_ID)
 
@@ -82,7 +98,7 @@ _PRINTABLE: Final = re.compile(SELLER_ID)
 def _printable(text: str) -> str:
     if not _PRINTABLE.fullmatch(text):
         raise PydanticCustomError(
-            "printable", "It holds a control, invisible or private character, or a space other than the plain one"
+            "printable", "Must hold no control, invisible or private characters, and no space other than U+0020"
         )
     return text
 
@@ -92,20 +108,17 @@ SellerId = Annotated[
     Field(
         min_length=1,
         max_length=200,
-        description="The platform's id of the seller; printable characters.",
+        description="ID of the seller at the marketplace; printable characters.",
         examples=["S-000001"],
         json_schema_extra={"pattern": SELLER_ID},
     ),
     AfterValidator(_printable),
 ]
-"""The type of a field or parameter that names a seller."""
+"""The type of a field or parameter that holds a seller ID."""
 
 
 class Purpose(StrEnum):
-    """What a score is asked for."""
+    """The purpose of a score."""
 
     CREDIT_APPLICATION = "credit_application"
     ACCOUNT_REVIEW = "account_review"
-
-
-Clock = Callable[[], datetime]

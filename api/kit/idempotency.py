@@ -1,11 +1,9 @@
-"""The keys by which callers name their requests: how one is given, what is stored of it, and which are at work now.
+"""Idempotency keys: the request header, the table of used keys, and the keys of requests in progress.
 
-A key is stored with what it made, in the same transaction, so that a process that is killed leaves both or neither;
-what fails leaves nothing, and the key stays free. Neither a key nor a request is stored as it was given: a bank may
-write a seller's id into a key, so it is a MAC under the ledger's master key; the MAC of a request is made under a key
-of the caller's choice, a seller's where the request is about one, and says nothing once that key is destroyed.
-
-The table of used idempotency keys, each with the ID of the created resource. Expired keys are deleted in time.
+A key is stored in the same transaction as the resource that its request creates: if the process is killed, both are
+stored or neither. A failed request leaves the key unused. Neither keys nor requests are stored in clear, because a bank
+may put a seller ID into a key. The key is a MAC under the master key of the ledger. The request is a MAC under a key
+that the caller chooses, which is the key of the seller; after an erasure it reveals nothing.
 """
 
 from __future__ import annotations
@@ -29,21 +27,18 @@ from api.kit.database import UtcDateTime, metadata
 from scoring.canonical import canonical_json
 
 HEADER: Final = "Idempotency-Key"
-
-
 REPLAYED: Final = "Idempotency-Replayed"
-"""The header of an answer that was given before."""
+"""The header of an idempotent replay."""
+MAX_LENGTH: Final = 255
 
-
-LONGEST: Final = 255
-
-
-_MESSAGE: Final = f"1 to {LONGEST} printable ASCII characters are allowed, once"
+_RULE: Final = f"Must be one value of 1 to {MAX_LENGTH} printable ASCII characters"
+_PRUNE_LIMIT: Final = 20
+"""Expired keys that are deleted per new key: far more than expire, and few enough to delay no request."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
-    """A request under its caller's key, as it is stored: `kept_for` is for how long the key stands for it."""
+    """The key of a request, as it is stored. `kept_for` is the time until it expires."""
 
     name: str
     owner: str
@@ -52,78 +47,76 @@ class RequestKey:
     kept_for: timedelta
 
     def mac(self, secret: bytes) -> str:
-        """Return what tells this request from another to whoever has the secret, and nothing to anyone else."""
+        """Return a MAC of the request, which only a holder of the secret can compare with other requests."""
         return hmac.digest(secret, self.request, "sha256").hex()
 
 
 class IdempotencyKeys:
-    """Names the keys of callers, and knows which are at work in this process.
+    """Derives the stored names of keys, and tracks the keys of requests in progress in this process.
 
     Example:
-        >>> keys = Keys(bytes(32), timedelta(days=7))
-        >>> with keys.at_work(keys.named("bank-1", "order 17", ("createScore", b"{}"))):  # doctest: +SKIP
-        ...     ...  # of two at once the second is told to come again
+        >>> keys = IdempotencyKeys(bytes(32), timedelta(days=7))
+        >>> with keys.in_progress(keys.key_for("bank-1", "order 17", ("createScore", b"{}"))):  # doctest: +SKIP
+        ...     ...  # a concurrent request with the same key fails
     """
 
     def __init__(self, master: bytes, kept_for: timedelta) -> None:
         self._secret = hmac.digest(master, b"idempotency keys", "sha256")
         self._kept_for = kept_for
-        self._at_work: set[str] = set()
+        self._in_progress: set[str] = set()
         self._lock = threading.Lock()
 
-    def named(self, owner: str, key: str, asked: tuple[str, bytes]) -> RequestKey:
-        """Return what is stored of a caller's key; `asked` is the operation and the canonical JSON of the request."""
+    def key_for(self, owner: str, key: str, request: tuple[str, bytes]) -> RequestKey:
+        """Return the stored form of a key. `request` is the operation and the canonical JSON of the request."""
         name = hmac.digest(self._secret, canonical_json([owner, key]), "sha256").hex()
-        return RequestKey(name, owner, *asked, self._kept_for)
+        return RequestKey(name, owner, *request, self._kept_for)
 
     @contextmanager
-    def at_work(self, named: RequestKey) -> Iterator[None]:
-        """Hold a key while its request is worked on.
-
-        Two processes that work on the same key at once meet in the database, where one of them waits for the other.
+    def in_progress(self, key: RequestKey) -> Iterator[None]:
+        """Reserve a key while its request is processed. Between processes, the database serializes the requests.
 
         Raises:
-            IdempotencyKeyInFlight: another request with it is being worked on.
+            IdempotencyKeyInFlight: Another request with the key is in progress.
         """
         with self._lock:
-            if named.name in self._at_work:
+            if key.name in self._in_progress:
                 raise IdempotencyKeyInFlight
-            self._at_work.add(named.name)
+            self._in_progress.add(key.name)
         try:
             yield
         finally:
             with self._lock:
-                self._at_work.remove(named.name)
+                self._in_progress.remove(key.name)
 
 
-def _allowed(key: str) -> str:
-    if not (0 < len(key) <= LONGEST and key.isascii() and key.isprintable()):
-        raise PydanticCustomError("idempotency_key", _MESSAGE)
+def _validate(key: str | None) -> str | None:
+    if key is not None and not (0 < len(key) <= MAX_LENGTH and key.isascii() and key.isprintable()):
+        raise PydanticCustomError("idempotency_key", _RULE)
     return key
 
 
-async def _given(
+async def _header(
     request: Request,
     key: Annotated[
         str | None,
-        AfterValidator(lambda key: key if key is None else _allowed(key)),
+        AfterValidator(_validate),
         Header(
             alias=HEADER,
-            description=f"Your name for this request: 1 to {LONGEST} printable ASCII characters, another for each "
-            "request. Sent again, it is answered as it was, and nothing is done twice. Without it, each call counts.",
+            description=f"Your name for this request: 1 to {MAX_LENGTH} printable ASCII characters, different for "
+            "each request. If you repeat a request with its key, you get the stored response. Without a key, each call "
+            "creates a new resource.",
             examples=["application-4711"],
         ),
     ] = None,
 ) -> str | None:
-    # of two the framework would take either; neither is what a careful caller means
+    # if the header is repeated, the framework would use either value
     if len(request.headers.getlist(HEADER)) > 1:
-        raise RequestValidationError([{"type": "idempotency_key", "loc": ("header", HEADER), "msg": _MESSAGE}])
+        raise RequestValidationError([{"type": "idempotency_key", "loc": ("header", HEADER), "msg": _RULE}])
     return key
 
 
-IdempotencyKey = Annotated[str | None, Depends(_given)]
-"""The type by which an endpoint takes the header."""
-
+IdempotencyKey = Annotated[str | None, Depends(_header)]
+"""The type of the header parameter of an endpoint."""
 
 idempotency_keys: Final = Table(
     "idempotency_keys",
@@ -137,20 +130,13 @@ idempotency_keys: Final = Table(
     Index("idempotency_keys_expired", "owner", "expires_at"),
 )
 
-
-_AT_A_TIME: Final = 20
-"""Expired keys that a new one takes along: far more than come, and too few to keep anyone waiting."""
-
-
 _TABLE = idempotency_keys.c
-
 
 _FIND = select(_TABLE.name, _TABLE.operation, _TABLE.request, _TABLE.resource_id, _TABLE.expires_at).where(
     _TABLE.name.in_(bindparam("names", expanding=True))
 )
 
-
-# the one form that both databases take; an expired key is as good as none
+# the upsert that both databases support; an expired key counts as unused
 _USE = text(
     "INSERT INTO idempotency_keys (name, owner, operation, request, resource_id, expires_at) "
     "VALUES (:name, :owner, :operation, :request, :resource_id, :expires_at) "
@@ -159,21 +145,18 @@ _USE = text(
     "expires_at = excluded.expires_at"
 ).bindparams(bindparam("expires_at", type_=UtcDateTime()))
 
-
 _EXPIRED = (
     select(_TABLE.name)
     .where(_TABLE.owner == bindparam("of"), _TABLE.expires_at <= bindparam("now", type_=UtcDateTime()))
     .order_by(_TABLE.expires_at)
-    .limit(_AT_A_TIME)
+    .limit(_PRUNE_LIMIT)
 )
-
-
 _PRUNE = delete(idempotency_keys).where(_TABLE.name.in_(_EXPIRED.scalar_subquery()))
 
 
 @dataclass(frozen=True)
 class UsedKey:
-    """A used key: the operation, the MAC of its request, the ID of the created resource, and when the key expires."""
+    """A used key: the operation, the MAC of its request, the ID of the created resource, and its expiry."""
 
     operation: str
     mac: str
@@ -182,27 +165,27 @@ class UsedKey:
 
 
 def find_used_key(connection: Connection, names: Sequence[str]) -> dict[str, UsedKey]:
-    """Return what keys stand for, or stood for; those that were never used are left out."""
-    return {name: UsedKey(*found) for name, *found in connection.execute(_FIND, {"names": names})} if names else {}
+    """Return the used keys by name, expired ones included."""
+    return {name: UsedKey(*fields) for name, *fields in connection.execute(_FIND, {"names": names})} if names else {}
 
 
 def store_used_key(connection: Connection, used: Sequence[tuple[RequestKey, UsedKey]]) -> None:
-    """Let keys, free or expired, stand for what is made in this transaction; whoever else uses them must be waiting."""
+    """Store unused or expired keys. The caller must hold a lock that other requests with the keys wait for."""
     values = [
         {
-            "name": named.name,
-            "owner": named.owner,
-            "operation": each.operation,
-            "request": each.mac,
-            "resource_id": each.resource_id,
-            "expires_at": each.expires_at,
+            "name": key.name,
+            "owner": key.owner,
+            "operation": use.operation,
+            "request": use.mac,
+            "resource_id": use.resource_id,
+            "expires_at": use.expires_at,
         }
-        for named, each in used
+        for key, use in used
     ]
     if values:
         connection.execute(_USE, values)
 
 
 def prune_used_keys(connection: Connection, owner: str, now: datetime) -> None:
-    """Forget some of an owner's expired keys; where others of the owner wait, so that no two wait for each other."""
+    """Delete some expired keys of an owner. Hold a lock of the owner, so that two calls cannot deadlock."""
     connection.execute(_PRUNE, {"of": owner, "now": now})

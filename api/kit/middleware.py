@@ -1,15 +1,10 @@
-"""Counts of what the service answered, kept in memory from its start: requests, how long they took, scores.
+"""Middleware and request checks: request IDs, access log, request metrics, body limit, strict JSON.
 
-What happens to every request before any endpoint: it gets an id, a line in the log and a limit to its body.
+Headers that a handler stores as `response_headers` in the state of the request are added to its response, problems
+included. A log line names the route, not the path, so that it holds no seller ID and no token.
 
-What later parts leave as `answer_headers` in the request's state goes with every answer, problems included.
-
-A log line names the route, never the path or the body, so that no seller id or token is in it.
-
-Nothing is taken in two ways: a JSON body is UTF-8 and names each field once, and so does a query its parameters.
-
-Readers differ on what the second of two equal names means, so that one who checks a request and one who acts on it
-could see two requests. Both are looked at behind the token, so that a stranger is told nothing of them.
+A body or query with a repeated name is rejected: parsers differ in which value they use, so two programs could
+interpret one request differently. Both checks run after the token was verified.
 """
 
 from __future__ import annotations
@@ -31,18 +26,21 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import MAX_BODY_BYTES, BodyTooLarge, InvalidRequest, MalformedJson
-from api.kit.problems import ErrorRenderer
+from api.kit.problems import MAX_NAME, ErrorRenderer
 
-BOUNDS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-"""Seconds up to which answers are counted together; a score takes some milliseconds."""
+access = logging.getLogger("api.access")
 
+BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Upper bounds of the latency histogram in seconds. A score takes a few milliseconds."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_HEADER: Final = "X-Request-Id"
+_ALLOWED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 @dataclass(frozen=True)
 class CompletedRequest:
-    """One request: `route` is the path as the service declares it, `caller` a kind of client or `none`."""
+    """One request. `route` is the path as declared; `caller` is the kind of client, or `none`."""
 
     method: str
     route: str
@@ -52,166 +50,170 @@ class CompletedRequest:
 
 
 class RequestMetrics:
-    """All counts of one running service.
+    """Counts of one running service since its start: requests, their duration, and scores.
 
-    Example: `counted.answered(Answered("POST", "/v1/scores", 201, "bank", 0.004))`, then `list(counted.families())`.
+    Example: `metrics.record_request(CompletedRequest("POST", "/v1/scores", 201, "bank", 0.004))`, then
+    `list(metrics.families())`.
     """
 
     def __init__(self) -> None:
-        # in no registry, since the library's own is one for all services of a process
+        # in no registry: the default registry is shared by all services of a process
         self._requests = Counter(
             "sellerscore_requests",
-            "Requests answered, by kind of caller.",
+            "Requests completed, by kind of client.",
             ("method", "route", "status", "caller"),
             registry=None,
         )
-        self._took = Histogram(
+        self._seconds = Histogram(
             "sellerscore_request_seconds",
-            "Seconds from a request to the end of its answer.",
+            "Seconds from a request to the end of its response.",
             ("method", "route"),
             registry=None,
-            buckets=BOUNDS,
+            buckets=BUCKETS,
         )
-        self._scores = Counter(
-            "sellerscore_scores", "Scores stored and answered, by outcome.", ("outcome",), registry=None
-        )
+        self._scores = Counter("sellerscore_scores", "Scores issued, by outcome.", ("outcome",), registry=None)
 
-    def answered(self, each: CompletedRequest) -> None:
-        """Count one request; a method that nobody knows counts as `other`, or strangers could make any number."""
-        method = each.method if each.method in _METHODS else "other"
-        self._requests.labels(method, each.route, each.status, each.caller).inc()
-        self._took.labels(method, each.route).observe(each.seconds)
+    def record_request(self, request: CompletedRequest) -> None:
+        """Count one request. Unknown methods count as `other`, so that callers cannot create time series."""
+        method = request.method if request.method in _METHODS else "other"
+        self._requests.labels(method, request.route, request.status, request.caller).inc()
+        self._seconds.labels(method, request.route).observe(request.seconds)
 
-    def scored(self, outcome: str) -> None:
-        """Count one score that was stored."""
+    def record_score(self, outcome: str) -> None:
+        """Count one score."""
         self._scores.labels(outcome).inc()
 
     def families(self) -> Iterator[Metric]:
-        """Yield what was counted so far, without the moments from which each was."""
-        for counted in (self._requests, self._took, self._scores):
-            for family in counted.collect():
+        """Yield the metrics, without the `_created` timestamps that the library adds."""
+        for metric in (self._requests, self._seconds, self._scores):
+            for family in metric.collect():
                 family.samples = [each for each in family.samples if each.name != f"{family.name}_created"]
                 yield family
 
 
-access = logging.getLogger("api.access")
-
-
-_HEADER: Final = "X-Request-Id"
-
-
-_ALLOWED_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-
-
 class RequestContext:
-    """Give each request an id, the caller's own where it is 1 to 64 of `A-Z a-z 0-9 . _ -`; log and count its end."""
+    """Middleware that assigns the request ID, logs the request, and counts it.
 
-    def __init__(self, app: ASGIApp, counted: RequestMetrics) -> None:
+    The ID is the `X-Request-Id` of the caller if that is 1 to 64 characters of `A-Z a-z 0-9 . _ -`.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self._app = app
-        self._counted = counted
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = scope.setdefault("state", {})["request_id"] = _id_of(scope)
-        began, status = time.perf_counter(), 500
+        request_id = scope.setdefault("state", {})["request_id"] = _request_id(scope)
+        started, status = time.perf_counter(), 500
 
-        async def send_named(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers[_HEADER] = request_id
-                headers.update(scope["state"].get("answer_headers", {}))
+                headers.update(scope["state"].get("response_headers", {}))
             await send(message)
 
         try:
-            await self._app(scope, receive, send_named)
+            await self._app(scope, receive, send_with_headers)
         finally:
             route = getattr(scope.get("route"), "path", "-")
-            took = time.perf_counter() - began
+            seconds = time.perf_counter() - started
             caller = scope["state"].get("caller")
             kind = "none" if caller is None else str(caller.kind)
-            self._counted.answered(CompletedRequest(scope["method"], route, status, kind, took))
-            access.info("%s %s %d %.1f ms %s", scope["method"], route, status, 1000 * took, request_id)
+            self._metrics.record_request(CompletedRequest(scope["method"], route, status, kind, seconds))
+            access.info("%s %s %d %.1f ms %s", scope["method"], route, status, 1000 * seconds, request_id)
+
+
+def _request_id(scope: Scope) -> str:
+    requested = Headers(scope=scope).get(_HEADER, "")
+    # the ID is no secret; reading the system's randomness would let other threads run first
+    return requested if _ALLOWED_ID.fullmatch(requested) else f"{random.getrandbits(128):032x}"
 
 
 class BodyLimit:
-    """Turn away a body over the limit: by its declared length before it is read, else when it has grown too long.
+    """Middleware that rejects a body over the size limit, by its declared or by its actual length.
 
-    `told` makes the answer, as problem details or as a page.
+    `render_error` builds the response, as problem details or as a page.
     """
 
-    def __init__(self, app: ASGIApp, told: ErrorRenderer) -> None:
+    def __init__(self, app: ASGIApp, render_error: ErrorRenderer) -> None:
         self._app = app
-        self._told = told
+        self._render_error = render_error
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "0")
         if declared.isdecimal() and int(declared) > MAX_BODY_BYTES:
-            answer = await self._told(Request(scope), BodyTooLarge())
-            await answer(scope, receive, send)
+            response = await self._render_error(Request(scope), BodyTooLarge())
+            await response(scope, receive, send)
             return
         read = 0
 
-        async def receive_counted() -> Message:
+        async def receive_limited() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
             if read > MAX_BODY_BYTES:
-                # the framework lets its own exception through while a body is read, and hides every other
+                # while a body is read, the framework passes on only its own exception
                 raise HTTPException(BodyTooLarge.status)
             return message
 
-        await self._app(scope, receive_counted, send)
-
-
-def _id_of(scope: Scope) -> str:
-    given = Headers(scope=scope).get(_HEADER, "")
-    # names a request in the log and is no secret; the system's randomness would let other threads go first
-    return given if _ALLOWED_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
-
-
-_LONGEST_NAME: Final = 64
+        await self._app(scope, receive_limited, send)
 
 
 class StrictJson:
-    """Refuse a body that is declared as JSON and is none in UTF-8, or holds a name twice."""
+    """Middleware that rejects a JSON body that is not UTF-8 or repeats a name in one object."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; its body is looked at when the endpoint has it read."""
-        if scope["type"] != "http" or not _says_json(scope):
+        """Handle one request. The body is checked when the endpoint reads it."""
+        if scope["type"] != "http" or not _declares_json(scope):
             await self._app(scope, receive, send)
             return
-        parts: list[bytes] = []
+        chunks: list[bytes] = []
 
         async def receive_checked() -> Message:
             message = await receive()
             if message["type"] == "http.request":
-                parts.append(message.get("body", b""))
+                chunks.append(message.get("body", b""))
                 if not message.get("more_body", False):
-                    _check_whole(b"".join(parts))
+                    _check_complete_body(b"".join(chunks))
             return message
 
         await self._app(scope, receive_checked, send)
 
 
-def check_json_body(body: bytes) -> None:
-    """Look at a JSON body.
+def _declares_json(scope: Scope) -> bool:
+    declared = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+    return b"json" in declared.lower()
 
-    Example: `check(b'{"a": 1, "a": 2}')` says that the name 'a' stands twice in one object.
+
+def _check_complete_body(body: bytes) -> None:
+    try:
+        if body:
+            check_json_body(body)
+    except MalformedJson as problem:
+        # while a body is read, the framework passes on only its own exception
+        raise HTTPException(problem.status) from problem
+
+
+def check_json_body(body: bytes) -> None:
+    """Check that a body is JSON in UTF-8 without repeated names.
+
+    Example: `check_json_body(b'{"a": 1, "a": 2}')` raises, because the name 'a' occurs twice.
 
     Raises:
-        MalformedJson: it is not JSON in UTF-8, or can be read in more than one way; its detail says which.
+        MalformedJson: It is not; the detail names a repeated name.
     """
     try:
         _DECODER.decode(body.decode("utf-8-sig"))
@@ -219,45 +221,31 @@ def check_json_body(body: bytes) -> None:
         raise MalformedJson from error
 
 
+def _unique_names(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    unique = dict(pairs)
+    if len(unique) < len(pairs):
+        name = next(name for name, count in collections.Counter(name for name, _ in pairs).items() if count > 1)
+        raise MalformedJson(f"The name {name[:MAX_NAME]!r} occurs twice in one object. Send each name once.")
+    return unique
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique_names)
+
+
 def reject_duplicate_parameters(request: Request) -> None:
-    """Refuse a query that gives a parameter of the endpoint more than once; what no endpoint reads is let be.
+    """Reject a query that repeats a parameter of the endpoint. Unknown parameters are ignored.
 
     Raises:
-        InvalidRequest: it lists each parameter that it does.
+        InvalidRequest: It lists each repeated parameter.
     """
     if b"&" not in request.scope["query_string"]:
         return
-    known = {each.alias for each in request.scope["route"].dependant.query_params}
-    given = collections.Counter(name for name, _ in request.query_params.multi_items())
-    twice = [
-        {"where": f"query/{name}", "rule": "once", "message": f"Give it once; it was given {count} times"}
-        for name, count in given.items()
-        if count > 1 and name in known
+    parameters = {each.alias for each in request.scope["route"].dependant.query_params}
+    counts = collections.Counter(name for name, _ in request.query_params.multi_items())
+    repeated = [
+        {"where": f"query/{name}", "rule": "once", "message": f"Must occur once; it occurs {count} times"}
+        for name, count in counts.items()
+        if count > 1 and name in parameters
     ]
-    if twice:
-        raise InvalidRequest(twice)
-
-
-def _check_whole(body: bytes) -> None:
-    try:
-        if body:
-            check_json_body(body)
-    except MalformedJson as problem:
-        # the framework lets its own exception through while a body is read, and hides every other
-        raise HTTPException(problem.status) from problem
-
-
-def _says_json(scope: Scope) -> bool:
-    declared = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
-    return b"json" in declared.lower()
-
-
-def _each_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        name = next(name for name, count in collections.Counter(name for name, _ in pairs).items() if count > 1)
-        raise MalformedJson(f"The name {name[:_LONGEST_NAME]!r} stands twice in one object; send each name once.")
-    return found
-
-
-_DECODER: Final = json.JSONDecoder(object_pairs_hook=_each_once)
+    if repeated:
+        raise InvalidRequest(repeated)

@@ -1,11 +1,12 @@
-"""What the OpenAPI document says beside its operations: where the service is, what its parts are for, real examples.
+"""The OpenAPI document: tags, response and problem descriptions of endpoints, and recorded examples.
 
-The examples are calls that were made (`openapi_examples.json`); a test makes them again and holds the file to them.
+The examples are recorded calls (`openapi_examples.json`). A test repeats the calls and compares the file with them.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -14,74 +15,97 @@ from fastapi import FastAPI
 from pydantic.json_schema import models_json_schema
 
 from api import errors
-from api.kit.problems import _HEADERS, _REFERENCE, MEDIA_TYPE, InvalidRequestDetails, ProblemDetails, respond
+from api.kit.problems import MEDIA_TYPE, InvalidRequestDetails, ProblemDetails, respond
+
+CONTACT: Final = {"name": "The operator of this service, who issued your credentials"}
 
 _EXAMPLES: Final = "openapi_examples.json"
 
+_TAGS: Final = {
+    "access": "Tokens: client credentials with a secret or a signed assertion. Start here.",
+    "scores": "Score a seller; read, list, replay, compare and print scores.",
+    "consents": "Consents of sellers: the platform records them, a bank requests them and reads its own.",
+    "sellers": "The profile of a seller who gave consent, and the link that logs a seller in.",
+    "reviews": "Reviews that sellers requested of feature values and scores, for operators.",
+    "products": "Financing products of a bank, and their criteria.",
+    "model": "The current model and reason catalogue.",
+    "receipts": "The public keys that verify receipts without this service.",
+    "health": "Operations; only `/metrics` needs a token.",
+}
+"""In the order in which a bank integrates them."""
 
-TAGS: Final = (
-    ("access", "Tokens: client credentials, by secret or by a signed assertion. Begin here."),
-    ("scores", "Score a seller, read what was scored, prove it, print it, and see why it changed."),
-    ("consents", "What sellers agreed to: the platform records it, a bank asks for it and sees what it was granted."),
-    ("sellers", "The picture of a seller who consented, and the link that logs a seller in."),
-    ("reviews", "Figures that sellers dispute and scores that they want a person to look at, for operators."),
-    ("products", "A bank's financing products, and what each asks of a seller."),
-    ("model", "The model and the reasons in force, as whoever relies on a score may know them."),
-    ("receipts", "The public keys by which receipts are checked without this service."),
-    ("health", "For whoever keeps the service running; only `/metrics` needs a token."),
+NO_STORE: Final[Mapping[str, str]] = {"Cache-Control": "no-store"}
+"""Headers of every response that holds data of a seller or a bank."""
+
+LOCATION: Final[dict[str, Any]] = {"Location": {"description": "Path of the resource.", "schema": {"type": "string"}}}
+"""The description of the `Location` header, for `responses`."""
+
+RATE_HEADERS: Final[dict[str, Any]] = {
+    "RateLimit-Policy": {"description": "The rate limit of this client.", "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "Remaining calls, and seconds until all are available again. On every response to a client.",
+        "schema": {"type": "string"},
+    },
+}
+"""The descriptions of the headers of every response to an authenticated client."""
+
+BODY_PROBLEMS: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
+"""The problems of every endpoint with a JSON body."""
+
+CALLER_PROBLEMS: Final = (
+    errors.NotAuthenticated,
+    errors.InvalidToken,
+    errors.WrongCaller,
+    errors.InsufficientScope,
+    errors.TooManyRequests,
 )
-"""The parts in the order in which a bank's engineer meets them."""
+"""The problems of every endpoint that needs a token."""
 
-
-CONTACT: Final = {"name": "The operator of this service, who gave you its credentials"}
+_HEADERS: Final[Mapping[str, str]] = {
+    "Retry-After": "Seconds to wait before the next attempt.",
+    "WWW-Authenticate": "The required kind of token, and the fault of the one that was sent (RFC 6750).",
+}
+_REFERENCE: Final = "#/components/schemas/{model}"
 
 
 def tags() -> list[dict[str, Any]]:
     """Return the tags as OpenAPI writes them."""
-    return [{"name": name, "description": said} for name, said in TAGS]
+    return [{"name": name, "description": description} for name, description in _TAGS.items()]
 
 
 def servers(address: str) -> list[dict[str, Any]]:
-    """Return where the service is reached, as OpenAPI writes it."""
+    """Return the address of the service as OpenAPI writes it."""
     return [{"url": address.rstrip("/"), "description": "This service."}]
 
 
-def describe_examples(app: FastAPI) -> None:
-    """Add to each operation an example of what is sent and of what is answered, from calls that were made."""
-    described = app.openapi
+def responses(
+    status: int,
+    description: str,
+    *problems: type[errors.Problem],
+    headers: Mapping[str, Any] | None = None,
+    **fields: Any,
+) -> dict[int | str, dict[str, Any]]:
+    """Describe the responses of an endpoint that needs a token, for the `responses` parameter of its route.
 
-    def openapi() -> dict[str, Any]:
-        document = described()
-        for item in document["paths"].values():
-            for operation in item.values():
-                _exemplify(operation, _examples().get(operation["operationId"], {}))
-        return document
+    The rate limit headers, the problems of callers and those of a failing service are added.
 
-    # the framework's documented way to extend the document
-    app.openapi = openapi  # type: ignore[method-assign]
+    Example: `responses(201, "The stored consent.", *BODY_PROBLEMS, errors.BankUnknown, headers=LOCATION)`.
 
-
-def _exemplify(operation: dict[str, Any], made: dict[str, Any]) -> None:
-    for parameter in operation.get("parameters", ()):
-        if parameter["name"] in made.get("parameters", {}):
-            parameter["example"] = made["parameters"][parameter["name"]]
-    if "body" in made:
-        for content in operation["requestBody"]["content"].values():
-            content["example"] = made["body"]
-    for status, response in operation["responses"].items():
-        if status.startswith("2") and "answer" in made:
-            for content in response["content"].values():
-                content["example"] = made["answer"]
-
-
-@cache
-def _examples() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((files("api.kit") / _EXAMPLES).read_text(encoding="utf-8"))
-    return found
+    Args:
+        status: Status of the successful response.
+        description: Its description.
+        problems: Further problems of the endpoint.
+        headers: Descriptions of further headers of the successful response.
+        fields: Further fields of its OpenAPI description, such as `model` or `content`.
+    """
+    success = {"description": description, **fields, "headers": {**(headers or {}), **RATE_HEADERS}}
+    return {status: success} | problem_responses(
+        *CALLER_PROBLEMS, errors.InternalError, errors.DatabaseUnavailable, *problems
+    )
 
 
 def problem_responses(*kinds: type[errors.Problem]) -> dict[int | str, dict[str, Any]]:
-    """Describe problems for OpenAPI, those of one status together, each with its example.
+    """Describe problems, grouped by status, each with an example.
 
     Example: `problem_responses(SellerUnknown)` is `{404: {"description": ..., "content": ...}}`.
     """
@@ -93,35 +117,60 @@ def problem_responses(*kinds: type[errors.Problem]) -> dict[int | str, dict[str,
             kind.status,
             {"description": kind.title, "content": {MEDIA_TYPE: {"schema": schema, "examples": {}}}},
         )
-        if schema != (other := entry["content"][MEDIA_TYPE]["schema"]):
-            entry["content"][MEDIA_TYPE]["schema"] = {"anyOf": [other, schema]}
+        content = entry["content"][MEDIA_TYPE]
+        if content["schema"] != schema:
+            content["schema"] = {"anyOf": [content["schema"], schema]}
         if kind.title not in entry["description"]:
             entry["description"] += f"; or: {kind.title}"
-        for name in kind.usual_headers:
-            said = {"description": _HEADERS[name], "schema": {"type": "string"}}
-            entry.setdefault("headers", {})[name] = said
-        entry["content"][MEDIA_TYPE]["examples"][kind.slug] = {"value": _example(kind)}
+        for name in kind.default_headers:
+            entry.setdefault("headers", {})[name] = {"description": _HEADERS[name], "schema": {"type": "string"}}
+        content["examples"][kind.slug] = {"value": _problem_example(kind)}
     return described
 
 
-def describe_problems(app: FastAPI) -> None:
-    """Add the schemas that `problem_responses` refers to; given as models they would count as plain JSON."""
-    described = app.openapi
+def _problem_example(kind: type[errors.Problem]) -> dict[str, Any]:
+    invalid = [{"where": "body/purpose", "rule": "missing", "message": "Field required"}]
+    listed = invalid if kind is errors.InvalidRequest else None
+    value: dict[str, Any] = json.loads(bytes(respond(kind(), "5f0c6f3e0f0b4d0f", listed).body))
+    return value
+
+
+def extend_document(app: FastAPI) -> None:
+    """Add the schemas of problems and the recorded examples to the OpenAPI document of an app.
+
+    Schemas of problems given as response models would be declared as `application/json`.
+    """
+    generate = app.openapi
 
     def openapi() -> dict[str, Any]:
-        document = described()
-        both = models_json_schema(
+        document = generate()
+        schemas = models_json_schema(
             [(ProblemDetails, "serialization"), (InvalidRequestDetails, "serialization")], ref_template=_REFERENCE
         )
-        document["components"]["schemas"] |= both[1]["$defs"]
+        document["components"]["schemas"] |= schemas[1]["$defs"]
+        for item in document["paths"].values():
+            for operation in item.values():
+                _add_examples(operation, _examples().get(operation["operationId"], {}))
         return document
 
     # the framework's documented way to extend the document
     app.openapi = openapi  # type: ignore[method-assign]
 
 
-def _example(kind: type[errors.Problem]) -> dict[str, Any]:
-    invalid = [{"where": "body/purpose", "rule": "missing", "message": "Field required"}]
-    listed = invalid if kind is errors.InvalidRequest else None
-    value: dict[str, Any] = json.loads(bytes(respond(kind(), "5f0c6f3e0f0b4d0f", listed).body))
-    return value
+def _add_examples(operation: dict[str, Any], recorded: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"] in recorded.get("parameters", {}):
+            parameter["example"] = recorded["parameters"][parameter["name"]]
+    if "body" in recorded:
+        for content in operation["requestBody"]["content"].values():
+            content["example"] = recorded["body"]
+    for status, response in operation["responses"].items():
+        if status.startswith("2") and "answer" in recorded:
+            for content in response["content"].values():
+                content["example"] = recorded["answer"]
+
+
+@cache
+def _examples() -> dict[str, Any]:
+    recorded: dict[str, Any] = json.loads((files("api.kit") / _EXAMPLES).read_text(encoding="utf-8"))
+    return recorded

@@ -1,7 +1,4 @@
-"""Cursors of lists that are read page by page, newest first: opaque to callers, a moment and an id to us.
-
-A cursor says where to go on and no more; whose rows these are is looked at anew with every page.
-"""
+"""Cursor pagination of lists, newest first. A cursor is an encoded time and ID; it grants no access to rows."""
 
 from __future__ import annotations
 
@@ -21,26 +18,26 @@ from sqlalchemy import ColumnElement, tuple_
 from scoring.canonical import canonical_json
 
 Item = TypeVar("Item")
-Place = TypeVar("Place")
+Position = TypeVar("Position")
 
-LONGEST_PAGE: Final = 200
-_LONGEST: Final = 400
-_LONGEST_ID: Final = 200
+MAX_PAGE: Final = 200
+_MAX_CURSOR: Final = 400
+_MAX_ID: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
 class PagePosition:
-    """The last row of a page, by what the list is ordered by: a moment, then an id."""
+    """The sort key of the last row of a page: a time, then an ID."""
 
     moment: datetime
     id: str
 
 
 def format_cursor(after: PagePosition) -> str:
-    """Return a cursor as callers get it.
+    """Return the cursor of a position.
 
     Example:
-        >>> read(written(After(datetime(2026, 2, 1, 9, 30, tzinfo=UTC), "0b8f"))).id
+        >>> parse_cursor(format_cursor(PagePosition(datetime(2026, 2, 1, 9, 30, tzinfo=UTC), "0b8f"))).id
         '0b8f'
     """
     content = canonical_json([after.moment.astimezone(UTC).isoformat(), after.id])
@@ -48,78 +45,79 @@ def format_cursor(after: PagePosition) -> str:
 
 
 def parse_cursor(cursor: str) -> PagePosition:
-    """Return where a cursor stands.
+    """Return the position of a cursor.
 
     Raises:
-        ValueError: it is none.
+        ValueError: The text is not a cursor.
     """
     try:
-        moment, found = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
+        moment, row_id = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
         at = datetime.fromisoformat(moment).astimezone(UTC)
     except (TypeError, RecursionError, OverflowError) as error:
-        raise ValueError("no cursor") from error
-    if not isinstance(found, str) or not 1 <= len(found) <= _LONGEST_ID or not found.isprintable():
-        raise ValueError("no cursor")
-    return PagePosition(at, found)
+        raise ValueError("not a cursor") from error
+    if not isinstance(row_id, str) or not 1 <= len(row_id) <= _MAX_ID or not row_id.isprintable():
+        raise ValueError("not a cursor")
+    return PagePosition(at, row_id)
 
 
-def _checked(cursor: str) -> str:
+def _validate(cursor: str | None) -> str | None:
     try:
-        parse_cursor(cursor)
+        if cursor is not None:
+            parse_cursor(cursor)
     except ValueError as error:
-        raise PydanticCustomError("cursor", "Give the next_cursor of a page as it was answered") from error
+        raise PydanticCustomError("cursor", "Must be the next_cursor of a page, unchanged") from error
     return cursor
 
 
 Cursor = Annotated[
     str | None,
     Query(
-        max_length=_LONGEST,
-        description="The `next_cursor` of the page before; left out for the first page.",
+        max_length=_MAX_CURSOR,
+        description="The `next_cursor` of the previous page. Omit it for the first page.",
         examples=["WyIyMDI2LTAyLTAxVDA5OjMwOjAwKzAwOjAwIiwiMGI4ZiJd"],
     ),
-    AfterValidator(lambda cursor: cursor if cursor is None else _checked(cursor)),
+    AfterValidator(_validate),
 ]
-"""The query parameter by which an endpoint takes a cursor; `given` says what it stands for."""
+"""The type of the query parameter `cursor`. `resolve_cursor` turns it into a position."""
 
-Limit = Annotated[int, Query(ge=1, le=LONGEST_PAGE, description="Items of a page at most.", examples=[50])]
-"""The query parameter for the size of a page; give it a default of 50."""
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="Maximum number of items of a page.", examples=[50])]
+"""The type of the query parameter `limit`. Give it a default of 50."""
 
 
-def resolve_cursor(cursor: str | None, place_at: Callable[[PagePosition], Place | None]) -> Place | None:
-    """Return the place at which a checked cursor stands, None for the first page.
+def resolve_cursor(cursor: str | None, find: Callable[[PagePosition], Position | None]) -> Position | None:
+    """Return the position of a validated cursor, or None for the first page.
 
     Args:
-        cursor: as it was sent.
-        place_at: looks for the row of the caller's list that a cursor names; None where there is none.
+        cursor: The cursor of the request.
+        find: Returns the position of a row in the caller's own list, or None if the list does not have the row.
 
     Raises:
-        RequestValidationError: the cursor is not one that this caller was given, or its row was erased since.
+        RequestValidationError: The cursor is not of this list, or its row was erased.
     """
     if cursor is None:
         return None
-    stands = parse_cursor(cursor)
-    place = place_at(stands)
-    if place is None or format_cursor(stands) != cursor:
-        said = "Give the next_cursor of a page of this list as it was answered, or begin with the first page"
-        raise RequestValidationError([{"type": "cursor", "loc": ("query", "cursor"), "msg": said}])
-    return place
+    requested = parse_cursor(cursor)
+    position = find(requested)
+    if position is None or format_cursor(requested) != cursor:
+        message = "Must be the next_cursor of a page of this list, unchanged. Omit it to start with the first page"
+        raise RequestValidationError([{"type": "cursor", "loc": ("query", "cursor"), "msg": message}])
+    return position
 
 
-def after_position(moment: ColumnElement[Any], key: ColumnElement[Any], place: PagePosition) -> ColumnElement[bool]:
-    """Return the condition for rows after a place, in a list ordered by moment and key, both falling."""
-    return tuple_(moment, key) < tuple_(place.moment, place.id)
+def after_position(moment: ColumnElement[Any], key: ColumnElement[Any], position: PagePosition) -> ColumnElement[bool]:
+    """Return the SQL condition for rows after a position, in a list in descending order of time and ID."""
+    return tuple_(moment, key) < tuple_(position.moment, position.id)
 
 
 def paginate(
-    found: Sequence[Item], limit: int, place_of: Callable[[Item], PagePosition]
+    rows: Sequence[Item], limit: int, position_of: Callable[[Item], PagePosition]
 ) -> tuple[Sequence[Item], str | None]:
-    """Part what was read of a list into a page and the cursor of the next.
+    """Return one page and the cursor of the next page, or None if it is the last.
 
     Args:
-        found: rows of the list, one more than the limit where there are more.
-        limit: of the page.
-        place_of: by what a row is ordered.
+        rows: Rows of the list; one more than the limit if the list continues.
+        limit: Maximum number of items of the page.
+        position_of: Returns the sort key of a row.
     """
-    kept = found[:limit]
-    return kept, format_cursor(place_of(kept[-1])) if len(found) > limit else None
+    page = rows[:limit]
+    return page, format_cursor(position_of(page[-1])) if len(rows) > limit else None

@@ -1,6 +1,6 @@
-"""Errors on the wire: RFC 9457 problem details, the handlers that make them, and their place in OpenAPI.
+"""Problem details (RFC 9457): the response models, and the exception handlers that build them.
 
-Nothing of a request is repeated in an answer but the names of its fields.
+A response repeats nothing of the request except the names of its fields.
 """
 
 import json
@@ -19,15 +19,13 @@ from api import errors
 
 logger = logging.getLogger(__name__)
 
-
 MEDIA_TYPE: Final = "application/problem+json"
 
+MAX_NAME: Final = 64
+"""Characters of a field name that a response repeats."""
 
-_LONGEST_NAME: Final = 64
-
-
-_REFERENCE: Final = "#/components/schemas/{model}"
-
+ErrorRenderer = Callable[[Request, errors.Problem], Awaitable[Response]]
+"""Builds the response to a request that no endpoint handled: problem details, or a page for the browser."""
 
 _BY_STATUS: Final[Mapping[int, type[errors.Problem]]] = {
     HTTPStatus.BAD_REQUEST: errors.MalformedJson,
@@ -35,30 +33,19 @@ _BY_STATUS: Final[Mapping[int, type[errors.Problem]]] = {
     HTTPStatus.METHOD_NOT_ALLOWED: errors.MethodNotAllowed,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: errors.BodyTooLarge,
 }
-"""What the framework raises itself, as our problems."""
-
-
-ErrorRenderer = Callable[[Request, errors.Problem], Awaitable[Response]]
-"""Answers a request that no endpoint took: as problem details, or as a page where people look."""
-
-
-_HEADERS: Final[Mapping[str, str]] = {
-    "Retry-After": "Seconds to wait before the next try.",
-    "WWW-Authenticate": "What kind of token is needed, and what is wrong with the one that was sent (RFC 6750).",
-}
-"""Headers that problems carry, in words."""
+"""Our problems for the exceptions of the framework."""
 
 
 class ProblemDetails(BaseModel):
-    """An error as RFC 9457 describes it; `type` is stable, so a program may act on it."""
+    """An error as RFC 9457 describes it. The `type` is stable, so programs can rely on it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    type: str = Field(description="What kind of problem; stable.", examples=["/problems/unknown-seller"])
-    title: str = Field(description="The kind in words.", examples=["The seller is not known"])
-    status: int = Field(description="The HTTP status.", examples=[404])
-    detail: str = Field(description="What was found, what is allowed, what to do.", examples=["Check the seller_id."])
-    request_id: str = Field(description="Names this request in the service's log.", examples=["5f0c6f3e"])
+    type: str = Field(description="Type of the problem; stable.", examples=["/problems/unknown-seller"])
+    title: str = Field(description="Short description of the type.", examples=["Unknown seller"])
+    status: int = Field(description="HTTP status.", examples=[404])
+    detail: str = Field(description="What is wrong, what is allowed, what to do.", examples=["Check the seller_id."])
+    request_id: str = Field(description="ID of this request in the log of the service.", examples=["5f0c6f3e"])
 
 
 class InvalidField(BaseModel):
@@ -67,7 +54,7 @@ class InvalidField(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     where: str = Field(description="Part of the request and path of the field.", examples=["body/purpose"])
-    rule: str = Field(description="The rule that it breaks; stable.", examples=["enum"])
+    rule: str = Field(description="Name of the violated rule; stable.", examples=["enum"])
     message: str = Field(
         description="What is allowed.", examples=["Input should be 'credit_application' or 'account_review'"]
     )
@@ -80,12 +67,12 @@ class InvalidRequestDetails(ProblemDetails):
 
 
 def request_id_of(request: Request) -> str:
-    """Return the id that the middleware gave this request."""
+    """Return the ID that the middleware assigned to this request."""
     return str(request.state.request_id)
 
 
 def respond(problem: errors.Problem, request_id: str, invalid: Sequence[Mapping[str, str]] | None = None) -> Response:
-    """Write a problem as a response; `invalid` lists the values that are not allowed, where that is the problem."""
+    """Return a problem as a response. `invalid` lists the values that are not allowed, if that is the problem."""
     content: dict[str, Any] = {
         "type": f"/problems/{problem.slug}",
         "title": problem.title,
@@ -95,68 +82,70 @@ def respond(problem: errors.Problem, request_id: str, invalid: Sequence[Mapping[
     }
     if invalid is not None:
         content["errors"] = invalid
-    # escaped to ASCII, since the name of a field may hold what UTF-8 cannot
+    # escaped to ASCII, because a field name may hold characters that UTF-8 cannot encode
     body = json.dumps(content, separators=(",", ":"))
     headers = {**problem.headers, "X-Request-Id": request_id, "Cache-Control": "no-store"}
     return Response(body, problem.status, headers, MEDIA_TYPE)
 
 
 def problem_of(request: Request, error: HTTPException) -> errors.Problem:
-    """Return what the framework raises itself, or lets through of ours, as one of our problems."""
+    """Return the problem for an exception of the framework; if a problem caused it, return that one."""
     if isinstance(error.__cause__, errors.Problem):
         return error.__cause__
     kind = _BY_STATUS.get(error.status_code, errors.InternalError)
-    return kind(headers={"Allow": _allowed(request)} if kind is errors.MethodNotAllowed else error.headers)
+    return kind(headers={"Allow": _allowed_methods(request)} if kind is errors.MethodNotAllowed else error.headers)
 
 
-def install_handlers(app: FastAPI, told: ErrorRenderer) -> None:
-    """Make every error of the app a problem; `told` answers what no endpoint took."""
+def install_handlers(app: FastAPI, render_error: ErrorRenderer) -> None:
+    """Turn every exception of the app into a problem. `render_error` handles those that no endpoint raised."""
 
     async def on_http(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 - what the handler is registered for
-        return await told(request, problem_of(request, error))
+        assert isinstance(error, HTTPException)  # noqa: S101 - the type that the handler is registered for
+        return await render_error(request, problem_of(request, error))
 
     app.add_exception_handler(errors.Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(Exception, _on_unforeseen)
+    app.add_exception_handler(Exception, _on_unexpected)
 
 
 async def _on_problem(request: Request, error: Exception) -> Response:
-    assert isinstance(error, errors.Problem)  # noqa: S101 - what the handler is registered for
+    assert isinstance(error, errors.Problem)  # noqa: S101 - the type that the handler is registered for
     invalid = error.invalid if isinstance(error, errors.InvalidRequest) else None
     return respond(error, request_id_of(request), invalid)
 
 
 async def _on_invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - what the handler is registered for
-    found = error.errors()
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - the type that the handler is registered for
+    items = error.errors()
     request_id = request_id_of(request)
-    if any(item["type"] == "json_invalid" for item in found):
+    if any(item["type"] == "json_invalid" for item in items):
         return respond(errors.MalformedJson(), request_id)
-    if any(item["loc"] == ("body",) for item in found) and not _says_json(request):
+    if any(item["loc"] == ("body",) for item in items) and not _declares_json(request):
         return respond(errors.UnsupportedMediaType(), request_id)
-    invalid = [{"where": _where(item["loc"]), "rule": item["type"], "message": item["msg"]} for item in found]
+    invalid = [{"where": _path(item["loc"]), "rule": item["type"], "message": item["msg"]} for item in items]
     return respond(errors.InvalidRequest(), request_id, invalid)
 
 
-async def _on_unforeseen(request: Request, error: Exception) -> Response:
+async def _on_unexpected(request: Request, error: Exception) -> Response:
     request_id = request_id_of(request)
     logger.error("request %s failed with %s", request_id, type(error).__name__)
     return respond(errors.InternalError(), request_id)
 
 
-def _allowed(request: Request) -> str:
-    """Return every method of a path; the framework knows those alone that were declared together."""
-    tried = ({**request.scope, "method": each} for each in HTTPMethod)
+def _allowed_methods(request: Request) -> str:
+    # the framework lists only the methods that were declared together
+    scopes = ({**request.scope, "method": method} for method in HTTPMethod)
     routes: Sequence[BaseRoute] = request.app.routes
-    return ", ".join(one["method"] for one in tried if any(each.matches(one)[0] is Match.FULL for each in routes))
+    return ", ".join(
+        scope["method"] for scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in routes)
+    )
 
 
-def _says_json(request: Request) -> bool:
+def _declares_json(request: Request) -> bool:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     return media_type == "application/json"
 
 
-def _where(location: Sequence[str | int]) -> str:
-    return "/".join(str(part)[:_LONGEST_NAME] for part in location)
+def _path(location: Sequence[str | int]) -> str:
+    return "/".join(str(part)[:MAX_NAME] for part in location)

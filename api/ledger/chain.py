@@ -1,8 +1,8 @@
-"""The mathematics of a chain of rows, with no database: commitments, heads, and what is wrong with a sequence.
+"""Hash chains of the ledger, without a database: commitments, heads, entry kinds, and verification of a chain.
 
-A row commits to its content by `SHA-256(salt ‖ content)`, so that the commitment tells nothing once the content is
-gone.
-Its head is `SHA-256(head before ‖ canonical JSON of what is public of the row)`, so that no row before it can change.
+A row commits to its content by `SHA-256(salt ‖ content)`, so that the commitment reveals nothing once the content is
+deleted. Its head is `SHA-256(previous head ‖ canonical JSON of the public fields of the row)`, so that no earlier row
+can be changed.
 """
 
 from __future__ import annotations
@@ -11,36 +11,46 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Final
 
 from scoring.canonical import canonical_json
 
 START: Final = bytes(32)
-"""What stands for the head before the first row."""
-
+"""The head before the first row."""
 
 SALT_BYTES: Final = 32
 
-
-ERASURE: Final = "erasure"
-"""The kind of a row that records that a seller's rows can be read no more; its own content is not encrypted."""
-
-
-RETENTION: Final = "retention"
-"""The kind of a row that records whose contents were dropped since they had been kept long enough; not encrypted."""
-
-
-PLAIN: Final = frozenset({ERASURE, RETENTION})
-
+SELF_CHAIN: Final = "self"
+"""The chain of all self views and review decisions. It stands for a bank there; no client ID has this form."""
 
 _DIGEST_BYTES: Final = 32
-"""A sealed content is longer: nonce, salt and tag alone are."""
+"""An encrypted content is always longer, because its nonce, salt and tag alone are."""
+
+
+class EntryKind(StrEnum):
+    """Kinds of ledger rows, as stored."""
+
+    SCORE = "score"
+    CONSENT = "consent"
+    REVOCATION = "revocation"
+    DECISION = "decision"
+    """The decision on a review and its reason."""
+    VIEW = "view"
+    """A bank viewed the profile of a seller."""
+    ERASURE = "erasure"
+    """A seller was erased, so their rows can no longer be read. Not encrypted."""
+    RETENTION = "retention"
+    """Contents were deleted at the end of their retention period. Not encrypted."""
+
+
+PLAIN: Final = frozenset({EntryKind.ERASURE, EntryKind.RETENTION})
+"""The kinds whose contents are not encrypted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What is seen of a row without a key; `subject` is the pseudonym of a seller, `recorded_at` as `written`."""
+    """The fields of a row that need no key. `subject` is the pseudonym of a seller."""
 
     chain: str
     position: int
@@ -50,15 +60,15 @@ class Header:
 
     @property
     def bound(self) -> bytes:
-        """What the encryption of the content is bound to, so that a content moved to another row opens no more."""
+        """The associated data of the encryption: a content that was moved to another row cannot be decrypted."""
         return canonical_json([self.chain, self.position, self.kind, self.recorded_at, self.subject])
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row: `sealed` is salt and content, encrypted unless the kind is plain.
+    """One row. `sealed` is the salt and the content, encrypted unless the kind is plain.
 
-    Of a content that was dropped `sealed` is the SHA-256 of what it was, which is all that the head takes of it.
+    If the content was dropped, `sealed` is the SHA-256 of its former value, which is all that the head depends on.
     """
 
     header: Header
@@ -68,21 +78,18 @@ class Row:
 
     @property
     def is_dropped(self) -> bool:
-        """Whether the content is here no more; that it may be so, a record must say."""
+        """Whether the content was dropped. A retention row must record that."""
         return _is_digest(self.header, self.sealed)
 
     @property
     def tip(self) -> Tip:
-        """Where the chain stands once this is its last row."""
+        """The tip of the chain if this is its last row."""
         return Tip(self.header.position, self.head)
 
 
 @dataclass(frozen=True, slots=True)
 class Tip:
-    """Where a chain stands: the position and head of its last row.
-
-    Example: `Tip(0, START)` is a chain without rows.
-    """
+    """The position and head of the last row of a chain. `Tip(0, START)` is a chain without rows."""
 
     position: int
     head: bytes
@@ -90,35 +97,25 @@ class Tip:
 
 @dataclass(frozen=True, slots=True)
 class LedgerFault:
-    """What is wrong, and at which row of which chain."""
+    """A fault and the row that has it."""
 
     chain: str
     position: int
     what: str
 
 
-def format_timestamp(moment: datetime) -> str:
-    """Return a moment as rows hold it.
-
-    Example:
-        >>> written(datetime(2026, 2, 1, 9, 30, tzinfo=UTC))
-        '2026-02-01T09:30:00.000000Z'
-    """
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 def salted(content: bytes) -> bytes:
-    """Return a content behind a fresh salt, as it is committed to and sealed."""
+    """Return a content behind a new salt."""
     return secrets.token_bytes(SALT_BYTES) + content
 
 
 def commit(salt_and_content: bytes) -> bytes:
-    """Return the commitment to a content behind its salt."""
+    """Return the commitment to a salted content."""
     return hashlib.sha256(salt_and_content).digest()
 
 
 def digest_of(header: Header, sealed: bytes) -> bytes:
-    """Return the digest of what is sealed, which a row whose content was dropped holds in its place."""
+    """Return the digest of the sealed content. A row whose content was dropped holds this digest instead."""
     return sealed if _is_digest(header, sealed) else hashlib.sha256(sealed).digest()
 
 
@@ -127,10 +124,10 @@ def _is_digest(header: Header, sealed: bytes) -> bool:
 
 
 def head(before: bytes, header: Header, commitment: bytes, sealed: bytes) -> bytes:
-    """Return the head of a row after another.
+    """Return the head of a row that follows the head `before`.
 
-    The digest of what is sealed is part of it, so that an altered cipher text is found where its key is destroyed, and
-    that a content can be dropped and leave its digest.
+    It includes the digest of the sealed content. Changed cipher text is therefore detected even if its key was
+    destroyed, and a content can be dropped if its digest remains.
     """
     public = {
         "chain": header.chain,
@@ -145,22 +142,22 @@ def head(before: bytes, header: Header, commitment: bytes, sealed: bytes) -> byt
 
 
 class ChainCheck:
-    """Looks at the rows of one chain in order of position, and says what is wrong with each.
+    """Checks the rows of one chain in order of position.
 
-    Example: `[fault for row in rows for fault in check.look(row)]`, then `check.end(tip)`.
+    Example: `[fault for row in rows for fault in check.check(row)]`, then `check.end(tip)`.
     """
 
     def __init__(self, chain: str) -> None:
         self._chain = chain
         self._next = 1
-        # after a damaged row either its stored or its computed head is what the next one was made with
+        # after a damaged row, the next row may follow from either its stored or its computed head
         self._before: tuple[bytes, ...] = (START,)
 
-    def look(self, row: Row) -> Iterator[LedgerFault]:
-        """Yield what is wrong with the next row."""
+    def check(self, row: Row) -> Iterator[LedgerFault]:
+        """Yield the faults of the next row."""
         position = row.header.position
         if position < self._next:
-            yield LedgerFault(self._chain, position, "a row at a position that the chain does not have")
+            yield LedgerFault(self._chain, position, "the position is not one that the chain has")
             return
         if position > self._next:
             yield self._missing(position - 1)
@@ -169,20 +166,20 @@ class ChainCheck:
         computed = [head(before, row.header, row.commitment, row.sealed) for before in self._before]
         if self._before and row.head not in computed:
             yield LedgerFault(
-                self._chain, position, "the row does not follow from the one before: it or its place was changed"
+                self._chain, position, "the row does not follow from the previous row: it was changed or moved"
             )
         self._before = (row.head, *computed)
 
     def end(self, tip: Tip) -> Iterator[LedgerFault]:
-        """Yield what is missing before where the chain should stand."""
+        """Yield the faults between the last row and the tip of the chain."""
         if tip.position >= self._next:
             yield self._missing(tip.position)
         elif tip.position < self._next - 1:
             yield LedgerFault(
-                self._chain, tip.position + 1, "the row is not counted by its chain: it was added from outside"
+                self._chain, tip.position + 1, "the row is after the end of its chain: it was added from outside"
             )
         elif self._before and tip.head not in self._before[:1]:
-            yield LedgerFault(self._chain, tip.position, "the last row is not the one that its chain stands at")
+            yield LedgerFault(self._chain, tip.position, "the head of the last row is not the head of its chain")
 
     def _missing(self, last: int) -> LedgerFault:
         what = "the row is missing" if last == self._next else f"the rows from here to {last} are missing"
@@ -190,39 +187,15 @@ class ChainCheck:
 
 
 def verify(chain: str, rows: Iterable[Row], tip: Tip | None = None) -> list[LedgerFault]:
-    """Return what is wrong with a whole chain; nothing for a chain that is whole.
+    """Return the faults of a whole chain.
 
     Example: `verify("bank-1", [])` is `[]`.
 
     Args:
-        chain: its name.
-        rows: in order of position.
-        tip: where the chain should stand; without it a tail that was cut is not seen.
+        chain: Name of the chain.
+        rows: Its rows in order of position.
+        tip: Its expected tip. Without it, a removed tail is not detected.
     """
     check = ChainCheck(chain)
-    faults = [fault for row in rows for fault in check.look(row)]
+    faults = [fault for row in rows for fault in check.check(row)]
     return faults if tip is None else [*faults, *check.end(tip)]
-
-
-SELF_CHAIN: Final = "self"
-"""The chain of all self views, and what stands for a bank in them; clients' ids have another form."""
-
-
-SCORE: Final = "score"
-"""The kind of a row that holds a score."""
-
-
-DECISION: Final = "decision"
-"""The kind of a row that records what was decided of a review, and why."""
-
-
-CONSENT: Final = "consent"
-"""The kind of a row that records a consent."""
-
-
-REVOCATION: Final = "revocation"
-"""The kind of a row that records that a consent holds no more."""
-
-
-VIEW: Final = "view"
-"""The kind of a row of the ledger that records that a bank looked at a seller's picture."""

@@ -1,12 +1,7 @@
-"""Checkpoints: where every chain stood at a moment, signed, to be kept where the database's keepers cannot reach.
+"""Checkpoints: signed tips of all chains, kept outside the database, and posted to an address at intervals.
 
-A chain that was cut, or written anew, no longer comes to the head that a checkpoint tells.
-
-Posts a checkpoint to an address: no redirects, a few seconds, and no secret of the address in a message.
-
-Checkpoints that leave the database by themselves: posted to an address that its keepers cannot reach.
-
-A receiver that is away is told in the log, in readiness and in the metrics; it never stops a score.
+A chain that was cut or rewritten no longer has the head in an earlier checkpoint. If the receiver is unavailable, the
+log, readiness and metrics report it; scoring continues.
 """
 
 from __future__ import annotations
@@ -14,32 +9,38 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from api.auth.signing_keys import KeyRing
-from api.errors import InputError, OutputError, SignatureError
+from api.errors import DatabaseUnavailable, InputError, OutputError, SignatureError
+from api.kit.background import DegradedConditions
+from api.kit.database import snapshot
+from api.kit.fields import format_timestamp
 from api.ledger import store
-from api.ledger.chain import Tip, format_timestamp
+from api.ledger.chain import Tip
 from api.ledger.receipts import join_canonical, read_object
 from api.settings import without_login
 from scoring.canonical import canonical_json
 
+TIMEOUT_SECONDS: Final = 10.0
+
 _FIELD: Final = "signature"
-
-
 _KIND: Final = "checkpoint+jws"
+_ATTEMPTS: Final = 4
+_FIRST_PAUSE: Final = 1.0
+_MAX_DOUBLINGS: Final = 20
 
 
 @dataclass(frozen=True)
 class SentCheckpoint:
-    """A checkpoint that was taken: when, and how many rows of all chains it covers."""
+    """A checkpoint that the receiver accepted: its time, and the number of rows that it covers."""
 
     at: datetime
     rows: int
@@ -47,7 +48,7 @@ class SentCheckpoint:
 
 @dataclass
 class SentCheckpoints:
-    """What was sent since the service began; `latest` is replaced whole."""
+    """The latest checkpoint that was sent since the service started."""
 
     latest: SentCheckpoint | None = None
 
@@ -55,49 +56,46 @@ class SentCheckpoints:
 def make_checkpoint(connection: Connection, ring: KeyRing, now: datetime) -> bytes:
     """Return a checkpoint of all chains as a signed JSON object.
 
-    Example: `{"chains":[{"chain":"bank-3f9c","head":"5f70...","position":4812}],"made_at":"...","signature":"..."}`.
+    Example:
+    `{"chains":[{"chain":"bank-3f9c","head":"5f70...","position":4812}],"created_at":"...","signature":"..."}`.
     """
-    tips = store.tips(connection)
+    return _sign(store.tips(connection), ring, now)
+
+
+def _sign(tips: Mapping[str, Tip], ring: KeyRing, now: datetime) -> bytes:
     chains = [{"chain": name, "position": tip.position, "head": tip.head.hex()} for name, tip in tips.items()]
-    fields = {"chains": canonical_json(chains), "made_at": canonical_json(format_timestamp(now))}
+    fields = {"chains": canonical_json(chains), "created_at": canonical_json(format_timestamp(now))}
     signature = ring.sign(join_canonical(fields), _KIND)
     return join_canonical({**fields, _FIELD: canonical_json(signature)})
 
 
 def read_checkpoint(content: bytes, jwks: Mapping[str, Any]) -> dict[str, Tip]:
-    """Return where each chain stood by a checkpoint.
+    """Verify a checkpoint and return its tips.
 
     Raises:
-        SignatureError: it is no checkpoint, is altered, or is signed by no key of the set.
+        SignatureError: It is not a checkpoint, was changed, or no key of the set signed it.
     """
-    found = read_object(content, _FIELD, _KIND, jwks)
+    fields = read_object(content, _FIELD, _KIND, jwks)
     try:
-        return {each["chain"]: Tip(int(each["position"]), bytes.fromhex(each["head"])) for each in found["chains"]}
+        return {each["chain"]: Tip(int(each["position"]), bytes.fromhex(each["head"])) for each in fields["chains"]}
     except (KeyError, TypeError, ValueError) as error:
-        raise SignatureError("It is signed, but holds no chains; give a file made by `ledger checkpoint`.") from error
-
-
-TIMEOUT_SECONDS: Final = 10.0
-
-
-_TRIES: Final = 4
-
-
-_FIRST_TRY_PAUSE: Final = 1.0
+        raise SignatureError(
+            "The signature is valid, but the object is not a checkpoint. Use a file of `ledger checkpoint`."
+        ) from error
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Whoever was named takes the checkpoint, and nobody to whom they point."""
+    """Rejects redirects: only the configured receiver gets the checkpoint."""
 
     def redirect_request(self, *_: object) -> None:
-        """Follow none; the answer counts as a refusal."""
+        """Follow no redirect. The response counts as an error."""
 
 
 def host_of(address: str) -> str:
-    """Return the host of an address, which is all that is told of it: the rest may hold a secret.
+    """Return the host of an address, which is the only part that messages show: the rest may hold a secret.
 
     Raises:
-        InputError: it is neither https nor http, or holds a user or password.
+        InputError: It is not an http or https URL, or has a user or password.
     """
     try:
         parts = urlsplit(address)
@@ -105,7 +103,7 @@ def host_of(address: str) -> str:
     except ValueError:
         parts, host = urlsplit(""), None
     if parts.scheme not in {"http", "https"} or not host:
-        raise InputError("A checkpoint is sent to an address that begins with https:// or http://; give such a one.")
+        raise InputError("The address of a checkpoint must be a URL that starts with https:// or http://.")
     try:
         without_login(address)
     except ValueError as error:
@@ -114,14 +112,14 @@ def host_of(address: str) -> str:
 
 
 def post(address: str, content: bytes) -> None:
-    """Post a checkpoint once; anything but a success is a refusal, a redirect too.
+    """Post a checkpoint once. Any response but a success is an error, redirects included.
 
     Raises:
-        InputError: the address is neither https nor http.
-        OutputError: it was not taken; the message names the host alone, since an address may hold a secret.
+        InputError: The address is not an http or https URL.
+        OutputError: It was not accepted. The message names only the host, because the address may hold a secret.
     """
     host = host_of(address)
-    request = urllib.request.Request(  # noqa: S310 - its scheme was looked at
+    request = urllib.request.Request(  # noqa: S310 - the scheme was checked
         address, content, {"Content-Type": "application/json", "User-Agent": "sellerscore"}, method="POST"
     )
     try:
@@ -130,25 +128,68 @@ def post(address: str, content: bytes) -> None:
             return
     except urllib.error.HTTPError as error:
         error.close()
-        reason = f"it answered {error.code}"
+        reason = f"status {error.code}"
     except (OSError, HTTPException, ValueError) as error:
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
         reason = getattr(cause, "strerror", None) or type(cause).__name__
-    raise OutputError(f"The checkpoint was not taken by {host} ({reason}); see that it listens, and send again.")
+    raise OutputError(f"{host} did not accept the checkpoint ({reason}). Check the receiver and send it again.")
 
 
-def post_with_patience(address: str, content: bytes, tries: int = _TRIES) -> None:
-    """Post a checkpoint, a few times with growing pauses where it is not taken.
+def post_with_retries(address: str, content: bytes, attempts: int = _ATTEMPTS) -> None:
+    """Post a checkpoint, with several attempts and growing pauses.
 
     Raises:
-        InputError: as `post`.
-        OutputError: it was not taken the last time either.
+        InputError: As for `post`.
+        OutputError: The last attempt failed as well.
     """
-    for number in range(tries - 1):
+    for number in range(attempts - 1):
         try:
             post(address, content)
         except OutputError:
-            time.sleep(_FIRST_TRY_PAUSE * 2**number)
+            time.sleep(_FIRST_PAUSE * 2**number)
         else:
             return
     post(address, content)
+
+
+class CheckpointSender:
+    """Posts checkpoints to an address.
+
+    Example: `CheckpointSender(engine, address, minutes=60, keys=keys, degraded=degraded, sent=sent).send()` returns the
+    number of seconds until the next checkpoint.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        address: str,
+        *,
+        minutes: float,
+        keys: Callable[[], KeyRing],
+        degraded: DegradedConditions,
+        sent: SentCheckpoints,
+    ) -> None:
+        self._engine = engine
+        self._address = address
+        self._interval = 60.0 * minutes
+        self._keys = keys
+        self._degraded = degraded
+        self._sent = sent
+        self._failures = 0
+
+    def send(self) -> float:
+        """Send a checkpoint and return the pause until the next. After a failure it is short and grows."""
+        now, latest = datetime.now(UTC), self._sent.latest
+        try:
+            with snapshot(self._engine) as connection:
+                tips = store.tips(connection)
+            post(self._address, _sign(tips, self._keys(), now))
+        except (OutputError, DatabaseUnavailable) as error:
+            since = "the service started" if latest is None else f"{latest.at:%Y-%m-%d %H:%M} UTC"
+            self._degraded.report("checkpoints", f"none was accepted since {since}.", str(error))
+            self._failures += 1
+            return min(_FIRST_PAUSE * 2.0 ** min(self._failures, _MAX_DOUBLINGS), self._interval)
+        self._failures = 0
+        self._sent.latest = SentCheckpoint(now, sum(tip.position for tip in tips.values()))
+        self._degraded.report("checkpoints", None)
+        return self._interval

@@ -1,38 +1,89 @@
-"""Encryption of what the ledger holds: AES-256-GCM, a fresh nonce each time, bound to where it stands."""
+"""Encryption at rest of ledger contents: AES-256-GCM under a key per seller, wrapped by the master key.
+
+Erasing a seller destroys the key of the seller. The rows stay, and with them the evidence of the chain.
+"""
 
 from __future__ import annotations
 
-import os
 import secrets
-import stat
-import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import Column, Connection, LargeBinary, String, Table, bindparam, delete, select, text
 
 from api.errors import LedgerKeyError
+from api.kit.database import metadata
+from api.kit.files import AccessibleToOthersError, create_private, read_private
+from scoring.canonical import canonical_json
 
 KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
+_SUBJECT_BYTES: Final = 16
+_SAMPLE: Final = 5
+
+seller_keys: Final = Table(
+    "seller_keys",
+    metadata,
+    Column("seller_id", String(200), primary_key=True),
+    Column("subject", String(32), nullable=False, unique=True),
+    Column("wrapped", LargeBinary(), nullable=False),
+)
+"""The only table that links a pseudonym to its seller. Erasing a seller deletes the row, and with it the key."""
+
+_KEYS = select(seller_keys.c.seller_id, seller_keys.c.subject, seller_keys.c.wrapped)
+
+# built once: building a statement takes longer than running it
+_OF_SELLER = _KEYS.where(seller_keys.c.seller_id == bindparam("seller"))
+_TO_USE = _OF_SELLER.with_for_update(read=True, key_share=True)
+_TO_ERASE = _OF_SELLER.with_for_update()
+
+# always in the same order, so that two transactions with several keys cannot deadlock
+_ALL_TO_USE = (
+    _KEYS.where(seller_keys.c.seller_id.in_(bindparam("sellers", expanding=True)))
+    .order_by(seller_keys.c.seller_id)
+    .with_for_update(read=True, key_share=True)
+)
+
+# the syntax that both databases support
+_INSERT_KEY = text(
+    "INSERT INTO seller_keys (seller_id, subject, wrapped) VALUES (:seller_id, :subject, :wrapped) "
+    "ON CONFLICT DO NOTHING"
+)
 
 
 class DecryptionError(Exception):
-    """What is sealed does not open: altered, moved, or of another key."""
+    """A cipher text cannot be decrypted: it was changed or moved, or has another key."""
+
+
+class WrappedSellerKey(NamedTuple):
+    """The pseudonym of a seller and their wrapped key."""
+
+    seller_id: str
+    subject: str
+    wrapped: bytes
+
+
+class SellerKey(NamedTuple):
+    """The pseudonym of a seller and the key that encrypts everything about them."""
+
+    subject: str
+    key: bytes
 
 
 def new_key() -> bytes:
-    """Return a fresh key."""
+    """Return a new random key."""
     return secrets.token_bytes(KEY_BYTES)
 
 
 def encrypt(key: bytes, content: bytes, bound: bytes) -> bytes:
-    """Return the content encrypted, the nonce before it; it opens beside the same `bound` alone.
+    """Return the nonce and the cipher text of a content. Decryption needs the same associated data `bound`.
 
     Example:
         >>> key = new_key()
-        >>> opened(key, seal(key, b"content", b"place"), b"place")
+        >>> decrypt(key, encrypt(key, b"content", b"place"), b"place")
         b'content'
     """
     nonce = secrets.token_bytes(_NONCE_BYTES)
@@ -40,10 +91,10 @@ def encrypt(key: bytes, content: bytes, bound: bytes) -> bytes:
 
 
 def decrypt(key: bytes, sealed: bytes, bound: bytes) -> bytes:
-    """Return what was sealed.
+    """Return the content of a cipher text.
 
     Raises:
-        SealBrokenError: it is altered, bound to something else, or of another key.
+        DecryptionError: It was changed, has other associated data, or has another key.
     """
     try:
         return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], bound)
@@ -51,60 +102,72 @@ def decrypt(key: bytes, sealed: bytes, bound: bytes) -> bytes:
         raise DecryptionError from error
 
 
-def master_key(path: Path) -> bytes:
-    """Return the key that wraps the sellers' keys, making its file where there is none, for its owner alone.
+def seller_key(connection: Connection, seller_id: str, *, to_erase: bool = False) -> WrappedSellerKey | None:
+    """Return the key of a seller, or None, and lock it: an erasure excludes all other uses."""
+    row = connection.execute(_TO_ERASE if to_erase else _TO_USE, {"seller": seller_id}).one_or_none()
+    return None if row is None else WrappedSellerKey(*row)
+
+
+def existing_seller_keys(connection: Connection, seller_ids: Sequence[str]) -> list[WrappedSellerKey]:
+    """Return the keys of those of the sellers who have one, and lock them against erasure."""
+    return [WrappedSellerKey(*row) for row in connection.execute(_ALL_TO_USE, {"sellers": seller_ids})]
+
+
+def sample_seller_keys(connection: Connection) -> list[WrappedSellerKey]:
+    """Return the keys of a few sellers."""
+    return [WrappedSellerKey(*row) for row in connection.execute(_KEYS.limit(_SAMPLE))]
+
+
+def create_seller_key(connection: Connection, master: bytes, seller_id: str) -> WrappedSellerKey:
+    """Create and store the key of a seller; of two concurrent calls, both return the key of the first."""
+    subject = secrets.token_hex(_SUBJECT_BYTES)
+    key = WrappedSellerKey(seller_id, subject, encrypt(master, new_key(), _bound(seller_id, subject)))
+    stored = None
+    # the key of a concurrent call may be erased before it is read
+    while stored is None:
+        connection.execute(_INSERT_KEY, key._asdict())
+        stored = seller_key(connection, seller_id)
+    return stored
+
+
+def unwrap(master: bytes, key: WrappedSellerKey) -> bytes:
+    """Return the key of a seller.
 
     Raises:
-        LedgerKeyError: the file cannot be made or read, is open to others, or holds no key.
+        DecryptionError: It was changed, or wrapped by another master key.
+    """
+    return decrypt(master, key.wrapped, _bound(key.seller_id, key.subject))
+
+
+def destroy_key(connection: Connection, seller_id: str) -> None:
+    """Delete the key of a seller. Nothing that it encrypts can be read afterwards."""
+    connection.execute(delete(seller_keys).where(seller_keys.c.seller_id == seller_id))
+
+
+def _bound(seller_id: str, subject: str) -> bytes:
+    # so that no key can take the place of another seller's
+    return canonical_json(["seller key", seller_id, subject])
+
+
+def master_key(path: Path) -> bytes:
+    """Return the master key, which wraps the keys of sellers. Create its file if it does not exist.
+
+    Raises:
+        LedgerKeyError: The file cannot be created or read, is accessible to others, or is not a key.
     """
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _read(path) if path.exists() else _create_master_key(path)
+        if not path.exists():
+            create_private(path, f"{new_key().hex()}\n".encode("ascii"))
+        key = bytes.fromhex(read_private(path).strip())
+    except AccessibleToOthersError as error:
+        raise LedgerKeyError(f"The ledger key {path} {error}") from error
     except OSError as error:
         raise LedgerKeyError(
-            f"The key of the ledger {path} cannot be used ({error.strerror}); let this user read and write there."
+            f"The ledger key {path} cannot be used ({error.strerror}). Give this user read and write access."
         ) from error
-
-
-def _create_master_key(path: Path) -> bytes:
-    key = new_key()
-    descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(key.hex() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        # a link, not a move: of two that begin at once the second takes the key of the first
-        os.link(scratch, path)
-    except FileExistsError:
-        return _read(path)
-    finally:
-        Path(scratch).unlink()
-    _sync_folder(path.parent)
-    return key
-
-
-def _sync_folder(folder: Path) -> None:
-    # a name that a power cut takes back would leave contents that no key opens
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _read(path: Path) -> bytes:
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NOFOLLOW), encoding="ascii", errors="replace") as file:
-        mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-        content = file.read(1_000).strip()
-    if mode & 0o077:
-        raise LedgerKeyError(
-            f"The key of the ledger {path} is open to others (mode {mode:04o}); allow its owner alone."
-        )
-    try:
-        key = bytes.fromhex(content)
     except ValueError:
         key = b""
     if len(key) != KEY_BYTES:
-        raise LedgerKeyError(f"The file {path} holds no key of a ledger; put the right one back from a backup.")
+        raise LedgerKeyError(f"The file {path} is not a ledger key. Restore it from a backup.")
     return key

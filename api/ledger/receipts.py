@@ -1,10 +1,7 @@
-"""JSON objects that carry their own signature: one field is a compact JWS over the canonical JSON of all the others.
+"""Receipts: JSON objects that carry their own signature, and the public keys that verify them.
 
-The payload is attached, so whoever has the public keys needs nothing else; receipts and checkpoints are such objects.
-
-What makes a receipt good: a signature over the very answer, and points that sum to its score.
-
-Which public keys a command trusts: those of a file, or the service's own.
+One field of such an object is a compact JWS over the canonical JSON of all other fields. Receipts of scores and
+checkpoints are such objects. They can be verified with the public keys alone.
 """
 
 from __future__ import annotations
@@ -16,102 +13,103 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from api.auth.signing_keys import KeyRing, verified
+from api.auth.signing_keys import KeyRing, verify_jws
 from api.errors import InputError, SignatureError
 from api.settings import Settings
 from scoring.canonical import canonical_json
 
+RECEIPT: Final = "receipt+jws"
 _SEGMENTS: Final = 3
 
 
 def join_canonical(parts: Mapping[str, bytes]) -> bytes:
-    """Return the canonical JSON of an object whose members are canonical JSON already.
+    """Return the canonical JSON of an object whose values are canonical JSON already.
 
     Example:
-        >>> joined({"b": b"[1]", "a": b'"x"'})
+        >>> join_canonical({"b": b"[1]", "a": b'"x"'})
         b'{"a":"x","b":[1]}'
     """
     return b"{" + b",".join(canonical_json(name) + b":" + parts[name] for name in sorted(parts)) + b"}"
 
 
 def detach_payload(signed: str) -> str:
-    """Return a compact JWS without its payload, which stands elsewhere: `header..signature`."""
+    """Return a compact JWS without its payload: `header..signature`."""
     header, _, signature = signed.split(".")
     return f"{header}..{signature}"
 
 
 def attach_payload(signed: str, payload: bytes) -> str:
-    """Return a detached JWS with its payload back in place, as it was signed."""
+    """Return a detached JWS with its payload restored."""
     header, _, signature = signed.split(".")
-    return f"{header}.{_encoded(payload)}.{signature}"
+    return f"{header}.{_encode(payload)}.{signature}"
 
 
 def read_object(content: bytes, field: str, kind: str, jwks: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was signed of an object whose field `field` is the JWS, of the type `kind`, over all the others.
+    """Return the verified fields of an object whose field `field` is a JWS of type `kind` over all other fields.
 
-    Example: `read_object(answer, "receipt", "receipt+jws", jwks)["assessment"]["score"]`.
+    Example: `read_object(body, "receipt", "receipt+jws", jwks)["assessment"]["score"]`.
 
     Raises:
-        SignatureError: it is no such object, is altered, or is signed by no key of the set.
+        SignatureError: It is not such an object, was changed, or no key of the set signed it.
     """
-    fields = _parsed(content)
+    fields = _parse(content)
     signed = fields.pop(field, None)
     if not isinstance(signed, str):
-        raise SignatureError(
-            f"It has no field {field} that holds a signature; give the whole object as it was answered."
-        )
+        raise SignatureError(f"The object has no field {field} with a signature. Use the complete response of the API.")
     payload = verify_strictly(signed, kind, jwks)
     try:
-        same = canonical_json(fields) == payload
+        unchanged = canonical_json(fields) == payload
     except (ValueError, RecursionError):
-        same = False
-    if not same:
-        raise SignatureError(f"What stands beside the {field} is not what was signed; it was altered.")
+        unchanged = False
+    if not unchanged:
+        raise SignatureError(f"The fields differ from those that the {field} signs: the object was changed.")
     return fields
 
 
 def verify_strictly(signed: str, kind: str, jwks: Mapping[str, Any]) -> bytes:
-    """Return the payload of a JWS, which must be written in the one way that signing writes it.
+    """Return the payload of a JWS in its unique encoding.
 
     Raises:
-        SignatureError: it is altered, were it in a bit that base64 leaves free, or signed by no key of the set.
+        SignatureError: It was changed, even in an unused bit of base64, or no key of the set signed it.
     """
-    payload = verified(signed, kind, jwks)
+    payload = verify_jws(signed, kind, jwks)
     segments = signed.split(".")
-    if len(segments) != _SEGMENTS or any(_encoded(_decoded(each)) != each for each in segments):
-        raise SignatureError("It is not written as it was signed; it was altered.")
+    if len(segments) != _SEGMENTS or any(_encode(_decode(each)) != each for each in segments):
+        raise SignatureError("The encoding of the signature was changed.")
     return payload
 
 
-def _parsed(content: bytes) -> dict[str, Any]:
+def _parse(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(content, object_pairs_hook=_unique)
+        content = json.loads(body, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        raise SignatureError("It is no JSON object with every name once; give the file as it was answered.") from error
-    if not isinstance(found, dict):
-        raise SignatureError("It is no JSON object; give the file as it was answered.")
-    return found
+        raise SignatureError(
+            "The file is not a JSON object with unique names. Use the complete response of the API."
+        ) from error
+    if not isinstance(content, dict):
+        raise SignatureError("The file is not a JSON object. Use the complete response of the API.")
+    return content
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    # of a name given twice one reader takes the first and another the last
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a name is given twice")
-    return found
+    # parsers differ in which value of a repeated name they use
+    unique = dict(pairs)
+    if len(unique) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return unique
 
 
-def _encoded(content: bytes) -> str:
+def _encode(content: bytes) -> str:
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
 
 
-def _decoded(segment: str) -> bytes:
+def _decode(segment: str) -> bytes:
     return base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a genuine receipt says."""
+    """The content of a verified receipt."""
 
     score_id: str
     seller_id: str
@@ -123,57 +121,58 @@ class Receipt:
     head: str
 
 
-def verify_receipt(answer: bytes, jwks: Mapping[str, Any]) -> Receipt:
-    """Return what an answer says whose receipt is genuine.
+def verify_receipt(body: bytes, jwks: Mapping[str, Any]) -> Receipt:
+    """Verify the receipt of a score and return its content.
 
-    Example: `verify(response.content, jwks).score` is 625.
+    Example: `verify_receipt(response.content, jwks).score` is 625.
 
     Raises:
-        SignatureError: it is altered, unsigned or signed by no key of the set, or the points do not sum.
+        SignatureError: It was changed, no key of the set signed it, or its points do not sum to the score.
     """
-    fields = read_object(answer, "receipt", RECEIPT, jwks)
+    fields = read_object(body, "receipt", RECEIPT, jwks)
     try:
-        assessment, place = fields["assessment"], fields["ledger"]
+        assessment, position = fields["assessment"], fields["ledger"]
         explanation = assessment["explanation"]
         if explanation is not None:
             points = sum(each["points"] for each in explanation["contributions"])
             if explanation["base_points"] + points != assessment["score"]:
-                raise SignatureError("It is signed, but its points do not sum to its score; report it.")
-        said = (fields["id"], fields["seller_id"], fields["scored_at"], assessment["outcome"], assessment["score"])
-        return Receipt(*said, place["chain"], place["position"], place["head"])
+                raise SignatureError(
+                    "The signature is valid, but the points do not sum to the score. Report this to the operator."
+                )
+        values = (fields["id"], fields["seller_id"], fields["scored_at"], assessment["outcome"], assessment["score"])
+        return Receipt(*values, position["chain"], position["position"], position["head"])
     except (KeyError, TypeError) as error:
-        raise SignatureError("It is signed, but is no score; give an answer of POST /v1/scores.") from error
+        raise SignatureError(
+            "The signature is valid, but the object is not a score. Use a response of POST /v1/scores."
+        ) from error
 
 
 def load_trusted_keys(settings: Settings, file: Path | None = None) -> dict[str, Any]:
-    """Return a JWK set: of the file, such as `/.well-known/jwks.json` served, or of the state folder.
+    """Return the JWK set of a file, such as the response of `/.well-known/jwks.json`, or of the state folder.
 
     Raises:
-        InputError: the file holds no JWK set, or the state folder no keys.
-        KeyRingError: the state folder's keys cannot be used.
+        InputError: The file is not a JWK set, or the state folder has no keys.
+        KeyRingError: The keys of the state folder cannot be used.
     """
     if file is not None:
-        return _set_in(file)
-    # none are made here: keys made now verify nothing that was signed before
+        return _read_jwks(file)
+    # no keys are created here: new keys cannot verify existing signatures
     if not any(settings.receipt_keys_path.glob("*.jwk")):
         raise InputError(
-            f"There are no keys in {settings.receipt_keys_path}; give the service's public ones with --jwks, or set "
-            "SELLERSCORE_HOME."
+            f"There are no keys in {settings.receipt_keys_path}. Pass the public keys of the service with --jwks, or "
+            "set SELLERSCORE_HOME."
         )
     return KeyRing.open(settings.receipt_keys_path).jwks
 
 
-def _set_in(file: Path) -> dict[str, Any]:
+def _read_jwks(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_bytes())
-        sound = all(isinstance(key[name], str) for key in found["keys"] for name in ("kid", "kty", "crv", "x"))
+        content = json.loads(file.read_bytes())
+        valid = all(isinstance(key[name], str) for key in content["keys"] for name in ("kid", "kty", "crv", "x"))
     except OSError as error:
-        raise InputError(f"The keys in {file} cannot be read ({error.strerror}); name another file.") from error
+        raise InputError(f"The keys in {file} cannot be read ({error.strerror}).") from error
     except (ValueError, TypeError, KeyError, RecursionError):
-        sound = False
-    if not sound:
-        raise InputError(f"The file {file} holds no JWK set; save what /.well-known/jwks.json answers.")
-    return {"keys": found["keys"]}
-
-
-RECEIPT: Final = "receipt+jws"
+        valid = False
+    if not valid:
+        raise InputError(f"The file {file} is not a JWK set. Save the response of /.well-known/jwks.json.")
+    return {"keys": content["keys"]}

@@ -1,23 +1,108 @@
-"""What the ledger itself says may not be read any more: erasures of sellers, and contents dropped after their time."""
+"""Erasures and retention: rows that record which contents can no longer be read, written and read."""
 
 from __future__ import annotations
 
 import json
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import accumulate
+from typing import Final
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select, update
 
-from api.ledger.chain import ERASURE, PLAIN, RETENTION, Header, Row
-from api.ledger.encryption import DecryptionError
-from api.ledger.store import ledger as rows
-from api.ledger.store import read_content
+from api.kit.fields import format_timestamp
+from api.ledger.chain import PLAIN, START, EntryKind, Header, Row, digest_of
+from api.ledger.encryption import DecryptionError, destroy_key, seller_key
+from api.ledger.store import EntryDraft, append_plain, ledger, lock_chain, positions_of, read_content, to_row
+from scoring.canonical import canonical_json
+
+_NO_SELLER: Final = ""
+"""The subject of a row that is about no particular seller."""
+
+_DROP_LIMIT: Final = 500
+"""Rows of twenty kilobytes each that are dropped while other writers of the chain wait."""
+
+_DROP = (
+    update(ledger)
+    .where(ledger.c.chain == bindparam("of"), ledger.c.position == bindparam("at"))
+    .values(sealed=bindparam("digest"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionCutoff:
+    """The contents whose retention period has ended: rows of these kinds, recorded before a time."""
+
+    kinds: frozenset[str]
+    before: datetime
+
+    @property
+    def condition(self) -> tuple[ColumnElement[bool], ...]:
+        """The SQL conditions for rows whose content is still stored and due."""
+        stored = func.length(ledger.c.sealed) > len(START)
+        return stored, ledger.c.kind.in_(self.kinds), ledger.c.recorded_at < format_timestamp(self.before)
+
+
+def erase_subject(connection: Connection, seller_id: str, reason: str, now: datetime) -> Mapping[str, list[int]]:
+    """Destroy the key of a seller, and record it in every chain that has rows about them.
+
+    Return the positions that can no longer be read, by chain; empty if the seller has no rows.
+    """
+    key = seller_key(connection, seller_id, to_erase=True)
+    if key is None:
+        return {}
+    positions = positions_of(connection, key.subject)
+    destroy_key(connection, seller_id)
+    # in order of name, so that two concurrent erasures cannot deadlock
+    for chain, erased in positions.items():
+        content = canonical_json({"positions": erased, "reason": reason})
+        append_plain(connection, key.subject, EntryDraft(chain, EntryKind.ERASURE, content, now))
+    return positions
+
+
+def count_past_retention(connection: Connection, cutoff: RetentionCutoff) -> dict[str, int]:
+    """Return the number of due contents by chain, in order of name."""
+    query = select(ledger.c.chain, func.count()).where(*cutoff.condition).group_by(ledger.c.chain)
+    return {str(chain): int(rows) for chain, rows in connection.execute(query.order_by(ledger.c.chain))}
+
+
+def drop_contents(connection: Connection, chain: str, cutoff: RetentionCutoff, after: int, now: datetime) -> list[int]:
+    """Replace the next due contents of a chain by their digests, and record their positions.
+
+    Return the positions, at most some hundreds after the position `after`; empty if no content is due.
+    """
+    # the lock makes sure that the record follows the rows that it lists
+    lock_chain(connection, chain)
+    query = select(ledger).where(ledger.c.chain == chain, ledger.c.position > after, *cutoff.condition)
+    rows = [to_row(row) for row in connection.execute(query.order_by(ledger.c.position).limit(_DROP_LIMIT))]
+    if not rows:
+        return []
+    digests = [{"of": chain, "at": row.header.position, "digest": digest_of(row.header, row.sealed)} for row in rows]
+    connection.execute(_DROP, digests)
+    positions = [row.header.position for row in rows]
+    content = canonical_json({"before": format_timestamp(cutoff.before), "positions": to_ranges(positions)})
+    append_plain(connection, _NO_SELLER, EntryDraft(chain, EntryKind.RETENTION, content, now))
+    return positions
+
+
+def to_ranges(positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Return ascending positions as ranges of the first and the last.
+
+    Example:
+        >>> to_ranges([1, 2, 3, 7])
+        [(1, 3), (7, 7)]
+    """
+    found: list[tuple[int, int]] = []
+    for position in positions:
+        first = found.pop()[0] if found and found[-1][1] == position - 1 else position
+        found.append((first, position))
+    return found
 
 
 class Positions:
-    """Positions as ranges, which may be long and may overlap.
+    """A set of positions, given as ranges that may be long and may overlap.
 
     Example: `7 in Positions([(1, 3), (7, 9)])`.
     """
@@ -28,68 +113,69 @@ class Positions:
         self._farthest = list(accumulate((last for _, last in ordered), max))
 
     def __contains__(self, position: int) -> bool:
-        """Return whether a range holds the position."""
+        """Return whether a range contains the position."""
         before = bisect_right(self._firsts, position)
         return before > 0 and self._farthest[before - 1] >= position
 
 
-_NONE = Positions(())
-
-
 @dataclass(frozen=True)
 class RemovalRecords:
-    """All that whole records say, by chain and subject, and by chain."""
+    """All recorded erasures by chain and subject, and all recorded retentions by chain."""
 
     _erased: dict[tuple[str, str], set[int]] = field(default_factory=dict)
     _dropped: dict[str, Positions] = field(default_factory=dict)
 
     def erased(self, header: Header) -> bool:
-        """Return whether an erasure lists a row of its seller."""
+        """Return whether an erasure lists the row."""
         return header.position in self._erased.get((header.chain, header.subject), ())
 
     def dropped(self, header: Header) -> bool:
-        """Return whether a retention lists a row; records themselves are kept."""
-        return header.kind not in PLAIN and header.position in self._dropped.get(header.chain, _NONE)
+        """Return whether a retention lists the row. The records themselves are never dropped."""
+        return (
+            header.kind not in PLAIN
+            and header.chain in self._dropped
+            and header.position in self._dropped[header.chain]
+        )
 
     @staticmethod
     def understands(row: Row, content: bytes) -> bool:
-        """Return whether the content of a record is one."""
-        return (_listed(content) if row.header.kind == ERASURE else _ranges(row, content)) is not None
+        """Return whether the content of a record is valid."""
+        parsed = _erased_positions(content) if row.header.kind == EntryKind.ERASURE else _ranges(row, content)
+        return parsed is not None
 
 
 def read_removals(connection: Connection) -> RemovalRecords:
-    """Read all records that are whole; what is wrong with others is told where they stand."""
+    """Return all valid records. Invalid ones are reported when their rows are verified."""
     erased: dict[tuple[str, str], set[int]] = {}
     dropped: dict[str, list[tuple[int, int]]] = {}
     for row, content in _records(connection):
         header = row.header
-        if header.kind == ERASURE:
-            erased.setdefault((header.chain, header.subject), set()).update(_listed(content) or ())
-        elif header.kind == RETENTION:
+        if header.kind == EntryKind.ERASURE:
+            erased.setdefault((header.chain, header.subject), set()).update(_erased_positions(content) or ())
+        elif header.kind == EntryKind.RETENTION:
             dropped.setdefault(header.chain, []).extend(_ranges(row, content) or ())
     return RemovalRecords(erased, {chain: Positions(ranges) for chain, ranges in dropped.items()})
 
 
 def _records(connection: Connection) -> Iterator[tuple[Row, bytes]]:
-    for found in connection.execute(select(rows).where(rows.c.kind.in_(PLAIN))):
-        row = Row(Header(*found[:5]), *found[5:])
+    for row in map(to_row, connection.execute(select(ledger).where(ledger.c.kind.in_(PLAIN)))):
         try:
             yield row, read_content(row, None)
         except DecryptionError:
             continue
 
 
-def _listed(content: bytes) -> set[int] | None:
+def _erased_positions(content: bytes) -> set[int] | None:
     try:
-        return {int(each) for each in json.loads(content)["positions"]}
+        return {int(position) for position in json.loads(content)["positions"]}
     except (ValueError, KeyError, TypeError):
         return None
 
 
 def _ranges(row: Row, content: bytes) -> list[tuple[int, int]] | None:
-    """Return the ranges of a retention; one that speaks of rows after itself is none."""
+    """Return the ranges of a retention, or None if it lists rows after itself."""
     try:
-        found = [(int(first), int(last)) for first, last in json.loads(content)["positions"]]
+        ranges = [(int(first), int(last)) for first, last in json.loads(content)["positions"]]
     except (ValueError, KeyError, TypeError):
         return None
-    return found if all(1 <= first <= last < row.header.position for first, last in found) else None
+    return ranges if all(1 <= first <= last < row.header.position for first, last in ranges) else None

@@ -1,4 +1,4 @@
-"""Looks at the whole ledger, row by row, and says what is wrong and where; it changes nothing."""
+"""Verification of the whole ledger: checks every row of every chain, and changes nothing."""
 
 from __future__ import annotations
 
@@ -12,27 +12,28 @@ from typing import Any, Final, Protocol
 from sqlalchemy import ColumnElement, Connection, Engine, String, Table, select, type_coerce
 
 from api.kit.database import UtcDateTime, snapshot
+from api.kit.fields import format_timestamp
 from api.ledger import store
-from api.ledger.chain import PLAIN, START, ChainCheck, Header, LedgerFault, Row, Tip, format_timestamp
-from api.ledger.encryption import DecryptionError
+from api.ledger.chain import PLAIN, START, ChainCheck, Header, LedgerFault, Row, Tip
+from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
 from api.ledger.records import RemovalRecords, read_removals
-from api.ledger.store import PORTIONS, Ledger, SellerKey, read_content, seller_keys
+from api.ledger.store import PORTIONS, Ledger, read_content, to_row
 from api.ledger.store import ledger as rows
 
 _BATCH: Final = 200
 _COLUMNS: Final = len(rows.c)
-_NO_KEY: Final = "the row cannot be read, and no erasure of its seller is recorded"
-_BAD_KEY: Final = "the key of the row's seller was changed"
-_BAD_CONTENT: Final = "the content is not what was committed to"
-_DROPPED: Final = "the content is gone, and no retention of it is recorded"
-_CONTENT_STAYS: Final = "a retention is recorded, but the content is still there"
-_KEY_STAYS: Final = "an erasure is recorded, but the key is still there"
-_OTHER_HEAD: Final = "the row is another than the one that the checkpoint tells"
+_NO_KEY: Final = "the content cannot be decrypted, and no erasure of its seller is recorded"
+_BAD_KEY: Final = "the key of the seller was changed"
+_BAD_CONTENT: Final = "the content does not match its commitment"
+_DROPPED: Final = "the content is missing, and no retention of it is recorded"
+_CONTENT_STAYS: Final = "a retention is recorded, but the content is still stored"
+_KEY_STAYS: Final = "an erasure is recorded, but the key is still stored"
+_OTHER_HEAD: Final = "the head differs from the checkpoint"
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedRow:
-    """A row, its content where it can be read, and its seller's key; a content that was dropped is not looked for."""
+    """A row with its content, if that can be read, and the key of its seller."""
 
     row: Row
     content: bytes | None = None
@@ -40,54 +41,54 @@ class CheckedRow:
 
 
 class Check(Protocol):
-    """What else is held against the ledger, such as an index into it."""
+    """A further check of the ledger, such as of an index."""
 
     def batch(self, connection: Connection, looked: Sequence[CheckedRow]) -> Iterator[LedgerFault]:
-        """Yield what differs beside these rows, which are of one chain and in order of position."""
+        """Yield the faults at these rows, which are of one chain and in order of position."""
 
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
-        """Yield what stands beside no row at all."""
+        """Yield the faults that belong to no row, after all rows."""
 
 
 LedgerCheck = Callable[[Any, Header, Mapping[str, Any]], str | None]
-"""A method of a check that is told a row's header and content, and says what is wrong, None where nothing is."""
+"""A method of a check that returns the fault of a row with this header and content, or None."""
 
 
-def check_row(check: Check, looks: Mapping[str, LedgerCheck], each: CheckedRow) -> Iterator[LedgerFault]:
-    """Yield what a check finds wrong with one row, if it looks at rows of its kind and the content can be read.
+def check_row(check: Check, methods: Mapping[str, LedgerCheck], row: CheckedRow) -> Iterator[LedgerFault]:
+    """Yield the fault that a check finds in one row, if it checks rows of this kind and the content can be read.
 
-    Example: `yield from judged(self, {"score": ScoreCheck.score}, looked)`.
+    Example: `yield from check_row(self, {EntryKind.SCORE: ScoreCheck.score}, row)`.
 
     Args:
-        check: whose methods look.
-        looks: the method that looks at each kind of row; one that fails on a content finds that it is none.
-        each: the row.
+        check: The check.
+        methods: Its method for each kind of row. If it raises, the content is not of that kind.
+        row: The row.
     """
-    header = each.row.header
-    look = looks.get(header.kind)
-    if look is None or each.content is None:
+    header = row.row.header
+    method = methods.get(header.kind)
+    if method is None or row.content is None:
         return
     try:
-        found = look(check, header, json.loads(each.content))
+        fault = method(check, header, json.loads(row.content))
     except (ValueError, KeyError, TypeError):
-        found = f"the content is no {header.kind}"
-    if found is not None:
-        yield LedgerFault(header.chain, header.position, found)
+        fault = f"the content is not a valid {header.kind}"
+    if fault is not None:
+        yield LedgerFault(header.chain, header.position, fault)
 
 
 def stored_rows(connection: Connection, table: Table, *where: ColumnElement[bool]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a table by column name, with moments as the ledger writes them.
+    """Yield the rows of a table by column name, with times formatted as in the ledger.
 
-    A moment that was damaged stays as it is stored, so that it differs from the ledger and does not end the check.
+    A damaged time is returned as it is stored, so that it differs from the ledger and does not stop the check.
     """
-    moments = {column.name for column in table.c if isinstance(column.type, UtcDateTime)}
-    columns = [type_coerce(column, String) if column.name in moments else column for column in table.c]
+    times = {column.name for column in table.c if isinstance(column.type, UtcDateTime)}
+    columns = [type_coerce(column, String) if column.name in times else column for column in table.c]
     for row in connection.execute(select(*columns).where(*where)):
         values = zip(table.c.keys(), row, strict=True)
-        yield {name: _moment(value) if name in moments else value for name, value in values}
+        yield {name: _format_stored(value) if name in times else value for name, value in values}
 
 
-def _moment(stored: object) -> str | None:
+def _format_stored(stored: object) -> str | None:
     if stored is None:
         return None
     try:
@@ -96,11 +97,34 @@ def _moment(stored: object) -> str | None:
         return str(stored)
 
 
+def compare_row(
+    table: str, expected: Mapping[str, Any] | None, stored: Mapping[str, Any] | None, what: str
+) -> Iterator[str]:
+    """Yield the fault of a table row that the ledger records.
+
+    Example: the fault is `the table of consents does not hold the consent` if `stored` is None.
+
+    Args:
+        table: Name of the table for the message, such as `the table of consents`.
+        expected: The columns that the ledger records; None if the table must not hold the row.
+        stored: The stored row, or None.
+        what: What the row holds, such as `the consent`.
+    """
+    if stored is None and expected is not None:
+        yield f"{table} does not hold {what}"
+    elif stored is not None and expected is None:
+        yield f"{table} holds {what}, but the ledger does not"
+    elif stored is not None and expected is not None:
+        differing = sorted(name for name, value in expected.items() if stored[name] != value)
+        if differing:
+            yield f"{table} differs from the ledger in {', '.join(differing)}"
+
+
 @dataclass(frozen=True)
 class Report:
-    """What was looked at, and what is wrong.
+    """The result of a verification: numbers of rows, and all faults.
 
-    `retained` counts the contents dropped after their time, `uncovered` the rows that no checkpoint given vouches for.
+    `retained` counts the contents dropped after their retention period, `uncovered` the rows after the checkpoint.
     """
 
     rows: int
@@ -113,77 +137,70 @@ class Report:
 
 @dataclass
 class Verifier:
-    """What looking at a ledger takes and counts; use `verify`, or `looker` within a transaction of one's own."""
+    """The state of a verification within one transaction."""
 
     connection: Connection
     ledger: Ledger
     checks: Sequence[Check]
     checkpoint: Mapping[str, Tip]
-    recorded: RemovalRecords
+    removals: RemovalRecords
     keys: dict[bytes, bytes | None] = field(default_factory=dict)
-    looked_at: int = 0
+    rows: int = 0
     unreadable: int = 0
     dropped: int = 0
     uncovered: int = 0
 
-    def chain(self, name: str, found: Iterator[Any], tip: Tip) -> Iterator[LedgerFault]:
-        """Yield what is wrong with one chain."""
+    def chain(self, name: str, values: Iterator[Any], tip: Tip) -> Iterator[LedgerFault]:
+        """Yield the faults of one chain."""
         check, last = ChainCheck(name), 0
-        while batch := list(islice(found, _BATCH)):
-            looked: list[CheckedRow] = []
+        while batch := list(islice(values, _BATCH)):
+            checked: list[CheckedRow] = []
             for each in batch:
-                row = Row(Header(*each[:5]), *each[5:_COLUMNS])
-                yield from check.look(row)
+                row = to_row(each[:_COLUMNS])
+                yield from check.check(row)
                 last = max(last, row.header.position)
-                yield from self._against_checkpoint(row)
-                yield from self._content(row, each[_COLUMNS:], looked)
+                yield from self._check_head(row)
+                yield from self._check_content(row, each[_COLUMNS:], checked)
             for other in self.checks:
-                yield from other.batch(self.connection, looked)
-            self.looked_at += len(batch)
+                yield from other.batch(self.connection, checked)
+            self.rows += len(batch)
         yield from check.end(tip)
-        known = self.checkpoint.get(name, Tip(0, START))
-        if last < known.position:
-            what = f"the chain is cut: the checkpoint tells of rows up to {known.position}"
-            yield LedgerFault(name, last + 1, what)
+        covered = self.checkpoint.get(name, Tip(0, START)).position
+        if last < covered:
+            yield LedgerFault(name, last + 1, f"the chain was cut: the checkpoint has rows up to {covered}")
 
-    def _against_checkpoint(self, row: Row) -> Iterator[LedgerFault]:
-        known = self.checkpoint.get(row.header.chain, Tip(0, START))
-        self.uncovered += row.header.position > known.position
-        if row.header.position == known.position and row.head != known.head:
-            yield LedgerFault(row.header.chain, known.position, _OTHER_HEAD)
+    def _check_head(self, row: Row) -> Iterator[LedgerFault]:
+        covered = self.checkpoint.get(row.header.chain, Tip(0, START))
+        self.uncovered += row.header.position > covered.position
+        if row.header.position == covered.position and row.head != covered.head:
+            yield LedgerFault(row.header.chain, covered.position, _OTHER_HEAD)
 
-    def _content(self, row: Row, key: Sequence[Any], looked: list[CheckedRow]) -> Iterator[LedgerFault]:
-        """Yield what is wrong with a row's content, and add the row to those looked at."""
+    def _check_content(self, row: Row, key: Sequence[Any], checked: list[CheckedRow]) -> Iterator[LedgerFault]:
+        """Yield the faults of a content, and add the row to the checked ones."""
         header, has_key = row.header, key[0] is not None
-        is_record = header.kind in PLAIN
-        erased = self.recorded.erased(header)
-        if has_key and (is_record or erased):
+        is_plain = header.kind in PLAIN
+        erased, dropped = self.removals.erased(header), self.removals.dropped(header)
+        if has_key and (is_plain or erased):
             yield LedgerFault(header.chain, header.position, _KEY_STAYS)
-        if not has_key and not is_record:
+        if not has_key and not is_plain:
             self.unreadable += erased
             if not erased:
                 yield LedgerFault(header.chain, header.position, _NO_KEY)
-        dropped = self.recorded.dropped(header)
         if row.is_dropped is not dropped:
             yield LedgerFault(header.chain, header.position, _DROPPED if row.is_dropped else _CONTENT_STAYS)
         self.dropped += row.is_dropped and dropped
-        if row.is_dropped or not (has_key or is_record):
-            looked.append(CheckedRow(row))
+        if row.is_dropped or not (has_key or is_plain):
+            checked.append(CheckedRow(row))
             return
-        yield from self._readable(row, None if is_record else self._key(key), looked)
+        unwrapped = None if is_plain else self._unwrap(key)
+        has_bad_key = not is_plain and unwrapped is None
+        content = None if has_bad_key else _decrypt_row(row, unwrapped)
+        checked.append(CheckedRow(row, content, unwrapped))
+        if content is None or (is_plain and not self.removals.understands(row, content)):
+            yield LedgerFault(header.chain, header.position, _BAD_KEY if has_bad_key else _BAD_CONTENT)
 
-    def _readable(self, row: Row, key: bytes | None, looked: list[CheckedRow]) -> Iterator[LedgerFault]:
-        """Yield what is wrong with a content that should open."""
-        header = row.header
-        is_record = header.kind in PLAIN
-        content = _decrypt_row(row, key) if is_record or key is not None else None
-        looked.append(CheckedRow(row, content, key))
-        if content is None or (is_record and not self.recorded.understands(row, content)):
-            fault = _BAD_CONTENT if is_record or key is not None else _BAD_KEY
-            yield LedgerFault(header.chain, header.position, fault)
-
-    def _key(self, found: Sequence[Any]) -> bytes | None:
-        key = SellerKey(*found)
+    def _unwrap(self, values: Sequence[Any]) -> bytes | None:
+        key = WrappedSellerKey(*values)
         if key.wrapped not in self.keys:
             try:
                 self.keys[key.wrapped] = self.ledger.unwrapped(key)
@@ -199,19 +216,19 @@ def verify(
     checkpoint: Mapping[str, Tip] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Report:
-    """Look at every row of every chain, as of one moment.
+    """Verify every row of every chain in one snapshot.
 
-    Example: `verify(engine, ledger).faults` is `()` where nothing is wrong.
+    Example: `verify(engine, ledger).faults` is `()` if the ledger is whole.
 
     Args:
-        engine: of the database.
-        ledger: with the key that opens contents.
-        checks: what else is held against the rows.
-        checkpoint: where each chain stood once; a tail that was cut since is seen by it alone.
-        advance: told how many rows were looked at so far.
+        engine: Engine of the database.
+        ledger: The ledger with its master key.
+        checks: Further checks.
+        checkpoint: Former tips of the chains. Only with them is a removed tail detected.
+        advance: Called with the number of rows verified so far.
 
     Raises:
-        DatabaseUnavailable: the database does not answer.
+        DatabaseUnavailable: The database does not respond.
     """
     with snapshot(engine) as connection:
         return check_ledger(open_verifier(connection, ledger, checks, checkpoint), advance)
@@ -220,34 +237,35 @@ def verify(
 def open_verifier(
     connection: Connection, ledger: Ledger, checks: Sequence[Check] = (), checkpoint: Mapping[str, Tip] | None = None
 ) -> Verifier:
-    """Return what `look` takes; the records are read first, since they come after the rows they speak of."""
+    """Return a verifier for a transaction. Records are read first, because they follow the rows that they list."""
     return Verifier(connection, ledger, checks, checkpoint or {}, read_removals(connection))
 
 
-def check_ledger(at: Verifier, advance: Callable[[int], None] | None = None) -> Report:
-    """Look at every row of every chain within a transaction that is open already."""
-    connection, tips, seen = at.connection, store.tips(at.connection), set()
+def check_ledger(verifier: Verifier, advance: Callable[[int], None] | None = None) -> Report:
+    """Verify every row of every chain in the transaction of the verifier."""
+    connection, tips, names = verifier.connection, store.tips(verifier.connection), set()
     faults: list[LedgerFault] = []
-    for name, found in groupby(_iterate_rows(connection, advance), key=lambda each: str(each[0])):
-        seen.add(name)
-        faults += at.chain(name, found, tips.get(name, Tip(0, START)))
-    for name in sorted({*tips, *at.checkpoint} - seen):
-        faults += at.chain(name, iter(()), tips.get(name, Tip(0, START)))
-    for check in at.checks:
+    for name, values in groupby(_iterate_rows(connection, advance), key=lambda each: str(each[0])):
+        names.add(name)
+        faults += verifier.chain(name, values, tips.get(name, Tip(0, START)))
+    for name in sorted({*tips, *verifier.checkpoint} - names):
+        faults += verifier.chain(name, iter(()), tips.get(name, Tip(0, START)))
+    for check in verifier.checks:
         faults += check.rest(connection)
-    return Report(at.looked_at, len(seen), at.unreadable, at.dropped, at.uncovered, tuple(faults))
+    counts = (verifier.rows, len(names), verifier.unreadable, verifier.dropped, verifier.uncovered)
+    return Report(*counts, tuple(faults))
 
 
 def _iterate_rows(connection: Connection, advance: Callable[[int], None] | None) -> Iterator[Any]:
-    wanted = (
+    query = (
         select(rows, seller_keys)
         .select_from(rows.outerjoin(seller_keys, seller_keys.c.subject == rows.c.subject))
         .order_by(rows.c.chain, rows.c.position)
     )
-    for done, found in enumerate(connection.execute(wanted, execution_options=PORTIONS), 1):
+    for done, values in enumerate(connection.execute(query, execution_options=PORTIONS), 1):
         if advance is not None:
             advance(done)
-        yield found
+        yield values
 
 
 def _decrypt_row(row: Row, key: bytes | None) -> bytes | None:

@@ -1,13 +1,9 @@
-"""Bundles kept in the state folder, each under its digest, and the pointers to those in use: champion, challenger.
-
-Here are files alone: where a bundle comes from is the business of `model_store`.
-"""
+"""Bundles in the state folder, each under its digest, and pointers to the champion and the challenger."""
 
 from __future__ import annotations
 
 import errno
 import json
-import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -17,24 +13,20 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from api.errors import (
-    BundleNotKept,
-    ModelStoreError,
-    StartError,
-)
+from api.errors import BundleNotKept, ModelStoreError, StartError
+from api.kit.files import sync_folder, write_atomically
 from api.settings import Settings
 from scoring import Bundle, ScoringError
 
-_TAKEN: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
-"""What a system says where a folder is to take the place of one that holds something, or of a file."""
+_OCCUPIED: Final = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
+"""Errors of a rename whose target is a file or a folder with content."""
 
 
 @dataclass(frozen=True)
 class BundlePointer:
-    """The content of `champion.json`: the registered version, where its files came from, the digest of its bundle.
+    """The content of `champion.json` and `challenger.json`: registered version, source, and digest of the bundle.
 
-    `record` holds the tags of the version that `GET /v1/model` publishes; older files have none. `challenger.json` is
-    another.
+    `record` holds the tags of the version that `GET /v1/model` publishes.
     """
 
     model_name: str
@@ -45,34 +37,34 @@ class BundlePointer:
 
 
 def load_bundle(settings: Settings, digest: str) -> Bundle:
-    """Load a kept bundle by its digest, such as `sha256:e3b0...`.
+    """Load a saved bundle by its digest, such as `sha256:e3b0...`.
 
     Raises:
-        ModelStoreError: no bundle is kept under the digest, or what is kept is another.
-        BundleError: its files do not verify.
+        ModelStoreError: No bundle is saved under the digest, or it has another digest.
+        BundleError: Its files do not verify.
     """
     folder = _folder(settings, digest)
     if not folder.is_dir():
-        raise ModelStoreError(f"No bundle is kept under {digest}; start once with the model registry reachable.")
+        raise ModelStoreError(f"No bundle is saved under {digest}. Start once while the model registry is available.")
     try:
         files = read_files(folder)
     except OSError as error:
         raise ModelStoreError(
-            f"The bundle in {folder} cannot be read ({error.strerror}); let this user read it and start again."
+            f"The bundle in {folder} cannot be read ({error.strerror}). Give this user read access and start again."
         ) from error
     bundle = Bundle.from_files(files)
     if bundle.digest != digest:
-        raise ModelStoreError(f"The bundle kept under {digest} is {bundle.digest}; remove its folder and start again.")
+        raise ModelStoreError(f"The bundle saved under {digest} is {bundle.digest}. Delete its folder and start again.")
     return bundle
 
 
 def save_bundle(settings: Settings, digest: str, files: Mapping[str, bytes]) -> None:
-    """Keep a bundle's files under its digest; what lies there and differs is replaced.
+    """Save the files of a bundle under its digest, replacing different content.
 
-    Whole or not at all, and on the disk when this returns: scores that name the bundle come after it.
+    The folder appears complete or not at all, and is durable when this returns: scores name the bundle afterwards.
 
     Raises:
-        ModelStoreError: the folder cannot be written.
+        ModelStoreError: The folder cannot be written.
     """
     folder = _folder(settings, digest)
     with _writing(folder):
@@ -83,25 +75,25 @@ def save_bundle(settings: Settings, digest: str, files: Mapping[str, bytes]) -> 
             complete = Path(scratch, "bundle")
             complete.mkdir()
             for name, content in files.items():
-                _write_durably(complete / name, content)
+                write_atomically(complete / name, content)
             _put(complete, folder, Path(scratch))
-        _sync(folder.parent)
+        sync_folder(folder.parent)
 
 
 def _put(complete: Path, folder: Path, scratch: Path) -> None:
-    """Let a folder that is on the disk take its place; one that is not as it should be is moved out of the way."""
+    """Rename a complete folder to its final name. A folder with other content is moved away."""
     for number in count():
         try:
             complete.replace(folder)
         except OSError as error:
-            if error.errno not in _TAKEN:
+            if error.errno not in _OCCUPIED:
                 raise
         else:
             return
-        # another service that began at the same time may have put it there
+        # another service that started at the same time may have saved it
         if _is_same(folder, complete):
             return
-        # or have moved it out of the way
+        # or may have moved it away
         with suppress(FileNotFoundError):
             folder.replace(scratch / f"former-{number}")
 
@@ -119,32 +111,32 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ModelStoreError(
-            f"The model cannot be kept in {path} ({error.strerror}); let this user write there, or set "
-            "SELLERSCORE_HOME to a folder that can be written."
+            f"The model cannot be saved in {path} ({error.strerror}). Give this user write access, or set "
+            "SELLERSCORE_HOME to another folder."
         ) from error
 
 
 def write_pointer(settings: Settings, alias: str, pointer: BundlePointer) -> None:
-    """Remember which kept bundle has an alias; a reader finds the pointer before or this one.
+    """Store which saved bundle has an alias.
 
     Raises:
-        ModelStoreError: the file cannot be written.
+        ModelStoreError: The file cannot be written.
     """
     path = _pointer_path(settings, alias)
     with _writing(path):
-        _write_durably(path, json.dumps(asdict(pointer), indent=1).encode())
+        write_atomically(path, json.dumps(asdict(pointer), indent=1).encode())
 
 
 def read_pointer(settings: Settings, alias: str) -> BundlePointer | None:
-    """Return which kept bundle has an alias, or None where none ever had.
+    """Return which saved bundle has an alias, or None.
 
     Raises:
-        ModelStoreError: the file is there and cannot be read.
+        ModelStoreError: The file exists and cannot be read.
     """
     path = _pointer_path(settings, alias)
     try:
         content = json.loads(path.read_bytes())
-        # a later program may have written more
+        # a later version may have written more fields
         return BundlePointer(
             **{name: value for name, value in content.items() if name in BundlePointer.__dataclass_fields__}
         )
@@ -152,37 +144,18 @@ def read_pointer(settings: Settings, alias: str) -> BundlePointer | None:
         return None
     except (OSError, ValueError, TypeError, AttributeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ModelStoreError(f"The file {path} cannot be read ({reason}); remove it and start again.") from error
+        raise ModelStoreError(f"The file {path} cannot be read ({reason}). Delete it and start again.") from error
 
 
 def drop_pointer(settings: Settings, alias: str) -> None:
-    """Forget which kept bundle has an alias; the bundle itself stays, since scores may name it.
+    """Delete the pointer of an alias. The bundle stays, because scores may name it.
 
     Raises:
-        ModelStoreError: the file cannot be removed.
+        ModelStoreError: The file cannot be deleted.
     """
     path = _pointer_path(settings, alias)
     with _writing(path):
         path.unlink(missing_ok=True)
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
-    with scratch.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    scratch.replace(path)
-    _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    """Have the disk hold the names in a folder, too."""
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _pointer_path(settings: Settings, alias: str) -> Path:
@@ -194,15 +167,15 @@ def _folder(settings: Settings, digest: str) -> Path:
 
 
 def read_files(folder: Path) -> dict[str, bytes]:
-    """Return the files of a bundle's folder by name, as `Bundle.from_files` takes them."""
+    """Return the files of a bundle folder by name, for `Bundle.from_files`."""
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A model in use: its bundle, the name and version it has in the registry, and where that keeps its files.
+    """A loaded model: its bundle, and its name, version and source in the registry.
 
-    `record` holds the tags of the version that are published: its evidence, and who approved it.
+    `record` holds the published tags of the version: its evidence and its approval.
     """
 
     bundle: Bundle
@@ -213,19 +186,19 @@ class ServedModel:
 
 
 @lru_cache(maxsize=4)
-def _kept_bundle(settings: Settings, digest: str) -> Bundle:
+def _load_cached(settings: Settings, digest: str) -> Bundle:
     return load_bundle(settings, digest)
 
 
 def find_bundle(champion: ServedModel, settings: Settings, digest: str) -> Bundle:
-    """Return the bundle that made a score, the one in force or a kept one.
+    """Return the bundle that issued a score: the current or a saved one.
 
     Raises:
-        BundleNotKept: it is gone or damaged.
+        BundleNotKept: It is missing or damaged.
     """
     if digest == champion.bundle.digest:
         return champion.bundle
     try:
-        return _kept_bundle(settings, digest)
+        return _load_cached(settings, digest)
     except (StartError, ScoringError) as error:
         raise BundleNotKept from error

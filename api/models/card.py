@@ -1,4 +1,4 @@
-"""From a served model to its card and reasons. Pure: reads its bundle and the tags of its version, and nothing else."""
+"""Builds the model card and the reason catalogue from the bundle and the tags of a model."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from scoring.sheet import FeatureEntry, FeatureSheet
 
 
 def model_card(served: ServedModel) -> ModelCard:
-    """Return the card of a model in force."""
+    """Return the card of a model."""
     bundle = served.bundle
     reference, policy = bundle.reference, bundle.policy
-    known = evidence(served.record, reference.track_record)
+    recorded = evidence(served.record, reference.track_record)
     return ModelCard(
         name=served.model_name,
         version=served.version,
@@ -40,13 +40,13 @@ def model_card(served: ServedModel) -> ModelCard:
         catalogue=bundle.sheet.catalogue,
         reasons=bundle.reasons.version,
         intended_use=[each.removeprefix("- ") for each in reference.intended_use],
-        limits=known.limits,
-        data=known.data,
-        sample=known.sample,
-        fairness=known.fairness,
-        alarms=known.alarms,
-        approval=known.approval,
-        dates=known.dates,
+        limits=recorded.limits,
+        data=recorded.data,
+        sample=recorded.sample,
+        fairness=recorded.fairness,
+        alarms=recorded.alarms,
+        approval=recorded.approval,
+        dates=recorded.dates,
         default_definition=policy.default_definition,
         reference_population=reference.population,
         explained_by=reference.explained_by,
@@ -76,8 +76,8 @@ def reason_catalogue(bundle: Bundle) -> Reasons:
 
 
 def _reasons_of(entry: FeatureEntry, catalogue: ReasonCatalogue) -> Iterator[CatalogueReason]:
-    told = catalogue.of_feature[entry.name]
-    sides: tuple[tuple[ReasonSide, Texts], ...] = ((entry.side, told.side), ("missing", told.missing))
+    texts_of = catalogue.of_feature[entry.name]
+    sides: tuple[tuple[ReasonSide, Texts], ...] = ((entry.side, texts_of.side), ("missing", texts_of.missing))
     for side, texts in sides:
         yield CatalogueReason(
             code=code_of(entry.name, side),
@@ -98,12 +98,12 @@ def _statement(wording: Wording) -> Statement:
 
 def _bands(bundle: Bundle) -> list[CardBand]:
     record = bundle.reference.track_record
-    seen = {each.name: (each.loans, each.bad) for each in record.bands} if record else {}
-    return [_band(band.name, band.up_to, seen.get(band.name)) for band in bundle.policy.bands.items]
+    observed = {each.name: (each.loans, each.bad) for each in record.bands} if record else {}
+    return [_band(band.name, band.up_to, observed.get(band.name)) for band in bundle.policy.bands.items]
 
 
-def _band(name: str, up_to: float, seen: tuple[int, int] | None) -> CardBand:
-    loans, bad = seen or (None, None)
+def _band(name: str, up_to: float, observed: tuple[int, int] | None) -> CardBand:
+    loans, bad = observed or (None, None)
     rate = bad / loans if loans and bad is not None else None
     return CardBand(name=name, up_to=up_to, tested_loans=loans, tested_bad=bad, observed_default_rate=rate)
 

@@ -1,79 +1,90 @@
-"""`GET /v1/model` and `GET /v1/reasons`: what is in force, with an ETag that changes when it does."""
+"""`GET /v1/model` and `GET /v1/reasons`: the current model card and reason catalogue, with an ETag."""
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
 
 from api import errors
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, Operator, require_scope
+from api.auth.callers import AuthenticatedRoute, Bank, Operator, require_scope
 from api.auth.scopes import Scope
-from api.kit.openapi import problem_responses
+from api.kit.openapi import RATE_HEADERS, responses
 from api.models import card
+from api.models.bundle_store import ServedModel
 from api.models.schemas import ModelCard, Reasons
-from api.services import Wired
 from scoring.canonical import sha256
 
 router = APIRouter(prefix="/v1", tags=["model"], route_class=AuthenticatedRoute)
 
-_TAGGED: Final[dict[str, dict[str, Any]]] = {
-    "ETag": {"description": "Names what is in force; send it as If-None-Match.", "schema": {"type": "string"}},
-    "Cache-Control": {"description": "Ask again each time.", "schema": {"type": "string"}},
+_CACHE_HEADERS: Final[dict[str, Any]] = {
+    "ETag": {"description": "Identifies the content. Send it as If-None-Match.", "schema": {"type": "string"}},
+    "Cache-Control": {"description": "Revalidate for each use.", "schema": {"type": "string"}},
 }
-_REFUSED: Final = problem_responses(*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
-_UNCHANGED: Final[dict[int | str, dict[str, Any]]] = {
-    304: {"description": "It is still what the ETag names.", "headers": {**_TAGGED, **RATE_HEADERS}}
+
+_NOT_MODIFIED: Final[dict[int | str, dict[str, Any]]] = {
+    304: {"description": "The ETag still identifies the content.", "headers": {**_CACHE_HEADERS, **RATE_HEADERS}}
 }
+
+
+async def _champion(request: Request) -> ServedModel:
+    champion: ServedModel = request.app.state.services.champion
+    return champion
+
+
+Champion = Annotated[ServedModel, Depends(_champion)]
 
 IfNoneMatch = Annotated[
     str | None,
-    Header(description="ETags that the caller holds; where one still holds the answer is 304 without a body."),
+    Header(description="ETags that the caller has. If one of them is current, the response is 304 without a body."),
 ]
 
 
 @router.get(
     "/model",
     operation_id="getModel",
-    summary="The model card in force",
+    summary="The current model card",
     response_class=Response,
-    responses={200: {"description": "The card.", "model": ModelCard, "headers": {**_TAGGED, **RATE_HEADERS}}}
-    | _UNCHANGED
-    | _REFUSED,
+    responses=responses(200, "The card.", errors.InvalidRequest, model=ModelCard, headers=_CACHE_HEADERS)
+    | _NOT_MODIFIED,
 )
 def get_model(
-    _: Annotated[Bank | Operator, require_scope(Scope.MODEL_READ)], services: Wired, if_none_match: IfNoneMatch = None
+    _: Annotated[Bank | Operator, require_scope(Scope.MODEL_READ)],
+    champion: Champion,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """Return the use, limits, evidence, fairness, approval, bands, scale and features of the model in force.
+    """Return the use, limits, evidence, fairness, approval, bands, scale and features of the current model.
 
     `versions.bundle` of a score names the bundle that issued it. If that is another bundle, this is not its card.
     """
-    return _response(card.model_card(services.champion), if_none_match)
+    return _response(card.model_card(champion), if_none_match)
 
 
 @router.get(
     "/reasons",
     operation_id="getReasons",
-    summary="The reason catalogue in force",
+    summary="The current reason catalogue",
     response_class=Response,
-    responses={200: {"description": "The catalogue.", "model": Reasons, "headers": {**_TAGGED, **RATE_HEADERS}}}
-    | _UNCHANGED
-    | _REFUSED,
+    responses=responses(200, "The catalogue.", errors.InvalidRequest, model=Reasons, headers=_CACHE_HEADERS)
+    | _NOT_MODIFIED,
 )
 def get_reasons(
-    _: Annotated[Bank | Operator, require_scope(Scope.MODEL_READ)], services: Wired, if_none_match: IfNoneMatch = None
+    _: Annotated[Bank | Operator, require_scope(Scope.MODEL_READ)],
+    champion: Champion,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Return every reason that a score may give, worded for banks and for sellers, in English and Chinese."""
-    return _response(card.reason_catalogue(services.champion.bundle), if_none_match)
+    return _response(card.reason_catalogue(champion.bundle), if_none_match)
 
 
-def _response(told: BaseModel, held: str | None) -> Response:
-    body = told.model_dump_json().encode()
+def _response(content: BaseModel, if_none_match: str | None) -> Response:
+    body = content.model_dump_json().encode()
     headers = {"ETag": f'"{sha256(body)}"', "Cache-Control": "private, no-cache"}
-    if held is not None and _matches_etag(held, headers["ETag"]):
+    if if_none_match is not None and _matches_etag(if_none_match, headers["ETag"]):
         return Response(None, 304, headers)
     return Response(body, 200, headers, "application/json")
 
 
-def _matches_etag(held: str, tag: str) -> bool:
-    """Return whether If-None-Match names a tag; for a GET a weak one counts too (RFC 9110, 13.1.2)."""
-    return held.strip() == "*" or tag in {each.strip().removeprefix("W/") for each in held.split(",")}
+def _matches_etag(if_none_match: str, tag: str) -> bool:
+    # for a GET, weak tags match too (RFC 9110, section 13.1.2)
+    tags = {each.strip().removeprefix("W/") for each in if_none_match.split(",")}
+    return if_none_match.strip() == "*" or tag in tags

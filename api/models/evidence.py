@@ -66,11 +66,11 @@ class Evidence:
 
 
 def evidence(record: Mapping[str, str], tested: TrackRecord | None) -> Evidence:
-    """Return what the tags of a version tell; without them, the sample is that of the bundle's track record.
+    """Return the evidence in the tags of a version. Without them, the sample is that of the bundle's track record.
 
     Args:
-        record: the published tags of the version.
-        tested: the track record of the bundle.
+        record: The published tags of the version.
+        tested: The track record of the bundle.
     """
     summary, accepted = _summary(record), _accepted(record)
     return Evidence(

@@ -1,9 +1,7 @@
-"""What to say when the model registry cannot be read: one plain sentence with what to do, and no password in it.
+"""The MLflow model registry: loads champion and challenger, and saves their bundles, so that a restart needs no MLflow.
 
-Where models come from: champion and challenger of the MLflow registry, kept by digest, so restarts need no MLflow.
-
-The one module of this package that names mlflow. Besides at start, the registry is read by the thread that looks for
-another model now and then; never in a request.
+This is the only module of the package that imports mlflow. The registry is read at start and by the model reloader,
+never in a request.
 """
 
 from __future__ import annotations
@@ -35,30 +33,30 @@ from scoring import Bundle, BundleError, ScoringError
 
 
 def describe_registry_error(error: BaseException, uri: str) -> str:
-    """Return the sentence for a failure of the registry.
+    """Return the message for an error of the registry.
 
-    Example: `told(error, "http://anna:secret@127.0.0.1:9")` of a server that is not there is `The MLflow registry at
-    http://anna:***@127.0.0.1:9 does not answer; start it, or set MLFLOW_TRACKING_URI to where it is.`
+    Example: for an unreachable server `http://anna:secret@127.0.0.1:9`, the message is `The MLflow registry at
+    http://anna:***@127.0.0.1:9 does not respond. Start it, or set MLFLOW_TRACKING_URI to its address.`
 
     Args:
-        error: what MLflow, its database or the network raised.
-        uri: the address of the registry.
+        error: The exception of MLflow, its database or the network.
+        uri: Address of the registry.
     """
-    place = f"The MLflow registry at {mask_address(uri)}"
+    registry = f"The MLflow registry at {mask_address(uri)}"
     if isinstance(error, ImportError):
         return (
-            f"{place} needs the Python package {error.name}, which is not installed; install it, or set "
+            f"{registry} needs the Python package {error.name}, which is not installed. Install it, or set "
             "MLFLOW_TRACKING_URI to the address of an MLflow server."
         )
     if _is_timeout(error):
-        return f"{place} does not answer; start it, or set MLFLOW_TRACKING_URI to where it is."
+        return f"{registry} does not respond. Start it, or set MLFLOW_TRACKING_URI to its address."
     lines = str(error).strip().splitlines() or [type(error).__name__]
     reason = lines[0].replace(uri, mask_address(uri)).rstrip(".")
-    return f"{place} failed: {reason}; mend it, or set MLFLOW_TRACKING_URI to where another is."
+    return f"{registry} failed: {reason}. Repair it, or set MLFLOW_TRACKING_URI to another one."
 
 
 def mask_address(uri: str) -> str:
-    """Return an address for people to read: a password in it is hidden."""
+    """Return an address with its password hidden."""
     try:
         return make_url(uri).render_as_string()
     except ArgumentError:
@@ -66,7 +64,7 @@ def mask_address(uri: str) -> str:
 
 
 def _is_timeout(error: BaseException) -> bool:
-    """Return whether nobody answered over the network: MLflow tells it as a failure of its own, for that reason."""
+    """Return whether a network error is the cause. MLflow wraps it in its own exception."""
     from requests.exceptions import ConnectionError as NoConnectionError
     from requests.exceptions import Timeout
 
@@ -110,12 +108,12 @@ _QUIET: Final = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
 }
-"""Defaults of ours for mlflow: no bars, no calls home, and no minutes of retries when its server is away."""
+"""Our defaults for MLflow: no progress bars, no telemetry, and no minutes of retries for an unreachable server."""
 
 
 @dataclass(frozen=True)
 class _RegisteredVersion:
-    """The version that has the alias; `source` tells it from one of another registry with the same number."""
+    """The version with an alias. `source` distinguishes equal version numbers of different registries."""
 
     version: str
     source: str
@@ -123,25 +121,25 @@ class _RegisteredVersion:
 
 
 class RegistryUnavailableError(Exception):
-    """The registry is not there or does not answer; a bundle that is kept may serve on."""
+    """The registry does not exist or does not respond. A saved bundle can be used."""
 
 
 def load_champion(settings: Settings) -> ServedModel:
-    """Load the model that has the alias `champion`, from what is kept where the registry names the same or is away.
+    """Load the champion: the saved bundle if the registry is unavailable or has the same version.
 
     Raises:
-        ModelMissingError: the registry has no champion.
-        ModelStoreError: there is no registry, or it does not answer, and nothing whole is kept; the model holds no
-            bundle, or another than was promoted; or the state folder cannot be used.
-        BundleError: the bundle in the registry does not verify.
+        ModelMissingError: The registry has no champion.
+        ModelStoreError: The registry is unavailable and no complete bundle is saved; the model has no bundle, or
+            another one than was promoted; or the state folder cannot be used.
+        BundleError: The bundle in the registry does not verify.
     """
     return _load(settings, CHAMPION)
 
 
 def load_challenger(settings: Settings) -> ServedModel | None:
-    """Load the model that has the alias `challenger`, or None where there is none or it cannot be used.
+    """Load the model with the alias `challenger`; None if there is none or it cannot be used.
 
-    It is nobody's to rely on, so whatever is wrong with it is a line in the log and no reason not to serve.
+    Its errors are only logged, because no caller depends on it.
     """
     try:
         try:
@@ -149,7 +147,7 @@ def load_challenger(settings: Settings) -> ServedModel | None:
         except ModelMissingError:
             drop_pointer(settings, CHALLENGER)
     except (StartError, ScoringError) as error:
-        logger.warning("the challenger, if there is one, cannot be used: %s", error)
+        logger.warning("the challenger cannot be used: %s", error)
     return None
 
 
@@ -165,7 +163,7 @@ def _load(settings: Settings, alias: str) -> ServedModel:
     except RegistryUnavailableError as error:
         if pointer is None:
             raise ModelStoreError(str(error)) from error
-        logger.warning("%s Serving the kept model version %s.", error, pointer.version)
+        logger.warning("%s Using the saved model version %s.", error, pointer.version)
     try:
         bundle = load_bundle(settings, pointer.digest)
     except (BundleError, ModelStoreError) as error:
@@ -174,40 +172,40 @@ def _load(settings: Settings, alias: str) -> ServedModel:
 
 
 def _with_record(settings: Settings, alias: str, pointer: BundlePointer, found: _RegisteredVersion) -> BundlePointer:
-    """Return the pointer with the tags that the version has now, and store it; a version may be approved later."""
+    """Update the pointer with the current tags of the version, which may be approved later, and store it."""
     if pointer.record == found.record:
         return pointer
     pointer = replace(pointer, record=found.record)
     try:
         write_pointer(settings, alias, pointer)
     except ModelStoreError as error:
-        logger.warning("the record of model version %s is not stored for a restart: %s", found.version, error)
+        logger.warning("the tags of model version %s could not be stored: %s", found.version, error)
     return pointer
 
 
-def fetch_current(settings: Settings, alias: str, known: Collection[ServedModel]) -> ServedModel:
-    """Return the model that has an alias now: one of those that are known, or another, loaded and kept by digest.
+def fetch_current(settings: Settings, alias: str, loaded: Collection[ServedModel]) -> ServedModel:
+    """Return the model that has an alias now: one of the loaded ones, or a new one, which is loaded and saved.
 
-    Nothing is remembered for a restart; `remember` does that once it serves.
+    The pointer is not changed; `save_pointer` does that once the model is active.
 
     Raises:
-        RegistryAwayError: the registry does not answer.
-        ModelMissingError: no model has the alias.
-        ModelStoreError: the model holds no bundle, or none can be kept.
-        BundleError: its bundle does not verify.
+        RegistryUnavailableError: The registry does not respond.
+        ModelMissingError: No model has the alias.
+        ModelStoreError: The model has no bundle, or it cannot be saved.
+        BundleError: Its bundle does not verify.
     """
     found = _find_registered(settings.mlflow_uri, alias)
-    for each in known:
+    for each in loaded:
         if (each.version, each.source) == (found.version, found.source):
             return each if each.record == found.record else replace(each, record=found.record)
     return _fetch(settings, found)
 
 
 def save_pointer(settings: Settings, alias: str, served: ServedModel) -> None:
-    """Let a restart without the registry serve this model.
+    """Store which model has an alias, for a restart without the registry.
 
     Raises:
-        ModelStoreError: the state folder cannot be written.
+        ModelStoreError: The state folder cannot be written.
     """
     digest = served.bundle.digest
     write_pointer(
@@ -223,20 +221,20 @@ def _fetch(settings: Settings, found: _RegisteredVersion) -> ServedModel:
 
 
 def _repair(settings: Settings, pointer: BundlePointer, damage: Exception) -> Bundle:
-    """Fetch the kept version again; it must be the very bundle that was promoted."""
-    kept = f"The kept model version {pointer.version} cannot be used: {damage}"
+    """Download the saved version again. Its digest must not have changed."""
+    saved = f"The saved model version {pointer.version} cannot be used: {damage}"
     try:
         files = _download(settings.mlflow_uri, pointer.version)
     except RegistryUnavailableError as error:
-        raise ModelStoreError(f"{kept} It cannot be fetched again either: {error}") from error
+        raise ModelStoreError(f"{saved} It cannot be downloaded again either: {error}") from error
     bundle = Bundle.from_files(files)
     if bundle.digest != pointer.digest:
         raise ModelStoreError(
-            f"{kept} The registry now holds {bundle.digest} under that version, not {pointer.digest}, which was "
-            "promoted, so it was not taken; train a model and promote it."
+            f"{saved} The registry now has {bundle.digest} under that version instead of the promoted "
+            f"{pointer.digest}, so it was rejected. Train a model and promote it."
         )
     save_bundle(settings, pointer.digest, files)
-    logger.warning("the kept model version %s was damaged and is fetched again", pointer.version)
+    logger.warning("the saved model version %s was damaged and was downloaded again", pointer.version)
     return bundle
 
 
@@ -250,23 +248,23 @@ def _find_registered(uri: str, alias: str) -> _RegisteredVersion:
     except mlflow.exceptions.MlflowException as error:
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             raise ModelMissingError(
-                f"No model has the alias {alias} in the registry; run `sellerscore train` and `sellerscore promote`."
+                f"No model has the alias {alias} in the registry. Run `sellerscore train` and `sellerscore promote`."
             ) from error
         raise RegistryUnavailableError(describe_registry_error(error, uri)) from error
     except (ImportError, OSError, SQLAlchemyError) as error:
         raise RegistryUnavailableError(describe_registry_error(error, uri)) from error
-    # a number from a database, a text from a server
+    # the version is a number from a database and text from a server
     record = {name: str(found.tags[name]) for name in PUBLISHED if name in found.tags}
     return _RegisteredVersion(str(found.version), str(found.source), record)
 
 
 def _require_registry(uri: str) -> None:
-    # mlflow would make an empty database where there is none, and that takes seconds
+    # mlflow would create an empty database, which takes seconds
     file = make_url(uri).database if uri.startswith("sqlite:///") else None
-    if file and not os.path.isfile(file):  # noqa: PTH113 - a folder that may not be read is no registry either
+    if file and not os.path.isfile(file):  # noqa: PTH113 - an unreadable folder is not a registry either
         raise RegistryUnavailableError(
-            f"There is no model registry at {file}; run `sellerscore train` and `sellerscore promote`, or set "
-            "MLFLOW_TRACKING_URI to where one is."
+            f"There is no model registry at {file}. Run `sellerscore train` and `sellerscore promote`, or set "
+            "MLFLOW_TRACKING_URI to the address of one."
         )
 
 
@@ -275,7 +273,7 @@ def _download(uri: str, version: str) -> dict[str, bytes]:
     mlflow = _mlflow()
     with tempfile.TemporaryDirectory(prefix="sellerscore-") as folder:
         try:
-            # a models:/ address would be looked up in the process's own registry, whatever is passed here
+            # a models:/ address would be resolved in the default registry of the process
             address = mlflow.MlflowClient(uri, uri).get_model_version_download_uri(MODEL_NAME, version)
             root = mlflow.artifacts.download_artifacts(address, dst_path=folder, tracking_uri=uri)
         except (mlflow.exceptions.MlflowException, ImportError, OSError, SQLAlchemyError) as error:
@@ -283,7 +281,7 @@ def _download(uri: str, version: str) -> dict[str, bytes]:
         found = sorted(Path(root).rglob(f"bundle/{_MANIFEST}"))
         if len(found) != 1:
             raise ModelStoreError(
-                f"Version {version} of the model {MODEL_NAME} holds {len(found)} bundles, not one; train it again."
+                f"Version {version} of the model {MODEL_NAME} has {len(found)} bundles instead of one. Train it again."
             )
         return read_files(found[0].parent)
 

@@ -1,4 +1,4 @@
-"""The model card and the reason catalogue on the wire. What an older bundle does not tell is null or empty."""
+"""Response schemas of the model card and the reason catalogue."""
 
 from datetime import date
 from typing import Literal
@@ -6,11 +6,11 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class CardScale(_Answer):
+class CardScale(_Response):
     """The scale of the score."""
 
     points: float = Field(description="Points at the stated odds.", examples=[600.0])
@@ -20,40 +20,40 @@ class CardScale(_Answer):
     max: int = Field(description="Highest score.", examples=[900])
 
 
-class CardBand(_Answer):
-    """A band, and what became of the loans in it that the model was tested on."""
+class CardBand(_Response):
+    """A band, and the outcomes of the test loans in it."""
 
     name: str = Field(description="The letter; the first is best.", examples=["B"])
-    up_to: float = Field(description="Highest probability of default in it, itself included.", examples=[0.035])
-    tested_loans: int | None = Field(description="Tested loans in it.", examples=[212])
-    tested_bad: int | None = Field(description="How many of them went bad.", examples=[5])
+    up_to: float = Field(description="Highest probability of default of the band, inclusive.", examples=[0.035])
+    tested_loans: int | None = Field(description="Test loans in the band.", examples=[212])
+    tested_bad: int | None = Field(description="Number of them that defaulted.", examples=[5])
     observed_default_rate: float | None = Field(
-        description="The share that went bad; null where there were no loans.", examples=[0.0236]
+        description="Share that defaulted; null without loans.", examples=[0.0236]
     )
 
 
-class CardTested(_Answer):
-    """The loans of the test, predicted by a model that was not trained on them.
+class CardTested(_Response):
+    """The test loans, predicted by a model that was not trained on them.
 
-    The model that serves may be the same recipe, fitted again on all matured loans: then `loans` says so.
+    The current model may be the same recipe, fitted again on all matured loans; then `loans` states it.
     """
 
     loans: str = Field(
-        description="Which they were, in words.",
+        description="Description of the loans.",
         examples=["812 loans as of 2025-01-03 to 2025-04-30, of sellers that the tested model never saw"],
     )
-    count: int = Field(description="How many they were.", examples=[812])
+    count: int = Field(description="Number of loans.", examples=[812])
     score_percentiles: list[int] = Field(
         description="101 scores: the lowest, each percentile from the 1st to the 99th, the highest.",
         examples=[[412, 455, 470]],
     )
 
 
-class CardFeature(_Answer):
-    """One feature as the model was trained with it."""
+class CardFeature(_Response):
+    """One feature of the model."""
 
-    name: str = Field(description="Name, as contributions give it.", examples=["refund_rate_90d"])
-    label: str = Field(description="The feature in words.", examples=["Refund rate, 90 days"])
+    name: str = Field(description="Name, as in contributions.", examples=["refund_rate_90d"])
+    label: str = Field(description="Label of the feature.", examples=["Refund rate, 90 days"])
     unit: str = Field(description="Unit of its values.", examples=["ratio"])
     sign: int = Field(
         ge=-1,
@@ -61,58 +61,61 @@ class CardFeature(_Answer):
         description="+1: a higher value never lowers risk; -1: never raises it; 0: no direction, never scored.",
         examples=[1],
     )
-    scored: bool = Field(description="Whether the model reads it.", examples=[True])
+    scored: bool = Field(description="Whether the model uses it.", examples=[True])
     actionable: bool = Field(description="Whether a seller can change it.", examples=[True])
     structural: bool = Field(description="Whether it counts stores, marketplaces or currencies.", examples=[False])
-    reason_group: str = Field(description="Group in which reasons are given.", examples=["refunds"])
+    reason_group: str = Field(description="Reason group of the feature.", examples=["refunds"])
     typical: float | None = Field(description="Median of the reference population.", examples=[0.05])
     missing: Literal["riskiest", "as_trained"] = Field(
-        description="How a missing value is taken: at the riskiest end, so that hiding never pays, or as training made "
-        "it.",
+        description="Treatment of a missing value: as the riskiest value, so that withholding data never pays, or as "
+        "learned in training.",
         examples=["riskiest"],
     )
 
 
-class CardHistory(_Answer):
-    """The least of a feature that a seller needs to be scored."""
+class CardHistory(_Response):
+    """The minimum of a feature that a seller needs for a score."""
 
     feature: str = Field(description="Name of the feature.", examples=["days_since_first_order"])
-    least: float = Field(description="The least value.", examples=[90.0])
+    least: float = Field(description="Minimum.", examples=[90.0])
 
 
-class CardValidity(_Answer):
-    """What a seller needs for a number; without it the outcome says so."""
+class CardValidity(_Response):
+    """The conditions for a score; otherwise the outcome states which is not met."""
 
-    history: list[CardHistory] = Field(description="`insufficient_history` below any of them.")
+    history: list[CardHistory] = Field(description="The outcome is `insufficient_history` below any of these minimums.")
     most_days_since_last_sale: float | None = Field(
-        description="`inactive` beyond it, of a seller who sold before; null where nobody counts as inactive.",
+        description="The outcome is `inactive` beyond this number of days, if the seller had sales before; null "
+        "without a limit.",
         examples=[60.0],
     )
     required_tables: list[str] = Field(
-        description="`insufficient_data` where one was not delivered.", examples=[["orders", "refunds"]]
+        description="The outcome is `insufficient_data` if one of these was not delivered.",
+        examples=[["orders", "refunds"]],
     )
     optional_tables: list[str] = Field(
-        description="Without one of them, what rests on it counts as missing.", examples=[["traffic", "purchases"]]
+        description="If one of these was not delivered, its features count as missing.",
+        examples=[["traffic", "purchases"]],
     )
     max_age_days: int = Field(
-        description="`stale_data` where a required table ends more days before the request; an optional one is not "
-        "used then.",
+        description="The outcome is `stale_data` if a required table ends more days before the request. An optional "
+        "table of that age is ignored.",
         examples=[7],
     )
 
 
-class CardInterval(_Answer):
-    """A figure with its 95% interval."""
+class CardInterval(_Response):
+    """A value with its 95% interval."""
 
-    value: float = Field(description="The figure.", examples=[0.83])
+    value: float = Field(description="The value.", examples=[0.83])
     low: float = Field(description="Lower end of the 95% interval.", examples=[0.71])
     high: float = Field(description="Upper end of the 95% interval.", examples=[0.93])
 
 
-class CardSample(_Answer):
-    """The loans that the tested model was trained and tested on. Few defaults make every figure uncertain.
+class CardSample(_Response):
+    """The loans that the tested model was trained and tested on. With few defaults, every value is uncertain.
 
-    The model that serves may have been fitted again on all matured loans; then `limits` says so.
+    The current model may have been fitted again on all matured loans; then `limits` states it.
     """
 
     train_loans: int | None = Field(description="Training loans; null if not recorded.", examples=[1325])
@@ -127,8 +130,8 @@ class CardSample(_Answer):
     )
 
 
-class CardData(_Answer):
-    """The origin of the data, as the deliveries stated it at intake."""
+class CardData(_Response):
+    """The origin of the data, as stated by the deliveries."""
 
     origin: str = Field(
         description="Origin of the operating data; several are separated by semicolons.",
@@ -139,7 +142,7 @@ class CardData(_Answer):
     )
 
 
-class CardGap(_Answer):
+class CardGap(_Response):
     """A gap between groups of sellers, with its 95% interval."""
 
     by: str = Field(description="What groups the sellers: `country` or `size`.", examples=["size"])
@@ -149,7 +152,7 @@ class CardGap(_Answer):
         "repaid loans outside of bands A and B.",
         examples=["four_fifths_ratio"],
     )
-    value: float = Field(description="The figure.", examples=[0.615])
+    value: float = Field(description="The value.", examples=[0.615])
     low: float = Field(description="Lower end of the 95% interval.", examples=[0.419])
     high: float = Field(description="Upper end of the 95% interval.", examples=[0.861])
     limit: float | None = Field(description="Smallest ratio allowed; null if no limit is published.", examples=[0.8])
@@ -159,7 +162,7 @@ class CardGap(_Answer):
     )
 
 
-class CardFairness(_Answer):
+class CardFairness(_Response):
     """Gaps between groups of sellers. A gap may be one of risk; compare the default rates on the full model card."""
 
     measured_on: str = Field(
@@ -169,7 +172,7 @@ class CardFairness(_Answer):
     gaps: list[CardGap] = Field(description="Every gap that could be measured.")
 
 
-class CardAlarm(_Answer):
+class CardAlarm(_Response):
     """An alarm of a study of the model."""
 
     study: str = Field(description="Name of the study.", examples=["drift"])
@@ -180,7 +183,7 @@ class CardAlarm(_Answer):
     accepted: bool = Field(description="Whether the approval of the model accepted it.", examples=[True])
 
 
-class CardApproval(_Answer):
+class CardApproval(_Response):
     """Who approved the model: another person than its trainer."""
 
     by: str = Field(description="Name of the approver.", examples=["Wei Zhang"])
@@ -188,7 +191,7 @@ class CardApproval(_Answer):
     at: AwareDatetime = Field(description="Time of the approval.", examples=["2026-11-30T10:00:00Z"])
 
 
-class CardDates(_Answer):
+class CardDates(_Response):
     """Dates of the model; null if not recorded."""
 
     trained_at: AwareDatetime | None = Field(description="End of the training.", examples=["2026-11-29T16:20:00Z"])
@@ -203,19 +206,19 @@ class CardDates(_Answer):
     )
 
 
-class ModelCard(_Answer):
-    """The model in force: intended use, limits, evidence, approval, and all that its scores rest on."""
+class ModelCard(_Response):
+    """The current model: intended use, limits, evidence, approval, and the settings of its scores."""
 
     name: str = Field(description="Name in the model registry.", examples=["sellerscore"])
     version: str = Field(description="Version in the model registry.", examples=["3"])
     bundle: str = Field(
-        description="Digest of the bundle; every score names the one that made it.", examples=["sha256:9b02"]
+        description="Digest of the bundle; every score names the one that issued it.", examples=["sha256:9b02"]
     )
-    model: str = Field(description="Digest of the model alone.", examples=["sha256:0c1f"])
+    model: str = Field(description="Digest of the model without its settings.", examples=["sha256:0c1f"])
     catalogue: str = Field(description="Digest of the feature definitions.", examples=["sha256:77aa"])
     reasons: str = Field(description="Version of the reason catalogue; see GET /v1/reasons.", examples=["2026-01"])
     intended_use: list[str] = Field(
-        description="What it is for and what not, a paragraph each.", examples=[["Ranks online sellers by risk."]]
+        description="Intended and excluded uses, one paragraph each.", examples=[["Ranks online sellers by risk."]]
     )
     limits: list[str] = Field(
         description="Known limits, a sentence or two each; empty if not recorded.",
@@ -231,46 +234,46 @@ class ModelCard(_Answer):
         description="What counts as default.", examples=["90+ days past due within 12 months"]
     )
     reference_population: str = Field(
-        description="Whom contributions compare with.", examples=["Borrowers of 2024, 4,812 loans"]
+        description="Population that contributions compare with.", examples=["Borrowers of 2024, 4,812 loans"]
     )
     explained_by: Literal["tables", "pred_contrib"] = Field(
-        description="How contributions (exact SHAP values) are found: looked up in tables, or by LightGBM.",
+        description="Computation of contributions (exact SHAP values): from tables, or by LightGBM.",
         examples=["tables"],
     )
     scale: CardScale = Field(description="The scale of its scores.")
     bands: list[CardBand] = Field(description="Bands, best first.")
     validation: dict[str, float] = Field(
-        description="Figures of merit on the tested loans by name, such as auc, gini, ks, brier, log_loss.",
+        description="Validation metrics on the test loans by name, such as auc, gini, ks, brier, log_loss.",
         examples=[{"auc": 0.79, "gini": 0.58}],
     )
-    tested: CardTested | None = Field(description="The tested loans; null where the bundle does not tell.")
-    validity: CardValidity = Field(description="What a seller needs for a number.")
+    tested: CardTested | None = Field(description="The test loans; null if not recorded.")
+    validity: CardValidity = Field(description="The conditions for a score.")
     features: list[CardFeature] = Field(description="Every feature, in catalogue order.")
     libraries: dict[str, str] = Field(
-        description="Versions of the libraries that made it.", examples=[{"lightgbm": "4.7.0"}]
+        description="Versions of the libraries of the training.", examples=[{"lightgbm": "4.7.0"}]
     )
 
 
-class Statement(_Answer):
+class Statement(_Response):
     """One statement in each language."""
 
     en: str = Field(description="English.", examples=["Share of sales that is refunded is high"])
     zh: str = Field(description="Chinese.", examples=["退款率偏高"])
 
 
-class Texted(_Answer):
-    """A statement for each reader, with `{value}` and `{typical}`, or `{table}` and `{through}`, to be filled in."""
+class Texted(_Response):
+    """A statement for each reader, with the placeholders `{value}` and `{typical}`, or `{table}` and `{through}`."""
 
-    bank: Statement = Field(description="What a credit officer reads.")
-    seller: Statement = Field(description="What the seller reads.")
-    letter: Statement = Field(description="A sentence for an adverse-action letter.")
+    bank: Statement = Field(description="Text for credit officers.")
+    seller: Statement = Field(description="Text for the seller.")
+    letter: Statement = Field(description="Text for an adverse-action letter.")
 
 
-class CatalogueGroup(_Answer):
-    """A reason group: features that say the same thing to a person."""
+class CatalogueGroup(_Response):
+    """A reason group: features with a common meaning."""
 
     name: str = Field(description="Stable name, as in a score's groups.", examples=["returns"])
-    label: Statement = Field(description="The group in words.")
+    label: Statement = Field(description="Label of the group.")
 
 
 class CatalogueReason(Texted):
@@ -280,20 +283,23 @@ class CatalogueReason(Texted):
     group: str = Field(description="The feature's reason group.", examples=["returns"])
     feature: str = Field(description="Name of the feature.", examples=["return_rate_90d"])
     side: Literal["high", "low", "missing"] = Field(
-        description="Where the value lies: above typical, below it, or nowhere.", examples=["high"]
+        description="Side of the value: above typical, below typical, or missing.", examples=["high"]
     )
 
 
-class Reasons(_Answer):
-    """The reason catalogue in force."""
+class Reasons(_Response):
+    """The current reason catalogue."""
 
-    version: str = Field(description="Version of the catalogue; every score names its own.", examples=["2026-11-30"])
+    version: str = Field(
+        description="Version of the catalogue; every score names its version.", examples=["2026-11-30"]
+    )
     bundle: str = Field(description="Digest of the bundle that holds it.", examples=["sha256:9b02"])
-    most: int = Field(description="How many reasons a score gives at most.", examples=[4])
+    most: int = Field(description="Maximum number of reasons of a score.", examples=[4])
     least_gain: int = Field(
-        description="By how many points a score must rise with the feature at its typical value.", examples=[2]
+        description="Minimum number of points that the score must gain with the feature at its typical value.",
+        examples=[2],
     )
-    groups: list[CatalogueGroup] = Field(description="The reason groups, in the order in which they are shown.")
-    reasons: list[CatalogueReason] = Field(description="Two for each feature that the model reads.")
-    not_delivered: Texted = Field(description="Said instead where a value is missing since a table was not delivered.")
-    too_old: Texted = Field(description="Said instead where a value is missing since a table is too old.")
+    groups: list[CatalogueGroup] = Field(description="The reason groups, in display order.")
+    reasons: list[CatalogueReason] = Field(description="Two for each feature that the model uses.")
+    not_delivered: Texted = Field(description="Used instead if a value is missing because a table was not delivered.")
+    too_old: Texted = Field(description="Used instead if a value is missing because a table is too old.")

@@ -1,8 +1,6 @@
-"""What the health endpoints answer.
+"""`GET /health/live` and `GET /health/ready`, without a token.
 
-What readiness means: the database answers, vectors are there, and the model in force can assess one.
-
-`GET /health/live` and `GET /health/ready`, for whoever keeps the service running; they need no token.
+The service is ready if the database responds, vectors are stored, and the current model can assess one of them.
 """
 
 from collections.abc import Iterator
@@ -17,7 +15,7 @@ from api.errors import DatabaseUnavailable, NotReady
 from api.kit.database import transaction
 from api.kit.openapi import problem_responses
 from api.scores.inputs import to_vector
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from features.errors import StoreError
 from features.store.vectors import StoredVector
 from scoring import ScoringError, assess
@@ -25,7 +23,7 @@ from scoring.freshness import optional_gaps, required_gaps
 
 
 class LiveStatus(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,39 +31,38 @@ class LiveStatus(BaseModel):
 
 
 class ReadyStatus(BaseModel):
-    """Every part that scoring needs is there."""
+    """All components that scoring needs are available."""
 
     model_config = ConfigDict(extra="forbid")
 
-    status: Literal["ready"] = Field(description="Always `ready`; otherwise the answer is a problem.")
-    model: str = Field(description="Name and version of the model in force.", examples=["sellerscore/3"])
+    status: Literal["ready"] = Field(description="Always `ready`; otherwise the response is a problem.")
+    model: str = Field(description="Name and version of the current model.", examples=["sellerscore/3"])
     bundle: str = Field(description="Digest of its bundle.", examples=["sha256:9b02"])
-    troubles: list[str] = Field(
-        description="What is wrong and does not stop scoring, each in a sentence that names the part; empty where all "
-        "is well. The log says more.",
-        examples=[["model: the registry's champion cannot be taken; version 3 serves on."]],
+    degraded: list[str] = Field(
+        description="Problems that do not stop scoring, one sentence per component. The log states the causes.",
+        examples=[["model: the champion of the registry cannot be used; version 3 stays active."]],
     )
     data_through: str = Field(
-        description="The midnight (UTC) up to which the latest vectors use data.", examples=["2026-01-31"]
+        description="The midnight (UTC) through which the latest vectors use data.", examples=["2026-01-31"]
     )
     data_age_days: int = Field(
-        description="Days from data_through to today (UTC). Where the data are older than the model allows, the "
-        "service is not ready: every score would be `stale_data`.",
+        description="Days from data_through to today (UTC). If the data are older than the model allows, the service "
+        "is not ready, because every score would be `stale_data`.",
         examples=[1],
     )
 
 
 def readiness(services: Services, today: date) -> ReadyStatus:
-    """Try each part once.
+    """Check each component once.
 
     Example: vectors as of 2026-01-31 have a `data_age_days` of 1 where `today` is 2026-02-01.
 
     Raises:
-        NotReady: its detail names every part that failed, and never a seller.
+        NotReady: The detail names every component that failed, and no seller.
     """
     vector, vectors = _vectors(services)
-    parts = (_database(services), vectors, _model(services, vector), _data(services, vector, today))
-    failed = [part for part in parts if part]
+    results = (_database(services), vectors, _model(services, vector), _data(services, vector, today))
+    failed = [result for result in results if result]
     if failed or vector is None:
         raise NotReady(" ".join(failed))
     champion, as_of = services.champion, vector.snapshot.as_of
@@ -73,7 +70,7 @@ def readiness(services: Services, today: date) -> ReadyStatus:
         status="ready",
         model=f"{champion.model_name}/{champion.version}",
         bundle=champion.bundle.digest,
-        troubles=[*services.troubles.all, *_is_lagging(services, vector, today)],
+        degraded=[*services.degraded.all, *_is_lagging(services, vector, today)],
         data_through=as_of.isoformat(),
         data_age_days=(today - as_of).days,
     )
@@ -91,16 +88,16 @@ def _data(services: Services, vector: StoredVector | None, today: date) -> str |
         for gap in gaps
     )
     return (
-        f"data: too old for a score, or missing ({found}; allowed is at most {sheet.max_age_days} days before "
-        f"{today}); ingest a newer delivery."
+        f"data: too old or missing ({found}). The model allows at most {sheet.max_age_days} days before {today}. "
+        "Ingest a newer delivery."
     )
 
 
 def _is_lagging(services: Services, vector: StoredVector, today: date) -> Iterator[str]:
-    """Yield what is to be said of optional tables that scores do without, since they are too old."""
+    """Yield the optional tables that scores ignore because they are too old."""
     for gap in optional_gaps(services.champion.bundle.sheet, to_vector(vector, today)):
         if gap.data_through:
-            yield f"data: {gap.table} end on {gap.data_through}, too long ago; what rests on them counts as missing."
+            yield f"data: {gap.table} end on {gap.data_through}, which is too old; its features count as missing."
 
 
 def _database(services: Services) -> str | None:
@@ -108,7 +105,7 @@ def _database(services: Services) -> str | None:
         with transaction(services.engine) as connection:
             connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one()
     except DatabaseUnavailable:
-        return "database: the database does not answer."
+        return "database: the database does not respond."
     return None
 
 
@@ -117,18 +114,21 @@ def _vectors(services: Services) -> tuple[StoredVector | None, str | None]:
         first = next(services.vectors.all_latest(), None)
     except StoreError:
         first = None
-    return first, None if first else "vectors: none can be read; run `sellerscore features` after an ingest."
+    return (
+        first,
+        None if first else "vectors: there are no readable vectors. Run `sellerscore features` after an ingest.",
+    )
 
 
 def _model(services: Services, vector: StoredVector | None) -> str | None:
     if vector is None:
         return None
     try:
-        # on the day of its values, so that the model is tried however old they are
+        # as of the day of its values, so that the age of the data does not matter
         assess(services.champion.bundle, [to_vector(vector)])
     except ScoringError:
         return (
-            "model: it cannot assess the stored vectors; run `sellerscore features`, or train and promote a model, "
+            "model: it cannot assess the stored vectors. Run `sellerscore features`, or train and promote a model, "
             "and restart the service."
         )
     return None
@@ -138,17 +138,17 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 
 @router.head("/live", include_in_schema=False)
-@router.get("/live", operation_id="getLive", summary="Whether the process answers")
+@router.get("/live", operation_id="getLive", summary="Liveness")
 async def get_live() -> LiveStatus:
-    """Answer without touching anything, so that only a stuck process fails."""
+    """Respond without any check, so that only a stuck process fails."""
     return LiveStatus(status="live")
 
 
 @router.head("/ready", include_in_schema=False)
-@router.get("/ready", operation_id="getReady", summary="Whether it could score", responses=problem_responses(NotReady))
-def get_ready(services: Wired) -> ReadyStatus:
-    """Try the database, the stored vectors and the model, each once, and return how old the data are.
+@router.get("/ready", operation_id="getReady", summary="Readiness", responses=problem_responses(NotReady))
+def get_ready(services: ServicesDep) -> ReadyStatus:
+    """Check the database, the stored vectors and the model, and return the age of the data.
 
-    Data that are too old for a score make the service not ready.
+    If the data are too old for a score, the service is not ready.
     """
     return readiness(services, datetime.now(UTC).date())

@@ -1,1 +1,1 @@
-"""Financing products: what a bank offers and to whom, and for which of them a scored seller qualifies."""
+"""Financing products of banks, and the eligibility of scored sellers for them."""

@@ -1,43 +1,36 @@
-"""`PUT /v1/products`, `GET /v1/products` and `GET /v1/scores/{id}/eligibility`."""
+"""`/v1/products`: replace and list a bank's products; `/v1/scores/{id}/eligibility`: evaluate them for a score."""
 
 import logging
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
 from api import errors
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Bank, require_scope
+from api.auth.callers import AuthenticatedRoute, Bank, require_scope
 from api.auth.scopes import Scope
 from api.kit.database import transaction
 from api.kit.fields import Moment, ScoreId
-from api.kit.openapi import problem_responses
+from api.kit.openapi import BODY_PROBLEMS, NO_STORE, responses
 from api.products import repository, service
 from api.products.eligibility import eligibility_inputs
 from api.products.schemas import EligibilityResponse, ProductList, ProductResponse, ProductsResponse
 from api.products.service import validate_products
 from api.scores.repository import find_score
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from features.errors import StoreError
 
 router = APIRouter(tags=["products"], route_class=AuthenticatedRoute)
 logger = logging.getLogger(__name__)
 
-_PRIVATE: Final = {"Cache-Control": "no-store"}
-_COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
-_BODY: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
 _DOLLAR: Final = "USD"
 At = Annotated[
     Moment | None,
     Query(
-        description="A moment gone by, with a time zone: what held then. Left out, it is now.",
+        description="A past time with a time zone, to get the products of that time. The current time if left out.",
         examples=["2026-02-01T09:30:00Z"],
     ),
 ]
-
-
-def _responses(about: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"description": about, "headers": RATE_HEADERS}}
 
 
 @router.put(
@@ -45,25 +38,25 @@ def _responses(about: str) -> dict[int | str, dict[str, Any]]:
     operation_id="replaceProducts",
     summary="Replace the bank's products",
     response_model=ProductsResponse,
-    responses=_responses("The products as they hold from now on.")
-    | problem_responses(*_COMMON, *_BODY, errors.VectorsUnavailable),
+    responses=responses(200, "The current products.", *BODY_PROBLEMS, errors.InvalidRequest, errors.VectorsUnavailable),
 )
 def replace_products(
     bank: Annotated[Bank, require_scope(Scope.PRODUCTS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     products: ProductList,
     response: Response,
 ) -> ProductsResponse:
-    """Have exactly these products from now on: new ones hold, changed ones get a version, others are withdrawn.
+    """Replace all products of the bank: new ones are added, changed ones get a new version, others are withdrawn.
 
-    All at once or none. What held before is kept with its time. The same list again changes nothing.
+    All changes are made together or not at all. Earlier versions are stored with their times. Sending the same list
+    again changes nothing.
     """
-    given = validate_products(products.products, services.champion.bundle.policy.bands, _convertible(services))
+    valid = validate_products(products.products, services.champion.bundle.policy.bands, _convertible(services))
     with transaction(services.engine, writes=True) as connection:
-        service.replace_products(connection, bank.id, given)
-        held = repository.list_products(connection, bank.id)
-    response.headers.update(_PRIVATE)
-    return ProductsResponse(products=[ProductResponse.of(each) for each in held])
+        service.replace_products(connection, bank.id, valid)
+        versions = repository.list_products(connection, bank.id)
+    response.headers.update(NO_STORE)
+    return ProductsResponse(products=[ProductResponse.of(version) for version in versions])
 
 
 @router.get(
@@ -71,27 +64,28 @@ def replace_products(
     operation_id="listProducts",
     summary="List the bank's products",
     response_model=ProductsResponse,
-    responses=_responses("The bank's products.") | problem_responses(*_COMMON),
+    responses=responses(200, "The bank's products.", errors.InvalidRequest),
 )
 def list_products(
-    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: Wired, response: Response, at: At = None
+    bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)], services: ServicesDep, response: Response, at: At = None
 ) -> ProductsResponse:
-    """Return the bank's own products as they hold, or held at a moment."""
+    """Return the bank's own products, current or at a past time."""
     moment = _parse_at(at, None)
     with transaction(services.engine) as connection:
-        held = repository.list_products(connection, bank.id, moment)
-    response.headers.update(_PRIVATE)
-    return ProductsResponse(products=[ProductResponse.of(each) for each in held])
+        versions = repository.list_products(connection, bank.id, moment)
+    response.headers.update(NO_STORE)
+    return ProductsResponse(products=[ProductResponse.of(version) for version in versions])
 
 
 @router.get(
     "/v1/scores/{score_id}/eligibility",
     operation_id="getEligibility",
-    summary="Hold the bank's products against a score",
+    summary="Evaluate the bank's products for a score",
     response_model=EligibilityResponse,
-    responses=_responses("Each product: open with limit and price, or what is not met.")
-    | problem_responses(
-        *_COMMON,
+    responses=responses(
+        200,
+        "Each product with limit and price, or with its unmet criteria.",
+        errors.InvalidRequest,
         errors.ScoreUnknown,
         errors.BundleNotKept,
         errors.ScoreOfEarlierFormat,
@@ -102,25 +96,25 @@ def list_products(
 )
 def get_eligibility(
     bank: Annotated[Bank, require_scope(Scope.PRODUCTS_READ)],
-    services: Wired,
+    services: ServicesDep,
     score_id: ScoreId,
     response: Response,
     at: At = None,
 ) -> EligibilityResponse:
-    """Tell for which of the bank's products the seller of one of its scores qualifies, and what lacks for the others.
+    """Return for which of the bank's products the seller of a score qualifies, and the unmet criteria of the others.
 
-    It rests on what was stored with the score, so it can be made again; limits are indicative. Sales that integrity
-    features doubt carry no limit, and none do where those could not be looked at. A score opens nothing once
-    it has expired or its data are too old for a new one.
+    The result depends only on data that are stored with the score, so it can be reproduced. Limits are indicative.
+    Doubted sales do not count towards a limit; if a check was not possible, there is no limit. A score that has
+    expired, or whose data are too old, qualifies for no product.
     """
     with transaction(services.engine) as connection:
         score = find_score(connection, services.ledger, bank.id, str(score_id))
         if score is None:
             raise errors.ScoreUnknown
         moment = _parse_at(at, score.scored_at)
-        known, offers = service.offers_of_bank(connection, services, score, bank.name, moment)
-    response.headers.update(_PRIVATE)
-    return EligibilityResponse.of(known, eligibility_inputs(known, _DOLLAR, moment), offers, moment)
+        facts, offers = service.offers_of_bank(connection, services, score, bank.name, moment)
+    response.headers.update(NO_STORE)
+    return EligibilityResponse.of(facts, eligibility_inputs(facts, _DOLLAR, moment), offers, moment)
 
 
 def _parse_at(at: datetime | None, since: datetime | None) -> datetime:
@@ -128,13 +122,13 @@ def _parse_at(at: datetime | None, since: datetime | None) -> datetime:
     if at is None:
         return now
     if at > now:
-        raise _no_moment("The moment lies ahead, and products may change until then; give one gone by, or none")
+        raise _invalid_time("The time is in the future, when products may differ. Send a past time, or leave it out")
     if since is not None and at < since:
-        raise _no_moment("The moment lies before the score; give one since scored_at, or none")
+        raise _invalid_time("The time is before the score. Send a time after scored_at, or leave it out")
     return at.astimezone(UTC)
 
 
-def _no_moment(message: str) -> errors.InvalidRequest:
+def _invalid_time(message: str) -> errors.InvalidRequest:
     return errors.InvalidRequest([{"where": "query/at", "rule": "moment", "message": message}])
 
 
@@ -142,5 +136,5 @@ def _convertible(services: Services) -> frozenset[str]:
     try:
         return frozenset({_DOLLAR, *services.vectors.usd_per_unit()})
     except StoreError as error:
-        logger.warning("no exchange rates can be read: %s", error)
+        logger.warning("exchange rates cannot be read: %s", error)
         raise errors.VectorsUnavailable from error

@@ -1,4 +1,4 @@
-"""Products and eligibility on the wire: requests allow nothing unknown, no field of an answer has a default."""
+"""Schemas of products and eligibility. Requests reject unknown fields; response fields have no defaults."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from api.ledger.chain import format_timestamp
+from api.kit.fields import format_timestamp
 from api.products.eligibility import SHARES, Offer, ScoreFacts
 from api.products.repository import ProductVersion
 from scoring import Criterion, EligibilityInputs, Outcome, UnmetCriterion
 
 MOST: Final = 50
-"""Products that a bank may have at a time."""
+"""Maximum number of products of a bank."""
 
 _ID: Final = r"^[a-z0-9][a-z0-9._-]{0,59}$"
 _WHOLE: Final = 10**15
@@ -52,51 +52,53 @@ class _Response(BaseModel):
 
 
 class ProductTerms(_Response):
-    """What a product offers, and to whom."""
+    """The terms and criteria of a product."""
 
-    id: str = Field(
-        pattern=_ID, description="The bank's own id of the product; it stays.", examples=["working-capital"]
-    )
-    name: Name = Field(description="As sellers read it.", examples=["Working capital line"])
-    currency: str = Field(pattern="^[A-Z]{3}$", description="Of the limit, ISO 4217.", examples=["USD"])
-    minimum_band: Name = Field(description="The worst band that is admitted.", examples=["C"])
-    minimum_months: Whole = Field(description="Months since the first order, at least.", examples=[12])
+    id: str = Field(pattern=_ID, description="The bank's own ID of the product.", examples=["working-capital"])
+    name: Name = Field(description="Name that sellers see.", examples=["Working capital line"])
+    currency: str = Field(pattern="^[A-Z]{3}$", description="Currency of the limit, ISO 4217.", examples=["USD"])
+    minimum_band: Name = Field(description="Lowest admitted band.", examples=["C"])
+    minimum_months: Whole = Field(description="Minimum months since the first order.", examples=[12])
     countries: list[Annotated[str, Field(pattern="^[A-Z]{2}$")]] = Field(
-        max_length=250, description="Countries of sellers, ISO 3166; empty admits all.", examples=[["CN", "VN"]]
+        max_length=250,
+        description="Countries of admitted sellers, ISO 3166. Empty admits all.",
+        examples=[["CN", "VN"]],
     )
     multiple: Number = Field(
-        description="The limit as a multiple of the settled net sales of an average month.", examples=[2.0]
+        description="Limit as a multiple of the settled net sales of an average month.", examples=[2.0]
     )
-    least: Whole = Field(description="The smallest limit, in whole units of the currency.", examples=[1_000])
-    cap: Whole = Field(description="The largest limit.", examples=[50_000])
+    least: Whole = Field(description="Smallest limit, in whole units of the currency.", examples=[1_000])
+    cap: Whole = Field(description="Largest limit, in whole units of the currency.", examples=[50_000])
     prices: dict[Name, Number] = Field(
         max_length=30,
-        description="Yearly rate of each band that is admitted, 0.08 is 8%; none dearer for a better band.",
+        description="Annual rate of each admitted band; 0.08 is 8%. A better band must not have a higher rate.",
         examples=[{"A": 0.06, "B": 0.08, "C": 0.12}],
     )
     term_days: Whole = Field(description="Days from disbursement to the last instalment.", examples=[365])
 
 
 class ProductList(_Response):
-    """All the products that a bank has from now on."""
+    """All products of a bank."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"products": [_EXAMPLE]}]})
 
-    products: list[ProductTerms] = Field(max_length=MOST, description="Every product; what is not here is withdrawn.")
+    products: list[ProductTerms] = Field(
+        max_length=MOST, description="All products. Products that are not in the list are withdrawn."
+    )
 
 
 class ProductResponse(ProductTerms):
-    """A product in the version that holds, or held at the moment that was asked for."""
+    """A product in its current version, or its version at the requested time."""
 
-    version: int = Field(description="Counts the changes of the product, from 1.", examples=[3])
-    since: str = Field(description="From when this version holds, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
+    version: int = Field(description="Version of the product, from 1.", examples=[3])
+    since: str = Field(description="Start of this version, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
     until: str | None = Field(
-        description="From when it held no more, UTC; null while it holds.", examples=["2026-05-01T12:00:00.000000Z"]
+        description="End of this version, UTC; null if it is current.", examples=["2026-05-01T12:00:00.000000Z"]
     )
 
     @classmethod
     def of(cls, version: ProductVersion) -> ProductResponse:
-        """Show a version."""
+        """Return the response of a version."""
         product = version.product
         return cls(
             id=version.product_id,
@@ -108,26 +110,28 @@ class ProductResponse(ProductTerms):
 
 
 class ProductsResponse(_Response):
-    """A bank's products, in order of their ids."""
+    """A bank's products, in order of their IDs."""
 
-    products: list[ProductResponse] = Field(description="Every product that holds, or held at the moment asked for.")
+    products: list[ProductResponse] = Field(description="All products, current or at the requested time.")
 
 
 class UnmetCriterionResponse(_Response):
-    """A criterion that is not met."""
+    """An unmet criterion."""
 
-    criterion: Criterion = Field(description="Which; `checked_sales` names the features that could not be looked at.")
-    found: str | float | None = Field(description="What there is; null for nothing.", examples=[7.5])
-    needed: str | float = Field(description="What there must be, at least.", examples=[12.0])
+    criterion: Criterion = Field(
+        description="The criterion. `checked_sales` lists the features that could not be computed."
+    )
+    found: str | float | None = Field(description="The seller's value; null if there is none.", examples=[7.5])
+    needed: str | float = Field(description="The required value, at least.", examples=[12.0])
     gap: float | None = Field(
-        description="How much is lacking: bands, months, or the product's currency a month; null where it is not a "
-        "matter of more or less.",
+        description="Difference to the required value: bands, months, or monthly sales in the product's currency; null "
+        "if it is not a number.",
         examples=[4.5],
     )
 
     @classmethod
     def of(cls, unmet: UnmetCriterion) -> UnmetCriterionResponse:
-        """Show an unmet criterion."""
+        """Return the response of an unmet criterion."""
         return cls(**vars(unmet))
 
 
@@ -136,99 +140,97 @@ class DoubtResponse(_Response):
 
     feature: str = Field(description="Name of the feature.", examples=[SHARES[0]])
     share: float | None = Field(
-        description="Between 0 and 1; null where it could not be looked at, so that there is no limit.",
+        description="Between 0 and 1; null if it could not be computed. There is no limit then.",
         examples=[0.02],
     )
 
 
 class OfferResponse(_Response):
-    """A product held against the score: a limit and a price, or every criterion that is not met."""
+    """A product evaluated for the score: limit and price, or the unmet criteria."""
 
-    id: str = Field(description="The bank's id of the product.", examples=["working-capital"])
-    version: int = Field(description="The version that held.", examples=[3])
-    name: str = Field(description="As sellers read it.", examples=["Working capital line"])
-    eligible: bool = Field(description="Whether every criterion is met.")
-    currency: str = Field(description="Of limit and sales, ISO 4217.", examples=["USD"])
+    id: str = Field(description="The bank's ID of the product.", examples=["working-capital"])
+    version: int = Field(description="Version of the product.", examples=[3])
+    name: str = Field(description="Name that sellers see.", examples=["Working capital line"])
+    eligible: bool = Field(description="Whether all criteria are met.")
+    currency: str = Field(description="Currency of limit and sales, ISO 4217.", examples=["USD"])
     usd_per_unit: float | None = Field(
-        description="US dollars for a unit of the currency, by which sales were converted; null where none is known.",
+        description="US dollars per unit of the currency, used to convert sales; null if unfacts.",
         examples=[1.0],
     )
     monthly_sales: float | None = Field(
-        description="Settled net sales of an average month; null where not known.", examples=[12_000.0]
+        description="Settled net sales of an average month; null if unfacts.", examples=[12_000.0]
     )
     undoubted_sales: float | None = Field(
-        description="The same less what is doubted; the most that they can be where something could not be looked at.",
+        description="Monthly sales minus doubted sales. If a check was not possible, the highest possible value.",
         examples=[11_760.0],
     )
-    limit: int | None = Field(description="Indicative limit; null where not eligible.", examples=[23_520])
-    price: float | None = Field(description="Yearly rate; null where not eligible.", examples=[0.08])
+    limit: int | None = Field(description="Indicative limit; null if not eligible.", examples=[23_520])
+    price: float | None = Field(description="Annual rate; null if not eligible.", examples=[0.08])
     term_days: int = Field(description="Days from disbursement to the last instalment.", examples=[365])
-    unmet: list[UnmetCriterionResponse] = Field(description="Every criterion that is not met; empty where eligible.")
+    unmet: list[UnmetCriterionResponse] = Field(description="Unmet criteria; empty if eligible.")
 
     @classmethod
-    def of(cls, offer: Offer, known: ScoreFacts) -> OfferResponse:
-        """Show an offer, or why it is none."""
-        found, grounds = offer.eligibility, offer.grounds
+    def of(cls, offer: Offer, facts: ScoreFacts) -> OfferResponse:
+        """Return the response of an evaluated product."""
+        result, inputs = offer.eligibility, offer.inputs
         return cls(
             id=offer.product_id,
             version=offer.version,
             name=offer.product.name,
-            eligible=found.eligible,
+            eligible=result.eligible,
             currency=offer.product.currency,
-            usd_per_unit=known.usd_per_unit.get(offer.product.currency),
-            monthly_sales=grounds.monthly_sales,
-            undoubted_sales=grounds.undoubted_sales,
-            limit=found.limit,
-            price=found.price,
+            usd_per_unit=facts.usd_per_unit.get(offer.product.currency),
+            monthly_sales=inputs.monthly_sales,
+            undoubted_sales=inputs.undoubted_sales,
+            limit=result.limit,
+            price=result.price,
             term_days=offer.product.term_days,
-            unmet=[UnmetCriterionResponse.of(each) for each in found.unmet],
+            unmet=[UnmetCriterionResponse.of(unmet) for unmet in result.unmet],
         )
 
 
 class EligibilityResponse(_Response):
-    """A bank's products held against one of its scores, as of a moment; the same whenever it is asked for again."""
+    """A bank's products evaluated for one of its scores at a time. The result for a time does not change."""
 
-    score_id: str = Field(description="The score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
-    seller_id: str = Field(description="Whom it is of.", examples=["S-000001"])
-    outcome: Outcome = Field(description="Only `scored` has a band, without which nothing is open.")
-    band: str | None = Field(description="The score's band; null where it has no number.", examples=["B"])
+    score_id: str = Field(description="ID of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
+    seller_id: str = Field(description="ID of the scored seller.", examples=["S-000001"])
+    outcome: Outcome = Field(description="Only `scored` has a band. Without a band, no product is open.")
+    band: str | None = Field(description="Band of the score; null without a score.", examples=["B"])
     as_of: str = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
     at: str = Field(
-        description="The moment whose products these are, UTC; give it as `at` to have this answer again.",
+        description="Time of the evaluation, UTC. Send it as `at` to get the same response again.",
         examples=["2026-02-01T09:30:00.000000Z"],
     )
-    expires_at: str = Field(
-        description="Until when to rely on the score, UTC.", examples=["2026-03-03T09:30:00.000000Z"]
+    expires_at: str = Field(description="Time when the score expires, UTC.", examples=["2026-03-03T09:30:00.000000Z"])
+    expired: bool = Field(
+        description="Whether the score had expired at that time. With an expired score, no product is open."
     )
-    expired: bool = Field(description="Whether it had expired by then; nothing is open by an expired score.")
     data_too_old: bool = Field(
-        description="Whether the score's data were too old by then: nothing is open. Request a new score."
+        description="Whether the data were too old at that time. No product is open then; request a new score."
     )
-    country: str | None = Field(description="The seller's; null where not known.", examples=["CN"])
+    country: str | None = Field(description="Country of the seller; null if unfacts.", examples=["CN"])
     months_trading: float | None = Field(
-        description="Months since the first order, of 365 / 12 days; null where not known, or from data too old.",
+        description="Months since the first order, of 365 / 12 days; null if unknown or if the data are too old.",
         examples=[30.5],
     )
-    doubts: list[DoubtResponse] = Field(description="What was looked at before sales carry a limit.")
-    products: list[OfferResponse] = Field(description="Every product of the bank, in order of their ids.")
+    doubts: list[DoubtResponse] = Field(description="Checks of the sales that a limit is based on.")
+    products: list[OfferResponse] = Field(description="All products of the bank, in order of their IDs.")
 
     @classmethod
-    def of(
-        cls, known: ScoreFacts, grounds: EligibilityInputs, offers: list[Offer], at: datetime
-    ) -> EligibilityResponse:
-        """Show what came of holding products against a score."""
+    def of(cls, facts: ScoreFacts, inputs: EligibilityInputs, offers: list[Offer], at: datetime) -> EligibilityResponse:
+        """Return the response of an evaluation."""
         return cls(
-            score_id=known.score.id,
-            seller_id=known.score.seller_id,
-            outcome=Outcome(known.outcome),
-            band=known.band,
-            as_of=known.as_of,
+            score_id=facts.score.id,
+            seller_id=facts.score.seller_id,
+            outcome=Outcome(facts.outcome),
+            band=facts.band,
+            as_of=facts.as_of,
             at=format_timestamp(at),
-            expires_at=format_timestamp(known.expires_at),
-            expired=known.expired(at),
-            data_too_old=known.too_old(at),
-            country=known.country,
-            months_trading=grounds.months_trading,
-            doubts=[DoubtResponse(feature=name, share=share) for name, share in grounds.doubts.items()],
-            products=[OfferResponse.of(each, known) for each in offers],
+            expires_at=format_timestamp(facts.expires_at),
+            expired=facts.expired(at),
+            data_too_old=facts.too_old(at),
+            country=facts.country,
+            months_trading=inputs.months_trading,
+            doubts=[DoubtResponse(feature=name, share=share) for name, share in inputs.doubts.items()],
+            products=[OfferResponse.of(offer, facts) for offer in offers],
         )

@@ -1,7 +1,4 @@
-"""Replace and list a bank's products, and hold products against a stored score, within the caller's transaction.
-
-What a bank gives as its products, checked: all that is wrong is told at once, each with its place and id.
-"""
+"""Products of a bank: replace, validate and evaluate them, in a transaction of the caller."""
 
 from __future__ import annotations
 
@@ -23,36 +20,36 @@ from features.iso import COUNTRIES, UNKNOWN_COUNTRY
 from scoring import Product, ProductError
 from scoring.bands import Bands
 
+_ADMITTED: Final = COUNTRIES - {UNKNOWN_COUNTRY}
+
 
 def replace_products(
-    connection: Connection, bank_id: str, given: Mapping[str, Product], now: datetime | None = None
+    connection: Connection, bank_id: str, products: Mapping[str, Product], now: datetime | None = None
 ) -> None:
-    """Let a bank have these products by id from now on, and no others.
+    """Replace all products of a bank by the given ones, by ID.
 
-    One that is as it was stays the version that it is. Nothing is lost: what held before is kept with its time.
+    An unchanged product keeps its version. Earlier versions are stored with their times.
     """
     repository.lock_products(connection, bank_id)
-    # read once the lock is held; a clock that was set back must not end what has not begun
+    # read under the lock; if the clock was set back, no version ends before it began
     last = repository.last_change(connection, bank_id)
-    moment = max(each for each in (now or datetime.now(UTC), last) if each is not None)
-    held = {each.product_id: each.product for each in repository.list_products(connection, bank_id)}
-    repository.end_versions(connection, bank_id, [name for name in held if given.get(name) != held[name]], moment)
+    moment = max(time for time in (now or datetime.now(UTC), last) if time is not None)
+    current = {item.product_id: item.product for item in repository.list_products(connection, bank_id)}
+    ended = [product_id for product_id in current if products.get(product_id) != current[product_id]]
+    repository.end_versions(connection, bank_id, ended, moment)
     versions = repository.last_versions(connection, bank_id)
-    for name, product in given.items():
-        if held.get(name) != product:
-            repository.insert_versions(
-                connection, ProductVersion(bank_id, name, versions.get(name, 0) + 1, moment, None, product)
-            )
+    for product_id, product in products.items():
+        if current.get(product_id) != product:
+            version = versions.get(product_id, 0) + 1
+            repository.insert_version(connection, ProductVersion(bank_id, product_id, version, moment, None, product))
 
 
 def offers(connection: Connection, services: Services, score: StoredScore, now: datetime | None = None) -> list[Offer]:
-    """Hold a stored score against the products of all banks, in order of the banks' names and the products' ids.
-
-    Example: `offers(connection, services, score)` of a seller's own score of purpose `self_view`.
+    """Evaluate the products of all banks for a stored score, in order of bank names and product IDs.
 
     Raises:
-        BundleNotKept: the bundle that made the score is gone or damaged.
-        LedgerDamaged: what is stored is no score.
+        BundleNotKept: the bundle of the score is missing or damaged.
+        LedgerDamaged: the stored score is invalid.
     """
     at = now or datetime.now(UTC)
     return evaluate_products(services, score, repository.list_active(connection, at), at)[1]
@@ -61,48 +58,47 @@ def offers(connection: Connection, services: Services, score: StoredScore, now: 
 def offers_of_bank(
     connection: Connection, services: Services, score: StoredScore, bank_name: str, at: datetime
 ) -> tuple[ScoreFacts, list[Offer]]:
-    """Hold a bank's score against its own products as they were at a moment, and return what the score tells too.
+    """Evaluate a bank's own products at a time for one of its scores.
 
     Raises:
-        ScoreOfEarlierFormat: the score was stored by an earlier version.
-        BundleNotKept: the bundle that made the score is gone or damaged.
-        LedgerDamaged: what is stored is no score.
+        ScoreOfEarlierFormat: an earlier version stored the score.
+        BundleNotKept: the bundle of the score is missing or damaged.
+        LedgerDamaged: the stored score is invalid.
     """
-    own = [(bank_name, each) for each in repository.list_products(connection, score.bank_id, at)]
+    own = [(bank_name, version) for version in repository.list_products(connection, score.bank_id, at)]
     return evaluate_products(services, score, own, at)
 
 
-_ADMITTED: Final = COUNTRIES - {UNKNOWN_COUNTRY}
-
-
-def validate_products(given: list[ProductTerms], bands: Bands, currencies: Collection[str]) -> dict[str, Product]:
-    """Return products by id.
+def validate_products(terms: list[ProductTerms], bands: Bands, currencies: Collection[str]) -> dict[str, Product]:
+    """Return valid products by ID.
 
     Args:
-        given: as the bank sent them.
-        bands: that scores come in.
-        currencies: that can be converted.
+        terms: the products of the request.
+        bands: the current bands.
+        currencies: the convertible currencies.
 
     Raises:
-        InvalidRequest: a product makes no sense, does not fit the bands, or names what is not known.
+        InvalidRequest: a product is inconsistent, does not fit the bands, or has an unknown currency or country. All
+            faults are listed with their place and product ID.
     """
-    found: dict[str, Product] = {}
+    valid: dict[str, Product] = {}
     invalid: list[dict[str, str]] = []
-    times = Counter(terms.id for terms in given)
-    for place, terms in enumerate(given):
-        wrong = [("duplicate_id", "The id is given more than once; give each product its own")] * (times[terms.id] > 1)
-        wrong += _unknown_fields(terms, currencies)
+    counts = Counter(item.id for item in terms)
+    for index, item in enumerate(terms):
+        faults = list(_unknown_values(item, currencies))
+        if counts[item.id] > 1:
+            faults.insert(0, ("duplicate_id", "The ID occurs more than once. Use a different ID for each product"))
         try:
-            found[terms.id] = _product(terms, bands)
+            valid[item.id] = _product(item, bands)
         except ProductError as error:
-            wrong.append(("product", str(error)))
-        where = f"body/products/{place}"
+            faults.append(("product", str(error)))
+        where = f"body/products/{index}"
         invalid += [
-            {"where": where, "rule": rule, "message": f"Product {terms.id}: {message}"} for rule, message in wrong
+            {"where": where, "rule": rule, "message": f"Product {item.id}: {message}"} for rule, message in faults
         ]
     if invalid:
         raise InvalidRequest(invalid)
-    return found
+    return valid
 
 
 def _product(terms: ProductTerms, bands: Bands) -> Product:
@@ -112,14 +108,10 @@ def _product(terms: ProductTerms, bands: Bands) -> Product:
     return product
 
 
-def _unknown_fields(terms: ProductTerms, currencies: Collection[str]) -> Iterator[tuple[str, str]]:
+def _unknown_values(terms: ProductTerms, currencies: Collection[str]) -> Iterator[tuple[str, str]]:
     if terms.currency not in currencies:
-        yield (
-            "currency",
-            f"No exchange rate of {terms.currency} is known; known are {', '.join(sorted(currencies))}.",
-        )
+        known = ", ".join(sorted(currencies))
+        yield "currency", f"No exchange rate of {terms.currency} is known. Use one of {known}."
     if unknown := sorted(set(terms.countries) - _ADMITTED):
-        yield (
-            "country",
-            f"ISO 3166 has no country {', '.join(unknown)}; leave it out, or countries empty to admit all.",
-        )
+        codes = ", ".join(unknown)
+        yield "country", f"{codes} is not an ISO 3166 country code. Leave it out; empty countries admit all sellers."

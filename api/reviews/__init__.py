@@ -1,1 +1,1 @@
-"""What sellers ask to have looked at by a person: a figure that they dispute, or their score; and what became of it."""
+"""Reviews that sellers request of a disputed figure or of their score, decided by operators."""

@@ -1,60 +1,50 @@
-"""`GET /v1/reviews`, one of them, `POST /v1/reviews/{id}/take` and `POST /v1/reviews/{id}/decision`."""
+"""`/v1/reviews`: list, read, assign and decide reviews."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
 from api import errors
-from api.auth.callers import RATE_HEADERS, REFUSALS, AuthenticatedRoute, Operator, require_scope
+from api.auth.callers import AuthenticatedRoute, Operator, require_scope
 from api.auth.scopes import Scope
 from api.kit.database import transaction
 from api.kit.fields import ReviewId, SellerId
-from api.kit.openapi import problem_responses
+from api.kit.openapi import BODY_PROBLEMS, NO_STORE, responses
 from api.kit.pagination import Cursor, Limit, PagePosition, paginate, resolve_cursor
 from api.reviews import repository, service
 from api.reviews.repository import ReviewQuery, ReviewState
 from api.reviews.schemas import DecisionCreate, ReviewPage, ReviewResponse
-from api.services import Wired
+from api.services import ServicesDep
 
 router = APIRouter(prefix="/v1/reviews", tags=["reviews"], route_class=AuthenticatedRoute)
-
-_COMMON: Final = (*REFUSALS, errors.InternalError, errors.DatabaseUnavailable, errors.InvalidRequest)
-_BODY: Final = (errors.MalformedJson, errors.BodyTooLarge, errors.UnsupportedMediaType)
-_PRIVATE: Final = {"Cache-Control": "no-store"}
-
-
-def _responses(about: str) -> dict[int | str, dict[str, Any]]:
-    return {200: {"description": about, "headers": RATE_HEADERS}}
 
 
 @router.get(
     "",
     operation_id="listReviews",
-    summary="List what sellers ask to have looked at",
+    summary="List reviews",
     response_model=ReviewPage,
-    responses=_responses("A page of reviews, newest first.") | problem_responses(*_COMMON),
+    responses=responses(200, "A page of reviews, newest first.", errors.InvalidRequest),
 )
 def list_reviews(
-    operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - says who may call
-    services: Wired,
+    operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - only checks the caller
+    services: ServicesDep,
     response: Response,
     *,
-    seller_id: Annotated[
-        SellerId | None, Query(description="Leave out all other sellers'.", examples=["S-000001"])
-    ] = None,
-    state: Annotated[ReviewState | None, Query(description="Leave out those in another state.")] = None,
+    seller_id: Annotated[SellerId | None, Query(description="Only of this seller.", examples=["S-000001"])] = None,
+    state: Annotated[ReviewState | None, Query(description="Only in this state.")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> ReviewPage:
-    """List disputes of figures and reviews of scores; each is to be decided within 30 days."""
+    """List disputes of figures and reviews of scores. Each must be decided within 30 days."""
     now = datetime.now(UTC)
     with transaction(services.engine) as connection:
-        after = resolve_cursor(cursor, lambda on: on if repository.is_listed(connection, on) else None)
-        found = repository.list_reviews(connection, ReviewQuery(seller_id, state, after, limit))
-    kept, following = paginate(found, limit, lambda each: PagePosition(each.opened_at, each.id))
-    response.headers.update(_PRIVATE)
-    return ReviewPage(items=[ReviewResponse.of(each, now) for each in kept], next_cursor=following)
+        after = resolve_cursor(cursor, lambda place: place if repository.is_listed(connection, place) else None)
+        rows = repository.list_reviews(connection, ReviewQuery(seller_id, state, after, limit))
+    items, next_cursor = paginate(rows, limit, lambda review: PagePosition(review.opened_at, review.id))
+    response.headers.update(NO_STORE)
+    return ReviewPage(items=[ReviewResponse.of(item, now) for item in items], next_cursor=next_cursor)
 
 
 @router.get(
@@ -62,39 +52,38 @@ def list_reviews(
     operation_id="getReview",
     summary="Read a review",
     response_model=ReviewResponse,
-    responses=_responses("The review as it stands.") | problem_responses(*_COMMON, errors.ReviewUnknown),
+    responses=responses(200, "The review.", errors.InvalidRequest, errors.ReviewUnknown),
 )
 def get_review(
-    operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - says who may call
-    services: Wired,
+    operator: Annotated[Operator, require_scope(Scope.REVIEWS_READ)],  # noqa: ARG001 - only checks the caller
+    services: ServicesDep,
     review_id: ReviewId,
     response: Response,
 ) -> ReviewResponse:
-    """Return a review as it stands now."""
+    """Return a review in its current state."""
     with transaction(services.engine) as connection:
-        found = service.find_review(connection, str(review_id))
-    response.headers.update(_PRIVATE)
-    return ReviewResponse.of(found, datetime.now(UTC))
+        review = service.find_review(connection, str(review_id))
+    response.headers.update(NO_STORE)
+    return ReviewResponse.of(review, datetime.now(UTC))
 
 
 @router.post(
     "/{review_id}/take",
     operation_id="takeReview",
-    summary="Take a review up",
+    summary="Assign a review to yourself",
     response_model=ReviewResponse,
-    responses=_responses("The review, taken up.")
-    | problem_responses(*_COMMON, errors.ReviewUnknown, errors.ReviewDecided),
+    responses=responses(200, "The assigned review.", errors.InvalidRequest, errors.ReviewUnknown, errors.ReviewDecided),
 )
 def take_review(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     review_id: ReviewId,
     response: Response,
 ) -> ReviewResponse:
-    """Say that one looks at it; the seller sees that. One that another operator has is taken over."""
-    taken = service.assign(services, str(review_id), operator.id)
-    response.headers.update(_PRIVATE)
-    return ReviewResponse.of(taken, datetime.now(UTC))
+    """Assign a review to the calling operator, also if another one has it. The seller sees that it is in review."""
+    review = service.assign(services, str(review_id), operator.id)
+    response.headers.update(NO_STORE)
+    return ReviewResponse.of(review, datetime.now(UTC))
 
 
 @router.post(
@@ -102,10 +91,11 @@ def take_review(
     operation_id="decideReview",
     summary="Decide a review",
     response_model=ReviewResponse,
-    responses=_responses("The review, decided.")
-    | problem_responses(
-        *_COMMON,
-        *_BODY,
+    responses=responses(
+        200,
+        "The decided review.",
+        *BODY_PROBLEMS,
+        errors.InvalidRequest,
         errors.ReviewUnknown,
         errors.ReviewDecided,
         errors.SellerUnknown,
@@ -116,16 +106,16 @@ def take_review(
 )
 def decide_review(
     operator: Annotated[Operator, require_scope(Scope.REVIEWS_WRITE)],
-    services: Wired,
+    services: ServicesDep,
     review_id: ReviewId,
-    given: DecisionCreate,
+    decision: DecisionCreate,
     response: Response,
 ) -> ReviewResponse:
-    """Decide, once and with a reason, which the seller reads and the ledger keeps.
+    """Decide a review with a reason, which the seller reads and the ledger records. A decision is final.
 
-    A corrected figure holds for the data of this midnight: the seller is scored anew with it at once, and the new score
-    names the one that it takes the place of.
+    A correction applies to the data of the current midnight. The seller gets a new score with it at once, which refers
+    to the score that it replaces.
     """
-    decided = service.decide_review(services, str(review_id), operator.id, given.decision)
-    response.headers.update(_PRIVATE)
-    return ReviewResponse.of(decided, datetime.now(UTC))
+    review = service.decide_review(services, str(review_id), operator.id, decision.decision)
+    response.headers.update(NO_STORE)
+    return ReviewResponse.of(review, datetime.now(UTC))

@@ -1,7 +1,4 @@
-"""How a decision is written in the chain of the service's own, sealed under the seller's key like scores.
-
-Holds the tables of reviews and of corrections, and the scores that follow, against the decisions in the ledger.
-"""
+"""Ledger entries of decisions, and the check of reviews, corrections and new scores against them."""
 
 from __future__ import annotations
 
@@ -11,8 +8,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection
 
-from api.ledger import chain
-from api.ledger.chain import DECISION, SELF_CHAIN, Header, LedgerFault, format_timestamp
+from api.kit.fields import format_timestamp
+from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
 from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
 from api.reviews.repository import Review, ReviewOutcome, reviews
 from api.scores.inputs import Correction, corrections
@@ -22,7 +19,7 @@ from scoring.canonical import canonical_json
 def decision_entry(
     review: Review, by: str, outcome: ReviewOutcome, reason: str, correction: Correction | None
 ) -> bytes:
-    """Return what the ledger keeps of a decision; its moment is that of the row."""
+    """Return the ledger content of a decision."""
     figure = None
     if correction is not None:
         figure = {
@@ -61,127 +58,124 @@ _FIELDS: Final = (
     "outcome",
     "reason",
 )
-
-
 _FIGURE: Final = ("feature", "as_of", "found", "value")
-
-
 _UNDECIDED: Final = ("decided_at", "decided_by", "outcome", "reason", "new_score_id")
-
-
 _Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _RecordedDecision:
-    """A decision as its row of the ledger tells it, and the score that names it, where one that can be read does."""
+    """A decision as the ledger records it, and the readable score that refers to it, if any."""
 
     header: Header
-    told: Mapping[str, Any]
+    fields: Mapping[str, Any]
     score_id: str | None = None
 
     @property
     def review(self) -> _Row:
-        """What the table of reviews must hold."""
-        return {**{name: self.told[name] for name in _FIELDS}, "decided_at": self.header.recorded_at}
+        """The expected row of the table of reviews."""
+        return {**{name: self.fields[name] for name in _FIELDS}, "decided_at": self.header.recorded_at}
 
     @property
     def correction(self) -> _Row | None:
-        """What the table of corrections must hold, None where nothing was corrected."""
-        figure = self.told["correction"]
+        """The expected row of the table of corrections; None if nothing was corrected."""
+        figure = self.fields["correction"]
         if figure is None:
             return None
-        same = {"seller_id": self.told["seller_id"], "corrected_at": self.header.recorded_at}
+        same = {"seller_id": self.fields["seller_id"], "corrected_at": self.header.recorded_at}
         return {**{name: figure[name] for name in _FIGURE}, **same}
 
 
 @dataclass
 class ReviewCheck:
-    """Each decision against its review and its correction; each score that a review led to against the decision.
+    """Compares each decision with its review and correction, and each new score with its decision.
 
-    A review that waits for its decision is in no row; whoever was erased is in no table.
+    A review without a decision has no ledger row; an erased seller has no rows in the tables.
 
-    Example: `verify(engine, ledger, [IndexCheck(ring.jwks), ReviewCheck()])`.
+    Example: `verify(engine, ledger, [ScoreIndexCheck(ring.jwks), ReviewCheck()])`.
     """
 
-    _known: dict[str, _RecordedDecision] = field(default_factory=dict)
+    _decisions: dict[str, _RecordedDecision] = field(default_factory=dict)
 
-    def batch(self, connection: Connection, looked: Sequence[CheckedRow]) -> Iterator[LedgerFault]:  # noqa: ARG002
-        """Yield what is wrong with decisions, and with scores that name a review, in these rows."""
-        for each in looked:
-            yield from check_row(self, _VIEWS, each)
+    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:  # noqa: ARG002
+        """Yield the faults of decisions, and of scores that refer to a review, in these rows."""
+        for row in rows:
+            yield from check_row(self, _CHECKS, row)
 
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
-        """Yield where the tables differ from the ledger."""
-        asked = {each.pop("id"): each for each in stored_rows(connection, reviews)}
-        figures = {each.pop("review_id"): each for each in stored_rows(connection, corrections)}
-        for review_id, decided in self._known.items():
-            header = decided.header
-            review, figure = asked.pop(review_id, None), figures.pop(review_id, None)
-            for what in (*_of_review(decided, review), *_of_correction(decided, figure)):
-                yield LedgerFault(header.chain, header.position, what)
-        for review in asked.values():
+        """Yield the differences between the tables and the ledger."""
+        review_rows = {row.pop("id"): row for row in stored_rows(connection, reviews)}
+        correction_rows = {row.pop("review_id"): row for row in stored_rows(connection, corrections)}
+        for review_id, decision in self._decisions.items():
+            header = decision.header
+            review, correction = review_rows.pop(review_id, None), correction_rows.pop(review_id, None)
+            for fault in (*_review_faults(decision, review), *_correction_faults(decision, correction)):
+                yield LedgerFault(header.chain, header.position, fault)
+        for review in review_rows.values():
             if any(review[name] is not None for name in _UNDECIDED):
-                yield LedgerFault(SELF_CHAIN, 0, "the table of reviews holds a decision that the ledger does not")
-        for _ in figures:
-            yield LedgerFault(SELF_CHAIN, 0, "the table of corrections holds one that the ledger does not")
+                yield LedgerFault(SELF_CHAIN, 0, "the table of reviews has a decision that is not in the ledger")
+        for _ in correction_rows:
+            yield LedgerFault(SELF_CHAIN, 0, "the table of corrections has a correction that is not in the ledger")
 
     def decision(self, header: Header, content: Mapping[str, Any]) -> str | None:
-        """Return what is wrong with the row of a decision."""
-        decided = _RecordedDecision(header, content)
-        # a content that tells less than a decision does fails here
-        missing = decided.review["outcome"] == ReviewOutcome.CORRECTED and decided.correction is None
-        if content["review_id"] in self._known:
+        """Return the fault of the row of a decision, or None."""
+        decision = _RecordedDecision(header, content)
+        # raises if a field of a decision is missing
+        missing = decision.review["outcome"] == ReviewOutcome.CORRECTED and decision.correction is None
+        if content["review_id"] in self._decisions:
             return "the review is decided twice"
-        self._known[content["review_id"]] = decided
+        self._decisions[content["review_id"]] = decision
         if header.chain != SELF_CHAIN:
             return "the decision is in the chain of a bank"
-        return "the decision corrects a figure and names none" if missing else None
+        return "the decision is a correction without a figure" if missing else None
 
     def score(self, header: Header, content: Mapping[str, Any]) -> str | None:
-        """Return what is wrong with a score that names a review."""
+        """Return the fault of a score that refers to a review, or None."""
         envelope = content["envelope"]
         if "review_id" not in envelope:
             return None
-        known = self._known.get(envelope["review_id"])
-        if known is None or known.header.subject != header.subject or known.header.chain != header.chain:
-            return "the score names a review of which no decision about its seller stands before"
-        if known.correction is None:
-            return "the score names a review by which nothing was corrected"
-        if known.score_id is not None:
-            return "the review led to another score before"
-        self._known[envelope["review_id"]] = _RecordedDecision(known.header, known.told, envelope["id"])
+        decision = self._decisions.get(envelope["review_id"])
+        if decision is None or (decision.header.subject, decision.header.chain) != (header.subject, header.chain):
+            return "the score refers to a review without an earlier decision about its seller"
+        if decision.correction is None:
+            return "the score refers to a review without a correction"
+        if decision.score_id is not None:
+            return "the review already has another new score"
+        self._decisions[envelope["review_id"]] = _RecordedDecision(decision.header, decision.fields, envelope["id"])
         return None
 
 
-_VIEWS: Final[Mapping[str, LedgerCheck]] = {DECISION: ReviewCheck.decision, chain.SCORE: ReviewCheck.score}
+_CHECKS: Final[Mapping[str, LedgerCheck]] = {
+    EntryKind.DECISION: ReviewCheck.decision,
+    EntryKind.SCORE: ReviewCheck.score,
+}
 
 
-def _of_review(decided: _RecordedDecision, found: _Row | None) -> Iterator[str]:
-    if found is None:
-        yield "the table of reviews does not hold the decided review"
+def _review_faults(decision: _RecordedDecision, row: _Row | None) -> Iterator[str]:
+    if row is None:
+        yield "the decided review is missing in the table of reviews"
         return
-    expected = decided.review
-    # the content of a score is dropped after its time; that there is one still stands
-    if decided.correction is None or decided.score_id is not None:
-        expected["new_score_id"] = decided.score_id
-    yield from _differing("reviews", expected, found)
-    if decided.correction is not None and found["new_score_id"] is None:
-        yield "the review corrected a figure and names no score that followed"
+    expected = decision.review
+    # the content of a score may be dropped after its retention period; its row is still there
+    if decision.correction is None or decision.score_id is not None:
+        expected["new_score_id"] = decision.score_id
+    yield from _differences("reviews", expected, row)
+    if decision.correction is not None and row["new_score_id"] is None:
+        yield "the review corrected a figure, but has no new score"
 
 
-def _of_correction(decided: _RecordedDecision, found: _Row | None) -> Iterator[str]:
-    expected = decided.correction
+def _correction_faults(decision: _RecordedDecision, row: _Row | None) -> Iterator[str]:
+    expected = decision.correction
     if expected is None:
-        if found is not None:
-            yield "the table of corrections holds a figure that the decision did not correct"
-    elif found is None:
-        yield "the table of corrections does not hold the corrected figure"
+        if row is not None:
+            yield "the table of corrections has a figure that the decision did not correct"
+    elif row is None:
+        yield "the corrected figure is missing in the table of corrections"
     else:
-        yield from _differing("corrections", expected, found)
+        yield from _differences("corrections", expected, row)
 
 
-def _differing(table: str, expected: _Row, found: _Row) -> Iterator[str]:
-    differing = sorted(name for name, value in expected.items() if found[name] != value)
+def _differences(table: str, expected: _Row, row: _Row) -> Iterator[str]:
+    differing = sorted(name for name, value in expected.items() if row[name] != value)
     if differing:
         yield f"the table of {table} differs from the ledger in {', '.join(differing)}"

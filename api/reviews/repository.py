@@ -1,4 +1,4 @@
-"""The tables of reviews and of corrected figures; erasing a seller removes their rows, decisions stay on the ledger."""
+"""The table of reviews. Erasing a seller deletes their rows; decisions stay in the ledger."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Index,
-    Row,
     String,
     Table,
     Text,
     bindparam,
     delete,
     func,
-    insert,
     select,
     update,
 )
 
-from api.kit.database import UtcDateTime, metadata
+from api.kit.database import UtcDateTime, insert_row, metadata, row_to
 from api.kit.pagination import PagePosition, after_position
 from api.scores.inputs import Correction, corrections
 
@@ -53,14 +51,14 @@ reviews = Table(
 
 
 class ReviewKind(StrEnum):
-    """What is asked: that a figure is wrong, or that a person looks at the score."""
+    """Kind of a review: of a disputed figure, or of the whole score."""
 
     DISPUTE = "dispute"
     REVIEW = "review"
 
 
 class ReviewState(StrEnum):
-    """How far it has come."""
+    """State of a review."""
 
     OPEN = "open"
     IN_REVIEW = "in_review"
@@ -68,7 +66,7 @@ class ReviewState(StrEnum):
 
 
 class ReviewOutcome(StrEnum):
-    """What was decided: the figure was wrong and is corrected, or what there is stands."""
+    """Outcome of a decision: a figure was corrected, or nothing changes."""
 
     CORRECTED = "corrected"
     CONFIRMED = "confirmed"
@@ -76,7 +74,7 @@ class ReviewOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One thing to be looked at; `feature` is the figure that it is about, `score_id` the score that was shown."""
+    """A review; `feature` is the disputed figure, `score_id` the seller's score at that time."""
 
     id: str
     seller_id: str
@@ -96,19 +94,22 @@ class Review:
 
     @property
     def state(self) -> ReviewState:
-        """How far it has come."""
+        """The current state."""
         if self.decided_at is not None:
             return ReviewState.DECIDED
         return ReviewState.OPEN if self.taken_at is None else ReviewState.IN_REVIEW
 
     def overdue(self, now: datetime) -> bool:
-        """Return whether it should have been decided by now."""
+        """Return whether the deadline has passed without a decision."""
         return self.decided_at is None and now >= self.due_at
+
+
+_to_review = row_to(Review)
 
 
 @dataclass(frozen=True, slots=True)
 class ReviewQuery:
-    """Which reviews to list; None leaves a condition out. `oldest_first` is the order of the queue."""
+    """A page of reviews; None is no condition. `oldest_first` is the order of the operators' list."""
 
     seller_id: str | None
     state: ReviewState | None
@@ -117,9 +118,7 @@ class ReviewQuery:
     oldest_first: bool = False
 
 
-# built once: making a statement takes longer than running it
-
-
+# built once: building a statement takes longer than running it
 _LATEST: Final = (
     select(reviews)
     .where(reviews.c.seller_id == bindparam("seller"))
@@ -129,67 +128,64 @@ _LATEST: Final = (
 
 
 def insert_review(connection: Connection, review: Review) -> None:
-    """Store a review under its id, which is new."""
-    values = {name: getattr(review, name) for name in reviews.c.keys()}  # noqa: SIM118 - names, not columns
-    connection.execute(insert(reviews).values(**values))
+    """Store a review under a new ID."""
+    insert_row(connection, reviews, review)
 
 
 def select_review(connection: Connection, review_id: str) -> Review | None:
-    """Return the review with the id, or None."""
-    found = connection.execute(select(reviews).where(reviews.c.id == review_id)).one_or_none()
-    return None if found is None else _review(found)
+    """Return the review with the ID, or None."""
+    return _to_review(connection.execute(select(reviews).where(reviews.c.id == review_id)).one_or_none())
 
 
 def is_listed(connection: Connection, place: PagePosition) -> bool:
-    """Return whether a review stands at a place in the list of all."""
-    found = select_review(connection, place.id)
-    return found is not None and found.opened_at == place.moment
+    """Return whether a review is at a position in the list."""
+    review = select_review(connection, place.id)
+    return review is not None and review.opened_at == place.moment
 
 
 def undecided(connection: Connection, seller_id: str) -> Sequence[Review]:
-    """Return the seller's reviews that wait for a decision."""
-    wanted = select(reviews).where(reviews.c.seller_id == seller_id, reviews.c.decided_at.is_(None))
-    return [_review(found) for found in connection.execute(wanted.order_by(reviews.c.opened_at))]
+    """Return the seller's reviews without a decision."""
+    query = select(reviews).where(reviews.c.seller_id == seller_id, reviews.c.decided_at.is_(None))
+    return [_to_review(row) for row in connection.execute(query.order_by(reviews.c.opened_at))]
 
 
 def update_review(connection: Connection, review_id: str, **values: Any) -> None:
-    """Write what became of a review."""
+    """Update columns of a review."""
     connection.execute(update(reviews).where(reviews.c.id == review_id).values(**values))
 
 
 def latest(connection: Connection, seller_id: str, most: int) -> Sequence[Review]:
-    """Return so many of the seller's reviews, latest first."""
-    return [_review(found) for found in connection.execute(_LATEST, {"seller": seller_id, "most": most})]
+    """Return the seller's latest reviews, at most `most`, latest first."""
+    return [_to_review(row) for row in connection.execute(_LATEST, {"seller": seller_id, "most": most})]
 
 
-def list_reviews(connection: Connection, wanted: ReviewQuery) -> Sequence[Review]:
-    """Return a page of reviews, and one more where there is a next page."""
-    conditions = [] if wanted.seller_id is None else [reviews.c.seller_id == wanted.seller_id]
-    if wanted.state is not None:
-        conditions.append(_STATES[wanted.state])
-    if wanted.after is not None:
-        conditions.append(after_position(reviews.c.opened_at, reviews.c.id, wanted.after))
-    order = [reviews.c.opened_at, reviews.c.id] if wanted.oldest_first else _NEWEST
-    query = select(reviews).where(*conditions).order_by(*order).limit(wanted.limit + 1)
-    return [_review(found) for found in connection.execute(query)]
+def list_reviews(connection: Connection, query: ReviewQuery) -> Sequence[Review]:
+    """Return a page of reviews, and one more if there is a next page."""
+    conditions = [] if query.seller_id is None else [reviews.c.seller_id == query.seller_id]
+    if query.state is not None:
+        conditions.append(_STATES[query.state])
+    if query.after is not None:
+        conditions.append(after_position(reviews.c.opened_at, reviews.c.id, query.after))
+    order = [reviews.c.opened_at, reviews.c.id] if query.oldest_first else _NEWEST
+    statement = select(reviews).where(*conditions).order_by(*order).limit(query.limit + 1)
+    return [_to_review(row) for row in connection.execute(statement)]
 
 
 def counts(connection: Connection, now: datetime) -> tuple[int, int]:
-    """Return how many reviews wait for a decision, and how many of them are overdue."""
+    """Return the number of reviews without a decision, and of overdue ones among them."""
     waiting = reviews.c.decided_at.is_(None)
-    wanted = select(func.count(), func.count().filter(reviews.c.due_at <= now)).where(waiting)
-    total, late = connection.execute(wanted).one()
+    query = select(func.count(), func.count().filter(reviews.c.due_at <= now)).where(waiting)
+    total, late = connection.execute(query).one()
     return int(total), int(late)
 
 
 def insert_correction(connection: Connection, correction: Correction) -> None:
-    """Store how a figure is to be."""
-    values = {name: getattr(correction, name) for name in corrections.c.keys()}  # noqa: SIM118 - names, not columns
-    connection.execute(insert(corrections).values(**values))
+    """Store a correction."""
+    insert_row(connection, corrections, correction)
 
 
 def delete_reviews(connection: Connection, seller_id: str) -> int:
-    """Remove a seller's reviews and corrections, and return how many reviews there were."""
+    """Delete a seller's reviews and corrections, and return the number of reviews."""
     connection.execute(delete(corrections).where(corrections.c.seller_id == seller_id))
     return connection.execute(delete(reviews).where(reviews.c.seller_id == seller_id)).rowcount
 
@@ -202,13 +198,3 @@ _STATES: Final[dict[ReviewState, ColumnElement[bool]]] = {
     ReviewState.IN_REVIEW: reviews.c.decided_at.is_(None) & reviews.c.taken_at.is_not(None),
     ReviewState.DECIDED: reviews.c.decided_at.is_not(None),
 }
-
-
-_KIND_AT, _OUTCOME_AT = 2, 12
-
-
-def _review(found: Row[Any]) -> Review:
-    values = list(found)
-    values[_KIND_AT] = ReviewKind(values[_KIND_AT])
-    values[_OUTCOME_AT] = None if values[_OUTCOME_AT] is None else ReviewOutcome(values[_OUTCOME_AT])
-    return Review(*values)

@@ -1,4 +1,4 @@
-"""Reviews on the wire; answers in which no field has a default."""
+"""Schemas of reviews; response fields have no defaults."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.ledger.chain import format_timestamp
+from api.kit.fields import copy_fields
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision
 
@@ -17,7 +17,7 @@ _SCORE = "0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"
 
 
 class DecisionCreate(BaseModel):
-    """What an operator decides; with `corrected`, what the figure is to be."""
+    """An operator's decision; with `corrected`, the correct value."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -26,72 +26,59 @@ class DecisionCreate(BaseModel):
         },
     )
 
-    outcome: ReviewOutcome = Field(description="`corrected`: a figure was wrong; `confirmed`: what there is stands.")
+    outcome: ReviewOutcome = Field(description="`corrected`: a figure was wrong. `confirmed`: no change.")
     reason: str = Field(
-        min_length=1, max_length=LONGEST_STATEMENT, description="Why; the seller reads it, and the ledger keeps it."
+        min_length=1, max_length=LONGEST_STATEMENT, description="Reason. The seller reads it and the ledger records it."
     )
     feature: str | None = Field(
-        default=None, max_length=100, description="The figure that is corrected; the disputed one where left out."
+        default=None, max_length=100, description="Feature to correct; the disputed one if left out."
     )
     value: float | None = Field(
-        default=None, allow_inf_nan=False, description="What the figure is to be, in the unit of the feature."
+        default=None, allow_inf_nan=False, description="Correct value, in the unit of the feature."
     )
 
     @model_validator(mode="after")
     def _value_where_corrected(self) -> Self:
         if (self.outcome is ReviewOutcome.CORRECTED) is (self.value is None):
-            raise PydanticCustomError("review", "Give a value with `corrected`, and none with `confirmed`")
+            raise PydanticCustomError("review", "Send a value with `corrected`, and none with `confirmed`")
         return self
 
     @property
     def decision(self) -> Decision:
-        """What is to be recorded."""
+        """The decision to record."""
         return Decision(self.outcome, self.reason, self.feature, self.value)
 
 
 class ReviewResponse(BaseModel):
-    """Something that a seller asked to have looked at, and what became of it."""
+    """A review that a seller requested, and its state."""
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str = Field(description="Id of the review.", examples=[_ID])
-    seller_id: str = Field(description="Who asks.", examples=["S-000001"])
-    kind: ReviewKind = Field(description="`dispute` of a figure, or `review` of the score by a person.")
-    feature: str | None = Field(description="The disputed figure.", examples=["return_rate_90d"])
-    score_id: str | None = Field(description="The seller's own score at that time.", examples=[_SCORE])
-    statement: str = Field(description="What the seller says.", examples=["Two returns were counted twice."])
-    state: ReviewState = Field(description="How far it has come by now.")
-    opened_at: str = Field(description="When it was asked, UTC.", examples=["2026-02-01T09:30:00.000000Z"])
-    due_at: str = Field(description="By when it must be decided, UTC.", examples=["2026-03-03T09:30:00.000000Z"])
-    overdue: bool = Field(description="Whether it should have been decided by now.")
-    taken_by: str | None = Field(description="Who took it up.", examples=["operator-3f9c2a7d5e1b0846"])
-    decided_at: str | None = Field(description="When it was decided, UTC.", examples=["2026-02-03T12:00:00.000000Z"])
-    decided_by: str | None = Field(description="Who decided.", examples=["operator-3f9c2a7d5e1b0846"])
-    outcome: ReviewOutcome | None = Field(description="What was decided.")
-    reason: str | None = Field(description="Why.", examples=["The platform confirms it."])
-    new_score_id: str | None = Field(description="The score that was made with the corrected figure.", examples=[None])
+    id: str = Field(description="ID of the review.", examples=[_ID])
+    seller_id: str = Field(description="The requesting seller.", examples=["S-000001"])
+    kind: ReviewKind = Field(description="`dispute`: of a figure. `review`: of the score by a person.")
+    feature: str | None = Field(description="The disputed feature.", examples=["return_rate_90d"])
+    score_id: str | None = Field(description="ID of the seller's own score at that time.", examples=[_SCORE])
+    statement: str = Field(description="Statement of the seller.", examples=["Two returns were counted twice."])
+    state: ReviewState = Field(description="Current state.")
+    opened_at: str = Field(
+        description="When the seller requested the review, UTC.", examples=["2026-02-01T09:30:00.000000Z"]
+    )
+    due_at: str = Field(description="Deadline of the decision, UTC.", examples=["2026-03-03T09:30:00.000000Z"])
+    overdue: bool = Field(description="Whether the deadline has passed without a decision.")
+    taken_by: str | None = Field(description="The assigned operator.", examples=["operator-3f9c2a7d5e1b0846"])
+    decided_at: str | None = Field(
+        description="When the review was decided, UTC.", examples=["2026-02-03T12:00:00.000000Z"]
+    )
+    decided_by: str | None = Field(description="The operator who decided.", examples=["operator-3f9c2a7d5e1b0846"])
+    outcome: ReviewOutcome | None = Field(description="The outcome.")
+    reason: str | None = Field(description="Reason of the decision.", examples=["The platform confirms it."])
+    new_score_id: str | None = Field(description="ID of the score with the corrected figure.", examples=[None])
 
     @classmethod
     def of(cls, review: Review, now: datetime) -> ReviewResponse:
-        """Show a review as it stands at a moment."""
-        return cls(
-            id=review.id,
-            seller_id=review.seller_id,
-            kind=review.kind,
-            feature=review.feature,
-            score_id=review.score_id,
-            statement=review.statement,
-            state=review.state,
-            opened_at=format_timestamp(review.opened_at),
-            due_at=format_timestamp(review.due_at),
-            overdue=review.overdue(now),
-            taken_by=review.taken_by,
-            decided_at=None if review.decided_at is None else format_timestamp(review.decided_at),
-            decided_by=review.decided_by,
-            outcome=review.outcome,
-            reason=review.reason,
-            new_score_id=review.new_score_id,
-        )
+        """Return the response of a review at a time."""
+        return cls(**copy_fields(cls, review, overdue=review.overdue(now)))
 
 
 class ReviewPage(BaseModel):
@@ -101,5 +88,5 @@ class ReviewPage(BaseModel):
 
     items: list[ReviewResponse] = Field(description="The reviews of this page.")
     next_cursor: str | None = Field(
-        description="What `cursor` takes for the next page; null on the last.", examples=["WyIyMDI2LTAyLTAx"]
+        description="Cursor of the next page; null on the last page.", examples=["WyIyMDI2LTAyLTAx"]
     )

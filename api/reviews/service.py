@@ -1,20 +1,19 @@
-"""Open, take up and decide reviews. A decision, its reason and the score that follows are on the ledger together."""
+"""Reviews: open, assign and decide. The ledger records a decision together with its reason and the new score."""
 
 from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import Connection
 
 from api.errors import InvalidRequest, ReviewDecided, ReviewUnknown, TooManyReviews
 from api.kit.database import transaction
-from api.ledger import chain
-from api.ledger.chain import SELF_CHAIN
+from api.kit.fields import Clock, utc_now
+from api.ledger.chain import SELF_CHAIN, EntryKind
 from api.ledger.store import EntryDraft
 from api.reviews import ledger_entries, repository
 from api.reviews.repository import Review, ReviewKind, ReviewOutcome
@@ -24,21 +23,14 @@ from api.scores.issuance import ScoreDraft
 from api.scores.repository import StoredScore
 from api.services import Services
 
-ANSWERED_WITHIN: Final = timedelta(days=30)
+DEADLINE: Final = timedelta(days=30)
 MOST_OPEN: Final = 10
 LONGEST_STATEMENT: Final = 2_000
-
-Clock = Callable[[], datetime]
-
-
-def utc_now() -> datetime:
-    """Return the moment, UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class ReviewDraft:
-    """What a seller asks to have looked at: a figure, or where there is none the score as a whole."""
+    """A review to open: of a figure, or of the whole score if `feature` is None."""
 
     seller_id: str
     feature: str | None
@@ -48,7 +40,7 @@ class ReviewDraft:
 
 @dataclass(frozen=True)
 class Decision:
-    """What an operator decides; where it corrects, `feature` is the figure and `value` what it is to be."""
+    """An operator's decision; for a correction, `feature` and `value` are the corrected figure."""
 
     outcome: ReviewOutcome
     reason: str
@@ -56,34 +48,41 @@ class Decision:
     value: float | None = None
 
 
-def open_review(connection: Connection, services: Services, asked: ReviewDraft, clock: Clock = utc_now) -> Review:
-    """Open a review; a figure that is disputed already is answered with that dispute.
+def open_review(connection: Connection, services: Services, draft: ReviewDraft, clock: Clock = utc_now) -> Review:
+    """Open a review; if the figure is already disputed, return the open dispute.
 
     Args:
-        connection: of a transaction that writes; of one that holds the seller's session, where the seller asks, so
-            that nothing is asked in the name of one who was erased.
-        services: the parts.
-        asked: what is to be looked at.
-        clock: read once others wait, so that moments are in order.
+        connection: a writing transaction that has locked the seller's session, so that no review is opened for an
+            erased seller.
+        services: the services.
+        draft: the review to open.
+        clock: returns the current time; read under the lock, so that times are in order.
 
     Raises:
-        TooManyReviews: as many as may be are open.
-        InvalidRequest: there is no such figure, or nothing is said.
+        TooManyReviews: the seller has reached the limit of open reviews.
+        InvalidRequest: the figure is unknown, or the statement is empty or too long.
     """
-    statement = _decision_text(asked.statement, "statement", "Say in 1 to {} characters what is to be looked at")
-    if asked.feature is not None and asked.feature not in services.champion.bundle.sheet.names:
-        raise _not_allowed("feature", "There is no such figure")
-    # one after the other, so that they can be counted
-    services.ledger.hold(connection, SELF_CHAIN)
-    now, waiting = clock(), repository.undecided(connection, asked.seller_id)
-    same = next((each for each in waiting if asked.feature and each.feature == asked.feature), None)
+    statement = _require_text(draft.statement, "statement", "Describe the request in 1 to {} characters")
+    if draft.feature is not None and draft.feature not in services.champion.bundle.sheet.names:
+        raise _not_allowed("feature", f"Unknown figure '{draft.feature}'. Use the name of a feature of the model")
+    # the lock of the chain makes the count of open reviews exact
+    services.ledger.lock_chain(connection, SELF_CHAIN)
+    now, undecided = clock(), repository.undecided(connection, draft.seller_id)
+    same = next((item for item in undecided if draft.feature and item.feature == draft.feature), None)
     if same is not None:
         return same
-    if len(waiting) >= MOST_OPEN:
+    if len(undecided) >= MOST_OPEN:
         raise TooManyReviews
-    kind = ReviewKind.REVIEW if asked.feature is None else ReviewKind.DISPUTE
-    made = (str(uuid.uuid4()), asked.seller_id, kind, asked.feature, asked.score_id, statement)
-    review = Review(*made, now, now + ANSWERED_WITHIN)
+    review = Review(
+        id=str(uuid.uuid4()),
+        seller_id=draft.seller_id,
+        kind=ReviewKind.REVIEW if draft.feature is None else ReviewKind.DISPUTE,
+        feature=draft.feature,
+        score_id=draft.score_id,
+        statement=statement,
+        opened_at=now,
+        due_at=now + DEADLINE,
+    )
     repository.insert_review(connection, review)
     return review
 
@@ -92,25 +91,25 @@ def find_review(connection: Connection, review_id: str) -> Review:
     """Return a review.
 
     Raises:
-        ReviewUnknown: there is none under the id.
+        ReviewUnknown: there is no review with this ID.
     """
-    found = repository.select_review(connection, review_id)
-    if found is None:
+    review = repository.select_review(connection, review_id)
+    if review is None:
         raise ReviewUnknown
-    return found
+    return review
 
 
 def assign(services: Services, review_id: str, by: str, clock: Clock = utc_now) -> Review:
-    """Take a review up; who takes one up that another has takes it over.
+    """Assign a review to an operator, also if another operator has it.
 
     Raises:
-        ReviewUnknown: there is none under the id.
-        ReviewDecided: it was decided.
+        ReviewUnknown: there is no review with this ID.
+        ReviewDecided: the review is already decided.
     """
     with transaction(services.engine, writes=True) as connection:
-        # the seller before the chain, as everywhere
+        # the seller's key before the chain, the order of all locks
         services.ledger.seller(connection, find_review(connection, review_id).seller_id)
-        services.ledger.hold(connection, SELF_CHAIN)
+        services.ledger.lock_chain(connection, SELF_CHAIN)
         review = find_review(connection, review_id)
         if review.decided_at is not None:
             raise ReviewDecided
@@ -120,34 +119,34 @@ def assign(services: Services, review_id: str, by: str, clock: Clock = utc_now) 
 
 
 def decide_review(services: Services, review_id: str, by: str, decision: Decision, clock: Clock = utc_now) -> Review:
-    """Decide a review, and where a figure is corrected score the seller anew; recorded all together or not at all.
+    """Decide a review, and issue a new score if a figure is corrected, in one transaction.
 
-    The new score is made by the bundle in force, and names the review and the score that it takes the place of.
+    The current model issues the new score, which refers to the review and to the score that it replaces.
 
     Raises:
-        ReviewUnknown: there is none under the id.
-        ReviewDecided: it was decided already.
-        InvalidRequest: there is no reason, no such figure, or no finite value where one is to be corrected.
-        SellerUnknown: there are no figures of the seller that could be corrected.
+        ReviewUnknown: there is no review with this ID.
+        ReviewDecided: the review is already decided.
+        InvalidRequest: the reason is missing, or a correction has no known figure or no finite value.
+        SellerUnknown: there are no data of the seller to correct.
     """
-    reason = _decision_text(decision.reason, "reason", "Give the reason in 1 to {} characters; the seller reads it")
+    reason = _require_text(decision.reason, "reason", "Give a reason of 1 to {} characters for the seller")
     with transaction(services.engine, writes=True) as connection:
         seller_id = find_review(connection, review_id).seller_id
-        # the seller before the chain, as everywhere; whoever decides holds the chain, so a decision is made once
+        # the seller's key before the chain; under the lock of the chain a review is decided only once
         seller = services.ledger.seller(connection, seller_id)
-        services.ledger.hold(connection, SELF_CHAIN)
+        services.ledger.lock_chain(connection, SELF_CHAIN)
         review = find_review(connection, review_id)
         if review.decided_at is not None:
             raise ReviewDecided
         now = clock()
         correction = _correction(services, connection, review, decision, now)
         content = ledger_entries.decision_entry(review, by, decision.outcome, reason, correction)
-        services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, chain.DECISION, content, now))
+        services.ledger.append(connection, seller, EntryDraft(SELF_CHAIN, EntryKind.DECISION, content, now))
         score: StoredScore | None = None
         if correction is not None:
             repository.insert_correction(connection, correction)
-            made = _rescore(services, connection, review, now)
-            score = self_view.record(services, connection, seller, made, now)
+            draft = _rescore(services, connection, review, now)
+            score = self_view.record(services, connection, seller, draft, now)
         values: dict[str, Any] = {
             "taken_at": review.taken_at or now,
             "taken_by": review.taken_by or by,
@@ -169,10 +168,10 @@ def _correction(
     names = services.champion.bundle.sheet.names
     feature = decision.feature or review.feature
     if feature is None or feature not in names:
-        raise _not_allowed("feature", "Name the figure that is corrected")
+        raise _not_allowed("feature", "Select the figure to correct")
     if decision.value is None or not math.isfinite(decision.value):
-        raise _not_allowed("value", "Give what the figure is to be, a finite number")
-    stored = self_view.figures_of(services, connection, review.seller_id, now).stored
+        raise _not_allowed("value", "Enter the correct value as a finite number")
+    stored = self_view.latest_inputs(services, connection, review.seller_id, now).stored
     found = stored.values[names.index(feature)]
     as_of = stored.snapshot.as_of.isoformat()
     return Correction(review.id, review.seller_id, as_of, feature, found, float(decision.value), now)
@@ -180,16 +179,16 @@ def _correction(
 
 def _rescore(services: Services, connection: Connection, review: Review, now: datetime) -> ScoreDraft:
     before = self_view.latest_id(connection, review.seller_id)
-    named = {"review_id": review.id} | ({} if before is None else {"replaces": before})
-    return self_view.assessed(services, self_view.figures_of(services, connection, review.seller_id, now), **named)
+    fields = {"review_id": review.id} | ({} if before is None else {"replaces": before})
+    return self_view.draft(services, self_view.latest_inputs(services, connection, review.seller_id, now), **fields)
 
 
-def _decision_text(text: str, field: str, rule: str) -> str:
-    # browsers send line ends as two characters and count one; what is no text, no database keeps
-    said = text.replace("\r\n", "\n").strip()
-    if not said or len(said) > LONGEST_STATEMENT or "\0" in said:
+def _require_text(text: str, field: str, rule: str) -> str:
+    # browsers send a line end as two characters but count one; databases reject NUL characters
+    text = text.replace("\r\n", "\n").strip()
+    if not text or len(text) > LONGEST_STATEMENT or "\0" in text:
         raise _not_allowed(field, rule.format(LONGEST_STATEMENT))
-    return said
+    return text
 
 
 def _not_allowed(field: str, message: str) -> InvalidRequest:

@@ -1,1 +1,1 @@
-"""Scores: made from the seller's latest vector, stored, and read back byte for byte."""
+"""Scores: issued from the seller's latest vector, stored in the ledger, and read back byte for byte."""

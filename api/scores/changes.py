@@ -1,146 +1,127 @@
-"""Why a bank's score of a seller is not what an earlier one was; both as they were given, none made again but one.
+"""Comparison of a bank's score with an earlier score of the same seller: points by feature and by model.
 
-Where two models made them, the earlier figures are scored by the later one: that is the only thing worked out here.
+Both scores are read as stored. If two models issued them, the later model also scores the earlier values.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import Final
 
 from api.errors import LedgerDamaged, ScoreErased, ScoreNotReplayable, ScoresNotComparable, ScoreUnknown
 from api.kit.database import transaction
 from api.models.bundle_store import find_bundle
 from api.scores import repository
-from api.scores.envelope import parse_assessment
 from api.scores.inputs import parse_vector
 from api.scores.repository import ScoreRow, StoredScore, open_score
 from api.scores.schemas import Basis, Compared, FeatureMoved, ScoreChanges
 from api.services import Services
 from scoring import Assessment, Changes, ScoringError, assess, changes
 
-_BASIS_TEXTS: Final = {
-    Basis.SAME_MODEL: "The same model made both scores, so all of the difference is by feature.",
-    Basis.RESTATED: "Another model made the later score; by_model is what it says of the earlier figures, the rest is "
-    "by feature.",
-    Basis.MODEL_ONLY: "The later model cannot score the earlier figures, so all of the difference is the model's.",
-    Basis.NO_NUMBER: "A score without a number has no points, so there is no difference to tell.",
+_STATEMENTS: Final = {
+    Basis.SAME_MODEL: "The same model issued both scores, so the features explain the whole difference.",
+    Basis.RESTATED: "Two models issued the scores. by_model is the difference that the later model makes for the "
+    "earlier values; the features explain the rest.",
+    Basis.MODEL_ONLY: "The later model cannot score the earlier values, so the model explains the whole difference.",
+    Basis.NO_NUMBER: "One of the scores has no number, so there is no difference in points.",
 }
 
 
-@dataclass(frozen=True)
-class _OpenedScore:
-    """A stored score and the assessment in it."""
-
-    stored: StoredScore
-    assessment: Assessment
-
-    @classmethod
-    def of(cls, stored: StoredScore) -> _OpenedScore:
-        return cls(stored, parse_assessment(stored.body))
-
-
 def compare_scores(services: Services, bank_id: str, score_id: str, since: str) -> ScoreChanges:
-    """Compare a stored score of a bank with an earlier one of the same seller.
+    """Compare a stored score of a bank with an earlier score of the same seller.
 
     Args:
-        services: the parts.
-        bank_id: whose scores both are.
-        score_id: of the later one.
-        since: id of the earlier one.
+        services: the services.
+        bank_id: the bank of both scores.
+        score_id: ID of the later score.
+        since: ID of the earlier score.
 
     Raises:
-        ScoreUnknown: there is no such score, or it is another bank's.
+        ScoreUnknown: the bank has no such score.
         ScoreErased: the seller was erased.
-        ScoresNotComparable: they are of two sellers, or `since` is not the earlier one.
-        BundleNotKept: the later model, which must score the earlier figures, is gone or damaged.
-        ScoreNotReplayable: the earlier inputs do not meet it although they should.
-        LedgerDamaged: what is stored is not what was.
-        DatabaseUnavailable: the database does not answer.
+        ScoresNotComparable: the scores are of two sellers, or `since` is not the earlier score.
+        BundleNotKept: the bundle of the later model is missing or damaged.
+        ScoreNotReplayable: the later model cannot score the earlier inputs.
+        LedgerDamaged: a stored score does not match its commitment.
+        DatabaseUnavailable: the database is not available.
     """
     with transaction(services.engine) as connection:
-        found = [repository.select_score(connection, bank_id, each) for each in (since, score_id)]
-    earlier, later = _find(found[0], "No score is stored under the id in `since`."), _find(found[1])
-    before, now = _open(services, earlier, "in `since`"), _open(services, later, "in the path")
-    _expect_in_order(before, now, earlier.index.position, later.index.position)
+        earlier, later = (repository.select_score(connection, bank_id, name) for name in (since, score_id))
+    before = _open(services, earlier, "in `since`")
+    now = _open(services, later, "in the path")
+    _require_order(before, now)
     if before.assessment.score is None or now.assessment.score is None:
         return _response(before, now, Basis.NO_NUMBER, None)
-    restated = _restated(services, before, now)
-    basis = _basis(before, now, restated)
-    return _response(before, now, basis, changes(before.assessment, now.assessment, restated))
+    restated = _restate(services, before, now)
+    return _response(before, now, _basis(before, now, restated), changes(before.assessment, now.assessment, restated))
 
 
-def _find(kept: ScoreRow | None, otherwise: str | None = None) -> ScoreRow:
-    if kept is None:
-        raise ScoreUnknown(otherwise)
-    return kept
-
-
-def _open(services: Services, kept: ScoreRow, place: str) -> _OpenedScore:
+def _open(services: Services, row: ScoreRow | None, place: str) -> StoredScore:
+    if row is None:
+        raise ScoreUnknown(f"No score is stored under the ID {place}.")
     try:
-        return _OpenedScore.of(open_score(services.ledger, kept))
-    except ScoreErased as gone:
-        # of the same kind, since one that is past its time is told from one that was erased
-        raise type(gone)(f"It is the score {place} that cannot be read. {gone.detail}") from gone
+        return open_score(services.ledger, row)
+    except ScoreErased as error:
+        # keep the type: a score past retention is another problem than an erased one
+        raise type(error)(f"The score {place} cannot be read. {error.detail}") from error
 
 
-def _expect_in_order(before: _OpenedScore, now: _OpenedScore, earlier: int, later: int) -> None:
-    if before.stored.seller_id != now.stored.seller_id:
-        raise ScoresNotComparable("The two scores are of two sellers; give in `since` an earlier one of the same.")
-    if earlier >= later:
+def _require_order(before: StoredScore, now: StoredScore) -> None:
+    if before.seller_id != now.seller_id:
+        raise ScoresNotComparable("The two scores are of different sellers. Name an earlier score of the same seller.")
+    if before.fields["ledger"]["position"] >= now.fields["ledger"]["position"]:
         raise ScoresNotComparable(
-            "The score in `since` is not earlier than the one in the path; give the later one in the path, the "
+            "The score in `since` is not earlier than the score in the path. Put the later score in the path and the "
             "earlier one in `since`."
         )
     if now.assessment.as_of < before.assessment.as_of:
         raise ScoresNotComparable(
-            f"The later score rests on older data, as of {now.assessment.as_of}, than the one in `since`, as of "
-            f"{before.assessment.as_of}; changes lead from older data to newer."
+            f"The later score uses data as of {now.assessment.as_of}, which are older than the data of the score in "
+            f"`since`, as of {before.assessment.as_of}. Compare with a score on older data."
         )
 
 
-def _restated(services: Services, before: _OpenedScore, now: _OpenedScore) -> Assessment | None:
-    """Return what the later model says of the earlier figures; None where one model made both, or it cannot."""
-    one, other = before.assessment.versions, now.assessment.versions
-    if one.bundle == other.bundle or one.catalogue != other.catalogue:
+def _restate(services: Services, before: StoredScore, now: StoredScore) -> Assessment | None:
+    """Score the earlier values with the later model; None if the model is the same or the catalogues differ."""
+    earlier, later = before.assessment.versions, now.assessment.versions
+    if earlier.bundle == later.bundle or earlier.catalogue != later.catalogue:
         return None
-    bundle = find_bundle(services.champion, services.settings, now.stored.bundle)
+    bundle = find_bundle(services.champion, services.settings, now.bundle)
     try:
-        return assess(bundle, [parse_vector(json.loads(before.stored.inputs))])[0]
+        return assess(bundle, [parse_vector(json.loads(before.inputs))])[0]
     except ScoringError as error:
         raise ScoreNotReplayable from error
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
 
 
-def _basis(before: _OpenedScore, now: _OpenedScore, restated: Assessment | None) -> Basis:
-    if before.stored.bundle == now.stored.bundle:
+def _basis(before: StoredScore, now: StoredScore, restated: Assessment | None) -> Basis:
+    if before.bundle == now.bundle:
         return Basis.SAME_MODEL
     return Basis.MODEL_ONLY if restated is None or restated.score is None else Basis.RESTATED
 
 
-def _response(before: _OpenedScore, now: _OpenedScore, basis: Basis, found: Changes | None) -> ScoreChanges:
+def _response(before: StoredScore, now: StoredScore, basis: Basis, moved: Changes | None) -> ScoreChanges:
     return ScoreChanges(
-        seller_id=now.stored.seller_id,
+        seller_id=now.seller_id,
         before=_compared(before),
         now=_compared(now),
         basis=basis,
-        statement=_BASIS_TEXTS[basis],
-        difference=None if found is None else found.now - found.before,
-        by_model=None if found is None else found.by_model,
-        features=[] if found is None else [FeatureMoved(**vars(each)) for each in found.features],
+        statement=_STATEMENTS[basis],
+        difference=None if moved is None else moved.now - moved.before,
+        by_model=None if moved is None else moved.by_model,
+        features=[] if moved is None else [FeatureMoved(**vars(feature)) for feature in moved.features],
     )
 
 
-def _compared(told: _OpenedScore) -> Compared:
-    assessment = told.assessment
+def _compared(score: StoredScore) -> Compared:
+    assessment = score.assessment
     return Compared(
-        id=told.stored.id,
-        scored_at=json.loads(told.stored.body)["scored_at"],
+        id=score.id,
+        scored_at=score.fields["scored_at"],
         as_of=assessment.as_of,
         outcome=assessment.outcome,
         score=assessment.score,
         band=assessment.band,
-        bundle=told.stored.bundle,
+        bundle=score.bundle,
     )

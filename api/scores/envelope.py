@@ -1,11 +1,7 @@
-"""How a score is written: what the ledger keeps of it, and the answer that is made of that and of the row's place.
+"""Envelope of a score: the content of its ledger row, the signed response, and the assessment in it.
 
-The answer is the envelope, the place in the ledger, and a receipt over both; a head cannot be inside of what it commits
-to, so the ledger keeps the envelope without them.
-
-The assessment in a stored score, as the typed value that it was written from.
-
-Moments as a score says them, and whether it may still be relied on.
+The response is the envelope, the position in the ledger, and a receipt over both. The ledger stores the envelope
+without them, because the head of a row is computed from its content.
 """
 
 from __future__ import annotations
@@ -28,7 +24,7 @@ from scoring.canonical import canonical_json
 
 
 def content(bundle: str, envelope: Mapping[str, bytes], inputs: bytes) -> bytes:
-    """Return what the ledger keeps: canonical JSON of the bundle's digest, the envelope and the inputs.
+    """Return the content of a ledger row: canonical JSON of the bundle digest, the envelope and the inputs.
 
     Example: `content("sha256:9b02", {"id": b'"0b8f"'}, b"{}")` is
     `b'{"bundle":"sha256:9b02","envelope":{"id":"0b8f"},"inputs":{}}'`.
@@ -37,40 +33,40 @@ def content(bundle: str, envelope: Mapping[str, bytes], inputs: bytes) -> bytes:
 
 
 def signed_response(envelope: Mapping[str, bytes], row: Row, ring: KeyRing) -> tuple[bytes, str]:
-    """Return the answer with its receipt, and the receipt without its payload, as it is kept."""
-    payload = {**envelope, "ledger": _place(row)}
+    """Return the response with its receipt, and the receipt without its payload, which is stored."""
+    payload = {**envelope, "ledger": _position(row)}
     receipt = ring.sign(join_canonical(payload), RECEIPT)
     return join_canonical({**payload, "receipt": canonical_json(receipt)}), detach_payload(receipt)
 
 
-def rebuild_response(kept: Mapping[str, Any], row: Row, receipt: str) -> bytes:
+def rebuild_response(stored: Mapping[str, Any], row: Row, receipt: str) -> bytes:
     """Return the original response, from the content of the ledger row and the detached receipt."""
-    payload = _payload(kept, row)
+    payload = _payload(stored, row)
     return join_canonical({**payload, "receipt": canonical_json(attach_payload(receipt, join_canonical(payload)))})
 
 
-def signed_payload(kept: Mapping[str, Any], row: Row) -> bytes:
-    """Return what the receipt of a score is a signature of."""
-    return join_canonical(_payload(kept, row))
+def signed_payload(stored: Mapping[str, Any], row: Row) -> bytes:
+    """Return the payload that the receipt of a score signs."""
+    return join_canonical(_payload(stored, row))
 
 
-def parse_content(kept: bytes) -> dict[str, Any]:
-    """Return the content of a row of a score: `bundle`, `envelope` and `inputs`."""
-    found: dict[str, Any] = json.loads(kept)
-    return found
+def parse_content(content: bytes) -> dict[str, Any]:
+    """Return the content of a score's ledger row: `bundle`, `envelope` and `inputs`."""
+    fields: dict[str, Any] = json.loads(content)
+    return fields
 
 
-def _payload(kept: Mapping[str, Any], row: Row) -> dict[str, bytes]:
-    return {name: canonical_json(value) for name, value in kept["envelope"].items()} | {"ledger": _place(row)}
+def _payload(stored: Mapping[str, Any], row: Row) -> dict[str, bytes]:
+    return {name: canonical_json(value) for name, value in stored["envelope"].items()} | {"ledger": _position(row)}
 
 
-def _place(row: Row) -> bytes:
+def _position(row: Row) -> bytes:
     header = row.header
     return canonical_json({"chain": header.chain, "position": header.position, "head": row.head.hex()})
 
 
 def seal_receipt(key: bytes, score_id: str, receipt: str) -> bytes:
-    """Return a receipt as the index keeps it: a signature would let a guess of what it signs be confirmed."""
+    """Encrypt a receipt for the index. A plain signature would confirm a guess of the content that it signs."""
     return encrypt(key, receipt.encode("ascii"), _aad(score_id))
 
 
@@ -78,7 +74,7 @@ def open_receipt(key: bytes, score_id: str, sealed: bytes) -> str:
     """Return the receipt without its payload.
 
     Raises:
-        SealBrokenError: it was changed, or is of another score.
+        DecryptionError: the receipt was changed, or belongs to another score.
     """
     return decrypt(key, sealed, _aad(score_id)).decode("ascii")
 
@@ -88,41 +84,28 @@ def _aad(score_id: str) -> bytes:
 
 
 def parse_assessment(body: bytes) -> Assessment:
-    """Return the assessment that a score object holds.
+    """Return the assessment of a score object, as the typed value that was serialized.
 
-    Example: `serialize_assessment(assessment_of(score.body))` are bytes of `score.body`.
+    Example: `serialize_assessment(parse_assessment(score.body))` is a part of the bytes of `score.body`.
 
     Raises:
-        ScoreOfEarlierFormat: it was stored by an earlier version.
-        LedgerDamaged: it holds none.
+        ScoreOfEarlierFormat: an earlier version stored the score.
+        LedgerDamaged: the score object has no valid assessment.
     """
     try:
-        plain = json.loads(body)["assessment"]
-        require_format(plain)
-        found: Assessment = _adapter().validate_python(plain)
+        fields = json.loads(body)["assessment"]
+        require_format(fields)
+        assessment: Assessment = _adapter().validate_python(fields)
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise LedgerDamaged from error
-    return found
-
-
-def require_current(body: bytes) -> None:
-    """Check that a score object holds an assessment of this version.
-
-    Raises:
-        ScoreOfEarlierFormat: it was stored by an earlier version.
-        LedgerDamaged: it holds none.
-    """
-    try:
-        require_format(json.loads(body)["assessment"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise LedgerDamaged from error
+    return assessment
 
 
 def require_format(assessment: Mapping[str, Any]) -> None:
     """Check that an assessment has the fields of this version.
 
     Raises:
-        ScoreOfEarlierFormat: it was stored before the date of the request was part of it.
+        ScoreOfEarlierFormat: the assessment was stored before it included the date of the request.
     """
     if "requested_on" not in assessment:
         raise ScoreOfEarlierFormat
@@ -134,33 +117,33 @@ def _adapter() -> TypeAdapter[Any]:
 
 
 EXPIRED: Final = "SellerScore-Expired"
-"""The header that marks an expired score; its body is what was signed and stays as it is."""
+"""The response header that marks an expired score. The signed body does not change."""
 
 
-def format_optional_timestamp(moment: datetime) -> str:
-    """Return a moment in UTC, to a millisecond.
+def format_milliseconds(moment: datetime) -> str:
+    """Return a time in UTC with milliseconds.
 
     Example:
-        >>> written(datetime(2026, 2, 1, 9, 30, tzinfo=UTC))
+        >>> format_milliseconds(datetime(2026, 2, 1, 9, 30, tzinfo=UTC))
         '2026-02-01T09:30:00.000Z'
     """
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def is_expired(expires_at: str, now: datetime) -> bool:
-    """Return whether the moment until which a score may be relied on is over.
+    """Return whether a score has expired.
 
     Raises:
-        ValueError: it is no moment.
+        ValueError: `expires_at` is not a time.
     """
     return datetime.fromisoformat(expires_at) <= now
 
 
 def expiry_header(body: bytes, now: datetime) -> dict[str, str]:
-    """Return the header that says whether an answer is expired.
+    """Return the response header with `true` if a score has expired, else `false`.
 
     Raises:
-        LedgerDamaged: it does not say until when it may be relied on.
+        LedgerDamaged: the score object has no expiry time.
     """
     try:
         return {EXPIRED: str(is_expired(json.loads(body)["expires_at"], now)).lower()}

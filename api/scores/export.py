@@ -1,9 +1,7 @@
-"""The scores that were given, and a challenger's beside them, as flat rows for whoever watches the models at work.
+"""Exports: issued scores and shadow scores as flat rows for monitoring, and the scores of a whole portfolio as a file.
 
-What a row holds is what monitoring asks for (`training.monitor.score_log`); `sellerscore.py` hands it over. No score is
-written or changed; where there is no database yet there are no rows, and none is made.
-
-Every seller of the latest snapshot through the one assess, into a file of a row each. Internal and unsigned.
+Monitoring reads the rows of `training.monitor.score_log`; `sellerscore.py` connects both. Without a database there are
+no rows, and none is created. A portfolio file is internal and not signed.
 """
 
 from __future__ import annotations
@@ -42,10 +40,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExportedScore:
-    """One answer: what was said of whom as of when, by which bundle, from what values.
+    """An issued score with its model and feature values.
 
-    Times are in UTC without a zone; `valid_days` is the time from scoring to expiry; `values` are the features in the
-    order of the bundle's sheet, NaN where missing.
+    Times are in UTC without a zone. `valid_days` is the time from issuance to expiry. `values` are in the order of the
+    bundle's feature sheet, NaN if missing.
     """
 
     score_id: str
@@ -62,7 +60,7 @@ class ExportedScore:
 
 @dataclass(frozen=True)
 class ExportedShadowScore:
-    """What a challenger's bundle says to the request that made a score."""
+    """A challenger's result for the request of a score."""
 
     score_id: str
     model: str
@@ -72,41 +70,41 @@ class ExportedShadowScore:
 
 
 def export_scores(settings: Settings) -> Iterator[ExportedScore]:
-    """Yield every score that a bank was given and that can be read, oldest first; those of erased sellers cannot.
+    """Yield the readable scores of all banks, oldest first; scores of erased sellers are not readable.
 
-    Example: `pandas.DataFrame(vars(score) for score in given_scores(load_settings()))`.
+    Example: `pandas.DataFrame(vars(score) for score in export_scores(load_settings()))`.
 
     Raises:
-        DatabaseSetupError: the database is there and cannot be opened.
-        DatabaseUnavailable: it does not answer.
+        DatabaseSetupError: the database exists and cannot be opened.
+        DatabaseUnavailable: the database is not available.
     """
     with _reading(settings) as opened:
         yield from (
-            () if opened is None else (_flat(each) for each in iterate_scores(*opened) if each.purpose != SELF_VIEW)
+            () if opened is None else (_flat(score) for score in iterate_scores(*opened) if score.purpose != SELF_VIEW)
         )
 
 
 def export_shadow_scores(settings: Settings) -> Iterator[ExportedShadowScore]:
-    """Yield what challengers said to the same requests, in the order of the scores.
+    """Yield the shadow scores in the order of their scores.
 
     Raises:
-        DatabaseSetupError: the database is there and cannot be opened.
-        DatabaseUnavailable: it does not answer.
+        DatabaseSetupError: the database exists and cannot be opened.
+        DatabaseUnavailable: the database is not available.
     """
     with _reading(settings) as opened:
-        for each in () if opened is None else shadow.iterate_shadow_scores(opened[0]):
-            numbers = each.numbers
+        for item in () if opened is None else shadow.iterate_shadow_scores(opened[0]):
+            numbers = item.numbers
             yield ExportedShadowScore(
-                each.score_id, each.bundle, numbers.outcome, numbers.score, numbers.probability_of_default
+                item.score_id, item.bundle, numbers.outcome, numbers.score, numbers.probability_of_default
             )
 
 
 @contextmanager
 def _reading(settings: Settings) -> Iterator[tuple[Connection, Ledger] | None]:
-    """Yield a connection for one transaction and the ledger, None where there is no database."""
+    """Yield a connection in a transaction and the ledger; None without a database."""
     address = make_url(settings.database_url)
     file = address.database if address.get_backend_name() == "sqlite" else None
-    # by os.path, since a folder that may not be read holds no scores either
+    # os.path, because it returns False for a folder that cannot be read
     if file is not None and not os.path.isfile(file):  # noqa: PTH113
         yield None
         return
@@ -119,16 +117,15 @@ def _reading(settings: Settings) -> Iterator[tuple[Connection, Ledger] | None]:
 
 
 def _flat(stored: StoredScore) -> ExportedScore:
-    envelope, inputs = json.loads(stored.body), json.loads(stored.inputs)
-    assessment: dict[str, Any] = envelope["assessment"]
-    made, expires = (datetime.fromisoformat(envelope[name]) for name in ("scored_at", "expires_at"))
+    inputs, assessment = json.loads(stored.inputs), stored.fields["assessment"]
+    scored_at = datetime.fromisoformat(stored.fields["scored_at"])
     return ExportedScore(
         score_id=stored.id,
         model=stored.bundle,
         seller_id=stored.seller_id,
         as_of=datetime.fromisoformat(assessment["as_of"]),
-        scored_at=made.replace(tzinfo=None),
-        valid_days=(expires - made).total_seconds() / 86_400,
+        scored_at=scored_at.replace(tzinfo=None),
+        valid_days=(stored.expires_at - scored_at).total_seconds() / 86_400,
         outcome=assessment["outcome"],
         score=assessment["score"],
         probability_of_default=assessment["probability_of_default"],
@@ -137,17 +134,13 @@ def _flat(stored: StoredScore) -> ExportedScore:
 
 
 SUFFIXES: Final = (".csv", ".parquet")
-
-
 _CHUNK: Final = 2_000
-
-
 _PREFIX: Final = "points_"
 
 
 @dataclass(frozen=True)
 class PortfolioReport:
-    """What was written: rows by outcome, and of the scored ones how many sum to their score (it must be all)."""
+    """The written rows by outcome; `summing` is the number of scores that equal the sum of their points (all)."""
 
     sellers: int
     outcomes: Mapping[str, int]
@@ -156,39 +149,39 @@ class PortfolioReport:
 
 
 def require_writable(out: Path) -> None:
-    """Check before any scoring that a file of a known kind may stand at the path.
+    """Check before scoring that the path is valid for a file of a known format.
 
     Raises:
-        OutputError: the suffix is another, the folder is not there, or a folder stands in the file's place.
+        OutputError: the suffix is unknown, the folder does not exist, or the path is a folder.
     """
     if out.suffix not in SUFFIXES:
         raise OutputError(f"The output {out.name} must end in one of {', '.join(SUFFIXES)}.")
     if not out.parent.is_dir():
-        raise OutputError(f"The folder {out.parent} is not there; make it, or name another.")
+        raise OutputError(f"The folder {out.parent} does not exist. Create it, or use another folder.")
     if out.is_dir():
-        raise OutputError(f"The output {out} is a folder; name a file.")
+        raise OutputError(f"The output {out} is a folder. Use the path of a file.")
 
 
 def write_portfolio(
     bundle: Bundle, stored: Iterable[StoredVector], requested_on: date, out: Path, progress: Callable[[int], None]
 ) -> PortfolioReport:
-    """Assess every seller and write a row each; the file appears whole, or not at all.
+    """Assess all sellers and write one row each. The file is complete or not created.
 
     Args:
-        bundle: the model in force.
-        stored: the sellers' vectors, read as a stream.
+        bundle: the current model.
+        stored: the vectors of all sellers, read as a stream.
         requested_on: the day of the scores (UTC), against which the age of the data is measured.
-        out: a path that ends in .csv or .parquet; a file already there is replaced.
-        progress: called with the number of sellers done after each chunk.
+        out: a path that ends in .csv or .parquet; an existing file is replaced.
+        progress: called after each chunk with the number of assessed sellers.
 
     Raises:
         OutputError: the file cannot be written there, or a row's points do not sum to its score.
         StoreError: no snapshot is stored.
-        ScoringError: the vectors do not meet the bundle.
+        ScoringError: the bundle cannot assess the vectors.
     """
     outcomes: Counter[str] = Counter()
     summing, threads = 0, os.cpu_count() or 1
-    with _finish_file(out) as scratch, _writer(scratch, out.suffix, _schema(bundle)) as write:
+    with _atomic_file(out) as scratch, _writer(scratch, out.suffix, _schema(bundle)) as write:
         for chunk in _chunks(iter(stored)):
             results = assess(bundle, [to_vector(stored, requested_on) for stored in chunk], threads)
             outcomes.update(str(result.outcome) for result in results)
@@ -198,7 +191,7 @@ def write_portfolio(
         report = PortfolioReport(outcomes.total(), dict(sorted(outcomes.items())), outcomes["scored"], summing)
         if report.summing != report.scored:
             raise OutputError(
-                f"Only {summing} of {report.scored} scores equal the sum of their points; nothing written."
+                f"Only {summing} of {report.scored} scores equal the sum of their points. The file was not written."
             )
     return report
 
@@ -234,7 +227,7 @@ def _sums(result: Assessment) -> bool:
 def _schema(bundle: Bundle) -> pa.Schema:
     import pyarrow as pa
 
-    known = {
+    columns = {
         "seller_id": pa.string(),
         "outcome": pa.string(),
         "score": pa.int64(),
@@ -246,11 +239,11 @@ def _schema(bundle: Bundle) -> pa.Schema:
     points = {
         _PREFIX + name: pa.int64() for name in (*(entry.name for entry in bundle.sheet.scored_entries), SCALE_LIMIT)
     }
-    return pa.schema(list((known | points).items()))
+    return pa.schema(list((columns | points).items()))
 
 
 @contextmanager
-def _finish_file(out: Path) -> Iterator[Path]:
+def _atomic_file(out: Path) -> Iterator[Path]:
     require_writable(out)
     scratch = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:

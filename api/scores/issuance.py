@@ -1,18 +1,20 @@
-"""How a score that was made goes into the ledger and its index: one way for banks' scores and sellers' own.
+"""Issuance of scores: request, draft, record, response; stored and committed before a caller sees the score.
 
-Makes the scores that are asked for at once: one transaction, one look at each table, one run of the model.
+Concurrent requests share one transaction, one query per table and one run of the model:
 
-The sellers' keys are held first, then the banks' chains (in this order an erasure and those who append never wait for
-one another in a ring), and all else is read after that: whatever a score rests on was committed before it, and a
-revocation, an erasure or another use of its key comes before it and is found, or after it.
-
-Make a score and read it back. A score is stored, and the storing committed, before anyone sees it.
+1. `_lock` locks the sellers' keys, then the banks' chains. Erasures use the same order, so there is no deadlock. All
+   other rows are read after that, so every consent, erasure and key that was committed before is visible.
+2. `_prepare` checks each request: idempotency key, consent, feature values. The result is a prepared request, the score
+   of an idempotent replay, or a problem.
+3. `_draft` assesses the prepared requests: one `ScoreDraft` each.
+4. `_record` places the drafts in their chains and signs them: one `ScoreRecord` each.
+5. `store_scores` and `_store_keys` write everything, and the transaction commits.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,20 +22,20 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
-from api.consents import repository as consent_rows
-from api.consents import service as consents
+from api.consents import repository as consents
 from api.consents.repository import Consent
+from api.consents.service import require_consent
 from api.errors import ConsentRequired, Problem
 from api.kit import database
 from api.kit import idempotency as keys
 from api.kit.database import transaction
 from api.kit.idempotency import RequestKey, UsedKey
 from api.ledger import store as ledger_rows
-from api.ledger.chain import SCORE, Row, Tip
-from api.ledger.store import BoundSeller, EntryDraft, build_entry
-from api.scores import envelope as answer
-from api.scores import inputs, repository, service
-from api.scores.envelope import format_optional_timestamp
+from api.ledger.chain import EntryKind, Row, Tip
+from api.ledger.encryption import SellerKey
+from api.ledger.store import EntryDraft, build_entry
+from api.scores import envelope, inputs, repository, service
+from api.scores.envelope import format_milliseconds
 from api.scores.inputs import CorrectedVector, Correction, assess_inputs, load_inputs
 from api.scores.repository import ScoreIndexEntry, StoredScore
 from api.scores.schemas import ScoreRequest
@@ -43,256 +45,260 @@ from scoring.canonical import canonical_json
 
 
 @dataclass(frozen=True)
-class ScoreDraft:
-    """A score that is not stored yet: from which figures, by which bundle, and what it says of them.
-
-    `chain` is the id of the bank, and the name of its chain; `named` is what the score's object tells beside.
-    """
-
-    figures: CorrectedVector
-    bundle: Bundle
-    assessment: Assessment
-    chain: str
-    purpose: str
-    named: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class ScoreRecord:
-    """A score as it is to be stored: its row, its place in the index, and what is answered once both are committed."""
-
-    made: ScoreDraft
-    row: Row
-    index: ScoreIndexEntry
-    score: StoredScore
-
-
-def record_draft(services: Services, made: ScoreDraft, seller: BoundSeller, tip: Tip, now: datetime) -> ScoreRecord:
-    """Return what is to be stored of a score, signed by the keys of these services.
-
-    Args:
-        services: the parts.
-        made: the score.
-        seller: whose score it is, as the ledger knows them.
-        tip: where the chain stands.
-        now: when it was made.
-    """
-    score_id, seller_id = str(uuid.uuid4()), made.figures.stored.seller_id
-    envelope = {
-        "id": score_id,
-        "seller_id": seller_id,
-        "bank_id": made.chain,
-        "purpose": made.purpose,
-        "scored_at": format_optional_timestamp(now),
-        "expires_at": format_optional_timestamp(now + timedelta(days=services.settings.score_validity_days)),
-        **made.named,
-    }
-    # canonical JSON nests: the assessment's part of the answer is its canonical bytes
-    parts = {name: canonical_json(value) for name, value in envelope.items()}
-    parts["assessment"] = serialize_assessment(made.assessment)
-    inputs, digest = made.figures.inputs, made.bundle.digest
-    row = build_entry(seller, EntryDraft(made.chain, SCORE, answer.content(digest, parts, inputs), now), tip)
-    body, receipt = answer.signed_response(parts, row, services.receipts)
-    sealed = answer.seal_receipt(seller.key, score_id, receipt)
-    index = ScoreIndexEntry(
-        score_id, made.chain, row.header.position, seller.subject, made.purpose, now, digest, sealed
-    )
-    stored = StoredScore(score_id, made.chain, seller_id, made.purpose, now, digest, inputs, body)
-    return ScoreRecord(made, row, index, stored)
-
-
-def store_scores(connection: Connection, scores: Sequence[ScoreRecord]) -> None:
-    """Store scores whose chains are held, each chain's in order."""
-    ledger_rows.insert_row(connection, [each.row for each in scores])
-    repository.insert_scores(connection, [each.index for each in scores])
-
-
-@dataclass(frozen=True)
 class IssuanceRequest:
-    """Who asks for a score, under which Idempotency-Key if any, and the parts that the request began with.
+    """A bank's request for a score, with the services at the time of its arrival.
 
-    `now` is the moment of the score, None for when it is made.
+    `now` is the time of the score; None is the time of issuance.
     """
 
     services: Services
     bank_id: str
     request: ScoreRequest
-    named: RequestKey | None = None
+    key: RequestKey | None = None
     now: datetime | None = None
 
 
 @dataclass(frozen=True)
 class IssuedScore:
-    """A score, and whether it was made before, for the same key."""
+    """A stored score; `replayed` if an earlier request with the same key issued it."""
 
     score: StoredScore
     replayed: bool
 
 
 @dataclass(frozen=True)
-class _Held:
-    """What the database says of all who ask, while their sellers' keys and their chains are held.
+class ScoreDraft:
+    """A score before it is stored: input values, bundle and assessment.
 
-    `now` is read then too: by a moment before, a consent that was renewed while one waited would lie ahead.
+    `chain` is the name of the chain: the bank's ID, or `self`. `fields` are additional fields of the envelope.
+    """
+
+    inputs: CorrectedVector
+    bundle: Bundle
+    assessment: Assessment
+    chain: str
+    purpose: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ScoreRecord:
+    """A score as it is stored: ledger row, index entry, and the score with the response."""
+
+    draft: ScoreDraft
+    row: Row
+    index: ScoreIndexEntry
+    score: StoredScore
+
+
+@dataclass(frozen=True)
+class _LockedState:
+    """The rows of all requests, read while the sellers' keys and the chains are locked.
+
+    `now` is read after the locks: with an earlier time, a consent that was renewed during the wait would start in the
+    future.
     """
 
     now: datetime
-
-    sellers: Mapping[str, BoundSeller]
+    sellers: Mapping[str, SellerKey]
     tips: dict[str, Tip]
-    used: Mapping[str, UsedKey]
+    used_keys: Mapping[str, UsedKey]
     consents: Mapping[str, Sequence[Consent]]
     corrections: Mapping[str, Sequence[Correction]]
 
 
 @dataclass(frozen=True)
-class _AssessedInputs:
-    """What a score is to be made of: whose it is, by which consent, from which figures."""
+class _Prepared:
+    """A request that passed all checks."""
 
-    asked: IssuanceRequest
+    request: IssuanceRequest
     now: datetime
-    seller: BoundSeller
+    seller: SellerKey
     consent: Consent
-    figures: CorrectedVector
+    inputs: CorrectedVector
 
 
-def issue_scores(asked: Sequence[IssuanceRequest]) -> list[IssuedScore | Problem]:
-    """Return for each who asks the score, committed, or why there is none.
+async def issue_score(
+    services: Services, bank_id: str, request: ScoreRequest, *, key: str | None = None, now: datetime | None = None
+) -> IssuedScore:
+    """Score a seller for a bank from the latest vector and store the score.
 
-    A key that stands for a score already gets that score. All share database, ledger and vectors; model and signing
-    keys are those that each began with.
+    Concurrent requests share a transaction. A waiting request occupies no thread.
+
+    Args:
+        services: the services.
+        bank_id: the requesting bank.
+        request: the seller and the purpose.
+        key: the Idempotency-Key. A request with a used key returns the stored score.
+        now: the time of the score; the current time if None.
+
+    Raises:
+        IdempotencyKeyInFlight: another request with the key is in progress.
+        IdempotencyKeyReused: the key belongs to another request.
+        ScoreErased: the key belongs to a score of an erased seller.
+        ConsentRequired: no active consent for the bank and purpose. This is checked first, so an unknown seller gives
+            the same response.
+        SellerUnknown: the latest snapshot does not contain the seller.
+        VectorsUnavailable: there is no snapshot, or it cannot be read.
+        VectorsDoNotFitModel: the feature catalogue of the vectors differs from the model's.
+        ScoreNotExplained: the contributions do not sum to the score.
+        LedgerDamaged: the stored score of the key does not match its commitment.
+        DatabaseUnavailable: the score could not be stored.
+    """
+    request_key = None
+    if key is not None:
+        request_key = services.idempotency.key_for(bank_id, key, service.request_key(request))
+    with nullcontext() if request_key is None else services.idempotency.in_progress(request_key):
+        # on a database with several writers, banks do not wait for each other
+        queue = None if database.has_single_writer(services.engine) else bank_id
+        pending = IssuanceRequest(services, bank_id, request, request_key, now)
+        return await services.batcher.submit(issue_scores, pending, queue)
+
+
+def issue_scores(requests: Sequence[IssuanceRequest]) -> list[IssuedScore | Problem]:
+    """Return for each request the committed score, or the problem.
+
+    All requests share database, ledger and vectors. Model and signing keys are those of each request.
 
     Raises:
         DatabaseUnavailable: nothing was stored.
     """
-    parts = asked[0].services
-    with transaction(parts.engine, writes=True) as connection:
-        held = _lock(connection, asked)
-        settled = [_resolve(connection, each, held) for each in asked]
-        grounds = [each for each in settled if isinstance(each, _AssessedInputs)]
-        made = _record_draft(grounds, held.tips)
-        _store(connection, grounds, made)
-    scores = iter(made)
-    for each, score in zip(grounds, made, strict=True):
-        _publish(each, score)
+    services = requests[0].services
+    with transaction(services.engine, writes=True) as connection:
+        state = _lock(connection, requests)
+        results = [_prepare(connection, request, state) for request in requests]
+        prepared = [result for result in results if isinstance(result, _Prepared)]
+        records = _record(prepared, _draft(prepared), state.tips)
+        store_scores(connection, records)
+        _store_keys(connection, prepared, records)
+    for item, record in zip(prepared, records, strict=True):
+        _publish(item, record)
+    issued = iter(records)
     return [
-        IssuedScore(next(scores).score, replayed=False) if isinstance(each, _AssessedInputs) else each
-        for each in settled
+        IssuedScore(next(issued).score, replayed=False) if isinstance(result, _Prepared) else result
+        for result in results
     ]
 
 
-def _lock(connection: Connection, asked: Sequence[IssuanceRequest]) -> _Held:
-    ledger, sellers = asked[0].services.ledger, sorted({each.request.seller_id for each in asked})
-    known = ledger.sellers(connection, sellers)
-    tips = {chain: ledger.hold(connection, chain) for chain in sorted({each.bank_id for each in asked})}
-    return _Held(
+def _lock(connection: Connection, requests: Sequence[IssuanceRequest]) -> _LockedState:
+    ledger, seller_ids = requests[0].services.ledger, sorted({request.request.seller_id for request in requests})
+    sellers = ledger.sellers(connection, seller_ids)
+    tips = {chain: ledger.lock_chain(connection, chain) for chain in sorted({request.bank_id for request in requests})}
+    return _LockedState(
         now=datetime.now(UTC),
-        sellers=known,
+        sellers=sellers,
         tips=tips,
-        used=keys.find_used_key(connection, [each.named.name for each in asked if each.named is not None]),
-        consents=consent_rows.unrevoked(connection, sellers),
-        corrections=inputs.corrections_of_all(connection, sellers),
+        used_keys=keys.find_used_key(connection, [request.key.name for request in requests if request.key is not None]),
+        consents=consents.unrevoked(connection, seller_ids),
+        corrections=inputs.corrections_of_all(connection, seller_ids),
     )
 
 
-def _resolve(connection: Connection, asked: IssuanceRequest, held: _Held) -> _AssessedInputs | IssuedScore | Problem:
+def _prepare(
+    connection: Connection, request: IssuanceRequest, state: _LockedState
+) -> _Prepared | IssuedScore | Problem:
+    now, key, seller_id = request.now or state.now, request.key, request.request.seller_id
     try:
-        now = asked.now or held.now
-        used = None if asked.named is None else held.used.get(asked.named.name)
-        if asked.named is not None and used is not None and now < used.expires_at:
-            return IssuedScore(
-                service.find_idempotent_replay(connection, asked.services.ledger, asked.named, used), replayed=True
-            )
-        seller_id = asked.request.seller_id
-        consented = held.consents.get(seller_id, ())
-        consent = consents.require_consent(consented, asked.bank_id, asked.request.purpose, now)
-        # who consented has a row in the ledger, and so a key: without one the consent came after the keys were held
-        seller = held.sellers.get(seller_id)
+        used = None if key is None else state.used_keys.get(key.name)
+        if key is not None and used is not None and now < used.expires_at:
+            score = service.find_idempotent_replay(connection, request.services.ledger, key, used)
+            return IssuedScore(score, replayed=True)
+        consent = require_consent(state.consents.get(seller_id, ()), request.bank_id, request.request.purpose, now)
+        # a consent creates the seller's key; without a key, the consent came after the keys were locked
+        seller = state.sellers.get(seller_id)
         if seller is None:
             raise ConsentRequired
-        corrections = held.corrections.get(seller_id, ())
-        return _AssessedInputs(
-            asked, now, seller, consent, load_inputs(asked.services, seller_id, now.date(), corrections)
-        )
-    except Problem as refused:
-        return refused
+        vector = load_inputs(request.services, seller_id, now.date(), state.corrections.get(seller_id, ()))
+        return _Prepared(request, now, seller, consent, vector)
+    except Problem as problem:
+        return problem
 
 
-def _record_draft(grounds: Sequence[_AssessedInputs], tips: dict[str, Tip]) -> list[ScoreRecord]:
-    """Return all as they are to be stored, each behind the last of its chain."""
-    found = []
-    for on, assessment in zip(grounds, _assess(grounds), strict=True):
-        asked, services = on.asked, on.asked.services
-        named = {"consent_id": on.consent.id}
-        bundle = services.champion.bundle
-        made = ScoreDraft(on.figures, bundle, assessment, asked.bank_id, str(asked.request.purpose), named)
-        score = record_draft(services, made, on.seller, tips[asked.bank_id], on.now)
-        tips[asked.bank_id] = score.row.tip
-        found.append(score)
-    return found
+def _draft(prepared: Sequence[_Prepared]) -> list[ScoreDraft]:
+    """Assess all requests, one run per bundle. There are two bundles only while a new model replaces the old one."""
+    drafts = []
+    for _, group in groupby(prepared, lambda item: item.request.services.champion.bundle.digest):
+        items = list(group)
+        bundle = items[0].request.services.champion.bundle
+        assessments = assess_inputs(bundle, [item.inputs for item in items])
+        drafts += [
+            ScoreDraft(
+                inputs=item.inputs,
+                bundle=bundle,
+                assessment=assessment,
+                chain=item.request.bank_id,
+                purpose=str(item.request.request.purpose),
+                fields={"consent_id": item.consent.id},
+            )
+            for item, assessment in zip(items, assessments, strict=True)
+        ]
+    return drafts
 
 
-def _assess(grounds: Sequence[_AssessedInputs]) -> Iterator[Assessment]:
-    """Yield what the models say; it is one model but for the moment in which another takes its place."""
-    for _, group in groupby(grounds, lambda on: on.asked.services.champion.bundle.digest):
-        same = list(group)
-        yield from assess_inputs(same[0].asked.services.champion.bundle, [on.figures for on in same])
+def _record(prepared: Sequence[_Prepared], drafts: Sequence[ScoreDraft], tips: dict[str, Tip]) -> list[ScoreRecord]:
+    records = []
+    for item, draft in zip(prepared, drafts, strict=True):
+        record = record_draft(item.request.services, draft, item.seller, tips[draft.chain], item.now)
+        tips[draft.chain] = record.row.tip
+        records.append(record)
+    return records
 
 
-def _store(connection: Connection, grounds: Sequence[_AssessedInputs], made: Sequence[ScoreRecord]) -> None:
-    store_scores(connection, made)
+def record_draft(services: Services, draft: ScoreDraft, seller: SellerKey, tip: Tip, now: datetime) -> ScoreRecord:
+    """Return the record of a draft, signed with the receipt key of the services.
+
+    Args:
+        services: the services.
+        draft: the draft.
+        seller: the seller with the encryption key.
+        tip: the tip of the chain, which is locked.
+        now: the time of the score.
+    """
+    score_id, seller_id = str(uuid.uuid4()), draft.inputs.stored.seller_id
+    fields = {
+        "id": score_id,
+        "seller_id": seller_id,
+        "bank_id": draft.chain,
+        "purpose": draft.purpose,
+        "scored_at": format_milliseconds(now),
+        "expires_at": format_milliseconds(now + timedelta(days=services.settings.score_validity_days)),
+        **draft.fields,
+    }
+    # canonical JSON nests: the bytes of the assessment are part of the bytes of the response
+    members = {name: canonical_json(value) for name, value in fields.items()}
+    members["assessment"] = serialize_assessment(draft.assessment)
+    vector, digest = draft.inputs.inputs, draft.bundle.digest
+    row = build_entry(
+        seller, EntryDraft(draft.chain, EntryKind.SCORE, envelope.content(digest, members, vector), now), tip
+    )
+    body, receipt = envelope.signed_response(members, row, services.receipts)
+    sealed = envelope.seal_receipt(seller.key, score_id, receipt)
+    index = ScoreIndexEntry(
+        score_id, draft.chain, row.header.position, seller.subject, draft.purpose, now, digest, sealed
+    )
+    score = StoredScore(score_id, draft.chain, seller_id, draft.purpose, now, digest, vector, body)
+    return ScoreRecord(draft, row, index, score)
+
+
+def store_scores(connection: Connection, records: Sequence[ScoreRecord]) -> None:
+    """Store scores in chain order; their chains are locked."""
+    ledger_rows.append_rows(connection, [record.row for record in records])
+    repository.insert_scores(connection, [record.index for record in records])
+
+
+def _store_keys(connection: Connection, prepared: Sequence[_Prepared], records: Sequence[ScoreRecord]) -> None:
     used = [
-        service.stored_score(on.asked.named, on.seller, score.index.id, on.now)
-        for on, score in zip(grounds, made, strict=True)
-        if on.asked.named is not None
+        service.used_key(item.request.key, item.seller, record.index.id, item.now)
+        for item, record in zip(prepared, records, strict=True)
+        if item.request.key is not None
     ]
     keys.store_used_key(connection, used)
-    for owner in sorted({named.owner for named, _ in used}):
-        keys.prune_used_keys(connection, owner, grounds[0].now)
+    for owner in sorted({key.owner for key, _ in used}):
+        keys.prune_used_keys(connection, owner, prepared[0].now)
 
 
-def _publish(on: _AssessedInputs, score: ScoreRecord) -> None:
-    services, assessment = on.asked.services, score.made.assessment
-    services.counted.scored(str(assessment.outcome))
+def _publish(item: _Prepared, record: ScoreRecord) -> None:
+    services = item.request.services
+    services.metrics.record_score(str(record.draft.assessment.outcome))
     if services.shadow is not None:
-        services.shadow.offer(score.score.id, on.figures.vector)
-
-
-@dataclass(frozen=True)
-class ScoreWanted:
-    """The score that a bank wants, under which Idempotency-Key if any; `now` is when, None for when it is made."""
-
-    bank_id: str
-    request: ScoreRequest
-    key: str | None = None
-    now: datetime | None = None
-
-
-async def issue_score(services: Services, wanted: ScoreWanted) -> IssuedScore:
-    """Score a seller for a bank from the latest vector and store the score; under a key, once.
-
-    Those who ask at once share a transaction; no thread is held while one waits.
-
-    Raises:
-        IdempotencyKeyInFlight: another request with the key is being worked on.
-        IdempotencyKeyReused: the key stands for another request.
-        ScoreErased: the key stands for the score of a seller who was erased.
-        ConsentRequired: no consent of the seller for the bank and purpose is in force; looked at before all else, so
-            that sellers who do not exist are answered alike.
-        SellerUnknown: the latest snapshot does not hold the seller.
-        VectorsUnavailable: there is no snapshot, or it cannot be read.
-        VectorsDoNotFitModel: the vectors were made by another catalogue than the model's.
-        ScoreNotExplained: the model's contributions do not add up.
-        LedgerDamaged: what the key stands for is not what was stored.
-        DatabaseUnavailable: the score could not be stored, so there is none.
-    """
-    bank_id, request = wanted.bank_id, wanted.request
-    named = None
-    if wanted.key is not None:
-        named = services.idempotency.named(bank_id, wanted.key, service.request_key(request))
-    with nullcontext() if named is None else services.idempotency.at_work(named):
-        # where chains can be written side by side, no bank waits for another
-        queue = None if database.has_single_writer(services.engine) else bank_id
-        return await services.batches.ask(
-            issue_scores, IssuanceRequest(services, bank_id, request, named, wanted.now), queue
-        )
+        services.shadow.offer(record.score.id, item.inputs.vector)

@@ -1,4 +1,4 @@
-"""Holds the index of scores, and the receipts in it, against the ledger: what differs was changed by hand."""
+"""Check of the score index and its receipts against the ledger. A difference means that a table was changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, select
 
 from api.errors import SignatureError
 from api.ledger import receipts
-from api.ledger.chain import SCORE, LedgerFault
+from api.ledger.chain import EntryKind, LedgerFault
 from api.ledger.encryption import DecryptionError
 from api.ledger.receipts import attach_payload, verify_strictly
 from api.ledger.store import ledger
@@ -19,69 +19,69 @@ from api.scores.repository import scores
 
 
 class ScoreIndexCheck:
-    """The index against the rows of the ledger, and every receipt against the keys that are known.
+    """Compares the index with the ledger rows and verifies each receipt with the public keys.
 
-    Example: `verify(engine, ledger, [IndexCheck(ring.jwks)])`.
+    Example: `verify(engine, ledger, [ScoreIndexCheck(ring.jwks)])`.
     """
 
     def __init__(self, jwks: Mapping[str, Any]) -> None:
         self._jwks = jwks
 
-    def batch(self, connection: Connection, looked: Sequence[CheckedRow]) -> Iterator[LedgerFault]:
-        """Yield where the index differs from these rows."""
-        if not looked:
+    def batch(self, connection: Connection, rows: Sequence[CheckedRow]) -> Iterator[LedgerFault]:
+        """Yield the differences between the index and these rows."""
+        if not rows:
             return
-        first, last = looked[0].row.header, looked[-1].row.header
-        place = (scores.c.chain == first.chain) & scores.c.position.between(first.position, last.position)
-        index = {each["position"]: each for each in stored_rows(connection, scores, place)}
-        for each in looked:
-            header = each.row.header
-            found = index.pop(header.position, None)
-            if found is not None or header.kind == SCORE:
-                yield from (LedgerFault(header.chain, header.position, what) for what in self._differing(each, found))
+        first, last = rows[0].row.header, rows[-1].row.header
+        between = (scores.c.chain == first.chain) & scores.c.position.between(first.position, last.position)
+        index = {entry["position"]: entry for entry in stored_rows(connection, scores, between)}
+        for row in rows:
+            header = row.row.header
+            entry = index.pop(header.position, None)
+            if entry is not None or header.kind == EntryKind.SCORE:
+                yield from (LedgerFault(header.chain, header.position, fault) for fault in self._faults(row, entry))
 
     def rest(self, connection: Connection) -> Iterator[LedgerFault]:
-        """Yield what the index holds and the ledger does not."""
-        beside = (ledger.c.chain == scores.c.chain) & (ledger.c.position == scores.c.position)
-        wanted = select(scores.c.chain, scores.c.position).select_from(scores.outerjoin(ledger, beside))
-        for chain, position in connection.execute(wanted.where(ledger.c.chain.is_(None))):
-            yield LedgerFault(chain, position, "the index holds a score that the ledger does not")
+        """Yield the scores in the index that are not in the ledger."""
+        same_row = (ledger.c.chain == scores.c.chain) & (ledger.c.position == scores.c.position)
+        query = select(scores.c.chain, scores.c.position).select_from(scores.outerjoin(ledger, same_row))
+        for chain, position in connection.execute(query.where(ledger.c.chain.is_(None))):
+            yield LedgerFault(chain, position, "the index has a score that is not in the ledger")
 
-    def _differing(self, each: CheckedRow, found: Mapping[str, Any] | None) -> Iterator[str]:
-        header = each.row.header
-        if found is None:
-            yield "the index does not hold the score"
+    def _faults(self, row: CheckedRow, entry: Mapping[str, Any] | None) -> Iterator[str]:
+        header = row.row.header
+        if entry is None:
+            yield "the score is missing in the index"
             return
-        if header.kind != SCORE:
-            yield "the index holds a score, but the row is none"
+        if header.kind != EntryKind.SCORE:
+            yield "the index has a score, but the ledger row is not a score"
             return
         expected = {"subject": header.subject, "scored_at": header.recorded_at}
         try:
-            kept = None if each.content is None else envelope.parse_content(each.content)
-            expected |= {} if kept is None else _fields(kept)
+            content = None if row.content is None else envelope.parse_content(row.content)
+            expected |= {} if content is None else _fields(content)
         except (ValueError, KeyError, TypeError):
-            yield "the content is no score"
+            yield "the content is not a score"
             return
-        differing = sorted(name for name, value in expected.items() if found[name] != value)
+        differing = sorted(name for name, value in expected.items() if entry[name] != value)
         if differing:
             yield f"the index differs from the ledger in {', '.join(differing)}"
-        if each.row.is_dropped:
-            if found["receipt"] is not None:
-                yield "the receipt of a content that was dropped is still there"
-        elif found["receipt"] is None:
+        if row.row.is_dropped:
+            if entry["receipt"] is not None:
+                yield "the content was dropped, but its receipt is still stored"
+        elif entry["receipt"] is None:
             yield "the receipt is missing"
-        elif kept is not None and not self._is_genuine(each, kept, found):
+        elif content is not None and not self._is_genuine(row, content, entry):
             yield "the receipt was changed"
 
-    def _is_genuine(self, each: CheckedRow, kept: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    def _is_genuine(self, row: CheckedRow, content: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
         try:
-            receipt = envelope.open_receipt(each.key or b"", found["id"], found["receipt"])
-            payload = envelope.signed_payload(kept, each.row)
+            receipt = envelope.open_receipt(row.key or b"", entry["id"], entry["receipt"])
+            payload = envelope.signed_payload(content, row.row)
             return verify_strictly(attach_payload(receipt, payload), receipts.RECEIPT, self._jwks) == payload
         except (DecryptionError, SignatureError, ValueError):
             return False
 
 
-def _fields(kept: Mapping[str, Any]) -> dict[str, str]:
-    """Return what the ledger tells of a score that the index tells too."""
-    return {"bundle": kept["bundle"], "id": kept["envelope"]["id"], "purpose": kept["envelope"]["purpose"]}
+def _fields(content: Mapping[str, Any]) -> dict[str, str]:
+    """Return the fields that are in the ledger and in the index."""
+    return {"bundle": content["bundle"], "id": content["envelope"]["id"], "purpose": content["envelope"]["purpose"]}

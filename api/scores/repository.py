@@ -1,8 +1,7 @@
-"""The index of scores: where each stands in the ledger, which holds what it is. A row is written once, never changed.
+"""Stored scores: the index with the position of each score in the ledger, and reading a score from both.
 
-Nothing here tells of a seller once their key is destroyed: the receipt is sealed under it, the rest is no secret.
-
-Scores as they are stored, opened: between the index, the ledger and the answer.
+Index rows are written once. The receipt is encrypted under the seller's key; the other columns do not identify a
+seller after that key is destroyed.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -33,9 +33,10 @@ from api.errors import LedgerDamaged, ScoreErased, ScorePastRetention
 from api.kit.database import UtcDateTime, metadata
 from api.ledger.chain import Header
 from api.ledger.chain import Row as LedgerRow
-from api.ledger.encryption import DecryptionError
-from api.ledger.store import PORTIONS, Ledger, SellerKey, ledger, read_content, seller_keys
+from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_keys
+from api.ledger.store import PORTIONS, Ledger, ledger, read_content
 from api.scores import envelope
+from scoring import Assessment
 from scoring.canonical import canonical_json
 
 scores = Table(
@@ -62,15 +63,15 @@ _COLUMNS = select(scores, ledger, seller_keys).select_from(
 )
 
 
-# built once: making a statement takes longer than running it
-_SELECT = _COLUMNS.where(scores.c.id == bindparam("wanted"), scores.c.chain == bindparam("bank"))
+# built once: building a statement takes longer than running it
+_SELECT = _COLUMNS.where(scores.c.id == bindparam("score"), scores.c.chain == bindparam("bank"))
 
 
 _PAGE = _COLUMNS.where(scores.c.chain == bindparam("bank")).order_by(scores.c.position.desc()).limit(bindparam("most"))
 
 
 _POSITION = select(scores.c.position).where(
-    scores.c.id == bindparam("wanted"),
+    scores.c.id == bindparam("score"),
     scores.c.chain == bindparam("bank"),
     scores.c.scored_at == bindparam("moment", type_=scores.c.scored_at.type),
 )
@@ -95,9 +96,9 @@ _LATEST = (
 
 @dataclass(frozen=True)
 class ScoreIndexEntry:
-    """Where a score stands: `chain` is the id of the bank that asked, which alone reads it.
+    """The index row of a score. `chain` is the ID of the requesting bank, the only one that can read the score.
 
-    `receipt` is encrypted, and None once the content was dropped.
+    `receipt` is encrypted, and None after the content was dropped.
     """
 
     id: str
@@ -112,28 +113,28 @@ class ScoreIndexEntry:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """All that is stored of a score: its place, its row of the ledger, and the seller's key unless it is destroyed."""
+    """The stored rows of a score: index entry, ledger row, and the seller's key unless it is destroyed."""
 
     index: ScoreIndexEntry
     row: LedgerRow
-    key: SellerKey | None
+    key: WrappedSellerKey | None
 
 
 def insert_scores(connection: Connection, indexes: Sequence[ScoreIndexEntry]) -> None:
-    """Store where scores stand, under their ids, which are new."""
+    """Store index entries under new IDs."""
     if indexes:
-        connection.execute(_ADD, [vars(each) for each in indexes])
+        connection.execute(_ADD, [vars(entry) for entry in indexes])
 
 
 def select_score(connection: Connection, bank_id: str, score_id: str) -> ScoreRow | None:
-    """Return what is stored of the bank's score under the id, or None; another bank's is none."""
-    found = connection.execute(_SELECT, {"bank": bank_id, "wanted": score_id}).one_or_none()
-    return None if found is None else _score_row(found)
+    """Return the bank's score with the ID, or None; also None for another bank's score."""
+    row = connection.execute(_SELECT, {"bank": bank_id, "score": score_id}).one_or_none()
+    return None if row is None else _score_row(row)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreQuery:
-    """Which of a bank's scores a page holds: one seller's or all, before a position of the chain or from its tip."""
+    """A page of a bank's scores: of one seller or all, before a position of the chain or from its tip."""
 
     bank_id: str
     seller_id: str | None
@@ -142,19 +143,19 @@ class ScoreQuery:
 
 
 def position_of(connection: Connection, bank_id: str, score_id: str, scored_at: datetime) -> int | None:
-    """Return where in its chain the bank's score of this id and moment stands, or None; no row ever moves."""
-    wanted = {"wanted": score_id, "bank": bank_id, "moment": scored_at}
-    return connection.execute(_POSITION, wanted).scalar_one_or_none()
+    """Return the position of the bank's score with this ID and time in its chain, or None."""
+    parameters = {"score": score_id, "bank": bank_id, "moment": scored_at}
+    return connection.execute(_POSITION, parameters).scalar_one_or_none()
 
 
-def newest(connection: Connection, listed: ScoreQuery) -> list[ScoreRow]:
-    """Return a bank's scores, last recorded first; with a seller those alone that can still be read."""
-    wanted = _PAGE
-    if listed.seller_id is not None:
-        wanted = wanted.where(seller_keys.c.seller_id == listed.seller_id)
-    if listed.before is not None:
-        wanted = wanted.where(scores.c.position < listed.before)
-    return [_score_row(found) for found in connection.execute(wanted, {"bank": listed.bank_id, "most": listed.most})]
+def newest(connection: Connection, query: ScoreQuery) -> list[ScoreRow]:
+    """Return a bank's scores, newest first. With a seller, scores of erased sellers are left out."""
+    statement = _PAGE
+    if query.seller_id is not None:
+        statement = statement.where(seller_keys.c.seller_id == query.seller_id)
+    if query.before is not None:
+        statement = statement.where(scores.c.position < query.before)
+    return [_score_row(row) for row in connection.execute(statement, {"bank": query.bank_id, "most": query.most})]
 
 
 def latest_of(connection: Connection, chain: str, seller_id: str, most: int) -> list[str]:
@@ -165,19 +166,18 @@ def latest_of(connection: Connection, chain: str, seller_id: str, most: int) -> 
 def ids_of(connection: Connection, seller_id: str) -> list[tuple[str, str]]:
     """Return chain and id of every score of a seller, oldest first."""
     of_seller = scores.join(seller_keys, seller_keys.c.subject == scores.c.subject)
-    wanted = select(scores.c.chain, scores.c.id).select_from(of_seller).where(seller_keys.c.seller_id == seller_id)
-    return [
-        (chain, score_id) for chain, score_id in connection.execute(wanted.order_by(scores.c.scored_at, scores.c.id))
-    ]
+    query = select(scores.c.chain, scores.c.id).select_from(of_seller).where(seller_keys.c.seller_id == seller_id)
+    rows = connection.execute(query.order_by(scores.c.scored_at, scores.c.id))
+    return [(chain, score_id) for chain, score_id in rows]
 
 
 def iterate_rows(connection: Connection, since: datetime | None = None) -> Iterator[ScoreRow]:
-    """Yield every stored score, or those since a moment, oldest first, without holding them all."""
-    wanted = _COLUMNS.order_by(scores.c.scored_at, scores.c.id)
+    """Yield every stored score, or those since a time, oldest first, in portions."""
+    query = _COLUMNS.order_by(scores.c.scored_at, scores.c.id)
     if since is not None:
-        wanted = wanted.where(scores.c.scored_at >= since)
-    for found in connection.execute(wanted, execution_options=PORTIONS):
-        yield _score_row(found)
+        query = query.where(scores.c.scored_at >= since)
+    for row in connection.execute(query, execution_options=PORTIONS):
+        yield _score_row(row)
 
 
 def forget_receipts(connection: Connection, chain: str, positions: Sequence[int]) -> None:
@@ -192,18 +192,18 @@ _INDEX, _LEDGER = len(scores.c), len(ledger.c)
 _HEADER: Final = 5
 
 
-def _score_row(found: Row[Any]) -> ScoreRow:
-    index, row, key = found[:_INDEX], found[_INDEX : _INDEX + _LEDGER], found[_INDEX + _LEDGER :]
+def _score_row(joined: Row[Any]) -> ScoreRow:
+    index, row, key = joined[:_INDEX], joined[_INDEX : _INDEX + _LEDGER], joined[_INDEX + _LEDGER :]
     return ScoreRow(
         ScoreIndexEntry(*index),
         LedgerRow(Header(*row[:_HEADER]), *row[_HEADER:]),
-        None if key[0] is None else SellerKey(*key),
+        None if key[0] is None else WrappedSellerKey(*key),
     )
 
 
 @dataclass(frozen=True)
 class StoredScore:
-    """One score: `body` is the answer as it was sent, `inputs` and `bundle` are what it can be made from again."""
+    """One readable score: `body` is the original response; `inputs` and `bundle` reproduce its assessment."""
 
     id: str
     bank_id: str
@@ -214,76 +214,91 @@ class StoredScore:
     inputs: bytes
     body: bytes
 
+    @cached_property
+    def fields(self) -> dict[str, Any]:
+        """The score object of `body`."""
+        fields: dict[str, Any] = json.loads(self.body)
+        return fields
+
+    @cached_property
+    def assessment(self) -> Assessment:
+        """The assessment as a typed value; raises as `parse_assessment` does."""
+        return envelope.parse_assessment(self.body)
+
+    @cached_property
+    def expires_at(self) -> datetime:
+        """The time when the score expires."""
+        return datetime.fromisoformat(self.fields["expires_at"])
+
 
 def find_score(connection: Connection, ledger: Ledger, bank_id: str, score_id: str) -> StoredScore | None:
-    """Return the bank's score stored under the id, or None; another bank's is none.
+    """Return the bank's score with the ID, or None; also None for another bank's score.
 
     Raises:
         ScoreErased: the seller was erased.
-        LedgerDamaged: what is stored is not what was.
+        LedgerDamaged: the stored score does not match its commitment.
     """
-    kept = select_score(connection, bank_id, score_id)
-    return None if kept is None else open_score(ledger, kept)
+    row = select_score(connection, bank_id, score_id)
+    return None if row is None else open_score(ledger, row)
 
 
 def iterate_scores(connection: Connection, ledger: Ledger, since: datetime | None = None) -> Iterator[StoredScore]:
-    """Yield every score that can be read, oldest first; erased and dropped ones are left out.
+    """Yield every readable score, oldest first, without erased and dropped scores.
 
     Args:
-        connection: of the database.
-        ledger: that holds them.
-        since: leave out what was scored before this moment.
+        connection: a transaction.
+        ledger: the ledger of the scores.
+        since: the earliest time; all scores if None.
 
     Raises:
-        LedgerDamaged: what is stored is not what was.
+        LedgerDamaged: a stored score does not match its commitment.
     """
-    for kept in iterate_rows(connection, since):
-        if kept.key is not None and not kept.row.is_dropped:
-            yield open_score(ledger, kept)
+    for row in iterate_rows(connection, since):
+        if row.key is not None and not row.row.is_dropped:
+            yield open_score(ledger, row)
 
 
-def envelope_of(ledger: Ledger, kept: ScoreRow) -> dict[str, Any]:
-    """Return what a score says, for who shows some of it: neither its receipt nor its bytes are put together.
+def read_envelope(ledger: Ledger, row: ScoreRow) -> dict[str, Any]:
+    """Return the envelope of a score without its receipt, for a list of scores.
 
     Raises:
         ScoreErased: the seller's key is destroyed.
-        ScorePastRetention: what it was is kept no more.
-        LedgerDamaged: it does not open, or is not what was committed to.
+        ScorePastRetention: the content was dropped after its retention period.
+        LedgerDamaged: the content cannot be decrypted or does not match its commitment.
     """
-    seller = _require_readable(kept)
+    key = _require_readable(row)
     try:
-        content = envelope.parse_content(read_content(kept.row, ledger.unwrapped(seller)))
-        found: dict[str, Any] = content["envelope"]
+        content = envelope.parse_content(read_content(row.row, ledger.unwrapped(key)))
+        fields: dict[str, Any] = content["envelope"]
     except (DecryptionError, json.JSONDecodeError, KeyError) as error:
         raise LedgerDamaged from error
-    return found
+    return fields
 
 
-def open_score(ledger: Ledger, kept: ScoreRow, *, committed: bool = True) -> StoredScore:
-    """Open what is stored; see `content_of` for `committed`.
+def open_score(ledger: Ledger, row: ScoreRow, *, committed: bool = True) -> StoredScore:
+    """Decrypt a stored score; see `read_content` for `committed`.
 
     Raises:
         ScoreErased: the seller's key is destroyed.
-        ScorePastRetention: what it was is kept no more.
-        LedgerDamaged: something does not open, or is not what was committed to.
+        ScorePastRetention: the content was dropped after its retention period.
+        LedgerDamaged: the score cannot be decrypted or does not match its commitment.
     """
-    seller = _require_readable(kept)
+    seller = _require_readable(row)
     try:
         key = ledger.unwrapped(seller)
-        content = envelope.parse_content(read_content(kept.row, key, committed=committed))
-        receipt = envelope.open_receipt(key, kept.index.id, kept.index.receipt or b"")
-        body = envelope.rebuild_response(content, kept.row, receipt)
+        content = envelope.parse_content(read_content(row.row, key, committed=committed))
+        receipt = envelope.open_receipt(key, row.index.id, row.index.receipt or b"")
+        body = envelope.rebuild_response(content, row.row, receipt)
         bundle, inputs = content["bundle"], canonical_json(content["inputs"])
     except (DecryptionError, json.JSONDecodeError, KeyError) as error:
         raise LedgerDamaged from error
-    index = kept.index
+    index = row.index
     return StoredScore(index.id, index.chain, seller.seller_id, index.purpose, index.scored_at, bundle, inputs, body)
 
 
-def _require_readable(kept: ScoreRow) -> SellerKey:
-    """Return the key of a score that is still there to be read."""
-    if kept.key is None:
+def _require_readable(row: ScoreRow) -> WrappedSellerKey:
+    if row.key is None:
         raise ScoreErased
-    if kept.row.is_dropped:
+    if row.row.is_dropped:
         raise ScorePastRetention
-    return kept.key
+    return row.key

@@ -1,8 +1,6 @@
-"""What goes in and out: requests that allow nothing unknown, answers in which no field has a default.
+"""Schemas of scores. Requests reject unknown fields; response fields have no defaults.
 
-What `GET /v1/scores/{id}/changes` answers.
-
-What `GET /v1/scores` answers: one light item a score, since a page of whole ones would be megabytes.
+Items of a list are short: a page of whole scores would be several megabytes.
 """
 
 from enum import StrEnum
@@ -15,203 +13,204 @@ from scoring import Outcome
 
 
 class ScoreRequest(BaseModel):
-    """Whom to score, and what for."""
+    """The seller to score and the purpose."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"seller_id": "S-000001", "purpose": "credit_application"}]}
     )
 
     seller_id: SellerId
-    purpose: Purpose = Field(description="What the score is for.")
+    purpose: Purpose = Field(description="Purpose of the score.")
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class GroupPoints(_Answer):
-    """The points that a reason group adds or takes: the sum of its features."""
+class GroupPoints(_Response):
+    """The points of a reason group: the sum of its features."""
 
     group: str = Field(description="Name of the group.", examples=["returns"])
-    label: str = Field(description="The group in words.", examples=["Returns and refunds"])
-    points: int = Field(description="Points added to the base (negative: taken).", examples=[-8])
+    label: str = Field(description="Label of the group.", examples=["Returns and refunds"])
+    points: int = Field(description="Points added to the base; negative if deducted.", examples=[-8])
 
 
-class Contribution(_Answer):
-    """The points that one feature adds or takes."""
+class Contribution(_Response):
+    """The points of one feature."""
 
     feature: str = Field(description="Name of the feature.", examples=["refund_rate_90d"])
-    label: str = Field(description="The feature in words.", examples=["Refund rate, 90 days"])
-    value: float | None = Field(description="The seller's value; null where missing.", examples=[0.034])
+    label: str = Field(description="Label of the feature.", examples=["Refund rate, 90 days"])
+    value: float | None = Field(description="The seller's value; null if missing.", examples=[0.034])
     unit: str = Field(description="Unit of value and typical.", examples=["ratio"])
     typical: float | None = Field(description="Median of the reference population.", examples=[0.05])
-    points: int = Field(description="Points added to the base (negative: taken).", examples=[14])
+    points: int = Field(description="Points added to the base; negative if deducted.", examples=[14])
     reason_group: str | None = Field(
-        description="Its reason group; null for the limit of the scale.", examples=["returns"]
+        description="Reason group of the feature; null for the limit of the scale.", examples=["returns"]
     )
 
 
-class Reason(_Answer):
-    """One principal reason: one feature on one side of typical, or missing; verified by scoring again."""
+class Reason(_Response):
+    """A principal reason: one feature on one side of typical, or missing; verified by scoring again."""
 
     code: str = Field(
-        description="Stable code of the feature and the side; GET /v1/reasons has its wording.",
+        description="Stable code of feature and side. GET /v1/reasons returns its texts.",
         examples=["RETURN_RATE_90D_HIGH"],
     )
-    group: str = Field(description="The feature's reason group.", examples=["returns"])
+    group: str = Field(description="Reason group of the feature.", examples=["returns"])
     feature: str = Field(description="Name of the feature.", examples=["return_rate_90d"])
-    label: str = Field(description="The feature in words.", examples=["Return rate, 90 settled days"])
+    label: str = Field(description="Label of the feature.", examples=["Return rate, 90 settled days"])
     side: Literal["high", "low", "missing"] = Field(
-        description="Where the value lies: above typical, below it, or nowhere.", examples=["high"]
+        description="`high`: above typical. `low`: below typical. `missing`: no value.", examples=["high"]
     )
-    value: float | None = Field(description="The seller's value; null where missing.", examples=[0.062])
+    value: float | None = Field(description="The seller's value; null if missing.", examples=[0.062])
     typical: float = Field(description="Median of the reference population.", examples=[0.034])
     unit: str = Field(description="Unit of value and typical.", examples=["ratio"])
     table: str | None = Field(
-        description="Where the value is missing since a table was not used: the table.", examples=["traffic"]
+        description="The unused table, if the value is missing because of it; else null.", examples=["traffic"]
     )
     data_through: str | None = Field(
-        description="Up to which day (UTC) that table goes; null where it was not delivered.", examples=["2026-01-03"]
+        description="Last day (UTC) of that table; null if it was not delivered.", examples=["2026-01-03"]
     )
     points: int = Field(description="Points of the feature's contribution; negative.", examples=[-14])
     gain: int = Field(
-        description="By how many points the score is higher with the feature at its typical value, before an end of "
-        "the scale cuts it off.",
+        description="Points that the score gains if the feature has its typical value, before the limit of the scale.",
         examples=[17],
     )
     statement: str = Field(
-        description="The reason in words, as a credit officer reads it.",
+        description="Statement of the reason for a credit officer.",
         examples=["High return rate, 90 settled days: 6.2% of sales, typical 3.4%"],
     )
 
 
-class Explanation(_Answer):
-    """Why the score is what it is: base_points plus the points of all groups is the score; so with contributions."""
+class Explanation(_Response):
+    """The explanation: base_points plus the points of all groups, or of all contributions, is the score."""
 
-    base_points: int = Field(description="Points of the reference population; one per model.", examples=[611])
+    base_points: int = Field(
+        description="Points of the reference population; the same for all scores of a model.", examples=[611]
+    )
     reference_population: str = Field(
-        description="Whom contributions compare with.", examples=["Borrowers of 2024, 4,812 loans"]
+        description="Population that contributions compare with.", examples=["Borrowers of 2024, 4,812 loans"]
     )
     groups: list[GroupPoints] = Field(
-        description="Points by reason group; where an end of the scale cuts the score off, `scale_limit` comes last."
+        description="Points by reason group. If the limit of the scale applies, `scale_limit` is the last group."
     )
     contributions: list[Contribution] = Field(
-        description="One per feature that the model reads, in catalogue order; `scale_limit` comes last."
+        description="One per scored feature in catalogue order; `scale_limit` is the last."
     )
-    reasons: list[Reason] = Field(description="At most four, the one with the largest gain first.")
+    reasons: list[Reason] = Field(description="At most four reasons, largest gain first.")
 
 
-class Shortfall(_Answer):
-    """One thing that lacked for a number."""
+class Shortfall(_Response):
+    """A requirement for a score that is not met."""
 
-    what: str = Field(description="A table or a feature.", examples=["days_on_platform"])
-    found: float | str | None = Field(description="What there was; null for nothing.", examples=[41.0])
-    needed: float | str = Field(description="The least that is needed.", examples=[90.0])
+    what: str = Field(description="Name of the table or feature.", examples=["days_on_platform"])
+    found: float | str | None = Field(description="The actual value; null if there is none.", examples=[41.0])
+    needed: float | str = Field(description="The required value, at least.", examples=[90.0])
 
 
-class TableGap(_Answer):
-    """An optional table that the score does without."""
+class TableGap(_Response):
+    """An optional table that the score does not use."""
 
     table: str = Field(description="Name of the table.", examples=["traffic"])
     data_through: str | None = Field(
-        description="Up to which day (UTC) it goes, too long ago; null where it was not delivered.",
+        description="Last day (UTC) of the table, which is too old; null if it was not delivered.",
         examples=["2026-01-03"],
     )
 
 
-class ScaleDeclared(_Answer):
-    """The scale of the score: `points` at odds of repaying `odds`:1, `double` more for twice the odds."""
+class ScaleDeclared(_Response):
+    """The scale of the score: `points` at odds of repayment of `odds`:1; `double` more points double the odds."""
 
     points: float = Field(description="Points at the stated odds.", examples=[600])
-    odds: float = Field(description="Odds of repaying, to one.", examples=[30])
+    odds: float = Field(description="Odds of repayment, to one.", examples=[30])
     double: float = Field(description="Points that double the odds.", examples=[40])
     min: int = Field(description="Lowest score.", examples=[300])
     max: int = Field(description="Highest score.", examples=[900])
 
 
-class Versions(_Answer):
-    """What the assessment was made with."""
+class Versions(_Response):
+    """Versions of model, features and reasons of the assessment."""
 
     model: str = Field(description="Digest of the model.", examples=["sha256:0c1f"])
-    bundle: str = Field(description="Digest of the whole bundle.", examples=["sha256:9b02"])
+    bundle: str = Field(description="Digest of the model bundle.", examples=["sha256:9b02"])
     catalogue: str = Field(description="Digest of the feature definitions.", examples=["sha256:77aa"])
     reasons: str = Field(description="Version of the reason catalogue.", examples=["2026-01"])
-    scale: ScaleDeclared = Field(description="The scale, since scales differ.")
+    scale: ScaleDeclared = Field(description="The scale of the score.")
 
 
-class AssessmentResponse(_Answer):
-    """The assessment: a pure function of the seller's values, the request's date and the model."""
+class AssessmentResponse(_Response):
+    """The assessment: a pure function of the seller's values, the date of the request and the model."""
 
     outcome: Outcome = Field(
-        description="Only `scored` carries a number. `insufficient_history`: new on the platform, or too few days with "
-        "sales. `inactive`: sold before, and not in the last 60 days. `insufficient_data`: a required table was not "
+        description="Only `scored` has a score. `insufficient_history`: new on the platform, or sales on too few days. "
+        "`inactive`: earlier sales, but none in the last 60 days. `insufficient_data`: a required table was not "
         "delivered. `stale_data`: a required table ends too long before the request."
     )
     score: int | None = Field(description="300 to 900, higher is better.", examples=[625])
     band: str | None = Field(description="A (best) to E.", examples=["B"])
     probability_of_default: float | None = Field(description="Between 0 and 1.", examples=[0.0212])
     default_definition: str = Field(
-        description="What counts as default.", examples=["90+ days past due within 12 months"]
+        description="Definition of default.", examples=["90+ days past due within 12 months"]
     )
     requested_on: str = Field(
-        description="The day (UTC) of the request; the age of the data is measured against it.", examples=["2026-02-01"]
+        description="Day (UTC) of the request. The age of the data is measured against it.", examples=["2026-02-01"]
     )
-    as_of: str = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
-    data_through: str | None = Field(description="Up to where every needed table reaches.", examples=["2026-01-31"])
-    explanation: Explanation | None = Field(description="Why the score is what it is.")
-    shortfalls: list[Shortfall] = Field(description="What was missing for a number; empty where scored.")
+    as_of: str = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
+    data_through: str | None = Field(description="Last day that all required tables cover.", examples=["2026-01-31"])
+    explanation: Explanation | None = Field(description="The explanation; null without a score.")
+    shortfalls: list[Shortfall] = Field(description="Unmet requirements; empty if scored.")
     table_gaps: list[TableGap] = Field(
-        description="Optional tables that are too old or were not delivered; what rests on them counts as missing."
+        description="Optional tables that are too old or were not delivered. Features that need them are missing."
     )
-    versions: Versions = Field(description="What it was made with.")
+    versions: Versions = Field(description="Versions of the assessment.")
 
 
-class LedgerPosition(_Answer):
-    """Where the score stands in the ledger; a checkpoint from later on proves that it still does."""
+class LedgerPosition(_Response):
+    """The position of the score in the ledger. A later checkpoint proves that the row is unchanged."""
 
-    chain: str = Field(description="The chain of rows; its name is the bank's id.", examples=["bank-3f9c2a7d5e1b0846"])
-    position: int = Field(description="The row of the chain, from 1.", examples=[4812])
-    head: str = Field(description="What the chain comes to with this row, SHA-256.", examples=["5f70" * 16])
+    chain: str = Field(description="Name of the chain: the bank's ID.", examples=["bank-3f9c2a7d5e1b0846"])
+    position: int = Field(description="Position in the chain, from 1.", examples=[4812])
+    head: str = Field(description="Head of the chain with this row, SHA-256.", examples=["5f70" * 16])
 
 
-class DifferenceResponse(_Answer):
-    """One value of the assessment that is not as it was stored."""
+class DifferenceResponse(_Response):
+    """A value of the assessment that differs from the stored one."""
 
     path: str = Field(description="JSON pointer into the assessment.", examples=["/explanation/contributions/3/value"])
-    stored: Any = Field(description="What was stored and answered.", examples=[0.034])
-    now: Any = Field(description="What the stored inputs come to.", examples=[0.043])
+    stored: Any = Field(description="The stored value.", examples=[0.034])
+    now: Any = Field(description="The value of the replay.", examples=[0.043])
 
 
-class Replay(_Answer):
-    """What came of making a score again from its stored inputs."""
+class Replay(_Response):
+    """The result of a replay."""
 
-    matches: bool = Field(description="Whether the assessment is the same, to the byte.")
-    differences: list[DifferenceResponse] = Field(description="Every value that differs; empty where it matches.")
+    matches: bool = Field(description="Whether the assessment is equal to the byte.")
+    differences: list[DifferenceResponse] = Field(description="All values that differ; empty if the replay matches.")
 
 
-class Score(_Answer):
-    """A stored score: the assessment and its circumstances. It is read back byte for byte as it was answered."""
+class Score(_Response):
+    """A stored score: the assessment in its envelope. Reading it returns the same bytes."""
 
-    id: str = Field(description="Id of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
-    seller_id: str = Field(description="Whom it is of.", examples=["S-000001"])
-    bank_id: str = Field(description="The bank that asked.", examples=["bank-3f9c2a7d5e1b0846"])
-    purpose: Purpose = Field(description="What it was asked for.")
+    id: str = Field(description="ID of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
+    seller_id: str = Field(description="ID of the scored seller.", examples=["S-000001"])
+    bank_id: str = Field(description="The requesting bank.", examples=["bank-3f9c2a7d5e1b0846"])
+    purpose: Purpose = Field(description="Purpose of the score.")
     consent_id: str = Field(
-        description="The seller's consent that it rests on.", examples=["4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"]
+        description="The seller's consent to this score.", examples=["4a6f0d62-9d3f-4d8e-8a57-4f1f6b0f3c11"]
     )
-    scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
-    expires_at: str = Field(description="Until when to rely on it, UTC.", examples=["2026-03-03T09:30:00.000Z"])
-    assessment: AssessmentResponse = Field(description="The outcome and why.")
-    ledger: LedgerPosition = Field(description="Where it stands in the ledger.")
+    scored_at: str = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
+    expires_at: str = Field(description="When the score expires, UTC.", examples=["2026-03-03T09:30:00.000Z"])
+    assessment: AssessmentResponse = Field(description="The outcome and its explanation.")
+    ledger: LedgerPosition = Field(description="Position in the ledger.")
     receipt: str = Field(
-        description="Compact JWS (Ed25519, typ `receipt+jws`) over the canonical JSON of all the other fields, payload "
-        "attached; /.well-known/jwks.json has the keys.",
+        description="Compact JWS (Ed25519, typ `receipt+jws`) over the canonical JSON of all other fields, with its "
+        "payload. /.well-known/jwks.json has the keys.",
         examples=["eyJhbGciOiJFZDI1NTE5Iiwia2lkIjoiLi4uIiwidHlwIjoicmVjZWlwdCtqd3MifQ.eyJhc3Nlc3NtZW50Ijp7fX0.c2ln"],
     )
 
 
 class Basis(StrEnum):
-    """How two scores could be compared."""
+    """How two scores are compared."""
 
     SAME_MODEL = "same_model"
     RESTATED = "restated"
@@ -219,57 +218,55 @@ class Basis(StrEnum):
     NO_NUMBER = "no_number"
 
 
-class _ChangesResponse(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Compared(_ChangesResponse):
+class Compared(_Response):
     """One of the two scores."""
 
-    id: str = Field(description="Id of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
-    scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
-    as_of: str = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
-    outcome: Outcome = Field(description="Only `scored` carries a number.")
-    score: int | None = Field(description="The score; null without a number.", examples=[612])
-    band: str | None = Field(description="The band; null without a number.", examples=["B"])
-    bundle: str = Field(description="Digest of the model bundle that made it.", examples=["sha256:9b02"])
+    id: str = Field(description="ID of the score.", examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"])
+    scored_at: str = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
+    as_of: str = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
+    outcome: Outcome = Field(description="Only `scored` has a score.")
+    score: int | None = Field(description="The score; null unless scored.", examples=[612])
+    band: str | None = Field(description="The band; null unless scored.", examples=["B"])
+    bundle: str = Field(description="Digest of the model bundle of the score.", examples=["sha256:9b02"])
 
 
-class FeatureMoved(_ChangesResponse):
-    """What the move of one feature is worth."""
+class FeatureMoved(_Response):
+    """The points of a feature's change."""
 
     feature: str = Field(
-        description="Name of the feature; `scale_limit` where an end of the scale cut a score off.",
+        description="Name of the feature; `scale_limit` for the limit of the scale.",
         examples=["refund_rate_90d"],
     )
-    label: str = Field(description="The feature in words.", examples=["Refund rate, 90 days"])
+    label: str = Field(description="Label of the feature.", examples=["Refund rate, 90 days"])
     unit: str = Field(description="Unit of before and now.", examples=["ratio"])
-    before: float | None = Field(description="Value of the earlier score; null where missing.", examples=[0.051])
-    now: float | None = Field(description="Value of the later score; null where missing.", examples=[0.034])
-    points: int = Field(description="Points by which it moved the score; never 0.", examples=[14])
+    before: float | None = Field(description="Value in the earlier score; null if missing.", examples=[0.051])
+    now: float | None = Field(description="Value in the later score; null if missing.", examples=[0.034])
+    points: int = Field(description="Change of the score in points; never 0.", examples=[14])
 
 
-class ScoreChanges(_ChangesResponse):
-    """From an earlier score to a later one: by_model and the points of all features sum to the difference, exactly."""
+class ScoreChanges(_Response):
+    """The difference of two scores: by_model and the points of all features sum exactly to it."""
 
-    seller_id: str = Field(description="Whom both are of.", examples=["S-000001"])
+    seller_id: str = Field(description="ID of the scored seller.", examples=["S-000001"])
     before: Compared = Field(description="The earlier score.")
     now: Compared = Field(description="The later score.")
     basis: Basis = Field(
-        description="`same_model`: one model made both, and all is by feature. `restated`: the earlier figures were "
-        "scored by the later model too, which tells model and figures apart. `model_only`: the later model cannot "
-        "score the earlier figures, so all is the model's. `no_number`: one of them has no number, so there is no "
-        "difference."
+        description="`same_model`: one model issued both, so features explain the whole difference. `restated`: the "
+        "later model also scored the earlier values, which separates model and features. `model_only`: the later model "
+        "cannot score the earlier values, so the model explains the whole difference. `no_number`: one of the scores "
+        "has no number, so there is no difference."
     )
     statement: str = Field(
-        description="The same in words.",
-        examples=["The same model made both scores, so all of the difference is by feature."],
+        description="The basis in a sentence.",
+        examples=["The same model issued both scores, so the features explain the whole difference."],
     )
-    difference: int | None = Field(description="Points from before to now; null where there is none.", examples=[13])
+    difference: int | None = Field(
+        description="Points from the earlier to the later score; null if there is no difference.", examples=[13]
+    )
     by_model: int | None = Field(
-        description="Points of it that another model makes; null where there is no difference.", examples=[0]
+        description="Points of the difference due to another model; null if there is no difference.", examples=[0]
     )
-    features: list[FeatureMoved] = Field(description="Every feature that moved the score, most points first.")
+    features: list[FeatureMoved] = Field(description="All features that changed the score, most points first.")
 
 
 class ScoreState(StrEnum):
@@ -282,28 +279,31 @@ class ScoreState(StrEnum):
 
 
 class ScoreItem(BaseModel):
-    """A score in a list. Of one that cannot be read only what the index knows is told, the rest is null."""
+    """A score in a list. If the score cannot be read, only the fields of the index are set."""
 
     model_config = ConfigDict(extra="forbid")
 
     id: str = Field(
-        description="Id of the score; GET /v1/scores/{id} has all of it.",
+        description="ID of the score. GET /v1/scores/{id} returns the whole score.",
         examples=["0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"],
     )
     state: ScoreState = Field(
-        description="`readable`; `erased`, its seller was erased, or `past_retention`, what it was is kept no more: "
-        "reading it answers 410; `damaged`, what is stored is not what was written and reading it answers 500."
+        description="`readable`; `erased`: the seller was erased, reading it returns 410; `past_retention`: the "
+        "content was dropped after its retention period, reading it returns 410; `damaged`: the content does not match "
+        "its commitment, reading it returns 500."
     )
-    seller_id: str | None = Field(description="Whom it is of.", examples=["S-000001"])
-    purpose: str = Field(description="What it was asked for.", examples=["credit_application"])
-    scored_at: str = Field(description="When it was made, UTC.", examples=["2026-02-01T09:30:00.000Z"])
-    expires_at: str | None = Field(description="Until when to rely on it, UTC.", examples=["2026-03-03T09:30:00.000Z"])
-    expired: bool | None = Field(description="Whether that is over.", examples=[False])
-    as_of: str | None = Field(description="The midnight (UTC) up to which data was used.", examples=["2026-01-31"])
-    outcome: Outcome | None = Field(description="Only `scored` carries a number.")
-    score: int | None = Field(description="The score; null without a number.", examples=[625])
-    band: str | None = Field(description="A (best) to E; null without a number.", examples=["B"])
-    probability_of_default: float | None = Field(description="Null without a number.", examples=[0.0212])
+    seller_id: str | None = Field(description="ID of the scored seller.", examples=["S-000001"])
+    purpose: str = Field(description="Purpose of the score.", examples=["credit_application"])
+    scored_at: str = Field(description="When the score was issued, UTC.", examples=["2026-02-01T09:30:00.000Z"])
+    expires_at: str | None = Field(description="When the score expires, UTC.", examples=["2026-03-03T09:30:00.000Z"])
+    expired: bool | None = Field(description="Whether the score has expired.", examples=[False])
+    as_of: str | None = Field(description="Midnight (UTC) up to which data are used.", examples=["2026-01-31"])
+    outcome: Outcome | None = Field(description="Only `scored` has a score.")
+    score: int | None = Field(description="The score; null unless scored.", examples=[625])
+    band: str | None = Field(description="A (best) to E; null unless scored.", examples=["B"])
+    probability_of_default: float | None = Field(
+        description="Probability of default; null unless scored.", examples=[0.0212]
+    )
 
 
 class ScorePage(BaseModel):
@@ -311,8 +311,8 @@ class ScorePage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    items: list[ScoreItem] = Field(description="The scores of this page, the last recorded first.")
+    items: list[ScoreItem] = Field(description="The scores of this page, newest first.")
     next_cursor: str | None = Field(
-        description="Give it as `cursor` for the next page; null where this is the last.",
+        description="Cursor of the next page; null on the last page.",
         examples=["WyIyMDI2LTAyLTAxVDA5OjMwOjAwKzAwOjAwIiwiMGI4ZiJd"],
     )

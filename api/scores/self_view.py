@@ -1,13 +1,12 @@
-"""Make the seller's own score and read it: one for the data and model in force, however often it is looked at."""
+"""A seller's own score (self view): one stored score for the current data and model, issued when it is missing."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import cached_property, partial
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -15,205 +14,177 @@ from api.errors import ScoreUnknown
 from api.kit.cache import TtlCache
 from api.kit.database import transaction
 from api.ledger.chain import SELF_CHAIN
-from api.ledger.store import BoundSeller
+from api.ledger.encryption import SellerKey
 from api.scores import inputs
 from api.scores import repository as scores
 from api.scores.inputs import CorrectedVector
 from api.scores.issuance import ScoreDraft, record_draft, store_scores
 from api.scores.repository import StoredScore, open_score
 from api.services import Services
+from scoring import Assessment
 from scoring.freshness import tables_too_old
 
 PURPOSE: Final = "self_view"
+_LATEST: Final = 2
+"""A page compares the current score with the previous one."""
 
 
-_SHOWN: Final = 2
-
-
-@dataclass(frozen=True)
+@dataclass
 class OpenedScore:
-    """A stored score, and what its object says."""
+    """A stored score, and the last input values that were found equal to its inputs."""
 
     score: StoredScore
+    equal_inputs: CorrectedVector | None = None
 
-    @cached_property
-    def body(self) -> dict[str, Any]:
-        """The score object."""
-        found: dict[str, Any] = json.loads(self.score.body)
-        return found
-
-    @cached_property
-    def expires(self) -> datetime:
-        """From when it is not to be relied on."""
-        return datetime.fromisoformat(self.body["expires_at"])
-
-    @cached_property
+    @property
     def requested_on(self) -> date:
-        """The day on which it was asked for."""
-        return date.fromisoformat(self.body["assessment"]["requested_on"])
+        """The date of the request."""
+        return date.fromisoformat(self.score.fields["assessment"]["requested_on"])
 
-    def rests_on(self, figures: CorrectedVector) -> bool:
-        """Return whether it was made from these figures, on whatever day."""
-        then = replace(figures, requested_on=self.requested_on)
-        # what it was last found to rest on is compared first: that takes no writing
-        if self.__dict__.get("_figures") == then:
+    def has_inputs(self, vector: CorrectedVector) -> bool:
+        """Return whether the score was computed from these values, whatever the date of the request."""
+        vector = replace(vector, requested_on=self.requested_on)
+        # comparing with the last equal values needs no serialization
+        if self.equal_inputs == vector:
             return True
-        same = self.score.inputs == then.inputs
-        if same:
-            self.__dict__["_figures"] = then
-        return same
+        if self.score.inputs != vector.inputs:
+            return False
+        self.equal_inputs = vector
+        return True
 
 
 @dataclass(frozen=True)
 class SelfView:
-    """A seller's own score, opened, and the one before it."""
+    """A seller's current own score and the previous one."""
 
     opened: OpenedScore
     earlier: OpenedScore | None
 
     @property
     def score(self) -> StoredScore:
-        """The score as it is stored."""
+        """The current score."""
         return self.opened.score
 
     @property
-    def body(self) -> dict[str, Any]:
-        """The score object."""
-        return self.opened.body
+    def assessment(self) -> Assessment:
+        """The assessment of the current score."""
+        return self.score.assessment
 
     @property
-    def assessment(self) -> dict[str, Any]:
-        """The assessment of the score object."""
-        found: dict[str, Any] = self.opened.body["assessment"]
-        return found
-
-    @property
-    def assessment_before(self) -> dict[str, Any] | None:
-        """The assessment of the score before."""
-        return None if self.earlier is None else self.earlier.body["assessment"]
+    def previous(self) -> StoredScore | None:
+        """The previous score; an earlier version may have stored it."""
+        return None if self.earlier is None else self.earlier.score
 
     @property
     def name(self) -> tuple[str, str]:
-        """What tells it from every other view: the ids of both scores."""
+        """The IDs of both scores, as a cache key."""
         return self.score.id, "" if self.earlier is None else self.earlier.score.id
 
 
 _CACHE: Final[TtlCache[OpenedScore]] = TtlCache(500)
-"""Scores by their ids: what is stored of one never changes."""
+"""Scores by ID. A stored score never changes."""
 
 
 def current(services: Services, seller_id: str, now: datetime) -> SelfView:
-    """Return the seller's own score for the data and the model in force, made now if there is none that is valid.
+    """Return the seller's own score for the current data and model; issue it if there is no valid one.
 
     Raises:
-        SellerUnknown: the latest snapshot does not hold the seller.
+        SellerUnknown: the latest snapshot does not contain the seller.
         VectorsUnavailable: there is no snapshot, or it cannot be read.
-        VectorsDoNotFitModel: the vectors were made by another catalogue than the model's.
-        ScoreNotExplained: the model's contributions do not add up.
-        DatabaseUnavailable: the score could not be stored, so there is none.
+        VectorsDoNotFitModel: the feature catalogue of the vectors differs from the model's.
+        ScoreNotExplained: the contributions do not sum to the score.
+        DatabaseUnavailable: the score could not be stored.
     """
     with transaction(services.engine) as connection:
-        found = find_current(services, connection, seller_id, now)
-    return found or issue_self_view(services, seller_id, now)
+        view = find_current(services, connection, seller_id, now)
+    return view or issue_self_view(services, seller_id, now)
 
 
 def find_current(services: Services, connection: Connection, seller_id: str, now: datetime) -> SelfView | None:
-    """Return the seller's own score if there is one that is valid for the data and the model in force.
+    """Return the seller's own score if it is valid for the current data and model.
 
     Raises:
-        SellerUnknown: the latest snapshot does not hold the seller.
+        SellerUnknown: the latest snapshot does not contain the seller.
         VectorsUnavailable: there is no snapshot, or it cannot be read.
-        DatabaseUnavailable: the database does not answer.
+        DatabaseUnavailable: the database is not available.
     """
-    latest = figures_of(services, connection, seller_id, now)
-    known = _find(services, connection, seller_id)
-    return _view(known) if _is_current(services, known, latest, now) else None
+    vector = latest_inputs(services, connection, seller_id, now)
+    stored = _load_latest(services, connection, seller_id)
+    return _view(stored) if _is_current(services, stored, vector, now) else None
 
 
 def issue_self_view(services: Services, seller_id: str, now: datetime) -> SelfView:
-    """Return the seller's own score as `current` does, for who found that none stands; made now, or meanwhile.
-
-    Raises:
-        As `current`.
-    """
+    """Issue the seller's own score, unless a concurrent request has issued it; raises as `current` does."""
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        services.ledger.hold(connection, SELF_CHAIN)
-        # once more: of two who look at once the second finds what the first made, and an erasure has removed figures
-        latest = figures_of(services, connection, seller_id, now)
-        known = _find(services, connection, seller_id)
-        if _is_current(services, known, latest, now):
-            return _view(known)
-        score = record(services, connection, seller, assessed(services, latest), now)
-    return _view([OpenedScore(score), *known])
+        services.ledger.lock_chain(connection, SELF_CHAIN)
+        # read under the locks: another request may have issued the score, and an erasure removes the values
+        vector = latest_inputs(services, connection, seller_id, now)
+        stored = _load_latest(services, connection, seller_id)
+        if _is_current(services, stored, vector, now):
+            return _view(stored)
+        score = record(services, connection, seller, draft(services, vector), now)
+    return _view([OpenedScore(score), *stored])
 
 
-def figures_of(services: Services, connection: Connection, seller_id: str, now: datetime) -> CorrectedVector:
-    """Return the seller's latest figures as they are to be scored at a moment.
+def latest_inputs(services: Services, connection: Connection, seller_id: str, now: datetime) -> CorrectedVector:
+    """Return the seller's latest values with corrections.
 
     Raises:
-        SellerUnknown: the latest snapshot does not hold the seller.
+        SellerUnknown: the latest snapshot does not contain the seller.
         VectorsUnavailable: there is no snapshot, or it cannot be read.
     """
     corrections = inputs.corrections_of(connection, seller_id)
     return inputs.load_inputs(services, seller_id, now.date(), corrections)
 
 
-def assessed(services: Services, latest: CorrectedVector, **named: str) -> ScoreDraft:
-    """Score figures with the model in force; nothing is stored. `named` is what the score's object tells beside.
+def draft(services: Services, vector: CorrectedVector, **fields: str) -> ScoreDraft:
+    """Score values with the current model; nothing is stored. `fields` are additional fields of the envelope.
 
     Raises:
-        VectorsDoNotFitModel: the figures were made by another catalogue than the model's.
-        ScoreNotExplained: the model's contributions do not add up.
+        VectorsDoNotFitModel: the feature catalogue of the values differs from the model's.
+        ScoreNotExplained: the contributions do not sum to the score.
     """
     bundle = services.champion.bundle
-    return ScoreDraft(latest, bundle, inputs.assess_inputs(bundle, [latest])[0], SELF_CHAIN, PURPOSE, named)
+    return ScoreDraft(vector, bundle, inputs.assess_inputs(bundle, [vector])[0], SELF_CHAIN, PURPOSE, fields)
 
 
 def record(
-    services: Services, connection: Connection, seller: BoundSeller, made: ScoreDraft, now: datetime
+    services: Services, connection: Connection, seller: SellerKey, score: ScoreDraft, now: datetime
 ) -> StoredScore:
-    """Append a self view to the ledger and its index, within the caller's transaction.
-
-    Args:
-        services: the parts of the service.
-        connection: of a transaction that writes.
-        seller: whose score it is.
-        made: the score.
-        now: the moment.
-    """
-    score = record_draft(services, made, seller, services.ledger.hold(connection, SELF_CHAIN), now)
-    store_scores(connection, [score])
-    return score.score
+    """Append a self view to the ledger and its index in a writing transaction of the caller."""
+    recorded = record_draft(services, score, seller, services.ledger.lock_chain(connection, SELF_CHAIN), now)
+    store_scores(connection, [recorded])
+    return recorded.score
 
 
 def latest_id(connection: Connection, seller_id: str) -> str | None:
-    """Return the id of the seller's latest self view."""
+    """Return the ID of the seller's latest self view."""
     return next(iter(scores.latest_of(connection, SELF_CHAIN, seller_id, 1)), None)
 
 
-def _find(services: Services, connection: Connection, seller_id: str) -> list[OpenedScore]:
-    ids = scores.latest_of(connection, SELF_CHAIN, seller_id, _SHOWN)
-    return [_CACHE.get(each, partial(_open, services, connection, each)) for each in ids]
+def _load_latest(services: Services, connection: Connection, seller_id: str) -> list[OpenedScore]:
+    ids = scores.latest_of(connection, SELF_CHAIN, seller_id, _LATEST)
+    return [_CACHE.get(score_id, partial(_open, services, connection, score_id)) for score_id in ids]
 
 
 def _open(services: Services, connection: Connection, score_id: str) -> OpenedScore:
-    kept = scores.select_score(connection, SELF_CHAIN, score_id)
-    if kept is None:
+    row = scores.select_score(connection, SELF_CHAIN, score_id)
+    if row is None:
         raise ScoreUnknown
-    return OpenedScore(open_score(services.ledger, kept))
+    return OpenedScore(open_score(services.ledger, row))
 
 
-def _is_current(services: Services, known: Sequence[OpenedScore], figures: CorrectedVector, now: datetime) -> bool:
-    if not known:
+def _is_current(services: Services, stored: Sequence[OpenedScore], vector: CorrectedVector, now: datetime) -> bool:
+    if not stored:
         return False
-    latest, bundle = known[0], services.champion.bundle
-    if latest.score.bundle != bundle.digest or now >= latest.expires or not latest.rests_on(figures):
+    latest, bundle = stored[0], services.champion.bundle
+    if latest.score.bundle != bundle.digest or now >= latest.score.expires_at or not latest.has_inputs(vector):
         return False
-    # the same data may have become too old since
-    then = replace(figures, requested_on=latest.requested_on).vector
-    return tables_too_old(bundle.sheet, then) == tables_too_old(bundle.sheet, figures.vector)
+    # the same data can become too old
+    at_issuance = replace(vector, requested_on=latest.requested_on).vector
+    return tables_too_old(bundle.sheet, at_issuance) == tables_too_old(bundle.sheet, vector.vector)
 
 
-def _view(known: Sequence[OpenedScore]) -> SelfView:
-    return SelfView(known[0], known[1] if len(known) > 1 else None)
+def _view(stored: Sequence[OpenedScore]) -> SelfView:
+    return SelfView(stored[0], stored[1] if len(stored) > 1 else None)

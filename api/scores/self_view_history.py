@@ -77,19 +77,18 @@ def history_of(services: Services, connection: Connection, view: SelfView) -> li
     Raises:
         LedgerDamaged: a stored score does not open or does not match its commitment.
     """
-    stored = scores.newest(connection, ScoreQuery(SELF_CHAIN, view.score.seller_id, None, LONGEST + 1))
-    current = [each for each in (view.earlier, view.opened) if each is not None]
-    shown = {each.score.id for each in current}
-    older = [kept for kept in reversed(stored) if kept.index.id not in shown and not kept.row.is_dropped]
-    facts = [_FACTS.get(kept.index.id, partial(_facts_of_kept, services, kept)) for kept in older]
-    facts += [_FACTS.get(each.score.id, partial(facts_of, each.score)) for each in current]
+    rows = scores.newest(connection, ScoreQuery(SELF_CHAIN, view.score.seller_id, None, LONGEST + 1))
+    current = [opened.score for opened in (view.earlier, view.opened) if opened is not None]
+    current_ids = {score.id for score in current}
+    older = [row for row in reversed(rows) if row.index.id not in current_ids and not row.row.is_dropped]
+    facts = [_FACTS.get(row.index.id, partial(_facts_of_row, services, row)) for row in older]
+    facts += [_FACTS.get(score.id, partial(facts_of, score)) for score in current]
     return past_scores(facts)[-LONGEST:]
 
 
 def facts_of(stored: StoredScore) -> Facts:
     """Return the facts of a stored self view."""
-    body, inputs = json.loads(stored.body), json.loads(stored.inputs)
-    assessment = body["assessment"]
+    inputs, assessment = json.loads(stored.inputs), stored.fields["assessment"]
     return Facts(
         scored_at=stored.scored_at,
         outcome=assessment["outcome"],
@@ -100,7 +99,7 @@ def facts_of(stored: StoredScore) -> Facts:
         # the date of the request is an input too and is no new data, so the whole of the inputs is not compared
         period=_digest([inputs["as_of"], inputs["covers_through"]]),
         values=_digest(inputs["values"]),
-        corrects="replaces" in body,
+        corrects="replaces" in stored.fields,
     )
 
 
@@ -108,8 +107,8 @@ def past_scores(facts: Sequence[Facts]) -> list[PastScore]:
     """Return a history from facts in order of time, oldest first."""
     befores: list[Facts | None] = [None, *facts]
     return [
-        PastScore(each.scored_at, each.outcome, each.score, each.band, change_between(before, each))
-        for before, each in zip(befores, facts, strict=False)
+        PastScore(after.scored_at, after.outcome, after.score, after.band, change_between(before, after))
+        for before, after in zip(befores, facts, strict=False)
     ]
 
 
@@ -132,8 +131,8 @@ def change_between(before: Facts | None, after: Facts) -> Change:
     return Change.AGE if stale else Change.RENEWAL
 
 
-def _facts_of_kept(services: Services, kept: ScoreRow) -> Facts:
-    return facts_of(open_score(services.ledger, kept))
+def _facts_of_row(services: Services, row: ScoreRow) -> Facts:
+    return facts_of(open_score(services.ledger, row))
 
 
 def _digest(value: Any) -> str:

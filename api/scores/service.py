@@ -1,13 +1,6 @@
-"""A bank's scores, newest first, page by page.
+"""Stored scores of a bank: read one, list them in pages, replay one, and find the score of a used Idempotency-Key.
 
-Pages follow the chain, where rows are only ever added at the tip: what is scored meanwhile moves nothing, and nothing
-is told twice or left out.
-
-Replay: a stored score is made again from its stored inputs by the bundle that made it, and compared.
-
-An assessment is a pure function of the two, so any difference says that something stored was changed.
-
-A request that was sent before, under its Idempotency-Key: the score that it made, as it was answered.
+Pages follow the chain, where rows are only added at the tip, so new scores neither move an item nor repeat one.
 """
 
 from __future__ import annotations
@@ -33,81 +26,92 @@ from api.kit import pagination
 from api.kit.database import transaction
 from api.kit.idempotency import RequestKey, UsedKey
 from api.kit.pagination import PagePosition
-from api.ledger.encryption import DecryptionError
-from api.ledger.store import BoundSeller, Ledger
+from api.ledger.encryption import DecryptionError, SellerKey
+from api.ledger.store import Ledger
 from api.models.bundle_store import find_bundle
 from api.scores import repository
-from api.scores.envelope import format_optional_timestamp, is_expired, require_format
+from api.scores.envelope import format_milliseconds, is_expired, require_format
 from api.scores.inputs import parse_vector
-from api.scores.repository import ScoreQuery, ScoreRow, StoredScore, envelope_of, find_score, open_score
+from api.scores.repository import ScoreQuery, ScoreRow, StoredScore, find_score, open_score, read_envelope
 from api.scores.schemas import ScoreItem, ScorePage, ScoreRequest, ScoreState
 from api.services import Services
 from scoring import ScoringError, assess, serialize_assessment
 from scoring.canonical import canonical_json
 
-_UNREADABLE: Final = dict.fromkeys(
-    ("seller_id", "expires_at", "expired", "as_of", "outcome", "score", "band", "probability_of_default")
-)
+OPERATION: Final = "createScore"
+_NUMBERS: Final = ("as_of", "outcome", "score", "band", "probability_of_default")
+_UNREADABLE: Final = dict.fromkeys(("seller_id", "expires_at", "expired", *_NUMBERS))
+
+
+def get_score(services: Services, bank_id: str, score_id: str) -> StoredScore:
+    """Return a stored score of a bank.
+
+    Raises:
+        ScoreUnknown: the bank has no score with this ID.
+        ScoreErased: the seller was erased.
+        LedgerDamaged: the stored score does not match its commitment.
+        DatabaseUnavailable: the database is not available.
+    """
+    with transaction(services.engine) as connection:
+        score = find_score(connection, services.ledger, bank_id, score_id)
+    if score is None:
+        raise ScoreUnknown
+    return score
 
 
 def list_scores(
-    services: Services, bank_id: str, seller_id: str | None, place: tuple[str | None, int], now: datetime
+    services: Services, bank_id: str, seller_id: str | None, page: tuple[str | None, int], now: datetime
 ) -> ScorePage:
-    """Return a page of a bank's scores.
+    """Return a page of a bank's scores, newest first.
 
     Args:
-        services: the parts.
-        bank_id: whose scores they are.
-        seller_id: of one seller alone, if given; one who is not known has none.
-        place: the cursor and how many items at most.
-        now: decides which are expired.
+        services: the services.
+        bank_id: the bank.
+        seller_id: only scores of this seller; an unknown seller has none.
+        page: the cursor and the maximum number of items.
+        now: the time that decides whether a score has expired.
 
     Raises:
-        RequestValidationError: the cursor is not one that this bank was given.
-        DatabaseUnavailable: the database does not answer.
+        RequestValidationError: the cursor is not a cursor of this bank.
+        DatabaseUnavailable: the database is not available.
     """
-    cursor, limit = place
+    cursor, limit = page
     with transaction(services.engine) as connection:
-        # a row of this bank's, which no row ever leaves
         before = pagination.resolve_cursor(
-            cursor, lambda on: repository.position_of(connection, bank_id, on.id, on.moment)
+            cursor, lambda position: repository.position_of(connection, bank_id, position.id, position.moment)
         )
-        found = repository.newest(connection, ScoreQuery(bank_id, seller_id, before, limit + 1))
-    kept, following = pagination.paginate(found, limit, lambda each: PagePosition(each.index.scored_at, each.index.id))
-    return ScorePage(items=[_list_item(services, each, now) for each in kept], next_cursor=following)
+        rows = repository.newest(connection, ScoreQuery(bank_id, seller_id, before, limit + 1))
+    items, next_cursor = pagination.paginate(rows, limit, lambda row: PagePosition(row.index.scored_at, row.index.id))
+    return ScorePage(items=[_list_item(services, row, now) for row in items], next_cursor=next_cursor)
 
 
-def _list_item(services: Services, kept: ScoreRow, now: datetime) -> ScoreItem:
+def _list_item(services: Services, row: ScoreRow, now: datetime) -> ScoreItem:
     try:
-        envelope = envelope_of(services.ledger, kept)
-        return _format_item(kept, **_fields(envelope, now), state=ScoreState.READABLE)
+        state, fields = ScoreState.READABLE, _item_fields(read_envelope(services.ledger, row), now)
     except ScorePastRetention:
-        return _format_item(kept, **_UNREADABLE, state=ScoreState.PAST_RETENTION)
+        state, fields = ScoreState.PAST_RETENTION, _UNREADABLE
     except ScoreErased:
-        return _format_item(kept, **_UNREADABLE, state=ScoreState.ERASED)
+        state, fields = ScoreState.ERASED, _UNREADABLE
     except (LedgerDamaged, KeyError, TypeError, ValueError):
-        return _format_item(kept, **_UNREADABLE, state=ScoreState.DAMAGED)
+        state, fields = ScoreState.DAMAGED, _UNREADABLE
+    index = row.index
+    scored_at = format_milliseconds(index.scored_at)
+    return ScoreItem(id=index.id, purpose=index.purpose, scored_at=scored_at, state=state, **fields)
 
 
-def _format_item(kept: ScoreRow, **told: Any) -> ScoreItem:
-    index = kept.index
-    return ScoreItem(id=index.id, purpose=index.purpose, scored_at=format_optional_timestamp(index.scored_at), **told)
-
-
-def _fields(envelope: dict[str, Any], now: datetime) -> dict[str, Any]:
-    assessment, expires = envelope["assessment"], envelope["expires_at"]
-    numbers = ("as_of", "outcome", "score", "band", "probability_of_default")
+def _item_fields(envelope: dict[str, Any], now: datetime) -> dict[str, Any]:
+    assessment, expires_at = envelope["assessment"], envelope["expires_at"]
     return {
         "seller_id": envelope["seller_id"],
-        "expires_at": expires,
-        "expired": is_expired(expires, now),
-        **{name: assessment[name] for name in numbers},
+        "expires_at": expires_at,
+        "expired": is_expired(expires_at, now),
+        **{name: assessment[name] for name in _NUMBERS},
     }
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One value that is not as stored; `path` is a JSON pointer into the assessment."""
+    """One value that differs in a replay; `path` is a JSON pointer into the assessment."""
 
     path: str
     stored: Any
@@ -115,100 +119,81 @@ class Difference:
 
 
 def replay_score(services: Services, bank_id: str, score_id: str) -> list[Difference]:
-    """Make a stored score of a bank again and return where it differs; nothing where it is the same to the byte.
+    """Recompute a stored score from its inputs and bundle, and return the differences; none if equal to the byte.
 
-    A content that is not what was committed to is replayed all the same, so that what was changed is named.
+    An assessment is a pure function of inputs and bundle, so a difference means that stored data were changed. The
+    replay also runs if the content does not match its commitment, to find the changed values.
 
     Raises:
-        ScoreUnknown: there is none under the id, or it is another bank's.
+        ScoreUnknown: the bank has no score with this ID.
         ScoreErased: the seller was erased.
-        BundleNotKept: the bundle that made it is gone or damaged.
-        ScoreOfEarlierFormat: it was stored by an earlier version.
-        ScoreNotReplayable: the inputs do not meet the bundle.
-        LedgerDamaged: what is stored cannot be opened at all.
-        DatabaseUnavailable: the database does not answer.
+        BundleNotKept: the bundle is missing or damaged.
+        ScoreOfEarlierFormat: an earlier version stored the score.
+        ScoreNotReplayable: the bundle cannot score the inputs.
+        LedgerDamaged: the stored score cannot be decrypted.
+        DatabaseUnavailable: the database is not available.
     """
     with transaction(services.engine) as connection:
-        kept = repository.select_score(connection, bank_id, score_id)
-    if kept is None:
+        row = repository.select_score(connection, bank_id, score_id)
+    if row is None:
         raise ScoreUnknown
-    score = open_score(services.ledger, kept, committed=False)
+    score = open_score(services.ledger, row, committed=False)
     try:
-        stored = json.loads(score.body)["assessment"]
-        # checked first: this version cannot read the bundles of an earlier one
+        stored = score.fields["assessment"]
+        # first: this version cannot read the bundles of an earlier one
         require_format(stored)
         vector = parse_vector(json.loads(score.inputs))
     except (ValueError, KeyError, TypeError) as error:
         raise LedgerDamaged from error
     bundle = find_bundle(services.champion, services.settings, score.bundle)
     try:
-        made = json.loads(serialize_assessment(assess(bundle, [vector])[0]))
+        replayed = json.loads(serialize_assessment(assess(bundle, [vector])[0]))
     except ScoringError as error:
         raise ScoreNotReplayable from error
-    return list(_differences("", stored, made))
+    return list(_differences("", stored, replayed))
 
 
 def _differences(path: str, stored: Any, now: Any) -> Iterator[Difference]:
-    """Yield the leaves that differ, in order."""
     if isinstance(stored, dict) and isinstance(now, dict) and stored.keys() == now.keys():
         for name in stored:
             yield from _differences(f"{path}/{name}", stored[name], now[name])
     elif isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
-        for place, (one, other) in enumerate(zip(stored, now, strict=True)):
-            yield from _differences(f"{path}/{place}", one, other)
-    # 1 and 1.0 and true are equal in Python, and not the same bytes
+        for index, pair in enumerate(zip(stored, now, strict=True)):
+            yield from _differences(f"{path}/{index}", *pair)
+    # 1, 1.0 and true are equal in Python but have different bytes
     elif json.dumps(stored, sort_keys=True) != json.dumps(now, sort_keys=True):
         yield Difference(path, stored, now)
 
 
-OPERATION = "createScore"
-
-
 def request_key(request: ScoreRequest) -> tuple[str, bytes]:
-    """Return what a key stands for: two bodies that say the same are the same request, however they are written."""
+    """Return the operation and the canonical request of an Idempotency-Key."""
     return OPERATION, canonical_json(request.model_dump(mode="json"))
 
 
-def stored_score(named: RequestKey, seller: BoundSeller, score_id: str, now: datetime) -> tuple[RequestKey, UsedKey]:
-    """Return what is stored so that a key stands from now on for a seller's score."""
-    return named, UsedKey(OPERATION, named.mac(seller.key), score_id, now + named.kept_for)
+def used_key(key: RequestKey, seller: SellerKey, score_id: str, now: datetime) -> tuple[RequestKey, UsedKey]:
+    """Return the row that binds a key to the seller's score."""
+    return key, UsedKey(OPERATION, key.mac(seller.key), score_id, now + key.kept_for)
 
 
-def find_idempotent_replay(connection: Connection, ledger: Ledger, named: RequestKey, used: UsedKey) -> StoredScore:
-    """Return the score that a key stands for.
+def find_idempotent_replay(connection: Connection, ledger: Ledger, key: RequestKey, used: UsedKey) -> StoredScore:
+    """Return the stored score of a used key.
 
     Raises:
-        IdempotencyKeyReused: it stands for another request.
+        IdempotencyKeyReused: the key belongs to another request.
         ScoreErased: the seller was erased.
-        LedgerDamaged: what is stored is not what was.
+        LedgerDamaged: the stored score does not match its commitment.
     """
     if used.operation != OPERATION:
         raise IdempotencyKeyReused
-    kept = repository.select_score(connection, named.owner, used.resource_id)
-    if kept is None:
+    row = repository.select_score(connection, key.owner, used.resource_id)
+    if row is None:
         raise LedgerDamaged
-    if kept.key is None:
+    if row.key is None:
         raise ScoreErased
     try:
-        mac = named.mac(ledger.unwrapped(kept.key))
+        mac = key.mac(ledger.unwrapped(row.key))
     except DecryptionError as error:
         raise LedgerDamaged from error
     if not hmac.compare_digest(mac, used.mac):
         raise IdempotencyKeyReused
-    return open_score(ledger, kept)
-
-
-def get_score(services: Services, bank_id: str, score_id: str) -> StoredScore:
-    """Return the stored score of a bank.
-
-    Raises:
-        ScoreUnknown: there is none under the id, or it is another bank's.
-        ScoreErased: the seller was erased.
-        LedgerDamaged: what is stored is not what was.
-        DatabaseUnavailable: the database does not answer.
-    """
-    with transaction(services.engine) as connection:
-        score = find_score(connection, services.ledger, bank_id, score_id)
-    if score is None:
-        raise ScoreUnknown
-    return score
+    return open_score(ledger, row)

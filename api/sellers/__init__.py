@@ -1,1 +1,1 @@
-"""The picture of a seller, to a bank that the seller let look: as JSON and as a page to print."""
+"""Profiles of sellers for banks, under a consent of the seller."""

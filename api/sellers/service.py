@@ -1,28 +1,20 @@
-"""What the ledger keeps of a bank's look at a seller's picture.
-
-From the picture as `features` makes it to what a caller is told. Pure.
-
-Show a seller's picture to a bank: under consent, and recorded before anyone sees it.
-"""
+"""Profiles of sellers: read for a bank under a consent, converted to the response, and recorded in the ledger."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date
 from typing import Final
 
-from fastapi import Response
-
 from api.consents import service as consents
-from api.consents.service import utc_now
 from api.errors import SellerUnknown, VectorsUnavailable
 from api.kit.database import transaction
-from api.kit.fields import Clock
-from api.ledger.chain import VIEW
+from api.kit.fields import Clock, utc_now
+from api.ledger.chain import EntryKind
 from api.ledger.store import EntryDraft
-from api.sellers import schemas as told
+from api.sellers import schemas
 from api.sellers.schemas import Profile
 from api.services import Services
 from features.errors import StoreError
@@ -38,115 +30,116 @@ from features.profile.profile import (
 from features.store.vectors import VectorStore
 from scoring.canonical import canonical_json
 
-
-def view_entry(picture: SellerProfile, consent_id: str, body: bytes) -> bytes:
-    """Return the content of its row: of whom, by which consent, of what data, and the digest of the answer."""
-    return canonical_json(
-        {
-            "seller_id": picture.seller_id,
-            "consent_id": consent_id,
-            "as_of": picture.snapshot.as_of.isoformat(),
-            "data_version": picture.snapshot.data_version,
-            "answer": f"sha256:{hashlib.sha256(body).hexdigest()}",
-        }
-    )
-
+logger = logging.getLogger(__name__)
 
 _DIRECTIONS: Final = {-1: "higher", 0: "neither", 1: "lower"}
 
 
-def profile_response(picture: SellerProfile, consent_id: str, today: date) -> told.Profile:
-    """Return the answer.
+def view_entry(profile: SellerProfile, consent_id: str, body: bytes) -> bytes:
+    """Return the ledger content of a view: seller, consent, data, and the digest of the response."""
+    return canonical_json(
+        {
+            "seller_id": profile.seller_id,
+            "consent_id": consent_id,
+            "as_of": profile.snapshot.as_of.isoformat(),
+            "data_version": profile.snapshot.data_version,
+            "response_digest": f"sha256:{hashlib.sha256(body).hexdigest()}",
+        }
+    )
+
+
+def profile_response(profile: SellerProfile, consent_id: str, today: date) -> Profile:
+    """Return the response of a profile.
 
     Args:
-        picture: of a seller.
-        consent_id: under which it is shown.
-        today: the day of the request, from which the age of the data is told.
+        profile: the stored profile.
+        consent_id: the consent of the view.
+        today: the day of the request; the age of the data is measured against it.
     """
-    peers, snapshot = picture.peers, picture.snapshot
-    names = {each.label: each.name for each in picture.families}
-    return told.Profile(
-        seller_id=picture.seller_id,
+    peers, snapshot = profile.peers, profile.snapshot
+    families = {family.label: family.name for family in profile.families}
+    return Profile(
+        seller_id=profile.seller_id,
         consent_id=consent_id,
         as_of=snapshot.as_of.isoformat(),
         data_version=snapshot.data_version,
         catalogue=snapshot.catalogue,
-        peers=told.Peers(scope=peers.scope, category=peers.category, size=peers.size, others=peers.others),
-        families=list(map(_family, picture.families)),
+        peers=schemas.Peers(scope=peers.scope, category=peers.category, size=peers.size, others=peers.others),
+        families=list(map(_family, profile.families)),
         steps=[
-            told.Step(begins=step.begins.isoformat(), ends=step.ends.isoformat(), settled=step.settled)
-            for step in picture.steps
+            schemas.Step(begins=step.begins.isoformat(), ends=step.ends.isoformat(), settled=step.settled)
+            for step in profile.steps
         ],
-        series=list(map(_series, picture.series)),
-        features=[_feature(each, names[each.family]) for each in picture.features],
-        coverage=[_table(each, today) for each in picture.coverage],
-        flags=list(map(_flag, picture.flags)),
+        series=list(map(_series, profile.series)),
+        features=[_feature(item, families[item.family]) for item in profile.features],
+        coverage=[_table(item, today) for item in profile.coverage],
+        flags=list(map(_flag, profile.flags)),
     )
 
 
-def _family(each: FamilyIndex) -> told.FamilyIndex:
-    return told.FamilyIndex(
-        family=each.name, label=each.label, index=each.index, counted=each.counted, of=each.of, missing=each.missing
+def _family(item: FamilyIndex) -> schemas.FamilyIndex:
+    return schemas.FamilyIndex(
+        family=item.name, label=item.label, index=item.index, counted=item.counted, of=item.of, missing=item.missing
     )
 
 
-def _series(each: ProfileSeries) -> told.Series:
-    return told.Series(
-        series=each.series.name,
-        label=each.series.label,
-        meaning=each.series.meaning,
-        unit=each.series.unit,
-        values=list(each.values),
-        settles=each.series.settles,
-        data_through=_day(each.data_through),
-        missing=each.missing,
+def _series(item: ProfileSeries) -> schemas.Series:
+    return schemas.Series(
+        series=item.series.name,
+        label=item.series.label,
+        meaning=item.series.meaning,
+        unit=item.series.unit,
+        values=list(item.values),
+        settles=item.series.settles,
+        data_through=_day(item.data_through),
+        missing=item.missing,
     )
 
 
-def _feature(each: ProfileFeature, family: str) -> told.FeatureStanding:
-    feature = each.feature
-    return told.FeatureStanding(
+def _feature(item: ProfileFeature, family: str) -> schemas.FeatureStanding:
+    feature = item.feature
+    return schemas.FeatureStanding(
         feature=feature.name,
         label=feature.label,
         meaning=feature.meaning,
         family=family,
-        value=each.value,
+        value=item.value,
         unit=feature.unit,
         direction=_DIRECTIONS[feature.sign],
-        percentile=each.percentile,
-        no_better=each.no_better,
-        others=each.others,
-        missing=each.missing,
+        percentile=item.percentile,
+        no_better=item.no_better,
+        others=item.others,
+        missing=item.missing,
     )
 
 
-def _table(each: ProfileTable, today: date) -> told.TableCoverage:
-    return told.TableCoverage(
-        table=each.table,
-        need=each.need,
-        covers_through=_day(each.covers_through),
-        age_days=None if each.covers_through is None else (today - each.covers_through).days,
-        first_day=_day(each.first_day),
-        last_day=_day(each.last_day),
-        months_of_history=each.months_of_history,
-        days_with_rows=sum(each.days),
-        days_by_step=list(each.days),
-        missing=each.missing,
+def _table(item: ProfileTable, today: date) -> schemas.TableCoverage:
+    return schemas.TableCoverage(
+        table=item.table,
+        need=item.need,
+        covers_through=_day(item.covers_through),
+        age_days=None if item.covers_through is None else (today - item.covers_through).days,
+        first_day=_day(item.first_day),
+        last_day=_day(item.last_day),
+        months_of_history=item.months_of_history,
+        days_with_rows=sum(item.days),
+        days_by_step=list(item.days),
+        missing=item.missing,
     )
 
 
-def _flag(each: ProfileFlag) -> told.Flag:
-    return told.Flag(
-        flag=each.flag.name,
-        question=each.flag.question,
-        raised=each.raised,
-        feature=each.feature.name,
-        label=each.feature.label,
-        value=each.value,
-        unit=each.feature.unit,
-        threshold=each.flag.threshold,
-        why=each.flag.why,
-        missing=each.missing,
+def _flag(item: ProfileFlag) -> schemas.Flag:
+    return schemas.Flag(
+        flag=item.flag.name,
+        question=item.flag.question,
+        raised=item.raised,
+        feature=item.feature.name,
+        label=item.feature.label,
+        value=item.value,
+        unit=item.feature.unit,
+        threshold=item.flag.threshold,
+        why=item.flag.why,
+        missing=item.missing,
     )
 
 
@@ -154,54 +147,68 @@ def _day(day: date | None) -> str | None:
     return None if day is None else day.isoformat()
 
 
-logger = logging.getLogger(__name__)
+@dataclass(frozen=True)
+class ProfileView:
+    """A bank's view of a profile: the stored profile, the consent of the view, and the profile of the response."""
+
+    bank_id: str
+    stored: SellerProfile
+    consent_id: str
+    profile: Profile
 
 
-def view_profile(
-    services: Services, bank_id: str, seller_id: str, answered: Callable[[Profile], Response], clock: Clock = utc_now
-) -> Response:
-    """Answer with a seller's picture, once the ledger holds that the bank looked.
-
-    Args:
-        services: the parts of the service.
-        bank_id: who looks.
-        seller_id: at whom.
-        answered: turns the picture into the answer.
-        clock: says when, and is read whenever it matters.
+def open_profile(services: Services, bank_id: str, seller_id: str, clock: Clock = utc_now) -> ProfileView:
+    """Return a seller's profile for a bank. `record_view` must record the view before the bank sees it.
 
     Raises:
-        ConsentRequired: no consent of the seller for the bank is in force, whatever it is for; said of a seller who
-            does not exist too.
-        SellerUnknown: the latest snapshot does not hold the seller.
-        VectorsUnavailable: there is no picture of these definitions, or it cannot be read.
-        DatabaseUnavailable: the look could not be recorded, so there is none.
+        ConsentRequired: the bank has no active consent of the seller, or the seller is unknown.
+        SellerUnknown: the latest snapshot does not contain the seller.
+        VectorsUnavailable: there is no profile of the current feature definitions, or it cannot be read.
+        DatabaseUnavailable: the database is not available.
     """
     with transaction(services.engine) as connection:
-        consented = consents.require_active_consent(connection, seller_id, bank_id, None, clock)
-    picture = _load_profile(services.vectors, seller_id)
+        consent = consents.require_active_consent(connection, seller_id, bank_id, None, clock)
+    stored = _load_profile(services.vectors, seller_id)
     today = clock().astimezone(UTC).date()
-    answer = answered(profile_response(picture, consented.id, today))
+    return ProfileView(bank_id, stored, consent.id, profile_response(stored, consent.id, today))
+
+
+def record_view(services: Services, view: ProfileView, body: bytes, clock: Clock = utc_now) -> bool:
+    """Record a view with the digest of its response in the ledger; return whether it is recorded.
+
+    If the consent was replaced since the profile was read, nothing is recorded. The caller then opens the profile
+    again, because an erasure may have removed it.
+
+    Args:
+        services: the services.
+        view: the view.
+        body: the response that the bank receives.
+        clock: returns the current time.
+
+    Raises:
+        ConsentRequired: the consent was revoked.
+        DatabaseUnavailable: the view could not be recorded.
+    """
+    seller_id = view.stored.seller_id
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        tip = services.ledger.hold(connection, bank_id)
-        # once more under the chain, so that a revocation was committed before or comes after
-        consent = consents.require_active_consent(connection, seller_id, bank_id, None, clock)
-        if consent.id != consented.id:
-            # an erasure since the picture was read has removed it first: nobody comes back by a race
-            picture = _load_profile(services.vectors, seller_id)
-            answer = answered(profile_response(picture, consent.id, today))
-        content = view_entry(picture, consent.id, bytes(answer.body))
-        services.ledger.append(connection, seller, EntryDraft(bank_id, VIEW, content, clock()), tip)
-    return answer
+        tip = services.ledger.lock_chain(connection, view.bank_id)
+        # under the lock of the chain, so a revocation is committed before the view or follows it
+        consent = consents.require_active_consent(connection, seller_id, view.bank_id, None, clock)
+        if consent.id != view.consent_id:
+            return False
+        content = view_entry(view.stored, consent.id, body)
+        services.ledger.append(connection, seller, EntryDraft(view.bank_id, EntryKind.VIEW, content, clock()), tip)
+    return True
 
 
 def _load_profile(vectors: VectorStore, seller_id: str) -> SellerProfile:
     try:
-        found = vectors.profile(seller_id)
-        picture = None if found is None else build_profile(*found)
+        stored = vectors.profile(seller_id)
+        profile = None if stored is None else build_profile(*stored)
     except StoreError as error:
-        logger.warning("no picture can be read: %s", error)
+        logger.warning("profile cannot be read: %s", error)
         raise VectorsUnavailable from error
-    if picture is None:
+    if profile is None:
         raise SellerUnknown
-    return picture
+    return profile

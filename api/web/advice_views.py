@@ -1,13 +1,10 @@
-"""Advice in the seller's words: steps that raise the score, each scored before it is shown.
-
-Financing products in words: open with limit and price, or each criterion that is not met and how far off. Pure.
-"""
+"""Views of advice and offers for the seller: verified changes of the score; limit and price or unmet criteria."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,9 +17,11 @@ from scoring import Advice, AdviceVerdict, Bundle, Criterion, UnmetCriterion, ad
 from scoring.advice import Change, OpenReasonCause, Relation
 
 _NOT_PRINCIPAL: Final = {
-    Relation.LESSER_COST: N_("This figure costs points too, and is not one of your main reasons."),
+    Relation.LESSER_COST: N_("This figure also costs points, but it is not one of your main reasons."),
     Relation.NO_COST: N_("This figure does not lower your score today, but a better value would raise it."),
-    Relation.BETTER_THAN_TYPICAL: N_("You are better than typical here already; a further step still counts."),
+    Relation.BETTER_THAN_TYPICAL: N_(
+        "You are already better than typical here. A further improvement still raises your score."
+    ),
 }
 
 
@@ -42,7 +41,7 @@ _NO_ADVICE_TEXTS: Final = {
 
 @dataclass(frozen=True)
 class ChangeView:
-    """One figure to change, from its value to the one to reach."""
+    """A change of one figure, from its value to the target."""
 
     label: str
     group: str
@@ -52,7 +51,7 @@ class ChangeView:
 
 @dataclass(frozen=True)
 class AdvisedChange:
-    """One change alone and the points that it gains; `note` says why it is no main reason, where it is none."""
+    """A single change and the points that it gains; `note` explains a change of a figure that is not a main reason."""
 
     change: ChangeView
     points: int
@@ -61,7 +60,7 @@ class AdvisedChange:
 
 @dataclass(frozen=True)
 class LaterView:
-    """A main reason that no step answers: the points at the typical value, and why that takes longer."""
+    """A main reason without a step: the points at the typical value, and why it takes longer."""
 
     statement: str
     points: int
@@ -70,7 +69,7 @@ class LaterView:
 
 @dataclass(frozen=True)
 class OptionView:
-    """Changes that together lead to a band, and what they are worth."""
+    """Changes that together lead to a band, with their points."""
 
     changes: tuple[ChangeView, ...]
     score: int
@@ -80,7 +79,7 @@ class OptionView:
 
 @dataclass(frozen=True)
 class AdviceView:
-    """The advice: a verdict that the template has words for, options, single steps, and what takes longer."""
+    """The advice: verdict, options, single steps, and improvements that take longer."""
 
     verdict: AdviceVerdict
     now: str | None
@@ -93,28 +92,23 @@ class AdviceView:
 
 
 _CACHE: Final[TtlCache[Advice]] = TtlCache(2_000)
-"""Advice by the id of the score and the digest of the bundle; to try all changes takes a while."""
+"""Advice by score ID and bundle digest; trying all changes is slow."""
 
 
 def advice_for(score: StoredScore, bundle: Bundle) -> Advice:
-    """Return what would raise a score.
-
-    Args:
-        score: the seller's own, issued with this bundle.
-        bundle: the model in force.
-    """
+    """Return the advice for a seller's own score, which was issued with this bundle."""
     return _CACHE.get((score.id, bundle.digest), lambda: advise(bundle, parse_vector(json.loads(score.inputs))))
 
 
-def advice_view(advice: Advice, bundle: Bundle, words: Translator) -> AdviceView:
+def advice_view(advice: Advice, bundle: Bundle, translator: Translator) -> AdviceView:
     """Return advice in a language."""
 
-    def change(each: Change) -> ChangeView:
+    def view(change: Change) -> ChangeView:
         return ChangeView(
-            words.say(each.label),
-            bundle.reasons.label_of(each.reason_group, words.language),
-            words.figure(each.value, each.unit),
-            words.figure(each.to, each.unit),
+            translator.translate(change.label),
+            bundle.reasons.label_of(change.reason_group, translator.language),
+            translator.format_value(change.value, change.unit),
+            translator.format_value(change.to, change.unit),
         )
 
     return AdviceView(
@@ -124,39 +118,39 @@ def advice_view(advice: Advice, bundle: Bundle, words: Translator) -> AdviceView
         advice.farthest,
         advice.days,
         tuple(
-            OptionView(tuple(map(change, option.changes)), option.score, option.points, option.band)
+            OptionView(tuple(map(view, option.changes)), option.score, option.points, option.band)
             for option in advice.options
         ),
         tuple(
             AdvisedChange(
-                change(step.change),
+                view(step.change),
                 step.points,
-                words.say(_NOT_PRINCIPAL[step.relation]) if step.relation in _NOT_PRINCIPAL else None,
+                translator.translate(_NOT_PRINCIPAL[step.relation]) if step.relation in _NOT_PRINCIPAL else None,
             )
             for step in advice.steps
         ),
         tuple(
             LaterView(
-                bundle.reasons.statement(each.reason, "seller", words.language),
-                each.reason.gain,
-                words.say(_NO_ADVICE_TEXTS[each.why], days=advice.days or 0),
+                bundle.reasons.statement(item.reason, "seller", translator.language),
+                item.reason.gain,
+                translator.translate(_NO_ADVICE_TEXTS[item.why], days=advice.days or 0),
             )
-            for each in advice.open_reasons
+            for item in advice.open_reasons
         ),
     )
 
 
 @dataclass(frozen=True)
 class UnmetCriterionView:
-    """One criterion that is not met, and what to do about it."""
+    """An unmet criterion and the next step."""
 
-    said: str
+    text: str
     advice: str
 
 
 @dataclass(frozen=True)
 class OfferView:
-    """A product as the seller reads it."""
+    """An offer in a language."""
 
     bank: str
     name: str
@@ -165,169 +159,136 @@ class OfferView:
     limit: str
     price: str
     term: str
-    hurdles: tuple[UnmetCriterionView, ...]
+    unmet: tuple[UnmetCriterionView, ...]
 
 
-def offer_view(offer: Offer, words: Translator) -> OfferView:
+def offer_view(offer: Offer, translator: Translator) -> OfferView:
     """Return an offer in a language."""
-    found, product = offer.eligibility, offer.product
-    is_open = found.eligible and found.limit is not None and found.price is not None
+    result, product = offer.eligibility, offer.product
+    is_open = result.eligible and result.limit is not None and result.price is not None
     return OfferView(
         bank=offer.bank_name,
         name=product.name,
         product_id=offer.product_id,
         open=is_open,
-        limit=words.money(found.limit or 0, product.currency),
-        price=words.percent(found.price or 0.0, 2),
-        term=words.count("%(n)s day", "%(n)s days", product.term_days),
-        hurdles=tuple(_unmet_view(each, offer, words) for each in found.unmet),
+        limit=translator.money(result.limit or 0, product.currency),
+        price=translator.percent(result.price or 0.0, 2),
+        term=translator.count("%(n)s day", "%(n)s days", product.term_days),
+        unmet=tuple(_unmet_view(unmet, offer, translator) for unmet in result.unmet),
     )
 
 
-def missing_criteria(offer: Offer, words: Translator) -> str:
-    """Return in one sentence what a closed offer still needs.
+def missing_criteria(offer: Offer, translator: Translator) -> str:
+    """Return one sentence with the unmet criteria of an offer.
 
     Example: "Still missing: band C or better and 4.5 more months of trading."
     """
-    needs = [_REQUIREMENTS[each.criterion](each, offer, words) for each in offer.eligibility.unmet]
-    return words.say(N_("Still missing: %(list)s."), list=words.listing(needs))
+    needs = [
+        translator.translate(_select(_CRITERIA[unmet.criterion].short, unmet), **_values(unmet, offer, translator))
+        for unmet in offer.eligibility.unmet
+    ]
+    return translator.translate(N_("Still missing: %(list)s."), list=translator.listing(needs))
 
 
-def _unmet_view(unmet: UnmetCriterion, offer: Offer, words: Translator) -> UnmetCriterionView:
-    return UnmetCriterionView(_TEXTS[unmet.criterion](unmet, offer, words), words.say(_NEXT_STEPS[unmet.criterion]))
+def _unmet_view(unmet: UnmetCriterion, offer: Offer, translator: Translator) -> UnmetCriterionView:
+    texts = _CRITERIA[unmet.criterion]
+    text = translator.translate(_select(texts.full, unmet), **_values(unmet, offer, translator))
+    return UnmetCriterionView(text, translator.translate(texts.next_step))
 
 
-def _score(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    return words.say(N_("A score in band %(band)s or better is required. You have no score now."), band=unmet.needed)
+def _select(texts: tuple[str, str], unmet: UnmetCriterion) -> str:
+    known, unknown = texts
+    return unknown if unmet.found is None else known
 
 
-def _bands(_: UnmetCriterion, __: Offer, words: Translator) -> str:
-    return words.say(N_("The bank has not yet updated this offer to the current bands."))
+def _values(unmet: UnmetCriterion, offer: Offer, translator: Translator) -> dict[str, str]:
+    """Return the values of the texts of a criterion.
+
+    The seller's value is rounded down, so that the three numbers add up and the gap is not understated.
+    """
+    match unmet.criterion:
+        case Criterion.BAND:
+            steps = translator.count("%(n)s band", "%(n)s bands", int(unmet.gap or 0))
+            return {"needed": str(unmet.needed), "found": str(unmet.found), "steps": steps}
+        case Criterion.COUNTRY:
+            names = translator.locale.territories
+            needed = translator.listing([names.get(code, code) for code in str(unmet.needed).split(", ")])
+            return {"needed": needed, "found": names.get(str(unmet.found), str(unmet.found))}
+        case Criterion.MONTHS_TRADING:
+            months = float(unmet.needed)
+            found = math.floor(10 * float(unmet.found or 0)) / 10
+            return {
+                "needed": translator.number(months),
+                "found": translator.number(found),
+                "gap": translator.number(round(months - found, 1)),
+            }
+        case Criterion.MONTHLY_SALES:
+            amount, sold = math.ceil(float(unmet.needed)), math.floor(float(unmet.found or 0))
+            amounts = {"needed": amount, "found": sold, "gap": amount - sold}
+            return {name: translator.money(value, offer.product.currency) for name, value in amounts.items()}
+    return {"needed": str(unmet.needed)}
 
 
-def _band(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    steps = words.count("%(n)s band", "%(n)s bands", int(unmet.gap or 0))
-    return words.say(
-        N_("Band %(needed)s or better is required. You are in band %(found)s, %(steps)s below."),
-        needed=unmet.needed,
-        found=unmet.found,
-        steps=steps,
-    )
+@dataclass(frozen=True)
+class _CriterionTexts:
+    """The texts of a criterion: (if the seller's value is known, if it is not), and the next step."""
+
+    full: tuple[str, str]
+    short: tuple[str, str]
+    next_step: str
 
 
-def _country(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    names, needed = words.locale.territories, _countries(unmet, words)
-    if unmet.found is None:
-        return words.say(N_("It is for sellers in %(needed)s. We do not have your country on record."), needed=needed)
-    found = names.get(str(unmet.found), str(unmet.found))
-    return words.say(N_("It is for sellers in %(needed)s. You are in %(found)s."), needed=needed, found=found)
-
-
-def _countries(unmet: UnmetCriterion, words: Translator) -> str:
-    names = words.locale.territories
-    return words.listing([names.get(code, code) for code in str(unmet.needed).split(", ")])
-
-
-def _months(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    needed = float(unmet.needed)
-    if unmet.found is None:
-        return words.say(
-            N_("%(needed)s months of trading are required. Yours are not known."), needed=words.number(needed)
-        )
-    # found is rounded down, so that the three numbers add up and the gap is never understated
-    found = math.floor(10 * float(unmet.found)) / 10
-    return words.say(
-        N_("%(needed)s months of trading are required. You have %(found)s, so %(gap)s are missing."),
-        needed=words.number(needed),
-        found=words.number(found),
-        gap=words.number(round(needed - found, 1)),
-    )
-
-
-def _checks(_: UnmetCriterion, __: Offer, words: Translator) -> str:
-    return words.say(N_("Your sales could not be checked against visits, parcels and buyers, so they do not count."))
-
-
-def _sales(unmet: UnmetCriterion, offer: Offer, words: Translator) -> str:
-    currency = offer.product.currency
-    needed = math.ceil(float(unmet.needed))
-    if unmet.found is None:
-        said = words.money(needed, currency)
-        return words.say(
-            N_("Monthly sales of %(needed)s after refunds are required. Yours are not known."), needed=said
-        )
-    found = math.floor(float(unmet.found))
-    return words.say(
-        N_("Monthly sales of %(needed)s after refunds are required. %(found)s of yours count, so %(gap)s are missing."),
-        needed=words.money(needed, currency),
-        found=words.money(found, currency),
-        gap=words.money(needed - found, currency),
-    )
-
-
-def _needs_score(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    return words.say(N_("a score in band %(band)s or better"), band=unmet.needed)
-
-
-def _needs_bands(_: UnmetCriterion, __: Offer, words: Translator) -> str:
-    return words.say(N_("an update of the offer by the bank"))
-
-
-def _needs_band(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    return words.say(N_("band %(needed)s or better (you are in %(found)s)"), needed=unmet.needed, found=unmet.found)
-
-
-def _needs_country(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    return words.say(N_("a business in %(countries)s"), countries=_countries(unmet, words))
-
-
-def _needs_months(unmet: UnmetCriterion, _: Offer, words: Translator) -> str:
-    if unmet.found is None:
-        return words.say(N_("%(months)s months of trading"), months=words.number(float(unmet.needed)))
-    gap = float(unmet.needed) - math.floor(10 * float(unmet.found)) / 10
-    return words.say(N_("%(months)s more months of trading"), months=words.number(round(gap, 1)))
-
-
-def _needs_checks(_: UnmetCriterion, __: Offer, words: Translator) -> str:
-    return words.say(N_("visit and parcel data to check your sales"))
-
-
-def _needs_sales(unmet: UnmetCriterion, offer: Offer, words: Translator) -> str:
-    currency, needed = offer.product.currency, math.ceil(float(unmet.needed))
-    if unmet.found is None:
-        return words.say(N_("monthly sales of %(amount)s after refunds"), amount=words.money(needed, currency))
-    gap = words.money(needed - math.floor(float(unmet.found)), currency)
-    return words.say(N_("%(amount)s more monthly sales after refunds"), amount=gap)
-
-
-_REQUIREMENTS: Final[Mapping[Criterion, Callable[[UnmetCriterion, Offer, Translator], str]]] = {
-    Criterion.SCORE: _needs_score,
-    Criterion.BANDS: _needs_bands,
-    Criterion.BAND: _needs_band,
-    Criterion.COUNTRY: _needs_country,
-    Criterion.MONTHS_TRADING: _needs_months,
-    Criterion.CHECKED_SALES: _needs_checks,
-    Criterion.MONTHLY_SALES: _needs_sales,
-}
-
-
-_TEXTS: Final[Mapping[Criterion, Callable[[UnmetCriterion, Offer, Translator], str]]] = {
-    Criterion.SCORE: _score,
-    Criterion.BANDS: _bands,
-    Criterion.BAND: _band,
-    Criterion.COUNTRY: _country,
-    Criterion.MONTHS_TRADING: _months,
-    Criterion.CHECKED_SALES: _checks,
-    Criterion.MONTHLY_SALES: _sales,
-}
-
-
-_NEXT_STEPS: Final[Mapping[Criterion, str]] = {
-    Criterion.SCORE: N_("The overview shows what is missing."),
-    Criterion.BANDS: N_("Check again in a few days. You need not do anything."),
-    Criterion.BAND: N_("“Improve” shows what leads to the next band."),
-    Criterion.COUNTRY: N_("Ask your marketplace to check the country of your account."),
-    Criterion.MONTHS_TRADING: N_("Keep selling. You meet this requirement with time."),
-    Criterion.CHECKED_SALES: N_("Ask your marketplace to share your visits and the tracking of your parcels."),
-    Criterion.MONTHLY_SALES: N_("Sales count after thirty days, less refunds."),
+_SCORE: Final = N_("A score in band %(needed)s or better is required. You have no score now.")
+_SCORE_SHORT: Final = N_("a score in band %(needed)s or better")
+_BANDS: Final = N_("The bank has not yet updated this offer to the current bands.")
+_BANDS_SHORT: Final = N_("an update of the offer by the bank")
+_BAND: Final = N_("Band %(needed)s or better is required. You are in band %(found)s, %(steps)s below.")
+_BAND_SHORT: Final = N_("band %(needed)s or better (you are in %(found)s)")
+_COUNTRY_SHORT: Final = N_("a business in %(needed)s")
+_CHECKS: Final = N_("Your sales could not be checked against visits, parcels and buyers, so they do not count.")
+_CHECKS_SHORT: Final = N_("visit and parcel data to check your sales")
+_CRITERIA: Final[Mapping[Criterion, _CriterionTexts]] = {
+    Criterion.SCORE: _CriterionTexts(
+        (_SCORE, _SCORE), (_SCORE_SHORT, _SCORE_SHORT), N_("The overview shows what is missing.")
+    ),
+    Criterion.BANDS: _CriterionTexts(
+        (_BANDS, _BANDS),
+        (_BANDS_SHORT, _BANDS_SHORT),
+        N_("Check again in a few days. You do not need to do anything."),
+    ),
+    Criterion.BAND: _CriterionTexts(
+        (_BAND, _BAND), (_BAND_SHORT, _BAND_SHORT), N_("“Improve” shows what leads to the next band.")
+    ),
+    Criterion.COUNTRY: _CriterionTexts(
+        (
+            N_("It is for sellers in %(needed)s. You are in %(found)s."),
+            N_("It is for sellers in %(needed)s. We do not have your country on record."),
+        ),
+        (_COUNTRY_SHORT, _COUNTRY_SHORT),
+        N_("Ask your marketplace to check the country of your account."),
+    ),
+    Criterion.MONTHS_TRADING: _CriterionTexts(
+        (
+            N_("%(needed)s months of trading are required. You have %(found)s, so %(gap)s are missing."),
+            N_("%(needed)s months of trading are required. Yours are not known."),
+        ),
+        (N_("%(gap)s more months of trading"), N_("%(needed)s months of trading")),
+        N_("Keep selling. You will meet this requirement in time."),
+    ),
+    Criterion.CHECKED_SALES: _CriterionTexts(
+        (_CHECKS, _CHECKS),
+        (_CHECKS_SHORT, _CHECKS_SHORT),
+        N_("Ask your marketplace to share your visits and the tracking of your parcels."),
+    ),
+    Criterion.MONTHLY_SALES: _CriterionTexts(
+        (
+            N_(
+                "Monthly sales of %(needed)s after refunds are required. %(found)s of yours count, so %(gap)s are "
+                "missing."
+            ),
+            N_("Monthly sales of %(needed)s after refunds are required. Yours are not known."),
+        ),
+        (N_("%(gap)s more monthly sales after refunds"), N_("monthly sales of %(needed)s after refunds")),
+        N_("Sales count after thirty days, minus refunds."),
+    ),
 }

@@ -1,14 +1,7 @@
-"""What the small pictures share: SVG for a page of HTML, built as a tree, in the page's own colours.
+"""SVG charts of the seller pages and the printable documents, and the primitives to draw them.
 
-Small pictures on a scale: a bar, a dot on a line, a strip of days. They have no words, which stand beside them.
-
-A series of twelve steps as a small picture: bars for what adds up, a line for what is a rate.
-
-A step that may still change is drawn hollow; one without a figure is a gap. Numbers stand in the page beside it.
-
-Small pictures as SVG: built as trees of elements, so that no word can become markup; colours are the style sheet's.
-
-Beside each stands a table that says the same; the picture itself is hidden from those who cannot see it.
+Charts are trees of elements, so no text can become markup. Colours come from the style sheet through classes and
+`currentColor`. A table or text with the same content stands next to each chart.
 """
 
 from __future__ import annotations
@@ -20,243 +13,216 @@ from xml.etree import ElementTree as Xml
 
 from markupsafe import Markup
 
-INK, SOFT, ACCENT = "ink", "soft", "accent"
-"""Classes of the page's style: their colour, light, dark or on paper, is what `currentColor` means."""
-
-
 CURRENT: Final = "currentColor"
+SOFT, ACCENT = "soft", "accent"
+"""Classes of the page's style sheet that set the colour."""
 
 
-def picture(width: float, height: float, words: str | None = None) -> Xml.Element:
-    """Return an empty picture.
+def svg(width: float, height: float, label: str | None = None, **attributes: float | str) -> Xml.Element:
+    """Return an empty drawing; without a label it is hidden from screen readers."""
+    role: dict[str, float | str] = {"aria_hidden": "true"}
+    if label is not None:
+        role = {"role": "img", "aria_label": printable(label)}
+    view_box = f"0 0 {coordinate(width)} {coordinate(height)}"
+    return Xml.Element("svg", _attributes({"viewBox": view_box, **role, **attributes}))
 
-    Args:
-        width: of what is drawn; a page makes it as wide as there is room.
-        height: likewise.
-        words: say what it shows to those who do not see it; None where words beside it do.
+
+def add(parent: Xml.Element, tag: str, text: str | None = None, /, **attributes: float | str) -> Xml.Element:
+    """Add an element and return it.
+
+    Numbers are rounded to a tenth. In names, `class_` is `class` and `_` is `-`.
+
+    Example: `add(drawing, "rect", x=1, y=2, width=30.25, height=4, class_=ACCENT, fill=CURRENT)`.
     """
-    told = {"aria-hidden": "true"} if words is None else {"role": "img", "aria-label": plain(words)}
-    return Xml.Element("svg", {"viewBox": f"0 0 {number(width)} {number(height)}", **told})
+    element = Xml.SubElement(parent, tag, _attributes(attributes))
+    element.text = None if text is None else printable(text)
+    return element
 
 
-def rect(parent: Xml.Element, box: tuple[float, float, float, float], colour: str, **style: str) -> None:
-    """Add a rectangle: left, top, width, height."""
-    names = ("x", "y", "width", "height")
-    place = {name: number(value) for name, value in zip(names, box, strict=True)}
-    Xml.SubElement(parent, "rect", {**place, "class": colour, "fill": CURRENT, **_dashed(style)})
+def render(drawing: Xml.Element) -> Markup:
+    """Return a drawing as markup for a page."""
+    # the serializer escapes all text in the tree
+    return Markup(Xml.tostring(drawing, encoding="unicode"))  # noqa: S704
 
 
-def line(parent: Xml.Element, ends: tuple[float, float, float, float], colour: str, **style: str) -> None:
-    """Add a line: from x, y to x, y."""
-    place = {name: number(value) for name, value in zip(("x1", "y1", "x2", "y2"), ends, strict=True)}
-    Xml.SubElement(parent, "line", {**place, "class": colour, "stroke": CURRENT, **_dashed(style)})
-
-
-def ticks(parent: Xml.Element, places: Sequence[float], between: tuple[float, float], colour: str) -> None:
-    """Add thin upright lines at some places, each from one height to another."""
-    path = "".join(f"M{number(x)} {number(between[0])}V{number(between[1])}" for x in places)
-    Xml.SubElement(parent, "path", {"d": path, "class": colour, "stroke": CURRENT, "stroke-opacity": "0.5"})
-
-
-def dot(parent: Xml.Element, centre: tuple[float, float], radius: float, colour: str, **style: str) -> None:
-    """Add a dot."""
-    place = {"cx": number(centre[0]), "cy": number(centre[1]), "r": number(radius)}
-    Xml.SubElement(parent, "circle", {**place, "class": colour, "fill": CURRENT, **_dashed(style)})
-
-
-def text(parent: Xml.Element, place: tuple[float, float], words: str, **style: str) -> None:
-    """Add words, in the page's soft ink."""
-    where = {"x": number(place[0]), "y": number(place[1]), "class": SOFT, "fill": CURRENT, **_dashed(style)}
-    Xml.SubElement(parent, "text", where).text = plain(words)
-
-
-def format_number(drawn: Xml.Element) -> str:
-    """Return a picture as it stands in a page."""
-    return Xml.tostring(drawn, encoding="unicode")
-
-
-def number(value: float) -> str:
-    """Return a coordinate, to a tenth.
+def coordinate(value: float) -> str:
+    """Return a coordinate, rounded to a tenth.
 
     Example: 12.0 is "12" and 3.14159 is "3.1".
     """
     return f"{value:.1f}".removesuffix(".0")
 
 
-def plain(words: str) -> str:
-    """Return words without control characters, which XML has no way to write."""
-    return "".join(letter if letter.isprintable() else "�" for letter in words)
+def printable(text: str) -> str:
+    """Replace control characters, which XML cannot represent."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
-def _dashed(style: dict[str, str]) -> dict[str, str]:
-    return {name.replace("_", "-"): value for name, value in style.items()}
+def _attributes(values: dict[str, float | str]) -> dict[str, str]:
+    return {
+        name.rstrip("_").replace("_", "-"): value if isinstance(value, str) else coordinate(value)
+        for name, value in values.items()
+    }
 
 
 _BAR_WIDTH: Final = 200.0
+_PROVISIONAL: Final = {"fill_opacity": "0.2", "stroke": CURRENT}
+_DASHED: Final = {"stroke_dasharray": "3 2"}
 
 
-_HUNDRED: Final = 100.0
-
-
-def bar_svg(percent: int | None) -> str:
-    """Return a bar of 0 to 100 with a mark at the middle; an empty track where there is no number."""
-    drawn = picture(_BAR_WIDTH, 14)
-    _track(drawn, 5, 4)
+def percent_bar(percent: int | None) -> Markup:
+    """Return a bar from 0 to 100 with a mark at 50; an empty track for None."""
+    drawing = svg(_BAR_WIDTH, 14)
+    add(drawing, "rect", x=0, y=5, width=_BAR_WIDTH, height=4, class_=SOFT, fill=CURRENT, fill_opacity="0.2", rx=1.5)
     if percent is not None:
-        rect(drawn, (0, 2, max(percent / _HUNDRED * _BAR_WIDTH, 1), 10), ACCENT, rx="1.5")
-    line(drawn, (_BAR_WIDTH / 2, 0, _BAR_WIDTH / 2, 14), SOFT, stroke_width="1")
-    return format_number(drawn)
+        width = max(percent / 100 * _BAR_WIDTH, 1)
+        add(drawing, "rect", x=0, y=2, width=width, height=10, class_=ACCENT, fill=CURRENT, rx=1.5)
+    middle = _BAR_WIDTH / 2
+    add(drawing, "line", x1=middle, y1=0, x2=middle, y2=14, class_=SOFT, stroke=CURRENT, stroke_width=1)
+    return render(drawing)
 
 
-def dot_svg(percent: int | None) -> str:
-    """Return a dot on a line of 0 to 100, quarters marked; the line alone where there is no number."""
-    drawn = picture(_BAR_WIDTH, 14)
-    line(drawn, (5, 7, _BAR_WIDTH - 5, 7), SOFT, stroke_opacity="0.5", stroke_width="1.5")
-    ticks(drawn, [5 + quarter * (_BAR_WIDTH - 10) / 4 for quarter in range(5)], (4, 10), SOFT)
+def percent_dot(percent: int | None) -> Markup:
+    """Return a dot on a line from 0 to 100 with quarter marks; only the line for None."""
+    drawing = svg(_BAR_WIDTH, 14)
+    soft = {"class_": SOFT, "stroke": CURRENT, "stroke_opacity": "0.5"}
+    add(drawing, "line", x1=5, y1=7, x2=_BAR_WIDTH - 5, y2=7, **soft, stroke_width=1.5)
+    ticks = (5 + quarter * (_BAR_WIDTH - 10) / 4 for quarter in range(5))
+    add(drawing, "path", d="".join(f"M{coordinate(x)} 4V10" for x in ticks), **soft)
     if percent is not None:
-        dot(drawn, (5 + percent / _HUNDRED * (_BAR_WIDTH - 10), 7), 5, ACCENT)
-    return format_number(drawn)
+        x = 5 + percent / 100 * (_BAR_WIDTH - 10)
+        add(drawing, "circle", cx=x, cy=7, r=5, class_=ACCENT, fill=CURRENT)
+    return render(drawing)
 
 
-def strip_svg(days: Sequence[int], most: int) -> str:
-    """Return a cell a step, filled from below as many of its `most` days have a row."""
-    drawn = picture(_BAR_WIDTH, 20)
+def coverage_strip(days: Sequence[int], days_per_step: int) -> Markup:
+    """Return one cell per step, filled from below in proportion to its number of days with rows."""
+    drawing = svg(_BAR_WIDTH, 20)
     width = _BAR_WIDTH / max(len(days), 1)
-    for place, held in enumerate(days):
-        left = place * width + 0.75
-        rect(drawn, (left, 1, width - 1.5, 18), SOFT, fill_opacity="0.15")
-        height = 18 * min(held, most) / most
-        if held:
-            rect(drawn, (left, 19 - max(height, 1), width - 1.5, max(height, 1)), ACCENT)
-    return format_number(drawn)
-
-
-def _track(drawn: Xml.Element, top: float, height: float) -> None:
-    rect(drawn, (0, top, _BAR_WIDTH, height), SOFT, fill_opacity="0.2", rx="1.5")
+    for step, count in enumerate(days):
+        box = {"x": step * width + 0.75, "width": width - 1.5}
+        add(drawing, "rect", x=box["x"], y=1, width=box["width"], height=18, class_=SOFT, fill=CURRENT,
+            fill_opacity="0.15")  # fmt: skip
+        if count:
+            height = max(18 * min(count, days_per_step) / days_per_step, 1)
+            add(drawing, "rect", x=box["x"], y=19 - height, width=box["width"], height=height, class_=ACCENT,
+                fill=CURRENT)  # fmt: skip
+    return render(drawing)
 
 
 WIDTH, HEIGHT = 240.0, 92.0
-
-
 _TOP, _BOTTOM, _LEFT, _RIGHT = 8.0, 76.0, 2.0, 238.0
-
-
-_LABELS_AT: Final = 89.0
-
-
+_LABEL_Y: Final = 89.0
 _GAP: Final = 3.0
 
 
 @dataclass(frozen=True)
 class SeriesData:
-    """What is drawn.
+    """The data of a chart of twelve steps.
 
     Attributes:
-        values: one a step, None where there is none.
-        provisional: of each step, whether it may still change.
-        ends: what is written below, at the begin and at the end.
-        floor: the least value of the axis where it is no sum; sums begin at zero.
+        values: one per step; None if there is no value.
+        provisional: per step, whether the value can still change.
+        ends: labels of the first and last day; None for no labels.
+        floor: the lowest value of the axis. Sums start at zero.
     """
 
     values: Sequence[float | None]
     provisional: Sequence[bool]
-    ends: tuple[str, str]
+    ends: tuple[str, str] | None
     floor: float = 0.0
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """The lowest and highest value of the axis."""
+        values = [self.floor, *(value for value in self.values if value is not None)]
+        low, high = min(values), max(values)
+        return low, high if high > low else low + 1.0
 
-def bars_svg(points: SeriesData, words: str) -> str:
-    """Return bars from zero; below it where a value is negative."""
-    drawn = picture(WIDTH, HEIGHT, words)
-    low, high = _range(points)
-    zero = _x_at(0.0, low, high)
-    width = (_RIGHT - _LEFT) / max(len(points.values), 1)
-    for place, (value, provisional) in enumerate(zip(points.values, points.provisional, strict=True)):
-        left = _LEFT + place * width + _GAP / 2
+    def y(self, value: float) -> float:
+        """Return the height of a value in the drawing."""
+        low, high = self.range
+        return _BOTTOM - (value - low) / (high - low) * (_BOTTOM - _TOP)
+
+
+def bar_chart(data: SeriesData, label: str, **attributes: str) -> Markup:
+    """Return bars from zero. A provisional bar is hollow; a step without a value has a short mark."""
+    drawing = svg(WIDTH, HEIGHT, label, **attributes)
+    zero, step = data.y(0.0), (_RIGHT - _LEFT) / max(len(data.values), 1)
+    for index, (value, provisional) in enumerate(zip(data.values, data.provisional, strict=True)):
+        left = _LEFT + index * step + _GAP / 2
         if value is None:
-            _missing_marks(drawn, left + (width - _GAP) / 2, zero)
+            _missing_mark(drawing, left + (step - _GAP) / 2, zero)
             continue
-        top = _x_at(max(value, 0.0), low, high)
-        # what is more than nothing is seen
-        height = max(_x_at(min(value, 0.0), low, high) - top, 1.0 if value else 0.0)
-        hollow = {"fill_opacity": "0.2", "stroke": "currentColor", "stroke_dasharray": "3 2"} if provisional else {}
-        rect(drawn, (left, top, width - _GAP, height), ACCENT, **hollow)
-    _frame(drawn, points, zero)
-    return format_number(drawn)
+        top = data.y(max(value, 0.0))
+        # a value other than zero is visible
+        height = max(data.y(min(value, 0.0)) - top, 1.0 if value else 0.0)
+        style = {**_PROVISIONAL, **_DASHED} if provisional else {}
+        add(drawing, "rect", x=left, y=top, width=step - _GAP, height=height, class_=ACCENT, fill=CURRENT, **style)
+    _axis(drawing, data, zero)
+    return render(drawing)
 
 
-def line_svg(points: SeriesData, words: str) -> str:
-    """Return points joined where they follow one another; the axis begins at the floor."""
-    drawn = picture(WIDTH, HEIGHT, words)
-    low, high = _range(points)
-    step = (_RIGHT - _LEFT) / max(len(points.values), 1)
-    places = [
-        None if value is None else (_LEFT + (place + 0.5) * step, _x_at(value, low, high))
-        for place, value in enumerate(points.values)
+def line_chart(data: SeriesData, label: str) -> Markup:
+    """Return points, joined if they follow one another; the axis starts at the floor."""
+    drawing = svg(WIDTH, HEIGHT, label)
+    step = (_RIGHT - _LEFT) / max(len(data.values), 1)
+    points = [
+        None if value is None else (_LEFT + (index + 0.5) * step, data.y(value))
+        for index, value in enumerate(data.values)
     ]
-    _frame(drawn, points, _BOTTOM)
-    for before, after, provisional in zip(places, places[1:], points.provisional[1:], strict=False):
+    _axis(drawing, data, _BOTTOM)
+    for before, after, provisional in zip(points, points[1:], data.provisional[1:], strict=False):
         if before is not None and after is not None:
-            dashed = {"stroke_dasharray": "3 2"} if provisional else {}
-            line(drawn, (*before, *after), ACCENT, stroke_width="2", **dashed)
-    for place, (centre, provisional) in enumerate(zip(places, points.provisional, strict=True)):
-        if centre is None:
-            _missing_marks(drawn, _LEFT + (place + 0.5) * step, _BOTTOM)
+            (x1, y1), (x2, y2) = before, after
+            style = _DASHED if provisional else {}
+            add(drawing, "line", x1=x1, y1=y1, x2=x2, y2=y2, class_=ACCENT, stroke=CURRENT, stroke_width=2, **style)
+    for index, (point, provisional) in enumerate(zip(points, data.provisional, strict=True)):
+        if point is None:
+            _missing_mark(drawing, _LEFT + (index + 0.5) * step, _BOTTOM)
         else:
-            hollow = {"fill_opacity": "0.2", "stroke": "currentColor"} if provisional else {}
-            dot(drawn, centre, 3.0, ACCENT, **hollow)
-    return format_number(drawn)
+            style = _PROVISIONAL if provisional else {}
+            add(drawing, "circle", cx=point[0], cy=point[1], r=3, class_=ACCENT, fill=CURRENT, **style)
+    return render(drawing)
 
 
-def _range(points: SeriesData) -> tuple[float, float]:
-    known = [value for value in points.values if value is not None]
-    low = min([points.floor, *known])
-    high = max([points.floor, *known])
-    return low, high if high > low else low + 1.0
+def _missing_mark(drawing: Xml.Element, x: float, y: float) -> None:
+    add(drawing, "line", x1=x - 2, y1=y - 4, x2=x + 2, y2=y - 4, class_=SOFT, stroke=CURRENT, stroke_width=1.5)
 
 
-def _x_at(value: float, low: float, high: float) -> float:
-    return _BOTTOM - (value - low) / (high - low) * (_BOTTOM - _TOP)
+def _axis(drawing: Xml.Element, data: SeriesData, y: float) -> None:
+    add(drawing, "line", x1=_LEFT, y1=y, x2=_RIGHT, y2=y, class_=SOFT, stroke=CURRENT, stroke_opacity="0.6")
+    if data.ends is not None:
+        style = {"class_": SOFT, "fill": CURRENT, "font_size": "10"}
+        add(drawing, "text", data.ends[0], x=_LEFT, y=_LABEL_Y, **style)
+        add(drawing, "text", data.ends[1], x=_RIGHT, y=_LABEL_Y, **style, text_anchor="end")
 
 
-def _missing_marks(drawn: Xml.Element, x: float, y: float) -> None:
-    line(drawn, (x - 2, y - 4, x + 2, y - 4), SOFT, stroke_width="1.5")
+_PHONE_WIDTH: Final = 340
+"""The width of a phone, so that letters keep their size there."""
 
+_BAND_TOP, _BAND_HEIGHT = 36, 16
+_HISTORY_BOTTOM: Final = 104
+_LEAST_RANGE: Final = 40
+"""Points of the vertical axis of a history, at least. A change of a few points must not look like a cliff."""
 
-def _frame(drawn: Xml.Element, points: SeriesData, zero: float) -> None:
-    line(drawn, (_LEFT, zero, _RIGHT, zero), SOFT, stroke_opacity="0.6")
-    text(drawn, (_LEFT, _LABELS_AT), points.ends[0], font_size="10")
-    text(drawn, (_RIGHT, _LABELS_AT), points.ends[1], font_size="10", text_anchor="end")
-
-
-_CHART_WIDTH: Final = 640
-
-
-_BAND_SCALE_WIDTH: Final = 340
-"""As wide as a phone, so that letters are as large there as they are drawn."""
-
-
-_SCALE_TOP, _SCALE_HIGH = 36, 16
-
-
-_COLUMNS_HIGH: Final = 130
-
-
-_HISTORY_FOOT: Final = 104
-
-
-_LEAST_SPAN: Final = 40
-"""Points that the height of a history stands for at least."""
-
-
-_BAR: Final = Markup(
+_POINTS_BAR: Final = Markup(
     '<svg viewBox="0 0 100 10" class="bar" aria-hidden="true" preserveAspectRatio="none"><rect x="{}" y="1" width="{}" '
     'height="8" rx="1" class="{}"/><line x1="50" x2="50" y1="0" y2="10" class="axis"/></svg>'
 )
 
 
+def points_bar(points: int, largest: int) -> Markup:
+    """Return points as a bar from the middle: gains to the right, losses to the left."""
+    length = 48 * abs(points) / max(largest, 1)
+    left, style = (50.0, "gain") if points >= 0 else (50 - length, "loss")
+    # a page has dozens of them, and they have no text
+    return _POINTS_BAR.format(f"{left:.1f}", f"{max(length, 0.8):.1f}", style)
+
+
 @dataclass(frozen=True)
 class Segment:
-    """A band on the scale, from points to points."""
+    """A band on the scale, from points to points; `here` is the band of the score."""
 
     name: str
     low: float
@@ -264,48 +230,36 @@ class Segment:
     here: bool
 
 
-def scale_picture(segments: Sequence[Segment], score: int, before: int | None, said: str) -> Markup:
-    """Draw where a score stands among the bands, and where it stood before.
+def band_scale(segments: Sequence[Segment], score: int, before: int | None, label: str) -> Markup:
+    """Return the scale with its bands, the score and the previous score.
 
     Args:
         segments: bands from the lowest points up.
-        score: to mark.
-        before: an earlier score to mark too.
-        said: the picture in one sentence.
+        score: the score.
+        before: the previous score; None if there is none.
+        label: the chart in one sentence.
     """
     low, high = segments[0].low, segments[-1].high
-    picture = _chart(_BAND_SCALE_WIDTH, 76, said, "scale")
+    drawing = svg(_PHONE_WIDTH, 76, label, class_="picture scale")
 
-    def at(points: float) -> float:
-        return 2 + (_BAND_SCALE_WIDTH - 4) * (min(max(points, low), high) - low) / (high - low)
+    def x_of(points: float) -> float:
+        return 2 + (_PHONE_WIDTH - 4) * (min(max(points, low), high) - low) / (high - low)
 
-    for number, each in enumerate(segments):
-        left, right = at(each.low), at(each.high)
-        place = {"x": f"{left + 0.5:.1f}", "y": f"{_SCALE_TOP}", "width": f"{max(right - left - 1, 1):.1f}"}
-        mine = " here" if each.here else ""
-        Xml.SubElement(
-            picture, "rect", {**place, "height": f"{_SCALE_HIGH}", "rx": "3", "class": f"band s{number}{mine}"}
-        )
-        _label(picture, (left + right) / 2, _SCALE_TOP + _SCALE_HIGH + 17, each.name, f"letter{mine}")
+    for index, segment in enumerate(segments):
+        left, right = x_of(segment.low), x_of(segment.high)
+        here = " here" if segment.here else ""
+        add(drawing, "rect", x=left + 0.5, y=_BAND_TOP, width=max(right - left - 1, 1), height=_BAND_HEIGHT, rx=3,
+            class_=f"band s{index}{here}")  # fmt: skip
+        _label(drawing, (left + right) / 2, _BAND_TOP + _BAND_HEIGHT + 17, segment.name, f"letter{here}")
     if before is not None and before != score:
-        x = at(before)
-        Xml.SubElement(picture, "circle", {"cx": f"{x:.1f}", "cy": f"{_SCALE_TOP - 8}", "r": "4", "class": "was"})
-    x = at(score)
-    points = f"{x - 6:.1f},{_SCALE_TOP - 14} {x + 6:.1f},{_SCALE_TOP - 14} {x:.1f},{_SCALE_TOP - 3}"
-    Xml.SubElement(picture, "polygon", {"points": points, "class": "marker"})
-    Xml.SubElement(
-        picture,
-        "line",
-        {
-            "x1": f"{x:.1f}",
-            "x2": f"{x:.1f}",
-            "y1": f"{_SCALE_TOP - 2}",
-            "y2": f"{_SCALE_TOP + _SCALE_HIGH}",
-            "class": "needle",
-        },
-    )
-    _label(picture, min(max(x, 20), _BAND_SCALE_WIDTH - 20), 14, str(score), "now")
-    return _render(picture)
+        add(drawing, "circle", cx=x_of(before), cy=_BAND_TOP - 8, r=4, class_="was")
+    x = x_of(score)
+    top = _BAND_TOP - 14
+    marker = f"{x - 6:.1f},{top} {x + 6:.1f},{top} {x:.1f},{_BAND_TOP - 3}"
+    add(drawing, "polygon", points=marker, class_="marker")
+    add(drawing, "line", x1=x, x2=x, y1=_BAND_TOP - 2, y2=_BAND_TOP + _BAND_HEIGHT, class_="needle")
+    _label(drawing, min(max(x, 20), _PHONE_WIDTH - 20), 14, str(score), "now")
+    return render(drawing)
 
 
 @dataclass(frozen=True)
@@ -317,124 +271,63 @@ class ChartPoint:
     title: str
 
 
-def history_picture(points: Sequence[ChartPoint], days: tuple[str, str], said: str) -> Markup:
-    """Draw scores as a line, evenly spaced in order of time.
+def score_history(points: Sequence[ChartPoint], days: tuple[str, str], label: str) -> Markup:
+    """Return scores as a line, evenly spaced in order of time.
 
-    A point without a score breaks the line and is a cross at the foot of the chart. A diamond marks a score by an
-    updated model.
+    A point without a score breaks the line and is a cross at the bottom. A diamond marks an updated model.
 
     Args:
         points: oldest first, at least two, at least one with a score.
-        days: the first and the last day, as labels.
-        said: the chart in one sentence.
+        days: labels of the first and the last day.
+        label: the chart in one sentence.
     """
-    numbers = [each.score for each in points if each.score is not None]
-    # a change of a few points must not look like a cliff
-    spare = max((_LEAST_SPAN - (max(numbers) - min(numbers))) / 2, 0)
-    low, high = min(numbers) - spare, max(numbers) + spare
-    picture = _chart(_BAND_SCALE_WIDTH, _HISTORY_FOOT + 38, said, "history")
+    scores = [point.score for point in points if point.score is not None]
+    margin = max((_LEAST_RANGE - (max(scores) - min(scores))) / 2, 0)
+    low, high = min(scores) - margin, max(scores) + margin
+    drawing = svg(_PHONE_WIDTH, _HISTORY_BOTTOM + 38, label, class_="picture history")
 
-    def at(number: int, score: int | None) -> tuple[float, float]:
-        x = 22 + (_BAND_SCALE_WIDTH - 44) * number / (len(points) - 1)
-        y = _HISTORY_FOOT if score is None else 26 + (_HISTORY_FOOT - 44) * (high - score) / (high - low)
+    def place(index: int, score: int | None) -> tuple[float, float]:
+        x = 22 + (_PHONE_WIDTH - 44) * index / (len(points) - 1)
+        y = _HISTORY_BOTTOM if score is None else 26 + (_HISTORY_BOTTOM - 44) * (high - score) / (high - low)
         return x, y
 
-    foot = f"{_HISTORY_FOOT + 12}"
-    Xml.SubElement(picture, "line", {"x1": "0", "x2": f"{_BAND_SCALE_WIDTH}", "y1": foot, "y2": foot, "class": "axis"})
-    places = [at(number, each.score) for number, each in enumerate(points)]
+    axis = _HISTORY_BOTTOM + 12
+    add(drawing, "line", x1=0, x2=_PHONE_WIDTH, y1=axis, y2=axis, class_="axis")
+    places = [place(index, point.score) for index, point in enumerate(points)]
     for run in _runs(points):
-        line = " ".join(f"{places[number][0]:.1f},{places[number][1]:.1f}" for number in run)
-        Xml.SubElement(picture, "polyline", {"points": line, "class": "path"})
-    for each, (x, y) in zip(points, places, strict=True):
-        _mark(picture, each, x, y)
-    scored = [number for number, each in enumerate(points) if each.score is not None]
-    for number in {scored[0], scored[-1]}:
-        x, y = places[number]
-        _label(picture, x, round(y - 11, 1), str(points[number].score), "now" if number == scored[-1] else "letter")
-    for text, x, anchor in ((days[0], 2, "start"), (days[1], _BAND_SCALE_WIDTH - 2, "end")):
-        _label(picture, x, _HISTORY_FOOT + 30, text, f"letter {anchor}")
-    return _render(picture)
+        path = " ".join(f"{places[index][0]:.1f},{places[index][1]:.1f}" for index in run)
+        add(drawing, "polyline", points=path, class_="path")
+    for point, (x, y) in zip(points, places, strict=True):
+        _mark(drawing, point, x, y)
+    scored = [index for index, point in enumerate(points) if point.score is not None]
+    for index in {scored[0], scored[-1]}:
+        x, y = places[index]
+        _label(drawing, x, y - 11, str(points[index].score), "now" if index == scored[-1] else "letter")
+    _label(drawing, 2, _HISTORY_BOTTOM + 30, days[0], "letter start")
+    _label(drawing, _PHONE_WIDTH - 2, _HISTORY_BOTTOM + 30, days[1], "letter end")
+    return render(drawing)
 
 
 def _runs(points: Sequence[ChartPoint]) -> list[list[int]]:
-    """Return the numbers of consecutive points with a score, one list for each stretch of the line."""
+    """Return the indexes of consecutive points with a score, one list per stretch of the line."""
     runs: list[list[int]] = [[]]
-    for number, each in enumerate(points):
-        if each.score is None:
+    for index, point in enumerate(points):
+        if point.score is None:
             runs.append([])
         else:
-            runs[-1].append(number)
+            runs[-1].append(index)
     return [run for run in runs if len(run) > 1]
 
 
-def _mark(picture: Xml.Element, point: ChartPoint, x: float, y: float) -> None:
+def _mark(drawing: Xml.Element, point: ChartPoint, x: float, y: float) -> None:
     if point.score is None:
-        path = f"M{x - 4:.1f},{y - 4:.1f}l8,8m0,-8l-8,8"
-        mark = Xml.SubElement(picture, "path", {"d": path, "class": "gap"})
+        mark = add(drawing, "path", d=f"M{x - 4:.1f},{y - 4:.1f}l8,8m0,-8l-8,8", class_="gap")
     elif point.model:
-        path = f"M{x:.1f},{y - 6:.1f}l6,6l-6,6l-6,-6z"
-        mark = Xml.SubElement(picture, "path", {"d": path, "class": "point model"})
+        mark = add(drawing, "path", d=f"M{x:.1f},{y - 6:.1f}l6,6l-6,6l-6,-6z", class_="point model")
     else:
-        place = {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "4"}
-        mark = Xml.SubElement(picture, "circle", {**place, "class": "point"})
-    Xml.SubElement(mark, "title").text = point.title
+        mark = add(drawing, "circle", cx=x, cy=y, r=4, class_="point")
+    add(mark, "title", point.title)
 
 
-def bar(points: int, most: int) -> Markup:
-    """Draw points as a bar from the middle: to the right what helps, to the left what hurts."""
-    long = 48 * abs(points) / max(most, 1)
-    left, style = (50.0, "gain") if points >= 0 else (50 - long, "loss")
-    # there are dozens on a page, and no words in them
-    return _BAR.format(f"{left:.1f}", f"{max(long, 0.8):.1f}", style)
-
-
-def columns_picture(values: Sequence[float | None], settled: Sequence[bool], said: str) -> Markup:
-    """Draw a figure of each of twelve steps as a column; what may still change has a dashed edge."""
-    picture = _chart(_CHART_WIDTH, _COLUMNS_HIGH + 12, said)
-    most = max((value for value in values if value is not None and value > 0), default=1.0)
-    wide = _CHART_WIDTH / max(len(values), 1)
-    for place, (value, done) in enumerate(zip(values, settled, strict=True)):
-        x = f"{place * wide + 4:.1f}"
-        if value is None:
-            Xml.SubElement(
-                picture,
-                "rect",
-                {"x": x, "y": f"{_COLUMNS_HIGH - 1}", "width": f"{wide - 8:.1f}", "height": "3", "class": "none"},
-            )
-            continue
-        high = _COLUMNS_HIGH * max(value, 0) / most
-        Xml.SubElement(
-            picture,
-            "rect",
-            {
-                "x": x,
-                "y": f"{_COLUMNS_HIGH - high + 2:.1f}",
-                "width": f"{wide - 8:.1f}",
-                "height": f"{max(high, 1):.1f}",
-                "rx": "2",
-                "class": "column" if done else "column open",
-            },
-        )
-    line = {
-        "x1": "0",
-        "x2": f"{_CHART_WIDTH}",
-        "y1": f"{_COLUMNS_HIGH + 3}",
-        "y2": f"{_COLUMNS_HIGH + 3}",
-        "class": "axis",
-    }
-    Xml.SubElement(picture, "line", line)
-    return _render(picture)
-
-
-def _chart(width: int, height: int, said: str, style: str = "") -> Xml.Element:
-    classes = f"picture {style}".strip()
-    return Xml.Element("svg", {"viewBox": f"0 0 {width} {height}", "role": "img", "aria-label": said, "class": classes})
-
-
-def _label(parent: Xml.Element, x: float, y: float, words: str, style: str) -> None:
-    Xml.SubElement(parent, "text", {"x": f"{x:.1f}", "y": f"{y}", "class": style}).text = words
-
-
-def _render(picture: Xml.Element) -> Markup:
-    # every word in it was escaped as the tree was written
-    return Markup(Xml.tostring(picture, encoding="unicode"))  # noqa: S704
+def _label(drawing: Xml.Element, x: float, y: float, text: str, style: str) -> None:
+    add(drawing, "text", text, x=x, y=y, class_=style)

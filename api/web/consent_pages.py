@@ -1,7 +1,4 @@
-"""What a seller allowed and was asked, and which bank looked when; the seller's own rows alone.
-
-The page of consents: who asked, what was allowed, who looked; and allowing, declining and withdrawing.
-"""
+"""The consents page: requests, consents and accesses of banks; granting, declining and revoking."""
 
 from __future__ import annotations
 
@@ -18,7 +15,6 @@ from api import errors
 from api.auth import sessions
 from api.auth.clients import clients
 from api.consents import service as consent_service
-from api.consents import service as request_service
 from api.consents.repository import (
     Consent,
     ConsentRequest,
@@ -27,29 +23,25 @@ from api.consents.repository import (
     consent_requests,
     consents,
 )
-from api.consents.repository import ConsentRequestState as Requested
 from api.consents.service import ConsentTerms
 from api.kit.database import UtcDateTime
 from api.ledger.chain import SELF_CHAIN
-from api.ledger.store import ledger, seller_keys
+from api.ledger.encryption import seller_keys
+from api.ledger.store import ledger
 from api.scores.repository import scores
-from api.services import Wired
+from api.services import ServicesDep
 from api.web.labels import ACCESS_KINDS, CONFIRMATIONS, CONSENT_STATES, PURPOSES, REQUEST_STATES
 from api.web.rendering import page, redirect
 from api.web.routing import SellerPage, SessionRoute
 
 MOST: Final = 50
-"""Rows of a list at most; the download holds all."""
-
-
-_PLACE = (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)
-
-
+"""Maximum rows of a list; the download has all."""
+_SAME_ROW = (scores.c.chain == ledger.c.chain) & (scores.c.position == ledger.c.position)
 _ACCESSED = (
     select(clients.c.name, ledger.c.chain, ledger.c.kind, ledger.c.recorded_at, scores.c.purpose)
     .select_from(
         seller_keys.join(ledger, ledger.c.subject == seller_keys.c.subject)
-        .outerjoin(scores, _PLACE)
+        .outerjoin(scores, _SAME_ROW)
         .outerjoin(clients, clients.c.id == ledger.c.chain)
     )
     .where(
@@ -59,13 +51,11 @@ _ACCESSED = (
     )
     .order_by(ledger.c.recorded_at.desc())
 )
-
-
 _LATEST_ACCESS = _ACCESSED.limit(MOST)
 
 
 def _latest(table: Table, moment: ColumnElement[Any]) -> Select[Any]:
-    # made here and once, with the names of the banks: making a statement takes longer than running it
+    # built once: building a statement takes longer than running it
     return (
         select(clients.c.name, table)
         .outerjoin_from(table, clients, clients.c.id == table.c.bank_id)
@@ -76,21 +66,13 @@ def _latest(table: Table, moment: ColumnElement[Any]) -> Select[Any]:
 
 
 _REQUESTED = _latest(consent_requests, consent_requests.c.asked_at)
-
-
 _GRANTED = _latest(consents, consents.c.recorded_at)
-
-
 _NOW = bindparam("now", type_=UtcDateTime())
-
-
 _PENDING = _REQUESTED.where(
     consent_requests.c.consent_id.is_(None),
     consent_requests.c.declined_at.is_(None),
     consent_requests.c.expires_at > _NOW,
 )
-
-
 _IN_FORCE = _GRANTED.where(
     consents.c.revoked_at.is_(None),
     consents.c.granted_at <= _NOW,
@@ -109,12 +91,12 @@ class Access:
     def key(self) -> tuple[tuple[str, str], ...]:
         """Identify the content for a cache: the ID of each request and consent with the bank's name."""
         both: list[tuple[str, ConsentRequest | Consent]] = [*self.pending, *self.in_force]
-        return tuple((each.id, name) for name, each in both)
+        return tuple((item.id, name) for name, item in both)
 
 
 @dataclass(frozen=True)
 class BankAccess:
-    """A bank that scored the seller, for a purpose, or looked at their figures."""
+    """An access of a bank: a score for a purpose, or a view of the profile."""
 
     bank: str
     kind: str
@@ -124,113 +106,111 @@ class BankAccess:
 
 @dataclass(frozen=True)
 class ConsentOverview:
-    """All of it, newest first; `banks` names each bank by its id."""
+    """Requests, consents and accesses of a seller, newest first; `banks` are bank names by ID."""
 
-    asked: Sequence[ConsentRequest]
-    answered: Sequence[ConsentRequest]
-    granted: Sequence[Consent]
-    looks: Sequence[BankAccess]
+    pending: Sequence[ConsentRequest]
+    closed: Sequence[ConsentRequest]
+    consents: Sequence[Consent]
+    accesses: Sequence[BankAccess]
     banks: dict[str, str]
     now: datetime
 
 
 def consent_overview(connection: Connection, seller_id: str, now: datetime) -> ConsentOverview:
-    """Return what there is of a seller."""
-    of = {"seller": seller_id}
-    asked = [(name, ConsentRequest(*found)) for name, *found in connection.execute(_REQUESTED, of)]
-    granted = [(name, Consent(*found)) for name, *found in connection.execute(_GRANTED, of)]
-    both: list[tuple[str | None, ConsentRequest | Consent]] = [*asked, *granted]
+    """Return the requests, consents and accesses of a seller."""
+    parameters = {"seller": seller_id}
+    requests = [(name, ConsentRequest(*row)) for name, *row in connection.execute(_REQUESTED, parameters)]
+    granted = [(name, Consent(*row)) for name, *row in connection.execute(_GRANTED, parameters)]
+    both: list[tuple[str | None, ConsentRequest | Consent]] = [*requests, *granted]
     return ConsentOverview(
-        asked=[each for _, each in asked if each.state(now) is ConsentRequestState.PENDING],
-        answered=[
-            each for _, each in asked if each.state(now) in (ConsentRequestState.DECLINED, ConsentRequestState.EXPIRED)
-        ],
-        granted=[each for _, each in granted],
-        looks=_bank_access(connection, _LATEST_ACCESS, seller_id),
-        banks={each.bank_id: name for name, each in both if name is not None},
+        pending=[request for _, request in requests if request.state(now) is ConsentRequestState.PENDING],
+        closed=[request for _, request in requests if request.state(now) in _CLOSED],
+        consents=[consent for _, consent in granted],
+        accesses=_bank_access(connection, _LATEST_ACCESS, seller_id),
+        banks={item.bank_id: name for name, item in both if name is not None},
         now=now,
     )
 
 
 def access_of(connection: Connection, seller_id: str, now: datetime) -> Access:
     """Return a seller's pending consent requests and the consents in force, newest first."""
-    of = {"seller": seller_id, "now": now}
-    pending = [(name, ConsentRequest(*found)) for name, *found in connection.execute(_PENDING, of)]
-    in_force = [(name, Consent(*found)) for name, *found in connection.execute(_IN_FORCE, of)]
+    parameters = {"seller": seller_id, "now": now}
+    pending = [(name, ConsentRequest(*row)) for name, *row in connection.execute(_PENDING, parameters)]
+    in_force = [(name, Consent(*row)) for name, *row in connection.execute(_IN_FORCE, parameters)]
     return Access(
-        pending=tuple((name or each.bank_id, each) for name, each in pending),
-        in_force=tuple((name or each.bank_id, each) for name, each in in_force),
+        pending=tuple((name or request.bank_id, request) for name, request in pending),
+        in_force=tuple((name or consent.bank_id, consent) for name, consent in in_force),
     )
 
 
 def list_bank_access(connection: Connection, seller_id: str) -> list[BankAccess]:
-    """Return which bank looked when, latest first; all of it."""
+    """Return all accesses of banks, latest first."""
     return _bank_access(connection, _ACCESSED, seller_id)
 
 
-def _bank_access(connection: Connection, wanted: Select[Any], seller_id: str) -> list[BankAccess]:
+def _bank_access(connection: Connection, query: Select[Any], seller_id: str) -> list[BankAccess]:
     return [
         BankAccess(name or chain, kind, datetime.fromisoformat(at), purpose)
-        for name, chain, kind, at, purpose in connection.execute(wanted, {"seller": seller_id})
+        for name, chain, kind, at, purpose in connection.execute(query, {"seller": seller_id})
     ]
 
 
 router = APIRouter(prefix="/seller/consents", route_class=SessionRoute, include_in_schema=False)
-
-
 RECORDED_BY: Final = "seller"
-"""Who recorded a consent, where a client of the platform would stand: the seller, on these pages."""
-
-
+"""The recorder of consents that sellers give on these pages."""
 DAYS: Final = (30, 90, 180, 365)
-
-
-_TEXTS: Final = {"consented": CONSENT_STATES, "requested": REQUEST_STATES, "purposes": PURPOSES, "looked": ACCESS_KINDS}
+_CLOSED: Final = (ConsentRequestState.DECLINED, ConsentRequestState.EXPIRED)
+_TEXTS: Final = {
+    "consent_states": CONSENT_STATES,
+    "request_states": REQUEST_STATES,
+    "purposes": PURPOSES,
+    "access_kinds": ACCESS_KINDS,
+}
 
 
 @router.get("")
 def show_consents(seller: SellerPage, done: Annotated[str, Query(max_length=20)] = "") -> Response:
-    """Show who asked, what was allowed, and who looked and when."""
+    """Show requests, consents and accesses of banks."""
     with seller.reading() as connection:
-        found = consent_overview(connection, seller.subject, datetime.now(UTC))
-    in_force = [each for each in found.granted if each.state(found.now) is ConsentState.IN_FORCE]
-    over = [each for each in found.granted if each.state(found.now) is not ConsentState.IN_FORCE]
-    parts = {"found": found, "in_force": in_force, "over": over, "days": DAYS, "done": CONFIRMATIONS.get(done)}
-    return page("consents.html", seller.viewer, **parts, **_TEXTS)
+        overview = consent_overview(connection, seller.subject, datetime.now(UTC))
+    active = [item for item in overview.consents if item.state(overview.now) is ConsentState.IN_FORCE]
+    ended = [item for item in overview.consents if item.state(overview.now) is not ConsentState.IN_FORCE]
+    values = {"overview": overview, "active": active, "ended": ended, "days": DAYS, "done": CONFIRMATIONS.get(done)}
+    return page("consents.html", seller.viewer, **values, **_TEXTS)
 
 
 @router.post("/grant")
 def grant_request(
     seller: SellerPage,
-    services: Wired,
+    services: ServicesDep,
     request_id: Annotated[UUID, Form()],
     days: Annotated[Literal["30", "90", "180", "365"], Form()],
 ) -> Response:
-    """Allow what a bank asked, for so many days."""
+    """Grant a request of a bank for a number of days."""
     with sessions.session_transaction(services.engine, seller.signed_in) as connection:
-        asked = request_service.find_request(connection, None, str(request_id))
-        if asked.seller_id != seller.subject:
+        request = consent_service.find_request(connection, None, str(request_id))
+        if request.seller_id != seller.subject:
             raise errors.ConsentRequestUnknown
-        if asked.state(datetime.now(UTC)) is not Requested.PENDING:
+        if request.state(datetime.now(UTC)) is not ConsentRequestState.PENDING:
             raise errors.ConsentRequestClosed
-        terms = ConsentTerms(seller.subject, asked.bank_id, asked.purpose, timedelta(days=int(days)))
+        terms = ConsentTerms(seller.subject, request.bank_id, request.purpose, timedelta(days=int(days)))
         consent_service.grant_consent(connection, services.ledger, terms, RECORDED_BY)
     return redirect("/seller/consents?done=granted")
 
 
 @router.post("/decline")
-def decline_request(seller: SellerPage, services: Wired, request_id: Annotated[UUID, Form()]) -> Response:
-    """Decline what a bank asked."""
+def decline_request(seller: SellerPage, services: ServicesDep, request_id: Annotated[UUID, Form()]) -> Response:
+    """Decline a request of a bank."""
     with sessions.session_transaction(services.engine, seller.signed_in) as connection:
-        if request_service.find_request(connection, None, str(request_id)).seller_id != seller.subject:
+        if consent_service.find_request(connection, None, str(request_id)).seller_id != seller.subject:
             raise errors.ConsentRequestUnknown
-        request_service.decline_request(connection, str(request_id), datetime.now(UTC))
+        consent_service.decline_request(connection, str(request_id), datetime.now(UTC))
     return redirect("/seller/consents?done=declined")
 
 
 @router.post("/revoke")
-def revoke_consent_page(seller: SellerPage, services: Wired, consent_id: Annotated[UUID, Form()]) -> Response:
-    """Withdraw a consent: from the answer on nothing new is scored by it."""
+def revoke_consent_page(seller: SellerPage, services: ServicesDep, consent_id: Annotated[UUID, Form()]) -> Response:
+    """Revoke a consent; no new score uses it."""
     with sessions.session_transaction(services.engine, seller.signed_in) as connection:
         if consent_service.find_consent(connection, None, str(consent_id)).seller_id != seller.subject:
             raise errors.ConsentUnknown

@@ -1,6 +1,7 @@
-"""Printable documents: one HTML file that brings its style, so it reads the same when it was saved or printed.
+"""Printable documents: self-contained HTML files, and the seller profile as such a document.
 
-The picture as a page to print: what each part shows, in words and as small pictures. It says what the JSON says.
+A document loads nothing, so a saved or printed copy looks the same. The profile document shows the same content as
+`GET /v1/sellers/{id}/profile`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,18 @@ from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import Response
+from fastapi import APIRouter, Response
 
+from api.auth.callers import AuthenticatedRoute, Bank, require_scope
+from api.auth.scopes import Scope as Permission
+from api.kit.openapi import responses
+from api.sellers.endpoints import PROFILE_PROBLEMS, SellerInPath
 from api.sellers.schemas import FamilyIndex, FeatureStanding, Flag, Peers, Profile, Series, Step, TableCoverage
-from api.web.charts import SeriesData, bar_svg, bars_svg, dot_svg, line_svg, strip_svg
+from api.sellers.service import open_profile, record_view
+from api.services import ServicesDep
+from api.web.charts import SeriesData, bar_chart, coverage_strip, line_chart, percent_bar, percent_dot
 from features.profile.profile import MissingReason
 from features.profile.series import STEP_DAYS, STEPS
 from features.store.profiles import PeerScope
@@ -27,18 +34,55 @@ from scoring.formatting import format_value
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+router = APIRouter(prefix="/v1/sellers", tags=["sellers"], route_class=AuthenticatedRoute)
+
+GAPS: Final = {
+    MissingReason.NOT_DELIVERED: "not delivered by the platform",
+    MissingReason.NO_ROWS: "no data of this seller",
+    MissingReason.NO_VALUE: "cannot be computed",
+    MissingReason.TOO_FEW_PEERS: "too few peers to compare with",
+    MissingReason.NO_DIRECTION: "no figure has a direction",
+}
+"""Texts for missing values."""
 
 _STYLE: Final = "document.css"
+_MICROS: Final = 1_000_000
+_DAYS: Final = STEPS * STEP_DAYS
+_WORST_RATING: Final = 1.0
+
+
+@router.get(
+    "/{seller_id:path}/profile.html",
+    operation_id="getProfilePage",
+    summary="Read the profile of a seller as a printable page",
+    response_class=Response,
+    responses=responses(
+        200,
+        "The profile as one HTML document that loads nothing else.",
+        *PROFILE_PROBLEMS,
+        content={"text/html": {"schema": {"type": "string"}, "example": "<!doctype html>..."}},
+    ),
+)
+def get_profile_page(
+    bank: Annotated[Bank, require_scope(Permission.PROFILES_READ)], services: ServicesDep, seller_id: SellerInPath
+) -> Response:
+    """Return the profile as one HTML file for screen and paper. The access is recorded as for the JSON profile."""
+    max_age_days = services.champion.bundle.sheet.max_age_days
+    while True:
+        view = open_profile(services, bank.id, seller_id)
+        response = profile_document(view.profile, datetime.now(UTC), max_age_days)
+        if record_view(services, view, bytes(response.body)):
+            return response
 
 
 def render_document(template: str, **values: object) -> Response:
-    """Return a template of this folder filled in, with headers that let the page load nothing and be framed nowhere.
+    """Render a printable document, with headers that forbid loading and framing.
 
-    Example: `document("report.html", score=score)` answers `text/html` that no cache keeps.
+    Example: `render_document("report.html", report=report)` returns `text/html` with `Cache-Control: no-store`.
 
     Args:
-        template: name of a file in `templates/` that extends `document.html`.
-        values: what the template names; a name that is missing raises.
+        template: name of a file in `templates/documents/` that extends `document.html`.
+        values: variables of the template; a missing one raises an error.
     """
     html = _environment().get_template(template).render(**values, style=_style())
     return Response(html, headers=dict(_headers()), media_type="text/html")
@@ -51,7 +95,7 @@ def _style() -> str:
 
 @cache
 def _headers() -> tuple[tuple[str, str], ...]:
-    # between the tags of the template stand the style and nothing else
+    # the digest is that of the style element, so the template puts nothing else between its tags
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode("ascii")
     policy = f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     return (
@@ -73,54 +117,35 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["figure"] = format_value
+    environment.filters["format_value"] = format_value
     return environment
-
-
-GAPS: Final = {
-    MissingReason.NOT_DELIVERED: "not delivered by the platform",
-    MissingReason.NO_ROWS: "nothing delivered of this seller",
-    MissingReason.NO_VALUE: "cannot be computed",
-    MissingReason.TOO_FEW_PEERS: "too few peers to compare with",
-    MissingReason.NO_DIRECTION: "nothing here is better higher or lower",
-}
-"""Why something is not known, in words."""
-
-
-_MICROS: Final = 1_000_000
-
-
-_DAYS: Final = STEPS * STEP_DAYS
-
-
-_WORST_RATING: Final = 1.0
 
 
 @dataclass(frozen=True)
 class ProfileRow:
-    """A line of a table: words, a figure, a small picture, and what it says in words."""
+    """A row of a table: label, value, small chart, and a summary of the chart."""
 
     label: str
     value: str
-    picture: str
-    said: str
+    chart: str
+    summary: str
     note: str = ""
 
 
 @dataclass(frozen=True)
 class SeriesPanel:
-    """A series: its latest figure, its picture, and a line a step for those who cannot see it."""
+    """A series: the latest final value, the chart, and a table of all steps."""
 
     label: str
     meaning: str
     latest: str
     note: str
-    picture: str
+    chart: str
     rows: Sequence[tuple[str, str]]
 
 
 def profile_document(profile: Profile, now: datetime, max_age_days: int) -> Response:
-    """Return the page of a picture, as it is read at a moment; data that are too old for a score are said to be."""
+    """Return the profile as a document; data that are too old for a score get a warning."""
     age = (now.astimezone(UTC).date() - date.fromisoformat(profile.as_of)).days
     return render_document(
         "profile.html",
@@ -129,123 +154,125 @@ def profile_document(profile: Profile, now: datetime, max_age_days: int) -> Resp
         max_age_days=max_age_days,
         read_at=now.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         facts=list(_facts(profile)),
-        peers=peers_in_words(profile.peers),
+        peers=describe_peers(profile.peers),
         families=list(map(_family, profile.families)),
-        raised=[_flag(each) for each in profile.flags if each.raised],
-        quiet=[_flag(each) for each in profile.flags if each.raised is False],
+        raised=[_flag(flag) for flag in profile.flags if flag.raised],
+        quiet=[_flag(flag) for flag in profile.flags if flag.raised is False],
         unknown=[
-            f"{each.label} ({GAPS[each.missing or MissingReason.NO_VALUE]})"
-            for each in profile.flags
-            if each.raised is None
+            f"{flag.label} ({GAPS[flag.missing or MissingReason.NO_VALUE]})"
+            for flag in profile.flags
+            if flag.raised is None
         ],
-        panels=[_panel(each, profile.steps) for each in profile.series],
+        panels=[_panel(series, profile.steps) for series in profile.series],
         compared=list(_compared(profile)),
-        neither=[_feature(each) for each in profile.features if each.direction == "neither"],
+        neither=[_feature(feature) for feature in profile.features if feature.direction == "neither"],
         coverage=list(map(_table, profile.coverage)),
     )
 
 
-def peers_in_words(peers: Peers) -> str:
-    """Return whom a seller is compared with.
+def describe_peers(peers: Peers) -> str:
+    """Return the peer group of a seller in translator.
 
-    Example: "the 212 other sellers of the category home in the middle third by settled net sales".
+    Example: "the 212 other sellers in the category home, middle third by settled net sales".
     """
     match peers.scope:
         case PeerScope.CATEGORY_AND_SIZE:
-            within = f"of the category {peers.category} in the {peers.size} third by settled net sales"
-            return f"the {peers.others:,} other sellers {within}"
+            third = f"{peers.size} third by settled net sales"
+            return f"the {peers.others:,} other sellers in the category {peers.category}, {third}"
         case PeerScope.CATEGORY:
-            return f"the {peers.others:,} other sellers of the category {peers.category}"
+            return f"the {peers.others:,} other sellers in the category {peers.category}"
         case PeerScope.ALL:
-            return f"the {peers.others:,} other sellers with settled sales, of every category"
-    return "nobody: there are too few sellers with settled sales to compare with"
+            return f"the {peers.others:,} other sellers with settled sales in all categories"
+    return "no peers: too few sellers have settled sales"
 
 
 def _facts(profile: Profile) -> Iterator[tuple[str, str]]:
-    by_name = {each.series: each for each in profile.series}
+    by_name = {series.series: series for series in profile.series}
     for name, label in (("net_sales", f"net sales, {_DAYS} days"), ("orders", f"orders, {_DAYS} days")):
-        known = [value for value in by_name[name].values if value is not None]
-        if known:
-            yield _figure(sum(known), by_name[name].unit), label
-    orders = next(each for each in profile.coverage if each.table == "orders")
+        values = [value for value in by_name[name].values if value is not None]
+        if values:
+            yield _format_series_value(sum(values), by_name[name].unit), label
+    orders = next(table for table in profile.coverage if table.table == "orders")
     if orders.first_day is not None and orders.last_day is not None:
         yield orders.first_day, "first day with an order"
         yield orders.last_day, "last day with an order"
-    raised = sum(each.raised is True for each in profile.flags)
+    raised = sum(flag.raised is True for flag in profile.flags)
     yield str(raised), "question to ask" if raised == 1 else "questions to ask"
 
 
-def _family(each: FamilyIndex) -> ProfileRow:
-    if each.index is None:
-        said = GAPS[each.missing or MissingReason.NO_VALUE]
-        return ProfileRow(each.label, "–", bar_svg(None), said)
-    said = f"{each.counted} of {each.of} figures"
-    return ProfileRow(each.label, str(each.index), bar_svg(each.index), said)
+def _family(family: FamilyIndex) -> ProfileRow:
+    if family.index is None:
+        return ProfileRow(family.label, "–", percent_bar(None), GAPS[family.missing or MissingReason.NO_VALUE])
+    summary = f"{family.counted} of {family.of} figures"
+    return ProfileRow(family.label, str(family.index), percent_bar(family.index), summary)
 
 
 def _compared(profile: Profile) -> Iterator[tuple[str, list[ProfileRow]]]:
-    labels = {each.family: each.label for each in profile.families}
-    directed = [each for each in profile.features if each.direction != "neither"]
-    for family, those in groupby(directed, key=lambda each: each.family):
-        yield labels[family], list(map(_feature, those))
+    labels = {family.family: family.label for family in profile.families}
+    directed = [feature for feature in profile.features if feature.direction != "neither"]
+    for family, features in groupby(directed, key=lambda feature: feature.family):
+        yield labels[family], list(map(_feature, features))
 
 
-def _feature(each: FeatureStanding) -> ProfileRow:
-    value = format_value(each.value, each.unit) if each.value is not None else "–"
-    place = each.percentile if each.direction == "neither" else each.no_better
-    if place is None:
-        said = GAPS[each.missing or MissingReason.NO_VALUE]
-    elif each.direction == "neither":
-        said = f"{place}% are at most there"
+def _feature(feature: FeatureStanding) -> ProfileRow:
+    value = format_value(feature.value, feature.unit) if feature.value is not None else "–"
+    percent = feature.percentile if feature.direction == "neither" else feature.no_better
+    if percent is None:
+        summary = GAPS[feature.missing or MissingReason.NO_VALUE]
+    elif feature.direction == "neither":
+        summary = f"{percent}% have at most this value"
     else:
-        said = f"{place}% do no better"
-    return ProfileRow(each.label, value, dot_svg(place), said, each.meaning)
+        summary = f"{percent}% do no better"
+    return ProfileRow(feature.label, value, percent_dot(percent), summary, feature.meaning)
 
 
-def _flag(each: Flag) -> ProfileRow:
-    value = format_value(each.value, each.unit)
-    said = f"{each.label}: {value}; asked above {format_value(each.threshold, each.unit)}."
-    return ProfileRow(each.question, value, "", said, each.why)
+def _flag(flag: Flag) -> ProfileRow:
+    value = format_value(flag.value, flag.unit)
+    summary = f"{flag.label}: {value}; threshold {format_value(flag.threshold, flag.unit)}."
+    return ProfileRow(flag.question, value, "", summary, flag.why)
 
 
-def _panel(each: Series, steps: Sequence[Step]) -> SeriesPanel:
-    provisional = [each.settles and not step.settled for step in steps]
-    ends = (steps[0].begins, _last_day(steps[-1]))
-    rate = each.unit in ("ratio", "stars")
-    floor = _WORST_RATING if each.unit == "stars" else 0.0
+def _panel(series: Series, steps: Sequence[Step]) -> SeriesPanel:
+    provisional = [series.settles and not step.settled for step in steps]
+    floor = _WORST_RATING if series.unit == "stars" else 0.0
     rows = [
-        (f"{step.begins} to {_last_day(step)}", _figure(value, each.unit) + (" (may change)" if moves else ""))
-        for step, value, moves in zip(steps, each.values, provisional, strict=True)
+        (f"{step.begins} to {_last_day(step)}", _format_series_value(value, series.unit) + (" (may change)" * moves))
+        for step, value, moves in zip(steps, series.values, provisional, strict=True)
     ]
-    settled = [value for value, moves in zip(each.values, provisional, strict=True) if not moves]
-    latest = settled[-1] if settled else None
-    drawn = (line_svg if rate else bars_svg)(
-        SeriesData(each.values, provisional, ends, floor),
-        f"{each.label} in twelve steps of {STEP_DAYS} days; table below",
+    final = [value for value, moves in zip(series.values, provisional, strict=True) if not moves]
+    data = SeriesData(series.values, provisional, (steps[0].begins, _last_day(steps[-1])), floor)
+    chart = line_chart if series.unit in ("ratio", "stars") else bar_chart
+    return SeriesPanel(
+        label=series.label,
+        meaning=series.meaning,
+        latest=_format_series_value(final[-1] if final else None, series.unit),
+        note=_note(series, steps),
+        chart=chart(data, f"{series.label} in twelve periods of {STEP_DAYS} days; table below"),
+        rows=rows,
     )
-    return SeriesPanel(each.label, each.meaning, _figure(latest, each.unit), _note(each, steps), drawn, rows)
 
 
-def _note(each: Series, steps: Sequence[Step]) -> str:
-    if each.missing is not None:
-        return GAPS[each.missing]
-    known = [value for value in each.values if value is not None]
-    highest = f"highest {_figure(max(known), each.unit)}" if known else ""
-    late = each.data_through is not None and each.data_through < steps[-1].ends
-    return f"{highest}, delivered through {each.data_through}" if late else highest
+def _note(series: Series, steps: Sequence[Step]) -> str:
+    if series.missing is not None:
+        return GAPS[series.missing]
+    values = [value for value in series.values if value is not None]
+    highest = f"highest {_format_series_value(max(values), series.unit)}" if values else ""
+    late = series.data_through is not None and series.data_through < steps[-1].ends
+    return f"{highest}, delivered through {series.data_through}" if late else highest
 
 
-def _table(each: TableCoverage) -> ProfileRow:
-    strip = strip_svg(each.days_by_step, STEP_DAYS)
-    days = f"{each.days_with_rows:,} of {_DAYS} days"
-    if each.covers_through is None:
-        return ProfileRow(each.table.capitalize(), days, strip, GAPS[MissingReason.NOT_DELIVERED])
-    old = "1 day old" if each.age_days == 1 else f"{each.age_days} days old"
-    since = f"since {each.first_day}" if each.first_day else GAPS[each.missing or MissingReason.NO_ROWS]
-    return ProfileRow(each.table.capitalize(), days, strip, f"{since}; delivered through {each.covers_through}, {old}")
+def _table(table: TableCoverage) -> ProfileRow:
+    strip = coverage_strip(table.days_by_step, STEP_DAYS)
+    days = f"{table.days_with_rows:,} of {_DAYS} days"
+    if table.covers_through is None:
+        return ProfileRow(table.table.capitalize(), days, strip, GAPS[MissingReason.NOT_DELIVERED])
+    age = "1 day old" if table.age_days == 1 else f"{table.age_days} days old"
+    since = f"since {table.first_day}" if table.first_day else GAPS[table.missing or MissingReason.NO_ROWS]
+    summary = f"{since}; delivered through {table.covers_through}, {age}"
+    return ProfileRow(table.table.capitalize(), days, strip, summary)
 
 
-def _figure(value: float | None, unit: str) -> str:
+def _format_series_value(value: float | None, unit: str) -> str:
     if value is None:
         return "–"
     if unit == "micro-USD":

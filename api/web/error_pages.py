@@ -1,4 +1,4 @@
-"""What is refused below the addresses of pages, said on a page: what it is, what to do, and a way back."""
+"""Error pages: what is wrong, what to do, and a link back."""
 
 from __future__ import annotations
 
@@ -19,40 +19,40 @@ from api.web.translations import N_
 
 _LOG_IN_STATUS: Final = 401
 _RETRY_STATUS: Final = (429, 500, 503)
-"""What may go better another time, so that there is something to try again."""
+"""Statuses of errors that a retry can solve."""
 
 
-_ABOVE: Final = {"HX-Retarget": "#said", "HX-Reselect": "#refused", "HX-Reswap": "innerHTML show:top"}
+_ABOVE_FORM: Final = {"HX-Retarget": "#said", "HX-Reselect": "#refused", "HX-Reswap": "innerHTML show:top"}
 
 
 async def error_response(request: Request, problem: errors.Problem) -> Response:
-    """Answer what no endpoint took: a page below the addresses of pages, problem details elsewhere."""
+    """Return the response of an error outside of endpoints: a page for page addresses, else problem details."""
     if _section_of(request) is None:
         return respond(problem, request_id_of(request))
     return await run_in_threadpool(_not_found, request, problem)
 
 
 def error_page(request: Request, problem: errors.Problem) -> Response:
-    """Say on a page what is refused and what to do."""
+    """Return the page of a problem."""
     viewer: Viewer = getattr(request.state, "viewer", None) or viewer_of(request)
-    said, advice = _TEXTS.get(type(problem), _FAILED)
-    place = viewer.kind or _section_of(request) or UserKind.SELLER
-    if place is UserKind.OPERATOR:
-        advice = _TO_OPERATORS.get(advice, advice)
+    title, advice = _TEXTS.get(type(problem), _FAILED)
+    section = viewer.kind or _section_of(request) or UserKind.SELLER
+    if section is UserKind.OPERATOR:
+        advice = _OPERATOR_ADVICE.get(advice, advice)
     services: Services = request.app.state.services
-    # who is not logged in is shown where to, if there is such a place
+    # without a session, the page links to the OIDC login if one is configured
     by_oidc = problem.status == _LOG_IN_STATUS and Provider.of(services.settings) is not None
-    back = place if viewer.signed_in or problem.status in _RETRY_STATUS else None
-    answer = page("error.html", viewer, problem.status, said=said, advice=advice, by_oidc=by_oidc, back=back)
-    answer.headers.update(problem.headers)
+    back = section if viewer.signed_in or problem.status in _RETRY_STATUS else None
+    response = page("error.html", viewer, problem.status, said=title, advice=advice, by_oidc=by_oidc, back=back)
+    response.headers.update(problem.headers)
     if "hx-request" in request.headers:
-        # who is logged in keeps the page and what was typed, and reads above it why nothing came of it
-        answer.headers.update(_ABOVE if viewer.signed_in else {"HX-Refresh": "true"})
-    return answer
+        # with a session, the page and the typed text stay, and the error appears above them
+        response.headers.update(_ABOVE_FORM if viewer.signed_in else {"HX-Refresh": "true"})
+    return response
 
 
 def _not_found(request: Request, problem: errors.Problem) -> Response:
-    # who is logged in reads it in their language and goes back from it; who is not, or cannot be asked, reads it too
+    # with a session, the page has its language and a link back
     services: Services = request.app.state.services
     with (
         suppress(errors.NotSignedIn, errors.TooManyRequests, errors.DatabaseUnavailable),
@@ -64,65 +64,65 @@ def _not_found(request: Request, problem: errors.Problem) -> Response:
 
 def _section_of(request: Request) -> UserKind | None:
     first = request.url.path.split("/")[1:2]
-    return next((each for each in UserKind if first == [each]), None)
+    return next((kind for kind in UserKind if first == [kind]), None)
 
 
 _LOG_IN: Final = N_("Open your score again from your marketplace, which logs you in.")
-_RETRY: Final = N_("Try again in a little while. If it stays like this, tell your marketplace.")
-_TRY_LATER: Final = N_("Begin again. If it stays like this, tell your marketplace.")
+_RETRY: Final = N_("Try again in a few minutes. If the problem persists, contact your marketplace.")
+_START_AGAIN: Final = N_("Start again. If the problem persists, contact your marketplace.")
 _FAILED: Final = (N_("Something went wrong on our side"), _RETRY)
 _TEXTS: Final[dict[type[errors.Problem], tuple[str, str]]] = {
     errors.NotSignedIn: (N_("You are not logged in"), _LOG_IN),
-    errors.LoginFailed: (N_("The login did not work"), _TRY_LATER),
+    errors.LoginFailed: (N_("The login failed"), _START_AGAIN),
     errors.LinkUsedUp: (
-        N_("This link works no more"),
-        N_("It works once, within ten minutes. Open your score again from your marketplace."),
+        N_("This link has expired or was already used"),
+        N_("A link works once, within ten minutes. Open your score again from your marketplace."),
     ),
     errors.FormRefused: (
         N_("Nothing was changed"),
-        N_("The form was not made for this session. Open the page again and retry."),
+        N_("The form belongs to another session. Open the page again and send the form again."),
     ),
     errors.InvalidRequest: (
         N_("Nothing was changed"),
-        N_("Something in the form is missing or not allowed. Go back, look at it and send it again."),
+        N_("A field of the form is missing or not allowed. Go back, correct it and send the form again."),
     ),
     errors.MalformedJson: (
         N_("Nothing was changed"),
-        N_("Something in the form is missing or not allowed. Go back, look at it and send it again."),
+        N_("A field of the form is missing or not allowed. Go back, correct it and send the form again."),
     ),
-    errors.TooManyRequests: (N_("Too many tries"), N_("Wait a minute, then try again.")),
+    errors.TooManyRequests: (N_("Too many attempts"), N_("Wait a minute, then try again.")),
     errors.TooManyReviews: (
         N_("Nothing was changed"),
-        N_("As many questions as may be are open at once. Wait until one of them is answered."),
+        N_("You have reached the limit of open reviews. Wait until one of them is decided."),
     ),
-    errors.ReviewDecided: (N_("Nothing was changed"), N_("It was decided already, and a decision stands.")),
+    errors.ReviewDecided: (N_("Nothing was changed"), N_("This review is already decided. A decision is final.")),
     errors.SellerUnknown: (
         N_("Nothing was changed"),
-        N_("There are no figures of this seller that could be corrected. Confirm what there is, or decide later."),
+        N_("There are no data of this seller to correct. Confirm without changes, or decide later."),
     ),
     errors.RouteUnknown: (
-        N_("There is no such page"),
-        N_("The address is mistyped, or what was there is gone."),
+        N_("Page not found"),
+        N_("The address is mistyped, or the page no longer exists."),
     ),
     errors.MethodNotAllowed: (
-        N_("There is no such page"),
-        N_("This address only takes what a form sends. Open the page with the form again."),
+        N_("Page not found"),
+        N_("This address only accepts a form. Open the page with the form again."),
     ),
-    errors.ReviewUnknown: (N_("There is nothing like that"), N_("It may have been removed. Go back to the list.")),
-    errors.ConsentUnknown: (N_("Nothing was changed"), N_("There is no such consent. Look at the list again.")),
-    errors.ConsentRequestUnknown: (N_("Nothing was changed"), N_("There is no such request. Look at the list again.")),
-    errors.ConsentRequestClosed: (N_("Nothing was changed"), N_("The request was answered already or has expired.")),
-    errors.BankUnknown: (N_("Nothing was changed"), N_("The bank does not use this service any more.")),
-    errors.BodyTooLarge: (N_("Nothing was changed"), N_("What you sent is too long. Shorten it and send it again.")),
-    errors.VectorsUnavailable: (N_("Your figures cannot be read right now"), _RETRY),
-    errors.VectorsDoNotFitModel: (N_("Your figures cannot be read right now"), _RETRY),
+    errors.ReviewUnknown: (N_("Review not found"), N_("It may have been removed. Go back to the list.")),
+    errors.ConsentUnknown: (N_("Nothing was changed"), N_("This consent does not exist. Check the list again.")),
+    errors.ConsentRequestUnknown: (N_("Nothing was changed"), N_("This request does not exist. Check the list again.")),
+    errors.ConsentRequestClosed: (N_("Nothing was changed"), N_("This request is already answered or has expired.")),
+    errors.BankUnknown: (N_("Nothing was changed"), N_("The bank no longer uses this service.")),
+    errors.BodyTooLarge: (N_("Nothing was changed"), N_("Your text is too long. Shorten it and send it again.")),
+    errors.VectorsUnavailable: (N_("Your figures are not available right now"), _RETRY),
+    errors.VectorsDoNotFitModel: (N_("Your figures are not available right now"), _RETRY),
     errors.DatabaseUnavailable: (
-        N_("The service does not answer right now"),
+        N_("The service is not available right now"),
         N_("Nothing was changed. Try again in a few seconds."),
     ),
 }
-_TO_OPERATORS: Final = {
-    _LOG_IN: N_("Have a new link made for you by whoever runs the service, and open it."),
-    _RETRY: N_("Try again in a little while. If it stays like this, tell whoever runs the service."),
+_OPERATOR_ADVICE: Final = {
+    _LOG_IN: N_("Ask the administrator of the service for a new login link."),
+    _RETRY: N_("Try again in a few minutes. If the problem persists, contact the administrator of the service."),
 }
-"""What operators, who come from no marketplace, are advised instead."""
+"""Advice for operators, who have no marketplace."""

@@ -1,12 +1,11 @@
-"""Words for tables, purposes and states. Labels of figures and of their groups are in the bundle."""
+"""Labels of tables, purposes and states. Labels of features and reason groups are in the bundle."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
 
-from api.consents.repository import ConsentRequestState as Requested
-from api.consents.repository import ConsentState as Consented
+from api.consents.repository import ConsentRequestState, ConsentState
 from api.reviews.repository import ReviewKind, ReviewOutcome, ReviewState
 from api.web.translations import N_
 
@@ -17,42 +16,42 @@ TABLES: Final[Mapping[str, str]] = {
     "refunds": N_("Refunds and returns"),
     "traffic": N_("Visits and advertising"),
     "fulfilments": N_("Shipping and delivery"),
-    "ratings": N_("Ratings by buyers"),
+    "ratings": N_("Buyer ratings"),
     "purchases": N_("Purchases from suppliers"),
     "fx_rates": N_("Exchange rates"),
     "loans": N_("Loans"),
     "instalments": N_("Instalments due"),
-    "payments": N_("Payments of instalments"),
+    "payments": N_("Instalment payments"),
 }
 
 PURPOSES: Final[Mapping[str, str]] = {
-    "credit_application": N_("an application for credit"),
-    "account_review": N_("the review of an account"),
+    "credit_application": N_("a credit application"),
+    "account_review": N_("an account review"),
     "self_view": N_("your own view"),
 }
 
-CONSENT_STATES: Final[Mapping[Consented, str]] = {
-    Consented.IN_FORCE: N_("in force"),
-    Consented.ENDED: N_("ended"),
-    Consented.REVOKED: N_("withdrawn"),
+CONSENT_STATES: Final[Mapping[ConsentState, str]] = {
+    ConsentState.IN_FORCE: N_("in force"),
+    ConsentState.ENDED: N_("ended"),
+    ConsentState.REVOKED: N_("withdrawn"),
 }
 
-REQUEST_STATES: Final[Mapping[Requested, str]] = {
-    Requested.PENDING: N_("waits for you"),
-    Requested.GRANTED: N_("allowed"),
-    Requested.DECLINED: N_("declined"),
-    Requested.EXPIRED: N_("expired"),
+REQUEST_STATES: Final[Mapping[ConsentRequestState, str]] = {
+    ConsentRequestState.PENDING: N_("waiting for your answer"),
+    ConsentRequestState.GRANTED: N_("allowed"),
+    ConsentRequestState.DECLINED: N_("declined"),
+    ConsentRequestState.EXPIRED: N_("expired"),
 }
 
 ACCESS_KINDS: Final[Mapping[str, str]] = {
     "score": N_("Scored you for %(purpose)s"),
     "view": N_("Viewed your business figures"),
 }
-"""What a bank did, by the kind of the row in the ledger."""
+"""Actions of a bank, by the kind of the ledger row."""
 
 KINDS: Final[Mapping[ReviewKind, str]] = {
-    ReviewKind.DISPUTE: N_("You dispute a figure"),
-    ReviewKind.REVIEW: N_("You asked that a person looks at your score"),
+    ReviewKind.DISPUTE: N_("You disputed a figure"),
+    ReviewKind.REVIEW: N_("You requested a review of your score by a person"),
 }
 
 QUEUE_KINDS: Final[Mapping[ReviewKind, str]] = {
@@ -62,21 +61,21 @@ QUEUE_KINDS: Final[Mapping[ReviewKind, str]] = {
 
 STATES: Final[Mapping[ReviewState, str]] = {
     ReviewState.OPEN: N_("received"),
-    ReviewState.IN_REVIEW: N_("being looked at"),
+    ReviewState.IN_REVIEW: N_("in review"),
     ReviewState.DECIDED: N_("decided"),
 }
 
 OUTCOMES: Final[Mapping[ReviewOutcome, str]] = {
     ReviewOutcome.CORRECTED: N_("The figure was corrected"),
-    ReviewOutcome.CONFIRMED: N_("What there is stands"),
+    ReviewOutcome.CONFIRMED: N_("Confirmed without changes"),
 }
 
 CONFIRMATIONS: Final[Mapping[str, str]] = {
-    "granted": N_("Done: the bank may score you until the day below. You can withdraw that at any time."),
-    "declined": N_("Done: you declined. The bank cannot score you."),
-    "revoked": N_("Done: you withdrew your consent. From now on the bank gets no new score of you."),
-    "asked": N_("Done: we received it. A person looks at it and answers here."),
-    "taken": N_("Done: it is yours to decide."),
-    "decided": N_("Done: the decision is recorded."),
+    "granted": N_("Done. The bank can score you until the date below. You can withdraw your consent at any time."),
+    "declined": N_("Done. You declined the request. The bank cannot score you."),
+    "revoked": N_("Done. You withdrew your consent. The bank gets no new scores of you from now on."),
+    "asked": N_("Done. We received your request. A person reviews it, and the answer appears on this page."),
+    "taken": N_("Done. The review is assigned to you."),
+    "decided": N_("Done. The decision is recorded."),
 }
-"""What was just done, by the name that the address of the page carries."""
+"""Confirmations of the last action, by the name in the page address."""

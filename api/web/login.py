@@ -1,7 +1,4 @@
-"""Pages for everyone: logging in by a link, and the files that pages load.
-
-What everyone who is logged in may do: change the language, and log out.
-"""
+"""Login by link or OIDC, logout, language, and static files."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from api import errors
 from api.auth import sessions
 from api.auth.oidc import CALLBACK_PATH, LoginAttempt, Provider
 from api.auth.sessions import LOGIN_PATH, UserKind
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from api.web.rendering import (
     STATIC,
     Viewer,
@@ -30,23 +27,15 @@ from api.web.routing import OperatorPage, PageContext, PageRoute, SellerPage, Se
 from scoring.formatting import Language
 
 router = APIRouter(route_class=PageRoute, include_in_schema=False)
-
-
 HOME: Final = {UserKind.SELLER: "/seller", UserKind.OPERATOR: "/operator"}
-
-
 _OIDC_COOKIE: Final = "__Host-sellerscore-login"
-
-
 _OIDC_COOKIE_SECONDS: Final = 600
-
-
 _ONE_YEAR: Final = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
 
 
 @router.get(LOGIN_PATH + "/{token}")
-def show_login(request: Request, services: Wired, token: str) -> Response:
-    """Show a button that uses the link up; looking at the page does not, since mail and chat programs look too."""
+def show_login(request: Request, services: ServicesDep, token: str) -> Response:
+    """Show a button that uses the link. Opening the page does not use it, because mail and chat programs open links."""
     _require_few_failures(services, request)
     try:
         link = sessions.peek_link(services.engine, token, datetime.now(UTC))
@@ -55,15 +44,15 @@ def show_login(request: Request, services: Wired, token: str) -> Response:
         raise
     return page(
         "login.html",
-        viewer_of(request, begun_in=link.language),
+        viewer_of(request, link_language=link.language),
         link_token=token,
         operator=link.kind is UserKind.OPERATOR,
     )
 
 
 @router.post(LOGIN_PATH)
-def log_in(request: Request, services: Wired, link_token: Annotated[str, Form(max_length=100)]) -> Response:
-    """Use the link up and begin a session."""
+def log_in(request: Request, services: ServicesDep, link_token: Annotated[str, Form(max_length=100)]) -> Response:
+    """Use the link and start a session."""
     _require_few_failures(services, request)
     try:
         signed_in = sessions.redeem_link(services.engine, link_token, datetime.now(UTC))
@@ -75,60 +64,60 @@ def log_in(request: Request, services: Wired, link_token: Annotated[str, Form(ma
 
 @router.get(STATIC + "/{digest}/{name}")
 async def get_asset(digest: str, name: str) -> Response:
-    """Return a file that pages load."""
-    found = assets().get(name)
-    if found is None or found.address != f"{STATIC}/{digest}/{name}":
+    """Return a static file."""
+    asset = assets().get(name)
+    if asset is None or asset.address != f"{STATIC}/{digest}/{name}":
         raise errors.RouteUnknown
-    return Response(found.content, headers=_ONE_YEAR, media_type=found.media_type)
+    return Response(asset.content, headers=_ONE_YEAR, media_type=asset.media_type)
 
 
 @router.get("/seller/oidc")
-def start_oidc(services: Wired) -> Response:
-    """Send the browser to the provider of logins that is set."""
-    begun = LoginAttempt.new()
-    answer = redirect(_provider(services).address(begun))
-    answer.set_cookie(
-        _OIDC_COOKIE, begun.cookie, max_age=_OIDC_COOKIE_SECONDS, secure=True, httponly=True, samesite="lax"
+def start_oidc(services: ServicesDep) -> Response:
+    """Redirect the browser to the configured OIDC provider."""
+    attempt = LoginAttempt.new()
+    response = redirect(_provider(services).authorization_url(attempt))
+    response.set_cookie(
+        _OIDC_COOKIE, attempt.cookie, max_age=_OIDC_COOKIE_SECONDS, secure=True, httponly=True, samesite="lax"
     )
-    return answer
+    return response
 
 
 @router.get(CALLBACK_PATH)
 def complete_oidc(
     request: Request,
-    services: Wired,
+    services: ServicesDep,
     state: Annotated[str, Query(max_length=200)] = "",
     code: Annotated[str, Query(max_length=2_000)] = "",
 ) -> Response:
-    """Begin a session of the seller whom the provider names."""
+    """Start a session of the seller that the provider has authenticated."""
     _require_few_failures(services, request)
     now, provider = datetime.now(UTC), _provider(services)
     try:
-        seller_id = provider.seller_of(LoginAttempt.read(request.cookies.get(_OIDC_COOKIE, "")), state, code, now)
+        seller_id = provider.complete_login(LoginAttempt.read(request.cookies.get(_OIDC_COOKIE, "")), state, code, now)
     except errors.LoginFailed:
         _count_failure(services, request)
         raise
     signed_in = sessions.start_session(services.engine, UserKind.SELLER, seller_id, by="oidc", now=now)
-    answer = set_session_cookie(redirect(HOME[UserKind.SELLER]), signed_in.secret)
-    answer.delete_cookie(_OIDC_COOKIE, secure=True, httponly=True, samesite="lax")
-    return answer
+    response = set_session_cookie(redirect(HOME[UserKind.SELLER]), signed_in.secret)
+    response.delete_cookie(_OIDC_COOKIE, secure=True, httponly=True, samesite="lax")
+    return response
 
 
 def _provider(services: Services) -> Provider:
-    found = Provider.of(services.settings)
-    if found is None:
+    provider = Provider.of(services.settings)
+    if provider is None:
         raise errors.RouteUnknown
-    return found
+    return provider
 
 
 def _require_few_failures(services: Services, request: Request) -> None:
-    standing = services.access.limits.failures_of_address.look(_address(request))
-    if not standing.allowed:
-        raise errors.TooManyRequests(headers=standing.headers)
+    status = services.auth.limits.failures_of_address.peek(_address(request))
+    if not status.allowed:
+        raise errors.TooManyRequests(headers=status.headers)
 
 
 def _count_failure(services: Services, request: Request) -> None:
-    services.access.limits.failures_of_address.spend(_address(request))
+    services.auth.limits.failures_of_address.consume(_address(request))
 
 
 def _address(request: Request) -> str:
@@ -142,40 +131,40 @@ Back = Annotated[str, Form(max_length=200)]
 
 
 @session_router.post("/seller/language")
-def speak_to_seller(
-    seller: SellerPage, services: Wired, language: Annotated[Language, Form()], back: Back = ""
+def set_seller_language(
+    seller: SellerPage, services: ServicesDep, language: Annotated[Language, Form()], back: Back = ""
 ) -> Response:
     """Change the language and go back to the page."""
     return _set_language(seller, services, language, back)
 
 
 @session_router.post("/operator/language")
-def speak_to_operator(
-    operator: OperatorPage, services: Wired, language: Annotated[Language, Form()], back: Back = ""
+def set_operator_language(
+    operator: OperatorPage, services: ServicesDep, language: Annotated[Language, Form()], back: Back = ""
 ) -> Response:
     """Change the language and go back to the page."""
     return _set_language(operator, services, language, back)
 
 
 @session_router.post("/seller/logout")
-def log_seller_out(seller: SellerPage, services: Wired) -> Response:
+def log_seller_out(seller: SellerPage, services: ServicesDep) -> Response:
     """End the session."""
     return _log_out(seller, services)
 
 
 @session_router.post("/operator/logout")
-def log_operator_out(operator: OperatorPage, services: Wired) -> Response:
+def log_operator_out(operator: OperatorPage, services: ServicesDep) -> Response:
     """End the session."""
     return _log_out(operator, services)
 
 
-def _set_language(here: PageContext, services: Services, language: Language, back: str) -> Response:
-    sessions.set_language(services.engine, here.signed_in, language)
-    home = f"/{here.signed_in.session.kind}"
-    # to a page of ours, never to another host, nor to what no address holds
+def _set_language(context: PageContext, services: Services, language: Language, back: str) -> Response:
+    sessions.set_language(services.engine, context.signed_in, language)
+    home = f"/{context.signed_in.session.kind}"
+    # only to a page of this service, never to another host
     return redirect(back if re.fullmatch(rf"{home}(/[a-z0-9-]+)*", back) else home)
 
 
-def _log_out(here: PageContext, services: Services) -> Response:
-    sessions.end_session(services.engine, here.signed_in)
-    return clear_session_cookie(page("logged_out.html", Viewer(here.viewer.words)))
+def _log_out(context: PageContext, services: Services) -> Response:
+    sessions.end_session(services.engine, context.signed_in)
+    return clear_session_cookie(page("logged_out.html", Viewer(context.viewer.translator)))

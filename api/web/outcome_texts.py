@@ -1,4 +1,4 @@
-"""Outcomes without a score in words: what is the case and since when, and what to do; for banks and for sellers."""
+"""Texts for outcomes without a score: the facts with their dates and what to do, for banks and for sellers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from api.web.labels import TABLES
 from api.web.translations import N_, Translator
-from scoring import Outcome
+from scoring import Assessment, Outcome
 
 _FIRST_SALE: Final = "days_since_first_order"
 _LAST_SALE: Final = "days_since_last_sale"
@@ -27,41 +27,41 @@ class OutcomeText:
 
 @dataclass(frozen=True)
 class _Case:
-    """The parts of an assessment that the words depend on."""
+    """The fields of an assessment that the texts depend on; `shortfalls` are (found, needed) by name."""
 
     outcome: Outcome
     requested_on: date
     as_of: date
     shortfalls: Mapping[str, tuple[Any, Any]]
     labels: Mapping[str, str]
-    words: Translator
+    translator: Translator
 
     @property
     def is_new(self) -> bool:
-        """Whether the first sale is too recent, or there was none."""
+        """Whether the first sale is too recent or missing."""
         return _FIRST_SALE in self.shortfalls
 
     @property
     def never_sold(self) -> bool:
-        """Whether there was no first sale."""
+        """Whether the first sale is missing."""
         return self.is_new and self.shortfalls[_FIRST_SALE][0] is None
 
 
-def for_bank(assessment: Mapping[str, Any], labels: Mapping[str, str], words: Translator) -> OutcomeText:
-    """Return what a credit officer reads of an assessment without a score.
+def for_bank(assessment: Assessment, labels: Mapping[str, str], translator: Translator) -> OutcomeText:
+    """Return the text of an assessment without a score for a credit officer.
 
     Args:
-        assessment: as the score object holds it.
-        labels: of features, for thresholds that have no sentence of their own.
-        words: the language.
+        assessment: the assessment.
+        labels: feature labels, for thresholds without a sentence of their own.
+        translator: the language.
     """
-    case = _case(assessment, labels, words)
+    case = _case(assessment, labels, translator)
     return OutcomeText(_title(case, _BANK_TITLES), tuple(_facts(case)), _bank_to_do(case))
 
 
-def for_seller(assessment: Mapping[str, Any], labels: Mapping[str, str], words: Translator) -> OutcomeText:
-    """Return what the seller reads of an assessment without a score; see `for_bank`."""
-    case = _case(assessment, labels, words)
+def for_seller(assessment: Assessment, labels: Mapping[str, str], translator: Translator) -> OutcomeText:
+    """Return the text of an assessment without a score for the seller; see `for_bank`."""
+    case = _case(assessment, labels, translator)
     return OutcomeText(_title(case, _SELLER_TITLES), tuple(_facts(case)), _seller_to_do(case))
 
 
@@ -80,27 +80,27 @@ _SELLER_TITLES: Final[Mapping[Outcome, str]] = {
 _TOO_FEW_DAYS: Final = N_("Sales on too few days for a score")
 
 
-def _case(assessment: Mapping[str, Any], labels: Mapping[str, str], words: Translator) -> _Case:
+def _case(assessment: Assessment, labels: Mapping[str, str], translator: Translator) -> _Case:
     return _Case(
-        outcome=Outcome(assessment["outcome"]),
-        requested_on=date.fromisoformat(assessment["requested_on"]),
-        as_of=date.fromisoformat(assessment["as_of"]),
-        shortfalls={each["what"]: (each["found"], each["needed"]) for each in assessment["shortfalls"]},
+        outcome=Outcome(assessment.outcome),
+        requested_on=date.fromisoformat(assessment.requested_on),
+        as_of=date.fromisoformat(assessment.as_of),
+        shortfalls={item.what: (item.found, item.needed) for item in assessment.shortfalls},
         labels=labels,
-        words=words,
+        translator=translator,
     )
 
 
 def _title(case: _Case, titles: Mapping[Outcome, str]) -> str:
     few = case.outcome is Outcome.INSUFFICIENT_HISTORY and not case.is_new
-    return case.words.say(_TOO_FEW_DAYS if few else titles[case.outcome])
+    return case.translator.translate(_TOO_FEW_DAYS if few else titles[case.outcome])
 
 
 def _facts(case: _Case) -> Iterator[str]:
     for what, (found, needed) in case.shortfalls.items():
         match case.outcome:
             case Outcome.INSUFFICIENT_DATA:
-                yield case.words.say(N_("%(table)s: not delivered."), table=_table(case, what))
+                yield case.translator.translate(N_("%(table)s: not delivered."), table=_table(case, what))
             case Outcome.STALE_DATA:
                 yield _old(case, what, date.fromisoformat(found))
             case Outcome.INACTIVE if what == _LAST_SALE:
@@ -110,43 +110,43 @@ def _facts(case: _Case) -> Iterator[str]:
 
 
 def _table(case: _Case, name: str) -> str:
-    return case.words.say(TABLES.get(name, name))
+    return case.translator.translate(TABLES.get(name, name))
 
 
 def _old(case: _Case, table: str, through: date) -> str:
-    return case.words.count(
+    return case.translator.count(
         "%(table)s: delivered until %(day)s, %(n)s day before the request on %(requested)s.",
         "%(table)s: delivered until %(day)s, %(n)s days before the request on %(requested)s.",
         (case.requested_on - through).days,
         table=_table(case, table),
-        day=case.words.day(through),
-        requested=case.words.day(case.requested_on),
+        day=case.translator.day(through),
+        requested=case.translator.day(case.requested_on),
     )
 
 
 def _last_sale(case: _Case, days: float | None, most: float) -> str:
     if days is None:
-        return case.words.say(
+        return case.translator.translate(
             N_("Last sale: before %(day)s. A score needs a sale in the last %(most)s days."),
-            day=case.words.day(case.as_of - timedelta(days=365)),
-            most=case.words.number(most),
+            day=case.translator.day(case.as_of - timedelta(days=365)),
+            most=case.translator.number(most),
         )
-    return case.words.say(
+    return case.translator.translate(
         N_("Last sale: %(day)s, %(days)s days before the data end. A score needs a sale in the last %(most)s days."),
-        day=case.words.day(case.as_of - timedelta(days=int(days))),
-        days=case.words.number(days),
-        most=case.words.number(most),
+        day=case.translator.day(case.as_of - timedelta(days=int(days))),
+        days=case.translator.number(days),
+        most=case.translator.number(most),
     )
 
 
 def _short(case: _Case, what: str, found: float | None, needed: float) -> str:
-    say, number = case.words.say, case.words.number
+    say, number = case.translator.translate, case.translator.number
     if what == _FIRST_SALE and found is None:
         return say(N_("First sale: none on record."))
     if what == _FIRST_SALE and found is not None:
         return say(
             N_("First sale: %(day)s, %(days)s days before the data end. A score needs %(needed)s days of history."),
-            day=case.words.day(case.as_of - timedelta(days=int(found))),
+            day=case.translator.day(case.as_of - timedelta(days=int(found))),
             days=number(found),
             needed=number(needed),
         )
@@ -156,25 +156,25 @@ def _short(case: _Case, what: str, found: float | None, needed: float) -> str:
             found=number(found or 0),
             needed=number(needed),
         )
-    shown = case.words.say(N_("not known")) if found is None else number(found)
+    value = case.translator.translate(N_("not known")) if found is None else number(found)
     return say(
         N_("%(what)s: %(found)s. A score needs %(needed)s."),
         what=say(case.labels.get(what, what)),
-        found=shown,
+        found=value,
         needed=number(needed),
     )
 
 
 def _due(case: _Case) -> str | None:
-    """Return the day on which the history is long enough, where only that is missing."""
+    """Return the day when the history is long enough, if nothing else is missing."""
     if set(case.shortfalls) != {_FIRST_SALE}:
         return None
     found, needed = case.shortfalls[_FIRST_SALE]
-    return None if found is None else case.words.day(case.as_of + timedelta(days=int(needed - found)))
+    return None if found is None else case.translator.day(case.as_of + timedelta(days=int(needed - found)))
 
 
 def _bank_to_do(case: _Case) -> str:
-    say = case.words.say
+    say = case.translator.translate
     match case.outcome:
         case Outcome.INACTIVE:
             return say(
@@ -191,7 +191,7 @@ def _bank_to_do(case: _Case) -> str:
         return say(
             N_(
                 "Assess the seller by other means, or request the score again from %(day)s. A short history alone is "
-                "no sign of risk."
+                "not a sign of risk."
             ),
             day=due,
         )
@@ -201,7 +201,7 @@ def _bank_to_do(case: _Case) -> str:
 
 
 def _seller_to_do(case: _Case) -> str:
-    say = case.words.say
+    say = case.translator.translate
     match case.outcome:
         case Outcome.INACTIVE:
             return say(

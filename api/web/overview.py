@@ -11,7 +11,7 @@ from markupsafe import Markup
 from api.products.eligibility import Offer
 from api.scores.self_view_history import Change, PastScore
 from api.web.advice_views import OfferView, missing_criteria, offer_view
-from api.web.charts import ChartPoint, history_picture
+from api.web.charts import ChartPoint, score_history
 from api.web.consent_pages import Access
 from api.web.labels import PURPOSES
 from api.web.score_views import MissingScore, ScoreOverview
@@ -67,7 +67,7 @@ class HistoryRow:
 class History:
     """Past scores: a chart if there are at least two, and a table, latest first."""
 
-    picture: Markup | None
+    chart: Markup | None
     latest: str
     rows: tuple[HistoryRow, ...]
 
@@ -84,7 +84,7 @@ class Overview:
 
 
 def best_offer(offers: Sequence[Offer], usd_per_unit: Mapping[str, float]) -> Offer | None:
-    """Return the open offer with the largest amount; of equal amounts the one with the lowest annual rate.
+    """Return the open offer with the largest amount; among equal amounts the one with the lowest annual rate.
 
     Amounts are compared in US dollars at the rates that were stored with the score.
     """
@@ -99,8 +99,8 @@ def best_offer(offers: Sequence[Offer], usd_per_unit: Mapping[str, float]) -> Of
 def nearest_offer(offers: Sequence[Offer]) -> Offer | None:
     """Return the closed offer that is nearest to being open.
 
-    Offers that the seller cannot open (another country, outdated bands) come last. Then the offer with the fewest
-    unmet criteria comes first, then the one with the smallest relative gaps, then the one that admits more bands.
+    Offers that the seller cannot open (another country, outdated bands) are last. The order of the others is: fewest
+    unmet criteria, smallest relative gaps, most admitted bands.
     """
 
     def order(offer: Offer) -> tuple[int, int, float, int, str, str]:
@@ -118,110 +118,115 @@ def _relative_gap(unmet: UnmetCriterion) -> float:
     return unmet.gap / max(unmet.needed, 1.0)
 
 
-def financing_of(offers: Sequence[Offer], usd_per_unit: Mapping[str, float], words: Translator) -> Financing:
+def financing_of(offers: Sequence[Offer], usd_per_unit: Mapping[str, float], translator: Translator) -> Financing:
     """Return what a seller qualifies for over all banks, in a language."""
     best = best_offer(offers, usd_per_unit)
     if best is not None:
         others = sum(each.eligibility.eligible for each in offers) - 1
-        return Financing(offer_view(best, words), others, None, "")
+        return Financing(offer_view(best, translator), others, None, "")
     nearest = nearest_offer(offers)
     if nearest is None:
         return Financing(None, 0, None, "")
-    return Financing(None, 0, offer_view(nearest, words), missing_criteria(nearest, words))
+    return Financing(None, 0, offer_view(nearest, translator), missing_criteria(nearest, translator))
 
 
 def next_step(
-    standing: ScoreOverview | MissingScore, financing: Financing, access: Access, words: Translator
+    standing: ScoreOverview | MissingScore, financing: Financing, access: Access, translator: Translator
 ) -> NextStep:
     """Return the one thing to do next: answer a request, see an offer, raise the score, or check the data."""
     if access.pending:
-        return _answer_step(access, words)
+        return _answer_step(access, translator)
     if financing.best is not None:
         text = N_("You may qualify for up to %(amount)s from %(bank)s. See how to apply.")
-        said = words.say(text, bank=financing.best.bank, amount=financing.best.limit)
-        return NextStep(said, words.say(N_("See the offer")), "/seller/products")
+        line = translator.translate(text, bank=financing.best.bank, amount=financing.best.limit)
+        return NextStep(line, translator.translate(N_("See the offer")), "/seller/products")
     if isinstance(standing, MissingScore):
         text, button = N_("See which of your data we have received."), N_("Check my data")
-        return NextStep(words.say(text), words.say(button), "/seller/data")
+        return NextStep(translator.translate(text), translator.translate(button), "/seller/data")
     if not standing.best:
         text, button = N_("See which changes would raise your score."), N_("Raise my score")
-        return NextStep(words.say(text), words.say(button), "/seller/improve")
+        return NextStep(translator.translate(text), translator.translate(button), "/seller/improve")
     text, button = N_("You are in the best band. Check that your data are complete."), N_("Check my data")
-    return NextStep(words.say(text), words.say(button), "/seller/data")
+    return NextStep(translator.translate(text), translator.translate(button), "/seller/data")
 
 
-def _answer_step(access: Access, words: Translator) -> NextStep:
+def _answer_step(access: Access, translator: Translator) -> NextStep:
     address = "/seller/consents"
     if len(access.pending) > 1:
-        text = words.count(
+        text = translator.count(
             "%(n)s bank request waits for your answer.",
             "%(n)s bank requests wait for your answer.",
             len(access.pending),
         )
-        return NextStep(text, words.say(N_("Answer the requests")), address)
+        return NextStep(text, translator.translate(N_("Answer the requests")), address)
     ((bank, request),) = access.pending
-    text = words.say(
-        N_("%(bank)s asks to see your data. Answer by %(day)s."), bank=bank, day=words.day(request.expires_at.date())
+    text = translator.translate(
+        N_("%(bank)s asks to see your data. Answer by %(day)s."),
+        bank=bank,
+        day=translator.day(request.expires_at.date()),
     )
-    return NextStep(text, words.say(N_("Answer the request")), address)
+    return NextStep(text, translator.translate(N_("Answer the request")), address)
 
 
-def access_view(access: Access, words: Translator) -> AccessView:
+def access_view(access: Access, translator: Translator) -> AccessView:
     """Return pending requests and the banks with access, in a language."""
     requests = tuple(
-        words.say(
+        translator.translate(
             N_("%(bank)s requests your score for %(purpose)s. Answer by %(day)s."),
             bank=bank,
-            purpose=words.say(PURPOSES.get(request.purpose, request.purpose)),
-            day=words.day(request.expires_at.date()),
+            purpose=translator.translate(PURPOSES.get(request.purpose, request.purpose)),
+            day=translator.day(request.expires_at.date()),
         )
         for bank, request in access.pending
     )
     banks = list(dict.fromkeys(bank for bank, _ in access.in_force))
-    return AccessView(requests[:_REQUESTS], max(len(requests) - _REQUESTS, 0), _access_line(banks, words))
+    return AccessView(requests[:_REQUESTS], max(len(requests) - _REQUESTS, 0), _access_line(banks, translator))
 
 
-def _access_line(banks: Sequence[str], words: Translator) -> str:
+def _access_line(banks: Sequence[str], translator: Translator) -> str:
     if not banks:
-        return words.say(N_("No bank has access to your data now."))
+        return translator.translate(N_("No bank has access to your data now."))
     names = list(banks[:_NAMES])
     if len(banks) > _NAMES:
-        names.append(words.say(N_("%(n)s more"), n=words.number(len(banks) - _NAMES)))
-    return words.say(N_("Access now: %(banks)s."), banks=words.listing(names))
+        names.append(translator.translate(N_("%(n)s more"), n=translator.number(len(banks) - _NAMES)))
+    return translator.translate(N_("Access now: %(banks)s."), banks=translator.listing(names))
 
 
-def history_view(scores: Sequence[PastScore], words: Translator) -> History:
+def history_view(scores: Sequence[PastScore], translator: Translator) -> History:
     """Return past scores as a chart and a table; `scores` are in order of time, oldest first."""
     rows = [
         HistoryRow(
-            words.day(each.scored_at.date()), _result(each, words), words.say(CHANGES[each.change]), bool(each.score)
+            translator.day(past.scored_at.date()),
+            _result(past, translator),
+            translator.translate(CHANGES[past.change]),
+            bool(past.score),
         )
-        for each in scores
+        for past in scores
     ]
     points = [
-        ChartPoint(each.score, each.change in _MODEL, f"{row.day}: {row.result} ({row.change})")
-        for each, row in zip(scores, rows, strict=True)
+        ChartPoint(past.score, past.change in _MODEL, f"{row.day}: {row.result} ({row.change})")
+        for past, row in zip(scores, rows, strict=True)
     ]
-    numbers = [each.score for each in scores if each.score is not None]
-    picture = None
+    numbers = [past.score for past in scores if past.score is not None]
+    chart = None
     if len(scores) > 1 and numbers:
-        said = words.say(
+        label = translator.translate(
             N_("Your past scores from %(first)s to %(last)s, between %(low)s and %(high)s points."),
             first=rows[0].day,
             last=rows[-1].day,
             low=min(numbers),
             high=max(numbers),
         )
-        picture = history_picture(points, (rows[0].day, rows[-1].day), said)
-    latest = words.say(N_("Last change on %(day)s: %(change)s."), day=rows[-1].day, change=rows[-1].change)
-    return History(picture, latest, tuple(reversed(rows)))
+        chart = score_history(points, (rows[0].day, rows[-1].day), label)
+    latest = translator.translate(N_("Last change on %(day)s: %(change)s."), day=rows[-1].day, change=rows[-1].change)
+    return History(chart, latest, tuple(reversed(rows)))
 
 
-def _result(score: PastScore, words: Translator) -> str:
+def _result(score: PastScore, translator: Translator) -> str:
     if score.score is None:
-        why = words.say(NO_SCORE.get(score.outcome, score.outcome))
-        return words.say(N_("No score: %(reason)s"), reason=why)
-    return words.say(N_("%(score)s, band %(band)s"), score=score.score, band=score.band)
+        why = translator.translate(NO_SCORE.get(score.outcome, score.outcome))
+        return translator.translate(N_("No score: %(reason)s"), reason=why)
+    return translator.translate(N_("%(score)s, band %(band)s"), score=score.score, band=score.band)
 
 
 CHANGES: Final[Mapping[Change, str]] = {
@@ -233,7 +238,7 @@ CHANGES: Final[Mapping[Change, str]] = {
     Change.AGE: N_("the data became too old"),
     Change.RENEWAL: N_("renewed, same data and model"),
 }
-"""What changed since the score before."""
+"""Texts for the change since the previous score."""
 
 NO_SCORE: Final[Mapping[str, str]] = {
     Outcome.INSUFFICIENT_HISTORY: N_("not enough sales history"),
@@ -241,7 +246,7 @@ NO_SCORE: Final[Mapping[str, str]] = {
     Outcome.INSUFFICIENT_DATA: N_("data missing"),
     Outcome.STALE_DATA: N_("data out of date"),
 }
-"""Each outcome without a number, in a few words."""
+"""Short texts for outcomes without a score."""
 
 _MODEL: Final = frozenset({Change.MODEL, Change.DATA_AND_MODEL})
 _OUT_OF_REACH: Final = frozenset({Criterion.COUNTRY, Criterion.BANDS})

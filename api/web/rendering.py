@@ -1,7 +1,4 @@
-"""Templates to answers: the frame of every page, and headers that let it load nothing but what is ours.
-
-The session of a request, within the limits of its address and of who is logged in.
-"""
+"""Rendering of pages: templates, response headers, static files, session cookies, and the session of a request."""
 
 from __future__ import annotations
 
@@ -25,20 +22,14 @@ from scoring.formatting import Language
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-
 STATIC: Final = "/seller/static"
-
-
 COOKIE: Final = "__Host-sellerscore"
-"""The prefix ties the cookie to this host alone; browsers take it at 127.0.0.1 too."""
-
+"""The prefix restricts the cookie to this host; browsers also accept it at 127.0.0.1."""
 
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-
-
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": _POLICY,
@@ -47,14 +38,12 @@ _HEADERS: Final = {
     "Vary": "Cookie, Accept-Language",
     "X-Content-Type-Options": "nosniff",
 }
-
-
 _MEDIA: Final = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 
 
 @dataclass(frozen=True)
 class Asset:
-    """A file that pages load, named by its digest, so that a browser may keep it for ever."""
+    """A static file whose address has its digest, so that browsers can cache it permanently."""
 
     content: bytes
     media_type: str
@@ -63,80 +52,80 @@ class Asset:
 
 @dataclass(frozen=True)
 class Viewer:
-    """Who looks: the language, and the session where there is one."""
+    """The viewer of a page: language and session, if any."""
 
-    words: Translator
+    translator: Translator
     signed_in: ActiveSession | None = None
 
     @property
     def kind(self) -> UserKind | None:
-        """As what they are logged in."""
+        """The kind of the logged-in user; None without a session."""
         return None if self.signed_in is None else self.signed_in.session.kind
 
     @property
     def form_token(self) -> str:
-        """What forms carry; empty without a session."""
+        """The token of forms; empty without a session."""
         return "" if self.signed_in is None else self.signed_in.form_token
 
 
-def viewer_of(request: Request, signed_in: ActiveSession | None = None, begun_in: str | None = None) -> Viewer:
-    """Return who looks: the language is the session's, else that of a link, else the one the browser asks for."""
-    chosen = (signed_in.session.language if signed_in else None) or begun_in
-    known = [each for each in Language if each == chosen]
-    language = known[0] if known else negotiate_language(request.headers.get("accept-language", ""))
+def viewer_of(request: Request, signed_in: ActiveSession | None = None, link_language: str | None = None) -> Viewer:
+    """Return the viewer, in the language of the session, else of the login link, else of the browser."""
+    chosen = (signed_in.session.language if signed_in else None) or link_language
+    languages = [language for language in Language if language == chosen]
+    language = languages[0] if languages else negotiate_language(request.headers.get("accept-language", ""))
     return Viewer(translator_for(language), signed_in)
 
 
 def render_template(template: str, viewer: Viewer, **values: object) -> str:
-    """Return a page as text; what the template names and is not given raises."""
-    return _environment(viewer.words.language).get_template(template).render(viewer=viewer, **values)
+    """Return a rendered template; a missing variable raises an error."""
+    return _environment(viewer.translator.language).get_template(template).render(viewer=viewer, **values)
 
 
 def page(template: str, viewer: Viewer, status: int = 200, /, **values: object) -> Response:
-    """Return a page as an answer that no cache keeps and that loads nothing from elsewhere.
+    """Return a page with headers that forbid caching and loading from other hosts.
 
     Example: `page("overview.html", viewer, score=score)`.
     """
-    headers = {**_HEADERS, "Content-Language": viewer.words.tag}
+    headers = {**_HEADERS, "Content-Language": viewer.translator.tag}
     return Response(render_template(template, viewer, **values), status, headers, "text/html; charset=utf-8")
 
 
 def redirect(address: str) -> Response:
-    """Send a browser on, after a form: loading the page again does not send the form again."""
+    """Return a redirect after a form, so that reloading the page does not send the form again."""
     return Response(status_code=303, headers={**_HEADERS, "Location": address})
 
 
-def set_session_cookie(answer: Response, secret: str) -> Response:
-    """Give a browser the secret of its session: until it ends, for this host alone, to no script."""
-    answer.set_cookie(COOKIE, secret, secure=True, httponly=True, samesite="lax", path="/")
-    return answer
+def set_session_cookie(response: Response, secret: str) -> Response:
+    """Set the session cookie: for this host only and not readable by scripts."""
+    response.set_cookie(COOKIE, secret, secure=True, httponly=True, samesite="lax", path="/")
+    return response
 
 
-def clear_session_cookie(answer: Response) -> Response:
-    """Take the secret of the session back."""
-    answer.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax", path="/")
-    return answer
+def clear_session_cookie(response: Response) -> Response:
+    """Delete the session cookie."""
+    response.delete_cookie(COOKIE, secure=True, httponly=True, samesite="lax", path="/")
+    return response
 
 
 @cache
 def assets() -> dict[str, Asset]:
-    """Return the files that pages load, by name."""
+    """Return the static files by name."""
     folder = files("api.web") / "static"
-    found = {}
-    for each in sorted(folder.iterdir(), key=lambda file: file.name):
-        media_type = _MEDIA.get(each.name.rpartition(".")[2])
+    by_name = {}
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
+        media_type = _MEDIA.get(file.name.rpartition(".")[2])
         if media_type is not None:
-            content = each.read_bytes()
+            content = file.read_bytes()
             digest = hashlib.sha256(content).hexdigest()[:16]
-            found[each.name] = Asset(content, media_type, f"{STATIC}/{digest}/{each.name}")
-    return found
+            by_name[file.name] = Asset(content, media_type, f"{STATIC}/{digest}/{file.name}")
+    return by_name
 
 
 @cache
 def _environment(language: Language) -> Environment:
     import jinja2
 
-    words = translator_for(language)
+    translator = translator_for(language)
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("api.web", "templates"),
         autoescape=True,
@@ -145,8 +134,8 @@ def _environment(language: Language) -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    # sentences are escaped where they stand, with all that is filled in
-    environment.globals.update(_=words.say, ngettext=words.count, words=words, asset=_address)
+    # the template escapes a translated sentence together with its values
+    environment.globals.update(_=translator.translate, ngettext=translator.count, translator=translator, asset=_address)
     return environment
 
 
@@ -155,28 +144,28 @@ def _address(name: str) -> str:
 
 
 def load_session(request: Request, connection: Connection) -> ActiveSession:
-    """Return the session of a request; who looks is `request.state.viewer` from here on, in the session's language.
+    """Return the session of a request and set `request.state.viewer`.
 
     Args:
-        request: with the cookie.
-        connection: of a transaction that reads.
+        request: the request with the cookie.
+        connection: a reading transaction.
 
     Raises:
-        NotSignedIn: there is none that holds.
-        TooManyRequests: of this address, without a session; or of who is logged in.
+        NotSignedIn: there is no valid session.
+        TooManyRequests: the address without a session, or the user, has exceeded its limit.
     """
     services: Services = request.app.state.services
-    limits, now = services.access.limits, datetime.now(UTC)
+    limits, now = services.auth.limits, datetime.now(UTC)
     try:
         signed_in = sessions.find_session(connection, request.cookies.get(COOKIE, ""), now)
     except errors.NotSignedIn:
-        failed = limits.failures_of_address.spend(request.client.host if request.client else "")
+        failed = limits.failures_of_address.consume(request.client.host if request.client else "")
         if not failed.allowed:
             raise errors.TooManyRequests(headers=failed.headers) from None
         raise
-    # known before anything is refused, so that a refusal is in the session's language and has a way back
+    # set before the limit is checked, so that an error page has the language of the session
     request.state.viewer = viewer_of(request, signed_in)
-    standing = limits.calls.spend((signed_in.session.kind, signed_in.session.subject))
+    standing = limits.calls.consume((signed_in.session.kind, signed_in.session.subject))
     if not standing.allowed:
         raise errors.TooManyRequests(headers=standing.headers)
     sessions.touch(services.engine, signed_in, now)

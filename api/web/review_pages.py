@@ -1,7 +1,4 @@
-"""The page on which a seller disputes a figure or asks that a person looks, and reads what became of it.
-
-The queue, one review, and taking up and deciding it. Pages are made as those of sellers are.
-"""
+"""Review pages: a seller requests reviews and reads decisions; an operator lists, assigns and decides them."""
 
 from __future__ import annotations
 
@@ -20,133 +17,124 @@ from api.reviews import repository, service
 from api.reviews.repository import ReviewOutcome, ReviewQuery, ReviewState
 from api.reviews.service import LONGEST_STATEMENT, Decision, ReviewDraft
 from api.scores import self_view
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from api.web.labels import CONFIRMATIONS, KINDS, OUTCOMES, QUEUE_KINDS, STATES
 from api.web.rendering import page, redirect
 from api.web.routing import OperatorPage, SellerPage, SessionRoute
 from api.web.score_pages import self_view_for
 from api.web.translations import Translator
 from scoring import Bundle
-from scoring.sheet import FeatureSheet
 
 seller_router = APIRouter(prefix="/seller/reviews", route_class=SessionRoute, include_in_schema=False)
-
-
 _MOST_SHOWN: Final = 50
-
-
 _FEATURE_LABELS: Final[TtlCache[Mapping[str, str]]] = TtlCache(10)
 
 
 @seller_router.get("")
 def show_reviews(
     seller: SellerPage,
-    services: Wired,
+    services: ServicesDep,
     done: Annotated[str, Query(max_length=20)] = "",
     feature: Annotated[str, Query(max_length=100)] = "",
 ) -> Response:
-    """Show a form for what is wrong, and what was asked before."""
-    words = seller.viewer.words
+    """Show a form for a review, and earlier reviews."""
+    translator = seller.viewer.translator
     with seller.reading() as connection:
-        found = repository.latest(connection, seller.subject, _MOST_SHOWN)
-    labels = labels_of(services.champion.bundle, words)
-    parts = {
-        "found": found,
+        reviews = repository.latest(connection, seller.subject, _MOST_SHOWN)
+    labels = labels_of(services.champion.bundle, translator)
+    values = {
+        "reviews": reviews,
         "labels": labels,
         "chosen": feature,
         "done": CONFIRMATIONS.get(done),
         "longest": LONGEST_STATEMENT,
     }
-    said = {"kinds": KINDS, "states": STATES, "outcomes": OUTCOMES, "now": datetime.now(UTC)}
-    return page("reviews.html", seller.viewer, **parts, **said)
+    texts = {"kinds": KINDS, "states": STATES, "outcomes": OUTCOMES, "now": datetime.now(UTC)}
+    return page("reviews.html", seller.viewer, **values, **texts)
 
 
-def labels_of(bundle: Bundle, words: Translator) -> Mapping[str, str]:
-    """Return the name of every figure in a language, by the feature."""
+def labels_of(bundle: Bundle, translator: Translator) -> Mapping[str, str]:
+    """Return the label of every feature in a language."""
     entries = bundle.sheet.entries
     return _FEATURE_LABELS.get(
-        (bundle.digest, words.language), lambda: {each.name: words.say(each.label) for each in entries}
+        (bundle.digest, translator.language),
+        lambda: {entry.name: translator.translate(entry.label) for entry in entries},
     )
 
 
 @seller_router.post("")
-def ask_for_review(
+def request_review(
     seller: SellerPage,
-    services: Wired,
+    services: ServicesDep,
     statement: Annotated[str, Form(max_length=2 * LONGEST_STATEMENT)],
     feature: Annotated[str, Form(max_length=100)] = "",
 ) -> Response:
-    """Open a dispute of a figure, or of none in particular a review of the score."""
+    """Open a dispute of a figure, or a review of the score if no figure is selected."""
     try:
         view = self_view_for(seller, services)
     except errors.VectorsUnavailable:
         view = None
-    asked = ReviewDraft(seller.subject, feature or None, view.score.id if view else None, statement)
+    draft = ReviewDraft(seller.subject, feature or None, view.score.id if view else None, statement)
     with sessions.session_transaction(services.engine, seller.signed_in) as connection:
-        service.open_review(connection, services, asked)
+        service.open_review(connection, services, draft)
     return redirect("/seller/reviews?done=asked")
 
 
 operator_router = APIRouter(prefix="/operator", route_class=SessionRoute, include_in_schema=False)
-
-
 _SHOWN: Final = 100
-
-
 _TEXTS: Final = {"kinds": QUEUE_KINDS, "states": STATES, "outcomes": OUTCOMES}
 
 
 @operator_router.get("")
 def show_queue(operator: OperatorPage, done: Annotated[str, Query(max_length=20)] = "") -> Response:
-    """Show what waits for a decision, what is due first on top, and what was decided lately."""
+    """Show the reviews without a decision, earliest deadline first, and recent decisions."""
     now = datetime.now(UTC)
     with operator.reading() as connection:
         waiting, late = repository.counts(connection, now)
-        found = [
+        by_state = [
             repository.list_reviews(
                 connection, ReviewQuery(None, state, None, _SHOWN, oldest_first=state is not ReviewState.DECIDED)
             )
             for state in ReviewState
         ]
-    queue = sorted([*found[0], *found[1]], key=lambda each: each.due_at)
-    parts = {
+    queue = sorted([*by_state[0], *by_state[1]], key=lambda review: review.due_at)
+    values = {
         "queue": queue,
-        "decided": found[2],
+        "decided": by_state[2],
         "waiting": waiting,
         "late": late,
         "done": CONFIRMATIONS.get(done),
         "now": now,
     }
-    return page("review_queue.html", operator.viewer, **parts, **_TEXTS)
+    return page("review_queue.html", operator.viewer, **values, **_TEXTS)
 
 
 @operator_router.get("/reviews/{review_id}")
 def show_review(
-    operator: OperatorPage, services: Wired, review_id: UUID, done: Annotated[str, Query(max_length=20)] = ""
+    operator: OperatorPage, services: ServicesDep, review_id: UUID, done: Annotated[str, Query(max_length=20)] = ""
 ) -> Response:
-    """Show one review, the figure that it is about, and a form to decide it."""
-    words, sheet = operator.viewer.words, services.champion.bundle.sheet
+    """Show a review with its figure and a form to decide it."""
+    translator, sheet = operator.viewer.translator, services.champion.bundle.sheet
     with operator.reading() as connection:
         review = service.find_review(connection, str(review_id))
-        values = _values(services, connection, review.seller_id)
-    labels = labels_of(services.champion.bundle, words)
-    unit = next((each.unit for each in sheet.entries if each.name == review.feature), "")
-    parts = {
+        features = _feature_values(services, connection, review.seller_id)
+    labels = labels_of(services.champion.bundle, translator)
+    units = {entry.name: entry.unit for entry in sheet.entries}
+    values = {
         "review": review,
         "labels": labels,
-        "values": {name: words.figure(value, _unit(sheet, name)) for name, value in values.items()},
-        "raw": values.get(review.feature or ""),
-        "unit": unit,
+        "values": {name: translator.format_value(value, units[name]) for name, value in features.items()},
+        "raw": features.get(review.feature or ""),
         "done": CONFIRMATIONS.get(done),
         "now": datetime.now(UTC),
         "longest": LONGEST_STATEMENT,
     }
-    return page("review.html", operator.viewer, **parts, **_TEXTS)
+    return page("review.html", operator.viewer, **values, **_TEXTS)
 
 
 @operator_router.post("/reviews/{review_id}/take")
-def take_review(operator: OperatorPage, services: Wired, review_id: UUID) -> Response:
-    """Take a review up."""
+def take_review(operator: OperatorPage, services: ServicesDep, review_id: UUID) -> Response:
+    """Assign a review to the operator."""
     service.assign(services, str(review_id), operator.subject)
     return redirect(f"/operator/reviews/{review_id}?done=taken")
 
@@ -154,7 +142,7 @@ def take_review(operator: OperatorPage, services: Wired, review_id: UUID) -> Res
 @operator_router.post("/reviews/{review_id}/decide")
 def decide_on_review(
     operator: OperatorPage,
-    services: Wired,
+    services: ServicesDep,
     review_id: UUID,
     outcome: Annotated[ReviewOutcome, Form()],
     reason: Annotated[str, Form(max_length=2 * LONGEST_STATEMENT)],
@@ -163,27 +151,23 @@ def decide_on_review(
     value: Annotated[str, Form(max_length=40)] = "",
 ) -> Response:
     """Decide a review."""
-    wanted = _number(value) if outcome is ReviewOutcome.CORRECTED else None
+    corrected = _parse_number(value) if outcome is ReviewOutcome.CORRECTED else None
     service.decide_review(
-        services, str(review_id), operator.subject, Decision(outcome, reason, feature or None, wanted)
+        services, str(review_id), operator.subject, Decision(outcome, reason, feature or None, corrected)
     )
     return redirect("/operator?done=decided")
 
 
-def _values(services: Services, connection: Connection, seller_id: str) -> dict[str, float | None]:
+def _feature_values(services: Services, connection: Connection, seller_id: str) -> dict[str, float | None]:
     names = services.champion.bundle.sheet.names
     try:
-        values = self_view.figures_of(services, connection, seller_id, datetime.now(UTC)).stored.values
+        values = self_view.latest_inputs(services, connection, seller_id, datetime.now(UTC)).stored.values
     except (errors.SellerUnknown, errors.VectorsUnavailable):
         return {}
     return dict(zip(names, values, strict=True)) if len(names) == len(values) else {}
 
 
-def _unit(sheet: FeatureSheet, name: str) -> str:
-    return next(each.unit for each in sheet.entries if each.name == name)
-
-
-def _number(text: str) -> float | None:
+def _parse_number(text: str) -> float | None:
     try:
         return float(text.strip())
     except ValueError:

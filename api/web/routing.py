@@ -1,9 +1,7 @@
-"""Who looks at a page: it stands in the endpoint's signature, as `SignedIn` or `OperatorIn`.
+"""Routes of pages: sessions, form tokens, error pages, and the router of all pages.
 
-A session is looked at before a form is, and a form's token before anything of it is done. Whatever is refused is a page
-in the language of who looks.
-
-All pages as one room, which the application asks first: a page is found without a look at the whole API.
+An endpoint states in its signature who can open the page: `SellerPage` or `OperatorPage`. The session is checked before
+a form is read, and the form token before the endpoint runs. Every error is a page in the language of the session.
 """
 
 from __future__ import annotations
@@ -34,26 +32,18 @@ from api.web.error_pages import error_page, error_response
 from api.web.rendering import Viewer, load_session
 
 FORM_TOKEN: Final = "token"  # noqa: S105 - the name of a field
-
-
 _FORM: Final = "application/x-www-form-urlencoded"
-
-
 _SAME_ORIGIN: Final = frozenset({"same-origin", "none"})
-
-
 logger = logging.getLogger(__name__)
-
-
-_MadePage = Callable[[Connection], Response]
-"""Makes a page of what it reads."""
+_PageRenderer = Callable[[Connection], Response]
+"""Renders a page from what it reads."""
 
 
 @dataclass(frozen=True)
 class PageContext:
-    """Somebody who is logged in and looks at a page.
+    """The seller or operator of a page request.
 
-    `reading` gives a transaction that reads: for a page that only shows, the one in which the session was looked at.
+    `reading` opens a reading transaction; a page without a form gets the transaction that checked the session.
     """
 
     subject: str
@@ -63,41 +53,41 @@ class PageContext:
     @property
     def signed_in(self) -> ActiveSession:
         """The session."""
-        assert self.viewer.signed_in is not None  # noqa: S101 - made of one
+        assert self.viewer.signed_in is not None  # noqa: S101 - created from a session
         return self.viewer.signed_in
 
 
 class _LoggedInPage:
-    """What a page asks for: who looks, or the request of one that is looked at in the thread that answers."""
+    """The dependency of a page: its context, or the request if the context is created in the worker thread."""
 
-    def __init__(self, person: UserKind) -> None:
-        self.person = person
+    def __init__(self, user_kind: UserKind) -> None:
+        self.user_kind = user_kind
 
     async def __call__(self, request: Request) -> PageContext | Request:
-        """Return who looks, if that is known by now."""
-        found: PageContext | None = getattr(request.state, "here", None)
-        return found or request
+        """Return the context if the session was already checked, else the request."""
+        context: PageContext | None = getattr(request.state, "context", None)
+        return context or request
 
 
 SellerPage = Annotated[PageContext, Depends(_LoggedInPage(UserKind.SELLER))]
-"""The type by which a page asks for a seller; `subject` is the platform's id, and nobody else's data are looked at."""
+"""The parameter type of a seller page; `subject` is the seller's ID, the only seller whose data the page reads."""
 
 
 OperatorPage = Annotated[PageContext, Depends(_LoggedInPage(UserKind.OPERATOR))]
-"""The type by which a page asks for an operator; `subject` is the id of its client."""
+"""The parameter type of an operator page; `subject` is the ID of the operator's client."""
 
 
 class PageRoute(APIRoute):
-    """A page that anyone may open; what is refused is a page too."""
+    """A page without a session. Errors are pages too."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Return the framework's handler, refusals told as pages."""
-        answer = super().get_route_handler()
+        """Return the framework's handler with error pages."""
+        handler = super().get_route_handler()
 
-        async def answer_as_page(request: Request) -> Response:
+        async def handle_page(request: Request) -> Response:
             try:
                 await self.admit(request)
-                return await answer(request)
+                return await handler(request)
             except errors.Problem as problem:
                 return error_page(request, problem)
             except HTTPException as error:
@@ -105,118 +95,113 @@ class PageRoute(APIRoute):
             except RequestValidationError:
                 if request.method == "POST":
                     return error_page(request, errors.InvalidRequest())
-                # no form is wrong here: an address that cannot be is one that there is not
+                # without a form, an invalid parameter means an unknown address
                 return await error_response(request, errors.RouteUnknown())
-            except Exception as error:  # noqa: BLE001 - whatever it is, who looks at a page gets a page
+            except Exception as error:  # noqa: BLE001 - a page request always gets a page
                 logger.error("request %s failed with %s", request_id_of(request), type(error).__name__)
                 return error_page(request, errors.InternalError())
 
-        return answer_as_page
+        return handle_page
 
     async def admit(self, request: Request) -> None:
-        """Refuse forms that another site sent."""
+        """Reject forms of another site."""
         if request.method == "POST":
             _require_same_origin(request)
 
 
 class SessionRoute(PageRoute):
-    """A page for those who are logged in; each endpoint says with its parameter's type who that is.
+    """A page that needs a session; the parameter type of the endpoint states the kind of user.
 
     Raises:
-        TypeError: an endpoint says nothing of who looks; the service does not begin.
+        TypeError: an endpoint has no such parameter; the service does not start.
     """
 
     def __init__(self, path: str, endpoint: Callable[..., Response], **kwargs: Any) -> None:
-        shows = "POST" not in kwargs["methods"]
-        super().__init__(path, self._with_others(endpoint) if shows else endpoint, **kwargs)
-        found = [each.call for each in self.dependant.dependencies if isinstance(each.call, _LoggedInPage)]
-        if len(found) != 1:
-            raise TypeError(f"The page {self.path} must have one parameter that says who may look.")
-        self.person = found[0].person
+        is_form = "POST" in kwargs["methods"]
+        super().__init__(path, endpoint if is_form else self._batched(endpoint), **kwargs)
+        pages = [item.call for item in self.dependant.dependencies if isinstance(item.call, _LoggedInPage)]
+        if len(pages) != 1:
+            raise TypeError(f"The page {self.path} must have one SellerPage or OperatorPage parameter.")
+        self.user_kind = pages[0].user_kind
 
     async def admit(self, request: Request) -> None:
-        """Refuse forms of who has no session of this kind, and forms that were not made for it."""
-        # a page that only shows is admitted in the thread that makes it
+        """Reject forms without a session of this kind, and forms of another session."""
+        # other pages check the session in the worker thread
         if request.method != "POST":
             return
-        here = request.state.here = await run_in_threadpool(_act, request, self.person)
+        context = request.state.context = await run_in_threadpool(_form_context, request, self.user_kind)
         _require_same_origin(request)
         form = await request.form()
-        if not here.signed_in.allows(form.get(FORM_TOKEN)):
+        if not context.signed_in.allows(form.get(FORM_TOKEN)):
             raise errors.FormRefused
 
-    def _with_others(self, show: Callable[..., Response]) -> Callable[..., Coroutine[Any, Any, Response]]:
-        """Return an endpoint that shows a page to whoever is logged in, made with those that others look at meanwhile.
+    def _batched(self, show: Callable[..., Response]) -> Callable[..., Coroutine[Any, Any, Response]]:
+        """Return an endpoint that renders the page in a batch with concurrent page requests.
 
-        Python makes one page at a time whatever the number of threads; one thread for all is not torn between them.
+        Python renders one page at a time, whatever the number of threads, so one thread renders all.
         """
 
         @wraps(show)
-        async def shown(**given: Any) -> Response:
-            ((name, request),) = [each for each in given.items() if isinstance(each[1], Request)]
+        async def endpoint(**parameters: Any) -> Response:
+            ((name, request),) = [item for item in parameters.items() if isinstance(item[1], Request)]
 
-            def made(connection: Connection) -> Response:
-                here = _context(request, self.person, connection, lambda: nullcontext(connection))
-                return show(**{**given, name: here})
+            def render(connection: Connection) -> Response:
+                context = _context(request, self.user_kind, connection, lambda: nullcontext(connection))
+                return show(**{**parameters, name: context})
 
             services: Services = request.app.state.services
-            return await services.batches.ask(_make_each, (services.engine, made))
+            return await services.batcher.submit(_render_pages, (services.engine, render))
 
-        return shown
+        return endpoint
 
 
-def _make_each(pages: Sequence[tuple[Engine, _MadePage]]) -> list[Response | Exception]:
+def _render_pages(pages: Sequence[tuple[Engine, _PageRenderer]]) -> list[Response | Exception]:
     with transaction(pages[0][0]) as connection:
-        return [_make_page(page, connection) for _, page in pages]
+        return [_render_page(render, connection) for _, render in pages]
 
 
-def _make_page(page: _MadePage, connection: Connection) -> Response | Exception:
+def _render_page(render: _PageRenderer, connection: Connection) -> Response | Exception:
     try:
-        return page(connection)
+        return render(connection)
     except DBAPIError:
-        # the transaction is over for all of them
+        # it ends the transaction of all pages
         raise
-    except Exception as error:  # noqa: BLE001 - raised where it belongs, the others are made
+    except Exception as error:  # noqa: BLE001 - raised in its own request; the other pages are rendered
         return error
 
 
-def _act(request: Request, person: UserKind) -> PageContext:
-    engine = _engine(request)
-    with transaction(engine) as connection:
-        return _context(request, person, connection, partial(transaction, engine))
+def _form_context(request: Request, user_kind: UserKind) -> PageContext:
+    services: Services = request.app.state.services
+    with transaction(services.engine) as connection:
+        return _context(request, user_kind, connection, partial(transaction, services.engine))
 
 
 def _context(
     request: Request,
-    person: UserKind,
+    user_kind: UserKind,
     connection: Connection,
     reading: Callable[[], AbstractContextManager[Connection]],
 ) -> PageContext:
     signed_in = load_session(request, connection)
-    if signed_in.session.kind is not person:
+    if signed_in.session.kind is not user_kind:
         raise errors.NotSignedIn
     return PageContext(signed_in.session.subject, request.state.viewer, reading)
 
 
-def _engine(request: Request) -> Engine:
-    services: Services = request.app.state.services
-    return services.engine
-
-
 def _require_same_origin(request: Request) -> None:
-    # browsers say whose page sent a form; what says nothing is no browser, and nobody can make it send anything
-    said = request.headers.get("sec-fetch-site", "none")
+    # browsers send this header; other clients cannot be made to send a form of another site
+    site = request.headers.get("sec-fetch-site", "none")
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if said not in _SAME_ORIGIN or media_type != _FORM:
+    if site not in _SAME_ORIGIN or media_type != _FORM:
         raise errors.FormRefused
 
 
-_PLACES: Final = ("/seller", "/operator")
+_PREFIXES: Final = ("/seller", "/operator")
 
 
 class PageRouter(APIRouter):
-    """The routes of all pages; what is no page passes it by at the cost of a comparison."""
+    """The routes of all pages; one comparison skips it for other requests."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return whether a page is asked for."""
-        return super().matches(scope) if scope["path"].startswith(_PLACES) else (Match.NONE, {})
+        """Return whether the request is for a page."""
+        return super().matches(scope) if scope["path"].startswith(_PREFIXES) else (Match.NONE, {})

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable, Hashable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,13 +21,13 @@ from api.products.repository import ProductVersion, list_active
 from api.scores import self_view
 from api.scores.self_view import SelfView
 from api.scores.self_view_history import PastScore, history_of
-from api.services import Services, Wired
+from api.services import Services, ServicesDep
 from api.web import advice_views, seller_data
 from api.web.consent_pages import Access, access_of
 from api.web.overview import Overview, access_view, financing_of, history_view, next_step
 from api.web.rendering import page, render_template
 from api.web.routing import PageContext, SellerPage, SessionRoute
-from api.web.score_views import MissingScore, reasons_of, score_overview
+from api.web.score_views import MissingScore, reasons_view, score_overview
 from features.errors import StoreError
 from features.profile.profile import SellerProfile, build_profile
 
@@ -34,74 +35,68 @@ logger = logging.getLogger(__name__)
 
 router = APIRouter(prefix="/seller", route_class=SessionRoute, include_in_schema=False)
 
-_MESSAGES: Final[TtlCache[Markup]] = TtlCache(2_000)
+_BODIES: Final[TtlCache[Markup]] = TtlCache(2_000)
 
 
 @router.get("")
-def show_overview(seller: SellerPage, services: Wired) -> Response:
+def show_overview(seller: SellerPage, services: ServicesDep) -> Response:
     """Show the score, the best offer, the next step, consent requests and past scores."""
     view = self_view_for(seller, services)
     if view is None:
         return _no_data_page(seller, "/seller")
     now = datetime.now(UTC)
     with seller.reading() as connection:
-        held = list_active(connection, now)
+        products = list_active(connection, now)
         access = access_of(connection, seller.subject, now)
-        versions = tuple((bank, each.bank_id, each.product_id, each.version) for bank, each in held)
-        digest, language = services.champion.bundle.digest, seller.viewer.words.language
 
-        def contents() -> Markup:
-            found = _overview(services, seller, view, (held, access, history_of(services, connection, view)), now)
-            unscored = found.standing if isinstance(found.standing, MissingScore) else None
-            return _as_text("overview", seller, {"overview": found, "unscored": unscored})
+        def body() -> Markup:
+            history = history_of(services, connection, view)
+            overview = _overview(services, seller, view, (products, access, history), now)
+            unscored = overview.standing if isinstance(overview.standing, MissingScore) else None
+            return _render_body("overview", seller, {"overview": overview, "unscored": unscored})
 
         # the IDs in the view's name also determine its history
-        body = _MESSAGES.get(("overview", *view.name, digest, versions, access.key, language), contents)
-    return page("overview.html", seller.viewer, body=body)
+        key = (services.champion.bundle.digest, _versions(products), access.key)
+        return _page("overview", seller, view, key, body)
 
 
 @router.get("/reasons")
-def show_reasons(seller: SellerPage, services: Wired) -> Response:
+def show_reasons(seller: SellerPage, services: ServicesDep) -> Response:
     """Show every figure with its points."""
-    return _of_score("reasons", "/seller/reasons", seller, services)
+    return _score_page("reasons", seller, services)
 
 
 @router.get("/improve")
-def show_advice(seller: SellerPage, services: Wired) -> Response:
-    """Show what would move the seller up a band."""
-    return _of_score("improve", "/seller/improve", seller, services)
+def show_advice(seller: SellerPage, services: ServicesDep) -> Response:
+    """Show the changes that lead to the next band."""
+    return _score_page("improve", seller, services)
 
 
 @router.get("/products")
-def show_products(seller: SellerPage, services: Wired) -> Response:
-    """Show the products of all banks: open with limit and price, or what is lacking."""
+def show_products(seller: SellerPage, services: ServicesDep) -> Response:
+    """Show the products of all banks: open with limit and price, or the unmet criteria."""
     view = self_view_for(seller, services)
     if view is None:
         return _no_data_page(seller, "/seller/products")
     now = datetime.now(UTC)
     with seller.reading() as connection:
-        held = list_active(connection, now)
-    versions = tuple((bank, each.bank_id, each.product_id, each.version) for bank, each in held)
+        products = list_active(connection, now)
 
-    def said() -> Markup:
-        found = eligibility.evaluate_products(services, view.score, held, now)[1]
-        return _as_text(
-            "products", seller, {"offers": [advice_views.offer_view(each, seller.viewer.words) for each in found]}
-        )
+    def body() -> Markup:
+        offers = eligibility.evaluate_products(services, view.score, products, now)[1]
+        views = [advice_views.offer_view(offer, seller.viewer.translator) for offer in offers]
+        return _render_body("products", seller, {"offers": views})
 
-    body = _MESSAGES.get(("products", *view.name, versions, seller.viewer.words.language), said)
-    return page("products.html", seller.viewer, body=body)
+    return _page("products", seller, view, (_versions(products),), body)
 
 
 @router.get("/data")
-def show_data(seller: SellerPage, services: Wired) -> Response:
-    """Show what is held of the seller, and how fresh it is."""
+def show_data(seller: SellerPage, services: ServicesDep) -> Response:
+    """Show the stored data of the seller and their age."""
     view = self_view_for(seller, services)
     if view is None:
         return _no_data_page(seller, "/seller/data")
-    name = ("data", *view.name, seller.viewer.words.language)
-    body = _MESSAGES.get(name, lambda: _as_text("data", seller, _data(seller, services, view)))
-    return page("data.html", seller.viewer, body=body)
+    return _page("data", seller, view, (), lambda: _render_body("data", seller, _data(seller, services, view)))
 
 
 def self_view_for(seller: PageContext, services: Services) -> SelfView | None:
@@ -109,36 +104,47 @@ def self_view_for(seller: PageContext, services: Services) -> SelfView | None:
     now = datetime.now(UTC)
     try:
         with seller.reading() as connection:
-            found = self_view.find_current(services, connection, seller.subject, now)
-        return found or self_view.issue_self_view(services, seller.subject, now)
+            view = self_view.find_current(services, connection, seller.subject, now)
+        return view or self_view.issue_self_view(services, seller.subject, now)
     except errors.SellerUnknown:
         return None
 
 
-def _of_score(name: str, here: str, seller: PageContext, services: Services) -> Response:
+def _score_page(name: str, seller: PageContext, services: Services) -> Response:
     view = self_view_for(seller, services)
     if view is None:
-        return _no_data_page(seller, here)
-    key = (name, *view.name, services.champion.bundle.digest, seller.viewer.words.language)
-    body = _MESSAGES.get(key, lambda: _as_text(name, seller, _sections(name, seller, services, view)))
-    return page(f"{name}.html", seller.viewer, body=body)
+        return _no_data_page(seller, f"/seller/{name}")
+    key = (services.champion.bundle.digest,)
+    return _page(name, seller, view, key, lambda: _render_body(name, seller, _sections(name, seller, services, view)))
 
 
-def _as_text(name: str, seller: PageContext, parts: dict[str, Any]) -> Markup:
-    # a template of ours, whose every value was escaped as it was filled in
-    return Markup(render_template(f"{name}_of_score.html", seller.viewer, **parts))  # noqa: S704
+def _page(
+    name: str, seller: PageContext, view: SelfView, key: tuple[Hashable, ...], body: Callable[[], Markup]
+) -> Response:
+    """Return a page whose body is cached under its name, the IDs of the view, the key and the language."""
+    text = _BODIES.get((name, *view.name, *key, seller.viewer.translator.language), body)
+    return page(f"{name}.html", seller.viewer, body=text)
+
+
+def _versions(products: Sequence[tuple[str, ProductVersion]]) -> tuple[tuple[str, str, str, int], ...]:
+    return tuple((bank, item.bank_id, item.product_id, item.version) for bank, item in products)
+
+
+def _render_body(name: str, seller: PageContext, values: dict[str, Any]) -> Markup:
+    # the template escapes every value
+    return Markup(render_template(f"{name}_of_score.html", seller.viewer, **values))  # noqa: S704
 
 
 def _sections(name: str, seller: PageContext, services: Services, view: SelfView) -> dict[str, Any]:
-    bundle, words = services.champion.bundle, seller.viewer.words
-    standing = score_overview(view, bundle, words)
+    bundle, translator = services.champion.bundle, seller.viewer.translator
+    standing = score_overview(view, bundle, translator)
     if isinstance(standing, MissingScore):
         return {"unscored": standing}
-    reasons = reasons_of(view.assessment, bundle, words)
-    parts: dict[str, Any] = {"unscored": None, "standing": standing, "reasons": reasons}
+    reasons = reasons_view(view.assessment, bundle, translator)
+    values: dict[str, Any] = {"unscored": None, "standing": standing, "reasons": reasons}
     if name == "improve":
-        parts["advice"] = advice_views.advice_view(advice_views.advice_for(view.score, bundle), bundle, words)
-    return parts
+        values["advice"] = advice_views.advice_view(advice_views.advice_for(view.score, bundle), bundle, translator)
+    return values
 
 
 def _overview(
@@ -148,39 +154,39 @@ def _overview(
     stored: tuple[list[tuple[str, ProductVersion]], Access, list[PastScore]],
     now: datetime,
 ) -> Overview:
-    held, access, history = stored
-    words = seller.viewer.words
-    standing = score_overview(view, services.champion.bundle, words)
-    known, offered = eligibility.evaluate_products(services, view.score, held, now)
-    financing = financing_of(offered, known.usd_per_unit, words)
+    products, access, history = stored
+    translator = seller.viewer.translator
+    standing = score_overview(view, services.champion.bundle, translator)
+    facts, offers = eligibility.evaluate_products(services, view.score, products, now)
+    financing = financing_of(offers, facts.usd_per_unit, translator)
     return Overview(
         standing=standing,
         financing=financing,
-        step=next_step(standing, financing, access, words),
-        access=access_view(access, words),
-        history=history_view(history, words),
+        step=next_step(standing, financing, access, translator),
+        access=access_view(access, translator),
+        history=history_view(history, translator),
     )
 
 
 def _data(seller: PageContext, services: Services, view: SelfView) -> dict[str, Any]:
-    words, picture = seller.viewer.words, _picture(services, seller.subject)
-    tables = () if picture is None else seller_data.table_rows(picture, words)
+    translator, profile = seller.viewer.translator, _load_profile(services, seller.subject)
+    tables = () if profile is None else seller_data.table_rows(profile, translator)
     values = json.loads(view.score.inputs)["values"]
     return {
         "tables": tables,
-        "missing": any(not each.known for each in tables),
-        "sales": None if picture is None else seller_data.sales_series(picture, words),
-        "figures": seller_data.feature_rows(services.champion.bundle.sheet.entries, values, words),
-        "as_of": words.day(view.assessment["as_of"]),
+        "missing": any(not table.known for table in tables),
+        "sales": None if profile is None else seller_data.sales_series(profile, translator),
+        "figures": seller_data.feature_rows(services.champion.bundle.sheet.entries, values, translator),
+        "as_of": translator.day(view.assessment.as_of),
     }
 
 
-def _picture(services: Services, seller_id: str) -> SellerProfile | None:
+def _load_profile(services: Services, seller_id: str) -> SellerProfile | None:
     try:
-        found = services.vectors.profile(seller_id)
-        return None if found is None else build_profile(*found)
+        stored = services.vectors.profile(seller_id)
+        return None if stored is None else build_profile(*stored)
     except StoreError as error:
-        logger.warning("no picture can be read: %s", error)
+        logger.warning("profile cannot be read: %s", error)
         return None
 
 

@@ -1,32 +1,28 @@
-"""A score in words: band, change and validity, or why there is no number. Pure.
-
-What helps and what hurts: the points of the score, by group and by figure, so that they add up to it. Pure.
-"""
+"""Views of a score for the seller: band, change and validity, or the missing score; and its points by group."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC
 
 from markupsafe import Markup
 
 from api.scores.self_view import SelfView
-from api.web.charts import Segment, bar, scale_picture
+from api.web.charts import Segment, band_scale, points_bar
 from api.web.labels import TABLES
 from api.web.outcome_texts import OutcomeText, for_seller
 from api.web.translations import N_, Translator
-from scoring import Bundle
-from scoring.assessment import SCALE_LIMIT as LIMIT
+from scoring import Assessment, Bundle
+from scoring.assessment import SCALE_LIMIT, Contribution
 from scoring.bands import Bands
-from scoring.reason_catalogue import Reason
+from scoring.freshness import TableGap
 from scoring.scale import Scale
 
 
 @dataclass(frozen=True)
 class BandRow:
-    """One band as the table beside the picture has it."""
+    """One band in the table of bands."""
 
     name: str
     points: str
@@ -35,16 +31,16 @@ class BandRow:
 
 @dataclass(frozen=True)
 class ScoreOverview:
-    """A score with a number; `moved` is the difference to the score before, None where there is none to compare."""
+    """A score; `moved` is the difference from the previous score, None if there is none."""
 
     score: int
     band: str
     best: bool
-    picture: Markup
+    chart: Markup
     bands: tuple[BandRow, ...]
     moved: int | None
     before: int | None
-    remade: bool
+    model_updated: bool
     corrected: bool
     gaps: tuple[str, ...]
     as_of: str
@@ -53,76 +49,75 @@ class ScoreOverview:
 
 @dataclass(frozen=True)
 class MissingScore:
-    """A view without a score: the outcome in words, and up to when there are data."""
+    """The text of a missing score, and the last day of the data."""
 
     text: OutcomeText
     as_of: str
 
 
-def score_overview(view: SelfView, bundle: Bundle, words: Translator) -> ScoreOverview | MissingScore:
-    """Return what there is to say of a score in a language."""
-    told = view.assessment
-    if told["score"] is None:
+def score_overview(view: SelfView, bundle: Bundle, translator: Translator) -> ScoreOverview | MissingScore:
+    """Return the overview of a score in a language."""
+    assessment, previous = view.assessment, view.previous
+    if assessment.score is None or assessment.band is None:
         labels = {entry.name: entry.label for entry in bundle.sheet.entries}
-        return MissingScore(for_seller(told, labels, words), words.day(told["as_of"]))
-    before = view.assessment_before
-    was = None if before is None else before["score"]
-    segments = segments_of(bundle.policy.bands, bundle.policy.scale, told["band"])
-    said = words.say(
+        return MissingScore(for_seller(assessment, labels, translator), translator.day(assessment.as_of))
+    before = None if previous is None else previous.fields["assessment"]["score"]
+    bands, scale = bundle.policy.bands, bundle.policy.scale
+    segments = band_segments(bands, scale, assessment.band)
+    label = translator.translate(
         N_("Your score %(score)s is in band %(band)s, on a scale from %(min)s to %(max)s."),
-        score=told["score"],
-        band=told["band"],
-        min=bundle.policy.scale.min,
-        max=bundle.policy.scale.max,
+        score=assessment.score,
+        band=assessment.band,
+        min=scale.min,
+        max=scale.max,
     )
     return ScoreOverview(
-        score=told["score"],
-        band=told["band"],
-        best=told["band"] == bundle.policy.bands.names[0],
-        picture=scale_picture(segments, told["score"], was, said),
-        bands=tuple(_band_row(each, words) for each in reversed(segments)),
-        moved=None if was is None else told["score"] - was,
-        before=was,
-        remade=before is not None and before["versions"]["bundle"] != told["versions"]["bundle"],
-        corrected="replaces" in view.body,
-        gaps=tuple(_gap(each, words) for each in told["table_gaps"]),
-        as_of=words.day(told["as_of"]),
-        expires=words.day(datetime.fromisoformat(view.body["expires_at"]).astimezone(UTC).date()),
+        score=assessment.score,
+        band=assessment.band,
+        best=assessment.band == bands.names[0],
+        chart=band_scale(segments, assessment.score, before, label),
+        bands=tuple(_band_row(segment, translator) for segment in reversed(segments)),
+        moved=None if before is None else assessment.score - before,
+        before=before,
+        model_updated=previous is not None and previous.bundle != view.score.bundle,
+        corrected="replaces" in view.score.fields,
+        gaps=tuple(_gap(gap, translator) for gap in assessment.table_gaps),
+        as_of=translator.day(assessment.as_of),
+        expires=translator.day(view.score.expires_at.astimezone(UTC).date()),
     )
 
 
-def segments_of(bands: Bands, scale: Scale, here: str) -> list[Segment]:
-    """Return where each band lies on the scale, from the lowest points up; those beyond its ends are left out."""
+def band_segments(bands: Bands, scale: Scale, here: str) -> list[Segment]:
+    """Return the range of each band on the scale, from the lowest points up, without bands beyond its ends."""
     edges = [float(scale.max)]
     edges += [min(max(scale.points_at(band.up_to), scale.min), scale.max) for band in bands.items if band.up_to < 1.0]
     edges.append(float(scale.min))
-    found = [
+    segments = [
         Segment(band.name, low, high, band.name == here)
         for band, high, low in zip(bands.items, edges, edges[1:], strict=False)
     ]
-    return [each for each in reversed(found) if each.high > each.low or each.here]
+    return [segment for segment in reversed(segments) if segment.high > segment.low or segment.here]
 
 
-def _band_row(segment: Segment, words: Translator) -> BandRow:
-    points = f"{words.number(round(segment.low))}–{words.number(round(segment.high))}"
+def _band_row(segment: Segment, translator: Translator) -> BandRow:
+    points = f"{translator.number(round(segment.low))}–{translator.number(round(segment.high))}"
     return BandRow(segment.name, points, segment.here)
 
 
-def _gap(gap: Mapping[str, Any], words: Translator) -> str:
-    """Return in a sentence that the score does without a table."""
-    table = words.say(TABLES.get(gap["table"], gap["table"]))
-    if gap["data_through"] is None:
-        return words.say(N_("%(table)s: not delivered, so your score does without these data."), table=table)
-    return words.say(
-        N_("%(table)s: only delivered until %(day)s, so your score does without these data."),
+def _gap(gap: TableGap, translator: Translator) -> str:
+    table = translator.translate(TABLES.get(gap.table, gap.table))
+    if gap.data_through is None:
+        return translator.translate(N_("%(table)s: not delivered. Your score does not use these data."), table=table)
+    return translator.translate(
+        N_("%(table)s: only delivered until %(day)s. Your score does not use these data."),
         table=table,
-        day=words.day(gap["data_through"]),
+        day=translator.day(gap.data_through),
     )
 
 
 @dataclass(frozen=True)
 class FigureRow:
-    """One figure: the seller's, a typical one, and its points."""
+    """One figure: the seller's value, the typical value, and the points."""
 
     feature: str
     label: str
@@ -133,19 +128,19 @@ class FigureRow:
 
 @dataclass(frozen=True)
 class GroupRow:
-    """A group of figures that say the same: its points together; `said` is the principal reason in it, if any."""
+    """A reason group and its points; `reason` is its principal reason, if any."""
 
     name: str
     title: str
     points: int
     bar: Markup
-    said: str | None
+    reason: str | None
     figures: tuple[FigureRow, ...]
 
 
 @dataclass(frozen=True)
 class PrincipalReason:
-    """One principal reason in the seller's words, and the points that the typical value would add."""
+    """One principal reason in the seller's translator, and the points that the typical value would add."""
 
     code: str
     statement: str
@@ -154,9 +149,9 @@ class PrincipalReason:
 
 @dataclass(frozen=True)
 class Reasons:
-    """All groups: base, limit and the points of all three lists are the score.
+    """All groups: base, limit and the points of the three lists sum to the score.
 
-    `limit` is what an end of the scale adds or takes; it is no strength and no weakness.
+    `limit` are the points that an end of the scale adds or deducts. It is neither a strength nor a weakness.
     """
 
     base: int
@@ -169,59 +164,62 @@ class Reasons:
 
     @property
     def added(self) -> int:
-        """Points that are added together."""
-        return sum(each.points for each in self.helps)
+        """The sum of the added points."""
+        return sum(group.points for group in self.helps)
 
     @property
-    def taken(self) -> int:
-        """Points that are taken together, negative."""
-        return sum(each.points for each in self.hurts)
+    def deducted(self) -> int:
+        """The sum of the deducted points, negative."""
+        return sum(group.points for group in self.hurts)
 
 
-def reasons_of(assessment: Mapping[str, Any], bundle: Bundle, words: Translator) -> Reasons | None:
-    """Return the points of an assessment by group, most first; None where it has no number."""
-    told = assessment["explanation"]
-    if told is None:
+def reasons_view(assessment: Assessment, bundle: Bundle, translator: Translator) -> Reasons | None:
+    """Return the points of an assessment by group, most points first; None without a score."""
+    explanation = assessment.explanation
+    if explanation is None or assessment.score is None:
         return None
-    sums = {each["group"]: each["points"] for each in told["groups"] if each["group"] != LIMIT}
-    most = max(map(abs, sums.values()), default=1)
-    reasons = [Reason(**each) for each in told["reasons"]]
-    said = {each.group: bundle.reasons.statement(each, "seller", words.language) for each in reasons}
+    groups = [group for group in explanation.groups if group.group != SCALE_LIMIT]
+    largest = max((abs(group.points) for group in groups), default=1)
+    texts = {
+        reason.group: bundle.reasons.statement(reason, "seller", translator.language) for reason in explanation.reasons
+    }
     rows = [
         GroupRow(
-            name,
-            bundle.reasons.label_of(name, words.language),
-            points,
-            bar(points, most),
-            said.get(name),
-            _figures([each for each in told["contributions"] if each["reason_group"] == name], words),
+            name=group.group,
+            title=bundle.reasons.label_of(group.group, translator.language),
+            points=group.points,
+            bar=points_bar(group.points, largest),
+            reason=texts.get(group.group),
+            figures=_figures(
+                [item for item in explanation.contributions if item.reason_group == group.group], translator
+            ),
         )
-        for name, points in sums.items()
+        for group in groups
     ]
     return Reasons(
-        told["base_points"],
-        sum(each["points"] for each in told["groups"] if each["group"] == LIMIT),
-        assessment["score"],
-        tuple(PrincipalReason(each.code, said[each.group], each.gain) for each in reasons),
-        _sorted(each for each in rows if each.points > 0),
-        _sorted(each for each in rows if each.points < 0),
-        _sorted(each for each in rows if each.points == 0),
+        base=explanation.base_points,
+        limit=sum(group.points for group in explanation.groups if group.group == SCALE_LIMIT),
+        score=assessment.score,
+        principal=tuple(PrincipalReason(item.code, texts[item.group], item.gain) for item in explanation.reasons),
+        helps=_sorted(row for row in rows if row.points > 0),
+        hurts=_sorted(row for row in rows if row.points < 0),
+        neutral=_sorted(row for row in rows if row.points == 0),
     )
 
 
 def _sorted(rows: Iterable[GroupRow]) -> tuple[GroupRow, ...]:
-    return tuple(sorted(rows, key=lambda each: -abs(each.points)))
+    return tuple(sorted(rows, key=lambda row: -abs(row.points)))
 
 
-def _figures(those: Sequence[Mapping[str, Any]], words: Translator) -> tuple[FigureRow, ...]:
+def _figures(contributions: Sequence[Contribution], translator: Translator) -> tuple[FigureRow, ...]:
     rows = (
         FigureRow(
-            each["feature"],
-            words.say(each["label"]),
-            words.figure(each["value"], each["unit"]),
-            words.figure(each["typical"], each["unit"]),
-            each["points"],
+            item.feature,
+            translator.translate(item.label),
+            translator.format_value(item.value, item.unit),
+            translator.format_value(item.typical, item.unit),
+            item.points,
         )
-        for each in those
+        for item in contributions
     )
-    return tuple(sorted(rows, key=lambda each: -abs(each.points)))
+    return tuple(sorted(rows, key=lambda row: -abs(row.points)))

@@ -1,12 +1,9 @@
-"""What we hold of a seller: which tables, how fresh, a year of sales, every figure of the score. Pure.
-
-Everything that is held about a seller, as one JSON object, written piece by piece so that none is too large.
-"""
+"""The stored data of a seller: the views of the data page, and the download of everything as one JSON object."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any, Final
@@ -14,17 +11,18 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from markupsafe import Markup
+from sqlalchemy import Connection
 
 from api.consents import repository as consents
-from api.consents import repository as requests
+from api.consents.repository import ConsentQuery
 from api.errors import LedgerDamaged
 from api.kit.database import transaction
 from api.reviews import repository as reviews
 from api.scores import inputs
 from api.scores import repository as scores
 from api.scores.repository import open_score
-from api.services import Services, Wired
-from api.web.charts import columns_picture
+from api.services import Services, ServicesDep
+from api.web.charts import SeriesData, bar_chart
 from api.web.consent_pages import list_bank_access
 from api.web.labels import TABLES
 from api.web.routing import SellerPage, SessionRoute
@@ -44,7 +42,7 @@ _MICROS: Final = 1_000_000
 
 @dataclass(frozen=True)
 class TableRow:
-    """A table: through when it was delivered, and since when it tells of the seller."""
+    """A table: through when it is delivered, and the seller's first and latest record."""
 
     name: str
     through: str
@@ -55,69 +53,71 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Sales:
-    """A year of net sales in twelve steps: the picture, where anything was sold, and a row a step."""
+    """A year of net sales in twelve periods: the chart if there are sales, and a row per period."""
 
-    picture: Markup | None
+    chart: Markup | None
     rows: tuple[tuple[str, str, bool], ...]
 
 
 @dataclass(frozen=True)
 class FigureRow:
-    """A figure that may be disputed."""
+    """A figure that the seller can dispute."""
 
     feature: str
     label: str
     value: str
 
 
-def table_rows(picture: SellerProfile, words: Translator) -> tuple[TableRow, ...]:
-    """Return the tables as the seller reads them."""
-    return tuple(_table(each, words) for each in picture.coverage)
+def table_rows(profile: SellerProfile, translator: Translator) -> tuple[TableRow, ...]:
+    """Return the delivered tables in a language."""
+    return tuple(_table(table, translator) for table in profile.coverage)
 
 
-def sales_series(picture: SellerProfile, words: Translator) -> Sales | None:
-    """Return a year of net sales, None where there are none to show."""
-    shown = next(each for each in picture.series if each.series.name == SALES)
-    if shown.missing is not None:
+def sales_series(profile: SellerProfile, translator: Translator) -> Sales | None:
+    """Return a year of net sales; None if there are no data."""
+    series = next(item for item in profile.series if item.series.name == SALES)
+    if series.missing is not None:
         return None
-    amounts = [None if value is None else value / _MICROS for value in shown.values]
+    amounts = [None if value is None else value / _MICROS for value in series.values]
     known = [value for value in amounts if value is not None]
-    said = words.say(
-        N_("Your sales after refunds in twelve steps of thirty days, from %(low)s to %(high)s a step."),
-        low=words.money(round(min(known))),
-        high=words.money(round(max(known))),
+    label = translator.translate(
+        N_("Your sales after refunds in twelve periods of thirty days, from %(low)s to %(high)s per period."),
+        low=translator.money(round(min(known))),
+        high=translator.money(round(max(known))),
     )
-    settled = [step.settled for step in picture.steps]
-    drawn = columns_picture(amounts, settled, said) if max(known) > 0 else None
-    return Sales(drawn, tuple(_steps(picture, shown, words)))
+    data = SeriesData(amounts, [not step.settled for step in profile.steps], None)
+    chart = bar_chart(data, label, class_="picture") if max(known) > 0 else None
+    return Sales(chart, tuple(_steps(profile, series, translator)))
 
 
 def feature_rows(
-    sheet: Sequence[FeatureEntry], values: Sequence[float | None], words: Translator
+    sheet: Sequence[FeatureEntry], values: Sequence[float | None], translator: Translator
 ) -> tuple[FigureRow, ...]:
     """Return every figure that the model reads, in the order of the catalogue."""
     return tuple(
-        FigureRow(entry.name, words.say(entry.label), words.figure(value, entry.unit))
+        FigureRow(entry.name, translator.translate(entry.label), translator.format_value(value, entry.unit))
         for entry, value in zip(sheet, values, strict=True)
         if entry.scored
     )
 
 
-def _table(each: ProfileTable, words: Translator) -> TableRow:
-    name = words.say(TABLES.get(each.table, each.table))
-    through = words.day(each.covers_through) if each.covers_through else words.say(N_("not delivered"))
-    if each.first_day is None or each.last_day is None:
-        nothing = words.say(
-            N_("not delivered") if each.missing is MissingReason.NOT_DELIVERED else N_("no records of yours")
+def _table(table: ProfileTable, translator: Translator) -> TableRow:
+    name = translator.translate(TABLES.get(table.table, table.table))
+    through = (
+        translator.day(table.covers_through) if table.covers_through else translator.translate(N_("not delivered"))
+    )
+    if table.first_day is None or table.last_day is None:
+        missing = translator.translate(
+            N_("not delivered") if table.missing is MissingReason.NOT_DELIVERED else N_("no records of yours")
         )
-        return TableRow(name, through, nothing, "", known=False)
-    return TableRow(name, through, words.day(each.first_day), words.day(each.last_day), known=True)
+        return TableRow(name, through, missing, "", known=False)
+    return TableRow(name, through, translator.day(table.first_day), translator.day(table.last_day), known=True)
 
 
-def _steps(picture: SellerProfile, shown: ProfileSeries, words: Translator) -> Iterator[tuple[str, str, bool]]:
-    for step, value in zip(picture.steps, shown.values, strict=True):
-        amount = words.say(N_("not known")) if value is None else words.money(round(value / _MICROS))
-        yield f"{words.day(step.begins)} – {words.day(step.ends)}", amount, step.settled
+def _steps(profile: SellerProfile, series: ProfileSeries, translator: Translator) -> Iterator[tuple[str, str, bool]]:
+    for step, value in zip(profile.steps, series.values, strict=True):
+        amount = translator.translate(N_("not known")) if value is None else translator.money(round(value / _MICROS))
+        yield f"{translator.day(step.begins)} – {translator.day(step.ends)}", amount, step.settled
 
 
 download_router = APIRouter(prefix="/seller/download", route_class=SessionRoute, include_in_schema=False)
@@ -127,8 +127,8 @@ _ALL: Final = 1_000_000
 
 
 @download_router.get("")
-def download(seller: SellerPage, services: Wired) -> StreamingResponse:
-    """Send all that is held of the seller, and nothing of anybody else's."""
+def download(seller: SellerPage, services: ServicesDep) -> StreamingResponse:
+    """Send all stored data of the seller as a JSON file."""
     headers = {
         "Cache-Control": "no-store",
         "Content-Disposition": 'attachment; filename="my-business-score.json"',
@@ -142,67 +142,46 @@ def download(seller: SellerPage, services: Wired) -> StreamingResponse:
 def stream_download(services: Services, seller_id: str, now: datetime) -> Iterator[bytes]:
     """Yield the JSON object in pieces.
 
-    Example: `b"".join(written(services, "S-1", now))` holds `scores`, `consents`, `requests`, `views`, `reviews`,
-    `corrections`, `vectors` and `picture`.
+    Example: `b"".join(stream_download(services, "S-1", now))` has the fields `seller_id`, `created_at`, `scores`,
+    `consents`, `requests`, `views`, `reviews`, `corrections`, `vectors` and `profile`.
     """
-    yield b'{"seller_id":' + canonical_json(seller_id) + b',"made_at":' + canonical_json(now.isoformat())
-    for name, part in _SECTIONS.items():
+    yield b'{"seller_id":' + canonical_json(seller_id) + b',"created_at":' + canonical_json(now.isoformat())
+    for name, section in _SECTIONS.items():
         yield b',"' + name.encode() + b'":['
-        for number, each in enumerate(part(services, seller_id)):
-            yield (b"," if number else b"") + each
+        for number, item in enumerate(section(services, seller_id)):
+            yield (b"," if number else b"") + item
         yield b"]"
-    yield b',"picture":' + _picture(services, seller_id) + b"}\n"
+    yield b',"profile":' + _stored_profile(services, seller_id) + b"}\n"
 
 
 def _scores(services: Services, seller_id: str) -> Iterator[bytes]:
     with transaction(services.engine) as connection:
-        places = scores.ids_of(connection, seller_id)
-    # one at a time, so that no transaction is open while a slow reader reads
-    for chain, score_id in places:
+        ids = scores.ids_of(connection, seller_id)
+    # one transaction per score, so that none stays open while a slow client reads
+    for chain, score_id in ids:
         with transaction(services.engine) as connection:
-            kept = scores.select_score(connection, chain, score_id)
-        if kept is None or kept.key is None:
+            row = scores.select_score(connection, chain, score_id)
+        if row is None or row.key is None:
             continue
         try:
-            score = open_score(services.ledger, kept)
+            score = open_score(services.ledger, row)
         except LedgerDamaged:
             yield canonical_json({"id": score_id, "damaged": True})
             continue
         yield b'{"inputs":' + score.inputs + b',"score":' + score.body + b"}"
 
 
-def _consents(services: Services, seller_id: str) -> Iterator[bytes]:
-    with transaction(services.engine) as connection:
-        found = consents.list_consents(
-            connection, consents.ConsentQuery(None, seller_id, None, None, _ALL), datetime.now(UTC)
-        )
-    yield from map(_plain, found)
+def _section(
+    read: Callable[[Connection, str], Iterable[Any]],
+) -> Callable[[Services, str], Iterator[bytes]]:
+    """Return a section of the download from a function that reads its rows."""
 
+    def section(services: Services, seller_id: str) -> Iterator[bytes]:
+        with transaction(services.engine) as connection:
+            rows = read(connection, seller_id)
+        yield from map(_to_json, rows)
 
-def _requests(services: Services, seller_id: str) -> Iterator[bytes]:
-    with transaction(services.engine) as connection:
-        found = requests.list_requests(
-            connection, consents.ConsentQuery(None, seller_id, None, None, _ALL), datetime.now(UTC)
-        )
-    yield from map(_plain, found)
-
-
-def _views(services: Services, seller_id: str) -> Iterator[bytes]:
-    with transaction(services.engine) as connection:
-        found = list_bank_access(connection, seller_id)
-    yield from map(_plain, found)
-
-
-def _reviews(services: Services, seller_id: str) -> Iterator[bytes]:
-    with transaction(services.engine) as connection:
-        found = reviews.list_reviews(connection, reviews.ReviewQuery(seller_id, None, None, _ALL))
-    yield from map(_plain, found)
-
-
-def _corrections(services: Services, seller_id: str) -> Iterator[bytes]:
-    with transaction(services.engine) as connection:
-        found = inputs.corrections_of(connection, seller_id)
-    yield from map(_plain, found)
+    return section
 
 
 def _vectors(services: Services, seller_id: str) -> Iterator[bytes]:
@@ -217,33 +196,45 @@ def _vectors(services: Services, seller_id: str) -> Iterator[bytes]:
 
 
 def _vector(stored: StoredVector, names: tuple[str, ...]) -> bytes:
-    snapshot = stored.snapshot
-    named = dict(zip(names, stored.values, strict=True)) if len(names) == len(stored.values) else list(stored.values)
-    return _plain(snapshot, values=named)
+    same_length = len(names) == len(stored.values)
+    values = dict(zip(names, stored.values, strict=True)) if same_length else list(stored.values)
+    return _to_json(stored.snapshot, values=values)
 
 
-def _picture(services: Services, seller_id: str) -> bytes:
+def _stored_profile(services: Services, seller_id: str) -> bytes:
     try:
-        found = services.vectors.profile(seller_id)
+        stored = services.vectors.profile(seller_id)
     except StoreError:
-        found = None
-    return b"null" if found is None else encode(found[1]).encode()
+        stored = None
+    return b"null" if stored is None else encode(stored[1]).encode()
+
+
+def _consents(connection: Connection, seller_id: str) -> Iterable[Any]:
+    return consents.list_consents(connection, ConsentQuery(None, seller_id, None, None, _ALL), datetime.now(UTC))
+
+
+def _requests(connection: Connection, seller_id: str) -> Iterable[Any]:
+    return consents.list_requests(connection, ConsentQuery(None, seller_id, None, None, _ALL), datetime.now(UTC))
+
+
+def _reviews(connection: Connection, seller_id: str) -> Iterable[Any]:
+    return reviews.list_reviews(connection, reviews.ReviewQuery(seller_id, None, None, _ALL))
 
 
 _SECTIONS: Final[dict[str, Callable[[Services, str], Iterator[bytes]]]] = {
     "scores": _scores,
-    "consents": _consents,
-    "requests": _requests,
-    "views": _views,
-    "reviews": _reviews,
-    "corrections": _corrections,
+    "consents": _section(_consents),
+    "requests": _section(_requests),
+    "views": _section(list_bank_access),
+    "reviews": _section(_reviews),
+    "corrections": _section(inputs.corrections_of),
     "vectors": _vectors,
 }
 
 
-def _plain(value: Any, **more: Any) -> bytes:
-    return json.dumps({**asdict(value), **more}, default=_fields, ensure_ascii=False, separators=(",", ":")).encode()
+def _to_json(value: Any, **fields: Any) -> bytes:
+    return json.dumps({**asdict(value), **fields}, default=_encode, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _fields(value: Any) -> str:
+def _encode(value: Any) -> str:
     return value.isoformat() if isinstance(value, datetime | date) else str(value)

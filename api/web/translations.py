@@ -1,6 +1,6 @@
-"""The languages of the pages: sentences by gettext, numbers, amounts and dates as the locale writes them.
+"""Languages of the pages: sentences with gettext; numbers, amounts and dates in the format of the locale.
 
-Catalogues are the .po files beside this module, read when they are first needed; there is no build step.
+Catalogues are the .po files in `locale/`. They are read at first use; there is no build step.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 _LOCALES: Final = {Language.ENGLISH: "en_001", Language.CHINESE: "zh_Hans_CN"}
 _TAGS: Final = {Language.ENGLISH: "en", Language.CHINESE: "zh-Hans"}
 _LARGE: Final = 1_000
-"""Amounts from here on are told without cents."""
+"""Amounts from here on are shown without cents."""
 
 
-def N_(text: str) -> str:  # noqa: N802 - the name by which gettext knows it
-    """Mark a sentence that is translated where it is shown.
+def N_(text: str) -> str:  # noqa: N802 - the name that gettext expects
+    """Mark a sentence for translation at the time of display.
 
     Example:
         >>> N_("Returns")
@@ -37,10 +37,10 @@ def N_(text: str) -> str:  # noqa: N802 - the name by which gettext knows it
 
 @dataclass(frozen=True)
 class Translator:
-    """One language: says sentences and writes figures.
+    """One language: translates sentences and formats values.
 
     Example:
-        >>> words_of(Language.CHINESE).points(14)
+        >>> translator_for(Language.CHINESE).points(14)
         '+14'
     """
 
@@ -50,21 +50,21 @@ class Translator:
 
     @property
     def tag(self) -> str:
-        """What the `lang` of a page says."""
+        """The value of the `lang` attribute."""
         return _TAGS[self.language]
 
-    def say(self, text: str, /, **values: object) -> str:
-        """Return a sentence in this language, `%(name)s` filled in; one that is not known stays as it is."""
-        said = self.catalogue.gettext(text)
-        return said % values if values else said
+    def translate(self, text: str, /, **values: object) -> str:
+        """Translate a sentence and fill in `%(name)s`; an unknown sentence stays in English."""
+        translated = self.catalogue.gettext(text)
+        return translated % values if values else translated
 
     def count(self, one: str, many: str, number: int, /, **values: object) -> str:
-        """Return the sentence for a number of things; `%(n)s` is the number."""
-        said = self.catalogue.ngettext(one, many, number)
-        return said % {"n": self.number(number), **values}
+        """Translate a sentence with a number; `%(n)s` is the number."""
+        translated = self.catalogue.ngettext(one, many, number)
+        return translated % {"n": self.number(number), **values}
 
     def listing(self, items: Sequence[str]) -> str:
-        """Join items as the language writes a list.
+        """Join items in the list format of the language.
 
         Example: "A, B and C", in Chinese "A、B和C".
         """
@@ -73,61 +73,61 @@ class Translator:
         return format_list(items, locale=self.locale)
 
     def number(self, value: float) -> str:
-        """Write a number, four digits of one that is no whole."""
+        """Format a number; a fraction with four significant digits."""
         return _number(value, self.language)
 
     def points(self, value: int) -> str:
-        """Write points with their sign, a true minus."""
+        """Format points with a sign, using U+2212 for minus."""
         return f"{'−' if value < 0 else '+' if value > 0 else ''}{self.number(abs(value))}"
 
     def percent(self, value: float, digits: int = 1) -> str:
-        """Write a share."""
+        """Format a share as a percentage."""
         return _percent(value, digits, self.language)
 
     def money(self, value: float, currency: str = "USD") -> str:
-        """Write an amount, without cents where it is large."""
+        """Format an amount; large amounts without cents."""
         return _money(value, currency, self.language)
 
     def day(self, value: date | str) -> str:
-        """Write a day, given as one or as ISO 8601."""
+        """Format a day, given as a date or as ISO 8601."""
         return _day(date.fromisoformat(value[:10]) if isinstance(value, str) else value, self.language)
 
     def moment(self, value: datetime) -> str:
-        """Write a moment, UTC."""
+        """Format a time in UTC."""
         return _moment(value, self.language)
 
-    def figure(self, value: float | None, unit: str) -> str:
-        """Write a value of a feature with its unit, as the statements of reasons write it.
+    def format_value(self, value: float | None, unit: str) -> str:
+        """Format a feature value with its unit, as in reason statements.
 
-        Example: 0.0621 of `ratio` is 6.2%; none is "not known".
+        Example: 0.0621 of `ratio` is 6.2%; None is "not known".
         """
         return format_value(value, unit, self.language)
 
 
 @cache
 def translator_for(language: Language) -> Translator:
-    """Return a language, its catalogue read once."""
+    """Return the translator of a language; its catalogue is read once."""
     from babel import Locale
 
     return Translator(language, Locale.parse(_LOCALES[language]), _catalogue(language))
 
 
 def negotiate_language(accepted: str) -> Language:
-    """Return the language that a browser likes best of ours, English where it names none.
+    """Return the supported language that a browser prefers; English if it lists none.
 
     Example:
-        >>> str(negotiated("fr, zh-CN;q=0.8, en;q=0.5"))
+        >>> str(negotiate_language("fr, zh-CN;q=0.8, en;q=0.5"))
         'zh'
     """
-    liked = sorted((_preferences(each) for each in accepted.split(",")), key=lambda each: -each[1])
-    for name, weight in liked:
+    preferences = sorted(map(_preference, accepted.split(",")), key=lambda preference: -preference[1])
+    for name, weight in preferences:
         if weight > 0 and name in set(Language):
             return Language(name)
     return Language.ENGLISH
 
 
-def _preferences(said: str) -> tuple[str, float]:
-    tag, _, parameter = said.partition(";")
+def _preference(header: str) -> tuple[str, float]:
+    tag, _, parameter = header.partition(";")
     name = tag.strip().lower().split("-")[0]
     try:
         weight = float(parameter.strip().removeprefix("q=")) if parameter else 1.0
@@ -150,7 +150,7 @@ def _catalogue(language: Language) -> NullTranslations:
     return GNUTranslations(compiled)
 
 
-# what babel writes takes longer than the page around it
+# formatting with babel takes longer than the rest of a page
 @lru_cache(maxsize=50_000)
 def _number(value: float, language: Language) -> str:
     from babel.numbers import format_decimal
@@ -164,8 +164,8 @@ def _number(value: float, language: Language) -> str:
 def _percent(value: float, digits: int, language: Language) -> str:
     from babel.numbers import format_percent
 
-    shown = format_percent(value, format=f"#,##0.{'#' * digits}%", locale=translator_for(language).locale)
-    return shown.replace("-", "−")
+    text = format_percent(value, format=f"#,##0.{'#' * digits}%", locale=translator_for(language).locale)
+    return text.replace("-", "−")
 
 
 @lru_cache(maxsize=10_000)

@@ -17,12 +17,13 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from api.consents.service import ConsentTerms, grant_consent, utc_now
+from api.app import open_services
+from api.consents.service import ConsentTerms, grant_consent
 from api.kit.database import transaction
-from api.kit.fields import Clock, Purpose
+from api.kit.fields import Clock, Purpose, utc_now
 from api.kit.middleware import RequestMetrics
 from api.operations.demo import demo_bank
-from api.services import Services, open_services
+from api.services import Services
 from api.settings import Settings
 from tests.api.postgres import FRESH, database_name, replace_database
 

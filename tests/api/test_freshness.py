@@ -127,7 +127,7 @@ def test_a_retry_after_the_clock_moved_gets_the_stored_answer(desk: Desk) -> Non
 def test_the_service_is_not_ready_where_every_score_would_be_stale(desk: Desk) -> None:
     with on(LAST_FRESH):
         ready = desk.client.get("/health/ready")
-        assert (ready.status_code, ready.json()["data_age_days"], ready.json()["troubles"]) == (200, 7, [])
+        assert (ready.status_code, ready.json()["data_age_days"], ready.json()["degraded"]) == (200, 7, [])
     with on(FIRST_STALE):
         answer = desk.client.get("/health/ready")
         assert desk.client.get("/health/live").status_code == 200
@@ -166,7 +166,7 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 def test_the_commands_print_no_number_either(run: Run, tmp_path: Path) -> None:
     def outcome() -> dict[str, Any]:
-        return dict(json.loads(run("score", SELLERS[0], "--json").stdout)["assessment"])
+        return dict(json.loads(run("score", SELLERS[0], "--output", "json").stdout)["assessment"])
 
     def rows() -> list[dict[str, str]]:
         run("score-portfolio", "--out", str(tmp_path / "all.csv"))
@@ -179,7 +179,7 @@ def test_the_commands_print_no_number_either(run: Run, tmp_path: Path) -> None:
         assert (outcome()["outcome"], outcome()["score"]) == ("stale_data", None)
         printed = " ".join(run("score", SELLERS[0]).stdout.split())
         exported = rows()
-        summary = json.loads(run("score-portfolio", "--out", str(tmp_path / "all.csv"), "--json").stdout)
+        summary = json.loads(run("score-portfolio", "--out", str(tmp_path / "all.csv"), "--output", "json").stdout)
     assert "The data are too old for a score. (stale_data)" in printed
     assert "requested on 2026-02-08" in printed
     assert "band" not in printed
@@ -254,7 +254,7 @@ def test_an_optional_table_that_lags_leaves_the_score_and_is_a_reason_of_its_own
     assert [(each["side"], each["value"], each["data_through"]) for each in named] == [("missing", None, told)]
     assert named[0]["statement"] == bank
     ready = shops.desk.client.get("/health/ready")
-    assert (ready.status_code, ready.json()["troubles"]) == (200, [] if through is None else [TROUBLE])
+    assert (ready.status_code, ready.json()["degraded"]) == (200, [] if through is None else [TROUBLE])
     assert shops.desk.client.post(f"/v1/scores/{made['id']}/replay").json()["matches"] is True
     report = Read(shops.desk.client.get(f"/v1/scores/{made['id']}/report").text).text
     gap = "was not delivered" if through is None else "ends on 2026-01-03 and is too old to use"

@@ -66,7 +66,7 @@ class Service:
         if kind is None:
             return {}
         # a fresh token each time: a long run outlives one
-        tokens = self.app.state.services.access.tokens
+        tokens = self.app.state.services.auth.tokens
         token = tokens.issue(self.clients[kind], kind, scopes_of(kind), datetime.now(UTC))
         return {"Authorization": f"Bearer {token}"}
 

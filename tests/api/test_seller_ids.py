@@ -42,7 +42,7 @@ def test_what_cannot_be_seen_is_refused_wherever_an_id_is_given(shared_client: T
         assert answer.status_code == 422, answer.text
         (told,) = answer.json()["errors"]
         assert (told["where"], told["rule"]) == (where, "printable")
-        assert "control, invisible or private character" in told["message"]
+        assert "control, invisible or private characters" in told["message"]
 
 
 @pytest.mark.parametrize("seller_id", ["卖家 7", "Ñandú/ß", "👍🏽", "S 1", "\u0378"])

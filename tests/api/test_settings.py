@@ -104,5 +104,7 @@ def test_a_checkpoints_address_may_hold_its_secret_elsewhere(monkeypatch: pytest
     monkeypatch.setenv("SELLERSCORE_CHECKPOINT_URL", address)
     assert load_settings().checkpoint_url == address
     monkeypatch.setenv("SELLERSCORE_CHECKPOINT_URL", "https://notary:hunter2@notary.example")
-    with pytest.raises(SettingsError, match=r"user or password before the host; give the receiver's secret in path"):
+    with pytest.raises(
+        SettingsError, match=r"user or password before the host. Put the secret of the receiver into the path"
+    ):
         load_settings()

@@ -79,11 +79,11 @@ def allows_and_withdraws(looking: Looking, bank: Bank, seller_id: str, seen: tup
     looking.keep(f"asked-{name}")
     page.get_by_label("Allow for").select_option("30")
     page.get_by_role("button", name="Allow", exact=True).click()
-    expect(page.get_by_role("status")).to_contain_text("the bank may score you")
+    expect(page.get_by_role("status")).to_contain_text("The bank can score you")
     given = bank.score(seller_id)
     assert (given.status_code, str(given.json()["assessment"]["score"])) == (201, score)
     looking.open("/seller/consents")
-    expect(page.get_by_role("table")).to_contain_text("Scored you for an application for credit")
+    expect(page.get_by_role("table")).to_contain_text("Scored you for a credit application")
     looking.keep(f"looked-{name}")
     page.get_by_role("button", name="Withdraw").click()
     expect(page.get_by_role("status")).to_contain_text("you withdrew your consent")
@@ -96,7 +96,7 @@ def disputes(looking: Looking, name: str) -> None:
     page.get_by_label("Which figure?").select_option(index=3)
     page.get_by_label("What is wrong").fill(STATEMENT)
     page.get_by_role("button", name="Send").click()
-    expect(page.get_by_role("status")).to_contain_text("we received it")
+    expect(page.get_by_role("status")).to_contain_text("We received your request")
     expect(page.get_by_role("main")).to_contain_text(STATEMENT)
     looking.keep(f"disputed-{name}")
 
@@ -118,7 +118,7 @@ def leaves(looking: Looking, link: str) -> None:
     looking.open("/seller")
     expect(page.get_by_role("heading", level=1)).to_have_text("You are not logged in")
     page.goto(link)
-    expect(page.get_by_role("heading", level=1)).to_have_text("This link works no more")
+    expect(page.get_by_role("heading", level=1)).to_have_text("This link has expired or was already used")
 
 
 def test_with_script_a_form_changes_its_part_of_the_page_alone(site: Site, look: Look) -> None:
@@ -130,7 +130,7 @@ def test_with_script_a_form_changes_its_part_of_the_page_alone(site: Site, look:
     looking.open("/seller/consents")
     looking.page.evaluate("window.still = true")
     looking.page.get_by_role("button", name="Allow", exact=True).click()
-    expect(looking.page.get_by_role("status")).to_contain_text("the bank may score you")
+    expect(looking.page.get_by_role("status")).to_contain_text("The bank can score you")
     expect(looking.page.get_by_role("button", name="Withdraw")).to_be_visible()
     assert looking.page.evaluate("window.still") is True
 

@@ -134,14 +134,14 @@ def test_an_unscored_seller_has_the_same_outcome_alone_and_in_the_portfolio(
     world: World, portfolio: pd.DataFrame
 ) -> None:
     seller = portfolio["score"].isna().idxmax()
-    alone = json.loads(done(world.home, "score", seller, "--json"))["assessment"]
+    alone = json.loads(done(world.home, "score", seller, "--output", "json"))["assessment"]
     assert alone["outcome"] == portfolio.loc[seller, "outcome"]
     assert (alone["score"], alone["explanation"]) == (None, None)
 
 
 def test_a_seller_has_the_same_score_alone_and_in_the_portfolio(world: World, portfolio: pd.DataFrame) -> None:
     seller = portfolio["score"].idxmax()
-    printed = run_process(world.home, "score", seller, "--json")
+    printed = run_process(world.home, "score", seller, "--output", "json")
     assert printed.returncode == 0, printed.stderr
     alone = json.loads(printed.stdout)["assessment"]
     row: dict[str, Any] = portfolio.loc[seller].to_dict()

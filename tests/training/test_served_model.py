@@ -1,4 +1,4 @@
-"""The champion under `mlflow models serve`: HTTP responses equal `sellerscore score`."""
+"""The champion under a real `mlflow models serve`: what it answers over HTTP is what `sellerscore score` says."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("served"))
 
 
-def test_http_responses_equal_the_command(world: World, tmp_path: Path) -> None:
-    score = json.loads(done(world.home, "score", "--json"))
-    seller, expected = score["seller_id"], score["assessment"]
+def test_a_row_over_http_is_assessed_as_by_the_command(world: World, tmp_path: Path) -> None:
+    found = json.loads(done(world.home, "score", "--output", "json"))
+    seller, said = found["seller_id"], found["assessment"]
     stored = VectorStore(world.home / "vectors.db").latest(seller)
     assert stored is not None
     covers = {name: day.isoformat() for name, day in stored.snapshot.covers_through.items()}
@@ -43,9 +43,9 @@ def test_http_responses_equal_the_command(world: World, tmp_path: Path) -> None:
         **values,
     }
     with _served(world.home, tmp_path / "log") as address:
-        response = _post(f"{address}/invocations", {"dataframe_records": [row, row | {"seller_id": "another"}]})
-        assert [each["seller_id"] for each in response["predictions"]] == [seller, "another"]
-        assert [json.loads(each["assessment"]) for each in response["predictions"]] == [expected, expected]
+        answer = _post(f"{address}/invocations", {"dataframe_records": [row, row | {"seller_id": "another"}]})
+        assert [each["seller_id"] for each in answer["predictions"]] == [seller, "another"]
+        assert [json.loads(each["assessment"]) for each in answer["predictions"]] == [said, said]
         with pytest.raises(urllib.error.HTTPError, match="400"):
             _post(f"{address}/invocations", {"dataframe_records": [{"seller_id": seller}]})
 
@@ -55,15 +55,15 @@ def _served(home: Path, log: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    arguments = ["models", "serve", "--model-uri", f"models:/{MODEL_NAME}@champion", "--env-manager", "local"]
+    words = ["models", "serve", "--model-uri", f"models:/{MODEL_NAME}@champion", "--env-manager", "local"]
     uri = Registry.on_sqlite(home).uri
     folder = Path(sys.executable).parent
-    with log.open("w") as expected:
+    with log.open("w") as said:
         server = subprocess.Popen(
-            [folder / "mlflow", *arguments, "--host", "127.0.0.1", "--port", str(port)],
+            [folder / "mlflow", *words, "--host", "127.0.0.1", "--port", str(port)],
             env={**os.environ, "MLFLOW_TRACKING_URI": uri, "PATH": f"{folder}:{os.environ['PATH']}"},
-            stdout=expected,
-            stderr=expected,
+            stdout=said,
+            stderr=said,
             start_new_session=True,
         )
         try:
@@ -88,5 +88,5 @@ def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
 def _post(address: str, content: object) -> dict[str, list[dict[str, str]]]:
     request = urllib.request.Request(address, json.dumps(content).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as response:
-        content: dict[str, list[dict[str, str]]] = json.load(response)
-        return content
+        answer: dict[str, list[dict[str, str]]] = json.load(response)
+        return answer

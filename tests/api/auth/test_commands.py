@@ -21,7 +21,7 @@ from api.kit.database import open_database, transaction
 from api.operations.demo import demo_bank, demo_products
 from api.products import repository as products
 from api.products.service import replace_products
-from api.server import _how_to_call
+from api.server import _example_call
 from api.settings import Settings
 from scoring.bands import Band, Bands
 from tests.api.conftest import Opener
@@ -47,14 +47,14 @@ def run(settings: Settings, monkeypatch: pytest.MonkeyPatch):
 
 
 def said(run, *arguments: str):
-    return json.loads(run(*arguments, "--json").stdout)
+    return json.loads(run(*arguments, "--output", "json").stdout)
 
 
 def test_what_create_prints_is_good_at_once_and_shown_once(run, settings: Settings, open_client: Opener) -> None:
     printed = run("bank", "create", "Bank of the North").stdout
     client_id, secret = (re.search(rf"{name}\s+(\S+)", printed).group(1) for name in ("client_id", "client_secret"))
-    assert "shown once" in printed
-    assert secret not in run("bank", "list").stdout + run("bank", "list", "--json").stdout
+    assert "cannot be shown again" in printed
+    assert secret not in run("bank", "list").stdout + run("bank", "list", "--output", "json").stdout
     with open_client(settings) as client:
         assert client.post("/oauth/token", data=FORM, auth=(client_id, secret)).status_code == 200
         with transaction(client.app.state.services.engine) as connection:
@@ -82,7 +82,7 @@ def test_a_life_of_a_client(run, settings: Settings, open_client: Opener, kind: 
             return [client.post("/oauth/token", data=FORM, auth=each).status_code for each in asked]
 
         assert statuses() == [200, 200]
-        assert "is refused from now on" in run(kind, "revoke", made["id"]).stdout
+        assert "rejected from now on" in run(kind, "revoke", made["id"]).stdout
         assert statuses() == [401, 401]
     assert said(run, kind, "revoke", made["id"])["revoked_at"] is not None
     assert "revoked" in run(kind, "list").stdout
@@ -95,7 +95,7 @@ def test_an_overlap_of_none_ends_the_old_secret_at_once(run) -> None:
     run("bank", "rotate", made["id"], "--overlap-hours", "0")
     assert "secrets 1," in run("bank", "list").stdout
     assert run("bank", "rotate", made["id"], "--overlap-hours", "-1").exit_code == 2
-    assert "good until" in run("bank", "rotate", made["id"], "--overlap-hours", "0.5").stdout
+    assert "valid until" in run("bank", "rotate", made["id"], "--overlap-hours", "0.5").stdout
 
 
 def test_a_key_is_registered_in_place_of_a_secret(run, tmp_path: Path) -> None:
@@ -103,14 +103,14 @@ def test_a_key_is_registered_in_place_of_a_secret(run, tmp_path: Path) -> None:
     file.write_text(json.dumps(OKPKey.generate_key("Ed25519").as_dict(private=False)))
     made = said(run, "bank", "create", "Bank", "--public-key", str(file))
     assert made["client_secret"] is None
-    assert "there is no secret" in run("bank", "rotate", made["id"], "--public-key", str(file)).stdout
+    assert "has no secret" in run("bank", "rotate", made["id"], "--public-key", str(file)).stdout
     (listed,) = said(run, "bank", "list")
     assert (len(listed["keys"]), listed["secrets"], listed["keys"][0]["expires_at"]) == (1, [], None)
 
 
 @pytest.mark.parametrize(
     ("content", "sentence"),
-    [(None, "cannot be read"), ("no json", "no JSON"), ("{}", "kty"), ('{"kty":"OKP","d":"x"}', "private key")],
+    [(None, "cannot be read"), ("no json", "is not JSON"), ("{}", "kty"), ('{"kty":"OKP","d":"x"}', "private key")],
 )
 def test_a_key_file_that_is_none_is_one_sentence_and_makes_nobody(
     run, tmp_path: Path, content: str | None, sentence: str
@@ -126,7 +126,7 @@ def test_clients_of_one_kind_are_none_of_another(run) -> None:
     made = said(run, "platform", "create", "The platform")
     assert "None yet" in run("bank", "list").stdout
     for command in ("rotate", "revoke"):
-        with pytest.raises(AccessError, match="There is no bank"):
+        with pytest.raises(AccessError, match="Unknown bank"):
             run("bank", command, made["id"])
     with pytest.raises(AccessError, match="sellerscore bank list"):
         run("bank", "revoke", "nobody")
@@ -152,11 +152,11 @@ def test_a_demo_bank_is_made_once_and_its_file_is_its_owners(settings: Settings)
     assert demo_bank(path, engine, NOW) == path
     assert (path.read_text(), len(clients.list_clients(engine, ClientKind.BANK))) == (written, 1)
     path.chmod(0o640)
-    with pytest.raises(AccessError, match="open to others"):
+    with pytest.raises(AccessError, match="accessible to other users"):
         demo_bank(path, engine, NOW)
     path.chmod(0o600)
     path.write_text("something else")
-    with pytest.raises(AccessError, match="no credentials"):
+    with pytest.raises(AccessError, match="does not contain credentials"):
         demo_bank(path, engine, NOW)
     engine.dispose()
 
@@ -219,7 +219,7 @@ def test_serving_shows_a_curl_as_the_demo_bank_or_says_how_to_make_a_bank(
     settings: Settings, open_client: Opener, wanted: bool
 ) -> None:
     with open_client(settings.model_copy(update={"demo_bank": wanted})) as client:
-        shown = _how_to_call(client.app.state.services, "http://127.0.0.1:8000")
+        shown = _example_call(client.app.state.services, "http://127.0.0.1:8000")
     assert ("--netrc-file" in shown) is wanted
     assert ("sellerscore bank create" in shown) is not wanted
     assert settings.demo_bank_path.read_text().split()[4] not in shown

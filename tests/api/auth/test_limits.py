@@ -47,17 +47,17 @@ def limiter(clock: Clock) -> Limiter:
 
 
 def test_a_bucket_empties_and_fills_evenly(limiter: Limiter, clock: Clock) -> None:
-    assert [limiter.spend("a").allowed for _ in range(5)] == [True] * 4 + [False]
+    assert [limiter.consume("a").allowed for _ in range(5)] == [True] * 4 + [False]
     clock.now += 14.9
-    assert not limiter.spend("a").allowed
+    assert not limiter.consume("a").allowed
     clock.now += 0.1
-    assert [limiter.spend("a").allowed for _ in range(2)] == [True, False]
+    assert [limiter.consume("a").allowed for _ in range(2)] == [True, False]
     clock.now += 3600
-    assert [limiter.spend("a").allowed for _ in range(5)] == [True] * 4 + [False]
+    assert [limiter.consume("a").allowed for _ in range(5)] == [True] * 4 + [False]
 
 
 def test_headers_are_those_of_the_draft(limiter: Limiter, clock: Clock) -> None:
-    said = [limiter.spend("a").headers for _ in range(5)]
+    said = [limiter.consume("a").headers for _ in range(5)]
     assert {each["RateLimit-Policy"] for each in said} == {'"client";q=4;w=60'}
     assert [each["RateLimit"] for each in said] == [
         '"client";r=3;t=15',
@@ -68,23 +68,23 @@ def test_headers_are_those_of_the_draft(limiter: Limiter, clock: Clock) -> None:
     ]
     assert [each.get("Retry-After") for each in said] == [None] * 4 + ["15"]
     clock.now += 14.5
-    assert limiter.spend("a").headers["Retry-After"] == "1"
+    assert limiter.consume("a").headers["Retry-After"] == "1"
 
 
 def test_each_has_a_bucket_of_its_own_and_looking_costs_nothing(limiter: Limiter) -> None:
     for _ in range(4):
-        limiter.spend("a")
-    assert not limiter.look("a").allowed
-    assert all(limiter.look("b").allowed for _ in range(20))
-    assert limiter.spend("b").left == 3
+        limiter.consume("a")
+    assert not limiter.peek("a").allowed
+    assert all(limiter.peek("b").allowed for _ in range(20))
+    assert limiter.consume("b").left == 3
 
 
 def test_those_unheard_of_for_longest_are_forgotten(limiter: Limiter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(api.auth.rate_limits, "_MOST_BUCKETS", 2)
+    monkeypatch.setattr(api.auth.rate_limits, "_MAX_BUCKETS", 2)
     for who in ("a", "b", "a", "c"):
-        limiter.spend(who)
-    assert [limiter.look(who).left for who in ("a", "c")] == [2, 3]
-    assert limiter.look("b").left == 4
+        limiter.consume(who)
+    assert [limiter.peek(who).left for who in ("a", "c")] == [2, 3]
+    assert limiter.peek("b").left == 4
 
 
 @given(waits=st.lists(st.floats(0, 100), max_size=60), quota=st.integers(1, 20), window=st.integers(1, 120))
@@ -94,14 +94,14 @@ def test_never_more_than_the_policy_allows(waits: list[float], quota: int, windo
     allowed = 0
     for wait in waits:
         clock.now += wait
-        allowed += limiter.spend("a").allowed
+        allowed += limiter.consume("a").allowed
     assert allowed <= quota + (clock.now - 1000) * quota / window + 1e-6
 
 
 def test_many_threads_spend_no_more_than_there_is(clock: Clock) -> None:
     limiter = Limiter(Policy("p", 100, 60), clock)
     with ThreadPoolExecutor(16) as pool:
-        assert sum(pool.map(lambda _: limiter.spend("a").allowed, range(400))) == 100
+        assert sum(pool.map(lambda _: limiter.consume("a").allowed, range(400))) == 100
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,9 @@ def limited(start: Callable[..., Running]) -> Running:
 def strict(limited: Running, clock: Clock) -> Running:
     """The service with full buckets and a clock that stands."""
     services = limited.services
-    limited.client.app.state.services = replace(services, access=open_auth(services.settings, clock))
+    limited.client.app.state.services = replace(
+        services, auth=open_auth(services.settings, services.engine, services.batcher, clock)
+    )
     return limited
 
 

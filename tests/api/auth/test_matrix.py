@@ -15,7 +15,7 @@ import pytest
 
 from api.auth.scopes import ClientKind, Scope, scopes_of
 from api.auth.signing_keys import KeyRing
-from api.auth.tokens import TYPE, Tokens
+from api.auth.tokens import TYPE, AccessTokens
 from api.ledger.receipts import verify_receipt
 from tests.api.auth.conftest import Known, Running
 from tests.api.conftest import SELLERS
@@ -102,15 +102,15 @@ def issued(
     ring: KeyRing | None = None,
     scopes: frozenset[Scope] = frozenset(Scope),
 ) -> str:
-    tokens = running.services.access.tokens
-    by = Tokens(ring or tokens.ring, tokens.issuer)
+    tokens = running.services.auth.tokens
+    by = AccessTokens(ring or tokens.ring, tokens.issuer)
     return by.issue(known.id, known.kind, scopes, datetime.now(UTC) - ago)
 
 
 def resigned(running: Running, token: str, kind: str = TYPE, **claims: object) -> str:
     payload = token.split(".")[1]
     said = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    return running.services.access.tokens.ring.sign(json.dumps({**said, **claims}).encode(), kind)
+    return running.services.auth.tokens.ring.sign(json.dumps({**said, **claims}).encode(), kind)
 
 
 @broken

@@ -33,19 +33,19 @@ def test_a_key_is_published_before_it_signs(tmp_path: Path) -> None:
     assert [each["kid"] for each in between.jwks["keys"]] == [before.keys[0].thumbprint(), new]
     after = KeyRing.read(tmp_path, NOW + timedelta(minutes=10))
     assert (after.keys[-1].thumbprint(), after.upcoming) == (new, ())
-    assert between.verified(before.sign(b"old", KIND), KIND) == b"old"
+    assert between.verify(before.sign(b"old", KIND), KIND) == b"old"
     # who has not looked again since knows the key all the same
-    assert between.verified(after.sign(b"new", KIND), KIND) == b"new"
+    assert between.verify(after.sign(b"new", KIND), KIND) == b"new"
 
 
 def test_a_key_verifies_for_the_overlap_after_its_successor_began(tmp_path: Path) -> None:
     old = KeyRing.open(tmp_path, NOW).sign(b"old", KIND)
     KeyRing.rotate(tmp_path, NOW, timedelta(minutes=10))
     begins = NOW + timedelta(minutes=10)
-    assert KeyRing.read(tmp_path, begins + TOKEN_LIFETIME, TOKEN_LIFETIME).verified(old, KIND) == b"old"
+    assert KeyRing.read(tmp_path, begins + TOKEN_LIFETIME, TOKEN_LIFETIME).verify(old, KIND) == b"old"
     with pytest.raises(SignatureError):
-        KeyRing.read(tmp_path, begins + TOKEN_LIFETIME + timedelta(seconds=1), TOKEN_LIFETIME).verified(old, KIND)
-    assert KeyRing.read(tmp_path, begins + timedelta(days=3650)).verified(old, KIND) == b"old"
+        KeyRing.read(tmp_path, begins + TOKEN_LIFETIME + timedelta(seconds=1), TOKEN_LIFETIME).verify(old, KIND)
+    assert KeyRing.read(tmp_path, begins + timedelta(days=3650)).verify(old, KIND) == b"old"
 
 
 def test_a_clock_that_was_set_back_still_has_a_key_that_signs(tmp_path: Path) -> None:
@@ -63,19 +63,19 @@ def test_reading_makes_no_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("use", Use)
 def test_rotation_is_listed_with_what_each_key_does(run, tmp_path: Path, use: Use) -> None:
-    assert json.loads(run("list", "--json").stdout) == []
+    assert json.loads(run("list", "--output", "json").stdout) == []
     settings = Settings(home=tmp_path)
     first = open_ring(settings, use).keys[-1].thumbprint()
     assert run("list").stdout.split() == [str(use), first, "signs", str(use)]
-    made = json.loads(run("rotate", str(use), "--json").stdout)
+    made = json.loads(run("rotate", str(use), "--output", "json").stdout)
     begins = datetime.fromisoformat(made["begins"])
     assert timedelta(minutes=9) < begins - datetime.now(UTC) <= timedelta(minutes=10)
-    assert [(each["kid"], each["standing"]) for each in json.loads(run("list", "--json").stdout)] == [
+    assert [(each["kid"], each["standing"]) for each in json.loads(run("list", "--output", "json").stdout)] == [
         (first, f"signs {use}"),
         (made["kid"], f"signs from {begins:%Y-%m-%d %H:%M} UTC"),
     ]
-    at_once = json.loads(run("rotate", str(use), "--delay-minutes", "0", "--json").stdout)
-    listed = json.loads(run("list", "--json").stdout)
+    at_once = json.loads(run("rotate", str(use), "--delay-minutes", "0", "--output", "json").stdout)
+    listed = json.loads(run("list", "--output", "json").stdout)
     standing = {each["kid"]: each["standing"] for each in listed}
     assert (standing[first], standing[at_once["kid"]]) == ("verifies", f"signs {use}")
     assert all("d" not in each for each in listed)
@@ -85,16 +85,16 @@ def test_the_advice_is_that_of_the_keys(run, tmp_path: Path) -> None:
     for use in Use:
         open_ring(Settings(home=tmp_path), use)
     receipts, tokens = (run("rotate", str(use)).stdout for use in (Use.RECEIPTS, Use.TOKENS))
-    assert "Keep the older keys" in receipts
+    assert "Keep the former keys" in receipts
     assert "Keep" not in tokens
-    assert f"good for {'ten' if timedelta(minutes=10) == TOKEN_LIFETIME else TOKEN_LIFETIME} minutes" in tokens
+    assert f"valid for {'ten' if timedelta(minutes=10) == TOKEN_LIFETIME else TOKEN_LIFETIME} minutes" in tokens
 
 
 def test_a_key_of_tokens_is_no_longer_used_once_no_token_of_it_lives(tmp_path: Path, run) -> None:
     settings = Settings(home=tmp_path)
     first = open_ring(settings, Use.TOKENS).keys[-1].thumbprint()
     KeyRing.rotate(settings.token_keys_path, datetime.now(UTC) - TOKEN_LIFETIME - timedelta(seconds=5))
-    standing = {each["kid"]: each["standing"] for each in json.loads(run("list", "--json").stdout)}
+    standing = {each["kid"]: each["standing"] for each in json.loads(run("list", "--output", "json").stdout)}
     assert standing[first] == "no longer used"
 
 
@@ -106,5 +106,5 @@ def test_what_is_no_ring_or_no_delay_is_refused(run) -> None:
 def test_a_key_that_others_may_read_is_one_sentence(run, tmp_path: Path) -> None:
     open_ring(Settings(home=tmp_path), Use.RECEIPTS)
     (tmp_path / "keys" / "receipts" / "0.jwk").chmod(0o644)
-    with pytest.raises(KeyRingError, match="open to others"):
+    with pytest.raises(KeyRingError, match="accessible to other users"):
         run("list")

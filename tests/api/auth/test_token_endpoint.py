@@ -188,7 +188,7 @@ def test_who_is_revoked_is_so_for_good_and_its_moment_stays(running: Running) ->
     bank, engine, now = running.new(), running.services.engine, datetime.now(UTC)
     first = clients.revoke_client(engine, ClientKind.BANK, bank.id, now)
     assert clients.revoke_client(engine, ClientKind.BANK, bank.id, now + timedelta(days=1)) == first
-    with pytest.raises(AccessError, match="for good"):
+    with pytest.raises(AccessError, match="cannot be undone"):
         clients.rotate_credential(engine, ClientKind.BANK, bank.id, key=None, overlap=timedelta(0), now=now)
 
 
@@ -278,7 +278,7 @@ def test_no_secret_and_no_token_is_in_any_line_of_the_log(running: Running, capl
     running.client.get("/v1/scores/x", headers={"Authorization": f"Bearer {token}"})
     made = clients.create_client(running.services.engine, ClientKind.BANK, "One more", now=datetime.now(UTC))
     written = caplog.text + repr(made)
-    assert f"failed proof of the client {bank.id}" in written
+    assert f"failed authentication of the client {bank.id}" in written
     assert "POST /oauth/token 200" in written
     hidden = [bank.secret, bank.secret[-43:-1], quote_plus(bank.secret), token, token.split(".")[2], str(made.secret)]
     hidden.append(base64.b64encode(f"{bank.id}:{bank.secret}".encode()).decode())

@@ -1,4 +1,4 @@
-"""Tokens: what they say, for how long, and what is remembered of them."""
+"""AccessTokens: what they say, for how long, and what is remembered of them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import api.auth.tokens
 from api.auth.callers import AuthenticatedRoute
 from api.auth.scopes import ClientKind, Scope, format_scopes, scopes_of
 from api.auth.signing_keys import KeyRing
-from api.auth.tokens import Claims, Tokens
+from api.auth.tokens import AccessTokens, Claims
 from api.errors import InvalidToken
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
@@ -23,15 +23,15 @@ HERE = "https://score.example"
 
 
 @pytest.fixture
-def tokens(tmp_path: Path) -> Tokens:
-    return Tokens(KeyRing.open(tmp_path / "keys"), HERE)
+def tokens(tmp_path: Path) -> AccessTokens:
+    return AccessTokens(KeyRing.open(tmp_path / "keys"), HERE)
 
 
-def issue(tokens: Tokens, now: datetime = NOW) -> str:
+def issue(tokens: AccessTokens, now: datetime = NOW) -> str:
     return tokens.issue("bank-1", ClientKind.BANK, frozenset({Scope.SCORES_READ}), now)
 
 
-def test_another_library_reads_a_token_with_the_published_key(tokens: Tokens) -> None:
+def test_another_library_reads_a_token_with_the_published_key(tokens: AccessTokens) -> None:
     public = tokens.ring.jwks["keys"][0]
     read = jwt.decode(issue(tokens), OKPKey.import_key(public), algorithms=["Ed25519"])
     assert read.header == {"alg": "Ed25519", "kid": public["kid"], "typ": "at+jwt"}
@@ -48,7 +48,7 @@ def test_another_library_reads_a_token_with_the_published_key(tokens: Tokens) ->
     }
 
 
-def test_a_token_is_good_for_ten_minutes_also_once_it_is_remembered(tokens: Tokens) -> None:
+def test_a_token_is_good_for_ten_minutes_also_once_it_is_remembered(tokens: AccessTokens) -> None:
     token = issue(tokens)
     said = Claims("bank-1", ClientKind.BANK, frozenset({Scope.SCORES_READ}), NOW.timestamp() + 600)
     for seconds in (0, 1, 599):
@@ -58,35 +58,36 @@ def test_a_token_is_good_for_ten_minutes_also_once_it_is_remembered(tokens: Toke
             tokens.read(token, NOW + timedelta(seconds=seconds))
 
 
-def test_no_two_tokens_are_alike(tokens: Tokens) -> None:
+def test_no_two_tokens_are_alike(tokens: AccessTokens) -> None:
     assert len({issue(tokens) for _ in range(50)}) == 50
 
 
-def test_a_token_of_the_key_before_a_rotation_is_still_good(tokens: Tokens, tmp_path: Path) -> None:
+def test_a_token_of_the_key_before_a_rotation_is_still_good(tokens: AccessTokens, tmp_path: Path) -> None:
     old = issue(tokens)
-    rotated = Tokens(KeyRing.rotate(tmp_path / "keys", NOW), HERE)
+    rotated = AccessTokens(KeyRing.rotate(tmp_path / "keys", NOW), HERE)
     assert rotated.read(old, NOW).client_id == "bank-1"
     with pytest.raises(InvalidToken):
         tokens.read(issue(rotated), NOW)
 
 
 def test_what_is_remembered_is_bounded_and_skips_the_signature_alone(
-    tokens: Tokens, monkeypatch: pytest.MonkeyPatch
+    tokens: AccessTokens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(api.auth.tokens, "_REMEMBERED", 3)
+    monkeypatch.setattr(api.auth.tokens, "_CACHE_SIZE", 3)
+    tokens = AccessTokens(tokens.ring, tokens.issuer)
     given = [issue(tokens) for _ in range(5)]
     for token in given:
         tokens.read(token, NOW)
     checked: list[str] = []
-    really = tokens._verified
-    monkeypatch.setattr(tokens, "_verified", lambda token: (checked.append(token), really(token))[1])
+    really = tokens._verify
+    monkeypatch.setattr(tokens, "_verify", lambda token: (checked.append(token), really(token))[1])
     for token in reversed(given):
         tokens.read(token, NOW)
     assert checked == given[1::-1]
 
 
 @pytest.mark.parametrize("claims", [{}, {"scope": 7}, {"scope": "everything"}, {"client_kind": "king"}, {"exp": None}])
-def test_a_token_of_ours_that_says_too_little_is_none(tokens: Tokens, claims: dict[str, object]) -> None:
+def test_a_token_of_ours_that_says_too_little_is_none(tokens: AccessTokens, claims: dict[str, object]) -> None:
     whole = {"iss": HERE, "aud": HERE, "sub": "b", "client_kind": "bank", "scope": "", "exp": 9e9}
     said = {**whole, **claims} if claims else {}
     with pytest.raises(InvalidToken):
@@ -96,7 +97,7 @@ def test_a_token_of_ours_that_says_too_little_is_none(tokens: Tokens, claims: di
 
 
 @pytest.mark.parametrize("token", ["", "x", "é.é.é", "a" * 5_000, "\ud800"])
-def test_what_is_no_token_is_refused(tokens: Tokens, token: str) -> None:
+def test_what_is_no_token_is_refused(tokens: AccessTokens, token: str) -> None:
     with pytest.raises(InvalidToken):
         tokens.read(token, NOW)
 
@@ -113,5 +114,5 @@ def test_scopes_are_those_that_some_kind_may_hold() -> None:
 
 def test_an_endpoint_that_does_not_say_who_may_call_cannot_be_made() -> None:
     router = APIRouter(route_class=AuthenticatedRoute)
-    with pytest.raises(TypeError, match="who may call"):
+    with pytest.raises(TypeError, match="require_scope"):
         router.get("/open")(lambda: None)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
-from api.cli.preview import NOTICE, ScorePreview, advice, render_preview, trend
+from api.cli.preview import NOTICE, ScorePreview, render_advice, render_preview, trend
 from api.scores.inputs import to_vector
 from api.web.waterfall import waterfall_steps
 from features.store.vectors import StoredVector
@@ -150,7 +150,7 @@ def test_options_are_told_with_every_change() -> None:
         Change("h", "Handling", "hours", "fulfilment", 40.0, 31.5),
     )
     option = Option(changes, 0.5, 641, 16, "A")
-    assert _lines(advice(Advice(AdviceVerdict.FOUND, "B", "A", (option,), days=90))) == [
+    assert _lines(render_advice(Advice(AdviceVerdict.FOUND, "B", "A", (option,), days=90))) == [
         "To reach band A, if all else stays as it is",
         "  1. score 641 (+16), band A",
         "     Return rate: from 6.2% to 4.1%",
@@ -172,7 +172,7 @@ def test_options_are_told_with_every_change() -> None:
     ],
 )
 def test_where_nothing_is_advised_it_says_why(given: Advice, said: str) -> None:
-    assert said in " ".join(_lines(advice(given)))
+    assert said in " ".join(_lines(render_advice(given)))
 
 
 def test_steps_are_told_though_the_band_is_out_of_reach() -> None:
@@ -188,7 +188,7 @@ def test_steps_are_told_though_the_band_is_out_of_reach() -> None:
         farthest=607,
         days=90,
     )
-    assert _lines(advice(given)) == [
+    assert _lines(render_advice(given)) == [
         "Steps that raise the score; together they lead to 607, not to band B",
         "    +7  Return rate: from 6.2% to 4.1%",
         "What takes longer, and what the score gains at the typical value",

@@ -46,7 +46,7 @@ class Desk:
         return Known(made.client.id, made.secret or "", kind)
 
     def call(self, known: Known, method: str, path: str, **given: Any) -> Response:
-        token = self.services.access.tokens.issue(known.id, known.kind, _scopes(known.kind), datetime.now(UTC))
+        token = self.services.auth.tokens.issue(known.id, known.kind, _scopes(known.kind), datetime.now(UTC))
         headers = {"Authorization": f"Bearer {token}", "X-Request-Id": "same"}
         return self.client.request(method, path, headers=headers, **given)
 

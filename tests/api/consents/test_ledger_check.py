@@ -1,4 +1,4 @@
-"""An auditor sees that each score rests on a consent in force; whatever does not is named with its row."""
+"""An auditor sees that each score has an active consent; every fault is reported with its row."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from sqlalchemy import text
 
 from api.consents.ledger_entries import consent_entry, revocation_entry
 from api.kit.database import transaction
-from api.ledger.chain import VIEW
-from api.ledger.store import destroy_key
+from api.ledger.chain import EntryKind
+from api.ledger.encryption import destroy_key
+from api.ledger.records import erase_subject
 from scoring.canonical import canonical_json
 from tests.api.consents.conftest import DAY, OTHER, PURPOSE, SELLER, Room
 from tests.api.ledger.conftest import NOW
@@ -19,9 +20,9 @@ from tests.api.ledger.conftest import NOW
 pytestmark = pytest.mark.databases
 
 TICK = timedelta(microseconds=1)
-REVOKED = "the score rests on a consent that was revoked before"
-NONE = "the score rests on no consent that its seller gave this bank before"
-TIME = "the score was made at a time for which its consent does not hold"
+REVOKED = "the consent of the score was revoked before"
+NONE = "the score has no earlier consent of its seller for this bank"
+TIME = "the consent of the score was not active at that time"
 
 
 def score(
@@ -43,8 +44,8 @@ def test_scores_under_a_consent_are_whole(room: Room) -> None:
 
 def view(room: Room, consent_id: str, *, at: datetime = NOW, seller_id: str = SELLER) -> int:
     """Append a look at a picture, likewise."""
-    content = canonical_json({"seller_id": seller_id, "consent_id": consent_id, "answer": "sha256:0"})
-    return room.append(VIEW, content, at=at, seller_id=seller_id).header.position
+    content = canonical_json({"seller_id": seller_id, "consent_id": consent_id, "response_digest": "sha256:0"})
+    return room.append(EntryKind.VIEW, content, at=at, seller_id=seller_id).header.position
 
 
 def test_looks_under_a_consent_for_whatever_purpose_are_whole(room: Room) -> None:
@@ -61,7 +62,10 @@ def test_a_look_that_no_consent_allowed_is_named(room: Room, what: str) -> None:
     if what == "revoked":
         room.revoke(consent, NOW)
     if what == "no look":
-        assert (room.append(VIEW, b'{"seller_id":"x"}').header.position, "the content is no view") in room.faults()
+        assert (
+            room.append(EntryKind.VIEW, b'{"seller_id":"x"}').header.position,
+            "the content is not a valid view",
+        ) in room.faults()
         return
     place = view(
         room,
@@ -69,11 +73,11 @@ def test_a_look_that_no_consent_allowed_is_named(room: Room, what: str) -> None:
         at=NOW + 2 * DAY if what == "ended" else NOW,
         seller_id="卖家-2" if what == "another seller's" else SELLER,
     )
-    says = {"revoked": "on a consent that was revoked before", "ended": "for which its consent does not hold"}
+    says = {"revoked": "was revoked before", "ended": "was not active at that time"}
     ((found, said),) = room.faults()
     assert found == place
     assert said.startswith("the look ")
-    assert said.endswith(says.get(what, "on no consent that its seller gave this bank before"))
+    assert said.endswith(says.get(what, "has no earlier consent of its seller for this bank"))
 
 
 def before_it(room: Room) -> tuple[int, str]:
@@ -104,7 +108,7 @@ def for_another_bank(room: Room) -> tuple[int, str]:
 
 
 def for_another_purpose(room: Room) -> tuple[int, str]:
-    return score(room, room.grant(purpose=OTHER).id), "the score rests on a consent for another purpose"
+    return score(room, room.grant(purpose=OTHER).id), "the consent of the score is for another purpose"
 
 
 def revoked_before(room: Room) -> tuple[int, str]:
@@ -135,11 +139,11 @@ def twice(room: Room) -> tuple[int, str]:
 def a_revocation_of_nothing(room: Room) -> tuple[int, str]:
     consent = room.grant()
     row = room.append("revocation", revocation_entry(consent, "x", None), seller_id="卖家-2")
-    return row.header.position, "the revocation is of no consent that its seller gave this bank before"
+    return row.header.position, "the revocation has no earlier consent of its seller for this bank"
 
 
 def no_consent_at_all(room: Room) -> tuple[int, str]:
-    return room.append("consent", b'{"consent_id":["x"]}').header.position, "the content is no consent"
+    return room.append("consent", b'{"consent_id":["x"]}').header.position, "the content is not a valid consent"
 
 
 @pytest.mark.parametrize(
@@ -190,8 +194,8 @@ def test_a_table_that_holds_less_or_more_is_found(room: Room) -> None:
     with transaction(room.engine, writes=True) as connection:
         connection.execute(text("UPDATE consents SET id = 'forged'"))
     assert room.faults() == [
-        (1, "the table of consents does not hold the consent"),
-        (0, "the table of consents holds one that the ledger does not"),
+        (1, "the consent is missing in the table of consents"),
+        (0, "the table of consents has a consent that is not in the ledger"),
     ]
     assert consent.id != "forged"
 
@@ -202,9 +206,9 @@ def test_an_erasure_takes_the_consents_with_it_and_one_that_left_them_is_found(r
     other = room.grant(seller_id="卖家-2")
     score(room, other.id, seller_id="卖家-2")
     with transaction(room.engine, writes=True) as connection:
-        room.ledger.erase(connection, SELLER, "asked", NOW)
+        erase_subject(connection, SELLER, "asked", NOW)
         assert room.ledger is not None
-    assert room.faults() == [(0, "the table of consents holds one that the ledger does not")]
+    assert room.faults() == [(0, "the table of consents has a consent that is not in the ledger")]
     with transaction(room.engine, writes=True) as connection:
         connection.execute(text("DELETE FROM consents WHERE id = :id"), {"id": consent.id})
     assert room.faults() == []

@@ -14,11 +14,11 @@ import pytest
 
 from api.consents import repository
 from api.consents.ledger_entries import ConsentCheck
-from api.consents.service import ConsentTerms, grant_consent, require_active_consent, revoke_consent, utc_now
+from api.consents.service import ConsentTerms, grant_consent, require_active_consent, revoke_consent
 from api.errors import ConsentRequired, ConsentUnknown, SellerUnknown
 from api.kit.database import transaction
-from api.kit.fields import Purpose
-from api.ledger.chain import format_timestamp
+from api.kit.fields import Purpose, format_timestamp, utc_now
+from api.ledger.records import erase_subject
 from api.ledger.store import EntryDraft, rows_of
 from api.ledger.verification import verify
 from api.operations.retention import erase_seller
@@ -52,7 +52,7 @@ def scoring(services: Services, bank_id: str, ended: list[type[Exception]]) -> N
     until = time.monotonic() + 30
     while time.monotonic() < until:
         try:
-            asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank_id, request)))
+            asyncio.run(issuance.issue_score(services, bank_id, request))
         except (ConsentRequired, SellerUnknown) as refused:
             ended.append(type(refused))
             return
@@ -95,7 +95,7 @@ def test_an_erasure_among_those_who_score_leaves_nothing_behind(client: TestClie
         for _ in range(8):
             pool.submit(scoring, services, bank, ended)
         time.sleep(0.3)
-        erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
+        erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="x", now=NOW)
     assert len(ended) == 8
     with transaction(services.engine) as connection:
         kinds = [row.header.kind for row in rows_of(connection, bank)]
@@ -108,7 +108,7 @@ def appended(room: Room, holds: threading.Event, release: threading.Event) -> No
     """Append what rests on the consent, slowly: the transaction ends when it is let."""
     with transaction(room.engine, writes=True) as connection:
         seller = room.ledger.seller(connection, SELLER)
-        tip = room.ledger.hold(connection, room.bank)
+        tip = room.ledger.lock_chain(connection, room.bank)
         require_active_consent(connection, SELLER, room.bank, PURPOSE, lambda: NOW)
         holds.set()
         release.wait(20)
@@ -172,7 +172,7 @@ def test_a_consent_erased_meanwhile_is_not_revoked(room: Room) -> None:
     consent = room.grant()
     with transaction(room.engine, writes=True) as connection:
         repository.delete_consents(connection, SELLER)
-        room.ledger.erase(connection, SELLER, "asked", NOW)
+        erase_subject(connection, SELLER, "asked", NOW)
     with pytest.raises(ConsentUnknown):
         room.revoke(consent)
     assert [row.header.kind for row in room.rows()] == ["consent", "erasure"]
@@ -188,7 +188,7 @@ def test_who_is_consented_to_all_the_time_is_never_refused(client: TestClient) -
     def score() -> int:
         made = 0
         while time.monotonic() < until:
-            asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request)))
+            asyncio.run(issuance.issue_score(services, bank, request))
             made += 1
         return made
 

@@ -22,7 +22,8 @@ from api.errors import (
     InvalidRequest,
 )
 from api.kit.database import transaction
-from api.ledger.store import read_content, seller_key
+from api.ledger.encryption import seller_key
+from api.ledger.store import read_content
 from tests.api.consents.conftest import DAY, OTHER, SELLER, Room
 from tests.api.ledger.conftest import NOW
 

@@ -186,7 +186,7 @@ class Consents(RuleBasedStateMachine):
             key[0] == seller for keys in (self.consents.values(), self.pending, self.declined) for key in keys
         )
         try:
-            erase_seller(services.engine, services.ledger, services.vectors, seller_id=seller, reason="asked", now=now)
+            erase_seller(services.engine, services.vectors, seller_id=seller, reason="asked", now=now)
         except SellerUnknown:
             # what another example left of them is erased by then, too
             assert not known

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from api.errors import DatabaseUnavailable, ScoreUnknown
-from api.kit.batching import AT_ONCE, RequestBatcher
+from api.kit.batching import MAX_BATCH, RequestBatcher
 
 PATIENCE = 30
 
@@ -54,7 +54,7 @@ def at_once(batches: RequestBatcher, asked: Asked, questions: Sequence[int]) -> 
 
 
 def begun(batches: RequestBatcher, asked: Asked, question: int, queue: str | int | None = None) -> asyncio.Task[int]:
-    return asyncio.create_task(batches.ask(asked, question, queue))
+    return asyncio.create_task(batches.submit(asked, question, queue))
 
 
 async def until(is_so: Callable[[], bool]) -> None:
@@ -71,9 +71,9 @@ def test_those_who_wait_are_answered_together_and_in_their_places(batches: Reque
 
 def test_a_batch_has_an_end(batches: RequestBatcher) -> None:
     asked = Asked(lambda each: each)
-    many = range(1, 2 * AT_ONCE + 2)
+    many = range(1, 2 * MAX_BATCH + 2)
     assert at_once(batches, asked, many) == list(many)
-    assert [len(each) for each in asked.batches] == [1, AT_ONCE, AT_ONCE, 1]
+    assert [len(each) for each in asked.batches] == [1, MAX_BATCH, MAX_BATCH, 1]
 
 
 def test_one_who_is_refused_is_refused_alone(batches: RequestBatcher) -> None:
@@ -123,7 +123,7 @@ def test_many_queues_are_all_worked_off(batches: RequestBatcher) -> None:
     asked.goes_on.set()
 
     async def many() -> list[int]:
-        return await asyncio.gather(*(batches.ask(asked, number, number % 50) for number in range(2_000)))
+        return await asyncio.gather(*(batches.submit(asked, number, number % 50) for number in range(2_000)))
 
     assert asyncio.run(many()) == list(range(2_000))
 
@@ -165,7 +165,7 @@ def test_many_loops_share_batches(batches: RequestBatcher) -> None:
     asked = Asked(lambda each: each)
     asked.goes_on.set()
     with ThreadPoolExecutor(16) as pool:
-        coming = [pool.submit(asyncio.run, batches.ask(asked, number)) for number in range(200)]
+        coming = [pool.submit(asyncio.run, batches.submit(asked, number)) for number in range(200)]
         assert [each.result(PATIENCE) for each in coming] == list(range(200))
 
 
@@ -197,12 +197,12 @@ def test_whatever_is_raised_or_given_somebody_is_told(batches: RequestBatcher, e
         return []
 
     async def told() -> list[Any]:
-        coming = [batches.ask(answer, number) for answer in (fails, too_few) for number in range(3)]
+        coming = [batches.submit(answer, number) for answer in (fails, too_few) for number in range(3)]
         return await asyncio.wait_for(asyncio.gather(*coming, return_exceptions=True), PATIENCE)
 
     found = asyncio.run(told())
     assert [type(each) for each in found] == [RuntimeError] * 3 + [ValueError] * 3
-    assert asyncio.run(batches.ask(lambda each: each, 4)) == 4
+    assert asyncio.run(batches.submit(lambda each: each, 4)) == 4
 
 
 def test_where_no_thread_can_begin_the_next_one_tries_again(
@@ -217,14 +217,14 @@ def test_where_no_thread_can_begin_the_next_one_tries_again(
 
         full.setattr(ThreadPoolExecutor, "submit", none_left)
         with pytest.raises(RuntimeError, match="new thread"):
-            asyncio.run(batches.ask(asked, 1))
-    assert asyncio.run(batches.ask(asked, 2)) == 2
+            asyncio.run(batches.submit(asked, 1))
+    assert asyncio.run(batches.submit(asked, 2)) == 2
 
 
 def test_who_has_waited_too_long_is_told_and_not_begun(
     batches: RequestBatcher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.kit.batching._PATIENCE", 0.05)
+    monkeypatch.setattr("api.kit.batching._MAX_WAIT_SECONDS", 0.05)
     asked = Asked(lambda each: each)
 
     async def stuck() -> list[Any]:
@@ -249,7 +249,7 @@ def test_questions_of_one_kind_take_no_thread_from_another(batches: RequestBatch
     async def side_by_side() -> None:
         many = [begun(batches, stuck, number, number) for number in range(100)]
         await until(stuck.began.is_set)
-        assert await asyncio.wait_for(batches.ask(swift, 7), PATIENCE) == 7
+        assert await asyncio.wait_for(batches.submit(swift, 7), PATIENCE) == 7
         stuck.goes_on.set()
         assert await asyncio.gather(*many) == list(range(100))
 

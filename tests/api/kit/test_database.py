@@ -15,7 +15,7 @@ from sqlalchemy.engine import make_url
 from api.auth.signing_keys import KeyRing
 from api.errors import DatabaseSetupError, DatabaseUnavailable
 from api.kit.database import metadata, open_database, transaction
-from api.ledger import chain
+from api.ledger.chain import EntryKind
 from api.ledger.store import EntryDraft, Ledger, tips
 from api.scores import envelope as answer
 from api.scores import repository
@@ -60,7 +60,7 @@ def _store(connection: Connection, ledger: Ledger, ring: KeyRing) -> StoredScore
     envelope = {"id": canonical_json(SCORE_ID), "assessment": canonical_json({"score": 601})}
     inputs, bundle = canonical_json({"seller_id": SELLER, "values": [0.1, None]}), "sha256:" + "b" * 64
     row = ledger.append(
-        connection, seller, EntryDraft(BANK, chain.SCORE, answer.content(bundle, envelope, inputs), MOMENT)
+        connection, seller, EntryDraft(BANK, EntryKind.SCORE, answer.content(bundle, envelope, inputs), MOMENT)
     )
     body, receipt = answer.signed_response(envelope, row, ring)
     sealed = answer.seal_receipt(seller.key, SCORE_ID, receipt)
@@ -95,7 +95,7 @@ def test_commits_are_durable(database: str) -> None:
 def test_a_server_that_acknowledges_before_the_disk_is_refused(postgres: str) -> None:
     with fresh_database(postgres) as address, psycopg.connect(address, autocommit=True) as connection:
         connection.execute(f"ALTER DATABASE {connection.info.dbname} SET synchronous_commit = off")
-        with pytest.raises(DatabaseSetupError, match=r"'synchronous_commit': 'off'.*outlive a power cut"):
+        with pytest.raises(DatabaseSetupError, match=r"'synchronous_commit': 'off'.*power cut"):
             open_database(address)
 
 

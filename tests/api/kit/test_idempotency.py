@@ -166,8 +166,8 @@ def test_of_two_services_on_one_database_one_makes_the_score(client: TestClient,
 @pytest.mark.databases
 def test_a_key_at_work_is_told_to_come_again(client: TestClient) -> None:
     services: Services = client.app.state.services
-    named = services.idempotency.named(bank_of(client), KEY, ("createScore", b"{}"))
-    with services.idempotency.at_work(named):
+    named = services.idempotency.key_for(bank_of(client), KEY, ("createScore", b"{}"))
+    with services.idempotency.in_progress(named):
         answer = ask(client)
         refused(answer, 409, "idempotency-key-in-flight")
         assert answer.headers["Retry-After"] == "1"
@@ -205,7 +205,7 @@ def test_after_an_erasure_the_key_answers_410_and_tells_nothing(client: TestClie
     ask(client, SELLERS[0], key=key)
     kept = ask(client, SELLERS[1], key="another")
     done = {"seller_id": SELLERS[0], "reason": "asked", "now": datetime.now(UTC)}
-    erase_seller(services.engine, services.ledger, services.vectors, **done)
+    erase_seller(services.engine, services.vectors, **done)
     refused(ask(client, SELLERS[0], key=key), 410, "erased")
     # whether it was this request that the key stood for can be told no more
     refused(ask(client, SELLERS[1], key=key), 410, "erased")

@@ -35,10 +35,10 @@ def post(client: TestClient, body: bytes, media_type: str = "application/json") 
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (TWICE.encode(), "'seller_id' stands twice"),
-        (GOOD.replace("}", ', "purpose": "credit_application"}').encode(), "'purpose' stands twice"),
-        (GOOD.replace("}", ', "x": [{"y": 1, "y": 1}]}').encode(), "'y' stands twice"),
-        (GOOD.replace("}", f', "{"n" * 99}": 1, "{"n" * 99}": 1}}').encode(), f"'{'n' * 64}' stands twice"),
+        (TWICE.encode(), "'seller_id' occurs twice"),
+        (GOOD.replace("}", ', "purpose": "credit_application"}').encode(), "'purpose' occurs twice"),
+        (GOOD.replace("}", ', "x": [{"y": 1, "y": 1}]}').encode(), "'y' occurs twice"),
+        (GOOD.replace("}", f', "{"n" * 99}": 1, "{"n" * 99}": 1}}').encode(), f"'{'n' * 64}' occurs twice"),
         (GOOD.encode("utf-16"), "JSON in UTF-8"),
         (GOOD.encode("utf-16-le"), "JSON in UTF-8"),
         (GOOD.encode("utf-32"), "JSON in UTF-8"),
@@ -90,7 +90,7 @@ def test_a_parameter_that_is_given_twice(shared_client: TestClient, query: str, 
     answer = shared_client.get(f"/v1/scores?{query}")
     assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-request"), answer.text
     (told,) = answer.json()["errors"]
-    assert told == {"where": where, "rule": "once", "message": "Give it once; it was given 2 times"}
+    assert told == {"where": where, "rule": "once", "message": "Must occur once; it occurs 2 times"}
     del shared_client.headers["Authorization"]
     assert shared_client.get(f"/v1/scores?{query}").status_code == 401
 

@@ -11,6 +11,7 @@ from sqlalchemy import Engine
 
 from api.kit.database import open_database, transaction
 from api.ledger.chain import Row
+from api.ledger.records import erase_subject
 from api.ledger.store import EntryDraft, Ledger, rows_of
 from api.ledger.verification import Report, verify
 from tests.api.conftest import migrated_database
@@ -35,7 +36,7 @@ class Made:
 
     def erase(self, seller_id: str) -> dict[str, list[int]]:
         with transaction(self.engine, writes=True) as connection:
-            return dict(self.ledger.erase(connection, seller_id, "asked for it", NOW))
+            return dict(erase_subject(connection, seller_id, "asked for it", NOW))
 
     def rows(self, chain: str) -> list[Row]:
         with transaction(self.engine) as connection:

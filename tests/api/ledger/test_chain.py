@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from api.ledger.chain import START, Header, Row, Tip, commit, format_timestamp, head, salted, verify
+from api.kit.fields import format_timestamp
+from api.ledger.chain import START, Header, Row, Tip, commit, head, salted, verify
 from tests.api.ledger.conftest import NOW
 
 CHAIN = "bank-1"

@@ -59,8 +59,8 @@ def test_a_whole_ledger_is_said_to_be_whole(run: Run) -> None:
     printed = run("verify")
     assert printed.exit_code == 0
     assert printed.stdout.endswith("The ledger is whole.\n")
-    assert "17 rows are not covered by any checkpoint" in printed.stdout
-    assert json.loads(run("verify", "--json").stdout) == {
+    assert "17 rows are not covered by a checkpoint" in printed.stdout
+    assert json.loads(run("verify", "--output", "json").stdout) == {
         "whole": True,
         "rows": 17,
         "chains": 1,
@@ -90,7 +90,7 @@ def test_the_service_may_go_on_while_it_is_looked_at(client: TestClient, run: Ru
 )
 def test_an_index_that_was_changed_is_found(client: TestClient, run: Run, change: str, says: str) -> None:
     _alter(client, f"UPDATE scores SET {change} WHERE position = 15")
-    outcome = run("verify", "--json")
+    outcome = run("verify", "--output", "json")
     assert outcome.exit_code == 1
     faults = json.loads(outcome.stdout)["faults"]
     assert {(fault["chain"], fault["position"]) for fault in faults} == {(bank_of(client), 15)}
@@ -106,23 +106,23 @@ def test_receipts_that_were_exchanged_are_found(client: TestClient, run: Run) ->
         "UPDATE scores SET receipt = (SELECT receipt FROM scores AS other WHERE other.position = 14) "
         "WHERE position = 15",
     )
-    (fault,) = json.loads(run("verify", "--json").stdout)["faults"]
+    (fault,) = json.loads(run("verify", "--output", "json").stdout)["faults"]
     assert (fault["position"], fault["what"]) == (15, "the receipt was changed")
 
 
 def test_a_place_in_the_index_that_is_another_is_found(client: TestClient, run: Run) -> None:
     _alter(client, "UPDATE scores SET position = 99 WHERE position = 15")
-    faults = json.loads(run("verify", "--json").stdout)["faults"]
+    faults = json.loads(run("verify", "--output", "json").stdout)["faults"]
     assert {(fault["position"], fault["what"]) for fault in faults} == {
-        (15, "the index does not hold the score"),
-        (99, "the index holds a score that the ledger does not"),
+        (15, "the score is missing in the index"),
+        (99, "the index has a score that is not in the ledger"),
     }
 
 
 def test_a_score_gone_from_index_and_ledger_is_found(client: TestClient, run: Run) -> None:
     for table in ("scores", "ledger"):
         _alter(client, f"DELETE FROM {table} WHERE position = 15")
-    (fault,) = json.loads(run("verify", "--json").stdout)["faults"]
+    (fault,) = json.loads(run("verify", "--output", "json").stdout)["faults"]
     assert (fault["position"], fault["what"]) == (15, "the row is missing")
 
 
@@ -132,19 +132,19 @@ def test_an_erasure_is_counted_and_is_no_fault(client: TestClient, run: Run) -> 
     said = run("erase", NEWCOMER, "--reason", "asked for it")
     assert said.exit_code == 0
     assert (
-        "3 rows in 1 chains can be read no more; 1 vectors, 2 consents, 1 consent requests and 0 delivered rows are "
-        "gone, and none is let in again." in said.stdout
+        "3 rows in 1 chains can no longer be read. Deleted: 1 vectors, 2 consents, 1 consent requests and 0 delivered "
+        "rows. New rows of this seller will be rejected." in said.stdout
     )
-    report = json.loads(run("verify", "--json").stdout)
+    report = json.loads(run("verify", "--output", "json").stdout)
     assert (report["whole"], report["erased"], report["rows"]) == (True, 3, 18)
-    assert json.loads(run("erase", SELLERS[0], "--reason", "asked", "--json").stdout) == {
+    assert json.loads(run("erase", SELLERS[0], "--reason", "asked", "--output", "json").stdout) == {
         "positions": {bank_of(client): [1, 2, 13]},
         "vectors": 1,
         "consents": 2,
         "requests": 0,
         "rows": 0,
     }
-    with pytest.raises(SellerUnknown, match="Nothing is stored"):
+    with pytest.raises(SellerUnknown, match="Nothing about this seller is stored"):
         run("erase", "S-nobody", "--reason", "asked")
 
 
@@ -158,7 +158,7 @@ def test_an_erasure_takes_delivered_rows_too_and_lets_none_in_again(
     }
     first = write(tmp_path / "d1", orders=[order("O1"), order("O2", store_id="T2")], **parties)
     ingest(first, stored_in.operating_path)
-    said = json.loads(run("erase", SELLERS[1], "--reason", "asked", "--json").stdout)
+    said = json.loads(run("erase", SELLERS[1], "--reason", "asked", "--output", "json").stdout)
     assert (said["vectors"], said["rows"]) == (1, 3)
     again = write(tmp_path / "d2", orders=[order("O3"), order("O4", store_id="T2")], **parties)
     assert ingest(again, stored_in.operating_path).table("orders").erased == 1
@@ -166,16 +166,16 @@ def test_an_erasure_takes_delivered_rows_too_and_lets_none_in_again(
     # nobody was scored, and there is no vector: the rows alone are enough to know them by
     theirs = {"sellers": [seller("S-new")], "stores": [store("T3", seller_id="S-new")]}
     ingest(write(tmp_path / "d3", orders=[order("O5", store_id="T3")], **theirs), stored_in.operating_path)
-    assert json.loads(run("erase", "S-new", "--reason", "asked", "--json").stdout)["rows"] == 3
+    assert json.loads(run("erase", "S-new", "--reason", "asked", "--output", "json").stdout)["rows"] == 3
 
 
 @pytest.mark.databases
 def test_a_checkpoint_finds_the_tail_that_was_cut_since(client: TestClient, run: Run, tmp_path: Path) -> None:
     out = tmp_path / "checkpoint.json"
     assert f"{bank_of(client)}: 17 rows" in run("checkpoint", "--out", out).stdout
-    assert json.loads(run("verify", "--checkpoint", out, "--json").stdout)["uncovered"] == 0
+    assert json.loads(run("verify", "--checkpoint", out, "--output", "json").stdout)["uncovered"] == 0
     assert _ask(client, SELLERS[5]).status_code == 201
-    report = json.loads(run("verify", "--checkpoint", out, "--json").stdout)
+    report = json.loads(run("verify", "--checkpoint", out, "--output", "json").stdout)
     assert (report["whole"], report["uncovered"]) == (True, 1)
     for table in ("scores", "ledger"):
         _alter(client, f"DELETE FROM {table} WHERE position > 15")
@@ -183,7 +183,7 @@ def test_a_checkpoint_finds_the_tail_that_was_cut_since(client: TestClient, run:
     assert run("verify").exit_code == 0
     cut = run("verify", "--checkpoint", out)
     assert cut.exit_code == 1
-    assert f"{bank_of(client)}, row 16: the chain is cut: the checkpoint tells of rows up to 17" in cut.stdout
+    assert f"{bank_of(client)}, row 16: the chain was cut: the checkpoint has rows up to 17" in cut.stdout
 
 
 def test_a_checkpoint_that_was_altered_is_refused(client: TestClient, run: Run, tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_a_checkpoint_that_was_altered_is_refused(client: TestClient, run: Run, 
     out.write_bytes(content)
     keys = tmp_path / "jwks.json"
     keys.write_text(json.dumps(KeyRing.open(tmp_path / "others").jwks))
-    with pytest.raises(SignatureError, match="not signed by a key that is known"):
+    with pytest.raises(SignatureError, match="of an unknown key"):
         run("verify", "--checkpoint", out, "--jwks", keys)
     keys.write_bytes(client.get("/.well-known/jwks.json").content)
     assert run("verify", "--checkpoint", out, "--jwks", keys).exit_code == 0
@@ -222,7 +222,11 @@ def test_the_ledger_is_not_opened_under_another_key(run: Run, stored_in: Setting
     key = stored_in.keys_path / "ledger-master"
     right = key.read_text()
     assert key.stat().st_mode & 0o777 == 0o600
-    for content, says in (("00" * 32, "of another ledger"), ("00", "holds no key"), (None, "is missing")):
+    for content, says in (
+        ("00" * 32, "belongs to another ledger"),
+        ("00", "is not a ledger key"),
+        (None, "is missing"),
+    ):
         if content is None:
             key.unlink()
         else:
@@ -232,7 +236,7 @@ def test_the_ledger_is_not_opened_under_another_key(run: Run, stored_in: Setting
     assert not key.exists()
     key.write_text(right)
     key.chmod(0o640)
-    with pytest.raises(LedgerKeyError, match="open to others"):
+    with pytest.raises(LedgerKeyError, match="accessible to other users"):
         run("verify")
     key.chmod(0o600)
     assert run("verify").exit_code == 0

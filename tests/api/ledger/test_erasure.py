@@ -15,9 +15,9 @@ from sqlalchemy import Connection, inspect, text
 from api.consents.ledger_entries import ConsentCheck
 from api.errors import SellerUnknown
 from api.kit.database import transaction
-from api.ledger import store
-from api.ledger.encryption import DecryptionError
-from api.ledger.store import SellerKey, read_content, rows_of, seller_key
+from api.ledger import encryption
+from api.ledger.encryption import DecryptionError, WrappedSellerKey, seller_key
+from api.ledger.store import read_content, rows_of
 from api.ledger.verification import verify
 from api.operations.retention import ErasureReport, erase_seller
 from api.scores import shadow
@@ -50,9 +50,7 @@ def ask(client: TestClient, seller_id: str) -> dict[str, Any]:
 
 
 def erased(services: Services, seller_id: str) -> ErasureReport:
-    return erase_seller(
-        services.engine, services.ledger, services.vectors, seller_id=seller_id, reason="asked", now=NOW
-    )
+    return erase_seller(services.engine, services.vectors, seller_id=seller_id, reason="asked", now=NOW)
 
 
 def test_an_erased_seller_is_gone_and_the_others_stay(client: TestClient) -> None:
@@ -136,7 +134,7 @@ def test_a_seller_who_was_never_scored_loses_their_vectors(client: TestClient) -
     assert services.vectors.latest(SELLERS[9]) is None
     assert services.vectors.latest(SELLERS[8]) is not None
     for nobody in (SELLERS[9], "S-nobody"):
-        with pytest.raises(SellerUnknown, match="Nothing is stored"):
+        with pytest.raises(SellerUnknown, match="Nothing about this seller is stored"):
             erased(services, nobody)
 
 
@@ -181,15 +179,15 @@ def test_after_an_erasure_nobody_comes_back_by_an_old_vector(client: TestClient,
 
 
 def test_a_key_that_is_erased_before_it_is_read_is_made_anew(empty: Made, monkeypatch: pytest.MonkeyPatch) -> None:
-    found, looks = store.seller_key, []
+    found, looks = encryption.seller_key, []
 
-    def late(connection: Connection, seller_id: str) -> SellerKey | None:
+    def late(connection: Connection, seller_id: str) -> WrappedSellerKey | None:
         looks.append(seller_id)
         if len(looks) == 2:
-            store.destroy_key(connection, seller_id)
+            encryption.destroy_key(connection, seller_id)
         return found(connection, seller_id)
 
-    monkeypatch.setattr(store, "seller_key", late)
+    monkeypatch.setattr(encryption, "seller_key", late)
     with transaction(empty.engine, writes=True) as connection:
         made = empty.ledger.seller(connection, "S-1")
         assert found(connection, "S-1").subject == made.subject

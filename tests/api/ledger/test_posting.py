@@ -15,8 +15,7 @@ import api.ledger.checkpoints
 from api.auth.signing_keys import KeyRing
 from api.cli.main import app
 from api.errors import InputError, OutputError, SettingsError
-from api.ledger.checkpoints import post, read_checkpoint
-from api.operations.checkpoint_sender import CheckpointSender
+from api.ledger.checkpoints import CheckpointSender, post, read_checkpoint
 from api.settings import Settings, load_settings
 from tests.api.conftest import SELLERS, Opener, bank_of
 from tests.api.receiver import Receiver, receiving
@@ -38,7 +37,7 @@ def receiver() -> Iterator[Receiver]:
 def run(stored_in: Settings, open_client: Opener, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("SELLERSCORE_HOME", str(stored_in.home))
     monkeypatch.setenv("SELLERSCORE_DATABASE_URL", stored_in.database_url)
-    monkeypatch.setattr(api.ledger.checkpoints, "_FIRST_TRY_PAUSE", 0.01)
+    monkeypatch.setattr(api.ledger.checkpoints, "_FIRST_PAUSE", 0.01)
     with open_client(stored_in, consenting=SELLERS[:1]) as client:
         ask(client)
     return lambda *given: CliRunner().invoke(app, ["ledger", "checkpoint", *given], catch_exceptions=False)
@@ -61,7 +60,7 @@ def test_the_command_posts_what_it_would_write(
     receiver.statuses = [503, 500]
     done = run("--to", receiver.address)
     assert done.exit_code == 0
-    assert "taken by 127.0.0.1" in done.stdout
+    assert "accepted by 127.0.0.1" in done.stdout
     assert "hunter2" not in done.stdout
     assert len(receiver.posted) == 3, "tried again after two failures"
     tips = read_checkpoint(receiver.posted[-1][1], KeyRing.open(stored_in.receipt_keys_path).jwks)
@@ -73,11 +72,23 @@ def test_what_is_not_taken_is_one_sentence_without_the_address(
     run: Callable[..., Any], receiver: Receiver, statuses: list[int]
 ) -> None:
     receiver.statuses = statuses
-    with pytest.raises(OutputError, match=r"was not taken by 127\.0\.0\.1 \(it answered") as caught:
+    with pytest.raises(OutputError, match=r"127\.0\.0\.1 did not accept the checkpoint \(status") as caught:
         run("--to", receiver.address)
     assert "hunter2" not in str(caught.value)
     assert {path.split("?")[0] for path, _ in receiver.posted} == {"/checkpoints"}, "no redirect is followed"
     assert len(receiver.posted) == 4
+
+
+def sender_of(client: TestClient, address: str) -> CheckpointSender:
+    services = client.app.state.services
+    return CheckpointSender(
+        services.engine,
+        address,
+        minutes=services.settings.checkpoint_minutes,
+        keys=lambda: client.app.state.services.receipts,
+        degraded=services.degraded,
+        sent=services.sent_checkpoints,
+    )
 
 
 @pytest.mark.parametrize(
@@ -115,14 +126,14 @@ def test_while_serving_checkpoints_are_sent_with_the_keys_of_then(
     stored_in: Settings, open_client: Opener, receiver: Receiver
 ) -> None:
     with open_client(stored_in.model_copy(update={"checkpoint_url": receiver.address}), SELLERS[:1]) as client:
-        until(lambda: client.app.state.services.sent.latest)
+        until(lambda: client.app.state.services.sent_checkpoints.latest)
         ask(client)
         KeyRing.rotate(stored_in.receipt_keys_path, datetime.now(UTC))
-        client.app.state.watch.soon()
+        client.app.state.reloader.wake()
         until(lambda: len(client.app.state.services.receipts.keys) == 2)
-        assert CheckpointSender(client.app.state, receiver.address).send() == 3600.0
+        assert sender_of(client, receiver.address).send() == 3600.0
         services = client.app.state.services
-        assert services.sent.latest.rows == ROWS
+        assert services.sent_checkpoints.latest.rows == ROWS
         chain = bank_of(client)
     newest = {"keys": services.receipts.jwks["keys"][:1]}
     assert read_checkpoint(receiver.posted[-1][1], newest)[chain].position == ROWS
@@ -134,16 +145,16 @@ def test_a_receiver_that_is_away_is_told_once_and_scores_go_on(
 ) -> None:
     caplog.set_level(logging.WARNING)
     with open_client(stored_in) as client:
-        sender = CheckpointSender(client.app.state, receiver.address)
+        sender = sender_of(client, receiver.address)
         receiver.statuses = [500] * 12
         pauses = [sender.send() for _ in range(12)]
         assert pauses == sorted(pauses)
         assert (pauses[0], pauses[-1]) == (2.0, 3600.0)
-        assert client.get("/health/ready").json()["troubles"] == [
-            "checkpoints: none was taken since the service began."
+        assert client.get("/health/ready").json()["degraded"] == [
+            "checkpoints: none was accepted since the service started."
         ]
         ask(client)
-        assert caplog.text.count("none was taken") == 1
+        assert caplog.text.count("none was accepted") == 1
         assert "hunter2" not in caplog.text
         assert sender.send() == 3600.0
-        assert client.get("/health/ready").json()["troubles"] == []
+        assert client.get("/health/ready").json()["degraded"] == []

@@ -100,12 +100,12 @@ def test_what_is_no_answer_is_refused(answered: tuple[bytes, bytes], other: byte
 def test_a_name_given_twice_is_refused(answered: tuple[bytes, bytes]) -> None:
     answer, keys = answered
     twice = b'{"seller_id":"S-other",' + answer[1:]
-    with pytest.raises(SignatureError, match="every name once"):
+    with pytest.raises(SignatureError, match="unique names"):
         verify_receipt(twice, json.loads(keys))
 
 
 def test_another_services_answer_is_refused(answered: tuple[bytes, bytes], tmp_path: Path) -> None:
-    with pytest.raises(SignatureError, match="not signed by a key that is known"):
+    with pytest.raises(SignatureError, match="of an unknown key"):
         verify_receipt(answered[0], KeyRing.open(tmp_path).jwks)
 
 
@@ -126,7 +126,7 @@ def test_another_use_of_the_key_is_no_receipt(answered: tuple[bytes, bytes], tmp
     del fields["receipt"]
     ring = KeyRing.open(tmp_path / "ring")
     answer = canonical_json({**fields, "receipt": ring.sign(canonical_json(fields), "checkpoint+jws")})
-    with pytest.raises(SignatureError, match="signed as something else"):
+    with pytest.raises(SignatureError, match="another kind of document"):
         verify_receipt(answer, ring.jwks)
     assert "signed as something else" in _script(answer, json.dumps(ring.jwks).encode(), tmp_path).stderr
 
@@ -232,8 +232,8 @@ def test_the_command_says_what_a_genuine_answer_says(run, answered: tuple[bytes,
     answer, keys = answered
     (tmp_path / "score.json").write_bytes(answer)
     (tmp_path / "jwks.json").write_bytes(keys)
-    by_own = run(tmp_path / "score.json", "--json")
-    by_file = run(tmp_path / "score.json", "--jwks", tmp_path / "jwks.json", "--json")
+    by_own = run(tmp_path / "score.json", "--output", "json")
+    by_file = run(tmp_path / "score.json", "--jwks", tmp_path / "jwks.json", "--output", "json")
     assert by_own.exit_code == by_file.exit_code == 0
     assert json.loads(by_own.stdout) == json.loads(by_file.stdout)
     assert json.loads(by_own.stdout)["genuine"] is True
@@ -243,11 +243,11 @@ def test_the_command_says_what_a_genuine_answer_says(run, answered: tuple[bytes,
 
 def test_the_command_refuses_in_one_sentence(run, answered: tuple[bytes, bytes], tmp_path: Path) -> None:
     (tmp_path / "score.json").write_bytes(answered[0].replace(b"S-000", b"S-001"))
-    with pytest.raises(SignatureError, match="not what was signed"):
+    with pytest.raises(SignatureError, match="was changed"):
         run(tmp_path / "score.json")
     with pytest.raises(InputError, match="cannot be read"):
         run(tmp_path / "nothing.json")
-    with pytest.raises(InputError, match="holds no JWK set"):
+    with pytest.raises(InputError, match="is not a JWK set"):
         run(tmp_path / "score.json", "--jwks", tmp_path / "score.json")
 
 

@@ -24,8 +24,8 @@ from api.kit.database import transaction
 from api.kit.fields import Purpose
 from api.ledger.chain import Header, Row, digest_of
 from api.ledger.receipts import verify_receipt
-from api.ledger.records import Positions, RemovalRecords
-from api.ledger.store import RetentionCutoff, ranges, rows_of, tips
+from api.ledger.records import Positions, RemovalRecords, RetentionCutoff, drop_contents, to_ranges
+from api.ledger.store import rows_of, tips
 from api.ledger.verification import Report, verify
 from api.operations.retention import drop_expired, erase_seller, retention_cutoff
 from api.scores import issuance, repository, shadow
@@ -62,9 +62,7 @@ def answers(client: TestClient) -> dict[str, list[bytes]]:
 
     def made(seller: str, now: datetime) -> bytes:
         request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        return bytes(
-            asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request, now=now))).score.body
-        )
+        return bytes(asyncio.run(issuance.issue_score(services, bank, request, now=now)).score.body)
 
     old = [made(seller, THEN + timedelta(days=number)) for number, seller in enumerate(OLD)]
     consent(services, bank, *YOUNG)
@@ -76,7 +74,7 @@ def looked(services: Services, **given: Any) -> Report:
 
 
 def dropped(services: Services, before: datetime = CUT) -> dict[str, int]:
-    return dict(drop_expired(services.engine, services.ledger, before=before, now=datetime.now(UTC)))
+    return dict(drop_expired(services.engine, before=before, now=datetime.now(UTC)))
 
 
 def read(client: TestClient, answer: bytes, after: str = "") -> Any:
@@ -144,7 +142,6 @@ def test_erasing_before_and_after_is_accepted_too(client: TestClient, answers: d
     def forget(seller: str) -> None:
         erase_seller(
             services.engine,
-            services.ledger,
             services.vectors,
             seller_id=seller,
             reason="asked",
@@ -165,13 +162,13 @@ def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
     client: TestClient, answers: dict[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services, bank = client.app.state.services, bank_of(client)
-    monkeypatch.setattr(api.ledger.store, "_DROPPED_AT_ONCE", 2)
+    monkeypatch.setattr(api.ledger.records, "_DROP_LIMIT", 2)
 
     def stop(done: int) -> None:
         raise KeyboardInterrupt(done)
 
     with pytest.raises(KeyboardInterrupt):
-        drop_expired(services.engine, services.ledger, before=CUT, now=datetime.now(UTC), advance=stop)
+        drop_expired(services.engine, before=CUT, now=datetime.now(UTC), advance=stop)
     assert (looked(services).faults, looked(services).retained) == ((), 2)
     assert read(client, answers["old"][2]).content == answers["old"][2]
     assert dropped(services) == {bank: 3}
@@ -181,14 +178,13 @@ def test_stopped_in_the_middle_it_has_recorded_what_it_did_and_goes_on(
 @pytest.mark.databases
 def test_scores_are_made_meanwhile(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     services, bank = client.app.state.services, bank_of(client)
-    monkeypatch.setattr(api.ledger.store, "_DROPPED_AT_ONCE", 3)
+    monkeypatch.setattr(api.ledger.records, "_DROP_LIMIT", 3)
     request = ScoreRequest(seller_id=SELLERS[0], purpose=Purpose.CREDIT_APPLICATION)
     for _ in range(40):
-        asyncio.run(issuance.issue_score(services, issuance.ScoreWanted(bank, request, now=THEN)))
+        asyncio.run(issuance.issue_score(services, bank, request, now=THEN))
     consent(services, bank, SELLERS[0])
-    wanted = issuance.ScoreWanted(bank, request)
     with ThreadPoolExecutor(4) as pool:
-        made = [pool.submit(asyncio.run, issuance.issue_score(services, wanted)) for _ in range(40)]
+        made = [pool.submit(asyncio.run, issuance.issue_score(services, bank, request)) for _ in range(40)]
         both = [pool.submit(dropped, services) for _ in range(2)]
         assert sum(each.result().get(bank, 0) for each in both) == 40
         bodies = [each.result().score.body for each in made]
@@ -202,7 +198,7 @@ def _drop(made: Made) -> None:
         for chain in CHAINS:
             assert (
                 len(
-                    made.ledger.drop(
+                    drop_contents(
                         connection, chain, RetentionCutoff(frozenset({"note"}), NOW + timedelta(seconds=4)), 0, NOW
                     )
                 )
@@ -235,7 +231,7 @@ def test_a_content_that_is_back_is_found(filled: Made) -> None:
     assert filled.verify().faults == ()
     _set(filled, row, row.sealed)
     assert _faults(filled) == {(CHAINS[0], 2)}
-    assert "the content is still there" in filled.verify().faults[0].what
+    assert "the content is still stored" in filled.verify().faults[0].what
 
 
 def test_a_digest_that_was_changed_is_found(filled: Made) -> None:
@@ -286,7 +282,7 @@ def test_a_record_speaks_of_rows_before_it_alone(positions: str, is_one: bool) -
 
 @given(st.sets(st.integers(1, 60)))
 def test_ranges_hold_what_they_are_made_of(positions: set[int]) -> None:
-    found = ranges(sorted(positions))
+    found = to_ranges(sorted(positions))
     held = Positions(found)
     assert {each for each in range(70) if each in held} == positions
     assert all(one[1] + 1 < other[0] for one, other in pairwise(found))
@@ -309,7 +305,7 @@ def test_the_command_says_what_it_would_do_then_does_it(
     client: TestClient, answers: dict[str, list[bytes]], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bank = bank_of(client)
-    dry = json.loads(run("retain", "--days", "3650", "--dry-run", "--json").stdout)
+    dry = json.loads(run("retain", "--days", "3650", "--dry-run", "--output", "json").stdout)
     assert (dry["dry_run"], dry["rows"]) == (True, {bank: 5})
     assert read(client, answers["old"][0]).status_code == 200
     monkeypatch.setenv("SELLERSCORE_RETENTION_DAYS", "3650")
@@ -318,13 +314,13 @@ def test_the_command_says_what_it_would_do_then_does_it(
     assert "Backups" in done
     assert read(client, answers["old"][0]).status_code == 410
     assert run("verify").exit_code == 0
-    assert "5 contents were dropped after their time, each by a record." in run("verify").stdout
+    assert "5 contents were deleted after the retention period and recorded." in run("verify").stdout
     assert "0 contents" in run("retain").stdout
 
 
 def test_without_a_time_or_with_too_short_a_one_nothing_is_done(run: Callable[..., Any]) -> None:
     with pytest.raises(InputError, match="--days"):
         run("retain")
-    with pytest.raises(InputError, match="for at least as many; found 29"):
+    with pytest.raises(InputError, match="must be at least 30 days"):
         run("retain", "--days", "29")
     assert run("retain", "--days", "0").exit_code == 2

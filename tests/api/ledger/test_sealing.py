@@ -51,7 +51,7 @@ def test_a_file_that_holds_no_key_is_refused_and_left(tmp_path: Path, content: s
     path = tmp_path / "ledger-master"
     path.write_text(content)
     path.chmod(0o600)
-    with pytest.raises(LedgerKeyError, match="holds no key"):
+    with pytest.raises(LedgerKeyError, match="is not a ledger key"):
         master_key(path)
     assert path.read_text() == content
 
@@ -60,7 +60,7 @@ def test_a_key_that_is_not_its_owners_alone_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "ledger-master"
     master_key(path)
     path.chmod(0o604)
-    with pytest.raises(LedgerKeyError, match=r"open to others \(mode 0604\)"):
+    with pytest.raises(LedgerKeyError, match=r"accessible to other users \(mode 0604\)"):
         master_key(path)
 
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from api.ledger.chain import START, Tip
-from api.ledger.store import EntryDraft, Ledger, _record, tips
+from api.ledger.store import EntryDraft, Ledger, append_plain, tips
 from api.ledger.verification import Report, check_ledger, open_verifier
 from tests.api.ledger.conftest import CHAINS, NOW, ROWS, Made
 
@@ -152,7 +152,7 @@ def test_a_tail_cut_by_one_who_knows_how_is_seen_by_a_checkpoint_alone(untouched
         assert places(found(connection, untouched)) == unaccounted
         report = found(connection, untouched, checkpoint)
         assert (CHAINS[1], left + 1) in places(report)
-        assert any("the chain is cut" in fault.what for fault in report.faults)
+        assert any("the chain was cut" in fault.what for fault in report.faults)
 
 
 def _stand_at(connection: Connection, chain: str, position: int) -> None:
@@ -171,7 +171,7 @@ def test_a_chain_written_anew_is_seen_by_a_checkpoint(filled: Made) -> None:
     for number in range(LAST):
         filled.append(CHAINS[1], "S-9", b'{"n":%d}' % number)
     report = filled.verify(checkpoint=checkpoint)
-    assert "the row is another than the one that the checkpoint tells" in {fault.what for fault in report.faults}
+    assert "the head differs from the checkpoint" in {fault.what for fault in report.faults}
     assert (CHAINS[1], LAST) in places(report)
     assert report.uncovered == 3
 
@@ -195,7 +195,7 @@ def test_a_chain_that_is_gone_with_its_place_is_seen_by_a_checkpoint(untouched: 
         assert places(found(connection, untouched)) == set()
         (fault,) = found(connection, untouched, checkpoint).faults
     assert (fault.chain, fault.position) == (CHAINS[0], 1)
-    assert fault.what == f"the chain is cut: the checkpoint tells of rows up to {LAST}"
+    assert fault.what == f"the chain was cut: the checkpoint has rows up to {LAST}"
 
 
 def test_a_key_that_outlives_its_erasure_is_found(filled: Made) -> None:
@@ -207,7 +207,7 @@ def test_a_key_that_outlives_its_erasure_is_found(filled: Made) -> None:
         connection.execute(text(f"INSERT INTO seller_keys ({', '.join(key)}) VALUES ({values})"), dict(key))
     report = filled.verify()
     assert places(report) == {(chain, position) for chain in CHAINS for position in (2, 8, LAST + 1)}
-    assert {fault.what for fault in report.faults} == {"an erasure is recorded, but the key is still there"}
+    assert {fault.what for fault in report.faults} == {"an erasure is recorded, but the key is still stored"}
 
 
 def test_a_key_destroyed_without_a_record_is_found(untouched: Made) -> None:
@@ -216,7 +216,7 @@ def test_a_key_destroyed_without_a_record_is_found(untouched: Made) -> None:
         report = found(connection, untouched)
     assert places(report) == {(chain, position) for chain in CHAINS for position in (2, 8)}
     assert {fault.what for fault in report.faults} == {
-        "the row cannot be read, and no erasure of its seller is recorded"
+        "the content cannot be decrypted, and no erasure of its seller is recorded"
     }
 
 
@@ -241,14 +241,14 @@ def test_an_erasure_that_lists_nothing_is_found_though_it_is_chained(filled: Mad
     with filled.engine.begin() as connection:
         connection.execute(text("DELETE FROM seller_keys WHERE seller_id = 'S-1'"))
         subject = filled.rows(CHAINS[0])[1].header.subject
-        _record(connection, subject, EntryDraft(CHAINS[0], "erasure", content, NOW))
+        append_plain(connection, subject, EntryDraft(CHAINS[0], "erasure", content, NOW))
     at = places(filled.verify())
     assert {(CHAINS[0], 2), (CHAINS[0], 8), (CHAINS[0], LAST + 1)} <= at
 
 
 def test_another_master_key_opens_nothing(filled: Made) -> None:
     report = Made(filled.engine, Ledger(bytes(32))).verify()
-    assert {fault.what for fault in report.faults} == {"the key of the row's seller was changed"}
+    assert {fault.what for fault in report.faults} == {"the key of the seller was changed"}
 
 
 def _delete(connection: Connection, chain: str, where: str) -> None:

@@ -27,13 +27,13 @@ WRITER = """
 import sys, threading
 from datetime import UTC, datetime
 from api.kit.database import open_database, transaction
-from api.ledger.store import Draft, Ledger
+from api.ledger.store import EntryDraft, Ledger
 
 engine, ledger = open_database(sys.argv[1]), Ledger(bytes.fromhex(sys.argv[2]))
 
 def work(chain):
     for number in range(100_000):
-        draft = Draft(chain, "note", b'{"n":%d}' % number, datetime.now(UTC))
+        draft = EntryDraft(chain, "note", b'{"n":%d}' % number, datetime.now(UTC))
         with transaction(engine, writes=True) as connection:
             row = ledger.append(connection, ledger.seller(connection, f"S-{number % 7}"), draft)
         print(f"{chain} {row.header.position} {row.head.hex()}\\n", end="", flush=True)

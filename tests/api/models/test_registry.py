@@ -54,7 +54,7 @@ def test_a_restart_serves_on_when_the_registry_is_away(
         made = client.post("/v1/scores", json={"seller_id": SELLERS[0], "purpose": "credit_application"})
     assert made.json()["assessment"]["versions"]["bundle"] == bundle.digest
     assert "There is no model registry at " in caplog.text
-    assert "Serving the kept model version 1." in caplog.text
+    assert "Using the saved model version 1." in caplog.text
 
 
 def test_a_server_that_refuses_is_away_too(kept: Settings, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,8 +122,8 @@ def _refusal(settings: Settings, uri: str) -> str:
 def test_a_server_that_does_not_answer_is_said_plainly(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     assert _refusal(settings, "http://anna:secret@127.0.0.1:9") == (
-        "The MLflow registry at http://anna:***@127.0.0.1:9 does not answer; start it, or set MLFLOW_TRACKING_URI to "
-        "where it is."
+        "The MLflow registry at http://anna:***@127.0.0.1:9 does not respond. Start it, or set MLFLOW_TRACKING_URI to "
+        "its address."
     )
 
 
@@ -135,7 +135,7 @@ def test_a_database_whose_driver_is_lacking_is_said_plainly(
     address = "postgresql+psycopg2://anna:secret@127.0.0.1:9/x"
     assert _refusal(settings, address) == (
         "The MLflow registry at postgresql+psycopg2://anna:***@127.0.0.1:9/x needs the Python package psycopg2, which "
-        "is not installed; install it, or set MLFLOW_TRACKING_URI to the address of an MLflow server."
+        "is not installed. Install it, or set MLFLOW_TRACKING_URI to the address of an MLflow server."
     )
 
 
@@ -143,7 +143,7 @@ def test_another_failure_of_the_registry_is_one_sentence(settings: Settings, tmp
     (tmp_path / "mlflow.db").write_text("not a database, but someone's notes\n" * 99)
     for uri in (f"sqlite:///{tmp_path}/mlflow.db", "nonsense://anna:secret@nowhere"):
         assert re.fullmatch(
-            r"The MLflow registry at .* failed: .*; mend it, or set MLFLOW_TRACKING_URI to where another is\.",
+            r"The MLflow registry at .* failed: .*\. Repair it, or set MLFLOW_TRACKING_URI to another one\.",
             _refusal(settings, uri),
         )
 
@@ -167,7 +167,7 @@ def test_an_altered_bundle_is_refused(kept: Settings, bundle: Bundle) -> None:
     model = _folder(kept, bundle) / "model.txt"
     model.write_bytes(model.read_bytes() + b" ")
     with pytest.raises(
-        ModelStoreError, match=r"version 1 cannot be used: .*model\.txt.*fetched again .*no model registry"
+        ModelStoreError, match=r"version 1 cannot be used: .*model\.txt.*downloaded again .*no model registry"
     ):
         load_champion(_away(kept))
 
@@ -194,14 +194,16 @@ def test_what_is_fetched_again_must_be_what_was_promoted(kept: Settings, bundle:
     promoted = "sha256:" + "0" * 64
     pointer = kept.home / "champion.json"
     pointer.write_text(pointer.read_text().replace(bundle.digest, promoted))
-    with pytest.raises(ModelStoreError, match=f"holds {bundle.digest} under that version, not {promoted}"):
+    with pytest.raises(
+        ModelStoreError, match=f"has {bundle.digest} under that version instead of the promoted {promoted}"
+    ):
         load_champion(kept)
     assert [path.name for path in (kept.home / "bundles").iterdir()] == [_folder(kept, bundle).name]
 
 
 def test_a_state_folder_that_cannot_be_used_is_one_sentence(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ModelStoreError, match=r"cannot be kept in .*SELLERSCORE_HOME"):
+    with pytest.raises(ModelStoreError, match=r"cannot be saved in .*SELLERSCORE_HOME"):
         load_champion(settings.model_copy(update={"home": tmp_path / "file"}))
     (settings.home / "champion.json").mkdir()
     with pytest.raises(ModelStoreError, match=r"champion\.json cannot be read \(Is a directory\)"):
@@ -210,7 +212,7 @@ def test_a_state_folder_that_cannot_be_used_is_one_sentence(settings: Settings, 
 
 def test_a_bundle_that_is_not_kept_or_is_another_is_refused(kept: Settings, bundle: Bundle) -> None:
     other = "sha256:" + "0" * 64
-    with pytest.raises(ModelStoreError, match="No bundle is kept"):
+    with pytest.raises(ModelStoreError, match="No bundle is saved"):
         load_bundle(kept, other)
     shutil.copytree(_folder(kept, bundle), kept.home / "bundles" / ("0" * 64))
     with pytest.raises(ModelStoreError, match=bundle.digest):
@@ -228,7 +230,7 @@ def test_a_model_without_a_bundle_is_refused(bundle_files: dict[str, bytes], reg
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     shutil.copy(registry.removeprefix("sqlite:///"), tmp_path / "mlflow.db")
     register(uri, {"model.txt": bundle_files["model.txt"]}, tmp_path / "third")
-    with pytest.raises(ModelStoreError, match="holds 0 bundles"):
+    with pytest.raises(ModelStoreError, match="has 0 bundles"):
         load_champion(Settings(home=tmp_path / "home", MLFLOW_TRACKING_URI=uri))
 
 

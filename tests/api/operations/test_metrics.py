@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from api.auth import clients
 from api.auth.scopes import ClientKind
 from api.errors import DatabaseUnavailable
-from api.kit.middleware import BOUNDS, CompletedRequest, RequestMetrics
+from api.kit.middleware import BUCKETS, CompletedRequest, RequestMetrics
 from api.ledger.checkpoints import SentCheckpoint
 from api.operations.metrics import render_metrics
 from api.settings import Settings
@@ -86,7 +86,7 @@ def test_requests_scores_and_the_ledger_are_counted(client: TestClient, bundle: 
     assert found["sellerscore_ledger_rows"] == found["sellerscore_ledger_uncovered_rows"] == CONSENTS + 4
     assert found[f'sellerscore_model_info{{bundle="{bundle.digest}",model="sellerscore",version="1"}}'] == 1
     assert found["sellerscore_shadow_waiting"] == 0
-    assert found['sellerscore_trouble{part="checkpoints"}'] == 1
+    assert found['sellerscore_degraded{part="checkpoints"}'] == 1
     days = (datetime.now(UTC).date() - AS_OF).days
     assert days <= found["sellerscore_data_age_seconds"] / 86_400 <= days + 1.1
     assert 'method="BREW"' not in text
@@ -106,7 +106,7 @@ def test_a_checkpoint_that_was_taken_covers_its_rows(client: TestClient) -> None
     services, now = client.app.state.services, datetime.now(UTC)
     for seller in SELLERS[:3]:
         client.post("/v1/scores", json={"seller_id": seller, "purpose": "credit_application"})
-    services.sent.latest = SentCheckpoint(now, CONSENTS + 2)
+    services.sent_checkpoints.latest = SentCheckpoint(now, CONSENTS + 2)
     found = samples(render_metrics(services, now + timedelta(minutes=5)).decode())
     assert found["sellerscore_ledger_uncovered_rows"] == 1
     assert found["sellerscore_checkpoint_age_seconds"] == 300
@@ -131,7 +131,7 @@ def test_what_cannot_be_read_is_left_out(client: TestClient, monkeypatch: pytest
 def test_a_histogram_adds_up(seconds: list[float]) -> None:
     counted = RequestMetrics()
     for each in seconds:
-        counted.answered(CompletedRequest("GET", "/x", 200, "bank", each))
+        counted.record_request(CompletedRequest("GET", "/x", 200, "bank", each))
     found = {}
     for family in counted.families():
         for sample in family.samples:
@@ -141,7 +141,7 @@ def test_a_histogram_adds_up(seconds: list[float]) -> None:
         assert found == {}
         return
     of = 'sellerscore_request_seconds_bucket{{le="{}",method="GET",route="/x"}}'.format
-    for bound in BOUNDS:
+    for bound in BUCKETS:
         assert found[of(bound)] == sum(each <= bound for each in seconds)
     assert found[of("+Inf")] == len(seconds)
     assert found['sellerscore_request_seconds_sum{method="GET",route="/x"}'] == pytest.approx(sum(seconds))
@@ -156,7 +156,7 @@ NAMES = {
     "sellerscore_ledger_rows": "gauge",
     "sellerscore_ledger_uncovered_rows": "gauge",
     "sellerscore_shadow_waiting": "gauge",
-    "sellerscore_trouble": "gauge",
+    "sellerscore_degraded": "gauge",
 }
 """What docs/operations.md lists, but for the age of a checkpoint, of which none was sent."""
 

@@ -92,7 +92,7 @@ def client(settings: Settings, registered: Registry, open_client: Opener) -> Ite
 
 @pytest.fixture
 def look(client: TestClient) -> Callable[[], float]:
-    return ModelReloader(client.app.state).look
+    return ModelReloader(client.app.state).reload
 
 
 def ask(client: httpx.Client, seller_id: str = SELLERS[0]) -> dict[str, Any]:
@@ -106,7 +106,7 @@ def bundle_of(score: dict[str, Any]) -> str:
 
 
 def told(client: TestClient) -> list[str]:
-    return list(client.get("/health/ready").json()["troubles"])
+    return list(client.get("/health/ready").json()["degraded"])
 
 
 @dataclass
@@ -216,7 +216,7 @@ def test_a_champion_that_cannot_serve_is_refused_and_told_once_and_the_old_one_g
     refusals = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
     assert len(refusals) == 1
     assert why in refusals[0]
-    assert told(client) == ["model: the registry's champion cannot be taken; version 1 serves on."]
+    assert told(client) == ["model: the registry's champion cannot be taken; version 1 stays active."]
     assert bundle_of(ask(client)) == bundle.digest
     assert json.loads((client.app.state.services.settings.home / "champion.json").read_text())["version"] == "1"
     assert SELLERS[0] not in caplog.text
@@ -224,7 +224,7 @@ def test_a_champion_that_cannot_serve_is_refused_and_told_once_and_the_old_one_g
     look()
     assert told(client) == []
     assert bundle_of(ask(client)) != bundle.digest
-    assert "model: well again" in caplog.text
+    assert "model: recovered" in caplog.text
 
 
 def test_a_champion_that_was_refused_serves_once_the_vectors_are_made_for_it(
@@ -253,8 +253,8 @@ def test_a_registry_that_goes_away_is_one_line_and_the_model_serves_on(
     file.rename(file.with_suffix(".away"))
     for _ in range(3):
         assert look() == client.app.state.services.settings.refresh_seconds
-    assert caplog.text.count("does not answer; version 1 serves on") == 1
-    assert told(client) == ["registry: the model registry does not answer; version 1 serves on."]
+    assert caplog.text.count("does not respond; version 1 stays active") == 1
+    assert told(client) == ["registry: the model registry does not respond; version 1 stays active."]
     assert bundle_of(ask(client)) == bundle.digest
     file.with_suffix(".away").rename(file)
     registered.point("champion", registered.versions["rival"])
@@ -267,7 +267,7 @@ def test_a_registry_that_goes_away_is_one_line_and_the_model_serves_on(
 
 
 def test_a_challenger_comes_changes_and_goes_without_a_restart(
-    client: TestClient, registered: Registry, look: Callable[[], float], bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, registered: Registry, look: Callable[[], float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     services = client.app.state.services
     assert services.shadow is None
@@ -286,8 +286,8 @@ def test_a_challenger_comes_changes_and_goes_without_a_restart(
         patched.setattr("api.models.registry._download", None)
         look()
     with transaction(services.engine) as connection:
-        (pair,) = shadows.beside(connection, services.ledger, first.challenger.bundle.digest)
-    assert (pair.score_id, pair.champion_bundle) == (score["id"], bundle.digest)
+        (item,) = shadows.iterate_shadow_scores(connection)
+    assert (item.score_id, item.bundle) == (score["id"], first.challenger.bundle.digest)
     registered.point("challenger", None)
     registered.point("champion", "1")
     look()
@@ -360,8 +360,8 @@ def test_a_token_key_signs_no_receipt_that_anybody_takes(client: TestClient) -> 
     del score["receipt"]
     from scoring.canonical import canonical_json
 
-    forged = {**score, "receipt": services.access.tokens.ring.sign(canonical_json(score), "receipt+jws")}
-    with pytest.raises(SignatureError, match="not signed by a key that is known"):
+    forged = {**score, "receipt": services.auth.tokens.ring.sign(canonical_json(score), "receipt+jws")}
+    with pytest.raises(SignatureError, match="of an unknown key"):
         verify_receipt(canonical_json(forged), client.get("/.well-known/jwks.json").json())
 
 
@@ -390,7 +390,7 @@ def test_work_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptureFixt
     until = time.monotonic() + 30
     while "fails failed" not in caplog.text and time.monotonic() < until:
         time.sleep(0.01)
-    repeating.soon()
+    repeating.wake()
     assert done.wait(30)
     repeating.close()
 
@@ -398,16 +398,16 @@ def test_work_that_fails_is_logged_and_tried_again(caplog: pytest.LogCaptureFixt
 def test_troubles_are_logged_when_they_begin_change_and_end(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     troubles = DegradedConditions()
-    troubles.tell("b", None)
+    troubles.report("b", None)
     for why in ("first", "first", "second"):
-        troubles.tell("b", "is broken.", why)
-    troubles.tell("a", "is away.")
+        troubles.report("b", "is broken.", why)
+    troubles.report("a", "is away.")
     assert troubles.all == ["a: is away.", "b: is broken."]
-    troubles.tell("b", None)
+    troubles.report("b", None)
     assert troubles.all == ["a: is away."]
     assert [each.getMessage() for each in caplog.records] == [
         "b: is broken. first",
         "b: is broken. second",
         "a: is away.",
-        "b: well again",
+        "b: recovered",
     ]

@@ -261,9 +261,7 @@ def test_products_of_every_bank_are_offered_but_of_the_revoked(desk: Desk) -> No
 def test_an_erased_sellers_eligibility_is_gone(desk: Desk) -> None:
     desk.put(LINE)
     score, services = desk.score("S"), desk.services
-    erase_seller(
-        services.engine, services.ledger, services.vectors, seller_id="S", reason="asked", now=datetime.now(UTC)
-    )
+    erase_seller(services.engine, services.vectors, seller_id="S", reason="asked", now=datetime.now(UTC))
     answer = desk.client.get(f"/v1/scores/{score['id']}/eligibility")
     assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
 

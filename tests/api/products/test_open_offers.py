@@ -89,14 +89,14 @@ def test_what_is_offered_as_open_is_open_at_the_banks_endpoint(
 
 
 def held_to_undoubted(offer: Offer) -> None:
-    limit, grounds = offer.eligibility.limit, offer.grounds
+    limit, inputs = offer.eligibility.limit, offer.inputs
     if limit is None:
         assert offer.eligibility.unmet
         return
-    doubts = list(grounds.doubts.values())
-    assert grounds.monthly_sales is not None
+    doubts = list(inputs.doubts.values())
+    assert inputs.monthly_sales is not None
     assert None not in doubts
-    undoubted = grounds.monthly_sales * max(0.0, 1 - math.fsum(share or 0.0 for share in doubts))
+    undoubted = inputs.monthly_sales * max(0.0, 1 - math.fsum(share or 0.0 for share in doubts))
     assert limit <= offer.product.multiple * undoubted * (1 + 1e-12)
     assert offer.product.least <= limit <= offer.product.cap
 

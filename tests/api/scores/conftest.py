@@ -49,9 +49,7 @@ class Bank:
 
     def erase(self, seller_id: str) -> None:
         services, now = self.services, datetime.now(UTC)
-        retention.erase_seller(
-            services.engine, services.ledger, services.vectors, seller_id=seller_id, reason="asked", now=now
-        )
+        retention.erase_seller(services.engine, services.vectors, seller_id=seller_id, reason="asked", now=now)
 
     def move_on(self, days: int, seed: int, *, catalogue: str = SNAPSHOT.catalogue) -> Snapshot:
         """Give every seller other figures, as of some days later."""

@@ -100,7 +100,7 @@ def test_where_the_catalogue_changed_all_is_the_models(bank: Bank, bundle: Bundl
         now = bank.score()
     found = adding_up(changed(bank, now, before))
     assert (found["basis"], found["features"], found["by_model"]) == ("model_only", [], found["difference"])
-    assert "cannot score the earlier figures" in found["statement"]
+    assert "cannot score the earlier values" in found["statement"]
 
 
 def test_where_the_later_model_would_not_score_the_earlier_figures_all_is_its(bank: Bank, bundle: Bundle) -> None:
@@ -126,7 +126,7 @@ def test_without_a_number_there_is_no_difference_and_it_is_said(bank: Bank) -> N
     before, now = bank.score(NEWCOMER), bank.score(NEWCOMER)
     found = changed(bank, now, before).json()
     assert (found["basis"], found["difference"], found["by_model"], found["features"]) == ("no_number", None, None, [])
-    assert "no points" in found["statement"]
+    assert "no number" in found["statement"]
 
 
 def test_mix_ups_are_named(bank: Bank) -> None:
@@ -134,7 +134,7 @@ def test_mix_ups_are_named(bank: Bank) -> None:
     for score, since, words in (
         (first, second, "not earlier"),
         (first, first, "not earlier"),
-        (another, first, "two sellers"),
+        (another, first, "different sellers"),
     ):
         answer = changed(bank, score, since)
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/scores-not-comparable")
@@ -148,7 +148,7 @@ def test_mix_ups_are_named(bank: Bank) -> None:
 
 def test_a_score_that_is_not_there_is_said_which(bank: Bank) -> None:
     score = bank.score()
-    for now, since, words in ((score["id"], SOME_ID, "in `since`"), (SOME_ID, score["id"], "under this id")):
+    for now, since, words in ((score["id"], SOME_ID, "in `since`"), (SOME_ID, score["id"], "in the path")):
         answer = bank.get(f"/v1/scores/{now}/changes", since=since)
         assert (answer.status_code, answer.json()["type"]) == (404, "/problems/unknown-score")
         assert words in answer.json()["detail"]
@@ -163,13 +163,13 @@ def test_a_score_that_cannot_be_read_is_said_which(bank: Bank) -> None:
     for score, since, words in ((gone, before, "in the path"), (after, gone, "in `since`")):
         answer = changed(bank, score, since)
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
-        assert f"the score {words} that cannot be read. The seller was erased" in answer.json()["detail"]
+        assert f"The score {words} cannot be read. The seller was erased" in answer.json()["detail"]
     now = datetime.now(UTC)
     moment = datetime.fromisoformat(after["scored_at"])
-    drop_expired(bank.services.engine, bank.services.ledger, before=moment, now=now)
+    drop_expired(bank.services.engine, before=moment, now=now)
     answer = changed(bank, after, before)
     assert (answer.status_code, answer.json()["type"]) == (410, "/problems/past-retention")
-    assert "the score in `since` that cannot be read. What this score was" in answer.json()["detail"]
+    assert "The score in `since` cannot be read. What this score was" in answer.json()["detail"]
 
 
 def test_the_earlier_model_need_not_be_kept_and_the_later_one_must(bank: Bank, others: list[Bundle]) -> None:

@@ -51,7 +51,7 @@ def store(services: Services, chain: str, purpose: str) -> str:
     """Store a score of an earlier version, whose bundle this version cannot read, and return its ID."""
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
-        figures: Any = self_view.figures_of(services, connection, SELLER, now)
+        figures: Any = self_view.latest_inputs(services, connection, SELLER, now)
         assessment = assess(services.champion.bundle, [figures.vector])[0]
         serialized = canonical_json(earlier_form(assessment.to_dict()))
         inputs = {name: each for name, each in json.loads(figures.inputs).items() if name != "requested_on"}
@@ -60,7 +60,7 @@ def store(services: Services, chain: str, purpose: str) -> str:
         made = ScoreDraft(figures, bundle, assessment, chain, purpose)
         seller = services.ledger.seller(connection, SELLER)
         with patch("api.scores.issuance.serialize_assessment", return_value=serialized):
-            score = record_draft(services, made, seller, services.ledger.hold(connection, chain), now)
+            score = record_draft(services, made, seller, services.ledger.lock_chain(connection, chain), now)
         store_scores(connection, [score])
     return score.score.id
 
@@ -109,4 +109,4 @@ def test_a_seller_with_such_a_score_gets_a_new_one_and_sees_both(
         with transaction(browser.services.engine) as connection:
             view = self_view.find_current(browser.services, connection, SELLER, datetime.now(UTC))
         assert view is not None
-        assert view.assessment["versions"]["bundle"] == bundle.digest
+        assert view.assessment.versions.bundle == bundle.digest

@@ -31,7 +31,7 @@ from tests.api.started import consent
 
 def asked(services: Services, bank_id: str, seller_id: str, key: str | None = None) -> IssuanceRequest:
     request = ScoreRequest(seller_id=seller_id, purpose=Purpose.CREDIT_APPLICATION)
-    named = None if key is None else services.idempotency.named(bank_id, key, service.request_key(request))
+    named = None if key is None else services.idempotency.key_for(bank_id, key, service.request_key(request))
     return IssuanceRequest(services, bank_id, request, named)
 
 

@@ -111,7 +111,7 @@ def test_a_score_of_a_former_model_is_replayed_by_that_model(client: TestClient,
     client.app.state.services = services
     assert score["assessment"]["versions"]["bundle"] == other.digest != bundle.digest
     assert again(client, score).json()["matches"] is True
-    api.models.bundle_store._kept_bundle.cache_clear()
+    api.models.bundle_store._load_cached.cache_clear()
     shutil.rmtree(services.settings.home / "bundles" / other.digest.removeprefix("sha256:"))
     missing = again(client, score)
     assert (missing.status_code, missing.json()["type"]) == (409, "/problems/bundle-not-kept")

@@ -152,7 +152,7 @@ def test_ready_names_the_model_and_how_old_the_data_is(client: TestClient, bundl
         "status": "ready",
         "model": "sellerscore/1",
         "bundle": bundle.digest,
-        "troubles": [],
+        "degraded": [],
         "data_through": "2026-01-31",
     }
 

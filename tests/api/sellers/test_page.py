@@ -28,30 +28,30 @@ def words(now: datetime = NOW, **picture: object) -> str:
     [
         (
             Peers(scope=PeerScope.CATEGORY_AND_SIZE, category="home", size="middle", others=1212),
-            "the 1,212 other sellers of the category home in the middle third by settled net sales",
+            "the 1,212 other sellers in the category home, middle third by settled net sales",
         ),
         (
             Peers(scope=PeerScope.CATEGORY, category="home", size=None, others=40),
-            "the 40 other sellers of the category home",
+            "the 40 other sellers in the category home",
         ),
         (
             Peers(scope=PeerScope.ALL, category=None, size=None, others=31),
-            "the 31 other sellers with settled sales, of every category",
+            "the 31 other sellers with settled sales in all categories",
         ),
         (
             Peers(scope=PeerScope.NONE, category=None, size=None, others=0),
-            "nobody: there are too few sellers with settled sales to compare with",
+            "no peers: too few sellers have settled sales",
         ),
     ],
 )
 def test_whom_a_seller_is_compared_with(peers: Peers, said: str) -> None:
-    assert documents.peers_in_words(peers) == said
+    assert documents.describe_peers(peers) == said
 
 
 @pytest.mark.parametrize(("days", "old"), [(0, False), (7, False), (8, True)])
 def test_data_too_old_for_a_score_are_said_to_be(days: int, old: bool) -> None:
     now = datetime.combine(T, time(9), UTC) + timedelta(days=days)
-    assert (f"The data end {days} days before this page was read." in words(now)) is old
+    assert (f"The data end {days} days before today." in words(now)) is old
 
 
 def test_every_gap_has_words() -> None:
@@ -63,8 +63,8 @@ def test_questions_are_asked_or_not_or_not_known() -> None:
     assert "1</dd>" in words(values={each.feature: 0.0 for each in FLAGS} | {flag.feature: 0.5})
     asked = words(values={flag.feature: 0.5})
     assert flag.question in asked
-    assert "no figure of integrity that is known is beyond" in words(values={each.feature: 0.0 for each in FLAGS})
-    assert "No figure of integrity is known" in words(values={each.feature: None for each in FLAGS})
+    assert "No known integrity figure exceeds its threshold" in words(values={each.feature: 0.0 for each in FLAGS})
+    assert "No integrity figure is known" in words(values={each.feature: None for each in FLAGS})
 
 
 def test_the_figure_above_a_picture_is_the_latest_that_will_not_change() -> None:

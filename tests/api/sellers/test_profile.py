@@ -19,8 +19,9 @@ from api.consents import repository as consents
 from api.consents import service as consenting
 from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import transaction
+from api.ledger import encryption
 from api.ledger import store as ledger
-from api.ledger.chain import VIEW
+from api.ledger.chain import EntryKind
 from api.ledger.store import read_content
 from api.ledger.verification import verify
 from api.operations.retention import erase_seller
@@ -61,8 +62,8 @@ def looks(client: TestClient) -> list[dict[str, str]]:
     services, found = services_of(client), []
     with transaction(services.engine) as connection:
         for row in ledger.rows_of(connection, bank_of(client)):
-            if row.header.kind == VIEW:
-                known = [key for key in ledger.some_seller_keys(connection) if key.subject == row.header.subject]
+            if row.header.kind == EntryKind.VIEW:
+                known = [key for key in encryption.sample_seller_keys(connection) if key.subject == row.header.subject]
                 key = services.ledger.unwrapped(known[0]) if known else None
                 found.append(json.loads(read_content(row, key)))
     return found
@@ -136,7 +137,7 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
     client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else the look would stand behind the revocation of what it rests on, though both were in order."""
-    services, bank, written = services_of(client), bank_of(client), looking.view_entry
+    services, bank, view_entry = services_of(client), bank_of(client), looking.view_entry
     with transaction(services.engine) as connection:
         held = consents.unrevoked(connection, [SELLERS[1]])[SELLERS[1]]
 
@@ -151,7 +152,7 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
             revoking.append(pool.submit(revoke_all))
             time.sleep(0.3)
             assert not revoking[0].done()
-            return written(*given)
+            return view_entry(*given)
 
         revoking: list[Future[None]] = []
         monkeypatch.setattr(looking, "view_entry", slow)
@@ -167,7 +168,7 @@ def test_a_revocation_waits_for_a_look_that_was_begun_and_follows_it(
 def test_each_look_is_on_the_ledger_with_the_digest_of_what_was_seen(client: TestClient) -> None:
     answers = [asked(client, SELLERS[2], form) for form in FORMS]
     found = looks(client)
-    assert [each["answer"] for each in found] == [
+    assert [each["response_digest"] for each in found] == [
         f"sha256:{hashlib.sha256(answer.content).hexdigest()}" for answer in answers
     ]
     assert {each["seller_id"] for each in found} == {SELLERS[2]}
@@ -181,7 +182,7 @@ def test_an_erased_seller_has_no_picture_and_the_ledger_stays_whole(client: Test
     services = services_of(client)
     assert asked(client, SELLERS[3]).status_code == 200
     now = datetime.now(UTC)
-    erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[3], reason="asked for", now=now)
+    erase_seller(services.engine, services.vectors, seller_id=SELLERS[3], reason="asked for", now=now)
     assert asked(client, SELLERS[3]).status_code in {403, 404}
     assert services.vectors.profile(SELLERS[3]) is None
     assert (

@@ -19,7 +19,7 @@ API = Path(next(iter(api.__path__)))
 PAGES = API / "web"
 TEMPLATES = sorted((PAGES / "templates").glob("*.html"))
 CODE = sorted(PAGES.glob("*.py"))
-_KEYWORDS = {"N_": None, "_": None, "say": None, "count": (1, 2), "ngettext": (1, 2)}
+_KEYWORDS = {"N_": None, "_": None, "translate": None, "count": (1, 2), "ngettext": (1, 2)}
 
 Sentence = str | tuple[str, str]
 

@@ -26,14 +26,14 @@ def store_self_view(services: Services, seller_id: str, scored_at: datetime, dif
     """Store a self view of a moment and return its ID; a bundle is only a digest, the model itself stays the same."""
     with transaction(services.engine, writes=True) as connection:
         seller = services.ledger.seller(connection, seller_id)
-        figures = self_view.figures_of(services, connection, seller_id, scored_at)
+        figures = self_view.latest_inputs(services, connection, seller_id, scored_at)
         stored = figures.stored
         snapshot = stored.snapshot
         if differs.covers is not None:
             snapshot = replace(snapshot, covers_through=dict.fromkeys(snapshot.covers_through, differs.covers))
         snapshot = replace(snapshot, as_of=differs.as_of or snapshot.as_of)
         figures = replace(figures, stored=replace(stored, snapshot=snapshot, values=differs.values or stored.values))
-        made = self_view.assessed(services, figures)
+        made = self_view.draft(services, figures)
         if differs.bundle is not None:
             other: Any = SimpleNamespace(digest=differs.bundle)
             made = replace(made, bundle=other)

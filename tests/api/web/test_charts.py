@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.web.charts import HEIGHT, WIDTH, SeriesData, bar_svg, bars_svg, dot_svg, line_svg, strip_svg
+from api.web.charts import HEIGHT, WIDTH, SeriesData, bar_chart, coverage_strip, line_chart, percent_bar, percent_dot
 
 GOLDEN = Path(__file__).parent / "golden"
 YEAR = ("2025-01-06", "2025-12-31")
@@ -21,13 +21,13 @@ SETTLED = (*[False] * 11, True)
 SALES = SeriesData((None, None, 0, 10, 25, -5, 40, 38, 21, 22, 30, 12), SETTLED, YEAR)
 RATING = SeriesData((None, 4.2, 4.4, None, 4.4, 4.1, 4.0, 3.6, 3.9, 4.4, 4.5, 4.45), SETTLED, YEAR, floor=1.0)
 PICTURES = {
-    "bars": bars_svg(SALES, "Net sales in twelve steps"),
-    "line": line_svg(RATING, "Average rating in twelve steps"),
-    "nothing": bars_svg(SeriesData((None,) * 12, SETTLED, YEAR), "Nothing"),
-    "bar": bar_svg(71),
-    "no_bar": bar_svg(None),
-    "dot": dot_svg(22),
-    "strip": strip_svg([0, 1, 15, 30, 31], 30),
+    "bars": bar_chart(SALES, "Net sales in twelve steps"),
+    "line": line_chart(RATING, "Average rating in twelve steps"),
+    "nothing": bar_chart(SeriesData((None,) * 12, SETTLED, YEAR), "Nothing"),
+    "bar": percent_bar(71),
+    "no_bar": percent_bar(None),
+    "dot": percent_dot(22),
+    "strip": coverage_strip([0, 1, 15, 30, 31], 30),
 }
 FIGURES = st.lists(st.none() | st.floats(-1e18, 1e18) | st.integers(-(2**62), 2**62), min_size=1, max_size=12)
 
@@ -47,7 +47,7 @@ def test_a_picture_is_as_it_was_looked_at(name: str) -> None:
 @given(FIGURES, st.booleans())
 def test_whatever_the_figures_all_is_drawn_inside(values: list[float | None], provisional: bool) -> None:
     points = SeriesData(values, [provisional] * len(values), ("a", "b"))
-    for drawn, mark in ((bars_svg(points, "x"), "rect"), (line_svg(points, "x"), "circle")):
+    for drawn, mark in ((bar_chart(points, "x"), "rect"), (line_chart(points, "x"), "circle")):
         tree = tree_of(drawn)
         assert len(tree.findall(mark)) == sum(value is not None for value in values)
         for each in tree:
@@ -61,7 +61,7 @@ def test_whatever_the_figures_all_is_drawn_inside(values: list[float | None], pr
 
 @given(st.lists(st.integers(0, 10**9), min_size=2, max_size=12))
 def test_a_taller_bar_is_a_larger_figure(values: list[int]) -> None:
-    tree = tree_of(bars_svg(SeriesData(values, [False] * len(values), ("a", "b")), "x"))
+    tree = tree_of(bar_chart(SeriesData(values, [False] * len(values), ("a", "b")), "x"))
     heights = [float(each.get("height", "")) for each in tree.findall("rect")]
     for (value, height), (other, taller) in pairwise(zip(values, heights, strict=True)):
         assert (height <= taller) if value <= other else (height >= taller)
@@ -69,7 +69,7 @@ def test_a_taller_bar_is_a_larger_figure(values: list[int]) -> None:
 
 @given(st.text())
 def test_no_word_becomes_markup(words: str) -> None:
-    drawn = bars_svg(SeriesData((1.0,), (False,), (words, words)), words)
+    drawn = bar_chart(SeriesData((1.0,), (False,), (words, words)), words)
     tree = tree_of(drawn)
     assert len(tree) == 4  # a bar, the line, two words
     assert len((tree.get("aria-label") or "").replace("�", "")) <= len(words)
@@ -84,8 +84,8 @@ def test_pictures_obey_a_strict_policy_and_take_the_colours_of_the_page(drawn: s
 
 @given(st.integers(0, 100))
 def test_a_bar_is_as_long_as_its_number(percent: int) -> None:
-    bar = tree_of(bar_svg(percent)).findall("rect")[1]
+    bar = tree_of(percent_bar(percent)).findall("rect")[1]
     assert float(bar.get("width", "")) == pytest.approx(max(percent * 2, 1))
-    assert float(tree_of(dot_svg(percent)).findall("circle")[0].get("cx", "")) == pytest.approx(
+    assert float(tree_of(percent_dot(percent)).findall("circle")[0].get("cx", "")) == pytest.approx(
         5 + 1.9 * percent, abs=0.06
     )

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from api.cli.main import app
 from api.errors import AccessError
-from api.server import _how_to_call
+from api.server import _example_call
 from api.settings import Settings
 from tests.api.conftest import Opener
 from tests.api.web.conftest import Browser
@@ -34,7 +34,7 @@ def test_the_link_of_an_operator_opens_the_queue_once(home: Settings, open_clien
     assert found is not None
     with open_client(home, ()) as client:
         browser = Browser(client)
-        assert "This opens the queue of reviews." in browser.get(f"/seller/login/{found[1]}").text
+        assert "This link opens the reviews." in browser.get(f"/seller/login/{found[1]}").text
         assert browser.use(found[1]).get("/operator").status_code == 200
     run("operator", "revoke", made[0])
     with pytest.raises(AccessError, match="no operator"):
@@ -56,9 +56,9 @@ def test_no_other_kind_of_client_has_such_a_command(home: Settings) -> None:
 
 def test_serving_prints_a_link_to_the_demo_sellers_pages(settings: Settings, open_client: Opener) -> None:
     with open_client(settings, ()) as client:
-        said = _how_to_call(client.app.state.services, "http://127.0.0.1:8000")
+        said = _example_call(client.app.state.services, "http://127.0.0.1:8000")
         found = TOKEN.search(said)
         assert found is not None
         assert 'id="score"' in Browser(client).use(found[1]).get("/seller").text
     with open_client(settings.model_copy(update={"demo_bank": False}), ()) as client:
-        assert "/seller/login" not in _how_to_call(client.app.state.services, "http://127.0.0.1:8000")
+        assert "/seller/login" not in _example_call(client.app.state.services, "http://127.0.0.1:8000")

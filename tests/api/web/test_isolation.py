@@ -93,7 +93,7 @@ def test_the_download_holds_all_that_is_held(browser: Browser) -> None:
     assert [each["purpose"] for each in held["requests"]] == ["account_review"]
     assert [each["statement"] for each in held["reviews"]] == ["Look at it, please."]
     assert held["vectors"][0]["values"]["days_on_platform"] == 400.0
-    assert {"consents", "views", "corrections", "picture", "made_at", "seller_id"} <= held.keys()
+    assert {"consents", "views", "corrections", "profile", "created_at", "seller_id"} <= held.keys()
 
 
 @pytest.mark.databases
@@ -101,12 +101,10 @@ def test_an_erased_seller_is_logged_out_and_nothing_is_left_of_what_they_asked(b
     browser.log_in(SELLERS[0]).get("/seller")
     browser.post("/seller/reviews", statement="Look at it, please.")
     services = browser.services
-    erase_seller(
-        services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="asked", now=datetime.now(UTC)
-    )
+    erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="asked", now=datetime.now(UTC))
     assert browser.get("/seller").status_code == 401
     browser.log_in(SELLERS[0])
-    assert "You have not asked for anything yet." in browser.get("/seller/reviews").text
+    assert "You have not sent any requests yet." in browser.get("/seller/reviews").text
     assert json.loads(browser.get("/seller/download").content)["scores"] == []
     fill(services.settings.home)
     assert browser.get("/seller").status_code == 200

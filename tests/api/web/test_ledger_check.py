@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from api.kit.database import transaction
-from api.ledger.chain import DECISION, SCORE, SELF_CHAIN
+from api.ledger.chain import SELF_CHAIN, EntryKind
 from api.ledger.store import EntryDraft
 from api.ledger.verification import verify
 from api.operations.retention import drop_expired, erase_seller
@@ -99,53 +99,53 @@ def test_a_table_that_was_changed_is_found_at_its_row(browser: Browser, changed:
 def test_rows_that_are_gone_are_found(browser: Browser) -> None:
     decided(browser, CORRECT)
     change(browser, "DELETE FROM corrections")
-    assert faults(browser) == [("self", 1, "the table of corrections does not hold the corrected figure")]
+    assert faults(browser) == [("self", 1, "the corrected figure is missing in the table of corrections")]
     change(browser, "DELETE FROM reviews")
-    assert ("self", 1, "the table of reviews does not hold the decided review") in faults(browser)
+    assert ("self", 1, "the decided review is missing in the table of reviews") in faults(browser)
 
 
 def test_rows_that_the_ledger_does_not_know_are_found(browser: Browser) -> None:
     decided(browser, CONFIRM)
     asked(browser, SELLERS[1])
     change(browser, f"UPDATE reviews SET outcome = 'confirmed' WHERE seller_id = '{SELLERS[1]}'")
-    assert faults(browser) == [("self", 0, "the table of reviews holds a decision that the ledger does not")]
+    assert faults(browser) == [("self", 0, "the table of reviews has a decision that is not in the ledger")]
     change(browser, "UPDATE reviews SET outcome = NULL WHERE decided_at IS NULL")
     names = "(review_id, seller_id, as_of, feature, found, value, corrected_at)"
     forged = "SELECT id, seller_id, '2026-01-31', 'signal_02', 0.5, 0.1, opened_at FROM reviews"
     change(browser, f"INSERT INTO corrections {names} {forged}")
     assert faults(browser) == [
-        ("self", 1, "the table of corrections holds a figure that the decision did not correct"),
-        ("self", 0, "the table of corrections holds one that the ledger does not"),
+        ("self", 1, "the table of corrections has a figure that the decision did not correct"),
+        ("self", 0, "the table of corrections has a correction that is not in the ledger"),
     ]
 
 
 def test_rows_of_the_ledger_that_do_not_fit_one_another_are_found(browser: Browser) -> None:
     review = decided(browser, CONFIRM)
     told = {"bundle": "b", "envelope": {"id": "x", "purpose": "self_view", "review_id": review.id}, "inputs": {}}
-    append(browser, SCORE, told)
-    append(browser, SCORE, {**told, "envelope": {**told["envelope"], "review_id": "no such"}})
-    append(browser, DECISION, {"review_id": "less"})
+    append(browser, EntryKind.SCORE, told)
+    append(browser, EntryKind.SCORE, {**told, "envelope": {**told["envelope"], "review_id": "no such"}})
+    append(browser, EntryKind.DECISION, {"review_id": "less"})
     assert [what for _, _, what in faults(browser)] == [
-        "the score names a review by which nothing was corrected",
-        "the score names a review of which no decision about its seller stands before",
-        "the content is no decision",
+        "the score refers to a review without a correction",
+        "the score refers to a review without an earlier decision about its seller",
+        "the content is not a valid decision",
     ]
 
 
 def test_a_review_leads_to_one_score(browser: Browser) -> None:
     review = decided(browser, CORRECT)
     told = {"bundle": "b", "envelope": {"id": "x", "purpose": "self_view", "review_id": review.id}, "inputs": {}}
-    append(browser, SCORE, told)
-    assert faults(browser) == [("self", 3, "the review led to another score before")]
+    append(browser, EntryKind.SCORE, told)
+    assert faults(browser) == [("self", 3, "the review already has another new score")]
 
 
 def test_erased_sellers_and_scores_past_their_time_are_no_fault(browser: Browser) -> None:
     services, now = browser.services, datetime.now(UTC)
     for seller_id in SELLERS[:2]:
         decided(browser, CORRECT, seller_id)
-    erase_seller(services.engine, services.ledger, services.vectors, seller_id=SELLERS[0], reason="asked", now=now)
+    erase_seller(services.engine, services.vectors, seller_id=SELLERS[0], reason="asked", now=now)
     assert faults(browser) == []
-    drop_expired(services.engine, services.ledger, before=datetime.now(UTC), now=now)
+    drop_expired(services.engine, before=datetime.now(UTC), now=now)
     assert faults(browser) == []
     change(browser, "UPDATE reviews SET new_score_id = NULL")
-    assert faults(browser) == [("self", 3, "the review corrected a figure and names no score that followed")]
+    assert faults(browser) == [("self", 3, "the review corrected a figure, but has no new score")]

@@ -185,7 +185,7 @@ def test_an_id_token_that_does_not_prove_it_logs_nobody_in(
     refused = came_back(browser, *begun(browser, provider))
     assert refused.status_code == 401
     assert COOKIE not in refused.cookies
-    assert "The login did not work" in refused.text
+    assert "The login failed" in refused.text
 
 
 def test_a_token_of_several_audiences_must_be_ours(browser: Browser, provider: Provider) -> None:

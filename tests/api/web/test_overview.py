@@ -173,7 +173,7 @@ def test_the_next_step_follows_what_is_most_pressing(
 
 def test_requests_and_banks_with_access_are_named_up_to_three() -> None:
     found = access_view(Access(tuple(map(request, range(5))), tuple(map(consent, "ABCDAE"))), EN)
-    assert found.requests[0] == "Bank requests your score for an application for credit. Answer by 31 Mar 2026."
+    assert found.requests[0] == "Bank requests your score for a credit application. Answer by 31 Mar 2026."
     assert (len(found.requests), found.more) == (3, 2)
     assert found.line == "Access now: A, B, C and 2 more."
     assert access_view(Access((), ()), EN).line == "No bank has access to your data now."
@@ -216,18 +216,18 @@ def test_a_score_without_a_number_breaks_the_line_and_has_its_reason() -> None:
         ("4 Mar 2026", "620, band B", "scoring model updated"),
         ("3 Mar 2026", "No score: data out of date", "new data"),
     ]
-    assert found.picture is not None
-    assert found.picture.count("<polyline") == 2
-    assert found.picture.count('class="gap"') == 1
-    assert found.picture.count('class="point model"') == 1
-    assert "between 600 and 625 points" in found.picture
+    assert found.chart is not None
+    assert found.chart.count("<polyline") == 2
+    assert found.chart.count('class="gap"') == 1
+    assert found.chart.count('class="point model"') == 1
+    assert "between 600 and 625 points" in found.chart
     assert found.latest == "Last change on 5 Mar 2026: new data."
 
 
 def test_without_two_scores_or_a_number_there_is_no_chart() -> None:
-    assert history_view([past(0, 600, Change.FIRST)], EN).picture is None
-    assert history_view([past(0, None), past(1, None)], EN).picture is None
-    assert history_view([past(0, 600), past(0, None)], EN).picture is not None
+    assert history_view([past(0, 600, Change.FIRST)], EN).chart is None
+    assert history_view([past(0, None), past(1, None)], EN).chart is None
+    assert history_view([past(0, 600), past(0, None)], EN).chart is not None
 
 
 @pytest.fixture
@@ -257,19 +257,19 @@ def test_the_overview_follows_requests_and_consents(browser: Browser) -> None:
     seller_id, services, now = SELLERS[0], browser.services, datetime.now(UTC)
     bank_id = access.create_client(services.engine, ClientKind.BANK, "Bank <of> the North", now=now).client.id
     browser.log_in(seller_id)
-    assert "No bank is asking at the moment." in text_of(browser.get("/seller"))
+    assert "No bank is requesting your data at the moment." in text_of(browser.get("/seller"))
     with transaction(services.engine, writes=True) as connection:
         asked = requests.create_request(connection, bank_id, seller_id, "credit_application", now)
         requests.create_request(connection, bank_id, SELLERS[1], "account_review", now)
     page = text_of(browser.get("/seller"))
     assert "Bank <of> the North asks to see your data." in page
-    assert "Bank <of> the North requests your score for an application for credit." in page
+    assert "Bank <of> the North requests your score for a credit application." in page
     assert "Bank <of> the North" not in page.partition("Access now")[2]
     terms = ConsentTerms(seller_id, bank_id, asked.purpose, timedelta(days=9))
     with transaction(services.engine, writes=True) as connection:
         granted = consents.grant_consent(connection, services.ledger, terms, "tests")
     page = text_of(browser.get("/seller"))
-    assert "No bank is asking at the moment." in page
+    assert "No bank is requesting your data at the moment." in page
     assert "Bank <of> the North" in page.partition("Access now")[2]
     with transaction(services.engine, writes=True) as connection:
         consents.revoke_consent(connection, services.ledger, granted.id, "tests")
@@ -291,7 +291,7 @@ def test_the_history_holds_the_latest_twelve_and_what_changed(browser: Browser) 
     assert len(found) == LONGEST
     assert [each.change for each in found] == [Change.DATA] * (LONGEST - 2) + [Change.DATA_AND_MODEL] * 2
     assert [each.score is None for each in found].index(True) == 4
-    assert found[-1].score == view.assessment["score"]
+    assert found[-1].score == view.assessment.score
     page = text_of(browser.log_in(seller_id).get("/seller"))
     assert "No score: data out of date" in page
     assert "new data and updated scoring model" in page

@@ -29,7 +29,7 @@ PAGES = ("", "/reasons", "/improve", "/products", "/consents", "/data", "/review
 
 
 def score_of(browser: Browser, seller_id: str) -> dict[str, Any]:
-    return self_view.current(browser.services, seller_id, datetime.now(UTC)).body
+    return self_view.current(browser.services, seller_id, datetime.now(UTC)).score.fields
 
 
 def made(browser: Browser) -> list[Any]:
@@ -124,7 +124,7 @@ def test_an_expired_score_is_made_again(browser: Browser) -> None:
     assert self_view.current(services, SELLERS[0], now + days - timedelta(seconds=1)).score.id == first.score.id
     again = self_view.current(services, SELLERS[0], now + days)
     assert again.score.id != first.score.id
-    assert again.assessment == {**first.assessment, "requested_on": str((now + days).date())}
+    assert again.assessment == replace(first.assessment, requested_on=str((now + days).date()))
 
 
 def test_who_is_not_known_may_take_along_what_there_is_and_see_who_asked(browser: Browser) -> None:
@@ -199,8 +199,8 @@ def test_consents_are_granted_seen_used_and_withdrawn(browser: Browser) -> None:
     assert browser.post("/seller/consents/grant", request_id=request_id, days="30").status_code == 409
     assert browser.client.post("/v1/scores", json=body).status_code == 201
     page = browser.get("/seller/consents?done=granted").text
-    assert "Scored you for an application for credit" in page
-    assert "Done: the bank may score you" in page
+    assert "Scored you for a credit application" in page
+    assert "Done. The bank can score you" in page
     (consent_id,) = set(re.findall(r'name="consent_id" value="([^"]+)"', page))
     assert browser.post("/seller/consents/revoke", consent_id=consent_id).status_code == 303
     assert browser.client.post("/v1/scores", json=body).status_code == 403

@@ -194,7 +194,7 @@ def test_a_page_that_fails_fails_alone(browser: Browser, surf: Surf, held: Held)
 
 def until_waiting(browser: Browser, count: int) -> None:
     for _ in range(2_000):
-        if sum(map(len, browser.services.batches._queues.values())) == count:
+        if sum(map(len, browser.services.batcher._queues.values())) == count:
             return
         time.sleep(0.005)
     raise AssertionError("the pages do not wait for one another")

@@ -21,7 +21,8 @@ from api.consents.ledger_entries import ConsentCheck
 from api.consents.repository import consents as consents_table
 from api.errors import ReviewUnknown, SellerUnknown
 from api.kit.database import transaction
-from api.ledger.store import seller_key, seller_keys
+from api.ledger.encryption import seller_key, seller_keys
+from api.ledger.records import erase_subject
 from api.ledger.verification import verify
 from api.operations import retention
 from api.reviews import service
@@ -40,9 +41,7 @@ WAITS = 20
 
 def erase(services: Services) -> None:
     now = datetime.now(UTC)
-    retention.erase_seller(
-        services.engine, services.ledger, services.vectors, seller_id=SELLER, reason="asked", now=now
-    )
+    retention.erase_seller(services.engine, services.vectors, seller_id=SELLER, reason="asked", now=now)
 
 
 def left(services: Services) -> tuple[int, ...]:
@@ -157,9 +156,7 @@ def test_who_consents_for_the_first_time_during_an_erasure_has_consented(
 
     monkeypatch.setattr(retention.reviews, "forget", forget_and_let_in)
     with pytest.raises(SellerUnknown):
-        retention.erase_seller(
-            services.engine, services.ledger, services.vectors, seller_id=seller, reason="x", now=datetime.now(UTC)
-        )
+        retention.erase_seller(services.engine, services.vectors, seller_id=seller, reason="x", now=datetime.now(UTC))
     assert verify(services.engine, services.ledger, [ConsentCheck()]).faults == ()
     with transaction(services.engine) as connection:
         assert seller_key(connection, seller) is not None
@@ -179,7 +176,7 @@ def test_a_review_is_taken_up_behind_the_sellers_key(browser: Browser) -> None:
             holds.set()
             assert release.wait(WAITS)
             delete_reviews(connection, SELLER)
-            services.ledger.erase(connection, SELLER, "x", datetime.now(UTC))
+            erase_subject(connection, SELLER, "x", datetime.now(UTC))
 
     with ThreadPoolExecutor(2) as pool:
         erasing = pool.submit(erase_slowly)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.settings import Settings
-from api.web.score_views import reasons_of
+from api.web.score_views import reasons_view
 from api.web.translations import translator_for
 from api.web.waterfall import waterfall_steps
 from scoring import Advice, AdviceVerdict, Bundle, advise, assess
@@ -132,8 +132,8 @@ def test_steps_are_shown_though_the_band_is_out_of_reach(
     assert 'id="steps"' in shown.text
     for step in found.steps:
         change = step.change
-        assert words.figure(change.value, change.unit) in text
-        assert words.figure(change.to, change.unit) in text
+        assert words.format_value(change.value, change.unit) in text
+        assert words.format_value(change.to, change.unit) in text
         assert words.points(step.points) in text
     for each in found.open_reasons:
         assert bundle.reasons.statement(each.reason, "seller", language) in text
@@ -155,7 +155,7 @@ def test_without_a_step_the_reasons_and_why_they_take_longer_are_shown(
     assert bundle.reasons.statement(later.reason, "seller", language) in text
     why = {
         Language.ENGLISH: "This figure follows from months of business and changes slowly.",
-        Language.CHINESE: translator_for(language).say(
+        Language.CHINESE: translator_for(language).translate(
             "This figure follows from months of business and changes slowly."
         ),
     }
@@ -192,13 +192,13 @@ def test_an_end_of_the_scale_is_neither_strength_nor_weakness_nor_reason(scale: 
     assert SCALE_LIMIT not in {reason.group for reason in explanation.reasons}
     assert waterfall_steps(explanation)[-1].label == limit.label
     for language in Language:
-        found = reasons_of(assessment.to_dict(), bundle, translator_for(language))
+        found = reasons_view(assessment, bundle, translator_for(language))
         assert found is not None
         rows = (*found.helps, *found.hurts, *found.neutral)
         assert SCALE_LIMIT not in {row.name for row in rows}
         assert limit.label not in {row.title for row in rows}
         assert found.limit == limit.points
-        assert found.base + found.added + found.taken + found.limit == found.score == assessment.score
+        assert found.base + found.added + found.deducted + found.limit == found.score == assessment.score
 
 
 @pytest.mark.parametrize(("scale", "shop"), CUT, ids=["top", "bottom"])

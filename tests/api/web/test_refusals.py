@@ -15,7 +15,7 @@ from tests.api.conftest import SELLERS, Opener
 from tests.api.web.conftest import Browser, Surf, operator_of, text_of
 
 STRAY = ("/seller/", "/seller/nothing", "/seller/reasons/more", "/seller/consents/%00", "/seller/nothing?seller_id=S-1")
-GONE = "There is no such page"
+GONE = "Page not found"
 
 
 def is_page(answer, status: int, says: str) -> bool:
@@ -92,9 +92,9 @@ def test_a_database_that_is_away_is_told_wherever_one_looks(browser: Browser, mo
         raise OperationalError("SELECT", {}, Exception("away"))
 
     browser.log_in(SELLERS[0])
-    monkeypatch.setattr(sessions, "select_session", away)
+    monkeypatch.setattr(sessions, "_to_session", away)
     answer = browser.get("/seller")
-    assert is_page(answer, 503, "The service does not answer right now")
+    assert is_page(answer, 503, "The service is not available right now")
     assert '<a class="button" href="/seller">Try again</a>' in answer.text
     assert answer.headers["Retry-After"] == "5"
     assert is_page(browser.get("/seller/nothing"), 404, GONE)

@@ -197,7 +197,7 @@ def test_an_expired_score_says_so_and_one_that_is_not_does_not(bundle: Bundle) -
     assert "expired" not in written(body)
     page = Read(written({**body, "expires_at": "2026-01-31T23:59:59.000Z"})).text
     assert "expired 2026-01-31 23:59 UTC" in page
-    assert "Ask for a new one" in page
+    assert "Request a new score" in page
     assert "valid until" not in page
 
 
@@ -207,8 +207,8 @@ def test_a_short_history_is_told_in_words_with_what_lacks(client: TestClient) ->
     assert "Sales on too few days for a score" in page
     assert "Days on platform: 10. A score needs 90." in page
     assert NEWCOMER in page
-    assert not {"Appendix", "Principal reasons", "From base"} & set(
-        re.findall(r"Appendix|Principal reasons|From base", page)
+    assert not {"Appendix", "Principal reasons", "From base points"} & set(
+        re.findall(r"Appendix|Principal reasons|From base points", page)
     )
 
 
@@ -248,18 +248,18 @@ def test_the_comparison_is_that_of_the_bundle_that_made_the_score(client: TestCl
     assert f"{score['assessment']['band']} (this score)" in page
     assert "E 100.0% 0 0.0% 0 –" in page
     # the champion of now knows of no tested loans, and is not asked
-    assert "does not tell" in Read(shown(client, ask(client)).text).text
+    assert "does not include the scores" in Read(shown(client, ask(client)).text).text
 
 
 def test_without_the_models_bundle_the_page_says_less(client: TestClient, recorded: Bundle) -> None:
     with judged_by(client, recorded):
         score = ask(client)
-    api.models.bundle_store._kept_bundle.cache_clear()
+    api.models.bundle_store._load_cached.cache_clear()
     services = client.app.state.services
     folder = services.settings.home / "bundles" / recorded.digest.removeprefix("sha256:")
     (folder / "policy.json").unlink()
     page = Read(shown(client, score).text).text
-    assert "is not kept here any more" in page
+    assert "is no longer stored here" in page
     assert f"score {score['assessment']['score']}" in page
 
 

@@ -17,6 +17,7 @@ from api.errors import InvalidRequest, ReviewDecided, TooManyReviews
 from api.kit.database import transaction
 from api.kit.pagination import format_cursor, parse_cursor
 from api.ledger import chain
+from api.ledger.chain import EntryKind
 from api.ledger.store import read_content, rows_of
 from api.ledger.verification import verify
 from api.reviews import repository, service
@@ -42,12 +43,12 @@ def decisions(browser: Browser) -> list[dict[str, Any]]:
     services = browser.services
     with transaction(services.engine) as connection:
         key = services.ledger.seller(connection, SELLER).key
-        rows = [row for row in rows_of(connection, chain.SELF_CHAIN) if row.header.kind == chain.DECISION]
+        rows = [row for row in rows_of(connection, chain.SELF_CHAIN) if row.header.kind == EntryKind.DECISION]
         return [json.loads(read_content(row, key)) for row in rows]
 
 
 def view(browser: Browser) -> dict[str, Any]:
-    return self_view.current(browser.services, SELLER, datetime.now(UTC)).body
+    return self_view.current(browser.services, SELLER, datetime.now(UTC)).score.fields
 
 
 @pytest.mark.databases
@@ -199,7 +200,7 @@ def test_only_so_many_are_open_and_one_of_each_figure(browser: Browser) -> None:
 def test_a_form_that_says_nothing_or_too_much_is_refused(browser: Browser, feature: str, statement: str) -> None:
     browser.log_in(SELLER).get("/seller/reviews")
     assert browser.post("/seller/reviews", feature=feature, statement=statement).status_code == 422
-    assert "You have not asked for anything yet." in browser.get("/seller/reviews").text
+    assert "You have not sent any requests yet." in browser.get("/seller/reviews").text
 
 
 def test_line_ends_count_as_the_browser_counts_them_and_what_is_no_text_is_refused(browser: Browser) -> None:

@@ -65,10 +65,10 @@ def test_of_twenty_who_use_a_link_at_once_one_is_logged_in(browser: Browser) -> 
 
 def test_a_link_that_is_old_logs_nobody_in(browser: Browser) -> None:
     engine, token = browser.services.engine, made(browser)
-    assert sessions.peek_link(engine, token, NOW + sessions.LINK_LIVES - timedelta(seconds=1)).subject == SELLER
+    assert sessions.peek_link(engine, token, NOW + sessions.LINK_LIFETIME - timedelta(seconds=1)).subject == SELLER
     for act in (sessions.peek_link, sessions.redeem_link):
         with pytest.raises(LinkUsedUp):
-            act(engine, token, NOW + sessions.LINK_LIVES)
+            act(engine, token, NOW + sessions.LINK_LIFETIME)
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -100,11 +100,11 @@ def test_a_session_ends_when_it_is_not_used_and_at_the_latest_after_hours(browse
     engine = browser.services.engine
     secret = sessions.start_session(engine, UserKind.SELLER, SELLER, by="tests", now=NOW).secret
     at = NOW
-    while at < NOW + sessions.LONGEST - timedelta(minutes=20):
+    while at < NOW + sessions.MAX_LIFETIME - timedelta(minutes=20):
         at += timedelta(minutes=20)
         assert found(engine, secret, at).session.subject == SELLER
     with pytest.raises(NotSignedIn):
-        found(engine, secret, NOW + sessions.LONGEST)
+        found(engine, secret, NOW + sessions.MAX_LIFETIME)
     idle = sessions.start_session(engine, UserKind.SELLER, SELLER, by="tests", now=NOW).secret
     assert found(engine, idle, NOW + sessions.IDLE - timedelta(seconds=1)).session.subject == SELLER
     again = sessions.start_session(engine, UserKind.SELLER, SELLER, by="tests", now=NOW).secret

@@ -49,15 +49,15 @@ def test_no_template_says_anything_itself(path: Path) -> None:
 def test_what_is_said_is_written_where_it_is_found(path: Path) -> None:
     # a name in place of the sentence would hide it from the search
     source = path.read_text(encoding="utf-8")
-    assert not re.search(r'\.say\(f"', source)
+    assert not re.search(r'\.translate\(f"', source)
 
 
 def test_every_figure_and_table_has_its_name() -> None:
     assert set(TILES) <= set(TABLES)
     chinese = translator_for(Language.CHINESE)
     for label in [feature.label for feature in CATALOGUE] + list(TABLES.values()):
-        assert re.search(r"[\u4e00-\u9fff]", chinese.say(label)), label
+        assert re.search(r"[\u4e00-\u9fff]", chinese.translate(label)), label
 
 
 def test_what_is_not_known_stays_as_it_is() -> None:
-    assert translator_for(Language.CHINESE).say("A label of some later model") == "A label of some later model"
+    assert translator_for(Language.CHINESE).translate("A label of some later model") == "A label of some later model"

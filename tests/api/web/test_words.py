@@ -32,7 +32,7 @@ EN, ZH = translator_for(Language.ENGLISH), translator_for(Language.CHINESE)
 def test_figures_are_written_as_in_the_statements_of_reasons(
     value: float | None, unit: str, english: str, chinese: str
 ) -> None:
-    assert (EN.figure(value, unit), ZH.figure(value, unit)) == (english, chinese)
+    assert (EN.format_value(value, unit), ZH.format_value(value, unit)) == (english, chinese)
 
 
 def test_days_moments_and_points() -> None:

@@ -1,4 +1,4 @@
-"""A marketplace whose service issued scores for two past midnights."""
+"""A marketplace in which a service has given scores for two midnights of the past."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 import sellerscore
+from api.app import open_services
 from api.consents import repository as consents
 from api.consents.repository import Consent
 from api.kit.database import transaction
@@ -25,7 +26,7 @@ from api.kit.middleware import RequestMetrics
 from api.models.bundle_store import load_bundle, read_files, read_pointer, save_bundle
 from api.scores import issuance
 from api.scores.schemas import ScoreRequest
-from api.services import Services, open_services
+from api.services import Services
 from api.settings import Settings
 from features.catalogue import CATALOGUE, digest
 from features.ingest import open_store
@@ -48,7 +49,7 @@ Run = Callable[..., Result]
 
 @dataclass(frozen=True)
 class Served:
-    """A state folder with issued scores, their sellers, and the digest of a second bundle."""
+    """A state folder whose service gave scores: to which sellers, and by which bundle besides the champion."""
 
     home: Path
     sellers: tuple[str, ...]
@@ -66,14 +67,14 @@ def frames_once() -> Iterator[None]:
 
 
 def borrowers(home: Path) -> tuple[str, ...]:
-    """Return sellers, first those who borrowed around the midnights, so that their loans match scores."""
+    """Sellers who borrowed around those midnights first, the latest first, so that their loans meet scores."""
     loans = accepted_rows(open_store(home / "operating"), "loans").sort_values(["disbursed_at", "loan_id"])
     near = loans["disbursed_at"].between(pd.Timestamp("2024-09-20"), pd.Timestamp("2024-12-01"))
     return tuple(dict.fromkeys([*loans.loc[near, "seller_id"][::-1], *loans["seller_id"]]))[:SELLERS]
 
 
 def other_model(settings: Settings) -> str:
-    """Store a second bundle, the champion's with another calibration, and return its digest."""
+    """Keep a second bundle, the champion's with another calibration, and return its digest."""
     own = load_bundle(settings, read_pointer(settings, "champion").digest)
     policy = replace(
         own.policy, calibration=Calibration(own.policy.calibration.slope, own.policy.calibration.intercept + 1)
@@ -83,60 +84,58 @@ def other_model(settings: Settings) -> str:
     return Bundle.from_files(files).digest
 
 
-def grant_consents(services: Services, sellers: tuple[str, ...]) -> None:
+def agree(services: Services, sellers: tuple[str, ...]) -> None:
     now = datetime.now(UTC)
     with transaction(services.engine, writes=True) as connection:
         for seller in sellers:
-            fields = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=90))
+            asked = (seller, "bank-0", Purpose.CREDIT_APPLICATION, now, now + timedelta(days=90))
             services.ledger.seller(connection, seller)
-            consents.insert_consent(connection, Consent(f"of-{seller}", *fields, None, now, "tests"))
+            consents.insert_consent(connection, Consent(f"of-{seller}", *asked, None, now, "tests"))
 
 
-def issue_scores(services: Services, sellers: tuple[str, ...]) -> None:
+def give(services: Services, sellers: tuple[str, ...]) -> None:
     for seller in sellers:
-        request = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
-        asyncio.run(issuance.issue_score(services, issuance.ScoreWanted("bank-0", request)))
+        asked = ScoreRequest(seller_id=seller, purpose=Purpose.CREDIT_APPLICATION)
+        asyncio.run(issuance.issue_score(services, "bank-0", asked))
 
 
-def remove_final_fit(home: Path) -> None:
-    """Remove the record of the final fit, which was trained on all past loans, so that loans can be matched."""
+def _as_if_the_tested_model_served(home: Path) -> None:
+    """Forget the final fit: it learnt from all loans of the past, so that none of them could judge its scores."""
     with closing(sqlite3.connect(home / "mlflow.db")) as registry, registry:
         assert registry.execute("DELETE FROM params WHERE key = 'served_before'").rowcount == 1
 
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
-    """Scores of the real service; some sellers have two, some have one of a second model."""
+    """Scores as the service makes and stores them; some sellers twice, some by a second model."""
     world: World = shared_world(tmp_path_factory).copy(tmp_path_factory.mktemp("served"))
-    marketplace = Served(world.home, borrowers(world.home), "")
-    remove_final_fit(world.home)
+    made = Served(world.home, borrowers(world.home), "")
+    _as_if_the_tested_model_served(world.home)
     store, vectors = open_store(world.home / "operating"), VectorStore(world.home / "vectors.db")
     pairs = pd.DataFrame(
-        [(seller, day) for seller in marketplace.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]
+        [(seller, day) for seller in made.sellers for day in MIDNIGHTS], columns=["seller_id", "as_of"]
     )
     computed = compute_frame(store, pairs)
-    with open_services(marketplace.settings, RequestMetrics()) as services:
-        marketplace = replace(marketplace, other=other_model(marketplace.settings))
+    with open_services(made.settings, RequestMetrics()) as services:
+        made = replace(made, other=other_model(made.settings))
         for day in MIDNIGHTS:
             covers = dict.fromkeys(covered_days(store), day)
             rows = computed[computed.index.get_level_values("as_of") == pd.Timestamp(day)]
             vectors.replace(Snapshot(day, store.version, digest(CATALOGUE), covers), rows_of(rows))
             with time_machine.travel(datetime(day.year, day.month, day.day, 9, tzinfo=UTC)):
                 if day == MIDNIGHTS[0]:
-                    grant_consents(services, marketplace.sellers)
-                issue_scores(services, (*marketplace.sellers, *marketplace.sellers[:5]))
-        second = load_bundle(marketplace.settings, marketplace.other)
+                    agree(services, made.sellers)
+                give(services, (*made.sellers, *made.sellers[:5]))
+        second = load_bundle(made.settings, made.other)
         with time_machine.travel(datetime(day.year, day.month, day.day, 10, tzinfo=UTC)):
-            issue_scores(
-                replace(services, champion=replace(services.champion, bundle=second)), marketplace.sellers[:SECOND]
-            )
-    assert read_files(world.home / "bundles" / marketplace.other.removeprefix("sha256:"))
-    return marketplace
+            give(replace(services, champion=replace(services.champion, bundle=second)), made.sellers[:SECOND])
+    assert read_files(world.home / "bundles" / made.other.removeprefix("sha256:"))
+    return made
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Return a function that runs the command on a state folder; errors are raised."""
+    """Run the whole command over a state folder; what it refuses is raised."""
 
     def invoke(home: Path, *arguments: object) -> Result:
         monkeypatch.setenv("SELLERSCORE_HOME", str(home))
