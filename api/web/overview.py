@@ -93,7 +93,7 @@ def best_offer(offers: Sequence[Offer], usd_per_unit: Mapping[str, float]) -> Of
         amount = (offer.eligibility.limit or 0) * usd_per_unit.get(offer.product.currency, 0.0)
         return -amount, offer.eligibility.price or 0.0, offer.bank_name, offer.product_id
 
-    return min((each for each in offers if each.eligibility.eligible), key=order, default=None)
+    return min((offer for offer in offers if offer.eligibility.eligible), key=order, default=None)
 
 
 def nearest_offer(offers: Sequence[Offer]) -> Offer | None:
@@ -105,11 +105,11 @@ def nearest_offer(offers: Sequence[Offer]) -> Offer | None:
 
     def order(offer: Offer) -> tuple[int, int, float, int, str, str]:
         unmet = offer.eligibility.unmet
-        out_of_reach = sum(each.criterion in _OUT_OF_REACH for each in unmet)
+        out_of_reach = sum(item.criterion in _OUT_OF_REACH for item in unmet)
         admitted = len(offer.product.prices)
         return out_of_reach, len(unmet), sum(map(_relative_gap, unmet)), -admitted, offer.bank_name, offer.product_id
 
-    return min((each for each in offers if not each.eligibility.eligible), key=order, default=None)
+    return min((offer for offer in offers if not offer.eligibility.eligible), key=order, default=None)
 
 
 def _relative_gap(unmet: UnmetCriterion) -> float:
@@ -122,7 +122,7 @@ def financing_of(offers: Sequence[Offer], usd_per_unit: Mapping[str, float], tra
     """Return what a seller qualifies for over all banks, in a language."""
     best = best_offer(offers, usd_per_unit)
     if best is not None:
-        others = sum(each.eligibility.eligible for each in offers) - 1
+        others = sum(offer.eligibility.eligible for offer in offers) - 1
         return Financing(offer_view(best, translator), others, None, "")
     nearest = nearest_offer(offers)
     if nearest is None:

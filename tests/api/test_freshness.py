@@ -133,8 +133,8 @@ def test_the_service_is_not_ready_where_every_score_would_be_stale(desk: Desk) -
         assert desk.client.get("/health/live").status_code == 200
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/not-ready")
     assert answer.json()["detail"] == (
-        "data: too old for a score, or missing (orders end on 2026-01-31, refunds end on 2026-01-31; allowed is at "
-        "most 7 days before 2026-02-08); ingest a newer delivery."
+        "data: too old or missing (orders end on 2026-01-31, refunds end on 2026-01-31). The model allows at most 7 "
+        "days before 2026-02-08. Ingest a newer delivery."
     )
 
 
@@ -216,7 +216,7 @@ def shops(settings: Settings, open_client: Opener, model: Bundle) -> Iterator[Sh
         yield Shops(Desk(client), settings.home)
 
 
-TROUBLE = "data: traffic end on 2026-01-03, too long ago; what rests on them counts as missing."
+TROUBLE = "data: traffic end on 2026-01-03, which is too old; its features count as missing."
 
 
 @pytest.mark.parametrize(

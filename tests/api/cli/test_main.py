@@ -52,7 +52,7 @@ def _rows(out: Path) -> list[dict[str, Any]]:
 def test_score_prints_a_waterfall_that_is_internal(run) -> None:
     printed = run("score", SELLERS[0]).stdout
     assert "Score" in printed
-    assert "Internal and unsigned" in printed
+    assert "For internal use: not signed" in printed
 
 
 def test_score_says_what_changed_since_the_snapshot_before(run, settings: Settings) -> None:
@@ -91,7 +91,7 @@ def test_advice_aims_at_a_band_that_there_is(run) -> None:
         == "reached"
     )
     printed = run("score", SELLERS[0], "--to-band", "E").stdout
-    assert "Band B is reached, and no better one than E was asked for." in printed
+    assert "Band B is reached. It is at least as good as the requested band E." in printed
 
 
 def test_score_as_json_is_the_assessment_and_stores_nothing(run, settings: Settings) -> None:
@@ -99,7 +99,7 @@ def test_score_as_json_is_the_assessment_and_stores_nothing(run, settings: Setti
     explanation = answer["assessment"]["explanation"]
     points = sum(item["points"] for item in explanation["contributions"])
     assert explanation["base_points"] + points == answer["assessment"]["score"]
-    assert "unsigned" in answer["notice"]
+    assert "not signed" in answer["notice"]
     assert not (settings.home / "sellerscore.db").exists()
 
 

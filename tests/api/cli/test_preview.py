@@ -114,13 +114,13 @@ def test_an_outcome_without_a_number_says_what_lacks(bundle: Bundle) -> None:
 @pytest.mark.parametrize(
     ("gap", "said"),
     [
-        (TableGap("traffic", "2026-01-02"), "The table traffic ends on 2026-01-02, too long ago;"),
+        (TableGap("traffic", "2026-01-02"), "The table traffic ends on 2026-01-02, which is too old;"),
         (TableGap("traffic", None), "The table traffic was not delivered;"),
     ],
 )
 def test_a_table_that_the_score_does_without_is_named(bundle: Bundle, gap: TableGap, said: str) -> None:
     text = " ".join(_printed(replace(_assessment(bundle), table_gaps=(gap,))).split())
-    assert f"{said} figures that rest on it count as missing." in text
+    assert f"{said} its features count as missing." in text
     assert "count as missing" not in _printed(_assessment(bundle))
 
 
@@ -137,7 +137,7 @@ def test_what_changed_adds_up_in_print() -> None:
         "By today's model, since 2026-01-31: 600 then, 640 now (+40)",
         "    +8  Feature 0: 10.0% then, not known now",
     ]
-    assert lines[-2:] == ["    +6  3 others", "    +4  another model judges the same figures"]
+    assert lines[-2:] == ["    +6  3 other features", "    +4  change of the scoring model"]
     assert 600 + sum(int(line.split()[0]) for line in lines[1:]) == 640
     assert _lines(trend(Changes("2026-01-31", 600, 600, 0, ()))) == [
         "By today's model, since 2026-01-31: 600 then, 600 now (+0)"
@@ -151,11 +151,11 @@ def test_options_are_told_with_every_change() -> None:
     )
     option = Option(changes, 0.5, 641, 16, "A")
     assert _lines(render_advice(Advice(AdviceVerdict.FOUND, "B", "A", (option,), days=90))) == [
-        "To reach band A, if all else stays as it is",
+        "To reach band A, with everything else unchanged",
         "  1. score 641 (+16), band A",
         "     Return rate: from 6.2% to 4.1%",
         "     Handling: from 40 hours to 31.5 hours",
-        "  Each change is no larger than one in ten sellers of this size made in 90 days.",
+        "  At least one in ten sellers of this size achieved each change within 90 days.",
     ]
 
 
@@ -163,12 +163,12 @@ def test_options_are_told_with_every_change() -> None:
     ("given", "said"),
     [
         (Advice(AdviceVerdict.REACHED, "A", "A"), "Band A is reached."),
-        (Advice(AdviceVerdict.REACHED, "B", "D"), "Band B is reached, and no better one than D was asked for."),
+        (Advice(AdviceVerdict.REACHED, "B", "D"), "Band B is reached. It is at least as good as the requested band D."),
         (
             Advice(AdviceVerdict.NO_STEP, "C", "B", days=90),
-            "No change that sellers of this size made in 90 days raises",
+            "No change that sellers of this size achieved within 90 days raises",
         ),
-        (Advice(AdviceVerdict.NO_SCORE, None, None), "Without a score"),
+        (Advice(AdviceVerdict.NO_SCORE, None, None), "no advice without a score"),
     ],
 )
 def test_where_nothing_is_advised_it_says_why(given: Advice, said: str) -> None:
@@ -189,10 +189,10 @@ def test_steps_are_told_though_the_band_is_out_of_reach() -> None:
         days=90,
     )
     assert _lines(render_advice(given)) == [
-        "Steps that raise the score; together they lead to 607, not to band B",
+        "Changes that raise the score to 607 in total, which does not reach band B",
         "    +7  Return rate: from 6.2% to 4.1%",
-        "What takes longer, and what the score gains at the typical value",
-        "   +21  Time on the platform: it follows from months of trading",
+        "Reasons that take longer, with the points gained at the typical value",
+        "   +21  Time on the platform: it changes over months of trading",
     ]
 
 

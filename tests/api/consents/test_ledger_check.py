@@ -76,7 +76,7 @@ def test_a_look_that_no_consent_allowed_is_named(room: Room, what: str) -> None:
     says = {"revoked": "was revoked before", "ended": "was not active at that time"}
     ((found, said),) = room.faults()
     assert found == place
-    assert said.startswith("the look ")
+    assert "the view " in said
     assert said.endswith(says.get(what, "has no earlier consent of its seller for this bank"))
 
 

@@ -222,11 +222,8 @@ def test_the_ledger_is_not_opened_under_another_key(run: Run, stored_in: Setting
     key = stored_in.keys_path / "ledger-master"
     right = key.read_text()
     assert key.stat().st_mode & 0o777 == 0o600
-    for content, says in (
-        ("00" * 32, "belongs to another ledger"),
-        ("00", "is not a ledger key"),
-        (None, "is missing"),
-    ):
+    faults = (("00" * 32, "belongs to another ledger"), ("00", "is not a ledger key"), (None, "is missing"))
+    for content, says in faults:
         if content is None:
             key.unlink()
         else:

@@ -216,7 +216,7 @@ def test_a_champion_that_cannot_serve_is_refused_and_told_once_and_the_old_one_g
     refusals = [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
     assert len(refusals) == 1
     assert why in refusals[0]
-    assert told(client) == ["model: the registry's champion cannot be taken; version 1 stays active."]
+    assert told(client) == ["model: the champion of the registry cannot be used; version 1 stays active."]
     assert bundle_of(ask(client)) == bundle.digest
     assert json.loads((client.app.state.services.settings.home / "champion.json").read_text())["version"] == "1"
     assert SELLERS[0] not in caplog.text
@@ -346,7 +346,7 @@ def test_keys_that_cannot_be_read_again_are_told_and_those_before_serve_on(
     folder.rename(folder.with_name("elsewhere"))
     look()
     look()
-    assert told(client) == ["keys: the signing keys cannot be read again; those read before serve on."]
+    assert told(client) == ["keys: the signing keys cannot be read; the former keys stay active."]
     assert not list(folder.glob("*")), "no key is made in a folder that was lost"
     assert str(folder) in caplog.text
     ask(client)

@@ -79,8 +79,8 @@ def test_everything_wrong_is_told_with_id_and_place_and_nothing_is_stored(desk: 
     ]
     messages = [message for _, _, message in wrong]
     assert messages[0].startswith("Product line: The smallest limit is 600000")
-    assert messages[2] == "Product other: No exchange rate of EUR is known; known are CNY, USD, VND."
-    assert messages[3].startswith("Product other: ISO 3166 has no country XX, ZZ; ")
+    assert messages[2] == "Product other: No exchange rate of EUR is known. Use one of CNY, USD, VND."
+    assert messages[3].startswith("Product other: XX, ZZ is not an ISO 3166 country code.")
     assert "needs a price" in messages[4]
     assert [each["id"] for each in shown(desk)] == ["line"]
 

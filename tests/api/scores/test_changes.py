@@ -163,7 +163,7 @@ def test_a_score_that_cannot_be_read_is_said_which(bank: Bank) -> None:
     for score, since, words in ((gone, before, "in the path"), (after, gone, "in `since`")):
         answer = changed(bank, score, since)
         assert (answer.status_code, answer.json()["type"]) == (410, "/problems/erased")
-        assert f"The score {words} cannot be read. The seller was erased" in answer.json()["detail"]
+        assert f"The score {words} cannot be read. The seller" in answer.json()["detail"]
     now = datetime.now(UTC)
     moment = datetime.fromisoformat(after["scored_at"])
     drop_expired(bank.services.engine, before=moment, now=now)
@@ -176,7 +176,7 @@ def test_the_earlier_model_need_not_be_kept_and_the_later_one_must(bank: Bank, o
     former, latter = others
 
     def forget(bundle: Bundle) -> None:
-        api.models.bundle_store._kept_bundle.cache_clear()
+        api.models.bundle_store._load_cached.cache_clear()
         shutil.rmtree(bank.services.settings.home / "bundles" / bundle.digest.removeprefix("sha256:"))
 
     with bank.judged_by(former):

@@ -80,7 +80,7 @@ def test_who_acts_while_an_erasure_is_under_way_waits_and_does_nothing(
 ) -> None:
     services, forgotten, release = browser.services, threading.Event(), threading.Event()
     fields = asked_for(browser)
-    forget = retention.reviews.forget
+    forget = retention.reviews.delete_reviews
 
     def forget_slowly(connection: Connection, seller_id: str) -> int:
         found = forget(connection, seller_id)
@@ -98,7 +98,7 @@ def test_who_acts_while_an_erasure_is_under_way_waits_and_does_nothing(
         with acting(*given) as connection:
             yield connection
 
-    monkeypatch.setattr(retention.reviews, "forget", forget_slowly)
+    monkeypatch.setattr(retention.reviews, "delete_reviews", forget_slowly)
     monkeypatch.setattr(sessions, "session_transaction", acting_late)
     with ThreadPoolExecutor(2) as pool:
         sending = pool.submit(lambda: browser.post(path, **fields))
@@ -148,13 +148,13 @@ def test_who_consents_for_the_first_time_during_an_erasure_has_consented(
     if services.engine.dialect.name == "sqlite":
         pytest.skip("SQLite has one writer at a time")
     bank = access.create_client(services.engine, ClientKind.BANK, "B", now=datetime.now(UTC)).client.id
-    forget = retention.reviews.forget
+    forget = retention.reviews.delete_reviews
 
     def forget_and_let_in(connection: Connection, seller_id: str) -> int:
         consent(services, bank, seller)
         return forget(connection, seller_id)
 
-    monkeypatch.setattr(retention.reviews, "forget", forget_and_let_in)
+    monkeypatch.setattr(retention.reviews, "delete_reviews", forget_and_let_in)
     with pytest.raises(SellerUnknown):
         retention.erase_seller(services.engine, services.vectors, seller_id=seller, reason="x", now=datetime.now(UTC))
     assert verify(services.engine, services.ledger, [ConsentCheck()]).faults == ()

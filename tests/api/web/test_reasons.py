@@ -170,14 +170,14 @@ def test_without_a_step_or_a_reason_nothing_is_announced(serve_shops: ShopServer
     found = advice("settled", bundle)
     assert (found.verdict, found.open_reasons) == (AdviceVerdict.NO_STEP, ())
     text = text_of(page(serve_shops(bundle), "settled", "/improve"))
-    assert "would raise your score now. Keep your figures as they are." in text
+    assert "would raise your score now. Keep your figures at this level." in text
     assert "over a longer time:" not in text
 
 
 def test_in_the_best_band_there_is_nothing_to_raise(serve_shops: ShopServer) -> None:
     bundle = shop_bundle()
     assert advice("settled", bundle).verdict is AdviceVerdict.REACHED
-    assert "the best there is" in text_of(page(serve_shops(bundle), "settled", "/improve"))
+    assert "the best band" in text_of(page(serve_shops(bundle), "settled", "/improve"))
 
 
 @pytest.mark.parametrize(("scale", "shop"), CUT, ids=["top", "bottom"])

@@ -32,10 +32,10 @@ def test_an_address_that_there_is_not_is_a_page_with_a_way_back(browser: Browser
     assert is_page(browser.get(path), 404, GONE)
     browser.log_in(SELLERS[0], language="zh")
     answer = browser.get(path)
-    assert is_page(answer, 404, "没有这个页面")
+    assert is_page(answer, 404, "页面不存在")
     assert '<html lang="zh-Hans">' in answer.text
     assert '<a class="button" href="/seller">' in answer.text
-    assert is_page(browser.post(path), 404, "没有这个页面")
+    assert is_page(browser.post(path), 404, "页面不存在")
 
 
 def test_other_addresses_are_answered_as_before(browser: Browser) -> None:
@@ -92,7 +92,7 @@ def test_a_database_that_is_away_is_told_wherever_one_looks(browser: Browser, mo
         raise OperationalError("SELECT", {}, Exception("away"))
 
     browser.log_in(SELLERS[0])
-    monkeypatch.setattr(sessions, "_to_session", away)
+    monkeypatch.setattr(sessions, "find_session", away)
     answer = browser.get("/seller")
     assert is_page(answer, 503, "The service is not available right now")
     assert '<a class="button" href="/seller">Try again</a>' in answer.text
@@ -115,7 +115,7 @@ def test_who_looks_too_often_is_told_so_in_their_language(settings: Settings, op
 def test_an_operator_is_not_sent_to_a_marketplace(browser: Browser) -> None:
     for path in ("/operator", "/operator/reviews/0b8f3f0e-2f0c-4e0b-9d3c-8a2b6a1f7c55"):
         answer = browser.get(path)
-        assert is_page(answer, 401, "Have a new link made for you")
+        assert is_page(answer, 401, "Ask the administrator of the service for a new login link")
         assert "marketplace" not in answer.text
 
 

@@ -191,7 +191,7 @@ def test_only_so_many_are_open_and_one_of_each_figure(browser: Browser) -> None:
     assert asked(browser, None, SELLERS[1])
     browser.log_in(SELLER).get("/seller/reviews")
     refused = browser.post("/seller/reviews", statement="One more.")
-    assert (refused.status_code, "Wait until one of them is answered" in refused.text) == (409, True)
+    assert (refused.status_code, "Wait until one of them is decided" in refused.text) == (409, True)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_the_queue_is_in_order_of_what_is_due_and_marks_what_is_late(browser: Br
         queue = surf().log_in(client_id, UserKind.OPERATOR)
         page = queue.get("/operator")
         said = text_of(page)
-        assert "2 wait for a decision, 1 is overdue" in said
+        assert "2 reviews waiting for a decision, 1 is overdue" in said
         assert said.index(SELLERS[1]) < said.index(SELLERS[2])
         assert page.text.count("chip late") == 1
         queue.get(f"/operator/reviews/{late}")
