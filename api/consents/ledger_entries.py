@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from api.consents.repository import Consent, consents
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
-from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
+from api.ledger.verification import CheckedRow, LedgerCheck, check_row, compare_row, stored_rows
 from scoring.canonical import canonical_json
 
 
@@ -88,13 +88,8 @@ class ConsentCheck:
         """Yield where the table of consents differs from the ledger."""
         table = {each.pop("id"): each for each in stored_rows(connection, consents)}
         for consent_id, recorded in self._known.items():
-            found, header = table.pop(consent_id, None), recorded.header
-            if found is None:
-                yield LedgerFault(header.chain, header.position, "the table of consents does not hold the consent")
-                continue
-            differing = sorted(name for name, value in recorded.row.items() if found[name] != value)
-            if differing:
-                what = f"the table of consents differs from the ledger in {', '.join(differing)}"
+            stored, header = table.pop(consent_id, None), recorded.header
+            for what in compare_row("the table of consents", recorded.row, stored, "the consent"):
                 yield LedgerFault(header.chain, header.position, what)
         for each in table.values():
             yield LedgerFault(str(each["bank_id"]), 0, "the table of consents holds one that the ledger does not")

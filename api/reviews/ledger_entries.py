@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
-from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
+from api.ledger.verification import CheckedRow, LedgerCheck, check_row, compare_row, stored_rows
 from api.reviews.repository import Review, ReviewOutcome, reviews
 from api.scores.inputs import Correction, corrections
 from scoring.canonical import canonical_json
@@ -161,15 +161,12 @@ _VIEWS: Final[Mapping[str, LedgerCheck]] = {
 
 
 def _of_review(decided: _RecordedDecision, found: _Row | None) -> Iterator[str]:
-    if found is None:
-        yield "the table of reviews does not hold the decided review"
-        return
     expected = decided.review
     # the content of a score is dropped after its time; that there is one still stands
     if decided.correction is None or decided.score_id is not None:
         expected["new_score_id"] = decided.score_id
-    yield from _differing("reviews", expected, found)
-    if decided.correction is not None and found["new_score_id"] is None:
+    yield from compare_row("the table of reviews", expected, found, "the decided review")
+    if found is not None and decided.correction is not None and found["new_score_id"] is None:
         yield "the review corrected a figure and names no score that followed"
 
 
@@ -178,13 +175,5 @@ def _of_correction(decided: _RecordedDecision, found: _Row | None) -> Iterator[s
     if expected is None:
         if found is not None:
             yield "the table of corrections holds a figure that the decision did not correct"
-    elif found is None:
-        yield "the table of corrections does not hold the corrected figure"
     else:
-        yield from _differing("corrections", expected, found)
-
-
-def _differing(table: str, expected: _Row, found: _Row) -> Iterator[str]:
-    differing = sorted(name for name, value in expected.items() if found[name] != value)
-    if differing:
-        yield f"the table of {table} differs from the ledger in {', '.join(differing)}"
+        yield from compare_row("the table of corrections", expected, found, "the corrected figure")

@@ -19,6 +19,7 @@ from api.consents import repository as consents
 from api.consents import service as consenting
 from api.consents.ledger_entries import ConsentCheck
 from api.kit.database import transaction
+from api.ledger import encryption
 from api.ledger import store as ledger
 from api.ledger.chain import EntryKind
 from api.ledger.store import read_content
@@ -62,7 +63,7 @@ def looks(client: TestClient) -> list[dict[str, str]]:
     with transaction(services.engine) as connection:
         for row in ledger.rows_of(connection, bank_of(client)):
             if row.header.kind == EntryKind.VIEW:
-                known = [key for key in ledger.some_seller_keys(connection) if key.subject == row.header.subject]
+                known = [key for key in encryption.sample_seller_keys(connection) if key.subject == row.header.subject]
                 key = services.ledger.unwrapped(known[0]) if known else None
                 found.append(json.loads(read_content(row, key)))
     return found
