@@ -91,7 +91,6 @@ def _no_vector(seller_id: str | None) -> str:
 
 NOTICE: Final = "For internal use: not signed, not stored, no evidence for a bank."
 
-
 _CHANGES_SHOWN: Final = 5
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from api.consents.repository import Consent, consents
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
-from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
+from api.ledger.verification import CheckedRow, LedgerCheck, check_row, compare_row, stored_rows
 from scoring.canonical import canonical_json
 
 
@@ -81,12 +81,7 @@ class ConsentCheck:
         table = {row.pop("id"): row for row in stored_rows(connection, consents)}
         for consent_id, recorded in self._consents.items():
             row, header = table.pop(consent_id, None), recorded.header
-            if row is None:
-                yield LedgerFault(header.chain, header.position, "the consent is missing in the table of consents")
-                continue
-            differing = sorted(name for name, value in recorded.row.items() if row[name] != value)
-            if differing:
-                fault = f"the table of consents differs from the ledger in {', '.join(differing)}"
+            for fault in compare_row("the table of consents", recorded.row, row, "the consent"):
                 yield LedgerFault(header.chain, header.position, fault)
         for row in table.values():
             yield LedgerFault(str(row["bank_id"]), 0, "the table of consents has a consent that is not in the ledger")

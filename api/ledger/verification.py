@@ -97,27 +97,21 @@ def _format_stored(stored: object) -> str | None:
         return str(stored)
 
 
-def compare_row(
-    table: str, expected: Mapping[str, Any] | None, stored: Mapping[str, Any] | None, what: str
-) -> Iterator[str]:
+def compare_row(table: str, expected: Mapping[str, Any], stored: Mapping[str, Any] | None, what: str) -> Iterator[str]:
     """Yield the fault of a table row that the ledger records.
 
     Example: the fault is `the table of consents does not hold the consent` if `stored` is None.
 
     Args:
         table: Name of the table for the message, such as `the table of consents`.
-        expected: The columns that the ledger records; None if the table must not hold the row.
+        expected: The columns that the ledger records.
         stored: The stored row, or None.
         what: What the row holds, such as `the consent`.
     """
-    if stored is None and expected is not None:
+    if stored is None:
         yield f"{table} does not hold {what}"
-    elif stored is not None and expected is None:
-        yield f"{table} holds {what}, but the ledger does not"
-    elif stored is not None and expected is not None:
-        differing = sorted(name for name, value in expected.items() if stored[name] != value)
-        if differing:
-            yield f"{table} differs from the ledger in {', '.join(differing)}"
+    elif differing := sorted(name for name, value in expected.items() if stored[name] != value):
+        yield f"{table} differs from the ledger in {', '.join(differing)}"
 
 
 @dataclass(frozen=True)

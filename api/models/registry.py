@@ -78,18 +78,13 @@ def _is_timeout(error: BaseException) -> bool:
 
 logger = logging.getLogger(__name__)
 
-
 MODEL_NAME: Final = "sellerscore"
-
 
 CHAMPION: Final = "champion"
 
-
 CHALLENGER: Final = "challenger"
 
-
 EVIDENCE: Final = "evidence_summary"
-
 
 PUBLISHED: Final = (
     EVIDENCE,
@@ -98,9 +93,7 @@ PUBLISHED: Final = (
 )
 """Tags of a registered version that `GET /v1/model` publishes; training writes them."""
 
-
 _MANIFEST: Final = "manifest.json"
-
 
 _QUIET: Final = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -28,7 +28,6 @@ from features.store.vectors import VectorStore
 KINDS: Final = frozenset({EntryKind.SCORE})
 """Kinds of rows whose contents are dropped. Other kinds are kept."""
 
-
 _TABLES: Final = ("ledger", "scores", "shadow_scores")
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from api.kit.fields import format_timestamp
 from api.ledger.chain import SELF_CHAIN, EntryKind, Header, LedgerFault
-from api.ledger.verification import CheckedRow, LedgerCheck, check_row, stored_rows
+from api.ledger.verification import CheckedRow, LedgerCheck, check_row, compare_row, stored_rows
 from api.reviews.repository import Review, ReviewOutcome, reviews
 from api.scores.inputs import Correction, corrections
 from scoring.canonical import canonical_json
@@ -152,15 +152,12 @@ _CHECKS: Final[Mapping[str, LedgerCheck]] = {
 
 
 def _review_faults(decision: _RecordedDecision, row: _Row | None) -> Iterator[str]:
-    if row is None:
-        yield "the decided review is missing in the table of reviews"
-        return
     expected = decision.review
     # the content of a score may be dropped after its retention period; its row is still there
     if decision.correction is None or decision.score_id is not None:
         expected["new_score_id"] = decision.score_id
-    yield from _differences("reviews", expected, row)
-    if decision.correction is not None and row["new_score_id"] is None:
+    yield from compare_row("the table of reviews", expected, row, "the decided review")
+    if row is not None and decision.correction is not None and row["new_score_id"] is None:
         yield "the review corrected a figure, but has no new score"
 
 
@@ -169,13 +166,5 @@ def _correction_faults(decision: _RecordedDecision, row: _Row | None) -> Iterato
     if expected is None:
         if row is not None:
             yield "the table of corrections has a figure that the decision did not correct"
-    elif row is None:
-        yield "the corrected figure is missing in the table of corrections"
     else:
-        yield from _differences("corrections", expected, row)
-
-
-def _differences(table: str, expected: _Row, row: _Row) -> Iterator[str]:
-    differing = sorted(name for name, value in expected.items() if row[name] != value)
-    if differing:
-        yield f"the table of {table} differs from the ledger in {', '.join(differing)}"
+        yield from compare_row("the table of corrections", expected, row, "the corrected figure")
