@@ -100,7 +100,7 @@ def _format_stored(stored: object) -> str | None:
 def compare_row(table: str, expected: Mapping[str, Any], stored: Mapping[str, Any] | None, what: str) -> Iterator[str]:
     """Yield the fault of a table row that the ledger records.
 
-    Example: the fault is `the table of consents does not hold the consent` if `stored` is None.
+    Example: the fault is `the consent is missing in the table of consents` if `stored` is None.
 
     Args:
         table: Name of the table for the message, such as `the table of consents`.
@@ -109,7 +109,7 @@ def compare_row(table: str, expected: Mapping[str, Any], stored: Mapping[str, An
         what: What the row holds, such as `the consent`.
     """
     if stored is None:
-        yield f"{table} does not hold {what}"
+        yield f"{what} is missing in {table}"
     elif differing := sorted(name for name, value in expected.items() if stored[name] != value):
         yield f"{table} differs from the ledger in {', '.join(differing)}"
 
