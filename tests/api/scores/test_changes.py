@@ -169,7 +169,7 @@ def test_a_score_that_cannot_be_read_is_said_which(bank: Bank) -> None:
     drop_expired(bank.services.engine, before=moment, now=now)
     answer = changed(bank, after, before)
     assert (answer.status_code, answer.json()["type"]) == (410, "/problems/past-retention")
-    assert "The score in `since` cannot be read. What this score was" in answer.json()["detail"]
+    assert "The score in `since` cannot be read. The content of this score" in answer.json()["detail"]
 
 
 def test_the_earlier_model_need_not_be_kept_and_the_later_one_must(bank: Bank, others: list[Bundle]) -> None:

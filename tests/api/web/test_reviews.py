@@ -228,7 +228,7 @@ def test_the_queue_is_in_order_of_what_is_due_and_marks_what_is_late(browser: Br
         fields = {"outcome": "corrected", "reason": "So it is.", "feature": FIGURE, "value": "0.02"}
         assert queue.post(f"/operator/reviews/{late}/decide", **{**fields, "value": "two"}).status_code == 422
         assert queue.post(f"/operator/reviews/{late}/decide", **fields).status_code == 303
-        assert "1 waits for a decision" in text_of(queue.get("/operator?done=decided"))
+        assert "1 review waiting for a decision" in text_of(queue.get("/operator?done=decided"))
     browser.log_in(SELLERS[1])
     assert "So it is." in browser.get("/seller/reviews").text
     assert "A figure was corrected" in browser.get("/seller").text
