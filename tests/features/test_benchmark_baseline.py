@@ -82,7 +82,7 @@ def test_a_column_without_any_value_shows_nothing() -> None:
 
 
 def test_frames_of_other_features_or_pairs_are_refused() -> None:
-    with pytest.raises(ValueError, match="not the same features or not the same pairs"):
+    with pytest.raises(ValueError, match="different features or different pairs"):
         differing_columns(a_frame([1.0]), a_frame([1.0], "another"))
-    with pytest.raises(ValueError, match="not the same features or not the same pairs"):
+    with pytest.raises(ValueError, match="different features or different pairs"):
         differing_columns(a_frame([1.0]), a_frame([1.0, 2.0]))

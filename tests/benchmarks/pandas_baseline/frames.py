@@ -9,12 +9,12 @@ from typing import Final
 import pandas as pd
 
 from tests.benchmarks.pandas_baseline.customers import borders, customers
+from tests.benchmarks.pandas_baseline.operations import advertising, cash, integrity, tenure, traffic
 from tests.benchmarks.pandas_baseline.quality import fulfilment, quality, reputation
 from tests.benchmarks.pandas_baseline.repayment import repayment
 from tests.benchmarks.pandas_baseline.rows import Accepted, Files, load
 from tests.benchmarks.pandas_baseline.sales import level, recent, season, steadiness, trend
 from tests.benchmarks.pandas_baseline.seller_view import SellerView
-from tests.benchmarks.pandas_baseline.standing import advertising, cash, integrity, tenure, traffic
 
 FAMILIES: Final = (
     *(level, trend, recent, steadiness, quality, fulfilment, customers, traffic, advertising),

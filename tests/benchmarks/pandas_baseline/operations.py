@@ -55,7 +55,6 @@ def cash(s: SellerView) -> Features:
     advertised = {days: if_positive(s.total("ad_spend", days), s.total("visits", days)) for days in (90, 180)}
     trading = s.total("gross", 90, 14) - s.total("refunded", 90) - stock[90] - advertised[90]
     margin = s.net(180) - stock[180] - advertised[180]
-    squared = s.zero_filled(squares.sum(), "purchases")
     return {
         "purchases_over_sales_180d": share[180],
         "stock_replacement_180d": share[180].clip(upper=0.6),
