@@ -168,8 +168,8 @@ def served(settings: Settings) -> Iterator[tuple[str, Any]]:
 
 @pytest.fixture
 def open_window(chromium: Browser, site: Site) -> Iterator[OpenWindow]:
-    """Open windows; whatever one of them complains of, or asks of another host, fails the test."""
-    opened: list[Window] = []
+    """Open windows; a console error or a request to another host fails the test."""
+    windows: list[Window] = []
 
     def new_window(width: int = 360, *, script: bool = True, scheme: Any = "light", **options: Any) -> Window:
         size: Any = {"width": width, "height": 800}
