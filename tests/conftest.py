@@ -37,13 +37,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    # what was imported by now stays; to look for garbage among it again and again takes a tenth of all time
+    # imported objects stay; repeated garbage collection of them takes a tenth of the total time
     gc.collect()
     gc.freeze()
 
 
 def pytest_unconfigure() -> None:
-    # what stays frozen is reported as leaked when the process ends
+    # frozen objects are reported as leaks when the process ends
     gc.unfreeze()
 
 

@@ -59,8 +59,8 @@ def score(portfolio: Portfolio, folder: Path) -> dict[str, float]:
         if done * _STEPS % portfolio.sellers < _STEPS * 2_000:
             _print_step(f"{done:,} sellers after {time.perf_counter() - started:.0f} s")
 
-    stored = VectorStore(folder / "vectors.db").all_latest()
-    report = write_portfolio(bundle, stored, _AS_OF, folder / "scores.parquet", progress)
+    vectors = VectorStore(folder / "vectors.db").all_latest()
+    report = write_portfolio(bundle, vectors, _AS_OF, folder / "scores.parquet", progress)
     seconds = time.perf_counter() - started
     return {
         "explain.portfolio_sellers": float(report.summing),

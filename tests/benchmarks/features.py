@@ -62,7 +62,7 @@ TARGETS: Final = {
 
 RELATIVE: Final = 1e-9
 _ROUNDING: Final = 1e-12
-"""The difference of two rates can be mere rounding of doubles, for which a relative tolerance has no meaning."""
+"""The difference of two rates can be mere rounding of doubles, so a relative tolerance alone would fail."""
 
 
 @dataclass(frozen=True)

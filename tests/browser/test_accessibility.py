@@ -52,9 +52,7 @@ def busy_seller(site: Site) -> str:
     feature = services.champion.bundle.sheet.names[3]
     overdue = now - timedelta(days=31)
     with transaction(services.engine, writes=True) as connection:
-        review = reviews.open_review(
-            connection, services, ReviewDraft(seller_id, None, None, "Please look at my score.")
-        )
+        review = reviews.open_review(connection, services, ReviewDraft(seller_id, None, None, "Please check my score."))
         reviews.open_review(
             connection, services, ReviewDraft(seller_id, feature, None, "It is wrong."), lambda: overdue
         )
@@ -74,7 +72,7 @@ def response_sizes(window: Window) -> Iterator[list[int]]:
 
 def assert_accessible(window: Window, name: str) -> None:
     page = window.page
-    page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+    page.evaluate("document.querySelectorAll('details').forEach(element => { element.open = true })")
     window.save_screenshot(name)
     # at the end of the page the bottom bar covers nothing; elsewhere axe reports covered targets as too small
     page.evaluate("scrollTo({top: document.documentElement.scrollHeight, behavior: 'instant'})")

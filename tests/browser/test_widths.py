@@ -21,9 +21,9 @@ from tests.browser.test_accessibility import PAGES
 LONG, LONG_CHINESE = "Bank" * 30, "华夏跨境电商供应链金融服务银行" * 8
 MEASURE = """() => {
   const wide = document.documentElement
-  const beyond = [...document.querySelectorAll('body *')].filter(each => !each.closest('.scroll, .skip'))
-    .filter(each => each.getBoundingClientRect().right > wide.clientWidth + 1)
-    .map(each => each.outerHTML.slice(0, 120))
+  const beyond = [...document.querySelectorAll('body *')].filter(element => !element.closest('.scroll, .skip'))
+    .filter(element => element.getBoundingClientRect().right > wide.clientWidth + 1)
+    .map(element => element.outerHTML.slice(0, 120))
   return wide.scrollWidth <= wide.clientWidth ? [] : [wide.scrollWidth, ...beyond]
 }"""
 UNCOVERED = """() => {
@@ -32,8 +32,8 @@ UNCOVERED = """() => {
   const foot = document.querySelector('.foot').getBoundingClientRect()
   return [Math.round(innerHeight - bar.bottom), foot.bottom <= bar.top + 1]
 }"""
-TARGETS = """() => [...document.querySelectorAll('.ways a')].map(each => {
-  const box = each.getBoundingClientRect()
+TARGETS = """() => [...document.querySelectorAll('.ways a')].map(element => {
+  const box = element.getBoundingClientRect()
   return Math.min(box.width, box.height)
 })"""
 
@@ -74,7 +74,7 @@ def assert_fits(window: Window, name: str) -> None:
     window.save_screenshot(f"width-{name}")
     for size in ("100%", "200%"):
         page.evaluate("size => { document.documentElement.style.fontSize = size }", size)
-        page.evaluate("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        page.evaluate("document.querySelectorAll('details').forEach(element => { element.open = true })")
         assert page.evaluate(MEASURE) == [], f"{name} at {size}"
         assert page.evaluate(UNCOVERED) == [0, True], f"the bar covers content of {name} at {size}"
         assert min(page.evaluate(TARGETS)) >= 44

@@ -104,14 +104,14 @@ def frame_bytes(table: pd.DataFrame) -> tuple[bytes, list[object], list[str]]:
 
 def _write_delivery(rows: Rows, folder: Path, index: int) -> StoredDelivery:
     # like a real delivery's id, it differs for different content
-    name = hashlib.sha256(repr((index, rows)).encode()).hexdigest()
-    home = folder / "deliveries" / name / "accepted"
+    delivery_id = hashlib.sha256(repr((index, rows)).encode()).hexdigest()
+    home = folder / "deliveries" / delivery_id / "accepted"
     home.mkdir(parents=True, exist_ok=True)
-    tables = {table: those for table, those in rows.items() if those or BY_NAME[table].need is Need.REQUIRED}
-    for table, those in tables.items():
-        content = [{**row, "visible_from": _visible_from(table, row)} for row in those]
-        pq.write_table(pa.Table.from_pylist(content, schema=_schema(table)), home / f"{table}.parquet")
-    return StoredDelivery(name, {}, {table: len(those) for table, those in tables.items()})
+    tables = {name: table for name, table in rows.items() if table or BY_NAME[name].need is Need.REQUIRED}
+    for name, table in tables.items():
+        content = [{**row, "visible_from": _visible_from(name, row)} for row in table]
+        pq.write_table(pa.Table.from_pylist(content, schema=_schema(name)), home / f"{name}.parquet")
+    return StoredDelivery(delivery_id, {}, {name: len(table) for name, table in tables.items()})
 
 
 def _schema(table: str) -> pa.Schema:

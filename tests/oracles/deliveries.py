@@ -34,8 +34,8 @@ def rates_of(rows: Market, currencies: Iterable[str]) -> Rates:
 def in_dollars(rows: Market) -> Market:
     """Return the market with all amounts in US dollars, so that it needs no rates."""
     return {
-        name: [{**row, "currency": "USD"} if "currency" in row else row for row in those]
-        for name, those in rows.items()
+        name: [{**row, "currency": "USD"} if "currency" in row else row for row in table]
+        for name, table in rows.items()
     }
 
 
@@ -46,10 +46,10 @@ def deliver(rows: Mapping[str, Iterable[Row]], rates: Rates, folder: Path) -> Pa
     """
     folder.mkdir(parents=True)
     loan_rates = {row["loan_id"]: _rate(row, row["disbursed_at"], rates) for row in rows.get("loans", ())}
-    for table, those in rows.items():
-        content = [_contract_row(table, row, rates, loan_rates) for row in those]
+    for name, table in rows.items():
+        content = [_contract_row(name, row, rates, loan_rates) for row in table]
         if content:
-            pq.write_table(pa.Table.from_pylist(content), folder / f"{table}.parquet")
+            pq.write_table(pa.Table.from_pylist(content), folder / f"{name}.parquet")
     if rates:
         early = midnight(min(rates)[0]) - timedelta(days=1)
         quotes = [

@@ -46,11 +46,11 @@ def sums(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of: date)
     }
     totals = {
         name: tuple(sum(map(value, _in_step(view.entries[table], step))) for step in range(12))
-        if table in view.known
+        if table in view.known_tables
         else None
         for name, (table, value) in terms.items()
     }
-    orders_known = "orders" in view.known
+    orders_known = "orders" in view.known_tables
     return totals | {
         "buyers": tuple(len(_buyers(view, step)) for step in range(12)) if orders_known else None,
         "earlier_buyers": tuple(_returning_buyers(view, step) for step in range(12)) if orders_known else None,

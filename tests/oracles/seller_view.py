@@ -57,7 +57,7 @@ class SellerView:
 
     Attributes:
         as_of: T.
-        known: the tables with a visible row of any seller.
+        known_tables: the tables with a visible row of any seller.
         party: the latest version of the seller, or None.
         stores: the latest versions of the seller's stores.
         loans: the seller's loans.
@@ -65,7 +65,7 @@ class SellerView:
     """
 
     as_of: date
-    known: frozenset[str]
+    known_tables: frozenset[str]
     party: Row | None
     stores: Sequence[Row]
     loans: Sequence[Loan]
@@ -105,7 +105,7 @@ def seller_view(visible_rows: Mapping[str, Sequence[Row]], seller_id: str, as_of
     orders = [entries.entry(row["ordered_at"], row) for row in own_rows["orders"]]
     return SellerView(
         as_of=as_of,
-        known=frozenset(name for name, rows in visible_rows.items() if rows),
+        known_tables=frozenset(name for name, rows in visible_rows.items() if rows),
         party=_latest(visible_rows["sellers"], "seller_id").get(seller_id),
         stores=stores,
         loans=[_loan(visible_rows, row) for row in visible_rows["loans"] if row["seller_id"] == seller_id],

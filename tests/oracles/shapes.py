@@ -27,7 +27,7 @@ SHAPES = st.builds(
     largest=st.sampled_from((10**9, 10**14, 3)),
 )
 
-# Shapes are small already; shrinking one would take minutes and give no more information.
+# Shapes are small already; shrinking one would take minutes without benefit.
 _PHASES = (Phase.explicit, Phase.generate)
 
 

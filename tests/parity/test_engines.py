@@ -72,13 +72,13 @@ def test_a_small_market_has_the_same_tiles_and_features_on_both(spark: Backend, 
 def test_declared_absent_data_and_start_dates_are_equal_on_both(spark: Backend, tmp_path: Path) -> None:
     rows = in_dollars(market(Shape(seed=6, sellers=4, events=40, absent=frozenset({"refunds", "loans"}))))
     rows["orders"] = [{**row, "buyer_id": None} for row in rows["orders"]]
-    folder = deliver({name: those for name, those in rows.items() if those}, NO_RATES, tmp_path / "d")
+    folder = deliver({name: table for name, table in rows.items() if table}, NO_RATES, tmp_path / "d")
     begins = (MIDNIGHTS[0] - timedelta(days=60)).isoformat()
     terms = {"absent": ["refunds", "buyer_ids"], "begins": {"traffic": begins}}
     (folder / "delivery.json").write_text(json.dumps(terms))
     ingest(folder, tmp_path / "store")
-    store, known = open_store(tmp_path / "store"), ("settled_net_sales_90d", "cancel_rate_180d", "visits_90d")
-    catalogue = features_named(*known, "top_buyer_share_180d", "orders_beyond_visits_30d")
+    store, available = open_store(tmp_path / "store"), ("settled_net_sales_90d", "cancel_rate_180d", "visits_90d")
+    catalogue = features_named(*available, "top_buyer_share_180d", "orders_beyond_visits_30d")
     assert write_spark_frame(spark, store, MIDNIGHTS[:2], tmp_path / "frame", catalogue) > 0
     actual = read_frame(tmp_path / "frame", [feature.name for feature in catalogue])
     expected = frame_from(store, list(actual.index), catalogue=catalogue).set_axis(actual.index)

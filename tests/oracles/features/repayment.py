@@ -33,7 +33,7 @@ def repayment(sums: WindowSums) -> Values:
     start = view.as_of - timedelta(days=YEAR)
     worst = max((due.past_due for due in all_due if due.covered_on is None or due.covered_on >= start), default=0)
     owed = sum(max(loan.row["amount_micros"] - _paid(loan, view.as_of), 0) for loan in view.loans)
-    known = set(TABLES) <= view.known
+    known = set(TABLES) <= view.known_tables
     return {
         "loans_repaid": Fraction(sum(_repaid(loan, dues, view.as_of) for loan, dues in loans)) if known else None,
         "worst_days_past_due_365d": Fraction(worst) if known else None,
@@ -45,7 +45,7 @@ def repayment(sums: WindowSums) -> Values:
 
 
 def _over_monthly_sales(sums: WindowSums, owed: int) -> Number:
-    known = {"loans", "payments"} <= sums.view.known
+    known = {"loans", "payments"} <= sums.view.known_tables
     return over(Fraction(owed), over(sums.net(90), Fraction(3))) if known else None
 
 

@@ -32,7 +32,7 @@ class WindowSums:
 
     def if_known(self, value: Fraction | int, *tables: str) -> Number:
         """Return the value, or missing if a table was unknown; `stores` is always needed."""
-        return Fraction(value) if self.view.known.issuperset({"stores", *tables}) else None
+        return Fraction(value) if self.view.known_tables.issuperset({"stores", *tables}) else None
 
     def dates(self, days: int, lag: int = 0) -> list[date]:
         """Return the days of a window, the earliest first."""
